@@ -1,0 +1,1 @@
+"""Hounsfield: a self-hosted medical image store that speaks the AWS HealthImaging API."""

@@ -1,0 +1,1 @@
+"""The domain: data stores, import jobs, image sets, versions, search."""

@@ -1,0 +1,1 @@
+"""Work taken from the database under a lease, and the executors that do its CPU part."""

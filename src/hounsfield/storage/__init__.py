@@ -1,0 +1,1 @@
+"""Database tables, blobs, packs and the keys that seal them."""
