@@ -1,0 +1,47 @@
+"""The root key pair of an installation: made at first start, kept in a file of the form that AWS clients read."""
+
+from __future__ import annotations
+
+import configparser
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from hounsfield.storage.durable import write_file_durably
+
+_ID_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+_ID_DIGITS = 16
+_SECRET_BYTES = 30
+PROFILE = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class AccessKey:
+    """An access key id and its secret."""
+
+    id: str
+    secret: str
+
+    def __repr__(self) -> str:
+        return f"AccessKey({self.id})"
+
+
+def root_key(path: Path) -> AccessKey:
+    """Read the root key pair, making the file (mode 0600, profile ``default``) when there is none.
+
+    Raises
+    ------
+    ValueError
+        The file is there but has no key pair in its profile ``default``.
+    """
+    if not path.exists():
+        identifier = "AKIA" + "".join(secrets.choice(_ID_ALPHABET) for _ in range(_ID_DIGITS))
+        content = f"[{PROFILE}]\naws_access_key_id = {identifier}\naws_secret_access_key = {secrets.token_urlsafe(_SECRET_BYTES)}\n"
+        write_file_durably(path, content.encode(), mode=0o600, replace=False)
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.read(path)
+    try:
+        section = parser[PROFILE]
+        return AccessKey(section["aws_access_key_id"], section["aws_secret_access_key"])
+    except KeyError as error:
+        raise ValueError(f"{path} has no key pair in its profile {PROFILE}") from error

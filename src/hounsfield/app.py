@@ -1,0 +1,159 @@
+"""Puts the parts together; the only place that knows all of them.
+
+Settings ─▶ open_archive ─┬─▶ create_app   one per API process
+                          └─▶ run_runner   one per runner process
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import types
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp
+
+from hounsfield.access.credentials import root_key
+from hounsfield.access.principals import root_of
+from hounsfield.aws.model import load_service
+from hounsfield.aws.pagination import PageTokens
+from hounsfield.aws.routing import Router
+from hounsfield.aws.sigv4 import Verifier
+from hounsfield.imaging.archive import Archive
+from hounsfield.imaging.datastores import SETTLE_DATASTORE, DatastoreSettler
+from hounsfield.imaging.import_jobs import IMPORT
+from hounsfield.imaging.importing import ImportRunner
+from hounsfield.imaging.ingest import warm_up
+from hounsfield.imaging.metadata import MetadataReader
+from hounsfield.jobs.queue import WorkQueue
+from hounsfield.jobs.runner import Runner, WorkHandler
+from hounsfield.jobs.workers import WorkerPool, exit_with_parent
+from hounsfield.logs import configure_logs
+from hounsfield.native.context import Context
+from hounsfield.native.door import NativeDoor
+from hounsfield.settings import Settings, load_settings
+from hounsfield.storage.blobs import BlobPlace
+from hounsfield.storage.buckets import Buckets
+from hounsfield.storage.database import Database, open_embedded, open_postgresql
+from hounsfield.storage.durable import make_folder_durably
+from hounsfield.storage.keys import DataKeys, LocalKeyring, database_key
+from hounsfield.storage.secrets import installation_secret
+
+PARENT = "HOUNSFIELD_PARENT"
+"""Environment variable with the id of the process that a child must not outlive."""
+
+
+def credentials_file(settings: Settings) -> Path:
+    """Give the path of the file with the root key pair."""
+    return settings.data / "credentials"
+
+
+def open_keyring(settings: Settings) -> LocalKeyring:
+    """Open the keyring of the data folder, made at first start."""
+    return LocalKeyring(settings.data / "keys" / "master.json")
+
+
+def open_database(settings: Settings, keyring: LocalKeyring) -> Database:
+    """Open the database that the settings name, migrated to the newest schema."""
+    if settings.database_url:
+        return open_postgresql(settings.database_url)
+    return open_embedded(
+        settings.data / "hounsfield.db", database_key(settings.data / "keys" / "database.key", keyring)
+    )
+
+
+def open_buckets(settings: Settings) -> Buckets:
+    """Give what ``s3://`` means for import jobs."""
+    options = {}
+    if settings.s3_access_key_id:
+        options = {"access_key_id": settings.s3_access_key_id, "secret_access_key": settings.s3_secret_access_key}
+    return Buckets(
+        folder=str((settings.data / "buckets").absolute()),
+        endpoint_url=settings.s3_endpoint_url or None,
+        aws=settings.s3 == "aws",
+        region=settings.region,
+        options=options,
+    )
+
+
+def open_archive(settings: Settings) -> tuple[Archive, LocalKeyring]:
+    """Open all stores of an installation, making what is not there yet."""
+    make_folder_durably(settings.data)
+    make_folder_durably(settings.data / "buckets")
+    keyring = open_keyring(settings)
+    database = open_database(settings, keyring)
+    if settings.blobs_url:
+        place = BlobPlace(url=settings.blobs_url)
+    else:
+        place = BlobPlace(folder=str((settings.data / "blobs").absolute()))
+    archive = Archive(
+        database=database,
+        blobs=place.open(),
+        blob_place=place,
+        keys=DataKeys(keyring),
+        buckets=open_buckets(settings),
+        queue=WorkQueue(database, settings.lease_seconds),
+        account_id=settings.account_id,
+        region=settings.region,
+        partition=settings.partition,
+    )
+    return archive, keyring
+
+
+def create_app() -> ASGIApp:
+    """Make the ASGI application of one API process, from the settings of the environment."""
+    settings = load_settings()
+    configure_logs(settings.log_level)
+    if PARENT in os.environ:
+        exit_with_parent(int(os.environ[PARENT]))
+    return make_app(settings)
+
+
+def make_app(settings: Settings) -> ASGIApp:
+    """Put the front doors together."""
+    archive, keyring = open_archive(settings)
+    key = root_key(credentials_file(settings))
+    secrets = {key.id: key.secret}
+    context = Context(
+        archive=archive,
+        metadata=MetadataReader(archive, settings.metadata_cache_bytes),
+        tokens=PageTokens(installation_secret(archive.database, keyring, "page-tokens")),
+        local=not (settings.database_url or settings.blobs_url),
+    )
+    native = NativeDoor(
+        context=context,
+        router=Router(load_service()),
+        verifier=None if settings.insecure_no_auth else Verifier(settings.region, "medical-imaging", secrets.get),
+        principal=root_of(settings.partition, settings.account_id),
+        max_body_bytes=settings.max_body_bytes,
+    )
+    return Starlette(routes=[Route("/healthz", _healthz, methods=["GET"]), Mount("/", app=native)])
+
+
+async def _healthz(_: Request) -> PlainTextResponse:
+    return PlainTextResponse("ok\n")
+
+
+def run_runner(settings: Settings) -> None:
+    """Run a runner until SIGTERM or SIGINT."""
+    configure_logs(settings.log_level)
+    if PARENT in os.environ:
+        exit_with_parent(int(os.environ[PARENT]))
+    archive, _ = open_archive(settings)
+    pool = WorkerPool(settings.import_processes, warm_up)
+    handlers: dict[str, WorkHandler] = {IMPORT: ImportRunner(archive, pool), SETTLE_DATASTORE: DatastoreSettler(archive)}
+    runner = Runner(archive.queue, handlers, slots=settings.import_slots)
+
+    def stop(_signal: int, _frame: types.FrameType | None) -> None:
+        runner.stop()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    try:
+        runner.run()
+    finally:
+        pool.close()

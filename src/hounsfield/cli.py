@@ -1,0 +1,94 @@
+"""The command ``hounsfield``."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from hounsfield import demo as demonstration
+from hounsfield import importer
+from hounsfield.app import run_runner
+from hounsfield.logs import configure_logs
+from hounsfield.serving import ServingError, serve
+from hounsfield.settings import PREFIX, SettingsError, load_settings
+
+_data = click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=lambda: load_settings().data,
+    show_default="HOUNSFIELD_DATA, or ./data",
+    help="Folder of everything that is kept.",
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="hounsfield")
+def cli() -> None:
+    """A self-hosted medical image store that speaks the AWS HealthImaging API."""
+
+
+@cli.command("serve")
+@_data
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8080, show_default=True, help="Port to listen on; 0 for any free one.")
+@click.option("--insecure-no-auth", is_flag=True, help="Let everybody in; only possible on loopback.")
+def serve_command(data: Path, host: str, port: int, insecure_no_auth: bool) -> None:
+    """Serve the API and run import jobs."""
+    if insecure_no_auth:
+        os.environ[f"{PREFIX}INSECURE_NO_AUTH"] = "true"
+    settings = dataclasses.replace(load_settings(), data=data)
+    configure_logs(settings.log_level)
+    try:
+        serve(settings, host, port)
+    except ServingError as error:
+        raise click.ClickException(str(error)) from error
+
+
+@cli.command("runner")
+@_data
+def runner_command(data: Path) -> None:
+    """Run import jobs only; the API is served by other processes."""
+    run_runner(dataclasses.replace(load_settings(), data=data))
+
+
+@cli.command("import")
+@_data
+@click.option(
+    "--datastore", help="Id or name of the data store; one is made when there is none of that name. [default: imports]"
+)
+@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+def import_command(data: Path, datastore: str | None, paths: tuple[Path, ...]) -> None:
+    """Import DICOM files and folders; exits with 1 when files failed."""
+    try:
+        failed = importer.import_paths(data, datastore or "imports", paths)
+    except (importer.ImportFailedError, ServingError) as error:
+        raise click.ClickException(str(error)) from error
+    sys.exit(1 if failed else 0)
+
+
+@cli.command("demo")
+@click.option("--data", type=click.Path(file_okay=False, path_type=Path), default=Path("demo-data"), show_default=True)
+@click.option("--keep-serving/--stop", default=None, help="Serve on after the tour.  [default: when in a terminal]")
+def demo_command(data: Path, keep_serving: bool | None) -> None:
+    """Import the DICOM files that pydicom carries and read them back."""
+    try:
+        demonstration.run(data, keep_serving=sys.stdout.isatty() if keep_serving is None else keep_serving)
+    except (importer.ImportFailedError, demonstration.DemoError, ServingError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+def main() -> None:
+    """Run the command."""
+    try:
+        cli()
+    except SettingsError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,300 @@
+"""Reading of DICOM files (PS3.10): the elements in memory, the pixel data left where it is.
+
+    preamble · meta (0002) · data set ──────┬─ pixel data ─┬── data set behind it
+    └───────────── header, before ──────────┘   (skipped)  └── header, after ──┘
+
+Many files are many gigabytes of pixels behind a few kilobytes of elements; only the latter are read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from hounsfield.dicom import ambiguous
+from hounsfield.dicom.charsets import CharacterSet, character_set
+from hounsfield.dicom.dataset_reader import DataSetReader, looks_explicit
+from hounsfield.dicom.dictionary import ENTRIES
+from hounsfield.dicom.elements import (
+    DOUBLE_FLOAT_PIXEL_DATA,
+    FLOAT_PIXEL_DATA,
+    PIXEL_TAGS,
+    SPECIFIC_CHARACTER_SET,
+    UNDEFINED_LENGTH,
+    Element,
+    PixelData,
+)
+from hounsfield.dicom.errors import NO_ATTRIBUTES, NO_TRANSFER_SYNTAX, DicomDirectory, DicomError, tag_text
+from hounsfield.dicom.inflate import deflate, inflate
+from hounsfield.dicom.limits import ReadLimits
+from hounsfield.dicom.pixel_extent import pixel_data_end
+from hounsfield.dicom.scalars import first_integer, first_text
+from hounsfield.dicom.source import ByteSource, BytesSource
+from hounsfield.dicom.window import Window
+
+__all__ = [
+    "ByteSource",
+    "BytesSource",
+    "DicomDirectory",
+    "DicomError",
+    "Element",
+    "Part10",
+    "PixelData",
+    "ReadLimits",
+    "read_part10",
+]
+
+IMPLICIT_VR_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2"
+EXPLICIT_VR_BIG_ENDIAN: Final = "1.2.840.10008.1.2.2"
+DEFLATED: Final = frozenset({"1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205"})
+"""Transfer syntaxes whose whole data set is deflated (PS3.5 sections A.5, A.4.7 and A.4.9)."""
+
+_TRANSFER_SYNTAX_UID = 0x00020010
+_MEDIA_STORAGE_SOP_CLASS_UID = 0x00020002
+_MEDIA_STORAGE_DIRECTORY = "1.2.840.10008.1.3.10"
+_PREAMBLE = 132
+
+
+@dataclass(frozen=True, slots=True)
+class Part10:
+    """A DICOM file as a value.
+
+    Attributes
+    ----------
+    meta : tuple of Element
+        File meta information, group 0002.
+    elements : tuple of Element
+        Data set in file order, without the pixel data element and without command elements (group 0000).
+    transfer_syntax : str
+        Transfer Syntax UID (0002,0010) as the file names it.
+    little_endian : bool
+        Byte order of the data set.
+    explicit_vr : bool
+        How the data set is encoded; files that say one and do the other are told by their first element.
+    pixel_data : PixelData or None
+        Where the top-level pixel data stands.
+    source : ByteSource
+        What the offsets of `pixel_data` refer to: the file, or for deflated files the inflated data set.
+    header : bytes
+        The file with the pixel data element cut out, a DICOM file itself. For deflated files it is deflated anew.
+    cut : int
+        Offset in `header` at which the pixel data element was cut out; for deflated files the offset in the inflated
+        data set. The length of the header (or data set) when there is no pixel data.
+    """
+
+    meta: tuple[Element, ...]
+    elements: tuple[Element, ...]
+    transfer_syntax: str
+    little_endian: bool
+    explicit_vr: bool
+    pixel_data: PixelData | None
+    source: ByteSource
+    header: bytes
+    cut: int
+    _by_tag: dict[int, Element] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        by_tag = {element.tag: element for element in self.meta}
+        by_tag.update((element.tag, element) for element in self.elements)
+        object.__setattr__(self, "_by_tag", by_tag)
+
+    @property
+    def character_set(self) -> CharacterSet:
+        """Character set of the top level, from Specific Character Set (0008,0005)."""
+        element = self._by_tag.get(SPECIFIC_CHARACTER_SET)
+        return character_set(element.value if element is not None and isinstance(element.value, bytes) else b"")
+
+    def element(self, tag: int) -> Element | None:
+        """Find an element of the meta information or of the top level of the data set.
+
+        Parameters
+        ----------
+        tag : int
+            The element.
+
+        Returns
+        -------
+        Element or None
+            None when it is absent; the last one when it occurs more than once.
+        """
+        return self._by_tag.get(tag)
+
+    def text(self, tag: int) -> str | None:
+        """Read the first value of a text element.
+
+        Parameters
+        ----------
+        tag : int
+            The element.
+
+        Returns
+        -------
+        str or None
+            Decoded and stripped of padding; None when absent, empty or not of a text VR.
+        """
+        element = self._by_tag.get(tag)
+        return None if element is None else first_text(element, self.character_set)
+
+    def integer(self, tag: int) -> int | None:
+        """Read the first value of a numeric element.
+
+        Parameters
+        ----------
+        tag : int
+            The element.
+
+        Returns
+        -------
+        int or None
+            Value of a US, SS, UL, SL, UV, SV, IS or DS element; None when absent, empty, malformed or not integral.
+        """
+        element = self._by_tag.get(tag)
+        # File meta information is little endian whatever the data set is (PS3.10 section 7.1).
+        little = self.little_endian or tag >> 16 == 2
+        return None if element is None else first_integer(element, little_endian=little)
+
+
+def read_part10(source: ByteSource, limits: ReadLimits = ReadLimits()) -> Part10:  # noqa: B008 - frozen value
+    """Read a DICOM file up to its pixel data, and what follows the pixel data.
+
+    Parameters
+    ----------
+    source : ByteSource
+        The file, with or without preamble (PS3.10 section 7.1).
+    limits : ReadLimits, optional
+        Bounds on memory and time.
+
+    Returns
+    -------
+    Part10
+        Elements in memory; pixel data by offset.
+
+    Raises
+    ------
+    DicomDirectory
+        When the file is a DICOMDIR.
+    DicomError
+        When the file is not DICOM, has no transfer syntax, is truncated or damaged, or exceeds the limits.
+    """
+    window = Window(source, 0, limits.data_set_bytes)
+    start = _PREAMBLE if window.reach(_PREAMBLE) and window.data[128:132] == b"DICM" else 0
+    if not start and not _starts_like_dicom(window):
+        raise DicomError(NO_ATTRIBUTES)
+    meta_reader = DataSetReader(window, limits, little_endian=True)
+    meta, position = meta_reader.top_level(start, explicit=True, stop=lambda tag: tag >> 16 != 2)
+    syntax = _meta_text(meta, _TRANSFER_SYNTAX_UID)
+    if not meta and position >= source.size:
+        raise DicomError(NO_ATTRIBUTES)
+    if not syntax:
+        raise DicomError(NO_TRANSFER_SYNTAX)
+    if _meta_text(meta, _MEDIA_STORAGE_SOP_CLASS_UID) == _MEDIA_STORAGE_DIRECTORY:
+        raise DicomDirectory("The file is a DICOMDIR, the index of a medium, not an instance")
+    if syntax in DEFLATED:
+        inflated = BytesSource(inflate(source, position, limits.inflated_bytes))
+        body = _read_body(Window(inflated, 0, limits.data_set_bytes), 0, syntax, limits)
+        header = window.data[:position] + deflate(body.before + body.after)
+        return body.part10(meta, syntax, header)
+    body = _read_body(window, position, syntax, limits)
+    return body.part10(meta, syntax, body.before + body.after)
+
+
+@dataclass(frozen=True, slots=True)
+class _Body:
+    """A data set as read: its elements and the bytes around the pixel data."""
+
+    elements: tuple[Element, ...]
+    little_endian: bool
+    explicit_vr: bool
+    pixel_data: PixelData | None
+    source: ByteSource
+    before: bytes
+    after: bytes
+
+    def part10(self, meta: list[Element], syntax: str, header: bytes) -> Part10:
+        return Part10(
+            tuple(meta),
+            self.elements,
+            syntax,
+            self.little_endian,
+            self.explicit_vr,
+            self.pixel_data,
+            self.source,
+            header,
+            len(self.before),
+        )
+
+
+def _read_body(window: Window, position: int, syntax: str, limits: ReadLimits) -> _Body:
+    """Read the data set that starts in a window, and what follows its pixel data."""
+    little = syntax != EXPLICIT_VR_BIG_ENDIAN
+    commands = DataSetReader(window, limits, little_endian=True)
+    _, position = commands.top_level(position, explicit=False, stop=lambda tag: tag >> 16 != 0)
+    if window.remaining(position) <= 0:
+        raise DicomError(NO_ATTRIBUTES)
+    explicit = syntax != IMPLICIT_VR_LITTLE_ENDIAN
+    if window.reach(position + 8):
+        explicit = looks_explicit(window.data[position + 4 : position + 6])
+    reader = DataSetReader(window, limits, little_endian=little)
+    elements, position = reader.top_level(position, explicit=explicit, stop=PIXEL_TAGS.__contains__)
+    pixel_data = None
+    after = b""
+    if window.remaining(position) > 0:
+        pixel_data = _pixel_data(reader, position, explicit=explicit)
+        rest, after = _read_rest(reader, pixel_data.end, position, explicit=explicit)
+        elements += rest
+    if reader.ambiguous:
+        elements = list(ambiguous.decide(elements, "little" if little else "big"))
+    before = window.data[:position]
+    return _Body(tuple(elements), little, explicit, pixel_data, window.source, before, after)
+
+
+def _read_rest(reader: DataSetReader, offset: int, held: int, *, explicit: bool) -> tuple[list[Element], bytes]:
+    """Read the elements behind the pixel data; the limits count what was read before it."""
+    window = Window(reader.window.source, offset, max(reader.limits.data_set_bytes - held, 0))
+    rest = DataSetReader(window, reader.limits, little_endian=reader.little_endian)
+    rest.count = reader.count
+    elements, position = rest.top_level(0, explicit=explicit, stop=PIXEL_TAGS.__contains__)
+    if window.remaining(position) > 0:
+        raise DicomError(f"The data set has a second pixel data element at offset {offset + position}")
+    reader.ambiguous = reader.ambiguous or rest.ambiguous
+    return elements, window.data
+
+
+def _pixel_data(reader: DataSetReader, position: int, *, explicit: bool) -> PixelData:
+    """Find the extent of the pixel data element that starts at a position of the reader's window."""
+    window = reader.window
+    tag, vr, length, value = reader.header(position, explicit=explicit)
+    if vr not in ("OB", "OW", "OF", "OD"):
+        native = {FLOAT_PIXEL_DATA: "OF", DOUBLE_FLOAT_PIXEL_DATA: "OD"}.get(tag, "OW")
+        vr = "OB" if length == UNDEFINED_LENGTH else native
+    start, offset = window.base + position, window.base + value
+    if length == UNDEFINED_LENGTH:
+        end = pixel_data_end(
+            window.source, tag, offset, little_endian=reader.little_endian, most=reader.limits.fragments
+        )
+        return PixelData(tag, vr, offset, None, end, start)
+    if offset + length > window.source.size:
+        raise DicomError(
+            f"Element {tag_text(tag)} at offset {start} has a length of {length} bytes, but the file ends after "
+            f"{window.source.size - offset} of them; the file is truncated"
+        )
+    return PixelData(tag, vr, offset, length, offset + length, start)
+
+
+def _meta_text(meta: list[Element], tag: int) -> str:
+    """Read a UID of the file meta information."""
+    value = next((element.value for element in reversed(meta) if element.tag == tag), b"")
+    return value.decode("latin-1").strip(" \0") if isinstance(value, bytes) else ""
+
+
+def _starts_like_dicom(window: Window) -> bool:
+    """Tell whether a file without preamble starts with an element that the dictionary knows and that fits in it."""
+    if not window.reach(8):
+        return False
+    for little_endian in (True, False):
+        reader = DataSetReader(window, ReadLimits(), little_endian=little_endian)
+        tag, vr, length, value = reader.header(0, explicit=True)
+        low_group = 2 <= tag >> 16 <= 0x0010 and (tag in ENTRIES or not tag & 0xFFFF)
+        if low_group and length <= window.remaining(value) and (vr or little_endian):
+            return True
+    return False

@@ -1,0 +1,48 @@
+"""What every function of the domain works on, put together once per process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from hounsfield.jobs.queue import WorkQueue
+from hounsfield.storage.blobs import BlobPlace, Blobs
+from hounsfield.storage.buckets import Buckets
+from hounsfield.storage.database import Database
+from hounsfield.storage.keys import DataKeys
+
+
+@dataclass(frozen=True, slots=True)
+class Quotas:
+    """Quotas of AWS HealthImaging; the ones that matter to an import."""
+
+    datastores: int = 100
+    concurrent_import_jobs: int = 100
+    files_per_job: int = 5_000
+    folders_per_job: int = 10_000
+    bytes_per_job: int = 10 * 1024**3
+    bytes_per_file: int = 10 * 1024**3
+    metadata_bytes: int = 50 * 1024**2
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """The stores behind the domain and the account they belong to."""
+
+    database: Database
+    blobs: Blobs
+    blob_place: BlobPlace
+    keys: DataKeys
+    buckets: Buckets
+    queue: WorkQueue
+    account_id: str = "000000000000"
+    region: str = "us-east-1"
+    partition: str = "aws"
+    quotas: Quotas = field(default_factory=Quotas)
+
+    def datastore_arn(self, datastore_id: str) -> str:
+        """Give the ARN of a data store."""
+        return f"arn:{self.partition}:medical-imaging:{self.region}:{self.account_id}:datastore/{datastore_id}"
+
+    def image_set_arn(self, datastore_id: str, image_set_id: str) -> str:
+        """Give the ARN of an image set."""
+        return f"{self.datastore_arn(datastore_id)}/imageset/{image_set_id}"

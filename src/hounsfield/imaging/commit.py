@@ -1,0 +1,239 @@
+"""Turning a plan into rows: image sets, their versions, instances and frames, in the caller's transaction.
+
+Situation (read) ─▶ organise (pure) ─▶ Commitment (ids and versions fixed) ─▶ apply (rows)
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from hounsfield.dicom.document import Levels
+from hounsfield.imaging.levels import IndexEntry, grouping_of, index_entry, merge_levels
+from hounsfield.imaging.manifest import Destination
+from hounsfield.imaging.organise import Placement, PrimarySet, SeriesKey, Situation, variant_of
+from hounsfield.imaging.staging import FrameRun, StagedInstance
+from hounsfield.imaging.states import ImageSetState, StorageTier, WorkflowStatus
+from hounsfield.storage.clock import now_ms
+from hounsfield.storage.database import lock_row
+from hounsfield.storage.identifiers import new_id
+from hounsfield.storage.keys import DataKey
+from hounsfield.storage.tables import datastores, frame_runs, image_set_versions, image_sets, instances
+
+_ROWS_AT_ONCE = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Commitment:
+    """A placement with its image set id and version fixed."""
+
+    placement: Placement
+    destination: Destination
+
+
+def read_situation(connection: Connection, datastore_id: str, staged: Sequence[StagedInstance]) -> Situation:
+    """Read what the data store holds that matters to the staged instances."""
+    studies = sorted({instance.grouping.study_uid for instance in staged})
+    primaries: dict[SeriesKey, PrimarySet] = {}
+    for some in _chunks(studies):
+        rows = connection.execute(
+            select(image_sets).where(
+                image_sets.c.datastore_id == datastore_id,
+                image_sets.c.study_uid.in_(some),
+                image_sets.c.is_primary,
+                image_sets.c.deleted_at.is_(None),
+            )
+        )
+        for row in rows:
+            entry = IndexEntry(**{name: getattr(row, name) for name in IndexEntry.__dataclass_fields__})
+            primary = PrimarySet(row.id, row.latest_version, variant_of(grouping_of(entry)))
+            primaries[SeriesKey(row.study_uid, row.series_uid)] = primary
+    return Situation(primaries, _owners(connection, datastore_id, staged))
+
+
+def _owners(connection: Connection, datastore_id: str, staged: Sequence[StagedInstance]) -> dict[str, SeriesKey]:
+    owners: dict[str, SeriesKey] = {}
+    for some in _chunks(sorted({instance.sop_uid for instance in staged})):
+        rows = connection.execute(
+            select(instances.c.sop_uid, image_sets.c.study_uid, image_sets.c.series_uid)
+            .join(image_sets, image_sets.c.id == instances.c.image_set_id)
+            .where(
+                instances.c.datastore_id == datastore_id,
+                instances.c.sop_uid.in_(some),
+                instances.c.last_version.is_(None),
+                image_sets.c.is_primary,
+                image_sets.c.deleted_at.is_(None),
+            )
+        )
+        owners.update({row.sop_uid: SeriesKey(row.study_uid, row.series_uid) for row in rows})
+    return owners
+
+
+def lock_datastore(connection: Connection, datastore_id: str) -> None:
+    """Keep other commits to the data store out until the transaction ends."""
+    connection.execute(lock_row(connection, select(datastores.c.id).where(datastores.c.id == datastore_id))).one()
+
+
+def commitments(plan: Sequence[Placement]) -> list[Commitment]:
+    """Fix ids and versions: a new set begins with version 1, an existing one gets its next version."""
+    fixed = []
+    for placement in plan:
+        primary = placement.extends
+        image_set_id, version = (new_id(), 1) if primary is None else (primary.image_set_id, primary.version + 1)
+        destination = Destination(image_set_id, version, placement.is_primary, placement.ordinals, placement.superseded)
+        fixed.append(Commitment(placement, destination))
+    return fixed
+
+
+def apply(
+    connection: Connection,
+    key: DataKey,
+    commitment: Commitment,
+    staged: Mapping[int, StagedInstance],
+) -> None:
+    """Write one image set version with its instances and frames."""
+    entering = [staged[ordinal] for ordinal in commitment.placement.ordinals]
+    levels = Levels.from_json(entering[0].levels.encode())
+    for instance in entering[1:]:
+        if instance.levels != entering[0].levels:
+            levels = merge_levels(levels, Levels.from_json(instance.levels.encode()))
+    if commitment.placement.extends is None:
+        _insert_image_set(connection, key, commitment.destination, levels, len(entering))
+    else:
+        _extend_image_set(connection, key, commitment.destination, levels, entering)
+    _insert_instances(connection, key.datastore_id, commitment.destination, entering)
+
+
+def seal_levels(key: DataKey, image_set_id: str, version: int, levels: Levels) -> bytes:
+    """Encrypt the levels of one version."""
+    return key.seal(levels.to_json(), f"levels:{image_set_id}:{version}")
+
+
+def open_levels(key: DataKey, image_set_id: str, version: int, sealed: bytes) -> Levels:
+    """Decrypt the levels of one version."""
+    return Levels.from_json(key.open(sealed, f"levels:{image_set_id}:{version}"))
+
+
+def _insert_image_set(
+    connection: Connection, key: DataKey, destination: Destination, levels: Levels, count: int
+) -> None:
+    now = now_ms()
+    connection.execute(
+        insert(image_sets).values(
+            id=destination.image_set_id,
+            datastore_id=key.datastore_id,
+            is_primary=destination.is_primary,
+            state=ImageSetState.ACTIVE,
+            latest_version=destination.version,
+            created_at=now,
+            updated_at=now,
+            last_accessed_at=now,
+            storage_tier=StorageTier.FREQUENT_ACCESS,
+            instance_count=count,
+            **asdict(index_entry(levels)),
+        )
+    )
+    _insert_version(connection, key, destination, WorkflowStatus.CREATED, levels, created_at=now, updated_at=None)
+
+
+def _extend_image_set(
+    connection: Connection, key: DataKey, destination: Destination, levels: Levels, entering: Sequence[StagedInstance]
+) -> None:
+    now = now_ms()
+    image_set_id, previous = destination.image_set_id, destination.version - 1
+    row = connection.execute(
+        select(image_sets.c.created_at, image_set_versions.c.sealed_levels)
+        .join(image_set_versions, image_set_versions.c.image_set_id == image_sets.c.id)
+        .where(image_sets.c.id == image_set_id, image_set_versions.c.version == previous)
+    ).one()
+    merged = merge_levels(open_levels(key, image_set_id, previous, row.sealed_levels), levels)
+    current = (instances.c.image_set_id == image_set_id, instances.c.last_version.is_(None))
+    for some in _chunks([instance.sop_uid for instance in entering]):
+        connection.execute(
+            update(instances).where(*current, instances.c.sop_uid.in_(some)).values(last_version=previous)
+        )
+    kept = connection.execute(select(func.count()).select_from(instances).where(*current)).scalar_one()
+    connection.execute(
+        update(image_sets)
+        .where(image_sets.c.id == image_set_id)
+        .values(
+            latest_version=destination.version,
+            updated_at=now,
+            last_accessed_at=now,
+            instance_count=kept + len(entering),
+            **asdict(index_entry(merged)),
+        )
+    )
+    _insert_version(
+        connection, key, destination, WorkflowStatus.IMPORTED, merged, created_at=row.created_at, updated_at=now
+    )
+
+
+def _insert_version(
+    connection: Connection,
+    key: DataKey,
+    destination: Destination,
+    status: WorkflowStatus,
+    levels: Levels,
+    *,
+    created_at: int,
+    updated_at: int | None,
+) -> None:
+    connection.execute(
+        insert(image_set_versions).values(
+            image_set_id=destination.image_set_id,
+            version=destination.version,
+            state=ImageSetState.ACTIVE,
+            workflow_status=status,
+            is_primary=destination.is_primary,
+            created_at=created_at,
+            updated_at=updated_at,
+            sealed_levels=seal_levels(key, destination.image_set_id, destination.version, levels),
+        )
+    )
+
+
+def _insert_instances(
+    connection: Connection, datastore_id: str, destination: Destination, entering: Sequence[StagedInstance]
+) -> None:
+    rows = [
+        {
+            "key": instance.key,
+            "image_set_id": destination.image_set_id,
+            "datastore_id": datastore_id,
+            "sop_uid": instance.sop_uid,
+            "sop_class_uid": instance.sop_class_uid,
+            "first_version": destination.version,
+            "source_key": instance.key,
+            "stored_transfer_syntax": instance.stored_transfer_syntax,
+            "pixel_kind": instance.pixel_kind,
+            "frame_count": instance.frame_count,
+            "pack_id": instance.pack_id,
+            "fragment_offset": instance.fragment.offset,
+            "fragment_length": instance.fragment.length,
+            "dataset_offset": instance.dataset.offset,
+            "dataset_length": instance.dataset.length,
+        }
+        for instance in entering
+    ]
+    connection.execute(insert(instances), rows)
+    runs = [_run_row(instance.key, run) for instance in entering for run in instance.runs]
+    if runs:
+        connection.execute(insert(frame_runs), runs)
+
+
+def _run_row(key: str, run: FrameRun) -> dict[str, object]:
+    return {
+        "instance_key": key,
+        "first_ordinal": run.first_ordinal,
+        "pack_id": run.pack_id,
+        "first_offset": run.first_offset,
+        "lengths": array("I", run.lengths).tobytes(),
+    }
+
+
+def _chunks(values: Sequence[str]) -> list[Sequence[str]]:
+    return [values[start : start + _ROWS_AT_ONCE] for start in range(0, len(values), _ROWS_AT_ONCE)]

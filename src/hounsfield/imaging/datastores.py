@@ -1,0 +1,285 @@
+"""Data stores: make, show, list and delete them (CreateDatastore, GetDatastore, ListDatastores, DeleteDatastore).
+
+    CREATING ─▶ ACTIVE ─▶ DELETING ─▶ DELETED
+
+The steps that follow a request are work items, so that a data store never stays in between when a process dies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, func, insert, or_, select, update
+
+from hounsfield.imaging.archive import Archive
+from hounsfield.imaging.errors import ConflictError, NotFoundError, QuotaExceededError
+from hounsfield.imaging.idempotency import remember, remembered
+from hounsfield.imaging.paging import Page, Position
+from hounsfield.jobs.queue import WorkItem
+from hounsfield.pixels.policy import LosslessFormat
+from hounsfield.storage.clock import now_ms, to_datetime
+from hounsfield.storage.database import lock_row
+from hounsfield.storage.identifiers import new_id
+from hounsfield.storage.keys import DataKey
+from hounsfield.storage.tables import datastores, image_sets, import_jobs, tags
+
+SETTLE_DATASTORE = "settle-datastore"
+
+
+class DatastoreStatus(StrEnum):
+    """States of a data store (API shape DatastoreStatus)."""
+
+    CREATING = "CREATING"
+    CREATE_FAILED = "CREATE_FAILED"
+    ACTIVE = "ACTIVE"
+    DELETING = "DELETING"
+    DELETED = "DELETED"
+
+
+@dataclass(frozen=True, slots=True)
+class Datastore:
+    """Properties of a data store (API shape DatastoreProperties)."""
+
+    id: str
+    name: str
+    status: DatastoreStatus
+    lossless_format: LosslessFormat
+    kms_key_arn: str | None
+    lambda_authorizer_arn: str | None
+    arn: str
+    created_at: datetime
+    updated_at: datetime
+    wrapped_key: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class NewDatastore:
+    """What a caller says of a data store to be made (API shape CreateDatastoreRequest)."""
+
+    client_token: str
+    name: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    kms_key_arn: str | None = None
+    lambda_authorizer_arn: str | None = None
+    lossless_format: LosslessFormat = LosslessFormat.HTJ2K
+
+
+def create_datastore(archive: Archive, new: NewDatastore) -> Datastore:
+    """Make a data store with a data key of its own; it becomes ACTIVE soon after (CreateDatastore).
+
+    Raises
+    ------
+    ConflictError
+        The client token was used with other parameters.
+    QuotaExceededError
+        There are as many data stores as the quota allows.
+    """
+    parameters = [new.name, dict(new.tags), new.kms_key_arn, new.lambda_authorizer_arn, new.lossless_format]
+    with archive.database.write() as connection:
+        known = remembered(connection, archive.account_id, "CreateDatastore", new.client_token, parameters)
+        if known is not None:
+            return _datastore(archive, _row(connection, archive, known))
+        _check_quota(connection, archive)
+        identifier = new_id()
+        now = now_ms()
+        connection.execute(
+            insert(datastores).values(
+                id=identifier,
+                account_id=archive.account_id,
+                name=new.name or identifier,
+                status=DatastoreStatus.CREATING,
+                lossless_format=new.lossless_format,
+                kms_key_arn=new.kms_key_arn,
+                lambda_authorizer_arn=new.lambda_authorizer_arn,
+                wrapped_key=archive.keys.make(identifier),
+                created_at=now,
+                updated_at=now,
+            )
+        )
+        if new.tags:
+            arn = archive.datastore_arn(identifier)
+            rows = [{"resource_arn": arn, "tag_key": key, "tag_value": value} for key, value in new.tags.items()]
+            connection.execute(insert(tags), rows)
+        remember(connection, archive.account_id, "CreateDatastore", new.client_token, parameters, identifier)
+        archive.queue.enqueue(connection, SETTLE_DATASTORE, identifier)
+        return _datastore(archive, _row(connection, archive, identifier))
+
+
+def _check_quota(connection: Connection, archive: Archive) -> None:
+    gone = (DatastoreStatus.DELETED, DatastoreStatus.CREATE_FAILED)
+    count = connection.execute(
+        select(func.count()).where(datastores.c.account_id == archive.account_id, datastores.c.status.not_in(gone))
+    ).scalar_one()
+    if count >= archive.quotas.datastores:
+        raise QuotaExceededError(f"the account has {count} data stores, its quota is {archive.quotas.datastores}")
+
+
+def get_datastore(archive: Archive, datastore_id: str) -> Datastore:
+    """Give the properties of a data store, also of a deleted one; raises `NotFoundError` (GetDatastore)."""
+    with archive.database.read() as connection:
+        return _datastore(archive, _row(connection, archive, datastore_id))
+
+
+def active_datastore(connection: Connection, archive: Archive, datastore_id: str, *, lock: bool = False) -> Datastore:
+    """Give a data store that can be worked with, in the caller's transaction.
+
+    Parameters
+    ----------
+    connection : Connection
+        The transaction to read in.
+    archive : Archive
+        The archive.
+    datastore_id : str
+        Which data store.
+    lock : bool
+        Also keep every other writer that asks for the lock out until the transaction ends.
+
+    Raises
+    ------
+    NotFoundError
+        There is no such data store, or it was deleted.
+    ConflictError
+        It is not ACTIVE yet or no longer.
+    """
+    datastore = _datastore(archive, _row(connection, archive, datastore_id, lock=lock))
+    if datastore.status is DatastoreStatus.DELETED:
+        raise NotFoundError(f"data store {datastore_id} was deleted")
+    if datastore.status is not DatastoreStatus.ACTIVE:
+        raise ConflictError(f"data store {datastore_id} is {datastore.status}, it must be ACTIVE")
+    return datastore
+
+
+def data_key(archive: Archive, datastore: Datastore) -> DataKey:
+    """Give the key that seals everything of a data store; raises `KeyUnavailableError`."""
+    return archive.keys.open(datastore.id, datastore.wrapped_key)
+
+
+def list_datastores(
+    archive: Archive, *, status: DatastoreStatus | None = None, after: Position | None = None, limit: int = 50
+) -> Page[Datastore]:
+    """List data stores, newest first (ListDatastores).
+
+    Parameters
+    ----------
+    archive : Archive
+        The archive.
+    status : DatastoreStatus | None
+        Only data stores in this state.
+    after : Position | None
+        Where the page before this one ended.
+    limit : int
+        At most so many.
+    """
+    query = select(datastores).where(datastores.c.account_id == archive.account_id)
+    if status is not None:
+        query = query.where(datastores.c.status == status)
+    if after is not None:
+        query = query.where(
+            or_(
+                datastores.c.created_at < after.sort_value,
+                and_(datastores.c.created_at == after.sort_value, datastores.c.id < after.id),
+            )
+        )
+    query = query.order_by(datastores.c.created_at.desc(), datastores.c.id.desc()).limit(limit + 1)
+    with archive.database.read() as connection:
+        rows = connection.execute(query).all()
+    end = Position(rows[limit - 1].created_at, rows[limit - 1].id) if len(rows) > limit else None
+    return Page([_datastore(archive, row) for row in rows[:limit]], end)
+
+
+def delete_datastore(archive: Archive, datastore_id: str) -> Datastore:
+    """Delete an empty data store (DeleteDatastore).
+
+    Raises
+    ------
+    NotFoundError
+        There is no such data store, or it was deleted before.
+    ConflictError
+        It holds image sets, or an import job is not finished.
+    """
+    with archive.database.write() as connection:
+        datastore = _datastore(archive, _row(connection, archive, datastore_id, lock=True))
+        if datastore.status is DatastoreStatus.DELETING:
+            return datastore
+        active_datastore(connection, archive, datastore_id)
+        _check_empty(connection, datastore_id)
+        connection.execute(
+            update(datastores)
+            .where(datastores.c.id == datastore_id)
+            .values(status=DatastoreStatus.DELETING, updated_at=now_ms())
+        )
+        archive.queue.enqueue(connection, SETTLE_DATASTORE, datastore_id)
+        return _datastore(archive, _row(connection, archive, datastore_id))
+
+
+def _check_empty(connection: Connection, datastore_id: str) -> None:
+    holds = select(image_sets.c.id).where(image_sets.c.datastore_id == datastore_id, image_sets.c.deleted_at.is_(None))
+    if connection.execute(holds.limit(1)).first() is not None:
+        raise ConflictError(f"data store {datastore_id} contains image sets; delete them first")
+    running = select(import_jobs.c.id).where(
+        import_jobs.c.datastore_id == datastore_id, import_jobs.c.status.in_(["SUBMITTED", "IN_PROGRESS"])
+    )
+    if connection.execute(running.limit(1)).first() is not None:
+        raise ConflictError(f"data store {datastore_id} has an import job that is not finished")
+
+
+class DatastoreSettler:
+    """Takes a data store from CREATING to ACTIVE and from DELETING to DELETED."""
+
+    _NEXT = {  # noqa: RUF012 - a constant table
+        DatastoreStatus.CREATING: DatastoreStatus.ACTIVE,
+        DatastoreStatus.DELETING: DatastoreStatus.DELETED,
+    }
+
+    def __init__(self, archive: Archive) -> None:
+        self._archive = archive
+
+    def run(self, item: WorkItem) -> None:
+        """Take the one step that the state of the data store asks for."""
+        with self._archive.database.write() as connection:
+            row = _row(connection, self._archive, item.subject_id, lock=True)
+            following = self._NEXT.get(DatastoreStatus(row.status))
+            if following is not None:
+                self._set_status(connection, item.subject_id, following)
+            self._archive.queue.finish(connection, item)
+
+    def give_up(self, item: WorkItem) -> None:
+        """Leave a data store that cannot be made as CREATE_FAILED."""
+        with self._archive.database.write() as connection:
+            row = _row(connection, self._archive, item.subject_id, lock=True)
+            if row.status == DatastoreStatus.CREATING:
+                self._set_status(connection, item.subject_id, DatastoreStatus.CREATE_FAILED)
+            self._archive.queue.finish(connection, item)
+
+    @staticmethod
+    def _set_status(connection: Connection, datastore_id: str, status: DatastoreStatus) -> None:
+        connection.execute(
+            update(datastores).where(datastores.c.id == datastore_id).values(status=status, updated_at=now_ms())
+        )
+
+
+def _row(connection: Connection, archive: Archive, datastore_id: str, *, lock: bool = False) -> Row[Any]:
+    query = select(datastores).where(datastores.c.id == datastore_id, datastores.c.account_id == archive.account_id)
+    row = connection.execute(lock_row(connection, query) if lock else query).first()
+    if row is None:
+        raise NotFoundError(f"data store {datastore_id} does not exist")
+    return row
+
+
+def _datastore(archive: Archive, row: Row[Any]) -> Datastore:
+    return Datastore(
+        id=row.id,
+        name=row.name,
+        status=DatastoreStatus(row.status),
+        lossless_format=LosslessFormat(row.lossless_format),
+        kms_key_arn=row.kms_key_arn,
+        lambda_authorizer_arn=row.lambda_authorizer_arn,
+        arn=archive.datastore_arn(row.id),
+        created_at=to_datetime(row.created_at),
+        updated_at=to_datetime(row.updated_at),
+        wrapped_key=row.wrapped_key,
+    )

@@ -1,0 +1,27 @@
+"""What can go wrong in the domain, one exception per kind of answer; a front door translates each once."""
+
+from __future__ import annotations
+
+
+class ImagingError(Exception):
+    """Base of all; the message is shown to the caller and never holds patient data."""
+
+
+class InvalidRequestError(ImagingError):
+    """The request breaks a rule that its shape alone does not show."""
+
+
+class NotFoundError(ImagingError):
+    """The data store, job, image set, version or frame is not there."""
+
+
+class ConflictError(ImagingError):
+    """The request does not fit the present state."""
+
+
+class QuotaExceededError(ImagingError):
+    """The request would go beyond a quota."""
+
+
+class NotAcceptableError(ImagingError):
+    """What is stored cannot be given in a form the caller accepts."""

@@ -1,0 +1,157 @@
+"""Reading one image frame (GetImageFrame): frame id ─▶ (pack, offset, length) ─▶ one range read ─▶ decrypt.
+
+No DICOM code runs here.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import bindparam, select
+
+from hounsfield.imaging.archive import Archive
+from hounsfield.imaging.datastores import DatastoreStatus, active_datastore
+from hounsfield.imaging.errors import NotFoundError
+from hounsfield.imaging.image_sets import not_found
+from hounsfield.imaging.staging import PixelKind
+from hounsfield.pixels.policy import TABLE, TreatmentKind
+from hounsfield.storage.identifiers import split_frame_id
+from hounsfield.storage.keys import DataKey
+from hounsfield.storage.packs import SEAL_BYTES, Extent, Label, RecordKind, read_record
+from hounsfield.storage.tables import datastores, frame_runs, image_sets, instances
+
+_FIND = (
+    select(
+        datastores.c.wrapped_key,
+        instances.c.source_key,
+        instances.c.stored_transfer_syntax,
+        instances.c.pixel_kind,
+        frame_runs.c.first_ordinal,
+        frame_runs.c.pack_id,
+        frame_runs.c.first_offset,
+        frame_runs.c.lengths,
+    )
+    .select_from(instances)
+    .join(frame_runs, frame_runs.c.instance_key == instances.c.key)
+    .join(image_sets, image_sets.c.id == instances.c.image_set_id)
+    .join(datastores, datastores.c.id == instances.c.datastore_id)
+    .where(
+        instances.c.key == bindparam("key"),
+        instances.c.image_set_id == bindparam("image_set_id"),
+        instances.c.datastore_id == bindparam("datastore_id"),
+        image_sets.c.deleted_at.is_(None),
+        datastores.c.account_id == bindparam("account_id"),
+        datastores.c.status == DatastoreStatus.ACTIVE,
+    )
+)
+_FIND_FRAME = (
+    _FIND.where(frame_runs.c.first_ordinal <= bindparam("ordinal")).order_by(frame_runs.c.first_ordinal.desc()).limit(1)
+)
+_FIND_ALL = _FIND.order_by(frame_runs.c.first_ordinal)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredImageFrame:
+    """One image frame as it is stored.
+
+    Attributes
+    ----------
+    stored_transfer_syntax : str
+        How the bytes are encoded.
+    is_frame : bool
+        False for pixel data kept as one object because no frames could be made of it.
+    size : int
+        Length in bytes.
+    chunk_count : int
+        How many chunks there are.
+    chunks : Iterator of bytes
+        The bytes; a frame comes as one chunk, a large object in several.
+    """
+
+    stored_transfer_syntax: str
+    is_frame: bool
+    size: int
+    chunk_count: int
+    chunks: Iterator[bytes]
+
+
+def get_image_frame(archive: Archive, datastore_id: str, image_set_id: str, frame_id: str) -> StoredImageFrame:
+    """Give an image frame of an image set, of whichever version (GetImageFrame).
+
+    Raises
+    ------
+    NotFoundError
+        The data store, the image set or the frame is not there.
+    PackDamagedError
+        The stored bytes were changed.
+    """
+    split = split_frame_id(frame_id)
+    if split is None:
+        raise _missing(archive, datastore_id, image_set_id, frame_id)
+    key, ordinal = split
+    parameters = {
+        "key": key,
+        "ordinal": ordinal,
+        "image_set_id": image_set_id,
+        "datastore_id": datastore_id,
+        "account_id": archive.account_id,
+    }
+    with archive.database.read() as connection:
+        row = connection.execute(_FIND_FRAME, parameters).first()
+        if row is None:
+            raise _missing(archive, datastore_id, image_set_id, frame_id)
+        if row.pixel_kind == PixelKind.FRAMES:
+            rows = [row]
+        else:
+            rows = list(connection.execute(_FIND_ALL, parameters))
+    data_key = archive.keys.open(datastore_id, row.wrapped_key)
+    if row.pixel_kind == PixelKind.FRAMES:
+        found = _extent(row, ordinal)
+        if found is None:
+            raise _missing(archive, datastore_id, image_set_id, frame_id)
+        data = read_record(archive.blobs, data_key, found, Label(RecordKind.FRAME, row.source_key, ordinal))
+        return StoredImageFrame(row.stored_transfer_syntax, is_frame=True, size=len(data), chunk_count=1, chunks=iter((data,)))
+    if row.pixel_kind != PixelKind.WHOLE or ordinal != 0:
+        raise _missing(archive, datastore_id, image_set_id, frame_id)
+    return _whole_object(archive, data_key, rows)
+
+
+def _extent(row: Any, ordinal: int) -> Extent | None:
+    lengths = array("I", row.lengths)
+    index = ordinal - row.first_ordinal
+    if index >= len(lengths):
+        return None
+    return Extent(row.pack_id, row.first_offset + sum(lengths[:index]), lengths[index])
+
+
+def _whole_object(archive: Archive, data_key: DataKey, rows: Sequence[Any]) -> StoredImageFrame:
+    extents = []
+    for row in rows:
+        offset = row.first_offset
+        for length in array("I", row.lengths):
+            extents.append(Extent(row.pack_id, offset, length))
+            offset += length
+    labels = [Label(RecordKind.BLOB, rows[0].source_key, ordinal) for ordinal in range(len(extents))]
+    chunks = (read_record(archive.blobs, data_key, *wanted) for wanted in zip(extents, labels, strict=True))
+    size = sum(extent.length - SEAL_BYTES for extent in extents)
+    is_video = TABLE.get(rows[0].stored_transfer_syntax) is TreatmentKind.KEEP_VIDEO
+    return StoredImageFrame(rows[0].stored_transfer_syntax, is_video, size, len(extents), chunks)
+
+
+def _missing(archive: Archive, datastore_id: str, image_set_id: str, frame_id: str) -> NotFoundError:
+    """Say which of data store, image set and frame is missing; the finding query does not tell."""
+    with archive.database.read() as connection:
+        active_datastore(connection, archive, datastore_id)
+        row = connection.execute(
+            select(image_sets.c.deleted_at).where(
+                image_sets.c.id == image_set_id, image_sets.c.datastore_id == datastore_id
+            )
+        ).first()
+        if row is None:
+            return not_found(connection, datastore_id, image_set_id)
+    if row.deleted_at is not None:
+        return NotFoundError(f"image set {image_set_id} was deleted")
+    return NotFoundError(f"image frame {frame_id} does not exist in image set {image_set_id}")

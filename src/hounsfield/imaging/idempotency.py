@@ -1,0 +1,58 @@
+"""Client tokens: the same request sent twice makes one resource (spec: 24 hours per account and operation)."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, delete, insert, select
+
+from hounsfield.imaging.errors import ConflictError
+from hounsfield.storage.clock import now_ms
+from hounsfield.storage.tables import client_tokens
+
+_LIFE_MS = 24 * 3600 * 1000
+
+
+def remembered(connection: Connection, account_id: str, operation: str, token: str, parameters: Any) -> str | None:
+    """Give the id of the resource that a client token made before, or None.
+
+    Raises
+    ------
+    ConflictError
+        The token was used with other parameters.
+    """
+    connection.execute(delete(client_tokens).where(client_tokens.c.created_at < now_ms() - _LIFE_MS))
+    row = connection.execute(
+        select(client_tokens).where(
+            client_tokens.c.account_id == account_id,
+            client_tokens.c.operation == operation,
+            client_tokens.c.token == token,
+        )
+    ).first()
+    if row is None:
+        return None
+    if row.parameters_digest != _digest(parameters):
+        raise ConflictError("clientToken was used before with other parameters; use a new token for a new request")
+    return str(row.resource_id)
+
+
+def remember(
+    connection: Connection, account_id: str, operation: str, token: str, parameters: Any, resource_id: str
+) -> None:
+    """Note which resource a client token made, in the transaction that makes it."""
+    connection.execute(
+        insert(client_tokens).values(
+            account_id=account_id,
+            operation=operation,
+            token=token,
+            parameters_digest=_digest(parameters),
+            resource_id=resource_id,
+            created_at=now_ms(),
+        )
+    )
+
+
+def _digest(parameters: Any) -> str:
+    return hashlib.sha256(orjson.dumps(parameters, option=orjson.OPT_SORT_KEYS)).hexdigest()

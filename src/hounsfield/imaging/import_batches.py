@@ -1,0 +1,170 @@
+"""The transcoding of a job's files: batches to the workers, outcomes to the database, and what to do when a worker dies.
+
+    pending files ─▶ batches ─▶ WorkerPool ─▶ results ─▶ one transaction for all that are ready
+                                     │
+                                     └ a worker died ─▶ each file of the lost batches alone ─▶ only the culprit fails
+
+A file too large for one worker is cut into ranges of frames that all workers share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from typing import TypeVar
+
+import structlog
+
+from hounsfield.imaging.archive import Archive
+from hounsfield.imaging.import_files import (
+    FileErrorType,
+    FileOutcome,
+    FileResult,
+    InputFile,
+    note_attempt,
+    pending_files,
+    record_results,
+)
+from hounsfield.imaging.ingest import IngestContext, StorageFailedError, ingest_batch
+from hounsfield.imaging.ingest_parts import FramePart, ingest_frames, ingest_with_parts
+from hounsfield.jobs.queue import WorkItem
+from hounsfield.jobs.workers import WorkerPool
+from hounsfield.storage.identifiers import new_instance_key
+
+T = TypeVar("T")
+_log = structlog.get_logger(__name__)
+
+FILES_PER_BATCH = 25
+BYTES_PER_BATCH = 32 * 1024 * 1024
+LARGE_FILE_BYTES = 48 * 1024 * 1024
+_MAX_ATTEMPTS = 3
+_WORKER_DIED = "The file could not be processed: it ended the process that worked on it"
+
+
+@dataclass(frozen=True, slots=True)
+class _Submitted:
+    files: tuple[InputFile, ...]
+    executor: Executor
+
+
+class BatchRun:
+    """Brings every pending file of a job to an outcome.
+
+    Parameters
+    ----------
+    archive : Archive
+        Where the rows are.
+    pool : WorkerPool
+        Who does the work.
+    item : WorkItem
+        The lease that every commit checks.
+    context : IngestContext
+        What the workers need to know.
+    """
+
+    def __init__(self, archive: Archive, pool: WorkerPool, item: WorkItem, context: IngestContext) -> None:
+        self._archive = archive
+        self._pool = pool
+        self._item = item
+        self._context = context
+
+    def run(self) -> None:
+        """Work until no file is pending; raises what the database or the lease raise."""
+        while pending := self._pending():
+            fresh = [file for file in pending if file.attempts == 0]
+            if fresh:
+                self._run_together([file for file in fresh if file.size < LARGE_FILE_BYTES])
+                for file in fresh:
+                    if file.size >= LARGE_FILE_BYTES:
+                        self._run_alone(file)
+            else:
+                for file in pending:
+                    self._run_alone(file)
+
+    def _pending(self) -> list[InputFile]:
+        with self._archive.database.read() as connection:
+            return pending_files(connection, self._item.subject_id)
+
+    def _run_together(self, files: Sequence[InputFile]) -> None:
+        waiting = batches(files, self._pool.processes)
+        running: dict[Future[list[FileResult]], _Submitted] = {}
+        while True:
+            while len(running) < 2 * self._pool.processes and (batch := next(waiting, None)) is not None:
+                executor, future = self._pool.submit(ingest_batch, self._context, batch)
+                running[future] = _Submitted(batch, executor)
+            if not running:
+                return
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            finished = [(running.pop(future), future) for future in done]
+            self._record(finished)
+
+    def _record(self, finished: Sequence[tuple[_Submitted, Future[list[FileResult]]]]) -> None:
+        results: list[FileResult] = []
+        lost: list[InputFile] = []
+        for submitted, future in finished:
+            try:
+                results.extend(future.result())
+            except (BrokenProcessPool, StorageFailedError) as error:
+                _log.warning(
+                    "batch lost", job=self._item.subject_id, files=len(submitted.files), error=type(error).__name__
+                )
+                lost.extend(submitted.files)
+                if isinstance(error, BrokenProcessPool):
+                    self._pool.renew(submitted.executor)
+        self._commit(results, lost)
+
+    def _commit(self, results: Sequence[FileResult], lost: Sequence[InputFile] = ()) -> None:
+        with self._archive.database.write() as connection:
+            self._archive.queue.hold(connection, self._item)
+            record_results(connection, self._item.subject_id, self._context.key, results)
+            note_attempt(connection, self._item.subject_id, lost)
+
+    def _run_alone(self, file: InputFile) -> None:
+        """Work on one file with nothing beside it, so that what happens is its own doing."""
+        try:
+            result = self._result_alone(file)
+        except (BrokenProcessPool, StorageFailedError) as error:
+            _log.warning("file lost", job=self._item.subject_id, ordinal=file.ordinal, error=type(error).__name__)
+            if file.attempts + 1 < _MAX_ATTEMPTS:
+                self._commit([], [file])
+            else:
+                message = _WORKER_DIED if isinstance(error, BrokenProcessPool) else str(error)
+                self._commit([FileResult(file.ordinal, FileOutcome.FAILED, None, FileErrorType.SERVER, message)])
+        else:
+            self._commit([result])
+
+    def _result_alone(self, file: InputFile) -> FileResult:
+        if file.size < LARGE_FILE_BYTES or file.attempts > 0:
+            return self._wait_for(*self._pool.submit(ingest_batch, self._context, (file,)))[0]
+        key = new_instance_key()
+        count = self._pool.processes
+        submitted = [self._pool.submit(ingest_frames, self._context, file, key, part, count) for part in range(count)]
+        parts: list[FramePart | None] = [self._wait_for(*entry) for entry in submitted]
+        whole = [part for part in parts if part is not None]
+        # A part that could not be made (pixel data that has no frames, say) leaves the whole file to one worker.
+        usable = tuple(whole) if len(whole) == count else None
+        return self._wait_for(*self._pool.submit(ingest_with_parts, self._context, file, key, usable))
+
+    def _wait_for(self, executor: Executor, future: Future[T]) -> T:
+        try:
+            return future.result()
+        except BrokenProcessPool:
+            self._pool.renew(executor)
+            raise
+
+
+def batches(files: Sequence[InputFile], processes: int) -> Iterator[tuple[InputFile, ...]]:
+    """Cut files into batches, small enough that all processes are busy to the end."""
+    most = max(1, min(FILES_PER_BATCH, -(-len(files) // (processes * 8))))
+    batch: list[InputFile] = []
+    size = 0
+    for file in files:
+        if batch and (len(batch) >= most or size + file.size > BYTES_PER_BATCH):
+            yield tuple(batch)
+            batch, size = [], 0
+        batch.append(file)
+        size += file.size
+    if batch:
+        yield tuple(batch)

@@ -1,0 +1,143 @@
+"""The files of an import job and what became of each, as rows; the sealed part is the staged instance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sqlalchemy import Connection, bindparam, insert, select, update
+
+from hounsfield.imaging.staging import StagedInstance
+from hounsfield.storage.keys import DataKey
+from hounsfield.storage.tables import import_files
+
+
+class FileOutcome(StrEnum):
+    """What became of a file."""
+
+    PENDING = "PENDING"
+    STAGED = "STAGED"
+    FAILED = "FAILED"
+    SKIPPED = "SKIPPED"
+
+
+class FileErrorType(StrEnum):
+    """Whose fault a failed file is, as failure.ndjson names it."""
+
+    CUSTOMER = "ValidationException"
+    SERVER = "InternalServerException"
+
+
+@dataclass(frozen=True, slots=True)
+class InputFile:
+    """An object of the input: its place in the order of keys, its key, its size in bytes, and how often it broke a worker."""
+
+    ordinal: int
+    key: str
+    size: int
+    attempts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FileResult:
+    """What a worker reports of one file; ``instance`` is set exactly when it is STAGED."""
+
+    ordinal: int
+    outcome: FileOutcome
+    instance: StagedInstance | None = None
+    error_type: FileErrorType | None = None
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FileRecord:
+    """A file whose outcome is known."""
+
+    file: InputFile
+    result: FileResult
+
+
+def add_files(connection: Connection, job_id: str, files: Sequence[InputFile]) -> None:
+    """Write the list of files of a job."""
+    if files:
+        rows = [
+            {
+                "job_id": job_id,
+                "ordinal": f.ordinal,
+                "object_key": f.key,
+                "size_bytes": f.size,
+                "outcome": FileOutcome.PENDING,
+            }
+            for f in files
+        ]
+        connection.execute(insert(import_files), rows)
+
+
+def pending_files(connection: Connection, job_id: str) -> list[InputFile]:
+    """Give the files whose outcome is not known yet, in order."""
+    rows = connection.execute(
+        select(import_files.c.ordinal, import_files.c.object_key, import_files.c.size_bytes, import_files.c.attempts)
+        .where(import_files.c.job_id == job_id, import_files.c.outcome == FileOutcome.PENDING)
+        .order_by(import_files.c.ordinal)
+    )
+    return [InputFile(*row) for row in rows]
+
+
+def note_attempt(connection: Connection, job_id: str, files: Iterable[InputFile]) -> None:
+    """Count one more try of each file that broke, or was with one that broke, a worker."""
+    for file in files:
+        connection.execute(
+            update(import_files)
+            .where(import_files.c.job_id == job_id, import_files.c.ordinal == file.ordinal)
+            .values(attempts=import_files.c.attempts + 1)
+        )
+
+
+def record_results(connection: Connection, job_id: str, key: DataKey, results: Sequence[FileResult]) -> None:
+    """Write the outcome of files, the staged instances sealed."""
+    rows = [
+        {
+            "b_ordinal": result.ordinal,
+            "outcome": result.outcome,
+            "error_type": result.error_type,
+            "message": result.message,
+            "sealed_instance": (
+                key.seal(result.instance.to_bytes(), _context(job_id, result.ordinal)) if result.instance else None
+            ),
+        }
+        for result in results
+    ]
+    if rows:
+        statement = update(import_files).where(
+            import_files.c.job_id == job_id, import_files.c.ordinal == bindparam("b_ordinal")
+        )
+        connection.execute(
+            statement.values(
+                outcome=bindparam("outcome"),
+                error_type=bindparam("error_type"),
+                message=bindparam("message"),
+                sealed_instance=bindparam("sealed_instance"),
+            ),
+            rows,
+        )
+
+
+def file_records(connection: Connection, job_id: str, key: DataKey) -> list[FileRecord]:
+    """Read all files of a job, in order, with their staged instances."""
+    rows = connection.execute(
+        select(import_files).where(import_files.c.job_id == job_id).order_by(import_files.c.ordinal)
+    )
+    records = []
+    for row in rows:
+        instance = None
+        if row.sealed_instance is not None:
+            instance = StagedInstance.from_bytes(key.open(row.sealed_instance, _context(job_id, row.ordinal)))
+        error_type = FileErrorType(row.error_type) if row.error_type else None
+        result = FileResult(row.ordinal, FileOutcome(row.outcome), instance, error_type, row.message)
+        records.append(FileRecord(InputFile(row.ordinal, row.object_key, row.size_bytes, row.attempts), result))
+    return records
+
+
+def _context(job_id: str, ordinal: int) -> str:
+    return f"import-file:{job_id}:{ordinal}"

@@ -1,0 +1,146 @@
+"""The work of an import job, done by a runner under a lease.
+
+    scan ──▶ transcode in batches ──▶ organise ──▶ output files ──▶ one commit
+     │            │                                                   │
+     └ list kept  └ outcomes kept batch by batch                      └ image sets and COMPLETED become visible together
+
+Whatever kills the process, another run goes on from the last committed batch: what is in the rows is done, what is not is
+done again. Packs written for a batch that was never committed are garbage, never read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import structlog
+from sqlalchemy import Connection, select, update
+
+from hounsfield.imaging.archive import Archive
+from hounsfield.imaging.commit import apply, commitments, lock_datastore, read_situation
+from hounsfield.imaging.datastores import Datastore, data_key, get_datastore
+from hounsfield.imaging.import_batches import BatchRun
+from hounsfield.imaging.import_files import FileRecord, add_files, file_records
+from hounsfield.imaging.import_jobs import ImportJob, JobStatus, get_import_job
+from hounsfield.imaging.ingest import IngestContext
+from hounsfield.imaging.manifest import Destination, write_outputs
+from hounsfield.imaging.organise import organise
+from hounsfield.imaging.scan import JobFailedError, scan
+from hounsfield.jobs.queue import WorkItem
+from hounsfield.jobs.workers import WorkerPool
+from hounsfield.storage.buckets import BucketError, S3Uri
+from hounsfield.storage.clock import now_ms
+from hounsfield.storage.keys import KeyUnavailableError
+from hounsfield.storage.tables import import_jobs
+
+_log = structlog.get_logger(__name__)
+
+
+class ImportRunner:
+    """Runs import jobs.
+
+    Parameters
+    ----------
+    archive : Archive
+        Where everything is.
+    pool : WorkerPool
+        The processes that transcode.
+    """
+
+    def __init__(self, archive: Archive, pool: WorkerPool) -> None:
+        self._archive = archive
+        self._pool = pool
+
+    def run(self, item: WorkItem) -> None:
+        """Bring the job to its end, from wherever it is."""
+        job = self._job(item)
+        datastore = get_datastore(self._archive, job.datastore_id)
+        log = _log.bind(job=job.id, datastore=job.datastore_id)
+        log.info("import begins", attempt=item.attempts)
+        try:
+            self._scan_once(item, job)
+            BatchRun(self._archive, self._pool, item, self._context(job, datastore)).run()
+            self._finish(item, job, datastore)
+        except JobFailedError as error:
+            log.warning("import failed", reason=str(error))
+            self._fail(item, job, str(error))
+        except KeyUnavailableError:
+            self._fail(item, job, "The key of the data store is not available")
+        else:
+            log.info("import completed")
+
+    def give_up(self, item: WorkItem) -> None:
+        """Fail a job that was begun too often."""
+        self._fail(item, self._job(item), "The import job could not be run, see the log of the service")
+
+    def _job(self, item: WorkItem) -> ImportJob:
+        with self._archive.database.read() as connection:
+            datastore_id = connection.execute(
+                select(import_jobs.c.datastore_id).where(import_jobs.c.id == item.subject_id)
+            ).scalar_one()
+        return get_import_job(self._archive, datastore_id, item.subject_id)
+
+    def _context(self, job: ImportJob, datastore: Datastore) -> IngestContext:
+        return IngestContext(
+            buckets=self._archive.buckets,
+            bucket=S3Uri.parse(job.input_uri).bucket,
+            blob_place=self._archive.blob_place,
+            key=data_key(self._archive, datastore),
+            lossless_format=datastore.lossless_format,
+            bytes_per_file=self._archive.quotas.bytes_per_file,
+            metadata_bytes=self._archive.quotas.metadata_bytes,
+        )
+
+    def _scan_once(self, item: WorkItem, job: ImportJob) -> None:
+        with self._archive.database.read() as connection:
+            query = select(import_jobs.c.scanned_at).where(import_jobs.c.id == job.id)
+            if connection.execute(query).scalar_one() is not None:
+                return
+        files = scan(self._archive.buckets, job.input_uri, self._archive.quotas)
+        with self._archive.database.write() as connection:
+            self._archive.queue.hold(connection, item)
+            add_files(connection, job.id, files)
+            _set(connection, job, status=JobStatus.IN_PROGRESS, scanned_at=now_ms())
+
+    def _finish(self, item: WorkItem, job: ImportJob, datastore: Datastore) -> None:
+        """Organise against what is there, write the output files, and commit if nothing changed in between."""
+        key = data_key(self._archive, datastore)
+        with self._archive.database.read() as connection:
+            records = file_records(connection, job.id, key)
+        staged = {r.file.ordinal: r.result.instance for r in records if r.result.instance is not None}
+        while True:
+            with self._archive.database.read() as connection:
+                situation = read_situation(connection, datastore.id, list(staged.values()))
+            fixed = commitments(organise(sorted(staged.items(), key=lambda entry: entry[0]), situation))
+            self._write_outputs(job, records, [entry.destination for entry in fixed])
+            with self._archive.database.write() as connection:
+                self._archive.queue.hold(connection, item)
+                lock_datastore(connection, datastore.id)
+                if read_situation(connection, datastore.id, list(staged.values())) != situation:
+                    continue
+                for commitment in fixed:
+                    apply(connection, key, commitment, staged)
+                _set(connection, job, status=JobStatus.COMPLETED, ended_at=now_ms())
+                self._archive.queue.finish(connection, item)
+                return
+
+    def _write_outputs(
+        self, job: ImportJob, records: Sequence[FileRecord], destinations: Sequence[Destination]
+    ) -> None:
+        try:
+            write_outputs(self._archive.buckets, job, records, destinations)
+        except BucketError as error:
+            raise JobFailedError(f"The output location cannot be written: {error}") from error
+
+    def _fail(self, item: WorkItem, job: ImportJob, message: str) -> None:
+        try:
+            write_outputs(self._archive.buckets, job, [], [])
+        except BucketError:
+            _log.warning("output files of a failed job could not be written", job=job.id)
+        with self._archive.database.write() as connection:
+            self._archive.queue.hold(connection, item)
+            _set(connection, job, status=JobStatus.FAILED, message=message[:2048], ended_at=now_ms())
+            self._archive.queue.finish(connection, item)
+
+
+def _set(connection: Connection, job: ImportJob, **values: object) -> None:
+    connection.execute(update(import_jobs).where(import_jobs.c.id == job.id).values(**values))

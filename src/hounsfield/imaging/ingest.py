@@ -1,0 +1,217 @@
+"""What a worker process does with DICOM files: read, transcode and verify frames, and write packs. No database.
+
+    object ─▶ read_part10 ─▶ record ─┬─▶ frames ─▶ transcode or keep ─▶ pack: frame records
+                                     └─▶ JSON fragment, data set      ─▶ pack: at its end, those of all its instances together
+
+Frames are worked one by one. A bad file is an outcome, never an exception; an exception means that the archive itself
+could not read or write, and the files are tried again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from hounsfield.dicom.document import Levels, instance_fragment
+from hounsfield.dicom.errors import DicomDirectory, DicomError
+from hounsfield.dicom.part10 import Part10, read_part10
+from hounsfield.dicom.record import InstanceRecord, instance_record
+from hounsfield.imaging.import_files import FileErrorType, FileOutcome, FileResult, InputFile
+from hounsfield.imaging.pixel_store import StoredPixels, store_pixels
+from hounsfield.imaging.staging import Place, StagedInstance
+from hounsfield.pixels.errors import FramesError
+from hounsfield.pixels.policy import LosslessFormat
+from hounsfield.storage.blobs import BlobPlace, Blobs
+from hounsfield.storage.buckets import BucketError, Buckets, ObjectEntry, ObjectReader
+from hounsfield.storage.identifiers import new_instance_key
+from hounsfield.storage.keys import DataKey
+from hounsfield.storage.packs import Label, PackWriter, RecordKind
+
+_SECONDS_PER_FILE = 300
+_BYTES_PER_SECOND = 500_000
+
+
+class StorageFailedError(Exception):
+    """The archive could not read its input or write its packs; nothing is wrong with the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class IngestContext:
+    """What a worker needs to know besides the files."""
+
+    buckets: Buckets
+    bucket: str
+    blob_place: BlobPlace
+    key: DataKey
+    lossless_format: LosslessFormat
+    bytes_per_file: int
+    metadata_bytes: int
+
+
+def warm_up() -> None:
+    """Do once in each worker what the first file would otherwise pay for; importing this module is most of it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def ingest_batch(context: IngestContext, files: Sequence[InputFile]) -> list[FileResult]:
+    """Read, transcode, verify and store some files; one pack for each series among them.
+
+    Raises
+    ------
+    StorageFailedError
+        The input could not be read or a pack not be written.
+    """
+    packs = SeriesPacks(context.blob_place.open(), context.key)
+    results = []
+    try:
+        for file in files:
+            failed = _ingest(context, file, packs)
+            if failed is not None:
+                results.append(failed)
+        results.extend(packs.close())
+    except (OSError, BucketError) as error:
+        raise StorageFailedError(
+            f"The input could not be read or the result not be written: {type(error).__name__}"
+        ) from error
+    finally:
+        packs.abort()
+    return sorted(results, key=lambda result: result.ordinal)
+
+
+def _ingest(context: IngestContext, file: InputFile, packs: SeriesPacks) -> FileResult | None:
+    with opened(context, file) as source:
+        try:
+            part10, record = read_record(context, source)
+            pack = packs.of(record.series_uid)
+            key = new_instance_key()
+            pixels = store_pixels(part10, key, pack.writer, context.lossless_format)
+            pack.add(file.ordinal, finish_instance(context, key, part10, record, pixels))
+        except DicomDirectory:
+            return FileResult(file.ordinal, FileOutcome.SKIPPED)
+        except (DicomError, FramesError) as error:
+            return FileResult(file.ordinal, FileOutcome.FAILED, None, FileErrorType.CUSTOMER, str(error))
+    return None
+
+
+@contextlib.contextmanager
+def opened(context: IngestContext, file: InputFile) -> Iterator[ObjectReader]:
+    """Open an input file, and end this process should the file take absurdly long, which only that file then pays for."""
+    reader = context.buckets.open(context.bucket).open(ObjectEntry(file.key, file.size))
+    signal.alarm(_SECONDS_PER_FILE + file.size // _BYTES_PER_SECOND)
+    try:
+        yield reader
+    finally:
+        signal.alarm(0)
+        reader.close()
+
+
+def read_record(context: IngestContext, source: ObjectReader) -> tuple[Part10, InstanceRecord]:
+    """Read a file and make its record; raises `DicomError`."""
+    if source.size > context.bytes_per_file:
+        raise DicomError(f"The file has {source.size} bytes, the quota is {context.bytes_per_file}")
+    part10 = read_part10(source)
+    return part10, instance_record(part10)
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedInstance:
+    """An instance whose pixel data is in a pack already, and the two records still to be written."""
+
+    key: str
+    record: InstanceRecord
+    levels: str
+    pixels: StoredPixels
+    fragment: bytes
+    dataset: bytes
+
+
+def finish_instance(
+    context: IngestContext, key: str, part10: Part10, record: InstanceRecord, pixels: StoredPixels
+) -> FinishedInstance:
+    """Make the JSON fragment of an instance; raises `DicomError` when it is beyond the metadata quota."""
+    record = record.with_warnings(pixels.warnings)
+    fragment = instance_fragment(record, pixels.transfer_syntax, pixels.checksum_type, pixels.entries)
+    if len(fragment) > context.metadata_bytes:
+        raise DicomError(
+            f"The metadata of the instance has {len(fragment)} bytes, the quota is {context.metadata_bytes}"
+        )
+    levels = Levels(record.patient, record.study, record.series).to_json().decode()
+    return FinishedInstance(key, record, levels, pixels, fragment, part10.header)
+
+
+class SeriesPack:
+    """The pack of one series in one batch."""
+
+    def __init__(self, blobs: Blobs, key: DataKey) -> None:
+        self.writer = PackWriter(blobs, key)
+        self._waiting: list[tuple[int, FinishedInstance]] = []
+
+    def add(self, ordinal: int, instance: FinishedInstance) -> None:
+        """Keep the small records of an instance for the end of the pack, where one read gets those of all instances."""
+        self._waiting.append((ordinal, instance))
+
+    def close(self) -> list[FileResult]:
+        """Write what waits and make the pack durable."""
+        if not self._waiting:
+            self.writer.abort()
+            return []
+        places = []
+        for kind in (RecordKind.FRAGMENT, RecordKind.DATASET):
+            for _, instance in self._waiting:
+                data = instance.fragment if kind is RecordKind.FRAGMENT else instance.dataset
+                extent = self.writer.add(Label(kind, instance.key), data)
+                places.append(Place(extent.offset, extent.length))
+        self.writer.close()
+        count = len(self._waiting)
+        return [
+            FileResult(ordinal, FileOutcome.STAGED, self._staged(instance, places[i], places[count + i]))
+            for i, (ordinal, instance) in enumerate(self._waiting)
+        ]
+
+    def _staged(self, instance: FinishedInstance, fragment: Place, dataset: Place) -> StagedInstance:
+        record, pixels = instance.record, instance.pixels
+        return StagedInstance(
+            key=instance.key,
+            sop_uid=record.sop_uid,
+            sop_class_uid=record.sop_class_uid,
+            grouping=record.grouping,
+            levels=instance.levels,
+            stored_transfer_syntax=pixels.transfer_syntax,
+            pixel_kind=pixels.kind,
+            frame_count=len(pixels.entries),
+            pack_id=self.writer.pack_id,
+            fragment=fragment,
+            dataset=dataset,
+            runs=pixels.runs,
+            warnings=record.warnings,
+        )
+
+
+class SeriesPacks:
+    """The packs of one batch, one for each series in it."""
+
+    def __init__(self, blobs: Blobs, key: DataKey) -> None:
+        self._blobs = blobs
+        self._key = key
+        self._packs: dict[str, SeriesPack] = {}
+
+    def of(self, series_uid: str) -> SeriesPack:
+        """Give the pack of a series, begun when it is asked for first."""
+        if series_uid not in self._packs:
+            self._packs[series_uid] = SeriesPack(self._blobs, self._key)
+        return self._packs[series_uid]
+
+    def close(self) -> list[FileResult]:
+        """Make all packs durable."""
+        results = []
+        for uid in list(self._packs):
+            results.extend(self._packs[uid].close())
+            del self._packs[uid]
+        return results
+
+    def abort(self) -> None:
+        """Drop the packs that are not closed."""
+        for pack in self._packs.values():
+            pack.writer.abort()

@@ -1,0 +1,203 @@
+"""Storing the pixel data of one instance: as frames, or as one object with the warning that says why.
+
+    treatment of the transfer syntax ─┬─ TRANSCODE    each frame decoded, encoded losslessly, verified     ─┐
+                                      ├─ KEEP_FRAMES  each frame as it came                                 ├─▶ frame records
+                                      ├─ KEEP_VIDEO   all fragments as one object                          ─┤
+                                      └─ BLOB         the value as one object, warning B120                ─┘
+
+What cannot be made into frames is kept as one object with the warning that says why; no pixel data is ever dropped.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from hounsfield.dicom.document import FrameEntry
+from hounsfield.dicom.part10 import Part10
+from hounsfield.dicom.warnings import ImportWarning, WarningCode
+from hounsfield.imaging.pixel_module import pixel_format, pixel_frames
+from hounsfield.imaging.staging import FrameRun, PixelKind
+from hounsfield.pixels.errors import FrameProblem, FramesError, PixelError
+from hounsfield.pixels.format import PixelFormat
+from hounsfield.pixels.frames import FrameSource, value_chunks
+from hounsfield.pixels.policy import LosslessFormat, Treatment, TreatmentKind, treatment
+from hounsfield.pixels.transcode import StoredFrame, keep_frame, transcode_frame
+from hounsfield.storage.identifiers import frame_id
+from hounsfield.storage.packs import Extent, Label, PackWriter, RecordKind
+
+PIXEL_DATA = 0x7FE00010
+RUN_LENGTH = 1024
+"""Most frames of one run: what a reader scans to find a frame is at most 4 KiB."""
+
+_CODES = {
+    FrameProblem.EXTRACTION: WarningCode.FRAMES_EXTRACTION_FAILURE,
+    FrameProblem.NUMBER_MISMATCH: WarningCode.FRAME_NUMBER_MISMATCH,
+    FrameProblem.OFFSET_TABLE: WarningCode.INVALID_OFFSET_TABLE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPixels:
+    """What became of the pixel data of an instance."""
+
+    kind: PixelKind
+    transfer_syntax: str | None
+    checksum_type: str | None
+    entries: tuple[FrameEntry, ...] = ()
+    runs: tuple[FrameRun, ...] = ()
+    warnings: tuple[ImportWarning, ...] = ()
+
+
+NO_PIXELS = StoredPixels(PixelKind.NONE, None, None)
+
+
+def store_pixels(file: Part10, key: str, pack: PackWriter, lossless: LosslessFormat) -> StoredPixels:
+    """Write the pixel data of a file to a pack.
+
+    Parameters
+    ----------
+    file : Part10
+        The file.
+    key : str
+        The instance key that the frame ids begin with.
+    pack : PackWriter
+        Where the records go.
+    lossless : LosslessFormat
+        The lossless format of the data store.
+    """
+    if file.pixel_data is None or file.pixel_data.length == 0:
+        return NO_PIXELS
+    plan = plan_pixels(file, lossless)
+    if isinstance(plan, FramePlan):
+        try:
+            return store_frames(plan, key, pack, range(len(plan.frames)))
+        except PixelError as error:
+            warning = ImportWarning(WarningCode.TRANSCODING_EXCEPTION, f"The pixel data is kept as it came: {error}")
+            plan = ObjectPlan(PixelKind.WHOLE, file.transfer_syntax, (warning,), plan.format)
+        except FramesError as error:
+            plan = ObjectPlan(PixelKind.WITHHELD, file.transfer_syntax, (_frames_warning(error),), plan.format)
+    return _store_object(file, plan, key, pack)
+
+
+@dataclass(frozen=True, slots=True)
+class FramePlan:
+    """Pixel data of which frames can be made."""
+
+    format: PixelFormat
+    frames: FrameSource
+    treatment: Treatment
+    source_syntax: str
+    lossless: LosslessFormat
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectPlan:
+    """Pixel data that is kept as one object."""
+
+    kind: PixelKind
+    transfer_syntax: str
+    warnings: tuple[ImportWarning, ...]
+    format: PixelFormat | None
+
+
+def plan_pixels(file: Part10, lossless: LosslessFormat) -> FramePlan | ObjectPlan:
+    """Decide how the pixel data of a file is kept; reads offset tables at most, no frames."""
+    syntax = file.transfer_syntax
+    if file.pixel_data is not None and file.pixel_data.tag != PIXEL_DATA:
+        warning = ImportWarning(
+            WarningCode.TRANSCODING_EXCEPTION,
+            "Floating point pixel data is kept as it came, it has no lossless HTJ2K form",
+        )
+        return ObjectPlan(PixelKind.WHOLE, syntax, (warning,), None)
+    try:
+        format_ = pixel_format(file)
+    except PixelError as error:
+        warning = ImportWarning(WarningCode.FRAMES_EXTRACTION_FAILURE, f"Frames could not be extracted: {error}")
+        return ObjectPlan(PixelKind.WITHHELD, syntax, (warning,), None)
+    how = treatment(syntax, lossless=lossless, bits_allocated=format_.bits_allocated)
+    if how.kind is TreatmentKind.BLOB:
+        warning = ImportWarning(
+            WarningCode.UNSUPPORTED_TRANSFER_SYNTAX,
+            f"Transfer syntax {syntax} is not supported, the pixel data is kept as it came",
+        )
+        return ObjectPlan(PixelKind.WHOLE, syntax, (warning,), format_)
+    if how.kind is TreatmentKind.KEEP_VIDEO:
+        return ObjectPlan(PixelKind.WHOLE, syntax, (), format_)
+    try:
+        return FramePlan(format_, pixel_frames(file, format_), how, syntax, lossless)
+    except FramesError as error:
+        return ObjectPlan(PixelKind.WITHHELD, syntax, (_frames_warning(error),), format_)
+
+
+def store_frames(plan: FramePlan, key: str, pack: PackWriter, ordinals: range) -> StoredPixels:
+    """Write some frames of an instance to a pack; raises `PixelError` and `FramesError`."""
+    entries = []
+    extents = []
+    for ordinal in ordinals:
+        frame = _stored_frame(plan, plan.frames[ordinal])
+        extents.append(pack.add(Label(RecordKind.FRAME, key, ordinal), frame.data))
+        checksums = tuple((c.width, c.height, c.crc32) for c in frame.checksums)
+        entries.append(FrameEntry(frame_id(key, ordinal), checksums, frame.min_value, frame.max_value, len(frame.data)))
+    return StoredPixels(
+        PixelKind.FRAMES,
+        plan.treatment.stored_transfer_syntax,
+        plan.treatment.checksum_type,
+        tuple(entries),
+        tuple(_runs(ordinals.start, extents)),
+        tuple(_offset_table_warning(warning) for warning in plan.frames.warnings),
+    )
+
+
+def _stored_frame(plan: FramePlan, encoded: bytes) -> StoredFrame:
+    if plan.treatment.kind is TreatmentKind.TRANSCODE:
+        return transcode_frame(encoded, plan.source_syntax, plan.format, plan.lossless)
+    return keep_frame(encoded, plan.format)
+
+
+def _store_object(file: Part10, plan: ObjectPlan, key: str, pack: PackWriter) -> StoredPixels:
+    extents = []
+    size = checksum = 0
+    for ordinal, chunk in enumerate(_value_chunks(file)):
+        extents.append(pack.add(Label(RecordKind.BLOB, key, ordinal), chunk))
+        size += len(chunk)
+        checksum = zlib.crc32(chunk, checksum)
+    entries: tuple[FrameEntry, ...] = ()
+    if plan.kind is PixelKind.WHOLE:
+        columns, rows = (plan.format.columns, plan.format.rows) if plan.format is not None else (0, 0)
+        entries = (FrameEntry(frame_id(key, 0), ((columns, rows, checksum),), None, None, size),)
+    runs = tuple(_runs(0, extents))
+    return StoredPixels(plan.kind, plan.transfer_syntax, "COMPRESSED", entries, runs, plan.warnings)
+
+
+def _value_chunks(file: Part10) -> Iterator[bytes]:
+    pixel_data = file.pixel_data
+    if pixel_data is None:
+        raise PixelError("the data set has no pixel data")
+    return value_chunks(file.source.read, pixel_data.offset, pixel_data.length, pixel_data.end)
+
+
+def _runs(first_ordinal: int, extents: Iterable[Extent]) -> Iterator[FrameRun]:
+    """Join records that follow each other in a pack into runs."""
+    run: list[Extent] = []
+    for extent in extents:
+        if run and (len(run) == RUN_LENGTH or run[-1].offset + run[-1].length != extent.offset):
+            yield _run(first_ordinal, run)
+            first_ordinal += len(run)
+            run = []
+        run.append(extent)
+    if run:
+        yield _run(first_ordinal, run)
+
+
+def _run(first_ordinal: int, extents: list[Extent]) -> FrameRun:
+    return FrameRun(first_ordinal, extents[0].pack_id, extents[0].offset, tuple(extent.length for extent in extents))
+
+
+def _frames_warning(error: FramesError) -> ImportWarning:
+    return ImportWarning(_CODES[error.problem], f"Frames could not be extracted: {error}")
+
+
+def _offset_table_warning(text: str) -> ImportWarning:
+    return ImportWarning(WarningCode.INVALID_OFFSET_TABLE, text)

@@ -1,0 +1,124 @@
+"""Work as rows: put in with the change that makes it necessary, taken under a lease, removed with its effects.
+
+    enqueue ──▶ waiting ──claim──▶ leased ──finish──▶ gone
+                   ▲                  │
+                   └── release, or the lease runs out
+
+A runner that is killed loses nothing: its lease runs out and another runner claims the item. A runner that only seemed dead
+cannot do harm: `hold` and `finish` fail inside its transaction when the lease is no longer its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from hounsfield.storage.clock import now_ms
+from hounsfield.storage.database import Database
+from hounsfield.storage.identifiers import new_id
+from hounsfield.storage.tables import work_items
+
+
+class LeaseLostError(Exception):
+    """The lease of a work item ran out and somebody else may have it."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkItem:
+    """A leased piece of work: what kind, about which subject, and how often it was begun."""
+
+    id: str
+    kind: str
+    subject_id: str
+    owner: str
+    attempts: int
+
+
+class WorkQueue:
+    """The queue of work items in the database.
+
+    Parameters
+    ----------
+    database : Database
+        Where the rows are.
+    lease_seconds : float
+        How long a claim holds without being renewed.
+    """
+
+    def __init__(self, database: Database, lease_seconds: float = 15.0) -> None:
+        self._database = database
+        self.lease_seconds = lease_seconds
+
+    def enqueue(self, connection: Connection, kind: str, subject_id: str) -> None:
+        """Add an item in the caller's transaction."""
+        connection.execute(
+            insert(work_items).values(id=new_id(), kind=kind, subject_id=subject_id, available_at=now_ms(), attempts=0)
+        )
+
+    def claim(self, kinds: Collection[str], owner: str) -> WorkItem | None:
+        """Take the item that has waited longest, or None when there is none."""
+        available = (
+            select(work_items.c.id)
+            .where(work_items.c.kind.in_(list(kinds)), work_items.c.available_at <= now_ms())
+            .order_by(work_items.c.available_at)
+            .limit(1)
+        )
+        with self._database.read() as connection:
+            if connection.execute(available).first() is None:
+                return None
+        with self._database.write() as connection:
+            if connection.dialect.name == "postgresql":
+                available = available.with_for_update(skip_locked=True)
+            row = connection.execute(available).first()
+            if row is None:
+                return None
+            taken = connection.execute(
+                update(work_items)
+                .where(work_items.c.id == row.id)
+                .values(lease_owner=owner, available_at=self._lease_end(), attempts=work_items.c.attempts + 1)
+                .returning(work_items)
+            ).one()
+        return WorkItem(taken.id, taken.kind, taken.subject_id, owner, taken.attempts)
+
+    def renew(self, item: WorkItem) -> None:
+        """Extend the lease; raises `LeaseLostError`."""
+        with self._database.write() as connection:
+            self.hold(connection, item)
+
+    def hold(self, connection: Connection, item: WorkItem) -> None:
+        """Make sure, inside the caller's transaction, that the lease is still ours until it commits, and extend it.
+
+        Raises
+        ------
+        LeaseLostError
+            Somebody else has the item, or it is done.
+        """
+        changed = connection.execute(
+            update(work_items)
+            .where(work_items.c.id == item.id, work_items.c.lease_owner == item.owner)
+            .values(available_at=self._lease_end())
+        )
+        if changed.rowcount != 1:
+            raise LeaseLostError(f"lease of {item.kind} {item.subject_id} was lost")
+
+    def finish(self, connection: Connection, item: WorkItem) -> None:
+        """Remove the item in the transaction that writes its effects; raises `LeaseLostError`."""
+        removed = connection.execute(
+            delete(work_items).where(work_items.c.id == item.id, work_items.c.lease_owner == item.owner)
+        )
+        if removed.rowcount != 1:
+            raise LeaseLostError(f"lease of {item.kind} {item.subject_id} was lost")
+
+    def release(self, item: WorkItem, delay_seconds: float) -> None:
+        """Give the item back, to be taken again after a delay."""
+        with self._database.write() as connection:
+            connection.execute(
+                update(work_items)
+                .where(work_items.c.id == item.id, work_items.c.lease_owner == item.owner)
+                .values(lease_owner=None, available_at=now_ms() + int(delay_seconds * 1000))
+            )
+
+    def _lease_end(self) -> int:
+        return now_ms() + int(self.lease_seconds * 1000)

@@ -1,0 +1,135 @@
+"""The runner: takes work items from the queue and gives each to the handler of its kind.
+
+slot threads ──claim──▶ handler.run(item) ──▶ done, or released for another try
+heartbeat thread ──renew──▶ every item under way
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Mapping
+from typing import Protocol
+
+import structlog
+
+from hounsfield.jobs.queue import LeaseLostError, WorkItem, WorkQueue
+from hounsfield.storage.identifiers import new_id
+
+_log = structlog.get_logger(__name__)
+_LONGEST_DELAY_SECONDS = 60.0
+
+
+class WorkHandler(Protocol):
+    """Does one kind of work."""
+
+    def run(self, item: WorkItem) -> None:
+        """Do the work and finish the item in the transaction of its effects; an exception gives it back for another try."""
+        ...
+
+    def give_up(self, item: WorkItem) -> None:
+        """Record that the work failed too often, and finish the item."""
+        ...
+
+
+class Runner:
+    """Runs work items in a few threads until it is stopped.
+
+    Parameters
+    ----------
+    queue : WorkQueue
+        Where the work comes from.
+    handlers : Mapping[str, WorkHandler]
+        A handler per kind of work.
+    slots : int
+        How many items are worked on at the same time.
+    poll_seconds : float
+        How often an idle slot asks for work.
+    max_attempts : int
+        How often an item is begun before its handler gives it up.
+    """
+
+    def __init__(
+        self,
+        queue: WorkQueue,
+        handlers: Mapping[str, WorkHandler],
+        *,
+        slots: int = 2,
+        poll_seconds: float = 0.1,
+        max_attempts: int = 8,
+    ) -> None:
+        self._queue = queue
+        self._handlers = handlers
+        self._slots = slots
+        self._poll_seconds = poll_seconds
+        self._max_attempts = max_attempts
+        self._name = f"{socket.gethostname()[:20]}-{os.getpid()}-{new_id()[:8]}"
+        self._stop = threading.Event()
+        self._active: set[WorkItem] = set()
+        self._lock = threading.Lock()
+
+    def run(self) -> None:
+        """Work until `stop` is called from another thread or a signal handler."""
+        threads = [threading.Thread(target=self._slot, args=(n,), name=f"slot-{n}") for n in range(self._slots)]
+        threads.append(threading.Thread(target=self._heartbeat, name="heartbeat"))
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    def stop(self) -> None:
+        """Finish what is under way and return from `run`."""
+        self._stop.set()
+
+    def _slot(self, number: int) -> None:
+        owner = f"{self._name}-{number}"
+        while not self._stop.is_set():
+            try:
+                item = self._queue.claim(self._handlers.keys(), owner)
+            except Exception:  # noqa: BLE001 - the last resort of a process that must go on
+                _log.exception("claiming work failed")
+                item = None
+            if item is None:
+                self._stop.wait(self._poll_seconds)
+            else:
+                self._work(item)
+
+    def _work(self, item: WorkItem) -> None:
+        handler = self._handlers[item.kind]
+        with self._lock:
+            self._active.add(item)
+        try:
+            if item.attempts > self._max_attempts:
+                handler.give_up(item)
+            else:
+                handler.run(item)
+        except LeaseLostError:
+            _log.warning("lease lost", kind=item.kind, subject=item.subject_id)
+        except Exception as error:  # noqa: BLE001 - the last resort of a process that must go on
+            delay = min(0.5 * 2**item.attempts, _LONGEST_DELAY_SECONDS)
+            _log.exception(
+                "work failed", kind=item.kind, subject=item.subject_id, retry_seconds=delay, error=type(error).__name__
+            )
+            self._queue.release(item, delay)
+        finally:
+            with self._lock:
+                self._active.discard(item)
+
+    def _heartbeat(self) -> None:
+        while not self._stop.wait(self._queue.lease_seconds / 3):
+            self._renew_all()
+        while self._active:
+            self._renew_all()
+            threading.Event().wait(self._poll_seconds)
+
+    def _renew_all(self) -> None:
+        with self._lock:
+            items = list(self._active)
+        for item in items:
+            try:
+                self._queue.renew(item)
+            except LeaseLostError:
+                _log.warning("lease lost", kind=item.kind, subject=item.subject_id)
+            except Exception:  # noqa: BLE001 - the last resort of a process that must go on
+                _log.exception("renewing a lease failed", kind=item.kind, subject=item.subject_id)

@@ -1,0 +1,91 @@
+"""The processes that do CPU work, as a pool that survives the death of its members.
+
+The seam is `concurrent.futures.Executor`: tasks are top-level functions with picklable arguments. When a worker dies, the
+standard pool breaks as a whole; `WorkerPool` then starts a new one, and whoever submitted work that was lost decides what to
+do with it.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def exit_with_parent(parent: int) -> None:
+    """Watch the parent process from a thread and exit when it is gone, so that no orphan keeps working.
+
+    Parameters
+    ----------
+    parent : int
+        Process id of the parent as it knows itself.
+    """
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(3)
+
+    threading.Thread(target=watch, name="parent-watch", daemon=True).start()
+
+
+def _start_worker(parent: int, warm_up: Callable[[], None] | None) -> None:
+    exit_with_parent(parent)
+    if warm_up is not None:
+        warm_up()
+
+
+def _ready() -> int:
+    return os.getpid()
+
+
+class WorkerPool:
+    """A process pool that can be renewed after a worker died.
+
+    Parameters
+    ----------
+    processes : int
+        How many worker processes.
+    warm_up : Callable[[], None] | None
+        A top-level function run once in each worker, to import what the tasks need.
+    """
+
+    def __init__(self, processes: int, warm_up: Callable[[], None] | None = None) -> None:
+        self.processes = processes
+        self._warm_up = warm_up
+        self._lock = threading.Lock()
+        self._executor: Executor = self._new()
+
+    def _new(self) -> Executor:
+        executor = ProcessPoolExecutor(
+            self.processes,
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=_start_worker,
+            initargs=(os.getpid(), self._warm_up),
+        )
+        # With the spawn method all processes start at the first task.
+        executor.submit(_ready)
+        return executor
+
+    def submit(self, task: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> tuple[Executor, Future[T]]:
+        """Hand in a task; also gives the executor it went to, which `renew` needs when the future tells it broke."""
+        executor = self._executor
+        return executor, executor.submit(task, *args, **kwargs)
+
+    def renew(self, broken: Executor) -> None:
+        """Replace ``broken`` by a new pool, once, however many callers saw it break."""
+        with self._lock:
+            if self._executor is broken:
+                self._executor = self._new()
+        broken.shutdown(wait=False, cancel_futures=True)
+
+    def close(self) -> None:
+        """Let the workers finish their tasks and end."""
+        self._executor.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,31 @@
+"""What every handler of the native API works on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hounsfield.aws.pagination import PageTokens
+from hounsfield.imaging.archive import Archive
+from hounsfield.imaging.metadata import MetadataReader
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What every handler of the native API works on.
+
+    Attributes
+    ----------
+    archive : Archive
+        The domain's stores.
+    metadata : MetadataReader
+        Makes and keeps metadata documents.
+    tokens : PageTokens
+        Seals the position between pages.
+    local : bool
+        Whether database and packs are on this machine, so that a quick read need not wait for a thread.
+    """
+
+    archive: Archive
+    metadata: MetadataReader
+    tokens: PageTokens
+    local: bool

@@ -1,0 +1,74 @@
+"""GetImageSet, GetImageSetMetadata, GetImageFrame."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hounsfield.aws.parameters import Parameters
+from hounsfield.imaging import image_sets as domain
+from hounsfield.imaging.frames import StoredImageFrame, get_image_frame
+from hounsfield.native.context import Context
+from hounsfield.native.media_types import acceptable, media_type
+from hounsfield.native.results import StreamedResult
+from hounsfield.native.wire import optional_text, structure, text
+from hounsfield.pixels.jph import boxed
+
+_JSON = "application/json"
+_BOXED = "image/jph"
+
+
+def get_image_set(context: Context, parameters: Parameters) -> Mapping[str, object]:
+    """API operation GetImageSet."""
+    found = domain.get_image_set(
+        context.archive, text(parameters, "datastoreId"), text(parameters, "imageSetId"), _version(parameters)
+    )
+    return {
+        "datastoreId": found.datastore_id,
+        "imageSetId": found.image_set_id,
+        "versionId": str(found.version),
+        "imageSetState": found.state,
+        "imageSetWorkflowStatus": found.workflow_status,
+        "createdAt": found.created_at,
+        "updatedAt": found.updated_at,
+        "deletedAt": found.deleted_at,
+        "message": found.message,
+        "imageSetArn": found.arn,
+        "overrides": None if found.forced is None else {"forced": found.forced},
+        "isPrimary": found.is_primary,
+        "lastAccessedAt": found.last_accessed_at,
+        "storageTier": found.storage_tier,
+    }
+
+
+def get_image_set_metadata(context: Context, parameters: Parameters) -> Mapping[str, object]:
+    """API operation GetImageSetMetadata; the document is always compressed, whatever the client accepts."""
+    document = context.metadata.read(
+        text(parameters, "datastoreId"), text(parameters, "imageSetId"), _version(parameters)
+    )
+    return {"imageSetMetadataBlob": document, "contentType": _JSON, "contentEncoding": "gzip"}
+
+
+def get_frame(context: Context, parameters: Parameters, accept: str | None) -> Mapping[str, object] | StreamedResult:
+    """API operation GetImageFrame."""
+    information = structure(parameters["imageFrameInformation"])
+    frame = get_image_frame(
+        context.archive,
+        text(parameters, "datastoreId"),
+        text(parameters, "imageSetId"),
+        text(information, "imageFrameId"),
+    )
+    kind = media_type(frame)
+    acceptable(kind, accept)
+    return _frame_result(frame, kind)
+
+
+def _frame_result(frame: StoredImageFrame, kind: str) -> Mapping[str, object] | StreamedResult:
+    if frame.chunk_count > 1:
+        return StreamedResult([("Content-Type", kind)], frame.size, frame.chunks)
+    data = b"".join(frame.chunks)
+    return {"imageFrameBlob": boxed(data) if kind == _BOXED else data, "contentType": kind}
+
+
+def _version(parameters: Parameters) -> int | None:
+    version = optional_text(parameters, "versionId")
+    return None if version is None else int(version)

@@ -1,0 +1,69 @@
+"""StartDICOMImportJob, GetDICOMImportJob, ListDICOMImportJobs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hounsfield.aws.errors import NotImplementedException
+from hounsfield.aws.parameters import Parameters
+from hounsfield.imaging import import_jobs as domain
+from hounsfield.imaging.import_jobs import ImportJob, JobStatus, NewImportJob
+from hounsfield.native.context import Context
+from hounsfield.native.paging import Listing
+from hounsfield.native.wire import optional_text, text
+
+
+def start_import_job(context: Context, parameters: Parameters) -> Mapping[str, object]:
+    """API operation StartDICOMImportJob."""
+    if "importConfiguration" in parameters:
+        raise NotImplementedException("This server does not carry out importConfiguration; start the job without it.")
+    new = NewImportJob(
+        datastore_id=text(parameters, "datastoreId"),
+        client_token=text(parameters, "clientToken"),
+        data_access_role_arn=text(parameters, "dataAccessRoleArn"),
+        input_uri=text(parameters, "inputS3Uri"),
+        output_uri=text(parameters, "outputS3Uri"),
+        name=optional_text(parameters, "jobName"),
+        input_owner_account_id=optional_text(parameters, "inputOwnerAccountId"),
+    )
+    job = domain.start_import_job(context.archive, new)
+    return {
+        "datastoreId": job.datastore_id,
+        "jobId": job.id,
+        "jobStatus": job.status,
+        "submittedAt": job.submitted_at,
+    }
+
+
+def get_import_job(context: Context, parameters: Parameters) -> Mapping[str, object]:
+    """API operation GetDICOMImportJob."""
+    job = domain.get_import_job(context.archive, text(parameters, "datastoreId"), text(parameters, "jobId"))
+    return {"jobProperties": {**_summary(job), "inputS3Uri": job.input_uri, "outputS3Uri": job.output_uri}}
+
+
+def list_import_jobs(context: Context, parameters: Parameters) -> Mapping[str, object]:
+    """API operation ListDICOMImportJobs."""
+    listing = Listing(context.tokens, "ListDICOMImportJobs", parameters)
+    status = optional_text(parameters, "jobStatus")
+    page = domain.list_import_jobs(
+        context.archive,
+        text(parameters, "datastoreId"),
+        status=JobStatus(status) if status else None,
+        after=listing.after,
+        limit=listing.limit,
+    )
+    return {"jobSummaries": [_summary(job) for job in page.entries], "nextToken": listing.token(page.end)}
+
+
+def _summary(job: ImportJob) -> dict[str, object]:
+    return {
+        "jobId": job.id,
+        # The model requires a name in answers though not in requests; the real service answers null, SDKs read "".
+        "jobName": job.name or job.id,
+        "jobStatus": job.status,
+        "datastoreId": job.datastore_id,
+        "dataAccessRoleArn": job.data_access_role_arn,
+        "submittedAt": job.submitted_at,
+        "endedAt": job.ended_at,
+        "message": job.message,
+    }

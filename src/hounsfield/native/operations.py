@@ -1,0 +1,49 @@
+"""Which handler carries out which operation; what is not here answers that it is not carried out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from hounsfield.aws.parameters import Parameters
+from hounsfield.native import datastores, image_sets, import_jobs
+from hounsfield.native.context import Context
+from hounsfield.native.results import StreamedResult
+from hounsfield.native.search import search
+
+Result = Mapping[str, object] | StreamedResult
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """What carries out an operation.
+
+    Attributes
+    ----------
+    run : Callable
+        Takes the context, the parsed parameters and the Accept header; gives the members of the result.
+    quick : bool
+        Whether it is a short read that may run in the event loop when all it reads is on this machine.
+    """
+
+    run: Callable[[Context, Parameters, str | None], Result]
+    quick: bool = False
+
+
+def _plain(function: Callable[[Context, Parameters], Result], *, quick: bool = False) -> Handler:
+    return Handler(lambda context, parameters, _: function(context, parameters), quick)
+
+
+HANDLERS: Mapping[str, Handler] = {
+    "CreateDatastore": _plain(datastores.create_datastore),
+    "GetDatastore": _plain(datastores.get_datastore),
+    "ListDatastores": _plain(datastores.list_datastores),
+    "DeleteDatastore": _plain(datastores.delete_datastore),
+    "StartDICOMImportJob": _plain(import_jobs.start_import_job),
+    "GetDICOMImportJob": _plain(import_jobs.get_import_job),
+    "ListDICOMImportJobs": _plain(import_jobs.list_import_jobs),
+    "GetImageSet": _plain(image_sets.get_image_set, quick=True),
+    "GetImageSetMetadata": _plain(image_sets.get_image_set_metadata),
+    "GetImageFrame": Handler(image_sets.get_frame, quick=True),
+    "SearchImageSets": _plain(search),
+}

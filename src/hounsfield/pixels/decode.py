@@ -1,0 +1,237 @@
+"""Decoding one frame to samples.
+
+    encoded frame ─▶ header checked against the description ─▶ codec ─▶ decoded samples ─▶ unused bits corrected
+                                                                        └ decode_samples    └ decode_frame
+
+Values are those that pydicom gives as ``pixel_array(..., raw=True)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import MappingProxyType
+from typing import Any
+
+import imagecodecs
+import numpy as np
+from numpy.typing import NDArray
+
+from hounsfield.pixels.codestream import CodestreamHeader, read_j2k, read_jpeg
+from hounsfield.pixels.errors import PixelError
+from hounsfield.pixels.format import MAX_FRAME_BYTES, PixelFormat
+from hounsfield.pixels.packed_bits import unpack_bits, unpack_twelve
+from hounsfield.pixels.policy import NATIVE
+from hounsfield.pixels.run_length import decode_run_length
+
+Samples = NDArray[Any]
+
+_4 = "1.2.840.10008.1.2.4."
+_JPEG = frozenset(_4 + part for part in ("50", "51", "57", "70"))
+_JPEG_LS = frozenset(_4 + part for part in ("80", "81"))
+_JPEG_2000 = frozenset(_4 + part for part in ("90", "91", "92", "93"))
+_HTJ2K = frozenset(_4 + part for part in ("201", "202", "203"))
+_RLE = frozenset({"1.2.840.10008.1.2.5"})
+_WITH_UNUSED_BITS = NATIVE | _JPEG | _RLE
+"""Where bits above BitsStored are whatever the writer left there (PS3.5 section 8.1.1)."""
+
+_COLOUR_SPACES = MappingProxyType({1: "GRAYSCALE", 3: "YCBCR", 4: "CMYK"})
+_CODEC_ERRORS = (RuntimeError, ValueError, TypeError, OverflowError, MemoryError, NotImplementedError)
+
+
+def decode_frame(encoded: bytes, transfer_syntax: str, format: PixelFormat) -> Samples:  # noqa: A002
+    """Decode one frame to the values of its samples.
+
+    Colour is as in the frame: palette indices and YBR stay, only the colour transform within JPEG 2000 is undone.
+
+    Parameters
+    ----------
+    encoded : bytes
+        One frame, as `FrameSource` gives it.
+    transfer_syntax : str
+        UID of the transfer syntax.
+    format : PixelFormat
+        The description of the pixel data.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape ``(rows, columns)`` or ``(rows, columns, samples)``, interleaved by pixel; 8, 16 or 32 bit wide, signed as
+        PixelRepresentation says; bits above BitsStored are zero or the sign. May be read-only.
+
+    Raises
+    ------
+    PixelError
+        The frame is not what the description says, is damaged, or cannot be decoded.
+    """
+    samples = decode_samples(encoded, transfer_syntax, format)
+    if transfer_syntax not in _WITH_UNUSED_BITS:
+        return samples
+    return without_unused_bits(samples, format)
+
+
+def decode_samples(encoded: bytes, transfer_syntax: str, format: PixelFormat) -> Samples:  # noqa: A002
+    """Decode one frame, leaving bits above BitsStored as they are: nothing that went in is lost.
+
+    Parameters, result and errors are those of `decode_frame`.
+    """
+    decoder = _DECODERS.get(transfer_syntax)
+    if decoder is None:
+        raise PixelError(f"frames of transfer syntax {transfer_syntax} cannot be decoded")
+    if format.decoded_bytes > MAX_FRAME_BYTES:
+        raise PixelError(
+            f"a decoded frame would have {format.decoded_bytes} bytes, at most {MAX_FRAME_BYTES} are supported"
+        )
+    try:
+        return decoder(encoded, format)
+    except _CODEC_ERRORS as problem:
+        raise PixelError(
+            f"the frame cannot be decoded as transfer syntax {transfer_syntax}: {_reason(problem)}"
+        ) from problem
+
+
+def without_unused_bits(samples: Samples, format: PixelFormat) -> Samples:  # noqa: A002
+    """Set bits above BitsStored to the sign, or to zero when samples are unsigned (PS3.5 section 8.1.1)."""
+    unused = samples.dtype.itemsize * 8 - format.bits_stored
+    if unused <= 0 or format.bits_allocated == 1:
+        return samples
+    return _extended(samples, unused)
+
+
+def _decode_native(encoded: bytes, format_: PixelFormat) -> Samples:
+    dtype = format_.dtype
+    count = format_.rows * format_.columns * format_.samples_per_pixel
+    needed = format_.native_frame_bytes
+    if len(encoded) < needed:
+        raise PixelError(f"the native frame has {len(encoded)} bytes, {needed} are needed")
+    if format_.subsampled and len(encoded) < count * dtype.itemsize:
+        return _upsampled(np.frombuffer(encoded, dtype, needed // dtype.itemsize), format_)
+    if format_.bits_allocated == 1:
+        flat: Samples = unpack_bits(encoded, count)
+    elif format_.bits_allocated == 12:
+        flat = _fitted(unpack_twelve(encoded, count), 12, format_, signed=False)
+    else:
+        flat = np.frombuffer(encoded, dtype, count)
+    if format_.planar_configuration == 1 and format_.samples_per_pixel > 1:
+        planes = flat.reshape(format_.samples_per_pixel, format_.rows, format_.columns)
+        return np.ascontiguousarray(np.moveaxis(planes, 0, -1))
+    return flat.reshape(format_.shape)
+
+
+def _upsampled(flat: Samples, format_: PixelFormat) -> Samples:
+    """Give each pixel of a pair the chrominance of the pair: ``Y1 Y2 B R`` to ``Y1 B R Y2 B R`` (PS3.3 C.7.6.3.1.2)."""
+    if len(flat) % 4:
+        raise PixelError("YBR_FULL_422 needs an even number of pixels")
+    pairs = flat.reshape(-1, 4)
+    pixels = np.empty((len(pairs), 2, 3), flat.dtype)
+    pixels[:, :, 0] = pairs[:, :2]
+    pixels[:, :, 1:] = pairs[:, None, 2:]
+    return pixels.reshape(format_.shape)
+
+
+def _decode_jpeg(encoded: bytes, format_: PixelFormat) -> Samples:
+    header = read_jpeg(encoded)
+    _check(header, format_)
+    # The same colour space for both ends means no conversion: samples stay as they are in the codestream.
+    space = _COLOUR_SPACES.get(header.components)
+    decoded = imagecodecs.jpeg8_decode(encoded, colorspace=space, outcolorspace=space)
+    return _fitted(decoded, header.precision, format_, signed=False)
+
+
+def _decode_jpeg_ls(encoded: bytes, format_: PixelFormat) -> Samples:
+    header = read_jpeg(encoded)
+    _check(header, format_)
+    return _fitted(imagecodecs.jpegls_decode(encoded), header.precision, format_, signed=False)
+
+
+def _decode_jpeg_2000(encoded: bytes, format_: PixelFormat) -> Samples:
+    header = read_j2k(encoded)
+    _check(header.samples, format_)
+    if header.high_throughput:
+        return _decode_htj2k(encoded, format_)
+    decoded = imagecodecs.jpeg2k_decode(encoded[header.offset :], planar=False)
+    return _fitted(decoded, header.samples.precision, format_, signed=header.samples.signed)
+
+
+def _decode_htj2k(encoded: bytes, format_: PixelFormat) -> Samples:
+    header = read_j2k(encoded)
+    _check(header.samples, format_)
+    if not header.high_throughput:
+        return _decode_jpeg_2000(encoded, format_)
+    decoded = decode_whole_htj2k(encoded[header.offset :], header.samples)
+    return _fitted(decoded, header.samples.precision, format_, signed=header.samples.signed)
+
+
+def decode_whole_htj2k(codestream: bytes, header: CodestreamHeader) -> Samples:
+    """Decode an HTJ2K codestream, making sure that every line of it was decoded.
+
+    The codec reports errors within a codestream on standard error only, and leaves the remaining lines of its output as
+    they were. So the last line is given a pattern; if that is still there, the codestream is decoded again over another
+    pattern, and damaged if both stay.
+
+    Raises
+    ------
+    PixelError
+        The codestream is damaged.
+    """
+    width = 1 if header.precision <= 8 else 2 if header.precision <= 16 else 4
+    dtype = np.dtype(f"{'i' if header.signed else 'u'}{width}")
+    shape = (header.height, header.width, header.components)
+    decoded = np.empty(shape if header.components > 1 else shape[:2], dtype)
+    last_line = decoded[-1].reshape(header.width, -1)[:, -1]
+    for pattern in (np.array(0x55555555).astype(dtype), np.array(0x2A2A2A2A).astype(dtype)):
+        last_line[:] = pattern
+        imagecodecs.htj2k_decode(codestream, planar=False, out=decoded)
+        if (last_line != pattern).any():
+            return decoded
+    raise PixelError("the HTJ2K codestream is damaged: it does not decode to its last line")
+
+
+def _fitted(decoded: Samples, precision: int, format_: PixelFormat, *, signed: bool) -> Samples:
+    """Bring decoded samples to the type that the description asks for.
+
+    A codestream that is unsigned where the description is signed, or the other way round, holds the same bits: they are
+    extended from its own precision (JPEG and JPEG-LS cannot say that samples are signed).
+    """
+    samples = decoded.reshape(format_.shape).astype(format_.dtype, copy=False)
+    unused = samples.dtype.itemsize * 8 - precision
+    if unused > 0 and signed != format_.signed:
+        return _extended(samples, unused)
+    return samples
+
+
+def _extended(samples: NDArray[Any], unused: int) -> Samples:
+    """Fill unused high bits with the sign, or with zeros when the type is unsigned."""
+    extended = samples << unused
+    extended >>= unused
+    return extended
+
+
+def _check(header: CodestreamHeader, format_: PixelFormat) -> None:
+    if (header.height, header.width) != (format_.rows, format_.columns):
+        raise PixelError(
+            f"the codestream has {header.height} rows and {header.width} columns, "
+            f"Rows and Columns are {format_.rows} and {format_.columns}"
+        )
+    if header.components != format_.samples_per_pixel:
+        raise PixelError(
+            f"the codestream has {header.components} components, SamplesPerPixel is {format_.samples_per_pixel}"
+        )
+    if not 1 <= header.precision <= format_.dtype.itemsize * 8:
+        raise PixelError(
+            f"the codestream has samples of {header.precision} bits, BitsAllocated is {format_.bits_allocated}"
+        )
+
+
+def _reason(problem: BaseException) -> str:
+    """First line of a codec's message: codecs know nothing of patients, they name markers and sizes."""
+    return str(problem).strip().split("\n", 1)[0][:200] or type(problem).__name__
+
+
+_DECODERS: MappingProxyType[str, Callable[[bytes, PixelFormat], Samples]] = MappingProxyType(
+    dict.fromkeys(NATIVE, _decode_native)
+    | dict.fromkeys(_RLE, decode_run_length)
+    | dict.fromkeys(_JPEG, _decode_jpeg)
+    | dict.fromkeys(_JPEG_LS, _decode_jpeg_ls)
+    | dict.fromkeys(_JPEG_2000, _decode_jpeg_2000)
+    | dict.fromkeys(_HTJ2K, _decode_htj2k)
+)

@@ -1,0 +1,198 @@
+"""Frames of encapsulated pixel data: which fragments belong to which frame (PS3.5 section A.4).
+
+    extended offset table ┐
+    basic offset table    ├─ the first that fits the fragments ─▶ first fragment of each frame
+    one fragment a frame  │
+    ends of codestreams   ┘
+
+An offset table that does not fit is passed over with a warning when frames are found without it all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hounsfield.pixels.errors import FrameProblem, FramesError
+from hounsfield.pixels.fragments import Fragments, scan_fragments
+
+_END_MARKER = b"\xff\xd9"
+_END_WINDOW = 10
+"""An end marker may be followed by some padding."""
+
+_START_MARKERS = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51", b"\x00\x00\x00\x0cjP  ", b"\x00\x00\x00\x0cJXL ", b"\xff\x0a")
+
+Integers = NDArray[np.int64]
+
+
+class EncapsulatedFrames:
+    """The frames of encapsulated pixel data.
+
+    Parameters
+    ----------
+    read : Callable[[int, int], bytes]
+        Gives the bytes at an offset of the file: ``read(offset, size)``.
+    value_offset, value_end : int
+        Where the value of the pixel data element lies.
+    count : int
+        Frames there must be.
+    extended_offset_table : tuple[bytes, bytes] | None
+        Values of Extended Offset Table (7FE0,0001) and Extended Offset Table Lengths (7FE0,0002).
+
+    Raises
+    ------
+    FramesError
+        The fragments cannot be told apart, or are not those of so many frames.
+    """
+
+    __slots__ = ("_first", "_fragments", "_read", "_sizes", "warnings")
+
+    def __init__(
+        self,
+        read: Callable[[int, int], bytes],
+        value_offset: int,
+        value_end: int,
+        count: int,
+        extended_offset_table: tuple[bytes, bytes] | None,
+    ) -> None:
+        self._read = read
+        self._fragments = scan_fragments(read, value_offset, value_end)
+        self._sizes: Integers | None = None
+        self.warnings: tuple[str, ...] = ()
+        self._first = self._find(count, extended_offset_table)
+
+    def __len__(self) -> int:
+        return len(self._first)
+
+    def __getitem__(self, index: int) -> bytes:
+        count = len(self._first)
+        if not 0 <= index < count:
+            raise IndexError(f"frame {index} of {count}")
+        first = int(self._first[index])
+        last = int(self._first[index + 1]) if index + 1 < count else len(self._fragments)
+        data = b"".join(self._fragment(number) for number in range(first, last))
+        return data if self._sizes is None else data[: int(self._sizes[index])]
+
+    def _fragment(self, number: int) -> bytes:
+        size = self._fragments.lengths[number]
+        data = self._read(self._fragments.starts[number], size)
+        if len(data) < size:
+            raise FramesError(
+                FrameProblem.EXTRACTION, f"the file ends {size - len(data)} bytes too early for fragment {number}"
+            )
+        return data
+
+    def _find(self, count: int, extended: tuple[bytes, bytes] | None) -> Integers:
+        """Find the first fragment of each frame."""
+        fragments = self._fragments
+        if len(fragments) < count:
+            raise FramesError(
+                FrameProblem.NUMBER_MISMATCH,
+                f"NumberOfFrames is {count}, but the pixel data has {len(fragments)} fragments",
+            )
+        problems = []
+        if extended is not None and extended[0]:
+            fit = _extended_fit(fragments, count, extended)
+            if fit is not None:
+                self._sizes = fit[1]
+                return fit[0]
+            problems.append("the extended offset table does not fit the fragments")
+        if fragments.offset_table != b"":
+            first = _table_fit(fragments)
+            if first is not None and (len(first) == count or len(fragments) != count):
+                return self._counted(first, count)
+            problems.append("the basic offset table does not fit the fragments")
+        try:
+            first = self._found_without_table(count)
+        except FramesError as error:
+            raise (
+                FramesError(FrameProblem.OFFSET_TABLE, f"{problems[-1]}, and {error}") if problems else error
+            ) from None
+        self.warnings = tuple(f"{problem}; the frames were found without it" for problem in problems)
+        return first
+
+    def _counted(self, first: Integers, count: int) -> Integers:
+        if len(first) != count:
+            raise FramesError(
+                FrameProblem.NUMBER_MISMATCH, f"NumberOfFrames is {count}, but the offset table has {len(first)} frames"
+            )
+        if count == 1:
+            self._check_single()
+        return first
+
+    def _found_without_table(self, count: int) -> Integers:
+        total = len(self._fragments)
+        if total == count:
+            return np.arange(count)
+        if count == 1:
+            self._check_single()
+            return np.zeros(1, np.int64)
+        ends, starts = self._seams()
+        for seams in (ends & starts, starts, ends):
+            if int(seams.sum()) == count - 1:
+                return np.concatenate([np.zeros(1, np.int64), np.flatnonzero(seams) + 1])
+        raise FramesError(
+            FrameProblem.NUMBER_MISMATCH,
+            f"NumberOfFrames is {count}, but {total} fragments without an offset table do not show so many codestreams",
+        )
+
+    def _check_single(self) -> None:
+        """See that what is called one frame is not several: the others would be lost in decoding."""
+        if len(self._fragments) > 1:
+            ends, starts = self._seams()
+            if (ends & starts).any():
+                found = int((ends & starts).sum()) + 1
+                raise FramesError(
+                    FrameProblem.NUMBER_MISMATCH, f"NumberOfFrames is 1, but the fragments hold {found} codestreams"
+                )
+
+    def _seams(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Look at both sides of each seam between fragments: does a codestream end before it, does one start after it."""
+        fragments = self._fragments
+        total = len(fragments)
+        ends, starts = np.zeros(total - 1, np.bool_), np.zeros(total - 1, np.bool_)
+        for number in range(total - 1):
+            window = min(_END_WINDOW, fragments.lengths[number])
+            seam = fragments.starts[number] + fragments.lengths[number]
+            around = self._read(seam - window, window + 8 + 8)
+            ends[number] = _END_MARKER in around[:window]
+            starts[number] = around[window + 8 :].startswith(_START_MARKERS)
+        return ends, starts
+
+
+def _extended_fit(fragments: Fragments, count: int, extended: tuple[bytes, bytes]) -> tuple[Integers, Integers] | None:
+    """First fragments and sizes of frames by the extended offset table (PS3.3 section C.7.6.3.1.8), None if it does not fit."""
+    if any(len(part) != count * 8 for part in extended) or len(fragments) != count:
+        return None
+    offsets, sizes = (np.frombuffer(part, "<u8") for part in extended)
+    if (offsets != _relative(fragments)).any():
+        return None
+    lengths = np.asarray(fragments.lengths, np.uint64)
+    if (sizes > lengths).any() or (lengths - sizes > 1).any():
+        return None
+    return np.arange(count), sizes.astype(np.int64)
+
+
+def _table_fit(fragments: Fragments) -> Integers | None:
+    """First fragments of frames by the basic offset table, None if it does not fit."""
+    table = fragments.offset_table
+    if table is None or len(table) % 4 or not len(fragments):
+        return None
+    offsets = np.frombuffer(table, "<u4").astype(np.uint64)
+    relative = _relative(fragments)
+    first = np.searchsorted(relative, offsets)
+    if (
+        offsets[0] != 0
+        or first[-1] >= len(relative)
+        or (np.diff(first) <= 0).any()
+        or (relative[first] != offsets).any()
+    ):
+        return None
+    return first.astype(np.int64)
+
+
+def _relative(fragments: Fragments) -> NDArray[np.uint64]:
+    """Offsets of the item headers of fragments as offset tables count them."""
+    return np.asarray(fragments.starts, np.uint64) - np.uint64(fragments.base + 8)

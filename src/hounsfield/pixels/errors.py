@@ -1,0 +1,36 @@
+"""What can be wrong with pixel data: one error for the samples, one for the way they are cut into frames."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class PixelError(Exception):
+    """Pixel data that cannot be described, decoded, encoded or verified.
+
+    The message names sizes, attributes and transfer syntaxes, never sample values.
+    """
+
+
+class FrameProblem(Enum):
+    """Why frames could not be cut out of pixel data (the import warnings 0xB110, 0xB111 and 0xB112)."""
+
+    EXTRACTION = "extraction"
+    NUMBER_MISMATCH = "number mismatch"
+    OFFSET_TABLE = "offset table"
+
+
+class FramesError(Exception):
+    """Frames cannot be cut out of the value of the pixel data element.
+
+    Parameters
+    ----------
+    problem : FrameProblem
+        What is wrong.
+    message : str
+        The same in words.
+    """
+
+    def __init__(self, problem: FrameProblem, message: str) -> None:
+        super().__init__(message)
+        self.problem = problem

@@ -1,0 +1,153 @@
+"""Pixel data cut into frames, read one at a time; and its whole value in chunks.
+
+    value of the pixel data element ─┬─ native       ─▶ NativeFrames       ─┐
+                                     └─ encapsulated ─▶ EncapsulatedFrames ─┴─▶ frames[i] ─▶ bytes of one frame
+
+Memory holds one frame or one chunk, and the places of fragments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from hounsfield.pixels.encapsulated_frames import EncapsulatedFrames
+from hounsfield.pixels.errors import FrameProblem, FramesError
+from hounsfield.pixels.format import PixelFormat
+from hounsfield.pixels.fragments import scan_fragments
+from hounsfield.pixels.native_frames import NativeFrames
+from hounsfield.pixels.policy import NATIVE
+
+CHUNK_BYTES = 4 << 20
+"""Size of the chunks that a whole value is given in."""
+
+
+class FrameSource(Protocol):
+    """Frames that are read when they are asked for.
+
+    Attributes
+    ----------
+    warnings : tuple[str, ...]
+        What was wrong with offset tables that were not needed to find the frames (import warning 0xB112).
+    """
+
+    warnings: tuple[str, ...]
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> bytes: ...
+
+
+def frame_source(
+    read: Callable[[int, int], bytes],
+    value_offset: int,
+    value_length: int | None,
+    value_end: int,
+    format: PixelFormat,  # noqa: A002 - the word of the field
+    transfer_syntax: str,
+    *,
+    little_endian: bool,
+    vr: str,
+    extended_offset_table: tuple[bytes, bytes] | None = None,
+) -> FrameSource:
+    """Find the frames of pixel data; no frame is read yet.
+
+    Parameters
+    ----------
+    read : Callable[[int, int], bytes]
+        Gives the bytes at an offset of the file: ``read(offset, size)``; fewer only where the file ends.
+    value_offset : int
+        Where the value of the pixel data element begins.
+    value_length : int | None
+        Its length in bytes, None when it is undefined.
+    value_end : int
+        Where the value ends.
+    format : PixelFormat
+        The description of the pixel data.
+    transfer_syntax : str
+        UID of the transfer syntax.
+    little_endian : bool
+        Byte order of the file.
+    vr : str
+        Value representation of the element, ``OB`` or ``OW``.
+    extended_offset_table : tuple[bytes, bytes] | None
+        Values of (7FE0,0001) and (7FE0,0002), where there are.
+
+    Returns
+    -------
+    FrameSource
+        Each item is the bytes of one frame: native samples in little endian order, packed samples beginning at a byte;
+        or a codestream, its fragments joined.
+
+    Raises
+    ------
+    FramesError
+        Frames cannot be found; also by reading a frame of a file that ends too early.
+    """
+    if transfer_syntax not in NATIVE:
+        return EncapsulatedFrames(read, value_offset, value_end, format.frame_count, extended_offset_table)
+    if value_length is None:
+        raise FramesError(
+            FrameProblem.EXTRACTION,
+            f"the pixel data has undefined length, which transfer syntax {transfer_syntax} does not allow",
+        )
+    return NativeFrames(read, value_offset, value_length, format, little_endian=little_endian, vr=vr)
+
+
+def value_chunks(
+    read: Callable[[int, int], bytes],
+    value_offset: int,
+    value_length: int | None,
+    value_end: int,
+    *,
+    chunk_bytes: int = CHUNK_BYTES,
+) -> Iterator[bytes]:
+    """Give the whole value of pixel data, in chunks.
+
+    A value of undefined length is encapsulated: its fragments are joined, without item headers and offset table, as a
+    video is. If it is not a proper sequence of items, it is given as it lies in the file, so that nothing gets lost.
+
+    Parameters
+    ----------
+    read : Callable[[int, int], bytes]
+        Gives the bytes at an offset of the file: ``read(offset, size)``.
+    value_offset, value_length, value_end
+        As of `frame_source`.
+    chunk_bytes : int
+        Size of each chunk but the last, in bytes.
+
+    Raises
+    ------
+    FramesError
+        The file ends before the value does.
+    """
+    stretches: Iterator[tuple[int, int]] = iter([(value_offset, value_end - value_offset)])
+    if value_length is None:
+        try:
+            fragments = scan_fragments(read, value_offset, value_end)
+        except FramesError:
+            pass
+        else:
+            stretches = zip(fragments.starts, fragments.lengths, strict=True)
+    return _chunks(read, stretches, chunk_bytes)
+
+
+def _chunks(
+    read: Callable[[int, int], bytes], stretches: Iterator[tuple[int, int]], chunk_bytes: int
+) -> Iterator[bytes]:
+    pending = bytearray()
+    for start, length in stretches:
+        position, end = start, start + length
+        while position < end:
+            data = read(position, min(chunk_bytes - len(pending), end - position))
+            if not data:
+                raise FramesError(
+                    FrameProblem.EXTRACTION, f"the file ends {end - position} bytes too early for its pixel data"
+                )
+            position += len(data)
+            pending += data
+            if len(pending) == chunk_bytes:
+                yield bytes(pending)
+                pending.clear()
+    if pending:
+        yield bytes(pending)

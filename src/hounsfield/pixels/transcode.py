@@ -1,0 +1,127 @@
+"""One frame from the form it came in to the form it is stored in, verified.
+
+    encoded ─▶ decode ─┬─▶ each resolution ─▶ checksums
+                       └─▶ encode ─▶ decode again at each resolution ─▶ equal bit for bit? ─▶ stored frame
+
+A frame that does not pass is refused, never stored.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import imagecodecs
+import numpy as np
+from numpy.typing import NDArray
+
+from hounsfield.pixels.checksum import LevelChecksum, checksums, crc32, resolutions
+from hounsfield.pixels.decode import decode_samples, without_unused_bits
+from hounsfield.pixels.encode import encode_frame, uses_colour_transform
+from hounsfield.pixels.errors import PixelError
+from hounsfield.pixels.format import PixelFormat
+from hounsfield.pixels.policy import LosslessFormat
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFrame:
+    """A frame as it is stored.
+
+    Attributes
+    ----------
+    data : bytes
+        The bytes that GetImageFrame gives back.
+    checksums : tuple[LevelChecksum, ...]
+        One of each resolution, the smallest first; one over `data` for frames kept as they came.
+    min_value, max_value : int | None
+        Smallest and largest stored value over all samples; None for frames kept as they came.
+    """
+
+    data: bytes
+    checksums: tuple[LevelChecksum, ...]
+    min_value: int | None
+    max_value: int | None
+
+
+def transcode_frame(
+    encoded: bytes,
+    transfer_syntax: str,
+    format: PixelFormat,  # noqa: A002
+    lossless: LosslessFormat,
+) -> StoredFrame:
+    """Bring a frame into a lossless format and prove that nothing of it got lost.
+
+    Bits above BitsStored are kept as they are; they do not count for the smallest and largest value.
+
+    Parameters
+    ----------
+    encoded : bytes
+        One frame, as `FrameSource` gives it.
+    transfer_syntax : str
+        UID of its transfer syntax.
+    format : PixelFormat
+        The description of the pixel data.
+    lossless : LosslessFormat
+        What to bring it into.
+
+    Raises
+    ------
+    PixelError
+        The frame cannot be decoded or encoded, or what would be stored does not decode to what went in.
+    """
+    samples = np.ascontiguousarray(decode_samples(encoded, transfer_syntax, format))
+    low, high = _value_range(samples, format)
+    colour_transform = uses_colour_transform(format)
+    data = encode_frame(samples, lossless, colour_transform=colour_transform)
+    levels = resolutions(samples, colour_transform=colour_transform)
+    if lossless is LosslessFormat.HTJ2K:
+        _verify_htj2k(data, levels)
+    else:
+        _verify_jpeg_2000(data, samples)
+    return StoredFrame(data, checksums(levels), low, high)
+
+
+def keep_frame(encoded: bytes, format: PixelFormat) -> StoredFrame:  # noqa: A002
+    """Keep a frame as it came, with the checksum of its bytes."""
+    return StoredFrame(encoded, (LevelChecksum(format.columns, format.rows, crc32(encoded)),), None, None)
+
+
+def _value_range(samples: NDArray[Any], format_: PixelFormat) -> tuple[int, int]:
+    low, high = int(samples.min()), int(samples.max())
+    span = 1 << format_.bits_stored
+    floor, ceiling = (-span // 2, span // 2) if format_.signed else (0, span)
+    if floor <= low and high < ceiling:
+        return low, high
+    values = without_unused_bits(samples, format_)
+    return int(values.min()), int(values.max())
+
+
+def _verify_htj2k(data: bytes, levels: list[NDArray[Any]]) -> None:
+    """Decode at each resolution and compare; samples that the decoder leaves out differ, they are made so before."""
+    for skipped, expected in enumerate(reversed(levels)):
+        decoded = np.invert(expected, order="C")
+        try:
+            imagecodecs.htj2k_decode(data, planar=False, skipres=skipped or None, out=decoded)
+        except (RuntimeError, ValueError, TypeError) as problem:
+            raise PixelError(f"verification failed: the encoded frame does not decode, {problem}") from problem
+        _compare(decoded, expected)
+
+
+def _verify_jpeg_2000(data: bytes, samples: NDArray[Any]) -> None:
+    """Decode and compare at full resolution; this codec decodes no other."""
+    try:
+        decoded = imagecodecs.jpeg2k_decode(data, planar=False)
+    except (RuntimeError, ValueError, TypeError) as problem:
+        raise PixelError(f"verification failed: the encoded frame does not decode, {problem}") from problem
+    if decoded.dtype != samples.dtype:
+        raise PixelError(
+            f"verification failed: the encoded frame decodes to samples of type {decoded.dtype}, not {samples.dtype}"
+        )
+    _compare(decoded, samples)
+
+
+def _compare(decoded: NDArray[Any], expected: NDArray[Any]) -> None:
+    if not np.array_equal(decoded, expected):
+        raise PixelError(
+            f"verification failed: what was encoded decodes to other samples at {expected.shape[1]} × {expected.shape[0]} pixels"
+        )

@@ -1,0 +1,131 @@
+"""All settings of an installation, typed, from the environment and an optional TOML file.
+
+    HOUNSFIELD_* environment ─┐
+    hounsfield.toml          ─┴─▶ Settings (environment wins)
+
+Every field is set by ``HOUNSFIELD_<NAME>``, or by ``<name>`` in the TOML file that ``HOUNSFIELD_CONFIG`` names.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, get_type_hints
+
+PREFIX = "HOUNSFIELD_"
+
+
+class SettingsError(ValueError):
+    """A setting has a value that cannot be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Settings of an installation.
+
+    Attributes
+    ----------
+    data : Path
+        Folder of everything that is kept on this machine.
+    region, account_id, partition : str
+        What ARNs are made of, and the region that requests are signed for.
+    database_url : str
+        PostgreSQL URL; empty for the embedded encrypted database in the data folder.
+    blobs_url : str
+        Object store for packs, such as ``s3://bucket/prefix``; empty for the data folder.
+    s3_endpoint_url : str
+        S3 endpoint that import jobs read from and write to; empty for the bucket folder.
+    s3 : str
+        ``aws`` to let import jobs use AWS S3 itself.
+    s3_access_key_id, s3_secret_access_key : str
+        Credentials for the S3 endpoint; empty for those of the environment (``AWS_ACCESS_KEY_ID`` and so on).
+    api_workers : int
+        Processes that answer requests.
+    import_workers : int
+        Processes that transcode; 0 for one per processor.
+    import_slots : int
+        Import jobs worked on at the same time by one runner.
+    lease_seconds : float
+        How long after the death of a runner another one goes on with its jobs.
+    max_body_bytes : int
+        Largest request body of the native API.
+    metadata_cache_bytes : int
+        Memory of each API process for finished metadata documents.
+    insecure_no_auth : bool
+        Serve without authentication; refused unless the host is loopback.
+    log_level : str
+        Least level that is logged: debug, info, warning, error.
+    """
+
+    data: Path = Path("data")
+    region: str = "us-east-1"
+    account_id: str = "000000000000"
+    partition: str = "aws"
+    database_url: str = ""
+    blobs_url: str = ""
+    s3_endpoint_url: str = ""
+    s3: str = ""
+    s3_access_key_id: str = ""
+    s3_secret_access_key: str = ""
+    api_workers: int = 1
+    import_workers: int = 0
+    import_slots: int = 2
+    lease_seconds: float = 15.0
+    max_body_bytes: int = 4 * 1024 * 1024
+    metadata_cache_bytes: int = 256 * 1024 * 1024
+    insecure_no_auth: bool = False
+    log_level: str = "info"
+
+    def __repr__(self) -> str:
+        return f"Settings(data={str(self.data)!r})"
+
+    @property
+    def import_processes(self) -> int:
+        """Number of transcoding processes."""
+        return self.import_workers or os.cpu_count() or 1
+
+
+def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings.
+
+    Parameters
+    ----------
+    environment : Mapping[str, str] | None
+        The environment; that of the process when None.
+
+    Raises
+    ------
+    SettingsError
+        A value is of the wrong type, or a name is not a setting.
+    """
+    environment = os.environ if environment is None else environment
+    values: dict[str, Any] = {}
+    config = environment.get(f"{PREFIX}CONFIG")
+    if config:
+        with Path(config).open("rb") as file:
+            values.update(tomllib.load(file))
+    names = {field.name for field in fields(Settings)}
+    unknown = sorted(values.keys() - names)
+    if unknown:
+        raise SettingsError(f"{config} has unknown settings: {', '.join(unknown)}")
+    for name in names:
+        given = environment.get(PREFIX + name.upper())
+        if given is not None:
+            values[name] = given
+    types = get_type_hints(Settings)
+    return Settings(**{name: _converted(name, value, types[name]) for name, value in values.items()})
+
+
+def _converted(name: str, value: Any, wanted: type) -> Any:
+    if wanted is bool:
+        text = str(value).lower()
+        if text not in {"true", "false", "1", "0", "yes", "no"}:
+            raise SettingsError(f"{PREFIX}{name.upper()} is {value!r}, it must be true or false")
+        return text in {"true", "1", "yes"}
+    try:
+        return wanted(value)
+    except (TypeError, ValueError) as error:
+        raise SettingsError(f"{PREFIX}{name.upper()} is {value!r}, it must be of type {wanted.__name__}") from error

@@ -1,0 +1,211 @@
+"""Immutable objects by name: a local folder or an object store.
+
+A blob is written once, becomes visible whole or not at all, and is durable when `BlobWriter.commit` returns. Names are made
+by the archive itself (hexadecimal ids and slashes), never from input.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import obstore
+from obstore.store import from_url
+
+from hounsfield.storage.durable import make_folder_durably, sync_folder
+
+
+class BlobMissingError(Exception):
+    """No blob of that name, or it is shorter than the asked range."""
+
+
+class BlobWriter(Protocol):
+    """One blob being written from front to back."""
+
+    def write(self, data: bytes) -> None:
+        """Append ``data``."""
+        ...
+
+    def commit(self) -> None:
+        """Make the blob durable and visible."""
+        ...
+
+    def abort(self) -> None:
+        """Drop what was written; harmless after `commit`."""
+        ...
+
+
+class Blobs(Protocol):
+    """A place for blobs."""
+
+    def create(self, name: str) -> BlobWriter:
+        """Start a new blob."""
+        ...
+
+    def read(self, name: str, offset: int, length: int) -> bytes:
+        """Read exactly ``length`` bytes at ``offset``; raises `BlobMissingError`."""
+        ...
+
+    def size(self, name: str) -> int:
+        """Give the length of a blob in bytes; raises `BlobMissingError`."""
+        ...
+
+    def delete(self, name: str) -> None:
+        """Remove a blob; no error when there is none."""
+        ...
+
+    def names(self, prefix: str) -> Iterator[str]:
+        """List the names that start with the folder ``prefix``."""
+        ...
+
+
+class _FolderBlobWriter:
+    def __init__(self, path: Path) -> None:
+        make_folder_durably(path.parent)
+        self._path = path
+        self._aside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+        self._file = self._aside.open("xb")
+
+    def write(self, data: bytes) -> None:
+        self._file.write(data)
+
+    def commit(self) -> None:
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        self._aside.rename(self._path)
+        sync_folder(self._path.parent)
+
+    def abort(self) -> None:
+        self._file.close()
+        self._aside.unlink(missing_ok=True)
+
+
+class FolderBlobs:
+    """Blobs as files below a folder."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        make_folder_durably(root)
+
+    def create(self, name: str) -> BlobWriter:
+        """Start a new file; it gets its name at commit."""
+        return _FolderBlobWriter(self._root / name)
+
+    def read(self, name: str, offset: int, length: int) -> bytes:
+        """Read a range with one system call where the kernel gives it in one."""
+        try:
+            descriptor = os.open(self._root / name, os.O_RDONLY)
+        except FileNotFoundError as error:
+            raise BlobMissingError(f"blob {name} is missing") from error
+        try:
+            data = os.pread(descriptor, length, offset)
+            while len(data) < length:
+                more = os.pread(descriptor, length - len(data), offset + len(data))
+                if not more:
+                    raise BlobMissingError(f"blob {name} ends before byte {offset + length}")
+                data += more
+        finally:
+            os.close(descriptor)
+        return data
+
+    def size(self, name: str) -> int:
+        """Give the size of the file in bytes."""
+        try:
+            return (self._root / name).stat().st_size
+        except FileNotFoundError as error:
+            raise BlobMissingError(f"blob {name} is missing") from error
+
+    def delete(self, name: str) -> None:
+        """Remove the file."""
+        path = self._root / name
+        path.unlink(missing_ok=True)
+        if path.parent.exists():
+            sync_folder(path.parent)
+
+    def names(self, prefix: str) -> Iterator[str]:
+        """Walk the files below the folder ``prefix``, leaving out those not yet committed."""
+        for folder, _, files in os.walk(self._root / prefix):
+            for file in files:
+                if not file.startswith("."):
+                    yield str((Path(folder) / file).relative_to(self._root))
+
+
+class _ObjectBlobWriter:
+    def __init__(self, store: obstore.store.ObjectStore, name: str) -> None:
+        self._store = store
+        self._name = name
+        self._writer = obstore.open_writer(store, name)
+
+    def write(self, data: bytes) -> None:
+        self._writer.write(data)
+
+    def commit(self) -> None:
+        self._writer.close()
+
+    def abort(self) -> None:
+        # An upload that is not closed never becomes an object; the store drops its parts by its own rule.
+        del self._writer
+
+
+class ObjectBlobs:
+    """Blobs as objects of an S3-compatible, Google or Azure store, through obstore."""
+
+    def __init__(self, store: obstore.store.ObjectStore) -> None:
+        self._store = store
+
+    def create(self, name: str) -> BlobWriter:
+        """Start an upload, in parts when it grows large."""
+        return _ObjectBlobWriter(self._store, name)
+
+    def read(self, name: str, offset: int, length: int) -> bytes:
+        """Read a range with one GET."""
+        try:
+            data = obstore.get_range(self._store, name, start=offset, length=length).to_bytes()
+        except FileNotFoundError as error:
+            raise BlobMissingError(f"blob {name} is missing") from error
+        if len(data) != length:
+            raise BlobMissingError(f"blob {name} ends before byte {offset + length}")
+        return data
+
+    def size(self, name: str) -> int:
+        """Give the size of the object in bytes."""
+        try:
+            return obstore.head(self._store, name)["size"]
+        except FileNotFoundError as error:
+            raise BlobMissingError(f"blob {name} is missing") from error
+
+    def delete(self, name: str) -> None:
+        """Remove the object."""
+        try:
+            obstore.delete(self._store, name)
+        except FileNotFoundError:
+            return
+
+    def names(self, prefix: str) -> Iterator[str]:
+        """List the objects below ``prefix``."""
+        for page in obstore.list(self._store, prefix=prefix):
+            yield from (entry["path"] for entry in page)
+
+
+@dataclass(frozen=True, slots=True)
+class BlobPlace:
+    """Where the blobs are, in a form that can be sent to a worker process: a folder, or a URL with options."""
+
+    folder: str | None = None
+    url: str | None = None
+    options: dict[str, str] = field(default_factory=dict)
+
+    def open(self) -> Blobs:
+        """Connect to the place."""
+        if self.folder is not None:
+            return FolderBlobs(Path(self.folder))
+        if self.url is None:
+            raise ValueError("a blob place needs a folder or a URL")
+        allow_http = self.options.get("endpoint", "").startswith("http://")
+        store = from_url(self.url, config=self.options, client_options={"allow_http": allow_http})  # type: ignore[call-overload]
+        return ObjectBlobs(store)

@@ -1,0 +1,121 @@
+"""The database: an encrypted file beside the data, or PostgreSQL; the same SQL for both.
+
+A write transaction takes the write lock at its start (SQLite: ``BEGIN IMMEDIATE``), so that what it reads cannot change
+before it commits; on PostgreSQL it takes row locks where the caller asks for them.
+"""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import sqlcipher3.dbapi2
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.pool import QueuePool
+
+_MIGRATIONS = Path(__file__).with_name("migrations")
+_BUSY_SECONDS = 60
+_MIGRATION_LOCK = 0x48_6F_75_6E_73
+
+
+class Database:
+    """An engine with its two kinds of transaction."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._writing = engine.execution_options(hounsfield_write=True)
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Give a connection that sees one consistent state."""
+        with self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Give a connection in a transaction that commits at the end and rolls back on any error."""
+        with self._writing.begin() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+
+def open_embedded(path: Path, key: bytes) -> Database:
+    """Open the embedded database, a SQLCipher file in WAL mode with ``synchronous=FULL``.
+
+    Parameters
+    ----------
+    path : Path
+        The database file; made when it does not exist.
+    key : bytes
+        Its 32-byte key, used as it is (no key derivation).
+    """
+
+    def connect() -> Any:
+        connection = sqlcipher3.dbapi2.connect(
+            str(path), timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        connection.execute(f"PRAGMA key = \"x'{key.hex()}'\"")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA temp_store = MEMORY")
+        connection.execute("PRAGMA cache_size = -65536")
+        return connection
+
+    engine = create_engine(
+        "sqlite://",
+        module=sqlcipher3.dbapi2,
+        creator=connect,
+        poolclass=QueuePool,
+        pool_size=4,
+        max_overflow=28,
+        hide_parameters=True,
+    )
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        immediate = connection.get_execution_options().get("hounsfield_write", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+    database = Database(engine)
+    with Path(f"{path}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        migrate(database)
+    path.chmod(0o600)
+    return database
+
+
+def open_postgresql(url: str) -> Database:
+    """Open a PostgreSQL database by its URL (``postgresql+psycopg://user@host/name``), migrated to the newest schema."""
+    if url.startswith("postgresql://"):
+        url = url.replace("postgresql://", "postgresql+psycopg://", 1)
+    database = Database(create_engine(url, pool_size=4, max_overflow=28, pool_pre_ping=True, hide_parameters=True))
+    with database.engine.connect() as connection:
+        connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": _MIGRATION_LOCK})
+        try:
+            migrate(database)
+        finally:
+            connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": _MIGRATION_LOCK})
+    return database
+
+
+def migrate(database: Database) -> None:
+    """Bring the tables to the newest schema; does nothing when they are."""
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    with database.write() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def lock_row(connection: Connection, statement: Any) -> Any:
+    """Give ``statement`` with a row lock where the database has row locks (SQLite holds the one write lock already)."""
+    return cast("Any", statement).with_for_update() if connection.dialect.name == "postgresql" else statement

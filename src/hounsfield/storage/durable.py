@@ -1,0 +1,53 @@
+"""Files that are there after a power cut: write aside, fsync, rename, fsync the folder."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from pathlib import Path
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in ``folder`` durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_folder_durably(folder: Path, mode: int = 0o700) -> None:
+    """Make ``folder`` and its missing parents, each name durable."""
+    if folder.is_dir():
+        return
+    missing = [folder]
+    while not missing[-1].parent.exists():
+        missing.append(missing[-1].parent)
+    for path in reversed(missing):
+        path.mkdir(mode=mode, exist_ok=True)
+        sync_folder(path.parent)
+
+
+def write_file_durably(path: Path, data: bytes, mode: int = 0o600, *, replace: bool = True) -> None:
+    """Write a whole file so that it is either absent or complete, also after a crash.
+
+    With ``replace=False`` an existing file wins, so that several processes may make the same file for the first time.
+    """
+    make_folder_durably(path.parent)
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        if replace:
+            aside.replace(path)
+        else:
+            with contextlib.suppress(FileExistsError):
+                os.link(aside, path)
+            aside.unlink()
+        sync_folder(path.parent)
+    finally:
+        aside.unlink(missing_ok=True)

@@ -1,0 +1,213 @@
+"""Packs: one immutable blob holding many sealed records.
+
+    ┌────────┬──────────┬──────────┬─────┬──────────────────────┬─────────┐
+    │ header │ record 0 │ record 1 │ ... │ contents (sealed)    │ trailer │
+    └────────┴──────────┴──────────┴─────┴──────────────────────┴─────────┘
+     magic,     AES-256-GCM under the       kind, owner, ordinal,  offset and length
+     ids        key of the pack             offset, length of      of the contents,
+                                            every record           magic again
+
+A record is found by its extent: (pack, offset, length). Its nonce is its offset, which is unique in a pack that is written
+once under a key of its own; what the record is (kind, owner, ordinal) is authenticated with it, so that a wrong extent in
+the database can never show one frame in the place of another. The contents make a pack readable without a database.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+
+import orjson
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from hounsfield.storage.blobs import Blobs
+from hounsfield.storage.identifiers import new_id
+from hounsfield.storage.keys import DataKey
+
+_MAGIC = b"HFPACK\x00\x01"
+_HEADER = struct.Struct("<8s32s32s")
+_TRAILER = struct.Struct("<QQ8s")
+SEAL_BYTES = 16
+"""How much longer a sealed record is than what was sealed."""
+
+
+class PackDamagedError(Exception):
+    """A pack, or a record in it, is not what was written."""
+
+
+class RecordKind(StrEnum):
+    """What a record holds."""
+
+    FRAME = "frame"
+    """One stored image frame, as it is served."""
+    BLOB = "blob"
+    """Pixel data kept as one object, or a chunk of it, because no frames could be made of it."""
+    FRAGMENT = "fragment"
+    """The JSON of one instance for the metadata document, deflated."""
+    DATASET = "dataset"
+    """The DICOM file of one instance without its pixel data, deflated."""
+    CONTENTS = "contents"
+
+
+_DEFLATED = frozenset({RecordKind.FRAGMENT, RecordKind.DATASET, RecordKind.CONTENTS})
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """Where a record is: ``length`` sealed bytes at ``offset`` of a pack."""
+
+    pack_id: str
+    offset: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What a record is: its kind, the instance key it was written for, and its ordinal there."""
+
+    kind: RecordKind
+    owner: str
+    ordinal: int = 0
+
+    def to_bytes(self) -> bytes:
+        """Give the bytes that are authenticated with the record."""
+        return f"{self.kind}:{self.owner}:{self.ordinal}".encode()
+
+
+def pack_name(datastore_id: str, pack_id: str) -> str:
+    """Give the blob name of a pack."""
+    return f"packs/{datastore_id}/{pack_id[:2]}/{pack_id}"
+
+
+class PackWriter:
+    """Writes one pack, record by record; nothing is visible before `close`.
+
+    Parameters
+    ----------
+    blobs : Blobs
+        Where the pack goes.
+    key : DataKey
+        The key of the data store that the pack belongs to.
+    """
+
+    def __init__(self, blobs: Blobs, key: DataKey) -> None:
+        self.pack_id = new_id()
+        self._cipher = key.for_pack(self.pack_id)
+        self._writer = blobs.create(pack_name(key.datastore_id, self.pack_id))
+        self._contents: list[tuple[str, str, int, int, int]] = []
+        header = _HEADER.pack(_MAGIC, key.datastore_id.encode(), self.pack_id.encode())
+        self._writer.write(header)
+        self.size = len(header)
+
+    def add(self, label: Label, data: bytes) -> Extent:
+        """Seal and append one record."""
+        offset = self.size
+        plain = zlib.compress(data, 1) if label.kind in _DEFLATED else data
+        sealed = self._cipher.encrypt(_nonce(offset), plain, label.to_bytes())
+        self._writer.write(sealed)
+        self.size += len(sealed)
+        self._contents.append((label.kind, label.owner, label.ordinal, offset, len(sealed)))
+        return Extent(self.pack_id, offset, len(sealed))
+
+    def close(self) -> None:
+        """Write the contents and make the pack durable."""
+        extent = self.add(Label(RecordKind.CONTENTS, self.pack_id), orjson.dumps(self._contents))
+        self._writer.write(_TRAILER.pack(extent.offset, extent.length, _MAGIC))
+        self.size += _TRAILER.size
+        self._writer.commit()
+
+    def abort(self) -> None:
+        """Drop the pack."""
+        self._writer.abort()
+
+
+def _nonce(offset: int) -> bytes:
+    return offset.to_bytes(12, "big")
+
+
+@lru_cache(maxsize=4096)
+def _cipher(key: DataKey, pack_id: str) -> AESGCM:
+    return key.for_pack(pack_id)
+
+
+def open_record(sealed: bytes, key: DataKey, extent: Extent, label: Label) -> bytes:
+    """Decrypt the sealed bytes of a record and check that they are what ``label`` says.
+
+    Raises
+    ------
+    PackDamagedError
+        The bytes were changed, or another record is at that place.
+    """
+    try:
+        plain = _cipher(key, extent.pack_id).decrypt(_nonce(extent.offset), sealed, label.to_bytes())
+    except InvalidTag as error:
+        where = f"{extent.pack_id} at {extent.offset}"
+        raise PackDamagedError(f"record {label.kind} {label.ordinal} in pack {where} is damaged") from error
+    return zlib.decompress(plain) if label.kind in _DEFLATED else plain
+
+
+def read_record(blobs: Blobs, key: DataKey, extent: Extent, label: Label) -> bytes:
+    """Read one record with one range read; raises `PackDamagedError` and `BlobMissingError`."""
+    sealed = blobs.read(pack_name(key.datastore_id, extent.pack_id), extent.offset, extent.length)
+    return open_record(sealed, key, extent, label)
+
+
+def read_records(blobs: Blobs, key: DataKey, wanted: list[tuple[Extent, Label]]) -> list[bytes]:
+    """Read many records, those that lie near each other in one range read; the answers are in the asked order."""
+    order = sorted(range(len(wanted)), key=lambda i: (wanted[i][0].pack_id, wanted[i][0].offset))
+    answers: list[bytes] = [b""] * len(wanted)
+    for group in _near(wanted, order):
+        first, last = wanted[group[0]][0], wanted[group[-1]][0]
+        length = last.offset + last.length - first.offset
+        data = memoryview(blobs.read(pack_name(key.datastore_id, first.pack_id), first.offset, length))
+        for index in group:
+            extent, label = wanted[index]
+            start = extent.offset - first.offset
+            answers[index] = open_record(bytes(data[start : start + extent.length]), key, extent, label)
+    return answers
+
+
+_NEAR_BYTES = 64 * 1024
+_GROUP_BYTES = 16 * 1024 * 1024
+
+
+def _near(wanted: list[tuple[Extent, Label]], order: list[int]) -> list[list[int]]:
+    groups: list[list[int]] = []
+    for index in order:
+        extent = wanted[index][0]
+        if groups:
+            first, last = wanted[groups[-1][0]][0], wanted[groups[-1][-1]][0]
+            gap = extent.offset - (last.offset + last.length)
+            reach = extent.offset + extent.length - first.offset
+            if extent.pack_id == last.pack_id and gap <= _NEAR_BYTES and reach <= _GROUP_BYTES:
+                groups[-1].append(index)
+                continue
+        groups.append([index])
+    return groups
+
+
+def read_contents(blobs: Blobs, key: DataKey, pack_id: str) -> list[tuple[Label, Extent]]:
+    """List the records of a pack from the pack itself.
+
+    Raises
+    ------
+    PackDamagedError
+        It is not a pack, is cut short, or does not open with the key.
+    """
+    name = pack_name(key.datastore_id, pack_id)
+    size = blobs.size(name)
+    if size < _HEADER.size + _TRAILER.size + SEAL_BYTES:
+        raise PackDamagedError(f"pack {pack_id} is cut short")
+    offset, length, magic = _TRAILER.unpack(blobs.read(name, size - _TRAILER.size, _TRAILER.size))
+    if magic != _MAGIC or offset + length + _TRAILER.size != size:
+        raise PackDamagedError(f"pack {pack_id} has no trailer")
+    extent = Extent(pack_id, offset, length)
+    listing = orjson.loads(read_record(blobs, key, extent, Label(RecordKind.CONTENTS, pack_id)))
+    return [
+        (Label(RecordKind(kind), owner, ordinal), Extent(pack_id, start, size))
+        for kind, owner, ordinal, start, size in listing
+    ]

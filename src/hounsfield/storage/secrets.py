@@ -1,0 +1,36 @@
+"""Secrets of the installation that all its processes share, kept wrapped in the database."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets as random_source
+
+from sqlalchemy import insert, select
+from sqlalchemy.exc import IntegrityError
+
+from hounsfield.storage.database import Database
+from hounsfield.storage.keys import KeyWrapper
+from hounsfield.storage.tables import secrets
+
+_BYTES = 32
+
+
+def installation_secret(database: Database, wrapper: KeyWrapper, name: str) -> bytes:
+    """Give the 32-byte secret called ``name``, made when it is asked for first.
+
+    Raises
+    ------
+    KeyUnavailableError
+        The secret was wrapped with a key that is gone.
+    """
+    query = select(secrets.c.wrapped).where(secrets.c.name == name)
+    with database.read() as connection:
+        wrapped = connection.execute(query).scalar()
+    if wrapped is None:
+        # When another process is first, its secret is the one.
+        with contextlib.suppress(IntegrityError), database.write() as connection:
+            made = wrapper.wrap(random_source.token_bytes(_BYTES), f"secret:{name}")
+            connection.execute(insert(secrets).values(name=name, wrapped=made))
+        with database.read() as connection:
+            wrapped = connection.execute(query).scalar_one()
+    return wrapper.unwrap(wrapped, f"secret:{name}")

@@ -1,0 +1,250 @@
+"""The database tables, as SQLAlchemy Core metadata.
+
+    datastores ─┬─▶ image_sets ─▶ image_set_versions
+                │        └──────▶ instances ─▶ frame_runs ─▶ (pack, offset, length)
+                └─▶ import_jobs ─▶ import_files
+    work_items: what a runner has to do, taken under a lease
+
+Times are integers: milliseconds since 1970-01-01 UTC. Columns called ``sealed_*`` hold bytes encrypted with the data key
+of the data store; the plain ``*_uid``, ``patient_*`` and ``study_*`` columns are the search index.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+datastores = Table(
+    "datastores",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("account_id", String(12), nullable=False),
+    Column("name", String(256), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("lossless_format", String(32), nullable=False),
+    Column("kms_key_arn", String(512)),
+    Column("lambda_authorizer_arn", String(512)),
+    Column("wrapped_key", LargeBinary, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Index("ix_datastores_account_created", "account_id", "created_at", "id"),
+)
+
+secrets = Table(
+    "secrets",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("wrapped", LargeBinary, nullable=False),
+)
+
+tags = Table(
+    "tags",
+    metadata,
+    Column("resource_arn", String(512), nullable=False),
+    Column("tag_key", String(128), nullable=False),
+    Column("tag_value", String(256), nullable=False),
+    PrimaryKeyConstraint("resource_arn", "tag_key"),
+)
+
+client_tokens = Table(
+    "client_tokens",
+    metadata,
+    Column("account_id", String(12), nullable=False),
+    Column("operation", String(64), nullable=False),
+    Column("token", String(64), nullable=False),
+    Column("parameters_digest", String(64), nullable=False),
+    Column("resource_id", String(32), nullable=False),
+    Column("created_at", BigInteger, nullable=False, index=True),
+    PrimaryKeyConstraint("account_id", "operation", "token"),
+)
+
+import_jobs = Table(
+    "import_jobs",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("datastore_id", String(32), ForeignKey("datastores.id"), nullable=False),
+    Column("name", String(64)),
+    Column("status", String(16), nullable=False),
+    Column("data_access_role_arn", String(2048), nullable=False),
+    Column("input_uri", String(1024), nullable=False),
+    Column("output_uri", String(1200), nullable=False),
+    Column("message", String(2048)),
+    Column("submitted_at", BigInteger, nullable=False),
+    Column("scanned_at", BigInteger),
+    Column("ended_at", BigInteger),
+    Index("ix_import_jobs_list", "datastore_id", "submitted_at", "id"),
+    Index("ix_import_jobs_status", "datastore_id", "status"),
+)
+
+import_files = Table(
+    "import_files",
+    metadata,
+    Column("job_id", String(32), ForeignKey("import_jobs.id"), nullable=False),
+    Column("ordinal", Integer, nullable=False),
+    Column("object_key", Text, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("outcome", String(16), nullable=False),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("error_type", String(64)),
+    Column("message", Text),
+    Column("sealed_instance", LargeBinary),
+    PrimaryKeyConstraint("job_id", "ordinal"),
+)
+
+work_items = Table(
+    "work_items",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("kind", String(32), nullable=False),
+    Column("subject_id", String(32), nullable=False),
+    Column("available_at", BigInteger, nullable=False),
+    Column("lease_owner", String(64)),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Index("ix_work_items_available", "available_at"),
+    UniqueConstraint("kind", "subject_id"),
+)
+
+image_sets = Table(
+    "image_sets",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("datastore_id", String(32), ForeignKey("datastores.id"), nullable=False),
+    Column("is_primary", Boolean, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("latest_version", Integer, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("deleted_at", BigInteger),
+    Column("last_accessed_at", BigInteger, nullable=False),
+    Column("storage_tier", String(32), nullable=False),
+    Column("instance_count", Integer, nullable=False),
+    Column("patient_id", Text, nullable=False),
+    Column("patient_name", Text, nullable=False),
+    Column("patient_birth_date", Text, nullable=False),
+    Column("patient_sex", Text, nullable=False),
+    Column("study_uid", Text, nullable=False),
+    Column("study_id", Text, nullable=False),
+    Column("study_description", Text, nullable=False),
+    Column("study_date", Text, nullable=False),
+    Column("study_time", Text, nullable=False),
+    Column("accession_number", Text, nullable=False),
+    Column("series_uid", Text, nullable=False),
+    Column("series_number", Text, nullable=False),
+    Column("modality", Text, nullable=False),
+    Column("body_part", Text, nullable=False),
+)
+
+_LIVE = text("deleted_at IS NULL")
+
+Index(
+    "uq_image_sets_one_primary_per_series",
+    image_sets.c.datastore_id,
+    image_sets.c.study_uid,
+    image_sets.c.series_uid,
+    unique=True,
+    sqlite_where=text("is_primary = 1 AND deleted_at IS NULL"),
+    postgresql_where=text("is_primary AND deleted_at IS NULL"),
+)
+for _searched in (
+    ("patient_id",),
+    ("accession_number",),
+    ("study_id",),
+    ("study_uid",),
+    ("series_uid",),
+    ("is_primary",),
+    (),
+):
+    Index(
+        f"ix_image_sets_by_{_searched[0] if _searched else 'update'}",
+        image_sets.c.datastore_id,
+        *(image_sets.c[name] for name in _searched),
+        image_sets.c.updated_at,
+        image_sets.c.id,
+        sqlite_where=_LIVE,
+        postgresql_where=_LIVE,
+    )
+for _name, _columns in (
+    ("creation", ("created_at",)),
+    ("study_date", ("study_date", "study_time")),
+):
+    Index(
+        f"ix_image_sets_by_{_name}",
+        image_sets.c.datastore_id,
+        *(image_sets.c[name] for name in _columns),
+        image_sets.c.id,
+        sqlite_where=_LIVE,
+        postgresql_where=_LIVE,
+    )
+
+image_set_versions = Table(
+    "image_set_versions",
+    metadata,
+    Column("image_set_id", String(32), ForeignKey("image_sets.id"), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("workflow_status", String(48), nullable=False),
+    Column("is_primary", Boolean, nullable=False),
+    Column("forced", Boolean),
+    Column("message", String(2048)),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger),
+    Column("sealed_levels", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("image_set_id", "version"),
+)
+
+instances = Table(
+    "instances",
+    metadata,
+    Column("key", String(24), primary_key=True),
+    Column("image_set_id", String(32), ForeignKey("image_sets.id"), nullable=False),
+    Column("datastore_id", String(32), ForeignKey("datastores.id"), nullable=False),
+    Column("sop_uid", Text, nullable=False),
+    Column("sop_class_uid", Text, nullable=False),
+    Column("first_version", Integer, nullable=False),
+    Column("last_version", Integer),
+    Column("source_key", String(24), nullable=False),
+    Column("stored_transfer_syntax", String(64)),
+    Column("pixel_kind", String(16), nullable=False),
+    Column("frame_count", Integer, nullable=False),
+    Column("pack_id", String(32), nullable=False),
+    Column("fragment_offset", BigInteger, nullable=False),
+    Column("fragment_length", BigInteger, nullable=False),
+    Column("dataset_offset", BigInteger, nullable=False),
+    Column("dataset_length", BigInteger, nullable=False),
+    Index("ix_instances_image_set", "image_set_id", "sop_uid"),
+    Index("ix_instances_sop_uid", "datastore_id", "sop_uid"),
+)
+
+frame_runs = Table(
+    "frame_runs",
+    metadata,
+    Column("instance_key", String(24), ForeignKey("instances.key"), nullable=False),
+    Column("first_ordinal", Integer, nullable=False),
+    Column("pack_id", String(32), nullable=False),
+    Column("first_offset", BigInteger, nullable=False),
+    Column("lengths", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("instance_key", "first_ordinal"),
+)

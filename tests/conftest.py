@@ -1,0 +1,39 @@
+"""Fixtures for the whole suite."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from postgresql import postgresql_url  # noqa: F401 - a fixture
+from servers import ServerProcess, active_datastore
+
+SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real DICOM files beside the project."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip("the folder ../shared/data with real DICOM files is not there")
+    return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """One server for all tests that do not break it; each uses a data store of its own."""
+    process = ServerProcess(tmp_path_factory.mktemp("server") / "data").start()
+    yield process
+    process.stop()
+
+
+@pytest.fixture(scope="session")
+def client(server: ServerProcess) -> Any:
+    return server.client()
+
+
+@pytest.fixture
+def datastore(client: Any) -> str:
+    return active_datastore(client)

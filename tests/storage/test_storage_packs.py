@@ -1,0 +1,115 @@
+"""Packs and blobs: what goes in comes out, what was changed is noticed, what was not committed is not there."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hounsfield.storage.blobs import BlobMissingError, FolderBlobs
+from hounsfield.storage.keys import DataKey
+from hounsfield.storage.packs import (
+    Extent,
+    Label,
+    PackDamagedError,
+    PackWriter,
+    RecordKind,
+    pack_name,
+    read_contents,
+    read_record,
+    read_records,
+)
+
+KEY = DataKey("d" * 32, bytes(range(32)))
+LABELS = st.builds(Label, st.sampled_from(RecordKind), st.sampled_from(["a" * 24, "b" * 24]), st.integers(0, 5))
+
+
+@pytest.fixture
+def blobs(tmp_path: Path) -> FolderBlobs:
+    return FolderBlobs(tmp_path / "blobs")
+
+
+def written(blobs: FolderBlobs, records: list[tuple[Label, bytes]]) -> list[Extent]:
+    pack = PackWriter(blobs, KEY)
+    extents = [pack.add(label, data) for label, data in records]
+    pack.close()
+    return extents
+
+
+@given(records=st.lists(st.tuples(LABELS, st.binary(max_size=300)), max_size=20), order=st.randoms())
+def test_records_come_back_in_any_order_alone_and_together(
+    tmp_path_factory: pytest.TempPathFactory, records: list[tuple[Label, bytes]], order: object
+) -> None:
+    blobs = FolderBlobs(tmp_path_factory.mktemp("blobs"))
+    extents = written(blobs, records)
+    wanted = list(zip(extents, (label for label, _ in records), strict=True))
+    assert [read_record(blobs, KEY, *one) for one in wanted] == [data for _, data in records]
+    shuffled = list(range(len(records)))
+    order.shuffle(shuffled)
+    assert read_records(blobs, KEY, [wanted[i] for i in shuffled]) == [records[i][1] for i in shuffled]
+
+
+def test_a_pack_lists_its_records_without_a_database(blobs: FolderBlobs) -> None:
+    records = [(Label(RecordKind.FRAME, "a" * 24, n), os.urandom(50 + n)) for n in range(5)]
+    extents = written(blobs, records)
+    listed = read_contents(blobs, KEY, extents[0].pack_id)
+    assert listed == list(zip((label for label, _ in records), extents, strict=True))
+
+
+def test_a_frame_is_never_given_for_another(blobs: FolderBlobs) -> None:
+    first, second = (Label(RecordKind.FRAME, "a" * 24, n) for n in range(2))
+    extents = written(blobs, [(first, b"one"), (second, b"two")])
+    with pytest.raises(PackDamagedError):
+        read_record(blobs, KEY, extents[0], second)
+
+
+@given(position=st.floats(0, 0.999), bit=st.integers(0, 7))
+def test_every_changed_bit_of_a_record_is_noticed(
+    tmp_path_factory: pytest.TempPathFactory, position: float, bit: int
+) -> None:
+    folder = tmp_path_factory.mktemp("blobs")
+    blobs = FolderBlobs(folder)
+    label = Label(RecordKind.FRAME, "a" * 24)
+    (extent,) = written(blobs, [(label, b"0123456789" * 10)])
+    path = folder / pack_name(KEY.datastore_id, extent.pack_id)
+    content = bytearray(path.read_bytes())
+    content[extent.offset + int(position * extent.length)] ^= 1 << bit
+    path.write_bytes(content)
+    with pytest.raises(PackDamagedError):
+        read_record(blobs, KEY, extent, label)
+
+
+def test_the_key_of_another_data_store_opens_nothing(blobs: FolderBlobs) -> None:
+    label = Label(RecordKind.FRAME, "a" * 24)
+    (extent,) = written(blobs, [(label, b"frame")])
+    with pytest.raises(PackDamagedError):
+        read_record(blobs, DataKey(KEY.datastore_id, bytes(32)), extent, label)
+
+
+def test_nothing_of_a_record_is_readable_in_the_file(blobs: FolderBlobs, tmp_path: Path) -> None:
+    text = b"DOE^JOHN" * 40
+    (extent,) = written(blobs, [(Label(RecordKind.DATASET, "a" * 24), text)])
+    assert b"DOE" not in (tmp_path / "blobs" / pack_name(KEY.datastore_id, extent.pack_id)).read_bytes()
+
+
+def test_an_uncommitted_blob_is_not_there(blobs: FolderBlobs, tmp_path: Path) -> None:
+    writer = blobs.create("packs/one")
+    writer.write(b"half")
+    assert list(blobs.names("packs")) == []
+    with pytest.raises(BlobMissingError):
+        blobs.read("packs/one", 0, 1)
+    writer.abort()
+    assert [p for p in (tmp_path / "blobs").rglob("*") if p.is_file()] == []
+
+
+def test_a_cut_pack_is_noticed(blobs: FolderBlobs, tmp_path: Path) -> None:
+    (extent,) = written(blobs, [(Label(RecordKind.FRAME, "a" * 24), b"frame" * 100)])
+    path = tmp_path / "blobs" / pack_name(KEY.datastore_id, extent.pack_id)
+    path.write_bytes(path.read_bytes()[:-7])
+    with pytest.raises(PackDamagedError, match="trailer"):
+        read_contents(blobs, KEY, extent.pack_id)
+    with pytest.raises(BlobMissingError, match="ends before"):
+        blobs.read(pack_name(KEY.datastore_id, extent.pack_id), 0, 10_000)
