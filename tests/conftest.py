@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from postgresql import postgresql_url  # noqa: F401 - a fixture
 from servers import ServerProcess, active_datastore
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+
 from servers import free_port, wait_for
 from tools import required_tool
 
@@ -43,7 +44,9 @@ def postgresql_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             if parent.owner() == "root" and not parent.stat().st_mode & 0o001 and parent != Path("/"):
                 parent.chmod(parent.stat().st_mode | 0o011)
     run = {"user": account} if account else {}
-    subprocess.run([initdb, "-D", data, "-A", "trust", "-U", "tester", "--no-sync"], check=True, capture_output=True, **run)
+    subprocess.run(
+        [initdb, "-D", data, "-A", "trust", "-U", "tester", "--no-sync"], check=True, capture_output=True, **run
+    )
     command = [postgres, "-D", data, "-p", str(port), "-h", "127.0.0.1", "-k", "", "-F"]
     with (folder / "log").open("wb") as log:
         server = subprocess.Popen(command, stdout=log, stderr=log, **run)

@@ -115,7 +115,7 @@ def active_datastore(client: Any, **parameters: Any) -> str:
     return identifier
 
 
-def start_import(client: Any, datastore_id: str, source: str, target: str = "s3://out/", **parameters: Any) -> str:
+def start_import(client: Any, datastore_id: str, source: str, target: str = "s3://output/", **parameters: Any) -> str:
     return client.start_dicom_import_job(
         datastoreId=datastore_id, dataAccessRoleArn=ROLE, inputS3Uri=source, outputS3Uri=target, **parameters
     )["jobId"]

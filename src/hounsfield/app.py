@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import types
 from pathlib import Path
 
@@ -144,16 +145,19 @@ def run_runner(settings: Settings) -> None:
     if PARENT in os.environ:
         exit_with_parent(int(os.environ[PARENT]))
     archive, _ = open_archive(settings)
+    stop = threading.Event()
+
+    def ask_to_stop(_signal: int, _frame: types.FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, ask_to_stop)
+    signal.signal(signal.SIGINT, ask_to_stop)
     pool = WorkerPool(settings.import_processes, warm_up)
-    handlers: dict[str, WorkHandler] = {IMPORT: ImportRunner(archive, pool), SETTLE_DATASTORE: DatastoreSettler(archive)}
-    runner = Runner(archive.queue, handlers, slots=settings.import_slots)
-
-    def stop(_signal: int, _frame: types.FrameType | None) -> None:
-        runner.stop()
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
+    handlers: dict[str, WorkHandler] = {
+        IMPORT: ImportRunner(archive, pool, stop),
+        SETTLE_DATASTORE: DatastoreSettler(archive),
+    }
     try:
-        runner.run()
+        Runner(archive.queue, handlers, stop, slots=settings.import_slots).run()
     finally:
         pool.close()

@@ -108,7 +108,7 @@ def _checked_frame(
         datastoreId=datastore_id, imageSetId=image_set_id, imageFrameInformation={"imageFrameId": entry["ID"]}
     )
     data = answer["imageFrameBlob"].read()
-    image = imagecodecs.htj2k_decode(data) if instance["ChecksumType"] == "DECOMPRESSED" else None
+    image = imagecodecs.htj2k_decode(data, planar=False) if instance["ChecksumType"] == "DECOMPRESSED" else None
     checked: bytes = data if image is None else image.tobytes()
     wanted = entry["PixelDataChecksumFromBaseToFullResolution"][-1]["Checksum"]
     if imagecodecs.deflate_crc32(checked) != wanted:

@@ -28,6 +28,7 @@ from hounsfield.storage.identifiers import new_id
 
 BUCKET = "imports"
 _POLL_SECONDS = 0.1
+_SETTLE_SECONDS = 60.0
 _LINES_SHOWN = 20
 
 
@@ -81,13 +82,22 @@ def import_paths(data: Path, datastore: str, paths: Sequence[Path]) -> int:
 
 
 def find_datastore(client: Any, wanted: str) -> str:
-    """Give the id of the ACTIVE data store with this id or name, made when there is none; waits until it is ACTIVE."""
+    """Give the id of the ACTIVE data store with this id or name, made when there is none.
+
+    Raises
+    ------
+    ImportFailedError
+        The new data store did not become ACTIVE.
+    """
     for page in client.get_paginator("list_datastores").paginate(datastoreStatus="ACTIVE"):
         for entry in page["datastoreSummaries"]:
             if wanted in {entry["datastoreId"], entry["datastoreName"]}:
                 return str(entry["datastoreId"])
     made = str(client.create_datastore(datastoreName=wanted)["datastoreId"])
-    while client.get_datastore(datastoreId=made)["datastoreProperties"]["datastoreStatus"] == "CREATING":
+    deadline = time.monotonic() + _SETTLE_SECONDS
+    while client.get_datastore(datastoreId=made)["datastoreProperties"]["datastoreStatus"] != "ACTIVE":
+        if time.monotonic() > deadline:
+            raise ImportFailedError(f"The data store {made} did not become ACTIVE; is a runner running?")
         time.sleep(_POLL_SECONDS)
     return made
 
@@ -148,18 +158,19 @@ def _files(path: Path) -> Iterator[tuple[Path, Path]]:
 
 def _wait(archive: Archive, client: Any, datastore_id: str, job_id: str, total: int) -> dict[str, Any]:
     with click.progressbar(length=total, label="Importing") as bar:
-        return _poll(archive, client, datastore_id, job_id, lambda progress: bar.update(progress.done - bar.pos))
+        return _poll(archive, client, datastore_id, job_id, total, lambda progress: bar.update(progress.done - bar.pos))
 
 
 def _poll(
-    archive: Archive, client: Any, datastore_id: str, job_id: str, show: Callable[[Progress], object]
+    archive: Archive, client: Any, datastore_id: str, job_id: str, total: int, show: Callable[[Progress], object]
 ) -> dict[str, Any]:
     while True:
         properties: dict[str, Any] = client.get_dicom_import_job(datastoreId=datastore_id, jobId=job_id)[
             "jobProperties"
         ]
-        show(import_progress(archive, job_id))
-        if properties["jobStatus"] in {"COMPLETED", "FAILED"}:
+        ended = properties["jobStatus"] in {"COMPLETED", "FAILED"}
+        show(Progress(total, total) if ended else import_progress(archive, job_id))
+        if ended:
             return properties
         time.sleep(_POLL_SECONDS)
 

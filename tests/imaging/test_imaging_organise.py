@@ -137,7 +137,9 @@ def test_every_file_is_placed_once_and_every_set_is_consistent(instances: list[S
 
 
 @given(INSTANCES, INSTANCES)
-def test_a_second_job_never_makes_a_second_primary_set(first: list[StagedInstance], second: list[StagedInstance]) -> None:
+def test_a_second_job_never_makes_a_second_primary_set(
+    first: list[StagedInstance], second: list[StagedInstance]
+) -> None:
     primaries: dict[SeriesKey, PrimarySet] = {}
     owners: dict[str, SeriesKey] = {}
     for placement in organise(numbered(*first), Situation()):

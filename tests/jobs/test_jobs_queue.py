@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from servers import wait_for
 
 from hounsfield.jobs.queue import LeaseLostError, WorkQueue
 from hounsfield.storage.database import Database, open_embedded, open_postgresql
+from servers import wait_for
 
 
 @pytest.fixture(params=["embedded", "postgresql"])

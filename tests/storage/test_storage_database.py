@@ -35,9 +35,14 @@ def test_migrations_make_the_tables_as_defined_postgresql(postgresql_url: str) -
 def test_a_write_is_seen_by_the_next_reader_and_a_failed_one_by_nobody(tmp_path: Path) -> None:
     database = open_embedded(tmp_path / "h.db", bytes(32))
     statement = "INSERT INTO secrets (name, wrapped) VALUES ('n', x'00')"
-    with pytest.raises(RuntimeError, match="stop"), database.write() as connection:
-        connection.exec_driver_sql(statement)
-        raise RuntimeError("stop")
+
+    def write_and_fail() -> None:
+        with database.write() as connection:
+            connection.exec_driver_sql(statement)
+            raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        write_and_fail()
     with database.read() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM secrets").scalar_one() == 0
     with database.write() as connection:

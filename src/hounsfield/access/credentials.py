@@ -36,7 +36,8 @@ def root_key(path: Path) -> AccessKey:
     """
     if not path.exists():
         identifier = "AKIA" + "".join(secrets.choice(_ID_ALPHABET) for _ in range(_ID_DIGITS))
-        content = f"[{PROFILE}]\naws_access_key_id = {identifier}\naws_secret_access_key = {secrets.token_urlsafe(_SECRET_BYTES)}\n"
+        secret = secrets.token_urlsafe(_SECRET_BYTES)
+        content = f"[{PROFILE}]\naws_access_key_id = {identifier}\naws_secret_access_key = {secret}\n"
         write_file_durably(path, content.encode(), mode=0o600, replace=False)
     parser = configparser.ConfigParser(interpolation=None)
     parser.read(path)

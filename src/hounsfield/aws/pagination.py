@@ -1,10 +1,9 @@
 """Tokens that lead to the next page, which hold their place themselves: nothing is kept on the server.
 
-    place (JSON values) ─▶ seal ─▶ base64url( version · HMAC-SHA-256 tag · JSON ) ─▶ client ─▶ open ─▶ place
+    place (JSON values) ─▶ seal ─▶ base64url( version · nonce · AES-256-GCM(JSON) ) ─▶ client ─▶ open ─▶ place
 
-The tag covers the context too (operation and parameters), so a token opens only for the request it was made for. The
-place is signed, not encrypted, and travels in URLs: put identifiers, counters and times of the server into it, never
-patient data.
+The context (operation and parameters) is authenticated too, so a token opens only for the request it was made for. The
+place is encrypted, because tokens travel in URLs and a place may be a study date.
 """
 
 from __future__ import annotations
@@ -12,12 +11,15 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
+import secrets as random_source
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
 from collections.abc import Mapping
 from typing import TypeAlias
 
 import orjson
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from hounsfield.aws.errors import ValidationException
 
@@ -28,7 +30,7 @@ MAX_TOKEN_CHARACTERS = 8192
 
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,8192}")
 _VERSION = b"\x01"
-_TAG_BYTES = 16
+_NONCE_BYTES = 12
 _MIN_SECRET_BYTES = 16
 _PURPOSE = b"hounsfield page token"
 _NOT_IN_CONTEXT = frozenset({"nextToken", "maxResults"})
@@ -52,7 +54,7 @@ class PageTokens:
         if len(secret) < _MIN_SECRET_BYTES:
             message = f"The secret for page tokens must have at least {_MIN_SECRET_BYTES} bytes."
             raise ValueError(message)
-        self._key = hmac.digest(secret, _PURPOSE, hashlib.sha256)
+        self._cipher = AESGCM(hmac.digest(secret, _PURPOSE, hashlib.sha256))
 
     def seal(self, values: JsonValue, context: str) -> str:
         """Make a token.
@@ -60,7 +62,7 @@ class PageTokens:
         Parameters
         ----------
         values : JSON value
-            The place where the next page begins; no patient data.
+            The place where the next page begins.
         context : str
             What the token is bound to, see `page_context`.
 
@@ -74,8 +76,9 @@ class PageTokens:
         ValueError
             The values are too large for a token.
         """
-        content = orjson.dumps(values)
-        token = urlsafe_b64encode(_VERSION + self._tag(content, context) + content).rstrip(b"=").decode()
+        nonce = random_source.token_bytes(_NONCE_BYTES)
+        sealed = self._cipher.encrypt(nonce, orjson.dumps(values), context.encode())
+        token = urlsafe_b64encode(_VERSION + nonce + sealed).rstrip(b"=").decode()
         if len(token) > MAX_TOKEN_CHARACTERS:
             raise ValueError("The values of a page token are too large for the 8,192 characters a token may have.")
         return token
@@ -106,15 +109,15 @@ class PageTokens:
             raw = urlsafe_b64decode(token + "=" * (-len(token) % 4))
         except Base64Error:
             raise _refused() from None
-        tag, content = raw[1 : 1 + _TAG_BYTES], raw[1 + _TAG_BYTES :]
-        if raw[:1] != _VERSION or not hmac.compare_digest(tag, self._tag(content, context)):
+        nonce, sealed = raw[1 : 1 + _NONCE_BYTES], raw[1 + _NONCE_BYTES :]
+        if raw[:1] != _VERSION or len(nonce) != _NONCE_BYTES:
             raise _refused()
+        try:
+            content = self._cipher.decrypt(nonce, sealed, context.encode())
+        except InvalidTag:
+            raise _refused() from None
         values: JsonValue = orjson.loads(content)
         return values
-
-    def _tag(self, content: bytes, context: str) -> bytes:
-        digest = hashlib.sha256(context.encode()).digest()
-        return hmac.digest(self._key, _VERSION + digest + content, hashlib.sha256)[:_TAG_BYTES]
 
 
 def page_context(operation: str, parameters: Mapping[str, object]) -> str:

@@ -221,7 +221,6 @@ def _plain(value: JsonValue) -> str:
     return str(value).strip()
 
 
-
 def _inserted(attributes: dict[str, JsonValue], keyword: str, value: JsonValue) -> dict[str, JsonValue]:
     """Put a value into a copy of the attributes, at its place in tag order."""
     if keyword in attributes:

@@ -113,7 +113,9 @@ def get_image_frame(archive: Archive, datastore_id: str, image_set_id: str, fram
         if found is None:
             raise _missing(archive, datastore_id, image_set_id, frame_id)
         data = read_record(archive.blobs, data_key, found, Label(RecordKind.FRAME, row.source_key, ordinal))
-        return StoredImageFrame(row.stored_transfer_syntax, is_frame=True, size=len(data), chunk_count=1, chunks=iter((data,)))
+        return StoredImageFrame(
+            row.stored_transfer_syntax, is_frame=True, size=len(data), chunk_count=1, chunks=iter((data,))
+        )
     if row.pixel_kind != PixelKind.WHOLE or ordinal != 0:
         raise _missing(archive, datastore_id, image_set_id, frame_id)
     return _whole_object(archive, data_key, rows)

@@ -9,6 +9,7 @@ A file too large for one worker is cut into ranges of frames that all workers sh
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -30,6 +31,7 @@ from hounsfield.imaging.import_files import (
 from hounsfield.imaging.ingest import IngestContext, StorageFailedError, ingest_batch
 from hounsfield.imaging.ingest_parts import FramePart, ingest_frames, ingest_with_parts
 from hounsfield.jobs.queue import WorkItem
+from hounsfield.jobs.runner import StoppedError
 from hounsfield.jobs.workers import WorkerPool
 from hounsfield.storage.identifiers import new_instance_key
 
@@ -40,6 +42,7 @@ FILES_PER_BATCH = 25
 BYTES_PER_BATCH = 32 * 1024 * 1024
 LARGE_FILE_BYTES = 48 * 1024 * 1024
 _MAX_ATTEMPTS = 3
+_STOP_SECONDS = 0.5
 _WORKER_DIED = "The file could not be processed: it ended the process that worked on it"
 
 
@@ -62,16 +65,21 @@ class BatchRun:
         The lease that every commit checks.
     context : IngestContext
         What the workers need to know.
+    stop : threading.Event
+        Set when the runner is to end.
     """
 
-    def __init__(self, archive: Archive, pool: WorkerPool, item: WorkItem, context: IngestContext) -> None:
+    def __init__(
+        self, archive: Archive, pool: WorkerPool, item: WorkItem, context: IngestContext, stop: threading.Event
+    ) -> None:
         self._archive = archive
         self._pool = pool
         self._item = item
         self._context = context
+        self._stop = stop
 
     def run(self) -> None:
-        """Work until no file is pending; raises what the database or the lease raise."""
+        """Work until no file is pending; raises `StoppedError`, and what the database or the lease raise."""
         while pending := self._pending():
             fresh = [file for file in pending if file.attempts == 0]
             if fresh:
@@ -82,6 +90,10 @@ class BatchRun:
             else:
                 for file in pending:
                     self._run_alone(file)
+
+    def _check_stop(self) -> None:
+        if self._stop.is_set():
+            raise StoppedError
 
     def _pending(self) -> list[InputFile]:
         with self._archive.database.read() as connection:
@@ -96,7 +108,8 @@ class BatchRun:
                 running[future] = _Submitted(batch, executor)
             if not running:
                 return
-            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            done, _ = wait(running, timeout=_STOP_SECONDS, return_when=FIRST_COMPLETED)
+            self._check_stop()
             finished = [(running.pop(future), future) for future in done]
             self._record(finished)
 
@@ -149,7 +162,10 @@ class BatchRun:
 
     def _wait_for(self, executor: Executor, future: Future[T]) -> T:
         try:
-            return future.result()
+            while True:
+                self._check_stop()
+                if wait([future], timeout=_STOP_SECONDS).done:
+                    return future.result()
         except BrokenProcessPool:
             self._pool.renew(executor)
             raise

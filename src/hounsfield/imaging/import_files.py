@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from hounsfield.imaging.staging import StagedInstance
 from hounsfield.storage.keys import DataKey
@@ -137,6 +137,11 @@ def file_records(connection: Connection, job_id: str, key: DataKey) -> list[File
         result = FileResult(row.ordinal, FileOutcome(row.outcome), instance, error_type, row.message)
         records.append(FileRecord(InputFile(row.ordinal, row.object_key, row.size_bytes, row.attempts), result))
     return records
+
+
+def forget_files(connection: Connection, job_id: str) -> None:
+    """Remove the rows of a job that ended; what became of each file is in its output files."""
+    connection.execute(delete(import_files).where(import_files.c.job_id == job_id))
 
 
 def _context(job_id: str, ordinal: int) -> str:

@@ -182,7 +182,7 @@ class Progress:
 
 
 def import_progress(archive: Archive, job_id: str) -> Progress:
-    """Give the progress of a job; both numbers are 0 before the input was listed."""
+    """Give the progress of a job; both numbers are 0 before the input was listed and after the end."""
     waiting = import_files.c.outcome == "PENDING"
     counts = select(func.count(), func.count().filter(waiting)).where(import_files.c.job_id == job_id)
     with archive.database.read() as connection:

@@ -10,6 +10,7 @@ done again. Packs written for a batch that was never committed are garbage, neve
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 
 import structlog
@@ -19,7 +20,7 @@ from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.commit import apply, commitments, lock_datastore, read_situation
 from hounsfield.imaging.datastores import Datastore, data_key, get_datastore
 from hounsfield.imaging.import_batches import BatchRun
-from hounsfield.imaging.import_files import FileRecord, add_files, file_records
+from hounsfield.imaging.import_files import FileRecord, add_files, file_records, forget_files
 from hounsfield.imaging.import_jobs import ImportJob, JobStatus, get_import_job
 from hounsfield.imaging.ingest import IngestContext
 from hounsfield.imaging.manifest import Destination, write_outputs
@@ -44,11 +45,14 @@ class ImportRunner:
         Where everything is.
     pool : WorkerPool
         The processes that transcode.
+    stop : threading.Event
+        Set when the runner is to end; the job is then left where it is.
     """
 
-    def __init__(self, archive: Archive, pool: WorkerPool) -> None:
+    def __init__(self, archive: Archive, pool: WorkerPool, stop: threading.Event) -> None:
         self._archive = archive
         self._pool = pool
+        self._stop = stop
 
     def run(self, item: WorkItem) -> None:
         """Bring the job to its end, from wherever it is."""
@@ -58,7 +62,7 @@ class ImportRunner:
         log.info("import begins", attempt=item.attempts)
         try:
             self._scan_once(item, job)
-            BatchRun(self._archive, self._pool, item, self._context(job, datastore)).run()
+            BatchRun(self._archive, self._pool, item, self._context(job, datastore), self._stop).run()
             self._finish(item, job, datastore)
         except JobFailedError as error:
             log.warning("import failed", reason=str(error))
@@ -119,6 +123,7 @@ class ImportRunner:
                     continue
                 for commitment in fixed:
                     apply(connection, key, commitment, staged)
+                forget_files(connection, job.id)
                 _set(connection, job, status=JobStatus.COMPLETED, ended_at=now_ms())
                 self._archive.queue.finish(connection, item)
                 return
@@ -138,6 +143,7 @@ class ImportRunner:
             _log.warning("output files of a failed job could not be written", job=job.id)
         with self._archive.database.write() as connection:
             self._archive.queue.hold(connection, item)
+            forget_files(connection, job.id)
             _set(connection, job, status=JobStatus.FAILED, message=message[:2048], ended_at=now_ms())
             self._archive.queue.finish(connection, item)
 

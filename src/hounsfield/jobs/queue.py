@@ -111,13 +111,14 @@ class WorkQueue:
         if removed.rowcount != 1:
             raise LeaseLostError(f"lease of {item.kind} {item.subject_id} was lost")
 
-    def release(self, item: WorkItem, delay_seconds: float) -> None:
-        """Give the item back, to be taken again after a delay."""
+    def release(self, item: WorkItem, delay_seconds: float, *, failed: bool = True) -> None:
+        """Give the item back, to be taken again after a delay; an attempt that did not fail does not count as one."""
+        attempts = item.attempts if failed else item.attempts - 1
         with self._database.write() as connection:
             connection.execute(
                 update(work_items)
                 .where(work_items.c.id == item.id, work_items.c.lease_owner == item.owner)
-                .values(lease_owner=None, available_at=now_ms() + int(delay_seconds * 1000))
+                .values(lease_owner=None, attempts=attempts, available_at=now_ms() + int(delay_seconds * 1000))
             )
 
     def _lease_end(self) -> int:

@@ -21,6 +21,10 @@ _log = structlog.get_logger(__name__)
 _LONGEST_DELAY_SECONDS = 60.0
 
 
+class StoppedError(Exception):
+    """Work was left because the runner stops; what is not committed is done again by the next one."""
+
+
 class WorkHandler(Protocol):
     """Does one kind of work."""
 
@@ -40,6 +44,8 @@ class Runner:
     ----------
     queue : WorkQueue
         Where the work comes from.
+    stop : threading.Event
+        Ends the runner; handlers that take long look at it too.
     handlers : Mapping[str, WorkHandler]
         A handler per kind of work.
     slots : int
@@ -54,10 +60,11 @@ class Runner:
         self,
         queue: WorkQueue,
         handlers: Mapping[str, WorkHandler],
+        stop: threading.Event,
         *,
         slots: int = 2,
         poll_seconds: float = 0.1,
-        max_attempts: int = 8,
+        max_attempts: int = 20,
     ) -> None:
         self._queue = queue
         self._handlers = handlers
@@ -65,22 +72,18 @@ class Runner:
         self._poll_seconds = poll_seconds
         self._max_attempts = max_attempts
         self._name = f"{socket.gethostname()[:20]}-{os.getpid()}-{new_id()[:8]}"
-        self._stop = threading.Event()
+        self._stop = stop
         self._active: set[WorkItem] = set()
         self._lock = threading.Lock()
 
     def run(self) -> None:
-        """Work until `stop` is called from another thread or a signal handler."""
+        """Work until the event ``stop`` is set."""
         threads = [threading.Thread(target=self._slot, args=(n,), name=f"slot-{n}") for n in range(self._slots)]
         threads.append(threading.Thread(target=self._heartbeat, name="heartbeat"))
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-
-    def stop(self) -> None:
-        """Finish what is under way and return from `run`."""
-        self._stop.set()
 
     def _slot(self, number: int) -> None:
         owner = f"{self._name}-{number}"
@@ -106,6 +109,9 @@ class Runner:
                 handler.run(item)
         except LeaseLostError:
             _log.warning("lease lost", kind=item.kind, subject=item.subject_id)
+        except StoppedError:
+            _log.info("work left for the next runner", kind=item.kind, subject=item.subject_id)
+            self._queue.release(item, 0.0, failed=False)
         except Exception as error:  # noqa: BLE001 - the last resort of a process that must go on
             delay = min(0.5 * 2**item.attempts, _LONGEST_DELAY_SECONDS)
             _log.exception(

@@ -87,5 +87,7 @@ class WorkerPool:
         broken.shutdown(wait=False, cancel_futures=True)
 
     def close(self) -> None:
-        """Let the workers finish their tasks and end."""
-        self._executor.shutdown(wait=True, cancel_futures=True)
+        """End the workers, whatever they are doing; what they have not handed in yet is lost."""
+        self._executor.shutdown(wait=False, cancel_futures=True)
+        for process in multiprocessing.active_children():
+            process.terminate()

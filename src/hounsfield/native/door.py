@@ -18,7 +18,13 @@ from starlette.types import Receive, Scope, Send
 
 from hounsfield.access.permissions import require
 from hounsfield.access.principals import Principal
-from hounsfield.aws.errors import AwsError, NotImplementedException, RequestEntityTooLargeException, serialise_error
+from hounsfield.aws.errors import (
+    AwsError,
+    NotImplementedException,
+    RequestEntityTooLargeException,
+    UnrecognizedClientException,
+    serialise_error,
+)
 from hounsfield.aws.model import Operation
 from hounsfield.aws.parameters import Parameters
 from hounsfield.aws.parsing import parse_request
@@ -115,7 +121,11 @@ class NativeDoor:
         if self.verifier is None:
             return self.principal, body
         request = Request(scope["method"], scope["raw_path"], scope["query_string"], scope["headers"])
-        return self.principal, self.verifier.verify(request, body).body
+        verified = self.verifier.verify(request, body)
+        if verified.session_token is not None:
+            # Only temporary credentials come with a session token, and none are given out.
+            raise UnrecognizedClientException("The security token included in the request is invalid.")
+        return self.principal, verified.body
 
 
 def _run(

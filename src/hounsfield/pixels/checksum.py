@@ -14,7 +14,7 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
-from hounsfield.pixels.wavelet import reduced
+from hounsfield.pixels.wavelet import Reduction, reduced
 
 _SMALLEST_AREA = 128 * 128
 
@@ -49,7 +49,7 @@ def level_sizes(width: int, height: int) -> tuple[tuple[int, int], ...]:
         sizes.insert(0, (width, height))
 
 
-def resolutions(samples: NDArray[Any], *, colour_transform: bool) -> list[NDArray[Any]]:
+def resolutions(samples: NDArray[Any], *, colour_transform: bool) -> list[Reduction]:
     """Give the frame at each resolution that gets a checksum.
 
     Parameters
@@ -61,11 +61,12 @@ def resolutions(samples: NDArray[Any], *, colour_transform: bool) -> list[NDArra
 
     Returns
     -------
-    list of numpy.ndarray
+    list of Reduction
         The smallest first, `samples` itself last.
     """
     levels = len(level_sizes(samples.shape[1], samples.shape[0])) - 1
-    return [*reversed(reduced(samples, levels, colour_transform=colour_transform)), samples]
+    smaller = reduced(samples, levels, colour_transform=colour_transform)
+    return [*reversed(smaller), Reduction(samples, samples)]
 
 
 def crc32(data: NDArray[Any] | bytes) -> int:
@@ -76,6 +77,8 @@ def crc32(data: NDArray[Any] | bytes) -> int:
     return int(imagecodecs.deflate_crc32(little_endian))
 
 
-def checksums(levels: list[NDArray[Any]]) -> tuple[LevelChecksum, ...]:
-    """Checksums of a frame given at each resolution."""
-    return tuple(LevelChecksum(level.shape[1], level.shape[0], crc32(level)) for level in levels)
+def checksums(levels: list[Reduction]) -> tuple[LevelChecksum, ...]:
+    """Checksums of a frame given at each resolution, over samples as decoders show them."""
+    return tuple(
+        LevelChecksum(level.limited.shape[1], level.limited.shape[0], crc32(level.limited)) for level in levels
+    )

@@ -88,65 +88,54 @@ class EncapsulatedFrames:
         """Find the first fragment of each frame."""
         fragments = self._fragments
         if len(fragments) < count:
-            raise FramesError(
-                FrameProblem.NUMBER_MISMATCH,
-                f"NumberOfFrames is {count}, but the pixel data has {len(fragments)} fragments",
-            )
+            raise _mismatch(f"NumberOfFrames is {count}, but the pixel data has {len(fragments)} fragments")
         problems = []
+        first = None
         if extended is not None and extended[0]:
-            fit = _extended_fit(fragments, count, extended)
-            if fit is not None:
-                self._sizes = fit[1]
-                return fit[0]
-            problems.append("the extended offset table does not fit the fragments")
-        if fragments.offset_table != b"":
-            first = _table_fit(fragments)
-            if first is not None and (len(first) == count or len(fragments) != count):
-                return self._counted(first, count)
-            problems.append("the basic offset table does not fit the fragments")
-        try:
-            first = self._found_without_table(count)
-        except FramesError as error:
-            raise (
-                FramesError(FrameProblem.OFFSET_TABLE, f"{problems[-1]}, and {error}") if problems else error
-            ) from None
+            first, self._sizes = _extended_fit(fragments, count, extended)
+            if first is None:
+                problems.append("the extended offset table does not fit the fragments")
+        if first is None and fragments.offset_table != b"":
+            first = self._by_table(count)
+            if first is None:
+                problems.append("the basic offset table does not fit the fragments")
+        if first is None:
+            first = self._without_table(count, problems)
+        if count == 1:
+            self._check_single()
         self.warnings = tuple(f"{problem}; the frames were found without it" for problem in problems)
         return first
 
-    def _counted(self, first: Integers, count: int) -> Integers:
-        if len(first) != count:
-            raise FramesError(
-                FrameProblem.NUMBER_MISMATCH, f"NumberOfFrames is {count}, but the offset table has {len(first)} frames"
-            )
+    def _by_table(self, count: int) -> Integers | None:
+        first = _table_fit(self._fragments)
+        if first is None or len(first) == count:
+            return first
         if count == 1:
-            self._check_single()
-        return first
+            raise _mismatch(f"NumberOfFrames is 1, but the basic offset table has {len(first)} frames")
+        return None
 
-    def _found_without_table(self, count: int) -> Integers:
+    def _without_table(self, count: int, problems: list[str]) -> Integers:
         total = len(self._fragments)
         if total == count:
             return np.arange(count)
         if count == 1:
-            self._check_single()
             return np.zeros(1, np.int64)
         ends, starts = self._seams()
         for seams in (ends & starts, starts, ends):
             if int(seams.sum()) == count - 1:
                 return np.concatenate([np.zeros(1, np.int64), np.flatnonzero(seams) + 1])
-        raise FramesError(
-            FrameProblem.NUMBER_MISMATCH,
-            f"NumberOfFrames is {count}, but {total} fragments without an offset table do not show so many codestreams",
-        )
+        message = f"NumberOfFrames is {count}, but the {total} fragments do not show so many codestreams"
+        if problems:
+            raise FramesError(FrameProblem.OFFSET_TABLE, f"{problems[-1]}; {message}")
+        raise _mismatch(message)
 
     def _check_single(self) -> None:
         """See that what is called one frame is not several: the others would be lost in decoding."""
         if len(self._fragments) > 1:
             ends, starts = self._seams()
-            if (ends & starts).any():
-                found = int((ends & starts).sum()) + 1
-                raise FramesError(
-                    FrameProblem.NUMBER_MISMATCH, f"NumberOfFrames is 1, but the fragments hold {found} codestreams"
-                )
+            found = int((ends & starts).sum()) + 1
+            if found > 1:
+                raise _mismatch(f"NumberOfFrames is 1, but the fragments hold {found} codestreams")
 
     def _seams(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Look at both sides of each seam between fragments: does a codestream end before it, does one start after it."""
@@ -159,19 +148,30 @@ class EncapsulatedFrames:
             around = self._read(seam - window, window + 8 + 8)
             ends[number] = _END_MARKER in around[:window]
             starts[number] = around[window + 8 :].startswith(_START_MARKERS)
+            if _begins_run_length(around[window + 8 :]):
+                ends[number] = starts[number] = True
         return ends, starts
 
 
-def _extended_fit(fragments: Fragments, count: int, extended: tuple[bytes, bytes]) -> tuple[Integers, Integers] | None:
-    """First fragments and sizes of frames by the extended offset table (PS3.3 section C.7.6.3.1.8), None if it does not fit."""
+def _mismatch(message: str) -> FramesError:
+    return FramesError(FrameProblem.NUMBER_MISMATCH, message)
+
+
+def _begins_run_length(fragment: bytes) -> bool:
+    """Whether a fragment begins with an RLE header: 1 to 15 segments, the first one after 64 bytes (PS3.5 section G.5)."""
+    return fragment[1:8] == b"\0\0\0\x40\0\0\0" and 1 <= fragment[0] <= 15
+
+
+def _extended_fit(
+    fragments: Fragments, count: int, extended: tuple[bytes, bytes]
+) -> tuple[Integers, Integers] | tuple[None, None]:
+    """First fragments and sizes of frames by the extended offset table (PS3.3 section C.7.6.3.1.8), if it fits."""
     if any(len(part) != count * 8 for part in extended) or len(fragments) != count:
-        return None
+        return None, None
     offsets, sizes = (np.frombuffer(part, "<u8") for part in extended)
-    if (offsets != _relative(fragments)).any():
-        return None
     lengths = np.asarray(fragments.lengths, np.uint64)
-    if (sizes > lengths).any() or (lengths - sizes > 1).any():
-        return None
+    if (offsets != _relative(fragments)).any() or (sizes > lengths).any() or (lengths - sizes > 1).any():
+        return None, None
     return np.arange(count), sizes.astype(np.int64)
 
 

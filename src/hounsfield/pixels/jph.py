@@ -1,6 +1,6 @@
 """A codestream in the boxes of a JPH file (ISO/IEC 15444-15 Annex D), as image decoders take it.
 
-    signature │ ftyp 'jph ' │ jp2h ( ihdr, [bpcc], colr ) │ jp2c, length 0: to the end ─▶ codestream
+    signature │ ftyp 'jph ' │ jp2h ( ihdr, colr ) │ jp2c, length 0: to the end ─▶ codestream
 
 All of it is made from the SIZ segment of the codestream.
 """

@@ -9,6 +9,7 @@ Bytes of a sample lie from the highest to the lowest, planes of samples one afte
 from __future__ import annotations
 
 from struct import unpack_from
+from typing import Any
 
 import imagecodecs
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from hounsfield.pixels.errors import PixelError
 from hounsfield.pixels.format import PixelFormat
+from hounsfield.pixels.packed_bits import unpack_bits
 
 _HEADER_BYTES = 64
 _MAX_SEGMENTS = 15
@@ -23,7 +25,7 @@ _SLACK = 1024
 """Bytes that a segment may decode to beyond its plane: some writers pad."""
 
 
-def decode_run_length(encoded: bytes, format_: PixelFormat) -> NDArray[np.generic]:
+def decode_run_length(encoded: bytes, format_: PixelFormat) -> NDArray[Any]:
     """Decode one RLE frame.
 
     Parameters
@@ -43,12 +45,19 @@ def decode_run_length(encoded: bytes, format_: PixelFormat) -> NDArray[np.generi
     PixelError
         The segments are not those of such a frame.
     """
-    if format_.bits_allocated % 8:
-        raise PixelError(f"BitsAllocated is {format_.bits_allocated}, RLE frames can be decoded when it is 8, 16 or 32")
     dtype = format_.dtype
     width, samples = dtype.itemsize, format_.samples_per_pixel
-    bounds = _segment_bounds(encoded, samples * width)
     pixels = format_.rows * format_.columns
+    if format_.bits_allocated == 1 and samples == 1:
+        packed = (pixels + 7) // 8
+        ((start, end),) = _segment_bounds(encoded, 1)
+        bits = _plane(encoded[start:end], bytearray(packed + _SLACK), packed, 0)
+        return unpack_bits(bits.tobytes(), pixels).reshape(format_.shape)
+    if format_.bits_allocated % 8:
+        raise PixelError(
+            f"BitsAllocated is {format_.bits_allocated}, RLE frames can be decoded when it is 1, 8, 16 or 32"
+        )
+    bounds = _segment_bounds(encoded, samples * width)
     # Planes of bytes, from the highest, to little endian samples: the byte axis is filled from its end.
     interleaved = np.empty((pixels, samples, width), np.uint8)
     scratch = bytearray(pixels + _SLACK)

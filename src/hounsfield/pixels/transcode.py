@@ -21,6 +21,9 @@ from hounsfield.pixels.encode import encode_frame, uses_colour_transform
 from hounsfield.pixels.errors import PixelError
 from hounsfield.pixels.format import PixelFormat
 from hounsfield.pixels.policy import LosslessFormat
+from hounsfield.pixels.wavelet import Reduction
+
+_DEEPEST_REDUCED = 1 << 31
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,7 @@ def transcode_frame(
     low, high = _value_range(samples, format)
     colour_transform = uses_colour_transform(format)
     data = encode_frame(samples, lossless, colour_transform=colour_transform)
-    levels = resolutions(samples, colour_transform=colour_transform)
+    levels = _checked_resolutions(samples, high, colour_transform=colour_transform)
     if lossless is LosslessFormat.HTJ2K:
         _verify_htj2k(data, levels)
     else:
@@ -86,6 +89,13 @@ def keep_frame(encoded: bytes, format: PixelFormat) -> StoredFrame:  # noqa: A00
     return StoredFrame(encoded, (LevelChecksum(format.columns, format.rows, crc32(encoded)),), None, None)
 
 
+def _checked_resolutions(samples: NDArray[Any], high: int, *, colour_transform: bool) -> list[Reduction]:
+    """Resolutions that get a checksum: decoders lose the highest bit of unsigned 32-bit samples at the smaller ones."""
+    if samples.dtype == np.uint32 and high >= _DEEPEST_REDUCED:
+        return [Reduction(samples, samples)]
+    return resolutions(samples, colour_transform=colour_transform)
+
+
 def _value_range(samples: NDArray[Any], format_: PixelFormat) -> tuple[int, int]:
     low, high = int(samples.min()), int(samples.max())
     span = 1 << format_.bits_stored
@@ -96,9 +106,13 @@ def _value_range(samples: NDArray[Any], format_: PixelFormat) -> tuple[int, int]
     return int(values.min()), int(values.max())
 
 
-def _verify_htj2k(data: bytes, levels: list[NDArray[Any]]) -> None:
-    """Decode at each resolution and compare; samples that the decoder leaves out differ, they are made so before."""
-    for skipped, expected in enumerate(reversed(levels)):
+def _verify_htj2k(data: bytes, levels: list[Reduction]) -> None:
+    """Decode at each resolution and compare; this decoder wraps samples around that go beyond the range of their type.
+
+    The output is made to differ everywhere before, so that nothing the decoder leaves out passes for decoded.
+    """
+    for skipped, level in enumerate(reversed(levels)):
+        expected = level.wrapped
         decoded = np.invert(expected, order="C")
         try:
             imagecodecs.htj2k_decode(data, planar=False, skipres=skipped or None, out=decoded)
@@ -123,5 +137,5 @@ def _verify_jpeg_2000(data: bytes, samples: NDArray[Any]) -> None:
 def _compare(decoded: NDArray[Any], expected: NDArray[Any]) -> None:
     if not np.array_equal(decoded, expected):
         raise PixelError(
-            f"verification failed: what was encoded decodes to other samples at {expected.shape[1]} × {expected.shape[0]} pixels"
+            f"verification failed: encoded frame decodes to other samples at {expected.shape[1]} × {expected.shape[0]} pixels"
         )

@@ -8,6 +8,7 @@ samples is left out: every step commutes with adding a constant.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,11 +22,27 @@ _RANGE_32 = (1 << 29) - 1
 class _Band(NamedTuple):
     """A band as small integers and what is to be added to them."""
 
-    values: NDArray[np.signedinteger[Any]]
+    values: NDArray[Any]
     offset: int
 
 
-def reduced(samples: NDArray[Any], levels: int, *, colour_transform: bool) -> list[NDArray[Any]]:
+@dataclass(frozen=True, slots=True)
+class Reduction:
+    """An image at a smaller resolution; the low band may go beyond the range of samples at sharp edges.
+
+    Attributes
+    ----------
+    limited : numpy.ndarray
+        Samples, those beyond the range of their type set to its ends: what decoders show.
+    wrapped : numpy.ndarray
+        Samples modulo the range of their type; the same array where none goes beyond.
+    """
+
+    limited: NDArray[Any]
+    wrapped: NDArray[Any]
+
+
+def reduced(samples: NDArray[Any], levels: int, *, colour_transform: bool) -> list[Reduction]:
     """Reduce an image by halves.
 
     Parameters
@@ -39,7 +56,7 @@ def reduced(samples: NDArray[Any], levels: int, *, colour_transform: bool) -> li
 
     Returns
     -------
-    list of numpy.ndarray
+    list of Reduction
         `levels` images of the type of `samples`, the largest first.
     """
     planes = _colour_differences(samples) if colour_transform else [samples]
@@ -48,19 +65,15 @@ def reduced(samples: NDArray[Any], levels: int, *, colour_transform: bool) -> li
     for _ in range(levels):
         bands = [_halved(band) for band in bands]
         band = _from_colour_differences(bands) if colour_transform else bands[0]
-        images.append(_limited(band, samples.dtype))
+        images.append(_reduction(band, samples.dtype))
     return images
 
 
 def _halved(band: _Band) -> _Band:
     low, high = int(band.values.min()), int(band.values.max())
-    values: NDArray[np.signedinteger[Any]]
-    if high - low <= _RANGE_16:
-        values = (band.values - band.values.dtype.type(low)).astype(np.int16, copy=False)
-    elif high - low <= _RANGE_32:
-        values = (band.values - band.values.dtype.type(low)).astype(np.int32, copy=False)
-    else:
-        values = band.values.astype(np.int64) - low
+    width = 16 if high - low <= _RANGE_16 else 32 if high - low <= _RANGE_32 else 64
+    # What is left after the subtraction fits the type, so it does not matter that what goes into it may wrap around.
+    values = band.values.astype(f"i{width // 8}") - np.array(low).astype(f"i{width // 8}")
     lines = _low(values)
     return _Band(_low(lines.swapaxes(0, 1)).swapaxes(0, 1), band.offset + low)
 
@@ -101,12 +114,13 @@ def _from_colour_differences(bands: list[_Band]) -> _Band:
     return _Band(np.stack([red + green, green, blue + green], axis=-1), 0)
 
 
-def _limited(band: _Band, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Samples of a type, those beyond its range set to its ends, as decoders do."""
+def _reduction(band: _Band, dtype: np.dtype[Any]) -> Reduction:
+    unsigned = np.dtype(f"u{dtype.itemsize}")
+    wrapped = band.values.astype(unsigned)
+    wrapped += unsigned.type(band.offset % (1 << 8 * dtype.itemsize))
+    samples = wrapped.view(dtype)
     limits = np.iinfo(dtype)
     if limits.min <= int(band.values.min()) + band.offset and int(band.values.max()) + band.offset <= limits.max:
-        unsigned = np.dtype(f"u{dtype.itemsize}")
-        samples = band.values.astype(unsigned)
-        samples += unsigned.type(band.offset % (1 << 8 * dtype.itemsize))
-        return samples.view(dtype)
-    return np.clip(band.values.astype(np.int64) + band.offset, limits.min, limits.max).astype(dtype)
+        return Reduction(samples, samples)
+    limited = np.clip(band.values.astype(np.int64) + band.offset, limits.min, limits.max).astype(dtype)
+    return Reduction(limited, samples)

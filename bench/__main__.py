@@ -1,0 +1,58 @@
+"""The command ``python -m bench``: runs benchmarks, prints their figures and writes them as JSON.
+
+It never fails because a figure misses its limit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from bench import append_bytes, frame_speed, import_speed, memory, metadata_speed
+from bench.report import Report
+from bench.scale import QUICK, REAL, Run
+
+BENCHMARKS: Mapping[str, Callable[[Run, Report], None]] = {
+    "import_speed": import_speed.run,
+    "frame_speed": frame_speed.run,
+    "metadata_speed": metadata_speed.run,
+    "append_bytes": append_bytes.run,
+    "memory": memory.run,
+}
+_RESULTS = Path(__file__).with_name("results")
+
+
+def main() -> None:
+    """Run the benchmarks that the command line names."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"which to run: {', '.join(BENCHMARKS)}; all by default"
+    )
+    parser.add_argument("--quick", action="store_true", help="everything small: only shows that the benchmarks run")
+    parser.add_argument("--results", type=Path, default=_RESULTS, metavar="DIR", help="where the JSON files go")
+    parser.add_argument("--work", type=Path, metavar="DIR", help="where scratch files go (4 GB); a temporary folder")
+    arguments = parser.parse_args()
+    unknown = sorted(set(arguments.names) - BENCHMARKS.keys())
+    if unknown:
+        parser.error(f"there is no benchmark {', '.join(unknown)}")
+    scale = QUICK if arguments.quick else REAL
+    load = ", ".join(f"{value:.2f}" for value in os.getloadavg())
+    print(
+        f"{os.cpu_count()} processors, load before {load}; shared with whatever else runs here, so figures are noisy."
+    )
+    if scale.quick:
+        print("Quick: the figures of so small a run mean nothing.")
+    for name in arguments.names or BENCHMARKS:
+        with tempfile.TemporaryDirectory(prefix="hounsfield-bench-", dir=arguments.work) as work:
+            report = Report(name, scale.quick)
+            print(f"\n{name}", flush=True)
+            BENCHMARKS[name](Run(scale, Path(work)), report)
+            print(f"  written to {report.write(arguments.results)}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

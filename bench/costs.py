@@ -1,0 +1,116 @@
+"""Where the time of an import goes: the steps of one file, timed one by one in as many processes as import.
+
+read ─▶ parse ─▶ record ─▶ decode ─▶ encode ─▶ reduce ─▶ checksums ─▶ verify ─▶ seal ─▶ JSON ─▶ fsync
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from bench.codec import decode_levels
+from bench.server import BenchmarkError
+from hounsfield.dicom.part10 import read_part10
+from hounsfield.dicom.record import instance_record
+from hounsfield.imaging.import_files import InputFile
+from hounsfield.imaging.ingest import IngestContext, SeriesPack, finish_instance, ingest_batch, opened
+from hounsfield.imaging.pixel_store import FramePlan, plan_pixels, store_pixels
+from hounsfield.pixels.checksum import checksums, resolutions
+from hounsfield.pixels.decode import decode_samples
+from hounsfield.pixels.encode import encode_frame
+from hounsfield.pixels.policy import LosslessFormat
+from hounsfield.pixels.transcode import transcode_frame
+from hounsfield.storage.blobs import BlobPlace
+from hounsfield.storage.buckets import Buckets
+from hounsfield.storage.identifiers import new_id, new_instance_key
+from hounsfield.storage.keys import KEY_BYTES, DataKey
+from hounsfield.storage.packs import Label, PackWriter, RecordKind
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+CODEC = ("encode HTJ2K", "decode again at each level")
+WHOLE = "whole file, as the import does it"
+
+
+class Stopwatch:
+    """Adds up the seconds of named steps."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = defaultdict(float)
+
+    def time(self, step: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call a function and add its time to a step."""
+        begin = time.perf_counter()
+        try:
+            return function(*args, **kwargs)
+        finally:
+            self.seconds[step] += time.perf_counter() - begin
+
+
+def costs_per_file(work: Path, folder: Path, names: Sequence[str]) -> dict[str, float]:
+    """Give the mean seconds a file of each step, and of the whole as the import does it.
+
+    Parameters
+    ----------
+    work : Path
+        Where packs are written.
+    folder : Path
+        Bucket with the files, which are single-frame and not compressed.
+    names : Sequence[str]
+        The files.
+    """
+    context = IngestContext(
+        buckets=Buckets(folder=str(folder.parent)),
+        bucket=folder.name,
+        blob_place=BlobPlace(folder=str(work)),
+        key=DataKey(new_id(), bytes(KEY_BYTES)),
+        lossless_format=LosslessFormat.HTJ2K,
+        bytes_per_file=1 << 40,
+        metadata_bytes=1 << 30,
+    )
+    files = [InputFile(number, name, (folder / name).stat().st_size) for number, name in enumerate(names)]
+    ingest_batch(context, files[:1])
+    watch = Stopwatch()
+    pack = watch.time("packs: open, write the ends, fsync", SeriesPack, context.blob_place.open(), context.key)
+    for file in files:
+        _one_file(context, file, pack, watch)
+    watch.time("packs: open, write the ends, fsync", pack.close)
+    watch.time(WHOLE, ingest_batch, context, files)
+    return {step: seconds / len(files) for step, seconds in watch.seconds.items()}
+
+
+def _one_file(context: IngestContext, file: InputFile, pack: SeriesPack, watch: Stopwatch) -> None:
+    with opened(context, file) as source:
+        part10 = watch.time("read the file, parse DICOM", read_part10, source)
+        record = watch.time("make the record of the instance", instance_record, part10)
+        key = new_instance_key()
+        plan = plan_pixels(part10, context.lossless_format)
+        if not isinstance(plan, FramePlan):
+            raise BenchmarkError("no frames can be made of a file of the corpus")
+        encoded = watch.time("read the frame", plan.frames.__getitem__, 0)
+        data = _pixels(plan, encoded, watch)
+        # What the import keeps comes from its own functions; the record above is only for the time it takes.
+        scratch = PackWriter(context.blob_place.open(), context.key)
+        watch.time("encrypt and write the frame", scratch.add, Label(RecordKind.FRAME, key), data)
+        scratch.abort()
+        pixels = store_pixels(part10, key, pack.writer, context.lossless_format)
+        finished = watch.time("make the JSON", finish_instance, context, key, part10, record, pixels)
+        pack.add(file.ordinal, finished)
+
+
+def _pixels(plan: FramePlan, encoded: bytes, watch: Stopwatch) -> bytes:
+    samples = watch.time("decode what came", decode_samples, encoded, plan.source_syntax, plan.format)
+    before = sum(watch.seconds.values())
+    data = watch.time(CODEC[0], encode_frame, samples, plan.lossless, colour_transform=False)
+    levels = watch.time("reduce to each level", resolutions, samples, colour_transform=False)
+    watch.time("CRC-32 of each level", checksums, levels)
+    watch.time(CODEC[1], decode_levels, data)
+    parts = sum(watch.seconds.values()) - before
+    begin = time.perf_counter()
+    transcode_frame(encoded, plan.source_syntax, plan.format, plan.lossless)
+    watch.seconds["compare, least and greatest value"] += max(0.0, time.perf_counter() - begin - parts)
+    return data

@@ -1,0 +1,32 @@
+-- Sends the requests of the file that BENCH_REQUESTS names, in turn, and reports one line of JSON.
+-- A line of the file is path, body, and headers as name and value, all separated by tabs.
+local requests = {}
+local current = 0
+
+function init()
+  for line in io.lines(os.getenv("BENCH_REQUESTS")) do
+    local fields = {}
+    for field in line:gmatch("[^\t]+") do
+      fields[#fields + 1] = field
+    end
+    local headers = {}
+    for index = 3, #fields, 2 do
+      headers[fields[index]] = fields[index + 1]
+    end
+    requests[#requests + 1] = wrk.format("POST", fields[1], headers, fields[2])
+  end
+end
+
+function request()
+  current = current % #requests + 1
+  return requests[current]
+end
+
+function done(summary, latency)
+  local failed = summary.errors.connect + summary.errors.read + summary.errors.write
+    + summary.errors.status + summary.errors.timeout
+  io.write(string.format(
+    '{"requests": %d, "bytes": %d, "microseconds": %d, "failed": %d, "p50": %d, "p99": %d}\n',
+    summary.requests, summary.bytes, summary.duration, failed,
+    latency:percentile(50), latency:percentile(99)))
+end

@@ -1,0 +1,65 @@
+"""How large the benchmarks are: the real size, and the small one with which a test sees that they run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Sizes and repetitions."""
+
+    quick: bool
+    series_instances: int
+    rounds: int
+    sampled_files: int
+    load_seconds: float
+    load_frames: int
+    load_rounds: int
+    metadata_requests: int
+    restarts: int
+    tiny_instances: int
+    large_frames: int
+
+
+REAL = Scale(
+    quick=False,
+    series_instances=500,
+    rounds=5,
+    sampled_files=50,
+    load_seconds=4,
+    load_frames=200,
+    load_rounds=5,
+    metadata_requests=200,
+    restarts=7,
+    tiny_instances=5000,
+    large_frames=4096,
+)
+QUICK = Scale(
+    quick=True,
+    series_instances=12,
+    rounds=1,
+    sampled_files=4,
+    load_seconds=0.5,
+    load_frames=12,
+    load_rounds=1,
+    metadata_requests=10,
+    restarts=1,
+    tiny_instances=30,
+    large_frames=128,
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of the benchmarks: how large, and a folder for everything that is made on the way."""
+
+    scale: Scale
+    work: Path
+
+    def folder(self, name: str) -> Path:
+        """Give a new folder below the work folder."""
+        path = self.work / name
+        path.mkdir(parents=True)
+        return path

@@ -1,0 +1,56 @@
+"""Signed requests made beforehand, so that a load generator need not sign."""
+
+from __future__ import annotations
+
+import http.client
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import orjson
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
+from bench.server import BenchmarkError, Server
+from hounsfield.access.credentials import root_key
+from hounsfield.app import credentials_file
+
+
+@dataclass(frozen=True)
+class SignedRequest:
+    """A POST request as it is sent; its signature is good for 15 minutes."""
+
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+def signed_post(server: Server, path: str, parameters: Mapping[str, object] | None = None) -> SignedRequest:
+    """Sign a POST as botocore does: over content type, host and time, with the hash of the body."""
+    key = root_key(credentials_file(server.settings))
+    body = orjson.dumps(parameters) if parameters is not None else b""
+    address = urlsplit(server.url)
+    headers = {"Content-Type": "application/json", "Host": address.netloc}
+    request = AWSRequest("POST", server.url + path, data=body, headers=headers)
+    SigV4Auth(Credentials(key.id, key.secret), "medical-imaging", server.settings.region).add_auth(request)
+    return SignedRequest(path, dict(request.headers.items()), body)
+
+
+def post(connection: http.client.HTTPConnection, request: SignedRequest) -> tuple[float, bytes]:
+    """Send a request over a kept connection; gives the seconds to the last byte, and the body.
+
+    Raises
+    ------
+    BenchmarkError
+        The answer is not 200.
+    """
+    begin = time.perf_counter()
+    connection.request("POST", request.path, request.body, dict(request.headers))
+    answer = connection.getresponse()
+    body = answer.read()
+    seconds = time.perf_counter() - begin
+    if answer.status != http.HTTPStatus.OK:
+        raise BenchmarkError(f"{request.path} answered {answer.status}: {body[:500]!r}")
+    return seconds, body
