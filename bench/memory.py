@@ -63,7 +63,7 @@ class Tree:
             try:
                 total += process.memory_info().rss
                 self.peaks[process.pid] = _peak(process.pid)
-                self.names.setdefault(process.pid, _name(process))
+                self.names.setdefault(process.pid, _name(process, self.pid))
                 shared += process.memory_full_info().pss if share else 0
             except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
                 continue
@@ -79,15 +79,17 @@ def _peak(pid: int) -> int:
     return 0
 
 
-def _name(process: psutil.Process) -> str:
+def _name(process: psutil.Process, first: int) -> str:
     command = " ".join(process.cmdline())
+    if process.pid == first:
+        return "serve"
     known = {
         "resource_tracker": "resource tracker",
-        "hounsfield serve": "serve",
         "hounsfield runner": "runner",
-        "granian": "API process",
+        "hounsfield serve": "API process",
+        "spawn_main": "transcoding process",
     }
-    return next((name for part, name in known.items() if part in command), "API or transcoding process")
+    return next((name for part, name in known.items() if part in command), "other process")
 
 
 def run(setting: Run, report: Report) -> None:

@@ -14,7 +14,7 @@ from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 
 def uid(*parts: int) -> str:
     """Give a UID that is the same for the same parts."""
-    return "2.25." + "".join(f"{part:05d}" for part in (7, *parts))
+    return "2.25.7" + "".join(f"{part:05d}" for part in parts)
 
 
 def noise(rows: int, columns: int, seed: int = 0, dtype: str = "<i2") -> NDArray[Any]:

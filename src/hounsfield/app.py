@@ -12,11 +12,8 @@ import threading
 import types
 from pathlib import Path
 
-from starlette.applications import Starlette
-from starlette.requests import Request
 from starlette.responses import PlainTextResponse
-from starlette.routing import Mount, Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hounsfield.access.credentials import root_key
 from hounsfield.access.principals import root_of
@@ -67,18 +64,34 @@ def open_database(settings: Settings, keyring: LocalKeyring) -> Database:
     )
 
 
+def s3_credentials(settings: Settings) -> dict[str, str]:
+    """Give the credentials for the S3 endpoint, nothing where those of the environment are meant."""
+    if not settings.s3_access_key_id:
+        return {}
+    return {"access_key_id": settings.s3_access_key_id, "secret_access_key": settings.s3_secret_access_key}
+
+
 def open_buckets(settings: Settings) -> Buckets:
     """Give what ``s3://`` means for import jobs."""
-    options = {}
-    if settings.s3_access_key_id:
-        options = {"access_key_id": settings.s3_access_key_id, "secret_access_key": settings.s3_secret_access_key}
     return Buckets(
         folder=str((settings.data / "buckets").absolute()),
         endpoint_url=settings.s3_endpoint_url or None,
         aws=settings.s3 == "aws",
         region=settings.region,
-        options=options,
+        options=s3_credentials(settings),
     )
+
+
+def blob_place(settings: Settings) -> BlobPlace:
+    """Give the place of the packs; ``s3://`` means the same endpoint as for import jobs."""
+    if not settings.blobs_url:
+        return BlobPlace(folder=str((settings.data / "blobs").absolute()))
+    options = {}
+    if settings.blobs_url.startswith("s3://"):
+        options = {"region": settings.region, **s3_credentials(settings)}
+        if settings.s3_endpoint_url:
+            options["endpoint"] = settings.s3_endpoint_url
+    return BlobPlace(url=settings.blobs_url, options=options)
 
 
 def open_archive(settings: Settings) -> tuple[Archive, LocalKeyring]:
@@ -87,10 +100,7 @@ def open_archive(settings: Settings) -> tuple[Archive, LocalKeyring]:
     make_folder_durably(settings.data / "buckets")
     keyring = open_keyring(settings)
     database = open_database(settings, keyring)
-    if settings.blobs_url:
-        place = BlobPlace(url=settings.blobs_url)
-    else:
-        place = BlobPlace(folder=str((settings.data / "blobs").absolute()))
+    place = blob_place(settings)
     archive = Archive(
         database=database,
         blobs=place.open(),
@@ -132,11 +142,31 @@ def make_app(settings: Settings) -> ASGIApp:
         principal=root_of(settings.partition, settings.account_id),
         max_body_bytes=settings.max_body_bytes,
     )
-    return Starlette(routes=[Route("/healthz", _healthz, methods=["GET"]), Mount("/", app=native)])
+    return front_doors(native)
 
 
-async def _healthz(_: Request) -> PlainTextResponse:
-    return PlainTextResponse("ok\n")
+def front_doors(native: ASGIApp) -> ASGIApp:
+    """Send each request to its door, by path alone; what is no other's is the native API's.
+
+    Paths are compared here and not by patterns, so that no path, however odd, misses the door that checks signatures.
+    """
+
+    async def doors(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+        elif scope["path"] == "/healthz":
+            await PlainTextResponse("ok\n")(scope, receive, send)
+        else:
+            await native(scope, receive, send)
+
+    return doors
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    await receive()
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    await send({"type": "lifespan.shutdown.complete"})
 
 
 def run_runner(settings: Settings) -> None:

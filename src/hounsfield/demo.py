@@ -129,7 +129,7 @@ def _say_how_to_go_on(settings: Settings, url: str, datastore_id: str, *, keep_s
     if not keep_serving:
         click.echo(f"  hounsfield serve --data {settings.data}")
     click.echo(f"  export AWS_SHARED_CREDENTIALS_FILE={credentials_file(settings).absolute()}")
-    click.echo(f"  export AWS_ENDPOINT_URL_MEDICAL_IMAGING={shown} AWS_REGION={settings.region}")
+    click.echo(f"  export AWS_ENDPOINT_URL_MEDICAL_IMAGING={shown} AWS_DEFAULT_REGION={settings.region}")
     click.echo("  export AWS_DISABLE_HOST_PREFIX_INJECTION=true")
     click.echo(f"  aws medical-imaging search-image-sets --datastore-id {datastore_id}")
 

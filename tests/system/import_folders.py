@@ -30,9 +30,9 @@ def copy_in(server: ServerProcess, folder: str, source: Path) -> Path:
 
 
 def start_job(server: ServerProcess, client: Any, datastore_id: str, folder: str, **parameters: Any) -> str:
-    """Start the import of a folder of the input bucket; the output goes to the bucket ``out``."""
-    server.bucket("out")
-    return start_import(client, datastore_id, f"s3://{INPUT}/{folder}/", **parameters)
+    """Start the import of a folder of the input bucket; the output goes to the bucket ``results``."""
+    server.bucket("results")
+    return start_import(client, datastore_id, f"s3://{INPUT}/{folder}/", "s3://results/", **parameters)
 
 
 def import_folder(

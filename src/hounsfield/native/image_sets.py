@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from hounsfield.aws.parameters import Parameters
 from hounsfield.imaging import image_sets as domain
+from hounsfield.imaging.errors import NotFoundError
 from hounsfield.imaging.frames import StoredImageFrame, get_image_frame
 from hounsfield.native.context import Context
 from hounsfield.native.media_types import acceptable, media_type
@@ -15,6 +16,7 @@ from hounsfield.pixels.jph import boxed
 
 _JSON = "application/json"
 _BOXED = "image/jph"
+_MOST_VERSION_DIGITS = 9
 
 
 def get_image_set(context: Context, parameters: Parameters) -> Mapping[str, object]:
@@ -71,4 +73,9 @@ def _frame_result(frame: StoredImageFrame, kind: str) -> Mapping[str, object] | 
 
 def _version(parameters: Parameters) -> int | None:
     version = optional_text(parameters, "versionId")
-    return None if version is None else int(version)
+    if version is None:
+        return None
+    digits = version.lstrip("0")
+    if len(digits) > _MOST_VERSION_DIGITS:
+        raise NotFoundError(f"image set {text(parameters, 'imageSetId')} has no version of {len(digits)} digits")
+    return int(digits or "0")
