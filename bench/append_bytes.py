@@ -7,6 +7,7 @@ database: growth of the file, pages in the log ─┘
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from hounsfield.imaging.archive import Archive
 from hounsfield.storage.tables import metadata
 
 LIMIT = 2.0
+_CHECKPOINT_SECONDS = 30
 
 
 @dataclass(frozen=True)
@@ -100,12 +102,14 @@ def _written(server: Server, datastore_id: str) -> tuple[Written, ImportedJob]:
 
 def _empty_log(archive: Archive) -> None:
     """Bring the write-ahead log into the database file and cut it to nothing, so that what it grows by is what is written."""
+    deadline = time.monotonic() + _CHECKPOINT_SECONDS
     with archive.database.read() as connection:
-        # A checkpoint cannot run inside of the transaction that a read begins with.
+        # A checkpoint cannot run inside of the transaction that a statement of SQLAlchemy begins with.
         driver: Any = connection.connection.driver_connection
-        busy, _, _ = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-    if busy:
-        raise BenchmarkError("the write-ahead log could not be emptied")
+        while driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+            if time.monotonic() > deadline:
+                raise BenchmarkError("the write-ahead log could not be emptied, the database is too busy")
+            time.sleep(0.05)
 
 
 def _snapshot(data: Path, archive: Archive) -> Snapshot:

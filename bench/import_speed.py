@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from sqlalchemy import select
 from bench import codec
 from bench.corpus import link_into, write_ct_series
 from bench.costs import CODEC, WHOLE, costs_per_file
+from bench.processes import processor_seconds
 from bench.report import Report, median
 from bench.scale import Run
 from bench.server import Server
@@ -25,6 +27,14 @@ from hounsfield.imaging.import_batches import FILES_PER_BATCH
 from hounsfield.storage.tables import import_jobs
 
 LIMIT = 1.35
+
+
+@dataclass(frozen=True)
+class Taken:
+    """Seconds that something took: on the clock, and of the processors."""
+
+    wall: float
+    processor: float
 
 
 def run(setting: Run, report: Report) -> None:
@@ -44,28 +54,32 @@ def run(setting: Run, report: Report) -> None:
         server.put("series", paths)
         server.import_prefix(server.datastore(), "warm")
         list(pool.map(codec.work, [frames] * processes, range(processes), range(1, processes + 1)))
-        codec_seconds, import_seconds, phases = [], [], []
+        alone, imports, phases = [], [], []
         for _ in range(setting.scale.rounds):
             os.sync()
-            codec_seconds.append(_codec_alone(pool, processes, frames, count))
+            alone.append(_codec_alone(pool, processes, frames, count))
             os.sync()
             datastore_id = server.datastore()
+            before = processor_seconds(server.pid)
             job = server.import_prefix(datastore_id, "series")
-            import_seconds.append(job.seconds)
+            imports.append(Taken(job.seconds, processor_seconds(server.pid) - before))
             phases.append(_phases(server, datastore_id, job.job_id))
-        _figures(report, codec_seconds, import_seconds)
+        _figures(report, alone, imports)
         costs = _costs(setting, pool, processes, paths, folder)
     _phase_figures(report, phases)
-    _table(report, costs, median(import_seconds) * processes / count)
-    report.details.update(codec_seconds=codec_seconds, import_seconds=import_seconds, phases=phases)
+    _table(report, costs, median([taken.processor for taken in imports]) / count)
+    report.details.update(
+        codec=[vars(taken) for taken in alone], imports=[vars(taken) for taken in imports], phases=phases
+    )
 
 
-def _codec_alone(pool: ProcessPoolExecutor, processes: int, frames: Path, count: int) -> float:
+def _codec_alone(pool: ProcessPoolExecutor, processes: int, frames: Path, count: int) -> Taken:
     step = max(1, min(FILES_PER_BATCH, count // (processes * 8)))
     firsts = range(0, count, step)
+    lasts = [min(count, first + step) for first in firsts]
     begin = time.perf_counter()
-    list(pool.map(codec.work, [frames] * len(firsts), firsts, [min(count, first + step) for first in firsts]))
-    return time.perf_counter() - begin
+    processor = sum(pool.map(codec.work, [frames] * len(firsts), firsts, lasts))
+    return Taken(time.perf_counter() - begin, processor)
 
 
 def _phases(server: Server, datastore_id: str, job_id: str) -> dict[str, float]:
@@ -83,11 +97,17 @@ def _phases(server: Server, datastore_id: str, job_id: str) -> dict[str, float]:
     }
 
 
-def _figures(report: Report, codec_seconds: Sequence[float], import_seconds: Sequence[float]) -> None:
-    report.figure("codec alone, wall time", median(codec_seconds), "s")
-    report.figure("import, StartDICOMImportJob to COMPLETED, wall time", median(import_seconds), "s")
-    pairs = [whole / alone for whole, alone in zip(import_seconds, codec_seconds, strict=True)]
-    report.figure("import / codec alone", median(pairs), "×", LIMIT)
+def _figures(report: Report, alone: Sequence[Taken], imports: Sequence[Taken]) -> None:
+    pairs = list(zip(imports, alone, strict=True))
+    report.figure("codec alone, wall time", median([taken.wall for taken in alone]), "s")
+    report.figure("import, StartDICOMImportJob to COMPLETED, wall time", median([taken.wall for taken in imports]), "s")
+    report.figure(
+        "wall time, import / codec alone", median([ours.wall / codec_.wall for ours, codec_ in pairs]), "×", LIMIT
+    )
+    report.figure("codec alone, processor time", median([taken.processor for taken in alone]), "s")
+    report.figure("import, processor time of all processes", median([taken.processor for taken in imports]), "s")
+    ratio = median([ours.processor / codec_.processor for ours, codec_ in pairs])
+    report.figure("processor time, import / codec alone", ratio, "×")
 
 
 def _phase_figures(report: Report, phases: Sequence[dict[str, float]]) -> None:
@@ -107,17 +127,13 @@ def _costs(
     return {step: median([costs[step] for costs in found]) for step in found[0]}
 
 
-def _table(report: Report, costs: dict[str, float], import_seconds_per_file: float) -> None:
-    """Print the steps of one file, with their share of what a file costs in the import."""
-    report.note("steps of one file, measured in all processes at once; share of the processor time of the import")
-    for step, seconds in sorted(costs.items(), key=lambda entry: -entry[1]):
-        if step != WHOLE:
-            kind = "codec" if step in CODEC else "rest"
-            print(f"    {kind:<6}{step:<44} {seconds * 1000:>8.3f} ms {seconds / import_seconds_per_file:>7.1%}")
+def _table(report: Report, costs: dict[str, float], import_seconds: float) -> None:
+    """Print the steps of one file, with their share of the processor time that a file takes in the import."""
+    report.note("processor time of one file by steps, measured in all processes at once, and its share in the import")
     whole = costs[WHOLE]
-    print(f"    {'':<6}{WHOLE:<44} {whole * 1000:>8.3f} ms {whole / import_seconds_per_file:>7.1%}")
-    outside = import_seconds_per_file - whole
-    print(
-        f"    {'':<6}{'outside of the workers':<44} {outside * 1000:>8.3f} ms {outside / import_seconds_per_file:>7.1%}"
-    )
-    report.details.update(seconds_per_file=costs, import_seconds_per_file=import_seconds_per_file)
+    rows = [(step, seconds) for step, seconds in sorted(costs.items(), key=lambda entry: -entry[1]) if step != WHOLE]
+    rows += [(WHOLE, whole), ("runner, API and polling client's requests", import_seconds - whole)]
+    for step, seconds in rows:
+        kind = "codec" if step in CODEC else ""
+        print(f"    {kind:<6}{step:<44} {seconds * 1000:>8.3f} ms {seconds / import_seconds:>7.1%}")
+    report.details.update(seconds_per_file=costs, import_seconds_per_file=import_seconds)

@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 
 from bench.corpus import write_large_multiframe
+from bench.processes import tree
 from bench.report import Report
 from bench.scale import Run
 from bench.server import Server
@@ -58,8 +59,7 @@ class Tree:
     def sample(self, *, share: bool) -> None:
         """Take the sum over the tree now, and the peak of each process as the kernel keeps it."""
         total = shared = 0
-        first = psutil.Process(self.pid)
-        for process in [first, *first.children(recursive=True)]:
+        for process in tree(self.pid):
             try:
                 total += process.memory_info().rss
                 self.peaks[process.pid] = _peak(process.pid)

@@ -67,6 +67,7 @@ class Report:
     details: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     skipped: str | None = None
+    failed: str | None = None
 
     def figure(self, name: str, value: float, unit: str, limit: float | None = None, *, at_most: bool = True) -> None:
         """Note a figure and print it."""

@@ -27,6 +27,7 @@ _ROLE = "arn:aws:iam::000000000000:role/bench"
 _READY_SECONDS = 60
 _JOB_SECONDS = 3600
 _POLL_SECONDS = 0.02
+_JOB_POLL_SECONDS = 0.05
 
 
 class BenchmarkError(Exception):
@@ -170,7 +171,7 @@ class Server(ProcessOnPort):
                 return ImportedJob(job_id, seconds)
             if job["jobStatus"] == "FAILED" or seconds > _JOB_SECONDS:
                 raise BenchmarkError(f"the import job is {job['jobStatus']}: {job.get('message')}")
-            time.sleep(_POLL_SECONDS)
+            time.sleep(_JOB_POLL_SECONDS)
 
     def _check_manifest(self, job: dict[str, Any]) -> None:
         output = self.settings.data / "buckets" / job["outputS3Uri"].removeprefix("s3://")

@@ -20,8 +20,8 @@ from botocore.config import Config
 
 from hounsfield.access.credentials import root_key
 from hounsfield.app import credentials_file, open_archive
-from hounsfield.imaging.archive import Archive
-from hounsfield.imaging.import_jobs import Progress, import_progress
+from hounsfield.imaging.archive import Archive, Quotas
+from hounsfield.imaging.import_jobs import import_progress
 from hounsfield.serving import server_of
 from hounsfield.settings import Settings, load_settings
 from hounsfield.storage.identifiers import new_id
@@ -38,15 +38,19 @@ class ImportFailedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ImportSummary:
-    """What a finished job reports: the ``jobSummary`` of its manifest, and the lines of failure.ndjson."""
+    """What finished jobs report: the ``jobSummary`` of each manifest, and the lines of each failure.ndjson."""
 
-    job: dict[str, Any]
+    jobs: list[dict[str, Any]]
     failures: list[dict[str, Any]]
+
+    def total(self, *counters: str) -> int:
+        """Add up counters over all jobs."""
+        return sum(int(job[counter]) for job in self.jobs for counter in counters)
 
     @property
     def failed_files(self) -> int:
         """Number of files that were not imported."""
-        return int(self.job["numberOfFilesWithCustomerError"]) + int(self.job["numberOfFilesWithServerError"])
+        return self.total("numberOfFilesWithCustomerError", "numberOfFilesWithServerError")
 
 
 def client_for(settings: Settings, url: str) -> Any:
@@ -103,45 +107,92 @@ def find_datastore(client: Any, wanted: str) -> str:
 
 
 def run_import(settings: Settings, client: Any, datastore_id: str, paths: Sequence[Path]) -> ImportSummary:
-    """Copy files in, run one job to its end and read its output files; raises `ImportFailedError`."""
-    run = new_id()
-    root = settings.data / "buckets" / BUCKET
-    copied = _copy(paths, root / run / "input")
-    if copied == 0:
+    """Copy files in, run jobs to their end and read their output files.
+
+    One job takes as many files as the quotas allow; what is more goes into further jobs.
+
+    Raises
+    ------
+    ImportFailedError
+        There are no files, or a job failed as a whole.
+    """
+    files = [(file, Path(str(number)) / name) for number, path in enumerate(paths) for file, name in _files(path)]
+    if not files:
         raise ImportFailedError("There are no files below the given paths.")
-    job_id = client.start_dicom_import_job(
-        datastoreId=datastore_id,
-        dataAccessRoleArn=f"arn:{settings.partition}:iam::{settings.account_id}:role/hounsfield-import",
-        inputS3Uri=f"s3://{BUCKET}/{run}/input/",
-        outputS3Uri=f"s3://{BUCKET}/{run}/output/",
-        jobName=f"import-{run[:8]}",
-    )["jobId"]
     archive, _ = open_archive(settings)
+    summary = ImportSummary([], [])
     try:
-        properties = _wait(archive, client, datastore_id, job_id, copied)
+        with click.progressbar(length=len(files), label="Importing") as bar:
+            for share in _shares(files, archive.quotas):
+                done = _Job(settings, client, archive, datastore_id).run(share, bar)
+                summary.jobs.append(done[0])
+                summary.failures.extend(done[1])
     finally:
         archive.database.close()
-    if properties["jobStatus"] != "COMPLETED":
-        raise ImportFailedError(f"The import job {job_id} failed: {properties.get('message', 'no reason given')}")
-    output = root / properties["outputS3Uri"].removeprefix(f"s3://{BUCKET}/")
-    manifest = json.loads((output / "job-output-manifest.json").read_bytes())
-    failures = [json.loads(line) for line in (output / "FAILURE" / "failure.ndjson").read_bytes().splitlines()]
-    shutil.rmtree(root / run / "input")
-    return ImportSummary(manifest["jobSummary"], failures)
+    return summary
 
 
-def _copy(paths: Sequence[Path], target: Path) -> int:
-    count = 0
-    for number, path in enumerate(paths):
-        for file, name in _files(path):
-            copy = target / f"{number}" / name
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                os.link(file, copy)
-            except OSError:
-                shutil.copyfile(file, copy)
-            count += 1
-    return count
+def _shares(files: Sequence[tuple[Path, Path]], quotas: Quotas) -> Iterator[list[tuple[Path, Path]]]:
+    share: list[tuple[Path, Path]] = []
+    size = 0
+    for file, name in files:
+        length = file.stat().st_size
+        if share and (len(share) == quotas.files_per_job or size + length > quotas.bytes_per_job):
+            yield share
+            share, size = [], 0
+        share.append((file, name))
+        size += length
+    yield share
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    settings: Settings
+    client: Any
+    archive: Archive
+    datastore_id: str
+
+    def run(self, files: Sequence[tuple[Path, Path]], bar: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """Run one job; gives the summary of its manifest and its failures."""
+        run = new_id()
+        root = self.settings.data / "buckets" / BUCKET
+        for file, name in files:
+            _put(file, root / run / "input" / name)
+        job_id = self.client.start_dicom_import_job(
+            datastoreId=self.datastore_id,
+            dataAccessRoleArn=f"arn:{self.settings.partition}:iam::{self.settings.account_id}:role/hounsfield-import",
+            inputS3Uri=f"s3://{BUCKET}/{run}/input/",
+            outputS3Uri=f"s3://{BUCKET}/{run}/output/",
+            jobName=f"import-{run[:8]}",
+        )["jobId"]
+        start = bar.pos
+        properties = self._wait(job_id, len(files), lambda done: bar.update(start + done - bar.pos))
+        if properties["jobStatus"] != "COMPLETED":
+            raise ImportFailedError(f"The import job {job_id} failed: {properties.get('message', 'no reason given')}")
+        output = root / properties["outputS3Uri"].removeprefix(f"s3://{BUCKET}/")
+        manifest = json.loads((output / "job-output-manifest.json").read_bytes())
+        failures = [json.loads(line) for line in (output / "FAILURE" / "failure.ndjson").read_bytes().splitlines()]
+        shutil.rmtree(root / run / "input")
+        return manifest["jobSummary"], failures
+
+    def _wait(self, job_id: str, total: int, show: Callable[[int], object]) -> dict[str, Any]:
+        while True:
+            answer = self.client.get_dicom_import_job(datastoreId=self.datastore_id, jobId=job_id)
+            properties: dict[str, Any] = answer["jobProperties"]
+            ended = properties["jobStatus"] in {"COMPLETED", "FAILED"}
+            show(total if ended else import_progress(self.archive, job_id).done)
+            if ended:
+                return properties
+            time.sleep(_POLL_SECONDS)
+
+
+def _put(file: Path, copy: Path) -> None:
+    """Put a file into the bucket folder, as a link to the same bytes where that is possible."""
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(file, copy)
+    except OSError:
+        shutil.copyfile(file, copy)
 
 
 def _files(path: Path) -> Iterator[tuple[Path, Path]]:
@@ -156,33 +207,14 @@ def _files(path: Path) -> Iterator[tuple[Path, Path]]:
                 yield file.resolve(), file.relative_to(path)
 
 
-def _wait(archive: Archive, client: Any, datastore_id: str, job_id: str, total: int) -> dict[str, Any]:
-    with click.progressbar(length=total, label="Importing") as bar:
-        return _poll(archive, client, datastore_id, job_id, total, lambda progress: bar.update(progress.done - bar.pos))
-
-
-def _poll(
-    archive: Archive, client: Any, datastore_id: str, job_id: str, total: int, show: Callable[[Progress], object]
-) -> dict[str, Any]:
-    while True:
-        properties: dict[str, Any] = client.get_dicom_import_job(datastoreId=datastore_id, jobId=job_id)[
-            "jobProperties"
-        ]
-        ended = properties["jobStatus"] in {"COMPLETED", "FAILED"}
-        show(Progress(total, total) if ended else import_progress(archive, job_id))
-        if ended:
-            return properties
-        time.sleep(_POLL_SECONDS)
-
-
 def print_summary(summary: ImportSummary) -> None:
     """Print what the manifest says, and the first failures with their reasons."""
-    job = summary.job
-    click.echo(f"Files scanned     {job['numberOfScannedFiles']:>8}")
-    click.echo(f"Files imported    {job['numberOfImportedFiles']:>8}")
+    click.echo(f"Files scanned     {summary.total('numberOfScannedFiles'):>8}")
+    click.echo(f"Files imported    {summary.total('numberOfImportedFiles'):>8}")
     click.echo(f"Files failed      {summary.failed_files:>8}")
-    click.echo(f"Image sets        {job['numberOfGeneratedImageSets']:>8}")
+    click.echo(f"Image sets        {summary.total('numberOfGeneratedImageSets'):>8}")
     for line in summary.failures[:_LINES_SHOWN]:
         click.echo(f"  failed: {line['inputFile'].split('/input/', 1)[-1]}: {line['exception']['message']}")
     if len(summary.failures) > _LINES_SHOWN:
-        click.echo(f"  and {len(summary.failures) - _LINES_SHOWN} more, see {job['failureOutputS3Uri']}failure.ndjson")
+        where = ", ".join(f"{job['failureOutputS3Uri']}failure.ndjson" for job in summary.jobs)
+        click.echo(f"  and {len(summary.failures) - _LINES_SHOWN} more, see {where}")

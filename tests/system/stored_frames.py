@@ -35,6 +35,18 @@ def level_sizes(width: int, height: int) -> list[tuple[int, int]]:
     return sizes[::-1]
 
 
+def stays_in_range(samples: NDArray[Any], halvings: int) -> bool:
+    """Tell whether no smaller resolution can go beyond the range of the samples' type.
+
+    The low band of the 5/3 transform reaches a quarter of the span beyond either end in each direction; where it leaves the
+    type, decoders differ: checksums are of limited samples, this decoder wraps them around.
+    """
+    low, high = int(samples.min()), int(samples.max())
+    margin = (high - low) * (2.25**halvings - 1) / 2 + 4 * halvings
+    limits = np.iinfo(samples.dtype)
+    return limits.min <= low - margin and high + margin <= limits.max
+
+
 def decoded_frame(client: Any, datastore_id: str, image_set_id: str, entry: dict[str, Any]) -> NDArray[Any]:
     """Fetch a transcoded frame, check it against its metadata entry at every resolution, and give its samples."""
     data, kind = frame(client, datastore_id, image_set_id, entry["ID"])
@@ -42,15 +54,16 @@ def decoded_frame(client: Any, datastore_id: str, image_set_id: str, entry: dict
     codestream = codestream_of(data)
     assert codestream[:2] == b"\xff\x4f"
     assert entry["FrameSizeInBytes"] == len(codestream)
-    samples = imagecodecs.htj2k_decode(data)
+    samples = imagecodecs.htj2k_decode(data, planar=False)
     levels = entry["PixelDataChecksumFromBaseToFullResolution"]
-    assert [(level["Width"], level["Height"]) for level in levels] == level_sizes(samples.shape[1], samples.shape[0])
+    sizes = [(level["Width"], level["Height"]) for level in levels]
+    assert sizes == level_sizes(samples.shape[1], samples.shape[0]), f"{sizes} for samples of shape {samples.shape}"
+    assert zlib.crc32(np.ascontiguousarray(samples)) == levels[-1]["Checksum"], f"checksum of {samples.shape}"
     for skipped, level in enumerate(reversed(levels)):
-        reduced = imagecodecs.htj2k_decode(data, skipres=skipped) if skipped else samples
-        assert reduced.shape[:2] == (level["Height"], level["Width"])
-        assert zlib.crc32(np.ascontiguousarray(reduced)) == level["Checksum"], (
-            f"resolution {skipped} below the full one"
-        )
+        if skipped and stays_in_range(samples, skipped):
+            reduced = imagecodecs.htj2k_decode(data, planar=False, skipres=skipped)
+            assert reduced.shape[:2] == (level["Height"], level["Width"])
+            assert zlib.crc32(np.ascontiguousarray(reduced)) == level["Checksum"], f"{skipped} below full resolution"
     return samples
 
 

@@ -10,6 +10,7 @@ done again. Packs written for a batch that was never committed are garbage, neve
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Sequence
 
@@ -144,8 +145,13 @@ class ImportRunner:
         with self._archive.database.write() as connection:
             self._archive.queue.hold(connection, item)
             forget_files(connection, job.id)
-            _set(connection, job, status=JobStatus.FAILED, message=message[:2048], ended_at=now_ms())
+            _set(connection, job, status=JobStatus.FAILED, message=_shown(message), ended_at=now_ms())
             self._archive.queue.finish(connection, item)
+
+
+def _shown(message: str) -> str:
+    """Bring a message into the form that the service model allows for the message of a job."""
+    return re.sub(r"[^\w -:]", "-", message)[:2048]
 
 
 def _set(connection: Connection, job: ImportJob, **values: object) -> None:

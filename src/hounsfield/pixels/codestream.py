@@ -19,6 +19,7 @@ _END = b"\xff\xd9"
 _SIZ = Struct(">HH8LH")
 _MAX_HEADER_SEGMENTS = 4096
 _MAX_TILE_PARTS = 1 << 17
+_MAX_TILES = 65535
 
 _SOT, _SOD, _COD, _CAP, _TLM, _EOC = 0xFF90, 0xFF93, 0xFF52, 0xFF50, 0xFF55, 0xFFD9
 _SOS = 0xDA
@@ -153,9 +154,11 @@ def read_size(codestream: bytes) -> CodestreamHeader:
 
 
 def _read_siz(data: bytes, position: int) -> tuple[CodestreamHeader, int]:
-    _, capabilities, x1, y1, x0, y0, tile_width, tile_height, _, _, components = _SIZ.unpack_from(data, position)
-    if not (x0 < x1 and y0 < y1 and tile_width and tile_height and components):
-        raise PixelError("the JPEG 2000 codestream has a SIZ segment with sizes of zero")
+    _, capabilities, *grid, components = _SIZ.unpack_from(data, position)
+    x1, y1, x0, y0 = grid[:4]
+    _check_grid(*grid)
+    if not components:
+        raise PixelError("the JPEG 2000 codestream has a SIZ segment without components")
     depths = data[position + _SIZ.size : position + _SIZ.size + 3 * components]
     if len(depths) < 3 * components:
         raise IndexError
@@ -165,6 +168,18 @@ def _read_siz(data: bytes, position: int) -> tuple[CodestreamHeader, int]:
     if dx != 1 or dy != 1:
         raise PixelError("the components of the JPEG 2000 codestream are subsampled, which is not supported")
     return CodestreamHeader(x1 - x0, y1 - y0, components, (depth & 0x7F) + 1, signed=depth >= 0x80), capabilities
+
+
+def _check_grid(
+    x1: int, y1: int, x0: int, y0: int, tile_width: int, tile_height: int, tile_x: int, tile_y: int
+) -> None:
+    """Check the reference grid (ISO/IEC 15444-1 section B.3): decoders loop without end over tiles that cannot be."""
+    for end, start, tile, tile_start in ((x1, x0, tile_width, tile_x), (y1, y0, tile_height, tile_y)):
+        if not (start < end and tile_start <= start < tile_start + tile):
+            raise PixelError("the JPEG 2000 codestream has a SIZ segment whose tiles do not cover the image")
+    tiles = -(-(x1 - tile_x) // tile_width) * -(-(y1 - tile_y) // tile_height)
+    if tiles > _MAX_TILES:
+        raise PixelError(f"the JPEG 2000 codestream has {tiles} tiles, at most {_MAX_TILES} are allowed")
 
 
 def _read_main_header(data: bytes, offset: int, samples: CodestreamHeader, capabilities: int) -> J2kHeader:
@@ -183,6 +198,8 @@ def _read_main_header(data: bytes, offset: int, samples: CodestreamHeader, capab
     if coding is None:
         raise PixelError("the JPEG 2000 codestream has no COD segment in its main header")
     progression, transform, levels, style, wavelet = coding
+    if progression > 4 or transform > 1 or levels > 32 or wavelet > 1:
+        raise PixelError("the JPEG 2000 codestream has a COD segment with values that are not defined")
     _check_complete(data, position)
     return J2kHeader(
         samples=samples,
