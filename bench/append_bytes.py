@@ -55,7 +55,7 @@ class Written:
 def run(setting: Run, report: Report) -> None:
     """Measure an append."""
     count = setting.scale.tiny_instances
-    paths = write_tiny_series(setting.work / "tiny", count + 1)
+    paths = write_tiny_series(setting.corpus / "tiny", count + 1)
     with Server(setting.folder("append-bytes") / "data") as server:
         server.put("series", paths[:count])
         server.put("one", paths[count:])

@@ -40,7 +40,7 @@ class Taken:
 def run(setting: Run, report: Report) -> None:
     """Measure the import of a CT series."""
     count = setting.scale.series_instances
-    paths = write_ct_series(setting.work / "ct", count)
+    paths = write_ct_series(setting.corpus / "ct", count)
     folder = setting.folder("import-speed")
     frames = codec.write_frames(folder / "frames.npy", count)
     codec.check_same_as_import()
@@ -100,7 +100,7 @@ def _phases(server: Server, datastore_id: str, job_id: str) -> dict[str, float]:
 def _figures(report: Report, alone: Sequence[Taken], imports: Sequence[Taken]) -> None:
     pairs = list(zip(imports, alone, strict=True))
     report.figure("codec alone, wall time", median([taken.wall for taken in alone]), "s")
-    report.figure("import, StartDICOMImportJob to COMPLETED, wall time", median([taken.wall for taken in imports]), "s")
+    report.figure("import, submitted to COMPLETED, wall time", median([taken.wall for taken in imports]), "s")
     report.figure(
         "wall time, import / codec alone", median([ours.wall / codec_.wall for ours, codec_ in pairs]), "×", LIMIT
     )
@@ -132,7 +132,7 @@ def _table(report: Report, costs: dict[str, float], import_seconds: float) -> No
     report.note("processor time of one file by steps, measured in all processes at once, and its share in the import")
     whole = costs[WHOLE]
     rows = [(step, seconds) for step, seconds in sorted(costs.items(), key=lambda entry: -entry[1]) if step != WHOLE]
-    rows += [(WHOLE, whole), ("runner, API and polling client's requests", import_seconds - whole)]
+    rows += [(WHOLE, whole), ("runner, API process, and what workers wait for each other", import_seconds - whole)]
     for step, seconds in rows:
         kind = "codec" if step in CODEC else ""
         print(f"    {kind:<6}{step:<44} {seconds * 1000:>8.3f} ms {seconds / import_seconds:>7.1%}")

@@ -23,7 +23,7 @@ def run(setting: Run, report: Report) -> None:
     folder = setting.folder("metadata-speed")
     server = Server(folder / "data")
     with server:
-        server.put("series", write_ct_series(setting.work / "ct", count))
+        server.put("series", write_ct_series(setting.corpus / "ct", count))
         datastore_id = server.datastore()
         server.import_prefix(datastore_id, "series")
         image_set_id = server.image_set(datastore_id)

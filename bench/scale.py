@@ -53,9 +53,20 @@ QUICK = Scale(
 
 @dataclass(frozen=True)
 class Run:
-    """One run of the benchmarks: how large, and a folder for everything that is made on the way."""
+    """One run of a benchmark.
+
+    Attributes
+    ----------
+    scale : Scale
+        How large.
+    corpus : Path
+        Where DICOM files are made that other benchmarks use as well.
+    work : Path
+        Where everything else goes; on the same file system.
+    """
 
     scale: Scale
+    corpus: Path
     work: Path
 
     def folder(self, name: str) -> Path:

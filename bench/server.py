@@ -24,10 +24,11 @@ from hounsfield.settings import Settings
 PROJECT = Path(__file__).resolve().parents[1]
 BUCKET = "bench"
 _ROLE = "arn:aws:iam::000000000000:role/bench"
+_DROPPED = ("HOUNSFIELD_", "AWS_", "PYTHONDONTWRITEBYTECODE")
 _READY_SECONDS = 60
 _JOB_SECONDS = 3600
 _POLL_SECONDS = 0.02
-_JOB_POLL_SECONDS = 0.05
+_JOB_POLL_SECONDS = 0.25
 
 
 class BenchmarkError(Exception):
@@ -36,7 +37,10 @@ class BenchmarkError(Exception):
 
 @dataclass(frozen=True)
 class ImportedJob:
-    """A finished import job: its id, and the wall time from asking for it until it is seen to be COMPLETED."""
+    """A finished import job: its id, and the wall time from being submitted to its end, by its own time stamps.
+
+    They are exact without asking often, which would take processor time from what is measured.
+    """
 
     job_id: str
     seconds: float
@@ -72,7 +76,7 @@ class ProcessOnPort:
 
     def start(self) -> None:
         """Start the process and wait until it answers on its health route."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("HOUNSFIELD_", "AWS_"))}
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(_DROPPED)}
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, *self._arguments, "--port", str(self.port)],
@@ -156,7 +160,7 @@ class Server(ProcessOnPort):
 
     def import_prefix(self, datastore_id: str, prefix: str) -> ImportedJob:
         """Run an import job over all files put below a prefix."""
-        begin = time.perf_counter()
+        deadline = time.monotonic() + _JOB_SECONDS
         job_id = self.client.start_dicom_import_job(
             datastoreId=datastore_id,
             dataAccessRoleArn=_ROLE,
@@ -165,11 +169,10 @@ class Server(ProcessOnPort):
         )["jobId"]
         while True:
             job = self.client.get_dicom_import_job(datastoreId=datastore_id, jobId=job_id)["jobProperties"]
-            seconds = time.perf_counter() - begin
             if job["jobStatus"] == "COMPLETED":
                 self._check_manifest(job)
-                return ImportedJob(job_id, seconds)
-            if job["jobStatus"] == "FAILED" or seconds > _JOB_SECONDS:
+                return ImportedJob(job_id, (job["endedAt"] - job["submittedAt"]).total_seconds())
+            if job["jobStatus"] == "FAILED" or time.monotonic() > deadline:
                 raise BenchmarkError(f"the import job is {job['jobStatus']}: {job.get('message')}")
             time.sleep(_JOB_POLL_SECONDS)
 

@@ -88,7 +88,7 @@ class ServerProcess:
         parser.read(self.data / "credentials")
         return parser["default"]["aws_access_key_id"], parser["default"]["aws_secret_access_key"]
 
-    def client(self, **config: Any) -> Any:
+    def client(self, *, retrying: bool = False, **config: Any) -> Any:
         identifier, secret = self.key()
         return boto3.client(
             "medical-imaging",
@@ -96,7 +96,7 @@ class ServerProcess:
             endpoint_url=self.url,
             aws_access_key_id=identifier,
             aws_secret_access_key=secret,
-            config=Config(inject_host_prefix=False, retries={"max_attempts": 0}, **config),
+            config=Config(inject_host_prefix=False, retries={"max_attempts": 5 if retrying else 0}, **config),
         )
 
     def bucket(self, name: str) -> Path:

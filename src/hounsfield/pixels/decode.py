@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from hounsfield.pixels.codestream import CodestreamHeader, read_j2k, read_jpeg
 from hounsfield.pixels.errors import PixelError
 from hounsfield.pixels.format import MAX_FRAME_BYTES, PixelFormat
+from hounsfield.pixels.high_throughput import decode_htj2k
 from hounsfield.pixels.packed_bits import unpack_bits, unpack_twelve
 from hounsfield.pixels.policy import NATIVE
 from hounsfield.pixels.run_length import decode_run_length
@@ -157,33 +158,8 @@ def _decode_htj2k(encoded: bytes, format_: PixelFormat) -> Samples:
     _check(header.samples, format_)
     if not header.high_throughput:
         return _decode_jpeg_2000(encoded, format_)
-    decoded = decode_whole_htj2k(encoded[header.offset :], header.samples)
+    decoded = decode_htj2k(encoded[header.offset :])
     return _fitted(decoded, header.samples.precision, format_, signed=header.samples.signed)
-
-
-def decode_whole_htj2k(codestream: bytes, header: CodestreamHeader) -> Samples:
-    """Decode an HTJ2K codestream, making sure that every line of it was decoded.
-
-    The codec reports errors within a codestream on standard error only, and leaves the remaining lines of its output as
-    they were. So the last line is given a pattern; if that is still there, the codestream is decoded again over another
-    pattern, and damaged if both stay.
-
-    Raises
-    ------
-    PixelError
-        The codestream is damaged.
-    """
-    width = 1 if header.precision <= 8 else 2 if header.precision <= 16 else 4
-    dtype = np.dtype(f"{'i' if header.signed else 'u'}{width}")
-    shape = (header.height, header.width, header.components)
-    decoded = np.empty(shape if header.components > 1 else shape[:2], dtype)
-    last_line = decoded[-1].reshape(header.width, -1)[:, -1]
-    for pattern in (np.array(0x55555555).astype(dtype), np.array(0x2A2A2A2A).astype(dtype)):
-        last_line[:] = pattern
-        imagecodecs.htj2k_decode(codestream, planar=False, out=decoded)
-        if (last_line != pattern).any():
-            return decoded
-    raise PixelError("the HTJ2K codestream is damaged: it does not decode to its last line")
 
 
 def _fitted(decoded: Samples, precision: int, format_: PixelFormat, *, signed: bool) -> Samples:

@@ -51,6 +51,7 @@ def decode_run_length(encoded: bytes, format_: PixelFormat) -> NDArray[Any]:
     if format_.bits_allocated == 1 and samples == 1:
         packed = (pixels + 7) // 8
         ((start, end),) = _segment_bounds(encoded, 1)
+        _check_reach([(start, end)], packed)
         bits = _plane(encoded[start:end], bytearray(packed + _SLACK), packed, 0)
         return unpack_bits(bits.tobytes(), pixels).reshape(format_.shape)
     if format_.bits_allocated % 8:
@@ -58,6 +59,7 @@ def decode_run_length(encoded: bytes, format_: PixelFormat) -> NDArray[Any]:
             f"BitsAllocated is {format_.bits_allocated}, RLE frames can be decoded when it is 1, 8, 16 or 32"
         )
     bounds = _segment_bounds(encoded, samples * width)
+    _check_reach(bounds, pixels)
     # Planes of bytes, from the highest, to little endian samples: the byte axis is filled from its end.
     interleaved = np.empty((pixels, samples, width), np.uint8)
     scratch = bytearray(pixels + _SLACK)
@@ -78,6 +80,12 @@ def _segment_bounds(encoded: bytes, expected: int) -> list[tuple[int, int]]:
     if starts[0] < _HEADER_BYTES or any(start >= end for start, end in bounds):
         raise PixelError("the RLE frame has segment offsets that do not grow, or that lie outside of it")
     return bounds
+
+
+def _check_reach(bounds: list[tuple[int, int]], size: int) -> None:
+    """Refuse segments too short for their plane before memory is taken: two bytes give 128 at most."""
+    if any((end - start) * 64 < size for start, end in bounds):
+        raise PixelError(f"the RLE frame has a segment that is too short to decode to {size} bytes")
 
 
 def _plane(segment: bytes, scratch: bytearray, pixels: int, number: int) -> NDArray[np.uint8]:

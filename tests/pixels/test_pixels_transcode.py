@@ -1,0 +1,223 @@
+"""Frames into storage: equal bit for bit, with checksums that follow from what went in."""
+
+from __future__ import annotations
+
+import dataclasses
+import zlib
+
+import imagecodecs
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from pixel_pictures import dataset_format, image, make_format
+from pydicom.dataset import Dataset
+from pydicom.uid import ExplicitVRLittleEndian, HTJ2KLossless, JPEG2000Lossless, JPEGBaseline8Bit
+
+from hounsfield.pixels import transcode
+from hounsfield.pixels.checksum import LevelChecksum, level_sizes
+from hounsfield.pixels.codestream import read_j2k
+from hounsfield.pixels.decode import decode_samples
+from hounsfield.pixels.encode import decomposition_levels, encode_frame, uses_colour_transform
+from hounsfield.pixels.errors import PixelError
+from hounsfield.pixels.policy import LosslessFormat
+from hounsfield.pixels.transcode import keep_frame, transcode_frame
+from hounsfield.pixels.wavelet import reduced
+
+DTYPES = ["u1", "i1", "u2", "i2", "u4", "i4"]
+
+
+@pytest.mark.parametrize("lossless", LosslessFormat)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    "shape", [(1, 1), (1, 70), (71, 1), (33, 65), (150, 140), (40, 30, 2), (140, 150, 3), (5, 7, 4)]
+)
+def test_every_kind_of_sample_comes_out_equal(lossless: LosslessFormat, dtype: str, shape: tuple[int, ...]) -> None:
+    deep = dtype in ("u4", "i4")
+    samples = image(dtype, shape, bits=24 if deep and lossless is LosslessFormat.JPEG_2000_LOSSLESS else None)
+    format_ = make_format(samples)
+    stored = transcode_frame(samples.tobytes(), ExplicitVRLittleEndian, format_, lossless)
+    assert stored.data.startswith(b"\xff\x4f\xff\x51")
+    decoded = decode_samples(stored.data, lossless.transfer_syntax, format_)
+    assert decoded.dtype == samples.dtype
+    np.testing.assert_array_equal(decoded, samples)
+    assert stored.checksums[-1] == LevelChecksum(shape[1], shape[0], zlib.crc32(samples.tobytes()))
+    assert (stored.min_value, stored.max_value) == (int(samples.min()), int(samples.max()))
+
+
+@given(data=st.data())
+@settings(max_examples=60, deadline=None)
+def test_any_samples_come_out_equal(data: st.DataObject) -> None:
+    shape = data.draw(st.tuples(st.integers(1, 20), st.integers(1, 20)))
+    if data.draw(st.booleans()):
+        shape = (*shape, data.draw(st.integers(2, 4)))
+    samples = data.draw(hnp.arrays(np.dtype(data.draw(st.sampled_from(DTYPES))), shape))
+    format_ = make_format(samples)
+    stored = transcode_frame(samples.tobytes(), ExplicitVRLittleEndian, format_, LosslessFormat.HTJ2K)
+    np.testing.assert_array_equal(decode_samples(stored.data, HTJ2KLossless, format_), samples)
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i1", "u2", "i2", "i4"])
+@pytest.mark.parametrize("colour", [False, True])
+@given(data=st.data())
+@settings(max_examples=25, deadline=None)
+def test_smaller_resolutions_are_those_of_another_decoder(dtype: str, colour: bool, data: st.DataObject) -> None:
+    if colour and dtype == "i4":
+        return
+    rows, columns = data.draw(st.integers(1, 140)), data.draw(st.integers(1, 140))
+    info = np.iinfo(dtype)
+    rng = np.random.default_rng(data.draw(st.integers(0, 1000)))
+    shape = (rows, columns, 3) if colour else (rows, columns)
+    low, high = sorted(data.draw(st.tuples(st.integers(info.min, info.max), st.integers(info.min, info.max))))
+    sharp = data.draw(st.booleans())
+    samples = (
+        rng.choice(np.array([low, high], dtype), shape)
+        if sharp
+        else rng.integers(low, high, shape, dtype, endpoint=True)
+    )
+    encoded = encode_frame(samples, LosslessFormat.HTJ2K, colour_transform=colour)
+    levels = decomposition_levels(columns, rows)
+    for skipped, level in enumerate(reduced(samples, levels, colour_transform=colour), 1):
+        decoded = imagecodecs.htj2k_decode(encoded, planar=False, skipres=skipped)
+        np.testing.assert_array_equal(decoded.reshape(level.wrapped.shape), level.wrapped)
+        assert level.limited is level.wrapped or (level.limited != level.wrapped).any()
+
+
+def test_samples_beyond_the_range_of_a_smaller_resolution_are_limited() -> None:
+    edges = np.random.default_rng(1).choice(np.array([0, 255], "u1"), (64, 64))
+    level = reduced(edges, 1, colour_transform=False)[0]
+    beyond = level.limited != level.wrapped
+    assert beyond.any()
+    assert set(np.unique(level.limited[beyond])) == {0, 255}
+
+
+@pytest.mark.parametrize(
+    ("size", "sizes"),
+    [
+        ((512, 512), [(128, 128), (256, 256), (512, 512)]),
+        ((640, 480), [(160, 120), (320, 240), (640, 480)]),
+        ((320, 240), [(160, 120), (320, 240)]),
+        ((512, 375), [(256, 188), (512, 375)]),
+        ((100, 100), [(100, 100)]),
+        ((1, 1), [(1, 1)]),
+        ((40000, 1), [(20000, 1), (40000, 1)]),
+    ],
+)
+def test_resolutions_with_a_checksum(size: tuple[int, int], sizes: list[tuple[int, int]]) -> None:
+    assert list(level_sizes(*size)) == sizes
+    assert decomposition_levels(*size) >= len(sizes) - 1
+
+
+@pytest.mark.parametrize(
+    ("size", "levels"), [((1, 1), 1), ((64, 64), 1), ((128, 128), 1), ((129, 3), 2), ((512, 375), 3), ((65535, 9), 10)]
+)
+def test_the_smallest_resolution_is_at_most_64_pixels(size: tuple[int, int], levels: int) -> None:
+    assert decomposition_levels(*size) == levels
+    assert -(-max(size) // 2**levels) <= 64
+
+
+def test_a_real_slice(ct: Dataset) -> None:
+    stored = transcode_frame(ct.PixelData, ExplicitVRLittleEndian, dataset_format(ct), LosslessFormat.HTJ2K)
+    assert [(level.width, level.height) for level in stored.checksums] == [(128, 128), (256, 256), (512, 512)]
+    assert stored.checksums[-1].crc32 == 1052635650
+    for skipped, level in enumerate(reversed(stored.checksums)):
+        decoded = imagecodecs.htj2k_decode(stored.data, skipres=skipped or None)
+        assert zlib.crc32(decoded.tobytes()) == level.crc32
+    assert len(stored.data) < len(ct.PixelData) / 2
+
+
+@pytest.mark.parametrize("shape", [(150, 140), (400, 300, 3)])
+def test_htj2k_codestreams_are_progressive(shape: tuple[int, ...]) -> None:
+    data = encode_frame(image("u2", shape), LosslessFormat.HTJ2K, colour_transform=len(shape) == 3)
+    header = read_j2k(data)
+    assert (header.progression, header.reversible, header.high_throughput, header.tile_part_lengths) == (
+        2,
+        True,
+        True,
+        True,
+    )
+    assert header.colour_transform == (len(shape) == 3)
+    lengths, position = [], data.index(b"\xff\x90\x00\x0a")
+    while data[position : position + 2] == b"\xff\x90":
+        lengths.append(int.from_bytes(data[position + 6 : position + 10], "big"))
+        position += lengths[-1]
+    assert data[position:] == b"\xff\xd9"
+    assert len(lengths) == header.levels + 1
+
+
+@pytest.mark.parametrize("source", LosslessFormat)
+@pytest.mark.parametrize("target", LosslessFormat)
+def test_codestreams_are_transcoded_too(source: LosslessFormat, target: LosslessFormat) -> None:
+    samples = image("i2", (60, 50))
+    encoded = encode_frame(samples, source, colour_transform=False)
+    stored = transcode_frame(encoded, source.transfer_syntax, make_format(samples), target)
+    assert read_j2k(stored.data).high_throughput == (target is LosslessFormat.HTJ2K)
+    assert stored.checksums[-1].crc32 == zlib.crc32(samples.tobytes())
+
+
+def test_bits_above_bits_stored_survive_but_do_not_count() -> None:
+    samples = image("u2", (20, 20), bits=12)
+    overlaid = samples | np.uint16(0x8000)
+    format_ = make_format(samples, bits_stored=12, high_bit=11)
+    stored = transcode_frame(overlaid.tobytes(), ExplicitVRLittleEndian, format_, LosslessFormat.HTJ2K)
+    np.testing.assert_array_equal(decode_samples(stored.data, HTJ2KLossless, format_), overlaid)
+    assert (stored.min_value, stored.max_value) == (samples.min(), samples.max())
+
+
+def test_only_red_green_blue_is_transformed() -> None:
+    rgb = make_format(np.zeros((4, 4, 3), "u1"))
+    assert uses_colour_transform(rgb)
+    assert not uses_colour_transform(dataclasses.replace(rgb, photometric_interpretation="YBR_FULL"))
+    assert not uses_colour_transform(dataclasses.replace(rgb, bits_allocated=32))
+    assert not uses_colour_transform(make_format(np.zeros((4, 4), "u1")))
+
+
+def test_the_deepest_unsigned_samples_have_one_checksum() -> None:
+    deepest = image("u4", (256, 256))
+    deepest[0, 0] = 2**32 - 1
+    for samples, widths in ((deepest, [256]), (deepest >> 1, [128, 256])):
+        stored = transcode_frame(samples.tobytes(), ExplicitVRLittleEndian, make_format(samples), LosslessFormat.HTJ2K)
+        assert [level.width for level in stored.checksums] == widths
+
+
+def test_samples_too_deep_for_jpeg_2000_are_refused() -> None:
+    samples = image("i4", (20, 20))
+    with pytest.raises(PixelError, match="up to 24"):
+        transcode_frame(
+            samples.tobytes(), ExplicitVRLittleEndian, make_format(samples), LosslessFormat.JPEG_2000_LOSSLESS
+        )
+
+
+@pytest.mark.parametrize("lossless", LosslessFormat)
+def test_what_does_not_decode_to_what_went_in_is_refused(
+    lossless: LosslessFormat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An encoder that changes one sample by one, which no real one does on demand."""
+    samples = image("i2", (150, 150))
+
+    def wrong(values: np.ndarray, lossless: LosslessFormat, *, colour_transform: bool) -> bytes:
+        changed = values.copy()
+        changed[77, 33] += 1
+        return encode_frame(changed, lossless, colour_transform=colour_transform)
+
+    monkeypatch.setattr(transcode, "encode_frame", wrong)
+    with pytest.raises(PixelError, match="verification failed"):
+        transcode_frame(samples.tobytes(), ExplicitVRLittleEndian, make_format(samples), lossless)
+
+
+def test_kept_frames_have_the_checksum_of_their_bytes() -> None:
+    samples = image("u1", (20, 30))
+    encoded = imagecodecs.jpeg8_encode(samples, 90)
+    stored = keep_frame(encoded, make_format(samples))
+    assert stored.data == encoded
+    assert stored.checksums == (LevelChecksum(30, 20, zlib.crc32(encoded)),)
+    assert (stored.min_value, stored.max_value) == (None, None)
+    assert keep_frame(b"", make_format(samples)).checksums[0].crc32 == 0
+
+
+def test_frames_that_do_not_decode_are_refused() -> None:
+    format_ = make_format(image("u1", (20, 30)))
+    for syntax in (JPEGBaseline8Bit, JPEG2000Lossless):
+        with pytest.raises(PixelError):
+            transcode_frame(b"\xff\xd8\xff\xd9", syntax, format_, LosslessFormat.HTJ2K)

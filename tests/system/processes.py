@@ -1,0 +1,57 @@
+"""The processes of a running server, told apart by their parents and command lines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psutil
+
+from servers import ServerProcess
+
+
+def _children(parent: int) -> list[psutil.Process]:
+    try:
+        return psutil.Process(parent).children()
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+def runners(server: ServerProcess) -> list[psutil.Process]:
+    """The runner process, if it is up."""
+    assert server.process is not None
+    return [child for child in _children(server.process.pid) if _command(child)[-1:] == ["runner"]]
+
+
+def api_processes(server: ServerProcess) -> list[psutil.Process]:
+    """The processes that answer requests."""
+    assert server.process is not None
+    return [child for child in _children(server.process.pid) if "serve" in _command(child)]
+
+
+def workers(server: ServerProcess) -> list[psutil.Process]:
+    """The transcoding processes: children of the runner that the process pool spawned."""
+    return [
+        child
+        for runner in runners(server)
+        for child in _children(runner.pid)
+        if "spawn_main" in " ".join(_command(child))
+    ]
+
+
+def working_on(server: ServerProcess, file: Path) -> list[psutil.Process]:
+    """The transcoding processes that have a file open."""
+    found = []
+    for worker in workers(server):
+        try:
+            if any(Path(opened.path) == file.resolve() for opened in worker.open_files()):
+                found.append(worker)
+        except psutil.Error:
+            continue
+    return found
