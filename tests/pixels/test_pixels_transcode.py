@@ -21,6 +21,7 @@ from hounsfield.pixels.codestream import read_j2k
 from hounsfield.pixels.decode import decode_samples
 from hounsfield.pixels.encode import decomposition_levels, encode_frame, uses_colour_transform
 from hounsfield.pixels.errors import PixelError
+from hounsfield.pixels.format import PixelFormat
 from hounsfield.pixels.policy import LosslessFormat
 from hounsfield.pixels.transcode import keep_frame, transcode_frame
 from hounsfield.pixels.wavelet import reduced
@@ -221,3 +222,19 @@ def test_frames_that_do_not_decode_are_refused() -> None:
     for syntax in (JPEGBaseline8Bit, JPEG2000Lossless):
         with pytest.raises(PixelError):
             transcode_frame(b"\xff\xd8\xff\xd9", syntax, format_, LosslessFormat.HTJ2K)
+
+
+def test_a_sign_in_the_highest_stored_bit_alone_is_extended() -> None:
+    values = np.tile(np.array([-2048, -1, 0, 1, 2047], "<i2"), (40, 8))
+    description = PixelFormat(40, 40, 1, "MONOCHROME2", 0, 16, 12, 11, 1, 1)
+    native = (values & 0x0FFF).astype("<i2").tobytes()
+    stored = transcode_frame(native, ExplicitVRLittleEndian, description, LosslessFormat.HTJ2K)
+    assert np.array_equal(imagecodecs.htj2k_decode(stored.data), values)
+    assert (stored.min_value, stored.max_value) == (-2048, 2047)
+
+
+def test_overlay_bits_above_the_stored_ones_are_kept() -> None:
+    values = np.tile(np.array([0x1FFF, 0x1000, 0, 1, 0x07FF], "<i2"), (40, 8))
+    description = PixelFormat(40, 40, 1, "MONOCHROME2", 0, 16, 12, 11, 1, 1)
+    stored = transcode_frame(values.tobytes(), ExplicitVRLittleEndian, description, LosslessFormat.HTJ2K)
+    assert np.array_equal(imagecodecs.htj2k_decode(stored.data), values)

@@ -13,12 +13,12 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, func, insert, select, update
 
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.errors import ConflictError, NotFoundError, QuotaExceededError
 from hounsfield.imaging.idempotency import remember, remembered
-from hounsfield.imaging.paging import Page, Position
+from hounsfield.imaging.paging import Page, Position, beyond
 from hounsfield.jobs.queue import WorkItem
 from hounsfield.pixels.policy import LosslessFormat
 from hounsfield.storage.clock import now_ms, to_datetime
@@ -178,12 +178,8 @@ def list_datastores(
     if status is not None:
         query = query.where(datastores.c.status == status)
     if after is not None:
-        query = query.where(
-            or_(
-                datastores.c.created_at < after.sort_value,
-                and_(datastores.c.created_at == after.sort_value, datastores.c.id < after.id),
-            )
-        )
+        order = (datastores.c.created_at, datastores.c.id)
+        query = query.where(beyond(order, (after.sort_value, after.id), descending=True))
     query = query.order_by(datastores.c.created_at.desc(), datastores.c.id.desc()).limit(limit + 1)
     with archive.database.read() as connection:
         rows = connection.execute(query).all()

@@ -10,13 +10,13 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, func, insert, or_, select
+from sqlalchemy import Connection, Row, func, insert, or_, select
 
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.datastores import active_datastore, get_datastore
 from hounsfield.imaging.errors import NotFoundError, QuotaExceededError
 from hounsfield.imaging.idempotency import remember, remembered
-from hounsfield.imaging.paging import Page, Position
+from hounsfield.imaging.paging import Page, Position, beyond
 from hounsfield.storage.clock import now_ms, to_datetime
 from hounsfield.storage.identifiers import new_id
 from hounsfield.storage.tables import import_files, import_jobs
@@ -164,8 +164,8 @@ def list_import_jobs(
     if status is not None:
         query = query.where(import_jobs.c.status == status)
     if after is not None:
-        same = and_(import_jobs.c.submitted_at == after.sort_value, import_jobs.c.id < after.id)
-        query = query.where(or_(import_jobs.c.submitted_at < after.sort_value, same))
+        order = (import_jobs.c.submitted_at, import_jobs.c.id)
+        query = query.where(beyond(order, (after.sort_value, after.id), descending=True))
     query = query.order_by(import_jobs.c.submitted_at.desc(), import_jobs.c.id.desc()).limit(limit + 1)
     with archive.database.read() as connection:
         rows = connection.execute(query).all()

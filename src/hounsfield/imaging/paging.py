@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import ColumnElement, tuple_
 
 T = TypeVar("T")
 
@@ -23,3 +26,8 @@ class Page(Generic[T]):
 
     entries: list[T]
     end: Position | None
+
+
+def beyond(columns: Sequence[ColumnElement[Any]], values: Sequence[Any], *, descending: bool) -> ColumnElement[bool]:
+    """Give the condition for rows that come after ``values`` in the order of ``columns``."""
+    return tuple_(*columns) < tuple_(*values) if descending else tuple_(*columns) > tuple_(*values)

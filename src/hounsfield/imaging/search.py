@@ -17,7 +17,7 @@ from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.datastores import active_datastore
 from hounsfield.imaging.errors import InvalidRequestError
 from hounsfield.imaging.levels import IndexEntry
-from hounsfield.imaging.paging import Page, Position
+from hounsfield.imaging.paging import Page, Position, beyond
 from hounsfield.imaging.states import StorageTier
 from hounsfield.storage.clock import to_datetime, to_ms
 from hounsfield.storage.tables import image_sets
@@ -204,7 +204,7 @@ def _ordered(query: Select[Any], sort: SearchSort, after: Position | None) -> Se
     order = [column.desc() if sort.descending else column.asc() for column in columns]
     if after is not None:
         first = (after.sort_value, after.second_value) if len(columns) == 3 else (after.sort_value,)
-        query = query.where(_beyond(columns, (*first, after.id), sort.descending))
+        query = query.where(beyond(columns, (*first, after.id), descending=sort.descending))
     return query.order_by(*order)
 
 
@@ -213,10 +213,6 @@ def _sort_columns(sort: SearchSort) -> tuple[ColumnElement[Any], ...]:
     if sort.field is SortField.STUDY_DATE_AND_TIME:
         return columns.study_date, columns.study_time, columns.id
     return (columns.created_at if sort.field is SortField.CREATED_AT else columns.updated_at), columns.id
-
-
-def _beyond(columns: Sequence[ColumnElement[Any]], values: Sequence[Any], descending: bool) -> ColumnElement[bool]:
-    return tuple_(*columns) < tuple_(*values) if descending else tuple_(*columns) > tuple_(*values)
 
 
 def _position(row: Row[Any], sort: SearchSort) -> Position:

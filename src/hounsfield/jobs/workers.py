@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -70,14 +71,20 @@ class WorkerPool:
             initializer=_start_worker,
             initargs=(os.getpid(), self._warm_up),
         )
-        # With the spawn method all processes start at the first task.
-        executor.submit(_ready)
+        # A process is started for each task that finds none idle, so this starts them all.
+        for _ in range(self.processes):
+            executor.submit(_ready)
         return executor
 
     def submit(self, task: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> tuple[Executor, Future[T]]:
         """Hand in a task; also gives the executor it went to, which `renew` needs when the future tells it broke."""
-        executor = self._executor
-        return executor, executor.submit(task, *args, **kwargs)
+        while True:
+            executor = self._executor
+            try:
+                return executor, executor.submit(task, *args, **kwargs)
+            except BrokenProcessPool:
+                # A worker died while nobody waited for it.
+                self.renew(executor)
 
     def renew(self, broken: Executor) -> None:
         """Replace ``broken`` by a new pool, once, however many callers saw it break."""

@@ -54,7 +54,8 @@ def transcode_frame(
 ) -> StoredFrame:
     """Bring a frame into a lossless format and prove that nothing of it got lost.
 
-    Bits above BitsStored are kept as they are; they do not count for the smallest and largest value.
+    Bits above BitsStored are kept as they are; they do not count for the smallest and largest value. Only where all of them
+    are 0 although samples are negative, they become what they must be for every reader to see the negative value.
 
     Parameters
     ----------
@@ -72,7 +73,7 @@ def transcode_frame(
     PixelError
         The frame cannot be decoded or encoded, or what would be stored does not decode to what went in.
     """
-    samples = np.ascontiguousarray(decode_samples(encoded, transfer_syntax, format))
+    samples = _with_sign(np.ascontiguousarray(decode_samples(encoded, transfer_syntax, format)), format)
     low, high = _value_range(samples, format)
     colour_transform = uses_colour_transform(format)
     data = encode_frame(samples, lossless, colour_transform=colour_transform)
@@ -94,6 +95,19 @@ def _checked_resolutions(samples: NDArray[Any], high: int, *, colour_transform: 
     if samples.dtype == np.uint32 and high >= _DEEPEST_REDUCED:
         return [Reduction(samples, samples)]
     return resolutions(samples, colour_transform=colour_transform)
+
+
+def _with_sign(samples: NDArray[Any], format_: PixelFormat) -> NDArray[Any]:
+    """Extend the sign of samples that have it in the highest stored bit alone (PS3.5 section 8.1.1).
+
+    Decoders give the whole sample and know nothing of BitsStored: left alone, -1 in 12 bits would be shown as 4095.
+    """
+    if not format_.signed or format_.bits_stored >= format_.bits_allocated:
+        return samples
+    low, high = int(samples.min()), int(samples.max())
+    if low < 0 or not 1 << (format_.bits_stored - 1) <= high < 1 << format_.bits_stored:
+        return samples
+    return np.ascontiguousarray(without_unused_bits(samples, format_))
 
 
 def _value_range(samples: NDArray[Any], format_: PixelFormat) -> tuple[int, int]:
