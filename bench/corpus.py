@@ -6,6 +6,7 @@ its header, about 260 elements, private ones among them ────────
 
 from __future__ import annotations
 
+import copy
 import io
 import os
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ import pydicom
 from numpy.typing import NDArray
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
+from pydicom.uid import UID
 
 Frame = NDArray[np.int16]
 
@@ -92,8 +94,7 @@ def _written(folder: Path, count: int, make: Any, pictures: Iterator[Frame]) -> 
 
 
 def _slice(number: int, frame: Frame, kind: int = 1) -> Dataset:
-    dataset = _original().copy()
-    dataset.file_meta = dataset.file_meta.__class__(dataset.file_meta)
+    dataset = copy.deepcopy(_original())
     if "DataSetTrailingPadding" in dataset:
         del dataset.DataSetTrailingPadding
     dataset.StudyInstanceUID = f"2.25.512{kind}"
@@ -120,7 +121,7 @@ def write_large_multiframe(path: Path, count: int) -> Path:
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
     dataset = _slice(0, next(frames(1)), kind=3)
-    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = _ENHANCED_CT
+    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = UID(_ENHANCED_CT)
     dataset.NumberOfFrames = count
     del dataset.PixelData
     header = io.BytesIO()

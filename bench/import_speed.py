@@ -132,7 +132,7 @@ def _table(report: Report, costs: dict[str, float], import_seconds: float) -> No
     report.note("processor time of one file by steps, measured in all processes at once, and its share in the import")
     whole = costs[WHOLE]
     rows = [(step, seconds) for step, seconds in sorted(costs.items(), key=lambda entry: -entry[1]) if step != WHOLE]
-    rows += [(WHOLE, whole), ("runner, API process, and what workers wait for each other", import_seconds - whole)]
+    rows += [(WHOLE, whole), ("runner, API process, hand-over", import_seconds - whole)]
     for step, seconds in rows:
         kind = "codec" if step in CODEC else ""
         print(f"    {kind:<6}{step:<44} {seconds * 1000:>8.3f} ms {seconds / import_seconds:>7.1%}")

@@ -29,7 +29,9 @@ def run(setting: Run, report: Report) -> None:
         image_set_id = server.image_set(datastore_id)
     path = f"/datastore/{datastore_id}/imageSet/{image_set_id}/getImageSetMetadata"
     report.note(f"{count} instances of about 260 elements each; a restart empties our caches, not those of the kernel")
-    first, warm, size = [], [], 0
+    first: list[float] = []
+    warm: list[float] = []
+    size = 0
     for _ in range(setting.scale.restarts):
         with server:
             address = urlsplit(server.url)

@@ -35,7 +35,7 @@ class Aws:
             AWS_ENDPOINT_URL_MEDICAL_IMAGING=server.url,
             AWS_DISABLE_HOST_PREFIX_INJECTION="true",
             AWS_SHARED_CREDENTIALS_FILE=str(server.data / "credentials"),
-            AWS_REGION="us-east-1",
+            AWS_DEFAULT_REGION="us-east-1",
             HOME=str(home),
         )
 
@@ -195,7 +195,7 @@ def test_the_demo_reads_back_what_it_imported(tmp_path: Path) -> None:
     scanned, imported, failed, image_sets = _counts(done.stdout)
     assert scanned == imported + failed
     assert imported > 80
-    assert image_sets > 40
+    assert image_sets > 30
     assert "each with the checksum of what went in" in done.stdout
     assert (data / "demo-frame.png").read_bytes().startswith(b"\x89PNG")
     assert not (data / "server.json").exists()

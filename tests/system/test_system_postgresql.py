@@ -1,86 +1,81 @@
-"""The same archive on PostgreSQL: import, read, search, and two jobs on one series at the same time."""
+"""The whole way on PostgreSQL: import, read back, replace, search, and jobs that race."""
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import imagecodecs
+import numpy as np
 import pytest
+from botocore.exceptions import ClientError
+from import_folders import check_counters, fill, import_folder, primaries_by_series, sop_instances, start_job
+from searching import check_filters, check_sorts, populate
+from stored_frames import decoded_frame, verify_frames
 
-from imports import document, frame, image_sets, instances, outcome_of, run_import
-from servers import ServerProcess, active_datastore, finished_job, start_import
-from synthetic import noise, save, slice_of, uid
+from imports import outcome_of
+from servers import ServerProcess, active_datastore, finished_job
+from synthetic import noise, slice_of, uid
 
 
 @pytest.fixture(scope="module")
-def pg_server(postgresql_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    settings = {"HOUNSFIELD_DATABASE_URL": postgresql_url}
-    process = ServerProcess(tmp_path_factory.mktemp("pg") / "data", settings).start()
+def on_postgresql(tmp_path_factory: pytest.TempPathFactory, postgresql_url: str) -> Iterator[ServerProcess]:
+    environment = {"HOUNSFIELD_DATABASE_URL": postgresql_url, "HOUNSFIELD_IMPORT_SLOTS": "4"}
+    process = ServerProcess(tmp_path_factory.mktemp("on-postgresql") / "data", environment).start()
     yield process
     process.stop()
 
 
-def found_by(client: Any, datastore: str, *filters: dict[str, Any]) -> list[str]:
-    answer = client.search_image_sets(datastoreId=datastore, searchCriteria={"filters": list(filters)})
-    return [entry["DICOMTags"]["DICOMSeriesInstanceUID"] for entry in answer["imageSetsMetadataSummaries"]]
+@pytest.fixture(scope="module")
+def pg(on_postgresql: ServerProcess) -> Any:
+    return on_postgresql.client()
 
 
-def test_an_import_is_read_back_and_found(pg_server: ServerProcess) -> None:
-    assert not (pg_server.data / "hounsfield.db").exists()
-    client = pg_server.client()
-    datastore = active_datastore(client)
-    checksums = {}
-    for series in (1, 2):
-        for number in (1, 2, 3):
-            pixels = noise(130, 140, seed=series * 10 + number)
-            instance = slice_of(series, number, pixels=pixels, StudyDate="20240102", StudyTime="101112.5")
-            save(instance, pg_server.bucket("input") / "plain" / f"{series}-{number}.dcm")
-            checksums[str(instance.SOPInstanceUID)] = zlib.crc32(pixels.tobytes())
-    outcome = run_import(pg_server, client, datastore, "plain/")
-    assert outcome.job["jobStatus"] == "COMPLETED"
-    assert outcome.summary["numberOfImportedFiles"] == 6
-    seen = {}
-    for entry in image_sets(client, datastore):
-        for sop_uid, instance in instances(document(client, datastore, entry["imageSetId"])):
-            data, _ = frame(client, datastore, entry["imageSetId"], instance["ImageFrames"][0]["ID"])
-            seen[sop_uid] = zlib.crc32(imagecodecs.htj2k_decode(data).tobytes())
-    assert seen == checksums
-
-    def equal(**value: Any) -> dict[str, Any]:
-        return {"operator": "EQUAL", "values": [value]}
-
-    hour = timedelta(hours=1)
-    now = datetime.now(UTC)
-    recent = {"operator": "BETWEEN", "values": [{"updatedAt": now - hour}, {"updatedAt": now + hour}]}
-    day = {
-        "operator": "BETWEEN",
-        "values": [
-            {"DICOMStudyDateAndTime": {"DICOMStudyDate": "20240102", "DICOMStudyTime": "101112"}},
-            {"DICOMStudyDateAndTime": {"DICOMStudyDate": "20240103"}},
-        ],
-    }
-    both = {uid(1, 1), uid(1, 2)}
-    assert set(found_by(client, datastore, equal(DICOMPatientId="P-1"))) == both
-    assert found_by(client, datastore, equal(DICOMSeriesInstanceUID=uid(1, 2)), recent) == [uid(1, 2)]
-    assert set(found_by(client, datastore, day)) == both
-    assert set(found_by(client, datastore, equal(isPrimary=True))) == both
-    assert found_by(client, datastore, equal(DICOMStudyId="other")) == []
+def test_what_is_imported_is_read_back(on_postgresql: ServerProcess, pg: Any) -> None:
+    datastore_id = active_datastore(pg)
+    old, new = noise(300, 200, seed=1), noise(300, 200, seed=2)
+    fill(on_postgresql, "first", [slice_of(number=1, pixels=old), slice_of(number=2)])
+    fill(on_postgresql, "second", [slice_of(number=1, pixels=new)])
+    outcome = import_folder(on_postgresql, pg, datastore_id, "first")
+    check_counters(outcome)
+    image_set_id = outcome.success[0]["importResponse"]["imageSetId"]
+    check_counters(import_folder(on_postgresql, pg, datastore_id, "second"))
+    assert pg.get_image_set(datastoreId=datastore_id, imageSetId=image_set_id)["versionId"] == "2"
+    for version, pixels in (("1", old), ("2", new)):
+        instances = sop_instances(pg, datastore_id, image_set_id, versionId=version)
+        assert len(instances) == 2
+        (entry,) = instances[uid(1, 1, 1)]["ImageFrames"]
+        assert np.array_equal(decoded_frame(pg, datastore_id, image_set_id, entry), pixels)
+    assert not (on_postgresql.data / "hounsfield.db").exists()
 
 
-def test_jobs_on_one_series_at_the_same_time_make_one_primary_set(pg_server: ServerProcess) -> None:
-    client = pg_server.client()
-    datastore = active_datastore(client)
-    pg_server.bucket("output")
-    for part in range(4):
-        for number in range(6):
-            save(slice_of(9, part * 6 + number + 1), pg_server.bucket("input") / f"part-{part}" / f"{number}.dcm")
-    jobs = [start_import(client, datastore, f"s3://input/part-{part}/") for part in range(4)]
-    outcomes = [outcome_of(pg_server, finished_job(client, datastore, job)) for job in jobs]
-    (only,) = image_sets(client, datastore)
-    assert only["isPrimary"]
-    assert only["version"] == 4
-    assert sorted(o.summary["imageSetsSummary"][0]["imageSetVersion"] for o in outcomes) == [1, 2, 3, 4]
-    assert len(list(instances(document(client, datastore, only["imageSetId"])))) == 24
+def test_searches_find_what_brute_force_finds(on_postgresql: ServerProcess, pg: Any) -> None:
+    datastore_id = active_datastore(pg)
+    populate(on_postgresql, pg, datastore_id, "searched")
+    assert check_filters(pg, datastore_id) > 100
+    for page in (4, 50):
+        check_sorts(pg, datastore_id, page)
+
+
+def test_jobs_at_once_on_one_series_make_one_primary_set(on_postgresql: ServerProcess, pg: Any) -> None:
+    datastore_id = active_datastore(pg)
+    for job in range(6):
+        fill(on_postgresql, f"race-{job}", [slice_of(number=10 * job + n) for n in range(4)])
+    jobs = [start_job(on_postgresql, pg, datastore_id, f"race-{job}") for job in range(6)]
+    jobs += [start_job(on_postgresql, pg, datastore_id, "race-0") for _ in range(2)]
+    outcomes = [outcome_of(on_postgresql, finished_job(pg, datastore_id, job)) for job in jobs]
+    assert all(outcome.job["jobStatus"] == "COMPLETED" for outcome in outcomes)
+    (entry,) = primaries_by_series(pg, datastore_id).values()
+    assert entry["version"] == 8
+    assert sorted(o.success[0]["importResponse"]["imageSetVersion"] for o in outcomes) == list(range(1, 9))
+    instances = sop_instances(pg, datastore_id, entry["imageSetId"])
+    assert instances.keys() == {uid(1, 1, 10 * job + n) for job in range(6) for n in range(4)}
+    for instance in instances.values():
+        assert verify_frames(pg, datastore_id, entry["imageSetId"], instance) == 1
+
+
+def test_what_is_not_there_is_not_found(pg: Any) -> None:
+    datastore_id = active_datastore(pg)
+    for version in ("1", "99999999999", "999999999999999999999"):
+        with pytest.raises(ClientError) as caught:
+            pg.get_image_set(datastoreId=datastore_id, imageSetId="0" * 32, versionId=version)
+        assert caught.value.response["Error"]["Code"] == "ResourceNotFoundException"

@@ -211,9 +211,10 @@ def _insert_instances(
             "stored_transfer_syntax": instance.stored_transfer_syntax,
             "pixel_kind": instance.pixel_kind,
             "frame_count": instance.frame_count,
-            "pack_id": instance.pack_id,
+            "fragment_pack_id": instance.pack_id,
             "fragment_offset": instance.fragment.offset,
             "fragment_length": instance.fragment.length,
+            "dataset_pack_id": instance.pack_id,
             "dataset_offset": instance.dataset.offset,
             "dataset_length": instance.dataset.length,
         }
@@ -227,7 +228,7 @@ def _insert_instances(
 
 def _run_row(key: str, run: FrameRun) -> dict[str, object]:
     return {
-        "instance_key": key,
+        "source_key": key,
         "first_ordinal": run.first_ordinal,
         "pack_id": run.pack_id,
         "first_offset": run.first_offset,

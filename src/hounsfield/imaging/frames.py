@@ -23,7 +23,7 @@ from hounsfield.storage.keys import DataKey
 from hounsfield.storage.packs import SEAL_BYTES, Extent, Label, RecordKind, read_record
 from hounsfield.storage.tables import datastores, frame_runs, image_sets, instances
 
-_FIND = (
+_FIND_FRAME = (
     select(
         datastores.c.wrapped_key,
         instances.c.source_key,
@@ -35,7 +35,7 @@ _FIND = (
         frame_runs.c.lengths,
     )
     .select_from(instances)
-    .join(frame_runs, frame_runs.c.instance_key == instances.c.key)
+    .join(frame_runs, frame_runs.c.source_key == instances.c.source_key)
     .join(image_sets, image_sets.c.id == instances.c.image_set_id)
     .join(datastores, datastores.c.id == instances.c.datastore_id)
     .where(
@@ -45,12 +45,14 @@ _FIND = (
         image_sets.c.deleted_at.is_(None),
         datastores.c.account_id == bindparam("account_id"),
         datastores.c.status == DatastoreStatus.ACTIVE,
+        frame_runs.c.first_ordinal <= bindparam("ordinal"),
     )
+    .order_by(frame_runs.c.first_ordinal.desc())
+    .limit(1)
 )
-_FIND_FRAME = (
-    _FIND.where(frame_runs.c.first_ordinal <= bindparam("ordinal")).order_by(frame_runs.c.first_ordinal.desc()).limit(1)
+_FIND_RUNS = (
+    select(frame_runs).where(frame_runs.c.source_key == bindparam("source_key")).order_by(frame_runs.c.first_ordinal)
 )
-_FIND_ALL = _FIND.order_by(frame_runs.c.first_ordinal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +105,9 @@ def get_image_frame(archive: Archive, datastore_id: str, image_set_id: str, fram
         row = connection.execute(_FIND_FRAME, parameters).first()
         if row is None:
             raise _missing(archive, datastore_id, image_set_id, frame_id)
-        if row.pixel_kind == PixelKind.FRAMES:
-            rows = [row]
-        else:
-            rows = list(connection.execute(_FIND_ALL, parameters))
+        runs: Sequence[Any] = []
+        if row.pixel_kind == PixelKind.WHOLE:
+            runs = connection.execute(_FIND_RUNS, {"source_key": row.source_key}).all()
     data_key = archive.keys.open(datastore_id, row.wrapped_key)
     if row.pixel_kind == PixelKind.FRAMES:
         found = _extent(row, ordinal)
@@ -118,7 +119,7 @@ def get_image_frame(archive: Archive, datastore_id: str, image_set_id: str, fram
         )
     if row.pixel_kind != PixelKind.WHOLE or ordinal != 0:
         raise _missing(archive, datastore_id, image_set_id, frame_id)
-    return _whole_object(archive, data_key, rows)
+    return _whole_object(archive, data_key, row, runs)
 
 
 def _extent(row: Any, ordinal: int) -> Extent | None:
@@ -129,18 +130,21 @@ def _extent(row: Any, ordinal: int) -> Extent | None:
     return Extent(row.pack_id, row.first_offset + sum(lengths[:index]), lengths[index])
 
 
-def _whole_object(archive: Archive, data_key: DataKey, rows: Sequence[Any]) -> StoredImageFrame:
+def _whole_object(archive: Archive, data_key: DataKey, row: Any, runs: Sequence[Any]) -> StoredImageFrame:
     extents = []
-    for row in rows:
-        offset = row.first_offset
-        for length in array("I", row.lengths):
-            extents.append(Extent(row.pack_id, offset, length))
+    for run in runs:
+        offset = run.first_offset
+        for length in array("I", run.lengths):
+            extents.append(Extent(run.pack_id, offset, length))
             offset += length
-    labels = [Label(RecordKind.BLOB, rows[0].source_key, ordinal) for ordinal in range(len(extents))]
-    chunks = (read_record(archive.blobs, data_key, *wanted) for wanted in zip(extents, labels, strict=True))
-    size = sum(extent.length - SEAL_BYTES for extent in extents)
-    is_video = TABLE.get(rows[0].stored_transfer_syntax) is TreatmentKind.KEEP_VIDEO
-    return StoredImageFrame(rows[0].stored_transfer_syntax, is_video, size, len(extents), chunks)
+    labels = [Label(RecordKind.BLOB, row.source_key, ordinal) for ordinal in range(len(extents))]
+    return StoredImageFrame(
+        row.stored_transfer_syntax,
+        is_frame=TABLE.get(row.stored_transfer_syntax) is TreatmentKind.KEEP_VIDEO,
+        size=sum(extent.length - SEAL_BYTES for extent in extents),
+        chunk_count=len(extents),
+        chunks=(read_record(archive.blobs, data_key, *wanted) for wanted in zip(extents, labels, strict=True)),
+    )
 
 
 def _missing(archive: Archive, datastore_id: str, image_set_id: str, frame_id: str) -> NotFoundError:

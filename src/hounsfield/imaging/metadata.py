@@ -112,7 +112,7 @@ def _fragments(connection: Connection, image_set_id: str, version: int) -> list[
             columns.sop_uid,
             columns.key,
             columns.source_key,
-            columns.pack_id,
+            columns.fragment_pack_id,
             columns.fragment_offset,
             columns.fragment_length,
         )

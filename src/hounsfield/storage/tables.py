@@ -218,7 +218,7 @@ image_set_versions = Table(
 instances = Table(
     "instances",
     metadata,
-    Column("key", String(24), primary_key=True),
+    Column("key", String(24), nullable=False),
     Column("image_set_id", String(32), ForeignKey("image_sets.id"), nullable=False),
     Column("datastore_id", String(32), ForeignKey("datastores.id"), nullable=False),
     Column("sop_uid", Text, nullable=False),
@@ -229,22 +229,29 @@ instances = Table(
     Column("stored_transfer_syntax", String(64)),
     Column("pixel_kind", String(16), nullable=False),
     Column("frame_count", Integer, nullable=False),
-    Column("pack_id", String(32), nullable=False),
+    Column("fragment_pack_id", String(32), nullable=False),
     Column("fragment_offset", BigInteger, nullable=False),
     Column("fragment_length", BigInteger, nullable=False),
+    Column("dataset_pack_id", String(32), nullable=False),
     Column("dataset_offset", BigInteger, nullable=False),
     Column("dataset_length", BigInteger, nullable=False),
+    PrimaryKeyConstraint("key", "first_version"),
     Index("ix_instances_image_set", "image_set_id", "sop_uid"),
     Index("ix_instances_sop_uid", "datastore_id", "sop_uid"),
 )
+"""An instance as it is from ``first_version`` to ``last_version`` (None: until now) of its image set.
+
+``key`` is what its frame ids begin with; ``source_key`` the key its records were written under. They differ for copies.
+"""
 
 frame_runs = Table(
     "frame_runs",
     metadata,
-    Column("instance_key", String(24), ForeignKey("instances.key"), nullable=False),
+    Column("source_key", String(24), nullable=False),
     Column("first_ordinal", Integer, nullable=False),
     Column("pack_id", String(32), nullable=False),
     Column("first_offset", BigInteger, nullable=False),
     Column("lengths", LargeBinary, nullable=False),
-    PrimaryKeyConstraint("instance_key", "first_ordinal"),
+    PrimaryKeyConstraint("source_key", "first_ordinal"),
 )
+"""Where the pixel records written under a key are; every copy of an instance reads them through its ``source_key``."""
