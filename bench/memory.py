@@ -1,6 +1,6 @@
 """Memory of a server that imports one file of several gigabytes.
 
-Bound: each transcoding process holds one frame in the forms it goes through (about six times its size), the places of all
+Bound: each transcoding process holds one frame in the forms it goes through, the places of all
 frames and their checksums; nobody holds the file. The file below has 2 GiB.
 """
 

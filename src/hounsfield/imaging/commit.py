@@ -49,7 +49,8 @@ def read_situation(connection: Connection, datastore_id: str, staged: Sequence[S
         )
         for row in rows:
             entry = IndexEntry(**{name: getattr(row, name) for name in IndexEntry.__dataclass_fields__})
-            primary = PrimarySet(row.id, row.latest_version, variant_of(grouping_of(entry)))
+            locked = row.state == ImageSetState.LOCKED
+            primary = PrimarySet(row.id, row.latest_version, variant_of(grouping_of(entry)), locked)
             primaries[SeriesKey(row.study_uid, row.series_uid)] = primary
     return Situation(primaries, _owners(connection, datastore_id, staged))
 

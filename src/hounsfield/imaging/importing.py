@@ -28,6 +28,7 @@ from hounsfield.imaging.manifest import Destination, write_outputs
 from hounsfield.imaging.organise import organise
 from hounsfield.imaging.scan import JobFailedError, scan
 from hounsfield.jobs.queue import WorkItem
+from hounsfield.jobs.runner import StoppedError
 from hounsfield.jobs.workers import WorkerPool
 from hounsfield.storage.buckets import BucketError, S3Uri
 from hounsfield.storage.clock import now_ms
@@ -35,6 +36,7 @@ from hounsfield.storage.keys import KeyUnavailableError
 from hounsfield.storage.tables import import_jobs
 
 _log = structlog.get_logger(__name__)
+_LOCKED_SECONDS = 0.2
 
 
 class ImportRunner:
@@ -115,7 +117,11 @@ class ImportRunner:
         while True:
             with self._archive.database.read() as connection:
                 situation = read_situation(connection, datastore.id, list(staged.values()))
-            fixed = commitments(organise(sorted(staged.items(), key=lambda entry: entry[0]), situation))
+            plan = organise(sorted(staged.items(), key=lambda entry: entry[0]), situation)
+            if any(placement.extends is not None and placement.extends.locked for placement in plan):
+                self._wait_for_others()
+                continue
+            fixed = commitments(plan)
             self._write_outputs(job, records, [entry.destination for entry in fixed])
             with self._archive.database.write() as connection:
                 self._archive.queue.hold(connection, item)
@@ -128,6 +134,11 @@ class ImportRunner:
                 _set(connection, job, status=JobStatus.COMPLETED, ended_at=now_ms())
                 self._archive.queue.finish(connection, item)
                 return
+
+    def _wait_for_others(self) -> None:
+        """Let an update or a copy of an image set that the job extends come to its end."""
+        if self._stop.wait(_LOCKED_SECONDS):
+            raise StoppedError
 
     def _write_outputs(
         self, job: ImportJob, records: Sequence[FileRecord], destinations: Sequence[Destination]

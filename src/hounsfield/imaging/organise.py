@@ -46,11 +46,12 @@ class Variant(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PrimarySet:
-    """A primary image set as it is now."""
+    """A primary image set as it is now; a locked one is being changed and takes no instances until that is done."""
 
     image_set_id: str
     version: int
     variant: Variant
+    locked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
