@@ -6,9 +6,9 @@ No DICOM code runs here.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 from sqlalchemy import bindparam, select
 
@@ -18,12 +18,13 @@ from hounsfield.imaging.errors import NotFoundError
 from hounsfield.imaging.image_sets import not_found
 from hounsfield.imaging.staging import PixelKind
 from hounsfield.pixels.policy import TABLE, TreatmentKind
+from hounsfield.storage.database import Lookup
 from hounsfield.storage.identifiers import split_frame_id
 from hounsfield.storage.keys import DataKey
 from hounsfield.storage.packs import SEAL_BYTES, Extent, Label, RecordKind, read_record
 from hounsfield.storage.tables import datastores, frame_runs, image_sets, instances
 
-_FIND_FRAME = (
+_FIND_FRAME = Lookup(
     select(
         datastores.c.wrapped_key,
         instances.c.source_key,
@@ -101,46 +102,58 @@ def get_image_frame(archive: Archive, datastore_id: str, image_set_id: str, fram
         "datastore_id": datastore_id,
         "account_id": archive.account_id,
     }
-    with archive.database.read() as connection:
-        row = connection.execute(_FIND_FRAME, parameters).first()
-        if row is None:
-            raise _missing(archive, datastore_id, image_set_id, frame_id)
-        runs: Sequence[Any] = []
-        if row.pixel_kind == PixelKind.WHOLE:
-            runs = connection.execute(_FIND_RUNS, {"source_key": row.source_key}).all()
-    data_key = archive.keys.open(datastore_id, row.wrapped_key)
-    if row.pixel_kind == PixelKind.FRAMES:
-        found = _extent(row, ordinal)
-        if found is None:
-            raise _missing(archive, datastore_id, image_set_id, frame_id)
-        data = read_record(archive.blobs, data_key, found, Label(RecordKind.FRAME, row.source_key, ordinal))
-        return StoredImageFrame(
-            row.stored_transfer_syntax, is_frame=True, size=len(data), chunk_count=1, chunks=iter((data,))
-        )
-    if row.pixel_kind != PixelKind.WHOLE or ordinal != 0:
+    row = archive.database.lookup(_FIND_FRAME, parameters)
+    if row is None:
         raise _missing(archive, datastore_id, image_set_id, frame_id)
-    return _whole_object(archive, data_key, row, runs)
+    found = _FoundFrame(*row)
+    data_key = archive.keys.open(datastore_id, found.wrapped_key)
+    if found.pixel_kind == PixelKind.FRAMES:
+        extent = found.extent(ordinal)
+        if extent is None:
+            raise _missing(archive, datastore_id, image_set_id, frame_id)
+        data = read_record(archive.blobs, data_key, extent, Label(RecordKind.FRAME, found.source_key, ordinal))
+        return StoredImageFrame(
+            found.stored_transfer_syntax, is_frame=True, size=len(data), chunk_count=1, chunks=iter((data,))
+        )
+    if found.pixel_kind != PixelKind.WHOLE or ordinal != 0:
+        raise _missing(archive, datastore_id, image_set_id, frame_id)
+    return _whole_object(archive, data_key, found)
 
 
-def _extent(row: Any, ordinal: int) -> Extent | None:
-    lengths = array("I", row.lengths)
-    index = ordinal - row.first_ordinal
-    if index >= len(lengths):
-        return None
-    return Extent(row.pack_id, row.first_offset + sum(lengths[:index]), lengths[index])
+class _FoundFrame(NamedTuple):
+    """A row of the finding query."""
+
+    wrapped_key: bytes
+    source_key: str
+    stored_transfer_syntax: str
+    pixel_kind: str
+    first_ordinal: int
+    pack_id: str
+    first_offset: int
+    lengths: bytes
+
+    def extent(self, ordinal: int) -> Extent | None:
+        """Give the place of a frame in the run, None when the run ends before it."""
+        lengths = array("I", self.lengths)
+        index = ordinal - self.first_ordinal
+        if index >= len(lengths):
+            return None
+        return Extent(self.pack_id, self.first_offset + sum(lengths[:index]), lengths[index])
 
 
-def _whole_object(archive: Archive, data_key: DataKey, row: Any, runs: Sequence[Any]) -> StoredImageFrame:
+def _whole_object(archive: Archive, data_key: DataKey, found: _FoundFrame) -> StoredImageFrame:
+    with archive.database.read() as connection:
+        runs = connection.execute(_FIND_RUNS, {"source_key": found.source_key}).all()
     extents = []
     for run in runs:
         offset = run.first_offset
         for length in array("I", run.lengths):
             extents.append(Extent(run.pack_id, offset, length))
             offset += length
-    labels = [Label(RecordKind.BLOB, row.source_key, ordinal) for ordinal in range(len(extents))]
+    labels = [Label(RecordKind.BLOB, found.source_key, ordinal) for ordinal in range(len(extents))]
     return StoredImageFrame(
-        row.stored_transfer_syntax,
-        is_frame=TABLE.get(row.stored_transfer_syntax) is TreatmentKind.KEEP_VIDEO,
+        found.stored_transfer_syntax,
+        is_frame=TABLE.get(found.stored_transfer_syntax) is TreatmentKind.KEEP_VIDEO,
         size=sum(extent.length - SEAL_BYTES for extent in extents),
         chunk_count=len(extents),
         chunks=(read_record(archive.blobs, data_key, *wanted) for wanted in zip(extents, labels, strict=True)),

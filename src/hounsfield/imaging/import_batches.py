@@ -10,6 +10,7 @@ A file too large for one worker is cut into ranges of frames that all workers sh
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -43,6 +44,7 @@ BYTES_PER_BATCH = 32 * 1024 * 1024
 LARGE_FILE_BYTES = 48 * 1024 * 1024
 _MAX_ATTEMPTS = 3
 _STOP_SECONDS = 0.5
+_COMMIT_SECONDS = 0.25
 _WORKER_DIED = "The file could not be processed: it ended the process that worked on it"
 
 
@@ -102,16 +104,22 @@ class BatchRun:
     def _run_together(self, files: Sequence[InputFile]) -> None:
         waiting = batches(files, self._pool.processes)
         running: dict[Future[list[FileResult]], _Submitted] = {}
+        finished: list[tuple[_Submitted, Future[list[FileResult]]]] = []
+        recorded = time.monotonic()
         while True:
             while len(running) < 2 * self._pool.processes and (batch := next(waiting, None)) is not None:
                 executor, future = self._pool.submit(ingest_batch, self._context, batch)
                 running[future] = _Submitted(batch, executor)
+            if finished and (not running or time.monotonic() - recorded > _COMMIT_SECONDS):
+                self._record(finished)
+                finished, recorded = [], time.monotonic()
             if not running:
                 return
             done, _ = wait(running, timeout=_STOP_SECONDS, return_when=FIRST_COMPLETED)
             self._check_stop()
-            finished = [(running.pop(future), future) for future in done]
-            self._record(finished)
+            finished.extend((running.pop(future), future) for future in done)
+            if any(isinstance(future.exception(), BrokenProcessPool) for future in done):
+                recorded = 0.0
 
     def _record(self, finished: Sequence[tuple[_Submitted, Future[list[FileResult]]]]) -> None:
         results: list[FileResult] = []

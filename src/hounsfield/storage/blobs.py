@@ -6,10 +6,12 @@ by the archive itself (hexadecimal ids and slashes), never from input.
 
 from __future__ import annotations
 
+import io
 import os
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -17,6 +19,8 @@ import obstore
 from obstore.store import from_url
 
 from hounsfield.storage.durable import make_folder_durably, sync_folder
+
+_OPEN_FILES = 256
 
 
 class BlobMissingError(Exception):
@@ -90,6 +94,9 @@ class FolderBlobs:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._prefix = f"{root}/"
+        # Blobs never change, so an open file stays good; one that falls out is closed when its last reader lets it go.
+        self._open_file = lru_cache(maxsize=_OPEN_FILES)(self._open_blob)
         make_folder_durably(root)
 
     def create(self, name: str) -> BlobWriter:
@@ -98,20 +105,20 @@ class FolderBlobs:
 
     def read(self, name: str, offset: int, length: int) -> bytes:
         """Read a range with one system call where the kernel gives it in one."""
+        file = self._open_file(name)
+        data = os.pread(file.fileno(), length, offset)
+        while len(data) < length:
+            more = os.pread(file.fileno(), length - len(data), offset + len(data))
+            if not more:
+                raise BlobMissingError(f"blob {name} ends before byte {offset + length}")
+            data += more
+        return data
+
+    def _open_blob(self, name: str) -> io.FileIO:
         try:
-            descriptor = os.open(self._root / name, os.O_RDONLY)
+            return io.FileIO(f"{self._prefix}{name}")
         except FileNotFoundError as error:
             raise BlobMissingError(f"blob {name} is missing") from error
-        try:
-            data = os.pread(descriptor, length, offset)
-            while len(data) < length:
-                more = os.pread(descriptor, length - len(data), offset + len(data))
-                if not more:
-                    raise BlobMissingError(f"blob {name} ends before byte {offset + length}")
-                data += more
-        finally:
-            os.close(descriptor)
-        return data
 
     def size(self, name: str) -> int:
         """Give the size of the file in bytes."""
@@ -122,6 +129,7 @@ class FolderBlobs:
 
     def delete(self, name: str) -> None:
         """Remove the file."""
+        self._open_file.cache_clear()
         path = self._root / name
         path.unlink(missing_ok=True)
         if path.parent.exists():

@@ -63,17 +63,19 @@ class DataKey:
     def seal(self, plain: bytes, context: str) -> bytes:
         """Encrypt a small value for a database column, bound to ``context`` (AES-256-GCM, random nonce first)."""
         nonce = secrets.token_bytes(_NONCE_BYTES)
-        return nonce + self._for_columns().encrypt(nonce, plain, context.encode())
+        return nonce + _for_columns(self).encrypt(nonce, plain, context.encode())
 
     def open(self, sealed: bytes, context: str) -> bytes:
         """Decrypt what `seal` made; raises `KeyUnavailableError` when it was changed or belongs elsewhere."""
         try:
-            return self._for_columns().decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], context.encode())
+            return _for_columns(self).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], context.encode())
         except InvalidTag as error:
             raise KeyUnavailableError(f"sealed value of {context} does not open with the key of its store") from error
 
-    def _for_columns(self) -> AESGCM:
-        return AESGCM(HKDF(SHA256(), KEY_BYTES, b"columns", b"hounsfield columns").derive(self.secret))
+
+@lru_cache(maxsize=256)
+def _for_columns(key: DataKey) -> AESGCM:
+    return AESGCM(HKDF(SHA256(), KEY_BYTES, b"columns", b"hounsfield columns").derive(key.secret))
 
 
 class LocalKeyring:
