@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from postgresql import postgresql_url  # noqa: F401 - a fixture
+from postgresql import postgresql_server, postgresql_url  # noqa: F401 - fixtures
 from servers import ServerProcess, active_datastore
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"

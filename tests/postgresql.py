@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import secrets
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -27,7 +28,7 @@ def _postgres_tools() -> tuple[str, str] | None:
 
 
 @pytest.fixture(scope="session")
-def postgresql_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A PostgreSQL server of the test's own, on a free loopback port."""
     tools = _postgres_tools()
     required_tool(tools is not None, "PostgreSQL's initdb and postgres are not installed")
@@ -51,12 +52,21 @@ def postgresql_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with (folder / "log").open("wb") as log:
         server = subprocess.Popen(command, stdout=log, stderr=log, **run)
     try:
-        url = f"postgresql://tester@127.0.0.1:{port}/postgres"
-        _wait_until_up(url)
+        url = f"postgresql://tester@127.0.0.1:{port}"
+        _wait_until_up(f"{url}/postgres")
         yield url
     finally:
         server.terminate()
         server.wait(30)
+
+
+@pytest.fixture(scope="module")
+def postgresql_url(postgresql_server: str) -> str:
+    """A database of its own for each module: an installation has one master key and one database."""
+    name = f"test_{secrets.token_hex(6)}"
+    with psycopg.connect(f"{postgresql_server}/postgres", autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    return f"{postgresql_server}/{name}"
 
 
 def _known(name: str) -> bool:

@@ -6,48 +6,43 @@ Settings ─▶ open_archive ─┬─▶ create_app   one per API process
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 import types
-from pathlib import Path
 
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from hounsfield.access.credentials import root_key
+from hounsfield.access.credentials import credentials_file, root_key
 from hounsfield.access.principals import root_of
 from hounsfield.aws.model import load_service
 from hounsfield.aws.pagination import PageTokens
 from hounsfield.aws.routing import Router
 from hounsfield.aws.sigv4 import Verifier
 from hounsfield.imaging.archive import Archive
+from hounsfield.imaging.copying import COPY_IMAGE_SET, ImageSetCopier
 from hounsfield.imaging.datastores import SETTLE_DATASTORE, DatastoreSettler
+from hounsfield.imaging.deletion import DELETE_IMAGE_SET, ImageSetDeleter
 from hounsfield.imaging.import_jobs import IMPORT
 from hounsfield.imaging.importing import ImportRunner
 from hounsfield.imaging.ingest import warm_up
 from hounsfield.imaging.metadata import MetadataReader
+from hounsfield.imaging.orphans import SWEEP_ORPHANS, OrphanSweeper, schedule_sweep
+from hounsfield.imaging.release import RELEASE_IMAGE_SET, StorageReleaser
+from hounsfield.imaging.updating import UPDATE_IMAGE_SET, ImageSetUpdater
 from hounsfield.jobs.queue import WorkQueue
 from hounsfield.jobs.runner import Runner, WorkHandler
-from hounsfield.jobs.workers import WorkerPool, exit_with_parent
+from hounsfield.jobs.workers import WorkerPool, end_with_parent
 from hounsfield.logs import configure_logs
 from hounsfield.native.context import Context
 from hounsfield.native.door import NativeDoor
-from hounsfield.settings import Settings, load_settings
+from hounsfield.settings import Settings, SettingsError, load_settings
 from hounsfield.storage.blobs import BlobPlace
 from hounsfield.storage.buckets import Buckets
 from hounsfield.storage.database import Database, open_embedded, open_postgresql
 from hounsfield.storage.durable import make_folder_durably
-from hounsfield.storage.keys import DataKeys, LocalKeyring, database_key
+from hounsfield.storage.keys import DataKeys, KeyUnavailableError, LocalKeyring, database_key
 from hounsfield.storage.secrets import installation_secret
-
-PARENT = "HOUNSFIELD_PARENT"
-"""Environment variable with the id of the process that a child must not outlive."""
-
-
-def credentials_file(settings: Settings) -> Path:
-    """Give the path of the file with the root key pair."""
-    return settings.data / "credentials"
 
 
 def open_keyring(settings: Settings) -> LocalKeyring:
@@ -100,6 +95,12 @@ def open_archive(settings: Settings) -> tuple[Archive, LocalKeyring]:
     make_folder_durably(settings.data / "buckets")
     keyring = open_keyring(settings)
     database = open_database(settings, keyring)
+    try:
+        installation_secret(database, keyring, "installation")
+    except KeyUnavailableError as error:
+        raise SettingsError(
+            f"{settings.data / 'keys' / 'master.json'} is not the master key of this database; every node needs the same one"
+        ) from error
     place = blob_place(settings)
     archive = Archive(
         database=database,
@@ -119,15 +120,14 @@ def create_app() -> ASGIApp:
     """Make the ASGI application of one API process, from the settings of the environment."""
     settings = load_settings()
     configure_logs(settings.log_level)
-    if PARENT in os.environ:
-        exit_with_parent(int(os.environ[PARENT]))
+    end_with_parent()
     return make_app(settings)
 
 
 def make_app(settings: Settings) -> ASGIApp:
     """Put the front doors together."""
     archive, keyring = open_archive(settings)
-    key = root_key(credentials_file(settings))
+    key = root_key(credentials_file(settings.data))
     secrets = {key.id: key.secret}
     context = Context(
         archive=archive,
@@ -172,8 +172,7 @@ async def _lifespan(receive: Receive, send: Send) -> None:
 def run_runner(settings: Settings) -> None:
     """Run a runner until SIGTERM or SIGINT."""
     configure_logs(settings.log_level)
-    if PARENT in os.environ:
-        exit_with_parent(int(os.environ[PARENT]))
+    end_with_parent()
     archive, _ = open_archive(settings)
     stop = threading.Event()
 
@@ -182,12 +181,23 @@ def run_runner(settings: Settings) -> None:
 
     signal.signal(signal.SIGTERM, ask_to_stop)
     signal.signal(signal.SIGINT, ask_to_stop)
+    schedule_sweep(archive)
     pool = WorkerPool(settings.import_processes, warm_up)
-    handlers: dict[str, WorkHandler] = {
-        IMPORT: ImportRunner(archive, pool, stop),
+    imports: dict[str, WorkHandler] = {IMPORT: ImportRunner(archive, pool, stop)}
+    # Short work has slots of its own: it never waits for imports, which may themselves wait for it to unlock an image set.
+    short: dict[str, WorkHandler] = {
         SETTLE_DATASTORE: DatastoreSettler(archive),
+        UPDATE_IMAGE_SET: ImageSetUpdater(archive),
+        COPY_IMAGE_SET: ImageSetCopier(archive),
+        DELETE_IMAGE_SET: ImageSetDeleter(archive),
+        RELEASE_IMAGE_SET: StorageReleaser(archive, settings.release_after_seconds),
+        SWEEP_ORPHANS: OrphanSweeper(archive, delete=settings.delete_orphans),
     }
+    beside = threading.Thread(target=Runner(archive.queue, short, stop).run, name="short-work")
+    beside.start()
     try:
-        Runner(archive.queue, handlers, stop, slots=settings.import_slots).run()
+        Runner(archive.queue, imports, stop, slots=settings.import_slots).run()
     finally:
+        stop.set()
+        beside.join()
         pool.close()

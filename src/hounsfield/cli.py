@@ -1,4 +1,7 @@
-"""The command ``hounsfield``."""
+"""The command ``hounsfield``.
+
+Each command imports what it needs when it runs, so that the process that only keeps others going stays small.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,8 @@ from pathlib import Path
 
 import click
 
-from hounsfield import demo as demonstration
-from hounsfield import importer
-from hounsfield.app import run_runner
 from hounsfield.logs import configure_logs
-from hounsfield.serving import ServingError, serve
+from hounsfield.serving import ServingError, serve, serve_api
 from hounsfield.settings import PREFIX, SettingsError, load_settings
 
 _data = click.option(
@@ -48,10 +48,21 @@ def serve_command(data: Path, host: str, port: int, insecure_no_auth: bool) -> N
         raise click.ClickException(str(error)) from error
 
 
+@cli.command("api")
+@_data
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8080, show_default=True, help="Port to listen on.")
+def api_command(data: Path, host: str, port: int) -> None:
+    """Serve the API only; import jobs are run by other processes."""
+    serve_api(dataclasses.replace(load_settings(), data=data), host, port)
+
+
 @cli.command("runner")
 @_data
 def runner_command(data: Path) -> None:
     """Run import jobs only; the API is served by other processes."""
+    from hounsfield.app import run_runner
+
     run_runner(dataclasses.replace(load_settings(), data=data))
 
 
@@ -63,6 +74,8 @@ def runner_command(data: Path) -> None:
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 def import_command(data: Path, datastore: str | None, paths: tuple[Path, ...]) -> None:
     """Import DICOM files and folders; exits with 1 when files failed."""
+    from hounsfield import importer
+
     try:
         failed = importer.import_paths(data, datastore or "imports", paths)
     except (importer.ImportFailedError, ServingError) as error:
@@ -75,6 +88,9 @@ def import_command(data: Path, datastore: str | None, paths: tuple[Path, ...]) -
 @click.option("--keep-serving/--stop", default=None, help="Serve on after the tour.  [default: when in a terminal]")
 def demo_command(data: Path, keep_serving: bool | None) -> None:
     """Import the DICOM files that pydicom carries and read them back."""
+    from hounsfield import demo as demonstration
+    from hounsfield import importer
+
     try:
         demonstration.run(data, keep_serving=sys.stdout.isatty() if keep_serving is None else keep_serving)
     except (importer.ImportFailedError, demonstration.DemoError, ServingError) as error:

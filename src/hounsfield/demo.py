@@ -16,7 +16,7 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
-from hounsfield.app import credentials_file
+from hounsfield.access.credentials import credentials_file
 from hounsfield.importer import client_for, find_datastore, print_summary, run_import
 from hounsfield.serving import server_of
 from hounsfield.settings import Settings, load_settings
@@ -128,7 +128,7 @@ def _say_how_to_go_on(settings: Settings, url: str, datastore_id: str, *, keep_s
     click.echo("\nGo on from here:")
     if not keep_serving:
         click.echo(f"  hounsfield serve --data {settings.data}")
-    click.echo(f"  export AWS_SHARED_CREDENTIALS_FILE={credentials_file(settings).absolute()}")
+    click.echo(f"  export AWS_SHARED_CREDENTIALS_FILE={credentials_file(settings.data).absolute()}")
     click.echo(f"  export AWS_ENDPOINT_URL_MEDICAL_IMAGING={shown} AWS_DEFAULT_REGION={settings.region}")
     click.echo("  export AWS_DISABLE_HOST_PREFIX_INJECTION=true")
     click.echo(f"  aws medical-imaging search-image-sets --datastore-id {datastore_id}")

@@ -18,8 +18,8 @@ import botocore.session
 import click
 from botocore.config import Config
 
-from hounsfield.access.credentials import root_key
-from hounsfield.app import credentials_file, open_archive
+from hounsfield.access.credentials import credentials_file, root_key
+from hounsfield.app import open_archive
 from hounsfield.imaging.archive import Archive, Quotas
 from hounsfield.imaging.import_jobs import import_progress
 from hounsfield.serving import server_of
@@ -55,7 +55,7 @@ class ImportSummary:
 
 def client_for(settings: Settings, url: str) -> Any:
     """Give a botocore client of the medical-imaging service for a server of ours, with the root key."""
-    key = root_key(credentials_file(settings))
+    key = root_key(credentials_file(settings.data))
     return botocore.session.get_session().create_client(
         "medical-imaging",
         region_name=settings.region,
@@ -77,6 +77,10 @@ def import_paths(data: Path, datastore: str, paths: Sequence[Path]) -> int:
         No server runs and none could be started.
     """
     settings = replace(load_settings(), data=data)
+    if settings.s3_endpoint_url or settings.s3:
+        raise ImportFailedError(
+            "Import jobs of this installation read from S3: copy the files there and start a job with StartDICOMImportJob."
+        )
     with server_of(data) as url:
         client = client_for(settings, url)
         datastore_id = find_datastore(client, datastore)
@@ -156,8 +160,15 @@ class _Job:
         """Run one job; gives the summary of its manifest and its failures."""
         run = new_id()
         root = self.settings.data / "buckets" / BUCKET
-        for file, name in files:
-            _put(file, root / run / "input" / name)
+        try:
+            for file, name in files:
+                _put(file, root / run / "input" / name)
+            return self._finished(run, root, len(files), bar)
+        finally:
+            # Copies of patient data must not stay behind, whatever happens.
+            shutil.rmtree(root / run / "input", ignore_errors=True)
+
+    def _finished(self, run: str, root: Path, count: int, bar: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         job_id = self.client.start_dicom_import_job(
             datastoreId=self.datastore_id,
             dataAccessRoleArn=f"arn:{self.settings.partition}:iam::{self.settings.account_id}:role/hounsfield-import",
@@ -166,13 +177,12 @@ class _Job:
             jobName=f"import-{run[:8]}",
         )["jobId"]
         start = bar.pos
-        properties = self._wait(job_id, len(files), lambda done: bar.update(start + done - bar.pos))
+        properties = self._wait(job_id, count, lambda done: bar.update(start + done - bar.pos))
         if properties["jobStatus"] != "COMPLETED":
             raise ImportFailedError(f"The import job {job_id} failed: {properties.get('message', 'no reason given')}")
         output = root / properties["outputS3Uri"].removeprefix(f"s3://{BUCKET}/")
         manifest = json.loads((output / "job-output-manifest.json").read_bytes())
         failures = [json.loads(line) for line in (output / "FAILURE" / "failure.ndjson").read_bytes().splitlines()]
-        shutil.rmtree(root / run / "input")
         return manifest["jobSummary"], failures
 
     def _wait(self, job_id: str, total: int, show: Callable[[int], object]) -> dict[str, Any]:
@@ -195,12 +205,16 @@ def _put(file: Path, copy: Path) -> None:
         shutil.copyfile(file, copy)
 
 
+def _unreadable(error: OSError) -> None:
+    raise ImportFailedError(f"{error.filename} cannot be read: {error.strerror}")
+
+
 def _files(path: Path) -> Iterator[tuple[Path, Path]]:
     """Give each file below a path with its name within it; links are followed for files, not for folders."""
     if path.is_file():
         yield path.resolve(), Path(path.name)
         return
-    for folder, _, names in os.walk(path):
+    for folder, _, names in os.walk(path, onerror=_unreadable):
         for name in sorted(names):
             file = Path(folder) / name
             if file.is_file():

@@ -1,15 +1,18 @@
 """Running the processes of an installation on one machine.
 
-    hounsfield serve ─┬─▶ API processes (Granian)
-                      └─▶ one runner process ─▶ transcoding processes
+    hounsfield serve ─┬─▶ hounsfield api ─▶ API processes (Granian)
+     (keeps both      └─▶ hounsfield runner ─▶ transcoding processes
+      going)
 
-Every child watches its parent and ends with it, so that killing the first process leaves nothing behind.
+The first process only keeps the two others going: whichever ends is started again. Every child watches its parent and ends
+with it, so that killing the first process leaves nothing behind.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -22,17 +25,17 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 import structlog
-from granian import Granian
-from granian.constants import Interfaces, Loops
 
-from hounsfield.access.credentials import root_key
-from hounsfield.app import PARENT, credentials_file, open_archive
+from hounsfield.access.credentials import credentials_file
+from hounsfield.jobs.workers import PARENT, end_with_parent
 from hounsfield.settings import PREFIX, Settings
-from hounsfield.storage.durable import write_file_durably
+from hounsfield.storage.durable import make_folder_durably, write_file_durably
 
 _log = structlog.get_logger(__name__)
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _RESTART_SECONDS = 1.0
+_WATCH_SECONDS = 0.2
+_END_SECONDS = 20.0
 
 
 class ServingError(Exception):
@@ -58,56 +61,89 @@ def serve(settings: Settings, host: str, port: int) -> None:
     """
     if settings.insecure_no_auth and host not in _LOOPBACK:
         raise ServingError(f"Without authentication only loopback is served, not {host}.")
-    archive, _ = open_archive(settings)
-    archive.database.close()
-    root_key(credentials_file(settings))
     port = port or _free_port(host)
-    os.environ[f"{PREFIX}DATA"] = str(settings.data.absolute())
-    os.environ[PARENT] = str(os.getpid())
-    stop = threading.Event()
-    keeper = threading.Thread(target=_keep_runner, args=(stop,), name="runner-keeper")
-    keeper.start()
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    environment = {**os.environ, f"{PREFIX}DATA": str(settings.data.absolute()), PARENT: str(os.getpid())}
+    command = [sys.executable, "-m", "hounsfield"]
+    kept = [
+        _Kept([*command, "api", "--host", host, "--port", str(port)], environment),
+        _Kept([*command, "runner"], environment),
+    ]
+    make_folder_durably(settings.data)
     write_file_durably(server_file(settings.data), json.dumps({"url": url, "pid": os.getpid()}).encode())
-    _log.info("serving", url=url, credentials=str(credentials_file(settings)))
+    _log.info("serving", url=url, credentials=str(credentials_file(settings.data)))
     try:
-        Granian(
-            "hounsfield.app:create_app",
-            address=host,
-            port=port,
-            interface=Interfaces.ASGI,
-            factory=True,
-            loop=Loops.asyncio,
-            workers=settings.api_workers,
-            backlog=2048,
-            log_enabled=False,
-            respawn_failed_workers=True,
-            websockets=False,
-        ).serve()
+        while not stop.wait(_WATCH_SECONDS):
+            for process in kept:
+                process.keep()
     finally:
-        stop.set()
-        keeper.join()
+        for process in kept:
+            process.end()
         server_file(settings.data).unlink(missing_ok=True)
+
+
+class _Kept:
+    """A process that is started again when it ends."""
+
+    def __init__(self, command: list[str], environment: dict[str, str]) -> None:
+        self._command = command
+        self._environment = environment
+        self._process: subprocess.Popen[bytes] | None = None
+        self._not_before = 0.0
+        self.keep()
+
+    def keep(self) -> None:
+        """Start the process when it is not running; a second after the last start at the earliest."""
+        if self._process is not None and self._process.poll() is not None:
+            _log.error("process ended, starting another", process=self._command[3], exit_code=self._process.returncode)
+            self._process = None
+        if self._process is None and time.monotonic() >= self._not_before:
+            self._process = subprocess.Popen(self._command, env=self._environment)
+            self._not_before = time.monotonic() + _RESTART_SECONDS
+
+    def end(self) -> None:
+        """Ask the process to end, and kill it when it does not."""
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+def serve_api(settings: Settings, host: str, port: int) -> None:
+    """Run the API processes only, until SIGTERM or SIGINT."""
+    # The first process imports this module only to keep others going; it stays small without the server software.
+    from granian import Granian
+    from granian.constants import Interfaces, Loops
+
+    end_with_parent()
+    os.environ[PARENT] = str(os.getpid())
+    os.environ[f"{PREFIX}DATA"] = str(settings.data.absolute())
+    Granian(
+        "hounsfield.app:create_app",
+        address=host,
+        port=port,
+        interface=Interfaces.ASGI,
+        factory=True,
+        loop=Loops.asyncio,
+        workers=settings.api_workers,
+        backlog=2048,
+        log_enabled=False,
+        respawn_failed_workers=True,
+        websockets=False,
+    ).serve()
 
 
 def _free_port(host: str) -> int:
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.bind((host, 0))
         return int(probe.getsockname()[1])
-
-
-def _keep_runner(stop: threading.Event) -> None:
-    """Keep one runner process going."""
-    while not stop.is_set():
-        runner = subprocess.Popen([sys.executable, "-m", "hounsfield", "runner"])
-        while runner.poll() is None and not stop.wait(0.2):
-            pass
-        if stop.is_set():
-            runner.terminate()
-            runner.wait()
-            return
-        _log.error("runner ended, starting another", exit_code=runner.returncode)
-        stop.wait(_RESTART_SECONDS)
 
 
 def server_file(data: Path) -> Path:

@@ -30,8 +30,12 @@ class Settings:
     ----------
     data : Path
         Folder of everything that is kept on this machine.
-    region, account_id, partition : str
-        What ARNs are made of, and the region that requests are signed for.
+    region : str
+        The region that requests are signed for and that is part of ARNs.
+    account_id : str
+        The account that is part of ARNs, 12 digits.
+    partition : str
+        The first part of ARNs.
     database_url : str
         PostgreSQL URL; empty for the embedded encrypted database in the data folder.
     blobs_url : str
@@ -40,8 +44,10 @@ class Settings:
         S3 endpoint that import jobs read from and write to; empty for the bucket folder.
     s3 : str
         ``aws`` to let import jobs use AWS S3 itself.
-    s3_access_key_id, s3_secret_access_key : str
-        Credentials for the S3 endpoint; empty for those of the environment (``AWS_ACCESS_KEY_ID`` and so on).
+    s3_access_key_id : str
+        Access key id for the S3 endpoint; empty for the credentials of the environment (``AWS_ACCESS_KEY_ID`` and so on).
+    s3_secret_access_key : str
+        Secret access key for the S3 endpoint.
     api_workers : int
         Processes that answer requests.
     import_workers : int
@@ -54,6 +60,11 @@ class Settings:
         Largest request body of the native API.
     metadata_cache_bytes : int
         Memory of each API process for finished metadata documents.
+    release_after_seconds : float
+        How long after its deletion the storage of an image set is released.
+    delete_orphans : bool
+        Delete packs older than a day that the database does not know. Leave it off after the database was lost or put back
+        from an older copy: such packs are then images that are still to be saved.
     insecure_no_auth : bool
         Serve without authentication; refused unless the host is loopback.
     log_level : str
@@ -76,6 +87,8 @@ class Settings:
     lease_seconds: float = 15.0
     max_body_bytes: int = 4 * 1024 * 1024
     metadata_cache_bytes: int = 256 * 1024 * 1024
+    release_after_seconds: float = 24 * 3600.0
+    delete_orphans: bool = False
     insecure_no_auth: bool = False
     log_level: str = "info"
 

@@ -62,6 +62,8 @@ def damaged(draw: st.DrawFn) -> bytes:
         else:
             data[at:at] = data[at : at + draw(st.integers(1, 400))]
         end = min(len(data), end)
+        if not end:
+            break
     return bytes(data[: draw(st.integers(0, len(data)))] if draw(st.booleans()) else data)
 
 

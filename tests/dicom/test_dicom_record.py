@@ -251,3 +251,11 @@ def test_every_code_has_a_rank() -> None:
     for code in WarningCode:
         assert gravest([ImportWarning(WarningCode.INVALID_UID_FORMAT, ""), ImportWarning(code, "")]) is code
     assert gravest([]) is None
+
+
+def test_a_private_tag_at_two_depths_has_the_vr_of_the_data_set(writer: Any) -> None:
+    inside = writer.element(0x00090010, "LO", b"ACME") + writer.element(0x00091001, "US", b"\x07\x00")
+    creator, private = (0x00090010, "LO", b"ACME"), (0x00091001, "LO", b"text")
+    found = record(writer.instance(creator, private, (0x00400555, "SQ", writer.item(inside))))
+    assert found.attributes["00091001"] == "text"
+    assert found.vrs["00091001"] == "LO"

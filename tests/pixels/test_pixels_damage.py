@@ -162,3 +162,19 @@ def test_messages_of_damage_say_what_is_wrong() -> None:
     with pytest.raises(PixelError, match="cut off"):
         decode_frame(encoded(JPEG2000Lossless)[:-20], JPEG2000Lossless, FORMAT)
     assert np.array_equal(decode_frame(encoded(JPEG2000Lossless) + b"\0", JPEG2000Lossless, FORMAT), SAMPLES)
+
+
+@pytest.mark.parametrize("syntax", [JPEGLosslessSV1, JPEGExtended12Bit])
+@pytest.mark.parametrize("kept", [0.3, 0.5, 0.9])
+def test_a_scan_that_ends_early_with_a_proper_end_marker_is_refused(syntax: str, kept: float) -> None:
+    data = encoded(syntax)
+    with pytest.raises(PixelError, match="scan ends before"):
+        decode_frame(data[: int(len(data) * kept)].rstrip(b"\xff") + b"\xff\xd9", syntax, FORMAT)
+
+
+@pytest.mark.parametrize("syntax", [JPEGLosslessSV1, JPEGExtended12Bit])
+def test_fill_bytes_before_the_end_marker_do_no_harm(syntax: str) -> None:
+    data = encoded(syntax)
+    assert np.array_equal(
+        decode_frame(data[:-2] + b"\xff\xff\xff\xd9", syntax, FORMAT), decode_frame(data, syntax, FORMAT)
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import zlib
 
 import imagecodecs
@@ -16,7 +17,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, HTJ2KLossless, JPEG2000Lossless, JPEGBaseline8Bit
 
 from hounsfield.pixels import transcode
-from hounsfield.pixels.checksum import LevelChecksum, level_sizes
+from hounsfield.pixels.checksum import LevelChecksum, level_sizes, resolutions
 from hounsfield.pixels.codestream import read_j2k
 from hounsfield.pixels.decode import decode_samples
 from hounsfield.pixels.encode import decomposition_levels, encode_frame, uses_colour_transform
@@ -83,6 +84,44 @@ def test_smaller_resolutions_are_those_of_another_decoder(dtype: str, colour: bo
         decoded = imagecodecs.htj2k_decode(encoded, planar=False, skipres=skipped)
         np.testing.assert_array_equal(decoded.reshape(level.wrapped.shape), level.wrapped)
         assert level.limited is level.wrapped or (level.limited != level.wrapped).any()
+
+
+@pytest.mark.parametrize("dtype", ["i2", "u2", "i4"])
+@pytest.mark.parametrize("low", [-12000, -5460, 0, 20000])
+@pytest.mark.parametrize("span", [10900, 10918, 10919, 10920, 10921, 10922, 11000, 11200])
+def test_no_step_overflows_where_the_filter_goes_furthest(dtype: str, low: int, span: int) -> None:
+    """Columns that have the signs of the filter, (-1 2 6 2 -1), at ranges about the largest that 16 bits are used for.
+
+    Lines that alternate then make the largest differences, lines like the columns the largest sums.
+    """
+    low = max(low, np.iinfo(dtype).min)
+    signs = np.resize([-1, 1, 1, 1], 72)
+    for shift, across in itertools.product(range(4), (signs, np.resize([-1, 1], 72), np.resize([1, -1], 72))):
+        samples = np.where(np.outer(np.roll(signs, shift), across) > 0, low + span, low).astype(dtype)
+        encoded = encode_frame(samples, LosslessFormat.HTJ2K, colour_transform=False)
+        for skipped, level in enumerate(reduced(samples, 1, colour_transform=False), 1):
+            np.testing.assert_array_equal(imagecodecs.htj2k_decode(encoded, skipres=skipped), level.wrapped)
+
+
+@given(data=st.data())
+@settings(max_examples=60, deadline=None)
+def test_the_value_called_absent_is(data: st.DataObject) -> None:
+    dtype = np.dtype(data.draw(st.sampled_from(DTYPES)))
+    samples = data.draw(hnp.arrays(dtype, st.tuples(st.integers(1, 12), st.integers(1, 12))))
+    for level in resolutions(samples, colour_transform=False) + reduced(samples, 3, colour_transform=False):
+        assert level.absent is None or not (level.wrapped == level.absent).any()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_decoder_that_writes_nothing_is_noticed(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever value the samples have, and also when they have every value."""
+    info = np.iinfo(dtype)
+    pictures = [np.full((20, 20), value, dtype) for value in (info.min, 0, 1, info.max)]
+    pictures.append(np.resize(np.array([info.min, info.max, 0, 1], dtype), (20, 20)))
+    monkeypatch.setattr(imagecodecs, "htj2k_decode", lambda *_args, **_options: None)
+    for samples in pictures:
+        with pytest.raises(PixelError, match="verification failed"):
+            transcode_frame(samples.tobytes(), ExplicitVRLittleEndian, make_format(samples), LosslessFormat.HTJ2K)
 
 
 def test_samples_beyond_the_range_of_a_smaller_resolution_are_limited() -> None:
@@ -180,6 +219,17 @@ def test_the_deepest_unsigned_samples_have_one_checksum() -> None:
     for samples, widths in ((deepest, [256]), (deepest >> 1, [128, 256])):
         stored = transcode_frame(samples.tobytes(), ExplicitVRLittleEndian, make_format(samples), LosslessFormat.HTJ2K)
         assert [level.width for level in stored.checksums] == widths
+
+
+def test_an_overlay_in_the_highest_bit_of_32_counts_as_deep() -> None:
+    samples = image("u4", (256, 256), bits=24)
+    samples[:128] |= np.uint32(1 << 31)
+    format_ = make_format(samples, bits_stored=24, high_bit=23)
+    stored = transcode_frame(samples.tobytes(), ExplicitVRLittleEndian, format_, LosslessFormat.HTJ2K)
+    assert [level.width for level in stored.checksums] == [256]
+    np.testing.assert_array_equal(decode_samples(stored.data, HTJ2KLossless, format_), samples)
+    assert stored.max_value is not None
+    assert stored.max_value < 1 << 24
 
 
 def test_samples_too_deep_for_jpeg_2000_are_refused() -> None:

@@ -30,9 +30,10 @@ def runners(server: ServerProcess) -> list[psutil.Process]:
 
 
 def api_processes(server: ServerProcess) -> list[psutil.Process]:
-    """The processes that answer requests."""
+    """The processes that answer requests, and the one that keeps them going."""
     assert server.process is not None
-    return [child for child in _children(server.process.pid) if "serve" in _command(child)]
+    fathers = [child for child in _children(server.process.pid) if "api" in _command(child)]
+    return [*fathers, *(child for father in fathers for child in _children(father.pid))]
 
 
 def workers(server: ServerProcess) -> list[psutil.Process]:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.encaps import generate_fragments, generate_frames
 from pydicom.pixels import get_decoder, pixel_array
+from pydicom.uid import JPEGExtended12Bit
 from stored_frames import decoded_frame, kept_frame
 
 from imports import Outcome
@@ -182,7 +183,14 @@ def test_every_frame_equals_the_pixel_data_of_its_file(client: Any, tree: Import
                 elif (reference := _reference(tree, name, dataset)) is None:
                     without_oracle.append(name)
                 else:
-                    checked += _check_decoded(client, tree.datastore_id, image_set_id, instance, dataset, reference)
+                    checked += _check_decoded(
+                        client,
+                        tree.datastore_id,
+                        image_set_id,
+                        instance,
+                        dataset,
+                        reference,
+                    )
             except AssertionError as error:
                 problems.append(
                     f"{name} ({_syntax(dataset)}, stored {instance.get('StoredTransferSyntaxUID')}): {str(error)[:200]}"
@@ -228,7 +236,11 @@ def _reference(tree: ImportedTree, name: str, dataset: Dataset) -> Dataset | Non
     """Give the data set whose pixels another decoder can read: the file's own, or that of its sibling."""
     if name in UNCOMPRESSED_SIBLINGS:
         return pydicom.dcmread(tree.root / UNCOMPRESSED_SIBLINGS[name])
-    return dataset if get_decoder(dataset.file_meta.TransferSyntaxUID).is_available else None
+    syntax = dataset.file_meta.TransferSyntaxUID
+    if syntax == JPEGExtended12Bit and dataset.BitsStored > 8:
+        # The only other decoder on PyPI without a GPL part knows 8 bits.
+        return None
+    return dataset if get_decoder(syntax).is_available else None
 
 
 def _check_decoded(
@@ -246,8 +258,8 @@ def _check_decoded(
         wanted = pixel_array(reference, raw=True, index=index)
         assert samples.shape == wanted.shape, f"frame {index} has shape {samples.shape}, not {wanted.shape}"
         assert samples.dtype.itemsize == wanted.dtype.itemsize, f"frame {index} has {samples.dtype}, not {wanted.dtype}"
-        equal = np.array_equal(_stored_bits(samples, dataset), _stored_bits(wanted.astype(samples.dtype), dataset))
-        assert equal, f"frame {index} has other samples"
+        wanted = wanted.astype(samples.dtype)
+        assert np.array_equal(samples, wanted), f"frame {index} has other samples"
         assert (entry["MinPixelValue"], entry["MaxPixelValue"]) == _range(samples, dataset), f"frame {index}"
     return len(entries)
 

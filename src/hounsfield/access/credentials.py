@@ -15,6 +15,11 @@ _SECRET_BYTES = 30
 PROFILE = "default"
 
 
+def credentials_file(data: Path) -> Path:
+    """Give the path of the file with the root key pair of a data folder."""
+    return data / "credentials"
+
+
 @dataclass(frozen=True, slots=True)
 class AccessKey:
     """An access key id and its secret."""

@@ -34,21 +34,22 @@ def decide(elements: Sequence[Element], order: str, *, signed: bool = False) -> 
         Data is US when its table has one entry, else OW; all others are OW, as implicit VR asks (PS3.5 section A.1).
     """
     one_entry = False
-    for element in elements:
-        if element.tag == _PIXEL_REPRESENTATION and isinstance(element.value, bytes) and element.value:
-            signed = any(element.value[:2])
-        elif element.tag == _LUT_DESCRIPTOR and isinstance(element.value, bytes):
-            one_entry = int.from_bytes(element.value[:2], "little" if order == "little" else "big") == 1
-    result = []
-    for element in elements:
-        if isinstance(element.value, tuple):
-            items = tuple(decide(item, order, signed=signed) for item in element.value)
-            result.append(Element(element.tag, element.vr, items))
-        elif " " in element.vr:
-            vr = _choice(element, signed=signed, one_entry=one_entry)
-            result.append(Element(element.tag, vr, element.value))
+    odd = []
+    for place, (tag, vr, value) in enumerate(elements):
+        if isinstance(value, tuple) or " " in vr:
+            odd.append(place)
+        elif tag == _PIXEL_REPRESENTATION and value:
+            signed = any(value[:2])
+        if tag == _LUT_DESCRIPTOR and isinstance(value, bytes):
+            one_entry = int.from_bytes(value[:2], "little" if order == "little" else "big") == 1
+    result = list(elements)
+    for place in odd:
+        tag, vr, value = element = result[place]
+        if isinstance(value, tuple):
+            items = tuple(decide(item, order, signed=signed) for item in value)
+            result[place] = Element(tag, vr, items)
         else:
-            result.append(element)
+            result[place] = Element(tag, _choice(element, signed=signed, one_entry=one_entry), value)
     return tuple(result)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Final
 
 from hounsfield.dicom.charsets import CharacterSet, character_set
@@ -70,8 +71,13 @@ _RELAXED_UID_TAGS: Final = frozenset(
         "AcquisitionUID",
     )
 )
+_REMEMBERED_UIDS: Final = 4096
+_UNSUSPICIOUS: Final = {"SQ": -1, "UI": 0, **_LENGTHS}
+"""Bytes up to which a value cannot break its VR; sequences are always looked into."""
+
 _MAXIMUM_TAGS: Final = {TAGS[keyword]: limit for keyword, limit in MAXIMUM_LENGTHS.items()}
 _MAXIMUM_VALUE_TAGS: Final = {TAGS[keyword]: limit for keyword, limit in MAXIMUM_VALUES.items()}
+_LIMITED_TAGS: Final = frozenset({*_MAXIMUM_TAGS, *_MAXIMUM_VALUE_TAGS})
 _LONGEST_CHECKED: Final = 1 << 20
 """Bytes of a value up to which it is looked at; longer ones are not searched by."""
 
@@ -96,7 +102,7 @@ def check_maximums(elements: Iterable[Element], charset: CharacterSet, *, little
     DicomError
         Names the keyword and the limit.
     """
-    for element in elements:
+    for element in [element for element in elements if element[0] in _LIMITED_TAGS]:
         raw = element.value
         limit = _MAXIMUM_TAGS.get(element.tag)
         if limit is not None and isinstance(raw, bytes) and len(raw) > limit:
@@ -141,23 +147,26 @@ def check_values(elements: Iterable[Element], charset: CharacterSet) -> tuple[Im
 
 def _violations(elements: Iterable[Element], charset: CharacterSet) -> Iterator[tuple[Element, WarningCode, str]]:
     """Find values that break their VR, items included."""
+    unsuspicious = _UNSUSPICIOUS.get
     for element in elements:
-        raw, vr = element.value, element.vr
+        tag, vr, raw = element
+        if len(raw) <= unsuspicious(vr, _LONGEST_CHECKED):
+            continue
         if isinstance(raw, tuple):
             for item in raw:
                 yield from _violations(item, _item_charset(item, charset))
         elif len(raw) > _LONGEST_CHECKED:
             continue
         elif vr == "UI":
-            if raw and not _is_uid(element.tag, raw):
-                yield element, WarningCode.INVALID_UID_FORMAT, f"{_name(element.tag)} is not a valid UID."
-        elif vr in _LENGTHS and len(raw) > _LENGTHS[vr]:
+            if not _is_uid(tag, raw):
+                yield element, WarningCode.INVALID_UID_FORMAT, f"{_name(tag)} is not a valid UID."
+        elif vr in _LENGTHS:
             length = _longest(element, raw, charset)
             if length > _LENGTHS[vr]:
                 yield (
                     element,
                     WarningCode.INVALID_DICOM_VALUE_LENGTH,
-                    f"{_name(element.tag)} has a value of {length} characters, but {vr} allows {_LENGTHS[vr]}.",
+                    f"{_name(tag)} has a value of {length} characters, but {vr} allows {_LENGTHS[vr]}.",
                 )
 
 
@@ -171,6 +180,12 @@ def _item_charset(item: tuple[Element, ...], charset: CharacterSet) -> Character
 def _is_uid(tag: int, raw: bytes) -> bool:
     """Check all UIDs of an element (PS3.5 section 9.1); some elements have relaxed rules."""
     relaxed = tag in _RELAXED_UID_TAGS
+    return _are_uids(raw, relaxed) if len(raw) <= _RELAXED_UID_LENGTH else _are_uids.__wrapped__(raw, relaxed)
+
+
+@lru_cache(maxsize=_REMEMBERED_UIDS)
+def _are_uids(raw: bytes, relaxed: bool) -> bool:
+    """Check UIDs once; the slices of a series share most of theirs."""
     pattern, limit = (_RELAXED_UID, _RELAXED_UID_LENGTH) if relaxed else (_UID, _UID_LENGTH)
     for part in raw.decode("latin-1").split("\\"):
         uid = part.strip(" \0")

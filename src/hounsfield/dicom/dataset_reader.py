@@ -11,32 +11,33 @@ does not put up with is a length that leads out of the data: that file is damage
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from struct import Struct
 
-from pydicom.valuerep import EXPLICIT_VR_LENGTH_32, STANDARD_VR
-
-from hounsfield.dicom.dictionary import is_private, is_private_creator, known_vr
+from hounsfield.dicom.dictionary import is_private, known_vr
 from hounsfield.dicom.elements import (
     ITEM,
     ITEM_DELIMITER,
+    PIXEL_TAGS,
     SEQUENCE_DELIMITER,
     UNDEFINED_LENGTH,
     Element,
 )
 from hounsfield.dicom.errors import DicomError, tag_text
 from hounsfield.dicom.limits import ReadLimits
+from hounsfield.dicom.plain_elements import VRS, read_explicit, read_implicit
+from hounsfield.dicom.private_creators import PrivateCreators
 from hounsfield.dicom.source import BytesSource
 from hounsfield.dicom.window import FIRST_READ, Window
 
-_VRS = {str(vr).encode(): (str(vr), vr in EXPLICIT_VR_LENGTH_32) for vr in STANDARD_VR}
 _UN_KEPT_FROM = 0xFFFF
 """Length from which a public UN element keeps UN: a 16-bit length could not carry it (PS3.5 section 6.2.2)."""
 
-_CREATOR_LENGTH = 64
-"""Bytes of a private creator that can matter: it is an LO (PS3.5 section 7.8.1)."""
+ALL_GROUPS = range(0x10000)
 
-_Creators = dict[int, str]
+_HEADERS = {
+    order: (Struct(f"{order}HH2sH").unpack_from, Struct(f"{order}HHL").unpack_from, Struct(f"{order}L").unpack_from)
+    for order in ("<", ">")
+}
 
 
 def looks_explicit(vr: bytes) -> bool:
@@ -90,10 +91,7 @@ class DataSetReader:
         self.count = 0
         self.ambiguous = False
         self._content_end: int | None = None
-        order = "<" if little_endian else ">"
-        self._explicit = Struct(f"{order}HH2sH").unpack_from
-        self._implicit = Struct(f"{order}HHL").unpack_from
-        self._long = Struct(f"{order}L").unpack_from
+        self._explicit, self._implicit, self._long = _HEADERS["<" if little_endian else ">"]
 
     def header(self, position: int, *, explicit: bool) -> tuple[int, str, int, int]:
         """Read the header of an element.
@@ -118,7 +116,7 @@ class DataSetReader:
         length: int
         if explicit:
             group, number, code, length = self._explicit(window.data, position)
-            known = _VRS.get(code)
+            known = VRS.get(code)
             if known is not None:
                 vr, long = known
                 tag = group << 16 | number
@@ -132,10 +130,8 @@ class DataSetReader:
         group, number, length = self._implicit(window.data, position)
         return group << 16 | number, "", length, position + 8
 
-    def top_level(
-        self, position: int, *, explicit: bool, stop: Callable[[int], bool] | None = None
-    ) -> tuple[list[Element], int]:
-        """Read elements to the end of the source or to an element that is not wanted.
+    def top_level(self, position: int, *, explicit: bool, groups: range = ALL_GROUPS) -> tuple[list[Element], int]:
+        """Read elements to the end of the source, to pixel data or to an element of another group.
 
         Parameters
         ----------
@@ -143,8 +139,8 @@ class DataSetReader:
             Start of the first element.
         explicit : bool
             Whether the elements carry a VR.
-        stop : callable, optional
-            Asked for every tag; True ends the reading before that element.
+        groups : range, optional
+            The groups that are read.
 
         Returns
         -------
@@ -157,21 +153,43 @@ class DataSetReader:
             When the bytes are not a data set, end too early or exceed the limits.
         """
         elements: list[Element] = []
-        creators: _Creators = {}
-        while (left := self.window.remaining(position)) > 0:
+        creators = PrivateCreators(elements)
+        while True:
+            if groups is ALL_GROUPS:
+                position = self._plain(elements, creators, position, None, explicit=explicit)
+            left = self.window.remaining(position)
+            if left <= 0:
+                break
             if left < 8 and self._is_padding(position, left):
                 return elements, position + left
             header = self.header(position, explicit=explicit)
             tag = header[0]
             if not tag and self._is_padding(position, left):
                 return elements, position + left
-            if stop is not None and stop(tag):
+            if tag >> 16 not in groups or tag in PIXEL_TAGS:
                 break
             if tag >> 16 == 0xFFFE:
                 raise DicomError(f"A delimiter {tag_text(tag)} stands outside a sequence at {self._offset(position)}")
             element, position = self._element(header, position, explicit, 0, creators)
             elements.append(element)
         return elements, position
+
+    def _plain(
+        self, elements: list[Element], creators: PrivateCreators, position: int, end: int | None, *, explicit: bool
+    ) -> int:
+        """Read the elements that come next as long as they are plain and in the window."""
+        data = self.window.data
+        if end is None or end > len(data):
+            end = len(data)
+        if not self.little_endian or self.count + (end - position) // 8 > self.limits.elements:
+            return position
+        before = len(elements)
+        if explicit:
+            position = read_explicit(elements, data, position, end)
+        else:
+            position = read_implicit(elements, creators, data, position, end)
+        self.count += len(elements) - before
+        return position
 
     def _offset(self, position: int) -> str:
         return f"offset {self.window.base + position}"
@@ -199,7 +217,7 @@ class DataSetReader:
             raise DicomError(f"The data set has more than {self.limits.elements} elements")
 
     def _element(
-        self, header: tuple[int, str, int, int], start: int, explicit: bool, depth: int, creators: _Creators
+        self, header: tuple[int, str, int, int], start: int, explicit: bool, depth: int, creators: PrivateCreators
     ) -> tuple[Element, int]:
         """Read the value of an element whose header has been read."""
         tag, vr, length, value = header
@@ -222,8 +240,6 @@ class DataSetReader:
         raw = self.window.data[value:end]
         if vr == "SQ":
             return self._guessed_sequence(tag, raw, explicit, depth), end
-        if is_private_creator(tag):
-            creators[tag] = raw[:_CREATOR_LENGTH].decode("latin-1").strip(" \0")
         return Element(tag, vr, raw), end
 
     def _guessed_sequence(self, tag: int, raw: bytes, explicit: bool, depth: int) -> Element:
@@ -243,13 +259,13 @@ class DataSetReader:
         self.ambiguous = self.ambiguous or reader.ambiguous
         return Element(tag, "SQ", items)
 
-    def _resolve(self, tag: int, vr: str, length: int, value: int, creators: _Creators) -> str:
+    def _resolve(self, tag: int, vr: str, length: int, value: int, creators: PrivateCreators) -> str:
         """Find the VR of an element that carries none, an unknown one or UN (PS3.5 section 6.2.2)."""
         if length == UNDEFINED_LENGTH and vr == "UN":
             return "SQ"
         if vr == "UN" and length >= _UN_KEPT_FROM and not is_private(tag):
             return "UN"
-        creator = creators.get((tag & 0xFFFF0000) | (tag >> 8 & 0xFF)) if is_private(tag) else None
+        creator = creators.of(tag) if is_private(tag) else None
         found = known_vr(tag, creator)
         if found is None or (length == UNDEFINED_LENGTH and is_private(tag)):
             if length == UNDEFINED_LENGTH and self._starts_with_item(value):
@@ -309,8 +325,11 @@ class DataSetReader:
         """Read the data set of one item; it may be implicit inside an explicit file (PS3.5 section 6.2.2)."""
         explicit = explicit and self._item_is_explicit(position, end)
         elements: list[Element] = []
-        creators: _Creators = {}
-        while end is None or position < end:
+        creators = PrivateCreators(elements)
+        while True:
+            position = self._plain(elements, creators, position, end, explicit=explicit)
+            if end is not None and position >= end:
+                break
             header = self.header(position, explicit=explicit)
             tag = header[0]
             if tag == ITEM_DELIMITER:

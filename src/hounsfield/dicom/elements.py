@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 ITEM = 0xFFFEE000
 ITEM_DELIMITER = 0xFFFEE00D
@@ -19,8 +20,7 @@ SPECIFIC_CHARACTER_SET = 0x00080005
 DATA_SET_TRAILING_PADDING = 0xFFFCFFFC
 
 
-@dataclass(frozen=True, slots=True)
-class Element:
+class Element(NamedTuple):
     """One data element.
 
     Attributes

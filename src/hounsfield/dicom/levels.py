@@ -197,6 +197,14 @@ LEVELS: Final[dict[int, Level]] = {
 """Level by tag, for every element that is not kept per instance."""
 
 
+KEYWORDS: Final[dict[Level, frozenset[str]]] = {
+    Level.PATIENT: frozenset(PATIENT_KEYWORDS),
+    Level.STUDY: frozenset(STUDY_KEYWORDS),
+    Level.SERIES: frozenset(SERIES_KEYWORDS),
+}
+"""Keywords of the elements that are not kept per instance, by level."""
+
+
 def level_of(tag: int) -> Level:
     """Tell at which level an element is kept.
 

@@ -18,7 +18,6 @@ from hounsfield.dicom.dictionary import ENTRIES
 from hounsfield.dicom.elements import (
     DOUBLE_FLOAT_PIXEL_DATA,
     FLOAT_PIXEL_DATA,
-    PIXEL_TAGS,
     SPECIFIC_CHARACTER_SET,
     UNDEFINED_LENGTH,
     Element,
@@ -94,8 +93,7 @@ class Part10:
     _by_tag: dict[int, Element] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        by_tag = {element.tag: element for element in self.meta}
-        by_tag.update((element.tag, element) for element in self.elements)
+        by_tag = {element[0]: element for element in (*self.meta, *self.elements)}
         object.__setattr__(self, "_by_tag", by_tag)
 
     @property
@@ -181,7 +179,7 @@ def read_part10(source: ByteSource, limits: ReadLimits = ReadLimits()) -> Part10
     if not start and not _starts_like_dicom(window):
         raise DicomError(NO_ATTRIBUTES)
     meta_reader = DataSetReader(window, limits, little_endian=True)
-    meta, position = meta_reader.top_level(start, explicit=True, stop=lambda tag: tag >> 16 != 2)
+    meta, position = meta_reader.top_level(start, explicit=True, groups=range(2, 3))
     syntax = _meta_text(meta, _TRANSFER_SYNTAX_UID)
     if not meta and position >= source.size:
         raise DicomError(NO_ATTRIBUTES)
@@ -228,14 +226,14 @@ def _read_body(window: Window, position: int, syntax: str, limits: ReadLimits) -
     """Read the data set that starts in a window, and what follows its pixel data."""
     little = syntax != EXPLICIT_VR_BIG_ENDIAN
     commands = DataSetReader(window, limits, little_endian=True)
-    _, position = commands.top_level(position, explicit=False, stop=lambda tag: tag >> 16 != 0)
+    _, position = commands.top_level(position, explicit=False, groups=range(1))
     if window.remaining(position) <= 0:
         raise DicomError(NO_ATTRIBUTES)
     explicit = syntax != IMPLICIT_VR_LITTLE_ENDIAN
     if window.reach(position + 8):
         explicit = looks_explicit(window.data[position + 4 : position + 6])
     reader = DataSetReader(window, limits, little_endian=little)
-    elements, position = reader.top_level(position, explicit=explicit, stop=PIXEL_TAGS.__contains__)
+    elements, position = reader.top_level(position, explicit=explicit)
     pixel_data = None
     after = b""
     if window.remaining(position) > 0:
@@ -253,7 +251,7 @@ def _read_rest(reader: DataSetReader, offset: int, held: int, *, explicit: bool)
     window = Window(reader.window.source, offset, max(reader.limits.data_set_bytes - held, 0))
     rest = DataSetReader(window, reader.limits, little_endian=reader.little_endian)
     rest.count = reader.count
-    elements, position = rest.top_level(0, explicit=explicit, stop=PIXEL_TAGS.__contains__)
+    elements, position = rest.top_level(0, explicit=explicit)
     if window.remaining(position) > 0:
         raise DicomError(f"The data set has a second pixel data element at offset {offset + position}")
     reader.ambiguous = reader.ambiguous or rest.ambiguous

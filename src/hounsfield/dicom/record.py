@@ -16,13 +16,14 @@ from hounsfield.dicom.charsets import CharacterSet
 from hounsfield.dicom.checks import check_maximums, check_values
 from hounsfield.dicom.dictionary import TAGS, tag_of
 from hounsfield.dicom.errors import DicomError, tag_text
-from hounsfield.dicom.levels import LEVELS, Level
+from hounsfield.dicom.levels import KEYWORDS, Level
 from hounsfield.dicom.part10 import Part10
-from hounsfield.dicom.values import JsonValue, ValueDecoder, in_tag_order
+from hounsfield.dicom.values import JsonValue, ValueDecoder
 from hounsfield.dicom.warnings import ImportWarning, WarningCode, gravest
 
 _MEDIA_STORAGE_SOP_CLASS_UID: Final = 0x00020002
 _WARNING_REASON: Final = "WarningReason"
+_META_CHARACTER_SET: Final = CharacterSet()
 _NAMED: Final = 8
 """Tags that a warning lists; more are counted."""
 
@@ -118,11 +119,13 @@ def instance_record(part10: Part10) -> InstanceRecord:
     """
     charset = part10.character_set
     check_maximums(part10.elements, charset, little_endian=part10.little_endian)
-    levels = _Levels(part10, charset)
-    attributes = levels.values[Level.INSTANCE]
-    study = dict(sorted(levels.values[Level.STUDY].items()))
-    series = dict(sorted(levels.values[Level.SERIES].items()))
-    patient = dict(sorted(levels.values[Level.PATIENT].items()))
+    # File meta information is little endian whatever the data set is (PS3.10 section 7.1).
+    meta = ValueDecoder(little_endian=True)
+    body = ValueDecoder(little_endian=part10.little_endian)
+    attributes: dict[str, JsonValue] = {}
+    meta.add(attributes, part10.meta, _META_CHARACTER_SET)
+    body.add(attributes, part10.elements, charset)
+    patient, study, series = (_taken(attributes, level) for level in (Level.PATIENT, Level.STUDY, Level.SERIES))
     study_uid = _required(study, "StudyInstanceUID")
     series_uid = _required(series, "SeriesInstanceUID")
     sop_uid = _required(attributes, "SOPInstanceUID")
@@ -135,8 +138,8 @@ def instance_record(part10: Part10) -> InstanceRecord:
         study=study,
         series=series,
         attributes=attributes,
-        vrs=levels.vrs,
-        warnings=check_values(part10.elements, charset) + levels.warnings,
+        vrs=_sorted({**meta.vrs, **body.vrs}),
+        warnings=check_values(part10.elements, charset) + _findings(body, charset),
         grouping=grouping_of(patient, study, series),
     )
     return record.with_warnings(())
@@ -166,36 +169,29 @@ def grouping_of(patient: dict[str, JsonValue], study: dict[str, JsonValue], seri
     )
 
 
-class _Levels:
-    """The decoded elements of a file, sorted into levels."""
+def _taken(values: dict[str, JsonValue], level: Level) -> dict[str, JsonValue]:
+    """Take the values of a level out of all values."""
+    present = KEYWORDS[level] & values.keys()
+    return {keyword: values.pop(keyword) for keyword in sorted(present)}
 
-    def __init__(self, part10: Part10, charset: CharacterSet) -> None:
-        self.values: dict[Level, dict[str, JsonValue]] = {level: {} for level in Level}
-        # File meta information is little endian whatever the data set is (PS3.10 section 7.1).
-        meta = ValueDecoder(little_endian=True)
-        for element in in_tag_order(part10.meta):
-            meta.add(self.values[Level.INSTANCE], element, CharacterSet())
-        body = ValueDecoder(little_endian=part10.little_endian)
-        for element in in_tag_order(part10.elements):
-            body.add(self.values[LEVELS.get(element.tag, Level.INSTANCE)], element, charset)
-        self.vrs = dict(sorted({**meta.vrs, **body.vrs}.items()))
-        self.warnings = tuple(self._findings(body, charset))
 
-    @staticmethod
-    def _findings(body: ValueDecoder, charset: CharacterSet) -> list[ImportWarning]:
-        code = WarningCode.COERCION_OF_DATA_ELEMENTS
-        result = []
-        if not charset.known:
-            result.append(ImportWarning(code, "SpecificCharacterSet names an unknown character set; read as Latin-1."))
-        if body.undecodable:
-            text = f"Text of {_listed(body.undecodable)} has bytes outside its character set; they were replaced."
-            result.append(ImportWarning(code, text))
-        if body.malformed:
-            text = (
-                f"The length of {_listed(body.malformed)} does not fit its value representation; bytes were left out."
-            )
-            result.append(ImportWarning(code, text))
-        return result
+def _sorted(vrs: dict[str, str]) -> dict[str, str]:
+    return {key: vrs[key] for key in sorted(vrs)}
+
+
+def _findings(body: ValueDecoder, charset: CharacterSet) -> tuple[ImportWarning, ...]:
+    """Tell what was wrong with the values of a data set."""
+    code = WarningCode.COERCION_OF_DATA_ELEMENTS
+    result = []
+    if not charset.known:
+        result.append(ImportWarning(code, "SpecificCharacterSet names an unknown character set; read as Latin-1."))
+    if body.undecodable:
+        text = f"Text of {_listed(body.undecodable)} has bytes outside its character set; they were replaced."
+        result.append(ImportWarning(code, text))
+    if body.malformed:
+        text = f"The length of {_listed(body.malformed)} does not fit its value representation; bytes were left out."
+        result.append(ImportWarning(code, text))
+    return tuple(result)
 
 
 def _listed(tags: set[int]) -> str:
@@ -226,10 +222,7 @@ def _inserted(attributes: dict[str, JsonValue], keyword: str, value: JsonValue) 
     if keyword in attributes:
         return {**attributes, keyword: value}
     tag = TAGS[keyword]
-    result: dict[str, JsonValue] = {}
-    for key, other in attributes.items():
-        if keyword not in result and (tag_of(key) or 0) > tag:
-            result[keyword] = value
-        result[key] = other
-    result.setdefault(keyword, value)
-    return result
+    items = list(attributes.items())
+    place = next((place for place, (key, _) in enumerate(items) if (tag_of(key) or 0) > tag), len(items))
+    items.insert(place, (keyword, value))
+    return dict(items)

@@ -22,6 +22,8 @@ class Quotas:
     bytes_per_job: int = 10 * 1024**3
     bytes_per_file: int = 10 * 1024**3
     metadata_bytes: int = 50 * 1024**2
+    update_bytes: int = 10 * 1024
+    concurrent_updates: int = 100
 
 
 @dataclass(frozen=True, slots=True)

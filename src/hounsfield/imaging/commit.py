@@ -5,6 +5,7 @@ Situation (read) ─▶ organise (pure) ─▶ Commitment (ids and versions fixe
 
 from __future__ import annotations
 
+import hashlib
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -19,7 +20,6 @@ from hounsfield.imaging.staging import FrameRun, StagedInstance
 from hounsfield.imaging.states import ImageSetState, StorageTier, WorkflowStatus
 from hounsfield.storage.clock import now_ms
 from hounsfield.storage.database import lock_row
-from hounsfield.storage.identifiers import new_id
 from hounsfield.storage.keys import DataKey
 from hounsfield.storage.tables import datastores, frame_runs, image_set_versions, image_sets, instances
 
@@ -78,12 +78,20 @@ def lock_datastore(connection: Connection, datastore_id: str) -> None:
     connection.execute(lock_row(connection, select(datastores.c.id).where(datastores.c.id == datastore_id))).one()
 
 
-def commitments(plan: Sequence[Placement]) -> list[Commitment]:
-    """Fix ids and versions: a new set begins with version 1, an existing one gets its next version."""
+def commitments(plan: Sequence[Placement], job_id: str) -> list[Commitment]:
+    """Fix ids and versions: a new set begins with version 1, an existing one gets its next version.
+
+    The id of a new set follows from the job and its first file, so that whoever writes the output files of a job, also one
+    that lost its lease without knowing, writes the same.
+    """
     fixed = []
     for placement in plan:
         primary = placement.extends
-        image_set_id, version = (new_id(), 1) if primary is None else (primary.image_set_id, primary.version + 1)
+        if primary is None:
+            name = f"{job_id}:{placement.ordinals[0]}:{placement.is_primary}"
+            image_set_id, version = hashlib.sha256(name.encode()).hexdigest()[:32], 1
+        else:
+            image_set_id, version = primary.image_set_id, primary.version + 1
         destination = Destination(image_set_id, version, placement.is_primary, placement.ordinals, placement.superseded)
         fixed.append(Commitment(placement, destination))
     return fixed

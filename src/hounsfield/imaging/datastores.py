@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, insert, select, update
 
 from hounsfield.imaging.archive import Archive
-from hounsfield.imaging.errors import ConflictError, NotFoundError, QuotaExceededError
+from hounsfield.imaging.errors import ConflictError, InvalidRequestError, NotFoundError, QuotaExceededError
 from hounsfield.imaging.idempotency import remember, remembered
 from hounsfield.imaging.paging import Page, Position, beyond
 from hounsfield.jobs.queue import WorkItem
@@ -28,6 +28,8 @@ from hounsfield.storage.keys import DataKey
 from hounsfield.storage.tables import datastores, image_sets, import_jobs, tags
 
 SETTLE_DATASTORE = "settle-datastore"
+MOST_TAGS = 50
+"""Quota of tags for one resource (spec 16)."""
 
 
 class DatastoreStatus(StrEnum):
@@ -78,6 +80,8 @@ def create_datastore(archive: Archive, new: NewDatastore) -> Datastore:
     QuotaExceededError
         There are as many data stores as the quota allows.
     """
+    if len(new.tags) > MOST_TAGS:
+        raise InvalidRequestError(f"tags has {len(new.tags)} entries, a resource can have {MOST_TAGS}")
     parameters = [new.name, dict(new.tags), new.kms_key_arn, new.lambda_authorizer_arn, new.lossless_format]
     with archive.database.write() as connection:
         known = remembered(connection, archive.account_id, "CreateDatastore", new.client_token, parameters)

@@ -24,19 +24,14 @@ from hounsfield.storage.keys import DataKey
 from hounsfield.storage.packs import SEAL_BYTES, Extent, Label, RecordKind, read_record
 from hounsfield.storage.tables import datastores, frame_runs, image_sets, instances
 
-_FIND_FRAME = Lookup(
+_FIND_INSTANCE = Lookup(
     select(
         datastores.c.wrapped_key,
         instances.c.source_key,
         instances.c.stored_transfer_syntax,
         instances.c.pixel_kind,
-        frame_runs.c.first_ordinal,
-        frame_runs.c.pack_id,
-        frame_runs.c.first_offset,
-        frame_runs.c.lengths,
     )
     .select_from(instances)
-    .join(frame_runs, frame_runs.c.source_key == instances.c.source_key)
     .join(image_sets, image_sets.c.id == instances.c.image_set_id)
     .join(datastores, datastores.c.id == instances.c.datastore_id)
     .where(
@@ -46,8 +41,12 @@ _FIND_FRAME = Lookup(
         image_sets.c.deleted_at.is_(None),
         datastores.c.account_id == bindparam("account_id"),
         datastores.c.status == DatastoreStatus.ACTIVE,
-        frame_runs.c.first_ordinal <= bindparam("ordinal"),
     )
+    .limit(1)
+)
+_FIND_RUN = Lookup(
+    select(frame_runs.c.first_ordinal, frame_runs.c.pack_id, frame_runs.c.first_offset, frame_runs.c.lengths)
+    .where(frame_runs.c.source_key == bindparam("source_key"), frame_runs.c.first_ordinal <= bindparam("ordinal"))
     .order_by(frame_runs.c.first_ordinal.desc())
     .limit(1)
 )
@@ -97,18 +96,17 @@ def get_image_frame(archive: Archive, datastore_id: str, image_set_id: str, fram
     key, ordinal = split
     parameters = {
         "key": key,
-        "ordinal": ordinal,
         "image_set_id": image_set_id,
         "datastore_id": datastore_id,
         "account_id": archive.account_id,
     }
-    row = archive.database.lookup(_FIND_FRAME, parameters)
+    row = archive.database.lookup(_FIND_INSTANCE, parameters)
     if row is None:
         raise _missing(archive, datastore_id, image_set_id, frame_id)
-    found = _FoundFrame(*row)
+    found = _FoundInstance(*row)
     data_key = archive.keys.open(datastore_id, found.wrapped_key)
     if found.pixel_kind == PixelKind.FRAMES:
-        extent = found.extent(ordinal)
+        extent = _extent(archive, found.source_key, ordinal)
         if extent is None:
             raise _missing(archive, datastore_id, image_set_id, frame_id)
         data = read_record(archive.blobs, data_key, extent, Label(RecordKind.FRAME, found.source_key, ordinal))
@@ -120,28 +118,29 @@ def get_image_frame(archive: Archive, datastore_id: str, image_set_id: str, fram
     return _whole_object(archive, data_key, found)
 
 
-class _FoundFrame(NamedTuple):
-    """A row of the finding query."""
+class _FoundInstance(NamedTuple):
+    """A row of the query for the instance."""
 
     wrapped_key: bytes
     source_key: str
     stored_transfer_syntax: str
     pixel_kind: str
-    first_ordinal: int
-    pack_id: str
-    first_offset: int
-    lengths: bytes
-
-    def extent(self, ordinal: int) -> Extent | None:
-        """Give the place of a frame in the run, None when the run ends before it."""
-        lengths = array("I", self.lengths)
-        index = ordinal - self.first_ordinal
-        if index >= len(lengths):
-            return None
-        return Extent(self.pack_id, self.first_offset + sum(lengths[:index]), lengths[index])
 
 
-def _whole_object(archive: Archive, data_key: DataKey, found: _FoundFrame) -> StoredImageFrame:
+def _extent(archive: Archive, source_key: str, ordinal: int) -> Extent | None:
+    """Find the place of a frame, None when the instance has no such frame."""
+    row = archive.database.lookup(_FIND_RUN, {"source_key": source_key, "ordinal": ordinal})
+    if row is None:
+        return None
+    first_ordinal, pack_id, first_offset, packed = row
+    lengths = array("I", packed)
+    index = ordinal - first_ordinal
+    if index >= len(lengths):
+        return None
+    return Extent(pack_id, first_offset + sum(lengths[:index]), lengths[index])
+
+
+def _whole_object(archive: Archive, data_key: DataKey, found: _FoundInstance) -> StoredImageFrame:
     with archive.database.read() as connection:
         runs = connection.execute(_FIND_RUNS, {"source_key": found.source_key}).all()
     extents = []

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import orjson
 from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy.exc import IntegrityError
 
 from hounsfield.imaging.errors import ConflictError
 from hounsfield.storage.clock import now_ms
 from hounsfield.storage.tables import client_tokens
 
+T = TypeVar("T")
 _LIFE_MS = 24 * 3600 * 1000
 
 
@@ -36,6 +39,14 @@ def remembered(connection: Connection, account_id: str, operation: str, token: s
     if row.parameters_digest != _digest(parameters):
         raise ConflictError("clientToken was used before with other parameters; use a new token for a new request")
     return str(row.resource_id)
+
+
+def once(make: Callable[[], T]) -> T:
+    """Run ``make`` again when another request with the same client token was first; it then finds that one's resource."""
+    try:
+        return make()
+    except IntegrityError:
+        return make()
 
 
 def remember(

@@ -49,10 +49,15 @@ def get_image_set(
     with archive.database.read() as connection:
         active_datastore(connection, archive, datastore_id)
         row = version_row(connection, datastore_id, image_set_id, version)
+    return shown(archive, datastore_id, row)
+
+
+def shown(archive: Archive, datastore_id: str, row: Row[Any]) -> ImageSetVersion:
+    """Give a version as the API shows it, from what `version_row` reads."""
     return ImageSetVersion(
         datastore_id=datastore_id,
-        image_set_id=image_set_id,
-        arn=archive.image_set_arn(datastore_id, image_set_id),
+        image_set_id=row.image_set_id,
+        arn=archive.image_set_arn(datastore_id, row.image_set_id),
         version=row.version,
         state=ImageSetState(row.state),
         workflow_status=WorkflowStatus(row.workflow_status),

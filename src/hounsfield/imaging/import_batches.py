@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ from hounsfield.imaging.import_files import (
     pending_files,
     record_results,
 )
-from hounsfield.imaging.ingest import IngestContext, StorageFailedError, ingest_batch
+from hounsfield.imaging.ingest import IngestContext, InputUnreadableError, ingest_batch
 from hounsfield.imaging.ingest_parts import FramePart, ingest_frames, ingest_with_parts
 from hounsfield.jobs.queue import WorkItem
 from hounsfield.jobs.runner import StoppedError
@@ -45,7 +45,11 @@ LARGE_FILE_BYTES = 48 * 1024 * 1024
 _MAX_ATTEMPTS = 3
 _STOP_SECONDS = 0.5
 _COMMIT_SECONDS = 0.25
-_WORKER_DIED = "The file could not be processed: it ended the process that worked on it"
+_MESSAGES: dict[type[Exception], str] = {
+    BrokenProcessPool: "The file could not be processed: it ended the process that worked on it",
+    InputUnreadableError: "The file could not be read",
+}
+_FAILED = "The file could not be processed, see the log of the service"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +92,9 @@ class BatchRun:
                 self._run_together([file for file in fresh if file.size < LARGE_FILE_BYTES])
                 for file in fresh:
                     if file.size >= LARGE_FILE_BYTES:
-                        self._run_alone(file)
+                        self._run_alone(file, self._result_of_parts)
             else:
-                for file in pending:
-                    self._run_alone(file)
+                self._run_suspects(pending)
 
     def _check_stop(self) -> None:
         if self._stop.is_set():
@@ -127,7 +130,10 @@ class BatchRun:
         for submitted, future in finished:
             try:
                 results.extend(future.result())
-            except (BrokenProcessPool, StorageFailedError) as error:
+            except OSError:
+                # The packs cannot be written; the job waits and tries again.
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever it is, each file alone shows whose doing it was
                 _log.warning(
                     "batch lost", job=self._item.subject_id, files=len(submitted.files), error=type(error).__name__
                 )
@@ -142,23 +148,37 @@ class BatchRun:
             record_results(connection, self._item.subject_id, self._context.key, results)
             note_attempt(connection, self._item.subject_id, lost)
 
-    def _run_alone(self, file: InputFile) -> None:
-        """Work on one file with nothing beside it, so that what happens is its own doing."""
+    def _run_suspects(self, files: Sequence[InputFile]) -> None:
+        """Work on files that were lost before, in a process that no other file can end; a new one after each death."""
+        waiting = list(files)
+        while waiting:
+            with self._pool.single() as executor:
+
+                def result(file: InputFile, executor: Executor = executor) -> FileResult:
+                    return self._wait_for(executor, executor.submit(ingest_batch, self._context, (file,)))[0]
+
+                while waiting and self._run_alone(waiting.pop(0), result):
+                    pass
+
+    def _run_alone(self, file: InputFile, work: Callable[[InputFile], FileResult]) -> bool:
+        """Bring one file to its outcome, or count one more try of it; False when a process died of it."""
         try:
-            result = self._result_alone(file)
-        except (BrokenProcessPool, StorageFailedError) as error:
+            result = work(file)
+        except (OSError, StoppedError):
+            raise
+        except Exception as error:  # noqa: BLE001 - a file that no worker can be done with must not stop the others
             _log.warning("file lost", job=self._item.subject_id, ordinal=file.ordinal, error=type(error).__name__)
             if file.attempts + 1 < _MAX_ATTEMPTS:
                 self._commit([], [file])
             else:
-                message = _WORKER_DIED if isinstance(error, BrokenProcessPool) else str(error)
+                message = _MESSAGES.get(type(error), _FAILED)
                 self._commit([FileResult(file.ordinal, FileOutcome.FAILED, None, FileErrorType.SERVER, message)])
-        else:
-            self._commit([result])
+            return not isinstance(error, BrokenProcessPool)
+        self._commit([result])
+        return True
 
-    def _result_alone(self, file: InputFile) -> FileResult:
-        if file.size < LARGE_FILE_BYTES or file.attempts > 0:
-            return self._wait_for(*self._pool.submit(ingest_batch, self._context, (file,)))[0]
+    def _result_of_parts(self, file: InputFile) -> FileResult:
+        """Let all workers share the frames of a large file, then make the instance of them."""
         key = new_instance_key()
         count = self._pool.processes
         submitted = [self._pool.submit(ingest_frames, self._context, file, key, part, count) for part in range(count)]

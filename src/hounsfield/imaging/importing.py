@@ -27,7 +27,7 @@ from hounsfield.imaging.ingest import IngestContext
 from hounsfield.imaging.manifest import Destination, write_outputs
 from hounsfield.imaging.organise import organise
 from hounsfield.imaging.scan import JobFailedError, scan
-from hounsfield.jobs.queue import WorkItem
+from hounsfield.jobs.queue import LeaseLostError, WorkItem
 from hounsfield.jobs.runner import StoppedError
 from hounsfield.jobs.workers import WorkerPool
 from hounsfield.storage.buckets import BucketError, S3Uri
@@ -121,7 +121,8 @@ class ImportRunner:
             if any(placement.extends is not None and placement.extends.locked for placement in plan):
                 self._wait_for_others()
                 continue
-            fixed = commitments(plan)
+            fixed = commitments(plan, job.id)
+            self._check_under_way(item, job)
             self._write_outputs(job, records, [entry.destination for entry in fixed])
             with self._archive.database.write() as connection:
                 self._archive.queue.hold(connection, item)
@@ -134,6 +135,12 @@ class ImportRunner:
                 _set(connection, job, status=JobStatus.COMPLETED, ended_at=now_ms())
                 self._archive.queue.finish(connection, item)
                 return
+
+    def _check_under_way(self, item: WorkItem, job: ImportJob) -> None:
+        """Make sure that the lease is ours and the job has not been ended by another runner."""
+        self._archive.queue.renew(item)
+        if get_import_job(self._archive, job.datastore_id, job.id).status is not JobStatus.IN_PROGRESS:
+            raise LeaseLostError(f"import job {job.id} has ended")
 
     def _wait_for_others(self) -> None:
         """Let an update or a copy of an image set that the job extends come to its end."""
@@ -149,8 +156,9 @@ class ImportRunner:
             raise JobFailedError(f"The output location cannot be written: {error}") from error
 
     def _fail(self, item: WorkItem, job: ImportJob, message: str) -> None:
+        self._archive.queue.renew(item)
         try:
-            write_outputs(self._archive.buckets, job, [], [])
+            write_outputs(self._archive.buckets, job, self._known_records(job), [])
         except BucketError:
             _log.warning("output files of a failed job could not be written", job=job.id)
         with self._archive.database.write() as connection:
@@ -158,6 +166,15 @@ class ImportRunner:
             forget_files(connection, job.id)
             _set(connection, job, status=JobStatus.FAILED, message=_shown(message), ended_at=now_ms())
             self._archive.queue.finish(connection, item)
+
+    def _known_records(self, job: ImportJob) -> list[FileRecord]:
+        """Give what is known of the files of a job that failed; nothing when its key is not available."""
+        try:
+            key = data_key(self._archive, get_datastore(self._archive, job.datastore_id))
+            with self._archive.database.read() as connection:
+                return file_records(connection, job.id, key)
+        except KeyUnavailableError:
+            return []
 
 
 def _shown(message: str) -> str:

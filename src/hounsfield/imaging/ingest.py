@@ -31,10 +31,11 @@ from hounsfield.storage.packs import Label, PackWriter, RecordKind
 
 _SECONDS_PER_FILE = 300
 _BYTES_PER_SECOND = 500_000
+_MOST_WAITING_BYTES = 32 * 1024 * 1024
 
 
-class StorageFailedError(Exception):
-    """The archive could not read its input or write its packs; nothing is wrong with the file."""
+class InputUnreadableError(Exception):
+    """An object of the input could not be read, which may pass."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +61,10 @@ def ingest_batch(context: IngestContext, files: Sequence[InputFile]) -> list[Fil
 
     Raises
     ------
-    StorageFailedError
-        The input could not be read or a pack not be written.
+    InputUnreadableError
+        An object could not be read.
+    OSError
+        A pack could not be written.
     """
     packs = SeriesPacks(context.blob_place.open(), context.key)
     results = []
@@ -70,11 +73,11 @@ def ingest_batch(context: IngestContext, files: Sequence[InputFile]) -> list[Fil
             failed = _ingest(context, file, packs)
             if failed is not None:
                 results.append(failed)
+            if packs.waiting_bytes > _MOST_WAITING_BYTES:
+                results.extend(packs.close())
         results.extend(packs.close())
-    except (OSError, BucketError) as error:
-        raise StorageFailedError(
-            f"The input could not be read or the result not be written: {type(error).__name__}"
-        ) from error
+    except BucketError as error:
+        raise InputUnreadableError(str(error)) from error
     finally:
         packs.abort()
     return sorted(results, key=lambda result: result.ordinal)
@@ -147,10 +150,12 @@ class SeriesPack:
     def __init__(self, blobs: Blobs, key: DataKey) -> None:
         self.writer = PackWriter(blobs, key)
         self._waiting: list[tuple[int, FinishedInstance]] = []
+        self.waiting_bytes = 0
 
     def add(self, ordinal: int, instance: FinishedInstance) -> None:
         """Keep the small records of an instance for the end of the pack, where one read gets those of all instances."""
         self._waiting.append((ordinal, instance))
+        self.waiting_bytes += len(instance.fragment) + len(instance.dataset)
 
     def close(self) -> list[FileResult]:
         """Write what waits and make the pack durable."""
@@ -203,8 +208,13 @@ class SeriesPacks:
             self._packs[series_uid] = SeriesPack(self._blobs, self._key)
         return self._packs[series_uid]
 
+    @property
+    def waiting_bytes(self) -> int:
+        """How much is held in memory for the ends of the packs."""
+        return sum(pack.waiting_bytes for pack in self._packs.values())
+
     def close(self) -> list[FileResult]:
-        """Make all packs durable."""
+        """Make all packs durable; the next instance of a series begins a new one."""
         results = []
         for uid in list(self._packs):
             results.extend(self._packs[uid].close())

@@ -13,8 +13,8 @@ from hounsfield.dicom.errors import DicomDirectory, DicomError
 from hounsfield.imaging.import_files import FileErrorType, FileOutcome, FileResult, InputFile
 from hounsfield.imaging.ingest import (
     IngestContext,
+    InputUnreadableError,
     SeriesPack,
-    StorageFailedError,
     finish_instance,
     opened,
     read_record,
@@ -37,8 +37,10 @@ def ingest_frames(context: IngestContext, file: InputFile, key: str, part: int, 
 
     Raises
     ------
-    StorageFailedError
-        The input could not be read or the pack not be written.
+    InputUnreadableError
+        The object could not be read.
+    OSError
+        The pack could not be written.
     """
     try:
         with opened(context, file) as source:
@@ -52,10 +54,8 @@ def ingest_frames(context: IngestContext, file: InputFile, key: str, part: int, 
             return _store_part(context, plan, key, range(count * part // parts, count * (part + 1) // parts))
     except (DicomError, PixelError, FramesError):
         return None
-    except (OSError, BucketError) as error:
-        raise StorageFailedError(
-            f"The input could not be read or the result not be written: {type(error).__name__}"
-        ) from error
+    except BucketError as error:
+        raise InputUnreadableError(str(error)) from error
 
 
 def _store_part(context: IngestContext, plan: FramePlan, key: str, ordinals: range) -> FramePart:
@@ -75,8 +75,10 @@ def ingest_with_parts(
 
     Raises
     ------
-    StorageFailedError
-        The input could not be read or the pack not be written.
+    InputUnreadableError
+        The object could not be read.
+    OSError
+        The pack could not be written.
     """
     pack = SeriesPack(context.blob_place.open(), context.key)
     try:
@@ -92,10 +94,8 @@ def ingest_with_parts(
         return FileResult(file.ordinal, FileOutcome.SKIPPED)
     except (DicomError, FramesError) as error:
         return FileResult(file.ordinal, FileOutcome.FAILED, None, FileErrorType.CUSTOMER, str(error))
-    except (OSError, BucketError) as error:
-        raise StorageFailedError(
-            f"The input could not be read or the result not be written: {type(error).__name__}"
-        ) from error
+    except BucketError as error:
+        raise InputUnreadableError(str(error)) from error
     finally:
         pack.writer.abort()
 

@@ -94,8 +94,9 @@ def series_number_as_integer(text: str) -> int | None:
 def _text(level: Mapping[str, JsonValue], keyword: str) -> str:
     value = level.get(keyword)
     if isinstance(value, list):
-        value = "\\".join(str(part) for part in value)
-    return "" if value is None else str(value).strip()
+        value = "\\".join(str(part).strip() for part in value)
+    # PostgreSQL has no text with zero bytes, which only a damaged element can hold.
+    return "" if value is None else str(value).replace("\0", "").strip()
 
 
 def _merged(older: Mapping[str, JsonValue], newer: Mapping[str, JsonValue]) -> dict[str, JsonValue]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 import zlib
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, or_, select
@@ -22,12 +22,14 @@ from hounsfield.imaging.commit import open_levels
 from hounsfield.imaging.datastores import active_datastore, data_key
 from hounsfield.imaging.errors import NotFoundError
 from hounsfield.imaging.image_sets import version_row
+from hounsfield.imaging.transitions import check_readable
 from hounsfield.storage.keys import DataKey
 from hounsfield.storage.packs import Extent, Label, RecordKind, read_records
 from hounsfield.storage.tables import instances
 
 _GZIP_WINDOW = 31
 _LEVEL = 1
+_GROUP = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +65,15 @@ class MetadataReader:
         ------
         NotFoundError
             The data store, the image set or the version is not there, or the image set was deleted.
+        ConflictError
+            The version is still being made.
         """
         with self._archive.database.read() as connection:
             datastore = active_datastore(connection, self._archive, datastore_id)
             row = version_row(connection, datastore_id, image_set_id, version)
             if row.deleted_at is not None:
                 raise NotFoundError(f"image set {image_set_id} was deleted")
+            check_readable(image_set_id, row.workflow_status)
             kept = self._look_up(image_set_id, row.version)
             if kept is not None:
                 return kept
@@ -79,13 +84,14 @@ class MetadataReader:
         self._keep(image_set_id, row.version, document)
         return document
 
-    def _texts(self, key: DataKey, fragments: list[_Fragment]) -> list[tuple[str, bytes]]:
-        wanted = [(f.extent, Label(RecordKind.FRAGMENT, f.source_key)) for f in fragments]
-        texts = []
-        for fragment, text in zip(fragments, read_records(self._archive.blobs, key, wanted), strict=True):
-            own = text if fragment.key == fragment.source_key else _with_key(text, fragment)
-            texts.append((fragment.sop_uid, own))
-        return texts
+    def _texts(self, key: DataKey, fragments: list[_Fragment]) -> Iterator[tuple[str, bytes]]:
+        """Give the fragments in order; only one group of them is in memory at a time."""
+        for start in range(0, len(fragments), _GROUP):
+            group = fragments[start : start + _GROUP]
+            wanted = [(f.extent, Label(RecordKind.FRAGMENT, f.source_key)) for f in group]
+            for fragment, text in zip(group, read_records(self._archive.blobs, key, wanted), strict=True):
+                own = text if fragment.key == fragment.source_key else _with_key(text, fragment)
+                yield fragment.sop_uid, own
 
     def _look_up(self, image_set_id: str, version: int) -> bytes | None:
         with self._lock:

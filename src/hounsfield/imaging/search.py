@@ -147,6 +147,8 @@ def search_image_sets(
 
 def _check(filters: Sequence[SearchFilter]) -> None:
     for criterion in filters:
+        if any("\0" in text for value in criterion.values for text in _texts(value)):
+            raise InvalidRequestError(f"a value of {criterion.field} holds a zero byte, which no DICOM text does")
         ranged = criterion.field in _RANGES
         if criterion.operator is SearchOperator.BETWEEN and not ranged:
             raise InvalidRequestError(f"operator BETWEEN needs a date, {criterion.field} allows only EQUAL")
@@ -159,6 +161,12 @@ def _check(filters: Sequence[SearchFilter]) -> None:
         operators = {criterion.operator for criterion in filters}
         if operators != {SearchOperator.EQUAL, SearchOperator.BETWEEN}:
             raise InvalidRequestError("two filters must be one with operator EQUAL and one with operator BETWEEN")
+
+
+def _texts(value: SearchValue) -> tuple[str, ...]:
+    if isinstance(value, StudyDateAndTime):
+        return value.date, value.time
+    return (value,) if isinstance(value, str) else ()
 
 
 def _condition(criterion: SearchFilter) -> ColumnElement[bool]:

@@ -88,15 +88,17 @@ class Runner:
     def _slot(self, number: int) -> None:
         owner = f"{self._name}-{number}"
         while not self._stop.is_set():
+            item = None
             try:
                 item = self._queue.claim(self._handlers.keys(), owner)
+                if item is not None:
+                    self._work(item)
             except Exception:  # noqa: BLE001 - the last resort of a process that must go on
-                _log.exception("claiming work failed")
-                item = None
+                # The database may be away; an item that could not be given back comes back when its lease runs out.
+                _log.exception("taking work failed")
+                self._stop.wait(1.0)
             if item is None:
                 self._stop.wait(self._poll_seconds)
-            else:
-                self._work(item)
 
     def _work(self, item: WorkItem) -> None:
         handler = self._handlers[item.kind]

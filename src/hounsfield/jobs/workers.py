@@ -11,13 +11,24 @@ import multiprocessing
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+PARENT = "HOUNSFIELD_PARENT"
+"""Environment variable with the id of the process that a child must not outlive."""
+
+
+def end_with_parent() -> None:
+    """Exit when the process that `PARENT` names is gone, where it names one."""
+    if PARENT in os.environ:
+        exit_with_parent(int(os.environ[PARENT]))
 
 
 def exit_with_parent(parent: int) -> None:
@@ -62,17 +73,17 @@ class WorkerPool:
         self.processes = processes
         self._warm_up = warm_up
         self._lock = threading.Lock()
-        self._executor: Executor = self._new()
+        self._executor: Executor = self._new(processes)
 
-    def _new(self) -> Executor:
+    def _new(self, processes: int) -> Executor:
         executor = ProcessPoolExecutor(
-            self.processes,
+            processes,
             mp_context=multiprocessing.get_context("spawn"),
             initializer=_start_worker,
             initargs=(os.getpid(), self._warm_up),
         )
         # A process is started for each task that finds none idle, so this starts them all.
-        for _ in range(self.processes):
+        for _ in range(processes):
             executor.submit(_ready)
         return executor
 
@@ -86,11 +97,20 @@ class WorkerPool:
                 # A worker died while nobody waited for it.
                 self.renew(executor)
 
+    @contextmanager
+    def single(self) -> Iterator[Executor]:
+        """Give a pool of one process that nobody else uses, ended at the end of the block."""
+        executor = self._new(1)
+        try:
+            yield executor
+        finally:
+            executor.shutdown(wait=False, cancel_futures=True)
+
     def renew(self, broken: Executor) -> None:
         """Replace ``broken`` by a new pool, once, however many callers saw it break."""
         with self._lock:
             if self._executor is broken:
-                self._executor = self._new()
+                self._executor = self._new(self.processes)
         broken.shutdown(wait=False, cancel_futures=True)
 
     def close(self) -> None:
@@ -98,3 +118,4 @@ class WorkerPool:
         self._executor.shutdown(wait=False, cancel_futures=True)
         for process in multiprocessing.active_children():
             process.terminate()
+        self._executor.shutdown(wait=True)

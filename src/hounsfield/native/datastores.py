@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from hounsfield.aws.errors import NotImplementedException
 from hounsfield.aws.parameters import Parameters
 from hounsfield.imaging import datastores as domain
 from hounsfield.imaging.datastores import Datastore, DatastoreStatus, NewDatastore
+from hounsfield.imaging.idempotency import once
 from hounsfield.native.context import Context
 from hounsfield.native.paging import Listing
 from hounsfield.native.wire import mapping, optional_text, text
@@ -15,6 +17,9 @@ from hounsfield.pixels.policy import LosslessFormat
 
 def create_datastore(context: Context, parameters: Parameters) -> Mapping[str, object]:
     """API operation CreateDatastore."""
+    for member in ("kmsKeyArn", "lambdaAuthorizerArn"):
+        if member in parameters:
+            raise NotImplementedException(f"This server does not carry out {member}; create the data store without it.")
     new = NewDatastore(
         client_token=text(parameters, "clientToken"),
         name=optional_text(parameters, "datastoreName"),
@@ -23,7 +28,7 @@ def create_datastore(context: Context, parameters: Parameters) -> Mapping[str, o
         lambda_authorizer_arn=optional_text(parameters, "lambdaAuthorizerArn"),
         lossless_format=LosslessFormat(optional_text(parameters, "losslessStorageFormat") or LosslessFormat.HTJ2K),
     )
-    datastore = domain.create_datastore(context.archive, new)
+    datastore = once(lambda: domain.create_datastore(context.archive, new))
     return {"datastoreId": datastore.id, "datastoreStatus": datastore.status}
 
 

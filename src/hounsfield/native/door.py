@@ -83,7 +83,12 @@ class NativeDoor:
             response = serialise_error(error, request_id)
         except Exception as error:  # noqa: BLE001 - the last resort of a process that must go on
             response = serialise_error(translated(error, request_id), request_id)
-        await _send(send, response, request_id)
+        try:
+            await _send(send, response, request_id)
+        except Exception as error:
+            # The answer has begun; all that is left is to break it off, and to say why where somebody looks.
+            _log.error("answer broken off", request_id=request_id, error=type(error).__name__)
+            raise
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes:
         declared = _header(scope, b"content-length")

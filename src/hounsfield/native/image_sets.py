@@ -11,12 +11,11 @@ from hounsfield.imaging.frames import StoredImageFrame, get_image_frame
 from hounsfield.native.context import Context
 from hounsfield.native.media_types import acceptable, media_type
 from hounsfield.native.results import StreamedResult
-from hounsfield.native.wire import optional_text, structure, text
+from hounsfield.native.wire import optional_text, structure, text, version_number
 from hounsfield.pixels.jph import boxed
 
 _JSON = "application/json"
 _BOXED = "image/jph"
-_MOST_VERSION_DIGITS = 9
 
 
 def get_image_set(context: Context, parameters: Parameters) -> Mapping[str, object]:
@@ -75,7 +74,7 @@ def _version(parameters: Parameters) -> int | None:
     version = optional_text(parameters, "versionId")
     if version is None:
         return None
-    digits = version.lstrip("0")
-    if len(digits) > _MOST_VERSION_DIGITS:
-        raise NotFoundError(f"image set {text(parameters, 'imageSetId')} has no version of {len(digits)} digits")
-    return int(digits or "0")
+    number = version_number(version)
+    if number is None:
+        raise NotFoundError(f"image set {text(parameters, 'imageSetId')} has no version of {len(version)} digits")
+    return number

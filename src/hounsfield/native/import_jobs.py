@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from hounsfield.aws.errors import NotImplementedException
 from hounsfield.aws.parameters import Parameters
 from hounsfield.imaging import import_jobs as domain
+from hounsfield.imaging.idempotency import once
 from hounsfield.imaging.import_jobs import ImportJob, JobStatus, NewImportJob
 from hounsfield.native.context import Context
 from hounsfield.native.paging import Listing
@@ -26,7 +27,7 @@ def start_import_job(context: Context, parameters: Parameters) -> Mapping[str, o
         name=optional_text(parameters, "jobName"),
         input_owner_account_id=optional_text(parameters, "inputOwnerAccountId"),
     )
-    job = domain.start_import_job(context.archive, new)
+    job = once(lambda: domain.start_import_job(context.archive, new))
     return {
         "datastoreId": job.datastore_id,
         "jobId": job.id,

@@ -6,10 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from hounsfield.aws.parameters import Parameters
-from hounsfield.native import datastores, image_sets, import_jobs
+from hounsfield.native import datastores, image_sets, import_jobs, tags
 from hounsfield.native.context import Context
+from hounsfield.native.copying import copy_image_set
+from hounsfield.native.deletion import delete_image_set
 from hounsfield.native.results import StreamedResult
 from hounsfield.native.search import search
+from hounsfield.native.versions import list_image_set_versions, update_image_set_metadata
 
 Result = Mapping[str, object] | StreamedResult
 
@@ -46,4 +49,11 @@ HANDLERS: Mapping[str, Handler] = {
     "GetImageSetMetadata": _plain(image_sets.get_image_set_metadata),
     "GetImageFrame": Handler(image_sets.get_frame, quick=True),
     "SearchImageSets": _plain(search),
+    "ListImageSetVersions": _plain(list_image_set_versions),
+    "UpdateImageSetMetadata": _plain(update_image_set_metadata),
+    "CopyImageSet": _plain(copy_image_set),
+    "DeleteImageSet": _plain(delete_image_set),
+    "TagResource": _plain(tags.tag_resource),
+    "UntagResource": _plain(tags.untag_resource),
+    "ListTagsForResource": _plain(tags.list_tags_for_resource),
 }

@@ -8,6 +8,7 @@ from typing import TypeVar
 from hounsfield.aws.parameters import Parameter, Parameters
 
 T = TypeVar("T")
+_MOST_VERSION_DIGITS = 9
 
 
 def text(parameters: Parameters, member: str) -> str:
@@ -52,3 +53,9 @@ def _as(kind: type[T], value: object) -> T:
     if not isinstance(value, kind):
         raise TypeError(f"the parser gave {type(value).__name__} where the model has {kind.__name__}")
     return value
+
+
+def version_number(version: str) -> int | None:
+    """Read an image set version, None when it is larger than any can be; the model allows any number of digits."""
+    digits = version.lstrip("0")
+    return int(digits or "0") if len(digits) <= _MOST_VERSION_DIGITS else None

@@ -14,7 +14,7 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
-from hounsfield.pixels.wavelet import Reduction, reduced
+from hounsfield.pixels.wavelet import Reduction, reduced, unreduced
 
 _SMALLEST_AREA = 128 * 128
 
@@ -49,7 +49,9 @@ def level_sizes(width: int, height: int) -> tuple[tuple[int, int], ...]:
         sizes.insert(0, (width, height))
 
 
-def resolutions(samples: NDArray[Any], *, colour_transform: bool) -> list[Reduction]:
+def resolutions(
+    samples: NDArray[Any], *, colour_transform: bool, value_range: tuple[int, int] | None = None
+) -> list[Reduction]:
     """Give the frame at each resolution that gets a checksum.
 
     Parameters
@@ -58,6 +60,8 @@ def resolutions(samples: NDArray[Any], *, colour_transform: bool) -> list[Reduct
         Shape ``(rows, columns)`` or ``(rows, columns, samples)``.
     colour_transform : bool
         Whether frames are stored with the reversible colour transform.
+    value_range : tuple[int, int] | None
+        Smallest and largest sample when they are known.
 
     Returns
     -------
@@ -65,8 +69,9 @@ def resolutions(samples: NDArray[Any], *, colour_transform: bool) -> list[Reduct
         The smallest first, `samples` itself last.
     """
     levels = len(level_sizes(samples.shape[1], samples.shape[0])) - 1
-    smaller = reduced(samples, levels, colour_transform=colour_transform)
-    return [*reversed(smaller), Reduction(samples, samples)]
+    known = value_range or (int(samples.min()), int(samples.max()))
+    smaller = reduced(samples, levels, colour_transform=colour_transform, value_range=known)
+    return [*reversed(smaller), unreduced(samples, known)]
 
 
 def crc32(data: NDArray[Any] | bytes) -> int:

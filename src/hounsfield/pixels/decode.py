@@ -129,12 +129,24 @@ def _upsampled(flat: Samples, format_: PixelFormat) -> Samples:
     return pixels.reshape(format_.shape)
 
 
+_END_OF_IMAGE = b"\xff\xd9"
+_FILLER = b"\x55" * 4096
+
+
 def _decode_jpeg(encoded: bytes, format_: PixelFormat) -> Samples:
     header = read_jpeg(encoded)
     _check(header, format_)
     # The same colour space for both ends means no conversion: samples stay as they are in the codestream.
     space = _COLOUR_SPACES.get(header.components)
     decoded = imagecodecs.jpeg8_decode(encoded, colorspace=space, outcolorspace=space)
+    # Any marker may have fill bytes of 0xFF before it (ITU-T T.81 section B.1.1.2).
+    end = len(encoded[: encoded.rfind(_END_OF_IMAGE)].rstrip(b"\xff"))
+    # The decoder makes up what a scan that ends too early lacks, and says nothing; a complete scan does not read filler.
+    filled = imagecodecs.jpeg8_decode(
+        b"".join((encoded[:end], _FILLER, encoded[end:])), colorspace=space, outcolorspace=space
+    )
+    if not np.array_equal(decoded, filled):
+        raise PixelError("the codestream is damaged: its scan ends before all samples are decoded")
     return _fitted(decoded, header.precision, format_, signed=False)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from hounsfield.pixels.errors import PixelError
 
-MAX_FRAME_BYTES = 1 << 30
+MAX_FRAME_BYTES = 256 << 20
 """Most bytes that one decoded frame may have; what claims to be larger is refused before memory is taken."""
 
 _MAX_US = 65535

@@ -21,7 +21,7 @@ from hounsfield.pixels.encode import encode_frame, uses_colour_transform
 from hounsfield.pixels.errors import PixelError
 from hounsfield.pixels.format import PixelFormat
 from hounsfield.pixels.policy import LosslessFormat
-from hounsfield.pixels.wavelet import Reduction
+from hounsfield.pixels.wavelet import Reduction, unreduced
 
 _DEEPEST_REDUCED = 1 << 31
 
@@ -73,16 +73,18 @@ def transcode_frame(
     PixelError
         The frame cannot be decoded or encoded, or what would be stored does not decode to what went in.
     """
-    samples = _with_sign(np.ascontiguousarray(decode_samples(encoded, transfer_syntax, format)), format)
-    low, high = _value_range(samples, format)
+    samples, value_range = _with_sign(np.ascontiguousarray(decode_samples(encoded, transfer_syntax, format)), format)
     colour_transform = uses_colour_transform(format)
+    # Everything that reads the samples and is not the codec comes first, while they are near the processor.
+    levels = _checked_resolutions(samples, value_range, colour_transform=colour_transform)
+    level_checksums = checksums(levels)
     data = encode_frame(samples, lossless, colour_transform=colour_transform)
-    levels = _checked_resolutions(samples, high, colour_transform=colour_transform)
     if lossless is LosslessFormat.HTJ2K:
         _verify_htj2k(data, levels)
     else:
         _verify_jpeg_2000(data, samples)
-    return StoredFrame(data, checksums(levels), low, high)
+    low, high = _stored_range(samples, value_range, format)
+    return StoredFrame(data, level_checksums, low, high)
 
 
 def keep_frame(encoded: bytes, format: PixelFormat) -> StoredFrame:  # noqa: A002
@@ -90,44 +92,59 @@ def keep_frame(encoded: bytes, format: PixelFormat) -> StoredFrame:  # noqa: A00
     return StoredFrame(encoded, (LevelChecksum(format.columns, format.rows, crc32(encoded)),), None, None)
 
 
-def _checked_resolutions(samples: NDArray[Any], high: int, *, colour_transform: bool) -> list[Reduction]:
+def _checked_resolutions(
+    samples: NDArray[Any], value_range: tuple[int, int], *, colour_transform: bool
+) -> list[Reduction]:
     """Resolutions that get a checksum: decoders lose the highest bit of unsigned 32-bit samples at the smaller ones."""
-    if samples.dtype == np.uint32 and high >= _DEEPEST_REDUCED:
-        return [Reduction(samples, samples)]
-    return resolutions(samples, colour_transform=colour_transform)
+    if samples.dtype == np.uint32 and value_range[1] >= _DEEPEST_REDUCED:
+        return [unreduced(samples, value_range)]
+    return resolutions(samples, colour_transform=colour_transform, value_range=value_range)
 
 
-def _with_sign(samples: NDArray[Any], format_: PixelFormat) -> NDArray[Any]:
+def _with_sign(samples: NDArray[Any], format_: PixelFormat) -> tuple[NDArray[Any], tuple[int, int]]:
     """Extend the sign of samples that have it in the highest stored bit alone (PS3.5 section 8.1.1).
 
     Decoders give the whole sample and know nothing of BitsStored: left alone, -1 in 12 bits would be shown as 4095.
+    Gives the samples and the smallest and largest of them.
     """
+    low, high = _value_range(samples)
     if not format_.signed or format_.bits_stored >= format_.bits_allocated:
-        return samples
-    low, high = int(samples.min()), int(samples.max())
-    if low < 0 or not 1 << (format_.bits_stored - 1) <= high < 1 << format_.bits_stored:
-        return samples
-    return np.ascontiguousarray(without_unused_bits(samples, format_))
+        return samples, (low, high)
+    half = 1 << (format_.bits_stored - 1)
+    # Beyond these bounds the bits above the stored ones hold something else, such as an overlay.
+    if low < -half or not half <= high < 2 * half:
+        return samples, (low, high)
+    extended = np.ascontiguousarray(without_unused_bits(samples, format_))
+    return extended, _value_range(extended)
 
 
-def _value_range(samples: NDArray[Any], format_: PixelFormat) -> tuple[int, int]:
-    low, high = int(samples.min()), int(samples.max())
+def _stored_range(samples: NDArray[Any], value_range: tuple[int, int], format_: PixelFormat) -> tuple[int, int]:
+    """Smallest and largest value of the stored bits alone."""
+    low, high = value_range
     span = 1 << format_.bits_stored
     floor, ceiling = (-span // 2, span // 2) if format_.signed else (0, span)
     if floor <= low and high < ceiling:
         return low, high
-    values = without_unused_bits(samples, format_)
-    return int(values.min()), int(values.max())
+    return _value_range(without_unused_bits(samples, format_))
+
+
+def _value_range(samples: NDArray[Any]) -> tuple[int, int]:
+    return int(samples.min()), int(samples.max())
 
 
 def _verify_htj2k(data: bytes, levels: list[Reduction]) -> None:
     """Decode at each resolution and compare; this decoder wraps samples around that go beyond the range of their type.
 
-    The output is made to differ everywhere before, so that nothing the decoder leaves out passes for decoded.
+    The output is made to differ everywhere before, so that nothing the decoder leaves out passes for decoded: it holds a
+    value that is not in the image, or where none is known the opposite of each sample.
     """
     for skipped, level in enumerate(reversed(levels)):
         expected = level.wrapped
-        decoded = np.invert(expected, order="C")
+        if level.absent is None:
+            decoded = np.invert(expected, order="C")
+        else:
+            decoded = np.empty(expected.shape, expected.dtype)
+            decoded.fill(level.absent)
         try:
             imagecodecs.htj2k_decode(data, planar=False, skipres=skipped or None, out=decoded)
         except (RuntimeError, ValueError, TypeError) as problem:
@@ -149,7 +166,13 @@ def _verify_jpeg_2000(data: bytes, samples: NDArray[Any]) -> None:
 
 
 def _compare(decoded: NDArray[Any], expected: NDArray[Any]) -> None:
-    if not np.array_equal(decoded, expected):
+    if decoded.shape != expected.shape or not np.array_equal(_words(decoded), _words(expected)):
         raise PixelError(
             f"verification failed: encoded frame decodes to other samples at {expected.shape[1]} × {expected.shape[0]} pixels"
         )
+
+
+def _words(samples: NDArray[Any]) -> NDArray[Any]:
+    """Samples in a row, as wide integers when they fill these: fewer are compared faster."""
+    flat = np.ascontiguousarray(samples).reshape(-1)
+    return flat.view(np.uint64) if flat.nbytes % 8 == 0 else flat

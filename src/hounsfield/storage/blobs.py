@@ -10,12 +10,14 @@ import io
 import os
 import secrets
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
 import obstore
+from obstore.exceptions import BaseError as StoreError
 from obstore.store import from_url
 
 from hounsfield.storage.durable import make_folder_durably, sync_folder
@@ -143,6 +145,15 @@ class FolderBlobs:
                     yield str((Path(folder) / file).relative_to(self._root))
 
 
+@contextmanager
+def _as_os_error(name: str) -> Iterator[None]:
+    """Give a failure of the object store the form that a failure of a disk has."""
+    try:
+        yield
+    except StoreError as error:
+        raise OSError(f"blob {name} could not be stored: {type(error).__name__}") from error
+
+
 class _ObjectBlobWriter:
     def __init__(self, store: obstore.store.ObjectStore, name: str) -> None:
         self._store = store
@@ -150,10 +161,12 @@ class _ObjectBlobWriter:
         self._writer = obstore.open_writer(store, name)
 
     def write(self, data: bytes) -> None:
-        self._writer.write(data)
+        with _as_os_error(self._name):
+            self._writer.write(data)
 
     def commit(self) -> None:
-        self._writer.close()
+        with _as_os_error(self._name):
+            self._writer.close()
 
     def abort(self) -> None:
         # An upload that is not closed never becomes an object; the store drops its parts by its own rule.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
@@ -74,7 +75,7 @@ class Bucket(Protocol):
     """One bucket."""
 
     def list(self, prefix: str) -> Iterator[ObjectEntry]:
-        """List all objects whose key starts with ``prefix``, in no order; raises `BucketError`."""
+        """List the object ``prefix`` and all objects in the folder ``prefix``, in no order; raises `BucketError`."""
         ...
 
     def open(self, entry: ObjectEntry) -> ObjectReader:
@@ -93,12 +94,19 @@ class _FileReader:
 
     def read(self, offset: int, length: int) -> bytes:
         data = os.pread(self._descriptor, length, offset)
-        if len(data) == length or offset + len(data) >= self.size:
-            return data
-        return data + self.read(offset + len(data), length - len(data))
+        while len(data) < length and offset + len(data) < self.size:
+            more = os.pread(self._descriptor, length - len(data), offset + len(data))
+            if not more:
+                raise BucketError("the object became shorter while it was read")
+            data += more
+        return data
 
     def close(self) -> None:
         os.close(self._descriptor)
+
+
+def _unreadable(error: OSError) -> None:
+    raise BucketError(f"a folder of the bucket cannot be read: {error.strerror}")
 
 
 class FolderBucket:
@@ -108,16 +116,18 @@ class FolderBucket:
         self._root = root
 
     def list(self, prefix: str) -> Iterator[ObjectEntry]:
-        """Walk the files whose relative path starts with ``prefix``; links and special files are not followed."""
+        """Walk the files below ``prefix``; links and special files are not followed."""
         if not self._root.is_dir():
             raise BucketError(f"bucket {self._root.name} does not exist")
-        start = prefix.rpartition("/")[0]
-        folder = self._path(start) if start else self._root
-        for parent, _, files in os.walk(folder):
+        start = self._path(prefix.rstrip("/"))
+        if not prefix.endswith("/") and start.is_file():
+            yield ObjectEntry(prefix, start.stat().st_size)
+        for parent, _, files in os.walk(start, onerror=_unreadable):
             for file in files:
                 path = Path(parent) / file
-                key = path.relative_to(self._root).as_posix()
-                if key.startswith(prefix) and not path.is_symlink() and path.is_file():
+                # A name that is no text still gets an entry, so that the file is reported.
+                key = os.fsencode(path.relative_to(self._root)).decode("utf-8", "backslashreplace")
+                if not path.is_symlink() and path.is_file():
                     yield ObjectEntry(key, path.stat().st_size)
 
     def open(self, entry: ObjectEntry) -> ObjectReader:
@@ -183,15 +193,30 @@ class S3Bucket:
         self._name = name
 
     def list(self, prefix: str) -> Iterator[ObjectEntry]:
-        """List by pages of the folder of ``prefix``, and keep what starts with it."""
-        folder = prefix.rpartition("/")[0]
+        """List by pages; empty objects that stand for a folder, as consoles make them, are left out."""
+        empty: list[ObjectEntry] = []
+        folders: set[str] = set()
         try:
-            for page in obstore.list(self._store, prefix=folder or None):
+            # The store compares whole segments of keys, so that ``study-1`` does not list ``study-10``.
+            for page in obstore.list(self._store, prefix=prefix.rstrip("/") or None):
                 for entry in page:
-                    if entry["path"].startswith(prefix):
-                        yield ObjectEntry(entry["path"], entry["size"])
+                    found = ObjectEntry(entry["path"], entry["size"])
+                    folders.update(str(parent) for parent in PurePosixPath(found.key).parents)
+                    if found.size:
+                        yield found
+                    else:
+                        empty.append(found)
+            if prefix and not prefix.endswith("/"):
+                yield from self._object(prefix)
         except (StoreError, OSError) as error:
             raise BucketError(f"bucket {self._name} cannot be listed") from error
+        yield from (entry for entry in empty if entry.key not in folders)
+
+    def _object(self, key: str) -> Iterator[ObjectEntry]:
+        try:
+            yield ObjectEntry(key, obstore.head(self._store, key)["size"])
+        except FileNotFoundError:
+            return
 
     def open(self, entry: ObjectEntry) -> ObjectReader:
         """Open one object; nothing is read yet."""
@@ -233,11 +258,16 @@ class Buckets:
         """Give a bucket by name; whether it is there shows on first use."""
         if self.endpoint_url is None and not self.aws:
             return FolderBucket(Path(self.folder) / name)
-        config = {"region": self.region, **self.options}
-        allow_http = False
+        options = {"region": self.region, **self.options}
         if self.endpoint_url is not None:
-            config["endpoint"] = self.endpoint_url
-            config["virtual_hosted_style_request"] = "false"
-            allow_http = self.endpoint_url.startswith("http://")
-        store = S3Store(name, config=config, client_options={"allow_http": allow_http})  # type: ignore[arg-type]
-        return S3Bucket(store, name)
+            options["endpoint"] = self.endpoint_url
+            options["virtual_hosted_style_request"] = "false"
+        return _s3_bucket(name, tuple(sorted(options.items())))
+
+
+@lru_cache(maxsize=64)
+def _s3_bucket(name: str, options: tuple[tuple[str, str], ...]) -> S3Bucket:
+    """Connect to a bucket once per process; connections are kept open for the next objects."""
+    config = dict(options)
+    allow_http = config.get("endpoint", "").startswith("http://")
+    return S3Bucket(S3Store(name, config=config, client_options={"allow_http": allow_http}), name)  # type: ignore[arg-type]

@@ -7,6 +7,8 @@ import os
 import secrets
 from pathlib import Path
 
+_known: set[Path] = set()
+
 
 def sync_folder(folder: Path) -> None:
     """Make the names in ``folder`` durable."""
@@ -20,6 +22,10 @@ def sync_folder(folder: Path) -> None:
 def make_folder_durably(folder: Path, mode: int = 0o700) -> None:
     """Make ``folder`` and its missing parents, each name durable."""
     if folder.is_dir():
+        if folder not in _known:
+            # Whoever made it may have died before its name was durable.
+            sync_folder(folder.parent)
+            _known.add(folder)
         return
     missing = [folder]
     while not missing[-1].parent.exists():

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 
 INSTANCE_KEY_LENGTH = 24
-FRAME_ID_LENGTH = 32
+_FRAME_ID = re.compile(r"[0-9a-f]{24}[0-7][0-9a-f]{7}", re.ASCII)
+"""Ordinals stay below 2**31, the largest integer of a database column."""
 
 
 def new_id() -> str:
@@ -25,10 +27,6 @@ def frame_id(instance_key: str, ordinal: int) -> str:
 
 def split_frame_id(identifier: str) -> tuple[str, int] | None:
     """Split an image frame id into instance key and ordinal; None when it is not of that form."""
-    try:
-        ordinal = int(identifier[INSTANCE_KEY_LENGTH:], 16)
-    except ValueError:
+    if not _FRAME_ID.fullmatch(identifier):
         return None
-    if len(identifier) != FRAME_ID_LENGTH:
-        return None
-    return identifier[:INSTANCE_KEY_LENGTH], ordinal
+    return identifier[:INSTANCE_KEY_LENGTH], int(identifier[INSTANCE_KEY_LENGTH:], 16)

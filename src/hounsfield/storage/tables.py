@@ -212,8 +212,10 @@ image_set_versions = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger),
     Column("sealed_levels", LargeBinary, nullable=False),
+    Column("sealed_request", LargeBinary),
     PrimaryKeyConstraint("image_set_id", "version"),
 )
+"""``sealed_request`` is what the operation that makes a version was asked for, until it has ended."""
 
 instances = Table(
     "instances",
@@ -239,6 +241,8 @@ instances = Table(
     Index("ix_instances_image_set", "image_set_id", "sop_uid"),
     Index("ix_instances_sop_uid", "datastore_id", "sop_uid"),
 )
+_COPIED = text("source_key <> key")
+Index("ix_instances_copied", instances.c.source_key, sqlite_where=_COPIED, postgresql_where=_COPIED)
 """An instance as it is from ``first_version`` to ``last_version`` (None: until now) of its image set.
 
 ``key`` is what its frame ids begin with; ``source_key`` the key its records were written under. They differ for copies.

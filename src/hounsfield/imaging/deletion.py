@@ -1,0 +1,79 @@
+"""Deleting image sets (DeleteImageSet).
+
+    ACTIVE ─▶ LOCKED/DELETING ─▶ DELETED/DELETED ─▶ (grace period) ─▶ storage released
+
+The request locks the image set; a work item then deletes it with all its versions. What it holds is released later, see
+`hounsfield.imaging.release`; until then nothing but its properties can be read.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import Connection, select, update
+
+from hounsfield.imaging.archive import Archive
+from hounsfield.imaging.datastores import active_datastore, data_key
+from hounsfield.imaging.release import RELEASE_IMAGE_SET
+from hounsfield.imaging.states import ImageSetState, WorkflowStatus
+from hounsfield.imaging.tagging import TaggedResource, forget_tags
+from hounsfield.imaging.transitions import HeldImageSet, Trigger, begin, claim
+from hounsfield.jobs.queue import WorkItem
+from hounsfield.storage.clock import now_ms
+from hounsfield.storage.database import lock_row
+from hounsfield.storage.tables import image_set_versions, image_sets
+
+DELETE_IMAGE_SET: Final = "delete-image-set"
+
+
+def delete_image_set(archive: Archive, datastore_id: str, image_set_id: str) -> HeldImageSet:
+    """Lock an image set, to be deleted soon after (DeleteImageSet).
+
+    Raises
+    ------
+    NotFoundError
+        The data store or the image set is not there, or the image set was deleted before.
+    ConflictError
+        Another operation on the image set is under way, or the data store is not ACTIVE.
+    """
+    with archive.database.write() as connection:
+        datastore = active_datastore(connection, archive, datastore_id, lock=True)
+        key = data_key(archive, datastore)
+        begun = begin(connection, key, claim(connection, key, image_set_id), Trigger.DELETE)
+        archive.queue.enqueue(connection, DELETE_IMAGE_SET, image_set_id)
+    return begun
+
+
+class ImageSetDeleter:
+    """Takes an image set from DELETING to DELETED."""
+
+    def __init__(self, archive: Archive) -> None:
+        self._archive = archive
+
+    def run(self, item: WorkItem) -> None:
+        """Delete the image set with all its versions, and ask for the release of its storage."""
+        with self._archive.database.write() as connection:
+            self._delete(connection, item.subject_id)
+            self._archive.queue.finish(connection, item)
+
+    def give_up(self, item: WorkItem) -> None:
+        """Try once more: a deletion that was promised has no other end."""
+        self.run(item)
+
+    def _delete(self, connection: Connection, image_set_id: str) -> None:
+        query = select(image_sets.c.datastore_id, image_sets.c.deleted_at).where(image_sets.c.id == image_set_id)
+        row = connection.execute(lock_row(connection, query)).one()
+        if row.deleted_at is not None:
+            return
+        connection.execute(
+            update(image_sets)
+            .where(image_sets.c.id == image_set_id)
+            .values(state=ImageSetState.DELETED, deleted_at=now_ms())
+        )
+        connection.execute(
+            update(image_set_versions)
+            .where(image_set_versions.c.image_set_id == image_set_id)
+            .values(state=ImageSetState.DELETED, workflow_status=WorkflowStatus.DELETED)
+        )
+        forget_tags(connection, self._archive, TaggedResource(row.datastore_id, image_set_id))
+        self._archive.queue.enqueue(connection, RELEASE_IMAGE_SET, image_set_id)

@@ -1,0 +1,132 @@
+"""Finding packs that no row refers to, and deleting them where the installation asks for that.
+
+Packs become orphans when a process dies between writing a pack and the rows that name it, or between forgetting the rows of
+a deleted image set and deleting its packs. A pack is an orphan when it is older than a day and neither a row of the data
+store nor the result of an unfinished import job names it.
+
+    old blobs ─▶ named by results of unfinished jobs? ─▶ named by rows? ─▶ delete
+
+Nothing is deleted unless it is asked for: with a database that was lost, or put back from an older copy, the packs it does
+not know are the images that are still to be saved.
+
+The order matters: a job that ends in between moves its packs from its results to rows, and rows are looked at last.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import PurePosixPath
+from typing import Any, Final
+
+import structlog
+from sqlalchemy import Connection, Select, select
+from sqlalchemy.exc import IntegrityError
+
+from hounsfield.imaging.archive import Archive
+from hounsfield.imaging.datastores import data_key, get_datastore
+from hounsfield.imaging.import_files import file_records
+from hounsfield.jobs.queue import WorkItem
+from hounsfield.storage.blob_ages import names_older_than
+from hounsfield.storage.clock import now_ms
+from hounsfield.storage.keys import KeyUnavailableError
+from hounsfield.storage.tables import datastores, frame_runs, import_files, import_jobs, instances, work_items
+
+SWEEP_ORPHANS: Final = "sweep-orphans"
+_SUBJECT: Final = "all"
+_DAY_SECONDS: Final = 24 * 3600
+_ROWS_AT_ONCE = 10_000
+_log = structlog.get_logger(__name__)
+
+
+def schedule_sweep(archive: Archive) -> None:
+    """Make sure that there is the one work item that sweeps again and again."""
+    there = select(work_items.c.id).where(work_items.c.kind == SWEEP_ORPHANS, work_items.c.subject_id == _SUBJECT)
+    # Of two runners that start at the same time, one finds the item there only when it commits.
+    with contextlib.suppress(IntegrityError), archive.database.write() as connection:
+        if connection.execute(there).first() is None:
+            archive.queue.enqueue(connection, SWEEP_ORPHANS, _SUBJECT)
+
+
+class OrphanSweeper:
+    """Counts the orphans of all data stores once a day, and deletes them where that is asked for.
+
+    Parameters
+    ----------
+    archive : Archive
+        Where everything is.
+    delete : bool
+        Whether orphans are deleted.
+    """
+
+    def __init__(self, archive: Archive, *, delete: bool) -> None:
+        self._archive = archive
+        self._delete = delete
+
+    def run(self, item: WorkItem) -> None:
+        """Sweep, and come again a day later."""
+        self.sweep()
+        self._archive.queue.release(item, _DAY_SECONDS, failed=False)
+
+    def give_up(self, item: WorkItem) -> None:
+        """Try again a day later."""
+        self._archive.queue.release(item, _DAY_SECONDS, failed=False)
+
+    def sweep(self) -> int:
+        """Find the orphans of all data stores and deal with them; give how many there were."""
+        with self._archive.database.read() as connection:
+            query = select(datastores.c.id).where(datastores.c.account_id == self._archive.account_id)
+            datastore_ids = connection.execute(query).scalars().all()
+        count = 0
+        for datastore_id in datastore_ids:
+            try:
+                count += self._sweep(datastore_id)
+            except KeyUnavailableError:
+                _log.warning("orphans of a data store without its key are left", datastore=datastore_id)
+        return count
+
+    def _sweep(self, datastore_id: str) -> int:
+        moment = now_ms() - _DAY_SECONDS * 1000
+        old = list(names_older_than(self._archive.blob_place, f"packs/{datastore_id}/", moment))
+        if not old:
+            return 0
+        named = self._named_by_jobs(datastore_id)
+        with self._archive.database.read() as connection:
+            named |= _named_by_rows(connection, datastore_id)
+        orphans = [name for name in old if PurePosixPath(name).name not in named]
+        if self._delete:
+            for name in orphans:
+                self._archive.blobs.delete(name)
+        if orphans:
+            _log.warning("packs that no row names", datastore=datastore_id, packs=len(orphans), deleted=self._delete)
+        return len(orphans)
+
+    def _named_by_jobs(self, datastore_id: str) -> set[str]:
+        """Give the packs that the results of unfinished import jobs lie in; raises `KeyUnavailableError`."""
+        named: set[str] = set()
+        with self._archive.database.read() as connection:
+            jobs = select(import_files.c.job_id).distinct().join(import_jobs, import_jobs.c.id == import_files.c.job_id)
+            query = jobs.where(import_jobs.c.datastore_id == datastore_id)
+            for job_id in connection.execute(query).scalars().all():
+                key = data_key(self._archive, get_datastore(self._archive, datastore_id))
+                for record in file_records(connection, job_id, key):
+                    instance = record.result.instance
+                    if instance is not None:
+                        named.add(instance.pack_id)
+                        named.update(run.pack_id for run in instance.runs)
+        return named
+
+
+def _named_by_rows(connection: Connection, datastore_id: str) -> set[str]:
+    own = instances.c.datastore_id == datastore_id
+    queries: list[Select[Any]] = [
+        select(instances.c.fragment_pack_id).where(own).distinct(),
+        select(instances.c.dataset_pack_id).where(own).distinct(),
+        select(frame_runs.c.pack_id)
+        .distinct()
+        .join(instances, instances.c.source_key == frame_runs.c.source_key)
+        .where(own),
+    ]
+    named: set[str] = set()
+    for query in queries:
+        named.update(str(pack_id) for (pack_id,) in connection.execute(query).yield_per(_ROWS_AT_ONCE))
+    return named

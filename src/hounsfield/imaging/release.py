@@ -1,0 +1,159 @@
+"""Releasing the storage of deleted image sets, after a grace period.
+
+    instances of the set ─▶ packs they lie in ─▶ who else has records there (the packs tell)
+                        └─▶ one transaction: rows forgotten, packs that no row refers to any more found ─▶ blobs deleted
+
+Rows go before blobs, so that a row never names bytes that are gone. A crash in between leaves blobs that no row refers to;
+`hounsfield.imaging.orphans` finds them. A pack shared with a live image set stays whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import structlog
+from sqlalchemy import Connection, delete, select, update
+
+from hounsfield.imaging.archive import Archive
+from hounsfield.imaging.commit import lock_datastore
+from hounsfield.imaging.datastores import data_key, get_datastore
+from hounsfield.imaging.levels import IndexEntry
+from hounsfield.jobs.queue import WorkItem
+from hounsfield.storage.blobs import BlobMissingError
+from hounsfield.storage.clock import now_ms
+from hounsfield.storage.keys import DataKey
+from hounsfield.storage.packs import PackDamagedError, pack_name, read_contents
+from hounsfield.storage.tables import frame_runs, image_set_versions, image_sets, instances
+
+RELEASE_IMAGE_SET: Final = "release-image-set"
+_AT_ONCE = 400
+_LONGEST_WAIT_SECONDS = 3600.0
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Holding:
+    """What a deleted image set holds: the keys its records were written under, and the packs they lie in."""
+
+    source_keys: frozenset[str]
+    pack_ids: frozenset[str]
+
+
+class StorageReleaser:
+    """Releases what a deleted image set holds.
+
+    Parameters
+    ----------
+    archive : Archive
+        Where everything is.
+    grace_seconds : float
+        How long after its deletion an image set keeps its storage.
+    """
+
+    def __init__(self, archive: Archive, grace_seconds: float) -> None:
+        self._archive = archive
+        self._grace_seconds = grace_seconds
+
+    def run(self, item: WorkItem) -> None:
+        """Release the storage, or wait until the grace period is over."""
+        with self._archive.database.read() as connection:
+            query = select(image_sets.c.datastore_id, image_sets.c.deleted_at)
+            row = connection.execute(query.where(image_sets.c.id == item.subject_id)).one()
+            holding = _holding(connection, item.subject_id)
+        left = self._grace_seconds - (now_ms() - row.deleted_at) / 1000
+        if left > 0:
+            self._archive.queue.release(item, min(left, _LONGEST_WAIT_SECONDS), failed=False)
+            return
+        datastore = get_datastore(self._archive, row.datastore_id)
+        owners = self._owners(data_key(self._archive, datastore), holding.pack_ids)
+        with self._archive.database.write() as connection:
+            self._archive.queue.hold(connection, item)
+            lock_datastore(connection, datastore.id)
+            _forget(connection, item.subject_id, holding)
+            unused = [pack_id for pack_id, keys in owners.items() if not _in_use(connection, pack_id, keys)]
+        for pack_id in unused:
+            self._archive.blobs.delete(pack_name(datastore.id, pack_id))
+        with self._archive.database.write() as connection:
+            self._archive.queue.finish(connection, item)
+        _log.info("storage released", image_set=item.subject_id, packs=len(unused), kept=len(owners) - len(unused))
+
+    def give_up(self, item: WorkItem) -> None:
+        """Try once more: bytes that were to go have no other end."""
+        self.run(item)
+
+    def _owners(self, key: DataKey, pack_ids: Iterable[str]) -> dict[str, frozenset[str]]:
+        """Ask each pack for the keys that its records were written under; one that cannot be read is left alone."""
+        owners = {}
+        for pack_id in pack_ids:
+            try:
+                contents = read_contents(self._archive.blobs, key, pack_id)
+            except BlobMissingError:
+                continue
+            except PackDamagedError:
+                _log.error("damaged pack is not released", pack=pack_id)
+                continue
+            owners[pack_id] = frozenset(label.owner for label, _ in contents)
+        return owners
+
+
+def _holding(connection: Connection, image_set_id: str) -> _Holding:
+    columns = instances.c
+    rows = connection.execute(
+        select(columns.source_key, columns.fragment_pack_id, columns.dataset_pack_id).where(
+            columns.image_set_id == image_set_id
+        )
+    ).all()
+    keys = frozenset(row.source_key for row in rows)
+    packs = {row.fragment_pack_id for row in rows} | {row.dataset_pack_id for row in rows}
+    for some in _chunks(keys):
+        packs.update(
+            connection.execute(select(frame_runs.c.pack_id).where(frame_runs.c.source_key.in_(some))).scalars()
+        )
+    return _Holding(keys, frozenset(packs))
+
+
+def _forget(connection: Connection, image_set_id: str, holding: _Holding) -> None:
+    """Remove the rows of the instances, those of frames that nobody reads any more, and everything of the patient."""
+    connection.execute(delete(instances).where(instances.c.image_set_id == image_set_id))
+    for some in _chunks(holding.source_keys):
+        kept = {row.source_key for row in _references(connection, some)}
+        gone = [key for key in some if key not in kept]
+        connection.execute(delete(frame_runs).where(frame_runs.c.source_key.in_(gone)))
+    connection.execute(
+        update(image_set_versions)
+        .where(image_set_versions.c.image_set_id == image_set_id)
+        .values(sealed_levels=b"", sealed_request=None, message=None)
+    )
+    connection.execute(
+        update(image_sets)
+        .where(image_sets.c.id == image_set_id)
+        .values(dict.fromkeys(IndexEntry.__dataclass_fields__, ""))
+    )
+
+
+def _in_use(connection: Connection, pack_id: str, source_keys: Collection[str]) -> bool:
+    """Tell whether any row names the pack; only rows of keys that the pack has records of can."""
+    for some in _chunks(source_keys):
+        if any(pack_id in (row.fragment_pack_id, row.dataset_pack_id) for row in _references(connection, some)):
+            return True
+        runs = select(frame_runs.c.pack_id).where(frame_runs.c.source_key.in_(some), frame_runs.c.pack_id == pack_id)
+        if connection.execute(runs.limit(1)).first() is not None:
+            return True
+    return False
+
+
+def _references(connection: Connection, source_keys: Sequence[str]) -> list[Any]:
+    """Read the rows of instances, originals and copies, whose records were written under these keys."""
+    columns = instances.c
+    originals = columns.key.in_(source_keys) & (columns.source_key == columns.key)
+    copies = columns.source_key.in_(source_keys) & (columns.source_key != columns.key)
+    query = select(columns.source_key, columns.fragment_pack_id, columns.dataset_pack_id)
+    return [row for condition in (originals, copies) for row in connection.execute(query.where(condition))]
+
+
+def _chunks(keys: Collection[str]) -> Iterator[list[str]]:
+    ordered = sorted(keys)
+    for start in range(0, len(ordered), _AT_ONCE):
+        yield ordered[start : start + _AT_ONCE]

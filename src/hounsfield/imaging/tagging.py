@@ -1,0 +1,108 @@
+"""Tags of data stores and image sets (TagResource, UntagResource, ListTagsForResource).
+
+Tags are rows by ARN. Changing them makes no version and counts as no access.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Select, delete, func, insert, select
+
+from hounsfield.imaging.archive import Archive
+from hounsfield.imaging.datastores import MOST_TAGS, DatastoreStatus
+from hounsfield.imaging.errors import InvalidRequestError, NotFoundError
+from hounsfield.storage.database import lock_row
+from hounsfield.storage.tables import datastores, image_sets, tags
+
+
+@dataclass(frozen=True, slots=True)
+class TaggedResource:
+    """What bears tags: a data store, or an image set in it."""
+
+    datastore_id: str
+    image_set_id: str | None = None
+
+    def arn(self, archive: Archive) -> str:
+        """Give the ARN under which the tags are kept."""
+        if self.image_set_id is None:
+            return archive.datastore_arn(self.datastore_id)
+        return archive.image_set_arn(self.datastore_id, self.image_set_id)
+
+
+def list_tags(archive: Archive, resource: TaggedResource) -> dict[str, str]:
+    """Give the tags of a resource by key; raises `NotFoundError` (ListTagsForResource)."""
+    with archive.database.read() as connection:
+        _check_there(connection, archive, resource, lock=False)
+        rows = connection.execute(
+            select(tags.c.tag_key, tags.c.tag_value)
+            .where(tags.c.resource_arn == resource.arn(archive))
+            .order_by(tags.c.tag_key)
+        )
+        return {row.tag_key: row.tag_value for row in rows}
+
+
+def tag_resource(archive: Archive, resource: TaggedResource, wanted: Mapping[str, str]) -> None:
+    """Add tags, overwriting those with the same keys (TagResource).
+
+    Raises
+    ------
+    NotFoundError
+        There is no such resource, or it was deleted.
+    InvalidRequestError
+        The resource would have more tags than the quota allows; it keeps those it had.
+    """
+    arn = resource.arn(archive)
+    with archive.database.write() as connection:
+        _check_there(connection, archive, resource, lock=True)
+        _remove(connection, arn, wanted.keys())
+        kept = connection.execute(select(func.count()).where(tags.c.resource_arn == arn)).scalar_one()
+        if kept + len(wanted) > MOST_TAGS:
+            raise InvalidRequestError(
+                f"the resource would have {kept + len(wanted)} tags, a resource can have {MOST_TAGS}"
+            )
+        if wanted:
+            rows = [{"resource_arn": arn, "tag_key": key, "tag_value": value} for key, value in wanted.items()]
+            connection.execute(insert(tags), rows)
+
+
+def untag_resource(archive: Archive, resource: TaggedResource, keys: Collection[str]) -> None:
+    """Remove tags by key; a key that is not there is no error. Raises `NotFoundError` (UntagResource)."""
+    with archive.database.write() as connection:
+        _check_there(connection, archive, resource, lock=True)
+        _remove(connection, resource.arn(archive), keys)
+
+
+def forget_tags(connection: Connection, archive: Archive, resource: TaggedResource) -> None:
+    """Remove all tags of a resource that is being deleted."""
+    connection.execute(delete(tags).where(tags.c.resource_arn == resource.arn(archive)))
+
+
+def _remove(connection: Connection, arn: str, keys: Collection[str]) -> None:
+    connection.execute(delete(tags).where(tags.c.resource_arn == arn, tags.c.tag_key.in_(list(keys))))
+
+
+def _check_there(connection: Connection, archive: Archive, resource: TaggedResource, *, lock: bool) -> None:
+    """Find the resource, and with ``lock`` keep other changes of its tags out until the transaction ends."""
+    store = select(datastores.c.id).where(
+        datastores.c.id == resource.datastore_id,
+        datastores.c.account_id == archive.account_id,
+        datastores.c.status != DatastoreStatus.DELETED,
+    )
+    if resource.image_set_id is None:
+        if _first(connection, store, lock=lock) is None:
+            raise NotFoundError(f"data store {resource.datastore_id} does not exist")
+        return
+    image_set = select(image_sets.c.id).where(
+        image_sets.c.id == resource.image_set_id,
+        image_sets.c.datastore_id == resource.datastore_id,
+        image_sets.c.deleted_at.is_(None),
+    )
+    if connection.execute(store).first() is None or _first(connection, image_set, lock=lock) is None:
+        raise NotFoundError(f"image set {resource.image_set_id} does not exist in data store {resource.datastore_id}")
+
+
+def _first(connection: Connection, query: Select[Any], *, lock: bool) -> object:
+    return connection.execute(lock_row(connection, query) if lock else query).first()

@@ -1,0 +1,250 @@
+"""Changing the metadata of image sets (UpdateImageSetMetadata).
+
+    request: checks ─▶ new version LOCKED/UPDATING, the other primary sets of the study too when asked for
+    work:    fragments of the edited instances ─▶ a small pack, durable ─▶ ONE transaction: rows, levels, search index
+             └─▶ what only the content shows to be wrong: UPDATE_FAILED with a message, nothing changed
+
+Pixel data is never touched: a row of a changed instance points to its new fragment and to the records it had.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import structlog
+from sqlalchemy import Connection, Row, func, select
+
+from hounsfield.dicom.document import Levels
+from hounsfield.imaging.archive import Archive
+from hounsfield.imaging.commit import open_levels
+from hounsfield.imaging.datastores import active_datastore, data_key, get_datastore
+from hounsfield.imaging.edits import Content, check_edits, edited_levels, parse_edits
+from hounsfield.imaging.errors import InvalidRequestError, NotFoundError, QuotaExceededError
+from hounsfield.imaging.instance_changes import InstanceChanges, edited_rows, reverted_rows, write_rows
+from hounsfield.imaging.levels import index_entry
+from hounsfield.imaging.transitions import HeldImageSet, Trigger, begin, claim, fail, succeed, under_way
+from hounsfield.imaging.update_request import PendingUpdate, UpdateRequest
+from hounsfield.imaging.versions import instance_rows
+from hounsfield.jobs.queue import WorkItem
+from hounsfield.storage.keys import DataKey
+from hounsfield.storage.tables import image_set_versions, image_sets, instances, work_items
+
+UPDATE_IMAGE_SET: Final = "update-image-set"
+_GIVEN_UP = "INTERNAL_ERROR: The update could not be made, see the log of the service."
+_UIDS_AT_ONCE = 400
+_log = structlog.get_logger(__name__)
+
+
+def update_image_set_metadata(
+    archive: Archive, datastore_id: str, image_set_id: str, request: UpdateRequest
+) -> HeldImageSet:
+    """Lock an image set for a change of its metadata that is made soon after (UpdateImageSetMetadata).
+
+    Returns
+    -------
+    HeldImageSet
+        The image set with its new version under way.
+
+    Raises
+    ------
+    NotFoundError
+        The data store, the image set or the version to go back to is not there, or the version given is not the latest.
+    ConflictError
+        The image set, or one of its study that is to change with it, is LOCKED; or the data store is not ACTIVE.
+    InvalidRequestError
+        The request breaks a rule.
+    QuotaExceededError
+        The blobs are too large, or too many updates are under way in the data store.
+    """
+    if request.size > archive.quotas.update_bytes:
+        raise QuotaExceededError(f"the update has {request.size} bytes, the quota is {archive.quotas.update_bytes}")
+    if request.revert_to is not None and request.whole_study:
+        raise InvalidRequestError("includeStudyImageSets cannot be combined with revertToVersionId")
+    with archive.database.write() as connection:
+        key = data_key(archive, active_datastore(connection, archive, datastore_id, lock=True))
+        claimed = _claim(connection, key, image_set_id, request)
+        found = claimed.pop(image_set_id)
+        _check(connection, request, found)
+        _check_quota(connection, archive, datastore_id)
+        pending = PendingUpdate(request, tuple(claimed)).to_bytes()
+        forced = True if request.force else None
+        begun = begin(connection, key, found, Trigger.UPDATE, request=pending, forced=forced)
+        for sibling in claimed.values():
+            begin(connection, key, sibling, Trigger.UPDATE_SIBLING, forced=forced)
+        archive.queue.enqueue(connection, UPDATE_IMAGE_SET, image_set_id)
+    return begun
+
+
+def _claim(connection: Connection, key: DataKey, image_set_id: str, request: UpdateRequest) -> dict[str, HeldImageSet]:
+    """Claim the image set, and the other primary ones of its study when they are meant too, by ascending id."""
+    versions: dict[str, int | None] = {image_set_id: request.latest_version}
+    if request.whole_study:
+        study = select(image_sets.c.study_uid).where(
+            image_sets.c.id == image_set_id, image_sets.c.datastore_id == key.datastore_id, image_sets.c.is_primary
+        )
+        others = connection.execute(
+            select(image_sets.c.id).where(
+                image_sets.c.datastore_id == key.datastore_id,
+                image_sets.c.study_uid.in_(study),
+                image_sets.c.is_primary,
+                image_sets.c.deleted_at.is_(None),
+            )
+        ).scalars()
+        versions = {**dict.fromkeys(others), **versions}
+    return {name: claim(connection, key, name, versions[name]) for name in sorted(versions)}
+
+
+def _check(connection: Connection, request: UpdateRequest, found: HeldImageSet) -> None:
+    """Check all that can be seen without reading the instances."""
+    if request.revert_to is not None:
+        _version_levels(connection, found.id, request.revert_to)
+        return
+    rows = connection.execute(
+        select(instances.c.sop_uid).where(instances.c.image_set_id == found.id, instances.c.last_version.is_(None))
+    )
+    content = Content(found.is_primary, found.levels, frozenset(rows.scalars()))
+    edits = parse_edits(request.updatable, request.removable)
+    check_edits(edits, content, forced=request.force, whole_study=request.whole_study)
+
+
+def _version_levels(connection: Connection, image_set_id: str, version: int) -> bytes:
+    query = select(image_set_versions.c.sealed_levels).where(
+        image_set_versions.c.image_set_id == image_set_id, image_set_versions.c.version == version
+    )
+    sealed: bytes | None = connection.execute(query).scalar_one_or_none()
+    if sealed is None:
+        raise NotFoundError(f"revertToVersionId: image set {image_set_id} has no version {version}")
+    return sealed
+
+
+def _check_quota(connection: Connection, archive: Archive, datastore_id: str) -> None:
+    count = connection.execute(
+        select(func.count())
+        .select_from(work_items)
+        .join(image_sets, image_sets.c.id == work_items.c.subject_id)
+        .where(work_items.c.kind == UPDATE_IMAGE_SET, image_sets.c.datastore_id == datastore_id)
+    ).scalar_one()
+    most = archive.quotas.concurrent_updates
+    if count >= most:
+        raise QuotaExceededError(f"the data store has {count} updates under way, the quota is {most}")
+
+
+class ImageSetUpdater:
+    """Makes the changes that were asked for."""
+
+    def __init__(self, archive: Archive) -> None:
+        self._archive = archive
+
+    def run(self, item: WorkItem) -> None:
+        """Make the new version, or say in it why that cannot be."""
+        key, begun, rows = self._read(item.subject_id)
+        try:
+            pending = _pending(begun)
+            levels, changes = self._prepare(key, begun, pending.request, rows)
+        except InvalidRequestError as error:
+            self._fail(item, f"INVALID_REQUEST: {error}")
+            return
+        with self._archive.database.write() as connection:
+            begun = self._hold(connection, item, key)
+            message = _collision(connection, begun, levels, changes)
+            if message is not None:
+                _fail_all(connection, key, begun, pending, message)
+            else:
+                write_rows(connection, begun.version, changes)
+                succeed(connection, key, begun, Trigger.UPDATE, levels=levels)
+                _update_siblings(connection, key, pending)
+            self._archive.queue.finish(connection, item)
+        _log.info("update ended", image_set=begun.id, version=begun.version, updated=message is None)
+
+    def give_up(self, item: WorkItem) -> None:
+        """Fail the update."""
+        self._fail(item, _GIVEN_UP)
+
+    def _read(self, image_set_id: str) -> tuple[DataKey, HeldImageSet, list[Row[Any]]]:
+        with self._archive.database.read() as connection:
+            query = select(image_sets.c.datastore_id).where(image_sets.c.id == image_set_id)
+            datastore_id = connection.execute(query).scalar_one()
+        key = data_key(self._archive, get_datastore(self._archive, datastore_id))
+        with self._archive.database.read() as connection:
+            # No other operation can change a locked image set, so that what is read here still holds at the end.
+            begun = under_way(connection, key, image_set_id)
+            return key, begun, instance_rows(connection, image_set_id, begun.version)
+
+    def _prepare(
+        self, key: DataKey, begun: HeldImageSet, request: UpdateRequest, rows: Sequence[Row[Any]]
+    ) -> tuple[Levels, InstanceChanges]:
+        """Compute the new version; raises `InvalidRequestError` when its content does not allow it."""
+        if request.revert_to is not None:
+            with self._archive.database.read() as connection:
+                sealed = _version_levels(connection, begun.id, request.revert_to)
+                wanted = instance_rows(connection, begun.id, request.revert_to)
+            return open_levels(key, begun.id, request.revert_to, sealed), reverted_rows(rows, wanted)
+        edits = parse_edits(request.updatable, request.removable)
+        return edited_levels(begun.levels, edits), edited_rows(self._archive, key, rows, edits)
+
+    def _hold(self, connection: Connection, item: WorkItem, key: DataKey) -> HeldImageSet:
+        self._archive.queue.hold(connection, item)
+        active_datastore(connection, self._archive, key.datastore_id, lock=True)
+        return under_way(connection, key, item.subject_id)
+
+    def _fail(self, item: WorkItem, message: str) -> None:
+        key, _, _ = self._read(item.subject_id)
+        with self._archive.database.write() as connection:
+            begun = self._hold(connection, item, key)
+            _fail_all(connection, key, begun, _pending(begun), message)
+            self._archive.queue.finish(connection, item)
+        _log.info("update ended", image_set=begun.id, version=begun.version, updated=False)
+
+
+def _pending(begun: HeldImageSet) -> PendingUpdate:
+    if begun.request is None:
+        raise NotFoundError(f"image set {begun.id} has no update under way")
+    return PendingUpdate.from_bytes(begun.request)
+
+
+def _update_siblings(connection: Connection, key: DataKey, pending: PendingUpdate) -> None:
+    if not pending.siblings:
+        return
+    edits = parse_edits(pending.request.updatable, pending.request.removable)
+    for name in sorted(pending.siblings):
+        sibling = under_way(connection, key, name)
+        levels = edited_levels(sibling.levels, edits, missing_allowed=True)
+        succeed(connection, key, sibling, Trigger.UPDATE_SIBLING, levels=levels)
+
+
+def _fail_all(connection: Connection, key: DataKey, begun: HeldImageSet, pending: PendingUpdate, message: str) -> None:
+    fail(connection, begun, Trigger.UPDATE, message)
+    for name in sorted(pending.siblings):
+        fail(connection, under_way(connection, key, name), Trigger.UPDATE_SIBLING, message)
+
+
+def _collision(connection: Connection, begun: HeldImageSet, levels: Levels, changes: InstanceChanges) -> str | None:
+    """Say what of a primary image set would be in another primary image set too."""
+    if not begun.is_primary:
+        return None
+    entry = index_entry(levels)
+    others = (
+        image_sets.c.datastore_id == begun.datastore_id,
+        image_sets.c.id != begun.id,
+        image_sets.c.is_primary,
+        image_sets.c.deleted_at.is_(None),
+    )
+    series = (image_sets.c.study_uid == entry.study_uid, image_sets.c.series_uid == entry.series_uid)
+    if connection.execute(select(image_sets.c.id).where(*others, *series)).first() is not None:
+        return "INVALID_REQUEST: Another primary image set holds the series already."
+    entering = sorted({row["sop_uid"] for row in changes.entering})
+    for start in range(0, len(entering), _UIDS_AT_ONCE):
+        owned = (
+            select(instances.c.sop_uid)
+            .join(image_sets, image_sets.c.id == instances.c.image_set_id)
+            .where(
+                instances.c.datastore_id == begun.datastore_id,
+                instances.c.sop_uid.in_(entering[start : start + _UIDS_AT_ONCE]),
+                instances.c.last_version.is_(None),
+                *others,
+            )
+        )
+        if connection.execute(owned).first() is not None:
+            return "INVALID_REQUEST: Another primary image set holds a SOP instance of the version already."
+    return None

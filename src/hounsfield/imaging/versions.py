@@ -1,0 +1,68 @@
+"""The versions of an image set (ListImageSetVersions), and what instances a version has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, Row, or_, select
+
+from hounsfield.imaging.archive import Archive
+from hounsfield.imaging.datastores import active_datastore
+from hounsfield.imaging.image_sets import ImageSetVersion, not_found, shown
+from hounsfield.imaging.paging import Page, Position
+from hounsfield.storage.tables import image_set_versions, image_sets, instances
+
+
+def list_image_set_versions(
+    archive: Archive, datastore_id: str, image_set_id: str, *, after: Position | None = None, limit: int = 50
+) -> Page[ImageSetVersion]:
+    """List the versions of an image set, newest first (ListImageSetVersions).
+
+    Parameters
+    ----------
+    archive : Archive
+        The archive.
+    datastore_id, image_set_id : str
+        Which image set.
+    after : Position or None
+        Where the page before this one ended.
+    limit : int
+        At most so many.
+
+    Raises
+    ------
+    NotFoundError
+        The data store or the image set is not there.
+    """
+    query = (
+        select(image_set_versions, image_sets.c.deleted_at, image_sets.c.last_accessed_at, image_sets.c.storage_tier)
+        .join(image_sets, image_sets.c.id == image_set_versions.c.image_set_id)
+        .where(image_sets.c.id == image_set_id, image_sets.c.datastore_id == datastore_id)
+        .order_by(image_set_versions.c.version.desc())
+        .limit(limit + 1)
+    )
+    if after is not None:
+        query = query.where(image_set_versions.c.version < after.sort_value)
+    with archive.database.read() as connection:
+        active_datastore(connection, archive, datastore_id)
+        rows = connection.execute(query).all()
+        if not rows and after is None:
+            raise not_found(connection, datastore_id, image_set_id)
+    end = Position(rows[limit - 1].version, image_set_id) if len(rows) > limit else None
+    return Page([shown(archive, datastore_id, row) for row in rows[:limit]], end)
+
+
+def instance_rows(connection: Connection, image_set_id: str, version: int) -> list[Row[Any]]:
+    """Read the rows of the instances that a version has."""
+    columns = instances.c
+    return list(
+        connection.execute(
+            select(instances)
+            .where(
+                columns.image_set_id == image_set_id,
+                columns.first_version <= version,
+                or_(columns.last_version.is_(None), columns.last_version >= version),
+            )
+            .order_by(columns.sop_uid)
+        )
+    )

@@ -1,0 +1,21 @@
+"""DeleteImageSet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hounsfield.aws.parameters import Parameters
+from hounsfield.imaging.deletion import delete_image_set as domain_delete
+from hounsfield.native.context import Context
+from hounsfield.native.wire import text
+
+
+def delete_image_set(context: Context, parameters: Parameters) -> Mapping[str, object]:
+    """API operation DeleteImageSet."""
+    begun = domain_delete(context.archive, text(parameters, "datastoreId"), text(parameters, "imageSetId"))
+    return {
+        "datastoreId": begun.datastore_id,
+        "imageSetId": begun.id,
+        "imageSetState": begun.state,
+        "imageSetWorkflowStatus": begun.status,
+    }

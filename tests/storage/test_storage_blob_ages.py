@@ -1,0 +1,33 @@
+"""Listing blobs by age, in a folder and through the object store library."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from hounsfield.storage.blob_ages import names_older_than
+from hounsfield.storage.blobs import BlobPlace
+from hounsfield.storage.clock import now_ms
+
+HOUR_MS = 3600 * 1000
+
+
+@pytest.fixture(params=["folder", "url"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> BlobPlace:
+    return BlobPlace(folder=str(tmp_path)) if request.param == "folder" else BlobPlace(url=f"file://{tmp_path}")
+
+
+def test_only_blobs_written_before_the_moment_are_listed(place: BlobPlace, tmp_path: Path) -> None:
+    blobs = BlobPlace(folder=str(tmp_path)).open()
+    for name, hours in (("packs/a/11/old", 3), ("packs/a/22/young", 1), ("packs/b/11/other", 3), ("packs/ab/x", 3)):
+        writer = blobs.create(name)
+        writer.write(b"bytes")
+        writer.commit()
+        written = (now_ms() - hours * HOUR_MS) / 1000
+        os.utime(tmp_path / name, (written, written))
+    moment = now_ms() - 2 * HOUR_MS
+    assert sorted(names_older_than(place, "packs/a/", moment)) == ["packs/a/11/old"]
+    assert sorted(names_older_than(place, "packs/a/", now_ms())) == ["packs/a/11/old", "packs/a/22/young"]
+    assert list(names_older_than(place, "packs/none/", now_ms())) == []

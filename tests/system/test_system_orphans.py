@@ -1,0 +1,93 @@
+"""Packs that no row refers to are found and deleted; all others stay, also those that only an unfinished job knows."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from import_folders import fill, start_job
+from stored_series import deleted, imported, pack_files, settled, verified
+
+from hounsfield.app import open_archive
+from hounsfield.imaging.import_jobs import JobStatus, get_import_job
+from hounsfield.imaging.orphans import OrphanSweeper
+from hounsfield.settings import Settings
+from imports import outcome_of
+from servers import ServerProcess, active_datastore, finished_job, wait_for
+from synthetic import noise, slice_of
+
+TWO_DAYS_AGO = time.time() - 2 * 24 * 3600
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[ServerProcess]:
+    process = ServerProcess(
+        tmp_path / "data", {"HOUNSFIELD_LEASE_SECONDS": "1.5", "HOUNSFIELD_IMPORT_WORKERS": "1"}
+    ).start()
+    yield process
+    process.stop()
+
+
+def aged(*paths: Path) -> None:
+    for path in paths:
+        os.utime(path, (TWO_DAYS_AGO, TWO_DAYS_AGO))
+
+
+def swept(server: ServerProcess) -> int:
+    archive, _ = open_archive(Settings(data=server.data))
+    count = OrphanSweeper(archive, delete=True).sweep()
+    archive.database.close()
+    return count
+
+
+def test_only_old_packs_without_rows_go(own: ServerProcess) -> None:
+    client = own.client()
+    datastore = active_datastore(client)
+    source, _ = imported(own, client, datastore, slice_of(), slice_of(2))
+    answer = client.copy_image_set(
+        datastoreId=datastore,
+        sourceImageSetId=source,
+        copyImageSetInformation={"sourceImageSet": {"latestVersionId": "1"}},
+    )
+    copy = answer["destinationImageSetProperties"]["imageSetId"]
+    settled(client, datastore, copy)
+    settled(client, datastore, source)
+    imported(own, client, datastore, slice_of(pixels=noise(64, 64, seed=77)))
+    deleted(client, datastore, source)
+    live = pack_files(own, datastore)
+    assert len(live) == 3
+    some = next(iter(live))
+    old, young, left = (some.with_name(name) for name in ("f" * 32, "e" * 32, f".{'d' * 32}.{'0' * 16}"))
+    for path in (old, young, left):
+        shutil.copy(some, path)
+    aged(*live, old, left)
+    assert swept(own) == 2
+    assert pack_files(own, datastore) == live | {young}
+    assert len(verified(client, datastore, copy)) == 1
+    assert swept(own) == 0
+
+
+def test_packs_of_an_unfinished_job_stay(own: ServerProcess) -> None:
+    client = own.client()
+    datastore = active_datastore(client)
+    fill(own, "long", [slice_of(number=number, pixels=noise(512, 512, seed=number)) for number in range(64)])
+    job_id = start_job(own, client, datastore, "long")
+    wait_for(lambda: len(pack_files(own, datastore)) > 3, "the first packs of the job")
+    own.stop()
+    archive, _ = open_archive(Settings(data=own.data))
+    assert get_import_job(archive, datastore, job_id).status is JobStatus.IN_PROGRESS
+    aged(*pack_files(own, datastore))
+    # What the job had not noted yet is written again when it goes on, and may go.
+    OrphanSweeper(archive, delete=True).sweep()
+    assert len(pack_files(own, datastore)) > 0
+    archive.database.close()
+    own.start()
+    client = own.client()
+    outcome = outcome_of(own, finished_job(client, datastore, job_id))
+    assert (outcome.job["jobStatus"], outcome.failure) == ("COMPLETED", [])
+    (image_set,) = {line["importResponse"]["imageSetId"] for line in outcome.success}
+    assert len(verified(client, datastore, image_set)) == 64
