@@ -29,6 +29,9 @@ NOT_DECODED = {
     "MR_truncated.dcm": FramesError,
 }
 NOT_DESCRIBED = {"badVR.dcm"}  # its NumberOfFrames is no number
+SIGNS_EXTENDED = {"mlut_18.dcm"}
+"""Signed files with zeros above the stored bits of some negative samples, which are stored as the values they mean."""
+
 LOSSY_BY_ANOTHER_DECODER = {"HTJ2K_08_RGB.dcm"}
 
 
@@ -80,7 +83,7 @@ def check(path: Path, seen: Counter[str]) -> None:
     how = treatment(syntax, lossless=LosslessFormat.HTJ2K, bits_allocated=format_.bits_allocated)
     if how.kind is TreatmentKind.TRANSCODE:
         stored = transcode_frame(frames[0], syntax, format_, LosslessFormat.HTJ2K)
-        samples = decode_samples(frames[0], syntax, format_)
+        samples = decoded[0] if path.name in SIGNS_EXTENDED else decode_samples(frames[0], syntax, format_)
         np.testing.assert_array_equal(decode_samples(stored.data, how.stored_transfer_syntax, format_), samples)
         assert (stored.min_value, stored.max_value) == (int(decoded[0].min()), int(decoded[0].max())), path.name
 
