@@ -58,7 +58,11 @@ class ServerProcess:
         self.process = subprocess.Popen(
             [*command, *self.arguments], env={**environment, **self.environment}, stdout=self.log, stderr=self.log
         )
-        wait_for(self._ready, "the server to become ready")
+        try:
+            wait_for(self._ready, "the server to become ready")
+        except BaseException:
+            self.stop()
+            raise
         return self
 
     def _ready(self) -> bool:

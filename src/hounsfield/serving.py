@@ -34,6 +34,8 @@ from hounsfield.storage.durable import make_folder_durably, write_file_durably
 _log = structlog.get_logger(__name__)
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _RESTART_SECONDS = 1.0
+_SOON_SECONDS = 4.0
+_LONGEST_PAUSE_SECONDS = 30.0
 _WATCH_SECONDS = 0.2
 _END_SECONDS = 20.0
 
@@ -92,17 +94,21 @@ class _Kept:
         self._command = command
         self._environment = environment
         self._process: subprocess.Popen[bytes] | None = None
-        self._not_before = 0.0
+        self._started = float("-inf")
+        self._pause = _RESTART_SECONDS
         self.keep()
 
     def keep(self) -> None:
-        """Start the process when it is not running; a second after the last start at the earliest."""
+        """Start the process when it is not running; one that ends soon again and again is started ever more slowly."""
+        now = time.monotonic()
         if self._process is not None and self._process.poll() is not None:
             _log.error("process ended, starting another", process=self._command[3], exit_code=self._process.returncode)
             self._process = None
-        if self._process is None and time.monotonic() >= self._not_before:
+            lasted = now - self._started
+            self._pause = min(2 * self._pause, _LONGEST_PAUSE_SECONDS) if lasted < _SOON_SECONDS else _RESTART_SECONDS
+        if self._process is None and now >= self._started + self._pause:
             self._process = subprocess.Popen(self._command, env=self._environment)
-            self._not_before = time.monotonic() + _RESTART_SECONDS
+            self._started = now
 
     def end(self) -> None:
         """Ask the process to end, and kill it when it does not."""
