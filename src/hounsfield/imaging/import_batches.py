@@ -44,7 +44,7 @@ BYTES_PER_BATCH = 32 * 1024 * 1024
 LARGE_FILE_BYTES = 48 * 1024 * 1024
 _MAX_ATTEMPTS = 3
 _STOP_SECONDS = 0.5
-_COMMIT_SECONDS = 0.25
+_COMMIT_SECONDS = 0.5
 _MESSAGES: dict[type[Exception], str] = {
     BrokenProcessPool: "The file could not be processed: it ended the process that worked on it",
     InputUnreadableError: "The file could not be read",

@@ -5,7 +5,7 @@ worker ──StagedInstance──▶ sealed row of the job ──▶ organise �
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 
 import orjson
@@ -68,7 +68,7 @@ class StagedInstance:
 
     def to_bytes(self) -> bytes:
         """Give the JSON that `from_bytes` reads."""
-        return orjson.dumps(asdict(self))
+        return orjson.dumps(self)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> StagedInstance:
