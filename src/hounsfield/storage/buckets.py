@@ -122,6 +122,8 @@ class FolderBucket:
         start = self._path(prefix.rstrip("/"))
         if not prefix.endswith("/") and start.is_file():
             yield ObjectEntry(prefix, start.stat().st_size)
+        if not start.is_dir():
+            return
         for parent, _, files in os.walk(start, onerror=_unreadable):
             for file in files:
                 path = Path(parent) / file
