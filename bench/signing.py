@@ -14,8 +14,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from bench.server import BenchmarkError, Server
-from hounsfield.access.credentials import root_key
-from hounsfield.app import credentials_file
+from hounsfield.access.credentials import credentials_file, root_key
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ class SignedRequest:
 
 def signed_post(server: Server, path: str, parameters: Mapping[str, object] | None = None) -> SignedRequest:
     """Sign a POST as botocore does: over content type, host and time, with the hash of the body."""
-    key = root_key(credentials_file(server.settings))
+    key = root_key(credentials_file(server.settings.data))
     body = orjson.dumps(parameters) if parameters is not None else b""
     address = urlsplit(server.url)
     headers = {"Content-Type": "application/json", "Host": address.netloc}
