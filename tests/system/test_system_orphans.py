@@ -13,12 +13,16 @@ from import_folders import fill, start_job
 from stored_series import deleted, imported, pack_files, settled, verified
 
 from hounsfield.app import open_archive
-from hounsfield.imaging.import_jobs import JobStatus, get_import_job
+from hounsfield.imaging.import_jobs import JobStatus, get_import_job, import_progress
 from hounsfield.imaging.orphans import OrphanSweeper
 from hounsfield.settings import Settings
 from imports import outcome_of
+from processes import runners
 from servers import ServerProcess, active_datastore, finished_job, wait_for
 from synthetic import noise, slice_of
+
+FILES = 240
+"""Enough that the job is not done when its first outcomes are noted."""
 
 TWO_DAYS_AGO = time.time() - 2 * 24 * 3600
 
@@ -74,11 +78,13 @@ def test_only_old_packs_without_rows_go(own: ServerProcess) -> None:
 def test_packs_of_an_unfinished_job_stay(own: ServerProcess) -> None:
     client = own.client()
     datastore = active_datastore(client)
-    fill(own, "long", [slice_of(number=number, pixels=noise(512, 512, seed=number)) for number in range(64)])
+    fill(own, "long", [slice_of(number=number, pixels=noise(512, 512, seed=number)) for number in range(FILES)])
     job_id = start_job(own, client, datastore, "long")
-    wait_for(lambda: len(pack_files(own, datastore)) > 3, "the first packs of the job")
-    own.stop()
     archive, _ = open_archive(Settings(data=own.data))
+    wait_for(lambda: import_progress(archive, job_id).done > 0, "the first outcomes of the job to be noted")
+    for runner in runners(own):
+        runner.kill()
+    own.stop()
     assert get_import_job(archive, datastore, job_id).status is JobStatus.IN_PROGRESS
     aged(*pack_files(own, datastore))
     # What the job had not noted yet is written again when it goes on, and may go.
@@ -90,4 +96,4 @@ def test_packs_of_an_unfinished_job_stay(own: ServerProcess) -> None:
     outcome = outcome_of(own, finished_job(client, datastore, job_id))
     assert (outcome.job["jobStatus"], outcome.failure) == ("COMPLETED", [])
     (image_set,) = {line["importResponse"]["imageSetId"] for line in outcome.success}
-    assert len(verified(client, datastore, image_set)) == 64
+    assert len(verified(client, datastore, image_set)) == FILES
