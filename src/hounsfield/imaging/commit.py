@@ -19,11 +19,9 @@ from hounsfield.imaging.organise import Placement, PrimarySet, SeriesKey, Situat
 from hounsfield.imaging.staging import FrameRun, StagedInstance
 from hounsfield.imaging.states import ImageSetState, StorageTier, WorkflowStatus
 from hounsfield.storage.clock import now_ms
-from hounsfield.storage.database import lock_row
+from hounsfield.storage.database import in_groups, lock_row
 from hounsfield.storage.keys import DataKey
 from hounsfield.storage.tables import datastores, frame_runs, image_set_versions, image_sets, instances
-
-_ROWS_AT_ONCE = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +36,7 @@ def read_situation(connection: Connection, datastore_id: str, staged: Sequence[S
     """Read what the data store holds that matters to the staged instances."""
     studies = sorted({instance.grouping.study_uid for instance in staged})
     primaries: dict[SeriesKey, PrimarySet] = {}
-    for some in _chunks(studies):
+    for some in in_groups(studies):
         rows = connection.execute(
             select(image_sets).where(
                 image_sets.c.datastore_id == datastore_id,
@@ -57,7 +55,7 @@ def read_situation(connection: Connection, datastore_id: str, staged: Sequence[S
 
 def _owners(connection: Connection, datastore_id: str, staged: Sequence[StagedInstance]) -> dict[str, SeriesKey]:
     owners: dict[str, SeriesKey] = {}
-    for some in _chunks(sorted({instance.sop_uid for instance in staged})):
+    for some in in_groups(sorted({instance.sop_uid for instance in staged})):
         rows = connection.execute(
             select(instances.c.sop_uid, image_sets.c.study_uid, image_sets.c.series_uid)
             .join(image_sets, image_sets.c.id == instances.c.image_set_id)
@@ -160,7 +158,7 @@ def _extend_image_set(
     ).one()
     merged = merge_levels(open_levels(key, image_set_id, previous, row.sealed_levels), levels)
     current = (instances.c.image_set_id == image_set_id, instances.c.last_version.is_(None))
-    for some in _chunks([instance.sop_uid for instance in entering]):
+    for some in in_groups([instance.sop_uid for instance in entering]):
         connection.execute(
             update(instances).where(*current, instances.c.sop_uid.in_(some)).values(last_version=previous)
         )
@@ -243,7 +241,3 @@ def _run_row(key: str, run: FrameRun) -> dict[str, object]:
         "first_offset": run.first_offset,
         "lengths": array("I", run.lengths).tobytes(),
     }
-
-
-def _chunks(values: Sequence[str]) -> list[Sequence[str]]:
-    return [values[start : start + _ROWS_AT_ONCE] for start in range(0, len(values), _ROWS_AT_ONCE)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from sqlalchemy import Connection, select
@@ -13,6 +13,7 @@ from hounsfield.imaging.copy_request import PendingCopy
 from hounsfield.imaging.levels import IndexEntry, grouping_of, index_entry
 from hounsfield.imaging.organise import StudyVariant, variant_of
 from hounsfield.imaging.transitions import HeldImageSet
+from hounsfield.storage.database import in_groups
 from hounsfield.storage.tables import image_sets, instances
 
 _MISMATCH: Final = "INVALID_REQUEST:  {level} of SourceImageSet and DestinationImageSet don't match."
@@ -22,7 +23,6 @@ _ELSEWHERE: Final = (
 )
 _TAKEN: Final = "INVALID_REQUEST:  The series of SourceImageSet has a primary image set already."
 _STUDY: Final = "INVALID_REQUEST:  Study of SourceImageSet and primary image sets of the study don't match."
-_AT_ONCE = 400
 
 
 def refusal(
@@ -106,7 +106,7 @@ def _are_in(connection: Connection, into: HeldImageSet, sop_uids: Sequence[str])
     current = select(instances.c.key).where(instances.c.image_set_id == into.id, instances.c.last_version.is_(None))
     return any(
         connection.execute(current.where(instances.c.sop_uid.in_(some)).limit(1)).first() is not None
-        for some in _chunks(sop_uids)
+        for some in in_groups(sop_uids)
     )
 
 
@@ -125,10 +125,5 @@ def _are_elsewhere(connection: Connection, into: HeldImageSet, sop_uids: Sequenc
     )
     return any(
         connection.execute(others.where(instances.c.sop_uid.in_(some)).limit(1)).first() is not None
-        for some in _chunks(sop_uids)
+        for some in in_groups(sop_uids)
     )
-
-
-def _chunks(values: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(values), _AT_ONCE):
-        yield values[start : start + _AT_ONCE]

@@ -9,7 +9,7 @@ Rows go before blobs, so that a row never names bytes that are gone. A crash in 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -23,12 +23,12 @@ from hounsfield.imaging.levels import IndexEntry
 from hounsfield.jobs.queue import WorkItem
 from hounsfield.storage.blobs import BlobMissingError
 from hounsfield.storage.clock import now_ms
+from hounsfield.storage.database import in_groups
 from hounsfield.storage.keys import DataKey
 from hounsfield.storage.packs import PackDamagedError, pack_name, read_contents
 from hounsfield.storage.tables import frame_runs, image_set_versions, image_sets, instances
 
 RELEASE_IMAGE_SET: Final = "release-image-set"
-_AT_ONCE = 400
 _LONGEST_WAIT_SECONDS = 3600.0
 _log = structlog.get_logger(__name__)
 
@@ -107,7 +107,7 @@ def _holding(connection: Connection, image_set_id: str) -> _Holding:
     ).all()
     keys = frozenset(row.source_key for row in rows)
     packs = {row.fragment_pack_id for row in rows} | {row.dataset_pack_id for row in rows}
-    for some in _chunks(keys):
+    for some in in_groups(sorted(keys)):
         packs.update(
             connection.execute(select(frame_runs.c.pack_id).where(frame_runs.c.source_key.in_(some))).scalars()
         )
@@ -117,7 +117,7 @@ def _holding(connection: Connection, image_set_id: str) -> _Holding:
 def _forget(connection: Connection, image_set_id: str, holding: _Holding) -> None:
     """Remove the rows of the instances, those of frames that nobody reads any more, and everything of the patient."""
     connection.execute(delete(instances).where(instances.c.image_set_id == image_set_id))
-    for some in _chunks(holding.source_keys):
+    for some in in_groups(sorted(holding.source_keys)):
         kept = {row.source_key for row in _references(connection, some)}
         gone = [key for key in some if key not in kept]
         connection.execute(delete(frame_runs).where(frame_runs.c.source_key.in_(gone)))
@@ -135,7 +135,7 @@ def _forget(connection: Connection, image_set_id: str, holding: _Holding) -> Non
 
 def _in_use(connection: Connection, pack_id: str, source_keys: Collection[str]) -> bool:
     """Tell whether any row names the pack; only rows of keys that the pack has records of can."""
-    for some in _chunks(source_keys):
+    for some in in_groups(sorted(source_keys)):
         if any(pack_id in (row.fragment_pack_id, row.dataset_pack_id) for row in _references(connection, some)):
             return True
         runs = select(frame_runs.c.pack_id).where(frame_runs.c.source_key.in_(some), frame_runs.c.pack_id == pack_id)
@@ -151,9 +151,3 @@ def _references(connection: Connection, source_keys: Sequence[str]) -> list[Any]
     copies = columns.source_key.in_(source_keys) & (columns.source_key != columns.key)
     query = select(columns.source_key, columns.fragment_pack_id, columns.dataset_pack_id)
     return [row for condition in (originals, copies) for row in connection.execute(query.where(condition))]
-
-
-def _chunks(keys: Collection[str]) -> Iterator[list[str]]:
-    ordered = sorted(keys)
-    for start in range(0, len(ordered), _AT_ONCE):
-        yield ordered[start : start + _AT_ONCE]

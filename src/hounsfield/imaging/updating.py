@@ -27,12 +27,12 @@ from hounsfield.imaging.transitions import HeldImageSet, Trigger, begin, claim, 
 from hounsfield.imaging.update_request import PendingUpdate, UpdateRequest
 from hounsfield.imaging.versions import instance_rows
 from hounsfield.jobs.queue import WorkItem
+from hounsfield.storage.database import in_groups
 from hounsfield.storage.keys import DataKey
 from hounsfield.storage.tables import image_set_versions, image_sets, instances, work_items
 
 UPDATE_IMAGE_SET: Final = "update-image-set"
 _GIVEN_UP = "INTERNAL_ERROR: The update could not be made, see the log of the service."
-_UIDS_AT_ONCE = 400
 _log = structlog.get_logger(__name__)
 
 
@@ -234,13 +234,13 @@ def _collision(connection: Connection, begun: HeldImageSet, levels: Levels, chan
     if connection.execute(select(image_sets.c.id).where(*others, *series)).first() is not None:
         return "INVALID_REQUEST: Another primary image set holds the series already."
     entering = sorted({row["sop_uid"] for row in changes.entering})
-    for start in range(0, len(entering), _UIDS_AT_ONCE):
+    for some in in_groups(entering):
         owned = (
             select(instances.c.sop_uid)
             .join(image_sets, image_sets.c.id == instances.c.image_set_id)
             .where(
                 instances.c.datastore_id == begun.datastore_id,
-                instances.c.sop_uid.in_(entering[start : start + _UIDS_AT_ONCE]),
+                instances.c.sop_uid.in_(some),
                 instances.c.last_version.is_(None),
                 *others,
             )

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import obstore
-from obstore.store import from_url
 
 from hounsfield.storage.blobs import BlobPlace
 from hounsfield.storage.clock import to_ms
@@ -32,9 +31,7 @@ def names_older_than(place: BlobPlace, prefix: str, moment_ms: int) -> Iterator[
     """
     if place.folder is not None:
         return _in_folder(Path(place.folder), prefix, moment_ms)
-    if place.url is None:
-        raise ValueError("a blob place needs a folder or a URL")
-    return _in_store(place.url, place.options, prefix, moment_ms)
+    return _in_store(place.object_store(), prefix, moment_ms)
 
 
 def _in_folder(root: Path, prefix: str, moment_ms: int) -> Iterator[str]:
@@ -49,8 +46,6 @@ def _in_folder(root: Path, prefix: str, moment_ms: int) -> Iterator[str]:
                 yield str(path.relative_to(root))
 
 
-def _in_store(url: str, options: dict[str, str], prefix: str, moment_ms: int) -> Iterator[str]:
-    allow_http = options.get("endpoint", "").startswith("http://")
-    store = from_url(url, config=options, client_options={"allow_http": allow_http})  # type: ignore[call-overload]
+def _in_store(store: obstore.store.ObjectStore, prefix: str, moment_ms: int) -> Iterator[str]:
     for page in obstore.list(store, prefix=prefix):
         yield from (entry["path"] for entry in page if to_ms(entry["last_modified"]) < moment_ms)

@@ -223,10 +223,11 @@ class BlobPlace:
 
     def open(self) -> Blobs:
         """Connect to the place."""
-        if self.folder is not None:
-            return FolderBlobs(Path(self.folder))
+        return FolderBlobs(Path(self.folder)) if self.folder is not None else ObjectBlobs(self.object_store())
+
+    def object_store(self) -> obstore.store.ObjectStore:
+        """Connect to the object store; raises ValueError for a place that has no URL."""
         if self.url is None:
             raise ValueError("a blob place needs a folder or a URL")
         allow_http = self.options.get("endpoint", "").startswith("http://")
-        store = from_url(self.url, config=self.options, client_options={"allow_http": allow_http})  # type: ignore[call-overload]
-        return ObjectBlobs(store)
+        return from_url(self.url, config=self.options, client_options={"allow_http": allow_http})  # type: ignore[no-any-return, call-overload]
