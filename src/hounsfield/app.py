@@ -19,6 +19,7 @@ from hounsfield.aws.model import load_service
 from hounsfield.aws.pagination import PageTokens
 from hounsfield.aws.routing import Router
 from hounsfield.aws.sigv4 import Verifier
+from hounsfield.gate.callers import Callers
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.copying import COPY_IMAGE_SET, ImageSetCopier
 from hounsfield.imaging.datastores import SETTLE_DATASTORE, DatastoreSettler
@@ -135,11 +136,14 @@ def make_app(settings: Settings) -> ASGIApp:
         tokens=PageTokens(installation_secret(archive.database, keyring, "page-tokens")),
         local=not (settings.database_url or settings.blobs_url),
     )
+    callers = Callers(
+        None if settings.insecure_no_auth else Verifier(settings.region, "medical-imaging", secrets.get),
+        root_of(settings.partition, settings.account_id),
+    )
     native = NativeDoor(
         context=context,
         router=Router(load_service()),
-        verifier=None if settings.insecure_no_auth else Verifier(settings.region, "medical-imaging", secrets.get),
-        principal=root_of(settings.partition, settings.account_id),
+        callers=callers,
         max_body_bytes=settings.max_body_bytes,
     )
     return front_doors(native)

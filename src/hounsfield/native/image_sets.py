@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from hounsfield.aws.parameters import Parameters
+from hounsfield.gate.answers import StreamedResult
 from hounsfield.imaging import image_sets as domain
 from hounsfield.imaging.errors import NotFoundError
 from hounsfield.imaging.frames import StoredImageFrame, get_image_frame
 from hounsfield.native.context import Context
 from hounsfield.native.media_types import acceptable, media_type
-from hounsfield.native.results import StreamedResult
 from hounsfield.native.wire import optional_text, structure, text, version_number
 from hounsfield.pixels.jph import boxed
 

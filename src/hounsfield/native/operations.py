@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from hounsfield.aws.parameters import Parameters
+from hounsfield.gate.answers import StreamedResult
 from hounsfield.native import datastores, image_sets, import_jobs, tags
 from hounsfield.native.context import Context
 from hounsfield.native.copying import copy_image_set
 from hounsfield.native.deletion import delete_image_set
-from hounsfield.native.results import StreamedResult
 from hounsfield.native.search import search
 from hounsfield.native.versions import list_image_set_versions, update_image_set_metadata
 

@@ -1,0 +1,1 @@
+"""What every front door does alike: who is calling, what an error becomes, how an answer goes out."""

@@ -1,0 +1,70 @@
+"""How an answer goes out, whole or in chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from starlette.concurrency import iterate_in_threadpool
+from starlette.types import Send
+
+from hounsfield.aws.response import WireResponse
+
+Headers = Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class StreamedResult:
+    """A successful answer whose body comes in chunks.
+
+    Attributes
+    ----------
+    headers : list of (str, str)
+        Header names and values.
+    size : int or None
+        Length of the body in bytes; None where it is not known before the end.
+    chunks : Iterable of bytes
+        The body.
+    status : int
+        HTTP status.
+    """
+
+    headers: list[tuple[str, str]]
+    size: int | None
+    chunks: Iterable[bytes] = field(repr=False)
+    status: int = 200
+
+
+async def send_answer(
+    send: Send, answer: WireResponse | StreamedResult, request_id: str, more: Headers = (), *, head: bool = False
+) -> None:
+    """Send an answer with the id of its request.
+
+    Parameters
+    ----------
+    send : callable
+        ASGI send.
+    answer : WireResponse or StreamedResult
+        What to send.
+    request_id : str
+        Identifier of the request, sent as ``x-amzn-RequestId`` unless the answer has one.
+    more : sequence of (str, str)
+        Further headers.
+    head : bool
+        Whether to leave the body out, as for the method HEAD.
+    """
+    names = {name.lower() for name, _ in answer.headers}
+    headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in (*answer.headers, *more)]
+    if "x-amzn-requestid" not in names:
+        headers.append((b"x-amzn-requestid", request_id.encode()))
+    size = len(answer.body) if isinstance(answer, WireResponse) else answer.size
+    if size is not None and answer.status not in (204, 304):
+        headers.append((b"content-length", str(size).encode()))
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    if isinstance(answer, WireResponse):
+        await send({"type": "http.response.body", "body": b"" if head else answer.body})
+        return
+    if not head:
+        async for chunk in iterate_in_threadpool(answer.chunks):
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
