@@ -6,9 +6,11 @@ Settings ─▶ open_archive ─┬─▶ create_app   one per API process
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import threading
 import types
+from collections.abc import Callable
 
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -19,6 +21,9 @@ from hounsfield.aws.model import load_service
 from hounsfield.aws.pagination import PageTokens
 from hounsfield.aws.routing import Router
 from hounsfield.aws.sigv4 import Verifier
+from hounsfield.dicomweb.context import Context as DicomwebContext
+from hounsfield.dicomweb.door import DicomwebDoor
+from hounsfield.dicomweb.routes import is_dicomweb
 from hounsfield.gate.callers import Callers
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.copying import COPY_IMAGE_SET, ImageSetCopier
@@ -29,6 +34,7 @@ from hounsfield.imaging.importing import ImportRunner
 from hounsfield.imaging.ingest import warm_up
 from hounsfield.imaging.metadata import MetadataReader
 from hounsfield.imaging.orphans import SWEEP_ORPHANS, OrphanSweeper, schedule_sweep
+from hounsfield.imaging.receiving import Receiver
 from hounsfield.imaging.release import RELEASE_IMAGE_SET, StorageReleaser
 from hounsfield.imaging.updating import UPDATE_IMAGE_SET, ImageSetUpdater
 from hounsfield.jobs.queue import WorkQueue
@@ -146,10 +152,24 @@ def make_app(settings: Settings) -> ASGIApp:
         callers=callers,
         max_body_bytes=settings.max_body_bytes,
     )
-    return front_doors(native)
+    receiver = Receiver(archive, settings.store_processes)
+    dicomweb = DicomwebDoor(
+        context=DicomwebContext(
+            archive=archive,
+            receiver=receiver,
+            store_slots=asyncio.Semaphore(2 * receiver.processes),
+            spool=settings.data / "spool",
+            local=context.local,
+        ),
+        callers=callers,
+        max_unproven_bytes=settings.max_body_bytes,
+        max_store_bytes=settings.max_store_bytes,
+        public_url=settings.public_url,
+    )
+    return front_doors(native, dicomweb, receiver.close)
 
 
-def front_doors(native: ASGIApp) -> ASGIApp:
+def front_doors(native: ASGIApp, dicomweb: ASGIApp, close: Callable[[], None]) -> ASGIApp:
     """Send each request to its door, by path alone; what is no other's is the native API's.
 
     Paths are compared here and not by patterns, so that no path, however odd, misses the door that checks signatures.
@@ -157,19 +177,22 @@ def front_doors(native: ASGIApp) -> ASGIApp:
 
     async def doors(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await _lifespan(receive, send)
+            await _lifespan(receive, send, close)
         elif scope["path"] == "/healthz":
             await PlainTextResponse("ok\n")(scope, receive, send)
+        elif is_dicomweb(scope["raw_path"]):
+            await dicomweb(scope, receive, send)
         else:
             await native(scope, receive, send)
 
     return doors
 
 
-async def _lifespan(receive: Receive, send: Send) -> None:
+async def _lifespan(receive: Receive, send: Send, close: Callable[[], None]) -> None:
     await receive()
     await send({"type": "lifespan.startup.complete"})
     await receive()
+    close()
     await send({"type": "lifespan.shutdown.complete"})
 
 

@@ -30,6 +30,7 @@ from hounsfield.access.credentials import credentials_file
 from hounsfield.jobs.workers import PARENT, end_with_parent
 from hounsfield.settings import PREFIX, Settings
 from hounsfield.storage.durable import make_folder_durably, write_file_durably
+from hounsfield.storage.spool import forget_spooled
 
 _log = structlog.get_logger(__name__)
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -131,6 +132,7 @@ def serve_api(settings: Settings, host: str, port: int) -> None:
     end_with_parent()
     os.environ[PARENT] = str(os.getpid())
     os.environ[f"{PREFIX}DATA"] = str(settings.data.absolute())
+    forget_spooled(settings.data / "spool")
     Granian(
         "hounsfield.app:create_app",
         address=host,

@@ -52,6 +52,13 @@ class Settings:
         Processes that answer requests.
     import_workers : int
         Processes that transcode; 0 for one per processor.
+    store_workers : int
+        Processes of each API process that transcode what is stored by DICOMweb, started with the first of it; 0 for one per
+        processor, shared by the API processes.
+    max_store_bytes : int
+        Largest body of a DICOMweb request that stores.
+    public_url : str
+        What URLs in DICOMweb answers begin with, such as ``https://pacs.example.org``; empty for what the client called.
     import_slots : int
         Import jobs worked on at the same time by one runner.
     lease_seconds : float
@@ -83,6 +90,9 @@ class Settings:
     s3_secret_access_key: str = ""
     api_workers: int = 1
     import_workers: int = 0
+    store_workers: int = 0
+    max_store_bytes: int = 1024 * 1024 * 1024 + 16 * 1024 * 1024
+    public_url: str = ""
     import_slots: int = 2
     lease_seconds: float = 15.0
     max_body_bytes: int = 4 * 1024 * 1024
@@ -99,6 +109,11 @@ class Settings:
     def import_processes(self) -> int:
         """Number of transcoding processes."""
         return self.import_workers or os.cpu_count() or 1
+
+    @property
+    def store_processes(self) -> int:
+        """Number of processes of each API process that transcode what is stored by DICOMweb."""
+        return self.store_workers or max(1, (os.cpu_count() or 1) // self.api_workers)
 
 
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:

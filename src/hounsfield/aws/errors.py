@@ -141,6 +141,10 @@ class ServiceUnavailableException(AwsError, status=503):
     """The server cannot answer just now."""
 
 
+class UnsupportedMediaTypeException(AwsError, status=415):
+    """The body is of a media type that the operation does not take."""
+
+
 class UnknownOperationException(AwsError, status=404):
     """No operation has this path."""
 

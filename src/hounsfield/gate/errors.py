@@ -13,9 +13,11 @@ from hounsfield.aws.errors import (
     NotAcceptableException,
     ResourceNotFoundException,
     ServiceQuotaExceededException,
+    ServiceUnavailableException,
     ValidationException,
 )
 from hounsfield.imaging.errors import (
+    BusyError,
     ConflictError,
     InvalidRequestError,
     NotAcceptableError,
@@ -33,6 +35,7 @@ _SHAPES: dict[type[Exception], type[AwsError]] = {
     QuotaExceededError: ServiceQuotaExceededException,
     NotAcceptableError: NotAcceptableException,
     AccessDeniedError: AccessDeniedException,
+    BusyError: ServiceUnavailableException,
 }
 
 

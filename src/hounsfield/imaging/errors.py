@@ -25,3 +25,7 @@ class QuotaExceededError(ImagingError):
 
 class NotAcceptableError(ImagingError):
     """What is stored cannot be given in a form the caller accepts."""
+
+
+class BusyError(ImagingError):
+    """What is asked for cannot be done just now, and can be soon."""

@@ -18,6 +18,7 @@ from hounsfield.dicom.document import Levels, instance_fragment
 from hounsfield.dicom.errors import DicomDirectory, DicomError
 from hounsfield.dicom.part10 import Part10, read_part10
 from hounsfield.dicom.record import InstanceRecord, instance_record
+from hounsfield.dicom.source import ByteSource
 from hounsfield.imaging.import_files import FileErrorType, FileOutcome, FileResult, InputFile
 from hounsfield.imaging.pixel_store import StoredPixels, store_pixels
 from hounsfield.imaging.staging import Place, StagedInstance
@@ -102,15 +103,24 @@ def _ingest(context: IngestContext, file: InputFile, packs: SeriesPacks) -> File
 def opened(context: IngestContext, file: InputFile) -> Iterator[ObjectReader]:
     """Open an input file, and end this process should the file take absurdly long, which only that file then pays for."""
     reader = context.buckets.open(context.bucket).open(ObjectEntry(file.key, file.size))
-    signal.alarm(_SECONDS_PER_FILE + file.size // _BYTES_PER_SECOND)
     try:
-        yield reader
+        with time_limit(file.size):
+            yield reader
     finally:
-        signal.alarm(0)
         reader.close()
 
 
-def read_record(context: IngestContext, source: ObjectReader) -> tuple[Part10, InstanceRecord]:
+@contextlib.contextmanager
+def time_limit(size: int) -> Iterator[None]:
+    """End this process should a file of so many bytes take absurdly long."""
+    signal.alarm(_SECONDS_PER_FILE + size // _BYTES_PER_SECOND)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+
+
+def read_record(context: IngestContext, source: ByteSource) -> tuple[Part10, InstanceRecord]:
     """Read a file and make its record; raises `DicomError`."""
     if source.size > context.bytes_per_file:
         raise DicomError(f"The file has {source.size} bytes, the quota is {context.bytes_per_file}")

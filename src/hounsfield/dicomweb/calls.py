@@ -1,0 +1,100 @@
+"""One request to the DICOMweb door, as its handlers see it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl
+
+from hounsfield.aws.errors import ValidationException
+from hounsfield.dicomweb.context import Context
+from hounsfield.dicomweb.negotiation import MediaRange, accepted
+
+LONGEST_QUERY = 64 * 1024
+MOST_PARAMETERS = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request.
+
+    Attributes
+    ----------
+    context : Context
+        What handlers work on.
+    datastore_id : str
+        Which data store.
+    labels : Mapping of str to str
+        Decoded labels of the path, such as ``study``.
+    query : sequence of (str, str)
+        Query parameters in the order they were sent.
+    headers : Mapping of str to str
+        The request's headers by name in lower case; of several the first.
+    base : str
+        URL of the data store, such as ``https://host/datastore/…``, for the URLs in answers.
+    """
+
+    context: Context
+    datastore_id: str
+    labels: Mapping[str, str]
+    query: Sequence[tuple[str, str]]
+    headers: Mapping[str, str]
+    base: str = field(default="")
+
+    def parameter(self, name: str) -> str | None:
+        """Give a query parameter that may be given once.
+
+        Raises
+        ------
+        ValidationException
+            It is given more than once.
+        """
+        values = [value for key, value in self.query if key == name]
+        if len(values) > 1:
+            raise ValidationException(f"The query parameter {name} may be given only once.")
+        return values[0] if values else None
+
+    def only(self, *names: str) -> None:
+        """Refuse query parameters that the operation does not know; ``accept`` and those of a presigned URL it always does.
+
+        Raises
+        ------
+        ValidationException
+            One is not known.
+        """
+        known = {"accept", *names}
+        for key, _ in self.query:
+            if key not in known and not key.startswith("X-Amz-"):
+                raise ValidationException(
+                    f"The query parameter {key[:64]} is not known here. Known are {', '.join(sorted(known))}."
+                )
+
+    @property
+    def accepts(self) -> list[MediaRange]:
+        """What the client accepts, the most preferred first."""
+        return accepted(self.headers.get("accept"), [value for key, value in self.query if key == "accept"])
+
+    @property
+    def image_set_id(self) -> str | None:
+        """The image set that is meant; None for the primary one."""
+        return self.parameter("imageSetId")
+
+
+def parse_query(query_string: bytes) -> list[tuple[str, str]]:
+    """Read a query string.
+
+    Raises
+    ------
+    ValidationException
+        It is too long, has too many parameters, or is not UTF-8.
+    """
+    if len(query_string) > LONGEST_QUERY:
+        raise ValidationException(f"The query is longer than {LONGEST_QUERY} bytes.")
+    try:
+        return parse_qsl(
+            query_string.decode("ascii"), keep_blank_values=True, max_num_fields=MOST_PARAMETERS, errors="strict"
+        )
+    except UnicodeDecodeError:
+        raise ValidationException("The query must be percent-encoded UTF-8.") from None
+    except ValueError:
+        raise ValidationException(f"The query may have at most {MOST_PARAMETERS} parameters.") from None

@@ -1,0 +1,35 @@
+"""What every handler of the DICOMweb door works on."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+
+from hounsfield.imaging.archive import Archive
+from hounsfield.imaging.receiving import Receiver
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What every handler of the DICOMweb door works on.
+
+    Attributes
+    ----------
+    archive : Archive
+        The domain's stores.
+    receiver : Receiver
+        Takes instances that are stored.
+    store_slots : asyncio.Semaphore
+        One for each batch of instances that may be with the workers at the same time.
+    spool : Path
+        Folder where large files wait while they arrive.
+    local : bool
+        Whether database and packs are on this machine, so that a quick read need not wait for a thread.
+    """
+
+    archive: Archive
+    receiver: Receiver
+    store_slots: asyncio.Semaphore
+    spool: Path
+    local: bool

@@ -1,0 +1,149 @@
+"""The door: one ASGI application in front of DICOMweb.
+
+    route ─▶ signature of the headers ─▶ permission ─▶ handler ─▶ answer
+      └──────────────┴──────────────────────┴─────────────┴──▶ AwsError ─▶ error in AWS's form
+
+A body is read only when the permission was given, and as it arrives; what proves it is known at its end, before anything of
+it becomes visible.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import structlog
+from starlette.concurrency import run_in_threadpool
+from starlette.types import Receive, Scope, Send
+
+from hounsfield.access.permissions import require
+from hounsfield.aws.errors import AwsError, ValidationException, serialise_error
+from hounsfield.aws.response import WireResponse
+from hounsfield.dicomweb.calls import Call, parse_query
+from hounsfield.dicomweb.context import Context
+from hounsfield.dicomweb.permissions import permission_of
+from hounsfield.dicomweb.routes import Found, find
+from hounsfield.gate.answers import StreamedResult, send_answer
+from hounsfield.gate.bodies import ClientGoneError, body_chunks, header, whole_body
+from hounsfield.gate.callers import Caller, Callers
+from hounsfield.gate.errors import translated
+
+_log = structlog.get_logger(__name__)
+_HOST = re.compile(r"[A-Za-z0-9.\-_:\[\]]{1,255}")
+_MOST_OF_NO_BODY = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class DicomwebDoor:
+    """The ASGI application of DICOMweb.
+
+    Attributes
+    ----------
+    context : Context
+        What the handlers work on.
+    callers : Callers
+        Tells who is calling.
+    max_unproven_bytes : int
+        Largest body of a request that does not state its hash, and so cannot be checked before it is whole.
+    max_store_bytes : int
+        Largest body of a request that stores.
+    public_url : str
+        What URLs in answers begin with; empty for what the client called.
+    """
+
+    context: Context
+    callers: Callers
+    max_unproven_bytes: int
+    max_store_bytes: int
+    public_url: str = ""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        request_id = str(uuid.uuid4())
+        try:
+            found = find(scope["method"], scope["raw_path"])
+            caller = self.callers.meet(scope)
+            answer = await self._answer(found, caller, scope, receive)
+        except ClientGoneError:
+            return
+        except AwsError as error:
+            answer = serialise_error(error, request_id)
+        except Exception as error:  # noqa: BLE001 - the last resort of a process that must go on
+            answer = serialise_error(translated(error, request_id), request_id)
+        try:
+            await send_answer(send, answer, request_id, head=scope["method"] == "HEAD")
+        except Exception as error:
+            # The answer has begun; all that is left is to break it off, and to say why where somebody looks.
+            _log.error("answer broken off", request_id=request_id, error=type(error).__name__)
+            raise
+
+    async def _answer(
+        self, found: Found, caller: Caller, scope: Scope, receive: Receive
+    ) -> WireResponse | StreamedResult:
+        operation = found.operation
+        body = self._body(caller, scope, receive, self.max_store_bytes if operation.take else _MOST_OF_NO_BODY)
+        if not caller.proven:
+            # Whoever it is, it is not known before the body was read, so no more is read than can be held.
+            limit = min(self.max_unproven_bytes, self.max_store_bytes if operation.take else _MOST_OF_NO_BODY)
+            body = await self._proven_body(caller, scope, receive, limit)
+        permission = permission_of(operation.name, found.datastore_id, self.context.archive)
+        require(caller.principal, permission)
+        call = self._call(found, scope)
+        if operation.take is not None:
+            return await operation.take(call, body)
+        async for _ in body:
+            pass
+        if operation.read is None:
+            raise TypeError(f"operation {operation.name} has no handler")
+        if operation.quick and self.context.local:
+            return operation.read(call)
+        return await run_in_threadpool(operation.read, call)
+
+    async def _body(self, caller: Caller, scope: Scope, receive: Receive, most: int) -> AsyncIterator[bytes]:
+        reader = caller.reader()
+        async for chunk in body_chunks(scope, receive, most):
+            decoded = reader.feed(chunk)
+            if decoded:
+                yield decoded
+        rest = reader.finish()
+        if rest:
+            yield rest
+
+    async def _proven_body(self, caller: Caller, scope: Scope, receive: Receive, most: int) -> AsyncIterator[bytes]:
+        declared = header(scope, b"content-length")
+        if declared is not None and declared.isdigit() and int(declared) > most:
+            raise ValidationException(
+                f"A body of more than {most} bytes must state its SHA-256, or UNSIGNED-PAYLOAD, in the header "
+                f"x-amz-content-sha256, so that the signature can be checked before the body arrives."
+            )
+        reader = caller.reader()
+        body = reader.feed(await whole_body(scope, receive, most)) + reader.finish()
+
+        async def again() -> AsyncIterator[bytes]:
+            if body:
+                yield body
+
+        return again()
+
+    def _call(self, found: Found, scope: Scope) -> Call:
+        headers: dict[str, str] = {}
+        for name, value in scope["headers"]:
+            headers.setdefault(name.decode("latin-1"), value.decode("latin-1"))
+        return Call(
+            context=self.context,
+            datastore_id=found.datastore_id,
+            labels=found.labels,
+            query=parse_query(scope["query_string"]),
+            headers=headers,
+            base=f"{self._origin(scope, headers)}/datastore/{found.datastore_id}",
+        )
+
+    def _origin(self, scope: Scope, headers: dict[str, str]) -> str:
+        if self.public_url:
+            return self.public_url.rstrip("/")
+        host = headers.get("host", "")
+        if not _HOST.fullmatch(host):
+            raise ValidationException("The Host header must be a host name or address, with a port or without.")
+        return f"{scope['scheme']}://{host}"

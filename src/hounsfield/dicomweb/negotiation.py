@@ -1,0 +1,161 @@
+"""What a client accepts: the Accept header and the ``accept`` query parameter (PS3.18 section 8.3.3, RFC 9110 section 12.5.1).
+
+multipart/related; type="image/jphc"; transfer-syntax=1.2.840.10008.1.2.4.202; q=0.9
+└─ media range ──┘ └ of each part ┘ └ of the pixel data ──────────────────┘ └ preference
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from hounsfield.aws.errors import ValidationException
+
+MULTIPART = "multipart/related"
+DICOM = "application/dicom"
+DICOM_JSON = "application/dicom+json"
+DICOM_XML = "application/dicom+xml"
+JSON = "application/json"
+OCTET_STREAM = "application/octet-stream"
+MOST_RANGES = 64
+LONGEST_ACCEPT = 8192
+
+_TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - a token of HTTP's grammar
+_PARAMETER = re.compile(rf';\s*(?:({_TOKEN})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;,"\s]+)))?\s*')
+_RANGE = re.compile(rf"\s*({_TOKEN})/({_TOKEN})\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class MediaRange:
+    """One entry of an Accept header.
+
+    Attributes
+    ----------
+    kind : str
+        Media type in lower case; may be ``*/*`` or ``image/*``.
+    parameters : dict
+        Its parameters without ``q``, names in lower case.
+    quality : float
+        Preference from 0 to 1; 0 refuses.
+    """
+
+    kind: str
+    parameters: dict[str, str] = field(default_factory=dict)
+    quality: float = 1.0
+
+    @property
+    def is_multipart(self) -> bool:
+        """Whether it asks for parts."""
+        return self.kind == MULTIPART
+
+    @property
+    def part_kind(self) -> str:
+        """Media type of what is asked for, in parts or not; ``*/*`` where a multipart range does not say."""
+        return self.parameters.get("type", "*/*").lower() if self.is_multipart else self.kind
+
+    @property
+    def transfer_syntax(self) -> str | None:
+        """The transfer syntax asked for, ``*`` for the stored one, None where it is not said."""
+        return self.parameters.get("transfer-syntax") or None
+
+    def covers(self, kind: str) -> bool:
+        """Tell whether a media type lies in the range that the parts, or the single answer, must have."""
+        wanted = self.part_kind
+        return wanted in {kind, "*/*"} or (wanted.endswith("/*") and kind.startswith(wanted[:-1]))
+
+
+def accepted(header: str | None, query: Sequence[str]) -> list[MediaRange]:
+    """Give what a request accepts, the most preferred first; everything where it does not say.
+
+    Parameters
+    ----------
+    header : str or None
+        The Accept header.
+    query : sequence of str
+        Values of the query parameter ``accept``, which win over the header (PS3.18 section 8.3.3.2).
+
+    Raises
+    ------
+    ValidationException
+        It is too long or not of the form of an Accept header.
+    """
+    text = ",".join(query) if query else (header or "")
+    if not text.strip():
+        return [MediaRange("*/*")]
+    if len(text) > LONGEST_ACCEPT:
+        raise ValidationException(f"What the request accepts is longer than {LONGEST_ACCEPT} characters.")
+    ranges = list(_ranges(text))
+    return sorted(ranges, key=lambda entry: -entry.quality)
+
+
+def acceptable(ranges: Sequence[MediaRange], kind: str, *, parts: bool | None = None) -> bool:
+    """Tell whether a media type may be the answer.
+
+    Parameters
+    ----------
+    ranges : sequence of MediaRange
+        What the request accepts.
+    kind : str
+        Media type.
+    parts : bool or None
+        Whether it would come in parts; None where both are looked for.
+    """
+    return any(
+        entry.quality > 0
+        and entry.covers(kind)
+        and (parts is None or entry.is_multipart is parts or entry.kind == "*/*")
+        for entry in ranges
+    )
+
+
+def _ranges(text: str) -> Iterator[MediaRange]:
+    at = 0
+    count = 0
+    while at < len(text):
+        found = _RANGE.match(text, at)
+        if found is None:
+            raise ValidationException("What the request accepts must be media types with ',' between them.")
+        count += 1
+        if count > MOST_RANGES:
+            raise ValidationException(f"A request may accept at most {MOST_RANGES} media types.")
+        kind = f"{found[1]}/{found[2]}".lower()
+        parameters, at = _parameters(text, found.end())
+        if at < len(text):
+            if text[at] != ",":
+                raise ValidationException("What the request accepts must be media types with ',' between them.")
+            at += 1
+            if not text[at:].strip(" ,"):
+                at = len(text)
+        yield MediaRange(kind, parameters, _quality(parameters.pop("q", "1")))
+
+
+def _parameters(text: str, at: int) -> tuple[dict[str, str], int]:
+    parameters: dict[str, str] = {}
+    while found := _PARAMETER.match(text, at):
+        at = found.end()
+        if found[1] is not None:
+            quoted = None if found[2] is None else re.sub(r"\\(.)", r"\1", found[2])
+            parameters.setdefault(found[1].lower(), (quoted if quoted is not None else found[3]).strip())
+    return parameters, at
+
+
+def _quality(text: str) -> float:
+    try:
+        return min(max(float(text), 0.0), 1.0)
+    except ValueError:
+        raise ValidationException("The preference q of a media type must be a number from 0 to 1.") from None
+
+
+def content_type(text: str) -> MediaRange:
+    """Read a Content-Type header (RFC 9110 section 8.3).
+
+    Raises
+    ------
+    ValidationException
+        It is not one.
+    """
+    ranges = list(_ranges(text[:LONGEST_ACCEPT]))
+    if len(ranges) != 1:
+        raise ValidationException("Content-Type must be one media type.")
+    return ranges[0]

@@ -1,0 +1,258 @@
+"""Instances that are received one request at a time (STOW-RS), as opposed to those of an import job.
+
+    SpooledFile ─▶ ingest_received (a worker process) ─▶ StagedInstance ─┐
+    SpooledFile ─▶ ingest_received                    ─▶ failure         ├─▶ commit_received: one transaction
+    SpooledFile ─▶ ingest_received                    ─▶ StagedInstance ─┘
+
+Nothing of a request is visible before its commit; packs of one that is not committed are removed.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor, Future
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from enum import IntEnum
+
+import structlog
+
+from hounsfield.dicom.errors import DicomDirectory, DicomError
+from hounsfield.imaging.archive import Archive
+from hounsfield.imaging.commit import apply, commitments, lock_datastore, read_situation
+from hounsfield.imaging.datastores import active_datastore, data_key
+from hounsfield.imaging.errors import BusyError
+from hounsfield.imaging.ingest import (
+    IngestContext,
+    SeriesPacks,
+    finish_instance,
+    read_record,
+    time_limit,
+    warm_up,
+)
+from hounsfield.imaging.manifest import Destination
+from hounsfield.imaging.organise import organise
+from hounsfield.imaging.pixel_store import store_pixels
+from hounsfield.imaging.staging import StagedInstance
+from hounsfield.jobs.workers import WorkerPool
+from hounsfield.pixels.errors import FramesError
+from hounsfield.storage.identifiers import new_instance_key
+from hounsfield.storage.packs import pack_name
+from hounsfield.storage.spool import SpooledFile
+
+_log = structlog.get_logger(__name__)
+
+
+class FailureReason(IntEnum):
+    """Why an instance was not stored (Failure Reason (0008,1197), PS3.18 Table I.2-2)."""
+
+    PROCESSING_FAILURE = 0x0110
+    SOP_CLASS_NOT_SUPPORTED = 0x0122
+    WRONG_STUDY = 0xA901
+    CANNOT_UNDERSTAND = 0xC000
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedFile:
+    """One file of a request, by its place in it."""
+
+    ordinal: int
+    content: SpooledFile
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFailure:
+    """Why a file was not stored; the UIDs are empty where they are not known."""
+
+    reason: FailureReason
+    message: str
+    sop_uid: str = ""
+    sop_class_uid: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedResult:
+    """What became of a file: exactly one of ``instance`` and ``failure`` is set."""
+
+    ordinal: int
+    instance: StagedInstance | None = None
+    failure: StoreFailure | None = None
+
+
+def ingest_received(
+    context: IngestContext, files: Sequence[ReceivedFile], study_uid: str | None
+) -> list[ReceivedResult]:
+    """Read, transcode, verify and store some files, in a worker process.
+
+    Parameters
+    ----------
+    context : IngestContext
+        What a worker needs to know.
+    files : Sequence[ReceivedFile]
+        The files.
+    study_uid : str or None
+        The study that all must belong to.
+
+    Raises
+    ------
+    OSError
+        A pack could not be written.
+    """
+    packs = SeriesPacks(context.blob_place.open(), context.key)
+    results = []
+    try:
+        for file in files:
+            failure = _ingest(context, file, packs, study_uid)
+            if failure is not None:
+                results.append(ReceivedResult(file.ordinal, failure=failure))
+        results.extend(ReceivedResult(staged.ordinal, staged.instance) for staged in packs.close())
+    finally:
+        packs.abort()
+    return results
+
+
+def _ingest(
+    context: IngestContext, file: ReceivedFile, packs: SeriesPacks, study_uid: str | None
+) -> StoreFailure | None:
+    source = file.content.open()
+    sop_uid = sop_class_uid = ""
+    try:
+        with time_limit(file.content.size):
+            part10, record = read_record(context, source)
+            sop_uid, sop_class_uid = record.sop_uid, record.sop_class_uid
+            if study_uid is not None and record.study_uid != study_uid:
+                message = "The Study Instance UID of the instance is not that of the request's path"
+                return StoreFailure(FailureReason.WRONG_STUDY, message, sop_uid, sop_class_uid)
+            pack = packs.of(record.series_uid)
+            key = new_instance_key()
+            pixels = store_pixels(part10, key, pack.writer, context.lossless_format)
+            pack.add(file.ordinal, finish_instance(context, key, part10, record, pixels))
+    except DicomDirectory:
+        return StoreFailure(FailureReason.SOP_CLASS_NOT_SUPPORTED, "The file is a DICOMDIR, not an instance")
+    except (DicomError, FramesError) as error:
+        return StoreFailure(FailureReason.CANNOT_UNDERSTAND, str(error), sop_uid, sop_class_uid)
+    finally:
+        source.close()
+    return None
+
+
+class Receiver:
+    """Takes instances into data stores; one for each process that answers requests.
+
+    Parameters
+    ----------
+    archive : Archive
+        Where everything is.
+    processes : int
+        Worker processes, started when the first instance is received.
+    """
+
+    def __init__(self, archive: Archive, processes: int) -> None:
+        self._archive = archive
+        self.processes = processes
+        self._lock = threading.Lock()
+        self._pool: WorkerPool | None = None
+
+    def context(self, datastore_id: str) -> IngestContext:
+        """Give what workers need to know of a data store.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such data store.
+        ConflictError
+            It is not ACTIVE.
+        """
+        with self._archive.database.read() as connection:
+            datastore = active_datastore(connection, self._archive, datastore_id)
+        return IngestContext(
+            buckets=self._archive.buckets,
+            bucket="",
+            blob_place=self._archive.blob_place,
+            key=data_key(self._archive, datastore),
+            lossless_format=datastore.lossless_format,
+            bytes_per_file=self._archive.quotas.bytes_per_file,
+            metadata_bytes=self._archive.quotas.metadata_bytes,
+        )
+
+    def submit(
+        self, context: IngestContext, files: Sequence[ReceivedFile], study_uid: str | None
+    ) -> tuple[Executor, Future[list[ReceivedResult]]]:
+        """Hand files to a worker; what the future raises goes to `results_alone`."""
+        with self._lock:
+            if self._pool is None:
+                self._pool = WorkerPool(self.processes, warm_up)
+            pool = self._pool
+        return pool.submit(ingest_received, context, tuple(files), study_uid)
+
+    def results_alone(
+        self, executor: Executor, context: IngestContext, files: Sequence[ReceivedFile], study_uid: str | None
+    ) -> list[ReceivedResult]:
+        """Work on files whose worker died, each in a process of its own, so that only the culprit fails."""
+        pool = self._pool
+        if pool is None:
+            raise ValueError("no file was submitted yet")
+        pool.renew(executor)
+        results = []
+        for file in files:
+            with pool.single() as alone:
+                try:
+                    results.extend(alone.submit(ingest_received, context, (file,), study_uid).result())
+                except BrokenProcessPool:
+                    _log.warning("file ended its worker", ordinal=file.ordinal, size=file.content.size)
+                    message = "The file could not be processed: it ended the process that worked on it"
+                    failure = StoreFailure(FailureReason.PROCESSING_FAILURE, message)
+                    results.append(ReceivedResult(file.ordinal, failure=failure))
+        return results
+
+    def close(self) -> None:
+        """End the worker processes."""
+        with self._lock:
+            pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.close()
+
+
+def commit_received(
+    archive: Archive, context: IngestContext, staged: Mapping[int, StagedInstance], store_id: str
+) -> list[Destination]:
+    """Make the staged instances of a request visible, all in one transaction, organised as those of an import job.
+
+    Parameters
+    ----------
+    archive : Archive
+        Where everything is.
+    context : IngestContext
+        That of the data store.
+    staged : Mapping of int to StagedInstance
+        By place in the request.
+    store_id : str
+        What is particular to the request; ids of new image sets follow from it.
+
+    Raises
+    ------
+    BusyError
+        An image set that the instances belong to is locked by an update or a copy.
+    ConflictError
+        The data store is not ACTIVE any more.
+    """
+    key = context.key
+    with archive.database.write() as connection:
+        active_datastore(connection, archive, key.datastore_id)
+        lock_datastore(connection, key.datastore_id)
+        situation = read_situation(connection, key.datastore_id, list(staged.values()))
+        plan = organise(sorted(staged.items(), key=lambda entry: entry[0]), situation)
+        if any(placement.extends is not None and placement.extends.locked for placement in plan):
+            raise BusyError("An image set that the instances belong to is being changed. Store them again in a moment.")
+        fixed = commitments(plan, store_id)
+        for commitment in fixed:
+            apply(connection, key, commitment, staged)
+        return [commitment.destination for commitment in fixed]
+
+
+def discard_received(archive: Archive, context: IngestContext, staged: Sequence[StagedInstance]) -> None:
+    """Remove the packs of instances that are not committed."""
+    packs = {instance.pack_id for instance in staged} | {run.pack_id for instance in staged for run in instance.runs}
+    for pack_id in packs:
+        archive.blobs.delete(pack_name(context.key.datastore_id, pack_id))
