@@ -29,6 +29,7 @@ from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.copying import COPY_IMAGE_SET, ImageSetCopier
 from hounsfield.imaging.datastores import SETTLE_DATASTORE, DatastoreSettler
 from hounsfield.imaging.deletion import DELETE_IMAGE_SET, ImageSetDeleter
+from hounsfield.imaging.dicom_metadata import DicomMetadataReader
 from hounsfield.imaging.import_jobs import IMPORT
 from hounsfield.imaging.importing import ImportRunner
 from hounsfield.imaging.ingest import warm_up
@@ -156,6 +157,7 @@ def make_app(settings: Settings) -> ASGIApp:
     dicomweb = DicomwebDoor(
         context=DicomwebContext(
             archive=archive,
+            metadata=DicomMetadataReader(archive),
             receiver=receiver,
             store_slots=asyncio.Semaphore(2 * receiver.processes),
             spool=settings.data / "spool",

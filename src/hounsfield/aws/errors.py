@@ -125,6 +125,10 @@ class NotImplementedException(AwsError, status=501):
         return cls(f"This server knows the operation {operation} but does not carry it out.")
 
 
+class RangeNotSatisfiableException(AwsError, status=416):
+    """The request asks for bytes beyond the end."""
+
+
 class RequestEntityTooLargeException(AwsError, status=413):
     """The request is larger than the server takes."""
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hounsfield.imaging.archive import Archive
+from hounsfield.imaging.dicom_metadata import DicomMetadataReader
 from hounsfield.imaging.receiving import Receiver
 
 
@@ -18,6 +19,8 @@ class Context:
     ----------
     archive : Archive
         The domain's stores.
+    metadata : DicomMetadataReader
+        Makes and keeps metadata in DICOM JSON.
     receiver : Receiver
         Takes instances that are stored.
     store_slots : asyncio.Semaphore
@@ -29,6 +32,7 @@ class Context:
     """
 
     archive: Archive
+    metadata: DicomMetadataReader
     receiver: Receiver
     store_slots: asyncio.Semaphore
     spool: Path

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from hounsfield.aws.response import WireResponse
 from hounsfield.dicomweb.calls import Call
+from hounsfield.dicomweb.frames import get_instance_frames
+from hounsfield.dicomweb.metadata import get_instance_metadata, get_series_metadata, get_study_metadata
+from hounsfield.dicomweb.retrieving import get_bulk_data, get_instance, get_series, get_study
 from hounsfield.dicomweb.storing import store
 from hounsfield.gate.answers import StreamedResult
 
@@ -20,11 +23,13 @@ class Operation:
     Attributes
     ----------
     name : str
-        Its name, which is that of its IAM action.
+        Its name; that of the IAM action it needs, unless ``action`` says another.
     read : callable or None
         Carries it out where it has no body; runs in a thread unless it is quick.
     take : callable or None
         Carries it out where it has a body, which it reads as it arrives.
+    action : str
+        The IAM action, for what HealthImaging does not have: the one that gives the same away.
     quick : bool
         Whether it is a short read that may run in the event loop when all it reads is on this machine.
     """
@@ -32,6 +37,7 @@ class Operation:
     name: str
     read: Callable[[Call], Answer] | None = None
     take: Callable[[Call, AsyncIterator[bytes]], Awaitable[Answer]] | None = None
+    action: str = ""
     quick: bool = False
 
 
@@ -40,5 +46,13 @@ OPERATIONS: Mapping[str, Operation] = {
     for operation in (
         Operation("StoreDICOM", take=store),
         Operation("StoreDICOMStudy", take=store),
+        Operation("RetrieveStudy", get_study, action="GetDICOMInstance"),
+        Operation("RetrieveStudyMetadata", get_study_metadata, action="GetDICOMSeriesMetadata"),
+        Operation("RetrieveSeries", get_series, action="GetDICOMInstance"),
+        Operation("GetDICOMSeriesMetadata", get_series_metadata),
+        Operation("GetDICOMInstance", get_instance),
+        Operation("GetDICOMInstanceMetadata", get_instance_metadata),
+        Operation("GetDICOMInstanceFrames", get_instance_frames, quick=True),
+        Operation("GetDICOMBulkdata", get_bulk_data),
     )
 }

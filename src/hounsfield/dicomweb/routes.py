@@ -24,6 +24,14 @@ _INSTANCE = f"{_SERIES}/instances/{{instance}}"
 ROUTES: Sequence[tuple[str, str, str]] = (
     ("POST", _STUDIES, "StoreDICOM"),
     ("POST", _STUDY, "StoreDICOMStudy"),
+    ("GET", _STUDY, "RetrieveStudy"),
+    ("GET", f"{_STUDY}/metadata", "RetrieveStudyMetadata"),
+    ("GET", _SERIES, "RetrieveSeries"),
+    ("GET", f"{_SERIES}/metadata", "GetDICOMSeriesMetadata"),
+    ("GET", _INSTANCE, "GetDICOMInstance"),
+    ("GET", f"{_INSTANCE}/metadata", "GetDICOMInstanceMetadata"),
+    ("GET", f"{_INSTANCE}/frames/{{frames}}", "GetDICOMInstanceFrames"),
+    ("GET", f"{_INSTANCE}/bulkdata/{{digest}}", "GetDICOMBulkdata"),
 )
 """Method, path below the data store, name of the operation."""
 

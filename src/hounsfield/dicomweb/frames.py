@@ -1,0 +1,163 @@
+"""WADO-RS frames: GetDICOMInstanceFrames (PS3.18 section 10.4).
+
+One frame may be had alone, with byte ranges, so that a viewer loads it progressively; several come in parts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from hounsfield.aws.errors import ValidationException
+from hounsfield.aws.response import WireResponse
+from hounsfield.dicomweb.calls import Call
+from hounsfield.dicomweb.conditional import asked_range, tag_headers, unchanged
+from hounsfield.dicomweb.media_types import STORED, media_type, syntaxes_of
+from hounsfield.dicomweb.multipart import closing, encode_parts, new_boundary, part_head
+from hounsfield.dicomweb.negotiation import MULTIPART, OCTET_STREAM, MediaRange
+from hounsfield.gate.answers import StreamedResult
+from hounsfield.imaging.errors import NotAcceptableError
+from hounsfield.imaging.instance_reading import StoredInstance, find_instance
+from hounsfield.imaging.renditions import InstanceFrames, available_transfer_syntaxes, instance_frames
+
+MOST_FRAMES = 10_000
+
+_FRAME_LIST = re.compile(r"[0-9]{1,9}(?:,[0-9]{1,9})*", re.ASCII)
+
+
+def get_instance_frames(call: Call) -> WireResponse | StreamedResult:
+    """Operation GetDICOMInstanceFrames.
+
+    Raises
+    ------
+    ValidationException
+        The frame list is not numbers with commas between them.
+    NotFoundError
+        There is no such instance or frame.
+    NotAcceptableError
+        None of the forms that the client accepts can be made.
+    """
+    call.only("imageSetId")
+    numbers = frame_numbers(call.labels["frames"])
+    instance = find_instance(
+        call.context.archive,
+        call.datastore_id,
+        call.labels["study"],
+        call.labels["series"],
+        call.labels["instance"],
+        call.image_set_id,
+    )
+    entry, frames = _chosen(call, instance, numbers)
+    tag = f"{instance.key}-{frames.transfer_syntax}-{'.'.join(map(str, numbers))}"
+    # A part says what it was asked for: octets in some syntax, or the media type of the syntax.
+    octets = entry.part_kind == OCTET_STREAM
+    kind = OCTET_STREAM if octets else media_type(frames.transfer_syntax)
+    kind = f"{kind}; transfer-syntax={frames.transfer_syntax}"
+    if len(tag) < _LONGEST_TAG and (answer := unchanged(call.headers, tag)) is not None:
+        return answer
+    if entry.is_multipart or entry.kind == "*/*":
+        return _parts(call, frames, numbers, kind, tag)
+    return _single(call, frames, kind, tag)
+
+
+_LONGEST_TAG = 512
+
+
+def frame_numbers(text: str) -> list[int]:
+    """Read a frame list, such as ``1,3,2``.
+
+    Raises
+    ------
+    ValidationException
+        It is not one.
+    """
+    if not _FRAME_LIST.fullmatch(text):
+        raise ValidationException("The frame list must be frame numbers, counted from 1, with ',' between them.")
+    numbers = [int(number) for number in text.split(",")]
+    if len(numbers) > MOST_FRAMES:
+        raise ValidationException(f"A request may name at most {MOST_FRAMES} frames.")
+    return numbers
+
+
+def _chosen(call: Call, instance: StoredInstance, numbers: Sequence[int]) -> tuple[MediaRange, InstanceFrames]:
+    """Give the frames in the first form that the client accepts and that can be made."""
+    archive = call.context.archive
+    available: tuple[str, ...] | None = None
+    for entry in call.accepts:
+        if entry.quality == 0:
+            continue
+        if entry.kind not in {MULTIPART, "*/*"} and len(numbers) > 1:
+            continue
+        if available is None and entry.transfer_syntax is None and entry.part_kind != "*/*":
+            available = available_transfer_syntaxes(archive, instance)
+        for wanted in syntaxes_of(entry, available or ()):
+            try:
+                return entry, instance_frames(archive, instance, numbers, wanted)
+            except NotAcceptableError:
+                continue
+    if available is None:
+        available = available_transfer_syntaxes(archive, instance)
+    several = " Several frames come as multipart/related only." if len(numbers) > 1 else ""
+    raise NotAcceptableError(
+        f"The frames can be had in the transfer syntaxes {', '.join(available) or 'none'}, or as they are stored with "
+        f"transfer-syntax={STORED}; the Accept header allows none of these.{several}"
+    )
+
+
+def _single(call: Call, frames: InstanceFrames, kind: str, tag: str) -> WireResponse | StreamedResult:
+    (frame,) = frames.frames
+    headers = [("Content-Type", kind), ("Accept-Ranges", "bytes"), *tag_headers(tag)]
+    if frame.size is None:
+        return StreamedResult(headers, None, frame.chunks)
+    part = asked_range(call.headers, frame.size, tag)
+    if part is None:
+        return StreamedResult(headers, frame.size, frame.chunks)
+    headers.append(("Content-Range", part.content_range))
+    return StreamedResult(headers, part.end - part.start, _between(frame.chunks, part.start, part.end), 206)
+
+
+def _between(chunks: Iterator[bytes], start: int, end: int) -> Iterator[bytes]:
+    at = 0
+    for chunk in chunks:
+        piece = chunk[max(0, start - at) : max(0, end - at)]
+        at += len(chunk)
+        if piece:
+            yield piece
+        if at >= end:
+            return
+
+
+def _parts(
+    call: Call, frames: InstanceFrames, numbers: Sequence[int], kind: str, tag: str
+) -> WireResponse | StreamedResult:
+    boundary = new_boundary()
+    headers = [("Content-Type", f'{MULTIPART}; type="{kind.partition(";")[0]}"; boundary={boundary}')]
+    if len(tag) < _LONGEST_TAG:
+        headers.extend(tag_headers(tag))
+    if len(numbers) == 1:
+        (frame,) = frames.frames
+        if frame.size is not None:
+            head, tail = part_head(boundary, _part_headers(call, kind, frame.number)), b"\r\n" + closing(boundary)
+            size = len(head) + frame.size + len(tail)
+            return StreamedResult(headers, size, _framed(head, frame.chunks, tail))
+        return StreamedResult(
+            headers, None, encode_parts(boundary, [(_part_headers(call, kind, frame.number), frame.chunks)])
+        )
+    parts = ((_part_headers(call, kind, frame.number), frame.chunks) for frame in frames.frames)
+    return StreamedResult(headers, None, encode_parts(boundary, parts))
+
+
+def _framed(head: bytes, chunks: Iterator[bytes], tail: bytes) -> Iterator[bytes]:
+    yield head
+    yield from chunks
+    yield tail
+
+
+def _part_headers(call: Call, kind: str, number: int) -> list[tuple[str, str]]:
+    return [("Content-Type", kind), ("Content-Location", f"{instance_url(call)}/frames/{number}")]
+
+
+def instance_url(call: Call) -> str:
+    """Give the URL of the instance that a request is about."""
+    labels = call.labels
+    return f"{call.base}/studies/{labels['study']}/series/{labels['series']}/instances/{labels['instance']}"
