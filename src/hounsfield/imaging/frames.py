@@ -141,22 +141,33 @@ def _extent(archive: Archive, source_key: str, ordinal: int) -> Extent | None:
 
 
 def _whole_object(archive: Archive, data_key: DataKey, found: _FoundInstance) -> StoredImageFrame:
+    chunks = object_chunks(archive, found.source_key)
+    return StoredImageFrame(
+        found.stored_transfer_syntax,
+        is_frame=TABLE.get(found.stored_transfer_syntax) is TreatmentKind.KEEP_VIDEO,
+        size=sum(extent.length - SEAL_BYTES for extent, _ in chunks),
+        chunk_count=len(chunks),
+        chunks=(read_record(archive.blobs, data_key, *wanted) for wanted in chunks if wanted[0].length > SEAL_BYTES),
+    )
+
+
+def object_chunks(archive: Archive, source_key: str) -> list[tuple[Extent, Label]]:
+    """Find the records of pixel data kept as one object, in order; some may be empty (`pixels.frames.value_chunks`)."""
+    extents = pixel_extents(archive, source_key)
+    return [(extent, Label(RecordKind.BLOB, source_key, ordinal)) for ordinal, extent in enumerate(extents)]
+
+
+def pixel_extents(archive: Archive, source_key: str) -> list[Extent]:
+    """Find all pixel records written under a key, frames or chunks of an object, by ordinal."""
     with archive.database.read() as connection:
-        runs = connection.execute(_FIND_RUNS, {"source_key": found.source_key}).all()
+        runs = connection.execute(_FIND_RUNS, {"source_key": source_key}).all()
     extents = []
     for run in runs:
         offset = run.first_offset
         for length in array("I", run.lengths):
             extents.append(Extent(run.pack_id, offset, length))
             offset += length
-    labels = [Label(RecordKind.BLOB, found.source_key, ordinal) for ordinal in range(len(extents))]
-    return StoredImageFrame(
-        found.stored_transfer_syntax,
-        is_frame=TABLE.get(found.stored_transfer_syntax) is TreatmentKind.KEEP_VIDEO,
-        size=sum(extent.length - SEAL_BYTES for extent in extents),
-        chunk_count=len(extents),
-        chunks=(read_record(archive.blobs, data_key, *wanted) for wanted in zip(extents, labels, strict=True)),
-    )
+    return extents
 
 
 def _missing(archive: Archive, datastore_id: str, image_set_id: str, frame_id: str) -> NotFoundError:
