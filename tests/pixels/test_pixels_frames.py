@@ -20,7 +20,8 @@ from pydicom.uid import (
 )
 
 from hounsfield.pixels.errors import FrameProblem, FramesError
-from hounsfield.pixels.frames import frame_source, value_chunks
+from hounsfield.pixels.fragments import scan_fragments
+from hounsfield.pixels.frames import fragments_of, frame_source, value_chunks
 
 JPEGS = [b"\xff\xd8\xff" + bytes([number]) * (19 + 2 * number) + b"\xff\xd9" for number in range(1, 6)]
 ANY = make_format(np.zeros((4, 4), "u1"))
@@ -236,14 +237,19 @@ def test_chrominance_that_is_not_subsampled_after_all_is_seen_by_its_length() ->
     assert [len(source(bytes(size), format_, ExplicitVRLittleEndian)[1]) for size in (96, 144)] == [48, 72]
 
 
-@pytest.mark.parametrize("chunk", [7, 64, 1 << 20])
-def test_whole_values_come_in_chunks(chunk: int) -> None:
+@pytest.mark.parametrize("chunk", [2, 7, 64, 1 << 20])
+def test_whole_values_come_in_chunks_that_tell_the_fragments(chunk: int) -> None:
     value = encapsulate(JPEGS, fragments_per_frame=2, has_bot=True)
-    joined = list(value_chunks(reader(value), 0, None, len(value), chunk_bytes=chunk))
-    assert b"".join(joined) == b"".join(JPEGS)
-    assert all(len(part) == chunk for part in joined[:-1])
+    chunks = list(value_chunks(reader(value), 0, None, len(value), chunk_bytes=chunk))
+    assert b"".join(chunks) == b"".join(JPEGS)
+    assert max(len(part) for part in chunks) <= chunk
+    places = scan_fragments(reader(value), 0, len(value))
+    fragments = [value[start : start + size] for start, size in zip(places.starts, places.lengths, strict=True)]
+    found = fragments_of([len(part) for part in chunks], chunk_bytes=chunk)
+    assert [b"".join(chunks[index] for index in indices) for indices in found] == fragments
     native = list(value_chunks(reader(value), 3, 50, 53, chunk_bytes=chunk))
     assert b"".join(native) == value[3:53]
+    assert len(fragments_of([len(part) for part in native], chunk_bytes=chunk)) == 1
 
 
 def test_a_broken_sequence_of_items_is_given_as_it_lies() -> None:

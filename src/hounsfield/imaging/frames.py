@@ -16,7 +16,7 @@ from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.datastores import DatastoreStatus, active_datastore
 from hounsfield.imaging.errors import NotFoundError
 from hounsfield.imaging.image_sets import not_found
-from hounsfield.imaging.staging import PixelKind
+from hounsfield.imaging.staging import FrameRun, PixelKind
 from hounsfield.pixels.policy import TABLE, TreatmentKind
 from hounsfield.storage.database import Lookup
 from hounsfield.storage.identifiers import split_frame_id
@@ -106,7 +106,7 @@ def get_image_frame(archive: Archive, datastore_id: str, image_set_id: str, fram
     found = _FoundInstance(*row)
     data_key = archive.keys.open(datastore_id, found.wrapped_key)
     if found.pixel_kind == PixelKind.FRAMES:
-        extent = _extent(archive, found.source_key, ordinal)
+        extent = frame_extent(archive, found.source_key, ordinal)
         if extent is None:
             raise _missing(archive, datastore_id, image_set_id, frame_id)
         data = read_record(archive.blobs, data_key, extent, Label(RecordKind.FRAME, found.source_key, ordinal))
@@ -127,7 +127,7 @@ class _FoundInstance(NamedTuple):
     pixel_kind: str
 
 
-def _extent(archive: Archive, source_key: str, ordinal: int) -> Extent | None:
+def frame_extent(archive: Archive, source_key: str, ordinal: int) -> Extent | None:
     """Find the place of a frame, None when the instance has no such frame."""
     row = archive.database.lookup(_FIND_RUN, {"source_key": source_key, "ordinal": ordinal})
     if row is None:
@@ -141,22 +141,33 @@ def _extent(archive: Archive, source_key: str, ordinal: int) -> Extent | None:
 
 
 def _whole_object(archive: Archive, data_key: DataKey, found: _FoundInstance) -> StoredImageFrame:
-    with archive.database.read() as connection:
-        runs = connection.execute(_FIND_RUNS, {"source_key": found.source_key}).all()
-    extents = []
-    for run in runs:
-        offset = run.first_offset
-        for length in array("I", run.lengths):
-            extents.append(Extent(run.pack_id, offset, length))
-            offset += length
-    labels = [Label(RecordKind.BLOB, found.source_key, ordinal) for ordinal in range(len(extents))]
+    chunks = _object_chunks(archive, found.source_key)
     return StoredImageFrame(
         found.stored_transfer_syntax,
         is_frame=TABLE.get(found.stored_transfer_syntax) is TreatmentKind.KEEP_VIDEO,
-        size=sum(extent.length - SEAL_BYTES for extent in extents),
-        chunk_count=len(extents),
-        chunks=(read_record(archive.blobs, data_key, *wanted) for wanted in zip(extents, labels, strict=True)),
+        size=sum(extent.length - SEAL_BYTES for extent, _ in chunks),
+        chunk_count=len(chunks),
+        chunks=(read_record(archive.blobs, data_key, *wanted) for wanted in chunks),
     )
+
+
+def frame_runs_of(archive: Archive, source_key: str) -> list[FrameRun]:
+    """Find the places of all pixel records written under a key, by ordinal."""
+    with archive.database.read() as connection:
+        rows = connection.execute(_FIND_RUNS, {"source_key": source_key}).all()
+    return [FrameRun(row.first_ordinal, row.pack_id, row.first_offset, tuple(array("I", row.lengths))) for row in rows]
+
+
+def _object_chunks(archive: Archive, source_key: str) -> list[tuple[Extent, Label]]:
+    """Find the records of pixel data kept as one object, but for empty ones that only end a fragment."""
+    chunks = []
+    for run in frame_runs_of(archive, source_key):
+        offset = run.first_offset
+        for ordinal, length in enumerate(run.lengths, run.first_ordinal):
+            if length > SEAL_BYTES:
+                chunks.append((Extent(run.pack_id, offset, length), Label(RecordKind.BLOB, source_key, ordinal)))
+            offset += length
+    return chunks
 
 
 def _missing(archive: Archive, datastore_id: str, image_set_id: str, frame_id: str) -> NotFoundError:

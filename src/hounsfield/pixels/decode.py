@@ -31,6 +31,7 @@ _JPEG = frozenset(_4 + part for part in ("50", "51", "57", "70"))
 _JPEG_LS = frozenset(_4 + part for part in ("80", "81"))
 _JPEG_2000 = frozenset(_4 + part for part in ("90", "91", "92", "93"))
 _HTJ2K = frozenset(_4 + part for part in ("201", "202", "203"))
+_JPEG_XL = frozenset({_4 + "112"})
 _RLE = frozenset({"1.2.840.10008.1.2.5"})
 _WITH_UNUSED_BITS = NATIVE | _JPEG | _RLE
 """Where bits above BitsStored are whatever the writer left there (PS3.5 section 8.1.1)."""
@@ -174,6 +175,13 @@ def _decode_htj2k(encoded: bytes, format_: PixelFormat) -> Samples:
     return _fitted(decoded, header.samples.precision, format_, signed=header.samples.signed)
 
 
+def _decode_jpeg_xl(encoded: bytes, format_: PixelFormat) -> Samples:
+    # The codec compares the size in the codestream with that of the output before it decodes.
+    decoded = np.empty(format_.shape, format_.dtype.newbyteorder("="))
+    imagecodecs.jpegxl_decode(encoded, out=decoded)
+    return decoded
+
+
 def _fitted(decoded: Samples, precision: int, format_: PixelFormat, *, signed: bool) -> Samples:
     """Bring decoded samples to the type that the description asks for.
 
@@ -222,4 +230,5 @@ _DECODERS: MappingProxyType[str, Callable[[bytes, PixelFormat], Samples]] = Mapp
     | dict.fromkeys(_JPEG_LS, _decode_jpeg_ls)
     | dict.fromkeys(_JPEG_2000, _decode_jpeg_2000)
     | dict.fromkeys(_HTJ2K, _decode_htj2k)
+    | dict.fromkeys(_JPEG_XL, _decode_jpeg_xl)
 )

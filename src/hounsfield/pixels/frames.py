@@ -8,7 +8,7 @@ Memory holds one frame or one chunk, and the places of fragments.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from hounsfield.pixels.encapsulated_frames import EncapsulatedFrames
@@ -102,10 +102,13 @@ def value_chunks(
     *,
     chunk_bytes: int = CHUNK_BYTES,
 ) -> Iterator[bytes]:
-    """Give the whole value of pixel data, in chunks.
+    """Give the whole value of pixel data, in chunks that joined are the object and one by one tell its fragments.
 
-    A value of undefined length is encapsulated: its fragments are joined, without item headers and offset table, as a
+    A value of undefined length is encapsulated: its fragments are given without item headers and offset table, as a
     video is. If it is not a proper sequence of items, it is given as it lies in the file, so that nothing gets lost.
+
+    A chunk shorter than the largest ends a fragment, so that `fragments_of` finds them again; a fragment that is a multiple
+    of the largest is ended by an empty chunk.
 
     Parameters
     ----------
@@ -114,7 +117,7 @@ def value_chunks(
     value_offset, value_length, value_end
         As of `frame_source`.
     chunk_bytes : int
-        Size of each chunk but the last, in bytes.
+        Size of the largest chunk, in bytes.
 
     Raises
     ------
@@ -129,25 +132,53 @@ def value_chunks(
             pass
         else:
             stretches = zip(fragments.starts, fragments.lengths, strict=True)
-    return _chunks(read, stretches, chunk_bytes)
-
-
-def _chunks(
-    read: Callable[[int, int], bytes], stretches: Iterator[tuple[int, int]], chunk_bytes: int
-) -> Iterator[bytes]:
-    pending = bytearray()
     for start, length in stretches:
-        position, end = start, start + length
-        while position < end:
-            data = read(position, min(chunk_bytes - len(pending), end - position))
-            if not data:
-                raise FramesError(
-                    FrameProblem.EXTRACTION, f"the file ends {end - position} bytes too early for its pixel data"
-                )
-            position += len(data)
-            pending += data
-            if len(pending) == chunk_bytes:
-                yield bytes(pending)
-                pending.clear()
-    if pending:
-        yield bytes(pending)
+        yield from _chunks(read, start, length, chunk_bytes)
+
+
+def _chunks(read: Callable[[int, int], bytes], position: int, left: int, chunk_bytes: int) -> Iterator[bytes]:
+    ended = False
+    while not ended:
+        wanted = min(chunk_bytes, left)
+        chunk = _all(read, position, wanted)
+        position, left = position + wanted, left - wanted
+        ended = wanted < chunk_bytes
+        yield chunk
+
+
+def _all(read: Callable[[int, int], bytes], position: int, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        more = read(position + len(data), size - len(data))
+        if not more:
+            raise FramesError(
+                FrameProblem.EXTRACTION, f"the file ends {size - len(data)} bytes too early for its pixel data"
+            )
+        data += more
+    return data
+
+
+def fragments_of(chunk_sizes: Sequence[int], *, chunk_bytes: int = CHUNK_BYTES) -> list[range]:
+    """Find which chunks of a value, as `value_chunks` gave them, are one fragment.
+
+    Parameters
+    ----------
+    chunk_sizes : Sequence[int]
+        Size of each chunk in bytes.
+    chunk_bytes : int
+        Size of the largest chunk, in bytes.
+
+    Returns
+    -------
+    list of range
+        Indices of the chunks of each fragment, in order.
+    """
+    found = []
+    start = 0
+    for index, size in enumerate(chunk_sizes):
+        if size < chunk_bytes:
+            found.append(range(start, index + 1))
+            start = index + 1
+    if start < len(chunk_sizes):
+        found.append(range(start, len(chunk_sizes)))
+    return found

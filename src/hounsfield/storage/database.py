@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import sqlcipher3.dbapi2
 from alembic import command
@@ -23,6 +23,8 @@ _MIGRATIONS = Path(__file__).with_name("migrations")
 _BUSY_SECONDS = 60
 _VALUES_AT_ONCE = 400
 _MIGRATION_LOCK = 0x48_6F_75_6E_73
+
+Value = TypeVar("Value")
 
 
 class Database:
@@ -170,7 +172,7 @@ def lock_row(connection: Connection, statement: Any) -> Any:
     return cast("Any", statement).with_for_update() if connection.dialect.name == "postgresql" else statement
 
 
-def in_groups(values: Sequence[str]) -> Iterator[Sequence[str]]:
+def in_groups(values: Sequence[Value]) -> Iterator[Sequence[Value]]:
     """Cut values into groups small enough for one ``IN`` of a statement, on both databases."""
     for start in range(0, len(values), _VALUES_AT_ONCE):
         yield values[start : start + _VALUES_AT_ONCE]

@@ -1,0 +1,297 @@
+"""Finding stored instances by the UIDs that DICOMweb names them with.
+
+    data store, study, series, SOP instance ─▶ the primary image set of the series, or a given one ─▶ its version now ─▶ rows
+
+What is read holds together: while an update or a copy into an image set is under way, it is the version before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, and_, exists, func, or_, select
+
+from hounsfield.dicom.document import Levels
+from hounsfield.imaging.archive import Archive
+from hounsfield.imaging.commit import open_levels
+from hounsfield.imaging.datastores import active_datastore, data_key
+from hounsfield.imaging.errors import NotFoundError
+from hounsfield.imaging.staging import PixelKind
+from hounsfield.imaging.states import WorkflowStatus
+from hounsfield.imaging.transitions import TRANSITIONS
+from hounsfield.storage.database import in_groups
+from hounsfield.storage.keys import DataKey
+from hounsfield.storage.packs import Extent
+from hounsfield.storage.tables import image_set_versions, image_sets, instances
+
+_BEING_MADE: Final = frozenset(entry.during for entry in TRANSITIONS.values() if entry.new_version)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadableImageSet:
+    """An image set at the version that can be read now.
+
+    Attributes
+    ----------
+    datastore_id, image_set_id : str
+        Which one.
+    version : int
+        Its latest version; while an operation is making that, the one before.
+    is_primary : bool
+        Whether it is the primary image set of its series.
+    study_uid, series_uid : str
+        What it holds.
+    levels : Levels
+        Patient, study and series values of the version.
+    key : DataKey
+        What its records are sealed with.
+    updates : tuple of int
+        Versions up to this one that UpdateImageSetMetadata made.
+    """
+
+    datastore_id: str
+    image_set_id: str
+    version: int
+    is_primary: bool
+    study_uid: str
+    series_uid: str
+    levels: Levels
+    key: DataKey = field(repr=False)
+    updates: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StoredInstance:
+    """An instance as it is stored.
+
+    Attributes
+    ----------
+    image_set : ReadableImageSet
+        Where it is.
+    key : str
+        What its frame ids begin with.
+    source_key : str
+        What its records were written under.
+    sop_uid, sop_class_uid : str
+        Its UIDs in this version.
+    stored_transfer_syntax : str or None
+        How its pixel data is stored; None without pixel data.
+    pixel_kind : PixelKind
+        Whether its pixel data is stored in frames.
+    frame_count : int
+        Frames it is served in.
+    fragment, dataset : Extent
+        Where its JSON fragment and its data set are.
+    since : int
+        Version in which it came into the image set.
+    """
+
+    image_set: ReadableImageSet
+    key: str
+    source_key: str
+    sop_uid: str
+    sop_class_uid: str
+    stored_transfer_syntax: str | None
+    pixel_kind: PixelKind
+    frame_count: int
+    fragment: Extent
+    dataset: Extent
+    since: int
+
+    @property
+    def is_edited(self) -> bool:
+        """Whether its own elements were edited: edits write a fragment apart from the data set, which stays."""
+        return self.fragment.pack_id != self.dataset.pack_id
+
+    @property
+    def is_copy(self) -> bool:
+        """Whether it came from another image set."""
+        return self.key != self.source_key
+
+
+def find_image_set(
+    archive: Archive, datastore_id: str, study_uid: str, series_uid: str, image_set_id: str | None = None
+) -> ReadableImageSet:
+    """Find the image set of a series.
+
+    Parameters
+    ----------
+    archive : Archive
+        The archive.
+    datastore_id, study_uid, series_uid : str
+        Which series.
+    image_set_id : str or None
+        An image set of that series; None for the primary one.
+
+    Raises
+    ------
+    NotFoundError
+        The data store or the series is not there, or the image set is not one of that series.
+    """
+    with archive.database.read() as connection:
+        return _image_set(connection, archive, datastore_id, (study_uid, series_uid), image_set_id)
+
+
+def find_instance(
+    archive: Archive,
+    datastore_id: str,
+    study_uid: str,
+    series_uid: str,
+    sop_uid: str,
+    image_set_id: str | None = None,
+) -> StoredInstance:
+    """Find an instance by its UIDs; parameters are those of `find_image_set`.
+
+    Raises
+    ------
+    NotFoundError
+        The data store, the series or the instance is not there.
+    """
+    with archive.database.read() as connection:
+        image_set = _image_set(connection, archive, datastore_id, (study_uid, series_uid), image_set_id)
+        found = _instances(connection, image_set, sop_uid)
+    if not found:
+        raise NotFoundError(
+            f"image set {image_set.image_set_id} of this series has no instance with this SOP Instance UID"
+        )
+    return found[0]
+
+
+def instances_of(archive: Archive, image_set: ReadableImageSet) -> list[StoredInstance]:
+    """List the instances of an image set, in no order that means anything."""
+    with archive.database.read() as connection:
+        return _instances(connection, image_set)
+
+
+def primary_image_sets(archive: Archive, datastore_id: str, study_uid: str) -> list[ReadableImageSet]:
+    """List the primary image sets of a study; raises `NotFoundError` when there is none."""
+    with archive.database.read() as connection:
+        key = data_key(archive, active_datastore(connection, archive, datastore_id))
+        query = _VERSIONS.where(
+            image_sets.c.datastore_id == datastore_id,
+            image_sets.c.study_uid == study_uid,
+            image_sets.c.is_primary,
+            image_sets.c.deleted_at.is_(None),
+            _LATEST.c.workflow_status != WorkflowStatus.DELETING,
+        )
+        found = [_readable(connection, key, row) for row in connection.execute(query)]
+    if not found:
+        raise NotFoundError(f"data store {datastore_id} has no study with this Study Instance UID")
+    return found
+
+
+_LATEST = image_set_versions.alias("latest")
+_VERSIONS = select(
+    image_sets.c.id,
+    image_sets.c.datastore_id,
+    image_sets.c.is_primary,
+    image_sets.c.latest_version,
+    _LATEST.c.workflow_status,
+    _LATEST.c.sealed_levels,
+).join(_LATEST, and_(_LATEST.c.image_set_id == image_sets.c.id, _LATEST.c.version == image_sets.c.latest_version))
+
+
+def _image_set(
+    connection: Connection, archive: Archive, datastore_id: str, uids: tuple[str, str], image_set_id: str | None
+) -> ReadableImageSet:
+    key = data_key(archive, active_datastore(connection, archive, datastore_id))
+    study_uid, series_uid = uids
+    query = _VERSIONS.where(
+        image_sets.c.datastore_id == datastore_id,
+        image_sets.c.study_uid == study_uid,
+        image_sets.c.series_uid == series_uid,
+        image_sets.c.deleted_at.is_(None),
+        image_sets.c.is_primary if image_set_id is None else image_sets.c.id == image_set_id,
+    )
+    row = connection.execute(query).first()
+    if row is None or row.workflow_status == WorkflowStatus.DELETING:
+        what = "no primary image set" if image_set_id is None else f"no image set {image_set_id}"
+        raise NotFoundError(f"data store {datastore_id} has {what} of this Study and Series Instance UID")
+    return _readable(connection, key, row)
+
+
+def _readable(connection: Connection, key: DataKey, row: Any) -> ReadableImageSet:
+    """Step back from a version that is being made: its levels are those of the one before already, its rows are not."""
+    levels = open_levels(key, row.id, row.latest_version, row.sealed_levels)
+    status = WorkflowStatus(row.workflow_status)
+    version = row.latest_version - (status in _BEING_MADE)
+    return ReadableImageSet(
+        datastore_id=row.datastore_id,
+        image_set_id=row.id,
+        version=version,
+        is_primary=row.is_primary,
+        study_uid=str(levels.study.get("StudyInstanceUID") or ""),
+        series_uid=str(levels.series.get("SeriesInstanceUID") or ""),
+        levels=levels,
+        key=key,
+        updates=_updates(connection, row.id, version, status),
+    )
+
+
+def _updates(connection: Connection, image_set_id: str, version: int, status: WorkflowStatus) -> tuple[int, ...]:
+    """List the versions that updates made."""
+    made = connection.execute(
+        select(image_set_versions.c.version)
+        .where(
+            image_set_versions.c.image_set_id == image_set_id,
+            image_set_versions.c.version <= version,
+            image_set_versions.c.workflow_status == WorkflowStatus.UPDATED,
+        )
+        .order_by(image_set_versions.c.version)
+    ).scalars()
+    if status is not WorkflowStatus.COPYING_WITH_READ_ONLY_ACCESS:
+        return tuple(made)
+    # While it is the source of a copy, a version does not tell what made it. All but updates bring new instances in.
+    earlier = instances.alias()
+    entered = select(instances.c.key).where(
+        instances.c.image_set_id == image_set_id,
+        instances.c.first_version == version,
+        ~exists().where(earlier.c.key == instances.c.key, earlier.c.first_version < version),
+    )
+    updated = connection.execute(entered.limit(1)).first() is None
+    return (*made, version) if updated else tuple(made)
+
+
+def _instances(connection: Connection, image_set: ReadableImageSet, sop_uid: str | None = None) -> list[StoredInstance]:
+    columns = instances.c
+    query = select(instances).where(
+        columns.image_set_id == image_set.image_set_id,
+        columns.first_version <= image_set.version,
+        or_(columns.last_version.is_(None), columns.last_version >= image_set.version),
+    )
+    if sop_uid is not None:
+        query = query.where(columns.sop_uid == sop_uid)
+    rows = connection.execute(query.order_by(columns.sop_uid)).all()
+    since = _entries(connection, image_set, [row.key for row in rows]) if image_set.updates else {}
+    return [_stored(image_set, row, since.get(row.key, row.first_version)) for row in rows]
+
+
+def _entries(connection: Connection, image_set: ReadableImageSet, keys: Sequence[str]) -> dict[str, int]:
+    """Find in which version each instance came into the image set: editing it later has begun new rows."""
+    found: dict[str, int] = {}
+    for some in in_groups(keys):
+        rows = connection.execute(
+            select(instances.c.key, func.min(instances.c.first_version))
+            .where(instances.c.image_set_id == image_set.image_set_id, instances.c.key.in_(some))
+            .group_by(instances.c.key)
+        )
+        found.update((key, version) for key, version in rows)
+    return found
+
+
+def _stored(image_set: ReadableImageSet, row: Row[Any], since: int) -> StoredInstance:
+    return StoredInstance(
+        image_set=image_set,
+        key=row.key,
+        source_key=row.source_key,
+        sop_uid=row.sop_uid,
+        sop_class_uid=row.sop_class_uid,
+        stored_transfer_syntax=row.stored_transfer_syntax,
+        pixel_kind=PixelKind(row.pixel_kind),
+        frame_count=row.frame_count,
+        fragment=Extent(row.fragment_pack_id, row.fragment_offset, row.fragment_length),
+        dataset=Extent(row.dataset_pack_id, row.dataset_offset, row.dataset_length),
+        since=since,
+    )

@@ -1,0 +1,347 @@
+"""Instances as DICOM files and as frames, in the transfer syntax that is asked for (spec 10.2, 10.3).
+
+    asked for          stored .202 or .90    .50 .91 .203 .112    one bit, native    kept as one object
+    nothing            decoded               decoded              native             as it came
+    Explicit VR LE     decoded               decoded              native             406, but native values
+    ``*``              as stored             as stored            native             as it came
+    .202, .90          as stored or encoded  406                  406                406
+    its own            as stored             as stored            native             as it came
+
+What cannot be given raises `NotAcceptableError`. Where nothing is asked for and frames do not decode, they come as stored.
+"""
+
+from __future__ import annotations
+
+import itertools
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final, TypeVar
+
+from hounsfield.dicom.data_set_writer import written
+from hounsfield.dicom.elements import PIXEL_DATA, Element
+from hounsfield.dicom.part10 import DEFLATED, Part10
+from hounsfield.imaging.archive import Archive
+from hounsfield.imaging.current_data_set import CurrentDataSet, current_data_set
+from hounsfield.imaging.errors import InvalidRequestError, NotAcceptableError, NotFoundError
+from hounsfield.imaging.instance_reading import StoredInstance
+from hounsfield.imaging.object_frames import InstanceFrame, check_last, object_frames
+from hounsfield.imaging.pixel_element import (
+    PixelElement,
+    encoded_changes,
+    encoded_element,
+    fits_native,
+    frames_element,
+    native_element,
+    object_element,
+)
+from hounsfield.imaging.pixel_module import PHOTOMETRIC_INTERPRETATION, pixel_format
+from hounsfield.imaging.staging import PixelKind
+from hounsfield.imaging.stored_pixels import StoredPixels, read_some, stored_pixels
+from hounsfield.pixels.colour import JPEG_BASELINE, decoded_interpretation, encoded_interpretation, rgb_of_jpeg
+from hounsfield.pixels.decode import decode_samples
+from hounsfield.pixels.encode import encode_frame, uses_colour_transform
+from hounsfield.pixels.errors import PixelError
+from hounsfield.pixels.format import PixelFormat
+from hounsfield.pixels.native_value import native_frame
+from hounsfield.pixels.policy import (
+    EXPLICIT_VR_LITTLE_ENDIAN,
+    HTJ2K_LOSSLESS_RPCL,
+    JPEG_2000_LOSSLESS,
+    NATIVE,
+    LosslessFormat,
+)
+
+ANY: Final = "*"
+"""Asks for an instance as it is stored."""
+
+_HTJ2K_LOSSLESS: Final = "1.2.840.10008.1.2.4.201"
+_LOSSLESS: Final = {form.transfer_syntax: form for form in LosslessFormat}
+_DEEP_BITS: Final = 32
+
+_Made = TypeVar("_Made", "DicomFile", "InstanceFrames")
+
+
+class _Form(Enum):
+    """How pixel data is given."""
+
+    NATIVE = "decoded"
+    STORED = "as stored"
+    ENCODED = "encoded on the way"
+
+
+@dataclass(frozen=True, slots=True)
+class DicomFile:
+    """An instance as a DICOM file (PS3.10).
+
+    Attributes
+    ----------
+    transfer_syntax : str
+        Its transfer syntax.
+    size : int or None
+        Bytes; None where it is not known beforehand.
+    chunks : Iterator of bytes
+        The file.
+    """
+
+    transfer_syntax: str
+    size: int | None
+    chunks: Iterator[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceFrames:
+    """Frames of an instance.
+
+    Attributes
+    ----------
+    transfer_syntax : str
+        How all of them are encoded.
+    frames : Iterator of InstanceFrame
+        In the order asked for; the chunks of one are to be read before the next one.
+    """
+
+    transfer_syntax: str
+    frames: Iterator[InstanceFrame]
+
+
+def stored_transfer_syntax(instance: StoredInstance) -> str:
+    """Give the transfer syntax that an instance is given in when it is asked for as stored: native is Explicit VR LE."""
+    stored = instance.stored_transfer_syntax
+    return EXPLICIT_VR_LITTLE_ENDIAN if stored is None or stored in NATIVE else stored
+
+
+def available_transfer_syntaxes(instance: StoredInstance) -> tuple[str, ...]:
+    """List what an instance can be asked for in.
+
+    Returns
+    -------
+    tuple of str
+        Transfer syntax UIDs, the default first. Frames that came broken or larger than a native value can be may still
+        not decode.
+    """
+    stored = stored_transfer_syntax(instance)
+    if instance.pixel_kind is not PixelKind.FRAMES or stored == EXPLICIT_VR_LITTLE_ENDIAN:
+        return (stored,)
+    if stored not in _LOSSLESS:
+        return (EXPLICIT_VR_LITTLE_ENDIAN, stored)
+    other = JPEG_2000_LOSSLESS if stored == HTJ2K_LOSSLESS_RPCL else HTJ2K_LOSSLESS_RPCL
+    return (EXPLICIT_VR_LITTLE_ENDIAN, stored, other, _HTJ2K_LOSSLESS)
+
+
+def dicom_file(archive: Archive, instance: StoredInstance, transfer_syntax: str | None = None) -> DicomFile:
+    """Give an instance as a DICOM file (GetDICOMInstance).
+
+    Parameters
+    ----------
+    archive : Archive
+        The archive.
+    instance : StoredInstance
+        The instance.
+    transfer_syntax : str or None
+        A UID, `ANY`, or None for the default.
+
+    Raises
+    ------
+    NotAcceptableError
+        The instance cannot be given so.
+    PackDamagedError, BlobMissingError
+        Stored bytes were changed or are gone.
+    """
+    data_set = current_data_set(archive, instance)
+    if instance.pixel_kind is PixelKind.NONE:
+        syntax, _ = _choice(instance, transfer_syntax)
+        return _file(data_set, syntax, _no_pixels(data_set.original))
+    pixels = stored_pixels(archive, instance)
+    return _first_possible(
+        instance,
+        transfer_syntax,
+        lambda syntax, form: _file(data_set, syntax, _element(data_set, pixels, syntax, form)),
+    )
+
+
+def instance_frames(
+    archive: Archive, instance: StoredInstance, numbers: Sequence[int], transfer_syntax: str | None = None
+) -> InstanceFrames:
+    """Give frames of an instance (GetDICOMInstanceFrames).
+
+    Parameters
+    ----------
+    archive : Archive
+        The archive.
+    instance : StoredInstance
+        The instance.
+    numbers : Sequence of int
+        Which frames, from 1 on, in any order.
+    transfer_syntax : str or None
+        A UID, `ANY`, or None for the default. Of video and of pixel data that was kept as one object the only frame is
+        the whole of it.
+
+    Raises
+    ------
+    InvalidRequestError
+        The numbers name no frames at all.
+    NotFoundError
+        The instance has not so many frames, or none that could be found when it was imported.
+    NotAcceptableError
+        The frames cannot be given so.
+    """
+    _check_numbers(instance, numbers)
+    original = current_data_set(archive, instance).original
+    if instance.pixel_kind is PixelKind.WHOLE:
+        syntax, _ = _choice(instance, transfer_syntax)
+        return InstanceFrames(syntax, object_frames(original, stored_pixels(archive, instance), numbers))
+    check_last(numbers, instance.frame_count)
+
+    def frames(syntax: str, form: _Form) -> InstanceFrames:
+        ordinals = [number - 1 for number in numbers]
+        made = _made(instance, original, read_some(archive, instance, ordinals), syntax, form)
+        pairs = zip(numbers, _begun(made), strict=True)
+        return InstanceFrames(syntax, (InstanceFrame(number, len(data), iter((data,))) for number, data in pairs))
+
+    return _first_possible(instance, transfer_syntax, frames)
+
+
+def _first_possible(instance: StoredInstance, asked: str | None, make: Callable[[str, _Form], _Made]) -> _Made:
+    """Make what was asked for; where nothing was, and frames do not decode, as stored."""
+    syntax, form = _choice(instance, asked)
+    try:
+        return make(syntax, form)
+    except PixelError as error:
+        if asked is None and form is _Form.NATIVE:
+            return make(stored_transfer_syntax(instance), _Form.STORED)
+        raise NotAcceptableError(
+            f"The pixel data cannot be given in transfer syntax {syntax}: {error}. Ask for transfer-syntax=* to get it as "
+            f"stored, in {stored_transfer_syntax(instance)}"
+        ) from error
+
+
+def _choice(instance: StoredInstance, asked: str | None) -> tuple[str, _Form]:
+    stored = stored_transfer_syntax(instance)
+    available = available_transfer_syntaxes(instance)
+    syntax = available[0] if asked is None else stored if asked == ANY else asked
+    if syntax not in available:
+        raise NotAcceptableError(
+            f"The instance is stored in transfer syntax {stored} and cannot be given in {_shown(syntax)}; "
+            f"ask for {' or '.join(available)}, or for transfer-syntax=* to get it as stored"
+        )
+    if syntax == stored:
+        return syntax, _Form.STORED
+    if syntax == EXPLICIT_VR_LITTLE_ENDIAN:
+        return syntax, _Form.NATIVE
+    # A codestream in RPCL order is one of those that .201 leaves the order of to the encoder.
+    kept = stored == HTJ2K_LOSSLESS_RPCL and syntax == _HTJ2K_LOSSLESS
+    return syntax, _Form.STORED if kept else _Form.ENCODED
+
+
+def _shown(syntax: str) -> str:
+    """Give a transfer syntax for a message, but no other text that stood in its place."""
+    return syntax if len(syntax) <= 64 and not set(syntax) - set("0123456789.") else "what is not a UID"
+
+
+def _check_numbers(instance: StoredInstance, numbers: Sequence[int]) -> None:
+    if not numbers or min(numbers) < 1 or len(set(numbers)) != len(numbers):
+        raise InvalidRequestError("the frame list must name frames from 1 on, each of them once")
+    if instance.pixel_kind is PixelKind.NONE:
+        raise NotFoundError("the instance has no pixel data, hence no frames")
+    if instance.pixel_kind is PixelKind.WITHHELD:
+        raise NotFoundError(
+            "no frames could be found in the pixel data when the instance was imported; "
+            "retrieve the instance with transfer-syntax=*"
+        )
+
+
+def _element(data_set: CurrentDataSet, pixels: StoredPixels, syntax: str, form: _Form) -> PixelElement:
+    """Make the pixel data element; raises `PixelError` before the first chunk when it can be known that it fails."""
+    instance, original = data_set.instance, data_set.original
+    if instance.pixel_kind is not PixelKind.FRAMES:
+        return object_element(original, pixels)
+    lossless = instance.stored_transfer_syntax in _LOSSLESS
+    if form is _Form.STORED and syntax != EXPLICIT_VR_LITTLE_ENDIAN:
+        format_ = pixel_format(original) if lossless else None
+        changed = encoded_changes(original, format_, encoded_interpretation(format_)) if format_ is not None else {}
+        return frames_element(pixels, changed)
+    format_ = pixel_format(original)
+    if form is _Form.ENCODED and format_.bits_allocated == _DEEP_BITS:
+        # Whether samples of 32 bits fit JPEG 2000 only the encoder tells, and then it must not be too late to say so.
+        for _ in _made(instance, original, pixels.read(), syntax, form):
+            pass
+    frames = _begun(_made(instance, original, pixels.read(), syntax, form))
+    if form is _Form.ENCODED:
+        return encoded_element(frames, encoded_changes(original, format_, encoded_interpretation(format_)))
+    if not fits_native(format_):
+        raise PixelError("the decoded pixel data is longer than 4 GiB, which no native value can be")
+    return native_element(
+        original, format_, frames, decoded_interpretation(format_, str(instance.stored_transfer_syntax))
+    )
+
+
+def _made(
+    instance: StoredInstance, original: Part10, frames: Iterator[bytes], syntax: str, form: _Form
+) -> Iterator[bytes]:
+    """Bring stored frames into the form that is asked for."""
+    stored = stored_transfer_syntax(instance)
+    if form is _Form.STORED:
+        return frames
+    format_ = pixel_format(original)
+    if form is _Form.NATIVE:
+        return (_decoded(frame, stored, format_) for frame in frames)
+    lossless = LosslessFormat.JPEG_2000_LOSSLESS if syntax == JPEG_2000_LOSSLESS else LosslessFormat.HTJ2K
+    transform = uses_colour_transform(format_)
+    return (
+        encode_frame(decode_samples(frame, stored, format_), lossless, colour_transform=transform) for frame in frames
+    )
+
+
+def _decoded(frame: bytes, stored: str, format_: PixelFormat) -> bytes:
+    samples = decode_samples(frame, stored, format_)
+    return native_frame(rgb_of_jpeg(samples, format_) if stored == JPEG_BASELINE else samples, format_)
+
+
+def _begun(frames: Iterator[bytes]) -> Iterator[bytes]:
+    """Make the first frame at once, so that frames that cannot be made are noticed before anything is answered."""
+    first = next(frames, None)
+    return iter(()) if first is None else itertools.chain((first,), frames)
+
+
+def _no_pixels(original: Part10) -> PixelElement | None:
+    """Give the empty pixel data element of a file that came with one."""
+    if original.pixel_data is None:
+        return None
+    tag, vr = original.pixel_data.tag, original.pixel_data.vr
+    return PixelElement(tag, 0, iter(()), {tag: Element(tag, vr, b"")})
+
+
+def _file(data_set: CurrentDataSet, syntax: str, pixels: PixelElement | None) -> DicomFile:
+    elements = {element.tag: element for element in data_set.part10.elements}
+    changed = {} if pixels is None else _true_of(data_set, pixels)
+    elements.update((tag, element) for tag, element in changed.items() if element is not None)
+    place = PIXEL_DATA if pixels is None else pixels.tag
+    present = [element for tag, element in elements.items() if changed.get(tag, element) is not None]
+    before = written(element for element in present if element.tag <= place)
+    after = written(element for element in present if element.tag > place)
+    meta = data_set.file_meta(syntax)
+    body = itertools.chain((before,), () if pixels is None else pixels.chunks, (after,))
+    if syntax in DEFLATED:
+        return DicomFile(syntax, None, itertools.chain((meta,), _deflated(body)))
+    size = 0 if pixels is None else pixels.size
+    whole = None if size is None else len(meta) + len(before) + size + len(after)
+    return DicomFile(syntax, whole, (chunk for chunk in itertools.chain((meta,), body) if chunk))
+
+
+def _true_of(data_set: CurrentDataSet, pixels: PixelElement) -> dict[int, Element | None]:
+    """Give what the data set must say of its pixels; a corrected colour stays corrected where no codestream contradicts."""
+    changed = dict(pixels.changed)
+    tag = PHOTOMETRIC_INTERPRETATION
+    new, now = changed.get(tag), data_set.part10.text(tag)
+    if new is not None and new.value != b"YBR_RCT" and now is not None and now != data_set.original.text(tag):
+        del changed[tag]
+    return changed
+
+
+def _deflated(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    compressor = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    for chunk in chunks:
+        yield compressor.compress(chunk)
+    yield compressor.flush()

@@ -1,0 +1,66 @@
+"""The instances of a series or a study in the order that people look at them: Series Number, then Instance Number."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from hounsfield.dicom.part10 import Part10
+from hounsfield.imaging.archive import Archive
+from hounsfield.imaging.current_data_set import current_data_sets
+from hounsfield.imaging.instance_reading import (
+    ReadableImageSet,
+    StoredInstance,
+    find_image_set,
+    instances_of,
+    primary_image_sets,
+)
+from hounsfield.imaging.levels import series_number_as_integer
+
+_INSTANCE_NUMBER = 0x00200013
+
+Place: TypeAlias = "tuple[bool, int, str]"
+"""What instances are sorted by: those without a number come last, equal numbers by SOP Instance UID."""
+
+
+def find_series(
+    archive: Archive, datastore_id: str, study_uid: str, series_uid: str, image_set_id: str | None = None
+) -> list[StoredInstance]:
+    """List the instances of a series by Instance Number (0020,0013).
+
+    Parameters and errors are those of `hounsfield.imaging.instance_reading.find_image_set`.
+    """
+    return _in_order(archive, find_image_set(archive, datastore_id, study_uid, series_uid, image_set_id))
+
+
+def find_study(archive: Archive, datastore_id: str, study_uid: str) -> list[StoredInstance]:
+    """List the instances of the primary image sets of a study by Series Number (0020,0011) and Instance Number.
+
+    Raises
+    ------
+    NotFoundError
+        The data store or the study is not there.
+    """
+    found = series_in_order(primary_image_sets(archive, datastore_id, study_uid))
+    return [instance for image_set in found for instance in _in_order(archive, image_set)]
+
+
+def series_in_order(image_sets: list[ReadableImageSet]) -> list[ReadableImageSet]:
+    """Sort image sets by Series Number; those without one come last."""
+    return sorted(image_sets, key=_series_place)
+
+
+def place_of(part10: Part10, sop_uid: str) -> Place:
+    """Give what an instance is sorted by."""
+    number = part10.integer(_INSTANCE_NUMBER)
+    return number is None, number or 0, sop_uid
+
+
+def _in_order(archive: Archive, image_set: ReadableImageSet) -> list[StoredInstance]:
+    data_sets = current_data_sets(archive, instances_of(archive, image_set))
+    places = [(place_of(data_set.part10, data_set.instance.sop_uid), data_set.instance) for data_set in data_sets]
+    return [instance for _, instance in sorted(places, key=lambda entry: entry[0])]
+
+
+def _series_place(image_set: ReadableImageSet) -> Place:
+    number = series_number_as_integer(str(image_set.levels.series.get("SeriesNumber") or "").strip())
+    return number is None, number or 0, image_set.series_uid
