@@ -89,14 +89,14 @@ def _chosen(call: Call, instance: StoredInstance, numbers: Sequence[int]) -> tup
         if entry.kind not in {MULTIPART, "*/*"} and len(numbers) > 1:
             continue
         if available is None and entry.transfer_syntax is None and entry.part_kind != "*/*":
-            available = available_transfer_syntaxes(archive, instance)
+            available = available_transfer_syntaxes(instance)
         for wanted in syntaxes_of(entry, available or ()):
             try:
                 return entry, instance_frames(archive, instance, numbers, wanted)
             except NotAcceptableError:
                 continue
     if available is None:
-        available = available_transfer_syntaxes(archive, instance)
+        available = available_transfer_syntaxes(instance)
     several = " Several frames come as multipart/related only." if len(numbers) > 1 else ""
     raise NotAcceptableError(
         f"The frames can be had in the transfer syntaxes {', '.join(available) or 'none'}, or as they are stored with "

@@ -12,8 +12,9 @@ from hounsfield.dicomweb.negotiation import DICOM, MULTIPART, OCTET_STREAM, Medi
 from hounsfield.gate.answers import StreamedResult
 from hounsfield.imaging.dicom_metadata import bulk_data
 from hounsfield.imaging.errors import NotAcceptableError
-from hounsfield.imaging.instance_reading import StoredInstance, find_instance, find_series, find_study
+from hounsfield.imaging.instance_reading import StoredInstance, find_instance
 from hounsfield.imaging.renditions import DicomFile, available_transfer_syntaxes, dicom_file
+from hounsfield.imaging.series_order import find_series, find_study
 
 
 def get_instance(call: Call) -> WireResponse | StreamedResult:
@@ -94,7 +95,7 @@ def _all(call: Call, instances: Sequence[StoredInstance]) -> StreamedResult:
     archive = call.context.archive
     for entry in _wanted(call):
         wanted = entry.transfer_syntax
-        if wanted in {None, "*"} or all(wanted in available_transfer_syntaxes(archive, one) for one in instances):
+        if wanted in {None, "*"} or all(wanted in available_transfer_syntaxes(one) for one in instances):
             return _files((dicom_file(archive, instance, wanted) for instance in instances), [])
     raise NotAcceptableError(
         "Not every instance can be had in a transfer syntax that the Accept header allows; transfer-syntax=* gives each "

@@ -126,6 +126,11 @@ class DicomMetadataReader:
         image_set = find_image_set(self._archive, datastore_id, study_uid, series_uid, image_set_id)
         return (native_model(text) for text in self._texts(image_set, base_url))
 
+    def study_xml(self, datastore_id: str, study_uid: str, base_url: str) -> Iterator[bytes]:
+        """Give a document of the native DICOM model for each instance of the primary series of a study; see `series`."""
+        found = series_in_order(primary_image_sets(self._archive, datastore_id, study_uid))
+        return (native_model(text) for image_set in found for text in self._texts(image_set, base_url))
+
     def _objects(self, image_set: ReadableImageSet, base_url: str) -> tuple[bytes, ...]:
         """Give the objects of an image set, joined by commas, in chunks."""
         key = (image_set.image_set_id, image_set.version, base_url)
