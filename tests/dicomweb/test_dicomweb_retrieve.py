@@ -108,7 +108,7 @@ def test_dicomweb_client_retrieves_what_it_stored(server: ServerProcess, stored:
     assert frame == noise(64, 64, seed=2).tobytes()
     metadata = client.retrieve_series_metadata(STUDY, SERIES)
     assert [values(item, "00200013") for item in metadata] == [[1], [2], [3]]
-    assert values(client.retrieve_instance_metadata(STUDY, SERIES, uid(1, 1, 3))[0], "00080018") == [uid(1, 1, 3)]
+    assert values(client.retrieve_instance_metadata(STUDY, SERIES, uid(1, 1, 3)), "00080018") == [uid(1, 1, 3)]
     assert len(client.retrieve_study_metadata(STUDY)) == 4
 
 
