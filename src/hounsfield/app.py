@@ -15,11 +15,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hounsfield.access.credentials import credentials_file, root_key
 from hounsfield.access.principals import root_of
+from hounsfield.access.throttling import Throttle, rates_of
 from hounsfield.aws.model import load_service
 from hounsfield.aws.pagination import PageTokens
 from hounsfield.aws.routing import Router
 from hounsfield.aws.sigv4 import Verifier
-from hounsfield.imaging.archive import Archive
+from hounsfield.imaging.archive import Archive, Quotas
 from hounsfield.imaging.copying import COPY_IMAGE_SET, ImageSetCopier
 from hounsfield.imaging.datastores import SETTLE_DATASTORE, DatastoreSettler
 from hounsfield.imaging.deletion import DELETE_IMAGE_SET, ImageSetDeleter
@@ -89,6 +90,20 @@ def blob_place(settings: Settings) -> BlobPlace:
     return BlobPlace(url=settings.blobs_url, options=options)
 
 
+def quotas_of(settings: Settings) -> Quotas:
+    """Give the quotas that the settings name."""
+    return Quotas(
+        datastores=settings.quota_datastores,
+        concurrent_copies=settings.quota_copies,
+        concurrent_updates=settings.quota_updates,
+        concurrent_deletes=settings.quota_deletes,
+        copy_frames=settings.quota_copy_frames,
+        update_bytes=settings.quota_update_bytes,
+        metadata_bytes=settings.quota_metadata_bytes,
+        tags=settings.quota_tags,
+    )
+
+
 def open_archive(settings: Settings) -> tuple[Archive, LocalKeyring]:
     """Open all stores of an installation, making what is not there yet."""
     make_folder_durably(settings.data)
@@ -112,6 +127,7 @@ def open_archive(settings: Settings) -> tuple[Archive, LocalKeyring]:
         account_id=settings.account_id,
         region=settings.region,
         partition=settings.partition,
+        quotas=quotas_of(settings),
     )
     return archive, keyring
 
@@ -140,6 +156,7 @@ def make_app(settings: Settings) -> ASGIApp:
         router=Router(load_service()),
         verifier=None if settings.insecure_no_auth else Verifier(settings.region, "medical-imaging", secrets.get),
         principal=root_of(settings.partition, settings.account_id),
+        throttle=Throttle(rates_of(settings.throttling, settings.throttle_rates), settings.api_workers),
         max_body_bytes=settings.max_body_bytes,
     )
     return front_doors(native)

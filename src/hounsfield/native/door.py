@@ -1,10 +1,11 @@
 """The door: one ASGI application in front of the native API.
 
-    route ─▶ body ─▶ signature ─▶ permission ─▶ parse and validate ─▶ handler ─▶ serialise
-      └─────────┴─────────┴────────────┴──────────────┴────────────────┴──▶ AwsError ─▶ error in AWS's form
+    route ─▶ body ─▶ signature ─▶ permission ─▶ throttle ─▶ parse and validate ─▶ handler ─▶ serialise
+      └─────────┴─────────┴────────────┴────────────┴──────────────┴────────────────┴──▶ AwsError ─▶ error in AWS's form
 
 Each step is one call into the part that knows how; nothing of the body is looked at before the permission was given, except
-that the signature of most clients covers it.
+that the signature of most clients covers it. Should the body name a further resource that is written, the permission for
+that one is asked for as soon as it is parsed.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from starlette.types import Receive, Scope, Send
 
 from hounsfield.access.permissions import require
 from hounsfield.access.principals import Principal
+from hounsfield.access.throttling import Throttle
 from hounsfield.aws.errors import (
     AwsError,
     NotImplementedException,
@@ -36,7 +38,7 @@ from hounsfield.aws.sigv4 import Verifier
 from hounsfield.native.context import Context
 from hounsfield.native.errors import translated
 from hounsfield.native.operations import HANDLERS, Handler
-from hounsfield.native.permissions import permission_of
+from hounsfield.native.permissions import permission_of, permission_of_parameters
 from hounsfield.native.results import StreamedResult
 
 _log = structlog.get_logger(__name__)
@@ -60,6 +62,8 @@ class NativeDoor:
         Checks signatures; None lets everybody in as ``principal``.
     principal : Principal
         Who the holder of the root key is.
+    throttle : Throttle
+        Counts requests.
     max_body_bytes : int
         Largest request body.
     """
@@ -68,6 +72,7 @@ class NativeDoor:
     router: Router
     verifier: Verifier | None
     principal: Principal
+    throttle: Throttle
     max_body_bytes: int
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -112,7 +117,11 @@ class NativeDoor:
         operation = match.operation
         principal, body = self._caller(scope, body)
         require(principal, permission_of(operation.name, match.path_parameters, self.context.archive))
+        self.throttle.take(principal.account_id, operation.name)
         parameters = parse_request(match, scope["query_string"], scope["headers"], body)
+        further = permission_of_parameters(operation.name, parameters, self.context.archive)
+        if further is not None:
+            require(principal, further)
         handler = HANDLERS.get(operation.name)
         if handler is None:
             raise NotImplementedException.of(operation.name)
