@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hounsfield.access.credentials import credentials_file, root_key
 from hounsfield.access.principals import root_of
+from hounsfield.access.throttling import Throttle, rates_of
 from hounsfield.aws.model import load_service
 from hounsfield.aws.pagination import PageTokens
 from hounsfield.aws.routing import Router
@@ -25,7 +26,7 @@ from hounsfield.dicomweb.context import Context as DicomwebContext
 from hounsfield.dicomweb.door import DicomwebDoor
 from hounsfield.dicomweb.routes import is_dicomweb
 from hounsfield.gate.callers import Callers
-from hounsfield.imaging.archive import Archive
+from hounsfield.imaging.archive import Archive, Quotas
 from hounsfield.imaging.copying import COPY_IMAGE_SET, ImageSetCopier
 from hounsfield.imaging.datastores import SETTLE_DATASTORE, DatastoreSettler
 from hounsfield.imaging.deletion import DELETE_IMAGE_SET, ImageSetDeleter
@@ -97,6 +98,20 @@ def blob_place(settings: Settings) -> BlobPlace:
     return BlobPlace(url=settings.blobs_url, options=options)
 
 
+def quotas_of(settings: Settings) -> Quotas:
+    """Give the quotas that the settings name."""
+    return Quotas(
+        datastores=settings.quota_datastores,
+        concurrent_copies=settings.quota_copies,
+        concurrent_updates=settings.quota_updates,
+        concurrent_deletes=settings.quota_deletes,
+        copy_frames=settings.quota_copy_frames,
+        update_bytes=settings.quota_update_bytes,
+        metadata_bytes=settings.quota_metadata_bytes,
+        tags=settings.quota_tags,
+    )
+
+
 def open_archive(settings: Settings) -> tuple[Archive, LocalKeyring]:
     """Open all stores of an installation, making what is not there yet."""
     make_folder_durably(settings.data)
@@ -120,6 +135,7 @@ def open_archive(settings: Settings) -> tuple[Archive, LocalKeyring]:
         account_id=settings.account_id,
         region=settings.region,
         partition=settings.partition,
+        quotas=quotas_of(settings),
     )
     return archive, keyring
 
@@ -147,10 +163,12 @@ def make_app(settings: Settings) -> ASGIApp:
         None if settings.insecure_no_auth else Verifier(settings.region, "medical-imaging", secrets.get),
         root_of(settings.partition, settings.account_id),
     )
+    throttle = Throttle(rates_of(settings.throttling, settings.throttle_rates), settings.api_workers)
     native = NativeDoor(
         context=context,
         router=Router(load_service()),
         callers=callers,
+        throttle=throttle,
         max_body_bytes=settings.max_body_bytes,
     )
     receiver = Receiver(archive, settings.store_processes)
@@ -164,6 +182,7 @@ def make_app(settings: Settings) -> ASGIApp:
             local=context.local,
         ),
         callers=callers,
+        throttle=throttle,
         max_unproven_bytes=settings.max_body_bytes,
         max_store_bytes=settings.max_store_bytes,
         public_url=settings.public_url,

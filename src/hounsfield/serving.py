@@ -62,7 +62,7 @@ def serve(settings: Settings, host: str, port: int) -> None:
     ServingError
         Serving without authentication was asked for on an address that is not loopback.
     """
-    if settings.insecure_no_auth and host not in _LOOPBACK:
+    if settings.insecure_no_auth and not is_loopback(host):
         raise ServingError(f"Without authentication only loopback is served, not {host}.")
     port = port or _free_port(host)
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
@@ -133,6 +133,8 @@ def serve_api(settings: Settings, host: str, port: int) -> None:
     os.environ[PARENT] = str(os.getpid())
     os.environ[f"{PREFIX}DATA"] = str(settings.data.absolute())
     forget_spooled(settings.data / "spool")
+    # Only this process knows the host; the processes that it makes read the settings of the environment.
+    os.environ[f"{PREFIX}THROTTLING"] = settings.throttling.decided(loopback=is_loopback(host))
     Granian(
         "hounsfield.app:create_app",
         address=host,
@@ -146,6 +148,11 @@ def serve_api(settings: Settings, host: str, port: int) -> None:
         respawn_failed_workers=True,
         websockets=False,
     ).serve()
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether only this machine can reach an address to listen on."""
+    return host in _LOOPBACK
 
 
 def _free_port(host: str) -> int:

@@ -12,8 +12,11 @@ import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, get_type_hints
+
+from hounsfield.access.throttling import Throttling, rates_of
 
 PREFIX = "HOUNSFIELD_"
 
@@ -72,6 +75,27 @@ class Settings:
     delete_orphans : bool
         Delete packs older than a day that the database does not know. Leave it off after the database was lost or put back
         from an older copy: such packs are then images that are still to be saved.
+    throttling : Throttling
+        How many requests each account may make: ``aws`` for AWS's rates, ``off`` for any number, ``auto`` for ``off`` where the
+        host is loopback and ``aws`` elsewhere.
+    throttle_rates : str
+        Rates for single actions instead, as ``GetImageFrame=5000/10000,CopyImageSet=off``: requests a second and burst.
+    quota_datastores : int
+        Data stores of the account; 0 for no limit, as for all quotas.
+    quota_copies : int
+        Copies under way in a data store.
+    quota_updates : int
+        Updates of metadata under way in a data store.
+    quota_deletes : int
+        Deletions of image sets under way in a data store.
+    quota_copy_frames : int
+        Image frames of one copy.
+    quota_update_bytes : int
+        Bytes of the two blobs of an UpdateImageSetMetadata request together.
+    quota_metadata_bytes : int
+        Bytes of the metadata document of an image set, before compression.
+    quota_tags : int
+        Tags of a data store or an image set.
     insecure_no_auth : bool
         Serve without authentication; refused unless the host is loopback.
     log_level : str
@@ -99,8 +123,27 @@ class Settings:
     metadata_cache_bytes: int = 256 * 1024 * 1024
     release_after_seconds: float = 24 * 3600.0
     delete_orphans: bool = False
+    throttling: Throttling = Throttling.AUTO
+    throttle_rates: str = ""
+    quota_datastores: int = 100
+    quota_copies: int = 100
+    quota_updates: int = 100
+    quota_deletes: int = 100
+    quota_copy_frames: int = 1_000
+    quota_update_bytes: int = 10 * 1024
+    quota_metadata_bytes: int = 50 * 1024 * 1024
+    quota_tags: int = 50
     insecure_no_auth: bool = False
     log_level: str = "info"
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            if field.name.startswith("quota_") and getattr(self, field.name) < 0:
+                raise SettingsError(f"{PREFIX}{field.name.upper()} must be 0 for no limit, or more")
+        try:
+            rates_of(self.throttling, self.throttle_rates)
+        except ValueError as error:
+            raise SettingsError(f"{PREFIX}THROTTLE_RATES: {error}") from error
 
     def __repr__(self) -> str:
         return f"Settings(data={str(self.data)!r})"
@@ -153,6 +196,8 @@ def _converted(name: str, value: Any, wanted: type) -> Any:
         if text not in {"true", "false", "1", "0", "yes", "no"}:
             raise SettingsError(f"{PREFIX}{name.upper()} is {value!r}, it must be true or false")
         return text in {"true", "1", "yes"}
+    if issubclass(wanted, StrEnum) and value not in set(wanted):
+        raise SettingsError(f"{PREFIX}{name.upper()} is {value!r}, it must be one of {', '.join(wanted)}")
     try:
         return wanted(value)
     except (TypeError, ValueError) as error:

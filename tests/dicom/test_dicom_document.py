@@ -7,8 +7,10 @@ from pathlib import Path
 
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from hounsfield.dicom.document import FrameEntry, Levels, image_set_document, instance_fragment
+from hounsfield.dicom.document import FrameEntry, Levels, document_size, image_set_document, instance_fragment
 from hounsfield.dicom.part10 import BytesSource, read_part10
 from hounsfield.dicom.record import InstanceRecord, instance_record
 
@@ -99,3 +101,15 @@ def test_levels_round_trip(record: InstanceRecord) -> None:
 def test_levels_refuse_other_json(data: bytes) -> None:
     with pytest.raises(ValueError, match=r".+"):
         Levels.from_json(data)
+
+
+level = st.dictionaries(st.text(max_size=20), st.text(max_size=40) | st.none(), max_size=4)
+
+
+@given(
+    levels=st.builds(Levels, level, level, level | level.map(lambda values: {**values, "SeriesInstanceUID": "1.2"})),
+    instances=st.dictionaries(st.text(max_size=64), st.binary(max_size=100), max_size=6),
+)
+def test_the_size_of_a_document_is_known_without_making_it(levels: Levels, instances: dict[str, bytes]) -> None:
+    document = b"".join(image_set_document(STORE, IMAGE_SET, levels, instances.items()))
+    assert document_size(levels, [(uid, len(fragment)) for uid, fragment in instances.items()]) == len(document)

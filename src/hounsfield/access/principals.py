@@ -20,6 +20,11 @@ class Principal:
     arn: str
     is_root: bool
 
+    @property
+    def account_id(self) -> str:
+        """The account it belongs to, 12 digits."""
+        return self.arn.split(":", 5)[4]
+
 
 def root_of(partition: str, account_id: str) -> Principal:
     """Give the root principal of an account."""

@@ -19,6 +19,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
 
 from hounsfield.access.permissions import require
+from hounsfield.access.throttling import Throttle
 from hounsfield.aws.errors import AwsError, ValidationException, serialise_error
 from hounsfield.aws.response import WireResponse
 from hounsfield.dicomweb.calls import Call, parse_query
@@ -45,6 +46,8 @@ class DicomwebDoor:
         What the handlers work on.
     callers : Callers
         Tells who is calling.
+    throttle : Throttle
+        Counts requests.
     max_unproven_bytes : int
         Largest body of a request that does not state its hash, and so cannot be checked before it is whole.
     max_store_bytes : int
@@ -55,6 +58,7 @@ class DicomwebDoor:
 
     context: Context
     callers: Callers
+    throttle: Throttle
     max_unproven_bytes: int
     max_store_bytes: int
     public_url: str = ""
@@ -90,6 +94,7 @@ class DicomwebDoor:
             body = await self._proven_body(caller, scope, receive, limit)
         permission = permission_of(operation.action or operation.name, found.datastore_id, self.context.archive)
         require(caller.principal, permission)
+        self.throttle.take(caller.principal.account_id, operation.action or operation.name)
         call = self._call(found, scope)
         if operation.take is not None:
             return await operation.take(call, body)

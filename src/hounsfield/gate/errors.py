@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import structlog
 
 from hounsfield.access.permissions import AccessDeniedError
+from hounsfield.access.throttling import ThrottledError
 from hounsfield.aws.errors import (
     AccessDeniedException,
     AwsError,
@@ -14,6 +17,7 @@ from hounsfield.aws.errors import (
     ResourceNotFoundException,
     ServiceQuotaExceededException,
     ServiceUnavailableException,
+    ThrottlingException,
     ValidationException,
 )
 from hounsfield.imaging.errors import (
@@ -23,10 +27,13 @@ from hounsfield.imaging.errors import (
     NotAcceptableError,
     NotFoundError,
     QuotaExceededError,
+    TooManyUnderWayError,
 )
 from hounsfield.storage.keys import KeyUnavailableError
 
 _log = structlog.get_logger(__name__)
+
+_SOON_SECONDS = 1.0
 
 _SHAPES: dict[type[Exception], type[AwsError]] = {
     InvalidRequestError: ValidationException,
@@ -44,6 +51,10 @@ def translated(error: Exception, request_id: str) -> AwsError:
     shape = _SHAPES.get(type(error))
     if shape is not None:
         return shape(str(error))
+    if isinstance(error, ThrottledError):
+        return ThrottlingException(str(error), _come_again(error.wait_seconds))
+    if isinstance(error, TooManyUnderWayError):
+        return ThrottlingException(str(error), _come_again(_SOON_SECONDS))
     if isinstance(error, KeyUnavailableError):
         _log.error("key unavailable", request_id=request_id)
         return AccessDeniedException("The key of the data store is not available.")
@@ -51,3 +62,11 @@ def translated(error: Exception, request_id: str) -> AwsError:
     return InternalServerException(
         f"The request could not be answered; the log of the service tells more of {request_id}."
     )
+
+
+def _come_again(seconds: float) -> list[tuple[str, str]]:
+    """Give the wait in whole seconds, as HTTP has it, and in milliseconds, as AWS's SDKs read it."""
+    return [
+        ("Retry-After", str(max(1, math.ceil(seconds)))),
+        ("x-amz-retry-after", str(max(1, math.ceil(seconds * 1000)))),
+    ]

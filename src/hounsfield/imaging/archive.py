@@ -13,7 +13,7 @@ from hounsfield.storage.keys import DataKeys
 
 @dataclass(frozen=True, slots=True)
 class Quotas:
-    """Quotas of AWS HealthImaging; the ones that matter to an import."""
+    """Quotas of AWS HealthImaging with its defaults; 0 stands for none, see `hounsfield.imaging.quotas`."""
 
     datastores: int = 100
     concurrent_import_jobs: int = 100
@@ -24,6 +24,10 @@ class Quotas:
     metadata_bytes: int = 50 * 1024**2
     update_bytes: int = 10 * 1024
     concurrent_updates: int = 100
+    concurrent_copies: int = 100
+    concurrent_deletes: int = 100
+    copy_frames: int = 1_000
+    tags: int = 50
 
 
 @dataclass(frozen=True, slots=True)

@@ -224,6 +224,7 @@ def _insert_instances(
             "dataset_pack_id": instance.pack_id,
             "dataset_offset": instance.dataset.offset,
             "dataset_length": instance.dataset.length,
+            "fragment_bytes": instance.fragment_bytes,
         }
         for instance in entering
     ]

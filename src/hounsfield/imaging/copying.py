@@ -14,14 +14,16 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import structlog
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
+from hounsfield.dicom.document import Levels, document_size
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.copy_request import CopyRequest, PendingCopy
 from hounsfield.imaging.copy_rules import refusal
 from hounsfield.imaging.datastores import active_datastore, data_key
 from hounsfield.imaging.errors import InvalidRequestError, NotFoundError, QuotaExceededError
 from hounsfield.imaging.levels import index_entry, merge_levels
+from hounsfield.imaging.quotas import exceeds, require_metadata_size, require_slot
 from hounsfield.imaging.states import ImageSetState, StorageTier, WorkflowStatus
 from hounsfield.imaging.transitions import (
     HeldImageSet,
@@ -34,17 +36,14 @@ from hounsfield.imaging.transitions import (
     succeed,
     under_way,
 )
+from hounsfield.imaging.versions import fragment_sizes
 from hounsfield.jobs.queue import WorkItem
 from hounsfield.storage.clock import now_ms
 from hounsfield.storage.identifiers import new_id, new_instance_key
 from hounsfield.storage.keys import DataKey
-from hounsfield.storage.tables import image_set_versions, image_sets, instances, work_items
+from hounsfield.storage.tables import image_set_versions, image_sets, instances
 
 COPY_IMAGE_SET: Final = "copy-image-set"
-MOST_FRAMES: Final = 1_000
-"""Quota of image frames for one copy (spec 16)."""
-MOST_COPIES: Final = 100
-"""Quota of copies under way in one data store (spec 16)."""
 _GIVEN_UP = "INTERNAL_ERROR: The copy could not be made, see the log of the service."
 _log = structlog.get_logger(__name__)
 
@@ -69,7 +68,8 @@ def copy_image_set(archive: Archive, datastore_id: str, request: CopyRequest) ->
     InvalidRequestError
         The request breaks a rule that can be seen without copying.
     QuotaExceededError
-        More frames than one copy may have, or more copies under way than a data store may have.
+        The copy would have more frames than one may, the destination more metadata than an image set may, or the data
+        store more copies under way than it may.
     """
     if request.force and request.promote:
         raise InvalidRequestError("force and promoteToPrimary cannot be combined")
@@ -77,7 +77,8 @@ def copy_image_set(archive: Archive, datastore_id: str, request: CopyRequest) ->
         datastore = active_datastore(connection, archive, datastore_id, lock=True)
         key = data_key(archive, datastore)
         source, destination = _claim_both(connection, key, request)
-        _check(connection, request, source, destination)
+        rows = _check(connection, request, source, destination)
+        _check_quotas(connection, archive, request, source, destination, rows)
         pending = PendingCopy(
             source_id=source.id,
             source_status=source.status,
@@ -134,7 +135,8 @@ def _primary_of_series(connection: Connection, datastore_id: str, image_set_id: 
     return None if found is None else str(found)
 
 
-def _check(connection: Connection, request: CopyRequest, source: HeldImageSet, into: HeldImageSet | None) -> None:
+def _check(connection: Connection, request: CopyRequest, source: HeldImageSet, into: HeldImageSet | None) -> list[Any]:
+    """Check all that can be seen without copying, and give the rows of the instances to copy."""
     if request.promote and source.is_primary:
         raise InvalidRequestError("promoteToPrimary: the source image set is primary already")
     if request.promote and into is not None and not into.is_primary:
@@ -147,17 +149,27 @@ def _check(connection: Connection, request: CopyRequest, source: HeldImageSet, i
         raise InvalidRequestError(f"copiableAttributes: {missing} SOP instances are not in the source image set")
     if not rows:
         raise InvalidRequestError("the source image set holds no SOP instance")
+    return rows
+
+
+def _check_quotas(
+    connection: Connection,
+    archive: Archive,
+    request: CopyRequest,
+    source: HeldImageSet,
+    into: HeldImageSet | None,
+    rows: Sequence[Any],
+) -> None:
+    """Check all quotas at once: what is copied, and into what, cannot change any more."""
+    quotas = archive.quotas
     frames = sum(row.frame_count for row in rows)
-    if frames > MOST_FRAMES:
-        raise QuotaExceededError(f"the copy has {frames} image frames, the quota is {MOST_FRAMES}")
-    under_way_now = connection.execute(
-        select(func.count())
-        .select_from(work_items)
-        .join(image_sets, image_sets.c.id == work_items.c.subject_id)
-        .where(work_items.c.kind == COPY_IMAGE_SET, image_sets.c.datastore_id == source.datastore_id)
-    ).scalar_one()
-    if under_way_now >= MOST_COPIES:
-        raise QuotaExceededError(f"the data store has {under_way_now} copies under way, the quota is {MOST_COPIES}")
+    if exceeds(frames, quotas.copy_frames):
+        raise QuotaExceededError(f"the copy has {frames} image frames, the quota is {quotas.copy_frames}")
+    require_slot(connection, COPY_IMAGE_SET, source.datastore_id, quotas.concurrent_copies, what="copies")
+    sizes = {} if into is None else fragment_sizes(connection, into.id, into.version)
+    sizes |= {row.sop_uid: row.fragment_bytes for row in rows}
+    size = document_size(_levels_of_copy(request.promote, source, into or source), sizes.items())
+    require_metadata_size(size, quotas.metadata_bytes)
 
 
 def _make_destination(
@@ -262,13 +274,15 @@ def _succeed(
     source: HeldImageSet,
     into: HeldImageSet,
 ) -> None:
-    levels = into.levels
     if pending.promote:
-        levels = merge_levels(source.levels, into.levels)
         connection.execute(update(image_sets).where(image_sets.c.id == into.id).values(is_primary=True))
         connection.execute(
             update(image_set_versions)
             .where(image_set_versions.c.image_set_id == into.id, image_set_versions.c.version == into.version)
             .values(is_primary=True)
         )
-    succeed(connection, key, into, trigger, levels=levels)
+    succeed(connection, key, into, trigger, levels=_levels_of_copy(pending.promote, source, into))
+
+
+def _levels_of_copy(promote: bool, source: HeldImageSet, into: HeldImageSet) -> Levels:
+    return merge_levels(source.levels, into.levels) if promote else into.levels

@@ -19,17 +19,16 @@ from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.errors import ConflictError, InvalidRequestError, NotFoundError, QuotaExceededError
 from hounsfield.imaging.idempotency import remember, remembered
 from hounsfield.imaging.paging import Page, Position, beyond
+from hounsfield.imaging.quotas import exceeds
 from hounsfield.jobs.queue import WorkItem
 from hounsfield.pixels.policy import LosslessFormat
 from hounsfield.storage.clock import now_ms, to_datetime
-from hounsfield.storage.database import lock_row
+from hounsfield.storage.database import lock_name, lock_row
 from hounsfield.storage.identifiers import new_id
 from hounsfield.storage.keys import DataKey
 from hounsfield.storage.tables import datastores, image_sets, import_jobs, tags
 
 SETTLE_DATASTORE = "settle-datastore"
-MOST_TAGS = 50
-"""Quota of tags for one resource (spec 16)."""
 
 
 class DatastoreStatus(StrEnum):
@@ -80,10 +79,11 @@ def create_datastore(archive: Archive, new: NewDatastore) -> Datastore:
     QuotaExceededError
         There are as many data stores as the quota allows.
     """
-    if len(new.tags) > MOST_TAGS:
-        raise InvalidRequestError(f"tags has {len(new.tags)} entries, a resource can have {MOST_TAGS}")
+    if exceeds(len(new.tags), archive.quotas.tags):
+        raise InvalidRequestError(f"tags has {len(new.tags)} entries, a resource can have {archive.quotas.tags}")
     parameters = [new.name, dict(new.tags), new.kms_key_arn, new.lambda_authorizer_arn, new.lossless_format]
     with archive.database.write() as connection:
+        lock_name(connection, f"datastores:{archive.account_id}")
         known = remembered(connection, archive.account_id, "CreateDatastore", new.client_token, parameters)
         if known is not None:
             return _datastore(archive, _row(connection, archive, known))
@@ -118,7 +118,7 @@ def _check_quota(connection: Connection, archive: Archive) -> None:
     count = connection.execute(
         select(func.count()).where(datastores.c.account_id == archive.account_id, datastores.c.status.not_in(gone))
     ).scalar_one()
-    if count >= archive.quotas.datastores:
+    if exceeds(count + 1, archive.quotas.datastores):
         raise QuotaExceededError(f"the account has {count} data stores, its quota is {archive.quotas.datastores}")
 
 

@@ -14,6 +14,8 @@ from sqlalchemy import Connection, select, update
 
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.datastores import active_datastore, data_key
+from hounsfield.imaging.errors import TooManyUnderWayError
+from hounsfield.imaging.quotas import require_slot
 from hounsfield.imaging.release import RELEASE_IMAGE_SET
 from hounsfield.imaging.states import ImageSetState, WorkflowStatus
 from hounsfield.imaging.tagging import TaggedResource, forget_tags
@@ -35,11 +37,16 @@ def delete_image_set(archive: Archive, datastore_id: str, image_set_id: str) -> 
         The data store or the image set is not there, or the image set was deleted before.
     ConflictError
         Another operation on the image set is under way, or the data store is not ACTIVE.
+    TooManyUnderWayError
+        As many deletions as a data store may have are under way; DeleteImageSet models no error for a quota.
     """
     with archive.database.write() as connection:
         datastore = active_datastore(connection, archive, datastore_id, lock=True)
         key = data_key(archive, datastore)
-        begun = begin(connection, key, claim(connection, key, image_set_id), Trigger.DELETE)
+        found = claim(connection, key, image_set_id)
+        most = archive.quotas.concurrent_deletes
+        require_slot(connection, DELETE_IMAGE_SET, datastore_id, most, what="deletions", error=TooManyUnderWayError)
+        begun = begin(connection, key, found, Trigger.DELETE)
         archive.queue.enqueue(connection, DELETE_IMAGE_SET, image_set_id)
     return begun
 

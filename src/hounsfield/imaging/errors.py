@@ -23,6 +23,10 @@ class QuotaExceededError(ImagingError):
     """The request would go beyond a quota."""
 
 
+class TooManyUnderWayError(ImagingError):
+    """As much of this is under way as a quota allows; some of it will have ended soon."""
+
+
 class NotAcceptableError(ImagingError):
     """What is stored cannot be given in a form the caller accepts."""
 

@@ -21,6 +21,7 @@ from hounsfield.dicom.record import InstanceRecord, instance_record
 from hounsfield.dicom.source import ByteSource
 from hounsfield.imaging.import_files import FileErrorType, FileOutcome, FileResult, InputFile
 from hounsfield.imaging.pixel_store import StoredPixels, store_pixels
+from hounsfield.imaging.quotas import exceeds
 from hounsfield.imaging.staging import Place, StagedInstance
 from hounsfield.pixels.errors import FramesError
 from hounsfield.pixels.policy import LosslessFormat
@@ -146,7 +147,7 @@ def finish_instance(
     """Make the JSON fragment of an instance; raises `DicomError` when it is beyond the metadata quota."""
     record = record.with_warnings(pixels.warnings)
     fragment = instance_fragment(record, pixels.transfer_syntax, pixels.checksum_type, pixels.entries)
-    if len(fragment) > context.metadata_bytes:
+    if exceeds(len(fragment), context.metadata_bytes):
         raise DicomError(
             f"The metadata of the instance has {len(fragment)} bytes, the quota is {context.metadata_bytes}"
         )
@@ -201,6 +202,7 @@ class SeriesPack:
             dataset=dataset,
             runs=pixels.runs,
             warnings=record.warnings,
+            fragment_bytes=len(instance.fragment),
         )
 
 

@@ -9,8 +9,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, insert, update
 
 from hounsfield.imaging.archive import Archive
-from hounsfield.imaging.edits import Change, EditedInstance, Edits, edited_instance
-from hounsfield.imaging.errors import InvalidRequestError
+from hounsfield.imaging.edits import EditedInstance, Edits, edited_instance
 from hounsfield.storage.keys import DataKey
 from hounsfield.storage.packs import Extent, Label, PackWriter, RecordKind, read_records
 from hounsfield.storage.tables import instances
@@ -34,53 +33,76 @@ class InstanceChanges:
     entering: tuple[Mapping[str, Any], ...] = ()
 
 
-def edited_rows(archive: Archive, key: DataKey, rows: Sequence[Row[Any]], edits: Edits) -> InstanceChanges:
-    """Edit instances, and write their new fragments into a pack that is durable at the end.
+def edited_instances(
+    archive: Archive, key: DataKey, rows: Sequence[Row[Any]], edits: Edits
+) -> dict[str, EditedInstance]:
+    """Edit instances as they are stored; gives those that are edited, by their SOP Instance UID from before.
 
     Raises
     ------
     InvalidRequestError
         An edit does not fit the content of its instance.
     """
-    removed = {uid for _, uid in edits.removed_instances}
     changes = {uid: change for (_, uid), change in edits.instances.items()}
     changed = [row for row in rows if row.sop_uid in changes]
-    ended = tuple((row.key, row.first_version) for row in rows if row.sop_uid in removed or row.sop_uid in changes)
-    if not changed:
-        return InstanceChanges(ended)
-    edited = _edited(archive, key, changed, changes)
-    writer = PackWriter(archive.blobs, key)
-    try:
-        entering = [
-            _entering(row, instance, writer.add(Label(RecordKind.FRAGMENT, row.source_key), instance.fragment))
-            for row, instance in zip(changed, edited, strict=True)
-        ]
-        writer.close()
-    finally:
-        writer.abort()
-    return InstanceChanges(ended, tuple(entering))
-
-
-def _edited(
-    archive: Archive, key: DataKey, rows: Sequence[Row[Any]], changes: Mapping[str, Change]
-) -> list[EditedInstance]:
     wanted = [
         (
             Extent(row.fragment_pack_id, row.fragment_offset, row.fragment_length),
             Label(RecordKind.FRAGMENT, row.source_key),
         )
-        for row in rows
+        for row in changed
     ]
-    edited = []
-    for row, text in zip(rows, read_records(archive.blobs, key, wanted), strict=True):
-        instance = edited_instance(text, changes[row.sop_uid])
-        if len(instance.fragment) > archive.quotas.metadata_bytes:
-            raise InvalidRequestError(
-                f"The metadata of an instance has {len(instance.fragment)} bytes - the quota is "
-                f"{archive.quotas.metadata_bytes}"
-            )
-        edited.append(instance)
-    return edited
+    texts = read_records(archive.blobs, key, wanted)
+    return {row.sop_uid: edited_instance(text, changes[row.sop_uid]) for row, text in zip(changed, texts, strict=True)}
+
+
+def sizes_after(rows: Sequence[Row[Any]], edits: Edits, edited: Mapping[str, EditedInstance]) -> list[tuple[str, int]]:
+    """Give SOP Instance UID and size of the JSON of each instance that a version has after edits."""
+    removed = {uid for _, uid in edits.removed_instances}
+    sizes = []
+    for row in rows:
+        instance = edited.get(row.sop_uid)
+        if instance is not None:
+            sizes.append((instance.sop_uid, len(instance.fragment)))
+        elif row.sop_uid not in removed:
+            sizes.append((row.sop_uid, row.fragment_bytes))
+    return sizes
+
+
+def edited_rows(
+    archive: Archive, key: DataKey, rows: Sequence[Row[Any]], edits: Edits, edited: Mapping[str, EditedInstance]
+) -> InstanceChanges:
+    """Write the fragments of edited instances into a pack that is durable at the end, and give the rows that change.
+
+    Parameters
+    ----------
+    archive : Archive
+        Where the pack goes.
+    key : DataKey
+        Key of the data store.
+    rows : Sequence[Row]
+        Of the version before the new one.
+    edits : Edits
+        The edits.
+    edited : Mapping[str, EditedInstance]
+        What `edited_instances` gave for them.
+    """
+    removed = {uid for _, uid in edits.removed_instances}
+    changed = [row for row in rows if row.sop_uid in edited]
+    ended = tuple((row.key, row.first_version) for row in rows if row.sop_uid in removed or row.sop_uid in edited)
+    if not changed:
+        return InstanceChanges(ended)
+    writer = PackWriter(archive.blobs, key)
+    try:
+        entering = []
+        for row in changed:
+            instance = edited[row.sop_uid]
+            extent = writer.add(Label(RecordKind.FRAGMENT, row.source_key), instance.fragment)
+            entering.append(_entering(row, instance, extent))
+        writer.close()
+    finally:
+        writer.abort()
+    return InstanceChanges(ended, tuple(entering))
 
 
 def _entering(row: Row[Any], instance: EditedInstance, extent: Extent) -> dict[str, Any]:
@@ -91,6 +113,7 @@ def _entering(row: Row[Any], instance: EditedInstance, extent: Extent) -> dict[s
         "fragment_pack_id": extent.pack_id,
         "fragment_offset": extent.offset,
         "fragment_length": extent.length,
+        "fragment_bytes": len(instance.fragment),
     }
 
 

@@ -12,8 +12,9 @@ from typing import Any
 from sqlalchemy import Connection, Select, delete, func, insert, select
 
 from hounsfield.imaging.archive import Archive
-from hounsfield.imaging.datastores import MOST_TAGS, DatastoreStatus
+from hounsfield.imaging.datastores import DatastoreStatus
 from hounsfield.imaging.errors import InvalidRequestError, NotFoundError
+from hounsfield.imaging.quotas import exceeds
 from hounsfield.storage.database import lock_row
 from hounsfield.storage.tables import datastores, image_sets, tags
 
@@ -59,9 +60,10 @@ def tag_resource(archive: Archive, resource: TaggedResource, wanted: Mapping[str
         _check_there(connection, archive, resource, lock=True)
         _remove(connection, arn, wanted.keys())
         kept = connection.execute(select(func.count()).where(tags.c.resource_arn == arn)).scalar_one()
-        if kept + len(wanted) > MOST_TAGS:
+        count = kept + len(wanted)
+        if exceeds(count, archive.quotas.tags):
             raise InvalidRequestError(
-                f"the resource would have {kept + len(wanted)} tags, a resource can have {MOST_TAGS}"
+                f"the resource would have {count} tags, a resource can have {archive.quotas.tags}"
             )
         if wanted:
             rows = [{"resource_arn": arn, "tag_key": key, "tag_value": value} for key, value in wanted.items()]

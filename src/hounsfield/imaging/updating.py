@@ -13,23 +13,31 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import structlog
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, Row, select
 
-from hounsfield.dicom.document import Levels
+from hounsfield.dicom.document import Levels, document_size
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.commit import open_levels
 from hounsfield.imaging.datastores import active_datastore, data_key, get_datastore
 from hounsfield.imaging.edits import Content, check_edits, edited_levels, parse_edits
 from hounsfield.imaging.errors import InvalidRequestError, NotFoundError, QuotaExceededError
-from hounsfield.imaging.instance_changes import InstanceChanges, edited_rows, reverted_rows, write_rows
+from hounsfield.imaging.instance_changes import (
+    InstanceChanges,
+    edited_instances,
+    edited_rows,
+    reverted_rows,
+    sizes_after,
+    write_rows,
+)
 from hounsfield.imaging.levels import index_entry
+from hounsfield.imaging.quotas import exceeds, require_metadata_size, require_slot
 from hounsfield.imaging.transitions import HeldImageSet, Trigger, begin, claim, fail, succeed, under_way
 from hounsfield.imaging.update_request import PendingUpdate, UpdateRequest
-from hounsfield.imaging.versions import instance_rows
+from hounsfield.imaging.versions import fragment_sizes, instance_rows
 from hounsfield.jobs.queue import WorkItem
 from hounsfield.storage.database import in_groups
 from hounsfield.storage.keys import DataKey
-from hounsfield.storage.tables import image_set_versions, image_sets, instances, work_items
+from hounsfield.storage.tables import image_set_versions, image_sets, instances
 
 UPDATE_IMAGE_SET: Final = "update-image-set"
 _GIVEN_UP = "INTERNAL_ERROR: The update could not be made, see the log of the service."
@@ -55,9 +63,10 @@ def update_image_set_metadata(
     InvalidRequestError
         The request breaks a rule.
     QuotaExceededError
-        The blobs are too large, or too many updates are under way in the data store.
+        The blobs are too large, a new version would have more metadata than an image set may, or too many updates are under
+        way in the data store.
     """
-    if request.size > archive.quotas.update_bytes:
+    if exceeds(request.size, archive.quotas.update_bytes):
         raise QuotaExceededError(f"the update has {request.size} bytes, the quota is {archive.quotas.update_bytes}")
     if request.revert_to is not None and request.whole_study:
         raise InvalidRequestError("includeStudyImageSets cannot be combined with revertToVersionId")
@@ -66,7 +75,8 @@ def update_image_set_metadata(
         claimed = _claim(connection, key, image_set_id, request)
         found = claimed.pop(image_set_id)
         _check(connection, request, found)
-        _check_quota(connection, archive, datastore_id)
+        require_slot(connection, UPDATE_IMAGE_SET, datastore_id, archive.quotas.concurrent_updates, what="updates")
+        _check_sizes(connection, archive, key, request, [found, *claimed.values()])
         pending = PendingUpdate(request, tuple(claimed)).to_bytes()
         forced = True if request.force else None
         begun = begin(connection, key, found, Trigger.UPDATE, request=pending, forced=forced)
@@ -118,16 +128,27 @@ def _version_levels(connection: Connection, image_set_id: str, version: int) -> 
     return sealed
 
 
-def _check_quota(connection: Connection, archive: Archive, datastore_id: str) -> None:
-    count = connection.execute(
-        select(func.count())
-        .select_from(work_items)
-        .join(image_sets, image_sets.c.id == work_items.c.subject_id)
-        .where(work_items.c.kind == UPDATE_IMAGE_SET, image_sets.c.datastore_id == datastore_id)
-    ).scalar_one()
-    most = archive.quotas.concurrent_updates
-    if count >= most:
-        raise QuotaExceededError(f"the data store has {count} updates under way, the quota is {most}")
+def _check_sizes(
+    connection: Connection, archive: Archive, key: DataKey, request: UpdateRequest, held: Sequence[HeldImageSet]
+) -> None:
+    """Check the metadata of all new versions where it is known already: only edits of instances need their content."""
+    quota = archive.quotas.metadata_bytes
+    named = held[0]
+    if request.revert_to is not None:
+        sealed = _version_levels(connection, named.id, request.revert_to)
+        levels = open_levels(key, named.id, request.revert_to, sealed)
+        sizes = fragment_sizes(connection, named.id, request.revert_to)
+        require_metadata_size(document_size(levels, sizes.items()), quota)
+        return
+    edits = parse_edits(request.updatable, request.removable)
+    if edits.instances:
+        return
+    removed = {uid for _, uid in edits.removed_instances}
+    for image_set in held:
+        levels = edited_levels(image_set.levels, edits, missing_allowed=image_set is not named)
+        sizes = fragment_sizes(connection, image_set.id, image_set.version)
+        left = [(uid, size) for uid, size in sizes.items() if uid not in removed]
+        require_metadata_size(document_size(levels, left), quota)
 
 
 class ImageSetUpdater:
@@ -144,6 +165,9 @@ class ImageSetUpdater:
             levels, changes = self._prepare(key, begun, pending.request, rows)
         except InvalidRequestError as error:
             self._fail(item, f"INVALID_REQUEST: {error}")
+            return
+        except QuotaExceededError as error:
+            self._fail(item, f"SERVICE_QUOTA_EXCEEDED: {error}")
             return
         with self._archive.database.write() as connection:
             begun = self._hold(connection, item, key)
@@ -174,14 +198,19 @@ class ImageSetUpdater:
     def _prepare(
         self, key: DataKey, begun: HeldImageSet, request: UpdateRequest, rows: Sequence[Row[Any]]
     ) -> tuple[Levels, InstanceChanges]:
-        """Compute the new version; raises `InvalidRequestError` when its content does not allow it."""
+        """Compute the new version; raises `InvalidRequestError` and `QuotaExceededError` when its content does not allow it."""
         if request.revert_to is not None:
             with self._archive.database.read() as connection:
                 sealed = _version_levels(connection, begun.id, request.revert_to)
                 wanted = instance_rows(connection, begun.id, request.revert_to)
             return open_levels(key, begun.id, request.revert_to, sealed), reverted_rows(rows, wanted)
         edits = parse_edits(request.updatable, request.removable)
-        return edited_levels(begun.levels, edits), edited_rows(self._archive, key, rows, edits)
+        levels = edited_levels(begun.levels, edits)
+        edited = edited_instances(self._archive, key, rows, edits)
+        if edited:
+            size = document_size(levels, sizes_after(rows, edits, edited))
+            require_metadata_size(size, self._archive.quotas.metadata_bytes)
+        return levels, edited_rows(self._archive, key, rows, edits, edited)
 
     def _hold(self, connection: Connection, item: WorkItem, key: DataKey) -> HeldImageSet:
         self._archive.queue.hold(connection, item)

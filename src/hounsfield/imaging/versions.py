@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, or_, select
 
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.datastores import active_datastore
@@ -54,15 +54,20 @@ def list_image_set_versions(
 
 def instance_rows(connection: Connection, image_set_id: str, version: int) -> list[Row[Any]]:
     """Read the rows of the instances that a version has."""
+    query = select(instances).where(*_in_version(image_set_id, version)).order_by(instances.c.sop_uid)
+    return list(connection.execute(query))
+
+
+def fragment_sizes(connection: Connection, image_set_id: str, version: int) -> dict[str, int]:
+    """Read how many bytes of JSON each instance of a version has, by SOP Instance UID."""
+    query = select(instances.c.sop_uid, instances.c.fragment_bytes).where(*_in_version(image_set_id, version))
+    return {row.sop_uid: row.fragment_bytes for row in connection.execute(query)}
+
+
+def _in_version(image_set_id: str, version: int) -> tuple[ColumnElement[bool], ...]:
     columns = instances.c
-    return list(
-        connection.execute(
-            select(instances)
-            .where(
-                columns.image_set_id == image_set_id,
-                columns.first_version <= version,
-                or_(columns.last_version.is_(None), columns.last_version >= version),
-            )
-            .order_by(columns.sop_uid)
-        )
+    return (
+        columns.image_set_id == image_set_id,
+        columns.first_version <= version,
+        or_(columns.last_version.is_(None), columns.last_version >= version),
     )

@@ -1,10 +1,11 @@
 """The door: one ASGI application in front of the native API.
 
-    route ─▶ body ─▶ signature ─▶ permission ─▶ parse and validate ─▶ handler ─▶ serialise
-      └─────────┴─────────┴────────────┴──────────────┴────────────────┴──▶ AwsError ─▶ error in AWS's form
+    route ─▶ body ─▶ signature ─▶ permission ─▶ throttle ─▶ parse and validate ─▶ handler ─▶ serialise
+      └─────────┴─────────┴────────────┴────────────┴──────────────┴────────────────┴──▶ AwsError ─▶ error in AWS's form
 
 Each step is one call into the part that knows how; nothing of the body is looked at before the permission was given, except
-that the signature of most clients covers it.
+that the signature of most clients covers it. Should the body name a further resource that is written, the permission for
+that one is asked for as soon as it is parsed.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
 
 from hounsfield.access.permissions import require
+from hounsfield.access.throttling import Throttle
 from hounsfield.aws.errors import AwsError, NotImplementedException, serialise_error
 from hounsfield.aws.model import Operation
 from hounsfield.aws.parameters import Parameters
@@ -30,7 +32,7 @@ from hounsfield.gate.callers import Callers
 from hounsfield.gate.errors import translated
 from hounsfield.native.context import Context
 from hounsfield.native.operations import HANDLERS, Handler
-from hounsfield.native.permissions import permission_of
+from hounsfield.native.permissions import permission_of, permission_of_parameters
 
 _log = structlog.get_logger(__name__)
 
@@ -47,6 +49,8 @@ class NativeDoor:
         Finds the operation of a request.
     callers : Callers
         Tells who is calling.
+    throttle : Throttle
+        Counts requests.
     max_body_bytes : int
         Largest request body.
     """
@@ -54,6 +58,7 @@ class NativeDoor:
     context: Context
     router: Router
     callers: Callers
+    throttle: Throttle
     max_body_bytes: int
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -81,8 +86,13 @@ class NativeDoor:
         caller = self.callers.meet(scope)
         reader = caller.reader()
         body = reader.feed(body) + reader.finish()
-        require(caller.principal, permission_of(operation.name, match.path_parameters, self.context.archive))
+        principal = caller.principal
+        require(principal, permission_of(operation.name, match.path_parameters, self.context.archive))
+        self.throttle.take(principal.account_id, operation.name)
         parameters = parse_request(match, scope["query_string"], scope["headers"], body)
+        further = permission_of_parameters(operation.name, parameters, self.context.archive)
+        if further is not None:
+            require(principal, further)
         handler = HANDLERS.get(operation.name)
         if handler is None:
             raise NotImplementedException.of(operation.name)

@@ -16,7 +16,7 @@ from typing import Any, TypeVar, cast
 import sqlcipher3.dbapi2
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, Dialect, Engine, Select, create_engine, event, text
+from sqlalchemy import Connection, Dialect, Engine, Select, create_engine, event, func, select, text
 from sqlalchemy.pool import QueuePool
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
@@ -170,6 +170,12 @@ def migrate(database: Database) -> None:
 def lock_row(connection: Connection, statement: Any) -> Any:
     """Give ``statement`` with a row lock where the database has row locks (SQLite holds the one write lock already)."""
     return cast("Any", statement).with_for_update() if connection.dialect.name == "postgresql" else statement
+
+
+def lock_name(connection: Connection, name: str) -> None:
+    """Keep every other transaction out that asks for the same name, until this one ends; for what no row stands for."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
 
 
 def in_groups(values: Sequence[Value]) -> Iterator[Sequence[Value]]:

@@ -237,6 +237,7 @@ instances = Table(
     Column("dataset_pack_id", String(32), nullable=False),
     Column("dataset_offset", BigInteger, nullable=False),
     Column("dataset_length", BigInteger, nullable=False),
+    Column("fragment_bytes", BigInteger, nullable=False, server_default="0"),
     PrimaryKeyConstraint("key", "first_version"),
     Index("ix_instances_image_set", "image_set_id", "sop_uid"),
     Index("ix_instances_sop_uid", "datastore_id", "sop_uid"),
@@ -246,6 +247,7 @@ Index("ix_instances_copied", instances.c.source_key, sqlite_where=_COPIED, postg
 """An instance as it is from ``first_version`` to ``last_version`` (None: until now) of its image set.
 
 ``key`` is what its frame ids begin with; ``source_key`` the key its records were written under. They differ for copies.
+``fragment_length`` is the size of a sealed record, ``fragment_bytes`` that of the JSON in it.
 """
 
 frame_runs = Table(

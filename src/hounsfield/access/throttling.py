@@ -1,0 +1,237 @@
+"""How many requests an account may make: a token bucket per account and action.
+
+    permission given ─▶ Throttle.take ─┬─▶ the request goes on
+                                       └─▶ ThrottledError: when to come again
+
+A bucket holds ``burst`` tokens and gets ``per_second`` new ones a second; a request takes one. All that is kept of a bucket is
+the moment at which it would be full again (the generic cell rate algorithm), so that a bucket is one integer, nothing
+has to be filled up in between, and a bucket that nobody used lately is the same as a new one.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+_SECOND_NS: Final = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """How often something may be done.
+
+    Attributes
+    ----------
+    per_second : float
+        Tokens that come back in a second, more than 0.
+    burst : int
+        Tokens of a full bucket, 1 at least.
+    """
+
+    per_second: float
+    burst: int
+    interval_ns: int = field(init=False, repr=False, compare=False)
+    """Nanoseconds in which one token comes back."""
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.per_second) and self.per_second > 0) or self.burst < 1:
+            raise ValueError("a rate is more than 0 a second, a burst 1 at least")
+        object.__setattr__(self, "interval_ns", max(1, round(_SECOND_NS / self.per_second)))
+
+    def __str__(self) -> str:
+        """Give the form that `rates_of` reads, such as ``1000/2000``."""
+        return f"{self.per_second:g}/{self.burst}"
+
+    def share_of(self, processes: int) -> Rate:
+        """Give the rate of one of several processes that answer the same requests; together they keep to this one."""
+        return Rate(self.per_second / processes, max(1, self.burst // processes))
+
+
+def take(rate: Rate, full_at: int, now: int) -> tuple[int, int]:
+    """Take one token out of a bucket. Pure.
+
+    Parameters
+    ----------
+    rate : Rate
+        The rate of the bucket.
+    full_at : int
+        When the bucket would be full again; any moment that is past stands for a full one.
+    now : int
+        The time, in nanoseconds of the same clock.
+
+    Returns
+    -------
+    tuple of (int, int)
+        When the bucket will be full, and how many nanoseconds are missing until there is a token: 0 when one was taken.
+    """
+    after = max(full_at, now) + rate.interval_ns
+    missing = after - now - rate.burst * rate.interval_ns
+    return (after, 0) if missing <= 0 else (full_at, missing)
+
+
+def _rates(per_second: float, burst: int, *actions: str) -> dict[str, Rate]:
+    return dict.fromkeys(actions, Rate(per_second, burst))
+
+
+AWS_RATES: Final[Mapping[str, Rate]] = {
+    **_rates(0.085, 1, "CreateDatastore", "DeleteDatastore"),
+    **_rates(10, 20, "GetDatastore"),
+    **_rates(5, 10, "ListDatastores"),
+    **_rates(1, 2, "StartDICOMImportJob"),
+    **_rates(25, 50, "GetDICOMImportJob"),
+    **_rates(10, 20, "ListDICOMImportJobs"),
+    **_rates(25, 50, "SearchImageSets", "GetImageSet", "ListImageSetVersions"),
+    **_rates(50, 100, "GetImageSetMetadata"),
+    **_rates(1000, 2000, "GetImageFrame"),
+    **_rates(0.25, 1, "UpdateImageSetMetadata", "CopyImageSet", "DeleteImageSet"),
+    **_rates(10, 20, "TagResource", "UntagResource", "ListTagsForResource"),
+    **_rates(
+        50, 100, "GetDICOMInstance", "GetDICOMInstanceMetadata", "GetDICOMInstanceFrames", "GetDICOMSeriesMetadata"
+    ),
+}
+"""The figures of AWS HealthImaging (its quotas page), by action."""
+
+UNLIMITED_BY_AWS: Final = frozenset(
+    {
+        "GetDICOMBulkdata",
+        "SearchDICOMStudies",
+        "SearchDICOMSeries",
+        "SearchDICOMInstances",
+        "SearchDICOMStudyInstances",
+        "SearchDICOMAllSeries",
+        "SearchDICOMAllInstances",
+        "StoreDICOM",
+        "StoreDICOMStudy",
+    }
+)
+"""Actions for which AWS names no figure."""
+
+
+class Throttling(StrEnum):
+    """Whose rates apply."""
+
+    AUTO = "auto"
+    """Those of AWS, unless only this machine can reach the server."""
+    AWS = "aws"
+    """Those of AWS."""
+    OFF = "off"
+    """None."""
+
+    def decided(self, *, loopback: bool) -> Throttling:
+        """Give what ``auto`` means where the server listens; the others mean themselves."""
+        if self is not Throttling.AUTO:
+            return self
+        return Throttling.OFF if loopback else Throttling.AWS
+
+
+def rates_of(throttling: Throttling, overrides: str) -> dict[str, Rate]:
+    """Give the rate of every action that has one.
+
+    Parameters
+    ----------
+    throttling : Throttling
+        Whose rates; ``auto`` counts as AWS's, because nothing is known of who can reach the server.
+    overrides : str
+        Rates for single actions instead, as ``<action>=<per second>/<burst>`` or ``<action>=off``, separated by commas.
+
+    Raises
+    ------
+    ValueError
+        The overrides are not of that form, or name an action that does not exist.
+    """
+    rates = {} if throttling is Throttling.OFF else dict(AWS_RATES)
+    for entry in overrides.split(","):
+        if not entry.strip():
+            continue
+        action, _, value = (part.strip() for part in entry.partition("="))
+        if action not in AWS_RATES and action not in UNLIMITED_BY_AWS:
+            raise ValueError(f"{action!r} is not an action, such as GetImageFrame")
+        if value == Throttling.OFF:
+            rates.pop(action, None)
+        else:
+            rates[action] = _rate(action, value)
+    return rates
+
+
+def _rate(action: str, value: str) -> Rate:
+    per_second, slash, burst = value.partition("/")
+    try:
+        return Rate(float(per_second), int(burst if slash else ""))
+    except ValueError as error:
+        raise ValueError(
+            f"{action}={value} must be {action}=<per second>/<burst> with a rate above 0 and a burst of 1 or more, "
+            f"such as {action}=10/20, or {action}={Throttling.OFF}"
+        ) from error
+
+
+class ThrottledError(Exception):
+    """The account made more requests than it may; the message may be shown to the caller.
+
+    Parameters
+    ----------
+    action : str
+        IAM action without its prefix.
+    rate : Rate
+        What the bucket keeps to.
+    wait_ns : int
+        Nanoseconds until the next request can be let through.
+    """
+
+    def __init__(self, action: str, rate: Rate, wait_ns: int) -> None:
+        self.wait_seconds = wait_ns / _SECOND_NS
+        super().__init__(
+            f"Rate exceeded: {action} can be called {rate.per_second:g} times a second with bursts of {rate.burst}; "
+            f"try again in {max(1, math.ceil(self.wait_seconds))} s."
+        )
+
+
+class Throttle:
+    """The buckets of one process.
+
+    Parameters
+    ----------
+    rates : Mapping of str to Rate
+        The rate of each action that has one.
+    processes : int
+        How many processes answer requests; each lets its share through, so that all together keep to the rates.
+    clock : callable
+        The time in nanoseconds, never going back.
+    """
+
+    def __init__(
+        self, rates: Mapping[str, Rate], processes: int = 1, clock: Callable[[], int] = time.monotonic_ns
+    ) -> None:
+        self._rates = {action: (rate.share_of(processes), rate) for action, rate in rates.items()}
+        self._clock = clock
+        self._full_at: dict[tuple[str, str], int] = {}
+        self._lock = threading.Lock()
+
+    def take(self, account_id: str, action: str) -> None:
+        """Count a request that was authenticated and permitted.
+
+        Parameters
+        ----------
+        account_id : str
+            Whose request.
+        action : str
+            IAM action without its prefix, such as ``GetImageFrame``.
+
+        Raises
+        ------
+        ThrottledError
+            The bucket is empty; the request does not count.
+        """
+        known = self._rates.get(action)
+        if known is None:
+            return
+        share, rate = known
+        with self._lock:
+            full_at = self._full_at.get((account_id, action), 0)
+            self._full_at[account_id, action], missing = take(share, full_at, self._clock())
+        if missing:
+            raise ThrottledError(action, rate, missing)
