@@ -10,12 +10,12 @@ import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from shape_samples import MODEL, OPERATIONS, sample, sample_of
 
 from hounsfield.aws.errors import AwsError, ConflictException, serialise_error
 from hounsfield.aws.parsing import parse_request
 from hounsfield.aws.serialising import serialise
 from hounsfield.aws.sigv4 import Request, Verifier
+from shape_samples import MODEL, OPERATIONS, sample, sample_of
 
 KEY_ID, SECRET = "AKIAEXAMPLEEXAMPLE00", "secret/of+this=test"
 

@@ -1,9 +1,9 @@
 import pytest
-from shape_samples import MODEL, OPERATIONS
 
 from hounsfield.aws import errors
 from hounsfield.aws.errors import AwsError
 from hounsfield.aws.model import Kind, Location, load_service
+from shape_samples import MODEL, OPERATIONS
 
 
 def test_the_service_is_that_of_botocore(service):

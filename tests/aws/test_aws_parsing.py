@@ -5,10 +5,15 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from shape_samples import MODEL, OPERATIONS, SentRequest, sample, sent, values_of
 
-from hounsfield.aws.errors import RequestEntityTooLargeException, SerializationException, ValidationException
+from hounsfield.aws.errors import (
+    BadRequestException,
+    RequestEntityTooLargeException,
+    SerializationException,
+    ValidationException,
+)
 from hounsfield.aws.parsing import MAX_BODY_BYTES, MAX_QUERY_BYTES
+from shape_samples import MODEL, OPERATIONS, SentRequest, sample, sent, values_of
 
 STORE = "0" * 32
 IMAGE_SET = "1" * 32
@@ -75,11 +80,9 @@ def test_timestamps_are_taken_as_numbers_and_as_text(ask, sent_value, moment):
 
 
 @pytest.mark.parametrize("value", ["yesterday", True, 1e300, [], {}, "2023-13-01T00:00:00Z"])
-def test_other_timestamps_cannot_be_read(ask, value):
+def test_other_timestamps_are_refused(ask, value):
     criteria = {"filters": [{"operator": "EQUAL", "values": [{"createdAt": value}]}]}
-    with pytest.raises(
-        SerializationException, match=r"searchCriteria\.filters\.1\.member\.values\.1\.member\.createdAt"
-    ):
+    with pytest.raises(ValidationException, match=r"searchCriteria\.filters\.1\.member\.values\.1\.member\.createdAt"):
         ask("POST", f"/datastore/{STORE}/searchImageSets", criteria)
 
 
@@ -127,37 +130,50 @@ def test_query_values(ask):
 
 
 @pytest.mark.parametrize("value", [b"seven", b"1.0", b"", b"0x1", b"99999999999", b"%31%", b"4294967297", "٣".encode()])
-def test_numbers_in_the_query_that_are_none_cannot_be_read(ask, value):
-    with pytest.raises(SerializationException, match="maxResults"):
+def test_numbers_in_the_query_that_are_none_are_refused(ask, value):
+    with pytest.raises(ValidationException, match="maxResults"):
         ask("GET", "/datastore", query=b"maxResults=" + value)
 
 
 @pytest.mark.parametrize("value", [b"True", b"1", b"", b"yes"])
 def test_booleans_in_the_query_are_true_or_false(ask, value):
-    with pytest.raises(SerializationException, match="force"):
+    with pytest.raises(ValidationException, match="force"):
         ask("POST", f"{SET_PATH}/copyImageSet", {"sourceImageSet": {"latestVersionId": "1"}}, b"force=" + value)
 
 
 @pytest.mark.parametrize(
     "body",
-    [b"{", b"[]", b'"x"', b"1", b"{'a':1}", b'{"clientToken":"a"} {}', b"\xff", b'{"clientToken":"\xff"}', b"NaN", b"\x00",
-     b'{"clientToken": "\\ud800"}', b'{"clientToken":1}', b'{"clientToken":["a"]}', b'{"clientToken":"a","tags":[]}',
-     b'{"clientToken":"a","tags":{"k":1}}', b'{"clientToken":"a","tags":{"k":null}}'],
+    [b"{", b"{'a':1}", b'{"clientToken":"a"} {}', b"\xff", b'{"clientToken":"\xff"}', b"NaN", b"\x00",
+     b'{"clientToken": "\\ud800"}'],
 )  # fmt: skip
 def test_bodies_that_cannot_be_read(ask, body):
-    with pytest.raises(SerializationException):
+    with pytest.raises(SerializationException, match="stops being JSON at character"):
+        ask("POST", "/datastore", body)
+    with pytest.raises(BadRequestException, match="stops being JSON at character"):
+        ask("POST", f"{SET_PATH}/getImageFrame", body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"[]", b'"x"', b"1", b'{"clientToken":1}', b'{"clientToken":["a"]}', b'{"clientToken":"a","tags":[]}',
+     b'{"clientToken":"a","tags":{"k":1}}', b'{"clientToken":"a","tags":{"k":null}}'],
+)  # fmt: skip
+def test_bodies_of_another_type(ask, body):
+    with pytest.raises(ValidationException, match="must be"):
         ask("POST", "/datastore", body)
 
 
 @pytest.mark.parametrize("filters", [{}, "x", [1], [{"operator": "EQUAL", "values": [{"isPrimary": "true"}]}]])
-def test_values_of_another_json_type_cannot_be_read(ask, filters):
-    with pytest.raises(SerializationException, match=r"The value at 'searchCriteria\.filters"):
+def test_values_of_another_json_type_are_told_with_their_member(ask, filters):
+    with pytest.raises(ValidationException, match=r"Value at 'searchCriteria\.filters"):
         ask("POST", f"/datastore/{STORE}/searchImageSets", {"filters": filters})
 
 
 def test_base64_is_strict_and_the_value_is_not_told(ask):
     updates = {"DICOMUpdates": {"removableAttributes": "Doe^John"}}
-    with pytest.raises(SerializationException, match=r"removableAttributes' must be a string in base64") as caught:
+    with pytest.raises(
+        ValidationException, match=r"removableAttributes' failed .* must be a string in base64"
+    ) as caught:
         ask("POST", f"{SET_PATH}/updateImageSetMetadata", updates, b"latestVersion=1")
     assert "Doe" not in caught.value.message
 
@@ -215,6 +231,6 @@ def test_whatever_is_sent_the_answer_is_parameters_or_an_aws_error(read, operati
     request.query_string, request.body = query, body
     try:
         parameters = read(request)[1]
-    except (SerializationException, ValidationException):
+    except (BadRequestException, SerializationException, ValidationException):
         return
     assert {"datastoreId", "resourceArn"} & set(parameters) or operation in {"CreateDatastore", "ListDatastores"}

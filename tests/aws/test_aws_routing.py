@@ -1,9 +1,9 @@
 from urllib.parse import quote
 
 import pytest
-from shape_samples import OPERATIONS, sample, sent
 
 from hounsfield.aws.errors import AwsError, MethodNotAllowedException, UnknownOperationException
+from shape_samples import OPERATIONS, sample, sent
 
 ARN = f"arn:aws:medical-imaging:us-east-1:000000000000:datastore/{'0' * 32}/imageset/{'a' * 32}"
 
@@ -34,9 +34,23 @@ def test_an_encoded_slash_does_not_make_a_segment(router):
 
 
 @pytest.mark.parametrize(
+    ("method", "path", "name", "labels"),
+    [
+        ("GET", b"/datastore/", "GetDatastore", {"datastoreId": ""}),
+        ("GET", b"/tags/", "ListTagsForResource", {"resourceArn": ""}),
+        ("POST", b"/datastore//imageSet/b/getImageSet", "GetImageSet", {"datastoreId": "", "imageSetId": "b"}),
+        ("POST", b"/datastore/a/imageSet//getImageSet", "GetImageSet", {"datastoreId": "a", "imageSetId": ""}),
+    ],
+)
+def test_an_empty_label_is_left_to_its_constraints(router, method, path, name, labels):
+    match = router.match(method, path)
+    assert (match.operation.name, match.path_parameters) == (name, labels)
+
+
+@pytest.mark.parametrize(
     "path",
-    [b"", b"/", b"*", b"datastore", b"/Datastore", b"/datastore/", b"//datastore", b"/datastore/a/", b"/datastore/a/imageSet",
-     b"/datastore/a/imageSet/b", b"/datastore/a/imageSet//getImageSet", b"/datastore%2Fa", b"/tags", b"/tags/", b"/\xff\xfe",
+    [b"", b"/", b"*", b"datastore", b"/Datastore", b"//datastore", b"/datastore/a/", b"/datastore/a/imageSet",
+     b"/datastore/a/imageSet/b", b"//", b"/datastore/a//", b"/datastore%2Fa", b"/tags", b"/\xff\xfe",
      b"/datastore/./searchImageSets/x", b"/healthz"],
 )  # fmt: skip
 def test_other_paths_are_unknown(router, path):

@@ -7,9 +7,9 @@ from botocore.awsrequest import HeadersDict
 from botocore.parsers import create_parser
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from shape_samples import MODEL, OPERATIONS, values_of
 
 from hounsfield.aws.serialising import ResultError, serialise
+from shape_samples import MODEL, OPERATIONS, values_of
 
 STORE = "0" * 32
 

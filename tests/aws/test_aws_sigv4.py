@@ -128,6 +128,17 @@ def test_every_signed_part_is_covered(sign, tamper, expires):
         verifier().verify(tamper(request), b"")
 
 
+@pytest.mark.parametrize("expires", [None, 600])
+def test_a_path_with_an_empty_label_is_signed_as_sdks_fold_it(sign, expires):
+    request = sign("POST", "/datastore//imageSet//getImageSet", expires=expires)
+    assert request.raw_path == b"/datastore//imageSet//getImageSet"
+    assert verifier().verify(request, b"").access_key_id == KEY_ID
+    with pytest.raises(InvalidSignatureException):
+        verifier().verify(changed(request, raw_path=b"/" + request.raw_path), b"")
+    with pytest.raises(InvalidSignatureException):
+        verifier().verify(changed(request, raw_path=request.raw_path.replace(b"//", b"/a/")), b"")
+
+
 @pytest.mark.parametrize("part", ["Credential", "SignedHeaders", "Signature", "X-Amz-Date"])
 @pytest.mark.parametrize("expires", [None, 600])
 def test_no_digit_of_the_signature_itself_can_change(sign, part, expires):

@@ -6,48 +6,13 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from shape_samples import MODEL, OPERATIONS, sample, sample_of, sent
 
 from hounsfield.aws.errors import ValidationException
 from hounsfield.aws.patterns import matcher
+from shape_places import dotted, places, sized, with_value
+from shape_samples import MODEL, OPERATIONS, sample, sample_of, sent
 
 MARK = "Doe^John^Secret"
-
-
-def places(shape, path=(), *, sensitive=False):
-    """Every shape inside a structure, with its path (member names, 0 for an element) and whether it is sensitive."""
-    sensitive = sensitive or bool(shape.metadata.get("sensitive"))
-    yield path, shape, sensitive
-    if shape.type_name == "structure":
-        for name, member in shape.members.items():
-            yield from places(member, (*path, name), sensitive=sensitive)
-    elif shape.type_name == "list":
-        yield from places(shape.member, (*path, 0), sensitive=sensitive)
-
-
-def dotted(path):
-    return ".".join("1.member" if step == 0 else step for step in path)
-
-
-def with_value(name, path, value):
-    """The sample of an operation with one value put in, unions and optional structures on the way made to fit."""
-    shape = MODEL.operation_model(name).input_shape
-    root = parameters = copy.deepcopy(sample(name))
-    for number, step in enumerate(path):
-        last = number == len(path) - 1
-        if getattr(shape, "is_tagged_union", False):
-            kept = {step: parameters[step]} if step in parameters else {step: sample_of(shape.members[step])}
-            parameters.clear()
-            parameters.update(kept)
-        shape = shape.member if step == 0 else shape.members[step]
-        if last:
-            if value is None:
-                del parameters[step]
-            else:
-                parameters[step] = value
-        else:
-            parameters = parameters[step]
-    return root
 
 
 def bad_values(shape):
@@ -62,19 +27,6 @@ def bad_values(shape):
         yield sized(shape, low - 1), f"Member must have {measure} greater than or equal to {low}"
     if high is not None:
         yield sized(shape, high + 1), f"Member must have {measure} less than or equal to {high}"
-
-
-def sized(shape, size):
-    """A value of a length; of integers, that value."""
-    match shape.type_name:
-        case "integer":
-            return size
-        case "list":
-            return [sample_of(shape.member)] * size
-        case "blob":
-            return b"0" * size
-        case _:
-            return "0" * size
 
 
 def refusals():

@@ -17,7 +17,7 @@ from hounsfield.dicom.levels import PATIENT_KEYWORDS, SERIES_KEYWORDS, STUDY_KEY
 from hounsfield.imaging.edits import Content, check_edits, edited_instance, edited_levels, parse_edits
 from hounsfield.imaging.errors import InvalidRequestError
 from hounsfield.imaging.instance_changes import reverted_rows
-from hounsfield.imaging.transitions import TRANSITIONS, Trigger, showable
+from hounsfield.imaging.transitions import showable
 
 SERIES, SOP = "1.2.3", "1.2.3.4"
 LEVELS = Levels(
@@ -290,21 +290,6 @@ def test_going_back_ends_and_begins_exactly_what_differs(now: dict[str, int], th
     assert left | {row["key"]: row["fragment"] for row in changes.entering} == then
     assert not left.keys() & {row["key"] for row in changes.entering}
     assert {key for key, _ in changes.ended} == {key for key in now if now[key] != then.get(key)}
-
-
-def test_the_state_machines_are_those_of_the_service() -> None:
-    table = {
-        trigger: (entry.during, entry.success, entry.failure, entry.new_version)
-        for trigger, entry in TRANSITIONS.items()
-    }
-    assert table == {
-        Trigger.UPDATE: ("UPDATING", "UPDATED", "UPDATE_FAILED", True),
-        Trigger.UPDATE_SIBLING: ("UPDATING_FOR_STUDY_CONSISTENCY", "UPDATED", "UPDATE_FAILED", True),
-        Trigger.COPY_SOURCE: ("COPYING_WITH_READ_ONLY_ACCESS", None, None, False),
-        Trigger.COPY_NEW: ("COPYING", "COPIED", "COPY_FAILED", True),
-        Trigger.COPY_INTO: ("COPYING", "COPIED", "COPY_FAILED", True),
-        Trigger.DELETE: ("DELETING", "DELETED", None, False),
-    }
 
 
 @given(st.text(min_size=1, max_size=3000))

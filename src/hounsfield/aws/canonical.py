@@ -4,18 +4,22 @@ r"""The canonical forms of a request, over which Signature Version 4 is calculat
 
 One request has one canonical form in AWS's rules, but clients differ: the path is encoded a second time for every
 service but S3, and curl (7.88) signs path and query as they were typed. So there are several candidates, AWS's own first.
-Dot segments and double slashes are not resolved: no path of ours has them, and a path that is signed in one form and
-routed in another helps nobody but an attacker.
+AWS's rules fold double slashes into one, so SDKs sign a path with an empty label in that form. Inside a path, where a label can
+be empty, that is followed: it is routed as it was sent, to an operation that refuses the empty label. At its beginning it is
+not, and dot segments are not resolved: no path of ours has them, and a path that is signed in one form and routed in another
+helps nobody but an attacker.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from urllib.parse import quote, unquote_to_bytes
 
 from hounsfield.aws.request import HeaderValues, Request
 
 SIGNATURE_PARAMETER = b"X-Amz-Signature"
+_REPEATED_SLASHES = re.compile(rb"(?<=[^/])/{2,}")
 
 
 def canonical_requests(
@@ -41,7 +45,8 @@ def canonical_requests(
     """
     head = request.method.encode()
     tail = _header_block(headers, signed_headers) + b"\n" + b";".join(signed_headers) + b"\n" + payload_hash.encode()
-    for path in _distinct(_encoded(request.raw_path, safe="/-_.~"), request.raw_path):
+    folded = _REPEATED_SLASHES.sub(b"/", request.raw_path)
+    for path in _distinct(*(_encoded(path, safe="/-_.~") for path in (folded, request.raw_path)), request.raw_path):
         for query in canonical_queries(request.query_string):
             yield b"\n".join((head, path, query, tail))
 

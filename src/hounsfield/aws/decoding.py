@@ -19,6 +19,7 @@ from typing import TypeAlias
 
 from hounsfield.aws.model import Kind, Member, Shape
 from hounsfield.aws.parameters import Parameter, Parameters
+from hounsfield.aws.validation import violation, violations_text
 
 Decoder: TypeAlias = Callable[[object], Parameter]
 
@@ -28,7 +29,7 @@ _NUMBER = re.compile(r"[+-]?[0-9]{1,20}(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,3})?", 
 _INTEGER_LIMIT = 2**31
 
 
-class Mismatch(Exception):  # noqa: N818 - a finding on its way out, made a SerializationException by the caller
+class Mismatch(Exception):  # noqa: N818 - a finding on its way out, made a ValidationException by the caller
     """A value on the wire is not of the type of its member.
 
     Parameters
@@ -48,10 +49,9 @@ class Mismatch(Exception):  # noqa: N818 - a finding on its way out, made a Seri
         return self
 
     def __str__(self) -> str:
-        return f"The value at '{'.'.join(self.path)}' must be {self.expected}." if self.path else self._of_body()
-
-    def _of_body(self) -> str:
-        return f"The body must be {self.expected}."
+        if not self.path:
+            return f"The body must be {self.expected}."
+        return violations_text([violation(None, ".".join(self.path), f"Member must be {self.expected}")])
 
 
 @cache

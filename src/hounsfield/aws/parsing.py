@@ -6,9 +6,9 @@
     JSON body    ─┘
 
 Values come out typed: blobs as bytes, timestamps as aware datetimes. Members and query parameters the model does not
-know are passed over, as are JSON nulls. What cannot be read (no JSON, wrong JSON type, "abc" for a number) is a
-SerializationException, as Smithy's REST-JSON protocol has it; what can be read but breaks a constraint is a
-ValidationException.
+know are passed over, as are JSON nulls. What is no JSON is a SerializationException, as Smithy's REST-JSON protocol has it,
+or the operation's own BadRequestException where it has one; a value of another type than its member ("abc" for a number) and
+one that breaks a constraint are a ValidationException, which SDKs know for every operation.
 """
 
 from __future__ import annotations
@@ -22,7 +22,12 @@ from urllib.parse import unquote
 import orjson
 
 from hounsfield.aws.decoding import Decoder, Mismatch, decoder_of, structure_decoder, text_decoder_of
-from hounsfield.aws.errors import RequestEntityTooLargeException, SerializationException
+from hounsfield.aws.errors import (
+    BadRequestException,
+    RequestEntityTooLargeException,
+    SerializationException,
+    ValidationException,
+)
 from hounsfield.aws.model import Kind, Location, Operation
 from hounsfield.aws.parameters import Parameter, Parameters
 from hounsfield.aws.routing import Match
@@ -64,10 +69,10 @@ def parse_request(match: Match, query_string: bytes, headers: Headers, body: byt
 
     Raises
     ------
-    SerializationException
-        The request cannot be read.
+    SerializationException, BadRequestException
+        The body is no JSON; the second where the operation models it.
     ValidationException
-        Constraints are violated.
+        A value has the wrong type, or constraints are violated.
     RequestEntityTooLargeException
         Body or query string are too large.
     """
@@ -87,7 +92,11 @@ def parse_request(match: Match, query_string: bytes, headers: Headers, body: byt
         if body and plan.read_body is not None:
             plan.read_body(body, parameters)
     except Mismatch as mismatch:
-        raise SerializationException(str(mismatch)) from None
+        raise ValidationException(str(mismatch)) from None
+    except SerializationException as error:
+        if BadRequestException.code in operation.errors:
+            raise BadRequestException(error.message) from None
+        raise
     validate(operation.input, parameters)
     return parameters
 

@@ -3,7 +3,8 @@
     GET /tags/arn%3Aaws%3A…  ─▶  Router.match  ─▶  Match(ListTagsForResource, {"resourceArn": "arn:aws:…"})
 
 The path is taken as it was sent and cut at its slashes first; only then is each label decoded, so that an encoded slash
-stays inside its label. The paths of the operations form a tree of segments, built once.
+stays inside its label. An empty segment in the place of a label is an empty label: its member's constraints refuse it, which
+tells more than an unknown path. The paths of the operations form a tree of segments, built once.
 """
 
 from __future__ import annotations
@@ -103,8 +104,6 @@ class Router:
             literal = node.literals.get(segment)
             if literal is not None:
                 node = literal
-            elif not segment:
-                return None, values
             elif node.label is not None:
                 values.append(unquote(segment))
                 node = node.label

@@ -127,6 +127,7 @@ def _primary_of_series(connection: Connection, datastore_id: str, image_set_id: 
         )
         .where(
             own.c.id == image_set_id,
+            own.c.deleted_at.is_(None),
             image_sets.c.datastore_id == datastore_id,
             image_sets.c.is_primary,
             image_sets.c.deleted_at.is_(None),

@@ -1,8 +1,10 @@
 """Data stores: make, show, list and delete them (CreateDatastore, GetDatastore, ListDatastores, DeleteDatastore).
 
     CREATING ─▶ ACTIVE ─▶ DELETING ─▶ DELETED
+        └─────▶ CREATE_FAILED
 
 The steps that follow a request are work items, so that a data store never stays in between when a process dies.
+`DATASTORE_TRANSITIONS` is the table of them.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, Row, func, insert, select, update
 
@@ -39,6 +41,28 @@ class DatastoreStatus(StrEnum):
     ACTIVE = "ACTIVE"
     DELETING = "DELETING"
     DELETED = "DELETED"
+
+
+class DatastoreEvent(StrEnum):
+    """What moves a data store from one state to the next."""
+
+    SETTLE = "settle"
+    """The work item that follows a request is carried out."""
+    GIVE_UP = "give-up"
+    """The work item was tried too often."""
+    DELETE = "delete"
+    """DeleteDatastore."""
+
+
+DATASTORE_TRANSITIONS: Final[Mapping[tuple[DatastoreStatus, DatastoreEvent], DatastoreStatus]] = {
+    (DatastoreStatus.CREATING, DatastoreEvent.SETTLE): DatastoreStatus.ACTIVE,
+    (DatastoreStatus.CREATING, DatastoreEvent.GIVE_UP): DatastoreStatus.CREATE_FAILED,
+    (DatastoreStatus.ACTIVE, DatastoreEvent.DELETE): DatastoreStatus.DELETING,
+    (DatastoreStatus.DELETING, DatastoreEvent.SETTLE): DatastoreStatus.DELETED,
+    # A deletion that was promised has no other end.
+    (DatastoreStatus.DELETING, DatastoreEvent.GIVE_UP): DatastoreStatus.DELETED,
+}
+"""The states of a data store (spec section 3.1); what is not here changes nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,11 +231,7 @@ def delete_datastore(archive: Archive, datastore_id: str) -> Datastore:
             return datastore
         active_datastore(connection, archive, datastore_id)
         _check_empty(connection, datastore_id)
-        connection.execute(
-            update(datastores)
-            .where(datastores.c.id == datastore_id)
-            .values(status=DatastoreStatus.DELETING, updated_at=now_ms())
-        )
+        _move(connection, datastore, DatastoreEvent.DELETE)
         archive.queue.enqueue(connection, SETTLE_DATASTORE, datastore_id)
         return _datastore(archive, _row(connection, archive, datastore_id))
 
@@ -230,35 +250,30 @@ def _check_empty(connection: Connection, datastore_id: str) -> None:
 class DatastoreSettler:
     """Takes a data store from CREATING to ACTIVE and from DELETING to DELETED."""
 
-    _NEXT = {  # noqa: RUF012 - a constant table
-        DatastoreStatus.CREATING: DatastoreStatus.ACTIVE,
-        DatastoreStatus.DELETING: DatastoreStatus.DELETED,
-    }
-
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
 
     def run(self, item: WorkItem) -> None:
         """Take the one step that the state of the data store asks for."""
-        with self._archive.database.write() as connection:
-            row = _row(connection, self._archive, item.subject_id, lock=True)
-            following = self._NEXT.get(DatastoreStatus(row.status))
-            if following is not None:
-                self._set_status(connection, item.subject_id, following)
-            self._archive.queue.finish(connection, item)
+        self._take(item, DatastoreEvent.SETTLE)
 
     def give_up(self, item: WorkItem) -> None:
         """Leave a data store that cannot be made as CREATE_FAILED."""
+        self._take(item, DatastoreEvent.GIVE_UP)
+
+    def _take(self, item: WorkItem, event: DatastoreEvent) -> None:
         with self._archive.database.write() as connection:
             row = _row(connection, self._archive, item.subject_id, lock=True)
-            if row.status == DatastoreStatus.CREATING:
-                self._set_status(connection, item.subject_id, DatastoreStatus.CREATE_FAILED)
+            _move(connection, _datastore(self._archive, row), event)
             self._archive.queue.finish(connection, item)
 
-    @staticmethod
-    def _set_status(connection: Connection, datastore_id: str, status: DatastoreStatus) -> None:
+
+def _move(connection: Connection, datastore: Datastore, event: DatastoreEvent) -> None:
+    """Bring a data store, whose row is locked, into its next state; an event its state does not know changes nothing."""
+    following = DATASTORE_TRANSITIONS.get((datastore.status, event))
+    if following is not None:
         connection.execute(
-            update(datastores).where(datastores.c.id == datastore_id).values(status=status, updated_at=now_ms())
+            update(datastores).where(datastores.c.id == datastore.id).values(status=following, updated_at=now_ms())
         )
 
 

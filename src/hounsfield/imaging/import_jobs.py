@@ -1,20 +1,23 @@
 """Import jobs as the API shows them: start, get, list (StartDICOMImportJob, GetDICOMImportJob, ListDICOMImportJobs).
 
-SUBMITTED ─▶ IN_PROGRESS ─▶ COMPLETED | FAILED
+    SUBMITTED ─▶ IN_PROGRESS ─▶ COMPLETED | FAILED
+
+`JOB_TRANSITIONS` is the table of the steps.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, Row, func, insert, or_, select
+from sqlalchemy import Connection, Row, func, insert, or_, select, update
 
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.datastores import active_datastore, get_datastore
-from hounsfield.imaging.errors import NotFoundError, QuotaExceededError
+from hounsfield.imaging.errors import ConflictError, NotFoundError, QuotaExceededError
 from hounsfield.imaging.idempotency import remember, remembered
 from hounsfield.imaging.paging import Page, Position, beyond
 from hounsfield.storage.clock import now_ms, to_datetime
@@ -32,6 +35,27 @@ class JobStatus(StrEnum):
     IN_PROGRESS = "IN_PROGRESS"
     COMPLETED = "COMPLETED"
     FAILED = "FAILED"
+
+
+class JobEvent(StrEnum):
+    """What moves an import job from one state to the next."""
+
+    BEGIN = "begin"
+    """A runner took it."""
+    COMPLETE = "complete"
+    """Everything it made becomes visible."""
+    FAIL = "fail"
+    """It cannot be run as a whole."""
+
+
+JOB_TRANSITIONS: Final[Mapping[tuple[JobStatus, JobEvent], JobStatus]] = {
+    (JobStatus.SUBMITTED, JobEvent.BEGIN): JobStatus.IN_PROGRESS,
+    (JobStatus.IN_PROGRESS, JobEvent.COMPLETE): JobStatus.COMPLETED,
+    (JobStatus.IN_PROGRESS, JobEvent.FAIL): JobStatus.FAILED,
+    # Given up by runners of which none came as far as to begin it.
+    (JobStatus.SUBMITTED, JobEvent.FAIL): JobStatus.FAILED,
+}
+"""The states of an import job (spec section 3.2); what is not here cannot be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +195,23 @@ def list_import_jobs(
         rows = connection.execute(query).all()
     end = Position(rows[limit - 1].submitted_at, rows[limit - 1].id) if len(rows) > limit else None
     return Page([_job(row) for row in rows[:limit]], end)
+
+
+def move_job(connection: Connection, job_id: str, event: JobEvent, **values: object) -> None:
+    """Bring a job into its next state, together with other columns of its row.
+
+    The caller holds the lease of the job in the same transaction, so that nobody else moves it.
+
+    Raises
+    ------
+    ConflictError
+        The state of the job does not know the event.
+    """
+    status = JobStatus(connection.execute(select(import_jobs.c.status).where(import_jobs.c.id == job_id)).scalar_one())
+    following = JOB_TRANSITIONS.get((status, event))
+    if following is None:
+        raise ConflictError(f"import job {job_id} is {status}, {event} is no step from there")
+    connection.execute(update(import_jobs).where(import_jobs.c.id == job_id).values(status=following, **values))
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,14 +15,14 @@ import threading
 from collections.abc import Sequence
 
 import structlog
-from sqlalchemy import Connection, select, update
+from sqlalchemy import select, update
 
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.commit import apply, commitments, lock_datastore, read_situation
 from hounsfield.imaging.datastores import Datastore, data_key, get_datastore
 from hounsfield.imaging.import_batches import BatchRun
 from hounsfield.imaging.import_files import FileRecord, add_files, file_records, forget_files
-from hounsfield.imaging.import_jobs import ImportJob, JobStatus, get_import_job
+from hounsfield.imaging.import_jobs import ImportJob, JobEvent, JobStatus, get_import_job, move_job
 from hounsfield.imaging.ingest import IngestContext
 from hounsfield.imaging.manifest import Destination, write_outputs
 from hounsfield.imaging.organise import organise
@@ -64,6 +64,7 @@ class ImportRunner:
         log = _log.bind(job=job.id, datastore=job.datastore_id)
         log.info("import begins", attempt=item.attempts)
         try:
+            self._begin_once(item, job)
             self._scan_once(item, job)
             BatchRun(self._archive, self._pool, item, self._context(job, datastore), self._stop).run()
             self._finish(item, job, datastore)
@@ -97,6 +98,12 @@ class ImportRunner:
             metadata_bytes=self._archive.quotas.metadata_bytes,
         )
 
+    def _begin_once(self, item: WorkItem, job: ImportJob) -> None:
+        if job.status is JobStatus.SUBMITTED:
+            with self._archive.database.write() as connection:
+                self._archive.queue.hold(connection, item)
+                move_job(connection, job.id, JobEvent.BEGIN)
+
     def _scan_once(self, item: WorkItem, job: ImportJob) -> None:
         with self._archive.database.read() as connection:
             query = select(import_jobs.c.scanned_at).where(import_jobs.c.id == job.id)
@@ -106,7 +113,7 @@ class ImportRunner:
         with self._archive.database.write() as connection:
             self._archive.queue.hold(connection, item)
             add_files(connection, job.id, files)
-            _set(connection, job, status=JobStatus.IN_PROGRESS, scanned_at=now_ms())
+            connection.execute(update(import_jobs).where(import_jobs.c.id == job.id).values(scanned_at=now_ms()))
 
     def _finish(self, item: WorkItem, job: ImportJob, datastore: Datastore) -> None:
         """Organise against what is there, write the output files, and commit if nothing changed in between."""
@@ -132,7 +139,7 @@ class ImportRunner:
                 for commitment in fixed:
                     apply(connection, key, commitment, staged)
                 forget_files(connection, job.id)
-                _set(connection, job, status=JobStatus.COMPLETED, ended_at=now_ms())
+                move_job(connection, job.id, JobEvent.COMPLETE, ended_at=now_ms())
                 self._archive.queue.finish(connection, item)
                 return
 
@@ -164,7 +171,7 @@ class ImportRunner:
         with self._archive.database.write() as connection:
             self._archive.queue.hold(connection, item)
             forget_files(connection, job.id)
-            _set(connection, job, status=JobStatus.FAILED, message=_shown(message), ended_at=now_ms())
+            move_job(connection, job.id, JobEvent.FAIL, message=_shown(message), ended_at=now_ms())
             self._archive.queue.finish(connection, item)
 
     def _known_records(self, job: ImportJob) -> list[FileRecord]:
@@ -180,7 +187,3 @@ class ImportRunner:
 def _shown(message: str) -> str:
     """Bring a message into the form that the service model allows for the message of a job."""
     return re.sub(r"[^\w -:]", "-", message)[:2048]
-
-
-def _set(connection: Connection, job: ImportJob, **values: object) -> None:
-    connection.execute(update(import_jobs).where(import_jobs.c.id == job.id).values(**values))
