@@ -19,13 +19,14 @@ from hounsfield.aws.model import load_service
 from hounsfield.aws.pagination import PageTokens
 from hounsfield.aws.routing import Router
 from hounsfield.aws.sigv4 import Verifier
-from hounsfield.imaging.archive import Archive
+from hounsfield.imaging.archive import Archive, Quotas
 from hounsfield.imaging.copying import COPY_IMAGE_SET, ImageSetCopier
 from hounsfield.imaging.datastores import SETTLE_DATASTORE, DatastoreSettler
 from hounsfield.imaging.deletion import DELETE_IMAGE_SET, ImageSetDeleter
 from hounsfield.imaging.import_jobs import IMPORT
 from hounsfield.imaging.importing import ImportRunner
 from hounsfield.imaging.ingest import warm_up
+from hounsfield.imaging.job_retention import FORGET_IMPORT_JOBS, ImportJobForgetter, schedule_forgetting
 from hounsfield.imaging.metadata import MetadataReader
 from hounsfield.imaging.orphans import SWEEP_ORPHANS, OrphanSweeper, schedule_sweep
 from hounsfield.imaging.release import RELEASE_IMAGE_SET, StorageReleaser
@@ -89,6 +90,18 @@ def blob_place(settings: Settings) -> BlobPlace:
     return BlobPlace(url=settings.blobs_url, options=options)
 
 
+def quotas_of(settings: Settings) -> Quotas:
+    """Give the quotas that the settings name."""
+    return Quotas(
+        concurrent_import_jobs=settings.quota_import_jobs,
+        files_per_job=settings.quota_import_files,
+        folders_per_job=settings.quota_import_folders,
+        bytes_per_job=settings.quota_import_bytes,
+        bytes_per_file=settings.quota_import_file_bytes,
+        metadata_bytes=settings.quota_metadata_bytes,
+    )
+
+
 def open_archive(settings: Settings) -> tuple[Archive, LocalKeyring]:
     """Open all stores of an installation, making what is not there yet."""
     make_folder_durably(settings.data)
@@ -112,6 +125,8 @@ def open_archive(settings: Settings) -> tuple[Archive, LocalKeyring]:
         account_id=settings.account_id,
         region=settings.region,
         partition=settings.partition,
+        quotas=quotas_of(settings),
+        job_retention_seconds=settings.job_retention_seconds,
     )
     return archive, keyring
 
@@ -182,6 +197,7 @@ def run_runner(settings: Settings) -> None:
     signal.signal(signal.SIGTERM, ask_to_stop)
     signal.signal(signal.SIGINT, ask_to_stop)
     schedule_sweep(archive)
+    schedule_forgetting(archive)
     pool = WorkerPool(settings.import_processes, warm_up)
     imports: dict[str, WorkHandler] = {IMPORT: ImportRunner(archive, pool, stop)}
     # Short work has slots of its own: it never waits for imports, which may themselves wait for it to unlock an image set.
@@ -192,6 +208,7 @@ def run_runner(settings: Settings) -> None:
         DELETE_IMAGE_SET: ImageSetDeleter(archive),
         RELEASE_IMAGE_SET: StorageReleaser(archive, settings.release_after_seconds),
         SWEEP_ORPHANS: OrphanSweeper(archive, delete=settings.delete_orphans),
+        FORGET_IMPORT_JOBS: ImportJobForgetter(archive),
     }
     beside = threading.Thread(target=Runner(archive.queue, short, stop).run, name="short-work")
     beside.start()

@@ -65,6 +65,20 @@ class Settings:
     delete_orphans : bool
         Delete packs older than a day that the database does not know. Leave it off after the database was lost or put back
         from an older copy: such packs are then images that are still to be saved.
+    quota_import_files : int
+        Files of an import job; more fail the job. 0 for no quota, as for all quotas.
+    quota_import_folders : int
+        Folders below the input location of an import job; more fail the job.
+    quota_import_bytes : int
+        Bytes of all files of an import job; more fail the job.
+    quota_import_file_bytes : int
+        Bytes of one file; a larger one fails.
+    quota_import_jobs : int
+        Import jobs under way at the same time per data store; one more is refused.
+    quota_metadata_bytes : int
+        Bytes of the metadata of an image set; files that would make it larger fail.
+    job_retention_seconds : float
+        How long after its end an import job is shown, and kept in the database.
     insecure_no_auth : bool
         Serve without authentication; refused unless the host is loopback.
     log_level : str
@@ -89,6 +103,13 @@ class Settings:
     metadata_cache_bytes: int = 256 * 1024 * 1024
     release_after_seconds: float = 24 * 3600.0
     delete_orphans: bool = False
+    quota_import_files: int = 5_000
+    quota_import_folders: int = 10_000
+    quota_import_bytes: int = 10 * 1024**3
+    quota_import_file_bytes: int = 10 * 1024**3
+    quota_import_jobs: int = 100
+    quota_metadata_bytes: int = 50 * 1024**2
+    job_retention_seconds: float = 90 * 24 * 3600.0
     insecure_no_auth: bool = False
     log_level: str = "info"
 

@@ -19,7 +19,10 @@ from hounsfield.dicom.record import InstanceRecord
 from hounsfield.dicom.values import JsonValue
 
 SCHEMA_VERSION: Final = "1.1"
+ID_DIGITS: Final = 32
+"""Hexadecimal digits of the id of a data store or an image set."""
 _CHUNK: Final = 1 << 16
+_TAIL: Final = b"}}}}}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,17 +150,7 @@ def image_set_document(
     bytes
         Parts of the UTF-8 JSON document, 64 KiB or a little more each.
     """
-    series_uid = levels.series.get("SeriesInstanceUID")
-    head = (
-        b'{"SchemaVersion":' + orjson.dumps(SCHEMA_VERSION),
-        b',"DatastoreID":' + orjson.dumps(datastore_id),
-        b',"ImageSetID":' + orjson.dumps(image_set_id),
-        b',"Patient":{"DICOM":' + orjson.dumps(levels.patient),
-        b'},"Study":{"DICOM":' + orjson.dumps(levels.study),
-        b',"Series":{' + orjson.dumps(str(series_uid or "")) + b':{"DICOM":' + orjson.dumps(levels.series),
-        b',"Instances":{',
-    )
-    parts = [b"".join(head)]
+    parts = [_head(datastore_id, image_set_id, levels)]
     size = len(parts[0])
     separator = b""
     for sop_uid, fragment in instances:
@@ -167,8 +160,44 @@ def image_set_document(
         if size >= _CHUNK:
             yield b"".join(parts)
             parts, size = [], 0
-    parts.append(b"}}}}}")
+    parts.append(_TAIL)
     yield b"".join(parts)
+
+
+def document_size(levels: Levels, instances: Iterable[tuple[str, int]]) -> int:
+    """Give the size of the document of an image set without making it.
+
+    Parameters
+    ----------
+    levels : Levels
+        Patient, study and series values.
+    instances : Iterable of (str, int)
+        SOP Instance UID of each instance and the size of its fragment in bytes.
+
+    Returns
+    -------
+    int
+        Bytes of all chunks of `image_set_document` together.
+    """
+    sizes = [len(orjson.dumps(sop_uid)) + len(b":,") + size for sop_uid, size in instances]
+    head = _head("0" * ID_DIGITS, "0" * ID_DIGITS, levels)
+    return len(head) + sum(sizes) - (1 if sizes else 0) + len(_TAIL)
+
+
+def _head(datastore_id: str, image_set_id: str, levels: Levels) -> bytes:
+    """Give the document up to its first instance."""
+    series_uid = levels.series.get("SeriesInstanceUID")
+    return b"".join(
+        (
+            b'{"SchemaVersion":' + orjson.dumps(SCHEMA_VERSION),
+            b',"DatastoreID":' + orjson.dumps(datastore_id),
+            b',"ImageSetID":' + orjson.dumps(image_set_id),
+            b',"Patient":{"DICOM":' + orjson.dumps(levels.patient),
+            b'},"Study":{"DICOM":' + orjson.dumps(levels.study),
+            b',"Series":{' + orjson.dumps(str(series_uid or "")) + b':{"DICOM":' + orjson.dumps(levels.series),
+            b',"Instances":{',
+        )
+    )
 
 
 def _frame(frame: FrameEntry) -> dict[str, object]:

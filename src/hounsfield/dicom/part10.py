@@ -79,6 +79,8 @@ class Part10:
     cut : int
         Offset in `header` at which the pixel data element was cut out; for deflated files the offset in the inflated
         data set. The length of the header (or data set) when there is no pixel data.
+    data_set_start : int
+        Offset in `header` behind the file meta information.
     """
 
     meta: tuple[Element, ...]
@@ -90,6 +92,7 @@ class Part10:
     source: ByteSource
     header: bytes
     cut: int
+    data_set_start: int
     _by_tag: dict[int, Element] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -191,9 +194,9 @@ def read_part10(source: ByteSource, limits: ReadLimits = ReadLimits()) -> Part10
         inflated = BytesSource(inflate(source, position, limits.inflated_bytes))
         body = _read_body(Window(inflated, 0, limits.data_set_bytes), 0, syntax, limits)
         header = window.data[:position] + deflate(body.before + body.after)
-        return body.part10(meta, syntax, header)
+        return body.part10(meta, syntax, header, position)
     body = _read_body(window, position, syntax, limits)
-    return body.part10(meta, syntax, body.before + body.after)
+    return body.part10(meta, syntax, body.before + body.after, position)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +211,7 @@ class _Body:
     before: bytes
     after: bytes
 
-    def part10(self, meta: list[Element], syntax: str, header: bytes) -> Part10:
+    def part10(self, meta: list[Element], syntax: str, header: bytes, start: int) -> Part10:
         return Part10(
             tuple(meta),
             self.elements,
@@ -219,6 +222,7 @@ class _Body:
             self.source,
             header,
             len(self.before),
+            start,
         )
 
 

@@ -13,7 +13,7 @@ from hounsfield.storage.keys import DataKeys
 
 @dataclass(frozen=True, slots=True)
 class Quotas:
-    """Quotas of AWS HealthImaging; the ones that matter to an import."""
+    """Quotas of AWS HealthImaging; 0 is none."""
 
     datastores: int = 100
     concurrent_import_jobs: int = 100
@@ -40,6 +40,7 @@ class Archive:
     region: str = "us-east-1"
     partition: str = "aws"
     quotas: Quotas = field(default_factory=Quotas)
+    job_retention_seconds: float = 90 * 24 * 3600.0
 
     def datastore_arn(self, datastore_id: str) -> str:
         """Give the ARN of a data store."""

@@ -91,6 +91,7 @@ def _entering(row: Row[Any], instance: EditedInstance, extent: Extent) -> dict[s
         "fragment_pack_id": extent.pack_id,
         "fragment_offset": extent.offset,
         "fragment_length": extent.length,
+        "fragment_bytes": len(instance.fragment),
     }
 
 

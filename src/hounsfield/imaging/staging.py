@@ -49,7 +49,7 @@ class Place:
 class StagedInstance:
     """One imported instance, its bytes durable in packs, not yet part of an image set.
 
-    ``levels`` is the JSON of its patient, study and series level elements.
+    ``levels`` is the JSON of its patient, study and series level elements, ``fragment_bytes`` the size of its own JSON.
     """
 
     key: str
@@ -65,6 +65,7 @@ class StagedInstance:
     dataset: Place
     runs: tuple[FrameRun, ...]
     warnings: tuple[ImportWarning, ...]
+    fragment_bytes: int = 0
 
     def to_bytes(self) -> bytes:
         """Give the JSON that `from_bytes` reads."""

@@ -91,6 +91,8 @@ import_jobs = Table(
     Column("data_access_role_arn", String(2048), nullable=False),
     Column("input_uri", String(1024), nullable=False),
     Column("output_uri", String(1200), nullable=False),
+    Column("input_owner_account_id", String(12)),
+    Column("metadata_mappings", Text),
     Column("message", String(2048)),
     Column("submitted_at", BigInteger, nullable=False),
     Column("scanned_at", BigInteger),
@@ -106,6 +108,7 @@ import_files = Table(
     Column("ordinal", Integer, nullable=False),
     Column("object_key", Text, nullable=False),
     Column("size_bytes", BigInteger, nullable=False),
+    Column("etag", Text),
     Column("outcome", String(16), nullable=False),
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("error_type", String(64)),
@@ -237,6 +240,7 @@ instances = Table(
     Column("dataset_pack_id", String(32), nullable=False),
     Column("dataset_offset", BigInteger, nullable=False),
     Column("dataset_length", BigInteger, nullable=False),
+    Column("fragment_bytes", BigInteger, nullable=False, server_default="0"),
     PrimaryKeyConstraint("key", "first_version"),
     Index("ix_instances_image_set", "image_set_id", "sop_uid"),
     Index("ix_instances_sop_uid", "datastore_id", "sop_uid"),
@@ -246,6 +250,7 @@ Index("ix_instances_copied", instances.c.source_key, sqlite_where=_COPIED, postg
 """An instance as it is from ``first_version`` to ``last_version`` (None: until now) of its image set.
 
 ``key`` is what its frame ids begin with; ``source_key`` the key its records were written under. They differ for copies.
+``fragment_length`` is the size of a sealed record, ``fragment_bytes`` that of the JSON in it.
 """
 
 frame_runs = Table(

@@ -1,0 +1,8 @@
+"""Checking a count or a size against its quota. A quota of 0 is no quota."""
+
+from __future__ import annotations
+
+
+def beyond(wanted: int, quota: int) -> bool:
+    """Tell whether there would be more than a quota allows."""
+    return 0 < quota < wanted
