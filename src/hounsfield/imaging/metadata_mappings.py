@@ -46,14 +46,12 @@ def check_mappings(mappings: Sequence[MetadataMapping]) -> None:
     Raises
     ------
     InvalidRequestError
-        A UID is empty, a path leads out of the input location, or two mappings are for the same study or series. UIDs are
+        A path leads out of the input location, or two mappings are for the same study or series. UIDs are
         not in the message, mappings are named by their place, from 0.
     """
     seen: dict[tuple[str, str | None], int] = {}
     for place, mapping in enumerate(mappings):
         name = f"dicomMetadataMappings[{place}]"
-        if not mapping.study_uid or mapping.series_uid == "":
-            raise InvalidRequestError(f"{name}: studyInstanceUID, and seriesInstanceUID where given, must not be empty")
         if mapping.path.startswith("/") or ".." in PurePosixPath(mapping.path).parts:
             raise InvalidRequestError(
                 f"{name}.metadataFilePath must be relative to inputS3Uri, without a leading slash and without '..'"
