@@ -34,6 +34,7 @@ from hounsfield.imaging.dicom_metadata import DicomMetadataReader
 from hounsfield.imaging.import_jobs import IMPORT
 from hounsfield.imaging.importing import ImportRunner
 from hounsfield.imaging.ingest import warm_up
+from hounsfield.imaging.job_retention import FORGET_IMPORT_JOBS, ImportJobForgetter, schedule_forgetting
 from hounsfield.imaging.metadata import MetadataReader
 from hounsfield.imaging.orphans import SWEEP_ORPHANS, OrphanSweeper, schedule_sweep
 from hounsfield.imaging.receiving import Receiver
@@ -107,8 +108,13 @@ def quotas_of(settings: Settings) -> Quotas:
         concurrent_deletes=settings.quota_deletes,
         copy_frames=settings.quota_copy_frames,
         update_bytes=settings.quota_update_bytes,
-        metadata_bytes=settings.quota_metadata_bytes,
         tags=settings.quota_tags,
+        concurrent_import_jobs=settings.quota_import_jobs,
+        files_per_job=settings.quota_import_files,
+        folders_per_job=settings.quota_import_folders,
+        bytes_per_job=settings.quota_import_bytes,
+        bytes_per_file=settings.quota_import_file_bytes,
+        metadata_bytes=settings.quota_metadata_bytes,
     )
 
 
@@ -136,6 +142,7 @@ def open_archive(settings: Settings) -> tuple[Archive, LocalKeyring]:
         region=settings.region,
         partition=settings.partition,
         quotas=quotas_of(settings),
+        job_retention_seconds=settings.job_retention_seconds,
     )
     return archive, keyring
 
@@ -230,6 +237,7 @@ def run_runner(settings: Settings) -> None:
     signal.signal(signal.SIGTERM, ask_to_stop)
     signal.signal(signal.SIGINT, ask_to_stop)
     schedule_sweep(archive)
+    schedule_forgetting(archive)
     pool = WorkerPool(settings.import_processes, warm_up)
     imports: dict[str, WorkHandler] = {IMPORT: ImportRunner(archive, pool, stop)}
     # Short work has slots of its own: it never waits for imports, which may themselves wait for it to unlock an image set.
@@ -240,6 +248,7 @@ def run_runner(settings: Settings) -> None:
         DELETE_IMAGE_SET: ImageSetDeleter(archive),
         RELEASE_IMAGE_SET: StorageReleaser(archive, settings.release_after_seconds),
         SWEEP_ORPHANS: OrphanSweeper(archive, delete=settings.delete_orphans),
+        FORGET_IMPORT_JOBS: ImportJobForgetter(archive),
     }
     beside = threading.Thread(target=Runner(archive.queue, short, stop).run, name="short-work")
     beside.start()

@@ -22,6 +22,7 @@ from hounsfield.access.credentials import credentials_file, root_key
 from hounsfield.app import open_archive
 from hounsfield.imaging.archive import Archive, Quotas
 from hounsfield.imaging.import_jobs import import_progress
+from hounsfield.imaging.quotas import exceeds
 from hounsfield.serving import server_of
 from hounsfield.settings import Settings, load_settings
 from hounsfield.storage.identifiers import new_id
@@ -141,7 +142,8 @@ def _shares(files: Sequence[tuple[Path, Path]], quotas: Quotas) -> Iterator[list
     size = 0
     for file, name in files:
         length = file.stat().st_size
-        if share and (len(share) == quotas.files_per_job or size + length > quotas.bytes_per_job):
+        full = exceeds(len(share) + 1, quotas.files_per_job) or exceeds(size + length, quotas.bytes_per_job)
+        if share and full:
             yield share
             share, size = [], 0
         share.append((file, name))

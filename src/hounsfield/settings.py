@@ -96,6 +96,18 @@ class Settings:
         Bytes of the metadata document of an image set, before compression.
     quota_tags : int
         Tags of a data store or an image set.
+    quota_import_files : int
+        Files of an import job; more fail the job. 0 for no quota, as for all quotas.
+    quota_import_folders : int
+        Folders below the input location of an import job; more fail the job.
+    quota_import_bytes : int
+        Bytes of all files of an import job; more fail the job.
+    quota_import_file_bytes : int
+        Bytes of one file; a larger one fails.
+    quota_import_jobs : int
+        Import jobs under way at the same time per data store; one more is refused.
+    job_retention_seconds : float
+        How long after its end an import job is shown, and kept in the database.
     insecure_no_auth : bool
         Serve without authentication; refused unless the host is loopback.
     log_level : str
@@ -133,6 +145,12 @@ class Settings:
     quota_update_bytes: int = 10 * 1024
     quota_metadata_bytes: int = 50 * 1024 * 1024
     quota_tags: int = 50
+    quota_import_files: int = 5_000
+    quota_import_folders: int = 10_000
+    quota_import_bytes: int = 10 * 1024**3
+    quota_import_file_bytes: int = 10 * 1024**3
+    quota_import_jobs: int = 100
+    job_retention_seconds: float = 90 * 24 * 3600.0
     insecure_no_auth: bool = False
     log_level: str = "info"
 

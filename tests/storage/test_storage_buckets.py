@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hounsfield.storage.buckets import BucketError, FolderBucket, ObjectEntry
+from hounsfield.storage.buckets import BucketError, FolderBucket, ObjectChangedError, ObjectEntry
 
 
 @pytest.fixture
@@ -69,6 +69,22 @@ def test_a_file_that_shrinks_while_it_is_read_is_an_error(root: Path) -> None:
     reader = FolderBucket(root).open(ObjectEntry("top.dcm", 5))
     (root / "top.dcm").write_bytes(b"1")
     with pytest.raises(BucketError, match="shorter"):
+        reader.read(0, 5)
+    reader.close()
+
+
+def test_a_file_that_is_not_the_one_that_was_listed_is_an_error(root: Path) -> None:
+    bucket = FolderBucket(root)
+    before, under_way = (next(bucket.list(key)) for key in ("top.dcm", "study-1/a.dcm"))
+    (root / "top.dcm").write_bytes(b"54321")
+    os.utime(root / "top.dcm", ns=(1, 1))
+    with pytest.raises(ObjectChangedError):
+        bucket.open(before)
+    reader = bucket.open(under_way)
+    assert reader.read(0, 5) == b"12345"
+    (root / "study-1" / "a.dcm").write_bytes(b"54321")
+    os.utime(root / "study-1" / "a.dcm", ns=(1, 1))
+    with pytest.raises(ObjectChangedError):
         reader.read(0, 5)
     reader.close()
 

@@ -34,6 +34,7 @@ def _plain(term: str) -> str:
 
 
 _ENCODINGS = {_plain(term): encoding for term, encoding in python_encoding.items()}
+_UNICODE_ENCODINGS = (_ENCODINGS[_plain("ISO_IR 192")],)
 _STAND_ALONE = frozenset(_plain(term) for term in STAND_ALONE_ENCODINGS)
 
 
@@ -51,6 +52,11 @@ class CharacterSet:
 
     encodings: tuple[str, ...] = (DEFAULT_ENCODING,)
     known: bool = True
+
+    @property
+    def unicode(self) -> bool:
+        """Whether text is in UTF-8 (``ISO_IR 192``)."""
+        return self.encodings == _UNICODE_ENCODINGS
 
     def decode(self, value: bytes, *, person_name: bool = False) -> str:
         """Decode a whole value, all of its backslash-separated parts.

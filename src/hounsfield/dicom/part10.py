@@ -80,6 +80,10 @@ class Part10:
     cut : int
         Offset in `header` of the pixel data element; for deflated files the offset in the inflated data set. The length
         of the header (or data set) when there is no pixel data.
+    data_set_start : int
+        Offset in `header` behind the file meta information.
+    emptied : bytes
+        What stands at `cut`: the pixel data element without its value.
     """
 
     meta: tuple[Element, ...]
@@ -91,6 +95,8 @@ class Part10:
     source: ByteSource
     header: bytes
     cut: int
+    data_set_start: int
+    emptied: bytes
     _by_tag: dict[int, Element] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -192,9 +198,9 @@ def read_part10(source: ByteSource, limits: ReadLimits = ReadLimits()) -> Part10
         inflated = BytesSource(inflate(source, position, limits.inflated_bytes))
         body = _read_body(Window(inflated, 0, limits.data_set_bytes), 0, syntax, limits)
         header = window.data[:position] + deflate(body.before + body.emptied + body.after)
-        return body.part10(meta, syntax, header)
+        return body.part10(meta, syntax, header, position)
     body = _read_body(window, position, syntax, limits)
-    return body.part10(meta, syntax, body.before + body.emptied + body.after)
+    return body.part10(meta, syntax, body.before + body.emptied + body.after, position)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +216,7 @@ class _Body:
     emptied: bytes
     after: bytes
 
-    def part10(self, meta: list[Element], syntax: str, header: bytes) -> Part10:
+    def part10(self, meta: list[Element], syntax: str, header: bytes, start: int) -> Part10:
         return Part10(
             tuple(meta),
             self.elements,
@@ -221,6 +227,8 @@ class _Body:
             self.source,
             header,
             len(self.before),
+            start,
+            self.emptied,
         )
 
 

@@ -41,7 +41,7 @@ Holds for binary values and for numbers and text with many values; one long text
 """
 
 _NUMBER_CODES = {"US": "H", "SS": "h", "UL": "L", "SL": "l", "UV": "Q", "SV": "q", "FL": "f", "FD": "d"}
-_WORD_TYPES = {"OW": "H", "OL": "I", "OF": "I", "OD": "Q", "OV": "Q"}
+WORD_TYPES = {"OW": "H", "OL": "I", "OF": "I", "OD": "Q", "OV": "Q"}
 _EXACT_INTEGERS = float(1 << 53)
 _TABLES = 4
 """Character sets and byte orders whose values are remembered at a time."""
@@ -266,8 +266,8 @@ def _tags(raw: bytes, *, multiple: bool, little_endian: bool) -> _Value:
 
 
 def _binary(vr: str, raw: bytes, *, little_endian: bool) -> JsonValue:
-    if not little_endian and vr in _WORD_TYPES:
-        words = array(_WORD_TYPES[vr])
+    if not little_endian and vr in WORD_TYPES:
+        words = array(WORD_TYPES[vr])
         if not len(raw) % words.itemsize:
             words.frombytes(raw)
             words.byteswap()

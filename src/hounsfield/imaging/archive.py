@@ -44,6 +44,7 @@ class Archive:
     region: str = "us-east-1"
     partition: str = "aws"
     quotas: Quotas = field(default_factory=Quotas)
+    job_retention_seconds: float = 90 * 24 * 3600.0
 
     def datastore_arn(self, datastore_id: str) -> str:
         """Give the ARN of a data store."""

@@ -103,15 +103,21 @@ def apply(
 ) -> None:
     """Write one image set version with its instances and frames."""
     entering = [staged[ordinal] for ordinal in commitment.placement.ordinals]
-    levels = Levels.from_json(entering[0].levels.encode())
-    for instance in entering[1:]:
-        if instance.levels != entering[0].levels:
-            levels = merge_levels(levels, Levels.from_json(instance.levels.encode()))
+    levels = entering_levels(entering)
     if commitment.placement.extends is None:
         _insert_image_set(connection, key, commitment.destination, levels, len(entering))
     else:
         _extend_image_set(connection, key, commitment.destination, levels, entering)
     _insert_instances(connection, key.datastore_id, commitment.destination, entering)
+
+
+def entering_levels(entering: Sequence[StagedInstance]) -> Levels:
+    """Give the levels of instances that enter an image set together; of values that differ the last one counts."""
+    levels = Levels.from_json(entering[0].levels.encode())
+    for instance in entering[1:]:
+        if instance.levels != entering[0].levels:
+            levels = merge_levels(levels, Levels.from_json(instance.levels.encode()))
+    return levels
 
 
 def seal_levels(key: DataKey, image_set_id: str, version: int, levels: Levels) -> bytes:

@@ -31,12 +31,27 @@ class FileErrorType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class InputFile:
-    """An object of the input: its place in the order of keys, its key, its size in bytes, and how often it broke a worker."""
+    """An object of the input.
+
+    Attributes
+    ----------
+    ordinal : int
+        Its place in the order of keys.
+    key : str
+        Its key.
+    size : int
+        Its size in bytes.
+    attempts : int
+        How often it broke a worker.
+    etag : str or None
+        What told its content when it was listed.
+    """
 
     ordinal: int
     key: str
     size: int
     attempts: int = 0
+    etag: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +73,10 @@ class FileRecord:
     result: FileResult
 
 
-def add_files(connection: Connection, job_id: str, files: Sequence[InputFile]) -> None:
-    """Write the list of files of a job."""
+def add_files(
+    connection: Connection, job_id: str, files: Sequence[InputFile], *, outcome: FileOutcome = FileOutcome.PENDING
+) -> None:
+    """Write the list of files of a job; those that are no instances are SKIPPED from the beginning."""
     if files:
         rows = [
             {
@@ -67,7 +84,8 @@ def add_files(connection: Connection, job_id: str, files: Sequence[InputFile]) -
                 "ordinal": f.ordinal,
                 "object_key": f.key,
                 "size_bytes": f.size,
-                "outcome": FileOutcome.PENDING,
+                "etag": f.etag,
+                "outcome": outcome,
             }
             for f in files
         ]
@@ -76,10 +94,20 @@ def add_files(connection: Connection, job_id: str, files: Sequence[InputFile]) -
 
 def pending_files(connection: Connection, job_id: str) -> list[InputFile]:
     """Give the files whose outcome is not known yet, in order."""
+    return _files(connection, job_id, FileOutcome.PENDING)
+
+
+def skipped_files(connection: Connection, job_id: str) -> list[InputFile]:
+    """Give the files that are no instances, in order."""
+    return _files(connection, job_id, FileOutcome.SKIPPED)
+
+
+def _files(connection: Connection, job_id: str, outcome: FileOutcome) -> list[InputFile]:
+    columns = import_files.c
     rows = connection.execute(
-        select(import_files.c.ordinal, import_files.c.object_key, import_files.c.size_bytes, import_files.c.attempts)
-        .where(import_files.c.job_id == job_id, import_files.c.outcome == FileOutcome.PENDING)
-        .order_by(import_files.c.ordinal)
+        select(columns.ordinal, columns.object_key, columns.size_bytes, columns.attempts, columns.etag)
+        .where(columns.job_id == job_id, columns.outcome == outcome)
+        .order_by(columns.ordinal)
     )
     return [InputFile(*row) for row in rows]
 
@@ -135,7 +163,9 @@ def file_records(connection: Connection, job_id: str, key: DataKey) -> list[File
             instance = StagedInstance.from_bytes(key.open(row.sealed_instance, _context(job_id, row.ordinal)))
         error_type = FileErrorType(row.error_type) if row.error_type else None
         result = FileResult(row.ordinal, FileOutcome(row.outcome), instance, error_type, row.message)
-        records.append(FileRecord(InputFile(row.ordinal, row.object_key, row.size_bytes, row.attempts), result))
+        records.append(
+            FileRecord(InputFile(row.ordinal, row.object_key, row.size_bytes, row.attempts, row.etag), result)
+        )
     return records
 
 

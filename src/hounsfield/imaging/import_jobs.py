@@ -13,19 +13,25 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, func, insert, or_, select, update
 
+from hounsfield.imaging import quotas
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.datastores import active_datastore, get_datastore
 from hounsfield.imaging.errors import ConflictError, NotFoundError, QuotaExceededError
 from hounsfield.imaging.idempotency import remember, remembered
+from hounsfield.imaging.metadata_mappings import (
+    MetadataMapping,
+    check_mappings,
+    mappings_from_json,
+    mappings_to_json,
+)
 from hounsfield.imaging.paging import Page, Position, beyond
 from hounsfield.storage.clock import now_ms, to_datetime
 from hounsfield.storage.identifiers import new_id
 from hounsfield.storage.tables import import_files, import_jobs
 
 IMPORT = "import"
-_SHOWN_FOR_MS = 90 * 24 * 3600 * 1000
 
 
 class JobStatus(StrEnum):
@@ -75,6 +81,8 @@ class ImportJob:
     message: str | None
     submitted_at: datetime
     ended_at: datetime | None
+    input_owner_account_id: str | None = None
+    metadata_mappings: tuple[MetadataMapping, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +96,7 @@ class NewImportJob:
     output_uri: str
     name: str | None = None
     input_owner_account_id: str | None = None
+    metadata_mappings: tuple[MetadataMapping, ...] = ()
 
 
 def start_import_job(archive: Archive, new: NewImportJob) -> ImportJob:
@@ -99,9 +108,13 @@ def start_import_job(archive: Archive, new: NewImportJob) -> ImportJob:
         There is no such data store.
     ConflictError
         The data store is not ACTIVE, or the client token was used with other parameters.
+    InvalidRequestError
+        The metadata mappings are not usable.
     QuotaExceededError
         Too many jobs of the data store are under way.
     """
+    check_mappings(new.metadata_mappings)
+    mappings = mappings_to_json(new.metadata_mappings) if new.metadata_mappings else None
     parameters = [
         new.datastore_id,
         new.data_access_role_arn,
@@ -109,6 +122,7 @@ def start_import_job(archive: Archive, new: NewImportJob) -> ImportJob:
         new.output_uri,
         new.name,
         new.input_owner_account_id,
+        *([mappings] if mappings else []),
     ]
     with archive.database.write() as connection:
         active_datastore(connection, archive, new.datastore_id, lock=True)
@@ -127,6 +141,8 @@ def start_import_job(archive: Archive, new: NewImportJob) -> ImportJob:
                 data_access_role_arn=new.data_access_role_arn,
                 input_uri=new.input_uri,
                 output_uri=f"{folder}{new.datastore_id}-DicomImport-{identifier}/",
+                input_owner_account_id=new.input_owner_account_id,
+                metadata_mappings=mappings,
                 submitted_at=now_ms(),
             )
         )
@@ -143,15 +159,24 @@ def _check_quota(connection: Connection, archive: Archive, datastore_id: str) ->
         )
     ).scalar_one()
     quota = archive.quotas.concurrent_import_jobs
-    if running >= quota:
+    if quotas.exceeds(running + 1, quota):
         raise QuotaExceededError(f"data store {datastore_id} has {running} import jobs under way, its quota is {quota}")
 
 
 def get_import_job(archive: Archive, datastore_id: str, job_id: str) -> ImportJob:
-    """Give the properties of a job; raises `NotFoundError` (GetDICOMImportJob)."""
+    """Give the properties of a job; raises `NotFoundError`, also when it ended too long ago (GetDICOMImportJob)."""
     get_datastore(archive, datastore_id)
     with archive.database.read() as connection:
-        return _job(_row(connection, datastore_id, job_id))
+        return _job(_row(connection, datastore_id, job_id, _shown(archive)))
+
+
+def shown_since(archive: Archive) -> int:
+    """Give the time in milliseconds since 1970 before which an ended job is no longer shown."""
+    return now_ms() - int(archive.job_retention_seconds * 1000)
+
+
+def _shown(archive: Archive) -> ColumnElement[bool]:
+    return or_(import_jobs.c.ended_at.is_(None), import_jobs.c.ended_at > shown_since(archive))
 
 
 def list_import_jobs(
@@ -162,7 +187,7 @@ def list_import_jobs(
     after: Position | None = None,
     limit: int = 50,
 ) -> Page[ImportJob]:
-    """List the jobs of a data store, newest first, finished ones for 90 days (ListDICOMImportJobs).
+    """List the jobs of a data store, newest first, as long as they are kept (ListDICOMImportJobs).
 
     Parameters
     ----------
@@ -183,8 +208,7 @@ def list_import_jobs(
         There is no such data store.
     """
     get_datastore(archive, datastore_id)
-    recent = or_(import_jobs.c.ended_at.is_(None), import_jobs.c.ended_at > now_ms() - _SHOWN_FOR_MS)
-    query = select(import_jobs).where(import_jobs.c.datastore_id == datastore_id, recent)
+    query = select(import_jobs).where(import_jobs.c.datastore_id == datastore_id, _shown(archive))
     if status is not None:
         query = query.where(import_jobs.c.status == status)
     if after is not None:
@@ -231,9 +255,9 @@ def import_progress(archive: Archive, job_id: str) -> Progress:
     return Progress(total, total - pending)
 
 
-def _row(connection: Connection, datastore_id: str, job_id: str) -> Row[Any]:
+def _row(connection: Connection, datastore_id: str, job_id: str, *which: ColumnElement[bool]) -> Row[Any]:
     row = connection.execute(
-        select(import_jobs).where(import_jobs.c.id == job_id, import_jobs.c.datastore_id == datastore_id)
+        select(import_jobs).where(import_jobs.c.id == job_id, import_jobs.c.datastore_id == datastore_id, *which)
     ).first()
     if row is None:
         raise NotFoundError(f"import job {job_id} does not exist in data store {datastore_id}")
@@ -252,4 +276,6 @@ def _job(row: Row[Any]) -> ImportJob:
         message=row.message,
         submitted_at=to_datetime(row.submitted_at),
         ended_at=to_datetime(row.ended_at) if row.ended_at is not None else None,
+        input_owner_account_id=row.input_owner_account_id,
+        metadata_mappings=mappings_from_json(row.metadata_mappings),
     )

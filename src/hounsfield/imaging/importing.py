@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import structlog
 from sqlalchemy import select, update
@@ -21,16 +21,27 @@ from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.commit import apply, commitments, lock_datastore, read_situation
 from hounsfield.imaging.datastores import Datastore, data_key, get_datastore
 from hounsfield.imaging.import_batches import BatchRun
-from hounsfield.imaging.import_files import FileRecord, add_files, file_records, forget_files
+from hounsfield.imaging.import_files import (
+    FileErrorType,
+    FileOutcome,
+    FileRecord,
+    FileResult,
+    add_files,
+    file_records,
+    forget_files,
+    skipped_files,
+)
 from hounsfield.imaging.import_jobs import ImportJob, JobEvent, JobStatus, get_import_job, move_job
+from hounsfield.imaging.import_metadata import ImportMetadata, MetadataSource
 from hounsfield.imaging.ingest import IngestContext
 from hounsfield.imaging.manifest import Destination, write_outputs
+from hounsfield.imaging.metadata_size import oversized
 from hounsfield.imaging.organise import organise
 from hounsfield.imaging.scan import JobFailedError, scan
 from hounsfield.jobs.queue import LeaseLostError, WorkItem
 from hounsfield.jobs.runner import StoppedError
 from hounsfield.jobs.workers import WorkerPool
-from hounsfield.storage.buckets import BucketError, S3Uri
+from hounsfield.storage.buckets import BucketError, ObjectEntry, S3Uri
 from hounsfield.storage.clock import now_ms
 from hounsfield.storage.keys import KeyUnavailableError
 from hounsfield.storage.tables import import_jobs
@@ -96,6 +107,7 @@ class ImportRunner:
             lossless_format=datastore.lossless_format,
             bytes_per_file=self._archive.quotas.bytes_per_file,
             metadata_bytes=self._archive.quotas.metadata_bytes,
+            metadata=self._metadata(job),
         )
 
     def _begin_once(self, item: WorkItem, job: ImportJob) -> None:
@@ -104,16 +116,40 @@ class ImportRunner:
                 self._archive.queue.hold(connection, item)
                 move_job(connection, job.id, JobEvent.BEGIN)
 
+    def _metadata(self, job: ImportJob) -> ImportMetadata | None:
+        """Give the metadata files of the job as they were listed."""
+        if not job.metadata_mappings:
+            return None
+        with self._archive.database.read() as connection:
+            listed = {
+                file.key: ObjectEntry(file.key, file.size, file.etag) for file in skipped_files(connection, job.id)
+            }
+        sources = [MetadataSource(m, listed.get(m.key(job.input_uri))) for m in job.metadata_mappings]
+        return ImportMetadata(job.id, tuple(sources))
+
     def _scan_once(self, item: WorkItem, job: ImportJob) -> None:
         with self._archive.database.read() as connection:
             query = select(import_jobs.c.scanned_at).where(import_jobs.c.id == job.id)
             if connection.execute(query).scalar_one() is not None:
                 return
-        files = scan(self._archive.buckets, job.input_uri, self._archive.quotas)
+        self._check_owner(job)
+        metadata_keys = {mapping.key(job.input_uri) for mapping in job.metadata_mappings}
+        listing = scan(self._archive.buckets, job.input_uri, self._archive.quotas, metadata_keys)
         with self._archive.database.write() as connection:
             self._archive.queue.hold(connection, item)
-            add_files(connection, job.id, files)
+            add_files(connection, job.id, listing.files)
+            add_files(connection, job.id, listing.metadata, outcome=FileOutcome.SKIPPED)
             connection.execute(update(import_jobs).where(import_jobs.c.id == job.id).values(scanned_at=now_ms()))
+
+    def _check_owner(self, job: ImportJob) -> None:
+        """Make sure that the input bucket belongs to the account that the caller named; raises `JobFailedError`."""
+        if job.input_owner_account_id is None:
+            return
+        bucket = self._archive.buckets.open(S3Uri.parse(job.input_uri).bucket)
+        try:
+            bucket.check_owner(job.input_owner_account_id, self._archive.account_id)
+        except BucketError as error:
+            raise JobFailedError(f"inputOwnerAccountId does not fit the input location: {error}") from error
 
     def _finish(self, item: WorkItem, job: ImportJob, datastore: Datastore) -> None:
         """Organise against what is there, write the output files, and commit if nothing changed in between."""
@@ -124,7 +160,13 @@ class ImportRunner:
         while True:
             with self._archive.database.read() as connection:
                 situation = read_situation(connection, datastore.id, list(staged.values()))
-            plan = organise(sorted(staged.items(), key=lambda entry: entry[0]), situation)
+                plan = organise(sorted(staged.items(), key=lambda entry: entry[0]), situation)
+                too_large = oversized(connection, key, plan, staged, self._archive.quotas.metadata_bytes)
+            if too_large:
+                # Without them others may come to stand first, so that the plan is made anew.
+                records = [_refused(record, too_large) for record in records]
+                staged = {ordinal: instance for ordinal, instance in staged.items() if ordinal not in too_large}
+                continue
             if any(placement.extends is not None and placement.extends.locked for placement in plan):
                 self._wait_for_others()
                 continue
@@ -182,6 +224,15 @@ class ImportRunner:
                 return file_records(connection, job.id, key)
         except KeyUnavailableError:
             return []
+
+
+def _refused(record: FileRecord, reasons: Mapping[int, str]) -> FileRecord:
+    """Let a file fail that has a reason to, whatever became of it before."""
+    reason = reasons.get(record.file.ordinal)
+    if reason is None:
+        return record
+    failed = FileResult(record.file.ordinal, FileOutcome.FAILED, None, FileErrorType.CUSTOMER, reason)
+    return FileRecord(record.file, failed)
 
 
 def _shown(message: str) -> str:

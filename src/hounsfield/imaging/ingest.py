@@ -20,13 +20,14 @@ from hounsfield.dicom.part10 import Part10, read_part10
 from hounsfield.dicom.record import InstanceRecord, instance_record
 from hounsfield.dicom.source import ByteSource
 from hounsfield.imaging.import_files import FileErrorType, FileOutcome, FileResult, InputFile
+from hounsfield.imaging.import_metadata import ImportMetadata, with_metadata
 from hounsfield.imaging.pixel_store import StoredPixels, store_pixels
 from hounsfield.imaging.quotas import exceeds
 from hounsfield.imaging.staging import Place, StagedInstance
 from hounsfield.pixels.errors import FramesError
 from hounsfield.pixels.policy import LosslessFormat
 from hounsfield.storage.blobs import BlobPlace, Blobs
-from hounsfield.storage.buckets import BucketError, Buckets, ObjectEntry, ObjectReader
+from hounsfield.storage.buckets import BucketError, Buckets, ObjectChangedError, ObjectEntry, ObjectReader
 from hounsfield.storage.identifiers import new_instance_key
 from hounsfield.storage.keys import DataKey
 from hounsfield.storage.packs import Label, PackWriter, RecordKind
@@ -51,6 +52,7 @@ class IngestContext:
     lossless_format: LosslessFormat
     bytes_per_file: int
     metadata_bytes: int
+    metadata: ImportMetadata | None = None
 
 
 def warm_up() -> None:
@@ -86,24 +88,24 @@ def ingest_batch(context: IngestContext, files: Sequence[InputFile]) -> list[Fil
 
 
 def _ingest(context: IngestContext, file: InputFile, packs: SeriesPacks) -> FileResult | None:
-    with opened(context, file) as source:
-        try:
+    try:
+        with opened(context, file) as source:
             part10, record = read_record(context, source)
             pack = packs.of(record.series_uid)
             key = new_instance_key()
             pixels = store_pixels(part10, key, pack.writer, context.lossless_format)
             pack.add(file.ordinal, finish_instance(context, key, part10, record, pixels))
-        except DicomDirectory:
-            return FileResult(file.ordinal, FileOutcome.SKIPPED)
-        except (DicomError, FramesError) as error:
-            return FileResult(file.ordinal, FileOutcome.FAILED, None, FileErrorType.CUSTOMER, str(error))
+    except DicomDirectory:
+        return FileResult(file.ordinal, FileOutcome.SKIPPED)
+    except (DicomError, FramesError, ObjectChangedError) as error:
+        return FileResult(file.ordinal, FileOutcome.FAILED, None, FileErrorType.CUSTOMER, str(error))
     return None
 
 
 @contextlib.contextmanager
 def opened(context: IngestContext, file: InputFile) -> Iterator[ObjectReader]:
     """Open an input file, and end this process should the file take absurdly long, which only that file then pays for."""
-    reader = context.buckets.open(context.bucket).open(ObjectEntry(file.key, file.size))
+    reader = context.buckets.open(context.bucket).open(ObjectEntry(file.key, file.size, file.etag))
     try:
         with time_limit(file.size):
             yield reader
@@ -122,10 +124,12 @@ def time_limit(size: int) -> Iterator[None]:
 
 
 def read_record(context: IngestContext, source: ByteSource) -> tuple[Part10, InstanceRecord]:
-    """Read a file and make its record; raises `DicomError`."""
-    if source.size > context.bytes_per_file:
+    """Read a file, put the metadata files of the job over it, and make its record; raises `DicomError`."""
+    if exceeds(source.size, context.bytes_per_file):
         raise DicomError(f"The file has {source.size} bytes, the quota is {context.bytes_per_file}")
     part10 = read_part10(source)
+    if context.metadata is not None:
+        part10 = with_metadata(part10, context.metadata, context.buckets.open(context.bucket))
     return part10, instance_record(part10)
 
 

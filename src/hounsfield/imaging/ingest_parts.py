@@ -21,7 +21,7 @@ from hounsfield.imaging.ingest import (
 )
 from hounsfield.imaging.pixel_store import FramePlan, StoredPixels, plan_pixels, store_frames, store_pixels
 from hounsfield.pixels.errors import FramesError, PixelError
-from hounsfield.storage.buckets import BucketError
+from hounsfield.storage.buckets import BucketError, ObjectChangedError
 from hounsfield.storage.packs import PackWriter
 
 
@@ -52,7 +52,7 @@ def ingest_frames(context: IngestContext, file: InputFile, key: str, part: int, 
                 return None
             count = len(plan.frames)
             return _store_part(context, plan, key, range(count * part // parts, count * (part + 1) // parts))
-    except (DicomError, PixelError, FramesError):
+    except (DicomError, PixelError, FramesError, ObjectChangedError):
         return None
     except BucketError as error:
         raise InputUnreadableError(str(error)) from error
@@ -92,7 +92,7 @@ def ingest_with_parts(
             return pack.close()[0]
     except DicomDirectory:
         return FileResult(file.ordinal, FileOutcome.SKIPPED)
-    except (DicomError, FramesError) as error:
+    except (DicomError, FramesError, ObjectChangedError) as error:
         return FileResult(file.ordinal, FileOutcome.FAILED, None, FileErrorType.CUSTOMER, str(error))
     except BucketError as error:
         raise InputUnreadableError(str(error)) from error

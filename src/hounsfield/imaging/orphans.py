@@ -14,13 +14,11 @@ The order matters: a job that ends in between moves its packs from its results t
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import PurePosixPath
 from typing import Any, Final
 
 import structlog
 from sqlalchemy import Connection, Select, select
-from sqlalchemy.exc import IntegrityError
 
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.datastores import data_key, get_datastore
@@ -29,10 +27,9 @@ from hounsfield.jobs.queue import WorkItem
 from hounsfield.storage.blob_ages import names_older_than
 from hounsfield.storage.clock import now_ms
 from hounsfield.storage.keys import KeyUnavailableError
-from hounsfield.storage.tables import datastores, frame_runs, import_files, import_jobs, instances, work_items
+from hounsfield.storage.tables import datastores, frame_runs, import_files, import_jobs, instances
 
 SWEEP_ORPHANS: Final = "sweep-orphans"
-_SUBJECT: Final = "all"
 _DAY_SECONDS: Final = 24 * 3600
 _ROWS_AT_ONCE = 10_000
 _log = structlog.get_logger(__name__)
@@ -40,11 +37,7 @@ _log = structlog.get_logger(__name__)
 
 def schedule_sweep(archive: Archive) -> None:
     """Make sure that there is the one work item that sweeps again and again."""
-    there = select(work_items.c.id).where(work_items.c.kind == SWEEP_ORPHANS, work_items.c.subject_id == _SUBJECT)
-    # Of two runners that start at the same time, one finds the item there only when it commits.
-    with contextlib.suppress(IntegrityError), archive.database.write() as connection:
-        if connection.execute(there).first() is None:
-            archive.queue.enqueue(connection, SWEEP_ORPHANS, _SUBJECT)
+    archive.queue.schedule(SWEEP_ORPHANS)
 
 
 class OrphanSweeper:

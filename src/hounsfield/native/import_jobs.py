@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from hounsfield.aws.errors import NotImplementedException
 from hounsfield.aws.parameters import Parameters
 from hounsfield.imaging import import_jobs as domain
 from hounsfield.imaging.idempotency import once
 from hounsfield.imaging.import_jobs import ImportJob, JobStatus, NewImportJob
+from hounsfield.imaging.metadata_mappings import MetadataMapping
 from hounsfield.native.context import Context
 from hounsfield.native.paging import Listing
-from hounsfield.native.wire import optional_text, text
+from hounsfield.native.wire import optional_text, structure, structures, text
 
 
 def start_import_job(context: Context, parameters: Parameters) -> Mapping[str, object]:
     """API operation StartDICOMImportJob."""
-    if "importConfiguration" in parameters:
-        raise NotImplementedException("This server does not carry out importConfiguration; start the job without it.")
     new = NewImportJob(
         datastore_id=text(parameters, "datastoreId"),
         client_token=text(parameters, "clientToken"),
@@ -26,6 +24,7 @@ def start_import_job(context: Context, parameters: Parameters) -> Mapping[str, o
         output_uri=text(parameters, "outputS3Uri"),
         name=optional_text(parameters, "jobName"),
         input_owner_account_id=optional_text(parameters, "inputOwnerAccountId"),
+        metadata_mappings=_mappings(parameters),
     )
     job = once(lambda: domain.start_import_job(context.archive, new))
     return {
@@ -39,7 +38,8 @@ def start_import_job(context: Context, parameters: Parameters) -> Mapping[str, o
 def get_import_job(context: Context, parameters: Parameters) -> Mapping[str, object]:
     """API operation GetDICOMImportJob."""
     job = domain.get_import_job(context.archive, text(parameters, "datastoreId"), text(parameters, "jobId"))
-    return {"jobProperties": {**_summary(job), "inputS3Uri": job.input_uri, "outputS3Uri": job.output_uri}}
+    locations = {"inputS3Uri": job.input_uri, "outputS3Uri": job.output_uri}
+    return {"jobProperties": {**_summary(job), **locations, "importConfiguration": _configuration(job)}}
 
 
 def list_import_jobs(context: Context, parameters: Parameters) -> Mapping[str, object]:
@@ -54,6 +54,31 @@ def list_import_jobs(context: Context, parameters: Parameters) -> Mapping[str, o
         limit=listing.limit,
     )
     return {"jobSummaries": [_summary(job) for job in page.entries], "nextToken": listing.token(page.end)}
+
+
+def _mappings(parameters: Parameters) -> tuple[MetadataMapping, ...]:
+    """Read the union ImportConfiguration, which has one member."""
+    if "importConfiguration" not in parameters:
+        return ()
+    configuration = structure(structure(parameters["importConfiguration"])["dicomJsonMetadataImportConfiguration"])
+    return tuple(
+        MetadataMapping(
+            text(mapping, "studyInstanceUID"),
+            optional_text(mapping, "seriesInstanceUID"),
+            text(mapping, "metadataFilePath"),
+        )
+        for mapping in structures(configuration["dicomMetadataMappings"])
+    )
+
+
+def _configuration(job: ImportJob) -> dict[str, object] | None:
+    if not job.metadata_mappings:
+        return None
+    mappings = []
+    for mapping in job.metadata_mappings:
+        series = {} if mapping.series_uid is None else {"seriesInstanceUID": mapping.series_uid}
+        mappings.append({"studyInstanceUID": mapping.study_uid, **series, "metadataFilePath": mapping.path})
+    return {"dicomJsonMetadataImportConfiguration": {"dicomMetadataMappings": mappings}}
 
 
 def _summary(job: ImportJob) -> dict[str, object]:

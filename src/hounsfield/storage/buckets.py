@@ -1,7 +1,7 @@
 """The buckets that import jobs read from and write to: ``s3://bucket/key`` behind an S3 endpoint or as local folders.
 
 s3://bucket/prefix ─▶ Buckets.open ─┬─▶ FolderBucket   DIR/buckets/bucket/prefix...
-└─▶ S3Bucket       an S3 endpoint, or AWS itself, through obstore
+└─▶ S3Bucket       an S3 endpoint, or AWS itself
 """
 
 from __future__ import annotations
@@ -9,21 +9,22 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from typing import Protocol
 
-import obstore
-from obstore.exceptions import BaseError as StoreError
-from obstore.store import S3Store
-
+from hounsfield.storage.bucket_objects import Bucket, BucketError, ObjectChangedError, ObjectEntry, ObjectReader
 from hounsfield.storage.durable import write_file_durably
+from hounsfield.storage.s3_bucket import s3_bucket
 
-_READ_AHEAD_BYTES = 4 * 1024 * 1024
-
-
-class BucketError(Exception):
-    """A bucket or object cannot be read or written; the message names it."""
+__all__ = [
+    "Bucket",
+    "BucketError",
+    "Buckets",
+    "FolderBucket",
+    "ObjectChangedError",
+    "ObjectEntry",
+    "ObjectReader",
+    "S3Uri",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,54 +47,24 @@ class S3Uri:
         return f"s3://{self.bucket}/{self.key}"
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectEntry:
-    """One object of a listing: its key and its size in bytes."""
-
-    key: str
-    size: int
-
-
-class ObjectReader(Protocol):
-    """Random access to the bytes of one object."""
-
-    @property
-    def size(self) -> int:
-        """Length in bytes."""
-        ...
-
-    def read(self, offset: int, length: int) -> bytes:
-        """Read up to ``length`` bytes; fewer only at the end."""
-        ...
-
-    def close(self) -> None:
-        """Let go of the object."""
-        ...
-
-
-class Bucket(Protocol):
-    """One bucket."""
-
-    def list(self, prefix: str) -> Iterator[ObjectEntry]:
-        """List the object ``prefix`` and all objects in the folder ``prefix``, in no order; raises `BucketError`."""
-        ...
-
-    def open(self, entry: ObjectEntry) -> ObjectReader:
-        """Open an object for reading; raises `BucketError`."""
-        ...
-
-    def put(self, key: str, data: bytes) -> None:
-        """Write a whole object durably; raises `BucketError`."""
-        ...
-
-
 class _FileReader:
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, etag: str | None) -> None:
         self._descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+        self._etag = etag
         self.size = os.fstat(self._descriptor).st_size
+        try:
+            self._check_unchanged()
+        except ObjectChangedError:
+            self.close()
+            raise
+
+    def _check_unchanged(self) -> None:
+        if self._etag is not None and _etag(os.fstat(self._descriptor)) != self._etag:
+            raise ObjectChangedError
 
     def read(self, offset: int, length: int) -> bytes:
         data = os.pread(self._descriptor, length, offset)
+        self._check_unchanged()
         while len(data) < length and offset + len(data) < self.size:
             more = os.pread(self._descriptor, length - len(data), offset + len(data))
             if not more:
@@ -103,6 +74,16 @@ class _FileReader:
 
     def close(self) -> None:
         os.close(self._descriptor)
+
+
+def _etag(status: os.stat_result) -> str:
+    """Give what changes with the content of a file: the time of its last change and its size."""
+    return f"{status.st_mtime_ns:x}-{status.st_size:x}"
+
+
+def _entry(key: str, path: Path) -> ObjectEntry:
+    status = path.stat()
+    return ObjectEntry(key, status.st_size, _etag(status))
 
 
 def _unreadable(error: OSError) -> None:
@@ -121,7 +102,7 @@ class FolderBucket:
             raise BucketError(f"bucket {self._root.name} does not exist")
         start = self._path(prefix.rstrip("/"))
         if not prefix.endswith("/") and start.is_file():
-            yield ObjectEntry(prefix, start.stat().st_size)
+            yield _entry(prefix, start)
         if not start.is_dir():
             return
         for parent, _, files in os.walk(start, onerror=_unreadable):
@@ -130,12 +111,12 @@ class FolderBucket:
                 # A name that is no text still gets an entry, so that the file is reported.
                 key = os.fsencode(path.relative_to(self._root)).decode("utf-8", "backslashreplace")
                 if not path.is_symlink() and path.is_file():
-                    yield ObjectEntry(key, path.stat().st_size)
+                    yield _entry(key, path)
 
     def open(self, entry: ObjectEntry) -> ObjectReader:
         """Open one file."""
         try:
-            return _FileReader(self._path(entry.key))
+            return _FileReader(self._path(entry.key), entry.etag)
         except OSError as error:
             raise BucketError(f"object {entry.key} cannot be read: {error.strerror}") from error
 
@@ -148,88 +129,18 @@ class FolderBucket:
         except OSError as error:
             raise BucketError(f"object {key} cannot be written: {error.strerror}") from error
 
+    def check_owner(self, account_id: str, own_account_id: str) -> None:
+        """Compare with the account of this installation, whose all bucket folders are."""
+        if account_id != own_account_id:
+            raise BucketError(
+                f"bucket {self._root.name} belongs to account {own_account_id}, not to account {account_id}"
+            )
+
     def _path(self, key: str) -> Path:
         parts = PurePosixPath(key).parts
         if ".." in parts or key.startswith("/") or "\0" in key:
             raise BucketError("object keys must not contain '..', a leading slash or a zero byte")
         return self._root.joinpath(*parts)
-
-
-class _S3Reader:
-    """Reads ranges; small reads are served from one block read ahead, so that walking a header is one request."""
-
-    def __init__(self, store: S3Store, entry: ObjectEntry) -> None:
-        self._store = store
-        self._key = entry.key
-        self.size = entry.size
-        self._block_at = 0
-        self._block = b""
-
-    def read(self, offset: int, length: int) -> bytes:
-        length = max(0, min(length, self.size - offset))
-        if self._block_at <= offset and offset + length <= self._block_at + len(self._block):
-            return self._block[offset - self._block_at : offset - self._block_at + length]
-        if length >= _READ_AHEAD_BYTES:
-            return self._get(offset, length)
-        self._block = self._get(offset, min(_READ_AHEAD_BYTES, self.size - offset))
-        self._block_at = offset
-        return self._block[:length]
-
-    def _get(self, offset: int, length: int) -> bytes:
-        if length == 0:
-            return b""
-        try:
-            return obstore.get_range(self._store, self._key, start=offset, length=length).to_bytes()
-        except (StoreError, OSError) as error:
-            raise BucketError(f"object {self._key} cannot be read") from error
-
-    def close(self) -> None:
-        self._block = b""
-
-
-class S3Bucket:
-    """A bucket behind an S3 endpoint."""
-
-    def __init__(self, store: S3Store, name: str) -> None:
-        self._store = store
-        self._name = name
-
-    def list(self, prefix: str) -> Iterator[ObjectEntry]:
-        """List by pages; empty objects that stand for a folder, as consoles make them, are left out."""
-        empty: list[ObjectEntry] = []
-        folders: set[str] = set()
-        try:
-            # The store compares whole segments of keys, so that ``study-1`` does not list ``study-10``.
-            for page in obstore.list(self._store, prefix=prefix.rstrip("/") or None):
-                for entry in page:
-                    found = ObjectEntry(entry["path"], entry["size"])
-                    folders.update(str(parent) for parent in PurePosixPath(found.key).parents)
-                    if found.size:
-                        yield found
-                    else:
-                        empty.append(found)
-            if prefix and not prefix.endswith("/"):
-                yield from self._object(prefix)
-        except (StoreError, OSError) as error:
-            raise BucketError(f"bucket {self._name} cannot be listed") from error
-        yield from (entry for entry in empty if entry.key not in folders)
-
-    def _object(self, key: str) -> Iterator[ObjectEntry]:
-        try:
-            yield ObjectEntry(key, obstore.head(self._store, key)["size"])
-        except FileNotFoundError:
-            return
-
-    def open(self, entry: ObjectEntry) -> ObjectReader:
-        """Open one object; nothing is read yet."""
-        return _S3Reader(self._store, entry)
-
-    def put(self, key: str, data: bytes) -> None:
-        """Write one object with one PUT."""
-        try:
-            obstore.put(self._store, key, data)
-        except (StoreError, OSError) as error:
-            raise BucketError(f"object {key} cannot be written to bucket {self._name}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,12 +175,4 @@ class Buckets:
         if self.endpoint_url is not None:
             options["endpoint"] = self.endpoint_url
             options["virtual_hosted_style_request"] = "false"
-        return _s3_bucket(name, tuple(sorted(options.items())))
-
-
-@lru_cache(maxsize=64)
-def _s3_bucket(name: str, options: tuple[tuple[str, str], ...]) -> S3Bucket:
-    """Connect to a bucket once per process; connections are kept open for the next objects."""
-    config = dict(options)
-    allow_http = config.get("endpoint", "").startswith("http://")
-    return S3Bucket(S3Store(name, config=config, client_options={"allow_http": allow_http}), name)  # type: ignore[arg-type]
+        return s3_bucket(name, tuple(sorted(options.items())))

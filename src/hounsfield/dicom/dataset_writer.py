@@ -1,0 +1,82 @@
+"""Writing of a data set: elements to bytes (PS3.5 chapter 7), the way back of `hounsfield.dicom.dataset_reader`.
+
+Sequences and items get defined lengths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from struct import Struct
+from typing import Final
+
+from hounsfield.dicom.elements import ITEM, Element
+from hounsfield.dicom.errors import DicomError, tag_text
+from hounsfield.dicom.plain_elements import VRS
+
+_LONG: Final = frozenset(vr for vr, long in VRS.values() if long)
+_MOST_SHORT: Final = 0xFFFF
+_MOST_LONG: Final = 0xFFFFFFFE
+
+
+class DataSetWriter:
+    """Writes elements in one encoding.
+
+    Parameters
+    ----------
+    little_endian : bool
+        Byte order of tags and lengths; values are in that order already.
+    explicit_vr : bool
+        Whether elements carry their value representation.
+    """
+
+    def __init__(self, *, little_endian: bool, explicit_vr: bool) -> None:
+        order = "<" if little_endian else ">"
+        self._explicit_vr = explicit_vr
+        self._plain = Struct(f"{order}HHL").pack
+        self._short = Struct(f"{order}HH2sH").pack
+        self._long = Struct(f"{order}HH2sHL").pack
+
+    def write(self, elements: Iterable[Element]) -> bytes:
+        """Write elements one after the other.
+
+        Parameters
+        ----------
+        elements : Iterable of Element
+            In tag order.
+
+        Returns
+        -------
+        bytes
+            Their bytes.
+
+        Raises
+        ------
+        DicomError
+            A value is longer than its encoding can say.
+        """
+        parts: list[bytes] = []
+        for tag, vr, value in elements:
+            content = value if isinstance(value, bytes) else self._items(value)
+            parts += (self._header(tag, vr, len(content)), content)
+        return b"".join(parts)
+
+    def _items(self, items: tuple[tuple[Element, ...], ...]) -> bytes:
+        parts: list[bytes] = []
+        for item in items:
+            content = self.write(item)
+            parts += (self._plain(ITEM >> 16, ITEM & 0xFFFF, _length(ITEM, len(content), _MOST_LONG)), content)
+        return b"".join(parts)
+
+    def _header(self, tag: int, vr: str, length: int) -> bytes:
+        group, number = tag >> 16, tag & 0xFFFF
+        if not self._explicit_vr:
+            return self._plain(group, number, _length(tag, length, _MOST_LONG))
+        if vr in _LONG:
+            return self._long(group, number, vr.encode(), 0, _length(tag, length, _MOST_LONG))
+        return self._short(group, number, vr.encode(), _length(tag, length, _MOST_SHORT))
+
+
+def _length(tag: int, length: int, most: int) -> int:
+    if length > most:
+        raise DicomError(f"Element {tag_text(tag)} has {length} bytes, its encoding has room for {most}")
+    return length
