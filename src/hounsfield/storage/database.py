@@ -16,7 +16,8 @@ from typing import Any, cast
 import sqlcipher3.dbapi2
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, Dialect, Engine, Select, create_engine, event, text
+from sqlalchemy import Connection, Dialect, Engine, FromClause, Select, create_engine, event, text
+from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
 from sqlalchemy.pool import QueuePool
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
@@ -96,6 +97,13 @@ class Lookup:
         return text_, values if names is None else [values[name] for name in names]
 
 
+class _HintingCompiler(SQLiteCompiler):
+    """Writes hints such as ``INDEXED BY``, which SQLAlchemy knows for other databases only."""
+
+    def get_from_hint_text(self, table: FromClause, text: str | None) -> str | None:  # noqa: ARG002 - as it is called
+        return text
+
+
 def open_embedded(path: Path, key: bytes) -> Database:
     """Open the embedded database, a SQLCipher file in WAL mode with ``synchronous=FULL``.
 
@@ -128,6 +136,8 @@ def open_embedded(path: Path, key: bytes) -> Database:
         max_overflow=28,
         hide_parameters=True,
     )
+
+    engine.dialect.statement_compiler = _HintingCompiler
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
