@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import Connection, Row, or_, select
@@ -10,6 +11,7 @@ from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.datastores import active_datastore
 from hounsfield.imaging.image_sets import ImageSetVersion, not_found, shown
 from hounsfield.imaging.paging import Page, Position
+from hounsfield.storage.database import in_groups
 from hounsfield.storage.tables import image_set_versions, image_sets, instances
 
 
@@ -52,17 +54,21 @@ def list_image_set_versions(
     return Page([shown(archive, datastore_id, row) for row in rows[:limit]], end)
 
 
-def instance_rows(connection: Connection, image_set_id: str, version: int) -> list[Row[Any]]:
-    """Read the rows of the instances that a version has."""
+def instance_rows(
+    connection: Connection, image_set_id: str, version: int, sop_uids: Collection[str] | None = None
+) -> list[Row[Any]]:
+    """Read the rows of the instances that a version has, all or those of some SOP Instance UIDs."""
     columns = instances.c
-    return list(
-        connection.execute(
-            select(instances)
-            .where(
-                columns.image_set_id == image_set_id,
-                columns.first_version <= version,
-                or_(columns.last_version.is_(None), columns.last_version >= version),
-            )
-            .order_by(columns.sop_uid)
+    query = (
+        select(instances)
+        .where(
+            columns.image_set_id == image_set_id,
+            columns.first_version <= version,
+            or_(columns.last_version.is_(None), columns.last_version >= version),
         )
+        .order_by(columns.sop_uid)
     )
+    if sop_uids is None:
+        return list(connection.execute(query))
+    groups = in_groups(sorted(sop_uids))
+    return [row for some in groups for row in connection.execute(query.where(columns.sop_uid.in_(some)))]
