@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from bench import append_bytes, frame_speed, import_speed, memory, metadata_speed
+from bench import append_bytes, frame_speed, import_speed, memory, metadata_speed, search_speed, update_speed
 from bench.report import Report
 from bench.scale import QUICK, REAL, Run, Scale
 from bench.server import BenchmarkError
@@ -21,6 +21,8 @@ BENCHMARKS: Mapping[str, Callable[[Run, Report], None]] = {
     "frame_speed": frame_speed.run,
     "metadata_speed": metadata_speed.run,
     "append_bytes": append_bytes.run,
+    "search_speed": search_speed.run,
+    "update_speed": update_speed.run,
     "memory": memory.run,
 }
 _RESULTS = Path(__file__).with_name("results")
@@ -34,7 +36,7 @@ def main() -> None:
     )
     parser.add_argument("--quick", action="store_true", help="everything small: only shows that the benchmarks run")
     parser.add_argument("--results", type=Path, default=_RESULTS, metavar="DIR", help="where the JSON files go")
-    parser.add_argument("--work", type=Path, metavar="DIR", help="where scratch files go (4 GB); a temporary folder")
+    parser.add_argument("--work", type=Path, metavar="DIR", help="where scratch files go (8 GB); a temporary folder")
     arguments = parser.parse_args()
     unknown = sorted(set(arguments.names) - BENCHMARKS.keys())
     if unknown:

@@ -21,6 +21,9 @@ class Scale:
     restarts: int
     tiny_instances: int
     large_frames: int
+    indexed_image_sets: int
+    searches: int
+    updates: int
 
 
 REAL = Scale(
@@ -35,6 +38,9 @@ REAL = Scale(
     restarts=7,
     tiny_instances=5000,
     large_frames=4096,
+    indexed_image_sets=1_000_000,
+    searches=60,
+    updates=50,
 )
 QUICK = Scale(
     quick=True,
@@ -48,6 +54,9 @@ QUICK = Scale(
     restarts=1,
     tiny_instances=30,
     large_frames=128,
+    indexed_image_sets=2_000,
+    searches=2,
+    updates=3,
 )
 
 

@@ -122,7 +122,7 @@ class Server(ProcessOnPort):
         Settings beside it, by their names.
     """
 
-    def __init__(self, data: Path, **settings: int) -> None:
+    def __init__(self, data: Path, **settings: int | str) -> None:
         data.mkdir(parents=True, exist_ok=True)
         environment = {f"HOUNSFIELD_{name.upper()}": str(value) for name, value in settings.items()}
         super().__init__(

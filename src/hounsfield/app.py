@@ -40,8 +40,9 @@ from hounsfield.imaging.orphans import SWEEP_ORPHANS, OrphanSweeper, schedule_sw
 from hounsfield.imaging.receiving import Receiver
 from hounsfield.imaging.release import RELEASE_IMAGE_SET, StorageReleaser
 from hounsfield.imaging.updating import UPDATE_IMAGE_SET, ImageSetUpdater
+from hounsfield.jobs.bell import bell_of
 from hounsfield.jobs.queue import WorkQueue
-from hounsfield.jobs.runner import Runner, WorkHandler
+from hounsfield.jobs.runner import Alarm, Runner, WorkHandler
 from hounsfield.jobs.workers import WorkerPool, end_with_parent
 from hounsfield.logs import configure_logs
 from hounsfield.native.context import Context
@@ -137,7 +138,7 @@ def open_archive(settings: Settings) -> tuple[Archive, LocalKeyring]:
         blob_place=place,
         keys=DataKeys(keyring),
         buckets=open_buckets(settings),
-        queue=WorkQueue(database, settings.lease_seconds),
+        queue=WorkQueue(database, settings.lease_seconds, bell_of(database, settings.data)),
         account_id=settings.account_id,
         region=settings.region,
         partition=settings.partition,
@@ -250,11 +251,17 @@ def run_runner(settings: Settings) -> None:
         SWEEP_ORPHANS: OrphanSweeper(archive, delete=settings.delete_orphans),
         FORGET_IMPORT_JOBS: ImportJobForgetter(archive),
     }
-    beside = threading.Thread(target=Runner(archive.queue, short, stop).run, name="short-work")
-    beside.start()
+    alarm = Alarm()
+    beside = [
+        threading.Thread(target=archive.queue.listen, args=(alarm.ring, stop), name="listener"),
+        threading.Thread(target=Runner(archive.queue, short, stop, alarm=alarm).run, name="short-work"),
+    ]
+    for thread in beside:
+        thread.start()
     try:
-        Runner(archive.queue, imports, stop, slots=settings.import_slots).run()
+        Runner(archive.queue, imports, stop, slots=settings.import_slots, alarm=alarm).run()
     finally:
         stop.set()
-        beside.join()
+        for thread in beside:
+            thread.join()
         pool.close()

@@ -11,7 +11,15 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).resolve().parents[2]
-NAMES = {"import_speed", "frame_speed", "metadata_speed", "append_bytes", "memory"}
+NAMES = {
+    "import_speed",
+    "frame_speed",
+    "metadata_speed",
+    "append_bytes",
+    "search_speed",
+    "update_speed",
+    "memory",
+}
 
 
 @pytest.mark.slow

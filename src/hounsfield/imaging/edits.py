@@ -107,6 +107,11 @@ class Edits:
         return any(not _UIDS.isdisjoint(change.values) for change in changes)
 
     @property
+    def named_instances(self) -> frozenset[str]:
+        """SOP Instance UIDs of the instances that are changed or removed."""
+        return frozenset(uid for _, uid in (*self.instances, *self.removed_instances))
+
+    @property
     def whole_study(self) -> bool:
         """Whether nothing below the study level is touched."""
         return not (self.series or self.instances or self.removed_instances or self.removed_series)
@@ -114,7 +119,7 @@ class Edits:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What of an image set the rules look at."""
+    """What of an image set the rules look at; ``sop_uids`` only for edits that name instances."""
 
     is_primary: bool
     levels: Levels
@@ -261,16 +266,16 @@ def check_edits(edits: Edits, content: Content, *, forced: bool, whole_study: bo
 
 
 def _check_parents(edits: Edits, content: Content) -> None:
-    named = [*edits.instances, *edits.removed_instances]
-    series = {*edits.series, *edits.removed_series, *(uid for uid, _ in named)}
+    series = {*edits.series, *edits.removed_series, *(uid for uid, _ in (*edits.instances, *edits.removed_instances))}
     if not series <= {content.series_uid}:
         raise InvalidRequestError("A Series Instance UID of the request is not that of the image set")
     sop_uids = set(content.sop_uids)
-    if not {uid for _, uid in named} <= sop_uids:
+    if not edits.named_instances <= sop_uids:
         raise InvalidRequestError("A SOP Instance UID of the request is not in the image set")
-    if edits.removed_series or {uid for _, uid in edits.removed_instances} == sop_uids:
+    removed = {uid for _, uid in edits.removed_instances}
+    if edits.removed_series or (removed and removed == sop_uids):
         raise InvalidRequestError("An image set keeps at least one instance; to remove all of them, delete it")
-    left = sop_uids - {uid for _, uid in edits.removed_instances}
+    left = sop_uids - removed
     renamed = {
         uid: change.values[_SOP_UID] for (_, uid), change in edits.instances.items() if _SOP_UID in change.values
     }

@@ -56,17 +56,11 @@ def edited_instances(
     return {row.sop_uid: edited_instance(text, changes[row.sop_uid]) for row, text in zip(changed, texts, strict=True)}
 
 
-def sizes_after(rows: Sequence[Row[Any]], edits: Edits, edited: Mapping[str, EditedInstance]) -> list[tuple[str, int]]:
-    """Give SOP Instance UID and size of the JSON of each instance that a version has after edits."""
+def sizes_after(sizes: Mapping[str, int], edits: Edits, edited: Mapping[str, EditedInstance]) -> list[tuple[str, int]]:
+    """Give SOP Instance UID and size of the JSON of each instance after edits, from those of all before."""
     removed = {uid for _, uid in edits.removed_instances}
-    sizes = []
-    for row in rows:
-        instance = edited.get(row.sop_uid)
-        if instance is not None:
-            sizes.append((instance.sop_uid, len(instance.fragment)))
-        elif row.sop_uid not in removed:
-            sizes.append((row.sop_uid, row.fragment_bytes))
-    return sizes
+    kept = [(uid, size) for uid, size in sizes.items() if uid not in removed and uid not in edited]
+    return kept + [(instance.sop_uid, len(instance.fragment)) for instance in edited.values()]
 
 
 def edited_rows(

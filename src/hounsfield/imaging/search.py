@@ -1,6 +1,6 @@
 """Searching image sets by their indexed elements (SearchImageSets).
 
-Every search walks one index of the table of image sets from a position on, so that a late page costs what the first costs.
+Which index a search walks is chosen in `hounsfield.imaging.search_plan`.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, and_, select, tuple_
+from sqlalchemy import ColumnElement, Row, and_, or_
 
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.datastores import active_datastore
 from hounsfield.imaging.errors import InvalidRequestError
 from hounsfield.imaging.levels import IndexEntry
-from hounsfield.imaging.paging import Page, Position, beyond
+from hounsfield.imaging.paging import Page, Position
+from hounsfield.imaging.search_plan import Columns, Order, Plan, Range
 from hounsfield.imaging.states import StorageTier
 from hounsfield.storage.clock import to_datetime, to_ms
-from hounsfield.storage.tables import image_sets
 
 
 class SearchField(StrEnum):
@@ -96,6 +96,11 @@ class ImageSetSummary:
 
 
 _RANGES = frozenset({SearchField.CREATED_AT, SearchField.UPDATED_AT, SearchField.STUDY_DATE_AND_TIME})
+_ORDERS = {
+    SortField.UPDATED_AT: Order.UPDATE,
+    SortField.CREATED_AT: Order.CREATION,
+    SortField.STUDY_DATE_AND_TIME: Order.STUDY_DATE,
+}
 
 
 def search_image_sets(
@@ -134,13 +139,10 @@ def search_image_sets(
         The data store is not ACTIVE.
     """
     _check(filters)
-    query = select(image_sets).where(image_sets.c.datastore_id == datastore_id, image_sets.c.deleted_at.is_(None))
-    for criterion in filters:
-        query = query.where(_condition(criterion))
-    query = _ordered(query, sort, after).limit(limit + 1)
+    plan = _plan(datastore_id, filters, sort, after)
     with archive.database.read() as connection:
         active_datastore(connection, archive, datastore_id)
-        rows = connection.execute(query).all()
+        rows = plan.find(connection, limit + 1)
     end = _position(rows[limit - 1], sort) if len(rows) > limit else None
     return Page([_summary(row) for row in rows[:limit]], end)
 
@@ -169,30 +171,43 @@ def _texts(value: SearchValue) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else ()
 
 
-def _condition(criterion: SearchFilter) -> ColumnElement[bool]:
+def _plan(datastore_id: str, filters: Sequence[SearchFilter], sort: SearchSort, after: Position | None) -> Plan:
+    order = _ORDERS[sort.field]
+    values = None
+    if after is not None:
+        first = (after.sort_value, after.second_value) if order is Order.STUDY_DATE else (after.sort_value,)
+        values = (*first, after.id)
+    return Plan(
+        datastore_id,
+        equal={str(given.field): given.values[0] for given in filters if given.field not in _RANGES},
+        ranges=[_range(given) for given in filters if given.field in _RANGES],
+        order=order,
+        descending=sort.descending,
+        after=values,
+    )
+
+
+def _range(criterion: SearchFilter) -> Range:
     if criterion.field is SearchField.STUDY_DATE_AND_TIME:
-        return _study_date_condition(criterion)
-    column = image_sets.c[criterion.field.value]
-    if criterion.field not in _RANGES:
-        return column == criterion.values[0]
+        return Range(Order.STUDY_DATE, lambda columns: _study_date_condition(columns, criterion))
     bounds = [to_ms(value) for value in criterion.values if isinstance(value, datetime)]
     if len(bounds) == 1:
         # Clients send whole seconds or milliseconds; a whole second means any moment within it.
-        return column.between(bounds[0], bounds[0] + (999 if bounds[0] % 1000 == 0 else 0))
-    return column.between(bounds[0], bounds[1])
+        bounds.append(bounds[0] + (999 if bounds[0] % 1000 == 0 else 0))
+    order = Order.CREATION if criterion.field is SearchField.CREATED_AT else Order.UPDATE
+    return Range(order, lambda columns: columns[0].between(bounds[0], bounds[-1]))
 
 
-def _study_date_condition(criterion: SearchFilter) -> ColumnElement[bool]:
+def _study_date_condition(columns: Columns, criterion: SearchFilter) -> ColumnElement[bool]:
     moments = [value for value in criterion.values if isinstance(value, StudyDateAndTime)]
-    columns = tuple_(image_sets.c.study_date, image_sets.c.study_time)
+    date, time = columns
     if criterion.operator is SearchOperator.EQUAL:
-        wanted = image_sets.c.study_date == moments[0].date
-        return and_(wanted, image_sets.c.study_time == moments[0].time) if moments[0].time else wanted
+        return and_(date == moments[0].date, time == moments[0].time) if moments[0].time else date == moments[0].date
     lower, upper = moments
     return and_(
-        image_sets.c.study_date.between(lower.date, upper.date),
-        columns >= tuple_(lower.date, _earliest_text(lower.time)),
-        columns <= tuple_(upper.date, _latest_text(upper.time)),
+        date.between(lower.date, upper.date),
+        or_(date > lower.date, time >= _earliest_text(lower.time)),
+        or_(date < upper.date, time <= _latest_text(upper.time)),
     )
 
 
@@ -205,22 +220,6 @@ def _latest_text(time: str) -> str:
     """Give the greatest text that means a time (TM); no time means the start of the day."""
     seconds, _, fraction = time.partition(".")
     return f"{seconds:0<6}.{fraction:0<6}"
-
-
-def _ordered(query: Select[Any], sort: SearchSort, after: Position | None) -> Select[Any]:
-    columns = _sort_columns(sort)
-    order = [column.desc() if sort.descending else column.asc() for column in columns]
-    if after is not None:
-        first = (after.sort_value, after.second_value) if len(columns) == 3 else (after.sort_value,)
-        query = query.where(beyond(columns, (*first, after.id), descending=sort.descending))
-    return query.order_by(*order)
-
-
-def _sort_columns(sort: SearchSort) -> tuple[ColumnElement[Any], ...]:
-    columns = image_sets.c
-    if sort.field is SortField.STUDY_DATE_AND_TIME:
-        return columns.study_date, columns.study_time, columns.id
-    return (columns.created_at if sort.field is SortField.CREATED_AT else columns.updated_at), columns.id
 
 
 def _position(row: Row[Any], sort: SearchSort) -> Position:

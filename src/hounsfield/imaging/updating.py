@@ -10,10 +10,10 @@ Pixel data is never touched: a row of a changed instance points to its new fragm
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import structlog
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, select
 
 from hounsfield.dicom.document import Levels, document_size
 from hounsfield.imaging.archive import Archive
@@ -110,12 +110,14 @@ def _check(connection: Connection, request: UpdateRequest, found: HeldImageSet) 
     if request.revert_to is not None:
         _version_levels(connection, found.id, request.revert_to)
         return
-    rows = connection.execute(
-        select(instances.c.sop_uid).where(instances.c.image_set_id == found.id, instances.c.last_version.is_(None))
-    )
-    content = Content(found.is_primary, found.levels, frozenset(rows.scalars()))
     edits = parse_edits(request.updatable, request.removable)
+    content = Content(found.is_primary, found.levels, _sop_uids(connection, found.id) if edits.named_instances else ())
     check_edits(edits, content, forced=request.force, whole_study=request.whole_study)
+
+
+def _sop_uids(connection: Connection, image_set_id: str) -> frozenset[str]:
+    current = (instances.c.image_set_id == image_set_id, instances.c.last_version.is_(None))
+    return frozenset(connection.execute(select(instances.c.sop_uid).where(*current)).scalars())
 
 
 def _version_levels(connection: Connection, image_set_id: str, version: int) -> bytes:
@@ -159,10 +161,10 @@ class ImageSetUpdater:
 
     def run(self, item: WorkItem) -> None:
         """Make the new version, or say in it why that cannot be."""
-        key, begun, rows = self._read(item.subject_id)
+        key, begun = self._read(item.subject_id)
         try:
             pending = _pending(begun)
-            levels, changes = self._prepare(key, begun, pending.request, rows)
+            levels, changes = self._prepare(key, begun, pending.request)
         except InvalidRequestError as error:
             self._fail(item, f"INVALID_REQUEST: {error}")
             return
@@ -185,30 +187,33 @@ class ImageSetUpdater:
         """Fail the update."""
         self._fail(item, _GIVEN_UP)
 
-    def _read(self, image_set_id: str) -> tuple[DataKey, HeldImageSet, list[Row[Any]]]:
+    def _read(self, image_set_id: str) -> tuple[DataKey, HeldImageSet]:
         with self._archive.database.read() as connection:
             query = select(image_sets.c.datastore_id).where(image_sets.c.id == image_set_id)
             datastore_id = connection.execute(query).scalar_one()
         key = data_key(self._archive, get_datastore(self._archive, datastore_id))
         with self._archive.database.read() as connection:
-            # No other operation can change a locked image set, so that what is read here still holds at the end.
-            begun = under_way(connection, key, image_set_id)
-            return key, begun, instance_rows(connection, image_set_id, begun.version)
+            return key, under_way(connection, key, image_set_id)
 
-    def _prepare(
-        self, key: DataKey, begun: HeldImageSet, request: UpdateRequest, rows: Sequence[Row[Any]]
-    ) -> tuple[Levels, InstanceChanges]:
-        """Compute the new version; raises `InvalidRequestError` and `QuotaExceededError` when its content does not allow it."""
+    def _prepare(self, key: DataKey, begun: HeldImageSet, request: UpdateRequest) -> tuple[Levels, InstanceChanges]:
+        """Compute the new version; raises `InvalidRequestError` and `QuotaExceededError` when its content does not allow it.
+
+        No other operation can change a locked image set, so that what is read here still holds at the end.
+        """
         if request.revert_to is not None:
             with self._archive.database.read() as connection:
                 sealed = _version_levels(connection, begun.id, request.revert_to)
+                rows = instance_rows(connection, begun.id, begun.version)
                 wanted = instance_rows(connection, begun.id, request.revert_to)
             return open_levels(key, begun.id, request.revert_to, sealed), reverted_rows(rows, wanted)
         edits = parse_edits(request.updatable, request.removable)
+        with self._archive.database.read() as connection:
+            rows = instance_rows(connection, begun.id, begun.version, edits.named_instances)
+            sizes = fragment_sizes(connection, begun.id, begun.version) if edits.instances else {}
         levels = edited_levels(begun.levels, edits)
         edited = edited_instances(self._archive, key, rows, edits)
         if edited:
-            size = document_size(levels, sizes_after(rows, edits, edited))
+            size = document_size(levels, sizes_after(sizes, edits, edited))
             require_metadata_size(size, self._archive.quotas.metadata_bytes)
         return levels, edited_rows(self._archive, key, rows, edits, edited)
 
@@ -218,7 +223,7 @@ class ImageSetUpdater:
         return under_way(connection, key, item.subject_id)
 
     def _fail(self, item: WorkItem, message: str) -> None:
-        key, _, _ = self._read(item.subject_id)
+        key, _ = self._read(item.subject_id)
         with self._archive.database.write() as connection:
             begun = self._hold(connection, item, key)
             _fail_all(connection, key, begun, _pending(begun), message)

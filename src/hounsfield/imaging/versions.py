@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, or_, select
@@ -10,6 +11,7 @@ from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.datastores import active_datastore
 from hounsfield.imaging.image_sets import ImageSetVersion, not_found, shown
 from hounsfield.imaging.paging import Page, Position
+from hounsfield.storage.database import in_groups
 from hounsfield.storage.tables import image_set_versions, image_sets, instances
 
 
@@ -52,10 +54,15 @@ def list_image_set_versions(
     return Page([shown(archive, datastore_id, row) for row in rows[:limit]], end)
 
 
-def instance_rows(connection: Connection, image_set_id: str, version: int) -> list[Row[Any]]:
-    """Read the rows of the instances that a version has."""
+def instance_rows(
+    connection: Connection, image_set_id: str, version: int, sop_uids: Collection[str] | None = None
+) -> list[Row[Any]]:
+    """Read the rows of the instances that a version has, all or those of some SOP Instance UIDs."""
     query = select(instances).where(*_in_version(image_set_id, version)).order_by(instances.c.sop_uid)
-    return list(connection.execute(query))
+    if sop_uids is None:
+        return list(connection.execute(query))
+    groups = in_groups(sorted(sop_uids))
+    return [row for some in groups for row in connection.execute(query.where(instances.c.sop_uid.in_(some)))]
 
 
 def fragment_sizes(connection: Connection, image_set_id: str, version: int) -> dict[str, int]:

@@ -11,12 +11,14 @@ cannot do harm: `hold` and `finish` fail inside its transaction when the lease i
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection
+import threading
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from hounsfield.jobs.bell import Bell
 from hounsfield.storage.clock import now_ms
 from hounsfield.storage.database import Database
 from hounsfield.storage.identifiers import new_id
@@ -47,10 +49,13 @@ class WorkQueue:
         Where the rows are.
     lease_seconds : float
         How long a claim holds without being renewed.
+    bell : Bell or None
+        Rung for every item put in; None leaves it to runners to look.
     """
 
-    def __init__(self, database: Database, lease_seconds: float = 15.0) -> None:
+    def __init__(self, database: Database, lease_seconds: float = 15.0, bell: Bell | None = None) -> None:
         self._database = database
+        self._bell = bell
         self.lease_seconds = lease_seconds
 
     def enqueue(self, connection: Connection, kind: str, subject_id: str) -> None:
@@ -58,6 +63,13 @@ class WorkQueue:
         connection.execute(
             insert(work_items).values(id=new_id(), kind=kind, subject_id=subject_id, available_at=now_ms(), attempts=0)
         )
+        if self._bell is not None:
+            self._bell.ring(connection)
+
+    def listen(self, woken: Callable[[], None], stop: threading.Event) -> None:
+        """Call ``woken`` soon after items were put in, as far as that is heard, until ``stop`` is set."""
+        if self._bell is not None:
+            self._bell.listen(woken, stop)
 
     def schedule(self, kind: str, subject_id: str = "all") -> None:
         """Make sure that there is the one item of work that comes again and again: its handler releases it, never ends it."""

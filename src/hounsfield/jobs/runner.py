@@ -1,6 +1,7 @@
 """The runner: takes work items from the queue and gives each to the handler of its kind.
 
 slot threads ──claim──▶ handler.run(item) ──▶ done, or released for another try
+     ▲ woken by a bell, or by themselves after a while
 heartbeat thread ──renew──▶ every item under way
 """
 
@@ -37,6 +38,30 @@ class WorkHandler(Protocol):
         ...
 
 
+class Alarm:
+    """Wakes the idle slots of a process when a bell rings; what rings while a slot looks for work is not missed."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._rings = 0
+
+    @property
+    def rings(self) -> int:
+        """How often it rang."""
+        return self._rings
+
+    def ring(self) -> None:
+        """Wake everybody who waits."""
+        with self._changed:
+            self._rings += 1
+            self._changed.notify_all()
+
+    def wait(self, heard: int, seconds: float) -> None:
+        """Wait until it has rung more than ``heard`` times, but not for longer than ``seconds``."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._rings != heard, seconds)
+
+
 class Runner:
     """Runs work items in a few threads until it is stopped.
 
@@ -51,9 +76,11 @@ class Runner:
     slots : int
         How many items are worked on at the same time.
     poll_seconds : float
-        How often an idle slot asks for work.
+        How often an idle slot asks for work that it was not told of.
     max_attempts : int
         How often an item is begun before its handler gives it up.
+    alarm : Alarm or None
+        Tells idle slots of new work.
     """
 
     def __init__(
@@ -65,7 +92,9 @@ class Runner:
         slots: int = 2,
         poll_seconds: float = 0.1,
         max_attempts: int = 20,
+        alarm: Alarm | None = None,
     ) -> None:
+        self._alarm = alarm or Alarm()
         self._queue = queue
         self._handlers = handlers
         self._slots = slots
@@ -89,6 +118,7 @@ class Runner:
         owner = f"{self._name}-{number}"
         while not self._stop.is_set():
             item = None
+            heard = self._alarm.rings
             try:
                 item = self._queue.claim(self._handlers.keys(), owner)
                 if item is not None:
@@ -97,8 +127,8 @@ class Runner:
                 # The database may be away; an item that could not be given back comes back when its lease runs out.
                 _log.exception("taking work failed")
                 self._stop.wait(1.0)
-            if item is None:
-                self._stop.wait(self._poll_seconds)
+            if item is None and not self._stop.is_set():
+                self._alarm.wait(heard, self._poll_seconds)
 
     def _work(self, item: WorkItem) -> None:
         handler = self._handlers[item.kind]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -16,13 +16,15 @@ from typing import Any, TypeVar, cast
 import sqlcipher3.dbapi2
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, Dialect, Engine, Select, create_engine, event, func, select, text
+from sqlalchemy import Connection, Dialect, Engine, FromClause, Select, create_engine, event, func, select, text
+from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
 from sqlalchemy.pool import QueuePool
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
 _BUSY_SECONDS = 60
 _VALUES_AT_ONCE = 400
 _MIGRATION_LOCK = 0x48_6F_75_6E_73
+_AFTER_COMMIT = "hounsfield_after_commit"
 
 Value = TypeVar("Value")
 
@@ -47,7 +49,12 @@ class Database:
     def write(self) -> Iterator[Connection]:
         """Give a connection in a transaction that commits at the end and rolls back on any error."""
         with self._writing.begin() as connection:
+            # What a transaction left that was rolled back on the same connection is not done.
+            connection.info.pop(_AFTER_COMMIT, None)
             yield connection
+            actions: list[Callable[[], None]] = connection.info.pop(_AFTER_COMMIT, [])
+        for action in actions:
+            action()
 
     def lookup(self, statement: Lookup, parameters: Mapping[str, Any]) -> tuple[Any, ...] | None:
         """Give the first row of a prepared statement, on a connection of the thread's own and without a transaction.
@@ -98,6 +105,13 @@ class Lookup:
         return text_, values if names is None else [values[name] for name in names]
 
 
+class _HintingCompiler(SQLiteCompiler):
+    """Writes hints such as ``INDEXED BY``, which SQLAlchemy knows for other databases only."""
+
+    def get_from_hint_text(self, table: FromClause, text: str | None) -> str | None:  # noqa: ARG002 - as it is called
+        return text
+
+
 def open_embedded(path: Path, key: bytes) -> Database:
     """Open the embedded database, a SQLCipher file in WAL mode with ``synchronous=FULL``.
 
@@ -130,6 +144,8 @@ def open_embedded(path: Path, key: bytes) -> Database:
         max_overflow=28,
         hide_parameters=True,
     )
+
+    engine.dialect.statement_compiler = _HintingCompiler
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
@@ -165,6 +181,14 @@ def migrate(database: Database) -> None:
     with database.write() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+
+def after_commit(connection: Connection, action: Callable[[], None]) -> None:
+    """Have something done once the transaction of `Database.write` has committed, and not at all when it does not.
+
+    The action must not raise: what it follows has happened.
+    """
+    connection.info.setdefault(_AFTER_COMMIT, []).append(action)
 
 
 def lock_row(connection: Connection, statement: Any) -> Any:

@@ -171,36 +171,34 @@ Index(
     sqlite_where=text("is_primary = 1 AND deleted_at IS NULL"),
     postgresql_where=text("is_primary AND deleted_at IS NULL"),
 )
-for _searched in (
-    ("patient_id",),
-    ("accession_number",),
-    ("study_id",),
-    ("study_uid",),
-    ("series_uid",),
-    ("is_primary",),
-    (),
-):
-    Index(
-        f"ix_image_sets_by_{_searched[0] if _searched else 'update'}",
+_ORDERS = {
+    "update": ("updated_at",),
+    "creation": ("created_at",),
+    "study_date": ("study_date", "study_time"),
+}
+
+
+def _search_index(name: str, *columns: str) -> Index:
+    return Index(
+        f"ix_image_sets_by_{name}",
         image_sets.c.datastore_id,
-        *(image_sets.c[name] for name in _searched),
-        image_sets.c.updated_at,
-        image_sets.c.id,
+        *(image_sets.c[column] for column in columns),
         sqlite_where=_LIVE,
         postgresql_where=_LIVE,
     )
-for _name, _columns in (
-    ("creation", ("created_at",)),
-    ("study_date", ("study_date", "study_time")),
-):
-    Index(
-        f"ix_image_sets_by_{_name}",
-        image_sets.c.datastore_id,
-        *(image_sets.c[name] for name in _columns),
-        image_sets.c.id,
-        sqlite_where=_LIVE,
-        postgresql_where=_LIVE,
-    )
+
+
+# An order that all image sets share, or nearly all, may have to be walked or sorted over a range of another: such an index
+# holds the columns of the other orders too, so that this never asks for the rows.
+for _name, _order in _ORDERS.items():
+    _others = [column for other in _ORDERS.values() if other != _order for column in other]
+    _search_index(_name, *_order, "id", *_others)
+    _search_index(f"is_primary_and_{_name}", "is_primary", *_order, "id", *_others)
+    for _attribute in ("patient_id", "accession_number", "study_id"):
+        _search_index(f"{_attribute}_and_{_name}", _attribute, *_order, "id")
+# Of a study or a series there are never so many image sets that they could not be sorted.
+_search_index("study_uid", "study_uid", "updated_at", "id")
+_search_index("series_uid", "series_uid", "updated_at", "id")
 
 image_set_versions = Table(
     "image_set_versions",
