@@ -9,7 +9,10 @@ from __future__ import annotations
 import signal
 import threading
 import types
+from pathlib import Path
+from typing import Final
 
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -19,6 +22,7 @@ from hounsfield.aws.model import load_service
 from hounsfield.aws.pagination import PageTokens
 from hounsfield.aws.routing import Router
 from hounsfield.aws.sigv4 import Verifier
+from hounsfield.imaging.accesses import AccessWriter
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.copying import COPY_IMAGE_SET, ImageSetCopier
 from hounsfield.imaging.datastores import SETTLE_DATASTORE, DatastoreSettler
@@ -28,7 +32,9 @@ from hounsfield.imaging.importing import ImportRunner
 from hounsfield.imaging.ingest import warm_up
 from hounsfield.imaging.metadata import MetadataReader
 from hounsfield.imaging.orphans import SWEEP_ORPHANS, OrphanSweeper, schedule_sweep
+from hounsfield.imaging.placing import second_place_needed
 from hounsfield.imaging.release import RELEASE_IMAGE_SET, StorageReleaser
+from hounsfield.imaging.tiers import SWEEP_TIERS, TierSweeper, access_precision, schedule_tiers
 from hounsfield.imaging.updating import UPDATE_IMAGE_SET, ImageSetUpdater
 from hounsfield.jobs.queue import WorkQueue
 from hounsfield.jobs.runner import Runner, WorkHandler
@@ -43,6 +49,23 @@ from hounsfield.storage.database import Database, open_embedded, open_postgresql
 from hounsfield.storage.durable import make_folder_durably
 from hounsfield.storage.keys import DataKeys, KeyUnavailableError, LocalKeyring, database_key
 from hounsfield.storage.secrets import installation_secret
+from hounsfield.storage.tiered_blobs import TieredBlobs
+
+DAY_SECONDS: Final = 24 * 3600.0
+READABLE_CLASSES: Final = frozenset(
+    {
+        "STANDARD",
+        "STANDARD_IA",
+        "ONEZONE_IA",
+        "INTELLIGENT_TIERING",
+        "GLACIER_IR",
+        "REDUCED_REDUNDANCY",
+        "NEARLINE",
+        "COLDLINE",
+        "ARCHIVE",
+    }
+)
+"""Storage classes of S3 and Google whose objects are read without being restored first."""
 
 
 def open_keyring(settings: Settings) -> LocalKeyring:
@@ -81,12 +104,39 @@ def blob_place(settings: Settings) -> BlobPlace:
     """Give the place of the packs; ``s3://`` means the same endpoint as for import jobs."""
     if not settings.blobs_url:
         return BlobPlace(folder=str((settings.data / "blobs").absolute()))
-    options = {}
-    if settings.blobs_url.startswith("s3://"):
-        options = {"region": settings.region, **s3_credentials(settings)}
-        if settings.s3_endpoint_url:
-            options["endpoint"] = settings.s3_endpoint_url
-    return BlobPlace(url=settings.blobs_url, options=options)
+    return BlobPlace(url=settings.blobs_url, options=_store_options(settings, settings.blobs_url))
+
+
+def archive_place(settings: Settings) -> BlobPlace | None:
+    """Give the second place of packs, None where all stay in the first; raises `SettingsError` for one that cannot be."""
+    url = settings.archive_blobs_url
+    if settings.archive_storage_class and settings.archive_storage_class not in READABLE_CLASSES:
+        known = ", ".join(sorted(READABLE_CLASSES))
+        raise SettingsError(
+            f"HOUNSFIELD_ARCHIVE_STORAGE_CLASS is {settings.archive_storage_class!r}, objects must be readable at once: {known}"
+        )
+    if not url:
+        return None
+    first = blob_place(settings)
+    if "://" in url and not url.startswith("file://"):
+        place = BlobPlace(url=url, options=_store_options(settings, url), storage_class=settings.archive_storage_class)
+        same = first.url is not None and first.url.rstrip("/") == url.rstrip("/")
+    else:
+        folder = Path(url.removeprefix("file://")).absolute()
+        place = BlobPlace(folder=str(folder))
+        same = first.folder is not None and Path(first.folder).resolve() == folder.resolve()
+    if same:
+        raise SettingsError(f"HOUNSFIELD_ARCHIVE_BLOBS_URL is {url!r}, the place of all packs; it must be another one")
+    return place
+
+
+def _store_options(settings: Settings, url: str) -> dict[str, str]:
+    if not url.startswith("s3://"):
+        return {}
+    options = {"region": settings.region, **s3_credentials(settings)}
+    if settings.s3_endpoint_url:
+        options["endpoint"] = settings.s3_endpoint_url
+    return options
 
 
 def open_archive(settings: Settings) -> tuple[Archive, LocalKeyring]:
@@ -102,9 +152,13 @@ def open_archive(settings: Settings) -> tuple[Archive, LocalKeyring]:
             f"{settings.data / 'keys' / 'master.json'} is not the master key of this database; every node needs the same one"
         ) from error
     place = blob_place(settings)
+    second = archive_place(settings)
+    if second is None and second_place_needed(database):
+        raise SettingsError("HOUNSFIELD_ARCHIVE_BLOBS_URL is not set, but packs of archived image sets are there")
+    tiers = None if second is None else TieredBlobs(place.open(), second.open(), far=second.folder is None)
     archive = Archive(
         database=database,
-        blobs=place.open(),
+        blobs=place.open() if tiers is None else tiers,
         blob_place=place,
         keys=DataKeys(keyring),
         buckets=open_buckets(settings),
@@ -112,6 +166,8 @@ def open_archive(settings: Settings) -> tuple[Archive, LocalKeyring]:
         account_id=settings.account_id,
         region=settings.region,
         partition=settings.partition,
+        archive_place=second,
+        tiers=tiers,
     )
     return archive, keyring
 
@@ -135,6 +191,12 @@ def make_app(settings: Settings) -> ASGIApp:
         tokens=PageTokens(installation_secret(archive.database, keyring, "page-tokens")),
         local=not (settings.database_url or settings.blobs_url),
     )
+    accesses = AccessWriter(
+        archive.database,
+        archive.accesses,
+        every_seconds=settings.access_flush_seconds,
+        precision_seconds=access_precision(settings.archive_after_days * DAY_SECONDS),
+    )
     native = NativeDoor(
         context=context,
         router=Router(load_service()),
@@ -142,18 +204,20 @@ def make_app(settings: Settings) -> ASGIApp:
         principal=root_of(settings.partition, settings.account_id),
         max_body_bytes=settings.max_body_bytes,
     )
-    return front_doors(native)
+    return front_doors(native, accesses)
 
 
-def front_doors(native: ASGIApp) -> ASGIApp:
+def front_doors(native: ASGIApp, accesses: AccessWriter) -> ASGIApp:
     """Send each request to its door, by path alone; what is no other's is the native API's.
+
+    Accesses are written down for as long as the doors are open.
 
     Paths are compared here and not by patterns, so that no path, however odd, misses the door that checks signatures.
     """
 
     async def doors(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await _lifespan(receive, send)
+            await _lifespan(receive, send, accesses)
         elif scope["path"] == "/healthz":
             await PlainTextResponse("ok\n")(scope, receive, send)
         else:
@@ -162,10 +226,12 @@ def front_doors(native: ASGIApp) -> ASGIApp:
     return doors
 
 
-async def _lifespan(receive: Receive, send: Send) -> None:
+async def _lifespan(receive: Receive, send: Send, accesses: AccessWriter) -> None:
     await receive()
+    accesses.start()
     await send({"type": "lifespan.startup.complete"})
     await receive()
+    await run_in_threadpool(accesses.stop)
     await send({"type": "lifespan.shutdown.complete"})
 
 
@@ -182,6 +248,7 @@ def run_runner(settings: Settings) -> None:
     signal.signal(signal.SIGTERM, ask_to_stop)
     signal.signal(signal.SIGINT, ask_to_stop)
     schedule_sweep(archive)
+    schedule_tiers(archive)
     pool = WorkerPool(settings.import_processes, warm_up)
     imports: dict[str, WorkHandler] = {IMPORT: ImportRunner(archive, pool, stop)}
     # Short work has slots of its own: it never waits for imports, which may themselves wait for it to unlock an image set.
@@ -193,11 +260,25 @@ def run_runner(settings: Settings) -> None:
         RELEASE_IMAGE_SET: StorageReleaser(archive, settings.release_after_seconds),
         SWEEP_ORPHANS: OrphanSweeper(archive, delete=settings.delete_orphans),
     }
-    beside = threading.Thread(target=Runner(archive.queue, short, stop).run, name="short-work")
-    beside.start()
+    # Moving packs takes long and never ends; whoever waits for an update must not wait for it.
+    moving: dict[str, WorkHandler] = {
+        SWEEP_TIERS: TierSweeper(
+            archive,
+            archive_after_seconds=settings.archive_after_days * DAY_SECONDS,
+            every_seconds=settings.tier_sweep_seconds,
+            stop=stop,
+        )
+    }
+    beside = [
+        threading.Thread(target=Runner(archive.queue, short, stop).run, name="short-work"),
+        threading.Thread(target=Runner(archive.queue, moving, stop, slots=1).run, name="tiers"),
+    ]
+    for thread in beside:
+        thread.start()
     try:
         Runner(archive.queue, imports, stop, slots=settings.import_slots).run()
     finally:
         stop.set()
-        beside.join()
+        for thread in beside:
+            thread.join()
         pool.close()

@@ -14,13 +14,11 @@ The order matters: a job that ends in between moves its packs from its results t
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import PurePosixPath
 from typing import Any, Final
 
 import structlog
 from sqlalchemy import Connection, Select, select
-from sqlalchemy.exc import IntegrityError
 
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.datastores import data_key, get_datastore
@@ -29,7 +27,7 @@ from hounsfield.jobs.queue import WorkItem
 from hounsfield.storage.blob_ages import names_older_than
 from hounsfield.storage.clock import now_ms
 from hounsfield.storage.keys import KeyUnavailableError
-from hounsfield.storage.tables import datastores, frame_runs, import_files, import_jobs, instances, work_items
+from hounsfield.storage.tables import datastores, frame_runs, import_files, import_jobs, instances
 
 SWEEP_ORPHANS: Final = "sweep-orphans"
 _SUBJECT: Final = "all"
@@ -40,11 +38,7 @@ _log = structlog.get_logger(__name__)
 
 def schedule_sweep(archive: Archive) -> None:
     """Make sure that there is the one work item that sweeps again and again."""
-    there = select(work_items.c.id).where(work_items.c.kind == SWEEP_ORPHANS, work_items.c.subject_id == _SUBJECT)
-    # Of two runners that start at the same time, one finds the item there only when it commits.
-    with contextlib.suppress(IntegrityError), archive.database.write() as connection:
-        if connection.execute(there).first() is None:
-            archive.queue.enqueue(connection, SWEEP_ORPHANS, _SUBJECT)
+    archive.queue.keep(SWEEP_ORPHANS, _SUBJECT)
 
 
 class OrphanSweeper:
@@ -68,8 +62,8 @@ class OrphanSweeper:
         self._archive.queue.release(item, _DAY_SECONDS, failed=False)
 
     def give_up(self, item: WorkItem) -> None:
-        """Try again a day later."""
-        self._archive.queue.release(item, _DAY_SECONDS, failed=False)
+        """Go on trying: the work is never over."""
+        self.run(item)
 
     def sweep(self) -> int:
         """Find the orphans of all data stores and deal with them; give how many there were."""
@@ -86,7 +80,8 @@ class OrphanSweeper:
 
     def _sweep(self, datastore_id: str) -> int:
         moment = now_ms() - _DAY_SECONDS * 1000
-        old = list(names_older_than(self._archive.blob_place, f"packs/{datastore_id}/", moment))
+        prefix = f"packs/{datastore_id}/"
+        old = {name for place in self._archive.blob_places for name in names_older_than(place, prefix, moment)}
         if not old:
             return 0
         named = self._named_by_jobs(datastore_id)

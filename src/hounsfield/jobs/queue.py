@@ -10,10 +10,12 @@ cannot do harm: `hold` and `finish` fail inside its transaction when the lease i
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from hounsfield.storage.clock import now_ms
 from hounsfield.storage.database import Database
@@ -56,6 +58,14 @@ class WorkQueue:
         connection.execute(
             insert(work_items).values(id=new_id(), kind=kind, subject_id=subject_id, available_at=now_ms(), attempts=0)
         )
+
+    def keep(self, kind: str, subject_id: str) -> None:
+        """Make sure that there is the one item of work that is done again and again."""
+        there = select(work_items.c.id).where(work_items.c.kind == kind, work_items.c.subject_id == subject_id)
+        # Of two runners that start at the same time, one finds the item there only when it commits.
+        with contextlib.suppress(IntegrityError), self._database.write() as connection:
+            if connection.execute(there).first() is None:
+                self.enqueue(connection, kind, subject_id)
 
     def claim(self, kinds: Collection[str], owner: str) -> WorkItem | None:
         """Take the item that has waited longest, or None when there is none."""

@@ -155,10 +155,11 @@ def _as_os_error(name: str) -> Iterator[None]:
 
 
 class _ObjectBlobWriter:
-    def __init__(self, store: obstore.store.ObjectStore, name: str) -> None:
+    def __init__(self, store: obstore.store.ObjectStore, name: str, storage_class: str) -> None:
         self._store = store
         self._name = name
-        self._writer = obstore.open_writer(store, name)
+        attributes: obstore.Attributes = {"Storage-Class": storage_class} if storage_class else {}
+        self._writer = obstore.open_writer(store, name, attributes=attributes)
 
     def write(self, data: bytes) -> None:
         with _as_os_error(self._name):
@@ -174,14 +175,23 @@ class _ObjectBlobWriter:
 
 
 class ObjectBlobs:
-    """Blobs as objects of an S3-compatible, Google or Azure store, through obstore."""
+    """Blobs as objects of an S3-compatible, Google or Azure store, through obstore.
 
-    def __init__(self, store: obstore.store.ObjectStore) -> None:
+    Parameters
+    ----------
+    store : ObjectStore
+        The store.
+    storage_class : str
+        Storage class of the objects that are written; empty for that of the store.
+    """
+
+    def __init__(self, store: obstore.store.ObjectStore, storage_class: str = "") -> None:
         self._store = store
+        self._storage_class = storage_class
 
     def create(self, name: str) -> BlobWriter:
         """Start an upload, in parts when it grows large."""
-        return _ObjectBlobWriter(self._store, name)
+        return _ObjectBlobWriter(self._store, name, self._storage_class)
 
     def read(self, name: str, offset: int, length: int) -> bytes:
         """Read a range with one GET."""
@@ -220,10 +230,13 @@ class BlobPlace:
     folder: str | None = None
     url: str | None = None
     options: dict[str, str] = field(default_factory=dict)
+    storage_class: str = ""
 
     def open(self) -> Blobs:
         """Connect to the place."""
-        return FolderBlobs(Path(self.folder)) if self.folder is not None else ObjectBlobs(self.object_store())
+        if self.folder is not None:
+            return FolderBlobs(Path(self.folder))
+        return ObjectBlobs(self.object_store(), self.storage_class)
 
     def object_store(self) -> obstore.store.ObjectStore:
         """Connect to the object store; raises ValueError for a place that has no URL."""
