@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import os
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from obstore.store import from_url
 from hounsfield.storage.durable import make_folder_durably, sync_folder
 
 _OPEN_FILES = 256
+_OPEN_SECONDS = 60.0
 
 
 class BlobMissingError(Exception):
@@ -99,6 +101,8 @@ class FolderBlobs:
         self._prefix = f"{root}/"
         # Blobs never change, so an open file stays good; one that falls out is closed when its last reader lets it go.
         self._open_file = lru_cache(maxsize=_OPEN_FILES)(self._open_blob)
+        # Another process may delete the blob; its bytes stay on the disk for as long as somebody has it open.
+        self._close_all_at = time.monotonic() + _OPEN_SECONDS
         make_folder_durably(root)
 
     def create(self, name: str) -> BlobWriter:
@@ -107,6 +111,9 @@ class FolderBlobs:
 
     def read(self, name: str, offset: int, length: int) -> bytes:
         """Read a range with one system call where the kernel gives it in one."""
+        if time.monotonic() > self._close_all_at:
+            self._open_file.cache_clear()
+            self._close_all_at = time.monotonic() + _OPEN_SECONDS
         file = self._open_file(name)
         data = os.pread(file.fileno(), length, offset)
         while len(data) < length:
