@@ -10,8 +10,10 @@ import asyncio
 import signal
 import threading
 import types
-from collections.abc import Callable
+from pathlib import Path
+from typing import Final
 
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -26,6 +28,7 @@ from hounsfield.dicomweb.context import Context as DicomwebContext
 from hounsfield.dicomweb.door import DicomwebDoor
 from hounsfield.dicomweb.routes import is_dicomweb
 from hounsfield.gate.callers import Callers
+from hounsfield.imaging.accesses import AccessWriter
 from hounsfield.imaging.archive import Archive, Quotas
 from hounsfield.imaging.copying import COPY_IMAGE_SET, ImageSetCopier
 from hounsfield.imaging.datastores import SETTLE_DATASTORE, DatastoreSettler
@@ -37,8 +40,10 @@ from hounsfield.imaging.ingest import warm_up
 from hounsfield.imaging.job_retention import FORGET_IMPORT_JOBS, ImportJobForgetter, schedule_forgetting
 from hounsfield.imaging.metadata import MetadataReader
 from hounsfield.imaging.orphans import SWEEP_ORPHANS, OrphanSweeper, schedule_sweep
+from hounsfield.imaging.placing import second_place_needed
 from hounsfield.imaging.receiving import Receiver
 from hounsfield.imaging.release import RELEASE_IMAGE_SET, StorageReleaser
+from hounsfield.imaging.tiers import SWEEP_TIERS, TierSweeper, access_precision, schedule_tiers
 from hounsfield.imaging.updating import UPDATE_IMAGE_SET, ImageSetUpdater
 from hounsfield.jobs.bell import bell_of
 from hounsfield.jobs.queue import WorkQueue
@@ -54,6 +59,23 @@ from hounsfield.storage.database import Database, open_embedded, open_postgresql
 from hounsfield.storage.durable import make_folder_durably
 from hounsfield.storage.keys import DataKeys, KeyUnavailableError, LocalKeyring, database_key
 from hounsfield.storage.secrets import installation_secret
+from hounsfield.storage.tiered_blobs import TieredBlobs
+
+DAY_SECONDS: Final = 24 * 3600.0
+READABLE_CLASSES: Final = frozenset(
+    {
+        "STANDARD",
+        "STANDARD_IA",
+        "ONEZONE_IA",
+        "INTELLIGENT_TIERING",
+        "GLACIER_IR",
+        "REDUCED_REDUNDANCY",
+        "NEARLINE",
+        "COLDLINE",
+        "ARCHIVE",
+    }
+)
+"""Storage classes of S3 and Google whose objects are read without being restored first."""
 
 
 def open_keyring(settings: Settings) -> LocalKeyring:
@@ -92,12 +114,39 @@ def blob_place(settings: Settings) -> BlobPlace:
     """Give the place of the packs; ``s3://`` means the same endpoint as for import jobs."""
     if not settings.blobs_url:
         return BlobPlace(folder=str((settings.data / "blobs").absolute()))
-    options = {}
-    if settings.blobs_url.startswith("s3://"):
-        options = {"region": settings.region, **s3_credentials(settings)}
-        if settings.s3_endpoint_url:
-            options["endpoint"] = settings.s3_endpoint_url
-    return BlobPlace(url=settings.blobs_url, options=options)
+    return BlobPlace(url=settings.blobs_url, options=_store_options(settings, settings.blobs_url))
+
+
+def archive_place(settings: Settings) -> BlobPlace | None:
+    """Give the second place of packs, None where all stay in the first; raises `SettingsError` for one that cannot be."""
+    url = settings.archive_blobs_url
+    if settings.archive_storage_class and settings.archive_storage_class not in READABLE_CLASSES:
+        known = ", ".join(sorted(READABLE_CLASSES))
+        raise SettingsError(
+            f"HOUNSFIELD_ARCHIVE_STORAGE_CLASS is {settings.archive_storage_class!r}, objects must be readable at once: {known}"
+        )
+    if not url:
+        return None
+    first = blob_place(settings)
+    if "://" in url and not url.startswith("file://"):
+        place = BlobPlace(url=url, options=_store_options(settings, url), storage_class=settings.archive_storage_class)
+        same = first.url is not None and first.url.rstrip("/") == url.rstrip("/")
+    else:
+        folder = Path(url.removeprefix("file://")).absolute()
+        place = BlobPlace(folder=str(folder))
+        same = first.folder is not None and Path(first.folder).resolve() == folder.resolve()
+    if same:
+        raise SettingsError(f"HOUNSFIELD_ARCHIVE_BLOBS_URL is {url!r}, the place of all packs; it must be another one")
+    return place
+
+
+def _store_options(settings: Settings, url: str) -> dict[str, str]:
+    if not url.startswith("s3://"):
+        return {}
+    options = {"region": settings.region, **s3_credentials(settings)}
+    if settings.s3_endpoint_url:
+        options["endpoint"] = settings.s3_endpoint_url
+    return options
 
 
 def quotas_of(settings: Settings) -> Quotas:
@@ -132,9 +181,13 @@ def open_archive(settings: Settings) -> tuple[Archive, LocalKeyring]:
             f"{settings.data / 'keys' / 'master.json'} is not the master key of this database; every node needs the same one"
         ) from error
     place = blob_place(settings)
+    second = archive_place(settings)
+    if second is None and second_place_needed(database):
+        raise SettingsError("HOUNSFIELD_ARCHIVE_BLOBS_URL is not set, but packs of archived image sets are there")
+    tiers = None if second is None else TieredBlobs(place.open(), second.open(), far=second.folder is None)
     archive = Archive(
         database=database,
-        blobs=place.open(),
+        blobs=place.open() if tiers is None else tiers,
         blob_place=place,
         keys=DataKeys(keyring),
         buckets=open_buckets(settings),
@@ -144,6 +197,8 @@ def open_archive(settings: Settings) -> tuple[Archive, LocalKeyring]:
         partition=settings.partition,
         quotas=quotas_of(settings),
         job_retention_seconds=settings.job_retention_seconds,
+        archive_place=second,
+        tiers=tiers,
     )
     return archive, keyring
 
@@ -172,6 +227,12 @@ def make_app(settings: Settings) -> ASGIApp:
         root_of(settings.partition, settings.account_id),
     )
     throttle = Throttle(rates_of(settings.throttling, settings.throttle_rates), settings.api_workers)
+    accesses = AccessWriter(
+        archive.database,
+        archive.accesses,
+        every_seconds=settings.access_flush_seconds,
+        precision_seconds=access_precision(settings.archive_after_days * DAY_SECONDS),
+    )
     native = NativeDoor(
         context=context,
         router=Router(load_service()),
@@ -195,18 +256,20 @@ def make_app(settings: Settings) -> ASGIApp:
         max_store_bytes=settings.max_store_bytes,
         public_url=settings.public_url,
     )
-    return front_doors(native, dicomweb, receiver.close)
+    return front_doors(native, dicomweb, accesses, receiver)
 
 
-def front_doors(native: ASGIApp, dicomweb: ASGIApp, close: Callable[[], None]) -> ASGIApp:
+def front_doors(native: ASGIApp, dicomweb: ASGIApp, accesses: AccessWriter, receiver: Receiver) -> ASGIApp:
     """Send each request to its door, by path alone; what is no other's is the native API's.
+
+    Accesses are written down for as long as the doors are open.
 
     Paths are compared here and not by patterns, so that no path, however odd, misses the door that checks signatures.
     """
 
     async def doors(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await _lifespan(receive, send, close)
+            await _lifespan(receive, send, accesses, receiver)
         elif scope["path"] == "/healthz":
             await PlainTextResponse("ok\n")(scope, receive, send)
         elif is_dicomweb(scope["raw_path"]):
@@ -217,11 +280,13 @@ def front_doors(native: ASGIApp, dicomweb: ASGIApp, close: Callable[[], None]) -
     return doors
 
 
-async def _lifespan(receive: Receive, send: Send, close: Callable[[], None]) -> None:
+async def _lifespan(receive: Receive, send: Send, accesses: AccessWriter, receiver: Receiver) -> None:
     await receive()
+    accesses.start()
     await send({"type": "lifespan.startup.complete"})
     await receive()
-    close()
+    receiver.close()
+    await run_in_threadpool(accesses.stop)
     await send({"type": "lifespan.shutdown.complete"})
 
 
@@ -239,6 +304,7 @@ def run_runner(settings: Settings) -> None:
     signal.signal(signal.SIGINT, ask_to_stop)
     schedule_sweep(archive)
     schedule_forgetting(archive)
+    schedule_tiers(archive)
     pool = WorkerPool(settings.import_processes, warm_up)
     imports: dict[str, WorkHandler] = {IMPORT: ImportRunner(archive, pool, stop)}
     # Short work has slots of its own: it never waits for imports, which may themselves wait for it to unlock an image set.
@@ -251,10 +317,20 @@ def run_runner(settings: Settings) -> None:
         SWEEP_ORPHANS: OrphanSweeper(archive, delete=settings.delete_orphans),
         FORGET_IMPORT_JOBS: ImportJobForgetter(archive),
     }
+    # Moving packs takes long and never ends; whoever waits for an update must not wait for it.
+    moving: dict[str, WorkHandler] = {
+        SWEEP_TIERS: TierSweeper(
+            archive,
+            archive_after_seconds=settings.archive_after_days * DAY_SECONDS,
+            every_seconds=settings.tier_sweep_seconds,
+            stop=stop,
+        )
+    }
     alarm = Alarm()
     beside = [
         threading.Thread(target=archive.queue.listen, args=(alarm.ring, stop), name="listener"),
         threading.Thread(target=Runner(archive.queue, short, stop, alarm=alarm).run, name="short-work"),
+        threading.Thread(target=Runner(archive.queue, moving, stop, slots=1).run, name="tiers"),
     ]
     for thread in beside:
         thread.start()

@@ -21,6 +21,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -31,6 +32,9 @@ from hounsfield.jobs.workers import PARENT, end_with_parent
 from hounsfield.settings import PREFIX, Settings
 from hounsfield.storage.durable import make_folder_durably, write_file_durably
 from hounsfield.storage.spool import forget_spooled
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
 
 _log = structlog.get_logger(__name__)
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -136,7 +140,7 @@ def serve_api(settings: Settings, host: str, port: int) -> None:
     # Only this process knows the host; the processes that it makes read the settings of the environment.
     os.environ[f"{PREFIX}THROTTLING"] = settings.throttling.decided(loopback=is_loopback(host))
     Granian(
-        "hounsfield.app:create_app",
+        "hounsfield.serving:create_app",
         address=host,
         port=port,
         interface=Interfaces.ASGI,
@@ -153,6 +157,16 @@ def serve_api(settings: Settings, host: str, port: int) -> None:
 def is_loopback(host: str) -> bool:
     """Tell whether only this machine can reach an address to listen on."""
     return host in _LOOPBACK
+
+
+def create_app() -> ASGIApp:
+    """Make the application of one API process, in the process that Granian has just forked for it."""
+    # Until its event loop runs, the process would only note a signal in its copy of Granian, and serve on when all others end.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+    from hounsfield import app
+
+    return app.create_app()
 
 
 def _free_port(host: str) -> int:

@@ -72,6 +72,17 @@ class Settings:
         Memory of each API process for finished metadata documents.
     release_after_seconds : float
         How long after its deletion the storage of an image set is released.
+    archive_after_days : float
+        Days without access after which an image set moves to ARCHIVE_INSTANT_ACCESS; 0 for never, and what is there comes back.
+    archive_blobs_url : str
+        A second place for packs that only image sets in ARCHIVE_INSTANT_ACCESS use: a folder, or an object store such as
+        ``s3://bucket/prefix`` at the same endpoint; empty to leave them where they are.
+    archive_storage_class : str
+        Storage class of the objects there, such as ``GLACIER_IR``; empty for the store's own.
+    tier_sweep_seconds : float
+        How often a runner looks for image sets that change their storage tier, and for packs to move.
+    access_flush_seconds : float
+        How often an API process writes down which image sets were accessed.
     delete_orphans : bool
         Delete packs older than a day that the database does not know. Leave it off after the database was lost or put back
         from an older copy: such packs are then images that are still to be saved.
@@ -134,6 +145,11 @@ class Settings:
     max_body_bytes: int = 4 * 1024 * 1024
     metadata_cache_bytes: int = 256 * 1024 * 1024
     release_after_seconds: float = 24 * 3600.0
+    archive_after_days: float = 30.0
+    archive_blobs_url: str = ""
+    archive_storage_class: str = ""
+    tier_sweep_seconds: float = 60.0
+    access_flush_seconds: float = 5.0
     delete_orphans: bool = False
     throttling: Throttling = Throttling.AUTO
     throttle_rates: str = ""

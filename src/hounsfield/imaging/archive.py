@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from hounsfield.imaging.accesses import AccessNotes
 from hounsfield.jobs.queue import WorkQueue
 from hounsfield.storage.blobs import BlobPlace, Blobs
 from hounsfield.storage.buckets import Buckets
 from hounsfield.storage.database import Database
 from hounsfield.storage.keys import DataKeys
+from hounsfield.storage.tiered_blobs import TieredBlobs
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,11 @@ class Quotas:
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """The stores behind the domain and the account they belong to."""
+    """The stores behind the domain and the account they belong to.
+
+    New packs go to ``blob_place``. With a second place (``archive_place``) ``tiers`` is both of them and ``blobs`` the same
+    object, so that whoever reads or deletes a pack need not know where it is.
+    """
 
     database: Database
     blobs: Blobs
@@ -45,6 +51,14 @@ class Archive:
     partition: str = "aws"
     quotas: Quotas = field(default_factory=Quotas)
     job_retention_seconds: float = 90 * 24 * 3600.0
+    archive_place: BlobPlace | None = None
+    tiers: TieredBlobs | None = None
+    accesses: AccessNotes = field(default_factory=AccessNotes)
+
+    @property
+    def blob_places(self) -> tuple[BlobPlace, ...]:
+        """All places where packs can be."""
+        return (self.blob_place,) if self.archive_place is None else (self.blob_place, self.archive_place)
 
     def datastore_arn(self, datastore_id: str) -> str:
         """Give the ARN of a data store."""

@@ -176,6 +176,7 @@ def _extend_image_set(
             latest_version=destination.version,
             updated_at=now,
             last_accessed_at=now,
+            storage_tier=StorageTier.FREQUENT_ACCESS,
             instance_count=kept + len(entering),
             **asdict(index_entry(merged)),
         )

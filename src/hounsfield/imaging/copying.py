@@ -23,6 +23,7 @@ from hounsfield.imaging.copy_rules import refusal
 from hounsfield.imaging.datastores import active_datastore, data_key
 from hounsfield.imaging.errors import InvalidRequestError, NotFoundError, QuotaExceededError
 from hounsfield.imaging.levels import index_entry, merge_levels
+from hounsfield.imaging.placing import share_place
 from hounsfield.imaging.quotas import exceeds, require_metadata_size, require_slot
 from hounsfield.imaging.states import ImageSetState, StorageTier, WorkflowStatus
 from hounsfield.imaging.transitions import (
@@ -245,6 +246,7 @@ class ImageSetCopier:
             trigger = Trigger.COPY_NEW if into.version == 1 else Trigger.COPY_INTO
             if message is None:
                 _add(connection, into, rows)
+                share_place(connection, source.id, into.id)
                 _succeed(connection, key, trigger, pending, source, into)
             else:
                 fail(connection, into, trigger, message)

@@ -110,11 +110,13 @@ def get_image_frame(archive: Archive, datastore_id: str, image_set_id: str, fram
         if extent is None:
             raise _missing(archive, datastore_id, image_set_id, frame_id)
         data = read_record(archive.blobs, data_key, extent, Label(RecordKind.FRAME, found.source_key, ordinal))
+        archive.accesses.touch(image_set_id)
         return StoredImageFrame(
             found.stored_transfer_syntax, is_frame=True, size=len(data), chunk_count=1, chunks=iter((data,))
         )
     if found.pixel_kind != PixelKind.WHOLE or ordinal != 0:
         raise _missing(archive, datastore_id, image_set_id, frame_id)
+    archive.accesses.touch(image_set_id)
     return _whole_object(archive, data_key, found)
 
 

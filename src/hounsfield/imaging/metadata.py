@@ -74,6 +74,7 @@ class MetadataReader:
             if row.deleted_at is not None:
                 raise NotFoundError(f"image set {image_set_id} was deleted")
             check_readable(image_set_id, row.workflow_status)
+            self._archive.accesses.touch(image_set_id)
             kept = self._look_up(image_set_id, row.version)
             if kept is not None:
                 return kept

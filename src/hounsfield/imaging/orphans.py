@@ -61,8 +61,8 @@ class OrphanSweeper:
         self._archive.queue.release(item, _DAY_SECONDS, failed=False)
 
     def give_up(self, item: WorkItem) -> None:
-        """Try again a day later."""
-        self._archive.queue.release(item, _DAY_SECONDS, failed=False)
+        """Go on trying: the work is never over."""
+        self.run(item)
 
     def sweep(self) -> int:
         """Find the orphans of all data stores and deal with them; give how many there were."""
@@ -79,7 +79,8 @@ class OrphanSweeper:
 
     def _sweep(self, datastore_id: str) -> int:
         moment = now_ms() - _DAY_SECONDS * 1000
-        old = list(names_older_than(self._archive.blob_place, f"packs/{datastore_id}/", moment))
+        prefix = f"packs/{datastore_id}/"
+        old = {name for place in self._archive.blob_places for name in names_older_than(place, prefix, moment)}
         if not old:
             return 0
         named = self._named_by_jobs(datastore_id)

@@ -9,9 +9,8 @@ Rows go before blobs, so that a row never names bytes that are gone. A crash in 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Iterable
+from typing import Final
 
 import structlog
 from sqlalchemy import Connection, delete, select, update
@@ -20,25 +19,20 @@ from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.commit import lock_datastore
 from hounsfield.imaging.datastores import data_key, get_datastore
 from hounsfield.imaging.levels import IndexEntry
+from hounsfield.imaging.pack_use import Holding, holding_of, owners_of, references, use_of
+from hounsfield.imaging.placing import place_again
+from hounsfield.imaging.states import StorageTier
 from hounsfield.jobs.queue import WorkItem
 from hounsfield.storage.blobs import BlobMissingError
 from hounsfield.storage.clock import now_ms
 from hounsfield.storage.database import in_groups
 from hounsfield.storage.keys import DataKey
-from hounsfield.storage.packs import PackDamagedError, pack_name, read_contents
+from hounsfield.storage.packs import PackDamagedError, pack_name
 from hounsfield.storage.tables import frame_runs, image_set_versions, image_sets, instances
 
 RELEASE_IMAGE_SET: Final = "release-image-set"
 _LONGEST_WAIT_SECONDS = 3600.0
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class _Holding:
-    """What a deleted image set holds: the keys its records were written under, and the packs they lie in."""
-
-    source_keys: frozenset[str]
-    pack_ids: frozenset[str]
 
 
 class StorageReleaser:
@@ -61,7 +55,7 @@ class StorageReleaser:
         with self._archive.database.read() as connection:
             query = select(image_sets.c.datastore_id, image_sets.c.deleted_at)
             row = connection.execute(query.where(image_sets.c.id == item.subject_id)).one()
-            holding = _holding(connection, item.subject_id)
+            holding = holding_of(connection, item.subject_id)
         left = self._grace_seconds - (now_ms() - row.deleted_at) / 1000
         if left > 0:
             self._archive.queue.release(item, min(left, _LONGEST_WAIT_SECONDS), failed=False)
@@ -72,7 +66,10 @@ class StorageReleaser:
             self._archive.queue.hold(connection, item)
             lock_datastore(connection, datastore.id)
             _forget(connection, item.subject_id, holding)
-            unused = [pack_id for pack_id, keys in owners.items() if not _in_use(connection, pack_id, keys)]
+            uses = {pack_id: use_of(connection, pack_id, keys) for pack_id, keys in owners.items()}
+            # What is left of a shared pack may be archived altogether now.
+            place_again(connection, {name for use in uses.values() for name in use.image_set_ids})
+        unused = [pack_id for pack_id, use in uses.items() if not use.named]
         for pack_id in unused:
             self._archive.blobs.delete(pack_name(datastore.id, pack_id))
         with self._archive.database.write() as connection:
@@ -88,37 +85,19 @@ class StorageReleaser:
         owners = {}
         for pack_id in pack_ids:
             try:
-                contents = read_contents(self._archive.blobs, key, pack_id)
+                owners[pack_id] = owners_of(self._archive.blobs, key, pack_id)
             except BlobMissingError:
                 continue
             except PackDamagedError:
                 _log.error("damaged pack is not released", pack=pack_id)
-                continue
-            owners[pack_id] = frozenset(label.owner for label, _ in contents)
         return owners
 
 
-def _holding(connection: Connection, image_set_id: str) -> _Holding:
-    columns = instances.c
-    rows = connection.execute(
-        select(columns.source_key, columns.fragment_pack_id, columns.dataset_pack_id).where(
-            columns.image_set_id == image_set_id
-        )
-    ).all()
-    keys = frozenset(row.source_key for row in rows)
-    packs = {row.fragment_pack_id for row in rows} | {row.dataset_pack_id for row in rows}
-    for some in in_groups(sorted(keys)):
-        packs.update(
-            connection.execute(select(frame_runs.c.pack_id).where(frame_runs.c.source_key.in_(some))).scalars()
-        )
-    return _Holding(keys, frozenset(packs))
-
-
-def _forget(connection: Connection, image_set_id: str, holding: _Holding) -> None:
+def _forget(connection: Connection, image_set_id: str, holding: Holding) -> None:
     """Remove the rows of the instances, those of frames that nobody reads any more, and everything of the patient."""
     connection.execute(delete(instances).where(instances.c.image_set_id == image_set_id))
     for some in in_groups(sorted(holding.source_keys)):
-        kept = {row.source_key for row in _references(connection, some)}
+        kept = {row.source_key for row in references(connection, some)}
         gone = [key for key in some if key not in kept]
         connection.execute(delete(frame_runs).where(frame_runs.c.source_key.in_(gone)))
     connection.execute(
@@ -129,25 +108,5 @@ def _forget(connection: Connection, image_set_id: str, holding: _Holding) -> Non
     connection.execute(
         update(image_sets)
         .where(image_sets.c.id == image_set_id)
-        .values(dict.fromkeys(IndexEntry.__dataclass_fields__, ""))
+        .values({**dict.fromkeys(IndexEntry.__dataclass_fields__, ""), "placed_tier": StorageTier.FREQUENT_ACCESS})
     )
-
-
-def _in_use(connection: Connection, pack_id: str, source_keys: Collection[str]) -> bool:
-    """Tell whether any row names the pack; only rows of keys that the pack has records of can."""
-    for some in in_groups(sorted(source_keys)):
-        if any(pack_id in (row.fragment_pack_id, row.dataset_pack_id) for row in _references(connection, some)):
-            return True
-        runs = select(frame_runs.c.pack_id).where(frame_runs.c.source_key.in_(some), frame_runs.c.pack_id == pack_id)
-        if connection.execute(runs.limit(1)).first() is not None:
-            return True
-    return False
-
-
-def _references(connection: Connection, source_keys: Sequence[str]) -> list[Any]:
-    """Read the rows of instances, originals and copies, whose records were written under these keys."""
-    columns = instances.c
-    originals = columns.key.in_(source_keys) & (columns.source_key == columns.key)
-    copies = columns.source_key.in_(source_keys) & (columns.source_key != columns.key)
-    query = select(columns.source_key, columns.fragment_pack_id, columns.dataset_pack_id)
-    return [row for condition in (originals, copies) for row in connection.execute(query.where(condition))]

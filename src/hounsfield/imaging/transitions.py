@@ -38,7 +38,7 @@ from hounsfield.dicom.document import Levels
 from hounsfield.imaging.commit import open_levels, seal_levels
 from hounsfield.imaging.errors import ConflictError, NotFoundError
 from hounsfield.imaging.levels import index_entry
-from hounsfield.imaging.states import ImageSetState, WorkflowStatus
+from hounsfield.imaging.states import ImageSetState, StorageTier, WorkflowStatus
 from hounsfield.storage.clock import now_ms
 from hounsfield.storage.database import lock_row
 from hounsfield.storage.keys import DataKey
@@ -199,7 +199,15 @@ def begin(
         request=request,
     )
     insert_version(connection, key, begun, forced=forced)
-    _set_image_set(connection, begun, state=ImageSetState.LOCKED, latest_version=begun.version, updated_at=now)
+    _set_image_set(
+        connection,
+        begun,
+        state=ImageSetState.LOCKED,
+        latest_version=begun.version,
+        updated_at=now,
+        last_accessed_at=now,
+        storage_tier=StorageTier.FREQUENT_ACCESS,
+    )
     return begun
 
 
@@ -266,6 +274,7 @@ def succeed(
         state=ImageSetState.ACTIVE,
         updated_at=now,
         last_accessed_at=now,
+        storage_tier=StorageTier.FREQUENT_ACCESS,
         instance_count=count,
         **asdict(index_entry(levels)),
     )

@@ -11,6 +11,7 @@ that one is asked for as soon as it is parsed.
 from __future__ import annotations
 
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
@@ -33,6 +34,7 @@ from hounsfield.gate.errors import translated
 from hounsfield.native.context import Context
 from hounsfield.native.operations import HANDLERS, Handler
 from hounsfield.native.permissions import permission_of, permission_of_parameters
+from hounsfield.storage.tiered_blobs import BlobFarError
 
 _log = structlog.get_logger(__name__)
 
@@ -99,7 +101,9 @@ class NativeDoor:
         accept = header(scope, b"accept")
         arguments = (operation, handler, self.context, parameters, accept.decode("latin-1") if accept else None)
         if handler.quick and self.context.local:
-            return _run(*arguments)
+            # What is in the archive store is not waited for here.
+            with suppress(BlobFarError):
+                return _run(*arguments)
         return await run_in_threadpool(_run, *arguments)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import os
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from obstore.store import from_url
 from hounsfield.storage.durable import make_folder_durably, sync_folder
 
 _OPEN_FILES = 256
+_OPEN_SECONDS = 60.0
 
 
 class BlobMissingError(Exception):
@@ -99,6 +101,8 @@ class FolderBlobs:
         self._prefix = f"{root}/"
         # Blobs never change, so an open file stays good; one that falls out is closed when its last reader lets it go.
         self._open_file = lru_cache(maxsize=_OPEN_FILES)(self._open_blob)
+        # Another process may delete the blob; its bytes stay on the disk for as long as somebody has it open.
+        self._close_all_at = time.monotonic() + _OPEN_SECONDS
         make_folder_durably(root)
 
     def create(self, name: str) -> BlobWriter:
@@ -107,6 +111,9 @@ class FolderBlobs:
 
     def read(self, name: str, offset: int, length: int) -> bytes:
         """Read a range with one system call where the kernel gives it in one."""
+        if time.monotonic() > self._close_all_at:
+            self._open_file.cache_clear()
+            self._close_all_at = time.monotonic() + _OPEN_SECONDS
         file = self._open_file(name)
         data = os.pread(file.fileno(), length, offset)
         while len(data) < length:
@@ -155,10 +162,11 @@ def _as_os_error(name: str) -> Iterator[None]:
 
 
 class _ObjectBlobWriter:
-    def __init__(self, store: obstore.store.ObjectStore, name: str) -> None:
+    def __init__(self, store: obstore.store.ObjectStore, name: str, storage_class: str) -> None:
         self._store = store
         self._name = name
-        self._writer = obstore.open_writer(store, name)
+        attributes: obstore.Attributes = {"Storage-Class": storage_class} if storage_class else {}
+        self._writer = obstore.open_writer(store, name, attributes=attributes)
 
     def write(self, data: bytes) -> None:
         with _as_os_error(self._name):
@@ -174,14 +182,23 @@ class _ObjectBlobWriter:
 
 
 class ObjectBlobs:
-    """Blobs as objects of an S3-compatible, Google or Azure store, through obstore."""
+    """Blobs as objects of an S3-compatible, Google or Azure store, through obstore.
 
-    def __init__(self, store: obstore.store.ObjectStore) -> None:
+    Parameters
+    ----------
+    store : ObjectStore
+        The store.
+    storage_class : str
+        Storage class of the objects that are written; empty for that of the store.
+    """
+
+    def __init__(self, store: obstore.store.ObjectStore, storage_class: str = "") -> None:
         self._store = store
+        self._storage_class = storage_class
 
     def create(self, name: str) -> BlobWriter:
         """Start an upload, in parts when it grows large."""
-        return _ObjectBlobWriter(self._store, name)
+        return _ObjectBlobWriter(self._store, name, self._storage_class)
 
     def read(self, name: str, offset: int, length: int) -> bytes:
         """Read a range with one GET."""
@@ -220,10 +237,13 @@ class BlobPlace:
     folder: str | None = None
     url: str | None = None
     options: dict[str, str] = field(default_factory=dict)
+    storage_class: str = ""
 
     def open(self) -> Blobs:
         """Connect to the place."""
-        return FolderBlobs(Path(self.folder)) if self.folder is not None else ObjectBlobs(self.object_store())
+        if self.folder is not None:
+            return FolderBlobs(Path(self.folder))
+        return ObjectBlobs(self.object_store(), self.storage_class)
 
     def object_store(self) -> obstore.store.ObjectStore:
         """Connect to the object store; raises ValueError for a place that has no URL."""

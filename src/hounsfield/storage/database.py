@@ -191,9 +191,14 @@ def after_commit(connection: Connection, action: Callable[[], None]) -> None:
     connection.info.setdefault(_AFTER_COMMIT, []).append(action)
 
 
-def lock_row(connection: Connection, statement: Any) -> Any:
-    """Give ``statement`` with a row lock where the database has row locks (SQLite holds the one write lock already)."""
-    return cast("Any", statement).with_for_update() if connection.dialect.name == "postgresql" else statement
+def lock_row(connection: Connection, statement: Any, *, skip_locked: bool = False) -> Any:
+    """Give ``statement`` with a row lock where the database has row locks (SQLite holds the one write lock already).
+
+    With ``skip_locked`` rows that another transaction has locked are left out instead of waited for.
+    """
+    if connection.dialect.name != "postgresql":
+        return statement
+    return cast("Any", statement).with_for_update(skip_locked=skip_locked)
 
 
 def lock_name(connection: Connection, name: str) -> None:

@@ -143,6 +143,7 @@ image_sets = Table(
     Column("deleted_at", BigInteger),
     Column("last_accessed_at", BigInteger, nullable=False),
     Column("storage_tier", String(32), nullable=False),
+    Column("placed_tier", String(32), nullable=False, server_default="FREQUENT_ACCESS"),
     Column("instance_count", Integer, nullable=False),
     Column("patient_id", Text, nullable=False),
     Column("patient_name", Text, nullable=False),
@@ -160,8 +161,22 @@ image_sets = Table(
     Column("body_part", Text, nullable=False),
 )
 
-_LIVE = text("deleted_at IS NULL")
+"""``placed_tier`` is the tier whose place the packs of the image set were brought to; empty while that is not certain."""
 
+_LIVE = text("deleted_at IS NULL")
+IS_FREQUENT = text("storage_tier = 'FREQUENT_ACCESS' AND deleted_at IS NULL")
+"""Image sets that may come to be archived. Written out, not as parameters, so that the planner knows its index fits."""
+IS_MISPLACED = text("placed_tier <> storage_tier AND deleted_at IS NULL")
+"""Image sets whose packs may not be where their tier has its place."""
+
+Index("ix_image_sets_frequent", image_sets.c.last_accessed_at, sqlite_where=IS_FREQUENT, postgresql_where=IS_FREQUENT)
+Index(
+    "ix_image_sets_misplaced",
+    image_sets.c.storage_tier,
+    image_sets.c.id,
+    sqlite_where=IS_MISPLACED,
+    postgresql_where=IS_MISPLACED,
+)
 Index(
     "uq_image_sets_one_primary_per_series",
     image_sets.c.datastore_id,
@@ -262,3 +277,11 @@ frame_runs = Table(
     PrimaryKeyConstraint("source_key", "first_ordinal"),
 )
 """Where the pixel records written under a key are; every copy of an instance reads them through its ``source_key``."""
+
+blob_places = Table(
+    "blob_places",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("marker", String(32), nullable=False),
+)
+"""Second places of packs that were ever used: the blob ``places/<marker>`` is there, so that no other place is taken for it."""

@@ -1,0 +1,240 @@
+"""Storage tiers: what counts as access, when an image set is archived, and what it costs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from stored_series import deleted, imported, settled
+from tiers import ARCHIVED, FREQUENT, QUICK, accessed, archived, comes_to, frame_ids, frames, rested, summary, tier
+
+from hounsfield.app import open_archive
+from hounsfield.imaging.accesses import AccessNotes, AccessWriter
+from hounsfield.settings import Settings
+from imports import document
+from servers import ServerProcess, active_datastore, wait_for
+from synthetic import slice_of
+
+
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    process = ServerProcess(tmp_path_factory.mktemp("tiers") / "data", QUICK).start()
+    yield process
+    process.stop()
+
+
+@pytest.fixture(scope="module")
+def client(quick: ServerProcess) -> Any:
+    return quick.client()
+
+
+@pytest.fixture
+def datastore(client: Any) -> str:
+    return active_datastore(client)
+
+
+def _update(client: Any, datastore: str, image_set: str) -> None:
+    edit = {"SchemaVersion": 1.1, "Patient": {"DICOM": {"PatientName": "Doe^John"}}}
+    client.update_image_set_metadata(
+        datastoreId=datastore,
+        imageSetId=image_set,
+        latestVersionId="1",
+        updateImageSetMetadataUpdates={"DICOMUpdates": {"updatableAttributes": json.dumps(edit).encode()}},
+    )
+
+
+def _copy(client: Any, datastore: str, source: str, **information: Any) -> str:
+    answer = client.copy_image_set(
+        datastoreId=datastore,
+        sourceImageSetId=source,
+        copyImageSetInformation={"sourceImageSet": {"latestVersionId": "1"}, **information},
+    )
+    into = answer["destinationImageSetProperties"]["imageSetId"]
+    assert settled(client, datastore, into)["imageSetWorkflowStatus"] == "COPIED"
+    settled(client, datastore, source)
+    return str(into)
+
+
+def test_a_new_image_set_is_in_frequent_access(quick: ServerProcess, client: Any, datastore: str) -> None:
+    (image_set,) = imported(quick, client, datastore, slice_of())
+    found = client.get_image_set(datastoreId=datastore, imageSetId=image_set)
+    assert found["storageTier"] == FREQUENT
+    assert found["lastAccessedAt"] >= found["createdAt"]
+    listed = summary(client, datastore, image_set)
+    assert (listed["storageTier"], listed["lastAccessedAt"]) == (FREQUENT, found["lastAccessedAt"])
+
+
+def _read_metadata(server: ServerProcess, client: Any, datastore: str, image_set: str, ids: list[str]) -> None:
+    document(client, datastore, image_set)
+
+
+def _read_frame(server: ServerProcess, client: Any, datastore: str, image_set: str, ids: list[str]) -> None:
+    frames(client, datastore, image_set, ids)
+
+
+def _write_update(server: ServerProcess, client: Any, datastore: str, image_set: str, ids: list[str]) -> None:
+    _update(client, datastore, image_set)
+
+
+def _write_import(server: ServerProcess, client: Any, datastore: str, image_set: str, ids: list[str]) -> None:
+    assert imported(server, client, datastore, slice_of(number=2)) == [image_set]
+
+
+@pytest.mark.parametrize("access", [_read_metadata, _read_frame, _write_update, _write_import])
+def test_an_access_brings_an_archived_image_set_back(
+    quick: ServerProcess,
+    client: Any,
+    datastore: str,
+    access: Callable[[ServerProcess, Any, str, str, list[str]], None],
+) -> None:
+    (image_set,) = imported(quick, client, datastore, slice_of())
+    ids = frame_ids(client, datastore, image_set)
+    before = accessed(client, datastore, image_set)
+    archived(quick, client, datastore, image_set)
+    assert summary(client, datastore, image_set)["storageTier"] == ARCHIVED
+    assert accessed(client, datastore, image_set) < before
+    access(quick, client, datastore, image_set, ids)
+    comes_to(client, datastore, image_set, FREQUENT)
+    settled(client, datastore, image_set)
+    assert accessed(client, datastore, image_set) >= before
+    listed = summary(client, datastore, image_set)
+    assert (listed["storageTier"], listed["lastAccessedAt"]) == (FREQUENT, accessed(client, datastore, image_set))
+
+
+def test_a_copy_touches_only_what_it_makes(quick: ServerProcess, client: Any, datastore: str) -> None:
+    (source,) = imported(quick, client, datastore, slice_of())
+    (other,) = imported(quick, client, datastore, slice_of(number=2, PatientID="P-2"))
+    (third,) = imported(quick, client, datastore, slice_of(number=3, PatientID="P-2"))
+    archived(quick, client, datastore, source, other, third)
+    at_rest = accessed(client, datastore, source)
+    copy = _copy(client, datastore, source)
+    assert tier(client, datastore, copy) == FREQUENT
+    into = _copy(client, datastore, third, destinationImageSet={"imageSetId": other, "latestVersionId": "1"})
+    assert into == other
+    assert tier(client, datastore, other) == FREQUENT
+    for untouched in (source, third):
+        assert tier(client, datastore, untouched) == ARCHIVED
+    assert accessed(client, datastore, source) == at_rest
+
+
+def test_what_is_no_access_changes_nothing(quick: ServerProcess, client: Any, datastore: str) -> None:
+    image_set, other = imported(quick, client, datastore, slice_of(), slice_of(2))
+    (foreign,) = frame_ids(client, datastore, other)
+    archived(quick, client, datastore, image_set, other)
+    at_rest = accessed(client, datastore, image_set)
+    named = {"datastoreId": datastore, "imageSetId": image_set}
+    client.get_image_set(**named)
+    client.list_image_set_versions(**named)
+    client.search_image_sets(datastoreId=datastore, searchCriteria={})
+    client.list_datastores()
+    arn = client.get_image_set(**named)["imageSetArn"]
+    client.tag_resource(resourceArn=arn, tags={"a": "b"})
+    client.list_tags_for_resource(resourceArn=arn)
+    client.untag_resource(resourceArn=arn, tagKeys=["a"])
+    for call in (
+        lambda: client.get_image_frame(**named, imageFrameInformation={"imageFrameId": foreign}),
+        lambda: client.get_image_frame(**named, imageFrameInformation={"imageFrameId": "0" * 32}),
+        lambda: client.get_image_set_metadata(**named, versionId="7"),
+    ):
+        with pytest.raises(ClientError):
+            call()
+    # An access to another image set is written with or after all that was noted before it.
+    document(client, datastore, other)
+    comes_to(client, datastore, other, FREQUENT)
+    assert (tier(client, datastore, image_set), accessed(client, datastore, image_set)) == (ARCHIVED, at_rest)
+    deleted(client, datastore, image_set)
+    assert (tier(client, datastore, image_set), accessed(client, datastore, image_set)) == (ARCHIVED, at_rest)
+
+
+def test_an_access_is_written_once_an_hour(quick: ServerProcess, client: Any, datastore: str) -> None:
+    fresh, stale, old = imported(quick, client, datastore, slice_of(), slice_of(2), slice_of(3))
+    before = accessed(client, datastore, fresh)
+    rested(quick, stale, days=2 / 24)
+    archived(quick, client, datastore, old)
+    for image_set in (fresh, stale, old):
+        document(client, datastore, image_set)
+    comes_to(client, datastore, old, FREQUENT)
+    wait_for(lambda: accessed(client, datastore, stale) >= before, "the access after two hours to be written")
+    assert accessed(client, datastore, fresh) == before
+
+
+def test_image_sets_are_archived_in_time_and_again(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """With half a second for 30 days nothing needs to be put back in time."""
+    environment = {**QUICK, "HOUNSFIELD_ARCHIVE_AFTER_DAYS": str(0.5 / 86400)}
+    server = ServerProcess(tmp_path_factory.mktemp("hasty-tiers") / "data", environment).start()
+    try:
+        client = server.client()
+        datastore = active_datastore(client)
+        (image_set,) = imported(server, client, datastore, slice_of())
+        comes_to(client, datastore, image_set, ARCHIVED)
+        first = accessed(client, datastore, image_set)
+        for _ in range(2):
+            document(client, datastore, image_set)
+            wait_for(lambda seen=first: accessed(client, datastore, image_set) > seen, "the access to be written")
+            first = accessed(client, datastore, image_set)
+            comes_to(client, datastore, image_set, ARCHIVED)
+    finally:
+        server.stop()
+
+
+def test_accesses_are_written_when_the_server_ends_and_tiers_can_be_given_up(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    environment = {**QUICK, "HOUNSFIELD_ACCESS_FLUSH_SECONDS": "3600", "HOUNSFIELD_API_WORKERS": "2"}
+    server = ServerProcess(tmp_path_factory.mktemp("ending") / "data", environment).start()
+    try:
+        client = server.client()
+        datastore = active_datastore(client)
+        image_set, other = imported(server, client, datastore, slice_of(), slice_of(2))
+        archived(server, client, datastore, image_set, other)
+        document(client, datastore, image_set)
+        assert tier(client, datastore, image_set) == ARCHIVED
+        server.stop()
+        server.start()
+        assert tier(client, datastore, image_set) == FREQUENT
+        assert tier(client, datastore, other) == ARCHIVED
+        server.stop()
+        server.environment = {**environment, "HOUNSFIELD_ARCHIVE_AFTER_DAYS": "0"}
+        server.start()
+        comes_to(client, datastore, other, FREQUENT)
+        rested(server, image_set)
+        document(client, datastore, image_set)
+        assert tier(client, datastore, image_set) == FREQUENT
+    finally:
+        server.stop()
+
+
+def test_time_never_runs_backwards_and_deleted_sets_stay_as_they_are(
+    quick: ServerProcess, client: Any, datastore: str
+) -> None:
+    """Two API processes write what they saw in whatever order."""
+    image_set, gone = imported(quick, client, datastore, slice_of(), slice_of(2))
+    deleted(client, datastore, gone)
+    ends = accessed(client, datastore, gone)
+    archive, _ = open_archive(Settings(data=quick.data))
+    notes = AccessNotes()
+    writer = AccessWriter(archive.database, notes, every_seconds=3600, precision_seconds=0)
+    start = int(accessed(client, datastore, image_set).timestamp() * 1000) + 60_000
+    for later, shown in ((30_000, 30_000), (10_000, 30_000), (40_000, 40_000)):
+        notes.put_back({image_set: start + later, gone: start + later, "0" * 32: start})
+        writer.flush()
+        assert notes.take() == {}
+        assert round(accessed(client, datastore, image_set).timestamp() * 1000) == start + shown
+    assert accessed(client, datastore, gone) == ends
+    archive.database.close()
+
+
+def test_notes_are_bounded_and_the_first_to_come_stay() -> None:
+    notes = AccessNotes(most=3)
+    for name in ("a", "b", "c", "d", "a"):
+        notes.touch(name)
+    notes.put_back({"e": 1, "a": 1})
+    taken = notes.take()
+    assert set(taken) == {"a", "b", "c"}
+    assert taken["a"] >= taken["c"] > 1
+    notes.put_back({"e": 1})
+    notes.touch("f")
+    assert notes.take()["e"] == 1
