@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
@@ -30,6 +31,7 @@ from hounsfield.gate.answers import StreamedResult, send_answer
 from hounsfield.gate.bodies import ClientGoneError, body_chunks, header, whole_body
 from hounsfield.gate.callers import Caller, Callers
 from hounsfield.gate.errors import translated
+from hounsfield.storage.tiered_blobs import BlobFarError
 
 _log = structlog.get_logger(__name__)
 _HOST = re.compile(r"[A-Za-z0-9.\-_:\[\]]{1,255}")
@@ -103,7 +105,9 @@ class DicomwebDoor:
         if operation.read is None:
             raise TypeError(f"operation {operation.name} has no handler")
         if operation.quick and self.context.local:
-            return operation.read(call)
+            # What is in the archive store is not waited for here.
+            with suppress(BlobFarError):
+                return operation.read(call)
         return await run_in_threadpool(operation.read, call)
 
     async def _body(self, caller: Caller, scope: Scope, receive: Receive, most: int) -> AsyncIterator[bytes]:

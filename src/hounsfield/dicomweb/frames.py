@@ -18,9 +18,12 @@ from hounsfield.dicomweb.negotiation import MULTIPART, OCTET_STREAM, MediaRange
 from hounsfield.gate.answers import StreamedResult
 from hounsfield.imaging.errors import NotAcceptableError
 from hounsfield.imaging.instance_reading import StoredInstance, find_instance
+from hounsfield.imaging.object_frames import InstanceFrame
 from hounsfield.imaging.renditions import InstanceFrames, available_transfer_syntaxes, instance_frames
+from hounsfield.imaging.stored_frames import find_frames, read_stored_frame
 
 MOST_FRAMES = 10_000
+_LONGEST_TAG = 512
 
 _FRAME_LIST = re.compile(r"[0-9]{1,9}(?:,[0-9]{1,9})*", re.ASCII)
 
@@ -39,6 +42,9 @@ def get_instance_frames(call: Call) -> WireResponse | StreamedResult:
     """
     call.only("imageSetId")
     numbers = frame_numbers(call.labels["frames"])
+    answer = _as_stored(call, numbers)
+    if answer is not None:
+        return answer
     instance = find_instance(
         call.context.archive,
         call.datastore_id,
@@ -48,7 +54,29 @@ def get_instance_frames(call: Call) -> WireResponse | StreamedResult:
         call.image_set_id,
     )
     entry, frames = _chosen(call, instance, numbers)
-    tag = f"{instance.key}-{frames.transfer_syntax}-{'.'.join(map(str, numbers))}"
+    return _answer(call, entry, frames, numbers, instance.key)
+
+
+def _as_stored(call: Call, numbers: Sequence[int]) -> WireResponse | StreamedResult | None:
+    """Give one frame as it is stored, the short way; None when that is not what the client asks for first."""
+    entry = call.accepts[0]
+    if len(numbers) > 1 or numbers[0] < 1 or entry.quality == 0 or call.image_set_id is not None:
+        return None
+    archive, labels = call.context.archive, call.labels
+    found = find_frames(archive, call.datastore_id, labels["study"], labels["series"], labels["instance"])
+    if found is None or next(syntaxes_of(entry, (found.transfer_syntax,)), None) not in {STORED, found.transfer_syntax}:
+        return None
+    frame = read_stored_frame(archive, call.datastore_id, found, numbers[0])
+    if frame is None:
+        return None
+    only = InstanceFrame(numbers[0], len(frame.data), iter((frame.data,)))
+    return _answer(call, entry, InstanceFrames(frame.transfer_syntax, iter((only,))), numbers, frame.instance_key)
+
+
+def _answer(
+    call: Call, entry: MediaRange, frames: InstanceFrames, numbers: Sequence[int], key: str
+) -> WireResponse | StreamedResult:
+    tag = f"{key}-{frames.transfer_syntax}-{'.'.join(map(str, numbers))}"
     # A part says what it was asked for: octets in some syntax, or the media type of the syntax.
     octets = entry.part_kind == OCTET_STREAM
     kind = OCTET_STREAM if octets else media_type(frames.transfer_syntax)
@@ -58,9 +86,6 @@ def get_instance_frames(call: Call) -> WireResponse | StreamedResult:
     if entry.is_multipart or entry.kind == "*/*":
         return _parts(call, frames, numbers, kind, tag)
     return _single(call, frames, kind, tag)
-
-
-_LONGEST_TAG = 512
 
 
 def frame_numbers(text: str) -> list[int]:

@@ -104,6 +104,7 @@ class DicomMetadataReader:
     ) -> bytes:
         """Give the metadata of one instance as a JSON array of one object (GetDICOMInstanceMetadata); see `series`."""
         found = find_instance(self._archive, datastore_id, study_uid, series_uid, sop_uid, image_set_id)
+        self._archive.accesses.touch(found.image_set.image_set_id)
         return b"[" + data_set_json(current_data_set(self._archive, found), base_url) + b"]"
 
     def instance_xml(
@@ -117,6 +118,7 @@ class DicomMetadataReader:
     ) -> bytes:
         """Give the metadata of one instance as a document of the native DICOM model (PS3.19 A.1); see `series`."""
         found = find_instance(self._archive, datastore_id, study_uid, series_uid, sop_uid, image_set_id)
+        self._archive.accesses.touch(found.image_set.image_set_id)
         return native_model(data_set_json(current_data_set(self._archive, found), base_url))
 
     def series_xml(
@@ -137,6 +139,7 @@ class DicomMetadataReader:
         with self._lock:
             kept = self._kept.get(key)
             if kept is not None:
+                self._archive.accesses.touch(image_set.image_set_id)
                 self._kept.move_to_end(key)
                 return kept
         chunks = tuple(_chunked(self._texts(image_set, base_url)))
@@ -144,6 +147,7 @@ class DicomMetadataReader:
         return chunks
 
     def _texts(self, image_set: ReadableImageSet, base_url: str) -> list[bytes]:
+        self._archive.accesses.touch(image_set.image_set_id)
         found = instances_of(self._archive, image_set)
         texts = [
             (place_of(data_set.part10, data_set.instance.sop_uid), data_set_json(data_set, base_url))
@@ -211,6 +215,7 @@ def bulk_data(archive: Archive, instance: StoredInstance, digest: str) -> bytes:
     NotFoundError
         The instance has no such value.
     """
+    archive.accesses.touch(instance.image_set.image_set_id)
     for path, value in bulk_values(current_data_set(archive, instance).part10.elements):
         if path_digest(instance.source_key, path) == digest.lower():
             return value

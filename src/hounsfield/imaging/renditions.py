@@ -149,6 +149,7 @@ def dicom_file(archive: Archive, instance: StoredInstance, transfer_syntax: str 
     PackDamagedError, BlobMissingError
         Stored bytes were changed or are gone.
     """
+    archive.accesses.touch(instance.image_set.image_set_id)
     data_set = current_data_set(archive, instance)
     if instance.pixel_kind is PixelKind.NONE:
         syntax, _ = _choice(instance, transfer_syntax)
@@ -188,6 +189,7 @@ def instance_frames(
         The frames cannot be given so.
     """
     _check_numbers(instance, numbers)
+    archive.accesses.touch(instance.image_set.image_set_id)
     original = current_data_set(archive, instance).original
     if instance.pixel_kind is PixelKind.WHOLE:
         syntax, _ = _choice(instance, transfer_syntax)
