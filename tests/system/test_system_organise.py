@@ -80,7 +80,7 @@ def test_a_series_in_one_job_is_one_primary_set(store: Store) -> None:
     found = store.image_set(places[0]["imageSetId"])
     assert (found["versionId"], found["imageSetState"], found["imageSetWorkflowStatus"]) == ("1", "ACTIVE", "CREATED")
     assert found["isPrimary"] is True
-    assert "updatedAt" not in found
+    assert found["updatedAt"] == found["createdAt"]
     assert set(store.instances(places[0]["imageSetId"])) == {uid(1, 1, number) for number in range(1, 6)}
 
 

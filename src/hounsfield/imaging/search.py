@@ -5,6 +5,7 @@ Which index a search walks is chosen in `hounsfield.imaging.search_plan`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -95,6 +96,8 @@ class ImageSetSummary:
     index: IndexEntry
 
 
+_DATE = re.compile(r"[0-9]{8}")
+_TIME = re.compile(r"([0-9]{2}([0-9]{2}([0-9]{2}(\.[0-9]{1,6})?)?)?)?")
 _RANGES = frozenset({SearchField.CREATED_AT, SearchField.UPDATED_AT, SearchField.STUDY_DATE_AND_TIME})
 _ORDERS = {
     SortField.UPDATED_AT: Order.UPDATE,
@@ -159,10 +162,22 @@ def _check(filters: Sequence[SearchFilter]) -> None:
             raise InvalidRequestError(
                 f"operator {criterion.operator} needs {needed} values, {len(criterion.values)} were given"
             )
+        if criterion.operator is SearchOperator.BETWEEN:
+            _check_bounds(criterion.values)
     if len(filters) == 2:
         operators = {criterion.operator for criterion in filters}
         if operators != {SearchOperator.EQUAL, SearchOperator.BETWEEN}:
             raise InvalidRequestError("two filters must be one with operator EQUAL and one with operator BETWEEN")
+
+
+def _check_bounds(values: Sequence[SearchValue]) -> None:
+    """Refuse bounds that are no date and time: compared as text they would find what nobody asked for."""
+    for value in values:
+        if isinstance(value, StudyDateAndTime):
+            if not _DATE.fullmatch(value.date):
+                raise InvalidRequestError("DICOMStudyDate of a BETWEEN filter must be a date in the form yyyyMMdd")
+            if not _TIME.fullmatch(value.time):
+                raise InvalidRequestError("DICOMStudyTime of a BETWEEN filter must be a time in the form HHmmss.FFFFFF")
 
 
 def _texts(value: SearchValue) -> tuple[str, ...]:

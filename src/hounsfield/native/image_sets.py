@@ -30,7 +30,8 @@ def get_image_set(context: Context, parameters: Parameters) -> Mapping[str, obje
         "imageSetState": found.state,
         "imageSetWorkflowStatus": found.workflow_status,
         "createdAt": found.created_at,
-        "updatedAt": found.updated_at,
+        # As in the guide's example of a first version; only ListImageSetVersions is seen to leave it out there.
+        "updatedAt": found.updated_at or found.created_at,
         "deletedAt": found.deleted_at,
         "message": found.message,
         "imageSetArn": found.arn,
