@@ -176,10 +176,9 @@ def _condition(criterion: SearchFilter) -> ColumnElement[bool]:
     if criterion.field not in _RANGES:
         return column == criterion.values[0]
     bounds = [to_ms(value) for value in criterion.values if isinstance(value, datetime)]
-    if len(bounds) == 1:
-        # Clients send whole seconds or milliseconds; a whole second means any moment within it.
-        return column.between(bounds[0], bounds[0] + (999 if bounds[0] % 1000 == 0 else 0))
-    return column.between(bounds[0], bounds[1])
+    # Some clients cut off the milliseconds: a whole second means any moment within it, so that what was made a moment ago is
+    # found by a range that ends now.
+    return column.between(bounds[0], bounds[-1] + (999 if bounds[-1] % 1000 == 0 else 0))
 
 
 def _study_date_condition(criterion: SearchFilter) -> ColumnElement[bool]:
