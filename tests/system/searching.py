@@ -105,17 +105,17 @@ def _digits(bound: dict[str, str]) -> str:
 
 
 def moments(everything: list[Summary]) -> Iterator[tuple[dict[str, Any], Callable[[Summary], bool]]]:
-    """Give filters over the times of the service, which clients send in whole seconds."""
+    """Give filters over the times of the service, which boto3 sends in whole seconds: the last one is within the range."""
     for member in ("createdAt", "updatedAt"):
         times = sorted(entry[member] for entry in everything)
         middle = times[len(times) // 2].replace(microsecond=0)
         ranges = [(middle, times[-1] + timedelta(seconds=1)), (times[0] - timedelta(hours=1), middle)]
-        ranges.append((times[-1] + timedelta(seconds=2), times[-1] + timedelta(days=1)))
+        ranges += [(times[0], times[-1]), (times[-1] + timedelta(seconds=2), times[-1] + timedelta(days=1))]
         for lower, upper in ranges:
             low, high = lower.replace(microsecond=0), upper.replace(microsecond=0)
             yield (
-                between(member, low, high),
-                lambda entry, member=member, low=low, high=high: low <= entry[member] <= high,
+                between(member, lower, upper),
+                lambda entry, member=member, low=low, high=high: low <= entry[member] < high + timedelta(seconds=1),
             )
 
 

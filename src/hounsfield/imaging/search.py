@@ -206,11 +206,11 @@ def _range(criterion: SearchFilter) -> Range:
     if criterion.field is SearchField.STUDY_DATE_AND_TIME:
         return Range(Order.STUDY_DATE, lambda columns: _study_date_condition(columns, criterion))
     bounds = [to_ms(value) for value in criterion.values if isinstance(value, datetime)]
-    if len(bounds) == 1:
-        # Clients send whole seconds or milliseconds; a whole second means any moment within it.
-        bounds.append(bounds[0] + (999 if bounds[0] % 1000 == 0 else 0))
+    # Some clients cut off the milliseconds: a whole second means any moment within it, so that what was made a moment ago is
+    # found by a range that ends now.
+    last = bounds[-1] + (999 if bounds[-1] % 1000 == 0 else 0)
     order = Order.CREATION if criterion.field is SearchField.CREATED_AT else Order.UPDATE
-    return Range(order, lambda columns: columns[0].between(bounds[0], bounds[-1]))
+    return Range(order, lambda columns: columns[0].between(bounds[0], last))
 
 
 def _study_date_condition(columns: Columns, criterion: SearchFilter) -> ColumnElement[bool]:
