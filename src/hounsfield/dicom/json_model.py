@@ -15,7 +15,7 @@ import hashlib
 import math
 import re
 from binascii import b2a_base64
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from struct import Struct
 from typing import Final, TypeAlias
@@ -25,9 +25,9 @@ import orjson
 
 from hounsfield.dicom.charsets import CharacterSet, character_set
 from hounsfield.dicom.elements import PIXEL_TAGS, SPECIFIC_CHARACTER_SET, Element
-from hounsfield.dicom.remembered import LONGEST, Remembered
+from hounsfield.dicom.remembered import Remembered
 from hounsfield.dicom.scalars import CUSTOM_CHARSET_VRS, FIXED_CHARSET_VRS, NUMBERS, SINGLE_TEXT_VRS, strip_text
-from hounsfield.dicom.values import BULK_DATA_THRESHOLD, in_tag_order, is_encoding_only
+from hounsfield.dicom.values import BULK_DATA_THRESHOLD, is_encoding_only
 
 Path: TypeAlias = "tuple[int, ...]"
 """Where an element is: its tag; in a sequence tag of the sequence, index of the item, tag, and so on."""
@@ -39,15 +39,15 @@ _GROUPS: Final = ("Alphabetic", "Ideographic", "Phonetic")
 _UNICODE: Final = b'["ISO_IR 192"]'
 
 
-def json_members(
+def json_object(
     elements: tuple[Element, ...], charset: CharacterSet, bulk_data_uri: Callable[[Path], str], path: Path = ()
-) -> list[tuple[int, bytes]]:
-    """Write the members of a data set.
+) -> bytes:
+    """Write a data set.
 
     Parameters
     ----------
     elements : tuple of Element
-        A data set, little endian.
+        A data set, little endian; of a tag that comes more than once the last counts.
     charset : CharacterSet
         In force in it.
     bulk_data_uri : callable
@@ -57,37 +57,35 @@ def json_members(
 
     Returns
     -------
-    list of (int, bytes)
-        Tag, and ``"GGGGEEEE":{…}`` in UTF-8, in tag order. Pixel data at the top level, group lengths and trailing
-        padding are left out (PS3.18 section F.2.2). Specific Character Set is that of the JSON text.
+    bytes
+        A JSON object in UTF-8, members in tag order. Pixel data at the top level, group lengths and trailing padding are
+        left out (PS3.18 section F.2.2). Specific Character Set is that of the JSON text.
     """
-    known, keep = (table := _texts(charset)).get, table.keep
-    members: list[tuple[int, bytes]] = []
-    for element in in_tag_order(elements):
-        tag, vr, value = element
-        if isinstance(value, tuple):
-            members.append((tag, _head(tag, "SQ") + _items(value, charset, bulk_data_uri, (*path, tag)) + b"}"))
-            continue
-        short = len(value) <= LONGEST
-        text = known(element) if short else None
+    known = (table := _texts(charset)).get
+    texts: list[bytes] = []
+    append = texts.append
+    for element in _in_order(elements):
+        text = known(element)
         if text is None:
-            if is_encoding_only(tag) or (not path and tag in PIXEL_TAGS):
+            tag, vr, value = element
+            if isinstance(value, tuple):
+                text = _head(tag, "SQ") + _items(value, charset, bulk_data_uri, (*path, tag)) + b"}"
+            elif is_encoding_only(tag) or (not path and tag in PIXEL_TAGS):
                 continue
-            text = _member(tag, vr, value, charset, bulk_data_uri, (*path, tag))
-            if short:
-                keep(element, text, len(value))
-        members.append((tag, text))
-    return members
+            else:
+                text = _member(tag, vr, value, charset, bulk_data_uri, (*path, tag))
+                table.keep(element, text, len(value))
+        append(text)
+    return b"{" + b",".join(texts) + b"}"
 
 
-def joined(members: Iterable[tuple[int, bytes]]) -> bytes:
-    """Put members together to the JSON object of a data set; of a tag that comes twice the last counts."""
-    return b"{" + b",".join(dict(members).values()) + b"}"
-
-
-def text_member(tag: int, vr: str, values: list[str]) -> tuple[int, bytes]:
-    """Write a member of values that are text."""
-    return tag, _head(tag, vr) + b',"Value":' + orjson.dumps(values) + b"}"
+def _in_order(elements: tuple[Element, ...]) -> tuple[Element, ...] | list[Element]:
+    """Sort elements by tag, and leave out those that another one of their tag follows; there are hardly ever any."""
+    tags = [element[0] for element in elements]
+    if len(set(tags)) == len(tags) and tags == sorted(tags):
+        return elements
+    by_tag = dict(zip(tags, elements, strict=True))
+    return [by_tag[tag] for tag in sorted(by_tag)]
 
 
 def path_digest(owner: str, path: Path) -> str:
@@ -134,9 +132,7 @@ def _items(
 ) -> bytes:
     if not items:
         return b""
-    texts = [
-        joined(json_members(item, _charset(item, charset), uri, (*path, index))) for index, item in enumerate(items)
-    ]
+    texts = [json_object(item, _charset(item, charset), uri, (*path, index)) for index, item in enumerate(items)]
     return b',"Value":[' + b",".join(texts) + b"]"
 
 

@@ -13,11 +13,12 @@ from __future__ import annotations
 
 from functools import lru_cache
 from struct import Struct
-from typing import Final
+from typing import Final, TypeAlias
 
 from pydicom.valuerep import EXPLICIT_VR_LENGTH_32, STANDARD_VR
 
 from hounsfield.dicom.dictionary import ENTRIES, known_vr
+from hounsfield.dicom.element_runs import MOST_ELEMENTS, ElementRuns
 from hounsfield.dicom.elements import Element
 from hounsfield.dicom.private_creators import PrivateCreators
 from hounsfield.dicom.remembered import LONGEST, Remembered
@@ -45,6 +46,7 @@ _length = Struct("<L").unpack_from
 
 _known_explicit: Final = Remembered[bytes, Element]()
 _known_implicit: Final = Remembered[bytes, Element]()
+_runs: Final = ElementRuns()
 
 
 def read_explicit(elements: list[Element], data: bytes, position: int, end: int) -> int:
@@ -68,6 +70,7 @@ def read_explicit(elements: list[Element], data: bytes, position: int, end: int)
     """
     known, append, size_of = _known_explicit.get, elements.append, _SIZES.get
     last = end - 8
+    begun: _Begun = None
     while position <= last:
         size = size_of(data[position + 4 : position + 8])
         if size is None:
@@ -78,13 +81,36 @@ def read_explicit(elements: list[Element], data: bytes, position: int, end: int)
         content = data[position:after] if size <= LONGEST else b""
         element = known(content)
         if element is None:
+            begun = _ended(begun, elements, data, position)
             element = _element(data, position, after)
             if element is None:
                 break
             _known_explicit.keep(content, element, size)
+        elif begun is None or len(elements) - begun[2] == MOST_ELEMENTS:
+            _ended(begun, elements, data, position)
+            run = _runs.at(content, data, position, end)
+            if run is not None:
+                elements += run[1]
+                position += len(run[0])
+                begun = None
+                continue
+            begun = content, position, len(elements)
         append(element)
         position = after
+    _ended(begun, elements, data, position)
     return position
+
+
+_Begun: TypeAlias = "tuple[bytes, int, int] | None"
+"""A run that is being read: its first element, where it begins in the data and where in the elements."""
+
+
+def _ended(begun: _Begun, elements: list[Element], data: bytes, end: int) -> _Begun:
+    """Remember the run that ends where an element is not known, or at its greatest length; none is begun then."""
+    if begun is not None:
+        first, start, index = begun
+        _runs.keep(first, (data[start:end], tuple(elements[index:])))
+    return None
 
 
 def _size_of_longer(data: bytes, position: int, end: int) -> int:

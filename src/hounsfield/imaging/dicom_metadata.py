@@ -8,15 +8,17 @@ A version never changes, so what was made of it can be kept as long as there is 
 from __future__ import annotations
 
 import threading
+from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
+from operator import itemgetter
 from typing import Final
 from urllib.parse import quote
 
 from hounsfield.dicom.elements import Element
-from hounsfield.dicom.json_model import Path, bulk_values, joined, json_members, path_digest, text_member
+from hounsfield.dicom.json_model import Path, bulk_values, json_object, path_digest
 from hounsfield.dicom.native_model import native_model
 from hounsfield.dicom.part10 import Part10
 from hounsfield.imaging.archive import Archive
@@ -39,6 +41,7 @@ _TRANSFER_SYNTAX_UID: Final = 0x00020010
 _AVAILABLE_TRANSFER_SYNTAX_UID: Final = 0x00083002
 _LOSSLESS: Final = frozenset({HTJ2K_LOSSLESS_RPCL, JPEG_2000_LOSSLESS})
 _CHUNK: Final = 1 << 18
+_tag_of = itemgetter(0)
 
 _Key = tuple[str, int, str]
 
@@ -185,12 +188,12 @@ def data_set_json(data_set: CurrentDataSet, base_url: str) -> bytes:
     """
     instance = data_set.instance
     part10 = _describing_frames(data_set)
-    members = json_members(part10.elements, part10.character_set, partial(_bulk_data_uri, instance, base_url))
-    syntax = [stored_transfer_syntax(instance)]
-    head = text_member(_TRANSFER_SYNTAX_UID, "UI", syntax)
-    available = text_member(_AVAILABLE_TRANSFER_SYNTAX_UID, "UI", syntax)
-    place = next((place for place, (tag, _) in enumerate(members) if tag > available[0]), len(members))
-    return joined([head, *members[:place], available, *members[place:]])
+    syntax = stored_transfer_syntax(instance).encode("ascii", "replace")
+    said = (Element(_TRANSFER_SYNTAX_UID, "UI", syntax), Element(_AVAILABLE_TRANSFER_SYNTAX_UID, "UI", syntax))
+    elements = part10.elements
+    place = bisect_right(elements, _AVAILABLE_TRANSFER_SYNTAX_UID, key=_tag_of)
+    elements = (said[0], *elements[:place], said[1], *elements[place:])
+    return json_object(elements, part10.character_set, partial(_bulk_data_uri, instance, base_url))
 
 
 def bulk_data(archive: Archive, instance: StoredInstance, digest: str) -> bytes:
