@@ -10,7 +10,7 @@ import io
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -151,7 +151,7 @@ def _as_os_error(name: str) -> Iterator[None]:
     try:
         yield
     except StoreError as error:
-        raise OSError(f"blob {name} could not be stored: {type(error).__name__}") from error
+        raise OSError(f"blob {name} could not be reached: {type(error).__name__}") from error
 
 
 class _ObjectBlobWriter:
@@ -202,10 +202,8 @@ class ObjectBlobs:
 
     def delete(self, name: str) -> None:
         """Remove the object."""
-        try:
+        with _as_os_error(name), suppress(FileNotFoundError):
             obstore.delete(self._store, name)
-        except FileNotFoundError:
-            return
 
     def names(self, prefix: str) -> Iterator[str]:
         """List the objects below ``prefix``."""
