@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from import_folders import sop_instances
+from import_folders import fill, sop_instances
 from stored_series import deleted, imported, pack_files, settled, verified
 
 from imports import document, frame, image_sets, instances
-from servers import ServerProcess, active_datastore, wait_for
+from servers import ServerProcess, active_datastore, finished_job, start_import, wait_for
 from synthetic import noise, slice_of, uid
 
 
@@ -200,3 +200,24 @@ def test_edits_that_a_copy_took_over_stay_with_it(hasty: ServerProcess) -> None:
     assert old["DICOM"]["ImageComments"] == "first"
     deleted(client, datastore, copy)
     wait_for(lambda: not pack_files(hasty, datastore), "all packs to go")
+
+
+def test_what_another_file_of_its_job_replaced_goes_too(hasty: ServerProcess) -> None:
+    client = hasty.client()
+    datastore = active_datastore(client)
+    image_set, other = imported(hasty, client, datastore, slice_of(), slice_of(pixels=noise(64, 64, seed=9)))
+    assert image_set == other
+    # So few files are a batch each, and have a pack each.
+    assert len(pack_files(hasty, datastore)) == 2
+    assert verified(client, datastore, image_set).keys() == {uid(1, 1, 1)}
+    deleted(client, datastore, image_set)
+    wait_for(lambda: not pack_files(hasty, datastore), "the packs to go")
+
+
+def test_a_failed_job_leaves_no_pack(server: ServerProcess, client: Any, datastore: str) -> None:
+    fill(server, f"failed-{datastore}", [slice_of()])
+    job_id = start_import(client, datastore, f"s3://input/failed-{datastore}/", "s3://no-such-output/")
+    job = finished_job(client, datastore, job_id)
+    assert job["jobStatus"] == "FAILED"
+    assert "output location" in job["message"]
+    wait_for(lambda: not pack_files(server, datastore), "the packs to go")

@@ -108,7 +108,11 @@ def apply(
         _insert_image_set(connection, key, commitment.destination, levels, len(entering))
     else:
         _extend_image_set(connection, key, commitment.destination, levels, entering)
-    _insert_instances(connection, key.datastore_id, commitment.destination, entering)
+    version = commitment.destination.version
+    _insert_instances(connection, key.datastore_id, commitment.destination, entering, last_version=None)
+    # A file that another of its job replaced is in no version, but its packs must be known, to go with the image set.
+    replaced = [staged[ordinal] for ordinal in commitment.placement.superseded]
+    _insert_instances(connection, key.datastore_id, commitment.destination, replaced, last_version=version - 1)
 
 
 def entering_levels(entering: Sequence[StagedInstance]) -> Levels:
@@ -211,8 +215,15 @@ def _insert_version(
 
 
 def _insert_instances(
-    connection: Connection, datastore_id: str, destination: Destination, entering: Sequence[StagedInstance]
+    connection: Connection,
+    datastore_id: str,
+    destination: Destination,
+    entering: Sequence[StagedInstance],
+    *,
+    last_version: int | None,
 ) -> None:
+    if not entering:
+        return
     rows = [
         {
             "key": instance.key,
@@ -221,6 +232,7 @@ def _insert_instances(
             "sop_uid": instance.sop_uid,
             "sop_class_uid": instance.sop_class_uid,
             "first_version": destination.version,
+            "last_version": last_version,
             "source_key": instance.key,
             "stored_transfer_syntax": instance.stored_transfer_syntax,
             "pixel_kind": instance.pixel_kind,

@@ -44,6 +44,7 @@ from hounsfield.jobs.workers import WorkerPool
 from hounsfield.storage.buckets import BucketError, ObjectEntry, S3Uri
 from hounsfield.storage.clock import now_ms
 from hounsfield.storage.keys import KeyUnavailableError
+from hounsfield.storage.packs import pack_name
 from hounsfield.storage.tables import import_jobs
 
 _log = structlog.get_logger(__name__)
@@ -206,8 +207,9 @@ class ImportRunner:
 
     def _fail(self, item: WorkItem, job: ImportJob, message: str) -> None:
         self._archive.queue.renew(item)
+        records = self._known_records(job)
         try:
-            write_outputs(self._archive.buckets, job, self._known_records(job), [])
+            write_outputs(self._archive.buckets, job, records, [])
         except BucketError:
             _log.warning("output files of a failed job could not be written", job=job.id)
         with self._archive.database.write() as connection:
@@ -215,6 +217,16 @@ class ImportRunner:
             forget_files(connection, job.id)
             move_job(connection, job.id, JobEvent.FAIL, message=_shown(message), ended_at=now_ms())
             self._archive.queue.finish(connection, item)
+        self._delete_packs(job, records)
+
+    def _delete_packs(self, job: ImportJob, records: Sequence[FileRecord]) -> None:
+        """Delete what a failed job had stored; nothing else can name its packs."""
+        instances = [record.result.instance for record in records if record.result.instance is not None]
+        try:
+            for pack_id in sorted(frozenset[str]().union(*(instance.pack_ids for instance in instances))):
+                self._archive.blobs.delete(pack_name(job.datastore_id, pack_id))
+        except OSError as error:
+            _log.warning("packs of a failed job are left", job=job.id, error=type(error).__name__)
 
     def _known_records(self, job: ImportJob) -> list[FileRecord]:
         """Give what is known of the files of a job that failed; nothing when its key is not available."""

@@ -105,8 +105,7 @@ class OrphanSweeper:
                 for record in file_records(connection, job_id, key):
                     instance = record.result.instance
                     if instance is not None:
-                        named.add(instance.pack_id)
-                        named.update(run.pack_id for run in instance.runs)
+                        named |= instance.pack_ids
         return named
 
 

@@ -67,6 +67,11 @@ class StagedInstance:
     warnings: tuple[ImportWarning, ...]
     fragment_bytes: int = 0
 
+    @property
+    def pack_ids(self) -> frozenset[str]:
+        """All packs that its records lie in."""
+        return frozenset((self.pack_id, *(run.pack_id for run in self.runs)))
+
     def to_bytes(self) -> bytes:
         """Give the JSON that `from_bytes` reads."""
         return orjson.dumps(self)

@@ -11,7 +11,7 @@ import os
 import secrets
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -158,7 +158,7 @@ def _as_os_error(name: str) -> Iterator[None]:
     try:
         yield
     except StoreError as error:
-        raise OSError(f"blob {name} could not be stored: {type(error).__name__}") from error
+        raise OSError(f"blob {name} could not be reached: {type(error).__name__}") from error
 
 
 class _ObjectBlobWriter:
@@ -219,10 +219,8 @@ class ObjectBlobs:
 
     def delete(self, name: str) -> None:
         """Remove the object."""
-        try:
+        with _as_os_error(name), suppress(FileNotFoundError):
             obstore.delete(self._store, name)
-        except FileNotFoundError:
-            return
 
     def names(self, prefix: str) -> Iterator[str]:
         """List the objects below ``prefix``."""

@@ -262,6 +262,8 @@ _COPIED = text("source_key <> key")
 Index("ix_instances_copied", instances.c.source_key, sqlite_where=_COPIED, postgresql_where=_COPIED)
 """An instance as it is from ``first_version`` to ``last_version`` (None: until now) of its image set.
 
+One that a later file of its own import job replaced ends before it begins: it is in no version, its row only names its packs.
+
 ``key`` is what its frame ids begin with; ``source_key`` the key its records were written under. They differ for copies.
 ``fragment_length`` is the size of a sealed record, ``fragment_bytes`` that of the JSON in it.
 """
