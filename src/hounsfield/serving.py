@@ -137,8 +137,6 @@ def serve_api(settings: Settings, host: str, port: int) -> None:
     os.environ[PARENT] = str(os.getpid())
     os.environ[f"{PREFIX}DATA"] = str(settings.data.absolute())
     forget_spooled(settings.data / "spool")
-    # Only this process knows the host; the processes that it makes read the settings of the environment.
-    os.environ[f"{PREFIX}THROTTLING"] = settings.throttling.decided(loopback=is_loopback(host))
     Granian(
         "hounsfield.serving:create_app",
         address=host,

@@ -87,8 +87,7 @@ class Settings:
         Delete packs older than a day that the database does not know. Leave it off after the database was lost or put back
         from an older copy: such packs are then images that are still to be saved.
     throttling : Throttling
-        How many requests each account may make: ``aws`` for AWS's rates, ``off`` for any number, ``auto`` for ``off`` where the
-        host is loopback and ``aws`` elsewhere.
+        How many requests each account may make: ``aws`` for AWS's rates, ``off`` for any number.
     throttle_rates : str
         Rates for single actions instead, as ``GetImageFrame=5000/10000,CopyImageSet=off``: requests a second and burst.
     quota_datastores : int
@@ -151,7 +150,7 @@ class Settings:
     tier_sweep_seconds: float = 60.0
     access_flush_seconds: float = 5.0
     delete_orphans: bool = False
-    throttling: Throttling = Throttling.AUTO
+    throttling: Throttling = Throttling.OFF
     throttle_rates: str = ""
     quota_datastores: int = 100
     quota_copies: int = 100

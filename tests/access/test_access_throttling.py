@@ -133,7 +133,7 @@ def test_every_operation_of_the_model_has_a_rate_of_aws() -> None:
 
 def test_rates_are_those_of_aws_but_for_the_overrides() -> None:
     assert rates_of(Throttling.OFF, "") == {}
-    assert rates_of(Throttling.AWS, " ") == rates_of(Throttling.AUTO, "") == AWS_RATES
+    assert rates_of(Throttling.AWS, " ") == AWS_RATES
     overrides = "GetImageFrame=5000/10000, StoreDICOM=0.5/3,CopyImageSet=off ,SearchDICOMSeries=off"
     changed = {"GetImageFrame": Rate(5000, 10000), "StoreDICOM": Rate(0.5, 3)}
     assert rates_of(Throttling.OFF, overrides) == changed
@@ -173,16 +173,3 @@ def test_a_rate_is_read_as_it_is_shown(rate: Rate) -> None:
 def test_overrides_of_another_form_are_refused(overrides: str) -> None:
     with pytest.raises(ValueError, match=r"is not an action|must be GetImageSet=<per second>/<burst>"):
         rates_of(Throttling.AWS, overrides)
-
-
-@pytest.mark.parametrize(
-    ("throttling", "loopback", "decided"),
-    [
-        (Throttling.AUTO, True, Throttling.OFF),
-        (Throttling.AUTO, False, Throttling.AWS),
-        (Throttling.AWS, True, Throttling.AWS),
-        (Throttling.OFF, False, Throttling.OFF),
-    ],
-)
-def test_auto_asks_who_can_reach_the_server(throttling: Throttling, loopback: bool, decided: Throttling) -> None:
-    assert throttling.decided(loopback=loopback) is decided

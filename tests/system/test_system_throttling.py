@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from signed_http import Answer, send, send_signed
 
 from servers import ServerProcess
+from signed_http import Answer, send, send_signed
 
 NEVER = 0.001
 """Requests a second that no test waits for."""
@@ -109,23 +109,10 @@ def test_a_client_that_tries_again_gets_through(throttled: ServerProcess, monkey
     assert retries == [0, 1]
 
 
-def test_an_address_that_others_reach_is_throttled_without_being_told_to(tmp_path: Path) -> None:
-    settings = {"HOUNSFIELD_THROTTLE_RATES": "GetDatastore=off"}
-    server = ServerProcess(tmp_path / "data", settings, ("--host", "0.0.0.0")).start()
-    try:
-        client = server.client()
-        assert [code_of(client.create_datastore) for _ in range(2)] == ["done", "ThrottlingException"]
-        # AWS lets 20 of them through at once.
-        many = [code_of(client.get_datastore, datastoreId=NOWHERE) for _ in range(100)]
-        assert set(many) == {"ResourceNotFoundException"}
-    finally:
-        server.stop()
-
-
 @pytest.mark.parametrize(
     ("name", "value", "text"),
     [
-        ("THROTTLING", "maybe", "HOUNSFIELD_THROTTLING is 'maybe', it must be one of auto, aws, off"),
+        ("THROTTLING", "maybe", "HOUNSFIELD_THROTTLING is 'maybe', it must be one of aws, off"),
         ("THROTTLE_RATES", "GetImageSet=fast", "HOUNSFIELD_THROTTLE_RATES: GetImageSet=fast must be GetImageSet=<per"),
         ("QUOTA_TAGS", "-1", "HOUNSFIELD_QUOTA_TAGS must be 0 for no limit, or more"),
     ],

@@ -115,18 +115,10 @@ UNLIMITED_BY_AWS: Final = frozenset(
 class Throttling(StrEnum):
     """Whose rates apply."""
 
-    AUTO = "auto"
-    """Those of AWS, unless only this machine can reach the server."""
     AWS = "aws"
     """Those of AWS."""
     OFF = "off"
     """None."""
-
-    def decided(self, *, loopback: bool) -> Throttling:
-        """Give what ``auto`` means where the server listens; the others mean themselves."""
-        if self is not Throttling.AUTO:
-            return self
-        return Throttling.OFF if loopback else Throttling.AWS
 
 
 def rates_of(throttling: Throttling, overrides: str) -> dict[str, Rate]:
@@ -135,7 +127,7 @@ def rates_of(throttling: Throttling, overrides: str) -> dict[str, Rate]:
     Parameters
     ----------
     throttling : Throttling
-        Whose rates; ``auto`` counts as AWS's, because nothing is known of who can reach the server.
+        Whose rates.
     overrides : str
         Rates for single actions instead, as ``<action>=<per second>/<burst>`` or ``<action>=off``, separated by commas.
 
