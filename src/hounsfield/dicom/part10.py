@@ -13,7 +13,7 @@ from typing import Final
 
 from hounsfield.dicom import ambiguous
 from hounsfield.dicom.charsets import CharacterSet, character_set
-from hounsfield.dicom.dataset_reader import DataSetReader, looks_explicit
+from hounsfield.dicom.dataset_reader import DataSetReader, delimiter_bytes, looks_explicit
 from hounsfield.dicom.dictionary import ENTRIES
 from hounsfield.dicom.elements import (
     DOUBLE_FLOAT_PIXEL_DATA,
@@ -75,12 +75,15 @@ class Part10:
     source : ByteSource
         What the offsets of `pixel_data` refer to: the file, or for deflated files the inflated data set.
     header : bytes
-        The file with the pixel data element cut out, a DICOM file itself. For deflated files it is deflated anew.
+        The file without the value of the pixel data element, a DICOM file itself: the element stays, empty, and with
+        undefined length where it had that. For deflated files it is deflated anew.
     cut : int
-        Offset in `header` at which the pixel data element was cut out; for deflated files the offset in the inflated
-        data set. The length of the header (or data set) when there is no pixel data.
+        Offset in `header` of the pixel data element; for deflated files the offset in the inflated data set. The length
+        of the header (or data set) when there is no pixel data.
     data_set_start : int
         Offset in `header` behind the file meta information.
+    emptied : bytes
+        The pixel data element as it stands in `header`; empty when there is no pixel data.
     """
 
     meta: tuple[Element, ...]
@@ -93,6 +96,7 @@ class Part10:
     header: bytes
     cut: int
     data_set_start: int
+    emptied: bytes
     _by_tag: dict[int, Element] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -193,15 +197,15 @@ def read_part10(source: ByteSource, limits: ReadLimits = ReadLimits()) -> Part10
     if syntax in DEFLATED:
         inflated = BytesSource(inflate(source, position, limits.inflated_bytes))
         body = _read_body(Window(inflated, 0, limits.data_set_bytes), 0, syntax, limits)
-        header = window.data[:position] + deflate(body.before + body.after)
+        header = window.data[:position] + deflate(body.before + body.emptied + body.after)
         return body.part10(meta, syntax, header, position)
     body = _read_body(window, position, syntax, limits)
-    return body.part10(meta, syntax, body.before + body.after, position)
+    return body.part10(meta, syntax, body.before + body.emptied + body.after, position)
 
 
 @dataclass(frozen=True, slots=True)
 class _Body:
-    """A data set as read: its elements and the bytes around the pixel data."""
+    """A data set as read: its elements, the bytes around the pixel data, and the pixel data element without its value."""
 
     elements: tuple[Element, ...]
     little_endian: bool
@@ -209,6 +213,7 @@ class _Body:
     pixel_data: PixelData | None
     source: ByteSource
     before: bytes
+    emptied: bytes
     after: bytes
 
     def part10(self, meta: list[Element], syntax: str, header: bytes, start: int) -> Part10:
@@ -223,6 +228,7 @@ class _Body:
             header,
             len(self.before),
             start,
+            self.emptied,
         )
 
 
@@ -239,15 +245,24 @@ def _read_body(window: Window, position: int, syntax: str, limits: ReadLimits) -
     reader = DataSetReader(window, limits, little_endian=little)
     elements, position = reader.top_level(position, explicit=explicit)
     pixel_data = None
-    after = b""
+    emptied = after = b""
     if window.remaining(position) > 0:
         pixel_data = _pixel_data(reader, position, explicit=explicit)
+        emptied = _emptied(window, position, pixel_data, little_endian=little)
         rest, after = _read_rest(reader, pixel_data.end, position, explicit=explicit)
         elements += rest
     if reader.ambiguous:
         elements = list(ambiguous.decide(elements, "little" if little else "big"))
     before = window.data[:position]
-    return _Body(tuple(elements), little, explicit, pixel_data, window.source, before, after)
+    return _Body(tuple(elements), little, explicit, pixel_data, window.source, before, emptied, after)
+
+
+def _emptied(window: Window, position: int, pixel_data: PixelData, *, little_endian: bool) -> bytes:
+    """Give the header of the pixel data element with no value behind it; its length is the last four bytes of it."""
+    head = window.data[position : position + pixel_data.offset - pixel_data.start]
+    if pixel_data.length is None:
+        return head + delimiter_bytes(little_endian=little_endian) + bytes(4)
+    return head[:-4] + bytes(4)
 
 
 def _read_rest(reader: DataSetReader, offset: int, held: int, *, explicit: bool) -> tuple[list[Element], bytes]:

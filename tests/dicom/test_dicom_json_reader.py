@@ -17,7 +17,7 @@ from pydicom.dataset import Dataset
 from hounsfield.dicom.charsets import CharacterSet
 from hounsfield.dicom.dictionary import tag_of
 from hounsfield.dicom.errors import DicomError
-from hounsfield.dicom.json_model import elements_of_json
+from hounsfield.dicom.json_reader import elements_of_json
 from hounsfield.dicom.metadata_file import MOST_BYTES, MetadataFile, check_size
 from hounsfield.dicom.part10 import BytesSource, read_part10
 from hounsfield.dicom.record import instance_record
