@@ -17,10 +17,10 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from hounsfield.dicom.dataset_writer import DataSetWriter
+from hounsfield.dicom.element_writer import ElementWriter
 from hounsfield.dicom.elements import Element
 from hounsfield.dicom.errors import DicomError
-from hounsfield.dicom.json_reading import elements_of_json
+from hounsfield.dicom.json_reader import elements_of_json
 from hounsfield.dicom.overriding import check_overridable, overridden
 from hounsfield.dicom.part10 import BytesSource, Part10, read_part10
 from hounsfield.dicom.record import instance_record
@@ -76,7 +76,7 @@ def test_what_is_written_is_read_back(dicom_path: Path, writer: Any) -> None:
     part10 = part10_of(dicom_path.read_bytes())
     elements = tuple(sorted(part10.elements))
     for explicit in (True, False):
-        body = DataSetWriter(little_endian=part10.little_endian, explicit_vr=explicit).write(elements)
+        body = ElementWriter(little_endian=part10.little_endian, explicit_vr=explicit).write(elements)
         syntax = ExplicitVRLittleEndian if explicit else ImplicitVRLittleEndian
         again = part10_of(writer.file(body, syntax if part10.little_endian else ExplicitVRBigEndian))
         assert [element.tag for element in again.elements] == [element.tag for element in elements]
@@ -115,11 +115,32 @@ def test_pixel_data_put_back_at_the_cut_makes_a_file_again(syntax: str) -> None:
     after = applied(part10_of(data), OVERRIDES)
     assert after.pixel_data is not None
     element = data[after.pixel_data.start : after.pixel_data.end]
-    whole = pydicom.dcmread(
-        io.BytesIO(after.header[: after.cut] + element + after.header[after.cut + len(after.emptied) :])
-    )
+    behind = after.header[after.cut :].removeprefix(after.emptied)
+    whole = pydicom.dcmread(io.BytesIO(after.header[: after.cut] + element + behind))
     assert whole.PatientName == "Doe^John"
     assert whole.PixelData == pydicom.dcmread(io.BytesIO(data)).PixelData
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES)
+def test_the_empty_pixel_data_element_stays_in_what_is_kept(syntax: str) -> None:
+    before = part10_of(file_of(syntax))
+    after = applied(before, OVERRIDES)
+    assert after.emptied == before.emptied != b""
+    assert pydicom.dcmread(io.BytesIO(after.header))["PixelData"].is_empty
+
+
+def test_encapsulated_pixel_data_of_an_icon_stays_encapsulated() -> None:
+    dataset, icon = slice_of(), pydicom.Dataset()
+    icon.Rows = icon.Columns = 8
+    icon.PixelData = pydicom.encaps.encapsulate([b"\xff\xd8\xff\xd9"])
+    icon["PixelData"].VR, icon["PixelData"].is_undefined_length = "OB", True
+    dataset.IconImageSequence = [icon]
+    stream = io.BytesIO()
+    pydicom.dcmwrite(stream, dataset, enforce_file_format=True)
+    after = applied(part10_of(stream.getvalue()), OVERRIDES)
+    kept = pydicom.dcmread(io.BytesIO(after.header)).IconImageSequence[0]
+    assert kept["PixelData"].is_undefined_length
+    assert kept.PixelData == icon.PixelData
 
 
 def test_nothing_to_override_leaves_the_file_as_it_is() -> None:

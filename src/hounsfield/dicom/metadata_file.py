@@ -11,7 +11,7 @@ from typing import Final
 import orjson
 
 from hounsfield.dicom.errors import DicomError
-from hounsfield.dicom.json_reading import tag_of_json
+from hounsfield.dicom.json_reader import tag_of_json
 from hounsfield.dicom.limits import MEBIBYTE
 
 MOST_BYTES: Final = 32 * MEBIBYTE

@@ -10,8 +10,8 @@ from dataclasses import replace
 from typing import Final
 
 from hounsfield.dicom.charsets import REPLACEMENT, CharacterSet, character_set
-from hounsfield.dicom.dataset_writer import DataSetWriter
 from hounsfield.dicom.dictionary import TAGS, is_private, is_private_creator, key_of
+from hounsfield.dicom.element_writer import ElementWriter
 from hounsfield.dicom.elements import SPECIFIC_CHARACTER_SET, Element
 from hounsfield.dicom.errors import DicomError, tag_text
 from hounsfield.dicom.inflate import deflate
@@ -175,15 +175,11 @@ def _unicode_element(element: Element, charset: CharacterSet) -> Element:
 
 def _rewritten(part10: Part10, elements: tuple[Element, ...]) -> Part10:
     """Write the header anew, in the encoding of the file."""
-    writer = DataSetWriter(little_endian=part10.little_endian, explicit_vr=part10.explicit_vr)
+    writer = ElementWriter(little_endian=part10.little_endian, explicit_vr=part10.explicit_vr)
     split = part10.pixel_data.tag if part10.pixel_data is not None else 0xFFFFFFFF
     before = writer.write(element for element in elements if element.tag < split)
     after = writer.write(element for element in elements if element.tag > split)
-    head = part10.header[: part10.data_set_start]
+    head, body = part10.header[: part10.data_set_start], before + part10.emptied + after
     if part10.transfer_syntax in DEFLATED:
-        return replace(
-            part10, elements=elements, header=head + deflate(before + part10.emptied + after), cut=len(before)
-        )
-    return replace(
-        part10, elements=elements, header=head + before + part10.emptied + after, cut=len(head) + len(before)
-    )
+        return replace(part10, elements=elements, header=head + deflate(body), cut=len(before))
+    return replace(part10, elements=elements, header=head + body, cut=len(head) + len(before))

@@ -83,7 +83,7 @@ class Part10:
     data_set_start : int
         Offset in `header` behind the file meta information.
     emptied : bytes
-        What stands at `cut`: the pixel data element without its value.
+        The pixel data element as it stands in `header`; empty when there is no pixel data.
     """
 
     meta: tuple[Element, ...]

@@ -15,7 +15,7 @@ from typing import Final
 
 from hounsfield.dicom.elements import Element
 from hounsfield.dicom.errors import DicomError
-from hounsfield.dicom.json_reading import elements_of_json
+from hounsfield.dicom.json_reader import elements_of_json
 from hounsfield.dicom.metadata_file import MetadataFile, check_size
 from hounsfield.dicom.overriding import check_overridable, overridden
 from hounsfield.dicom.part10 import Part10

@@ -1,6 +1,6 @@
-"""Writing of a data set: elements to bytes (PS3.5 chapter 7), the way back of `hounsfield.dicom.dataset_reader`.
+"""Writing of elements in the encoding of a file (PS3.5 chapter 7), the way back of `hounsfield.dicom.dataset_reader`.
 
-Sequences and items get defined lengths.
+Sequences and items get defined lengths; encapsulated pixel data within a sequence, such as an icon's, stays as it was.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from struct import Struct
 from typing import Final
 
-from hounsfield.dicom.elements import ITEM, Element
+from hounsfield.dicom.elements import ITEM, PIXEL_DATA, SEQUENCE_DELIMITER, UNDEFINED_LENGTH, Element
 from hounsfield.dicom.errors import DicomError, tag_text
 from hounsfield.dicom.plain_elements import VRS
 
@@ -18,7 +18,7 @@ _MOST_SHORT: Final = 0xFFFF
 _MOST_LONG: Final = 0xFFFFFFFE
 
 
-class DataSetWriter:
+class ElementWriter:
     """Writes elements in one encoding.
 
     Parameters
@@ -32,7 +32,8 @@ class DataSetWriter:
     def __init__(self, *, little_endian: bool, explicit_vr: bool) -> None:
         order = "<" if little_endian else ">"
         self._explicit_vr = explicit_vr
-        self._plain = Struct(f"{order}HHL").pack
+        plain = Struct(f"{order}HHL")
+        self._plain, self._read_plain = plain.pack, plain.unpack_from
         self._short = Struct(f"{order}HH2sH").pack
         self._long = Struct(f"{order}HH2sHL").pack
 
@@ -56,9 +57,23 @@ class DataSetWriter:
         """
         parts: list[bytes] = []
         for tag, vr, value in elements:
+            if tag == PIXEL_DATA and isinstance(value, bytes) and self._is_encapsulated(value):
+                end = self._plain(SEQUENCE_DELIMITER >> 16, SEQUENCE_DELIMITER & 0xFFFF, 0)
+                parts += (self._long(tag >> 16, tag & 0xFFFF, vr.encode(), 0, UNDEFINED_LENGTH), value, end)
+                continue
             content = value if isinstance(value, bytes) else self._items(value)
             parts += (self._header(tag, vr, len(content)), content)
         return b"".join(parts)
+
+    def _is_encapsulated(self, value: bytes) -> bool:
+        """Tell whether pixel data is nothing but items (PS3.5 section A.4), which implicit VR does not have."""
+        position = 0
+        while self._explicit_vr and position + 8 <= len(value):
+            group, number, length = self._read_plain(value, position)
+            if group << 16 | number != ITEM:
+                return False
+            position += 8 + int(length)
+        return position == len(value) > 0
 
     def _items(self, items: tuple[tuple[Element, ...], ...]) -> bytes:
         parts: list[bytes] = []
