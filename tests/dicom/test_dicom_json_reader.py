@@ -17,11 +17,7 @@ from pydicom.dataset import Dataset
 from hounsfield.dicom.charsets import CharacterSet
 from hounsfield.dicom.dictionary import tag_of
 from hounsfield.dicom.errors import DicomError
-<<<<<<<< HEAD:tests/dicom/test_dicom_json_reading.py
-from hounsfield.dicom.json_reading import elements_of_json
-========
 from hounsfield.dicom.json_reader import elements_of_json
->>>>>>>> importconfig:tests/dicom/test_dicom_json_reader.py
 from hounsfield.dicom.metadata_file import MOST_BYTES, MetadataFile, check_size
 from hounsfield.dicom.part10 import BytesSource, read_part10
 from hounsfield.dicom.record import instance_record

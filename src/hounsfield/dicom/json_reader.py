@@ -1,232 +1,244 @@
-"""The DICOM JSON model (PS3.18 Annex F), written as text straight from elements.
+"""DICOM JSON (PS3.18 Annex F) to elements.
 
-    element ─▶ "GGGGEEEE":{"vr":"…","Value":[…]}        text and numbers
-               "GGGGEEEE":{"vr":"…","InlineBinary":"…"}  bytes
-               "GGGGEEEE":{"vr":"…","BulkDataURI":"…"}   more than 1 MiB of bytes
-               "GGGGEEEE":{"vr":"SQ","Value":[{…},{…}]}   items
+    {"00100010": {"vr": "PN", "Value": [{"Alphabetic": "ROE^JANE"}]}}  ─▶  Element(0x00100010, "PN", b"ROE^JANE")
 
-The instances of a series share nearly all of their elements: the text of short ones is made once and remembered, so that a
-series is mostly bytes joined.
+Text becomes UTF-8, as JSON is; numbers and words get the byte order that is asked for. What the annex does not allow is
+refused with a message that names the element and the rule, never the value.
 """
 
 from __future__ import annotations
 
-import hashlib
-import math
 import re
-from binascii import b2a_base64
-from collections.abc import Callable, Iterator
-from functools import lru_cache
-from struct import Struct
-from typing import Final, TypeAlias
+import struct
+from array import array
+from base64 import b64decode
+from binascii import Error as Base64Error
+from collections.abc import Callable, Mapping
+from typing import Final
 
-import numpy as np
-import orjson
+from hounsfield.dicom.dictionary import ENTRIES, is_private, known_vr
+from hounsfield.dicom.elements import SPECIFIC_CHARACTER_SET, Element
+from hounsfield.dicom.errors import DicomError, tag_text
+from hounsfield.dicom.limits import ReadLimits
+from hounsfield.dicom.plain_elements import VRS
+from hounsfield.dicom.scalars import CUSTOM_CHARSET_VRS, FIXED_CHARSET_VRS, NUMBERS, SINGLE_TEXT_VRS
+from hounsfield.dicom.values import WORD_TYPES, is_encoding_only
 
-from hounsfield.dicom.charsets import CharacterSet, character_set
-from hounsfield.dicom.elements import PIXEL_TAGS, SPECIFIC_CHARACTER_SET, Element
-from hounsfield.dicom.remembered import Remembered
-from hounsfield.dicom.scalars import CUSTOM_CHARSET_VRS, FIXED_CHARSET_VRS, NUMBERS, SINGLE_TEXT_VRS, strip_text
-from hounsfield.dicom.values import BULK_DATA_THRESHOLD, is_encoding_only
-
-Path: TypeAlias = "tuple[int, ...]"
-"""Where an element is: its tag; in a sequence tag of the sequence, index of the item, tag, and so on."""
-
-_NUMBER_CODES: Final = {"US": "H", "SS": "h", "UL": "L", "SL": "l", "UV": "Q", "SV": "q", "FL": "f", "FD": "d"}
-_NUMBER: Final = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?")
-_EXACT_INTEGERS: Final = 1 << 53
+_TAG: Final = re.compile(r"[0-9A-Fa-f]{8}")
+_MEMBERS: Final = frozenset({"vr", "Value", "InlineBinary", "BulkDataURI"})
 _GROUPS: Final = ("Alphabetic", "Ideographic", "Phonetic")
-_UNICODE: Final = b'["ISO_IR 192"]'
+_KNOWN_VRS: Final = frozenset(vr for vr, _ in VRS.values())
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f]")
+"""Control characters that text cannot have (PS3.5 section 6.1.3); an escape would begin another character set."""
+
+_NOT_FINITE: Final = {"NaN": "nan", "inf": "inf", "-inf": "-inf", "Infinity": "inf", "-Infinity": "-inf"}
+_DEEPEST: Final = ReadLimits().depth
 
 
-def json_object(
-    elements: tuple[Element, ...], charset: CharacterSet, bulk_data_uri: Callable[[Path], str], path: Path = ()
-) -> bytes:
-    """Write a data set.
+def elements_of_json(data_set: Mapping[str, object], *, little_endian: bool) -> tuple[Element, ...]:
+    """Read a data set.
 
     Parameters
     ----------
-    elements : tuple of Element
-        A data set, little endian; of a tag that comes more than once the last counts.
-    charset : CharacterSet
-        In force in it.
-    bulk_data_uri : callable
-        Gives the URI under which the value at a path can be retrieved.
-    path : tuple of int
-        Where the data set is; empty for the top level.
+    data_set : Mapping
+        DICOM JSON model object as parsed: attribute objects by tag.
+    little_endian : bool
+        Byte order of the values to be made.
 
     Returns
     -------
-    bytes
-        A JSON object in UTF-8, members in tag order. Pixel data at the top level, group lengths and trailing padding are
-        left out (PS3.18 section F.2.2). Specific Character Set is that of the JSON text.
-    """
-    known = (table := _texts(charset)).get
-    texts: list[bytes] = []
-    append = texts.append
-    for element in _in_order(elements):
-        text = known(element)
-        if text is None:
-            tag, vr, value = element
-            if isinstance(value, tuple):
-                text = _head(tag, "SQ") + _items(value, charset, bulk_data_uri, (*path, tag)) + b"}"
-            elif is_encoding_only(tag) or (not path and tag in PIXEL_TAGS):
-                continue
-            else:
-                text = _member(tag, vr, value, charset, bulk_data_uri, (*path, tag))
-                table.keep(element, text, len(value))
-        append(text)
-    return b"{" + b",".join(texts) + b"}"
+    tuple of Element
+        In tag order, text in UTF-8, values of even length. Specific Character Set (0008,0005) and group lengths are about
+        an encoding that JSON does not have, and are left out.
 
-
-def _in_order(elements: tuple[Element, ...]) -> tuple[Element, ...] | list[Element]:
-    """Sort elements by tag, and leave out those that another one of their tag follows; there are hardly ever any."""
-    tags = [element[0] for element in elements]
-    if len(set(tags)) == len(tags) and tags == sorted(tags):
-        return elements
-    by_tag = dict(zip(tags, elements, strict=True))
-    return [by_tag[tag] for tag in sorted(by_tag)]
-
-
-def path_digest(owner: str, path: Path) -> str:
-    """Give the name of the value at a path in URIs: 32 hexadecimal digits that follow from whose it is and where it is."""
-    text = owner + "".join(f"/{step:X}" for step in path)
-    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
-
-
-def bulk_values(elements: tuple[Element, ...], path: Path = ()) -> Iterator[tuple[Path, bytes]]:
-    """Find all values of a data set that are given by URI.
-
-    Parameters
-    ----------
-    elements : tuple of Element
-        A data set, little endian.
-    path : tuple of int
-        Where it is.
-
-    Yields
+    Raises
     ------
-    (tuple of int, bytes)
-        Path and value.
+    DicomError
+        The object is not a data set of Annex F, or refers to bulk data.
     """
-    for tag, vr, value in elements:
-        if isinstance(value, tuple):
-            for index, item in enumerate(value):
-                yield from bulk_values(item, (*path, tag, index))
-        elif _is_bulk(vr, value) and (path or tag not in PIXEL_TAGS):
-            yield (*path, tag), value
+    return _JsonReader(little_endian=little_endian).data_set(data_set, 0)
 
 
-@lru_cache(maxsize=4)
-def _texts(charset: CharacterSet) -> Remembered[Element, bytes]:  # noqa: ARG001
-    """Give the texts of elements that were written under a character set before."""
-    return Remembered()
+def tag_of_json(key: str) -> int:
+    """Read the name of an attribute, eight hexadecimal digits (PS3.18 section F.2.2); raises `DicomError`."""
+    if _TAG.fullmatch(key) is None:
+        raise DicomError("An attribute is not named by eight hexadecimal digits")
+    return int(key, 16)
 
 
-def _head(tag: int, vr: str) -> bytes:
-    return b'"%08X":{"vr":"%b"' % (tag, vr.encode())
+class _JsonReader:
+    """Reads the values of one data set."""
+
+    def __init__(self, *, little_endian: bool) -> None:
+        self._little_endian = little_endian
+
+    def data_set(self, data_set: object, depth: int) -> tuple[Element, ...]:
+        if not isinstance(data_set, dict):
+            raise DicomError("A data set must be a JSON object")
+        elements = {}
+        for key, attribute in data_set.items():
+            tag = tag_of_json(key)
+            if is_encoding_only(tag) or tag == SPECIFIC_CHARACTER_SET:
+                continue
+            if tag >> 16 in (0x0000, 0xFFFE, 0xFFFF):
+                raise DicomError(f"{tag_text(tag)} is no element of a data set")
+            elements[tag] = self._element(tag, attribute, depth)
+        return tuple(elements[tag] for tag in sorted(elements))
+
+    def _element(self, tag: int, attribute: object, depth: int) -> Element:
+        if not isinstance(attribute, dict) or not attribute.keys() <= _MEMBERS:
+            raise _wrong(tag, "must be an object with the members vr, and Value or InlineBinary")
+        vr = _checked_vr(tag, attribute.get("vr"))
+        if "BulkDataURI" in attribute:
+            raise _wrong(tag, "has a BulkDataURI, bulk data is not fetched; give the value as InlineBinary")
+        if "InlineBinary" in attribute:
+            if "Value" in attribute:
+                raise _wrong(tag, "must not have both Value and InlineBinary")
+            return Element(tag, vr, self._binary(tag, vr, attribute["InlineBinary"]))
+        values = attribute.get("Value", [])
+        if not isinstance(values, list):
+            raise _wrong(tag, "must have a list as its Value")
+        if vr == "SQ":
+            return Element(tag, vr, self._items(tag, values, depth + 1))
+        return Element(tag, vr, self._values(tag, vr, values))
+
+    def _items(self, tag: int, values: list[object], depth: int) -> tuple[tuple[Element, ...], ...]:
+        if depth > _DEEPEST:
+            raise _wrong(tag, f"is nested deeper than {_DEEPEST} sequences")
+        return tuple(self.data_set({} if value is None else value, depth) for value in values)
+
+    def _values(self, tag: int, vr: str, values: list[object]) -> bytes:
+        if vr in NUMBERS:
+            return b"".join(self._number(tag, vr, value) for value in values)
+        if vr == "AT":
+            return b"".join(self._tag(tag, value) for value in values)
+        if vr not in CUSTOM_CHARSET_VRS and vr not in FIXED_CHARSET_VRS:
+            if values:
+                raise _wrong(tag, f"has the value representation {vr}, its value must be InlineBinary")
+            return b""
+        if vr in SINGLE_TEXT_VRS and len(values) > 1:
+            raise _wrong(tag, f"has the value representation {vr}, which has one value")
+        write = _TEXTS.get(vr, _string)
+        raw = "\\".join(_checked_text(tag, vr, write(tag, value)) for value in values).encode()
+        return raw + (b"\0" if vr == "UI" else b" ") * (len(raw) & 1)
+
+    def _number(self, tag: int, vr: str, value: object) -> bytes:
+        layout = NUMBERS[vr][0 if self._little_endian else 1]
+        try:
+            if vr in ("FL", "FD"):
+                return layout.pack(_real(value))
+            return layout.pack(_integer(value, text=vr in ("SV", "UV")))
+        except (struct.error, OverflowError, ValueError, TypeError) as error:
+            raise _wrong(tag, f"has a value that is no number {vr} can hold") from error
+
+    def _tag(self, tag: int, value: object) -> bytes:
+        if not isinstance(value, str) or _TAG.fullmatch(value) is None:
+            raise _wrong(tag, "has a value that is no tag of eight hexadecimal digits")
+        layout = NUMBERS["US"][0 if self._little_endian else 1]
+        return layout.pack(int(value[:4], 16)) + layout.pack(int(value[4:], 16))
+
+    def _binary(self, tag: int, vr: str, value: object) -> bytes:
+        if vr in CUSTOM_CHARSET_VRS | FIXED_CHARSET_VRS | {"SQ"}:
+            raise _wrong(tag, f"has the value representation {vr}, its value must not be InlineBinary")
+        try:
+            raw = b64decode(value if isinstance(value, str) else b"*", validate=True)
+        except (Base64Error, ValueError) as error:
+            raise _wrong(tag, "has an InlineBinary that is not base64") from error
+        raw += b"\0" * (len(raw) & 1)
+        words = array(WORD_TYPES.get(vr) or _NUMBER_WORDS.get(vr, "B"))
+        if not self._little_endian and words.itemsize > 1 and not len(raw) % words.itemsize:
+            # InlineBinary is little endian (PS3.18 section F.2.7).
+            words.frombytes(raw)
+            words.byteswap()
+            raw = words.tobytes()
+        return raw
 
 
-def _items(
-    items: tuple[tuple[Element, ...], ...], charset: CharacterSet, uri: Callable[[Path], str], path: Path
-) -> bytes:
-    if not items:
-        return b""
-    texts = [json_object(item, _charset(item, charset), uri, (*path, index)) for index, item in enumerate(items)]
-    return b',"Value":[' + b",".join(texts) + b"]"
+_NUMBER_WORDS: Final = {
+    "AT": "H",
+    **{vr: {2: "H", 4: "I", 8: "Q"}[little.size] for vr, (little, _) in NUMBERS.items()},
+}
 
 
-def _charset(item: tuple[Element, ...], outer: CharacterSet) -> CharacterSet:
-    for element in item:
-        if element.tag == SPECIFIC_CHARACTER_SET and isinstance(element.value, bytes):
-            return character_set(element.value)
-    return outer
+def _checked_vr(tag: int, vr: object) -> str:
+    """Check the value representation against those known, and for standard elements against the dictionary."""
+    if not isinstance(vr, str) or vr not in _KNOWN_VRS:
+        raise _wrong(tag, "must have a vr of PS3.5 section 6.2")
+    allowed = None if is_private(tag) else known_vr(tag, None)
+    if allowed is not None and vr not in allowed.split(" or "):
+        raise _wrong(tag, f"has the vr {vr}, the dictionary says {allowed}")
+    return vr
 
 
-def _is_bulk(vr: str, value: bytes) -> bool:
-    return len(value) > BULK_DATA_THRESHOLD and not _has_values(vr)
+def _string(tag: int, value: object) -> str:
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise _wrong(tag, "has a value that is not a string")
+    return value
 
 
-def _has_values(vr: str) -> bool:
-    return vr in CUSTOM_CHARSET_VRS or vr in FIXED_CHARSET_VRS or vr in NUMBERS or vr == "AT"
+def _decimal(tag: int, value: object) -> str:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    return _string(tag, value)
 
 
-def _member(tag: int, vr: str, value: bytes, charset: CharacterSet, uri: Callable[[Path], str], path: Path) -> bytes:
-    head = _head(tag, vr)
-    if not _has_values(vr):
-        if not value:
-            return head + b"}"
-        if _is_bulk(vr, value):
-            return head + b',"BulkDataURI":' + orjson.dumps(uri(path)) + b"}"
-        return head + b',"InlineBinary":"' + b2a_base64(value, newline=False) + b'"}'
-    if tag == SPECIFIC_CHARACTER_SET:
-        return head + b',"Value":' + _UNICODE + b"}"
-    text = _values(vr, value, charset)
-    return head + b"}" if text is None else head + b',"Value":' + text + b"}"
+def _integer_text(tag: int, value: object) -> str:
+    if isinstance(value, float) and not value.is_integer():
+        raise _wrong(tag, "has a value that is not an integer")
+    return str(int(value)) if isinstance(value, float) else _decimal(tag, value)
 
 
-def _values(vr: str, value: bytes, charset: CharacterSet) -> bytes | None:
-    """Write the values of an element as a JSON array; None when there is none."""
-    if vr in NUMBERS:
-        return _numbers(vr, value)
-    if vr == "AT":
-        return _tags(value)
-    text = charset.decode(value, person_name=vr == "PN") if vr in CUSTOM_CHARSET_VRS else value.decode("latin-1")
-    parts = [text] if vr in SINGLE_TEXT_VRS else text.split("\\")
-    parts = [strip_text(part, vr) for part in parts]
-    if parts == [""]:
-        return None
-    if vr in ("DS", "IS"):
-        return b"[" + b",".join(_decimal(part) for part in parts) + b"]"
-    return orjson.dumps([_person_name(part) if vr == "PN" else part or None for part in parts])
+def _person_name(tag: int, value: object) -> str:
+    """Join the component groups of a name (PS3.18 section F.2.2)."""
+    if value is None:
+        return ""
+    if not isinstance(value, dict) or not value.keys() <= set(_GROUPS):
+        raise _wrong(tag, f"has a name that is not an object with the members {', '.join(_GROUPS)}")
+    groups = [_string(tag, value.get(group)) for group in _GROUPS]
+    if any("=" in group for group in groups):
+        raise _wrong(tag, "has '=' in a component group of a name, which separates component groups")
+    return "=".join(groups).rstrip("=")
 
 
-def _tags(value: bytes) -> bytes | None:
-    words = Struct(f"<{len(value) // 4 * 2}H").unpack_from(value)
-    tags = [f"{group:04X}{number:04X}" for group, number in zip(words[::2], words[1::2], strict=True)]
-    return orjson.dumps(tags) if tags else None
+_TEXTS: Final[dict[str, Callable[[int, object], str]]] = {
+    "DS": _decimal,
+    "IS": _integer_text,
+    "PN": _person_name,
+}
 
 
-def _person_name(text: str) -> dict[str, str] | None:
-    groups = {name: group for name, part in zip(_GROUPS, text.split("="), strict=False) if (group := part.rstrip(" "))}
-    return groups or None
+def _checked_text(tag: int, vr: str, text: str) -> str:
+    if _CONTROL.search(text):
+        raise _wrong(tag, "has a control character in its text")
+    if vr in FIXED_CHARSET_VRS and not text.isascii():
+        raise _wrong(tag, f"has a character outside the default repertoire, which {vr} is limited to")
+    if vr not in SINGLE_TEXT_VRS and "\\" in text:
+        raise _wrong(tag, "has a backslash in a value, which separates values; give several values as a list")
+    return text
 
 
-def _decimal(text: str) -> bytes:
-    """Write a decimal string as the number it is, digit for digit where JSON allows, else as a string."""
-    text = text.strip()
-    if not text:
-        return b"null"
-    try:
-        number = float(text)
-    except ValueError:
-        return orjson.dumps(text)
-    if not math.isfinite(number) or "_" in text or not text.isascii():
-        return orjson.dumps(text)
-    if _NUMBER.fullmatch(text):
-        return text.encode()
-    return repr(int(text)).encode() if re.fullmatch(r"[+-]?\d+", text) else repr(number).encode()
+def _integer(value: object, *, text: bool) -> int:
+    if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
+        raise ValueError
+    if isinstance(value, int | float) or (text and isinstance(value, str)):
+        return int(value)
+    raise TypeError
 
 
-def _numbers(vr: str, value: bytes) -> bytes | None:
-    count = len(value) // NUMBERS[vr][0].size
-    if not count:
-        return None
-    numbers = Struct(f"<{count}{_NUMBER_CODES[vr]}").unpack_from(value)
-    if vr in ("FL", "FD"):
-        if not all(map(math.isfinite, numbers)):
-            return orjson.dumps([_floating(number, vr) for number in numbers])
-        array = np.frombuffer(value, "<f4" if vr == "FL" else "<f8", count)
-        return orjson.dumps(array, option=orjson.OPT_SERIALIZE_NUMPY)
-    # JavaScript reads larger integers inexactly, and PS3.18 Table F.2.3-1 allows strings.
-    return orjson.dumps(
-        [number if -_EXACT_INTEGERS <= number <= _EXACT_INTEGERS else str(number) for number in numbers]
-    )
+def _real(value: object) -> float:
+    if isinstance(value, str):
+        return float(_NOT_FINITE[value]) if value in _NOT_FINITE else _no_number()
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    raise TypeError
 
 
-def _floating(number: float, vr: str) -> float | str:
-    if math.isnan(number):
-        return "NaN"
-    if math.isinf(number):
-        return "inf" if number > 0 else "-inf"
-    return float(str(np.float32(number))) if vr == "FL" else number
+def _no_number() -> float:
+    raise ValueError
+
+
+def _wrong(tag: int, rule: str) -> DicomError:
+    entry = ENTRIES.get(tag)
+    return DicomError(f"{entry.keyword if entry is not None else 'Element'} {tag_text(tag)} {rule}")
