@@ -10,6 +10,7 @@ import signal
 import threading
 import types
 
+import structlog
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -32,7 +33,7 @@ from hounsfield.imaging.release import RELEASE_IMAGE_SET, StorageReleaser
 from hounsfield.imaging.updating import UPDATE_IMAGE_SET, ImageSetUpdater
 from hounsfield.jobs.queue import WorkQueue
 from hounsfield.jobs.runner import Runner, WorkHandler
-from hounsfield.jobs.workers import WorkerPool, end_with_parent
+from hounsfield.jobs.workers import WorkerPool, end_with_parent, tell_refusal
 from hounsfield.logs import configure_logs
 from hounsfield.native.context import Context
 from hounsfield.native.door import NativeDoor
@@ -42,7 +43,10 @@ from hounsfield.storage.buckets import Buckets
 from hounsfield.storage.database import Database, open_embedded, open_postgresql
 from hounsfield.storage.durable import make_folder_durably
 from hounsfield.storage.keys import DataKeys, KeyUnavailableError, LocalKeyring, database_key
+from hounsfield.storage.place_mark import PlaceRefusedError, check_place
 from hounsfield.storage.secrets import installation_secret
+
+_log = structlog.get_logger(__name__)
 
 
 def open_keyring(settings: Settings) -> LocalKeyring:
@@ -96,15 +100,20 @@ def open_archive(settings: Settings) -> tuple[Archive, LocalKeyring]:
     keyring = open_keyring(settings)
     database = open_database(settings, keyring)
     try:
-        installation_secret(database, keyring, "installation")
+        secret = installation_secret(database, keyring, "installation")
     except KeyUnavailableError as error:
         raise SettingsError(
             f"{settings.data / 'keys' / 'master.json'} is not the master key of this database; every node needs the same one"
         ) from error
     place = blob_place(settings)
+    blobs = place.open()
+    try:
+        check_place(database, keyring, blobs, secret)
+    except PlaceRefusedError as error:
+        raise SettingsError(f"{place.folder or place.url} cannot be the place of the packs: {error}") from error
     archive = Archive(
         database=database,
-        blobs=place.open(),
+        blobs=blobs,
         blob_place=place,
         keys=DataKeys(keyring),
         buckets=open_buckets(settings),
@@ -117,11 +126,16 @@ def open_archive(settings: Settings) -> tuple[Archive, LocalKeyring]:
 
 
 def create_app() -> ASGIApp:
-    """Make the ASGI application of one API process, from the settings of the environment."""
+    """Make the ASGI application of one API process, from the settings of the environment; ends it when they cannot be."""
     settings = load_settings()
     configure_logs(settings.log_level)
     end_with_parent()
-    return make_app(settings)
+    try:
+        return make_app(settings)
+    except SettingsError as error:
+        _log.error("cannot start", reason=str(error))
+        tell_refusal()
+        raise SystemExit(2) from error
 
 
 def make_app(settings: Settings) -> ASGIApp:

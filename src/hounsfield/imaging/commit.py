@@ -9,6 +9,7 @@ import hashlib
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 
 from sqlalchemy import Connection, func, insert, select, update
 
@@ -104,8 +105,8 @@ def apply(
     """Write one image set version with its instances and frames."""
     entering = [staged[ordinal] for ordinal in commitment.placement.ordinals]
     levels = Levels.from_json(entering[0].levels.encode())
-    for instance in entering[1:]:
-        if instance.levels != entering[0].levels:
+    for before, instance in pairwise(entering):
+        if instance.levels != before.levels:
             levels = merge_levels(levels, Levels.from_json(instance.levels.encode()))
     if commitment.placement.extends is None:
         _insert_image_set(connection, key, commitment.destination, levels, len(entering))

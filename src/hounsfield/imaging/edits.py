@@ -268,9 +268,10 @@ def _check_parents(edits: Edits, content: Content) -> None:
     sop_uids = set(content.sop_uids)
     if not {uid for _, uid in named} <= sop_uids:
         raise InvalidRequestError("A SOP Instance UID of the request is not in the image set")
-    if edits.removed_series or {uid for _, uid in edits.removed_instances} == sop_uids:
+    removed = {uid for _, uid in edits.removed_instances}
+    if edits.removed_series or (removed and removed == sop_uids):
         raise InvalidRequestError("An image set keeps at least one instance; to remove all of them, delete it")
-    left = sop_uids - {uid for _, uid in edits.removed_instances}
+    left = sop_uids - removed
     renamed = {
         uid: change.values[_SOP_UID] for (_, uid), change in edits.instances.items() if _SOP_UID in change.values
     }
