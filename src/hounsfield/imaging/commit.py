@@ -9,6 +9,7 @@ import hashlib
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 
 from sqlalchemy import Connection, func, insert, select, update
 
@@ -118,8 +119,8 @@ def apply(
 def entering_levels(entering: Sequence[StagedInstance]) -> Levels:
     """Give the levels of instances that enter an image set together; of values that differ the last one counts."""
     levels = Levels.from_json(entering[0].levels.encode())
-    for instance in entering[1:]:
-        if instance.levels != entering[0].levels:
+    for before, instance in pairwise(entering):
+        if instance.levels != before.levels:
             levels = merge_levels(levels, Levels.from_json(instance.levels.encode()))
     return levels
 
