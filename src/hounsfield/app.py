@@ -10,6 +10,7 @@ import signal
 import threading
 import types
 
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -165,6 +166,8 @@ def front_doors(native: ASGIApp) -> ASGIApp:
 
 async def _lifespan(receive: Receive, send: Send) -> None:
     await receive()
+    # The first use of a thread imports what it needs, which no request should wait for.
+    await run_in_threadpool(int)
     await send({"type": "lifespan.startup.complete"})
     await receive()
     await send({"type": "lifespan.shutdown.complete"})
