@@ -297,6 +297,8 @@ def front_doors(native: ASGIApp, dicomweb: ASGIApp, accesses: AccessWriter, rece
 async def _lifespan(receive: Receive, send: Send, accesses: AccessWriter, receiver: Receiver) -> None:
     await receive()
     accesses.start()
+    # The first use of a thread imports what it needs, which no request should wait for.
+    await run_in_threadpool(int)
     await send({"type": "lifespan.startup.complete"})
     await receive()
     receiver.close()

@@ -11,12 +11,26 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 import sqlcipher3.dbapi2
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, Dialect, Engine, FromClause, Select, create_engine, event, func, select, text
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Dialect,
+    Engine,
+    FromClause,
+    Integer,
+    Select,
+    create_engine,
+    event,
+    func,
+    literal_column,
+    select,
+    text,
+)
 from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
 from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 
@@ -24,6 +38,8 @@ _MIGRATIONS = Path(__file__).with_name("migrations")
 _BUSY_SECONDS = 60
 _VALUES_AT_ONCE = 400
 _MIGRATION_LOCK = 0x48_6F_75_6E_73
+ONE: Final[ColumnElement[int]] = literal_column("1", Integer)
+"""A limit written out: SQLite prepares a statement anew at every execution when its limit is a parameter."""
 _AFTER_COMMIT = "hounsfield_after_commit"
 
 Value = TypeVar("Value")
