@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import structlog
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from hounsfield.dicom.document import Levels, document_size
 from hounsfield.imaging.archive import Archive
