@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import os
 import pwd
+import random
 import secrets
 import shutil
 import signal
+import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
-from servers import free_port, wait_for
+from servers import wait_for
 from tools import required_tool
 
 
@@ -32,20 +36,19 @@ def _postgres_tools() -> tuple[str, str] | None:
 class PostgresqlServer:
     """A PostgreSQL server on a free loopback port, that can be stopped and started again."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self) -> None:
         tools = _postgres_tools()
         required_tool(tools is not None, "PostgreSQL's initdb and postgres are not installed")
         initdb, self._postgres = tools
-        self._folder, self._data, self._port = folder, folder / "data", free_port()
+        # Not in pytest's folders, which every other run of pytest closes again to all accounts but its own.
+        self._folder = Path(tempfile.mkdtemp(prefix="hounsfield-postgresql-"))
+        self._data, self._port = self._folder / "data", _lasting_port()
         self._account = None
         if os.geteuid() == 0:
             # PostgreSQL refuses to run as root.
             self._account = next(name for name in ("postgres", "nobody") if _known(name))
             user = pwd.getpwnam(self._account)
-            os.chown(folder, user.pw_uid, user.pw_gid)
-            for parent in folder.parents:
-                if parent.owner() == "root" and not parent.stat().st_mode & 0o001 and parent != Path("/"):
-                    parent.chmod(parent.stat().st_mode | 0o011)
+            os.chown(self._folder, user.pw_uid, user.pw_gid)
         command = [initdb, "-D", self._data, "-A", "trust", "-U", "tester", "--no-sync"]
         subprocess.run(command, check=True, capture_output=True, **self._as_account())
         self.url = f"postgresql://tester@127.0.0.1:{self._port}"
@@ -58,8 +61,17 @@ class PostgresqlServer:
         command = [self._postgres, "-D", self._data, "-p", str(self._port), "-h", "127.0.0.1", "-k", "", "-F"]
         with (self._folder / "log").open("ab") as log:
             self._server = subprocess.Popen(command, stdout=log, stderr=log, **self._as_account())
-        _wait_until_up(f"{self.url}/postgres")
+        wait_for(self._up, "PostgreSQL to answer")
         return self
+
+    def _up(self) -> bool:
+        assert self._server is not None
+        assert self._server.poll() is None, (self._folder / "log").read_text()
+        try:
+            psycopg.connect(f"{self.url}/postgres", connect_timeout=2).close()
+        except psycopg.OperationalError:
+            return False
+        return True
 
     def stop(self) -> None:
         """End it at once, whoever is connected (PostgreSQL's fast shutdown)."""
@@ -67,6 +79,11 @@ class PostgresqlServer:
             self._server.send_signal(signal.SIGINT)
             self._server.wait(30)
             self._server = None
+
+    def remove(self) -> None:
+        """End it and forget its data."""
+        self.stop()
+        shutil.rmtree(self._folder)
 
     def new_database(self) -> str:
         """Make a database and give its URL."""
@@ -77,13 +94,13 @@ class PostgresqlServer:
 
 
 @pytest.fixture(scope="session")
-def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresqlServer]:
+def postgresql_server() -> Iterator[PostgresqlServer]:
     """A PostgreSQL server for all tests that do not stop it."""
-    server = PostgresqlServer(tmp_path_factory.mktemp("postgresql"))
+    server = PostgresqlServer()
     try:
         yield server.start()
     finally:
-        server.stop()
+        server.remove()
 
 
 @pytest.fixture(scope="module")
@@ -100,12 +117,10 @@ def _known(name: str) -> bool:
     return True
 
 
-def _wait_until_up(url: str) -> None:
-    def up() -> bool:
-        try:
-            psycopg.connect(url, connect_timeout=2).close()
-        except psycopg.OperationalError:
-            return False
-        return True
-
-    wait_for(up, "PostgreSQL to answer")
+def _lasting_port() -> int:
+    """Give a free port that no outgoing connection can take while the server is stopped (below the ephemeral ports)."""
+    for port in random.sample(range(20_000, 30_000), 1000):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port is free")
