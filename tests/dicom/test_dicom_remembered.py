@@ -167,11 +167,14 @@ def test_what_is_remembered_is_bounded() -> None:
 
 @given(st.lists(st.lists(st.tuples(st.sampled_from([b"", b"ab", b"abcd", b"x" * 200]), st.booleans()), max_size=90)))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_elements_that_come_again_in_runs_are_read_as_if_alone(writer: Any, files: list[list[tuple[bytes, bool]]]) -> None:
+def test_elements_that_come_again_in_runs_are_read_as_if_alone(
+    writer: Any, files: list[list[tuple[bytes, bool]]]
+) -> None:
     """Every file is read after others that share beginnings, middles and ends with it, or differ in one element."""
     for values in files:
         expected = [
-            Element(0x00090000 + number, "OB" if long else "LO", value) for number, (value, long) in enumerate(values, 16)
+            Element(0x00090000 + number, "OB" if long else "LO", value)
+            for number, (value, long) in enumerate(values, 16)
         ]
         data = b"".join(writer.element(*element) for element in expected)
         found: list[Element] = []

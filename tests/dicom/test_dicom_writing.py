@@ -7,7 +7,7 @@ import struct
 from io import BytesIO
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pydicom
 import pytest
@@ -24,6 +24,7 @@ from hounsfield.dicom.part10 import BytesSource, Part10, read_part10
 from hounsfield.dicom.values import is_encoding_only
 
 LATIN = CharacterSet()
+BLANK_PADDED = {"AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UR", "UT"}
 XML = "{http://dicom.nema.org/PS3.19/models/NativeDICOM}"
 
 
@@ -44,7 +45,7 @@ def kept(elements: tuple[Element, ...]) -> list[Element]:
 def _even(element: Element) -> Any:
     if isinstance(element.value, tuple):
         return tuple(tuple(kept(item)) for item in element.value)
-    blank = element.vr in {*"AE AS CS DA DS DT IS LO LT PN SH ST TM UC UR UT".split()}
+    blank = element.vr in BLANK_PADDED
     return element.value + (b" " if blank else b"\0") * (len(element.value) % 2)
 
 
@@ -114,7 +115,7 @@ def test_json_of_every_file_is_what_pydicom_reads_in_it(dicom_path: Path) -> Non
         assert bool(set(member) - {"vr"}) == _has_content(element, part10), element
     if dicom_path.name in {"badVR.dcm", "emri_small_jpeg_2k_lossless_too_short.dcm"}:
         return  # pydicom has no integer strings that are none, and reads no elements of the second one
-    dataset = Dataset.from_json(text.decode(), bulk_data_uri_handler=lambda tag, vr, uri: b"")
+    dataset = Dataset.from_json(text.decode(), bulk_data_uri_handler=lambda *_: b"")
     assert [int(element.tag) for element in dataset] == [element.tag for element in kept(elements)]
     file = pydicom.dcmread(dicom_path, force=True)
     for element in dataset:
@@ -148,7 +149,7 @@ def _has_content(element: Element, part10: Part10) -> bool:
 @pytest.mark.parametrize(
     ("vr", "value", "expected"),
     [
-        ("PN", "Yamada^Tarou=山田^太郎=やまだ^たろう", [{"Alphabetic": "Yamada^Tarou", "Ideographic": "山田^太郎", "Phonetic": "やまだ^たろう"}]),
+        ("PN", "Ya^Ta=山^太=や^た", [{"Alphabetic": "Ya^Ta", "Ideographic": "山^太", "Phonetic": "や^た"}]),
         ("PN", "=山田", [{"Ideographic": "山田"}]),
         ("PN", "A^B\\\\C", [{"Alphabetic": "A^B"}, None, {"Alphabetic": "C"}]),
         ("LO", "a\\\\b ", ["a", None, "b"]),
@@ -166,7 +167,8 @@ def test_text_in_json(vr: str, value: str, expected: Any) -> None:
 @pytest.mark.parametrize(
     ("vr", "value", "expected"),
     [
-        ("DS", b"1.50", "[1.50]"), ("DS", b"+1.5 ", "[1.5]"), ("DS", b".5\\5.\\-.25", "[0.5,5.0,-0.25]"), ("DS", b"1e3", "[1e3]"),
+        ("DS", b"1.50", "[1.50]"), ("DS", b"+1.5 ", "[1.5]"), ("DS", b".5\\5.\\-.25", "[0.5,5.0,-0.25]"),
+        ("DS", b"1e3", "[1e3]"),
         ("DS", b"1\\\\2", "[1,null,2]"), ("DS", b"nan", '["nan"]'), ("DS", b"1,5", '["1,5"]'), ("DS", b"1_0", '["1_0"]'),
         ("DS", b"1e999", '["1e999"]'), ("IS", b"007", "[7]"), ("IS", b"-3 ", "[-3]"), ("IS", b"12x", '["12x"]'),
         ("US", b"\1\2\3\4", "[513,1027]"), ("SS", b"\xff\xff", "[-1]"), ("US", b"\1", None),
@@ -220,7 +222,7 @@ def test_xml_of_every_file_has_all_elements(dicom_path: Path) -> None:
     part10 = read(dicom_path.read_bytes())
     elements = little(part10)
     model = json_object(elements, part10.character_set, uri)
-    root = ElementTree.fromstring(native_model(model))
+    root = ET.fromstring(native_model(model))
     assert root.tag == f"{XML}NativeDicomModel"
     attributes = root.findall(f"{XML}DicomAttribute")
     assert [attribute.get("tag") for attribute in attributes] == list(json.loads(model))
@@ -238,11 +240,11 @@ def test_xml_names_creators_keywords_and_parts_of_names() -> None:
         Element(0x00281050, "DS", b"40.50\\80"),
         Element(0x00091101, "LO", b"nobody's"),
     )
-    root = ElementTree.fromstring(native_model(json_object(elements, LATIN, uri)))
+    root = ET.fromstring(native_model(json_object(elements, LATIN, uri)))
     by_tag = {attribute.get("tag"): attribute for attribute in root}
     assert by_tag["00091001"].get("privateCreator") == 'A "creator" & co'
     assert by_tag["00091001"][0].text == "<�>"
-    assert "privateCreator" not in by_tag["00091101"].keys()
+    assert "privateCreator" not in by_tag["00091101"].attrib
     assert by_tag["00100010"].get("keyword") == "PatientName"
     name = {part.tag.removeprefix(XML): part.text for part in by_tag["00100010"][0][0]}
     assert name == {"FamilyName": "Roe", "GivenName": "Jane", "NamePrefix": "Dr"}

@@ -111,7 +111,9 @@ def test_deep_colour_is_encoded_without_transform() -> None:
     assert encoded_interpretation(format_) == "RGB"
 
 
-@pytest.mark.parametrize("name", ["SC_rgb_jpeg_dcmtk", "SC_rgb_dcmtk_+eb+cy+np", "SC_rgb_dcmtk_+eb+cr", "examples_ybr_color"])
+@pytest.mark.parametrize(
+    "name", ["SC_rgb_jpeg_dcmtk", "SC_rgb_dcmtk_+eb+cy+np", "SC_rgb_dcmtk_+eb+cr", "examples_ybr_color"]
+)
 def test_jpeg_becomes_the_rgb_that_pydicom_makes_of_it(name: str) -> None:
     path = Path(pydicom.__path__[0]) / "data" / "test_files" / f"{name}.dcm"
     dataset = pydicom.dcmread(path)

@@ -104,7 +104,12 @@ def rebuilt(archive: Archive, instance: StoredInstance, transfer_syntax: str | N
 
 
 def differences(
-    original: Dataset, rebuilt: Dataset, *, big_endian: bool = False, ignored: frozenset[int] = frozenset(), where: str = ""
+    original: Dataset,
+    rebuilt: Dataset,
+    *,
+    big_endian: bool = False,
+    ignored: frozenset[int] = frozenset(),
+    where: str = "",
 ) -> list[str]:
     """Compare two data sets element by element: tag, VR, value; but for pixel data, group lengths and trailing padding."""
     found = []
