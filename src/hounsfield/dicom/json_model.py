@@ -159,7 +159,7 @@ def _member(tag: int, vr: str, value: bytes, charset: CharacterSet, uri: Callabl
         if _is_bulk(vr, value):
             return head + b',"BulkDataURI":' + orjson.dumps(uri(path)) + b"}"
         return head + b',"InlineBinary":"' + b2a_base64(value, newline=False) + b'"}'
-    if tag == SPECIFIC_CHARACTER_SET:
+    if tag == SPECIFIC_CHARACTER_SET and value.strip(b" \0"):
         return head + b',"Value":' + _UNICODE + b"}"
     text = _values(vr, value, charset)
     return head + b"}" if text is None else head + b',"Value":' + text + b"}"

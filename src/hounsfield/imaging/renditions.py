@@ -25,6 +25,7 @@ from hounsfield.dicom.part10 import DEFLATED, Part10
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.current_data_set import CurrentDataSet, current_data_set
 from hounsfield.imaging.errors import InvalidRequestError, NotAcceptableError, NotFoundError
+from hounsfield.imaging.icons import with_native_icons
 from hounsfield.imaging.instance_reading import StoredInstance
 from hounsfield.imaging.object_frames import InstanceFrame, check_last, object_frames
 from hounsfield.imaging.pixel_element import (
@@ -316,7 +317,10 @@ def _no_pixels(original: Part10) -> PixelElement | None:
 
 
 def _file(data_set: CurrentDataSet, syntax: str, pixels: PixelElement | None) -> DicomFile:
-    elements = {element.tag: element for element in data_set.part10.elements}
+    all_elements = data_set.part10.elements
+    if syntax != data_set.original.transfer_syntax:
+        all_elements = with_native_icons(all_elements, data_set.original)
+    elements = {element.tag: element for element in all_elements}
     changed = {} if pixels is None else _true_of(data_set, pixels)
     elements.update((tag, element) for tag, element in changed.items() if element is not None)
     place = PIXEL_DATA if pixels is None else pixels.tag
