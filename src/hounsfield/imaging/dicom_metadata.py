@@ -1,4 +1,4 @@
-"""Metadata of instances in the DICOM JSON and native DICOM models, and the bulk data that it names (spec 10.4).
+"""Metadata of instances in the DICOM JSON and native DICOM models, and the bulk data that it names.
 
     data sets of a version ─▶ DICOM JSON of each ─▶ sorted by Instance Number ─▶ kept in memory for the next reader
 

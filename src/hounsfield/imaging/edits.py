@@ -1,4 +1,4 @@
-"""Edits of metadata as UpdateImageSetMetadata describes them (spec 4.13), and carrying them out. Pure.
+"""Edits of metadata as the API operation UpdateImageSetMetadata describes them, and carrying them out. Pure.
 
     updatableAttributes, removableAttributes ─▶ parse_edits ─▶ Edits ─┬─▶ check_edits      may they be made?
                                                                       ├─▶ edited_levels    patient, study, series

@@ -62,7 +62,7 @@ def index_entry(levels: Levels) -> IndexEntry:
 
 
 def grouping_of(index: IndexEntry) -> Grouping:
-    """Give the seven grouping elements (spec 5.3)."""
+    """Give the seven grouping elements (developer guide, "Understanding import jobs")."""
     return Grouping(
         study_date=index.study_date,
         accession_number=index.accession_number,

@@ -1,4 +1,4 @@
-"""Instances as DICOM files and as frames, in the transfer syntax that is asked for (spec 10.2, 10.3).
+"""Instances as DICOM files and as frames, in the transfer syntax that is asked for (PS3.18 section 8.7.3).
 
     asked for          stored .202 or .90    .50 .91 .203 .112    one bit, native    kept as one object
     nothing            decoded               decoded              native             as it came

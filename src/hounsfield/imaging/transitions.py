@@ -1,4 +1,4 @@
-"""The state machines of image sets (spec section 3.3) as a table, and the steps that follow it.
+"""The state machines of image sets (API shape ImageSetWorkflowStatus) as a table, and the steps that follow it.
 
     claim ──▶ begin ────────────────▶ (work, from a work item) ──▶ succeed
     checks    LOCKED, new version       reads, computes, packs  └─▶ fail: the version keeps the content of the one before
