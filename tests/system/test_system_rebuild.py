@@ -51,8 +51,10 @@ DEEP = {"SC_rgb_32bit.dcm", "SC_rgb_32bit_2frame.dcm", "SC_rgb_expb_32bit.dcm", 
 
 
 @pytest.fixture(scope="module")
-def archive(server: ServerProcess) -> Archive:
-    return opened_archive(server)
+def archive(server: ServerProcess) -> Iterator[Archive]:
+    opened = opened_archive(server)
+    yield opened
+    opened.database.close()
 
 
 @pytest.fixture(scope="module")

@@ -29,8 +29,10 @@ Read = Callable[..., Dataset]
 
 
 @pytest.fixture(scope="module")
-def archive(server: ServerProcess) -> Archive:
-    return opened_archive(server)
+def archive(server: ServerProcess) -> Iterator[Archive]:
+    opened = opened_archive(server)
+    yield opened
+    opened.database.close()
 
 
 @pytest.fixture(scope="module")
