@@ -7,6 +7,7 @@ Settings ─▶ open_archive ─┬─▶ create_app   one per API process
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import threading
 import types
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 import structlog
+from anyio import CapacityLimiter
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -41,6 +43,7 @@ from hounsfield.imaging.ingest import warm_up
 from hounsfield.imaging.job_retention import FORGET_IMPORT_JOBS, ImportJobForgetter, schedule_forgetting
 from hounsfield.imaging.metadata import MetadataReader
 from hounsfield.imaging.orphans import SWEEP_ORPHANS, OrphanSweeper, schedule_sweep
+from hounsfield.imaging.pictures import Pictures
 from hounsfield.imaging.placing import second_place_needed
 from hounsfield.imaging.receiving import Receiver
 from hounsfield.imaging.release import RELEASE_IMAGE_SET, StorageReleaser
@@ -263,6 +266,8 @@ def make_app(settings: Settings) -> ASGIApp:
             store_slots=asyncio.Semaphore(2 * receiver.processes),
             spool=settings.data / "spool",
             local=context.local,
+            pictures=Pictures(archive, settings.rendered_cache_bytes),
+            rendering_slots=CapacityLimiter(os.cpu_count() or 1),
         ),
         callers=callers,
         throttle=throttle,

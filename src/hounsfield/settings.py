@@ -70,6 +70,8 @@ class Settings:
         Largest request body of the native API.
     metadata_cache_bytes : int
         Memory of each API process for finished metadata documents.
+    rendered_cache_bytes : int
+        Memory of each API process for rendered frames and thumbnails; 0 for none.
     release_after_seconds : float
         How long after its deletion the storage of an image set is released.
     archive_after_days : float
@@ -143,6 +145,7 @@ class Settings:
     lease_seconds: float = 15.0
     max_body_bytes: int = 4 * 1024 * 1024
     metadata_cache_bytes: int = 256 * 1024 * 1024
+    rendered_cache_bytes: int = 64 * 1024 * 1024
     release_after_seconds: float = 24 * 3600.0
     archive_after_days: float = 30.0
     archive_blobs_url: str = ""

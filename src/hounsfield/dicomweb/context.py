@@ -6,8 +6,11 @@ import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
+from anyio import CapacityLimiter
+
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.dicom_metadata import DicomMetadataReader
+from hounsfield.imaging.pictures import Pictures
 from hounsfield.imaging.receiving import Receiver
 
 
@@ -29,6 +32,10 @@ class Context:
         Folder where large files wait while they arrive.
     local : bool
         Whether database and packs are on this machine, so that a quick read need not wait for a thread.
+    pictures : Pictures
+        Makes and keeps rendered frames.
+    rendering_slots : CapacityLimiter
+        Threads that render; other reads do not wait for them.
     """
 
     archive: Archive
@@ -37,3 +44,5 @@ class Context:
     store_slots: asyncio.Semaphore
     spool: Path
     local: bool
+    pictures: Pictures
+    rendering_slots: CapacityLimiter

@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
+from anyio import to_thread
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
 
@@ -108,6 +109,8 @@ class DicomwebDoor:
             # What is in the archive store is not waited for here.
             with suppress(BlobFarError):
                 return operation.read(call)
+        if operation.renders:
+            return await to_thread.run_sync(operation.read, call, limiter=self.context.rendering_slots)
         return await run_in_threadpool(operation.read, call)
 
     async def _body(self, caller: Caller, scope: Scope, receive: Receive, most: int) -> AsyncIterator[bytes]:

@@ -9,6 +9,13 @@ from hounsfield.aws.response import WireResponse
 from hounsfield.dicomweb.calls import Call
 from hounsfield.dicomweb.frames import get_instance_frames
 from hounsfield.dicomweb.metadata import get_instance_metadata, get_series_metadata, get_study_metadata
+from hounsfield.dicomweb.rendered import (
+    get_rendered_frames,
+    get_rendered_instance,
+    get_rendered_series,
+    get_rendered_study,
+    get_thumbnail,
+)
 from hounsfield.dicomweb.retrieving import get_bulk_data, get_instance, get_series, get_study
 from hounsfield.dicomweb.storing import store
 from hounsfield.gate.answers import StreamedResult
@@ -32,6 +39,8 @@ class Operation:
         The IAM action, for what HealthImaging does not have: the one that gives the same away.
     quick : bool
         Whether it is a short read that may run in the event loop when all it reads is on this machine.
+    renders : bool
+        Whether it needs the processor for long, and gets a thread of those that render.
     """
 
     name: str
@@ -39,6 +48,12 @@ class Operation:
     take: Callable[[Call, AsyncIterator[bytes]], Awaitable[Answer]] | None = None
     action: str = ""
     quick: bool = False
+    renders: bool = False
+
+
+def _rendering(name: str, read: Callable[[Call], Answer]) -> Operation:
+    """Give an operation that answers pictures, which show what frames do."""
+    return Operation(name, read, action="GetDICOMInstanceFrames", renders=True)
 
 
 OPERATIONS: Mapping[str, Operation] = {
@@ -54,5 +69,13 @@ OPERATIONS: Mapping[str, Operation] = {
         Operation("GetDICOMInstanceMetadata", get_instance_metadata),
         Operation("GetDICOMInstanceFrames", get_instance_frames, quick=True),
         Operation("GetDICOMBulkdata", get_bulk_data),
+        _rendering("RetrieveRenderedStudy", get_rendered_study),
+        _rendering("RetrieveRenderedSeries", get_rendered_series),
+        _rendering("RetrieveRenderedInstance", get_rendered_instance),
+        _rendering("RetrieveRenderedFrames", get_rendered_frames),
+        _rendering("RetrieveStudyThumbnail", get_thumbnail),
+        _rendering("RetrieveSeriesThumbnail", get_thumbnail),
+        _rendering("RetrieveInstanceThumbnail", get_thumbnail),
+        _rendering("RetrieveFrameThumbnail", get_thumbnail),
     )
 }

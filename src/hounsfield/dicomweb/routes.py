@@ -32,6 +32,14 @@ ROUTES: Sequence[tuple[str, str, str]] = (
     ("GET", f"{_INSTANCE}/metadata", "GetDICOMInstanceMetadata"),
     ("GET", f"{_INSTANCE}/frames/{{frames}}", "GetDICOMInstanceFrames"),
     ("GET", f"{_INSTANCE}/bulkdata/{{digest}}", "GetDICOMBulkdata"),
+    ("GET", f"{_STUDY}/rendered", "RetrieveRenderedStudy"),
+    ("GET", f"{_SERIES}/rendered", "RetrieveRenderedSeries"),
+    ("GET", f"{_INSTANCE}/rendered", "RetrieveRenderedInstance"),
+    ("GET", f"{_INSTANCE}/frames/{{frames}}/rendered", "RetrieveRenderedFrames"),
+    ("GET", f"{_STUDY}/thumbnail", "RetrieveStudyThumbnail"),
+    ("GET", f"{_SERIES}/thumbnail", "RetrieveSeriesThumbnail"),
+    ("GET", f"{_INSTANCE}/thumbnail", "RetrieveInstanceThumbnail"),
+    ("GET", f"{_INSTANCE}/frames/{{frames}}/thumbnail", "RetrieveFrameThumbnail"),
 )
 """Method, path below the data store, name of the operation."""
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from starlette.concurrency import iterate_in_threadpool
+import anyio.to_thread
+from anyio import CapacityLimiter
 from starlette.types import Send
 
 from hounsfield.aws.response import WireResponse
@@ -27,12 +28,15 @@ class StreamedResult:
         The body.
     status : int
         HTTP status.
+    slots : CapacityLimiter or None
+        Threads that make the chunks; None for those of every request.
     """
 
     headers: list[tuple[str, str]]
     size: int | None
     chunks: Iterable[bytes] = field(repr=False)
     status: int = 200
+    slots: CapacityLimiter | None = field(default=None, repr=False)
 
 
 async def send_answer(
@@ -65,6 +69,11 @@ async def send_answer(
         await send({"type": "http.response.body", "body": b"" if head else answer.body})
         return
     if not head:
-        async for chunk in iterate_in_threadpool(answer.chunks):
+        async for chunk in _made_in_threads(iter(answer.chunks), answer.slots):
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
     await send({"type": "http.response.body", "body": b""})
+
+
+async def _made_in_threads(chunks: Iterator[bytes], slots: CapacityLimiter | None) -> AsyncIterator[bytes]:
+    while (chunk := await anyio.to_thread.run_sync(next, chunks, None, limiter=slots)) is not None:
+        yield chunk

@@ -189,7 +189,7 @@ def instance_frames(
     NotAcceptableError
         The frames cannot be given so.
     """
-    _check_numbers(instance, numbers)
+    check_numbers(instance, numbers)
     archive.accesses.touch(instance.image_set.image_set_id)
     original = current_data_set(archive, instance).original
     if instance.pixel_kind is PixelKind.WHOLE:
@@ -243,7 +243,8 @@ def _shown(syntax: str) -> str:
     return syntax if len(syntax) <= 64 and not set(syntax) - set("0123456789.") else "what is not a UID"
 
 
-def _check_numbers(instance: StoredInstance, numbers: Sequence[int]) -> None:
+def check_numbers(instance: StoredInstance, numbers: Sequence[int]) -> None:
+    """Raise `InvalidRequestError` for numbers that name no frames, `NotFoundError` where an instance has none."""
     if not numbers or min(numbers) < 1 or len(set(numbers)) != len(numbers):
         raise InvalidRequestError("the frame list must name frames from 1 on, each of them once")
     if instance.pixel_kind is PixelKind.NONE:

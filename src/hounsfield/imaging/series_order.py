@@ -29,7 +29,7 @@ def find_series(
 
     Parameters and errors are those of `hounsfield.imaging.instance_reading.find_image_set`.
     """
-    return _in_order(archive, find_image_set(archive, datastore_id, study_uid, series_uid, image_set_id))
+    return instances_in_order(archive, find_image_set(archive, datastore_id, study_uid, series_uid, image_set_id))
 
 
 def find_study(archive: Archive, datastore_id: str, study_uid: str) -> list[StoredInstance]:
@@ -41,7 +41,7 @@ def find_study(archive: Archive, datastore_id: str, study_uid: str) -> list[Stor
         The data store or the study is not there.
     """
     found = series_in_order(primary_image_sets(archive, datastore_id, study_uid))
-    return [instance for image_set in found for instance in _in_order(archive, image_set)]
+    return [instance for image_set in found for instance in instances_in_order(archive, image_set)]
 
 
 def series_in_order(image_sets: list[ReadableImageSet]) -> list[ReadableImageSet]:
@@ -55,7 +55,8 @@ def place_of(part10: Part10, sop_uid: str) -> Place:
     return number is None, number or 0, sop_uid
 
 
-def _in_order(archive: Archive, image_set: ReadableImageSet) -> list[StoredInstance]:
+def instances_in_order(archive: Archive, image_set: ReadableImageSet) -> list[StoredInstance]:
+    """List the instances of an image set by Instance Number."""
     data_sets = current_data_sets(archive, instances_of(archive, image_set))
     places = [(place_of(data_set.part10, data_set.instance.sop_uid), data_set.instance) for data_set in data_sets]
     return [instance for _, instance in sorted(places, key=lambda entry: entry[0])]

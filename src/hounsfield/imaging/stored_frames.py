@@ -29,6 +29,7 @@ _FIND = Lookup(
         instances.c.key,
         instances.c.source_key,
         instances.c.stored_transfer_syntax,
+        image_sets.c.latest_version,
     )
     .select_from(instances)
     .join(image_sets, image_sets.c.id == instances.c.image_set_id)
@@ -58,6 +59,7 @@ class FoundFrames(NamedTuple):
     instance_key: str
     source_key: str
     transfer_syntax: str
+    version: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ Values are those that pydicom gives as ``pixel_array(..., raw=True)``.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -69,6 +70,28 @@ def decode_frame(encoded: bytes, transfer_syntax: str, format: PixelFormat) -> S
     if transfer_syntax not in _WITH_UNUSED_BITS:
         return samples
     return without_unused_bits(samples, format)
+
+
+def decode_reduced(encoded: bytes, transfer_syntax: str, format: PixelFormat, halvings: int) -> Samples:  # noqa: A002
+    """Decode one frame at a smaller resolution where its codestream has one that costs less, else whole.
+
+    Only HTJ2K is decoded so: sizes are halved up to ``halvings`` times, as often as the codestream has levels, rounding up.
+    The other parameters and the errors are those of `decode_frame`.
+    """
+    if transfer_syntax not in _HTJ2K:
+        return decode_frame(encoded, transfer_syntax, format)
+    header = read_j2k(encoded)
+    _check(header.samples, format)
+    halvings = min(halvings, header.levels)
+    if not header.high_throughput or not halvings:
+        return decode_frame(encoded, transfer_syntax, format)
+    try:
+        decoded = decode_htj2k(encoded[header.offset :], halvings)
+    except _CODEC_ERRORS as problem:
+        raise PixelError(f"the frame cannot be decoded at a smaller resolution: {_reason(problem)}") from problem
+    rows, columns = (-(-side // (1 << halvings)) for side in (format.rows, format.columns))
+    smaller = replace(format, rows=rows, columns=columns)
+    return _fitted(decoded, header.samples.precision, smaller, signed=header.samples.signed)
 
 
 def decode_samples(encoded: bytes, transfer_syntax: str, format: PixelFormat) -> Samples:  # noqa: A002

@@ -10,7 +10,7 @@ They are listened for here, so that a damaged frame is refused.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Lock, get_ident
 from typing import Any
@@ -21,16 +21,17 @@ from numpy.typing import NDArray
 from hounsfield.pixels.errors import PixelError
 
 _CODEC_MODULE = "imagecodecs._htj2k"
-_listening = Lock()
 
 
-def decode_htj2k(codestream: bytes) -> NDArray[Any]:
-    """Decode an HTJ2K codestream at full resolution.
+def decode_htj2k(codestream: bytes, halvings: int = 0) -> NDArray[Any]:
+    """Decode an HTJ2K codestream.
 
     Parameters
     ----------
     codestream : bytes
         A whole codestream without boxes, whose header has been checked.
+    halvings : int
+        How many of its levels to leave out: 0 for the full resolution, 1 for half of it, and so on.
 
     Returns
     -------
@@ -42,29 +43,44 @@ def decode_htj2k(codestream: bytes) -> NDArray[Any]:
     PixelError
         The codestream is damaged.
     """
-    with _codec_reports() as reports:
-        decoded = imagecodecs.htj2k_decode(codestream, planar=False)
+    with _listener.reports() as reports:
+        decoded = imagecodecs.htj2k_decode(codestream, planar=False, skipres=halvings or None)
     if reports:
         raise PixelError(f"the HTJ2K codestream is damaged: {reports[0]}")
     return decoded
 
 
-@contextmanager
-def _codec_reports() -> Iterator[list[str]]:
-    """Collect what the codec reports in this thread; what others report goes its usual way."""
-    reports: list[str] = []
-    thread = get_ident()
-    with _listening:
-        usual = sys.unraisablehook
+class _Listener:
+    """Hears what the codec reports, for as long as some thread decodes; what others report goes its usual way."""
 
-        def listen(report: sys.UnraisableHookArgs) -> None:
-            if get_ident() == thread and str(report.object).startswith(_CODEC_MODULE):
-                reports.append(str(report.exc_value))
-            else:
-                usual(report)
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._reports: dict[int, list[str]] = {}
+        self._usual: Callable[[sys.UnraisableHookArgs], Any] | None = None
 
-        sys.unraisablehook = listen
+    @contextmanager
+    def reports(self) -> Iterator[list[str]]:
+        """Collect what is reported in this thread."""
+        thread = get_ident()
+        reports: list[str] = []
+        with self._lock:
+            if not self._reports:
+                self._usual, sys.unraisablehook = sys.unraisablehook, self._listen
+            self._reports[thread] = reports
         try:
             yield reports
         finally:
-            sys.unraisablehook = usual
+            with self._lock:
+                del self._reports[thread]
+                if not self._reports and self._usual is not None:
+                    sys.unraisablehook = self._usual
+
+    def _listen(self, report: sys.UnraisableHookArgs) -> None:
+        reports = self._reports.get(get_ident())
+        if reports is not None and str(report.object).startswith(_CODEC_MODULE):
+            reports.append(str(report.exc_value))
+        elif self._usual is not None:
+            self._usual(report)
+
+
+_listener = _Listener()

@@ -1,0 +1,232 @@
+"""Pictures of frames: rendered, and thumbnails of instances, series and studies (PS3.18 sections 10.4.1.1.3 and 10.4.1.1.4).
+
+    UIDs ─▶ Pictured: what can be shown, and its version ─▶ display (kept) ─▶ stored frame ─▶ rendered ─▶ picture (kept)
+
+What is kept is named by the version of the image set: an update makes other pictures, no old one is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from hounsfield.imaging.archive import Archive
+from hounsfield.imaging.current_data_set import current_data_set
+from hounsfield.imaging.display_module import InstanceDisplay, instance_display
+from hounsfield.imaging.errors import InvalidRequestError, NotAcceptableError, NotFoundError
+from hounsfield.imaging.instance_reading import (
+    ReadableImageSet,
+    StoredInstance,
+    find_image_set,
+    find_instance,
+    primary_image_sets,
+)
+from hounsfield.imaging.object_frames import check_last, object_frames
+from hounsfield.imaging.renditions import check_numbers
+from hounsfield.imaging.series_order import instances_in_order, series_in_order
+from hounsfield.imaging.staging import PixelKind
+from hounsfield.imaging.stored_frames import FoundFrames, find_frames, read_stored_frame
+from hounsfield.imaging.stored_pixels import read_some, stored_pixels
+from hounsfield.imaging.weighted_cache import WeightedCache
+from hounsfield.pixels.errors import PixelError
+from hounsfield.pixels.rendering import Appearance, rendered
+from hounsfield.pixels.viewport import placed
+
+_DISPLAY_BYTES: Final = 32 << 20
+_SHOWABLE: Final = (PixelKind.FRAMES, PixelKind.WHOLE)
+_CHOICE_BYTES: Final = 1 << 20
+
+
+class InstanceName(NamedTuple):
+    """The UIDs that name an instance, and its image set where it is not the primary one."""
+
+    datastore_id: str
+    study_uid: str
+    series_uid: str
+    sop_uid: str
+    image_set_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pictured:
+    """An instance that pictures are to be made of, found the short way or the other.
+
+    Attributes
+    ----------
+    name : InstanceName
+        Its UIDs.
+    identity : tuple of (str, int, str)
+        Image set, version and key of the instance: everything that its pictures depend on.
+    found : FoundFrames or None
+        Where its frames are, when it was found the short way.
+    instance : StoredInstance or None
+        The instance, when it was found the other way.
+    """
+
+    name: InstanceName
+    identity: tuple[str, int, str]
+    found: FoundFrames | None = field(default=None, repr=False)
+    instance: StoredInstance | None = field(default=None, repr=False)
+
+    @property
+    def tag(self) -> str:
+        """Changes whenever a picture of the instance may."""
+        image_set_id, version, key = self.identity
+        return f"{image_set_id}-{version}-{key}"
+
+
+class Pictures:
+    """Makes pictures, and keeps the last ones.
+
+    Parameters
+    ----------
+    archive : Archive
+        Where the instances are.
+    capacity : int
+        How many bytes of pictures are kept; 0 for none.
+    """
+
+    def __init__(self, archive: Archive, capacity: int) -> None:
+        self._archive = archive
+        self._pictures: WeightedCache[tuple[tuple[str, int, str], int, Appearance], bytes] = WeightedCache(capacity)
+        self._displays: WeightedCache[tuple[str, int, str], InstanceDisplay] = WeightedCache(_DISPLAY_BYTES)
+        self._representatives: WeightedCache[tuple[str, int], str] = WeightedCache(_CHOICE_BYTES)
+
+    def find(self, name: InstanceName) -> Pictured:
+        """Find an instance; raises `NotFoundError`."""
+        if name.image_set_id is None:
+            found = find_frames(self._archive, *name[:4])
+            if found is not None:
+                return Pictured(name, (found.image_set_id, found.version, found.instance_key), found=found)
+        return _pictured(find_instance(self._archive, *name), name)
+
+    def frame(self, pictured: Pictured, number: int, appearance: Appearance) -> bytes:
+        """Give the picture of a frame, counted from 1.
+
+        Raises
+        ------
+        NotFoundError
+            The instance has no such frame.
+        InvalidRequestError
+            The viewport is not within the frame.
+        NotAcceptableError
+            No picture can be made of it.
+        """
+        key = (pictured.identity, number, appearance)
+        kept = self._pictures.get(key)
+        if kept is not None:
+            self._archive.accesses.touch(pictured.identity[0])
+            return kept
+        display = self.display(pictured)
+        check_last([number], display.frame_count)
+        format_ = display.first.format
+        if appearance.viewport is not None:
+            try:
+                placed(appearance.viewport, format_.rows, format_.columns)
+            except PixelError as error:
+                raise InvalidRequestError(str(error)) from error
+        encoded = self._encoded(pictured, number)
+        try:
+            picture = rendered(encoded, display.of_frame(number), appearance)
+        except PixelError as error:
+            raise NotAcceptableError(f"no picture can be made of frame {number}: {error}") from error
+        self._pictures.put(key, picture, len(picture))
+        return picture
+
+    def check_frames(self, pictured: Pictured, numbers: Sequence[int]) -> None:
+        """Check a frame list; raises `InvalidRequestError` and `NotFoundError`."""
+        if pictured.instance is not None:
+            check_numbers(pictured.instance, numbers)
+        elif min(numbers) < 1 or len(set(numbers)) != len(numbers):
+            raise InvalidRequestError("the frame list must name frames from 1 on, each of them once")
+        check_last(numbers, self.display(pictured).frame_count)
+
+    def display(self, pictured: Pictured) -> InstanceDisplay:
+        """Give how an instance is shown; raises `NotAcceptableError` when it cannot be."""
+        kept = self._displays.get(pictured.identity)
+        if kept is not None:
+            return kept
+        instance = pictured.instance or find_instance(self._archive, *pictured.name)
+        try:
+            display = instance_display(current_data_set(self._archive, instance))
+        except PixelError as error:
+            raise NotAcceptableError(f"no picture can be made of the instance: {error}") from error
+        self._displays.put(_identity(instance), display, display.size)
+        return display
+
+    def series(self, image_set: ReadableImageSet) -> list[Pictured]:
+        """List the instances of an image set that have pixel data, by Instance Number."""
+        found = instances_in_order(self._archive, image_set)
+        return [_pictured(instance) for instance in found if instance.pixel_kind in _SHOWABLE]
+
+    def representative(self, image_sets: Sequence[ReadableImageSet]) -> Pictured:
+        """Choose the instance that stands for image sets: the middle one of the first that can be shown.
+
+        Raises
+        ------
+        NotFoundError
+            None of them has anything that could be shown.
+        """
+        for image_set in image_sets:
+            key = (image_set.image_set_id, image_set.version)
+            sop_uid = self._representatives.get(key)
+            if sop_uid is None:
+                sop_uid = self._choose(self.series(image_set))
+                self._representatives.put(key, sop_uid, 256)
+            if sop_uid:
+                within = None if image_set.is_primary else image_set.image_set_id
+                return self.find(
+                    InstanceName(image_set.datastore_id, image_set.study_uid, image_set.series_uid, sop_uid, within)
+                )
+        raise NotFoundError("there is nothing of which a picture could be made")
+
+    def find_series(
+        self, datastore_id: str, study_uid: str, series_uid: str, image_set_id: str | None
+    ) -> ReadableImageSet:
+        """Find the image set of a series; raises `NotFoundError`."""
+        return find_image_set(self._archive, datastore_id, study_uid, series_uid, image_set_id)
+
+    def find_study(self, datastore_id: str, study_uid: str) -> list[ReadableImageSet]:
+        """Find the primary image sets of a study by Series Number; raises `NotFoundError`."""
+        return series_in_order(primary_image_sets(self._archive, datastore_id, study_uid))
+
+    def _choose(self, instances: Sequence[Pictured]) -> str:
+        """Choose the instance nearest the middle that can be shown; nothing when there is none."""
+        middle = len(instances) // 2
+        for pictured in sorted(instances, key=_distance_from(instances, middle)):
+            try:
+                self.display(pictured)
+            except NotAcceptableError:
+                continue
+            return pictured.name.sop_uid
+        return ""
+
+    def _encoded(self, pictured: Pictured, number: int) -> bytes:
+        archive, name = self._archive, pictured.name
+        if pictured.found is not None:
+            frame = read_stored_frame(archive, name.datastore_id, pictured.found, number)
+            if frame is not None:
+                return frame.data
+        instance = pictured.instance or find_instance(archive, *name)
+        archive.accesses.touch(instance.image_set.image_set_id)
+        if instance.pixel_kind is PixelKind.FRAMES:
+            return next(read_some(archive, instance, [number - 1]))
+        original = current_data_set(archive, instance).original
+        return b"".join(next(object_frames(original, stored_pixels(archive, instance), [number])).chunks)
+
+
+def _distance_from(instances: Sequence[Pictured], middle: int) -> Callable[[Pictured], int]:
+    places = {pictured.identity: abs(place - middle) for place, pictured in enumerate(instances)}
+    return lambda pictured: places[pictured.identity]
+
+
+def _pictured(instance: StoredInstance, name: InstanceName | None = None) -> Pictured:
+    image_set = instance.image_set
+    within = None if image_set.is_primary else image_set.image_set_id
+    found = InstanceName(image_set.datastore_id, image_set.study_uid, image_set.series_uid, instance.sop_uid, within)
+    return Pictured(name or found, _identity(instance), instance=instance)
+
+
+def _identity(instance: StoredInstance) -> tuple[str, int, str]:
+    return instance.image_set.image_set_id, instance.image_set.version, instance.key

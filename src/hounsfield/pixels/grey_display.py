@@ -1,0 +1,137 @@
+"""The grey pipeline (PS3.3 sections C.11.1, C.11.2 and C.11.6; PS3.4 section N.2): from stored values to what is shown.
+
+    stored values ─▶ modality LUT, or slope and intercept ─▶ VOI LUT, or window ─▶ inverted or not ─▶ 0 … 255
+
+Samples of up to 16 bits go through one table, made once for a pipeline; others are computed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hounsfield.pixels.lookup_table import LookupTable
+from hounsfield.pixels.voi_window import Window, whole_range
+
+Voi: TypeAlias = "Window | LookupTable"
+
+
+@dataclass(frozen=True, slots=True)
+class GreyDisplay:
+    """How stored values of one sample per pixel are shown.
+
+    Attributes
+    ----------
+    slope, intercept : float
+        Rescale Slope and Rescale Intercept.
+    modality : LookupTable or None
+        Modality LUT, which takes their place.
+    voi : Window, LookupTable or None
+        What is of interest; None for all values of the frame.
+    inverted : bool
+        Whether small values are bright.
+    padding : tuple of int or None
+        Smallest and largest stored value that stands for no image; None for none.
+    full_range : tuple of int or None
+        Smallest and largest stored value that there can be, where they are black and white without a window; None to
+        take those of the frame.
+    """
+
+    slope: float = 1.0
+    intercept: float = 0.0
+    modality: LookupTable | None = None
+    voi: Voi | None = None
+    inverted: bool = False
+    padding: tuple[int, int] | None = None
+    full_range: tuple[int, int] | None = None
+
+
+def shown(samples: NDArray[Any], display: GreyDisplay) -> NDArray[np.uint8]:
+    """Give the grey levels of stored values.
+
+    Parameters
+    ----------
+    samples : numpy.ndarray
+        Stored values, integers or floating point, of any shape.
+    display : GreyDisplay
+        How to show them.
+
+    Returns
+    -------
+    numpy.ndarray
+        Of the same shape, 0 to 255. Values that are not numbers are black.
+    """
+    if display.voi is None:
+        window = _range_window(samples, display)
+        if window is None:
+            return np.full(samples.shape, 255 if display.inverted else 0, np.uint8)
+        display = replace(display, voi=window)
+    if samples.dtype.kind in "iu" and samples.dtype.itemsize <= 2:
+        native = samples.astype(samples.dtype.newbyteorder("="), copy=False)
+        table = _table(display, native.dtype.str)
+        # Every index is in the table: to wrap is the fastest way to do nothing.
+        return np.take(table, native.view(f"u{native.dtype.itemsize}"), mode="wrap")
+    return _grey_levels(samples, display)
+
+
+@lru_cache(maxsize=256)
+def _table(display: GreyDisplay, dtype: str) -> NDArray[np.uint8]:
+    """Give the grey level of each stored value, in the order of its bits."""
+    width = np.dtype(dtype).itemsize
+    values = np.arange(1 << 8 * width, dtype=np.uint32).astype(f"u{width}").view(dtype)
+    return _grey_levels(values, display)
+
+
+def _grey_levels(samples: NDArray[Any], display: GreyDisplay) -> NDArray[np.uint8]:
+    values = modality_values(samples, display)
+    if isinstance(display.voi, LookupTable):
+        bright = display.voi(values) / display.voi.largest
+    elif display.voi is not None:
+        bright = display.voi(values)
+    else:
+        raise TypeError("grey levels need a window")
+    bright = np.nan_to_num(bright, nan=0.0)
+    if display.inverted:
+        bright = 1 - bright
+    return (bright * 255 + 0.5).astype(np.uint8)
+
+
+def modality_values(samples: NDArray[Any], display: GreyDisplay) -> NDArray[Any]:
+    """Give values after the modality transformation, floating point."""
+    if display.modality is not None:
+        return display.modality(samples).astype(np.float64)
+    values = samples.astype(np.float64)
+    if display.slope != 1 or display.intercept:
+        values = values * display.slope + display.intercept
+    return values
+
+
+def _range_window(samples: NDArray[Any], display: GreyDisplay) -> Window | None:
+    """Give a window over all values that are not padding; None when there is only one."""
+    found = display.full_range or _value_range(samples, display.padding)
+    if found is None:
+        return None
+    low, high = found
+    if display.modality is not None and samples.dtype.kind in "iu":
+        first, last = display.modality.first, display.modality.first + len(display.modality.entries) - 1
+        begin, end = (min(max(int(value), first), last) for value in (low, high))
+        stretch = display.modality.entries[begin - first : end - first + 1]
+        return whole_range(float(stretch.min()), float(stretch.max()))
+    ends = modality_values(np.array([low, high]), display)
+    return whole_range(float(ends.min()), float(ends.max()))
+
+
+def _value_range(samples: NDArray[Any], padding: tuple[int, int] | None) -> tuple[Any, Any] | None:
+    if samples.dtype.kind == "f":
+        samples = samples[np.isfinite(samples)]
+        if not samples.size:
+            return None
+    low, high = samples.min(), samples.max()
+    if padding is None or not (padding[0] <= low <= padding[1] or padding[0] <= high <= padding[1]):
+        return low, high
+    image = samples[(samples < padding[0]) | (samples > padding[1])]
+    return (image.min(), image.max()) if image.size else (low, high)
