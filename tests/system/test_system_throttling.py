@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from signed_http import Answer, send, send_signed
 
 from servers import ServerProcess
+from signed_http import Answer, send, send_signed
 
 NEVER = 0.001
 """Requests a second that no test waits for."""

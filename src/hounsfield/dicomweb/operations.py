@@ -10,6 +10,7 @@ from hounsfield.dicomweb.calls import Call
 from hounsfield.dicomweb.frames import get_instance_frames
 from hounsfield.dicomweb.metadata import get_instance_metadata, get_series_metadata, get_study_metadata
 from hounsfield.dicomweb.retrieving import get_bulk_data, get_instance, get_series, get_study
+from hounsfield.dicomweb.searching import search_instances, search_series, search_studies
 from hounsfield.dicomweb.storing import store
 from hounsfield.gate.answers import StreamedResult
 
@@ -46,6 +47,12 @@ OPERATIONS: Mapping[str, Operation] = {
     for operation in (
         Operation("StoreDICOM", take=store),
         Operation("StoreDICOMStudy", take=store),
+        Operation("SearchDICOMStudies", search_studies),
+        Operation("SearchDICOMSeries", search_series),
+        Operation("SearchDICOMAllSeries", search_series),
+        Operation("SearchDICOMInstances", search_instances),
+        Operation("SearchDICOMStudyInstances", search_instances),
+        Operation("SearchDICOMAllInstances", search_instances),
         Operation("RetrieveStudy", get_study, action="GetDICOMInstance"),
         Operation("RetrieveStudyMetadata", get_study_metadata, action="GetDICOMSeriesMetadata"),
         Operation("RetrieveSeries", get_series, action="GetDICOMInstance"),

@@ -183,14 +183,19 @@ def data_set_json(data_set: CurrentDataSet, base_url: str) -> bytes:
         Without pixel data; with Transfer Syntax UID (0002,0010) and Available Transfer Syntax UID (0008,3002), which are
         that of the stored pixel data.
     """
-    instance = data_set.instance
-    part10 = _describing_frames(data_set)
-    members = json_members(part10.elements, part10.character_set, partial(_bulk_data_uri, instance, base_url))
-    syntax = [stored_transfer_syntax(instance)]
+    members = data_set_members(data_set, base_url)
+    syntax = [stored_transfer_syntax(data_set.instance)]
     head = text_member(_TRANSFER_SYNTAX_UID, "UI", syntax)
     available = text_member(_AVAILABLE_TRANSFER_SYNTAX_UID, "UI", syntax)
     place = next((place for place, (tag, _) in enumerate(members) if tag > available[0]), len(members))
     return joined([head, *members[:place], available, *members[place:]])
+
+
+def data_set_members(data_set: CurrentDataSet, base_url: str) -> list[tuple[int, bytes]]:
+    """Write the members of the DICOM JSON object of an instance, by tag, with nothing added; see `data_set_json`."""
+    part10 = _describing_frames(data_set)
+    uri = partial(_bulk_data_uri, data_set.instance, base_url)
+    return json_members(part10.elements, part10.character_set, uri)
 
 
 def bulk_data(archive: Archive, instance: StoredInstance, digest: str) -> bytes:
