@@ -109,7 +109,11 @@ class InstanceFrames:
 
 def stored_transfer_syntax(instance: StoredInstance) -> str:
     """Give the transfer syntax that an instance is given in when it is asked for as stored: native is Explicit VR LE."""
-    stored = instance.stored_transfer_syntax
+    return transfer_syntax_as_stored(instance.stored_transfer_syntax)
+
+
+def transfer_syntax_as_stored(stored: str | None) -> str:
+    """Give the transfer syntax for one that pixel data is stored in, None where there is no pixel data."""
     return EXPLICIT_VR_LITTLE_ENDIAN if stored is None or stored in NATIVE else stored
 
 

@@ -31,6 +31,7 @@ from hounsfield.imaging.instance_changes import (
 )
 from hounsfield.imaging.levels import index_entry
 from hounsfield.imaging.quotas import exceeds, require_metadata_size, require_slot
+from hounsfield.imaging.studies import refresh_studies
 from hounsfield.imaging.transitions import HeldImageSet, Trigger, begin, claim, fail, succeed, under_way
 from hounsfield.imaging.update_request import PendingUpdate, UpdateRequest
 from hounsfield.imaging.versions import fragment_sizes, instance_rows
@@ -184,6 +185,8 @@ class ImageSetUpdater:
                 write_rows(connection, begun.version, changes)
                 succeed(connection, key, begun, Trigger.UPDATE, levels=levels)
                 _update_siblings(connection, key, pending)
+                if begun.is_primary:
+                    refresh_studies(connection, begun.datastore_id, {index_entry(levels).study_uid})
             self._archive.queue.finish(connection, item)
         _log.info("update ended", image_set=begun.id, version=begun.version, updated=message is None)
 
