@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import os
 import pwd
+import random
 import secrets
 import shutil
+import signal
+import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 
-from servers import free_port, wait_for
+from servers import wait_for
 from tools import required_tool
 
 
@@ -27,46 +33,80 @@ def _postgres_tools() -> tuple[str, str] | None:
     return None
 
 
+class PostgresqlServer:
+    """A PostgreSQL server on a free loopback port, that can be stopped and started again."""
+
+    def __init__(self) -> None:
+        tools = _postgres_tools()
+        required_tool(tools is not None, "PostgreSQL's initdb and postgres are not installed")
+        initdb, self._postgres = tools
+        # Not in pytest's folders, which every other run of pytest closes again to all accounts but its own.
+        self._folder = Path(tempfile.mkdtemp(prefix="hounsfield-postgresql-"))
+        self._data, self._port = self._folder / "data", _lasting_port()
+        self._account = None
+        if os.geteuid() == 0:
+            # PostgreSQL refuses to run as root.
+            self._account = next(name for name in ("postgres", "nobody") if _known(name))
+            user = pwd.getpwnam(self._account)
+            os.chown(self._folder, user.pw_uid, user.pw_gid)
+        command = [initdb, "-D", self._data, "-A", "trust", "-U", "tester", "--no-sync"]
+        subprocess.run(command, check=True, capture_output=True, **self._as_account())
+        self.url = f"postgresql://tester@127.0.0.1:{self._port}"
+        self._server: subprocess.Popen[bytes] | None = None
+
+    def _as_account(self) -> dict[str, Any]:
+        return {"user": self._account} if self._account else {}
+
+    def start(self) -> PostgresqlServer:
+        command = [self._postgres, "-D", self._data, "-p", str(self._port), "-h", "127.0.0.1", "-k", "", "-F"]
+        with (self._folder / "log").open("ab") as log:
+            self._server = subprocess.Popen(command, stdout=log, stderr=log, **self._as_account())
+        wait_for(self._up, "PostgreSQL to answer")
+        return self
+
+    def _up(self) -> bool:
+        assert self._server is not None
+        assert self._server.poll() is None, (self._folder / "log").read_text()
+        try:
+            psycopg.connect(f"{self.url}/postgres", connect_timeout=2).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def stop(self) -> None:
+        """End it at once, whoever is connected (PostgreSQL's fast shutdown)."""
+        if self._server is not None:
+            self._server.send_signal(signal.SIGINT)
+            self._server.wait(30)
+            self._server = None
+
+    def remove(self) -> None:
+        """End it and forget its data."""
+        self.stop()
+        shutil.rmtree(self._folder)
+
+    def new_database(self) -> str:
+        """Make a database and give its URL."""
+        name = f"test_{secrets.token_hex(6)}"
+        with psycopg.connect(f"{self.url}/postgres", autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        return f"{self.url}/{name}"
+
+
 @pytest.fixture(scope="session")
-def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A PostgreSQL server of the test's own, on a free loopback port."""
-    tools = _postgres_tools()
-    required_tool(tools is not None, "PostgreSQL's initdb and postgres are not installed")
-    initdb, postgres = tools
-    folder = tmp_path_factory.mktemp("postgresql")
-    data, port = folder / "data", free_port()
-    account = None
-    if os.geteuid() == 0:
-        # PostgreSQL refuses to run as root.
-        account = next(name for name in ("postgres", "nobody") if _known(name))
-        user = pwd.getpwnam(account)
-        os.chown(folder, user.pw_uid, user.pw_gid)
-        for parent in folder.parents:
-            if parent.owner() == "root" and not parent.stat().st_mode & 0o001 and parent != Path("/"):
-                parent.chmod(parent.stat().st_mode | 0o011)
-    run = {"user": account} if account else {}
-    subprocess.run(
-        [initdb, "-D", data, "-A", "trust", "-U", "tester", "--no-sync"], check=True, capture_output=True, **run
-    )
-    command = [postgres, "-D", data, "-p", str(port), "-h", "127.0.0.1", "-k", "", "-F"]
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(command, stdout=log, stderr=log, **run)
+def postgresql_server() -> Iterator[PostgresqlServer]:
+    """A PostgreSQL server for all tests that do not stop it."""
+    server = PostgresqlServer()
     try:
-        url = f"postgresql://tester@127.0.0.1:{port}"
-        _wait_until_up(f"{url}/postgres")
-        yield url
+        yield server.start()
     finally:
-        server.terminate()
-        server.wait(30)
+        server.remove()
 
 
 @pytest.fixture(scope="module")
-def postgresql_url(postgresql_server: str) -> str:
+def postgresql_url(postgresql_server: PostgresqlServer) -> str:
     """A database of its own for each module: an installation has one master key and one database."""
-    name = f"test_{secrets.token_hex(6)}"
-    with psycopg.connect(f"{postgresql_server}/postgres", autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    return f"{postgresql_server}/{name}"
+    return postgresql_server.new_database()
 
 
 def _known(name: str) -> bool:
@@ -77,12 +117,10 @@ def _known(name: str) -> bool:
     return True
 
 
-def _wait_until_up(url: str) -> None:
-    def up() -> bool:
-        try:
-            psycopg.connect(url, connect_timeout=2).close()
-        except psycopg.OperationalError:
-            return False
-        return True
-
-    wait_for(up, "PostgreSQL to answer")
+def _lasting_port() -> int:
+    """Give a free port that no outgoing connection can take while the server is stopped (below the ephemeral ports)."""
+    for port in random.sample(range(20_000, 30_000), 1000):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port is free")

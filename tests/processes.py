@@ -46,6 +46,16 @@ def workers(server: ServerProcess) -> list[psutil.Process]:
     ]
 
 
+def store_workers(server: ServerProcess) -> list[psutil.Process]:
+    """The transcoding processes of what is stored by DICOMweb: grandchildren of the API process."""
+    return [
+        child
+        for api in api_processes(server)
+        for child in _children(api.pid)
+        if "spawn_main" in " ".join(_command(child))
+    ]
+
+
 def working_on(server: ServerProcess, file: Path) -> list[psutil.Process]:
     """The transcoding processes that have a file open."""
     found = []

@@ -14,6 +14,7 @@ import types
 from pathlib import Path
 from typing import Final
 
+import structlog
 from anyio import CapacityLimiter
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import PlainTextResponse
@@ -51,7 +52,7 @@ from hounsfield.imaging.updating import UPDATE_IMAGE_SET, ImageSetUpdater
 from hounsfield.jobs.bell import bell_of
 from hounsfield.jobs.queue import WorkQueue
 from hounsfield.jobs.runner import Alarm, Runner, WorkHandler
-from hounsfield.jobs.workers import WorkerPool, end_with_parent
+from hounsfield.jobs.workers import WorkerPool, end_with_parent, tell_refusal
 from hounsfield.logs import configure_logs
 from hounsfield.native.context import Context
 from hounsfield.native.door import NativeDoor
@@ -61,6 +62,7 @@ from hounsfield.storage.buckets import Buckets
 from hounsfield.storage.database import Database, open_embedded, open_postgresql
 from hounsfield.storage.durable import make_folder_durably
 from hounsfield.storage.keys import DataKeys, KeyUnavailableError, LocalKeyring, database_key
+from hounsfield.storage.place_mark import PlaceRefusedError, check_place
 from hounsfield.storage.secrets import installation_secret
 from hounsfield.storage.tiered_blobs import TieredBlobs
 
@@ -79,6 +81,8 @@ READABLE_CLASSES: Final = frozenset(
     }
 )
 """Storage classes of S3 and Google whose objects are read without being restored first."""
+
+_log = structlog.get_logger(__name__)
 
 
 def open_keyring(settings: Settings) -> LocalKeyring:
@@ -178,7 +182,7 @@ def open_archive(settings: Settings) -> tuple[Archive, LocalKeyring]:
     keyring = open_keyring(settings)
     database = open_database(settings, keyring)
     try:
-        installation_secret(database, keyring, "installation")
+        secret = installation_secret(database, keyring, "installation")
     except KeyUnavailableError as error:
         raise SettingsError(
             f"{settings.data / 'keys' / 'master.json'} is not the master key of this database; every node needs the same one"
@@ -187,10 +191,15 @@ def open_archive(settings: Settings) -> tuple[Archive, LocalKeyring]:
     second = archive_place(settings)
     if second is None and second_place_needed(database):
         raise SettingsError("HOUNSFIELD_ARCHIVE_BLOBS_URL is not set, but packs of archived image sets are there")
-    tiers = None if second is None else TieredBlobs(place.open(), second.open(), far=second.folder is None)
+    blobs = place.open()
+    try:
+        check_place(database, keyring, blobs, secret)
+    except PlaceRefusedError as error:
+        raise SettingsError(f"{place.folder or place.url} cannot be the place of the packs: {error}") from error
+    tiers = None if second is None else TieredBlobs(blobs, second.open(), far=second.folder is None)
     archive = Archive(
         database=database,
-        blobs=place.open() if tiers is None else tiers,
+        blobs=blobs if tiers is None else tiers,
         blob_place=place,
         keys=DataKeys(keyring),
         buckets=open_buckets(settings),
@@ -207,11 +216,16 @@ def open_archive(settings: Settings) -> tuple[Archive, LocalKeyring]:
 
 
 def create_app() -> ASGIApp:
-    """Make the ASGI application of one API process, from the settings of the environment."""
+    """Make the ASGI application of one API process, from the settings of the environment; ends it when they cannot be."""
     settings = load_settings()
     configure_logs(settings.log_level)
     end_with_parent()
-    return make_app(settings)
+    try:
+        return make_app(settings)
+    except SettingsError as error:
+        _log.error("cannot start", reason=str(error))
+        tell_refusal()
+        raise SystemExit(2) from error
 
 
 def make_app(settings: Settings) -> ASGIApp:
@@ -288,6 +302,8 @@ def front_doors(native: ASGIApp, dicomweb: ASGIApp, accesses: AccessWriter, rece
 async def _lifespan(receive: Receive, send: Send, accesses: AccessWriter, receiver: Receiver) -> None:
     await receive()
     accesses.start()
+    # The first use of a thread imports what it needs, which no request should wait for.
+    await run_in_threadpool(int)
     await send({"type": "lifespan.startup.complete"})
     await receive()
     receiver.close()

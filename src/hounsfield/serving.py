@@ -28,8 +28,8 @@ from urllib.request import urlopen
 import structlog
 
 from hounsfield.access.credentials import credentials_file
-from hounsfield.jobs.workers import PARENT, end_with_parent
-from hounsfield.settings import PREFIX, Settings
+from hounsfield.jobs.workers import PARENT, REFUSAL, end_with_parent
+from hounsfield.settings import PREFIX, Settings, SettingsError
 from hounsfield.storage.durable import make_folder_durably, write_file_durably
 from hounsfield.storage.spool import forget_spooled
 
@@ -43,6 +43,8 @@ _SOON_SECONDS = 4.0
 _LONGEST_PAUSE_SECONDS = 30.0
 _WATCH_SECONDS = 0.2
 _END_SECONDS = 20.0
+REFUSED = 2
+"""Exit code of a process whose settings cannot be."""
 
 
 class ServingError(Exception):
@@ -64,7 +66,7 @@ def serve(settings: Settings, host: str, port: int) -> None:
     Raises
     ------
     ServingError
-        Serving without authentication was asked for on an address that is not loopback.
+        Serving without authentication was asked for on an address that is not loopback, or a process refuses its settings.
     """
     if settings.insecure_no_auth and not is_loopback(host):
         raise ServingError(f"Without authentication only loopback is served, not {host}.")
@@ -101,12 +103,16 @@ class _Kept:
         self._process: subprocess.Popen[bytes] | None = None
         self._started = float("-inf")
         self._pause = _RESTART_SECONDS
+        self._first = True
         self.keep()
 
     def keep(self) -> None:
         """Start the process when it is not running; one that ends soon again and again is started ever more slowly."""
         now = time.monotonic()
         if self._process is not None and self._process.poll() is not None:
+            if self._process.returncode == REFUSED and self._first:
+                raise ServingError(f"The {self._command[3]} cannot run as it is set up; its message above says why.")
+            self._first = False
             _log.error("process ended, starting another", process=self._command[3], exit_code=self._process.returncode)
             self._process = None
             lasted = now - self._started
@@ -128,7 +134,7 @@ class _Kept:
 
 
 def serve_api(settings: Settings, host: str, port: int) -> None:
-    """Run the API processes only, until SIGTERM or SIGINT."""
+    """Run the API processes only, until SIGTERM or SIGINT; raises `SettingsError` when they refuse their settings."""
     # The first process imports this module only to keep others going; it stays small without the server software.
     from granian import Granian
     from granian.constants import Interfaces, Loops
@@ -137,6 +143,14 @@ def serve_api(settings: Settings, host: str, port: int) -> None:
     os.environ[PARENT] = str(os.getpid())
     os.environ[f"{PREFIX}DATA"] = str(settings.data.absolute())
     forget_spooled(settings.data / "spool")
+    refused = threading.Event()
+
+    def end(*_: object) -> None:
+        refused.set()
+        signal.raise_signal(signal.SIGTERM)
+
+    # Granian would start a process that refuses its settings again and again.
+    signal.signal(REFUSAL, end)
     Granian(
         "hounsfield.serving:create_app",
         address=host,
@@ -150,6 +164,8 @@ def serve_api(settings: Settings, host: str, port: int) -> None:
         respawn_failed_workers=True,
         websockets=False,
     ).serve()
+    if refused.is_set():
+        raise SettingsError("the API cannot be served as it is set up, see the log above")
 
 
 def is_loopback(host: str) -> bool:

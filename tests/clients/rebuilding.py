@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import math
 import os
+import signal
 import subprocess
 import sys
 import warnings
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -109,17 +111,23 @@ class Rebuilder:
 
         ``seconds`` is how long one task may take.
         """
-        run = subprocess.run(
+        process = subprocess.Popen(
             [self.python, "-W", "ignore", CLIENT / "rebuild.py", folder, str(seconds)],
-            input=json.dumps(tasks),
             env=environment_of(server),
-            capture_output=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
             text=True,
-            timeout=60 + seconds * len(tasks),
-            check=False,
+            start_new_session=True,
         )
-        assert run.returncode == 0, run.stderr[-2000:]
-        outcomes = json.loads(run.stdout)
+        try:
+            printed, _ = process.communicate(json.dumps(tasks), timeout=60 + seconds * len(tasks))
+        finally:
+            # The client may leave processes of its own behind; they are of the session that was made for it.
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        assert process.returncode == 0
+        outcomes = json.loads(printed)
         assert len(outcomes) == len(tasks)
         return list(outcomes)
 

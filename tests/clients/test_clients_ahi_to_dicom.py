@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+import subprocess
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -13,6 +15,7 @@ from typing import Any
 import numpy as np
 import pydicom
 import pytest
+from client_environment import environment_of
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from rebuilding import ENDS_NEVER, Obstacle, Rebuilder, differences, elements_of, obstacle
@@ -21,6 +24,7 @@ from imports import document, instances, run_import
 from servers import ServerProcess, active_datastore
 from synthetic import noise, save, slice_of, uid
 
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "clients.md"
 CARRIED = Path(pydicom.__path__[0]) / "data" / "test_files"
 FEW = ("CT_small.dcm", "MR_small_bigendian.dcm", "693_J2KI.dcm", "SC_rgb_jpeg_dcmd.dcm")
 BROKEN = {"JPEG2000-embedded-sequence-delimiter.dcm"}
@@ -129,6 +133,36 @@ def test_a_study_is_rebuilt_by_its_uid(
             other = rebuilt[dataset.SOPInstanceUID]
             assert elements_of(other) == elements_of(dataset)
             assert other.get("PixelData") == (dataset.PixelData if with_pixels else None)
+
+
+def test_the_example_of_the_page_runs(
+    server: ServerProcess, client: Any, datastore: str, rebuilder: Rebuilder, tmp_path: Path
+) -> None:
+    original = slice_of(study=913, pixels=noise(40, 56))
+    save(original, server.bucket("input") / "ahi-page/one.dcm")
+    (entry,) = run_import(server, client, datastore, "ahi-page/").summary["imageSetsSummary"]
+    example = re.search(r"<!-- test: AHItoDICOMInterface -->\n```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    assert example is not None
+    run = subprocess.run(
+        [rebuilder.python, "-W", "ignore", "-c", example.group(1)],
+        cwd=tmp_path,
+        env=environment_of(server, DATASTORE=datastore, IMAGE_SET=entry["imageSetId"]),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    rebuilt = pydicom.dcmread(tmp_path / "rebuilt" / f"{original.SOPInstanceUID}.dcm")
+    assert elements_of(rebuilt) == elements_of(original)
+    assert rebuilt.PixelData == original.PixelData
+
+
+def test_the_page_tells_every_limit() -> None:
+    rows = re.search(r"\| image set \| what the client does \|\n.*\n((?:\|.*\n)+)", PAGE.read_text())
+    assert rows is not None
+    # One row for the two obstacles of missing numbers.
+    assert len(rows.group(1).splitlines()) == len(Obstacle) - 1
 
 
 @pytest.fixture(scope="module")

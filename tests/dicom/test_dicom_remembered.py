@@ -10,10 +10,13 @@ from typing import Any
 
 import orjson
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from hounsfield.dicom.document import instance_fragment
 from hounsfield.dicom.elements import Element
 from hounsfield.dicom.part10 import BytesSource, DicomError, Part10, ReadLimits, read_part10
+from hounsfield.dicom.plain_elements import read_explicit
 from hounsfield.dicom.record import InstanceRecord, instance_record
 from hounsfield.dicom.remembered import ENTRIES, LONGEST, Remembered
 
@@ -160,3 +163,35 @@ def test_what_is_remembered_is_bounded() -> None:
     assert all(remembered.get(number) == str(number) for number in held)
     remembered.keep(-1, "long", LONGEST + 1)
     assert remembered.get(-1) is None
+
+
+@given(st.lists(st.lists(st.tuples(st.sampled_from([b"", b"ab", b"abcd", b"x" * 200]), st.booleans()), max_size=90)))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_elements_that_come_again_in_runs_are_read_as_if_alone(
+    writer: Any, files: list[list[tuple[bytes, bool]]]
+) -> None:
+    """Every file is read after others that share beginnings, middles and ends with it, or differ in one element."""
+    for values in files:
+        expected = [
+            Element(0x00090000 + number, "OB" if long else "LO", value)
+            for number, (value, long) in enumerate(values, 16)
+        ]
+        data = b"".join(writer.element(*element) for element in expected)
+        found: list[Element] = []
+        assert read_explicit(found, data, 0, len(data)) == len(data)
+        assert found == expected
+        cut = len(data) * 2 // 3
+        part: list[Element] = []
+        assert read_explicit(part, data, 0, cut) <= cut
+        assert part == expected[: len(part)]
+
+
+def test_a_run_ends_where_a_later_file_differs(writer: Any) -> None:
+    def file(changed: int, value: bytes) -> bytes:
+        elements = [(0x00190010 + n, "LO", value if n == changed else b"v%03d" % n) for n in range(150)]
+        return writer.instance(*elements)
+
+    for value in (b"other1", b"other1", b"other2", b"other1"):
+        for changed in (200, 3, 100, 200, 149, 0, 70):
+            found = [element.value for element in read(file(changed, value)).elements if element.tag >> 16 == 0x0019]
+            assert found == [value if n == changed else b"v%03d" % n for n in range(150)]

@@ -1,19 +1,25 @@
-"""The commands of docs/image-sets.md are run in the order in which they stand there."""
+"""docs/image-sets.md: its examples run in the order in which they stand there, its tables are those of the documents."""
 
 from __future__ import annotations
 
-import os
-import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-from imports import document, run_import
-from servers import ServerProcess, wait_for
-from synthetic import save, slice_of
+import pytest
+from doc_pages import Page, PythonReader, codes, run_shell
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "image-sets.md"
+from imports import document, instances, run_import
+from servers import ServerProcess, wait_for
+from synthetic import save, slice_of, uid
+
+PAGE = Page.of("docs/image-sets.md")
+
+
+@pytest.fixture
+def image_set(server: ServerProcess, client: Any, datastore: str) -> str:
+    save(slice_of(study=301), server.bucket("input") / "image-sets-page" / "one.dcm")
+    outcome = run_import(server, client, datastore, "image-sets-page/")
+    return str(outcome.summary["imageSetsSummary"][0]["imageSetId"])
 
 
 def settled(client: Any, datastore: str, image_set: str) -> str:
@@ -26,36 +32,42 @@ def settled(client: Any, datastore: str, image_set: str) -> str:
     return wait_for(status, "the image set to settle")
 
 
-def test_the_commands_of_the_page_run(server: ServerProcess, client: Any, datastore: str, tmp_path: Path) -> None:
-    save(slice_of(study=301), server.bucket("input") / "image-sets-page" / "one.dcm")
-    outcome = run_import(server, client, datastore, "image-sets-page/")
-    image_set = outcome.summary["imageSetsSummary"][0]["imageSetId"]
-    environment = {
-        **os.environ,
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "AWS_SHARED_CREDENTIALS_FILE": str(server.data / "credentials"),
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ENDPOINT_URL_MEDICAL_IMAGING": server.url,
-        "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
-        "DATASTORE": datastore,
-        "IMAGE_SET": image_set,
-    }
+def test_the_commands_of_the_page_run(
+    server: ServerProcess, client: Any, datastore: str, image_set: str, tmp_path: Path
+) -> None:
     statuses = []
-    for block in re.findall(r"```sh\n(.*?)```", PAGE.read_text(), re.DOTALL):
-        run = subprocess.run(
-            ["bash", "-ec", block],
-            env=environment,
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert run.returncode == 0, block + run.stderr
+    for block in PAGE.blocks("sh"):
+        run_shell(server, block, tmp_path, DATASTORE=datastore, IMAGE_SET=image_set)
         statuses.append(settled(client, datastore, image_set))
         if "update-image-set-metadata" in block:
             patient = document(client, datastore, image_set)["Patient"]["DICOM"]
             assert patient["PatientName"] == "ROE^JANE"
-        if "list-tags" in block:
-            assert '"project": "head-ct"' in run.stdout
-    assert statuses == ["CREATED", "UPDATED", "UPDATED", "UPDATED", "DELETED"]
+    assert statuses == ["CREATED", "UPDATED", "UPDATED", "DELETED"]
+
+
+def test_the_python_of_the_page_runs(
+    server: ServerProcess,
+    datastore: str,
+    image_set: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Any,
+) -> None:
+    reader = PythonReader(server, monkeypatch, tmp_path, DATASTORE=datastore, IMAGE_SET=image_set)
+    reader.types(PAGE.block("python"))
+    printed = capsys.readouterr().out.splitlines()
+    assert printed == ["1 ACTIVE CREATED True", "P-1", f"{uid(301, 1, 1)} 1 frames"]
+
+
+def test_the_members_are_those_of_the_document(client: Any, datastore: str, image_set: str) -> None:
+    found = document(client, datastore, image_set)
+    (series,) = found["Study"]["Series"].values()
+    ((_, instance),) = instances(found)
+    told = {row["where"].strip("`"): codes(row["members"]) for row in PAGE.rows("where", "members")}
+    assert told == {
+        "the document": list(found),
+        "Patient": list(found["Patient"]),
+        "Study": list(found["Study"]),
+        "a series": list(series),
+        "an instance": list(instance),
+    }

@@ -46,6 +46,19 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
     assert [t for t in targets if not t.startswith("http") and not (page.parent / t).exists()] == []
 
 
+def test_every_page_is_reached_from_the_readme() -> None:
+    linked = set(re.findall(r"\]\(docs/([\w-]+\.md)", (ROOT / "README.md").read_text()))
+    linked |= set(re.findall(r"\]\(([\w-]+\.md)", (ROOT / "docs/api.md").read_text()))
+    assert {page.name for page in (ROOT / "docs").glob("*.md")} - linked == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_to_headings_lead_to_headings(page: Path) -> None:
+    for target, anchor in re.findall(r"\]\(([^)#:]*)#([^)]*)\)", page.read_text()):
+        headings = re.findall(r"^#+ (.+)$", ((page.parent / target) if target else page).read_text(), re.MULTILINE)
+        assert anchor in {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 def test_a_wrong_setting_is_named(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="HOUNSFIELD_API_WORKERS is 'many'"):
         load_settings({"HOUNSFIELD_API_WORKERS": "many"})

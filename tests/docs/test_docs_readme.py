@@ -6,14 +6,16 @@ import gzip
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from servers import ServerProcess
-from synthetic import noise, save, slice_of
+from servers import ServerProcess, active_datastore
+from synthetic import noise, save, slice_of, uid
+from tools import required_tool
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
@@ -101,6 +103,36 @@ def test_the_command_line_examples_run(own_server: ServerProcess, tmp_path: Path
         assert run.returncode == 0, run.stderr
     metadata = json.loads(gzip.decompress((tmp_path / "metadata.json.gz").read_bytes()))
     assert metadata["Patient"]["DICOM"]["PatientID"] == "P-1"
+
+
+def test_the_dicomweb_examples_run(own_server: ServerProcess, tmp_path: Path) -> None:
+    required_tool(shutil.which("curl") is not None, "curl is not installed")
+    datastore = active_datastore(own_server.client())
+    save(slice_of(6, 1), tmp_path / "slice.dcm")
+    key_id, secret = own_server.key()
+    shown = "http://127.0.0.1:8080"
+    commands = block("### With DICOMweb", "sh")
+    assert commands.count(shown) == commands.count("curl") == 2
+    given = {"KEY_ID": key_id, "SECRET": secret, "DATASTORE": datastore, "STUDY": uid(1)}
+    run = ran(f"set -e\n{commands.replace(shown, own_server.url)}", tmp_path, {**environment(own_server), **given})
+    assert run.returncode == 0, run.stderr
+    assert f'"Value":["{uid(1, 6, 1)}"]' in run.stdout
+    script = block("### With DICOMweb", "python")
+    run = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**environment(own_server), "DATASTORE": datastore},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert run.stdout.split() == [uid(1, 6, 1), "1.2.840.10008.1.2.4.202"], run.stderr
+
+
+def test_both_pages_sign_alike() -> None:
+    signer = re.compile(r"^class Signed.*?^        return request$", re.DOTALL | re.MULTILINE)
+    assert signer.findall(README) == signer.findall((ROOT / "docs/dicomweb.md").read_text()) != []
 
 
 def test_the_exported_variables_are_the_ones_the_tests_use() -> None:

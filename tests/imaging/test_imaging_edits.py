@@ -239,7 +239,7 @@ def test_whatever_bytes_come_the_answer_is_a_refusal(data: bytes) -> None:
 
 
 def test_all_level_keywords_belong_where_they_are_listed() -> None:
-    content = Content(is_primary=False, levels=LEVELS, sop_uids=[SOP])
+    content = Content(is_primary=False, levels=LEVELS, sop_uids=[SOP], instance_count=2)
     for member, keywords in (("Patient", PATIENT_KEYWORDS), ("Study", STUDY_KEYWORDS)):
         for keyword in keywords:
             if keyword == "StudyInstanceUID":
@@ -260,7 +260,7 @@ def test_no_message_holds_a_value() -> None:
         blob({"Study": {"Series": {secret: {"DICOM": {"Modality": "MR"}}}}}),
         blob({"Study": {"Series": {SERIES: {"Instances": {secret: {"DICOM": {"Rows": 1}}}}}}}),
     ]
-    content = Content(is_primary=True, levels=LEVELS, sop_uids=[SOP])
+    content = Content(is_primary=True, levels=LEVELS, sop_uids=[SOP], instance_count=2)
     for request in requests:
         with pytest.raises(InvalidRequestError) as error:
             check_edits(parse_edits(request, None), content, forced=False)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -20,6 +19,7 @@ from pydicom.sequence import Sequence
 from hounsfield.app import open_archive
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.instance_reading import StoredInstance, find_instance
+from hounsfield.imaging.renditions import dicom_file
 from hounsfield.settings import Settings
 from servers import ServerProcess, active_datastore
 
@@ -86,8 +86,21 @@ def _without_repetitions(root: Path) -> list[list[Path]]:
     return [groups[number] for number in sorted(groups)]
 
 
-def reread(chunks: Iterator[bytes]) -> Dataset:
-    return pydicom.dcmread(BytesIO(b"".join(chunks)))
+def file_bytes(archive: Archive, instance: StoredInstance, transfer_syntax: str | None = None) -> tuple[bytes, str]:
+    """Rebuild a file, check its size, and give it with its transfer syntax."""
+    file = dicom_file(archive, instance, transfer_syntax)
+    data = b"".join(file.chunks)
+    assert file.size in {None, len(data)}, f"{file.size} bytes were promised, {len(data)} came"
+    return data, file.transfer_syntax
+
+
+def rebuilt(archive: Archive, instance: StoredInstance, transfer_syntax: str | None = None) -> Dataset:
+    """Rebuild a file and let pydicom read it."""
+    data, syntax = file_bytes(archive, instance, transfer_syntax)
+    dataset = pydicom.dcmread(BytesIO(data))
+    assert dataset.file_meta.TransferSyntaxUID == syntax
+    assert dataset.file_meta.MediaStorageSOPInstanceUID == dataset.SOPInstanceUID
+    return dataset
 
 
 def differences(

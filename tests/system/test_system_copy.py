@@ -77,6 +77,18 @@ def subset(uids: list[str], series: str = "imageSetId", **members: Any) -> str:
     return json.dumps({"SchemaVersion": "1.1", "Study": {"Series": {series: {"Instances": instances}}}, **members})
 
 
+def update(copies: Copies, image_set: str, latest: str, correction: dict[str, Any]) -> None:
+    copies.client.update_image_set_metadata(
+        datastoreId=copies.id,
+        imageSetId=image_set,
+        latestVersionId=latest,
+        updateImageSetMetadataUpdates={
+            "DICOMUpdates": {"updatableAttributes": json.dumps({"SchemaVersion": 1.1, **correction}).encode()}
+        },
+    )
+    assert settled(copies.client, copies.id, image_set)["imageSetWorkflowStatus"] == "UPDATED"
+
+
 @pytest.fixture
 def mortal(tmp_path: Path) -> Iterator[ServerProcess]:
     process = ServerProcess(tmp_path / "data", {"HOUNSFIELD_LEASE_SECONDS": "1.5"}).start()
@@ -240,14 +252,7 @@ def test_promotion_adds_to_the_primary_set_of_the_series(copies: Copies) -> None
 def test_a_resolved_conflict_is_promoted_into_the_primary_set(copies: Copies) -> None:
     (primary,) = copies.imported(slice_of(number=1))
     (conflicting,) = copies.imported(slice_of(number=2, AccessionNumber="A-2"))
-    correction = {"SchemaVersion": 1.1, "Study": {"DICOM": {"AccessionNumber": "A-1"}}}
-    copies.client.update_image_set_metadata(
-        datastoreId=copies.id,
-        imageSetId=conflicting,
-        latestVersionId="1",
-        updateImageSetMetadataUpdates={"DICOMUpdates": {"updatableAttributes": json.dumps(correction).encode()}},
-    )
-    assert settled(copies.client, copies.id, conflicting)["imageSetWorkflowStatus"] == "UPDATED"
+    update(copies, conflicting, "1", {"Study": {"DICOM": {"AccessionNumber": "A-1"}}})
     found = copies.copied(conflicting, promoteToPrimary=True)
     assert (found["imageSetId"], found["versionId"], found["isPrimary"]) == (primary, "2", True)
     assert verified(copies.client, copies.id, primary).keys() == {uid(1, 1, 1), uid(1, 1, 2)}
@@ -268,6 +273,8 @@ def test_promotion_fails_while_the_conflict_stands(copies: Copies) -> None:
     assert found["isPrimary"] is False
     assert copies.uids(found["imageSetId"]) == set()
     assert copies.refused(found["imageSetId"])[0] == "ValidationException"
+    update(copies, found["imageSetId"], "1", {"Patient": {"DICOM": {"PatientID": "P-1"}}})
+    assert document(copies.client, copies.id, found["imageSetId"])["Patient"]["DICOM"]["PatientID"] == "P-1"
     assert deleted(copies.client, copies.id, found["imageSetId"])["imageSetState"] == "DELETED"
     assert set(primaries_by_series(copies.client, copies.id)) == {(uid(1), uid(1, 1))}
 

@@ -186,6 +186,13 @@ def test_other_elements_do_not_conflict_and_the_latest_wins(store: Store, differ
     assert entry["DICOMTags"][f"DICOM{keyword}"] == value
 
 
+def test_of_a_job_the_last_file_wins_also_when_the_first_said_the_same(store: Store) -> None:
+    names = ("Roe^Jane", "Doe^Jane", "Roe^Jane")
+    places = store.imported(*(slice_of(number=number, PatientName=name) for number, name in enumerate(names, 1)))
+    assert places[0] == places[1] == places[2]
+    assert document(store.client, store.id, places[0]["imageSetId"])["Patient"]["DICOM"]["PatientName"] == "Roe^Jane"
+
+
 def test_a_conflict_within_the_study_makes_a_new_series_non_primary(store: Store) -> None:
     store.imported(slice_of(series=1))
     (other,) = store.imported(slice_of(series=2, PatientID="P-2"))

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import update
+from stored_series import imported
 
 from hounsfield.app import open_database, open_keyring
 from hounsfield.settings import Settings
 from hounsfield.storage.clock import now_ms
+from hounsfield.storage.database import Database
 from hounsfield.storage.tables import image_sets
 from imports import document, frame, instances
 from imports import image_sets as listed
-from servers import ServerProcess, wait_for
+from servers import ServerProcess, active_datastore, wait_for
+from synthetic import slice_of
 
 QUICK = {"HOUNSFIELD_TIER_SWEEP_SECONDS": "0.1", "HOUNSFIELD_ACCESS_FLUSH_SECONDS": "0.1"}
 """Sweeps and writes at once; the 30 days stay, and tests put the last access back in time instead."""
@@ -31,13 +35,17 @@ def rested(server: ServerProcess, *image_set_ids: str, days: float = 31) -> None
     """Make it so many days since image sets were accessed last."""
     settings = settings_of(server)
     database = open_database(settings, open_keyring(settings))
+    put_back(database, image_set_ids, days)
+    database.close()
+
+
+def put_back(database: Database, image_set_ids: Sequence[str], days: float) -> None:
     with database.write() as connection:
         connection.execute(
             update(image_sets)
             .where(image_sets.c.id.in_(image_set_ids))
             .values(last_accessed_at=now_ms() - int(days * DAY_MS))
         )
-    database.close()
 
 
 def tier(client: Any, datastore: str, image_set: str) -> str:
@@ -55,15 +63,25 @@ def comes_to(client: Any, datastore: str, image_set: str, wanted: str) -> None:
 
 
 def archived(server: ServerProcess, client: Any, datastore: str, *image_set_ids: str) -> None:
-    """Let image sets rest until they are archived, also when an access from before is written only then."""
+    """Let image sets rest until they are archived."""
+    rested(server, *image_set_ids)
+    for image_set in image_set_ids:
+        comes_to(client, datastore, image_set, ARCHIVED)
 
-    def resting() -> bool:
-        awake = [name for name in image_set_ids if tier(client, datastore, name) != ARCHIVED]
-        if awake:
-            rested(server, *awake)
-        return not awake
 
-    wait_for(resting, "the image sets to be archived")
+class Bell:
+    """Tells when all accesses so far are written: those of an image set that nobody else knows are written after them."""
+
+    def __init__(self, server: ServerProcess, client: Any) -> None:
+        self.server, self.client = server, client
+        self.datastore = active_datastore(client)
+        (self.image_set,) = imported(server, client, self.datastore, slice_of(study=999))
+
+    def wait(self) -> None:
+        rested(self.server, self.image_set, days=1)
+        before = accessed(self.client, self.datastore, self.image_set)
+        document(self.client, self.datastore, self.image_set)
+        wait_for(lambda: accessed(self.client, self.datastore, self.image_set) > before, "accesses to be written")
 
 
 def summary(client: Any, datastore: str, image_set: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import hashlib
 import math
 import re
 from binascii import b2a_base64
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from struct import Struct
 from typing import Final, TypeAlias
@@ -42,7 +42,25 @@ _UNICODE: Final = b'["ISO_IR 192"]'
 def json_object(
     elements: tuple[Element, ...], charset: CharacterSet, bulk_data_uri: Callable[[Path], str], path: Path = ()
 ) -> bytes:
-    """Write a data set.
+    """Write a data set; parameters are those of `json_members`.
+
+    Returns
+    -------
+    bytes
+        A JSON object in UTF-8, members in tag order.
+    """
+    return joined(json_members(elements, charset, bulk_data_uri, path))
+
+
+def joined(members: Iterable[tuple[int, bytes]]) -> bytes:
+    """Put members together to the JSON object of a data set."""
+    return b"{" + b",".join([text for _, text in members]) + b"}"
+
+
+def json_members(
+    elements: tuple[Element, ...], charset: CharacterSet, bulk_data_uri: Callable[[Path], str], path: Path = ()
+) -> list[tuple[int, bytes]]:
+    """Write the members of a data set.
 
     Parameters
     ----------
@@ -57,13 +75,13 @@ def json_object(
 
     Returns
     -------
-    bytes
-        A JSON object in UTF-8, members in tag order. Pixel data at the top level, group lengths and trailing padding are
-        left out (PS3.18 section F.2.2). Specific Character Set is that of the JSON text.
+    list of (int, bytes)
+        Tag, and ``"GGGGEEEE":{…}`` in UTF-8, in tag order. Pixel data at the top level, group lengths and trailing padding
+        are left out (PS3.18 section F.2.2). Specific Character Set is that of the JSON text.
     """
     known = (table := _texts(charset)).get
-    texts: list[bytes] = []
-    append = texts.append
+    members: list[tuple[int, bytes]] = []
+    append = members.append
     for element in _in_order(elements):
         text = known(element)
         if text is None:
@@ -75,8 +93,8 @@ def json_object(
             else:
                 text = _member(tag, vr, value, charset, bulk_data_uri, (*path, tag))
                 table.keep(element, text, len(value))
-        append(text)
-    return b"{" + b",".join(texts) + b"}"
+        append((element[0], text))
+    return members
 
 
 def _in_order(elements: tuple[Element, ...]) -> tuple[Element, ...] | list[Element]:
@@ -159,7 +177,7 @@ def _member(tag: int, vr: str, value: bytes, charset: CharacterSet, uri: Callabl
         if _is_bulk(vr, value):
             return head + b',"BulkDataURI":' + orjson.dumps(uri(path)) + b"}"
         return head + b',"InlineBinary":"' + b2a_base64(value, newline=False) + b'"}'
-    if tag == SPECIFIC_CHARACTER_SET:
+    if tag == SPECIFIC_CHARACTER_SET and value.strip(b" \0"):
         return head + b',"Value":' + _UNICODE + b"}"
     text = _values(vr, value, charset)
     return head + b"}" if text is None else head + b',"Value":' + text + b"}"

@@ -21,6 +21,7 @@ from hounsfield.dicom.values import JsonValue
 _words = Struct("<HH").pack
 _LARGEST_SS: Final = 0x7FFF
 _CHARACTER_SET_KEY: Final = "SpecificCharacterSet"
+_NOT_FINITE: Final = frozenset({"NaN", "Infinity", "-Infinity"})
 
 
 class ValueEncoder:
@@ -97,7 +98,7 @@ class ValueEncoder:
         entry = ENTRIES.get(tag)
         known = self._vrs.get(key) if entry is None else entry.vr
         if known is not None and " " not in known:
-            return known
+            return known if entry is not None else _fitting(known, value)
         if known is None or isinstance(value, str) or value in (None, []):
             return before.vr if before is not None else "UN" if known is None else _of_bytes(known)
         numbers = value if isinstance(value, list) else [value]
@@ -105,6 +106,18 @@ class ValueEncoder:
             return "SS"
         too_large = any(isinstance(number, int) and number > _LARGEST_SS for number in numbers)
         return "SS" if self._signed and not too_large and "SS" in known else "US"
+
+
+def _fitting(vr: str, value: JsonValue) -> str:
+    """Give the VR of a private element; one tag may have different ones in different items, but the document tells one."""
+    one = value[0] if isinstance(value, list) and value else value
+    if isinstance(one, dict):
+        return "SQ"
+    if isinstance(one, str) and (vr == "SQ" or (vr in NUMBERS and one not in _NOT_FINITE)):
+        return "LO"
+    if isinstance(one, int | float) and vr not in NUMBERS:
+        return "SL" if isinstance(one, int) and -(2**31) <= one < 2**31 else "FD"
+    return vr
 
 
 def _of_bytes(ambiguous: str) -> str:

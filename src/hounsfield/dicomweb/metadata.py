@@ -17,9 +17,9 @@ def get_instance_metadata(call: Call) -> WireResponse | StreamedResult:
     call.only("imageSetId")
     where = (call.datastore_id, call.labels["study"], call.labels["series"], call.labels["instance"], call.base)
     reader = call.context.metadata
-    kind = _kind(call)
+    kind = document_kind(call)
     if kind == DICOM_XML:
-        return _xml(iter([reader.instance_xml(*where, call.image_set_id)]))
+        return xml_documents(iter([reader.instance_xml(*where, call.image_set_id)]))
     return WireResponse(200, [("Content-Type", kind)], reader.instance(*where, call.image_set_id))
 
 
@@ -28,25 +28,25 @@ def get_series_metadata(call: Call) -> WireResponse | StreamedResult:
     call.only("imageSetId")
     where = (call.datastore_id, call.labels["study"], call.labels["series"], call.base)
     reader = call.context.metadata
-    kind = _kind(call)
+    kind = document_kind(call)
     if kind == DICOM_XML:
-        return _xml(reader.series_xml(*where, call.image_set_id))
+        return xml_documents(reader.series_xml(*where, call.image_set_id))
     return StreamedResult([("Content-Type", kind)], None, reader.series(*where, call.image_set_id))
 
 
 def get_study_metadata(call: Call) -> WireResponse | StreamedResult:
     """Metadata of all primary image sets of a study; raises `NotFoundError` and `NotAcceptableError`."""
     call.only()
-    kind = _kind(call)
+    kind = document_kind(call)
     reader = call.context.metadata
     if kind == DICOM_XML:
-        return _xml(reader.study_xml(call.datastore_id, call.labels["study"], call.base))
+        return xml_documents(reader.study_xml(call.datastore_id, call.labels["study"], call.base))
     return StreamedResult(
         [("Content-Type", kind)], None, reader.study(call.datastore_id, call.labels["study"], call.base)
     )
 
 
-def _kind(call: Call) -> str:
+def document_kind(call: Call) -> str:
     """Choose between JSON and XML; JSON wherever it is allowed, as viewers list it beside types that do not fit."""
     ranges = call.accepts
     for kind in (DICOM_JSON, JSON, DICOM_XML):
@@ -57,7 +57,8 @@ def _kind(call: Call) -> str:
     )
 
 
-def _xml(documents: Iterator[bytes]) -> StreamedResult:
+def xml_documents(documents: Iterator[bytes]) -> StreamedResult:
+    """Answer with XML documents, each a part."""
     boundary = new_boundary()
     parts = (([("Content-Type", DICOM_XML)], iter([document])) for document in documents)
     kind = f'{MULTIPART}; type="{DICOM_XML}"; boundary={boundary}'

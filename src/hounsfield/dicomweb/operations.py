@@ -17,6 +17,7 @@ from hounsfield.dicomweb.rendered import (
     get_thumbnail,
 )
 from hounsfield.dicomweb.retrieving import get_bulk_data, get_instance, get_series, get_study
+from hounsfield.dicomweb.searching import search_instances, search_series, search_studies
 from hounsfield.dicomweb.storing import store
 from hounsfield.gate.answers import StreamedResult
 
@@ -61,6 +62,12 @@ OPERATIONS: Mapping[str, Operation] = {
     for operation in (
         Operation("StoreDICOM", take=store),
         Operation("StoreDICOMStudy", take=store),
+        Operation("SearchDICOMStudies", search_studies),
+        Operation("SearchDICOMSeries", search_series),
+        Operation("SearchDICOMAllSeries", search_series),
+        Operation("SearchDICOMInstances", search_instances),
+        Operation("SearchDICOMStudyInstances", search_instances),
+        Operation("SearchDICOMAllInstances", search_instances),
         Operation("RetrieveStudy", get_study, action="GetDICOMInstance"),
         Operation("RetrieveStudyMetadata", get_study_metadata, action="GetDICOMSeriesMetadata"),
         Operation("RetrieveSeries", get_series, action="GetDICOMInstance"),

@@ -24,6 +24,12 @@ _INSTANCE = f"{_SERIES}/instances/{{instance}}"
 ROUTES: Sequence[tuple[str, str, str]] = (
     ("POST", _STUDIES, "StoreDICOM"),
     ("POST", _STUDY, "StoreDICOMStudy"),
+    ("GET", _STUDIES, "SearchDICOMStudies"),
+    ("GET", "series", "SearchDICOMAllSeries"),
+    ("GET", "instances", "SearchDICOMAllInstances"),
+    ("GET", f"{_STUDY}/series", "SearchDICOMSeries"),
+    ("GET", f"{_STUDY}/instances", "SearchDICOMStudyInstances"),
+    ("GET", f"{_SERIES}/instances", "SearchDICOMInstances"),
     ("GET", _STUDY, "RetrieveStudy"),
     ("GET", f"{_STUDY}/metadata", "RetrieveStudyMetadata"),
     ("GET", _SERIES, "RetrieveSeries"),

@@ -9,15 +9,18 @@ import hashlib
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 
 from sqlalchemy import Connection, func, insert, select, update
 
 from hounsfield.dicom.document import Levels
+from hounsfield.imaging.instance_index import instance_index
 from hounsfield.imaging.levels import IndexEntry, grouping_of, index_entry, merge_levels
 from hounsfield.imaging.manifest import Destination
 from hounsfield.imaging.organise import Placement, PrimarySet, SeriesKey, Situation, variant_of
 from hounsfield.imaging.staging import FrameRun, StagedInstance
 from hounsfield.imaging.states import ImageSetState, StorageTier, WorkflowStatus
+from hounsfield.imaging.studies import INDEX_VERSION, refresh_series, refresh_studies
 from hounsfield.storage.clock import now_ms
 from hounsfield.storage.database import in_groups, lock_row
 from hounsfield.storage.keys import DataKey
@@ -98,14 +101,24 @@ def commitments(plan: Sequence[Placement], job_id: str) -> list[Commitment]:
 def apply(
     connection: Connection,
     key: DataKey,
-    commitment: Commitment,
+    fixed: Sequence[Commitment],
     staged: Mapping[int, StagedInstance],
 ) -> None:
-    """Write one image set version with its instances and frames."""
+    """Write image set versions with their instances and frames, and bring the studies they belong to up to date."""
+    study_uids: set[str] = set()
+    for commitment in fixed:
+        _apply(connection, key, commitment, staged)
+        if commitment.destination.is_primary:
+            study_uids.add(commitment.placement.series.study_uid)
+    refresh_series(connection, [commitment.destination.image_set_id for commitment in fixed])
+    refresh_studies(connection, key.datastore_id, study_uids)
+
+
+def _apply(connection: Connection, key: DataKey, commitment: Commitment, staged: Mapping[int, StagedInstance]) -> None:
     entering = [staged[ordinal] for ordinal in commitment.placement.ordinals]
     levels = entering_levels(entering)
     if commitment.placement.extends is None:
-        _insert_image_set(connection, key, commitment.destination, levels, len(entering))
+        _insert_image_set(connection, key, commitment.destination, levels, entering)
     else:
         _extend_image_set(connection, key, commitment.destination, levels, entering)
     version = commitment.destination.version
@@ -118,8 +131,8 @@ def apply(
 def entering_levels(entering: Sequence[StagedInstance]) -> Levels:
     """Give the levels of instances that enter an image set together; of values that differ the last one counts."""
     levels = Levels.from_json(entering[0].levels.encode())
-    for instance in entering[1:]:
-        if instance.levels != entering[0].levels:
+    for before, instance in pairwise(entering):
+        if instance.levels != before.levels:
             levels = merge_levels(levels, Levels.from_json(instance.levels.encode()))
     return levels
 
@@ -135,7 +148,7 @@ def open_levels(key: DataKey, image_set_id: str, version: int, sealed: bytes) ->
 
 
 def _insert_image_set(
-    connection: Connection, key: DataKey, destination: Destination, levels: Levels, count: int
+    connection: Connection, key: DataKey, destination: Destination, levels: Levels, entering: Sequence[StagedInstance]
 ) -> None:
     now = now_ms()
     connection.execute(
@@ -149,7 +162,8 @@ def _insert_image_set(
             updated_at=now,
             last_accessed_at=now,
             storage_tier=StorageTier.FREQUENT_ACCESS,
-            instance_count=count,
+            instance_count=len(entering),
+            index_version=INDEX_VERSION if _are_indexed(entering) else 0,
             **asdict(index_entry(levels)),
         )
     )
@@ -182,6 +196,7 @@ def _extend_image_set(
             last_accessed_at=now,
             storage_tier=StorageTier.FREQUENT_ACCESS,
             instance_count=kept + len(entering),
+            index_version=image_sets.c.index_version if _are_indexed(entering) else 0,
             **asdict(index_entry(merged)),
         )
     )
@@ -244,6 +259,7 @@ def _insert_instances(
             "dataset_offset": instance.dataset.offset,
             "dataset_length": instance.dataset.length,
             "fragment_bytes": instance.fragment_bytes,
+            **asdict(instance.index or instance_index({})),
         }
         for instance in entering
     ]
@@ -251,6 +267,10 @@ def _insert_instances(
     runs = [_run_row(instance.key, run) for instance in entering for run in instance.runs]
     if runs:
         connection.execute(insert(frame_runs), runs)
+
+
+def _are_indexed(entering: Sequence[StagedInstance]) -> bool:
+    return all(instance.index is not None for instance in entering)
 
 
 def _run_row(key: str, run: FrameRun) -> dict[str, object]:

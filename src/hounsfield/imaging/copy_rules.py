@@ -1,4 +1,4 @@
-"""When a copy cannot be made (spec 4.14): metadata that disagrees, SOP instances that would be twice, two primary sets."""
+"""When a copy cannot be made (CopyImageSet): metadata that disagrees, SOP instances that would be twice, two primary sets."""
 
 from __future__ import annotations
 

@@ -26,6 +26,7 @@ from hounsfield.imaging.levels import index_entry, merge_levels
 from hounsfield.imaging.placing import share_place
 from hounsfield.imaging.quotas import exceeds, require_metadata_size, require_slot
 from hounsfield.imaging.states import ImageSetState, StorageTier, WorkflowStatus
+from hounsfield.imaging.studies import INDEX_VERSION, refresh_studies
 from hounsfield.imaging.transitions import (
     HeldImageSet,
     Trigger,
@@ -202,6 +203,7 @@ def _make_destination(
             last_accessed_at=now,
             storage_tier=StorageTier.FREQUENT_ACCESS,
             instance_count=0,
+            index_version=INDEX_VERSION,
             **asdict(index_entry(made.levels)),
         )
     )
@@ -267,6 +269,18 @@ def _add(connection: Connection, into: HeldImageSet, rows: Sequence[Any]) -> Non
         for row in rows
     ]
     connection.execute(insert(instances), copies)
+    if rows:
+        _lower_index_version(connection, rows[0].image_set_id, into.id)
+
+
+def _lower_index_version(connection: Connection, source_id: str, into_id: str) -> None:
+    """Have the destination indexed anew when what came into it is not indexed in the newest form."""
+    version = connection.execute(select(image_sets.c.index_version).where(image_sets.c.id == source_id)).scalar_one()
+    connection.execute(
+        update(image_sets)
+        .where(image_sets.c.id == into_id, image_sets.c.index_version > version)
+        .values(index_version=version)
+    )
 
 
 def _succeed(
@@ -284,7 +298,10 @@ def _succeed(
             .where(image_set_versions.c.image_set_id == into.id, image_set_versions.c.version == into.version)
             .values(is_primary=True)
         )
-    succeed(connection, key, into, trigger, levels=_levels_of_copy(pending.promote, source, into))
+    levels = _levels_of_copy(pending.promote, source, into)
+    succeed(connection, key, into, trigger, levels=levels)
+    if pending.promote or into.is_primary:
+        refresh_studies(connection, into.datastore_id, {index_entry(levels).study_uid})
 
 
 def _levels_of_copy(promote: bool, source: HeldImageSet, into: HeldImageSet) -> Levels:

@@ -62,7 +62,7 @@ DATASTORE_TRANSITIONS: Final[Mapping[tuple[DatastoreStatus, DatastoreEvent], Dat
     # A deletion that was promised has no other end.
     (DatastoreStatus.DELETING, DatastoreEvent.GIVE_UP): DatastoreStatus.DELETED,
 }
-"""The states of a data store (spec section 3.1); what is not here changes nothing."""
+"""The states of a data store (API shape DatastoreStatus); what is not here changes nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from hounsfield.imaging.errors import TooManyUnderWayError
 from hounsfield.imaging.quotas import require_slot
 from hounsfield.imaging.release import RELEASE_IMAGE_SET
 from hounsfield.imaging.states import ImageSetState, WorkflowStatus
+from hounsfield.imaging.studies import refresh_studies
 from hounsfield.imaging.tagging import TaggedResource, forget_tags
 from hounsfield.imaging.transitions import HeldImageSet, Trigger, begin, claim
 from hounsfield.jobs.queue import WorkItem
@@ -68,7 +69,8 @@ class ImageSetDeleter:
         self.run(item)
 
     def _delete(self, connection: Connection, image_set_id: str) -> None:
-        query = select(image_sets.c.datastore_id, image_sets.c.deleted_at).where(image_sets.c.id == image_set_id)
+        columns = (image_sets.c.datastore_id, image_sets.c.study_uid, image_sets.c.is_primary, image_sets.c.deleted_at)
+        query = select(*columns).where(image_sets.c.id == image_set_id)
         row = connection.execute(lock_row(connection, query)).one()
         if row.deleted_at is not None:
             return
@@ -84,3 +86,5 @@ class ImageSetDeleter:
         )
         forget_tags(connection, self._archive, TaggedResource(row.datastore_id, image_set_id))
         self._archive.queue.enqueue(connection, RELEASE_IMAGE_SET, image_set_id)
+        if row.is_primary:
+            refresh_studies(connection, row.datastore_id, {row.study_uid})

@@ -1,4 +1,4 @@
-"""Metadata of instances in the DICOM JSON and native DICOM models, and the bulk data that it names (spec 10.4).
+"""Metadata of instances in the DICOM JSON and native DICOM models, and the bulk data that it names.
 
     data sets of a version ─▶ DICOM JSON of each ─▶ sorted by Instance Number ─▶ kept in memory for the next reader
 
@@ -18,7 +18,7 @@ from typing import Final
 from urllib.parse import quote
 
 from hounsfield.dicom.elements import Element
-from hounsfield.dicom.json_model import Path, bulk_values, json_object, path_digest
+from hounsfield.dicom.json_model import Path, bulk_values, json_members, json_object, path_digest
 from hounsfield.dicom.native_model import native_model
 from hounsfield.dicom.part10 import Part10
 from hounsfield.imaging.archive import Archive
@@ -186,14 +186,20 @@ def data_set_json(data_set: CurrentDataSet, base_url: str) -> bytes:
         Without pixel data; with Transfer Syntax UID (0002,0010) and Available Transfer Syntax UID (0008,3002), which are
         that of the stored pixel data.
     """
-    instance = data_set.instance
     part10 = _describing_frames(data_set)
-    syntax = stored_transfer_syntax(instance).encode("ascii", "replace")
+    syntax = stored_transfer_syntax(data_set.instance).encode("ascii", "replace")
     said = (Element(_TRANSFER_SYNTAX_UID, "UI", syntax), Element(_AVAILABLE_TRANSFER_SYNTAX_UID, "UI", syntax))
     elements = part10.elements
     place = bisect_right(elements, _AVAILABLE_TRANSFER_SYNTAX_UID, key=_tag_of)
     elements = (said[0], *elements[:place], said[1], *elements[place:])
-    return json_object(elements, part10.character_set, partial(_bulk_data_uri, instance, base_url))
+    return json_object(elements, part10.character_set, partial(_bulk_data_uri, data_set.instance, base_url))
+
+
+def data_set_members(data_set: CurrentDataSet, base_url: str) -> list[tuple[int, bytes]]:
+    """Write the members of the DICOM JSON object of an instance, by tag, with nothing added; see `data_set_json`."""
+    part10 = _describing_frames(data_set)
+    uri = partial(_bulk_data_uri, data_set.instance, base_url)
+    return json_members(part10.elements, part10.character_set, uri)
 
 
 def bulk_data(archive: Archive, instance: StoredInstance, digest: str) -> bytes:

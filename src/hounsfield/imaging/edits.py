@@ -1,4 +1,4 @@
-"""Edits of metadata as UpdateImageSetMetadata describes them (spec 4.13), and carrying them out. Pure.
+"""Edits of metadata as the API operation UpdateImageSetMetadata describes them, and carrying them out. Pure.
 
     updatableAttributes, removableAttributes ─▶ parse_edits ─▶ Edits ─┬─▶ check_edits      may they be made?
                                                                       ├─▶ edited_levels    patient, study, series
@@ -112,6 +112,12 @@ class Edits:
         return frozenset(uid for _, uid in (*self.instances, *self.removed_instances))
 
     @property
+    def mentioned_instances(self) -> frozenset[str]:
+        """The named ones, and the SOP Instance UIDs that are given to them."""
+        given = (change.values.get(_SOP_UID) for change in self.instances.values())
+        return self.named_instances.union(str(uid) for uid in given if uid is not None)
+
+    @property
     def whole_study(self) -> bool:
         """Whether nothing below the study level is touched."""
         return not (self.series or self.instances or self.removed_instances or self.removed_series)
@@ -119,11 +125,24 @@ class Edits:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What of an image set the rules look at; ``sop_uids`` only for edits that name instances."""
+    """What of an image set the rules look at.
+
+    Attributes
+    ----------
+    is_primary : bool
+        Whether it is a primary image set.
+    levels : Levels
+        Its patient, study and series values.
+    sop_uids : Collection of str
+        Those of `Edits.mentioned_instances` that are in it.
+    instance_count : int
+        How many instances it has.
+    """
 
     is_primary: bool
     levels: Levels
     sop_uids: Collection[str]
+    instance_count: int
 
     @property
     def series_uid(self) -> str:
@@ -273,7 +292,7 @@ def _check_parents(edits: Edits, content: Content) -> None:
     if not edits.named_instances <= sop_uids:
         raise InvalidRequestError("A SOP Instance UID of the request is not in the image set")
     removed = {uid for _, uid in edits.removed_instances}
-    if edits.removed_series or (removed and removed == sop_uids):
+    if edits.removed_series or len(removed) >= content.instance_count:
         raise InvalidRequestError("An image set keeps at least one instance; to remove all of them, delete it")
     left = sop_uids - removed
     renamed = {

@@ -18,7 +18,7 @@ from hounsfield.imaging.errors import NotFoundError
 from hounsfield.imaging.image_sets import not_found
 from hounsfield.imaging.staging import FrameRun, PixelKind
 from hounsfield.pixels.policy import TABLE, TreatmentKind
-from hounsfield.storage.database import Lookup
+from hounsfield.storage.database import ONE, Lookup
 from hounsfield.storage.identifiers import split_frame_id
 from hounsfield.storage.keys import DataKey
 from hounsfield.storage.packs import SEAL_BYTES, Extent, Label, RecordKind, read_record
@@ -42,13 +42,13 @@ _FIND_INSTANCE = Lookup(
         datastores.c.account_id == bindparam("account_id"),
         datastores.c.status == DatastoreStatus.ACTIVE,
     )
-    .limit(1)
+    .limit(ONE)
 )
 _FIND_RUN = Lookup(
     select(frame_runs.c.first_ordinal, frame_runs.c.pack_id, frame_runs.c.first_offset, frame_runs.c.lengths)
     .where(frame_runs.c.source_key == bindparam("source_key"), frame_runs.c.first_ordinal <= bindparam("ordinal"))
     .order_by(frame_runs.c.first_ordinal.desc())
-    .limit(1)
+    .limit(ONE)
 )
 _FIND_RUNS = (
     select(frame_runs).where(frame_runs.c.source_key == bindparam("source_key")).order_by(frame_runs.c.first_ordinal)

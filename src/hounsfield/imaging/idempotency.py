@@ -1,4 +1,4 @@
-"""Client tokens: the same request sent twice makes one resource (spec: 24 hours per account and operation)."""
+"""Client tokens: the same request sent twice within 24 hours makes one resource (CreateDatastore, StartDICOMImportJob)."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ JOB_TRANSITIONS: Final[Mapping[tuple[JobStatus, JobEvent], JobStatus]] = {
     # Given up by runners of which none came as far as to begin it.
     (JobStatus.SUBMITTED, JobEvent.FAIL): JobStatus.FAILED,
 }
-"""The states of an import job (spec section 3.2); what is not here cannot be."""
+"""The states of an import job (API shape JobStatus); what is not here cannot be."""
 
 
 @dataclass(frozen=True, slots=True)

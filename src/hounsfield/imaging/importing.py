@@ -179,8 +179,7 @@ class ImportRunner:
                 lock_datastore(connection, datastore.id)
                 if read_situation(connection, datastore.id, list(staged.values())) != situation:
                     continue
-                for commitment in fixed:
-                    apply(connection, key, commitment, staged)
+                apply(connection, key, fixed, staged)
                 forget_files(connection, job.id)
                 move_job(connection, job.id, JobEvent.COMPLETE, ended_at=now_ms())
                 self._archive.queue.finish(connection, item)

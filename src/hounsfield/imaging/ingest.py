@@ -21,6 +21,7 @@ from hounsfield.dicom.record import InstanceRecord, instance_record
 from hounsfield.dicom.source import ByteSource
 from hounsfield.imaging.import_files import FileErrorType, FileOutcome, FileResult, InputFile
 from hounsfield.imaging.import_metadata import ImportMetadata, with_metadata
+from hounsfield.imaging.instance_index import instance_index
 from hounsfield.imaging.pixel_store import StoredPixels, store_pixels
 from hounsfield.imaging.quotas import exceeds
 from hounsfield.imaging.staging import Place, StagedInstance
@@ -207,6 +208,7 @@ class SeriesPack:
             runs=pixels.runs,
             warnings=record.warnings,
             fragment_bytes=len(instance.fragment),
+            index=instance_index(record.attributes),
         )
 
 

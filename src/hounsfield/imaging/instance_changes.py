@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, insert, update
 
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.edits import EditedInstance, Edits, edited_instance
+from hounsfield.imaging.instance_index import index_of_fragment
 from hounsfield.storage.keys import DataKey
 from hounsfield.storage.packs import Extent, Label, PackWriter, RecordKind, read_records
 from hounsfield.storage.tables import instances
@@ -108,6 +109,7 @@ def _entering(row: Row[Any], instance: EditedInstance, extent: Extent) -> dict[s
         "fragment_offset": extent.offset,
         "fragment_length": extent.length,
         "fragment_bytes": len(instance.fragment),
+        **asdict(index_of_fragment(instance.fragment)),
     }
 
 

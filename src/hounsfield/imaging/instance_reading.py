@@ -26,6 +26,7 @@ from hounsfield.storage.keys import DataKey
 from hounsfield.storage.packs import Extent
 from hounsfield.storage.tables import image_set_versions, image_sets, instances
 
+_GONE: Final = frozenset({WorkflowStatus.DELETING, WorkflowStatus.DELETED})
 _BEING_MADE: Final = frozenset(entry.during for entry in TRANSITIONS.values() if entry.new_version)
 
 
@@ -151,12 +152,56 @@ def find_instance(
     """
     with archive.database.read() as connection:
         image_set = _image_set(connection, archive, datastore_id, (study_uid, series_uid), image_set_id)
-        found = _instances(connection, image_set, sop_uid)
+        found = _instances(connection, image_set, [sop_uid])
     if not found:
         raise NotFoundError(
             f"image set {image_set.image_set_id} of this series has no instance with this SOP Instance UID"
         )
     return found[0]
+
+
+def current_instances(
+    archive: Archive, datastore_id: str, wanted: Sequence[tuple[str, str]]
+) -> list[StoredInstance | None]:
+    """Find instances by the ids of their image sets and their SOP Instance UIDs, in the order asked for.
+
+    Returns
+    -------
+    list of StoredInstance or None
+        None for what is not there any more.
+    """
+    uids: dict[str, list[str]] = {}
+    for image_set_id, sop_uid in wanted:
+        uids.setdefault(image_set_id, []).append(sop_uid)
+    found: dict[tuple[str, str], StoredInstance] = {}
+    with archive.database.read() as connection:
+        key = data_key(archive, active_datastore(connection, archive, datastore_id))
+        for image_set_id, some in uids.items():
+            row = connection.execute(_VERSIONS.where(image_sets.c.id == image_set_id)).first()
+            if row is None or row.workflow_status in _GONE:
+                continue
+            for group in in_groups(some):
+                stored = _instances(connection, _readable(connection, key, row), group)
+                found.update(((image_set_id, instance.sop_uid), instance) for instance in stored)
+    return [found.get(entry) for entry in wanted]
+
+
+def first_instances(archive: Archive, datastore_id: str, image_set_ids: Sequence[str]) -> list[StoredInstance | None]:
+    """Find the first instance of each image set by Instance Number; None for image sets that are not there any more."""
+    firsts: dict[str, tuple[str, str]] = {}
+    columns = instances.c
+    with archive.database.read() as connection:
+        for image_set_id in set(image_set_ids):
+            first = connection.execute(
+                select(columns.sop_uid)
+                .where(columns.image_set_id == image_set_id, columns.last_version.is_(None))
+                .order_by(columns.instance_order, columns.sop_uid, columns.key)
+                .limit(1)
+            ).scalar_one_or_none()
+            if first is not None:
+                firsts[image_set_id] = (image_set_id, first)
+    found = dict(zip(firsts, current_instances(archive, datastore_id, list(firsts.values())), strict=True))
+    return [found.get(image_set_id) for image_set_id in image_set_ids]
 
 
 def instances_of(archive: Archive, image_set: ReadableImageSet) -> list[StoredInstance]:
@@ -254,15 +299,17 @@ def _updates(connection: Connection, image_set_id: str, version: int, status: Wo
     return (*made, version) if updated else tuple(made)
 
 
-def _instances(connection: Connection, image_set: ReadableImageSet, sop_uid: str | None = None) -> list[StoredInstance]:
+def _instances(
+    connection: Connection, image_set: ReadableImageSet, sop_uids: Sequence[str] | None = None
+) -> list[StoredInstance]:
     columns = instances.c
     query = select(instances).where(
         columns.image_set_id == image_set.image_set_id,
         columns.first_version <= image_set.version,
         or_(columns.last_version.is_(None), columns.last_version >= image_set.version),
     )
-    if sop_uid is not None:
-        query = query.where(columns.sop_uid == sop_uid)
+    if sop_uids is not None:
+        query = query.where(columns.sop_uid.in_(sop_uids))
     rows = connection.execute(query.order_by(columns.sop_uid)).all()
     since = _entries(connection, image_set, [row.key for row in rows]) if image_set.updates else {}
     return [_stored(image_set, row, since.get(row.key, row.first_version)) for row in rows]

@@ -11,17 +11,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hounsfield.dicom.document import Levels
+from hounsfield.dicom.level_attributes import document_members
 from hounsfield.dicom.record import Grouping
 from hounsfield.dicom.values import JsonValue
+from hounsfield.storage.tables import LAST
 
 _INTEGER = re.compile(r"[+-]?\d{1,10}")
+_LONGEST_INDEXED = 512
 
 
 @dataclass(frozen=True, slots=True)
 class IndexEntry:
-    """The searchable elements of an image set, as text, empty when missing (API shape DICOMTags).
+    """The searchable elements of an image set, as text, empty when missing (API shape DICOMTags and what DICOMweb searches).
 
-    The names are those of the columns of the table of image sets.
+    The names are those of the columns of the table of image sets. ``request_attributes`` is a member of DICOM JSON,
+    ``series_order`` what series are sorted by.
     """
 
     patient_id: str
@@ -38,31 +42,42 @@ class IndexEntry:
     series_number: str
     modality: str
     body_part: str
+    patient_birth_time: str
+    referring_physician: str
+    series_description: str
+    request_attributes: str
+    series_order: int
 
 
 def index_entry(levels: Levels) -> IndexEntry:
     """Read the searchable elements out of the levels."""
     patient, study, series = levels.patient, levels.study, levels.series
+    series_number = plain_text(series, "SeriesNumber")
     return IndexEntry(
-        patient_id=_text(patient, "PatientID"),
-        patient_name=_text(patient, "PatientName"),
-        patient_birth_date=_text(patient, "PatientBirthDate"),
-        patient_sex=_text(patient, "PatientSex"),
-        study_uid=_text(study, "StudyInstanceUID"),
-        study_id=_text(study, "StudyID"),
-        study_description=_text(study, "StudyDescription"),
-        study_date=_text(study, "StudyDate"),
-        study_time=_text(study, "StudyTime"),
-        accession_number=_text(study, "AccessionNumber"),
-        series_uid=_text(series, "SeriesInstanceUID"),
-        series_number=_text(series, "SeriesNumber"),
-        modality=_text(series, "Modality"),
-        body_part=_text(series, "BodyPartExamined"),
+        patient_id=plain_text(patient, "PatientID"),
+        patient_name=plain_text(patient, "PatientName"),
+        patient_birth_date=plain_text(patient, "PatientBirthDate"),
+        patient_sex=plain_text(patient, "PatientSex"),
+        study_uid=plain_text(study, "StudyInstanceUID"),
+        study_id=plain_text(study, "StudyID"),
+        study_description=plain_text(study, "StudyDescription"),
+        study_date=plain_text(study, "StudyDate"),
+        study_time=plain_text(study, "StudyTime"),
+        accession_number=plain_text(study, "AccessionNumber"),
+        series_uid=plain_text(series, "SeriesInstanceUID"),
+        series_number=series_number,
+        modality=plain_text(series, "Modality")[:_LONGEST_INDEXED],
+        body_part=plain_text(series, "BodyPartExamined"),
+        patient_birth_time=plain_text(patient, "PatientBirthTime"),
+        referring_physician=plain_text(study, "ReferringPhysicianName"),
+        series_description=plain_text(series, "SeriesDescription"),
+        request_attributes=_request_attributes(series),
+        series_order=order_of(series_number),
     )
 
 
 def grouping_of(index: IndexEntry) -> Grouping:
-    """Give the seven grouping elements (spec 5.3)."""
+    """Give the seven grouping elements (developer guide, "Understanding import jobs")."""
     return Grouping(
         study_date=index.study_date,
         accession_number=index.accession_number,
@@ -91,7 +106,22 @@ def series_number_as_integer(text: str) -> int | None:
     return number if -(2**31) <= number < 2**31 else None
 
 
-def _text(level: Mapping[str, JsonValue], keyword: str) -> str:
+def order_of(number: str) -> int:
+    """Give what is sorted by: the number that a text (IS) is, `LAST` when it is none."""
+    integer = series_number_as_integer(number)
+    return LAST if integer is None else integer
+
+
+def _request_attributes(series: Mapping[str, JsonValue]) -> str:
+    items = series.get("RequestAttributesSequence")
+    if not items:
+        return ""
+    members = document_members({"RequestAttributesSequence": items})
+    return members[0][1].decode() if members else ""
+
+
+def plain_text(level: Mapping[str, JsonValue], keyword: str) -> str:
+    """Give a value as text, several separated by backslashes, empty when missing."""
     value = level.get(keyword)
     if isinstance(value, list):
         value = "\\".join(str(part).strip() for part in value)

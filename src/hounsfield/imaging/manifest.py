@@ -1,4 +1,4 @@
-"""The files an import job leaves in its output location (spec 5.4).
+"""The files an import job leaves in its output location (developer guide, "Understanding import jobs").
 
 <output>/job-output-manifest.json
 <output>/SUCCESS/success.ndjson    FAILURE/failure.ndjson    WARNING/warning.ndjson (only with lines)

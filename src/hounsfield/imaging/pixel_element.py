@@ -91,8 +91,9 @@ def native_element(
     """
     bits = native_bits(format_)
     size = (bits * format_.frame_count + 7) // 8
-    small = original.pixel_data is not None and format_.bits_allocated <= 8
-    vr = original.pixel_data.vr if original.pixel_data is not None and small else "OB" if small else "OW"
+    vr = "OB" if original.pixel_data is None else original.pixel_data.vr
+    if format_.bits_allocated > 8:
+        vr = "OW"
     head = element_header(PIXEL_DATA, vr, padded_size(size))
     chunks = itertools.chain((head,), without_gaps(frames, bits), (bytes(size % 2),))
     changed = {**NO_OFFSETS, **_described(original, format_, interpretation)}

@@ -246,8 +246,7 @@ def commit_received(
         if any(placement.extends is not None and placement.extends.locked for placement in plan):
             raise BusyError("An image set that the instances belong to is being changed. Store them again in a moment.")
         fixed = commitments(plan, store_id)
-        for commitment in fixed:
-            apply(connection, key, commitment, staged)
+        apply(connection, key, fixed, staged)
         return [commitment.destination for commitment in fixed]
 
 

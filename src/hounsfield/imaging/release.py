@@ -10,18 +10,21 @@ Rows go before blobs, so that a row never names bytes that are gone. A crash in 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Final
 
 import structlog
 from sqlalchemy import Connection, delete, select, update
 
+from hounsfield.dicom.document import Levels
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.commit import lock_datastore
 from hounsfield.imaging.datastores import data_key, get_datastore
-from hounsfield.imaging.levels import IndexEntry
+from hounsfield.imaging.levels import index_entry
 from hounsfield.imaging.pack_use import Holding, holding_of, owners_of, references, use_of
 from hounsfield.imaging.placing import place_again
 from hounsfield.imaging.states import StorageTier
+from hounsfield.imaging.studies import SeriesDetails
 from hounsfield.jobs.queue import WorkItem
 from hounsfield.storage.blobs import BlobMissingError
 from hounsfield.storage.clock import now_ms
@@ -108,5 +111,9 @@ def _forget(connection: Connection, image_set_id: str, holding: Holding) -> None
     connection.execute(
         update(image_sets)
         .where(image_sets.c.id == image_set_id)
-        .values({**dict.fromkeys(IndexEntry.__dataclass_fields__, ""), "placed_tier": StorageTier.FREQUENT_ACCESS})
+        .values(
+            **asdict(index_entry(Levels({}, {}, {}))),
+            **asdict(SeriesDetails()),
+            placed_tier=StorageTier.FREQUENT_ACCESS,
+        )
     )

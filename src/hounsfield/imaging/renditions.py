@@ -1,4 +1,4 @@
-"""Instances as DICOM files and as frames, in the transfer syntax that is asked for (spec 10.2, 10.3).
+"""Instances as DICOM files and as frames, in the transfer syntax that is asked for (PS3.18 section 8.7.3).
 
     asked for          stored .202 or .90    .50 .91 .203 .112    one bit, native    kept as one object
     nothing            decoded               decoded              native             as it came
@@ -25,6 +25,7 @@ from hounsfield.dicom.part10 import DEFLATED, Part10
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.current_data_set import CurrentDataSet, current_data_set
 from hounsfield.imaging.errors import InvalidRequestError, NotAcceptableError, NotFoundError
+from hounsfield.imaging.icons import with_native_icons
 from hounsfield.imaging.instance_reading import StoredInstance
 from hounsfield.imaging.object_frames import InstanceFrame, check_last, object_frames
 from hounsfield.imaging.pixel_element import (
@@ -108,7 +109,11 @@ class InstanceFrames:
 
 def stored_transfer_syntax(instance: StoredInstance) -> str:
     """Give the transfer syntax that an instance is given in when it is asked for as stored: native is Explicit VR LE."""
-    stored = instance.stored_transfer_syntax
+    return transfer_syntax_as_stored(instance.stored_transfer_syntax)
+
+
+def transfer_syntax_as_stored(stored: str | None) -> str:
+    """Give the transfer syntax for one that pixel data is stored in, None where there is no pixel data."""
     return EXPLICIT_VR_LITTLE_ENDIAN if stored is None or stored in NATIVE else stored
 
 
@@ -317,7 +322,10 @@ def _no_pixels(original: Part10) -> PixelElement | None:
 
 
 def _file(data_set: CurrentDataSet, syntax: str, pixels: PixelElement | None) -> DicomFile:
-    elements = {element.tag: element for element in data_set.part10.elements}
+    all_elements = data_set.part10.elements
+    if syntax != data_set.original.transfer_syntax:
+        all_elements = with_native_icons(all_elements, data_set.original)
+    elements = {element.tag: element for element in all_elements}
     changed = {} if pixels is None else _true_of(data_set, pixels)
     elements.update((tag, element) for tag, element in changed.items() if element is not None)
     place = PIXEL_DATA if pixels is None else pixels.tag

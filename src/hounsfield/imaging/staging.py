@@ -12,6 +12,7 @@ import orjson
 
 from hounsfield.dicom.record import Grouping
 from hounsfield.dicom.warnings import ImportWarning, WarningCode
+from hounsfield.imaging.instance_index import InstanceIndex
 
 
 class PixelKind(StrEnum):
@@ -50,6 +51,7 @@ class StagedInstance:
     """One imported instance, its bytes durable in packs, not yet part of an image set.
 
     ``levels`` is the JSON of its patient, study and series level elements, ``fragment_bytes`` the size of its own JSON.
+    ``index`` is None for instances staged before there was one.
     """
 
     key: str
@@ -66,6 +68,7 @@ class StagedInstance:
     runs: tuple[FrameRun, ...]
     warnings: tuple[ImportWarning, ...]
     fragment_bytes: int = 0
+    index: InstanceIndex | None = None
 
     @property
     def pack_ids(self) -> frozenset[str]:
@@ -86,4 +89,6 @@ class StagedInstance:
         content["dataset"] = Place(**content["dataset"])
         content["runs"] = tuple(FrameRun(**{**run, "lengths": tuple(run["lengths"])}) for run in content["runs"])
         content["warnings"] = tuple(ImportWarning(WarningCode(w["code"]), w["message"]) for w in content["warnings"])
+        if content.get("index") is not None:
+            content["index"] = InstanceIndex(**content["index"])
         return cls(**content)

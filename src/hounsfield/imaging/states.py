@@ -1,4 +1,4 @@
-"""States of image sets (spec section 3.3) and their storage tiers."""
+"""States of image sets and their storage tiers (API shapes ImageSetState, ImageSetWorkflowStatus, StorageTier)."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ import structlog
 from sqlalchemy import Select, select, update
 
 from hounsfield.imaging.archive import Archive
-from hounsfield.imaging.placing import PackPlacer
+from hounsfield.imaging.placing import PackPlacer, PlacesError
 from hounsfield.imaging.states import StorageTier
 from hounsfield.jobs.queue import WorkItem
 from hounsfield.storage.clock import now_ms
@@ -68,7 +68,11 @@ class TierSweeper:
         """Change the tiers that are due, move the packs that are elsewhere, and come again."""
         self.change_tiers()
         if self._placer is not None:
-            self._placer.run(item)
+            try:
+                self._placer.run(item)
+            except PlacesError as error:
+                # Somebody has to mount it or to mend the setting; until then packs stay where they are.
+                _log.error("packs are not moved", reason=str(error))
         self._archive.queue.release(item, self._every_seconds, failed=False)
 
     def give_up(self, item: WorkItem) -> None:

@@ -1,4 +1,4 @@
-"""The state machines of image sets (spec section 3.3) as a table, and the steps that follow it.
+"""The state machines of image sets (API shape ImageSetWorkflowStatus) as a table, and the steps that follow it.
 
     claim ──▶ begin ────────────────▶ (work, from a work item) ──▶ succeed
     checks    LOCKED, new version       reads, computes, packs  └─▶ fail: the version keeps the content of the one before
@@ -39,6 +39,7 @@ from hounsfield.imaging.commit import open_levels, seal_levels
 from hounsfield.imaging.errors import ConflictError, NotFoundError
 from hounsfield.imaging.levels import index_entry
 from hounsfield.imaging.states import ImageSetState, StorageTier, WorkflowStatus
+from hounsfield.imaging.studies import refresh_series
 from hounsfield.storage.clock import now_ms
 from hounsfield.storage.database import lock_row
 from hounsfield.storage.keys import DataKey
@@ -253,7 +254,8 @@ def succeed(
     trigger : Trigger
         One that opens a new version.
     levels : Levels or None
-        Patient, study and series values of the version; None leaves them as they were. The search index follows.
+        Patient, study and series values of the version; None leaves them as they were. The search index follows, but for
+        the study (`hounsfield.imaging.studies.refresh_studies`): the caller brings it up to date once for all its image sets.
     """
     now = now_ms()
     levels = begun.levels if levels is None else levels
@@ -278,6 +280,7 @@ def succeed(
         instance_count=count,
         **asdict(index_entry(levels)),
     )
+    refresh_series(connection, [begun.id])
 
 
 def fail(connection: Connection, begun: HeldImageSet, trigger: Trigger, message: str) -> None:

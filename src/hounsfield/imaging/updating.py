@@ -13,13 +13,13 @@ from collections.abc import Sequence
 from typing import Final
 
 import structlog
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from hounsfield.dicom.document import Levels, document_size
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.commit import open_levels
 from hounsfield.imaging.datastores import active_datastore, data_key, get_datastore
-from hounsfield.imaging.edits import Content, check_edits, edited_levels, parse_edits
+from hounsfield.imaging.edits import Content, Edits, check_edits, edited_levels, parse_edits
 from hounsfield.imaging.errors import InvalidRequestError, NotFoundError, QuotaExceededError
 from hounsfield.imaging.instance_changes import (
     InstanceChanges,
@@ -31,6 +31,7 @@ from hounsfield.imaging.instance_changes import (
 )
 from hounsfield.imaging.levels import index_entry
 from hounsfield.imaging.quotas import exceeds, require_metadata_size, require_slot
+from hounsfield.imaging.studies import refresh_studies
 from hounsfield.imaging.transitions import HeldImageSet, Trigger, begin, claim, fail, succeed, under_way
 from hounsfield.imaging.update_request import PendingUpdate, UpdateRequest
 from hounsfield.imaging.versions import fragment_sizes, instance_rows
@@ -111,13 +112,17 @@ def _check(connection: Connection, request: UpdateRequest, found: HeldImageSet) 
         _version_levels(connection, found.id, request.revert_to)
         return
     edits = parse_edits(request.updatable, request.removable)
-    content = Content(found.is_primary, found.levels, _sop_uids(connection, found.id) if edits.named_instances else ())
-    check_edits(edits, content, forced=request.force, whole_study=request.whole_study)
+    check_edits(edits, _content(connection, found, edits), forced=request.force, whole_study=request.whole_study)
 
 
-def _sop_uids(connection: Connection, image_set_id: str) -> frozenset[str]:
-    current = (instances.c.image_set_id == image_set_id, instances.c.last_version.is_(None))
-    return frozenset(connection.execute(select(instances.c.sop_uid).where(*current)).scalars())
+def _content(connection: Connection, found: HeldImageSet, edits: Edits) -> Content:
+    current = (instances.c.image_set_id == found.id, instances.c.last_version.is_(None))
+    count = connection.execute(select(func.count()).select_from(instances).where(*current)).scalar_one()
+    there: set[str] = set()
+    for some in in_groups(sorted(edits.mentioned_instances)):
+        query = select(instances.c.sop_uid).where(*current, instances.c.sop_uid.in_(some))
+        there.update(connection.execute(query).scalars())
+    return Content(found.is_primary, found.levels, there, count)
 
 
 def _version_levels(connection: Connection, image_set_id: str, version: int) -> bytes:
@@ -180,6 +185,8 @@ class ImageSetUpdater:
                 write_rows(connection, begun.version, changes)
                 succeed(connection, key, begun, Trigger.UPDATE, levels=levels)
                 _update_siblings(connection, key, pending)
+                if begun.is_primary:
+                    refresh_studies(connection, begun.datastore_id, {index_entry(levels).study_uid})
             self._archive.queue.finish(connection, item)
         _log.info("update ended", image_set=begun.id, version=begun.version, updated=message is None)
 

@@ -20,6 +20,7 @@ from hounsfield.storage.identifiers import new_id
 
 _log = structlog.get_logger(__name__)
 _LONGEST_DELAY_SECONDS = 60.0
+_RENEWED_SECONDS = 0.1
 
 
 class StoppedError(Exception):
@@ -90,7 +91,7 @@ class Runner:
         stop: threading.Event,
         *,
         slots: int = 2,
-        poll_seconds: float = 0.1,
+        poll_seconds: float = 0.5,
         max_attempts: int = 20,
         alarm: Alarm | None = None,
     ) -> None:
@@ -159,7 +160,7 @@ class Runner:
             self._renew_all()
         while self._active:
             self._renew_all()
-            threading.Event().wait(self._poll_seconds)
+            threading.Event().wait(_RENEWED_SECONDS)
 
     def _renew_all(self) -> None:
         with self._lock:

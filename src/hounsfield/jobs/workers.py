@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +24,16 @@ T = TypeVar("T")
 
 PARENT = "HOUNSFIELD_PARENT"
 """Environment variable with the id of the process that a child must not outlive."""
+
+
+REFUSAL = signal.SIGUSR1
+"""What a child sends to `PARENT` when it cannot work with the settings, so that it is not started again."""
+
+
+def tell_refusal() -> None:
+    """Tell the process that `PARENT` names, where it names one, that no child can work with the settings."""
+    if PARENT in os.environ:
+        os.kill(int(os.environ[PARENT]), REFUSAL)
 
 
 def end_with_parent() -> None:

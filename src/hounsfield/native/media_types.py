@@ -1,4 +1,4 @@
-"""Content types of image frames (spec 4.11), and whether a client accepts them."""
+"""Content types of image frames (GetImageFrame), and whether a client accepts them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The permission each operation needs (spec 12.1): its IAM action, which bears its name, and the resources it touches.
+"""The permission each operation needs: its IAM action, which bears its name, and the resources it touches.
+
+Source: Service Authorization Reference, AWS HealthImaging.
 
 path ─▶ permission_of ─▶ required before the body is looked at
 parsed body ─▶ permission_of_parameters ─▶ required before anything is done

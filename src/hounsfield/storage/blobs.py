@@ -203,7 +203,8 @@ class ObjectBlobs:
     def read(self, name: str, offset: int, length: int) -> bytes:
         """Read a range with one GET."""
         try:
-            data = obstore.get_range(self._store, name, start=offset, length=length).to_bytes()
+            with _as_os_error(name):
+                data = obstore.get_range(self._store, name, start=offset, length=length).to_bytes()
         except FileNotFoundError as error:
             raise BlobMissingError(f"blob {name} is missing") from error
         if len(data) != length:
@@ -213,7 +214,8 @@ class ObjectBlobs:
     def size(self, name: str) -> int:
         """Give the size of the object in bytes."""
         try:
-            return obstore.head(self._store, name)["size"]
+            with _as_os_error(name):
+                return obstore.head(self._store, name)["size"]
         except FileNotFoundError as error:
             raise BlobMissingError(f"blob {name} is missing") from error
 

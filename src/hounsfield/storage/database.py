@@ -9,21 +9,37 @@ from __future__ import annotations
 import fcntl
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 import sqlcipher3.dbapi2
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, Dialect, Engine, FromClause, Select, create_engine, event, func, select, text
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Dialect,
+    Engine,
+    FromClause,
+    Integer,
+    Select,
+    create_engine,
+    event,
+    func,
+    literal_column,
+    select,
+    text,
+)
 from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
-from sqlalchemy.pool import QueuePool
+from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
 _BUSY_SECONDS = 60
 _VALUES_AT_ONCE = 400
 _MIGRATION_LOCK = 0x48_6F_75_6E_73
+ONE: Final[ColumnElement[int]] = literal_column("1", Integer)
+"""A limit written out: SQLite prepares a statement anew at every execution when its limit is a parameter."""
 _AFTER_COMMIT = "hounsfield_after_commit"
 
 Value = TypeVar("Value")
@@ -37,6 +53,7 @@ class Database:
         self._own = threading.local()
         # SQLite opens no transaction by itself here; PostgreSQL's driver does, and one left open would see old rows.
         self._transactional = engine.dialect.name != "sqlite"
+        self._driver_error: type[Exception] = engine.dialect.loaded_dbapi.Error
         self._writing = engine.execution_options(hounsfield_write=True)
 
     @contextmanager
@@ -62,9 +79,21 @@ class Database:
         This is for the one query that thousands of requests a second make; everything else reads through `read`.
         """
         connection = getattr(self._own, "connection", None)
-        if connection is None:
-            connection = self._own.connection = self.engine.raw_connection()
-            connection.detach()
+        if connection is not None:
+            try:
+                return self._first_row(connection, statement, parameters)
+            except self._driver_error:
+                # The database may have been away; the pool gives connections that work, or says that it still is.
+                self._own.connection = None
+                with suppress(self._driver_error):
+                    connection.close()
+        connection = self._own.connection = self.engine.raw_connection()
+        connection.detach()
+        return self._first_row(connection, statement, parameters)
+
+    def _first_row(
+        self, connection: PoolProxiedConnection, statement: Lookup, parameters: Mapping[str, Any]
+    ) -> tuple[Any, ...] | None:
         cursor = connection.cursor()
         try:
             cursor.execute(*statement.bound(self.engine.dialect, parameters))

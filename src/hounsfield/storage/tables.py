@@ -2,6 +2,7 @@
 
     datastores ─┬─▶ image_sets ─▶ image_set_versions
                 │        └──────▶ instances ─▶ frame_runs ─▶ (pack, offset, length)
+                ├─▶ studies, study_words: made of the primary image sets, for searching
                 └─▶ import_jobs ─▶ import_files
     work_items: what a runner has to do, taken under a lease
 
@@ -36,6 +37,11 @@ metadata = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
+
+IN_CODE_ORDER = Text().with_variant(Text(collation="C"), "postgresql")
+"""Text that is compared by code points, as SQLite does it, so that a prefix is a range of an index."""
+LAST = 2**31
+"""What series and instances without a number have in its place, to come last: numbers are 32-bit integers."""
 
 datastores = Table(
     "datastores",
@@ -159,9 +165,22 @@ image_sets = Table(
     Column("series_number", Text, nullable=False),
     Column("modality", Text, nullable=False),
     Column("body_part", Text, nullable=False),
+    Column("patient_birth_time", Text, nullable=False, server_default=""),
+    Column("referring_physician", Text, nullable=False, server_default=""),
+    Column("series_description", Text, nullable=False, server_default=""),
+    Column("request_attributes", Text, nullable=False, server_default=""),
+    Column("series_order", BigInteger, nullable=False, server_default=str(LAST)),
+    Column("performed_date", Text, nullable=False, server_default=""),
+    Column("performed_time", Text, nullable=False, server_default=""),
+    Column("timezone_offset", Text, nullable=False, server_default=""),
+    Column("index_version", Integer, nullable=False, server_default="0"),
 )
 
-"""``placed_tier`` is the tier whose place the packs of the image set were brought to; empty while that is not certain."""
+"""``placed_tier`` is the tier whose place the packs of the image set were brought to; empty while that is not certain.
+
+``index_version`` tells which form of the search index the columns have, see `hounsfield.imaging.indexing`.
+``request_attributes`` is a member of DICOM JSON.
+"""
 
 _LIVE = text("deleted_at IS NULL")
 IS_FREQUENT = text("storage_tier = 'FREQUENT_ACCESS' AND deleted_at IS NULL")
@@ -215,6 +234,85 @@ for _name, _order in _ORDERS.items():
 _search_index("study_uid", "study_uid", "updated_at", "id")
 _search_index("series_uid", "series_uid", "updated_at", "id")
 
+# What DICOMweb searches are primary image sets as series, each attribute in the one order that series have.
+_PRIMARY_ON_SQLITE, _PRIMARY = text("is_primary = 1 AND deleted_at IS NULL"), text("is_primary AND deleted_at IS NULL")
+for _attribute in ("", "modality", "performed_date"):
+    Index(
+        f"ix_series_by_{_attribute or 'order'}",
+        image_sets.c.datastore_id,
+        *([image_sets.c[_attribute]] if _attribute else []),
+        image_sets.c.series_order,
+        image_sets.c.series_uid,
+        image_sets.c.id,
+        sqlite_where=_PRIMARY_ON_SQLITE,
+        postgresql_where=_PRIMARY,
+    )
+Index("ix_image_sets_to_index", image_sets.c.index_version, image_sets.c.id, sqlite_where=_LIVE, postgresql_where=_LIVE)
+
+studies = Table(
+    "studies",
+    metadata,
+    Column("datastore_id", String(32), ForeignKey("datastores.id"), nullable=False),
+    Column("study_uid", IN_CODE_ORDER, nullable=False),
+    Column("image_set_id", String(32), nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("patient_id", IN_CODE_ORDER, nullable=False),
+    Column("patient_name", Text, nullable=False),
+    Column("patient_name_key", IN_CODE_ORDER, nullable=False),
+    Column("patient_birth_date", IN_CODE_ORDER, nullable=False),
+    Column("patient_birth_time", IN_CODE_ORDER, nullable=False),
+    Column("patient_sex", Text, nullable=False),
+    Column("study_id", IN_CODE_ORDER, nullable=False),
+    Column("study_description", IN_CODE_ORDER, nullable=False),
+    Column("study_date", IN_CODE_ORDER, nullable=False),
+    Column("study_time", IN_CODE_ORDER, nullable=False),
+    Column("accession_number", IN_CODE_ORDER, nullable=False),
+    Column("referring_physician", Text, nullable=False),
+    Column("referring_physician_key", IN_CODE_ORDER, nullable=False),
+    Column("timezone_offset", Text, nullable=False),
+    Column("modalities", Text, nullable=False),
+    Column("series_count", Integer, nullable=False),
+    Column("instance_count", Integer, nullable=False),
+    PrimaryKeyConstraint("datastore_id", "study_uid"),
+)
+"""A study of at least one primary image set; its values are those of ``image_set_id``, the one changed last.
+
+Names are there as they are written and, as ``*_key``, as they are compared (`hounsfield.dicom.person_names`). Modalities
+are separated by backslashes.
+"""
+STUDY_INDEXES = (
+    "patient_id",
+    "patient_name_key",
+    "patient_birth_date",
+    "study_id",
+    "study_description",
+    "study_date",
+    "accession_number",
+    "referring_physician_key",
+)
+"""Searched attributes of studies with an index of their own, in which the order of studies is kept too."""
+Index("ix_studies_by_update", studies.c.datastore_id, studies.c.updated_at, studies.c.study_uid)
+for _attribute in STUDY_INDEXES:
+    Index(
+        f"ix_studies_by_{_attribute}",
+        studies.c.datastore_id,
+        studies.c[_attribute],
+        studies.c.updated_at,
+        studies.c.study_uid,
+    )
+
+study_words = Table(
+    "study_words",
+    metadata,
+    Column("datastore_id", String(32), ForeignKey("datastores.id"), nullable=False),
+    Column("field", String(32), nullable=False),
+    Column("word", IN_CODE_ORDER, nullable=False),
+    Column("study_uid", IN_CODE_ORDER, nullable=False),
+    PrimaryKeyConstraint("datastore_id", "field", "word", "study_uid"),
+    Index("ix_study_words_study", "datastore_id", "study_uid", "field", "word"),
+)
+"""Words of names, and modalities, of each study; ``field`` is the column of `studies` that they are of."""
+
 image_set_versions = Table(
     "image_set_versions",
     metadata,
@@ -254,6 +352,16 @@ instances = Table(
     Column("dataset_offset", BigInteger, nullable=False),
     Column("dataset_length", BigInteger, nullable=False),
     Column("fragment_bytes", BigInteger, nullable=False, server_default="0"),
+    Column("instance_number", Text, nullable=False, server_default=""),
+    Column("instance_order", BigInteger, nullable=False, server_default=str(LAST)),
+    Column("pixel_rows", Integer),
+    Column("pixel_columns", Integer),
+    Column("bits_allocated", Integer),
+    Column("number_of_frames", Integer),
+    Column("warning_reason", Integer),
+    Column("performed_date", Text, nullable=False, server_default=""),
+    Column("performed_time", Text, nullable=False, server_default=""),
+    Column("timezone_offset", Text, nullable=False, server_default=""),
     PrimaryKeyConstraint("key", "first_version"),
     Index("ix_instances_image_set", "image_set_id", "sop_uid"),
     Index("ix_instances_sop_uid", "datastore_id", "sop_uid"),
@@ -267,6 +375,28 @@ One that a later file of its own import job replaced ends before it begins: it i
 ``key`` is what its frame ids begin with; ``source_key`` the key its records were written under. They differ for copies.
 ``fragment_length`` is the size of a sealed record, ``fragment_bytes`` that of the JSON in it.
 """
+
+_CURRENT = text("last_version IS NULL")
+_ORDER = (instances.c.instance_order, instances.c.sop_uid, instances.c.key)
+Index("ix_instances_in_image_set", instances.c.image_set_id, *_ORDER, sqlite_where=_CURRENT, postgresql_where=_CURRENT)
+Index("ix_instances_by_order", instances.c.datastore_id, *_ORDER, sqlite_where=_CURRENT, postgresql_where=_CURRENT)
+Index(
+    "ix_instances_by_sop_class_uid",
+    instances.c.datastore_id,
+    instances.c.sop_class_uid,
+    *_ORDER,
+    sqlite_where=_CURRENT,
+    postgresql_where=_CURRENT,
+)
+_WARNED = "last_version IS NULL AND warning_reason IS NOT NULL"
+Index(
+    "ix_instances_by_warning_reason",
+    instances.c.datastore_id,
+    instances.c.warning_reason,
+    *_ORDER,
+    sqlite_where=text(_WARNED),
+    postgresql_where=text(_WARNED),
+)
 
 frame_runs = Table(
     "frame_runs",

@@ -1,0 +1,64 @@
+"""Values of the metadata document as members of the DICOM JSON model: what is kept at the patient, study and series levels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from hounsfield.dicom.amendments import Amendment, amended
+from hounsfield.dicom.charsets import character_set
+from hounsfield.dicom.elements import SPECIFIC_CHARACTER_SET, Element
+from hounsfield.dicom.errors import DicomError
+from hounsfield.dicom.json_model import Path, json_members
+from hounsfield.dicom.values import JsonValue
+
+_UTF_8: Final = b"ISO_IR 192"
+_EMPTY_UNICODE: Final = (Element(SPECIFIC_CHARACTER_SET, "CS", _UTF_8),)
+_UNICODE: Final = character_set(_UTF_8)
+
+
+def document_members(values: Mapping[str, JsonValue]) -> list[tuple[int, bytes]]:
+    """Write values of the metadata document as DICOM JSON.
+
+    Parameters
+    ----------
+    values : Mapping of str to JsonValue
+        By keyword. A value that is not one of its element, which only a damaged file can have brought, is left out.
+
+    Returns
+    -------
+    list of (int, bytes)
+        Tag and member, as `hounsfield.dicom.json_model.json_members` gives them.
+    """
+    try:
+        elements = amended(_EMPTY_UNICODE, Amendment(values))
+    except DicomError:
+        elements = tuple(element for key in values for element in _single(key, values[key]))
+    return [(tag, text) for tag, text in json_members(elements, _UNICODE, _no_uri) if tag != SPECIFIC_CHARACTER_SET]
+
+
+def text_members(values: list[tuple[int, str, str]]) -> list[tuple[int, bytes]]:
+    """Write text as DICOM JSON.
+
+    Parameters
+    ----------
+    values : list of (int, str, str)
+        Tag, value representation and text, several values separated by backslashes; empty for an element without value.
+    """
+    return json_members(tuple(Element(tag, vr, text.encode()) for tag, vr, text in values), _UNICODE, _no_uri)
+
+
+def _single(key: str, value: JsonValue) -> tuple[Element, ...]:
+    try:
+        return tuple(
+            element
+            for element in amended(_EMPTY_UNICODE, Amendment({key: value}))
+            if element.tag != SPECIFIC_CHARACTER_SET
+        )
+    except DicomError:
+        return ()
+
+
+def _no_uri(path: Path) -> str:
+    """Name no value: those of the metadata document are never that large."""
+    raise ValueError(f"a value of the metadata document at {path} is too large to be one")

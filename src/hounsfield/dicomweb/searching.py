@@ -1,0 +1,50 @@
+"""QIDO-RS: searching for studies, series and instances (PS3.18 section 10.6)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from hounsfield.aws.response import WireResponse
+from hounsfield.dicom.native_model import native_model
+from hounsfield.dicomweb.calls import Call
+from hounsfield.dicomweb.metadata import document_kind, xml_documents
+from hounsfield.dicomweb.negotiation import DICOM_XML
+from hounsfield.dicomweb.search_parameters import parse_search
+from hounsfield.gate.answers import StreamedResult
+from hounsfield.imaging.dicom_search import find_results
+from hounsfield.imaging.search_answers import answers, json_array, reads_more
+from hounsfield.imaging.search_keys import SearchLevel
+
+_MORE: Final = ("Warning", '299 hounsfield "There are additional results that can be requested"')
+"""Said when there is more than the limit (PS3.18 section 8.3.4.4)."""
+
+
+def search_studies(call: Call) -> WireResponse | StreamedResult:
+    """Operation SearchDICOMStudies; raises `NotFoundError`, `NotAcceptableError`, `InvalidRequestError`."""
+    return _search(call, SearchLevel.STUDY)
+
+
+def search_series(call: Call) -> WireResponse | StreamedResult:
+    """Operations SearchDICOMSeries and SearchDICOMAllSeries; errors are those of `search_studies`."""
+    return _search(call, SearchLevel.SERIES)
+
+
+def search_instances(call: Call) -> WireResponse | StreamedResult:
+    """Operations SearchDICOMInstances, SearchDICOMStudyInstances, SearchDICOMAllInstances; errors as `search_studies`."""
+    return _search(call, SearchLevel.INSTANCE)
+
+
+def _search(call: Call, level: SearchLevel) -> WireResponse | StreamedResult:
+    kind = document_kind(call)
+    search = parse_search(call, level)
+    archive = call.context.archive
+    results = find_results(archive, search)
+    objects = answers(archive, search, results.found, call.base)
+    more = [_MORE] if results.more else []
+    if kind == DICOM_XML:
+        answer = xml_documents(native_model(text) for text in objects)
+        return StreamedResult([*answer.headers, *more], None, answer.chunks)
+    headers = [("Content-Type", kind), *more]
+    if reads_more(search, results.found, call.base):
+        return StreamedResult(headers, None, json_array(objects))
+    return WireResponse(200, headers, b"".join(json_array(objects)))

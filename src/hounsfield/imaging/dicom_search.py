@@ -1,0 +1,144 @@
+"""Searching studies, series and instances (QIDO-RS, PS3.18 section 10.6): rows found, and the rows above them.
+
+Only primary image sets are searched. Values of a study are those of the image set of it that was changed last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, Table, select
+
+from hounsfield.dicom.included_attributes import IncludedAttributes
+from hounsfield.imaging.archive import Archive
+from hounsfield.imaging.datastores import active_datastore
+from hounsfield.imaging.dicom_search_plan import DicomSearchPlan
+from hounsfield.imaging.matching import Criterion, OneOf
+from hounsfield.imaging.search_keys import SEARCH_KEYS, SearchLevel
+from hounsfield.storage.database import in_groups
+from hounsfield.storage.tables import image_sets, instances, studies
+
+MOST_RESULTS: Final = 1000
+MOST_SKIPPED: Final = 1_000_000
+
+NOTHING: Final = IncludedAttributes()
+"""No attributes besides the default ones."""
+
+_STUDY_UID, _SERIES_UID = 0x0020000D, 0x0020000E
+
+
+@dataclass(frozen=True, slots=True)
+class DicomSearch:
+    """What is searched for.
+
+    Attributes
+    ----------
+    datastore_id : str
+        Where.
+    level : SearchLevel
+        What the results are.
+    study_uid, series_uid : str or None
+        What they must be in; None for any.
+    criteria : tuple of Criterion
+        What must match.
+    included : IncludedAttributes
+        What results tell besides the default attributes.
+    offset, limit : int
+        Results to skip, and to give at most.
+    """
+
+    datastore_id: str
+    level: SearchLevel
+    study_uid: str | None = None
+    series_uid: str | None = None
+    criteria: tuple[Criterion, ...] = ()
+    included: IncludedAttributes = NOTHING
+    offset: int = 0
+    limit: int = MOST_RESULTS
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One result: the row of its level and of those above it; None for levels below and for what is not told."""
+
+    study: Row[Any] | None
+    series: Row[Any] | None = None
+    instance: Row[Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """Results in order, and whether there are more."""
+
+    found: Sequence[Result]
+    more: bool
+
+
+def find_results(archive: Archive, search: DicomSearch) -> Results:
+    """Find what a search is for (operations SearchDICOM…).
+
+    Studies come by their last change, the newest first; series by Series Number; instances by Instance Number, but those of a
+    study by the last change of their image set, the newest first. Ties are broken by UIDs.
+
+    Raises
+    ------
+    NotFoundError
+        There is no such data store.
+    ConflictError
+        The data store is not ACTIVE.
+    """
+    path = [(_STUDY_UID, search.study_uid), (_SERIES_UID, search.series_uid)]
+    given = [Criterion(SEARCH_KEYS[tag], OneOf((uid,))) for tag, uid in path if uid is not None]
+    in_study = search.study_uid is not None and search.series_uid is None
+    plan = DicomSearchPlan(search.datastore_id, search.level, (*given, *search.criteria), in_study=in_study)
+    with archive.database.read() as connection:
+        active_datastore(connection, archive, search.datastore_id)
+        keys = plan.find(connection, search.offset, search.limit + 1)
+        found = _RESULTS[search.level](connection, search.datastore_id, keys[: search.limit])
+    return Results(found, len(keys) > search.limit)
+
+
+def _studies(connection: Connection, datastore_id: str, uids: Sequence[str]) -> list[Result]:
+    rows = _study_rows(connection, datastore_id, uids)
+    return [Result(rows[uid]) for uid in uids]
+
+
+def _series(connection: Connection, datastore_id: str, ids: Sequence[str]) -> list[Result]:
+    series = _rows(connection, image_sets, "id", ids)
+    of_studies = _study_rows(connection, datastore_id, {row.study_uid for row in series.values()})
+    return [Result(of_studies.get(series[name].study_uid), series[name]) for name in ids]
+
+
+def _instances(connection: Connection, datastore_id: str, keys: Sequence[str]) -> list[Result]:
+    found: dict[str, Row[Any]] = {}
+    for some in in_groups(keys):
+        query = select(instances).where(instances.c.key.in_(some), instances.c.last_version.is_(None))
+        found.update((row.key, row) for row in connection.execute(query))
+    series = _rows(connection, image_sets, "id", {row.image_set_id for row in found.values()})
+    of_studies = _study_rows(connection, datastore_id, {row.study_uid for row in series.values()})
+    results = []
+    for key in keys:
+        above = series[found[key].image_set_id]
+        results.append(Result(of_studies.get(above.study_uid), above, found[key]))
+    return results
+
+
+def _rows(connection: Connection, table: Table, key: str, values: Collection[str]) -> Mapping[str, Row[Any]]:
+    found: dict[str, Row[Any]] = {}
+    for some in in_groups(sorted(values)):
+        rows = connection.execute(select(table).where(table.c[key].in_(some)))
+        found.update((getattr(row, key), row) for row in rows)
+    return found
+
+
+def _study_rows(connection: Connection, datastore_id: str, uids: Collection[str]) -> Mapping[str, Row[Any]]:
+    found: dict[str, Row[Any]] = {}
+    for some in in_groups(sorted(uids)):
+        query = select(studies).where(studies.c.datastore_id == datastore_id, studies.c.study_uid.in_(some))
+        found.update((row.study_uid, row) for row in connection.execute(query))
+    return found
+
+
+_RESULTS: Final = {SearchLevel.STUDY: _studies, SearchLevel.SERIES: _series, SearchLevel.INSTANCE: _instances}

@@ -1,0 +1,236 @@
+"""How a DICOMweb search finds its rows, at which level its criteria are, and which index SQLite is told to begin with.
+
+    criteria ─┬─ one that few rows match (counted) ─▶ begin with its index, go down to the level of the results, sort
+              └─ none                              ─▶ walk the order of the results, leave out what does not match
+
+Levels are linked one way or the other: down from what was found (``study_uid IN (…)``), or up from each row (``EXISTS (…)``).
+SQLite keeps no statistics here; PostgreSQL has them and chooses itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Connection, Select, exists, func, select
+
+from hounsfield.imaging.match_conditions import condition, has_words, literal_beginning, studies_with_words
+from hounsfield.imaging.matching import Between, Criterion, OneOf, Words
+from hounsfield.imaging.search_keys import SearchLevel
+from hounsfield.storage.tables import STUDY_INDEXES, image_sets, instances, studies
+
+FEW: Final = 5_000
+"""So many rows are looked up and sorted in some 10 ms."""
+FEW_ENTRIES: Final = 40_000
+"""So many entries of an index, where no row has to be looked up."""
+
+_STUDY, _SERIES, _INSTANCE = SearchLevel.STUDY, SearchLevel.SERIES, SearchLevel.INSTANCE
+_TABLES: Final = {_STUDY: studies, _SERIES: image_sets, _INSTANCE: instances}
+_KEYS: Final = {_STUDY: studies.c.study_uid, _SERIES: image_sets.c.id, _INSTANCE: instances.c.key}
+_ORDER_INDEXES: Final = {
+    _STUDY: "ix_studies_by_update",
+    _SERIES: "ix_series_by_order",
+    _INSTANCE: "ix_instances_by_order",
+}
+_LINK_INDEXES: Final = {_SERIES: "uq_image_sets_one_primary_per_series", _INSTANCE: "ix_instances_in_image_set"}
+_INDEXES: Final = {
+    **{column: f"ix_studies_by_{column}" for column in STUDY_INDEXES},
+    "series_uid": "ix_image_sets_by_series_uid",
+    "modality": "ix_series_by_modality",
+    "series_order": "ix_series_by_order",
+    "performed_date": "ix_series_by_performed_date",
+    "sop_uid": "ix_instances_sop_uid",
+    "sop_class_uid": "ix_instances_by_sop_class_uid",
+    "warning_reason": "ix_instances_by_warning_reason",
+}
+_SMALL: Final = ("sop_uid", "series_uid", "study_uid")
+"""Of one value there are so few rows that they need not be counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """A criterion to begin with, at which level, and the index that finds it; None for the primary key or the words."""
+
+    criterion: Criterion
+    level: SearchLevel
+    index: str | None
+
+
+@dataclass(frozen=True)
+class DicomSearchPlan:
+    """A search.
+
+    Attributes
+    ----------
+    datastore_id : str
+        Where to search.
+    level : SearchLevel
+        What is found.
+    criteria : Sequence of Criterion
+        What must match; those of the path as well.
+    in_study : bool
+        Whether it is for the instances of one study, which have an order of their own.
+    few, few_entries : int
+        What is looked up rather than walked past.
+    """
+
+    datastore_id: str
+    level: SearchLevel
+    criteria: Sequence[Criterion]
+    in_study: bool = False
+    few: int = FEW
+    few_entries: int = FEW_ENTRIES
+
+    def find(self, connection: Connection, offset: int, limit: int) -> list[str]:
+        """Give the keys of rows in order: Study Instance UIDs, ids of image sets, or keys of instances."""
+        return list(connection.execute(self.statement(connection, offset, limit)).scalars())
+
+    def statement(self, connection: Connection, offset: int, limit: int) -> Select[Any]:
+        """Choose the statement that finds the rows."""
+        dialect = connection.dialect.name
+        start = self._start(connection) if dialect == "sqlite" else None
+        query = self._rows(self.level, dialect, start, hints=dialect == "sqlite")
+        return query.order_by(*self._sorting()).offset(offset).limit(limit)
+
+    @cached_property
+    def _by_level(self) -> dict[SearchLevel, list[Criterion]]:
+        levels: dict[SearchLevel, list[Criterion]] = {level: [] for level in SearchLevel}
+        for criterion in self.criteria:
+            levels[self._level_of(criterion)].append(criterion)
+        return levels
+
+    def _level_of(self, criterion: Criterion) -> SearchLevel:
+        """Series have the UID of their study themselves, so that it is looked for there."""
+        if criterion.key.column == "study_uid" and self.level > _STUDY:
+            return _SERIES
+        return criterion.key.level
+
+    def _start(self, connection: Connection) -> _Start | None:
+        starts = [start for criterion in self.criteria if (start := self._start_at(criterion)) is not None]
+        for column in _SMALL:
+            for start in starts:
+                if start.criterion.key.column == column:
+                    return start
+        counts = [(self._count(connection, start, self.few), start) for start in starts]
+        count, start = min(counts, key=lambda entry: entry[0], default=(self.few, None))
+        if start is None or count < self.few:
+            return start
+        # Where the index has all that is asked of a row, many more can be seen.
+        if len(self.criteria) == 1 and start.index is not None and start.level is self.level:
+            one = isinstance(start.criterion.match, OneOf) and len(start.criterion.match.values) == 1
+            if one or self._count(connection, start, self.few_entries) < self.few_entries:
+                return start
+        return None
+
+    def _start_at(self, criterion: Criterion) -> _Start | None:
+        match, column, level = criterion.match, criterion.key.column, self._level_of(criterion)
+        if isinstance(match, Words):
+            return _Start(criterion, level, None) if literal_beginning(match) else None
+        if column == "study_uid":
+            return _Start(criterion, level, None if level is _STUDY else _LINK_INDEXES[_SERIES])
+        index = _INDEXES.get(column)
+        if index is None or not literal_beginning(match):
+            return None
+        if isinstance(match, Between) and not match.lower and not match.upper:
+            return None
+        return _Start(criterion, level, index)
+
+    def _count(self, connection: Connection, start: _Start, most: int) -> int:
+        """Count what a search that begins there would have to look at, up to a number."""
+        alone = DicomSearchPlan(self.datastore_id, self.level, [start.criterion])
+        rows = alone._rows(self.level, "sqlite", start, hints=True, loose=True)
+        return connection.execute(select(func.count()).select_from(rows.limit(most).subquery())).scalar_one()
+
+    def _rows(
+        self, level: SearchLevel, dialect: str, start: _Start | None, *, hints: bool, loose: bool = False
+    ) -> Select[Any]:
+        """Give the keys of a level that match, with all criteria of the levels above.
+
+        Parameters
+        ----------
+        level : SearchLevel
+            Which.
+        dialect : str
+            ``sqlite`` or ``postgresql``.
+        start : _Start or None
+            What to begin with; None to walk the order.
+        hints : bool
+            Whether SQLite is told which index to use.
+        loose : bool
+            Whether to count only: whatever must be looked up in the rows above is left out.
+        """
+        query = select(_KEYS[level]).where(*self._own(level, dialect, start))
+        if start is not None and start.level < level:
+            above = self._rows(SearchLevel(level - 1), dialect, start, hints=hints, loose=loose)
+            link = image_sets.c.study_uid if level is _SERIES else instances.c.image_set_id
+            query = query.where(link.in_(above))
+        elif not loose:
+            query = query.where(*self._above(level, dialect))
+        index = self._index(level, start)
+        if not hints or index is None:
+            return query
+        return query.with_hint(_TABLES[level], f"INDEXED BY {index}", "sqlite")
+
+    def _index(self, level: SearchLevel, start: _Start | None) -> str | None:
+        if start is None:
+            return _ORDER_INDEXES[level]
+        return start.index if start.level is level else _LINK_INDEXES[level]
+
+    def _own(self, level: SearchLevel, dialect: str, start: _Start | None) -> list[ColumnElement[bool]]:
+        conditions: list[ColumnElement[bool]] = []
+        if level is _STUDY:
+            conditions.append(studies.c.datastore_id == self.datastore_id)
+        elif level is _SERIES:
+            conditions += [
+                image_sets.c.datastore_id == self.datastore_id,
+                image_sets.c.is_primary,
+                image_sets.c.deleted_at.is_(None),
+            ]
+        else:
+            conditions += [instances.c.datastore_id == self.datastore_id, instances.c.last_version.is_(None)]
+        for criterion in self._by_level[level]:
+            conditions.append(self._condition(criterion, dialect, start))
+        return conditions
+
+    def _condition(self, criterion: Criterion, dialect: str, start: _Start | None) -> ColumnElement[bool]:
+        key, match = criterion.key, criterion.match
+        if isinstance(match, Words):
+            field = key.column.removesuffix("_key")
+            if start is not None and start.criterion is criterion:
+                found: ColumnElement[bool] = studies.c.study_uid.in_(
+                    studies_with_words(self.datastore_id, field, match, dialect)
+                )
+                return found
+            return has_words(self.datastore_id, field, match, dialect)
+        if key.column == "study_uid" and self.level > _STUDY and isinstance(match, OneOf):
+            return image_sets.c.study_uid.in_(match.values)
+        return condition(key, match, dialect)
+
+    def _above(self, level: SearchLevel, dialect: str) -> list[ColumnElement[bool]]:
+        """Give the conditions on what a row belongs to."""
+        if level is _INSTANCE:
+            own = [*self._own(_SERIES, dialect, None), *self._above(_SERIES, dialect)]
+            return [exists().where(image_sets.c.id == instances.c.image_set_id, *own)]
+        if level is _SERIES and self._by_level[_STUDY]:
+            own = self._own(_STUDY, dialect, None)
+            return [exists().where(studies.c.study_uid == image_sets.c.study_uid, *own)]
+        return []
+
+    def _sorting(self) -> list[ColumnElement[Any]]:
+        if self.level is _STUDY:
+            return [studies.c.updated_at.desc(), studies.c.study_uid.desc()]
+        if self.level is _SERIES:
+            return [image_sets.c.series_order.asc(), image_sets.c.series_uid.asc(), image_sets.c.id.asc()]
+        order: list[ColumnElement[Any]] = [
+            instances.c.instance_order.asc(),
+            instances.c.sop_uid.asc(),
+            instances.c.key.asc(),
+        ]
+        if not self.in_study:
+            return order
+        of_series = image_sets.c.id == instances.c.image_set_id
+        updated = select(image_sets.c.updated_at).where(of_series).scalar_subquery()
+        number = select(image_sets.c.series_order).where(of_series).scalar_subquery()
+        return [updated.desc(), number.asc(), *order]

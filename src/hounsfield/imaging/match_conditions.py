@@ -1,0 +1,119 @@
+"""Attribute matching as conditions of a statement, the same on both databases.
+
+The literal beginning of a pattern becomes a range, which an index can be walked over; what follows is left to GLOB (SQLite)
+or LIKE (PostgreSQL), both of which tell small letters from capital ones.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Text, and_, cast, or_, select, true
+
+from hounsfield.imaging.matching import Between, Like, Match, OneOf, Present, Words
+from hounsfield.imaging.search_keys import Matching, SearchKey, SearchLevel
+from hounsfield.storage.tables import image_sets, instances, studies, study_words
+
+_TABLES: Final = {SearchLevel.STUDY: studies, SearchLevel.SERIES: image_sets, SearchLevel.INSTANCE: instances}
+_PATTERN: Final = re.compile(r"[^*?]*")
+_LAST_CHARACTER: Final = 0x10FFFF
+_SURROGATES: Final = range(0xD800, 0xE000)
+
+
+def condition(key: SearchKey, match: Match, dialect: str) -> ColumnElement[bool]:
+    """Give the condition on the column of a key, for all matches but those of words.
+
+    Parameters
+    ----------
+    key : SearchKey
+        The key.
+    match : Match
+        What it must match.
+    dialect : str
+        ``sqlite`` or ``postgresql``.
+    """
+    column: ColumnElement[Any] = _TABLES[key.level].c[key.column]
+    if isinstance(match, OneOf):
+        equal = column == match.values[0] if len(match.values) == 1 else column.in_(match.values)
+        return and_(equal, column.is_not(None)) if key.matching is Matching.WARNING else equal
+    if isinstance(match, Between):
+        ends = [column != ""]
+        if match.lower:
+            ends.append(column >= match.lower)
+        if match.upper is not None:
+            ends.append(column <= match.upper)
+        return and_(*ends)
+    if isinstance(match, Present):
+        return column.is_not(None)
+    if isinstance(match, Like):
+        if key.matching is Matching.WARNING:
+            return and_(column.is_not(None), _like(cast(column, Text), match.patterns, dialect, ranges=False))
+        # Text of image sets is ordered by the language of a PostgreSQL database.
+        return _like(column, match.patterns, dialect, ranges=dialect == "sqlite" or key.level is SearchLevel.STUDY)
+    raise TypeError(f"{key.keyword} is not matched by words here")
+
+
+def studies_with_words(datastore_id: str, field: str, match: Words, dialect: str) -> Any:
+    """Give a query for the UIDs of studies that have words."""
+    words = study_words.c
+    return select(words.study_uid).where(
+        words.datastore_id == datastore_id, words.field == field, _words(match, dialect)
+    )
+
+
+def has_words(datastore_id: str, field: str, match: Words, dialect: str) -> ColumnElement[bool]:
+    """Give the condition that the study of a row of studies has words."""
+    found = studies_with_words(datastore_id, field, match, dialect)
+    exists: ColumnElement[bool] = found.where(study_words.c.study_uid == studies.c.study_uid).exists()
+    return exists
+
+
+def literal_beginning(match: Match) -> bool:
+    """Tell whether an index helps to find what matches: not where every pattern may begin with anything."""
+    patterns = match.patterns if isinstance(match, (Like, Words)) else ()
+    return all(not pattern.startswith(("*", "?")) for pattern in patterns)
+
+
+def _words(match: Words, dialect: str) -> ColumnElement[bool]:
+    patterns = (*match.patterns, *(f"{prefix}*" for prefix in match.prefixes))
+    return _like(study_words.c.word, patterns, dialect, ranges=True)
+
+
+def _like(column: ColumnElement[Any], patterns: tuple[str, ...], dialect: str, *, ranges: bool) -> ColumnElement[bool]:
+    return or_(*(_one(column, re.sub(r"\*+", "*", pattern), dialect, ranges=ranges) for pattern in patterns))
+
+
+def _one(column: ColumnElement[Any], pattern: str, dialect: str, *, ranges: bool) -> ColumnElement[bool]:
+    found = _PATTERN.match(pattern)
+    prefix = found[0] if found else ""
+    if prefix == pattern:
+        return column == pattern
+    parts: list[ColumnElement[bool]] = []
+    if prefix and ranges:
+        parts.append(column >= prefix)
+        after = _after(prefix)
+        if after is not None:
+            parts.append(column < after)
+    if not parts or pattern != f"{prefix}*":
+        parts.append(_residual(column, pattern, dialect))
+    return and_(true(), *parts)
+
+
+def _residual(column: ColumnElement[Any], pattern: str, dialect: str) -> ColumnElement[bool]:
+    if dialect == "sqlite":
+        return column.op("GLOB", is_comparison=True)(pattern.replace("[", "[[]"))
+    escaped = re.sub(r"([\\%_])", r"\\\1", pattern).replace("*", "%").replace("?", "_")
+    return column.like(escaped, escape="\\")
+
+
+def _after(prefix: str) -> str | None:
+    """Give the least text that comes after all that begin with a prefix, None when there is none."""
+    while prefix:
+        last = ord(prefix[-1]) + 1
+        if last in _SURROGATES:
+            last = _SURROGATES.stop
+        if last <= _LAST_CHARACTER:
+            return prefix[:-1] + chr(last)
+        prefix = prefix[:-1]
+    return None

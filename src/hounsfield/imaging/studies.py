@@ -1,0 +1,165 @@
+"""Studies as DICOMweb searches them: rows made of the primary image sets of each, and of nothing else.
+
+    image sets of a study (primary, not deleted) ─▶ one row: values of the one changed last, counts, modalities
+                                                 └▶ words of its names, and its modalities, each a row
+
+Whoever changes primary image sets calls `refresh_studies` in the same transaction, when their rows are written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, delete, insert, select, update
+
+from hounsfield.dicom.person_names import compared_name, words_of
+from hounsfield.storage.database import in_groups, lock_name
+from hounsfield.storage.tables import image_sets, instances, studies, study_words
+
+INDEX_VERSION: Final = 1
+"""The form of the search index; when it grows, `hounsfield.imaging.indexing` makes the index of all image sets anew."""
+
+_LONGEST_TEXT = 512
+_LONGEST_WORD = 64
+_MOST_WORDS = 64
+_SAME_AS_IMAGE_SET: Final = (
+    "patient_id",
+    "patient_name",
+    "patient_birth_date",
+    "patient_birth_time",
+    "patient_sex",
+    "study_id",
+    "study_description",
+    "study_date",
+    "study_time",
+    "accession_number",
+    "referring_physician",
+    "timezone_offset",
+)
+_NAMES: Final = ("patient_name", "referring_physician")
+_READ: Final = tuple(
+    image_sets.c[name] for name in ("id", "study_uid", "updated_at", "instance_count", "modality", *_SAME_AS_IMAGE_SET)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesDetails:
+    """What a series has from its first instance; the names are those of columns of the tables of image sets and instances."""
+
+    performed_date: str = ""
+    performed_time: str = ""
+    timezone_offset: str = ""
+
+
+def refresh_series(connection: Connection, image_set_ids: Iterable[str]) -> None:
+    """Give image sets, which the caller has locked, the details of their first instances."""
+    columns = instances.c
+    wanted = (columns.performed_date, columns.performed_time, columns.timezone_offset)
+    for image_set_id in image_set_ids:
+        first = connection.execute(
+            select(*wanted)
+            .where(columns.image_set_id == image_set_id, columns.last_version.is_(None))
+            .order_by(columns.instance_order, columns.sop_uid, columns.key)
+            .limit(1)
+        ).first()
+        details = SeriesDetails() if first is None else SeriesDetails(*first)
+        connection.execute(update(image_sets).where(image_sets.c.id == image_set_id).values(**asdict(details)))
+
+
+def refresh_studies(connection: Connection, datastore_id: str, study_uids: Collection[str]) -> None:
+    """Bring the rows of studies up to date with their primary image sets.
+
+    Parameters
+    ----------
+    connection : Connection
+        The transaction in which image sets were changed. It must not lock rows of image sets after this.
+    datastore_id : str
+        Which data store.
+    study_uids : Collection of str
+        The studies that changed, came or went.
+    """
+    if not study_uids:
+        return
+    # Two that change different series of a study at the same time must see each other's.
+    lock_name(connection, f"studies:{datastore_id}")
+    for some in in_groups(sorted(study_uids)):
+        here = (studies.c.datastore_id == datastore_id, studies.c.study_uid.in_(some))
+        before = {row.study_uid: dict(row._mapping) for row in connection.execute(select(studies).where(*here))}  # noqa: SLF001 - public in SQLAlchemy
+        after = _made(connection, datastore_id, some)
+        changed = [uid for uid in some if before.get(uid) != after.get(uid)]
+        renamed = [uid for uid in changed if _words(before.get(uid)) != _words(after.get(uid))]
+        _write(connection, studies, datastore_id, changed, [after[uid] for uid in changed if uid in after])
+        words = [
+            {"datastore_id": datastore_id, "field": field, "word": word, "study_uid": uid}
+            for uid in renamed
+            for field, word in _words(after.get(uid))
+        ]
+        _write(connection, study_words, datastore_id, renamed, words)
+
+
+def _write(
+    connection: Connection, table: Any, datastore_id: str, study_uids: Sequence[str], rows: list[dict[str, Any]]
+) -> None:
+    if study_uids:
+        connection.execute(delete(table).where(table.c.datastore_id == datastore_id, table.c.study_uid.in_(study_uids)))
+    if rows:
+        connection.execute(insert(table), rows)
+
+
+def _made(connection: Connection, datastore_id: str, study_uids: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Make the rows of studies anew; those without primary image sets have none."""
+    found = connection.execute(
+        select(*_READ).where(
+            image_sets.c.datastore_id == datastore_id,
+            image_sets.c.study_uid.in_(study_uids),
+            image_sets.c.is_primary,
+            image_sets.c.deleted_at.is_(None),
+        )
+    )
+    by_study: dict[str, list[Row[Any]]] = {}
+    for row in found:
+        by_study.setdefault(row.study_uid, []).append(row)
+    return {uid: study_row(datastore_id, rows) for uid, rows in by_study.items()}
+
+
+def study_row(datastore_id: str, series: Sequence[Any]) -> dict[str, Any]:
+    """Make the row of a study.
+
+    Parameters
+    ----------
+    datastore_id : str
+        Which data store.
+    series : Sequence of Row
+        Its primary image sets, at least one.
+
+    Returns
+    -------
+    dict
+        Values by the names of the columns of the table of studies. Text is cut where it is much longer than its value
+        representation allows: an index holds no text of any length.
+    """
+    latest = max(series, key=lambda row: (row.updated_at, row.id))
+    values = {name: getattr(latest, name)[:_LONGEST_TEXT] for name in _SAME_AS_IMAGE_SET}
+    modalities = sorted({modality for row in series for modality in row.modality.split("\\") if modality})
+    return {
+        "datastore_id": datastore_id,
+        "study_uid": latest.study_uid,
+        "image_set_id": latest.id,
+        "updated_at": latest.updated_at,
+        **values,
+        **{f"{name}_key": compared_name(values[name])[:_LONGEST_TEXT] for name in _NAMES},
+        "modalities": "\\".join(modalities),
+        "series_count": len(series),
+        "instance_count": sum(row.instance_count for row in series),
+    }
+
+
+def _words(study: dict[str, Any] | None) -> list[tuple[str, str]]:
+    """Give the rows of words of a study: field and word."""
+    if study is None:
+        return []
+    names = [(name, word) for name in _NAMES for word in words_of(study[name])[:_MOST_WORDS]]
+    modalities = [("modalities", modality) for modality in study["modalities"].split("\\") if modality]
+    return list(dict.fromkeys((field, word[:_LONGEST_WORD]) for field, word in names + modalities))
