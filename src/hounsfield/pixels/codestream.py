@@ -153,6 +153,15 @@ def read_size(codestream: bytes) -> CodestreamHeader:
         raise PixelError("the JPEG 2000 codestream ends within its header") from None
 
 
+def with_precision(codestream: bytes, samples: CodestreamHeader, precision: int) -> bytes:
+    """Give a raw JPEG 2000 or HTJ2K codestream, whose header was read, with another precision in its SIZ segment."""
+    start = len(_SOC_SIZ) + _SIZ.size
+    changed = bytearray(codestream)
+    depth = (precision - 1) | (0x80 if samples.signed else 0)
+    changed[start : start + 3 * samples.components : 3] = bytes([depth]) * samples.components
+    return bytes(changed)
+
+
 def _read_siz(data: bytes, position: int) -> tuple[CodestreamHeader, int]:
     _, capabilities, *grid, components = _SIZ.unpack_from(data, position)
     x1, y1, x0, y0 = grid[:4]

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from hounsfield.pixels.codestream import CodestreamHeader, read_j2k, read_jpeg
 from hounsfield.pixels.errors import PixelError
 from hounsfield.pixels.format import MAX_FRAME_BYTES, PixelFormat
-from hounsfield.pixels.high_throughput import decode_htj2k
+from hounsfield.pixels.high_throughput import decode_htj2k, decode_low_band
 from hounsfield.pixels.packed_bits import unpack_bits, unpack_twelve
 from hounsfield.pixels.policy import NATIVE
 from hounsfield.pixels.run_length import decode_run_length
@@ -86,7 +86,7 @@ def decode_reduced(encoded: bytes, transfer_syntax: str, format: PixelFormat, ha
     if not header.high_throughput or not halvings:
         return decode_frame(encoded, transfer_syntax, format)
     try:
-        decoded = decode_htj2k(encoded[header.offset :], halvings)
+        decoded = decode_low_band(encoded[header.offset :], header, halvings)
     except _CODEC_ERRORS as problem:
         raise PixelError(f"the frame cannot be decoded at a smaller resolution: {_reason(problem)}") from problem
     rows, columns = (-(-side // (1 << halvings)) for side in (format.rows, format.columns))

@@ -16,11 +16,14 @@ from threading import Lock, get_ident
 from typing import Any
 
 import imagecodecs
+import numpy as np
 from numpy.typing import NDArray
 
+from hounsfield.pixels.codestream import J2kHeader, with_precision
 from hounsfield.pixels.errors import PixelError
 
 _CODEC_MODULE = "imagecodecs._htj2k"
+_MOST_BITS = 32
 
 
 def decode_htj2k(codestream: bytes, halvings: int = 0) -> NDArray[Any]:
@@ -48,6 +51,45 @@ def decode_htj2k(codestream: bytes, halvings: int = 0) -> NDArray[Any]:
     if reports:
         raise PixelError(f"the HTJ2K codestream is damaged: {reports[0]}")
     return decoded
+
+
+def decode_low_band(codestream: bytes, header: J2kHeader, halvings: int) -> NDArray[Any]:
+    """Decode an HTJ2K codestream at a smaller resolution, limited to the range of its samples.
+
+    At sharp edges a low band goes beyond that range, where the codec would let it wrap around: white would have black specks.
+    A reversible codestream is the same whatever precision its header states, so it is decoded with two bits more.
+
+    Parameters
+    ----------
+    codestream : bytes
+        A whole codestream without boxes.
+    header : J2kHeader
+        What its header says.
+    halvings : int
+        How many of its levels to leave out, at least 1.
+
+    Returns
+    -------
+    numpy.ndarray
+        As of `decode_htj2k`; the type may be wider than the samples need.
+
+    Raises
+    ------
+    PixelError
+        The codestream is damaged.
+    """
+    samples = header.samples
+    precision = min(samples.precision + 2, _MOST_BITS)
+    if not header.reversible or precision == samples.precision:
+        return decode_htj2k(codestream, halvings)
+    low = -(1 << samples.precision - 1) if samples.signed else 0
+    decoded = decode_htj2k(with_precision(codestream, samples, precision), halvings)
+    # Unsigned samples are shifted down by half of their range before they are transformed, and up again by the decoder.
+    shift = 0 if samples.signed else (1 << precision - 1) - (1 << samples.precision - 1)
+    high = low + (1 << samples.precision) - 1
+    limited: NDArray[Any] = np.clip(decoded, low + shift, high + shift)
+    limited -= limited.dtype.type(shift)
+    return limited
 
 
 class _Listener:
