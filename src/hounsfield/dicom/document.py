@@ -179,9 +179,17 @@ def document_size(levels: Levels, instances: Iterable[tuple[str, int]]) -> int:
     int
         Bytes of all chunks of `image_set_document` together.
     """
-    sizes = [len(orjson.dumps(sop_uid)) + len(b":,") + size for sop_uid, size in instances]
+    sizes = [len(orjson.dumps(sop_uid)) - len('""') + size for sop_uid, size in instances]
+    return document_size_of_totals(levels, len(sizes), sum(sizes))
+
+
+def document_size_of_totals(levels: Levels, count: int, total: int) -> int:
+    """Give the size of the document of an image set; ``total`` is that of all SOP Instance UIDs and fragments together.
+
+    Of a UID as JSON writes it; none of digits and dots needs more characters there.
+    """
     head = _head("0" * ID_DIGITS, "0" * ID_DIGITS, levels)
-    return len(head) + sum(sizes) - (1 if sizes else 0) + len(_TAIL)
+    return len(head) + total + count * len(b'"":,') - (1 if count else 0) + len(_TAIL)
 
 
 def _head(datastore_id: str, image_set_id: str, levels: Levels) -> bytes:

@@ -15,7 +15,7 @@ from typing import Final
 import structlog
 from sqlalchemy import Connection, func, select
 
-from hounsfield.dicom.document import Levels, document_size
+from hounsfield.dicom.document import Levels, document_size, document_size_of_totals
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.commit import open_levels
 from hounsfield.imaging.datastores import active_datastore, data_key, get_datastore
@@ -34,7 +34,7 @@ from hounsfield.imaging.quotas import exceeds, require_metadata_size, require_sl
 from hounsfield.imaging.studies import refresh_studies
 from hounsfield.imaging.transitions import HeldImageSet, Trigger, begin, claim, fail, succeed, under_way
 from hounsfield.imaging.update_request import PendingUpdate, UpdateRequest
-from hounsfield.imaging.versions import fragment_sizes, instance_rows
+from hounsfield.imaging.versions import fragment_sizes, fragment_total, instance_rows
 from hounsfield.jobs.queue import WorkItem
 from hounsfield.storage.database import in_groups
 from hounsfield.storage.keys import DataKey
@@ -144,8 +144,8 @@ def _check_sizes(
     if request.revert_to is not None:
         sealed = _version_levels(connection, named.id, request.revert_to)
         levels = open_levels(key, named.id, request.revert_to, sealed)
-        sizes = fragment_sizes(connection, named.id, request.revert_to)
-        require_metadata_size(document_size(levels, sizes.items()), quota)
+        totals = fragment_total(connection, named.id, request.revert_to)
+        require_metadata_size(document_size_of_totals(levels, *totals), quota)
         return
     edits = parse_edits(request.updatable, request.removable)
     if edits.instances:
@@ -153,9 +153,8 @@ def _check_sizes(
     removed = {uid for _, uid in edits.removed_instances}
     for image_set in held:
         levels = edited_levels(image_set.levels, edits, missing_allowed=image_set is not named)
-        sizes = fragment_sizes(connection, image_set.id, image_set.version)
-        left = [(uid, size) for uid, size in sizes.items() if uid not in removed]
-        require_metadata_size(document_size(levels, left), quota)
+        totals = fragment_total(connection, image_set.id, image_set.version, removed)
+        require_metadata_size(document_size_of_totals(levels, *totals), quota)
 
 
 class ImageSetUpdater:

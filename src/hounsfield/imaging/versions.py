@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, func, or_, select
 
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.datastores import active_datastore
@@ -69,6 +69,19 @@ def fragment_sizes(connection: Connection, image_set_id: str, version: int) -> d
     """Read how many bytes of JSON each instance of a version has, by SOP Instance UID."""
     query = select(instances.c.sop_uid, instances.c.fragment_bytes).where(*_in_version(image_set_id, version))
     return {row.sop_uid: row.fragment_bytes for row in connection.execute(query)}
+
+
+def fragment_total(
+    connection: Connection, image_set_id: str, version: int, without: Collection[str] = ()
+) -> tuple[int, int]:
+    """Give how many instances a version has, and how many bytes their SOP Instance UIDs and their JSON have together."""
+    columns = instances.c
+    total = func.coalesce(func.sum(columns.fragment_bytes + func.length(columns.sop_uid)), 0)
+    query = select(func.count(), total).where(*_in_version(image_set_id, version))
+    if without:
+        query = query.where(columns.sop_uid.not_in(sorted(without)))
+    row = connection.execute(query).one()
+    return int(row[0]), int(row[1])
 
 
 def _in_version(image_set_id: str, version: int) -> tuple[ColumnElement[bool], ...]:
