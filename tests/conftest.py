@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from object_store import s3  # noqa: F401 - a fixture
 from postgresql import postgresql_server, postgresql_url  # noqa: F401 - fixtures
 from servers import ServerProcess, active_datastore
 

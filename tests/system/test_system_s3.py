@@ -7,80 +7,23 @@ it does not prove how any particular store keeps its promises.
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
-from urllib.error import URLError
-from urllib.request import urlopen
 
-import boto3
 import numpy as np
 import pytest
 from bad_files import FAILING, written
 from import_folders import sop_instances
 from stored_frames import decoded_frame
 
-from servers import ServerProcess, active_datastore, finished_job, free_port, start_import, wait_for
+from object_store import ObjectStore, s3_environment
+from servers import ServerProcess, active_datastore, finished_job, start_import
 from synthetic import noise, slice_of, uid
-
-KEY = ("minio-like-key", "minio-like-secret")
-
-
-class ObjectStore:
-    """An S3 endpoint and a client of it."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self.client: Any = boto3.client(
-            "s3", endpoint_url=url, region_name="us-east-1", aws_access_key_id=KEY[0], aws_secret_access_key=KEY[1]
-        )
-
-    def keys(self, bucket: str, prefix: str = "") -> list[str]:
-        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-        return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
-
-    def get(self, bucket: str, key: str) -> bytes:
-        return bytes(self.client.get_object(Bucket=bucket, Key=key)["Body"].read())
-
-
-@pytest.fixture(scope="module")
-def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
-    program = Path(sys.executable).parent / "moto_server"
-    if not program.exists():
-        pytest.skip("moto's server is not installed")
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    with (tmp_path_factory.mktemp("s3") / "log").open("wb") as log:
-        process = subprocess.Popen([program, "-H", "127.0.0.1", "-p", str(port)], stdout=log, stderr=log)
-
-    def up() -> bool:
-        try:
-            with urlopen(url, timeout=2):
-                return True
-        except (URLError, OSError):
-            return False
-
-    try:
-        wait_for(up, "the object store to answer")
-        yield ObjectStore(url)
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def _environment(s3: ObjectStore) -> dict[str, str]:
-    return {
-        "HOUNSFIELD_S3_ENDPOINT_URL": s3.url,
-        "HOUNSFIELD_S3_ACCESS_KEY_ID": KEY[0],
-        "HOUNSFIELD_S3_SECRET_ACCESS_KEY": KEY[1],
-    }
 
 
 @pytest.fixture(scope="module")
 def on_s3(tmp_path_factory: pytest.TempPathFactory, s3: ObjectStore) -> Iterator[ServerProcess]:
-    process = ServerProcess(tmp_path_factory.mktemp("on-s3") / "data", _environment(s3)).start()
+    process = ServerProcess(tmp_path_factory.mktemp("on-s3") / "data", s3_environment(s3)).start()
     yield process
     process.stop()
 
@@ -167,7 +110,7 @@ def test_packs_live_in_an_object_store(
     tmp_path_factory: pytest.TempPathFactory, s3: ObjectStore, input_bucket: str
 ) -> None:
     s3.client.create_bucket(Bucket="packs")
-    environment = {**_environment(s3), "HOUNSFIELD_BLOBS_URL": "s3://packs/archive"}
+    environment = {**s3_environment(s3), "HOUNSFIELD_BLOBS_URL": "s3://packs/archive"}
     server = ServerProcess(tmp_path_factory.mktemp("packs") / "data", environment).start()
     try:
         client = server.client()
