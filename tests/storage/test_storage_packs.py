@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hounsfield.storage.blobs import BlobMissingError, FolderBlobs
+from hounsfield.storage.blobs import BlobMissingError, BlobWriter, FolderBlobs
 from hounsfield.storage.keys import DataKey
 from hounsfield.storage.packs import (
     Extent,
@@ -17,6 +18,8 @@ from hounsfield.storage.packs import (
     PackDamagedError,
     PackWriter,
     RecordKind,
+    check_pack,
+    copy_pack,
     pack_name,
     read_contents,
     read_record,
@@ -113,3 +116,70 @@ def test_a_cut_pack_is_noticed(blobs: FolderBlobs, tmp_path: Path) -> None:
         read_contents(blobs, KEY, extent.pack_id)
     with pytest.raises(BlobMissingError, match="ends before"):
         blobs.read(pack_name(KEY.datastore_id, extent.pack_id), 0, 10_000)
+
+
+class DamagingBlobs:
+    """A place that stores one bit of each blob wrongly and says nothing."""
+
+    def __init__(self, blobs: FolderBlobs) -> None:
+        self._blobs = blobs
+
+    def create(self, name: str) -> BlobWriter:
+        writer = self._blobs.create(name)
+        write, done = writer.write, []
+
+        def damaged(data: bytes) -> None:
+            write(data if done else data[:200] + bytes([data[200] ^ 1]) + data[201:])
+            done.append(True)
+
+        writer.write = damaged
+        return writer
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._blobs, name)
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> FolderBlobs:
+    return FolderBlobs(tmp_path / "elsewhere")
+
+
+RECORDS = [(Label(RecordKind.FRAME, "a" * 24, number), bytes([number]) * 5000) for number in range(4)]
+
+
+def path_of(blobs: FolderBlobs, pack_id: str) -> Path:
+    return blobs._root / pack_name(KEY.datastore_id, pack_id)
+
+
+def test_a_pack_is_copied_whole_also_over_what_a_dead_process_left(blobs: FolderBlobs, elsewhere: FolderBlobs) -> None:
+    extents = written(blobs, RECORDS)
+    pack_id = extents[0].pack_id
+    wanted = path_of(blobs, pack_id).read_bytes()
+    copy = path_of(elsewhere, pack_id)
+    for left in (None, wanted, wanted[:-50], wanted[:100] + b"?" + wanted[101:]):
+        if left is not None:
+            copy.write_bytes(left)
+        copy_pack(KEY, pack_id, blobs, elsewhere)
+        assert copy.read_bytes() == wanted
+        assert list(copy.parent.iterdir()) == [copy]
+    with pytest.raises(BlobMissingError):
+        copy_pack(KEY, "0" * 32, blobs, elsewhere)
+
+
+def test_a_copy_that_does_not_read_back_is_no_copy(blobs: FolderBlobs, elsewhere: FolderBlobs) -> None:
+    pack_id = written(blobs, RECORDS)[0].pack_id
+    with pytest.raises(OSError, match="does not read back"):
+        copy_pack(KEY, pack_id, blobs, DamagingBlobs(elsewhere))
+    assert not path_of(elsewhere, pack_id).exists()
+    check_pack(blobs, KEY, pack_id)
+
+
+def test_a_damaged_pack_is_not_copied(blobs: FolderBlobs, elsewhere: FolderBlobs) -> None:
+    extents = written(blobs, RECORDS)
+    path = path_of(blobs, extents[0].pack_id)
+    data = bytearray(path.read_bytes())
+    data[extents[2].offset + 7] ^= 1
+    path.write_bytes(bytes(data))
+    with pytest.raises(PackDamagedError, match="frame 2"):
+        copy_pack(KEY, extents[0].pack_id, blobs, elsewhere)
+    assert not path_of(elsewhere, extents[0].pack_id).exists()

@@ -172,6 +172,20 @@ def test_deleting_removes_packs_from_either_place(places: Places) -> None:
     assert places.client.delete_datastore(datastoreId=places.datastore)["datastoreStatus"] == "DELETING"
 
 
+def test_a_damaged_pack_stays_and_holds_up_no_other(places: Places) -> None:
+    image_sets = places.imported(slice_of(), slice_of(2))
+    packs = places.frequent()
+    damaged = min(packs)
+    (path,) = (places.server.data / "blobs").rglob(damaged)
+    data = path.read_bytes()
+    path.write_bytes(data[:300] + bytes([data[300] ^ 1]) + data[301:])
+    places.rest(*image_sets)
+    places.come_to_be({damaged}, packs - {damaged})
+    told = f'"pack": "{damaged}", "event": "damaged pack is left where it is"'
+    wait_for(lambda: told in places.server.log_text(), "the log to tell of the damaged pack")
+    assert places.frequent() == {damaged}
+
+
 def test_orphans_are_found_in_either_place(places: Places) -> None:
     (image_set,) = places.imported(slice_of())
     packs = places.frequent()

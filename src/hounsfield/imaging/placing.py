@@ -1,8 +1,7 @@
 """Bringing packs to the place of the storage tier of their image sets.
 
     image set whose packs may be elsewhere ─▶ each pack of it:
-        who uses it? ─▶ copy ─▶ read back and compare ─▶ one transaction: still so? ─▶ delete where it was
-                                 (until here the pack is where it was, from here on it is in both places)
+        who uses it? ─▶ copy ─▶ open every record of the copy ─▶ one transaction: still so? ─▶ delete where it was
 
 A pack is in the second place only while every live image set with records in it is archived. ``image_sets.placed_tier`` says
 which place the packs of an image set were last brought to; it is emptied before the first of them moves and set when the last
@@ -28,12 +27,11 @@ from hounsfield.imaging.pack_use import PackUse, holding_of, owners_of, use_of
 from hounsfield.imaging.states import StorageTier
 from hounsfield.jobs.queue import WorkItem
 from hounsfield.jobs.runner import StoppedError
-from hounsfield.storage.blob_copies import copy_verified
 from hounsfield.storage.blobs import BlobMissingError, Blobs
 from hounsfield.storage.database import Database, in_groups, lock_row
 from hounsfield.storage.identifiers import new_id
 from hounsfield.storage.keys import DataKey, KeyUnavailableError
-from hounsfield.storage.packs import PackDamagedError, pack_name
+from hounsfield.storage.packs import PackDamagedError, copy_pack, pack_name
 from hounsfield.storage.tables import IS_MISPLACED, blob_places, image_sets
 from hounsfield.storage.tiered_blobs import TieredBlobs
 
@@ -116,6 +114,8 @@ class PackPlacer:
         StoppedError
             The runner ends.
         """
+        if next(self._misplaced(_ARCHIVED), None) is None and next(self._misplaced(_FREQUENT), None) is None:
+            return
         self._check_places()
         seen: set[str] = set()
         for leaving in self._misplaced(_ARCHIVED):
@@ -206,7 +206,7 @@ class PackPlacer:
                 return True
             if not self._announce(item, pack_id, owners, wanted):
                 return False
-            copy_verified(name, source, target)
+            copy_pack(key, pack_id, source, target)
         except BlobMissingError:
             # Either its image sets were released meanwhile, or it is lost, which cannot be mended here.
             _log.error("pack is in neither place", pack=pack_id)

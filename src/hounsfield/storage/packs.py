@@ -24,7 +24,7 @@ import orjson
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from hounsfield.storage.blobs import Blobs
+from hounsfield.storage.blobs import BlobMissingError, Blobs
 from hounsfield.storage.identifiers import new_id
 from hounsfield.storage.keys import DataKey
 
@@ -211,3 +211,76 @@ def read_contents(blobs: Blobs, key: DataKey, pack_id: str) -> list[tuple[Label,
         (Label(RecordKind(kind), owner, ordinal), Extent(pack_id, start, size))
         for kind, owner, ordinal, start, size in listing
     ]
+
+
+def check_pack(blobs: Blobs, key: DataKey, pack_id: str) -> None:
+    """Open every record of a pack, some at a time.
+
+    Raises
+    ------
+    PackDamagedError
+        The pack or a record in it is not what was written.
+    BlobMissingError
+        There is no such pack.
+    """
+    waiting: list[tuple[Extent, Label]] = []
+    size = 0
+    for label, extent in read_contents(blobs, key, pack_id):
+        waiting.append((extent, label))
+        size += extent.length
+        if size >= _GROUP_BYTES:
+            read_records(blobs, key, waiting)
+            waiting, size = [], 0
+    read_records(blobs, key, waiting)
+
+
+def copy_pack(key: DataKey, pack_id: str, source: Blobs, target: Blobs) -> None:
+    """Make sure that ``target`` has a pack of ``source``: durable, and every record of it read back and opened there.
+
+    Parameters
+    ----------
+    key : DataKey
+        The key of the data store that the pack belongs to.
+    pack_id : str
+        Which pack.
+    source : Blobs
+        Where it is.
+    target : Blobs
+        Where it is to be as well; a copy left by a process that died is taken when it is whole.
+
+    Raises
+    ------
+    BlobMissingError
+        The source has no such pack.
+    PackDamagedError
+        The pack is damaged at its source.
+    OSError
+        The target does not give back what was written.
+    """
+    name = pack_name(key.datastore_id, pack_id)
+    size = source.size(name)
+    if _is_whole(target, key, pack_id, size):
+        return
+    # Blobs never change while they have their name, and a place may rely on it: what is not whole goes first.
+    target.delete(name)
+    writer = target.create(name)
+    try:
+        for offset in range(0, size, _GROUP_BYTES):
+            writer.write(source.read(name, offset, min(_GROUP_BYTES, size - offset)))
+        writer.commit()
+    finally:
+        writer.abort()
+    if not _is_whole(target, key, pack_id, size):
+        target.delete(name)
+        check_pack(source, key, pack_id)
+        raise OSError(f"the copy of pack {pack_id} does not read back as it was written")
+
+
+def _is_whole(blobs: Blobs, key: DataKey, pack_id: str, size: int) -> bool:
+    try:
+        if blobs.size(pack_name(key.datastore_id, pack_id)) != size:
+            return False
+        check_pack(blobs, key, pack_id)
+    except (BlobMissingError, PackDamagedError):
+        return False
+    return True
