@@ -17,7 +17,7 @@ from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.datastores import active_datastore
 from hounsfield.imaging.errors import InvalidRequestError
 from hounsfield.imaging.levels import IndexEntry
-from hounsfield.imaging.paging import Page, Position, beyond
+from hounsfield.imaging.paging import Page, Position, beyond, page_of
 from hounsfield.imaging.states import StorageTier
 from hounsfield.storage.clock import to_datetime, to_ms
 from hounsfield.storage.tables import image_sets
@@ -141,8 +141,7 @@ def search_image_sets(
     with archive.database.read() as connection:
         active_datastore(connection, archive, datastore_id)
         rows = connection.execute(query).all()
-    end = _position(rows[limit - 1], sort) if len(rows) > limit else None
-    return Page([_summary(row) for row in rows[:limit]], end)
+    return page_of(rows, limit, _summary, lambda row: _position(row, sort))
 
 
 def _check(filters: Sequence[SearchFilter]) -> None:
