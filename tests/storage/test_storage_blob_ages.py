@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from hounsfield.storage.blob_ages import names_older_than
 from hounsfield.storage.blobs import BlobPlace
 from hounsfield.storage.clock import now_ms
 
@@ -28,6 +27,8 @@ def test_only_blobs_written_before_the_moment_are_listed(place: BlobPlace, tmp_p
         written = (now_ms() - hours * HOUR_MS) / 1000
         os.utime(tmp_path / name, (written, written))
     moment = now_ms() - 2 * HOUR_MS
-    assert sorted(names_older_than(place, "packs/a/", moment)) == ["packs/a/11/old"]
-    assert sorted(names_older_than(place, "packs/a/", now_ms())) == ["packs/a/11/old", "packs/a/22/young"]
-    assert list(names_older_than(place, "packs/none/", now_ms())) == []
+    found = place.open()
+    assert sorted(found.names("packs/a/", before_ms=moment)) == ["packs/a/11/old"]
+    assert sorted(found.names("packs/a", before_ms=now_ms())) == ["packs/a/11/old", "packs/a/22/young"]
+    assert sorted(found.names("packs/a/")) == ["packs/a/11/old", "packs/a/22/young"]
+    assert list(found.names("packs/none/", before_ms=now_ms())) == []

@@ -12,7 +12,7 @@ from import_folders import check_counters, fill, import_folder, primaries_by_ser
 from searching import check_filters, check_sorts, populate
 from stored_frames import decoded_frame, verify_frames
 
-from imports import outcome_of
+from imports import frame, image_sets, outcome_of
 from servers import ServerProcess, active_datastore, finished_job
 from synthetic import noise, slice_of, uid
 
@@ -79,3 +79,33 @@ def test_what_is_not_there_is_not_found(pg: Any) -> None:
         with pytest.raises(ClientError) as caught:
             pg.get_image_set(datastoreId=datastore_id, imageSetId="0" * 32, versionId=version)
         assert caught.value.response["Error"]["Code"] == "ResourceNotFoundException"
+
+
+def test_text_with_zero_bytes_and_large_ordinals_do_no_harm(on_postgresql: ServerProcess, pg: Any) -> None:
+    """PostgreSQL has no text with zero bytes, and no integers beyond the type of a column; the embedded database has both."""
+    datastore_id = active_datastore(pg)
+    damaged = slice_of(PatientName="Roe\0Jane", StudyDescription="He\0ad", BodyPartExamined="\0")
+    fill(on_postgresql, "zero", [damaged, slice_of(2, InstanceNumber=2**31 - 1, SeriesNumber="4294967296")])
+    outcome = import_folder(on_postgresql, pg, datastore_id, "zero")
+    assert outcome.failure == []
+    first, second = (
+        line["importResponse"]["imageSetId"] for line in sorted(outcome.success, key=lambda x: x["inputFile"])
+    )
+    tags = {entry["imageSetId"]: entry["DICOMTags"] for entry in image_sets(pg, datastore_id)}
+    assert (tags[first]["DICOMPatientName"], tags[first]["DICOMStudyDescription"]) == ("RoeJane", "Head")
+    assert "DICOMSeriesNumber" not in tags[second]
+    for image_set_id in (first, second):
+        (instance,) = sop_instances(pg, datastore_id, image_set_id).values()
+        assert verify_frames(pg, datastore_id, image_set_id, instance) == 1
+    key = instance["ImageFrames"][0]["ID"][:24]
+    for ordinal in ("00000001", "7fffffff", "80000000", "ffffffff"):
+        assert _code(frame, pg, datastore_id, second, key + ordinal) == "ResourceNotFoundException"
+    for member in ("DICOMPatientId", "DICOMAccessionNumber", "DICOMStudyId"):
+        criteria = {"filters": [{"operator": "EQUAL", "values": [{member: "P\0-1"}]}]}
+        assert _code(pg.search_image_sets, datastoreId=datastore_id, searchCriteria=criteria) == "ValidationException"
+
+
+def _code(call: Any, *arguments: Any, **named: Any) -> str:
+    with pytest.raises(ClientError) as caught:
+        call(*arguments, **named)
+    return str(caught.value.response["Error"]["Code"])

@@ -137,6 +137,27 @@ def entering_levels(entering: Sequence[StagedInstance]) -> Levels:
     return levels
 
 
+@dataclass(frozen=True, slots=True)
+class VersionRow:
+    """What the row of a new version of an image set holds beside its levels; the names are those of the columns."""
+
+    image_set_id: str
+    version: int
+    state: ImageSetState
+    workflow_status: WorkflowStatus
+    is_primary: bool
+    created_at: int
+    updated_at: int | None
+    forced: bool | None = None
+    sealed_request: bytes | None = None
+
+
+def insert_version_row(connection: Connection, key: DataKey, row: VersionRow, levels: Levels) -> None:
+    """Write the row of a new version; that of the image set itself is the caller's."""
+    sealed = seal_levels(key, row.image_set_id, row.version, levels)
+    connection.execute(insert(image_set_versions).values(**asdict(row), sealed_levels=sealed))
+
+
 def seal_levels(key: DataKey, image_set_id: str, version: int, levels: Levels) -> bytes:
     """Encrypt the levels of one version."""
     return key.seal(levels.to_json(), f"levels:{image_set_id}:{version}")
@@ -215,18 +236,16 @@ def _insert_version(
     created_at: int,
     updated_at: int | None,
 ) -> None:
-    connection.execute(
-        insert(image_set_versions).values(
-            image_set_id=destination.image_set_id,
-            version=destination.version,
-            state=ImageSetState.ACTIVE,
-            workflow_status=status,
-            is_primary=destination.is_primary,
-            created_at=created_at,
-            updated_at=updated_at,
-            sealed_levels=seal_levels(key, destination.image_set_id, destination.version, levels),
-        )
+    version = VersionRow(
+        image_set_id=destination.image_set_id,
+        version=destination.version,
+        state=ImageSetState.ACTIVE,
+        workflow_status=status,
+        is_primary=destination.is_primary,
+        created_at=created_at,
+        updated_at=updated_at,
     )
+    insert_version_row(connection, key, version, levels)
 
 
 def _insert_instances(

@@ -20,7 +20,7 @@ from sqlalchemy import Connection, Row, func, insert, select, update
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.errors import ConflictError, InvalidRequestError, NotFoundError, QuotaExceededError
 from hounsfield.imaging.idempotency import remember, remembered
-from hounsfield.imaging.paging import Page, Position, beyond
+from hounsfield.imaging.paging import Page, Position, newest_first, page_of
 from hounsfield.imaging.quotas import exceeds
 from hounsfield.jobs.queue import WorkItem
 from hounsfield.pixels.policy import LosslessFormat
@@ -205,14 +205,10 @@ def list_datastores(
     query = select(datastores).where(datastores.c.account_id == archive.account_id)
     if status is not None:
         query = query.where(datastores.c.status == status)
-    if after is not None:
-        order = (datastores.c.created_at, datastores.c.id)
-        query = query.where(beyond(order, (after.sort_value, after.id), descending=True))
-    query = query.order_by(datastores.c.created_at.desc(), datastores.c.id.desc()).limit(limit + 1)
+    query = newest_first(query, datastores.c.created_at, datastores.c.id, after, limit)
     with archive.database.read() as connection:
         rows = connection.execute(query).all()
-    end = Position(rows[limit - 1].created_at, rows[limit - 1].id) if len(rows) > limit else None
-    return Page([_datastore(archive, row) for row in rows[:limit]], end)
+    return page_of(rows, limit, lambda row: _datastore(archive, row), lambda row: Position(row.created_at, row.id))
 
 
 def delete_datastore(archive: Archive, datastore_id: str) -> Datastore:

@@ -26,7 +26,7 @@ from hounsfield.imaging.metadata_mappings import (
     mappings_from_json,
     mappings_to_json,
 )
-from hounsfield.imaging.paging import Page, Position, beyond
+from hounsfield.imaging.paging import Page, Position, newest_first, page_of
 from hounsfield.storage.clock import now_ms, to_datetime
 from hounsfield.storage.identifiers import new_id
 from hounsfield.storage.tables import import_files, import_jobs
@@ -211,14 +211,10 @@ def list_import_jobs(
     query = select(import_jobs).where(import_jobs.c.datastore_id == datastore_id, _shown(archive))
     if status is not None:
         query = query.where(import_jobs.c.status == status)
-    if after is not None:
-        order = (import_jobs.c.submitted_at, import_jobs.c.id)
-        query = query.where(beyond(order, (after.sort_value, after.id), descending=True))
-    query = query.order_by(import_jobs.c.submitted_at.desc(), import_jobs.c.id.desc()).limit(limit + 1)
+    query = newest_first(query, import_jobs.c.submitted_at, import_jobs.c.id, after, limit)
     with archive.database.read() as connection:
         rows = connection.execute(query).all()
-    end = Position(rows[limit - 1].submitted_at, rows[limit - 1].id) if len(rows) > limit else None
-    return Page([_job(row) for row in rows[:limit]], end)
+    return page_of(rows, limit, _job, lambda row: Position(row.submitted_at, row.id))
 
 
 def move_job(connection: Connection, job_id: str, event: JobEvent, **values: object) -> None:

@@ -24,7 +24,6 @@ from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.datastores import data_key, get_datastore
 from hounsfield.imaging.import_files import file_records
 from hounsfield.jobs.queue import WorkItem
-from hounsfield.storage.blob_ages import names_older_than
 from hounsfield.storage.clock import now_ms
 from hounsfield.storage.keys import KeyUnavailableError
 from hounsfield.storage.tables import datastores, frame_runs, import_files, import_jobs, instances
@@ -79,8 +78,7 @@ class OrphanSweeper:
 
     def _sweep(self, datastore_id: str) -> int:
         moment = now_ms() - _DAY_SECONDS * 1000
-        prefix = f"packs/{datastore_id}/"
-        old = {name for place in self._archive.blob_places for name in names_older_than(place, prefix, moment)}
+        old = list(self._archive.blobs.names(f"packs/{datastore_id}/", before_ms=moment))
         if not old:
             return 0
         named = self._named_by_jobs(datastore_id)

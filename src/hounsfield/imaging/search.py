@@ -18,7 +18,7 @@ from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.datastores import active_datastore
 from hounsfield.imaging.errors import InvalidRequestError
 from hounsfield.imaging.levels import IndexEntry
-from hounsfield.imaging.paging import Page, Position
+from hounsfield.imaging.paging import Page, Position, page_of
 from hounsfield.imaging.search_plan import Columns, Order, Plan, Range
 from hounsfield.imaging.states import StorageTier
 from hounsfield.storage.clock import to_datetime, to_ms
@@ -146,8 +146,7 @@ def search_image_sets(
     with archive.database.read() as connection:
         active_datastore(connection, archive, datastore_id)
         rows = plan.find(connection, limit + 1)
-    end = _position(rows[limit - 1], sort) if len(rows) > limit else None
-    return Page([_summary(row) for row in rows[:limit]], end)
+    return page_of(rows, limit, _summary, lambda row: _position(row, sort))
 
 
 def _check(filters: Sequence[SearchFilter]) -> None:

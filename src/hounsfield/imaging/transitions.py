@@ -32,10 +32,10 @@ from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, func, select, update
 
 from hounsfield.dicom.document import Levels
-from hounsfield.imaging.commit import open_levels, seal_levels
+from hounsfield.imaging.commit import VersionRow, insert_version_row, open_levels, seal_levels
 from hounsfield.imaging.errors import ConflictError, NotFoundError
 from hounsfield.imaging.levels import index_entry
 from hounsfield.imaging.states import ImageSetState, StorageTier, WorkflowStatus
@@ -217,20 +217,18 @@ def insert_version(connection: Connection, key: DataKey, version: HeldImageSet, 
     sealed_request = None
     if version.request is not None:
         sealed_request = key.seal(version.request, _request_context(version.id, version.version))
-    connection.execute(
-        insert(image_set_versions).values(
-            image_set_id=version.id,
-            version=version.version,
-            state=version.state,
-            workflow_status=version.status,
-            is_primary=version.is_primary,
-            forced=forced,
-            created_at=version.created_at,
-            updated_at=version.updated_at,
-            sealed_levels=seal_levels(key, version.id, version.version, version.levels),
-            sealed_request=sealed_request,
-        )
+    row = VersionRow(
+        image_set_id=version.id,
+        version=version.version,
+        state=version.state,
+        workflow_status=version.status,
+        is_primary=version.is_primary,
+        created_at=version.created_at,
+        updated_at=version.updated_at,
+        forced=forced,
+        sealed_request=sealed_request,
     )
+    insert_version_row(connection, key, row, version.levels)
 
 
 def succeed(

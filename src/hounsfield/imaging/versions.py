@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Row, func, or_, select
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.datastores import active_datastore
 from hounsfield.imaging.image_sets import ImageSetVersion, not_found, shown
-from hounsfield.imaging.paging import Page, Position
+from hounsfield.imaging.paging import Page, Position, page_of
 from hounsfield.storage.database import in_groups
 from hounsfield.storage.tables import image_set_versions, image_sets, instances
 
@@ -50,8 +50,9 @@ def list_image_set_versions(
         rows = connection.execute(query).all()
         if not rows and after is None:
             raise not_found(connection, datastore_id, image_set_id)
-    end = Position(rows[limit - 1].version, image_set_id) if len(rows) > limit else None
-    return Page([shown(archive, datastore_id, row) for row in rows[:limit]], end)
+    return page_of(
+        rows, limit, lambda row: shown(archive, datastore_id, row), lambda row: Position(row.version, image_set_id)
+    )
 
 
 def instance_rows(

@@ -21,6 +21,7 @@ import obstore
 from obstore.exceptions import BaseError as StoreError
 from obstore.store import from_url
 
+from hounsfield.storage.clock import to_ms
 from hounsfield.storage.durable import make_folder_durably, sync_folder
 
 _OPEN_FILES = 256
@@ -66,8 +67,17 @@ class Blobs(Protocol):
         """Remove a blob; no error when there is none."""
         ...
 
-    def names(self, prefix: str) -> Iterator[str]:
-        """List the names that start with the folder ``prefix``."""
+    def names(self, prefix: str, *, before_ms: int | None = None) -> Iterator[str]:
+        """List the blobs below a folder.
+
+        Parameters
+        ----------
+        prefix : str
+            Folder, with or without a slash at its end.
+        before_ms : int or None
+            Only what was written before this moment (milliseconds since 1970-01-01 UTC), then also files that were left behind
+            before they were committed.
+        """
         ...
 
 
@@ -144,12 +154,20 @@ class FolderBlobs:
         if path.parent.exists():
             sync_folder(path.parent)
 
-    def names(self, prefix: str) -> Iterator[str]:
-        """Walk the files below the folder ``prefix``, leaving out those not yet committed."""
+    def names(self, prefix: str, *, before_ms: int | None = None) -> Iterator[str]:
+        """Walk the files below the folder ``prefix``."""
         for folder, _, files in os.walk(self._root / prefix):
             for file in files:
-                if not file.startswith("."):
-                    yield str((Path(folder) / file).relative_to(self._root))
+                path = Path(folder) / file
+                if _written_before(path, before_ms) if before_ms is not None else not file.startswith("."):
+                    yield str(path.relative_to(self._root))
+
+
+def _written_before(path: Path, moment_ms: int) -> bool:
+    try:
+        return path.stat().st_mtime_ns // 1_000_000 < moment_ms
+    except FileNotFoundError:
+        return False
 
 
 @contextmanager
@@ -224,10 +242,12 @@ class ObjectBlobs:
         with _as_os_error(name), suppress(FileNotFoundError):
             obstore.delete(self._store, name)
 
-    def names(self, prefix: str) -> Iterator[str]:
+    def names(self, prefix: str, *, before_ms: int | None = None) -> Iterator[str]:
         """List the objects below ``prefix``."""
         for page in obstore.list(self._store, prefix=prefix):
-            yield from (entry["path"] for entry in page)
+            for entry in page:
+                if before_ms is None or to_ms(entry["last_modified"]) < before_ms:
+                    yield entry["path"]
 
 
 @dataclass(frozen=True, slots=True)

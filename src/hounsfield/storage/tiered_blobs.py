@@ -97,8 +97,8 @@ class TieredBlobs:
         self.frequent.delete(name)
         self.archived.delete(name)
 
-    def names(self, prefix: str) -> Iterator[str]:
+    def names(self, prefix: str, *, before_ms: int | None = None) -> Iterator[str]:
         """List the names in either place, each once."""
-        found = set(self.frequent.names(prefix))
+        found = set(self.frequent.names(prefix, before_ms=before_ms))
         yield from found
-        yield from (name for name in self.archived.names(prefix) if name not in found)
+        yield from (name for name in self.archived.names(prefix, before_ms=before_ms) if name not in found)
