@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 import requests
@@ -162,10 +162,10 @@ def options(server: ServerProcess, datastore_id: str, accept: str | None = None)
     return session(server).options(root(server, datastore_id), headers=headers, timeout=60)
 
 
-def operations_in(document: ElementTree.Element) -> Iterator[tuple[str, str, str]]:
+def operations_in(document: ET.Element) -> Iterator[tuple[str, str, str]]:
     space = {"w": "http://wadl.dev.java.net/2009/02"}
 
-    def below(element: ElementTree.Element, path: str) -> Iterator[tuple[str, str, str]]:
+    def below(element: ET.Element, path: str) -> Iterator[tuple[str, str, str]]:
         for method in element.findall("w:method", space):
             yield method.attrib["name"], path, method.attrib["id"]
         for resource in element.findall("w:resource", space):
@@ -179,7 +179,7 @@ def operations_in(document: ElementTree.Element) -> Iterator[tuple[str, str, str
 def test_capabilities(server: ServerProcess, open_server: ServerProcess, datastore: str, stored: str) -> None:
     answer = options(open_server, stored)
     assert answer.headers["content-type"] == "application/vnd.sun.wadl+xml"
-    document = ElementTree.fromstring(answer.content)
+    document = ET.fromstring(answer.content)
     assert set(operations_in(document)) == set(ROUTES)
     assert document[0].attrib["base"] == f"{root(open_server, stored)}/"
     without = options(server, datastore, "application/json").json()
