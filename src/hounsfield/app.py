@@ -41,6 +41,7 @@ from hounsfield.imaging.deletion import DELETE_IMAGE_SET, ImageSetDeleter
 from hounsfield.imaging.dicom_metadata import DicomMetadataReader
 from hounsfield.imaging.import_jobs import IMPORT
 from hounsfield.imaging.importing import ImportRunner
+from hounsfield.imaging.indexing import FILL_INDEX, IndexFiller, schedule_indexing
 from hounsfield.imaging.ingest import warm_up
 from hounsfield.imaging.job_retention import FORGET_IMPORT_JOBS, ImportJobForgetter, schedule_forgetting
 from hounsfield.imaging.metadata import MetadataReader
@@ -330,6 +331,7 @@ def run_runner(settings: Settings) -> None:
     schedule_sweep(archive)
     schedule_forgetting(archive)
     schedule_tiers(archive)
+    schedule_indexing(archive)
     pool = WorkerPool(settings.import_processes, warm_up)
     imports: dict[str, WorkHandler] = {IMPORT: ImportRunner(archive, pool, stop)}
     # Short work has slots of its own: it never waits for imports, which may themselves wait for it to unlock an image set.
@@ -342,20 +344,21 @@ def run_runner(settings: Settings) -> None:
         SWEEP_ORPHANS: OrphanSweeper(archive, delete=settings.delete_orphans),
         FORGET_IMPORT_JOBS: ImportJobForgetter(archive),
     }
-    # Moving packs takes long and never ends; whoever waits for an update must not wait for it.
+    # Moving packs takes long and never ends; whoever waits for an update must not wait for it, nor for an index.
     moving: dict[str, WorkHandler] = {
+        FILL_INDEX: IndexFiller(archive, stop),
         SWEEP_TIERS: TierSweeper(
             archive,
             archive_after_seconds=settings.archive_after_days * DAY_SECONDS,
             every_seconds=settings.tier_sweep_seconds,
             stop=stop,
-        )
+        ),
     }
     alarm = Alarm()
     beside = [
         threading.Thread(target=archive.queue.listen, args=(alarm.ring, stop), name="listener"),
         threading.Thread(target=Runner(archive.queue, short, stop, alarm=alarm).run, name="short-work"),
-        threading.Thread(target=Runner(archive.queue, moving, stop, slots=1).run, name="tiers"),
+        threading.Thread(target=Runner(archive.queue, moving, stop, slots=2).run, name="long-work"),
     ]
     for thread in beside:
         thread.start()

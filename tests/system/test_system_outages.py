@@ -16,13 +16,13 @@ from botocore.exceptions import ClientError
 from import_folders import fill, import_folder, sop_instances, start_job
 from sqlalchemy import Engine, update
 from stored_series import imported, settled, verified
-from test_system_s3 import ObjectStore, _environment, s3  # noqa: F401 - a fixture
 
 from hounsfield.app import open_archive
 from hounsfield.imaging.import_jobs import import_progress
 from hounsfield.settings import Settings
 from hounsfield.storage.tables import image_sets
 from imports import frame, outcome_of
+from object_store import ObjectStore
 from postgresql import PostgresqlServer
 from processes import runners
 from servers import ServerProcess, active_datastore, finished_job, start_import, wait_for
@@ -96,13 +96,13 @@ def _in_all_threads(client: Any, datastore: str, image_set: str, frame_id: str) 
         return list(threads.map(answer, range(4 * THREADS)))
 
 
-def test_files_wait_while_the_packs_cannot_be_stored(tmp_path: Path, s3: ObjectStore) -> None:  # noqa: F811
+def test_files_wait_while_the_packs_cannot_be_stored(tmp_path: Path, s3: ObjectStore) -> None:
     for bucket in ("waiting-sources", "waiting-results", "waiting-packs"):
         s3.client.create_bucket(Bucket=bucket)
     for number in range(3):
         path = save(slice_of(number=number, pixels=noise(64, 64, seed=number)), tmp_path / "file.dcm")
         s3.client.put_object(Bucket="waiting-sources", Key=f"{number}.dcm", Body=path.read_bytes())
-    environment = {**_environment(s3), "HOUNSFIELD_BLOBS_URL": "s3://waiting-packs/archive"}
+    environment = {**s3.environment(), "HOUNSFIELD_BLOBS_URL": "s3://waiting-packs/archive"}
     server = ServerProcess(tmp_path / "data", environment).start()
     try:
         client = server.client()
