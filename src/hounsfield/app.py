@@ -21,6 +21,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hounsfield.access.credentials import credentials_file, root_key
+from hounsfield.access.origins import origins_of
 from hounsfield.access.principals import root_of
 from hounsfield.access.throttling import Throttle, rates_of
 from hounsfield.aws.model import load_service
@@ -31,6 +32,7 @@ from hounsfield.dicomweb.context import Context as DicomwebContext
 from hounsfield.dicomweb.door import DicomwebDoor
 from hounsfield.dicomweb.routes import is_dicomweb
 from hounsfield.gate.callers import Callers
+from hounsfield.gate.cross_origin import cross_origin
 from hounsfield.imaging.accesses import AccessWriter
 from hounsfield.imaging.archive import Archive, Quotas
 from hounsfield.imaging.copying import COPY_IMAGE_SET, ImageSetCopier
@@ -269,6 +271,7 @@ def make_app(settings: Settings) -> ASGIApp:
             local=context.local,
             pictures=Pictures(archive, settings.rendered_cache_bytes),
             rendering_slots=CapacityLimiter(os.cpu_count() or 1),
+            deletes=settings.dicomweb_delete,
         ),
         callers=callers,
         throttle=throttle,
@@ -276,7 +279,8 @@ def make_app(settings: Settings) -> ASGIApp:
         max_store_bytes=settings.max_store_bytes,
         public_url=settings.public_url,
     )
-    return front_doors(native, dicomweb, accesses, receiver)
+    origins = origins_of(settings.cors_origins)
+    return front_doors(cross_origin(native, origins), cross_origin(dicomweb, origins), accesses, receiver)
 
 
 def front_doors(native: ASGIApp, dicomweb: ASGIApp, accesses: AccessWriter, receiver: Receiver) -> ASGIApp:
@@ -292,7 +296,7 @@ def front_doors(native: ASGIApp, dicomweb: ASGIApp, accesses: AccessWriter, rece
             await _lifespan(receive, send, accesses, receiver)
         elif scope["path"] == "/healthz":
             await PlainTextResponse("ok\n")(scope, receive, send)
-        elif is_dicomweb(scope["raw_path"]):
+        elif is_dicomweb(scope["method"], scope["raw_path"]):
             await dicomweb(scope, receive, send)
         else:
             await native(scope, receive, send)

@@ -16,6 +16,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from hounsfield.access.origins import origins_of
 from hounsfield.access.throttling import Throttling, rates_of
 
 PREFIX = "HOUNSFIELD_"
@@ -62,6 +63,11 @@ class Settings:
         Largest body of a DICOMweb request that stores.
     public_url : str
         What URLs in DICOMweb answers begin with, such as ``https://pacs.example.org``; empty for what the client called.
+    cors_origins : str
+        Origins whose web pages may call, such as ``https://viewer.example.org,http://localhost:3000``; ``*`` for all, empty for
+        none.
+    dicomweb_delete : bool
+        Allow DELETE of studies, series and instances by DICOMweb.
     import_slots : int
         Import jobs worked on at the same time by one runner.
     lease_seconds : float
@@ -141,6 +147,8 @@ class Settings:
     store_workers: int = 0
     max_store_bytes: int = 1024 * 1024 * 1024 + 16 * 1024 * 1024
     public_url: str = ""
+    cors_origins: str = ""
+    dicomweb_delete: bool = False
     import_slots: int = 2
     lease_seconds: float = 15.0
     max_body_bytes: int = 4 * 1024 * 1024
@@ -180,6 +188,10 @@ class Settings:
             rates_of(self.throttling, self.throttle_rates)
         except ValueError as error:
             raise SettingsError(f"{PREFIX}THROTTLE_RATES: {error}") from error
+        try:
+            origins_of(self.cors_origins)
+        except ValueError as error:
+            raise SettingsError(f"{PREFIX}CORS_ORIGINS: {error}") from error
 
     def __repr__(self) -> str:
         return f"Settings(data={str(self.data)!r})"

@@ -36,6 +36,8 @@ class Context:
         Makes and keeps rendered frames.
     rendering_slots : CapacityLimiter
         Threads that render; other reads do not wait for them.
+    deletes : bool
+        Whether DELETE is allowed.
     """
 
     archive: Archive
@@ -46,3 +48,4 @@ class Context:
     local: bool
     pictures: Pictures
     rendering_slots: CapacityLimiter
+    deletes: bool = False

@@ -70,7 +70,7 @@ class DicomwebDoor:
         """Answer one request."""
         request_id = str(uuid.uuid4())
         try:
-            found = find(scope["method"], scope["raw_path"])
+            found = find(scope["method"], scope["raw_path"], deletes=self.context.deletes)
             caller = self.callers.meet(scope)
             answer = await self._answer(found, caller, scope, receive)
         except ClientGoneError:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from hounsfield.aws.response import WireResponse
 from hounsfield.dicomweb.calls import Call
+from hounsfield.dicomweb.capabilities import get_capabilities
+from hounsfield.dicomweb.deleting import delete_instance, delete_series, delete_study
 from hounsfield.dicomweb.frames import get_instance_frames
 from hounsfield.dicomweb.metadata import get_instance_metadata, get_series_metadata, get_study_metadata
 from hounsfield.dicomweb.rendered import (
@@ -84,5 +86,10 @@ OPERATIONS: Mapping[str, Operation] = {
         _rendering("RetrieveSeriesThumbnail", get_thumbnail),
         _rendering("RetrieveInstanceThumbnail", get_thumbnail),
         _rendering("RetrieveFrameThumbnail", get_thumbnail),
+        Operation("RetrieveCapabilities", get_capabilities, action="GetDatastore"),
+        Operation("DeleteStudy", delete_study, action="DeleteImageSet"),
+        Operation("DeleteSeries", delete_series, action="DeleteImageSet"),
+        # It removes the image set with its last instance, which UpdateImageSetMetadata alone could not.
+        Operation("DeleteInstance", delete_instance, action="DeleteImageSet"),
     )
 }

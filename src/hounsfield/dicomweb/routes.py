@@ -13,49 +13,19 @@ from urllib.parse import unquote
 
 from hounsfield.aws.errors import MethodNotAllowedException, UnknownOperationException, ValidationException
 from hounsfield.dicomweb.operations import OPERATIONS, Operation
+from hounsfield.dicomweb.resource_paths import ROUTES, Route, routes
 
 LONGEST_LABEL = 4096
 
-_STUDIES = "studies"
-_STUDY = f"{_STUDIES}/{{study}}"
-_SERIES = f"{_STUDY}/series/{{series}}"
-_INSTANCE = f"{_SERIES}/instances/{{instance}}"
-
-ROUTES: Sequence[tuple[str, str, str]] = (
-    ("POST", _STUDIES, "StoreDICOM"),
-    ("POST", _STUDY, "StoreDICOMStudy"),
-    ("GET", _STUDIES, "SearchDICOMStudies"),
-    ("GET", "series", "SearchDICOMAllSeries"),
-    ("GET", "instances", "SearchDICOMAllInstances"),
-    ("GET", f"{_STUDY}/series", "SearchDICOMSeries"),
-    ("GET", f"{_STUDY}/instances", "SearchDICOMStudyInstances"),
-    ("GET", f"{_SERIES}/instances", "SearchDICOMInstances"),
-    ("GET", _STUDY, "RetrieveStudy"),
-    ("GET", f"{_STUDY}/metadata", "RetrieveStudyMetadata"),
-    ("GET", _SERIES, "RetrieveSeries"),
-    ("GET", f"{_SERIES}/metadata", "GetDICOMSeriesMetadata"),
-    ("GET", _INSTANCE, "GetDICOMInstance"),
-    ("GET", f"{_INSTANCE}/metadata", "GetDICOMInstanceMetadata"),
-    ("GET", f"{_INSTANCE}/frames/{{frames}}", "GetDICOMInstanceFrames"),
-    ("GET", f"{_INSTANCE}/bulkdata/{{digest}}", "GetDICOMBulkdata"),
-    ("GET", f"{_STUDY}/rendered", "RetrieveRenderedStudy"),
-    ("GET", f"{_SERIES}/rendered", "RetrieveRenderedSeries"),
-    ("GET", f"{_INSTANCE}/rendered", "RetrieveRenderedInstance"),
-    ("GET", f"{_INSTANCE}/frames/{{frames}}/rendered", "RetrieveRenderedFrames"),
-    ("GET", f"{_STUDY}/thumbnail", "RetrieveStudyThumbnail"),
-    ("GET", f"{_SERIES}/thumbnail", "RetrieveSeriesThumbnail"),
-    ("GET", f"{_INSTANCE}/thumbnail", "RetrieveInstanceThumbnail"),
-    ("GET", f"{_INSTANCE}/frames/{{frames}}/thumbnail", "RetrieveFrameThumbnail"),
-)
-"""Method, path below the data store, name of the operation."""
-
-DOORWAYS = frozenset({b"studies", b"series", b"instances"})
+DOORWAYS = frozenset(path.partition("/")[0].encode() for _, path, _ in ROUTES if path)
 """First segments below a data store that are DICOMweb's."""
 
 
-def is_dicomweb(raw_path: bytes) -> bool:
-    """Tell whether a path is one of this door."""
+def is_dicomweb(method: str, raw_path: bytes) -> bool:
+    """Tell whether a request is for this door."""
     segments = raw_path.split(b"/", 4)
+    if method == "OPTIONS" and segments[1:2] == [b"datastore"] and (len(segments) == 3 or segments[3:] == [b""]):
+        return True
     return len(segments) > 3 and segments[1] == b"datastore" and segments[3] in DOORWAYS
 
 
@@ -68,8 +38,17 @@ class Found:
     labels: Mapping[str, str]
 
 
-def find(method: str, raw_path: bytes) -> Found:
+def find(method: str, raw_path: bytes, *, deletes: bool = False) -> Found:
     """Find the operation of a request.
+
+    Parameters
+    ----------
+    method : str
+        HTTP method.
+    raw_path : bytes
+        Path as it was sent.
+    deletes : bool
+        Whether the installation allows DELETE.
 
     Raises
     ------
@@ -84,7 +63,7 @@ def find(method: str, raw_path: bytes) -> Found:
     if len(segments) > 1 and segments[-1] == "":
         segments.pop()
     allowed: set[str] = set()
-    for template, methods in _TREE.get(len(segments) - 1, {}).items():
+    for template, methods in _TREES[deletes].get(len(segments) - 1, {}).items():
         labels = _labels(template, segments[1:])
         if labels is not None:
             name = methods.get("GET" if method == "HEAD" else method)
@@ -109,15 +88,15 @@ def _decoded(segment: bytes) -> str:
     return text
 
 
-def _tree() -> dict[int, dict[tuple[str, ...], dict[str, str]]]:
+def _tree(offered: Sequence[Route]) -> dict[int, dict[tuple[str, ...], dict[str, str]]]:
     tree: dict[int, dict[tuple[str, ...], dict[str, str]]] = {}
-    for method, path, name in ROUTES:
-        template = tuple(path.split("/"))
+    for method, path, name in offered:
+        template = tuple(path.split("/")) if path else ()
         tree.setdefault(len(template), {}).setdefault(template, {})[method] = name
     return tree
 
 
-_TREE = _tree()
+_TREES = {deletes: _tree(routes(deletes=deletes)) for deletes in (False, True)}
 
 
 def _labels(template: Sequence[str], segments: Sequence[str]) -> dict[str, str] | None:

@@ -8,6 +8,7 @@ The request locks the image set; a work item then deletes it with all its versio
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from sqlalchemy import Connection, select, update
@@ -24,6 +25,7 @@ from hounsfield.imaging.transitions import HeldImageSet, Trigger, begin, claim
 from hounsfield.jobs.queue import WorkItem
 from hounsfield.storage.clock import now_ms
 from hounsfield.storage.database import lock_row
+from hounsfield.storage.keys import DataKey
 from hounsfield.storage.tables import image_set_versions, image_sets
 
 DELETE_IMAGE_SET: Final = "delete-image-set"
@@ -41,14 +43,23 @@ def delete_image_set(archive: Archive, datastore_id: str, image_set_id: str) -> 
     TooManyUnderWayError
         As many deletions as a data store may have are under way; DeleteImageSet models no error for a quota.
     """
+    return delete_image_sets(archive, datastore_id, [image_set_id])[0]
+
+
+def delete_image_sets(archive: Archive, datastore_id: str, image_set_ids: Sequence[str]) -> list[HeldImageSet]:
+    """Lock image sets, to be deleted soon after: all of them, or none when one cannot be; raises as `delete_image_set`."""
     with archive.database.write() as connection:
-        datastore = active_datastore(connection, archive, datastore_id, lock=True)
-        key = data_key(archive, datastore)
-        found = claim(connection, key, image_set_id)
-        most = archive.quotas.concurrent_deletes
-        require_slot(connection, DELETE_IMAGE_SET, datastore_id, most, what="deletions", error=TooManyUnderWayError)
-        begun = begin(connection, key, found, Trigger.DELETE)
-        archive.queue.enqueue(connection, DELETE_IMAGE_SET, image_set_id)
+        key = data_key(archive, active_datastore(connection, archive, datastore_id, lock=True))
+        # In one order whoever asks, so that two requests for the same image sets do not wait for each other.
+        return [_delete_soon(connection, archive, key, image_set_id) for image_set_id in sorted(image_set_ids)]
+
+
+def _delete_soon(connection: Connection, archive: Archive, key: DataKey, image_set_id: str) -> HeldImageSet:
+    found = claim(connection, key, image_set_id)
+    most = archive.quotas.concurrent_deletes
+    require_slot(connection, DELETE_IMAGE_SET, key.datastore_id, most, what="deletions", error=TooManyUnderWayError)
+    begun = begin(connection, key, found, Trigger.DELETE)
+    archive.queue.enqueue(connection, DELETE_IMAGE_SET, image_set_id)
     return begun
 
 

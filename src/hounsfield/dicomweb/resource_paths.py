@@ -1,0 +1,51 @@
+"""The resources of a data store and what can be done with each (PS3.18 chapters 8 and 10)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+Route: TypeAlias = "tuple[str, str, str]"
+"""Method, path below the data store, name of the operation."""
+
+_STUDIES = "studies"
+_STUDY = f"{_STUDIES}/{{study}}"
+_SERIES = f"{_STUDY}/series/{{series}}"
+_INSTANCE = f"{_SERIES}/instances/{{instance}}"
+
+ROUTES: Sequence[Route] = (
+    ("OPTIONS", "", "RetrieveCapabilities"),
+    ("POST", _STUDIES, "StoreDICOM"),
+    ("POST", _STUDY, "StoreDICOMStudy"),
+    ("GET", _STUDIES, "SearchDICOMStudies"),
+    ("GET", "series", "SearchDICOMAllSeries"),
+    ("GET", "instances", "SearchDICOMAllInstances"),
+    ("GET", f"{_STUDY}/series", "SearchDICOMSeries"),
+    ("GET", f"{_STUDY}/instances", "SearchDICOMStudyInstances"),
+    ("GET", f"{_SERIES}/instances", "SearchDICOMInstances"),
+    ("GET", _STUDY, "RetrieveStudy"),
+    ("GET", f"{_STUDY}/metadata", "RetrieveStudyMetadata"),
+    ("GET", _SERIES, "RetrieveSeries"),
+    ("GET", f"{_SERIES}/metadata", "GetDICOMSeriesMetadata"),
+    ("GET", _INSTANCE, "GetDICOMInstance"),
+    ("GET", f"{_INSTANCE}/metadata", "GetDICOMInstanceMetadata"),
+    ("GET", f"{_INSTANCE}/frames/{{frames}}", "GetDICOMInstanceFrames"),
+    ("GET", f"{_INSTANCE}/bulkdata/{{digest}}", "GetDICOMBulkdata"),
+    ("GET", f"{_STUDY}/rendered", "RetrieveRenderedStudy"),
+    ("GET", f"{_SERIES}/rendered", "RetrieveRenderedSeries"),
+    ("GET", f"{_INSTANCE}/rendered", "RetrieveRenderedInstance"),
+    ("GET", f"{_INSTANCE}/frames/{{frames}}/rendered", "RetrieveRenderedFrames"),
+    ("GET", f"{_STUDY}/thumbnail", "RetrieveStudyThumbnail"),
+    ("GET", f"{_SERIES}/thumbnail", "RetrieveSeriesThumbnail"),
+    ("GET", f"{_INSTANCE}/thumbnail", "RetrieveInstanceThumbnail"),
+    ("GET", f"{_INSTANCE}/frames/{{frames}}/thumbnail", "RetrieveFrameThumbnail"),
+    ("DELETE", _STUDY, "DeleteStudy"),
+    ("DELETE", _SERIES, "DeleteSeries"),
+    ("DELETE", _INSTANCE, "DeleteInstance"),
+)
+"""Method, path below the data store, name of the operation."""
+
+
+def routes(*, deletes: bool) -> Sequence[Route]:
+    """Give the routes of an installation that allows DELETE, or does not."""
+    return tuple(route for route in ROUTES if deletes or route[0] != "DELETE")

@@ -1,0 +1,24 @@
+"""docs/dicomweb-conformance.md names the resources that there are, no others."""
+
+from __future__ import annotations
+
+from doc_pages import Page, codes
+
+from hounsfield.dicomweb.capabilities import MEDIA_TYPES
+from hounsfield.dicomweb.resource_paths import ROUTES
+from hounsfield.pixels.rendering import PictureKind
+
+PAGE = Page.of("docs/dicomweb-conformance.md")
+
+
+def test_the_resources_are_those_of_the_routes() -> None:
+    rows = PAGE.rows("method", "path", "operation")
+    told = [(row["method"], codes(row["path"])[0], codes(row["operation"])[0]) for row in rows]
+    assert told == [(method, f"/{path}", name) for method, path, name in ROUTES]
+    for row in rows:
+        assert codes(row["media types of the answer"]) == list(MEDIA_TYPES[codes(row["operation"])[0]])
+
+
+def test_pictures_are_of_the_kinds_that_are_told() -> None:
+    (row,) = [row for row in PAGE.rows("what", "supported") if row["what"] == "rendered"]
+    assert codes(row["supported"])[: len(PictureKind)] == list(PictureKind)
