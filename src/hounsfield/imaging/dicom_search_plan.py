@@ -16,7 +16,13 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Select, exists, func, select
 
-from hounsfield.imaging.match_conditions import condition, has_words, literal_beginning, studies_with_words
+from hounsfield.imaging.match_conditions import (
+    condition,
+    has_words,
+    literal_beginning,
+    primary_key_index,
+    studies_with_words,
+)
 from hounsfield.imaging.matching import Between, Criterion, OneOf, Words
 from hounsfield.imaging.search_keys import SearchLevel
 from hounsfield.storage.tables import STUDY_INDEXES, image_sets, instances, studies
@@ -45,17 +51,18 @@ _INDEXES: Final = {
     "sop_class_uid": "ix_instances_by_sop_class_uid",
     "warning_reason": "ix_instances_by_warning_reason",
 }
+_STUDY_KEY_INDEX: Final = primary_key_index(studies.name)
 _SMALL: Final = ("sop_uid", "series_uid", "study_uid")
 """Of one value there are so few rows that they need not be counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Start:
-    """A criterion to begin with, at which level, and the index that finds it; None for the primary key or the words."""
+    """A criterion to begin with, at which level, and the index of that level's table that finds it."""
 
     criterion: Criterion
     level: SearchLevel
-    index: str | None
+    index: str
 
 
 @dataclass(frozen=True)
@@ -118,7 +125,7 @@ class DicomSearchPlan:
         if start is None or count < self.few:
             return start
         # Where the index has all that is asked of a row, many more can be seen.
-        if len(self.criteria) == 1 and start.index is not None and start.level is self.level:
+        if len(self.criteria) == 1 and start.level is self.level and start.index != _STUDY_KEY_INDEX:
             one = isinstance(start.criterion.match, OneOf) and len(start.criterion.match.values) == 1
             if one or self._count(connection, start, self.few_entries) < self.few_entries:
                 return start
@@ -127,9 +134,9 @@ class DicomSearchPlan:
     def _start_at(self, criterion: Criterion) -> _Start | None:
         match, column, level = criterion.match, criterion.key.column, self._level_of(criterion)
         if isinstance(match, Words):
-            return _Start(criterion, level, None) if literal_beginning(match) else None
+            return _Start(criterion, level, _STUDY_KEY_INDEX) if literal_beginning(match) else None
         if column == "study_uid":
-            return _Start(criterion, level, None if level is _STUDY else _LINK_INDEXES[_SERIES])
+            return _Start(criterion, level, _STUDY_KEY_INDEX if level is _STUDY else _LINK_INDEXES[_SERIES])
         index = _INDEXES.get(column)
         if index is None or not literal_beginning(match):
             return None
@@ -168,12 +175,9 @@ class DicomSearchPlan:
             query = query.where(link.in_(above))
         elif not loose:
             query = query.where(*self._above(level, dialect))
-        index = self._index(level, start)
-        if not hints or index is None:
-            return query
-        return query.with_hint(_TABLES[level], f"INDEXED BY {index}", "sqlite")
+        return query.with_hint(_TABLES[level], f"INDEXED BY {self._index(level, start)}", "sqlite") if hints else query
 
-    def _index(self, level: SearchLevel, start: _Start | None) -> str | None:
+    def _index(self, level: SearchLevel, start: _Start | None) -> str:
         if start is None:
             return _ORDER_INDEXES[level]
         return start.index if start.level is level else _LINK_INDEXES[level]
@@ -231,6 +235,6 @@ class DicomSearchPlan:
         if not self.in_study:
             return order
         of_series = image_sets.c.id == instances.c.image_set_id
-        updated = select(image_sets.c.updated_at).where(of_series).scalar_subquery()
+        changed = select(image_sets.c.updated_at).where(of_series).scalar_subquery()
         number = select(image_sets.c.series_order).where(of_series).scalar_subquery()
-        return [updated.desc(), number.asc(), *order]
+        return [changed.desc(), number.asc(), *order]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Text, and_, cast, or_, select, true
+from sqlalchemy import ColumnElement, CompoundSelect, Select, Text, and_, cast, exists, or_, select, true, union_all
 
 from hounsfield.imaging.matching import Between, Like, Match, OneOf, Present, Words
 from hounsfield.imaging.search_keys import Matching, SearchKey, SearchLevel
@@ -54,19 +54,30 @@ def condition(key: SearchKey, match: Match, dialect: str) -> ColumnElement[bool]
     raise TypeError(f"{key.keyword} is not matched by words here")
 
 
-def studies_with_words(datastore_id: str, field: str, match: Words, dialect: str) -> Any:
-    """Give a query for the UIDs of studies that have words."""
-    words = study_words.c
-    return select(words.study_uid).where(
-        words.datastore_id == datastore_id, words.field == field, _words(match, dialect)
-    )
+def studies_with_words(datastore_id: str, field: str, match: Words, dialect: str) -> Select[Any] | CompoundSelect[Any]:
+    """Give a query for the UIDs of studies that have words; each pattern is looked up in the index on its own."""
+    queries = [
+        select(study_words.c.study_uid)
+        .where(*_words_of(datastore_id, field), word)
+        .with_hint(study_words, f"INDEXED BY {primary_key_index(study_words.name)}", "sqlite")
+        for word in _words(match, dialect)
+    ]
+    return queries[0] if len(queries) == 1 else union_all(*queries)
+
+
+def primary_key_index(table: str) -> str:
+    """Give the name that SQLite gives the index of a primary key."""
+    return f"sqlite_autoindex_{table}_1"
 
 
 def has_words(datastore_id: str, field: str, match: Words, dialect: str) -> ColumnElement[bool]:
     """Give the condition that the study of a row of studies has words."""
-    found = studies_with_words(datastore_id, field, match, dialect)
-    exists: ColumnElement[bool] = found.where(study_words.c.study_uid == studies.c.study_uid).exists()
-    return exists
+    own = (*_words_of(datastore_id, field), study_words.c.study_uid == studies.c.study_uid)
+    return exists().where(*own, or_(*_words(match, dialect)))
+
+
+def _words_of(datastore_id: str, field: str) -> tuple[ColumnElement[bool], ...]:
+    return study_words.c.datastore_id == datastore_id, study_words.c.field == field
 
 
 def literal_beginning(match: Match) -> bool:
@@ -75,9 +86,9 @@ def literal_beginning(match: Match) -> bool:
     return all(not pattern.startswith(("*", "?")) for pattern in patterns)
 
 
-def _words(match: Words, dialect: str) -> ColumnElement[bool]:
+def _words(match: Words, dialect: str) -> list[ColumnElement[bool]]:
     patterns = (*match.patterns, *(f"{prefix}*" for prefix in match.prefixes))
-    return _like(study_words.c.word, patterns, dialect, ranges=True)
+    return [_like(study_words.c.word, (pattern,), dialect, ranges=True) for pattern in patterns]
 
 
 def _like(column: ColumnElement[Any], patterns: tuple[str, ...], dialect: str, *, ranges: bool) -> ColumnElement[bool]:

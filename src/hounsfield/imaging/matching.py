@@ -158,7 +158,8 @@ def _name(text: str, *, fuzzy: bool) -> Match | None:
 
 
 def _date(key: SearchKey, text: str) -> Match:
-    return _range(key, text, _DATE, "YYYYMMDD, YYYYMMDD-YYYYMMDD, YYYYMMDD- or -YYYYMMDD")
+    given = _range(key, text, _DATE, "YYYYMMDD, YYYYMMDD-YYYYMMDD, YYYYMMDD- or -YYYYMMDD")
+    return OneOf((given.lower,)) if given.lower is not None and given.lower == given.upper else given
 
 
 def _time(key: SearchKey, text: str) -> Match:

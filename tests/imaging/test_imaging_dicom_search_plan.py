@@ -1,0 +1,182 @@
+"""Plans of DICOMweb searches: whichever way is chosen the results are the same, and no way reads a whole table."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import re
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Connection, Row, insert
+
+from hounsfield.dicom.dictionary import TAGS
+from hounsfield.dicom.document import Levels
+from hounsfield.imaging.dicom_search_plan import DicomSearchPlan
+from hounsfield.imaging.levels import index_entry
+from hounsfield.imaging.matching import Criterion, match_of
+from hounsfield.imaging.search_keys import SEARCH_KEYS, SearchLevel
+from hounsfield.imaging.studies import refresh_studies
+from hounsfield.storage.database import Database, open_embedded, open_postgresql
+from hounsfield.storage.tables import datastores, image_sets, instances
+
+DATASTORE = "d" * 32
+NAMES = ("Roe^Jane", "Roe^John", "Doe^Jane", "Smith^Ann")
+
+
+def rows() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    chance = random.Random(5)
+    series, members = [], []
+    for number in range(90):
+        study = number // 3
+        levels = Levels(
+            {"PatientName": NAMES[study % 4], "PatientID": f"P{study % 7}"},
+            {
+                "StudyInstanceUID": f"1.{study}",
+                "StudyDate": f"202401{study % 28 + 1:02d}",
+                "StudyDescription": "AB"[study % 2],
+                "AccessionNumber": f"A{study}",
+            },
+            {"SeriesInstanceUID": f"2.{number}", "SeriesNumber": str(number % 5), "Modality": ("CT", "MR")[number % 2]},
+        )
+        identifier = f"{number:032x}"
+        times = {"created_at": number, "updated_at": chance.randrange(9), "last_accessed_at": 0}
+        series.append(
+            {
+                **asdict(index_entry(levels)),
+                **times,
+                "id": identifier,
+                "datastore_id": DATASTORE,
+                "is_primary": number % 11 != 0,
+                "state": "ACTIVE",
+                "latest_version": 1,
+                "storage_tier": "FREQUENT_ACCESS",
+                "instance_count": 2,
+                "performed_date": f"202402{number % 9 + 1:02d}",
+                "deleted_at": 1 if number % 13 == 0 else None,
+            }
+        )
+        for ordinal in range(2):
+            members.append(
+                {
+                    "key": f"{number:022x}{ordinal:02x}",
+                    "image_set_id": identifier,
+                    "datastore_id": DATASTORE,
+                    "sop_uid": f"3.{number}.{ordinal}",
+                    "sop_class_uid": f"4.{number % 3}",
+                    "first_version": 1,
+                    "last_version": 1 if number % 17 == 0 else None,
+                    "source_key": "",
+                    "pixel_kind": "none",
+                    "frame_count": 0,
+                    **{f"{kind}_{part}": 0 for kind in ("fragment", "dataset") for part in ("offset", "length")},
+                    **dict.fromkeys(("fragment_pack_id", "dataset_pack_id"), ""),
+                    "instance_order": ordinal,
+                    "warning_reason": 45570 if number % 7 == 0 else None,
+                }
+            )
+    return series, members
+
+
+@pytest.fixture(scope="module")
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    opened = filled(open_embedded(tmp_path_factory.mktemp("plan") / "h.db", bytes(32)))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="module", params=["embedded", "postgresql"])
+def database(request: pytest.FixtureRequest) -> Iterator[Database]:
+    if request.param == "embedded":
+        yield request.getfixturevalue("embedded")
+        return
+    opened = filled(open_postgresql(request.getfixturevalue("postgresql_url")))
+    yield opened
+    opened.close()
+
+
+def filled(opened: Database) -> Database:
+    series, members = rows()
+    values = {"account_id": "0" * 12, "name": "n", "status": "ACTIVE", "lossless_format": "HTJ2K", "wrapped_key": b""}
+    with opened.write() as connection:
+        connection.execute(insert(datastores).values(id=DATASTORE, created_at=0, updated_at=0, **values))
+        connection.execute(insert(image_sets), series)
+        connection.execute(insert(instances), members)
+        refresh_studies(connection, DATASTORE, {row["study_uid"] for row in series})
+    return opened
+
+
+VALUES: dict[str, tuple[str, ...]] = {
+    "PatientName": ("roe*", "ROE^JANE", "*jane", "?oe^j*"),
+    "PatientID": ("P1", "P*", "*2"),
+    "StudyDate": ("20240102-20240110", "20240105", "-20240103", "20240120-"),
+    "StudyDescription": ("A", "?"),
+    "AccessionNumber": ("A1*", "A3"),
+    "ModalitiesInStudy": ("CT", "M*", "CT,MR"),
+    "StudyInstanceUID": ("1.1,1.2,1.3", "1.4"),
+    "Modality": ("CT", "M*", "CT\\MR"),
+    "SeriesInstanceUID": ("2.4", "2.4,2.5"),
+    "SeriesNumber": ("1", "3"),
+    "PerformedProcedureStepStartDate": ("20240203-20240205",),
+    "SOPClassUID": ("4.1", "4.0,4.2"),
+    "SOPInstanceUID": ("3.4.1", "3.4.1,3.5.0"),
+    "WarningReason": ("45570", "*", "455*", "1"),
+}
+
+
+def criteria(level: SearchLevel, chosen: dict[str, str], *, fuzzy: bool) -> list[Criterion]:
+    found = []
+    for keyword, value in chosen.items():
+        key = SEARCH_KEYS[TAGS[keyword]]
+        match = match_of(key, value, fuzzy=fuzzy)
+        if key.level <= level and match is not None:
+            found.append(Criterion(key, match))
+    return found
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    st.sampled_from(SearchLevel),
+    st.lists(st.sampled_from(sorted(VALUES)), max_size=3, unique=True).flatmap(
+        lambda keys: st.fixed_dictionaries({key: st.sampled_from(VALUES[key]) for key in keys})
+    ),
+    st.booleans(),
+)
+def test_every_way_finds_the_same(database: Database, level: SearchLevel, chosen: dict[str, str], fuzzy: bool) -> None:
+    given_criteria = criteria(level, chosen, fuzzy=fuzzy)
+    with database.read() as connection:
+        ways = [
+            DicomSearchPlan(DATASTORE, level, given_criteria, few=few, few_entries=entries).find(connection, 0, 1000)
+            for few, entries in ((5000, 40000), (0, 40000), (0, 0))
+        ]
+        assert ways[0] == ways[1] == ways[2]
+        page = DicomSearchPlan(DATASTORE, level, given_criteria, few=0, few_entries=0).find(connection, 3, 4)
+    assert page == ways[0][3:7]
+
+
+@pytest.mark.parametrize("level", SearchLevel)
+@pytest.mark.parametrize("keyword", [None, *sorted(VALUES)])
+def test_searches_begin_where_they_are_told(embedded: Database, level: SearchLevel, keyword: str | None) -> None:
+    values = VALUES[keyword] if keyword is not None else ("",)
+    for value, fuzzy in itertools.product(values, (False, True)):
+        chosen = criteria(level, {keyword: value} if keyword is not None else {}, fuzzy=fuzzy)
+        with embedded.read() as connection:
+            begun = explained(connection, DicomSearchPlan(DATASTORE, level, chosen))
+            walked = explained(connection, DicomSearchPlan(DATASTORE, level, chosen, few=0, few_entries=0))
+        for steps in (begun, walked):
+            assert not [step for step in steps if re.match(r"SCAN (studies|image_sets|instances|study_words)\b", step)]
+        if not chosen:
+            assert not [step for step in walked if "TEMP B-TREE" in step], walked
+        elif not value.startswith(("*", "?")) or keyword == "WarningReason" or (fuzzy and keyword == "PatientName"):
+            # Of what is begun with, no index is walked for the data store alone.
+            assert not [step for step in begun if step.endswith("(datastore_id=?)")], begun
+
+
+def explained(connection: Connection, plan: DicomSearchPlan) -> list[str]:
+    statement = plan.statement(connection, 0, 100).compile(connection, compile_kwargs={"literal_binds": True})
+    found: list[Row[Any]] = list(connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}"))
+    return [str(row[-1]) for row in found]
