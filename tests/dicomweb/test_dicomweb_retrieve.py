@@ -12,6 +12,9 @@ import numpy as np
 import pydicom
 import pytest
 import requests
+from botocore.auth import SigV4QueryAuth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 
 from dicomweb.web import part10, root, session, store, values, web_client
 from servers import ServerProcess, active_datastore
@@ -247,6 +250,12 @@ def test_methods(server: ServerProcess, stored: str) -> None:
     )
     assert head.status_code == 200
     assert int(head.headers["content-length"]) > 0
+
+
+def test_presigned_url(server: ServerProcess, stored: str) -> None:
+    request = AWSRequest("GET", f"{root(server, stored)}/{INSTANCE}/metadata")
+    SigV4QueryAuth(Credentials(*server.key()), "medical-imaging", "us-east-1", expires=60).add_auth(request)
+    assert values(requests.get(request.url, timeout=60).json()[0], "00080018") == [uid(1, 1, 1)]
 
 
 def test_without_a_signature(server: ServerProcess, stored: str) -> None:

@@ -28,7 +28,7 @@ from tools import required_tool
 PAGE = Page.of("docs/dicomweb.md")
 PREFIX = "1.2.840.10008.1.2"
 EXPLICIT, HTJ2K, J2K, JPEG = (PREFIX + part for part in (".1", ".4.202", ".4.90", ".4.50"))
-UNSUPPORTED = PREFIX + ".4.110"
+MPEG_2 = PREFIX + ".4.100"
 UIDS = {"STUDY": uid(351), "SERIES": uid(351, 1), "INSTANCE": uid(351, 1, 1)}
 DOCUMENT = bytes(range(256)) * 5000
 
@@ -56,6 +56,8 @@ def test_the_python_examples_run_in_their_order(
     save(slice_of(study=352), tmp_path / "of-another-study.dcm")
     (tmp_path / "notes.txt").write_text("no DICOM at all")
     reader = PythonReader(server, monkeypatch, tmp_path, DATASTORE=datastore, **UIDS)
+    # The workers start with the first request; on a busy machine that is longer than the 20 s that dicomweb-client waits.
+    assert store(server, datastore, [part10(slice_of(study=353))]).status_code == 200
 
     def printed_by(heading: str) -> list[str]:
         for code in PAGE.section(heading).blocks("python"):
@@ -63,9 +65,7 @@ def test_the_python_examples_run_in_their_order(
         return capsys.readouterr().out.splitlines()
 
     assert printed_by("### requests") == []
-    assert printed_by("### dicomweb-client") == [
-        "2 High-Throughput JPEG 2000 with RPCL Options Image Compression (Lossless Only)"
-    ]
+    assert printed_by("### dicomweb-client") == ["2 Explicit VR Little Endian"]
     single, several, *failed = printed_by("## Store")
     assert single == f"200 ['{root(server, datastore)}/studies/{uid(351)}']"
     assert several == "202"
@@ -129,11 +129,11 @@ def as_jpeg() -> Dataset:
 
 
 def as_object() -> Dataset:
-    """Pixel data in a transfer syntax that is not supported."""
+    """A video, which is kept as one object."""
     dataset = slice_of(series=4)
-    dataset.PixelData = encapsulate([b"nobody knows what this is"])
+    dataset.PixelData = encapsulate([bytes.fromhex("000001b3") + bytes(60)])
     dataset["PixelData"].VR = "OB"
-    dataset.file_meta.TransferSyntaxUID = pydicom.uid.UID(UNSUPPORTED)
+    dataset.file_meta.TransferSyntaxUID = pydicom.uid.UID(MPEG_2)
     return dataset
 
 
@@ -145,7 +145,7 @@ def bare() -> Dataset:
 
 
 def test_the_transfer_syntaxes_can_be_had_as_the_table_says(server: ServerProcess, datastore: str) -> None:
-    kept = [(slice_of(), HTJ2K), (as_jpeg(), JPEG), (bare(), EXPLICIT), (as_object(), UNSUPPORTED)]
+    kept = [(slice_of(), HTJ2K), (as_jpeg(), JPEG), (bare(), EXPLICIT), (as_object(), MPEG_2)]
     assert store(server, datastore, [part10(dataset) for dataset, _ in kept]).status_code == 200
     rows = PAGE.section("### Transfer syntaxes").rows("asked for")
     assert len(rows) == 5

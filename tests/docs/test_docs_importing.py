@@ -20,6 +20,7 @@ WHOLE = Page.of("docs/importing.md")
 PAGE = WHOLE.text
 
 
+@pytest.mark.filterwarnings("ignore:The value length")
 def test_a_job_from_its_start_to_its_end(
     server: ServerProcess,
     client: Any,

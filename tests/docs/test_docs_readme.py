@@ -127,7 +127,7 @@ def test_the_dicomweb_examples_run(own_server: ServerProcess, tmp_path: Path) ->
         timeout=120,
         check=False,
     )
-    assert run.stdout.split() == [uid(1, 6, 1), "1.2.840.10008.1.2.4.202"], run.stderr
+    assert run.stdout.split() == [uid(1, 6, 1), "1.2.840.10008.1.2.1"], run.stderr
 
 
 def test_both_pages_sign_alike() -> None:
