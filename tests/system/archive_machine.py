@@ -280,7 +280,7 @@ class ArchiveMachine(RuleBasedStateMachine):
         pairs = [(entry, self.model.primary_of(series_of(entry.latest.levels))) for entry in others]
         return [(entry, primary) for entry, primary in pairs if primary is not None]
 
-    @precondition(lambda self: self.model.live)
+    @precondition(lambda self: len(self.model.live) > 2)
     @rule(data=st.data())
     def delete(self, data: st.DataObject) -> None:
         target = self._draw_set(data)

@@ -62,9 +62,14 @@ def run(server: ServerProcess, how: settings) -> Counter[str]:
     return counted
 
 
+def check_variety(seen: Counter[str]) -> None:
+    """Make sure that the drawing leaves out no kind of operation."""
+    kinds = {key.rpartition(" ")[0] or key for key in seen}
+    assert kinds >= {"import", "update", "study update", "revert", "copy", "promotion", "delete", "outdated"}, seen
+
+
 def test_any_sequence_of_operations_keeps_to_the_model(prompt_server: ServerProcess) -> None:
-    seen = run(prompt_server, SHORT)
-    print(seen)
+    check_variety(run(prompt_server, SHORT))
 
 
 @pytest.mark.slow
@@ -72,4 +77,8 @@ def test_any_sequence_of_operations_keeps_to_the_model(prompt_server: ServerProc
 @pytest.mark.parametrize("fixture", ["prompt_server", "prompt_server_on_postgresql"])
 def test_longer_sequences_keep_to_the_model(request: pytest.FixtureRequest, fixture: str) -> None:
     seen = run(request.getfixturevalue(fixture), LONG)
-    print(seen)
+    check_variety(seen)
+    for kind in ("update", "study update", "revert", "copy", "promotion"):
+        assert seen[f"{kind} DONE"], seen
+    for kind in ("update", "copy", "promotion"):
+        assert seen[f"{kind} FAILED"], seen
