@@ -11,7 +11,16 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from bench import append_bytes, frame_speed, import_speed, memory, metadata_speed, search_speed, update_speed
+from bench import (
+    append_bytes,
+    frame_speed,
+    import_speed,
+    memory,
+    metadata_speed,
+    rendered_speed,
+    search_speed,
+    update_speed,
+)
 from bench.report import Report
 from bench.scale import QUICK, REAL, Run, Scale
 from bench.server import BenchmarkError
@@ -19,6 +28,7 @@ from bench.server import BenchmarkError
 BENCHMARKS: Mapping[str, Callable[[Run, Report], None]] = {
     "import_speed": import_speed.run,
     "frame_speed": frame_speed.run,
+    "rendered_speed": rendered_speed.run,
     "metadata_speed": metadata_speed.run,
     "append_bytes": append_bytes.run,
     "search_speed": search_speed.run,

@@ -1,5 +1,5 @@
 -- Sends the requests of the file that BENCH_REQUESTS names, in turn, and reports one line of JSON.
--- A line of the file is path, body, and headers as name and value, all separated by tabs.
+-- A line of the file is method, path, body or "-", and headers as name and value, all separated by tabs.
 local requests = {}
 local current = 0
 
@@ -10,10 +10,10 @@ function init()
       fields[#fields + 1] = field
     end
     local headers = {}
-    for index = 3, #fields, 2 do
+    for index = 4, #fields, 2 do
       headers[fields[index]] = fields[index + 1]
     end
-    requests[#requests + 1] = wrk.format("POST", fields[1], headers, fields[2])
+    requests[#requests + 1] = wrk.format(fields[1], fields[2], headers, fields[3] ~= "-" and fields[3] or nil)
   end
 end
 

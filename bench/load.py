@@ -35,7 +35,7 @@ def write_requests(path: Path, requests: Sequence[SignedRequest]) -> None:
     lines = []
     for request in requests:
         headers = [text for pair in request.headers.items() for text in pair]
-        lines.append("\t".join([request.path, request.body.decode(), *headers]))
+        lines.append("\t".join([request.method, request.path, request.body.decode() or "-", *headers]))
     path.write_text("\n".join(lines) + "\n")
 
 

@@ -19,11 +19,12 @@ from hounsfield.access.credentials import credentials_file, root_key
 
 @dataclass(frozen=True)
 class SignedRequest:
-    """A POST request as it is sent; its signature is good for 15 minutes."""
+    """A request as it is sent; its signature is good for 15 minutes."""
 
     path: str
     headers: Mapping[str, str]
     body: bytes
+    method: str = "POST"
 
 
 def signed_post(server: Server, path: str, parameters: Mapping[str, object] | None = None) -> SignedRequest:
@@ -35,6 +36,15 @@ def signed_post(server: Server, path: str, parameters: Mapping[str, object] | No
     request = AWSRequest("POST", server.url + path, data=body, headers=headers)
     SigV4Auth(Credentials(key.id, key.secret), "medical-imaging", server.settings.region).add_auth(request)
     return SignedRequest(path, dict(request.headers.items()), body)
+
+
+def signed_get(server: Server, path: str, accept: str) -> SignedRequest:
+    """Sign a GET over host and time, for an answer of a media type."""
+    key = root_key(credentials_file(server.settings.data))
+    headers = {"Accept": accept, "Host": urlsplit(server.url).netloc}
+    request = AWSRequest("GET", server.url + path, headers=headers)
+    SigV4Auth(Credentials(key.id, key.secret), "medical-imaging", server.settings.region).add_auth(request)
+    return SignedRequest(path, dict(request.headers.items()), b"", "GET")
 
 
 def post(connection: http.client.HTTPConnection, request: SignedRequest) -> tuple[float, bytes]:
@@ -53,3 +63,16 @@ def post(connection: http.client.HTTPConnection, request: SignedRequest) -> tupl
     if answer.status != http.HTTPStatus.OK:
         raise BenchmarkError(f"{request.path} answered {answer.status}: {body[:500]!r}")
     return seconds, body
+
+
+def get(server: Server, request: SignedRequest) -> bytes:
+    """Send a GET and give the body; raises `BenchmarkError` when the answer is not 200."""
+    address = urlsplit(server.url)
+    connection = http.client.HTTPConnection(address.hostname or "", address.port)
+    connection.request(request.method, request.path, headers=dict(request.headers))
+    answer = connection.getresponse()
+    body = answer.read()
+    connection.close()
+    if answer.status != http.HTTPStatus.OK:
+        raise BenchmarkError(f"{request.path} answered {answer.status}: {body[:500]!r}")
+    return body

@@ -80,8 +80,6 @@ def test_the_python_examples_run_in_their_order(
     assert again == "200 304 0"
     assert printed_by("### Metadata and bulk data") == [f"['{HTJ2K}'] {len(DOCUMENT)}"]
     assert reader.names["document"] == DOCUMENT
-    assert printed_by("## Rendered") == ["image/png image/jpeg", "200 True"]
-    assert printed_by("## Capabilities") == ["['GET', 'OPTIONS', 'POST']"]
 
 
 def test_the_requests_are_those_of_the_routes() -> None:
