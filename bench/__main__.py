@@ -11,7 +11,16 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from bench import append_bytes, frame_speed, import_speed, memory, metadata_speed, search_speed, update_speed
+from bench import (
+    append_bytes,
+    frame_speed,
+    import_speed,
+    memory,
+    metadata_speed,
+    qido_speed,
+    search_speed,
+    update_speed,
+)
 from bench.report import Report
 from bench.scale import QUICK, REAL, Run, Scale
 from bench.server import BenchmarkError
@@ -22,6 +31,7 @@ BENCHMARKS: Mapping[str, Callable[[Run, Report], None]] = {
     "metadata_speed": metadata_speed.run,
     "append_bytes": append_bytes.run,
     "search_speed": search_speed.run,
+    "qido_speed": qido_speed.run,
     "update_speed": update_speed.run,
     "memory": memory.run,
 }

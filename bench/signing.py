@@ -19,11 +19,11 @@ from hounsfield.access.credentials import credentials_file, root_key
 
 @dataclass(frozen=True)
 class SignedRequest:
-    """A POST request as it is sent; its signature is good for 15 minutes."""
+    """A request as it is sent; its signature is good for 15 minutes."""
 
     path: str
     headers: Mapping[str, str]
-    body: bytes
+    body: bytes = b""
 
 
 def signed_post(server: Server, path: str, parameters: Mapping[str, object] | None = None) -> SignedRequest:
@@ -37,16 +37,33 @@ def signed_post(server: Server, path: str, parameters: Mapping[str, object] | No
     return SignedRequest(path, dict(request.headers.items()), body)
 
 
+def signed_get(server: Server, path: str) -> SignedRequest:
+    """Sign a GET, query and all."""
+    key = root_key(credentials_file(server.settings.data))
+    request = AWSRequest("GET", server.url + path, headers={"Host": urlsplit(server.url).netloc})
+    SigV4Auth(Credentials(key.id, key.secret), "medical-imaging", server.settings.region).add_auth(request)
+    return SignedRequest(path, dict(request.headers.items()))
+
+
 def post(connection: http.client.HTTPConnection, request: SignedRequest) -> tuple[float, bytes]:
-    """Send a request over a kept connection; gives the seconds to the last byte, and the body.
+    """Send a POST over a kept connection; see `get`."""
+    return _send(connection, "POST", request)
+
+
+def get(connection: http.client.HTTPConnection, request: SignedRequest) -> tuple[float, bytes]:
+    """Send a GET over a kept connection; gives the seconds to the last byte, and the body.
 
     Raises
     ------
     BenchmarkError
         The answer is not 200.
     """
+    return _send(connection, "GET", request)
+
+
+def _send(connection: http.client.HTTPConnection, method: str, request: SignedRequest) -> tuple[float, bytes]:
     begin = time.perf_counter()
-    connection.request("POST", request.path, request.body, dict(request.headers))
+    connection.request(method, request.path, request.body or None, dict(request.headers))
     answer = connection.getresponse()
     body = answer.read()
     seconds = time.perf_counter() - begin

@@ -17,6 +17,7 @@ NAMES = {
     "metadata_speed",
     "append_bytes",
     "search_speed",
+    "qido_speed",
     "update_speed",
     "memory",
 }
