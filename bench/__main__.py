@@ -17,6 +17,7 @@ from bench import (
     import_speed,
     memory,
     metadata_speed,
+    qido_speed,
     rendered_speed,
     search_speed,
     update_speed,
@@ -32,6 +33,7 @@ BENCHMARKS: Mapping[str, Callable[[Run, Report], None]] = {
     "metadata_speed": metadata_speed.run,
     "append_bytes": append_bytes.run,
     "search_speed": search_speed.run,
+    "qido_speed": qido_speed.run,
     "update_speed": update_speed.run,
     "memory": memory.run,
 }

@@ -22,6 +22,7 @@ class Scale:
     tiny_instances: int
     large_frames: int
     indexed_image_sets: int
+    indexed_studies: int
     searches: int
     updates: int
 
@@ -39,6 +40,7 @@ REAL = Scale(
     tiny_instances=5000,
     large_frames=4096,
     indexed_image_sets=1_000_000,
+    indexed_studies=100_000,
     searches=60,
     updates=50,
 )
@@ -55,6 +57,7 @@ QUICK = Scale(
     tiny_instances=30,
     large_frames=128,
     indexed_image_sets=2_000,
+    indexed_studies=700,
     searches=2,
     updates=3,
 )

@@ -23,7 +23,7 @@ class SignedRequest:
 
     path: str
     headers: Mapping[str, str]
-    body: bytes
+    body: bytes = b""
     method: str = "POST"
 
 
@@ -38,7 +38,7 @@ def signed_post(server: Server, path: str, parameters: Mapping[str, object] | No
     return SignedRequest(path, dict(request.headers.items()), body)
 
 
-def signed_get(server: Server, path: str, accept: str) -> SignedRequest:
+def signed_get(server: Server, path: str, accept: str = "application/dicom+json") -> SignedRequest:
     """Sign a GET over host and time, for an answer of a media type."""
     key = root_key(credentials_file(server.settings.data))
     headers = {"Accept": accept, "Host": urlsplit(server.url).netloc}
@@ -48,15 +48,24 @@ def signed_get(server: Server, path: str, accept: str) -> SignedRequest:
 
 
 def post(connection: http.client.HTTPConnection, request: SignedRequest) -> tuple[float, bytes]:
-    """Send a request over a kept connection; gives the seconds to the last byte, and the body.
+    """Send a POST over a kept connection; see `get`."""
+    return _send(connection, "POST", request)
+
+
+def get(connection: http.client.HTTPConnection, request: SignedRequest) -> tuple[float, bytes]:
+    """Send a GET over a kept connection; gives the seconds to the last byte, and the body.
 
     Raises
     ------
     BenchmarkError
         The answer is not 200.
     """
+    return _send(connection, "GET", request)
+
+
+def _send(connection: http.client.HTTPConnection, method: str, request: SignedRequest) -> tuple[float, bytes]:
     begin = time.perf_counter()
-    connection.request("POST", request.path, request.body, dict(request.headers))
+    connection.request(method, request.path, request.body or None, dict(request.headers))
     answer = connection.getresponse()
     body = answer.read()
     seconds = time.perf_counter() - begin

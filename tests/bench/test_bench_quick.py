@@ -18,6 +18,7 @@ NAMES = {
     "metadata_speed",
     "append_bytes",
     "search_speed",
+    "qido_speed",
     "update_speed",
     "memory",
 }

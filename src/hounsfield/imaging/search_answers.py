@@ -67,6 +67,7 @@ _INSTANCE_NUMBERS: Final = (
 )
 _OPTIONAL: Final = frozenset({0x00081030, 0x0008103E, 0x00400244, 0x00400245})
 """Left out when there is no value; the others are there without one (PS3.18 Tables 10.6.3-3 to 10.6.3-5)."""
+_STUDY_UID, _SERIES_UID = 0x0020000D, 0x0020000E
 _CHARACTER_SET, _AVAILABILITY, _RETRIEVE_URL = 0x00080005, 0x00080056, 0x00081190
 _TIMEZONE, _MODALITIES, _REQUEST_ATTRIBUTES = 0x00080201, 0x00080061, 0x00400275
 _STUDY_SERIES, _STUDY_INSTANCES, _SERIES_INSTANCES = 0x00201206, 0x00201208, 0x00201209
@@ -134,39 +135,35 @@ def reads_more(search: DicomSearch, results: Sequence[Result], base_url: str) ->
 
 def _default_members(search: DicomSearch, result: Result, base_url: str) -> Members:
     """Give the default attributes; of the levels above, too, where the path does not name what they are of."""
-    members = dict(_CONSTANT)
     study, series, instance = result.study, result.series, result.instance
-    if study is not None and (search.study_uid is None or series is None):
-        members.update(_texts(study, _STUDY_TEXTS))
-        _put_number(members, _STUDY_SERIES, "IS", study.series_count)
-        _put_number(members, _STUDY_INSTANCES, "IS", study.instance_count)
-    if series is not None and (search.series_uid is None or instance is None):
-        members.update(_texts(series, _SERIES_TEXTS))
-        _put_number(members, _SERIES_INSTANCES, "IS", series.instance_count)
-        if series.request_attributes:
-            members[_REQUEST_ATTRIBUTES] = series.request_attributes.encode()
-    if instance is not None:
-        members.update(text_members([(0x0020000D, "UI", series.study_uid), (0x0020000E, "UI", series.series_uid)]))  # type: ignore[union-attr]
-        members.update(_texts(instance, _INSTANCE_TEXTS))
-        for tag, vr, column in _INSTANCE_NUMBERS:
-            _put_number(members, tag, vr, getattr(instance, column))
-        syntax = transfer_syntax_as_stored(instance.stored_transfer_syntax)
-        members.update(text_members([(_AVAILABLE_TRANSFER_SYNTAX, "UI", syntax)]))
     row: Any = instance or series or study
+    texts = [(_RETRIEVE_URL, "UR", _address(result, base_url))]
+    numbers: list[tuple[int, str, int | None]] = []
+    if study is not None and (search.study_uid is None or series is None):
+        texts += _texts(study, _STUDY_TEXTS)
+        numbers += [(_STUDY_SERIES, "IS", study.series_count), (_STUDY_INSTANCES, "IS", study.instance_count)]
+    if series is not None and (search.series_uid is None or instance is None):
+        texts += _texts(series, _SERIES_TEXTS)
+        numbers.append((_SERIES_INSTANCES, "IS", series.instance_count))
+    if series is not None and instance is not None:
+        texts += [(_STUDY_UID, "UI", series.study_uid), (_SERIES_UID, "UI", series.series_uid)]
+        texts += _texts(instance, _INSTANCE_TEXTS)
+        texts.append((_AVAILABLE_TRANSFER_SYNTAX, "UI", transfer_syntax_as_stored(instance.stored_transfer_syntax)))
+        numbers += [(tag, vr, getattr(instance, column)) for tag, vr, column in _INSTANCE_NUMBERS]
     if row.timezone_offset:
-        members.update(text_members([(_TIMEZONE, "SH", row.timezone_offset)]))
-    members.update(text_members([(_RETRIEVE_URL, "UR", _address(result, base_url))]))
+        texts.append((_TIMEZONE, "SH", row.timezone_offset))
+    members = {**_CONSTANT, **dict(text_members(texts))}
+    for tag, vr, number in numbers:
+        if number is not None:
+            members[tag] = b'"%08X":{"vr":"%b","Value":[%d]}' % (tag, vr.encode(), number)
+    if _SERIES_INSTANCES in members and series is not None and series.request_attributes:
+        members[_REQUEST_ATTRIBUTES] = series.request_attributes.encode()
     return members
 
 
-def _texts(row: Any, columns: Sequence[tuple[int, str, str]]) -> Members:
+def _texts(row: Any, columns: Sequence[tuple[int, str, str]]) -> list[tuple[int, str, str]]:
     values = [(tag, vr, getattr(row, column)) for tag, vr, column in columns]
-    return dict(text_members([(tag, vr, text) for tag, vr, text in values if text or tag not in _OPTIONAL]))
-
-
-def _put_number(members: Members, tag: int, vr: str, number: int | None) -> None:
-    if number is not None:
-        members[tag] = b'"%08X":{"vr":"%b","Value":[%d]}' % (tag, vr.encode(), number)
+    return [(tag, vr, text) for tag, vr, text in values if text or tag not in _OPTIONAL]
 
 
 def _address(result: Result, base_url: str) -> str:

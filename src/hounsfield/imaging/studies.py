@@ -8,7 +8,7 @@ Whoever changes primary image sets calls `refresh_studies` in the same transacti
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -89,13 +89,9 @@ def refresh_studies(connection: Connection, datastore_id: str, study_uids: Colle
         before = {row.study_uid: dict(row._mapping) for row in connection.execute(select(studies).where(*here))}  # noqa: SLF001 - public in SQLAlchemy
         after = _made(connection, datastore_id, some)
         changed = [uid for uid in some if before.get(uid) != after.get(uid)]
-        renamed = [uid for uid in changed if _words(before.get(uid)) != _words(after.get(uid))]
+        renamed = [uid for uid in changed if _words_changed(before.get(uid), after.get(uid))]
         _write(connection, studies, datastore_id, changed, [after[uid] for uid in changed if uid in after])
-        words = [
-            {"datastore_id": datastore_id, "field": field, "word": word, "study_uid": uid}
-            for uid in renamed
-            for field, word in _words(after.get(uid))
-        ]
+        words = [row for uid in renamed if uid in after for row in word_rows(after[uid])]
         _write(connection, study_words, datastore_id, renamed, words)
 
 
@@ -156,10 +152,16 @@ def study_row(datastore_id: str, series: Sequence[Any]) -> dict[str, Any]:
     }
 
 
-def _words(study: dict[str, Any] | None) -> list[tuple[str, str]]:
-    """Give the rows of words of a study: field and word."""
-    if study is None:
-        return []
+def word_rows(study: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Make the rows of the words of a study out of its row."""
     names = [(name, word) for name in _NAMES for word in words_of(study[name])[:_MOST_WORDS]]
     modalities = [("modalities", modality) for modality in study["modalities"].split("\\") if modality]
-    return list(dict.fromkeys((field, word[:_LONGEST_WORD]) for field, word in names + modalities))
+    found = dict.fromkeys((field, word[:_LONGEST_WORD]) for field, word in names + modalities)
+    place = {"datastore_id": study["datastore_id"], "study_uid": study["study_uid"]}
+    return [{**place, "field": field, "word": word} for field, word in found]
+
+
+def _words_changed(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> bool:
+    if before is None or after is None:
+        return True
+    return any(before[name] != after[name] for name in (*_NAMES, "modalities"))

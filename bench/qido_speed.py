@@ -1,0 +1,151 @@
+"""DICOMweb searches over 100,000 studies of three series: every kind of key at every level, over HTTP.
+
+qido_corpus ─▶ tables ─▶ server ─▶ signed requests over one connection
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import urlencode, urlsplit
+
+import orjson
+
+from bench.qido_corpus import Study, fill
+from bench.report import Report, median, percentile
+from bench.scale import Run
+from bench.search_speed import POSTGRESQL
+from bench.server import BenchmarkError, Server
+from bench.signing import get, signed_get
+
+LIMIT_MS = 30
+_LIMITS = (25, 100)
+
+Make = Callable[[Study], Mapping[str, str]]
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """A kind of search: where, how it is made so that it finds a study, and its limit in milliseconds."""
+
+    name: str
+    path: str
+    make: Make
+    limit: float | None = LIMIT_MS
+
+
+def run(setting: Run, report: Report) -> None:
+    """Measure the embedded database, and PostgreSQL where the environment names an empty database."""
+    folder = setting.folder("qido-speed")
+    _measure(setting, report, Server(folder / "embedded"), "embedded")
+    url = os.environ.get(POSTGRESQL)
+    if url:
+        _measure(setting, report, Server(folder / "postgresql", database_url=url), "PostgreSQL")
+    else:
+        report.note(f"PostgreSQL was not measured: {POSTGRESQL} names no empty database")
+
+
+def _measure(setting: Run, report: Report, server: Server, label: str) -> None:
+    with server:
+        datastore_id = server.datastore()
+    archive = server.archive()
+    studies = fill(archive, datastore_id, setting.scale.indexed_studies)
+    archive.database.close()
+    report.note(f"{label}: {setting.scale.indexed_studies} studies of 3 series, caches as they come")
+    with server:
+        address = urlsplit(server.url)
+        connection = http.client.HTTPConnection(address.hostname or "", address.port)
+        for kind in _kinds():
+            _figures(report, label, kind, (server, connection, datastore_id), _chosen(studies, setting.scale.searches))
+        connection.close()
+
+
+def _chosen(studies: Sequence[Study], count: int) -> list[Study]:
+    return random.Random(7).choices(studies, k=count)
+
+
+def _figures(
+    report: Report,
+    label: str,
+    kind: _Kind,
+    place: tuple[Server, http.client.HTTPConnection, str],
+    studies: Sequence[Study],
+) -> None:
+    server, connection, datastore_id = place
+    times = []
+    for study in studies:
+        path = f"/datastore/{datastore_id}/{kind.path.format(study=study.uid, series=study.series_uid(0))}"
+        for limit in _LIMITS:
+            query = urlencode({**kind.make(study), "limit": limit})
+            seconds, body = get(connection, signed_get(server, f"{path}?{query}"))
+            if not 0 < len(orjson.loads(body)) <= limit:
+                raise BenchmarkError(f"{kind.name}: a search for what is there found {len(orjson.loads(body))} results")
+            times.append(seconds * 1000)
+    report.figure(f"{label}: {kind.name}, p50", median(times), "ms")
+    report.figure(f"{label}: {kind.name}, p99", percentile(times, 99), "ms", kind.limit)
+
+
+def _kinds() -> list[_Kind]:
+    kinds = [_Kind(f"{path}, no key", path, lambda _: {}) for path in ("studies", "series", "instances")]
+    for path in ("studies", "series", "instances"):
+        kinds += [_Kind(f"{path}, {name}", path, make, limit) for name, make, limit in _STUDY_KEYS]
+    kinds += [_Kind(f"series, {name}", "series", make) for name, make in _SERIES_KEYS]
+    kinds += [_Kind(f"instances, {name}", "instances", make) for name, make in _INSTANCE_KEYS]
+    kinds += [
+        _Kind("series of a study", "studies/{study}/series", lambda _: {}),
+        _Kind("instances of a study", "studies/{study}/instances", lambda _: {}),
+        _Kind("instances of a series", "studies/{study}/series/{series}/instances", lambda _: {}),
+    ]
+    return kinds
+
+
+def _dates(study: Study, days: int) -> str:
+    """Give a range that begins with the date of a study; months of 31 days will do."""
+    date = str(study.values["StudyDate"])
+    if days < 31:
+        return date
+    return f"{date[:6]}01-{date[:6]}31" if days < 365 else f"{date[:4]}0101-{date[:4]}1231"
+
+
+_STUDY_KEYS: Sequence[tuple[str, Make, float | None]] = (
+    ("PatientID", lambda study: {"PatientID": study.patient["PatientID"]}, LIMIT_MS),
+    ("AccessionNumber", lambda study: {"AccessionNumber": study.values["AccessionNumber"]}, LIMIT_MS),
+    ("StudyInstanceUID", lambda study: {"StudyInstanceUID": study.uid}, LIMIT_MS),
+    ("PatientName", lambda study: {"PatientName": study.patient["PatientName"]}, LIMIT_MS),
+    ("PatientName of four letters and *", lambda study: {"PatientName": f"{study.surname[:4]}*"}, LIMIT_MS),
+    ("PatientName of one letter and *", lambda study: {"PatientName": f"{study.surname[:1]}*"}, LIMIT_MS),
+    ("PatientID of six letters and *", lambda study: {"PatientID": f"{study.patient['PatientID'][:6]}*"}, LIMIT_MS),
+    ("StudyDate, a day", lambda study: {"StudyDate": _dates(study, 1)}, LIMIT_MS),
+    ("StudyDate, a month", lambda study: {"StudyDate": _dates(study, 31)}, LIMIT_MS),
+    ("StudyDate, a year", lambda study: {"StudyDate": _dates(study, 365)}, LIMIT_MS),
+    (
+        "fuzzy surname",
+        lambda study: {"PatientName": study.surname[:4], "fuzzymatching": "true"},
+        LIMIT_MS,
+    ),
+    (
+        "fuzzy given name",
+        lambda study: {"PatientName": study.patient["PatientName"].partition("^")[2], "fuzzymatching": "true"},
+        LIMIT_MS,
+    ),
+    ("ModalitiesInStudy", lambda study: {"ModalitiesInStudy": study.modalities[0]}, LIMIT_MS),
+    (
+        "a month and ModalitiesInStudy",
+        lambda study: {"StudyDate": _dates(study, 31), "ModalitiesInStudy": study.modalities[0]},
+        LIMIT_MS,
+    ),
+    ("PatientName with * first", lambda study: {"PatientName": f"*{study.surname[2:]}*"}, None),
+)
+_SERIES_KEYS: Sequence[tuple[str, Make]] = (
+    ("SeriesInstanceUID", lambda study: {"SeriesInstanceUID": study.series_uid(1)}),
+    ("Modality", lambda study: {"Modality": study.modalities[0]}),
+    ("SeriesNumber", lambda _: {"SeriesNumber": "2"}),
+    ("PerformedProcedureStepStartDate", lambda study: {"PerformedProcedureStepStartDate": study.values["StudyDate"]}),
+)
+_INSTANCE_KEYS: Sequence[tuple[str, Make]] = (
+    ("SOPInstanceUID", lambda study: {"SOPInstanceUID": study.sop_uid(2)}),
+    ("SOPClassUID of all", lambda _: {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.2"}),
+)
