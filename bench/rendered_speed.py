@@ -14,7 +14,7 @@ from bench.load import Load, measure, write_requests, wrk
 from bench.report import Report, median
 from bench.scale import Run
 from bench.server import Server
-from bench.signing import get, signed_get
+from bench.signing import fetch, signed_get
 
 CONNECTIONS = 16
 LIMIT = 570
@@ -67,7 +67,7 @@ def run(setting: Run, report: Report) -> None:
 def _instances(server: Server, datastore_id: str) -> list[str]:
     """Give the paths of all instances."""
     root = f"/datastore/{datastore_id}"
-    found = orjson.loads(get(server, signed_get(server, f"{root}/instances?limit=1000", "application/dicom+json")))
+    found = orjson.loads(fetch(server, signed_get(server, f"{root}/instances?limit=1000", "application/dicom+json")))
     tags = ("0020000D", "0020000E", "00080018")
     uids = [[item[tag]["Value"][0] for tag in tags] for item in found]
     return [f"{root}/studies/{study}/series/{series}/instances/{instance}" for study, series, instance in uids]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -74,14 +75,8 @@ def _send(connection: http.client.HTTPConnection, method: str, request: SignedRe
     return seconds, body
 
 
-def get(server: Server, request: SignedRequest) -> bytes:
-    """Send a GET and give the body; raises `BenchmarkError` when the answer is not 200."""
+def fetch(server: Server, request: SignedRequest) -> bytes:
+    """Send a GET over a connection of its own and give the body; raises `BenchmarkError` when the answer is not 200."""
     address = urlsplit(server.url)
-    connection = http.client.HTTPConnection(address.hostname or "", address.port)
-    connection.request(request.method, request.path, headers=dict(request.headers))
-    answer = connection.getresponse()
-    body = answer.read()
-    connection.close()
-    if answer.status != http.HTTPStatus.OK:
-        raise BenchmarkError(f"{request.path} answered {answer.status}: {body[:500]!r}")
-    return body
+    with closing(http.client.HTTPConnection(address.hostname or "", address.port)) as connection:
+        return get(connection, request)[1]
