@@ -171,8 +171,8 @@ def test_python_copies_of_a_part(server: ServerProcess, client: Any, datastore: 
     """The examples have something else where the series belongs, and the schema version once as a text, once as a number."""
     source, _ = import_three(server, client, datastore, f"parts-{schema!r}", 923)
 
-    def copy(*instances: str) -> str:
-        part = {"Study": {"Series": {"imageSetId": {"Instances": {instance: {} for instance in instances}}}}}
+    def copy(*instances: str, series: str = uid(923, 1)) -> str:
+        part = {"Study": {"Series": {series: {"Instances": {instance: {} for instance in instances}}}}}
         attributes = json.dumps({"SchemaVersion": schema, **part})
         answer = client.copy_image_set(
             datastoreId=datastore,
@@ -186,6 +186,8 @@ def test_python_copies_of_a_part(server: ServerProcess, client: Any, datastore: 
     before = image_sets(client, datastore)
     with pytest.raises(client.exceptions.ValidationException):
         copy("1.3.6.1.4.1.5962.99.1.1.1.1")
+    with pytest.raises(client.exceptions.ValidationException, match="Series Instance UID"):
+        copy(uid(923, 1, 2), series="imageSetId")
     assert image_sets(client, datastore) == before
     found = client.get_image_set(datastoreId=datastore, imageSetId=source)
     assert (found["imageSetState"], found["versionId"]) == ("ACTIVE", "1")

@@ -72,7 +72,8 @@ class Copies:
         return set(sop_instances(self.client, self.id, image_set, **version))
 
 
-def subset(uids: list[str], series: str = "imageSetId", **members: Any) -> str:
+def subset(uids: list[str], series: str | None = None, **members: Any) -> str:
+    series = series or uids[0][:-5]  # the series is the beginning of `synthetic.uid`
     instances: dict[str, dict[str, str]] = {identifier: {} for identifier in uids}
     return json.dumps({"SchemaVersion": "1.1", "Study": {"Series": {series: {"Instances": instances}}}, **members})
 

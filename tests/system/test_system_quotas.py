@@ -67,7 +67,8 @@ def copy(store: Store, source: str, into: str | None = None, *, only: list[str] 
         destination = {"imageSetId": into, "latestVersionId": store.get(into)["versionId"]}
         information["destinationImageSet"] = destination
     if only is not None:
-        chosen = {"Study": {"Series": {"1": {"Instances": {name: {} for name in only}}}}}
+        series = next(iter(only))[:-5]  # the beginning of `synthetic.uid`
+        chosen = {"Study": {"Series": {series: {"Instances": {name: {} for name in only}}}}}
         information["sourceImageSet"]["DICOMCopies"] = {"copiableAttributes": json.dumps(chosen)}
     answer = store.client.copy_image_set(
         datastoreId=store.id, sourceImageSetId=source, copyImageSetInformation=information
@@ -263,7 +264,7 @@ def test_limits_of_the_model_stand_whatever_the_quotas(server: ServerProcess, fo
     update = json.dumps(patient(PatientComments="x")).encode()
     for size, expected in ((0, INVALID), (30_001, INVALID), (30_000, QUOTA), (10 * 1024 + 1, QUOTA)):
         assert refused(store.ask, image_set, "1", update=update.ljust(size) if size else b"")[0] == expected, size
-    chosen = json.dumps({"Study": {"Series": {"1": {"Instances": {uid(7, 1, 1): {}}}}}})
+    chosen = json.dumps({"Study": {"Series": {uid(7, 1): {"Instances": {uid(7, 1, 1): {}}}}}})
 
     def ask(copiable: str) -> Any:
         source = {"latestVersionId": "1", "DICOMCopies": {"copiableAttributes": copiable}}

@@ -24,15 +24,23 @@ class CopyDestination:
 
 
 @dataclass(frozen=True, slots=True)
+class ChosenInstances:
+    """The part of an image set that is copied: SOP Instance UIDs of its series."""
+
+    series_uid: str
+    sop_uids: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class CopyRequest:
     """What a caller asks for (API shape CopyImageSetRequest).
 
-    ``sop_uids`` names the instances to copy, None means all; without ``destination`` a new image set is made.
+    ``chosen`` names the instances to copy, None means all; without ``destination`` a new image set is made.
     """
 
     source_id: str
     source_version: int
-    sop_uids: frozenset[str] | None = None
+    chosen: ChosenInstances | None = None
     destination: CopyDestination | None = None
     force: bool = False
     promote: bool = False
@@ -66,11 +74,8 @@ class PendingCopy:
         )
 
 
-def chosen_instances(copiable_attributes: str) -> frozenset[str]:
-    """Read the SOP Instance UIDs out of ``copiableAttributes``.
-
-    An image set holds one series, so the key of the series tells nothing and is not compared: public examples have the id of
-    the image set there.
+def chosen_instances(copiable_attributes: str) -> ChosenInstances:
+    """Read series and SOP Instance UIDs out of ``copiableAttributes``.
 
     Raises
     ------
@@ -84,12 +89,13 @@ def chosen_instances(copiable_attributes: str) -> frozenset[str]:
     series = _member(_member(content, "Study"), "Series")
     if len(series) != 1:
         raise InvalidRequestError(f"copiableAttributes names {len(series)} series, an image set holds one")
-    instances = _member(next(iter(series.values())), "Instances")
+    ((series_uid, content),) = series.items()
+    instances = _member(content, "Instances")
     if not instances:
         raise InvalidRequestError("copiableAttributes names no SOP instance")
     if any(not isinstance(value, dict) for value in instances.values()):
         raise InvalidRequestError("copiableAttributes: each SOP Instance UID must have an object as its value")
-    return frozenset(instances)
+    return ChosenInstances(series_uid, frozenset(instances))
 
 
 def _member(content: object, name: str) -> dict[str, object]:

@@ -84,7 +84,7 @@ def copy_image_set(archive: Archive, datastore_id: str, request: CopyRequest) ->
         pending = PendingCopy(
             source_id=source.id,
             source_status=source.status,
-            sop_uids=None if request.sop_uids is None else tuple(sorted(request.sop_uids)),
+            sop_uids=None if request.chosen is None else tuple(sorted(request.chosen.sop_uids)),
             force=request.force,
             promote=request.promote,
         ).to_bytes()
@@ -146,9 +146,12 @@ def _check(connection: Connection, request: CopyRequest, source: HeldImageSet, i
         raise InvalidRequestError("promoteToPrimary: destinationImageSet must be a primary image set")
     if request.force and into is not None and into.is_primary:
         raise InvalidRequestError("force: a primary image set cannot be the destination of a forced copy")
-    rows = _chosen(connection, source, request.sop_uids)
-    if request.sop_uids is not None and len(rows) != len(request.sop_uids):
-        missing = len(request.sop_uids) - len(rows)
+    chosen = request.chosen
+    if chosen is not None and chosen.series_uid != source.levels.series.get("SeriesInstanceUID"):
+        raise InvalidRequestError("copiableAttributes: the key in Series must be the Series Instance UID of the source")
+    rows = _chosen(connection, source, None if chosen is None else chosen.sop_uids)
+    if chosen is not None and len(rows) != len(chosen.sop_uids):
+        missing = len(chosen.sop_uids) - len(rows)
         raise InvalidRequestError(f"copiableAttributes: {missing} SOP instances are not in the source image set")
     if not rows:
         raise InvalidRequestError("the source image set holds no SOP instance")

@@ -33,13 +33,13 @@ def _request(parameters: Parameters) -> CopyRequest:
     if information.get("destinationImageSet") is not None:
         given = structure(information["destinationImageSet"])
         destination = CopyDestination(text(given, "imageSetId"), _version(given))
-    sop_uids = None
+    chosen = None
     if source.get("DICOMCopies") is not None:
-        sop_uids = chosen_instances(text(structure(source["DICOMCopies"]), "copiableAttributes"))
+        chosen = chosen_instances(text(structure(source["DICOMCopies"]), "copiableAttributes"))
     return CopyRequest(
         source_id=text(parameters, "sourceImageSetId"),
         source_version=_version(source),
-        sop_uids=sop_uids,
+        chosen=chosen,
         destination=destination,
         force=parameters.get("force") is True,
         promote=parameters.get("promoteToPrimary") is True,
