@@ -261,6 +261,10 @@ def delete_study(world: World, study: int) -> None:
         ("studies", "PatientID=" + "x" * 1025, "longer than"),
         ("studies", "PatientID=%00", "zero byte"),
         ("studies", "PatientID=" + "*a" * 17, "wildcards"),
+        ("studies", "ModalitiesInStudy=" + ",".join(f"M{n}" for n in range(51)), "1 to 50"),
+        ("studies", "StudyInstanceUID=" + ",".join(f"1.{n}" for n in range(1001)), "1 to 1000"),
+        ("studies", "StudyInstanceUID=,", "1 to 1000"),
+        ("studies", "fuzzymatching=true&PatientName=" + "^".join(f"a{n}" for n in range(17)), "at most 16"),
         ("series", "SeriesNumber=one", "integer"),
         ("series", "SeriesNumber=99999999999", "integer"),
         ("instances", "WarningReason=B000", "decimal"),
@@ -291,6 +295,7 @@ def test_what_may_look_bad_and_is_not(world: World) -> None:
         {"includefield": f"{fifty},{fifty}"},
         {"includefield": "NoSuchKeyword,00080000.x,0008."},
         {"fuzzymatching": "true", "PatientName": "^ "},
+        {"ModalitiesInStudy": ",".join(["CT", "MR", "SR", *(f"M{n}" for n in range(47))])},
     ):
         assert world.uids("study", "studies", **query) == everything
     # Text that means something to a database means nothing here.

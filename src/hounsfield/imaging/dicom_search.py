@@ -96,19 +96,20 @@ def find_results(archive: Archive, search: DicomSearch) -> Results:
     with archive.database.read() as connection:
         active_datastore(connection, archive, search.datastore_id)
         keys = plan.find(connection, search.offset, search.limit + 1)
+        # PostgreSQL may let something go between two statements.
         found = _RESULTS[search.level](connection, search.datastore_id, keys[: search.limit])
     return Results(found, len(keys) > search.limit)
 
 
 def _studies(connection: Connection, datastore_id: str, uids: Sequence[str]) -> list[Result]:
     rows = _study_rows(connection, datastore_id, uids)
-    return [Result(rows[uid]) for uid in uids]
+    return [Result(rows[uid]) for uid in uids if uid in rows]
 
 
 def _series(connection: Connection, datastore_id: str, ids: Sequence[str]) -> list[Result]:
     series = _rows(connection, image_sets, "id", ids)
     of_studies = _study_rows(connection, datastore_id, {row.study_uid for row in series.values()})
-    return [Result(of_studies.get(series[name].study_uid), series[name]) for name in ids]
+    return [Result(of_studies.get(series[name].study_uid), series[name]) for name in ids if name in series]
 
 
 def _instances(connection: Connection, datastore_id: str, keys: Sequence[str]) -> list[Result]:
@@ -120,8 +121,10 @@ def _instances(connection: Connection, datastore_id: str, keys: Sequence[str]) -
     of_studies = _study_rows(connection, datastore_id, {row.study_uid for row in series.values()})
     results = []
     for key in keys:
-        above = series[found[key].image_set_id]
-        results.append(Result(of_studies.get(above.study_uid), above, found[key]))
+        own = found.get(key)
+        above = None if own is None else series.get(own.image_set_id)
+        if above is not None:
+            results.append(Result(of_studies.get(above.study_uid), above, own))
     return results
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Select, exists, func, select
+from sqlalchemy import ColumnElement, CompoundSelect, Connection, Select, exists, func, select
 
 from hounsfield.imaging.match_conditions import (
     condition,
@@ -31,6 +31,8 @@ FEW: Final = 5_000
 """So many rows are looked up and sorted in some 10 ms."""
 FEW_ENTRIES: Final = 40_000
 """So many entries of an index, where no row has to be looked up."""
+FEW_BELOW: Final = 20_000
+"""So many entries of the indexes that lead down from what was begun with."""
 
 _STUDY, _SERIES, _INSTANCE = SearchLevel.STUDY, SearchLevel.SERIES, SearchLevel.INSTANCE
 _TABLES: Final = {_STUDY: studies, _SERIES: image_sets, _INSTANCE: instances}
@@ -40,7 +42,7 @@ _ORDER_INDEXES: Final = {
     _SERIES: "ix_series_by_order",
     _INSTANCE: "ix_instances_by_order",
 }
-_LINK_INDEXES: Final = {_SERIES: "uq_image_sets_one_primary_per_series", _INSTANCE: "ix_instances_in_image_set"}
+_LINK_INDEXES: Final = {_SERIES: "ix_series_by_study", _INSTANCE: "ix_instances_in_image_set"}
 _INDEXES: Final = {
     **{column: f"ix_studies_by_{column}" for column in STUDY_INDEXES},
     "series_uid": "ix_image_sets_by_series_uid",
@@ -120,14 +122,14 @@ class DicomSearchPlan:
             for start in starts:
                 if start.criterion.key.column == column:
                     return start
-        counts = [(self._count(connection, start, self.few), start) for start in starts]
+        counts = [(self._count(connection, start), start) for start in starts]
         count, start = min(counts, key=lambda entry: entry[0], default=(self.few, None))
         if start is None or count < self.few:
             return start
         # Where the index has all that is asked of a row, many more can be seen.
         if len(self.criteria) == 1 and start.level is self.level and start.index != _STUDY_KEY_INDEX:
             one = isinstance(start.criterion.match, OneOf) and len(start.criterion.match.values) == 1
-            if one or self._count(connection, start, self.few_entries) < self.few_entries:
+            if one or self._entries(connection, start, self.few_entries) < self.few_entries:
                 return start
         return None
 
@@ -144,11 +146,24 @@ class DicomSearchPlan:
             return None
         return _Start(criterion, level, index)
 
-    def _count(self, connection: Connection, start: _Start, most: int) -> int:
-        """Count what a search that begins there would have to look at, up to a number."""
+    def _count(self, connection: Connection, start: _Start) -> int:
+        """Count what a search that begins there would look at, first of all there; gives ``few`` where it is too much."""
+        found = self._entries(connection, start, self.few)
+        if found >= self.few or self.level is not _INSTANCE or start.level is _INSTANCE:
+            # A study has a few series; only of instances can there be any number.
+            return found
         alone = DicomSearchPlan(self.datastore_id, self.level, [start.criterion])
-        rows = alone._rows(self.level, "sqlite", start, hints=True, loose=True)
-        return connection.execute(select(func.count()).select_from(rows.limit(most).subquery())).scalar_one()
+        below = _count(connection, alone._rows(self.level, "sqlite", start, hints=True, loose=True), FEW_BELOW)
+        return found if below < FEW_BELOW else self.few
+
+    def _entries(self, connection: Connection, start: _Start, most: int) -> int:
+        """Count the entries of the index that a search begins with, up to a number."""
+        match = start.criterion.match
+        if isinstance(match, Words):
+            found = studies_with_words(self.datastore_id, _field(start.criterion), match, "sqlite")
+            return _count(connection, found, most)
+        alone = DicomSearchPlan(self.datastore_id, start.level, [start.criterion])
+        return _count(connection, alone._rows(start.level, "sqlite", start, hints=True, loose=True), most)
 
     def _rows(
         self, level: SearchLevel, dialect: str, start: _Start | None, *, hints: bool, loose: bool = False
@@ -170,12 +185,21 @@ class DicomSearchPlan:
         """
         query = select(_KEYS[level]).where(*self._own(level, dialect, start))
         if start is not None and start.level < level:
-            above = self._rows(SearchLevel(level - 1), dialect, start, hints=hints, loose=loose)
+            above = self._upper_rows(SearchLevel(level - 1), dialect, start, hints=hints, loose=loose)
             link = image_sets.c.study_uid if level is _SERIES else instances.c.image_set_id
             query = query.where(link.in_(above))
         elif not loose:
             query = query.where(*self._above(level, dialect))
         return query.with_hint(_TABLES[level], f"INDEXED BY {self._index(level, start)}", "sqlite") if hints else query
+
+    def _upper_rows(
+        self, level: SearchLevel, dialect: str, start: _Start, *, hints: bool, loose: bool
+    ) -> Select[Any] | CompoundSelect[Any]:
+        match = start.criterion.match
+        if level is _STUDY and isinstance(match, Words) and len(self._by_level[_STUDY]) == 1:
+            # The words tell which studies they are, nothing has to be looked up in these.
+            return studies_with_words(self.datastore_id, _field(start.criterion), match, dialect)
+        return self._rows(level, dialect, start, hints=hints, loose=loose)
 
     def _index(self, level: SearchLevel, start: _Start | None) -> str:
         if start is None:
@@ -193,7 +217,9 @@ class DicomSearchPlan:
                 image_sets.c.deleted_at.is_(None),
             ]
         else:
-            conditions += [instances.c.datastore_id == self.datastore_id, instances.c.last_version.is_(None)]
+            conditions.append(instances.c.last_version.is_(None))
+            if start is None or start.level is level:
+                conditions.append(instances.c.datastore_id == self.datastore_id)
         for criterion in self._by_level[level]:
             conditions.append(self._condition(criterion, dialect, start))
         return conditions
@@ -201,7 +227,7 @@ class DicomSearchPlan:
     def _condition(self, criterion: Criterion, dialect: str, start: _Start | None) -> ColumnElement[bool]:
         key, match = criterion.key, criterion.match
         if isinstance(match, Words):
-            field = key.column.removesuffix("_key")
+            field = _field(criterion)
             if start is not None and start.criterion is criterion:
                 found: ColumnElement[bool] = studies.c.study_uid.in_(
                     studies_with_words(self.datastore_id, field, match, dialect)
@@ -238,3 +264,12 @@ class DicomSearchPlan:
         changed = select(image_sets.c.updated_at).where(of_series).scalar_subquery()
         number = select(image_sets.c.series_order).where(of_series).scalar_subquery()
         return [changed.desc(), number.asc(), *order]
+
+
+def _field(criterion: Criterion) -> str:
+    """Give the field of the table of words that a criterion is for."""
+    return criterion.key.column.removesuffix("_key")
+
+
+def _count(connection: Connection, rows: Select[Any] | CompoundSelect[Any], most: int) -> int:
+    return connection.execute(select(func.count()).select_from(rows.limit(most).subquery())).scalar_one()

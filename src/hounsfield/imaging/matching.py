@@ -18,7 +18,9 @@ from hounsfield.imaging.search_keys import Matching, SearchKey
 
 LONGEST_VALUE: Final = 1024
 MOST_WILDCARDS: Final = 16
-MOST_IN_LIST: Final = 1000
+MOST_UIDS: Final = 1000
+MOST_CODES: Final = 50
+MOST_WORDS: Final = 16
 _LONGEST_LIST: Final = 70_000
 
 _DATE: Final = re.compile(r"[0-9]{4}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])")
@@ -105,7 +107,7 @@ def match_of(key: SearchKey, text: str, *, fuzzy: bool = False) -> Match | None:
     if text.strip("*") == "":
         return Present() if text and key.matching is Matching.WARNING else None
     if key.matching is Matching.NAME:
-        return _name(_unquoted(text), fuzzy=fuzzy)
+        return _words(key, _unquoted(text)) if fuzzy else _name(_unquoted(text))
     return _MATCHERS[key.matching](key, text)
 
 
@@ -129,8 +131,9 @@ def _values(values: tuple[str, ...]) -> OneOf | Like:
 
 def _list(key: SearchKey, text: str) -> Match:
     values = tuple(dict.fromkeys(value for part in _LISTED.split(text) if (value := part.strip())))
-    if len(values) > MOST_IN_LIST or not values:
-        raise InvalidRequestError(f"{key.keyword} must be a list of 1 to {MOST_IN_LIST} values")
+    most = MOST_UIDS if key.matching is Matching.UID else MOST_CODES
+    if len(values) > most or not values:
+        raise InvalidRequestError(f"{key.keyword} must be a list of 1 to {most} values")
     if key.matching is Matching.UID:
         if any(_WILDCARDS.search(value) for value in values):
             raise InvalidRequestError(f"{key.keyword} is a UID, which cannot be searched with wildcards")
@@ -142,10 +145,14 @@ def _unquoted(text: str) -> str:
     return text[1:-1] if len(text) > 1 and text[0] == text[-1] == '"' else text
 
 
-def _name(text: str, *, fuzzy: bool) -> Match | None:
-    if fuzzy:
-        words = tuple(words_of(_WILDCARDS.sub(" ", text)))
-        return Words(prefixes=words) if words else None
+def _words(key: SearchKey, text: str) -> Match | None:
+    words = tuple(words_of(_WILDCARDS.sub(" ", text)))
+    if len(words) > MOST_WORDS:
+        raise InvalidRequestError(f"{key.keyword} has {len(words)} words, at most {MOST_WORDS} may be searched for")
+    return Words(prefixes=words) if words else None
+
+
+def _name(text: str) -> Match | None:
     first, second, third = compared_name(text).split("=")
     if second or third:
         return Like((f"{first or '*'}={second or '*'}={third or '*'}",))

@@ -234,7 +234,8 @@ for _name, _order in _ORDERS.items():
 _search_index("study_uid", "study_uid", "updated_at", "id")
 _search_index("series_uid", "series_uid", "updated_at", "id")
 
-# What DICOMweb searches are primary image sets as series, each attribute in the one order that series have.
+# What DICOMweb searches are primary image sets as series, each attribute in the one order that series have. The indexes hold
+# what leads to the level above or below, so that walking them never asks for the rows.
 _PRIMARY_ON_SQLITE, _PRIMARY = text("is_primary = 1 AND deleted_at IS NULL"), text("is_primary AND deleted_at IS NULL")
 for _attribute in ("", "modality", "performed_date"):
     Index(
@@ -244,9 +245,20 @@ for _attribute in ("", "modality", "performed_date"):
         image_sets.c.series_order,
         image_sets.c.series_uid,
         image_sets.c.id,
+        image_sets.c.study_uid,
         sqlite_where=_PRIMARY_ON_SQLITE,
         postgresql_where=_PRIMARY,
     )
+Index(
+    "ix_series_by_study",
+    image_sets.c.datastore_id,
+    image_sets.c.study_uid,
+    image_sets.c.series_order,
+    image_sets.c.series_uid,
+    image_sets.c.id,
+    sqlite_where=_PRIMARY_ON_SQLITE,
+    postgresql_where=_PRIMARY,
+)
 Index("ix_image_sets_to_index", image_sets.c.index_version, image_sets.c.id, sqlite_where=_LIVE, postgresql_where=_LIVE)
 
 studies = Table(
@@ -377,8 +389,14 @@ One that a later file of its own import job replaced ends before it begins: it i
 """
 
 _CURRENT = text("last_version IS NULL")
-_ORDER = (instances.c.instance_order, instances.c.sop_uid, instances.c.key)
-Index("ix_instances_in_image_set", instances.c.image_set_id, *_ORDER, sqlite_where=_CURRENT, postgresql_where=_CURRENT)
+_ORDER = (instances.c.instance_order, instances.c.sop_uid, instances.c.key, instances.c.image_set_id)
+Index(
+    "ix_instances_in_image_set",
+    instances.c.image_set_id,
+    *_ORDER[:-1],
+    sqlite_where=_CURRENT,
+    postgresql_where=_CURRENT,
+)
 Index("ix_instances_by_order", instances.c.datastore_id, *_ORDER, sqlite_where=_CURRENT, postgresql_where=_CURRENT)
 Index(
     "ix_instances_by_sop_class_uid",

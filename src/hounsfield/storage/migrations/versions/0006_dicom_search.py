@@ -81,11 +81,16 @@ def _make_studies() -> None:
 
 def _make_indexes() -> None:
     series = ["series_order", "series_uid", "id"]
-    for name, attribute in (("order", []), ("modality", ["modality"]), ("performed_date", ["performed_date"])):
+    for name, columns in (
+        ("order", [*series, "study_uid"]),
+        ("modality", ["modality", *series, "study_uid"]),
+        ("performed_date", ["performed_date", *series, "study_uid"]),
+        ("study", ["study_uid", *series]),
+    ):
         op.create_index(
             f"ix_series_by_{name}",
             "image_sets",
-            ["datastore_id", *attribute, *series],
+            ["datastore_id", *columns],
             sqlite_where=sa.text("is_primary = 1 AND deleted_at IS NULL"),
             postgresql_where=sa.text("is_primary AND deleted_at IS NULL"),
         )
@@ -95,13 +100,13 @@ def _make_indexes() -> None:
     )
     order = ["instance_order", "sop_uid", "key"]
     for name, columns in (
-        ("in_image_set", ["image_set_id"]),
-        ("by_order", ["datastore_id"]),
-        ("by_sop_class_uid", ["datastore_id", "sop_class_uid"]),
+        ("in_image_set", ["image_set_id", *order]),
+        ("by_order", ["datastore_id", *order, "image_set_id"]),
+        ("by_sop_class_uid", ["datastore_id", "sop_class_uid", *order, "image_set_id"]),
     ):
-        _make_instance_index(name, [*columns, *order], "last_version IS NULL")
+        _make_instance_index(name, columns, "last_version IS NULL")
     warned = "last_version IS NULL AND warning_reason IS NOT NULL"
-    _make_instance_index("by_warning_reason", ["datastore_id", "warning_reason", *order], warned)
+    _make_instance_index("by_warning_reason", ["datastore_id", "warning_reason", *order, "image_set_id"], warned)
 
 
 def _make_instance_index(name: str, columns: list[str], where: str) -> None:
