@@ -22,7 +22,7 @@ ENVIRONMENT = {
     "HOUNSFIELD_RELEASE_AFTER_SECONDS": "0",
 }
 SHORT = settings(
-    max_examples=15,
+    max_examples=8,
     stateful_step_count=12,
     deadline=None,
     derandomize=True,

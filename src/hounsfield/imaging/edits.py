@@ -292,7 +292,8 @@ def _check_parents(edits: Edits, content: Content) -> None:
     if not edits.named_instances <= sop_uids:
         raise InvalidRequestError("A SOP Instance UID of the request is not in the image set")
     removed = {uid for _, uid in edits.removed_instances}
-    if edits.removed_series or len(removed) >= content.instance_count:
+    empties = removed and len(removed) >= content.instance_count
+    if edits.removed_series or empties:
         raise InvalidRequestError("An image set keeps at least one instance; to remove all of them, delete it")
     left = sop_uids - removed
     renamed = {
