@@ -42,6 +42,8 @@ from hounsfield.storage.packs import pack_name
 from hounsfield.storage.spool import SpooledFile
 
 _log = structlog.get_logger(__name__)
+_one_by_one = threading.Lock()
+"""Requests of this process commit in turn: the embedded database lets one write at a time, and makes others wait by sleeping."""
 
 
 class FailureReason(IntEnum):
@@ -238,7 +240,7 @@ def commit_received(
         The data store is not ACTIVE any more.
     """
     key = context.key
-    with archive.database.write() as connection:
+    with _one_by_one, archive.database.write() as connection:
         active_datastore(connection, archive, key.datastore_id)
         lock_datastore(connection, key.datastore_id)
         situation = read_situation(connection, key.datastore_id, list(staged.values()))
