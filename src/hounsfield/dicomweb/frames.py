@@ -24,6 +24,7 @@ from hounsfield.imaging.stored_frames import find_frames, read_stored_frame
 
 MOST_FRAMES = 10_000
 _LONGEST_TAG = 512
+_MOST_AT_ONCE = 8 * 1024 * 1024
 
 _FRAME_LIST = re.compile(r"[0-9]{1,9}(?:,[0-9]{1,9})*", re.ASCII)
 
@@ -136,9 +137,18 @@ def _single(call: Call, frames: InstanceFrames, kind: str, tag: str) -> WireResp
         return StreamedResult(headers, None, frame.chunks)
     part = asked_range(call.headers, frame.size, tag)
     if part is None:
-        return StreamedResult(headers, frame.size, frame.chunks)
+        return _whole_or_streamed(headers, frame.size, frame.chunks)
     headers.append(("Content-Range", part.content_range))
-    return StreamedResult(headers, part.end - part.start, _between(frame.chunks, part.start, part.end), 206)
+    return _whole_or_streamed(headers, part.end - part.start, _between(frame.chunks, part.start, part.end), 206)
+
+
+def _whole_or_streamed(
+    headers: list[tuple[str, str]], size: int, chunks: Iterator[bytes], status: int = 200
+) -> WireResponse | StreamedResult:
+    """Answer at once where it is short: sending chunk by chunk costs a change of threads each."""
+    if size <= _MOST_AT_ONCE:
+        return WireResponse(status, headers, b"".join(chunks))
+    return StreamedResult(headers, size, chunks, status)
 
 
 def _between(chunks: Iterator[bytes], start: int, end: int) -> Iterator[bytes]:
@@ -164,7 +174,7 @@ def _parts(
         if frame.size is not None:
             head, tail = part_head(boundary, _part_headers(call, kind, frame.number)), b"\r\n" + closing(boundary)
             size = len(head) + frame.size + len(tail)
-            return StreamedResult(headers, size, _framed(head, frame.chunks, tail))
+            return _whole_or_streamed(headers, size, _framed(head, frame.chunks, tail))
         return StreamedResult(
             headers, None, encode_parts(boundary, [(_part_headers(call, kind, frame.number), frame.chunks)])
         )

@@ -43,7 +43,7 @@ from hounsfield.storage.spool import SpooledFile
 
 _log = structlog.get_logger(__name__)
 _one_by_one = threading.Lock()
-"""Requests of this process commit in turn: the embedded database lets one write at a time, and makes others wait by sleeping."""
+"""Requests of this process commit in turn: the embedded database lets one write at a time, others sleep until it is free."""
 
 
 class FailureReason(IntEnum):
