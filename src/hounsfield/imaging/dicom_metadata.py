@@ -107,8 +107,7 @@ class DicomMetadataReader:
     ) -> bytes:
         """Give the metadata of one instance as a JSON array of one object (GetDICOMInstanceMetadata); see `series`."""
         found = find_instance(self._archive, datastore_id, study_uid, series_uid, sop_uid, image_set_id)
-        self._archive.accesses.touch(found.image_set.image_set_id)
-        return b"[" + data_set_json(current_data_set(self._archive, found), base_url) + b"]"
+        return b"[" + self._text(found, base_url) + b"]"
 
     def instance_xml(
         self,
@@ -121,8 +120,7 @@ class DicomMetadataReader:
     ) -> bytes:
         """Give the metadata of one instance as a document of the native DICOM model (PS3.19 A.1); see `series`."""
         found = find_instance(self._archive, datastore_id, study_uid, series_uid, sop_uid, image_set_id)
-        self._archive.accesses.touch(found.image_set.image_set_id)
-        return native_model(data_set_json(current_data_set(self._archive, found), base_url))
+        return native_model(self._text(found, base_url))
 
     def series_xml(
         self, datastore_id: str, study_uid: str, series_uid: str, base_url: str, image_set_id: str | None = None
@@ -148,6 +146,10 @@ class DicomMetadataReader:
         chunks = tuple(_chunked(self._texts(image_set, base_url)))
         self._keep(key, chunks)
         return chunks
+
+    def _text(self, instance: StoredInstance, base_url: str) -> bytes:
+        self._archive.accesses.touch(instance.image_set.image_set_id)
+        return data_set_json(current_data_set(self._archive, instance), base_url)
 
     def _texts(self, image_set: ReadableImageSet, base_url: str) -> list[bytes]:
         self._archive.accesses.touch(image_set.image_set_id)

@@ -18,7 +18,7 @@ from hounsfield.imaging.datastores import DatastoreStatus
 from hounsfield.imaging.frames import frame_extent
 from hounsfield.imaging.staging import PixelKind
 from hounsfield.imaging.states import ImageSetState
-from hounsfield.storage.database import Lookup
+from hounsfield.storage.database import ONE, Lookup
 from hounsfield.storage.packs import Label, RecordKind, read_record
 from hounsfield.storage.tables import datastores, image_sets, instances
 
@@ -47,7 +47,7 @@ _FIND = Lookup(
         datastores.c.account_id == bindparam("account_id"),
         datastores.c.status == DatastoreStatus.ACTIVE,
     )
-    .limit(1)
+    .limit(ONE)
 )
 
 
