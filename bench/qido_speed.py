@@ -6,7 +6,6 @@ qido_corpus ─▶ tables ─▶ server ─▶ signed requests over one connecti
 from __future__ import annotations
 
 import http.client
-import os
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,10 +13,10 @@ from urllib.parse import urlencode, urlsplit
 
 import orjson
 
+from bench.databases import on_each_database
 from bench.qido_corpus import Study, fill
 from bench.report import Report, median, percentile
 from bench.scale import Run
-from bench.search_speed import POSTGRESQL
 from bench.server import BenchmarkError, Server
 from bench.signing import get, signed_get
 
@@ -39,13 +38,7 @@ class _Kind:
 
 def run(setting: Run, report: Report) -> None:
     """Measure the embedded database, and PostgreSQL where the environment names an empty database."""
-    folder = setting.folder("qido-speed")
-    _measure(setting, report, Server(folder / "embedded"), "embedded")
-    url = os.environ.get(POSTGRESQL)
-    if url:
-        _measure(setting, report, Server(folder / "postgresql", database_url=url), "PostgreSQL")
-    else:
-        report.note(f"PostgreSQL was not measured: {POSTGRESQL} names no empty database")
+    on_each_database(setting, report, "qido-speed", _measure)
 
 
 def _measure(setting: Run, report: Report, server: Server, label: str) -> None:

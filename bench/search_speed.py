@@ -6,7 +6,6 @@ search_corpus ─▶ tables ─▶ server ─▶ signed requests over one connec
 from __future__ import annotations
 
 import http.client
-import os
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from urllib.parse import quote, urlsplit
 
 import orjson
 
+from bench.databases import on_each_database
 from bench.report import Report, median, percentile
 from bench.scale import Run
 from bench.search_corpus import COMMON_STUDY_ID, DAY_MS, Series, fill
@@ -25,7 +25,6 @@ from hounsfield.imaging.levels import index_entry
 
 LIMIT_MS = 20
 LATE_PAGE_LIMIT = 1.5
-POSTGRESQL = "BENCH_POSTGRESQL_URL"
 _PAGE = 50
 _PAGES = 1000
 _COMPARED_PAGES = 20
@@ -47,13 +46,7 @@ class _Answer:
 
 def run(setting: Run, report: Report) -> None:
     """Measure the embedded database, and PostgreSQL where the environment names an empty database."""
-    folder = setting.folder("search-speed")
-    _measure(setting, report, Server(folder / "embedded"), "embedded")
-    url = os.environ.get(POSTGRESQL)
-    if url:
-        _measure(setting, report, Server(folder / "postgresql", database_url=url), "PostgreSQL")
-    else:
-        report.note(f"PostgreSQL was not measured: {POSTGRESQL} names no empty database")
+    on_each_database(setting, report, "search-speed", _measure)
 
 
 def _measure(setting: Run, report: Report, server: Server, label: str) -> None:

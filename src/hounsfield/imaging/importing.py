@@ -100,15 +100,12 @@ class ImportRunner:
         return get_import_job(self._archive, datastore_id, item.subject_id)
 
     def _context(self, job: ImportJob, datastore: Datastore) -> IngestContext:
-        return IngestContext(
-            buckets=self._archive.buckets,
-            bucket=S3Uri.parse(job.input_uri).bucket,
-            blob_place=self._archive.blob_place,
-            key=data_key(self._archive, datastore),
-            lossless_format=datastore.lossless_format,
-            bytes_per_file=self._archive.quotas.bytes_per_file,
-            metadata_bytes=self._archive.quotas.metadata_bytes,
-            metadata=self._metadata(job),
+        return IngestContext.of(
+            self._archive,
+            datastore,
+            data_key(self._archive, datastore),
+            S3Uri.parse(job.input_uri).bucket,
+            self._metadata(job),
         )
 
     def _begin_once(self, item: WorkItem, job: ImportJob) -> None:

@@ -13,6 +13,7 @@ import contextlib
 import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from hounsfield.dicom.document import Levels, instance_fragment
 from hounsfield.dicom.errors import DicomDirectory, DicomError
@@ -32,6 +33,11 @@ from hounsfield.storage.buckets import BucketError, Buckets, ObjectChangedError,
 from hounsfield.storage.identifiers import new_instance_key
 from hounsfield.storage.keys import DataKey
 from hounsfield.storage.packs import Label, PackWriter, RecordKind
+
+if TYPE_CHECKING:
+    # Workers know neither: what they need of them is in the context.
+    from hounsfield.imaging.archive import Archive
+    from hounsfield.imaging.datastores import Datastore
 
 _SECONDS_PER_FILE = 300
 _BYTES_PER_SECOND = 500_000
@@ -54,6 +60,27 @@ class IngestContext:
     bytes_per_file: int
     metadata_bytes: int
     metadata: ImportMetadata | None = None
+
+    @classmethod
+    def of(
+        cls,
+        archive: Archive,
+        datastore: Datastore,
+        key: DataKey,
+        bucket: str = "",
+        metadata: ImportMetadata | None = None,
+    ) -> IngestContext:
+        """Give the context for a data store; ``bucket`` and ``metadata`` are those of an import job."""
+        return cls(
+            buckets=archive.buckets,
+            bucket=bucket,
+            blob_place=archive.blob_place,
+            key=key,
+            lossless_format=datastore.lossless_format,
+            bytes_per_file=archive.quotas.bytes_per_file,
+            metadata_bytes=archive.quotas.metadata_bytes,
+            metadata=metadata,
+        )
 
 
 def warm_up() -> None:

@@ -168,15 +168,7 @@ class Receiver:
         """
         with self._archive.database.read() as connection:
             datastore = active_datastore(connection, self._archive, datastore_id)
-        return IngestContext(
-            buckets=self._archive.buckets,
-            bucket="",
-            blob_place=self._archive.blob_place,
-            key=data_key(self._archive, datastore),
-            lossless_format=datastore.lossless_format,
-            bytes_per_file=self._archive.quotas.bytes_per_file,
-            metadata_bytes=self._archive.quotas.metadata_bytes,
-        )
+        return IngestContext.of(self._archive, datastore, data_key(self._archive, datastore))
 
     def submit(
         self, context: IngestContext, files: Sequence[ReceivedFile], study_uid: str | None

@@ -1,0 +1,25 @@
+"""Which databases a benchmark measures: the embedded one, and PostgreSQL where the environment names an empty database."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from bench.report import Report
+from bench.scale import Run
+from bench.server import Server
+
+POSTGRESQL = "BENCH_POSTGRESQL_URL"
+
+
+def on_each_database(
+    setting: Run, report: Report, name: str, measure: Callable[[Run, Report, Server, str], None]
+) -> None:
+    """Measure with a server on each database; ``name`` is that of the folder, ``measure`` gets the server and a label."""
+    folder = setting.folder(name)
+    measure(setting, report, Server(folder / "embedded"), "embedded")
+    url = os.environ.get(POSTGRESQL)
+    if url:
+        measure(setting, report, Server(folder / "postgresql", database_url=url), "PostgreSQL")
+    else:
+        report.note(f"PostgreSQL was not measured: {POSTGRESQL} names no empty database")
