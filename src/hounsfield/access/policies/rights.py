@@ -1,0 +1,30 @@
+"""All policies that decide for one principal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hounsfield.access.policies.document import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """The policies of a principal.
+
+    Attributes
+    ----------
+    identity : tuple of Policy
+        Policies attached to the user or role; one of them must allow.
+    boundary : Policy or None
+        Permissions boundary: must allow too where there is one.
+    session : tuple of Policy
+        Policies of the session (AssumeRole with Policy or PolicyArns): one must allow too where there are any.
+    """
+
+    identity: tuple[Policy, ...] = ()
+    boundary: Policy | None = None
+    session: tuple[Policy, ...] = ()
+
+
+NO_RIGHTS = Rights()
+"""Those of a principal without policies, who may do nothing."""
