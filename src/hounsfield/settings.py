@@ -17,6 +17,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from hounsfield.access.oidc.authorizers import authorizer_urls_of
 from hounsfield.access.oidc.claim_roles import claim_roles_of
 from hounsfield.access.oidc.configuration import IssuerConfiguration, audiences_of
 from hounsfield.access.oidc.fetching import check_url
@@ -133,6 +134,21 @@ class Settings:
         Import jobs under way at the same time per data store; one more is refused.
     job_retention_seconds : float
         How long after its end an import job is shown, and kept in the database.
+    authorizers : str
+        HTTP endpoints that stand for the functions of ``lambdaAuthorizerArn``, as ``<ARN>=<URL>`` with commas between them.
+    lambda_endpoint_url : str
+        Endpoint of the Lambda API that calls all other functions of ``lambdaAuthorizerArn``; empty for none, or AWS.
+    lambda_api : str
+        ``aws`` to call them at AWS Lambda itself.
+    lambda_access_key_id : str
+        Access key id for the Lambda API; empty for the credentials of the environment (``AWS_ACCESS_KEY_ID`` and so on).
+    lambda_secret_access_key : str
+        Secret access key for the Lambda API.
+    authorizer_calls : int
+        Authorizers and issuers that each API process asks at the same time; requests that wait longer than a second for their
+        turn are refused with 429.
+    authorizer_cache_seconds : float
+        How long what a token was found to stand for is used before the authorizer is asked again, at most 60; 0 to ask always.
     oidc_issuer : str
         Issuer whose tokens are taken, as their ``iss`` has it, such as ``https://id.example.org/realms/main``; empty for none.
     oidc_audience : str
@@ -204,6 +220,13 @@ class Settings:
     quota_import_file_bytes: int = 10 * 1024**3
     quota_import_jobs: int = 100
     job_retention_seconds: float = 90 * 24 * 3600.0
+    authorizers: str = ""
+    lambda_endpoint_url: str = ""
+    lambda_api: str = ""
+    lambda_access_key_id: str = ""
+    lambda_secret_access_key: str = ""
+    authorizer_calls: int = 16
+    authorizer_cache_seconds: float = 5.0
     oidc_issuer: str = ""
     oidc_audience: str = ""
     oidc_jwks_url: str = ""
@@ -224,6 +247,14 @@ class Settings:
             rates_of(self.throttling, self.throttle_rates)
         with _said_of("cors_origins"):
             origins_of(self.cors_origins)
+        with _said_of("authorizers"):
+            authorizer_urls_of(self.authorizers)
+        if self.lambda_api not in {"", "aws"}:
+            raise SettingsError(f"{PREFIX}LAMBDA_API is {self.lambda_api!r}, it must be aws or empty")
+        if not 0 <= self.authorizer_cache_seconds <= 60:
+            raise SettingsError(f"{PREFIX}AUTHORIZER_CACHE_SECONDS must be from 0 to 60")
+        if self.authorizer_calls < 1:
+            raise SettingsError(f"{PREFIX}AUTHORIZER_CALLS must be 1 or more")
         with _said_of("oidc_leeway_seconds"):
             check_leeway(self.oidc_leeway_seconds)
         _ = self.issuer
