@@ -89,6 +89,7 @@ class NativeDoor:
         reader = caller.reader()
         body = reader.feed(body) + reader.finish()
         principal = caller.principal
+        self.callers.note(principal, operation.name)
         archive, local = self.context.archive, self.context.local
         facts = Facts(scope, archive)
         needed = permission_of(operation.name, match.path_parameters, archive)
