@@ -36,7 +36,7 @@ _WHITE: Final = re.compile(r"\s")
 _ARN_SEGMENTS: Final = 6
 
 
-def parse_policy(text: str | bytes, *, kind: PolicyKind = PolicyKind.IDENTITY) -> Policy:
+def parse_policy(text: str | bytes, *, kind: PolicyKind = PolicyKind.IDENTITY, most: int | None = None) -> Policy:
     """Read a policy.
 
     Parameters
@@ -45,6 +45,8 @@ def parse_policy(text: str | bytes, *, kind: PolicyKind = PolicyKind.IDENTITY) -
         Its JSON.
     kind : PolicyKind
         What it is for, which decides on its size and on the elements it has.
+    most : int or None
+        Most characters without white space, where it is another number than `LARGEST` has.
 
     Raises
     ------
@@ -52,9 +54,10 @@ def parse_policy(text: str | bytes, *, kind: PolicyKind = PolicyKind.IDENTITY) -
         It is not valid; the message says where and why.
     """
     text, document = read_json(text)
+    most = LARGEST[kind] if most is None else most
     size = size_of(text)
-    if size > LARGEST[kind]:
-        raise PolicyError(f"The policy has {size} characters without white space; a {kind} can have {LARGEST[kind]}.")
+    if size > most:
+        raise PolicyError(f"The policy has {size} characters without white space; a {kind} can have {most} here.")
     _only(document, _POLICY_ELEMENTS, "The policy")
     version = document.get("Version", VERSIONS[-1])
     if version not in VERSIONS:
