@@ -95,6 +95,7 @@ class DicomwebDoor:
             # Whoever it is, it is not known before the body was read, so no more is read than can be held.
             limit = min(self.max_unproven_bytes, self.max_store_bytes if operation.take else _MOST_OF_NO_BODY)
             body = await self._proven_body(caller, scope, receive, limit)
+        self.callers.note(caller.principal, operation.action or operation.name)
         permission = permission_of(operation.action or operation.name, found.datastore_id, self.context.archive)
         require(caller.principal, permission)
         self.throttle.take(caller.principal.account_id, operation.action or operation.name)

@@ -89,6 +89,7 @@ class NativeDoor:
         reader = caller.reader()
         body = reader.feed(body) + reader.finish()
         principal = caller.principal
+        self.callers.note(principal, operation.name)
         require(principal, permission_of(operation.name, match.path_parameters, self.context.archive))
         self.throttle.take(principal.account_id, operation.name)
         parameters = parse_request(match, scope["query_string"], scope["headers"], body)
