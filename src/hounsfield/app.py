@@ -20,7 +20,6 @@ from starlette.types import ASGIApp
 
 from hounsfield.access.credentials import credentials_file, root_key
 from hounsfield.access.directory.directory import Directory
-from hounsfield.access.directory.repository import Repository
 from hounsfield.access.origins import origins_of
 from hounsfield.access.throttling import Throttle, rates_of
 from hounsfield.aws.model import load_service
@@ -50,6 +49,7 @@ from hounsfield.imaging.receiving import Receiver
 from hounsfield.imaging.release import RELEASE_IMAGE_SET, StorageReleaser
 from hounsfield.imaging.tiers import SWEEP_TIERS, TierSweeper, access_precision, schedule_tiers
 from hounsfield.imaging.updating import UPDATE_IMAGE_SET, ImageSetUpdater
+from hounsfield.installation import open_database, open_keyring, open_repository
 from hounsfield.jobs.bell import bell_of
 from hounsfield.jobs.queue import WorkQueue
 from hounsfield.jobs.runner import Alarm, Runner, WorkHandler
@@ -60,9 +60,8 @@ from hounsfield.native.door import NativeDoor
 from hounsfield.settings import Settings, SettingsError, load_settings
 from hounsfield.storage.blobs import BlobPlace
 from hounsfield.storage.buckets import Buckets
-from hounsfield.storage.database import Database, open_embedded, open_postgresql
 from hounsfield.storage.durable import make_folder_durably
-from hounsfield.storage.keys import DataKeys, KeyUnavailableError, LocalKeyring, database_key
+from hounsfield.storage.keys import DataKeys, KeyUnavailableError, LocalKeyring
 from hounsfield.storage.place_mark import PlaceRefusedError, check_place
 from hounsfield.storage.secrets import installation_secret
 from hounsfield.storage.tiered_blobs import TieredBlobs
@@ -84,25 +83,6 @@ READABLE_CLASSES: Final = frozenset(
 """Storage classes of S3 and Google whose objects are read without being restored first."""
 
 _log = structlog.get_logger(__name__)
-
-
-def open_keyring(settings: Settings) -> LocalKeyring:
-    """Open the keyring of the data folder, made at first start."""
-    return LocalKeyring(settings.data / "keys" / "master.json")
-
-
-def open_database(settings: Settings, keyring: LocalKeyring) -> Database:
-    """Open the database that the settings name, migrated to the newest schema."""
-    if settings.database_url:
-        return open_postgresql(settings.database_url)
-    return open_embedded(
-        settings.data / "hounsfield.db", database_key(settings.data / "keys" / "database.key", keyring)
-    )
-
-
-def open_repository(settings: Settings, database: Database, keyring: LocalKeyring) -> Repository:
-    """Give the users, roles and policies that are kept in the database."""
-    return Repository.of(database, keyring, settings.account_id, settings.partition)
 
 
 def s3_credentials(settings: Settings) -> dict[str, str]:
@@ -274,6 +254,7 @@ def make_app(settings: Settings) -> ASGIApp:
             pictures=Pictures(archive, settings.rendered_cache_bytes),
             rendering_slots=CapacityLimiter(os.cpu_count() or 1),
             deletes=settings.dicomweb_delete,
+            classic_searches=settings.classic_search_actions,
         ),
         callers=callers,
         throttle=throttle,

@@ -11,7 +11,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from hounsfield.access.directory.repository import Repository
-from hounsfield.app import open_database, open_keyring, open_repository
+from hounsfield.installation import open_database, open_keyring, open_repository
 from hounsfield.settings import Settings
 from servers import ServerProcess
 

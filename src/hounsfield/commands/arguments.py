@@ -19,9 +19,9 @@ _UNITS: Final = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timede
 
 
 def moment_of(ctx: click.Context, param: click.Parameter, text: str | None) -> datetime | None:
-    """Read a moment: a span from now on such as ``90d``, ``12h`` or ``30m``, or an ISO 8601 date or time (UTC, or with its offset).
+    """Read a moment: a span from now on such as ``90d``, ``12h`` or ``30m``, or a date or time of ISO 8601.
 
-    A callback for options and arguments; what is no moment ends the command with 2.
+    Without an offset it is UTC. A callback for options and arguments; what is no moment ends the command with 2.
     """
     if text is None:
         return None

@@ -72,7 +72,7 @@ def opened(data: Path) -> Iterator[Repository]:
         What is done meanwhile is refused for what was given.
     """
     # Everything is read in only now, when the arguments are known to be well-formed.
-    from hounsfield.app import open_database, open_keyring, open_repository
+    from hounsfield.installation import open_database, open_keyring, open_repository
 
     settings = dataclasses.replace(load_settings(), data=data)
     configure_logs("warning")

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
-from hounsfield.access.directory.documents import MOST_OF_INLINE, identity_policy, size
+from hounsfield.access.directory.documents import MOST_OF_INLINE, identity_policy
 from hounsfield.access.directory.errors import (
     EntityAlreadyExistsError,
     LimitExceededError,
@@ -17,6 +17,7 @@ from hounsfield.access.directory.names import MOST_OF_POLICY_NAME, checked_name,
 from hounsfield.access.directory.policies import policy_arn
 from hounsfield.access.directory.records import IdentityKind, IdentityRecord
 from hounsfield.access.directory.repository import Repository, identity_row
+from hounsfield.access.policies.json_reading import size_of
 from hounsfield.storage.identity_tables import identities, inline_policies, policy_attachments
 
 MOST_ATTACHED: Final = 20
@@ -85,7 +86,7 @@ def put_inline_policy(
         row = identity_row(connection, kind, name)
         documents = _inline(connection, row)
         documents[policy] = document
-        total = sum(map(size, documents.values()))
+        total = sum(map(size_of, documents.values()))
         if total > MOST_OF_INLINE[kind]:
             raise LimitExceededError(
                 f"the inline policies of the {kind} {row.name} would have {total} characters besides white space, "
