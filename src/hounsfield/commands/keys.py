@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -162,7 +162,8 @@ def _delivery(output: Output, profile: str | None, file: Path | None, *, replace
     except BaseException:
         if began:
             # There is no such key after all; what the profile held before may still be good.
-            target.put_back()
+            with suppress(OSError):
+                target.put_back()
         raise
 
 
