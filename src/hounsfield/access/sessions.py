@@ -4,7 +4,7 @@
     ASIA…, session token ─▶ Sessions.open ─▶ secret, principal with the rights that the role has now
 
 Nothing is kept of a session but what its token holds, so that every node accepts what another gave out. The role is looked up
-in the directory at each use: one that was changed counts as changed; one that was deleted is gone, also when another has its name.
+in the directory at each use: what changes, counts; one that was deleted is gone, also when another has its name.
 """
 
 from __future__ import annotations

@@ -32,8 +32,8 @@ from hounsfield.aws.signing_keys import SigningKeys, sign
 __all__ = ["PendingPayload", "Request", "SecretLookup", "Verified", "Verifier"]
 
 SecretLookup: TypeAlias = Callable[[Claim], str | None]
-"""Gives the secret access key for the access key id of a claim, and its session token where there is one; None when they are not
-known. May raise an AwsError."""
+"""Gives the secret access key for the access key id of a claim, and its session token where there is one, or None when they are
+not known. May raise an AwsError."""
 
 UNSIGNED = "UNSIGNED-PAYLOAD"
 SIGNED_CHUNKS = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"
