@@ -52,6 +52,17 @@ class Settings:
         Access key id for the S3 endpoint; empty for the credentials of the environment (``AWS_ACCESS_KEY_ID`` and so on).
     s3_secret_access_key : str
         Secret access key for the S3 endpoint.
+    kms_endpoint_url : str
+        Key service (the API of AWS KMS) for data stores with a ``kmsKeyArn``; empty for none, or AWS.
+    kms : str
+        ``aws`` to use AWS KMS itself.
+    kms_access_key_id : str
+        Access key id for the key service; empty for the credentials of the environment (``AWS_ACCESS_KEY_ID`` and so on).
+    kms_secret_access_key : str
+        Secret access key for the key service.
+    kms_cache_seconds : float
+        How long a key of the key service is used before the service is asked again, 1 to 3600: a key that was disabled opens
+        nothing any more after that time.
     api_workers : int
         Processes that answer requests.
     import_workers : int
@@ -142,6 +153,11 @@ class Settings:
     s3: str = ""
     s3_access_key_id: str = ""
     s3_secret_access_key: str = ""
+    kms_endpoint_url: str = ""
+    kms: str = ""
+    kms_access_key_id: str = ""
+    kms_secret_access_key: str = ""
+    kms_cache_seconds: float = 300.0
     api_workers: int = 1
     import_workers: int = 0
     store_workers: int = 0
@@ -184,6 +200,10 @@ class Settings:
         for field in fields(self):
             if field.name.startswith("quota_") and getattr(self, field.name) < 0:
                 raise SettingsError(f"{PREFIX}{field.name.upper()} must be 0 for no limit, or more")
+        if self.kms not in {"", "aws"}:
+            raise SettingsError(f"{PREFIX}KMS is {self.kms!r}, it must be aws or empty")
+        if not 1 <= self.kms_cache_seconds <= 3600:
+            raise SettingsError(f"{PREFIX}KMS_CACHE_SECONDS is {self.kms_cache_seconds}, it must be 1 to 3600")
         try:
             rates_of(self.throttling, self.throttle_rates)
         except ValueError as error:
