@@ -18,6 +18,7 @@ from typing import Any, get_type_hints
 
 from hounsfield.access.origins import origins_of
 from hounsfield.access.throttling import Throttling, rates_of
+from hounsfield.tls import ClientCertificates, TlsFiles, TlsVersion
 
 PREFIX = "HOUNSFIELD_"
 
@@ -137,6 +138,17 @@ class Settings:
         Import jobs under way at the same time per data store; one more is refused.
     job_retention_seconds : float
         How long after its end an import job is shown, and kept in the database.
+    tls_certificate : str
+        PEM file with the certificate of the server and those between it and its root; empty for plain HTTP. A renewed one is
+        served without a restart.
+    tls_key : str
+        PEM file with its private key, not encrypted.
+    tls_client_ca : str
+        PEM file with the authorities for certificates of clients; empty to ask clients for none.
+    tls_client_certificates : ClientCertificates
+        ``required``, or ``optional``: who shows none is let in, who shows one must show a right one.
+    tls_least_version : TlsVersion
+        Least version of TLS that is spoken, ``1.2`` or ``1.3``.
     insecure_no_auth : bool
         Serve without authentication; refused unless the host is loopback.
     log_level : str
@@ -193,6 +205,11 @@ class Settings:
     quota_import_file_bytes: int = 10 * 1024**3
     quota_import_jobs: int = 100
     job_retention_seconds: float = 90 * 24 * 3600.0
+    tls_certificate: str = ""
+    tls_key: str = ""
+    tls_client_ca: str = ""
+    tls_client_certificates: ClientCertificates = ClientCertificates.REQUIRED
+    tls_least_version: TlsVersion = TlsVersion.TLS_1_2
     insecure_no_auth: bool = False
     log_level: str = "info"
 
@@ -204,6 +221,10 @@ class Settings:
             raise SettingsError(f"{PREFIX}KMS is {self.kms!r}, it must be aws or empty")
         if not 1 <= self.kms_cache_seconds <= 3600:
             raise SettingsError(f"{PREFIX}KMS_CACHE_SECONDS is {self.kms_cache_seconds}, it must be 1 to 3600")
+        if bool(self.tls_certificate) != bool(self.tls_key):
+            raise SettingsError(f"{PREFIX}TLS_CERTIFICATE and {PREFIX}TLS_KEY are set together or not at all")
+        if self.tls_client_ca and not self.tls_certificate:
+            raise SettingsError(f"{PREFIX}TLS_CLIENT_CA needs {PREFIX}TLS_CERTIFICATE and {PREFIX}TLS_KEY")
         try:
             rates_of(self.throttling, self.throttle_rates)
         except ValueError as error:
@@ -215,6 +236,19 @@ class Settings:
 
     def __repr__(self) -> str:
         return f"Settings(data={str(self.data)!r})"
+
+    @property
+    def tls(self) -> TlsFiles | None:
+        """The files of TLS; None for plain HTTP."""
+        if not self.tls_certificate:
+            return None
+        return TlsFiles(
+            certificate=Path(self.tls_certificate),
+            key=Path(self.tls_key),
+            client_ca=Path(self.tls_client_ca) if self.tls_client_ca else None,
+            clients=self.tls_client_certificates,
+            least=self.tls_least_version,
+        )
 
     @property
     def import_processes(self) -> int:

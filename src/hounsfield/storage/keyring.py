@@ -137,7 +137,7 @@ class LocalKeyring:
     def prepare(self) -> MasterKey:
         """Add a key that does not wrap yet, for all nodes to have before one uses it; gives one that is prepared already."""
         with self._changing() as ring:
-            newest = next(reversed(ring.keys.values()))
+            newest = list(ring.keys.values())[-1]
             if newest.id != ring.current:
                 return newest
             made = MasterKey.new()
@@ -147,7 +147,7 @@ class LocalKeyring:
     def activate(self) -> MasterKey:
         """Let the newest key wrap from now on."""
         with self._changing() as ring:
-            newest = next(reversed(ring.keys.values()))
+            newest = list(ring.keys.values())[-1]
             if newest.id != ring.current:
                 self._write(replace(ring, current=newest.id, since=_now()))
             return newest
