@@ -54,7 +54,9 @@ def serve_command(data: Path, host: str, port: int, insecure_no_auth: bool) -> N
 @click.option("--port", default=8080, show_default=True, help="Port to listen on.")
 def api_command(data: Path, host: str, port: int) -> None:
     """Serve the API only; import jobs are run by other processes."""
-    serve_api(dataclasses.replace(load_settings(), data=data), host, port)
+    settings = dataclasses.replace(load_settings(), data=data)
+    configure_logs(settings.log_level)
+    serve_api(settings, host, port)
 
 
 @cli.command("runner")

@@ -155,7 +155,12 @@ def serve_api(settings: Settings, host: str, port: int) -> None:
 
     end_with_parent()
     tls = settings.tls
-    if tls is None and not is_loopback(host):
+    if tls is not None:
+        try:
+            tls.check()
+        except TlsFilesError as error:
+            raise SettingsError(str(error)) from error
+    elif not is_loopback(host):
         _log.warning("plain HTTP: everybody on the network can read along; set HOUNSFIELD_TLS_CERTIFICATE", host=host)
     os.environ[PARENT] = str(os.getpid())
     os.environ[f"{PREFIX}DATA"] = str(settings.data.absolute())
