@@ -63,7 +63,7 @@ from hounsfield.storage.buckets import Buckets
 from hounsfield.storage.data_keys import DataKeys
 from hounsfield.storage.database import Database, open_embedded, open_postgresql
 from hounsfield.storage.database_key import database_key, use_database
-from hounsfield.storage.durable import make_folder_durably
+from hounsfield.storage.durable import keep_private, make_folder_durably
 from hounsfield.storage.keyring import LocalKeyring
 from hounsfield.storage.keys import KeyUnavailableError
 from hounsfield.storage.kms import KeyService, KeyServicePlace
@@ -216,6 +216,10 @@ def quotas_of(settings: Settings) -> Quotas:
 def open_archive(settings: Settings) -> tuple[Archive, LocalKeyring]:
     """Open all stores of an installation, making what is not there yet."""
     make_folder_durably(settings.data)
+    try:
+        keep_private(settings.data)
+    except PermissionError:
+        _log.warning("the data folder is another user's, and others may look into it", folder=str(settings.data))
     make_folder_durably(settings.data / "buckets")
     keyring = open_keyring(settings)
     database = open_database(settings, keyring)

@@ -143,6 +143,8 @@ def demo_command(data: Path, keep_serving: bool | None) -> None:
 
 def main() -> None:
     """Run the command."""
+    # Nothing that is written is for other users of the machine.
+    os.umask(0o077)
     try:
         cli()
     except SettingsError as error:
