@@ -29,6 +29,7 @@ from hounsfield.aws.routing import Router
 from hounsfield.dicomweb.context import Context as DicomwebContext
 from hounsfield.dicomweb.door import DicomwebDoor
 from hounsfield.front import Beside, front_doors
+from hounsfield.gate.bearers import Bearers
 from hounsfield.gate.callers import Callers, Holders
 from hounsfield.gate.cross_origin import cross_origin
 from hounsfield.imaging.accesses import AccessWriter
@@ -66,6 +67,7 @@ from hounsfield.storage.keys import DataKeys, KeyUnavailableError, LocalKeyring,
 from hounsfield.storage.place_mark import PlaceRefusedError, check_place
 from hounsfield.storage.secrets import installation_secret
 from hounsfield.storage.tiered_blobs import TieredBlobs
+from hounsfield.token_sources import open_authorizing
 
 DAY_SECONDS: Final = 24 * 3600.0
 READABLE_CLASSES: Final = frozenset(
@@ -263,6 +265,7 @@ def make_app(settings: Settings) -> ASGIApp:
         max_body_bytes=settings.max_body_bytes,
     )
     receiver = Receiver(archive, settings.store_processes)
+    authorizing = open_authorizing(settings)
     dicomweb = DicomwebDoor(
         context=DicomwebContext(
             archive=archive,
@@ -276,13 +279,14 @@ def make_app(settings: Settings) -> ASGIApp:
             deletes=settings.dicomweb_delete,
         ),
         callers=callers,
+        bearers=Bearers(authorizing, directory, archive),
         throttle=throttle,
         max_unproven_bytes=settings.max_body_bytes,
         max_store_bytes=settings.max_store_bytes,
         public_url=settings.public_url,
     )
     origins = origins_of(settings.cors_origins)
-    beside = Beside(accesses, receiver, directory)
+    beside = Beside(accesses, receiver, directory, authorizing)
     return front_doors(cross_origin(native, origins), cross_origin(dicomweb, origins), beside)
 
 

@@ -17,7 +17,7 @@ from hounsfield.pixels.policy import LosslessFormat
 
 def create_datastore(context: Context, parameters: Parameters) -> Mapping[str, object]:
     """API operation CreateDatastore."""
-    for member in ("kmsKeyArn", "lambdaAuthorizerArn"):
+    for member in ("kmsKeyArn",):
         if member in parameters:
             raise NotImplementedException(f"This server does not carry out {member}; create the data store without it.")
     new = NewDatastore(
