@@ -1,9 +1,10 @@
-"""Bearer tokens at DICOMweb, on a server with data stores that have authorizers of every kind, and with an issuer of its own."""
+"""Bearer tokens at DICOMweb, on a server with data stores that have authorizers of every kind, and with an issuer."""
 
 from __future__ import annotations
 
 import io
 import json
+import socket
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,14 +15,16 @@ import boto3
 import pytest
 import requests
 from dicomweb_client.api import DICOMwebClient
-from hounsfield.access.directory.policies import put_inline_policy
 from joserfc import jwt
 from joserfc.jwk import ECKey
+from sqlalchemy import insert, select
 
 from dicomweb.authorizer_endpoints import Asked, http_endpoint, lambda_endpoint, verdict
 from dicomweb.web import BOUNDARY, multipart, part10, root, session, store
 from hounsfield.access.directory.identities import create_role, delete_identity, update_role
 from hounsfield.access.directory.records import IdentityKind
+from hounsfield.access.directory.repository import Repository
+from hounsfield.storage.identity_tables import identities, inline_policies
 from object_store import ObjectStore
 from servers import ServerProcess, active_datastore, free_port, wait_for
 from signed_http import send
@@ -52,9 +55,13 @@ def trust(party: dict[str, str], condition: dict[str, Any] | None = None) -> str
     )
 
 
-def allowing(*actions: str) -> str:
+def let(repository: Repository, role: str, *actions: str) -> None:
+    """Put a policy that allows actions into a role."""
     statement = {"Effect": "Allow", "Action": [f"medical-imaging:{action}" for action in actions], "Resource": "*"}
-    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    with repository.change() as connection:
+        identifier = connection.execute(select(identities.c.id).where(identities.c.name == role)).scalar_one()
+        connection.execute(insert(inline_policies).values(identity_id=identifier, name="images", document=document))
 
 
 @dataclass
@@ -115,7 +122,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, s3: ObjectStore) -> Iterator
             create_role(repository, "bound", trust({"Service": SERVICE}, {"StringEquals": {"aws:SourceArn": "none"}}))
             for name in ROLES:
                 actions = ("*",) if name == "writer" else ("SearchDICOM*", "GetDICOM*")
-                put_inline_policy(repository, IdentityKind.ROLE, name, "images", allowing(*actions))
+                let(repository, name, *actions)
         made = World(server, issuer, asked, server.client(), {})
         wait_for(lambda: made.get("reader", issuer.token()).ok, "the roles to be known")
         yield made
@@ -299,18 +306,17 @@ def test_a_role_that_is_gone_or_changed_counts_at_once(world: World) -> None:
     arn, token = function("lambda-passing"), world.issuer.token()
 
     def becomes(status: int, message: str) -> None:
-        answer = wait_for(
-            lambda: (answer := world.get(arn, token)) if answer_is(answer := world.get(arn, token), message) else None,
-            f"the answer {message}",
-            10,
-        )
-        assert answer.status_code == status
+        def is_so() -> bool:
+            answer = world.get(arn, token)
+            return answer.status_code == status and message in answer.json()["message"]
+
+        wait_for(is_so, f"the answer {message}", 10)
 
     becomes(424, "Authorizer Misconfiguration")
     with repository_of(world.server) as repository:
         create_role(repository, "passing", trust({"Service": SERVICE}))
         becomes(403, "not authorized to perform: medical-imaging:SearchDICOMStudies")
-        put_inline_policy(repository, IdentityKind.ROLE, "passing", "images", allowing("SearchDICOMStudies"))
+        let(repository, "passing", "SearchDICOMStudies")
         wait_for(lambda: world.get(arn, token).ok, "the policy to count", 10)
         update_role(repository, "passing", trust=trust({"AWS": ACCOUNT}))
         becomes(424, "Authorizer Misconfiguration")
@@ -318,10 +324,6 @@ def test_a_role_that_is_gone_or_changed_counts_at_once(world: World) -> None:
         wait_for(lambda: world.get(arn, token).ok, "the trust to count", 10)
         delete_identity(repository, IdentityKind.ROLE, "passing", force=True)
         becomes(424, "Authorizer Misconfiguration")
-
-
-def answer_is(answer: requests.Response, message: str) -> bool:
-    return not answer.ok and message in answer.json()["message"]
 
 
 def test_signatures_work_beside_tokens(world: World, stored: str) -> None:
@@ -348,8 +350,6 @@ def test_two_authorizations_are_refused(world: World, stored: str) -> None:
 
 
 def raw(server: ServerProcess, path: str, headers: list[str]) -> bytes:
-    import socket
-
     lines = [f"GET {path} HTTP/1.1", f"Host: 127.0.0.1:{server.port}", "Connection: close", *headers, "", ""]
     with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
         connection.sendall("\r\n".join(lines).encode())

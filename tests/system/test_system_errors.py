@@ -126,14 +126,12 @@ def test_every_operation_of_the_model_is_carried_out() -> None:
 
 
 KMS_KEY = "arn:aws:kms:us-east-1:000000000000:key/11111111-2222-3333-4444-555555555555"
-AUTHORIZER = "arn:aws:lambda:us-east-1:000000000000:function:authorizer"
 
 
 @pytest.mark.parametrize(
     ("operation", "member", "value"),
     [
         ("CreateDatastore", "kmsKeyArn", KMS_KEY),
-        ("CreateDatastore", "lambdaAuthorizerArn", AUTHORIZER),
     ],
 )
 def test_members_that_are_not_carried_out_are_refused_not_ignored(
