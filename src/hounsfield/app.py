@@ -29,6 +29,7 @@ from hounsfield.aws.routing import Router
 from hounsfield.dicomweb.context import Context as DicomwebContext
 from hounsfield.dicomweb.door import DicomwebDoor
 from hounsfield.front import Beside, front_doors
+from hounsfield.gate.bearers import Bearers
 from hounsfield.gate.callers import Callers, Holders
 from hounsfield.gate.cross_origin import cross_origin
 from hounsfield.imaging.accesses import AccessWriter
@@ -71,6 +72,7 @@ from hounsfield.storage.secrets import installation_secret
 from hounsfield.storage.tiered_blobs import TieredBlobs
 from hounsfield.sts.context import Context as StsContext
 from hounsfield.sts.door import StsDoor
+from hounsfield.token_sources import open_authorizing
 
 DAY_SECONDS: Final = 24 * 3600.0
 READABLE_CLASSES: Final = frozenset(
@@ -268,6 +270,7 @@ def make_app(settings: Settings) -> ASGIApp:
         max_body_bytes=settings.max_body_bytes,
     )
     receiver = Receiver(archive, settings.store_processes)
+    authorizing = open_authorizing(settings)
     dicomweb = DicomwebDoor(
         context=DicomwebContext(
             archive=archive,
@@ -282,13 +285,14 @@ def make_app(settings: Settings) -> ASGIApp:
             classic_searches=settings.classic_search_actions,
         ),
         callers=callers,
+        bearers=Bearers(authorizing, directory, archive),
         throttle=throttle,
         max_unproven_bytes=settings.max_body_bytes,
         max_store_bytes=settings.max_store_bytes,
         public_url=settings.public_url,
     )
     origins = origins_of(settings.cors_origins)
-    beside = Beside(accesses, receiver, directory)
+    beside = Beside(accesses, receiver, directory, authorizing)
     return front_doors(
         cross_origin(native, origins),
         cross_origin(dicomweb, origins),
