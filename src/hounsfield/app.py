@@ -20,10 +20,12 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from hounsfield.access.audit.trail import Trail
 from hounsfield.access.credentials import credentials_file, root_key
 from hounsfield.access.origins import origins_of
 from hounsfield.access.principals import root_of
 from hounsfield.access.throttling import Throttle, rates_of
+from hounsfield.auditing import open_trail, recorder_of
 from hounsfield.aws.model import load_service
 from hounsfield.aws.pagination import PageTokens
 from hounsfield.aws.routing import Router
@@ -247,6 +249,8 @@ def make_app(settings: Settings) -> ASGIApp:
         root_of(settings.partition, settings.account_id),
     )
     throttle = Throttle(rates_of(settings.throttling, settings.throttle_rates), settings.api_workers)
+    trail = open_trail(settings, archive, keyring, "api")
+    recorder = recorder_of(settings, archive, trail)
     accesses = AccessWriter(
         archive.database,
         archive.accesses,
@@ -258,6 +262,7 @@ def make_app(settings: Settings) -> ASGIApp:
         router=Router(load_service()),
         callers=callers,
         throttle=throttle,
+        recorder=recorder,
         max_body_bytes=settings.max_body_bytes,
     )
     receiver = Receiver(archive, settings.store_processes)
@@ -275,25 +280,28 @@ def make_app(settings: Settings) -> ASGIApp:
         ),
         callers=callers,
         throttle=throttle,
+        recorder=recorder,
         max_unproven_bytes=settings.max_body_bytes,
         max_store_bytes=settings.max_store_bytes,
         public_url=settings.public_url,
     )
     origins = origins_of(settings.cors_origins)
-    return front_doors(cross_origin(native, origins), cross_origin(dicomweb, origins), accesses, receiver)
+    return front_doors(cross_origin(native, origins), cross_origin(dicomweb, origins), accesses, receiver, trail)
 
 
-def front_doors(native: ASGIApp, dicomweb: ASGIApp, accesses: AccessWriter, receiver: Receiver) -> ASGIApp:
+def front_doors(
+    native: ASGIApp, dicomweb: ASGIApp, accesses: AccessWriter, receiver: Receiver, trail: Trail
+) -> ASGIApp:
     """Send each request to its door, by path alone; what is no other's is the native API's.
 
-    Accesses are written down for as long as the doors are open.
+    Accesses and the audit trail are written down for as long as the doors are open.
 
     Paths are compared here and not by patterns, so that no path, however odd, misses the door that checks signatures.
     """
 
     async def doors(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await _lifespan(receive, send, accesses, receiver)
+            await _lifespan(receive, send, accesses, receiver, trail)
         elif scope["path"] == "/healthz":
             await PlainTextResponse("ok\n")(scope, receive, send)
         elif is_dicomweb(scope["method"], scope["raw_path"]):
@@ -304,15 +312,17 @@ def front_doors(native: ASGIApp, dicomweb: ASGIApp, accesses: AccessWriter, rece
     return doors
 
 
-async def _lifespan(receive: Receive, send: Send, accesses: AccessWriter, receiver: Receiver) -> None:
+async def _lifespan(receive: Receive, send: Send, accesses: AccessWriter, receiver: Receiver, trail: Trail) -> None:
     await receive()
     accesses.start()
+    trail.start()
     # The first use of a thread imports what it needs, which no request should wait for.
     await run_in_threadpool(int)
     await send({"type": "lifespan.startup.complete"})
     await receive()
     receiver.close()
     await run_in_threadpool(accesses.stop)
+    await run_in_threadpool(trail.stop)
     await send({"type": "lifespan.shutdown.complete"})
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 
+from hounsfield.audit_commands import audit
 from hounsfield.logs import configure_logs
 from hounsfield.serving import ServingError, serve, serve_api
 from hounsfield.settings import PREFIX, SettingsError, load_settings
@@ -29,6 +30,9 @@ _data = click.option(
 @click.version_option(package_name="hounsfield")
 def cli() -> None:
     """A self-hosted medical image store that speaks the AWS HealthImaging API."""
+
+
+cli.add_command(audit)
 
 
 @cli.command("serve")

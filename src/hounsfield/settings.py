@@ -16,6 +16,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from hounsfield.access.audit.trail import OnFailure
 from hounsfield.access.origins import origins_of
 from hounsfield.access.throttling import Throttling, rates_of
 
@@ -126,6 +127,22 @@ class Settings:
         Import jobs under way at the same time per data store; one more is refused.
     job_retention_seconds : float
         How long after its end an import job is shown, and kept in the database.
+    audit_data_events : bool
+        Record data events, which are reading frames and all of DICOMweb, in the audit trail; management events always are.
+    audit_on_failure : OnFailure
+        What becomes of calls while they cannot be recorded: ``refuse`` carries out none, ``refuse-writes`` none that changes
+        anything, ``continue`` all.
+    audit_file_bytes : int
+        Size from which a file of the audit trail is followed by the next.
+    audit_file_seconds : float
+        Age from which a file of the audit trail is followed by the next.
+    audit_retention_days : float
+        Days after which files of the audit trail are removed; 0 for never.
+    audit_s3_uri : str
+        Where the audit trail is delivered to as well, such as ``s3://bucket/prefix``, in the folders of CloudTrail; empty for
+        nowhere.
+    audit_s3_seconds : float
+        How often it is delivered.
     insecure_no_auth : bool
         Serve without authentication; refused unless the host is loopback.
     log_level : str
@@ -177,6 +194,13 @@ class Settings:
     quota_import_file_bytes: int = 10 * 1024**3
     quota_import_jobs: int = 100
     job_retention_seconds: float = 90 * 24 * 3600.0
+    audit_data_events: bool = True
+    audit_on_failure: OnFailure = OnFailure.REFUSE_WRITES
+    audit_file_bytes: int = 64 * 1024 * 1024
+    audit_file_seconds: float = 24 * 3600.0
+    audit_retention_days: float = 0.0
+    audit_s3_uri: str = ""
+    audit_s3_seconds: float = 300.0
     insecure_no_auth: bool = False
     log_level: str = "info"
 

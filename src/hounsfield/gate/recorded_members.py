@@ -1,14 +1,14 @@
 """What the audit trail shows of parameters and answers: everything but what the service model marks as sensitive.
 
-    parsed parameters ─▶ shown_members          members that are sensitive are left out, blobs and bodies too
-    labels of a path  ─▶ shown_labels           nothing was checked yet: only what has the form of its member is shown
-    DICOMweb path     ─▶ shown_dicomweb_labels  likewise; the UIDs of the path tell which study was asked for
+parsed parameters ─▶ shown_members          members that are sensitive are left out, blobs and bodies too
+labels of a path  ─▶ shown_labels           nothing was checked yet: only what has the form of its member is shown
+DICOMweb path     ─▶ shown_dicomweb_labels  likewise; the UIDs of the path tell which study was asked for
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Final
@@ -19,6 +19,7 @@ from hounsfield.aws.model import Kind, Location, Shape
 from hounsfield.aws.patterns import matcher
 
 _ID: Final = re.compile(r"[0-9a-z]{32}")
+_IMAGE_SET: Final = re.compile(rb"(?:^|&)imageSetId=([0-9a-z]{32})(?=&|$)")
 _UID: Final = re.compile(r"[0-9.]{1,64}")
 _FRAMES: Final = re.compile(r"[0-9,]{1,1024}")
 _DIGEST: Final = re.compile(r"[0-9a-f]{1,128}")
@@ -51,19 +52,22 @@ def shown_members(shape: Shape, members: Mapping[str, object]) -> dict[str, Json
 
 
 def _shown(shape: Shape, value: object) -> Json:
+    shown: Json = HIDDEN
+    if shape.sensitive:
+        return shown
     if isinstance(value, Enum):
-        return str(value.value)
-    if isinstance(value, str | int | bool | float):
-        return value
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    if isinstance(value, Mapping) and shape.kind is Kind.STRUCTURE:
-        return shown_members(shape, value)
-    if isinstance(value, Mapping) and shape.kind is Kind.MAP:
-        return {str(key): HIDDEN if shape.element.sensitive else _shown(shape.element, entry) for key, entry in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, bytes) and shape.kind is Kind.LIST:
-        return [HIDDEN if shape.element.sensitive else _shown(shape.element, entry) for entry in value]
-    return HIDDEN
+        shown = str(value.value)
+    elif isinstance(value, str | int | bool | float):
+        shown = value
+    elif isinstance(value, datetime):
+        shown = value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    elif isinstance(value, Mapping) and shape.kind is Kind.STRUCTURE:
+        shown = shown_members(shape, value)
+    elif isinstance(value, Mapping) and shape.kind is Kind.MAP:
+        shown = {str(key): _shown(shape.element, entry) for key, entry in value.items()}
+    elif isinstance(value, list | tuple) and shape.kind is Kind.LIST:
+        shown = [_shown(shape.element, entry) for entry in value]
+    return shown
 
 
 def shown_labels(shape: Shape, labels: Mapping[str, str]) -> dict[str, Json]:
@@ -86,9 +90,7 @@ def shown_labels(shape: Shape, labels: Mapping[str, str]) -> dict[str, Json]:
     return shown
 
 
-def shown_dicomweb_labels(
-    datastore_id: str, labels: Mapping[str, str], image_set_id: str | None = None
-) -> dict[str, Json]:
+def shown_dicomweb_labels(datastore_id: str, labels: Mapping[str, str], query_string: bytes) -> dict[str, Json]:
     """Give what a DICOMweb request asks for by its path; what does not have the form it must have is hidden.
 
     Parameters
@@ -97,15 +99,16 @@ def shown_dicomweb_labels(
         Label of the data store.
     labels : Mapping of str to str
         Labels below it.
-    image_set_id : str or None
-        The query parameter ``imageSetId``; no other parameter of a query is ever shown.
+    query_string : bytes
+        The query as it was sent. Of it only ``imageSetId`` is shown: what is searched for may name a patient.
     """
     shown: dict[str, Json] = {"datastoreId": _fitting(_ID, datastore_id)}
     for label, value in labels.items():
         name, form = _LABELS[label]
         shown[name] = _fitting(form, value)
-    if image_set_id is not None:
-        shown["imageSetId"] = _fitting(_ID, image_set_id)
+    image_set = _IMAGE_SET.search(query_string)
+    if image_set is not None:
+        shown["imageSetId"] = image_set[1].decode()
     return shown
 
 

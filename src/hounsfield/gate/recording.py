@@ -12,7 +12,7 @@ import asyncio
 import re
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -109,13 +109,15 @@ class CallRecord:
             It cannot be recorded now, and must not be carried out unrecorded.
         """
         if self._must_be_kept and self._is_recorded and not self.recorder.trail.is_ready:
-            raise ServiceUnavailableException("The call cannot be recorded in the audit trail just now; try again later.")
+            raise ServiceUnavailableException(
+                "The call cannot be recorded in the audit trail just now; try again later."
+            )
 
     def asked(self, parameters: Mapping[str, Json]) -> None:
         """Note the parameters, once they are read and valid."""
         self._parameters = parameters
 
-    def touches(self, arns: list[str]) -> None:
+    def touches(self, arns: Sequence[str]) -> None:
         """Note further resources."""
         self._resources.extend(arn for arn in arns if arn not in self._resources)
 
@@ -123,6 +125,7 @@ class CallRecord:
         """Note what is answered to a change."""
         if not self._read_only:
             self._response = response
+            self.touches(resources_of(self.recorder.arn_prefix, response))
 
     @property
     def read_only(self) -> bool:
@@ -149,7 +152,7 @@ class CallRecord:
         if not self._is_recorded:
             return answer
         event = self._event(_failure_of(answer, error), answer)
-        if self._read_only or event.failure is not None:
+        if self._read_only or (error is not None and error.status < 500):
             self.recorder.trail.put(event)
             return answer
         try:

@@ -10,7 +10,6 @@ that one is asked for as soon as it is parsed.
 
 from __future__ import annotations
 
-import uuid
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -18,6 +17,7 @@ import structlog
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
 
+from hounsfield.access.audit.events import Category
 from hounsfield.access.permissions import require
 from hounsfield.access.throttling import Throttle
 from hounsfield.aws.errors import AwsError, NotImplementedException, serialise_error
@@ -31,12 +31,15 @@ from hounsfield.gate.answers import StreamedResult, send_answer
 from hounsfield.gate.bodies import ClientGoneError, header, whole_body
 from hounsfield.gate.callers import Callers
 from hounsfield.gate.errors import translated
+from hounsfield.gate.recorded_members import shown_labels, shown_members
+from hounsfield.gate.recording import CallRecord, Recorder
 from hounsfield.native.context import Context
 from hounsfield.native.operations import HANDLERS, Handler
 from hounsfield.native.permissions import permission_of, permission_of_parameters
 from hounsfield.storage.tiered_blobs import BlobFarError
 
 _log = structlog.get_logger(__name__)
+_DATA_EVENTS = frozenset({"GetImageFrame"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,8 @@ class NativeDoor:
         Tells who is calling.
     throttle : Throttle
         Counts requests.
+    recorder : Recorder
+        Records calls in the audit trail.
     max_body_bytes : int
         Largest request body.
     """
@@ -61,45 +66,64 @@ class NativeDoor:
     router: Router
     callers: Callers
     throttle: Throttle
+    recorder: Recorder
     max_body_bytes: int
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        request_id = str(uuid.uuid4())
+        record = self.recorder.begin(scope)
+        failure: AwsError | None = None
         try:
-            match = self.router.match(scope["method"], scope["raw_path"])
+            match = self._match(record, scope)
             body = await whole_body(scope, receive, self.max_body_bytes)
-            response = await self._answer(match, scope, body)
+            response = await self._answer(record, match, scope, body)
         except ClientGoneError:
+            record.left()
             return
         except AwsError as error:
-            response = serialise_error(error, request_id)
+            failure = error
         except Exception as error:  # noqa: BLE001 - the last resort of a process that must go on
-            response = serialise_error(translated(error, request_id), request_id)
+            failure = translated(error, record.request_id)
+        if failure is not None:
+            response = serialise_error(failure, record.request_id)
+        response = await record.kept(response, failure)
         try:
-            await send_answer(send, response, request_id)
+            await send_answer(send, response, record.request_id)
         except Exception as error:
             # The answer has begun; all that is left is to break it off, and to say why where somebody looks.
-            _log.error("answer broken off", request_id=request_id, error=type(error).__name__)
+            _log.error("answer broken off", request_id=record.request_id, error=type(error).__name__)
             raise
 
-    async def _answer(self, match: Match, scope: Scope, body: bytes) -> WireResponse | StreamedResult:
+    def _match(self, record: CallRecord, scope: Scope) -> Match:
+        match = self.router.match(scope["method"], scope["raw_path"])
+        operation = match.operation
+        category = Category.DATA if operation.name in _DATA_EVENTS else Category.MANAGEMENT
+        record.found(operation.name, category, shown_labels(operation.input, match.path_parameters))
+        return match
+
+    async def _answer(
+        self, record: CallRecord, match: Match, scope: Scope, body: bytes
+    ) -> WireResponse | StreamedResult:
         operation = match.operation
         caller = self.callers.meet(scope)
         reader = caller.reader()
         body = reader.feed(body) + reader.finish()
         principal = caller.principal
+        record.proven(principal)
         require(principal, permission_of(operation.name, match.path_parameters, self.context.archive))
         self.throttle.take(principal.account_id, operation.name)
         parameters = parse_request(match, scope["query_string"], scope["headers"], body)
+        record.asked(shown_members(operation.input, parameters))
         further = permission_of_parameters(operation.name, parameters, self.context.archive)
         if further is not None:
+            record.touches(further.resources)
             require(principal, further)
         handler = HANDLERS.get(operation.name)
         if handler is None:
             raise NotImplementedException.of(operation.name)
+        record.allow()
         accept = header(scope, b"accept")
-        arguments = (operation, handler, self.context, parameters, accept.decode("latin-1") if accept else None)
+        arguments = (record, operation, handler, self.context, parameters, accept.decode("latin-1") if accept else None)
         if handler.quick and self.context.local:
             # What is in the archive store is not waited for here.
             with suppress(BlobFarError):
@@ -108,7 +132,16 @@ class NativeDoor:
 
 
 def _run(
-    operation: Operation, handler: Handler, context: Context, parameters: Parameters, accept: str | None
+    record: CallRecord,
+    operation: Operation,
+    handler: Handler,
+    context: Context,
+    parameters: Parameters,
+    accept: str | None,
 ) -> WireResponse | StreamedResult:
     result = handler.run(context, parameters, accept)
-    return result if isinstance(result, StreamedResult) else serialise(operation, result)
+    if isinstance(result, StreamedResult):
+        return result
+    if not record.read_only:
+        record.did(shown_members(operation.output, result))
+    return serialise(operation, result)

@@ -1,8 +1,8 @@
 """The index of an audit folder: which chains there are, so that none can be removed unseen.
 
-    process starts ─▶ started ─┐
-    process ends   ─▶ ended ───┼─▶ index.jsonl, itself a chain of sealed lines, one writer at a time by a lock
-    old files go   ─▶ removed ─┘
+process starts ─▶ started ─┐
+process ends   ─▶ ended ───┼─▶ index.jsonl, itself a chain of sealed lines, one writer at a time by a lock
+old files go   ─▶ removed ─┘
 """
 
 from __future__ import annotations

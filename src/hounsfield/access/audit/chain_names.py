@@ -1,9 +1,9 @@
 """What the files of the audit folder are called.
 
-    index.jsonl                                  every chain: begun, ended, oldest files removed
-    <chain>.000001.jsonl, <chain>.000002.jsonl   the lines of a chain, one chain for each process
-    <chain>.head                                 how far a chain is durable that was not ended yet
-    <chain>.live                                 locked by the process that writes the chain
+index.jsonl                                  every chain: begun, ended, oldest files removed
+<chain>.000001.jsonl, <chain>.000002.jsonl   the lines of a chain, one chain for each process
+<chain>.head                                 how far a chain is durable that was not ended yet
+<chain>.live                                 locked by the process that writes the chain
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Writing the chain of one process: files of mode 0600, rotated, each ending where the next begins.
 
-    open ─▶ file line · records … · end line ─rotate─▶ file line · records … · end line ─close─▶ ended, in the index
-                          └─sync─▶ fsync ─▶ head: how far the chain is durable, at most once a second
+open ─▶ file line · records … · end line ─rotate─▶ file line · records … · end line ─close─▶ ended, in the index
+                      └─sync─▶ fsync ─▶ head: how far the chain is durable, at most once a second
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from hounsfield.access.audit.chain import BEGINNING, LineKind, Position, Sealer
 from hounsfield.access.audit.chain_index import ChainIndex, IndexEntry
 from hounsfield.access.audit.chain_names import chain_file, head_file, host_name, live_file, new_chain_name
 from hounsfield.access.audit.locks import try_lock
-from hounsfield.storage.durable import make_folder_durably, sync_folder, write_file_durably
+from hounsfield.storage.durable import make_folder_durably, write_file_durably
 
 HEAD_SECONDS: Final = 1.0
 """How often at most it is written down how far a chain is durable."""
@@ -140,7 +140,6 @@ class ChainWriter:
         # Where a file was ended and the next could not be begun, there is nothing to go back from.
         if self._descriptor >= 0:
             os.ftruncate(self._descriptor, self._synced_size)
-            os.lseek(self._descriptor, self._synced_size, os.SEEK_SET)
             self._position, self._size = self._synced, self._synced_size
         self._written = 0
         self._broken = False
@@ -164,16 +163,10 @@ class ChainWriter:
     def _begin_file(self) -> None:
         """Begin the next file; where that fails, the same is tried again the next time."""
         path = chain_file(self.folder, self.chain, self._number + 1)
-        # What is left of a try that failed has no record in it.
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        try:
-            line, position = self._sealer.seal(self._position, LineKind.FILE, self._description())
-            os.write(descriptor, line)
-            os.fsync(descriptor)
-            sync_folder(self.folder)
-        except BaseException:
-            os.close(descriptor)
-            raise
+        line, position = self._sealer.seal(self._position, LineKind.FILE, self._description())
+        # Aside first, so that nobody ever sees a file without its first line.
+        write_file_durably(path, line)
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
         self._descriptor = descriptor
         self._number += 1
         self._position = self._synced = position

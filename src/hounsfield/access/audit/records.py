@@ -46,7 +46,7 @@ class RecordMaker:
     def __init__(self, account_id: str, region: str) -> None:
         self._account_id = account_id
         self._region = region
-        # Event ids must differ, nobody must not be able to guess them; seeded from the system, and much faster than it.
+        # Event ids must differ, that nobody guesses them does not matter; seeded from the system, and much faster than it.
         self._ids = random.Random(random.SystemRandom().getrandbits(256))  # noqa: S311
         self._identities: dict[tuple[str, str, float], bytes] = {}
 
@@ -118,7 +118,7 @@ def _type_of(arn: str) -> str:
 
 
 def _bounded(element: Mapping[str, Json] | None) -> object:
-    if element is None:
+    if not element:
         return None
     encoded = orjson.dumps(element)
     if len(encoded) > MOST_ELEMENT_BYTES:
