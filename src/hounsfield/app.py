@@ -16,24 +16,21 @@ from typing import Final
 
 import structlog
 from anyio import CapacityLimiter
-from starlette.concurrency import run_in_threadpool
-from starlette.responses import PlainTextResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
-from hounsfield.access.audit.trail import Trail
 from hounsfield.access.credentials import credentials_file, root_key
+from hounsfield.access.directory.directory import Directory
+from hounsfield.access.directory.repository import Repository
 from hounsfield.access.origins import origins_of
-from hounsfield.access.principals import root_of
 from hounsfield.access.throttling import Throttle, rates_of
 from hounsfield.auditing import open_trail, recorder_of
 from hounsfield.aws.model import load_service
 from hounsfield.aws.pagination import PageTokens
 from hounsfield.aws.routing import Router
-from hounsfield.aws.sigv4 import Verifier
 from hounsfield.dicomweb.context import Context as DicomwebContext
 from hounsfield.dicomweb.door import DicomwebDoor
-from hounsfield.dicomweb.routes import is_dicomweb
-from hounsfield.gate.callers import Callers
+from hounsfield.front import Beside, front_doors
+from hounsfield.gate.callers import Callers, Holders
 from hounsfield.gate.cross_origin import cross_origin
 from hounsfield.imaging.accesses import AccessWriter
 from hounsfield.imaging.archive import Archive, Quotas
@@ -102,6 +99,11 @@ def open_database(settings: Settings, keyring: LocalKeyring) -> Database:
     return open_embedded(
         settings.data / "hounsfield.db", database_key(settings.data / "keys" / "database.key", keyring)
     )
+
+
+def open_repository(settings: Settings, database: Database, keyring: LocalKeyring) -> Repository:
+    """Give the users, roles and policies that are kept in the database."""
+    return Repository.of(database, keyring, settings.account_id, settings.partition)
 
 
 def s3_credentials(settings: Settings) -> dict[str, str]:
@@ -236,17 +238,16 @@ def create_app() -> ASGIApp:
 def make_app(settings: Settings) -> ASGIApp:
     """Put the front doors together."""
     archive, keyring = open_archive(settings)
-    key = root_key(credentials_file(settings.data))
-    secrets = {key.id: key.secret}
+    directory = Directory(open_repository(settings, archive.database, keyring))
+    holders = Holders.of(root_key(credentials_file(settings.data)), directory, settings.account_id, settings.partition)
     context = Context(
         archive=archive,
         metadata=MetadataReader(archive, settings.metadata_cache_bytes),
         tokens=PageTokens(installation_secret(archive.database, keyring, "page-tokens")),
         local=not (settings.database_url or settings.blobs_url),
     )
-    callers = Callers(
-        None if settings.insecure_no_auth else Verifier(settings.region, "medical-imaging", secrets.get),
-        root_of(settings.partition, settings.account_id),
+    callers = (
+        Callers.everybody(holders) if settings.insecure_no_auth else Callers.by_signature(settings.region, holders)
     )
     throttle = Throttle(rates_of(settings.throttling, settings.throttle_rates), settings.api_workers)
     trail = open_trail(settings, archive, keyring, "api")
@@ -286,44 +287,8 @@ def make_app(settings: Settings) -> ASGIApp:
         public_url=settings.public_url,
     )
     origins = origins_of(settings.cors_origins)
-    return front_doors(cross_origin(native, origins), cross_origin(dicomweb, origins), accesses, receiver, trail)
-
-
-def front_doors(
-    native: ASGIApp, dicomweb: ASGIApp, accesses: AccessWriter, receiver: Receiver, trail: Trail
-) -> ASGIApp:
-    """Send each request to its door, by path alone; what is no other's is the native API's.
-
-    Accesses and the audit trail are written down for as long as the doors are open.
-
-    Paths are compared here and not by patterns, so that no path, however odd, misses the door that checks signatures.
-    """
-
-    async def doors(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await _lifespan(receive, send, accesses, receiver, trail)
-        elif scope["path"] == "/healthz":
-            await PlainTextResponse("ok\n")(scope, receive, send)
-        elif is_dicomweb(scope["method"], scope["raw_path"]):
-            await dicomweb(scope, receive, send)
-        else:
-            await native(scope, receive, send)
-
-    return doors
-
-
-async def _lifespan(receive: Receive, send: Send, accesses: AccessWriter, receiver: Receiver, trail: Trail) -> None:
-    await receive()
-    accesses.start()
-    trail.start()
-    # The first use of a thread imports what it needs, which no request should wait for.
-    await run_in_threadpool(int)
-    await send({"type": "lifespan.startup.complete"})
-    await receive()
-    receiver.close()
-    await run_in_threadpool(accesses.stop)
-    await run_in_threadpool(trail.stop)
-    await send({"type": "lifespan.shutdown.complete"})
+    beside = Beside(accesses, receiver, directory, trail)
+    return front_doors(cross_origin(native, origins), cross_origin(dicomweb, origins), beside)
 
 
 def run_runner(settings: Settings) -> None:

@@ -116,6 +116,7 @@ class DicomwebDoor:
             limit = min(self.max_unproven_bytes, self.max_store_bytes if operation.take else _MOST_OF_NO_BODY)
             body = await self._proven_body(caller, scope, receive, limit)
         record.proven(caller.principal)
+        self.callers.note(caller.principal, operation.action or operation.name)
         permission = permission_of(operation.action or operation.name, found.datastore_id, self.context.archive)
         require(caller.principal, permission)
         self.throttle.take(caller.principal.account_id, operation.action or operation.name)

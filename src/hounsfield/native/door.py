@@ -110,6 +110,7 @@ class NativeDoor:
         body = reader.feed(body) + reader.finish()
         principal = caller.principal
         record.proven(principal)
+        self.callers.note(principal, operation.name)
         require(principal, permission_of(operation.name, match.path_parameters, self.context.archive))
         self.throttle.take(principal.account_id, operation.name)
         parameters = parse_request(match, scope["query_string"], scope["headers"], body)
