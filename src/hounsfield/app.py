@@ -278,6 +278,7 @@ def make_app(settings: Settings) -> ASGIApp:
             pictures=Pictures(archive, settings.rendered_cache_bytes),
             rendering_slots=CapacityLimiter(os.cpu_count() or 1),
             deletes=settings.dicomweb_delete,
+            classic_searches=settings.classic_search_actions,
         ),
         callers=callers,
         throttle=throttle,

@@ -75,6 +75,8 @@ class Settings:
     cors_origins : str
         Origins whose web pages may call, such as ``https://viewer.example.org,http://localhost:3000``; ``*`` for all, empty for
         none.
+    classic_search_actions : bool
+        Let policies that grant SearchDICOMSeries and SearchDICOMInstances grant the searches across studies and series too.
     dicomweb_delete : bool
         Allow DELETE of studies, series and instances by DICOMweb.
     import_slots : int
@@ -208,6 +210,7 @@ class Settings:
     max_store_bytes: int = 1024 * 1024 * 1024 + 16 * 1024 * 1024
     public_url: str = ""
     cors_origins: str = ""
+    classic_search_actions: bool = False
     dicomweb_delete: bool = False
     import_slots: int = 2
     lease_seconds: float = 15.0

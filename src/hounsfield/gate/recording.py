@@ -118,8 +118,9 @@ class CallRecord:
         self._parameters = parameters
 
     def touches(self, arns: Sequence[str]) -> None:
-        """Note further resources."""
-        self._resources.extend(arn for arn in arns if arn not in self._resources)
+        """Note further resources, as far as they are of this installation's data stores."""
+        mine = self.recorder.arn_prefix
+        self._resources.extend(arn for arn in arns if arn.startswith(mine) and arn not in self._resources)
 
     def did(self, response: Mapping[str, Json]) -> None:
         """Note what is answered to a change."""
