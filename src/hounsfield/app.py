@@ -23,6 +23,7 @@ from hounsfield.access.directory.directory import Directory
 from hounsfield.access.directory.repository import Repository
 from hounsfield.access.origins import origins_of
 from hounsfield.access.throttling import Throttle, rates_of
+from hounsfield.audit_keeping import AuditKeeper, RecordedWork, import_ended, storage_released
 from hounsfield.auditing import open_trail, recorder_of
 from hounsfield.aws.model import load_service
 from hounsfield.aws.pagination import PageTokens
@@ -68,6 +69,7 @@ from hounsfield.storage.place_mark import PlaceRefusedError, check_place
 from hounsfield.storage.secrets import installation_secret
 from hounsfield.storage.tiered_blobs import TieredBlobs
 
+_KEEPING_SECONDS: Final = 5.0
 DAY_SECONDS: Final = 24 * 3600.0
 READABLE_CLASSES: Final = frozenset(
     {
@@ -296,7 +298,9 @@ def run_runner(settings: Settings) -> None:
     """Run a runner until SIGTERM or SIGINT."""
     configure_logs(settings.log_level)
     end_with_parent()
-    archive, _ = open_archive(settings)
+    archive, keyring = open_archive(settings)
+    trail = open_trail(settings, archive, keyring, "runner")
+    keeper = AuditKeeper.of(settings, archive, keyring)
     stop = threading.Event()
 
     def ask_to_stop(_signal: int, _frame: types.FrameType | None) -> None:
@@ -309,14 +313,18 @@ def run_runner(settings: Settings) -> None:
     schedule_tiers(archive)
     schedule_indexing(archive)
     pool = WorkerPool(settings.import_processes, warm_up)
-    imports: dict[str, WorkHandler] = {IMPORT: ImportRunner(archive, pool, stop)}
+    imports: dict[str, WorkHandler] = {
+        IMPORT: RecordedWork(ImportRunner(archive, pool, stop), trail, import_ended(archive))
+    }
     # Short work has slots of its own: it never waits for imports, which may themselves wait for it to unlock an image set.
     short: dict[str, WorkHandler] = {
         SETTLE_DATASTORE: DatastoreSettler(archive),
         UPDATE_IMAGE_SET: ImageSetUpdater(archive),
         COPY_IMAGE_SET: ImageSetCopier(archive),
         DELETE_IMAGE_SET: ImageSetDeleter(archive),
-        RELEASE_IMAGE_SET: StorageReleaser(archive, settings.release_after_seconds),
+        RELEASE_IMAGE_SET: RecordedWork(
+            StorageReleaser(archive, settings.release_after_seconds), trail, storage_released(archive)
+        ),
         SWEEP_ORPHANS: OrphanSweeper(archive, delete=settings.delete_orphans),
         FORGET_IMPORT_JOBS: ImportJobForgetter(archive),
     }
@@ -336,6 +344,10 @@ def run_runner(settings: Settings) -> None:
         threading.Thread(target=Runner(archive.queue, short, stop, alarm=alarm).run, name="short-work"),
         threading.Thread(target=Runner(archive.queue, moving, stop, slots=2).run, name="long-work"),
     ]
+    # A bucket that does not answer must not keep the process from ending; what is not delivered then is later.
+    keeping = threading.Thread(target=keeper.run, args=(stop,), name="audit-keeper", daemon=True)
+    keeping.start()
+    trail.start()
     for thread in beside:
         thread.start()
     try:
@@ -345,3 +357,5 @@ def run_runner(settings: Settings) -> None:
         for thread in beside:
             thread.join()
         pool.close()
+        trail.stop()
+        keeping.join(_KEEPING_SECONDS)

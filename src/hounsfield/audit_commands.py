@@ -84,6 +84,24 @@ def find_command(
             _show(body, as_json=as_json)
 
 
+@audit.command("deliver")
+@_data
+def deliver_command(data: Path) -> None:
+    """Deliver the audit trail of this machine now; runners do it by themselves."""
+    from hounsfield.app import open_buckets
+    from hounsfield.audit_keeping import delivery_of
+    from hounsfield.storage.bucket_objects import BucketError
+
+    settings = dataclasses.replace(load_settings(), data=data)
+    delivery = delivery_of(settings, open_buckets(settings))
+    if delivery is None:
+        raise click.ClickException("HOUNSFIELD_AUDIT_S3_URI does not say where to.")
+    try:
+        click.echo(f"{delivery.run()} objects delivered")
+    except (BucketError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+
+
 def _show(body: bytes, *, as_json: bool) -> None:
     from hounsfield.access.audit.searching import short_line
 

@@ -9,6 +9,7 @@ Every field is set by ``HOUNSFIELD_<NAME>``, or by ``<name>`` in the TOML file t
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from hounsfield.access.audit.trail import OnFailure
+from hounsfield.access.audit.on_failure import OnFailure
 from hounsfield.access.oidc.authorizers import authorizer_urls_of
 from hounsfield.access.oidc.claim_roles import claim_roles_of
 from hounsfield.access.oidc.configuration import IssuerConfiguration, audiences_of
@@ -29,6 +30,7 @@ from hounsfield.access.origins import origins_of
 from hounsfield.access.throttling import Throttling, rates_of
 
 PREFIX = "HOUNSFIELD_"
+_S3_URI = re.compile(r"s3://[^/]+(/.*)?")
 
 
 class SettingsError(ValueError):
@@ -285,6 +287,16 @@ class Settings:
         with _said_of("oidc_leeway_seconds"):
             check_leeway(self.oidc_leeway_seconds)
         _ = self.issuer
+        self._check_audit()
+
+    def _check_audit(self) -> None:
+        if self.audit_s3_uri and not _S3_URI.fullmatch(self.audit_s3_uri):
+            raise SettingsError(f"{PREFIX}AUDIT_S3_URI is {self.audit_s3_uri!r}, it must be s3://bucket/prefix")
+        for name in ("audit_file_bytes", "audit_file_seconds", "audit_s3_seconds"):
+            if getattr(self, name) <= 0:
+                raise SettingsError(f"{PREFIX}{name.upper()} must be more than 0")
+        if self.audit_retention_days < 0:
+            raise SettingsError(f"{PREFIX}AUDIT_RETENTION_DAYS must be 0 for ever, or more")
 
     def __repr__(self) -> str:
         return f"Settings(data={str(self.data)!r})"

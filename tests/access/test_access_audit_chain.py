@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import gzip
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,8 +21,11 @@ from hypothesis import strategies as st
 from hounsfield.access.audit.chain_index import ChainIndex
 from hounsfield.access.audit.chain_names import chain_files
 from hounsfield.access.audit.chain_writer import ChainWriter
+from hounsfield.access.audit.delivery import Delivery
+from hounsfield.access.audit.retention import remove_old_files
 from hounsfield.access.audit.sealing import seal_abandoned
 from hounsfield.access.audit.verification import verify
+from hounsfield.storage.bucket_objects import Bucket, BucketError
 
 KEY = bytes(range(32))
 FOLDER = "audit"
@@ -228,3 +235,97 @@ def test_an_entry_of_the_index_that_was_cut_off_is_told_and_the_next_is_not_lost
     ]
     written(folder, chains=1)
     assert len(problems(folder)) == 1
+
+
+def aged(folder: Path, days: float) -> None:
+    for file in chain_files(folder):
+        os.utime(file.path, (time.time() - days * 86400,) * 2)
+
+
+def test_old_files_are_removed_without_breaking_the_chain(tmp_path: Path) -> None:
+    folder = tmp_path / FOLDER
+    written(folder, chains=1)
+    going = written(folder, chains=1, ended=False)[0]
+    before = [file.path.name for file in chain_files(folder)]
+    assert remove_old_files(folder, KEY, 30 * 86400) == 0
+    aged(folder, 31)
+    kept = chain_files(folder, going.chain)
+    newest = list(kept)[-1]
+    assert remove_old_files(folder, KEY, 30 * 86400) == len(before) - 1
+    assert list(chain_files(folder)) == [newest]
+    assert verify(folder, KEY).findings == []
+    going.add([b'{"eventName":"Last"}'])
+    going.close()
+    found = verify(folder, KEY)
+    assert (found.findings, found.chains) == ([], 2)
+    newest.path.unlink()
+    assert problems(folder) == [f"{newest.path.name}: the file is missing"]
+
+
+def test_only_files_that_are_delivered_and_as_they_were_written_are_removed(tmp_path: Path) -> None:
+    folder = tmp_path / FOLDER
+    written(folder, chains=1)
+    aged(folder, 31)
+    first, second, *_ = chain_files(folder)
+    assert remove_old_files(folder, KEY, 30 * 86400, lambda file: file.number < 2) == 1
+    assert not first.path.exists()
+    content = second.path.read_bytes()
+    second.path.write_bytes(content.replace(b"Event", b"Evens", 1))
+    aged(folder, 31)
+    assert remove_old_files(folder, KEY, 30 * 86400) == 0
+    second.path.write_bytes(content)
+    assert verify(folder, KEY).findings == []
+
+
+class KeptBucket:
+    """A bucket in memory that can be away."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+        self.away = False
+
+    def put(self, key: str, data: bytes) -> None:
+        if self.away:
+            raise BucketError("away")
+        self.objects[key] = data
+
+    def names(self) -> list[str]:
+        return [
+            record["eventName"]
+            for key in sorted(self.objects)
+            for record in json.loads(gzip.decompress(self.objects[key]))["Records"]
+        ]
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=st.lists(st.sampled_from(["write", "deliver", "away", "back", "crash"]), max_size=12))
+def test_each_record_is_delivered_whatever_happens_in_between(tmp_path: Path, steps: list[str]) -> None:
+    folder = tmp_path / FOLDER
+    shutil.rmtree(folder, ignore_errors=True)
+    writer = ChainWriter(folder, KEY, "api", file_bytes=600, file_seconds=3600)
+    bucket = KeptBucket()
+    delivery = Delivery(folder, cast("Bucket", bucket), "p/", "000000000000", "us-east-1", object_bytes=90)
+    count = 0
+    for step in steps:
+        if step == "write":
+            for _ in range(5):
+                writer.add([f'{{"eventName":"{count}"}}'.encode()])
+                count += 1
+            writer.sync()
+        elif step == "crash":
+            # The object is there, but it was not written down that it is.
+            positions = (folder / "delivered.json").read_bytes() if (folder / "delivered.json").exists() else None
+            bucket.away = False
+            delivery.run()
+            if positions is not None:
+                (folder / "delivered.json").write_bytes(positions)
+        else:
+            bucket.away = step == "away" or (bucket.away and step == "deliver")
+            with contextlib.suppress(BucketError):
+                delivery.run()
+    bucket.away = False
+    writer.close()
+    delivery.run()
+    assert set(bucket.names()) == {str(number) for number in range(count)}
+    if "crash" not in steps:
+        assert len(bucket.names()) == count

@@ -19,8 +19,9 @@ from typing import Final
 from starlette.types import Scope
 
 from hounsfield.access.audit.events import AuditEvent, Category, Failure, Json, Origin
-from hounsfield.access.audit.records import LONGEST_TEXT
-from hounsfield.access.audit.trail import NotRecordedError, OnFailure, Trail
+from hounsfield.access.audit.on_failure import OnFailure
+from hounsfield.access.audit.records import HIDDEN, LONGEST_TEXT
+from hounsfield.access.audit.trail import NotRecordedError, Trail
 from hounsfield.access.principals import Principal
 from hounsfield.aws.errors import AwsError, ServiceUnavailableException, serialise_error
 from hounsfield.aws.response import WireResponse
@@ -30,6 +31,8 @@ from hounsfield.gate.recorded_members import resources_of
 _READS: Final = ("Get", "List", "Search", "Retrieve")
 _KEY: Final = re.compile(rb"Credential=([A-Z0-9]{16,128})(?:/|%2F)")
 _CLIENT_GONE: Final = Failure("ClientDisconnected", "The client closed the connection before its request was complete.")
+_QUOTING: Final = frozenset({"BadRequestException", "SerializationException", "ValidationException"})
+"""Errors whose messages may quote what a client sent in the wrong place, such as a name for an id; they are not recorded."""
 _UNKNOWN: Final = "UnknownOperation"
 
 
@@ -214,7 +217,7 @@ def _claimed_key(authorization: bytes, query_string: bytes) -> str:
 
 def _failure_of(answer: WireResponse | StreamedResult, error: AwsError | None) -> Failure | None:
     if error is not None:
-        return Failure(error.code, error.message)
+        return Failure(error.code, HIDDEN if error.code in _QUOTING else error.message)
     if answer.status >= 400:
         return Failure(f"Http{answer.status}", "The answer tells of each instance why.")
     return None

@@ -73,6 +73,7 @@ class ChainWriter:
         self._size = self._synced_size = 0
         self._descriptor = -1
         self._opened_at = self._head_at = 0.0
+        self._head = BEGINNING
         self._unsynced: list[bytes] = []
         self._written = 0
         self._broken = False
@@ -90,6 +91,11 @@ class ChainWriter:
     def unsynced(self) -> int:
         """How many records were added and are not durable for certain."""
         return len(self._unsynced)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether all that was added is durable, and that it is has been written down; else `sync` is to be called again."""
+        return not self._unsynced and self._head == self._synced
 
     def add(self, records: Sequence[bytes]) -> None:
         """Add records; `write` brings them into the file, `sync` makes them durable."""
@@ -129,7 +135,7 @@ class ChainWriter:
             if self._synced != self._position:
                 os.fsync(self._descriptor)
             self._all_synced()
-            if time.monotonic() - self._head_at >= HEAD_SECONDS:
+            if self._head != self._synced and time.monotonic() - self._head_at >= HEAD_SECONDS:
                 self._write_head()
         except OSError:
             self._broken = True
@@ -205,4 +211,4 @@ class ChainWriter:
     def _write_head(self) -> None:
         head = head_bytes(self._key, self.chain, self._number, self._synced)
         write_file_durably(head_file(self.folder, self.chain), head)
-        self._head_at = time.monotonic()
+        self._head, self._head_at = self._synced, time.monotonic()

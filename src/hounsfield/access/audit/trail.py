@@ -14,7 +14,6 @@ import time
 from collections import deque
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
-from enum import StrEnum
 from typing import Final
 
 import structlog
@@ -34,17 +33,6 @@ SYNC_SECONDS: Final = 1.0
 
 _RETRY_SECONDS: Final = 1.0
 _log = structlog.get_logger(__name__)
-
-
-class OnFailure(StrEnum):
-    """What becomes of calls while they cannot be recorded."""
-
-    REFUSE = "refuse"
-    """None is carried out."""
-    REFUSE_WRITES = "refuse-writes"
-    """None that changes anything is carried out; what is read is read."""
-    CONTINUE = "continue"
-    """All are carried out."""
 
 
 class NotRecordedError(Exception):
@@ -144,9 +132,9 @@ class Trail:
 
     def _pause(self, synced_at: float) -> float | None:
         """Give for how long the thread may sleep when nobody wakes it; None for ever."""
-        if self._chain.unsynced:
-            return max(0.0, SYNC_SECONDS - (time.monotonic() - synced_at))
-        return None
+        if self._chain.is_settled:
+            return None
+        return max(0.0, SYNC_SECONDS - (time.monotonic() - synced_at))
 
     def _write(self, *, sync: bool) -> bool:
         """Write what waits; tells whether all that was written is durable."""

@@ -157,7 +157,8 @@ def _verify_chain(
     if not files or files[0].number != indexed.first_file:
         found.problem(first, "the file is missing")
         return
-    end = _End(indexed.before)
+    # A head that is before what was removed says nothing of what is left.
+    end = _End(indexed.before, head_seen=head is not None and head.at.sequence <= indexed.before.sequence)
     for finding in _walk(key, chain, files, end, head, found):
         if finding.incomplete and indexed.ended is None and finding.file == files[-1]:
             if not live:
