@@ -44,12 +44,22 @@ def open_trail(settings: Settings, archive: Archive, wrapper: KeyWrapper, role: 
     return Trail(chain, RecordMaker(archive.account_id, archive.region), SERVICE)
 
 
-def recorder_of(settings: Settings, archive: Archive, trail: Trail, source: str = SERVICE) -> Recorder:
-    """Give what records the calls of a door whose operations are those of a service."""
+def recorder_of(settings: Settings, archive: Archive, trail: Trail) -> Recorder:
+    """Give what records the calls of the doors to images."""
     return Recorder(
         trail,
-        source,
+        SERVICE,
         archive.datastore_arn(""),
         data_events=settings.audit_data_events,
+        on_failure=settings.audit_on_failure,
+    )
+
+
+def sts_recorder_of(settings: Settings, trail: Trail) -> Recorder:
+    """Give what records the calls of the Security Token Service; what they touch are roles."""
+    return Recorder(
+        trail,
+        SECURITY_TOKENS,
+        f"arn:{settings.partition}:iam::{settings.account_id}:",
         on_failure=settings.audit_on_failure,
     )

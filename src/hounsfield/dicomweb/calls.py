@@ -74,7 +74,7 @@ class Call:
                 )
 
     @property
-    def accepts(self) -> list[MediaRange]:
+    def accepts(self) -> Sequence[MediaRange]:
         """What the client accepts, the most preferred first."""
         return accepted(self.headers.get("accept"), [value for key, value in self.query if key == "accept"])
 

@@ -91,7 +91,9 @@ class DicomwebDoor:
             failure = translated(error, record.request_id)
         if failure is not None:
             answer = serialise_error(failure, record.request_id)
-        answer = await record.kept(answer, failure)
+        unrecorded = await record.kept(answer, failure)
+        if unrecorded is not None:
+            answer = serialise_error(unrecorded, record.request_id)
         try:
             await send_answer(send, answer, record.request_id, head=scope["method"] == "HEAD")
         except Exception as error:

@@ -23,6 +23,8 @@ _IMAGE_SET: Final = re.compile(rb"(?:^|&)imageSetId=([0-9a-z]{32})(?=&|$)")
 _UID: Final = re.compile(r"[0-9.]{1,64}")
 _FRAMES: Final = re.compile(r"[0-9,]{1,1024}")
 _DIGEST: Final = re.compile(r"[0-9a-f]{1,128}")
+_SECRETS: Final = frozenset({"SecretAccessKey", "SessionToken", "TokenCode", "WebIdentityToken"})
+"""Members that are never shown, whether or not the service model marks them as sensitive."""
 _LABELS: Final = {
     "study": ("studyInstanceUID", _UID),
     "series": ("seriesInstanceUID", _UID),
@@ -47,8 +49,15 @@ def shown_members(shape: Shape, members: Mapping[str, object]) -> dict[str, Json
         member = shape.members.get(name)
         if member is None or value is None or member.shape.sensitive or member.shape.kind is Kind.BLOB:
             continue
-        shown[name] = _shown(member.shape, value)
+        if name in _SECRETS:
+            continue
+        shown[_lower_camel(name)] = _shown(member.shape, value)
     return shown
+
+
+def _lower_camel(name: str) -> str:
+    """Give a name as CloudTrail writes it; one that begins with an abbreviation stays as it is."""
+    return name if name[:2].isupper() else name[:1].lower() + name[1:]
 
 
 def _shown(shape: Shape, value: object) -> Json:

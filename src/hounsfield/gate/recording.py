@@ -23,12 +23,12 @@ from hounsfield.access.audit.on_failure import OnFailure
 from hounsfield.access.audit.records import HIDDEN, LONGEST_TEXT
 from hounsfield.access.audit.trail import NotRecordedError, Trail
 from hounsfield.access.principals import Principal
-from hounsfield.aws.errors import AwsError, ServiceUnavailableException, serialise_error
+from hounsfield.aws.errors import AwsError, ServiceUnavailableException
 from hounsfield.aws.response import WireResponse
 from hounsfield.gate.answers import StreamedResult
 from hounsfield.gate.recorded_members import resources_of
 
-_READS: Final = ("Get", "List", "Search", "Retrieve")
+_READS: Final = ("Assume", "Get", "List", "Search", "Retrieve")
 _KEY: Final = re.compile(rb"Credential=([A-Z0-9]{16,128})(?:/|%2F)")
 _CLIENT_GONE: Final = Failure("ClientDisconnected", "The client closed the connection before its request was complete.")
 _QUOTING: Final = frozenset({"BadRequestException", "SerializationException", "ValidationException"})
@@ -47,7 +47,7 @@ class Recorder:
     source : str
         Service that the operations of the door are of.
     arn_prefix : str
-        Beginning of the ARNs of data stores, up to ``datastore/``.
+        Beginning of the ARNs of what the operations are about, such as that of data stores, up to ``datastore/``.
     data_events : bool
         Whether events of the category Data are recorded.
     on_failure : OnFailure
@@ -121,15 +121,14 @@ class CallRecord:
         self._parameters = parameters
 
     def touches(self, arns: Sequence[str]) -> None:
-        """Note further resources, as far as they are of this installation's data stores."""
+        """Note further resources, as far as they are of the kind that the operations of the door are about."""
         mine = self.recorder.arn_prefix
         self._resources.extend(arn for arn in arns if arn.startswith(mine) and arn not in self._resources)
 
     def did(self, response: Mapping[str, Json]) -> None:
-        """Note what is answered to a change."""
-        if not self._read_only:
-            self._response = response
-            self.touches(resources_of(self.recorder.arn_prefix, response))
+        """Note what is answered, where that tells what was made or changed."""
+        self._response = response
+        self.touches(resources_of(self.recorder.arn_prefix, response))
 
     @property
     def read_only(self) -> bool:
@@ -141,10 +140,8 @@ class CallRecord:
         if self._is_recorded:
             self.recorder.trail.put(self._event(_CLIENT_GONE, None))
 
-    async def kept(
-        self, answer: WireResponse | StreamedResult, error: AwsError | None
-    ) -> WireResponse | StreamedResult:
-        """Record the call; gives the answer to send, which is another one where the call could not be recorded.
+    async def kept(self, answer: WireResponse | StreamedResult, error: AwsError | None) -> AwsError | None:
+        """Record the call; gives what is to be answered instead where the call could not be recorded.
 
         Parameters
         ----------
@@ -154,18 +151,19 @@ class CallRecord:
             Why it was not done.
         """
         if not self._is_recorded:
-            return answer
+            return None
         event = self._event(_failure_of(answer, error), answer)
         if self._read_only or (error is not None and error.status < 500):
             self.recorder.trail.put(event)
-            return answer
+            return None
         try:
             await asyncio.wrap_future(self.recorder.trail.put_durably(event))
         except NotRecordedError:
             if self._must_be_kept:
-                unsure = "The call was carried out, but could not be recorded in the audit trail yet."
-                return serialise_error(ServiceUnavailableException(unsure), self.request_id)
-        return answer
+                return ServiceUnavailableException(
+                    "The call was carried out, but could not be recorded in the audit trail yet."
+                )
+        return None
 
     @property
     def _is_recorded(self) -> bool:

@@ -86,7 +86,9 @@ class NativeDoor:
             failure = translated(error, record.request_id)
         if failure is not None:
             response = serialise_error(failure, record.request_id)
-        response = await record.kept(response, failure)
+        unrecorded = await record.kept(response, failure)
+        if unrecorded is not None:
+            response = serialise_error(unrecorded, record.request_id)
         try:
             await send_answer(send, response, record.request_id)
         except Exception as error:

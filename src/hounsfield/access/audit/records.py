@@ -20,6 +20,7 @@ from hounsfield.access.principals import Principal
 EVENT_VERSION: Final = "1.11"
 DATASTORE_TYPE: Final = "AWS::MedicalImaging::Datastore"
 IMAGE_SET_TYPE: Final = "AWS::MedicalImaging::Imageset"
+ROLE_TYPE: Final = "AWS::IAM::Role"
 HIDDEN: Final = "HIDDEN_DUE_TO_SECURITY_REASONS"
 """What stands in the place of a value that is not shown; CloudTrail's own words."""
 
@@ -114,6 +115,8 @@ def _timestamp(second: int) -> str:
 
 
 def _type_of(arn: str) -> str:
+    if ":role/" in arn:
+        return ROLE_TYPE
     return IMAGE_SET_TYPE if "/imageset/" in arn else DATASTORE_TYPE
 
 
