@@ -21,7 +21,6 @@ from starlette.types import ASGIApp
 from hounsfield.access.audit.trail import Trail
 from hounsfield.access.credentials import credentials_file, root_key
 from hounsfield.access.directory.directory import Directory
-from hounsfield.access.directory.repository import Repository
 from hounsfield.access.origins import origins_of
 from hounsfield.access.sessions import SEALED_WITH, Sessions
 from hounsfield.access.throttling import Throttle, rates_of
@@ -33,6 +32,7 @@ from hounsfield.aws.routing import Router
 from hounsfield.dicomweb.context import Context as DicomwebContext
 from hounsfield.dicomweb.door import DicomwebDoor
 from hounsfield.front import Beside, front_doors
+from hounsfield.gate.bearers import Bearers
 from hounsfield.gate.callers import Callers, Holders
 from hounsfield.gate.cross_origin import cross_origin
 from hounsfield.imaging.accesses import AccessWriter
@@ -54,6 +54,7 @@ from hounsfield.imaging.receiving import Receiver
 from hounsfield.imaging.release import RELEASE_IMAGE_SET, StorageReleaser
 from hounsfield.imaging.tiers import SWEEP_TIERS, TierSweeper, access_precision, schedule_tiers
 from hounsfield.imaging.updating import UPDATE_IMAGE_SET, ImageSetUpdater
+from hounsfield.installation import open_database, open_keyring, open_repository
 from hounsfield.jobs.bell import bell_of
 from hounsfield.jobs.queue import WorkQueue
 from hounsfield.jobs.runner import Alarm, Runner, WorkHandler
@@ -64,14 +65,17 @@ from hounsfield.native.door import NativeDoor
 from hounsfield.settings import Settings, SettingsError, load_settings
 from hounsfield.storage.blobs import BlobPlace
 from hounsfield.storage.buckets import Buckets
-from hounsfield.storage.database import Database, open_embedded, open_postgresql
-from hounsfield.storage.durable import make_folder_durably
-from hounsfield.storage.keys import DataKeys, KeyUnavailableError, LocalKeyring, database_key
+from hounsfield.storage.data_keys import DataKeys
+from hounsfield.storage.durable import keep_private, make_folder_durably
+from hounsfield.storage.keyring import LocalKeyring
+from hounsfield.storage.keys import KeyUnavailableError
+from hounsfield.storage.kms import KeyService, KeyServicePlace
 from hounsfield.storage.place_mark import PlaceRefusedError, check_place
 from hounsfield.storage.secrets import installation_secret
 from hounsfield.storage.tiered_blobs import TieredBlobs
 from hounsfield.sts.context import Context as StsContext
 from hounsfield.sts.door import StsDoor
+from hounsfield.token_sources import open_authorizing
 
 _KEEPING_SECONDS: Final = 5.0
 DAY_SECONDS: Final = 24 * 3600.0
@@ -93,25 +97,6 @@ READABLE_CLASSES: Final = frozenset(
 _log = structlog.get_logger(__name__)
 
 
-def open_keyring(settings: Settings) -> LocalKeyring:
-    """Open the keyring of the data folder, made at first start."""
-    return LocalKeyring(settings.data / "keys" / "master.json")
-
-
-def open_database(settings: Settings, keyring: LocalKeyring) -> Database:
-    """Open the database that the settings name, migrated to the newest schema."""
-    if settings.database_url:
-        return open_postgresql(settings.database_url)
-    return open_embedded(
-        settings.data / "hounsfield.db", database_key(settings.data / "keys" / "database.key", keyring)
-    )
-
-
-def open_repository(settings: Settings, database: Database, keyring: LocalKeyring) -> Repository:
-    """Give the users, roles and policies that are kept in the database."""
-    return Repository.of(database, keyring, settings.account_id, settings.partition)
-
-
 def s3_credentials(settings: Settings) -> dict[str, str]:
     """Give the credentials for the S3 endpoint, nothing where those of the environment are meant."""
     if not settings.s3_access_key_id:
@@ -127,6 +112,20 @@ def open_buckets(settings: Settings) -> Buckets:
         aws=settings.s3 == "aws",
         region=settings.region,
         options=s3_credentials(settings),
+    )
+
+
+def key_service(settings: Settings) -> KeyService | None:
+    """Give the key service that the settings name, None where they name none."""
+    if not settings.kms_endpoint_url and settings.kms != "aws":
+        return None
+    return KeyService(
+        KeyServicePlace(
+            region=settings.region,
+            endpoint_url=settings.kms_endpoint_url or None,
+            access_key_id=settings.kms_access_key_id,
+            secret_access_key=settings.kms_secret_access_key,
+        )
     )
 
 
@@ -191,6 +190,10 @@ def quotas_of(settings: Settings) -> Quotas:
 def open_archive(settings: Settings) -> tuple[Archive, LocalKeyring]:
     """Open all stores of an installation, making what is not there yet."""
     make_folder_durably(settings.data)
+    try:
+        keep_private(settings.data)
+    except PermissionError:
+        _log.warning("the data folder is another user's, and others may look into it", folder=str(settings.data))
     make_folder_durably(settings.data / "buckets")
     keyring = open_keyring(settings)
     database = open_database(settings, keyring)
@@ -214,7 +217,7 @@ def open_archive(settings: Settings) -> tuple[Archive, LocalKeyring]:
         database=database,
         blobs=blobs if tiers is None else tiers,
         blob_place=place,
-        keys=DataKeys(keyring),
+        keys=DataKeys(keyring, key_service(settings), settings.kms_cache_seconds),
         buckets=open_buckets(settings),
         queue=WorkQueue(database, settings.lease_seconds, bell_of(database, settings.data)),
         account_id=settings.account_id,
@@ -274,6 +277,7 @@ def make_app(settings: Settings) -> ASGIApp:
         max_body_bytes=settings.max_body_bytes,
     )
     receiver = Receiver(archive, settings.store_processes)
+    authorizing = open_authorizing(settings)
     dicomweb = DicomwebDoor(
         context=DicomwebContext(
             archive=archive,
@@ -288,6 +292,7 @@ def make_app(settings: Settings) -> ASGIApp:
             classic_searches=settings.classic_search_actions,
         ),
         callers=callers,
+        bearers=Bearers(authorizing, directory, archive),
         throttle=throttle,
         recorder=recorder,
         max_unproven_bytes=settings.max_body_bytes,
@@ -295,7 +300,11 @@ def make_app(settings: Settings) -> ASGIApp:
         public_url=settings.public_url,
     )
     origins = origins_of(settings.cors_origins)
+<<<<<<< HEAD
     beside = Beside(accesses, receiver, directory, trail)
+=======
+    beside = Beside(accesses, receiver, directory, authorizing)
+>>>>>>> main
     return front_doors(
         cross_origin(native, origins),
         cross_origin(dicomweb, origins),

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hounsfield.access.audit.trail import Trail
 from hounsfield.access.directory.directory import Directory
+from hounsfield.access.oidc.authorizing import Authorizing
 from hounsfield.dicomweb.routes import is_dicomweb
 from hounsfield.imaging.accesses import AccessWriter
 from hounsfield.imaging.receiving import Receiver
@@ -36,14 +37,23 @@ class Beside:
         Transcodes what is stored by DICOMweb.
     directory : Directory
         Follows changes of users and policies.
+<<<<<<< HEAD
     trail : Trail
         Writes down who called.
+=======
+    authorizing : Authorizing
+        Asks who vouches for bearer tokens.
+>>>>>>> main
     """
 
     accesses: AccessWriter
     receiver: Receiver
     directory: Directory
+<<<<<<< HEAD
     trail: Trail
+=======
+    authorizing: Authorizing
+>>>>>>> main
 
     def start(self) -> None:
         """Begin with the first request."""
@@ -56,7 +66,11 @@ class Beside:
         self.receiver.close()
         self.accesses.stop()
         self.directory.stop()
+<<<<<<< HEAD
         self.trail.stop()
+=======
+        self.authorizing.close()
+>>>>>>> main
 
 
 def front_doors(native: ASGIApp, dicomweb: ASGIApp, sts: ASGIApp, beside: Beside) -> ASGIApp:

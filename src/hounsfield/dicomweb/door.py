@@ -1,7 +1,7 @@
 """The door: one ASGI application in front of DICOMweb.
 
-    route ─▶ signature of the headers ─▶ permission ─▶ handler ─▶ answer
-      └──────────────┴──────────────────────┴─────────────┴──▶ AwsError ─▶ error in AWS's form
+    route ─▶ signature of the headers, or bearer token ─▶ permission ─▶ handler ─▶ answer
+      └──────────────┴───────────────────────────────────────┴─────────────┴──▶ AwsError ─▶ error in AWS's form
 
 A body is read only when the permission was given, and as it arrives; what proves it is known at its end, before anything of
 it becomes visible.
@@ -15,8 +15,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
-from anyio import to_thread
-from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
 
 from hounsfield.access.audit.events import Category
@@ -29,12 +27,18 @@ from hounsfield.dicomweb.context import Context
 from hounsfield.dicomweb.permissions import permission_of
 from hounsfield.dicomweb.routes import Found, find
 from hounsfield.gate.answers import StreamedResult, send_answer
+from hounsfield.gate.bearers import Bearers, bearer_token
 from hounsfield.gate.bodies import ClientGoneError, body_chunks, header, whole_body
 from hounsfield.gate.callers import Caller, Callers
 from hounsfield.gate.errors import translated
 from hounsfield.gate.facts import Facts, permit
+<<<<<<< HEAD
 from hounsfield.gate.recorded_members import shown_dicomweb_labels
 from hounsfield.gate.recording import CallRecord, Recorder
+=======
+from hounsfield.gate.threads import in_thread
+from hounsfield.storage.data_keys import KeyNotAtHandError
+>>>>>>> main
 from hounsfield.storage.tiered_blobs import BlobFarError
 
 _log = structlog.get_logger(__name__)
@@ -54,6 +58,8 @@ class DicomwebDoor:
         What the handlers work on.
     callers : Callers
         Tells who is calling.
+    bearers : Bearers
+        Tells who sends a bearer token.
     throttle : Throttle
         Counts requests.
     recorder : Recorder
@@ -68,6 +74,7 @@ class DicomwebDoor:
 
     context: Context
     callers: Callers
+    bearers: Bearers
     throttle: Throttle
     recorder: Recorder
     max_unproven_bytes: int
@@ -79,9 +86,15 @@ class DicomwebDoor:
         record = self.recorder.begin(scope)
         failure: AwsError | None = None
         try:
+<<<<<<< HEAD
             found = self._find(record, scope)
             caller = self.callers.meet(scope)
             answer = await self._answer(record, found, caller, scope, receive)
+=======
+            found = find(scope["method"], scope["raw_path"], deletes=self.context.deletes)
+            caller = await self._caller(found, scope)
+            answer = await self._answer(found, caller, scope, receive)
+>>>>>>> main
         except ClientGoneError:
             record.left()
             return
@@ -101,6 +114,7 @@ class DicomwebDoor:
             _log.error("answer broken off", request_id=record.request_id, error=type(error).__name__)
             raise
 
+<<<<<<< HEAD
     def _find(self, record: CallRecord, scope: Scope) -> Found:
         found = find(scope["method"], scope["raw_path"], deletes=self.context.deletes)
         operation = found.operation
@@ -108,6 +122,13 @@ class DicomwebDoor:
         parameters = shown_dicomweb_labels(found.datastore_id, found.labels, scope["query_string"])
         record.found(operation.name, category, parameters)
         return found
+=======
+    async def _caller(self, found: Found, scope: Scope) -> Caller:
+        token = bearer_token(scope)
+        if token is None or self.callers.verifier is None:
+            return self.callers.meet(scope)
+        return await self.bearers.meet(token, found.datastore_id, found.operation.action or found.operation.name)
+>>>>>>> main
 
     async def _answer(
         self, record: CallRecord, found: Found, caller: Caller, scope: Scope, receive: Receive
@@ -131,15 +152,16 @@ class DicomwebDoor:
             return await operation.take(call, body)
         async for _ in body:
             pass
-        if operation.read is None:
+        read = operation.read
+        if read is None:
             raise TypeError(f"operation {operation.name} has no handler")
         if operation.quick and self.context.local:
-            # What is in the archive store is not waited for here.
-            with suppress(BlobFarError):
-                return operation.read(call)
+            # What is in the archive store, and a key of a key service, is not waited for here.
+            with suppress(BlobFarError, KeyNotAtHandError):
+                return read(call)
         if operation.renders:
-            return await to_thread.run_sync(operation.read, call, limiter=self.context.rendering_slots)
-        return await run_in_threadpool(operation.read, call)
+            return await in_thread(lambda: read(call), self.context.rendering_slots)
+        return await in_thread(lambda: read(call))
 
     async def _body(self, caller: Caller, scope: Scope, receive: Receive, most: int) -> AsyncIterator[bytes]:
         reader = caller.reader()

@@ -31,8 +31,8 @@ from hounsfield.gate.recorded_members import resources_of
 _READS: Final = ("Assume", "Get", "List", "Search", "Retrieve")
 _KEY: Final = re.compile(rb"Credential=([A-Z0-9]{16,128})(?:/|%2F)")
 _CLIENT_GONE: Final = Failure("ClientDisconnected", "The client closed the connection before its request was complete.")
-_QUOTING: Final = frozenset({"BadRequestException", "SerializationException", "ValidationException"})
-"""Errors whose messages may quote what a client sent in the wrong place, such as a name for an id; they are not recorded."""
+_QUOTING: Final = frozenset({400, 406, 415})
+"""Status of errors whose messages may quote what a client sent in the wrong place, such as a name for an id."""
 _UNKNOWN: Final = "UnknownOperation"
 
 
@@ -215,7 +215,7 @@ def _claimed_key(authorization: bytes, query_string: bytes) -> str:
 
 def _failure_of(answer: WireResponse | StreamedResult, error: AwsError | None) -> Failure | None:
     if error is not None:
-        return Failure(error.code, HIDDEN if error.code in _QUOTING else error.message)
+        return Failure(error.code, HIDDEN if error.status in _QUOTING else error.message)
     if answer.status >= 400:
         return Failure(f"Http{answer.status}", "The answer tells of each instance why.")
     return None
