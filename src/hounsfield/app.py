@@ -300,11 +300,7 @@ def make_app(settings: Settings) -> ASGIApp:
         public_url=settings.public_url,
     )
     origins = origins_of(settings.cors_origins)
-<<<<<<< HEAD
-    beside = Beside(accesses, receiver, directory, trail)
-=======
-    beside = Beside(accesses, receiver, directory, authorizing)
->>>>>>> main
+    beside = Beside(accesses, receiver, directory, authorizing, trail)
     return front_doors(
         cross_origin(native, origins),
         cross_origin(dicomweb, origins),

@@ -14,7 +14,6 @@ from typing import Final
 
 import click
 
-from hounsfield.audit_commands import audit
 from hounsfield.logs import configure_logs
 from hounsfield.serving import ServingError, serve, serve_api
 from hounsfield.settings import PREFIX, SettingsError, load_settings
@@ -29,6 +28,7 @@ _data = click.option(
 
 
 _GROUPS: Final = {
+    "audit": "hounsfield.commands.audit",
     "key": "hounsfield.commands.keys",
     "policy": "hounsfield.commands.policies",
     "role": "hounsfield.commands.roles",
@@ -55,9 +55,6 @@ class _Groups(click.Group):
 @click.version_option(package_name="hounsfield")
 def cli() -> None:
     """A self-hosted medical image store that speaks the AWS HealthImaging API."""
-
-
-cli.add_command(audit)
 
 
 @cli.command("serve")

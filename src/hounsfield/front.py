@@ -37,23 +37,17 @@ class Beside:
         Transcodes what is stored by DICOMweb.
     directory : Directory
         Follows changes of users and policies.
-<<<<<<< HEAD
-    trail : Trail
-        Writes down who called.
-=======
     authorizing : Authorizing
         Asks who vouches for bearer tokens.
->>>>>>> main
+    trail : Trail
+        Writes down who called.
     """
 
     accesses: AccessWriter
     receiver: Receiver
     directory: Directory
-<<<<<<< HEAD
-    trail: Trail
-=======
     authorizing: Authorizing
->>>>>>> main
+    trail: Trail
 
     def start(self) -> None:
         """Begin with the first request."""
@@ -66,11 +60,8 @@ class Beside:
         self.receiver.close()
         self.accesses.stop()
         self.directory.stop()
-<<<<<<< HEAD
-        self.trail.stop()
-=======
         self.authorizing.close()
->>>>>>> main
+        self.trail.stop()
 
 
 def front_doors(native: ASGIApp, dicomweb: ASGIApp, sts: ASGIApp, beside: Beside) -> ASGIApp:

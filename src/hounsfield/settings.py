@@ -151,7 +151,6 @@ class Settings:
         Import jobs under way at the same time per data store; one more is refused.
     job_retention_seconds : float
         How long after its end an import job is shown, and kept in the database.
-<<<<<<< HEAD
     audit_data_events : bool
         Record data events, which are reading frames and all of DICOMweb, in the audit trail; management events always are.
     audit_on_failure : OnFailure
@@ -168,7 +167,6 @@ class Settings:
         nowhere.
     audit_s3_seconds : float
         How often it is delivered.
-=======
     tls_certificate : str
         PEM file with the certificate of the server and those between it and its root; empty for plain HTTP. A renewed one is
         served without a restart.
@@ -180,7 +178,6 @@ class Settings:
         ``required``, or ``optional``: who shows none is let in, who shows one must show a right one.
     tls_least_version : TlsVersion
         Least version of TLS that is spoken, ``1.2`` or ``1.3``.
->>>>>>> main
     authorizers : str
         HTTP endpoints that stand for the functions of ``lambdaAuthorizerArn``, as ``<ARN>=<URL>`` with commas between them.
     lambda_endpoint_url : str
@@ -273,7 +270,6 @@ class Settings:
     quota_import_file_bytes: int = 10 * 1024**3
     quota_import_jobs: int = 100
     job_retention_seconds: float = 90 * 24 * 3600.0
-<<<<<<< HEAD
     audit_data_events: bool = True
     audit_on_failure: OnFailure = OnFailure.REFUSE_WRITES
     audit_file_bytes: int = 64 * 1024 * 1024
@@ -281,13 +277,11 @@ class Settings:
     audit_retention_days: float = 0.0
     audit_s3_uri: str = ""
     audit_s3_seconds: float = 300.0
-=======
     tls_certificate: str = ""
     tls_key: str = ""
     tls_client_ca: str = ""
     tls_client_certificates: ClientCertificates = ClientCertificates.REQUIRED
     tls_least_version: TlsVersion = TlsVersion.TLS_1_2
->>>>>>> main
     authorizers: str = ""
     lambda_endpoint_url: str = ""
     lambda_api: str = ""

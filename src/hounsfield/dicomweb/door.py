@@ -32,13 +32,10 @@ from hounsfield.gate.bodies import ClientGoneError, body_chunks, header, whole_b
 from hounsfield.gate.callers import Caller, Callers
 from hounsfield.gate.errors import translated
 from hounsfield.gate.facts import Facts, permit
-<<<<<<< HEAD
 from hounsfield.gate.recorded_members import shown_dicomweb_labels
 from hounsfield.gate.recording import CallRecord, Recorder
-=======
 from hounsfield.gate.threads import in_thread
 from hounsfield.storage.data_keys import KeyNotAtHandError
->>>>>>> main
 from hounsfield.storage.tiered_blobs import BlobFarError
 
 _log = structlog.get_logger(__name__)
@@ -86,15 +83,9 @@ class DicomwebDoor:
         record = self.recorder.begin(scope)
         failure: AwsError | None = None
         try:
-<<<<<<< HEAD
             found = self._find(record, scope)
-            caller = self.callers.meet(scope)
-            answer = await self._answer(record, found, caller, scope, receive)
-=======
-            found = find(scope["method"], scope["raw_path"], deletes=self.context.deletes)
             caller = await self._caller(found, scope)
-            answer = await self._answer(found, caller, scope, receive)
->>>>>>> main
+            answer = await self._answer(record, found, caller, scope, receive)
         except ClientGoneError:
             record.left()
             return
@@ -114,7 +105,6 @@ class DicomwebDoor:
             _log.error("answer broken off", request_id=record.request_id, error=type(error).__name__)
             raise
 
-<<<<<<< HEAD
     def _find(self, record: CallRecord, scope: Scope) -> Found:
         found = find(scope["method"], scope["raw_path"], deletes=self.context.deletes)
         operation = found.operation
@@ -122,13 +112,12 @@ class DicomwebDoor:
         parameters = shown_dicomweb_labels(found.datastore_id, found.labels, scope["query_string"])
         record.found(operation.name, category, parameters)
         return found
-=======
+
     async def _caller(self, found: Found, scope: Scope) -> Caller:
         token = bearer_token(scope)
         if token is None or self.callers.verifier is None:
             return self.callers.meet(scope)
         return await self.bearers.meet(token, found.datastore_id, found.operation.action or found.operation.name)
->>>>>>> main
 
     async def _answer(
         self, record: CallRecord, found: Found, caller: Caller, scope: Scope, receive: Receive

@@ -30,12 +30,9 @@ from hounsfield.gate.bodies import ClientGoneError, header, whole_body
 from hounsfield.gate.callers import Callers
 from hounsfield.gate.errors import translated
 from hounsfield.gate.facts import Facts, permit
-<<<<<<< HEAD
 from hounsfield.gate.recorded_members import shown_labels, shown_members
 from hounsfield.gate.recording import CallRecord, Recorder
-=======
 from hounsfield.gate.threads import in_thread
->>>>>>> main
 from hounsfield.native.context import Context
 from hounsfield.native.operations import HANDLERS, Handler
 from hounsfield.native.permissions import permission_of, permissions_of_parameters

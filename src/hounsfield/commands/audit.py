@@ -1,4 +1,4 @@
-"""The commands ``hounsfield audit …``: check the audit trail and look into it."""
+"""``hounsfield audit``: check the audit trail, look into it, deliver it."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _data = click.option(
 
 
 @click.group("audit")
-def audit() -> None:
+def commands() -> None:
     """Check the audit trail, and look into it."""
 
 
-@audit.command("verify")
+@commands.command("verify")
 @_data
 def verify_command(data: Path) -> None:
     """Check that no record was changed or removed; exits with 1 when one was."""
@@ -40,7 +40,7 @@ def verify_command(data: Path) -> None:
     sys.exit(0 if found.intact else 1)
 
 
-@audit.command("tail")
+@commands.command("tail")
 @_data
 @click.option("-n", "count", default=20, show_default=True, type=click.IntRange(1, 100_000), help="How many.")
 @click.option("--json", "as_json", is_flag=True, help="Whole records, one a line.")
@@ -53,7 +53,7 @@ def tail_command(data: Path, count: int, as_json: bool) -> None:
         _show(body, as_json=as_json)
 
 
-@audit.command("find")
+@commands.command("find")
 @_data
 @click.option("--event", default="", help="Name of the operation, such as GetImageFrame.")
 @click.option("--caller", default="", help="Access key id, user name, or part of the ARN of who called.")
@@ -84,7 +84,7 @@ def find_command(
             _show(body, as_json=as_json)
 
 
-@audit.command("deliver")
+@commands.command("deliver")
 @_data
 def deliver_command(data: Path) -> None:
     """Deliver the audit trail of this machine now; runners do it by themselves."""
@@ -110,8 +110,8 @@ def _show(body: bytes, *, as_json: bool) -> None:
 
 def _stored_key(settings: Settings) -> bytes:
     """Give the key of the audit trail from the database of the installation."""
-    from hounsfield.app import open_database, open_keyring
     from hounsfield.auditing import audit_key
+    from hounsfield.installation import open_database, open_keyring
 
     keyring = open_keyring(settings)
     database = open_database(settings, keyring)
