@@ -22,6 +22,7 @@ from hounsfield.access.credentials import credentials_file, root_key
 from hounsfield.access.directory.directory import Directory
 from hounsfield.access.directory.repository import Repository
 from hounsfield.access.origins import origins_of
+from hounsfield.access.sessions import SEALED_WITH, Sessions
 from hounsfield.access.throttling import Throttle, rates_of
 from hounsfield.aws.model import load_service
 from hounsfield.aws.pagination import PageTokens
@@ -66,6 +67,8 @@ from hounsfield.storage.keys import DataKeys, KeyUnavailableError, LocalKeyring,
 from hounsfield.storage.place_mark import PlaceRefusedError, check_place
 from hounsfield.storage.secrets import installation_secret
 from hounsfield.storage.tiered_blobs import TieredBlobs
+from hounsfield.sts.context import Context as StsContext
+from hounsfield.sts.door import StsDoor
 
 DAY_SECONDS: Final = 24 * 3600.0
 READABLE_CLASSES: Final = frozenset(
@@ -238,16 +241,17 @@ def make_app(settings: Settings) -> ASGIApp:
     """Put the front doors together."""
     archive, keyring = open_archive(settings)
     directory = Directory(open_repository(settings, archive.database, keyring))
-    holders = Holders.of(root_key(credentials_file(settings.data)), directory, settings.account_id, settings.partition)
+    sessions = Sessions(installation_secret(archive.database, keyring, SEALED_WITH), directory)
+    holders = Holders.of(
+        root_key(credentials_file(settings.data)), directory, sessions, settings.account_id, settings.partition
+    )
     context = Context(
         archive=archive,
         metadata=MetadataReader(archive, settings.metadata_cache_bytes),
         tokens=PageTokens(installation_secret(archive.database, keyring, "page-tokens")),
         local=not (settings.database_url or settings.blobs_url),
     )
-    callers = (
-        Callers.everybody(holders) if settings.insecure_no_auth else Callers.by_signature(settings.region, holders)
-    )
+    callers = callers_of(settings, holders, "medical-imaging")
     throttle = Throttle(rates_of(settings.throttling, settings.throttle_rates), settings.api_workers)
     accesses = AccessWriter(
         archive.database,
@@ -284,7 +288,30 @@ def make_app(settings: Settings) -> ASGIApp:
     )
     origins = origins_of(settings.cors_origins)
     beside = Beside(accesses, receiver, directory)
-    return front_doors(cross_origin(native, origins), cross_origin(dicomweb, origins), beside)
+    return front_doors(
+        cross_origin(native, origins),
+        cross_origin(dicomweb, origins),
+        cross_origin(sts_door(settings, archive, holders), origins),
+        beside,
+    )
+
+
+def sts_door(settings: Settings, archive: Archive, holders: Holders) -> StsDoor:
+    """Make the door of the Security Token Service."""
+    issuer = None if settings.issuer is None else settings.issuer.open()
+    return StsDoor(
+        context=StsContext(holders.directory, holders.sessions, issuer, settings.partition, settings.account_id),
+        service=load_service("sts"),
+        callers=callers_of(settings, holders, "sts"),
+        archive=archive,
+    )
+
+
+def callers_of(settings: Settings, holders: Holders, service: str) -> Callers:
+    """Tell who calls a service: by signatures, or everybody."""
+    if settings.insecure_no_auth:
+        return Callers.everybody(holders)
+    return Callers.by_signature(settings.region, holders, service)
 
 
 def run_runner(settings: Settings) -> None:

@@ -1,6 +1,7 @@
 """The ASGI application in front of everything.
 
     path ─┬─▶ /healthz
+          ├─▶ Security Token Service
           ├─▶ DICOMweb
           └─▶ native API: all that is no other's
 
@@ -19,6 +20,7 @@ from hounsfield.access.directory.directory import Directory
 from hounsfield.dicomweb.routes import is_dicomweb
 from hounsfield.imaging.accesses import AccessWriter
 from hounsfield.imaging.receiving import Receiver
+from hounsfield.sts.door import is_sts
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ class Beside:
         self.directory.stop()
 
 
-def front_doors(native: ASGIApp, dicomweb: ASGIApp, beside: Beside) -> ASGIApp:
+def front_doors(native: ASGIApp, dicomweb: ASGIApp, sts: ASGIApp, beside: Beside) -> ASGIApp:
     """Send each request to its door, by path alone; what is no other's is the native API's.
 
     Paths are compared here and not by patterns, so that no path, however odd, misses the door that checks signatures.
@@ -62,6 +64,8 @@ def front_doors(native: ASGIApp, dicomweb: ASGIApp, beside: Beside) -> ASGIApp:
             await _lifespan(receive, send, beside)
         elif scope["path"] == "/healthz":
             await PlainTextResponse("ok\n")(scope, receive, send)
+        elif is_sts(scope["method"], scope["raw_path"]):
+            await sts(scope, receive, send)
         elif is_dicomweb(scope["method"], scope["raw_path"]):
             await dicomweb(scope, receive, send)
         else:
