@@ -61,9 +61,13 @@ from hounsfield.native.door import NativeDoor
 from hounsfield.settings import Settings, SettingsError, load_settings
 from hounsfield.storage.blobs import BlobPlace
 from hounsfield.storage.buckets import Buckets
+from hounsfield.storage.data_keys import DataKeys
 from hounsfield.storage.database import Database, open_embedded, open_postgresql
-from hounsfield.storage.durable import make_folder_durably
-from hounsfield.storage.keys import DataKeys, KeyUnavailableError, LocalKeyring, database_key
+from hounsfield.storage.database_key import database_key, use_database
+from hounsfield.storage.durable import keep_private, make_folder_durably
+from hounsfield.storage.keyring import LocalKeyring
+from hounsfield.storage.keys import KeyUnavailableError
+from hounsfield.storage.kms import KeyService, KeyServicePlace
 from hounsfield.storage.place_mark import PlaceRefusedError, check_place
 from hounsfield.storage.secrets import installation_secret
 from hounsfield.storage.tiered_blobs import TieredBlobs
@@ -98,9 +102,23 @@ def open_database(settings: Settings, keyring: LocalKeyring) -> Database:
     """Open the database that the settings name, migrated to the newest schema."""
     if settings.database_url:
         return open_postgresql(settings.database_url)
-    return open_embedded(
-        settings.data / "hounsfield.db", database_key(settings.data / "keys" / "database.key", keyring)
-    )
+    path = database_file(settings)
+    make_folder_durably(settings.data)
+    # Before the key is read: from here on it stays what it is.
+    use = use_database(path)
+    database = open_embedded(path, database_key(database_key_file(settings), keyring, path))
+    database.close_with(use)
+    return database
+
+
+def database_file(settings: Settings) -> Path:
+    """Give the file of the embedded database."""
+    return settings.data / "hounsfield.db"
+
+
+def database_key_file(settings: Settings) -> Path:
+    """Give the file of its wrapped key."""
+    return settings.data / "keys" / "database.key"
 
 
 def open_repository(settings: Settings, database: Database, keyring: LocalKeyring) -> Repository:
@@ -123,6 +141,20 @@ def open_buckets(settings: Settings) -> Buckets:
         aws=settings.s3 == "aws",
         region=settings.region,
         options=s3_credentials(settings),
+    )
+
+
+def key_service(settings: Settings) -> KeyService | None:
+    """Give the key service that the settings name, None where they name none."""
+    if not settings.kms_endpoint_url and settings.kms != "aws":
+        return None
+    return KeyService(
+        KeyServicePlace(
+            region=settings.region,
+            endpoint_url=settings.kms_endpoint_url or None,
+            access_key_id=settings.kms_access_key_id,
+            secret_access_key=settings.kms_secret_access_key,
+        )
     )
 
 
@@ -187,6 +219,10 @@ def quotas_of(settings: Settings) -> Quotas:
 def open_archive(settings: Settings) -> tuple[Archive, LocalKeyring]:
     """Open all stores of an installation, making what is not there yet."""
     make_folder_durably(settings.data)
+    try:
+        keep_private(settings.data)
+    except PermissionError:
+        _log.warning("the data folder is another user's, and others may look into it", folder=str(settings.data))
     make_folder_durably(settings.data / "buckets")
     keyring = open_keyring(settings)
     database = open_database(settings, keyring)
@@ -210,7 +246,7 @@ def open_archive(settings: Settings) -> tuple[Archive, LocalKeyring]:
         database=database,
         blobs=blobs if tiers is None else tiers,
         blob_place=place,
-        keys=DataKeys(keyring),
+        keys=DataKeys(keyring, key_service(settings), settings.kms_cache_seconds),
         buckets=open_buckets(settings),
         queue=WorkQueue(database, settings.lease_seconds, bell_of(database, settings.data)),
         account_id=settings.account_id,
