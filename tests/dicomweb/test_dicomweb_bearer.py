@@ -17,15 +17,14 @@ import requests
 from dicomweb_client.api import DICOMwebClient
 from joserfc import jwt
 from joserfc.jwk import ECKey
-from sqlalchemy import insert, select
 
 from dicomweb.authorizer_endpoints import Asked, http_endpoint, lambda_endpoint, verdict
 from dicomweb.web import BOUNDARY, multipart, part10, root, session, store
+from hounsfield.access.directory.attachments import put_inline_policy
 from hounsfield.access.directory.identities import create_role, delete_identity, update_role
 from hounsfield.access.directory.records import IdentityKind
 from hounsfield.access.directory.repository import Repository
 from hounsfield.access.oidc.tokens import LONGEST_TOKEN
-from hounsfield.storage.identity_tables import identities, inline_policies
 from object_store import ObjectStore
 from servers import ServerProcess, active_datastore, free_port, wait_for
 from signed_http import send
@@ -69,12 +68,10 @@ def trust(party: dict[str, str], condition: dict[str, Any] | None = None) -> str
 
 
 def let(repository: Repository, role: str, *actions: str) -> None:
-    """Put a policy that allows actions into a role."""
+    """Let a role do some actions."""
     statement = {"Effect": "Allow", "Action": [f"medical-imaging:{action}" for action in actions], "Resource": "*"}
     document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-    with repository.change() as connection:
-        identifier = connection.execute(select(identities.c.id).where(identities.c.name == role)).scalar_one()
-        connection.execute(insert(inline_policies).values(identity_id=identifier, name="images", document=document))
+    put_inline_policy(repository, IdentityKind.ROLE, role, "images", document)
 
 
 @dataclass
