@@ -21,6 +21,7 @@ from starlette.types import ASGIApp
 from hounsfield.access.audit.trail import Trail
 from hounsfield.access.credentials import credentials_file, root_key
 from hounsfield.access.directory.directory import Directory
+from hounsfield.access.oidc.issuers import Issuer
 from hounsfield.access.origins import origins_of
 from hounsfield.access.sessions import SEALED_WITH, Sessions
 from hounsfield.access.throttling import Throttle, rates_of
@@ -277,7 +278,8 @@ def make_app(settings: Settings) -> ASGIApp:
         max_body_bytes=settings.max_body_bytes,
     )
     receiver = Receiver(archive, settings.store_processes)
-    authorizing = open_authorizing(settings)
+    issuer = None if settings.issuer is None else settings.issuer.open()
+    authorizing = open_authorizing(settings, issuer)
     dicomweb = DicomwebDoor(
         context=DicomwebContext(
             archive=archive,
@@ -304,14 +306,13 @@ def make_app(settings: Settings) -> ASGIApp:
     return front_doors(
         cross_origin(native, origins),
         cross_origin(dicomweb, origins),
-        cross_origin(sts_door(settings, archive, holders, trail), origins),
+        cross_origin(sts_door(settings, archive, holders, issuer, trail), origins),
         beside,
     )
 
 
-def sts_door(settings: Settings, archive: Archive, holders: Holders, trail: Trail) -> StsDoor:
+def sts_door(settings: Settings, archive: Archive, holders: Holders, issuer: Issuer | None, trail: Trail) -> StsDoor:
     """Make the door of the Security Token Service."""
-    issuer = None if settings.issuer is None else settings.issuer.open()
     return StsDoor(
         context=StsContext(holders.directory, holders.sessions, issuer, settings.partition, settings.account_id),
         service=load_service("sts"),
