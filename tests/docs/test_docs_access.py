@@ -53,6 +53,8 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
     found.server.stop()
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_page_is_followed_from_the_first_user_to_the_last_key(reader: Reader) -> None:
     store = f"/datastore/{reader.datastore}"
     assert '"datastoreSummaries"' in reader.types("## An administrator")
