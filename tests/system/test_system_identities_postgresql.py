@@ -22,13 +22,14 @@ LISTING = {
 @pytest.fixture(scope="module")
 def nodes(tmp_path_factory: pytest.TempPathFactory, postgresql_url: str) -> Iterator[list[ServerProcess]]:
     folder = tmp_path_factory.mktemp("nodes")
-    environment = {"HOUNSFIELD_DATABASE_URL": postgresql_url, "HOUNSFIELD_BLOBS_URL": f"file://{folder}/first/blobs"}
+    environment = {"HOUNSFIELD_DATABASE_URL": postgresql_url}
     started: list[ServerProcess] = []
     try:
         for name in ("first", "second"):
             data = folder / name
             if started:
                 copied(started[0].data, data)
+                environment = {**environment, "HOUNSFIELD_BLOBS_URL": f"file://{started[0].data}/blobs"}
             started.append(ServerProcess(data, environment).start())
         yield started
     finally:
