@@ -59,7 +59,7 @@ class ServerProcess:
             [*command, *self.arguments], env={**environment, **self.environment}, stdout=self.log, stderr=self.log
         )
         try:
-            wait_for(self._ready, "the server to become ready")
+            wait_for(self._ready, "the server to become ready", 180)
         except BaseException:
             self.stop()
             raise

@@ -16,9 +16,7 @@ from typing import Final
 
 import structlog
 from anyio import CapacityLimiter
-from starlette.concurrency import run_in_threadpool
-from starlette.responses import PlainTextResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from hounsfield.access.credentials import credentials_file, root_key
 from hounsfield.access.origins import origins_of
@@ -33,6 +31,7 @@ from hounsfield.dicomweb.door import DicomwebDoor
 from hounsfield.dicomweb.routes import is_dicomweb
 from hounsfield.gate.callers import Callers
 from hounsfield.gate.cross_origin import cross_origin
+from hounsfield.gate.front_doors import Entrance, FrontDoor, health_door
 from hounsfield.imaging.accesses import AccessWriter
 from hounsfield.imaging.archive import Archive, Quotas
 from hounsfield.imaging.copying import COPY_IMAGE_SET, ImageSetCopier
@@ -231,7 +230,7 @@ def create_app() -> ASGIApp:
         raise SystemExit(2) from error
 
 
-def make_app(settings: Settings) -> ASGIApp:
+def make_app(settings: Settings) -> Entrance:
     """Put the front doors together."""
     archive, keyring = open_archive(settings)
     key = root_key(credentials_file(settings.data))
@@ -280,40 +279,21 @@ def make_app(settings: Settings) -> ASGIApp:
         public_url=settings.public_url,
     )
     origins = origins_of(settings.cors_origins)
-    return front_doors(cross_origin(native, origins), cross_origin(dicomweb, origins), accesses, receiver)
 
+    def close() -> None:
+        receiver.close()
+        accesses.stop()
 
-def front_doors(native: ASGIApp, dicomweb: ASGIApp, accesses: AccessWriter, receiver: Receiver) -> ASGIApp:
-    """Send each request to its door, by path alone; what is no other's is the native API's.
-
-    Accesses are written down for as long as the doors are open.
-
-    Paths are compared here and not by patterns, so that no path, however odd, misses the door that checks signatures.
-    """
-
-    async def doors(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await _lifespan(receive, send, accesses, receiver)
-        elif scope["path"] == "/healthz":
-            await PlainTextResponse("ok\n")(scope, receive, send)
-        elif is_dicomweb(scope["method"], scope["raw_path"]):
-            await dicomweb(scope, receive, send)
-        else:
-            await native(scope, receive, send)
-
-    return doors
-
-
-async def _lifespan(receive: Receive, send: Send, accesses: AccessWriter, receiver: Receiver) -> None:
-    await receive()
-    accesses.start()
-    # The first use of a thread imports what it needs, which no request should wait for.
-    await run_in_threadpool(int)
-    await send({"type": "lifespan.startup.complete"})
-    await receive()
-    receiver.close()
-    await run_in_threadpool(accesses.stop)
-    await send({"type": "lifespan.shutdown.complete"})
+    return Entrance(
+        (
+            health_door("/healthz"),
+            FrontDoor("dicomweb", is_dicomweb, cross_origin(dicomweb, origins), dicomweb.routes),
+            # What is no other's is the native API's, which says best what is wrong with it.
+            FrontDoor("native", lambda _method, _path: True, cross_origin(native, origins), native.routes),
+        ),
+        accesses.start,
+        close,
+    )
 
 
 def run_runner(settings: Settings) -> None:

@@ -27,11 +27,13 @@ from hounsfield.aws.response import WireResponse
 from hounsfield.dicomweb.calls import Call, parse_query
 from hounsfield.dicomweb.context import Context
 from hounsfield.dicomweb.permissions import permission_of
+from hounsfield.dicomweb.resource_paths import routes
 from hounsfield.dicomweb.routes import Found, find
 from hounsfield.gate.answers import StreamedResult, send_answer
 from hounsfield.gate.bodies import ClientGoneError, body_chunks, header, whole_body
 from hounsfield.gate.callers import Caller, Callers
 from hounsfield.gate.errors import translated
+from hounsfield.gate.front_doors import DoorRoute
 from hounsfield.storage.tiered_blobs import BlobFarError
 
 _log = structlog.get_logger(__name__)
@@ -65,6 +67,14 @@ class DicomwebDoor:
     max_unproven_bytes: int
     max_store_bytes: int
     public_url: str = ""
+
+    @property
+    def routes(self) -> tuple[DoorRoute, ...]:
+        """What this door answers; each needs the permission of its operation."""
+        return tuple(
+            DoorRoute(method, f"/datastore/{{datastoreId}}/{path}".rstrip("/"), name)
+            for method, path, name in routes(deletes=self.context.deletes)
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""

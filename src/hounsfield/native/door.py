@@ -31,6 +31,7 @@ from hounsfield.gate.answers import StreamedResult, send_answer
 from hounsfield.gate.bodies import ClientGoneError, header, whole_body
 from hounsfield.gate.callers import Callers
 from hounsfield.gate.errors import translated
+from hounsfield.gate.front_doors import DoorRoute
 from hounsfield.native.context import Context
 from hounsfield.native.operations import HANDLERS, Handler
 from hounsfield.native.permissions import permission_of, permission_of_parameters
@@ -62,6 +63,11 @@ class NativeDoor:
     callers: Callers
     throttle: Throttle
     max_body_bytes: int
+
+    @property
+    def routes(self) -> tuple[DoorRoute, ...]:
+        """What this door answers; each needs the permission of its operation."""
+        return tuple(DoorRoute(operation.method, operation.uri, operation.name) for operation in self.router.operations)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
