@@ -29,9 +29,12 @@ from hounsfield.aws.sigv4 import Verifier
 from hounsfield.dicomweb.context import Context as DicomwebContext
 from hounsfield.dicomweb.door import DicomwebDoor
 from hounsfield.dicomweb.routes import is_dicomweb
+from hounsfield.gate.bodies import BodyMemory
 from hounsfield.gate.callers import Callers
+from hounsfield.gate.connections import ConnectionWatch
 from hounsfield.gate.cross_origin import cross_origin
-from hounsfield.gate.front_doors import Entrance, FrontDoor, health_door
+from hounsfield.gate.front_doors import Entrance, FrontDoor, Limits, health_door
+from hounsfield.gate.patience import Patience
 from hounsfield.imaging.accesses import AccessWriter
 from hounsfield.imaging.archive import Archive, Quotas
 from hounsfield.imaging.copying import COPY_IMAGE_SET, ImageSetCopier
@@ -252,12 +255,14 @@ def make_app(settings: Settings) -> Entrance:
         every_seconds=settings.access_flush_seconds,
         precision_seconds=access_precision(settings.archive_after_days * DAY_SECONDS),
     )
+    bodies = BodyMemory(settings.body_memory_bytes)
     native = NativeDoor(
         context=context,
         router=Router(load_service()),
         callers=callers,
         throttle=throttle,
         max_body_bytes=settings.max_body_bytes,
+        bodies=bodies,
     )
     receiver = Receiver(archive, settings.store_processes)
     dicomweb = DicomwebDoor(
@@ -276,6 +281,7 @@ def make_app(settings: Settings) -> Entrance:
         throttle=throttle,
         max_unproven_bytes=settings.max_body_bytes,
         max_store_bytes=settings.max_store_bytes,
+        bodies=bodies,
         public_url=settings.public_url,
     )
     origins = origins_of(settings.cors_origins)
@@ -291,9 +297,16 @@ def make_app(settings: Settings) -> Entrance:
             # What is no other's is the native API's, which says best what is wrong with it.
             FrontDoor("native", lambda _method, _path: True, cross_origin(native, origins), native.routes),
         ),
+        limits_of(settings),
         accesses.start,
         close,
     )
+
+
+def limits_of(settings: Settings) -> Limits:
+    """Give the bounds of what is done for a client before it is known who it is."""
+    patience = Patience(settings.body_timeout_seconds, settings.answer_timeout_seconds, settings.least_bytes_per_second)
+    return Limits(settings.max_header_bytes, patience, ConnectionWatch(settings.header_timeout_seconds, patience))
 
 
 def run_runner(settings: Settings) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -43,6 +44,9 @@ _SOON_SECONDS = 4.0
 _LONGEST_PAUSE_SECONDS = 30.0
 _WATCH_SECONDS = 0.2
 _END_SECONDS = 20.0
+_LONGEST_URI = 65_534
+_HEADER_FRAMING_BYTES = 4096
+_OTHER_FILES = 1024
 REFUSED = 2
 """Exit code of a process whose settings cannot be."""
 
@@ -138,11 +142,13 @@ def serve_api(settings: Settings, host: str, port: int) -> None:
     # The first process imports this module only to keep others going; it stays small without the server software.
     from granian import Granian
     from granian.constants import Interfaces, Loops
+    from granian.http import HTTP1Settings, HTTP2Settings
 
     end_with_parent()
     os.environ[PARENT] = str(os.getpid())
     os.environ[f"{PREFIX}DATA"] = str(settings.data.absolute())
     forget_spooled(settings.data / "spool")
+    allow_files(settings.max_connections + _OTHER_FILES)
     refused = threading.Event()
 
     def end(*_: object) -> None:
@@ -160,12 +166,28 @@ def serve_api(settings: Settings, host: str, port: int) -> None:
         loop=Loops.asyncio,
         workers=settings.api_workers,
         backlog=2048,
+        backpressure=max(1, settings.max_connections // settings.api_workers),
+        http1_settings=HTTP1Settings(
+            header_read_timeout=max(1, round(settings.header_timeout_seconds * 1000)),
+            max_buffer_size=_LONGEST_URI + settings.max_header_bytes + _HEADER_FRAMING_BYTES,
+        ),
+        http2_settings=HTTP2Settings(
+            max_concurrent_streams=128, max_headers_size=_LONGEST_URI + settings.max_header_bytes
+        ),
         log_enabled=False,
         respawn_failed_workers=True,
         websockets=False,
     ).serve()
     if refused.is_set():
         raise SettingsError("the API cannot be served as it is set up, see the log above")
+
+
+def allow_files(number: int) -> None:
+    """Let this process and its children have that many files and sockets open, if the system lets them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < number:
+        wanted = number if hard == resource.RLIM_INFINITY else min(number, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def is_loopback(host: str) -> bool:

@@ -22,6 +22,17 @@ from hounsfield.access.throttling import Throttling, rates_of
 PREFIX = "HOUNSFIELD_"
 
 
+_MORE_THAN_NOTHING = (
+    "max_connections",
+    "max_header_bytes",
+    "body_memory_bytes",
+    "header_timeout_seconds",
+    "body_timeout_seconds",
+    "answer_timeout_seconds",
+    "least_bytes_per_second",
+)
+
+
 class SettingsError(ValueError):
     """A setting has a value that cannot be."""
 
@@ -74,6 +85,21 @@ class Settings:
         How long after the death of a runner another one goes on with its jobs.
     max_body_bytes : int
         Largest request body of the native API.
+    max_connections : int
+        Connections that clients may have at the same time, over all API processes; more wait to be accepted.
+    max_header_bytes : int
+        Largest number of bytes of all headers of a request; there may be 100 of them.
+    body_memory_bytes : int
+        Memory of each API process for request bodies that must be held to know who sent them. A request that finds none left
+        is answered 503.
+    header_timeout_seconds : float
+        How long a client may take to send the headers of a request, and how long a connection stays open without one.
+    body_timeout_seconds : float
+        Longest pause of a client while it sends a body.
+    answer_timeout_seconds : float
+        Longest pause of a client while it takes an answer.
+    least_bytes_per_second : int
+        Slowest mean rate, in bytes a second, at which a client may send a body or take an answer once such a pause has passed.
     metadata_cache_bytes : int
         Memory of each API process for finished metadata documents.
     rendered_cache_bytes : int
@@ -152,6 +178,13 @@ class Settings:
     import_slots: int = 2
     lease_seconds: float = 15.0
     max_body_bytes: int = 4 * 1024 * 1024
+    max_connections: int = 2048
+    max_header_bytes: int = 64 * 1024
+    body_memory_bytes: int = 256 * 1024 * 1024
+    header_timeout_seconds: float = 30.0
+    body_timeout_seconds: float = 30.0
+    answer_timeout_seconds: float = 60.0
+    least_bytes_per_second: int = 1024
     metadata_cache_bytes: int = 256 * 1024 * 1024
     rendered_cache_bytes: int = 64 * 1024 * 1024
     release_after_seconds: float = 24 * 3600.0
@@ -184,6 +217,9 @@ class Settings:
         for field in fields(self):
             if field.name.startswith("quota_") and getattr(self, field.name) < 0:
                 raise SettingsError(f"{PREFIX}{field.name.upper()} must be 0 for no limit, or more")
+        for name in _MORE_THAN_NOTHING:
+            if not getattr(self, name) > 0:
+                raise SettingsError(f"{PREFIX}{name.upper()} must be more than 0")
         try:
             rates_of(self.throttling, self.throttle_rates)
         except ValueError as error:

@@ -187,7 +187,7 @@ def _body_reader(operation: Operation) -> Callable[[bytes, Parameters], None] | 
 
 
 def _load(body: bytes) -> object:
-    if body.count(b"{") + body.count(b"[") > MAX_DEPTH and _depth(body) > MAX_DEPTH:
+    if body.count(b"{") + body.count(b"[") > MAX_DEPTH and _is_deep(body):
         raise SerializationException(f"The body must nest arrays and objects at most {MAX_DEPTH} deep.")
     try:
         return orjson.loads(body)
@@ -197,16 +197,18 @@ def _load(body: bytes) -> object:
         raise SerializationException(message) from None
 
 
-def _depth(body: bytes) -> int:
-    depth = deepest = 0
+def _is_deep(body: bytes) -> bool:
+    """Tell whether arrays and objects are nested deeper than allowed; looks no further than to the first that is."""
+    depth = 0
     for token in _STRINGS_AND_BRACKETS.finditer(body):
         first = body[token.start()]
         if first in b"[{":
             depth += 1
-            deepest = max(deepest, depth)
+            if depth > MAX_DEPTH:
+                return True
         elif first in b"]}":
             depth -= 1
-    return deepest
+    return False
 
 
 @cache

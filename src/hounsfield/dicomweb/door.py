@@ -30,7 +30,7 @@ from hounsfield.dicomweb.permissions import permission_of
 from hounsfield.dicomweb.resource_paths import routes
 from hounsfield.dicomweb.routes import Found, find
 from hounsfield.gate.answers import StreamedResult, send_answer
-from hounsfield.gate.bodies import ClientGoneError, body_chunks, header, whole_body
+from hounsfield.gate.bodies import BodyMemory, BodyShare, ClientGoneError, body_chunks, header, whole_body
 from hounsfield.gate.callers import Caller, Callers
 from hounsfield.gate.errors import translated
 from hounsfield.gate.front_doors import DoorRoute
@@ -57,6 +57,8 @@ class DicomwebDoor:
         Largest body of a request that does not state its hash, and so cannot be checked before it is whole.
     max_store_bytes : int
         Largest body of a request that stores.
+    bodies : BodyMemory
+        Bounds what the bodies of all requests take that must be held to be proven.
     public_url : str
         What URLs in answers begin with; empty for what the client called.
     """
@@ -66,6 +68,7 @@ class DicomwebDoor:
     throttle: Throttle
     max_unproven_bytes: int
     max_store_bytes: int
+    bodies: BodyMemory
     public_url: str = ""
 
     @property
@@ -82,7 +85,8 @@ class DicomwebDoor:
         try:
             found = find(scope["method"], scope["raw_path"], deletes=self.context.deletes)
             caller = self.callers.meet(scope)
-            answer = await self._answer(found, caller, scope, receive)
+            with self.bodies.share() as share:
+                answer = await self._answer(found, caller, scope, receive, share)
         except ClientGoneError:
             return
         except AwsError as error:
@@ -91,20 +95,22 @@ class DicomwebDoor:
             answer = serialise_error(translated(error, request_id), request_id)
         try:
             await send_answer(send, answer, request_id, head=scope["method"] == "HEAD")
+        except ClientGoneError:
+            raise
         except Exception as error:
             # The answer has begun; all that is left is to break it off, and to say why where somebody looks.
             _log.error("answer broken off", request_id=request_id, error=type(error).__name__)
             raise
 
     async def _answer(
-        self, found: Found, caller: Caller, scope: Scope, receive: Receive
+        self, found: Found, caller: Caller, scope: Scope, receive: Receive, share: BodyShare
     ) -> WireResponse | StreamedResult:
         operation = found.operation
         body = self._body(caller, scope, receive, self.max_store_bytes if operation.take else _MOST_OF_NO_BODY)
         if not caller.proven:
             # Whoever it is, it is not known before the body was read, so no more is read than can be held.
             limit = min(self.max_unproven_bytes, self.max_store_bytes if operation.take else _MOST_OF_NO_BODY)
-            body = await self._proven_body(caller, scope, receive, limit)
+            body = await self._proven_body(caller, scope, receive, limit, share)
         permission = permission_of(operation.action or operation.name, found.datastore_id, self.context.archive)
         require(caller.principal, permission)
         self.throttle.take(caller.principal.account_id, operation.action or operation.name)
@@ -133,7 +139,9 @@ class DicomwebDoor:
         if rest:
             yield rest
 
-    async def _proven_body(self, caller: Caller, scope: Scope, receive: Receive, most: int) -> AsyncIterator[bytes]:
+    async def _proven_body(
+        self, caller: Caller, scope: Scope, receive: Receive, most: int, share: BodyShare
+    ) -> AsyncIterator[bytes]:
         declared = header(scope, b"content-length")
         if declared is not None and declared.isdigit() and int(declared) > most:
             raise ValidationException(
@@ -141,7 +149,7 @@ class DicomwebDoor:
                 f"x-amz-content-sha256, so that the signature can be checked before the body arrives."
             )
         reader = caller.reader()
-        body = reader.feed(await whole_body(scope, receive, most)) + reader.finish()
+        body = reader.feed(await whole_body(scope, receive, most, share)) + reader.finish()
 
         async def again() -> AsyncIterator[bytes]:
             if body:

@@ -1,6 +1,6 @@
 """The door: one ASGI application in front of the native API.
 
-    route ─▶ body ─▶ signature ─▶ permission ─▶ throttle ─▶ parse and validate ─▶ handler ─▶ serialise
+    route ─▶ signature of the headers ─▶ body ─▶ permission ─▶ throttle ─▶ parse and validate ─▶ handler ─▶ serialise
       └─────────┴─────────┴────────────┴────────────┴──────────────┴────────────────┴──▶ AwsError ─▶ error in AWS's form
 
 Each step is one call into the part that knows how; nothing of the body is looked at before the permission was given, except
@@ -28,8 +28,8 @@ from hounsfield.aws.response import WireResponse
 from hounsfield.aws.routing import Match, Router
 from hounsfield.aws.serialising import serialise
 from hounsfield.gate.answers import StreamedResult, send_answer
-from hounsfield.gate.bodies import ClientGoneError, header, whole_body
-from hounsfield.gate.callers import Callers
+from hounsfield.gate.bodies import BodyMemory, ClientGoneError, header, whole_body
+from hounsfield.gate.callers import Caller, Callers
 from hounsfield.gate.errors import translated
 from hounsfield.gate.front_doors import DoorRoute
 from hounsfield.native.context import Context
@@ -38,6 +38,7 @@ from hounsfield.native.permissions import permission_of, permission_of_parameter
 from hounsfield.storage.tiered_blobs import BlobFarError
 
 _log = structlog.get_logger(__name__)
+_LARGE_BODY_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,8 @@ class NativeDoor:
         Counts requests.
     max_body_bytes : int
         Largest request body.
+    bodies : BodyMemory
+        Bounds what the bodies of all requests take.
     """
 
     context: Context
@@ -63,6 +66,7 @@ class NativeDoor:
     callers: Callers
     throttle: Throttle
     max_body_bytes: int
+    bodies: BodyMemory
 
     @property
     def routes(self) -> tuple[DoorRoute, ...]:
@@ -74,8 +78,10 @@ class NativeDoor:
         request_id = str(uuid.uuid4())
         try:
             match = self.router.match(scope["method"], scope["raw_path"])
-            body = await whole_body(scope, receive, self.max_body_bytes)
-            response = await self._answer(match, scope, body)
+            caller = self.callers.meet(scope)
+            with self.bodies.share() as share:
+                body = await whole_body(scope, receive, self.max_body_bytes, share)
+                response = await self._answer(match, caller, scope, body)
         except ClientGoneError:
             return
         except AwsError as error:
@@ -84,20 +90,26 @@ class NativeDoor:
             response = serialise_error(translated(error, request_id), request_id)
         try:
             await send_answer(send, response, request_id)
+        except ClientGoneError:
+            raise
         except Exception as error:
             # The answer has begun; all that is left is to break it off, and to say why where somebody looks.
             _log.error("answer broken off", request_id=request_id, error=type(error).__name__)
             raise
 
-    async def _answer(self, match: Match, scope: Scope, body: bytes) -> WireResponse | StreamedResult:
+    async def _answer(self, match: Match, caller: Caller, scope: Scope, body: bytes) -> WireResponse | StreamedResult:
         operation = match.operation
-        caller = self.callers.meet(scope)
         reader = caller.reader()
         body = reader.feed(body) + reader.finish()
         principal = caller.principal
         require(principal, permission_of(operation.name, match.path_parameters, self.context.archive))
         self.throttle.take(principal.account_id, operation.name)
-        parameters = parse_request(match, scope["query_string"], scope["headers"], body)
+        arguments = (match, scope["query_string"], scope["headers"], body)
+        if len(body) < _LARGE_BODY_BYTES:
+            parameters = parse_request(*arguments)
+        else:
+            # What takes long must not keep other requests from being answered.
+            parameters = await run_in_threadpool(parse_request, *arguments)
         further = permission_of_parameters(operation.name, parameters, self.context.archive)
         if further is not None:
             require(principal, further)
@@ -105,12 +117,12 @@ class NativeDoor:
         if handler is None:
             raise NotImplementedException.of(operation.name)
         accept = header(scope, b"accept")
-        arguments = (operation, handler, self.context, parameters, accept.decode("latin-1") if accept else None)
+        run = (operation, handler, self.context, parameters, accept.decode("latin-1") if accept else None)
         if handler.quick and self.context.local:
             # What is in the archive store is not waited for here.
             with suppress(BlobFarError):
-                return _run(*arguments)
-        return await run_in_threadpool(_run, *arguments)
+                return _run(*run)
+        return await run_in_threadpool(_run, *run)
 
 
 def _run(
