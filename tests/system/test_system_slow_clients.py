@@ -205,7 +205,7 @@ def test_bodies_of_strangers_have_bounded_room(impatient: ServerProcess) -> None
     # Those that found no room may have been cut off while they still sent.
     assert statuses.count(408) <= BODY_MEMORY // (size - 64 * 1024)
     assert set(statuses) - {None} == {408, 503}
-    body = b'{"datastoreName": "large"' + b" " * size + b"}"
+    body = b'{"clientToken": "large"' + b" " * size + b"}"
     assert send_signed(impatient, "POST", "/datastore", body, {"Content-Type": "application/json"}).status == 200
 
 

@@ -91,7 +91,9 @@ class ConnectionWatch:
 
     def begin(self, scope: Scope) -> Peer:
         """Note that a request is under way; give who sends it, for `end`."""
-        peer = _plain(scope.get("client") or ("", 0))
+        host, port = scope.get("client") or ("", 0)
+        # The server software gives the port as text.
+        peer = _plain((host, int(port)))
         with self._lock:
             self._busy[peer] += 1
         return peer
