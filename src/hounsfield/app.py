@@ -19,21 +19,20 @@ from anyio import CapacityLimiter
 from starlette.types import ASGIApp
 
 from hounsfield.access.credentials import credentials_file, root_key
+from hounsfield.access.directory.directory import Directory
+from hounsfield.access.directory.repository import Repository
 from hounsfield.access.origins import origins_of
-from hounsfield.access.principals import root_of
 from hounsfield.access.throttling import Throttle, rates_of
 from hounsfield.aws.model import load_service
 from hounsfield.aws.pagination import PageTokens
 from hounsfield.aws.routing import Router
-from hounsfield.aws.sigv4 import Verifier
 from hounsfield.dicomweb.context import Context as DicomwebContext
 from hounsfield.dicomweb.door import DicomwebDoor
-from hounsfield.dicomweb.routes import is_dicomweb
+from hounsfield.front import Beside, front_doors
 from hounsfield.gate.bodies import BodyMemory
-from hounsfield.gate.callers import Callers
+from hounsfield.gate.callers import Callers, Holders
 from hounsfield.gate.connections import ConnectionWatch
-from hounsfield.gate.cross_origin import cross_origin
-from hounsfield.gate.front_doors import Entrance, FrontDoor, Limits, health_door
+from hounsfield.gate.front_doors import Entrance, Limits
 from hounsfield.gate.patience import Patience
 from hounsfield.imaging.accesses import AccessWriter
 from hounsfield.imaging.archive import Archive, Quotas
@@ -102,6 +101,11 @@ def open_database(settings: Settings, keyring: LocalKeyring) -> Database:
     return open_embedded(
         settings.data / "hounsfield.db", database_key(settings.data / "keys" / "database.key", keyring)
     )
+
+
+def open_repository(settings: Settings, database: Database, keyring: LocalKeyring) -> Repository:
+    """Give the users, roles and policies that are kept in the database."""
+    return Repository.of(database, keyring, settings.account_id, settings.partition)
 
 
 def s3_credentials(settings: Settings) -> dict[str, str]:
@@ -236,17 +240,16 @@ def create_app() -> ASGIApp:
 def make_app(settings: Settings) -> Entrance:
     """Put the front doors together."""
     archive, keyring = open_archive(settings)
-    key = root_key(credentials_file(settings.data))
-    secrets = {key.id: key.secret}
+    directory = Directory(open_repository(settings, archive.database, keyring))
+    holders = Holders.of(root_key(credentials_file(settings.data)), directory, settings.account_id, settings.partition)
     context = Context(
         archive=archive,
         metadata=MetadataReader(archive, settings.metadata_cache_bytes),
         tokens=PageTokens(installation_secret(archive.database, keyring, "page-tokens")),
         local=not (settings.database_url or settings.blobs_url),
     )
-    callers = Callers(
-        None if settings.insecure_no_auth else Verifier(settings.region, "medical-imaging", secrets.get),
-        root_of(settings.partition, settings.account_id),
+    callers = (
+        Callers.everybody(holders) if settings.insecure_no_auth else Callers.by_signature(settings.region, holders)
     )
     throttle = Throttle(rates_of(settings.throttling, settings.throttle_rates), settings.api_workers)
     accesses = AccessWriter(
@@ -276,6 +279,7 @@ def make_app(settings: Settings) -> Entrance:
             pictures=Pictures(archive, settings.rendered_cache_bytes),
             rendering_slots=CapacityLimiter(os.cpu_count() or 1),
             deletes=settings.dicomweb_delete,
+            classic_searches=settings.classic_search_actions,
         ),
         callers=callers,
         throttle=throttle,
@@ -285,22 +289,8 @@ def make_app(settings: Settings) -> Entrance:
         public_url=settings.public_url,
     )
     origins = origins_of(settings.cors_origins)
-
-    def close() -> None:
-        receiver.close()
-        accesses.stop()
-
-    return Entrance(
-        (
-            health_door("/healthz"),
-            FrontDoor("dicomweb", is_dicomweb, cross_origin(dicomweb, origins), dicomweb.routes),
-            # What is no other's is the native API's, which says best what is wrong with it.
-            FrontDoor("native", lambda _method, _path: True, cross_origin(native, origins), native.routes),
-        ),
-        limits_of(settings),
-        accesses.start,
-        close,
-    )
+    beside = Beside(accesses, receiver, directory)
+    return front_doors(native, dicomweb, origins, beside, limits_of(settings))
 
 
 def limits_of(settings: Settings) -> Limits:

@@ -78,6 +78,11 @@ class Principal:
         return self.kind is PrincipalKind.ROOT
 
     @property
+    def partition(self) -> str:
+        """The partition of AWS that its ARN names, such as ``aws``."""
+        return self.arn.split(":", 2)[1]
+
+    @property
     def account_id(self) -> str:
         """The account it belongs to, 12 digits."""
         return self.arn.split(":", 5)[4]

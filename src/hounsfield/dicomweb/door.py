@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ from anyio import to_thread
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
 
-from hounsfield.access.permissions import require
+from hounsfield.access.permissions import Permission, require
 from hounsfield.access.throttling import Throttle
 from hounsfield.aws.errors import AwsError, ValidationException, serialise_error
 from hounsfield.aws.response import WireResponse
@@ -33,6 +33,7 @@ from hounsfield.gate.answers import StreamedResult, send_answer
 from hounsfield.gate.bodies import BodyMemory, BodyShare, ClientGoneError, body_chunks, header, whole_body
 from hounsfield.gate.callers import Caller, Callers
 from hounsfield.gate.errors import translated
+from hounsfield.gate.facts import Facts, permit
 from hounsfield.gate.front_doors import DoorRoute
 from hounsfield.storage.tiered_blobs import BlobFarError
 
@@ -111,10 +112,13 @@ class DicomwebDoor:
             # Whoever it is, it is not known before the body was read, so no more is read than can be held.
             limit = min(self.max_unproven_bytes, self.max_store_bytes if operation.take else _MOST_OF_NO_BODY)
             body = await self._proven_body(caller, scope, receive, limit, share)
-        permission = permission_of(operation.action or operation.name, found.datastore_id, self.context.archive)
-        require(caller.principal, permission)
+        self.callers.note(caller.principal, operation.action or operation.name)
+        archive = self.context.archive
+        facts = Facts(scope, archive)
+        permission = permission_of(found, scope["query_string"], archive, by_classic=self.context.classic_searches)
+        await permit(caller.principal, permission, facts, local=self.context.local)
         self.throttle.take(caller.principal.account_id, operation.action or operation.name)
-        call = self._call(found, scope)
+        call = self._call(found, scope, lambda further: require(caller.principal, further, facts))
         if operation.take is not None:
             return await operation.take(call, body)
         async for _ in body:
@@ -157,7 +161,7 @@ class DicomwebDoor:
 
         return again()
 
-    def _call(self, found: Found, scope: Scope) -> Call:
+    def _call(self, found: Found, scope: Scope, permitted: Callable[[Permission], None]) -> Call:
         headers: dict[str, str] = {}
         for name, value in scope["headers"]:
             headers.setdefault(name.decode("latin-1"), value.decode("latin-1"))
@@ -168,6 +172,7 @@ class DicomwebDoor:
             query=parse_query(scope["query_string"]),
             headers=headers,
             base=f"{self._origin(scope, headers)}/datastore/{found.datastore_id}",
+            permitted=permitted,
         )
 
     def _origin(self, scope: Scope, headers: dict[str, str]) -> str:

@@ -12,6 +12,9 @@ from hounsfield.aws.errors import RequestEntityTooLargeException, ServiceUnavail
 UNCOUNTED_BYTES = 64 * 1024
 """Every request may hold that much of its body, whatever others hold."""
 
+_HTTP_1 = frozenset({"1.0", "1.1", "1"})
+_BODY_HEADERS = frozenset({b"content-length", b"transfer-encoding"})
+
 
 class ClientGoneError(Exception):
     """The client closed the connection, or takes nothing any more."""
@@ -74,6 +77,11 @@ def header(scope: Scope, name: bytes) -> bytes | None:
     return next((value for key, value in scope["headers"] if key == name), None)
 
 
+def may_have_body(scope: Scope) -> bool:
+    """Tell whether a request can come with a body (RFC 9112 section 6.3); one of HTTP/2 need not say so."""
+    return scope.get("http_version") not in _HTTP_1 or any(key in _BODY_HEADERS for key, _ in scope["headers"])
+
+
 async def body_chunks(scope: Scope, receive: Receive, most: int) -> AsyncIterator[bytes]:
     """Give the body as it arrives.
 
@@ -91,6 +99,8 @@ async def body_chunks(scope: Scope, receive: Receive, most: int) -> AsyncIterato
     ClientGoneError
         The client left.
     """
+    if not may_have_body(scope):
+        return
     declared = header(scope, b"content-length")
     if declared is not None and declared.isdigit() and int(declared) > most:
         raise RequestEntityTooLargeException(f"The request body is larger than {most} bytes.")

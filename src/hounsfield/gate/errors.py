@@ -6,6 +6,7 @@ import math
 
 import structlog
 
+from hounsfield.access.directory.errors import DirectoryUnavailableError
 from hounsfield.access.permissions import AccessDeniedError
 from hounsfield.access.throttling import ThrottledError
 from hounsfield.aws.errors import (
@@ -43,6 +44,7 @@ _SHAPES: dict[type[Exception], type[AwsError]] = {
     NotAcceptableError: NotAcceptableException,
     AccessDeniedError: AccessDeniedException,
     BusyError: ServiceUnavailableException,
+    DirectoryUnavailableError: ServiceUnavailableException,
 }
 
 

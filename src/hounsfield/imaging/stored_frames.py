@@ -15,7 +15,6 @@ from sqlalchemy import bindparam, select
 
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.datastores import DatastoreStatus
-from hounsfield.imaging.frames import frame_extent
 from hounsfield.imaging.staging import PixelKind
 from hounsfield.imaging.states import ImageSetState
 from hounsfield.storage.database import ONE, Lookup
@@ -94,7 +93,7 @@ def read_stored_frame(archive: Archive, datastore_id: str, found: FoundFrames, n
     PackDamagedError
         The stored bytes were changed.
     """
-    extent = frame_extent(archive, found.source_key, number - 1)
+    extent = archive.frame_places.find(archive.database, found.source_key, number - 1)
     if extent is None:
         return None
     key = archive.keys.open(datastore_id, found.wrapped_key)

@@ -1,0 +1,79 @@
+"""The ASGI application in front of everything.
+
+    path ─┬─▶ /healthz
+          ├─▶ DICOMweb
+          └─▶ native API: all that is no other's
+
+Beside the doors work a few threads, for as long as the doors are open.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hounsfield.access.directory.directory import Directory
+from hounsfield.dicomweb.door import DicomwebDoor
+from hounsfield.dicomweb.routes import is_dicomweb
+from hounsfield.gate.cross_origin import cross_origin
+from hounsfield.gate.front_doors import Entrance, FrontDoor, Limits, health_door
+from hounsfield.imaging.accesses import AccessWriter
+from hounsfield.imaging.receiving import Receiver
+from hounsfield.native.door import NativeDoor
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What works beside the doors for as long as they are open.
+
+    Attributes
+    ----------
+    accesses : AccessWriter
+        Writes down which image sets were accessed.
+    receiver : Receiver
+        Transcodes what is stored by DICOMweb.
+    directory : Directory
+        Follows changes of users and policies.
+    """
+
+    accesses: AccessWriter
+    receiver: Receiver
+    directory: Directory
+
+    def start(self) -> None:
+        """Begin with the first request."""
+        self.accesses.start()
+        self.directory.start()
+
+    def stop(self) -> None:
+        """Finish what is under way."""
+        self.receiver.close()
+        self.accesses.stop()
+        self.directory.stop()
+
+
+def front_doors(
+    native: NativeDoor, dicomweb: DicomwebDoor, origins: tuple[str, ...], beside: Beside, limits: Limits
+) -> Entrance:
+    """Put the doors beside each other; what is no other's is the native API's, which says best what is wrong with it.
+
+    Parameters
+    ----------
+    native, dicomweb
+        The doors.
+    origins : tuple of str
+        Origins whose web pages may call.
+    beside : Beside
+        What works beside the doors.
+    limits : Limits
+        Bounds of what is done for a client before it is known who it is.
+    """
+    return Entrance(
+        (
+            health_door("/healthz"),
+            FrontDoor("dicomweb", is_dicomweb, cross_origin(dicomweb, origins), dicomweb.routes),
+            FrontDoor("native", lambda _method, _path: True, cross_origin(native, origins), native.routes),
+        ),
+        limits,
+        beside.start,
+        beside.stop,
+    )
