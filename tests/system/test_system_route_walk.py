@@ -6,6 +6,7 @@ The routes come from the doors that `make_app` puts together, so nobody has to r
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from starlette.responses import PlainTextResponse
 
 from hounsfield.app import make_app
 from hounsfield.dicomweb.resource_paths import ROUTES
-from hounsfield.gate.front_doors import DoorRoute, Entrance, FrontDoor
+from hounsfield.gate.front_doors import DoorRoute, FrontDoor
 from hounsfield.settings import Settings
 from route_walk import OPEN, UNSIGNED, routes_of, served, signed, strangers, trial_of, unsigned, walk
 from servers import ServerProcess, active_datastore
@@ -67,6 +68,18 @@ def values(walked: ServerProcess) -> dict[str, str]:
     }
 
 
+def powerless(server: ServerProcess) -> dict[str, Stranger]:
+    """Give callers who are known and may do nothing, or may no longer be anybody."""
+    with repository_of(server) as repository:
+        nobody = repository.create_user("nobody")
+        key = repository.create_key(nobody.name)
+        disabled = repository.create_key(nobody.name)
+    return {
+        "with a key that lacks the permission": signed(Credentials(key.id, key.secret)),
+        "with a disabled key": signed(Credentials(disabled.id, disabled.secret)),
+    }
+
+
 def state(server: ServerProcess) -> dict[str, Any]:
     """Everything that an operation could have changed, as a client with the root key sees it."""
     client = server.client()
@@ -93,7 +106,8 @@ def test_strangers_are_turned_away_everywhere_and_change_nothing(
 ) -> None:
     before = state(walked)
     locked = [route for route in routes if route.operation not in UNSIGNED]
-    assert walk(walked, locked, values, strangers(walked)) == []
+    callers = {**strangers(walked), **powerless(walked)}
+    assert walk(walked, locked, values, callers) == []
     assert state(walked) == before
 
 
@@ -131,7 +145,7 @@ def test_a_new_route_without_a_lock_fails_the_walk(tmp_path: Path, values: dict[
         PlainTextResponse("come in"),
         (DoorRoute("GET", "/new/{datastoreId}", "ListNew"),),
     )
-    entrance = Entrance((forgotten, *real.doors), real.opened, real.closed)
+    entrance = replace(real, doors=(forgotten, *real.doors))
     with served(entrance) as server:
         findings = walk(server, routes_of(entrance.doors), values, {"without credentials": unsigned})
     real.closed()
