@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Protocol
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urlencode
 
 import botocore.auth
 import pytest
@@ -30,7 +30,20 @@ OPEN = frozenset({DoorRoute("GET", "/healthz", "Health")})
 """The routes that answer everybody. A route that is added here needs a line in the threat model."""
 
 UNSIGNED = frozenset({"AssumeRoleWithWebIdentity"})
-"""Operations that are not signed, as the token they are given is what proves the caller."""
+"""Operations that are not signed, as the token they are given is what proves the caller: theirs is of nobody."""
+
+FOR_EVERYBODY = frozenset({"GetCallerIdentity"})
+"""Operations that need no permission (STS API Reference): whoever has a key may ask who they are."""
+
+FORMS = {
+    "AssumeRole": {"RoleArn": "arn:aws:iam::000000000000:role/walked", "RoleSessionName": "walking"},
+    "AssumeRoleWithWebIdentity": {
+        "RoleArn": "arn:aws:iam::000000000000:role/walked",
+        "RoleSessionName": "walking",
+        "WebIdentityToken": "eyJhbGciOiJub25lIn0.eyJzdWIiOiJub2JvZHkifQ.",
+    },
+}
+"""What operations of the query protocol need to be told."""
 
 _LABEL = re.compile(r"\{(\w+)\}")
 
@@ -76,6 +89,11 @@ def trial_of(route: DoorRoute, values: Mapping[str, str]) -> Trial:
         headers = {name.decode(): value.decode() for name, value in request.headers if name == b"content-type"}
         query = f"?{request.query_string.decode()}" if request.query_string else ""
         return Trial(route, request.method, request.raw_path.decode() + query, request.body, headers)
+    if route.path == "/":
+        form = urlencode({"Action": route.operation, "Version": "2011-06-15", **FORMS.get(route.operation, {})})
+        if route.method == "GET":
+            return Trial(route, "GET", f"/?{form}")
+        return Trial(route, route.method, "/", form.encode(), {"Content-Type": "application/x-www-form-urlencoded"})
     path = _LABEL.sub(lambda label: quote(values.get(label[1], label[1]), safe=""), route.path)
     return Trial(route, route.method, path)
 
@@ -100,14 +118,15 @@ def signed(
 
     def call(server: Server, trial: Trial) -> Answer:
         url = f"http://127.0.0.1:{server.port}"
+        service = "sts" if trial.route.path == "/" else "medical-imaging"
         request = AWSRequest(trial.method, f"{url}{trial.path}", headers=dict(trial.headers), data=trial.body)
         with pytest.MonkeyPatch.context() as patch:
             if at is not None:
                 patch.setattr(botocore.auth, "get_current_datetime", lambda: at.replace(tzinfo=None))
             if presigned is None:
-                SigV4Auth(credentials, "medical-imaging", "us-east-1").add_auth(request)
+                SigV4Auth(credentials, service, "us-east-1").add_auth(request)
             else:
-                SigV4QueryAuth(credentials, "medical-imaging", "us-east-1", presigned).add_auth(request)
+                SigV4QueryAuth(credentials, service, "us-east-1", presigned).add_auth(request)
         headers = {name: str(value) for name, value in request.headers.items()}
         if tamper:
             digit = headers["Authorization"][-1]
@@ -134,6 +153,11 @@ def strangers(server: ServerProcess) -> dict[str, Stranger]:
     }
 
 
+def _refusals(route: DoorRoute) -> set[int]:
+    """Give the statuses of a refusal; a token that is none is the client's error in AWS's words (InvalidIdentityToken, 400)."""
+    return {400, 403} if route.operation in UNSIGNED else {403}
+
+
 def walk(
     server: Server, routes: Sequence[DoorRoute], values: Mapping[str, str], callers: Mapping[str, Stranger]
 ) -> list[Finding]:
@@ -144,8 +168,10 @@ def walk(
             continue
         trial = trial_of(route, values)
         for name, call in callers.items():
+            if route.operation in FOR_EVERYBODY and "lacks the permission" in name:
+                continue
             answer = call(server, trial)
-            if answer.status != 403 or not answer.code:
+            if answer.status not in _refusals(route) or not (answer.code or b"<Code>" in answer.body):
                 findings.append(Finding(route, name, f"{answer.status} {answer.code}"))
     return findings
 

@@ -22,18 +22,17 @@ from hounsfield.access.credentials import credentials_file, root_key
 from hounsfield.access.directory.directory import Directory
 from hounsfield.access.directory.repository import Repository
 from hounsfield.access.origins import origins_of
+from hounsfield.access.sessions import SEALED_WITH, Sessions
 from hounsfield.access.throttling import Throttle, rates_of
 from hounsfield.aws.model import load_service
 from hounsfield.aws.pagination import PageTokens
 from hounsfield.aws.routing import Router
 from hounsfield.dicomweb.context import Context as DicomwebContext
 from hounsfield.dicomweb.door import DicomwebDoor
-from hounsfield.front import Beside, front_doors
+from hounsfield.front import Beside, front_doors, limits_of
 from hounsfield.gate.bodies import BodyMemory
 from hounsfield.gate.callers import Callers, Holders
-from hounsfield.gate.connections import ConnectionWatch
-from hounsfield.gate.front_doors import Entrance, Limits
-from hounsfield.gate.patience import Patience
+from hounsfield.gate.front_doors import Entrance
 from hounsfield.imaging.accesses import AccessWriter
 from hounsfield.imaging.archive import Archive, Quotas
 from hounsfield.imaging.copying import COPY_IMAGE_SET, ImageSetCopier
@@ -63,12 +62,18 @@ from hounsfield.native.door import NativeDoor
 from hounsfield.settings import Settings, SettingsError, load_settings
 from hounsfield.storage.blobs import BlobPlace
 from hounsfield.storage.buckets import Buckets
+from hounsfield.storage.data_keys import DataKeys
 from hounsfield.storage.database import Database, open_embedded, open_postgresql
-from hounsfield.storage.durable import make_folder_durably
-from hounsfield.storage.keys import DataKeys, KeyUnavailableError, LocalKeyring, database_key
+from hounsfield.storage.database_key import database_key, use_database
+from hounsfield.storage.durable import keep_private, make_folder_durably
+from hounsfield.storage.keyring import LocalKeyring
+from hounsfield.storage.keys import KeyUnavailableError
+from hounsfield.storage.kms import KeyService, KeyServicePlace
 from hounsfield.storage.place_mark import PlaceRefusedError, check_place
 from hounsfield.storage.secrets import installation_secret
 from hounsfield.storage.tiered_blobs import TieredBlobs
+from hounsfield.sts.context import Context as StsContext
+from hounsfield.sts.door import StsDoor
 
 DAY_SECONDS: Final = 24 * 3600.0
 READABLE_CLASSES: Final = frozenset(
@@ -98,9 +103,23 @@ def open_database(settings: Settings, keyring: LocalKeyring) -> Database:
     """Open the database that the settings name, migrated to the newest schema."""
     if settings.database_url:
         return open_postgresql(settings.database_url)
-    return open_embedded(
-        settings.data / "hounsfield.db", database_key(settings.data / "keys" / "database.key", keyring)
-    )
+    path = database_file(settings)
+    make_folder_durably(settings.data)
+    # Before the key is read: from here on it stays what it is.
+    use = use_database(path)
+    database = open_embedded(path, database_key(database_key_file(settings), keyring, path))
+    database.close_with(use)
+    return database
+
+
+def database_file(settings: Settings) -> Path:
+    """Give the file of the embedded database."""
+    return settings.data / "hounsfield.db"
+
+
+def database_key_file(settings: Settings) -> Path:
+    """Give the file of its wrapped key."""
+    return settings.data / "keys" / "database.key"
 
 
 def open_repository(settings: Settings, database: Database, keyring: LocalKeyring) -> Repository:
@@ -123,6 +142,20 @@ def open_buckets(settings: Settings) -> Buckets:
         aws=settings.s3 == "aws",
         region=settings.region,
         options=s3_credentials(settings),
+    )
+
+
+def key_service(settings: Settings) -> KeyService | None:
+    """Give the key service that the settings name, None where they name none."""
+    if not settings.kms_endpoint_url and settings.kms != "aws":
+        return None
+    return KeyService(
+        KeyServicePlace(
+            region=settings.region,
+            endpoint_url=settings.kms_endpoint_url or None,
+            access_key_id=settings.kms_access_key_id,
+            secret_access_key=settings.kms_secret_access_key,
+        )
     )
 
 
@@ -187,6 +220,10 @@ def quotas_of(settings: Settings) -> Quotas:
 def open_archive(settings: Settings) -> tuple[Archive, LocalKeyring]:
     """Open all stores of an installation, making what is not there yet."""
     make_folder_durably(settings.data)
+    try:
+        keep_private(settings.data)
+    except PermissionError:
+        _log.warning("the data folder is another user's, and others may look into it", folder=str(settings.data))
     make_folder_durably(settings.data / "buckets")
     keyring = open_keyring(settings)
     database = open_database(settings, keyring)
@@ -210,7 +247,7 @@ def open_archive(settings: Settings) -> tuple[Archive, LocalKeyring]:
         database=database,
         blobs=blobs if tiers is None else tiers,
         blob_place=place,
-        keys=DataKeys(keyring),
+        keys=DataKeys(keyring, key_service(settings), settings.kms_cache_seconds),
         buckets=open_buckets(settings),
         queue=WorkQueue(database, settings.lease_seconds, bell_of(database, settings.data)),
         account_id=settings.account_id,
@@ -241,16 +278,17 @@ def make_app(settings: Settings) -> Entrance:
     """Put the front doors together."""
     archive, keyring = open_archive(settings)
     directory = Directory(open_repository(settings, archive.database, keyring))
-    holders = Holders.of(root_key(credentials_file(settings.data)), directory, settings.account_id, settings.partition)
+    sessions = Sessions(installation_secret(archive.database, keyring, SEALED_WITH), directory)
+    holders = Holders.of(
+        root_key(credentials_file(settings.data)), directory, sessions, settings.account_id, settings.partition
+    )
     context = Context(
         archive=archive,
         metadata=MetadataReader(archive, settings.metadata_cache_bytes),
         tokens=PageTokens(installation_secret(archive.database, keyring, "page-tokens")),
         local=not (settings.database_url or settings.blobs_url),
     )
-    callers = (
-        Callers.everybody(holders) if settings.insecure_no_auth else Callers.by_signature(settings.region, holders)
-    )
+    callers = callers_of(settings, holders, "medical-imaging")
     throttle = Throttle(rates_of(settings.throttling, settings.throttle_rates), settings.api_workers)
     accesses = AccessWriter(
         archive.database,
@@ -290,13 +328,27 @@ def make_app(settings: Settings) -> Entrance:
     )
     origins = origins_of(settings.cors_origins)
     beside = Beside(accesses, receiver, directory)
-    return front_doors(native, dicomweb, origins, beside, limits_of(settings))
+    sts = sts_door(settings, archive, holders, bodies)
+    return front_doors(native, dicomweb, sts, origins, beside, limits_of(settings))
 
 
-def limits_of(settings: Settings) -> Limits:
-    """Give the bounds of what is done for a client before it is known who it is."""
-    patience = Patience(settings.body_timeout_seconds, settings.answer_timeout_seconds, settings.least_bytes_per_second)
-    return Limits(settings.max_header_bytes, patience, ConnectionWatch(settings.header_timeout_seconds, patience))
+def sts_door(settings: Settings, archive: Archive, holders: Holders, bodies: BodyMemory) -> StsDoor:
+    """Make the door of the Security Token Service."""
+    issuer = None if settings.issuer is None else settings.issuer.open()
+    return StsDoor(
+        context=StsContext(holders.directory, holders.sessions, issuer, settings.partition, settings.account_id),
+        service=load_service("sts"),
+        callers=callers_of(settings, holders, "sts"),
+        archive=archive,
+        bodies=bodies,
+    )
+
+
+def callers_of(settings: Settings, holders: Holders, service: str) -> Callers:
+    """Tell who calls a service: by signatures, or everybody."""
+    if settings.insecure_no_auth:
+        return Callers.everybody(holders)
+    return Callers.by_signature(settings.region, holders, service)
 
 
 def run_runner(settings: Settings) -> None:

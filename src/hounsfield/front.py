@@ -1,6 +1,7 @@
 """The ASGI application in front of everything.
 
     path ─┬─▶ /healthz
+          ├─▶ Security Token Service
           ├─▶ DICOMweb
           └─▶ native API: all that is no other's
 
@@ -14,11 +15,15 @@ from dataclasses import dataclass
 from hounsfield.access.directory.directory import Directory
 from hounsfield.dicomweb.door import DicomwebDoor
 from hounsfield.dicomweb.routes import is_dicomweb
+from hounsfield.gate.connections import ConnectionWatch
 from hounsfield.gate.cross_origin import cross_origin
 from hounsfield.gate.front_doors import Entrance, FrontDoor, Limits, health_door
+from hounsfield.gate.patience import Patience
 from hounsfield.imaging.accesses import AccessWriter
 from hounsfield.imaging.receiving import Receiver
 from hounsfield.native.door import NativeDoor
+from hounsfield.settings import Settings
+from hounsfield.sts.door import StsDoor, is_sts
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +57,13 @@ class Beside:
 
 
 def front_doors(
-    native: NativeDoor, dicomweb: DicomwebDoor, origins: tuple[str, ...], beside: Beside, limits: Limits
+    native: NativeDoor, dicomweb: DicomwebDoor, sts: StsDoor, origins: tuple[str, ...], beside: Beside, limits: Limits
 ) -> Entrance:
     """Put the doors beside each other; what is no other's is the native API's, which says best what is wrong with it.
 
     Parameters
     ----------
-    native, dicomweb
+    native, dicomweb, sts
         The doors.
     origins : tuple of str
         Origins whose web pages may call.
@@ -70,6 +75,7 @@ def front_doors(
     return Entrance(
         (
             health_door("/healthz"),
+            FrontDoor("sts", is_sts, cross_origin(sts, origins), sts.routes),
             FrontDoor("dicomweb", is_dicomweb, cross_origin(dicomweb, origins), dicomweb.routes),
             FrontDoor("native", lambda _method, _path: True, cross_origin(native, origins), native.routes),
         ),
@@ -77,3 +83,9 @@ def front_doors(
         beside.start,
         beside.stop,
     )
+
+
+def limits_of(settings: Settings) -> Limits:
+    """Give the bounds of what is done for a client before it is known who it is."""
+    patience = Patience(settings.body_timeout_seconds, settings.answer_timeout_seconds, settings.least_bytes_per_second)
+    return Limits(settings.max_header_bytes, patience, ConnectionWatch(settings.header_timeout_seconds, patience))

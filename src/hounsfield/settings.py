@@ -26,6 +26,7 @@ from hounsfield.access.oidc.key_sets import Keeping
 from hounsfield.access.oidc.lifetimes import check_leeway
 from hounsfield.access.origins import origins_of
 from hounsfield.access.throttling import Throttling, rates_of
+from hounsfield.tls import ClientCertificates, TlsFiles, TlsVersion
 
 PREFIX = "HOUNSFIELD_"
 
@@ -71,6 +72,17 @@ class Settings:
         Access key id for the S3 endpoint; empty for the credentials of the environment (``AWS_ACCESS_KEY_ID`` and so on).
     s3_secret_access_key : str
         Secret access key for the S3 endpoint.
+    kms_endpoint_url : str
+        Key service (the API of AWS KMS) for data stores with a ``kmsKeyArn``; empty for none, or AWS.
+    kms : str
+        ``aws`` to use AWS KMS itself.
+    kms_access_key_id : str
+        Access key id for the key service; empty for the credentials of the environment (``AWS_ACCESS_KEY_ID`` and so on).
+    kms_secret_access_key : str
+        Secret access key for the key service.
+    kms_cache_seconds : float
+        How long a key of the key service is used before the service is asked again, 1 to 3600: a key that was disabled opens
+        nothing any more after that time.
     api_workers : int
         Processes that answer requests.
     import_workers : int
@@ -162,6 +174,17 @@ class Settings:
         Import jobs under way at the same time per data store; one more is refused.
     job_retention_seconds : float
         How long after its end an import job is shown, and kept in the database.
+    tls_certificate : str
+        PEM file with the certificate of the server and those between it and its root; empty for plain HTTP. A renewed one is
+        served without a restart.
+    tls_key : str
+        PEM file with its private key, not encrypted.
+    tls_client_ca : str
+        PEM file with the authorities for certificates of clients; empty to ask clients for none.
+    tls_client_certificates : ClientCertificates
+        ``required``, or ``optional``: who shows none is let in, who shows one must show a right one.
+    tls_least_version : TlsVersion
+        Least version of TLS that is spoken, ``1.2`` or ``1.3``.
     authorizers : str
         HTTP endpoints that stand for the functions of ``lambdaAuthorizerArn``, as ``<ARN>=<URL>`` with commas between them.
     lambda_endpoint_url : str
@@ -213,6 +236,11 @@ class Settings:
     s3: str = ""
     s3_access_key_id: str = ""
     s3_secret_access_key: str = ""
+    kms_endpoint_url: str = ""
+    kms: str = ""
+    kms_access_key_id: str = ""
+    kms_secret_access_key: str = ""
+    kms_cache_seconds: float = 300.0
     api_workers: int = 1
     import_workers: int = 0
     store_workers: int = 0
@@ -256,6 +284,11 @@ class Settings:
     quota_import_file_bytes: int = 10 * 1024**3
     quota_import_jobs: int = 100
     job_retention_seconds: float = 90 * 24 * 3600.0
+    tls_certificate: str = ""
+    tls_key: str = ""
+    tls_client_ca: str = ""
+    tls_client_certificates: ClientCertificates = ClientCertificates.REQUIRED
+    tls_least_version: TlsVersion = TlsVersion.TLS_1_2
     authorizers: str = ""
     lambda_endpoint_url: str = ""
     lambda_api: str = ""
@@ -276,12 +309,26 @@ class Settings:
     log_level: str = "info"
 
     def __post_init__(self) -> None:
+        self._check_numbers()
+        self._check_texts()
+
+    def _check_numbers(self) -> None:
         for field in fields(self):
             if field.name.startswith("quota_") and getattr(self, field.name) < 0:
                 raise SettingsError(f"{PREFIX}{field.name.upper()} must be 0 for no limit, or more")
         for name in _MORE_THAN_NOTHING:
             if not getattr(self, name) > 0:
                 raise SettingsError(f"{PREFIX}{name.upper()} must be more than 0")
+        if not 1 <= self.kms_cache_seconds <= 3600:
+            raise SettingsError(f"{PREFIX}KMS_CACHE_SECONDS is {self.kms_cache_seconds}, it must be 1 to 3600")
+
+    def _check_texts(self) -> None:
+        if self.kms not in {"", "aws"}:
+            raise SettingsError(f"{PREFIX}KMS is {self.kms!r}, it must be aws or empty")
+        if bool(self.tls_certificate) != bool(self.tls_key):
+            raise SettingsError(f"{PREFIX}TLS_CERTIFICATE and {PREFIX}TLS_KEY are set together or not at all")
+        if self.tls_client_ca and not self.tls_certificate:
+            raise SettingsError(f"{PREFIX}TLS_CLIENT_CA needs {PREFIX}TLS_CERTIFICATE and {PREFIX}TLS_KEY")
         with _said_of("throttle_rates"):
             rates_of(self.throttling, self.throttle_rates)
         with _said_of("cors_origins"):
@@ -300,6 +347,19 @@ class Settings:
 
     def __repr__(self) -> str:
         return f"Settings(data={str(self.data)!r})"
+
+    @property
+    def tls(self) -> TlsFiles | None:
+        """The files of TLS; None for plain HTTP."""
+        if not self.tls_certificate:
+            return None
+        return TlsFiles(
+            certificate=Path(self.tls_certificate),
+            key=Path(self.tls_key),
+            client_ca=Path(self.tls_client_ca) if self.tls_client_ca else None,
+            clients=self.tls_client_certificates,
+            least=self.tls_least_version,
+        )
 
     @property
     def issuer(self) -> IssuerConfiguration | None:

@@ -47,7 +47,16 @@ resources = st.one_of(
 )
 operators = st.sampled_from(
     [
-        *("StringEquals", "StringNotLike", "ArnLike", "NumericLessThan", "DateGreaterThan", "Bool", "IpAddress", "Null"),
+        *(
+            "StringEquals",
+            "StringNotLike",
+            "ArnLike",
+            "NumericLessThan",
+            "DateGreaterThan",
+            "Bool",
+            "IpAddress",
+            "Null",
+        ),
         *("BinaryEquals", "ForAllValues:StringLike", "ForAnyValue:StringNotEqualsIfExists", "Other"),
     ]
 )

@@ -126,14 +126,12 @@ def test_every_operation_of_the_model_is_carried_out() -> None:
     assert sorted(HANDLERS) == OPERATIONS
 
 
-KMS_KEY = "arn:aws:kms:us-east-1:000000000000:key/11111111-2222-3333-4444-555555555555"
 AUTHORIZER = "arn:aws:lambda:us-east-1:000000000000:function:authorizer"
 
 
 @pytest.mark.parametrize(
     ("operation", "member", "value"),
     [
-        ("CreateDatastore", "kmsKeyArn", KMS_KEY),
         ("CreateDatastore", "lambdaAuthorizerArn", AUTHORIZER),
     ],
 )
@@ -142,6 +140,14 @@ def test_members_that_are_not_carried_out_are_refused_not_ignored(
 ) -> None:
     parameters = {**PARAMETERS[operation], member: value}
     assert member in refused(client, operation, parameters, 501, "NotImplementedException")
+
+
+def test_a_key_needs_a_key_service(client: Any) -> None:
+    parameters = {
+        "clientToken": "key",
+        "kmsKeyArn": "arn:aws:kms:us-east-1:000000000000:key/11111111-2222-3333-4444-555555555555",
+    }
+    assert "HOUNSFIELD_KMS_ENDPOINT_URL" in refused(client, "CreateDatastore", parameters, 400, "ValidationException")
 
 
 @pytest.mark.parametrize("operation", sorted({"GetImageSet", "GetImageSetMetadata", "GetImageFrame"} & set(HANDLERS)))

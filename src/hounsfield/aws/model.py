@@ -165,6 +165,8 @@ class Operation:
         The errors modelled, by shape name.
     result_wrapper : str or None
         XML element around the result, for services with the query protocol.
+    unsigned : bool
+        Whether it is called without a signature.
     """
 
     name: str
@@ -175,6 +177,7 @@ class Operation:
     output: Shape = field(repr=False)
     errors: Mapping[str, ErrorShape] = field(repr=False)
     result_wrapper: str | None = None
+    unsigned: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -264,6 +267,7 @@ def _operation(source: Any, shapes: _ShapeReader) -> Operation:
             for error in source.error_shapes
         },
         result_wrapper=source.output_shape.serialization.get("resultWrapper"),
+        unsigned=source.auth_type == "none",
     )
 
 

@@ -16,8 +16,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
-from anyio import to_thread
-from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
 
 from hounsfield.access.permissions import Permission, require
@@ -35,6 +33,8 @@ from hounsfield.gate.callers import Caller, Callers
 from hounsfield.gate.errors import translated
 from hounsfield.gate.facts import Facts, permit
 from hounsfield.gate.front_doors import DoorRoute
+from hounsfield.gate.threads import in_thread
+from hounsfield.storage.data_keys import KeyNotAtHandError
 from hounsfield.storage.tiered_blobs import BlobFarError
 
 _log = structlog.get_logger(__name__)
@@ -123,15 +123,16 @@ class DicomwebDoor:
             return await operation.take(call, body)
         async for _ in body:
             pass
-        if operation.read is None:
+        read = operation.read
+        if read is None:
             raise TypeError(f"operation {operation.name} has no handler")
         if operation.quick and self.context.local:
-            # What is in the archive store is not waited for here.
-            with suppress(BlobFarError):
-                return operation.read(call)
+            # What is in the archive store, and a key of a key service, is not waited for here.
+            with suppress(BlobFarError, KeyNotAtHandError):
+                return read(call)
         if operation.renders:
-            return await to_thread.run_sync(operation.read, call, limiter=self.context.rendering_slots)
-        return await run_in_threadpool(operation.read, call)
+            return await in_thread(lambda: read(call), self.context.rendering_slots)
+        return await in_thread(lambda: read(call))
 
     async def _body(self, caller: Caller, scope: Scope, receive: Receive, most: int) -> AsyncIterator[bytes]:
         reader = caller.reader()

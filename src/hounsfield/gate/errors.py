@@ -30,7 +30,7 @@ from hounsfield.imaging.errors import (
     QuotaExceededError,
     TooManyUnderWayError,
 )
-from hounsfield.storage.keys import KeyUnavailableError
+from hounsfield.storage.keys import KeyServiceDownError, KeyUnavailableError
 
 _log = structlog.get_logger(__name__)
 
@@ -57,9 +57,14 @@ def translated(error: Exception, request_id: str) -> AwsError:
         return ThrottlingException(str(error), _come_again(error.wait_seconds))
     if isinstance(error, TooManyUnderWayError):
         return ThrottlingException(str(error), _come_again(_SOON_SECONDS))
+    if isinstance(error, KeyServiceDownError):
+        _log.error("key service down", request_id=request_id)
+        return ServiceUnavailableException(
+            "The key of the data store cannot be fetched: the key service does not answer. Try again in a moment."
+        )
     if isinstance(error, KeyUnavailableError):
         _log.error("key unavailable", request_id=request_id)
-        return AccessDeniedException("The key of the data store is not available.")
+        return AccessDeniedException("The key of the data store is not available: it was disabled, or may not be used.")
     _log.error("request failed", request_id=request_id, error=type(error).__name__, exc_info=error)
     return InternalServerException(
         f"The request could not be answered; the log of the service tells more of {request_id}."

@@ -17,9 +17,10 @@ from hounsfield.pixels.policy import LosslessFormat
 
 def create_datastore(context: Context, parameters: Parameters) -> Mapping[str, object]:
     """API operation CreateDatastore."""
-    for member in ("kmsKeyArn", "lambdaAuthorizerArn"):
-        if member in parameters:
-            raise NotImplementedException(f"This server does not carry out {member}; create the data store without it.")
+    if "lambdaAuthorizerArn" in parameters:
+        raise NotImplementedException(
+            "This server does not carry out lambdaAuthorizerArn; create the data store without it."
+        )
     new = NewDatastore(
         client_token=text(parameters, "clientToken"),
         name=optional_text(parameters, "datastoreName"),

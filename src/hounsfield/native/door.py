@@ -15,7 +15,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
-from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
 
 from hounsfield.access.throttling import Throttle
@@ -32,9 +31,11 @@ from hounsfield.gate.callers import Caller, Callers
 from hounsfield.gate.errors import translated
 from hounsfield.gate.facts import Facts, permit
 from hounsfield.gate.front_doors import DoorRoute
+from hounsfield.gate.threads import in_thread
 from hounsfield.native.context import Context
 from hounsfield.native.operations import HANDLERS, Handler
 from hounsfield.native.permissions import permission_of, permissions_of_parameters
+from hounsfield.storage.data_keys import KeyNotAtHandError
 from hounsfield.storage.tiered_blobs import BlobFarError
 
 _log = structlog.get_logger(__name__)
@@ -113,7 +114,7 @@ class NativeDoor:
             parameters = parse_request(*arguments)
         else:
             # What takes long must not keep other requests from being answered.
-            parameters = await run_in_threadpool(parse_request, *arguments)
+            parameters = await in_thread(lambda: parse_request(*arguments))
         for further in permissions_of_parameters(needed, parameters, archive):
             await permit(principal, further, facts, local=local)
         handler = HANDLERS.get(operation.name)
@@ -122,10 +123,10 @@ class NativeDoor:
         accept = header(scope, b"accept")
         run = (operation, handler, self.context, parameters, accept.decode("latin-1") if accept else None)
         if handler.quick and local:
-            # What is in the archive store is not waited for here.
-            with suppress(BlobFarError):
+            # What is in the archive store, and a key of a key service, is not waited for here.
+            with suppress(BlobFarError, KeyNotAtHandError):
                 return _run(*run)
-        return await run_in_threadpool(_run, *run)
+        return await in_thread(lambda: _run(*run))
 
 
 def _run(

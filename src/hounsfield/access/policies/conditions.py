@@ -16,7 +16,7 @@ from hounsfield.access.policies.context import ConditionContext, Unsettled
 from hounsfield.access.policies.errors import PolicyError
 from hounsfield.access.policies.operators import NULL, OPERATORS, Operand, Operator, Predicate
 
-_KEY: Final = re.compile(r"[A-Za-z0-9-]+:[^\s:](?:.*\S)?")
+_KEY: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:-]*:[^\s:](?:.*\S)?")
 _LONGEST_KEY: Final = 512
 _IF_EXISTS: Final = "IfExists"
 

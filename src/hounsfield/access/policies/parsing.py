@@ -58,11 +58,11 @@ def parse_policy(text: str | bytes, *, kind: PolicyKind = PolicyKind.IDENTITY, m
     size = size_of(text)
     if size > most:
         raise PolicyError(f"The policy has {size} characters without white space; a {kind} can have {most} here.")
-    _only(document, _POLICY_ELEMENTS, "The policy")
+    _only(document, _POLICY_ELEMENTS, "the policy")
     version = document.get("Version", VERSIONS[-1])
     if version not in VERSIONS:
         raise PolicyError(f"Version is {_shown(version)}; it must be {' or '.join(VERSIONS)}.")
-    if not isinstance(document.get("Id", ""), str):
+    if _text(document.get("Id", "")) is None:
         raise PolicyError("Id must be a string.")
     statements = document.get("Statement")
     listed = statements if isinstance(statements, list) else [statements]
@@ -90,9 +90,9 @@ def _statement(entry: Json, kind: PolicyKind, *, variables: bool) -> Statement:
     trust = kind is PolicyKind.TRUST
     elements = _STATEMENT_ELEMENTS | ({"Principal"} if trust else {"Resource", "NotResource"})
     _only(entry, elements, f"a {kind}")
-    sid = entry.get("Sid", "")
-    if not isinstance(sid, str) or not (_TRUST_SID if trust else _SID).fullmatch(sid):
-        raise PolicyError(f"Sid is {_shown(sid)}; it must be letters and digits")
+    sid = _text(entry.get("Sid", ""))
+    if sid is None or not (_TRUST_SID if trust else _SID).fullmatch(sid):
+        raise PolicyError(f"Sid is {_shown(entry['Sid'])}; it must be letters and digits")
     effect = entry.get("Effect")
     if effect not in tuple(Effect):
         raise PolicyError(f"Effect is {_shown(effect)}; it must be Allow or Deny")
@@ -187,12 +187,15 @@ def _either(entry: Mapping[str, Json], name: str, negated: str) -> tuple[str, tu
 
 
 def _strings(name: str, value: Json) -> tuple[str, ...]:
-    texts = tuple(
-        entry for entry in _listed(value) if isinstance(entry, str) and not isinstance(entry, Number) and entry
-    )
+    texts = tuple(text for text in map(_text, _listed(value)) if text)
     if not texts or len(texts) < len(_listed(value)):
         raise PolicyError(f"{name} must be a string or a list of strings, of one at least and none empty")
     return texts
+
+
+def _text(value: Json) -> str | None:
+    """Give a JSON string; None for all else, numbers too."""
+    return value if isinstance(value, str) and not isinstance(value, Number) else None
 
 
 def _listed(value: Json) -> list[Json]:
@@ -202,7 +205,7 @@ def _listed(value: Json) -> list[Json]:
 def _only(entry: Mapping[str, Json], known: set[str], whose: str) -> None:
     for name in entry:
         if name not in known:
-            raise PolicyError(f"{whose} has no element {name[:64]!r}; its elements are {', '.join(sorted(known))}")
+            raise PolicyError(f"{whose} has no element {name[:64]!r}; its elements are {', '.join(sorted(known))}.")
 
 
 def _shown(value: Json) -> str:

@@ -17,7 +17,8 @@ from hounsfield.access.policies.errors import PolicyError
 from hounsfield.access.policies.wildcards import Exactly, Part
 
 _VARIABLE: Final = re.compile(r"\$\{([^}]*)\}")
-_NAMED: Final = re.compile(r"\s*([A-Za-z0-9-]+:[^\s,'{}]+(?: [^\s,'{}]+)*)\s*(?:,\s*'([^']*)'\s*)?")
+_NAMED: Final = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._/:-]*:[^\s,'{}]+(?: [^\s,'{}]+)*)\s*(?:,\s*'([^']*)'\s*)?")
+_LONGEST: Final = 512
 _THEMSELVES: Final = ("*", "?", "$")
 
 
@@ -127,10 +128,10 @@ def segments(parts: tuple[Part, ...], count: int) -> list[list[Part]]:
 def _variable(name: str) -> TemplatePart:
     if name in _THEMSELVES:
         return Exactly(name)
-    named = _NAMED.fullmatch(name)
+    named = _NAMED.fullmatch(name) if len(name) <= _LONGEST else None
     if named is None:
         raise PolicyError(
-            f"${{{name}}} is not a policy variable; it must be ${{key}} with a condition key such as aws:username, "
+            f"${{{name[:64]}}} is not a policy variable; it must be ${{key}} with a condition key such as aws:username, "
             f"${{key, 'default'}}, or one of ${{*}} ${{?}} ${{$}}"
         )
     return Variable(named[1].lower(), named[2])
