@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hounsfield.access.directory.directory import Directory
+from hounsfield.access.oidc.authorizing import Authorizing
 from hounsfield.dicomweb.door import DicomwebDoor
 from hounsfield.dicomweb.routes import is_dicomweb
 from hounsfield.gate.connections import ConnectionWatch
@@ -38,11 +39,14 @@ class Beside:
         Transcodes what is stored by DICOMweb.
     directory : Directory
         Follows changes of users and policies.
+    authorizing : Authorizing
+        Asks who vouches for bearer tokens.
     """
 
     accesses: AccessWriter
     receiver: Receiver
     directory: Directory
+    authorizing: Authorizing
 
     def start(self) -> None:
         """Begin with the first request."""
@@ -54,6 +58,7 @@ class Beside:
         self.receiver.close()
         self.accesses.stop()
         self.directory.stop()
+        self.authorizing.close()
 
 
 def front_doors(
