@@ -111,6 +111,12 @@ def unsigned(server: Server, trial: Trial) -> Answer:
     return send(server, trial.method, trial.path, trial.body, trial.headers)
 
 
+def bearing(server: Server, trial: Trial) -> Answer:
+    """Come with a bearer token that nobody gave out."""
+    token = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJub2JvZHkifQ."
+    return send(server, trial.method, trial.path, trial.body, {**trial.headers, "Authorization": f"Bearer {token}"})
+
+
 def signed(
     credentials: Credentials, *, at: datetime | None = None, presigned: int | None = None, tamper: bool = False
 ) -> Stranger:
@@ -151,6 +157,7 @@ def strangers(server: ServerProcess) -> dict[str, Stranger]:
         "with a wrong signature": signed(key, tamper=True),
         "with a signature that is too old": signed(key, at=long_ago),
         "with a presigned URL that has run out": signed(key, at=long_ago, presigned=60),
+        "with a bearer token of nobody": bearing,
         "with a session token of nobody": signed(Credentials(identifier, secret, "made up")),
     }
 
