@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import signal
 import time
-from pathlib import Path
 from typing import Any, Final
 
 from granian.constants import Interfaces, Loops, SSLProtocols
 from granian.server.mp import MPServer
 
 from hounsfield.jobs.workers import READY
-from hounsfield.tls import ClientCertificates, TlsFiles, TlsVersion
+from hounsfield.tls import TlsFiles, TlsVersion
 
 OVERLAP_SECONDS: Final = 5.0
 """How long an old process serves beside the new one, for its clients to connect anew."""
@@ -22,6 +21,7 @@ LONGEST_START_SECONDS: Final = 120.0
 LONGEST_REQUEST_SECONDS: Final = 3600
 """How long an old process may take to finish what is under way."""
 _LOOK_SECONDS = 0.05
+_LEAST: Final = {TlsVersion.TLS_1_2: SSLProtocols.tls12, TlsVersion.TLS_1_3: SSLProtocols.tls13}
 
 
 class ApiServer(MPServer):
@@ -54,7 +54,11 @@ class ApiServer(MPServer):
             websockets=False,
             respawn_interval=OVERLAP_SECONDS,
             workers_kill_timeout=LONGEST_REQUEST_SECONDS,
-            **_tls_options(tls),
+            ssl_cert=None if tls is None else tls.certificate,
+            ssl_key=None if tls is None else tls.key,
+            ssl_protocol_min=SSLProtocols.tls12 if tls is None else _LEAST[tls.least],
+            ssl_ca=None if tls is None else tls.client_ca,
+            ssl_client_verify=tls is not None and tls.clients_must_show,
         )
         self._serving = 0
         self._renewing = False
@@ -68,7 +72,8 @@ class ApiServer(MPServer):
         self._renewing = True
 
     def _spawn_worker(self, *args: Any, **kwargs: Any) -> Any:
-        worker = super()._spawn_worker(*args, **kwargs)
+        spawn: Any = super()._spawn_worker
+        worker = spawn(*args, **kwargs)
         if self._renewing:
             start = worker.start
 
@@ -81,15 +86,3 @@ class ApiServer(MPServer):
 
             worker.start = start_and_wait
         return worker
-
-
-def _tls_options(tls: TlsFiles | None) -> dict[str, Path | SSLProtocols | bool | None]:
-    if tls is None:
-        return {}
-    return {
-        "ssl_cert": tls.certificate,
-        "ssl_key": tls.key,
-        "ssl_protocol_min": SSLProtocols.tls13 if tls.least is TlsVersion.TLS_1_3 else SSLProtocols.tls12,
-        "ssl_ca": tls.client_ca,
-        "ssl_client_verify": tls.client_ca is not None and tls.clients is ClientCertificates.REQUIRED,
-    }

@@ -69,6 +69,11 @@ class TlsFiles:
     clients: ClientCertificates = ClientCertificates.REQUIRED
     least: TlsVersion = TlsVersion.TLS_1_2
 
+    @property
+    def clients_must_show(self) -> bool:
+        """Whether nobody connects without a certificate."""
+        return self.client_ca is not None and self.clients is ClientCertificates.REQUIRED
+
     def check(self) -> None:
         """Make sure that the files are there and belong together; raises `TlsFilesError`."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
