@@ -1,7 +1,7 @@
 """The door: one ASGI application in front of DICOMweb.
 
-    route ─▶ signature of the headers ─▶ permission ─▶ handler ─▶ answer
-      └──────────────┴──────────────────────┴─────────────┴──▶ AwsError ─▶ error in AWS's form
+    route ─▶ signature of the headers, or bearer token ─▶ permission ─▶ handler ─▶ answer
+      └──────────────┴───────────────────────────────────────┴─────────────┴──▶ AwsError ─▶ error in AWS's form
 
 A body is read only when the permission was given, and as it arrives; what proves it is known at its end, before anything of
 it becomes visible.
@@ -27,6 +27,7 @@ from hounsfield.dicomweb.context import Context
 from hounsfield.dicomweb.permissions import permission_of
 from hounsfield.dicomweb.routes import Found, find
 from hounsfield.gate.answers import StreamedResult, send_answer
+from hounsfield.gate.bearers import Bearers, bearer_token
 from hounsfield.gate.bodies import ClientGoneError, body_chunks, header, whole_body
 from hounsfield.gate.callers import Caller, Callers
 from hounsfield.gate.errors import translated
@@ -50,6 +51,8 @@ class DicomwebDoor:
         What the handlers work on.
     callers : Callers
         Tells who is calling.
+    bearers : Bearers
+        Tells who sends a bearer token.
     throttle : Throttle
         Counts requests.
     max_unproven_bytes : int
@@ -62,6 +65,7 @@ class DicomwebDoor:
 
     context: Context
     callers: Callers
+    bearers: Bearers
     throttle: Throttle
     max_unproven_bytes: int
     max_store_bytes: int
@@ -72,7 +76,7 @@ class DicomwebDoor:
         request_id = str(uuid.uuid4())
         try:
             found = find(scope["method"], scope["raw_path"], deletes=self.context.deletes)
-            caller = self.callers.meet(scope)
+            caller = await self._caller(found, scope)
             answer = await self._answer(found, caller, scope, receive)
         except ClientGoneError:
             return
@@ -86,6 +90,12 @@ class DicomwebDoor:
             # The answer has begun; all that is left is to break it off, and to say why where somebody looks.
             _log.error("answer broken off", request_id=request_id, error=type(error).__name__)
             raise
+
+    async def _caller(self, found: Found, scope: Scope) -> Caller:
+        token = bearer_token(scope)
+        if token is None or self.callers.verifier is None:
+            return self.callers.meet(scope)
+        return await self.bearers.meet(token, found.datastore_id, found.operation.action or found.operation.name)
 
     async def _answer(
         self, found: Found, caller: Caller, scope: Scope, receive: Receive

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 import structlog
 
 from hounsfield.access.directory.errors import DirectoryUnavailableError
+from hounsfield.access.oidc.errors import BearerError
 from hounsfield.access.permissions import AccessDeniedError
 from hounsfield.access.throttling import ThrottledError
 from hounsfield.aws.errors import (
@@ -21,6 +20,8 @@ from hounsfield.aws.errors import (
     ThrottlingException,
     ValidationException,
 )
+from hounsfield.gate.bearer_errors import bearer_error
+from hounsfield.gate.coming_again import SOON_SECONDS, come_again
 from hounsfield.imaging.errors import (
     BusyError,
     ConflictError,
@@ -33,8 +34,6 @@ from hounsfield.imaging.errors import (
 from hounsfield.storage.keys import KeyServiceDownError, KeyUnavailableError
 
 _log = structlog.get_logger(__name__)
-
-_SOON_SECONDS = 1.0
 
 _SHAPES: dict[type[Exception], type[AwsError]] = {
     InvalidRequestError: ValidationException,
@@ -53,10 +52,11 @@ def translated(error: Exception, request_id: str) -> AwsError:
     shape = _SHAPES.get(type(error))
     if shape is not None:
         return shape(str(error))
-    if isinstance(error, ThrottledError):
-        return ThrottlingException(str(error), _come_again(error.wait_seconds))
-    if isinstance(error, TooManyUnderWayError):
-        return ThrottlingException(str(error), _come_again(_SOON_SECONDS))
+    if isinstance(error, ThrottledError | TooManyUnderWayError):
+        wait = error.wait_seconds if isinstance(error, ThrottledError) else SOON_SECONDS
+        return ThrottlingException(str(error), come_again(wait))
+    if isinstance(error, BearerError):
+        return bearer_error(error, request_id)
     if isinstance(error, KeyServiceDownError):
         _log.error("key service down", request_id=request_id)
         return ServiceUnavailableException(
@@ -69,11 +69,3 @@ def translated(error: Exception, request_id: str) -> AwsError:
     return InternalServerException(
         f"The request could not be answered; the log of the service tells more of {request_id}."
     )
-
-
-def _come_again(seconds: float) -> list[tuple[str, str]]:
-    """Give the wait in whole seconds, as HTTP has it, and in milliseconds, as AWS's SDKs read it."""
-    return [
-        ("Retry-After", str(max(1, math.ceil(seconds)))),
-        ("x-amz-retry-after", str(max(1, math.ceil(seconds * 1000)))),
-    ]
