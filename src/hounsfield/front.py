@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hounsfield.access.audit.trail import Trail
 from hounsfield.access.directory.directory import Directory
 from hounsfield.access.oidc.authorizing import Authorizing
 from hounsfield.dicomweb.door import DicomwebDoor
@@ -41,15 +42,19 @@ class Beside:
         Follows changes of users and policies.
     authorizing : Authorizing
         Asks who vouches for bearer tokens.
+    trail : Trail
+        Writes down who called.
     """
 
     accesses: AccessWriter
     receiver: Receiver
     directory: Directory
     authorizing: Authorizing
+    trail: Trail
 
     def start(self) -> None:
         """Begin with the first request."""
+        self.trail.start()
         self.accesses.start()
         self.directory.start()
 
@@ -59,6 +64,7 @@ class Beside:
         self.accesses.stop()
         self.directory.stop()
         self.authorizing.close()
+        self.trail.stop()
 
 
 def front_doors(
