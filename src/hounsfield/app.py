@@ -11,6 +11,7 @@ import os
 import signal
 import threading
 import types
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +22,7 @@ from starlette.types import ASGIApp
 from hounsfield.access.credentials import credentials_file, root_key
 from hounsfield.access.directory.directory import Directory
 from hounsfield.access.directory.repository import Repository
+from hounsfield.access.job_roles import JobRole, JobRoles
 from hounsfield.access.origins import origins_of
 from hounsfield.access.sessions import SEALED_WITH, Sessions
 from hounsfield.access.throttling import Throttle, rates_of
@@ -38,7 +40,7 @@ from hounsfield.imaging.copying import COPY_IMAGE_SET, ImageSetCopier
 from hounsfield.imaging.datastores import SETTLE_DATASTORE, DatastoreSettler
 from hounsfield.imaging.deletion import DELETE_IMAGE_SET, ImageSetDeleter
 from hounsfield.imaging.dicom_metadata import DicomMetadataReader
-from hounsfield.imaging.import_jobs import IMPORT
+from hounsfield.imaging.import_jobs import IMPORT, ImportJob
 from hounsfield.imaging.importing import ImportRunner
 from hounsfield.imaging.indexing import FILL_INDEX, IndexFiller, schedule_indexing
 from hounsfield.imaging.ingest import warm_up
@@ -60,6 +62,7 @@ from hounsfield.native.context import Context
 from hounsfield.native.door import NativeDoor
 from hounsfield.settings import Settings, SettingsError, load_settings
 from hounsfield.storage.blobs import BlobPlace
+from hounsfield.storage.bucket_access import BucketAccess
 from hounsfield.storage.buckets import Buckets
 from hounsfield.storage.database import Database, open_embedded, open_postgresql
 from hounsfield.storage.durable import make_folder_durably
@@ -250,6 +253,7 @@ def make_app(settings: Settings) -> ASGIApp:
         metadata=MetadataReader(archive, settings.metadata_cache_bytes),
         tokens=PageTokens(installation_secret(archive.database, keyring, "page-tokens")),
         local=not (settings.database_url or settings.blobs_url),
+        job_roles=job_roles(settings, directory, archive),
     )
     callers = callers_of(settings, holders, "medical-imaging")
     throttle = Throttle(rates_of(settings.throttling, settings.throttle_rates), settings.api_workers)
@@ -307,6 +311,21 @@ def sts_door(settings: Settings, archive: Archive, holders: Holders) -> StsDoor:
     )
 
 
+def job_roles(settings: Settings, directory: Directory, archive: Archive) -> JobRoles:
+    """Give what decides about roles of import jobs."""
+    return JobRoles(directory, archive.buckets, settings.job_roles, settings.region)
+
+
+def import_access(roles: JobRoles, archive: Archive) -> Callable[[ImportJob], BucketAccess]:
+    """Give the buckets of each import job, as its role lets it use them."""
+
+    def access_of(job: ImportJob) -> BucketAccess:
+        role = JobRole(job.data_access_role_arn, job.role_id, archive.datastore_arn(job.datastore_id))
+        return roles.access(role, job.id)
+
+    return access_of
+
+
 def callers_of(settings: Settings, holders: Holders, service: str) -> Callers:
     """Tell who calls a service: by signatures, or everybody."""
     if settings.insecure_no_auth:
@@ -318,7 +337,10 @@ def run_runner(settings: Settings) -> None:
     """Run a runner until SIGTERM or SIGINT."""
     configure_logs(settings.log_level)
     end_with_parent()
-    archive, _ = open_archive(settings)
+    archive, keyring = open_archive(settings)
+    directory = Directory(open_repository(settings, archive.database, keyring))
+    directory.start()
+    access_of = import_access(job_roles(settings, directory, archive), archive)
     stop = threading.Event()
 
     def ask_to_stop(_signal: int, _frame: types.FrameType | None) -> None:
@@ -331,7 +353,7 @@ def run_runner(settings: Settings) -> None:
     schedule_tiers(archive)
     schedule_indexing(archive)
     pool = WorkerPool(settings.import_processes, warm_up)
-    imports: dict[str, WorkHandler] = {IMPORT: ImportRunner(archive, pool, stop)}
+    imports: dict[str, WorkHandler] = {IMPORT: ImportRunner(archive, pool, stop, access_of)}
     # Short work has slots of its own: it never waits for imports, which may themselves wait for it to unlock an image set.
     short: dict[str, WorkHandler] = {
         SETTLE_DATASTORE: DatastoreSettler(archive),
@@ -367,3 +389,4 @@ def run_runner(settings: Settings) -> None:
         for thread in beside:
             thread.join()
         pool.close()
+        directory.stop()

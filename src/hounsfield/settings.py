@@ -17,6 +17,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from hounsfield.access.job_roles import ImportRoles
 from hounsfield.access.oidc.authorizers import authorizer_urls_of
 from hounsfield.access.oidc.claim_roles import claim_roles_of
 from hounsfield.access.oidc.configuration import IssuerConfiguration, audiences_of
@@ -60,6 +61,8 @@ class Settings:
         Access key id for the S3 endpoint; empty for the credentials of the environment (``AWS_ACCESS_KEY_ID`` and so on).
     s3_secret_access_key : str
         Secret access key for the S3 endpoint.
+    import_roles : str
+        What roles of import jobs are: ``open``, ``strict`` or ``sts``; empty for ``sts`` where S3 is AWS itself, else ``open``.
     api_workers : int
         Processes that answer requests.
     import_workers : int
@@ -187,6 +190,7 @@ class Settings:
     s3: str = ""
     s3_access_key_id: str = ""
     s3_secret_access_key: str = ""
+    import_roles: str = ""
     api_workers: int = 1
     import_workers: int = 0
     store_workers: int = 0
@@ -252,6 +256,14 @@ class Settings:
             origins_of(self.cors_origins)
         with _said_of("authorizers"):
             authorizer_urls_of(self.authorizers)
+        if self.import_roles not in {"", *ImportRoles}:
+            raise SettingsError(
+                f"{PREFIX}IMPORT_ROLES is {self.import_roles!r}, it must be one of {', '.join(ImportRoles)}, or empty"
+            )
+        if self.job_roles is ImportRoles.STS and not (self.s3_endpoint_url or self.s3 == "aws"):
+            raise SettingsError(
+                f"{PREFIX}IMPORT_ROLES is sts, but buckets are folders; set {PREFIX}S3_ENDPOINT_URL or S3"
+            )
         if self.lambda_api not in {"", "aws"}:
             raise SettingsError(f"{PREFIX}LAMBDA_API is {self.lambda_api!r}, it must be aws or empty")
         if not 0 <= self.authorizer_cache_seconds <= 60:
@@ -283,6 +295,13 @@ class Settings:
         with _said_of("oidc_keys_seconds"):
             keeping = Keeping(self.oidc_keys_seconds, self.oidc_keys_most_seconds, self.oidc_refetch_seconds)
         return IssuerConfiguration(url, audiences, jwks_url, algorithms, roles, self.oidc_leeway_seconds, keeping)
+
+    @property
+    def job_roles(self) -> ImportRoles:
+        """What roles of import jobs are."""
+        if self.import_roles:
+            return ImportRoles(self.import_roles)
+        return ImportRoles.STS if self.s3 == "aws" else ImportRoles.OPEN
 
     @property
     def import_processes(self) -> int:

@@ -7,6 +7,7 @@ import math
 import structlog
 
 from hounsfield.access.directory.errors import DirectoryUnavailableError
+from hounsfield.access.job_roles import JobRoleDeniedError, JobRoleError
 from hounsfield.access.permissions import AccessDeniedError
 from hounsfield.access.throttling import ThrottledError
 from hounsfield.aws.errors import (
@@ -44,6 +45,8 @@ _SHAPES: dict[type[Exception], type[AwsError]] = {
     NotAcceptableError: NotAcceptableException,
     AccessDeniedError: AccessDeniedException,
     BusyError: ServiceUnavailableException,
+    JobRoleError: ValidationException,
+    JobRoleDeniedError: AccessDeniedException,
     DirectoryUnavailableError: ServiceUnavailableException,
 }
 

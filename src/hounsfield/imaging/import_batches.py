@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -31,9 +31,11 @@ from hounsfield.imaging.import_files import (
 )
 from hounsfield.imaging.ingest import IngestContext, InputUnreadableError, ingest_batch
 from hounsfield.imaging.ingest_parts import FramePart, ingest_frames, ingest_with_parts
+from hounsfield.imaging.scan import check_permitted
 from hounsfield.jobs.queue import WorkItem
 from hounsfield.jobs.runner import StoppedError
 from hounsfield.jobs.workers import WorkerPool
+from hounsfield.storage.bucket_access import BucketAccess, BucketAction, BucketUse
 from hounsfield.storage.identifiers import new_instance_key
 
 T = TypeVar("T")
@@ -73,19 +75,36 @@ class BatchRun:
         What the workers need to know.
     stop : threading.Event
         Set when the runner is to end.
+    access : BucketAccess
+        What the job may read, asked for every file before a worker gets it.
     """
 
     def __init__(
-        self, archive: Archive, pool: WorkerPool, item: WorkItem, context: IngestContext, stop: threading.Event
+        self,
+        archive: Archive,
+        pool: WorkerPool,
+        item: WorkItem,
+        context: IngestContext,
+        stop: threading.Event,
+        access: BucketAccess,
     ) -> None:
         self._archive = archive
         self._pool = pool
         self._item = item
         self._context = context
         self._stop = stop
+        self._access = access
 
     def run(self) -> None:
-        """Work until no file is pending; raises `StoppedError`, and what the database or the lease raise."""
+        """Work until no file is pending.
+
+        Raises
+        ------
+        JobFailedError
+            The job may not read one of its files.
+        StoppedError
+            The runner is to end. What the database or the lease raise is raised too.
+        """
         while pending := self._pending():
             fresh = [file for file in pending if file.attempts == 0]
             if fresh:
@@ -100,6 +119,10 @@ class BatchRun:
         if self._stop.is_set():
             raise StoppedError
 
+    def _check_readable(self, files: Iterable[InputFile]) -> None:
+        bucket = self._context.bucket
+        check_permitted(self._access, (BucketUse(BucketAction.READ, bucket, file.key) for file in files))
+
     def _pending(self) -> list[InputFile]:
         with self._archive.database.read() as connection:
             return pending_files(connection, self._item.subject_id)
@@ -111,6 +134,7 @@ class BatchRun:
         recorded = time.monotonic()
         while True:
             while len(running) < 2 * self._pool.processes and (batch := next(waiting, None)) is not None:
+                self._check_readable(batch)
                 executor, future = self._pool.submit(ingest_batch, self._context, batch)
                 running[future] = _Submitted(batch, executor)
             if finished and (not running or time.monotonic() - recorded > _COMMIT_SECONDS):
@@ -162,6 +186,7 @@ class BatchRun:
 
     def _run_alone(self, file: InputFile, work: Callable[[InputFile], FileResult]) -> bool:
         """Bring one file to its outcome, or count one more try of it; False when a process died of it."""
+        self._check_readable((file,))
         try:
             result = work(file)
         except (OSError, StoppedError):

@@ -102,7 +102,8 @@ class NativeDoor:
         if handler is None:
             raise NotImplementedException.of(operation.name)
         accept = header(scope, b"accept")
-        arguments = (operation, handler, self.context, parameters, accept.decode("latin-1") if accept else None)
+        context = self.context.of(principal) if handler.asks_caller else self.context
+        arguments = (operation, handler, context, parameters, accept.decode("latin-1") if accept else None)
         if handler.quick and local:
             # What is in the archive store is not waited for here.
             with suppress(BlobFarError):
