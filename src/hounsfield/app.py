@@ -11,7 +11,6 @@ import os
 import signal
 import threading
 import types
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +21,6 @@ from starlette.types import ASGIApp
 from hounsfield.access.credentials import credentials_file, root_key
 from hounsfield.access.directory.directory import Directory
 from hounsfield.access.directory.repository import Repository
-from hounsfield.access.job_roles import JobRole, JobRoles
 from hounsfield.access.origins import origins_of
 from hounsfield.access.sessions import SEALED_WITH, Sessions
 from hounsfield.access.throttling import Throttle, rates_of
@@ -32,7 +30,8 @@ from hounsfield.aws.routing import Router
 from hounsfield.dicomweb.context import Context as DicomwebContext
 from hounsfield.dicomweb.door import DicomwebDoor
 from hounsfield.front import Beside, front_doors
-from hounsfield.gate.callers import Callers, Holders
+from hounsfield.gate.bearers import Bearers
+from hounsfield.gate.callers import Holders
 from hounsfield.gate.cross_origin import cross_origin
 from hounsfield.imaging.accesses import AccessWriter
 from hounsfield.imaging.archive import Archive, Quotas
@@ -40,7 +39,7 @@ from hounsfield.imaging.copying import COPY_IMAGE_SET, ImageSetCopier
 from hounsfield.imaging.datastores import SETTLE_DATASTORE, DatastoreSettler
 from hounsfield.imaging.deletion import DELETE_IMAGE_SET, ImageSetDeleter
 from hounsfield.imaging.dicom_metadata import DicomMetadataReader
-from hounsfield.imaging.import_jobs import IMPORT, ImportJob
+from hounsfield.imaging.import_jobs import IMPORT
 from hounsfield.imaging.importing import ImportRunner
 from hounsfield.imaging.indexing import FILL_INDEX, IndexFiller, schedule_indexing
 from hounsfield.imaging.ingest import warm_up
@@ -60,18 +59,21 @@ from hounsfield.jobs.workers import WorkerPool, end_with_parent, tell_refusal
 from hounsfield.logs import configure_logs
 from hounsfield.native.context import Context
 from hounsfield.native.door import NativeDoor
+from hounsfield.role_sources import callers_of, import_access, job_roles, sts_door
 from hounsfield.settings import Settings, SettingsError, load_settings
 from hounsfield.storage.blobs import BlobPlace
-from hounsfield.storage.bucket_access import BucketAccess
 from hounsfield.storage.buckets import Buckets
+from hounsfield.storage.data_keys import DataKeys
 from hounsfield.storage.database import Database, open_embedded, open_postgresql
-from hounsfield.storage.durable import make_folder_durably
-from hounsfield.storage.keys import DataKeys, KeyUnavailableError, LocalKeyring, database_key
+from hounsfield.storage.database_key import database_key, use_database
+from hounsfield.storage.durable import keep_private, make_folder_durably
+from hounsfield.storage.keyring import LocalKeyring
+from hounsfield.storage.keys import KeyUnavailableError
+from hounsfield.storage.kms import KeyService, KeyServicePlace
 from hounsfield.storage.place_mark import PlaceRefusedError, check_place
 from hounsfield.storage.secrets import installation_secret
 from hounsfield.storage.tiered_blobs import TieredBlobs
-from hounsfield.sts.context import Context as StsContext
-from hounsfield.sts.door import StsDoor
+from hounsfield.token_sources import open_authorizing
 
 DAY_SECONDS: Final = 24 * 3600.0
 READABLE_CLASSES: Final = frozenset(
@@ -101,9 +103,23 @@ def open_database(settings: Settings, keyring: LocalKeyring) -> Database:
     """Open the database that the settings name, migrated to the newest schema."""
     if settings.database_url:
         return open_postgresql(settings.database_url)
-    return open_embedded(
-        settings.data / "hounsfield.db", database_key(settings.data / "keys" / "database.key", keyring)
-    )
+    path = database_file(settings)
+    make_folder_durably(settings.data)
+    # Before the key is read: from here on it stays what it is.
+    use = use_database(path)
+    database = open_embedded(path, database_key(database_key_file(settings), keyring, path))
+    database.close_with(use)
+    return database
+
+
+def database_file(settings: Settings) -> Path:
+    """Give the file of the embedded database."""
+    return settings.data / "hounsfield.db"
+
+
+def database_key_file(settings: Settings) -> Path:
+    """Give the file of its wrapped key."""
+    return settings.data / "keys" / "database.key"
 
 
 def open_repository(settings: Settings, database: Database, keyring: LocalKeyring) -> Repository:
@@ -126,6 +142,20 @@ def open_buckets(settings: Settings) -> Buckets:
         aws=settings.s3 == "aws",
         region=settings.region,
         options=s3_credentials(settings),
+    )
+
+
+def key_service(settings: Settings) -> KeyService | None:
+    """Give the key service that the settings name, None where they name none."""
+    if not settings.kms_endpoint_url and settings.kms != "aws":
+        return None
+    return KeyService(
+        KeyServicePlace(
+            region=settings.region,
+            endpoint_url=settings.kms_endpoint_url or None,
+            access_key_id=settings.kms_access_key_id,
+            secret_access_key=settings.kms_secret_access_key,
+        )
     )
 
 
@@ -190,6 +220,10 @@ def quotas_of(settings: Settings) -> Quotas:
 def open_archive(settings: Settings) -> tuple[Archive, LocalKeyring]:
     """Open all stores of an installation, making what is not there yet."""
     make_folder_durably(settings.data)
+    try:
+        keep_private(settings.data)
+    except PermissionError:
+        _log.warning("the data folder is another user's, and others may look into it", folder=str(settings.data))
     make_folder_durably(settings.data / "buckets")
     keyring = open_keyring(settings)
     database = open_database(settings, keyring)
@@ -213,7 +247,7 @@ def open_archive(settings: Settings) -> tuple[Archive, LocalKeyring]:
         database=database,
         blobs=blobs if tiers is None else tiers,
         blob_place=place,
-        keys=DataKeys(keyring),
+        keys=DataKeys(keyring, key_service(settings), settings.kms_cache_seconds),
         buckets=open_buckets(settings),
         queue=WorkQueue(database, settings.lease_seconds, bell_of(database, settings.data)),
         account_id=settings.account_id,
@@ -271,6 +305,7 @@ def make_app(settings: Settings) -> ASGIApp:
         max_body_bytes=settings.max_body_bytes,
     )
     receiver = Receiver(archive, settings.store_processes)
+    authorizing = open_authorizing(settings)
     dicomweb = DicomwebDoor(
         context=DicomwebContext(
             archive=archive,
@@ -285,52 +320,20 @@ def make_app(settings: Settings) -> ASGIApp:
             classic_searches=settings.classic_search_actions,
         ),
         callers=callers,
+        bearers=Bearers(authorizing, directory, archive),
         throttle=throttle,
         max_unproven_bytes=settings.max_body_bytes,
         max_store_bytes=settings.max_store_bytes,
         public_url=settings.public_url,
     )
     origins = origins_of(settings.cors_origins)
-    beside = Beside(accesses, receiver, directory)
+    beside = Beside(accesses, receiver, directory, authorizing)
     return front_doors(
         cross_origin(native, origins),
         cross_origin(dicomweb, origins),
         cross_origin(sts_door(settings, archive, holders), origins),
         beside,
     )
-
-
-def sts_door(settings: Settings, archive: Archive, holders: Holders) -> StsDoor:
-    """Make the door of the Security Token Service."""
-    issuer = None if settings.issuer is None else settings.issuer.open()
-    return StsDoor(
-        context=StsContext(holders.directory, holders.sessions, issuer, settings.partition, settings.account_id),
-        service=load_service("sts"),
-        callers=callers_of(settings, holders, "sts"),
-        archive=archive,
-    )
-
-
-def job_roles(settings: Settings, directory: Directory, archive: Archive) -> JobRoles:
-    """Give what decides about roles of import jobs."""
-    return JobRoles(directory, archive.buckets, settings.job_roles, settings.region)
-
-
-def import_access(roles: JobRoles, archive: Archive) -> Callable[[ImportJob], BucketAccess]:
-    """Give the buckets of each import job, as its role lets it use them."""
-
-    def access_of(job: ImportJob) -> BucketAccess:
-        role = JobRole(job.data_access_role_arn, job.role_id, archive.datastore_arn(job.datastore_id))
-        return roles.access(role, job.id)
-
-    return access_of
-
-
-def callers_of(settings: Settings, holders: Holders, service: str) -> Callers:
-    """Tell who calls a service: by signatures, or everybody."""
-    if settings.insecure_no_auth:
-        return Callers.everybody(holders)
-    return Callers.by_signature(settings.region, holders, service)
 
 
 def run_runner(settings: Settings) -> None:

@@ -17,6 +17,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hounsfield.access.directory.directory import Directory
+from hounsfield.access.oidc.authorizing import Authorizing
 from hounsfield.dicomweb.routes import is_dicomweb
 from hounsfield.imaging.accesses import AccessWriter
 from hounsfield.imaging.receiving import Receiver
@@ -35,11 +36,14 @@ class Beside:
         Transcodes what is stored by DICOMweb.
     directory : Directory
         Follows changes of users and policies.
+    authorizing : Authorizing
+        Asks who vouches for bearer tokens.
     """
 
     accesses: AccessWriter
     receiver: Receiver
     directory: Directory
+    authorizing: Authorizing
 
     def start(self) -> None:
         """Begin with the first request."""
@@ -51,6 +55,7 @@ class Beside:
         self.receiver.close()
         self.accesses.stop()
         self.directory.stop()
+        self.authorizing.close()
 
 
 def front_doors(native: ASGIApp, dicomweb: ASGIApp, sts: ASGIApp, beside: Beside) -> ASGIApp:

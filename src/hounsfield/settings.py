@@ -27,6 +27,7 @@ from hounsfield.access.oidc.key_sets import Keeping
 from hounsfield.access.oidc.lifetimes import check_leeway
 from hounsfield.access.origins import origins_of
 from hounsfield.access.throttling import Throttling, rates_of
+from hounsfield.tls import ClientCertificates, TlsFiles, TlsVersion
 
 PREFIX = "HOUNSFIELD_"
 
@@ -63,6 +64,17 @@ class Settings:
         Secret access key for the S3 endpoint.
     import_roles : str
         What roles of import jobs are: ``open``, ``strict`` or ``sts``; empty for ``sts`` where S3 is AWS itself, else ``open``.
+    kms_endpoint_url : str
+        Key service (the API of AWS KMS) for data stores with a ``kmsKeyArn``; empty for none, or AWS.
+    kms : str
+        ``aws`` to use AWS KMS itself.
+    kms_access_key_id : str
+        Access key id for the key service; empty for the credentials of the environment (``AWS_ACCESS_KEY_ID`` and so on).
+    kms_secret_access_key : str
+        Secret access key for the key service.
+    kms_cache_seconds : float
+        How long a key of the key service is used before the service is asked again, 1 to 3600: a key that was disabled opens
+        nothing any more after that time.
     api_workers : int
         Processes that answer requests.
     import_workers : int
@@ -139,6 +151,17 @@ class Settings:
         Import jobs under way at the same time per data store; one more is refused.
     job_retention_seconds : float
         How long after its end an import job is shown, and kept in the database.
+    tls_certificate : str
+        PEM file with the certificate of the server and those between it and its root; empty for plain HTTP. A renewed one is
+        served without a restart.
+    tls_key : str
+        PEM file with its private key, not encrypted.
+    tls_client_ca : str
+        PEM file with the authorities for certificates of clients; empty to ask clients for none.
+    tls_client_certificates : ClientCertificates
+        ``required``, or ``optional``: who shows none is let in, who shows one must show a right one.
+    tls_least_version : TlsVersion
+        Least version of TLS that is spoken, ``1.2`` or ``1.3``.
     authorizers : str
         HTTP endpoints that stand for the functions of ``lambdaAuthorizerArn``, as ``<ARN>=<URL>`` with commas between them.
     lambda_endpoint_url : str
@@ -191,6 +214,11 @@ class Settings:
     s3_access_key_id: str = ""
     s3_secret_access_key: str = ""
     import_roles: str = ""
+    kms_endpoint_url: str = ""
+    kms: str = ""
+    kms_access_key_id: str = ""
+    kms_secret_access_key: str = ""
+    kms_cache_seconds: float = 300.0
     api_workers: int = 1
     import_workers: int = 0
     store_workers: int = 0
@@ -227,6 +255,11 @@ class Settings:
     quota_import_file_bytes: int = 10 * 1024**3
     quota_import_jobs: int = 100
     job_retention_seconds: float = 90 * 24 * 3600.0
+    tls_certificate: str = ""
+    tls_key: str = ""
+    tls_client_ca: str = ""
+    tls_client_certificates: ClientCertificates = ClientCertificates.REQUIRED
+    tls_least_version: TlsVersion = TlsVersion.TLS_1_2
     authorizers: str = ""
     lambda_endpoint_url: str = ""
     lambda_api: str = ""
@@ -250,20 +283,21 @@ class Settings:
         for field in fields(self):
             if field.name.startswith("quota_") and getattr(self, field.name) < 0:
                 raise SettingsError(f"{PREFIX}{field.name.upper()} must be 0 for no limit, or more")
+        if self.kms not in {"", "aws"}:
+            raise SettingsError(f"{PREFIX}KMS is {self.kms!r}, it must be aws or empty")
+        if not 1 <= self.kms_cache_seconds <= 3600:
+            raise SettingsError(f"{PREFIX}KMS_CACHE_SECONDS is {self.kms_cache_seconds}, it must be 1 to 3600")
+        if bool(self.tls_certificate) != bool(self.tls_key):
+            raise SettingsError(f"{PREFIX}TLS_CERTIFICATE and {PREFIX}TLS_KEY are set together or not at all")
+        if self.tls_client_ca and not self.tls_certificate:
+            raise SettingsError(f"{PREFIX}TLS_CLIENT_CA needs {PREFIX}TLS_CERTIFICATE and {PREFIX}TLS_KEY")
         with _said_of("throttle_rates"):
             rates_of(self.throttling, self.throttle_rates)
         with _said_of("cors_origins"):
             origins_of(self.cors_origins)
         with _said_of("authorizers"):
             authorizer_urls_of(self.authorizers)
-        if self.import_roles not in {"", *ImportRoles}:
-            raise SettingsError(
-                f"{PREFIX}IMPORT_ROLES is {self.import_roles!r}, it must be one of {', '.join(ImportRoles)}, or empty"
-            )
-        if self.job_roles is ImportRoles.STS and not (self.s3_endpoint_url or self.s3 == "aws"):
-            raise SettingsError(
-                f"{PREFIX}IMPORT_ROLES is sts, but buckets are folders; set {PREFIX}S3_ENDPOINT_URL or S3"
-            )
+        self._check_import_roles()
         if self.lambda_api not in {"", "aws"}:
             raise SettingsError(f"{PREFIX}LAMBDA_API is {self.lambda_api!r}, it must be aws or empty")
         if not 0 <= self.authorizer_cache_seconds <= 60:
@@ -274,8 +308,31 @@ class Settings:
             check_leeway(self.oidc_leeway_seconds)
         _ = self.issuer
 
+    def _check_import_roles(self) -> None:
+        if self.import_roles not in {"", *ImportRoles}:
+            raise SettingsError(
+                f"{PREFIX}IMPORT_ROLES is {self.import_roles!r}, it must be one of {', '.join(ImportRoles)}, or empty"
+            )
+        if self.job_roles is ImportRoles.STS and not (self.s3_endpoint_url or self.s3 == "aws"):
+            raise SettingsError(
+                f"{PREFIX}IMPORT_ROLES is sts, but buckets are folders; set {PREFIX}S3_ENDPOINT_URL or S3"
+            )
+
     def __repr__(self) -> str:
         return f"Settings(data={str(self.data)!r})"
+
+    @property
+    def tls(self) -> TlsFiles | None:
+        """The files of TLS; None for plain HTTP."""
+        if not self.tls_certificate:
+            return None
+        return TlsFiles(
+            certificate=Path(self.tls_certificate),
+            key=Path(self.tls_key),
+            client_ca=Path(self.tls_client_ca) if self.tls_client_ca else None,
+            clients=self.tls_client_certificates,
+            least=self.tls_least_version,
+        )
 
     @property
     def issuer(self) -> IssuerConfiguration | None:

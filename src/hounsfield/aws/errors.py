@@ -67,6 +67,10 @@ class InternalServerException(AwsError, status=500):
     """Something failed on our side."""
 
 
+class FailedDependencyException(AwsError, status=424):
+    """Something that the service has to ask for the caller, such as an authorizer, does not do its part."""
+
+
 class NotAcceptableException(AwsError, status=406):
     """The Accept header excludes what there is; modelled for GetImageFrame only."""
 

@@ -1,7 +1,7 @@
 """The door: one ASGI application in front of DICOMweb.
 
-    route ─▶ signature of the headers ─▶ permission ─▶ handler ─▶ answer
-      └──────────────┴──────────────────────┴─────────────┴──▶ AwsError ─▶ error in AWS's form
+    route ─▶ signature of the headers, or bearer token ─▶ permission ─▶ handler ─▶ answer
+      └──────────────┴───────────────────────────────────────┴─────────────┴──▶ AwsError ─▶ error in AWS's form
 
 A body is read only when the permission was given, and as it arrives; what proves it is known at its end, before anything of
 it becomes visible.
@@ -16,8 +16,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
-from anyio import to_thread
-from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
 
 from hounsfield.access.permissions import Permission, require
@@ -29,10 +27,13 @@ from hounsfield.dicomweb.context import Context
 from hounsfield.dicomweb.permissions import permission_of
 from hounsfield.dicomweb.routes import Found, find
 from hounsfield.gate.answers import StreamedResult, send_answer
+from hounsfield.gate.bearers import Bearers, bearer_token
 from hounsfield.gate.bodies import ClientGoneError, body_chunks, header, whole_body
 from hounsfield.gate.callers import Caller, Callers
 from hounsfield.gate.errors import translated
 from hounsfield.gate.facts import Facts, permit
+from hounsfield.gate.threads import in_thread
+from hounsfield.storage.data_keys import KeyNotAtHandError
 from hounsfield.storage.tiered_blobs import BlobFarError
 
 _log = structlog.get_logger(__name__)
@@ -50,6 +51,8 @@ class DicomwebDoor:
         What the handlers work on.
     callers : Callers
         Tells who is calling.
+    bearers : Bearers
+        Tells who sends a bearer token.
     throttle : Throttle
         Counts requests.
     max_unproven_bytes : int
@@ -62,6 +65,7 @@ class DicomwebDoor:
 
     context: Context
     callers: Callers
+    bearers: Bearers
     throttle: Throttle
     max_unproven_bytes: int
     max_store_bytes: int
@@ -72,7 +76,7 @@ class DicomwebDoor:
         request_id = str(uuid.uuid4())
         try:
             found = find(scope["method"], scope["raw_path"], deletes=self.context.deletes)
-            caller = self.callers.meet(scope)
+            caller = await self._caller(found, scope)
             answer = await self._answer(found, caller, scope, receive)
         except ClientGoneError:
             return
@@ -86,6 +90,12 @@ class DicomwebDoor:
             # The answer has begun; all that is left is to break it off, and to say why where somebody looks.
             _log.error("answer broken off", request_id=request_id, error=type(error).__name__)
             raise
+
+    async def _caller(self, found: Found, scope: Scope) -> Caller:
+        token = bearer_token(scope)
+        if token is None or self.callers.verifier is None:
+            return self.callers.meet(scope)
+        return await self.bearers.meet(token, found.datastore_id, found.operation.action or found.operation.name)
 
     async def _answer(
         self, found: Found, caller: Caller, scope: Scope, receive: Receive
@@ -107,15 +117,16 @@ class DicomwebDoor:
             return await operation.take(call, body)
         async for _ in body:
             pass
-        if operation.read is None:
+        read = operation.read
+        if read is None:
             raise TypeError(f"operation {operation.name} has no handler")
         if operation.quick and self.context.local:
-            # What is in the archive store is not waited for here.
-            with suppress(BlobFarError):
-                return operation.read(call)
+            # What is in the archive store, and a key of a key service, is not waited for here.
+            with suppress(BlobFarError, KeyNotAtHandError):
+                return read(call)
         if operation.renders:
-            return await to_thread.run_sync(operation.read, call, limiter=self.context.rendering_slots)
-        return await run_in_threadpool(operation.read, call)
+            return await in_thread(lambda: read(call), self.context.rendering_slots)
+        return await in_thread(lambda: read(call))
 
     async def _body(self, caller: Caller, scope: Scope, receive: Receive, most: int) -> AsyncIterator[bytes]:
         reader = caller.reader()

@@ -13,6 +13,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from concurrent.futures import Executor, Future
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from pathlib import Path
 
 from starlette.concurrency import run_in_threadpool
@@ -23,6 +24,7 @@ from hounsfield.dicomweb.calls import Call
 from hounsfield.dicomweb.multipart import PartBegin, PartData, PartParser
 from hounsfield.dicomweb.negotiation import DICOM, MULTIPART, MediaRange, content_type
 from hounsfield.dicomweb.store_response import store_response
+from hounsfield.gate.threads import in_thread
 from hounsfield.imaging.errors import BusyError
 from hounsfield.imaging.ingest import IngestContext
 from hounsfield.imaging.receiving import (
@@ -64,7 +66,7 @@ async def store(call: Call, body: AsyncIterator[bytes]) -> WireResponse:
         )
     if given.is_multipart and given.part_kind not in {DICOM, "*/*"}:
         raise UnsupportedMediaTypeException(f'The parts must be of type="{DICOM}", not {given.part_kind[:64]}.')
-    context = await run_in_threadpool(call.context.receiver.context, call.datastore_id)
+    context = await in_thread(partial(call.context.receiver.context, call.datastore_id))
     request = _StoreRequest(call, context)
     try:
         await _take_parts(request, given, body)
@@ -106,7 +108,7 @@ async def _commit(call: Call, context: IngestContext, results: list[ReceivedResu
     store_id = new_id()
     for attempt in range(_BUSY_TRIES):
         try:
-            destinations = await run_in_threadpool(commit_received, archive, context, staged, store_id)
+            destinations = await in_thread(partial(commit_received, archive, context, staged, store_id))
             break
         except BusyError:
             if attempt == _BUSY_TRIES - 1:

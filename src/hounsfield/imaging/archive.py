@@ -9,8 +9,8 @@ from hounsfield.imaging.frame_places import FramePlaces
 from hounsfield.jobs.queue import WorkQueue
 from hounsfield.storage.blobs import BlobPlace, Blobs
 from hounsfield.storage.buckets import Buckets
+from hounsfield.storage.data_keys import DataKeys
 from hounsfield.storage.database import Database
-from hounsfield.storage.keys import DataKeys
 from hounsfield.storage.tiered_blobs import TieredBlobs
 
 

@@ -9,7 +9,6 @@ A file too large for one worker is cut into ranges of frames that all workers sh
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
@@ -37,6 +36,7 @@ from hounsfield.jobs.runner import StoppedError
 from hounsfield.jobs.workers import WorkerPool
 from hounsfield.storage.bucket_access import BucketAccess, BucketAction, BucketUse
 from hounsfield.storage.identifiers import new_instance_key
+from hounsfield.storage.keys import KeyUnavailableError
 
 T = TypeVar("T")
 _log = structlog.get_logger(__name__)
@@ -73,8 +73,8 @@ class BatchRun:
         The lease that every commit checks.
     context : IngestContext
         What the workers need to know.
-    stop : threading.Event
-        Set when the runner is to end.
+    check : callable
+        Called again and again; raises when the work is not to go on.
     access : BucketAccess
         What the job may read, asked for every file before a worker gets it.
     """
@@ -85,14 +85,14 @@ class BatchRun:
         pool: WorkerPool,
         item: WorkItem,
         context: IngestContext,
-        stop: threading.Event,
+        check: Callable[[], None],
         access: BucketAccess,
     ) -> None:
         self._archive = archive
         self._pool = pool
         self._item = item
         self._context = context
-        self._stop = stop
+        self._check = check
         self._access = access
 
     def run(self) -> None:
@@ -101,9 +101,7 @@ class BatchRun:
         Raises
         ------
         JobFailedError
-            The job may not read one of its files.
-        StoppedError
-            The runner is to end. What the database or the lease raise is raised too.
+            The job may not read one of its files. What ``check``, the database or the lease raise is raised too.
         """
         while pending := self._pending():
             fresh = [file for file in pending if file.attempts == 0]
@@ -114,10 +112,6 @@ class BatchRun:
                         self._run_alone(file, self._result_of_parts)
             else:
                 self._run_suspects(pending)
-
-    def _check_stop(self) -> None:
-        if self._stop.is_set():
-            raise StoppedError
 
     def _check_readable(self, files: Iterable[InputFile]) -> None:
         bucket = self._context.bucket
@@ -143,7 +137,7 @@ class BatchRun:
             if not running:
                 return
             done, _ = wait(running, timeout=_STOP_SECONDS, return_when=FIRST_COMPLETED)
-            self._check_stop()
+            self._check()
             finished.extend((running.pop(future), future) for future in done)
             if any(isinstance(future.exception(), BrokenProcessPool) for future in done):
                 recorded = 0.0
@@ -189,7 +183,7 @@ class BatchRun:
         self._check_readable((file,))
         try:
             result = work(file)
-        except (OSError, StoppedError):
+        except (OSError, StoppedError, KeyUnavailableError):
             raise
         except Exception as error:  # noqa: BLE001 - a file that no worker can be done with must not stop the others
             _log.warning("file lost", job=self._item.subject_id, ordinal=file.ordinal, error=type(error).__name__)
@@ -216,7 +210,7 @@ class BatchRun:
     def _wait_for(self, executor: Executor, future: Future[T]) -> T:
         try:
             while True:
-                self._check_stop()
+                self._check()
                 if wait([future], timeout=_STOP_SECONDS).done:
                     return future.result()
         except BrokenProcessPool:

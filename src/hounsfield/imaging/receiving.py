@@ -21,7 +21,7 @@ import structlog
 from hounsfield.dicom.errors import DicomDirectory, DicomError
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.commit import apply, commitments, lock_datastore, read_situation
-from hounsfield.imaging.datastores import active_datastore, data_key
+from hounsfield.imaging.datastores import active_datastore, fetched_key
 from hounsfield.imaging.errors import BusyError
 from hounsfield.imaging.ingest import (
     IngestContext,
@@ -168,7 +168,7 @@ class Receiver:
         """
         with self._archive.database.read() as connection:
             datastore = active_datastore(connection, self._archive, datastore_id)
-        return IngestContext.of(self._archive, datastore, data_key(self._archive, datastore))
+        return IngestContext.of(self._archive, datastore, fetched_key(self._archive, datastore))
 
     def submit(
         self, context: IngestContext, files: Sequence[ReceivedFile], study_uid: str | None

@@ -82,7 +82,12 @@ def find_frames(
         "account_id": archive.account_id,
     }
     row = archive.database.lookup(_FIND, parameters)
-    return None if row is None else FoundFrames(*row)
+    if row is None:
+        return None
+    found = FoundFrames(*row)
+    # Also what is kept ready, and whether it changed, is for those only who may use the key.
+    archive.keys.open(datastore_id, found.wrapped_key)
+    return found
 
 
 def read_stored_frame(archive: Archive, datastore_id: str, found: FoundFrames, number: int) -> StoredFrame | None:

@@ -15,7 +15,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
-from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
 
 from hounsfield.access.throttling import Throttle
@@ -31,9 +30,11 @@ from hounsfield.gate.bodies import ClientGoneError, header, whole_body
 from hounsfield.gate.callers import Callers
 from hounsfield.gate.errors import translated
 from hounsfield.gate.facts import Facts, permit
+from hounsfield.gate.threads import in_thread
 from hounsfield.native.context import Context
 from hounsfield.native.operations import HANDLERS, Handler
 from hounsfield.native.permissions import permission_of, permissions_of_parameters
+from hounsfield.storage.data_keys import KeyNotAtHandError
 from hounsfield.storage.tiered_blobs import BlobFarError
 
 _log = structlog.get_logger(__name__)
@@ -105,10 +106,10 @@ class NativeDoor:
         context = self.context.of(principal) if handler.asks_caller else self.context
         arguments = (operation, handler, context, parameters, accept.decode("latin-1") if accept else None)
         if handler.quick and local:
-            # What is in the archive store is not waited for here.
-            with suppress(BlobFarError):
+            # What is in the archive store, and a key of a key service, is not waited for here.
+            with suppress(BlobFarError, KeyNotAtHandError):
                 return _run(*arguments)
-        return await run_in_threadpool(_run, *arguments)
+        return await in_thread(lambda: _run(*arguments))
 
 
 def _run(

@@ -70,6 +70,10 @@ def permissions_of_parameters(needed: Permission, parameters: Parameters, archiv
     operation = needed.action.removeprefix(PREFIX)
     if operation in TAGGING:
         yield replace(needed, context=_tag_keys(operation, parameters))
+        function = optional_text(parameters, "lambdaAuthorizerArn")
+        if function is not None:
+            # Whoever could name a function without being allowed to call it would get roles from it for anybody.
+            yield Permission("lambda:InvokeFunction", [function])
     elif operation == "CopyImageSet":
         yield from _destination(needed, parameters, archive)
     elif operation == "StartDICOMImportJob":

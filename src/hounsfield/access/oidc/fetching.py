@@ -8,7 +8,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import urllib3
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, NewConnectionError
 from urllib3.exceptions import TimeoutError as PeerTimeoutError
 
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
@@ -95,6 +95,9 @@ class Fetcher:
                 response.close()
                 raise
             response.release_conn()
+        except NewConnectionError as error:
+            # To urllib3 a refused connection is one that took too long.
+            raise UnreachableError("no connection") from error
         except PeerTimeoutError:
             raise TooSlowError(f"no answer within {self._seconds:g} s") from None
         except (HTTPError, OSError) as error:
