@@ -15,7 +15,7 @@ from typing import Any
 
 import sqlcipher3.dbapi2
 
-from hounsfield.app import database_file, database_key_file, open_keyring
+from hounsfield.installation import database_file, database_key_file, open_keyring
 from hounsfield.serving import serve_api
 from hounsfield.settings import Settings
 from hounsfield.storage import packs

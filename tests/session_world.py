@@ -17,7 +17,7 @@ from hounsfield.access.directory.keys import create_key
 from hounsfield.access.directory.records import IdentityKind
 from hounsfield.access.directory.repository import Repository
 from hounsfield.access.sessions import SEALED_WITH, Sessions
-from hounsfield.app import open_database, open_keyring, open_repository
+from hounsfield.installation import open_database, open_keyring, open_repository
 from hounsfield.settings import load_settings
 from hounsfield.storage.identity_tables import inline_policies
 from hounsfield.storage.secrets import installation_secret

@@ -20,7 +20,6 @@ from starlette.types import ASGIApp
 
 from hounsfield.access.credentials import credentials_file, root_key
 from hounsfield.access.directory.directory import Directory
-from hounsfield.access.directory.repository import Repository
 from hounsfield.access.origins import origins_of
 from hounsfield.access.sessions import SEALED_WITH, Sessions
 from hounsfield.access.throttling import Throttle, rates_of
@@ -52,6 +51,7 @@ from hounsfield.imaging.receiving import Receiver
 from hounsfield.imaging.release import RELEASE_IMAGE_SET, StorageReleaser
 from hounsfield.imaging.tiers import SWEEP_TIERS, TierSweeper, access_precision, schedule_tiers
 from hounsfield.imaging.updating import UPDATE_IMAGE_SET, ImageSetUpdater
+from hounsfield.installation import open_database, open_keyring, open_repository
 from hounsfield.jobs.bell import bell_of
 from hounsfield.jobs.queue import WorkQueue
 from hounsfield.jobs.runner import Alarm, Runner, WorkHandler
@@ -64,8 +64,6 @@ from hounsfield.settings import Settings, SettingsError, load_settings
 from hounsfield.storage.blobs import BlobPlace
 from hounsfield.storage.buckets import Buckets
 from hounsfield.storage.data_keys import DataKeys
-from hounsfield.storage.database import Database, open_embedded, open_postgresql
-from hounsfield.storage.database_key import database_key, use_database
 from hounsfield.storage.durable import keep_private, make_folder_durably
 from hounsfield.storage.keyring import LocalKeyring
 from hounsfield.storage.keys import KeyUnavailableError
@@ -92,39 +90,6 @@ READABLE_CLASSES: Final = frozenset(
 """Storage classes of S3 and Google whose objects are read without being restored first."""
 
 _log = structlog.get_logger(__name__)
-
-
-def open_keyring(settings: Settings) -> LocalKeyring:
-    """Open the keyring of the data folder, made at first start."""
-    return LocalKeyring(settings.data / "keys" / "master.json")
-
-
-def open_database(settings: Settings, keyring: LocalKeyring) -> Database:
-    """Open the database that the settings name, migrated to the newest schema."""
-    if settings.database_url:
-        return open_postgresql(settings.database_url)
-    path = database_file(settings)
-    make_folder_durably(settings.data)
-    # Before the key is read: from here on it stays what it is.
-    use = use_database(path)
-    database = open_embedded(path, database_key(database_key_file(settings), keyring, path))
-    database.close_with(use)
-    return database
-
-
-def database_file(settings: Settings) -> Path:
-    """Give the file of the embedded database."""
-    return settings.data / "hounsfield.db"
-
-
-def database_key_file(settings: Settings) -> Path:
-    """Give the file of its wrapped key."""
-    return settings.data / "keys" / "database.key"
-
-
-def open_repository(settings: Settings, database: Database, keyring: LocalKeyring) -> Repository:
-    """Give the users, roles and policies that are kept in the database."""
-    return Repository.of(database, keyring, settings.account_id, settings.partition)
 
 
 def s3_credentials(settings: Settings) -> dict[str, str]:

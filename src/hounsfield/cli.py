@@ -6,9 +6,11 @@ Each command imports what it needs when it runs, so that the process that only k
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import os
 import sys
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -25,7 +27,30 @@ _data = click.option(
 )
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+_GROUPS: Final = {
+    "key": "hounsfield.commands.keys",
+    "policy": "hounsfield.commands.policies",
+    "role": "hounsfield.commands.roles",
+    "user": "hounsfield.commands.users",
+}
+"""Groups of commands, and the module whose ``commands`` each of them is."""
+
+
+class _Groups(click.Group):
+    """The commands here, and groups whose modules are read when one of their commands is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), *_GROUPS])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        module = _GROUPS.get(cmd_name)
+        if module is None:
+            return super().get_command(ctx, cmd_name)
+        group: click.Group = importlib.import_module(module).commands
+        return group
+
+
+@click.group(cls=_Groups, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="hounsfield")
 def cli() -> None:
     """A self-hosted medical image store that speaks the AWS HealthImaging API."""

@@ -10,7 +10,7 @@ from typing import Final
 
 import click
 
-from hounsfield.app import database_file, database_key_file, open_database, open_keyring
+from hounsfield.installation import database_file, database_key_file, open_database, open_keyring
 from hounsfield.settings import Settings
 from hounsfield.storage.database_key import DatabaseDamagedError, DatabaseInUseError, change_database_key
 from hounsfield.storage.keyring import LocalKeyring

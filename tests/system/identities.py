@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import boto3
+import structlog
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from click.testing import CliRunner, Result
 
 from hounsfield.access.directory.repository import Repository
-from hounsfield.app import open_database, open_keyring, open_repository
+from hounsfield.cli import cli
+from hounsfield.installation import open_database, open_keyring, open_repository
 from hounsfield.settings import Settings
 from servers import ServerProcess
 
@@ -45,3 +49,20 @@ def refusal(client: Any) -> tuple[str, str] | None:
     except ClientError as error:
         return error.response["Error"]["Code"], error.response["Error"]["Message"]
     return None
+
+
+def command(server: ServerProcess, *arguments: str, given: str | None = None) -> Result:
+    """Run a command of ours on the data folder of a server, within this process: it starts sooner than one of its own."""
+    words = [*arguments, "--data", str(server.data)]
+    try:
+        return CliRunner(env=server.environment).invoke(cli, words, input=given)
+    finally:
+        # What the command set up logs to a stream that is closed now.
+        structlog.reset_defaults()
+
+
+def answer(server: ServerProcess, *arguments: str, given: str | None = None) -> Any:
+    """Run a command that works, and give what it prints as JSON."""
+    result = command(server, *arguments, "--json", given=given)
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from typing import Final
 
 import structlog
@@ -37,10 +38,13 @@ class Directory:
     ----------
     repository : Repository
         Where they are kept; read once here.
+    clock : callable
+        The time in seconds, never going back.
     """
 
-    def __init__(self, repository: Repository) -> None:
+    def __init__(self, repository: Repository, clock: Callable[[], float] = time.monotonic) -> None:
         self._repository = repository
+        self._clock = clock
         self._snapshot: Snapshot
         self._looked_at = 0.0
         self._refreshing = threading.Lock()
@@ -81,19 +85,19 @@ class Directory:
     def refresh(self) -> None:
         """Look for changes now, and take them over; raises what the database raises."""
         with self._refreshing:
-            looked_at = time.monotonic()
+            looked_at = self._clock()
             row = self._repository.database.lookup(_GENERATION, {})
             if row is None or row[0] != self._snapshot.generation:
                 self._load()
             self._looked_at = looked_at
 
     def _load(self) -> None:
-        looked_at = time.monotonic()
+        looked_at = self._clock()
         self._snapshot = take_snapshot(self._repository)
         self._looked_at = looked_at
 
     def _trusted(self) -> Snapshot:
-        if time.monotonic() - self._looked_at > TRUSTED_SECONDS:
+        if self._clock() - self._looked_at > TRUSTED_SECONDS:
             raise DirectoryUnavailableError("The directory of users cannot be read at the moment.")
         return self._snapshot
 

@@ -16,9 +16,10 @@ from hounsfield.access.directory.names import (
     checked_session_seconds,
     checked_tags,
     new_unique_id,
+    shown,
 )
 from hounsfield.access.directory.records import AccessKeyRecord, IdentityKind, IdentityRecord, KeyStatus
-from hounsfield.access.directory.repository import Repository, identity_row, shown
+from hounsfield.access.directory.repository import Repository, identity_row
 from hounsfield.storage.clock import now_ms, to_datetime
 from hounsfield.storage.identity_tables import (
     access_keys,

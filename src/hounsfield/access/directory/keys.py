@@ -6,7 +6,7 @@ Source: IAM User Guide, "Manage access keys for IAM users".
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -15,15 +15,13 @@ from sqlalchemy import Connection, Row, delete, insert, select, update
 from hounsfield.access.credentials import AccessKey
 from hounsfield.access.directory.errors import InvalidInputError, LimitExceededError, NoSuchEntityError
 from hounsfield.access.directory.identities import key_record
-from hounsfield.access.directory.names import new_access_key_id, new_secret
+from hounsfield.access.directory.names import new_access_key_id, new_secret, shown
 from hounsfield.access.directory.records import AccessKeyRecord, IdentityKind, KeyStatus
-from hounsfield.access.directory.repository import Repository, identity_row, shown
+from hounsfield.access.directory.repository import Repository, identity_row
 from hounsfield.storage.clock import now_ms, to_datetime, to_ms
 from hounsfield.storage.identity_tables import access_keys, identities
 
 MOST_KEYS: Final = 2
-Delivery = Callable[[AccessKey], None]
-"""Hands a secret over before its key counts; when it raises, there is no key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,27 +34,22 @@ class NewKey:
         The key.
     secret : str
         Its secret.
+    replaces : AccessKeyRecord or None
+        The key whose place it is to take.
     """
 
     record: AccessKeyRecord
     secret: str = field(repr=False)
+    replaces: AccessKeyRecord | None = None
+
+    @property
+    def pair(self) -> AccessKey:
+        """The key as a client needs it."""
+        return AccessKey(self.record.id, self.secret)
 
 
-@dataclass(frozen=True, slots=True)
-class Rotation:
-    """The two keys of a user whose key is being replaced.
-
-    Attributes
-    ----------
-    old, new : AccessKeyRecord
-        The key that goes and the one that stays.
-    secret : str
-        Secret of the new one when it was just made, else empty.
-    """
-
-    old: AccessKeyRecord
-    new: AccessKeyRecord
-    secret: str = field(repr=False, default="")
+Delivery = Callable[[NewKey], None]
+"""Hands a secret over before its key counts; when it raises, there is no key."""
 
 
 def create_key(
@@ -87,7 +80,10 @@ def create_key(
     _check_future(expires_at)
     with repository.change() as connection:
         owner = identity_row(connection, IdentityKind.USER, user)
-        return _make(repository, connection, owner, expires_at, deliver)
+        made = _make(repository, connection, owner, expires_at)
+        if deliver is not None:
+            deliver(made)
+        return made
 
 
 def _make(
@@ -95,7 +91,6 @@ def _make(
     connection: Connection,
     owner: Row[Any],
     expires_at: datetime | None,
-    deliver: Delivery | None,
 ) -> NewKey:
     known = _of_user(connection, owner)
     if len(known) >= MOST_KEYS:
@@ -115,10 +110,7 @@ def _make(
             expires_at=None if expires_at is None else to_ms(expires_at),
         )
     )
-    made = NewKey(_key(connection, key.id), key.secret)
-    if deliver is not None:
-        deliver(key)
-    return made
+    return NewKey(_key(connection, key.id), key.secret)
 
 
 def list_keys(repository: Repository, user: str | None = None) -> list[AccessKeyRecord]:
@@ -159,7 +151,7 @@ def delete_key(repository: Repository, access_key_id: str) -> AccessKeyRecord:
 
 def begin_rotation(
     repository: Repository, user: str, *, expires_at: datetime | None = None, deliver: Delivery | None = None
-) -> Rotation:
+) -> NewKey:
     """Make the key that is to replace the only one of a user; both count until `finish_rotation`.
 
     Raises
@@ -175,12 +167,14 @@ def begin_rotation(
         known = _of_user(connection, owner)
         if not known:
             raise NoSuchEntityError(f"the user {owner.name} has no access key to replace; create one")
-        made = _make(repository, connection, owner, expires_at, deliver)
-        return Rotation(known[0], made.record, made.secret)
+        made = replace(_make(repository, connection, owner, expires_at), replaces=known[0])
+        if deliver is not None:
+            deliver(made)
+        return made
 
 
-def finish_rotation(repository: Repository, user: str) -> Rotation:
-    """Disable the older of the two keys of a user.
+def finish_rotation(repository: Repository, user: str) -> tuple[AccessKeyRecord, AccessKeyRecord]:
+    """Disable the older of the two keys of a user; give both, the older first.
 
     Raises
     ------
@@ -200,7 +194,7 @@ def finish_rotation(repository: Repository, user: str) -> Rotation:
                 f"the newer access key {new.id} is disabled or expired; the older one stays as it is"
             )
         connection.execute(update(access_keys).where(access_keys.c.id == old.id).values(status=KeyStatus.INACTIVE))
-        return Rotation(_key(connection, old.id), new)
+        return _key(connection, old.id), new
 
 
 def _change(repository: Repository, access_key_id: str, **values: object) -> AccessKeyRecord:

@@ -23,6 +23,7 @@ MOST_TAGS: Final = 50
 MOST_OF_IDENTITY_NAME: Final = 64
 MOST_OF_POLICY_NAME: Final = 128
 MOST_OF_DESCRIPTION: Final = 1000
+MOST_OF_SHOWN: Final = 256
 SESSION_SECONDS: Final = range(3600, 43_200 + 1)
 """What the longest session of a role may be set to (CreateRole, ``MaxSessionDuration``)."""
 
@@ -72,6 +73,13 @@ def checked_session_seconds(seconds: int) -> int:
             f"the longest session must be {SESSION_SECONDS[0]} to {SESSION_SECONDS[-1]} seconds, not {seconds}"
         )
     return seconds
+
+
+def shown(name: str) -> str:
+    """Give a name that a caller sent in a form that is fit for a message; raises `InvalidInputError`."""
+    if len(name) > MOST_OF_SHOWN or not name.isprintable():
+        raise InvalidInputError(f"a name must be printable and {MOST_OF_SHOWN} characters at most")
+    return name
 
 
 def new_unique_id(prefix: str) -> str:

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, select, update
 
-from hounsfield.access.directory.errors import InvalidInputError, NoSuchEntityError
+from hounsfield.access.directory.errors import NoSuchEntityError
+from hounsfield.access.directory.names import shown
 from hounsfield.access.directory.records import IdentityKind
 from hounsfield.storage.database import Database
 from hounsfield.storage.identity_tables import identities, identity_generation
@@ -75,10 +76,3 @@ def identity_row(connection: Connection, kind: IdentityKind, name: str) -> Row[A
     if row is None:
         raise NoSuchEntityError(f"there is no {kind} {shown(name)}")
     return row
-
-
-def shown(name: str) -> str:
-    """Give a name that a caller sent in a form that is safe and short enough for a message."""
-    if len(name) > 128 or not name.isprintable():
-        raise InvalidInputError("a name must be printable and 128 characters at most")
-    return name

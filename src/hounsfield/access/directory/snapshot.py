@@ -13,7 +13,7 @@ from typing import Any, Final
 import structlog
 from sqlalchemy import Connection, Row, Table, select
 
-from hounsfield.access.directory.documents import BUILT_IN, identity_policy, trust_policy
+from hounsfield.access.directory.documents import built_in, identity_policy, trust_policy
 from hounsfield.access.directory.errors import InvalidInputError
 from hounsfield.access.directory.records import IdentityKind, KeyStatus
 from hounsfield.access.directory.repository import Repository
@@ -139,7 +139,7 @@ def take_snapshot(repository: Repository) -> Snapshot:
     whose trust policy cannot be read is left out, and so is a key whose secret does not open. Each is logged.
     """
     rows = _read(repository)
-    policies = dict(BUILT_IN)
+    policies = dict(built_in(repository.partition))
     for row in rows.of[managed_policies.name]:
         arn = repository.arn("policy", row.name)
         read = _readable(row.document, arn)
