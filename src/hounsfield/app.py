@@ -270,7 +270,8 @@ def make_app(settings: Settings) -> ASGIApp:
         max_body_bytes=settings.max_body_bytes,
     )
     receiver = Receiver(archive, settings.store_processes)
-    authorizing = open_authorizing(settings)
+    issuer = None if settings.issuer is None else settings.issuer.open()
+    authorizing = open_authorizing(settings, issuer)
     dicomweb = DicomwebDoor(
         context=DicomwebContext(
             archive=archive,
@@ -296,7 +297,7 @@ def make_app(settings: Settings) -> ASGIApp:
     return front_doors(
         cross_origin(native, origins),
         cross_origin(dicomweb, origins),
-        cross_origin(sts_door(settings, archive, holders), origins),
+        cross_origin(sts_door(settings, archive, holders, issuer), origins),
         beside,
     )
 

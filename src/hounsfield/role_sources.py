@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from hounsfield.access.directory.directory import Directory
 from hounsfield.access.job_roles import JobRole, JobRoles
+from hounsfield.access.oidc.issuers import Issuer
 from hounsfield.aws.model import load_service
 from hounsfield.gate.callers import Callers, Holders
 from hounsfield.imaging.archive import Archive
@@ -16,9 +17,8 @@ from hounsfield.sts.context import Context
 from hounsfield.sts.door import StsDoor
 
 
-def sts_door(settings: Settings, archive: Archive, holders: Holders) -> StsDoor:
+def sts_door(settings: Settings, archive: Archive, holders: Holders, issuer: Issuer | None) -> StsDoor:
     """Make the door of the Security Token Service."""
-    issuer = None if settings.issuer is None else settings.issuer.open()
     return StsDoor(
         context=Context(holders.directory, holders.sessions, issuer, settings.partition, settings.account_id),
         service=load_service("sts"),
