@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from hounsfield.access.audit.trail import Trail
 from hounsfield.access.directory.directory import Directory
 from hounsfield.access.job_roles import JobRole, JobRoles
 from hounsfield.access.oidc.issuers import Issuer
+from hounsfield.auditing import sts_recorder_of
 from hounsfield.aws.model import load_service
 from hounsfield.gate.callers import Callers, Holders
 from hounsfield.imaging.archive import Archive
@@ -17,13 +19,14 @@ from hounsfield.sts.context import Context
 from hounsfield.sts.door import StsDoor
 
 
-def sts_door(settings: Settings, archive: Archive, holders: Holders, issuer: Issuer | None) -> StsDoor:
+def sts_door(settings: Settings, archive: Archive, holders: Holders, issuer: Issuer | None, trail: Trail) -> StsDoor:
     """Make the door of the Security Token Service."""
     return StsDoor(
         context=Context(holders.directory, holders.sessions, issuer, settings.partition, settings.account_id),
         service=load_service("sts"),
         callers=callers_of(settings, holders, "sts"),
         archive=archive,
+        recorder=sts_recorder_of(settings, trail),
     )
 
 
