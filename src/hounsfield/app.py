@@ -18,12 +18,15 @@ import structlog
 from anyio import CapacityLimiter
 from starlette.types import ASGIApp
 
+from hounsfield.access.audit.trail import Trail
 from hounsfield.access.credentials import credentials_file, root_key
 from hounsfield.access.directory.directory import Directory
 from hounsfield.access.oidc.issuers import Issuer
 from hounsfield.access.origins import origins_of
 from hounsfield.access.sessions import SEALED_WITH, Sessions
 from hounsfield.access.throttling import Throttle, rates_of
+from hounsfield.audit_keeping import AuditKeeper, RecordedWork, import_ended, storage_released
+from hounsfield.auditing import open_trail, recorder_of, sts_recorder_of
 from hounsfield.aws.model import load_service
 from hounsfield.aws.pagination import PageTokens
 from hounsfield.aws.routing import Router
@@ -75,6 +78,7 @@ from hounsfield.sts.context import Context as StsContext
 from hounsfield.sts.door import StsDoor
 from hounsfield.token_sources import open_authorizing
 
+_KEEPING_SECONDS: Final = 5.0
 DAY_SECONDS: Final = 24 * 3600.0
 READABLE_CLASSES: Final = frozenset(
     {
@@ -257,6 +261,8 @@ def make_app(settings: Settings) -> ASGIApp:
     )
     callers = callers_of(settings, holders, "medical-imaging")
     throttle = Throttle(rates_of(settings.throttling, settings.throttle_rates), settings.api_workers)
+    trail = open_trail(settings, archive, keyring, "api")
+    recorder = recorder_of(settings, archive, trail)
     accesses = AccessWriter(
         archive.database,
         archive.accesses,
@@ -268,6 +274,7 @@ def make_app(settings: Settings) -> ASGIApp:
         router=Router(load_service()),
         callers=callers,
         throttle=throttle,
+        recorder=recorder,
         max_body_bytes=settings.max_body_bytes,
     )
     receiver = Receiver(archive, settings.store_processes)
@@ -289,27 +296,29 @@ def make_app(settings: Settings) -> ASGIApp:
         callers=callers,
         bearers=Bearers(authorizing, directory, archive),
         throttle=throttle,
+        recorder=recorder,
         max_unproven_bytes=settings.max_body_bytes,
         max_store_bytes=settings.max_store_bytes,
         public_url=settings.public_url,
     )
     origins = origins_of(settings.cors_origins)
-    beside = Beside(accesses, receiver, directory, authorizing)
+    beside = Beside(accesses, receiver, directory, authorizing, trail)
     return front_doors(
         cross_origin(native, origins),
         cross_origin(dicomweb, origins),
-        cross_origin(sts_door(settings, archive, holders, issuer), origins),
+        cross_origin(sts_door(settings, archive, holders, issuer, trail), origins),
         beside,
     )
 
 
-def sts_door(settings: Settings, archive: Archive, holders: Holders, issuer: Issuer | None) -> StsDoor:
+def sts_door(settings: Settings, archive: Archive, holders: Holders, issuer: Issuer | None, trail: Trail) -> StsDoor:
     """Make the door of the Security Token Service."""
     return StsDoor(
         context=StsContext(holders.directory, holders.sessions, issuer, settings.partition, settings.account_id),
         service=load_service("sts"),
         callers=callers_of(settings, holders, "sts"),
         archive=archive,
+        recorder=sts_recorder_of(settings, trail),
     )
 
 
@@ -324,7 +333,9 @@ def run_runner(settings: Settings) -> None:
     """Run a runner until SIGTERM or SIGINT."""
     configure_logs(settings.log_level)
     end_with_parent()
-    archive, _ = open_archive(settings)
+    archive, keyring = open_archive(settings)
+    trail = open_trail(settings, archive, keyring, "runner")
+    keeper = AuditKeeper.of(settings, archive, keyring)
     stop = threading.Event()
 
     def ask_to_stop(_signal: int, _frame: types.FrameType | None) -> None:
@@ -337,14 +348,18 @@ def run_runner(settings: Settings) -> None:
     schedule_tiers(archive)
     schedule_indexing(archive)
     pool = WorkerPool(settings.import_processes, warm_up)
-    imports: dict[str, WorkHandler] = {IMPORT: ImportRunner(archive, pool, stop)}
+    imports: dict[str, WorkHandler] = {
+        IMPORT: RecordedWork(ImportRunner(archive, pool, stop), trail, import_ended(archive))
+    }
     # Short work has slots of its own: it never waits for imports, which may themselves wait for it to unlock an image set.
     short: dict[str, WorkHandler] = {
         SETTLE_DATASTORE: DatastoreSettler(archive),
         UPDATE_IMAGE_SET: ImageSetUpdater(archive),
         COPY_IMAGE_SET: ImageSetCopier(archive),
         DELETE_IMAGE_SET: ImageSetDeleter(archive),
-        RELEASE_IMAGE_SET: StorageReleaser(archive, settings.release_after_seconds),
+        RELEASE_IMAGE_SET: RecordedWork(
+            StorageReleaser(archive, settings.release_after_seconds), trail, storage_released(archive)
+        ),
         SWEEP_ORPHANS: OrphanSweeper(archive, delete=settings.delete_orphans),
         FORGET_IMPORT_JOBS: ImportJobForgetter(archive),
     }
@@ -364,6 +379,10 @@ def run_runner(settings: Settings) -> None:
         threading.Thread(target=Runner(archive.queue, short, stop, alarm=alarm).run, name="short-work"),
         threading.Thread(target=Runner(archive.queue, moving, stop, slots=2).run, name="long-work"),
     ]
+    # A bucket that does not answer must not keep the process from ending; what is not delivered then is later.
+    keeping = threading.Thread(target=keeper.run, args=(stop,), name="audit-keeper", daemon=True)
+    keeping.start()
+    trail.start()
     for thread in beside:
         thread.start()
     try:
@@ -373,3 +392,5 @@ def run_runner(settings: Settings) -> None:
         for thread in beside:
             thread.join()
         pool.close()
+        trail.stop()
+        keeping.join(_KEEPING_SECONDS)

@@ -28,6 +28,7 @@ _data = click.option(
 
 
 _GROUPS: Final = {
+    "audit": "hounsfield.commands.audit",
     "key": "hounsfield.commands.keys",
     "policy": "hounsfield.commands.policies",
     "role": "hounsfield.commands.roles",

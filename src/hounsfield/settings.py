@@ -9,6 +9,7 @@ Every field is set by ``HOUNSFIELD_<NAME>``, or by ``<name>`` in the TOML file t
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from hounsfield.access.audit.on_failure import OnFailure
 from hounsfield.access.oidc.authorizers import authorizer_urls_of
 from hounsfield.access.oidc.claim_roles import claim_roles_of
 from hounsfield.access.oidc.configuration import IssuerConfiguration, audiences_of
@@ -29,6 +31,7 @@ from hounsfield.access.throttling import Throttling, rates_of
 from hounsfield.tls import ClientCertificates, TlsFiles, TlsVersion
 
 PREFIX = "HOUNSFIELD_"
+_S3_URI = re.compile(r"s3://[^/]+(/.*)?")
 
 
 class SettingsError(ValueError):
@@ -148,6 +151,22 @@ class Settings:
         Import jobs under way at the same time per data store; one more is refused.
     job_retention_seconds : float
         How long after its end an import job is shown, and kept in the database.
+    audit_data_events : bool
+        Record data events, which are reading frames and all of DICOMweb, in the audit trail; management events always are.
+    audit_on_failure : OnFailure
+        What becomes of calls while they cannot be recorded: ``refuse`` carries out none, ``refuse-writes`` none that changes
+        anything, ``continue`` all.
+    audit_file_bytes : int
+        Size from which a file of the audit trail is followed by the next.
+    audit_file_seconds : float
+        Age from which a file of the audit trail is followed by the next.
+    audit_retention_days : float
+        Days after which files of the audit trail are removed; 0 for never.
+    audit_s3_uri : str
+        Where the audit trail is delivered to as well, such as ``s3://bucket/prefix``, in the folders of CloudTrail; empty for
+        nowhere.
+    audit_s3_seconds : float
+        How often it is delivered.
     tls_certificate : str
         PEM file with the certificate of the server and those between it and its root; empty for plain HTTP. A renewed one is
         served without a restart.
@@ -251,6 +270,13 @@ class Settings:
     quota_import_file_bytes: int = 10 * 1024**3
     quota_import_jobs: int = 100
     job_retention_seconds: float = 90 * 24 * 3600.0
+    audit_data_events: bool = True
+    audit_on_failure: OnFailure = OnFailure.REFUSE_WRITES
+    audit_file_bytes: int = 64 * 1024 * 1024
+    audit_file_seconds: float = 24 * 3600.0
+    audit_retention_days: float = 0.0
+    audit_s3_uri: str = ""
+    audit_s3_seconds: float = 300.0
     tls_certificate: str = ""
     tls_key: str = ""
     tls_client_ca: str = ""
@@ -302,6 +328,16 @@ class Settings:
         with _said_of("oidc_leeway_seconds"):
             check_leeway(self.oidc_leeway_seconds)
         _ = self.issuer
+        self._check_audit()
+
+    def _check_audit(self) -> None:
+        if self.audit_s3_uri and not _S3_URI.fullmatch(self.audit_s3_uri):
+            raise SettingsError(f"{PREFIX}AUDIT_S3_URI is {self.audit_s3_uri!r}, it must be s3://bucket/prefix")
+        for name in ("audit_file_bytes", "audit_file_seconds", "audit_s3_seconds"):
+            if getattr(self, name) <= 0:
+                raise SettingsError(f"{PREFIX}{name.upper()} must be more than 0")
+        if self.audit_retention_days < 0:
+            raise SettingsError(f"{PREFIX}AUDIT_RETENTION_DAYS must be 0 for ever, or more")
 
     def __repr__(self) -> str:
         return f"Settings(data={str(self.data)!r})"
