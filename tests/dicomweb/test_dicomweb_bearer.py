@@ -18,6 +18,7 @@ from dicomweb_client.api import DICOMwebClient
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
+from audited import record_of
 from dicomweb.authorizer_endpoints import verdict
 from dicomweb.bearer_world import ACCOUNT, SERVICE, VIEWER, World, allowing, function, let, trust, world_with
 from dicomweb.web import BOUNDARY, multipart, part10, root, session, store
@@ -442,6 +443,19 @@ def tried(client: Any, **parameters: Any) -> str:
         message = str(error.response["Error"]["Message"])
         return message if parameters else ""
     return "made"
+
+
+def test_the_audit_trail_names_the_session_and_who_vouched(world: World, stored: str) -> None:
+    token = world.issuer.token(sub="jane")
+    good, bad = world.ask(stored, token), world.ask(stored, world.issuer.token(exp=1000))
+    identity = record_of(world.server, good.headers["x-amzn-RequestId"])["userIdentity"]
+    assert (identity["type"], identity["arn"]) == ("AssumedRole", f"arn:aws:sts::{ACCOUNT}:assumed-role/reader/jane")
+    context = identity["sessionContext"]
+    assert context["sessionIssuer"]["arn"] == f"arn:aws:iam::{ACCOUNT}:role/reader"
+    assert context["webIdFederationData"]["federatedProvider"] == function("reader")
+    record = record_of(world.server, bad.headers["x-amzn-RequestId"])
+    assert (record["eventName"], record["errorCode"]) == ("SearchDICOMStudies", "AccessDeniedException")
+    assert record["errorMessage"] == "Invalid or Expired Token"
 
 
 def test_tokens_are_kept_nowhere(world: World) -> None:
