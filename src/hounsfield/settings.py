@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from hounsfield.access.audit.on_failure import OnFailure
+from hounsfield.access.job_roles import ImportRoles
 from hounsfield.access.oidc.authorizers import authorizer_urls_of
 from hounsfield.access.oidc.claim_roles import claim_roles_of
 from hounsfield.access.oidc.configuration import IssuerConfiguration, audiences_of
@@ -64,6 +65,8 @@ class Settings:
         Access key id for the S3 endpoint; empty for the credentials of the environment (``AWS_ACCESS_KEY_ID`` and so on).
     s3_secret_access_key : str
         Secret access key for the S3 endpoint.
+    import_roles : str
+        What roles of import jobs are: ``open``, ``strict`` or ``sts``; empty for ``sts`` where S3 is AWS itself, else ``open``.
     kms_endpoint_url : str
         Key service (the API of AWS KMS) for data stores with a ``kmsKeyArn``; empty for none, or AWS.
     kms : str
@@ -229,6 +232,7 @@ class Settings:
     s3: str = ""
     s3_access_key_id: str = ""
     s3_secret_access_key: str = ""
+    import_roles: str = ""
     kms_endpoint_url: str = ""
     kms: str = ""
     kms_access_key_id: str = ""
@@ -319,6 +323,7 @@ class Settings:
             origins_of(self.cors_origins)
         with _said_of("authorizers"):
             authorizer_urls_of(self.authorizers)
+        self._check_import_roles()
         if self.lambda_api not in {"", "aws"}:
             raise SettingsError(f"{PREFIX}LAMBDA_API is {self.lambda_api!r}, it must be aws or empty")
         if not 0 <= self.authorizer_cache_seconds <= 60:
@@ -338,6 +343,16 @@ class Settings:
                 raise SettingsError(f"{PREFIX}{name.upper()} must be more than 0")
         if self.audit_retention_days < 0:
             raise SettingsError(f"{PREFIX}AUDIT_RETENTION_DAYS must be 0 for ever, or more")
+
+    def _check_import_roles(self) -> None:
+        if self.import_roles not in {"", *ImportRoles}:
+            raise SettingsError(
+                f"{PREFIX}IMPORT_ROLES is {self.import_roles!r}, it must be one of {', '.join(ImportRoles)}, or empty"
+            )
+        if self.job_roles is ImportRoles.STS and not (self.s3_endpoint_url or self.s3 == "aws"):
+            raise SettingsError(
+                f"{PREFIX}IMPORT_ROLES is sts, but buckets are folders; set {PREFIX}S3_ENDPOINT_URL or S3"
+            )
 
     def __repr__(self) -> str:
         return f"Settings(data={str(self.data)!r})"
@@ -373,6 +388,13 @@ class Settings:
         with _said_of("oidc_keys_seconds"):
             keeping = Keeping(self.oidc_keys_seconds, self.oidc_keys_most_seconds, self.oidc_refetch_seconds)
         return IssuerConfiguration(url, audiences, jwks_url, algorithms, roles, self.oidc_leeway_seconds, keeping)
+
+    @property
+    def job_roles(self) -> ImportRoles:
+        """What roles of import jobs are."""
+        if self.import_roles:
+            return ImportRoles(self.import_roles)
+        return ImportRoles.STS if self.s3 == "aws" else ImportRoles.OPEN
 
     @property
     def import_processes(self) -> int:

@@ -129,7 +129,8 @@ class NativeDoor:
             raise NotImplementedException.of(operation.name)
         record.allow()
         accept = header(scope, b"accept")
-        arguments = (record, operation, handler, self.context, parameters, accept.decode("latin-1") if accept else None)
+        context = self.context.of(principal) if handler.asks_caller else self.context
+        arguments = (record, operation, handler, context, parameters, accept.decode("latin-1") if accept else None)
         if handler.quick and local:
             # What is in the archive store, and a key of a key service, is not waited for here.
             with suppress(BlobFarError, KeyNotAtHandError):
