@@ -34,7 +34,8 @@ def test_a_role_and_somebody_who_may_assume_it(
     run_shell(server, making, folder, ENDPOINT=server.url)
     key = (folder / "credentials").read_text().split()[3::3]
     wait_for(lambda: known(server, (key[0], key[1])), "the server to know the key")
-    printed = run_shell(server, using, folder, ENDPOINT=server.url)
+    # The AWS CLI keeps sessions in the home folder.
+    printed = run_shell(server, using, folder, ENDPOINT=server.url, HOME=str(folder))
     assert "arn:aws:sts::000000000000:assumed-role/radiologist/" in printed
     assert "datastoreSummaries" in printed
 

@@ -125,7 +125,7 @@ def test_the_example_of_the_page(world, served, issuer, provider, tmp_path: Path
     (tmp_path / "token").write_text(issuer.token())
     client = world.client("sts")
     wait_for(lambda: taken(client, issuer), "the role to be known")
-    more = {"ENDPOINT": served.url, "AWS_SHARED_CREDENTIALS_FILE": "/dev/null"}
+    more = {"ENDPOINT": served.url, "AWS_SHARED_CREDENTIALS_FILE": "/dev/null", "HOME": str(tmp_path)}
     printed = run_shell(served, using, tmp_path, **more)
     assert f"arn:aws:sts::{ACCOUNT}:assumed-role/web-reader/jane" in printed
     assert "datastoreSummaries" in printed
