@@ -9,6 +9,7 @@ from hounsfield.access.audit.chain_writer import ChainWriter
 from hounsfield.access.audit.records import RecordMaker
 from hounsfield.access.audit.sealing import seal_abandoned
 from hounsfield.access.audit.trail import Trail
+from hounsfield.access.audit.uids import Uids, plain, sealed_by
 from hounsfield.gate.recording import Recorder
 from hounsfield.imaging.archive import Archive
 from hounsfield.settings import Settings, SettingsError
@@ -41,7 +42,8 @@ def open_trail(settings: Settings, archive: Archive, wrapper: KeyWrapper, role: 
         )
     except OSError as error:
         raise SettingsError(f"the audit trail cannot be written to {folder}: {error.strerror}") from error
-    return Trail(chain, RecordMaker(archive.account_id, archive.region), SERVICE)
+    uid = plain if settings.audit_uids is Uids.PLAIN else sealed_by(key)
+    return Trail(chain, RecordMaker(archive.account_id, archive.region, uid), SERVICE)
 
 
 def recorder_of(settings: Settings, archive: Archive, trail: Trail) -> Recorder:
