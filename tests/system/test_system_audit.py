@@ -281,7 +281,7 @@ def test_a_record_that_was_changed_is_told_with_its_place(server: ServerProcess)
     try:
         path.write_bytes(b"".join(lines))
         done = run_audit(server.data, "verify")
-        assert done.returncode == 1
+        assert done.exit_code == 1
         assert f"PROBLEM  {path.name}:2: the line, or what was before it, was changed" in done.stdout
     finally:
         path.write_bytes(original)

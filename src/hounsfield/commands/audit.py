@@ -29,7 +29,7 @@ def commands() -> None:
 def verify_command(data: Path) -> None:
     """Check that no record was changed or removed; exits with 1 when one was."""
     from hounsfield.access.audit.verification import verify
-    from hounsfield.auditing import audit_folder
+    from hounsfield.installation import audit_folder
 
     settings = dataclasses.replace(load_settings(), data=data)
     found = verify(audit_folder(settings), _stored_key(settings))
@@ -47,7 +47,7 @@ def verify_command(data: Path) -> None:
 def tail_command(data: Path, count: int, as_json: bool) -> None:
     """Show the last records."""
     from hounsfield.access.audit.searching import last_records
-    from hounsfield.auditing import audit_folder
+    from hounsfield.installation import audit_folder
 
     for body in last_records(audit_folder(dataclasses.replace(load_settings(), data=data)), count):
         _show(body, as_json=as_json)
@@ -79,7 +79,7 @@ def find_command(
     """Show the records that say what is asked for."""
     from hounsfield.access.audit.searching import Wanted, records
     from hounsfield.access.audit.uids import sealed_by
-    from hounsfield.auditing import audit_folder
+    from hounsfield.installation import audit_folder
 
     settings = dataclasses.replace(load_settings(), data=data)
     uids = frozenset({uid, sealed_by(_stored_key(settings))(uid)}) if uid else frozenset()
@@ -115,8 +115,7 @@ def _show(body: bytes, *, as_json: bool) -> None:
 
 def _stored_key(settings: Settings) -> bytes:
     """Give the key of the audit trail from the database of the installation."""
-    from hounsfield.auditing import audit_key
-    from hounsfield.installation import open_database, open_keyring
+    from hounsfield.installation import audit_key, open_database, open_keyring
 
     keyring = open_keyring(settings)
     database = open_database(settings, keyring)
