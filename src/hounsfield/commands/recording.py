@@ -101,7 +101,8 @@ def _value(value: object) -> Json:
         return value.decode("utf-8", "replace")
     if isinstance(value, list | tuple):
         return [_value(entry) for entry in value]
-    return str(value)
+    # Of a file only what the operator called it.
+    return str(getattr(value, "name", value))
 
 
 def _user() -> str:
