@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import Executor, Future
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -23,7 +23,7 @@ from hounsfield.dicomweb.calls import Call
 from hounsfield.dicomweb.multipart import PartBegin, PartData, PartParser
 from hounsfield.dicomweb.negotiation import DICOM, MULTIPART, MediaRange, content_type
 from hounsfield.dicomweb.store_response import store_response
-from hounsfield.imaging.errors import BusyError
+from hounsfield.imaging.group_commit import StoreOutcome
 from hounsfield.imaging.ingest import IngestContext
 from hounsfield.imaging.receiving import (
     FailureReason,
@@ -31,17 +31,12 @@ from hounsfield.imaging.receiving import (
     ReceivedResult,
     Receiver,
     StoreFailure,
-    commit_received,
-    discard_received,
 )
-from hounsfield.storage.identifiers import new_id
 from hounsfield.storage.spool import SpooledFile, SpoolWriter
 
 FILES_PER_BATCH = 16
 BYTES_PER_BATCH = 8 * 1024 * 1024
 MOST_PARTS = 50_000
-_BUSY_TRIES = 20
-_BUSY_SECONDS = 0.25
 
 
 async def store(call: Call, body: AsyncIterator[bytes]) -> WireResponse:
@@ -69,13 +64,12 @@ async def store(call: Call, body: AsyncIterator[bytes]) -> WireResponse:
     try:
         await _take_parts(request, given, body)
         results = await request.results()
-        committed = await _commit(call, context, results)
     except BaseException:
         await request.abandon()
         raise
     finally:
         request.forget()
-    return store_response(call, results, committed)
+    return store_response(call, *await _commit(call.context.receiver, context, results))
 
 
 async def _take_parts(request: _StoreRequest, given: MediaRange, body: AsyncIterator[bytes]) -> None:
@@ -97,22 +91,26 @@ async def _take_parts(request: _StoreRequest, given: MediaRange, body: AsyncIter
     parser.finish()
 
 
-async def _commit(call: Call, context: IngestContext, results: list[ReceivedResult]) -> dict[int, bool]:
-    """Commit what was staged; gives for each ordinal whether it went to a primary image set."""
+async def _commit(
+    receiver: Receiver, context: IngestContext, results: list[ReceivedResult]
+) -> tuple[list[ReceivedResult], Mapping[int, bool]]:
+    """Commit what was staged; gives what became of each part, and whether it went to a primary image set."""
     staged = {result.ordinal: result.instance for result in results if result.instance is not None}
     if not staged:
-        return {}
-    archive = call.context.archive
-    store_id = new_id()
-    for attempt in range(_BUSY_TRIES):
-        try:
-            destinations = await run_in_threadpool(commit_received, archive, context, staged, store_id)
-            break
-        except BusyError:
-            if attempt == _BUSY_TRIES - 1:
-                raise
-            await asyncio.sleep(_BUSY_SECONDS)
-    return {ordinal: d.is_primary for d in destinations for ordinal in (*d.ordinals, *d.superseded)}
+        return results, {}
+    outcome = await asyncio.wrap_future(receiver.commit(context, staged))
+    return [_refused(result, outcome) for result in results], outcome.primary
+
+
+def _refused(result: ReceivedResult, outcome: StoreOutcome) -> ReceivedResult:
+    """Let an instance fail that its image set has no room for."""
+    reason = outcome.refused.get(result.ordinal)
+    if reason is None or result.instance is None:
+        return result
+    failure = StoreFailure(
+        FailureReason.OUT_OF_RESOURCES, reason, result.instance.sop_uid, result.instance.sop_class_uid
+    )
+    return ReceivedResult(result.ordinal, failure=failure)
 
 
 class _StoreRequest:
@@ -122,7 +120,6 @@ class _StoreRequest:
         self._receiver: Receiver = call.context.receiver
         self._slots = call.context.store_slots
         self._folder: Path = call.context.spool
-        self._archive = call.context.archive
         self._study_uid = call.labels.get("study")
         self._context = context
         self._writer: SpoolWriter | None = None
@@ -215,7 +212,7 @@ class _StoreRequest:
             if result.instance is not None
         ]
         with contextlib.suppress(Exception):
-            await run_in_threadpool(discard_received, self._archive, self._context, staged)
+            await run_in_threadpool(self._receiver.discard, self._context, staged)
 
     def forget(self) -> None:
         """Remove what is spooled."""
