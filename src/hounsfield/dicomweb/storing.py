@@ -22,7 +22,7 @@ from hounsfield.aws.response import WireResponse
 from hounsfield.dicomweb.calls import Call
 from hounsfield.dicomweb.multipart import PartBegin, PartData, PartParser
 from hounsfield.dicomweb.negotiation import DICOM, MULTIPART, MediaRange, content_type
-from hounsfield.dicomweb.store_response import store_response
+from hounsfield.dicomweb.store_response import answer_form, store_response
 from hounsfield.imaging.group_commit import StoreOutcome
 from hounsfield.imaging.ingest import IngestContext
 from hounsfield.imaging.receiving import (
@@ -48,10 +48,13 @@ async def store(call: Call, body: AsyncIterator[bytes]) -> WireResponse:
         The body is not multipart, has no parts, or too many.
     UnsupportedMediaTypeException
         It is of a media type that is not stored.
+    NotAcceptableError
+        The client accepts none of the forms of the answer.
     BusyError
         An image set that the instances belong to stayed locked.
     """
     call.only()
+    form = answer_form(call)
     given = content_type(call.headers.get("content-type", ""))
     if given.kind not in {DICOM, MULTIPART}:
         raise UnsupportedMediaTypeException(
@@ -59,17 +62,21 @@ async def store(call: Call, body: AsyncIterator[bytes]) -> WireResponse:
         )
     if given.is_multipart and given.part_kind not in {DICOM, "*/*"}:
         raise UnsupportedMediaTypeException(f'The parts must be of type="{DICOM}", not {given.part_kind[:64]}.')
-    context = await run_in_threadpool(call.context.receiver.context, call.datastore_id)
+    receiver = call.context.receiver
+    context = receiver.recent_context(call.datastore_id)
+    if context is None:
+        context = await run_in_threadpool(receiver.context, call.datastore_id)
     request = _StoreRequest(call, context)
     try:
         await _take_parts(request, given, body)
-        results = await request.results()
+        with receiver.expecting():
+            results = await request.results()
     except BaseException:
         await request.abandon()
         raise
     finally:
         request.forget()
-    return store_response(call, *await _commit(call.context.receiver, context, results))
+    return store_response(call, form, *await _commit(receiver, context, results))
 
 
 async def _take_parts(request: _StoreRequest, given: MediaRange, body: AsyncIterator[bytes]) -> None:
@@ -181,7 +188,10 @@ class _StoreRequest:
             self._batch, self._batch_bytes = [], 0
         await self._slots.acquire()
         try:
-            executor, future = await run_in_threadpool(self._receiver.submit, self._context, files, self._study_uid)
+            if self._receiver.is_started:
+                executor, future = self._receiver.submit(self._context, files, self._study_uid)
+            else:
+                executor, future = await run_in_threadpool(self._receiver.submit, self._context, files, self._study_uid)
         except BaseException:
             self._slots.release()
             raise

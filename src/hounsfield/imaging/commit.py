@@ -9,8 +9,9 @@ import hashlib
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Final
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from hounsfield.dicom.document import Levels
 from hounsfield.imaging.instance_index import instance_index
@@ -27,6 +28,27 @@ from hounsfield.storage.database import in_groups, lock_row
 from hounsfield.storage.keys import DataKey
 from hounsfield.storage.tables import datastores, frame_runs, image_set_versions, image_sets, instances
 
+# Made once: SQLAlchemy takes longer to make statements than to carry them out, and every commit needs these.
+_PRIMARIES: Final = select(
+    *(image_sets.c[name] for name in ("id", "latest_version", "state", *IndexEntry.__dataclass_fields__))
+).where(
+    image_sets.c.datastore_id == bindparam("datastore"),
+    image_sets.c.study_uid.in_(bindparam("studies", expanding=True)),
+    image_sets.c.is_primary,
+    image_sets.c.deleted_at.is_(None),
+)
+_OWNERS: Final = (
+    select(instances.c.sop_uid, image_sets.c.study_uid, image_sets.c.series_uid)
+    .join(image_sets, image_sets.c.id == instances.c.image_set_id)
+    .where(
+        instances.c.datastore_id == bindparam("datastore"),
+        instances.c.sop_uid.in_(bindparam("uids", expanding=True)),
+        instances.c.last_version.is_(None),
+        image_sets.c.is_primary,
+        image_sets.c.deleted_at.is_(None),
+    )
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Commitment:
@@ -42,14 +64,7 @@ def read_situation(connection: Connection, datastore_id: str, staged: Sequence[S
     studies = sorted({instance.grouping.study_uid for instance in staged})
     primaries: dict[SeriesKey, PrimarySet] = {}
     for some in in_groups(studies):
-        rows = connection.execute(
-            select(image_sets).where(
-                image_sets.c.datastore_id == datastore_id,
-                image_sets.c.study_uid.in_(some),
-                image_sets.c.is_primary,
-                image_sets.c.deleted_at.is_(None),
-            )
-        )
+        rows = connection.execute(_PRIMARIES, {"datastore": datastore_id, "studies": some})
         for row in rows:
             entry = IndexEntry(**{name: getattr(row, name) for name in IndexEntry.__dataclass_fields__})
             locked = row.state == ImageSetState.LOCKED
@@ -61,17 +76,7 @@ def read_situation(connection: Connection, datastore_id: str, staged: Sequence[S
 def _owners(connection: Connection, datastore_id: str, staged: Sequence[StagedInstance]) -> dict[str, SeriesKey]:
     owners: dict[str, SeriesKey] = {}
     for some in in_groups(sorted({instance.sop_uid for instance in staged})):
-        rows = connection.execute(
-            select(instances.c.sop_uid, image_sets.c.study_uid, image_sets.c.series_uid)
-            .join(image_sets, image_sets.c.id == instances.c.image_set_id)
-            .where(
-                instances.c.datastore_id == datastore_id,
-                instances.c.sop_uid.in_(some),
-                instances.c.last_version.is_(None),
-                image_sets.c.is_primary,
-                image_sets.c.deleted_at.is_(None),
-            )
-        )
+        rows = connection.execute(_OWNERS, {"datastore": datastore_id, "uids": some})
         owners.update({row.sop_uid: SeriesKey(row.study_uid, row.series_uid) for row in rows})
     return owners
 

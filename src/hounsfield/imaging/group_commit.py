@@ -4,7 +4,8 @@
     request ─▶ submit ─▶ waiting ─┼─▶ one thread: next_group ─┼─▶ its outcome
     request ─▶ submit ─▶ waiting ─┘   ONE transaction         └─▶ its error, alone
 
-A commit costs nearly the same for one instance and for many: a version, its index rows, an fsync. What becomes of requests
+A commit costs nearly the same for one instance and for many: a version, its index rows, an fsync. While the workers have
+more to do than they can begin with, a group therefore waits a moment for others (`GATHER_COMMITS`). What becomes of requests
 that are committed together is what would have become of them one after another in the order in which they came, but that
 their image set has one new version of them all. From `submit` on the packs of a request are cared for here: those of one
 that is not committed are removed.
@@ -16,6 +17,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import structlog
@@ -23,7 +25,7 @@ from sqlalchemy import Connection, select
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from hounsfield.imaging.archive import Archive
-from hounsfield.imaging.commit import Commitment, apply, commitments, lock_datastore, read_situation
+from hounsfield.imaging.commit import Commitment, apply, commitments, read_situation
 from hounsfield.imaging.datastores import active_datastore
 from hounsfield.imaging.errors import BusyError, ImagingError
 from hounsfield.imaging.metadata_size import oversized
@@ -38,6 +40,9 @@ from hounsfield.storage.tables import instances
 _log = structlog.get_logger(__name__)
 MOST_INSTANCES = 2_000
 """Instances of a group of several requests; the transaction of a group must not keep others waiting for long."""
+MOST_GATHER_SECONDS = 0.1
+GATHER_COMMITS = 3.0
+"""How long the first request of a group may wait for others, in durations of the last commit."""
 BUSY_TRIES = 20
 BUSY_SECONDS = 0.25
 
@@ -77,12 +82,13 @@ class StoreOutcome:
     refused: Mapping[int, str]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Waiting:
     """A request that waits for its commit; the moments are those of `time.monotonic`."""
 
     request: StoreRequest
     future: Future[StoreOutcome] = field(default_factory=Future)
+    since: float = field(default_factory=time.monotonic)
     begun: bool = False
     tries: int = 0
     not_before: float = 0.0
@@ -130,10 +136,16 @@ class GroupCommitter:
     ----------
     archive : Archive
         Where everything is.
+    workers : int
+        How many requests the workers have at the same time; when more are on their way, a commit can wait without any of them
+        being idle.
     """
 
-    def __init__(self, archive: Archive) -> None:
+    def __init__(self, archive: Archive, workers: int) -> None:
         self._archive = archive
+        self._workers = workers
+        self._expected = 0
+        self._gather_seconds = 0.0
         self._sizes = KnownSizes()
         self._changed = threading.Condition()
         self._waiting: list[Waiting] = []
@@ -157,6 +169,18 @@ class GroupCommitter:
             self._changed.notify()
         return entry.future
 
+    @contextmanager
+    def expecting(self) -> Iterator[None]:
+        """Tell that a request is with the workers, all of it, and will be handed in soon."""
+        with self._changed:
+            self._expected += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._expected -= 1
+                self._changed.notify()
+
     def close(self) -> None:
         """Commit what waits, and end."""
         with self._changed:
@@ -176,7 +200,9 @@ class GroupCommitter:
                 else:
                     self._discard(entry.request)
             if wanted:
+                begin = time.monotonic()
                 self._commit(wanted)
+                self._gather_seconds = min(MOST_GATHER_SECONDS, GATHER_COMMITS * (time.monotonic() - begin))
 
     def _groups(self) -> Iterator[list[Waiting]]:
         while True:
@@ -189,6 +215,11 @@ class GroupCommitter:
                     # Whoever waits behind another waits for as long as that one.
                     later = [entry.not_before - now for entry in self._waiting if entry.not_before > now]
                     self._changed.wait(min(later, default=None))
+                    continue
+                gather = group[0].since + self._gather_seconds - now
+                if gather > 0 and self._expected > self._workers and not self._closed:
+                    self._waiting = sorted([*group, *self._waiting], key=lambda entry: entry.since)
+                    self._changed.wait(gather)
                     continue
             yield group
 
@@ -241,8 +272,7 @@ class GroupCommitter:
         """Make the instances of requests visible, all in one transaction, organised as those of an import job."""
         key = requests[0].key
         with self._archive.database.write() as connection:
-            active_datastore(connection, self._archive, key.datastore_id)
-            lock_datastore(connection, key.datastore_id)
+            active_datastore(connection, self._archive, key.datastore_id, lock=True)
             numbered = _numbered(requests)
             staged = {ordinal: instance for request in numbered for ordinal, instance in request}
             refused: dict[int, str] = {}

@@ -10,9 +10,11 @@ Nothing of a request is visible before its commit; packs of one that is not comm
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, Future
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -38,6 +40,7 @@ from hounsfield.storage.identifiers import new_id, new_instance_key
 from hounsfield.storage.spool import SpooledFile
 
 _log = structlog.get_logger(__name__)
+_CONTEXT_SECONDS = 1.0
 
 
 class FailureReason(IntEnum):
@@ -149,8 +152,14 @@ class Receiver:
         self._archive = archive
         self.processes = processes
         self._lock = threading.Lock()
-        self._committer = GroupCommitter(archive)
+        self._committer = GroupCommitter(archive, processes)
         self._pool: WorkerPool | None = None
+        self._contexts: dict[str, tuple[float, IngestContext]] = {}
+
+    @property
+    def is_started(self) -> bool:
+        """Whether the workers are there, so that `submit` does not wait for them to be started."""
+        return self._pool is not None
 
     def context(self, datastore_id: str) -> IngestContext:
         """Give what workers need to know of a data store.
@@ -164,7 +173,17 @@ class Receiver:
         """
         with self._archive.database.read() as connection:
             datastore = active_datastore(connection, self._archive, datastore_id)
-        return IngestContext.of(self._archive, datastore, data_key(self._archive, datastore))
+        context = IngestContext.of(self._archive, datastore, data_key(self._archive, datastore))
+        self._contexts[datastore_id] = (time.monotonic() + _CONTEXT_SECONDS, context)
+        return context
+
+    def recent_context(self, datastore_id: str) -> IngestContext | None:
+        """Give what `context` gave a moment ago; whether the data store is still ACTIVE is looked at again in the commit."""
+        until, context = self._contexts.get(datastore_id, (0.0, None))
+        if until > time.monotonic():
+            return context
+        self._contexts.pop(datastore_id, None)
+        return None
 
     def submit(
         self, context: IngestContext, files: Sequence[ReceivedFile], study_uid: str | None
@@ -199,6 +218,10 @@ class Receiver:
     def commit(self, context: IngestContext, staged: Mapping[int, StagedInstance]) -> Future[StoreOutcome]:
         """Make the staged instances of a request, at least one, visible; from here on their packs are the committer's."""
         return self._committer.submit(StoreRequest(new_id(), context.key, staged))
+
+    def expecting(self) -> AbstractContextManager[None]:
+        """Tell, as a block, that all of a request is with the workers and will be committed soon."""
+        return self._committer.expecting()
 
     def discard(self, context: IngestContext, staged: Sequence[StagedInstance]) -> None:
         """Remove the packs of instances that are not to be committed."""

@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Final
 
 import orjson
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from hounsfield.dicom.document import Levels, document_size_of_totals
 from hounsfield.imaging.levels import merge_levels
@@ -25,7 +26,17 @@ from hounsfield.storage.database import in_groups
 from hounsfield.storage.keys import DataKey
 from hounsfield.storage.tables import image_set_versions, image_sets, instances
 
-_MOST_KNOWN = 4096
+_MOST_KNOWN: Final = 4096
+_EXTENDED: Final = (
+    select(image_sets.c.created_at, image_set_versions.c.sealed_levels)
+    .join(image_set_versions, image_set_versions.c.image_set_id == image_sets.c.id)
+    .where(image_sets.c.id == bindparam("image_set"), image_set_versions.c.version == bindparam("number"))
+)
+_REPLACED: Final = select(instances.c.sop_uid, instances.c.fragment_bytes).where(
+    instances.c.image_set_id == bindparam("image_set"),
+    instances.c.sop_uid.in_(bindparam("uids", expanding=True)),
+    instances.c.last_version.is_(None),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +118,7 @@ def content_after(
     if placement.extends is None:
         return SetContent(levels, len(entering), added)
     image_set_id, version = placement.extends.image_set_id, placement.extends.version
-    row = connection.execute(
-        select(image_sets.c.created_at, image_set_versions.c.sealed_levels)
-        .join(image_set_versions, image_set_versions.c.image_set_id == image_sets.c.id)
-        .where(image_sets.c.id == image_set_id, image_set_versions.c.version == version)
-    ).one()
+    row = connection.execute(_EXTENDED, {"image_set": image_set_id, "number": version}).one()
     replaced = _replaced(connection, image_set_id, entering)
     count, total = sizes.of(connection, placement.extends)
     return SetContent(
@@ -127,13 +134,7 @@ def _replaced(connection: Connection, image_set_id: str, entering: Sequence[Stag
     """Give the sizes, by SOP Instance UID, of the instances that those entering take the place of."""
     found: dict[str, int] = {}
     for some in in_groups([instance.sop_uid for instance in entering]):
-        rows = connection.execute(
-            select(instances.c.sop_uid, instances.c.fragment_bytes).where(
-                instances.c.image_set_id == image_set_id,
-                instances.c.sop_uid.in_(some),
-                instances.c.last_version.is_(None),
-            )
-        )
+        rows = connection.execute(_REPLACED, {"image_set": image_set_id, "uids": some})
         found.update({row.sop_uid: row.fragment_bytes for row in rows})
     return found
 
