@@ -6,7 +6,7 @@ now:     a b X d e f      one comparison finds X; only its text is made, the oth
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from itertools import compress, count
 from operator import is_not
 
@@ -26,36 +26,37 @@ class JsonSeries:
         self._charset: CharacterSet | None = None
         self._elements: tuple[Element, ...] = ()
         self._texts: list[bytes] = []
-        self._own: frozenset[int] = frozenset()
+        self._own: set[int] = set()
 
     def json_object(
         self, elements: tuple[Element, ...], charset: CharacterSet, bulk_data_uri: Callable[[Path], str]
     ) -> bytes:
         """Write a data set; parameters and result are those of `hounsfield.dicom.json_model.json_object`."""
-        texts = self._changed(elements, charset, bulk_data_uri)
-        if texts is None:
+        changed = self._changed(elements, charset)
+        if changed is None:
             if in_order(elements) is not elements:
                 return json_object(elements, charset, bulk_data_uri)
-            texts = [element_text(element, charset, bulk_data_uri) for element in elements]
-        self._charset, self._elements, self._texts = charset, elements, texts
-        # A text with a URI names the instance that it is of.
-        self._own = frozenset(at for at, text in enumerate(texts) if len(text) > len(_NAMED) and _NAMED in text)
+            changed, self._texts, self._own = range(len(elements)), [b""] * len(elements), set()
+        texts = self._texts
+        for at in changed:
+            text = texts[at] = element_text(elements[at], charset, bulk_data_uri)
+            # A text with a URI names the instance that it is of, and is made anew for the next one.
+            if _NAMED in text:
+                self._own.add(at)
+            else:
+                self._own.discard(at)
+        self._charset, self._elements = charset, elements
         return b"{" + b",".join(filter(None, texts)) + b"}"
 
-    def _changed(
-        self, elements: tuple[Element, ...], charset: CharacterSet, bulk_data_uri: Callable[[Path], str]
-    ) -> list[bytes] | None:
-        """Give the texts of elements that have the tags of the data set before; None where they have others."""
+    def _changed(self, elements: tuple[Element, ...], charset: CharacterSet) -> Collection[int] | None:
+        """Find the elements that differ from those of the data set before; None where the tags differ already."""
         before = self._elements
         if len(elements) != len(before) or charset != self._charset:
             return None
-        texts = self._texts.copy()
+        changed = set(self._own)
         for at in compress(count(), map(is_not, elements, before)):
-            element = elements[at]
-            if element[0] != before[at][0]:
+            if elements[at][0] != before[at][0]:
                 return None
-            if element != before[at]:
-                texts[at] = element_text(element, charset, bulk_data_uri)
-        for at in self._own:
-            texts[at] = element_text(elements[at], charset, bulk_data_uri)
-        return texts
+            if elements[at] != before[at]:
+                changed.add(at)
+        return changed
