@@ -13,6 +13,7 @@ from pathlib import Path
 
 from bench import (
     append_bytes,
+    encryption_speed,
     frame_speed,
     import_speed,
     memory,
@@ -29,6 +30,7 @@ from bench.server import BenchmarkError
 BENCHMARKS: Mapping[str, Callable[[Run, Report], None]] = {
     "import_speed": import_speed.run,
     "frame_speed": frame_speed.run,
+    "encryption_speed": encryption_speed.run,
     "rendered_speed": rendered_speed.run,
     "metadata_speed": metadata_speed.run,
     "append_bytes": append_bytes.run,

@@ -40,7 +40,7 @@ def run(setting: Run, report: Report) -> None:
         datastore_id = server.datastore()
         server.import_prefix(datastore_id, "series")
         image_set_id = server.image_set(datastore_id)
-        identifiers = _frame_ids(server.client, datastore_id, image_set_id)
+        identifiers = frame_ids(server.client, datastore_id, image_set_id)
         size = _save_frames(server.client, datastore_id, image_set_id, identifiers, frames)
     path = f"/datastore/{datastore_id}/imageSet/{image_set_id}/getImageFrame"
     report.note("wrk with one thread and the servers share the processors of this machine; rounds in turn, medians")
@@ -51,7 +51,7 @@ def run(setting: Run, report: Report) -> None:
             _figures(report, measured, workers)
 
 
-def _frame_ids(client: Any, datastore_id: str, image_set_id: str) -> list[str]:
+def frame_ids(client: Any, datastore_id: str, image_set_id: str) -> list[str]:
     answer = client.get_image_set_metadata(datastoreId=datastore_id, imageSetId=image_set_id)
     document = orjson.loads(gzip.decompress(answer["imageSetMetadataBlob"].read()))
     return list(_ids_in(document))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ import pytest
 from object_store import s3  # noqa: F401 - fixtures
 from postgresql import postgresql_server, postgresql_url  # noqa: F401 - fixtures
 from servers import ServerProcess, active_datastore
+
+# Servers start several times a minute; where they may not keep compiled code, each compiles all it imports anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

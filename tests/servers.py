@@ -59,7 +59,8 @@ class ServerProcess:
             [*command, *self.arguments], env={**environment, **self.environment}, stdout=self.log, stderr=self.log
         )
         try:
-            wait_for(self._ready, "the server to become ready")
+            # A machine that does much else at the same time takes long to import all of it three times.
+            wait_for(self._ready, "the server to become ready", seconds=240)
         except BaseException:
             self.stop()
             raise

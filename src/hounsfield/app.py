@@ -16,22 +16,21 @@ from typing import Final
 
 import structlog
 from anyio import CapacityLimiter
-from starlette.concurrency import run_in_threadpool
-from starlette.responses import PlainTextResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from hounsfield.access.credentials import credentials_file, root_key
+from hounsfield.access.directory.directory import Directory
 from hounsfield.access.origins import origins_of
-from hounsfield.access.principals import root_of
+from hounsfield.access.sessions import SEALED_WITH, Sessions
 from hounsfield.access.throttling import Throttle, rates_of
 from hounsfield.aws.model import load_service
 from hounsfield.aws.pagination import PageTokens
 from hounsfield.aws.routing import Router
-from hounsfield.aws.sigv4 import Verifier
 from hounsfield.dicomweb.context import Context as DicomwebContext
 from hounsfield.dicomweb.door import DicomwebDoor
-from hounsfield.dicomweb.routes import is_dicomweb
-from hounsfield.gate.callers import Callers
+from hounsfield.front import Beside, front_doors
+from hounsfield.gate.bearers import Bearers
+from hounsfield.gate.callers import Callers, Holders
 from hounsfield.gate.cross_origin import cross_origin
 from hounsfield.imaging.accesses import AccessWriter
 from hounsfield.imaging.archive import Archive, Quotas
@@ -52,6 +51,7 @@ from hounsfield.imaging.receiving import Receiver
 from hounsfield.imaging.release import RELEASE_IMAGE_SET, StorageReleaser
 from hounsfield.imaging.tiers import SWEEP_TIERS, TierSweeper, access_precision, schedule_tiers
 from hounsfield.imaging.updating import UPDATE_IMAGE_SET, ImageSetUpdater
+from hounsfield.installation import open_database, open_keyring, open_repository
 from hounsfield.jobs.bell import bell_of
 from hounsfield.jobs.queue import WorkQueue
 from hounsfield.jobs.runner import Alarm, Runner, WorkHandler
@@ -62,12 +62,17 @@ from hounsfield.native.door import NativeDoor
 from hounsfield.settings import Settings, SettingsError, load_settings
 from hounsfield.storage.blobs import BlobPlace
 from hounsfield.storage.buckets import Buckets
-from hounsfield.storage.database import Database, open_embedded, open_postgresql
-from hounsfield.storage.durable import make_folder_durably
-from hounsfield.storage.keys import DataKeys, KeyUnavailableError, LocalKeyring, database_key
+from hounsfield.storage.data_keys import DataKeys
+from hounsfield.storage.durable import keep_private, make_folder_durably
+from hounsfield.storage.keyring import LocalKeyring
+from hounsfield.storage.keys import KeyUnavailableError
+from hounsfield.storage.kms import KeyService, KeyServicePlace
 from hounsfield.storage.place_mark import PlaceRefusedError, check_place
 from hounsfield.storage.secrets import installation_secret
 from hounsfield.storage.tiered_blobs import TieredBlobs
+from hounsfield.sts.context import Context as StsContext
+from hounsfield.sts.door import StsDoor
+from hounsfield.token_sources import open_authorizing
 
 DAY_SECONDS: Final = 24 * 3600.0
 READABLE_CLASSES: Final = frozenset(
@@ -88,20 +93,6 @@ READABLE_CLASSES: Final = frozenset(
 _log = structlog.get_logger(__name__)
 
 
-def open_keyring(settings: Settings) -> LocalKeyring:
-    """Open the keyring of the data folder, made at first start."""
-    return LocalKeyring(settings.data / "keys" / "master.json")
-
-
-def open_database(settings: Settings, keyring: LocalKeyring) -> Database:
-    """Open the database that the settings name, migrated to the newest schema."""
-    if settings.database_url:
-        return open_postgresql(settings.database_url)
-    return open_embedded(
-        settings.data / "hounsfield.db", database_key(settings.data / "keys" / "database.key", keyring)
-    )
-
-
 def s3_credentials(settings: Settings) -> dict[str, str]:
     """Give the credentials for the S3 endpoint, nothing where those of the environment are meant."""
     if not settings.s3_access_key_id:
@@ -117,6 +108,20 @@ def open_buckets(settings: Settings) -> Buckets:
         aws=settings.s3 == "aws",
         region=settings.region,
         options=s3_credentials(settings),
+    )
+
+
+def key_service(settings: Settings) -> KeyService | None:
+    """Give the key service that the settings name, None where they name none."""
+    if not settings.kms_endpoint_url and settings.kms != "aws":
+        return None
+    return KeyService(
+        KeyServicePlace(
+            region=settings.region,
+            endpoint_url=settings.kms_endpoint_url or None,
+            access_key_id=settings.kms_access_key_id,
+            secret_access_key=settings.kms_secret_access_key,
+        )
     )
 
 
@@ -181,6 +186,10 @@ def quotas_of(settings: Settings) -> Quotas:
 def open_archive(settings: Settings) -> tuple[Archive, LocalKeyring]:
     """Open all stores of an installation, making what is not there yet."""
     make_folder_durably(settings.data)
+    try:
+        keep_private(settings.data)
+    except PermissionError:
+        _log.warning("the data folder is another user's, and others may look into it", folder=str(settings.data))
     make_folder_durably(settings.data / "buckets")
     keyring = open_keyring(settings)
     database = open_database(settings, keyring)
@@ -204,7 +213,7 @@ def open_archive(settings: Settings) -> tuple[Archive, LocalKeyring]:
         database=database,
         blobs=blobs if tiers is None else tiers,
         blob_place=place,
-        keys=DataKeys(keyring),
+        keys=DataKeys(keyring, key_service(settings), settings.kms_cache_seconds),
         buckets=open_buckets(settings),
         queue=WorkQueue(database, settings.lease_seconds, bell_of(database, settings.data)),
         account_id=settings.account_id,
@@ -234,18 +243,18 @@ def create_app() -> ASGIApp:
 def make_app(settings: Settings) -> ASGIApp:
     """Put the front doors together."""
     archive, keyring = open_archive(settings)
-    key = root_key(credentials_file(settings.data))
-    secrets = {key.id: key.secret}
+    directory = Directory(open_repository(settings, archive.database, keyring))
+    sessions = Sessions(installation_secret(archive.database, keyring, SEALED_WITH), directory)
+    holders = Holders.of(
+        root_key(credentials_file(settings.data)), directory, sessions, settings.account_id, settings.partition
+    )
     context = Context(
         archive=archive,
         metadata=MetadataReader(archive, settings.metadata_cache_bytes),
         tokens=PageTokens(installation_secret(archive.database, keyring, "page-tokens")),
         local=not (settings.database_url or settings.blobs_url),
     )
-    callers = Callers(
-        None if settings.insecure_no_auth else Verifier(settings.region, "medical-imaging", secrets.get),
-        root_of(settings.partition, settings.account_id),
-    )
+    callers = callers_of(settings, holders, "medical-imaging")
     throttle = Throttle(rates_of(settings.throttling, settings.throttle_rates), settings.api_workers)
     accesses = AccessWriter(
         archive.database,
@@ -261,6 +270,7 @@ def make_app(settings: Settings) -> ASGIApp:
         max_body_bytes=settings.max_body_bytes,
     )
     receiver = Receiver(archive, settings.store_processes)
+    authorizing = open_authorizing(settings)
     dicomweb = DicomwebDoor(
         context=DicomwebContext(
             archive=archive,
@@ -272,48 +282,41 @@ def make_app(settings: Settings) -> ASGIApp:
             pictures=Pictures(archive, settings.rendered_cache_bytes),
             rendering_slots=CapacityLimiter(os.cpu_count() or 1),
             deletes=settings.dicomweb_delete,
+            classic_searches=settings.classic_search_actions,
         ),
         callers=callers,
+        bearers=Bearers(authorizing, directory, archive),
         throttle=throttle,
         max_unproven_bytes=settings.max_body_bytes,
         max_store_bytes=settings.max_store_bytes,
         public_url=settings.public_url,
     )
     origins = origins_of(settings.cors_origins)
-    return front_doors(cross_origin(native, origins), cross_origin(dicomweb, origins), accesses, receiver)
+    beside = Beside(accesses, receiver, directory, authorizing)
+    return front_doors(
+        cross_origin(native, origins),
+        cross_origin(dicomweb, origins),
+        cross_origin(sts_door(settings, archive, holders), origins),
+        beside,
+    )
 
 
-def front_doors(native: ASGIApp, dicomweb: ASGIApp, accesses: AccessWriter, receiver: Receiver) -> ASGIApp:
-    """Send each request to its door, by path alone; what is no other's is the native API's.
-
-    Accesses are written down for as long as the doors are open.
-
-    Paths are compared here and not by patterns, so that no path, however odd, misses the door that checks signatures.
-    """
-
-    async def doors(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await _lifespan(receive, send, accesses, receiver)
-        elif scope["path"] == "/healthz":
-            await PlainTextResponse("ok\n")(scope, receive, send)
-        elif is_dicomweb(scope["method"], scope["raw_path"]):
-            await dicomweb(scope, receive, send)
-        else:
-            await native(scope, receive, send)
-
-    return doors
+def sts_door(settings: Settings, archive: Archive, holders: Holders) -> StsDoor:
+    """Make the door of the Security Token Service."""
+    issuer = None if settings.issuer is None else settings.issuer.open()
+    return StsDoor(
+        context=StsContext(holders.directory, holders.sessions, issuer, settings.partition, settings.account_id),
+        service=load_service("sts"),
+        callers=callers_of(settings, holders, "sts"),
+        archive=archive,
+    )
 
 
-async def _lifespan(receive: Receive, send: Send, accesses: AccessWriter, receiver: Receiver) -> None:
-    await receive()
-    accesses.start()
-    # The first use of a thread imports what it needs, which no request should wait for.
-    await run_in_threadpool(int)
-    await send({"type": "lifespan.startup.complete"})
-    await receive()
-    receiver.close()
-    await run_in_threadpool(accesses.stop)
-    await send({"type": "lifespan.shutdown.complete"})
+def callers_of(settings: Settings, holders: Holders, service: str) -> Callers:
+    """Tell who calls a service: by signatures, or everybody."""
+    if settings.insecure_no_auth:
+        return Callers.everybody(holders)
+    return Callers.by_signature(settings.region, holders, service)
 
 
 def run_runner(settings: Settings) -> None:

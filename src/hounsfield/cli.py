@@ -6,9 +6,11 @@ Each command imports what it needs when it runs, so that the process that only k
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import os
 import sys
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -25,7 +27,30 @@ _data = click.option(
 )
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+_GROUPS: Final = {
+    "key": "hounsfield.commands.keys",
+    "policy": "hounsfield.commands.policies",
+    "role": "hounsfield.commands.roles",
+    "user": "hounsfield.commands.users",
+}
+"""Groups of commands, and the module whose ``commands`` each of them is."""
+
+
+class _Groups(click.Group):
+    """The commands here, and groups whose modules are read when one of their commands is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), *_GROUPS])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        module = _GROUPS.get(cmd_name)
+        if module is None:
+            return super().get_command(ctx, cmd_name)
+        group: click.Group = importlib.import_module(module).commands
+        return group
+
+
+@click.group(cls=_Groups, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="hounsfield")
 def cli() -> None:
     """A self-hosted medical image store that speaks the AWS HealthImaging API."""
@@ -54,7 +79,9 @@ def serve_command(data: Path, host: str, port: int, insecure_no_auth: bool) -> N
 @click.option("--port", default=8080, show_default=True, help="Port to listen on.")
 def api_command(data: Path, host: str, port: int) -> None:
     """Serve the API only; import jobs are run by other processes."""
-    serve_api(dataclasses.replace(load_settings(), data=data), host, port)
+    settings = dataclasses.replace(load_settings(), data=data)
+    configure_logs(settings.log_level)
+    serve_api(settings, host, port)
 
 
 @cli.command("runner")
@@ -83,6 +110,48 @@ def import_command(data: Path, datastore: str | None, paths: tuple[Path, ...]) -
     sys.exit(1 if failed else 0)
 
 
+@cli.group("keys")
+def keys_group() -> None:
+    """The master keys of the installation: list, rotate and retire them."""
+
+
+@keys_group.command("list")
+@_data
+def keys_list_command(data: Path) -> None:
+    """List the master keys and the keys of the key service, with what they wrap."""
+    from hounsfield import key_commands
+
+    key_commands.show(dataclasses.replace(load_settings(), data=data))
+
+
+@keys_group.command("prepare")
+@_data
+def keys_prepare_command(data: Path) -> None:
+    """Make the next master key without using it, so that it can be copied to all nodes first."""
+    from hounsfield import key_commands
+
+    key_commands.prepare(dataclasses.replace(load_settings(), data=data))
+
+
+@keys_group.command("rotate")
+@_data
+@click.option("--database", is_flag=True, help="Also encrypt the embedded database anew; the server must be stopped.")
+def keys_rotate_command(data: Path, database: bool) -> None:
+    """Make a new master key, or take the prepared one, and wrap everything with it; servers may run."""
+    from hounsfield import key_commands
+
+    key_commands.rotate(dataclasses.replace(load_settings(), data=data), database=database)
+
+
+@keys_group.command("retire")
+@_data
+def keys_retire_command(data: Path) -> None:
+    """Remove the master keys that nothing is wrapped with any more."""
+    from hounsfield import key_commands
+
+    key_commands.retire(dataclasses.replace(load_settings(), data=data))
+
+
 @cli.command("demo")
 @click.option("--data", type=click.Path(file_okay=False, path_type=Path), default=Path("demo-data"), show_default=True)
 @click.option("--keep-serving/--stop", default=None, help="Serve on after the tour.  [default: when in a terminal]")
@@ -99,6 +168,8 @@ def demo_command(data: Path, keep_serving: bool | None) -> None:
 
 def main() -> None:
     """Run the command."""
+    # Nothing that is written is for other users of the machine.
+    os.umask(0o077)
     try:
         cli()
     except SettingsError as error:

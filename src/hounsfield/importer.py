@@ -16,6 +16,8 @@ from typing import Any
 
 import botocore.session
 import click
+import urllib3
+from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 
 from hounsfield.access.credentials import credentials_file, root_key
@@ -26,6 +28,7 @@ from hounsfield.imaging.quotas import exceeds
 from hounsfield.serving import server_of
 from hounsfield.settings import Settings, load_settings
 from hounsfield.storage.identifiers import new_id
+from hounsfield.tls import TlsFiles
 
 BUCKET = "imports"
 _POLL_SECONDS = 0.1
@@ -57,7 +60,7 @@ class ImportSummary:
 def client_for(settings: Settings, url: str) -> Any:
     """Give a botocore client of the medical-imaging service for a server of ours, with the root key."""
     key = root_key(credentials_file(settings.data))
-    return botocore.session.get_session().create_client(
+    client = botocore.session.get_session().create_client(
         "medical-imaging",
         region_name=settings.region,
         endpoint_url=url,
@@ -65,6 +68,28 @@ def client_for(settings: Settings, url: str) -> Any:
         aws_secret_access_key=key.secret,
         config=Config(inject_host_prefix=False, retries={"max_attempts": 3}),
     )
+    if settings.tls is not None:
+        client.meta.events.register("before-send.medical-imaging", _sender(settings.tls))
+    return client
+
+
+def _sender(tls: TlsFiles) -> Callable[..., AWSResponse]:
+    """Give what sends the requests of a client to the server of this machine, whose certificate may not name its address."""
+    pool = urllib3.PoolManager(ssl_context=tls.own_context(), assert_hostname=False)
+
+    def send(request: Any, **_: object) -> AWSResponse:
+        answer = pool.request(
+            request.method,
+            request.url,
+            headers=dict(request.headers),
+            body=request.body,
+            preload_content=False,
+            decode_content=False,
+            retries=False,
+        )
+        return AWSResponse(request.url, answer.status, answer.headers, answer)
+
+    return send
 
 
 def import_paths(data: Path, datastore: str, paths: Sequence[Path]) -> int:

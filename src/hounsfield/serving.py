@@ -29,9 +29,18 @@ import structlog
 
 from hounsfield.access.credentials import credentials_file
 from hounsfield.jobs.workers import PARENT, REFUSAL, end_with_parent
-from hounsfield.settings import PREFIX, Settings, SettingsError
+from hounsfield.settings import PREFIX, Settings, SettingsError, load_settings
 from hounsfield.storage.durable import make_folder_durably, write_file_durably
 from hounsfield.storage.spool import forget_spooled
+from hounsfield.tls import (
+    LONGEST_REQUEST_SECONDS,
+    OVERLAP_SECONDS,
+    CertificateWatch,
+    ClientCertificates,
+    TlsFilesError,
+    TlsVersion,
+    connecting_anew,
+)
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -71,7 +80,12 @@ def serve(settings: Settings, host: str, port: int) -> None:
     if settings.insecure_no_auth and not is_loopback(host):
         raise ServingError(f"Without authentication only loopback is served, not {host}.")
     port = port or _free_port(host)
-    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    url = url_of(settings, host, port)
+    if settings.tls is not None:
+        try:
+            settings.tls.check()
+        except TlsFilesError as error:
+            raise ServingError(str(error)) from error
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -137,9 +151,17 @@ def serve_api(settings: Settings, host: str, port: int) -> None:
     """Run the API processes only, until SIGTERM or SIGINT; raises `SettingsError` when they refuse their settings."""
     # The first process imports this module only to keep others going; it stays small without the server software.
     from granian import Granian
-    from granian.constants import Interfaces, Loops
+    from granian.constants import Interfaces, Loops, SSLProtocols
 
     end_with_parent()
+    tls = settings.tls
+    if tls is not None:
+        try:
+            tls.check()
+        except TlsFilesError as error:
+            raise SettingsError(str(error)) from error
+    elif not is_loopback(host):
+        _log.warning("plain HTTP: everybody on the network can read along; set HOUNSFIELD_TLS_CERTIFICATE", host=host)
     os.environ[PARENT] = str(os.getpid())
     os.environ[f"{PREFIX}DATA"] = str(settings.data.absolute())
     forget_spooled(settings.data / "spool")
@@ -151,6 +173,8 @@ def serve_api(settings: Settings, host: str, port: int) -> None:
 
     # Granian would start a process that refuses its settings again and again.
     signal.signal(REFUSAL, end)
+    if tls is not None:
+        CertificateWatch(tls).start()
     Granian(
         "hounsfield.serving:create_app",
         address=host,
@@ -163,6 +187,15 @@ def serve_api(settings: Settings, host: str, port: int) -> None:
         log_enabled=False,
         respawn_failed_workers=True,
         websockets=False,
+        ssl_cert=None if tls is None else tls.certificate,
+        ssl_key=None if tls is None else tls.key,
+        ssl_protocol_min=SSLProtocols.tls13
+        if tls is not None and tls.least is TlsVersion.TLS_1_3
+        else SSLProtocols.tls12,
+        ssl_ca=None if tls is None else tls.client_ca,
+        ssl_client_verify=tls is not None and tls.client_ca is not None and tls.clients is ClientCertificates.REQUIRED,
+        respawn_interval=OVERLAP_SECONDS,
+        workers_kill_timeout=LONGEST_REQUEST_SECONDS,
     ).serve()
     if refused.is_set():
         raise SettingsError("the API cannot be served as it is set up, see the log above")
@@ -180,7 +213,9 @@ def create_app() -> ASGIApp:
         signal.signal(number, signal.SIG_DFL)
     from hounsfield import app
 
-    return app.create_app()
+    made = app.create_app()
+    tls = load_settings().tls
+    return made if tls is None else connecting_anew(made, tls)
 
 
 def _free_port(host: str) -> int:
@@ -203,10 +238,18 @@ def running_url(data: Path) -> str | None:
     return None
 
 
+def url_of(settings: Settings, host: str, port: int) -> str:
+    """Give the URL of a server that listens on an address."""
+    return f"{'http' if settings.tls is None else 'https'}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
 def is_ready(url: str) -> bool:
-    """Tell whether a server answers on its health route."""
-    with suppress(URLError, OSError), urlopen(f"{url}/healthz", timeout=2) as answer:  # noqa: S310 - http, of our own making
-        return bool(answer.status == 200)
+    """Tell whether a server of this machine answers on its health route."""
+    tls = load_settings().tls
+    with suppress(URLError, OSError):
+        context = None if tls is None else tls.own_context()
+        with urlopen(f"{url}/healthz", timeout=2, context=context) as answer:  # noqa: S310 - of our own making
+            return bool(answer.status == 200)
     return False
 
 
@@ -224,7 +267,7 @@ def server_of(data: Path, *, host: str = "127.0.0.1", wait_seconds: float = 60.0
         yield url
         return
     port = _free_port(host)
-    url = f"http://{host}:{port}"
+    url = url_of(load_settings(), host, port)
     command = [sys.executable, "-m", "hounsfield", "serve", "--data", str(data), "--host", host, "--port", str(port)]
     server = subprocess.Popen(
         command, env={**os.environ, f"{PREFIX}LOG_LEVEL": os.environ.get(f"{PREFIX}LOG_LEVEL", "warning")}

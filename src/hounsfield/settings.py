@@ -10,14 +10,23 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from hounsfield.access.oidc.authorizers import authorizer_urls_of
+from hounsfield.access.oidc.claim_roles import claim_roles_of
+from hounsfield.access.oidc.configuration import IssuerConfiguration, audiences_of
+from hounsfield.access.oidc.fetching import check_url
+from hounsfield.access.oidc.issuers import algorithms_of
+from hounsfield.access.oidc.key_sets import Keeping
+from hounsfield.access.oidc.lifetimes import check_leeway
 from hounsfield.access.origins import origins_of
 from hounsfield.access.throttling import Throttling, rates_of
+from hounsfield.tls import ClientCertificates, TlsFiles, TlsVersion
 
 PREFIX = "HOUNSFIELD_"
 
@@ -52,6 +61,17 @@ class Settings:
         Access key id for the S3 endpoint; empty for the credentials of the environment (``AWS_ACCESS_KEY_ID`` and so on).
     s3_secret_access_key : str
         Secret access key for the S3 endpoint.
+    kms_endpoint_url : str
+        Key service (the API of AWS KMS) for data stores with a ``kmsKeyArn``; empty for none, or AWS.
+    kms : str
+        ``aws`` to use AWS KMS itself.
+    kms_access_key_id : str
+        Access key id for the key service; empty for the credentials of the environment (``AWS_ACCESS_KEY_ID`` and so on).
+    kms_secret_access_key : str
+        Secret access key for the key service.
+    kms_cache_seconds : float
+        How long a key of the key service is used before the service is asked again, 1 to 3600: a key that was disabled opens
+        nothing any more after that time.
     api_workers : int
         Processes that answer requests.
     import_workers : int
@@ -66,6 +86,8 @@ class Settings:
     cors_origins : str
         Origins whose web pages may call, such as ``https://viewer.example.org,http://localhost:3000``; ``*`` for all, empty for
         none.
+    classic_search_actions : bool
+        Let policies that grant SearchDICOMSeries and SearchDICOMInstances grant the searches across studies and series too.
     dicomweb_delete : bool
         Allow DELETE of studies, series and instances by DICOMweb.
     import_slots : int
@@ -126,6 +148,52 @@ class Settings:
         Import jobs under way at the same time per data store; one more is refused.
     job_retention_seconds : float
         How long after its end an import job is shown, and kept in the database.
+    tls_certificate : str
+        PEM file with the certificate of the server and those between it and its root; empty for plain HTTP. A renewed one is
+        served without a restart.
+    tls_key : str
+        PEM file with its private key, not encrypted.
+    tls_client_ca : str
+        PEM file with the authorities for certificates of clients; empty to ask clients for none.
+    tls_client_certificates : ClientCertificates
+        ``required``, or ``optional``: who shows none is let in, who shows one must show a right one.
+    tls_least_version : TlsVersion
+        Least version of TLS that is spoken, ``1.2`` or ``1.3``.
+    authorizers : str
+        HTTP endpoints that stand for the functions of ``lambdaAuthorizerArn``, as ``<ARN>=<URL>`` with commas between them.
+    lambda_endpoint_url : str
+        Endpoint of the Lambda API that calls all other functions of ``lambdaAuthorizerArn``; empty for none, or AWS.
+    lambda_api : str
+        ``aws`` to call them at AWS Lambda itself.
+    lambda_access_key_id : str
+        Access key id for the Lambda API; empty for the credentials of the environment (``AWS_ACCESS_KEY_ID`` and so on).
+    lambda_secret_access_key : str
+        Secret access key for the Lambda API.
+    authorizer_calls : int
+        Authorizers and issuers that each API process asks at the same time; requests that wait longer than a second for their
+        turn are refused with 429.
+    authorizer_cache_seconds : float
+        How long what a token was found to stand for is used before the authorizer is asked again, at most 60; 0 to ask always.
+    oidc_issuer : str
+        Issuer whose tokens are taken, as their ``iss`` has it, such as ``https://id.example.org/realms/main``; empty for none.
+    oidc_audience : str
+        Whom its tokens must be for (``aud``): one of these, with commas between them.
+    oidc_jwks_url : str
+        Where the issuer's keys are; empty to ask its discovery document.
+    oidc_algorithms : str
+        Algorithms of signatures that are taken, with commas between them.
+    oidc_roles : str
+        JSON list of which claim means which role at DICOMweb, such as
+        ``[{"claim": "groups", "value": "readers", "role": "arn:aws:iam::000000000000:role/reader"}]``; the first that fits
+        counts.
+    oidc_leeway_seconds : float
+        By how much the clock of who issues tokens may differ, at most 60.
+    oidc_keys_seconds : float
+        How long the issuer's keys are used before they are fetched anew.
+    oidc_keys_most_seconds : float
+        How long they are used while the issuer does not answer.
+    oidc_refetch_seconds : float
+        Least time between two requests for the issuer's keys, also when tokens name unknown ones.
     insecure_no_auth : bool
         Serve without authentication; refused unless the host is loopback.
     log_level : str
@@ -142,12 +210,18 @@ class Settings:
     s3: str = ""
     s3_access_key_id: str = ""
     s3_secret_access_key: str = ""
+    kms_endpoint_url: str = ""
+    kms: str = ""
+    kms_access_key_id: str = ""
+    kms_secret_access_key: str = ""
+    kms_cache_seconds: float = 300.0
     api_workers: int = 1
     import_workers: int = 0
     store_workers: int = 0
     max_store_bytes: int = 1024 * 1024 * 1024 + 16 * 1024 * 1024
     public_url: str = ""
     cors_origins: str = ""
+    classic_search_actions: bool = False
     dicomweb_delete: bool = False
     import_slots: int = 2
     lease_seconds: float = 15.0
@@ -177,6 +251,27 @@ class Settings:
     quota_import_file_bytes: int = 10 * 1024**3
     quota_import_jobs: int = 100
     job_retention_seconds: float = 90 * 24 * 3600.0
+    tls_certificate: str = ""
+    tls_key: str = ""
+    tls_client_ca: str = ""
+    tls_client_certificates: ClientCertificates = ClientCertificates.REQUIRED
+    tls_least_version: TlsVersion = TlsVersion.TLS_1_2
+    authorizers: str = ""
+    lambda_endpoint_url: str = ""
+    lambda_api: str = ""
+    lambda_access_key_id: str = ""
+    lambda_secret_access_key: str = ""
+    authorizer_calls: int = 16
+    authorizer_cache_seconds: float = 5.0
+    oidc_issuer: str = ""
+    oidc_audience: str = ""
+    oidc_jwks_url: str = ""
+    oidc_algorithms: str = "RS256,PS256,ES256,EdDSA,Ed25519"
+    oidc_roles: str = ""
+    oidc_leeway_seconds: float = 5.0
+    oidc_keys_seconds: float = 300.0
+    oidc_keys_most_seconds: float = 3600.0
+    oidc_refetch_seconds: float = 10.0
     insecure_no_auth: bool = False
     log_level: str = "info"
 
@@ -184,17 +279,64 @@ class Settings:
         for field in fields(self):
             if field.name.startswith("quota_") and getattr(self, field.name) < 0:
                 raise SettingsError(f"{PREFIX}{field.name.upper()} must be 0 for no limit, or more")
-        try:
+        if self.kms not in {"", "aws"}:
+            raise SettingsError(f"{PREFIX}KMS is {self.kms!r}, it must be aws or empty")
+        if not 1 <= self.kms_cache_seconds <= 3600:
+            raise SettingsError(f"{PREFIX}KMS_CACHE_SECONDS is {self.kms_cache_seconds}, it must be 1 to 3600")
+        if bool(self.tls_certificate) != bool(self.tls_key):
+            raise SettingsError(f"{PREFIX}TLS_CERTIFICATE and {PREFIX}TLS_KEY are set together or not at all")
+        if self.tls_client_ca and not self.tls_certificate:
+            raise SettingsError(f"{PREFIX}TLS_CLIENT_CA needs {PREFIX}TLS_CERTIFICATE and {PREFIX}TLS_KEY")
+        with _said_of("throttle_rates"):
             rates_of(self.throttling, self.throttle_rates)
-        except ValueError as error:
-            raise SettingsError(f"{PREFIX}THROTTLE_RATES: {error}") from error
-        try:
+        with _said_of("cors_origins"):
             origins_of(self.cors_origins)
-        except ValueError as error:
-            raise SettingsError(f"{PREFIX}CORS_ORIGINS: {error}") from error
+        with _said_of("authorizers"):
+            authorizer_urls_of(self.authorizers)
+        if self.lambda_api not in {"", "aws"}:
+            raise SettingsError(f"{PREFIX}LAMBDA_API is {self.lambda_api!r}, it must be aws or empty")
+        if not 0 <= self.authorizer_cache_seconds <= 60:
+            raise SettingsError(f"{PREFIX}AUTHORIZER_CACHE_SECONDS must be from 0 to 60")
+        if self.authorizer_calls < 1:
+            raise SettingsError(f"{PREFIX}AUTHORIZER_CALLS must be 1 or more")
+        with _said_of("oidc_leeway_seconds"):
+            check_leeway(self.oidc_leeway_seconds)
+        _ = self.issuer
 
     def __repr__(self) -> str:
         return f"Settings(data={str(self.data)!r})"
+
+    @property
+    def tls(self) -> TlsFiles | None:
+        """The files of TLS; None for plain HTTP."""
+        if not self.tls_certificate:
+            return None
+        return TlsFiles(
+            certificate=Path(self.tls_certificate),
+            key=Path(self.tls_key),
+            client_ca=Path(self.tls_client_ca) if self.tls_client_ca else None,
+            clients=self.tls_client_certificates,
+            least=self.tls_least_version,
+        )
+
+    @property
+    def issuer(self) -> IssuerConfiguration | None:
+        """The issuer whose tokens are taken; None when there is none."""
+        if not self.oidc_issuer:
+            return None
+        with _said_of("oidc_issuer"):
+            url = check_url(self.oidc_issuer)
+        with _said_of("oidc_jwks_url"):
+            jwks_url = check_url(self.oidc_jwks_url) if self.oidc_jwks_url else ""
+        with _said_of("oidc_audience"):
+            audiences = audiences_of(self.oidc_audience)
+        with _said_of("oidc_algorithms"):
+            algorithms = algorithms_of(self.oidc_algorithms)
+        with _said_of("oidc_roles"):
+            roles = claim_roles_of(self.oidc_roles)
+        with _said_of("oidc_keys_seconds"):
+            keeping = Keeping(self.oidc_keys_seconds, self.oidc_keys_most_seconds, self.oidc_refetch_seconds)
+        return IssuerConfiguration(url, audiences, jwks_url, algorithms, roles, self.oidc_leeway_seconds, keeping)
 
     @property
     def import_processes(self) -> int:
@@ -205,6 +347,15 @@ class Settings:
     def store_processes(self) -> int:
         """Number of processes of each API process that transcode what is stored by DICOMweb."""
         return self.store_workers or max(1, (os.cpu_count() or 1) // self.api_workers)
+
+
+@contextmanager
+def _said_of(name: str) -> Iterator[None]:
+    """Name the setting in what a check of its value says."""
+    try:
+        yield
+    except ValueError as error:
+        raise SettingsError(f"{PREFIX}{name.upper()}: {error}") from error
 
 
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:

@@ -23,7 +23,7 @@ KEY_ID, SECRET = "AKIAEXAMPLEEXAMPLE00", "secret/of+this=test"
 @pytest.fixture(scope="module")
 def address(router):
     """An HTTP server that answers each operation with the sample of its output; gives its base URL."""
-    verifier = Verifier("us-east-1", "medical-imaging", {KEY_ID: SECRET}.get)
+    verifier = Verifier("us-east-1", "medical-imaging", lambda claim: {KEY_ID: SECRET}.get(claim.access_key_id))
 
     def answer(request, body):
         verified = verifier.verify(request, body)

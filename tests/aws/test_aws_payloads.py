@@ -15,7 +15,7 @@ UNSIGNED_TRAILER = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
 # Lengths whose hexadecimal digits have no letters: the case of a letter means nothing.
 CHUNKS = [b"the first chunk.", b"0\r\n\r\n", b"x" * 0x120]
 WHOLE = b"".join(CHUNKS)
-VERIFIER = Verifier("us-east-1", "medical-imaging", SECRETS.get, clock=lambda: NOW)
+VERIFIER = Verifier("us-east-1", "medical-imaging", lambda claim: SECRETS.get(claim.access_key_id), clock=lambda: NOW)
 
 
 @pytest.fixture

@@ -30,7 +30,9 @@ def sign(monkeypatch):
 
 
 def verifier(at=NOW, secrets=SECRETS.get, **options):
-    return Verifier("us-east-1", "medical-imaging", secrets, clock=lambda: at, **options)
+    return Verifier(
+        "us-east-1", "medical-imaging", lambda claim: secrets(claim.access_key_id), clock=lambda: at, **options
+    )
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from typing import Any
 from conformance_world import COPIED, DELETED, UPDATED, World, settled_world
 from sqlalchemy import update
 
-from hounsfield.app import open_database, open_keyring
 from hounsfield.imaging.datastores import DatastoreStatus
+from hounsfield.installation import open_database, open_keyring
 from hounsfield.settings import load_settings
 from hounsfield.storage.tables import datastores
 from processes import runners

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from hounsfield.app import open_database, open_keyring
+from hounsfield.installation import open_database, open_keyring
 from hounsfield.settings import Settings
 from hounsfield.storage.clock import now_ms
 from hounsfield.storage.tables import image_sets

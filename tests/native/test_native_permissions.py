@@ -14,7 +14,7 @@ from hounsfield.aws.model import load_service
 from hounsfield.aws.parsing import parse_request
 from hounsfield.aws.routing import Router
 from hounsfield.imaging.archive import Archive
-from hounsfield.native.permissions import permission_of, permission_of_parameters
+from hounsfield.native.permissions import permission_of, permissions_of_parameters
 from hounsfield.settings import Settings
 
 STORE, SOURCE, DESTINATION = "a" * 32, "b" * 32, "c" * 32
@@ -35,8 +35,7 @@ def needed(archive: Archive, method: str, path: str, body: dict[str, Any]) -> li
     name = match.operation.name
     by_path = permission_of(name, match.path_parameters, archive)
     parameters = parse_request(match, b"", [], json.dumps(body).encode())
-    further = permission_of_parameters(name, parameters, archive)
-    return [by_path] if further is None else [by_path, further]
+    return [by_path, *permissions_of_parameters(by_path, parameters, archive)]
 
 
 @pytest.mark.parametrize("given", [False, True], ids=["new", "given"])

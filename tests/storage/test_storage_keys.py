@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from hounsfield.storage.data_keys import DataKeys
 from hounsfield.storage.database import open_embedded
-from hounsfield.storage.keys import DataKeys, KeyUnavailableError, LocalKeyring, database_key
+from hounsfield.storage.database_key import database_key
+from hounsfield.storage.keyring import LocalKeyring
+from hounsfield.storage.keys import KeyUnavailableError
 from hounsfield.storage.secrets import installation_secret
 
 

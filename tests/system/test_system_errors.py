@@ -125,24 +125,6 @@ def test_every_operation_of_the_model_is_carried_out() -> None:
     assert sorted(HANDLERS) == OPERATIONS
 
 
-KMS_KEY = "arn:aws:kms:us-east-1:000000000000:key/11111111-2222-3333-4444-555555555555"
-AUTHORIZER = "arn:aws:lambda:us-east-1:000000000000:function:authorizer"
-
-
-@pytest.mark.parametrize(
-    ("operation", "member", "value"),
-    [
-        ("CreateDatastore", "kmsKeyArn", KMS_KEY),
-        ("CreateDatastore", "lambdaAuthorizerArn", AUTHORIZER),
-    ],
-)
-def test_members_that_are_not_carried_out_are_refused_not_ignored(
-    client: Any, operation: str, member: str, value: object
-) -> None:
-    parameters = {**PARAMETERS[operation], member: value}
-    assert member in refused(client, operation, parameters, 501, "NotImplementedException")
-
-
 @pytest.mark.parametrize("operation", sorted({"GetImageSet", "GetImageSetMetadata", "GetImageFrame"} & set(HANDLERS)))
 def test_unknown_image_sets_are_not_found(client: Any, store: dict[str, str], operation: str) -> None:
     parameters = {**PARAMETERS[operation], "datastoreId": store["datastoreId"]}

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import update
 from stored_series import imported
 
-from hounsfield.app import open_database, open_keyring
+from hounsfield.installation import open_database, open_keyring
 from hounsfield.settings import Settings
 from hounsfield.storage.clock import now_ms
 from hounsfield.storage.database import Database

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias
 
+from hounsfield.access.policies.context import ContextValue
+from hounsfield.access.policies.deciding import Decision, Outcome, decide
 from hounsfield.access.principals import Principal
+from hounsfield.access.request_context import RequestContext, RequestFacts
 
-ContextValue: TypeAlias = "str | tuple[str, ...]"
-"""Value of a condition key of a request: one, or several for the set operators."""
+__all__ = ["AccessDeniedError", "ContextValue", "Permission", "RequestFacts", "require"]
 
 
 class AccessDeniedError(Exception):
@@ -31,33 +32,66 @@ class Permission:
     action : str
         IAM action, such as ``medical-imaging:GetImageFrame``.
     resources : sequence of str
-        ARNs of the resources it touches, ``*`` when it names none.
+        ARNs of the resources it touches, ``*`` when it names none. It must be allowed on each.
     context : Mapping of str to ContextValue
         Condition keys that this request has of its own, in lower case, such as ``medical-imaging:studyinstanceuid``,
-        ``aws:requesttag/project`` or ``aws:tagkeys``.
+        ``aws:requesttag/project`` or ``aws:tagkeys``. One that ends in ``/`` stands for all keys that begin with it.
+    unless_denied : sequence of str
+        ARNs of further resources, on which no policy need allow it, but none may deny it.
+    instead : Permission or None
+        Another permission that will do where no policy denies this one.
     """
 
     action: str
     resources: Sequence[str]
     context: Mapping[str, ContextValue] = field(default_factory=dict)
+    unless_denied: Sequence[str] = ()
+    instead: Permission | None = None
 
 
-class RequestFacts(Protocol):
-    """What is known of a request beside what it asks for; looked up only when a policy asks."""
+def require(principal: Principal, permission: Permission, facts: RequestFacts) -> None:
+    """Let the caller pass.
 
-    def value(self, key: str) -> ContextValue | None:
-        """Give a global condition key, in lower case, such as ``aws:sourceip``; None when the request has none."""
-        ...
+    Parameters
+    ----------
+    principal : Principal
+        Who calls. The root of the account may do everything.
+    permission : Permission
+        What the request needs.
+    facts : RequestFacts
+        What else is known of the request.
 
-    def resource_tag(self, resource: str, key: str) -> str | None:
-        """Give the value of a tag of a resource by its ARN (``aws:ResourceTag``); None when it has none."""
-        ...
-
-
-def require(principal: Principal, permission: Permission) -> None:
-    """Let the caller pass or raise `AccessDeniedError`."""
+    Raises
+    ------
+    AccessDeniedError
+        The caller's policies do not allow it; the message is in AWS's words.
+    """
     if principal.is_root:
         return
+    refused = _refusal(principal, permission, facts)
+    if refused is None:
+        return
+    resource, decision = refused
+    if (
+        decision.outcome is Outcome.IMPLICIT_DENY
+        and permission.instead is not None
+        and _refusal(principal, permission.instead, facts) is None
+    ):
+        return
     raise AccessDeniedError(
-        f"User: {principal.arn} is not authorized to perform: {permission.action} on resource: {permission.resources[0]}"
+        f"User: {principal.arn} is not authorized to perform: {permission.action} on resource: {resource} "
+        f"{decision.reason(permission.action)}"
     )
+
+
+def _refusal(principal: Principal, permission: Permission, facts: RequestFacts) -> tuple[str, Decision] | None:
+    """Give the resource on which it is not allowed, explicit denials first, and why."""
+    refused: tuple[str, Decision] | None = None
+    for resource in (*permission.resources, *permission.unless_denied):
+        context = RequestContext(permission.context, principal, resource, facts)
+        decision = decide(principal.rights, permission.action, resource, context)
+        if decision.outcome is Outcome.EXPLICIT_DENY:
+            return resource, decision
+        if not decision.allowed and refused is None and resource not in permission.unless_denied:
+            refused = resource, decision
+    return refused

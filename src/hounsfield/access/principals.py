@@ -31,12 +31,21 @@ class Session:
         When it began, in seconds since 1970-01-01 UTC.
     provider : str
         Issuer of the web identity, or the authorizer, that it was given for; empty for AssumeRole.
+    name : str
+        Its name (``sts:RoleSessionName``).
+    source_identity : str
+        Who began it (``aws:SourceIdentity``), which goes over to sessions begun from it; empty where nobody said.
+    transitive_tags : Mapping of str to str
+        Those of its tags that go over to sessions begun from it.
     """
 
     role_arn: str
     role_id: str
     issued_at: float
     provider: str = ""
+    name: str = ""
+    source_identity: str = ""
+    transitive_tags: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +85,11 @@ class Principal:
     def is_root(self) -> bool:
         """Whether it is the root of the account, who may do everything."""
         return self.kind is PrincipalKind.ROOT
+
+    @property
+    def partition(self) -> str:
+        """The partition of AWS that its ARN names, such as ``aws``."""
+        return self.arn.split(":", 2)[1]
 
     @property
     def account_id(self) -> str:

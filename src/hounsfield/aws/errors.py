@@ -3,7 +3,8 @@
     raise ConflictException("…")  ─▶  serialise_error  ─▶  409, x-amzn-ErrorType: ConflictException, {"message": "…"}
 
 The first group is the error shapes of the service model; the second the ones every AWS REST-JSON service may answer
-besides ("common errors"). SDKs take the code from the header `x-amzn-ErrorType`.
+besides ("common errors"); the third those of the Security Token Service. SDKs take the code from the header
+`x-amzn-ErrorType`; services with the query protocol answer in XML (`query_serialising.py`).
 """
 
 # ruff: noqa: N818 - the classes bear the names AWS gave the shapes, which end in Exception
@@ -64,6 +65,10 @@ class ConflictException(AwsError, status=409):
 
 class InternalServerException(AwsError, status=500):
     """Something failed on our side."""
+
+
+class FailedDependencyException(AwsError, status=424):
+    """Something that the service has to ask for the caller, such as an authorizer, does not do its part."""
 
 
 class NotAcceptableException(AwsError, status=406):
@@ -151,6 +156,30 @@ class UnsupportedMediaTypeException(AwsError, status=415):
 
 class UnknownOperationException(AwsError, status=404):
     """No operation has this path."""
+
+
+class ExpiredIdentityTokenException(AwsError, status=400):
+    """The web identity token has run out; the model calls the shape ExpiredTokenException, as another one is called."""
+
+
+class IDPCommunicationErrorException(AwsError, status=400):
+    """The identity provider cannot be asked for its keys."""
+
+
+class IDPRejectedClaimException(AwsError, status=403):
+    """The claims of the web identity token are not accepted."""
+
+
+class InvalidIdentityTokenException(AwsError, status=400):
+    """The web identity token is not one of the provider for this audience."""
+
+
+class MalformedPolicyDocumentException(AwsError, status=400):
+    """The session policy is no valid policy."""
+
+
+class PackedPolicyTooLargeException(AwsError, status=400):
+    """Session policies and session tags together are larger than a session token may hold."""
 
 
 def serialise_error(error: AwsError, request_id: str) -> WireResponse:

@@ -1,4 +1,4 @@
-"""The service model: operations and shapes of `medical-imaging` as botocore ships them, in typed form.
+"""The service models: operations and shapes of AWS services as botocore ships them, in typed form.
 
     botocore's data file ─▶ botocore.model.ServiceModel ─▶ Service ─▶ Operation ─▶ Shape ─▶ Member ─▶ Shape …
 
@@ -136,7 +136,7 @@ class ErrorShape:
     Attributes
     ----------
     code : str
-        Shape name, sent as ``x-amzn-ErrorType``.
+        What clients are told: the shape name, or the code that the model of a service with the query protocol gives besides.
     status : int
         HTTP status.
     """
@@ -162,7 +162,11 @@ class Operation:
     input, output : Shape
         Structures that hold the parameters and the result.
     errors : mapping of str to ErrorShape
-        The errors modelled, by code.
+        The errors modelled, by shape name.
+    result_wrapper : str or None
+        XML element around the result, for services with the query protocol.
+    unsigned : bool
+        Whether it is called without a signature.
     """
 
     name: str
@@ -172,6 +176,8 @@ class Operation:
     input: Shape = field(repr=False)
     output: Shape = field(repr=False)
     errors: Mapping[str, ErrorShape] = field(repr=False)
+    result_wrapper: str | None = None
+    unsigned: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -186,28 +192,36 @@ class Service:
         Version of the API, a date.
     operations : dict of str to Operation
         All operations by name.
+    namespace : str
+        Namespace of the XML elements, for services with the query protocol; else empty.
     """
 
     signing_name: str
     api_version: str
     operations: dict[str, Operation] = field(repr=False)
+    namespace: str = ""
 
 
 @cache
-def load_service() -> Service:
-    """Load the service model that botocore ships.
+def load_service(name: str = SERVICE_NAME) -> Service:
+    """Load a service model that botocore ships.
+
+    Parameters
+    ----------
+    name : str
+        Name of the service, such as ``sts``.
 
     Returns
     -------
     Service
-        The same object at every call.
+        The same object at every call for the same service.
 
     Raises
     ------
     ValueError
         The model has a shape of a type this server cannot handle.
     """
-    return read_service(ServiceModel(Loader().load_service_model(SERVICE_NAME, "service-2"), SERVICE_NAME))
+    return read_service(ServiceModel(Loader().load_service_model(name, "service-2"), name))
 
 
 def read_service(model: ServiceModel) -> Service:
@@ -216,7 +230,7 @@ def read_service(model: ServiceModel) -> Service:
     Parameters
     ----------
     model : botocore.model.ServiceModel
-        Model of a REST-JSON service.
+        Model of a service with the REST-JSON or the query protocol.
 
     Returns
     -------
@@ -233,6 +247,7 @@ def read_service(model: ServiceModel) -> Service:
         signing_name=str(model.signing_name),
         api_version=str(model.api_version),
         operations={str(name): _operation(model.operation_model(name), shapes) for name in model.operation_names},
+        namespace=str(model.metadata.get("xmlNamespace", "")),
     )
 
 
@@ -246,16 +261,20 @@ def _operation(source: Any, shapes: _ShapeReader) -> Operation:
         input=shapes.read(source.input_shape),
         output=output,
         errors={
-            str(error.name): ErrorShape(str(error.name), int(error.metadata["error"]["httpStatusCode"]))
+            str(error.name): ErrorShape(
+                str(error.metadata["error"].get("code", error.name)), int(error.metadata["error"]["httpStatusCode"])
+            )
             for error in source.error_shapes
         },
+        result_wrapper=source.output_shape.serialization.get("resultWrapper"),
+        unsigned=source.auth_type == "none",
     )
 
 
 def _status_of_success(source: Any, output: Shape) -> int:
     # botocore's model gives 200 throughout, the service was seen to answer 204 where there is nothing to return
     # (TagResource, UntagResource). SDKs take both; what was seen wins.
-    return int(source.http["responseCode"]) if output.members else 204
+    return int(source.http.get("responseCode", 200)) if output.members else 204
 
 
 class _ShapeReader:
@@ -308,6 +327,9 @@ class _ShapeReader:
         }
 
     def _inner(self, source: Any, kind: Kind) -> tuple[Shape, ...]:
+        if source.serialization.get("flattened"):
+            message = f"The service model has the flattened shape {source.name}, which is not known here."
+            raise ValueError(message)
         if kind is Kind.LIST:
             return (self.read(source.member),)
         return (self.read(source.value), self.read(source.key)) if kind is Kind.MAP else ()

@@ -1,8 +1,9 @@
 r"""Patterns of the service model, which are Java regular expressions, as functions.
 
 Java's ``matches`` wants the whole string, ``\w`` and ``\d`` mean ASCII, and ``\p{ASCII}`` is known. Most patterns go to
-`re`. A pattern that repeats a group may take time that grows exponentially with the text; such ones go to the `regex`
-package, which takes a time limit. The one of today's model that does grow so is replaced by an equal one that does not.
+`re`; those with categories of Unicode (``\p{L}``) to the `regex` package. A pattern that repeats a group may take time that
+grows exponentially with the text; such ones go to `regex` too, which takes a time limit. The one of today's model that does
+grow so is replaced by an equal one that does not.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ MATCH_SECONDS = 0.1
 _EQUAL_PATTERNS = {
     r"[a-zA-Z0-9!-~]+([a-zA-Z0-9!-~ ]*[a-zA-Z0-9!-~]+)*": r"[!-~](?:[ -~]*[!-~])?",
 }
+_UNICODE_CATEGORY = re.compile(r"\\p\{(?!ASCII\})")
 _REPEATED_GROUP = re.compile(r"\)[*+{]")
 
 
@@ -42,6 +44,9 @@ def matcher(pattern: str) -> Callable[[str], bool]:
     pattern = _EQUAL_PATTERNS.get(pattern, pattern)
     if _REPEATED_GROUP.search(pattern):
         return _timed_matcher(pattern)
+    if _UNICODE_CATEGORY.search(pattern):
+        whole = regex.compile(pattern).fullmatch
+        return lambda text: whole(text) is not None
     fullmatch = re.compile(pattern.replace(r"\p{ASCII}", r"[\x00-\x7F]"), re.ASCII).fullmatch
     return lambda text: fullmatch(text) is not None
 

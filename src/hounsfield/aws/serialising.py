@@ -59,7 +59,7 @@ def _plan_of(operation: Operation) -> Callable[[Mapping[str, object]], WireRespo
     output = operation.output
     if output.payload is not None:
         return _payload_plan(operation, output, output.payload)
-    encode = _structure_encoder(output.name, output.members)
+    encode = structure_encoder(output.name, output.members)
     status = operation.status
     if not output.members:
 
@@ -112,11 +112,27 @@ def _header_text(value: object, path: str) -> str:
 
 def _encoder_of(shape: Shape, path: str) -> Encoder:
     if shape.kind is Kind.STRUCTURE:
-        return _structure_encoder(path, shape.members, union=shape.union)
+        return structure_encoder(path, shape.members, union=shape.union)
     return _ENCODERS[shape.kind](shape, path)
 
 
-def _structure_encoder(path: str, members: Mapping[str, Member], *, union: bool = False) -> Encoder:
+def structure_encoder(path: str, members: Mapping[str, Member], *, union: bool = False) -> Encoder:
+    """Make the function that turns the members of a structure into JSON values.
+
+    Parameters
+    ----------
+    path : str
+        What to call the structure in errors.
+    members : mapping of str to Member
+        Its members.
+    union : bool
+        Whether exactly one must be given.
+
+    Returns
+    -------
+    callable
+        Takes a mapping by member name and gives a dict by wire name; raises `ResultError`.
+    """
     plan = {
         member.name: (member.wire_name, _encoder_of(member.shape, f"{path}.{member.name}"))
         for member in members.values()

@@ -31,8 +31,9 @@ from hounsfield.aws.signing_keys import SigningKeys, sign
 
 __all__ = ["PendingPayload", "Request", "SecretLookup", "Verified", "Verifier"]
 
-SecretLookup: TypeAlias = Callable[[str], str | None]
-"""Gives the secret access key of an access key id, or None for an id that is not known."""
+SecretLookup: TypeAlias = Callable[[Claim], str | None]
+"""Gives the secret access key for the access key id of a claim, and its session token where there is one, or None when they are
+not known. May raise an AwsError."""
 
 UNSIGNED = "UNSIGNED-PAYLOAD"
 SIGNED_CHUNKS = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"
@@ -193,13 +194,13 @@ class Verifier:
         InvalidSignatureException
             It is for another region, service or time, or does not match the request.
         UnrecognizedClientException
-            The access key id is not known.
+            The access key id, or its session token, is not known.
         """
         headers = request.header_values()
         claim = read_claim(request, headers)
         self._check_scope(claim)
         self._check_time(claim)
-        secret = self._secrets(claim.access_key_id)
+        secret = self._secrets(claim)
         key = self._signing_key(claim, secret)
 
         def check_signature(payload_hash: str) -> None:

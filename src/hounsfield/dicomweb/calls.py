@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
+from hounsfield.access.permissions import Permission
 from hounsfield.aws.errors import ValidationException
 from hounsfield.dicomweb.context import Context
 from hounsfield.dicomweb.negotiation import MediaRange, accepted
@@ -32,6 +33,8 @@ class Call:
         The request's headers by name in lower case; of several the first.
     base : str
         URL of the data store, such as ``https://host/datastore/…``, for the URLs in answers.
+    permitted : callable
+        Asks for a further permission, once it is known what the request touches; raises `AccessDeniedError`.
     """
 
     context: Context
@@ -39,7 +42,8 @@ class Call:
     labels: Mapping[str, str]
     query: Sequence[tuple[str, str]]
     headers: Mapping[str, str]
-    base: str = field(default="")
+    base: str
+    permitted: Callable[[Permission], None] = field(repr=False)
 
     def parameter(self, name: str) -> str | None:
         """Give a query parameter that may be given once.
@@ -70,7 +74,7 @@ class Call:
                 )
 
     @property
-    def accepts(self) -> list[MediaRange]:
+    def accepts(self) -> Sequence[MediaRange]:
         """What the client accepts, the most preferred first."""
         return accepted(self.headers.get("accept"), [value for key, value in self.query if key == "accept"])
 

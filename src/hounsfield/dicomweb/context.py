@@ -38,6 +38,8 @@ class Context:
         Threads that render; other reads do not wait for them.
     deletes : bool
         Whether DELETE is allowed.
+    classic_searches : bool
+        Whether the actions of searches within a study or series also grant those across them.
     """
 
     archive: Archive
@@ -49,3 +51,4 @@ class Context:
     pictures: Pictures
     rendering_slots: CapacityLimiter
     deletes: bool = False
+    classic_searches: bool = False

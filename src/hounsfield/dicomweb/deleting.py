@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import orjson
 
+from hounsfield.access.permissions import Permission
 from hounsfield.aws.response import WireResponse
 from hounsfield.dicomweb.calls import Call
 from hounsfield.imaging.deletion import delete_image_sets
@@ -24,6 +25,8 @@ def delete_study(call: Call) -> WireResponse:
     ------
     NotFoundError
         There is no such study.
+    AccessDeniedError
+        One of them may not be deleted; none is.
     ConflictError
         One of them is being changed; none is deleted.
     TooManyUnderWayError
@@ -50,12 +53,20 @@ def delete_instance(call: Call) -> WireResponse:
     image_set = found.image_set
     if len(instances_of(archive, image_set)) == 1:
         return _deleted(call, [image_set.image_set_id])
+    _ask(call, [image_set.image_set_id])
     removal: dict[str, object] = {"Study": {"Series": {labels["series"]: {"Instances": {labels["instance"]: {}}}}}}
     request = UpdateRequest(image_set.version, removable=orjson.dumps({"SchemaVersion": 1.1, **removal}), force=True)
     update_image_set_metadata(archive, call.datastore_id, image_set.image_set_id, request)
     return WireResponse(202, [], b"")
 
 
+def _ask(call: Call, image_set_ids: list[str]) -> None:
+    """Ask for the permission on the image sets that go, which the path does not name."""
+    arns = [call.context.archive.image_set_arn(call.datastore_id, image_set_id) for image_set_id in image_set_ids]
+    call.permitted(Permission("medical-imaging:DeleteImageSet", arns))
+
+
 def _deleted(call: Call, image_set_ids: list[str]) -> WireResponse:
+    _ask(call, image_set_ids)
     delete_image_sets(call.context.archive, call.datastore_id, image_set_ids)
     return WireResponse(204, [], b"")

@@ -1,7 +1,7 @@
 """The door: one ASGI application in front of DICOMweb.
 
-    route ─▶ signature of the headers ─▶ permission ─▶ handler ─▶ answer
-      └──────────────┴──────────────────────┴─────────────┴──▶ AwsError ─▶ error in AWS's form
+    route ─▶ signature of the headers, or bearer token ─▶ permission ─▶ handler ─▶ answer
+      └──────────────┴───────────────────────────────────────┴─────────────┴──▶ AwsError ─▶ error in AWS's form
 
 A body is read only when the permission was given, and as it arrives; what proves it is known at its end, before anything of
 it becomes visible.
@@ -11,16 +11,14 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
-from anyio import to_thread
-from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
 
-from hounsfield.access.permissions import require
+from hounsfield.access.permissions import Permission, require
 from hounsfield.access.throttling import Throttle
 from hounsfield.aws.errors import AwsError, ValidationException, serialise_error
 from hounsfield.aws.response import WireResponse
@@ -29,9 +27,13 @@ from hounsfield.dicomweb.context import Context
 from hounsfield.dicomweb.permissions import permission_of
 from hounsfield.dicomweb.routes import Found, find
 from hounsfield.gate.answers import StreamedResult, send_answer
+from hounsfield.gate.bearers import Bearers, bearer_token
 from hounsfield.gate.bodies import ClientGoneError, body_chunks, header, whole_body
 from hounsfield.gate.callers import Caller, Callers
 from hounsfield.gate.errors import translated
+from hounsfield.gate.facts import Facts, permit
+from hounsfield.gate.threads import in_thread
+from hounsfield.storage.data_keys import KeyNotAtHandError
 from hounsfield.storage.tiered_blobs import BlobFarError
 
 _log = structlog.get_logger(__name__)
@@ -49,6 +51,8 @@ class DicomwebDoor:
         What the handlers work on.
     callers : Callers
         Tells who is calling.
+    bearers : Bearers
+        Tells who sends a bearer token.
     throttle : Throttle
         Counts requests.
     max_unproven_bytes : int
@@ -61,6 +65,7 @@ class DicomwebDoor:
 
     context: Context
     callers: Callers
+    bearers: Bearers
     throttle: Throttle
     max_unproven_bytes: int
     max_store_bytes: int
@@ -71,7 +76,7 @@ class DicomwebDoor:
         request_id = str(uuid.uuid4())
         try:
             found = find(scope["method"], scope["raw_path"], deletes=self.context.deletes)
-            caller = self.callers.meet(scope)
+            caller = await self._caller(found, scope)
             answer = await self._answer(found, caller, scope, receive)
         except ClientGoneError:
             return
@@ -86,6 +91,12 @@ class DicomwebDoor:
             _log.error("answer broken off", request_id=request_id, error=type(error).__name__)
             raise
 
+    async def _caller(self, found: Found, scope: Scope) -> Caller:
+        token = bearer_token(scope)
+        if token is None or self.callers.verifier is None:
+            return self.callers.meet(scope)
+        return await self.bearers.meet(token, found.datastore_id, found.operation.action or found.operation.name)
+
     async def _answer(
         self, found: Found, caller: Caller, scope: Scope, receive: Receive
     ) -> WireResponse | StreamedResult:
@@ -95,23 +106,27 @@ class DicomwebDoor:
             # Whoever it is, it is not known before the body was read, so no more is read than can be held.
             limit = min(self.max_unproven_bytes, self.max_store_bytes if operation.take else _MOST_OF_NO_BODY)
             body = await self._proven_body(caller, scope, receive, limit)
-        permission = permission_of(operation.action or operation.name, found.datastore_id, self.context.archive)
-        require(caller.principal, permission)
+        self.callers.note(caller.principal, operation.action or operation.name)
+        archive = self.context.archive
+        facts = Facts(scope, archive)
+        permission = permission_of(found, scope["query_string"], archive, by_classic=self.context.classic_searches)
+        await permit(caller.principal, permission, facts, local=self.context.local)
         self.throttle.take(caller.principal.account_id, operation.action or operation.name)
-        call = self._call(found, scope)
+        call = self._call(found, scope, lambda further: require(caller.principal, further, facts))
         if operation.take is not None:
             return await operation.take(call, body)
         async for _ in body:
             pass
-        if operation.read is None:
+        read = operation.read
+        if read is None:
             raise TypeError(f"operation {operation.name} has no handler")
         if operation.quick and self.context.local:
-            # What is in the archive store is not waited for here.
-            with suppress(BlobFarError):
-                return operation.read(call)
+            # What is in the archive store, and a key of a key service, is not waited for here.
+            with suppress(BlobFarError, KeyNotAtHandError):
+                return read(call)
         if operation.renders:
-            return await to_thread.run_sync(operation.read, call, limiter=self.context.rendering_slots)
-        return await run_in_threadpool(operation.read, call)
+            return await in_thread(lambda: read(call), self.context.rendering_slots)
+        return await in_thread(lambda: read(call))
 
     async def _body(self, caller: Caller, scope: Scope, receive: Receive, most: int) -> AsyncIterator[bytes]:
         reader = caller.reader()
@@ -139,7 +154,7 @@ class DicomwebDoor:
 
         return again()
 
-    def _call(self, found: Found, scope: Scope) -> Call:
+    def _call(self, found: Found, scope: Scope, permitted: Callable[[Permission], None]) -> Call:
         headers: dict[str, str] = {}
         for name, value in scope["headers"]:
             headers.setdefault(name.decode("latin-1"), value.decode("latin-1"))
@@ -150,6 +165,7 @@ class DicomwebDoor:
             query=parse_query(scope["query_string"]),
             headers=headers,
             base=f"{self._origin(scope, headers)}/datastore/{found.datastore_id}",
+            permitted=permitted,
         )
 
     def _origin(self, scope: Scope, headers: dict[str, str]) -> str:

@@ -7,8 +7,9 @@ multipart/related; type="image/jphc"; transfer-syntax=1.2.840.10008.1.2.4.202; q
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from hounsfield.aws.errors import ValidationException
 
@@ -34,14 +35,14 @@ class MediaRange:
     ----------
     kind : str
         Media type in lower case; may be ``*/*`` or ``image/*``.
-    parameters : dict
+    parameters : Mapping of str to str
         Its parameters without ``q``, names in lower case.
     quality : float
         Preference from 0 to 1; 0 refuses.
     """
 
     kind: str
-    parameters: dict[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, str] = field(default_factory=dict)
     quality: float = 1.0
 
     @property
@@ -65,7 +66,7 @@ class MediaRange:
         return wanted in {kind, "*/*"} or (wanted.endswith("/*") and kind.startswith(wanted[:-1]))
 
 
-def accepted(header: str | None, query: Sequence[str]) -> list[MediaRange]:
+def accepted(header: str | None, query: Sequence[str]) -> Sequence[MediaRange]:
     """Give what a request accepts, the most preferred first; everything where it does not say.
 
     Parameters
@@ -81,12 +82,17 @@ def accepted(header: str | None, query: Sequence[str]) -> list[MediaRange]:
         It is too long or not of the form of an Accept header.
     """
     text = ",".join(query) if query else (header or "")
-    if not text.strip():
-        return [MediaRange("*/*")]
     if len(text) > LONGEST_ACCEPT:
         raise ValidationException(f"What the request accepts is longer than {LONGEST_ACCEPT} characters.")
-    ranges = list(_ranges(text))
-    return sorted(ranges, key=lambda entry: -entry.quality)
+    return _preferred(text)
+
+
+@lru_cache(maxsize=256)
+def _preferred(text: str) -> tuple[MediaRange, ...]:
+    """Read an Accept header; a viewer sends the same one with thousands of requests."""
+    if not text.strip():
+        return (MediaRange("*/*"),)
+    return tuple(sorted(_ranges(text), key=lambda entry: -entry.quality))
 
 
 def acceptable(ranges: Sequence[MediaRange], kind: str, *, parts: bool | None = None) -> bool:

@@ -1,11 +1,79 @@
-"""The permission each DICOMweb operation needs: the IAM action of its name on the data store."""
+"""The permission each DICOMweb operation needs: the IAM action of its name on the data store.
+
+Source: Service Authorization Reference, AWS HealthImaging.
+
+/datastore/<id>/studies/1.2/series/1.3/… ─▶ action · data store · medical-imaging:StudyInstanceUID 1.2 · SeriesInstanceUID 1.3
+
+An operation that is about a whole study, which HealthImaging does not have, is about series that its path does not name: what
+denies one of them denies it, what allows some of them does not allow it.
+"""
 
 from __future__ import annotations
 
-from hounsfield.access.permissions import Permission
+from dataclasses import replace
+from typing import Final
+
+from hounsfield.access.permissions import ContextValue, Permission
+from hounsfield.access.policies.context import Unsettled
+from hounsfield.aws.errors import AwsError
+from hounsfield.dicomweb.calls import parse_query
+from hounsfield.dicomweb.routes import Found
 from hounsfield.imaging.archive import Archive
 
+PREFIX: Final = "medical-imaging:"
+STUDY: Final = "medical-imaging:studyinstanceuid"
+SERIES: Final = "medical-imaging:seriesinstanceuid"
+WHOLE_STUDY: Final = frozenset(
+    {"RetrieveStudy", "RetrieveStudyMetadata", "RetrieveRenderedStudy", "RetrieveStudyThumbnail", "DeleteStudy"}
+)
+"""Operations about all series of a study."""
+CLASSIC: Final = {
+    "SearchDICOMStudyInstances": "SearchDICOMInstances",
+    "SearchDICOMAllSeries": "SearchDICOMSeries",
+    "SearchDICOMAllInstances": "SearchDICOMInstances",
+}
+"""For each search across studies or series the one within: the action that there was before June 2026."""
 
-def permission_of(operation: str, datastore_id: str, archive: Archive) -> Permission:
-    """Name what a request needs."""
-    return Permission(f"medical-imaging:{operation}", [archive.datastore_arn(datastore_id)])
+
+def permission_of(found: Found, query_string: bytes, archive: Archive, *, by_classic: bool = False) -> Permission:
+    """Name what a request needs.
+
+    Parameters
+    ----------
+    found : Found
+        The operation, the data store and the labels of the path.
+    query_string : bytes
+        Query as it was sent, not yet validated.
+    archive : Archive
+        The archive, for the account and region of ARNs.
+    by_classic : bool
+        Whether the action of the search within a study or series also grants the one across them.
+    """
+    operation = found.operation
+    context: dict[str, ContextValue] = {}
+    if "study" in found.labels:
+        context[STUDY] = found.labels["study"]
+    if "series" in found.labels:
+        context[SERIES] = found.labels["series"]
+    elif operation.name in WHOLE_STUDY:
+        context[SERIES] = Unsettled.CAUTIOUS
+    permission = Permission(
+        PREFIX + (operation.action or operation.name),
+        [archive.datastore_arn(found.datastore_id)],
+        context,
+        unless_denied=_image_set(found.datastore_id, query_string, archive),
+    )
+    classic = CLASSIC.get(operation.name) if by_classic else None
+    if classic is None:
+        return permission
+    wider: dict[str, ContextValue] = {STUDY: Unsettled.CAUTIOUS, SERIES: Unsettled.CAUTIOUS, **context}
+    return replace(permission, instead=replace(permission, action=PREFIX + classic, context=wider))
+
+
+def _image_set(datastore_id: str, query_string: bytes, archive: Archive) -> tuple[str, ...]:
+    """Give the ARN of the image set that the query names; a query that cannot be read is refused later."""
+    try:
+        query = parse_query(query_string)
+    except AwsError:
+        return ()
+    return tuple(archive.image_set_arn(datastore_id, value) for name, value in query if name == "imageSetId")

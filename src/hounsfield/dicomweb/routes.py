@@ -7,6 +7,7 @@ The path is cut at its slashes before a segment is decoded, as for the native AP
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote
@@ -16,6 +17,8 @@ from hounsfield.dicomweb.operations import OPERATIONS, Operation
 from hounsfield.dicomweb.resource_paths import ROUTES, Route, routes
 
 LONGEST_LABEL = 4096
+_PLAIN = re.compile(rb"[0-9A-Za-z.,/]*")
+"""Paths with nothing to decode in them, as those of UIDs are."""
 
 DOORWAYS = frozenset(path.partition("/")[0].encode() for _, path, _ in ROUTES if path)
 """First segments below a data store that are DICOMweb's."""
@@ -59,7 +62,7 @@ def find(method: str, raw_path: bytes, *, deletes: bool = False) -> Found:
     ValidationException
         A segment of the path is not UTF-8 or too long.
     """
-    segments = [_decoded(segment) for segment in raw_path.split(b"/")[2:]]
+    segments = _segments(raw_path)
     if len(segments) > 1 and segments[-1] == "":
         segments.pop()
     allowed: set[str] = set()
@@ -74,6 +77,13 @@ def find(method: str, raw_path: bytes, *, deletes: bool = False) -> Found:
         names = ", ".join(sorted(allowed))
         raise MethodNotAllowedException(f"The method must be one of {names}.", [("Allow", names)])
     raise UnknownOperationException("No DICOMweb operation has this path.")
+
+
+def _segments(raw_path: bytes) -> list[str]:
+    """Cut the path below ``/datastore/`` at its slashes and decode what lies between them."""
+    if len(raw_path) <= LONGEST_LABEL and _PLAIN.fullmatch(raw_path):
+        return raw_path.decode("ascii").split("/")[2:]
+    return [_decoded(segment) for segment in raw_path.split(b"/")[2:]]
 
 
 def _decoded(segment: bytes) -> str:

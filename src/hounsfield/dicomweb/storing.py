@@ -13,6 +13,7 @@ import contextlib
 from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import Executor, Future
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from pathlib import Path
 
 from starlette.concurrency import run_in_threadpool
@@ -23,6 +24,7 @@ from hounsfield.dicomweb.calls import Call
 from hounsfield.dicomweb.multipart import PartBegin, PartData, PartParser
 from hounsfield.dicomweb.negotiation import DICOM, MULTIPART, MediaRange, content_type
 from hounsfield.dicomweb.store_response import answer_form, store_response
+from hounsfield.gate.threads import in_thread
 from hounsfield.imaging.group_commit import StoreOutcome
 from hounsfield.imaging.ingest import IngestContext
 from hounsfield.imaging.receiving import (
@@ -65,7 +67,7 @@ async def store(call: Call, body: AsyncIterator[bytes]) -> WireResponse:
     receiver = call.context.receiver
     context = receiver.recent_context(call.datastore_id)
     if context is None:
-        context = await run_in_threadpool(receiver.context, call.datastore_id)
+        context = await in_thread(partial(receiver.context, call.datastore_id))
     request = _StoreRequest(call, context)
     try:
         await _take_parts(request, given, body)

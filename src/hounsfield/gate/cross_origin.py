@@ -17,6 +17,7 @@ EXPOSED: Final = (
     "Content-Type",
     "ETag",
     "Retry-After",
+    "WWW-Authenticate",
     "x-amzn-ErrorType",
     "x-amzn-RequestId",
 )

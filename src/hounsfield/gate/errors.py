@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 import structlog
 
+from hounsfield.access.directory.errors import DirectoryUnavailableError
+from hounsfield.access.oidc.errors import BearerError
 from hounsfield.access.permissions import AccessDeniedError
 from hounsfield.access.throttling import ThrottledError
 from hounsfield.aws.errors import (
@@ -20,6 +20,8 @@ from hounsfield.aws.errors import (
     ThrottlingException,
     ValidationException,
 )
+from hounsfield.gate.bearer_errors import bearer_error
+from hounsfield.gate.coming_again import SOON_SECONDS, come_again
 from hounsfield.imaging.errors import (
     BusyError,
     ConflictError,
@@ -29,11 +31,9 @@ from hounsfield.imaging.errors import (
     QuotaExceededError,
     TooManyUnderWayError,
 )
-from hounsfield.storage.keys import KeyUnavailableError
+from hounsfield.storage.keys import KeyServiceDownError, KeyUnavailableError
 
 _log = structlog.get_logger(__name__)
-
-_SOON_SECONDS = 1.0
 
 _SHAPES: dict[type[Exception], type[AwsError]] = {
     InvalidRequestError: ValidationException,
@@ -43,6 +43,7 @@ _SHAPES: dict[type[Exception], type[AwsError]] = {
     NotAcceptableError: NotAcceptableException,
     AccessDeniedError: AccessDeniedException,
     BusyError: ServiceUnavailableException,
+    DirectoryUnavailableError: ServiceUnavailableException,
 }
 
 
@@ -51,22 +52,20 @@ def translated(error: Exception, request_id: str) -> AwsError:
     shape = _SHAPES.get(type(error))
     if shape is not None:
         return shape(str(error))
-    if isinstance(error, ThrottledError):
-        return ThrottlingException(str(error), _come_again(error.wait_seconds))
-    if isinstance(error, TooManyUnderWayError):
-        return ThrottlingException(str(error), _come_again(_SOON_SECONDS))
+    if isinstance(error, ThrottledError | TooManyUnderWayError):
+        wait = error.wait_seconds if isinstance(error, ThrottledError) else SOON_SECONDS
+        return ThrottlingException(str(error), come_again(wait))
+    if isinstance(error, BearerError):
+        return bearer_error(error, request_id)
+    if isinstance(error, KeyServiceDownError):
+        _log.error("key service down", request_id=request_id)
+        return ServiceUnavailableException(
+            "The key of the data store cannot be fetched: the key service does not answer. Try again in a moment."
+        )
     if isinstance(error, KeyUnavailableError):
         _log.error("key unavailable", request_id=request_id)
-        return AccessDeniedException("The key of the data store is not available.")
+        return AccessDeniedException("The key of the data store is not available: it was disabled, or may not be used.")
     _log.error("request failed", request_id=request_id, error=type(error).__name__, exc_info=error)
     return InternalServerException(
         f"The request could not be answered; the log of the service tells more of {request_id}."
     )
-
-
-def _come_again(seconds: float) -> list[tuple[str, str]]:
-    """Give the wait in whole seconds, as HTTP has it, and in milliseconds, as AWS's SDKs read it."""
-    return [
-        ("Retry-After", str(max(1, math.ceil(seconds)))),
-        ("x-amz-retry-after", str(max(1, math.ceil(seconds * 1000)))),
-    ]

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from hounsfield.imaging.accesses import AccessNotes
+from hounsfield.imaging.frame_places import FramePlaces
 from hounsfield.jobs.queue import WorkQueue
 from hounsfield.storage.blobs import BlobPlace, Blobs
 from hounsfield.storage.buckets import Buckets
+from hounsfield.storage.data_keys import DataKeys
 from hounsfield.storage.database import Database
-from hounsfield.storage.keys import DataKeys
 from hounsfield.storage.tiered_blobs import TieredBlobs
 
 
@@ -54,6 +55,7 @@ class Archive:
     archive_place: BlobPlace | None = None
     tiers: TieredBlobs | None = None
     accesses: AccessNotes = field(default_factory=AccessNotes)
+    frame_places: FramePlaces = field(default_factory=FramePlaces)
 
     @property
     def blob_places(self) -> tuple[BlobPlace, ...]:

@@ -28,6 +28,7 @@ from hounsfield.storage.clock import now_ms, to_datetime
 from hounsfield.storage.database import lock_name, lock_row
 from hounsfield.storage.identifiers import new_id
 from hounsfield.storage.keys import DataKey
+from hounsfield.storage.kms import UnusableKeyError
 from hounsfield.storage.tables import datastores, image_sets, import_jobs, tags
 
 SETTLE_DATASTORE = "settle-datastore"
@@ -98,6 +99,10 @@ def create_datastore(archive: Archive, new: NewDatastore) -> Datastore:
 
     Raises
     ------
+    InvalidRequestError
+        The key cannot be that of a data store, or there are more tags than the quota allows.
+    KeyUnavailableError
+        The key must not be used by this installation, or the key service does not answer.
     ConflictError
         The client token was used with other parameters.
     QuotaExceededError
@@ -106,13 +111,18 @@ def create_datastore(archive: Archive, new: NewDatastore) -> Datastore:
     if exceeds(len(new.tags), archive.quotas.tags):
         raise InvalidRequestError(f"tags has {len(new.tags)} entries, a resource can have {archive.quotas.tags}")
     parameters = [new.name, dict(new.tags), new.kms_key_arn, new.lambda_authorizer_arn, new.lossless_format]
+    with archive.database.read() as connection:
+        known = remembered(connection, archive.account_id, "CreateDatastore", new.client_token, parameters)
+        if known is not None:
+            return _datastore(archive, _row(connection, archive, known))
+    identifier = new_id()
+    wrapped_key = _new_key(archive, identifier, new.kms_key_arn)
     with archive.database.write() as connection:
         lock_name(connection, f"datastores:{archive.account_id}")
         known = remembered(connection, archive.account_id, "CreateDatastore", new.client_token, parameters)
         if known is not None:
             return _datastore(archive, _row(connection, archive, known))
         _check_quota(connection, archive)
-        identifier = new_id()
         now = now_ms()
         connection.execute(
             insert(datastores).values(
@@ -123,7 +133,7 @@ def create_datastore(archive: Archive, new: NewDatastore) -> Datastore:
                 lossless_format=new.lossless_format,
                 kms_key_arn=new.kms_key_arn,
                 lambda_authorizer_arn=new.lambda_authorizer_arn,
-                wrapped_key=archive.keys.make(identifier),
+                wrapped_key=wrapped_key,
                 created_at=now,
                 updated_at=now,
             )
@@ -135,6 +145,13 @@ def create_datastore(archive: Archive, new: NewDatastore) -> Datastore:
         remember(connection, archive.account_id, "CreateDatastore", new.client_token, parameters, identifier)
         archive.queue.enqueue(connection, SETTLE_DATASTORE, identifier)
         return _datastore(archive, _row(connection, archive, identifier))
+
+
+def _new_key(archive: Archive, datastore_id: str, kms_key_arn: str | None) -> bytes:
+    try:
+        return archive.keys.make(datastore_id, kms_key_arn)
+    except UnusableKeyError as error:
+        raise InvalidRequestError(f"kmsKeyArn cannot be used: {error}") from error
 
 
 def _check_quota(connection: Connection, archive: Archive) -> None:
@@ -172,7 +189,20 @@ def active_datastore(connection: Connection, archive: Archive, datastore_id: str
         There is no such data store, or it was deleted.
     ConflictError
         It is not ACTIVE yet or no longer.
+    KeyUnavailableError
+        Its key cannot be had: whoever may not use the key learns nothing of what is in the data store.
+    KeyNotAtHandError
+        Its key must be fetched first, see `hounsfield.storage.data_keys.fetching_keys`.
     """
+    datastore = startable_datastore(connection, archive, datastore_id, lock=lock)
+    data_key(archive, datastore)
+    return datastore
+
+
+def startable_datastore(
+    connection: Connection, archive: Archive, datastore_id: str, *, lock: bool = False
+) -> Datastore:
+    """Give a data store as `active_datastore` does, also when its key cannot be had."""
     datastore = _datastore(archive, _row(connection, archive, datastore_id, lock=lock))
     if datastore.status is DatastoreStatus.DELETED:
         raise NotFoundError(f"data store {datastore_id} was deleted")
@@ -182,8 +212,13 @@ def active_datastore(connection: Connection, archive: Archive, datastore_id: str
 
 
 def data_key(archive: Archive, datastore: Datastore) -> DataKey:
-    """Give the key that seals everything of a data store; raises `KeyUnavailableError`."""
+    """Give the key that seals everything of a data store; raises `KeyUnavailableError` and `KeyNotAtHandError`."""
     return archive.keys.open(datastore.id, datastore.wrapped_key)
+
+
+def fetched_key(archive: Archive, datastore: Datastore) -> DataKey:
+    """Give the key as `data_key` does, and wait for it where that must be; not within a transaction."""
+    return archive.keys.fetch(datastore.id, datastore.wrapped_key)
 
 
 def list_datastores(
@@ -225,7 +260,7 @@ def delete_datastore(archive: Archive, datastore_id: str) -> Datastore:
         datastore = _datastore(archive, _row(connection, archive, datastore_id, lock=True))
         if datastore.status is DatastoreStatus.DELETING:
             return datastore
-        active_datastore(connection, archive, datastore_id)
+        startable_datastore(connection, archive, datastore_id)
         _check_empty(connection, datastore_id)
         _move(connection, datastore, DatastoreEvent.DELETE)
         archive.queue.enqueue(connection, SETTLE_DATASTORE, datastore_id)

@@ -44,12 +44,6 @@ _FIND_INSTANCE = Lookup(
     )
     .limit(ONE)
 )
-_FIND_RUN = Lookup(
-    select(frame_runs.c.first_ordinal, frame_runs.c.pack_id, frame_runs.c.first_offset, frame_runs.c.lengths)
-    .where(frame_runs.c.source_key == bindparam("source_key"), frame_runs.c.first_ordinal <= bindparam("ordinal"))
-    .order_by(frame_runs.c.first_ordinal.desc())
-    .limit(ONE)
-)
 _FIND_RUNS = (
     select(frame_runs).where(frame_runs.c.source_key == bindparam("source_key")).order_by(frame_runs.c.first_ordinal)
 )
@@ -106,7 +100,7 @@ def get_image_frame(archive: Archive, datastore_id: str, image_set_id: str, fram
     found = _FoundInstance(*row)
     data_key = archive.keys.open(datastore_id, found.wrapped_key)
     if found.pixel_kind == PixelKind.FRAMES:
-        extent = frame_extent(archive, found.source_key, ordinal)
+        extent = archive.frame_places.find(archive.database, found.source_key, ordinal)
         if extent is None:
             raise _missing(archive, datastore_id, image_set_id, frame_id)
         data = read_record(archive.blobs, data_key, extent, Label(RecordKind.FRAME, found.source_key, ordinal))
@@ -127,19 +121,6 @@ class _FoundInstance(NamedTuple):
     source_key: str
     stored_transfer_syntax: str
     pixel_kind: str
-
-
-def frame_extent(archive: Archive, source_key: str, ordinal: int) -> Extent | None:
-    """Find the place of a frame, None when the instance has no such frame."""
-    row = archive.database.lookup(_FIND_RUN, {"source_key": source_key, "ordinal": ordinal})
-    if row is None:
-        return None
-    first_ordinal, pack_id, first_offset, packed = row
-    lengths = array("I", packed)
-    index = ordinal - first_ordinal
-    if index >= len(lengths):
-        return None
-    return Extent(pack_id, first_offset + sum(lengths[:index]), lengths[index])
 
 
 def _whole_object(archive: Archive, data_key: DataKey, found: _FoundInstance) -> StoredImageFrame:

@@ -26,9 +26,9 @@ def remembered(connection: Connection, account_id: str, operation: str, token: s
     ConflictError
         The token was used with other parameters.
     """
-    connection.execute(delete(client_tokens).where(client_tokens.c.created_at < now_ms() - _LIFE_MS))
     row = connection.execute(
         select(client_tokens).where(
+            client_tokens.c.created_at >= now_ms() - _LIFE_MS,
             client_tokens.c.account_id == account_id,
             client_tokens.c.operation == operation,
             client_tokens.c.token == token,
@@ -53,6 +53,7 @@ def remember(
     connection: Connection, account_id: str, operation: str, token: str, parameters: Any, resource_id: str
 ) -> None:
     """Note which resource a client token made, in the transaction that makes it."""
+    connection.execute(delete(client_tokens).where(client_tokens.c.created_at < now_ms() - _LIFE_MS))
     connection.execute(
         insert(client_tokens).values(
             account_id=account_id,

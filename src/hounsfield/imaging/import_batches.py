@@ -9,7 +9,6 @@ A file too large for one worker is cut into ranges of frames that all workers sh
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
@@ -35,6 +34,7 @@ from hounsfield.jobs.queue import WorkItem
 from hounsfield.jobs.runner import StoppedError
 from hounsfield.jobs.workers import WorkerPool
 from hounsfield.storage.identifiers import new_instance_key
+from hounsfield.storage.keys import KeyUnavailableError
 
 T = TypeVar("T")
 _log = structlog.get_logger(__name__)
@@ -71,21 +71,21 @@ class BatchRun:
         The lease that every commit checks.
     context : IngestContext
         What the workers need to know.
-    stop : threading.Event
-        Set when the runner is to end.
+    check : callable
+        Called again and again; raises when the work is not to go on.
     """
 
     def __init__(
-        self, archive: Archive, pool: WorkerPool, item: WorkItem, context: IngestContext, stop: threading.Event
+        self, archive: Archive, pool: WorkerPool, item: WorkItem, context: IngestContext, check: Callable[[], None]
     ) -> None:
         self._archive = archive
         self._pool = pool
         self._item = item
         self._context = context
-        self._stop = stop
+        self._check = check
 
     def run(self) -> None:
-        """Work until no file is pending; raises `StoppedError`, and what the database or the lease raise."""
+        """Work until no file is pending; raises what ``check``, the database or the lease raise."""
         while pending := self._pending():
             fresh = [file for file in pending if file.attempts == 0]
             if fresh:
@@ -95,10 +95,6 @@ class BatchRun:
                         self._run_alone(file, self._result_of_parts)
             else:
                 self._run_suspects(pending)
-
-    def _check_stop(self) -> None:
-        if self._stop.is_set():
-            raise StoppedError
 
     def _pending(self) -> list[InputFile]:
         with self._archive.database.read() as connection:
@@ -119,7 +115,7 @@ class BatchRun:
             if not running:
                 return
             done, _ = wait(running, timeout=_STOP_SECONDS, return_when=FIRST_COMPLETED)
-            self._check_stop()
+            self._check()
             finished.extend((running.pop(future), future) for future in done)
             if any(isinstance(future.exception(), BrokenProcessPool) for future in done):
                 recorded = 0.0
@@ -164,7 +160,7 @@ class BatchRun:
         """Bring one file to its outcome, or count one more try of it; False when a process died of it."""
         try:
             result = work(file)
-        except (OSError, StoppedError):
+        except (OSError, StoppedError, KeyUnavailableError):
             raise
         except Exception as error:  # noqa: BLE001 - a file that no worker can be done with must not stop the others
             _log.warning("file lost", job=self._item.subject_id, ordinal=file.ordinal, error=type(error).__name__)
@@ -191,7 +187,7 @@ class BatchRun:
     def _wait_for(self, executor: Executor, future: Future[T]) -> T:
         try:
             while True:
-                self._check_stop()
+                self._check()
                 if wait([future], timeout=_STOP_SECONDS).done:
                     return future.result()
         except BrokenProcessPool:

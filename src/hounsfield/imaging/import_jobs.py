@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, Connection, Row, func, insert, or_, select
 
 from hounsfield.imaging import quotas
 from hounsfield.imaging.archive import Archive
-from hounsfield.imaging.datastores import active_datastore, get_datastore
+from hounsfield.imaging.datastores import get_datastore, startable_datastore
 from hounsfield.imaging.errors import ConflictError, NotFoundError, QuotaExceededError
 from hounsfield.imaging.idempotency import remember, remembered
 from hounsfield.imaging.metadata_mappings import (
@@ -125,7 +125,7 @@ def start_import_job(archive: Archive, new: NewImportJob) -> ImportJob:
         *([mappings] if mappings else []),
     ]
     with archive.database.write() as connection:
-        active_datastore(connection, archive, new.datastore_id, lock=True)
+        startable_datastore(connection, archive, new.datastore_id, lock=True)
         known = remembered(connection, archive.account_id, "StartDICOMImportJob", new.client_token, parameters)
         if known is not None:
             return _job(_row(connection, new.datastore_id, known))

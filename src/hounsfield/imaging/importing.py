@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 from sqlalchemy import select, update
 
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.commit import apply, commitments, lock_datastore, read_situation
-from hounsfield.imaging.datastores import Datastore, data_key, get_datastore
+from hounsfield.imaging.datastores import Datastore, fetched_key, get_datastore
 from hounsfield.imaging.import_batches import BatchRun
 from hounsfield.imaging.import_files import (
     FileErrorType,
@@ -44,7 +44,7 @@ from hounsfield.jobs.runner import StoppedError
 from hounsfield.jobs.workers import WorkerPool
 from hounsfield.storage.buckets import BucketError, ObjectEntry, S3Uri
 from hounsfield.storage.clock import now_ms
-from hounsfield.storage.keys import KeyUnavailableError
+from hounsfield.storage.keys import KeyServiceDownError, KeyUnavailableError
 from hounsfield.storage.packs import pack_name
 from hounsfield.storage.tables import import_jobs
 
@@ -79,19 +79,33 @@ class ImportRunner:
         try:
             self._begin_once(item, job)
             self._scan_once(item, job)
-            BatchRun(self._archive, self._pool, item, self._context(job, datastore), self._stop).run()
+            BatchRun(self._archive, self._pool, item, self._context(job, datastore), self._check(datastore)).run()
             self._finish(item, job, datastore)
         except JobFailedError as error:
             log.warning("import failed", reason=str(error))
             self._fail(item, job, str(error))
+        except KeyServiceDownError:
+            # It comes back, and the job goes on from what is in the rows.
+            raise
         except KeyUnavailableError:
-            self._fail(item, job, "The key of the data store is not available")
+            log.warning("import failed", reason="the key is not available")
+            self._fail(item, job, "The key of the data store is not available: it was disabled, or may not be used")
         else:
             log.info("import completed")
 
     def give_up(self, item: WorkItem) -> None:
         """Fail a job that was begun too often."""
         self._fail(item, self._job(item), "The import job could not be run, see the log of the service")
+
+    def _check(self, datastore: Datastore) -> Callable[[], None]:
+        """Give what tells whether to go on: no stop was asked for, and the key of the data store may still be used."""
+
+        def check() -> None:
+            if self._stop.is_set():
+                raise StoppedError
+            fetched_key(self._archive, datastore)
+
+        return check
 
     def _job(self, item: WorkItem) -> ImportJob:
         with self._archive.database.read() as connection:
@@ -104,7 +118,7 @@ class ImportRunner:
         return IngestContext.of(
             self._archive,
             datastore,
-            data_key(self._archive, datastore),
+            fetched_key(self._archive, datastore),
             S3Uri.parse(job.input_uri).bucket,
             self._metadata(job),
         )
@@ -152,7 +166,7 @@ class ImportRunner:
 
     def _finish(self, item: WorkItem, job: ImportJob, datastore: Datastore) -> None:
         """Organise against what is there, write the output files, and commit if nothing changed in between."""
-        key = data_key(self._archive, datastore)
+        key = fetched_key(self._archive, datastore)
         with self._archive.database.read() as connection:
             records = file_records(connection, job.id, key)
         staged = {r.file.ordinal: r.result.instance for r in records if r.result.instance is not None}
@@ -228,7 +242,7 @@ class ImportRunner:
     def _known_records(self, job: ImportJob) -> list[FileRecord]:
         """Give what is known of the files of a job that failed; nothing when its key is not available."""
         try:
-            key = data_key(self._archive, get_datastore(self._archive, job.datastore_id))
+            key = fetched_key(self._archive, get_datastore(self._archive, job.datastore_id))
             with self._archive.database.read() as connection:
                 return file_records(connection, job.id, key)
         except KeyUnavailableError:

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Row, bindparam, select, update
 
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.commit import lock_datastore
-from hounsfield.imaging.datastores import data_key, get_datastore
+from hounsfield.imaging.datastores import fetched_key, get_datastore
 from hounsfield.imaging.instance_index import InstanceIndex, index_of_fragment
 from hounsfield.imaging.levels import index_entry
 from hounsfield.imaging.sealed_levels import open_levels
@@ -104,7 +104,7 @@ class IndexFiller:
 
         Gives False when it was changed meanwhile.
         """
-        key = data_key(self._archive, get_datastore(self._archive, datastore_id))
+        key = fetched_key(self._archive, get_datastore(self._archive, datastore_id))
         columns = instances.c
         wanted = (columns.key, columns.first_version, columns.source_key)
         extent = (columns.fragment_pack_id, columns.fragment_offset, columns.fragment_length)

@@ -21,7 +21,7 @@ import structlog
 from sqlalchemy import Connection, Select, select
 
 from hounsfield.imaging.archive import Archive
-from hounsfield.imaging.datastores import data_key, get_datastore
+from hounsfield.imaging.datastores import fetched_key, get_datastore
 from hounsfield.imaging.import_files import file_records
 from hounsfield.jobs.queue import WorkItem
 from hounsfield.storage.clock import now_ms
@@ -98,8 +98,12 @@ class OrphanSweeper:
         with self._archive.database.read() as connection:
             jobs = select(import_files.c.job_id).distinct().join(import_jobs, import_jobs.c.id == import_files.c.job_id)
             query = jobs.where(import_jobs.c.datastore_id == datastore_id)
-            for job_id in connection.execute(query).scalars().all():
-                key = data_key(self._archive, get_datastore(self._archive, datastore_id))
+            job_ids = connection.execute(query).scalars().all()
+        if not job_ids:
+            return named
+        key = fetched_key(self._archive, get_datastore(self._archive, datastore_id))
+        with self._archive.database.read() as connection:
+            for job_id in job_ids:
                 for record in file_records(connection, job_id, key):
                     instance = record.result.instance
                     if instance is not None:

@@ -22,7 +22,7 @@ import structlog
 from sqlalchemy import Connection, insert, select, update
 
 from hounsfield.imaging.archive import Archive
-from hounsfield.imaging.datastores import data_key, get_datastore
+from hounsfield.imaging.datastores import fetched_key, get_datastore
 from hounsfield.imaging.pack_use import PackUse, holding_of, owners_of, use_of
 from hounsfield.imaging.states import StorageTier
 from hounsfield.jobs.queue import WorkItem
@@ -150,7 +150,7 @@ class PackPlacer:
         if begun is None:
             return
         try:
-            key = data_key(self._archive, get_datastore(self._archive, begun.datastore_id))
+            key = fetched_key(self._archive, get_datastore(self._archive, begun.datastore_id))
         except KeyUnavailableError:
             _log.warning("packs of a data store without its key are left", datastore=begun.datastore_id)
             return

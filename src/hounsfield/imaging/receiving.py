@@ -22,7 +22,7 @@ import structlog
 
 from hounsfield.dicom.errors import DicomDirectory, DicomError
 from hounsfield.imaging.archive import Archive
-from hounsfield.imaging.datastores import active_datastore, data_key
+from hounsfield.imaging.datastores import active_datastore, fetched_key
 from hounsfield.imaging.group_commit import GroupCommitter, StoreOutcome, StoreRequest, discard_packs
 from hounsfield.imaging.ingest import (
     IngestContext,
@@ -173,7 +173,7 @@ class Receiver:
         """
         with self._archive.database.read() as connection:
             datastore = active_datastore(connection, self._archive, datastore_id)
-        context = IngestContext.of(self._archive, datastore, data_key(self._archive, datastore))
+        context = IngestContext.of(self._archive, datastore, fetched_key(self._archive, datastore))
         self._contexts[datastore_id] = (time.monotonic() + _CONTEXT_SECONDS, context)
         return context
 

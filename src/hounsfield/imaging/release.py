@@ -19,7 +19,7 @@ from sqlalchemy import Connection, delete, select, update
 from hounsfield.dicom.document import Levels
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.commit import lock_datastore
-from hounsfield.imaging.datastores import data_key, get_datastore
+from hounsfield.imaging.datastores import fetched_key, get_datastore
 from hounsfield.imaging.levels import index_entry
 from hounsfield.imaging.pack_use import Holding, holding_of, owners_of, references, use_of
 from hounsfield.imaging.placing import place_again
@@ -64,7 +64,7 @@ class StorageReleaser:
             self._archive.queue.release(item, min(left, _LONGEST_WAIT_SECONDS), failed=False)
             return
         datastore = get_datastore(self._archive, row.datastore_id)
-        owners = self._owners(data_key(self._archive, datastore), holding.pack_ids)
+        owners = self._owners(fetched_key(self._archive, datastore), holding.pack_ids)
         with self._archive.database.write() as connection:
             self._archive.queue.hold(connection, item)
             lock_datastore(connection, datastore.id)

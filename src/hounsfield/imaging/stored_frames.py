@@ -15,7 +15,6 @@ from sqlalchemy import bindparam, select
 
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.datastores import DatastoreStatus
-from hounsfield.imaging.frames import frame_extent
 from hounsfield.imaging.staging import PixelKind
 from hounsfield.imaging.states import ImageSetState
 from hounsfield.storage.database import ONE, Lookup
@@ -83,7 +82,12 @@ def find_frames(
         "account_id": archive.account_id,
     }
     row = archive.database.lookup(_FIND, parameters)
-    return None if row is None else FoundFrames(*row)
+    if row is None:
+        return None
+    found = FoundFrames(*row)
+    # Also what is kept ready, and whether it changed, is for those only who may use the key.
+    archive.keys.open(datastore_id, found.wrapped_key)
+    return found
 
 
 def read_stored_frame(archive: Archive, datastore_id: str, found: FoundFrames, number: int) -> StoredFrame | None:
@@ -94,7 +98,7 @@ def read_stored_frame(archive: Archive, datastore_id: str, found: FoundFrames, n
     PackDamagedError
         The stored bytes were changed.
     """
-    extent = frame_extent(archive, found.source_key, number - 1)
+    extent = archive.frame_places.find(archive.database, found.source_key, number - 1)
     if extent is None:
         return None
     key = archive.keys.open(datastore_id, found.wrapped_key)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from hounsfield.imaging.archive import Archive
-from hounsfield.imaging.frames import frame_extent, frame_runs_of
+from hounsfield.imaging.frames import frame_runs_of
 from hounsfield.imaging.instance_reading import StoredInstance
 from hounsfield.imaging.staging import FrameRun, PixelKind
 from hounsfield.storage.packs import SEAL_BYTES, Extent, Label, RecordKind, read_records
@@ -63,7 +63,7 @@ def read_some(archive: Archive, instance: StoredInstance, ordinals: Iterable[int
 
 
 def _place(archive: Archive, instance: StoredInstance, ordinal: int) -> Extent:
-    extent = frame_extent(archive, instance.source_key, ordinal)
+    extent = archive.frame_places.find(archive.database, instance.source_key, ordinal)
     if extent is None:
         raise LookupError(f"record {ordinal} of instance {instance.source_key} has no place")
     return extent

@@ -45,6 +45,15 @@ def list_tags(archive: Archive, resource: TaggedResource) -> dict[str, str]:
         return {row.tag_key: row.tag_value for row in rows}
 
 
+def tags_of(archive: Archive, arn: str) -> dict[str, str]:
+    """Give the tags that are kept under an ARN, whatever it names; empty when there are none."""
+    if not (arn.isascii() and arn.isprintable()):
+        return {}
+    with archive.database.read() as connection:
+        rows = connection.execute(select(tags.c.tag_key, tags.c.tag_value).where(tags.c.resource_arn == arn))
+        return {row.tag_key: row.tag_value for row in rows}
+
+
 def tag_resource(archive: Archive, resource: TaggedResource, wanted: Mapping[str, str]) -> None:
     """Add tags, overwriting those with the same keys (TagResource).
 

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, func, select
 
 from hounsfield.dicom.document import Levels, document_size, document_size_of_totals
 from hounsfield.imaging.archive import Archive
-from hounsfield.imaging.datastores import active_datastore, data_key, get_datastore
+from hounsfield.imaging.datastores import active_datastore, data_key, fetched_key, get_datastore
 from hounsfield.imaging.edits import Content, Edits, check_edits, edited_levels, parse_edits
 from hounsfield.imaging.errors import InvalidRequestError, NotFoundError, QuotaExceededError
 from hounsfield.imaging.instance_changes import (
@@ -197,7 +197,7 @@ class ImageSetUpdater:
         with self._archive.database.read() as connection:
             query = select(image_sets.c.datastore_id).where(image_sets.c.id == image_set_id)
             datastore_id = connection.execute(query).scalar_one()
-        key = data_key(self._archive, get_datastore(self._archive, datastore_id))
+        key = fetched_key(self._archive, get_datastore(self._archive, datastore_id))
         with self._archive.database.read() as connection:
             return key, under_way(connection, key, image_set_id)
 

@@ -35,10 +35,12 @@ class WeightedCache(Generic[Key, Value]):
             return found[0]
 
     def put(self, key: Key, value: Value, size: int) -> None:
-        """Keep a value, unless it is larger than half of what is kept at most."""
+        """Keep a value in the place of an earlier one, unless it is larger than half of what is kept at most."""
+        if size > self._capacity // 2:
+            return
         with self._lock:
-            if size > self._capacity // 2 or key in self._kept:
-                return
+            _, before = self._kept.pop(key, (None, 0))
+            self._size -= before
             self._kept[key] = (value, size)
             self._size += size
             while self._size > self._capacity:

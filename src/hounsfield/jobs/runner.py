@@ -16,6 +16,7 @@ from typing import Protocol
 import structlog
 
 from hounsfield.jobs.queue import LeaseLostError, WorkItem, WorkQueue
+from hounsfield.storage.data_keys import fetching_keys
 from hounsfield.storage.identifiers import new_id
 
 _log = structlog.get_logger(__name__)
@@ -137,9 +138,9 @@ class Runner:
             self._active.add(item)
         try:
             if item.attempts > self._max_attempts:
-                handler.give_up(item)
+                fetching_keys(handler.give_up, item)
             else:
-                handler.run(item)
+                fetching_keys(handler.run, item)
         except LeaseLostError:
             _log.warning("lease lost", kind=item.kind, subject=item.subject_id)
         except StoppedError:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from hounsfield.aws.errors import NotImplementedException
 from hounsfield.aws.parameters import Parameters
 from hounsfield.imaging import datastores as domain
 from hounsfield.imaging.datastores import Datastore, DatastoreStatus, NewDatastore
@@ -17,9 +16,6 @@ from hounsfield.pixels.policy import LosslessFormat
 
 def create_datastore(context: Context, parameters: Parameters) -> Mapping[str, object]:
     """API operation CreateDatastore."""
-    for member in ("kmsKeyArn", "lambdaAuthorizerArn"):
-        if member in parameters:
-            raise NotImplementedException(f"This server does not carry out {member}; create the data store without it.")
     new = NewDatastore(
         client_token=text(parameters, "clientToken"),
         name=optional_text(parameters, "datastoreName"),

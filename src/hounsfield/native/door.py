@@ -4,8 +4,8 @@
       └─────────┴─────────┴────────────┴────────────┴──────────────┴────────────────┴──▶ AwsError ─▶ error in AWS's form
 
 Each step is one call into the part that knows how; nothing of the body is looked at before the permission was given, except
-that the signature of most clients covers it. Should the body name a further resource that is written, the permission for
-that one is asked for as soon as it is parsed.
+that the signature of most clients covers it. Where the permission depends on what only the body or the query names (a further
+resource that is written, tags, a role that is passed), it is asked for again as soon as that is parsed.
 """
 
 from __future__ import annotations
@@ -15,10 +15,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
-from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
 
-from hounsfield.access.permissions import require
 from hounsfield.access.throttling import Throttle
 from hounsfield.aws.errors import AwsError, NotImplementedException, serialise_error
 from hounsfield.aws.model import Operation
@@ -31,9 +29,12 @@ from hounsfield.gate.answers import StreamedResult, send_answer
 from hounsfield.gate.bodies import ClientGoneError, header, whole_body
 from hounsfield.gate.callers import Callers
 from hounsfield.gate.errors import translated
+from hounsfield.gate.facts import Facts, permit
+from hounsfield.gate.threads import in_thread
 from hounsfield.native.context import Context
 from hounsfield.native.operations import HANDLERS, Handler
-from hounsfield.native.permissions import permission_of, permission_of_parameters
+from hounsfield.native.permissions import permission_of, permissions_of_parameters
+from hounsfield.storage.data_keys import KeyNotAtHandError
 from hounsfield.storage.tiered_blobs import BlobFarError
 
 _log = structlog.get_logger(__name__)
@@ -89,22 +90,25 @@ class NativeDoor:
         reader = caller.reader()
         body = reader.feed(body) + reader.finish()
         principal = caller.principal
-        require(principal, permission_of(operation.name, match.path_parameters, self.context.archive))
+        self.callers.note(principal, operation.name)
+        archive, local = self.context.archive, self.context.local
+        facts = Facts(scope, archive)
+        needed = permission_of(operation.name, match.path_parameters, archive)
+        await permit(principal, needed, facts, local=local)
         self.throttle.take(principal.account_id, operation.name)
         parameters = parse_request(match, scope["query_string"], scope["headers"], body)
-        further = permission_of_parameters(operation.name, parameters, self.context.archive)
-        if further is not None:
-            require(principal, further)
+        for further in permissions_of_parameters(needed, parameters, archive):
+            await permit(principal, further, facts, local=local)
         handler = HANDLERS.get(operation.name)
         if handler is None:
             raise NotImplementedException.of(operation.name)
         accept = header(scope, b"accept")
         arguments = (operation, handler, self.context, parameters, accept.decode("latin-1") if accept else None)
-        if handler.quick and self.context.local:
-            # What is in the archive store is not waited for here.
-            with suppress(BlobFarError):
+        if handler.quick and local:
+            # What is in the archive store, and a key of a key service, is not waited for here.
+            with suppress(BlobFarError, KeyNotAtHandError):
                 return _run(*arguments)
-        return await run_in_threadpool(_run, *arguments)
+        return await in_thread(lambda: _run(*arguments))
 
 
 def _run(

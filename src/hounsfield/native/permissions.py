@@ -1,19 +1,33 @@
-"""The permission each operation needs: its IAM action, which bears its name, and the resources it touches.
+"""The permissions each operation needs: its IAM action, which bears its name, and the resources it touches.
 
 Source: Service Authorization Reference, AWS HealthImaging.
 
-path ─▶ permission_of ─▶ required before the body is looked at
-parsed body ─▶ permission_of_parameters ─▶ required before anything is done
+path ─▶ permission_of ─▶ required before the body is looked at; what it does not know yet counts as what would be allowed
+parsed body ─▶ permissions_of_parameters ─▶ required before anything is done
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Final
 
-from hounsfield.access.permissions import Permission
+from hounsfield.access.permissions import ContextValue, Permission
+from hounsfield.access.policies.context import Unsettled
+from hounsfield.access.policies.managed import SERVICE
 from hounsfield.aws.parameters import Parameters
 from hounsfield.imaging.archive import Archive
-from hounsfield.native.wire import structure, text
+from hounsfield.native.wire import mapping, optional_text, structure, text
+
+PREFIX: Final = "medical-imaging:"
+TAG_KEYS: Final = "aws:tagkeys"
+REQUEST_TAG: Final = "aws:requesttag/"
+TAGGING: Final[Mapping[str, tuple[str, ...]]] = {
+    "CreateDatastore": (REQUEST_TAG, TAG_KEYS),
+    "TagResource": (REQUEST_TAG, TAG_KEYS),
+    "UntagResource": (TAG_KEYS,),
+}
+"""Condition keys of operations that name tags; the tags are known only once the request is parsed."""
 
 
 def permission_of(operation: str, path: Mapping[str, str], archive: Archive) -> Permission:
@@ -37,28 +51,49 @@ def permission_of(operation: str, path: Mapping[str, str], archive: Archive) -> 
             resources.append(archive.image_set_arn(datastore_id, image_set_id))
     elif "resourceArn" in path:
         resources.append(path["resourceArn"])
-    return Permission(f"medical-imaging:{operation}", resources or ["*"])
+    unknown: dict[str, ContextValue] = dict.fromkeys(TAGGING.get(operation, ()), Unsettled.HOPEFUL)
+    return Permission(PREFIX + operation, resources or ["*"], unknown)
 
 
-def permission_of_parameters(operation: str, parameters: Parameters, archive: Archive) -> Permission | None:
-    """Name what a request needs besides, for a resource that only its body names; None when there is none.
+def permissions_of_parameters(needed: Permission, parameters: Parameters, archive: Archive) -> Iterator[Permission]:
+    """Name what a request needs besides, by what only its body or query names.
 
     Parameters
     ----------
-    operation : str
-        Operation name.
+    needed : Permission
+        What it needs by its path.
     parameters : Parameters
         The validated parameters. A copy writes its source, which is in the path, and ``destinationImageSet``.
     archive : Archive
         The archive, for the account and region of ARNs.
     """
-    if operation != "CopyImageSet":
-        return None
+    operation = needed.action.removeprefix(PREFIX)
+    if operation in TAGGING:
+        yield replace(needed, context=_tag_keys(operation, parameters))
+        function = optional_text(parameters, "lambdaAuthorizerArn")
+        if function is not None:
+            # Whoever could name a function without being allowed to call it would get roles from it for anybody.
+            yield Permission("lambda:InvokeFunction", [function])
+    elif operation == "CopyImageSet":
+        yield from _destination(needed, parameters, archive)
+    elif operation == "StartDICOMImportJob":
+        role = optional_text(parameters, "dataAccessRoleArn")
+        if role is not None:
+            yield Permission("iam:PassRole", [role], {"iam:passedtoservice": SERVICE})
+
+
+def _tag_keys(operation: str, parameters: Parameters) -> dict[str, ContextValue]:
+    """Give the condition keys of the tags in a request; ``aws:TagKeys`` is absent where there are none."""
+    if operation == "UntagResource":
+        keys = parameters["tagKeys"]
+        return {TAG_KEYS: tuple(str(key) for key in keys) if isinstance(keys, list) else ()}
+    tags = mapping(parameters, "tags")
+    return {TAG_KEYS: tuple(tags), **{REQUEST_TAG + key.lower(): value for key, value in tags.items()}}
+
+
+def _destination(needed: Permission, parameters: Parameters, archive: Archive) -> Iterator[Permission]:
     destination = structure(parameters["copyImageSetInformation"]).get("destinationImageSet")
-    if destination is None:
-        return None
-    datastore_id, image_set_id = text(parameters, "datastoreId"), text(structure(destination), "imageSetId")
-    return Permission(
-        f"medical-imaging:{operation}",
-        [archive.image_set_arn(datastore_id, image_set_id), archive.datastore_arn(datastore_id)],
-    )
+    if destination is not None:
+        datastore_id, image_set_id = text(parameters, "datastoreId"), text(structure(destination), "imageSetId")
+        resources = [archive.image_set_arn(datastore_id, image_set_id), archive.datastore_arn(datastore_id)]
+        yield replace(needed, resources=resources)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import resource
 import secrets
 import time
 from collections.abc import Iterator
@@ -24,7 +25,7 @@ from obstore.store import from_url
 from hounsfield.storage.clock import to_ms
 from hounsfield.storage.durable import make_folder_durably, sync_folder
 
-_OPEN_FILES = 256
+_MOST_OPEN_FILES = 1024
 _OPEN_SECONDS = 60.0
 
 
@@ -103,6 +104,12 @@ class _FolderBlobWriter:
         self._aside.unlink(missing_ok=True)
 
 
+def _open_files() -> int:
+    """Give how many files to keep open: no more than a quarter of what the process may have, as connections need some too."""
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return _MOST_OPEN_FILES if allowed == resource.RLIM_INFINITY else max(1, min(_MOST_OPEN_FILES, allowed // 4))
+
+
 class FolderBlobs:
     """Blobs as files below a folder."""
 
@@ -110,7 +117,7 @@ class FolderBlobs:
         self._root = root
         self._prefix = f"{root}/"
         # Blobs never change, so an open file stays good; one that falls out is closed when its last reader lets it go.
-        self._open_file = lru_cache(maxsize=_OPEN_FILES)(self._open_blob)
+        self._open_file = lru_cache(maxsize=_open_files())(self._open_blob)
         # Another process may delete the blob; its bytes stay on the disk for as long as somebody has it open.
         self._close_all_at = time.monotonic() + _OPEN_SECONDS
         make_folder_durably(root)

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final, TypeVar, cast
+from typing import IO, Any, Final, TypeVar, cast
 
 import sqlcipher3.dbapi2
 from alembic import command
@@ -55,6 +55,7 @@ class Database:
         self._transactional = engine.dialect.name != "sqlite"
         self._driver_error: type[Exception] = engine.dialect.loaded_dbapi.Error
         self._writing = engine.execution_options(hounsfield_write=True)
+        self._closed_with: list[IO[str]] = []
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -107,6 +108,12 @@ class Database:
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
+        while self._closed_with:
+            self._closed_with.pop().close()
+
+    def close_with(self, file: IO[str]) -> None:
+        """Close a file, such as one that holds a lock, along with the connections."""
+        self._closed_with.append(file)
 
 
 class Lookup:

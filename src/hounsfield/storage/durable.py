@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import stat
 from pathlib import Path
 
 _known: set[Path] = set()
@@ -33,6 +34,19 @@ def make_folder_durably(folder: Path, mode: int = 0o700) -> None:
     for path in reversed(missing):
         path.mkdir(mode=mode, exist_ok=True)
         sync_folder(path.parent)
+
+
+def keep_private(folder: Path) -> None:
+    """Take a folder, and so everything in it, away from other users of the machine where they have it.
+
+    Raises
+    ------
+    PermissionError
+        The folder is another user's.
+    """
+    mode = stat.S_IMODE(folder.stat().st_mode)
+    if mode & 0o077:
+        folder.chmod(mode & 0o700)
 
 
 def write_file_durably(path: Path, data: bytes, mode: int = 0o600, *, replace: bool = True) -> None:

@@ -1,21 +1,22 @@
 """Keys: who wraps whom.
 
-    master key (a file, or later a key service) ─wraps─▶ data key of each data store ─derives─▶ key of each pack
-                                                └wraps─▶ key of the embedded database file
+    master key (a file) ─────wraps─▶ data key of each data store ──derives─▶ key of each pack
+                          ├──wraps─▶ secrets of the installation
+                          └──wraps─▶ key of the embedded database file
+    key of a key service ─┴──wraps─▶ data keys of the data stores made with it
 
 Data keys are random AES-256 keys. They are stored only wrapped, together with the data store they belong to; the wrapping
 binds them to a context (such as the data store id), so that a wrapped key cannot be moved to another data store.
+
+`hounsfield.storage.keyring` holds the master keys, `hounsfield.storage.kms` asks a key service, and
+`hounsfield.storage.data_keys` keeps what was unwrapped for a while.
 """
 
 from __future__ import annotations
 
-import json
-import os
 import secrets
-from base64 import b64decode, b64encode
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Protocol
 
 from cryptography.exceptions import InvalidTag
@@ -23,19 +24,20 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from hounsfield.storage.durable import write_file_durably
-
 KEY_BYTES = 32
 _NONCE_BYTES = 12
-_KEY_ID_BYTES = 8
 
 
 class KeyUnavailableError(Exception):
-    """A key cannot be unwrapped: the master key is another one, was removed, or the wrapped bytes were changed."""
+    """A key cannot be had: it is another one, was removed or disabled, must not be used, or its wrapped bytes were changed."""
+
+
+class KeyServiceDownError(KeyUnavailableError):
+    """The key service does not answer, or not now; nobody said that the key must not be used."""
 
 
 class KeyWrapper(Protocol):
-    """What wraps data keys; the seam at which a key management service takes the place of the local keyring."""
+    """What wraps keys and secrets of this installation: the local keyring."""
 
     def wrap(self, key: bytes, context: str) -> bytes:
         """Encrypt ``key``, bound to ``context``."""
@@ -76,76 +78,3 @@ class DataKey:
 @lru_cache(maxsize=256)
 def _for_columns(key: DataKey) -> AESGCM:
     return AESGCM(HKDF(SHA256(), KEY_BYTES, b"columns", b"hounsfield columns").derive(key.secret))
-
-
-class LocalKeyring:
-    """Master keys in one file of mode 0600: the newest wraps, all unwrap.
-
-    Parameters
-    ----------
-    path : Path
-        The keyring file; made with one random key when it does not exist.
-    """
-
-    def __init__(self, path: Path) -> None:
-        if not path.exists():
-            write_file_durably(path, _new_keyring(), mode=0o600, replace=False)
-        content = json.loads(path.read_text())
-        self._keys = {bytes.fromhex(entry["id"]): b64decode(entry["key"]) for entry in content["keys"]}
-        self._newest = bytes.fromhex(content["keys"][-1]["id"])
-
-    def wrap(self, key: bytes, context: str) -> bytes:
-        """Encrypt ``key``, bound to ``context``, with the newest master key."""
-        nonce = secrets.token_bytes(_NONCE_BYTES)
-        return self._newest + nonce + AESGCM(self._keys[self._newest]).encrypt(nonce, key, context.encode())
-
-    def unwrap(self, wrapped: bytes, context: str) -> bytes:
-        """Decrypt what `wrap` made with any key of the ring; raises `KeyUnavailableError`."""
-        key_id, rest = wrapped[:_KEY_ID_BYTES], wrapped[_KEY_ID_BYTES:]
-        master = self._keys.get(key_id)
-        if master is None:
-            raise KeyUnavailableError(f"master key {key_id.hex()} is not in the keyring")
-        try:
-            return AESGCM(master).decrypt(rest[:_NONCE_BYTES], rest[_NONCE_BYTES:], context.encode())
-        except InvalidTag as error:
-            raise KeyUnavailableError(f"wrapped key does not belong to {context}") from error
-
-
-def _new_keyring() -> bytes:
-    entry = {"id": secrets.token_hex(_KEY_ID_BYTES), "key": b64encode(secrets.token_bytes(KEY_BYTES)).decode()}
-    return json.dumps({"keys": [entry]}, indent=1).encode()
-
-
-def database_key(path: Path, wrapper: KeyWrapper) -> bytes:
-    """Give the 32-byte key of the embedded database, kept wrapped in ``path`` and made on first use."""
-    if not path.exists():
-        wrapped = wrapper.wrap(os.urandom(KEY_BYTES), "database")
-        write_file_durably(path, wrapped, mode=0o600, replace=False)
-    return wrapper.unwrap(path.read_bytes(), "database")
-
-
-class DataKeys:
-    """Unwrapped data keys, kept for a while so that not every read asks the wrapper.
-
-    Parameters
-    ----------
-    wrapper : KeyWrapper
-        What wraps and unwraps.
-    capacity : int
-        How many keys are kept.
-    """
-
-    def __init__(self, wrapper: KeyWrapper, capacity: int = 256) -> None:
-        self._wrapper = wrapper
-        self._unwrapped = lru_cache(maxsize=capacity)(self._unwrap)
-
-    def make(self, datastore_id: str) -> bytes:
-        """Make the data key of a new data store; gives it wrapped."""
-        return self._wrapper.wrap(secrets.token_bytes(KEY_BYTES), datastore_id)
-
-    def open(self, datastore_id: str, wrapped: bytes) -> DataKey:
-        """Give the data key of a data store; raises `KeyUnavailableError`."""
-        return self._unwrapped(datastore_id, wrapped)
-
-    def _unwrap(self, datastore_id: str, wrapped: bytes) -> DataKey:
-        return DataKey(datastore_id, self._wrapper.unwrap(wrapped, datastore_id))

@@ -24,12 +24,13 @@ from hounsfield.storage.blobs import BlobMissingError, Blobs
 from hounsfield.storage.database import Database
 from hounsfield.storage.identifiers import new_id
 from hounsfield.storage.keys import KeyWrapper
+from hounsfield.storage.secrets import PLACE_MARK
 from hounsfield.storage.tables import secrets
 
 MARK: Final = "installation.json"
 """Name of the object; nothing else is kept beside the folder of the packs."""
 _LONGEST_MARK: Final = 4096
-_ROW: Final = "blob-place"
+_ROW: Final = PLACE_MARK
 
 _log = structlog.get_logger(__name__)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets as random_source
+from typing import Final
 
 from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
@@ -13,6 +14,13 @@ from hounsfield.storage.keys import KeyWrapper
 from hounsfield.storage.tables import secrets
 
 _BYTES = 32
+PLACE_MARK: Final = "blob-place"
+"""The secret that `hounsfield.storage.place_mark` keeps."""
+
+
+def secret_context(name: str) -> str:
+    """Give what the wrapping of a secret is bound to."""
+    return name if name == PLACE_MARK else f"secret:{name}"
 
 
 def installation_secret(database: Database, wrapper: KeyWrapper, name: str) -> bytes:
@@ -29,8 +37,8 @@ def installation_secret(database: Database, wrapper: KeyWrapper, name: str) -> b
     if wrapped is None:
         # When another process is first, its secret is the one.
         with contextlib.suppress(IntegrityError), database.write() as connection:
-            made = wrapper.wrap(random_source.token_bytes(_BYTES), f"secret:{name}")
+            made = wrapper.wrap(random_source.token_bytes(_BYTES), secret_context(name))
             connection.execute(insert(secrets).values(name=name, wrapped=made))
         with database.read() as connection:
             wrapped = connection.execute(query).scalar_one()
-    return wrapper.unwrap(wrapped, f"secret:{name}")
+    return wrapper.unwrap(wrapped, secret_context(name))

@@ -25,6 +25,12 @@ class Rights:
     boundary: Policy | None = None
     session: tuple[Policy, ...] = ()
 
+    @property
+    def ask_for_resource_tags(self) -> bool:
+        """Whether a policy may ask for the tags of a resource, which have to be looked up."""
+        boundary = () if self.boundary is None else (self.boundary,)
+        return any(policy.asks_for_resource_tags for policy in (*self.identity, *boundary, *self.session))
+
 
 NO_RIGHTS = Rights()
 """Those of a principal without policies, who may do nothing."""

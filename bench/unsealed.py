@@ -1,0 +1,67 @@
+"""The API as it would be without encryption at rest, to be measured and for nothing else: there is no such option.
+
+python -m bench.unsealed --data DIR --port PORT     DIR is made by `unseal`
+
+Packs are read as always, but what is sealed in them is handed out as it lies there, without its seal; the database is a plain
+copy. What is answered is noise of the right length, made along the same way but for the ciphers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from pathlib import Path
+from typing import Any
+
+import sqlcipher3.dbapi2
+
+from hounsfield.installation import database_file, database_key_file, open_keyring
+from hounsfield.serving import serve_api
+from hounsfield.settings import Settings
+from hounsfield.storage import packs
+from hounsfield.storage.database_key import database_key
+
+_SEAL_BYTES = 16
+
+
+def unseal(data: Path, target: Path) -> None:
+    """Copy the data folder of a stopped server, with its database in plain."""
+    settings = Settings(data=data)
+    left_out = shutil.ignore_patterns("buckets", "hounsfield.db*", "work.pipe", "spool")
+    shutil.copytree(data, target, ignore=left_out)
+    connection = sqlcipher3.dbapi2.connect(str(database_file(settings)), isolation_level=None)
+    key = database_key(database_key_file(settings), open_keyring(settings))
+    connection.execute(f"PRAGMA key = \"x'{key.hex()}'\"")
+    connection.execute("ATTACH DATABASE ? AS plain KEY ''", (str(target / "hounsfield.db"),))
+    connection.execute("SELECT sqlcipher_export('plain')")
+    connection.close()
+
+
+class _NoCipher:
+    """Stands where the cipher of a pack stands."""
+
+    def decrypt(self, _nonce: bytes, sealed: bytes, _context: bytes) -> bytes:
+        return sealed[:-_SEAL_BYTES]
+
+
+class _PlainConnection(sqlcipher3.dbapi2.Connection):  # type: ignore[misc]
+    """A connection that is given no key."""
+
+    def execute(self, sql: str, *parameters: Any) -> Any:
+        return super().execute("SELECT 1" if sql.startswith("PRAGMA key") else sql, *parameters)
+
+
+def main() -> None:
+    """Serve until SIGTERM; the processes that answer are forked from this one, and have no ciphers either."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--port", type=int, required=True)
+    arguments = parser.parse_args()
+    connect = sqlcipher3.dbapi2.connect
+    sqlcipher3.dbapi2.connect = lambda *args, **kwargs: connect(*args, factory=_PlainConnection, **kwargs)
+    packs._cipher = lambda _key, _pack_id: _NoCipher()  # type: ignore[assignment]  # noqa: SLF001
+    serve_api(Settings(data=arguments.data), "127.0.0.1", arguments.port)
+
+
+if __name__ == "__main__":
+    main()

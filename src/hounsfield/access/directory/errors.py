@@ -1,0 +1,31 @@
+"""What can be wrong with a change of the directory, by the names that IAM has for it; messages hold no secrets."""
+
+from __future__ import annotations
+
+
+class DirectoryError(Exception):
+    """A change that was refused; nothing of it was made."""
+
+
+class NoSuchEntityError(DirectoryError):
+    """What is named is not there (IAM ``NoSuchEntity``)."""
+
+
+class EntityAlreadyExistsError(DirectoryError):
+    """The name is taken (IAM ``EntityAlreadyExists``)."""
+
+
+class DeleteConflictError(DirectoryError):
+    """It is still used (IAM ``DeleteConflict``)."""
+
+
+class LimitExceededError(DirectoryError):
+    """There are as many as there may be (IAM ``LimitExceeded``)."""
+
+
+class InvalidInputError(DirectoryError, ValueError):
+    """A value is not of its form (IAM ``ValidationError``, ``MalformedPolicyDocument``)."""
+
+
+class DirectoryUnavailableError(Exception):
+    """The database was not heard of for too long to still trust what is in memory."""

@@ -1,0 +1,115 @@
+"""HTTP requests to issuers and authorizers: bounded in time and size, without redirects, over TLS unless on this machine."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+import urllib3
+from urllib3.exceptions import HTTPError, NewConnectionError
+from urllib3.exceptions import TimeoutError as PeerTimeoutError
+
+_LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
+_CHUNK: Final = 16 * 1024
+
+
+class UnreachableError(Exception):
+    """There was no answer that could be read; the message says why, for logs."""
+
+
+class TooSlowError(UnreachableError):
+    """The answer did not come in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An answer: its HTTP status and its body."""
+
+    status: int
+    body: bytes
+
+
+def check_url(url: str) -> str:
+    """Give back a URL that tokens or keys may travel to or from.
+
+    Raises
+    ------
+    ValueError
+        It is neither ``https`` nor ``http`` on this machine (RFC 6750, section 5.3), or has a fragment or a password.
+    """
+    parts = urlsplit(url)
+    local = parts.scheme == "http" and parts.hostname in _LOOPBACK
+    if not (parts.hostname and (parts.scheme == "https" or local)):
+        raise ValueError(f"{url!r} must be a URL that begins with https://, or with http:// and be on this machine")
+    if parts.username is not None or parts.fragment:
+        raise ValueError("a URL here must have neither a user nor a fragment")
+    return url
+
+
+class Fetcher:
+    """Sends requests, with connections that are kept.
+
+    Parameters
+    ----------
+    seconds : float
+        How long a request may take.
+    most_bytes : int
+        Largest body of an answer.
+    connections : int
+        Connections kept per host.
+    """
+
+    def __init__(self, seconds: float, most_bytes: int, connections: int = 2) -> None:
+        self._seconds = seconds
+        self._most = most_bytes
+        self._pool = urllib3.PoolManager(maxsize=connections, retries=False)
+
+    def get(self, url: str) -> Response:
+        """Get a document; raises `UnreachableError`."""
+        return self._request("GET", url, None)
+
+    def post(self, url: str, body: bytes) -> Response:
+        """Post JSON; raises `UnreachableError`."""
+        return self._request("POST", url, body)
+
+    def _request(self, method: str, url: str, body: bytes | None) -> Response:
+        deadline = time.monotonic() + self._seconds
+        headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        try:
+            response = self._pool.request(
+                method,
+                url,
+                body=body,
+                headers=headers,
+                timeout=urllib3.Timeout(total=self._seconds),
+                redirect=False,
+                preload_content=False,
+            )
+            try:
+                content = self._content(response, deadline)
+            except BaseException:
+                response.close()
+                raise
+            response.release_conn()
+        except NewConnectionError as error:
+            # To urllib3 a refused connection is one that took too long.
+            raise UnreachableError("no connection") from error
+        except PeerTimeoutError:
+            raise TooSlowError(f"no answer within {self._seconds:g} s") from None
+        except (HTTPError, OSError) as error:
+            raise UnreachableError(type(error).__name__) from error
+        return Response(response.status, content)
+
+    def _content(self, response: urllib3.BaseHTTPResponse, deadline: float) -> bytes:
+        content = bytearray()
+        while chunk := response.read1(_CHUNK, decode_content=False):
+            content += chunk
+            if len(content) > self._most:
+                raise UnreachableError(f"the answer is longer than {self._most} bytes")
+            if time.monotonic() > deadline:
+                raise TooSlowError(f"no answer within {self._seconds:g} s")
+        return bytes(content)

@@ -1,0 +1,101 @@
+"""What policies decide (IAM User Guide, "Policy evaluation logic").
+
+any policy denies      ─▶ explicit deny, by that kind
+no identity policy     ─▶ implicit deny   ┐
+boundary does not      ─▶ implicit deny   ├─ allow it
+no session policy      ─▶ implicit deny   ┘
+else                   ─▶ allowed
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Final
+
+from hounsfield.access.policies.context import ConditionContext
+from hounsfield.access.policies.document import Policy, PolicyKind
+from hounsfield.access.policies.rights import Rights
+
+
+class Outcome(Enum):
+    """What was decided."""
+
+    ALLOWED = auto()
+    EXPLICIT_DENY = auto()
+    """A statement denies it."""
+    IMPLICIT_DENY = auto()
+    """No statement allows it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What was decided, and by which kind of policy.
+
+    Attributes
+    ----------
+    outcome : Outcome
+        What was decided.
+    kind : PolicyKind
+        The kind that denies, or that lacks what would allow it; identity-based policies where it is allowed.
+    """
+
+    outcome: Outcome
+    kind: PolicyKind
+
+    @property
+    def allowed(self) -> bool:
+        """Whether it is allowed."""
+        return self.outcome is Outcome.ALLOWED
+
+    def reason(self, action: str) -> str:
+        """Say why it is denied, in AWS's words (IAM User Guide, "Troubleshoot access denied error messages")."""
+        article = "an" if self.kind is PolicyKind.IDENTITY else "a"
+        if self.outcome is Outcome.EXPLICIT_DENY:
+            return f"with an explicit deny in {article} {self.kind}"
+        return f"because no {self.kind} allows the {action} action"
+
+
+ALLOWED: Final = Decision(Outcome.ALLOWED, PolicyKind.IDENTITY)
+
+
+def decide(rights: Rights, action: str, resource: str, context: ConditionContext) -> Decision:
+    """Decide whether somebody may do something.
+
+    Parameters
+    ----------
+    rights : Rights
+        Their policies.
+    action : str
+        Such as ``medical-imaging:GetImageFrame``.
+    resource : str
+        ARN of the resource, ``*`` where the action names none.
+    context : ConditionContext
+        The request's condition keys.
+    """
+    for kind, policies in _layers(rights):
+        if any(denies(policy, action, resource, context) for policy in policies):
+            return Decision(Outcome.EXPLICIT_DENY, kind)
+    for kind, policies in _layers(rights):
+        if not any(_allows(policy, action, resource, context) for policy in policies):
+            return Decision(Outcome.IMPLICIT_DENY, kind)
+    return ALLOWED
+
+
+def _layers(rights: Rights) -> Iterator[tuple[PolicyKind, tuple[Policy, ...]]]:
+    """Give the policies of each kind that has a say."""
+    yield PolicyKind.IDENTITY, rights.identity
+    if rights.boundary is not None:
+        yield PolicyKind.BOUNDARY, (rights.boundary,)
+    if rights.session:
+        yield PolicyKind.SESSION, rights.session
+
+
+def denies(policy: Policy, action: str, resource: str, context: ConditionContext) -> bool:
+    """Tell whether a policy denies something explicitly."""
+    return any(statement.applies(resource, context) for statement in policy.about(action).denying)
+
+
+def _allows(policy: Policy, action: str, resource: str, context: ConditionContext) -> bool:
+    return any(statement.applies(resource, context) for statement in policy.about(action).allowing)

@@ -1,0 +1,79 @@
+"""The managed policies of AWS HealthImaging (AWS Managed Policy Reference Guide), under the ARNs that AWS gives them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from functools import cache
+from typing import Final
+
+from hounsfield.access.policies.document import Policy
+from hounsfield.access.policies.parsing import parse_policy
+
+_ARN: Final = re.compile(r"arn:aws(?:-[a-z]+)*:iam::aws:policy/(?P<name>\w+)")
+SERVICE: Final = "medical-imaging.amazonaws.com"
+"""The name of the service, to which roles of import jobs are passed."""
+
+DOCUMENTS: Final[Mapping[str, Mapping[str, object]]] = {
+    "AWSHealthImagingFullAccess": {
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Effect": "Allow", "Action": ["medical-imaging:*"], "Resource": "*"},
+            {
+                "Effect": "Allow",
+                "Action": "iam:PassRole",
+                "Resource": "*",
+                "Condition": {"StringEquals": {"iam:PassedToService": SERVICE}},
+            },
+        ],
+    },
+    "AWSHealthImagingReadOnlyAccess": {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Action": [
+                    "medical-imaging:GetDICOMImportJob",
+                    "medical-imaging:GetDatastore",
+                    "medical-imaging:GetImageFrame",
+                    "medical-imaging:GetImageSet",
+                    "medical-imaging:GetImageSetMetadata",
+                    "medical-imaging:ListDICOMImportJobs",
+                    "medical-imaging:ListDatastores",
+                    "medical-imaging:ListImageSetVersions",
+                    "medical-imaging:ListTagsForResource",
+                    "medical-imaging:SearchImageSets",
+                ],
+                "Resource": "*",
+            },
+        ],
+    },
+}
+"""The documents by name."""
+
+
+PARTITIONS: Final = ("aws", "aws-cn", "aws-us-gov", "aws-iso", "aws-iso-b")
+"""The partitions that ARNs of data stores can have."""
+
+
+def managed_arns(partition: str = PARTITIONS[0]) -> tuple[str, ...]:
+    """Give the ARNs of all of them in a partition."""
+    return tuple(f"arn:{partition}:iam::aws:policy/{name}" for name in DOCUMENTS)
+
+
+def managed_policy(arn: str) -> Policy | None:
+    """Give a managed policy by its ARN, of any partition; None when there is none."""
+    named = _ARN.fullmatch(arn)
+    return _policy(named["name"]) if named is not None and named["name"] in DOCUMENTS else None
+
+
+def managed_policies() -> dict[str, Policy]:
+    """Give all of them by their ARNs in all partitions."""
+    arns = (arn for partition in PARTITIONS for arn in managed_arns(partition))
+    return {arn: policy for arn in arns if (policy := managed_policy(arn)) is not None}
+
+
+@cache
+def _policy(name: str) -> Policy:
+    return parse_policy(json.dumps(DOCUMENTS[name], indent=2))

@@ -1,0 +1,62 @@
+"""Who may get a role (IAM User Guide, "How permissions work with role trust policies")."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hounsfield.access.policies.context import ConditionContext
+from hounsfield.access.policies.deciding import Outcome
+from hounsfield.access.policies.document import Policy, Statement
+from hounsfield.access.policies.parties import Party, Trust
+
+
+@dataclass(frozen=True, slots=True)
+class TrustDecision:
+    """What a trust policy decides.
+
+    Attributes
+    ----------
+    outcome : Outcome
+        What was decided.
+    trust : Trust
+        How far the policy names who asks. With ``Trust.ACCOUNT`` it is allowed only if the asker's own policies allow it too.
+    """
+
+    outcome: Outcome
+    trust: Trust = Trust.NONE
+
+    @property
+    def allowed(self) -> bool:
+        """Whether the trust policy allows it."""
+        return self.outcome is Outcome.ALLOWED
+
+
+def decide_trust(policy: Policy, action: str, party: Party, context: ConditionContext) -> TrustDecision:
+    """Decide whether somebody may get a role, as far as its trust policy goes.
+
+    Parameters
+    ----------
+    policy : Policy
+        Trust policy of the role.
+    action : str
+        ``sts:AssumeRole``, ``sts:AssumeRoleWithWebIdentity`` or another action of STS.
+    party : Party
+        Who asks.
+    context : ConditionContext
+        The request's condition keys, such as ``sts:externalid`` or ``accounts.example.org:sub``.
+    """
+    relevant = policy.about(action)
+    if _trust(relevant.denying, party, context) is not Trust.NONE:
+        return TrustDecision(Outcome.EXPLICIT_DENY)
+    trust = _trust(relevant.allowing, party, context)
+    return TrustDecision(Outcome.IMPLICIT_DENY if trust is Trust.NONE else Outcome.ALLOWED, trust)
+
+
+def _trust(statements: Sequence[Statement], party: Party, context: ConditionContext) -> Trust:
+    found = [
+        statement.parties.trust(party)
+        for statement in statements
+        if statement.parties is not None and statement.conditions_met(context)
+    ]
+    return max(found, default=Trust.NONE)

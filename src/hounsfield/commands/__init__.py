@@ -1,0 +1,1 @@
+"""Groups of commands that work on an installation itself, beside its running servers."""

@@ -1,0 +1,100 @@
+"""What the commands have in common: the installation they open, and what becomes of a refusal.
+
+--data, settings ─▶ with_directory ─▶ command(repository, output, …) ─▶ exit code 0
+                                         └─ DirectoryError ─▶ message, 1; InvalidInputError ─▶ message, 2
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import click
+from sqlalchemy.exc import SQLAlchemyError
+
+from hounsfield.access.credentials_profiles import ProfileError
+from hounsfield.access.directory.errors import DirectoryError, InvalidInputError
+from hounsfield.access.directory.repository import Repository
+from hounsfield.commands.output import Output
+from hounsfield.logs import configure_logs
+from hounsfield.settings import SettingsError, load_settings
+from hounsfield.storage.keys import KeyUnavailableError
+
+Command = TypeVar("Command", bound=Callable[..., None])
+_REFUSED: Final = 1
+_INVALID: Final = 2
+
+
+class RefusedError(click.ClickException):
+    """What was asked for cannot be done as things are."""
+
+    exit_code = _REFUSED
+
+
+class InvalidError(click.ClickException):
+    """What was given is not of its form."""
+
+    exit_code = _INVALID
+
+
+def with_directory(command: Callable[..., None]) -> Callable[..., None]:
+    """Open the users and roles of ``--data`` for a command, which gets the repository and its output first."""
+
+    @click.option(
+        "--data",
+        type=click.Path(file_okay=False, path_type=Path),
+        default=lambda: load_settings().data,
+        show_default="HOUNSFIELD_DATA, or ./data",
+        help="Folder of everything that is kept.",
+    )
+    @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+    @functools.wraps(command)
+    def run(data: Path, as_json: bool, **arguments: Any) -> None:
+        with opened(data) as repository:
+            command(repository, Output(as_json=as_json), **arguments)
+
+    return run
+
+
+@contextmanager
+def opened(data: Path) -> Iterator[Repository]:
+    """Give the users and roles of a data folder.
+
+    Raises
+    ------
+    RefusedError
+        There is no installation, its database cannot be opened, or what is done meanwhile is refused.
+    InvalidError
+        What is done meanwhile is refused for what was given.
+    """
+    # Everything is read in only now, when the arguments are known to be well-formed.
+    from hounsfield.installation import open_database, open_keyring, open_repository
+
+    settings = dataclasses.replace(load_settings(), data=data)
+    configure_logs("warning")
+    master = data / "keys" / "master.json"
+    if not master.is_file():
+        raise RefusedError(
+            f"{data} is not a data folder: {master} is not there; `hounsfield serve --data {data}` makes one"
+        )
+    try:
+        keyring = open_keyring(settings)
+        database = open_database(settings, keyring)
+        try:
+            yield open_repository(settings, database, keyring)
+        finally:
+            database.close()
+    except (InvalidInputError, ProfileError) as error:
+        raise InvalidError(str(error)) from error
+    except DirectoryError as error:
+        raise RefusedError(str(error)) from error
+    except KeyUnavailableError as error:
+        raise RefusedError(f"{master} is not the master key of this database") from error
+    except SettingsError as error:
+        raise InvalidError(str(error)) from error
+    except SQLAlchemyError as error:
+        raise RefusedError(f"the database cannot be used: {type(error).__name__}") from error

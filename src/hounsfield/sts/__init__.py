@@ -1,0 +1,1 @@
+"""Front door 3: temporary credentials (AWS Security Token Service)."""

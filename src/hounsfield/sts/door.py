@@ -1,0 +1,111 @@
+"""The door: one ASGI application in front of the Security Token Service.
+
+    body ─▶ signature ─▶ form ─▶ operation ─▶ parse and validate ─▶ handler: trust policy and permission ─▶ serialise
+      └─────────┴─────────┴─────────┴─────────────────┴──────────────────────┴──▶ AwsError ─▶ error of the query protocol
+
+All operations have the same path, ``/``; which one is meant is in the form, and so is all else. Requests whose signature does
+not fit are refused before their form is read; those without one are read, because operations that bring a web identity token
+are not signed.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+
+from starlette.concurrency import run_in_threadpool
+from starlette.types import Receive, Scope, Send
+
+from hounsfield.access.principals import Principal
+from hounsfield.aws.errors import (
+    AwsError,
+    MethodNotAllowedException,
+    MissingAuthenticationTokenException,
+    NotImplementedException,
+    UnrecognizedClientException,
+)
+from hounsfield.aws.model import Service
+from hounsfield.aws.query_parsing import MAX_FORM_BYTES, operation_of, parse_form, read_form
+from hounsfield.aws.query_serialising import serialise_query, serialise_query_error
+from hounsfield.aws.response import WireResponse
+from hounsfield.gate.answers import send_answer
+from hounsfield.gate.bodies import ClientGoneError, header, whole_body
+from hounsfield.gate.callers import Callers
+from hounsfield.gate.errors import translated
+from hounsfield.gate.facts import Facts
+from hounsfield.imaging.archive import Archive
+from hounsfield.sts.context import Call, Context
+from hounsfield.sts.operations import HANDLERS
+
+METHODS = ("GET", "POST")
+
+
+def is_sts(method: str, raw_path: bytes) -> bool:
+    """Tell whether a request is for this door."""
+    return raw_path == b"/" and method in (*METHODS, "OPTIONS")
+
+
+@dataclass(frozen=True, slots=True)
+class StsDoor:
+    """The ASGI application of the Security Token Service.
+
+    Attributes
+    ----------
+    context : Context
+        What the handlers work on.
+    service : Service
+        The service model.
+    callers : Callers
+        Tells who is calling, by signatures for this service.
+    archive : Archive
+        For what is known of requests.
+    """
+
+    context: Context
+    service: Service
+    callers: Callers
+    archive: Archive
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        request_id = str(uuid.uuid4())
+        try:
+            response = await self._answer(scope, receive, request_id)
+        except ClientGoneError:
+            return
+        except AwsError as error:
+            response = serialise_query_error(self.service, error, request_id)
+        except Exception as error:  # noqa: BLE001 - the last resort of a process that must go on
+            response = serialise_query_error(self.service, translated(error, request_id), request_id)
+        await send_answer(send, response, request_id)
+
+    async def _answer(self, scope: Scope, receive: Receive, request_id: str) -> WireResponse:
+        if scope["method"] not in METHODS:
+            allowed = ", ".join(METHODS)
+            raise MethodNotAllowedException(f"The path of the request takes {allowed} only.", [("Allow", allowed)])
+        body = await whole_body(scope, receive, MAX_FORM_BYTES)
+        principal, body = self._proven(scope, body)
+        form = read_form(scope["query_string"], body)
+        operation = operation_of(self.service, form)
+        if principal is None and not operation.unsigned:
+            raise MissingAuthenticationTokenException("Request is missing Authentication Token")
+        if principal is not None:
+            self.callers.note(principal, operation.name)
+        handler = HANDLERS.get(operation.name)
+        if handler is None:
+            raise NotImplementedException.of(operation.name)
+        call = Call(parse_form(operation, form), principal, Facts(scope, self.archive))
+        result = await run_in_threadpool(handler, self.context, call)
+        return serialise_query(self.service, operation, result, request_id)
+
+    def _proven(self, scope: Scope, body: bytes) -> tuple[Principal | None, bytes]:
+        """Give who signed the request, and its body; nobody where it is not signed."""
+        signed = header(scope, b"authorization") is not None or b"X-Amz-Signature=" in scope["query_string"]
+        if not signed and self.callers.verifier is not None:
+            return None, body
+        caller = self.callers.meet(scope)
+        reader = caller.reader()
+        body = reader.feed(body) + reader.finish()
+        if not caller.principal.id:
+            raise UnrecognizedClientException("The security token included in the request is invalid.")
+        return caller.principal, body

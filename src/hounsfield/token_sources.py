@@ -1,0 +1,35 @@
+"""What vouches for bearer tokens, put together from the settings: authorizers of data stores, and an issuer."""
+
+from __future__ import annotations
+
+import os
+
+from hounsfield.access.oidc.authorizers import authorizer_urls_of
+from hounsfield.access.oidc.authorizing import Authorizers, Authorizing, Home
+from hounsfield.access.oidc.grants import RecentGrants
+from hounsfield.access.oidc.lambda_authorizer import LambdaClient, lambda_client
+from hounsfield.settings import Settings
+
+
+def open_lambda(settings: Settings) -> LambdaClient | None:
+    """Give the client of the Lambda API; None where the settings name none: tokens must not go to AWS unasked."""
+    if not (settings.lambda_endpoint_url or settings.lambda_api or os.environ.get("AWS_ENDPOINT_URL_LAMBDA")):
+        return None
+    key = (settings.lambda_access_key_id, settings.lambda_secret_access_key)
+    return lambda_client(
+        settings.region, settings.lambda_endpoint_url, settings.authorizer_calls, key if key[0] else None
+    )
+
+
+def open_authorizing(settings: Settings) -> Authorizing:
+    """Give what finds out what tokens stand for."""
+    home = Home(settings.partition, settings.region, settings.account_id)
+    issuer = settings.issuer
+    return Authorizing(
+        Authorizers(home, authorizer_urls_of(settings.authorizers), open_lambda(settings)),
+        issuer.open() if issuer else None,
+        issuer.roles if issuer else (),
+        RecentGrants(settings.authorizer_cache_seconds),
+        settings.authorizer_calls,
+        settings.oidc_leeway_seconds,
+    )

@@ -1,0 +1,215 @@
+"""What policies decide: AWS's evaluation rules as tables, and the algebra of allowing and denying."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hounsfield.access.policies.deciding import Decision, Outcome, decide
+from hounsfield.access.policies.document import Policy, PolicyKind
+from hounsfield.access.policies.parsing import parse_policy
+from hounsfield.access.policies.rights import NO_RIGHTS, Rights
+
+STORE = "arn:aws:medical-imaging:us-east-1:123456789012:datastore/" + "a" * 32
+OTHER = "arn:aws:medical-imaging:us-east-1:123456789012:datastore/" + "b" * 32
+IMAGE_SET = f"{STORE}/imageset/" + "c" * 32
+GET = "medical-imaging:GetDatastore"
+
+
+def statement(effect: str, action: Any = "medical-imaging:*", resource: Any = "*", **more: Any) -> dict[str, Any]:
+    return {"Effect": effect, "Action": action, "Resource": resource, **more}
+
+
+def policy(*statements: dict[str, Any], kind: PolicyKind = PolicyKind.IDENTITY) -> Policy:
+    return parse_policy(json.dumps({"Version": "2012-10-17", "Statement": list(statements)}), kind=kind)
+
+
+ALLOW, DENY = policy(statement("Allow")), policy(statement("Deny"))
+NOTHING = policy(statement("Allow", "s3:GetObject"))
+BOTH = policy(statement("Allow"), statement("Deny"))
+
+IDENTITY, BOUNDARY, SESSION = PolicyKind.IDENTITY, PolicyKind.BOUNDARY, PolicyKind.SESSION
+ALLOWED, EXPLICIT, IMPLICIT = Outcome.ALLOWED, Outcome.EXPLICIT_DENY, Outcome.IMPLICIT_DENY
+
+
+@pytest.mark.parametrize(
+    ("rights", "outcome", "kind"),
+    [
+        (NO_RIGHTS, IMPLICIT, IDENTITY),
+        (Rights((NOTHING,)), IMPLICIT, IDENTITY),
+        (Rights((ALLOW,)), ALLOWED, IDENTITY),
+        (Rights((NOTHING, ALLOW)), ALLOWED, IDENTITY),
+        (Rights((DENY,)), EXPLICIT, IDENTITY),
+        (Rights((BOTH,)), EXPLICIT, IDENTITY),
+        (Rights((ALLOW, DENY)), EXPLICIT, IDENTITY),
+        (Rights((DENY, ALLOW)), EXPLICIT, IDENTITY),
+        (Rights((ALLOW,), boundary=ALLOW), ALLOWED, IDENTITY),
+        (Rights((), boundary=ALLOW), IMPLICIT, IDENTITY),
+        (Rights((ALLOW,), boundary=NOTHING), IMPLICIT, BOUNDARY),
+        (Rights((ALLOW,), boundary=BOTH), EXPLICIT, BOUNDARY),
+        (Rights((DENY,), boundary=DENY), EXPLICIT, IDENTITY),
+        (Rights((ALLOW,), session=(ALLOW,)), ALLOWED, IDENTITY),
+        (Rights((ALLOW,), session=(NOTHING, ALLOW)), ALLOWED, IDENTITY),
+        (Rights((ALLOW,), session=(NOTHING,)), IMPLICIT, SESSION),
+        (Rights((ALLOW,), session=(ALLOW, DENY)), EXPLICIT, SESSION),
+        (Rights((NOTHING,), session=(ALLOW,)), IMPLICIT, IDENTITY),
+        (Rights((ALLOW,), boundary=ALLOW, session=(ALLOW,)), ALLOWED, IDENTITY),
+        (Rights((ALLOW,), boundary=NOTHING, session=(NOTHING,)), IMPLICIT, BOUNDARY),
+        (Rights((NOTHING,), boundary=NOTHING, session=(DENY,)), EXPLICIT, SESSION),
+    ],
+)
+def test_the_evaluation_logic(rights: Rights, outcome: Outcome, kind: PolicyKind) -> None:
+    assert decide(rights, GET, STORE, {}) == Decision(outcome, kind)
+
+
+@pytest.mark.parametrize(
+    ("entry", "action", "allowed"),
+    [
+        ({"Action": "*"}, GET, True),
+        ({"Action": "*:*"}, GET, True),
+        ({"Action": "medical-imaging:*"}, GET, True),
+        ({"Action": "MEDICAL-IMAGING:getDATASTORE"}, GET, True),
+        ({"Action": "medical-imaging:Get*"}, GET, True),
+        ({"Action": "medical-imaging:Get*"}, "medical-imaging:ListDatastores", False),
+        ({"Action": "medical-imaging:*Datastore"}, GET, True),
+        ({"Action": "medical-imaging:*Datastore"}, "medical-imaging:ListDatastores", False),
+        ({"Action": "medical-imaging:Get?atastore"}, GET, True),
+        ({"Action": "medical-imaging:GetDatastore?"}, GET, False),
+        ({"Action": "s3:*"}, GET, False),
+        ({"Action": ["s3:*", GET]}, GET, True),
+        ({"NotAction": "s3:*"}, GET, True),
+        ({"NotAction": ["s3:*", "medical-imaging:get*"]}, GET, False),
+    ],
+)
+def test_actions(entry: dict[str, Any], action: str, allowed: bool) -> None:
+    rights = Rights((policy({"Effect": "Allow", "Resource": "*", **entry}),))
+    assert decide(rights, action, STORE, {}).allowed is allowed
+
+
+@pytest.mark.parametrize(
+    ("entry", "resource", "allowed"),
+    [
+        ({"Resource": "*"}, STORE, True),
+        ({"Resource": "*"}, "*", True),
+        ({"Resource": STORE}, STORE, True),
+        ({"Resource": STORE}, OTHER, False),
+        ({"Resource": STORE}, IMAGE_SET, False),
+        ({"Resource": STORE}, "*", False),
+        ({"Resource": STORE.upper().replace("ARN", "arn")}, STORE, False),
+        ({"Resource": [OTHER, STORE]}, STORE, True),
+        ({"Resource": f"{STORE}/imageset/*"}, IMAGE_SET, True),
+        ({"Resource": f"{STORE}/imageset/*"}, STORE, False),
+        ({"Resource": f"{STORE}*"}, IMAGE_SET, True),
+        ({"Resource": f"{STORE[:-1]}?"}, STORE, True),
+        ({"Resource": f"{STORE}?"}, STORE, False),
+        ({"Resource": "arn:aws:medical-imaging:*:*:datastore/*"}, STORE, True),
+        ({"Resource": "arn:aws:medical-imaging:eu-*:*:datastore/*"}, STORE, False),
+        ({"Resource": "arn:aws:medical-imaging:*"}, STORE, True),
+        ({"Resource": "arn:*"}, STORE, True),
+        ({"Resource": "arn:*"}, "*", False),
+        ({"NotResource": STORE}, STORE, False),
+        ({"NotResource": STORE}, OTHER, True),
+        ({"NotResource": STORE}, "*", True),
+        ({"NotResource": "*"}, STORE, False),
+        ({"NotResource": [f"{STORE}/*", OTHER]}, STORE, True),
+    ],
+)
+def test_resources(entry: dict[str, Any], resource: str, allowed: bool) -> None:
+    rights = Rights((policy({"Effect": "Allow", "Action": "*", **entry}),))
+    assert decide(rights, GET, resource, {}).allowed is allowed
+
+
+@pytest.mark.parametrize(
+    ("rights", "reason"),
+    [
+        (NO_RIGHTS, f"because no identity-based policy allows the {GET} action"),
+        (Rights((DENY,)), "with an explicit deny in an identity-based policy"),
+        (Rights((ALLOW,), boundary=NOTHING), f"because no permissions boundary allows the {GET} action"),
+        (Rights((ALLOW,), boundary=DENY), "with an explicit deny in a permissions boundary"),
+        (Rights((ALLOW,), session=(NOTHING,)), f"because no session policy allows the {GET} action"),
+        (Rights((ALLOW,), session=(DENY,)), "with an explicit deny in a session policy"),
+    ],
+)
+def test_reasons_are_in_the_words_of_aws(rights: Rights, reason: str) -> None:
+    assert decide(rights, GET, STORE, {}).reason(GET) == reason
+
+
+ACTIONS = st.sampled_from(["*", GET, "medical-imaging:Get*", "medical-imaging:ListDatastores", "s3:*"])
+RESOURCES = st.sampled_from(["*", STORE, OTHER, f"{STORE}/imageset/*", "arn:aws:medical-imaging:*:*:datastore/*"])
+CONDITIONS = st.sampled_from(
+    [
+        {},
+        {"StringEquals": {"aws:ResourceTag/ward": "3"}},
+        {"StringNotEquals": {"aws:ResourceTag/ward": "3"}},
+        {"StringNotLike": {"aws:username": "${aws:PrincipalTag/ward}*"}},
+        {"ForAllValues:StringLike": {"aws:TagKeys": ["w*"]}},
+        {"Null": {"aws:TagKeys": "true"}},
+    ]
+)
+CONTEXTS = st.dictionaries(
+    st.sampled_from(["aws:resourcetag/ward", "aws:username", "aws:principaltag/ward", "aws:tagkeys"]),
+    st.sampled_from(["3", "4", ("ward", "x"), ("w1", "w2")]),
+)
+
+
+@st.composite
+def statements(draw: st.DrawFn, effects: tuple[str, ...] = ("Allow", "Deny")) -> dict[str, Any]:
+    negated = draw(st.sampled_from(["", "Not"]))
+    resource_negated = draw(st.sampled_from(["", "Not"]))
+    return {
+        "Effect": draw(st.sampled_from(effects)),
+        f"{negated}Action": draw(st.lists(ACTIONS, min_size=1, max_size=3)),
+        f"{resource_negated}Resource": draw(st.lists(RESOURCES, min_size=1, max_size=3)),
+        "Condition": draw(CONDITIONS),
+    }
+
+
+POLICIES = st.lists(statements(), min_size=1, max_size=4).map(lambda entries: policy(*entries))
+ALL_RIGHTS = st.builds(
+    Rights,
+    identity=st.lists(POLICIES, max_size=2).map(tuple),
+    boundary=st.none() | POLICIES,
+    session=st.lists(POLICIES, max_size=2).map(tuple),
+)
+REQUESTS = st.tuples(
+    st.sampled_from([GET, "medical-imaging:GetImageFrame", "s3:GetObject"]),
+    st.sampled_from([STORE, OTHER, IMAGE_SET, "*"]),
+    CONTEXTS,
+)
+Request = tuple[str, str, dict[str, Any]]
+
+
+@given(ALL_RIGHTS, statements(("Deny",)), REQUESTS)
+def test_a_further_deny_never_allows_more(rights: Rights, entry: dict[str, Any], request: Request) -> None:
+    more = Rights((*rights.identity, policy(entry)), rights.boundary, rights.session)
+    assert decide(more, *request).allowed <= decide(rights, *request).allowed
+
+
+@given(ALL_RIGHTS, statements(("Allow",)), REQUESTS)
+def test_a_further_allow_never_denies(rights: Rights, entry: dict[str, Any], request: Request) -> None:
+    more = Rights((*rights.identity, policy(entry)), rights.boundary, rights.session)
+    assert decide(more, *request).allowed >= decide(rights, *request).allowed
+    explicit = decide(more, *request).outcome is EXPLICIT
+    assert explicit == (decide(rights, *request).outcome is EXPLICIT)
+
+
+@given(ALL_RIGHTS, POLICIES, REQUESTS)
+def test_boundaries_and_session_policies_only_narrow(rights: Rights, narrower: Policy, request: Request) -> None:
+    bare = Rights(rights.identity)
+    for narrowed in (Rights(rights.identity, narrower), Rights(rights.identity, None, (narrower,)), rights):
+        assert decide(narrowed, *request).allowed <= decide(bare, *request).allowed
+
+
+@given(st.lists(statements(), min_size=1, max_size=5), st.randoms(), REQUESTS)
+def test_the_order_of_statements_and_policies_does_not_matter(
+    entries: list[dict[str, Any]], random: Any, request: Request
+) -> None:
+    shuffled = list(entries)
+    random.shuffle(shuffled)
+    one = decide(Rights((policy(*entries),)), *request)
+    assert decide(Rights((policy(*shuffled),)), *request) == one
+    assert decide(Rights(tuple(policy(entry) for entry in shuffled)), *request) == one
