@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from bench import (
+    access_speed,
     append_bytes,
     encryption_speed,
     frame_speed,
@@ -37,6 +38,7 @@ BENCHMARKS: Mapping[str, Callable[[Run, Report], None]] = {
     "search_speed": search_speed.run,
     "qido_speed": qido_speed.run,
     "update_speed": update_speed.run,
+    "access_speed": access_speed.run,
     "memory": memory.run,
 }
 _RESULTS = Path(__file__).with_name("results")

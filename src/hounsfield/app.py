@@ -23,6 +23,8 @@ from hounsfield.access.directory.directory import Directory
 from hounsfield.access.origins import origins_of
 from hounsfield.access.sessions import SEALED_WITH, Sessions
 from hounsfield.access.throttling import Throttle, rates_of
+from hounsfield.audit_keeping import AuditKeeper, RecordedWork, import_ended, storage_released
+from hounsfield.auditing import open_trail, recorder_of
 from hounsfield.aws.model import load_service
 from hounsfield.aws.pagination import PageTokens
 from hounsfield.aws.routing import Router
@@ -30,7 +32,7 @@ from hounsfield.dicomweb.context import Context as DicomwebContext
 from hounsfield.dicomweb.door import DicomwebDoor
 from hounsfield.front import Beside, front_doors
 from hounsfield.gate.bearers import Bearers
-from hounsfield.gate.callers import Callers, Holders
+from hounsfield.gate.callers import Holders
 from hounsfield.gate.cross_origin import cross_origin
 from hounsfield.imaging.accesses import AccessWriter
 from hounsfield.imaging.archive import Archive, Quotas
@@ -59,6 +61,7 @@ from hounsfield.jobs.workers import WorkerPool, end_with_parent, tell_refusal
 from hounsfield.logs import configure_logs
 from hounsfield.native.context import Context
 from hounsfield.native.door import NativeDoor
+from hounsfield.role_sources import callers_of, import_access, job_roles, sts_door
 from hounsfield.settings import Settings, SettingsError, load_settings
 from hounsfield.storage.blobs import BlobPlace
 from hounsfield.storage.buckets import Buckets
@@ -70,10 +73,9 @@ from hounsfield.storage.kms import KeyService, KeyServicePlace
 from hounsfield.storage.place_mark import PlaceRefusedError, check_place
 from hounsfield.storage.secrets import installation_secret
 from hounsfield.storage.tiered_blobs import TieredBlobs
-from hounsfield.sts.context import Context as StsContext
-from hounsfield.sts.door import StsDoor
 from hounsfield.token_sources import open_authorizing
 
+_KEEPING_SECONDS: Final = 5.0
 DAY_SECONDS: Final = 24 * 3600.0
 READABLE_CLASSES: Final = frozenset(
     {
@@ -253,9 +255,12 @@ def make_app(settings: Settings) -> ASGIApp:
         metadata=MetadataReader(archive, settings.metadata_cache_bytes),
         tokens=PageTokens(installation_secret(archive.database, keyring, "page-tokens")),
         local=not (settings.database_url or settings.blobs_url),
+        job_roles=job_roles(settings, directory, archive),
     )
     callers = callers_of(settings, holders, "medical-imaging")
     throttle = Throttle(rates_of(settings.throttling, settings.throttle_rates), settings.api_workers)
+    trail = open_trail(settings, archive, keyring, "api")
+    recorder = recorder_of(settings, archive, trail)
     accesses = AccessWriter(
         archive.database,
         archive.accesses,
@@ -267,10 +272,12 @@ def make_app(settings: Settings) -> ASGIApp:
         router=Router(load_service()),
         callers=callers,
         throttle=throttle,
+        recorder=recorder,
         max_body_bytes=settings.max_body_bytes,
     )
     receiver = Receiver(archive, settings.store_processes)
-    authorizing = open_authorizing(settings)
+    issuer = None if settings.issuer is None else settings.issuer.open()
+    authorizing = open_authorizing(settings, issuer)
     dicomweb = DicomwebDoor(
         context=DicomwebContext(
             archive=archive,
@@ -287,43 +294,31 @@ def make_app(settings: Settings) -> ASGIApp:
         callers=callers,
         bearers=Bearers(authorizing, directory, archive),
         throttle=throttle,
+        recorder=recorder,
         max_unproven_bytes=settings.max_body_bytes,
         max_store_bytes=settings.max_store_bytes,
         public_url=settings.public_url,
     )
     origins = origins_of(settings.cors_origins)
-    beside = Beside(accesses, receiver, directory, authorizing)
+    beside = Beside(accesses, receiver, directory, authorizing, trail)
     return front_doors(
         cross_origin(native, origins),
         cross_origin(dicomweb, origins),
-        cross_origin(sts_door(settings, archive, holders), origins),
+        cross_origin(sts_door(settings, archive, holders, issuer, trail), origins),
         beside,
     )
-
-
-def sts_door(settings: Settings, archive: Archive, holders: Holders) -> StsDoor:
-    """Make the door of the Security Token Service."""
-    issuer = None if settings.issuer is None else settings.issuer.open()
-    return StsDoor(
-        context=StsContext(holders.directory, holders.sessions, issuer, settings.partition, settings.account_id),
-        service=load_service("sts"),
-        callers=callers_of(settings, holders, "sts"),
-        archive=archive,
-    )
-
-
-def callers_of(settings: Settings, holders: Holders, service: str) -> Callers:
-    """Tell who calls a service: by signatures, or everybody."""
-    if settings.insecure_no_auth:
-        return Callers.everybody(holders)
-    return Callers.by_signature(settings.region, holders, service)
 
 
 def run_runner(settings: Settings) -> None:
     """Run a runner until SIGTERM or SIGINT."""
     configure_logs(settings.log_level)
     end_with_parent()
-    archive, _ = open_archive(settings)
+    archive, keyring = open_archive(settings)
+    directory = Directory(open_repository(settings, archive.database, keyring))
+    directory.start()
+    access_of = import_access(job_roles(settings, directory, archive), archive)
+    trail = open_trail(settings, archive, keyring, "runner")
+    keeper = AuditKeeper.of(settings, archive, keyring)
     stop = threading.Event()
 
     def ask_to_stop(_signal: int, _frame: types.FrameType | None) -> None:
@@ -336,14 +331,18 @@ def run_runner(settings: Settings) -> None:
     schedule_tiers(archive)
     schedule_indexing(archive)
     pool = WorkerPool(settings.import_processes, warm_up)
-    imports: dict[str, WorkHandler] = {IMPORT: ImportRunner(archive, pool, stop)}
+    imports: dict[str, WorkHandler] = {
+        IMPORT: RecordedWork(ImportRunner(archive, pool, stop, access_of), trail, import_ended(archive))
+    }
     # Short work has slots of its own: it never waits for imports, which may themselves wait for it to unlock an image set.
     short: dict[str, WorkHandler] = {
         SETTLE_DATASTORE: DatastoreSettler(archive),
         UPDATE_IMAGE_SET: ImageSetUpdater(archive),
         COPY_IMAGE_SET: ImageSetCopier(archive),
         DELETE_IMAGE_SET: ImageSetDeleter(archive),
-        RELEASE_IMAGE_SET: StorageReleaser(archive, settings.release_after_seconds),
+        RELEASE_IMAGE_SET: RecordedWork(
+            StorageReleaser(archive, settings.release_after_seconds), trail, storage_released(archive)
+        ),
         SWEEP_ORPHANS: OrphanSweeper(archive, delete=settings.delete_orphans),
         FORGET_IMPORT_JOBS: ImportJobForgetter(archive),
     }
@@ -363,6 +362,10 @@ def run_runner(settings: Settings) -> None:
         threading.Thread(target=Runner(archive.queue, short, stop, alarm=alarm).run, name="short-work"),
         threading.Thread(target=Runner(archive.queue, moving, stop, slots=2).run, name="long-work"),
     ]
+    # A bucket that does not answer must not keep the process from ending; what is not delivered then is later.
+    keeping = threading.Thread(target=keeper.run, args=(stop,), name="audit-keeper", daemon=True)
+    keeping.start()
+    trail.start()
     for thread in beside:
         thread.start()
     try:
@@ -372,3 +375,6 @@ def run_runner(settings: Settings) -> None:
         for thread in beside:
             thread.join()
         pool.close()
+        directory.stop()
+        trail.stop()
+        keeping.join(_KEEPING_SECONDS)

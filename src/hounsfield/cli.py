@@ -28,7 +28,9 @@ _data = click.option(
 
 
 _GROUPS: Final = {
+    "audit": "hounsfield.commands.audit",
     "key": "hounsfield.commands.keys",
+    "keys": "hounsfield.commands.master_keys",
     "policy": "hounsfield.commands.policies",
     "role": "hounsfield.commands.roles",
     "user": "hounsfield.commands.users",
@@ -108,48 +110,6 @@ def import_command(data: Path, datastore: str | None, paths: tuple[Path, ...]) -
     except (importer.ImportFailedError, ServingError) as error:
         raise click.ClickException(str(error)) from error
     sys.exit(1 if failed else 0)
-
-
-@cli.group("keys")
-def keys_group() -> None:
-    """The master keys of the installation: list, rotate and retire them."""
-
-
-@keys_group.command("list")
-@_data
-def keys_list_command(data: Path) -> None:
-    """List the master keys and the keys of the key service, with what they wrap."""
-    from hounsfield import key_commands
-
-    key_commands.show(dataclasses.replace(load_settings(), data=data))
-
-
-@keys_group.command("prepare")
-@_data
-def keys_prepare_command(data: Path) -> None:
-    """Make the next master key without using it, so that it can be copied to all nodes first."""
-    from hounsfield import key_commands
-
-    key_commands.prepare(dataclasses.replace(load_settings(), data=data))
-
-
-@keys_group.command("rotate")
-@_data
-@click.option("--database", is_flag=True, help="Also encrypt the embedded database anew; the server must be stopped.")
-def keys_rotate_command(data: Path, database: bool) -> None:
-    """Make a new master key, or take the prepared one, and wrap everything with it; servers may run."""
-    from hounsfield import key_commands
-
-    key_commands.rotate(dataclasses.replace(load_settings(), data=data), database=database)
-
-
-@keys_group.command("retire")
-@_data
-def keys_retire_command(data: Path) -> None:
-    """Remove the master keys that nothing is wrapped with any more."""
-    from hounsfield import key_commands
-
-    key_commands.retire(dataclasses.replace(load_settings(), data=data))
 
 
 @cli.command("demo")

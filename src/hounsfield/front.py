@@ -16,6 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from hounsfield.access.audit.trail import Trail
 from hounsfield.access.directory.directory import Directory
 from hounsfield.access.oidc.authorizing import Authorizing
 from hounsfield.dicomweb.routes import is_dicomweb
@@ -38,15 +39,19 @@ class Beside:
         Follows changes of users and policies.
     authorizing : Authorizing
         Asks who vouches for bearer tokens.
+    trail : Trail
+        Writes down who called.
     """
 
     accesses: AccessWriter
     receiver: Receiver
     directory: Directory
     authorizing: Authorizing
+    trail: Trail
 
     def start(self) -> None:
         """Begin with the first request."""
+        self.trail.start()
         self.accesses.start()
         self.directory.start()
 
@@ -56,6 +61,7 @@ class Beside:
         self.accesses.stop()
         self.directory.stop()
         self.authorizing.close()
+        self.trail.stop()
 
 
 def front_doors(native: ASGIApp, dicomweb: ASGIApp, sts: ASGIApp, beside: Beside) -> ASGIApp:

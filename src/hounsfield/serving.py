@@ -28,22 +28,14 @@ from urllib.request import urlopen
 import structlog
 
 from hounsfield.access.credentials import credentials_file
-from hounsfield.jobs.workers import PARENT, REFUSAL, end_with_parent
+from hounsfield.jobs.workers import PARENT, REFUSAL, end_with_parent, tell_ready
 from hounsfield.settings import PREFIX, Settings, SettingsError, load_settings
 from hounsfield.storage.durable import make_folder_durably, write_file_durably
 from hounsfield.storage.spool import forget_spooled
-from hounsfield.tls import (
-    LONGEST_REQUEST_SECONDS,
-    OVERLAP_SECONDS,
-    CertificateWatch,
-    ClientCertificates,
-    TlsFilesError,
-    TlsVersion,
-    connecting_anew,
-)
+from hounsfield.tls import CertificateWatch, TlsFilesError, connecting_anew
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _log = structlog.get_logger(__name__)
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -150,8 +142,7 @@ class _Kept:
 def serve_api(settings: Settings, host: str, port: int) -> None:
     """Run the API processes only, until SIGTERM or SIGINT; raises `SettingsError` when they refuse their settings."""
     # The first process imports this module only to keep others going; it stays small without the server software.
-    from granian import Granian
-    from granian.constants import Interfaces, Loops, SSLProtocols
+    from hounsfield.api_server import ApiServer
 
     end_with_parent()
     tls = settings.tls
@@ -175,28 +166,7 @@ def serve_api(settings: Settings, host: str, port: int) -> None:
     signal.signal(REFUSAL, end)
     if tls is not None:
         CertificateWatch(tls).start()
-    Granian(
-        "hounsfield.serving:create_app",
-        address=host,
-        port=port,
-        interface=Interfaces.ASGI,
-        factory=True,
-        loop=Loops.asyncio,
-        workers=settings.api_workers,
-        backlog=2048,
-        log_enabled=False,
-        respawn_failed_workers=True,
-        websockets=False,
-        ssl_cert=None if tls is None else tls.certificate,
-        ssl_key=None if tls is None else tls.key,
-        ssl_protocol_min=SSLProtocols.tls13
-        if tls is not None and tls.least is TlsVersion.TLS_1_3
-        else SSLProtocols.tls12,
-        ssl_ca=None if tls is None else tls.client_ca,
-        ssl_client_verify=tls is not None and tls.client_ca is not None and tls.clients is ClientCertificates.REQUIRED,
-        respawn_interval=OVERLAP_SECONDS,
-        workers_kill_timeout=LONGEST_REQUEST_SECONDS,
-    ).serve()
+    ApiServer(host, port, settings.api_workers, tls).serve()
     if refused.is_set():
         raise SettingsError("the API cannot be served as it is set up, see the log above")
 
@@ -215,7 +185,25 @@ def create_app() -> ASGIApp:
 
     made = app.create_app()
     tls = load_settings().tls
-    return made if tls is None else connecting_anew(made, tls)
+    return telling_ready(made if tls is None else connecting_anew(made, tls))
+
+
+def telling_ready(app: ASGIApp) -> ASGIApp:
+    """Tell the process that keeps the API processes once this one serves."""
+
+    async def telling(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            await app(scope, receive, send)
+            return
+
+        async def listening(message: Message) -> None:
+            await send(message)
+            if message["type"] == "lifespan.startup.complete":
+                tell_ready()
+
+        await app(scope, receive, listening)
+
+    return telling
 
 
 def _free_port(host: str) -> int:

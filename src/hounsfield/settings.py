@@ -9,6 +9,7 @@ Every field is set by ``HOUNSFIELD_<NAME>``, or by ``<name>`` in the TOML file t
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from hounsfield.access.audit.on_failure import OnFailure
+from hounsfield.access.job_roles import ImportRoles
 from hounsfield.access.oidc.authorizers import authorizer_urls_of
 from hounsfield.access.oidc.claim_roles import claim_roles_of
 from hounsfield.access.oidc.configuration import IssuerConfiguration, audiences_of
@@ -29,6 +32,7 @@ from hounsfield.access.throttling import Throttling, rates_of
 from hounsfield.tls import ClientCertificates, TlsFiles, TlsVersion
 
 PREFIX = "HOUNSFIELD_"
+_S3_URI = re.compile(r"s3://[^/]+(/.*)?")
 
 
 class SettingsError(ValueError):
@@ -61,6 +65,8 @@ class Settings:
         Access key id for the S3 endpoint; empty for the credentials of the environment (``AWS_ACCESS_KEY_ID`` and so on).
     s3_secret_access_key : str
         Secret access key for the S3 endpoint.
+    import_roles : str
+        What roles of import jobs are: ``open``, ``strict`` or ``sts``; empty for ``sts`` where S3 is AWS itself, else ``open``.
     kms_endpoint_url : str
         Key service (the API of AWS KMS) for data stores with a ``kmsKeyArn``; empty for none, or AWS.
     kms : str
@@ -148,6 +154,22 @@ class Settings:
         Import jobs under way at the same time per data store; one more is refused.
     job_retention_seconds : float
         How long after its end an import job is shown, and kept in the database.
+    audit_data_events : bool
+        Record data events, which are reading frames and all of DICOMweb, in the audit trail; management events always are.
+    audit_on_failure : OnFailure
+        What becomes of calls while they cannot be recorded: ``refuse`` carries out none, ``refuse-writes`` none that changes
+        anything, ``continue`` all.
+    audit_file_bytes : int
+        Size from which a file of the audit trail is followed by the next.
+    audit_file_seconds : float
+        Age from which a file of the audit trail is followed by the next.
+    audit_retention_days : float
+        Days after which files of the audit trail are removed; 0 for never.
+    audit_s3_uri : str
+        Where the audit trail is delivered to as well, such as ``s3://bucket/prefix``, in the folders of CloudTrail; empty for
+        nowhere.
+    audit_s3_seconds : float
+        How often it is delivered.
     tls_certificate : str
         PEM file with the certificate of the server and those between it and its root; empty for plain HTTP. A renewed one is
         served without a restart.
@@ -210,6 +232,7 @@ class Settings:
     s3: str = ""
     s3_access_key_id: str = ""
     s3_secret_access_key: str = ""
+    import_roles: str = ""
     kms_endpoint_url: str = ""
     kms: str = ""
     kms_access_key_id: str = ""
@@ -251,6 +274,13 @@ class Settings:
     quota_import_file_bytes: int = 10 * 1024**3
     quota_import_jobs: int = 100
     job_retention_seconds: float = 90 * 24 * 3600.0
+    audit_data_events: bool = True
+    audit_on_failure: OnFailure = OnFailure.REFUSE_WRITES
+    audit_file_bytes: int = 64 * 1024 * 1024
+    audit_file_seconds: float = 24 * 3600.0
+    audit_retention_days: float = 0.0
+    audit_s3_uri: str = ""
+    audit_s3_seconds: float = 300.0
     tls_certificate: str = ""
     tls_key: str = ""
     tls_client_ca: str = ""
@@ -293,6 +323,7 @@ class Settings:
             origins_of(self.cors_origins)
         with _said_of("authorizers"):
             authorizer_urls_of(self.authorizers)
+        self._check_import_roles()
         if self.lambda_api not in {"", "aws"}:
             raise SettingsError(f"{PREFIX}LAMBDA_API is {self.lambda_api!r}, it must be aws or empty")
         if not 0 <= self.authorizer_cache_seconds <= 60:
@@ -302,6 +333,26 @@ class Settings:
         with _said_of("oidc_leeway_seconds"):
             check_leeway(self.oidc_leeway_seconds)
         _ = self.issuer
+        self._check_audit()
+
+    def _check_audit(self) -> None:
+        if self.audit_s3_uri and not _S3_URI.fullmatch(self.audit_s3_uri):
+            raise SettingsError(f"{PREFIX}AUDIT_S3_URI is {self.audit_s3_uri!r}, it must be s3://bucket/prefix")
+        for name in ("audit_file_bytes", "audit_file_seconds", "audit_s3_seconds"):
+            if getattr(self, name) <= 0:
+                raise SettingsError(f"{PREFIX}{name.upper()} must be more than 0")
+        if self.audit_retention_days < 0:
+            raise SettingsError(f"{PREFIX}AUDIT_RETENTION_DAYS must be 0 for ever, or more")
+
+    def _check_import_roles(self) -> None:
+        if self.import_roles not in {"", *ImportRoles}:
+            raise SettingsError(
+                f"{PREFIX}IMPORT_ROLES is {self.import_roles!r}, it must be one of {', '.join(ImportRoles)}, or empty"
+            )
+        if self.job_roles is ImportRoles.STS and not (self.s3_endpoint_url or self.s3 == "aws"):
+            raise SettingsError(
+                f"{PREFIX}IMPORT_ROLES is sts, but buckets are folders; set {PREFIX}S3_ENDPOINT_URL or S3"
+            )
 
     def __repr__(self) -> str:
         return f"Settings(data={str(self.data)!r})"
@@ -337,6 +388,13 @@ class Settings:
         with _said_of("oidc_keys_seconds"):
             keeping = Keeping(self.oidc_keys_seconds, self.oidc_keys_most_seconds, self.oidc_refetch_seconds)
         return IssuerConfiguration(url, audiences, jwks_url, algorithms, roles, self.oidc_leeway_seconds, keeping)
+
+    @property
+    def job_roles(self) -> ImportRoles:
+        """What roles of import jobs are."""
+        if self.import_roles:
+            return ImportRoles(self.import_roles)
+        return ImportRoles.STS if self.s3 == "aws" else ImportRoles.OPEN
 
     @property
     def import_processes(self) -> int:

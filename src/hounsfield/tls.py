@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -23,10 +23,6 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 _LOOK_SECONDS = 1.0
-OVERLAP_SECONDS: Final = 5.0
-"""How long an old API process serves beside the new one, which needs a moment to start."""
-LONGEST_REQUEST_SECONDS: Final = 3600
-"""How long an old API process may take to finish what is under way."""
 
 
 class ClientCertificates(StrEnum):
@@ -72,6 +68,11 @@ class TlsFiles:
     client_ca: Path | None = None
     clients: ClientCertificates = ClientCertificates.REQUIRED
     least: TlsVersion = TlsVersion.TLS_1_2
+
+    @property
+    def clients_must_show(self) -> bool:
+        """Whether nobody connects without a certificate."""
+        return self.client_ca is not None and self.clients is ClientCertificates.REQUIRED
 
     def check(self) -> None:
         """Make sure that the files are there and belong together; raises `TlsFilesError`."""

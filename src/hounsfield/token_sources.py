@@ -7,6 +7,7 @@ import os
 from hounsfield.access.oidc.authorizers import authorizer_urls_of
 from hounsfield.access.oidc.authorizing import Authorizers, Authorizing, Home
 from hounsfield.access.oidc.grants import RecentGrants
+from hounsfield.access.oidc.issuers import Issuer
 from hounsfield.access.oidc.lambda_authorizer import LambdaClient, lambda_client
 from hounsfield.settings import Settings
 
@@ -21,14 +22,13 @@ def open_lambda(settings: Settings) -> LambdaClient | None:
     )
 
 
-def open_authorizing(settings: Settings) -> Authorizing:
-    """Give what finds out what tokens stand for."""
+def open_authorizing(settings: Settings, issuer: Issuer | None) -> Authorizing:
+    """Give what finds out what tokens stand for; the issuer is that of the settings."""
     home = Home(settings.partition, settings.region, settings.account_id)
-    issuer = settings.issuer
     return Authorizing(
         Authorizers(home, authorizer_urls_of(settings.authorizers), open_lambda(settings)),
-        issuer.open() if issuer else None,
-        issuer.roles if issuer else (),
+        issuer,
+        () if settings.issuer is None else settings.issuer.roles,
         RecentGrants(settings.authorizer_cache_seconds),
         settings.authorizer_calls,
         settings.oidc_leeway_seconds,

@@ -21,6 +21,7 @@ NAMES = {
     "search_speed",
     "qido_speed",
     "update_speed",
+    "access_speed",
     "memory",
 }
 

@@ -17,14 +17,14 @@ import requests
 from dicomweb_client.api import DICOMwebClient
 from joserfc import jwt
 from joserfc.jwk import ECKey
-from sqlalchemy import insert, select
 
 from dicomweb.authorizer_endpoints import Asked, http_endpoint, lambda_endpoint, verdict
 from dicomweb.web import BOUNDARY, multipart, part10, root, session, store
+from hounsfield.access.directory.attachments import put_inline_policy
 from hounsfield.access.directory.identities import create_role, delete_identity, update_role
 from hounsfield.access.directory.records import IdentityKind
 from hounsfield.access.directory.repository import Repository
-from hounsfield.storage.identity_tables import identities, inline_policies
+from hounsfield.access.oidc.tokens import LONGEST_TOKEN
 from object_store import ObjectStore
 from servers import ServerProcess, active_datastore, free_port, wait_for
 from signed_http import send
@@ -35,11 +35,23 @@ from token_issuer import TokenIssuer, key_for
 ACCOUNT = "123456789012"  # that of moto
 VIEWER = "https://viewer.example.org"
 SERVICE = "medical-imaging.amazonaws.com"
-ROLES = ("reader", "writer", "untrusting", "bound")
+ROLES = ("reader", "writer", "untrusting", "bound", "near")
 STUDY = f"studies/{uid(1)}"
 INSTANCE = f"{STUDY}/series/{uid(1, 1)}/instances/{uid(1, 1, 1)}"
 HTTP_FUNCTIONS = (
-    *("reader", "writer", "untrusting", "bound", "no-role", "invalid", "malformed", "not-json", "no-arn", "huge"),
+    *(
+        "reader",
+        "writer",
+        "untrusting",
+        "bound",
+        "near",
+        "no-role",
+        "invalid",
+        "malformed",
+        "not-json",
+        "no-arn",
+        "huge",
+    ),
     *("unknown-role", "foreign-role", "missing", "crash", "elsewhere", "slow", "down"),
 )
 
@@ -56,12 +68,10 @@ def trust(party: dict[str, str], condition: dict[str, Any] | None = None) -> str
 
 
 def let(repository: Repository, role: str, *actions: str) -> None:
-    """Put a policy that allows actions into a role."""
+    """Let a role do some actions."""
     statement = {"Effect": "Allow", "Action": [f"medical-imaging:{action}" for action in actions], "Resource": "*"}
     document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-    with repository.change() as connection:
-        identifier = connection.execute(select(identities.c.id).where(identities.c.name == role)).scalar_one()
-        connection.execute(insert(inline_policies).values(identity_id=identifier, name="images", document=document))
+    put_inline_policy(repository, IdentityKind.ROLE, role, "images", document)
 
 
 @dataclass
@@ -120,6 +130,8 @@ def world(tmp_path_factory: pytest.TempPathFactory, s3: ObjectStore) -> Iterator
             create_role(repository, "writer", trust({"Service": SERVICE}))
             create_role(repository, "untrusting", trust({"AWS": ACCOUNT}))
             create_role(repository, "bound", trust({"Service": SERVICE}, {"StringEquals": {"aws:SourceArn": "none"}}))
+            here = {"aws:SourceArn": f"arn:aws:medical-imaging:us-east-1:{ACCOUNT}:datastore/*"}
+            create_role(repository, "near", trust({"Service": SERVICE}, {"ArnLike": here}))
             for name in ROLES:
                 actions = ("*",) if name == "writer" else ("SearchDICOM*", "GetDICOM*")
                 let(repository, name, *actions)
@@ -224,6 +236,18 @@ def test_what_the_role_may_not_is_denied_in_words_of_its_session(world: World, s
 def test_what_authorizers_can_do_wrong(world: World, name: str, status: int, message: str) -> None:
     for _ in range(2):  # what went wrong is not kept, and goes wrong again
         refused(world.get(name, world.issuer.token()), status, message)
+
+
+def test_a_role_may_trust_the_service_for_some_data_stores(world: World) -> None:
+    assert world.get("near", world.issuer.token()).ok
+
+
+def test_long_tokens_arrive_whole(world: World) -> None:
+    token = world.issuer.token(groups=[f"group-{number}" for number in range(800)])
+    assert 8000 < len(token) <= LONGEST_TOKEN
+    assert world.get("reader", token).ok
+    longer = world.issuer.token(groups=["x" * LONGEST_TOKEN])
+    refused(world.get("reader", longer), 403, "Invalid or Expired Token")
 
 
 def test_a_function_is_called_by_the_lambda_api(world: World) -> None:

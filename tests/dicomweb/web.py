@@ -24,8 +24,14 @@ BOUNDARY = "the-boundary"
 class SignedRequests(AuthBase):
     """Signs requests; the body's hash is stated unless ``payload`` says another thing, or nothing when it is empty."""
 
-    def __init__(self, server: ServerProcess, payload: str | None = None, region: str = "us-east-1") -> None:
-        self._signer = SigV4Auth(Credentials(*server.key()), "medical-imaging", region)
+    def __init__(
+        self,
+        server: ServerProcess,
+        payload: str | None = None,
+        region: str = "us-east-1",
+        key: tuple[str, ...] | None = None,
+    ) -> None:
+        self._signer = SigV4Auth(Credentials(*(key or server.key())), "medical-imaging", region)
         self._payload = payload
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 from hounsfield.access.permissions import Permission
+from hounsfield.access.policies.context import Unsettled
 from hounsfield.app import open_archive
 from hounsfield.aws.model import load_service
 from hounsfield.aws.parsing import parse_request
@@ -54,3 +56,77 @@ def test_other_operations_need_what_their_path_names(archive: Archive) -> None:
     assert needed(archive, "POST", path, {}) == [
         Permission("medical-imaging:DeleteImageSet", [STORE_ARN, f"{STORE_ARN}/imageset/{SOURCE}"])
     ]
+
+
+def test_a_job_needs_permission_to_pass_its_role(archive: Archive) -> None:
+    role = "arn:aws:iam::000000000000:role/import"
+    body = {
+        "dataAccessRoleArn": role,
+        "clientToken": "t",
+        "inputS3Uri": "s3://bucket/in",
+        "outputS3Uri": "s3://bucket/out",
+    }
+    assert needed(archive, "POST", f"/startDICOMImportJob/datastore/{STORE}", body) == [
+        Permission("medical-imaging:StartDICOMImportJob", [STORE_ARN]),
+        Permission("iam:PassRole", [role], {"iam:passedtoservice": "medical-imaging.amazonaws.com"}),
+    ]
+
+
+def test_tags_are_keys_of_the_request_once_they_are_known(archive: Archive) -> None:
+    hoped = {"aws:requesttag/": Unsettled.HOPEFUL, "aws:tagkeys": Unsettled.HOPEFUL}
+    known = {"aws:requesttag/ward": "3", "aws:tagkeys": ("Ward",)}
+    create = "medical-imaging:CreateDatastore"
+    assert needed(archive, "POST", "/datastore", {"clientToken": "t", "tags": {"Ward": "3"}}) == [
+        Permission(create, ["*"], hoped),
+        Permission(create, ["*"], known),
+    ]
+    # A request without tags does not have the keys.
+    assert needed(archive, "POST", "/datastore", {"clientToken": "t"})[-1] == Permission(
+        create, ["*"], {"aws:tagkeys": ()}
+    )
+    path = f"/tags/{quote(STORE_ARN, safe='')}"
+    assert needed(archive, "POST", path, {"tags": {"Ward": "3"}}) == [
+        Permission("medical-imaging:TagResource", [STORE_ARN], hoped),
+        Permission("medical-imaging:TagResource", [STORE_ARN], known),
+    ]
+    match = ROUTER.match("DELETE", path.encode())
+    by_path = permission_of("UntagResource", match.path_parameters, archive)
+    assert by_path == Permission("medical-imaging:UntagResource", [STORE_ARN], {"aws:tagkeys": Unsettled.HOPEFUL})
+    parameters = parse_request(match, b"tagKeys=Ward&tagKeys=x", [], b"")
+    assert list(permissions_of_parameters(by_path, parameters, archive)) == [
+        Permission("medical-imaging:UntagResource", [STORE_ARN], {"aws:tagkeys": ("Ward", "x")})
+    ]
+
+
+TABLE = {
+    # Service Authorization Reference, AWS HealthImaging: action, and the resources that must be allowed
+    "CreateDatastore": ["*"],
+    "GetDatastore": [STORE_ARN],
+    "ListDatastores": ["*"],
+    "DeleteDatastore": [STORE_ARN],
+    "StartDICOMImportJob": [STORE_ARN],
+    "GetDICOMImportJob": [STORE_ARN],
+    "ListDICOMImportJobs": [STORE_ARN],
+    "SearchImageSets": [STORE_ARN],
+    "GetImageSet": [STORE_ARN, f"{STORE_ARN}/imageset/{SOURCE}"],
+    "GetImageSetMetadata": [STORE_ARN, f"{STORE_ARN}/imageset/{SOURCE}"],
+    "GetImageFrame": [STORE_ARN, f"{STORE_ARN}/imageset/{SOURCE}"],
+    "ListImageSetVersions": [STORE_ARN, f"{STORE_ARN}/imageset/{SOURCE}"],
+    "CopyImageSet": [STORE_ARN, f"{STORE_ARN}/imageset/{SOURCE}"],
+    "DeleteImageSet": [STORE_ARN, f"{STORE_ARN}/imageset/{SOURCE}"],
+    "UpdateImageSetMetadata": [STORE_ARN, f"{STORE_ARN}/imageset/{SOURCE}"],
+    "TagResource": [STORE_ARN],
+    "UntagResource": [STORE_ARN],
+    "ListTagsForResource": [STORE_ARN],
+}
+
+
+def test_every_operation_needs_what_the_reference_says(archive: Archive) -> None:
+    labels = {"datastoreId": STORE, "imageSetId": SOURCE, "sourceImageSetId": SOURCE, "resourceArn": STORE_ARN}
+    service = load_service()
+    assert TABLE.keys() == service.operations.keys()
+    for operation in service.operations.values():
+        path = {name: value for name, value in labels.items() if f"{{{name}}}" in operation.uri}
+        permission = permission_of(operation.name, path, archive)
+        assert permission.action == f"medical-imaging:{operation.name}"
+        assert permission.resources == TABLE[operation.name]

@@ -32,9 +32,9 @@ STUDY_UID = "1.2.826.0.1.3680043.10.999.77310.1"
 NEEDLE_BYTES = 24
 
 
-def told(number: int, rows: int = 64) -> Any:
+def told(number: int, rows: int = 64, columns: int = 64) -> Any:
     """Make a slice of the patient, with samples that are nowhere else."""
-    pixels = np.random.default_rng(77310 + number).integers(-900, 900, (rows, 64), dtype="<i2")
+    pixels = np.random.default_rng(77310 + number).integers(-900, 900, (rows, columns), dtype="<i2")
     return slice_of(
         pixels=pixels,
         number=number,
@@ -158,7 +158,7 @@ def test_nothing_of_a_patient_is_readable_at_rest(place: Place) -> None:
     server = place.server
     client = server.client()
     datastore_id = active_datastore(client, datastoreName="at-rest")
-    small, large = [told(number) for number in range(1, 4)], told(9, rows=64 * 1024)
+    small, large = [told(number) for number in range(1, 4)], told(9, rows=4096, columns=1024)
     place.wanted = needles([*small, large])
 
     fill(server, "first", small)

@@ -87,8 +87,9 @@ def require(principal: Principal, permission: Permission, facts: RequestFacts) -
 def _refusal(principal: Principal, permission: Permission, facts: RequestFacts) -> tuple[str, Decision] | None:
     """Give the resource on which it is not allowed, explicit denials first, and why."""
     refused: tuple[str, Decision] | None = None
+    kept: dict[str, ContextValue | None] = {}
     for resource in (*permission.resources, *permission.unless_denied):
-        context = RequestContext(permission.context, principal, resource, facts)
+        context = RequestContext(permission.context, principal, resource, facts, kept)
         decision = decide(principal.rights, permission.action, resource, context)
         if decision.outcome is Outcome.EXPLICIT_DENY:
             return resource, decision

@@ -11,7 +11,7 @@ Source: IAM User Guide, "AWS global condition context keys".
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
@@ -49,15 +49,26 @@ class RequestContext:
         ARN of the resource.
     facts : RequestFacts
         What else is known.
+    kept : dict
+        Values that were found for this request already, on whichever resource.
     """
 
     own: Mapping[str, ContextValue]
     principal: Principal
     resource: str
     facts: RequestFacts
+    kept: dict[str, ContextValue | None] = field(default_factory=dict, repr=False)
 
     def get(self, key: str, /) -> ContextValue | None:
         """Give the value of a condition key by its name in lower case; None when the request does not have it."""
+        if key in self.kept:
+            return self.kept[key]
+        value = self._found(key)
+        if not key.startswith(RESOURCE_TAG):
+            self.kept[key] = value
+        return value
+
+    def _found(self, key: str) -> ContextValue | None:
         value = self.own.get(key)
         if value is not None:
             return value

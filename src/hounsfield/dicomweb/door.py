@@ -10,7 +10,6 @@ it becomes visible.
 from __future__ import annotations
 
 import re
-import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from dataclasses import dataclass
 import structlog
 from starlette.types import Receive, Scope, Send
 
+from hounsfield.access.audit.events import Category
 from hounsfield.access.permissions import Permission, require
 from hounsfield.access.throttling import Throttle
 from hounsfield.aws.errors import AwsError, ValidationException, serialise_error
@@ -32,6 +32,8 @@ from hounsfield.gate.bodies import ClientGoneError, body_chunks, header, whole_b
 from hounsfield.gate.callers import Caller, Callers
 from hounsfield.gate.errors import translated
 from hounsfield.gate.facts import Facts, permit
+from hounsfield.gate.recorded_members import shown_dicomweb_labels
+from hounsfield.gate.recording import CallRecord, Recorder
 from hounsfield.gate.threads import in_thread
 from hounsfield.storage.data_keys import KeyNotAtHandError
 from hounsfield.storage.tiered_blobs import BlobFarError
@@ -39,6 +41,8 @@ from hounsfield.storage.tiered_blobs import BlobFarError
 _log = structlog.get_logger(__name__)
 _HOST = re.compile(r"[A-Za-z0-9.\-_:\[\]]{1,255}")
 _MOST_OF_NO_BODY = 64 * 1024
+_MANAGEMENT_ACTIONS = frozenset({"GetDatastore", "DeleteImageSet"})
+"""Actions of operations that are no data events, like their namesakes of the native API."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,8 @@ class DicomwebDoor:
         Tells who sends a bearer token.
     throttle : Throttle
         Counts requests.
+    recorder : Recorder
+        Records calls in the audit trail.
     max_unproven_bytes : int
         Largest body of a request that does not state its hash, and so cannot be checked before it is whole.
     max_store_bytes : int
@@ -67,29 +73,45 @@ class DicomwebDoor:
     callers: Callers
     bearers: Bearers
     throttle: Throttle
+    recorder: Recorder
     max_unproven_bytes: int
     max_store_bytes: int
     public_url: str = ""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        request_id = str(uuid.uuid4())
+        record = self.recorder.begin(scope)
+        failure: AwsError | None = None
         try:
-            found = find(scope["method"], scope["raw_path"], deletes=self.context.deletes)
+            found = self._find(record, scope)
             caller = await self._caller(found, scope)
-            answer = await self._answer(found, caller, scope, receive)
+            answer = await self._answer(record, found, caller, scope, receive)
         except ClientGoneError:
+            record.left()
             return
         except AwsError as error:
-            answer = serialise_error(error, request_id)
+            failure = error
         except Exception as error:  # noqa: BLE001 - the last resort of a process that must go on
-            answer = serialise_error(translated(error, request_id), request_id)
+            failure = translated(error, record.request_id)
+        if failure is not None:
+            answer = serialise_error(failure, record.request_id)
+        unrecorded = await record.kept(answer, failure)
+        if unrecorded is not None:
+            answer = serialise_error(unrecorded, record.request_id)
         try:
-            await send_answer(send, answer, request_id, head=scope["method"] == "HEAD")
+            await send_answer(send, answer, record.request_id, head=scope["method"] == "HEAD")
         except Exception as error:
             # The answer has begun; all that is left is to break it off, and to say why where somebody looks.
-            _log.error("answer broken off", request_id=request_id, error=type(error).__name__)
+            _log.error("answer broken off", request_id=record.request_id, error=type(error).__name__)
             raise
+
+    def _find(self, record: CallRecord, scope: Scope) -> Found:
+        found = find(scope["method"], scope["raw_path"], deletes=self.context.deletes)
+        operation = found.operation
+        category = Category.MANAGEMENT if operation.action in _MANAGEMENT_ACTIONS else Category.DATA
+        parameters = shown_dicomweb_labels(found.datastore_id, found.labels, scope["query_string"])
+        record.found(operation.name, category, parameters)
+        return found
 
     async def _caller(self, found: Found, scope: Scope) -> Caller:
         token = bearer_token(scope)
@@ -98,7 +120,7 @@ class DicomwebDoor:
         return await self.bearers.meet(token, found.datastore_id, found.operation.action or found.operation.name)
 
     async def _answer(
-        self, found: Found, caller: Caller, scope: Scope, receive: Receive
+        self, record: CallRecord, found: Found, caller: Caller, scope: Scope, receive: Receive
     ) -> WireResponse | StreamedResult:
         operation = found.operation
         body = self._body(caller, scope, receive, self.max_store_bytes if operation.take else _MOST_OF_NO_BODY)
@@ -106,12 +128,14 @@ class DicomwebDoor:
             # Whoever it is, it is not known before the body was read, so no more is read than can be held.
             limit = min(self.max_unproven_bytes, self.max_store_bytes if operation.take else _MOST_OF_NO_BODY)
             body = await self._proven_body(caller, scope, receive, limit)
+        record.proven(caller.principal)
         self.callers.note(caller.principal, operation.action or operation.name)
         archive = self.context.archive
         facts = Facts(scope, archive)
         permission = permission_of(found, scope["query_string"], archive, by_classic=self.context.classic_searches)
         await permit(caller.principal, permission, facts, local=self.context.local)
         self.throttle.take(caller.principal.account_id, operation.action or operation.name)
+        record.allow()
         call = self._call(found, scope, lambda further: require(caller.principal, further, facts))
         if operation.take is not None:
             return await operation.take(call, body)

@@ -30,6 +30,16 @@ REFUSAL = signal.SIGUSR1
 """What a child sends to `PARENT` when it cannot work with the settings, so that it is not started again."""
 
 
+READY = signal.SIGUSR2
+"""What an API process sends to `PARENT` when it serves."""
+
+
+def tell_ready() -> None:
+    """Tell the process that `PARENT` names, where it names one, that this one serves."""
+    if PARENT in os.environ:
+        os.kill(int(os.environ[PARENT]), READY)
+
+
 def tell_refusal() -> None:
     """Tell the process that `PARENT` names, where it names one, that no child can work with the settings."""
     if PARENT in os.environ:

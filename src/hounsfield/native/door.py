@@ -10,13 +10,13 @@ resource that is written, tags, a role that is passed), it is asked for again as
 
 from __future__ import annotations
 
-import uuid
 from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
 from starlette.types import Receive, Scope, Send
 
+from hounsfield.access.audit.events import Category
 from hounsfield.access.throttling import Throttle
 from hounsfield.aws.errors import AwsError, NotImplementedException, serialise_error
 from hounsfield.aws.model import Operation
@@ -30,6 +30,8 @@ from hounsfield.gate.bodies import ClientGoneError, header, whole_body
 from hounsfield.gate.callers import Callers
 from hounsfield.gate.errors import translated
 from hounsfield.gate.facts import Facts, permit
+from hounsfield.gate.recorded_members import shown_labels, shown_members
+from hounsfield.gate.recording import CallRecord, Recorder
 from hounsfield.gate.threads import in_thread
 from hounsfield.native.context import Context
 from hounsfield.native.operations import HANDLERS, Handler
@@ -38,6 +40,7 @@ from hounsfield.storage.data_keys import KeyNotAtHandError
 from hounsfield.storage.tiered_blobs import BlobFarError
 
 _log = structlog.get_logger(__name__)
+_DATA_EVENTS = frozenset({"GetImageFrame"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,8 @@ class NativeDoor:
         Tells who is calling.
     throttle : Throttle
         Counts requests.
+    recorder : Recorder
+        Records calls in the audit trail.
     max_body_bytes : int
         Largest request body.
     """
@@ -62,34 +67,52 @@ class NativeDoor:
     router: Router
     callers: Callers
     throttle: Throttle
+    recorder: Recorder
     max_body_bytes: int
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        request_id = str(uuid.uuid4())
+        record = self.recorder.begin(scope)
+        failure: AwsError | None = None
         try:
-            match = self.router.match(scope["method"], scope["raw_path"])
+            match = self._match(record, scope)
             body = await whole_body(scope, receive, self.max_body_bytes)
-            response = await self._answer(match, scope, body)
+            response = await self._answer(record, match, scope, body)
         except ClientGoneError:
+            record.left()
             return
         except AwsError as error:
-            response = serialise_error(error, request_id)
+            failure = error
         except Exception as error:  # noqa: BLE001 - the last resort of a process that must go on
-            response = serialise_error(translated(error, request_id), request_id)
+            failure = translated(error, record.request_id)
+        if failure is not None:
+            response = serialise_error(failure, record.request_id)
+        unrecorded = await record.kept(response, failure)
+        if unrecorded is not None:
+            response = serialise_error(unrecorded, record.request_id)
         try:
-            await send_answer(send, response, request_id)
+            await send_answer(send, response, record.request_id)
         except Exception as error:
             # The answer has begun; all that is left is to break it off, and to say why where somebody looks.
-            _log.error("answer broken off", request_id=request_id, error=type(error).__name__)
+            _log.error("answer broken off", request_id=record.request_id, error=type(error).__name__)
             raise
 
-    async def _answer(self, match: Match, scope: Scope, body: bytes) -> WireResponse | StreamedResult:
+    def _match(self, record: CallRecord, scope: Scope) -> Match:
+        match = self.router.match(scope["method"], scope["raw_path"])
+        operation = match.operation
+        category = Category.DATA if operation.name in _DATA_EVENTS else Category.MANAGEMENT
+        record.found(operation.name, category, shown_labels(operation.input, match.path_parameters))
+        return match
+
+    async def _answer(
+        self, record: CallRecord, match: Match, scope: Scope, body: bytes
+    ) -> WireResponse | StreamedResult:
         operation = match.operation
         caller = self.callers.meet(scope)
         reader = caller.reader()
         body = reader.feed(body) + reader.finish()
         principal = caller.principal
+        record.proven(principal)
         self.callers.note(principal, operation.name)
         archive, local = self.context.archive, self.context.local
         facts = Facts(scope, archive)
@@ -97,13 +120,17 @@ class NativeDoor:
         await permit(principal, needed, facts, local=local)
         self.throttle.take(principal.account_id, operation.name)
         parameters = parse_request(match, scope["query_string"], scope["headers"], body)
+        record.asked(shown_members(operation.input, parameters))
         for further in permissions_of_parameters(needed, parameters, archive):
+            record.touches(further.resources)
             await permit(principal, further, facts, local=local)
         handler = HANDLERS.get(operation.name)
         if handler is None:
             raise NotImplementedException.of(operation.name)
+        record.allow()
         accept = header(scope, b"accept")
-        arguments = (operation, handler, self.context, parameters, accept.decode("latin-1") if accept else None)
+        context = self.context.of(principal) if handler.asks_caller else self.context
+        arguments = (record, operation, handler, context, parameters, accept.decode("latin-1") if accept else None)
         if handler.quick and local:
             # What is in the archive store, and a key of a key service, is not waited for here.
             with suppress(BlobFarError, KeyNotAtHandError):
@@ -112,7 +139,16 @@ class NativeDoor:
 
 
 def _run(
-    operation: Operation, handler: Handler, context: Context, parameters: Parameters, accept: str | None
+    record: CallRecord,
+    operation: Operation,
+    handler: Handler,
+    context: Context,
+    parameters: Parameters,
+    accept: str | None,
 ) -> WireResponse | StreamedResult:
     result = handler.run(context, parameters, accept)
-    return result if isinstance(result, StreamedResult) else serialise(operation, result)
+    if isinstance(result, StreamedResult):
+        return result
+    if not record.read_only:
+        record.did(shown_members(operation.output, result))
+    return serialise(operation, result)

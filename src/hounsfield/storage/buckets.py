@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from hounsfield.storage.bucket_objects import Bucket, BucketError, ObjectChangedError, ObjectEntry, ObjectReader
 from hounsfield.storage.durable import write_file_durably
+from hounsfield.storage.role_credentials import AssumedRole
 from hounsfield.storage.s3_bucket import s3_bucket
 
 __all__ = [
@@ -25,6 +26,9 @@ __all__ = [
     "ObjectReader",
     "S3Uri",
 ]
+
+CREDENTIALS = ("access_key_id", "secret_access_key")
+"""Options that are credentials."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +163,8 @@ class Buckets:
         The region to sign for.
     options : dict[str, str]
         More settings for the S3 client, such as credentials of their own.
+    role : AssumedRole | None
+        The role whose credentials are used instead.
     """
 
     folder: str
@@ -166,13 +172,31 @@ class Buckets:
     aws: bool = False
     region: str = "us-east-1"
     options: dict[str, str] = field(default_factory=dict)
+    role: AssumedRole | None = None
+
+    @property
+    def remote(self) -> bool:
+        """Whether buckets are behind an endpoint, not folders."""
+        return self.endpoint_url is not None or self.aws
+
+    def under(self, role_arn: str, session: str) -> Buckets:
+        """Give the same buckets, used with the credentials of a role."""
+        role = AssumedRole(
+            role_arn,
+            session,
+            self.region,
+            self.options.get("access_key_id", ""),
+            self.options.get("secret_access_key", ""),
+        )
+        own = {name: value for name, value in self.options.items() if name not in CREDENTIALS}
+        return replace(self, options=own, role=role)
 
     def open(self, name: str) -> Bucket:
         """Give a bucket by name; whether it is there shows on first use."""
-        if self.endpoint_url is None and not self.aws:
+        if not self.remote:
             return FolderBucket(Path(self.folder) / name)
         options = {"region": self.region, **self.options}
         if self.endpoint_url is not None:
             options["endpoint"] = self.endpoint_url
             options["virtual_hosted_style_request"] = "false"
-        return s3_bucket(name, tuple(sorted(options.items())))
+        return s3_bucket(name, tuple(sorted(options.items())), self.role)

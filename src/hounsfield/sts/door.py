@@ -10,12 +10,12 @@ are not signed.
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import dataclass
 
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
 
+from hounsfield.access.audit.events import Category
 from hounsfield.access.principals import Principal
 from hounsfield.aws.errors import (
     AwsError,
@@ -33,6 +33,8 @@ from hounsfield.gate.bodies import ClientGoneError, header, whole_body
 from hounsfield.gate.callers import Callers
 from hounsfield.gate.errors import translated
 from hounsfield.gate.facts import Facts
+from hounsfield.gate.recorded_members import shown_members
+from hounsfield.gate.recording import CallRecord, Recorder
 from hounsfield.imaging.archive import Archive
 from hounsfield.sts.context import Call, Context
 from hounsfield.sts.operations import HANDLERS
@@ -59,27 +61,37 @@ class StsDoor:
         Tells who is calling, by signatures for this service.
     archive : Archive
         For what is known of requests.
+    recorder : Recorder
+        Records calls in the audit trail.
     """
 
     context: Context
     service: Service
     callers: Callers
     archive: Archive
+    recorder: Recorder
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        request_id = str(uuid.uuid4())
+        record = self.recorder.begin(scope)
+        failure: AwsError | None = None
         try:
-            response = await self._answer(scope, receive, request_id)
+            response = await self._answer(record, scope, receive)
         except ClientGoneError:
+            record.left()
             return
         except AwsError as error:
-            response = serialise_query_error(self.service, error, request_id)
+            failure = error
         except Exception as error:  # noqa: BLE001 - the last resort of a process that must go on
-            response = serialise_query_error(self.service, translated(error, request_id), request_id)
-        await send_answer(send, response, request_id)
+            failure = translated(error, record.request_id)
+        if failure is not None:
+            response = serialise_query_error(self.service, failure, record.request_id)
+        unrecorded = await record.kept(response, failure)
+        if unrecorded is not None:
+            response = serialise_query_error(self.service, unrecorded, record.request_id)
+        await send_answer(send, response, record.request_id)
 
-    async def _answer(self, scope: Scope, receive: Receive, request_id: str) -> WireResponse:
+    async def _answer(self, record: CallRecord, scope: Scope, receive: Receive) -> WireResponse:
         if scope["method"] not in METHODS:
             allowed = ", ".join(METHODS)
             raise MethodNotAllowedException(f"The path of the request takes {allowed} only.", [("Allow", allowed)])
@@ -87,16 +99,26 @@ class StsDoor:
         principal, body = self._proven(scope, body)
         form = read_form(scope["query_string"], body)
         operation = operation_of(self.service, form)
+        record.found(operation.name, Category.MANAGEMENT, {})
         if principal is None and not operation.unsigned:
             raise MissingAuthenticationTokenException("Request is missing Authentication Token")
         if principal is not None:
+            record.proven(principal)
             self.callers.note(principal, operation.name)
         handler = HANDLERS.get(operation.name)
         if handler is None:
             raise NotImplementedException.of(operation.name)
-        call = Call(parse_form(operation, form), principal, Facts(scope, self.archive))
+        parameters = parse_form(operation, form)
+        record.asked(shown_members(operation.input, parameters))
+        role = parameters.get("RoleArn")
+        if isinstance(role, str):
+            record.touches([role])
+        record.allow()
+        call = Call(parameters, principal, Facts(scope, self.archive))
         result = await run_in_threadpool(handler, self.context, call)
-        return serialise_query(self.service, operation, result, request_id)
+        if role is not None:
+            record.did(shown_members(operation.output, result))
+        return serialise_query(self.service, operation, result, record.request_id)
 
     def _proven(self, scope: Scope, body: bytes) -> tuple[Principal | None, bytes]:
         """Give who signed the request, and its body; nobody where it is not signed."""

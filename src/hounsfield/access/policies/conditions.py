@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from hounsfield.access.policies.context import ConditionContext, Unsettled
+from hounsfield.access.policies.context import ConditionContext, ContextValue, Unsettled
 from hounsfield.access.policies.errors import PolicyError
 from hounsfield.access.policies.operators import NULL, OPERATORS, Operand, Operator, Predicate
 
@@ -63,6 +63,17 @@ class Condition:
     if_exists: bool
     key: str
     operands: tuple[Operand, ...]
+    _constants: tuple[Predicate, ...] | None = field(init=False, repr=False)
+    """The tests of all values, where none has a variable."""
+    _simple: bool = field(init=False, repr=False)
+    """Whether one value of the request is all that these are asked for."""
+
+    def __post_init__(self) -> None:
+        constants = [operand.constant for operand in self.operands]
+        known = tuple(constant for constant in constants if constant is not None)
+        object.__setattr__(self, "_constants", known if len(known) == len(constants) else None)
+        simple = self.quantifier is Quantifier.ONE and self.operator is not NULL
+        object.__setattr__(self, "_simple", simple and self._constants is not None)
 
     def met(self, context: ConditionContext, effect: Effect) -> bool:
         """Tell whether the request meets it.
@@ -75,21 +86,30 @@ class Condition:
             That of the statement, which decides what counts where something is not known.
         """
         value = context.get(self.key)
+        if self._simple and isinstance(value, str):
+            for predicate in self._constants or ():
+                if predicate(value):
+                    return not self.operator.negated
+            return self.operator.negated
+        return self._met_by_any(value, context, effect)
+
+    def _met_by_any(self, value: ContextValue | None, context: ConditionContext, effect: Effect) -> bool:
         if isinstance(value, Unsettled):
             return (effect is Effect.ALLOW) == (value is Unsettled.HOPEFUL)
         if value == ():
             value = None
         if self.operator is NULL:
             return self._null(absent=value is None)
-        values = (value,) if isinstance(value, str) else value
-        predicates = [operand.predicate(context) for operand in self.operands]
-        known = [predicate for predicate in predicates if predicate is not None]
-        if len(known) < len(predicates) and self.operator.negated and effect is Effect.ALLOW:
-            # To differ from what is not known gives nobody a permission.
-            return False
-        if values is None:
+        known: Sequence[Predicate] | None = self._constants
+        if known is None:
+            predicates = [operand.predicate(context) for operand in self.operands]
+            known = [predicate for predicate in predicates if predicate is not None]
+            if len(known) < len(predicates) and self.operator.negated and effect is Effect.ALLOW:
+                # To differ from what is not known gives nobody a permission.
+                return False
+        if value is None:
             return self._met_without_key()
-        return self._met_by(values, known)
+        return self._met_by((value,) if isinstance(value, str) else value, known)
 
     def _null(self, *, absent: bool) -> bool:
         text = "true" if absent else "false"
@@ -105,16 +125,23 @@ class Condition:
                 return self.if_exists or self.operator.negated
 
     def _met_by(self, values: tuple[str, ...], predicates: Sequence[Predicate]) -> bool:
-        matching = (any(predicate(value) for predicate in predicates) for value in values)
         negated = self.operator.negated
-        match self.quantifier:
-            case Quantifier.ALL:
-                # The guide: a null data set, such as an empty string, is as no key.
-                return values == ("",) or all(one is not negated for one in matching)
-            case Quantifier.ANY:
-                return any(one is not negated for one in matching)
-            case Quantifier.ONE:
-                return any(matching) is not negated
+        if self.quantifier is Quantifier.ONE:
+            return _one(values, predicates) is not negated
+        matching = (_one((value,), predicates) is not negated for value in values)
+        if self.quantifier is Quantifier.ANY:
+            return any(matching)
+        # The guide: a null data set, such as an empty string, is as no key.
+        return values == ("",) or all(matching)
+
+
+def _one(values: tuple[str, ...], predicates: Sequence[Predicate]) -> bool:
+    """Tell whether one of the values is one that is asked for; plain loops, as this is asked for every statement."""
+    for value in values:
+        for predicate in predicates:
+            if predicate(value):
+                return True
+    return False
 
 
 def read_condition(operator_name: str, key: str, values: Sequence[str], *, variables: bool) -> Condition:

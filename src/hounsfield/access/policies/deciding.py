@@ -9,13 +9,13 @@ else                   ─▶ allowed
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
 from hounsfield.access.policies.context import ConditionContext
-from hounsfield.access.policies.document import Policy, PolicyKind
+from hounsfield.access.policies.document import Policy, PolicyKind, Statement
 from hounsfield.access.policies.rights import Rights
 
 
@@ -94,8 +94,15 @@ def _layers(rights: Rights) -> Iterator[tuple[PolicyKind, tuple[Policy, ...]]]:
 
 def denies(policy: Policy, action: str, resource: str, context: ConditionContext) -> bool:
     """Tell whether a policy denies something explicitly."""
-    return any(statement.applies(resource, context) for statement in policy.about(action).denying)
+    return _one(policy.about(action).on(resource).denying, resource, context)
 
 
 def _allows(policy: Policy, action: str, resource: str, context: ConditionContext) -> bool:
-    return any(statement.applies(resource, context) for statement in policy.about(action).allowing)
+    return _one(policy.about(action).on(resource).allowing, resource, context)
+
+
+def _one(statements: Sequence[Statement], resource: str, context: ConditionContext) -> bool:
+    for statement in statements:  # noqa: SIM110 - a plain loop: this is asked for every statement
+        if statement.applies(resource, context):
+            return True
+    return False

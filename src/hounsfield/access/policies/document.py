@@ -1,14 +1,16 @@
 """A policy document (IAM User Guide, "IAM JSON policy elements reference"), read once and quick to ask.
 
-    Policy.about(action) ─▶ the few statements that may concern the action, denying ones apart ─▶ Statement.applies
+    Policy.about(action).on(resource) ─▶ the few statements that may concern both, denying ones apart ─▶ Statement.applies
 
-Which statements name an action is found out once for each action and kept.
+Which statements name an action is found out once for each action and kept; which of these name a resource, for those that were
+asked for last.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
 from hounsfield.access.policies.conditions import Condition, Effect
@@ -20,6 +22,7 @@ from hounsfield.access.policies.wildcards import Wildcards
 RESOURCE_TAG: Final = "aws:resourcetag/"
 """What the condition keys of the tags of a resource begin with."""
 _MOST_KEPT: Final = 512
+_MOST_RESOURCES: Final = 16_384
 
 
 class PolicyKind(StrEnum):
@@ -75,15 +78,17 @@ class Resources:
     everything: bool = False
     negated: bool = False
 
+    def known(self, resource: str) -> bool | None:
+        """Tell whether a resource is meant, by its ARN, or ``*`` where the action has none; None if variables decide that."""
+        if self.everything or resource in self.names or any(pattern.match(resource) for pattern in self.patterns):
+            return not self.negated
+        return None if self.templates else self.negated
+
     def include(self, resource: str, context: ConditionContext, effect: Effect) -> bool:
-        """Tell whether a resource is meant, by its ARN, or ``*`` where the action has none.
+        """Tell whether variables make a resource be meant that else would not.
 
         A value with a variable that stands for nothing names no resource; and to be none of these gives nobody a permission.
         """
-        if self.everything:
-            return not self.negated
-        if resource in self.names or any(pattern.match(resource) for pattern in self.patterns):
-            return not self.negated
         unknown = False
         for template in self.templates:
             parts = template.resolve(context)
@@ -121,20 +126,34 @@ class Statement:
     conditions: tuple[Condition, ...]
     sid: str = ""
 
+    def may_concern(self, resource: str) -> bool:
+        """Tell whether it is about a resource, or may be, with what its variables stand for."""
+        return self.resources is None or self.resources.known(resource) is not False
+
     def applies(self, resource: str, context: ConditionContext) -> bool:
-        """Tell whether it decides about a request whose action is one of its own."""
-        if self.resources is not None and not self.resources.include(resource, context, self.effect):
+        """Tell whether it decides about a request whose action is one of its own, and whose resource it may concern."""
+        resources = self.resources
+        if (
+            resources is not None
+            and resources.templates
+            and resources.known(resource) is None
+            and not resources.include(resource, context, self.effect)
+        ):
             return False
         return self.conditions_met(context)
 
     def conditions_met(self, context: ConditionContext) -> bool:
         """Tell whether all of its conditions are met."""
-        return all(condition.met(context, self.effect) for condition in self.conditions)
+        effect = self.effect
+        for condition in self.conditions:  # noqa: SIM110 - a plain loop: this is asked for every statement
+            if not condition.met(context, effect):
+                return False
+        return True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Relevant:
-    """The statements of a policy that are about an action.
+    """The statements of a policy that are about an action, or about an action and a resource.
 
     Attributes
     ----------
@@ -144,6 +163,18 @@ class Relevant:
 
     denying: tuple[Statement, ...]
     allowing: tuple[Statement, ...]
+
+    def on(self, resource: str) -> Relevant:
+        """Give those that may concern a resource."""
+        return _on(self, resource)
+
+
+@lru_cache(maxsize=_MOST_RESOURCES)
+def _on(relevant: Relevant, resource: str) -> Relevant:
+    return Relevant(
+        denying=tuple(statement for statement in relevant.denying if statement.may_concern(resource)),
+        allowing=tuple(statement for statement in relevant.allowing if statement.may_concern(resource)),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import ipaddress
 import re
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Final, TypeAlias
 
 Address: TypeAlias = "ipaddress.IPv4Address | ipaddress.IPv6Address"
@@ -35,6 +36,7 @@ def number(text: str) -> Decimal | None:
         return None
 
 
+@lru_cache(maxsize=1024)
 def moment(text: str) -> Decimal | None:
     """Read a date in a form of ISO 8601 that W3C names (``2026-07-01T00:00:00Z``, down to the year), or seconds since 1970.
 
@@ -84,6 +86,7 @@ def network(text: str) -> Network | None:
         return None
 
 
+@lru_cache(maxsize=1024)
 def address(text: str) -> Address | None:
     """Read an address; an IPv4 address in the form of IPv6 is one of IPv4."""
     try:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Final
 
 import click
 
+from hounsfield.commands.opening import InvalidError, RefusedError
 from hounsfield.installation import database_file, database_key_file, open_database, open_keyring
-from hounsfield.settings import Settings
+from hounsfield.settings import Settings, load_settings
 from hounsfield.storage.database_key import DatabaseDamagedError, DatabaseInUseError, change_database_key
 from hounsfield.storage.keyring import LocalKeyring
 from hounsfield.storage.keys import KeyUnavailableError
@@ -20,9 +23,18 @@ from hounsfield.storage.rotation import WrappedPlaces
 RETIRE_AFTER: Final = timedelta(minutes=5)
 """How long a key must have been replaced before it can be removed: longer than any transaction that began with it."""
 
+_data = click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=lambda: load_settings().data,
+    show_default="HOUNSFIELD_DATA, or ./data",
+    help="Folder of everything that is kept.",
+)
 
-class KeyCommandError(click.ClickException):
-    """What was asked for cannot be done; the message says why."""
+
+@click.group("keys")
+def commands() -> None:
+    """List, rotate and retire the master keys of the installation."""
 
 
 @contextmanager
@@ -35,15 +47,22 @@ def _opened(settings: Settings) -> Iterator[tuple[LocalKeyring, WrappedPlaces]]:
         database.close()
 
 
+def _settings(data: Path) -> Settings:
+    return dataclasses.replace(load_settings(), data=data)
+
+
 def _keyring(settings: Settings) -> LocalKeyring:
-    if not (settings.data / "keys" / "master.json").exists():
-        raise KeyCommandError(f"{settings.data} is not the data folder of an installation: it has no keys/master.json")
+    master = settings.data / "keys" / "master.json"
+    if not master.is_file():
+        raise RefusedError(f"{settings.data} is not a data folder: {master} is not there")
     return open_keyring(settings)
 
 
-def show(settings: Settings) -> None:
-    """Print every master key with its age and what it wraps, and every key of the key service; raises `KeyCommandError`."""
-    with _opened(settings) as (keyring, places):
+@commands.command("list")
+@_data
+def show(data: Path) -> None:
+    """List the master keys and the keys of the key service, with what they wrap."""
+    with _opened(_settings(data)) as (keyring, places):
         uses = dict(places.uses())
         services = places.service_uses()
     current = keyring.current.id
@@ -59,36 +78,29 @@ def show(settings: Settings) -> None:
         click.echo(f"{arn}  key service  wraps {_told(Counter({'data key': count}))}")
 
 
-def prepare(settings: Settings) -> None:
-    """Make the next master key, which does not wrap anything yet; raises `KeyCommandError`."""
-    key = _keyring(settings).prepare()
+@commands.command("prepare")
+@_data
+def prepare(data: Path) -> None:
+    """Make the next master key without using it, so that it can be copied to all nodes first."""
+    key = _keyring(_settings(data)).prepare()
     click.echo(f"prepared {key.id.hex()}; copy keys/master.json to all nodes, then run `hounsfield keys rotate` on one")
 
 
-def rotate(settings: Settings, *, database: bool) -> None:
-    """Let a new master key wrap everything.
-
-    Parameters
-    ----------
-    settings : Settings
-        The installation.
-    database : bool
-        Whether the embedded database gets a new key too.
-
-    Raises
-    ------
-    KeyCommandError
-        Something is wrapped with a key that is gone, or the database cannot get a new key now.
-    """
+@commands.command("rotate")
+@_data
+@click.option("--database", is_flag=True, help="Also encrypt the embedded database anew; the server must be stopped.")
+def rotate(data: Path, database: bool) -> None:
+    """Make a new master key, or take the prepared one, and wrap everything with it; servers may run."""
+    settings = _settings(data)
     if database and settings.database_url:
-        raise KeyCommandError("--database is for the embedded database, and this installation uses PostgreSQL")
+        raise InvalidError("--database is for the embedded database, and this installation uses PostgreSQL")
     keyring = _keyring(settings)
     if database:
         # First, because it may be refused, and nothing was changed then.
         try:
             change_database_key(database_key_file(settings), keyring, database_file(settings))
         except (DatabaseInUseError, DatabaseDamagedError) as error:
-            raise KeyCommandError(str(error)) from error
+            raise RefusedError(str(error)) from error
         click.echo("the embedded database has a new key")
     keyring.prepare()
     key = keyring.activate()
@@ -96,24 +108,20 @@ def rotate(settings: Settings, *, database: bool) -> None:
         try:
             done = Counter(places.rewrap(ring))
         except KeyUnavailableError as error:
-            raise KeyCommandError(f"not everything could be wrapped with {key.id.hex()}: {error}") from error
+            raise RefusedError(f"not everything could be wrapped with {key.id.hex()}: {error}") from error
     click.echo(f"{key.id.hex()} wraps from now on; wrapped with it: {_told(done)}")
 
 
-def retire(settings: Settings) -> None:
-    """Remove the old master keys that wrap nothing.
-
-    Raises
-    ------
-    KeyCommandError
-        The current key has been so for too short a time, so that work that began before may still end with an old one.
-    """
-    with _opened(settings) as (keyring, places):
+@commands.command("retire")
+@_data
+def retire(data: Path) -> None:
+    """Remove the master keys that nothing is wrapped with any more."""
+    with _opened(_settings(data)) as (keyring, places):
         current, since = keyring.current.id, keyring.current_since
         known = [key.id for key in keyring.keys]
         old = known[: known.index(current)]
         if old and since is not None and (left := since + RETIRE_AFTER - datetime.now(UTC)) > timedelta(0):
-            raise KeyCommandError(f"the current key is too young; try again in {left.total_seconds():.0f} s")
+            raise RefusedError(f"the current key is too young; try again in {left.total_seconds():.0f} s")
         uses = places.uses()
         unused = [key_id for key_id in old if key_id not in uses]
         keyring.remove(unused)

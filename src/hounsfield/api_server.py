@@ -1,0 +1,88 @@
+"""The server software, with one thing it lacks: an API process that is renewed ends only once the new one serves.
+
+SIGHUP ─▶ a new process for each old one ─▶ it tells that it serves (`READY`) ─▶ both serve for a while ─▶ the old one ends
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from typing import Any, Final
+
+from granian.constants import Interfaces, Loops, SSLProtocols
+from granian.server.mp import MPServer
+
+from hounsfield.jobs.workers import READY
+from hounsfield.tls import TlsFiles, TlsVersion
+
+OVERLAP_SECONDS: Final = 5.0
+"""How long an old process serves beside the new one, for its clients to connect anew."""
+LONGEST_START_SECONDS: Final = 120.0
+LONGEST_REQUEST_SECONDS: Final = 3600
+"""How long an old process may take to finish what is under way."""
+_LOOK_SECONDS = 0.05
+_LEAST: Final = {TlsVersion.TLS_1_2: SSLProtocols.tls12, TlsVersion.TLS_1_3: SSLProtocols.tls13}
+
+
+class ApiServer(MPServer):
+    """Granian for the application of `hounsfield.serving.create_app`.
+
+    Parameters
+    ----------
+    host : str
+        Address to listen on.
+    port : int
+        Port to listen on.
+    processes : int
+        API processes.
+    tls : TlsFiles or None
+        The certificate; None for plain HTTP.
+    """
+
+    def __init__(self, host: str, port: int, processes: int, tls: TlsFiles | None) -> None:
+        super().__init__(
+            "hounsfield.serving:create_app",
+            address=host,
+            port=port,
+            interface=Interfaces.ASGI,
+            factory=True,
+            loop=Loops.asyncio,
+            workers=processes,
+            backlog=2048,
+            log_enabled=False,
+            respawn_failed_workers=True,
+            websockets=False,
+            respawn_interval=OVERLAP_SECONDS,
+            workers_kill_timeout=LONGEST_REQUEST_SECONDS,
+            ssl_cert=None if tls is None else tls.certificate,
+            ssl_key=None if tls is None else tls.key,
+            ssl_protocol_min=SSLProtocols.tls12 if tls is None else _LEAST[tls.least],
+            ssl_ca=None if tls is None else tls.client_ca,
+            ssl_client_verify=tls is not None and tls.clients_must_show,
+        )
+        self._serving = 0
+        self._renewing = False
+        signal.signal(READY, self._count)
+        self.on_reload(self._begin_to_renew)
+
+    def _count(self, *_: object) -> None:
+        self._serving += 1
+
+    def _begin_to_renew(self) -> None:
+        self._renewing = True
+
+    def _spawn_worker(self, *args: Any, **kwargs: Any) -> Any:
+        spawn: Any = super()._spawn_worker
+        worker = spawn(*args, **kwargs)
+        if self._renewing:
+            start = worker.start
+
+            def start_and_wait() -> None:
+                before = self._serving
+                start()
+                deadline = time.monotonic() + LONGEST_START_SECONDS
+                while self._serving == before and worker.is_alive() and time.monotonic() < deadline:
+                    time.sleep(_LOOK_SECONDS)
+
+            worker.start = start_and_wait
+        return worker

@@ -1,0 +1,121 @@
+"""``hounsfield audit``: check the audit trail, look into it, deliver it."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+
+import click
+
+from hounsfield.settings import Settings, load_settings
+
+_data = click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=lambda: load_settings().data,
+    show_default="HOUNSFIELD_DATA, or ./data",
+    help="Folder of everything that is kept.",
+)
+
+
+@click.group("audit")
+def commands() -> None:
+    """Check the audit trail, and look into it."""
+
+
+@commands.command("verify")
+@_data
+def verify_command(data: Path) -> None:
+    """Check that no record was changed or removed; exits with 1 when one was."""
+    from hounsfield.access.audit.verification import verify
+    from hounsfield.auditing import audit_folder
+
+    settings = dataclasses.replace(load_settings(), data=data)
+    found = verify(audit_folder(settings), _stored_key(settings))
+    for finding in found.findings:
+        click.echo(f"{'PROBLEM' if finding.problem else 'note'}  {finding.place}: {finding.text}")
+    result = "intact" if found.intact else "NOT as it was written"
+    click.echo(f"{found.chains} chains, {found.files} files, {found.records} records: {result}")
+    sys.exit(0 if found.intact else 1)
+
+
+@commands.command("tail")
+@_data
+@click.option("-n", "count", default=20, show_default=True, type=click.IntRange(1, 100_000), help="How many.")
+@click.option("--json", "as_json", is_flag=True, help="Whole records, one a line.")
+def tail_command(data: Path, count: int, as_json: bool) -> None:
+    """Show the last records."""
+    from hounsfield.access.audit.searching import last_records
+    from hounsfield.auditing import audit_folder
+
+    for body in last_records(audit_folder(dataclasses.replace(load_settings(), data=data)), count):
+        _show(body, as_json=as_json)
+
+
+@commands.command("find")
+@_data
+@click.option("--event", default="", help="Name of the operation, such as GetImageFrame.")
+@click.option("--caller", default="", help="Access key id, user name, or part of the ARN of who called.")
+@click.option("--resource", default="", help="Part of the ARN of a resource, such as the id of an image set.")
+@click.option("--request-id", default="", help="Identifier of the request (x-amzn-RequestId).")
+@click.option("--since", default="", help="Earliest time in UTC, such as 2026-03-14 or 2026-03-14T09:15:30Z.")
+@click.option("--until", default="", help="Time in UTC before which it was.")
+@click.option("--failed", is_flag=True, help="Only what was denied or failed.")
+@click.option("--json", "as_json", is_flag=True, help="Whole records, one a line.")
+def find_command(
+    data: Path,
+    event: str,
+    caller: str,
+    resource: str,
+    request_id: str,
+    since: str,
+    until: str,
+    failed: bool,
+    as_json: bool,
+) -> None:
+    """Show the records that say what is asked for."""
+    from hounsfield.access.audit.searching import Wanted, records
+    from hounsfield.auditing import audit_folder
+
+    wanted = Wanted(event, caller, resource, request_id, since, until, failed)
+    for body in records(audit_folder(dataclasses.replace(load_settings(), data=data))):
+        if wanted.fits(body):
+            _show(body, as_json=as_json)
+
+
+@commands.command("deliver")
+@_data
+def deliver_command(data: Path) -> None:
+    """Deliver the audit trail of this machine now; runners do it by themselves."""
+    from hounsfield.app import open_buckets
+    from hounsfield.audit_keeping import delivery_of
+    from hounsfield.storage.bucket_objects import BucketError
+
+    settings = dataclasses.replace(load_settings(), data=data)
+    delivery = delivery_of(settings, open_buckets(settings))
+    if delivery is None:
+        raise click.ClickException("HOUNSFIELD_AUDIT_S3_URI does not say where to.")
+    try:
+        click.echo(f"{delivery.run()} objects delivered")
+    except (BucketError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _show(body: bytes, *, as_json: bool) -> None:
+    from hounsfield.access.audit.searching import short_line
+
+    click.echo(body.decode() if as_json else short_line(body))
+
+
+def _stored_key(settings: Settings) -> bytes:
+    """Give the key of the audit trail from the database of the installation."""
+    from hounsfield.auditing import audit_key
+    from hounsfield.installation import open_database, open_keyring
+
+    keyring = open_keyring(settings)
+    database = open_database(settings, keyring)
+    try:
+        return audit_key(database, keyring)
+    finally:
+        database.close()

@@ -1,0 +1,228 @@
+"""Recording each call of a door in the audit trail: the door tells a `CallRecord` what it learns of the call.
+
+    begin ─▶ found(operation, parameters) ─▶ proven(principal) ─▶ allow ─▶ asked(parameters) · did(result) ─▶ kept(answer)
+
+Exactly one record goes out for a call, when its answer begins. What changes something is recorded durably before it is
+answered; while nothing can be recorded, it is not carried out at all (`OnFailure`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from starlette.types import Scope
+
+from hounsfield.access.audit.events import AuditEvent, Category, Failure, Json, Origin
+from hounsfield.access.audit.on_failure import OnFailure
+from hounsfield.access.audit.records import HIDDEN, LONGEST_TEXT
+from hounsfield.access.audit.trail import NotRecordedError, Trail
+from hounsfield.access.principals import Principal
+from hounsfield.aws.errors import AwsError, ServiceUnavailableException
+from hounsfield.aws.response import WireResponse
+from hounsfield.gate.answers import StreamedResult
+from hounsfield.gate.recorded_members import resources_of
+
+_READS: Final = ("Assume", "Get", "List", "Search", "Retrieve")
+_KEY: Final = re.compile(rb"Credential=([A-Z0-9]{16,128})(?:/|%2F)")
+_CLIENT_GONE: Final = Failure("ClientDisconnected", "The client closed the connection before its request was complete.")
+_QUOTING: Final = frozenset({400, 406, 415})
+"""Status of errors whose messages may quote what a client sent in the wrong place, such as a name for an id."""
+_UNKNOWN: Final = "UnknownOperation"
+
+
+@dataclass(frozen=True, slots=True)
+class Recorder:
+    """Records the calls of one door.
+
+    Attributes
+    ----------
+    trail : Trail
+        Where records go.
+    source : str
+        Service that the operations of the door are of.
+    arn_prefix : str
+        Beginning of the ARNs of what the operations are about, such as that of data stores, up to ``datastore/``.
+    data_events : bool
+        Whether events of the category Data are recorded.
+    on_failure : OnFailure
+        What becomes of calls while they cannot be recorded.
+    """
+
+    trail: Trail
+    source: str
+    arn_prefix: str
+    data_events: bool = True
+    on_failure: OnFailure = OnFailure.REFUSE_WRITES
+
+    def begin(self, scope: Scope) -> CallRecord:
+        """Begin the record of a request."""
+        return CallRecord(self, scope)
+
+
+@dataclass(slots=True)
+class CallRecord:
+    """The record of one call while it is answered.
+
+    Attributes
+    ----------
+    recorder : Recorder
+        Of the door.
+    scope : dict
+        ASGI scope of the request.
+    request_id : str
+        Identifier of the request.
+    """
+
+    recorder: Recorder
+    scope: Scope = field(repr=False)
+    request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    _began: float = field(default_factory=time.time)
+    _name: str = _UNKNOWN
+    _category: Category = Category.MANAGEMENT
+    _read_only: bool = True
+    _principal: Principal | None = None
+    _parameters: Mapping[str, Json] | None = None
+    _response: Mapping[str, Json] | None = None
+    _resources: list[str] = field(default_factory=list)
+
+    def found(self, name: str, category: Category, parameters: Mapping[str, Json]) -> None:
+        """Note which operation it is, and what is known of its parameters before they are read."""
+        self._name = name
+        self._category = category
+        self._read_only = name.startswith(_READS)
+        self._parameters = parameters
+        self._resources = resources_of(self.recorder.arn_prefix, parameters)
+
+    def proven(self, principal: Principal) -> None:
+        """Note who calls, once that is certain."""
+        self._principal = principal
+
+    def allow(self) -> None:
+        """Let a call that can be recorded pass, before anything is done.
+
+        Raises
+        ------
+        ServiceUnavailableException
+            It cannot be recorded now, and must not be carried out unrecorded.
+        """
+        if self._must_be_kept and self._is_recorded and not self.recorder.trail.is_ready:
+            raise ServiceUnavailableException(
+                "The call cannot be recorded in the audit trail just now; try again later."
+            )
+
+    def asked(self, parameters: Mapping[str, Json]) -> None:
+        """Note the parameters, once they are read and valid."""
+        self._parameters = parameters
+
+    def touches(self, arns: Sequence[str]) -> None:
+        """Note further resources, as far as they are of the kind that the operations of the door are about."""
+        mine = self.recorder.arn_prefix
+        self._resources.extend(arn for arn in arns if arn.startswith(mine) and arn not in self._resources)
+
+    def did(self, response: Mapping[str, Json]) -> None:
+        """Note what is answered, where that tells what was made or changed."""
+        self._response = response
+        self.touches(resources_of(self.recorder.arn_prefix, response))
+
+    @property
+    def read_only(self) -> bool:
+        """Whether the operation changes nothing."""
+        return self._read_only
+
+    def left(self) -> None:
+        """Record a call whose client went away before its request was complete."""
+        if self._is_recorded:
+            self.recorder.trail.put(self._event(_CLIENT_GONE, None))
+
+    async def kept(self, answer: WireResponse | StreamedResult, error: AwsError | None) -> AwsError | None:
+        """Record the call; gives what is to be answered instead where the call could not be recorded.
+
+        Parameters
+        ----------
+        answer : WireResponse or StreamedResult
+            What it is answered.
+        error : AwsError or None
+            Why it was not done.
+        """
+        if not self._is_recorded:
+            return None
+        event = self._event(_failure_of(answer, error), answer)
+        if self._read_only or (error is not None and error.status < 500):
+            self.recorder.trail.put(event)
+            return None
+        try:
+            await asyncio.wrap_future(self.recorder.trail.put_durably(event))
+        except NotRecordedError:
+            if self._must_be_kept:
+                return ServiceUnavailableException(
+                    "The call was carried out, but could not be recorded in the audit trail yet."
+                )
+        return None
+
+    @property
+    def _is_recorded(self) -> bool:
+        return self._category is Category.MANAGEMENT or self.recorder.data_events
+
+    @property
+    def _must_be_kept(self) -> bool:
+        policy = self.recorder.on_failure
+        return policy is OnFailure.REFUSE or (policy is OnFailure.REFUSE_WRITES and not self._read_only)
+
+    def _event(self, failure: Failure | None, answer: WireResponse | StreamedResult | None) -> AuditEvent:
+        user_agent = host = authorization = b""
+        for name, value in self.scope["headers"]:
+            if name == b"user-agent":
+                user_agent = value
+            elif name == b"host":
+                host = value
+            elif name == b"authorization":
+                authorization = value
+        client = self.scope.get("client")
+        return AuditEvent(
+            name=self._name,
+            source=self.recorder.source,
+            time=self._began,
+            origin=Origin(
+                address=client[0] if client else "",
+                user_agent=user_agent[:LONGEST_TEXT].decode("latin-1"),
+                host=host[:255].decode("latin-1"),
+                tls=self.scope.get("scheme") == "https",
+            ),
+            category=self._category,
+            read_only=self._read_only,
+            principal=self._principal,
+            claimed_key="" if self._principal else _claimed_key(authorization, self.scope["query_string"]),
+            request_id=self.request_id,
+            parameters=self._parameters,
+            response=None if failure is not None else self._response,
+            failure=failure,
+            resources=self._resources,
+            additional=_transferred(answer) if self._category is Category.DATA else {},
+        )
+
+
+def _claimed_key(authorization: bytes, query_string: bytes) -> str:
+    """Give the access key id that a request names, where it has the form of one."""
+    found = _KEY.search(authorization) or _KEY.search(query_string)
+    return found[1].decode() if found else ""
+
+
+def _failure_of(answer: WireResponse | StreamedResult, error: AwsError | None) -> Failure | None:
+    if error is not None:
+        return Failure(error.code, HIDDEN if error.status in _QUOTING else error.message)
+    if answer.status >= 400:
+        return Failure(f"Http{answer.status}", "The answer tells of each instance why.")
+    return None
+
+
+def _transferred(answer: WireResponse | StreamedResult | None) -> Mapping[str, Json]:
+    if answer is None:
+        return {}
+    size = len(answer.body) if isinstance(answer, WireResponse) else answer.size
+    return {} if size is None else {"bytesTransferredOut": size}

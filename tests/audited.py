@@ -1,0 +1,55 @@
+"""The audit trail of a test server, as it is on the disk, and the command that checks it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from servers import ServerProcess, wait_for
+
+Record = dict[str, Any]
+
+
+def audit_bytes(server: ServerProcess) -> bytes:
+    """Give every byte of the audit folder."""
+    return b"".join(path.read_bytes() for path in sorted((server.data / "audit").rglob("*")) if path.is_file())
+
+
+def records(server: ServerProcess) -> list[Record]:
+    """Give all records that are written, in the order of the files."""
+    found = []
+    for path in sorted((server.data / "audit").glob("*.jsonl")):
+        for line in path.read_bytes().splitlines(keepends=True):
+            entry = json.loads(line) if line.endswith(b"\n") else {"kind": ""}
+            if entry["kind"] == "record":
+                found.append(entry["body"])
+    return found
+
+
+def record_of(server: ServerProcess, request_id: str) -> Record:
+    """Wait until the call of a request is recorded, and give its record, of which there is one."""
+    found = wait_for(
+        lambda: [record for record in records(server) if record.get("requestID") == request_id],
+        "the record of the call",
+        20,
+    )
+    assert len(found) == 1
+    return found[0]
+
+
+def run_audit(data: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run ``hounsfield audit``."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("HOUNSFIELD_", "AWS_"))}
+    command = [sys.executable, "-m", "hounsfield", "audit", arguments[0], "--data", str(data), *arguments[1:]]
+    return subprocess.run(command, env={**kept, **environment}, capture_output=True, text=True, check=False, timeout=90)
+
+
+def verified(server: ServerProcess) -> str:
+    """Check the audit trail by the command; gives what it says."""
+    done = run_audit(server.data, "verify")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout

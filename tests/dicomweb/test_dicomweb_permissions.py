@@ -1,0 +1,103 @@
+"""The permission of every DICOMweb route: its action, the data store, and the UIDs of the path as condition keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from hounsfield.access.permissions import Permission
+from hounsfield.access.policies.context import Unsettled
+from hounsfield.app import open_archive
+from hounsfield.dicomweb.permissions import SERIES, STUDY, permission_of
+from hounsfield.dicomweb.resource_paths import ROUTES
+from hounsfield.dicomweb.routes import find
+from hounsfield.imaging.archive import Archive
+from hounsfield.settings import Settings
+
+STORE, IMAGE_SET = "a" * 32, "b" * 32
+ARN = f"arn:aws:medical-imaging:us-east-1:000000000000:datastore/{STORE}"
+
+TABLE = {
+    # operation: action, condition keys that are there (for AWS's own those of the Service Authorization Reference)
+    "RetrieveCapabilities": ("GetDatastore", ""),
+    "StoreDICOM": ("StoreDICOM", ""),
+    "StoreDICOMStudy": ("StoreDICOMStudy", "study"),
+    "SearchDICOMStudies": ("SearchDICOMStudies", ""),
+    "SearchDICOMAllSeries": ("SearchDICOMAllSeries", ""),
+    "SearchDICOMAllInstances": ("SearchDICOMAllInstances", ""),
+    "SearchDICOMSeries": ("SearchDICOMSeries", "study"),
+    "SearchDICOMStudyInstances": ("SearchDICOMStudyInstances", "study"),
+    "SearchDICOMInstances": ("SearchDICOMInstances", "study series"),
+    "RetrieveStudy": ("GetDICOMInstance", "study all-series"),
+    "RetrieveStudyMetadata": ("GetDICOMSeriesMetadata", "study all-series"),
+    "RetrieveSeries": ("GetDICOMInstance", "study series"),
+    "GetDICOMSeriesMetadata": ("GetDICOMSeriesMetadata", "study series"),
+    "GetDICOMInstance": ("GetDICOMInstance", "study series"),
+    "GetDICOMInstanceMetadata": ("GetDICOMInstanceMetadata", "study series"),
+    "GetDICOMInstanceFrames": ("GetDICOMInstanceFrames", "study series"),
+    "GetDICOMBulkdata": ("GetDICOMBulkdata", "study series"),
+    "RetrieveRenderedStudy": ("GetDICOMInstanceFrames", "study all-series"),
+    "RetrieveRenderedSeries": ("GetDICOMInstanceFrames", "study series"),
+    "RetrieveRenderedInstance": ("GetDICOMInstanceFrames", "study series"),
+    "RetrieveRenderedFrames": ("GetDICOMInstanceFrames", "study series"),
+    "RetrieveStudyThumbnail": ("GetDICOMInstanceFrames", "study all-series"),
+    "RetrieveSeriesThumbnail": ("GetDICOMInstanceFrames", "study series"),
+    "RetrieveInstanceThumbnail": ("GetDICOMInstanceFrames", "study series"),
+    "RetrieveFrameThumbnail": ("GetDICOMInstanceFrames", "study series"),
+    "DeleteStudy": ("DeleteImageSet", "study all-series"),
+    "DeleteSeries": ("DeleteImageSet", "study series"),
+    "DeleteInstance": ("DeleteImageSet", "study series"),
+}
+VALUES = {"study": (STUDY, "1.2"), "series": (SERIES, "1.3"), "all-series": (SERIES, Unsettled.CAUTIOUS)}
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
+    opened, _ = open_archive(Settings(data=tmp_path_factory.mktemp("permissions") / "data"))
+    yield opened
+    opened.database.close()
+
+
+def needed(archive: Archive, method: str, path: str, query: bytes = b"", *, by_classic: bool = False) -> Permission:
+    filled = path.format(study="1.2", series="1.3", instance="1.4", frames="1", digest="c" * 32)
+    found = find(method, f"/datastore/{STORE}/{filled}".encode(), deletes=True)
+    return permission_of(found, query, archive, by_classic=by_classic)
+
+
+def test_every_route_has_its_permission(archive: Archive) -> None:
+    assert TABLE.keys() == {name for _, _, name in ROUTES}
+    for method, path, name in ROUTES:
+        action, keys = TABLE[name]
+        expected = Permission(f"medical-imaging:{action}", [ARN], dict(VALUES[key] for key in keys.split()))
+        assert needed(archive, method, path) == expected, name
+
+
+def test_an_image_set_of_the_query_may_not_be_denied(archive: Archive) -> None:
+    path = "studies/{study}/series/{series}/metadata"
+    named = needed(archive, "GET", path, f"imageSetId={IMAGE_SET}".encode())
+    assert named.unless_denied == (f"{ARN}/imageset/{IMAGE_SET}",)
+    assert named.resources == [ARN]
+    for unreadable in (b"%ff=1", b"&".join([b"a=1"] * 600)):
+        assert needed(archive, "GET", path, unreadable).unless_denied == ()
+
+
+@pytest.mark.parametrize(
+    ("path", "classic"),
+    [
+        ("series", "SearchDICOMSeries"),
+        ("instances", "SearchDICOMInstances"),
+        ("studies/{study}/instances", "SearchDICOMInstances"),
+    ],
+)
+def test_the_classic_action_grants_a_search_across_only_where_that_is_set(
+    archive: Archive, path: str, classic: str
+) -> None:
+    assert needed(archive, "GET", path).instead is None
+    instead = needed(archive, "GET", path, by_classic=True).instead
+    assert instead is not None
+    assert instead.action == f"medical-imaging:{classic}"
+    # What the path does not name may be what a policy denies.
+    assert instead.context[SERIES] is Unsettled.CAUTIOUS
+    assert instead.context[STUDY] == ("1.2" if "study" in path else Unsettled.CAUTIOUS)
+    assert needed(archive, "GET", "studies/{study}/series", by_classic=True).instead is None
