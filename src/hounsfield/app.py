@@ -30,10 +30,11 @@ from hounsfield.aws.pagination import PageTokens
 from hounsfield.aws.routing import Router
 from hounsfield.dicomweb.context import Context as DicomwebContext
 from hounsfield.dicomweb.door import DicomwebDoor
-from hounsfield.front import Beside, front_doors
+from hounsfield.front import Beside, front_doors, limits_of
 from hounsfield.gate.bearers import Bearers
+from hounsfield.gate.bodies import BodyMemory
 from hounsfield.gate.callers import Holders
-from hounsfield.gate.cross_origin import cross_origin
+from hounsfield.gate.front_doors import Entrance
 from hounsfield.imaging.accesses import AccessWriter
 from hounsfield.imaging.archive import Archive, Quotas
 from hounsfield.imaging.copying import COPY_IMAGE_SET, ImageSetCopier
@@ -242,7 +243,7 @@ def create_app() -> ASGIApp:
         raise SystemExit(2) from error
 
 
-def make_app(settings: Settings) -> ASGIApp:
+def make_app(settings: Settings) -> Entrance:
     """Put the front doors together."""
     archive, keyring = open_archive(settings)
     directory = Directory(open_repository(settings, archive.database, keyring))
@@ -267,6 +268,7 @@ def make_app(settings: Settings) -> ASGIApp:
         every_seconds=settings.access_flush_seconds,
         precision_seconds=access_precision(settings.archive_after_days * DAY_SECONDS),
     )
+    bodies = BodyMemory(settings.body_memory_bytes)
     native = NativeDoor(
         context=context,
         router=Router(load_service()),
@@ -274,6 +276,7 @@ def make_app(settings: Settings) -> ASGIApp:
         throttle=throttle,
         recorder=recorder,
         max_body_bytes=settings.max_body_bytes,
+        bodies=bodies,
     )
     receiver = Receiver(archive, settings.store_processes)
     issuer = None if settings.issuer is None else settings.issuer.open()
@@ -297,16 +300,13 @@ def make_app(settings: Settings) -> ASGIApp:
         recorder=recorder,
         max_unproven_bytes=settings.max_body_bytes,
         max_store_bytes=settings.max_store_bytes,
+        bodies=bodies,
         public_url=settings.public_url,
     )
     origins = origins_of(settings.cors_origins)
     beside = Beside(accesses, receiver, directory, authorizing, trail)
-    return front_doors(
-        cross_origin(native, origins),
-        cross_origin(dicomweb, origins),
-        cross_origin(sts_door(settings, archive, holders, issuer, trail), origins),
-        beside,
-    )
+    sts = sts_door(settings, archive, holders, issuer, trail, bodies)
+    return front_doors(native, dicomweb, sts, origins, beside, limits_of(settings))
 
 
 def run_runner(settings: Settings) -> None:

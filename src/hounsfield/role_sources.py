@@ -10,6 +10,7 @@ from hounsfield.access.job_roles import JobRole, JobRoles
 from hounsfield.access.oidc.issuers import Issuer
 from hounsfield.auditing import sts_recorder_of
 from hounsfield.aws.model import load_service
+from hounsfield.gate.bodies import BodyMemory
 from hounsfield.gate.callers import Callers, Holders
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.import_jobs import ImportJob
@@ -19,13 +20,16 @@ from hounsfield.sts.context import Context
 from hounsfield.sts.door import StsDoor
 
 
-def sts_door(settings: Settings, archive: Archive, holders: Holders, issuer: Issuer | None, trail: Trail) -> StsDoor:
+def sts_door(
+    settings: Settings, archive: Archive, holders: Holders, issuer: Issuer | None, trail: Trail, bodies: BodyMemory
+) -> StsDoor:
     """Make the door of the Security Token Service."""
     return StsDoor(
         context=Context(holders.directory, holders.sessions, issuer, settings.partition, settings.account_id),
         service=load_service("sts"),
         callers=callers_of(settings, holders, "sts"),
         archive=archive,
+        bodies=bodies,
         recorder=sts_recorder_of(settings, trail),
     )
 

@@ -35,6 +35,17 @@ PREFIX = "HOUNSFIELD_"
 _S3_URI = re.compile(r"s3://[^/]+(/.*)?")
 
 
+_MORE_THAN_NOTHING = (
+    "max_connections",
+    "max_header_bytes",
+    "body_memory_bytes",
+    "header_timeout_seconds",
+    "body_timeout_seconds",
+    "answer_timeout_seconds",
+    "least_bytes_per_second",
+)
+
+
 class SettingsError(ValueError):
     """A setting has a value that cannot be."""
 
@@ -102,6 +113,21 @@ class Settings:
         How long after the death of a runner another one goes on with its jobs.
     max_body_bytes : int
         Largest request body of the native API.
+    max_connections : int
+        Connections that clients may have at the same time, over all API processes; more wait to be accepted.
+    max_header_bytes : int
+        Largest number of bytes of all headers of a request; there may be 100 of them.
+    body_memory_bytes : int
+        Memory of each API process for request bodies that must be held to know who sent them. A request that finds none left
+        is answered 503.
+    header_timeout_seconds : float
+        How long a client may take to send the headers of a request, and how long a connection stays open without one.
+    body_timeout_seconds : float
+        Longest pause of a client while it sends a body.
+    answer_timeout_seconds : float
+        Longest pause of a client while it takes an answer.
+    least_bytes_per_second : int
+        Slowest mean rate, in bytes a second, at which a client may send a body or take an answer once such a pause has passed.
     metadata_cache_bytes : int
         Memory of each API process for finished metadata documents.
     rendered_cache_bytes : int
@@ -249,6 +275,13 @@ class Settings:
     import_slots: int = 2
     lease_seconds: float = 15.0
     max_body_bytes: int = 4 * 1024 * 1024
+    max_connections: int = 2048
+    max_header_bytes: int = 64 * 1024
+    body_memory_bytes: int = 256 * 1024 * 1024
+    header_timeout_seconds: float = 30.0
+    body_timeout_seconds: float = 30.0
+    answer_timeout_seconds: float = 60.0
+    least_bytes_per_second: int = 1024
     metadata_cache_bytes: int = 256 * 1024 * 1024
     rendered_cache_bytes: int = 64 * 1024 * 1024
     release_after_seconds: float = 24 * 3600.0
@@ -306,13 +339,22 @@ class Settings:
     log_level: str = "info"
 
     def __post_init__(self) -> None:
+        self._check_numbers()
+        self._check_texts()
+
+    def _check_numbers(self) -> None:
         for field in fields(self):
             if field.name.startswith("quota_") and getattr(self, field.name) < 0:
                 raise SettingsError(f"{PREFIX}{field.name.upper()} must be 0 for no limit, or more")
-        if self.kms not in {"", "aws"}:
-            raise SettingsError(f"{PREFIX}KMS is {self.kms!r}, it must be aws or empty")
+        for name in _MORE_THAN_NOTHING:
+            if not getattr(self, name) > 0:
+                raise SettingsError(f"{PREFIX}{name.upper()} must be more than 0")
         if not 1 <= self.kms_cache_seconds <= 3600:
             raise SettingsError(f"{PREFIX}KMS_CACHE_SECONDS is {self.kms_cache_seconds}, it must be 1 to 3600")
+
+    def _check_texts(self) -> None:
+        if self.kms not in {"", "aws"}:
+            raise SettingsError(f"{PREFIX}KMS is {self.kms!r}, it must be aws or empty")
         if bool(self.tls_certificate) != bool(self.tls_key):
             raise SettingsError(f"{PREFIX}TLS_CERTIFICATE and {PREFIX}TLS_KEY are set together or not at all")
         if self.tls_client_ca and not self.tls_certificate:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from urllib.parse import quote
 
 from hounsfield.aws.errors import ValidationException
 from hounsfield.aws.response import WireResponse
@@ -231,6 +232,6 @@ def _part_headers(call: Call, kind: str, number: int) -> list[tuple[str, str]]:
 
 
 def instance_url(call: Call) -> str:
-    """Give the URL of the instance that a request is about."""
-    labels = call.labels
-    return f"{call.base}/studies/{labels['study']}/series/{labels['series']}/instances/{labels['instance']}"
+    """Give the URL of the instance that a request is about; a UID may be none, and have in it what would end a header."""
+    study, series, instance = (quote(call.labels[name], safe="") for name in ("study", "series", "instance"))
+    return f"{call.base}/studies/{study}/series/{series}/instances/{instance}"
