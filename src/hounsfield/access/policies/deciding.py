@@ -9,14 +9,15 @@ else                   ─▶ allowed
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
 from hounsfield.access.policies.context import ConditionContext
-from hounsfield.access.policies.document import Policy, PolicyKind, Statement
+from hounsfield.access.policies.document import Policy, PolicyKind
 from hounsfield.access.policies.rights import Rights
+from hounsfield.access.policies.selection import Selection
 
 
 class Outcome(Enum):
@@ -101,8 +102,8 @@ def _allows(policy: Policy, action: str, resource: str, context: ConditionContex
     return _one(policy.about(action).on(resource).allowing, resource, context)
 
 
-def _one(statements: Sequence[Statement], resource: str, context: ConditionContext) -> bool:
-    for statement in statements:  # noqa: SIM110 - a plain loop: this is asked for every statement
+def _one(statements: Selection, resource: str, context: ConditionContext) -> bool:
+    for statement in statements.candidates(context):  # noqa: SIM110 - a plain loop: this is asked for every request
         if statement.applies(resource, context):
             return True
     return False

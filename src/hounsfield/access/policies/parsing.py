@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from typing import Final
 
 from hounsfield.access.policies.conditions import Condition, Effect, read_condition
-from hounsfield.access.policies.document import Actions, Policy, PolicyKind, Resources, Statement
+from hounsfield.access.policies.document import Policy, PolicyKind
 from hounsfield.access.policies.errors import PolicyError
 from hounsfield.access.policies.json_reading import Json, Number, read_json, size_of
 from hounsfield.access.policies.parties import ANYBODY, EVERYBODY, Parties, read_parties
+from hounsfield.access.policies.statements import Actions, Resources, Statement
 from hounsfield.access.policies.templates import Template
 from hounsfield.access.policies.wildcards import ANY, ONE, Wildcards
 

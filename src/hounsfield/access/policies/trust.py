@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from hounsfield.access.policies.context import ConditionContext
 from hounsfield.access.policies.deciding import Outcome
-from hounsfield.access.policies.document import Policy, Statement
+from hounsfield.access.policies.document import Policy
 from hounsfield.access.policies.parties import Party, Trust
+from hounsfield.access.policies.statements import Statement
 
 
 @dataclass(frozen=True, slots=True)
