@@ -103,6 +103,16 @@ class Statement:
     conditions: tuple[Condition, ...]
     sid: str = ""
 
+    @property
+    def keys(self) -> frozenset[str]:
+        """Condition keys it may ask for, in lower case."""
+        keys = {condition.key for condition in self.conditions}
+        for condition in self.conditions:
+            keys.update(variable.key for operand in condition.operands for variable in operand.variables)
+        for template in self.resources.templates if self.resources else ():
+            keys.update(variable.key for variable in template.variables)
+        return frozenset(keys)
+
     def may_concern(self, resource: str) -> bool:
         """Tell whether it is about a resource, or may be, with what its variables stand for."""
         return self.resources is None or self.resources.known(resource) is not False
