@@ -267,6 +267,9 @@ def test_two_authorizations_are_refused(world: World, stored: str) -> None:
     prepared = session(world.server).prepare_request(requests.Request("GET", url))
     token = world.issuer.token()
     both = [f"Authorization: {prepared.headers['Authorization']}", f"Authorization: Bearer {token}"]
+    presigned = "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Signature=0"
+    answer = world.ask(stored, token, f"studies?{presigned}")
+    assert (answer.status_code, answer.headers["x-amzn-ErrorType"]) == (403, "IncompleteSignatureException")
     for lines in (both, both[::-1]):
         answer = raw(
             world.server, f"/datastore/{stored}/studies", [*lines, f"X-Amz-Date: {prepared.headers['X-Amz-Date']}"]
