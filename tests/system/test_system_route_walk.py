@@ -19,14 +19,14 @@ from starlette.responses import PlainTextResponse
 
 from hounsfield.access.directory.keys import set_key_status
 from hounsfield.access.directory.records import KeyStatus
-from hounsfield.access.sessions import NewSession
+from hounsfield.access.sessions import NewSession, TemporaryCredentials
 from hounsfield.app import make_app
 from hounsfield.dicomweb.resource_paths import ROUTES
 from hounsfield.gate.front_doors import DoorRoute, FrontDoor
 from hounsfield.settings import Settings
 from route_walk import OPEN, UNSIGNED, Stranger, routes_of, served, signed, strangers, trial_of, unsigned, walk
 from servers import ServerProcess, active_datastore, wait_for
-from session_world import SessionWorld, allow, trust
+from session_world import SessionWorld, allow, role_arn, trust
 from shape_samples import OPERATIONS
 from signed_http import send
 from synthetic import slice_of, uid
@@ -74,6 +74,12 @@ def values(walked: ServerProcess) -> dict[str, str]:
     }
 
 
+def session_of(world: SessionWorld, role: str, seconds_ago: int) -> TemporaryCredentials:
+    """Begin a session of a quarter of an hour some time ago, as the server would have."""
+    sessions = world.sessions(lambda: time.time() - seconds_ago)
+    return sessions.issue(sessions._directory.role(role_arn(role)), NewSession("night", 900))
+
+
 @pytest.fixture(scope="module")
 def powerless(walked: ServerProcess) -> dict[str, Stranger]:
     """Callers who are known and may do nothing, or were somebody once."""
@@ -83,12 +89,9 @@ def powerless(walked: ServerProcess) -> dict[str, Stranger]:
     set_key_status(world.repository, disabled[0], KeyStatus.INACTIVE)
     client = client_with(walked, *disabled)
     wait_for(lambda: (refusal(client) or "x")[0] == "UnrecognizedClientException", "the key to be disabled")
-    roles = {
-        name: world.sessions(clock)._directory.role(world.role(name, trust({"AWS": "*"}), *statements))
-        for name, clock, statements in (("powerless", time.time, ()), ("ended", time.time, (everything,)))
-    }
-    bare = world.sessions(time.time).issue(roles["powerless"], NewSession("night", 900))
-    ended = world.sessions(lambda: time.time() - 901).issue(roles["ended"], NewSession("night", 900))
+    world.role("powerless", trust({"AWS": "*"}))
+    world.role("ended", trust({"AWS": "*"}), everything)
+    bare, ended = session_of(world, "powerless", 0), session_of(world, "ended", 901)
     world.close()
     return {
         "with a key that lacks the permission": signed(Credentials(*key)),
