@@ -38,6 +38,7 @@ from hounsfield.imaging.manifest import Destination, output_uses, write_outputs
 from hounsfield.imaging.metadata_size import oversized
 from hounsfield.imaging.organise import organise
 from hounsfield.imaging.scan import JobFailedError, check_permitted, scan
+from hounsfield.imaging.set_content import KnownSizes
 from hounsfield.jobs.queue import LeaseLostError, WorkItem
 from hounsfield.jobs.runner import StoppedError
 from hounsfield.jobs.workers import WorkerPool
@@ -187,7 +188,8 @@ class ImportRunner:
             with self._archive.database.read() as connection:
                 situation = read_situation(connection, datastore.id, list(staged.values()))
                 plan = organise(sorted(staged.items(), key=lambda entry: entry[0]), situation)
-                too_large = oversized(connection, key, plan, staged, self._archive.quotas.metadata_bytes)
+                fixed = commitments(connection, key, plan, staged, job.id, KnownSizes())
+            too_large = oversized(fixed, self._archive.quotas.metadata_bytes)
             if too_large:
                 # Without them others may come to stand first, so that the plan is made anew.
                 records = [_refused(record, too_large) for record in records]
@@ -196,7 +198,6 @@ class ImportRunner:
             if any(placement.extends is not None and placement.extends.locked for placement in plan):
                 self._wait_for_others()
                 continue
-            fixed = commitments(plan, job.id)
             self._check_under_way(item, job)
             self._write_outputs(job, access, records, [entry.destination for entry in fixed])
             with self._archive.database.write() as connection:
