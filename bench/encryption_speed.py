@@ -6,9 +6,15 @@ wrk ─┬─▶ hounsfield         packs sealed, database encrypted
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
 from bench.corpus import write_ct_series
 from bench.frame_speed import frame_ids
 from bench.load import Load, measure, write_requests, wrk
+from bench.processes import processor_seconds
 from bench.report import Report, median
 from bench.scale import Run
 from bench.server import ProcessOnPort, Server
@@ -36,7 +42,7 @@ def run(setting: Run, report: Report) -> None:
     path = f"/datastore/{datastore_id}/imageSet/{image_set_id}/getImageFrame"
     report.note("wrk with one thread and the servers share the processors of this machine; rounds in turn, medians")
     requests = folder / "requests.txt"
-    found: dict[int, list[tuple[Load, Load]]] = {connections: [] for connections in CONNECTIONS}
+    found: dict[int, list[tuple[_Measured, _Measured]]] = {connections: [] for connections in CONNECTIONS}
     plain = ProcessOnPort(
         ["-m", "bench.unsealed", "--data", str(folder / "unsealed")],
         folder / "unsealed.log",
@@ -46,19 +52,41 @@ def run(setting: Run, report: Report) -> None:
         for number in range(setting.scale.load_rounds):
             write_requests(requests, [signed_post(server, path, {"imageFrameId": name}) for name in identifiers])
             if number == 0:
-                for url in (server.url, plain.url):
-                    measure(url, requests, 16, 1)
+                for one in (server, plain):
+                    measure(one.url, requests, 16, 1)
             for connections in CONNECTIONS:
-                urls = [server.url, plain.url]
-                loads = {
-                    url: measure(url, requests, connections, setting.scale.load_seconds)
-                    for url in (urls if number % 2 else reversed(urls))
+                both: list[ProcessOnPort] = [server, plain]
+                measured = {
+                    one.pid: _measured(one, requests, connections, setting.scale.load_seconds)
+                    for one in (both if number % 2 else reversed(both))
                 }
-                found[connections].append((loads[server.url], loads[plain.url]))
+                found[connections].append((measured[server.pid], measured[plain.pid]))
     for connections, pairs in found.items():
-        label = f"{connections} connection{'s' if connections > 1 else ''}"
-        for title, loads in zip(("encrypted", "without ciphers"), zip(*pairs, strict=True), strict=True):
-            report.figure(f"{label}: {title}", median([load.requests_per_second for load in loads]), "req/s")
-        ratios = [sealed.requests_per_second / without.requests_per_second for sealed, without in pairs]
-        report.figure(f"{label}: encrypted / without ciphers", median(ratios), "×", LIMIT, at_most=False)
-        report.details[label] = {"ratios": ratios}
+        _figures(report, f"{connections} connection{'s' if connections > 1 else ''}", pairs)
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """Throughput, and the processor time of all processes of the server for one request, in milliseconds."""
+
+    load: Load
+    processor_ms: float
+
+
+def _measured(server: ProcessOnPort, requests: Path, connections: int, seconds: float) -> _Measured:
+    begun, started = processor_seconds(server.pid), time.monotonic()
+    load = measure(server.url, requests, connections, seconds)
+    used, lasted = processor_seconds(server.pid) - begun, time.monotonic() - started
+    return _Measured(load, 1000 * used / max(1.0, load.requests_per_second * min(lasted, max(1, round(seconds)))))
+
+
+def _figures(report: Report, label: str, pairs: Sequence[tuple[_Measured, _Measured]]) -> None:
+    for title, both in zip(("encrypted", "without ciphers"), zip(*pairs, strict=True), strict=True):
+        report.figure(f"{label}: {title}", median([one.load.requests_per_second for one in both]), "req/s")
+        report.figure(f"{label}: {title}, processor time", median([one.processor_ms for one in both]), "ms")
+    rates = [sealed.load.requests_per_second / without.load.requests_per_second for sealed, without in pairs]
+    times = [without.processor_ms / sealed.processor_ms for sealed, without in pairs]
+    # On a machine that others use as well the throughput tells more of them; processor time does not wait for anybody.
+    report.figure(f"{label}: encrypted / without ciphers", median(rates), "×", LIMIT, at_most=False)
+    report.figure(f"{label}: the same by processor time", median(times), "×", LIMIT, at_most=False)
+    report.details[label] = {"ratios": rates, "ratios by processor time": times}
