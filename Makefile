@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 TEST_PROCESSES ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
 
-.PHONY: install demo serve test test-all check format bench clean
+.PHONY: install demo serve test test-all fuzz check audit-dependencies format bench clean
 
 install: $(VENV)/.installed
 
@@ -27,6 +27,14 @@ test: install  ## the whole suite but the slow tests
 
 test-all: install
 	$(PYTEST)
+
+FUZZ_MINUTES ?= 10
+
+fuzz: install  ## the fuzz tests for longer, with new inputs each time: FUZZ_MINUTES=60 make fuzz
+	FUZZ_MINUTES=$(FUZZ_MINUTES) $(BIN)/python -m pytest tests/fuzz --timeout 0
+
+audit-dependencies: install  ## known vulnerabilities of the locked dependencies; fails when they cannot be looked up
+	$(BIN)/python .ci/audit_dependencies.py
 
 check: install  ## lint, format, types, and the arrows between the parts
 	$(BIN)/ruff check .

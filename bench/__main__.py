@@ -14,6 +14,7 @@ from pathlib import Path
 from bench import (
     access_speed,
     append_bytes,
+    audit_speed,
     encryption_speed,
     frame_speed,
     import_speed,
@@ -35,6 +36,7 @@ BENCHMARKS: Mapping[str, Callable[[Run, Report], None]] = {
     "rendered_speed": rendered_speed.run,
     "metadata_speed": metadata_speed.run,
     "append_bytes": append_bytes.run,
+    "audit_speed": audit_speed.run,
     "search_speed": search_speed.run,
     "qido_speed": qido_speed.run,
     "update_speed": update_speed.run,

@@ -19,9 +19,9 @@ from sqlalchemy import Connection, Index, insert, text
 
 from hounsfield.dicom.document import Levels
 from hounsfield.imaging.archive import Archive
-from hounsfield.imaging.commit import seal_levels
 from hounsfield.imaging.datastores import data_key, get_datastore
 from hounsfield.imaging.levels import index_entry
+from hounsfield.imaging.sealed_levels import seal_levels
 from hounsfield.imaging.states import ImageSetState, StorageTier, WorkflowStatus
 from hounsfield.storage.keys import DataKey
 from hounsfield.storage.tables import image_set_versions, image_sets

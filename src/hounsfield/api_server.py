@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import signal
 import time
+from dataclasses import dataclass
 from typing import Any, Final
 
 from granian.constants import Interfaces, Loops, SSLProtocols
+from granian.http import HTTP1Settings, HTTP2Settings
 from granian.server.mp import MPServer
 
 from hounsfield.jobs.workers import READY
@@ -21,7 +23,42 @@ LONGEST_START_SECONDS: Final = 120.0
 LONGEST_REQUEST_SECONDS: Final = 3600
 """How long an old process may take to finish what is under way."""
 _LOOK_SECONDS = 0.05
+_LONGEST_URI: Final = 65_534
+_HEADER_FRAMING_BYTES: Final = 4096
+_MOST_STREAMS: Final = 128
 _LEAST: Final = {TlsVersion.TLS_1_2: SSLProtocols.tls12, TlsVersion.TLS_1_3: SSLProtocols.tls13}
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLimits:
+    """What the server software grants a client before the application sees anything of it.
+
+    Attributes
+    ----------
+    connections : int
+        Connections of one API process at the same time; further ones wait to be accepted.
+    header_bytes : int
+        Largest number of bytes of the headers of a request.
+    header_seconds : float
+        How long the headers of a request, or of the next one, may take.
+    """
+
+    connections: int
+    header_bytes: int
+    header_seconds: float
+
+    @property
+    def http1(self) -> HTTP1Settings:
+        """Settings for HTTP/1.1."""
+        return HTTP1Settings(
+            header_read_timeout=max(1, round(self.header_seconds * 1000)),
+            max_buffer_size=_LONGEST_URI + self.header_bytes + _HEADER_FRAMING_BYTES,
+        )
+
+    @property
+    def http2(self) -> HTTP2Settings:
+        """Settings for HTTP/2."""
+        return HTTP2Settings(max_concurrent_streams=_MOST_STREAMS, max_headers_size=_LONGEST_URI + self.header_bytes)
 
 
 class ApiServer(MPServer):
@@ -37,9 +74,11 @@ class ApiServer(MPServer):
         API processes.
     tls : TlsFiles or None
         The certificate; None for plain HTTP.
+    limits : ConnectionLimits
+        What a client is granted.
     """
 
-    def __init__(self, host: str, port: int, processes: int, tls: TlsFiles | None) -> None:
+    def __init__(self, host: str, port: int, processes: int, tls: TlsFiles | None, limits: ConnectionLimits) -> None:
         super().__init__(
             "hounsfield.serving:create_app",
             address=host,
@@ -49,6 +88,9 @@ class ApiServer(MPServer):
             loop=Loops.asyncio,
             workers=processes,
             backlog=2048,
+            backpressure=limits.connections,
+            http1_settings=limits.http1,
+            http2_settings=limits.http2,
             log_enabled=False,
             respawn_failed_workers=True,
             websockets=False,

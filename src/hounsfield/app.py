@@ -18,24 +18,23 @@ import structlog
 from anyio import CapacityLimiter
 from starlette.types import ASGIApp
 
-from hounsfield.access.audit.trail import Trail
 from hounsfield.access.credentials import credentials_file, root_key
 from hounsfield.access.directory.directory import Directory
-from hounsfield.access.oidc.issuers import Issuer
 from hounsfield.access.origins import origins_of
 from hounsfield.access.sessions import SEALED_WITH, Sessions
 from hounsfield.access.throttling import Throttle, rates_of
 from hounsfield.audit_keeping import AuditKeeper, RecordedWork, import_ended, storage_released
-from hounsfield.auditing import open_trail, recorder_of, sts_recorder_of
+from hounsfield.auditing import open_trail, recorder_of
 from hounsfield.aws.model import load_service
 from hounsfield.aws.pagination import PageTokens
 from hounsfield.aws.routing import Router
 from hounsfield.dicomweb.context import Context as DicomwebContext
 from hounsfield.dicomweb.door import DicomwebDoor
-from hounsfield.front import Beside, front_doors
+from hounsfield.front import Beside, front_doors, limits_of
 from hounsfield.gate.bearers import Bearers
-from hounsfield.gate.callers import Callers, Holders
-from hounsfield.gate.cross_origin import cross_origin
+from hounsfield.gate.bodies import BodyMemory
+from hounsfield.gate.callers import Holders
+from hounsfield.gate.front_doors import Entrance
 from hounsfield.imaging.accesses import AccessWriter
 from hounsfield.imaging.archive import Archive, Quotas
 from hounsfield.imaging.copying import COPY_IMAGE_SET, ImageSetCopier
@@ -63,6 +62,7 @@ from hounsfield.jobs.workers import WorkerPool, end_with_parent, tell_refusal
 from hounsfield.logs import configure_logs
 from hounsfield.native.context import Context
 from hounsfield.native.door import NativeDoor
+from hounsfield.role_sources import callers_of, import_access, job_roles, sts_door
 from hounsfield.settings import Settings, SettingsError, load_settings
 from hounsfield.storage.blobs import BlobPlace
 from hounsfield.storage.buckets import Buckets
@@ -74,8 +74,6 @@ from hounsfield.storage.kms import KeyService, KeyServicePlace
 from hounsfield.storage.place_mark import PlaceRefusedError, check_place
 from hounsfield.storage.secrets import installation_secret
 from hounsfield.storage.tiered_blobs import TieredBlobs
-from hounsfield.sts.context import Context as StsContext
-from hounsfield.sts.door import StsDoor
 from hounsfield.token_sources import open_authorizing
 
 _KEEPING_SECONDS: Final = 5.0
@@ -245,7 +243,7 @@ def create_app() -> ASGIApp:
         raise SystemExit(2) from error
 
 
-def make_app(settings: Settings) -> ASGIApp:
+def make_app(settings: Settings) -> Entrance:
     """Put the front doors together."""
     archive, keyring = open_archive(settings)
     directory = Directory(open_repository(settings, archive.database, keyring))
@@ -258,6 +256,7 @@ def make_app(settings: Settings) -> ASGIApp:
         metadata=MetadataReader(archive, settings.metadata_cache_bytes),
         tokens=PageTokens(installation_secret(archive.database, keyring, "page-tokens")),
         local=not (settings.database_url or settings.blobs_url),
+        job_roles=job_roles(settings, directory, archive),
     )
     callers = callers_of(settings, holders, "medical-imaging")
     throttle = Throttle(rates_of(settings.throttling, settings.throttle_rates), settings.api_workers)
@@ -269,6 +268,7 @@ def make_app(settings: Settings) -> ASGIApp:
         every_seconds=settings.access_flush_seconds,
         precision_seconds=access_precision(settings.archive_after_days * DAY_SECONDS),
     )
+    bodies = BodyMemory(settings.body_memory_bytes)
     native = NativeDoor(
         context=context,
         router=Router(load_service()),
@@ -276,6 +276,7 @@ def make_app(settings: Settings) -> ASGIApp:
         throttle=throttle,
         recorder=recorder,
         max_body_bytes=settings.max_body_bytes,
+        bodies=bodies,
     )
     receiver = Receiver(archive, settings.store_processes)
     issuer = None if settings.issuer is None else settings.issuer.open()
@@ -299,34 +300,13 @@ def make_app(settings: Settings) -> ASGIApp:
         recorder=recorder,
         max_unproven_bytes=settings.max_body_bytes,
         max_store_bytes=settings.max_store_bytes,
+        bodies=bodies,
         public_url=settings.public_url,
     )
     origins = origins_of(settings.cors_origins)
     beside = Beside(accesses, receiver, directory, authorizing, trail)
-    return front_doors(
-        cross_origin(native, origins),
-        cross_origin(dicomweb, origins),
-        cross_origin(sts_door(settings, archive, holders, issuer, trail), origins),
-        beside,
-    )
-
-
-def sts_door(settings: Settings, archive: Archive, holders: Holders, issuer: Issuer | None, trail: Trail) -> StsDoor:
-    """Make the door of the Security Token Service."""
-    return StsDoor(
-        context=StsContext(holders.directory, holders.sessions, issuer, settings.partition, settings.account_id),
-        service=load_service("sts"),
-        callers=callers_of(settings, holders, "sts"),
-        archive=archive,
-        recorder=sts_recorder_of(settings, trail),
-    )
-
-
-def callers_of(settings: Settings, holders: Holders, service: str) -> Callers:
-    """Tell who calls a service: by signatures, or everybody."""
-    if settings.insecure_no_auth:
-        return Callers.everybody(holders)
-    return Callers.by_signature(settings.region, holders, service)
+    sts = sts_door(settings, archive, holders, issuer, trail, bodies)
+    return front_doors(native, dicomweb, sts, origins, beside, limits_of(settings))
 
 
 def run_runner(settings: Settings) -> None:
@@ -334,6 +314,9 @@ def run_runner(settings: Settings) -> None:
     configure_logs(settings.log_level)
     end_with_parent()
     archive, keyring = open_archive(settings)
+    directory = Directory(open_repository(settings, archive.database, keyring))
+    directory.start()
+    access_of = import_access(job_roles(settings, directory, archive), archive)
     trail = open_trail(settings, archive, keyring, "runner")
     keeper = AuditKeeper.of(settings, archive, keyring)
     stop = threading.Event()
@@ -349,7 +332,7 @@ def run_runner(settings: Settings) -> None:
     schedule_indexing(archive)
     pool = WorkerPool(settings.import_processes, warm_up)
     imports: dict[str, WorkHandler] = {
-        IMPORT: RecordedWork(ImportRunner(archive, pool, stop), trail, import_ended(archive))
+        IMPORT: RecordedWork(ImportRunner(archive, pool, stop, access_of), trail, import_ended(archive))
     }
     # Short work has slots of its own: it never waits for imports, which may themselves wait for it to unlock an image set.
     short: dict[str, WorkHandler] = {
@@ -392,5 +375,6 @@ def run_runner(settings: Settings) -> None:
         for thread in beside:
             thread.join()
         pool.close()
+        directory.stop()
         trail.stop()
         keeping.join(_KEEPING_SECONDS)

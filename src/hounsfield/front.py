@@ -12,17 +12,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from starlette.concurrency import run_in_threadpool
-from starlette.responses import PlainTextResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
-
 from hounsfield.access.audit.trail import Trail
 from hounsfield.access.directory.directory import Directory
 from hounsfield.access.oidc.authorizing import Authorizing
+from hounsfield.dicomweb.door import DicomwebDoor
 from hounsfield.dicomweb.routes import is_dicomweb
+from hounsfield.gate.connections import ConnectionWatch
+from hounsfield.gate.cross_origin import cross_origin
+from hounsfield.gate.front_doors import Entrance, FrontDoor, Limits, health_door
+from hounsfield.gate.patience import Patience
 from hounsfield.imaging.accesses import AccessWriter
 from hounsfield.imaging.receiving import Receiver
-from hounsfield.sts.door import is_sts
+from hounsfield.native.door import NativeDoor
+from hounsfield.settings import Settings
+from hounsfield.sts.door import StsDoor, is_sts
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,33 +67,36 @@ class Beside:
         self.trail.stop()
 
 
-def front_doors(native: ASGIApp, dicomweb: ASGIApp, sts: ASGIApp, beside: Beside) -> ASGIApp:
-    """Send each request to its door, by path alone; what is no other's is the native API's.
+def front_doors(
+    native: NativeDoor, dicomweb: DicomwebDoor, sts: StsDoor, origins: tuple[str, ...], beside: Beside, limits: Limits
+) -> Entrance:
+    """Put the doors beside each other; what is no other's is the native API's, which says best what is wrong with it.
 
-    Paths are compared here and not by patterns, so that no path, however odd, misses the door that checks signatures.
+    Parameters
+    ----------
+    native, dicomweb, sts
+        The doors.
+    origins : tuple of str
+        Origins whose web pages may call.
+    beside : Beside
+        What works beside the doors.
+    limits : Limits
+        Bounds of what is done for a client before it is known who it is.
     """
-
-    async def doors(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await _lifespan(receive, send, beside)
-        elif scope["path"] == "/healthz":
-            await PlainTextResponse("ok\n")(scope, receive, send)
-        elif is_sts(scope["method"], scope["raw_path"]):
-            await sts(scope, receive, send)
-        elif is_dicomweb(scope["method"], scope["raw_path"]):
-            await dicomweb(scope, receive, send)
-        else:
-            await native(scope, receive, send)
-
-    return doors
+    return Entrance(
+        (
+            health_door("/healthz"),
+            FrontDoor("sts", is_sts, cross_origin(sts, origins), sts.routes),
+            FrontDoor("dicomweb", is_dicomweb, cross_origin(dicomweb, origins), dicomweb.routes),
+            FrontDoor("native", lambda _method, _path: True, cross_origin(native, origins), native.routes),
+        ),
+        limits,
+        beside.start,
+        beside.stop,
+    )
 
 
-async def _lifespan(receive: Receive, send: Send, beside: Beside) -> None:
-    await receive()
-    beside.start()
-    # The first use of a thread imports what it needs, which no request should wait for.
-    await run_in_threadpool(int)
-    await send({"type": "lifespan.startup.complete"})
-    await receive()
-    await run_in_threadpool(beside.stop)
-    await send({"type": "lifespan.shutdown.complete"})
+def limits_of(settings: Settings) -> Limits:
+    """Give the bounds of what is done for a client before it is known who it is."""
+    patience = Patience(settings.body_timeout_seconds, settings.answer_timeout_seconds, settings.least_bytes_per_second)
+    return Limits(settings.max_header_bytes, patience, ConnectionWatch(settings.header_timeout_seconds, patience))

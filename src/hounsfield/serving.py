@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -44,6 +45,7 @@ _SOON_SECONDS = 4.0
 _LONGEST_PAUSE_SECONDS = 30.0
 _WATCH_SECONDS = 0.2
 _END_SECONDS = 20.0
+_OTHER_FILES = 1024
 REFUSED = 2
 """Exit code of a process whose settings cannot be."""
 
@@ -142,7 +144,7 @@ class _Kept:
 def serve_api(settings: Settings, host: str, port: int) -> None:
     """Run the API processes only, until SIGTERM or SIGINT; raises `SettingsError` when they refuse their settings."""
     # The first process imports this module only to keep others going; it stays small without the server software.
-    from hounsfield.api_server import ApiServer
+    from hounsfield.api_server import ApiServer, ConnectionLimits
 
     end_with_parent()
     tls = settings.tls
@@ -156,6 +158,7 @@ def serve_api(settings: Settings, host: str, port: int) -> None:
     os.environ[PARENT] = str(os.getpid())
     os.environ[f"{PREFIX}DATA"] = str(settings.data.absolute())
     forget_spooled(settings.data / "spool")
+    allow_files(settings.max_connections + _OTHER_FILES)
     refused = threading.Event()
 
     def end(*_: object) -> None:
@@ -166,9 +169,22 @@ def serve_api(settings: Settings, host: str, port: int) -> None:
     signal.signal(REFUSAL, end)
     if tls is not None:
         CertificateWatch(tls).start()
-    ApiServer(host, port, settings.api_workers, tls).serve()
+    limits = ConnectionLimits(
+        max(1, settings.max_connections // settings.api_workers),
+        settings.max_header_bytes,
+        settings.header_timeout_seconds,
+    )
+    ApiServer(host, port, settings.api_workers, tls, limits).serve()
     if refused.is_set():
         raise SettingsError("the API cannot be served as it is set up, see the log above")
+
+
+def allow_files(number: int) -> None:
+    """Let this process and its children have that many files and sockets open, if the system lets them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < number:
+        wanted = number if hard == resource.RLIM_INFINITY else min(number, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def is_loopback(host: str) -> bool:

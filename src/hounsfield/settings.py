@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from hounsfield.access.audit.on_failure import OnFailure
+from hounsfield.access.audit.uids import Uids
+from hounsfield.access.job_roles import ImportRoles
 from hounsfield.access.oidc.authorizers import authorizer_urls_of
 from hounsfield.access.oidc.claim_roles import claim_roles_of
 from hounsfield.access.oidc.configuration import IssuerConfiguration, audiences_of
@@ -32,6 +34,17 @@ from hounsfield.tls import ClientCertificates, TlsFiles, TlsVersion
 
 PREFIX = "HOUNSFIELD_"
 _S3_URI = re.compile(r"s3://[^/]+(/.*)?")
+
+
+_MORE_THAN_NOTHING = (
+    "max_connections",
+    "max_header_bytes",
+    "body_memory_bytes",
+    "header_timeout_seconds",
+    "body_timeout_seconds",
+    "answer_timeout_seconds",
+    "least_bytes_per_second",
+)
 
 
 class SettingsError(ValueError):
@@ -64,6 +77,8 @@ class Settings:
         Access key id for the S3 endpoint; empty for the credentials of the environment (``AWS_ACCESS_KEY_ID`` and so on).
     s3_secret_access_key : str
         Secret access key for the S3 endpoint.
+    import_roles : str
+        What roles of import jobs are: ``open``, ``strict`` or ``sts``; empty for ``sts`` where S3 is AWS itself, else ``open``.
     kms_endpoint_url : str
         Key service (the API of AWS KMS) for data stores with a ``kmsKeyArn``; empty for none, or AWS.
     kms : str
@@ -99,6 +114,21 @@ class Settings:
         How long after the death of a runner another one goes on with its jobs.
     max_body_bytes : int
         Largest request body of the native API.
+    max_connections : int
+        Connections that clients may have at the same time, over all API processes; more wait to be accepted.
+    max_header_bytes : int
+        Largest number of bytes of all headers of a request; there may be 100 of them.
+    body_memory_bytes : int
+        Memory of each API process for request bodies that must be held to know who sent them. A request that finds none left
+        is answered 503.
+    header_timeout_seconds : float
+        How long a client may take to send the headers of a request, and how long a connection stays open without one.
+    body_timeout_seconds : float
+        Longest pause of a client while it sends a body.
+    answer_timeout_seconds : float
+        Longest pause of a client while it takes an answer.
+    least_bytes_per_second : int
+        Slowest mean rate, in bytes a second, at which a client may send a body or take an answer once such a pause has passed.
     metadata_cache_bytes : int
         Memory of each API process for finished metadata documents.
     rendered_cache_bytes : int
@@ -153,6 +183,9 @@ class Settings:
         How long after its end an import job is shown, and kept in the database.
     audit_data_events : bool
         Record data events, which are reading frames and all of DICOMweb, in the audit trail; management events always are.
+    audit_uids : Uids
+        How UIDs of studies, series and instances stand in the audit trail: ``sealed``, found again by ``hounsfield audit find
+        --uid`` only, or ``plain``.
     audit_on_failure : OnFailure
         What becomes of calls while they cannot be recorded: ``refuse`` carries out none, ``refuse-writes`` none that changes
         anything, ``continue`` all.
@@ -229,6 +262,7 @@ class Settings:
     s3: str = ""
     s3_access_key_id: str = ""
     s3_secret_access_key: str = ""
+    import_roles: str = ""
     kms_endpoint_url: str = ""
     kms: str = ""
     kms_access_key_id: str = ""
@@ -245,6 +279,13 @@ class Settings:
     import_slots: int = 2
     lease_seconds: float = 15.0
     max_body_bytes: int = 4 * 1024 * 1024
+    max_connections: int = 2048
+    max_header_bytes: int = 64 * 1024
+    body_memory_bytes: int = 256 * 1024 * 1024
+    header_timeout_seconds: float = 30.0
+    body_timeout_seconds: float = 30.0
+    answer_timeout_seconds: float = 60.0
+    least_bytes_per_second: int = 1024
     metadata_cache_bytes: int = 256 * 1024 * 1024
     rendered_cache_bytes: int = 64 * 1024 * 1024
     release_after_seconds: float = 24 * 3600.0
@@ -271,6 +312,7 @@ class Settings:
     quota_import_jobs: int = 100
     job_retention_seconds: float = 90 * 24 * 3600.0
     audit_data_events: bool = True
+    audit_uids: Uids = Uids.SEALED
     audit_on_failure: OnFailure = OnFailure.REFUSE_WRITES
     audit_file_bytes: int = 64 * 1024 * 1024
     audit_file_seconds: float = 24 * 3600.0
@@ -302,13 +344,22 @@ class Settings:
     log_level: str = "info"
 
     def __post_init__(self) -> None:
+        self._check_numbers()
+        self._check_texts()
+
+    def _check_numbers(self) -> None:
         for field in fields(self):
             if field.name.startswith("quota_") and getattr(self, field.name) < 0:
                 raise SettingsError(f"{PREFIX}{field.name.upper()} must be 0 for no limit, or more")
-        if self.kms not in {"", "aws"}:
-            raise SettingsError(f"{PREFIX}KMS is {self.kms!r}, it must be aws or empty")
+        for name in _MORE_THAN_NOTHING:
+            if not getattr(self, name) > 0:
+                raise SettingsError(f"{PREFIX}{name.upper()} must be more than 0")
         if not 1 <= self.kms_cache_seconds <= 3600:
             raise SettingsError(f"{PREFIX}KMS_CACHE_SECONDS is {self.kms_cache_seconds}, it must be 1 to 3600")
+
+    def _check_texts(self) -> None:
+        if self.kms not in {"", "aws"}:
+            raise SettingsError(f"{PREFIX}KMS is {self.kms!r}, it must be aws or empty")
         if bool(self.tls_certificate) != bool(self.tls_key):
             raise SettingsError(f"{PREFIX}TLS_CERTIFICATE and {PREFIX}TLS_KEY are set together or not at all")
         if self.tls_client_ca and not self.tls_certificate:
@@ -319,6 +370,7 @@ class Settings:
             origins_of(self.cors_origins)
         with _said_of("authorizers"):
             authorizer_urls_of(self.authorizers)
+        self._check_import_roles()
         if self.lambda_api not in {"", "aws"}:
             raise SettingsError(f"{PREFIX}LAMBDA_API is {self.lambda_api!r}, it must be aws or empty")
         if not 0 <= self.authorizer_cache_seconds <= 60:
@@ -338,6 +390,16 @@ class Settings:
                 raise SettingsError(f"{PREFIX}{name.upper()} must be more than 0")
         if self.audit_retention_days < 0:
             raise SettingsError(f"{PREFIX}AUDIT_RETENTION_DAYS must be 0 for ever, or more")
+
+    def _check_import_roles(self) -> None:
+        if self.import_roles not in {"", *ImportRoles}:
+            raise SettingsError(
+                f"{PREFIX}IMPORT_ROLES is {self.import_roles!r}, it must be one of {', '.join(ImportRoles)}, or empty"
+            )
+        if self.job_roles is ImportRoles.STS and not (self.s3_endpoint_url or self.s3 == "aws"):
+            raise SettingsError(
+                f"{PREFIX}IMPORT_ROLES is sts, but buckets are folders; set {PREFIX}S3_ENDPOINT_URL or S3"
+            )
 
     def __repr__(self) -> str:
         return f"Settings(data={str(self.data)!r})"
@@ -373,6 +435,13 @@ class Settings:
         with _said_of("oidc_keys_seconds"):
             keeping = Keeping(self.oidc_keys_seconds, self.oidc_keys_most_seconds, self.oidc_refetch_seconds)
         return IssuerConfiguration(url, audiences, jwks_url, algorithms, roles, self.oidc_leeway_seconds, keeping)
+
+    @property
+    def job_roles(self) -> ImportRoles:
+        """What roles of import jobs are."""
+        if self.import_roles:
+            return ImportRoles(self.import_roles)
+        return ImportRoles.STS if self.s3 == "aws" else ImportRoles.OPEN
 
     @property
     def import_processes(self) -> int:

@@ -101,6 +101,20 @@ def test_only_the_holder_of_the_private_key_makes_tokens(source: TokenIssuer, is
     assert "signature" in reason(issuer, f"{head}.{payload}.")
 
 
+@pytest.mark.parametrize("kind", ["JWT", "jwt", "at+jwt", "application/at+JWT"])
+def test_access_and_id_tokens_are_taken(source: TokenIssuer, issuer: Issuer, kind: str) -> None:
+    assert issuer.validate(source.token(header={"typ": kind})).subject == "jane"
+
+
+@pytest.mark.parametrize("kind", ["logout+jwt", "dpop+jwt", "secevent+jwt", "JWE", "JWT "])
+def test_other_tokens_of_the_issuer_are_not(source: TokenIssuer, issuer: Issuer, kind: str) -> None:
+    assert "another kind" in reason(issuer, source.token(header={"typ": kind}))
+
+
+def test_tokens_that_are_bound_to_a_key_are_not_bearer_tokens(source: TokenIssuer, issuer: Issuer) -> None:
+    assert "bound to a key" in reason(issuer, source.token(cnf={"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}))
+
+
 def signed_with(secret: bytes, claims: dict[str, object]) -> str:
     """Sign with HMAC by hand, as joserfc refuses to take public keys for secrets."""
     parts = [json.dumps(part).encode() for part in ({"alg": "HS256", "kid": "rsa"}, claims)]

@@ -68,6 +68,7 @@ def test_a_token_is_read_without_a_look_at_its_signature() -> None:
         compact({}, {"alg": 1}),
         compact({}, {"alg": ""}),
         compact({}, {"alg": "none\n"}),
+        compact({}, {"alg": "ES256", "typ": ["JWT"]}),
         compact({}, {"alg": "ES256", "kid": 7}),
         compact({}, {"alg": "ES256", "kid": "k" * 257}),
         compact({}, {"alg": "ES256", "crit": ["b64"], "b64": False}),

@@ -8,141 +8,43 @@ import socket
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 import boto3
 import pytest
 import requests
+from botocore.exceptions import ClientError
 from dicomweb_client.api import DICOMwebClient
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
-from dicomweb.authorizer_endpoints import Asked, http_endpoint, lambda_endpoint, verdict
+from audited import record_of
+from dicomweb.authorizer_endpoints import verdict
+from dicomweb.bearer_world import ACCOUNT, SERVICE, VIEWER, World, allowing, function, let, trust, world_with
 from dicomweb.web import BOUNDARY, multipart, part10, root, session, store
 from hounsfield.access.directory.attachments import put_inline_policy
-from hounsfield.access.directory.identities import create_role, delete_identity, update_role
+from hounsfield.access.directory.identities import create_role, create_user, delete_identity, update_role
+from hounsfield.access.directory.keys import create_key
 from hounsfield.access.directory.records import IdentityKind
-from hounsfield.access.directory.repository import Repository
+from hounsfield.access.oidc.claim_roles import claim_roles_of, role_of
+from hounsfield.access.oidc.configuration import IssuerConfiguration
+from hounsfield.access.oidc.errors import InvalidTokenError
 from hounsfield.access.oidc.tokens import LONGEST_TOKEN
 from object_store import ObjectStore
-from servers import ServerProcess, active_datastore, free_port, wait_for
+from servers import ServerProcess, active_datastore, wait_for
 from signed_http import send
 from synthetic import slice_of, uid
-from system.identities import repository_of
-from token_issuer import TokenIssuer, key_for
+from system.identities import client_with, repository_of
+from token_issuer import key_for
 
-ACCOUNT = "123456789012"  # that of moto
-VIEWER = "https://viewer.example.org"
-SERVICE = "medical-imaging.amazonaws.com"
-ROLES = ("reader", "writer", "untrusting", "bound", "near")
 STUDY = f"studies/{uid(1)}"
 INSTANCE = f"{STUDY}/series/{uid(1, 1)}/instances/{uid(1, 1, 1)}"
-HTTP_FUNCTIONS = (
-    *(
-        "reader",
-        "writer",
-        "untrusting",
-        "bound",
-        "near",
-        "no-role",
-        "invalid",
-        "malformed",
-        "not-json",
-        "no-arn",
-        "huge",
-    ),
-    *("unknown-role", "foreign-role", "missing", "crash", "elsewhere", "slow", "down"),
-)
-
-
-def function(name: str, region: str = "us-east-1", account: str = ACCOUNT) -> str:
-    return f"arn:aws:lambda:{region}:{account}:function:{name}"
-
-
-def trust(party: dict[str, str], condition: dict[str, Any] | None = None) -> str:
-    statement = {"Effect": "Allow", "Principal": party, "Action": "sts:AssumeRole"}
-    return json.dumps(
-        {"Version": "2012-10-17", "Statement": [{**statement, **({"Condition": condition} if condition else {})}]}
-    )
-
-
-def let(repository: Repository, role: str, *actions: str) -> None:
-    """Let a role do some actions."""
-    statement = {"Effect": "Allow", "Action": [f"medical-imaging:{action}" for action in actions], "Resource": "*"}
-    document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-    put_inline_policy(repository, IdentityKind.ROLE, role, "images", document)
-
-
-@dataclass
-class World:
-    """A server, its issuer, its authorizers, and the data store of each."""
-
-    server: ServerProcess
-    issuer: TokenIssuer
-    asked: Asked
-    client: Any
-    stores: dict[str, str]
-
-    def store_of(self, arn: str) -> str:
-        if arn not in self.stores:
-            self.stores[arn] = active_datastore(self.client, lambdaAuthorizerArn=arn)
-        return self.stores[arn]
-
-    def get(self, name_or_arn: str, token: str, path: str = "studies", **headers: str) -> requests.Response:
-        arn = name_or_arn if name_or_arn.startswith("arn:") else function(name_or_arn)
-        return self.ask(self.store_of(arn), token, path, **headers)
-
-    def ask(self, datastore_id: str, token: str, path: str = "studies", **headers: str) -> requests.Response:
-        url = f"{root(self.server, datastore_id)}/{path}"
-        return requests.get(url, headers={"Authorization": f"Bearer {token}", **headers}, timeout=60)
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory, s3: ObjectStore) -> Iterator[World]:
-    roles = {name: f"arn:aws:iam::{ACCOUNT}:role/{name}" for name in ROLES}
-    asked, issuer = Asked(roles), TokenIssuer()
-    endpoint, invoke = http_endpoint(asked), lambda_endpoint(asked, s3.url)
-    urls = {name: f"{endpoint.url}/{name}" for name in HTTP_FUNCTIONS} | {"down": f"http://127.0.0.1:{free_port()}"}
-    rules = [
-        {"claim": ["realm_access", "roles"], "value": "dicom-writer", "role": roles["writer"]},
-        {"claim": "groups", "value": "readers", "role": roles["reader"]},
-    ]
-    environment = {
-        "HOUNSFIELD_ACCOUNT_ID": ACCOUNT,
-        "HOUNSFIELD_AUTHORIZERS": ",".join(f"{function(name)}={url}" for name, url in urls.items()),
-        "HOUNSFIELD_LAMBDA_ENDPOINT_URL": invoke.url,
-        "HOUNSFIELD_LAMBDA_ACCESS_KEY_ID": "lambda-key",
-        "HOUNSFIELD_LAMBDA_SECRET_ACCESS_KEY": "lambda-secret",
-        "HOUNSFIELD_AUTHORIZER_CACHE_SECONDS": "60",
-        "HOUNSFIELD_AUTHORIZER_CALLS": "4",
-        "HOUNSFIELD_OIDC_ISSUER": issuer.url,
-        "HOUNSFIELD_OIDC_AUDIENCE": "hounsfield",
-        "HOUNSFIELD_OIDC_ROLES": json.dumps(rules),
-        "HOUNSFIELD_OIDC_REFETCH_SECONDS": "0",
-        "HOUNSFIELD_CORS_ORIGINS": VIEWER,
-        "HOUNSFIELD_LOG_LEVEL": "debug",
-    }
-    server = ServerProcess(tmp_path_factory.mktemp("bearer") / "data", environment).start()
-    try:
-        with repository_of(server) as repository:
-            create_role(repository, "reader", trust({"Service": SERVICE}))
-            create_role(repository, "writer", trust({"Service": SERVICE}))
-            create_role(repository, "untrusting", trust({"AWS": ACCOUNT}))
-            create_role(repository, "bound", trust({"Service": SERVICE}, {"StringEquals": {"aws:SourceArn": "none"}}))
-            here = {"aws:SourceArn": f"arn:aws:medical-imaging:us-east-1:{ACCOUNT}:datastore/*"}
-            create_role(repository, "near", trust({"Service": SERVICE}, {"ArnLike": here}))
-            for name in ROLES:
-                actions = ("*",) if name == "writer" else ("SearchDICOM*", "GetDICOM*")
-                let(repository, name, *actions)
-        made = World(server, issuer, asked, server.client(), {})
-        wait_for(lambda: made.get("reader", issuer.token()).ok, "the roles to be known")
+    with world_with(tmp_path_factory.mktemp("bearer") / "data", s3.url) as made:
         yield made
-    finally:
-        asked.released.set()
-        server.stop()
-        for each in (endpoint, invoke, issuer):
-            each.stop()
 
 
 @pytest.fixture(scope="module")
@@ -365,6 +267,9 @@ def test_two_authorizations_are_refused(world: World, stored: str) -> None:
     prepared = session(world.server).prepare_request(requests.Request("GET", url))
     token = world.issuer.token()
     both = [f"Authorization: {prepared.headers['Authorization']}", f"Authorization: Bearer {token}"]
+    presigned = "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Signature=0"
+    answer = world.ask(stored, token, f"studies?{presigned}")
+    assert (answer.status_code, answer.headers["x-amzn-ErrorType"]) == (403, "IncompleteSignatureException")
     for lines in (both, both[::-1]):
         answer = raw(
             world.server, f"/datastore/{stored}/studies", [*lines, f"X-Amz-Date: {prepared.headers['X-Amz-Date']}"]
@@ -489,9 +394,78 @@ def test_a_new_key_of_the_issuer_is_found_and_its_outage_told(world: World, plai
         issuer.publish(*old)
 
 
-def test_tokens_are_not_logged(world: World) -> None:
+def test_a_user_pool_of_cognito_is_an_issuer(s3: ObjectStore) -> None:
+    """moto's Cognito makes the token, with a library and a key of its own, after a user signed in."""
+    keys = {"aws_access_key_id": "lambda-key", "aws_secret_access_key": "lambda-secret", "region_name": "us-east-1"}
+    cognito = boto3.client("cognito-idp", endpoint_url=s3.url, **keys)
+    pool = cognito.create_user_pool(PoolName="hospital")["UserPool"]["Id"]
+    client = cognito.create_user_pool_client(
+        UserPoolId=pool, ClientName="viewer", ExplicitAuthFlows=["ALLOW_ADMIN_USER_PASSWORD_AUTH"]
+    )["UserPoolClient"]["ClientId"]
+    cognito.create_group(UserPoolId=pool, GroupName="readers")
+    cognito.admin_create_user(UserPoolId=pool, Username="jane")
+    cognito.admin_set_user_password(UserPoolId=pool, Username="jane", Password="Secret-Word-1", Permanent=True)
+    cognito.admin_add_user_to_group(UserPoolId=pool, Username="jane", GroupName="readers")
+    token = cognito.admin_initiate_auth(
+        UserPoolId=pool,
+        ClientId=client,
+        AuthFlow="ADMIN_USER_PASSWORD_AUTH",
+        AuthParameters={"USERNAME": "jane", "PASSWORD": "Secret-Word-1"},
+    )["AuthenticationResult"]["IdToken"]
+    role = f"arn:aws:iam::{ACCOUNT}:role/reader"
+    rules = claim_roles_of(json.dumps([{"claim": "cognito:groups", "value": "readers", "role": role}]))
+    url = f"https://cognito-idp.us-east-1.amazonaws.com/{pool}"
+    keys_url = f"{s3.url}/{pool}/.well-known/jwks.json"
+    identity = IssuerConfiguration(url, (client,), keys_url, ("RS256",), rules, 5).open().validate(token)
+    assert (identity.issuer, identity.audience) == (url, client)
+    assert role_of(identity.claims, rules) == role
+    with pytest.raises(InvalidTokenError):
+        IssuerConfiguration(url, ("elsewhere",), keys_url, ("RS256",), rules, 5).open().validate(token)
+
+
+def test_who_names_an_authorizer_must_be_allowed_to_call_it(world: World) -> None:
+    with repository_of(world.server) as repository:
+        create_user(repository, "maker")
+        key = create_key(repository, "maker")
+        make = "medical-imaging:CreateDatastore"
+        put_inline_policy(repository, IdentityKind.USER, "maker", "making", allowing(make))
+        client = client_with(world.server, key.record.id, key.secret)
+        wait_for(lambda: tried(client), "the user to be known", 10)
+        refused_to = tried(client, lambdaAuthorizerArn=function("reader"))
+        assert "not authorized to perform: lambda:InvokeFunction on resource: " + function("reader") in refused_to
+        call = allowing(make, "lambda:InvokeFunction")
+        put_inline_policy(repository, IdentityKind.USER, "maker", "making", call)
+        wait_for(lambda: tried(client, lambdaAuthorizerArn=function("reader")) == "made", "the policy to count", 10)
+
+
+def tried(client: Any, **parameters: Any) -> str:
+    """Make a data store; give what is said when it may not be made with these parameters, nothing when not at all."""
+    try:
+        client.create_datastore(**parameters)
+    except ClientError as error:
+        message = str(error.response["Error"]["Message"])
+        return message if parameters else ""
+    return "made"
+
+
+def test_the_audit_trail_names_the_session_and_who_vouched(world: World, stored: str) -> None:
+    token = world.issuer.token(sub="jane")
+    good, bad = world.ask(stored, token), world.ask(stored, world.issuer.token(exp=1000))
+    identity = record_of(world.server, good.headers["x-amzn-RequestId"])["userIdentity"]
+    assert (identity["type"], identity["arn"]) == ("AssumedRole", f"arn:aws:sts::{ACCOUNT}:assumed-role/reader/jane")
+    context = identity["sessionContext"]
+    assert context["sessionIssuer"]["arn"] == f"arn:aws:iam::{ACCOUNT}:role/reader"
+    assert context["webIdFederationData"]["federatedProvider"] == function("reader")
+    record = record_of(world.server, bad.headers["x-amzn-RequestId"])
+    assert (record["eventName"], record["errorCode"]) == ("SearchDICOMStudies", "AccessDeniedException")
+    assert record["errorMessage"] == "Invalid or Expired Token"
+
+
+def test_tokens_are_kept_nowhere(world: World) -> None:
     log = world.server.log_text()
     assert "bearer token refused" in log
+    kept = {path.name: path.read_bytes() for path in world.server.data.rglob("*") if path.is_file()}
     for event in world.asked.events:
         for part in event["bearerToken"].split("."):
             assert len(part) < 8 or part not in log
+            assert len(part) < 8 or [name for name, content in kept.items() if part.encode() in content] == []

@@ -160,6 +160,30 @@ def test_what_the_client_has_is_not_sent_again(server: ServerProcess, stored: st
     assert get(server, stored, path, **{"If-None-Match": '"x"'}).status_code == 200
 
 
+def test_what_the_client_has_is_told_from_the_index_alone(server: ServerProcess, datastore: str) -> None:
+    pixels = np.stack([noise(48, 40, seed=n) for n in range(3)])
+    assert store(server, datastore, [part10(slice_of(pixels=pixels))]).status_code == 200
+    stored, decoded = (
+        "application/octet-stream; transfer-syntax=*",
+        f"application/octet-stream; transfer-syntax={EXPLICIT}",
+    )
+    several = f'multipart/related; type="application/octet-stream"; transfer-syntax={EXPLICIT}'
+    asked = [("1", stored), ("2", "image/jphc"), ("1", decoded), ("3,1", several)]
+    tags = [get(server, datastore, f"{INSTANCE}/frames/{frames}", accept).headers["etag"] for frames, accept in asked]
+    assert len(set(tags)) == len(tags)
+    (pack,) = [path for path in (server.data / "blobs" / "packs" / datastore).rglob("*") if path.is_file()]
+    pack.write_bytes(b"")
+    for (frames, accept), tag in zip(asked, tags, strict=True):
+        path = f"{INSTANCE}/frames/{frames}"
+        again = get(server, datastore, path, accept, **{"If-None-Match": tag})
+        assert (again.status_code, again.headers["etag"], again.content) == (304, tag, b"")
+        assert get(server, datastore, path, accept).status_code == 500, "nothing is left to be read"
+    any_tag = get(server, datastore, f"{INSTANCE}/frames/1", stored, **{"If-None-Match": "*"})
+    assert any_tag.status_code == 304
+    no_frame = get(server, datastore, f"{INSTANCE}/frames/4", stored, **{"If-None-Match": "*"})
+    assert no_frame.status_code != 304, "there is no such frame"
+
+
 def test_accept_that_viewers_send_for_metadata(server: ServerProcess, stored: str) -> None:
     accept = 'application/dicom+json, multipart/related; type="application/octet-stream"'
     answer = get(server, stored, f"studies/{STUDY}/series/{SERIES}/metadata", accept)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
@@ -192,3 +193,66 @@ def test_hash_that_is_not_stated(server: ServerProcess, client: Any, datastore: 
     assert large.status_code == 400
     assert "x-amz-content-sha256" in large.json()["message"]
     assert len(image_sets(client, datastore)) == 1
+
+
+_XML = "{http://dicom.nema.org/PS3.19/models/NativeDICOM}"
+
+
+def stored_accepting(server: ServerProcess, datastore_id: str, accept: str, query: str = "") -> requests.Response:
+    return session(server).post(
+        f"{root(server, datastore_id)}/studies{query}",
+        data=multipart([part10(slice_of()), b"no DICOM at all"]),
+        headers={"Content-Type": f"multipart/related; boundary={BOUNDARY}", "Accept": accept},
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("application/dicom+json", "application/dicom+json"),
+        ("*/*", "application/dicom+json"),
+        ("application/*", "application/dicom+json"),
+        ("application/json", "application/json"),
+        ("application/dicom+xml, application/dicom+json;q=0.5", "application/dicom+json"),
+        ("application/dicom+xml", "application/dicom+xml"),
+        ("application/dicom+json;q=0, application/dicom+xml", "application/dicom+xml"),
+        ('text/html, multipart/related; type="application/dicom+xml"', "multipart/related"),
+    ],
+)
+def test_form_of_the_answer(server: ServerProcess, datastore: str, accept: str, kind: str) -> None:
+    answer = stored_accepting(server, datastore, accept)
+    assert answer.status_code == 202
+    assert answer.headers["content-type"].partition(";")[0] == kind
+
+
+def test_answer_in_xml_says_what_the_one_in_json_says(server: ServerProcess, datastore: str) -> None:
+    answer = stored_accepting(server, datastore, "application/dicom+xml")
+    attributes = {element.get("tag"): element for element in ET.fromstring(answer.content)}
+    assert list(attributes) == ["00081190", "00081199", "0008119A"]
+    (item,) = attributes["00081199"].iterfind(f"{_XML}Item")
+    stored = {element.get("keyword"): element.findtext(f"{_XML}Value") for element in item}
+    assert stored == {
+        "ReferencedSOPClassUID": "1.2.840.10008.5.1.4.1.1.2",
+        "ReferencedSOPInstanceUID": uid(1, 1, 1),
+        "RetrieveURL": f"{root(server, datastore)}/studies/{uid(1)}/series/{uid(1, 1)}/instances/{uid(1, 1, 1)}",
+    }
+    (item,) = attributes["0008119A"].iterfind(f"{_XML}Item")
+    failed = {element.get("keyword"): element.findtext(f"{_XML}Value") for element in item}
+    assert failed["FailureReason"] == str(0xC000)
+    assert "DICOM" in str(failed["ErrorComment"])
+
+
+def test_answer_named_in_the_query(server: ServerProcess, datastore: str) -> None:
+    answer = stored_accepting(server, datastore, "text/html", "?accept=application/dicom%2Bxml")
+    assert answer.headers["content-type"] == "application/dicom+xml"
+
+
+@pytest.mark.parametrize("accept", ["text/html", "application/dicom", 'multipart/related; type="application/dicom"'])
+def test_answer_that_cannot_be_given_stores_nothing(
+    server: ServerProcess, client: Any, datastore: str, accept: str
+) -> None:
+    answer = stored_accepting(server, datastore, accept)
+    assert answer.status_code == 406
+    assert "application/dicom+xml" in answer.json()["message"]
+    assert image_sets(client, datastore) == []

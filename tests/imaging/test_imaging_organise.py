@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hounsfield.dicom.record import Grouping
-from hounsfield.imaging.organise import PrimarySet, SeriesKey, Situation, organise, variant_of
+from hounsfield.imaging.organise import PrimarySet, SeriesKey, Situation, organise, organise_in_turn, variant_of
 from hounsfield.imaging.staging import PixelKind, Place, StagedInstance
 
 
@@ -158,3 +158,51 @@ def test_a_second_job_never_makes_a_second_primary_set(
 def test_a_staged_instance_survives_being_stored() -> None:
     instance = staged("1")
     assert StagedInstance.from_bytes(instance.to_bytes()) == instance
+
+
+# Few of each, so that requests agree and contradict often.
+_REQUESTS = st.lists(
+    st.lists(
+        st.tuples(st.sampled_from(("1.1", "1.2")), st.sampled_from(("1", "2")), st.sampled_from(("P", "Q"))),
+        min_size=1,
+        max_size=4,
+    ),
+    max_size=6,
+)
+
+
+@given(_REQUESTS)
+def test_requests_organised_together_go_where_they_would_go_in_turn(made: list[list[tuple[str, str, str]]]) -> None:
+    requests = []
+    number = 0
+    for request in made:
+        of_request = []
+        for series, study, patient in request:
+            of_request.append((number, staged(f"9.{number}", f"{study}.{series}", study, patient)))
+            number += 1
+        requests.append(of_request)
+    together = organise_in_turn(requests, Situation())
+
+    primaries: dict[SeriesKey, PrimarySet] = {}
+    primary_ordinals: dict[SeriesKey, tuple[int, ...]] = {}
+    apart = []
+    for request in requests:
+        of_ordinal = dict(request)
+        for placement in organise(request, Situation(primaries)):
+            if placement.is_primary:
+                series = placement.series
+                before = primary_ordinals.get(series, ())
+                assert (placement.extends is not None) == bool(before)
+                primary_ordinals[series] = before + placement.ordinals
+                primaries[series] = primary(of_ordinal[placement.ordinals[0]])[1]
+            else:
+                apart.append((placement.series, placement.ordinals))
+    assert {p.series: p.ordinals for p in together if p.is_primary} == primary_ordinals
+    assert [(p.series, p.ordinals) for p in together if not p.is_primary] == apart
+    assert all(p.extends is None for p in together)
+
+
+def test_requests_organised_together_extend_what_is_there() -> None:
+    series, existing = primary(staged("1"), version=4)
+    together = organise_in_turn([[(0, staged("8"))], [(1, staged("9"))]], Situation({series: existing}))
+    assert [(p.extends, p.ordinals) for p in together] == [(existing, (0, 1))]

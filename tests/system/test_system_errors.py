@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 from import_folders import fill, import_folder, sop_instances
 
 from hounsfield.native.operations import HANDLERS
+from raw_http import head
 from servers import ROLE, ServerProcess, active_datastore
 from signed_http import Answer, send, send_signed, signature
 from synthetic import slice_of
@@ -292,11 +293,16 @@ def test_a_known_path_tells_its_methods(server: ServerProcess) -> None:
     assert answer.headers["allow"] == "GET, POST"
 
 
+def signed_head(server: ServerProcess) -> dict[str, str]:
+    """Headers of a request that states no hash of its body, signed."""
+    signed = signature(server, "POST", "/datastore", b"", {"X-Amz-Content-SHA256": "UNSIGNED-PAYLOAD"})
+    return {**signed, "Host": f"127.0.0.1:{server.port}"}
+
+
 def test_oversized_bodies_are_refused_by_their_length(server: ServerProcess) -> None:
     """The length alone is enough: the server does not wait for the bytes."""
     with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
-        head = "POST /datastore HTTP/1.1\r\nHost: x\r\nContent-Length: 10000000000\r\n\r\n"
-        connection.sendall(head.encode())
+        connection.sendall(head("POST", "/datastore", {**signed_head(server), "Content-Length": "10000000000"}))
         response = http.client.HTTPResponse(connection)
         response.begin()
         assert response.status == 413
@@ -306,7 +312,7 @@ def test_oversized_bodies_are_refused_by_their_length(server: ServerProcess) -> 
 def test_oversized_bodies_are_refused_while_they_come(server: ServerProcess) -> None:
     """A chunked body tells no length; it is cut off when it grows too large."""
     with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
-        connection.sendall(b"POST /datastore HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        connection.sendall(head("POST", "/datastore", {**signed_head(server), "Transfer-Encoding": "chunked"}))
         chunk = b"100000\r\n" + b" " * 0x100000 + b"\r\n"
         sent = 0
         try:

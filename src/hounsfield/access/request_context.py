@@ -81,7 +81,7 @@ class RequestContext:
                 return _tag(self.facts.resource_tags(self.resource), name)
             if prefix == _PRINCIPAL_TAG:
                 return _tag(self.principal.tags, name)
-        of_principal = _PRINCIPAL_KEYS.get(key)
+        of_principal = PRINCIPAL_KEYS.get(key)
         return self.facts.value(key) if of_principal is None else of_principal(self.principal)
 
 
@@ -109,7 +109,7 @@ def _user_name(principal: Principal) -> str | None:
     return principal.name if principal.kind is PrincipalKind.USER else None
 
 
-_PRINCIPAL_KEYS: Final[Mapping[str, Callable[[Principal], str | None]]] = {
+PRINCIPAL_KEYS: Final[Mapping[str, Callable[[Principal], str | None]]] = {
     "aws:principalarn": _arn,
     "aws:principalaccount": lambda principal: principal.account_id,
     "aws:principaltype": lambda principal: _TYPES[principal.kind],

@@ -138,6 +138,10 @@ class RequestEntityTooLargeException(AwsError, status=413):
     """The request is larger than the server takes."""
 
 
+class RequestHeaderSectionTooLargeException(AwsError, status=431):
+    """The headers are larger, or more, than the server takes."""
+
+
 class RequestTimeoutException(AwsError, status=408):
     """The request did not arrive completely in time."""
 

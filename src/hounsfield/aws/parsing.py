@@ -42,6 +42,9 @@ MAX_QUERY_BYTES = 128 * 1024
 MAX_DEPTH = 32
 """Deepest nesting of arrays and objects in a body; the model's deepest input has 7."""
 
+MAX_BRACKETS = 100_000
+"""Most arrays and objects in a body, which take far more memory than their bytes; 1,000 metadata mappings have 2,000."""
+
 Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
 
 _STRINGS_AND_BRACKETS = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\Z)|[\[\]{}]', re.DOTALL)
@@ -187,7 +190,10 @@ def _body_reader(operation: Operation) -> Callable[[bytes, Parameters], None] | 
 
 
 def _load(body: bytes) -> object:
-    if body.count(b"{") + body.count(b"[") > MAX_DEPTH and _depth(body) > MAX_DEPTH:
+    brackets = body.count(b"{") + body.count(b"[")
+    if brackets > MAX_BRACKETS:
+        raise SerializationException(f"The body must have at most {MAX_BRACKETS} arrays and objects.")
+    if brackets > MAX_DEPTH and _is_deep(body):
         raise SerializationException(f"The body must nest arrays and objects at most {MAX_DEPTH} deep.")
     try:
         return orjson.loads(body)
@@ -197,16 +203,18 @@ def _load(body: bytes) -> object:
         raise SerializationException(message) from None
 
 
-def _depth(body: bytes) -> int:
-    depth = deepest = 0
+def _is_deep(body: bytes) -> bool:
+    """Tell whether arrays and objects are nested deeper than allowed; looks no further than to the first that is."""
+    depth = 0
     for token in _STRINGS_AND_BRACKETS.finditer(body):
         first = body[token.start()]
         if first in b"[{":
             depth += 1
-            deepest = max(deepest, depth)
+            if depth > MAX_DEPTH:
+                return True
         elif first in b"]}":
             depth -= 1
-    return deepest
+    return False
 
 
 @cache

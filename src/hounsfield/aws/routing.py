@@ -62,6 +62,17 @@ class Router:
         for operation in service.operations.values():
             _add(self._root, operation)
 
+    @property
+    def operations(self) -> tuple[Operation, ...]:
+        """The operations that can be found."""
+        found: list[Operation] = []
+        nodes = [self._root]
+        while nodes:
+            node = nodes.pop()
+            found.extend(route.operation for route in node.routes.values())
+            nodes.extend(child for child in (*node.literals.values(), node.label, node.rest) if child is not None)
+        return tuple(found)
+
     def match(self, method: str, raw_path: bytes | str) -> Match:
         """Find the operation for a method and path.
 

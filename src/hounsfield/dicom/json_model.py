@@ -79,25 +79,37 @@ def json_members(
         Tag, and ``"GGGGEEEE":{…}`` in UTF-8, in tag order. Pixel data at the top level, group lengths and trailing padding
         are left out (PS3.18 section F.2.2). Specific Character Set is that of the JSON text.
     """
-    known = (table := _texts(charset)).get
+    known = _texts(charset).get
     members: list[tuple[int, bytes]] = []
     append = members.append
-    for element in _in_order(elements):
+    for element in in_order(elements):
         text = known(element)
         if text is None:
-            tag, vr, value = element
-            if isinstance(value, tuple):
-                text = _head(tag, "SQ") + _items(value, charset, bulk_data_uri, (*path, tag)) + b"}"
-            elif is_encoding_only(tag) or (not path and tag in PIXEL_TAGS):
-                continue
-            else:
-                text = _member(tag, vr, value, charset, bulk_data_uri, (*path, tag))
-                table.keep(element, text, len(value))
-        append((element[0], text))
+            text = element_text(element, charset, bulk_data_uri, path)
+        if text:
+            append((element[0], text))
     return members
 
 
-def _in_order(elements: tuple[Element, ...]) -> tuple[Element, ...] | list[Element]:
+def element_text(
+    element: Element, charset: CharacterSet, bulk_data_uri: Callable[[Path], str], path: Path = ()
+) -> bytes:
+    """Write one member of a data set, empty where the element is left out; parameters are those of `json_members`."""
+    table = _texts(charset)
+    text = table.get(element)
+    if text is not None:
+        return text
+    tag, vr, value = element
+    if isinstance(value, tuple):
+        return _head(tag, "SQ") + _items(value, charset, bulk_data_uri, (*path, tag)) + b"}"
+    if is_encoding_only(tag) or (not path and tag in PIXEL_TAGS):
+        return b""
+    text = _member(tag, vr, value, charset, bulk_data_uri, (*path, tag))
+    table.keep(element, text, len(value))
+    return text
+
+
+def in_order(elements: tuple[Element, ...]) -> tuple[Element, ...] | list[Element]:
     """Sort elements by tag, and leave out those that another one of their tag follows; there are hardly ever any."""
     tags = [element[0] for element in elements]
     if len(set(tags)) == len(tags) and tags == sorted(tags):

@@ -9,6 +9,7 @@ Many files are many gigabytes of pixels behind a few kilobytes of elements; only
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Final
 
 from hounsfield.dicom import ambiguous
@@ -52,6 +53,7 @@ _TRANSFER_SYNTAX_UID = 0x00020010
 _MEDIA_STORAGE_SOP_CLASS_UID = 0x00020002
 _MEDIA_STORAGE_DIRECTORY = "1.2.840.10008.1.3.10"
 _PREAMBLE = 132
+_tag_of = itemgetter(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,8 @@ class Part10:
     _by_tag: dict[int, Element] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        by_tag = {element[0]: element for element in (*self.meta, *self.elements)}
+        every = (*self.meta, *self.elements)
+        by_tag = dict(zip(map(_tag_of, every), every, strict=True))
         object.__setattr__(self, "_by_tag", by_tag)
 
     @property

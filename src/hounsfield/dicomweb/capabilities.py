@@ -36,12 +36,13 @@ _LABEL: Final = re.compile(r"\{(\w+)\}")
 _IN_PARTS: Final = f'{MULTIPART}; type="'
 _FILES: Final = (f'{_IN_PARTS}{DICOM}"',)
 _METADATA: Final = (DICOM_JSON, JSON, f'{_IN_PARTS}{DICOM_XML}"')
+_STORED: Final = (DICOM_JSON, JSON, DICOM_XML, f'{_IN_PARTS}{DICOM_XML}"')
 _PICTURE: Final = tuple(str(kind) for kind in PictureKind)
 _PICTURES: Final = (*_PICTURE, *(f'{_IN_PARTS}{kind}"' for kind in PictureKind))
 MEDIA_TYPES: Final[Mapping[str, Sequence[str]]] = {
     "RetrieveCapabilities": (WADL, JSON),
-    "StoreDICOM": (DICOM_JSON,),
-    "StoreDICOMStudy": (DICOM_JSON,),
+    "StoreDICOM": _STORED,
+    "StoreDICOMStudy": _STORED,
     "RetrieveStudy": _FILES,
     "RetrieveSeries": _FILES,
     "GetDICOMInstance": (DICOM, *_FILES),

@@ -25,13 +25,15 @@ from hounsfield.aws.response import WireResponse
 from hounsfield.dicomweb.calls import Call, parse_query
 from hounsfield.dicomweb.context import Context
 from hounsfield.dicomweb.permissions import permission_of
+from hounsfield.dicomweb.resource_paths import routes
 from hounsfield.dicomweb.routes import Found, find
 from hounsfield.gate.answers import StreamedResult, send_answer
 from hounsfield.gate.bearers import Bearers, bearer_token
-from hounsfield.gate.bodies import ClientGoneError, body_chunks, header, whole_body
+from hounsfield.gate.bodies import BodyMemory, BodyShare, ClientGoneError, body_chunks, header, whole_body
 from hounsfield.gate.callers import Caller, Callers
 from hounsfield.gate.errors import translated
 from hounsfield.gate.facts import Facts, permit
+from hounsfield.gate.front_doors import DoorRoute
 from hounsfield.gate.recorded_members import shown_dicomweb_labels
 from hounsfield.gate.recording import CallRecord, Recorder
 from hounsfield.gate.threads import in_thread
@@ -65,6 +67,8 @@ class DicomwebDoor:
         Largest body of a request that does not state its hash, and so cannot be checked before it is whole.
     max_store_bytes : int
         Largest body of a request that stores.
+    bodies : BodyMemory
+        Bounds what the bodies of all requests take that must be held to be proven.
     public_url : str
         What URLs in answers begin with; empty for what the client called.
     """
@@ -76,7 +80,16 @@ class DicomwebDoor:
     recorder: Recorder
     max_unproven_bytes: int
     max_store_bytes: int
+    bodies: BodyMemory
     public_url: str = ""
+
+    @property
+    def routes(self) -> tuple[DoorRoute, ...]:
+        """What this door answers; each needs the permission of its operation."""
+        return tuple(
+            DoorRoute(method, f"/datastore/{{datastoreId}}/{path}".rstrip("/"), name)
+            for method, path, name in routes(deletes=self.context.deletes)
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -85,7 +98,8 @@ class DicomwebDoor:
         try:
             found = self._find(record, scope)
             caller = await self._caller(found, scope)
-            answer = await self._answer(record, found, caller, scope, receive)
+            with self.bodies.share() as share:
+                answer = await self._answer(record, found, caller, scope, receive, share)
         except ClientGoneError:
             record.left()
             return
@@ -100,6 +114,8 @@ class DicomwebDoor:
             answer = serialise_error(unrecorded, record.request_id)
         try:
             await send_answer(send, answer, record.request_id, head=scope["method"] == "HEAD")
+        except ClientGoneError:
+            raise
         except Exception as error:
             # The answer has begun; all that is left is to break it off, and to say why where somebody looks.
             _log.error("answer broken off", request_id=record.request_id, error=type(error).__name__)
@@ -120,14 +136,14 @@ class DicomwebDoor:
         return await self.bearers.meet(token, found.datastore_id, found.operation.action or found.operation.name)
 
     async def _answer(
-        self, record: CallRecord, found: Found, caller: Caller, scope: Scope, receive: Receive
+        self, record: CallRecord, found: Found, caller: Caller, scope: Scope, receive: Receive, share: BodyShare
     ) -> WireResponse | StreamedResult:
         operation = found.operation
         body = self._body(caller, scope, receive, self.max_store_bytes if operation.take else _MOST_OF_NO_BODY)
         if not caller.proven:
             # Whoever it is, it is not known before the body was read, so no more is read than can be held.
             limit = min(self.max_unproven_bytes, self.max_store_bytes if operation.take else _MOST_OF_NO_BODY)
-            body = await self._proven_body(caller, scope, receive, limit)
+            body = await self._proven_body(caller, scope, receive, limit, share)
         record.proven(caller.principal)
         self.callers.note(caller.principal, operation.action or operation.name)
         archive = self.context.archive
@@ -162,7 +178,9 @@ class DicomwebDoor:
         if rest:
             yield rest
 
-    async def _proven_body(self, caller: Caller, scope: Scope, receive: Receive, most: int) -> AsyncIterator[bytes]:
+    async def _proven_body(
+        self, caller: Caller, scope: Scope, receive: Receive, most: int, share: BodyShare
+    ) -> AsyncIterator[bytes]:
         declared = header(scope, b"content-length")
         if declared is not None and declared.isdigit() and int(declared) > most:
             raise ValidationException(
@@ -170,7 +188,7 @@ class DicomwebDoor:
                 f"x-amz-content-sha256, so that the signature can be checked before the body arrives."
             )
         reader = caller.reader()
-        body = reader.feed(await whole_body(scope, receive, most)) + reader.finish()
+        body = reader.feed(await whole_body(scope, receive, most, share)) + reader.finish()
 
         async def again() -> AsyncIterator[bytes]:
             if body:

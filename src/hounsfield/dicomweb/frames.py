@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from urllib.parse import quote
 
 from hounsfield.aws.errors import ValidationException
 from hounsfield.aws.response import WireResponse
@@ -19,8 +20,14 @@ from hounsfield.gate.answers import StreamedResult
 from hounsfield.imaging.errors import NotAcceptableError
 from hounsfield.imaging.instance_reading import StoredInstance, find_instance
 from hounsfield.imaging.object_frames import InstanceFrame
-from hounsfield.imaging.renditions import InstanceFrames, available_transfer_syntaxes, instance_frames
-from hounsfield.imaging.stored_frames import find_frames, read_stored_frame
+from hounsfield.imaging.renditions import (
+    InstanceFrames,
+    available_transfer_syntaxes,
+    instance_frames,
+    offered_transfer_syntax,
+)
+from hounsfield.imaging.staging import PixelKind
+from hounsfield.imaging.stored_frames import find_frames, has_frame, read_stored_frame
 
 MOST_FRAMES = 10_000
 _LONGEST_TAG = 512
@@ -54,7 +61,10 @@ def get_instance_frames(call: Call) -> WireResponse | StreamedResult:
         call.labels["instance"],
         call.image_set_id,
     )
-    entry, frames = _chosen(call, instance, numbers)
+    chosen = _chosen(call, instance, numbers)
+    if isinstance(chosen, WireResponse):
+        return chosen
+    entry, frames = chosen
     return _answer(call, entry, frames, numbers, instance.key)
 
 
@@ -67,6 +77,10 @@ def _as_stored(call: Call, numbers: Sequence[int]) -> WireResponse | StreamedRes
     found = find_frames(archive, call.datastore_id, labels["study"], labels["series"], labels["instance"])
     if found is None or next(syntaxes_of(entry, (found.transfer_syntax,)), None) not in {STORED, found.transfer_syntax}:
         return None
+    if "if-none-match" in call.headers:
+        known = unchanged(call.headers, _tag(found.instance_key, found.transfer_syntax, numbers))
+        if known is not None and has_frame(archive, found, numbers[0]):
+            return known
     frame = read_stored_frame(archive, call.datastore_id, found, numbers[0])
     if frame is None:
         return None
@@ -77,7 +91,7 @@ def _as_stored(call: Call, numbers: Sequence[int]) -> WireResponse | StreamedRes
 def _answer(
     call: Call, entry: MediaRange, frames: InstanceFrames, numbers: Sequence[int], key: str
 ) -> WireResponse | StreamedResult:
-    tag = f"{key}-{frames.transfer_syntax}-{'.'.join(map(str, numbers))}"
+    tag = _tag(key, frames.transfer_syntax, numbers)
     # A part says what it was asked for: octets in some syntax, or the media type of the syntax.
     octets = entry.part_kind == OCTET_STREAM
     kind = OCTET_STREAM if octets else media_type(frames.transfer_syntax)
@@ -87,6 +101,28 @@ def _answer(
     if entry.is_multipart or entry.kind == "*/*":
         return _parts(call, frames, numbers, kind, tag)
     return _single(call, frames, kind, tag)
+
+
+def _tag(key: str, transfer_syntax: str, numbers: Sequence[int]) -> str:
+    """Name the frames of an instance in a transfer syntax: they are the same for as long as the instance has its key."""
+    return f"{key}-{transfer_syntax}-{'.'.join(map(str, numbers))}"
+
+
+def _known_already(
+    call: Call, instance: StoredInstance, numbers: Sequence[int], wanted: str | None
+) -> WireResponse | None:
+    """Answer 304 when the client names the tag of what it would be given, which nothing need be read for."""
+    if "if-none-match" not in call.headers or not _are_frames(instance, numbers):
+        return None
+    tag = _tag(instance.key, offered_transfer_syntax(instance, wanted), numbers)
+    answer = unchanged(call.headers, tag) if len(tag) < _LONGEST_TAG else None
+    if answer is not None:
+        call.context.archive.accesses.touch(instance.image_set.image_set_id)
+    return answer
+
+
+def _are_frames(instance: StoredInstance, numbers: Sequence[int]) -> bool:
+    return instance.pixel_kind is PixelKind.FRAMES and min(numbers) > 0 and max(numbers) <= instance.frame_count
 
 
 def frame_numbers(text: str) -> list[int]:
@@ -105,8 +141,10 @@ def frame_numbers(text: str) -> list[int]:
     return numbers
 
 
-def _chosen(call: Call, instance: StoredInstance, numbers: Sequence[int]) -> tuple[MediaRange, InstanceFrames]:
-    """Give the frames in the first form that the client accepts and that can be made."""
+def _chosen(
+    call: Call, instance: StoredInstance, numbers: Sequence[int]
+) -> tuple[MediaRange, InstanceFrames] | WireResponse:
+    """Give the frames in the first form that the client accepts and that can be made; 304 when it has them."""
     archive = call.context.archive
     available: tuple[str, ...] | None = None
     for entry in call.accepts:
@@ -118,7 +156,8 @@ def _chosen(call: Call, instance: StoredInstance, numbers: Sequence[int]) -> tup
             available = available_transfer_syntaxes(instance)
         for wanted in syntaxes_of(entry, available or ()):
             try:
-                return entry, instance_frames(archive, instance, numbers, wanted)
+                known = _known_already(call, instance, numbers, wanted)
+                return known or (entry, instance_frames(archive, instance, numbers, wanted))
             except NotAcceptableError:
                 continue
     if available is None:
@@ -193,6 +232,6 @@ def _part_headers(call: Call, kind: str, number: int) -> list[tuple[str, str]]:
 
 
 def instance_url(call: Call) -> str:
-    """Give the URL of the instance that a request is about."""
-    labels = call.labels
-    return f"{call.base}/studies/{labels['study']}/series/{labels['series']}/instances/{labels['instance']}"
+    """Give the URL of the instance that a request is about; a UID may be none, and have in it what would end a header."""
+    study, series, instance = (quote(call.labels[name], safe="") for name in ("study", "series", "instance"))
+    return f"{call.base}/studies/{study}/series/{series}/instances/{instance}"

@@ -11,6 +11,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
+from urllib.parse import quote
 
 from hounsfield.aws.errors import ValidationException
 from hounsfield.aws.response import WireResponse
@@ -202,5 +203,6 @@ def _tag(form: _Form, appearance: Appearance, shots: Sequence[_Shot]) -> str:
 
 def _url(call: Call, pictured: Pictured, number: int) -> str:
     name = pictured.name
-    place = f"studies/{name.study_uid}/series/{name.series_uid}/instances/{name.sop_uid}/frames/{number}/rendered"
+    study, series, instance = (quote(uid, safe="") for uid in (name.study_uid, name.series_uid, name.sop_uid))
+    place = f"studies/{study}/series/{series}/instances/{instance}/frames/{number}/rendered"
     return f"{call.base}/{place}"

@@ -1,20 +1,27 @@
 """What a request that stores is answered (PS3.18 section 10.5.3, Tables 10.5.3-1 and I.2-1).
 
 all stored ─▶ 200    some stored ─▶ 202    none stored ─▶ 409
+
+The answer is DICOM JSON, or a document of the native DICOM model where the client accepts that and no JSON; in parts only where
+it accepts nothing but parts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 import orjson
 
 from hounsfield.aws.response import WireResponse
+from hounsfield.dicom.native_model import native_model
 from hounsfield.dicom.warnings import gravest
 from hounsfield.dicomweb.calls import Call
-from hounsfield.dicomweb.negotiation import DICOM_JSON
+from hounsfield.dicomweb.multipart import encode_parts, new_boundary
+from hounsfield.dicomweb.negotiation import DICOM_JSON, DICOM_XML, JSON, MULTIPART, acceptable
+from hounsfield.imaging.errors import NotAcceptableError
 from hounsfield.imaging.receiving import ReceivedResult, StoreFailure
 from hounsfield.imaging.staging import StagedInstance
 
@@ -33,13 +40,45 @@ _LONGEST_COMMENT = 1024
 Attribute = dict[str, Any]
 
 
-def store_response(call: Call, results: Sequence[ReceivedResult], primary: Mapping[int, bool]) -> WireResponse:
+@dataclass(frozen=True, slots=True)
+class AnswerForm:
+    """Media type of the answer, and whether it comes in parts (as one)."""
+
+    kind: str
+    in_parts: bool = False
+
+
+def answer_form(call: Call) -> AnswerForm:
+    """Choose the form of the answer (PS3.18 section 8.7.4); to be asked before anything is stored.
+
+    Raises
+    ------
+    NotAcceptableError
+        The client accepts none.
+    """
+    ranges = call.accepts
+    for kind in (DICOM_JSON, JSON, DICOM_XML):
+        if acceptable(ranges, kind, parts=False):
+            return AnswerForm(kind)
+    if acceptable(ranges, DICOM_XML, parts=True):
+        return AnswerForm(DICOM_XML, in_parts=True)
+    raise NotAcceptableError(
+        f"A request that stores is answered with {DICOM_JSON} or {DICOM_XML}, which the Accept header does not allow. "
+        "Nothing was stored."
+    )
+
+
+def store_response(
+    call: Call, form: AnswerForm, results: Sequence[ReceivedResult], primary: Mapping[int, bool]
+) -> WireResponse:
     """Make the answer.
 
     Parameters
     ----------
     call : Call
         The request.
+    form : AnswerForm
+        The form it must have.
     results : Sequence[ReceivedResult]
         What became of each part, in their order.
     primary : Mapping of int to bool
@@ -67,7 +106,17 @@ def store_response(call: Call, results: Sequence[ReceivedResult], primary: Mappi
     if others:
         content[_OTHER_FAILURES_SEQUENCE] = {"vr": "SQ", "Value": [_reason(failure) for failure in others]}
     status = 409 if not stored else 202 if failed else 200
-    return WireResponse(status, [("Content-Type", DICOM_JSON)], orjson.dumps(content))
+    return _written(status, form, orjson.dumps(content, option=orjson.OPT_SORT_KEYS))
+
+
+def _written(status: int, form: AnswerForm, json_text: bytes) -> WireResponse:
+    body = native_model(json_text) if form.kind == DICOM_XML else json_text
+    if not form.in_parts:
+        return WireResponse(status, [("Content-Type", form.kind)], body)
+    boundary = new_boundary()
+    kind = f'{MULTIPART}; type="{form.kind}"; boundary={boundary}'
+    parts = encode_parts(boundary, [([("Content-Type", form.kind)], [body])])
+    return WireResponse(status, [("Content-Type", kind)], b"".join(parts))
 
 
 def _stored(call: Call, instance: StagedInstance, *, addressed: bool) -> dict[str, Attribute]:

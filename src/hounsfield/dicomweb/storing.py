@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import Executor, Future
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
@@ -23,9 +23,9 @@ from hounsfield.aws.response import WireResponse
 from hounsfield.dicomweb.calls import Call
 from hounsfield.dicomweb.multipart import PartBegin, PartData, PartParser
 from hounsfield.dicomweb.negotiation import DICOM, MULTIPART, MediaRange, content_type
-from hounsfield.dicomweb.store_response import store_response
+from hounsfield.dicomweb.store_response import answer_form, store_response
 from hounsfield.gate.threads import in_thread
-from hounsfield.imaging.errors import BusyError
+from hounsfield.imaging.group_commit import StoreOutcome
 from hounsfield.imaging.ingest import IngestContext
 from hounsfield.imaging.receiving import (
     FailureReason,
@@ -33,17 +33,12 @@ from hounsfield.imaging.receiving import (
     ReceivedResult,
     Receiver,
     StoreFailure,
-    commit_received,
-    discard_received,
 )
-from hounsfield.storage.identifiers import new_id
 from hounsfield.storage.spool import SpooledFile, SpoolWriter
 
 FILES_PER_BATCH = 16
 BYTES_PER_BATCH = 8 * 1024 * 1024
 MOST_PARTS = 50_000
-_BUSY_TRIES = 20
-_BUSY_SECONDS = 0.25
 
 
 async def store(call: Call, body: AsyncIterator[bytes]) -> WireResponse:
@@ -55,10 +50,13 @@ async def store(call: Call, body: AsyncIterator[bytes]) -> WireResponse:
         The body is not multipart, has no parts, or too many.
     UnsupportedMediaTypeException
         It is of a media type that is not stored.
+    NotAcceptableError
+        The client accepts none of the forms of the answer.
     BusyError
         An image set that the instances belong to stayed locked.
     """
     call.only()
+    form = answer_form(call)
     given = content_type(call.headers.get("content-type", ""))
     if given.kind not in {DICOM, MULTIPART}:
         raise UnsupportedMediaTypeException(
@@ -66,18 +64,21 @@ async def store(call: Call, body: AsyncIterator[bytes]) -> WireResponse:
         )
     if given.is_multipart and given.part_kind not in {DICOM, "*/*"}:
         raise UnsupportedMediaTypeException(f'The parts must be of type="{DICOM}", not {given.part_kind[:64]}.')
-    context = await in_thread(partial(call.context.receiver.context, call.datastore_id))
+    receiver = call.context.receiver
+    context = receiver.recent_context(call.datastore_id)
+    if context is None:
+        context = await in_thread(partial(receiver.context, call.datastore_id))
     request = _StoreRequest(call, context)
     try:
         await _take_parts(request, given, body)
-        results = await request.results()
-        committed = await _commit(call, context, results)
+        with receiver.expecting():
+            results = await request.results()
     except BaseException:
         await request.abandon()
         raise
     finally:
         request.forget()
-    return store_response(call, results, committed)
+    return store_response(call, form, *await _commit(receiver, context, results))
 
 
 async def _take_parts(request: _StoreRequest, given: MediaRange, body: AsyncIterator[bytes]) -> None:
@@ -99,22 +100,26 @@ async def _take_parts(request: _StoreRequest, given: MediaRange, body: AsyncIter
     parser.finish()
 
 
-async def _commit(call: Call, context: IngestContext, results: list[ReceivedResult]) -> dict[int, bool]:
-    """Commit what was staged; gives for each ordinal whether it went to a primary image set."""
+async def _commit(
+    receiver: Receiver, context: IngestContext, results: list[ReceivedResult]
+) -> tuple[list[ReceivedResult], Mapping[int, bool]]:
+    """Commit what was staged; gives what became of each part, and whether it went to a primary image set."""
     staged = {result.ordinal: result.instance for result in results if result.instance is not None}
     if not staged:
-        return {}
-    archive = call.context.archive
-    store_id = new_id()
-    for attempt in range(_BUSY_TRIES):
-        try:
-            destinations = await in_thread(partial(commit_received, archive, context, staged, store_id))
-            break
-        except BusyError:
-            if attempt == _BUSY_TRIES - 1:
-                raise
-            await asyncio.sleep(_BUSY_SECONDS)
-    return {ordinal: d.is_primary for d in destinations for ordinal in (*d.ordinals, *d.superseded)}
+        return results, {}
+    outcome = await asyncio.wrap_future(receiver.commit(context, staged))
+    return [_refused(result, outcome) for result in results], outcome.primary
+
+
+def _refused(result: ReceivedResult, outcome: StoreOutcome) -> ReceivedResult:
+    """Let an instance fail that its image set has no room for."""
+    reason = outcome.refused.get(result.ordinal)
+    if reason is None or result.instance is None:
+        return result
+    failure = StoreFailure(
+        FailureReason.OUT_OF_RESOURCES, reason, result.instance.sop_uid, result.instance.sop_class_uid
+    )
+    return ReceivedResult(result.ordinal, failure=failure)
 
 
 class _StoreRequest:
@@ -124,7 +129,6 @@ class _StoreRequest:
         self._receiver: Receiver = call.context.receiver
         self._slots = call.context.store_slots
         self._folder: Path = call.context.spool
-        self._archive = call.context.archive
         self._study_uid = call.labels.get("study")
         self._context = context
         self._writer: SpoolWriter | None = None
@@ -186,7 +190,10 @@ class _StoreRequest:
             self._batch, self._batch_bytes = [], 0
         await self._slots.acquire()
         try:
-            executor, future = await run_in_threadpool(self._receiver.submit, self._context, files, self._study_uid)
+            if self._receiver.is_started:
+                executor, future = self._receiver.submit(self._context, files, self._study_uid)
+            else:
+                executor, future = await run_in_threadpool(self._receiver.submit, self._context, files, self._study_uid)
         except BaseException:
             self._slots.release()
             raise
@@ -217,7 +224,7 @@ class _StoreRequest:
             if result.instance is not None
         ]
         with contextlib.suppress(Exception):
-            await run_in_threadpool(discard_received, self._archive, self._context, staged)
+            await run_in_threadpool(self._receiver.discard, self._context, staged)
 
     def forget(self) -> None:
         """Remove what is spooled."""

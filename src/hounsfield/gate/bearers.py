@@ -42,15 +42,15 @@ def bearer_token(scope: Scope) -> str | None:
     Raises
     ------
     IncompleteSignatureException
-        There is more than one Authorization header, and one has a token.
+        It has a token and another Authorization header, or a signature in its query.
     """
     given = [value for name, value in scope["headers"] if name == b"authorization"]
     parts = [value.strip().partition(b" ") for value in given]
     tokens = [token.strip() for scheme, _, token in parts if scheme.lower() == _SCHEME]
     if not tokens:
         return None
-    if len(given) > 1:
-        raise IncompleteSignatureException("The request must have one Authorization header.")
+    if len(given) > 1 or b"X-Amz-Signature=" in scope["query_string"]:
+        raise IncompleteSignatureException("The request must have a bearer token or a signature, not both.")
     return str(tokens[0], "latin-1")
 
 

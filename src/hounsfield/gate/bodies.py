@@ -2,18 +2,74 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 
 from starlette.types import Receive, Scope
 
-from hounsfield.aws.errors import RequestEntityTooLargeException
+from hounsfield.aws.errors import RequestEntityTooLargeException, ServiceUnavailableException
+
+UNCOUNTED_BYTES = 64 * 1024
+"""Every request may hold that much of its body, whatever others hold."""
 
 _HTTP_1 = frozenset({"1.0", "1.1", "1"})
 _BODY_HEADERS = frozenset({b"content-length", b"transfer-encoding"})
 
 
 class ClientGoneError(Exception):
-    """The client closed the connection before its request was whole."""
+    """The client closed the connection, or takes nothing any more."""
+
+
+class BodyMemory:
+    """Bounds what the bodies of all requests of a process take in memory together.
+
+    A body that has to be held before it is known who sends it is what a stranger can fill memory with.
+
+    Parameters
+    ----------
+    most : int
+        Largest number of bytes.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._held = 0
+
+    @contextmanager
+    def share(self) -> Iterator[BodyShare]:
+        """Give the share of a request, which is given back at the end of the block."""
+        share = BodyShare(self)
+        try:
+            yield share
+        finally:
+            self._held -= share.held
+
+    def hold(self, size: int) -> None:
+        """Hold some more bytes; raises ServiceUnavailableException when there is no room."""
+        if self._held + size > self._most:
+            raise ServiceUnavailableException(
+                "The server holds as many request bodies as it can; try again.", [("Retry-After", "1")]
+            )
+        self._held += size
+
+
+class BodyShare:
+    """What one request holds of the memory for bodies."""
+
+    __slots__ = ("_memory", "_size", "held")
+
+    def __init__(self, memory: BodyMemory) -> None:
+        self._memory = memory
+        self._size = 0
+        self.held = 0
+
+    def grow(self, size: int) -> None:
+        """Hold some more bytes; raises ServiceUnavailableException when there is no room."""
+        self._size += size
+        more = self._size - UNCOUNTED_BYTES - self.held
+        if more > 0:
+            self._memory.hold(more)
+            self.held += more
 
 
 def header(scope: Scope, name: bytes) -> bytes | None:
@@ -63,6 +119,27 @@ async def body_chunks(scope: Scope, receive: Receive, most: int) -> AsyncIterato
             return
 
 
-async def whole_body(scope: Scope, receive: Receive, most: int) -> bytes:
-    """Give the whole body; raises as `body_chunks` does."""
-    return b"".join([chunk async for chunk in body_chunks(scope, receive, most)])
+async def whole_body(scope: Scope, receive: Receive, most: int, share: BodyShare) -> bytes:
+    """Give the whole body.
+
+    Parameters
+    ----------
+    scope, receive
+        Of ASGI.
+    most : int
+        Largest number of bytes.
+    share : BodyShare
+        Of the memory for bodies.
+
+    Raises
+    ------
+    ServiceUnavailableException
+        Other requests take all the memory for bodies.
+    RequestEntityTooLargeException, ClientGoneError
+        As `body_chunks` does.
+    """
+    chunks = []
+    async for chunk in body_chunks(scope, receive, most):
+        share.grow(len(chunk))
+        chunks.append(chunk)
+    return b"".join(chunks)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import structlog
 
 from hounsfield.access.directory.errors import DirectoryUnavailableError
+from hounsfield.access.job_roles import JobRoleDeniedError, JobRoleError
 from hounsfield.access.oidc.errors import BearerError
 from hounsfield.access.permissions import AccessDeniedError
 from hounsfield.access.throttling import ThrottledError
@@ -43,6 +44,8 @@ _SHAPES: dict[type[Exception], type[AwsError]] = {
     NotAcceptableError: NotAcceptableException,
     AccessDeniedError: AccessDeniedException,
     BusyError: ServiceUnavailableException,
+    JobRoleError: ValidationException,
+    JobRoleDeniedError: AccessDeniedException,
     DirectoryUnavailableError: ServiceUnavailableException,
 }
 

@@ -42,7 +42,7 @@ class Facts:
 
     def value(self, key: str) -> str | None:
         """Give a global condition key, in lower case; None when the request has none."""
-        read = _KEYS.get(key)
+        read = REQUEST_KEYS.get(key)
         return None if read is None else read(self)
 
     def resource_tags(self, resource: str) -> Mapping[str, str]:
@@ -66,7 +66,7 @@ def _text(name: bytes) -> Callable[[Facts], str | None]:
     return read
 
 
-_KEYS: Final[Mapping[str, Callable[[Facts], str | None]]] = {
+REQUEST_KEYS: Final[Mapping[str, Callable[[Facts], str | None]]] = {
     "aws:sourceip": _source_ip,
     "aws:useragent": _text(b"user-agent"),
     "aws:referer": _text(b"referer"),

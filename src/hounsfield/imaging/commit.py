@@ -1,6 +1,6 @@
 """Turning a plan into rows: image sets, their versions, instances and frames, in the caller's transaction.
 
-Situation (read) ─▶ organise (pure) ─▶ Commitment (ids and versions fixed) ─▶ apply (rows)
+Situation (read) ─▶ organise (pure) ─▶ Commitment (ids, versions and contents fixed) ─▶ apply (rows)
 """
 
 from __future__ import annotations
@@ -9,15 +9,17 @@ import hashlib
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import pairwise
+from typing import Final
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from hounsfield.dicom.document import Levels
 from hounsfield.imaging.instance_index import instance_index
-from hounsfield.imaging.levels import IndexEntry, grouping_of, index_entry, merge_levels
+from hounsfield.imaging.levels import IndexEntry, grouping_of, index_entry
 from hounsfield.imaging.manifest import Destination
 from hounsfield.imaging.organise import Placement, PrimarySet, SeriesKey, Situation, variant_of
+from hounsfield.imaging.sealed_levels import seal_levels
+from hounsfield.imaging.set_content import KnownSizes, SetContent, content_after
 from hounsfield.imaging.staging import FrameRun, StagedInstance
 from hounsfield.imaging.states import ImageSetState, StorageTier, WorkflowStatus
 from hounsfield.imaging.studies import INDEX_VERSION, refresh_series, refresh_studies
@@ -26,13 +28,35 @@ from hounsfield.storage.database import in_groups, lock_row
 from hounsfield.storage.keys import DataKey
 from hounsfield.storage.tables import datastores, frame_runs, image_set_versions, image_sets, instances
 
+# Made once: SQLAlchemy takes longer to make statements than to carry them out, and every commit needs these.
+_PRIMARIES: Final = select(
+    *(image_sets.c[name] for name in ("id", "latest_version", "state", *IndexEntry.__dataclass_fields__))
+).where(
+    image_sets.c.datastore_id == bindparam("datastore"),
+    image_sets.c.study_uid.in_(bindparam("studies", expanding=True)),
+    image_sets.c.is_primary,
+    image_sets.c.deleted_at.is_(None),
+)
+_OWNERS: Final = (
+    select(instances.c.sop_uid, image_sets.c.study_uid, image_sets.c.series_uid)
+    .join(image_sets, image_sets.c.id == instances.c.image_set_id)
+    .where(
+        instances.c.datastore_id == bindparam("datastore"),
+        instances.c.sop_uid.in_(bindparam("uids", expanding=True)),
+        instances.c.last_version.is_(None),
+        image_sets.c.is_primary,
+        image_sets.c.deleted_at.is_(None),
+    )
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Commitment:
-    """A placement with its image set id and version fixed."""
+    """A placement with its image set id and version fixed, and what the image set has by it."""
 
     placement: Placement
     destination: Destination
+    content: SetContent
 
 
 def read_situation(connection: Connection, datastore_id: str, staged: Sequence[StagedInstance]) -> Situation:
@@ -40,14 +64,7 @@ def read_situation(connection: Connection, datastore_id: str, staged: Sequence[S
     studies = sorted({instance.grouping.study_uid for instance in staged})
     primaries: dict[SeriesKey, PrimarySet] = {}
     for some in in_groups(studies):
-        rows = connection.execute(
-            select(image_sets).where(
-                image_sets.c.datastore_id == datastore_id,
-                image_sets.c.study_uid.in_(some),
-                image_sets.c.is_primary,
-                image_sets.c.deleted_at.is_(None),
-            )
-        )
+        rows = connection.execute(_PRIMARIES, {"datastore": datastore_id, "studies": some})
         for row in rows:
             entry = IndexEntry(**{name: getattr(row, name) for name in IndexEntry.__dataclass_fields__})
             locked = row.state == ImageSetState.LOCKED
@@ -59,17 +76,7 @@ def read_situation(connection: Connection, datastore_id: str, staged: Sequence[S
 def _owners(connection: Connection, datastore_id: str, staged: Sequence[StagedInstance]) -> dict[str, SeriesKey]:
     owners: dict[str, SeriesKey] = {}
     for some in in_groups(sorted({instance.sop_uid for instance in staged})):
-        rows = connection.execute(
-            select(instances.c.sop_uid, image_sets.c.study_uid, image_sets.c.series_uid)
-            .join(image_sets, image_sets.c.id == instances.c.image_set_id)
-            .where(
-                instances.c.datastore_id == datastore_id,
-                instances.c.sop_uid.in_(some),
-                instances.c.last_version.is_(None),
-                image_sets.c.is_primary,
-                image_sets.c.deleted_at.is_(None),
-            )
-        )
+        rows = connection.execute(_OWNERS, {"datastore": datastore_id, "uids": some})
         owners.update({row.sop_uid: SeriesKey(row.study_uid, row.series_uid) for row in rows})
     return owners
 
@@ -79,11 +86,33 @@ def lock_datastore(connection: Connection, datastore_id: str) -> None:
     connection.execute(lock_row(connection, select(datastores.c.id).where(datastores.c.id == datastore_id))).one()
 
 
-def commitments(plan: Sequence[Placement], job_id: str) -> list[Commitment]:
-    """Fix ids and versions: a new set begins with version 1, an existing one gets its next version.
+def commitments(
+    connection: Connection,
+    key: DataKey,
+    plan: Sequence[Placement],
+    staged: Mapping[int, StagedInstance],
+    job_id: str,
+    sizes: KnownSizes,
+) -> list[Commitment]:
+    """Fix ids, versions and contents: a new set begins with version 1, an existing one gets its next version.
 
     The id of a new set follows from the job and its first file, so that whoever writes the output files of a job, also one
     that lost its lease without knowing, writes the same.
+
+    Parameters
+    ----------
+    connection : Connection
+        Sees what the plan was made from.
+    key : DataKey
+        The key of the data store.
+    plan : Sequence of Placement
+        Where the instances go.
+    staged : Mapping of int to StagedInstance
+        The instances by file ordinal.
+    job_id : str
+        What is particular to the job or request.
+    sizes : KnownSizes
+        What is remembered of image sets.
     """
     fixed = []
     for placement in plan:
@@ -94,7 +123,7 @@ def commitments(plan: Sequence[Placement], job_id: str) -> list[Commitment]:
         else:
             image_set_id, version = primary.image_set_id, primary.version + 1
         destination = Destination(image_set_id, version, placement.is_primary, placement.ordinals, placement.superseded)
-        fixed.append(Commitment(placement, destination))
+        fixed.append(Commitment(placement, destination, content_after(connection, key, placement, staged, sizes)))
     return fixed
 
 
@@ -116,25 +145,15 @@ def apply(
 
 def _apply(connection: Connection, key: DataKey, commitment: Commitment, staged: Mapping[int, StagedInstance]) -> None:
     entering = [staged[ordinal] for ordinal in commitment.placement.ordinals]
-    levels = entering_levels(entering)
     if commitment.placement.extends is None:
-        _insert_image_set(connection, key, commitment.destination, levels, entering)
+        _insert_image_set(connection, key, commitment, entering)
     else:
-        _extend_image_set(connection, key, commitment.destination, levels, entering)
+        _extend_image_set(connection, key, commitment, entering)
     version = commitment.destination.version
     _insert_instances(connection, key.datastore_id, commitment.destination, entering, last_version=None)
     # A file that another of its job replaced is in no version, but its packs must be known, to go with the image set.
     replaced = [staged[ordinal] for ordinal in commitment.placement.superseded]
     _insert_instances(connection, key.datastore_id, commitment.destination, replaced, last_version=version - 1)
-
-
-def entering_levels(entering: Sequence[StagedInstance]) -> Levels:
-    """Give the levels of instances that enter an image set together; of values that differ the last one counts."""
-    levels = Levels.from_json(entering[0].levels.encode())
-    for before, instance in pairwise(entering):
-        if instance.levels != before.levels:
-            levels = merge_levels(levels, Levels.from_json(instance.levels.encode()))
-    return levels
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,20 +177,11 @@ def insert_version_row(connection: Connection, key: DataKey, row: VersionRow, le
     connection.execute(insert(image_set_versions).values(**asdict(row), sealed_levels=sealed))
 
 
-def seal_levels(key: DataKey, image_set_id: str, version: int, levels: Levels) -> bytes:
-    """Encrypt the levels of one version."""
-    return key.seal(levels.to_json(), f"levels:{image_set_id}:{version}")
-
-
-def open_levels(key: DataKey, image_set_id: str, version: int, sealed: bytes) -> Levels:
-    """Decrypt the levels of one version."""
-    return Levels.from_json(key.open(sealed, f"levels:{image_set_id}:{version}"))
-
-
 def _insert_image_set(
-    connection: Connection, key: DataKey, destination: Destination, levels: Levels, entering: Sequence[StagedInstance]
+    connection: Connection, key: DataKey, commitment: Commitment, entering: Sequence[StagedInstance]
 ) -> None:
     now = now_ms()
+    destination, content = commitment.destination, commitment.content
     connection.execute(
         insert(image_sets).values(
             id=destination.image_set_id,
@@ -183,46 +193,51 @@ def _insert_image_set(
             updated_at=now,
             last_accessed_at=now,
             storage_tier=StorageTier.FREQUENT_ACCESS,
-            instance_count=len(entering),
+            instance_count=content.count,
             index_version=INDEX_VERSION if _are_indexed(entering) else 0,
-            **asdict(index_entry(levels)),
+            **asdict(index_entry(content.levels)),
         )
     )
-    _insert_version(connection, key, destination, WorkflowStatus.CREATED, levels, created_at=now, updated_at=None)
+    _insert_version(
+        connection, key, destination, WorkflowStatus.CREATED, content.levels, created_at=now, updated_at=None
+    )
 
 
 def _extend_image_set(
-    connection: Connection, key: DataKey, destination: Destination, levels: Levels, entering: Sequence[StagedInstance]
+    connection: Connection, key: DataKey, commitment: Commitment, entering: Sequence[StagedInstance]
 ) -> None:
     now = now_ms()
-    image_set_id, previous = destination.image_set_id, destination.version - 1
-    row = connection.execute(
-        select(image_sets.c.created_at, image_set_versions.c.sealed_levels)
-        .join(image_set_versions, image_set_versions.c.image_set_id == image_sets.c.id)
-        .where(image_sets.c.id == image_set_id, image_set_versions.c.version == previous)
-    ).one()
-    merged = merge_levels(open_levels(key, image_set_id, previous, row.sealed_levels), levels)
-    current = (instances.c.image_set_id == image_set_id, instances.c.last_version.is_(None))
-    for some in in_groups([instance.sop_uid for instance in entering]):
-        connection.execute(
-            update(instances).where(*current, instances.c.sop_uid.in_(some)).values(last_version=previous)
-        )
-    kept = connection.execute(select(func.count()).select_from(instances).where(*current)).scalar_one()
+    destination, content = commitment.destination, commitment.content
+    if content.replaces:
+        current = (instances.c.image_set_id == destination.image_set_id, instances.c.last_version.is_(None))
+        for some in in_groups([instance.sop_uid for instance in entering]):
+            connection.execute(
+                update(instances)
+                .where(*current, instances.c.sop_uid.in_(some))
+                .values(last_version=destination.version - 1)
+            )
     connection.execute(
         update(image_sets)
-        .where(image_sets.c.id == image_set_id)
+        .where(image_sets.c.id == destination.image_set_id)
         .values(
             latest_version=destination.version,
             updated_at=now,
             last_accessed_at=now,
             storage_tier=StorageTier.FREQUENT_ACCESS,
-            instance_count=kept + len(entering),
+            instance_count=content.count,
             index_version=image_sets.c.index_version if _are_indexed(entering) else 0,
-            **asdict(index_entry(merged)),
+            **asdict(index_entry(content.levels)),
         )
     )
+    created_at = now if content.created_at is None else content.created_at
     _insert_version(
-        connection, key, destination, WorkflowStatus.IMPORTED, merged, created_at=row.created_at, updated_at=now
+        connection,
+        key,
+        destination,
+        WorkflowStatus.IMPORTED,
+        content.levels,
+        created_at=created_at,
+        updated_at=now,
     )
 
 

@@ -12,13 +12,14 @@ from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from operator import itemgetter
 from typing import Final
 from urllib.parse import quote
 
 from hounsfield.dicom.elements import Element
 from hounsfield.dicom.json_model import Path, bulk_values, json_members, json_object, path_digest
+from hounsfield.dicom.json_series import JsonSeries
 from hounsfield.dicom.native_model import native_model
 from hounsfield.dicom.part10 import Part10
 from hounsfield.imaging.archive import Archive
@@ -154,8 +155,9 @@ class DicomMetadataReader:
     def _texts(self, image_set: ReadableImageSet, base_url: str) -> list[bytes]:
         self._archive.accesses.touch(image_set.image_set_id)
         found = instances_of(self._archive, image_set)
+        series = JsonSeries()
         texts = [
-            (place_of(data_set.part10, data_set.instance.sop_uid), data_set_json(data_set, base_url))
+            (place_of(data_set.part10, data_set.instance.sop_uid), data_set_json(data_set, base_url, series))
             for data_set in current_data_sets(self._archive, found)
         ]
         return [text for _, text in sorted(texts, key=lambda entry: entry[0])]
@@ -172,7 +174,7 @@ class DicomMetadataReader:
                 self._size -= sum(map(len, dropped))
 
 
-def data_set_json(data_set: CurrentDataSet, base_url: str) -> bytes:
+def data_set_json(data_set: CurrentDataSet, base_url: str, series: JsonSeries | None = None) -> bytes:
     """Write the DICOM JSON object of an instance.
 
     Parameters
@@ -181,6 +183,8 @@ def data_set_json(data_set: CurrentDataSet, base_url: str) -> bytes:
         The instance.
     base_url : str
         As of `DicomMetadataReader.series`.
+    series : JsonSeries or None
+        What wrote other instances of the series.
 
     Returns
     -------
@@ -189,12 +193,18 @@ def data_set_json(data_set: CurrentDataSet, base_url: str) -> bytes:
         that of the stored pixel data.
     """
     part10 = _describing_frames(data_set)
-    syntax = stored_transfer_syntax(data_set.instance).encode("ascii", "replace")
-    said = (Element(_TRANSFER_SYNTAX_UID, "UI", syntax), Element(_AVAILABLE_TRANSFER_SYNTAX_UID, "UI", syntax))
+    said = _transfer_syntaxes(stored_transfer_syntax(data_set.instance))
     elements = part10.elements
     place = bisect_right(elements, _AVAILABLE_TRANSFER_SYNTAX_UID, key=_tag_of)
     elements = (said[0], *elements[:place], said[1], *elements[place:])
-    return json_object(elements, part10.character_set, partial(_bulk_data_uri, data_set.instance, base_url))
+    write = json_object if series is None else series.json_object
+    return write(elements, part10.character_set, partial(_bulk_data_uri, data_set.instance, base_url))
+
+
+@lru_cache(maxsize=64)
+def _transfer_syntaxes(uid: str) -> tuple[Element, Element]:
+    syntax = uid.encode("ascii", "replace")
+    return Element(_TRANSFER_SYNTAX_UID, "UI", syntax), Element(_AVAILABLE_TRANSFER_SYNTAX_UID, "UI", syntax)
 
 
 def data_set_members(data_set: CurrentDataSet, base_url: str) -> list[tuple[int, bytes]]:

@@ -10,7 +10,7 @@ A file too large for one worker is cut into ranges of frames that all workers sh
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -30,9 +30,11 @@ from hounsfield.imaging.import_files import (
 )
 from hounsfield.imaging.ingest import IngestContext, InputUnreadableError, ingest_batch
 from hounsfield.imaging.ingest_parts import FramePart, ingest_frames, ingest_with_parts
+from hounsfield.imaging.scan import check_permitted
 from hounsfield.jobs.queue import WorkItem
 from hounsfield.jobs.runner import StoppedError
 from hounsfield.jobs.workers import WorkerPool
+from hounsfield.storage.bucket_access import BucketAccess, BucketAction, BucketUse
 from hounsfield.storage.identifiers import new_instance_key
 from hounsfield.storage.keys import KeyUnavailableError
 
@@ -73,19 +75,34 @@ class BatchRun:
         What the workers need to know.
     check : callable
         Called again and again; raises when the work is not to go on.
+    access : BucketAccess
+        What the job may read, asked for every file before a worker gets it.
     """
 
     def __init__(
-        self, archive: Archive, pool: WorkerPool, item: WorkItem, context: IngestContext, check: Callable[[], None]
+        self,
+        archive: Archive,
+        pool: WorkerPool,
+        item: WorkItem,
+        context: IngestContext,
+        check: Callable[[], None],
+        access: BucketAccess,
     ) -> None:
         self._archive = archive
         self._pool = pool
         self._item = item
         self._context = context
         self._check = check
+        self._access = access
 
     def run(self) -> None:
-        """Work until no file is pending; raises what ``check``, the database or the lease raise."""
+        """Work until no file is pending.
+
+        Raises
+        ------
+        JobFailedError
+            The job may not read one of its files. What ``check``, the database or the lease raise is raised too.
+        """
         while pending := self._pending():
             fresh = [file for file in pending if file.attempts == 0]
             if fresh:
@@ -95,6 +112,10 @@ class BatchRun:
                         self._run_alone(file, self._result_of_parts)
             else:
                 self._run_suspects(pending)
+
+    def _check_readable(self, files: Iterable[InputFile]) -> None:
+        bucket = self._context.bucket
+        check_permitted(self._access, (BucketUse(BucketAction.READ, bucket, file.key) for file in files))
 
     def _pending(self) -> list[InputFile]:
         with self._archive.database.read() as connection:
@@ -107,6 +128,7 @@ class BatchRun:
         recorded = time.monotonic()
         while True:
             while len(running) < 2 * self._pool.processes and (batch := next(waiting, None)) is not None:
+                self._check_readable(batch)
                 executor, future = self._pool.submit(ingest_batch, self._context, batch)
                 running[future] = _Submitted(batch, executor)
             if finished and (not running or time.monotonic() - recorded > _COMMIT_SECONDS):
@@ -158,6 +180,7 @@ class BatchRun:
 
     def _run_alone(self, file: InputFile, work: Callable[[InputFile], FileResult]) -> bool:
         """Bring one file to its outcome, or count one more try of it; False when a process died of it."""
+        self._check_readable((file,))
         try:
             result = work(file)
         except (OSError, StoppedError, KeyUnavailableError):

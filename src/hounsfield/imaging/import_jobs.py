@@ -68,7 +68,8 @@ JOB_TRANSITIONS: Final[Mapping[tuple[JobStatus, JobEvent], JobStatus]] = {
 class ImportJob:
     """Properties of an import job (API shape DICOMImportJobProperties).
 
-    ``output_uri`` is the folder of this job, with a slash at its end.
+    ``output_uri`` is the folder of this job, with a slash at its end. ``role_id`` is the unique id of the role whose policies
+    decide about buckets; None where it runs with the rights of the installation, or those that the object store gives.
     """
 
     id: str
@@ -83,11 +84,12 @@ class ImportJob:
     ended_at: datetime | None
     input_owner_account_id: str | None = None
     metadata_mappings: tuple[MetadataMapping, ...] = ()
+    role_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class NewImportJob:
-    """What a caller says of a job to be started (API shape StartDICOMImportJobRequest)."""
+    """What a caller says of a job to be started (API shape StartDICOMImportJobRequest), and the id of the role it names."""
 
     datastore_id: str
     client_token: str
@@ -97,6 +99,12 @@ class NewImportJob:
     name: str | None = None
     input_owner_account_id: str | None = None
     metadata_mappings: tuple[MetadataMapping, ...] = ()
+    role_id: str | None = None
+
+    @property
+    def output_folder(self) -> str:
+        """The output location, with a slash at its end."""
+        return self.output_uri if self.output_uri.endswith("/") else f"{self.output_uri}/"
 
 
 def start_import_job(archive: Archive, new: NewImportJob) -> ImportJob:
@@ -131,7 +139,6 @@ def start_import_job(archive: Archive, new: NewImportJob) -> ImportJob:
             return _job(_row(connection, new.datastore_id, known))
         _check_quota(connection, archive, new.datastore_id)
         identifier = new_id()
-        folder = new.output_uri if new.output_uri.endswith("/") else f"{new.output_uri}/"
         connection.execute(
             insert(import_jobs).values(
                 id=identifier,
@@ -139,8 +146,9 @@ def start_import_job(archive: Archive, new: NewImportJob) -> ImportJob:
                 name=new.name,
                 status=JobStatus.SUBMITTED,
                 data_access_role_arn=new.data_access_role_arn,
+                role_id=new.role_id,
                 input_uri=new.input_uri,
-                output_uri=f"{folder}{new.datastore_id}-DicomImport-{identifier}/",
+                output_uri=f"{new.output_folder}{new.datastore_id}-DicomImport-{identifier}/",
                 input_owner_account_id=new.input_owner_account_id,
                 metadata_mappings=mappings,
                 submitted_at=now_ms(),
@@ -274,4 +282,5 @@ def _job(row: Row[Any]) -> ImportJob:
         ended_at=to_datetime(row.ended_at) if row.ended_at is not None else None,
         input_owner_account_id=row.input_owner_account_id,
         metadata_mappings=mappings_from_json(row.metadata_mappings),
+        role_id=row.role_id,
     )

@@ -34,13 +34,15 @@ from hounsfield.imaging.import_files import (
 from hounsfield.imaging.import_jobs import ImportJob, JobEvent, JobStatus, get_import_job, move_job
 from hounsfield.imaging.import_metadata import ImportMetadata, MetadataSource
 from hounsfield.imaging.ingest import IngestContext
-from hounsfield.imaging.manifest import Destination, write_outputs
+from hounsfield.imaging.manifest import Destination, output_uses, write_outputs
 from hounsfield.imaging.metadata_size import oversized
 from hounsfield.imaging.organise import organise
-from hounsfield.imaging.scan import JobFailedError, scan
+from hounsfield.imaging.scan import JobFailedError, check_permitted, scan
+from hounsfield.imaging.set_content import KnownSizes
 from hounsfield.jobs.queue import LeaseLostError, WorkItem
 from hounsfield.jobs.runner import StoppedError
 from hounsfield.jobs.workers import WorkerPool
+from hounsfield.storage.bucket_access import BucketAccess, BucketAction, BucketUse
 from hounsfield.storage.buckets import BucketError, ObjectEntry, S3Uri
 from hounsfield.storage.clock import now_ms
 from hounsfield.storage.keys import KeyServiceDownError, KeyUnavailableError
@@ -62,12 +64,17 @@ class ImportRunner:
         The processes that transcode.
     stop : threading.Event
         Set when the runner is to end; the job is then left where it is.
+    access_of : callable
+        Gives the buckets as a job may use them now, by its role.
     """
 
-    def __init__(self, archive: Archive, pool: WorkerPool, stop: threading.Event) -> None:
+    def __init__(
+        self, archive: Archive, pool: WorkerPool, stop: threading.Event, access_of: Callable[[ImportJob], BucketAccess]
+    ) -> None:
         self._archive = archive
         self._pool = pool
         self._stop = stop
+        self._access_of = access_of
 
     def run(self, item: WorkItem) -> None:
         """Bring the job to its end, from wherever it is."""
@@ -77,9 +84,11 @@ class ImportRunner:
         log.info("import begins", attempt=item.attempts)
         try:
             self._begin_once(item, job)
-            self._scan_once(item, job)
-            BatchRun(self._archive, self._pool, item, self._context(job, datastore), self._check(datastore)).run()
-            self._finish(item, job, datastore)
+            access = self._access_of(job)
+            self._scan_once(item, job, access)
+            context = self._context(job, datastore, access)
+            BatchRun(self._archive, self._pool, item, context, self._check(datastore), access).run()
+            self._finish(item, job, datastore, access)
         except JobFailedError as error:
             log.warning("import failed", reason=str(error))
             self._fail(item, job, str(error))
@@ -113,13 +122,14 @@ class ImportRunner:
             ).scalar_one()
         return get_import_job(self._archive, datastore_id, item.subject_id)
 
-    def _context(self, job: ImportJob, datastore: Datastore) -> IngestContext:
+    def _context(self, job: ImportJob, datastore: Datastore, access: BucketAccess) -> IngestContext:
         return IngestContext.of(
             self._archive,
             datastore,
             fetched_key(self._archive, datastore),
             S3Uri.parse(job.input_uri).bucket,
             self._metadata(job),
+            access.buckets,
         )
 
     def _begin_once(self, item: WorkItem, job: ImportJob) -> None:
@@ -139,31 +149,36 @@ class ImportRunner:
         sources = [MetadataSource(m, listed.get(m.key(job.input_uri))) for m in job.metadata_mappings]
         return ImportMetadata(job.id, tuple(sources))
 
-    def _scan_once(self, item: WorkItem, job: ImportJob) -> None:
+    def _scan_once(self, item: WorkItem, job: ImportJob, access: BucketAccess) -> None:
         with self._archive.database.read() as connection:
             query = select(import_jobs.c.scanned_at).where(import_jobs.c.id == job.id)
             if connection.execute(query).scalar_one() is not None:
                 return
-        self._check_owner(job)
+        input_location = S3Uri.parse(job.input_uri)
+        check_permitted(access, [BucketUse(BucketAction.LIST, input_location.bucket, input_location.key)])
+        self._check_owner(job, access)
         metadata_keys = {mapping.key(job.input_uri) for mapping in job.metadata_mappings}
-        listing = scan(self._archive.buckets, job.input_uri, self._archive.quotas, metadata_keys)
+        listing = scan(access.buckets, job.input_uri, self._archive.quotas, metadata_keys)
+        check_permitted(
+            access, (BucketUse(BucketAction.READ, input_location.bucket, file.key) for file in listing.metadata)
+        )
         with self._archive.database.write() as connection:
             self._archive.queue.hold(connection, item)
             add_files(connection, job.id, listing.files)
             add_files(connection, job.id, listing.metadata, outcome=FileOutcome.SKIPPED)
             connection.execute(update(import_jobs).where(import_jobs.c.id == job.id).values(scanned_at=now_ms()))
 
-    def _check_owner(self, job: ImportJob) -> None:
+    def _check_owner(self, job: ImportJob, access: BucketAccess) -> None:
         """Make sure that the input bucket belongs to the account that the caller named; raises `JobFailedError`."""
         if job.input_owner_account_id is None:
             return
-        bucket = self._archive.buckets.open(S3Uri.parse(job.input_uri).bucket)
+        bucket = access.buckets.open(S3Uri.parse(job.input_uri).bucket)
         try:
             bucket.check_owner(job.input_owner_account_id, self._archive.account_id)
         except BucketError as error:
             raise JobFailedError(f"inputOwnerAccountId does not fit the input location: {error}") from error
 
-    def _finish(self, item: WorkItem, job: ImportJob, datastore: Datastore) -> None:
+    def _finish(self, item: WorkItem, job: ImportJob, datastore: Datastore, access: BucketAccess) -> None:
         """Organise against what is there, write the output files, and commit if nothing changed in between."""
         key = fetched_key(self._archive, datastore)
         with self._archive.database.read() as connection:
@@ -173,7 +188,8 @@ class ImportRunner:
             with self._archive.database.read() as connection:
                 situation = read_situation(connection, datastore.id, list(staged.values()))
                 plan = organise(sorted(staged.items(), key=lambda entry: entry[0]), situation)
-                too_large = oversized(connection, key, plan, staged, self._archive.quotas.metadata_bytes)
+                fixed = commitments(connection, key, plan, staged, job.id, KnownSizes())
+            too_large = oversized(fixed, self._archive.quotas.metadata_bytes)
             if too_large:
                 # Without them others may come to stand first, so that the plan is made anew.
                 records = [_refused(record, too_large) for record in records]
@@ -182,9 +198,8 @@ class ImportRunner:
             if any(placement.extends is not None and placement.extends.locked for placement in plan):
                 self._wait_for_others()
                 continue
-            fixed = commitments(plan, job.id)
             self._check_under_way(item, job)
-            self._write_outputs(job, records, [entry.destination for entry in fixed])
+            self._write_outputs(job, access, records, [entry.destination for entry in fixed])
             with self._archive.database.write() as connection:
                 self._archive.queue.hold(connection, item)
                 lock_datastore(connection, datastore.id)
@@ -208,10 +223,15 @@ class ImportRunner:
             raise StoppedError
 
     def _write_outputs(
-        self, job: ImportJob, records: Sequence[FileRecord], destinations: Sequence[Destination]
+        self,
+        job: ImportJob,
+        access: BucketAccess,
+        records: Sequence[FileRecord],
+        destinations: Sequence[Destination],
     ) -> None:
+        check_permitted(access, output_uses(job.output_uri))
         try:
-            write_outputs(self._archive.buckets, job, records, destinations)
+            write_outputs(access.buckets, job, records, destinations)
         except BucketError as error:
             raise JobFailedError(f"The output location cannot be written: {error}") from error
 
@@ -219,8 +239,8 @@ class ImportRunner:
         self._archive.queue.renew(item)
         records = self._known_records(job)
         try:
-            write_outputs(self._archive.buckets, job, records, [])
-        except BucketError:
+            self._write_outputs(job, self._access_of(job), records, [])
+        except (JobFailedError, OSError):
             _log.warning("output files of a failed job could not be written", job=job.id)
         with self._archive.database.write() as connection:
             self._archive.queue.hold(connection, item)

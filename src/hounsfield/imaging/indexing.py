@@ -17,10 +17,11 @@ import structlog
 from sqlalchemy import Connection, Row, bindparam, select, update
 
 from hounsfield.imaging.archive import Archive
-from hounsfield.imaging.commit import lock_datastore, open_levels
+from hounsfield.imaging.commit import lock_datastore
 from hounsfield.imaging.datastores import fetched_key, get_datastore
 from hounsfield.imaging.instance_index import InstanceIndex, index_of_fragment
 from hounsfield.imaging.levels import index_entry
+from hounsfield.imaging.sealed_levels import open_levels
 from hounsfield.imaging.studies import INDEX_VERSION, refresh_series, refresh_studies
 from hounsfield.jobs.queue import WorkItem
 from hounsfield.jobs.runner import StoppedError

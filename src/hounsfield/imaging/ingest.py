@@ -69,10 +69,11 @@ class IngestContext:
         key: DataKey,
         bucket: str = "",
         metadata: ImportMetadata | None = None,
+        buckets: Buckets | None = None,
     ) -> IngestContext:
-        """Give the context for a data store; ``bucket`` and ``metadata`` are those of an import job."""
+        """Give the context for a data store; ``bucket``, ``metadata`` and ``buckets`` are those of an import job."""
         return cls(
-            buckets=archive.buckets,
+            buckets=archive.buckets if buckets is None else buckets,
             bucket=bucket,
             blob_place=archive.blob_place,
             key=key,

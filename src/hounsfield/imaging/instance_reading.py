@@ -15,9 +15,9 @@ from sqlalchemy import Connection, Row, and_, exists, func, or_, select
 
 from hounsfield.dicom.document import Levels
 from hounsfield.imaging.archive import Archive
-from hounsfield.imaging.commit import open_levels
 from hounsfield.imaging.datastores import active_datastore, data_key
 from hounsfield.imaging.errors import NotFoundError
+from hounsfield.imaging.sealed_levels import open_levels
 from hounsfield.imaging.staging import PixelKind
 from hounsfield.imaging.states import WorkflowStatus
 from hounsfield.imaging.transitions import TRANSITIONS

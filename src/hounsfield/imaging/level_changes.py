@@ -20,8 +20,8 @@ from hounsfield.dicom.document import Levels
 from hounsfield.dicom.levels import KEYWORDS, Level
 from hounsfield.dicom.values import JsonValue
 from hounsfield.imaging.archive import Archive
-from hounsfield.imaging.commit import open_levels
 from hounsfield.imaging.instance_reading import ReadableImageSet, StoredInstance
+from hounsfield.imaging.sealed_levels import open_levels
 from hounsfield.storage.database import in_groups
 from hounsfield.storage.tables import image_set_versions
 

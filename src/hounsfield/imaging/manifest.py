@@ -15,9 +15,17 @@ import orjson
 from hounsfield.dicom.warnings import ImportWarning
 from hounsfield.imaging.import_files import FileErrorType, FileOutcome, FileRecord
 from hounsfield.imaging.import_jobs import ImportJob
+from hounsfield.storage.bucket_access import BucketAction, BucketUse
 from hounsfield.storage.buckets import Buckets, S3Uri
 
 MANIFEST = "job-output-manifest.json"
+_LINES = ("SUCCESS/success.ndjson", "FAILURE/failure.ndjson", "WARNING/warning.ndjson")
+
+
+def output_uses(output_uri: str) -> list[BucketUse]:
+    """Give what writing the output files below an output location does with its bucket."""
+    uri = S3Uri.parse(output_uri)
+    return [BucketUse(BucketAction.WRITE, uri.bucket, uri.key + name) for name in (*_LINES, MANIFEST)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +48,12 @@ def write_outputs(
     by_ordinal = {o: d for d in destinations for o in (*d.ordinals, *d.superseded)}
     imported = [record for record in records if record.file.ordinal in by_ordinal]
     failed = [record for record in records if record.result.outcome is FileOutcome.FAILED]
-    bucket.put(f"{uri.key}SUCCESS/success.ndjson", _lines(_success(r, by_ordinal[r.file.ordinal]) for r in imported))
-    bucket.put(f"{uri.key}FAILURE/failure.ndjson", _lines(_failure(record) for record in failed))
+    success, failure, warning = (uri.key + name for name in _LINES)
+    bucket.put(success, _lines(_success(r, by_ordinal[r.file.ordinal]) for r in imported))
+    bucket.put(failure, _lines(_failure(record) for record in failed))
     warned = [r for r in imported if r.result.instance is not None and r.result.instance.warnings]
     if warned:
-        bucket.put(f"{uri.key}WARNING/warning.ndjson", _lines(_warning(r, by_ordinal[r.file.ordinal]) for r in warned))
+        bucket.put(warning, _lines(_warning(r, by_ordinal[r.file.ordinal]) for r in warned))
     summary = {"jobSummary": _summary(job, records, imported, failed, destinations)}
     bucket.put(f"{uri.key}{MANIFEST}", orjson.dumps(summary, option=orjson.OPT_INDENT_2))
 

@@ -18,10 +18,10 @@ from sqlalchemy import Connection, or_, select
 
 from hounsfield.dicom.document import image_set_document
 from hounsfield.imaging.archive import Archive
-from hounsfield.imaging.commit import open_levels
 from hounsfield.imaging.datastores import active_datastore, data_key
 from hounsfield.imaging.errors import NotFoundError
 from hounsfield.imaging.image_sets import version_row
+from hounsfield.imaging.sealed_levels import open_levels
 from hounsfield.imaging.transitions import check_readable
 from hounsfield.storage.keys import DataKey
 from hounsfield.storage.packs import Extent, Label, RecordKind, read_records

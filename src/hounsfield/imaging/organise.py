@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from hounsfield.dicom.record import Grouping
@@ -114,6 +114,43 @@ def organise(staged: Sequence[tuple[int, StagedInstance]], situation: Situation)
         _placement(series, primary, situation.primaries.get(series) if primary else None, members)
         for (series, _, primary), members in groups.items()
     ]
+
+
+def organise_in_turn(requests: Sequence[Sequence[tuple[int, StagedInstance]]], situation: Situation) -> list[Placement]:
+    """Plan where the instances of several requests go that are committed together.
+
+    They go where they would go if the requests were committed one after another, but for this: an image set that several of
+    them extend, or that one makes and others extend, has one placement.
+
+    Parameters
+    ----------
+    requests : Sequence of sequences of (int, StagedInstance)
+        Ordinal and instance of each request. Ordinals are unique over all, and no two requests have a SOP Instance UID in
+        common.
+    situation : Situation
+        What is there already.
+    """
+    primaries = dict(situation.primaries)
+    joined: dict[SeriesKey, Placement] = {}
+    apart: list[Placement] = []
+    for request in requests:
+        of_ordinal = dict(request)
+        for placement in organise(request, Situation(primaries, situation.owners)):
+            if not placement.is_primary:
+                apart.append(placement)
+                continue
+            joined[placement.series] = _joined(joined.get(placement.series), placement)
+            if placement.extends is None:
+                # Of this image set no more need be known than what the next requests are compared with.
+                variant = variant_of(of_ordinal[placement.ordinals[0]].grouping)
+                primaries[placement.series] = PrimarySet("", 0, variant)
+    return [*joined.values(), *apart]
+
+
+def _joined(first: Placement | None, then: Placement) -> Placement:
+    if first is None:
+        return then
+    return replace(first, ordinals=first.ordinals + then.ordinals, superseded=first.superseded + then.superseded)
 
 
 def _placement(

@@ -1,8 +1,8 @@
 """Instances that are received one request at a time (STOW-RS), as opposed to those of an import job.
 
     SpooledFile ─▶ ingest_received (a worker process) ─▶ StagedInstance ─┐
-    SpooledFile ─▶ ingest_received                    ─▶ failure         ├─▶ commit_received: one transaction
-    SpooledFile ─▶ ingest_received                    ─▶ StagedInstance ─┘
+    SpooledFile ─▶ ingest_received                    ─▶ failure         ├─▶ commit, together with other requests
+    SpooledFile ─▶ ingest_received                    ─▶ StagedInstance ─┘   (`hounsfield.imaging.group_commit`)
 
 Nothing of a request is visible before its commit; packs of one that is not committed are removed.
 """
@@ -10,9 +10,11 @@ Nothing of a request is visible before its commit; packs of one that is not comm
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, Future
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -20,9 +22,8 @@ import structlog
 
 from hounsfield.dicom.errors import DicomDirectory, DicomError
 from hounsfield.imaging.archive import Archive
-from hounsfield.imaging.commit import apply, commitments, lock_datastore, read_situation
 from hounsfield.imaging.datastores import active_datastore, fetched_key
-from hounsfield.imaging.errors import BusyError
+from hounsfield.imaging.group_commit import GroupCommitter, StoreOutcome, StoreRequest, discard_packs
 from hounsfield.imaging.ingest import (
     IngestContext,
     SeriesPacks,
@@ -31,19 +32,15 @@ from hounsfield.imaging.ingest import (
     time_limit,
     warm_up,
 )
-from hounsfield.imaging.manifest import Destination
-from hounsfield.imaging.organise import organise
 from hounsfield.imaging.pixel_store import store_pixels
 from hounsfield.imaging.staging import StagedInstance
 from hounsfield.jobs.workers import WorkerPool
 from hounsfield.pixels.errors import FramesError
-from hounsfield.storage.identifiers import new_instance_key
-from hounsfield.storage.packs import pack_name
+from hounsfield.storage.identifiers import new_id, new_instance_key
 from hounsfield.storage.spool import SpooledFile
 
 _log = structlog.get_logger(__name__)
-_one_by_one = threading.Lock()
-"""Requests of this process commit in turn: the embedded database lets one write at a time, others sleep until it is free."""
+_CONTEXT_SECONDS = 1.0
 
 
 class FailureReason(IntEnum):
@@ -51,6 +48,7 @@ class FailureReason(IntEnum):
 
     PROCESSING_FAILURE = 0x0110
     SOP_CLASS_NOT_SUPPORTED = 0x0122
+    OUT_OF_RESOURCES = 0xA700
     WRONG_STUDY = 0xA901
     CANNOT_UNDERSTAND = 0xC000
 
@@ -154,7 +152,14 @@ class Receiver:
         self._archive = archive
         self.processes = processes
         self._lock = threading.Lock()
+        self._committer = GroupCommitter(archive, processes)
         self._pool: WorkerPool | None = None
+        self._contexts: dict[str, tuple[float, IngestContext]] = {}
+
+    @property
+    def is_started(self) -> bool:
+        """Whether the workers are there, so that `submit` does not wait for them to be started."""
+        return self._pool is not None
 
     def context(self, datastore_id: str) -> IngestContext:
         """Give what workers need to know of a data store.
@@ -168,7 +173,17 @@ class Receiver:
         """
         with self._archive.database.read() as connection:
             datastore = active_datastore(connection, self._archive, datastore_id)
-        return IngestContext.of(self._archive, datastore, fetched_key(self._archive, datastore))
+        context = IngestContext.of(self._archive, datastore, fetched_key(self._archive, datastore))
+        self._contexts[datastore_id] = (time.monotonic() + _CONTEXT_SECONDS, context)
+        return context
+
+    def recent_context(self, datastore_id: str) -> IngestContext | None:
+        """Give what `context` gave a moment ago; whether the data store is still ACTIVE is looked at again in the commit."""
+        until, context = self._contexts.get(datastore_id, (0.0, None))
+        if until > time.monotonic():
+            return context
+        self._contexts.pop(datastore_id, None)
+        return None
 
     def submit(
         self, context: IngestContext, files: Sequence[ReceivedFile], study_uid: str | None
@@ -200,52 +215,22 @@ class Receiver:
                     results.append(ReceivedResult(file.ordinal, failure=failure))
         return results
 
+    def commit(self, context: IngestContext, staged: Mapping[int, StagedInstance]) -> Future[StoreOutcome]:
+        """Make the staged instances of a request, at least one, visible; from here on their packs are the committer's."""
+        return self._committer.submit(StoreRequest(new_id(), context.key, staged))
+
+    def expecting(self) -> AbstractContextManager[None]:
+        """Tell, as a block, that all of a request is with the workers and will be committed soon."""
+        return self._committer.expecting()
+
+    def discard(self, context: IngestContext, staged: Sequence[StagedInstance]) -> None:
+        """Remove the packs of instances that are not to be committed."""
+        discard_packs(self._archive, context.key.datastore_id, staged)
+
     def close(self) -> None:
-        """End the worker processes."""
+        """Commit what waits, and end the worker processes."""
+        self._committer.close()
         with self._lock:
             pool, self._pool = self._pool, None
         if pool is not None:
             pool.close()
-
-
-def commit_received(
-    archive: Archive, context: IngestContext, staged: Mapping[int, StagedInstance], store_id: str
-) -> list[Destination]:
-    """Make the staged instances of a request visible, all in one transaction, organised as those of an import job.
-
-    Parameters
-    ----------
-    archive : Archive
-        Where everything is.
-    context : IngestContext
-        That of the data store.
-    staged : Mapping of int to StagedInstance
-        By place in the request.
-    store_id : str
-        What is particular to the request; ids of new image sets follow from it.
-
-    Raises
-    ------
-    BusyError
-        An image set that the instances belong to is locked by an update or a copy.
-    ConflictError
-        The data store is not ACTIVE any more.
-    """
-    key = context.key
-    with _one_by_one, archive.database.write() as connection:
-        active_datastore(connection, archive, key.datastore_id)
-        lock_datastore(connection, key.datastore_id)
-        situation = read_situation(connection, key.datastore_id, list(staged.values()))
-        plan = organise(sorted(staged.items(), key=lambda entry: entry[0]), situation)
-        if any(placement.extends is not None and placement.extends.locked for placement in plan):
-            raise BusyError("An image set that the instances belong to is being changed. Store them again in a moment.")
-        fixed = commitments(plan, store_id)
-        apply(connection, key, fixed, staged)
-        return [commitment.destination for commitment in fixed]
-
-
-def discard_received(archive: Archive, context: IngestContext, staged: Sequence[StagedInstance]) -> None:
-    """Remove the packs of instances that are not committed."""
-    packs = {instance.pack_id for instance in staged} | {run.pack_id for instance in staged for run in instance.runs}
-    for pack_id in packs:
-        archive.blobs.delete(pack_name(context.key.datastore_id, pack_id))

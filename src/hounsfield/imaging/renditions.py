@@ -210,6 +210,17 @@ def instance_frames(
     return _first_possible(instance, transfer_syntax, frames)
 
 
+def offered_transfer_syntax(instance: StoredInstance, asked: str | None) -> str:
+    """Tell in which transfer syntax frames, or a file, are tried to be given first, without reading them.
+
+    Raises
+    ------
+    NotAcceptableError
+        They cannot be given so.
+    """
+    return _choice(instance, asked)[0]
+
+
 def _first_possible(instance: StoredInstance, asked: str | None, make: Callable[[str, _Form], _Made]) -> _Made:
     """Make what was asked for; where nothing was, and frames do not decode, as stored."""
     syntax, form = _choice(instance, asked)

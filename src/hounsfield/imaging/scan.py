@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from hounsfield.imaging.archive import Quotas
 from hounsfield.imaging.import_files import InputFile
 from hounsfield.imaging.quotas import exceeds
+from hounsfield.storage.bucket_access import BucketAccess, BucketUse
 from hounsfield.storage.buckets import BucketError, Buckets, ObjectEntry, S3Uri
 
 
 class JobFailedError(Exception):
     """The job as a whole cannot run; the message becomes the message of the job."""
+
+
+def check_permitted(access: BucketAccess, uses: Iterable[BucketUse]) -> None:
+    """Make sure that a job may do something with its buckets; raises `JobFailedError`."""
+    refusal = access.refusal(uses)
+    if refusal is not None:
+        raise JobFailedError(refusal)
 
 
 @dataclass(frozen=True, slots=True)

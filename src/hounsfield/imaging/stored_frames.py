@@ -90,6 +90,12 @@ def find_frames(
     return found
 
 
+def has_frame(archive: Archive, found: FoundFrames, number: int) -> bool:
+    """Tell from the index alone whether an instance has frame ``number``, counted from 1; asking is an access."""
+    archive.accesses.touch(found.image_set_id)
+    return archive.frame_places.find(archive.database, found.source_key, number - 1) is not None
+
+
 def read_stored_frame(archive: Archive, datastore_id: str, found: FoundFrames, number: int) -> StoredFrame | None:
     """Read frame ``number``, counted from 1; None when the instance has no such frame.
 

@@ -12,10 +12,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 
 from hounsfield.dicom.person_names import compared_name, words_of
-from hounsfield.storage.database import in_groups, lock_name
+from hounsfield.storage.database import ONE, in_groups, lock_name
 from hounsfield.storage.tables import image_sets, instances, studies, study_words
 
 INDEX_VERSION: Final = 1
@@ -42,6 +42,25 @@ _NAMES: Final = ("patient_name", "referring_physician")
 _READ: Final = tuple(
     image_sets.c[name] for name in ("id", "study_uid", "updated_at", "instance_count", "modality", *_SAME_AS_IMAGE_SET)
 )
+# Made once: SQLAlchemy takes longer to make statements than to carry them out, and every commit needs these.
+_FIRST: Final = (
+    select(instances.c.performed_date, instances.c.performed_time, instances.c.timezone_offset)
+    .where(instances.c.image_set_id == bindparam("image_set"), instances.c.last_version.is_(None))
+    .order_by(instances.c.instance_order, instances.c.sop_uid, instances.c.key)
+    .limit(ONE)
+)
+_DETAILS: Final = select(image_sets.c.performed_date, image_sets.c.performed_time, image_sets.c.timezone_offset).where(
+    image_sets.c.id == bindparam("image_set")
+)
+_BEFORE: Final = select(studies).where(
+    studies.c.datastore_id == bindparam("datastore"), studies.c.study_uid.in_(bindparam("uids", expanding=True))
+)
+_SERIES: Final = select(*_READ).where(
+    image_sets.c.datastore_id == bindparam("datastore"),
+    image_sets.c.study_uid.in_(bindparam("uids", expanding=True)),
+    image_sets.c.is_primary,
+    image_sets.c.deleted_at.is_(None),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +74,11 @@ class SeriesDetails:
 
 def refresh_series(connection: Connection, image_set_ids: Iterable[str]) -> None:
     """Give image sets, which the caller has locked, the details of their first instances."""
-    columns = instances.c
-    wanted = (columns.performed_date, columns.performed_time, columns.timezone_offset)
     for image_set_id in image_set_ids:
-        first = connection.execute(
-            select(*wanted)
-            .where(columns.image_set_id == image_set_id, columns.last_version.is_(None))
-            .order_by(columns.instance_order, columns.sop_uid, columns.key)
-            .limit(1)
-        ).first()
+        first = connection.execute(_FIRST, {"image_set": image_set_id}).first()
         details = SeriesDetails() if first is None else SeriesDetails(*first)
-        connection.execute(update(image_sets).where(image_sets.c.id == image_set_id).values(**asdict(details)))
+        if SeriesDetails(*connection.execute(_DETAILS, {"image_set": image_set_id}).one()) != details:
+            connection.execute(update(image_sets).where(image_sets.c.id == image_set_id).values(**asdict(details)))
 
 
 def refresh_studies(connection: Connection, datastore_id: str, study_uids: Collection[str]) -> None:
@@ -85,8 +98,8 @@ def refresh_studies(connection: Connection, datastore_id: str, study_uids: Colle
     # Two that change different series of a study at the same time must see each other's.
     lock_name(connection, f"studies:{datastore_id}")
     for some in in_groups(sorted(study_uids)):
-        here = (studies.c.datastore_id == datastore_id, studies.c.study_uid.in_(some))
-        before = {row.study_uid: dict(row._mapping) for row in connection.execute(select(studies).where(*here))}  # noqa: SLF001 - public in SQLAlchemy
+        rows = connection.execute(_BEFORE, {"datastore": datastore_id, "uids": some}).mappings()
+        before = {row["study_uid"]: dict(row) for row in rows}
         after = _made(connection, datastore_id, some)
         changed = [uid for uid in some if before.get(uid) != after.get(uid)]
         renamed = [uid for uid in changed if _words_changed(before.get(uid), after.get(uid))]
@@ -106,14 +119,7 @@ def _write(
 
 def _made(connection: Connection, datastore_id: str, study_uids: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Make the rows of studies anew; those without primary image sets have none."""
-    found = connection.execute(
-        select(*_READ).where(
-            image_sets.c.datastore_id == datastore_id,
-            image_sets.c.study_uid.in_(study_uids),
-            image_sets.c.is_primary,
-            image_sets.c.deleted_at.is_(None),
-        )
-    )
+    found = connection.execute(_SERIES, {"datastore": datastore_id, "uids": study_uids})
     by_study: dict[str, list[Row[Any]]] = {}
     for row in found:
         by_study.setdefault(row.study_uid, []).append(row)

@@ -35,9 +35,10 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, func, select, update
 
 from hounsfield.dicom.document import Levels
-from hounsfield.imaging.commit import VersionRow, insert_version_row, open_levels, seal_levels
+from hounsfield.imaging.commit import VersionRow, insert_version_row
 from hounsfield.imaging.errors import ConflictError, NotFoundError
 from hounsfield.imaging.levels import index_entry
+from hounsfield.imaging.sealed_levels import open_levels, seal_levels
 from hounsfield.imaging.states import ImageSetState, StorageTier, WorkflowStatus
 from hounsfield.imaging.studies import refresh_series
 from hounsfield.storage.clock import now_ms

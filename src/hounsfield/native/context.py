@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from hounsfield.access.job_roles import JobRoles
+from hounsfield.access.principals import Principal
 from hounsfield.aws.pagination import PageTokens
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.metadata import MetadataReader
@@ -23,9 +25,19 @@ class Context:
         Seals the position between pages.
     local : bool
         Whether database and packs are on this machine, so that a quick read need not wait for a thread.
+    job_roles : JobRoles
+        Decides about roles of import jobs.
+    caller : Principal or None
+        Who calls, for handlers that ask for it.
     """
 
     archive: Archive
     metadata: MetadataReader
     tokens: PageTokens
     local: bool
+    job_roles: JobRoles
+    caller: Principal | None = None
+
+    def of(self, caller: Principal) -> Context:
+        """Give the context of a call of somebody."""
+        return replace(self, caller=caller)

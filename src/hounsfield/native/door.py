@@ -1,6 +1,6 @@
 """The door: one ASGI application in front of the native API.
 
-    route ─▶ body ─▶ signature ─▶ permission ─▶ throttle ─▶ parse and validate ─▶ handler ─▶ serialise
+    route ─▶ signature of the headers ─▶ body ─▶ permission ─▶ throttle ─▶ parse and validate ─▶ handler ─▶ serialise
       └─────────┴─────────┴────────────┴────────────┴──────────────┴────────────────┴──▶ AwsError ─▶ error in AWS's form
 
 Each step is one call into the part that knows how; nothing of the body is looked at before the permission was given, except
@@ -26,10 +26,11 @@ from hounsfield.aws.response import WireResponse
 from hounsfield.aws.routing import Match, Router
 from hounsfield.aws.serialising import serialise
 from hounsfield.gate.answers import StreamedResult, send_answer
-from hounsfield.gate.bodies import ClientGoneError, header, whole_body
-from hounsfield.gate.callers import Callers
+from hounsfield.gate.bodies import BodyMemory, ClientGoneError, header, whole_body
+from hounsfield.gate.callers import Caller, Callers
 from hounsfield.gate.errors import translated
 from hounsfield.gate.facts import Facts, permit
+from hounsfield.gate.front_doors import DoorRoute
 from hounsfield.gate.recorded_members import shown_labels, shown_members
 from hounsfield.gate.recording import CallRecord, Recorder
 from hounsfield.gate.threads import in_thread
@@ -40,6 +41,7 @@ from hounsfield.storage.data_keys import KeyNotAtHandError
 from hounsfield.storage.tiered_blobs import BlobFarError
 
 _log = structlog.get_logger(__name__)
+_LARGE_BODY_BYTES = 64 * 1024
 _DATA_EVENTS = frozenset({"GetImageFrame"})
 
 
@@ -61,6 +63,8 @@ class NativeDoor:
         Records calls in the audit trail.
     max_body_bytes : int
         Largest request body.
+    bodies : BodyMemory
+        Bounds what the bodies of all requests take.
     """
 
     context: Context
@@ -69,6 +73,12 @@ class NativeDoor:
     throttle: Throttle
     recorder: Recorder
     max_body_bytes: int
+    bodies: BodyMemory
+
+    @property
+    def routes(self) -> tuple[DoorRoute, ...]:
+        """What this door answers; each needs the permission of its operation."""
+        return tuple(DoorRoute(operation.method, operation.uri, operation.name) for operation in self.router.operations)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -76,8 +86,10 @@ class NativeDoor:
         failure: AwsError | None = None
         try:
             match = self._match(record, scope)
-            body = await whole_body(scope, receive, self.max_body_bytes)
-            response = await self._answer(record, match, scope, body)
+            caller = self.callers.meet(scope)
+            with self.bodies.share() as share:
+                body = await whole_body(scope, receive, self.max_body_bytes, share)
+                response = await self._answer(record, match, caller, scope, body)
         except ClientGoneError:
             record.left()
             return
@@ -92,6 +104,8 @@ class NativeDoor:
             response = serialise_error(unrecorded, record.request_id)
         try:
             await send_answer(send, response, record.request_id)
+        except ClientGoneError:
+            raise
         except Exception as error:
             # The answer has begun; all that is left is to break it off, and to say why where somebody looks.
             _log.error("answer broken off", request_id=record.request_id, error=type(error).__name__)
@@ -105,10 +119,9 @@ class NativeDoor:
         return match
 
     async def _answer(
-        self, record: CallRecord, match: Match, scope: Scope, body: bytes
+        self, record: CallRecord, match: Match, caller: Caller, scope: Scope, body: bytes
     ) -> WireResponse | StreamedResult:
         operation = match.operation
-        caller = self.callers.meet(scope)
         reader = caller.reader()
         body = reader.feed(body) + reader.finish()
         principal = caller.principal
@@ -119,7 +132,12 @@ class NativeDoor:
         needed = permission_of(operation.name, match.path_parameters, archive)
         await permit(principal, needed, facts, local=local)
         self.throttle.take(principal.account_id, operation.name)
-        parameters = parse_request(match, scope["query_string"], scope["headers"], body)
+        arguments = (match, scope["query_string"], scope["headers"], body)
+        if len(body) < _LARGE_BODY_BYTES:
+            parameters = parse_request(*arguments)
+        else:
+            # What takes long must not keep other requests from being answered.
+            parameters = await in_thread(lambda: parse_request(*arguments))
         record.asked(shown_members(operation.input, parameters))
         for further in permissions_of_parameters(needed, parameters, archive):
             record.touches(further.resources)
@@ -129,12 +147,13 @@ class NativeDoor:
             raise NotImplementedException.of(operation.name)
         record.allow()
         accept = header(scope, b"accept")
-        arguments = (record, operation, handler, self.context, parameters, accept.decode("latin-1") if accept else None)
+        context = self.context.of(principal) if handler.asks_caller else self.context
+        run = (record, operation, handler, context, parameters, accept.decode("latin-1") if accept else None)
         if handler.quick and local:
             # What is in the archive store, and a key of a key service, is not waited for here.
             with suppress(BlobFarError, KeyNotAtHandError):
-                return _run(*arguments)
-        return await in_thread(lambda: _run(*arguments))
+                return _run(*run)
+        return await in_thread(lambda: _run(*run))
 
 
 def _run(

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
+from hounsfield.access.job_roles import JobRole
 from hounsfield.aws.parameters import Parameters
 from hounsfield.imaging import import_jobs as domain
 from hounsfield.imaging.idempotency import once
 from hounsfield.imaging.import_jobs import ImportJob, JobStatus, NewImportJob
+from hounsfield.imaging.manifest import output_uses
 from hounsfield.imaging.metadata_mappings import MetadataMapping
 from hounsfield.native.context import Context
 from hounsfield.native.paging import Listing
 from hounsfield.native.wire import optional_text, structure, structures, text
+from hounsfield.storage.bucket_access import BucketAction, BucketUse
+from hounsfield.storage.buckets import S3Uri
+
+UNKNOWN_ID = "0" * 32
+"""Stands for the id of a job that is not there yet."""
 
 
 def start_import_job(context: Context, parameters: Parameters) -> Mapping[str, object]:
@@ -26,6 +34,7 @@ def start_import_job(context: Context, parameters: Parameters) -> Mapping[str, o
         input_owner_account_id=optional_text(parameters, "inputOwnerAccountId"),
         metadata_mappings=_mappings(parameters),
     )
+    new = replace(new, role_id=_admitted(context, new).id)
     job = once(lambda: domain.start_import_job(context.archive, new))
     return {
         "datastoreId": job.datastore_id,
@@ -33,6 +42,19 @@ def start_import_job(context: Context, parameters: Parameters) -> Mapping[str, o
         "jobStatus": job.status,
         "submittedAt": job.submitted_at,
     }
+
+
+def _admitted(context: Context, new: NewImportJob) -> JobRole:
+    """Let the role of a job be what decides about its buckets; raises as `JobRoles.admit` does."""
+    if context.caller is None:
+        raise TypeError("an import job is started by somebody")
+    source, target = S3Uri.parse(new.input_uri), f"{new.output_folder}{new.datastore_id}-DicomImport-"
+    return context.job_roles.admit(
+        context.caller,
+        new.data_access_role_arn,
+        context.archive.datastore_arn(new.datastore_id),
+        [BucketUse(BucketAction.LIST, source.bucket, source.key), *output_uses(f"{target}{UNKNOWN_ID}/")],
+    )
 
 
 def get_import_job(context: Context, parameters: Parameters) -> Mapping[str, object]:

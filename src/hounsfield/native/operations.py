@@ -27,14 +27,19 @@ class Handler:
         Takes the context, the parsed parameters and the Accept header; gives the members of the result.
     quick : bool
         Whether it is a short read that may run in the event loop when all it reads is on this machine.
+    asks_caller : bool
+        Whether it has to know who calls.
     """
 
     run: Callable[[Context, Parameters, str | None], Result]
     quick: bool = False
+    asks_caller: bool = False
 
 
-def _plain(function: Callable[[Context, Parameters], Result], *, quick: bool = False) -> Handler:
-    return Handler(lambda context, parameters, _: function(context, parameters), quick)
+def _plain(
+    function: Callable[[Context, Parameters], Result], *, quick: bool = False, asks_caller: bool = False
+) -> Handler:
+    return Handler(lambda context, parameters, _: function(context, parameters), quick, asks_caller)
 
 
 HANDLERS: Mapping[str, Handler] = {
@@ -42,7 +47,7 @@ HANDLERS: Mapping[str, Handler] = {
     "GetDatastore": _plain(datastores.get_datastore),
     "ListDatastores": _plain(datastores.list_datastores),
     "DeleteDatastore": _plain(datastores.delete_datastore),
-    "StartDICOMImportJob": _plain(import_jobs.start_import_job),
+    "StartDICOMImportJob": _plain(import_jobs.start_import_job, asks_caller=True),
     "GetDICOMImportJob": _plain(import_jobs.get_import_job),
     "ListDICOMImportJobs": _plain(import_jobs.list_import_jobs),
     "GetImageSet": _plain(image_sets.get_image_set, quick=True),

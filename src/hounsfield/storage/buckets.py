@@ -7,12 +7,15 @@ s3://bucket/prefix ─▶ Buckets.open ─┬─▶ FolderBucket   DIR/buckets/b
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
+from typing import Final
 
 from hounsfield.storage.bucket_objects import Bucket, BucketError, ObjectChangedError, ObjectEntry, ObjectReader
 from hounsfield.storage.durable import write_file_durably
+from hounsfield.storage.role_credentials import AssumedRole
 from hounsfield.storage.s3_bucket import s3_bucket
 
 __all__ = [
@@ -25,6 +28,12 @@ __all__ = [
     "ObjectReader",
     "S3Uri",
 ]
+
+CREDENTIALS = ("access_key_id", "secret_access_key")
+"""Options that are credentials."""
+
+
+_FOLDER_NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,254}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +110,13 @@ class FolderBucket:
         if not self._root.is_dir():
             raise BucketError(f"bucket {self._root.name} does not exist")
         start = self._path(prefix.rstrip("/"))
-        if not prefix.endswith("/") and start.is_file():
-            yield _entry(prefix, start)
-        if not start.is_dir():
-            return
+        try:
+            if not prefix.endswith("/") and start.is_file():
+                yield _entry(prefix, start)
+            if not start.is_dir():
+                return
+        except OSError as error:
+            raise BucketError(f"{prefix} cannot be read: {error.strerror}") from error
         for parent, _, files in os.walk(start, onerror=_unreadable):
             for file in files:
                 path = Path(parent) / file
@@ -140,7 +152,23 @@ class FolderBucket:
         parts = PurePosixPath(key).parts
         if ".." in parts or key.startswith("/") or "\0" in key:
             raise BucketError("object keys must not contain '..', a leading slash or a zero byte")
-        return self._root.joinpath(*parts)
+        path = self._root.joinpath(*parts)
+        if _has_link(self._root, parts):
+            raise BucketError("object keys must not lead over a symbolic link")
+        return path
+
+
+def _has_link(root: Path, parts: tuple[str, ...]) -> bool:
+    """Tell whether something on the way to a file of a bucket is a link, which could lead out of it."""
+    path = root
+    for part in parts:
+        path = path / part
+        try:
+            if path.is_symlink():
+                return True
+        except OSError as error:
+            raise BucketError(f"an object cannot be reached: {error.strerror}") from error
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +187,8 @@ class Buckets:
         The region to sign for.
     options : dict[str, str]
         More settings for the S3 client, such as credentials of their own.
+    role : AssumedRole | None
+        The role whose credentials are used instead.
     """
 
     folder: str
@@ -166,13 +196,39 @@ class Buckets:
     aws: bool = False
     region: str = "us-east-1"
     options: dict[str, str] = field(default_factory=dict)
+    role: AssumedRole | None = None
+
+    @property
+    def remote(self) -> bool:
+        """Whether buckets are behind an endpoint, not folders."""
+        return self.endpoint_url is not None or self.aws
+
+    def under(self, role_arn: str, session: str) -> Buckets:
+        """Give the same buckets, used with the credentials of a role."""
+        role = AssumedRole(
+            role_arn,
+            session,
+            self.region,
+            self.options.get("access_key_id", ""),
+            self.options.get("secret_access_key", ""),
+        )
+        own = {name: value for name, value in self.options.items() if name not in CREDENTIALS}
+        return replace(self, options=own, role=role)
 
     def open(self, name: str) -> Bucket:
-        """Give a bucket by name; whether it is there shows on first use."""
-        if self.endpoint_url is None and not self.aws:
+        """Give a bucket by name; whether it is there shows on first use.
+
+        Raises
+        ------
+        BucketError
+            The name is none of a bucket, and could lead out of the folder of buckets.
+        """
+        if not self.remote:
+            if not _FOLDER_NAME.fullmatch(name):
+                raise BucketError("bucket names have letters, digits, '.', '-' and '_', and do not begin with a '.'")
             return FolderBucket(Path(self.folder) / name)
         options = {"region": self.region, **self.options}
         if self.endpoint_url is not None:
             options["endpoint"] = self.endpoint_url
             options["virtual_hosted_style_request"] = "false"
-        return s3_bucket(name, tuple(sorted(options.items())))
+        return s3_bucket(name, tuple(sorted(options.items())), self.role)

@@ -177,6 +177,8 @@ def open_embedded(path: Path, key: bytes) -> Database:
         creator=connect,
         poolclass=QueuePool,
         pool_size=4,
+        # What was used last has the pages of the database that are wanted next.
+        pool_use_lifo=True,
         max_overflow=28,
         hide_parameters=True,
     )

@@ -19,6 +19,7 @@ from obstore.exceptions import PreconditionError
 from obstore.store import S3Store
 
 from hounsfield.storage.bucket_objects import BucketError, ObjectChangedError, ObjectEntry
+from hounsfield.storage.role_credentials import AssumedRole, role_credentials
 
 if TYPE_CHECKING:
     from obstore import GetOptions
@@ -67,18 +68,27 @@ class S3Bucket:
         The bucket.
     options : tuple of (str, str)
         Settings of the S3 client: region, endpoint, credentials.
+    role : AssumedRole or None
+        The role whose credentials are used instead.
     """
 
-    def __init__(self, name: str, options: Options) -> None:
+    def __init__(self, name: str, options: Options, role: AssumedRole | None = None) -> None:
         self._name = name
         self._options = options
+        self._role = role
         config = dict(options)
         allow_http = config.get("endpoint", "").startswith("http://")
-        self._store = S3Store(name, config=config, client_options={"allow_http": allow_http})  # type: ignore[arg-type]
+        provider = None if role is None else role_credentials(role).for_obstore
+        self._store = S3Store(
+            name,
+            config=config,  # type: ignore[arg-type]
+            client_options={"allow_http": allow_http},
+            credential_provider=provider,
+        )
 
     @property
     def _client(self) -> Any:
-        return _client(self._options)
+        return _client(self._options, self._role)
 
     def list(self, prefix: str) -> Iterator[ObjectEntry]:
         """List by pages; empty objects that stand for a folder, as consoles make them, are left out."""
@@ -168,20 +178,21 @@ class S3Bucket:
 
 
 @lru_cache(maxsize=64)
-def s3_bucket(name: str, options: Options) -> S3Bucket:
+def s3_bucket(name: str, options: Options, role: AssumedRole | None = None) -> S3Bucket:
     """Connect to a bucket once per process; connections are kept open for the next objects."""
-    return S3Bucket(name, options)
+    return S3Bucket(name, options, role)
 
 
 # botocore is loaded when it is needed: most workers never do, and it would cost each of them time and memory.
 @lru_cache(maxsize=8)
-def _client(options: Options) -> Any:
+def _client(options: Options, role: AssumedRole | None) -> Any:
     from botocore.config import Config
     from botocore.session import get_session
 
     given = dict(options)
     style = "path" if "endpoint" in given else "auto"
-    return get_session().create_client(
+    session = get_session() if role is None else role_credentials(role).session()
+    return session.create_client(
         "s3",
         region_name=given["region"],
         endpoint_url=given.get("endpoint"),

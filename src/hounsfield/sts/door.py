@@ -29,10 +29,11 @@ from hounsfield.aws.query_parsing import MAX_FORM_BYTES, operation_of, parse_for
 from hounsfield.aws.query_serialising import serialise_query, serialise_query_error
 from hounsfield.aws.response import WireResponse
 from hounsfield.gate.answers import send_answer
-from hounsfield.gate.bodies import ClientGoneError, header, whole_body
+from hounsfield.gate.bodies import BodyMemory, BodyShare, ClientGoneError, header, whole_body
 from hounsfield.gate.callers import Callers
 from hounsfield.gate.errors import translated
 from hounsfield.gate.facts import Facts
+from hounsfield.gate.front_doors import DoorRoute
 from hounsfield.gate.recorded_members import shown_members
 from hounsfield.gate.recording import CallRecord, Recorder
 from hounsfield.imaging.archive import Archive
@@ -61,6 +62,8 @@ class StsDoor:
         Tells who is calling, by signatures for this service.
     archive : Archive
         For what is known of requests.
+    bodies : BodyMemory
+        Bounds what the forms of all requests take.
     recorder : Recorder
         Records calls in the audit trail.
     """
@@ -69,14 +72,21 @@ class StsDoor:
     service: Service
     callers: Callers
     archive: Archive
+    bodies: BodyMemory
     recorder: Recorder
+
+    @property
+    def routes(self) -> tuple[DoorRoute, ...]:
+        """What this door answers; which operation is meant, the form says."""
+        return tuple(DoorRoute(method, "/", name) for name in HANDLERS for method in METHODS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         record = self.recorder.begin(scope)
         failure: AwsError | None = None
         try:
-            response = await self._answer(record, scope, receive)
+            with self.bodies.share() as share:
+                response = await self._answer(record, scope, receive, share)
         except ClientGoneError:
             record.left()
             return
@@ -91,11 +101,11 @@ class StsDoor:
             response = serialise_query_error(self.service, unrecorded, record.request_id)
         await send_answer(send, response, record.request_id)
 
-    async def _answer(self, record: CallRecord, scope: Scope, receive: Receive) -> WireResponse:
+    async def _answer(self, record: CallRecord, scope: Scope, receive: Receive, share: BodyShare) -> WireResponse:
         if scope["method"] not in METHODS:
             allowed = ", ".join(METHODS)
             raise MethodNotAllowedException(f"The path of the request takes {allowed} only.", [("Allow", allowed)])
-        body = await whole_body(scope, receive, MAX_FORM_BYTES)
+        body = await whole_body(scope, receive, MAX_FORM_BYTES, share)
         principal, body = self._proven(scope, body)
         form = read_form(scope["query_string"], body)
         operation = operation_of(self.service, form)

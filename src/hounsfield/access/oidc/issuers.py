@@ -22,6 +22,9 @@ ALGORITHMS: Final = (
 )
 """Signatures that only the holder of a private key can make (RFC 7518 section 3.1, RFC 8037, RFC 9864)."""
 
+TYPES: Final = frozenset({"", "jwt", "at+jwt"})
+"""Types of access and ID tokens (RFC 9068, section 2.1); an issuer signs others too, such as logout tokens (RFC 8725, 3.11)."""
+
 
 def algorithms_of(text: str) -> tuple[str, ...]:
     """Read a list of algorithms with commas between them.
@@ -111,6 +114,8 @@ class Issuer:
         # Who claims to be of another issuer, or comes with another algorithm, does not make us fetch keys.
         if token.claims.text("iss") != self.url:
             raise InvalidTokenError("iss is another issuer")
+        if token.type not in TYPES:
+            raise InvalidTokenError("typ in its header is that of another kind of token")
         if token.algorithm not in self.algorithms:
             raise InvalidTokenError(f"its algorithm must be one of {', '.join(self.algorithms)}")
         expires_at = check_lifetime(token.claims, self.clock(), self.leeway_seconds)
@@ -118,6 +123,9 @@ class Issuer:
         audience = next((entry for entry in claims.audiences if entry in self.audiences), None)
         if audience is None:
             raise InvalidTokenError("aud has none of the configured audiences")
+        if "cnf" in claims.values:
+            # Whoever stole such a token must not get in with it (RFC 9449, section 7.2).
+            raise InvalidTokenError("it is bound to a key of its holder, which a bearer token does not prove")
         subject = claims.text("sub")
         if not subject:
             raise InvalidTokenError("sub is missing")

@@ -40,12 +40,15 @@ class Token:
         ``alg`` of its header.
     key_id : str or None
         ``kid`` of its header.
+    type : str
+        ``typ`` of its header, in lower case and without ``application/``; empty where there is none.
     """
 
     text: str = field(repr=False)
     claims: Claims = field(repr=False)
     algorithm: str
     key_id: str | None
+    type: str = ""
 
     @property
     def digest(self) -> str:
@@ -99,4 +102,8 @@ def read_token(text: str) -> Token:
         raise InvalidTokenError("kid in its header is no text, or a long one")
     if "crit" in header:
         raise InvalidTokenError("its header has critical parameters, which are not understood here")
-    return Token(text, Claims.of_payload(parts.payload or b""), algorithm, key_id)
+    kind = header.get("typ", "")
+    if not isinstance(kind, str):
+        raise InvalidTokenError("typ in its header is no text")
+    claims = Claims.of_payload(parts.payload or b"")
+    return Token(text, claims, algorithm, key_id, kind.lower().removeprefix("application/"))

@@ -53,11 +53,7 @@ DOCUMENTS: Final[Mapping[str, Mapping[str, object]]] = {
 """The documents by name."""
 
 
-PARTITIONS: Final = ("aws", "aws-cn", "aws-us-gov", "aws-iso", "aws-iso-b")
-"""The partitions that ARNs of data stores can have."""
-
-
-def managed_arns(partition: str = PARTITIONS[0]) -> tuple[str, ...]:
+def managed_arns(partition: str = "aws") -> tuple[str, ...]:
     """Give the ARNs of all of them in a partition."""
     return tuple(f"arn:{partition}:iam::aws:policy/{name}" for name in DOCUMENTS)
 
@@ -66,12 +62,6 @@ def managed_policy(arn: str) -> Policy | None:
     """Give a managed policy by its ARN, of any partition; None when there is none."""
     named = _ARN.fullmatch(arn)
     return _policy(named["name"]) if named is not None and named["name"] in DOCUMENTS else None
-
-
-def managed_policies() -> dict[str, Policy]:
-    """Give all of them by their ARNs in all partitions."""
-    arns = (arn for partition in PARTITIONS for arn in managed_arns(partition))
-    return {arn: policy for arn in arns if (policy := managed_policy(arn)) is not None}
 
 
 @cache

@@ -1,0 +1,158 @@
+"""The front doors, and which of them takes a request: by method and path alone, before anything else of it is looked at.
+
+    request ─▶ Entrance: head small enough? ─▶ the first door that takes it ─▶ that door's own routes, signature, permission
+                  └─▶ Patience: body and answer move on
+
+Each door tells its routes, so that whoever wants to know what the server answers (the test that walks all of it, the threat
+model) reads it here.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import structlog
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from hounsfield.aws.errors import AwsError, serialise_error
+from hounsfield.gate.answers import send_answer
+from hounsfield.gate.bodies import ClientGoneError
+from hounsfield.gate.connections import ConnectionWatch
+from hounsfield.gate.heads import check_head
+from hounsfield.gate.patience import Patience, PatientReceive, PatientSend
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class DoorRoute:
+    """One thing that a door answers.
+
+    Attributes
+    ----------
+    method : str
+        HTTP method.
+    path : str
+        Template of the path, its labels in braces: ``/datastore/{datastoreId}``.
+    operation : str
+        Name of the operation.
+    """
+
+    method: str
+    path: str
+    operation: str
+
+
+@dataclass(frozen=True, slots=True)
+class FrontDoor:
+    """A way into the server.
+
+    Attributes
+    ----------
+    name : str
+        What it is called.
+    takes : callable
+        Tells by method and raw path whether a request is this door's.
+    app : callable
+        The ASGI application behind it.
+    routes : sequence of DoorRoute
+        Everything it answers.
+    """
+
+    name: str
+    takes: Callable[[str, bytes], bool]
+    app: ASGIApp
+    routes: Sequence[DoorRoute]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of what is done for a client before it is known who it is.
+
+    Attributes
+    ----------
+    header_bytes : int
+        Largest number of bytes of all headers of a request.
+    patience : Patience
+        How long a client may take.
+    connections : ConnectionWatch
+        Closes connections on which nothing happens.
+    """
+
+    header_bytes: int
+    patience: Patience
+    connections: ConnectionWatch
+
+
+@dataclass(frozen=True, slots=True)
+class Entrance:
+    """The ASGI application of an API process: sends each HTTP request to the first door that takes it.
+
+    Paths are compared raw and not by patterns, so that no path, however odd, misses the door that checks signatures.
+
+    Attributes
+    ----------
+    doors : tuple of FrontDoor
+        In the order in which they are asked; the last must take everything.
+    limits : Limits
+        Bounds of what is not yet known to be from anybody.
+    opened : callable
+        Called before the first request.
+    closed : callable
+        Called in a thread after the last request.
+    """
+
+    doors: tuple[FrontDoor, ...]
+    limits: Limits
+    opened: Callable[[], None]
+    closed: Callable[[], None]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or open and close the doors."""
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+            return
+        peer = self.limits.connections.begin(scope)
+        sending = PatientSend(send, receive, self.limits.patience)
+        try:
+            await self._let_in(scope, PatientReceive(receive, self.limits.patience), sending)
+        except ClientGoneError as error:
+            _log.info("client gone", reason=str(error))
+        finally:
+            sending.end()
+            self.limits.connections.end(peer)
+
+    async def _let_in(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            check_head(scope, self.limits.header_bytes)
+        except AwsError as error:
+            request_id = str(uuid.uuid4())
+            await send_answer(send, serialise_error(error, request_id), request_id)
+            return
+        method, raw_path = scope["method"], scope["raw_path"]
+        door = next(door for door in self.doors if door.takes(method, raw_path))
+        await door.app(scope, receive, send)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        self.limits.connections.start()
+        self.opened()
+        # The first use of a thread imports what it needs, which no request should wait for.
+        await run_in_threadpool(int)
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await run_in_threadpool(self.limits.connections.stop)
+        await run_in_threadpool(self.closed)
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+def health_door(path: str) -> FrontDoor:
+    """Give the door that tells whoever asks that the process answers, and nothing else; it is the only one without a lock."""
+    raw = path.encode()
+    return FrontDoor(
+        "health", lambda _, raw_path: raw_path == raw, PlainTextResponse("ok\n"), (DoorRoute("GET", path, "Health"),)
+    )

@@ -1,0 +1,140 @@
+"""How long a client may take to send a request and to take its answer.
+
+    receive ─▶ too long without a byte, or too slow on the whole ─▶ RequestTimeoutException (408)
+    send    ─▶ the client takes nothing, or left                 ─▶ ClientGoneError: the answer is broken off
+
+Only the time spent waiting for the client counts, so that one is not blamed for how long we take. Headers are waited for by
+the server software, and connections on which no request is under way are looked after by `gate.connections`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+from starlette.types import Message, Receive, Send
+
+from hounsfield.aws.errors import RequestTimeoutException
+from hounsfield.gate.bodies import ClientGoneError
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a client may take.
+
+    Attributes
+    ----------
+    body_seconds : float
+        Longest pause while a body arrives.
+    answer_seconds : float
+        Longest pause while an answer is taken.
+    least_bytes_per_second : int
+        Slowest mean rate of a body, once the pause that is allowed has passed.
+    """
+
+    body_seconds: float
+    answer_seconds: float
+    least_bytes_per_second: int
+
+
+class PatientReceive:
+    """Waits for the parts of a body, not longer than allowed.
+
+    Parameters
+    ----------
+    receive : callable
+        ASGI receive.
+    patience : Patience
+        How long to wait.
+    """
+
+    __slots__ = ("_patience", "_receive", "_size", "_waited")
+
+    def __init__(self, receive: Receive, patience: Patience) -> None:
+        self._receive = receive
+        self._patience = patience
+        self._size = 0
+        self._waited = 0.0
+
+    async def __call__(self) -> Message:
+        """Give the next message.
+
+        Raises
+        ------
+        RequestTimeoutException
+            The client pauses too long, or sends too slowly.
+        """
+        patience = self._patience
+        begun = time.monotonic()
+        try:
+            async with asyncio.timeout(patience.body_seconds):
+                message = await self._receive()
+        except TimeoutError:
+            raise RequestTimeoutException(
+                f"The request body did not arrive: nothing came for {patience.body_seconds:g} s."
+            ) from None
+        self._waited += time.monotonic() - begun
+        self._size += len(message.get("body", b""))
+        if self._waited > patience.body_seconds + self._size / patience.least_bytes_per_second:
+            raise RequestTimeoutException(
+                f"The request body arrives too slowly; it must come with {patience.least_bytes_per_second} bytes a second."
+            )
+        return message
+
+
+class PatientSend:
+    """Sends an answer as long as the client takes it.
+
+    An answer that is sent whole is not waited for here. One that comes in chunks is broken off when the client leaves, which
+    the server software tells to whoever waits for a further message of the request.
+
+    Parameters
+    ----------
+    send, receive : callable
+        Of ASGI.
+    patience : Patience
+        How long to wait.
+    """
+
+    __slots__ = ("_gone", "_patience", "_receive", "_send")
+
+    def __init__(self, send: Send, receive: Receive, patience: Patience) -> None:
+        self._send = send
+        self._receive = receive
+        self._patience = patience
+        self._gone: asyncio.Future[Message] | None = None
+
+    async def __call__(self, message: Message) -> None:
+        """Send a message.
+
+        Raises
+        ------
+        ClientGoneError
+            The client left, or takes nothing for too long.
+        """
+        if message.get("more_body", False) and self._gone is None:
+            self._gone = asyncio.ensure_future(self._left())
+        if self._gone is None:
+            await self._send(message)
+            return
+        if self._gone.done():
+            raise ClientGoneError("The client left before its answer was whole.")
+        try:
+            async with asyncio.timeout(self._patience.answer_seconds):
+                await self._send(message)
+        except TimeoutError:
+            raise ClientGoneError(
+                f"The client took nothing of its answer for {self._patience.answer_seconds:g} s."
+            ) from None
+
+    def end(self) -> None:
+        """Stop looking whether the client left."""
+        if self._gone is not None:
+            self._gone.cancel()
+
+    async def _left(self) -> Message:
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                return message

@@ -1,0 +1,158 @@
+"""Encodings of bodies: what was encoded comes out again however it arrives, and what was not is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import pytest
+from hypothesis import strategies as st
+
+from aws.client_signing import (
+    NOW,
+    REGION,
+    SERVICE,
+    crc32,
+    hmac_sign,
+    signed_chunks,
+    signing_key,
+    unsigned_chunks,
+)
+from fuzz.fuzzing import damaged, fuzz, pieces
+from hounsfield.aws.aws_chunked import ChunkDecoder, ChunkSigner
+from hounsfield.aws.errors import AwsError, InvalidSignatureException, ValidationException
+from hounsfield.dicomweb.multipart import PartBegin, PartData, PartEnd, PartParser, encode_parts
+
+BOUNDARY = "the-boundary"
+SEED = hmac_sign("the request")
+SCOPE = f"{NOW:%Y%m%d}/{REGION}/{SERVICE}/aws4_request"
+CHECKSUM = b"x-amz-checksum-crc32"
+
+chunks = st.lists(st.binary(min_size=1, max_size=60), max_size=6)
+
+
+class Decoder(Protocol):
+    def feed(self, data: bytes, /) -> bytes: ...
+    def finish(self) -> bytes: ...
+
+
+def signed_decoder(*, trailer: bool) -> ChunkDecoder:
+    signer = ChunkSigner(signing_key(), f"{NOW:%Y%m%dT%H%M%SZ}", SCOPE, SEED)
+    return ChunkDecoder(signer, [CHECKSUM] if trailer else None)
+
+
+def decoded(decoder: Decoder, arriving: Sequence[bytes]) -> bytes:
+    return b"".join([*(decoder.feed(piece) for piece in arriving), decoder.finish()])
+
+
+@fuzz(chunks, st.booleans(), st.data(), examples=60)
+def test_signed_chunks_come_out_as_they_went_in(content: list[bytes], trailer: bool, data: Any) -> None:
+    whole = b"".join(content)
+    body = signed_chunks(SEED, content, [(CHECKSUM, crc32(whole))] if trailer else None)
+    assert decoded(signed_decoder(trailer=trailer), data.draw(pieces(body))) == whole
+
+
+@fuzz(chunks, st.data(), examples=60)
+def test_unsigned_chunks_come_out_as_they_went_in(content: list[bytes], data: Any) -> None:
+    whole = b"".join(content)
+    body = unsigned_chunks(content, [(CHECKSUM, crc32(whole))])
+    assert decoded(ChunkDecoder(None, [CHECKSUM], len(whole)), data.draw(pieces(body))) == whole
+
+
+@fuzz(chunks, st.booleans(), st.data(), examples=80)
+def test_signed_chunks_that_were_changed_never_give_other_content(
+    content: list[bytes], trailer: bool, data: Any
+) -> None:
+    whole = b"".join(content)
+    body = signed_chunks(SEED, content, [(CHECKSUM, crc32(whole))] if trailer else None)
+    changed = data.draw(damaged(st.just(body)))
+    try:
+        assert decoded(signed_decoder(trailer=trailer), data.draw(pieces(changed))) == whole
+    except AwsError as refused:
+        assert refused.status in {400, 403}  # noqa: PT017 - both outcomes are right
+
+
+@fuzz(
+    damaged(st.just(unsigned_chunks([b"a" * 30, b"b" * 300], [(CHECKSUM, crc32(b"a" * 30 + b"b" * 300))]))), st.data()
+)
+def test_unsigned_chunks_that_were_changed_never_give_other_content(body: bytes, data: Any) -> None:
+    try:
+        assert decoded(ChunkDecoder(None, [CHECKSUM]), data.draw(pieces(body))) == b"a" * 30 + b"b" * 300
+    except AwsError as refused:
+        assert refused.status in {400, 403}  # noqa: PT017 - both outcomes are right
+
+
+@fuzz(st.binary(max_size=300), st.booleans(), examples=80)
+def test_noise_is_no_chunks(body: bytes, is_signed: bool) -> None:
+    decoder = signed_decoder(trailer=False) if is_signed else ChunkDecoder(None, [CHECKSUM])
+    with pytest.raises(AwsError):
+        decoded(decoder, [body])
+
+
+contents = st.lists(
+    st.tuples(
+        st.dictionaries(
+            st.sampled_from(["Content-Type", "Content-Location", "X-Part"]),
+            st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=20),
+            max_size=3,
+        ),
+        st.one_of(
+            st.binary(max_size=200),
+            # What looks almost like the end of a part.
+            st.lists(
+                st.sampled_from([b"\r\n", b"--", b"\r", b"\n", b"-", BOUNDARY[:5].encode(), b"x"]), max_size=30
+            ).map(b"".join),
+        ),
+    ),
+    min_size=1,
+    max_size=5,
+)
+
+
+def parts_of(body: Sequence[bytes]) -> list[tuple[dict[str, str], bytes]]:
+    parser = PartParser(BOUNDARY)
+    found: list[tuple[dict[str, str], bytes]] = []
+    is_open = False
+    for piece in body:
+        for event in parser.feed(piece):
+            if isinstance(event, PartBegin):
+                assert not is_open
+                is_open = True
+                found.append((event.headers, b""))
+            elif isinstance(event, PartData):
+                assert is_open
+                found[-1] = (found[-1][0], found[-1][1] + event.data)
+            else:
+                assert isinstance(event, PartEnd)
+                is_open = False
+    parser.finish()
+    assert not is_open
+    return found
+
+
+@fuzz(contents, st.binary(max_size=40), st.data(), examples=80)
+def test_parts_come_out_as_they_went_in(
+    content: list[tuple[dict[str, str], bytes]], preamble: bytes, data: Any
+) -> None:
+    body = b"".join(encode_parts(BOUNDARY, [(list(headers.items()), [value]) for headers, value in content]))
+    body = (preamble + b"\r\n" if preamble and BOUNDARY.encode() not in preamble else b"") + body
+    expected = [({name.lower(): value for name, value in headers.items()}, value) for headers, value in content]
+    assert parts_of(data.draw(pieces(body))) == expected
+
+
+GOOD = b"".join(encode_parts(BOUNDARY, [([("Content-Type", "application/dicom")], [b"abc\r\n--the"]), ([], [b""])]))
+
+
+@fuzz(st.one_of(damaged(st.just(GOOD)), st.binary(max_size=300)), st.data(), examples=100)
+def test_what_is_not_multipart_is_refused_as_such(body: bytes, data: Any) -> None:
+    try:
+        for headers, _ in parts_of(data.draw(pieces(body))):
+            assert all("\r" not in value and "\n" not in value for value in headers.values())
+    except ValidationException as refused:
+        assert "boundary" in refused.message or "headers" in refused.message  # noqa: PT017
+
+
+def test_a_chunk_cannot_be_signed_with_another_key() -> None:
+    other = ChunkSigner(b"other", f"{NOW:%Y%m%dT%H%M%SZ}", SCOPE, SEED)
+    with pytest.raises(InvalidSignatureException):
+        decoded(ChunkDecoder(other), [signed_chunks(SEED, [b"a"])])

@@ -1,0 +1,163 @@
+"""Every route of every door turns strangers away with 403 and does nothing for them; a new route is walked by itself.
+
+The routes come from the doors that `make_app` puts together, so nobody has to remember to add one here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.credentials import Credentials
+from identities import client_with, refusal, repository_of
+from import_folders import fill, import_folder, sop_instances
+from starlette.responses import PlainTextResponse
+
+from hounsfield.access.directory.identities import create_user
+from hounsfield.access.directory.keys import create_key, set_key_status
+from hounsfield.access.directory.records import KeyStatus
+from hounsfield.app import make_app
+from hounsfield.dicomweb.resource_paths import ROUTES
+from hounsfield.gate.front_doors import DoorRoute, FrontDoor
+from hounsfield.settings import Settings
+from route_walk import OPEN, UNSIGNED, Stranger, routes_of, served, signed, strangers, trial_of, unsigned, walk
+from servers import ServerProcess, active_datastore, wait_for
+from shape_samples import OPERATIONS
+from signed_http import send
+from synthetic import slice_of, uid
+
+
+@pytest.fixture(scope="module")
+def routes(tmp_path_factory: pytest.TempPathFactory) -> list[DoorRoute]:
+    """What a server that allows everything answers."""
+    entrance = make_app(Settings(data=tmp_path_factory.mktemp("routes") / "data", dicomweb_delete=True))
+    entrance.opened()
+    entrance.closed()
+    return routes_of(entrance.doors)
+
+
+@pytest.fixture(scope="module")
+def walked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    process = ServerProcess(tmp_path_factory.mktemp("walked") / "data", {"HOUNSFIELD_DICOMWEB_DELETE": "true"}).start()
+    yield process
+    process.stop()
+
+
+@pytest.fixture(scope="module")
+def values(walked: ServerProcess) -> dict[str, str]:
+    """Ids of things that are there: what a route would work on if it let a stranger in."""
+    client = walked.client()
+    datastore_id = active_datastore(client, datastoreName="walked")
+    fill(walked, "walked", [slice_of()])
+    outcome = import_folder(walked, client, datastore_id, "walked")
+    (line,) = outcome.success
+    image_set_id = line["importResponse"]["imageSetId"]
+    (instance,) = sop_instances(client, datastore_id, image_set_id).values()
+    return {
+        "datastoreId": datastore_id,
+        "imageSetId": image_set_id,
+        "sourceImageSetId": image_set_id,
+        "jobId": outcome.job["jobId"],
+        "imageFrameId": instance["ImageFrames"][0]["ID"],
+        "resourceArn": client.get_datastore(datastoreId=datastore_id)["datastoreProperties"]["datastoreArn"],
+        "inputS3Uri": "s3://input/walked/",
+        "outputS3Uri": "s3://results/",
+        "study": uid(1),
+        "series": uid(1, 1),
+        "instance": uid(1, 1, 1),
+        "frames": "1",
+    }
+
+
+@pytest.fixture(scope="module")
+def powerless(walked: ServerProcess) -> dict[str, Stranger]:
+    """Callers who are known and may do nothing, or may no longer be anybody."""
+    with repository_of(walked) as repository:
+        create_user(repository, "nobody")
+        key, disabled = create_key(repository, "nobody"), create_key(repository, "nobody")
+        for one in (key, disabled):
+            client = client_with(walked, one.record.id, one.secret)
+            wait_for(
+                lambda client=client: (refusal(client) or "x")[0] == "AccessDeniedException", "the key to be known"
+            )
+        set_key_status(repository, disabled.record.id, KeyStatus.INACTIVE)
+        wait_for(lambda: (refusal(client) or "x")[0] == "UnrecognizedClientException", "the key to be disabled")
+    return {
+        "with a key that lacks the permission": signed(Credentials(key.record.id, key.secret)),
+        "with a disabled key": signed(Credentials(disabled.record.id, disabled.secret)),
+    }
+
+
+def state(server: ServerProcess) -> dict[str, Any]:
+    """Everything that an operation could have changed, as a client with the root key sees it."""
+    client = server.client()
+    stores = {}
+    for store in client.list_datastores()["datastoreSummaries"]:
+        store_id = store["datastoreId"]
+        sets = client.search_image_sets(datastoreId=store_id)["imageSetsMetadataSummaries"]
+        stores[store_id] = {
+            "store": store,
+            "tags": client.list_tags_for_resource(resourceArn=store["datastoreArn"])["tags"],
+            "jobs": [job["jobId"] for job in client.list_dicom_import_jobs(datastoreId=store_id)["jobSummaries"]],
+            "sets": {
+                found["imageSetId"]: client.list_image_set_versions(
+                    datastoreId=store_id, imageSetId=found["imageSetId"]
+                )["imageSetPropertiesList"]
+                for found in sets
+            },
+        }
+    return stores
+
+
+def test_strangers_are_turned_away_everywhere_and_change_nothing(
+    walked: ServerProcess, routes: list[DoorRoute], values: dict[str, str], powerless: dict[str, Stranger]
+) -> None:
+    before = state(walked)
+    assert walk(walked, routes, values, {**strangers(walked), **powerless}) == []
+    assert state(walked) == before
+
+
+def test_the_walk_goes_everywhere(routes: list[DoorRoute]) -> None:
+    """The routes that the doors tell are those of the service model, of DICOMweb, and the open one."""
+    native = {route.operation for route in routes if route.operation in OPERATIONS}
+    assert sorted(native) == OPERATIONS
+    web = {(route.method, route.path) for route in routes}
+    assert {(method, f"/datastore/{{datastoreId}}/{path}".rstrip("/")) for method, path, _ in ROUTES} <= web
+    assert set(routes) >= OPEN
+
+
+def test_what_is_open_tells_nothing(walked: ServerProcess) -> None:
+    for route in OPEN:
+        assert send(walked, route.method, route.path).body == b"ok\n"
+
+
+def test_the_same_requests_work_with_the_right_key(
+    walked: ServerProcess, routes: list[DoorRoute], values: dict[str, str]
+) -> None:
+    """Else the walk would prove nothing: what is wrong with a request is told only to those who may make it."""
+    call = signed(Credentials(*walked.key()))
+    for route in routes:
+        if route.operation in {"AssumeRole", *UNSIGNED}:
+            continue  # They need a role that trusts the caller; tests/sts has it.
+        answer = call(walked, trial_of(route, values))
+        assert answer.status not in {403, 405}, (route, answer.body)
+
+
+def test_a_new_route_without_a_lock_fails_the_walk(tmp_path: Path, values: dict[str, str]) -> None:
+    """A test of the test: an entrance with one more door, which is open, is found out."""
+    real = make_app(Settings(data=tmp_path / "data"))
+    real.opened()
+    forgotten = FrontDoor(
+        "new",
+        lambda _, path: path.startswith(b"/new/"),
+        PlainTextResponse("come in"),
+        (DoorRoute("GET", "/new/{datastoreId}", "ListNew"),),
+    )
+    entrance = replace(real, doors=(forgotten, *real.doors))
+    with served(entrance) as server:
+        findings = walk(server, routes_of(entrance.doors), values, {"without credentials": unsigned})
+    real.closed()
+    assert [str(finding) for finding in findings] == ["GET /new/{datastoreId} (ListNew), without credentials: 200 "]
