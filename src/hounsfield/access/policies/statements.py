@@ -127,12 +127,11 @@ class Statement:
             and not resources.include(resource, context, self.effect)
         ):
             return False
-        return self.conditions_met(context)
+        for condition in self.conditions:  # noqa: SIM110 - a plain loop: this is asked for every statement
+            if not condition.met(context, self.effect):
+                return False
+        return True
 
     def conditions_met(self, context: ConditionContext) -> bool:
         """Tell whether all of its conditions are met."""
-        effect = self.effect
-        for condition in self.conditions:  # noqa: SIM110 - a plain loop: this is asked for every statement
-            if not condition.met(context, effect):
-                return False
-        return True
+        return all(condition.met(context, self.effect) for condition in self.conditions)
