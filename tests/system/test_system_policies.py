@@ -85,7 +85,8 @@ def denial(call: Any, **parameters: Any) -> str:
     try:
         call(**parameters)
     except ClientError as error:
-        assert error.response["Error"]["Code"] == "AccessDeniedException"
+        if error.response["Error"]["Code"] != "AccessDeniedException":
+            raise
         return str(error.response["Error"]["Message"])
     return ""
 
@@ -123,8 +124,9 @@ def test_a_permissions_boundary_narrows_and_is_named(world: SessionWorld, datast
     client.list_datastores()
     read_only = "arn:aws:iam::aws:policy/AWSHealthImagingReadOnlyAccess"
     set_boundary(world.repository, IdentityKind.USER, "bounded", read_only)
-    message = wait_for(lambda: denial(client.create_datastore), "the boundary to be known")
-    assert message.endswith("because no permissions boundary allows the medical-imaging:CreateDatastore action")
+    tag = {"resourceArn": f"{PREFIX}{datastore}", "tags": {"note": "x"}}
+    message = wait_for(lambda: denial(client.tag_resource, **tag), "the boundary to be known")
+    assert message.endswith("because no permissions boundary allows the medical-imaging:TagResource action")
     client.get_datastore(datastoreId=datastore)
 
 
