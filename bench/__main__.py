@@ -14,6 +14,7 @@ from pathlib import Path
 from bench import (
     access_speed,
     append_bytes,
+    dicomweb_speed,
     encryption_speed,
     frame_speed,
     import_speed,
@@ -34,6 +35,7 @@ BENCHMARKS: Mapping[str, Callable[[Run, Report], None]] = {
     "encryption_speed": encryption_speed.run,
     "rendered_speed": rendered_speed.run,
     "metadata_speed": metadata_speed.run,
+    "dicomweb_speed": dicomweb_speed.run,
     "append_bytes": append_bytes.run,
     "search_speed": search_speed.run,
     "qido_speed": qido_speed.run,
