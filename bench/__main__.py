@@ -14,6 +14,7 @@ from pathlib import Path
 from bench import (
     access_speed,
     append_bytes,
+    audit_speed,
     dicomweb_speed,
     encryption_speed,
     frame_speed,
@@ -37,6 +38,7 @@ BENCHMARKS: Mapping[str, Callable[[Run, Report], None]] = {
     "metadata_speed": metadata_speed.run,
     "dicomweb_speed": dicomweb_speed.run,
     "append_bytes": append_bytes.run,
+    "audit_speed": audit_speed.run,
     "search_speed": search_speed.run,
     "qido_speed": qido_speed.run,
     "update_speed": update_speed.run,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
+import structlog
+from click.testing import CliRunner, Result
+
+from hounsfield.cli import cli
 from servers import ServerProcess, wait_for
 
 Record = dict[str, Any]
@@ -41,15 +42,18 @@ def record_of(server: ServerProcess, request_id: str) -> Record:
     return found[0]
 
 
-def run_audit(data: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run ``hounsfield audit``."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("HOUNSFIELD_", "AWS_"))}
-    command = [sys.executable, "-m", "hounsfield", "audit", arguments[0], "--data", str(data), *arguments[1:]]
-    return subprocess.run(command, env={**kept, **environment}, capture_output=True, text=True, check=False, timeout=90)
+def run_audit(data: Path, *arguments: str, **environment: str) -> Result:
+    """Run ``hounsfield audit``, within this process: it starts sooner than one of its own."""
+    words = ["audit", arguments[0], "--data", str(data), *arguments[1:]]
+    try:
+        return CliRunner(env=environment).invoke(cli, words)
+    finally:
+        # What the command set up logs to a stream that is closed now.
+        structlog.reset_defaults()
 
 
 def verified(server: ServerProcess) -> str:
     """Check the audit trail by the command; gives what it says."""
     done = run_audit(server.data, "verify")
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.exit_code == 0, done.output
     return done.stdout

@@ -21,9 +21,10 @@ from hounsfield.access.audit.delivery import Delivery, Positions, deliver_patien
 from hounsfield.access.audit.events import AuditEvent, Category, EventType, Json, Origin
 from hounsfield.access.audit.retention import remove_old_files
 from hounsfield.access.audit.trail import Trail
-from hounsfield.auditing import SERVICE, audit_folder, audit_key
+from hounsfield.auditing import SERVICE
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.import_jobs import JobStatus
+from hounsfield.installation import audit_folder, audit_key
 from hounsfield.jobs.queue import WorkItem
 from hounsfield.jobs.runner import WorkHandler
 from hounsfield.settings import Settings

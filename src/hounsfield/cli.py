@@ -100,13 +100,14 @@ def runner_command(data: Path) -> None:
 @click.option(
     "--datastore", help="Id or name of the data store; one is made when there is none of that name. [default: imports]"
 )
+@click.option("--profile", help="Profile of the AWS credentials file whose user imports.  [default: the root key]")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-def import_command(data: Path, datastore: str | None, paths: tuple[Path, ...]) -> None:
+def import_command(data: Path, datastore: str | None, profile: str | None, paths: tuple[Path, ...]) -> None:
     """Import DICOM files and folders; exits with 1 when files failed."""
     from hounsfield import importer
 
     try:
-        failed = importer.import_paths(data, datastore or "imports", paths)
+        failed = importer.import_paths(data, datastore or "imports", paths, profile)
     except (importer.ImportFailedError, ServingError) as error:
         raise click.ClickException(str(error)) from error
     sys.exit(1 if failed else 0)

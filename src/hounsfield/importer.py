@@ -19,8 +19,9 @@ import click
 import urllib3
 from botocore.awsrequest import AWSResponse
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 
-from hounsfield.access.credentials import credentials_file, root_key
+from hounsfield.access.credentials import AccessKey, credentials_file, root_key
 from hounsfield.app import open_archive
 from hounsfield.imaging.archive import Archive, Quotas
 from hounsfield.imaging.import_jobs import import_progress
@@ -57,9 +58,24 @@ class ImportSummary:
         return self.total("numberOfFilesWithCustomerError", "numberOfFilesWithServerError")
 
 
-def client_for(settings: Settings, url: str) -> Any:
-    """Give a botocore client of the medical-imaging service for a server of ours, with the root key."""
-    key = root_key(credentials_file(settings.data))
+def client_for(settings: Settings, url: str, profile: str | None = None) -> Any:
+    """Give a botocore client of the medical-imaging service for a server of ours.
+
+    Parameters
+    ----------
+    settings : Settings
+        The installation.
+    url : str
+        The server.
+    profile : str or None
+        The profile of the AWS credentials file that signs; None for the root key.
+
+    Raises
+    ------
+    ImportFailedError
+        There is no such profile, or it has no key.
+    """
+    key = root_key(credentials_file(settings.data)) if profile is None else _key_of_profile(profile)
     client = botocore.session.get_session().create_client(
         "medical-imaging",
         region_name=settings.region,
@@ -71,6 +87,16 @@ def client_for(settings: Settings, url: str) -> Any:
     if settings.tls is not None:
         client.meta.events.register("before-send.medical-imaging", _sender(settings.tls))
     return client
+
+
+def _key_of_profile(profile: str) -> AccessKey:
+    try:
+        found = botocore.session.Session(profile=profile).get_credentials()
+    except BotoCoreError as error:
+        raise ImportFailedError(f"The profile {profile} cannot be used: {error}") from error
+    if found is None or found.token:
+        raise ImportFailedError(f"The profile {profile} has no access key of a user.")
+    return AccessKey(found.access_key, found.secret_key)
 
 
 def _sender(tls: TlsFiles) -> Callable[..., AWSResponse]:
@@ -92,13 +118,24 @@ def _sender(tls: TlsFiles) -> Callable[..., AWSResponse]:
     return send
 
 
-def import_paths(data: Path, datastore: str, paths: Sequence[Path]) -> int:
+def import_paths(data: Path, datastore: str, paths: Sequence[Path], profile: str | None = None) -> int:
     """Import files and folders, printing progress and summary; give the number of files that failed.
+
+    Parameters
+    ----------
+    data : Path
+        The data folder.
+    datastore : str
+        Id or name of the data store.
+    paths : sequence of Path
+        The files and folders.
+    profile : str or None
+        See `client_for`.
 
     Raises
     ------
     ImportFailedError
-        There is nothing to import, or the job failed as a whole.
+        There is nothing to import, the caller may not do it, or the job failed as a whole.
     ServingError
         No server runs and none could be started.
     """
@@ -108,9 +145,12 @@ def import_paths(data: Path, datastore: str, paths: Sequence[Path]) -> int:
             "Import jobs of this installation read from S3: copy the files there and start a job with StartDICOMImportJob."
         )
     with server_of(data) as url:
-        client = client_for(settings, url)
-        datastore_id = find_datastore(client, datastore)
-        summary = run_import(settings, client, datastore_id, paths)
+        client = client_for(settings, url, profile)
+        try:
+            datastore_id = find_datastore(client, datastore)
+            summary = run_import(settings, client, datastore_id, paths)
+        except ClientError as error:
+            raise ImportFailedError(f"The server refused: {error}") from error
     print_summary(summary)
     return summary.failed_files
 

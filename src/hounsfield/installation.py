@@ -7,12 +7,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from hounsfield.access.audit.chain_writer import ChainWriter
+from hounsfield.access.audit.sealing import seal_abandoned
 from hounsfield.access.directory.repository import Repository
-from hounsfield.settings import Settings
+from hounsfield.settings import Settings, SettingsError
 from hounsfield.storage.database import Database, open_embedded, open_postgresql
 from hounsfield.storage.database_key import database_key, use_database
 from hounsfield.storage.durable import make_folder_durably
 from hounsfield.storage.keyring import LocalKeyring
+from hounsfield.storage.keys import KeyWrapper
+from hounsfield.storage.secrets import installation_secret
 
 
 def open_keyring(settings: Settings) -> LocalKeyring:
@@ -46,3 +50,25 @@ def database_key_file(settings: Settings) -> Path:
 def open_repository(settings: Settings, database: Database, keyring: LocalKeyring) -> Repository:
     """Give the users, roles and policies that are kept in the database."""
     return Repository.of(database, keyring, settings.account_id, settings.partition)
+
+
+def audit_folder(settings: Settings) -> Path:
+    """Give the folder of the audit trail."""
+    return settings.data / "audit"
+
+
+def audit_key(database: Database, keyring: KeyWrapper) -> bytes:
+    """Give the key that seals the audit trail, the same for all processes of an installation."""
+    return installation_secret(database, keyring, "audit")
+
+
+def open_chain(settings: Settings, key: bytes, role: str) -> ChainWriter:
+    """Open the part of the audit trail that this process writes; raises `SettingsError` when its folder cannot be written."""
+    folder = audit_folder(settings)
+    try:
+        seal_abandoned(folder, key)
+        return ChainWriter(
+            folder, key, role, file_bytes=settings.audit_file_bytes, file_seconds=settings.audit_file_seconds
+        )
+    except OSError as error:
+        raise SettingsError(f"the audit trail cannot be written to {folder}: {error.strerror}") from error

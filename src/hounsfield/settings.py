@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from hounsfield.access.audit.on_failure import OnFailure
+from hounsfield.access.audit.uids import Uids
 from hounsfield.access.job_roles import ImportRoles
 from hounsfield.access.oidc.authorizers import authorizer_urls_of
 from hounsfield.access.oidc.claim_roles import claim_roles_of
@@ -182,6 +183,9 @@ class Settings:
         How long after its end an import job is shown, and kept in the database.
     audit_data_events : bool
         Record data events, which are reading frames and all of DICOMweb, in the audit trail; management events always are.
+    audit_uids : Uids
+        How UIDs of studies, series and instances stand in the audit trail: ``sealed``, found again by ``hounsfield audit find
+        --uid`` only, or ``plain``.
     audit_on_failure : OnFailure
         What becomes of calls while they cannot be recorded: ``refuse`` carries out none, ``refuse-writes`` none that changes
         anything, ``continue`` all.
@@ -308,6 +312,7 @@ class Settings:
     quota_import_jobs: int = 100
     job_retention_seconds: float = 90 * 24 * 3600.0
     audit_data_events: bool = True
+    audit_uids: Uids = Uids.SEALED
     audit_on_failure: OnFailure = OnFailure.REFUSE_WRITES
     audit_file_bytes: int = 64 * 1024 * 1024
     audit_file_seconds: float = 24 * 3600.0

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hounsfield.access.policies.deciding import Decision, Outcome, decide
+from hounsfield.access.policies.conditions import Effect
+from hounsfield.access.policies.deciding import Decision, Outcome, decide, decisions
 from hounsfield.access.policies.document import Policy, PolicyKind
 from hounsfield.access.policies.parsing import parse_policy
 from hounsfield.access.policies.rights import NO_RIGHTS, Rights
@@ -145,6 +146,7 @@ CONDITIONS = st.sampled_from(
         {},
         {"StringEquals": {"aws:ResourceTag/ward": "3"}},
         {"StringNotEquals": {"aws:ResourceTag/ward": "3"}},
+        {"StringEquals": {"aws:username": ["3", "4"], "aws:PrincipalTag/ward": ["w1", "3"]}},
         {"StringNotLike": {"aws:username": "${aws:PrincipalTag/ward}*"}},
         {"ForAllValues:StringLike": {"aws:TagKeys": ["w*"]}},
         {"Null": {"aws:TagKeys": "true"}},
@@ -181,6 +183,35 @@ REQUESTS = st.tuples(
     CONTEXTS,
 )
 Request = tuple[str, str, dict[str, Any]]
+
+
+def one_by_one(policies: tuple[Policy, ...], effect: Effect, action: str, resource: str, context: Any) -> bool:
+    """The reference: every statement is asked, nothing is chosen or kept."""
+    return any(
+        statement.effect is effect
+        and statement.actions.include(action.lower())
+        and statement.may_concern(resource)
+        and statement.applies(resource, context)
+        for one in policies
+        for statement in one.statements
+    )
+
+
+@given(ALL_RIGHTS, REQUESTS)
+def test_what_is_chosen_and_kept_decides_as_every_statement_one_by_one(rights: Rights, request: Request) -> None:
+    action, _, context = request
+    layers = [
+        rights.identity,
+        *([(rights.boundary,)] if rights.boundary else []),
+        *([rights.session] if rights.session else []),
+    ]
+    resources = [STORE, IMAGE_SET, OTHER, "*"]
+    found = decisions(rights, action, [(resource, context) for resource in resources])
+    for resource, decision in zip(resources, found, strict=True):
+        denied = any(one_by_one(layer, Effect.DENY, action, resource, context) for layer in layers)
+        allowed = all(one_by_one(layer, Effect.ALLOW, action, resource, context) for layer in layers)
+        assert decision.allowed is (allowed and not denied)
+        assert (decision.outcome is EXPLICIT) is denied
 
 
 @given(ALL_RIGHTS, statements(("Deny",)), REQUESTS)

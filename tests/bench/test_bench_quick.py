@@ -19,6 +19,7 @@ NAMES = {
     "metadata_speed",
     "dicomweb_speed",
     "append_bytes",
+    "audit_speed",
     "search_speed",
     "qido_speed",
     "update_speed",
@@ -40,7 +41,7 @@ def test_quick_run_writes_a_json_file_for_each_benchmark(tmp_path: Path) -> None
         assert report["quick"] is True
         assert report["failed"] is None
         assert report["machine"]["processors"] >= 1
-        if name in {"frame_speed", "encryption_speed", "rendered_speed"} and shutil.which("wrk") is None:
+        if name in {"audit_speed", "frame_speed", "encryption_speed", "rendered_speed"} and shutil.which("wrk") is None:
             assert "wrk" in report["skipped"]
             continue
         assert report["skipped"] is None

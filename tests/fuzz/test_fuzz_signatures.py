@@ -22,7 +22,9 @@ from hounsfield.aws.sigv4 import Verifier
 
 KEY, SECRET = "AKIAEXAMPLEEXAMPLE00", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 NOW = datetime(2026, 3, 14, 15, 9, 26, tzinfo=UTC)
-VERIFIER = Verifier("us-east-1", "medical-imaging", {KEY: SECRET}.get, clock=lambda: NOW)
+VERIFIER = Verifier(
+    "us-east-1", "medical-imaging", lambda claim: {KEY: SECRET}.get(claim.access_key_id), clock=lambda: NOW
+)
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 paths = st.lists(text.filter(lambda t: t not in {"", ".", ".."}), min_size=1, max_size=5).map(

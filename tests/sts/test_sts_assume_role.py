@@ -86,6 +86,16 @@ def test_a_session_may_do_what_its_role_may(world, sts):
     assert imaging.get_datastore(datastoreId=datastore)["datastoreProperties"]["datastoreId"] == datastore
 
 
+def test_a_session_at_dicomweb(world, sts):
+    credentials = begin(sts, "sts-reader")["Credentials"]
+    key = (credentials["AccessKeyId"], credentials["SecretAccessKey"], credentials["SessionToken"])
+    path = f"/datastore/{active_datastore(world.client('medical-imaging'))}/studies"
+    assert send_signed(world.server, "GET", path, key=key).status == 200
+    other = (key[0], key[1], begin(sts, "sts-reader")["Credentials"]["SessionToken"])
+    refused = send_signed(world.server, "GET", path, key=other)
+    assert (refused.status, refused.code) == (403, "UnrecognizedClientException")
+
+
 def test_no_permission_is_needed_to_know_oneself(world, nobody):
     assert world.client("sts", nobody).get_caller_identity()["Arn"] == user_arn("sts-nobody")
 
@@ -226,6 +236,13 @@ def test_sessions_of_sessions_last_an_hour_and_keep_what_is_handed_on(world, sts
     assert opened.principal.tags == {"Project": "lung"}
     assert opened.principal.session is not None
     assert opened.principal.session.source_identity == "jane"
+    handed_on = {"StringEquals": {"aws:SourceIdentity": "jane", "aws:PrincipalTag/project": "lung"}}
+    world.let(IdentityKind.ROLE, "sts-tagged", allow("medical-imaging:*", Condition=handed_on), allow("sts:*"))
+    imaging = world.client("medical-imaging", second["Credentials"])
+    wait_for(
+        lambda: code_of(world.client("medical-imaging", begin(sts, "sts-tagged")["Credentials"])), "the policy to count"
+    )
+    assert code_of(imaging) == ""
 
 
 def test_chaining_is_for_an_hour_also_where_the_role_allows_more(world, sts):

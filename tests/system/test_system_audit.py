@@ -22,7 +22,7 @@ from synthetic import slice_of, uid
 
 NAME = "Xylophonowitz^Quirina"
 PATIENT = "PAT-98761234-ZZ"
-WORDS = [NAME, "Xylophonowitz", "Quirina", PATIENT, "19310517", "ACC-55667788"]
+WORDS = [NAME, "Xylophonowitz", "Quirina", PATIENT, "19310517", "ACC-55667788", uid(1), uid(5), uid(9)]
 ROOT = "arn:aws:iam::000000000000:root"
 CHANGES = {"Copy", "Create", "Delete", "Start", "Tag", "Untag", "Update", "Store"}
 
@@ -139,7 +139,7 @@ def test_each_operation_of_dicomweb_leaves_one_record(
     check(record, operation, data=operation != "RetrieveCapabilities" and not operation.startswith("Delete"))
     assert record["userIdentity"]["type"] == ("Root" if signed else "Unknown")
     assert record["requestParameters"]["datastoreId"] == datastore
-    assert record["requestParameters"].get("studyInstanceUID") == (uid(1) if "{study}" in path else None)
+    assert record["requestParameters"].get("studyInstanceUID", "").startswith("sealed:") is ("{study}" in path)
     assert record.get("errorCode") == (answer.code if answer.status >= 400 else None)
     assert record["resources"] == [
         {
@@ -262,6 +262,12 @@ def test_the_commands_find_calls(server: ServerProcess, client: Any, datastore: 
     arguments = ["--event", "GetImageSet", "--caller", server.key()[0], "--resource", "0f" * 16, "--failed"]
     assert run_audit(server.data, "find", *arguments, "--since", "2020").stdout.endswith("ResourceNotFoundException\n")
     assert run_audit(server.data, "find", *arguments, "--until", "2020").stdout == ""
+    asked = send_signed(server, "GET", web_path(datastore, f"studies/{uid(7, 7)}/series")).headers["x-amzn-requestid"]
+    record_of(server, asked)
+    (by_uid,) = run_audit(server.data, "find", "--uid", uid(7, 7), "--json").stdout.splitlines()
+    assert json.loads(by_uid)["requestID"] == asked
+    called(client, "GetImageSet", datastoreId=datastore, imageSetId="1f" * 16)
+    wait_for(lambda: b"1f" * 16 in audit_bytes(server), "the call to be recorded")
     last = run_audit(server.data, "tail", "-n", "1").stdout
     assert last.count("\n") == 1
     assert f"GetImageSet arn:aws:medical-imaging:us-east-1:000000000000:datastore/{datastore}/imageset/" in last
@@ -275,7 +281,7 @@ def test_a_record_that_was_changed_is_told_with_its_place(server: ServerProcess)
     try:
         path.write_bytes(b"".join(lines))
         done = run_audit(server.data, "verify")
-        assert done.returncode == 1
+        assert done.exit_code == 1
         assert f"PROBLEM  {path.name}:2: the line, or what was before it, was changed" in done.stdout
     finally:
         path.write_bytes(original)

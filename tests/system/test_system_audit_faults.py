@@ -85,7 +85,7 @@ def test_the_trail_is_delivered_once_through_an_outage_and_the_death_of_processe
         finally:
             server.stop()
         done = run_audit(server.data, "deliver", **settings)
-        assert done.returncode == 0, done.stderr
+        assert done.exit_code == 0, done.output
     assert delivered(s3) == Counter(record["eventID"] for record in records(server))
     said = verified(server)
     assert said.count("the process did not end its chain") == 2

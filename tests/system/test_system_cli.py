@@ -14,6 +14,7 @@ from typing import Any
 import imagecodecs
 import numpy as np
 import pytest
+from identities import answer
 from import_folders import fill
 
 from servers import ROLE, ServerProcess, wait_for
@@ -152,6 +153,34 @@ def test_import_uses_the_server_that_runs(own_server: ServerProcess, tmp_path: P
     assert second.returncode == 0, second.stderr
     found = client.search_image_sets(datastoreId=store["datastoreId"], searchCriteria={})["imageSetsMetadataSummaries"]
     assert [entry["version"] for entry in found] == [2]
+
+
+def test_import_as_a_user_is_what_the_user_may_do(own_server: ServerProcess, tmp_path: Path) -> None:
+    good = save(slice_of(study=93), tmp_path / "good.dcm")
+    command = ("import", "--data", str(own_server.data), "--datastore", "by-a-user", "--profile", "importer", str(good))
+    credentials = tmp_path / "credentials"
+    environment = {"AWS_SHARED_CREDENTIALS_FILE": str(credentials), "AWS_CONFIG_FILE": os.devnull}
+    unknown = hounsfield(*command, **environment)
+    assert unknown.returncode == 1
+    assert "profile importer" in unknown.stderr
+    answer(own_server, "user", "create", "importer")
+    delivery = ("--profile", "importer", "--credentials-file", str(credentials))
+    answer(own_server, "key", "create", "importer", *delivery)
+    denied = hounsfield(*command, **environment)
+    assert denied.returncode == 1
+    assert "user/importer is not authorized to perform: medical-imaging:ListDatastores" in denied.stderr
+    answer(own_server, "policy", "attach", "AWSHealthImagingFullAccess", "--user", "importer")
+    trust = {"Effect": "Allow", "Principal": {"Service": "medical-imaging.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    buckets = {"Effect": "Allow", "Action": "s3:*", "Resource": ["arn:aws:s3:::imports", "arn:aws:s3:::imports/*"]}
+    answer(own_server, "role", "create", "hounsfield-import", "--trust", "-", given=policy(trust))
+    answer(own_server, "policy", "put", "buckets", "-", "--role", "hounsfield-import", given=policy(buckets))
+    done = hounsfield(*command, **environment)
+    assert done.returncode == 0, done.stderr
+    assert _counts(done.stdout) == [1, 1, 0, 1]
+
+
+def policy(*statements: dict[str, Any]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
 
 
 def test_import_exits_with_1_when_files_fail(own_server: ServerProcess, tmp_path: Path) -> None:

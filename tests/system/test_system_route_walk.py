@@ -5,6 +5,7 @@ The routes come from the doors that `make_app` puts together, so nobody has to r
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,19 +13,20 @@ from typing import Any
 
 import pytest
 from botocore.credentials import Credentials
-from identities import client_with, refusal, repository_of
+from identities import client_with, refusal
 from import_folders import fill, import_folder, sop_instances
 from starlette.responses import PlainTextResponse
 
-from hounsfield.access.directory.identities import create_user
-from hounsfield.access.directory.keys import create_key, set_key_status
+from hounsfield.access.directory.keys import set_key_status
 from hounsfield.access.directory.records import KeyStatus
+from hounsfield.access.sessions import NewSession, TemporaryCredentials
 from hounsfield.app import make_app
 from hounsfield.dicomweb.resource_paths import ROUTES
 from hounsfield.gate.front_doors import DoorRoute, FrontDoor
 from hounsfield.settings import Settings
 from route_walk import OPEN, UNSIGNED, Stranger, routes_of, served, signed, strangers, trial_of, unsigned, walk
 from servers import ServerProcess, active_datastore, wait_for
+from session_world import SessionWorld, allow, role_arn, trust
 from shape_samples import OPERATIONS
 from signed_http import send
 from synthetic import slice_of, uid
@@ -72,22 +74,30 @@ def values(walked: ServerProcess) -> dict[str, str]:
     }
 
 
+def session_of(world: SessionWorld, role: str, seconds_ago: int) -> TemporaryCredentials:
+    """Begin a session of a quarter of an hour some time ago, as the server would have."""
+    sessions = world.sessions(lambda: time.time() - seconds_ago)
+    return sessions.issue(sessions._directory.role(role_arn(role)), NewSession("night", 900))
+
+
 @pytest.fixture(scope="module")
 def powerless(walked: ServerProcess) -> dict[str, Stranger]:
-    """Callers who are known and may do nothing, or may no longer be anybody."""
-    with repository_of(walked) as repository:
-        create_user(repository, "nobody")
-        key, disabled = create_key(repository, "nobody"), create_key(repository, "nobody")
-        for one in (key, disabled):
-            client = client_with(walked, one.record.id, one.secret)
-            wait_for(
-                lambda client=client: (refusal(client) or "x")[0] == "AccessDeniedException", "the key to be known"
-            )
-        set_key_status(repository, disabled.record.id, KeyStatus.INACTIVE)
-        wait_for(lambda: (refusal(client) or "x")[0] == "UnrecognizedClientException", "the key to be disabled")
+    """Callers who are known and may do nothing, or were somebody once."""
+    world = SessionWorld(walked)
+    everything = allow("*")
+    key, disabled = world.user("nobody"), world.user("gone", everything)
+    set_key_status(world.repository, disabled[0], KeyStatus.INACTIVE)
+    client = client_with(walked, *disabled)
+    wait_for(lambda: (refusal(client) or "x")[0] == "UnrecognizedClientException", "the key to be disabled")
+    world.role("powerless", trust({"AWS": "*"}))
+    world.role("ended", trust({"AWS": "*"}), everything)
+    bare, ended = session_of(world, "powerless", 0), session_of(world, "ended", 901)
+    world.close()
     return {
-        "with a key that lacks the permission": signed(Credentials(key.record.id, key.secret)),
-        "with a disabled key": signed(Credentials(disabled.record.id, disabled.secret)),
+        "with a key that lacks the permission": signed(Credentials(*key)),
+        "with a disabled key": signed(Credentials(*disabled)),
+        "with a session that lacks the permission": signed(Credentials(bare.access_key_id, bare.secret, bare.token)),
+        "with an expired session token": signed(Credentials(ended.access_key_id, ended.secret, ended.token)),
     }
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from hounsfield.access.policies.context import ContextValue
-from hounsfield.access.policies.deciding import Decision, Outcome, decide
+from hounsfield.access.policies.deciding import Decision, Outcome, decisions
 from hounsfield.access.principals import Principal
 from hounsfield.access.request_context import RequestContext, RequestFacts
 
@@ -88,9 +88,11 @@ def _refusal(principal: Principal, permission: Permission, facts: RequestFacts) 
     """Give the resource on which it is not allowed, explicit denials first, and why."""
     refused: tuple[str, Decision] | None = None
     kept: dict[str, ContextValue | None] = {}
-    for resource in (*permission.resources, *permission.unless_denied):
-        context = RequestContext(permission.context, principal, resource, facts, kept)
-        decision = decide(principal.rights, permission.action, resource, context)
+    asked = [
+        (resource, RequestContext(permission.context, principal, resource, facts, kept))
+        for resource in (*permission.resources, *permission.unless_denied)
+    ]
+    for (resource, _), decision in zip(asked, decisions(principal.rights, permission.action, asked), strict=True):
         if decision.outcome is Outcome.EXPLICIT_DENY:
             return resource, decision
         if not decision.allowed and refused is None and resource not in permission.unless_denied:

@@ -105,6 +105,10 @@ def _provider(principal: Principal) -> str | None:
     return principal.session.provider or None if principal.session is not None else None
 
 
+def _source_identity(principal: Principal) -> str | None:
+    return principal.session.source_identity or None if principal.session is not None else None
+
+
 def _user_name(principal: Principal) -> str | None:
     return principal.name if principal.kind is PrincipalKind.USER else None
 
@@ -116,6 +120,7 @@ PRINCIPAL_KEYS: Final[Mapping[str, Callable[[Principal], str | None]]] = {
     "aws:principalisawsservice": lambda _: "false",
     "aws:userid": lambda principal: principal.id,
     "aws:username": _user_name,
+    "aws:sourceidentity": _source_identity,
     "aws:tokenissuetime": _issued_at,
     "aws:federatedprovider": _provider,
 }

@@ -112,6 +112,28 @@ class OpenSession:
     principal: Principal
 
 
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """What was made of a token, and of which role and managed policies."""
+
+    role: Role
+    managed: tuple[Policy, ...]
+    session: OpenSession
+
+    def is_of(self, role: Role, managed: tuple[Policy, ...]) -> bool:
+        return self.role is role and self.managed == managed
+
+
+class _Kept:
+    """A token that was opened before; what was made of it last is replaced as a whole, as several threads may do so."""
+
+    __slots__ = ("content", "made")
+
+    def __init__(self, content: SessionContent) -> None:
+        self.content = content
+        self.made: _Made | None = None
+
+
 class Sessions:
     """Gives out temporary credentials and accepts them.
 
@@ -129,7 +151,7 @@ class Sessions:
         self._sealer = TokenSealer(secret)
         self._directory = directory
         self._clock = clock
-        self._opened = lru_cache(maxsize=_KEPT)(self._sealer.open)
+        self._opened = lru_cache(maxsize=_KEPT)(self._unsealed)
 
     def issue(self, role: Role, new: NewSession) -> TemporaryCredentials:
         """Begin a session of a role; whether the caller may is decided before.
@@ -170,32 +192,41 @@ class Sessions:
         DirectoryUnavailableError
             Nothing certain is known of roles at the moment.
         """
-        content = self._opened(access_key_id, token)
+        kept = self._opened(access_key_id, token)
+        content = kept.content
         if self._clock() >= content.expires_at:
             raise ExpiredSessionError
         role = self._directory.role(content.role_arn)
         if role is None or role.id != content.role_id:
             raise InvalidSessionError
-        tags = {key: content.tags[key] for key in content.transitive if key in content.tags}
-        session = Session(
-            role.arn,
-            role.id,
-            content.issued_at,
-            content.provider,
-            content.name,
-            content.source_identity,
-            tags,
-        )
-        principal = session_principal(role, session, self._policies(content), content.tags)
-        return OpenSession(content.secret, replace(principal, access_key_id=access_key_id))
+        managed = self._managed(content)
+        made = kept.made
+        if made is None or not made.is_of(role, managed):
+            made = kept.made = _Made(role, managed, _opened(access_key_id, content, role, managed))
+        return made.session
 
-    def _policies(self, content: SessionContent) -> tuple[Policy, ...]:
-        """Give the policies of a session; one that was deleted cannot be left out, as without it more might be allowed."""
-        managed = [self._directory.policy(arn) for arn in content.policy_arns]
-        found = [policy for policy in managed if policy is not None]
-        if len(found) < len(managed):
+    def _unsealed(self, access_key_id: str, token: str) -> _Kept:
+        return _Kept(self._sealer.open(access_key_id, token))
+
+    def _managed(self, content: SessionContent) -> tuple[Policy, ...]:
+        """Give managed session policies; one that was deleted cannot be left out, as without it more might be allowed."""
+        if not content.policy_arns:
+            return ()
+        found = [self._directory.policy(arn) for arn in content.policy_arns]
+        there = tuple(policy for policy in found if policy is not None)
+        if len(there) < len(found):
             raise InvalidSessionError
-        return (*(_session_policy(text) for text in content.policies), *found)
+        return there
+
+
+def _opened(access_key_id: str, content: SessionContent, role: Role, managed: tuple[Policy, ...]) -> OpenSession:
+    handed_on = {key: content.tags[key] for key in content.transitive if key in content.tags}
+    session = Session(
+        role.arn, role.id, content.issued_at, content.provider, content.name, content.source_identity, handed_on
+    )
+    policies = (*(_session_policy(text) for text in content.policies), *managed)
+    principal = session_principal(role, session, policies, content.tags)
+    return OpenSession(content.secret, replace(principal, access_key_id=access_key_id))
 
 
 def session_principal(

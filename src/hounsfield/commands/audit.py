@@ -29,7 +29,7 @@ def commands() -> None:
 def verify_command(data: Path) -> None:
     """Check that no record was changed or removed; exits with 1 when one was."""
     from hounsfield.access.audit.verification import verify
-    from hounsfield.auditing import audit_folder
+    from hounsfield.installation import audit_folder
 
     settings = dataclasses.replace(load_settings(), data=data)
     found = verify(audit_folder(settings), _stored_key(settings))
@@ -47,7 +47,7 @@ def verify_command(data: Path) -> None:
 def tail_command(data: Path, count: int, as_json: bool) -> None:
     """Show the last records."""
     from hounsfield.access.audit.searching import last_records
-    from hounsfield.auditing import audit_folder
+    from hounsfield.installation import audit_folder
 
     for body in last_records(audit_folder(dataclasses.replace(load_settings(), data=data)), count):
         _show(body, as_json=as_json)
@@ -58,6 +58,7 @@ def tail_command(data: Path, count: int, as_json: bool) -> None:
 @click.option("--event", default="", help="Name of the operation, such as GetImageFrame.")
 @click.option("--caller", default="", help="Access key id, user name, or part of the ARN of who called.")
 @click.option("--resource", default="", help="Part of the ARN of a resource, such as the id of an image set.")
+@click.option("--uid", default="", help="UID of a study, series or instance.")
 @click.option("--request-id", default="", help="Identifier of the request (x-amzn-RequestId).")
 @click.option("--since", default="", help="Earliest time in UTC, such as 2026-03-14 or 2026-03-14T09:15:30Z.")
 @click.option("--until", default="", help="Time in UTC before which it was.")
@@ -68,6 +69,7 @@ def find_command(
     event: str,
     caller: str,
     resource: str,
+    uid: str,
     request_id: str,
     since: str,
     until: str,
@@ -76,10 +78,13 @@ def find_command(
 ) -> None:
     """Show the records that say what is asked for."""
     from hounsfield.access.audit.searching import Wanted, records
-    from hounsfield.auditing import audit_folder
+    from hounsfield.access.audit.uids import sealed_by
+    from hounsfield.installation import audit_folder
 
-    wanted = Wanted(event, caller, resource, request_id, since, until, failed)
-    for body in records(audit_folder(dataclasses.replace(load_settings(), data=data))):
+    settings = dataclasses.replace(load_settings(), data=data)
+    uids = frozenset({uid, sealed_by(_stored_key(settings))(uid)}) if uid else frozenset()
+    wanted = Wanted(event, caller, resource, request_id, since, until, failed, uids)
+    for body in records(audit_folder(settings)):
         if wanted.fits(body):
             _show(body, as_json=as_json)
 
@@ -110,8 +115,7 @@ def _show(body: bytes, *, as_json: bool) -> None:
 
 def _stored_key(settings: Settings) -> bytes:
     """Give the key of the audit trail from the database of the installation."""
-    from hounsfield.auditing import audit_key
-    from hounsfield.installation import open_database, open_keyring
+    from hounsfield.installation import audit_key, open_database, open_keyring
 
     keyring = open_keyring(settings)
     database = open_database(settings, keyring)

@@ -13,6 +13,7 @@ from typing import Final
 import click
 
 from hounsfield.commands.opening import InvalidError, RefusedError
+from hounsfield.commands.recording import recorded
 from hounsfield.installation import database_file, database_key_file, open_database, open_keyring
 from hounsfield.settings import Settings, load_settings
 from hounsfield.storage.database_key import DatabaseDamagedError, DatabaseInUseError, change_database_key
@@ -42,7 +43,8 @@ def _opened(settings: Settings) -> Iterator[tuple[LocalKeyring, WrappedPlaces]]:
     keyring = _keyring(settings)
     database = open_database(settings, keyring)
     try:
-        yield keyring, WrappedPlaces(database, database_key_file(settings))
+        with recorded(settings, database, keyring, click.get_current_context(), "kms.amazonaws.com"):
+            yield keyring, WrappedPlaces(database, database_key_file(settings))
     finally:
         database.close()
 
@@ -82,7 +84,8 @@ def show(data: Path) -> None:
 @_data
 def prepare(data: Path) -> None:
     """Make the next master key without using it, so that it can be copied to all nodes first."""
-    key = _keyring(_settings(data)).prepare()
+    with _opened(_settings(data)) as (keyring, _):
+        key = keyring.prepare()
     click.echo(f"prepared {key.id.hex()}; copy keys/master.json to all nodes, then run `hounsfield keys rotate` on one")
 
 

@@ -54,15 +54,15 @@ def with_directory(command: Callable[..., None]) -> Callable[..., None]:
     @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
     @functools.wraps(command)
     def run(data: Path, as_json: bool, **arguments: Any) -> None:
-        with opened(data) as repository:
+        with opened(data, click.get_current_context()) as repository:
             command(repository, Output(as_json=as_json), **arguments)
 
     return run
 
 
 @contextmanager
-def opened(data: Path) -> Iterator[Repository]:
-    """Give the users and roles of a data folder.
+def opened(data: Path, context: click.Context) -> Iterator[Repository]:
+    """Give the users and roles of a data folder, and record the command.
 
     Raises
     ------
@@ -72,6 +72,7 @@ def opened(data: Path) -> Iterator[Repository]:
         What is done meanwhile is refused for what was given.
     """
     # Everything is read in only now, when the arguments are known to be well-formed.
+    from hounsfield.commands.recording import recorded
     from hounsfield.installation import open_database, open_keyring, open_repository
 
     settings = dataclasses.replace(load_settings(), data=data)
@@ -85,7 +86,8 @@ def opened(data: Path) -> Iterator[Repository]:
         keyring = open_keyring(settings)
         database = open_database(settings, keyring)
         try:
-            yield open_repository(settings, database, keyring)
+            with recorded(settings, database, keyring, context):
+                yield open_repository(settings, database, keyring)
         finally:
             database.close()
     except (InvalidInputError, ProfileError) as error:

@@ -23,7 +23,8 @@ from hounsfield.access.oidc.grants import Grant
 from hounsfield.access.policies.managed import SERVICE
 from hounsfield.access.policies.parties import Party, PartyKind
 from hounsfield.access.policies.trust import decide_trust
-from hounsfield.access.principals import Principal, PrincipalKind, Session
+from hounsfield.access.principals import Principal, Session
+from hounsfield.access.sessions import session_principal
 from hounsfield.aws.errors import IncompleteSignatureException
 from hounsfield.aws.payloads import PlainPayload
 from hounsfield.gate.callers import Caller
@@ -124,16 +125,7 @@ class Bearers:
         }
         if not _trusts(role, source):
             raise AuthorizerMisconfiguredError(f"the role does not trust {SERVICE}")
-        home = f"arn:{self.archive.partition}:sts::{self.archive.account_id}"
-        return Principal(
-            arn=f"{home}:assumed-role/{role.name}/{grant.session_name}",
-            kind=PrincipalKind.ROLE,
-            id=f"{role.id}:{grant.session_name}",
-            name=role.name,
-            rights=role.rights,
-            tags=role.tags,
-            session=Session(role.arn, role.id, time.time(), grant.provider),
-        )
+        return session_principal(role, Session(role.arn, role.id, time.time(), grant.provider, grant.session_name))
 
 
 def _trusts(role: Role, source: Mapping[str, str]) -> bool:

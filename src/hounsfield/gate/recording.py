@@ -31,8 +31,8 @@ from hounsfield.gate.recorded_members import resources_of
 _READS: Final = ("Assume", "Get", "List", "Search", "Retrieve")
 _KEY: Final = re.compile(rb"Credential=([A-Z0-9]{16,128})(?:/|%2F)")
 _CLIENT_GONE: Final = Failure("ClientDisconnected", "The client closed the connection before its request was complete.")
-_QUOTING: Final = frozenset({400, 406, 415})
-"""Status of errors whose messages may quote what a client sent in the wrong place, such as a name for an id."""
+_TOLD: Final = frozenset({401, 402, 403, 405, 429, 500, 501, 503})
+"""Status of errors whose messages are recorded; those of others may quote what a client sent, such as a name for an id."""
 _UNKNOWN: Final = "UnknownOperation"
 
 
@@ -152,7 +152,7 @@ class CallRecord:
         """
         if not self._is_recorded:
             return None
-        event = self._event(_failure_of(answer, error), answer)
+        event = self._event(self._failure(answer, error), answer)
         if self._read_only or (error is not None and error.status < 500):
             self.recorder.trail.put(event)
             return None
@@ -173,6 +173,15 @@ class CallRecord:
     def _must_be_kept(self) -> bool:
         policy = self.recorder.on_failure
         return policy is OnFailure.REFUSE or (policy is OnFailure.REFUSE_WRITES and not self._read_only)
+
+    def _failure(self, answer: WireResponse | StreamedResult, error: AwsError | None) -> Failure | None:
+        if error is not None:
+            # What was hidden of the parameters may be in the message, as part of an ARN.
+            told = error.status in _TOLD and HIDDEN not in (self._parameters or {}).values()
+            return Failure(error.code, error.message if told else HIDDEN)
+        if answer.status >= 400:
+            return Failure(f"Http{answer.status}", "The answer tells of each instance why.")
+        return None
 
     def _event(self, failure: Failure | None, answer: WireResponse | StreamedResult | None) -> AuditEvent:
         user_agent = host = authorization = b""
@@ -211,14 +220,6 @@ def _claimed_key(authorization: bytes, query_string: bytes) -> str:
     """Give the access key id that a request names, where it has the form of one."""
     found = _KEY.search(authorization) or _KEY.search(query_string)
     return found[1].decode() if found else ""
-
-
-def _failure_of(answer: WireResponse | StreamedResult, error: AwsError | None) -> Failure | None:
-    if error is not None:
-        return Failure(error.code, HIDDEN if error.status in _QUOTING else error.message)
-    if answer.status >= 400:
-        return Failure(f"Http{answer.status}", "The answer tells of each instance why.")
-    return None
 
 
 def _transferred(answer: WireResponse | StreamedResult | None) -> Mapping[str, Json]:

@@ -20,6 +20,8 @@ _SIZ = Struct(">HH8LH")
 _MAX_HEADER_SEGMENTS = 4096
 _MAX_TILE_PARTS = 1 << 17
 _MAX_TILES = 65535
+_MOST_BITS = 38
+"""Of a sample (ISO/IEC 15444-1, Table A.11)."""
 
 _SOT, _SOD, _COD, _CAP, _TLM, _EOC = 0xFF90, 0xFF93, 0xFF52, 0xFF50, 0xFF55, 0xFFD9
 _SOS = 0xDA
@@ -176,6 +178,8 @@ def _read_siz(data: bytes, position: int) -> tuple[CodestreamHeader, int]:
     depth, dx, dy = depths[:3]
     if dx != 1 or dy != 1:
         raise PixelError("the components of the JPEG 2000 codestream are subsampled, which is not supported")
+    if (depth & 0x7F) >= _MOST_BITS:
+        raise PixelError(f"the JPEG 2000 codestream has samples of more than {_MOST_BITS} bits, which there cannot be")
     return CodestreamHeader(x1 - x0, y1 - y0, components, (depth & 0x7F) + 1, signed=depth >= 0x80), capabilities
 
 

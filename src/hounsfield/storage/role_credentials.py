@@ -64,7 +64,7 @@ class RoleCredentials:
         from botocore.credentials import DeferredRefreshableCredentials
 
         self._role = role
-        self._sts = _sts_client(role)
+        self._sts = _sts_client(role.region, role.access_key_id, role.secret_access_key)
         self._credentials = DeferredRefreshableCredentials(self._assume, "assume-role")
 
     def check(self) -> None:
@@ -120,21 +120,22 @@ class RoleCredentials:
         }
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=16)
 def role_credentials(role: AssumedRole) -> RoleCredentials:
     """Give the credentials of a role, the same object throughout a process."""
     return RoleCredentials(role)
 
 
-def _sts_client(role: AssumedRole) -> Any:
+@lru_cache(maxsize=4)
+def _sts_client(region: str, access_key_id: str, secret_access_key: str) -> Any:
     from botocore.config import Config
     from botocore.session import get_session
 
     return get_session().create_client(
         "sts",
-        region_name=role.region,
-        aws_access_key_id=role.access_key_id or None,
-        aws_secret_access_key=role.secret_access_key or None,
+        region_name=region,
+        aws_access_key_id=access_key_id or None,
+        aws_secret_access_key=secret_access_key or None,
         config=Config(
             retries={"mode": "standard", "max_attempts": 3},
             connect_timeout=_CONNECT_SECONDS,

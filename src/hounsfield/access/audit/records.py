@@ -15,6 +15,7 @@ import orjson
 
 from hounsfield.access.audit.events import AuditEvent, Category, EventType, Json
 from hounsfield.access.audit.identities import identity_of, service_identity, unproven_identity
+from hounsfield.access.audit.uids import UID_MEMBERS, WriteUid, plain
 from hounsfield.access.principals import Principal
 
 EVENT_VERSION: Final = "1.11"
@@ -42,9 +43,12 @@ class RecordMaker:
         Account of the resources and receiver of the events, 12 digits.
     region : str
         Region of the installation.
+    uid : callable
+        Gives what stands in a record for the UID of a study, series or instance.
     """
 
-    def __init__(self, account_id: str, region: str) -> None:
+    def __init__(self, account_id: str, region: str, uid: WriteUid = plain) -> None:
+        self._uid = uid
         self._account_id = account_id
         self._region = region
         # Event ids must differ, that nobody guesses them does not matter; seeded from the system, and much faster than it.
@@ -66,7 +70,7 @@ class RecordMaker:
         if event.failure is not None:
             record["errorCode"] = event.failure.code
             record["errorMessage"] = event.failure.message[:LONGEST_TEXT]
-        record["requestParameters"] = _bounded(event.parameters)
+        record["requestParameters"] = _bounded(self._with_uids(event.parameters))
         record["responseElements"] = _bounded(event.response)
         if event.additional:
             record["additionalEventData"] = event.additional
@@ -94,6 +98,16 @@ class RecordMaker:
         if event.principal is None:
             return unproven_identity(self._account_id, event.claimed_key)
         return orjson.Fragment(self._known_identity(event.principal))
+
+    def _with_uids(self, parameters: Mapping[str, Json] | None) -> Mapping[str, Json] | None:
+        if not parameters or UID_MEMBERS[0] not in parameters:
+            return parameters
+        written = dict(parameters)
+        for name in UID_MEMBERS:
+            value = written.get(name)
+            if isinstance(value, str) and value != HIDDEN:
+                written[name] = self._uid(value)
+        return written
 
     def _known_identity(self, principal: Principal) -> bytes:
         name = (principal.arn, principal.access_key_id, principal.session.issued_at if principal.session else 0.0)

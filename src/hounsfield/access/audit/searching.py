@@ -13,6 +13,7 @@ import orjson
 
 from hounsfield.access.audit.chain import LineDamagedError, LineKind, read_line
 from hounsfield.access.audit.chain_names import chain_files
+from hounsfield.access.audit.uids import UID_MEMBERS
 
 _TAIL_BYTES: Final = 4 * 1024 * 1024
 
@@ -35,6 +36,8 @@ class Wanted:
         Bounds of the time, as 2026-03-14T09:15:30Z or a beginning of that; until is not included.
     failed : bool
         Only calls that were not answered as asked.
+    uids : frozenset of str
+        What stands in a record for the UID of a study, series or instance, in any form; empty when it is not asked for.
     """
 
     event: str = ""
@@ -44,6 +47,7 @@ class Wanted:
     since: str = ""
     until: str = ""
     failed: bool = False
+    uids: frozenset[str] = frozenset()
 
     def fits(self, body: bytes) -> bool:
         """Tell whether a record is wanted."""
@@ -56,8 +60,14 @@ class Wanted:
             and (not self.failed or "errorCode" in record)
             and (not self.request_id or record.get("requestID") == self.request_id)
             and (not self.caller or _is_by(record["userIdentity"], self.caller))
+            and (not self.uids or not self.uids.isdisjoint(_uids_of(record)))
             and (not self.resource or any(self.resource in entry["ARN"] for entry in record.get("resources", ())))
         )
+
+
+def _uids_of(record: dict[str, dict[str, str] | None]) -> list[str]:
+    parameters = record["requestParameters"] or {}
+    return [parameters[name] for name in UID_MEMBERS if name in parameters]
 
 
 def _is_by(identity: dict[str, object], caller: str) -> bool:

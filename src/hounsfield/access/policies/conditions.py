@@ -75,6 +75,15 @@ class Condition:
         simple = self.quantifier is Quantifier.ONE and self.operator is not NULL
         object.__setattr__(self, "_simple", simple and self._constants is not None)
 
+    @property
+    def exact_values(self) -> tuple[str, ...]:
+        """The values one of which the key must have exactly, where the condition asks just that; else empty."""
+        if not self._simple or self.operator.negated or self.if_exists:
+            return ()
+        values = [operand.exact for operand in self.operands]
+        known = tuple(value for value in values if value is not None)
+        return known if len(known) == len(values) else ()
+
     def met(self, context: ConditionContext, effect: Effect) -> bool:
         """Tell whether the request meets it.
 

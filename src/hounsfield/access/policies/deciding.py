@@ -9,14 +9,16 @@ else                   ─▶ allowed
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
 from hounsfield.access.policies.context import ConditionContext
-from hounsfield.access.policies.document import Policy, PolicyKind, Statement
+from hounsfield.access.policies.document import Policy, PolicyKind
+from hounsfield.access.policies.relevance import Concerned, relevant
 from hounsfield.access.policies.rights import Rights
+from hounsfield.access.policies.selection import Selection
 
 
 class Outcome(Enum):
@@ -74,11 +76,38 @@ def decide(rights: Rights, action: str, resource: str, context: ConditionContext
     context : ConditionContext
         The request's condition keys.
     """
-    for kind, policies in _layers(rights):
-        if any(denies(policy, action, resource, context) for policy in policies):
+    return next(decisions(rights, action, [(resource, context)]))
+
+
+def decisions(rights: Rights, action: str, asked: Iterable[tuple[str, ConditionContext]]) -> Iterator[Decision]:
+    """Decide for each of the resources of one request.
+
+    Parameters
+    ----------
+    rights, action
+        As for `decide`.
+    asked : iterable of (str, ConditionContext)
+        Each resource and the request's condition keys on it, which differ in the tags of the resource only.
+    """
+    layers = [(kind, relevant(policies, action)) for kind, policies in _layers(rights)]
+    known: dict[tuple[Concerned, ...], Decision] = {}
+    for resource, context in asked:
+        concerned = tuple(found.on(resource) for _, found in layers)
+        decision = known.get(concerned)
+        if decision is None:
+            kinds = [kind for kind, _ in layers]
+            decision = _decided(list(zip(kinds, concerned, strict=True)), resource, context)
+            if all(found.same_everywhere for found in concerned):
+                known[concerned] = decision
+        yield decision
+
+
+def _decided(layers: Sequence[tuple[PolicyKind, Concerned]], resource: str, context: ConditionContext) -> Decision:
+    for kind, found in layers:
+        if _one(found.denying, resource, context):
             return Decision(Outcome.EXPLICIT_DENY, kind)
-    for kind, policies in _layers(rights):
-        if not any(_allows(policy, action, resource, context) for policy in policies):
+    for kind, found in layers:
+        if not _one(found.allowing, resource, context):
             return Decision(Outcome.IMPLICIT_DENY, kind)
     return ALLOWED
 
@@ -92,17 +121,8 @@ def _layers(rights: Rights) -> Iterator[tuple[PolicyKind, tuple[Policy, ...]]]:
         yield PolicyKind.SESSION, rights.session
 
 
-def denies(policy: Policy, action: str, resource: str, context: ConditionContext) -> bool:
-    """Tell whether a policy denies something explicitly."""
-    return _one(policy.about(action).on(resource).denying, resource, context)
-
-
-def _allows(policy: Policy, action: str, resource: str, context: ConditionContext) -> bool:
-    return _one(policy.about(action).on(resource).allowing, resource, context)
-
-
-def _one(statements: Sequence[Statement], resource: str, context: ConditionContext) -> bool:
-    for statement in statements:  # noqa: SIM110 - a plain loop: this is asked for every statement
+def _one(statements: Selection, resource: str, context: ConditionContext) -> bool:
+    for statement in statements.candidates(context):  # noqa: SIM110 - a plain loop: this is asked for every request
         if statement.applies(resource, context):
             return True
     return False

@@ -50,11 +50,14 @@ class Operand:
         The value, where it has variables.
     make : callable or None
         Makes the test out of the template's parts.
+    exact : str or None
+        The only value that matches, where there is just one.
     """
 
     constant: Predicate | None = None
     template: Template | None = None
     make: Callable[[tuple[Part, ...]], Predicate] | None = None
+    exact: str | None = None
 
     @property
     def variables(self) -> tuple[Variable, ...]:
@@ -96,7 +99,8 @@ def _templated(make: Callable[[tuple[Part, ...]], Predicate]) -> Callable[[str, 
         template = Template.read(text, variables=variables)
         if template.variables:
             return Operand(template=template, make=make)
-        return Operand(make(tuple(part for part in template.parts if not isinstance(part, Variable))))
+        parts = tuple(part for part in template.parts if not isinstance(part, Variable))
+        return Operand(make(parts), exact=plain(parts) if make is _equals else None)
 
     return operand
 

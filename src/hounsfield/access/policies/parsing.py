@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from typing import Final
 
 from hounsfield.access.policies.conditions import Condition, Effect, read_condition
-from hounsfield.access.policies.document import Actions, Policy, PolicyKind, Resources, Statement
+from hounsfield.access.policies.document import Policy, PolicyKind
 from hounsfield.access.policies.errors import PolicyError
 from hounsfield.access.policies.json_reading import Json, Number, read_json, size_of
 from hounsfield.access.policies.parties import ANYBODY, EVERYBODY, Parties, read_parties
+from hounsfield.access.policies.statements import Actions, Resources, Statement
 from hounsfield.access.policies.templates import Template
 from hounsfield.access.policies.wildcards import ANY, ONE, Wildcards
 
@@ -73,7 +74,8 @@ def parse_policy(text: str | bytes, *, kind: PolicyKind = PolicyKind.IDENTITY, m
     if kind is not PolicyKind.TRUST and len(set(sids)) < len(sids):
         twice = next(sid for sid in sids if sids.count(sid) > 1)
         raise PolicyError(f"Two statements have the Sid {twice}; each must have its own.")
-    return Policy(text, kind, str(version), read, _keys(read))
+    keys = frozenset[str]().union(*(statement.keys for statement in read))
+    return Policy(text, kind, str(version), read, keys)
 
 
 def _numbered(number: int, entry: Json, kind: PolicyKind, version: str) -> Statement:
@@ -210,14 +212,3 @@ def _only(entry: Mapping[str, Json], known: set[str], whose: str) -> None:
 
 def _shown(value: Json) -> str:
     return repr(value[:64]) if isinstance(value, str) else "not a string" if value is not None else "missing"
-
-
-def _keys(statements: tuple[Statement, ...]) -> frozenset[str]:
-    keys: set[str] = set()
-    for statement in statements:
-        for condition in statement.conditions:
-            keys.add(condition.key)
-            keys.update(variable.key for operand in condition.operands for variable in operand.variables)
-        for template in statement.resources.templates if statement.resources else ():
-            keys.update(variable.key for variable in template.variables)
-    return frozenset(keys)

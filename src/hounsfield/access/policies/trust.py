@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from hounsfield.access.policies.conditions import Effect
 from hounsfield.access.policies.context import ConditionContext
 from hounsfield.access.policies.deciding import Outcome
-from hounsfield.access.policies.document import Policy, Statement
+from hounsfield.access.policies.document import Policy
 from hounsfield.access.policies.parties import Party, Trust
+from hounsfield.access.policies.relevance import relevant
+from hounsfield.access.policies.statements import Statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +49,10 @@ def decide_trust(policy: Policy, action: str, party: Party, context: ConditionCo
     context : ConditionContext
         The request's condition keys, such as ``sts:externalid`` or ``accounts.example.org:sub``.
     """
-    relevant = policy.about(action)
-    if _trust(relevant.denying, party, context) is not Trust.NONE:
+    found = relevant((policy,), action)
+    if _trust(found.of(Effect.DENY), party, context) is not Trust.NONE:
         return TrustDecision(Outcome.EXPLICIT_DENY)
-    trust = _trust(relevant.allowing, party, context)
+    trust = _trust(found.of(Effect.ALLOW), party, context)
     return TrustDecision(Outcome.IMPLICIT_DENY if trust is Trust.NONE else Outcome.ALLOWED, trust)
 
 

@@ -1,0 +1,45 @@
+"""How UIDs of studies, series and instances stand in records: sealed, so that only who has the key finds a study by its UID.
+
+1.2.840.1 ─HMAC-SHA-256 with a key of its own─▶ sealed:5d0c…    the same each time, so that `find` can look for it
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+from enum import StrEnum
+from functools import lru_cache
+from typing import Final, TypeAlias
+
+UID_MEMBERS: Final = ("studyInstanceUID", "seriesInstanceUID", "sopInstanceUID")
+"""Members of request parameters that hold UIDs."""
+
+WriteUid: TypeAlias = Callable[[str], str]
+"""Gives what stands in a record for a UID."""
+
+_DIGITS: Final = 32
+
+
+class Uids(StrEnum):
+    """How UIDs are recorded."""
+
+    SEALED = "sealed"
+    """As a code that only the key of the installation makes."""
+    PLAIN = "plain"
+    """As they are."""
+
+
+def plain(uid: str) -> str:
+    """Give a UID as it is."""
+    return uid
+
+
+def sealed_by(key: bytes) -> WriteUid:
+    """Give what seals UIDs, by the key of the installation's audit trail."""
+    own_key = hmac.digest(key, b"hounsfield audit uids", "sha256")
+
+    @lru_cache(maxsize=4096)
+    def seal(uid: str) -> str:
+        return f"sealed:{hmac.digest(own_key, uid.encode(), 'sha256').hex()[:_DIGITS]}"
+
+    return seal

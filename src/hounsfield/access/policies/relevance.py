@@ -1,0 +1,97 @@
+"""Which statements of some policies a request concerns; kept for actions and resources that come again.
+
+    policies · action ─▶ relevant ─▶ Relevant ─on(resource)─▶ Concerned(denying, allowing)
+
+Resources that are named by the same statements share one `Concerned`, so that there are few however many resources there are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Final
+
+from hounsfield.access.policies.conditions import Effect
+from hounsfield.access.policies.document import RESOURCE_TAG, Policy
+from hounsfield.access.policies.selection import Selection
+from hounsfield.access.policies.statements import Statement
+
+_MOST_ACTIONS: Final = 8_192
+_MOST_RESOURCES: Final = 16_384
+_MOST_SHARED: Final = 64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Concerned:
+    """The statements that are about an action and may be about a resource.
+
+    Attributes
+    ----------
+    denying, allowing : Selection
+        By their effect.
+    same_everywhere : bool
+        Whether the resource makes no difference to them beyond that: none asks for its tags, none names it by a variable.
+    """
+
+    denying: Selection
+    allowing: Selection
+    same_everywhere: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Relevant:
+    """The statements that are about an action.
+
+    Attributes
+    ----------
+    statements : tuple of Statement
+        All of them.
+    """
+
+    statements: tuple[Statement, ...]
+    _shared: dict[tuple[bool, ...], Concerned] = field(default_factory=dict, init=False, repr=False)
+
+    def on(self, resource: str) -> Concerned:
+        """Give those that may concern a resource, by its ARN or ``*``."""
+        return _on(self, resource)
+
+    def of(self, effect: Effect) -> tuple[Statement, ...]:
+        """Give those with an effect."""
+        return tuple(statement for statement in self.statements if statement.effect is effect)
+
+    def _find(self, resource: str) -> Concerned:
+        named = tuple(statement.may_concern(resource) for statement in self.statements)
+        kept = self._shared.get(named)
+        if kept is not None:
+            return kept
+        found = [statement for statement, meant in zip(self.statements, named, strict=True) if meant]
+        concerned = Concerned(
+            denying=Selection.of([statement for statement in found if statement.effect is Effect.DENY]),
+            allowing=Selection.of([statement for statement in found if statement.effect is Effect.ALLOW]),
+            same_everywhere=not any(_depends_on_resource(statement) for statement in found),
+        )
+        if len(self._shared) < _MOST_SHARED:
+            self._shared[named] = concerned
+        return concerned
+
+
+def _depends_on_resource(statement: Statement) -> bool:
+    templates = statement.resources is not None and statement.resources.templates
+    return bool(templates) or any(key.startswith(RESOURCE_TAG) for key in statement.keys)
+
+
+@lru_cache(maxsize=_MOST_RESOURCES)
+def _on(found: Relevant, resource: str) -> Concerned:
+    return found._find(resource)  # noqa: SLF001 - the cached half of `Relevant.on`
+
+
+@lru_cache(maxsize=_MOST_ACTIONS)
+def relevant(policies: tuple[Policy, ...], action: str) -> Relevant:
+    """Give the statements of some policies that are about an action, such as ``medical-imaging:GetImageFrame``.
+
+    Upper and lower case of the action do not matter.
+    """
+    lower = action.lower()
+    return Relevant(
+        tuple(statement for policy in policies for statement in policy.statements if statement.actions.include(lower))
+    )

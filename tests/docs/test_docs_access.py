@@ -1,0 +1,121 @@
+"""docs/access.md: its examples are run as they stand there, and let in whom they say; its tables are those of the code."""
+
+from __future__ import annotations
+
+import configparser
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from doc_pages import Page, codes, run_shell
+
+from hounsfield.access.directory.attachments import MOST_ATTACHED
+from hounsfield.access.directory.documents import MOST_OF_INLINE, MOST_OF_MANAGED, MOST_OF_TRUST
+from hounsfield.access.directory.keys import MOST_KEYS
+from hounsfield.access.directory.names import MOST_TAGS
+from hounsfield.cli import cli
+from hounsfield.gate.root_use import DataUse
+from servers import ServerProcess, active_datastore, wait_for
+from signed_http import Answer, send_signed
+from synthetic import save, slice_of
+
+ACCESS = Page.of("docs/access.md")
+BUILT_IN = "AWSHealthImagingFullAccess"
+
+
+class Reader:
+    """Somebody who types one section after the other into a shell, in a folder of their own beside the data folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.server = ServerProcess(folder / "data").start()
+        self.datastore = active_datastore(self.server.client())
+
+    def types(self, heading: str) -> str:
+        script = "export HOUNSFIELD_DATA=data\n" + "".join(ACCESS.section(heading).blocks("sh"))
+        return run_shell(self.server, script, self.folder, DATASTORE=self.datastore)
+
+    def key(self, name: str) -> tuple[str, str]:
+        parser = configparser.ConfigParser(interpolation=None)
+        parser.read(self.folder / f"{name}.credentials")
+        return parser[name]["aws_access_key_id"], parser[name]["aws_secret_access_key"]
+
+    def asks(self, name: str, path: str, method: str = "GET", body: bytes = b"", **headers: str) -> Answer:
+        return send_signed(self.server, method, path, body, headers, key=self.key(name))
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
+    found = Reader(tmp_path_factory.mktemp("access"))
+    yield found
+    found.server.stop()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_page_is_followed_from_the_first_user_to_the_last_key(reader: Reader) -> None:
+    store = f"/datastore/{reader.datastore}"
+    assert '"datastoreSummaries"' in reader.types("## An administrator")
+    reader.types("## A viewer")
+    wait_for(lambda: reader.asks("bob", f"{store}/studies").status == 200, "bob to be let in")
+    assert reader.asks("bob", store).status == 200
+    assert reader.asks("bob", store, "DELETE").code == "AccessDeniedException"
+
+    reader.types("## A modality")
+    file = save(slice_of(study=71), reader.folder / "one.dcm").read_bytes()
+    kind = {"Content-Type": "application/dicom", "Accept": "application/dicom+json"}
+    stored = wait_for(
+        lambda: ok(reader.asks("ct-1", f"{store}/studies", "POST", file, **kind)), "the modality to be let in"
+    )
+    assert stored.status == 200
+    assert reader.asks("ct-1", f"{store}/studies").code == "AccessDeniedException"
+    assert reader.asks("bob", f"{store}/studies", "POST", file, **kind).code == "AccessDeniedException"
+
+    first = reader.key("bob")
+    printed = reader.types("## Rotating a key")
+    assert f"{first[0]} is disabled" in printed
+    assert reader.key("bob") != first
+    wait_for(lambda: reader.asks("bob", f"{store}/studies").status == 200, "bob's new key to be let in")
+    old = send_signed(reader.server, "GET", f"{store}/studies", key=first)
+    assert old.code == "UnrecognizedClientException"
+
+    modality = reader.key("ct-1")[0]
+    assert f"{modality} of ct-1: inactive" in reader.types("## Shutting somebody out")
+    wait_for(
+        lambda: reader.asks("ct-1", f"{store}/studies").code == "UnrecognizedClientException", "ct-1 to be shut out"
+    )
+    assert "Boundary" in reader.types("## A boundary")
+    assert "arn:aws:iam::000000000000:role/reader" in reader.types("## A role")
+
+
+def ok(answer: Answer) -> Answer | None:
+    return answer if answer.status == 200 else None
+
+
+def commands() -> dict[str, click.Command]:
+    context = click.Context(cli)
+    found = {}
+    for group in ("user", "role", "policy", "key"):
+        made = cli.get_command(context, group)
+        assert isinstance(made, click.Group)
+        found |= {f"{group} {name}": made.commands[name] for name in made.commands}
+    return found
+
+
+def test_all_commands_are_told_and_take_what_the_page_says() -> None:
+    assert sorted(codes(row["command"])[0] for row in ACCESS.rows("command")) == sorted(commands())
+    for name, made in commands().items():
+        options: set[Any] = {option for parameter in made.params for option in parameter.opts}
+        assert {"--data", "--json"} <= options, name
+
+
+def test_the_limits_and_the_kinds_of_use_are_those_of_the_code() -> None:
+    text = " ".join(ACCESS.text.split())
+    assert (
+        f"Limits, as IAM has them: {MOST_KEYS} keys a user, {MOST_ATTACHED} managed policies and {MOST_TAGS} tags a user or "
+        f"role, {MOST_OF_MANAGED:,} characters a managed policy, {MOST_OF_INLINE['user']:,} for all inline policies of a user, "
+        f"{MOST_OF_INLINE['role']:,} of a role, {MOST_OF_TRUST:,} for a trust policy" in text
+    )
+    assert f"each kind of use: {', '.join(DataUse)}." in text

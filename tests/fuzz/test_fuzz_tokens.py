@@ -1,0 +1,137 @@
+"""Session tokens, bearer tokens and forms of STS: what was not made here is refused, and what was comes out as it went in."""
+
+from __future__ import annotations
+
+import base64
+import json
+from urllib.parse import urlencode
+
+import pytest
+from hypothesis import strategies as st
+
+from fuzz.fuzzing import damaged, fuzz
+from hounsfield.access.oidc.errors import InvalidTokenError
+from hounsfield.access.oidc.tokens import read_token
+from hounsfield.access.session_tokens import InvalidSessionError, SessionContent, TokenSealer
+from hounsfield.aws.errors import AwsError
+from hounsfield.aws.model import load_service
+from hounsfield.aws.query_parsing import operation_of, parse_form, read_form
+
+SEALER = TokenSealer(b"a secret of the installation")
+KEY = "ASIAEXAMPLEEXAMPLE00"
+words = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+contents = st.builds(
+    SessionContent,
+    secret=words,
+    role_id=words,
+    role_arn=words,
+    name=words,
+    issued_at=st.integers(0, 2**40),
+    expires_at=st.integers(0, 2**40),
+    policies=st.lists(words, max_size=2).map(tuple),
+    policy_arns=st.lists(words, max_size=2).map(tuple),
+    tags=st.dictionaries(words, words, max_size=3),
+    transitive=st.lists(words, max_size=2).map(tuple),
+    provider=words,
+    source_identity=words,
+)
+
+
+@fuzz(contents, words, examples=60)
+def test_a_session_comes_out_as_it_went_in_for_its_own_key_only(content: SessionContent, other: str) -> None:
+    token = SEALER.seal(KEY, content)
+    assert SEALER.open(KEY, token) == content
+    for key in (f"{KEY}0", KEY[:-1], other):
+        with pytest.raises(InvalidSessionError):
+            SEALER.open(key, token)
+    with pytest.raises(InvalidSessionError):
+        TokenSealer(b"another secret").open(KEY, token)
+
+
+SESSION = SessionContent("secret", "AROA", "arn:aws:iam::000000000000:role/r", "name", 1, 2, tags={"a": "b"})
+TOKEN = SEALER.seal(KEY, SESSION)
+
+
+@fuzz(
+    st.one_of(
+        damaged(st.just(TOKEN.encode())).map(lambda token: token.decode("latin-1")),
+        damaged(st.just(base64.b64decode(TOKEN))).map(lambda sealed: base64.b64encode(sealed).decode()),
+        words,
+    ),
+    examples=200,
+)
+def test_no_other_token_opens(token: str) -> None:
+    if token == TOKEN:
+        return
+    with pytest.raises(InvalidSessionError):
+        SEALER.open(KEY, token)
+
+
+def encoded(part: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode()
+
+
+json_values = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(-(2**70), 2**70), st.floats(allow_nan=False), words),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(words, inner, max_size=3)),
+    max_leaves=6,
+)
+members = st.dictionaries(
+    st.sampled_from(["alg", "kid", "typ", "crit", "b64", "zip", "iss", "sub", "aud", "exp", "nbf"]),
+    json_values,
+    max_size=5,
+)
+tokens = st.one_of(
+    words,
+    st.tuples(st.one_of(members, json_values), st.one_of(members, json_values), words).map(
+        lambda parts: (
+            f"{encoded(parts[0])}.{encoded(parts[1])}.{base64.urlsafe_b64encode(parts[2].encode()).rstrip(b'=').decode()}"
+        )
+    ),
+    damaged(st.just(f"{encoded({'alg': 'RS256', 'kid': 'a'})}.{encoded({'iss': 'i', 'exp': 5})}.c2ln".encode())).map(
+        lambda token: token.decode("latin-1")
+    ),
+    st.just("." * 5_000),
+    st.just(f"{encoded({'alg': 'RS256'})}.{base64.urlsafe_b64encode(b'[' * 5_000).decode().rstrip('=')}.c2ln"),
+)
+
+
+@fuzz(tokens, examples=300)
+def test_bearer_tokens_are_read_or_refused(text: str) -> None:
+    try:
+        token = read_token(text)
+    except InvalidTokenError as refused:
+        assert text not in str(refused) or len(text) < 4  # noqa: PT017 - both outcomes are right
+        return
+    assert token.algorithm
+    assert text not in repr(token)
+
+
+STS = load_service("sts")
+names = st.sampled_from(
+    ["Action", "Version", "RoleArn", "RoleSessionName", "DurationSeconds", "Policy", "Tags.member.1.Key", "Tags.member.1.Value",
+     "Tags.member.99999999999999999.Key", "PolicyArns.member.1.arn", "Tags.1", "a.b.c.d.e.f.g.h.i", "WebIdentityToken", ""]
+)  # fmt: skip
+fields = st.lists(
+    st.tuples(
+        st.one_of(names, words),
+        st.one_of(
+            words,
+            st.sampled_from(
+                ["AssumeRole", "AssumeRoleWithWebIdentity", "GetCallerIdentity", "2011-06-15", "900", "9" * 5_000]
+            ),
+        ),
+    ),
+    max_size=8,
+)
+
+
+@fuzz(fields, st.binary(max_size=40), examples=300)
+def test_forms_are_read_or_refused(form: list[tuple[str, str]], noise: bytes) -> None:
+    for sent in (form, [("Action", "AssumeRole"), *form]):
+        try:
+            read = read_form(noise, urlencode(sent).encode())
+            parse_form(operation_of(STS, read), read)
+        except AwsError as refused:
+            assert 400 <= refused.status < 500  # noqa: PT017 - both outcomes are right
+            assert len(refused.message) < 2_000  # noqa: PT017
