@@ -2,8 +2,8 @@
 
 python -m bench.unsealed --data DIR --port PORT     DIR is made by `unseal`
 
-Packs are read as always, but what is sealed in them is handed out as it lies there, without its seal; the database is a plain
-copy. What is answered is noise of the right length, made along the same way but for the ciphers.
+The copy has its records in plain at the same places, with as many bytes behind each as its seal had, and its database in plain.
+Everything is read along the same way, but for the ciphers.
 """
 
 from __future__ import annotations
@@ -14,18 +14,21 @@ from pathlib import Path
 from typing import Any
 
 import sqlcipher3.dbapi2
+from sqlalchemy import select
 
+from hounsfield.app import open_archive
+from hounsfield.imaging.archive import Archive
 from hounsfield.installation import database_file, database_key_file, open_keyring
 from hounsfield.serving import serve_api
 from hounsfield.settings import Settings
 from hounsfield.storage import packs
 from hounsfield.storage.database_key import database_key
-
-_SEAL_BYTES = 16
+from hounsfield.storage.keys import DataKey
+from hounsfield.storage.tables import datastores
 
 
 def unseal(data: Path, target: Path) -> None:
-    """Copy the data folder of a stopped server, with its database in plain."""
+    """Copy the data folder of a stopped server, with its packs and its database in plain."""
     settings = Settings(data=data)
     left_out = shutil.ignore_patterns("buckets", "hounsfield.db*", "work.pipe", "spool")
     shutil.copytree(data, target, ignore=left_out)
@@ -35,13 +38,29 @@ def unseal(data: Path, target: Path) -> None:
     connection.execute("ATTACH DATABASE ? AS plain KEY ''", (str(target / "hounsfield.db"),))
     connection.execute("SELECT sqlcipher_export('plain')")
     connection.close()
+    archive, _ = open_archive(settings)
+    with archive.database.read() as rows:
+        stores = rows.execute(select(datastores.c.id, datastores.c.wrapped_key)).all()
+    for store in stores:
+        key = archive.keys.open(store.id, store.wrapped_key)
+        for name in archive.blobs.names(f"packs/{store.id}/"):
+            _unseal_pack(archive, key, Path(name).name, target / "blobs" / name)
+    archive.database.close()
+
+
+def _unseal_pack(archive: Archive, key: DataKey, pack_id: str, copy: Path) -> None:
+    with copy.open("r+b") as file:
+        for label, extent in packs.read_contents(archive.blobs, key, pack_id):
+            plain = packs.read_record(archive.blobs, key, extent, label)
+            file.seek(extent.offset)
+            file.write(plain + bytes(packs.SEAL_BYTES))
 
 
 class _NoCipher:
     """Stands where the cipher of a pack stands."""
 
     def decrypt(self, _nonce: bytes, sealed: bytes, _context: bytes) -> bytes:
-        return sealed[:-_SEAL_BYTES]
+        return sealed[: -packs.SEAL_BYTES]
 
 
 class _PlainConnection(sqlcipher3.dbapi2.Connection):  # type: ignore[misc]

@@ -10,6 +10,7 @@ import ssl
 import subprocess
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -132,7 +133,9 @@ def test_it_is_found_and_speaks_only_new_versions(server: TlsServer, client: Any
         assert server.get("/healthz", context).status == 200
     old = trusting(authority)
     old.set_ciphers("ALL:@SECLEVEL=0")
-    old.minimum_version, old.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        old.minimum_version, old.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
     with pytest.raises(OSError, match=r"(?i)protocol|version|handshake|eof|reset"):
         server.get("/healthz", old)
     plain = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
