@@ -154,7 +154,7 @@ class FolderBucket:
             raise BucketError("object keys must not contain '..', a leading slash or a zero byte")
         path = self._root.joinpath(*parts)
         if _has_link(self._root, parts):
-            raise BucketError(f"object {key} cannot be read or written: its path has a symbolic link")
+            raise BucketError("object keys must not lead over a symbolic link")
         return path
 
 
