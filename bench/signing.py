@@ -48,6 +48,15 @@ def signed_get(server: Server, path: str, accept: str = "application/dicom+json"
     return SignedRequest(path, dict(request.headers.items()), b"", "GET")
 
 
+def signed_store(server: Server, path: str, kind: str, body: bytes) -> SignedRequest:
+    """Sign a POST whose body the signature does not cover, as clients store large bodies."""
+    key = root_key(credentials_file(server.settings.data))
+    headers = {"Content-Type": kind, "Host": urlsplit(server.url).netloc, "X-Amz-Content-SHA256": "UNSIGNED-PAYLOAD"}
+    request = AWSRequest("POST", server.url + path, data=b"", headers=headers)
+    SigV4Auth(Credentials(key.id, key.secret), "medical-imaging", server.settings.region).add_auth(request)
+    return SignedRequest(path, dict(request.headers.items()), body)
+
+
 def post(connection: http.client.HTTPConnection, request: SignedRequest) -> tuple[float, bytes]:
     """Send a POST over a kept connection; see `get`."""
     return _send(connection, "POST", request)

@@ -20,7 +20,7 @@ SECURITY_TOKENS: Final = "sts.amazonaws.com"
 def open_trail(settings: Settings, archive: Archive, wrapper: KeyWrapper, role: str) -> Trail:
     """Open the audit trail of this process; raises `SettingsError` when its folder cannot be written."""
     key = audit_key(archive.database, wrapper)
-    chain = open_chain(settings, key, role)
+    chain = open_chain(settings, archive.database, key, role)
     uid = plain if settings.audit_uids is Uids.PLAIN else sealed_by(key)
     return Trail(chain, RecordMaker(archive.account_id, archive.region, uid), SERVICE)
 

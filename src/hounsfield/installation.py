@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from hounsfield.access.audit.anchors import anchor_of, write_anchor
+from hounsfield.access.audit.chain_index import ChainIndex
 from hounsfield.access.audit.chain_writer import ChainWriter
 from hounsfield.access.audit.sealing import seal_abandoned
 from hounsfield.access.directory.repository import Repository
@@ -62,13 +64,23 @@ def audit_key(database: Database, keyring: KeyWrapper) -> bytes:
     return installation_secret(database, keyring, "audit")
 
 
-def open_chain(settings: Settings, key: bytes, role: str) -> ChainWriter:
-    """Open the part of the audit trail that this process writes; raises `SettingsError` when its folder cannot be written."""
+def open_chain(settings: Settings, database: Database, key: bytes, role: str) -> ChainWriter:
+    """Open the part of the audit trail that this process writes.
+
+    Raises
+    ------
+    SettingsError
+        The audit folder cannot be written.
+    """
     folder = audit_folder(settings)
     try:
         seal_abandoned(folder, key)
-        return ChainWriter(
+        chain = ChainWriter(
             folder, key, role, file_bytes=settings.audit_file_bytes, file_seconds=settings.audit_file_seconds
         )
     except OSError as error:
         raise SettingsError(f"the audit trail cannot be written to {folder}: {error.strerror}") from error
+    anchor = anchor_of(ChainIndex(folder, key))
+    if anchor is not None:
+        write_anchor(database, anchor)
+    return chain

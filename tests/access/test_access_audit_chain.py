@@ -18,6 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from hounsfield.access.audit.anchors import anchor_of, read_anchors, write_anchor
 from hounsfield.access.audit.chain_index import ChainIndex
 from hounsfield.access.audit.chain_names import chain_files
 from hounsfield.access.audit.chain_writer import ChainWriter
@@ -26,6 +27,7 @@ from hounsfield.access.audit.retention import remove_old_files
 from hounsfield.access.audit.sealing import seal_abandoned
 from hounsfield.access.audit.verification import verify
 from hounsfield.storage.bucket_objects import Bucket, BucketError
+from hounsfield.storage.database import open_embedded
 
 KEY = bytes(range(32))
 FOLDER = "audit"
@@ -329,3 +331,31 @@ def test_each_record_is_delivered_whatever_happens_in_between(tmp_path: Path, st
     assert set(bucket.names()) == {str(number) for number in range(count)}
     if "crash" not in steps:
         assert len(bucket.names()) == count
+
+
+@pytest.mark.parametrize("left", ["the first chain", "nothing", "another folder"])
+def test_what_is_removed_together_with_the_index_is_told_by_the_database(tmp_path: Path, left: str) -> None:
+    folder, database = tmp_path / FOLDER, open_embedded(tmp_path / "db", bytes(32))
+    written(folder, chains=1)
+    first = {path: path.read_bytes() for path in folder.iterdir()}
+    written(folder, chains=1)
+    anchor = anchor_of(ChainIndex(folder, KEY))
+    assert anchor is not None
+    write_anchor(database, anchor)
+    anchors = read_anchors(database)
+    database.close()
+    assert anchors == [anchor]
+    assert verify(folder, KEY, anchors).findings == []
+    for path in folder.iterdir():
+        path.unlink()
+    if left == "the first chain":
+        for path, content in first.items():
+            path.write_bytes(content)
+    elif left == "another folder":
+        written(folder, chains=1)
+    assert verify(folder, KEY).intact
+    (found,) = verify(folder, KEY, anchors).findings
+    assert found.problem
+    assert "missing" in found.text
+    if left == "another folder":
+        assert verify(folder, KEY, anchors, only_folder=False).intact

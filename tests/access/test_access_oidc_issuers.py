@@ -12,11 +12,13 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet, OctKey, RSAKey
 
+from hounsfield.access.oidc.algorithms import ALGORITHMS
 from hounsfield.access.oidc.configuration import IssuerConfiguration
 from hounsfield.access.oidc.errors import ExpiredTokenError, InvalidTokenError, IssuerUnavailableError
 from hounsfield.access.oidc.fetching import Fetcher
-from hounsfield.access.oidc.issuers import ALGORITHMS, Issuer
-from hounsfield.access.oidc.key_sets import Keeping, KeySource
+from hounsfield.access.oidc.issuers import Issuer
+from hounsfield.access.oidc.keeping import Keeping
+from hounsfield.access.oidc.key_sets import KeySource
 from token_issuer import AUDIENCE, TokenIssuer, key_for
 
 

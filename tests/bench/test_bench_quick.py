@@ -17,6 +17,7 @@ NAMES = {
     "encryption_speed",
     "rendered_speed",
     "metadata_speed",
+    "dicomweb_speed",
     "append_bytes",
     "audit_speed",
     "search_speed",

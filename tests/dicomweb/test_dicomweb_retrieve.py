@@ -6,6 +6,7 @@ import io
 import re
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 import imagecodecs
 import numpy as np
@@ -87,6 +88,24 @@ def test_transfer_syntax_that_cannot_be_had(server: ServerProcess, stored: str) 
     assert answer.status_code == 406
     assert answer.headers["x-amzn-errortype"] == "NotAcceptableException"
     assert "transfer-syntax=*" in answer.json()["message"]
+
+
+@pytest.mark.parametrize(
+    ("path", "accept"),
+    [
+        (INSTANCE, f'application/dicom; transfer-syntax="{HTJ2K}"'),
+        (INSTANCE, f"APPLICATION/DICOM;Transfer-Syntax={HTJ2K} ; q=0.5, text/html"),
+        (f"{INSTANCE}/frames/1", f'multipart/related; type="image/jphc"; transfer-syntax="{HTJ2K}"'),
+        (f"{INSTANCE}/metadata", 'application/dicom+json; charset="utf-8"'),
+    ],
+)
+def test_accept_in_header_and_query_say_the_same(server: ServerProcess, stored: str, path: str, accept: str) -> None:
+    by_header = get(server, stored, path, accept)
+    assert by_header.status_code == 200
+    by_query = get(server, stored, f"{path}?accept={quote(accept)}", "image/gif")
+    assert by_query.status_code == 200
+    kinds = [answer.headers["content-type"].partition("boundary=")[0] for answer in (by_header, by_query)]
+    assert kinds[0] == kinds[1]
 
 
 def test_alternatives_are_tried_in_order_of_preference(server: ServerProcess, stored: str) -> None:

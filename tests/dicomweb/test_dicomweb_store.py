@@ -256,3 +256,11 @@ def test_answer_that_cannot_be_given_stores_nothing(
     assert answer.status_code == 406
     assert "application/dicom+xml" in answer.json()["message"]
     assert image_sets(client, datastore) == []
+
+
+def test_answer_warns_of_what_is_stored_all_the_same(server: ServerProcess, datastore: str) -> None:
+    answer = store(server, datastore, [part10(slice_of(number=1)), part10(slice_of(number=2, StationName="S" * 40))])
+    assert answer.status_code == 200
+    good, warned = values(answer.json(), "00081199")
+    assert "00081196" not in good
+    assert values(warned, "00081196") == [0xB202]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from doc_pages import Page, PythonReader, codes, run_shell
 
-from hounsfield.access.job_roles import ImportRoles
+from hounsfield.access.import_roles import ImportRoles
 from hounsfield.access.session_tokens import MOST_TOKEN_CHARACTERS
 from hounsfield.aws import errors
 from hounsfield.aws.query_serialising import query_code

@@ -8,13 +8,15 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from hounsfield.storage.database import Database, open_embedded, open_postgresql
+from hounsfield.storage.database import Database, newest_revision, open_embedded, open_postgresql
 from hounsfield.storage.tables import metadata
 
 
 def differences(database: Database) -> list[object]:
     with database.read() as connection:
-        return list(compare_metadata(MigrationContext.configure(connection), metadata))
+        context = MigrationContext.configure(connection)
+        assert context.get_current_revision() == newest_revision()
+        return list(compare_metadata(context, metadata))
 
 
 def test_migrations_make_the_tables_as_defined_embedded(tmp_path: Path) -> None:

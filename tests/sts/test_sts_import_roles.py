@@ -6,7 +6,8 @@ import pytest
 
 from hounsfield.access.directory.directory import Directory
 from hounsfield.access.directory.records import IdentityKind
-from hounsfield.access.job_roles import ImportRoles, JobRoleDeniedError, JobRoleError, JobRoles
+from hounsfield.access.import_roles import ImportRoles
+from hounsfield.access.job_roles import JobRoleDeniedError, JobRoleError, JobRoles
 from hounsfield.access.principals import root_of
 from hounsfield.settings import SettingsError, load_settings
 from hounsfield.storage.bucket_access import BucketAction, BucketUse

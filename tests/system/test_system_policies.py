@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from dicomweb.web import SignedRequests, root, store
 from dicomweb.web import part10 as file_of
+from hounsfield.access.directory.attachments import set_boundary
 from hounsfield.access.directory.identities import create_user
 from hounsfield.access.directory.keys import create_key
 from hounsfield.access.directory.records import IdentityKind
@@ -78,6 +80,17 @@ def refused(call: Any, **parameters: Any) -> str:
     return str(response["Error"]["Message"])
 
 
+def denial(call: Any, **parameters: Any) -> str:
+    """The message of an AccessDeniedException; empty where it is carried out."""
+    try:
+        call(**parameters)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "AccessDeniedException":
+            raise
+        return str(error.response["Error"]["Message"])
+    return ""
+
+
 def get(server: ServerProcess, key: Key, datastore: str, path: str, method: str = "GET") -> requests.Response:
     return requests.request(
         method,
@@ -104,6 +117,17 @@ def test_a_refusal_is_in_the_words_of_aws(world: SessionWorld, datastore: str) -
     assert refused(client.get_dicom_import_job, datastoreId=datastore, jobId="1") == (
         f"{who}GetDICOMImportJob on resource: {PREFIX}{datastore} with an explicit deny in an identity-based policy"
     )
+
+
+def test_a_permissions_boundary_narrows_and_is_named(world: SessionWorld, datastore: str) -> None:
+    client = client_of(world, world.user("bounded", allow("medical-imaging:*")))
+    client.list_datastores()
+    read_only = "arn:aws:iam::aws:policy/AWSHealthImagingReadOnlyAccess"
+    set_boundary(world.repository, IdentityKind.USER, "bounded", read_only)
+    tag = {"resourceArn": f"{PREFIX}{datastore}", "tags": {"note": "x"}}
+    message = wait_for(lambda: denial(client.tag_resource, **tag), "the boundary to be known")
+    assert message.endswith("because no permissions boundary allows the medical-imaging:TagResource action")
+    client.get_datastore(datastoreId=datastore)
 
 
 def test_only_the_resources_of_the_policy(world: SessionWorld, datastore: str, image_set: str) -> None:
@@ -148,6 +172,25 @@ def test_tags_decide_and_a_changed_tag_counts_at_once(
     root_client.untag_resource(resourceArn=arns[0], tagKeys=["ward"])
     root_client.untag_resource(resourceArn=arns[1], tagKeys=["ward"])
     assert arns[0] in refused(client.get_image_set, **target)
+
+
+@pytest.mark.slow
+def test_tags_are_looked_up_in_a_database_elsewhere_too(tmp_path: Path, postgresql_url: str) -> None:
+    server = ServerProcess(tmp_path / "data", {"HOUNSFIELD_DATABASE_URL": postgresql_url}).start()
+    world = SessionWorld(server)
+    try:
+        datastore = active_datastore(server.client())
+        tagged = {"StringEquals": {"aws:ResourceTag/ward": "3"}}
+        client = client_of(world, world.user("of-ward", allow("medical-imaging:*", Condition=tagged)))
+        assert f"{PREFIX}{datastore}" in refused(client.get_datastore, datastoreId=datastore)
+        server.client().tag_resource(resourceArn=f"{PREFIX}{datastore}", tags={"ward": "3"})
+        client.get_datastore(datastoreId=datastore)
+        # What no ARN can be is no reason to fail.
+        odd = send_signed(server, "GET", "/datastore/%00%C3%A4", key=world.user("odd", allow("*", Condition=tagged)))
+        assert odd.status == 403
+    finally:
+        world.close()
+        server.stop()
 
 
 def test_tags_in_the_request_decide(world: SessionWorld, datastore: str) -> None:

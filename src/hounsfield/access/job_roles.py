@@ -16,13 +16,13 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import Final
 
 import structlog
 
 from hounsfield.access.directory.directory import Directory
 from hounsfield.access.directory.snapshot import Role
+from hounsfield.access.import_roles import ImportRoles
 from hounsfield.access.policies.context import ContextValue
 from hounsfield.access.policies.deciding import decide
 from hounsfield.access.policies.managed import SERVICE
@@ -37,14 +37,6 @@ from hounsfield.storage.role_credentials import RoleRefusedError, role_credentia
 
 _log = structlog.get_logger(__name__)
 _SERVICE: Final = Party(PartyKind.SERVICE, frozenset({SERVICE}))
-
-
-class ImportRoles(StrEnum):
-    """What roles of import jobs are (setting ``import_roles``)."""
-
-    OPEN = "open"
-    STRICT = "strict"
-    STS = "sts"
 
 
 class JobRoleError(Exception):

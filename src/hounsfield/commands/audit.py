@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from hounsfield.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from hounsfield.storage.database import Database
 
 _data = click.option(
     "--data",
@@ -28,11 +34,14 @@ def commands() -> None:
 @_data
 def verify_command(data: Path) -> None:
     """Check that no record was changed or removed; exits with 1 when one was."""
+    from hounsfield.access.audit.anchors import read_anchors
     from hounsfield.access.audit.verification import verify
     from hounsfield.installation import audit_folder
 
     settings = dataclasses.replace(load_settings(), data=data)
-    found = verify(audit_folder(settings), _stored_key(settings))
+    with _database(settings) as (database, key):
+        anchors = read_anchors(database)
+    found = verify(audit_folder(settings), key, anchors, only_folder=not settings.database_url)
     for finding in found.findings:
         click.echo(f"{'PROBLEM' if finding.problem else 'note'}  {finding.place}: {finding.text}")
     result = "intact" if found.intact else "NOT as it was written"
@@ -82,7 +91,10 @@ def find_command(
     from hounsfield.installation import audit_folder
 
     settings = dataclasses.replace(load_settings(), data=data)
-    uids = frozenset({uid, sealed_by(_stored_key(settings))(uid)}) if uid else frozenset()
+    uids: frozenset[str] = frozenset()
+    if uid:
+        with _database(settings) as (_, key):
+            uids = frozenset({uid, sealed_by(key)(uid)})
     wanted = Wanted(event, caller, resource, request_id, since, until, failed, uids)
     for body in records(audit_folder(settings)):
         if wanted.fits(body):
@@ -113,13 +125,18 @@ def _show(body: bytes, *, as_json: bool) -> None:
     click.echo(body.decode() if as_json else short_line(body))
 
 
-def _stored_key(settings: Settings) -> bytes:
-    """Give the key of the audit trail from the database of the installation."""
+@contextmanager
+def _database(settings: Settings) -> Iterator[tuple[Database, bytes]]:
+    """Give the database of the installation, and the key of the audit trail from it."""
+    from hounsfield.commands.opening import RefusedError
     from hounsfield.installation import audit_key, open_database, open_keyring
 
+    master = settings.data / "keys" / "master.json"
+    if not master.is_file():
+        raise RefusedError(f"{settings.data} is not a data folder: {master} is not there")
     keyring = open_keyring(settings)
     database = open_database(settings, keyring)
     try:
-        return audit_key(database, keyring)
+        yield database, audit_key(database, keyring)
     finally:
         database.close()

@@ -52,7 +52,7 @@ def recorded(
     if context.info_name in READS:
         yield
         return
-    chain = open_chain(settings, audit_key(database, keyring), "command")
+    chain = open_chain(settings, database, audit_key(database, keyring), "command")
     began, failure = time.time(), None
     try:
         yield

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
+
+import orjson
 
 from hounsfield.dicom.amendments import Amendment, amended
 from hounsfield.dicom.charsets import character_set
 from hounsfield.dicom.elements import SPECIFIC_CHARACTER_SET, Element
 from hounsfield.dicom.errors import DicomError
-from hounsfield.dicom.json_model import Path, json_members
+from hounsfield.dicom.json_model import Path, element_text, json_members
 from hounsfield.dicom.values import JsonValue
 
 _UTF_8: Final = b"ISO_IR 192"
@@ -45,7 +48,19 @@ def text_members(values: list[tuple[int, str, str]]) -> list[tuple[int, bytes]]:
     values : list of (int, str, str)
         Tag, value representation and text, several values separated by backslashes; empty for an element without value.
     """
-    return json_members(tuple(Element(tag, vr, text.encode()) for tag, vr, text in values), _UNICODE, _no_uri)
+    members = []
+    for tag, vr, text in values:
+        # Addresses and UIDs hardly ever come again; the rest does, in one list of studies after another.
+        if vr in ("UI", "UR") and text and "\\" not in text and text == text.strip(" \0"):
+            members.append((tag, b'"%08X":{"vr":"%b","Value":[%b]}' % (tag, vr.encode(), orjson.dumps(text))))
+        else:
+            members.append((tag, _text(tag, vr, text)))
+    return members
+
+
+@lru_cache(maxsize=16384)
+def _text(tag: int, vr: str, text: str) -> bytes:
+    return element_text(Element(tag, vr, text.encode()), _UNICODE, _no_uri)
 
 
 def _single(key: str, value: JsonValue) -> tuple[Element, ...]:

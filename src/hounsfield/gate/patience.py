@@ -11,12 +11,40 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from starlette.types import Message, Receive, Send
 
 from hounsfield.aws.errors import RequestTimeoutException
 from hounsfield.gate.bodies import ClientGoneError
+
+T = TypeVar("T")
+
+
+async def _within(seconds: float, waited_for: Awaitable[T]) -> T:
+    """Wait for something, as ``asyncio.timeout`` does at several times the cost; raises TimeoutError."""
+    task = asyncio.current_task()
+    if task is None:
+        raise RuntimeError("only a task can wait")
+    expired = False
+
+    def expire() -> None:
+        nonlocal expired
+        expired = True
+        task.cancel()
+
+    timer = task.get_loop().call_later(seconds, expire)
+    try:
+        return await waited_for
+    except asyncio.CancelledError:
+        # Whoever else cancels the task at the same time has asked for it once more.
+        if expired and task.uncancel() == 0:
+            raise TimeoutError from None
+        raise
+    finally:
+        timer.cancel()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +96,7 @@ class PatientReceive:
         patience = self._patience
         begun = time.monotonic()
         try:
-            async with asyncio.timeout(patience.body_seconds):
-                message = await self._receive()
+            message = await _within(patience.body_seconds, self._receive())
         except TimeoutError:
             raise RequestTimeoutException(
                 f"The request body did not arrive: nothing came for {patience.body_seconds:g} s."
@@ -121,8 +148,7 @@ class PatientSend:
         if self._gone.done():
             raise ClientGoneError("The client left before its answer was whole.")
         try:
-            async with asyncio.timeout(self._patience.answer_seconds):
-                await self._send(message)
+            await _within(self._patience.answer_seconds, self._send(message))
         except TimeoutError:
             raise ClientGoneError(
                 f"The client took nothing of its answer for {self._patience.answer_seconds:g} s."

@@ -14,7 +14,17 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, CompoundSelect, Connection, Select, exists, func, select
+from sqlalchemy import (
+    ColumnElement,
+    CompoundSelect,
+    Connection,
+    Integer,
+    Select,
+    exists,
+    func,
+    literal_column,
+    select,
+)
 
 from hounsfield.imaging.match_conditions import (
     condition,
@@ -101,7 +111,9 @@ class DicomSearchPlan:
         dialect = connection.dialect.name
         start = self._start(connection) if dialect == "sqlite" else None
         query = self._rows(self.level, dialect, start, hints=dialect == "sqlite")
-        return query.order_by(*self._sorting()).offset(offset).limit(limit)
+        # Written out, as SQLite would prepare the statement anew for a limit that is a parameter; there are few of them.
+        query = query.order_by(*self._sorting()).limit(literal_column(str(int(limit)), Integer))
+        return query.offset(offset) if offset else query
 
     @cached_property
     def _by_level(self) -> dict[SearchLevel, list[Criterion]]:
@@ -272,4 +284,6 @@ def _field(criterion: Criterion) -> str:
 
 
 def _count(connection: Connection, rows: Select[Any] | CompoundSelect[Any], most: int) -> int:
-    return connection.execute(select(func.count()).select_from(rows.limit(most).subquery())).scalar_one()
+    return connection.execute(
+        select(func.count()).select_from(rows.limit(literal_column(str(int(most)), Integer)).subquery())
+    ).scalar_one()

@@ -14,8 +14,6 @@ from pathlib import Path
 from typing import IO, Any, Final, TypeVar, cast
 
 import sqlcipher3.dbapi2
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import (
     ColumnElement,
     Connection,
@@ -27,6 +25,7 @@ from sqlalchemy import (
     create_engine,
     event,
     func,
+    inspect,
     literal_column,
     select,
     text,
@@ -214,11 +213,28 @@ def open_postgresql(url: str) -> Database:
 
 def migrate(database: Database) -> None:
     """Bring the tables to the newest schema; does nothing when they are."""
-    config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS))
     with database.write() as connection:
+        if _revision(connection) == newest_revision():
+            return
+        # Nearly always there is nothing to do, and no process needs the library.
+        from alembic import command
+        from alembic.config import Config
+
+        config = Config()
+        config.set_main_option("script_location", str(_MIGRATIONS))
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+
+def newest_revision() -> str:
+    """Give the revision of the newest schema: migrations are named by their numbers."""
+    return max(path.name.partition("_")[0] for path in (_MIGRATIONS / "versions").glob("[0-9]*.py"))
+
+
+def _revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
 
 
 def after_commit(connection: Connection, action: Callable[[], None]) -> None:

@@ -9,7 +9,6 @@ The endpoint is AWS's, or what ``AWS_ENDPOINT_URL_STS`` names.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -142,7 +141,3 @@ def _sts_client(region: str, access_key_id: str, secret_access_key: str) -> Any:
             read_timeout=_CONNECT_SECONDS,
         ),
     )
-
-
-CredentialProvider = Callable[[], "S3Credential"]
-"""Gives credentials whenever obstore asks for them."""

@@ -9,10 +9,11 @@ in the middle of its work, which no check can tell from the loss of what it wrot
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hounsfield.access.audit.anchors import Anchor
 from hounsfield.access.audit.chain import BEGINNING, LineDamagedError, LineKind, Position, Sealer, read_line
 from hounsfield.access.audit.chain_index import ChainIndex, IndexEntry, read_entry
 from hounsfield.access.audit.chain_names import INDEX, ChainFile, chain_file, chain_files, live_file
@@ -90,7 +91,7 @@ class _Indexed:
         return self.ended is not None and self.first_file > self.ended.file
 
 
-def verify(folder: Path, key: bytes) -> Verification:
+def verify(folder: Path, key: bytes, anchors: Sequence[Anchor] = (), *, only_folder: bool = True) -> Verification:
     """Check an audit folder; processes may write to it meanwhile.
 
     Parameters
@@ -99,10 +100,16 @@ def verify(folder: Path, key: bytes) -> Verification:
         The audit folder.
     key : bytes
         The key of the installation's audit trail.
+    anchors : sequence of Anchor
+        Up to where the indexes of the installation are known to have been, read before.
+    only_folder : bool
+        Whether the installation has no other audit folder.
     """
     found = Verification()
     index = ChainIndex(folder, key)
-    chains = _read_index(index, found)
+    places: list[Position] = []
+    chains = _read_index(index, places, found)
+    _verify_anchors(places, anchors, found, only_folder=only_folder)
     for chain, indexed in chains.items():
         _verify_chain(folder, key, chain, indexed, index, found)
     unlisted = {file.chain for file in chain_files(folder)} - chains.keys()
@@ -111,7 +118,23 @@ def verify(folder: Path, key: bytes) -> Verification:
     return found
 
 
-def _read_index(index: ChainIndex, found: Verification) -> dict[str, _Indexed]:
+def _verify_anchors(
+    places: list[Position], anchors: Sequence[Anchor], found: Verification, *, only_folder: bool
+) -> None:
+    here = places[0].mac.hex() if places else ""
+    for anchor in anchors:
+        if anchor.first_mac == here:
+            if anchor.at.sequence > len(places):
+                found.problem(INDEX, f"entries {len(places) + 1} to {anchor.at.sequence} are missing")
+            elif places[anchor.at.sequence - 1] != anchor.at:
+                found.problem(f"{INDEX}:{anchor.at.sequence}", "the entry is another one than the database knows")
+        elif only_folder:
+            found.problem(INDEX, f"an index of {anchor.at.sequence} entries is missing, and everything it names")
+        else:
+            found.note(INDEX, f"the index of {anchor.host} with {anchor.at.sequence} entries is not in this folder")
+
+
+def _read_index(index: ChainIndex, places: list[Position], found: Verification) -> dict[str, _Indexed]:
     chains: dict[str, _Indexed] = {}
     at = BEGINNING
     for number, text in enumerate(index.lines(), start=1):
@@ -128,6 +151,7 @@ def _read_index(index: ChainIndex, found: Verification) -> dict[str, _Indexed]:
             found.problem(place, "the line, or what was before it, was changed")
             break
         at = line.position
+        places.append(at)
         entry = read_entry(line)
         known = chains.setdefault(entry.chain, _Indexed())
         if entry.kind is LineKind.ENDED:

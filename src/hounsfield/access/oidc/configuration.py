@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from hounsfield.access.oidc.claim_roles import ClaimRole
 from hounsfield.access.oidc.fetching import Fetcher
-from hounsfield.access.oidc.issuers import Issuer
-from hounsfield.access.oidc.key_sets import Keeping, KeySource
+from hounsfield.access.oidc.keeping import Keeping
+
+if TYPE_CHECKING:
+    from hounsfield.access.oidc.issuers import Issuer
 
 _FETCH_SECONDS = 2.0
 _MOST_BYTES = 256 * 1024
@@ -59,5 +62,9 @@ class IssuerConfiguration:
 
     def open(self) -> Issuer:
         """Give the issuer, which fetches its keys when they are first needed."""
+        # Every process reads the settings; those that check no tokens do without the library for them.
+        from hounsfield.access.oidc.issuers import Issuer
+        from hounsfield.access.oidc.key_sets import KeySource
+
         keys = KeySource(self.url, self.jwks_url, Fetcher(_FETCH_SECONDS, _MOST_BYTES), self.keeping)
         return Issuer(self.url, self.audiences, self.algorithms, keys, self.leeway_seconds)

@@ -20,6 +20,7 @@ from joserfc.jwk import Key, OctKey, RSAKey, import_key
 
 from hounsfield.access.oidc.errors import InvalidTokenError, IssuerUnavailableError
 from hounsfield.access.oidc.fetching import Fetcher, UnreachableError, check_url
+from hounsfield.access.oidc.keeping import Keeping
 
 _log = structlog.get_logger(__name__)
 
@@ -87,29 +88,6 @@ class _Kept:
         if key_id is None:
             return self.keys[0].key if len(self.keys) == 1 else None
         return next((entry.key for entry in self.keys if entry.id == key_id), None)
-
-
-@dataclass(frozen=True, slots=True)
-class Keeping:
-    """How long keys are kept.
-
-    Attributes
-    ----------
-    fresh_seconds : float
-        After this they are fetched anew.
-    most_seconds : float
-        After this they are no longer used, also when the issuer does not answer.
-    pause_seconds : float
-        Least time between two attempts to fetch them, whatever key ids tokens name.
-    """
-
-    fresh_seconds: float = 300.0
-    most_seconds: float = 3600.0
-    pause_seconds: float = 10.0
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.fresh_seconds <= self.most_seconds or self.pause_seconds < 0:
-            raise ValueError("keys must be fetched anew before they are no longer used, and no time is below 0")
 
 
 class KeySource:

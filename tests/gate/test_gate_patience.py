@@ -1,0 +1,89 @@
+"""Waiting for clients, and no longer: what waits is told that time is over, and is cancelled where it is cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from starlette.types import Message
+
+from hounsfield.aws.errors import RequestTimeoutException
+from hounsfield.gate.bodies import ClientGoneError
+from hounsfield.gate.patience import Patience, PatientReceive, PatientSend
+
+SHORT = Patience(0.01, 0.01, 1_000_000)
+BODY: Message = {"type": "http.request", "body": b"abc", "more_body": False}
+
+
+async def never() -> Message:
+    await asyncio.Event().wait()
+    return BODY
+
+
+def test_what_comes_is_given() -> None:
+    async def at_once() -> Message:
+        return BODY
+
+    async def run() -> Message:
+        return await PatientReceive(at_once, SHORT)()
+
+    assert asyncio.run(run()) == BODY
+
+
+def test_what_does_not_come_is_not_waited_for() -> None:
+    async def run() -> int:
+        for _ in range(3):
+            with pytest.raises(RequestTimeoutException):
+                await PatientReceive(never, SHORT)()
+        task = asyncio.current_task()
+        assert task is not None
+        return task.cancelling()
+
+    assert asyncio.run(run()) == 0
+
+
+def test_a_cancelled_request_is_cancelled() -> None:
+    async def run() -> None:
+        task = asyncio.ensure_future(PatientReceive(never, Patience(60, 60, 1))())
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(run())
+
+
+def test_a_client_that_left_gets_nothing_more() -> None:
+    sent = []
+
+    async def left() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def run() -> None:
+        patient = PatientSend(send, left, SHORT)
+        chunk = {"type": "http.response.body", "body": b"a", "more_body": True}
+        await patient({"type": "http.response.start", "status": 200, "headers": []})
+        await patient(chunk)
+        await asyncio.sleep(0)
+        with pytest.raises(ClientGoneError):
+            await patient(chunk)
+        patient.end()
+
+    asyncio.run(run())
+    assert len(sent) == 2
+
+
+def test_a_client_that_takes_nothing_is_given_up() -> None:
+    async def stuck(_: Message) -> None:
+        await never()
+
+    async def run() -> None:
+        patient = PatientSend(stuck, never, SHORT)
+        with pytest.raises(ClientGoneError, match="took nothing"):
+            await patient({"type": "http.response.body", "body": b"a", "more_body": True})
+        patient.end()
+
+    asyncio.run(run())
