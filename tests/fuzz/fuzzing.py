@@ -45,7 +45,7 @@ def fuzz(*inputs: st.SearchStrategy[Any], examples: int = 80) -> Callable[[Calla
             assert time.process_time() - begun < MOST_CPU_SECONDS, "the input takes too long"
 
         configured = settings(
-            max_examples=examples if not MINUTES else 2_000,
+            max_examples=examples,
             derandomize=not MINUTES,
             database=None,
             deadline=None,
