@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from urllib.parse import quote
 
 from hounsfield.aws.errors import ValidationException
 from hounsfield.aws.response import WireResponse
@@ -16,6 +15,7 @@ from hounsfield.dicomweb.conditional import asked_range, tag_headers, unchanged
 from hounsfield.dicomweb.media_types import STORED, media_type, syntaxes_of
 from hounsfield.dicomweb.multipart import closing, encode_parts, new_boundary, part_head
 from hounsfield.dicomweb.negotiation import MULTIPART, OCTET_STREAM, MediaRange
+from hounsfield.dicomweb.resource_paths import instance_path
 from hounsfield.gate.answers import StreamedResult
 from hounsfield.imaging.errors import NotAcceptableError
 from hounsfield.imaging.instance_reading import StoredInstance, find_instance
@@ -232,6 +232,6 @@ def _part_headers(call: Call, kind: str, number: int) -> list[tuple[str, str]]:
 
 
 def instance_url(call: Call) -> str:
-    """Give the URL of the instance that a request is about; a UID may be none, and have in it what would end a header."""
-    study, series, instance = (quote(call.labels[name], safe="") for name in ("study", "series", "instance"))
-    return f"{call.base}/studies/{study}/series/{series}/instances/{instance}"
+    """Give the URL of the instance that a request is about."""
+    labels = call.labels
+    return f"{call.base}/{instance_path(labels['study'], labels['series'], labels['instance'])}"

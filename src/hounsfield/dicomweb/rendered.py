@@ -11,7 +11,6 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
-from urllib.parse import quote
 
 from hounsfield.aws.errors import ValidationException
 from hounsfield.aws.response import WireResponse
@@ -27,6 +26,7 @@ from hounsfield.dicomweb.rendering_parameters import (
     thumbnail_appearance,
     warnings,
 )
+from hounsfield.dicomweb.resource_paths import instance_path
 from hounsfield.gate.answers import StreamedResult
 from hounsfield.imaging.errors import NotAcceptableError, NotFoundError
 from hounsfield.imaging.pictures import InstanceName, Pictured
@@ -203,6 +203,5 @@ def _tag(form: _Form, appearance: Appearance, shots: Sequence[_Shot]) -> str:
 
 def _url(call: Call, pictured: Pictured, number: int) -> str:
     name = pictured.name
-    study, series, instance = (quote(uid, safe="") for uid in (name.study_uid, name.series_uid, name.sop_uid))
-    place = f"studies/{study}/series/{series}/instances/{instance}/frames/{number}/rendered"
+    place = f"{instance_path(name.study_uid, name.series_uid, name.sop_uid)}/frames/{number}/rendered"
     return f"{call.base}/{place}"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TypeAlias
+from urllib.parse import quote
 
 Route: TypeAlias = "tuple[str, str, str]"
 """Method, path below the data store, name of the operation."""
 
+_UID = re.compile(r"[0-9.]+", re.ASCII)
 _STUDIES = "studies"
 _STUDY = f"{_STUDIES}/{{study}}"
 _SERIES = f"{_STUDY}/series/{{series}}"
@@ -49,3 +52,17 @@ ROUTES: Sequence[Route] = (
 def routes(*, deletes: bool) -> Sequence[Route]:
     """Give the routes of an installation that allows DELETE, or does not."""
     return tuple(route for route in ROUTES if deletes or route[0] != "DELETE")
+
+
+def study_path(study_uid: str) -> str:
+    """Give the path of a study below its data store."""
+    return f"{_STUDIES}/{_segment(study_uid)}"
+
+
+def instance_path(study_uid: str, series_uid: str, sop_uid: str) -> str:
+    """Give the path of an instance below its data store; a UID may be none, and have in it what would end a header."""
+    return f"{study_path(study_uid)}/series/{_segment(series_uid)}/instances/{_segment(sop_uid)}"
+
+
+def _segment(uid: str) -> str:
+    return uid if _UID.fullmatch(uid) else quote(uid, safe="")

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
 
 import orjson
 
@@ -21,6 +20,7 @@ from hounsfield.dicom.warnings import gravest
 from hounsfield.dicomweb.calls import Call
 from hounsfield.dicomweb.multipart import encode_parts, new_boundary
 from hounsfield.dicomweb.negotiation import DICOM_JSON, DICOM_XML, JSON, MULTIPART, acceptable
+from hounsfield.dicomweb.resource_paths import instance_path, study_path
 from hounsfield.imaging.errors import NotAcceptableError
 from hounsfield.imaging.receiving import ReceivedResult, StoreFailure
 from hounsfield.imaging.staging import StagedInstance
@@ -89,7 +89,7 @@ def store_response(
     content: dict[str, Attribute] = {}
     studies = {result.instance.grouping.study_uid for result in stored if result.instance is not None}
     if len(studies) == 1:
-        content[_RETRIEVE_URL] = {"vr": "UR", "Value": [f"{call.base}/studies/{_segment(studies.pop())}"]}
+        content[_RETRIEVE_URL] = {"vr": "UR", "Value": [f"{call.base}/{study_path(studies.pop())}"]}
     named = [result.failure for result in failed if result.failure is not None and result.failure.sop_uid]
     others = [result.failure for result in failed if result.failure is not None and not result.failure.sop_uid]
     if named:
@@ -123,10 +123,7 @@ def _stored(call: Call, instance: StagedInstance, *, addressed: bool) -> dict[st
     grouping = instance.grouping
     item = _reference(instance.sop_class_uid, instance.sop_uid)
     if addressed:
-        path = (
-            f"studies/{_segment(grouping.study_uid)}/series/{_segment(grouping.series_uid)}"
-            f"/instances/{_segment(instance.sop_uid)}"
-        )
+        path = instance_path(grouping.study_uid, grouping.series_uid, instance.sop_uid)
         item[_RETRIEVE_URL] = {"vr": "UR", "Value": [f"{call.base}/{path}"]}
     code = gravest(instance.warnings)
     if code is not None:
@@ -153,7 +150,3 @@ def _reference(sop_class_uid: str, sop_uid: str) -> dict[str, Attribute]:
         item[_REFERENCED_SOP_CLASS_UID]["Value"] = [sop_class_uid]
     item[_REFERENCED_SOP_INSTANCE_UID] = {"vr": "UI", "Value": [sop_uid]}
     return item
-
-
-def _segment(uid: str) -> str:
-    return quote(uid, safe="")
