@@ -71,7 +71,7 @@ def _codec_alone(report: Report, frames: Path, count: int) -> None:
 def _file(path: Path, series_uid: str) -> bytes:
     """Give a file of the corpus with UIDs of its own, in a study of its own."""
     dataset = pydicom.dcmread(path)
-    dataset.StudyInstanceUID = f"{series_uid}.1"[:64]
+    dataset.StudyInstanceUID = series_uid[:60].rstrip(".")
     dataset.SeriesInstanceUID = series_uid
     dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = generate_uid()
     buffer = pydicom.filebase.DicomBytesIO()

@@ -84,7 +84,7 @@ class AuditKeeper:
         )
 
     def run(self, stop: threading.Event) -> None:
-        """Work until ``stop`` is set, and deliver once more at the end."""
+        """Work until ``stop`` is set; what is not delivered then is delivered by the next runner."""
         removed_at = float("-inf")
         while not stop.wait(min(self.every_seconds, _RETENTION_SECONDS)):
             if self.delivery is not None:

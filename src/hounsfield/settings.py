@@ -88,7 +88,7 @@ class Settings:
     kms_secret_access_key : str
         Secret access key for the key service.
     kms_cache_seconds : float
-        How long a key of the key service is used before the service is asked again, 1 to 3600: a key that was disabled opens
+        How long a key of the key service is used before the service is asked again, 5 to 3600: a key that was disabled opens
         nothing any more after that time.
     api_workers : int
         Processes that answer requests.
@@ -354,8 +354,8 @@ class Settings:
         for name in _MORE_THAN_NOTHING:
             if not getattr(self, name) > 0:
                 raise SettingsError(f"{PREFIX}{name.upper()} must be more than 0")
-        if not 1 <= self.kms_cache_seconds <= 3600:
-            raise SettingsError(f"{PREFIX}KMS_CACHE_SECONDS is {self.kms_cache_seconds}, it must be 1 to 3600")
+        if not 5 <= self.kms_cache_seconds <= 3600:
+            raise SettingsError(f"{PREFIX}KMS_CACHE_SECONDS is {self.kms_cache_seconds}, it must be 5 to 3600")
 
     def _check_texts(self) -> None:
         if self.kms not in {"", "aws"}:

@@ -58,8 +58,7 @@ def document(server: ServerProcess, datastore_id: str, image_set_id: str, versio
     return json.loads(gzip.decompress(answer["imageSetMetadataBlob"].read()))
 
 
-def test_requests_of_one_series_at_once(two_processes: ServerProcess) -> None:
-    server = two_processes
+def check_one_series_at_once(server: ServerProcess) -> None:
     datastore = active_datastore(server.client())
     files = [part10(slice_of(number=number)) for number in range(1, 25)]
     answers = at_once([lambda file=file: store(server, datastore, [file]) for file in files])
@@ -78,6 +77,21 @@ def test_requests_of_one_series_at_once(two_processes: ServerProcess) -> None:
     ]
     assert sizes == sorted(set(sizes))
     assert sizes[-1] == len(files)
+
+
+def test_requests_of_one_series_at_once(two_processes: ServerProcess) -> None:
+    check_one_series_at_once(two_processes)
+
+
+def test_requests_of_one_series_at_once_on_postgresql(
+    tmp_path_factory: pytest.TempPathFactory, postgresql_url: str
+) -> None:
+    settings = {"HOUNSFIELD_DATABASE_URL": postgresql_url, "HOUNSFIELD_API_WORKERS": "2", **FEW}
+    process = ServerProcess(tmp_path_factory.mktemp("groups-postgresql") / "data", settings).start()
+    try:
+        check_one_series_at_once(process)
+    finally:
+        process.stop()
 
 
 def test_bad_requests_among_good_ones(server: ServerProcess, datastore: str) -> None:

@@ -117,7 +117,7 @@ def test_a_key_serves_while_it_lives_when_the_service_is_down(
 def test_a_denied_key_is_given_to_nobody_once_that_is_known(
     tmp_path: Path, door: KeyServiceDoor, service: KeyService
 ) -> None:
-    keys = data_keys(tmp_path, service, life_seconds=2.0)
+    keys = data_keys(tmp_path, service, life_seconds=4.0)
     arn = door.new_key()
     wrapped = keys.make(STORE, arn)
     keys.fetch(STORE, wrapped)

@@ -29,7 +29,7 @@ def door(s3: ObjectStore) -> Iterator[KeyServiceDoor]:
 
 @pytest.fixture(scope="module")
 def server(door: KeyServiceDoor, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    environment = {**door.environment(), "HOUNSFIELD_KMS_CACHE_SECONDS": "2", "HOUNSFIELD_IMPORT_WORKERS": "1"}
+    environment = {**door.environment(), "HOUNSFIELD_KMS_CACHE_SECONDS": "5", "HOUNSFIELD_IMPORT_WORKERS": "1"}
     process = ServerProcess(tmp_path_factory.mktemp("kms") / "data", environment).start()
     yield process
     process.stop()

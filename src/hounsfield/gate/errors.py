@@ -32,6 +32,7 @@ from hounsfield.imaging.errors import (
     QuotaExceededError,
     TooManyUnderWayError,
 )
+from hounsfield.storage.data_keys import KeyNotAtHandError
 from hounsfield.storage.keys import KeyServiceDownError, KeyUnavailableError
 
 _log = structlog.get_logger(__name__)
@@ -60,10 +61,11 @@ def translated(error: Exception, request_id: str) -> AwsError:
         return ThrottlingException(str(error), come_again(wait))
     if isinstance(error, BearerError):
         return bearer_error(error, request_id)
-    if isinstance(error, KeyServiceDownError):
+    # The second: a key that has reached its age again and again before the work came to it, on a machine that is too busy.
+    if isinstance(error, KeyServiceDownError | KeyNotAtHandError):
         _log.error("key service down", request_id=request_id)
         return ServiceUnavailableException(
-            "The key of the data store cannot be fetched: the key service does not answer. Try again in a moment."
+            "The key of the data store cannot be had from the key service just now. Try again in a moment."
         )
     if isinstance(error, KeyUnavailableError):
         _log.error("key unavailable", request_id=request_id)
