@@ -30,13 +30,14 @@ from hounsfield.access.directory.repository import Repository
 from hounsfield.access.permissions import require
 from hounsfield.access.principals import Principal
 from hounsfield.access.sessions import SEALED_WITH, Sessions
-from hounsfield.app import open_archive, open_repository
 from hounsfield.gate.callers import Callers, Holders
 from hounsfield.gate.facts import Facts
 from hounsfield.imaging.archive import Archive
+from hounsfield.installation import open_repository
 from hounsfield.native.permissions import permission_of
 from hounsfield.settings import Settings
 from hounsfield.storage.secrets import installation_secret
+from hounsfield.stores import open_archive
 
 LIMIT_US = 150
 STATEMENTS = 100

@@ -16,7 +16,6 @@ from typing import Any
 import sqlcipher3.dbapi2
 from sqlalchemy import select
 
-from hounsfield.app import open_archive
 from hounsfield.imaging.archive import Archive
 from hounsfield.installation import database_file, database_key_file, open_keyring
 from hounsfield.serving import serve_api
@@ -25,6 +24,7 @@ from hounsfield.storage import packs
 from hounsfield.storage.database_key import database_key
 from hounsfield.storage.keys import DataKey
 from hounsfield.storage.tables import datastores
+from hounsfield.stores import open_archive
 
 
 def unseal(data: Path, target: Path) -> None:

@@ -90,7 +90,7 @@ def api_command(data: Path, host: str, port: int) -> None:
 @_data
 def runner_command(data: Path) -> None:
     """Run import jobs only; the API is served by other processes."""
-    from hounsfield.app import run_runner
+    from hounsfield.runner_process import run_runner
 
     run_runner(dataclasses.replace(load_settings(), data=data))
 

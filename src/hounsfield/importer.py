@@ -22,13 +22,13 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from hounsfield.access.credentials import AccessKey, credentials_file, root_key
-from hounsfield.app import open_archive
 from hounsfield.imaging.archive import Archive, Quotas
 from hounsfield.imaging.import_jobs import import_progress
 from hounsfield.imaging.quotas import exceeds
 from hounsfield.serving import server_of
 from hounsfield.settings import Settings, load_settings
 from hounsfield.storage.identifiers import new_id
+from hounsfield.stores import open_archive
 from hounsfield.tls import TlsFiles
 
 BUCKET = "imports"

@@ -33,6 +33,7 @@ from hounsfield.access.throttling import Throttling, rates_of
 from hounsfield.tls import ClientCertificates, TlsFiles, TlsVersion
 
 PREFIX = "HOUNSFIELD_"
+_DAY_SECONDS = 24 * 3600.0
 _S3_URI = re.compile(r"s3://[^/]+(/.*)?")
 
 
@@ -442,6 +443,11 @@ class Settings:
         if self.import_roles:
             return ImportRoles(self.import_roles)
         return ImportRoles.STS if self.s3 == "aws" else ImportRoles.OPEN
+
+    @property
+    def archive_after_seconds(self) -> float:
+        """Time without access after which an image set is archived."""
+        return self.archive_after_days * _DAY_SECONDS
 
     @property
     def import_processes(self) -> int:

@@ -8,12 +8,12 @@ import pytest
 
 from hounsfield.access.permissions import Permission
 from hounsfield.access.policies.context import Unsettled
-from hounsfield.app import open_archive
 from hounsfield.dicomweb.permissions import SERIES, STUDY, permission_of
 from hounsfield.dicomweb.resource_paths import ROUTES
 from hounsfield.dicomweb.routes import find
 from hounsfield.imaging.archive import Archive
 from hounsfield.settings import Settings
+from hounsfield.stores import open_archive
 
 STORE, IMAGE_SET = "a" * 32, "b" * 32
 ARN = f"arn:aws:medical-imaging:us-east-1:000000000000:datastore/{STORE}"

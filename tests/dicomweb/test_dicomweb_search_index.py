@@ -11,13 +11,13 @@ import pytest
 from sqlalchemy import delete, select, update
 
 from dicomweb.web import part10, root, session, store, values
-from hounsfield.app import open_archive
 from hounsfield.dicom.document import Levels
 from hounsfield.imaging.instance_index import instance_index
 from hounsfield.imaging.levels import index_entry
 from hounsfield.imaging.studies import refresh_studies
 from hounsfield.settings import Settings
 from hounsfield.storage.tables import image_sets, instances, studies, study_words
+from hounsfield.stores import open_archive
 from servers import ServerProcess, active_datastore, wait_for
 from synthetic import noise, slice_of, uid
 

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, select, update
 
-from hounsfield.app import open_archive
 from hounsfield.dicom.document import Levels
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.datastores import (
@@ -54,6 +53,7 @@ from hounsfield.settings import load_settings
 from hounsfield.storage.identifiers import new_id
 from hounsfield.storage.keys import DataKey
 from hounsfield.storage.tables import datastores, image_set_versions, image_sets, import_jobs
+from hounsfield.stores import open_archive
 
 # The tables of the specification, written down a second time; in the order of the service's guide.
 DATASTORE_ROWS = {

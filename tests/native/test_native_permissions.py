@@ -11,13 +11,13 @@ import pytest
 
 from hounsfield.access.permissions import Permission
 from hounsfield.access.policies.context import Unsettled
-from hounsfield.app import open_archive
 from hounsfield.aws.model import load_service
 from hounsfield.aws.parsing import parse_request
 from hounsfield.aws.routing import Router
 from hounsfield.imaging.archive import Archive
 from hounsfield.native.permissions import permission_of, permissions_of_parameters
 from hounsfield.settings import Settings
+from hounsfield.stores import open_archive
 
 STORE, SOURCE, DESTINATION = "a" * 32, "b" * 32, "c" * 32
 STORE_ARN = f"arn:aws:medical-imaging:us-east-1:000000000000:datastore/{STORE}"

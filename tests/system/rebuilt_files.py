@@ -16,11 +16,11 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-from hounsfield.app import open_archive
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.instance_reading import StoredInstance, find_instance
 from hounsfield.imaging.renditions import dicom_file
 from hounsfield.settings import Settings
+from hounsfield.stores import open_archive
 from servers import ServerProcess, active_datastore
 
 BIG_ENDIAN = "1.2.840.10008.1.2.2"

@@ -17,11 +17,11 @@ from mortal_blobs import KilledError, MortalBlobs, Mortality
 from stored_series import deleted, imported, settled, verified
 from tiers import FREQUENT, QUICK, Bell, archived, comes_to, frame_ids, frames, packs_in, put_back, rested
 
-from hounsfield.app import open_archive
 from hounsfield.imaging.orphans import OrphanSweeper
 from hounsfield.imaging.tiers import SWEEP_TIERS, TierSweeper
 from hounsfield.settings import Settings, SettingsError
 from hounsfield.storage.tiered_blobs import TieredBlobs
+from hounsfield.stores import open_archive
 from imports import document
 from processes import runners
 from servers import ServerProcess, active_datastore, wait_for

@@ -12,11 +12,11 @@ from botocore.exceptions import ClientError
 from import_folders import INPUT, check_counters, fill, import_folder, primaries_by_series, start_job
 from sqlalchemy import func, select, update
 
-from hounsfield.app import open_archive
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.job_retention import FORGET_IMPORT_JOBS
 from hounsfield.settings import Settings
 from hounsfield.storage.tables import client_tokens, import_jobs, work_items
+from hounsfield.stores import open_archive
 from imports import document, image_sets, outcome_of
 from processes import runners
 from servers import ServerProcess, active_datastore, finished_job, wait_for

@@ -15,10 +15,10 @@ import pytest
 from sqlalchemy import delete
 from stored_series import imported, verified
 
-from hounsfield.app import open_archive
 from hounsfield.imaging.archive import Archive
 from hounsfield.settings import Settings, SettingsError
 from hounsfield.storage.tables import secrets
+from hounsfield.stores import open_archive
 from postgresql import PostgresqlServer
 from servers import ServerProcess, active_datastore, free_port, wait_for
 from synthetic import slice_of, uid

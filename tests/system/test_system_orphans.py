@@ -12,10 +12,10 @@ import pytest
 from import_folders import fill, start_job
 from stored_series import deleted, imported, pack_files, settled, verified
 
-from hounsfield.app import open_archive
 from hounsfield.imaging.import_jobs import JobStatus, get_import_job, import_progress
 from hounsfield.imaging.orphans import OrphanSweeper
 from hounsfield.settings import Settings
+from hounsfield.stores import open_archive
 from imports import outcome_of
 from processes import runners
 from servers import ServerProcess, active_datastore, finished_job, wait_for

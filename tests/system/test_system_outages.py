@@ -17,10 +17,10 @@ from import_folders import fill, import_folder, sop_instances, start_job
 from sqlalchemy import Engine, update
 from stored_series import imported, settled, verified
 
-from hounsfield.app import open_archive
 from hounsfield.imaging.import_jobs import import_progress
 from hounsfield.settings import Settings
 from hounsfield.storage.tables import image_sets
+from hounsfield.stores import open_archive
 from imports import frame, outcome_of
 from object_store import ObjectStore
 from postgresql import PostgresqlServer

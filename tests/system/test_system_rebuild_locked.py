@@ -14,13 +14,13 @@ from rebuilt_files import rebuilt
 from stored_series import settled
 from updates import Store, patient
 
-from hounsfield.app import open_archive
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.dicom_metadata import DicomMetadataReader
 from hounsfield.imaging.errors import NotFoundError
 from hounsfield.imaging.instance_reading import find_image_set, find_instance
 from hounsfield.imaging.series_order import find_series
 from hounsfield.settings import Settings
+from hounsfield.stores import open_archive
 from processes import runners
 from servers import ServerProcess, wait_for
 from synthetic import slice_of, uid

@@ -11,10 +11,10 @@ import pytest
 from sqlalchemy import Connection, select, text, update
 from updates import Store, patient
 
-from hounsfield.app import open_archive
 from hounsfield.imaging.archive import Archive
 from hounsfield.settings import Settings
 from hounsfield.storage.tables import work_items
+from hounsfield.stores import open_archive
 from processes import runners
 from servers import ServerProcess, wait_for
 from synthetic import slice_of

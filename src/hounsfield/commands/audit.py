@@ -105,9 +105,9 @@ def find_command(
 @_data
 def deliver_command(data: Path) -> None:
     """Deliver the audit trail of this machine now; runners do it by themselves."""
-    from hounsfield.app import open_buckets
     from hounsfield.audit_keeping import delivery_of
     from hounsfield.storage.bucket_objects import BucketError
+    from hounsfield.stores import open_buckets
 
     settings = dataclasses.replace(load_settings(), data=data)
     delivery = delivery_of(settings, open_buckets(settings))

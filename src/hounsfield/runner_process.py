@@ -1,0 +1,134 @@
+"""The process that carries out work: import jobs, changes of image sets, sweeps.
+
+imports  IMPORT                              slots of their own, and a pool of processes that transcode
+short    updates, copies, deletions, sweeps  never wait for imports, which may wait for them to unlock an image set
+long     moving packs, filling the index     takes long and never ends; nobody who waits for an update waits for it
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import types
+from dataclasses import dataclass, field
+from typing import Final
+
+from hounsfield.access.audit.trail import Trail
+from hounsfield.access.directory.directory import Directory
+from hounsfield.audit_keeping import AuditKeeper, RecordedWork, import_ended, storage_released
+from hounsfield.auditing import open_trail
+from hounsfield.imaging.archive import Archive
+from hounsfield.imaging.copying import COPY_IMAGE_SET, ImageSetCopier
+from hounsfield.imaging.datastores import SETTLE_DATASTORE, DatastoreSettler
+from hounsfield.imaging.deletion import DELETE_IMAGE_SET, ImageSetDeleter
+from hounsfield.imaging.import_jobs import IMPORT
+from hounsfield.imaging.importing import ImportRunner
+from hounsfield.imaging.indexing import FILL_INDEX, IndexFiller, schedule_indexing
+from hounsfield.imaging.ingest import warm_up
+from hounsfield.imaging.job_retention import FORGET_IMPORT_JOBS, ImportJobForgetter, schedule_forgetting
+from hounsfield.imaging.orphans import SWEEP_ORPHANS, OrphanSweeper, schedule_sweep
+from hounsfield.imaging.release import RELEASE_IMAGE_SET, StorageReleaser
+from hounsfield.imaging.tiers import SWEEP_TIERS, TierSweeper, schedule_tiers
+from hounsfield.imaging.updating import UPDATE_IMAGE_SET, ImageSetUpdater
+from hounsfield.installation import open_repository
+from hounsfield.jobs.runner import Alarm, Runner, WorkHandler
+from hounsfield.jobs.workers import WorkerPool, end_with_parent
+from hounsfield.logs import configure_logs
+from hounsfield.role_sources import import_access, job_roles
+from hounsfield.settings import Settings
+from hounsfield.stores import open_archive
+
+_KEEPING_SECONDS: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What the handlers of work items are made of."""
+
+    settings: Settings
+    archive: Archive
+    directory: Directory
+    trail: Trail
+    pool: WorkerPool
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def imports(self) -> dict[str, WorkHandler]:
+        access_of = import_access(job_roles(self.settings, self.directory, self.archive), self.archive)
+        runner = ImportRunner(self.archive, self.pool, self.stop, access_of)
+        return {IMPORT: RecordedWork(runner, self.trail, import_ended(self.archive))}
+
+    def short(self) -> dict[str, WorkHandler]:
+        archive = self.archive
+        releaser = StorageReleaser(archive, self.settings.release_after_seconds)
+        return {
+            SETTLE_DATASTORE: DatastoreSettler(archive),
+            UPDATE_IMAGE_SET: ImageSetUpdater(archive),
+            COPY_IMAGE_SET: ImageSetCopier(archive),
+            DELETE_IMAGE_SET: ImageSetDeleter(archive),
+            RELEASE_IMAGE_SET: RecordedWork(releaser, self.trail, storage_released(archive)),
+            SWEEP_ORPHANS: OrphanSweeper(archive, delete=self.settings.delete_orphans),
+            FORGET_IMPORT_JOBS: ImportJobForgetter(archive),
+        }
+
+    def long(self) -> dict[str, WorkHandler]:
+        return {
+            FILL_INDEX: IndexFiller(self.archive, self.stop),
+            SWEEP_TIERS: TierSweeper(
+                self.archive,
+                archive_after_seconds=self.settings.archive_after_seconds,
+                every_seconds=self.settings.tier_sweep_seconds,
+                stop=self.stop,
+            ),
+        }
+
+
+def run_runner(settings: Settings) -> None:
+    """Run a runner until SIGTERM or SIGINT."""
+    configure_logs(settings.log_level)
+    end_with_parent()
+    archive, keyring = open_archive(settings)
+    directory = Directory(open_repository(settings, archive.database, keyring))
+    trail = open_trail(settings, archive, keyring, "runner")
+    work = _Work(settings, archive, directory, trail, WorkerPool(settings.import_processes, warm_up))
+    _end_on_signals(work.stop)
+    for schedule in (schedule_sweep, schedule_forgetting, schedule_tiers, schedule_indexing):
+        schedule(archive)
+    # A bucket that does not answer must not keep the process from ending; what is not delivered then is later.
+    keeper = AuditKeeper.of(settings, archive, keyring)
+    keeping = threading.Thread(target=keeper.run, args=(work.stop,), name="audit-keeper", daemon=True)
+    directory.start()
+    keeping.start()
+    trail.start()
+    try:
+        _carry_out(work)
+    finally:
+        work.pool.close()
+        directory.stop()
+        trail.stop()
+        keeping.join(_KEEPING_SECONDS)
+
+
+def _end_on_signals(stop: threading.Event) -> None:
+    def ask_to_stop(_signal: int, _frame: types.FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, ask_to_stop)
+    signal.signal(signal.SIGINT, ask_to_stop)
+
+
+def _carry_out(work: _Work) -> None:
+    """Take work items until it is time to stop: imports here, everything else in threads beside."""
+    queue, stop, alarm = work.archive.queue, work.stop, Alarm()
+    beside = [
+        threading.Thread(target=queue.listen, args=(alarm.ring, stop), name="listener"),
+        threading.Thread(target=Runner(queue, work.short(), stop, alarm=alarm).run, name="short-work"),
+        threading.Thread(target=Runner(queue, work.long(), stop, slots=2).run, name="long-work"),
+    ]
+    for thread in beside:
+        thread.start()
+    try:
+        Runner(queue, work.imports(), stop, slots=work.settings.import_slots, alarm=alarm).run()
+    finally:
+        stop.set()
+        for thread in beside:
+            thread.join()
