@@ -62,7 +62,7 @@ def is_allowed(
     trail: Trail, policy: OnFailure, operation: str, category: Category, *, data_events: bool = True
 ) -> bool:
     call = Recorder(trail, "service", "arn:", data_events=data_events, on_failure=policy).begin(SCOPE)
-    call.found(operation, category, {})
+    call.found(operation, category, dict)
     try:
         call.allow()
     except ServiceUnavailableException:

@@ -126,13 +126,12 @@ def test_deleting(open_server: ServerProcess) -> None:
     web.delete_series(uid(1), uid(1, 2))
     assert get(open_server, datastore_id, f"{study}/series/{uid(1, 2)}/metadata").status_code == 404
     assert len(metadata(open_server, datastore_id, study)) == 2
+    assert [found["0020000E"]["Value"] for found in web.search_for_series(uid(1))] == [[uid(1, 3)]]
     web.delete_study(uid(1))
     assert get(open_server, datastore_id, f"{study}/metadata").status_code == 404
-
-    def deleted() -> bool:
-        return not client.search_image_sets(datastoreId=datastore_id)["imageSetsMetadataSummaries"]
-
-    wait_for(deleted, "the image sets to be deleted")
+    assert not web.search_for_studies()
+    assert not web.search_for_instances()
+    assert not client.search_image_sets(datastoreId=datastore_id)["imageSetsMetadataSummaries"]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import orjson
 from hounsfield.access.permissions import Permission
 from hounsfield.aws.response import WireResponse
 from hounsfield.dicomweb.calls import Call
-from hounsfield.imaging.deletion import delete_image_sets
+from hounsfield.imaging.deletion import delete_image_sets_at_once
 from hounsfield.imaging.instance_reading import find_image_set, find_instance, instances_of, primary_image_sets
 from hounsfield.imaging.update_request import UpdateRequest
 from hounsfield.imaging.updating import update_image_set_metadata
@@ -29,8 +29,6 @@ def delete_study(call: Call) -> WireResponse:
         One of them may not be deleted; none is.
     ConflictError
         One of them is being changed; none is deleted.
-    TooManyUnderWayError
-        More deletions would be under way than the quota allows; none is begun.
     """
     call.only()
     image_sets = primary_image_sets(call.context.archive, call.datastore_id, call.labels["study"])
@@ -68,5 +66,5 @@ def _ask(call: Call, image_set_ids: list[str]) -> None:
 
 def _deleted(call: Call, image_set_ids: list[str]) -> WireResponse:
     _ask(call, image_set_ids)
-    delete_image_sets(call.context.archive, call.datastore_id, image_set_ids)
+    delete_image_sets_at_once(call.context.archive, call.datastore_id, image_set_ids)
     return WireResponse(204, [], b"")

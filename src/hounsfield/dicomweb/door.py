@@ -125,8 +125,8 @@ class DicomwebDoor:
         found = find(scope["method"], scope["raw_path"], deletes=self.context.deletes)
         operation = found.operation
         category = Category.MANAGEMENT if operation.action in _MANAGEMENT_ACTIONS else Category.DATA
-        parameters = shown_dicomweb_labels(found.datastore_id, found.labels, scope["query_string"])
-        record.found(operation.name, category, parameters)
+        query = scope["query_string"]
+        record.found(operation.name, category, lambda: shown_dicomweb_labels(found.datastore_id, found.labels, query))
         return found
 
     async def _caller(self, found: Found, scope: Scope) -> Caller:

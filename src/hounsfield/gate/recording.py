@@ -12,7 +12,7 @@ import asyncio
 import re
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -87,17 +87,17 @@ class CallRecord:
     _category: Category = Category.MANAGEMENT
     _read_only: bool = True
     _principal: Principal | None = None
+    _labels: Callable[[], Mapping[str, Json]] | None = None
     _parameters: Mapping[str, Json] | None = None
     _response: Mapping[str, Json] | None = None
     _resources: list[str] = field(default_factory=list)
 
-    def found(self, name: str, category: Category, parameters: Mapping[str, Json]) -> None:
-        """Note which operation it is, and what is known of its parameters before they are read."""
+    def found(self, name: str, category: Category, labels: Callable[[], Mapping[str, Json]]) -> None:
+        """Note which operation it is, and how to tell its parameters from its path, should they not be read."""
         self._name = name
         self._category = category
         self._read_only = name.startswith(_READS)
-        self._parameters = parameters
-        self._resources = resources_of(self.recorder.arn_prefix, parameters)
+        self._labels = labels
 
     def proven(self, principal: Principal) -> None:
         """Note who calls, once that is certain."""
@@ -177,11 +177,17 @@ class CallRecord:
     def _failure(self, answer: WireResponse | StreamedResult, error: AwsError | None) -> Failure | None:
         if error is not None:
             # What was hidden of the parameters may be in the message, as part of an ARN.
-            told = error.status in _TOLD and HIDDEN not in (self._parameters or {}).values()
+            told = error.status in _TOLD and HIDDEN not in (self._shown_parameters() or {}).values()
             return Failure(error.code, error.message if told else HIDDEN)
         if answer.status >= 400:
             return Failure(f"Http{answer.status}", "The answer tells of each instance why.")
         return None
+
+    def _shown_parameters(self) -> Mapping[str, Json] | None:
+        """Give the parameters, as far as they are known: those of the path where no others were read."""
+        if self._parameters is None and self._labels is not None:
+            self._parameters = self._labels()
+        return self._parameters
 
     def _event(self, failure: Failure | None, answer: WireResponse | StreamedResult | None) -> AuditEvent:
         user_agent = host = authorization = b""
@@ -193,6 +199,10 @@ class CallRecord:
             elif name == b"authorization":
                 authorization = value
         client = self.scope.get("client")
+        parameters = self._shown_parameters()
+        if parameters:
+            named = resources_of(self.recorder.arn_prefix, parameters)
+            self._resources = [*named, *(arn for arn in self._resources if arn not in named)]
         return AuditEvent(
             name=self._name,
             source=self.recorder.source,
@@ -208,7 +218,7 @@ class CallRecord:
             principal=self._principal,
             claimed_key="" if self._principal else _claimed_key(authorization, self.scope["query_string"]),
             request_id=self.request_id,
-            parameters=self._parameters,
+            parameters=parameters,
             response=None if failure is not None else self._response,
             failure=failure,
             resources=self._resources,

@@ -2,8 +2,9 @@
 
     ACTIVE ─▶ LOCKED/DELETING ─▶ DELETED/DELETED ─▶ (grace period) ─▶ storage released
 
-The request locks the image set; a work item then deletes it with all its versions. What it holds is released later, see
-`hounsfield.imaging.release`; until then nothing but its properties can be read.
+The request locks the image set; a work item then deletes it with all its versions. Where the answer says that it is gone
+(DELETE of DICOMweb), both are done in one transaction. What it holds is released later, see `hounsfield.imaging.release`; until
+then nothing but its properties can be read.
 """
 
 from __future__ import annotations
@@ -25,7 +26,6 @@ from hounsfield.imaging.transitions import HeldImageSet, Trigger, begin, claim
 from hounsfield.jobs.queue import WorkItem
 from hounsfield.storage.clock import now_ms
 from hounsfield.storage.database import lock_row
-from hounsfield.storage.keys import DataKey
 from hounsfield.storage.tables import image_set_versions, image_sets
 
 DELETE_IMAGE_SET: Final = "delete-image-set"
@@ -43,24 +43,37 @@ def delete_image_set(archive: Archive, datastore_id: str, image_set_id: str) -> 
     TooManyUnderWayError
         As many deletions as a data store may have are under way; DeleteImageSet models no error for a quota.
     """
-    return delete_image_sets(archive, datastore_id, [image_set_id])[0]
+    with archive.database.write() as connection:
+        key = data_key(archive, active_datastore(connection, archive, datastore_id, lock=True))
+        found = claim(connection, key, image_set_id)
+        most = archive.quotas.concurrent_deletes
+        require_slot(connection, DELETE_IMAGE_SET, datastore_id, most, what="deletions", error=TooManyUnderWayError)
+        begun = begin(connection, key, found, Trigger.DELETE)
+        archive.queue.enqueue(connection, DELETE_IMAGE_SET, image_set_id)
+        return begun
 
 
-def delete_image_sets(archive: Archive, datastore_id: str, image_set_ids: Sequence[str]) -> list[HeldImageSet]:
-    """Lock image sets, to be deleted soon after: all of them, or none when one cannot be; raises as `delete_image_set`."""
+def delete_image_sets_at_once(archive: Archive, datastore_id: str, image_set_ids: Sequence[str]) -> None:
+    """Delete image sets, all of them or none when one cannot be (DELETE of DICOMweb).
+
+    When this returns no reader finds them any more, nor their study when they were all it had. Nothing is under way then, so no
+    quota counts it.
+
+    Raises
+    ------
+    NotFoundError
+        The data store or an image set is not there, or an image set was deleted before.
+    ConflictError
+        Another operation on an image set is under way, or the data store is not ACTIVE.
+    """
     with archive.database.write() as connection:
         key = data_key(archive, active_datastore(connection, archive, datastore_id, lock=True))
         # In one order whoever asks, so that two requests for the same image sets do not wait for each other.
-        return [_delete_soon(connection, archive, key, image_set_id) for image_set_id in sorted(image_set_ids)]
-
-
-def _delete_soon(connection: Connection, archive: Archive, key: DataKey, image_set_id: str) -> HeldImageSet:
-    found = claim(connection, key, image_set_id)
-    most = archive.quotas.concurrent_deletes
-    require_slot(connection, DELETE_IMAGE_SET, key.datastore_id, most, what="deletions", error=TooManyUnderWayError)
-    begun = begin(connection, key, found, Trigger.DELETE)
-    archive.queue.enqueue(connection, DELETE_IMAGE_SET, image_set_id)
-    return begun
+        for image_set_id in sorted(image_set_ids):
+            begin(connection, key, claim(connection, key, image_set_id), Trigger.DELETE)
+        # Studies are written when all rows of image sets are.
+        studies = [_mark_deleted(connection, archive, image_set_id) for image_set_id in sorted(image_set_ids)]
+        refresh_studies(connection, datastore_id, {study for study in studies if study is not None})
 
 
 class ImageSetDeleter:
@@ -72,30 +85,34 @@ class ImageSetDeleter:
     def run(self, item: WorkItem) -> None:
         """Delete the image set with all its versions, and ask for the release of its storage."""
         with self._archive.database.write() as connection:
-            self._delete(connection, item.subject_id)
+            query = select(image_sets.c.datastore_id).where(image_sets.c.id == item.subject_id)
+            datastore_id = connection.execute(query).scalar_one()
+            study = _mark_deleted(connection, self._archive, item.subject_id)
+            refresh_studies(connection, datastore_id, set() if study is None else {study})
             self._archive.queue.finish(connection, item)
 
     def give_up(self, item: WorkItem) -> None:
         """Try once more: a deletion that was promised has no other end."""
         self.run(item)
 
-    def _delete(self, connection: Connection, image_set_id: str) -> None:
-        columns = (image_sets.c.datastore_id, image_sets.c.study_uid, image_sets.c.is_primary, image_sets.c.deleted_at)
-        query = select(*columns).where(image_sets.c.id == image_set_id)
-        row = connection.execute(lock_row(connection, query)).one()
-        if row.deleted_at is not None:
-            return
-        connection.execute(
-            update(image_sets)
-            .where(image_sets.c.id == image_set_id)
-            .values(state=ImageSetState.DELETED, deleted_at=now_ms())
-        )
-        connection.execute(
-            update(image_set_versions)
-            .where(image_set_versions.c.image_set_id == image_set_id)
-            .values(state=ImageSetState.DELETED, workflow_status=WorkflowStatus.DELETED)
-        )
-        forget_tags(connection, self._archive, TaggedResource(row.datastore_id, image_set_id))
-        self._archive.queue.enqueue(connection, RELEASE_IMAGE_SET, image_set_id)
-        if row.is_primary:
-            refresh_studies(connection, row.datastore_id, {row.study_uid})
+
+def _mark_deleted(connection: Connection, archive: Archive, image_set_id: str) -> str | None:
+    """Write that an image set is deleted, if it is not yet; give the study that is to be refreshed, None where none is."""
+    columns = (image_sets.c.datastore_id, image_sets.c.study_uid, image_sets.c.is_primary, image_sets.c.deleted_at)
+    query = select(*columns).where(image_sets.c.id == image_set_id)
+    row = connection.execute(lock_row(connection, query)).one()
+    if row.deleted_at is not None:
+        return None
+    connection.execute(
+        update(image_sets)
+        .where(image_sets.c.id == image_set_id)
+        .values(state=ImageSetState.DELETED, deleted_at=now_ms())
+    )
+    connection.execute(
+        update(image_set_versions)
+        .where(image_set_versions.c.image_set_id == image_set_id)
+        .values(state=ImageSetState.DELETED, workflow_status=WorkflowStatus.DELETED)
+    )
+    forget_tags(connection, archive, TaggedResource(row.datastore_id, image_set_id))
+    archive.queue.enqueue(connection, RELEASE_IMAGE_SET, image_set_id)
+    return str(row.study_uid) if row.is_primary else None

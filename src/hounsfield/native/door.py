@@ -115,7 +115,7 @@ class NativeDoor:
         match = self.router.match(scope["method"], scope["raw_path"])
         operation = match.operation
         category = Category.DATA if operation.name in _DATA_EVENTS else Category.MANAGEMENT
-        record.found(operation.name, category, shown_labels(operation.input, match.path_parameters))
+        record.found(operation.name, category, lambda: shown_labels(operation.input, match.path_parameters))
         return match
 
     async def _answer(

@@ -109,7 +109,7 @@ class StsDoor:
         principal, body = self._proven(scope, body)
         form = read_form(scope["query_string"], body)
         operation = operation_of(self.service, form)
-        record.found(operation.name, Category.MANAGEMENT, {})
+        record.found(operation.name, Category.MANAGEMENT, dict)
         if principal is None and not operation.unsigned:
             raise MissingAuthenticationTokenException("Request is missing Authentication Token")
         if principal is not None:
