@@ -152,6 +152,13 @@ def test_what_is_not_multipart_is_refused_as_such(body: bytes, data: Any) -> Non
         assert "boundary" in refused.message or "headers" in refused.message  # noqa: PT017
 
 
+@pytest.mark.parametrize("value", [b"a\nb", b"a\0b", b"a\n--the-boundary", b"a\x7f"])
+def test_headers_of_parts_are_single_lines(value: bytes) -> None:
+    """Found by fuzzing: a line feed alone did not end a header and stayed in its value."""
+    with pytest.raises(ValidationException, match="control characters"):
+        parts_of([b"--the-boundary\r\nContent-Type: " + value + b"\r\n\r\nx\r\n--the-boundary--\r\n"])
+
+
 def test_a_chunk_cannot_be_signed_with_another_key() -> None:
     other = ChunkSigner(b"other", f"{NOW:%Y%m%dT%H%M%SZ}", SCOPE, SEED)
     with pytest.raises(InvalidSignatureException):

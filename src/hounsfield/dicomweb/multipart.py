@@ -19,6 +19,7 @@ MOST_HEADER_BYTES = 16 * 1024
 MOST_PREAMBLE_BYTES = 64 * 1024
 
 _BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,\-./:=? ]{0,69}[0-9A-Za-z'()+_,\-./:=?]")
+_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +142,9 @@ class PartParser:
         self._count(end - start)
 
     def _header_end(self) -> None:
+        # The parser takes a line feed alone for a part of the value.
+        if _CONTROL.search(self._name) or _CONTROL.search(self._value):
+            raise ValidationException("The headers of a part must be lines without control characters.")
         self._headers[self._name.decode("latin-1").strip().lower()] = self._value.decode("latin-1").strip()
         self._name = self._value = b""
 

@@ -32,6 +32,7 @@ from hounsfield.imaging.metadata_size import oversized
 from hounsfield.imaging.organise import Placement, organise_in_turn
 from hounsfield.imaging.set_content import KnownSizes
 from hounsfield.imaging.staging import StagedInstance
+from hounsfield.storage.data_keys import fetching_keys
 from hounsfield.storage.database import in_groups
 from hounsfield.storage.keys import DataKey
 from hounsfield.storage.packs import pack_name
@@ -226,7 +227,8 @@ class GroupCommitter:
     def _commit(self, group: list[Waiting]) -> None:
         """Commit a group; requests that cannot be committed with the others are committed without them, or wait."""
         try:
-            outcomes = self._committed([entry.request for entry in group])
+            # The key was at hand when the request began; only one that has reached its age since is waited for.
+            outcomes = fetching_keys(self._committed, [entry.request for entry in group])
         except _PartError as error:
             self._hold([entry for at, entry in enumerate(group) if at in error.locked])
             free = [entry for at, entry in enumerate(group) if at not in error.locked]
