@@ -91,6 +91,7 @@ class CallRecord:
     _parameters: Mapping[str, Json] | None = None
     _response: Mapping[str, Json] | None = None
     _resources: list[str] = field(default_factory=list)
+    _refused: bool = False
 
     def found(self, name: str, category: Category, labels: Callable[[], Mapping[str, Json]]) -> None:
         """Note which operation it is, and how to tell its parameters from its path, should they not be read."""
@@ -112,6 +113,7 @@ class CallRecord:
             It cannot be recorded now, and must not be carried out unrecorded.
         """
         if self._must_be_kept and self._is_recorded and not self.recorder.trail.is_ready:
+            self._refused = True
             raise ServiceUnavailableException(
                 "The call cannot be recorded in the audit trail just now; try again later."
             )
@@ -153,13 +155,15 @@ class CallRecord:
         if not self._is_recorded:
             return None
         event = self._event(self._failure(answer, error), answer)
-        if self._read_only or (error is not None and error.status < 500):
+        # What was refused before anything was done leaves nothing behind that would have to be told for certain.
+        if self._read_only or self._refused or (error is not None and error.status < 500):
             self.recorder.trail.put(event)
             return None
         try:
             await asyncio.wrap_future(self.recorder.trail.put_durably(event))
         except NotRecordedError:
-            if self._must_be_kept:
+            # A call that failed is answered with why, which is no promise that it was done.
+            if self._must_be_kept and error is None:
                 return ServiceUnavailableException(
                     "The call was carried out, but could not be recorded in the audit trail yet."
                 )
