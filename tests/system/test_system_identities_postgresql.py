@@ -59,8 +59,13 @@ def test_both_nodes_notice_every_change(nodes: list[ServerProcess]) -> None:
     answer(second, "key", "disable", key["access_key_id"])
     for client in clients:
         wait_for(lambda client=client: refusal(client) == INVALID, "the key to be refused")
-    (used,) = answer(first, "key", "list", "--user", "roaming")
-    assert used["last_used_at"] is not None
+
+    def used() -> bool:
+        (listed,) = answer(first, "key", "list", "--user", "roaming")
+        return listed["last_used_at"] is not None
+
+    # Nodes write down now and then what was used, not with each request.
+    wait_for(used, "the use of the key to be written down")
     assert command(second, "user", "create", "Roaming").exit_code == 1
 
 
