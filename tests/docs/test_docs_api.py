@@ -19,7 +19,9 @@ API = Page.of("docs/api.md")
 INDEX = {row["page"]: codes(row["operations"]) for row in API.rows("resource", "page", "operations")}
 PAGES = [re.search(r"\]\((.+)\)", link)[1] for link in INDEX]
 EXCEPTIONS = {name: kind for name, kind in vars(errors).items() if name.endswith("Exception")}
-NOT_OF_THE_API = {"RequestTimeoutException", "ServiceUnavailableException", "ExpiredTokenException"}
+STS = Page.of("docs/temporary-credentials.md").rows("code at STS", "code elsewhere")
+BY_OTHER_NAMES = {"ExpiredIdentityTokenException", "IDPRejectedClaimException", "FailedDependencyException"}
+"""Those that STS tells by a name that others have too, and what pages tell by its messages."""
 
 
 def named_errors(text: str) -> list[tuple[str, str]]:
@@ -47,8 +49,10 @@ def test_the_common_errors_are_those_of_the_code() -> None:
     rows = API.rows("status", "error", "when")
     told = {code: int(row["status"]) for row in rows for code in codes(row["error"])}
     assert told == {code: EXCEPTIONS[code].status for code in told}
-    elsewhere = {code for page in [*PAGES, "dicomweb.md"] for code in re.findall(r"`(\w+Exception)`", read(page))}
-    assert set(EXCEPTIONS) - set(told) - elsewhere == NOT_OF_THE_API - elsewhere
+    pages = [*PAGES, "dicomweb.md", "openid-connect.md"]
+    elsewhere = {code for page in pages for code in re.findall(r"`(\w+Exception)`", read(page))}
+    at_sts = {f"{codes(row['code at STS'])[0].removesuffix('Exception')}Exception" for row in STS}
+    assert set(EXCEPTIONS) - set(told) - elsewhere - at_sts == BY_OTHER_NAMES
 
 
 def read(page: str) -> str:

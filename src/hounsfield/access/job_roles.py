@@ -5,7 +5,8 @@
     strict                             its policies decide            refused
     sts     (S3 is AWS, or speaks STS) AssumeRole at the store's STS; its policies decide there
 
-A role is looked up when the job starts, and again whenever the job does something: what changes in between, counts.
+A role is looked up when the job starts, and again whenever the job does something: what changes in between, counts. Where a job
+begins, in whichever process, the directory is looked at first.
 
 Source: developer guide, "Creating an IAM role for import"; Service Authorization Reference, Amazon S3.
 """
@@ -114,6 +115,8 @@ class JobRoles:
         if self.mode is ImportRoles.STS:
             job_role = JobRole(arn, None, datastore_arn)
         else:
+            # A role that was made a moment ago counts: whoever made it starts the job.
+            self.directory.refresh()
             role = self.directory.role(arn)
             if role is None and (self.mode is ImportRoles.STRICT or not principal.is_root):
                 raise JobRoleError(f"dataAccessRoleArn names {arn}, which is no role of this installation")
@@ -152,6 +155,8 @@ class JobRoles:
             if self.mode is ImportRoles.STRICT:
                 return _NoAccess(self.buckets, f"The role {job_role.arn} is no role of this installation")
             return OwnAccess(self.buckets)
+        # The process that let the job start may have heard of a change before this one.
+        self.directory.refresh()
         return _DirectoryAccess(self, job_role, session).checked()
 
     def _assumed(self, job_role: JobRole, session: str) -> BucketAccess:
