@@ -47,15 +47,26 @@ class KeyServiceDoor:
     """Cleared while callers are kept waiting."""
     waiting: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     """Released by each caller that is kept waiting."""
+    disabled: set[str] = field(default_factory=set)
+    """The ARNs of the keys that are disabled."""
 
     def new_key(self, **parameters: Any) -> str:
         return str(self.admin.create_key(**parameters)["KeyMetadata"]["Arn"])
 
     def disable(self, arn: str) -> None:
         self.admin.disable_key(KeyId=arn.split("/")[1])
+        self.disabled.add(arn)
 
     def enable(self, arn: str) -> None:
         self.admin.enable_key(KeyId=arn.split("/")[1])
+        self.disabled.discard(arn)
+
+    def restore(self) -> None:
+        """Answer everybody again, for all keys: whatever a test did, or was ended in the middle of."""
+        self.denied = self.down = False
+        self.passing.set()
+        for arn in sorted(self.disabled):
+            self.enable(arn)
 
     def count(self, operation: str) -> int:
         return sum(asked.operation == operation for asked in self.asked)

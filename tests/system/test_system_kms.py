@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from servers import ServerProcess, active_datastore, finished_job, wait_for
 from synthetic import slice_of, uid
 
 STUDY = 810
+LIFE_SECONDS = 5
+"""How long each process uses a key that it has, whatever becomes of the key meanwhile."""
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +32,8 @@ def door(s3: ObjectStore) -> Iterator[KeyServiceDoor]:
 
 @pytest.fixture(scope="module")
 def server(door: KeyServiceDoor, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    environment = {**door.environment(), "HOUNSFIELD_KMS_CACHE_SECONDS": "5", "HOUNSFIELD_IMPORT_WORKERS": "1"}
+    life = {"HOUNSFIELD_KMS_CACHE_SECONDS": str(LIFE_SECONDS)}
+    environment = {**door.environment(), **life, "HOUNSFIELD_IMPORT_WORKERS": "1"}
     process = ServerProcess(tmp_path_factory.mktemp("kms") / "data", environment).start()
     yield process
     process.stop()
@@ -64,8 +68,7 @@ def held(server: ServerProcess, client: Any, door: KeyServiceDoor) -> Held:
 @pytest.fixture(autouse=True)
 def everything_works_again(door: KeyServiceDoor) -> Iterator[None]:
     yield
-    door.denied = door.down = False
-    door.passing.set()
+    door.restore()
 
 
 def refusal(call: Callable[[], object]) -> tuple[int, str] | None:
@@ -115,6 +118,22 @@ def reads(server: ServerProcess, client: Any, held: Held) -> dict[str, Callable[
             copyImageSetInformation={"sourceImageSet": {"latestVersionId": "99"}},
         ),
     }
+
+
+@pytest.fixture
+def everything(server: ServerProcess, client: Any, held: Held) -> dict[str, Callable[[], object]]:
+    """What `reads` gives, when the key can be used: a refusal that the test before met is given for a moment more."""
+    calls = reads(server, client, held)
+    wait_for(lambda: refusal(calls["GetImageFrame"]) is None, "the key to be given")
+    return calls
+
+
+def outlive_keys(since: float) -> None:
+    """Wait until no process has a key any more that it was given before ``since``, in monotonic seconds.
+
+    The runner has keys of its own, and nothing but a job shows whether one is still used.
+    """
+    wait_for(lambda: time.monotonic() > since + LIFE_SECONDS, "the keys to reach their age")
 
 
 NO_VERSION = (404, "ResourceNotFoundException")
@@ -167,13 +186,17 @@ def test_a_key_that_cannot_be_used_makes_no_data_store(client: Any, door: KeySer
 
 
 def test_a_disabled_key_closes_the_data_store_within_its_life(
-    server: ServerProcess, client: Any, door: KeyServiceDoor, held: Held
+    server: ServerProcess,
+    client: Any,
+    door: KeyServiceDoor,
+    held: Held,
+    everything: dict[str, Callable[[], object]],
 ) -> None:
-    everything = reads(server, client, held)
     usable = {name: refusal(call) for name, call in everything.items()}
     expected = dict.fromkeys(everything) | {"UpdateImageSetMetadata": NO_VERSION, "CopyImageSet": NO_VERSION}
     assert usable == expected
     door.disable(held.key)
+    disabled = time.monotonic()
     wait_for(lambda: refusal(everything["GetImageFrame"]), "the key to be refused")
     denied = (403, "AccessDeniedException")
     assert {name: refusal(call) for name, call in everything.items()} == dict.fromkeys(everything, denied)
@@ -181,6 +204,7 @@ def test_a_disabled_key_closes_the_data_store_within_its_life(
         refusal(lambda: client.delete_image_set(datastoreId=held.datastore_id, imageSetId=held.image_set_id)) == denied
     )
 
+    outlive_keys(disabled)
     job = finished_job(client, held.datastore_id, start_job(server, client, held.datastore_id, "kms"))
     assert job["jobStatus"] == "FAILED"
     assert "key of the data store is not available" in job["message"]
@@ -193,13 +217,18 @@ def test_a_disabled_key_closes_the_data_store_within_its_life(
 
 
 def test_an_outage_is_told_apart_from_a_refusal(
-    server: ServerProcess, client: Any, door: KeyServiceDoor, held: Held
+    server: ServerProcess,
+    client: Any,
+    door: KeyServiceDoor,
+    held: Held,
+    everything: dict[str, Callable[[], object]],
 ) -> None:
-    everything = reads(server, client, held)
     door.down = True
+    went_down = time.monotonic()
     wait_for(lambda: refusal(everything["GetImageFrame"]), "the key to reach its age")
     down = (503, "ServiceUnavailableException")
     assert {name: refusal(call) for name, call in everything.items()} == dict.fromkeys(everything, down)
+    outlive_keys(went_down)
     job_id = start_job(server, client, held.datastore_id, "kms")
     begun = len(door.asked)
     wait_for(lambda: len(door.asked) > begun, "the job to ask for the key")
@@ -209,7 +238,11 @@ def test_an_outage_is_told_apart_from_a_refusal(
 
 
 def test_nobody_else_waits_for_the_key_service(
-    server: ServerProcess, client: Any, door: KeyServiceDoor, held: Held
+    server: ServerProcess,
+    client: Any,
+    door: KeyServiceDoor,
+    held: Held,
+    everything: dict[str, Callable[[], object]],
 ) -> None:
     local = active_datastore(client)
     fill(server, "kms-local", [slice_of(study=STUDY + 2)])
@@ -217,7 +250,6 @@ def test_nobody_else_waits_for_the_key_service(
     image_set_id = line["importResponse"]["imageSetId"]
     (instance,) = sop_instances(client, local, image_set_id).values()
     frame_id = instance["ImageFrames"][0]["ID"]
-    everything = reads(server, client, held)
     door.down = True
     wait_for(lambda: refusal(everything["GetImageFrame"]), "the key to reach its age")
     door.passing.clear()
