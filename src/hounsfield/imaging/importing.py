@@ -185,6 +185,8 @@ class ImportRunner:
             records = file_records(connection, job.id, key)
         staged = {r.file.ordinal: r.result.instance for r in records if r.result.instance is not None}
         while True:
+            # A job that waited for others must not commit with a key that was disabled meanwhile.
+            key = fetched_key(self._archive, datastore)
             with self._archive.database.read() as connection:
                 situation = read_situation(connection, datastore.id, list(staged.values()))
                 plan = organise(sorted(staged.items(), key=lambda entry: entry[0]), situation)
