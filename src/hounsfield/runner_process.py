@@ -10,7 +10,7 @@ from __future__ import annotations
 import signal
 import threading
 import types
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from hounsfield.access.audit.trail import Trail
@@ -50,7 +50,7 @@ class _Work:
     directory: Directory
     trail: Trail
     pool: WorkerPool
-    stop: threading.Event = field(default_factory=threading.Event)
+    stop: threading.Event
 
     def imports(self) -> dict[str, WorkHandler]:
         access_of = import_access(job_roles(self.settings, self.directory, self.archive), self.archive)
@@ -88,9 +88,11 @@ def run_runner(settings: Settings) -> None:
     end_with_parent()
     archive, keyring = open_archive(settings)
     directory = Directory(open_repository(settings, archive.database, keyring))
+    # Before the chain of the audit trail begins, which only an orderly end ends.
+    stop = threading.Event()
+    _end_on_signals(stop)
     trail = open_trail(settings, archive, keyring, "runner")
-    work = _Work(settings, archive, directory, trail, WorkerPool(settings.import_processes, warm_up))
-    _end_on_signals(work.stop)
+    work = _Work(settings, archive, directory, trail, WorkerPool(settings.import_processes, warm_up), stop)
     for schedule in (schedule_sweep, schedule_forgetting, schedule_tiers, schedule_indexing):
         schedule(archive)
     # A bucket that does not answer must not keep the process from ending; what is not delivered then is later.

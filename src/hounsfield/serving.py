@@ -19,7 +19,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -199,13 +199,17 @@ def create_app() -> ASGIApp:
         signal.signal(number, signal.SIG_DFL)
     from hounsfield import app
 
+    # The application begins a chain of the audit trail, which only an orderly end ends.
+    asked: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, _frame: asked.append(number))
     made = app.create_app()
     tls = load_settings().tls
-    return telling_ready(made if tls is None else connecting_anew(made, tls))
+    return telling_ready(made if tls is None else connecting_anew(made, tls), asked)
 
 
-def telling_ready(app: ASGIApp) -> ASGIApp:
-    """Tell the process that keeps the API processes once this one serves."""
+def telling_ready(app: ASGIApp, asked: Sequence[int]) -> ASGIApp:
+    """Tell the process that keeps the API processes once this one serves; end then where a signal asked for that before."""
 
     async def telling(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan":
@@ -216,6 +220,9 @@ def telling_ready(app: ASGIApp) -> ASGIApp:
             await send(message)
             if message["type"] == "lifespan.startup.complete":
                 tell_ready()
+                # The event loop has taken the signals over by now, and ends the process as it does at any other time.
+                for number in asked:
+                    signal.raise_signal(number)
 
         await app(scope, receive, listening)
 
