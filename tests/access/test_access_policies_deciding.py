@@ -148,13 +148,18 @@ CONDITIONS = st.sampled_from(
         {"StringNotEquals": {"aws:ResourceTag/ward": "3"}},
         {"StringEquals": {"aws:username": ["3", "4"], "aws:PrincipalTag/ward": ["w1", "3"]}},
         {"StringNotLike": {"aws:username": "${aws:PrincipalTag/ward}*"}},
+        {"StringLike": {"aws:username": ["3*", "w1*"]}},
+        {"StringLike": {"aws:username": "3", "aws:PrincipalTag/ward": ["*", "w1"]}},
+        {"StringLike": {"aws:username": ["w?", "?"]}},
+        {"ArnLike": {"aws:username": ["3*", "arn:aws:*"]}},
+        {"StringEqualsIgnoreCase": {"aws:username": "W1X"}},
         {"ForAllValues:StringLike": {"aws:TagKeys": ["w*"]}},
         {"Null": {"aws:TagKeys": "true"}},
     ]
 )
 CONTEXTS = st.dictionaries(
     st.sampled_from(["aws:resourcetag/ward", "aws:username", "aws:principaltag/ward", "aws:tagkeys"]),
-    st.sampled_from(["3", "4", ("ward", "x"), ("w1", "w2")]),
+    st.sampled_from(["3", "4", "33", "w1x", "arn:aws:s3:::3", ("ward", "x"), ("w1", "w2")]),
 )
 
 

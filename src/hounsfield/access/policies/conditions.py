@@ -84,6 +84,14 @@ class Condition:
         known = tuple(value for value in values if value is not None)
         return known if len(known) == len(values) else ()
 
+    @property
+    def beginnings(self) -> tuple[str, ...]:
+        """Texts with one of which the key's only value must begin for the condition to be met; empty where others do too."""
+        if not self._simple or self.operator.negated or self.if_exists:
+            return ()
+        texts = tuple(dict.fromkeys(operand.beginning for operand in self.operands))
+        return texts if all(texts) else ()
+
     def met(self, context: ConditionContext, effect: Effect) -> bool:
         """Tell whether the request meets it.
 

@@ -52,12 +52,15 @@ class Operand:
         Makes the test out of the template's parts.
     exact : str or None
         The only value that matches, where there is just one.
+    beginning : str
+        What every value that matches begins with, as far as that is known.
     """
 
     constant: Predicate | None = None
     template: Template | None = None
     make: Callable[[tuple[Part, ...]], Predicate] | None = None
     exact: str | None = None
+    beginning: str = ""
 
     @property
     def variables(self) -> tuple[Variable, ...]:
@@ -100,7 +103,9 @@ def _templated(make: Callable[[tuple[Part, ...]], Predicate]) -> Callable[[str, 
         if template.variables:
             return Operand(template=template, make=make)
         parts = tuple(part for part in template.parts if not isinstance(part, Variable))
-        return Operand(make(parts), exact=plain(parts) if make is _equals else None)
+        if make is _equals:
+            return Operand(make(parts), exact=plain(parts), beginning=plain(parts))
+        return Operand(make(parts), beginning=Wildcards.of(*parts).beginning if make in (_like, _arn_like) else "")
 
     return operand
 

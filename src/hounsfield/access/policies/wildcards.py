@@ -58,6 +58,12 @@ class Wildcards:
         kept = [pieces[0], *(piece for piece in pieces[1:-1] if piece), *pieces[1:][-1:]]
         return cls(tuple(_piece(piece) for piece in kept))
 
+    @property
+    def beginning(self) -> str:
+        """What every text of this pattern begins with; empty where a wildcard comes early."""
+        _, first = self.pieces[0]
+        return first if isinstance(first, str) else ""
+
     def match(self, text: str) -> bool:
         """Tell whether the whole text is of this pattern; upper and lower case differ."""
         length, first = self.pieces[0]
