@@ -17,7 +17,6 @@ import orjson
 import pydicom
 
 from hounsfield.dicom.amendments import Amendment, amended, difference
-from hounsfield.dicom.byte_order import little_endian
 from hounsfield.dicom.data_set_writer import written
 from hounsfield.dicom.dictionary import tag_of
 from hounsfield.dicom.elements import Element
@@ -28,6 +27,7 @@ from hounsfield.dicom.values import JsonValue, ValueDecoder
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.instance_reading import ReadableImageSet, StoredInstance
 from hounsfield.imaging.level_changes import LEVEL_TAGS, LevelChanges
+from hounsfield.imaging.unedited_data_set import as_little_endian
 from hounsfield.pixels.policy import EXPLICIT_VR_LITTLE_ENDIAN
 from hounsfield.storage.packs import Extent, Label, RecordKind, read_records
 
@@ -123,8 +123,7 @@ def _read(archive: Archive, image_sets: Sequence[ReadableImageSet], wanted: list
 
 
 def _current(instance: StoredInstance, data: bytes, fragment: bytes | None, levels: LevelChanges) -> CurrentDataSet:
-    read = read_part10(BytesSource(data))
-    original = read if read.little_endian else replace(read, elements=little_endian(read.elements), little_endian=True)
+    original = as_little_endian(read_part10(BytesSource(data)))
     current = original
     if levels.concern(instance):
         own = _values(original, tuple(element for element in original.elements if element.tag in LEVEL_TAGS))
