@@ -39,7 +39,10 @@ def test_the_table_of_small_samples_gives_what_is_computed(
 
 
 @given(
-    st.sampled_from(["<i2", "<u2", "i1", "u1", ">i2"]), st.data(), st.booleans(), st.sampled_from([None, (-4, -4), (0, 9)])
+    st.sampled_from(["<i2", "<u2", "i1", "u1", ">i2"]),
+    st.data(),
+    st.booleans(),
+    st.sampled_from([None, (-4, -4), (0, 9)]),
 )
 def test_a_frame_without_a_window_is_shown_over_its_own_values(
     dtype: str, data: st.DataObject, inverted: bool, padding: tuple[int, int] | None
