@@ -39,7 +39,7 @@ def whole(data: bytes) -> bytes:
 
 
 def is_for_a_template(part10: Part10, data: bytes) -> bool:
-    tags = [element.tag for element in part10.elements]
+    tags = [element.tag for element in (*part10.meta, *part10.elements)]
     in_order = tags == sorted(set(tags))
     return part10.little_endian and not part10.transfer_syntax.endswith(".99") and data[128:132] == b"DICM" and in_order
 
