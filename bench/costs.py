@@ -15,7 +15,7 @@ from bench.codec import decode_levels
 from bench.server import BenchmarkError
 from hounsfield.dicom.part10 import read_part10
 from hounsfield.dicom.record import instance_record
-from hounsfield.imaging.import_files import InputFile
+from hounsfield.imaging.import_results import InputFile
 from hounsfield.imaging.ingest import IngestContext, SeriesPack, finish_instance, ingest_batch, opened
 from hounsfield.imaging.pixel_store import FramePlan, plan_pixels, store_pixels
 from hounsfield.pixels.checksum import checksums, resolutions

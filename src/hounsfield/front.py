@@ -55,6 +55,7 @@ class Beside:
     def start(self) -> None:
         """Begin with the first request."""
         self.trail.start()
+        self.receiver.start()
         self.accesses.start()
         self.directory.start()
 

@@ -23,8 +23,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from hounsfield.access.credentials import AccessKey, credentials_file, root_key
 from hounsfield.imaging.archive import Archive, Quotas
+from hounsfield.imaging.exceeding import exceeds
 from hounsfield.imaging.import_jobs import import_progress
-from hounsfield.imaging.quotas import exceeds
 from hounsfield.serving import server_of
 from hounsfield.settings import Settings, load_settings
 from hounsfield.storage.identifiers import new_id

@@ -96,8 +96,8 @@ class Settings:
     import_workers : int
         Processes that transcode; 0 for one per processor.
     store_workers : int
-        Processes of each API process that transcode what is stored by DICOMweb, started with the first of it; 0 for one per
-        processor, shared by the API processes.
+        Processes of each API process that transcode what is stored by DICOMweb, started with the first of it or some seconds
+        after the API process; 0 for one per processor, shared by the API processes.
     max_store_bytes : int
         Largest body of a DICOMweb request that stores.
     public_url : str

@@ -76,6 +76,11 @@ def signed_chunks(
     return encoded, {name: str(value) for name, value in request.headers.items()}
 
 
+def test_workers_are_there_before_anything_is_stored(own_server: ServerProcess) -> None:
+    (worker,) = wait_for(lambda: store_workers(own_server), "the worker to be started")
+    assert worker.is_running()
+
+
 def test_body_signed_chunk_by_chunk(own_server: ServerProcess, own_datastore: str) -> None:
     path = f"/datastore/{own_datastore}/studies"
     body = multipart([part10(slice_of(number=n, pixels=noise(256, 256, n))) for n in (1, 2)])

@@ -17,7 +17,7 @@ from pydicom.encaps import encapsulate
 from dicomweb.web import part10, root, session, store
 from hounsfield.dicomweb.media_types import media_type
 from hounsfield.dicomweb.routes import ROUTES
-from hounsfield.imaging.receiving import FailureReason
+from hounsfield.imaging.received_files import FailureReason
 from hounsfield.pixels.policy import TABLE, LosslessFormat, treatment
 from hounsfield.settings import Settings
 from hounsfield.storage.spool import MEMORY_BYTES

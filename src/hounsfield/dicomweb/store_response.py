@@ -22,7 +22,7 @@ from hounsfield.dicomweb.multipart import encode_parts, new_boundary
 from hounsfield.dicomweb.negotiation import DICOM_JSON, DICOM_XML, JSON, MULTIPART, acceptable
 from hounsfield.dicomweb.resource_paths import instance_path, study_path
 from hounsfield.imaging.errors import NotAcceptableError
-from hounsfield.imaging.receiving import ReceivedResult, StoreFailure
+from hounsfield.imaging.received_files import ReceivedResult, StoreFailure
 from hounsfield.imaging.staging import StagedInstance
 
 _RETRIEVE_URL = "00081190"

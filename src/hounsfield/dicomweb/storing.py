@@ -27,13 +27,8 @@ from hounsfield.dicomweb.store_response import answer_form, store_response
 from hounsfield.gate.threads import in_thread
 from hounsfield.imaging.group_commit import StoreOutcome
 from hounsfield.imaging.ingest import IngestContext
-from hounsfield.imaging.receiving import (
-    FailureReason,
-    ReceivedFile,
-    ReceivedResult,
-    Receiver,
-    StoreFailure,
-)
+from hounsfield.imaging.received_files import FailureReason, ReceivedFile, ReceivedResult, StoreFailure
+from hounsfield.imaging.receiving import Receiver
 from hounsfield.storage.spool import SpooledFile, SpoolWriter
 
 FILES_PER_BATCH = 16

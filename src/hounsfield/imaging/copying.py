@@ -22,9 +22,10 @@ from hounsfield.imaging.copy_request import CopyRequest, PendingCopy
 from hounsfield.imaging.copy_rules import refusal
 from hounsfield.imaging.datastores import active_datastore, data_key
 from hounsfield.imaging.errors import InvalidRequestError, NotFoundError, QuotaExceededError
+from hounsfield.imaging.exceeding import exceeds
 from hounsfield.imaging.levels import index_entry, merge_levels
 from hounsfield.imaging.placing import share_place
-from hounsfield.imaging.quotas import exceeds, require_metadata_size, require_slot
+from hounsfield.imaging.quotas import require_metadata_size, require_slot
 from hounsfield.imaging.states import ImageSetState, StorageTier, WorkflowStatus
 from hounsfield.imaging.studies import INDEX_VERSION, refresh_studies
 from hounsfield.imaging.transitions import (

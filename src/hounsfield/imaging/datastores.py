@@ -19,9 +19,9 @@ from sqlalchemy import Connection, Row, func, insert, select, update
 
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.errors import ConflictError, InvalidRequestError, NotFoundError, QuotaExceededError
+from hounsfield.imaging.exceeding import exceeds
 from hounsfield.imaging.idempotency import remember, remembered
 from hounsfield.imaging.paging import Page, Position, newest_first, page_of
-from hounsfield.imaging.quotas import exceeds
 from hounsfield.jobs.queue import WorkItem
 from hounsfield.pixels.policy import LosslessFormat
 from hounsfield.storage.clock import now_ms, to_datetime

@@ -19,15 +19,8 @@ from typing import TypeVar
 import structlog
 
 from hounsfield.imaging.archive import Archive
-from hounsfield.imaging.import_files import (
-    FileErrorType,
-    FileOutcome,
-    FileResult,
-    InputFile,
-    note_attempt,
-    pending_files,
-    record_results,
-)
+from hounsfield.imaging.import_files import note_attempt, pending_files, record_results
+from hounsfield.imaging.import_results import FileErrorType, FileOutcome, FileResult, InputFile
 from hounsfield.imaging.ingest import IngestContext, InputUnreadableError, ingest_batch
 from hounsfield.imaging.ingest_parts import FramePart, ingest_frames, ingest_with_parts
 from hounsfield.imaging.scan import check_permitted

@@ -3,74 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
+from hounsfield.imaging.import_results import FileErrorType, FileOutcome, FileRecord, FileResult, InputFile
 from hounsfield.imaging.staging import StagedInstance
 from hounsfield.storage.keys import DataKey
 from hounsfield.storage.tables import import_files
-
-
-class FileOutcome(StrEnum):
-    """What became of a file."""
-
-    PENDING = "PENDING"
-    STAGED = "STAGED"
-    FAILED = "FAILED"
-    SKIPPED = "SKIPPED"
-
-
-class FileErrorType(StrEnum):
-    """Whose fault a failed file is, as failure.ndjson names it."""
-
-    CUSTOMER = "ValidationException"
-    SERVER = "InternalServerException"
-
-
-@dataclass(frozen=True, slots=True)
-class InputFile:
-    """An object of the input.
-
-    Attributes
-    ----------
-    ordinal : int
-        Its place in the order of keys.
-    key : str
-        Its key.
-    size : int
-        Its size in bytes.
-    attempts : int
-        How often it broke a worker.
-    etag : str or None
-        What told its content when it was listed.
-    """
-
-    ordinal: int
-    key: str
-    size: int
-    attempts: int = 0
-    etag: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class FileResult:
-    """What a worker reports of one file; ``instance`` is set exactly when it is STAGED."""
-
-    ordinal: int
-    outcome: FileOutcome
-    instance: StagedInstance | None = None
-    error_type: FileErrorType | None = None
-    message: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class FileRecord:
-    """A file whose outcome is known."""
-
-    file: InputFile
-    result: FileResult
 
 
 def add_files(

@@ -15,10 +15,10 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Row, func, insert, or_, select, update
 
-from hounsfield.imaging import quotas
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.datastores import get_datastore, startable_datastore
 from hounsfield.imaging.errors import ConflictError, NotFoundError, QuotaExceededError
+from hounsfield.imaging.exceeding import exceeds
 from hounsfield.imaging.idempotency import remember, remembered
 from hounsfield.imaging.metadata_mappings import (
     MetadataMapping,
@@ -167,7 +167,7 @@ def _check_quota(connection: Connection, archive: Archive, datastore_id: str) ->
         )
     ).scalar_one()
     quota = archive.quotas.concurrent_import_jobs
-    if quotas.exceeds(running + 1, quota):
+    if exceeds(running + 1, quota):
         raise QuotaExceededError(f"data store {datastore_id} has {running} import jobs under way, its quota is {quota}")
 
 

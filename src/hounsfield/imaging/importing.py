@@ -21,18 +21,10 @@ from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.commit import apply, commitments, lock_datastore, read_situation
 from hounsfield.imaging.datastores import Datastore, fetched_key, get_datastore
 from hounsfield.imaging.import_batches import BatchRun
-from hounsfield.imaging.import_files import (
-    FileErrorType,
-    FileOutcome,
-    FileRecord,
-    FileResult,
-    add_files,
-    file_records,
-    forget_files,
-    skipped_files,
-)
+from hounsfield.imaging.import_files import add_files, file_records, forget_files, skipped_files
 from hounsfield.imaging.import_jobs import ImportJob, JobEvent, JobStatus, get_import_job, move_job
 from hounsfield.imaging.import_metadata import ImportMetadata, MetadataSource
+from hounsfield.imaging.import_results import FileErrorType, FileOutcome, FileRecord, FileResult
 from hounsfield.imaging.ingest import IngestContext
 from hounsfield.imaging.manifest import Destination, output_uses, write_outputs
 from hounsfield.imaging.metadata_size import oversized

@@ -20,11 +20,11 @@ from hounsfield.dicom.errors import DicomDirectory, DicomError
 from hounsfield.dicom.part10 import Part10, read_part10
 from hounsfield.dicom.record import InstanceRecord, instance_record
 from hounsfield.dicom.source import ByteSource
-from hounsfield.imaging.import_files import FileErrorType, FileOutcome, FileResult, InputFile
+from hounsfield.imaging.exceeding import exceeds
 from hounsfield.imaging.import_metadata import ImportMetadata, with_metadata
+from hounsfield.imaging.import_results import FileErrorType, FileOutcome, FileResult, InputFile
 from hounsfield.imaging.instance_index import instance_index
 from hounsfield.imaging.pixel_store import StoredPixels, store_pixels
-from hounsfield.imaging.quotas import exceeds
 from hounsfield.imaging.staging import Place, StagedInstance
 from hounsfield.pixels.errors import FramesError
 from hounsfield.pixels.policy import LosslessFormat

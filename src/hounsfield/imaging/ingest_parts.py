@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from hounsfield.dicom.errors import DicomDirectory, DicomError
-from hounsfield.imaging.import_files import FileErrorType, FileOutcome, FileResult, InputFile
+from hounsfield.imaging.import_results import FileErrorType, FileOutcome, FileResult, InputFile
 from hounsfield.imaging.ingest import (
     IngestContext,
     InputUnreadableError,

@@ -14,7 +14,7 @@ from hounsfield.dicom.document import Levels
 from hounsfield.dicom.level_attributes import document_members
 from hounsfield.dicom.record import Grouping
 from hounsfield.dicom.values import JsonValue
-from hounsfield.storage.tables import LAST
+from hounsfield.storage.ordering import LAST
 
 _INTEGER = re.compile(r"[+-]?\d{1,10}")
 _LONGEST_INDEXED = 512

@@ -13,8 +13,8 @@ from typing import Any
 import orjson
 
 from hounsfield.dicom.warnings import ImportWarning
-from hounsfield.imaging.import_files import FileErrorType, FileOutcome, FileRecord
 from hounsfield.imaging.import_jobs import ImportJob
+from hounsfield.imaging.import_results import FileErrorType, FileOutcome, FileRecord
 from hounsfield.storage.bucket_access import BucketAction, BucketUse
 from hounsfield.storage.buckets import Buckets, S3Uri
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from hounsfield.imaging.commit import Commitment
-from hounsfield.imaging.quotas import exceeds
+from hounsfield.imaging.exceeding import exceeds
 
 
 def oversized(fixed: Iterable[Commitment], quota: int) -> dict[int, str]:

@@ -9,12 +9,8 @@ from __future__ import annotations
 from sqlalchemy import Connection, func, select
 
 from hounsfield.imaging.errors import ImagingError, QuotaExceededError
+from hounsfield.imaging.exceeding import exceeds
 from hounsfield.storage.tables import image_sets, work_items
-
-
-def exceeds(wanted: int, quota: int) -> bool:
-    """Tell whether there would be more than a quota allows."""
-    return 0 < quota < wanted
 
 
 def require_slot(

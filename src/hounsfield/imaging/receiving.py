@@ -15,126 +15,29 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from enum import IntEnum
 
 import structlog
 
-from hounsfield.dicom.errors import DicomDirectory, DicomError
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.datastores import active_datastore, fetched_key
+from hounsfield.imaging.errors import BusyError
 from hounsfield.imaging.group_commit import GroupCommitter, StoreOutcome, StoreRequest, discard_packs
-from hounsfield.imaging.ingest import (
-    IngestContext,
-    SeriesPacks,
-    finish_instance,
-    read_record,
-    time_limit,
-    warm_up,
+from hounsfield.imaging.ingest import IngestContext, warm_up
+from hounsfield.imaging.received_files import (
+    FailureReason,
+    ReceivedFile,
+    ReceivedResult,
+    StoreFailure,
+    ingest_received,
 )
-from hounsfield.imaging.pixel_store import store_pixels
 from hounsfield.imaging.staging import StagedInstance
 from hounsfield.jobs.workers import WorkerPool
-from hounsfield.pixels.errors import FramesError
-from hounsfield.storage.identifiers import new_id, new_instance_key
-from hounsfield.storage.spool import SpooledFile
+from hounsfield.storage.identifiers import new_id
 
 _log = structlog.get_logger(__name__)
 _CONTEXT_SECONDS = 1.0
-
-
-class FailureReason(IntEnum):
-    """Why an instance was not stored (Failure Reason (0008,1197), PS3.18 Table I.2-2)."""
-
-    PROCESSING_FAILURE = 0x0110
-    SOP_CLASS_NOT_SUPPORTED = 0x0122
-    OUT_OF_RESOURCES = 0xA700
-    WRONG_STUDY = 0xA901
-    CANNOT_UNDERSTAND = 0xC000
-
-
-@dataclass(frozen=True, slots=True)
-class ReceivedFile:
-    """One file of a request, by its place in it."""
-
-    ordinal: int
-    content: SpooledFile
-
-
-@dataclass(frozen=True, slots=True)
-class StoreFailure:
-    """Why a file was not stored; the UIDs are empty where they are not known."""
-
-    reason: FailureReason
-    message: str
-    sop_uid: str = ""
-    sop_class_uid: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ReceivedResult:
-    """What became of a file: exactly one of ``instance`` and ``failure`` is set."""
-
-    ordinal: int
-    instance: StagedInstance | None = None
-    failure: StoreFailure | None = None
-
-
-def ingest_received(
-    context: IngestContext, files: Sequence[ReceivedFile], study_uid: str | None
-) -> list[ReceivedResult]:
-    """Read, transcode, verify and store some files, in a worker process.
-
-    Parameters
-    ----------
-    context : IngestContext
-        What a worker needs to know.
-    files : Sequence[ReceivedFile]
-        The files.
-    study_uid : str or None
-        The study that all must belong to.
-
-    Raises
-    ------
-    OSError
-        A pack could not be written.
-    """
-    packs = SeriesPacks(context.blob_place.open(), context.key)
-    results = []
-    try:
-        for file in files:
-            failure = _ingest(context, file, packs, study_uid)
-            if failure is not None:
-                results.append(ReceivedResult(file.ordinal, failure=failure))
-        results.extend(ReceivedResult(staged.ordinal, staged.instance) for staged in packs.close())
-    finally:
-        packs.abort()
-    return results
-
-
-def _ingest(
-    context: IngestContext, file: ReceivedFile, packs: SeriesPacks, study_uid: str | None
-) -> StoreFailure | None:
-    source = file.content.open()
-    sop_uid = sop_class_uid = ""
-    try:
-        with time_limit(file.content.size):
-            part10, record = read_record(context, source)
-            sop_uid, sop_class_uid = record.sop_uid, record.sop_class_uid
-            if study_uid is not None and record.study_uid != study_uid:
-                message = "The Study Instance UID of the instance is not that of the request's path"
-                return StoreFailure(FailureReason.WRONG_STUDY, message, sop_uid, sop_class_uid)
-            pack = packs.of(record.series_uid)
-            key = new_instance_key()
-            pixels = store_pixels(part10, key, pack.writer, context.lossless_format)
-            pack.add(file.ordinal, finish_instance(context, key, part10, record, pixels))
-    except DicomDirectory:
-        return StoreFailure(FailureReason.SOP_CLASS_NOT_SUPPORTED, "The file is a DICOMDIR, not an instance")
-    except (DicomError, FramesError) as error:
-        return StoreFailure(FailureReason.CANNOT_UNDERSTAND, str(error), sop_uid, sop_class_uid)
-    finally:
-        source.close()
-    return None
+START_SECONDS = 5.0
+"""How long a process answers requests before its workers are started, if none that stores came before."""
 
 
 class Receiver:
@@ -145,7 +48,7 @@ class Receiver:
     archive : Archive
         Where everything is.
     processes : int
-        Worker processes, started when the first instance is received.
+        Worker processes; they are started a while after `start`, or with the first instance that is received.
     """
 
     def __init__(self, archive: Archive, processes: int) -> None:
@@ -154,7 +57,14 @@ class Receiver:
         self._lock = threading.Lock()
         self._committer = GroupCommitter(archive, processes)
         self._pool: WorkerPool | None = None
+        self._closed = False
+        self._starting = threading.Timer(START_SECONDS, self._started_pool)
+        self._starting.daemon = True
         self._contexts: dict[str, tuple[float, IngestContext]] = {}
+
+    def start(self) -> None:
+        """Start the workers in a while: importing takes each of them longer than an instance, and nobody should wait for it."""
+        self._starting.start()
 
     @property
     def is_started(self) -> bool:
@@ -189,11 +99,17 @@ class Receiver:
         self, context: IngestContext, files: Sequence[ReceivedFile], study_uid: str | None
     ) -> tuple[Executor, Future[list[ReceivedResult]]]:
         """Hand files to a worker; what the future raises goes to `results_alone`."""
-        with self._lock:
-            if self._pool is None:
-                self._pool = WorkerPool(self.processes, warm_up)
-            pool = self._pool
+        pool = self._started_pool()
+        if pool is None:
+            raise BusyError("The server is being stopped. Store the instances again in a moment.")
         return pool.submit(ingest_received, context, tuple(files), study_uid)
+
+    def _started_pool(self) -> WorkerPool | None:
+        """Give the workers, started when they are not there yet; None when there will be none any more."""
+        with self._lock:
+            if self._pool is None and not self._closed:
+                self._pool = WorkerPool(self.processes, warm_up)
+            return self._pool
 
     def results_alone(
         self, executor: Executor, context: IngestContext, files: Sequence[ReceivedFile], study_uid: str | None
@@ -229,8 +145,10 @@ class Receiver:
 
     def close(self) -> None:
         """Commit what waits, and end the worker processes."""
+        self._starting.cancel()
         self._committer.close()
         with self._lock:
             pool, self._pool = self._pool, None
+            self._closed = True
         if pool is not None:
             pool.close()

@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from hounsfield.imaging.archive import Quotas
-from hounsfield.imaging.import_files import InputFile
-from hounsfield.imaging.quotas import exceeds
+from hounsfield.imaging.exceeding import exceeds
+from hounsfield.imaging.import_results import InputFile
 from hounsfield.storage.bucket_access import BucketAccess, BucketUse
 from hounsfield.storage.buckets import BucketError, Buckets, ObjectEntry, S3Uri
 

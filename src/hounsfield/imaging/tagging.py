@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Select, delete, func, insert, select
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.datastores import DatastoreStatus
 from hounsfield.imaging.errors import InvalidRequestError, NotFoundError
-from hounsfield.imaging.quotas import exceeds
+from hounsfield.imaging.exceeding import exceeds
 from hounsfield.storage.database import lock_row
 from hounsfield.storage.tables import datastores, image_sets, tags
 

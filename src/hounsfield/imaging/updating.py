@@ -20,6 +20,7 @@ from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.datastores import active_datastore, data_key, fetched_key, get_datastore
 from hounsfield.imaging.edits import Content, Edits, check_edits, edited_levels, parse_edits
 from hounsfield.imaging.errors import InvalidRequestError, NotFoundError, QuotaExceededError
+from hounsfield.imaging.exceeding import exceeds
 from hounsfield.imaging.instance_changes import (
     InstanceChanges,
     edited_instances,
@@ -29,7 +30,7 @@ from hounsfield.imaging.instance_changes import (
     write_rows,
 )
 from hounsfield.imaging.levels import index_entry
-from hounsfield.imaging.quotas import exceeds, require_metadata_size, require_slot
+from hounsfield.imaging.quotas import require_metadata_size, require_slot
 from hounsfield.imaging.sealed_levels import open_levels
 from hounsfield.imaging.studies import refresh_studies
 from hounsfield.imaging.transitions import HeldImageSet, Trigger, begin, claim, fail, succeed, under_way

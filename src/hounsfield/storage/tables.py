@@ -29,6 +29,8 @@ from sqlalchemy import (
     text,
 )
 
+from hounsfield.storage.ordering import LAST
+
 metadata = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -40,8 +42,6 @@ metadata = MetaData(
 
 IN_CODE_ORDER = Text().with_variant(Text(collation="C"), "postgresql")
 """Text that is compared by code points, as SQLite does it, so that a prefix is a range of an index."""
-LAST = 2**31
-"""What series and instances without a number have in its place, to come last: numbers are 32-bit integers."""
 
 datastores = Table(
     "datastores",
