@@ -174,6 +174,9 @@ class WorkerPool:
     def close(self) -> None:
         """End the workers, whatever they are doing; what they have not handed in yet is lost."""
         self._executor.shutdown(wait=False, cancel_futures=True)
-        for process in multiprocessing.active_children():
+        ended = multiprocessing.active_children()
+        for process in ended:
             process.terminate()
+        for process in ended:
+            process.join()
         self._executor.shutdown(wait=True)
