@@ -15,7 +15,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
 
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.errors import ConflictError, InvalidRequestError, NotFoundError, QuotaExceededError
@@ -32,6 +32,11 @@ from hounsfield.storage.kms import UnusableKeyError
 from hounsfield.storage.tables import datastores, image_sets, import_jobs, tags
 
 SETTLE_DATASTORE = "settle-datastore"
+
+# Made once, as nearly every request needs it: SQLAlchemy takes longer to make statements than to carry them out.
+_DATASTORE: Final = select(datastores).where(
+    datastores.c.id == bindparam("datastore"), datastores.c.account_id == bindparam("account")
+)
 
 
 class DatastoreStatus(StrEnum):
@@ -309,8 +314,8 @@ def _move(connection: Connection, datastore: Datastore, event: DatastoreEvent) -
 
 
 def _row(connection: Connection, archive: Archive, datastore_id: str, *, lock: bool = False) -> Row[Any]:
-    query = select(datastores).where(datastores.c.id == datastore_id, datastores.c.account_id == archive.account_id)
-    row = connection.execute(lock_row(connection, query) if lock else query).first()
+    parameters = {"datastore": datastore_id, "account": archive.account_id}
+    row = connection.execute(lock_row(connection, _DATASTORE) if lock else _DATASTORE, parameters).first()
     if row is None:
         raise NotFoundError(f"data store {datastore_id} does not exist")
     return row
