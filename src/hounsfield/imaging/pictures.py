@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from hounsfield.dicom.part10 import Part10
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.current_data_set import current_data_set
-from hounsfield.imaging.display_module import InstanceDisplay, instance_display
+from hounsfield.imaging.display_module import InstanceDisplay, KeptPixels, instance_display
 from hounsfield.imaging.errors import InvalidRequestError, NotAcceptableError, NotFoundError
 from hounsfield.imaging.instance_reading import (
     ReadableImageSet,
@@ -28,6 +29,7 @@ from hounsfield.imaging.series_order import instances_in_order, series_in_order
 from hounsfield.imaging.staging import PixelKind
 from hounsfield.imaging.stored_frames import FoundFrames, find_frames, read_stored_frame
 from hounsfield.imaging.stored_pixels import read_some, stored_pixels
+from hounsfield.imaging.unedited_data_set import unedited_data_set
 from hounsfield.imaging.weighted_cache import WeightedCache
 from hounsfield.pixels.errors import PixelError
 from hounsfield.pixels.rendering import Appearance, rendered
@@ -74,6 +76,15 @@ class Pictured:
         """Changes whenever a picture of the instance may."""
         image_set_id, version, key = self.identity
         return f"{image_set_id}-{version}-{key}"
+
+
+class _Described(NamedTuple):
+    """What `instance_display` works on, and whose it is."""
+
+    identity: tuple[str, int, str]
+    part10: Part10
+    original: Part10
+    pixels: KeptPixels
 
 
 class Pictures:
@@ -147,13 +158,25 @@ class Pictures:
         kept = self._displays.get(pictured.identity)
         if kept is not None:
             return kept
-        instance = pictured.instance or find_instance(self._archive, *pictured.name)
+        identity, part10, original, pixels = self._described(pictured)
         try:
-            display = instance_display(current_data_set(self._archive, instance))
+            display = instance_display(part10, original, pixels)
         except PixelError as error:
             raise NotAcceptableError(f"no picture can be made of the instance: {error}") from error
-        self._displays.put(_identity(instance), display, display.size)
+        self._displays.put(identity, display, display.size)
         return display
+
+    def _described(self, pictured: Pictured) -> _Described:
+        """Read what describes the pixel data of an instance, the short way where nothing was edited."""
+        archive, found = self._archive, pictured.found
+        unedited = None if found is None else unedited_data_set(archive, pictured.name.datastore_id, found)
+        if found is not None and unedited is not None:
+            pixels = KeptPixels(PixelKind.FRAMES, unedited.frame_count, found.transfer_syntax)
+            return _Described(pictured.identity, unedited.part10, unedited.part10, pixels)
+        instance = pictured.instance or find_instance(archive, *pictured.name)
+        data_set = current_data_set(archive, instance)
+        pixels = KeptPixels(instance.pixel_kind, instance.frame_count, instance.stored_transfer_syntax)
+        return _Described(_identity(instance), data_set.part10, data_set.original, pixels)
 
     def series(self, image_set: ReadableImageSet) -> list[Pictured]:
         """List the instances of an image set that have pixel data, by Instance Number."""
