@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from operator import itemgetter
 from typing import Final
 
@@ -29,7 +29,7 @@ from hounsfield.imaging.instance_reading import (
 )
 from hounsfield.imaging.series_order import series_in_order
 
-_CHUNK: Final = 1 << 18
+_CHUNK: Final = 1 << 19
 
 _Key = tuple[str, int, str]
 
@@ -54,7 +54,7 @@ class DicomMetadataReader:
 
     def series(
         self, datastore_id: str, study_uid: str, series_uid: str, base_url: str, image_set_id: str | None = None
-    ) -> Iterator[bytes]:
+    ) -> Sequence[bytes]:
         """Give the metadata of all instances of a series (GetDICOMSeriesMetadata).
 
         Parameters
@@ -68,7 +68,7 @@ class DicomMetadataReader:
 
         Returns
         -------
-        Iterator of bytes
+        Sequence of bytes
             A JSON array in UTF-8, in chunks; one object for each instance, by Instance Number.
 
         Raises
@@ -77,7 +77,7 @@ class DicomMetadataReader:
             The data store or the series is not there.
         """
         image_set = find_image_set(self._archive, datastore_id, study_uid, series_uid, image_set_id)
-        return _array(iter([self._objects(image_set, base_url)]))
+        return (b"[", *self._objects(image_set, base_url), b"]")
 
     def study(self, datastore_id: str, study_uid: str, base_url: str) -> Iterator[bytes]:
         """Give the metadata of all instances of the primary series of a study; see `series`."""

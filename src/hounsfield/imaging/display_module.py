@@ -13,15 +13,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
-from hounsfield.dicom.elements import DOUBLE_FLOAT_PIXEL_DATA, FLOAT_PIXEL_DATA, Element
+from hounsfield.dicom.elements import DOUBLE_FLOAT_PIXEL_DATA, FLOAT_PIXEL_DATA, SPECIFIC_CHARACTER_SET, Element
 from hounsfield.dicom.part10 import Part10
 from hounsfield.dicom.scalars import NUMBERS
 from hounsfield.imaging.pixel_element import float_tag, is_encapsulated_object
 from hounsfield.imaging.pixel_module import (
     BITS_ALLOCATED,
     BITS_STORED,
+    COLUMNS,
+    HIGH_BIT,
+    NUMBER_OF_FRAMES,
     PHOTOMETRIC_INTERPRETATION,
     PIXEL_REPRESENTATION,
+    PLANAR_CONFIGURATION,
+    ROWS,
+    SAMPLES_PER_PIXEL,
     pixel_format,
 )
 from hounsfield.imaging.renditions import transfer_syntax_as_stored
@@ -48,6 +54,36 @@ _REPRESENTATIVE_FRAME_NUMBER = 0x00286010
 _SHARED_GROUPS, _PER_FRAME_GROUPS = 0x52009229, 0x52009230
 _PIXEL_VALUE_TRANSFORMATION, _FRAME_VOI_LUT = 0x00289145, 0x00289132
 _INVERSE: Final = "INVERSE"
+DISPLAY_TAGS: Final = frozenset(
+    {
+        SPECIFIC_CHARACTER_SET,
+        SAMPLES_PER_PIXEL,
+        PHOTOMETRIC_INTERPRETATION,
+        PLANAR_CONFIGURATION,
+        NUMBER_OF_FRAMES,
+        ROWS,
+        COLUMNS,
+        BITS_ALLOCATED,
+        BITS_STORED,
+        HIGH_BIT,
+        PIXEL_REPRESENTATION,
+        _PIXEL_PADDING_VALUE,
+        _PIXEL_PADDING_RANGE_LIMIT,
+        _WINDOW_CENTER,
+        _WINDOW_WIDTH,
+        _VOI_LUT_FUNCTION,
+        _RESCALE_INTERCEPT,
+        _RESCALE_SLOPE,
+        _MODALITY_LUT_SEQUENCE,
+        _VOI_LUT_SEQUENCE,
+        *(tag for tags in (*_PALETTE, _PALETTE_BLUE) for tag in tags),
+        _PRESENTATION_LUT_SHAPE,
+        _REPRESENTATIVE_FRAME_NUMBER,
+        _SHARED_GROUPS,
+        _PER_FRAME_GROUPS,
+    }
+)
+"""Elements of the top level that say how an instance is shown; no others are looked at."""
 _PLAIN_TYPES: Final = {FLOAT_PIXEL_DATA: {32: "<f4"}, DOUBLE_FLOAT_PIXEL_DATA: {64: "<f8"}}
 
 
@@ -120,6 +156,9 @@ def instance_display(part10: Part10, original: Part10, pixels: KeptPixels) -> In
     PixelError
         Its pixel data cannot be shown at all: it is video, damaged, or not described.
     """
+    unedited = part10 is original
+    original = _describing(original)
+    part10 = original if unedited else _describing(part10)
     format_ = pixel_format(original)
     plain = ""
     frame_count = pixels.frame_count
@@ -141,6 +180,11 @@ def instance_display(part10: Part10, original: Part10, pixels: KeptPixels) -> In
         first=FrameDisplay(format_, stored, interpretation, greys[0], palette, plain),
         greys=greys,
     )
+
+
+def _describing(part10: Part10) -> Part10:
+    """Leave out all elements that are not among `DISPLAY_TAGS`, so that nothing else can matter."""
+    return replace(part10, elements=tuple(element for element in part10.elements if element[0] in DISPLAY_TAGS))
 
 
 def _plain_type(original: Part10) -> str:

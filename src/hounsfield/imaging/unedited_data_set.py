@@ -50,10 +50,14 @@ _FIND = Lookup(
 
 
 class UneditedDataSet(NamedTuple):
-    """A data set as it came, values little endian, and the number of frames that its instance is served in."""
+    """A data set as it came: its file without the value of its pixel data; and the frames that its instance is served in."""
 
-    part10: Part10
+    data: bytes
     frame_count: int
+
+    def read(self) -> Part10:
+        """Read the data set, values little endian."""
+        return as_little_endian(read_part10(BytesSource(self.data)))
 
 
 def unedited_data_set(archive: Archive, datastore_id: str, found: FoundFrames) -> UneditedDataSet | None:
@@ -71,8 +75,7 @@ def unedited_data_set(archive: Archive, datastore_id: str, found: FoundFrames) -
     frame_count, pack_id, offset, length = row
     key = archive.keys.open(datastore_id, found.wrapped_key)
     label = Label(RecordKind.DATASET, found.source_key)
-    read = read_part10(BytesSource(read_record(archive.blobs, key, Extent(pack_id, offset, length), label)))
-    return UneditedDataSet(as_little_endian(read), frame_count)
+    return UneditedDataSet(read_record(archive.blobs, key, Extent(pack_id, offset, length), label), frame_count)
 
 
 def as_little_endian(part10: Part10) -> Part10:
