@@ -86,8 +86,10 @@ def _name(process: psutil.Process, first: int) -> str:
         "resource_tracker": "resource tracker",
         "hounsfield runner": "runner",
         "hounsfield serve": "API process",
-        "spawn_main": "transcoding process",
     }
+    if "multiprocessing.forkserver" in command:
+        # What a fork server makes has its command line.
+        return "transcoding process" if process.parent().cmdline() == process.cmdline() else "fork server"
     return next((name for part, name in known.items() if part in command), "other process")
 
 

@@ -36,24 +36,20 @@ def api_processes(server: ServerProcess) -> list[psutil.Process]:
     return [*fathers, *(child for father in fathers for child in _children(father.pid))]
 
 
+def _forked(process: psutil.Process) -> list[psutil.Process]:
+    """What the fork server of a process has made."""
+    servers = [child for child in _children(process.pid) if "multiprocessing.forkserver" in " ".join(_command(child))]
+    return [worker for server in servers for worker in _children(server.pid)]
+
+
 def workers(server: ServerProcess) -> list[psutil.Process]:
-    """The transcoding processes: children of the runner that the process pool spawned."""
-    return [
-        child
-        for runner in runners(server)
-        for child in _children(runner.pid)
-        if "spawn_main" in " ".join(_command(child))
-    ]
+    """The transcoding processes of the runner."""
+    return [worker for runner in runners(server) for worker in _forked(runner)]
 
 
 def store_workers(server: ServerProcess) -> list[psutil.Process]:
-    """The transcoding processes of what is stored by DICOMweb: grandchildren of the API process."""
-    return [
-        child
-        for api in api_processes(server)
-        for child in _children(api.pid)
-        if "spawn_main" in " ".join(_command(child))
-    ]
+    """The transcoding processes of what is stored by DICOMweb."""
+    return [worker for api in api_processes(server) for worker in _forked(api)]
 
 
 def working_on(server: ServerProcess, file: Path) -> list[psutil.Process]:

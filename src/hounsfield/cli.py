@@ -14,6 +14,8 @@ from typing import Final
 
 import click
 
+from hounsfield.garbage import collecting_later, end_without_collecting
+from hounsfield.jobs.workers import begin_importing
 from hounsfield.logs import configure_logs
 from hounsfield.serving import ServingError, serve, serve_api
 from hounsfield.settings import PREFIX, SettingsError, load_settings
@@ -48,7 +50,8 @@ class _Groups(click.Group):
         module = _GROUPS.get(cmd_name)
         if module is None:
             return super().get_command(ctx, cmd_name)
-        group: click.Group = importlib.import_module(module).commands
+        with collecting_later():
+            group: click.Group = importlib.import_module(module).commands
         return group
 
 
@@ -90,7 +93,10 @@ def api_command(data: Path, host: str, port: int) -> None:
 @_data
 def runner_command(data: Path) -> None:
     """Run import jobs only; the API is served by other processes."""
-    from hounsfield.runner_process import run_runner
+    # The workers' imports and those of this process go on side by side.
+    begin_importing("hounsfield.imaging.ingest")
+    with collecting_later():
+        from hounsfield.runner_process import run_runner
 
     run_runner(dataclasses.replace(load_settings(), data=data))
 
@@ -131,6 +137,7 @@ def main() -> None:
     """Run the command."""
     # Nothing that is written is for other users of the machine.
     os.umask(0o077)
+    end_without_collecting()
     try:
         cli()
     except SettingsError as error:

@@ -23,16 +23,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.error import URLError
-from urllib.request import urlopen
 
 import structlog
 
 from hounsfield.access.credentials import credentials_file
+from hounsfield.garbage import collecting_later
 from hounsfield.jobs.workers import PARENT, REFUSAL, end_with_parent, tell_ready
 from hounsfield.settings import PREFIX, Settings, SettingsError, load_settings
 from hounsfield.storage.durable import make_folder_durably, write_file_durably
-from hounsfield.storage.spool import forget_spooled
 from hounsfield.tls import CertificateWatch, TlsFilesError, connecting_anew
 
 if TYPE_CHECKING:
@@ -98,6 +96,8 @@ def serve(settings: Settings, host: str, port: int) -> None:
                 process.keep()
     finally:
         for process in kept:
+            process.ask_to_end()
+        for process in kept:
             process.end()
         server_file(settings.data).unlink(missing_ok=True)
 
@@ -129,11 +129,15 @@ class _Kept:
             self._process = subprocess.Popen(self._command, env=self._environment)
             self._started = now
 
+    def ask_to_end(self) -> None:
+        """Ask the process to end."""
+        if self._process is not None:
+            self._process.terminate()
+
     def end(self) -> None:
-        """Ask the process to end, and kill it when it does not."""
+        """Wait until the process that was asked to has ended, and kill it when it does not."""
         if self._process is None:
             return
-        self._process.terminate()
         try:
             self._process.wait(_END_SECONDS)
         except subprocess.TimeoutExpired:
@@ -145,6 +149,7 @@ def serve_api(settings: Settings, host: str, port: int) -> None:
     """Run the API processes only, until SIGTERM or SIGINT; raises `SettingsError` when they refuse their settings."""
     # The first process imports this module only to keep others going; it stays small without the server software.
     from hounsfield.api_server import ApiServer, ConnectionLimits
+    from hounsfield.storage.spool import forget_spooled
 
     end_with_parent()
     tls = settings.tls
@@ -197,7 +202,8 @@ def create_app() -> ASGIApp:
     # Until its event loop runs, the process would only note a signal in its copy of Granian, and serve on when all others end.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
-    from hounsfield import app
+    with collecting_later():
+        from hounsfield import app
 
     # The application begins a chain of the audit trail, which only an orderly end ends.
     asked: list[int] = []
@@ -256,8 +262,10 @@ def url_of(settings: Settings, host: str, port: int) -> str:
 
 def is_ready(url: str) -> bool:
     """Tell whether a server of this machine answers on its health route."""
+    from urllib.request import urlopen
+
     tls = load_settings().tls
-    with suppress(URLError, OSError):
+    with suppress(OSError):
         context = None if tls is None else tls.own_context()
         with urlopen(f"{url}/healthz", timeout=2, context=context) as answer:  # noqa: S310 - of our own making
             return bool(answer.status == 200)

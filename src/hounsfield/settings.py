@@ -22,12 +22,12 @@ from hounsfield.access.audit.on_failure import OnFailure
 from hounsfield.access.audit.uids import Uids
 from hounsfield.access.import_roles import ImportRoles
 from hounsfield.access.oidc.algorithms import algorithms_of
-from hounsfield.access.oidc.authorizers import authorizer_urls_of
+from hounsfield.access.oidc.authorizer_urls import authorizer_urls_of
 from hounsfield.access.oidc.claim_roles import claim_roles_of
 from hounsfield.access.oidc.configuration import IssuerConfiguration, audiences_of
-from hounsfield.access.oidc.fetching import check_url
 from hounsfield.access.oidc.keeping import Keeping
 from hounsfield.access.oidc.lifetimes import check_leeway
+from hounsfield.access.oidc.urls import check_url
 from hounsfield.access.origins import origins_of
 from hounsfield.access.throttling import Throttling, rates_of
 from hounsfield.tls import ClientCertificates, TlsFiles, TlsVersion

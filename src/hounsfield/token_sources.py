@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from hounsfield.access.oidc.authorizers import authorizer_urls_of
+from hounsfield.access.oidc.authorizer_urls import authorizer_urls_of
 from hounsfield.access.oidc.authorizing import Authorizers, Authorizing, Home
 from hounsfield.access.oidc.grants import RecentGrants
 from hounsfield.access.oidc.issuers import Issuer

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hounsfield.access.oidc.authorizers import Question, authorizer_urls_of, role_of_answer
+from hounsfield.access.oidc.authorizer_urls import authorizer_urls_of
+from hounsfield.access.oidc.authorizers import Question, role_of_answer
 from hounsfield.access.oidc.authorizing import Authorizers, Authorizing, Home
 from hounsfield.access.oidc.claims import Claims
 from hounsfield.access.oidc.errors import (

@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from hounsfield.access.oidc.fetching import Fetcher, TooSlowError, UnreachableError, check_url
+from hounsfield.access.oidc.fetching import Fetcher, TooSlowError, UnreachableError
+from hounsfield.access.oidc.urls import check_url
 from hounsfield.settings import load_settings
 from hounsfield.token_sources import open_lambda
 from servers import free_port

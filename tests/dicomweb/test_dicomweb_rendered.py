@@ -373,6 +373,30 @@ def test_an_update_shows_at_once(server: ServerProcess, client: Any, datastore: 
     close(picture(after.content), windowed(SIGNED, -200, 700))
 
 
+def test_an_update_of_the_series_shows_at_once(server: ServerProcess, client: Any, datastore: str) -> None:
+    pixels = noise(40, 48)
+    pixels[:5] = -30000
+    dataset = slice_of(pixels=pixels, PixelPaddingValue=-32000)
+    dataset["PixelPaddingValue"].VR = "SS"
+    assert store(server, datastore, [part10(dataset)]).status_code == 200
+    close(rendered(server, datastore, INSTANCE), stretched(pixels))
+    (found,) = client.search_image_sets(datastoreId=datastore)["imageSetsMetadataSummaries"]
+    edit = {"SchemaVersion": 1.1, "Study": {"Series": {uid(1, 1): {"DICOM": {"PixelPaddingValue": -30000}}}}}
+    updated(client, datastore, found["imageSetId"], edit)
+    close(rendered(server, datastore, INSTANCE), stretched(pixels, pixels == -30000))
+
+
+def test_slices_that_are_shown_otherwise_than_the_one_before(server: ServerProcess, datastore: str) -> None:
+    windows = [(100, 700), (100, 700), (-50, 300), (100, 700), (-50, 300)]
+    for number, (center, width) in enumerate(windows, 1):
+        dataset = slice_of(number=number, pixels=noise(40, 48, seed=number), WindowCenter=center, WindowWidth=width)
+        assert store(server, datastore, [part10(dataset)]).status_code == 200
+    for _ in range(2):
+        for number, window in enumerate(windows, 1):
+            path = f"{SERIES}/instances/{uid(1, 1, number)}"
+            close(rendered(server, datastore, path), windowed(noise(40, 48, seed=number), *window))
+
+
 def updated(client: Any, datastore: str, image_set_id: str, edit: dict[str, Any]) -> None:
     import orjson
 

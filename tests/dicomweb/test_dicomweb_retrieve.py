@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
@@ -17,7 +15,7 @@ from botocore.auth import SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from dicomweb.web import part10, root, session, store, values, web_client
+from dicomweb.web import part10, parts, root, session, store, values, web_client
 from servers import ServerProcess, active_datastore
 from synthetic import noise, slice_of, uid
 
@@ -43,19 +41,6 @@ def get(
 ) -> requests.Response:
     given = {**headers, **({"Accept": accept} if accept else {})}
     return session(server).get(f"{root(server, datastore_id)}/{path}", headers=given, timeout=60)
-
-
-def parts(answer: requests.Response) -> Iterator[tuple[dict[str, str], bytes]]:
-    found = re.search(r"boundary=(\w+)", answer.headers["content-type"])
-    assert found is not None
-    delimiter = f"--{found[1]}".encode()
-    first, *others = answer.content.split(delimiter)
-    assert first == b""
-    assert others.pop() == b"--\r\n"
-    for part in others:
-        head, _, content = part.removeprefix(b"\r\n").partition(b"\r\n\r\n")
-        headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n"))
-        yield {name.lower(): value for name, value in headers.items()}, content.removesuffix(b"\r\n")
 
 
 INSTANCE = f"studies/{STUDY}/series/{SERIES}/instances/{uid(1, 1, 1)}"

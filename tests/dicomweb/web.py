@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import pydicom
@@ -96,3 +97,17 @@ def store(
 def values(item: dict[str, Any], tag: str) -> list[Any]:
     """Give the values of an attribute of DICOM JSON."""
     return list(item.get(tag, {}).get("Value", []))
+
+
+def parts(answer: requests.Response) -> Iterator[tuple[dict[str, str], bytes]]:
+    """Give the parts of a multipart answer: headers, by their names in lower case, and content."""
+    found = re.search(r"boundary=(\w+)", answer.headers["content-type"])
+    assert found is not None
+    delimiter = f"--{found[1]}".encode()
+    first, *others = answer.content.split(delimiter)
+    assert first == b""
+    assert others.pop() == b"--\r\n"
+    for part in others:
+        head, _, content = part.removeprefix(b"\r\n").partition(b"\r\n\r\n")
+        headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n"))
+        yield {name.lower(): value for name, value in headers.items()}, content.removesuffix(b"\r\n")

@@ -38,6 +38,22 @@ def test_the_table_of_small_samples_gives_what_is_computed(
     assert np.array_equal(shown(samples, display), shown(samples.astype(np.int64), display))
 
 
+@given(
+    st.sampled_from(["<i2", "<u2", "i1", "u1", ">i2"]),
+    st.data(),
+    st.booleans(),
+    st.sampled_from([None, (-4, -4), (0, 9)]),
+)
+def test_a_frame_without_a_window_is_shown_over_its_own_values(
+    dtype: str, data: st.DataObject, inverted: bool, padding: tuple[int, int] | None
+) -> None:
+    low, high = _range(dtype)
+    values = data.draw(st.lists(st.integers(low, high - 1), min_size=1, max_size=12))
+    samples = np.array(values).astype(dtype)
+    display = GreyDisplay(2.0, -1024.0, inverted=inverted, padding=padding)
+    assert np.array_equal(shown(samples, display), shown(samples.astype(np.int64), display))
+
+
 def _range(dtype: str) -> tuple[int, int]:
     info = np.iinfo(dtype)
     return int(info.min), int(info.max) + 1

@@ -1,4 +1,4 @@
-"""Real files imported so that each of them can be rebuilt, and what a rebuilt file is compared by."""
+"""Real files stored so that each of them can be rebuilt, and what a rebuilt file is compared by."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from typing import Any
 
 import numpy as np
 import pydicom
-from import_folders import import_folder
+import requests
+from import_folders import sop_instances
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
+from dicomweb.web import root, session, store, values
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.instance_reading import StoredInstance, find_instance
-from hounsfield.imaging.renditions import dicom_file
+from hounsfield.imaging.renditions import available_transfer_syntaxes, dicom_file
 from hounsfield.settings import Settings
 from hounsfield.stores import open_archive
 from servers import ServerProcess, active_datastore
@@ -35,37 +37,83 @@ def opened_archive(server: ServerProcess) -> Archive:
 
 
 @dataclass(frozen=True)
-class ImportedFile:
-    """A file and the instance that was made of it."""
+class StoredFile:
+    """A file, the instance that was made of it, and where it is retrieved from."""
 
     path: Path
     instance: StoredInstance
+    url: str
+    web: requests.Session
+
+    def get(self, accept: str, below: str = "") -> requests.Response:
+        """Retrieve the instance, or something below it."""
+        path, question, query = self.url.partition("?")
+        return self.web.get(f"{path}{below}{question}{query}", headers={"Accept": accept}, timeout=120)
+
+    def part10(self, transfer_syntax: str | None = None) -> tuple[bytes, str]:
+        """Retrieve the file, and give it with its transfer syntax."""
+        wanted = "" if transfer_syntax is None else f"; transfer-syntax={transfer_syntax}"
+        answer = self.get(f"application/dicom{wanted}")
+        assert answer.status_code == 200, answer.text
+        assert int(answer.headers.get("Content-Length", len(answer.content))) == len(answer.content)
+        kind, given = answer.headers["Content-Type"].split("; transfer-syntax=")
+        assert kind == "application/dicom"
+        return answer.content, given
+
+    def dataset(self, transfer_syntax: str | None = None) -> Dataset:
+        """Retrieve the file and let pydicom read it."""
+        return _read(*self.part10(transfer_syntax))
+
+    @property
+    def transfer_syntaxes(self) -> list[str]:
+        """Those that it can be asked for in, as the search tells (Available Transfer Syntax UID) of what is primary."""
+        path, non_primary, _ = self.url.partition("?")
+        if non_primary:
+            return list(available_transfer_syntaxes(self.instance))
+        series, _, uid = path.rpartition("/instances/")
+        answer = self.web.get(f"{series}/instances?SOPInstanceUID={uid}&includefield=00083002", timeout=60)
+        assert answer.status_code == 200, answer.text
+        (found,) = answer.json()
+        return values(found, "00083002")
 
 
-def import_each(
-    server: ServerProcess, client: Any, archive: Archive, root: Path, name: str, **datastore: Any
-) -> list[ImportedFile]:
-    """Import all instances below a folder; files of one SOP instance go to data stores of their own."""
-    found: list[ImportedFile] = []
-    for number, paths in enumerate(_without_repetitions(root)):
-        folder = f"{name}-{number}"
-        bucket = server.bucket("input") / folder
-        bucket.mkdir()
-        by_name = {f"{index:04d}.dcm": path for index, path in enumerate(paths)}
-        for target, path in by_name.items():
-            (bucket / target).write_bytes(path.read_bytes())
+def store_each(
+    server: ServerProcess, client: Any, archive: Archive, root_folder: Path, **datastore: Any
+) -> list[StoredFile]:
+    """Store all instances below a folder by STOW-RS; files of one SOP instance go to data stores of their own."""
+    found: list[StoredFile] = []
+    web = session(server)
+    for paths in _without_repetitions(root_folder):
         datastore_id = active_datastore(client, **datastore)
-        outcome = import_folder(server, client, datastore_id, folder, 240)
-        for line in outcome.success:
-            path = by_name[Path(line["inputFile"]).name]
+        for start in range(0, len(paths), _AT_ONCE):
+            answer = store(server, datastore_id, [path.read_bytes() for path in paths[start : start + _AT_ONCE]])
+            assert answer.status_code in {200, 202, 409}, answer.text
+        members = _members(client, datastore_id)
+        for path in paths:
             header = pydicom.dcmread(path, stop_before_pixels=True)
-            uids = [str(header[keyword].value) for keyword in _UIDS]
-            instance = find_instance(archive, datastore_id, *uids, line["importResponse"]["imageSetId"])
-            found.append(ImportedFile(path, instance))
+            study, series, sop = (str(header[keyword].value) for keyword in _UIDS)
+            if sop not in members:
+                continue
+            image_set_id, is_primary = members[sop]
+            url = f"{root(server, datastore_id)}/studies/{study}/series/{series}/instances/{sop}"
+            instance = find_instance(archive, datastore_id, study, series, sop, image_set_id)
+            found.append(StoredFile(path, instance, url if is_primary else f"{url}?imageSetId={image_set_id}", web))
     return sorted(found, key=lambda file: file.path)
 
 
+def _members(client: Any, datastore_id: str) -> dict[str, tuple[str, bool]]:
+    """Give image set, and whether it is primary, of each instance of a data store by its SOP Instance UID."""
+    pages = client.get_paginator("search_image_sets").paginate(datastoreId=datastore_id)
+    return {
+        uid: (entry["imageSetId"], entry["isPrimary"])
+        for page in pages
+        for entry in page["imageSetsMetadataSummaries"]
+        for uid in sop_instances(client, datastore_id, entry["imageSetId"])
+    }
+
+
 _UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+_AT_ONCE = 25
 
 
 def _without_repetitions(root: Path) -> list[list[Path]]:
@@ -96,7 +144,10 @@ def file_bytes(archive: Archive, instance: StoredInstance, transfer_syntax: str 
 
 def rebuilt(archive: Archive, instance: StoredInstance, transfer_syntax: str | None = None) -> Dataset:
     """Rebuild a file and let pydicom read it."""
-    data, syntax = file_bytes(archive, instance, transfer_syntax)
+    return _read(*file_bytes(archive, instance, transfer_syntax))
+
+
+def _read(data: bytes, syntax: str) -> Dataset:
     dataset = pydicom.dcmread(BytesIO(data))
     assert dataset.file_meta.TransferSyntaxUID == syntax
     assert dataset.file_meta.MediaStorageSOPInstanceUID == dataset.SOPInstanceUID

@@ -1,4 +1,4 @@
-"""Real files rebuilt from what is stored: the data set element by element, the pixels bit for bit, in every transfer syntax.
+"""Real files stored and retrieved by DICOMweb: data sets element by element, pixels bit for bit, in every transfer syntax.
 
 The other readers are pydicom, dcmtk and GDCM.
 """
@@ -20,17 +20,15 @@ from pydicom.pixels import get_decoder, pixel_array
 from rebuilt_files import (
     BIG_ENDIAN,
     OFFSETS,
-    ImportedFile,
+    StoredFile,
     differences,
-    file_bytes,
-    import_each,
     opened_archive,
-    rebuilt,
+    store_each,
 )
 
+from dicomweb.web import parts
 from hounsfield.imaging.archive import Archive
-from hounsfield.imaging.errors import NotAcceptableError
-from hounsfield.imaging.renditions import ANY, available_transfer_syntaxes, instance_frames
+from hounsfield.imaging.renditions import ANY
 from hounsfield.imaging.staging import PixelKind
 from servers import ServerProcess
 from tools import required_tool
@@ -58,23 +56,23 @@ def archive(server: ServerProcess) -> Iterator[Archive]:
 
 
 @pytest.fixture(scope="module")
-def carried(server: ServerProcess, client: Any, archive: Archive) -> list[ImportedFile]:
-    return import_each(server, client, archive, Path(pydicom.__path__[0]) / "data", "rebuild-carried")
+def carried(server: ServerProcess, client: Any, archive: Archive) -> list[StoredFile]:
+    return store_each(server, client, archive, Path(pydicom.__path__[0]) / "data")
 
 
 @pytest.fixture(scope="module")
-def shared(server: ServerProcess, client: Any, archive: Archive, shared_data: Path) -> list[ImportedFile]:
-    return import_each(server, client, archive, shared_data, "rebuild-shared")
+def shared(server: ServerProcess, client: Any, archive: Archive, shared_data: Path) -> list[StoredFile]:
+    return store_each(server, client, archive, shared_data)
 
 
-@pytest.fixture(params=["carried", pytest.param("shared", marks=pytest.mark.slow)])
+@pytest.fixture(params=["carried", pytest.param("shared", marks=[pytest.mark.slow, pytest.mark.timeout(1800)])])
 def files(request: pytest.FixtureRequest) -> Any:
     found = request.getfixturevalue(request.param)
     assert len(found) > 90
     return found
 
 
-def originals(files: list[ImportedFile]) -> Iterator[tuple[ImportedFile, Dataset]]:
+def originals(files: list[StoredFile]) -> Iterator[tuple[StoredFile, Dataset]]:
     for file in files:
         if file.path.name not in UNREADABLE:
             yield file, pydicom.dcmread(file.path)
@@ -89,7 +87,7 @@ def is_compressed(dataset: Dataset) -> bool:
     return not syntax.is_transfer_syntax or bool(syntax.is_compressed)
 
 
-def may_change(file: ImportedFile, syntax: str) -> set[int]:
+def may_change(file: StoredFile, syntax: str) -> set[int]:
     """Elements that describe the pixel data, where it is given in another form than it came in."""
     stored = file.instance.stored_transfer_syntax
     if file.instance.pixel_kind is not PixelKind.FRAMES or (syntax == stored and stored not in {HTJ2K, J2K}):
@@ -97,15 +95,16 @@ def may_change(file: ImportedFile, syntax: str) -> set[int]:
     return {COLOUR} | ({PLANAR, ALLOCATED} if syntax != EXPLICIT else set()) | OFFSETS
 
 
-def test_every_data_set_comes_back_in_every_transfer_syntax(archive: Archive, files: list[ImportedFile]) -> None:
+def test_every_data_set_comes_back_in_every_transfer_syntax(files: list[StoredFile]) -> None:
     problems, asked = [], 0
     for file, original in originals(files):
-        for wanted in (None, ANY, *available_transfer_syntaxes(file.instance)):
+        for wanted in (None, ANY, *file.transfer_syntaxes):
             if (file.path.name in UNDECODABLE and wanted == EXPLICIT) or (file.path.name in DEEP and wanted == J2K):
-                with pytest.raises(NotAcceptableError, match="cannot be given in transfer syntax"):
-                    file_bytes(archive, file.instance, wanted)
+                refused = file.get(f"application/dicom; transfer-syntax={wanted}")
+                assert refused.status_code == 406, file.path.name
+                assert "cannot be given in transfer syntax" in refused.json()["message"]
                 continue
-            found = rebuilt(archive, file.instance, wanted)
+            found = file.dataset(wanted)
             syntax = syntax_of(found)
             ignored = frozenset(may_change(file, syntax))
             big_endian = syntax_of(original) == BIG_ENDIAN
@@ -148,13 +147,13 @@ def samples(dataset: Dataset, *, raw: bool = True) -> NDArray[Any] | None:
         return None
 
 
-def test_every_pixel_comes_back(archive: Archive, files: list[ImportedFile]) -> None:
+def test_every_pixel_comes_back(files: list[StoredFile]) -> None:
     """Native values are the same bytes; what was encoded decodes to the same samples."""
     compared = bytewise = 0
     for file, original in originals(files):
         if file.path.name in UNDECODABLE or "PixelData" not in original:
             continue
-        found = rebuilt(archive, file.instance)
+        found = file.dataset()
         if file.instance.pixel_kind is PixelKind.FRAMES:
             before = samples(original, raw=syntax_of(original) != BASELINE)
             if before is not None:
@@ -183,23 +182,24 @@ def trimmed(dataset: Dataset) -> bytes:
     return value + bytes(len(value) % 2)
 
 
-def test_frames_are_those_of_the_file_in_every_transfer_syntax(archive: Archive, files: list[ImportedFile]) -> None:
+def test_frames_are_those_of_the_file_in_every_transfer_syntax(files: list[StoredFile]) -> None:
     asked = 0
     for file in files:
         instance = file.instance
         if instance.pixel_kind is not PixelKind.FRAMES or file.path.name in UNDECODABLE:
             continue
         numbers = [instance.frame_count, *range(1, min(instance.frame_count, 4))]
-        for wanted in (ANY, *available_transfer_syntaxes(instance)):
+        for wanted in (ANY, *file.transfer_syntaxes):
             if file.path.name in DEEP and wanted == J2K:
                 continue
-            found = rebuilt(archive, instance, wanted)
-            answer = instance_frames(archive, instance, numbers, wanted)
-            assert answer.transfer_syntax == syntax_of(found)
-            for number, frame in zip(numbers, answer.frames, strict=True):
-                assert frame.number == number
-                data = b"".join(frame.chunks)
-                assert frame.size == len(data)
+            found = file.dataset(wanted)
+            answer = file.get(
+                f'multipart/related; type="application/octet-stream"; transfer-syntax={wanted}',
+                f"/frames/{','.join(map(str, numbers))}",
+            )
+            assert answer.status_code == 200, answer.text
+            for number, (headers, data) in zip(numbers, parts(answer), strict=True):
+                assert headers["content-type"].endswith(f"transfer-syntax={syntax_of(found)}")
                 padding = b"\0" * (len(data) % 2) if is_compressed(found) else b""
                 expected = frame_of(found, number, instance.frame_count)
                 assert data + padding == expected, f"{file.path.name} {wanted} {number}"
@@ -216,13 +216,13 @@ def frame_of(dataset: Dataset, number: int, count: int) -> bytes:
     return np.packbits(stream[(number - 1) * bits : number * bits], bitorder="little").tobytes()
 
 
-def test_dcmtk_and_gdcm_read_what_is_written(archive: Archive, files: list[ImportedFile], tmp_path: Path) -> None:
+def test_dcmtk_and_gdcm_read_what_is_written(files: list[StoredFile], tmp_path: Path) -> None:
     tools = ("dcmdump", "dcmdjpeg", "gdcminfo")
     required_tool(all(map(shutil.which, tools)), "dcmtk and libgdcm-tools are needed to read rebuilt files")
     dumped, known = [], []
     for index, file in enumerate(files):
         for number, wanted in enumerate((None, ANY)):
-            data, syntax = file_bytes(archive, file.instance, wanted)
+            data, syntax = file.part10(wanted)
             path = tmp_path / f"{index}-{number}.dcm"
             path.write_bytes(data)
             if syntax != "1.2.840.10008.1.2.8.1":

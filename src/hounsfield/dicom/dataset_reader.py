@@ -174,6 +174,30 @@ class DataSetReader:
             elements.append(element)
         return elements, position
 
+    def element(self, position: int, creators: PrivateCreators, *, explicit: bool) -> tuple[Element, int]:
+        """Read one element of the top level.
+
+        Parameters
+        ----------
+        position : int
+            Where its tag starts.
+        creators : PrivateCreators
+            Those of the data set.
+        explicit : bool
+            Whether elements carry a VR.
+
+        Returns
+        -------
+        tuple of (Element, int)
+            The element and the position behind it.
+
+        Raises
+        ------
+        DicomError
+            As of `top_level`.
+        """
+        return self._element(self.header(position, explicit=explicit), position, explicit, 0, creators)
+
     def _plain(
         self, elements: list[Element], creators: PrivateCreators, position: int, end: int | None, *, explicit: bool
     ) -> int:

@@ -32,6 +32,9 @@ from hounsfield.dicom.values import BULK_DATA_THRESHOLD, is_encoding_only
 Path: TypeAlias = "tuple[int, ...]"
 """Where an element is: its tag; in a sequence tag of the sequence, index of the item, tag, and so on."""
 
+BULK_DATA_URI: Final = b'"BulkDataURI":'
+"""Is in the text of an element only where a value is given by URI."""
+
 _NUMBER_CODES: Final = {"US": "H", "SS": "h", "UL": "L", "SL": "l", "UV": "Q", "SV": "q", "FL": "f", "FD": "d"}
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?")
 _EXACT_INTEGERS: Final = 1 << 53
@@ -187,7 +190,7 @@ def _member(tag: int, vr: str, value: bytes, charset: CharacterSet, uri: Callabl
         if not value:
             return head + b"}"
         if _is_bulk(vr, value):
-            return head + b',"BulkDataURI":' + orjson.dumps(uri(path)) + b"}"
+            return head + b"," + BULK_DATA_URI + orjson.dumps(uri(path)) + b"}"
         return head + b',"InlineBinary":"' + b2a_base64(value, newline=False) + b'"}'
     if tag == SPECIFIC_CHARACTER_SET and value.strip(b" \0"):
         return head + b',"Value":' + _UNICODE + b"}"

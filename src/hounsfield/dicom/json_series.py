@@ -12,9 +12,7 @@ from operator import is_not
 
 from hounsfield.dicom.charsets import CharacterSet
 from hounsfield.dicom.elements import Element
-from hounsfield.dicom.json_model import Path, element_text, in_order, json_object
-
-_NAMED = b'"BulkDataURI":'
+from hounsfield.dicom.json_model import BULK_DATA_URI, Path, element_text, in_order, json_object
 
 
 class JsonSeries:
@@ -41,7 +39,7 @@ class JsonSeries:
         for at in changed:
             text = texts[at] = element_text(elements[at], charset, bulk_data_uri)
             # A text with a URI names the instance that it is of, and is made anew for the next one.
-            if _NAMED in text:
+            if BULK_DATA_URI in text:
                 self._own.add(at)
             else:
                 self._own.discard(at)

@@ -31,7 +31,8 @@ def get_series_metadata(call: Call) -> WireResponse | StreamedResult:
     kind = document_kind(call)
     if kind == DICOM_XML:
         return xml_documents(reader.series_xml(*where, call.image_set_id))
-    return StreamedResult([("Content-Type", kind)], None, reader.series(*where, call.image_set_id))
+    chunks = reader.series(*where, call.image_set_id)
+    return StreamedResult([("Content-Type", kind)], sum(map(len, chunks)), chunks)
 
 
 def get_study_metadata(call: Call) -> WireResponse | StreamedResult:

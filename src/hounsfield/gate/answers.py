@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -26,7 +26,7 @@ class StreamedResult:
     size : int or None
         Length of the body in bytes; None where it is not known before the end.
     chunks : Iterable of bytes or bytearray
-        The body.
+        The body. A sequence is there already; of all else the chunks are made in threads, each when it is sent.
     status : int
         HTTP status.
     slots : CapacityLimiter or None
@@ -66,7 +66,12 @@ async def send_answer(
     if isinstance(answer, WireResponse):
         await send({"type": "http.response.body", "body": b"" if head else answer.body})
         return
-    if not head:
+    if head:
+        pass
+    elif isinstance(answer.chunks, Sequence):
+        for chunk in answer.chunks:
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    else:
         async for chunk in _made_in_threads(iter(answer.chunks), answer.slots):
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
     await send({"type": "http.response.body", "body": b""})

@@ -8,14 +8,15 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Final
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
 from hounsfield.dicom.document import Levels
+from hounsfield.dicom.record import Grouping
 from hounsfield.imaging.instance_index import instance_index
-from hounsfield.imaging.levels import IndexEntry, grouping_of, index_entry
+from hounsfield.imaging.levels import index_entry
 from hounsfield.imaging.manifest import Destination
 from hounsfield.imaging.organise import Placement, PrimarySet, SeriesKey, Situation, variant_of
 from hounsfield.imaging.sealed_levels import seal_levels
@@ -26,28 +27,38 @@ from hounsfield.imaging.studies import INDEX_VERSION, refresh_series, refresh_st
 from hounsfield.storage.clock import now_ms
 from hounsfield.storage.database import in_groups, lock_row
 from hounsfield.storage.keys import DataKey
+from hounsfield.storage.prepared import Prepared, PreparedForValues
 from hounsfield.storage.tables import datastores, frame_runs, image_set_versions, image_sets, instances
 
-# Made once: SQLAlchemy takes longer to make statements than to carry them out, and every commit needs these.
-_PRIMARIES: Final = select(
-    *(image_sets.c[name] for name in ("id", "latest_version", "state", *IndexEntry.__dataclass_fields__))
-).where(
-    image_sets.c.datastore_id == bindparam("datastore"),
-    image_sets.c.study_uid.in_(bindparam("studies", expanding=True)),
-    image_sets.c.is_primary,
-    image_sets.c.deleted_at.is_(None),
-)
-_OWNERS: Final = (
-    select(instances.c.sop_uid, image_sets.c.study_uid, image_sets.c.series_uid)
-    .join(image_sets, image_sets.c.id == instances.c.image_set_id)
-    .where(
-        instances.c.datastore_id == bindparam("datastore"),
-        instances.c.sop_uid.in_(bindparam("uids", expanding=True)),
-        instances.c.last_version.is_(None),
+_GROUPING: Final = tuple(image_sets.c[field.name] for field in fields(Grouping))
+_PRIMARIES: Final = PreparedForValues(
+    lambda studies: select(image_sets.c.id, image_sets.c.latest_version, image_sets.c.state, *_GROUPING).where(
+        image_sets.c.datastore_id == bindparam("datastore"),
+        image_sets.c.study_uid.in_(studies),
         image_sets.c.is_primary,
         image_sets.c.deleted_at.is_(None),
     )
 )
+_OWNERS: Final = PreparedForValues(
+    lambda uids: (
+        select(instances.c.sop_uid, image_sets.c.study_uid, image_sets.c.series_uid)
+        .join(image_sets, image_sets.c.id == instances.c.image_set_id)
+        .where(
+            instances.c.datastore_id == bindparam("datastore"),
+            instances.c.sop_uid.in_(uids),
+            instances.c.last_version.is_(None),
+            image_sets.c.is_primary,
+            image_sets.c.deleted_at.is_(None),
+        )
+    )
+)
+_EXTEND: Final = Prepared(
+    update(image_sets).where(image_sets.c.id == bindparam("image_set")),
+    ["latest_version", "updated_at", "last_accessed_at", "storage_tier", "instance_count"],
+)
+"""Without what is searched by: SQLite writes the entries of all indexes that a statement names a column of, changed or not."""
+_INSERT_INSTANCES: Final = Prepared(insert(instances), [column.name for column in instances.c])
+_INSERT_RUNS: Final = Prepared(insert(frame_runs), [column.name for column in frame_runs.c])
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +75,10 @@ def read_situation(connection: Connection, datastore_id: str, staged: Sequence[S
     studies = sorted({instance.grouping.study_uid for instance in staged})
     primaries: dict[SeriesKey, PrimarySet] = {}
     for some in in_groups(studies):
-        rows = connection.execute(_PRIMARIES, {"datastore": datastore_id, "studies": some})
-        for row in rows:
-            entry = IndexEntry(**{name: getattr(row, name) for name in IndexEntry.__dataclass_fields__})
-            locked = row.state == ImageSetState.LOCKED
-            primary = PrimarySet(row.id, row.latest_version, variant_of(grouping_of(entry)), locked)
+        for row in _PRIMARIES.rows(connection, some, {"datastore": datastore_id}):
+            image_set_id, version, state, *grouping = row
+            locked = state == ImageSetState.LOCKED
+            primary = PrimarySet(image_set_id, version, variant_of(Grouping(*grouping)), locked)
             primaries[SeriesKey(row.study_uid, row.series_uid)] = primary
     return Situation(primaries, _owners(connection, datastore_id, staged))
 
@@ -76,7 +86,7 @@ def read_situation(connection: Connection, datastore_id: str, staged: Sequence[S
 def _owners(connection: Connection, datastore_id: str, staged: Sequence[StagedInstance]) -> dict[str, SeriesKey]:
     owners: dict[str, SeriesKey] = {}
     for some in in_groups(sorted({instance.sop_uid for instance in staged})):
-        rows = connection.execute(_OWNERS, {"datastore": datastore_id, "uids": some})
+        rows = _OWNERS.rows(connection, some, {"datastore": datastore_id})
         owners.update({row.sop_uid: SeriesKey(row.study_uid, row.series_uid) for row in rows})
     return owners
 
@@ -171,10 +181,16 @@ class VersionRow:
     sealed_request: bytes | None = None
 
 
+_INSERT_VERSION: Final = Prepared(
+    insert(image_set_versions), [*(field.name for field in fields(VersionRow)), "sealed_levels"]
+)
+
+
 def insert_version_row(connection: Connection, key: DataKey, row: VersionRow, levels: Levels) -> None:
     """Write the row of a new version; that of the image set itself is the caller's."""
     sealed = seal_levels(key, row.image_set_id, row.version, levels)
-    connection.execute(insert(image_set_versions).values(**asdict(row), sealed_levels=sealed))
+    values = asdict(row) | {"state": row.state.value, "workflow_status": row.workflow_status.value}
+    _INSERT_VERSION.run(connection, {**values, "sealed_levels": sealed})
 
 
 def _insert_image_set(
@@ -216,19 +232,26 @@ def _extend_image_set(
                 .where(*current, instances.c.sop_uid.in_(some))
                 .values(last_version=destination.version - 1)
             )
-    connection.execute(
-        update(image_sets)
-        .where(image_sets.c.id == destination.image_set_id)
-        .values(
-            latest_version=destination.version,
-            updated_at=now,
-            last_accessed_at=now,
-            storage_tier=StorageTier.FREQUENT_ACCESS,
-            instance_count=content.count,
-            index_version=image_sets.c.index_version if _are_indexed(entering) else 0,
-            **asdict(index_entry(content.levels)),
+    changed = {
+        "latest_version": destination.version,
+        "updated_at": now,
+        "last_accessed_at": now,
+        "storage_tier": StorageTier.FREQUENT_ACCESS.value,
+        "instance_count": content.count,
+    }
+    entry = index_entry(content.levels)
+    if _are_indexed(entering) and content.levels_before is not None and index_entry(content.levels_before) == entry:
+        _EXTEND.run(connection, {**changed, "image_set": destination.image_set_id})
+    else:
+        connection.execute(
+            update(image_sets)
+            .where(image_sets.c.id == destination.image_set_id)
+            .values(
+                **changed,
+                index_version=image_sets.c.index_version if _are_indexed(entering) else 0,
+                **asdict(entry),
+            )
         )
-    )
     created_at = now if content.created_at is None else content.created_at
     _insert_version(
         connection,
@@ -284,7 +307,7 @@ def _insert_instances(
             "last_version": last_version,
             "source_key": instance.key,
             "stored_transfer_syntax": instance.stored_transfer_syntax,
-            "pixel_kind": instance.pixel_kind,
+            "pixel_kind": instance.pixel_kind.value,
             "frame_count": instance.frame_count,
             "fragment_pack_id": instance.pack_id,
             "fragment_offset": instance.fragment.offset,
@@ -297,10 +320,10 @@ def _insert_instances(
         }
         for instance in entering
     ]
-    connection.execute(insert(instances), rows)
+    _INSERT_INSTANCES.run_each(connection, rows)
     runs = [_run_row(instance.key, run) for instance in entering for run in instance.runs]
     if runs:
-        connection.execute(insert(frame_runs), runs)
+        _INSERT_RUNS.run_each(connection, runs)
 
 
 def _are_indexed(entering: Sequence[StagedInstance]) -> bool:

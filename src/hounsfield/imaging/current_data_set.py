@@ -17,7 +17,6 @@ import orjson
 import pydicom
 
 from hounsfield.dicom.amendments import Amendment, amended, difference
-from hounsfield.dicom.byte_order import little_endian
 from hounsfield.dicom.data_set_writer import written
 from hounsfield.dicom.dictionary import tag_of
 from hounsfield.dicom.elements import Element
@@ -28,6 +27,7 @@ from hounsfield.dicom.values import JsonValue, ValueDecoder
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.instance_reading import ReadableImageSet, StoredInstance
 from hounsfield.imaging.level_changes import LEVEL_TAGS, LevelChanges
+from hounsfield.imaging.unedited_data_set import as_little_endian
 from hounsfield.pixels.policy import EXPLICIT_VR_LITTLE_ENDIAN
 from hounsfield.storage.packs import Extent, Label, RecordKind, read_records
 
@@ -68,6 +68,37 @@ class CurrentDataSet:
         return pydicom.dcmread(io.BytesIO(file))
 
 
+@dataclass(frozen=True, slots=True)
+class KeptDataSet:
+    """The data set of an instance as it is kept, and what may have been edited of it.
+
+    Attributes
+    ----------
+    instance : StoredInstance
+        The instance.
+    data : bytes
+        The file that came in, without the value of its pixel data.
+    fragment : bytes or None
+        Its own elements now, where they were edited.
+    levels : LevelChanges
+        What updates changed in the levels of its image set.
+    """
+
+    instance: StoredInstance
+    data: bytes
+    fragment: bytes | None
+    levels: LevelChanges
+
+    @property
+    def may_be_edited(self) -> bool:
+        """Whether the data set now may be another one than that which came in."""
+        return self.fragment is not None or self.levels.concern(self.instance)
+
+    def current(self) -> CurrentDataSet:
+        """Read the data set and edit it."""
+        return _current(self.instance, self.data, self.fragment, self.levels)
+
+
 def current_data_set(archive: Archive, instance: StoredInstance) -> CurrentDataSet:
     """Read the data set of one instance; errors are those of `current_data_sets`."""
     return next(current_data_sets(archive, [instance]))
@@ -83,9 +114,9 @@ def current_data_sets(archive: Archive, instances: Sequence[StoredInstance]) -> 
     instances : Sequence of StoredInstance
         Of any image sets.
 
-    Yields
-    ------
-    CurrentDataSet
+    Returns
+    -------
+    Iterator of CurrentDataSet
         In the order of the instances; only some of them are in memory at a time.
 
     Raises
@@ -93,6 +124,11 @@ def current_data_sets(archive: Archive, instances: Sequence[StoredInstance]) -> 
     PackDamagedError, BlobMissingError
         Stored bytes were changed or are gone.
     """
+    return (kept.current() for kept in kept_data_sets(archive, instances))
+
+
+def kept_data_sets(archive: Archive, instances: Sequence[StoredInstance]) -> Iterator[KeptDataSet]:
+    """Read the data sets of instances as they are kept; see `current_data_sets`."""
     changes: dict[str, LevelChanges] = {}
     for start in range(0, len(instances), _GROUP):
         group = instances[start : start + _GROUP]
@@ -101,7 +137,7 @@ def current_data_sets(archive: Archive, instances: Sequence[StoredInstance]) -> 
             image_set = instance.image_set
             if image_set.image_set_id not in changes:
                 changes[image_set.image_set_id] = LevelChanges(archive, image_set)
-            yield _current(instance, data, fragments.get(instance.key), changes[image_set.image_set_id])
+            yield KeptDataSet(instance, data, fragments.get(instance.key), changes[image_set.image_set_id])
 
 
 def _data_sets(archive: Archive, instances: Sequence[StoredInstance]) -> list[bytes]:
@@ -123,8 +159,7 @@ def _read(archive: Archive, image_sets: Sequence[ReadableImageSet], wanted: list
 
 
 def _current(instance: StoredInstance, data: bytes, fragment: bytes | None, levels: LevelChanges) -> CurrentDataSet:
-    read = read_part10(BytesSource(data))
-    original = read if read.little_endian else replace(read, elements=little_endian(read.elements), little_endian=True)
+    original = as_little_endian(read_part10(BytesSource(data)))
     current = original
     if levels.concern(instance):
         own = _values(original, tuple(element for element in original.elements if element.tag in LEVEL_TAGS))

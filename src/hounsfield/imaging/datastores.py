@@ -15,7 +15,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.errors import ConflictError, InvalidRequestError, NotFoundError, QuotaExceededError
@@ -25,13 +25,20 @@ from hounsfield.imaging.paging import Page, Position, newest_first, page_of
 from hounsfield.jobs.queue import WorkItem
 from hounsfield.pixels.policy import LosslessFormat
 from hounsfield.storage.clock import now_ms, to_datetime
-from hounsfield.storage.database import lock_name, lock_row
+from hounsfield.storage.database import lock_name
 from hounsfield.storage.identifiers import new_id
 from hounsfield.storage.keys import DataKey
 from hounsfield.storage.kms import UnusableKeyError
+from hounsfield.storage.prepared import Prepared
 from hounsfield.storage.tables import datastores, image_sets, import_jobs, tags
 
 SETTLE_DATASTORE = "settle-datastore"
+_FIND: Final = select(datastores).where(
+    datastores.c.id == bindparam("datastore"), datastores.c.account_id == bindparam("account")
+)
+_ONE: Final = Prepared(_FIND)
+_ONE_LOCKED: Final = Prepared(_FIND.with_for_update())
+"""SQLite, which has no row locks, leaves the lock out."""
 
 
 class DatastoreStatus(StrEnum):
@@ -308,15 +315,15 @@ def _move(connection: Connection, datastore: Datastore, event: DatastoreEvent) -
         )
 
 
-def _row(connection: Connection, archive: Archive, datastore_id: str, *, lock: bool = False) -> Row[Any]:
-    query = select(datastores).where(datastores.c.id == datastore_id, datastores.c.account_id == archive.account_id)
-    row = connection.execute(lock_row(connection, query) if lock else query).first()
+def _row(connection: Connection, archive: Archive, datastore_id: str, *, lock: bool = False) -> Any:
+    prepared = _ONE_LOCKED if lock else _ONE
+    row = prepared.first(connection, {"datastore": datastore_id, "account": archive.account_id})
     if row is None:
         raise NotFoundError(f"data store {datastore_id} does not exist")
     return row
 
 
-def _datastore(archive: Archive, row: Row[Any]) -> Datastore:
+def _datastore(archive: Archive, row: Any) -> Datastore:
     return Datastore(
         id=row.id,
         name=row.name,

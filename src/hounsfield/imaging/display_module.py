@@ -13,18 +13,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
-from hounsfield.dicom.elements import DOUBLE_FLOAT_PIXEL_DATA, FLOAT_PIXEL_DATA, Element
+from hounsfield.dicom.elements import DOUBLE_FLOAT_PIXEL_DATA, FLOAT_PIXEL_DATA, SPECIFIC_CHARACTER_SET, Element
+from hounsfield.dicom.part10 import Part10
 from hounsfield.dicom.scalars import NUMBERS
-from hounsfield.imaging.current_data_set import CurrentDataSet
 from hounsfield.imaging.pixel_element import float_tag, is_encapsulated_object
 from hounsfield.imaging.pixel_module import (
     BITS_ALLOCATED,
     BITS_STORED,
+    COLUMNS,
+    HIGH_BIT,
+    NUMBER_OF_FRAMES,
     PHOTOMETRIC_INTERPRETATION,
     PIXEL_REPRESENTATION,
+    PLANAR_CONFIGURATION,
+    ROWS,
+    SAMPLES_PER_PIXEL,
     pixel_format,
 )
-from hounsfield.imaging.renditions import stored_transfer_syntax
+from hounsfield.imaging.renditions import transfer_syntax_as_stored
 from hounsfield.imaging.staging import PixelKind
 from hounsfield.pixels.colour import decoded_interpretation
 from hounsfield.pixels.colour_display import Palette
@@ -48,7 +54,56 @@ _REPRESENTATIVE_FRAME_NUMBER = 0x00286010
 _SHARED_GROUPS, _PER_FRAME_GROUPS = 0x52009229, 0x52009230
 _PIXEL_VALUE_TRANSFORMATION, _FRAME_VOI_LUT = 0x00289145, 0x00289132
 _INVERSE: Final = "INVERSE"
+DISPLAY_TAGS: Final = frozenset(
+    {
+        SPECIFIC_CHARACTER_SET,
+        SAMPLES_PER_PIXEL,
+        PHOTOMETRIC_INTERPRETATION,
+        PLANAR_CONFIGURATION,
+        NUMBER_OF_FRAMES,
+        ROWS,
+        COLUMNS,
+        BITS_ALLOCATED,
+        BITS_STORED,
+        HIGH_BIT,
+        PIXEL_REPRESENTATION,
+        _PIXEL_PADDING_VALUE,
+        _PIXEL_PADDING_RANGE_LIMIT,
+        _WINDOW_CENTER,
+        _WINDOW_WIDTH,
+        _VOI_LUT_FUNCTION,
+        _RESCALE_INTERCEPT,
+        _RESCALE_SLOPE,
+        _MODALITY_LUT_SEQUENCE,
+        _VOI_LUT_SEQUENCE,
+        *(tag for tags in (*_PALETTE, _PALETTE_BLUE) for tag in tags),
+        _PRESENTATION_LUT_SHAPE,
+        _REPRESENTATIVE_FRAME_NUMBER,
+        _SHARED_GROUPS,
+        _PER_FRAME_GROUPS,
+    }
+)
+"""Elements of the top level that say how an instance is shown; no others are looked at."""
 _PLAIN_TYPES: Final = {FLOAT_PIXEL_DATA: {32: "<f4"}, DOUBLE_FLOAT_PIXEL_DATA: {64: "<f8"}}
+
+
+@dataclass(frozen=True, slots=True)
+class KeptPixels:
+    """How the pixel data of an instance is stored.
+
+    Attributes
+    ----------
+    kind : PixelKind
+        Whether in frames.
+    frame_count : int
+        Frames it is served in.
+    transfer_syntax : str or None
+        Of what is stored; None without pixel data.
+    """
+
+    kind: PixelKind
+    frame_count: int
+    transfer_syntax: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,24 +141,33 @@ class InstanceDisplay:
         return 2048 + 256 * len(self.greys) + tables + palette
 
 
-def instance_display(data_set: CurrentDataSet) -> InstanceDisplay:
+def instance_display(part10: Part10, original: Part10, pixels: KeptPixels) -> InstanceDisplay:
     """Read how an instance is shown.
+
+    Parameters
+    ----------
+    part10, original : Part10
+        Its data set now, and as it came: what describes the stored pixel data.
+    pixels : KeptPixels
+        How its pixel data is stored.
 
     Raises
     ------
     PixelError
         Its pixel data cannot be shown at all: it is video, damaged, or not described.
     """
-    part10, original, instance = data_set.part10, data_set.original, data_set.instance
+    unedited = part10 is original
+    original = _describing(original)
+    part10 = original if unedited else _describing(part10)
     format_ = pixel_format(original)
     plain = ""
-    frame_count = instance.frame_count
-    if instance.pixel_kind is PixelKind.WHOLE:
-        plain = _plain_type(data_set)
+    frame_count = pixels.frame_count
+    if pixels.kind is PixelKind.WHOLE:
+        plain = _plain_type(original)
         frame_count = format_.frame_count
-    elif instance.pixel_kind is not PixelKind.FRAMES:
+    elif pixels.kind is not PixelKind.FRAMES:
         raise PixelError("the instance has no pixel data that could be shown")
-    stored = stored_transfer_syntax(instance)
+    stored = transfer_syntax_as_stored(pixels.transfer_syntax)
     now, was = part10.text(PHOTOMETRIC_INTERPRETATION), original.text(PHOTOMETRIC_INTERPRETATION)
     interpretation = now if now is not None and now != was else decoded_interpretation(format_, stored)
     top = {element.tag: element for element in part10.elements}
@@ -118,9 +182,13 @@ def instance_display(data_set: CurrentDataSet) -> InstanceDisplay:
     )
 
 
-def _plain_type(data_set: CurrentDataSet) -> str:
+def _describing(part10: Part10) -> Part10:
+    """Leave out all elements that are not among `DISPLAY_TAGS`, so that nothing else can matter."""
+    return replace(part10, elements=tuple(element for element in part10.elements if element[0] in DISPLAY_TAGS))
+
+
+def _plain_type(original: Part10) -> str:
     """Tell the type of samples that were kept as one native value."""
-    original = data_set.original
     if not is_encapsulated_object(original):
         bits, tag = original.integer(BITS_ALLOCATED) or 0, float_tag(original)
         if tag in _PLAIN_TYPES and bits in _PLAIN_TYPES[tag]:

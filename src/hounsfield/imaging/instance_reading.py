@@ -7,11 +7,11 @@ What is read holds together: while an update or a copy into an image set is unde
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, and_, exists, func, or_, select
+from sqlalchemy import Connection, and_, bindparam, exists, func, or_, select
 
 from hounsfield.dicom.document import Levels
 from hounsfield.imaging.archive import Archive
@@ -21,7 +21,7 @@ from hounsfield.imaging.sealed_levels import open_levels
 from hounsfield.imaging.staging import PixelKind
 from hounsfield.imaging.states import WorkflowStatus
 from hounsfield.imaging.transitions import TRANSITIONS
-from hounsfield.storage.database import in_groups
+from hounsfield.storage.database import ONE, in_groups
 from hounsfield.storage.keys import DataKey
 from hounsfield.storage.packs import Extent
 from hounsfield.storage.tables import image_set_versions, image_sets, instances
@@ -177,7 +177,7 @@ def current_instances(
     with archive.database.read() as connection:
         key = data_key(archive, active_datastore(connection, archive, datastore_id))
         for image_set_id, some in uids.items():
-            row = connection.execute(_VERSIONS.where(image_sets.c.id == image_set_id)).first()
+            row = connection.execute(_VERSION, {"image_set": image_set_id}).first()
             if row is None or row.workflow_status in _GONE:
                 continue
             for group in in_groups(some):
@@ -189,15 +189,9 @@ def current_instances(
 def first_instances(archive: Archive, datastore_id: str, image_set_ids: Sequence[str]) -> list[StoredInstance | None]:
     """Find the first instance of each image set by Instance Number; None for image sets that are not there any more."""
     firsts: dict[str, tuple[str, str]] = {}
-    columns = instances.c
     with archive.database.read() as connection:
         for image_set_id in set(image_set_ids):
-            first = connection.execute(
-                select(columns.sop_uid)
-                .where(columns.image_set_id == image_set_id, columns.last_version.is_(None))
-                .order_by(columns.instance_order, columns.sop_uid, columns.key)
-                .limit(1)
-            ).scalar_one_or_none()
+            first = connection.execute(_FIRST_UID, {"image_set": image_set_id}).scalar_one_or_none()
             if first is not None:
                 firsts[image_set_id] = (image_set_id, first)
     found = dict(zip(firsts, current_instances(archive, datastore_id, list(firsts.values())), strict=True))
@@ -214,21 +208,16 @@ def primary_image_sets(archive: Archive, datastore_id: str, study_uid: str) -> l
     """List the primary image sets of a study; raises `NotFoundError` when there is none."""
     with archive.database.read() as connection:
         key = data_key(archive, active_datastore(connection, archive, datastore_id))
-        query = _VERSIONS.where(
-            image_sets.c.datastore_id == datastore_id,
-            image_sets.c.study_uid == study_uid,
-            image_sets.c.is_primary,
-            image_sets.c.deleted_at.is_(None),
-            _LATEST.c.workflow_status != WorkflowStatus.DELETING,
-        )
-        found = [_readable(connection, key, row) for row in connection.execute(query)]
+        rows = connection.execute(_PRIMARY_OF_STUDY, {"datastore": datastore_id, "study": study_uid}).all()
+        found = [_readable(connection, key, row) for row in rows]
     if not found:
         raise NotFoundError(f"data store {datastore_id} has no study with this Study Instance UID")
     return found
 
 
+# Made once: SQLAlchemy takes longer to make statements than to carry them out.
 _LATEST = image_set_versions.alias("latest")
-_VERSIONS = select(
+_VERSIONS: Final = select(
     image_sets.c.id,
     image_sets.c.datastore_id,
     image_sets.c.is_primary,
@@ -236,21 +225,70 @@ _VERSIONS = select(
     _LATEST.c.workflow_status,
     _LATEST.c.sealed_levels,
 ).join(_LATEST, and_(_LATEST.c.image_set_id == image_sets.c.id, _LATEST.c.version == image_sets.c.latest_version))
+_VERSION: Final = _VERSIONS.where(image_sets.c.id == bindparam("image_set"))
+_PRIMARY_OF_STUDY: Final = _VERSIONS.where(
+    image_sets.c.datastore_id == bindparam("datastore"),
+    image_sets.c.study_uid == bindparam("study"),
+    image_sets.c.is_primary,
+    image_sets.c.deleted_at.is_(None),
+    _LATEST.c.workflow_status != WorkflowStatus.DELETING,
+)
+_IN_SERIES: Final = _VERSIONS.where(
+    image_sets.c.datastore_id == bindparam("datastore"),
+    image_sets.c.study_uid == bindparam("study"),
+    image_sets.c.series_uid == bindparam("series"),
+    image_sets.c.deleted_at.is_(None),
+)
+_PRIMARY_OF_SERIES: Final = _IN_SERIES.where(image_sets.c.is_primary)
+_OF_SERIES: Final = _IN_SERIES.where(image_sets.c.id == bindparam("image_set"))
+_FIRST_UID: Final = (
+    select(instances.c.sop_uid)
+    .where(instances.c.image_set_id == bindparam("image_set"), instances.c.last_version.is_(None))
+    .order_by(instances.c.instance_order, instances.c.sop_uid, instances.c.key)
+    .limit(ONE)
+)
+_OF_VERSION: Final = (
+    select(
+        instances.c.key,
+        instances.c.source_key,
+        instances.c.sop_uid,
+        instances.c.sop_class_uid,
+        instances.c.stored_transfer_syntax,
+        instances.c.pixel_kind,
+        instances.c.frame_count,
+        instances.c.fragment_pack_id,
+        instances.c.fragment_offset,
+        instances.c.fragment_length,
+        instances.c.dataset_pack_id,
+        instances.c.dataset_offset,
+        instances.c.dataset_length,
+        instances.c.first_version,
+    )
+    .where(
+        instances.c.image_set_id == bindparam("image_set"),
+        instances.c.first_version <= bindparam("version"),
+        or_(instances.c.last_version.is_(None), instances.c.last_version >= bindparam("version")),
+    )
+    .order_by(instances.c.sop_uid)
+)
+_NAMED_OF_VERSION: Final = _OF_VERSION.where(instances.c.sop_uid.in_(bindparam("sop_uids", expanding=True)))
+_UPDATES: Final = (
+    select(image_set_versions.c.version)
+    .where(
+        image_set_versions.c.image_set_id == bindparam("image_set"),
+        image_set_versions.c.version <= bindparam("version"),
+        image_set_versions.c.workflow_status == WorkflowStatus.UPDATED,
+    )
+    .order_by(image_set_versions.c.version)
+)
 
 
 def _image_set(
     connection: Connection, archive: Archive, datastore_id: str, uids: tuple[str, str], image_set_id: str | None
 ) -> ReadableImageSet:
     key = data_key(archive, active_datastore(connection, archive, datastore_id))
-    study_uid, series_uid = uids
-    query = _VERSIONS.where(
-        image_sets.c.datastore_id == datastore_id,
-        image_sets.c.study_uid == study_uid,
-        image_sets.c.series_uid == series_uid,
-        image_sets.c.deleted_at.is_(None),
-        image_sets.c.is_primary if image_set_id is None else image_sets.c.id == image_set_id,
-    )
-    row = connection.execute(query).first()
+    parameters = {"datastore": datastore_id, "study": uids[0], "series": uids[1], "image_set": image_set_id}
+    row = connection.execute(_PRIMARY_OF_SERIES if image_set_id is None else _OF_SERIES, parameters).first()
     if row is None or row.workflow_status == WorkflowStatus.DELETING:
         what = "no primary image set" if image_set_id is None else f"no image set {image_set_id}"
         raise NotFoundError(f"data store {datastore_id} has {what} of this Study and Series Instance UID")
@@ -277,15 +315,7 @@ def _readable(connection: Connection, key: DataKey, row: Any) -> ReadableImageSe
 
 def _updates(connection: Connection, image_set_id: str, version: int, status: WorkflowStatus) -> tuple[int, ...]:
     """List the versions that updates made."""
-    made = connection.execute(
-        select(image_set_versions.c.version)
-        .where(
-            image_set_versions.c.image_set_id == image_set_id,
-            image_set_versions.c.version <= version,
-            image_set_versions.c.workflow_status == WorkflowStatus.UPDATED,
-        )
-        .order_by(image_set_versions.c.version)
-    ).scalars()
+    made = connection.execute(_UPDATES, {"image_set": image_set_id, "version": version}).scalars()
     if status is not WorkflowStatus.COPYING_WITH_READ_ONLY_ACCESS:
         return tuple(made)
     # While it is the source of a copy, a version does not tell what made it. All but updates bring new instances in.
@@ -302,17 +332,13 @@ def _updates(connection: Connection, image_set_id: str, version: int, status: Wo
 def _instances(
     connection: Connection, image_set: ReadableImageSet, sop_uids: Sequence[str] | None = None
 ) -> list[StoredInstance]:
-    columns = instances.c
-    query = select(instances).where(
-        columns.image_set_id == image_set.image_set_id,
-        columns.first_version <= image_set.version,
-        or_(columns.last_version.is_(None), columns.last_version >= image_set.version),
-    )
-    if sop_uids is not None:
-        query = query.where(columns.sop_uid.in_(sop_uids))
-    rows = connection.execute(query.order_by(columns.sop_uid)).all()
+    parameters: dict[str, object] = {"image_set": image_set.image_set_id, "version": image_set.version}
+    if sop_uids is None:
+        rows = connection.execute(_OF_VERSION, parameters).all()
+    else:
+        rows = connection.execute(_NAMED_OF_VERSION, {**parameters, "sop_uids": sop_uids}).all()
     since = _entries(connection, image_set, [row.key for row in rows]) if image_set.updates else {}
-    return [_stored(image_set, row, since.get(row.key, row.first_version)) for row in rows]
+    return [_stored(image_set, row, since) for row in rows]
 
 
 def _entries(connection: Connection, image_set: ReadableImageSet, keys: Sequence[str]) -> dict[str, int]:
@@ -328,17 +354,19 @@ def _entries(connection: Connection, image_set: ReadableImageSet, keys: Sequence
     return found
 
 
-def _stored(image_set: ReadableImageSet, row: Row[Any], since: int) -> StoredInstance:
+def _stored(image_set: ReadableImageSet, row: Sequence[Any], since: Mapping[str, int]) -> StoredInstance:
+    # A series has hundreds of these: columns by their place are found much faster than by their names.
+    key, source_key, sop_uid, sop_class_uid, syntax, kind, frame_count, *extents, first_version = row
     return StoredInstance(
         image_set=image_set,
-        key=row.key,
-        source_key=row.source_key,
-        sop_uid=row.sop_uid,
-        sop_class_uid=row.sop_class_uid,
-        stored_transfer_syntax=row.stored_transfer_syntax,
-        pixel_kind=PixelKind(row.pixel_kind),
-        frame_count=row.frame_count,
-        fragment=Extent(row.fragment_pack_id, row.fragment_offset, row.fragment_length),
-        dataset=Extent(row.dataset_pack_id, row.dataset_offset, row.dataset_length),
-        since=since,
+        key=key,
+        source_key=source_key,
+        sop_uid=sop_uid,
+        sop_class_uid=sop_class_uid,
+        stored_transfer_syntax=syntax,
+        pixel_kind=PixelKind(kind),
+        frame_count=frame_count,
+        fragment=Extent(*extents[:3]),
+        dataset=Extent(*extents[3:]),
+        since=since.get(key, first_version),
     )

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.current_data_set import current_data_set
-from hounsfield.imaging.display_module import InstanceDisplay, instance_display
+from hounsfield.imaging.display_module import InstanceDisplay, KeptPixels, instance_display
 from hounsfield.imaging.errors import InvalidRequestError, NotAcceptableError, NotFoundError
 from hounsfield.imaging.instance_reading import (
     ReadableImageSet,
@@ -24,10 +24,12 @@ from hounsfield.imaging.instance_reading import (
 )
 from hounsfield.imaging.object_frames import check_last, object_frames
 from hounsfield.imaging.renditions import check_numbers
+from hounsfield.imaging.series_display import SeriesDisplays
 from hounsfield.imaging.series_order import instances_in_order, series_in_order
 from hounsfield.imaging.staging import PixelKind
 from hounsfield.imaging.stored_frames import FoundFrames, find_frames, read_stored_frame
 from hounsfield.imaging.stored_pixels import read_some, stored_pixels
+from hounsfield.imaging.unedited_data_set import unedited_data_set
 from hounsfield.imaging.weighted_cache import WeightedCache
 from hounsfield.pixels.errors import PixelError
 from hounsfield.pixels.rendering import Appearance, rendered
@@ -36,6 +38,9 @@ from hounsfield.pixels.viewport import placed
 _DISPLAY_BYTES: Final = 32 << 20
 _SHOWABLE: Final = (PixelKind.FRAMES, PixelKind.WHOLE)
 _CHOICE_BYTES: Final = 1 << 20
+
+
+_Shown: TypeAlias = "tuple[tuple[str, int, str], InstanceDisplay]"
 
 
 class InstanceName(NamedTuple):
@@ -91,6 +96,7 @@ class Pictures:
         self._archive = archive
         self._pictures: WeightedCache[tuple[tuple[str, int, str], int, Appearance], bytes] = WeightedCache(capacity)
         self._displays: WeightedCache[tuple[str, int, str], InstanceDisplay] = WeightedCache(_DISPLAY_BYTES)
+        self._series = SeriesDisplays()
         self._representatives: WeightedCache[tuple[str, int], str] = WeightedCache(_CHOICE_BYTES)
 
     def find(self, name: InstanceName) -> Pictured:
@@ -147,13 +153,27 @@ class Pictures:
         kept = self._displays.get(pictured.identity)
         if kept is not None:
             return kept
-        instance = pictured.instance or find_instance(self._archive, *pictured.name)
         try:
-            display = instance_display(current_data_set(self._archive, instance))
+            identity, display = self._short_display(pictured) or self._long_display(pictured)
         except PixelError as error:
             raise NotAcceptableError(f"no picture can be made of the instance: {error}") from error
-        self._displays.put(_identity(instance), display, display.size)
+        self._displays.put(identity, display, display.size)
         return display
+
+    def _short_display(self, pictured: Pictured) -> _Shown | None:
+        """Read how an instance is shown that nothing was edited of; None for others."""
+        found = pictured.found
+        data_set = found and unedited_data_set(self._archive, pictured.name.datastore_id, found)
+        if found is None or data_set is None:
+            return None
+        pixels = KeptPixels(PixelKind.FRAMES, data_set.frame_count, found.transfer_syntax)
+        return pictured.identity, self._series.find((found.image_set_id, found.version), data_set, pixels)
+
+    def _long_display(self, pictured: Pictured) -> _Shown:
+        instance = pictured.instance or find_instance(self._archive, *pictured.name)
+        data_set = current_data_set(self._archive, instance)
+        pixels = KeptPixels(instance.pixel_kind, instance.frame_count, instance.stored_transfer_syntax)
+        return _identity(instance), instance_display(data_set.part10, data_set.original, pixels)
 
     def series(self, image_set: ReadableImageSet) -> list[Pictured]:
         """List the instances of an image set that have pixel data, by Instance Number."""

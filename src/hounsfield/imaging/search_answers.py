@@ -20,7 +20,7 @@ from hounsfield.dicom.levels import Level, level_of
 from hounsfield.dicom.search_attributes import SERIES_ATTRIBUTES, STUDY_ATTRIBUTES
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.current_data_set import current_data_sets
-from hounsfield.imaging.dicom_metadata import data_set_members
+from hounsfield.imaging.data_set_json import data_set_members
 from hounsfield.imaging.dicom_search import DicomSearch, Result
 from hounsfield.imaging.instance_reading import StoredInstance, current_instances, first_instances
 from hounsfield.imaging.level_changes import together

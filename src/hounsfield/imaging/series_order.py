@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from hounsfield.dicom.part10 import Part10
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.current_data_set import current_data_sets
 from hounsfield.imaging.instance_reading import (
@@ -16,7 +15,7 @@ from hounsfield.imaging.instance_reading import (
 )
 from hounsfield.imaging.levels import series_number_as_integer
 
-_INSTANCE_NUMBER = 0x00200013
+INSTANCE_NUMBER = 0x00200013
 
 Place: TypeAlias = "tuple[bool, int, str]"
 """What instances are sorted by: those without a number come last, equal numbers by SOP Instance UID."""
@@ -49,16 +48,18 @@ def series_in_order(image_sets: list[ReadableImageSet]) -> list[ReadableImageSet
     return sorted(image_sets, key=_series_place)
 
 
-def place_of(part10: Part10, sop_uid: str) -> Place:
-    """Give what an instance is sorted by."""
-    number = part10.integer(_INSTANCE_NUMBER)
+def place_of(number: int | None, sop_uid: str) -> Place:
+    """Give what an instance is sorted by: its Instance Number, and its SOP Instance UID."""
     return number is None, number or 0, sop_uid
 
 
 def instances_in_order(archive: Archive, image_set: ReadableImageSet) -> list[StoredInstance]:
     """List the instances of an image set by Instance Number."""
     data_sets = current_data_sets(archive, instances_of(archive, image_set))
-    places = [(place_of(data_set.part10, data_set.instance.sop_uid), data_set.instance) for data_set in data_sets]
+    places = [
+        (place_of(data_set.part10.integer(INSTANCE_NUMBER), data_set.instance.sop_uid), data_set.instance)
+        for data_set in data_sets
+    ]
     return [instance for _, instance in sorted(places, key=lambda entry: entry[0])]
 
 

@@ -24,18 +24,21 @@ from hounsfield.imaging.staging import StagedInstance
 from hounsfield.imaging.versions import fragment_total
 from hounsfield.storage.database import in_groups
 from hounsfield.storage.keys import DataKey
+from hounsfield.storage.prepared import Prepared, PreparedForValues
 from hounsfield.storage.tables import image_set_versions, image_sets, instances
 
 _MOST_KNOWN: Final = 4096
-_EXTENDED: Final = (
+_EXTENDED: Final = Prepared(
     select(image_sets.c.created_at, image_set_versions.c.sealed_levels)
     .join(image_set_versions, image_set_versions.c.image_set_id == image_sets.c.id)
     .where(image_sets.c.id == bindparam("image_set"), image_set_versions.c.version == bindparam("number"))
 )
-_REPLACED: Final = select(instances.c.sop_uid, instances.c.fragment_bytes).where(
-    instances.c.image_set_id == bindparam("image_set"),
-    instances.c.sop_uid.in_(bindparam("uids", expanding=True)),
-    instances.c.last_version.is_(None),
+_REPLACED: Final = PreparedForValues(
+    lambda uids: select(instances.c.sop_uid, instances.c.fragment_bytes).where(
+        instances.c.image_set_id == bindparam("image_set"),
+        instances.c.sop_uid.in_(uids),
+        instances.c.last_version.is_(None),
+    )
 )
 
 
@@ -55,6 +58,8 @@ class SetContent:
         Whether instances that were there are replaced.
     created_at : int or None
         When it was made, in milliseconds since 1970-01-01 UTC; None when it is new.
+    levels_before : Levels or None
+        The levels of the version before; None when it is new.
     """
 
     levels: Levels
@@ -62,6 +67,7 @@ class SetContent:
     total: int
     replaces: bool = False
     created_at: int | None = None
+    levels_before: Levels | None = None
 
     @property
     def metadata_bytes(self) -> int:
@@ -118,15 +124,17 @@ def content_after(
     if placement.extends is None:
         return SetContent(levels, len(entering), added)
     image_set_id, version = placement.extends.image_set_id, placement.extends.version
-    row = connection.execute(_EXTENDED, {"image_set": image_set_id, "number": version}).one()
+    (row,) = _EXTENDED.rows(connection, {"image_set": image_set_id, "number": version})
     replaced = _replaced(connection, image_set_id, entering)
     count, total = sizes.of(connection, placement.extends)
+    before = open_levels(key, image_set_id, version, row.sealed_levels)
     return SetContent(
-        merge_levels(open_levels(key, image_set_id, version, row.sealed_levels), levels),
+        merge_levels(before, levels),
         count - len(replaced) + len(entering),
         total - sum(_size(uid, size) for uid, size in replaced.items()) + added,
         replaces=bool(replaced),
         created_at=row.created_at,
+        levels_before=before,
     )
 
 
@@ -134,7 +142,7 @@ def _replaced(connection: Connection, image_set_id: str, entering: Sequence[Stag
     """Give the sizes, by SOP Instance UID, of the instances that those entering take the place of."""
     found: dict[str, int] = {}
     for some in in_groups([instance.sop_uid for instance in entering]):
-        rows = connection.execute(_REPLACED, {"image_set": image_set_id, "uids": some})
+        rows = _REPLACED.rows(connection, some, {"image_set": image_set_id})
         found.update({row.sop_uid: row.fragment_bytes for row in rows})
     return found
 

@@ -12,10 +12,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from hounsfield.dicom.person_names import compared_name, words_of
 from hounsfield.storage.database import ONE, in_groups, lock_name
+from hounsfield.storage.prepared import Prepared, PreparedForValues
 from hounsfield.storage.tables import image_sets, instances, studies, study_words
 
 INDEX_VERSION: Final = 1
@@ -42,25 +43,34 @@ _NAMES: Final = ("patient_name", "referring_physician")
 _READ: Final = tuple(
     image_sets.c[name] for name in ("id", "study_uid", "updated_at", "instance_count", "modality", *_SAME_AS_IMAGE_SET)
 )
-# Made once: SQLAlchemy takes longer to make statements than to carry them out, and every commit needs these.
-_FIRST: Final = (
+_FIRST: Final = Prepared(
     select(instances.c.performed_date, instances.c.performed_time, instances.c.timezone_offset)
     .where(instances.c.image_set_id == bindparam("image_set"), instances.c.last_version.is_(None))
     .order_by(instances.c.instance_order, instances.c.sop_uid, instances.c.key)
     .limit(ONE)
 )
-_DETAILS: Final = select(image_sets.c.performed_date, image_sets.c.performed_time, image_sets.c.timezone_offset).where(
-    image_sets.c.id == bindparam("image_set")
+_DETAILS: Final = Prepared(
+    select(image_sets.c.performed_date, image_sets.c.performed_time, image_sets.c.timezone_offset).where(
+        image_sets.c.id == bindparam("image_set")
+    )
 )
-_BEFORE: Final = select(studies).where(
-    studies.c.datastore_id == bindparam("datastore"), studies.c.study_uid.in_(bindparam("uids", expanding=True))
+_BEFORE: Final = PreparedForValues(
+    lambda uids: select(studies).where(studies.c.datastore_id == bindparam("datastore"), studies.c.study_uid.in_(uids))
 )
-_SERIES: Final = select(*_READ).where(
-    image_sets.c.datastore_id == bindparam("datastore"),
-    image_sets.c.study_uid.in_(bindparam("uids", expanding=True)),
-    image_sets.c.is_primary,
-    image_sets.c.deleted_at.is_(None),
+_SERIES: Final = PreparedForValues(
+    lambda uids: select(*_READ).where(
+        image_sets.c.datastore_id == bindparam("datastore"),
+        image_sets.c.study_uid.in_(uids),
+        image_sets.c.is_primary,
+        image_sets.c.deleted_at.is_(None),
+    )
 )
+_GROWING: Final = ("image_set_id", "updated_at", "series_count", "instance_count")
+_GROW: Final = Prepared(
+    update(studies).where(studies.c.datastore_id == bindparam("datastore"), studies.c.study_uid == bindparam("uid")),
+    _GROWING,
+)
+"""What changes of a study when instances are added; no more, for SQLite writes the indexes of all columns that are named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +85,10 @@ class SeriesDetails:
 def refresh_series(connection: Connection, image_set_ids: Iterable[str]) -> None:
     """Give image sets, which the caller has locked, the details of their first instances."""
     for image_set_id in image_set_ids:
-        first = connection.execute(_FIRST, {"image_set": image_set_id}).first()
+        first = _FIRST.first(connection, {"image_set": image_set_id})
         details = SeriesDetails() if first is None else SeriesDetails(*first)
-        if SeriesDetails(*connection.execute(_DETAILS, {"image_set": image_set_id}).one()) != details:
+        (before,) = _DETAILS.rows(connection, {"image_set": image_set_id})
+        if SeriesDetails(*before) != details:
             connection.execute(update(image_sets).where(image_sets.c.id == image_set_id).values(**asdict(details)))
 
 
@@ -98,10 +109,14 @@ def refresh_studies(connection: Connection, datastore_id: str, study_uids: Colle
     # Two that change different series of a study at the same time must see each other's.
     lock_name(connection, f"studies:{datastore_id}")
     for some in in_groups(sorted(study_uids)):
-        rows = connection.execute(_BEFORE, {"datastore": datastore_id, "uids": some}).mappings()
-        before = {row["study_uid"]: dict(row) for row in rows}
+        before = {row.study_uid: row._asdict() for row in _BEFORE.rows(connection, some, {"datastore": datastore_id})}
         after = _made(connection, datastore_id, some)
         changed = [uid for uid in some if before.get(uid) != after.get(uid)]
+        grown = [uid for uid in changed if _only_grew(before.get(uid), after.get(uid))]
+        for uid in grown:
+            values = {name: after[uid][name] for name in _GROWING}
+            _GROW.run(connection, {**values, "datastore": datastore_id, "uid": uid})
+        changed = [uid for uid in changed if uid not in grown]
         renamed = [uid for uid in changed if _words_changed(before.get(uid), after.get(uid))]
         _write(connection, studies, datastore_id, changed, [after[uid] for uid in changed if uid in after])
         words = [row for uid in renamed if uid in after for row in word_rows(after[uid])]
@@ -119,8 +134,8 @@ def _write(
 
 def _made(connection: Connection, datastore_id: str, study_uids: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Make the rows of studies anew; those without primary image sets have none."""
-    found = connection.execute(_SERIES, {"datastore": datastore_id, "uids": study_uids})
-    by_study: dict[str, list[Row[Any]]] = {}
+    found = _SERIES.rows(connection, study_uids, {"datastore": datastore_id})
+    by_study: dict[str, list[Any]] = {}
     for row in found:
         by_study.setdefault(row.study_uid, []).append(row)
     return {uid: study_row(datastore_id, rows) for uid, rows in by_study.items()}
@@ -165,6 +180,12 @@ def word_rows(study: Mapping[str, Any]) -> list[dict[str, str]]:
     found = dict.fromkeys((field, word[:_LONGEST_WORD]) for field, word in names + modalities)
     place = {"datastore_id": study["datastore_id"], "study_uid": study["study_uid"]}
     return [{**place, "field": field, "word": word} for field, word in found]
+
+
+def _only_grew(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> bool:
+    if before is None or after is None:
+        return False
+    return all(before[name] == value for name, value in after.items() if name not in _GROWING)
 
 
 def _words_changed(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> bool:

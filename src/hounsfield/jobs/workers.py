@@ -3,6 +3,9 @@
 The seam is `concurrent.futures.Executor`: tasks are top-level functions with picklable arguments. When a worker dies, the
 standard pool breaks as a whole; `WorkerPool` then starts a new one, and whoever submitted work that was lost decides what to
 do with it.
+
+    this process ─▶ fork server, which imports once what the tasks need ─┬─▶ worker
+     (keeps the pool)                                                    └─▶ worker
 """
 
 from __future__ import annotations
@@ -16,11 +19,13 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from typing import ParamSpec, TypeVar
+from multiprocessing import forkserver
+from typing import Final, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
+_context: Final = multiprocessing.get_context("forkserver")
 
 PARENT = "HOUNSFIELD_PARENT"
 """Environment variable with the id of the process that a child must not outlive."""
@@ -69,8 +74,37 @@ def exit_with_parent(parent: int) -> None:
     threading.Thread(target=watch, name="parent-watch", daemon=True).start()
 
 
-def _start_worker(parent: int, warm_up: Callable[[], None] | None) -> None:
-    exit_with_parent(parent)
+def _exit_with_starter() -> None:
+    """Exit when the process that asked for this one is gone; it is not the parent, which is the fork server."""
+    starter = multiprocessing.parent_process()
+    if starter is None:
+        return
+
+    def watch() -> None:
+        starter.join()
+        os._exit(3)
+
+    threading.Thread(target=watch, name="starter-watch", daemon=True).start()
+
+
+def begin_importing(module: str) -> None:
+    """Start the fork server of this process, which imports ``module`` while this one does something else.
+
+    Parameters
+    ----------
+    module : str
+        Name of the module of the tasks; the workers of all pools of this process begin with what it imports.
+    """
+    _context.set_forkserver_preload(["hounsfield.jobs.fork_server", module])
+    forkserver.ensure_running()
+
+
+def _start_worker(warm_up: Callable[[], None] | None) -> None:
+    _exit_with_starter()
+    # Only a fork server and its workers may import it.
+    from hounsfield.jobs.fork_server import collect_from_now_on
+
+    collect_from_now_on()
     if warm_up is not None:
         warm_up()
 
@@ -87,21 +121,24 @@ class WorkerPool:
     processes : int
         How many worker processes.
     warm_up : Callable[[], None] | None
-        A top-level function run once in each worker, to import what the tasks need.
+        A top-level function run once in each worker. Its module is imported before, once for all workers; where
+        `begin_importing` was called, that may have happened already.
     """
 
     def __init__(self, processes: int, warm_up: Callable[[], None] | None = None) -> None:
         self.processes = processes
         self._warm_up = warm_up
+        if warm_up is not None:
+            begin_importing(warm_up.__module__)
         self._lock = threading.Lock()
         self._executor: Executor = self._new(processes)
 
     def _new(self, processes: int) -> Executor:
         executor = ProcessPoolExecutor(
             processes,
-            mp_context=multiprocessing.get_context("spawn"),
+            mp_context=_context,
             initializer=_start_worker,
-            initargs=(os.getpid(), self._warm_up),
+            initargs=(self._warm_up,),
         )
         # A process is started for each task that finds none idle, so this starts them all.
         for _ in range(processes):
@@ -137,6 +174,9 @@ class WorkerPool:
     def close(self) -> None:
         """End the workers, whatever they are doing; what they have not handed in yet is lost."""
         self._executor.shutdown(wait=False, cancel_futures=True)
-        for process in multiprocessing.active_children():
+        ended = multiprocessing.active_children()
+        for process in ended:
             process.terminate()
+        for process in ended:
+            process.join()
         self._executor.shutdown(wait=True)

@@ -2,7 +2,8 @@
 
     stored values ─▶ modality LUT, or slope and intercept ─▶ VOI LUT, or window ─▶ inverted or not ─▶ 0 … 255
 
-Samples of up to 16 bits go through one table, made once for a pipeline; others are computed.
+Samples of up to 16 bits go through one table, made once for a pipeline with a window of its own, else for the values of the
+frame; others are computed.
 """
 
 from __future__ import annotations
@@ -65,14 +66,16 @@ def shown(samples: NDArray[Any], display: GreyDisplay) -> NDArray[np.uint8]:
     numpy.ndarray
         Of the same shape, 0 to 255. Values that are not numbers are black.
     """
-    if display.voi is None:
+    own_range = display.voi is None
+    if own_range:
         window = _range_window(samples, display)
         if window is None:
             return np.full(samples.shape, 255 if display.inverted else 0, np.uint8)
         display = replace(display, voi=window)
     if samples.dtype.kind in "iu" and samples.dtype.itemsize <= 2:
         native = samples.astype(samples.dtype.newbyteorder("="), copy=False)
-        table = _table(display, native.dtype.str)
+        # A window over the values of a frame is hardly ever that of another one: only the values that it has are computed.
+        table = _table_between(native, display) if own_range else _table(display, native.dtype.str)
         # Every index is in the table: to wrap is the fastest way to do nothing.
         return np.take(table, native.view(f"u{native.dtype.itemsize}"), mode="wrap")
     return _grey_levels(samples, display)
@@ -84,6 +87,15 @@ def _table(display: GreyDisplay, dtype: str) -> NDArray[np.uint8]:
     width = np.dtype(dtype).itemsize
     values = np.arange(1 << 8 * width, dtype=np.uint32).astype(f"u{width}").view(dtype)
     return _grey_levels(values, display)
+
+
+def _table_between(samples: NDArray[Any], display: GreyDisplay) -> NDArray[np.uint8]:
+    """Give a table as `_table` does, in which only the entries between the smallest and the largest sample mean anything."""
+    values = np.arange(int(samples.min()), int(samples.max()) + 1, dtype=np.int32)
+    table = np.empty(1 << 8 * samples.dtype.itemsize, np.uint8)
+    # By their bits negative values are at the end of the table, from which negative indices count.
+    table[values] = _grey_levels(values, display)
+    return table
 
 
 def _grey_levels(samples: NDArray[Any], display: GreyDisplay) -> NDArray[np.uint8]:

@@ -7,8 +7,6 @@ Calls wait for the answer, so they are made in threads; `authorizing` bounds how
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -21,17 +19,12 @@ from hounsfield.access.oidc.errors import (
     DeniedTokenError,
     InvalidTokenError,
 )
-from hounsfield.access.oidc.fetching import Fetcher, TooSlowError, UnreachableError, check_url
+from hounsfield.access.oidc.fetching import Fetcher, TooSlowError, UnreachableError
 
 SECONDS: Final = 1.0
 """How long an authorizer may take."""
 MOST_BYTES: Final = 64 * 1024
 """Largest answer of an authorizer."""
-
-FUNCTION_ARN: Final = re.compile(
-    r"arn:(?P<partition>aws[a-z-]*):lambda:(?P<region>[a-z0-9-]+):(?P<account_id>[0-9]{12})"
-    r":function:(?P<name>[A-Za-z0-9_-]+(?::(?:\$LATEST|[A-Za-z0-9_-]+))?)"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,20 +124,3 @@ def role_of_answer(answer: bytes) -> str:
     if not role_arn:
         raise DeniedTokenError("the authorizer names no role")
     return role_arn
-
-
-def authorizer_urls_of(text: str) -> Mapping[str, str]:
-    """Read which URLs stand for which functions: ``<ARN>=<URL>``, with commas or blanks between.
-
-    Raises
-    ------
-    ValueError
-        The text is not that.
-    """
-    urls: dict[str, str] = {}
-    for entry in re.split(r"[\s,]+", text.strip()) if text.strip() else ():
-        arn, _, url = entry.partition("=")
-        if not FUNCTION_ARN.fullmatch(arn):
-            raise ValueError(f"{arn!r} is not the ARN of a function, as in arn:aws:lambda:…:function:<name>=https://…")
-        urls[arn] = check_url(url)
-    return urls

@@ -14,8 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
+from hounsfield.access.oidc.authorizer_urls import FUNCTION_ARN
 from hounsfield.access.oidc.authorizers import (
-    FUNCTION_ARN,
     MOST_BYTES,
     SECONDS,
     Authorizer,

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hounsfield.access.oidc.claim_roles import ClaimRole
-from hounsfield.access.oidc.fetching import Fetcher
 from hounsfield.access.oidc.keeping import Keeping
 
 if TYPE_CHECKING:
@@ -62,7 +61,8 @@ class IssuerConfiguration:
 
     def open(self) -> Issuer:
         """Give the issuer, which fetches its keys when they are first needed."""
-        # Every process reads the settings; those that check no tokens do without the library for them.
+        # Every process reads the settings; those that check no tokens do without the libraries for them.
+        from hounsfield.access.oidc.fetching import Fetcher
         from hounsfield.access.oidc.issuers import Issuer
         from hounsfield.access.oidc.key_sets import KeySource
 

@@ -19,8 +19,9 @@ from joserfc.errors import JoseError
 from joserfc.jwk import Key, OctKey, RSAKey, import_key
 
 from hounsfield.access.oidc.errors import InvalidTokenError, IssuerUnavailableError
-from hounsfield.access.oidc.fetching import Fetcher, UnreachableError, check_url
+from hounsfield.access.oidc.fetching import Fetcher, UnreachableError
 from hounsfield.access.oidc.keeping import Keeping
+from hounsfield.access.oidc.urls import check_url
 
 _log = structlog.get_logger(__name__)
 

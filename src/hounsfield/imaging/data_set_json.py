@@ -1,0 +1,154 @@
+"""The DICOM JSON of instances: what their data sets have, and the transfer syntaxes that they can be had in.
+
+    data set ─▶ colour as decoded frames have it ─▶ Transfer Syntax UID, Available Transfer Syntax UID ─▶ JSON object
+
+Instances of a series are written one after another, because most of what one has the next one has too.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
+from operator import itemgetter
+from typing import Final
+from urllib.parse import quote
+
+from hounsfield.dicom.charsets import CharacterSet
+from hounsfield.dicom.elements import Element
+from hounsfield.dicom.errors import DicomError
+from hounsfield.dicom.json_model import BULK_DATA_URI, Path, element_text, json_members, json_object, path_digest
+from hounsfield.dicom.json_series import JsonSeries
+from hounsfield.dicom.json_template import JsonTemplate
+from hounsfield.dicom.part10 import Part10
+from hounsfield.dicom.scalars import first_integer
+from hounsfield.imaging.current_data_set import CurrentDataSet, KeptDataSet
+from hounsfield.imaging.instance_reading import StoredInstance
+from hounsfield.imaging.pixel_module import PHOTOMETRIC_INTERPRETATION
+from hounsfield.imaging.renditions import stored_transfer_syntax
+from hounsfield.imaging.series_order import INSTANCE_NUMBER, Place, place_of
+from hounsfield.pixels.policy import HTJ2K_LOSSLESS_RPCL, JPEG_2000_LOSSLESS
+
+_TRANSFER_SYNTAX_UID: Final = 0x00020010
+_AVAILABLE_TRANSFER_SYNTAX_UID: Final = 0x00083002
+_LOSSLESS: Final = frozenset({HTJ2K_LOSSLESS_RPCL, JPEG_2000_LOSSLESS})
+_MOST_TEMPLATES: Final = 4
+"""Templates that are made for one series; to make one costs as much as to write several instances without."""
+_tag_of = itemgetter(0)
+
+
+@dataclass(slots=True)
+class SeriesWriter:
+    """Writes the instances of a series one after another; not for several threads at a time.
+
+    Attributes
+    ----------
+    base_url : str
+        What URIs of bulk data begin with.
+    """
+
+    base_url: str
+    _series: JsonSeries = field(default_factory=JsonSeries)
+    _templates: list[tuple[str | None, JsonTemplate]] = field(default_factory=list)
+    _tried: int = 0
+
+    def write(self, kept: KeptDataSet) -> tuple[Place, bytes]:
+        """Give the place of an instance among others, and its DICOM JSON object; see `data_set_json`."""
+        found = None if kept.may_be_edited else self._by_template(kept)
+        if found is not None:
+            return found
+        current = kept.current()
+        part10 = current.part10
+        if not kept.may_be_edited and self._tried < _MOST_TEMPLATES:
+            self._make_template(current)
+        text = data_set_json(current, self.base_url, self._series)
+        return place_of(part10.integer(INSTANCE_NUMBER), kept.instance.sop_uid), text
+
+    def _by_template(self, kept: KeptDataSet) -> tuple[Place, bytes] | None:
+        for stored, template in self._templates:
+            written = template.write(kept.data) if stored == kept.instance.stored_transfer_syntax else None
+            if written is not None:
+                number = None if written.noted is None else first_integer(written.noted, little_endian=True)
+                return place_of(number, kept.instance.sop_uid), written.text
+        return None
+
+    def _make_template(self, current: CurrentDataSet) -> None:
+        """Make a template for the instances behind one that no template fits, where it is one for that."""
+        self._tried += 1
+        part10 = current.part10
+        texts = partial(_text_for_all, part10.character_set)
+        try:
+            template = JsonTemplate(
+                part10, _written(current), texts, INSTANCE_NUMBER, decisive=[PHOTOMETRIC_INTERPRETATION]
+            )
+        except DicomError:
+            return
+        self._templates.append((current.instance.stored_transfer_syntax, template))
+
+
+def data_set_json(data_set: CurrentDataSet, base_url: str, series: JsonSeries | None = None) -> bytes:
+    """Write the DICOM JSON object of an instance.
+
+    Parameters
+    ----------
+    data_set : CurrentDataSet
+        The instance.
+    base_url : str
+        What URIs of bulk data begin with: the address of the data store, without a slash at its end.
+    series : JsonSeries or None
+        What wrote other instances of the series.
+
+    Returns
+    -------
+    bytes
+        Without pixel data; with Transfer Syntax UID (0002,0010) and Available Transfer Syntax UID (0008,3002), which are
+        that of the stored pixel data.
+    """
+    write = json_object if series is None else series.json_object
+    uri = partial(bulk_data_uri, data_set.instance, base_url)
+    return write(_written(data_set), data_set.part10.character_set, uri)
+
+
+def data_set_members(data_set: CurrentDataSet, base_url: str) -> list[tuple[int, bytes]]:
+    """Write the members of the DICOM JSON object of an instance, by tag, with nothing added; see `data_set_json`."""
+    part10 = _describing_frames(data_set)
+    uri = partial(bulk_data_uri, data_set.instance, base_url)
+    return json_members(part10.elements, part10.character_set, uri)
+
+
+def bulk_data_uri(instance: StoredInstance, base_url: str, path: Path) -> str:
+    """Name a value by whose it is and where: edits change no value as long, and a new import has a new source key."""
+    image_set = instance.image_set
+    uids = [quote(uid, safe="") for uid in (image_set.study_uid, image_set.series_uid, instance.sop_uid)]
+    digest = path_digest(instance.source_key, path)
+    query = "" if image_set.is_primary else f"?imageSetId={image_set.image_set_id}"
+    return f"{base_url}/studies/{uids[0]}/series/{uids[1]}/instances/{uids[2]}/bulkdata/{digest}{query}"
+
+
+def _written(data_set: CurrentDataSet) -> tuple[Element, ...]:
+    said = _transfer_syntaxes(stored_transfer_syntax(data_set.instance))
+    elements = _describing_frames(data_set).elements
+    place = bisect_right(elements, _AVAILABLE_TRANSFER_SYNTAX_UID, key=_tag_of)
+    return (said[0], *elements[:place], said[1], *elements[place:])
+
+
+@lru_cache(maxsize=64)
+def _transfer_syntaxes(uid: str) -> tuple[Element, Element]:
+    syntax = uid.encode("ascii", "replace")
+    return Element(_TRANSFER_SYNTAX_UID, "UI", syntax), Element(_AVAILABLE_TRANSFER_SYNTAX_UID, "UI", syntax)
+
+
+def _text_for_all(charset: CharacterSet, element: Element) -> bytes | None:
+    """Write an element unless it has a value that is given by URI, which names the instance."""
+    text = element_text(element, charset, lambda _: "")
+    return None if BULK_DATA_URI in text else text
+
+
+def _describing_frames(data_set: CurrentDataSet) -> Part10:
+    """Let the colour be that of decoded frames: those stored in a lossless format are never subsampled."""
+    part10 = data_set.part10
+    tag = PHOTOMETRIC_INTERPRETATION
+    if data_set.instance.stored_transfer_syntax not in _LOSSLESS or part10.text(tag) != "YBR_FULL_422":
+        return part10
+    full = Element(tag, "CS", b"YBR_FULL")
+    return replace(part10, elements=tuple(full if element.tag == tag else element for element in part10.elements))
