@@ -150,12 +150,13 @@ def test_every_way_finds_the_same(database: Database, level: SearchLevel, chosen
     given_criteria = criteria(level, chosen, fuzzy=fuzzy)
     with database.read() as connection:
         ways = [
-            DicomSearchPlan(DATASTORE, level, given_criteria, few=few, few_entries=entries).find(connection, 0, 1000)
-            for few, entries in ((5000, 40000), (0, 40000), (0, 0))
+            DicomSearchPlan(DATASTORE, level, given_criteria, few=few, few_entries=entries, few_below=below)
+            for few, entries, below in ((5000, 40000, 20000), (5000, 40000, 5), (0, 40000, 0), (0, 0, 0))
         ]
-        assert ways[0] == ways[1] == ways[2]
-        page = DicomSearchPlan(DATASTORE, level, given_criteria, few=0, few_entries=0).find(connection, 3, 4)
-    assert page == ways[0][3:7]
+        first, *others = [way.find(connection, 0, 1000) for way in ways]
+        assert others == [first] * 3
+        assert [way.find(connection, 3, 4) for way in ways] == [first[3:7]] * 4
+        assert [way.find(connection, 5000, 4) for way in ways] == [[]] * 4
 
 
 @pytest.mark.parametrize("level", SearchLevel)

@@ -23,6 +23,7 @@ from hounsfield.storage.packs import (
     pack_name,
     read_contents,
     read_record,
+    read_record_within,
     read_records,
 )
 
@@ -70,7 +71,7 @@ def test_a_frame_is_never_given_for_another(blobs: FolderBlobs) -> None:
 
 
 @given(position=st.floats(0, 0.999), bit=st.integers(0, 7))
-def test_every_changed_bit_of_a_record_is_noticed(
+def test_every_changed_bit_of_a_record_is_noticed_alone_and_within_an_answer(
     tmp_path_factory: pytest.TempPathFactory, position: float, bit: int
 ) -> None:
     folder = tmp_path_factory.mktemp("blobs")
@@ -83,6 +84,25 @@ def test_every_changed_bit_of_a_record_is_noticed(
     path.write_bytes(content)
     with pytest.raises(PackDamagedError):
         read_record(blobs, KEY, extent, label)
+    with pytest.raises(PackDamagedError):
+        read_record_within(blobs, KEY, extent, label, b"before", b"after")
+
+
+@given(data=st.binary(max_size=300), before=st.binary(max_size=30), after=st.binary(max_size=30))
+def test_a_frame_is_read_into_its_place(
+    tmp_path_factory: pytest.TempPathFactory, data: bytes, before: bytes, after: bytes
+) -> None:
+    blobs = FolderBlobs(tmp_path_factory.mktemp("blobs"))
+    label = Label(RecordKind.FRAME, "a" * 24)
+    (extent,) = written(blobs, [(label, data)])
+    assert read_record_within(blobs, KEY, extent, label, before, after) == before + data + after
+
+
+def test_what_is_stored_deflated_is_not_read_into_a_place(blobs: FolderBlobs) -> None:
+    label = Label(RecordKind.FRAGMENT, "a" * 24)
+    (extent,) = written(blobs, [(label, b"{}")])
+    with pytest.raises(ValueError, match="fragment"):
+        read_record_within(blobs, KEY, extent, label, b"", b"")
 
 
 def test_the_key_of_another_data_store_opens_nothing(blobs: FolderBlobs) -> None:

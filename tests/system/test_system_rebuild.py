@@ -65,7 +65,7 @@ def shared(server: ServerProcess, client: Any, archive: Archive, shared_data: Pa
     return store_each(server, client, archive, shared_data)
 
 
-@pytest.fixture(params=["carried", pytest.param("shared", marks=pytest.mark.slow)])
+@pytest.fixture(params=["carried", pytest.param("shared", marks=[pytest.mark.slow, pytest.mark.timeout(1800)])])
 def files(request: pytest.FixtureRequest) -> Any:
     found = request.getfixturevalue(request.param)
     assert len(found) > 90

@@ -15,10 +15,10 @@ class WireResponse:
         HTTP status.
     headers : list of (str, str)
         Header names and values; without Content-Length, which the HTTP server adds.
-    body : bytes
+    body : bytes or bytearray
         The body, already encoded.
     """
 
     status: int
     headers: list[tuple[str, str]]
-    body: bytes
+    body: bytes | bytearray

@@ -92,6 +92,8 @@ def parse_query(query_string: bytes) -> list[tuple[str, str]]:
     ValidationException
         It is too long, has too many parameters, or is not UTF-8.
     """
+    if not query_string:
+        return []
     if len(query_string) > LONGEST_QUERY:
         raise ValidationException(f"The query is longer than {LONGEST_QUERY} bytes.")
     try:

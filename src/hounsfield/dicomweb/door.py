@@ -29,7 +29,15 @@ from hounsfield.dicomweb.resource_paths import routes
 from hounsfield.dicomweb.routes import Found, find
 from hounsfield.gate.answers import StreamedResult, send_answer
 from hounsfield.gate.bearers import Bearers, bearer_token
-from hounsfield.gate.bodies import BodyMemory, BodyShare, ClientGoneError, body_chunks, header, whole_body
+from hounsfield.gate.bodies import (
+    BodyMemory,
+    BodyShare,
+    ClientGoneError,
+    body_chunks,
+    header,
+    may_have_body,
+    whole_body,
+)
 from hounsfield.gate.callers import Caller, Callers
 from hounsfield.gate.errors import translated
 from hounsfield.gate.facts import Facts, permit
@@ -155,8 +163,11 @@ class DicomwebDoor:
         call = self._call(found, scope, lambda further: require(caller.principal, further, facts))
         if operation.take is not None:
             return await operation.take(call, body)
-        async for _ in body:
-            pass
+        if caller.proven and not may_have_body(scope):
+            caller.reader().finish()
+        else:
+            async for _ in body:
+                pass
         read = operation.read
         if read is None:
             raise TypeError(f"operation {operation.name} has no handler")

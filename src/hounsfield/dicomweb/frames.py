@@ -12,14 +12,21 @@ from hounsfield.aws.errors import ValidationException
 from hounsfield.aws.response import WireResponse
 from hounsfield.dicomweb.calls import Call
 from hounsfield.dicomweb.conditional import asked_range, tag_headers, unchanged
-from hounsfield.dicomweb.media_types import STORED, media_type, syntaxes_of
+from hounsfield.dicomweb.media_types import STORED, syntaxes_of
 from hounsfield.dicomweb.multipart import closing, encode_parts, new_boundary, part_head
-from hounsfield.dicomweb.negotiation import MULTIPART, OCTET_STREAM, MediaRange
-from hounsfield.dicomweb.resource_paths import instance_path
+from hounsfield.dicomweb.negotiation import MULTIPART, MediaRange
+from hounsfield.dicomweb.stored_frame import (
+    MOST_AT_ONCE,
+    frame_kind,
+    frames_tag,
+    in_parts,
+    part_headers,
+    parts_header,
+    stored_frame_answer,
+)
 from hounsfield.gate.answers import StreamedResult
 from hounsfield.imaging.errors import NotAcceptableError
 from hounsfield.imaging.instance_reading import StoredInstance, find_instance
-from hounsfield.imaging.object_frames import InstanceFrame
 from hounsfield.imaging.renditions import (
     InstanceFrames,
     available_transfer_syntaxes,
@@ -27,11 +34,9 @@ from hounsfield.imaging.renditions import (
     offered_transfer_syntax,
 )
 from hounsfield.imaging.staging import PixelKind
-from hounsfield.imaging.stored_frames import find_frames, has_frame, read_stored_frame
 
 MOST_FRAMES = 10_000
 _LONGEST_TAG = 512
-_MOST_AT_ONCE = 8 * 1024 * 1024
 
 _FRAME_LIST = re.compile(r"[0-9]{1,9}(?:,[0-9]{1,9})*", re.ASCII)
 
@@ -50,7 +55,7 @@ def get_instance_frames(call: Call) -> WireResponse | StreamedResult:
     """
     call.only("imageSetId")
     numbers = frame_numbers(call.labels["frames"])
-    answer = _as_stored(call, numbers)
+    answer = stored_frame_answer(call, numbers)
     if answer is not None:
         return answer
     instance = find_instance(
@@ -68,44 +73,16 @@ def get_instance_frames(call: Call) -> WireResponse | StreamedResult:
     return _answer(call, entry, frames, numbers, instance.key)
 
 
-def _as_stored(call: Call, numbers: Sequence[int]) -> WireResponse | StreamedResult | None:
-    """Give one frame as it is stored, the short way; None when that is not what the client asks for first."""
-    entry = call.accepts[0]
-    if len(numbers) > 1 or numbers[0] < 1 or entry.quality == 0 or call.image_set_id is not None:
-        return None
-    archive, labels = call.context.archive, call.labels
-    found = find_frames(archive, call.datastore_id, labels["study"], labels["series"], labels["instance"])
-    if found is None or next(syntaxes_of(entry, (found.transfer_syntax,)), None) not in {STORED, found.transfer_syntax}:
-        return None
-    if "if-none-match" in call.headers:
-        known = unchanged(call.headers, _tag(found.instance_key, found.transfer_syntax, numbers))
-        if known is not None and has_frame(archive, found, numbers[0]):
-            return known
-    frame = read_stored_frame(archive, call.datastore_id, found, numbers[0])
-    if frame is None:
-        return None
-    only = InstanceFrame(numbers[0], len(frame.data), iter((frame.data,)))
-    return _answer(call, entry, InstanceFrames(frame.transfer_syntax, iter((only,))), numbers, frame.instance_key)
-
-
 def _answer(
     call: Call, entry: MediaRange, frames: InstanceFrames, numbers: Sequence[int], key: str
 ) -> WireResponse | StreamedResult:
-    tag = _tag(key, frames.transfer_syntax, numbers)
-    # A part says what it was asked for: octets in some syntax, or the media type of the syntax.
-    octets = entry.part_kind == OCTET_STREAM
-    kind = OCTET_STREAM if octets else media_type(frames.transfer_syntax)
-    kind = f"{kind}; transfer-syntax={frames.transfer_syntax}"
+    tag = frames_tag(key, frames.transfer_syntax, numbers)
+    kind = frame_kind(entry, frames.transfer_syntax)
     if len(tag) < _LONGEST_TAG and (answer := unchanged(call.headers, tag)) is not None:
         return answer
-    if entry.is_multipart or entry.kind == "*/*":
+    if in_parts(entry):
         return _parts(call, frames, numbers, kind, tag)
     return _single(call, frames, kind, tag)
-
-
-def _tag(key: str, transfer_syntax: str, numbers: Sequence[int]) -> str:
-    """Name the frames of an instance in a transfer syntax: they are the same for as long as the instance has its key."""
-    return f"{key}-{transfer_syntax}-{'.'.join(map(str, numbers))}"
 
 
 def _known_already(
@@ -114,7 +91,7 @@ def _known_already(
     """Answer 304 when the client names the tag of what it would be given, which nothing need be read for."""
     if "if-none-match" not in call.headers or not _are_frames(instance, numbers):
         return None
-    tag = _tag(instance.key, offered_transfer_syntax(instance, wanted), numbers)
+    tag = frames_tag(instance.key, offered_transfer_syntax(instance, wanted), numbers)
     answer = unchanged(call.headers, tag) if len(tag) < _LONGEST_TAG else None
     if answer is not None:
         call.context.archive.accesses.touch(instance.image_set.image_set_id)
@@ -185,7 +162,7 @@ def _whole_or_streamed(
     headers: list[tuple[str, str]], size: int, chunks: Iterator[bytes], status: int = 200
 ) -> WireResponse | StreamedResult:
     """Answer at once where it is short: sending chunk by chunk costs a change of threads each."""
-    if size <= _MOST_AT_ONCE:
+    if size <= MOST_AT_ONCE:
         return WireResponse(status, headers, b"".join(chunks))
     return StreamedResult(headers, size, chunks, status)
 
@@ -205,19 +182,19 @@ def _parts(
     call: Call, frames: InstanceFrames, numbers: Sequence[int], kind: str, tag: str
 ) -> WireResponse | StreamedResult:
     boundary = new_boundary()
-    headers = [("Content-Type", f'{MULTIPART}; type="{kind.partition(";")[0]}"; boundary={boundary}')]
+    headers = [parts_header(kind, boundary)]
     if len(tag) < _LONGEST_TAG:
         headers.extend(tag_headers(tag))
     if len(numbers) == 1:
         (frame,) = frames.frames
         if frame.size is not None:
-            head, tail = part_head(boundary, _part_headers(call, kind, frame.number)), b"\r\n" + closing(boundary)
+            head, tail = part_head(boundary, part_headers(call, kind, frame.number)), b"\r\n" + closing(boundary)
             size = len(head) + frame.size + len(tail)
             return _whole_or_streamed(headers, size, _framed(head, frame.chunks, tail))
         return StreamedResult(
-            headers, None, encode_parts(boundary, [(_part_headers(call, kind, frame.number), frame.chunks)])
+            headers, None, encode_parts(boundary, [(part_headers(call, kind, frame.number), frame.chunks)])
         )
-    parts = ((_part_headers(call, kind, frame.number), frame.chunks) for frame in frames.frames)
+    parts = ((part_headers(call, kind, frame.number), frame.chunks) for frame in frames.frames)
     return StreamedResult(headers, None, encode_parts(boundary, parts))
 
 
@@ -225,13 +202,3 @@ def _framed(head: bytes, chunks: Iterator[bytes], tail: bytes) -> Iterator[bytes
     yield head
     yield from chunks
     yield tail
-
-
-def _part_headers(call: Call, kind: str, number: int) -> list[tuple[str, str]]:
-    return [("Content-Type", kind), ("Content-Location", f"{instance_url(call)}/frames/{number}")]
-
-
-def instance_url(call: Call) -> str:
-    """Give the URL of the instance that a request is about."""
-    labels = call.labels
-    return f"{call.base}/{instance_path(labels['study'], labels['series'], labels['instance'])}"

@@ -5,8 +5,8 @@ bytes ─▶ PartParser.feed ─▶ PartBegin · PartData · PartEnd …
 
 from __future__ import annotations
 
+import os
 import re
-import secrets
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -159,7 +159,7 @@ class PartParser:
 
 def new_boundary() -> str:
     """Give a boundary that occurs in no content."""
-    return secrets.token_hex(16)
+    return os.urandom(16).hex()
 
 
 def encode_parts(boundary: str, parts: Iterable[tuple[list[tuple[str, str]], Iterable[bytes]]]) -> Iterator[bytes]:

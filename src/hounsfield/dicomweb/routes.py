@@ -66,13 +66,13 @@ def find(method: str, raw_path: bytes, *, deletes: bool = False) -> Found:
     if len(segments) > 1 and segments[-1] == "":
         segments.pop()
     allowed: set[str] = set()
-    for template, methods in _TREES[deletes].get(len(segments) - 1, {}).items():
-        labels = _labels(template, segments[1:])
+    for template in _TREES[deletes].get(len(segments) - 1, ()):
+        labels = template.labels_of(segments)
         if labels is not None:
-            name = methods.get("GET" if method == "HEAD" else method)
+            name = template.operations.get("GET" if method == "HEAD" else method)
             if name is not None:
                 return Found(OPERATIONS[name], segments[0], labels)
-            allowed |= methods.keys()
+            allowed |= template.operations.keys()
     if allowed:
         names = ", ".join(sorted(allowed))
         raise MethodNotAllowedException(f"The method must be one of {names}.", [("Allow", names)])
@@ -98,24 +98,38 @@ def _decoded(segment: bytes) -> str:
     return text
 
 
-def _tree(offered: Sequence[Route]) -> dict[int, dict[tuple[str, ...], dict[str, str]]]:
-    tree: dict[int, dict[tuple[str, ...], dict[str, str]]] = {}
+@dataclass(frozen=True, slots=True)
+class _Template:
+    """A path of routes, cut at its slashes: what stands where, which places are labels, and the operation of each method.
+
+    Places are counted from that of the data store, which is 0.
+    """
+
+    words: tuple[tuple[int, str], ...]
+    labels: tuple[tuple[int, str], ...]
+    operations: dict[str, str]
+
+    def labels_of(self, segments: Sequence[str]) -> dict[str, str] | None:
+        """Give the labels of a path of as many segments as this one; None for another path."""
+        for place, word in self.words:
+            if segments[place] != word:
+                return None
+        labels = {name: segments[place] for place, name in self.labels}
+        return labels if all(labels.values()) else None
+
+
+def _tree(offered: Sequence[Route]) -> dict[int, list[_Template]]:
+    """Order routes by the number of the segments of their paths below the data store."""
+    paths: dict[str, dict[str, str]] = {}
     for method, path, name in offered:
-        template = tuple(path.split("/")) if path else ()
-        tree.setdefault(len(template), {}).setdefault(template, {})[method] = name
+        paths.setdefault(path, {})[method] = name
+    tree: dict[int, list[_Template]] = {}
+    for path, operations in paths.items():
+        parts = list(enumerate(path.split("/"), start=1)) if path else []
+        words = tuple((place, part) for place, part in parts if not part.startswith("{"))
+        labels = tuple((place, part[1:-1]) for place, part in parts if part.startswith("{"))
+        tree.setdefault(len(parts), []).append(_Template(words, labels, operations))
     return tree
 
 
 _TREES = {deletes: _tree(routes(deletes=deletes)) for deletes in (False, True)}
-
-
-def _labels(template: Sequence[str], segments: Sequence[str]) -> dict[str, str] | None:
-    labels = {}
-    for expected, given in zip(template, segments, strict=True):
-        if expected.startswith("{"):
-            if not given:
-                return None
-            labels[expected[1:-1]] = given
-        elif expected != given:
-            return None
-    return labels

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 import anyio.to_thread
 from anyio import CapacityLimiter
@@ -11,7 +12,7 @@ from starlette.types import Send
 
 from hounsfield.aws.response import WireResponse
 
-Headers = Sequence[tuple[str, str]]
+_REQUEST_ID: Final = b"x-amzn-requestid"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ class StreamedResult:
         Header names and values.
     size : int or None
         Length of the body in bytes; None where it is not known before the end.
-    chunks : Iterable of bytes
+    chunks : Iterable of bytes or bytearray
         The body. A sequence is there already; of all else the chunks are made in threads, each when it is sent.
     status : int
         HTTP status.
@@ -34,13 +35,13 @@ class StreamedResult:
 
     headers: list[tuple[str, str]]
     size: int | None
-    chunks: Iterable[bytes] = field(repr=False)
+    chunks: Iterable[bytes | bytearray] = field(repr=False)
     status: int = 200
     slots: CapacityLimiter | None = field(default=None, repr=False)
 
 
 async def send_answer(
-    send: Send, answer: WireResponse | StreamedResult, request_id: str, more: Headers = (), *, head: bool = False
+    send: Send, answer: WireResponse | StreamedResult, request_id: str, *, head: bool = False
 ) -> None:
     """Send an answer with the id of its request.
 
@@ -52,15 +53,12 @@ async def send_answer(
         What to send.
     request_id : str
         Identifier of the request, sent as ``x-amzn-RequestId`` unless the answer has one.
-    more : sequence of (str, str)
-        Further headers.
     head : bool
         Whether to leave the body out, as for the method HEAD.
     """
-    names = {name.lower() for name, _ in answer.headers}
-    headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in (*answer.headers, *more)]
-    if "x-amzn-requestid" not in names:
-        headers.append((b"x-amzn-requestid", request_id.encode()))
+    headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers]
+    if _REQUEST_ID not in [name for name, _ in headers]:
+        headers.append((_REQUEST_ID, request_id.encode()))
     size = len(answer.body) if isinstance(answer, WireResponse) else answer.size
     if size is not None and answer.status not in (204, 304):
         headers.append((b"content-length", str(size).encode()))
@@ -79,6 +77,8 @@ async def send_answer(
     await send({"type": "http.response.body", "body": b""})
 
 
-async def _made_in_threads(chunks: Iterator[bytes], slots: CapacityLimiter | None) -> AsyncIterator[bytes]:
+async def _made_in_threads(
+    chunks: Iterator[bytes | bytearray], slots: CapacityLimiter | None
+) -> AsyncIterator[bytes | bytearray]:
     while (chunk := await anyio.to_thread.run_sync(next, chunks, None, limiter=slots)) is not None:
         yield chunk

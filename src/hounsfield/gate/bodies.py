@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from typing import Self
 
 from starlette.types import Receive, Scope
 
@@ -35,14 +35,9 @@ class BodyMemory:
         self._most = most
         self._held = 0
 
-    @contextmanager
-    def share(self) -> Iterator[BodyShare]:
-        """Give the share of a request, which is given back at the end of the block."""
-        share = BodyShare(self)
-        try:
-            yield share
-        finally:
-            self._held -= share.held
+    def share(self) -> BodyShare:
+        """Give the share of a request, for a block at the end of which it is given back."""
+        return BodyShare(self)
 
     def hold(self, size: int) -> None:
         """Hold some more bytes; raises ServiceUnavailableException when there is no room."""
@@ -51,6 +46,10 @@ class BodyMemory:
                 "The server holds as many request bodies as it can; try again.", [("Retry-After", "1")]
             )
         self._held += size
+
+    def give_back(self, size: int) -> None:
+        """Hold some bytes no longer."""
+        self._held -= size
 
 
 class BodyShare:
@@ -61,6 +60,13 @@ class BodyShare:
     def __init__(self, memory: BodyMemory) -> None:
         self._memory = memory
         self._size = 0
+        self.held = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._memory.give_back(self.held)
         self.held = 0
 
     def grow(self, size: int) -> None:
@@ -101,11 +107,12 @@ async def body_chunks(scope: Scope, receive: Receive, most: int) -> AsyncIterato
     """
     if not may_have_body(scope):
         return
-    declared = header(scope, b"content-length")
-    if declared is not None and declared.isdigit() and int(declared) > most:
+    declared = _declared(scope)
+    if declared is not None and declared > most:
         raise RequestEntityTooLargeException(f"The request body is larger than {most} bytes.")
     size = 0
-    while True:
+    # The server software holds a client to the length it declares, and asking whether more comes costs as much as the body.
+    while size != declared:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientGoneError
@@ -117,6 +124,12 @@ async def body_chunks(scope: Scope, receive: Receive, most: int) -> AsyncIterato
             yield chunk
         if not message.get("more_body", False):
             return
+
+
+def _declared(scope: Scope) -> int | None:
+    """Give the length that a request declares for its body."""
+    value = header(scope, b"content-length")
+    return int(value) if value is not None and value.isdigit() else None
 
 
 async def whole_body(scope: Scope, receive: Receive, most: int, share: BodyShare) -> bytes:

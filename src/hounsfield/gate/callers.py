@@ -133,6 +133,13 @@ class Callers:
     verifier: Verifier | None
     holders: Holders
     root_use: RootUse = field(default_factory=RootUse)
+    _anybody: Caller = field(init=False, repr=False)
+    """Who calls where nobody has to prove who it is."""
+
+    def __post_init__(self) -> None:
+        root = self.holders.root
+        anybody = Caller(root_of(root.partition, root.account_id), proven=True, reader=PlainPayload)
+        object.__setattr__(self, "_anybody", anybody)
 
     @classmethod
     def by_signature(cls, region: str, holders: Holders, service: str = "medical-imaging") -> Callers:
@@ -160,8 +167,7 @@ class Callers:
             It is signed with a key of which nothing certain is known at the moment.
         """
         if self.verifier is None:
-            root = self.holders.root
-            return Caller(root_of(root.partition, root.account_id), proven=True, reader=PlainPayload)
+            return self._anybody
         request = Request(scope["method"], scope["raw_path"], scope["query_string"], scope["headers"])
         pending = self.verifier.authenticate(request)
         holder = self.holders.principal(pending.access_key_id, pending.session_token)

@@ -15,7 +15,6 @@ import struct
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -36,8 +35,10 @@ _UNACKNOWLEDGED: Final = struct.Struct("=24xI")
 _TAKEN: Final = struct.Struct("=120xQ")
 _NOT_SENT: Final = struct.Struct("=144xI")
 
-Peer: TypeAlias = "tuple[str, int]"
-"""Address and port of a client."""
+Peer: TypeAlias = "tuple[str, int | str]"
+"""Address and port of a client; the server software gives the port as text."""
+
+_NOBODY: Final[Peer] = ("", 0)
 
 
 @dataclass(slots=True)
@@ -71,7 +72,7 @@ class ConnectionWatch:
         self._header_seconds = header_seconds
         self._patience = patience
         self._lock = threading.Lock()
-        self._busy: Counter[Peer] = Counter()
+        self._busy: dict[Peer, int] = {}
         self._ended: set[Peer] = set()
         self._marks: dict[int, _Mark] = {}
         self._stop = threading.Event()
@@ -91,18 +92,18 @@ class ConnectionWatch:
 
     def begin(self, scope: Scope) -> Peer:
         """Note that a request is under way; give who sends it, for `end`."""
-        host, port = scope.get("client") or ("", 0)
-        # The server software gives the port as text.
-        peer = _plain((host, int(port)))
+        peer: Peer = scope.get("client") or _NOBODY
         with self._lock:
-            self._busy[peer] += 1
+            self._busy[peer] = self._busy.get(peer, 0) + 1
         return peer
 
     def end(self, peer: Peer) -> None:
         """Note that a request has been answered."""
         with self._lock:
-            self._busy[peer] -= 1
-            if not self._busy[peer]:
+            left = self._busy[peer] - 1
+            if left:
+                self._busy[peer] = left
+            else:
                 del self._busy[peer]
             self._ended.add(peer)
 
@@ -112,11 +113,11 @@ class ConnectionWatch:
                 busy = self._busy.keys() | self._ended
                 self._ended = set()
             try:
-                self._sweep(busy)
+                self._sweep({_plain(peer) for peer in busy})
             except OSError as error:
                 _log.warning("connections cannot be watched", error=type(error).__name__)
 
-    def _sweep(self, busy: set[Peer]) -> None:
+    def _sweep(self, busy: set[tuple[str, int]]) -> None:
         now = time.monotonic()
         marks: dict[int, _Mark] = {}
         for inode, connection in _connections():
@@ -174,6 +175,6 @@ def _flow(connection: socket.socket) -> _Flow:
     return _Flow(taken, bool(unacknowledged or not_sent))
 
 
-def _plain(address: tuple[str, int] | tuple[str, int, int, int]) -> Peer:
+def _plain(address: Peer | tuple[str, int, int, int]) -> tuple[str, int]:
     """Give address and port, of an IPv4 client of an IPv6 socket as of any other."""
-    return address[0].removeprefix("::ffff:"), address[1]
+    return address[0].removeprefix("::ffff:"), int(address[1])

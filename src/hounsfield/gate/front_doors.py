@@ -9,7 +9,6 @@ model) reads it here.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -24,6 +23,7 @@ from hounsfield.gate.bodies import ClientGoneError
 from hounsfield.gate.connections import ConnectionWatch
 from hounsfield.gate.heads import check_head
 from hounsfield.gate.patience import Patience, PatientReceive, PatientSend
+from hounsfield.storage.identifiers import new_uuid
 
 _log = structlog.get_logger(__name__)
 
@@ -130,12 +130,14 @@ class Entrance:
         try:
             check_head(scope, self.limits.header_bytes)
         except AwsError as error:
-            request_id = str(uuid.uuid4())
+            request_id = new_uuid()
             await send_answer(send, serialise_error(error, request_id), request_id)
             return
         method, raw_path = scope["method"], scope["raw_path"]
-        door = next(door for door in self.doors if door.takes(method, raw_path))
-        await door.app(scope, receive, send)
+        for door in self.doors:
+            if door.takes(method, raw_path):
+                await door.app(scope, receive, send)
+                return
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -27,6 +26,7 @@ from hounsfield.aws.errors import AwsError, ServiceUnavailableException
 from hounsfield.aws.response import WireResponse
 from hounsfield.gate.answers import StreamedResult
 from hounsfield.gate.recorded_members import resources_of
+from hounsfield.storage.identifiers import new_uuid
 
 _READS: Final = ("Assume", "Get", "List", "Search", "Retrieve")
 _KEY: Final = re.compile(rb"Credential=([A-Z0-9]{16,128})(?:/|%2F)")
@@ -34,6 +34,11 @@ _CLIENT_GONE: Final = Failure("ClientDisconnected", "The client closed the conne
 _TOLD: Final = frozenset({401, 402, 403, 405, 429, 500, 501, 503})
 """Status of errors whose messages are recorded; those of others may quote what a client sent, such as a name for an id."""
 _UNKNOWN: Final = "UnknownOperation"
+_SENT: Final = "bytesTransferredOut"
+_LONGEST_HOST: Final = 255
+_LONG_TARGET: Final = 1024
+"""Bytes of a request target from which on what is shown of it is read at once, and the rest is let go."""
+_TAKEN: Final[Scope] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +86,7 @@ class CallRecord:
 
     recorder: Recorder
     scope: Scope = field(repr=False)
-    request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    request_id: str = field(default_factory=new_uuid)
     _began: float = field(default_factory=time.time)
     _name: str = _UNKNOWN
     _category: Category = Category.MANAGEMENT
@@ -92,6 +97,13 @@ class CallRecord:
     _response: Mapping[str, Json] | None = None
     _resources: list[str] = field(default_factory=list)
     _refused: bool = False
+    _failed: Failure | None = None
+    _sent: int | None = None
+    _user_agent: bytes = b""
+    _host: bytes = b""
+    _claimed_key: str = ""
+    _client: tuple[str, int | str] | None = None
+    _tls: bool = False
 
     def found(self, name: str, category: Category, labels: Callable[[], Mapping[str, Json]]) -> None:
         """Note which operation it is, and how to tell its parameters from its path, should they not be read."""
@@ -140,7 +152,9 @@ class CallRecord:
     def left(self) -> None:
         """Record a call whose client went away before its request was complete."""
         if self._is_recorded:
-            self.recorder.trail.put(self._event(_CLIENT_GONE, None))
+            self._failed = _CLIENT_GONE
+            self._take_from_scope()
+            self.recorder.trail.put(self._event)
 
     async def kept(self, answer: WireResponse | StreamedResult, error: AwsError | None) -> AwsError | None:
         """Record the call; gives what is to be answered instead where the call could not be recorded.
@@ -154,13 +168,16 @@ class CallRecord:
         """
         if not self._is_recorded:
             return None
-        event = self._event(self._failure(answer, error), answer)
+        self._failed = self._failure(answer, error)
+        self._sent = len(answer.body) if isinstance(answer, WireResponse) else answer.size
+        self._take_from_scope()
         # What was refused before anything was done leaves nothing behind that would have to be told for certain.
         if self._read_only or self._refused or (error is not None and error.status < 500):
-            self.recorder.trail.put(event)
+            # The thread of the trail makes many events after each other, at a fraction of what it costs here.
+            self.recorder.trail.put(self._event)
             return None
         try:
-            await asyncio.wrap_future(self.recorder.trail.put_durably(event))
+            await asyncio.wrap_future(self.recorder.trail.put_durably(self._event()))
         except NotRecordedError:
             # A call that failed is answered with why, which is no promise that it was done.
             if self._must_be_kept and error is None:
@@ -193,16 +210,27 @@ class CallRecord:
             self._parameters = self._labels()
         return self._parameters
 
-    def _event(self, failure: Failure | None, answer: WireResponse | StreamedResult | None) -> AuditEvent:
-        user_agent = host = authorization = b""
-        for name, value in self.scope["headers"]:
+    def _take_from_scope(self) -> None:
+        """Keep what the event tells of the request, as far as it is not small already: events may have to wait."""
+        scope = self.scope
+        authorization = b""
+        for name, value in scope["headers"]:
             if name == b"user-agent":
-                user_agent = value
+                self._user_agent = value[:LONGEST_TEXT]
             elif name == b"host":
-                host = value
+                self._host = value[:_LONGEST_HOST]
             elif name == b"authorization":
                 authorization = value
-        client = self.scope.get("client")
+        if self._principal is None:
+            self._claimed_key = _claimed_key(authorization, scope["query_string"])
+        if len(scope["raw_path"]) + len(scope["query_string"]) > _LONG_TARGET:
+            self._shown_parameters()
+            self._labels = None
+        self._client = scope.get("client")
+        self._tls = scope.get("scheme") == "https"
+        self.scope = _TAKEN
+
+    def _event(self) -> AuditEvent:
         parameters = self._shown_parameters()
         if parameters:
             named = resources_of(self.recorder.arn_prefix, parameters)
@@ -212,21 +240,21 @@ class CallRecord:
             source=self.recorder.source,
             time=self._began,
             origin=Origin(
-                address=client[0] if client else "",
-                user_agent=user_agent[:LONGEST_TEXT].decode("latin-1"),
-                host=host[:255].decode("latin-1"),
-                tls=self.scope.get("scheme") == "https",
+                address=self._client[0] if self._client else "",
+                user_agent=self._user_agent.decode("latin-1"),
+                host=self._host.decode("latin-1"),
+                tls=self._tls,
             ),
             category=self._category,
             read_only=self._read_only,
             principal=self._principal,
-            claimed_key="" if self._principal else _claimed_key(authorization, self.scope["query_string"]),
+            claimed_key=self._claimed_key,
             request_id=self.request_id,
             parameters=parameters,
-            response=None if failure is not None else self._response,
-            failure=failure,
+            response=None if self._failed is not None else self._response,
+            failure=self._failed,
             resources=self._resources,
-            additional=_transferred(answer) if self._category is Category.DATA else {},
+            additional={} if self._sent is None or self._category is not Category.DATA else {_SENT: self._sent},
         )
 
 
@@ -234,10 +262,3 @@ def _claimed_key(authorization: bytes, query_string: bytes) -> str:
     """Give the access key id that a request names, where it has the form of one."""
     found = _KEY.search(authorization) or _KEY.search(query_string)
     return found[1].decode() if found else ""
-
-
-def _transferred(answer: WireResponse | StreamedResult | None) -> Mapping[str, Json]:
-    if answer is None:
-        return {}
-    size = len(answer.body) if isinstance(answer, WireResponse) else answer.size
-    return {} if size is None else {"bytesTransferredOut": size}

@@ -91,7 +91,7 @@ class DicomSearchPlan:
         What must match; those of the path as well.
     in_study : bool
         Whether it is for the instances of one study, which have an order of their own.
-    few, few_entries : int
+    few, few_entries, few_below : int
         What is looked up rather than walked past.
     """
 
@@ -101,19 +101,43 @@ class DicomSearchPlan:
     in_study: bool = False
     few: int = FEW
     few_entries: int = FEW_ENTRIES
+    few_below: int = FEW_BELOW
 
     def find(self, connection: Connection, offset: int, limit: int) -> list[str]:
         """Give the keys of rows in order: Study Instance UIDs, ids of image sets, or keys of instances."""
-        return list(connection.execute(self.statement(connection, offset, limit)).scalars())
+        start = self._start(connection) if connection.dialect.name == "sqlite" else None
+        if start is not None and self._leads_down_alone(start):
+            found = self._sorted_if_few(connection, start, offset, limit)
+            if found is not None:
+                return found
+            start = None
+        return list(connection.execute(self._statement(connection, start, offset, limit)).scalars())
 
     def statement(self, connection: Connection, offset: int, limit: int) -> Select[Any]:
-        """Choose the statement that finds the rows."""
+        """Choose the statement that finds the rows, as far as what it looks at can be counted before."""
+        start = self._start(connection) if connection.dialect.name == "sqlite" else None
+        return self._statement(connection, start, offset, limit)
+
+    def _statement(self, connection: Connection, start: _Start | None, offset: int, limit: int) -> Select[Any]:
         dialect = connection.dialect.name
-        start = self._start(connection) if dialect == "sqlite" else None
         query = self._rows(self.level, dialect, start, hints=dialect == "sqlite")
-        # Written out, as SQLite would prepare the statement anew for a limit that is a parameter; there are few of them.
-        query = query.order_by(*self._sorting()).limit(literal_column(str(int(limit)), Integer))
-        return query.offset(offset) if offset else query
+        return _page(query.order_by(*self._sorting()), offset, limit)
+
+    def _leads_down_alone(self, start: _Start) -> bool:
+        """Tell whether instances are found by one criterion of a level above, which says no more of them than how many."""
+        alone = len(self.criteria) == 1 and self.level is _INSTANCE and start.level is not _INSTANCE
+        return alone and start.criterion.key.column not in _SMALL
+
+    def _sorted_if_few(self, connection: Connection, start: _Start, offset: int, limit: int) -> list[str] | None:
+        """Look up all rows, and sort them; None where there are too many. Counting them first would look them up twice."""
+        rows = self._rows(_INSTANCE, "sqlite", start, hints=True)
+        order = (instances.c.instance_order, instances.c.sop_uid)
+        some = rows.add_columns(*order).limit(literal_column(str(self.few_below), Integer)).subquery()
+        query = select(some.c.key, func.count().over()).order_by(some.c.instance_order, some.c.sop_uid, some.c.key)
+        found = list(connection.execute(_page(query, 0, min(offset + limit, self.few_below))))
+        if found and found[0][1] >= self.few_below:
+            return None
+        return [key for key, _ in found[offset:]]
 
     @cached_property
     def _by_level(self) -> dict[SearchLevel, list[Criterion]]:
@@ -134,15 +158,19 @@ class DicomSearchPlan:
             for start in starts:
                 if start.criterion.key.column == column:
                     return start
-        counts = [(self._count(connection, start), start) for start in starts]
-        count, start = min(counts, key=lambda entry: entry[0], default=(self.few, None))
-        if start is None or count < self.few:
-            return start
-        # Where the index has all that is asked of a row, many more can be seen.
-        if len(self.criteria) == 1 and start.level is self.level and start.index != _STUDY_KEY_INDEX:
-            one = isinstance(start.criterion.match, OneOf) and len(start.criterion.match.values) == 1
-            if one or self._entries(connection, start, self.few_entries) < self.few_entries:
+        counts = sorted(
+            ((self._entries(connection, start, self.few), start) for start in starts), key=lambda entry: entry[0]
+        )
+        for count, start in counts:
+            if count < self.few and self._few_below(connection, start):
                 return start
+        # Where the index has all that is asked of a row, many more can be seen.
+        if len(self.criteria) == 1 and len(starts) == 1:
+            (start,) = starts
+            if start.level is self.level and start.index != _STUDY_KEY_INDEX:
+                one = isinstance(start.criterion.match, OneOf) and len(start.criterion.match.values) == 1
+                if one or self._entries(connection, start, self.few_entries) < self.few_entries:
+                    return start
         return None
 
     def _start_at(self, criterion: Criterion) -> _Start | None:
@@ -158,15 +186,13 @@ class DicomSearchPlan:
             return None
         return _Start(criterion, level, index)
 
-    def _count(self, connection: Connection, start: _Start) -> int:
-        """Count what a search that begins there would look at, first of all there; gives ``few`` where it is too much."""
-        found = self._entries(connection, start, self.few)
-        if found >= self.few or self.level is not _INSTANCE or start.level is _INSTANCE:
-            # A study has a few series; only of instances can there be any number.
-            return found
+    def _few_below(self, connection: Connection, start: _Start) -> bool:
+        """Tell whether few instances are below what a search begins with: a study has a few series, but any number of these."""
+        if self.level is not _INSTANCE or start.level is _INSTANCE or self._leads_down_alone(start):
+            return True
         alone = DicomSearchPlan(self.datastore_id, self.level, [start.criterion])
-        below = _count(connection, alone._rows(self.level, "sqlite", start, hints=True, loose=True), FEW_BELOW)
-        return found if below < FEW_BELOW else self.few
+        rows = alone._rows(self.level, "sqlite", start, hints=True, loose=True)
+        return _count(connection, rows, self.few_below) < self.few_below
 
     def _entries(self, connection: Connection, start: _Start, most: int) -> int:
         """Count the entries of the index that a search begins with, up to a number."""
@@ -281,6 +307,12 @@ class DicomSearchPlan:
 def _field(criterion: Criterion) -> str:
     """Give the field of the table of words that a criterion is for."""
     return criterion.key.column.removesuffix("_key")
+
+
+def _page(query: Select[Any], offset: int, limit: int) -> Select[Any]:
+    # Written out, as SQLite would prepare the statement anew for a limit that is a parameter; there are few of them.
+    query = query.limit(literal_column(str(int(limit)), Integer))
+    return query.offset(offset) if offset else query
 
 
 def _count(connection: Connection, rows: Select[Any] | CompoundSelect[Any], most: int) -> int:

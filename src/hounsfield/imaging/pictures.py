@@ -227,7 +227,7 @@ class Pictures:
         if pictured.found is not None:
             frame = read_stored_frame(archive, name.datastore_id, pictured.found, number)
             if frame is not None:
-                return frame.data
+                return bytes(frame)
         instance = pictured.instance or find_instance(archive, *name)
         archive.accesses.touch(instance.image_set.image_set_id)
         if instance.pixel_kind is PixelKind.FRAMES:

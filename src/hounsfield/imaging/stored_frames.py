@@ -8,7 +8,6 @@ No DICOM code runs here. What this way does not find (an image set that is being
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from sqlalchemy import bindparam, select
@@ -18,7 +17,7 @@ from hounsfield.imaging.datastores import DatastoreStatus
 from hounsfield.imaging.staging import PixelKind
 from hounsfield.imaging.states import ImageSetState
 from hounsfield.storage.database import ONE, Lookup
-from hounsfield.storage.packs import Label, RecordKind, read_record
+from hounsfield.storage.packs import Label, RecordKind, read_record_within
 from hounsfield.storage.tables import datastores, image_sets, instances
 
 _FIND = Lookup(
@@ -61,15 +60,6 @@ class FoundFrames(NamedTuple):
     version: int
 
 
-@dataclass(frozen=True, slots=True)
-class StoredFrame:
-    """A frame: the key of its instance, its transfer syntax, and its bytes."""
-
-    instance_key: str
-    transfer_syntax: str
-    data: bytes = field(repr=False)
-
-
 def find_frames(
     archive: Archive, datastore_id: str, study_uid: str, series_uid: str, sop_uid: str
 ) -> FoundFrames | None:
@@ -96,8 +86,23 @@ def has_frame(archive: Archive, found: FoundFrames, number: int) -> bool:
     return archive.frame_places.find(archive.database, found.source_key, number - 1) is not None
 
 
-def read_stored_frame(archive: Archive, datastore_id: str, found: FoundFrames, number: int) -> StoredFrame | None:
+def read_stored_frame(
+    archive: Archive, datastore_id: str, found: FoundFrames, number: int, before: bytes = b"", after: bytes = b""
+) -> bytearray | None:
     """Read frame ``number``, counted from 1; None when the instance has no such frame.
+
+    Parameters
+    ----------
+    archive : Archive
+        Where it is.
+    datastore_id : str
+        Its data store.
+    found : FoundFrames
+        The frames of its instance.
+    number : int
+        Which frame.
+    before, after : bytes
+        What is to stand before and behind it.
 
     Raises
     ------
@@ -108,6 +113,7 @@ def read_stored_frame(archive: Archive, datastore_id: str, found: FoundFrames, n
     if extent is None:
         return None
     key = archive.keys.open(datastore_id, found.wrapped_key)
-    data = read_record(archive.blobs, key, extent, Label(RecordKind.FRAME, found.source_key, number - 1))
+    label = Label(RecordKind.FRAME, found.source_key, number - 1)
+    whole = read_record_within(archive.blobs, key, extent, label, before, after)
     archive.accesses.touch(found.image_set_id)
-    return StoredFrame(found.instance_key, found.transfer_syntax, data)
+    return whole

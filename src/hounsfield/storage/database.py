@@ -10,6 +10,7 @@ import fcntl
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from enum import Enum
 from pathlib import Path
 from typing import IO, Any, Final, TypeVar, cast
 
@@ -78,30 +79,30 @@ class Database:
 
         This is for the one query that thousands of requests a second make; everything else reads through `read`.
         """
-        connection = getattr(self._own, "connection", None)
+        connection: PoolProxiedConnection | None = getattr(self._own, "connection", None)
         if connection is not None:
             try:
-                return self._first_row(connection, statement, parameters)
+                return self._first_row(self._own.driver, statement, parameters)
             except self._driver_error:
                 # The database may have been away; the pool gives connections that work, or says that it still is.
                 self._own.connection = None
                 with suppress(self._driver_error):
                     connection.close()
-        connection = self._own.connection = self.engine.raw_connection()
+        connection = self.engine.raw_connection()
+        self._own.driver = connection.dbapi_connection
+        self._own.connection = connection
         connection.detach()
-        return self._first_row(connection, statement, parameters)
+        return self._first_row(self._own.driver, statement, parameters)
 
-    def _first_row(
-        self, connection: PoolProxiedConnection, statement: Lookup, parameters: Mapping[str, Any]
-    ) -> tuple[Any, ...] | None:
-        cursor = connection.cursor()
+    def _first_row(self, driver: Any, statement: Lookup, parameters: Mapping[str, Any]) -> tuple[Any, ...] | None:
+        cursor = driver.cursor()
         try:
             cursor.execute(*statement.bound(self.engine.dialect, parameters))
             row: tuple[Any, ...] | None = cursor.fetchone()
         finally:
             cursor.close()
             if self._transactional:
-                connection.rollback()
+                driver.rollback()
         return row
 
     def close(self) -> None:
@@ -134,7 +135,9 @@ class Lookup:
         if compiled is None:
             form = self._statement.compile(dialect=dialect)
             names = list(form.positiontup or []) if form.positional else None
-            compiled = self._compiled[dialect.name] = (str(form), names, dict(form.params))
+            # The driver of SQLite looks for a way to adapt what is more than a plain value, at every execution.
+            constants = {name: value.value if isinstance(value, Enum) else value for name, value in form.params.items()}
+            compiled = self._compiled[dialect.name] = (str(form), names, constants)
         text_, names, constants = compiled
         values = {**constants, **parameters}
         return text_, values if names is None else [values[name] for name in names]

@@ -134,6 +134,11 @@ def _cipher(key: DataKey, pack_id: str) -> AESGCM:
     return key.for_pack(pack_id)
 
 
+def _damaged(extent: Extent, label: Label) -> PackDamagedError:
+    where = f"{extent.pack_id} at {extent.offset}"
+    return PackDamagedError(f"record {label.kind} {label.ordinal} in pack {where} is damaged")
+
+
 def open_record(sealed: bytes, key: DataKey, extent: Extent, label: Label) -> bytes:
     """Decrypt the sealed bytes of a record and check that they are what ``label`` says.
 
@@ -145,8 +150,7 @@ def open_record(sealed: bytes, key: DataKey, extent: Extent, label: Label) -> by
     try:
         plain = _cipher(key, extent.pack_id).decrypt(_nonce(extent.offset), sealed, label.to_bytes())
     except InvalidTag as error:
-        where = f"{extent.pack_id} at {extent.offset}"
-        raise PackDamagedError(f"record {label.kind} {label.ordinal} in pack {where} is damaged") from error
+        raise _damaged(extent, label) from error
     return zlib.decompress(plain) if label.kind in _DEFLATED else plain
 
 
@@ -154,6 +158,44 @@ def read_record(blobs: Blobs, key: DataKey, extent: Extent, label: Label) -> byt
     """Read one record with one range read; raises `PackDamagedError` and `BlobMissingError`."""
     sealed = blobs.read(pack_name(key.datastore_id, extent.pack_id), extent.offset, extent.length)
     return open_record(sealed, key, extent, label)
+
+
+def read_record_within(
+    blobs: Blobs, key: DataKey, extent: Extent, label: Label, before: bytes, after: bytes
+) -> bytearray:
+    """Read one record into its place between other bytes, so that it need not be copied there.
+
+    Parameters
+    ----------
+    blobs, key, extent, label
+        As for `read_record`; the record must be of a kind that is stored as it is.
+    before, after : bytes
+        What stands before and behind it.
+
+    Returns
+    -------
+    bytearray
+        ``before``, the record, ``after``.
+
+    Raises
+    ------
+    PackDamagedError, BlobMissingError
+        As `read_record` does.
+    """
+    if label.kind in _DEFLATED:
+        raise ValueError(f"a record of the kind {label.kind} is not stored as it is")
+    sealed = blobs.read(pack_name(key.datastore_id, extent.pack_id), extent.offset, extent.length)
+    start, end = len(before), len(before) + extent.length - SEAL_BYTES
+    whole = bytearray(end + len(after))
+    try:
+        _cipher(key, extent.pack_id).decrypt_into(
+            _nonce(extent.offset), sealed, label.to_bytes(), memoryview(whole)[start:end]
+        )
+    except InvalidTag as error:
+        raise _damaged(extent, label) from error
+    whole[:start] = before
+    whole[end:] = after
+    return whole
 
 
 def read_records(blobs: Blobs, key: DataKey, wanted: list[tuple[Extent, Label]]) -> list[bytes]:

@@ -1,6 +1,6 @@
 """The audit trail of one process: takes events without making anybody wait, writes them from a thread of its own.
 
-    put ─────────▶ queue ─every 50 ms, or at once─▶ records ─▶ file ─at least every second─▶ fsync
+    put ─────────▶ queue ─every 50 ms, or at once─▶ events ─▶ records ─▶ file ─at least every second─▶ fsync
     put_durably ─▶ queue ─at once──────────────────────────────────────────────────────────▶ fsync ─▶ the future is done
 
 While the disk fails, events wait in memory; beyond a number they are lost, counted, and the number is recorded as soon as
@@ -12,9 +12,10 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
-from typing import Final
+from typing import Final, TypeAlias
 
 import structlog
 
@@ -33,6 +34,10 @@ SYNC_SECONDS: Final = 1.0
 
 _RETRY_SECONDS: Final = 1.0
 _log = structlog.get_logger(__name__)
+
+
+Told: TypeAlias = AuditEvent | Callable[[], AuditEvent]
+"""An event, or what makes it in the thread of the trail: something that holds little and waits for nothing."""
 
 
 class NotRecordedError(Exception):
@@ -59,7 +64,7 @@ class Trail:
         self._maker = maker
         self._source = source
         self._capacity = capacity
-        self._queue: deque[tuple[AuditEvent, Future[None] | None]] = deque()
+        self._queue: deque[tuple[Told, Future[None] | None]] = deque()
         self._bell = threading.Event()
         self._urgent = threading.Event()
         self._stop = threading.Event()
@@ -88,8 +93,8 @@ class Trail:
     def _waiting(self) -> int:
         return len(self._queue) + self._chain.unsynced
 
-    def put(self, event: AuditEvent) -> None:
-        """Take an event; it is durable soon."""
+    def put(self, event: Told) -> None:
+        """Take an event, or what makes it; it is durable soon."""
         if self._waiting >= self._capacity:
             with self._losing:
                 self._lost += 1
@@ -166,12 +171,12 @@ class Trail:
         records = []
         waiters = []
         while self._queue:
-            event, waiter = self._queue.popleft()
+            told, waiter = self._queue.popleft()
             try:
-                records.append(self._maker.record(event))
+                records.append(self._maker.record(told if isinstance(told, AuditEvent) else told()))
             except (TypeError, ValueError) as error:
                 # A record that cannot be made must not end the trail; that it is missing is told.
-                _log.error("audit record cannot be made", event_name=event.name, error=type(error).__name__)
+                _log.error("audit record cannot be made", error=type(error).__name__)
                 with self._losing:
                     self._lost += 1
                 if waiter is not None:

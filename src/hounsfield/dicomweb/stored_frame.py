@@ -1,0 +1,103 @@
+"""One frame of an instance as it is stored, with GetDICOMInstanceFrames the short way: what viewers ask for most.
+
+    look-up ─▶ does the client have it? ─▶ what stands around it ─▶ frame read into its place in the answer
+
+What more than one way of answering frames needs, their tags and the headers of their parts, is here too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from hounsfield.aws.response import WireResponse
+from hounsfield.dicomweb.calls import Call
+from hounsfield.dicomweb.conditional import asked_range, tag_headers, unchanged
+from hounsfield.dicomweb.media_types import STORED, media_type, syntaxes_of
+from hounsfield.dicomweb.multipart import closing, new_boundary, part_head
+from hounsfield.dicomweb.negotiation import MULTIPART, OCTET_STREAM, MediaRange
+from hounsfield.dicomweb.resource_paths import instance_path
+from hounsfield.gate.answers import StreamedResult
+from hounsfield.imaging.stored_frames import FoundFrames, find_frames, has_frame, read_stored_frame
+
+MOST_AT_ONCE: Final = 8 * 1024 * 1024
+"""Bytes of an answer that is sent whole."""
+
+
+def stored_frame_answer(call: Call, numbers: Sequence[int]) -> WireResponse | StreamedResult | None:
+    """Give one frame as it is stored; None when that is not what the client asks for first, or is not found this way."""
+    entry = call.accepts[0]
+    if len(numbers) > 1 or numbers[0] < 1 or entry.quality == 0 or call.image_set_id is not None:
+        return None
+    archive, labels = call.context.archive, call.labels
+    found = find_frames(archive, call.datastore_id, labels["study"], labels["series"], labels["instance"])
+    if found is None or next(syntaxes_of(entry, (found.transfer_syntax,)), None) not in {STORED, found.transfer_syntax}:
+        return None
+    tag = frames_tag(found.instance_key, found.transfer_syntax, numbers)
+    known = unchanged(call.headers, tag)
+    if known is not None:
+        return known if has_frame(archive, found, numbers[0]) else None
+    kind = frame_kind(entry, found.transfer_syntax)
+    if in_parts(entry):
+        return _in_a_part(call, found, numbers[0], kind, tag)
+    return _alone(call, found, numbers[0], kind, tag)
+
+
+def _in_a_part(
+    call: Call, found: FoundFrames, number: int, kind: str, tag: str
+) -> WireResponse | StreamedResult | None:
+    boundary = new_boundary()
+    before = part_head(boundary, part_headers(call, kind, number))
+    body = read_stored_frame(
+        call.context.archive, call.datastore_id, found, number, before, b"\r\n" + closing(boundary)
+    )
+    return None if body is None else _answer([parts_header(kind, boundary), *tag_headers(tag)], body)
+
+
+def _alone(call: Call, found: FoundFrames, number: int, kind: str, tag: str) -> WireResponse | StreamedResult | None:
+    body = read_stored_frame(call.context.archive, call.datastore_id, found, number)
+    if body is None:
+        return None
+    headers = [("Content-Type", kind), ("Accept-Ranges", "bytes"), *tag_headers(tag)]
+    part = asked_range(call.headers, len(body), tag)
+    if part is None:
+        return _answer(headers, body)
+    return _answer([*headers, ("Content-Range", part.content_range)], body[part.start : part.end], 206)
+
+
+def _answer(headers: list[tuple[str, str]], body: bytearray, status: int = 200) -> WireResponse | StreamedResult:
+    if len(body) <= MOST_AT_ONCE:
+        return WireResponse(status, headers, body)
+    return StreamedResult(headers, len(body), (body,), status)
+
+
+def in_parts(entry: MediaRange) -> bool:
+    """Tell whether frames come in parts, as they do where the client does not say."""
+    return entry.is_multipart or entry.kind == "*/*"
+
+
+def frame_kind(entry: MediaRange, transfer_syntax: str) -> str:
+    """Give the content type of frames: octets in some syntax, or the media type of the syntax, as it was asked for."""
+    kind = OCTET_STREAM if entry.part_kind == OCTET_STREAM else media_type(transfer_syntax)
+    return f"{kind}; transfer-syntax={transfer_syntax}"
+
+
+def frames_tag(key: str, transfer_syntax: str, numbers: Sequence[int]) -> str:
+    """Name the frames of an instance in a transfer syntax: they are the same for as long as the instance has its key."""
+    return f"{key}-{transfer_syntax}-{'.'.join(map(str, numbers))}"
+
+
+def parts_header(kind: str, boundary: str) -> tuple[str, str]:
+    """Give the header that says that the answer is made of parts of a content type."""
+    return "Content-Type", f'{MULTIPART}; type="{kind.partition(";")[0]}"; boundary={boundary}'
+
+
+def part_headers(call: Call, kind: str, number: int) -> list[tuple[str, str]]:
+    """Give the headers of the part of a frame."""
+    return [("Content-Type", kind), ("Content-Location", f"{instance_url(call)}/frames/{number}")]
+
+
+def instance_url(call: Call) -> str:
+    """Give the URL of the instance that a request is about."""
+    labels = call.labels
+    return f"{call.base}/{instance_path(labels['study'], labels['series'], labels['instance'])}"
