@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hounsfield.dicom.charsets import character_set
@@ -50,6 +50,7 @@ def _text(vr: str, value: bytes, charset: bytes) -> bytes:
     return json_object((Element(0x00091001, vr, value),), character_set(charset), lambda _: "")
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(["AE", "CS", "DA", "LO", "SH", "TM", "UI", "DS", "IS"]),
     st.one_of(

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.dicom.conftest import INSTALLED, Writer
 
@@ -57,6 +57,7 @@ def test_a_real_file_is_written_as_it_is(dicom_path: Path) -> None:
     assert written.noted == read_part10(BytesSource(data)).element(INSTANCE_NUMBER)
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_a_damaged_file_is_written_as_it_reads_or_not_at_all(data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(["CT_small.dcm", "MR_small_implicit.dcm", "rtdose.dcm"]))
@@ -130,6 +131,7 @@ def series(draw: st.DrawFn) -> list[bytes]:
     return files
 
 
+@settings(deadline=None)
 @given(series())
 def test_files_of_the_same_elements_are_all_written(files: list[bytes]) -> None:
     template = template_of(read_part10(BytesSource(files[0])))
