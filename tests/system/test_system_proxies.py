@@ -72,7 +72,7 @@ def test_the_audit_trail_names_the_client(proxied: ServerProcess) -> None:
 
 def test_urls_in_answers_are_those_of_the_client(proxied: ServerProcess) -> None:
     datastore_id = active_datastore(proxied.client())
-    path = f"/datastore/{datastore_id}/studies"
+    path = f"/datastore/{datastore_id}/"
     came_by = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https"}
     given = send(proxied, "OPTIONS", path, headers={**signature(proxied, "OPTIONS", path), **came_by})
     assert f"https://127.0.0.1:{proxied.port}/datastore/{datastore_id}".encode() in given.body
