@@ -25,15 +25,17 @@ from hounsfield.aws.pagination import PageTokens
 from hounsfield.aws.routing import Router
 from hounsfield.dicomweb.context import Context as DicomwebContext
 from hounsfield.dicomweb.door import DicomwebDoor
-from hounsfield.front import Beside, front_doors, limits_of
+from hounsfield.front import Beside, Between, front_doors, limits_of
 from hounsfield.gate.bearers import Bearers
 from hounsfield.gate.bodies import BodyMemory
 from hounsfield.gate.callers import Callers, Holders
 from hounsfield.gate.front_doors import Entrance
+from hounsfield.gate.proxies import proxies_of
 from hounsfield.gate.recording import Recorder
 from hounsfield.imaging.accesses import AccessWriter
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.dicom_metadata import DicomMetadataReader
+from hounsfield.imaging.instance_reading import prepare
 from hounsfield.imaging.metadata import MetadataReader
 from hounsfield.imaging.pictures import Pictures
 from hounsfield.imaging.receiving import Receiver
@@ -80,6 +82,7 @@ def create_app() -> ASGIApp:
 def make_app(settings: Settings) -> Entrance:
     """Put the front doors together."""
     archive, keyring = open_archive(settings)
+    prepare(archive)
     directory = Directory(open_repository(settings, archive.database, keyring))
     sessions = Sessions(installation_secret(archive.database, keyring, SEALED_WITH), directory)
     holders = Holders.of(
@@ -107,7 +110,7 @@ def make_app(settings: Settings) -> Entrance:
         _native_door(settings, archive, shared, directory, page_tokens),
         _dicomweb_door(settings, archive, shared, Bearers(authorizing, directory, archive), receiver),
         sts_door(settings, archive, holders, issuer, trail, shared.bodies),
-        origins_of(settings.cors_origins),
+        Between(origins_of(settings.cors_origins), proxies_of(settings.trusted_proxies)),
         Beside(accesses, receiver, directory, authorizing, trail),
         limits_of(settings),
     )
