@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from longest_first import longest_first
 from object_store import s3  # noqa: F401 - fixtures
 from postgresql import postgresql_server, postgresql_url  # noqa: F401 - fixtures
 from servers import ServerProcess, active_datastore
@@ -17,6 +18,10 @@ from servers import ServerProcess, active_datastore
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    longest_first(items)
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,8 @@ from urllib.request import urlopen
 import boto3
 from botocore.config import Config
 
+from as_installed import as_installed
+
 T = TypeVar("T")
 ROLE = "arn:aws:iam::000000000000:role/import"
 
@@ -54,10 +56,9 @@ class ServerProcess:
         command = [sys.executable, "-m", "hounsfield", "serve", "--data", str(self.data), "--port", str(self.port)]
         self.data.mkdir(parents=True, exist_ok=True)
         self.log = (self.data.parent / f"{self.data.name}.log").open("ab")
-        environment = {key: value for key, value in os.environ.items() if not key.startswith(("HOUNSFIELD_", "AWS_"))}
-        self.process = subprocess.Popen(
-            [*command, *self.arguments], env={**environment, **self.environment}, stdout=self.log, stderr=self.log
-        )
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(("HOUNSFIELD_", "AWS_"))}
+        environment = {**kept, **as_installed(), **self.environment}
+        self.process = subprocess.Popen([*command, *self.arguments], env=environment, stdout=self.log, stderr=self.log)
         try:
             # A machine that does much else at the same time takes long to import all of it three times.
             wait_for(self._ready, "the server to become ready", seconds=240)

@@ -25,11 +25,12 @@ from hounsfield.aws.pagination import PageTokens
 from hounsfield.aws.routing import Router
 from hounsfield.dicomweb.context import Context as DicomwebContext
 from hounsfield.dicomweb.door import DicomwebDoor
-from hounsfield.front import Beside, front_doors, limits_of
+from hounsfield.front import Beside, Between, front_doors, limits_of
 from hounsfield.gate.bearers import Bearers
 from hounsfield.gate.bodies import BodyMemory
 from hounsfield.gate.callers import Callers, Holders
 from hounsfield.gate.front_doors import Entrance
+from hounsfield.gate.proxies import proxies_of
 from hounsfield.gate.recording import Recorder
 from hounsfield.imaging.accesses import AccessWriter
 from hounsfield.imaging.archive import Archive
@@ -107,7 +108,7 @@ def make_app(settings: Settings) -> Entrance:
         _native_door(settings, archive, shared, directory, page_tokens),
         _dicomweb_door(settings, archive, shared, Bearers(authorizing, directory, archive), receiver),
         sts_door(settings, archive, holders, issuer, trail, shared.bodies),
-        origins_of(settings.cors_origins),
+        Between(origins_of(settings.cors_origins), proxies_of(settings.trusted_proxies)),
         Beside(accesses, receiver, directory, authorizing, trail),
         limits_of(settings),
     )

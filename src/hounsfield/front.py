@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from starlette.types import ASGIApp
+
 from hounsfield.access.audit.trail import Trail
 from hounsfield.access.directory.directory import Directory
 from hounsfield.access.oidc.authorizing import Authorizing
@@ -21,6 +23,7 @@ from hounsfield.gate.connections import ConnectionWatch
 from hounsfield.gate.cross_origin import cross_origin
 from hounsfield.gate.front_doors import Entrance, FrontDoor, Limits, health_door
 from hounsfield.gate.patience import Patience
+from hounsfield.gate.proxies import behind_proxies
 from hounsfield.imaging.accesses import AccessWriter
 from hounsfield.imaging.receiving import Receiver
 from hounsfield.native.door import NativeDoor
@@ -68,8 +71,28 @@ class Beside:
         self.trail.stop()
 
 
+@dataclass(frozen=True, slots=True)
+class Between:
+    """Who may stand between a client and the doors.
+
+    Attributes
+    ----------
+    origins : tuple of str
+        Origins whose web pages may call.
+    proxies : tuple of str
+        Addresses and networks of proxies that are believed when they say for whom they call.
+    """
+
+    origins: tuple[str, ...]
+    proxies: tuple[str, ...]
+
+    def door(self, app: ASGIApp) -> ASGIApp:
+        """Give a door that knows of them."""
+        return behind_proxies(cross_origin(app, self.origins), self.proxies)
+
+
 def front_doors(
-    native: NativeDoor, dicomweb: DicomwebDoor, sts: StsDoor, origins: tuple[str, ...], beside: Beside, limits: Limits
+    native: NativeDoor, dicomweb: DicomwebDoor, sts: StsDoor, between: Between, beside: Beside, limits: Limits
 ) -> Entrance:
     """Put the doors beside each other; what is no other's is the native API's, which says best what is wrong with it.
 
@@ -77,8 +100,8 @@ def front_doors(
     ----------
     native, dicomweb, sts
         The doors.
-    origins : tuple of str
-        Origins whose web pages may call.
+    between : Between
+        Who may stand between a client and the doors.
     beside : Beside
         What works beside the doors.
     limits : Limits
@@ -87,9 +110,9 @@ def front_doors(
     return Entrance(
         (
             health_door("/healthz"),
-            FrontDoor("sts", is_sts, cross_origin(sts, origins), sts.routes),
-            FrontDoor("dicomweb", is_dicomweb, cross_origin(dicomweb, origins), dicomweb.routes),
-            FrontDoor("native", lambda _method, _path: True, cross_origin(native, origins), native.routes),
+            FrontDoor("sts", is_sts, between.door(sts), sts.routes),
+            FrontDoor("dicomweb", is_dicomweb, between.door(dicomweb), dicomweb.routes),
+            FrontDoor("native", lambda _method, _path: True, between.door(native), native.routes),
         ),
         limits,
         beside.start,

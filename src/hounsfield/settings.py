@@ -30,6 +30,7 @@ from hounsfield.access.oidc.lifetimes import check_leeway
 from hounsfield.access.oidc.urls import check_url
 from hounsfield.access.origins import origins_of
 from hounsfield.access.throttling import Throttling, rates_of
+from hounsfield.gate.proxies import proxies_of
 from hounsfield.tls import ClientCertificates, TlsFiles, TlsVersion
 
 PREFIX = "HOUNSFIELD_"
@@ -105,6 +106,9 @@ class Settings:
     cors_origins : str
         Origins whose web pages may call, such as ``https://viewer.example.org,http://localhost:3000``; ``*`` for all, empty for
         none.
+    trusted_proxies : str
+        Addresses and networks of proxies that are believed when they say for whom they call (``X-Forwarded-For``,
+        ``X-Forwarded-Proto``), such as ``10.1.0.5,10.2.0.0/16``; empty for none.
     classic_search_actions : bool
         Let policies that grant SearchDICOMSeries and SearchDICOMInstances grant the searches across studies and series too.
     dicomweb_delete : bool
@@ -275,6 +279,7 @@ class Settings:
     max_store_bytes: int = 1024 * 1024 * 1024 + 16 * 1024 * 1024
     public_url: str = ""
     cors_origins: str = ""
+    trusted_proxies: str = ""
     classic_search_actions: bool = False
     dicomweb_delete: bool = False
     import_slots: int = 2
@@ -369,6 +374,8 @@ class Settings:
             rates_of(self.throttling, self.throttle_rates)
         with _said_of("cors_origins"):
             origins_of(self.cors_origins)
+        with _said_of("trusted_proxies"):
+            proxies_of(self.trusted_proxies)
         with _said_of("authorizers"):
             authorizer_urls_of(self.authorizers)
         self._check_import_roles()

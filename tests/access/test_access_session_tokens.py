@@ -11,33 +11,11 @@ from hounsfield.access.session_tokens import (
     InvalidSessionError,
     SessionContent,
     SessionTooLargeError,
-    TokenSealer,
 )
-
-KEY_ID = "ASIA234567ABCDEFGHIJ"
-SEALER = TokenSealer(b"\x01" * 32)
-CONTENT = SessionContent("secret", "AROA1", "arn:aws:iam::000000000000:role/reader", "night", 1_000, 4_600)
-TOKEN = SEALER.seal(KEY_ID, CONTENT)
-TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
-
-CONTENTS = st.builds(
-    SessionContent,
-    secret=TEXTS,
-    role_id=TEXTS,
-    role_arn=TEXTS,
-    name=TEXTS,
-    issued_at=st.integers(0, 2**40),
-    expires_at=st.integers(0, 2**40),
-    policies=st.lists(TEXTS, max_size=2).map(tuple),
-    policy_arns=st.lists(TEXTS, max_size=3).map(tuple),
-    tags=st.dictionaries(TEXTS, TEXTS, max_size=4),
-    transitive=st.lists(TEXTS, max_size=2).map(tuple),
-    provider=TEXTS,
-    source_identity=TEXTS,
-)
+from session_contents import CONTENT, KEY_ID, SEALER, STRANGER, TOKEN, contents, texts
 
 
-@given(CONTENTS)
+@given(contents)
 @settings(max_examples=50, deadline=None)
 def test_what_is_sealed_comes_out(content):
     token = SEALER.seal(KEY_ID, content)
@@ -54,13 +32,13 @@ def test_any_flipped_bit_is_refused(bit):
             SEALER.open(KEY_ID, changed.decode("latin-1"))
 
 
-@given(TEXTS)
+@given(texts)
 def test_any_other_text_is_refused(text):
     with pytest.raises(InvalidSessionError):
         SEALER.open(KEY_ID, text)
 
 
-@given(st.integers(0, len(TOKEN) - 1), TEXTS)
+@given(st.integers(0, len(TOKEN) - 1), texts)
 def test_a_token_that_is_cut_or_continued_is_refused(length, text):
     for changed in (TOKEN[:length], TOKEN + (text or "=")):
         with pytest.raises(InvalidSessionError):
@@ -71,7 +49,7 @@ def test_it_opens_for_its_key_and_installation_only():
     with pytest.raises(InvalidSessionError):
         SEALER.open(KEY_ID[:-1] + "K", TOKEN)
     with pytest.raises(InvalidSessionError):
-        TokenSealer(b"\x02" * 32).open(KEY_ID, TOKEN)
+        STRANGER.open(KEY_ID, TOKEN)
 
 
 def test_no_two_tokens_are_alike_and_none_tells_anything():

@@ -12,51 +12,29 @@ from hypothesis import strategies as st
 from fuzz.fuzzing import damaged, fuzz
 from hounsfield.access.oidc.errors import InvalidTokenError
 from hounsfield.access.oidc.tokens import read_token
-from hounsfield.access.session_tokens import InvalidSessionError, SessionContent, TokenSealer
+from hounsfield.access.session_tokens import InvalidSessionError, SessionContent
 from hounsfield.aws.errors import AwsError
 from hounsfield.aws.model import load_service
 from hounsfield.aws.query_parsing import operation_of, parse_form, read_form
-
-SEALER = TokenSealer(b"a secret of the installation")
-KEY = "ASIAEXAMPLEEXAMPLE00"
-words = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
-contents = st.builds(
-    SessionContent,
-    secret=words,
-    role_id=words,
-    role_arn=words,
-    name=words,
-    issued_at=st.integers(0, 2**40),
-    expires_at=st.integers(0, 2**40),
-    policies=st.lists(words, max_size=2).map(tuple),
-    policy_arns=st.lists(words, max_size=2).map(tuple),
-    tags=st.dictionaries(words, words, max_size=3),
-    transitive=st.lists(words, max_size=2).map(tuple),
-    provider=words,
-    source_identity=words,
-)
+from session_contents import KEY_ID, SEALER, STRANGER, TOKEN, contents, texts
 
 
-@fuzz(contents, words, examples=60)
+@fuzz(contents, texts, examples=60)
 def test_a_session_comes_out_as_it_went_in_for_its_own_key_only(content: SessionContent, other: str) -> None:
-    token = SEALER.seal(KEY, content)
-    assert SEALER.open(KEY, token) == content
-    for key in (f"{KEY}0", KEY[:-1], other):
+    token = SEALER.seal(KEY_ID, content)
+    assert SEALER.open(KEY_ID, token) == content
+    for key in (f"{KEY_ID}0", KEY_ID[:-1], other):
         with pytest.raises(InvalidSessionError):
             SEALER.open(key, token)
     with pytest.raises(InvalidSessionError):
-        TokenSealer(b"another secret").open(KEY, token)
-
-
-SESSION = SessionContent("secret", "AROA", "arn:aws:iam::000000000000:role/r", "name", 1, 2, tags={"a": "b"})
-TOKEN = SEALER.seal(KEY, SESSION)
+        STRANGER.open(KEY_ID, token)
 
 
 @fuzz(
     st.one_of(
         damaged(st.just(TOKEN.encode())).map(lambda token: token.decode("latin-1")),
         damaged(st.just(base64.b64decode(TOKEN))).map(lambda sealed: base64.b64encode(sealed).decode()),
-        words,
+        texts,
     ),
     examples=200,
 )
@@ -64,7 +42,7 @@ def test_no_other_token_opens(token: str) -> None:
     if token == TOKEN:
         return
     with pytest.raises(InvalidSessionError):
-        SEALER.open(KEY, token)
+        SEALER.open(KEY_ID, token)
 
 
 def encoded(part: object) -> str:
@@ -72,8 +50,8 @@ def encoded(part: object) -> str:
 
 
 json_values = st.recursive(
-    st.one_of(st.none(), st.booleans(), st.integers(-(2**70), 2**70), st.floats(allow_nan=False), words),
-    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(words, inner, max_size=3)),
+    st.one_of(st.none(), st.booleans(), st.integers(-(2**70), 2**70), st.floats(allow_nan=False), texts),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(texts, inner, max_size=3)),
     max_leaves=6,
 )
 members = st.dictionaries(
@@ -82,8 +60,8 @@ members = st.dictionaries(
     max_size=5,
 )
 tokens = st.one_of(
-    words,
-    st.tuples(st.one_of(members, json_values), st.one_of(members, json_values), words).map(
+    texts,
+    st.tuples(st.one_of(members, json_values), st.one_of(members, json_values), texts).map(
         lambda parts: (
             f"{encoded(parts[0])}.{encoded(parts[1])}.{base64.urlsafe_b64encode(parts[2].encode()).rstrip(b'=').decode()}"
         )
@@ -114,9 +92,9 @@ names = st.sampled_from(
 )  # fmt: skip
 fields = st.lists(
     st.tuples(
-        st.one_of(names, words),
+        st.one_of(names, texts),
         st.one_of(
-            words,
+            texts,
             st.sampled_from(
                 ["AssumeRole", "AssumeRoleWithWebIdentity", "GetCallerIdentity", "2011-06-15", "900", "9" * 5_000]
             ),

@@ -346,11 +346,19 @@ def test_a_wrong_secret_of_a_session(world, sts):
         (b"Action=ListBuckets&Version=2011-06-15", "InvalidAction", 400),
         (b"", "InvalidAction", 400),
         (b"Action=GetCallerIdentity&Version=2011-06-15&a=1&a=2", "ValidationError", 400),
-        (b"Action=GetCallerIdentity&x=" + b"x" * 600_000, "RequestEntityTooLarge", 413),
     ],
 )
 def test_requests_that_are_not_carried_out(server, body, code, status):
-    answer = send_signed(server, "POST", "/", body, FORM, service="sts")
+    check_refused(send_signed(server, "POST", "/", body, FORM, service="sts"), code, status)
+
+
+def test_a_form_that_is_too_long_is_refused_by_its_length(server):
+    # Of a body that is not read, a client on a busy machine may not get to send all.
+    answer = send_signed(server, "POST", "/", b"", {**FORM, "Content-Length": "600000"}, service="sts")
+    check_refused(answer, "RequestEntityTooLarge", 413)
+
+
+def check_refused(answer, code, status):
     assert answer.status == status
     assert f"<Code>{code}</Code>".encode() in answer.body
     assert answer.headers["content-type"] == "text/xml"

@@ -229,7 +229,8 @@ def test_readers_notice_nothing_of_moves_and_killed_runners(places: Places) -> N
 
     def read() -> None:
         own = places.server.client()
-        while not stop.is_set():
+        # The pauses leave the processor to the runners, which start again and again.
+        while not stop.wait(0.02):
             for name in image_sets:
                 try:
                     if frames(own, datastore, name, ids[name]) != wanted[name]:

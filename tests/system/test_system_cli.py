@@ -17,6 +17,7 @@ import pytest
 from identities import answer
 from import_folders import fill
 
+from as_installed import as_installed
 from servers import ROLE, ServerProcess, wait_for
 from synthetic import noise, save, slice_of
 
@@ -108,7 +109,12 @@ def hounsfield(*arguments: str, **environment: str) -> subprocess.CompletedProce
     """Run a command of ours to its end."""
     command = [str(PROGRAMS / "hounsfield"), *arguments]
     return subprocess.run(
-        command, env=_environment(**environment), capture_output=True, text=True, timeout=180, check=False
+        command,
+        env=_environment(**as_installed(), **environment),
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
     )
 
 

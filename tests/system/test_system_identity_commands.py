@@ -16,6 +16,7 @@ import pytest
 from botocore.exceptions import ClientError
 from identities import answer, client_with, command, refusal
 
+from as_installed import as_installed
 from servers import ServerProcess, wait_for
 
 READ_ONLY = "arn:aws:iam::aws:policy/AWSHealthImagingReadOnlyAccess"
@@ -49,7 +50,7 @@ def shell(server: ServerProcess, *arguments: str) -> str:
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("HOUNSFIELD_", "AWS_"))}
     run = subprocess.run(
         [program, *arguments, "--data", str(server.data)],
-        env=environment,
+        env={**environment, **as_installed()},
         capture_output=True,
         text=True,
         timeout=120,

@@ -60,9 +60,11 @@ KILLS: dict[str, Callable[[ServerProcess, random.Random], bool]] = {
 }
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def mortal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A server with a folder to import, which goes on from one test to the next, whatever of it was killed."""
     process = ServerProcess(tmp_path_factory.mktemp("kill") / "data", ENVIRONMENT).start()
+    fill(process, "series", _slices())
     yield process
     process.stop()
 
@@ -154,7 +156,6 @@ def _slices() -> Iterator[Any]:
 )
 def test_a_killed_import_ends_complete(mortal: ServerProcess, kinds: list[str], seed: int) -> None:
     dice = random.Random(seed)
-    fill(mortal, "series", _slices())
     datastore_id = active_datastore(mortal.client())
     outcome, hits = _import_under_fire(mortal, datastore_id, "series", kinds, dice)
     assert hits >= 1
@@ -164,7 +165,6 @@ def test_a_killed_import_ends_complete(mortal: ServerProcess, kinds: list[str], 
 def test_two_jobs_on_the_same_files_survive_the_runner(mortal: ServerProcess) -> None:
     """Two jobs at once on one series while their runner dies: one primary set a series, one version a job."""
     dice = random.Random(7)
-    fill(mortal, "series", _slices())
     client = mortal.client()
     datastore_id = active_datastore(client)
     first = start_job(mortal, client, datastore_id, "series")

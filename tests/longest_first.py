@@ -1,0 +1,68 @@
+"""The order of the files of the suite: those that take longest first, so that no process is left alone with one at the end.
+
+The seconds are those of two processes on two processors, roughly; only the order counts. A file that is not listed takes
+less than ten.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+SECONDS: Final = {
+    "system/test_system_kill.py": 100,
+    "system/test_system_cli.py": 65,
+    "system/test_system_machine.py": 60,
+    "system/test_system_archive_store.py": 50,
+    "system/test_system_outages.py": 50,
+    "system/test_system_tiers.py": 50,
+    "system/test_system_audit_faults.py": 45,
+    "system/test_system_bad_input.py": 45,
+    "system/test_system_stop.py": 45,
+    "system/test_system_nodes.py": 40,
+    "system/test_system_quotas.py": 40,
+    "system/test_system_tls.py": 40,
+    "conformance/test_conformance_cli.py": 35,
+    "system/test_system_kms.py": 35,
+    "system/test_system_copy.py": 30,
+    "system/test_system_keys.py": 30,
+    "system/test_system_orphans.py": 30,
+    "system/test_system_policies.py": 30,
+    "system/test_system_slow_clients.py": 30,
+    "clients/test_clients_ahi_to_dicom.py": 25,
+    "conformance/test_conformance_errors.py": 25,
+    "conformance/test_conformance_refusals.py": 25,
+    "docs/test_docs_encryption.py": 25,
+    "docs/test_docs_readme.py": 25,
+    "system/test_system_identity_commands.py": 25,
+    "system/test_system_rebuild.py": 25,
+    "system/test_system_rebuild_objects.py": 25,
+    "system/test_system_update.py": 25,
+    "system/test_system_update_locked.py": 25,
+    "docs/test_docs_audit.py": 20,
+    "docs/test_docs_openid_connect.py": 20,
+    "system/test_system_at_rest.py": 20,
+    "system/test_system_audit.py": 20,
+    "system/test_system_copy_postgresql.py": 20,
+    "system/test_system_import_limits.py": 20,
+    "system/test_system_import_real.py": 20,
+    "clients/test_clients_sdk_examples.py": 15,
+    "docs/test_docs_temporary_credentials.py": 15,
+    "sts/test_sts_real_roles.py": 15,
+    "sts/test_sts_web_identity.py": 15,
+    "system/test_system_archive_store_s3.py": 15,
+    "system/test_system_delete.py": 15,
+    "clients/test_clients_javascript.py": 10,
+    "docs/test_docs_storage_tiers.py": 10,
+    "sts/test_sts_assume_role.py": 10,
+}
+"""By the path below ``tests``."""
+
+
+def longest_first(items: list[pytest.Item]) -> None:
+    """Arrange tests by how long their file takes; those of one file stay together as they are."""
+    tests = Path(__file__).parent
+    assert [name for name in SECONDS if not (tests / name).exists()] == [], "files that are listed here are gone"
+    items.sort(key=lambda item: -SECONDS.get(item.path.relative_to(tests).as_posix(), 0))
