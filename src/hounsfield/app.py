@@ -35,6 +35,7 @@ from hounsfield.gate.recording import Recorder
 from hounsfield.imaging.accesses import AccessWriter
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.dicom_metadata import DicomMetadataReader
+from hounsfield.imaging.instance_reading import prepare
 from hounsfield.imaging.metadata import MetadataReader
 from hounsfield.imaging.pictures import Pictures
 from hounsfield.imaging.receiving import Receiver
@@ -81,6 +82,7 @@ def create_app() -> ASGIApp:
 def make_app(settings: Settings) -> Entrance:
     """Put the front doors together."""
     archive, keyring = open_archive(settings)
+    prepare(archive)
     directory = Directory(open_repository(settings, archive.database, keyring))
     sessions = Sessions(installation_secret(archive.database, keyring, SEALED_WITH), directory)
     holders = Holders.of(

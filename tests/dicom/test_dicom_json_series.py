@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hounsfield.dicom.charsets import character_set
@@ -41,3 +41,28 @@ def test_written_one_after_another(series: list[tuple[Element, ...]], charset: b
         assert writer.json_object(elements, character_set(charset), uri) == json_object(
             elements, character_set(charset), uri
         )
+
+
+_CHARSETS = [b"", b"ISO_IR 13", b"ISO_IR 100", b"ISO_IR 192", b"GB18030", b"\\ISO 2022 IR 87", b"ISO_IR 166"]
+
+
+def _text(vr: str, value: bytes, charset: bytes) -> bytes:
+    return json_object((Element(0x00091001, vr, value),), character_set(charset), lambda _: "")
+
+
+@settings(deadline=None)
+@given(
+    st.sampled_from(["AE", "CS", "DA", "LO", "SH", "TM", "UI", "DS", "IS"]),
+    st.one_of(
+        st.binary(max_size=8),
+        st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=8).map(str.encode),
+        st.from_regex(rb"\A ?-?[0-9]{1,3}(\.[0-9]{0,3})?(e[0-9]{1,3})? ?\Z"),
+    ),
+    st.sampled_from(_CHARSETS),
+)
+def test_a_plain_value_is_written_as_it_is_beside_one_that_is_not_plain(vr: str, value: bytes, charset: bytes) -> None:
+    if b"\\" in value or b"\x1b" in value or not value.strip(b" \0"):
+        return
+    alone = _text(vr, value, charset)
+    beside = _text(vr, value + b"\\~", charset)
+    assert beside == alone.removesuffix(b"]}}") + b',"~"]}}'

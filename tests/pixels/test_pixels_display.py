@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
@@ -38,6 +38,7 @@ def test_the_table_of_small_samples_gives_what_is_computed(
     assert np.array_equal(shown(samples, display), shown(samples.astype(np.int64), display))
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(["<i2", "<u2", "i1", "u1", ">i2"]),
     st.data(),

@@ -37,6 +37,11 @@ BULK_DATA_URI: Final = b'"BulkDataURI":'
 
 _NUMBER_CODES: Final = {"US": "H", "SS": "h", "UL": "L", "SL": "l", "UV": "Q", "SV": "q", "FL": "f", "FD": "d"}
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?")
+_SIMPLE_VRS: Final = frozenset({"AE", "AS", "CS", "DA", "DT", "LO", "SH", "TM", "UI"})
+_SIMPLE_TEXT: Final = re.compile(rb"[ !#-\[\]-}]+")
+"""One value that is the same text in every character set, and stands in JSON as it is: ASCII without quotes and ``\\ ~``."""
+_SIMPLE_DECIMALS: Final = re.compile(rb"(?:-?(?:0|[1-9]\d{0,15})(?:\.\d{1,15})?(?:\\(?=.)|$))+")
+"""Values that are numbers in JSON as they stand."""
 _EXACT_INTEGERS: Final = 1 << 53
 _GROUPS: Final = ("Alphabetic", "Ideographic", "Phonetic")
 _UNICODE: Final = b'["ISO_IR 192"]'
@@ -200,6 +205,9 @@ def _member(tag: int, vr: str, value: bytes, charset: CharacterSet, uri: Callabl
 
 def _values(vr: str, value: bytes, charset: CharacterSet) -> bytes | None:
     """Write the values of an element as a JSON array; None when there is none."""
+    simple = _simple_values(vr, value)
+    if simple is not None:
+        return simple
     if vr in NUMBERS:
         return _numbers(vr, value)
     if vr == "AT":
@@ -212,6 +220,17 @@ def _values(vr: str, value: bytes, charset: CharacterSet) -> bytes | None:
     if vr in ("DS", "IS"):
         return b"[" + b",".join(_decimal(part) for part in parts) + b"]"
     return orjson.dumps([_person_name(part) if vr == "PN" else part or None for part in parts])
+
+
+def _simple_values(vr: str, value: bytes) -> bytes | None:
+    """Write what nearly all texts and numbers are, without decoding them; None for all else."""
+    if vr in _SIMPLE_VRS:
+        text = value.strip(b" \0")
+        return b'["' + text + b'"]' if _SIMPLE_TEXT.fullmatch(text) else None
+    if vr in ("DS", "IS"):
+        text = value.strip(b" \0")
+        return b"[" + text.replace(b"\\", b",") + b"]" if _SIMPLE_DECIMALS.fullmatch(text) else None
+    return None
 
 
 def _tags(value: bytes) -> bytes | None:

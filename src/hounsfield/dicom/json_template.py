@@ -19,9 +19,12 @@ Texts: TypeAlias = "Callable[[Element], bytes | None]"
 
 
 class Written(NamedTuple):
-    """The JSON object of a file, and the element that was asked to be noted; None where the file has none."""
+    """The JSON object of a file in parts, and the element that was asked to be noted; None where the file has none.
 
-    text: bytes
+    Parts are mostly those of other files, so that many objects take little memory before they are put together.
+    """
+
+    parts: Sequence[bytes]
     noted: Element | None
 
 
@@ -73,16 +76,23 @@ class JsonTemplate:
         if differing is None:
             return None
         noted = self._noted
-        parts: list[bytes] = []
+        parts = [b"{"]
         for stretch, element in zip(self._file.stretches, differing, strict=False):
             text = b"" if element.tag >> 16 == META_GROUP else self._texts(element)
             if text is None:
                 return None
-            parts += (stretch.text, text)
+            for member in (stretch.text, text):
+                if member:
+                    parts += (member, b",")
             if element.tag == self._noted_tag:
                 noted = element
-        parts.append(self._file.stretches[-1].text)
-        return Written(b"{" + b",".join(filter(None, parts)) + b"}", noted)
+        last = self._file.stretches[-1].text
+        if last:
+            parts.append(last)
+        elif len(parts) > 1:
+            parts.pop()
+        parts.append(b"}")
+        return Written(parts, noted)
 
 
 def _with_texts(pieces: Sequence[Piece], elements: Sequence[Element], texts: Texts) -> list[Piece]:

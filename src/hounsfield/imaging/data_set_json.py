@@ -8,6 +8,7 @@ Instances of a series are written one after another, because most of what one ha
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from operator import itemgetter
@@ -52,8 +53,8 @@ class SeriesWriter:
     _templates: list[tuple[str | None, JsonTemplate]] = field(default_factory=list)
     _tried: int = 0
 
-    def write(self, kept: KeptDataSet) -> tuple[Place, bytes]:
-        """Give the place of an instance among others, and its DICOM JSON object; see `data_set_json`."""
+    def write(self, kept: KeptDataSet) -> tuple[Place, Sequence[bytes]]:
+        """Give the place of an instance among others, and its DICOM JSON object in parts; see `data_set_json`."""
         found = None if kept.may_be_edited else self._by_template(kept)
         if found is not None:
             return found
@@ -62,14 +63,14 @@ class SeriesWriter:
         if not kept.may_be_edited and self._tried < _MOST_TEMPLATES:
             self._make_template(current)
         text = data_set_json(current, self.base_url, self._series)
-        return place_of(part10.integer(INSTANCE_NUMBER), kept.instance.sop_uid), text
+        return place_of(part10.integer(INSTANCE_NUMBER), kept.instance.sop_uid), (text,)
 
-    def _by_template(self, kept: KeptDataSet) -> tuple[Place, bytes] | None:
+    def _by_template(self, kept: KeptDataSet) -> tuple[Place, Sequence[bytes]] | None:
         for stored, template in self._templates:
             written = template.write(kept.data) if stored == kept.instance.stored_transfer_syntax else None
             if written is not None:
                 number = None if written.noted is None else first_integer(written.noted, little_endian=True)
-                return place_of(number, kept.instance.sop_uid), written.text
+                return place_of(number, kept.instance.sop_uid), written.parts
         return None
 
     def _make_template(self, current: CurrentDataSet) -> None:

@@ -115,12 +115,12 @@ class DicomMetadataReader:
     ) -> Iterator[bytes]:
         """Give a document of the native DICOM model for each instance of a series; see `series`."""
         image_set = find_image_set(self._archive, datastore_id, study_uid, series_uid, image_set_id)
-        return (native_model(text) for text in self._texts(image_set, base_url))
+        return (native_model(b"".join(parts)) for parts in self._written(image_set, base_url))
 
     def study_xml(self, datastore_id: str, study_uid: str, base_url: str) -> Iterator[bytes]:
         """Give a document of the native DICOM model for each instance of the primary series of a study; see `series`."""
         found = series_in_order(primary_image_sets(self._archive, datastore_id, study_uid))
-        return (native_model(text) for image_set in found for text in self._texts(image_set, base_url))
+        return (native_model(b"".join(parts)) for image_set in found for parts in self._written(image_set, base_url))
 
     def _objects(self, image_set: ReadableImageSet, base_url: str) -> tuple[bytes, ...]:
         """Give the objects of an image set, joined by commas, in chunks."""
@@ -131,7 +131,7 @@ class DicomMetadataReader:
                 self._archive.accesses.touch(image_set.image_set_id)
                 self._kept.move_to_end(key)
                 return kept
-        chunks = tuple(_chunked(self._texts(image_set, base_url)))
+        chunks = tuple(_chunked(self._written(image_set, base_url)))
         self._keep(key, chunks)
         return chunks
 
@@ -139,12 +139,13 @@ class DicomMetadataReader:
         self._archive.accesses.touch(instance.image_set.image_set_id)
         return data_set_json(current_data_set(self._archive, instance), base_url)
 
-    def _texts(self, image_set: ReadableImageSet, base_url: str) -> list[bytes]:
+    def _written(self, image_set: ReadableImageSet, base_url: str) -> list[Sequence[bytes]]:
+        """Write the objects of an image set, each in parts."""
         self._archive.accesses.touch(image_set.image_set_id)
         writer = SeriesWriter(base_url)
         found = kept_data_sets(self._archive, instances_of(self._archive, image_set))
         written = sorted(map(writer.write, found), key=itemgetter(0))
-        return [text for _, text in written]
+        return [parts for _, parts in written]
 
     def _keep(self, key: _Key, chunks: tuple[bytes, ...]) -> None:
         size = sum(map(len, chunks))
@@ -199,15 +200,17 @@ def _array(groups: Iterator[tuple[bytes, ...]]) -> Iterator[bytes]:
     yield b"]"
 
 
-def _chunked(texts: list[bytes]) -> Iterator[bytes]:
-    """Join texts by commas, in chunks of some size."""
-    parts: list[bytes] = []
+def _chunked(objects: Sequence[Sequence[bytes]]) -> Iterator[bytes]:
+    """Join objects by commas, in chunks of some size."""
+    some: list[bytes] = []
     size = 0
-    for number, text in enumerate(texts):
-        parts += (b"," if number else b"", text)
-        size += len(text)
+    for number, parts in enumerate(objects):
+        if number:
+            some.append(b",")
+        some += parts
+        size += sum(map(len, parts))
         if size >= _CHUNK:
-            yield b"".join(parts)
-            parts, size = [], 0
-    if parts:
-        yield b"".join(parts)
+            yield b"".join(some)
+            some, size = [], 0
+    if some:
+        yield b"".join(some)

@@ -8,6 +8,7 @@ What is read holds together: while an update or a copy into an image set is unde
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -196,6 +197,23 @@ def first_instances(archive: Archive, datastore_id: str, image_set_ids: Sequence
                 firsts[image_set_id] = (image_set_id, first)
     found = dict(zip(firsts, current_instances(archive, datastore_id, list(firsts.values())), strict=True))
     return [found.get(image_set_id) for image_set_id in image_set_ids]
+
+
+def prepare(archive: Archive) -> None:
+    """Have the statements of this module made ready for the database: the first time that takes longer than they do."""
+    nothing = {
+        "datastore": "",
+        "account": "",
+        "study": "",
+        "series": "",
+        "image_set": "",
+        "version": 0,
+        "sop_uids": [""],
+    }
+    with archive.database.read() as connection, suppress(NotFoundError):
+        for statement in (_PRIMARY_OF_SERIES, _PRIMARY_OF_STUDY, _UPDATES, _OF_VERSION, _NAMED_OF_VERSION):
+            connection.execute(statement, nothing).all()
+        active_datastore(connection, archive, "")
 
 
 def instances_of(archive: Archive, image_set: ReadableImageSet) -> list[StoredInstance]:

@@ -66,19 +66,25 @@ def shown(samples: NDArray[Any], display: GreyDisplay) -> NDArray[np.uint8]:
     numpy.ndarray
         Of the same shape, 0 to 255. Values that are not numbers are black.
     """
-    own_range = display.voi is None
-    if own_range:
-        window = _range_window(samples, display)
-        if window is None:
-            return np.full(samples.shape, 255 if display.inverted else 0, np.uint8)
-        display = replace(display, voi=window)
-    if samples.dtype.kind in "iu" and samples.dtype.itemsize <= 2:
-        native = samples.astype(samples.dtype.newbyteorder("="), copy=False)
-        # A window over the values of a frame is hardly ever that of another one: only the values that it has are computed.
-        table = _table_between(native, display) if own_range else _table(display, native.dtype.str)
-        # Every index is in the table: to wrap is the fastest way to do nothing.
-        return np.take(table, native.view(f"u{native.dtype.itemsize}"), mode="wrap")
-    return _grey_levels(samples, display)
+    narrow = samples.dtype.kind in "iu" and samples.dtype.itemsize <= 2
+    if narrow:
+        samples = samples.astype(samples.dtype.newbyteorder("="), copy=False)
+    if display.voi is not None:
+        return _looked_up(_table(display, samples.dtype.str), samples) if narrow else _grey_levels(samples, display)
+    values = _value_range(samples)
+    window = None if values is None else _range_window(samples, values, display)
+    if values is None or window is None:
+        return np.full(samples.shape, 255 if display.inverted else 0, np.uint8)
+    display = replace(display, voi=window)
+    if not narrow:
+        return _grey_levels(samples, display)
+    # A window over the values of a frame is hardly ever that of another one: only the levels of these values are made.
+    return _looked_up(_table_between(int(values[0]), int(values[1]), samples.dtype, display), samples)
+
+
+def _looked_up(table: NDArray[np.uint8], samples: NDArray[Any]) -> NDArray[np.uint8]:
+    # Every index is in the table: to wrap is the fastest way to do nothing.
+    return np.take(table, samples.view(f"u{samples.dtype.itemsize}"), mode="wrap")
 
 
 @lru_cache(maxsize=256)
@@ -89,10 +95,10 @@ def _table(display: GreyDisplay, dtype: str) -> NDArray[np.uint8]:
     return _grey_levels(values, display)
 
 
-def _table_between(samples: NDArray[Any], display: GreyDisplay) -> NDArray[np.uint8]:
-    """Give a table as `_table` does, in which only the entries between the smallest and the largest sample mean anything."""
-    values = np.arange(int(samples.min()), int(samples.max()) + 1, dtype=np.int32)
-    table = np.empty(1 << 8 * samples.dtype.itemsize, np.uint8)
+def _table_between(low: int, high: int, dtype: np.dtype[Any], display: GreyDisplay) -> NDArray[np.uint8]:
+    """Give a table as `_table` does, of which only the entries of the values from one to another mean anything."""
+    values = np.arange(low, high + 1, dtype=np.int32)
+    table = np.empty(1 << 8 * dtype.itemsize, np.uint8)
     # By their bits negative values are at the end of the table, from which negative indices count.
     table[values] = _grey_levels(values, display)
     return table
@@ -106,7 +112,8 @@ def _grey_levels(samples: NDArray[Any], display: GreyDisplay) -> NDArray[np.uint
         bright = display.voi(values)
     else:
         raise TypeError("grey levels need a window")
-    bright = np.nan_to_num(bright, nan=0.0)
+    if samples.dtype.kind == "f":
+        bright = np.nan_to_num(bright, nan=0.0)
     if display.inverted:
         bright = 1 - bright
     return (bright * 255 + 0.5).astype(np.uint8)
@@ -122,12 +129,9 @@ def modality_values(samples: NDArray[Any], display: GreyDisplay) -> NDArray[Any]
     return values
 
 
-def _range_window(samples: NDArray[Any], display: GreyDisplay) -> Window | None:
+def _range_window(samples: NDArray[Any], values: tuple[Any, Any], display: GreyDisplay) -> Window | None:
     """Give a window over all values that are not padding; None when there is only one."""
-    found = display.full_range or _value_range(samples, display.padding)
-    if found is None:
-        return None
-    low, high = found
+    low, high = display.full_range or _without_padding(samples, values, display.padding)
     if display.modality is not None and samples.dtype.kind in "iu":
         first, last = display.modality.first, display.modality.first + len(display.modality.entries) - 1
         begin, end = (min(max(int(value), first), last) for value in (low, high))
@@ -137,13 +141,20 @@ def _range_window(samples: NDArray[Any], display: GreyDisplay) -> Window | None:
     return whole_range(float(ends.min()), float(ends.max()))
 
 
-def _value_range(samples: NDArray[Any], padding: tuple[int, int] | None) -> tuple[Any, Any] | None:
+def _value_range(samples: NDArray[Any]) -> tuple[Any, Any] | None:
+    """Find the smallest and the largest value; None when there is none."""
     if samples.dtype.kind == "f":
         samples = samples[np.isfinite(samples)]
-        if not samples.size:
-            return None
-    low, high = samples.min(), samples.max()
+    return (samples.min(), samples.max()) if samples.size else None
+
+
+def _without_padding(
+    samples: NDArray[Any], values: tuple[Any, Any], padding: tuple[int, int] | None
+) -> tuple[Any, Any]:
+    """Find the smallest and the largest value that is not padding; those of all values where there is nothing else."""
+    low, high = values
     if padding is None or not (padding[0] <= low <= padding[1] or padding[0] <= high <= padding[1]):
-        return low, high
+        return values
     image = samples[(samples < padding[0]) | (samples > padding[1])]
-    return (image.min(), image.max()) if image.size else (low, high)
+    found = _value_range(image)
+    return values if found is None else found
