@@ -457,6 +457,11 @@ class Settings:
         return self.archive_after_days * _DAY_SECONDS
 
     @property
+    def audit_retention_seconds(self) -> float:
+        """Time after which a file of the audit trail is removed; 0 for never."""
+        return self.audit_retention_days * _DAY_SECONDS
+
+    @property
     def import_processes(self) -> int:
         """Number of transcoding processes."""
         return self.import_workers or os.cpu_count() or 1
