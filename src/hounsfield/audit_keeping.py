@@ -32,7 +32,6 @@ from hounsfield.storage.buckets import Buckets, S3Uri
 from hounsfield.storage.keys import KeyWrapper
 from hounsfield.storage.tables import image_sets, import_jobs, work_items
 
-_DAY_SECONDS: Final = 24 * 3600.0
 _RETENTION_SECONDS: Final = 3600.0
 _SHORTEST_SECONDS: Final = 0.1
 _ENDED: Final = {JobStatus.COMPLETED: "ImportJobCompleted", JobStatus.FAILED: "ImportJobFailed"}
@@ -80,7 +79,7 @@ class AuditKeeper:
             audit_key(archive.database, wrapper),
             delivery_of(settings, archive.buckets),
             max(_SHORTEST_SECONDS, settings.audit_s3_seconds),
-            settings.audit_retention_days * _DAY_SECONDS,
+            settings.audit_retention_seconds,
         )
 
     def run(self, stop: threading.Event) -> None:

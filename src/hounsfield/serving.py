@@ -19,7 +19,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -217,10 +217,9 @@ def create_app() -> ASGIApp:
 def telling_ready(app: ASGIApp, asked: Sequence[int]) -> ASGIApp:
     """Tell the process that keeps the API processes once this one serves; end then where a signal asked for that before."""
 
-    async def telling(scope: Scope, receive: Receive, send: Send) -> None:
+    def telling(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != "lifespan":
-            await app(scope, receive, send)
-            return
+            return app(scope, receive, send)
 
         async def listening(message: Message) -> None:
             await send(message)
@@ -230,7 +229,7 @@ def telling_ready(app: ASGIApp, asked: Sequence[int]) -> ASGIApp:
                 for number in asked:
                     signal.raise_signal(number)
 
-        await app(scope, receive, listening)
+        return app(scope, receive, listening)
 
     return telling
 

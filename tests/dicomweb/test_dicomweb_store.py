@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import http.client
+import itertools
+import json
+import re
+import sys
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -10,8 +16,13 @@ import pytest
 import requests
 
 from dicomweb.web import BOUNDARY, multipart, part10, root, session, store, values, web_client
+from processes import api_processes
 from servers import ServerProcess
+from signed_http import signature
 from synthetic import noise, slice_of, uid
+
+LARGE_PARTS, LARGE_PART = 200, 1_900_000
+"""Parts that are held in memory, of about 400 MB together."""
 
 
 def image_sets(client: Any, datastore_id: str) -> list[dict[str, Any]]:
@@ -264,3 +275,34 @@ def test_answer_warns_of_what_is_stored_all_the_same(server: ServerProcess, data
     good, warned = values(answer.json(), "00081199")
     assert "00081196" not in good
     assert values(warned, "00081196") == [0xB202]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="peaks of memory are read from /proc")
+def test_a_request_takes_memory_for_what_is_worked_on_only(server: ServerProcess, datastore: str) -> None:
+    part = b"--" + BOUNDARY.encode() + b"\r\nContent-Type: application/dicom\r\n\r\n" + bytes(LARGE_PART) + b"\r\n"
+    end = b"--" + BOUNDARY.encode() + b"--"
+    path = f"/datastore/{datastore}/studies"
+    headers = {
+        "Content-Type": f"multipart/related; boundary={BOUNDARY}",
+        "Accept": "application/dicom+json",
+        "X-Amz-Content-SHA256": "UNSIGNED-PAYLOAD",
+    }
+    signed = signature(server, "POST", path, headers=headers)
+    signed["Content-Length"] = str(LARGE_PARTS * len(part) + len(end))
+    # A request before it starts what is started once.
+    assert store(server, datastore, [b"no DICOM"]).status_code == 409
+    (_, process) = api_processes(server)
+    before = peak_of_memory(process.pid)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=120)
+    connection.request("POST", path, body=itertools.chain(itertools.repeat(part, LARGE_PARTS), [end]), headers=signed)
+    answer = connection.getresponse()
+    assert len(values(json.loads(answer.read()), "0008119A")) == LARGE_PARTS
+    connection.close()
+    assert peak_of_memory(process.pid) - before < LARGE_PARTS * LARGE_PART / 2
+
+
+def peak_of_memory(pid: int) -> int:
+    """Give the most bytes that a process had resident since this was asked last."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024

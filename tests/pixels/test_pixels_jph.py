@@ -12,8 +12,14 @@ from pixel_pictures import image
 
 from hounsfield.pixels.encode import encode_frame
 from hounsfield.pixels.errors import PixelError
-from hounsfield.pixels.jph import boxed, jph_header
+from hounsfield.pixels.jph import HEADER_BYTES, jph_header, put_boxes
 from hounsfield.pixels.policy import LosslessFormat
+
+
+def boxed(codestream: bytes) -> bytes:
+    file = bytearray(HEADER_BYTES) + codestream
+    put_boxes(file)
+    return bytes(file)
 
 
 def boxes(data: bytes) -> list[tuple[bytes, bytes]]:

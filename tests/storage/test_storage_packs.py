@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hounsfield.storage.blobs import BlobMissingError, BlobWriter, FolderBlobs
@@ -43,6 +43,7 @@ def written(blobs: FolderBlobs, records: list[tuple[Label, bytes]]) -> list[Exte
     return extents
 
 
+@settings(deadline=None)
 @given(records=st.lists(st.tuples(LABELS, st.binary(max_size=300)), max_size=20), order=st.randoms())
 def test_records_come_back_in_any_order_alone_and_together(
     tmp_path_factory: pytest.TempPathFactory, records: list[tuple[Label, bytes]], order: object
@@ -70,6 +71,7 @@ def test_a_frame_is_never_given_for_another(blobs: FolderBlobs) -> None:
         read_record(blobs, KEY, extents[0], second)
 
 
+@settings(deadline=None)
 @given(position=st.floats(0, 0.999), bit=st.integers(0, 7))
 def test_every_changed_bit_of_a_record_is_noticed_alone_and_within_an_answer(
     tmp_path_factory: pytest.TempPathFactory, position: float, bit: int
@@ -88,6 +90,7 @@ def test_every_changed_bit_of_a_record_is_noticed_alone_and_within_an_answer(
         read_record_within(blobs, KEY, extent, label, b"before", b"after")
 
 
+@settings(deadline=None)
 @given(data=st.binary(max_size=300), before=st.binary(max_size=30), after=st.binary(max_size=30))
 def test_a_frame_is_read_into_its_place(
     tmp_path_factory: pytest.TempPathFactory, data: bytes, before: bytes, after: bytes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 from import_folders import fill, import_folder, sop_instances
 
+from as_installed import as_installed
 from dicomweb.web import part10, store
 from imports import document, frame
 from servers import ServerProcess, active_datastore
@@ -24,6 +26,7 @@ def keys(server: ServerProcess, *arguments: str, fails: bool = False) -> str:
     """Run the command, and give what it prints."""
     done = subprocess.run(
         [sys.executable, "-m", "hounsfield", "keys", *arguments, "--data", str(server.data)],
+        env={**os.environ, **as_installed()},
         capture_output=True,
         text=True,
         timeout=240,

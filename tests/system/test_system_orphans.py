@@ -21,7 +21,7 @@ from processes import runners
 from servers import ServerProcess, active_datastore, finished_job, wait_for
 from synthetic import noise, slice_of
 
-FILES = 240
+FILES = 120
 """Enough that the job is not done when its first outcomes are noted."""
 
 TWO_DAYS_AGO = time.time() - 2 * 24 * 3600

@@ -90,7 +90,7 @@ def _payload_plan(operation: Operation, output: Shape, payload: str) -> Callable
         if not known.issuperset(result):
             raise ResultError(f"{output.name} has no member {', '.join(sorted(set(result) - known))}.")
         body = result.get(payload)
-        if not isinstance(body, bytes):
+        if not isinstance(body, bytes | bytearray):
             raise ResultError(f"{output.name}.{payload} must be bytes, not {type(body).__name__}.")
         headers = []
         for name, member in header_members.items():

@@ -10,13 +10,17 @@ from hounsfield.access.directory import identities
 from hounsfield.access.directory.records import IdentityKind
 from hounsfield.access.directory.repository import Repository
 from hounsfield.commands.arguments import DOCUMENT, document_of, tags_of
+from hounsfield.commands.identities import IdentityCommands
 from hounsfield.commands.opening import InvalidError, with_directory
-from hounsfield.commands.output import Output, identity_json
+from hounsfield.commands.output import Output
 
 
 @click.group("role")
 def commands() -> None:
     """Make and manage roles."""
+
+
+IdentityCommands(IdentityKind.ROLE, "trust policy, policies, boundary, tags", "policies", "sessions").add_to(commands)
 
 
 @commands.command("create")
@@ -61,21 +65,6 @@ def create(
     )
 
 
-@commands.command("list")
-@with_directory
-def list_roles(repository: Repository, output: Output) -> None:
-    """List all roles."""
-    output.identities(identities.list_identities(repository, IdentityKind.ROLE))
-
-
-@commands.command("show")
-@click.argument("name")
-@with_directory
-def show(repository: Repository, output: Output, name: str) -> None:
-    """Show the role NAME: trust policy, policies, boundary, tags."""
-    output.identity(identities.get_identity(repository, IdentityKind.ROLE, name))
-
-
 @commands.command("trust")
 @click.argument("name")
 @click.argument("file", type=DOCUMENT)
@@ -95,23 +84,3 @@ def update(repository: Repository, output: Output, name: str, max_session: int |
     if max_session is None and description is None:
         raise InvalidError("say what to change with --max-session or --description")
     output.identity(identities.update_role(repository, name, max_session_seconds=max_session, description=description))
-
-
-@commands.command("tag")
-@click.argument("name")
-@click.argument("tags", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option("--remove", multiple=True, metavar="KEY", help="Take a tag off; can be given again.")
-@with_directory
-def tag(repository: Repository, output: Output, name: str, tags: tuple[str, ...], remove: tuple[str, ...]) -> None:
-    """Set tags of the role NAME, or take some off."""
-    output.identity(identities.tag_identity(repository, IdentityKind.ROLE, name, tags_of(tags), remove))
-
-
-@commands.command("delete")
-@click.argument("name")
-@click.option("--force", is_flag=True, help="Also with the policies it has.")
-@with_directory
-def delete(repository: Repository, output: Output, name: str, force: bool) -> None:
-    """Delete the role NAME; its sessions are refused within a second."""
-    deleted = identities.delete_identity(repository, IdentityKind.ROLE, name, force=force)
-    output.say(identity_json(deleted), [f"deleted {deleted.arn}"])

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 from hounsfield.access.permissions import Permission
 from hounsfield.aws.errors import ValidationException
 from hounsfield.dicomweb.context import Context
-from hounsfield.dicomweb.negotiation import MediaRange, accepted
+from hounsfield.dicomweb.negotiation import MediaRange, accept_text, accepted
 
 LONGEST_QUERY = 64 * 1024
 MOST_PARAMETERS = 512
@@ -72,6 +72,11 @@ class Call:
                 raise ValidationException(
                     f"The query parameter {key[:64]} is not known here. Known are {', '.join(sorted(known))}."
                 )
+
+    @property
+    def accept_text(self) -> str:
+        """What the client accepts, as it says it."""
+        return accept_text(self.headers.get("accept"), [value for key, value in self.query if key == "accept"])
 
     @property
     def accepts(self) -> Sequence[MediaRange]:

@@ -81,15 +81,20 @@ def accepted(header: str | None, query: Sequence[str]) -> Sequence[MediaRange]:
     ValidationException
         It is too long or not of the form of an Accept header.
     """
+    return preferred(accept_text(header, query))
+
+
+def accept_text(header: str | None, query: Sequence[str]) -> str:
+    """Give what a request accepts, as one text; parameters and errors are those of `accepted`."""
     text = ",".join(query) if query else (header or "")
     if len(text) > LONGEST_ACCEPT:
         raise ValidationException(f"What the request accepts is longer than {LONGEST_ACCEPT} characters.")
-    return _preferred(text)
+    return text
 
 
 @lru_cache(maxsize=256)
-def _preferred(text: str) -> tuple[MediaRange, ...]:
-    """Read an Accept header; a viewer sends the same one with thousands of requests."""
+def preferred(text: str) -> tuple[MediaRange, ...]:
+    """Read an Accept header, the most preferred first; a viewer sends the same one with thousands of requests."""
     if not text.strip():
         return (MediaRange("*/*"),)
     return tuple(sorted(_ranges(text), key=lambda entry: -entry.quality))

@@ -61,7 +61,9 @@ def study_path(study_uid: str) -> str:
 
 def instance_path(study_uid: str, series_uid: str, sop_uid: str) -> str:
     """Give the path of an instance below its data store; a UID may be none, and have in it what would end a header."""
-    return f"{study_path(study_uid)}/series/{_segment(series_uid)}/instances/{_segment(sop_uid)}"
+    if not _UID.fullmatch(study_uid + series_uid + sop_uid):
+        study_uid, series_uid, sop_uid = _segment(study_uid), _segment(series_uid), _segment(sop_uid)
+    return f"{_STUDIES}/{study_uid}/series/{series_uid}/instances/{sop_uid}"
 
 
 def _segment(uid: str) -> str:

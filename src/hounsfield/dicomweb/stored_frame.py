@@ -8,6 +8,8 @@ What more than one way of answering frames needs, their tags and the headers of 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from hounsfield.aws.response import WireResponse
@@ -15,7 +17,7 @@ from hounsfield.dicomweb.calls import Call
 from hounsfield.dicomweb.conditional import asked_range, tag_headers, unchanged
 from hounsfield.dicomweb.media_types import STORED, media_type, syntaxes_of
 from hounsfield.dicomweb.multipart import closing, new_boundary, part_head
-from hounsfield.dicomweb.negotiation import MULTIPART, OCTET_STREAM, MediaRange
+from hounsfield.dicomweb.negotiation import MULTIPART, OCTET_STREAM, MediaRange, preferred
 from hounsfield.dicomweb.resource_paths import instance_path
 from hounsfield.gate.answers import StreamedResult
 from hounsfield.imaging.stored_frames import FoundFrames, find_frames, has_frame, read_stored_frame
@@ -24,23 +26,38 @@ MOST_AT_ONCE: Final = 8 * 1024 * 1024
 """Bytes of an answer that is sent whole."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """The form in which a client asks for frames as they are stored: their content type, and whether in parts."""
+
+    kind: str
+    in_parts: bool
+
+
+@lru_cache(maxsize=256)
+def _form_as_stored(accepts: str, transfer_syntax: str) -> _Form | None:
+    """Give the form of frames for whoever accepts that; None where frames as they are stored are not what comes first."""
+    entry = preferred(accepts)[0]
+    if entry.quality == 0 or next(syntaxes_of(entry, (transfer_syntax,)), None) not in {STORED, transfer_syntax}:
+        return None
+    return _Form(frame_kind(entry, transfer_syntax), in_parts(entry))
+
+
 def stored_frame_answer(call: Call, numbers: Sequence[int]) -> WireResponse | StreamedResult | None:
     """Give one frame as it is stored; None when that is not what the client asks for first, or is not found this way."""
-    entry = call.accepts[0]
-    if len(numbers) > 1 or numbers[0] < 1 or entry.quality == 0 or call.image_set_id is not None:
+    accepts = call.accept_text
+    if len(numbers) > 1 or numbers[0] < 1 or call.image_set_id is not None:
         return None
     archive, labels = call.context.archive, call.labels
     found = find_frames(archive, call.datastore_id, labels["study"], labels["series"], labels["instance"])
-    if found is None or next(syntaxes_of(entry, (found.transfer_syntax,)), None) not in {STORED, found.transfer_syntax}:
+    form = None if found is None else _form_as_stored(accepts, found.transfer_syntax)
+    if found is None or form is None:
         return None
     tag = frames_tag(found.instance_key, found.transfer_syntax, numbers)
     known = unchanged(call.headers, tag)
     if known is not None:
         return known if has_frame(archive, found, numbers[0]) else None
-    kind = frame_kind(entry, found.transfer_syntax)
-    if in_parts(entry):
-        return _in_a_part(call, found, numbers[0], kind, tag)
-    return _alone(call, found, numbers[0], kind, tag)
+    return (_in_a_part if form.in_parts else _alone)(call, found, numbers[0], form.kind, tag)
 
 
 def _in_a_part(
@@ -48,14 +65,12 @@ def _in_a_part(
 ) -> WireResponse | StreamedResult | None:
     boundary = new_boundary()
     before = part_head(boundary, part_headers(call, kind, number))
-    body = read_stored_frame(
-        call.context.archive, call.datastore_id, found, number, before, b"\r\n" + closing(boundary)
-    )
+    body = read_stored_frame(call.context.archive, found, number, before, b"\r\n" + closing(boundary))
     return None if body is None else _answer([parts_header(kind, boundary), *tag_headers(tag)], body)
 
 
 def _alone(call: Call, found: FoundFrames, number: int, kind: str, tag: str) -> WireResponse | StreamedResult | None:
-    body = read_stored_frame(call.context.archive, call.datastore_id, found, number)
+    body = read_stored_frame(call.context.archive, found, number)
     if body is None:
         return None
     headers = [("Content-Type", kind), ("Accept-Ranges", "bytes"), *tag_headers(tag)]

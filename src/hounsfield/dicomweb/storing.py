@@ -132,7 +132,7 @@ class _StoreRequest:
         self._batch_bytes = 0
         self._running: list[asyncio.Task[list[ReceivedResult]]] = []
         self._refused: list[ReceivedResult] = []
-        self._files: list[SpooledFile] = []
+        self._held: dict[int, SpooledFile] = {}
 
     async def begin(self, headers: dict[str, str]) -> None:
         """Begin a part."""
@@ -162,7 +162,7 @@ class _StoreRequest:
             return
         content = self._writer.finish()
         self._writer = None
-        self._files.append(content)
+        self._held[ordinal] = content
         self._batch.append(ReceivedFile(ordinal, content))
         self._batch_bytes += content.size
         if len(self._batch) >= FILES_PER_BATCH or self._batch_bytes >= BYTES_PER_BATCH:
@@ -206,7 +206,8 @@ class _StoreRequest:
         finally:
             self._slots.release()
             for file in files:
-                file.content.forget()
+                # Also what is in memory: a request is larger than all that is worked on at a time.
+                self._held.pop(file.ordinal).forget()
 
     async def abandon(self) -> None:
         """Leave nothing of a request that is not carried out."""
@@ -225,5 +226,5 @@ class _StoreRequest:
         """Remove what is spooled."""
         if self._writer is not None:
             self._writer.abort()
-        for file in self._files:
-            file.forget()
+        for content in self._held.values():
+            content.forget()

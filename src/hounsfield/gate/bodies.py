@@ -105,31 +105,42 @@ async def body_chunks(scope: Scope, receive: Receive, most: int) -> AsyncIterato
     ClientGoneError
         The client left.
     """
-    if not may_have_body(scope):
-        return
-    declared = _declared(scope)
-    if declared is not None and declared > most:
-        raise RequestEntityTooLargeException(f"The request body is larger than {most} bytes.")
-    size = 0
-    # The server software holds a client to the length it declares, and asking whether more comes costs as much as the body.
-    while size != declared:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGoneError
-        chunk = message.get("body", b"")
-        size += len(chunk)
-        if size > most:
-            raise RequestEntityTooLargeException(f"The request body is larger than {most} bytes.")
+    arriving = _Arriving(scope, receive, most)
+    while not arriving.complete:
+        chunk = await arriving.next_chunk()
         if chunk:
             yield chunk
-        if not message.get("more_body", False):
-            return
 
 
-def _declared(scope: Scope) -> int | None:
-    """Give the length that a request declares for its body."""
-    value = header(scope, b"content-length")
-    return int(value) if value is not None and value.isdigit() else None
+class _Arriving:
+    """A body of which some has arrived; raises what `body_chunks` does."""
+
+    __slots__ = ("_declared", "_most", "_receive", "_size", "complete")
+
+    def __init__(self, scope: Scope, receive: Receive, most: int) -> None:
+        declared = header(scope, b"content-length")
+        self._declared = int(declared) if declared is not None and declared.isdigit() else None
+        self._most = most
+        self._receive = receive
+        self._size = 0
+        self.complete = self._declared == 0 or not may_have_body(scope)
+        if self._declared is not None:
+            self._check(self._declared)
+
+    async def next_chunk(self) -> bytes:
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGoneError
+        chunk: bytes = message.get("body", b"")
+        self._size += len(chunk)
+        self._check(self._size)
+        # The server software holds a client to the length it declares; asking whether more comes costs as much as the body.
+        self.complete = self._size == self._declared or not message.get("more_body", False)
+        return chunk
+
+    def _check(self, size: int) -> None:
+        if size > self._most:
+            raise RequestEntityTooLargeException(f"The request body is larger than {self._most} bytes.")
 
 
 async def whole_body(scope: Scope, receive: Receive, most: int, share: BodyShare) -> bytes:
@@ -151,8 +162,10 @@ async def whole_body(scope: Scope, receive: Receive, most: int, share: BodyShare
     RequestEntityTooLargeException, ClientGoneError
         As `body_chunks` does.
     """
+    arriving = _Arriving(scope, receive, most)
     chunks = []
-    async for chunk in body_chunks(scope, receive, most):
+    while not arriving.complete:
+        chunk = await arriving.next_chunk()
         share.grow(len(chunk))
         chunks.append(chunk)
     return b"".join(chunks)

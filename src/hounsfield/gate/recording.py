@@ -130,9 +130,20 @@ class CallRecord:
                 "The call cannot be recorded in the audit trail just now; try again later."
             )
 
-    def asked(self, parameters: Mapping[str, Json]) -> None:
-        """Note the parameters, once they are read and valid."""
-        self._parameters = parameters
+    def asked(self, shown: Callable[[], Mapping[str, Json]], *, later: bool = False) -> None:
+        """Note the parameters, once they are read and valid.
+
+        Parameters
+        ----------
+        shown : callable
+            Tells them.
+        later : bool
+            Whether that may be when the event is made: what it tells them from is small, holds no secret, and does not change.
+        """
+        if later:
+            self._labels = shown
+        else:
+            self._parameters = shown()
 
     def touches(self, arns: Sequence[str]) -> None:
         """Note further resources, as far as they are of the kind that the operations of the door are about."""

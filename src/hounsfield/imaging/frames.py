@@ -6,7 +6,7 @@ No DICOM code runs here.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -21,7 +21,7 @@ from hounsfield.pixels.policy import TABLE, TreatmentKind
 from hounsfield.storage.database import ONE, Lookup
 from hounsfield.storage.identifiers import split_frame_id
 from hounsfield.storage.keys import DataKey
-from hounsfield.storage.packs import SEAL_BYTES, Extent, Label, RecordKind, read_record
+from hounsfield.storage.packs import SEAL_BYTES, Extent, Label, RecordKind, read_record, read_record_within
 from hounsfield.storage.tables import datastores, frame_runs, image_sets, instances
 
 _FIND_INSTANCE = Lookup(
@@ -63,19 +63,38 @@ class StoredImageFrame:
         Length in bytes.
     chunk_count : int
         How many chunks there are.
-    chunks : Iterator of bytes
-        The bytes; a frame comes as one chunk, a large object in several.
+    chunks : Iterator of bytes or bytearray
+        The bytes; a frame comes as one chunk, with what was to be put before it, a large object in several.
     """
 
     stored_transfer_syntax: str
     is_frame: bool
     size: int
     chunk_count: int
-    chunks: Iterator[bytes]
+    chunks: Iterator[bytes | bytearray]
 
 
-def get_image_frame(archive: Archive, datastore_id: str, image_set_id: str, frame_id: str) -> StoredImageFrame:
+def _nothing(_transfer_syntax: str) -> bytes:
+    return b""
+
+
+def get_image_frame(
+    archive: Archive,
+    datastore_id: str,
+    image_set_id: str,
+    frame_id: str,
+    before: Callable[[str], bytes] = _nothing,
+) -> StoredImageFrame:
     """Give an image frame of an image set, of whichever version (GetImageFrame).
+
+    Parameters
+    ----------
+    archive : Archive
+        Where it is.
+    datastore_id, image_set_id, frame_id : str
+        What it is called.
+    before : callable
+        Gives what to put before a frame that is stored in a transfer syntax; not before an object that is no frame.
 
     Raises
     ------
@@ -103,11 +122,11 @@ def get_image_frame(archive: Archive, datastore_id: str, image_set_id: str, fram
         extent = archive.frame_places.find(archive.database, found.source_key, ordinal)
         if extent is None:
             raise _missing(archive, datastore_id, image_set_id, frame_id)
-        data = read_record(archive.blobs, data_key, extent, Label(RecordKind.FRAME, found.source_key, ordinal))
+        syntax, label = found.stored_transfer_syntax, Label(RecordKind.FRAME, found.source_key, ordinal)
+        data = read_record_within(archive.blobs, data_key, extent, label, before(syntax), b"")
         archive.accesses.touch(image_set_id)
-        return StoredImageFrame(
-            found.stored_transfer_syntax, is_frame=True, size=len(data), chunk_count=1, chunks=iter((data,))
-        )
+        size = extent.length - SEAL_BYTES
+        return StoredImageFrame(syntax, is_frame=True, size=size, chunk_count=1, chunks=iter((data,)))
     if found.pixel_kind != PixelKind.WHOLE or ordinal != 0:
         raise _missing(archive, datastore_id, image_set_id, frame_id)
     archive.accesses.touch(image_set_id)

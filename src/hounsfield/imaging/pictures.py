@@ -163,7 +163,7 @@ class Pictures:
     def _short_display(self, pictured: Pictured) -> _Shown | None:
         """Read how an instance is shown that nothing was edited of; None for others."""
         found = pictured.found
-        data_set = found and unedited_data_set(self._archive, pictured.name.datastore_id, found)
+        data_set = found and unedited_data_set(self._archive, found)
         if found is None or data_set is None:
             return None
         pixels = KeptPixels(PixelKind.FRAMES, data_set.frame_count, found.transfer_syntax)
@@ -225,7 +225,7 @@ class Pictures:
     def _encoded(self, pictured: Pictured, number: int) -> bytes:
         archive, name = self._archive, pictured.name
         if pictured.found is not None:
-            frame = read_stored_frame(archive, name.datastore_id, pictured.found, number)
+            frame = read_stored_frame(archive, pictured.found, number)
             if frame is not None:
                 return bytes(frame)
         instance = pictured.instance or find_instance(archive, *name)

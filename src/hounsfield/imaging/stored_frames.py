@@ -17,6 +17,7 @@ from hounsfield.imaging.datastores import DatastoreStatus
 from hounsfield.imaging.staging import PixelKind
 from hounsfield.imaging.states import ImageSetState
 from hounsfield.storage.database import ONE, Lookup
+from hounsfield.storage.keys import DataKey
 from hounsfield.storage.packs import Label, RecordKind, read_record_within
 from hounsfield.storage.tables import datastores, image_sets, instances
 
@@ -50,9 +51,9 @@ _FIND = Lookup(
 
 
 class FoundFrames(NamedTuple):
-    """Where the frames of an instance of a primary image set are."""
+    """Where the frames of an instance of a primary image set are, and the key of its data store."""
 
-    wrapped_key: bytes
+    data_key: DataKey
     image_set_id: str
     instance_key: str
     source_key: str
@@ -74,10 +75,8 @@ def find_frames(
     row = archive.database.lookup(_FIND, parameters)
     if row is None:
         return None
-    found = FoundFrames(*row)
     # Also what is kept ready, and whether it changed, is for those only who may use the key.
-    archive.keys.open(datastore_id, found.wrapped_key)
-    return found
+    return FoundFrames(archive.keys.open(datastore_id, row[0]), *row[1:])
 
 
 def has_frame(archive: Archive, found: FoundFrames, number: int) -> bool:
@@ -87,7 +86,7 @@ def has_frame(archive: Archive, found: FoundFrames, number: int) -> bool:
 
 
 def read_stored_frame(
-    archive: Archive, datastore_id: str, found: FoundFrames, number: int, before: bytes = b"", after: bytes = b""
+    archive: Archive, found: FoundFrames, number: int, before: bytes = b"", after: bytes = b""
 ) -> bytearray | None:
     """Read frame ``number``, counted from 1; None when the instance has no such frame.
 
@@ -95,8 +94,6 @@ def read_stored_frame(
     ----------
     archive : Archive
         Where it is.
-    datastore_id : str
-        Its data store.
     found : FoundFrames
         The frames of its instance.
     number : int
@@ -112,8 +109,7 @@ def read_stored_frame(
     extent = archive.frame_places.find(archive.database, found.source_key, number - 1)
     if extent is None:
         return None
-    key = archive.keys.open(datastore_id, found.wrapped_key)
     label = Label(RecordKind.FRAME, found.source_key, number - 1)
-    whole = read_record_within(archive.blobs, key, extent, label, before, after)
+    whole = read_record_within(archive.blobs, found.data_key, extent, label, before, after)
     archive.accesses.touch(found.image_set_id)
     return whole

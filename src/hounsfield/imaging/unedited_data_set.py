@@ -60,7 +60,7 @@ class UneditedDataSet(NamedTuple):
         return as_little_endian(read_part10(BytesSource(self.data)))
 
 
-def unedited_data_set(archive: Archive, datastore_id: str, found: FoundFrames) -> UneditedDataSet | None:
+def unedited_data_set(archive: Archive, found: FoundFrames) -> UneditedDataSet | None:
     """Read the data set of an instance whose frames were found; None where it may have been edited.
 
     Raises
@@ -73,9 +73,10 @@ def unedited_data_set(archive: Archive, datastore_id: str, found: FoundFrames) -
     if row is None:
         return None
     frame_count, pack_id, offset, length = row
-    key = archive.keys.open(datastore_id, found.wrapped_key)
     label = Label(RecordKind.DATASET, found.source_key)
-    return UneditedDataSet(read_record(archive.blobs, key, Extent(pack_id, offset, length), label), frame_count)
+    return UneditedDataSet(
+        read_record(archive.blobs, found.data_key, Extent(pack_id, offset, length), label), frame_count
+    )
 
 
 def as_little_endian(part10: Part10) -> Part10:

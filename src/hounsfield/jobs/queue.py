@@ -79,14 +79,6 @@ class WorkQueue:
             if connection.execute(there).first() is None:
                 self.enqueue(connection, kind, subject_id)
 
-    def keep(self, kind: str, subject_id: str) -> None:
-        """Make sure that there is the one item of work that is done again and again."""
-        there = select(work_items.c.id).where(work_items.c.kind == kind, work_items.c.subject_id == subject_id)
-        # Of two runners that start at the same time, one finds the item there only when it commits.
-        with contextlib.suppress(IntegrityError), self._database.write() as connection:
-            if connection.execute(there).first() is None:
-                self.enqueue(connection, kind, subject_id)
-
     def claim(self, kinds: Collection[str], owner: str) -> WorkItem | None:
         """Take the item that has waited longest, or None when there is none."""
         available = (

@@ -1,7 +1,7 @@
 """The runner: takes work items from the queue and gives each to the handler of its kind.
 
 slot threads ──claim──▶ handler.run(item) ──▶ done, or released for another try
-     ▲ woken by a bell, or by themselves after a while
+     ▲ woken by a bell; one of the idle ones looks by itself again and again, the others now and then
 heartbeat thread ──renew──▶ every item under way
 """
 
@@ -22,6 +22,8 @@ from hounsfield.storage.identifiers import new_id
 _log = structlog.get_logger(__name__)
 _LONGEST_DELAY_SECONDS = 60.0
 _RENEWED_SECONDS = 0.1
+_OTHERS_LOOK = 5
+"""How many times as long the other idle slots wait as the one that looks for all."""
 
 
 class StoppedError(Exception):
@@ -78,7 +80,7 @@ class Runner:
     slots : int
         How many items are worked on at the same time.
     poll_seconds : float
-        How often an idle slot asks for work that it was not told of.
+        How often one of the idle slots asks for work that it was not told of.
     max_attempts : int
         How often an item is begun before its handler gives it up.
     alarm : Alarm or None
@@ -106,6 +108,7 @@ class Runner:
         self._stop = stop
         self._active: set[WorkItem] = set()
         self._lock = threading.Lock()
+        self._looking = threading.Lock()
 
     def run(self) -> None:
         """Work until the event ``stop`` is set."""
@@ -130,7 +133,17 @@ class Runner:
                 _log.exception("taking work failed")
                 self._stop.wait(1.0)
             if item is None and not self._stop.is_set():
+                self._rest(heard)
+
+    def _rest(self, heard: int) -> None:
+        """Wait until the bell rings or it is time to look: soon for one of the slots, which does so for all that are idle."""
+        if self._looking.acquire(blocking=False):
+            try:
                 self._alarm.wait(heard, self._poll_seconds)
+            finally:
+                self._looking.release()
+        else:
+            self._alarm.wait(heard, _OTHERS_LOOK * self._poll_seconds)
 
     def _work(self, item: WorkItem) -> None:
         handler = self._handlers[item.kind]

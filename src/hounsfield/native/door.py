@@ -42,6 +42,7 @@ from hounsfield.storage.tiered_blobs import BlobFarError
 
 _log = structlog.get_logger(__name__)
 _LARGE_BODY_BYTES = 64 * 1024
+_SMALL_BODY_BYTES = 1024
 _DATA_EVENTS = frozenset({"GetImageFrame"})
 
 
@@ -138,7 +139,7 @@ class NativeDoor:
         else:
             # What takes long must not keep other requests from being answered.
             parameters = await in_thread(lambda: parse_request(*arguments))
-        record.asked(shown_members(operation.input, parameters))
+        record.asked(lambda: shown_members(operation.input, parameters), later=len(body) < _SMALL_BODY_BYTES)
         for further in permissions_of_parameters(needed, parameters, archive):
             record.touches(further.resources)
             await permit(principal, further, facts, local=local)

@@ -10,12 +10,13 @@ from hounsfield.imaging import image_sets as domain
 from hounsfield.imaging.errors import NotFoundError
 from hounsfield.imaging.frames import StoredImageFrame, get_image_frame
 from hounsfield.native.context import Context
-from hounsfield.native.media_types import acceptable, media_type
+from hounsfield.native.media_types import acceptable, frame_media_type, media_type
 from hounsfield.native.wire import optional_text, structure, text, version_number
-from hounsfield.pixels.jph import boxed
+from hounsfield.pixels.jph import HEADER_BYTES, put_boxes
 
 _JSON = "application/json"
 _BOXED = "image/jph"
+_ROOM = bytes(HEADER_BYTES)
 
 
 def get_image_set(context: Context, parameters: Parameters) -> Mapping[str, object]:
@@ -58,6 +59,7 @@ def get_frame(context: Context, parameters: Parameters, accept: str | None) -> M
         text(parameters, "datastoreId"),
         text(parameters, "imageSetId"),
         text(information, "imageFrameId"),
+        before=_room_before,
     )
     kind = media_type(frame)
     acceptable(kind, accept)
@@ -67,8 +69,15 @@ def get_frame(context: Context, parameters: Parameters, accept: str | None) -> M
 def _frame_result(frame: StoredImageFrame, kind: str) -> Mapping[str, object] | StreamedResult:
     if frame.chunk_count > 1:
         return StreamedResult([("Content-Type", kind)], frame.size, frame.chunks)
-    data = b"".join(frame.chunks)
-    return {"imageFrameBlob": boxed(data) if kind == _BOXED else data, "contentType": kind}
+    data = next(frame.chunks, b"")
+    if kind == _BOXED and isinstance(data, bytearray):
+        put_boxes(data)
+    return {"imageFrameBlob": data, "contentType": kind}
+
+
+def _room_before(transfer_syntax: str) -> bytes:
+    """Leave room for the boxes of a frame, which are made of what it says of itself."""
+    return _ROOM if frame_media_type(transfer_syntax) == _BOXED else b""
 
 
 def _version(parameters: Parameters) -> int | None:

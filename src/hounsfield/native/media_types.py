@@ -40,7 +40,12 @@ def media_type(frame: StoredImageFrame) -> str:
     """Give the content type of a stored frame."""
     if not frame.is_frame:
         return OCTET_STREAM
-    return _BY_TRANSFER_SYNTAX.get(frame.stored_transfer_syntax, OCTET_STREAM)
+    return frame_media_type(frame.stored_transfer_syntax)
+
+
+def frame_media_type(transfer_syntax: str) -> str:
+    """Give the content type of a frame that is stored in a transfer syntax."""
+    return _BY_TRANSFER_SYNTAX.get(transfer_syntax, OCTET_STREAM)
 
 
 def acceptable(kind: str, accept: str | None) -> None:

@@ -8,6 +8,7 @@ All of it is made from the SIZ segment of the codestream.
 from __future__ import annotations
 
 from struct import pack
+from typing import Final
 
 from hounsfield.pixels.codestream import read_size
 from hounsfield.pixels.errors import PixelError
@@ -18,6 +19,10 @@ _CODESTREAM = pack(">L4s", 0, b"jp2c")
 _WAVELET_COMPRESSION = 7
 _ENUMERATED = 1
 _GREYSCALE, _SRGB = 17, 16
+_SIZE_BYTES: Final = 256
+"""More than SOC and SIZ of a codestream take that is stored as a frame."""
+HEADER_BYTES: Final = 85
+"""Length of the boxes that go before a codestream; it is the same for every one."""
 
 
 def jph_header(codestream: bytes) -> bytes:
@@ -45,6 +50,17 @@ def jph_header(codestream: bytes) -> bytes:
     return b"".join((_SIGNATURE, _FILE_TYPE, header, image, colour, _CODESTREAM))
 
 
-def boxed(codestream: bytes) -> bytes:
-    """Give a JPH file of a codestream; parameters and errors are those of `jph_header`."""
-    return jph_header(codestream) + codestream
+def put_boxes(file: bytearray) -> None:
+    """Make a JPH file of a codestream that has `HEADER_BYTES` bytes of room before it.
+
+    Parameters
+    ----------
+    file : bytearray
+        The room, whatever is in it, and the codestream, which stays where it is.
+
+    Raises
+    ------
+    PixelError
+        As `jph_header` does.
+    """
+    file[:HEADER_BYTES] = jph_header(bytes(file[HEADER_BYTES : HEADER_BYTES + _SIZE_BYTES]))

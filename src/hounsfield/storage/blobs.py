@@ -23,7 +23,7 @@ from obstore.exceptions import BaseError as StoreError
 from obstore.store import from_url
 
 from hounsfield.storage.clock import to_ms
-from hounsfield.storage.durable import make_folder_durably, sync_folder
+from hounsfield.storage.durable import make_folder_durably, make_shard_durably, sync_folder
 
 _MOST_OPEN_FILES = 1024
 _OPEN_SECONDS = 60.0
@@ -84,7 +84,7 @@ class Blobs(Protocol):
 
 class _FolderBlobWriter:
     def __init__(self, path: Path) -> None:
-        make_folder_durably(path.parent)
+        make_shard_durably(path.parent)
         self._path = path
         self._aside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
         self._file = self._aside.open("xb")

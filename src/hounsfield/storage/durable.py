@@ -7,8 +7,11 @@ import os
 import secrets
 import stat
 from pathlib import Path
+from typing import Final
 
 _known: set[Path] = set()
+_SHARDS: Final = tuple(f"{number:02x}" for number in range(256))
+_FEW_SHARDS: Final = 8
 
 
 def sync_folder(folder: Path) -> None:
@@ -34,6 +37,30 @@ def make_folder_durably(folder: Path, mode: int = 0o700) -> None:
     for path in reversed(missing):
         path.mkdir(mode=mode, exist_ok=True)
         sync_folder(path.parent)
+
+
+def make_shard_durably(folder: Path) -> None:
+    """Make one of the 256 folders, ``00`` to ``ff``, that the files of its parent are spread over, its name durable.
+
+    A parent with more than a few of them gets them all, with one fsync instead of one for each.
+
+    Parameters
+    ----------
+    folder : Path
+        The one that is needed; any other folder is made as `make_folder_durably` makes it.
+    """
+    if folder in _known and folder.is_dir():
+        return
+    parent = folder.parent
+    if folder.name not in _SHARDS or not parent.is_dir() or len(list(parent.iterdir())) <= _FEW_SHARDS:
+        make_folder_durably(folder)
+        return
+    make_folder_durably(parent)
+    shards = [parent / name for name in _SHARDS]
+    for shard in shards:
+        shard.mkdir(mode=0o700, exist_ok=True)
+    sync_folder(parent)
+    _known.update(shards)
 
 
 def keep_private(folder: Path) -> None:

@@ -119,7 +119,7 @@ class StsDoor:
         if handler is None:
             raise NotImplementedException.of(operation.name)
         parameters = parse_form(operation, form)
-        record.asked(shown_members(operation.input, parameters))
+        record.asked(lambda: shown_members(operation.input, parameters))
         role = parameters.get("RoleArn")
         if isinstance(role, str):
             record.touches([role])

@@ -1,56 +1,21 @@
-"""All settings of an installation, typed, from the environment and an optional TOML file.
-
-    HOUNSFIELD_* environment ─┐
-    hounsfield.toml          ─┴─▶ Settings (environment wins)
-
-Every field is set by ``HOUNSFIELD_<NAME>``, or by ``<name>`` in the TOML file that ``HOUNSFIELD_CONFIG`` names.
-"""
+"""The settings of an installation, and what follows from them."""
 
 from __future__ import annotations
 
 import os
-import re
-import tomllib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, fields
-from enum import StrEnum
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
 
 from hounsfield.access.audit.on_failure import OnFailure
 from hounsfield.access.audit.uids import Uids
 from hounsfield.access.import_roles import ImportRoles
-from hounsfield.access.oidc.algorithms import algorithms_of
-from hounsfield.access.oidc.authorizer_urls import authorizer_urls_of
-from hounsfield.access.oidc.claim_roles import claim_roles_of
-from hounsfield.access.oidc.configuration import IssuerConfiguration, audiences_of
-from hounsfield.access.oidc.keeping import Keeping
-from hounsfield.access.oidc.lifetimes import check_leeway
-from hounsfield.access.oidc.urls import check_url
-from hounsfield.access.origins import origins_of
-from hounsfield.access.throttling import Throttling, rates_of
-from hounsfield.gate.proxies import proxies_of
+from hounsfield.access.oidc.configuration import IssuerConfiguration
+from hounsfield.access.throttling import Throttling
+from hounsfield.settings.checks import check
+from hounsfield.settings.issuers import issuer_of
 from hounsfield.tls import ClientCertificates, TlsFiles, TlsVersion
 
-PREFIX = "HOUNSFIELD_"
 _DAY_SECONDS = 24 * 3600.0
-_S3_URI = re.compile(r"s3://[^/]+(/.*)?")
-
-
-_MORE_THAN_NOTHING = (
-    "max_connections",
-    "max_header_bytes",
-    "body_memory_bytes",
-    "header_timeout_seconds",
-    "body_timeout_seconds",
-    "answer_timeout_seconds",
-    "least_bytes_per_second",
-)
-
-
-class SettingsError(ValueError):
-    """A setting has a value that cannot be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,64 +315,7 @@ class Settings:
     log_level: str = "info"
 
     def __post_init__(self) -> None:
-        self._check_numbers()
-        self._check_texts()
-
-    def _check_numbers(self) -> None:
-        for field in fields(self):
-            if field.name.startswith("quota_") and getattr(self, field.name) < 0:
-                raise SettingsError(f"{PREFIX}{field.name.upper()} must be 0 for no limit, or more")
-        for name in _MORE_THAN_NOTHING:
-            if not getattr(self, name) > 0:
-                raise SettingsError(f"{PREFIX}{name.upper()} must be more than 0")
-        if not 5 <= self.kms_cache_seconds <= 3600:
-            raise SettingsError(f"{PREFIX}KMS_CACHE_SECONDS is {self.kms_cache_seconds}, it must be 5 to 3600")
-
-    def _check_texts(self) -> None:
-        if self.kms not in {"", "aws"}:
-            raise SettingsError(f"{PREFIX}KMS is {self.kms!r}, it must be aws or empty")
-        if bool(self.tls_certificate) != bool(self.tls_key):
-            raise SettingsError(f"{PREFIX}TLS_CERTIFICATE and {PREFIX}TLS_KEY are set together or not at all")
-        if self.tls_client_ca and not self.tls_certificate:
-            raise SettingsError(f"{PREFIX}TLS_CLIENT_CA needs {PREFIX}TLS_CERTIFICATE and {PREFIX}TLS_KEY")
-        with _said_of("throttle_rates"):
-            rates_of(self.throttling, self.throttle_rates)
-        with _said_of("cors_origins"):
-            origins_of(self.cors_origins)
-        with _said_of("trusted_proxies"):
-            proxies_of(self.trusted_proxies)
-        with _said_of("authorizers"):
-            authorizer_urls_of(self.authorizers)
-        self._check_import_roles()
-        if self.lambda_api not in {"", "aws"}:
-            raise SettingsError(f"{PREFIX}LAMBDA_API is {self.lambda_api!r}, it must be aws or empty")
-        if not 0 <= self.authorizer_cache_seconds <= 60:
-            raise SettingsError(f"{PREFIX}AUTHORIZER_CACHE_SECONDS must be from 0 to 60")
-        if self.authorizer_calls < 1:
-            raise SettingsError(f"{PREFIX}AUTHORIZER_CALLS must be 1 or more")
-        with _said_of("oidc_leeway_seconds"):
-            check_leeway(self.oidc_leeway_seconds)
-        _ = self.issuer
-        self._check_audit()
-
-    def _check_audit(self) -> None:
-        if self.audit_s3_uri and not _S3_URI.fullmatch(self.audit_s3_uri):
-            raise SettingsError(f"{PREFIX}AUDIT_S3_URI is {self.audit_s3_uri!r}, it must be s3://bucket/prefix")
-        for name in ("audit_file_bytes", "audit_file_seconds", "audit_s3_seconds"):
-            if getattr(self, name) <= 0:
-                raise SettingsError(f"{PREFIX}{name.upper()} must be more than 0")
-        if self.audit_retention_days < 0:
-            raise SettingsError(f"{PREFIX}AUDIT_RETENTION_DAYS must be 0 for ever, or more")
-
-    def _check_import_roles(self) -> None:
-        if self.import_roles not in {"", *ImportRoles}:
-            raise SettingsError(
-                f"{PREFIX}IMPORT_ROLES is {self.import_roles!r}, it must be one of {', '.join(ImportRoles)}, or empty"
-            )
-        if self.job_roles is ImportRoles.STS and not (self.s3_endpoint_url or self.s3 == "aws"):
-            raise SettingsError(
-                f"{PREFIX}IMPORT_ROLES is sts, but buckets are folders; set {PREFIX}S3_ENDPOINT_URL or S3"
-            )
+        check(self)
 
     def __repr__(self) -> str:
         return f"Settings(data={str(self.data)!r})"
@@ -428,21 +336,7 @@ class Settings:
     @property
     def issuer(self) -> IssuerConfiguration | None:
         """The issuer whose tokens are taken; None when there is none."""
-        if not self.oidc_issuer:
-            return None
-        with _said_of("oidc_issuer"):
-            url = check_url(self.oidc_issuer)
-        with _said_of("oidc_jwks_url"):
-            jwks_url = check_url(self.oidc_jwks_url) if self.oidc_jwks_url else ""
-        with _said_of("oidc_audience"):
-            audiences = audiences_of(self.oidc_audience)
-        with _said_of("oidc_algorithms"):
-            algorithms = algorithms_of(self.oidc_algorithms)
-        with _said_of("oidc_roles"):
-            roles = claim_roles_of(self.oidc_roles)
-        with _said_of("oidc_keys_seconds"):
-            keeping = Keeping(self.oidc_keys_seconds, self.oidc_keys_most_seconds, self.oidc_refetch_seconds)
-        return IssuerConfiguration(url, audiences, jwks_url, algorithms, roles, self.oidc_leeway_seconds, keeping)
+        return issuer_of(self)
 
     @property
     def job_roles(self) -> ImportRoles:
@@ -457,6 +351,11 @@ class Settings:
         return self.archive_after_days * _DAY_SECONDS
 
     @property
+    def audit_retention_seconds(self) -> float:
+        """Time after which a file of the audit trail is removed; 0 for never."""
+        return self.audit_retention_days * _DAY_SECONDS
+
+    @property
     def import_processes(self) -> int:
         """Number of transcoding processes."""
         return self.import_workers or os.cpu_count() or 1
@@ -465,57 +364,3 @@ class Settings:
     def store_processes(self) -> int:
         """Number of processes of each API process that transcode what is stored by DICOMweb."""
         return self.store_workers or max(1, (os.cpu_count() or 1) // self.api_workers)
-
-
-@contextmanager
-def _said_of(name: str) -> Iterator[None]:
-    """Name the setting in what a check of its value says."""
-    try:
-        yield
-    except ValueError as error:
-        raise SettingsError(f"{PREFIX}{name.upper()}: {error}") from error
-
-
-def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
-    """Read the settings.
-
-    Parameters
-    ----------
-    environment : Mapping[str, str] | None
-        The environment; that of the process when None.
-
-    Raises
-    ------
-    SettingsError
-        A value is of the wrong type, or a name is not a setting.
-    """
-    environment = os.environ if environment is None else environment
-    values: dict[str, Any] = {}
-    config = environment.get(f"{PREFIX}CONFIG")
-    if config:
-        with Path(config).open("rb") as file:
-            values.update(tomllib.load(file))
-    names = {field.name for field in fields(Settings)}
-    unknown = sorted(values.keys() - names)
-    if unknown:
-        raise SettingsError(f"{config} has unknown settings: {', '.join(unknown)}")
-    for name in names:
-        given = environment.get(PREFIX + name.upper())
-        if given is not None:
-            values[name] = given
-    types = get_type_hints(Settings)
-    return Settings(**{name: _converted(name, value, types[name]) for name, value in values.items()})
-
-
-def _converted(name: str, value: Any, wanted: type) -> Any:
-    if wanted is bool:
-        text = str(value).lower()
-        if text not in {"true", "false", "1", "0", "yes", "no"}:
-            raise SettingsError(f"{PREFIX}{name.upper()} is {value!r}, it must be true or false")
-        return text in {"true", "1", "yes"}
-    if issubclass(wanted, StrEnum) and value not in set(wanted):
-        raise SettingsError(f"{PREFIX}{name.upper()} is {value!r}, it must be one of {', '.join(wanted)}")
-    try:
-        return wanted(value)
-    except (TypeError, ValueError) as error:
-        raise SettingsError(f"{PREFIX}{name.upper()} is {value!r}, it must be of type {wanted.__name__}") from error

@@ -1,0 +1,13 @@
+"""All settings of an installation, typed, from the environment and an optional TOML file.
+
+    HOUNSFIELD_* environment ─┐
+    hounsfield.toml          ─┴─▶ reading ─▶ fields.Settings ─▶ checks (environment wins)
+
+Every field is set by ``HOUNSFIELD_<NAME>``, or by ``<name>`` in the TOML file that ``HOUNSFIELD_CONFIG`` names.
+"""
+
+from hounsfield.settings.errors import PREFIX, SettingsError
+from hounsfield.settings.fields import Settings
+from hounsfield.settings.reading import load_settings
+
+__all__ = ["PREFIX", "Settings", "SettingsError", "load_settings"]

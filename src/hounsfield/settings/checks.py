@@ -1,0 +1,108 @@
+"""What settings must be, each alone and together."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from typing import TYPE_CHECKING, Final
+
+from hounsfield.access.import_roles import ImportRoles
+from hounsfield.access.oidc.authorizer_urls import authorizer_urls_of
+from hounsfield.access.oidc.lifetimes import check_leeway
+from hounsfield.access.origins import origins_of
+from hounsfield.access.throttling import rates_of
+from hounsfield.gate.proxies import proxies_of
+from hounsfield.settings.errors import PREFIX, SettingsError, said_of
+from hounsfield.settings.issuers import issuer_of
+
+if TYPE_CHECKING:
+    from hounsfield.settings.fields import Settings
+
+_S3_URI: Final = re.compile(r"s3://[^/]+(/.*)?")
+_MORE_THAN_NOTHING: Final = (
+    "max_connections",
+    "max_header_bytes",
+    "body_memory_bytes",
+    "header_timeout_seconds",
+    "body_timeout_seconds",
+    "answer_timeout_seconds",
+    "least_bytes_per_second",
+)
+
+
+def check(settings: Settings) -> None:
+    """Check all settings.
+
+    Raises
+    ------
+    SettingsError
+        One cannot be, alone or beside another.
+    """
+    _check_numbers(settings)
+    _check_keys_and_certificates(settings)
+    _check_callers(settings)
+    _check_tokens(settings)
+    _check_import_roles(settings)
+    _check_audit(settings)
+
+
+def _check_numbers(settings: Settings) -> None:
+    for field in fields(settings):
+        if field.name.startswith("quota_") and getattr(settings, field.name) < 0:
+            raise SettingsError(f"{PREFIX}{field.name.upper()} must be 0 for no limit, or more")
+    for name in _MORE_THAN_NOTHING:
+        if not getattr(settings, name) > 0:
+            raise SettingsError(f"{PREFIX}{name.upper()} must be more than 0")
+
+
+def _check_keys_and_certificates(settings: Settings) -> None:
+    if not 5 <= settings.kms_cache_seconds <= 3600:
+        raise SettingsError(f"{PREFIX}KMS_CACHE_SECONDS is {settings.kms_cache_seconds}, it must be 5 to 3600")
+    if settings.kms not in {"", "aws"}:
+        raise SettingsError(f"{PREFIX}KMS is {settings.kms!r}, it must be aws or empty")
+    if bool(settings.tls_certificate) != bool(settings.tls_key):
+        raise SettingsError(f"{PREFIX}TLS_CERTIFICATE and {PREFIX}TLS_KEY are set together or not at all")
+    if settings.tls_client_ca and not settings.tls_certificate:
+        raise SettingsError(f"{PREFIX}TLS_CLIENT_CA needs {PREFIX}TLS_CERTIFICATE and {PREFIX}TLS_KEY")
+
+
+def _check_callers(settings: Settings) -> None:
+    with said_of("throttle_rates"):
+        rates_of(settings.throttling, settings.throttle_rates)
+    with said_of("cors_origins"):
+        origins_of(settings.cors_origins)
+    with said_of("trusted_proxies"):
+        proxies_of(settings.trusted_proxies)
+
+
+def _check_tokens(settings: Settings) -> None:
+    with said_of("authorizers"):
+        authorizer_urls_of(settings.authorizers)
+    if settings.lambda_api not in {"", "aws"}:
+        raise SettingsError(f"{PREFIX}LAMBDA_API is {settings.lambda_api!r}, it must be aws or empty")
+    if not 0 <= settings.authorizer_cache_seconds <= 60:
+        raise SettingsError(f"{PREFIX}AUTHORIZER_CACHE_SECONDS must be from 0 to 60")
+    if settings.authorizer_calls < 1:
+        raise SettingsError(f"{PREFIX}AUTHORIZER_CALLS must be 1 or more")
+    with said_of("oidc_leeway_seconds"):
+        check_leeway(settings.oidc_leeway_seconds)
+    issuer_of(settings)
+
+
+def _check_import_roles(settings: Settings) -> None:
+    if settings.import_roles not in {"", *ImportRoles}:
+        raise SettingsError(
+            f"{PREFIX}IMPORT_ROLES is {settings.import_roles!r}, it must be one of {', '.join(ImportRoles)}, or empty"
+        )
+    if settings.job_roles is ImportRoles.STS and not (settings.s3_endpoint_url or settings.s3 == "aws"):
+        raise SettingsError(f"{PREFIX}IMPORT_ROLES is sts, but buckets are folders; set {PREFIX}S3_ENDPOINT_URL or S3")
+
+
+def _check_audit(settings: Settings) -> None:
+    if settings.audit_s3_uri and not _S3_URI.fullmatch(settings.audit_s3_uri):
+        raise SettingsError(f"{PREFIX}AUDIT_S3_URI is {settings.audit_s3_uri!r}, it must be s3://bucket/prefix")
+    for name in ("audit_file_bytes", "audit_file_seconds", "audit_s3_seconds"):
+        if getattr(settings, name) <= 0:
+            raise SettingsError(f"{PREFIX}{name.upper()} must be more than 0")
+    if settings.audit_retention_days < 0:
+        raise SettingsError(f"{PREFIX}AUDIT_RETENTION_DAYS must be 0 for ever, or more")

@@ -1,0 +1,21 @@
+"""What is said of a setting that cannot be: its name as the environment has it, and what would be right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+PREFIX = "HOUNSFIELD_"
+
+
+class SettingsError(ValueError):
+    """A setting has a value that cannot be."""
+
+
+@contextmanager
+def said_of(name: str) -> Iterator[None]:
+    """Name the setting in what a check of its value says."""
+    try:
+        yield
+    except ValueError as error:
+        raise SettingsError(f"{PREFIX}{name.upper()}: {error}") from error
