@@ -15,7 +15,7 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 
 from hounsfield.dicom.document import Levels
 from hounsfield.dicom.record import Grouping
-from hounsfield.imaging.instance_index import instance_index
+from hounsfield.imaging.instance_index import InstanceIndex, instance_index
 from hounsfield.imaging.levels import index_entry
 from hounsfield.imaging.manifest import Destination
 from hounsfield.imaging.organise import Placement, PrimarySet, SeriesKey, Situation, variant_of
@@ -58,6 +58,7 @@ _EXTEND: Final = Prepared(
 )
 """Without what is searched by: SQLite writes the entries of all indexes that a statement names a column of, changed or not."""
 _INSERT_INSTANCES: Final = Prepared(insert(instances), [column.name for column in instances.c])
+_INDEX_COLUMNS: Final = tuple(field.name for field in fields(InstanceIndex))
 _INSERT_RUNS: Final = Prepared(insert(frame_runs), [column.name for column in frame_runs.c])
 
 
@@ -181,16 +182,16 @@ class VersionRow:
     sealed_request: bytes | None = None
 
 
-_INSERT_VERSION: Final = Prepared(
-    insert(image_set_versions), [*(field.name for field in fields(VersionRow)), "sealed_levels"]
-)
+_VERSION_COLUMNS: Final = tuple(field.name for field in fields(VersionRow))
+_INSERT_VERSION: Final = Prepared(insert(image_set_versions), [*_VERSION_COLUMNS, "sealed_levels"])
 
 
 def insert_version_row(connection: Connection, key: DataKey, row: VersionRow, levels: Levels) -> None:
     """Write the row of a new version; that of the image set itself is the caller's."""
     sealed = seal_levels(key, row.image_set_id, row.version, levels)
-    values = asdict(row) | {"state": row.state.value, "workflow_status": row.workflow_status.value}
-    _INSERT_VERSION.run(connection, {**values, "sealed_levels": sealed})
+    values = {name: getattr(row, name) for name in _VERSION_COLUMNS}
+    values |= {"state": row.state.value, "workflow_status": row.workflow_status.value, "sealed_levels": sealed}
+    _INSERT_VERSION.run(connection, values)
 
 
 def _insert_image_set(
@@ -239,8 +240,7 @@ def _extend_image_set(
         "storage_tier": StorageTier.FREQUENT_ACCESS.value,
         "instance_count": content.count,
     }
-    entry = index_entry(content.levels)
-    if _are_indexed(entering) and content.levels_before is not None and index_entry(content.levels_before) == entry:
+    if _are_indexed(entering) and _is_found_as_before(content):
         _EXTEND.run(connection, {**changed, "image_set": destination.image_set_id})
     else:
         connection.execute(
@@ -249,7 +249,7 @@ def _extend_image_set(
             .values(
                 **changed,
                 index_version=image_sets.c.index_version if _are_indexed(entering) else 0,
-                **asdict(entry),
+                **asdict(index_entry(content.levels)),
             )
         )
     created_at = now if content.created_at is None else content.created_at
@@ -262,6 +262,12 @@ def _extend_image_set(
         created_at=created_at,
         updated_at=now,
     )
+
+
+def _is_found_as_before(content: SetContent) -> bool:
+    """Tell whether what an image set is searched by is what it was in its version before."""
+    before, after = content.levels_before, content.levels
+    return before is not None and (before == after or index_entry(before) == index_entry(after))
 
 
 def _insert_version(
@@ -316,7 +322,7 @@ def _insert_instances(
             "dataset_offset": instance.dataset.offset,
             "dataset_length": instance.dataset.length,
             "fragment_bytes": instance.fragment_bytes,
-            **asdict(instance.index or instance_index({})),
+            **_index_columns(instance.index or instance_index({})),
         }
         for instance in entering
     ]
@@ -324,6 +330,10 @@ def _insert_instances(
     runs = [_run_row(instance.key, run) for instance in entering for run in instance.runs]
     if runs:
         _INSERT_RUNS.run_each(connection, runs)
+
+
+def _index_columns(index: InstanceIndex) -> dict[str, object]:
+    return {name: getattr(index, name) for name in _INDEX_COLUMNS}
 
 
 def _are_indexed(entering: Sequence[StagedInstance]) -> bool:
