@@ -24,7 +24,7 @@ from bench.report import Report, median
 from bench.scale import Run
 from bench.server import Server
 from hounsfield.imaging.import_batches import FILES_PER_BATCH
-from hounsfield.storage.tables import import_jobs
+from hounsfield.storage.job_tables import import_jobs
 
 LIMIT = 1.35
 

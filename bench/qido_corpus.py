@@ -23,7 +23,8 @@ from hounsfield.imaging.instance_index import instance_index
 from hounsfield.imaging.levels import index_entry
 from hounsfield.imaging.states import ImageSetState, StorageTier
 from hounsfield.imaging.studies import INDEX_VERSION, study_row, word_rows
-from hounsfield.storage.tables import image_sets, instances, studies, study_words
+from hounsfield.storage.study_tables import studies, study_words
+from hounsfield.storage.tables import image_sets, instances
 
 SERIES: Final = 3
 _ROOT: Final = "1.2.826.0.1.3680043.8.498"

@@ -29,8 +29,9 @@ from hounsfield.jobs.queue import WorkItem
 from hounsfield.jobs.runner import WorkHandler
 from hounsfield.settings import Settings
 from hounsfield.storage.buckets import Buckets, S3Uri
+from hounsfield.storage.job_tables import import_jobs, work_items
 from hounsfield.storage.keys import KeyWrapper
-from hounsfield.storage.tables import image_sets, import_jobs, work_items
+from hounsfield.storage.tables import image_sets
 
 _RETENTION_SECONDS: Final = 3600.0
 _SHORTEST_SECONDS: Final = 0.1

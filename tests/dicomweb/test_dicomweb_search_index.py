@@ -16,7 +16,8 @@ from hounsfield.imaging.instance_index import instance_index
 from hounsfield.imaging.levels import index_entry
 from hounsfield.imaging.studies import refresh_studies
 from hounsfield.settings import Settings
-from hounsfield.storage.tables import image_sets, instances, studies, study_words
+from hounsfield.storage.study_tables import studies, study_words
+from hounsfield.storage.tables import image_sets, instances
 from hounsfield.stores import open_archive
 from servers import ServerProcess, active_datastore, wait_for
 from synthetic import noise, slice_of, uid

@@ -51,8 +51,9 @@ from hounsfield.imaging.transitions import (
 )
 from hounsfield.settings import load_settings
 from hounsfield.storage.identifiers import new_id
+from hounsfield.storage.job_tables import import_jobs
 from hounsfield.storage.keys import DataKey
-from hounsfield.storage.tables import datastores, image_set_versions, image_sets, import_jobs
+from hounsfield.storage.tables import datastores, image_set_versions, image_sets
 from hounsfield.stores import open_archive
 
 # The tables of the specification, written down a second time; in the order of the service's guide.

@@ -15,7 +15,7 @@ from sqlalchemy import func, select, update
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.job_retention import FORGET_IMPORT_JOBS
 from hounsfield.settings import Settings
-from hounsfield.storage.tables import client_tokens, import_jobs, work_items
+from hounsfield.storage.job_tables import client_tokens, import_jobs, work_items
 from hounsfield.stores import open_archive
 from imports import document, image_sets, outcome_of
 from processes import runners

@@ -13,7 +13,7 @@ from updates import Store, patient
 
 from hounsfield.imaging.archive import Archive
 from hounsfield.settings import Settings
-from hounsfield.storage.tables import work_items
+from hounsfield.storage.job_tables import work_items
 from hounsfield.stores import open_archive
 from processes import runners
 from servers import ServerProcess, wait_for

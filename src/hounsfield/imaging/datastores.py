@@ -27,10 +27,11 @@ from hounsfield.pixels.policy import LosslessFormat
 from hounsfield.storage.clock import now_ms, to_datetime
 from hounsfield.storage.database import lock_name
 from hounsfield.storage.identifiers import new_id
+from hounsfield.storage.job_tables import import_jobs
 from hounsfield.storage.keys import DataKey
 from hounsfield.storage.kms import UnusableKeyError
 from hounsfield.storage.prepared import Prepared
-from hounsfield.storage.tables import datastores, image_sets, import_jobs, tags
+from hounsfield.storage.tables import datastores, image_sets, tags
 
 SETTLE_DATASTORE = "settle-datastore"
 _FIND: Final = select(datastores).where(

@@ -18,7 +18,8 @@ from hounsfield.imaging.dicom_search_plan import DicomSearchPlan
 from hounsfield.imaging.matching import Criterion, OneOf
 from hounsfield.imaging.search_keys import SEARCH_KEYS, SearchLevel
 from hounsfield.storage.database import in_groups
-from hounsfield.storage.tables import image_sets, instances, studies
+from hounsfield.storage.study_tables import studies
+from hounsfield.storage.tables import image_sets, instances
 
 MOST_RESULTS: Final = 1000
 MOST_SKIPPED: Final = 1_000_000

@@ -35,7 +35,8 @@ from hounsfield.imaging.match_conditions import (
 )
 from hounsfield.imaging.matching import Between, Criterion, OneOf, Words
 from hounsfield.imaging.search_keys import SearchLevel
-from hounsfield.storage.tables import STUDY_INDEXES, image_sets, instances, studies
+from hounsfield.storage.study_tables import STUDY_INDEXES, studies
+from hounsfield.storage.tables import image_sets, instances
 
 FEW: Final = 5_000
 """So many rows are looked up and sorted in some 10 ms."""

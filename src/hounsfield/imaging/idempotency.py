@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from hounsfield.imaging.errors import ConflictError
 from hounsfield.storage.clock import now_ms
-from hounsfield.storage.tables import client_tokens
+from hounsfield.storage.job_tables import client_tokens
 
 T = TypeVar("T")
 _LIFE_MS = 24 * 3600 * 1000

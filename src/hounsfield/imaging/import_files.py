@@ -8,8 +8,8 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from hounsfield.imaging.import_results import FileErrorType, FileOutcome, FileRecord, FileResult, InputFile
 from hounsfield.imaging.staging import StagedInstance
+from hounsfield.storage.job_tables import import_files
 from hounsfield.storage.keys import DataKey
-from hounsfield.storage.tables import import_files
 
 
 def add_files(

@@ -29,7 +29,7 @@ from hounsfield.imaging.metadata_mappings import (
 from hounsfield.imaging.paging import Page, Position, newest_first, page_of
 from hounsfield.storage.clock import now_ms, to_datetime
 from hounsfield.storage.identifiers import new_id
-from hounsfield.storage.tables import import_files, import_jobs
+from hounsfield.storage.job_tables import import_files, import_jobs
 
 IMPORT = "import"
 

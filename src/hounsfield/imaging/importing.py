@@ -37,9 +37,9 @@ from hounsfield.jobs.workers import WorkerPool
 from hounsfield.storage.bucket_access import BucketAccess, BucketAction, BucketUse
 from hounsfield.storage.buckets import BucketError, ObjectEntry, S3Uri
 from hounsfield.storage.clock import now_ms
+from hounsfield.storage.job_tables import import_jobs
 from hounsfield.storage.keys import KeyServiceDownError, KeyUnavailableError
 from hounsfield.storage.packs import pack_name
-from hounsfield.storage.tables import import_jobs
 
 _log = structlog.get_logger(__name__)
 _LOCKED_SECONDS = 0.2

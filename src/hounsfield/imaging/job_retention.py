@@ -14,7 +14,7 @@ from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.import_jobs import shown_since
 from hounsfield.jobs.queue import WorkItem
 from hounsfield.storage.database import in_groups
-from hounsfield.storage.tables import client_tokens, import_files, import_jobs
+from hounsfield.storage.job_tables import client_tokens, import_files, import_jobs
 
 FORGET_IMPORT_JOBS: Final = "forget-import-jobs"
 _LONGEST_PAUSE_SECONDS: Final = 24 * 3600.0

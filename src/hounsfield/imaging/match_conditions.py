@@ -13,7 +13,8 @@ from sqlalchemy import ColumnElement, CompoundSelect, Select, Text, and_, cast, 
 
 from hounsfield.imaging.matching import Between, Like, Match, OneOf, Present, Words
 from hounsfield.imaging.search_keys import Matching, SearchKey, SearchLevel
-from hounsfield.storage.tables import image_sets, instances, studies, study_words
+from hounsfield.storage.study_tables import studies, study_words
+from hounsfield.storage.tables import image_sets, instances
 
 _TABLES: Final = {SearchLevel.STUDY: studies, SearchLevel.SERIES: image_sets, SearchLevel.INSTANCE: instances}
 _PATTERN: Final = re.compile(r"[^*?]*")

@@ -25,8 +25,9 @@ from hounsfield.imaging.datastores import fetched_key, get_datastore
 from hounsfield.imaging.import_files import file_records
 from hounsfield.jobs.queue import WorkItem
 from hounsfield.storage.clock import now_ms
+from hounsfield.storage.job_tables import import_files, import_jobs
 from hounsfield.storage.keys import KeyUnavailableError
-from hounsfield.storage.tables import datastores, frame_runs, import_files, import_jobs, instances
+from hounsfield.storage.tables import datastores, frame_runs, instances
 
 SWEEP_ORPHANS: Final = "sweep-orphans"
 _DAY_SECONDS: Final = 24 * 3600

@@ -10,7 +10,8 @@ from sqlalchemy import Connection, func, select
 
 from hounsfield.imaging.errors import ImagingError, QuotaExceededError
 from hounsfield.imaging.exceeding import exceeds
-from hounsfield.storage.tables import image_sets, work_items
+from hounsfield.storage.job_tables import work_items
+from hounsfield.storage.tables import image_sets
 
 
 def require_slot(

@@ -17,7 +17,8 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from hounsfield.dicom.person_names import compared_name, words_of
 from hounsfield.storage.database import ONE, in_groups, lock_name
 from hounsfield.storage.prepared import Prepared, PreparedForValues
-from hounsfield.storage.tables import image_sets, instances, studies, study_words
+from hounsfield.storage.study_tables import studies, study_words
+from hounsfield.storage.tables import image_sets, instances
 
 INDEX_VERSION: Final = 1
 """The form of the search index; when it grows, `hounsfield.imaging.indexing` makes the index of all image sets anew."""

@@ -22,7 +22,7 @@ from hounsfield.jobs.bell import Bell
 from hounsfield.storage.clock import now_ms
 from hounsfield.storage.database import Database
 from hounsfield.storage.identifiers import new_id
-from hounsfield.storage.tables import work_items
+from hounsfield.storage.job_tables import work_items
 
 
 class LeaseLostError(Exception):

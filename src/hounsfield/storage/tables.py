@@ -2,9 +2,8 @@
 
     datastores ─┬─▶ image_sets ─▶ image_set_versions
                 │        └──────▶ instances ─▶ frame_runs ─▶ (pack, offset, length)
-                ├─▶ studies, study_words: made of the primary image sets, for searching
-                └─▶ import_jobs ─▶ import_files
-    work_items: what a runner has to do, taken under a lease
+                ├─▶ studies, study_words (`study_tables`)
+                └─▶ import_jobs ─▶ import_files (`job_tables`)
 
 Times are integers: milliseconds since 1970-01-01 UTC. Columns called ``sealed_*`` hold bytes encrypted with the data key
 of the data store; the plain ``*_uid``, ``patient_*`` and ``study_*`` columns are the search index.
@@ -25,7 +24,6 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    UniqueConstraint,
     text,
 )
 
@@ -39,9 +37,6 @@ metadata = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
-
-IN_CODE_ORDER = Text().with_variant(Text(collation="C"), "postgresql")
-"""Text that is compared by code points, as SQLite does it, so that a prefix is a range of an index."""
 
 datastores = Table(
     "datastores",
@@ -73,68 +68,6 @@ tags = Table(
     Column("tag_key", String(128), nullable=False),
     Column("tag_value", String(256), nullable=False),
     PrimaryKeyConstraint("resource_arn", "tag_key"),
-)
-
-client_tokens = Table(
-    "client_tokens",
-    metadata,
-    Column("account_id", String(12), nullable=False),
-    Column("operation", String(64), nullable=False),
-    Column("token", String(64), nullable=False),
-    Column("parameters_digest", String(64), nullable=False),
-    Column("resource_id", String(32), nullable=False),
-    Column("created_at", BigInteger, nullable=False, index=True),
-    PrimaryKeyConstraint("account_id", "operation", "token"),
-)
-
-import_jobs = Table(
-    "import_jobs",
-    metadata,
-    Column("id", String(32), primary_key=True),
-    Column("datastore_id", String(32), ForeignKey("datastores.id"), nullable=False),
-    Column("name", String(64)),
-    Column("status", String(16), nullable=False),
-    Column("data_access_role_arn", String(2048), nullable=False),
-    Column("role_id", String(128)),
-    Column("input_uri", String(1024), nullable=False),
-    Column("output_uri", String(1200), nullable=False),
-    Column("input_owner_account_id", String(12)),
-    Column("metadata_mappings", Text),
-    Column("message", String(2048)),
-    Column("submitted_at", BigInteger, nullable=False),
-    Column("scanned_at", BigInteger),
-    Column("ended_at", BigInteger),
-    Index("ix_import_jobs_list", "datastore_id", "submitted_at", "id"),
-    Index("ix_import_jobs_status", "datastore_id", "status"),
-)
-
-import_files = Table(
-    "import_files",
-    metadata,
-    Column("job_id", String(32), ForeignKey("import_jobs.id"), nullable=False),
-    Column("ordinal", Integer, nullable=False),
-    Column("object_key", Text, nullable=False),
-    Column("size_bytes", BigInteger, nullable=False),
-    Column("etag", Text),
-    Column("outcome", String(16), nullable=False),
-    Column("attempts", Integer, nullable=False, server_default="0"),
-    Column("error_type", String(64)),
-    Column("message", Text),
-    Column("sealed_instance", LargeBinary),
-    PrimaryKeyConstraint("job_id", "ordinal"),
-)
-
-work_items = Table(
-    "work_items",
-    metadata,
-    Column("id", String(32), primary_key=True),
-    Column("kind", String(32), nullable=False),
-    Column("subject_id", String(32), nullable=False),
-    Column("available_at", BigInteger, nullable=False),
-    Column("lease_owner", String(64)),
-    Column("attempts", Integer, nullable=False, server_default="0"),
-    Index("ix_work_items_available", "available_at"),
-    UniqueConstraint("kind", "subject_id"),
 )
 
 image_sets = Table(
@@ -261,70 +194,6 @@ Index(
     postgresql_where=_PRIMARY,
 )
 Index("ix_image_sets_to_index", image_sets.c.index_version, image_sets.c.id, sqlite_where=_LIVE, postgresql_where=_LIVE)
-
-studies = Table(
-    "studies",
-    metadata,
-    Column("datastore_id", String(32), ForeignKey("datastores.id"), nullable=False),
-    Column("study_uid", IN_CODE_ORDER, nullable=False),
-    Column("image_set_id", String(32), nullable=False),
-    Column("updated_at", BigInteger, nullable=False),
-    Column("patient_id", IN_CODE_ORDER, nullable=False),
-    Column("patient_name", Text, nullable=False),
-    Column("patient_name_key", IN_CODE_ORDER, nullable=False),
-    Column("patient_birth_date", IN_CODE_ORDER, nullable=False),
-    Column("patient_birth_time", IN_CODE_ORDER, nullable=False),
-    Column("patient_sex", Text, nullable=False),
-    Column("study_id", IN_CODE_ORDER, nullable=False),
-    Column("study_description", IN_CODE_ORDER, nullable=False),
-    Column("study_date", IN_CODE_ORDER, nullable=False),
-    Column("study_time", IN_CODE_ORDER, nullable=False),
-    Column("accession_number", IN_CODE_ORDER, nullable=False),
-    Column("referring_physician", Text, nullable=False),
-    Column("referring_physician_key", IN_CODE_ORDER, nullable=False),
-    Column("timezone_offset", Text, nullable=False),
-    Column("modalities", Text, nullable=False),
-    Column("series_count", Integer, nullable=False),
-    Column("instance_count", Integer, nullable=False),
-    PrimaryKeyConstraint("datastore_id", "study_uid"),
-)
-"""A study of at least one primary image set; its values are those of ``image_set_id``, the one changed last.
-
-Names are there as they are written and, as ``*_key``, as they are compared (`hounsfield.dicom.person_names`). Modalities
-are separated by backslashes.
-"""
-STUDY_INDEXES = (
-    "patient_id",
-    "patient_name_key",
-    "patient_birth_date",
-    "study_id",
-    "study_description",
-    "study_date",
-    "accession_number",
-    "referring_physician_key",
-)
-"""Searched attributes of studies with an index of their own, in which the order of studies is kept too."""
-Index("ix_studies_by_update", studies.c.datastore_id, studies.c.updated_at, studies.c.study_uid)
-for _attribute in STUDY_INDEXES:
-    Index(
-        f"ix_studies_by_{_attribute}",
-        studies.c.datastore_id,
-        studies.c[_attribute],
-        studies.c.updated_at,
-        studies.c.study_uid,
-    )
-
-study_words = Table(
-    "study_words",
-    metadata,
-    Column("datastore_id", String(32), ForeignKey("datastores.id"), nullable=False),
-    Column("field", String(32), nullable=False),
-    Column("word", IN_CODE_ORDER, nullable=False),
-    Column("study_uid", IN_CODE_ORDER, nullable=False),
-    PrimaryKeyConstraint("datastore_id", "field", "word", "study_uid"),
-    Index("ix_study_words_study", "datastore_id", "study_uid", "field", "word"),
-)
-"""Words of names, and modalities, of each study; ``field`` is the column of `studies` that they are of."""
 
 image_set_versions = Table(
     "image_set_versions",

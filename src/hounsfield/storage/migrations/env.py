@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from hounsfield.storage import audit_tables, identity_tables  # noqa: F401 - their tables are part of the metadata
+from hounsfield.storage import audit_tables, identity_tables, job_tables, study_tables  # noqa: F401 - their tables are part of the metadata
 from hounsfield.storage.tables import metadata
 
 context.configure(
