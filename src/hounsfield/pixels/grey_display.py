@@ -83,8 +83,8 @@ def shown(samples: NDArray[Any], display: GreyDisplay) -> NDArray[np.uint8]:
 
 
 def _looked_up(table: NDArray[np.uint8], samples: NDArray[Any]) -> NDArray[np.uint8]:
-    # Every index is in the table: to wrap is the fastest way to do nothing.
-    return np.take(table, samples.view(f"u{samples.dtype.itemsize}"), mode="wrap")
+    # Every index is in the table: to clip is the fastest way to do nothing.
+    return np.take(table, samples.view(f"u{samples.dtype.itemsize}"), mode="clip")
 
 
 @lru_cache(maxsize=256)
