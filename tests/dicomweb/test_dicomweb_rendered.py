@@ -18,7 +18,7 @@ from pydicom.uid import EncapsulatedPDFStorage, RLELossless
 
 from dicomweb.rendering_reference import by_pydicom, stretched, windowed
 from dicomweb.test_dicomweb_retrieve import get, parts
-from dicomweb.web import part10, root, session, store, web_client
+from dicomweb.web import part10, root, session, store, updated, web_client
 from servers import ServerProcess, active_datastore
 from synthetic import noise, slice_of, uid
 
@@ -395,26 +395,6 @@ def test_slices_that_are_shown_otherwise_than_the_one_before(server: ServerProce
         for number, window in enumerate(windows, 1):
             path = f"{SERIES}/instances/{uid(1, 1, number)}"
             close(rendered(server, datastore, path), windowed(noise(40, 48, seed=number), *window))
-
-
-def updated(client: Any, datastore: str, image_set_id: str, edit: dict[str, Any]) -> None:
-    import orjson
-
-    from servers import wait_for
-
-    client.update_image_set_metadata(
-        datastoreId=datastore,
-        imageSetId=image_set_id,
-        latestVersionId="1",
-        force=True,
-        updateImageSetMetadataUpdates={"DICOMUpdates": {"updatableAttributes": orjson.dumps(edit)}},
-    )
-
-    def done() -> bool:
-        state = client.get_image_set(datastoreId=datastore, imageSetId=image_set_id)
-        return bool(state["imageSetState"] == "ACTIVE" and state["imageSetWorkflowStatus"] == "UPDATED")
-
-    wait_for(done, "the update to end")
 
 
 BAD_QUERIES = [

@@ -15,7 +15,7 @@ from botocore.auth import SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from dicomweb.web import part10, parts, root, session, store, values, web_client
+from dicomweb.web import part10, parts, root, session, store, updated, values, web_client
 from servers import ServerProcess, active_datastore
 from synthetic import noise, slice_of, uid
 
@@ -193,6 +193,37 @@ def test_accept_that_viewers_send_for_metadata(server: ServerProcess, stored: st
     answer = get(server, stored, f"studies/{STUDY}/series/{SERIES}/metadata", accept)
     assert answer.headers["content-type"] == "application/dicom+json"
     assert all(HTJ2K in values(item, "00083002") for item in answer.json())
+
+
+def test_metadata_of_a_series_is_that_of_its_instances(server: ServerProcess, client: Any, datastore: str) -> None:
+    """Also when they differ, were edited, or came after an edit; instances are written one by one, a series is not."""
+    series = f"studies/{uid(1)}/series/{uid(1, 1)}"
+
+    def check(count: int) -> list[Any]:
+        found = get(server, datastore, f"{series}/metadata", "application/dicom+json")
+        assert int(found.headers["content-length"]) == len(found.content)
+        alone = [
+            get(server, datastore, f"{series}/instances/{uid(1, 1, number)}/metadata", "application/dicom+json").json()
+            for number in range(1, count + 1)
+        ]
+        assert found.json() == [instance for (instance,) in alone]
+        return [instance["00101030"]["Value"][0] for instance in found.json()]
+
+    def slices(*weights: tuple[int, int], **elements: Any) -> None:
+        some = [slice_of(number=number, PatientWeight=weight, **elements) for number, weight in weights]
+        assert store(server, datastore, [part10(one) for one in some]).status_code == 200
+
+    slices((1, 70), (2, 70), (3, 71))
+    slices((4, 72), SliceLocation=3.5)
+    slices((5, 72), ImageComments="a longer one than before", PhotometricInterpretation="MONOCHROME1")
+    assert check(5) == [70, 70, 71, 72, 72]
+    (image_set,) = client.search_image_sets(datastoreId=datastore)["imageSetsMetadataSummaries"]
+    updated(
+        client, datastore, image_set["imageSetId"], {"SchemaVersion": 1.1, "Study": {"DICOM": {"PatientWeight": 70}}}
+    )
+    assert check(5) == [70] * 5
+    slices((6, 73))
+    check(6)
 
 
 def test_metadata_as_xml(server: ServerProcess, stored: str) -> None:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+import orjson
 import pydicom
 import requests
 from botocore.auth import SigV4Auth
@@ -17,7 +18,7 @@ from dicomweb_client.api import DICOMwebClient
 from pydicom.dataset import Dataset
 from requests.auth import AuthBase
 
-from servers import ServerProcess
+from servers import ServerProcess, wait_for
 
 BOUNDARY = "the-boundary"
 
@@ -111,3 +112,21 @@ def parts(answer: requests.Response) -> Iterator[tuple[dict[str, str], bytes]]:
         head, _, content = part.removeprefix(b"\r\n").partition(b"\r\n\r\n")
         headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n"))
         yield {name.lower(): value for name, value in headers.items()}, content.removesuffix(b"\r\n")
+
+
+def updated(client: Any, datastore: str, image_set_id: str, edit: dict[str, Any]) -> None:
+    """Update an image set, and wait until it is."""
+    latest = client.get_image_set(datastoreId=datastore, imageSetId=image_set_id)["versionId"]
+    client.update_image_set_metadata(
+        datastoreId=datastore,
+        imageSetId=image_set_id,
+        latestVersionId=latest,
+        force=True,
+        updateImageSetMetadataUpdates={"DICOMUpdates": {"updatableAttributes": orjson.dumps(edit)}},
+    )
+
+    def done() -> bool:
+        state = client.get_image_set(datastoreId=datastore, imageSetId=image_set_id)
+        return bool(state["imageSetState"] == "ACTIVE" and state["imageSetWorkflowStatus"] == "UPDATED")
+
+    wait_for(done, "the update to end")

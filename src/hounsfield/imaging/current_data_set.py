@@ -89,11 +89,6 @@ class KeptDataSet:
     fragment: bytes | None
     levels: LevelChanges
 
-    @property
-    def may_be_edited(self) -> bool:
-        """Whether the data set now may be another one than that which came in."""
-        return self.fragment is not None or self.levels.concern(self.instance)
-
     def current(self) -> CurrentDataSet:
         """Read the data set and edit it."""
         return _current(self.instance, self.data, self.fragment, self.levels)

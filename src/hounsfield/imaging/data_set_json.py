@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from operator import itemgetter
-from typing import Final
+from typing import Final, TypeAlias
 from urllib.parse import quote
 
 from hounsfield.dicom.charsets import CharacterSet
@@ -25,6 +26,7 @@ from hounsfield.dicom.part10 import Part10
 from hounsfield.dicom.scalars import first_integer
 from hounsfield.imaging.current_data_set import CurrentDataSet, KeptDataSet
 from hounsfield.imaging.instance_reading import StoredInstance
+from hounsfield.imaging.level_changes import LEVEL_TAGS
 from hounsfield.imaging.pixel_module import PHOTOMETRIC_INTERPRETATION
 from hounsfield.imaging.renditions import stored_transfer_syntax
 from hounsfield.imaging.series_order import INSTANCE_NUMBER, Place, place_of
@@ -36,6 +38,8 @@ _LOSSLESS: Final = frozenset({HTJ2K_LOSSLESS_RPCL, JPEG_2000_LOSSLESS})
 _MOST_TEMPLATES: Final = 4
 """Templates that are made for one series; to make one costs as much as to write several instances without."""
 _tag_of = itemgetter(0)
+
+_Alike: TypeAlias = "tuple[str | None, bool, bool, int]"
 
 
 @dataclass(slots=True)
@@ -50,41 +54,50 @@ class SeriesWriter:
 
     base_url: str
     _series: JsonSeries = field(default_factory=JsonSeries)
-    _templates: list[tuple[str | None, JsonTemplate]] = field(default_factory=list)
+    _templates: list[tuple[_Alike, JsonTemplate]] = field(default_factory=list)
     _tried: int = 0
 
     def write(self, kept: KeptDataSet) -> tuple[Place, Sequence[bytes]]:
         """Give the place of an instance among others, and its DICOM JSON object in parts; see `data_set_json`."""
-        found = None if kept.may_be_edited else self._by_template(kept)
+        found = None if kept.fragment is not None else self._by_template(kept)
         if found is not None:
             return found
         current = kept.current()
-        part10 = current.part10
-        if not kept.may_be_edited and self._tried < _MOST_TEMPLATES:
-            self._make_template(current)
+        if kept.fragment is None and self._tried < _MOST_TEMPLATES:
+            self._make_template(kept, current)
         text = data_set_json(current, self.base_url, self._series)
-        return place_of(part10.integer(INSTANCE_NUMBER), kept.instance.sop_uid), (text,)
+        return place_of(current.part10.integer(INSTANCE_NUMBER), kept.instance.sop_uid), (text,)
 
     def _by_template(self, kept: KeptDataSet) -> tuple[Place, Sequence[bytes]] | None:
-        for stored, template in self._templates:
-            written = template.write(kept.data) if stored == kept.instance.stored_transfer_syntax else None
+        alike = _alike(kept)
+        for known, template in self._templates:
+            written = template.write(kept.data) if known == alike else None
             if written is not None:
                 number = None if written.noted is None else first_integer(written.noted, little_endian=True)
                 return place_of(number, kept.instance.sop_uid), written.parts
         return None
 
-    def _make_template(self, current: CurrentDataSet) -> None:
+    def _make_template(self, kept: KeptDataSet, current: CurrentDataSet) -> None:
         """Make a template for the instances behind one that no template fits, where it is one for that."""
         self._tried += 1
-        part10 = current.part10
-        texts = partial(_text_for_all, part10.character_set)
-        try:
-            template = JsonTemplate(
-                part10, _written(current), texts, INSTANCE_NUMBER, decisive=[PHOTOMETRIC_INTERPRETATION]
-            )
-        except DicomError:
+        original, now = current.original, current.part10
+        decisive = {PHOTOMETRIC_INTERPRETATION}
+        if kept.levels.concern(kept.instance):
+            # What updates make of the levels depends on what an instance came with, also where that is nothing.
+            decisive |= LEVEL_TAGS
+        if now.character_set != original.character_set:
             return
-        self._templates.append((current.instance.stored_transfer_syntax, template))
+        texts = partial(_text_for_all, original.character_set)
+        with suppress(DicomError):
+            template = JsonTemplate(original, _written(current), texts, INSTANCE_NUMBER, decisive)
+            self._templates.append((_alike(kept), template))
+
+
+def _alike(kept: KeptDataSet) -> _Alike:
+    """Give what instances must have in common, beside their elements, to be written alike."""
+    instance = kept.instance
+    edited = kept.levels.concern(instance)
+    return instance.stored_transfer_syntax, edited, instance.is_copy, instance.since if edited else 0
 
 
 def data_set_json(data_set: CurrentDataSet, base_url: str, series: JsonSeries | None = None) -> bytes:
