@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 import pydicom
@@ -28,7 +29,13 @@ REFUSED = {
 """Files that are no instances, with words of the message."""
 
 
-def dicom_files() -> Iterable[Path]:
+@cache
+def dicom_files() -> tuple[Path, ...]:
+    """The files that both tests and their parameters are made of, looked for once."""
+    return tuple(_found())
+
+
+def _found() -> Iterable[Path]:
     for root in (INSTALLED / "test_files", INSTALLED / "charset_files", SHARED):
         for path in sorted(root.rglob("*")) if root.exists() else ():
             if path.is_file() and path.suffix not in NOT_DICOM and path.name not in {"README", "LICENSE", "metadata"}:

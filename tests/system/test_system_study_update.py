@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from itertools import count
 
 import psycopg
 import pytest
@@ -23,18 +23,28 @@ CHANGE = patient(PatientID="P-2", PatientName="Doe^John")
 TOO_OFTEN = 1_000
 
 
-@pytest.fixture(params=["embedded", "postgresql"])
-def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+@pytest.fixture(scope="module", params=["embedded", "postgresql"])
+def settings(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     url = request.getfixturevalue("postgresql_server").new_database() if request.param == "postgresql" else ""
-    return Settings(data=tmp_path / "data", database_url=url)
+    return Settings(data=tmp_path_factory.mktemp("study-update") / "data", database_url=url)
+
+
+@pytest.fixture(scope="module")
+def own_server(settings: Settings) -> Iterator[ServerProcess]:
+    environment = {"HOUNSFIELD_DATABASE_URL": settings.database_url, "HOUNSFIELD_LEASE_SECONDS": "2"}
+    process = ServerProcess(settings.data, environment).start()
+    yield process
+    process.stop()
+
+
+@pytest.fixture(scope="module")
+def folders() -> Iterator[str]:
+    return (f"study-{number}" for number in count())
 
 
 @pytest.fixture
-def store(settings: Settings) -> Iterator[Store]:
-    environment = {"HOUNSFIELD_DATABASE_URL": settings.database_url, "HOUNSFIELD_LEASE_SECONDS": "2"}
-    server = ServerProcess(settings.data, environment).start()
-    yield Store(server, server.client(), (f"study-{number}" for number in range(100)))
-    server.stop()
+def store(own_server: ServerProcess, folders: Iterator[str]) -> Store:
+    return Store(own_server, own_server.client(), folders)
 
 
 @pytest.fixture
@@ -84,7 +94,9 @@ def _under_way(named: str, image_sets: list[str]) -> list[tuple[str, str, str]]:
     return [("2", "LOCKED", during[image_set == named]) for image_set in image_sets]
 
 
-@pytest.mark.parametrize(("settings", "place"), [("embedded", "last"), ("postgresql", "first")], indirect=["settings"])
+@pytest.mark.parametrize(
+    ("settings", "place"), [("embedded", "last"), ("postgresql", "first")], indirect=["settings"], scope="module"
+)
 def test_one_image_set_that_fails_rolls_all_back(store: Store, archive: Archive, place: str) -> None:
     image_sets = sorted(store.imported(slice_of(1), slice_of(2), slice_of(3)))
     before = [store.document(image_set) for image_set in image_sets]
@@ -139,7 +151,7 @@ def _somebody_waits(url: str) -> bool:
         return found is not None and found[0] > 0
 
 
-@pytest.mark.parametrize("settings", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("settings", ["postgresql"], indirect=True, scope="module")
 def test_a_runner_killed_between_two_image_sets_leaves_nothing_half_done(store: Store, settings: Settings) -> None:
     """The runner is stopped where it has written the first image sets and waits for the row of the last one."""
     image_sets = sorted(store.imported(slice_of(1), slice_of(2), slice_of(3)))

@@ -13,6 +13,7 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from starlette.types import Scope
@@ -250,12 +251,7 @@ class CallRecord:
             name=self._name,
             source=self.recorder.source,
             time=self._began,
-            origin=Origin(
-                address=self._client[0] if self._client else "",
-                user_agent=self._user_agent.decode("latin-1"),
-                host=self._host.decode("latin-1"),
-                tls=self._tls,
-            ),
+            origin=_origin(self._client[0] if self._client else "", self._user_agent, self._host, self._tls),
             category=self._category,
             read_only=self._read_only,
             principal=self._principal,
@@ -267,6 +263,11 @@ class CallRecord:
             resources=self._resources,
             additional={} if self._sent is None or self._category is not Category.DATA else {_SENT: self._sent},
         )
+
+
+@lru_cache(maxsize=256)
+def _origin(address: str, user_agent: bytes, host: bytes, tls: bool) -> Origin:
+    return Origin(address, user_agent.decode("latin-1"), host.decode("latin-1"), tls)
 
 
 def _claimed_key(authorization: bytes, query_string: bytes) -> str:

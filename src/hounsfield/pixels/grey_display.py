@@ -10,13 +10,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hounsfield.pixels.lookup_table import LookupTable
 from hounsfield.pixels.voi_window import Window, whole_range
+
+_STRETCH: Final = 1 << 15
+"""Samples that are looked up at a time: their indices stay in the cache of a processor."""
 
 Voi: TypeAlias = "Window | LookupTable"
 
@@ -83,8 +86,13 @@ def shown(samples: NDArray[Any], display: GreyDisplay) -> NDArray[np.uint8]:
 
 
 def _looked_up(table: NDArray[np.uint8], samples: NDArray[Any]) -> NDArray[np.uint8]:
-    # Every index is in the table: to wrap is the fastest way to do nothing.
-    return np.take(table, samples.view(f"u{samples.dtype.itemsize}"), mode="wrap")
+    """Give the entries of a table for samples by their bits, a stretch at a time: numpy makes wide indices of them."""
+    levels = np.empty(samples.shape, np.uint8)
+    places, flat = samples.view(f"u{samples.dtype.itemsize}").reshape(-1), levels.reshape(-1)
+    for start in range(0, len(places), _STRETCH):
+        # Every index is in the table: to clip is the fastest way to do nothing.
+        table.take(places[start : start + _STRETCH], mode="clip", out=flat[start : start + _STRETCH])
+    return levels
 
 
 @lru_cache(maxsize=256)
@@ -137,8 +145,11 @@ def _range_window(samples: NDArray[Any], values: tuple[Any, Any], display: GreyD
         begin, end = (min(max(int(value), first), last) for value in (low, high))
         stretch = display.modality.entries[begin - first : end - first + 1]
         return whole_range(float(stretch.min()), float(stretch.max()))
-    ends = modality_values(np.array([low, high]), display)
-    return whole_range(float(ends.min()), float(ends.max()))
+    if display.modality is not None:
+        ends = modality_values(np.array([low, high]), display).tolist()
+    else:
+        ends = [float(value) * display.slope + display.intercept for value in (low, high)]
+    return whole_range(min(ends), max(ends))
 
 
 def _value_range(samples: NDArray[Any]) -> tuple[Any, Any] | None:

@@ -31,7 +31,8 @@ LONGEST_TEXT: Final = 1024
 MOST_ELEMENT_BYTES: Final = 100 * 1024
 """Bytes of the parameters or the response of a record; larger ones are left out, as by CloudTrail."""
 
-_MOST_IDENTITIES = 1024
+_MOST_KEPT: Final = 256
+_LONGEST_KEPT: Final = 2048
 
 
 class RecordMaker:
@@ -53,51 +54,80 @@ class RecordMaker:
         self._region = region
         # Event ids must differ, that nobody guesses them does not matter; seeded from the system, and much faster than it.
         self._ids = random.Random(random.SystemRandom().getrandbits(256))  # noqa: S311
-        self._identities: dict[tuple[str, str, float], bytes] = {}
+        self._beginnings: dict[tuple[object, ...], bytes] = {}
+        self._ends: dict[tuple[object, ...], bytes] = {}
 
     def record(self, event: AuditEvent) -> bytes:
         """Give the record of an event as a JSON object of one line."""
-        record: dict[str, object] = {
-            "eventVersion": EVENT_VERSION,
-            "userIdentity": self._identity(event),
-            "eventTime": _timestamp(int(event.time)),
-            "eventSource": event.source,
-            "eventName": event.name,
-            "awsRegion": self._region,
-            "sourceIPAddress": event.origin.address,
-            "userAgent": event.origin.user_agent[:LONGEST_TEXT],
-        }
+        own: dict[str, object] = {}
         if event.failure is not None:
-            record["errorCode"] = event.failure.code
-            record["errorMessage"] = event.failure.message[:LONGEST_TEXT]
-        record["requestParameters"] = _bounded(self._with_uids(event.parameters))
-        record["responseElements"] = _bounded(event.response)
+            own["errorCode"] = event.failure.code
+            own["errorMessage"] = event.failure.message[:LONGEST_TEXT]
+        own["requestParameters"] = _bounded(self._with_uids(event.parameters))
+        own["responseElements"] = _bounded(event.response)
         if event.additional:
-            record["additionalEventData"] = event.additional
+            own["additionalEventData"] = event.additional
         if event.request_id:
-            record["requestID"] = event.request_id
-        record["eventID"] = self._new_id()
-        record["readOnly"] = event.read_only
+            own["requestID"] = event.request_id
+        own["eventID"] = self._new_id()
+        return b"%b,%b,%b" % (self._beginning(event), orjson.dumps(own)[1:-1], self._end(event))
+
+    def _beginning(self, event: AuditEvent) -> bytes:
+        """Give the members that tell who called what when and from where; they are the same for the calls of a second."""
+        origin, who = event.origin, event.principal
+        name = (
+            int(event.time),
+            event.name,
+            event.source,
+            event.type,
+            event.claimed_key if who is None else _name_of(who),
+            origin.address,
+            origin.user_agent,
+        )
+        known = self._beginnings.get(name)
+        if known is None:
+            members = {
+                "eventVersion": EVENT_VERSION,
+                "userIdentity": self._identity(event),
+                "eventTime": _timestamp(int(event.time)),
+                "eventSource": event.source,
+                "eventName": event.name,
+                "awsRegion": self._region,
+                "sourceIPAddress": origin.address,
+                "userAgent": origin.user_agent[:LONGEST_TEXT],
+            }
+            known = _keep(self._beginnings, name, orjson.dumps(members)[:-1])
+        return known
+
+    def _end(self, event: AuditEvent) -> bytes:
+        """Give the members that tell what kind of call it was and on what; of a service event they are its own."""
+        host = event.origin.host if event.origin.tls else None
+        name = (event.read_only, event.type, event.category, host, *event.resources)
+        known = self._ends.get(name) if event.details is None else None
+        if known is not None:
+            return known
+        members: dict[str, object] = {"readOnly": event.read_only}
         if event.resources:
-            record["resources"] = [
+            members["resources"] = [
                 {"accountId": self._account_id, "type": _type_of(arn), "ARN": arn} for arn in event.resources
             ]
-        record["eventType"] = event.type
-        record["managementEvent"] = event.category is Category.MANAGEMENT
-        record["recipientAccountId"] = self._account_id
+        members["eventType"] = event.type
+        members["managementEvent"] = event.category is Category.MANAGEMENT
+        members["recipientAccountId"] = self._account_id
         if event.details is not None:
-            record["serviceEventDetails"] = event.details
-        record["eventCategory"] = event.category
-        if event.origin.tls:
-            record["tlsDetails"] = {"clientProvidedHostHeader": event.origin.host}
-        return orjson.dumps(record)
+            members["serviceEventDetails"] = event.details
+        members["eventCategory"] = event.category
+        if host is not None:
+            members["tlsDetails"] = {"clientProvidedHostHeader": host}
+        made = orjson.dumps(members)[1:]
+        return made if event.details is not None else _keep(self._ends, name, made)
 
     def _identity(self, event: AuditEvent) -> object:
         if event.type is EventType.SERVICE:
             return service_identity(event.source)
         if event.principal is None:
             return unproven_identity(self._account_id, event.claimed_key)
-        return orjson.Fragment(self._known_identity(event.principal))
+        return identity_of(event.principal)
 
     def _with_uids(self, parameters: Mapping[str, Json] | None) -> Mapping[str, Json] | None:
         if not parameters or UID_MEMBERS[0] not in parameters:
@@ -109,18 +139,22 @@ class RecordMaker:
                 written[name] = self._uid(value)
         return written
 
-    def _known_identity(self, principal: Principal) -> bytes:
-        name = (principal.arn, principal.access_key_id, principal.session.issued_at if principal.session else 0.0)
-        known = self._identities.get(name)
-        if known is None:
-            if len(self._identities) >= _MOST_IDENTITIES:
-                self._identities.clear()
-            known = self._identities[name] = orjson.dumps(identity_of(principal))
-        return known
-
     def _new_id(self) -> str:
         digits = f"{self._ids.getrandbits(128):032x}"
         return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
+
+
+def _name_of(principal: Principal) -> tuple[str, str, float]:
+    return principal.arn, principal.access_key_id, principal.session.issued_at if principal.session else 0.0
+
+
+def _keep(kept: dict[tuple[object, ...], bytes], name: tuple[object, ...], made: bytes) -> bytes:
+    """Keep what was made, unless it is large; few are kept, as what comes again comes soon."""
+    if len(made) <= _LONGEST_KEPT:
+        if len(kept) >= _MOST_KEPT:
+            kept.clear()
+        kept[name] = made
+    return made
 
 
 @lru_cache(maxsize=64)
