@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
+from pathlib import Path
 
 import psutil
 import pytest
@@ -99,3 +100,27 @@ def test_garbage_is_looked_for_again_after_imports_that_fail() -> None:
         raise ImportError
     assert gc.isenabled()
     gc.unfreeze()
+
+
+WORKING = """
+import os
+from hounsfield.imaging.ingest import warm_up
+from hounsfield.jobs.workers import WorkerPool
+pool = WorkerPool(1, warm_up)
+assert pool.submit(os.getppid)[1].result(60) != os.getpid()
+pool.close()
+"""
+
+
+def test_the_name_of_the_folder_for_temporary_files_may_be_long(tmp_path: Path) -> None:
+    folder = tmp_path / ("long" * 25)
+    folder.mkdir()
+    run = subprocess.run(
+        [sys.executable, "-c", WORKING],
+        env={**os.environ, "TMPDIR": str(folder)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (run.returncode, run.stderr) == (0, "")

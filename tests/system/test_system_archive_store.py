@@ -306,7 +306,7 @@ def test_a_death_at_any_step_loses_nothing(tmp_path: Path) -> None:
         assert all(path.read_bytes() == content[path.name] for path in found)
         return {path.name for path in found} == packs
 
-    archive.queue.keep(SWEEP_TIERS, "all")
+    archive.queue.schedule(SWEEP_TIERS)
     moment, deaths, ended = 0, 0, 0
     while ended < 2:
         ended = 0

@@ -13,6 +13,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,12 +21,17 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import forkserver
+from multiprocessing.util import get_temp_dir
+from pathlib import Path
 from typing import Final, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 _context: Final = multiprocessing.get_context("forkserver")
+_LONGEST_FOLDER: Final = 64
+"""The kernel takes names of sockets of 107 bytes, of which multiprocessing's own parts are some 35."""
+_SHORT_FOLDER: Final = "/tmp"  # noqa: S108 - a folder of our own is made in it
 
 PARENT = "HOUNSFIELD_PARENT"
 """Environment variable with the id of the process that a child must not outlive."""
@@ -96,7 +102,21 @@ def begin_importing(module: str) -> None:
         Name of the module of the tasks; the workers of all pools of this process begin with what it imports.
     """
     _context.set_forkserver_preload(["hounsfield.jobs.fork_server", module])
+    _have_room_for_sockets()
     forkserver.ensure_running()
+
+
+def _have_room_for_sockets() -> None:
+    """Let the sockets of the fork server be elsewhere where the folder for temporary files has too long a name for them."""
+    usual = tempfile.gettempdir()
+    if len(os.fsencode(usual)) <= _LONGEST_FOLDER or not Path(_SHORT_FOLDER).is_dir():
+        return
+    tempfile.tempdir = _SHORT_FOLDER
+    try:
+        # It is made once for the process, and removed at its end.
+        get_temp_dir()
+    finally:
+        tempfile.tempdir = usual
 
 
 def _start_worker(warm_up: Callable[[], None] | None) -> None:
