@@ -17,7 +17,7 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-from dicomweb.web import root, session, store, values
+from dicomweb.web import root, session, store
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.instance_reading import StoredInstance, find_instance
 from hounsfield.imaging.renditions import available_transfer_syntaxes, dicom_file
@@ -65,16 +65,9 @@ class StoredFile:
         return _read(*self.part10(transfer_syntax))
 
     @property
-    def transfer_syntaxes(self) -> list[str]:
-        """Those that it can be asked for in, as the search tells (Available Transfer Syntax UID) of what is primary."""
-        path, non_primary, _ = self.url.partition("?")
-        if non_primary:
-            return list(available_transfer_syntaxes(self.instance))
-        series, _, uid = path.rpartition("/instances/")
-        answer = self.web.get(f"{series}/instances?SOPInstanceUID={uid}&includefield=00083002", timeout=60)
-        assert answer.status_code == 200, answer.text
-        (found,) = answer.json()
-        return values(found, "00083002")
+    def transfer_syntaxes(self) -> tuple[str, ...]:
+        """Those that it can be asked for in; the search tells only of the one that it is stored in."""
+        return available_transfer_syntaxes(self.instance)
 
 
 def store_each(
