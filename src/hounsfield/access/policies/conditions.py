@@ -76,15 +76,6 @@ class Condition:
         object.__setattr__(self, "_simple", simple and self._constants is not None)
 
     @property
-    def exact_values(self) -> tuple[str, ...]:
-        """The values one of which the key must have exactly, where the condition asks just that; else empty."""
-        if not self._simple or self.operator.negated or self.if_exists:
-            return ()
-        values = [operand.exact for operand in self.operands]
-        known = tuple(value for value in values if value is not None)
-        return known if len(known) == len(values) else ()
-
-    @property
     def beginnings(self) -> tuple[str, ...]:
         """Texts with one of which the key's only value must begin for the condition to be met; empty where others do too."""
         if not self._simple or self.operator.negated or self.if_exists:

@@ -50,8 +50,6 @@ class Operand:
         The value, where it has variables.
     make : callable or None
         Makes the test out of the template's parts.
-    exact : str or None
-        The only value that matches, where there is just one.
     beginning : str
         What every value that matches begins with, as far as that is known.
     """
@@ -59,7 +57,6 @@ class Operand:
     constant: Predicate | None = None
     template: Template | None = None
     make: Callable[[tuple[Part, ...]], Predicate] | None = None
-    exact: str | None = None
     beginning: str = ""
 
     @property
@@ -104,7 +101,7 @@ def _templated(make: Callable[[tuple[Part, ...]], Predicate]) -> Callable[[str, 
             return Operand(template=template, make=make)
         parts = tuple(part for part in template.parts if not isinstance(part, Variable))
         if make is _equals:
-            return Operand(make(parts), exact=plain(parts), beginning=plain(parts))
+            return Operand(make(parts), beginning=plain(parts))
         return Operand(make(parts), beginning=Wildcards.of(*parts).beginning if make in (_like, _arn_like) else "")
 
     return operand
