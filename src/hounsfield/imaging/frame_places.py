@@ -14,8 +14,9 @@ from typing import Final
 from sqlalchemy import bindparam, select
 
 from hounsfield.imaging.weighted_cache import WeightedCache
-from hounsfield.storage.database import ONE, Database, Lookup
+from hounsfield.storage.database import ONE, Database
 from hounsfield.storage.packs import Extent
+from hounsfield.storage.prepared import Prepared
 from hounsfield.storage.tables import frame_runs
 
 _KEPT_BYTES: Final = 32 * 1024 * 1024
@@ -23,7 +24,7 @@ _ENTRY_BYTES: Final = 512
 _NEIGHBOURS: Final = 1024
 """Ordinals that are looked for under one entry; a run has at most so many records."""
 
-_FIND_RUN = Lookup(
+_FIND_RUN = Prepared(
     select(frame_runs.c.first_ordinal, frame_runs.c.pack_id, frame_runs.c.first_offset, frame_runs.c.lengths)
     .where(frame_runs.c.source_key == bindparam("source_key"), frame_runs.c.first_ordinal <= bindparam("ordinal"))
     .order_by(frame_runs.c.first_ordinal.desc())

@@ -18,13 +18,14 @@ from hounsfield.imaging.errors import NotFoundError
 from hounsfield.imaging.image_sets import not_found
 from hounsfield.imaging.staging import FrameRun, PixelKind
 from hounsfield.pixels.policy import TABLE, TreatmentKind
-from hounsfield.storage.database import ONE, Lookup
+from hounsfield.storage.database import ONE
 from hounsfield.storage.identifiers import split_frame_id
 from hounsfield.storage.keys import DataKey
 from hounsfield.storage.packs import SEAL_BYTES, Extent, Label, RecordKind, read_record, read_record_within
+from hounsfield.storage.prepared import Prepared
 from hounsfield.storage.tables import datastores, frame_runs, image_sets, instances
 
-_FIND_INSTANCE = Lookup(
+_FIND_INSTANCE = Prepared(
     select(
         datastores.c.wrapped_key,
         instances.c.source_key,

@@ -16,12 +16,13 @@ from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.datastores import DatastoreStatus
 from hounsfield.imaging.staging import PixelKind
 from hounsfield.imaging.states import ImageSetState
-from hounsfield.storage.database import ONE, Lookup
+from hounsfield.storage.database import ONE
 from hounsfield.storage.keys import DataKey
 from hounsfield.storage.packs import Label, RecordKind, read_record_within
+from hounsfield.storage.prepared import Prepared
 from hounsfield.storage.tables import datastores, image_sets, instances
 
-_FIND = Lookup(
+_FIND = Prepared(
     select(
         datastores.c.wrapped_key,
         image_sets.c.id,

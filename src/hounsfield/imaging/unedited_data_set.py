@@ -18,11 +18,12 @@ from hounsfield.dicom.source import BytesSource
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.states import ImageSetState, WorkflowStatus
 from hounsfield.imaging.stored_frames import FoundFrames
-from hounsfield.storage.database import ONE, Lookup
+from hounsfield.storage.database import ONE
 from hounsfield.storage.packs import Extent, Label, RecordKind, read_record
+from hounsfield.storage.prepared import Prepared
 from hounsfield.storage.tables import image_set_versions, image_sets, instances
 
-_FIND = Lookup(
+_FIND = Prepared(
     select(
         instances.c.frame_count,
         instances.c.dataset_pack_id,

@@ -10,7 +10,6 @@ import fcntl
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from enum import Enum
 from pathlib import Path
 from typing import IO, Any, Final, TypeVar, cast
 
@@ -18,11 +17,9 @@ import sqlcipher3.dbapi2
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Dialect,
     Engine,
     FromClause,
     Integer,
-    Select,
     create_engine,
     event,
     func,
@@ -33,6 +30,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
 from sqlalchemy.pool import PoolProxiedConnection, QueuePool
+
+from hounsfield.storage.prepared import Prepared
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
 _BUSY_SECONDS = 60
@@ -74,7 +73,7 @@ class Database:
         for action in actions:
             action()
 
-    def lookup(self, statement: Lookup, parameters: Mapping[str, Any]) -> tuple[Any, ...] | None:
+    def lookup(self, statement: Prepared, parameters: Mapping[str, Any]) -> tuple[Any, ...] | None:
         """Give the first row of a prepared statement, on a connection of the thread's own and without a transaction.
 
         This is for the one query that thousands of requests a second make; everything else reads through `read`.
@@ -94,7 +93,7 @@ class Database:
         connection.detach()
         return self._first_row(self._own.driver, statement, parameters)
 
-    def _first_row(self, driver: Any, statement: Lookup, parameters: Mapping[str, Any]) -> tuple[Any, ...] | None:
+    def _first_row(self, driver: Any, statement: Prepared, parameters: Mapping[str, Any]) -> tuple[Any, ...] | None:
         cursor = driver.cursor()
         try:
             cursor.execute(*statement.bound(self.engine.dialect, parameters))
@@ -114,33 +113,6 @@ class Database:
     def close_with(self, file: IO[str]) -> None:
         """Close a file, such as one that holds a lock, along with the connections."""
         self._closed_with.append(file)
-
-
-class Lookup:
-    """A statement compiled once, whose columns need no conversion (text, integers, bytes).
-
-    Parameters
-    ----------
-    statement : Select
-        With named parameters (`bindparam`).
-    """
-
-    def __init__(self, statement: Select[Any]) -> None:
-        self._statement = statement
-        self._compiled: dict[str, tuple[str, list[str] | None, dict[str, Any]]] = {}
-
-    def bound(self, dialect: Dialect, parameters: Mapping[str, Any]) -> tuple[str, Any]:
-        """Give the SQL text and the parameters in the form of the driver."""
-        compiled = self._compiled.get(dialect.name)
-        if compiled is None:
-            form = self._statement.compile(dialect=dialect)
-            names = list(form.positiontup or []) if form.positional else None
-            # The driver of SQLite looks for a way to adapt what is more than a plain value, at every execution.
-            constants = {name: value.value if isinstance(value, Enum) else value for name, value in form.params.items()}
-            compiled = self._compiled[dialect.name] = (str(form), names, constants)
-        text_, names, constants = compiled
-        values = {**constants, **parameters}
-        return text_, values if names is None else [values[name] for name in names]
 
 
 class _HintingCompiler(SQLiteCompiler):

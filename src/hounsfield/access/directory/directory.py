@@ -19,14 +19,14 @@ from hounsfield.access.directory.repository import Repository
 from hounsfield.access.directory.snapshot import KnownKey, Role, Snapshot, take_snapshot
 from hounsfield.access.directory.uses import KeyUses
 from hounsfield.access.policies.document import Policy
-from hounsfield.storage.database import Lookup
 from hounsfield.storage.identity_tables import identity_generation
+from hounsfield.storage.prepared import Prepared
 
 _log = structlog.get_logger(__name__)
 LOOK_SECONDS: Final = 0.4
 TRUSTED_SECONDS: Final = 5.0
 """How long what is in memory is gone by while the database cannot be asked; then a key might long be disabled."""
-_GENERATION: Final = Lookup(select(identity_generation.c.generation))
+_GENERATION: Final = Prepared(select(identity_generation.c.generation))
 
 
 class Directory:
