@@ -5,7 +5,6 @@ Parts that come again, such as who called, are made once and kept as bytes.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -17,6 +16,7 @@ from hounsfield.access.audit.events import AuditEvent, Category, EventType, Json
 from hounsfield.access.audit.identities import identity_of, service_identity, unproven_identity
 from hounsfield.access.audit.uids import UID_MEMBERS, WriteUid, plain
 from hounsfield.access.principals import Principal
+from hounsfield.storage.identifiers import new_uuid
 
 EVENT_VERSION: Final = "1.11"
 DATASTORE_TYPE: Final = "AWS::MedicalImaging::Datastore"
@@ -52,8 +52,6 @@ class RecordMaker:
         self._uid = uid
         self._account_id = account_id
         self._region = region
-        # Event ids must differ, that nobody guesses them does not matter; seeded from the system, and much faster than it.
-        self._ids = random.Random(random.SystemRandom().getrandbits(256))  # noqa: S311
         self._beginnings: dict[tuple[object, ...], bytes] = {}
         self._ends: dict[tuple[object, ...], bytes] = {}
 
@@ -69,7 +67,7 @@ class RecordMaker:
             own["additionalEventData"] = event.additional
         if event.request_id:
             own["requestID"] = event.request_id
-        own["eventID"] = self._new_id()
+        own["eventID"] = new_uuid()
         return b"%b,%b,%b" % (self._beginning(event), orjson.dumps(own)[1:-1], self._end(event))
 
     def _beginning(self, event: AuditEvent) -> bytes:
@@ -138,10 +136,6 @@ class RecordMaker:
             if isinstance(value, str) and value != HIDDEN:
                 written[name] = self._uid(value)
         return written
-
-    def _new_id(self) -> str:
-        digits = f"{self._ids.getrandbits(128):032x}"
-        return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
 
 
 def _name_of(principal: Principal) -> tuple[str, str, float]:
