@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -66,19 +66,17 @@ async def send_answer(
     if isinstance(answer, WireResponse):
         await send({"type": "http.response.body", "body": b"" if head else answer.body})
         return
-    if head:
-        pass
-    elif isinstance(answer.chunks, Sequence):
-        for chunk in answer.chunks:
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
-    else:
-        async for chunk in _made_in_threads(iter(answer.chunks), answer.slots):
+    if not head:
+        async for chunk in _chunks(answer):
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
     await send({"type": "http.response.body", "body": b""})
 
 
-async def _made_in_threads(
-    chunks: Iterator[bytes | bytearray], slots: CapacityLimiter | None
-) -> AsyncIterator[bytes | bytearray]:
-    while (chunk := await anyio.to_thread.run_sync(next, chunks, None, limiter=slots)) is not None:
+async def _chunks(answer: StreamedResult) -> AsyncIterator[bytes | bytearray]:
+    if isinstance(answer.chunks, Sequence):
+        for there in answer.chunks:
+            yield there
+        return
+    made = iter(answer.chunks)
+    while (chunk := await anyio.to_thread.run_sync(next, made, None, limiter=answer.slots)) is not None:
         yield chunk
