@@ -120,10 +120,7 @@ def _ingest(context: IngestContext, file: InputFile, packs: SeriesPacks) -> File
     try:
         with opened(context, file) as source:
             part10, record = read_record(context, source)
-            pack = packs.of(record.series_uid)
-            key = new_instance_key()
-            pixels = store_pixels(part10, key, pack.writer, context.lossless_format)
-            pack.add(file.ordinal, finish_instance(context, key, part10, record, pixels))
+            packs.put(context, file.ordinal, part10, record)
     except DicomDirectory:
         return FileResult(file.ordinal, FileOutcome.SKIPPED)
     except (DicomError, FramesError, ObjectChangedError) as error:
@@ -253,6 +250,12 @@ class SeriesPacks:
         if series_uid not in self._packs:
             self._packs[series_uid] = SeriesPack(self._blobs, self._key)
         return self._packs[series_uid]
+
+    def put(self, context: IngestContext, ordinal: int, part10: Part10, record: InstanceRecord) -> None:
+        """Store an instance in the pack of its series; raises `DicomError`, `FramesError`."""
+        pack, key = self.of(record.series_uid), new_instance_key()
+        pixels = store_pixels(part10, key, pack.writer, context.lossless_format)
+        pack.add(ordinal, finish_instance(context, key, part10, record, pixels))
 
     @property
     def waiting_bytes(self) -> int:

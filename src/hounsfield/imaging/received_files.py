@@ -12,11 +12,9 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from hounsfield.dicom.errors import DicomDirectory, DicomError
-from hounsfield.imaging.ingest import IngestContext, SeriesPacks, finish_instance, read_record, time_limit
-from hounsfield.imaging.pixel_store import store_pixels
+from hounsfield.imaging.ingest import IngestContext, SeriesPacks, read_record, time_limit
 from hounsfield.imaging.staging import StagedInstance
 from hounsfield.pixels.errors import FramesError
-from hounsfield.storage.identifiers import new_instance_key
 from hounsfield.storage.spool import SpooledFile
 
 
@@ -101,10 +99,7 @@ def _ingest(
             if study_uid is not None and record.study_uid != study_uid:
                 message = "The Study Instance UID of the instance is not that of the request's path"
                 return StoreFailure(FailureReason.WRONG_STUDY, message, sop_uid, sop_class_uid)
-            pack = packs.of(record.series_uid)
-            key = new_instance_key()
-            pixels = store_pixels(part10, key, pack.writer, context.lossless_format)
-            pack.add(file.ordinal, finish_instance(context, key, part10, record, pixels))
+            packs.put(context, file.ordinal, part10, record)
     except DicomDirectory:
         return StoreFailure(FailureReason.SOP_CLASS_NOT_SUPPORTED, "The file is a DICOMDIR, not an instance")
     except (DicomError, FramesError) as error:
