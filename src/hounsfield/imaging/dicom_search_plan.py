@@ -106,7 +106,7 @@ class DicomSearchPlan:
 
     def find(self, connection: Connection, offset: int, limit: int) -> list[str]:
         """Give the keys of rows in order: Study Instance UIDs, ids of image sets, or keys of instances."""
-        start = self._start(connection) if connection.dialect.name == "sqlite" else None
+        start = self._start(connection)
         if start is not None and self._leads_down_alone(start):
             found = self._sorted_if_few(connection, start, offset, limit)
             if found is not None:
@@ -116,8 +116,7 @@ class DicomSearchPlan:
 
     def statement(self, connection: Connection, offset: int, limit: int) -> Select[Any]:
         """Choose the statement that finds the rows, as far as what it looks at can be counted before."""
-        start = self._start(connection) if connection.dialect.name == "sqlite" else None
-        return self._statement(connection, start, offset, limit)
+        return self._statement(connection, self._start(connection), offset, limit)
 
     def _statement(self, connection: Connection, start: _Start | None, offset: int, limit: int) -> Select[Any]:
         dialect = connection.dialect.name
@@ -154,6 +153,8 @@ class DicomSearchPlan:
         return criterion.key.level
 
     def _start(self, connection: Connection) -> _Start | None:
+        if connection.dialect.name != "sqlite":
+            return None
         starts = [start for criterion in self.criteria if (start := self._start_at(criterion)) is not None]
         for column in _SMALL:
             for start in starts:
