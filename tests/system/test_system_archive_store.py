@@ -42,6 +42,15 @@ class Places:
     def archived(self) -> set[str]:
         return packs_in(self.second, self.datastore)
 
+    def archived_first(self) -> set[str]:
+        """Wait until packs are archived as a whole, and tell which; what is on its way has another name until it is there."""
+        return set(
+            wait_for(
+                lambda: {name for name in self.archived() if not name.startswith(".")},
+                "a pack to be archived",
+            )
+        )
+
     def imported(self, *slices: Any) -> list[str]:
         return imported(self.server, self.client, self.datastore, *slices)
 
@@ -61,7 +70,7 @@ class Places:
         )
 
     def left_behind(self) -> frozenset[str]:
-        """Files that were not finished; while no runner is at work, those that a dead one left for the sweep of orphans."""
+        """Files that are not finished; while no runner is at work, those that a dead one left for the sweep of orphans."""
         return frozenset(name for name in self.frequent() | self.archived() if name.startswith("."))
 
     def copy(self, source: str) -> str:
@@ -111,8 +120,7 @@ def test_packs_go_and_come_back_and_are_read_from_either_place(places: Places) -
     (other,) = places.imported(slice_of(2))
     packs = places.frequent()
     places.rest(image_set)
-    wait_for(places.archived, "the pack to be archived")
-    moved = places.archived()
+    moved = places.archived_first()
     assert len(moved) == 1
     places.come_to_be(packs - moved, moved)
     # This server has not read the pack yet, so it has to look for it.
@@ -144,9 +152,8 @@ def test_a_shared_pack_goes_with_the_last_image_set_and_comes_back_with_the_firs
     (mark,) = places.imported(slice_of(2))
     both = places.frequent()
     places.rest(mark)
-    wait_for(places.archived, "the pack of the other image set to be archived")
-    (pack,) = both - places.archived()
-    (aside,) = places.archived()
+    (aside,) = places.archived_first()
+    (pack,) = both - {aside}
     places.come_to_be({pack}, {aside})
     copy = places.copy(source)
     places.rest(source)
@@ -169,7 +176,7 @@ def test_a_shared_pack_goes_with_the_last_image_set_and_comes_back_with_the_firs
 def test_deleting_removes_packs_from_either_place(places: Places) -> None:
     image_set, other = places.imported(slice_of(), slice_of(2))
     places.rest(image_set)
-    wait_for(places.archived, "the pack to be archived")
+    places.archived_first()
     wait_for(lambda: len(places.frequent()) == 1, "it to be in one place")
     deleted(places.client, places.datastore, image_set)
     wait_for(lambda: not places.archived(), "the archived pack to be deleted")
