@@ -60,10 +60,11 @@ def running(queue: WorkQueue, handler: Finishing, poll_seconds: float) -> Iterat
     try:
         yield alarm
     finally:
+        # That is all a runner is told; its idle slots, which look by themselves in an hour, must end all the same.
         stop.set()
-        alarm.ring()
         for thread in threads:
-            thread.join()
+            thread.join(60)
+            assert not thread.is_alive()
 
 
 def put(database: Database, queue: WorkQueue, subject: str) -> None:

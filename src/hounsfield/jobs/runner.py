@@ -172,6 +172,8 @@ class Runner:
     def _heartbeat(self) -> None:
         while not self._stop.wait(self._queue.lease_seconds / 3):
             self._renew_all()
+        # Idle slots do not wait for the event.
+        self._alarm.ring()
         while self._active:
             self._renew_all()
             threading.Event().wait(_RENEWED_SECONDS)
