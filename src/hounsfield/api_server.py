@@ -84,6 +84,7 @@ class ApiServer(MPServer):
             address=host,
             port=port,
             interface=Interfaces.ASGI,
+            process_name=f"hounsfield api {host}:{port}",
             factory=True,
             loop=Loops.asyncio,
             workers=processes,

@@ -32,7 +32,7 @@ from hounsfield.imaging.tiers import SWEEP_TIERS, TierSweeper, schedule_tiers
 from hounsfield.imaging.updating import UPDATE_IMAGE_SET, ImageSetUpdater
 from hounsfield.installation import open_repository
 from hounsfield.jobs.runner import Alarm, Runner, WorkHandler
-from hounsfield.jobs.workers import WorkerPool, end_with_parent
+from hounsfield.jobs.workers import WorkerPool, begin_importing, end_with_parent
 from hounsfield.logs import configure_logs
 from hounsfield.role_sources import import_access, job_roles
 from hounsfield.settings import Settings
@@ -86,6 +86,8 @@ def run_runner(settings: Settings) -> None:
     """Run a runner until SIGTERM or SIGINT."""
     configure_logs(settings.log_level)
     end_with_parent()
+    # The workers' imports go on beside what this process does next.
+    begin_importing(warm_up.__module__)
     archive, keyring = open_archive(settings)
     directory = Directory(open_repository(settings, archive.database, keyring))
     # Before the chain of the audit trail begins, which only an orderly end ends.

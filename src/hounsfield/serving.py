@@ -4,8 +4,8 @@
      (keeps both      └─▶ hounsfield runner ─▶ transcoding processes
       going)
 
-The first process only keeps the two others going: whichever ends is started again. Every child watches its parent and ends
-with it, so that killing the first process leaves nothing behind.
+The first process imports what the two others need, and then only keeps them going: whichever ends is started again. Every child
+watches its parent and ends with it, so that killing the first process leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +29,7 @@ import structlog
 from hounsfield.access.credentials import credentials_file
 from hounsfield.garbage import collecting_later
 from hounsfield.jobs.workers import PARENT, REFUSAL, end_with_parent, tell_ready
+from hounsfield.keeping import KeptProcess, RefusedError
 from hounsfield.settings import PREFIX, Settings, SettingsError, load_settings
 from hounsfield.storage.durable import make_folder_durably, write_file_durably
 from hounsfield.tls import CertificateWatch, TlsFilesError, connecting_anew
@@ -38,14 +39,8 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
-_RESTART_SECONDS = 1.0
-_SOON_SECONDS = 4.0
-_LONGEST_PAUSE_SECONDS = 30.0
 _WATCH_SECONDS = 0.2
-_END_SECONDS = 20.0
 _OTHER_FILES = 1024
-REFUSED = 2
-"""Exit code of a process whose settings cannot be."""
 
 
 class ServingError(Exception):
@@ -81,19 +76,20 @@ def serve(settings: Settings, host: str, port: int) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    environment = {**os.environ, f"{PREFIX}DATA": str(settings.data.absolute()), PARENT: str(os.getpid())}
-    command = [sys.executable, "-m", "hounsfield"]
-    kept = [
-        _Kept([*command, "api", "--host", host, "--port", str(port)], environment),
-        _Kept([*command, "runner"], environment),
-    ]
+    run_runner = _import_once()
     make_folder_durably(settings.data)
     write_file_durably(server_file(settings.data), json.dumps({"url": url, "pid": os.getpid()}).encode())
     _log.info("serving", url=url, credentials=str(credentials_file(settings.data)))
+    variables = {f"{PREFIX}DATA": str(settings.data.absolute()), PARENT: str(os.getpid())}
+    kept: list[KeptProcess] = []
     try:
+        kept.append(KeptProcess("runner", lambda: run_runner(load_settings()), variables))
+        kept.append(KeptProcess("api", lambda: serve_api(load_settings(), host, port), variables))
         while not stop.wait(_WATCH_SECONDS):
             for process in kept:
                 process.keep()
+    except RefusedError as error:
+        raise ServingError(str(error)) from error
     finally:
         for process in kept:
             process.ask_to_end()
@@ -102,54 +98,22 @@ def serve(settings: Settings, host: str, port: int) -> None:
         server_file(settings.data).unlink(missing_ok=True)
 
 
-class _Kept:
-    """A process that is started again when it ends."""
+def _import_once() -> Callable[[Settings], None]:
+    """Import all that API processes and the runner need, so that those who are forked have it; give what runs the runner."""
+    with collecting_later():
+        from hounsfield import api_server, app  # noqa: F401
+        from hounsfield.runner_process import run_runner
 
-    def __init__(self, command: list[str], environment: dict[str, str]) -> None:
-        self._command = command
-        self._environment = environment
-        self._process: subprocess.Popen[bytes] | None = None
-        self._started = float("-inf")
-        self._pause = _RESTART_SECONDS
-        self._first = True
-        self.keep()
-
-    def keep(self) -> None:
-        """Start the process when it is not running; one that ends soon again and again is started ever more slowly."""
-        now = time.monotonic()
-        if self._process is not None and self._process.poll() is not None:
-            if self._process.returncode == REFUSED and self._first:
-                raise ServingError(f"The {self._command[3]} cannot run as it is set up; its message above says why.")
-            self._first = False
-            _log.error("process ended, starting another", process=self._command[3], exit_code=self._process.returncode)
-            self._process = None
-            lasted = now - self._started
-            self._pause = min(2 * self._pause, _LONGEST_PAUSE_SECONDS) if lasted < _SOON_SECONDS else _RESTART_SECONDS
-        if self._process is None and now >= self._started + self._pause:
-            self._process = subprocess.Popen(self._command, env=self._environment)
-            self._started = now
-
-    def ask_to_end(self) -> None:
-        """Ask the process to end."""
-        if self._process is not None:
-            self._process.terminate()
-
-    def end(self) -> None:
-        """Wait until the process that was asked to has ended, and kill it when it does not."""
-        if self._process is None:
-            return
-        try:
-            self._process.wait(_END_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+    return run_runner
 
 
 def serve_api(settings: Settings, host: str, port: int) -> None:
     """Run the API processes only, until SIGTERM or SIGINT; raises `SettingsError` when they refuse their settings."""
-    # The first process imports this module only to keep others going; it stays small without the server software.
-    from hounsfield.api_server import ApiServer, ConnectionLimits
-    from hounsfield.storage.spool import forget_spooled
+    # Commands that only ask for a server have no need of the server software, and API processes are forked from this one.
+    with collecting_later():
+        from hounsfield import app  # noqa: F401
+        from hounsfield.api_server import ApiServer, ConnectionLimits
+        from hounsfield.storage.spool import forget_spooled
 
     end_with_parent()
     tls = settings.tls

@@ -23,7 +23,6 @@ from sqlalchemy import (
     create_engine,
     event,
     func,
-    inspect,
     literal_column,
     select,
     text,
@@ -32,8 +31,8 @@ from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
 from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 
 from hounsfield.storage.prepared import Prepared
+from hounsfield.storage.schema import bring_up_to_date
 
-_MIGRATIONS = Path(__file__).with_name("migrations")
 _BUSY_SECONDS = 60
 _VALUES_AT_ONCE = 400
 _MIGRATION_LOCK = 0x48_6F_75_6E_73
@@ -167,7 +166,7 @@ def open_embedded(path: Path, key: bytes) -> Database:
     database = Database(engine)
     with Path(f"{path}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        migrate(database)
+        _bring_up_to_date(database)
     path.chmod(0o600)
     return database
 
@@ -180,36 +179,15 @@ def open_postgresql(url: str) -> Database:
     with database.engine.connect() as connection:
         connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": _MIGRATION_LOCK})
         try:
-            migrate(database)
+            _bring_up_to_date(database)
         finally:
             connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": _MIGRATION_LOCK})
     return database
 
 
-def migrate(database: Database) -> None:
-    """Bring the tables to the newest schema; does nothing when they are."""
+def _bring_up_to_date(database: Database) -> None:
     with database.write() as connection:
-        if _revision(connection) == newest_revision():
-            return
-        # Nearly always there is nothing to do, and no process needs the library.
-        from alembic import command
-        from alembic.config import Config
-
-        config = Config()
-        config.set_main_option("script_location", str(_MIGRATIONS))
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-
-
-def newest_revision() -> str:
-    """Give the revision of the newest schema: migrations are named by their numbers."""
-    return max(path.name.partition("_")[0] for path in (_MIGRATIONS / "versions").glob("[0-9]*.py"))
-
-
-def _revision(connection: Connection) -> str | None:
-    if not inspect(connection).has_table("alembic_version"):
-        return None
-    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+        bring_up_to_date(connection)
 
 
 def after_commit(connection: Connection, action: Callable[[], None]) -> None:

@@ -1,0 +1,58 @@
+"""The schema of the database: a new one is made as the tables are defined, an older one is migrated step by step.
+
+tables of today ─▶ nothing
+older tables    ─▶ migrations (Alembic), in one transaction
+none            ─▶ create all, and note the newest revision
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, String, Table, inspect, select
+
+from hounsfield.storage import audit_tables, identity_tables, job_tables, study_tables  # noqa: F401 - parts of the metadata
+from hounsfield.storage.tables import metadata
+
+_MIGRATIONS: Final = Path(__file__).with_name("migrations")
+_VERSIONS: Final = Table(
+    "alembic_version",
+    MetaData(),
+    Column("version_num", String(32), nullable=False),
+    PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
+)
+"""Alembic's own table."""
+
+
+def bring_up_to_date(connection: Connection) -> None:
+    """Bring the tables to the newest schema, in the transaction of the connection; does nothing when they are.
+
+    Parameters
+    ----------
+    connection : Connection
+        In a write transaction that no other process is in.
+    """
+    if not inspect(connection).has_table(_VERSIONS.name):
+        metadata.create_all(connection, checkfirst=False)
+        _VERSIONS.create(connection, checkfirst=False)
+        connection.execute(_VERSIONS.insert().values(version_num=newest_revision()))
+    elif connection.execute(select(_VERSIONS.c.version_num)).scalar_one_or_none() != newest_revision():
+        migrate(connection)
+
+
+def migrate(connection: Connection) -> None:
+    """Run the migrations that a database lacks, all of them where it has no tables."""
+    # Nearly always there is nothing to do, and no process needs the library.
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def newest_revision() -> str:
+    """Give the revision of the newest schema: migrations are named by their numbers."""
+    return max(path.name.partition("_")[0] for path in (_MIGRATIONS / "versions").glob("[0-9]*.py"))
