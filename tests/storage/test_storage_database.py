@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, create_engine
+from sqlalchemy import Connection, create_engine, inspect
 
 from hounsfield.storage.database import Database, open_embedded, open_postgresql
 from hounsfield.storage.schema import bring_up_to_date, migrate, newest_revision
@@ -53,14 +53,20 @@ def test_migrations_come_to_what_is_made_at_once_postgresql(postgresql_server: P
 
 
 def described(url: str, make: Callable[[Connection], None]) -> dict[str, set[tuple[Any, ...]]]:
-    """Make the tables in an empty database, and give what the database itself tells of them, whatever their order."""
+    """Make the tables in an empty database, and give what the database tells of them, and their rows, in no order."""
     engine = create_engine(url)
     queries = TOLD_BY[engine.dialect.name]
     with engine.begin() as connection:
         make(connection)
         found = {name: {tuple(row) for row in connection.exec_driver_sql(query)} for name, query in queries.items()}
+        assert all(len(rows) > 10 for rows in found.values())
+        found["rows"] = {
+            (name, *sorted(row._mapping.items()))
+            for name in inspect(connection).get_table_names()
+            for row in connection.exec_driver_sql(f"SELECT * FROM {name}")
+        }
     engine.dispose()
-    assert all(len(rows) > 10 for rows in found.values())
+    assert {name for name, *_ in found["rows"]} == {"alembic_version", "identity_generation"}
     return found
 
 
