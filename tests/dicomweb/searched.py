@@ -83,7 +83,7 @@ def predicate(keyword: str, value: str, *, fuzzy: bool = False) -> Predicate:
         return _words(keyword, value) if fuzzy else _name(keyword, value)
     if keyword.endswith(("Date", "Time")):
         return _range(keyword, value, _seconds if keyword.endswith("Time") else lambda text, _rest: int(text))
-    if keyword == "SeriesNumber":
+    if keyword in {"SeriesNumber", "InstanceNumber"}:
         return lambda values, _: bool(values[keyword]) and int(values[keyword]) == int(value)
     return _text(keyword, value)
 

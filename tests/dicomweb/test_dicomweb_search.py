@@ -134,6 +134,7 @@ SERIES_KEYS = {
 INSTANCE_KEYS = {
     "SOPClassUID": st.sampled_from((*SOP_CLASSES, ",".join(SOP_CLASSES))),
     "SOPInstanceUID": st.sampled_from((uid(1, 1, 1), f"{uid(2, 1, 1)},{uid(3, 1, 1)}")),
+    "InstanceNumber": st.sampled_from(("1", "02", "9", "77")),
 }
 KEYS = {
     "study": STUDY_KEYS,
@@ -267,6 +268,8 @@ def delete_study(world: World, study: int) -> None:
         ("studies", "fuzzymatching=true&PatientName=" + "^".join(f"a{n}" for n in range(17)), "at most 16"),
         ("series", "SeriesNumber=one", "integer"),
         ("series", "SeriesNumber=99999999999", "integer"),
+        ("instances", "InstanceNumber=1*", "integer"),
+        ("series", "InstanceNumber=1", "InstanceNumber"),
         ("instances", "WarningReason=B000", "decimal"),
         ("studies", "limit=0", "1 to 1000"),
         ("studies", "limit=1001", "1 to 1000"),

@@ -124,6 +124,7 @@ VALUES: dict[str, tuple[str, ...]] = {
     "PerformedProcedureStepStartDate": ("20240203-20240205",),
     "SOPClassUID": ("4.1", "4.0,4.2"),
     "SOPInstanceUID": ("3.4.1", "3.4.1,3.5.0"),
+    "InstanceNumber": ("1", "4"),
     "WarningReason": ("45570", "*", "455*", "1"),
 }
 

@@ -61,6 +61,7 @@ _INDEXES: Final = {
     "series_order": "ix_series_by_order",
     "performed_date": "ix_series_by_performed_date",
     "sop_uid": "ix_instances_sop_uid",
+    "instance_order": "ix_instances_by_order",
     "sop_class_uid": "ix_instances_by_sop_class_uid",
     "warning_reason": "ix_instances_by_warning_reason",
 }

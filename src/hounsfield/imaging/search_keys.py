@@ -89,6 +89,7 @@ _KEYS: Final = (
     SearchKey("PerformedProcedureStepStartTime", _SERIES, Matching.TIME, "performed_time"),
     SearchKey("SOPClassUID", _INSTANCE, Matching.UID, "sop_class_uid"),
     SearchKey("SOPInstanceUID", _INSTANCE, Matching.UID, "sop_uid"),
+    SearchKey("InstanceNumber", _INSTANCE, Matching.INTEGER, "instance_order"),
     SearchKey("WarningReason", _INSTANCE, Matching.WARNING, "warning_reason"),
 )
 
