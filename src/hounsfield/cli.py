@@ -137,6 +137,8 @@ def main() -> None:
     """Run the command."""
     # Nothing that is written is for other users of the machine.
     os.umask(0o077)
+    # The library that numpy multiplies with would start a thread for every processor in each process, before it is forked too.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     end_without_collecting()
     try:
         cli()
