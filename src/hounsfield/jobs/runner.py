@@ -185,6 +185,7 @@ class Runner:
             try:
                 self._queue.renew(item)
             except LeaseLostError:
-                _log.warning("lease lost", kind=item.kind, subject=item.subject_id)
+                # It was finished a moment ago, or is lost; whoever works on it is told by its own next transaction.
+                continue
             except Exception:  # noqa: BLE001 - the last resort of a process that must go on
                 _log.exception("renewing a lease failed", kind=item.kind, subject=item.subject_id)
