@@ -6,7 +6,6 @@ Settings ─▶ open_archive ─┬─▶ create_app                    one per 
 
 from __future__ import annotations
 
-import asyncio
 import os
 from dataclasses import dataclass
 
@@ -25,6 +24,7 @@ from hounsfield.aws.pagination import PageTokens
 from hounsfield.aws.routing import Router
 from hounsfield.dicomweb.context import Context as DicomwebContext
 from hounsfield.dicomweb.door import DicomwebDoor
+from hounsfield.dicomweb.store_batches import StoreBatches
 from hounsfield.front import Beside, Between, front_doors, limits_of
 from hounsfield.gate.bearers import Bearers
 from hounsfield.gate.bodies import BodyMemory
@@ -144,7 +144,7 @@ def _dicomweb_door(
         archive=archive,
         metadata=DicomMetadataReader(archive),
         receiver=receiver,
-        store_slots=asyncio.Semaphore(2 * receiver.processes),
+        store_batches=StoreBatches(receiver),
         spool=settings.data / "spool",
         local=shared.local,
         pictures=Pictures(archive, settings.rendered_cache_bytes),

@@ -8,6 +8,7 @@ import http.client
 import json
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -165,3 +166,23 @@ def test_locked_image_set_is_waited_for_and_then_refused(own_server: ServerProce
         "the image set to be free again",
     )
     assert values(values(again[0].json(), "00081199")[0], "00081155") == [uid(1, 1, 2)]
+
+
+def test_worker_that_dies_with_requests_of_many(own_server: ServerProcess, own_datastore: str) -> None:
+    """More requests than are with the worker at a time, so that some wait and go to the next one together."""
+    (worker,) = wait_for(lambda: store_workers(own_server), "the worker to be there")
+    worker.suspend()
+    numbers = range(1, 9)
+    with ThreadPoolExecutor(len(numbers)) as pool:
+        answers = [pool.submit(store, own_server, own_datastore, [part10(slice_of(number=n))]) for n in numbers]
+        bad = pool.submit(store, own_server, own_datastore, [b"no DICOM at all"])
+        wait_for(lambda: worker.status() == psutil.STATUS_STOPPED, "the worker to stand still")
+        worker.kill()
+        assert [answer.result(60).status_code for answer in answers] == [200] * len(numbers)
+        assert bad.result(60).status_code == 409
+    for number, answer in zip(numbers, answers, strict=True):
+        (item,) = values(answer.result().json(), "00081199")
+        assert values(item, "00081155") == [uid(1, 1, number)]
+    (found,) = image_sets(own_server, own_datastore)
+    assert found["DICOMTags"]["DICOMNumberOfStudyRelatedInstances"] == len(numbers)
+    assert len(packs(own_server, own_datastore)) == len(numbers), "each request has a pack of its own"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
 from anyio import CapacityLimiter
 
+from hounsfield.dicomweb.store_batches import StoreBatches
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.dicom_metadata import DicomMetadataReader
 from hounsfield.imaging.pictures import Pictures
@@ -26,8 +26,8 @@ class Context:
         Makes and keeps metadata in DICOM JSON.
     receiver : Receiver
         Takes instances that are stored.
-    store_slots : asyncio.Semaphore
-        One for each batch of instances that may be with the workers at the same time.
+    store_batches : StoreBatches
+        Gathers what requests have to store for the workers.
     spool : Path
         Folder where large files wait while they arrive.
     local : bool
@@ -45,7 +45,7 @@ class Context:
     archive: Archive
     metadata: DicomMetadataReader
     receiver: Receiver
-    store_slots: asyncio.Semaphore
+    store_batches: StoreBatches
     spool: Path
     local: bool
     pictures: Pictures

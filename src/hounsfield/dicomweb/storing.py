@@ -1,9 +1,9 @@
 """STOW-RS: StoreDICOM and StoreDICOMStudy (PS3.18 section 10.5).
 
-    body ─▶ parts ─▶ spooled files ─▶ batches ─▶ worker processes ─▶ results ─▶ body proven ─▶ one commit ─▶ answer
+    body ─▶ parts ─▶ spooled files ─▶ shares of batches ─▶ worker processes ─▶ results ─▶ body proven ─▶ one commit ─▶ answer
 
 The workers begin while the rest still arrives. How much is under way at once is bounded, so a client that sends faster than
-frames can be encoded waits.
+frames can be encoded waits. What several requests have waiting makes a batch (`hounsfield.dicomweb.store_batches`).
 """
 
 from __future__ import annotations
@@ -11,8 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
-from concurrent.futures import Executor, Future
-from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
 
@@ -23,16 +21,15 @@ from hounsfield.aws.response import WireResponse
 from hounsfield.dicomweb.calls import Call
 from hounsfield.dicomweb.multipart import PartBegin, PartData, PartParser
 from hounsfield.dicomweb.negotiation import DICOM, MULTIPART, MediaRange, content_type
+from hounsfield.dicomweb.store_batches import BYTES_PER_BATCH, FILES_PER_BATCH, GivenShare, Results, StoreBatches
 from hounsfield.dicomweb.store_response import answer_form, store_response
 from hounsfield.gate.threads import in_thread
 from hounsfield.imaging.group_commit import StoreOutcome
 from hounsfield.imaging.ingest import IngestContext
-from hounsfield.imaging.received_files import FailureReason, ReceivedFile, ReceivedResult, StoreFailure
+from hounsfield.imaging.received_files import FailureReason, ReceivedFile, ReceivedResult, ReceivedShare, StoreFailure
 from hounsfield.imaging.receiving import Receiver
 from hounsfield.storage.spool import SpooledFile, SpoolWriter
 
-FILES_PER_BATCH = 16
-BYTES_PER_BATCH = 8 * 1024 * 1024
 MOST_PARTS = 50_000
 
 
@@ -122,7 +119,7 @@ class _StoreRequest:
 
     def __init__(self, call: Call, context: IngestContext) -> None:
         self._receiver: Receiver = call.context.receiver
-        self._slots = call.context.store_slots
+        self._batches: StoreBatches = call.context.store_batches
         self._folder: Path = call.context.spool
         self._study_uid = call.labels.get("study")
         self._context = context
@@ -130,7 +127,7 @@ class _StoreRequest:
         self._ordinal = 0
         self._batch: list[ReceivedFile] = []
         self._batch_bytes = 0
-        self._running: list[asyncio.Task[list[ReceivedResult]]] = []
+        self._given: list[Results] = []
         self._refused: list[ReceivedResult] = []
         self._held: dict[int, SpooledFile] = {}
 
@@ -166,52 +163,40 @@ class _StoreRequest:
         self._batch.append(ReceivedFile(ordinal, content))
         self._batch_bytes += content.size
         if len(self._batch) >= FILES_PER_BATCH or self._batch_bytes >= BYTES_PER_BATCH:
-            await self._hand_in(self._batch)
+            share, self._batch, self._batch_bytes = self._share(self._batch), [], 0
+            await self._give(share).begun
 
     async def results(self) -> list[ReceivedResult]:
         """Wait for all parts, of which the last has arrived; in their order."""
         if not self._ordinal:
             raise ValidationException(f"The body has no parts, so there is nothing to store; send {DICOM} parts.")
         last, self._batch = self._batch, []
-        share = -(-len(last) // self._receiver.processes) if last else 1
-        for start in range(0, len(last), share):
-            await self._hand_in(last[start : start + share])
-        done = [result for task in self._running for result in await task]
+        count = -(-len(last) // self._receiver.processes) if last else 1
+        for start in range(0, len(last), count):
+            self._give(self._share(last[start : start + count]))
+        # Whoever stops waiting does not stop the batch, in which others are too.
+        done = [result for given in self._given for result in await asyncio.shield(given)]
         return sorted([*done, *self._refused], key=lambda result: result.ordinal)
 
-    async def _hand_in(self, batch: list[ReceivedFile]) -> None:
-        files = tuple(batch)
-        if batch is self._batch:
-            self._batch, self._batch_bytes = [], 0
-        await self._slots.acquire()
-        try:
-            if self._receiver.is_started:
-                executor, future = self._receiver.submit(self._context, files, self._study_uid)
-            else:
-                executor, future = await run_in_threadpool(self._receiver.submit, self._context, files, self._study_uid)
-        except BaseException:
-            self._slots.release()
-            raise
-        self._running.append(asyncio.create_task(self._outcome(executor, future, files)))
+    def _share(self, files: list[ReceivedFile]) -> ReceivedShare:
+        return ReceivedShare(tuple(files), self._study_uid)
 
-    async def _outcome(
-        self, executor: Executor, future: Future[list[ReceivedResult]], files: tuple[ReceivedFile, ...]
-    ) -> list[ReceivedResult]:
-        try:
-            return await asyncio.wrap_future(future)
-        except BrokenProcessPool:
-            return await run_in_threadpool(
-                self._receiver.results_alone, executor, self._context, files, self._study_uid
-            )
-        finally:
-            self._slots.release()
-            for file in files:
-                # Also what is in memory: a request is larger than all that is worked on at a time.
-                self._held.pop(file.ordinal).forget()
+    def _give(self, share: ReceivedShare) -> GivenShare:
+        given = self._batches.give(self._context, share)
+        ordinals = [file.ordinal for file in share.files]
+        given.results.add_done_callback(lambda _: self._forget(ordinals))
+        self._given.append(given.results)
+        return given
+
+    def _forget(self, ordinals: list[int]) -> None:
+        for ordinal in ordinals:
+            # Also what is in memory: a request is larger than all that is worked on at a time.
+            self._held.pop(ordinal).forget()
 
     async def abandon(self) -> None:
         """Leave nothing of a request that is not carried out."""
-        done = await asyncio.gather(*self._running, return_exceptions=True)
+        self._batches.withdraw(self._given)
+        done = await asyncio.gather(*self._given, return_exceptions=True)
         staged = [
             result.instance
             for results in done

@@ -1,6 +1,6 @@
 """What a worker process does with the files of a request that stores (STOW-RS). No database.
 
-    SpooledFile ─▶ read ─▶ right study? ─▶ frames transcoded, verified ─▶ pack ─▶ StagedInstance, or why not
+    share of a request ─▶ read each file ─▶ right study? ─▶ frames transcoded, verified ─▶ packs ─▶ StagedInstance, or why not
 
 Workers import this module and nothing of `hounsfield.imaging.receiving`: what they import is what the first request waits for.
 """
@@ -8,6 +8,7 @@ Workers import this module and nothing of `hounsfield.imaging.receiving`: what t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -15,6 +16,7 @@ from hounsfield.dicom.errors import DicomDirectory, DicomError
 from hounsfield.imaging.ingest import IngestContext, SeriesPacks, read_record, time_limit
 from hounsfield.imaging.staging import StagedInstance
 from hounsfield.pixels.errors import FramesError
+from hounsfield.storage.blobs import Blobs
 from hounsfield.storage.spool import SpooledFile
 
 
@@ -37,6 +39,27 @@ class ReceivedFile:
 
 
 @dataclass(frozen=True, slots=True)
+class ReceivedShare:
+    """Files of one request that go to a worker together.
+
+    Attributes
+    ----------
+    files : tuple of ReceivedFile
+        The files.
+    study_uid : str or None
+        The study that all must belong to.
+    """
+
+    files: tuple[ReceivedFile, ...]
+    study_uid: str | None
+
+    @property
+    def size(self) -> int:
+        """Their length in bytes."""
+        return sum(file.content.size for file in self.files)
+
+
+@dataclass(frozen=True, slots=True)
 class StoreFailure:
     """Why a file was not stored; the UIDs are empty where they are not known."""
 
@@ -55,36 +78,61 @@ class ReceivedResult:
     failure: StoreFailure | None = None
 
 
-def ingest_received(
-    context: IngestContext, files: Sequence[ReceivedFile], study_uid: str | None
-) -> list[ReceivedResult]:
-    """Read, transcode, verify and store some files, in a worker process.
+ShareOutcome = list[ReceivedResult] | Exception
+"""What became of a share: that of each of its files, or why none could be stored."""
+
+
+def ingest_received(context: IngestContext, shares: Sequence[ReceivedShare]) -> list[ShareOutcome]:
+    """Read, transcode, verify and store the files of some requests, in a worker process.
+
+    Each request has packs of its own. They are made durable, which is mostly waiting, while the next files are worked on.
 
     Parameters
     ----------
     context : IngestContext
         What a worker needs to know.
-    files : Sequence[ReceivedFile]
-        The files.
-    study_uid : str or None
-        The study that all must belong to.
+    shares : Sequence[ReceivedShare]
+        The files, by request.
 
-    Raises
-    ------
-    OSError
-        A pack could not be written.
+    Returns
+    -------
+    list of ShareOutcome
+        For each share what became of it; an `OSError` when its packs could not be written.
     """
-    packs = SeriesPacks(context.blob_place.open(), context.key)
-    results = []
+    blobs = context.blob_place.open()
+    if len(shares) == 1:
+        return [_ended(*_begun(context, blobs, shares[0]))]
+    with ThreadPoolExecutor(1) as closing:
+        ending = [closing.submit(_ended, *_begun(context, blobs, share)) for share in shares]
+        return [future.result() for future in ending]
+
+
+def _begun(
+    context: IngestContext, blobs: Blobs, share: ReceivedShare
+) -> tuple[SeriesPacks, list[ReceivedResult] | Exception]:
+    """Write the frames of a share; gives its packs, and its failures or why they cannot be written."""
+    packs = SeriesPacks(blobs, context.key)
+    failures = []
     try:
-        for file in files:
-            failure = _ingest(context, file, packs, study_uid)
+        for file in share.files:
+            failure = _ingest(context, file, packs, share.study_uid)
             if failure is not None:
-                results.append(ReceivedResult(file.ordinal, failure=failure))
-        results.extend(ReceivedResult(staged.ordinal, staged.instance) for staged in packs.close())
+                failures.append(ReceivedResult(file.ordinal, failure=failure))
+    except Exception as error:  # noqa: BLE001 - what befalls one request is not to befall those it shares a worker with
+        return packs, error
+    return packs, failures
+
+
+def _ended(packs: SeriesPacks, begun: list[ReceivedResult] | Exception) -> ShareOutcome:
+    """Make the packs of a share durable, or drop them."""
+    try:
+        if isinstance(begun, Exception):
+            return begun
+        return [*begun, *(ReceivedResult(staged.ordinal, staged.instance) for staged in packs.close())]
+    except Exception as error:  # noqa: BLE001 - as above
+        return error
     finally:
         packs.abort()
-    return results
 
 
 def _ingest(

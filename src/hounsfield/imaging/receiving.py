@@ -25,8 +25,9 @@ from hounsfield.imaging.group_commit import GroupCommitter, StoreOutcome, StoreR
 from hounsfield.imaging.ingest import IngestContext, warm_up
 from hounsfield.imaging.received_files import (
     FailureReason,
-    ReceivedFile,
     ReceivedResult,
+    ReceivedShare,
+    ShareOutcome,
     StoreFailure,
     ingest_received,
 )
@@ -96,13 +97,13 @@ class Receiver:
         return None
 
     def submit(
-        self, context: IngestContext, files: Sequence[ReceivedFile], study_uid: str | None
-    ) -> tuple[Executor, Future[list[ReceivedResult]]]:
-        """Hand files to a worker; what the future raises goes to `results_alone`."""
+        self, context: IngestContext, shares: Sequence[ReceivedShare]
+    ) -> tuple[Executor, Future[list[ShareOutcome]]]:
+        """Hand shares of requests to a worker; when it dies, each goes to `results_alone`."""
         pool = self._started_pool()
         if pool is None:
             raise BusyError("The server is being stopped. Store the instances again in a moment.")
-        return pool.submit(ingest_received, context, tuple(files), study_uid)
+        return pool.submit(ingest_received, context, tuple(shares))
 
     def _started_pool(self) -> WorkerPool | None:
         """Give the workers, started when they are not there yet; None when there will be none any more."""
@@ -111,24 +112,33 @@ class Receiver:
                 self._pool = WorkerPool(self.processes, warm_up)
             return self._pool
 
-    def results_alone(
-        self, executor: Executor, context: IngestContext, files: Sequence[ReceivedFile], study_uid: str | None
-    ) -> list[ReceivedResult]:
-        """Work on files whose worker died, each in a process of its own, so that only the culprit fails."""
+    def results_alone(self, executor: Executor, context: IngestContext, share: ReceivedShare) -> list[ReceivedResult]:
+        """Work on files whose worker died, each in a process of its own, so that only the culprit fails.
+
+        Raises
+        ------
+        OSError
+            A pack could not be written.
+        """
         pool = self._pool
         if pool is None:
             raise ValueError("no file was submitted yet")
         pool.renew(executor)
-        results = []
-        for file in files:
+        results: list[ReceivedResult] = []
+        for file in share.files:
+            single = ReceivedShare((file,), share.study_uid)
             with pool.single() as alone:
                 try:
-                    results.extend(alone.submit(ingest_received, context, (file,), study_uid).result())
+                    (outcome,) = alone.submit(ingest_received, context, (single,)).result()
                 except BrokenProcessPool:
                     _log.warning("file ended its worker", ordinal=file.ordinal, size=file.content.size)
                     message = "The file could not be processed: it ended the process that worked on it"
                     failure = StoreFailure(FailureReason.PROCESSING_FAILURE, message)
-                    results.append(ReceivedResult(file.ordinal, failure=failure))
+                    outcome = [ReceivedResult(file.ordinal, failure=failure)]
+                if isinstance(outcome, Exception):
+                    self.discard(context, [result.instance for result in results if result.instance is not None])
+                    raise outcome
+                results.extend(outcome)
         return results
 
     def commit(self, context: IngestContext, staged: Mapping[int, StagedInstance]) -> Future[StoreOutcome]:
