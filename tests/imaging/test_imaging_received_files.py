@@ -1,0 +1,78 @@
+"""What a worker does with the shares of several storing requests: each has its own packs, failures and error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dicomweb.web import part10
+from hounsfield.imaging.archive import Archive
+from hounsfield.imaging.datastores import SETTLE_DATASTORE, DatastoreSettler, NewDatastore, create_datastore
+from hounsfield.imaging.ingest import IngestContext
+from hounsfield.imaging.received_files import ReceivedFile, ReceivedShare, ingest_received
+from hounsfield.imaging.receiving import Receiver
+from hounsfield.settings import load_settings
+from hounsfield.storage.identifiers import new_id
+from hounsfield.storage.spool import SpooledFile
+from hounsfield.stores import open_archive
+from synthetic import slice_of, uid
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
+    opened, _ = open_archive(load_settings({"HOUNSFIELD_DATA": str(tmp_path_factory.mktemp("received"))}))
+    yield opened
+    opened.database.close()
+
+
+@pytest.fixture(scope="module")
+def context(archive: Archive) -> IngestContext:
+    datastore = create_datastore(archive, NewDatastore(new_id()))
+    while (item := archive.queue.claim([SETTLE_DATASTORE], "test")) is not None:
+        DatastoreSettler(archive).run(item)
+    return Receiver(archive, 1).context(datastore.id)
+
+
+def share(*contents: bytes | SpooledFile, study_uid: str | None = None) -> ReceivedShare:
+    spooled = [one if isinstance(one, SpooledFile) else SpooledFile(len(one), one) for one in contents]
+    return ReceivedShare(tuple(ReceivedFile(ordinal, one) for ordinal, one in enumerate(spooled)), study_uid)
+
+
+def packs(context: IngestContext) -> set[str]:
+    assert context.blob_place.folder is not None
+    return {path.name for path in Path(context.blob_place.folder).rglob("packs/**/*") if path.is_file()}
+
+
+def test_what_befalls_one_request_does_not_befall_those_beside_it(context: IngestContext, tmp_path: Path) -> None:
+    gone = SpooledFile(4096, None, str(tmp_path / "gone"), bytes(32))
+    shares = [
+        share(part10(slice_of(number=1)), part10(slice_of(number=2))),
+        share(part10(slice_of(number=3)), gone),
+        share(b"no DICOM at all", part10(slice_of(number=4))),
+        share(part10(slice_of(number=5)), study_uid=uid(2)),
+        share(part10(slice_of(number=6))),
+    ]
+    first, second, third, fourth, fifth = ingest_received(context, shares)
+    assert isinstance(second, FileNotFoundError)
+    told = [
+        [(result.ordinal, result.instance.sop_uid if result.instance else None) for result in outcome]
+        for outcome in (first, third, fourth, fifth)
+        if not isinstance(outcome, Exception)
+    ]
+    assert [sorted(entry, key=lambda one: one[0]) for entry in told] == [
+        [(0, uid(1, 1, 1)), (1, uid(1, 1, 2))],
+        [(0, None), (1, uid(1, 1, 4))],
+        [(0, None)],
+        [(0, uid(1, 1, 6))],
+    ]
+    named = {
+        result.instance.pack_id
+        for outcome in (first, third, fifth)
+        if not isinstance(outcome, Exception)
+        for result in outcome
+        if result.instance is not None
+    }
+    assert len(named) == 3, "each request has a pack of its own"
+    assert packs(context) == named, "nothing is left of the request that failed"
