@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from audited import record_of
 from raw_http import exchange, head
 from servers import ServerProcess
 from signed_http import send, send_signed
@@ -44,6 +47,25 @@ def test_headers_beyond_the_setting_are_refused_in_the_form_of_aws(server: Serve
     answer = send(server, "GET", "/datastore", None, {"X-Large": "a" * 66_000})
     assert (answer.status, answer.code) == (431, "RequestHeaderSectionTooLargeException")
     assert "65536 bytes" in answer.message
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "source"),
+    [
+        ("GET", "/datastore", "medical-imaging"),
+        ("HEAD", f"/datastore/{UNKNOWN}/studies", "medical-imaging"),
+        ("GET", f"/datastore/{UNKNOWN}/studies?PatientName=Nobody", "medical-imaging"),
+        ("POST", "/", "sts"),
+    ],
+)
+def test_refused_heads_are_recorded(server: ServerProcess, method: str, path: str, source: str) -> None:
+    answer = send(server, method, path, None, {"X-Large": "Nobody" * 11_000, "User-Agent": "odd/1"})
+    assert answer.status == 431
+    record = record_of(server, answer.headers["x-amzn-requestid"])
+    assert record["eventSource"] == f"{source}.amazonaws.com"
+    assert record["errorCode"] == "RequestHeaderSectionTooLargeException"
+    assert (record["sourceIPAddress"], record["userAgent"]) == ("127.0.0.1", "odd/1")
+    assert "Nobody" not in json.dumps(record)
 
 
 @pytest.mark.parametrize(
