@@ -121,9 +121,9 @@ def default_members(search: DicomSearch, result: Result, base_url: str) -> Membe
         members.update(_of_series(series))
     if series is not None and instance is not None:
         members.update(_of_instance(series, instance))
-    timezone = (instance or series or study).timezone_offset
-    if timezone:
-        members[_TIMEZONE] = text_member(_TIMEZONE, "SH", timezone)
+    own: FoundRow = instance or series or study
+    if own.timezone_offset:
+        members[_TIMEZONE] = text_member(_TIMEZONE, "SH", own.timezone_offset)
     return members
 
 
