@@ -51,14 +51,18 @@ def free_port() -> int:
 
 
 def wait_for(condition: Callable[[], T], what: str, seconds: float = 60.0) -> T:
-    """Wait until ``condition`` gives something true, and give that."""
-    deadline = time.monotonic() + seconds
+    """Wait until ``condition`` gives something true, and give that.
+
+    It is asked for more seldom the longer it takes, as asking takes processor time from those that are waited for.
+    """
+    begun = time.monotonic()
     while True:
         value = condition()
         if value:
             return value
-        assert time.monotonic() < deadline, f"{what} did not happen within {seconds} s"
-        time.sleep(0.02)
+        waited = time.monotonic() - begun
+        assert waited < seconds, f"{what} did not happen within {seconds} s"
+        time.sleep(min(0.1, 0.02 + waited / 20))
 
 
 class ServerProcess:
