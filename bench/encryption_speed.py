@@ -54,9 +54,10 @@ def run(setting: Run, report: Report) -> None:
     plain = ProcessOnPort(
         ["-m", "bench.unsealed", "--data", str(folder / "unsealed")],
         folder / "unsealed.log",
-        {"HOUNSFIELD_LOG_LEVEL": "warning"},
+        {"HOUNSFIELD_LOG_LEVEL": "warning", "HOUNSFIELD_FRAME_CACHE_BYTES": "0"},
     )
-    with Server(folder / "data", api_workers=1) as server, plain:
+    # Frames that are kept in memory are not decrypted.
+    with Server(folder / "data", api_workers=1, frame_cache_bytes=0) as server, plain:
         for number in range(setting.scale.load_rounds):
             write_requests(requests, [signed_post(server, path, {"imageFrameId": name}) for name in identifiers])
             if number == 0:

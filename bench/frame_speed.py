@@ -82,7 +82,8 @@ def _measure(setting: Run, folder: Path, workers: int, rounds: int, path: str, i
         {"BENCH_FRAMES": str((folder / "frames").absolute())},
     )
     requests = folder / "requests.txt"
-    with Server(folder / "data", api_workers=workers) as server, bare:
+    # Each frame is read and decrypted: the same few again and again would be kept in memory.
+    with Server(folder / "data", api_workers=workers, frame_cache_bytes=0) as server, bare:
         servers = [("ours", server.url), ("bare", bare.url)]
         for number in range(rounds):
             write_requests(requests, [signed_post(server, path, {"imageFrameId": name}) for name in identifiers])

@@ -24,6 +24,7 @@ class Scale:
     indexed_image_sets: int
     indexed_studies: int
     searches: int
+    study_searches: int
     updates: int
 
 
@@ -42,6 +43,7 @@ REAL = Scale(
     indexed_image_sets=1_000_000,
     indexed_studies=100_000,
     searches=60,
+    study_searches=200,
     updates=50,
 )
 QUICK = Scale(
@@ -59,6 +61,7 @@ QUICK = Scale(
     indexed_image_sets=2_000,
     indexed_studies=700,
     searches=2,
+    study_searches=2,
     updates=3,
 )
 

@@ -10,6 +10,7 @@ import structlog
 from click.testing import CliRunner, Result
 
 from hounsfield.cli import cli
+from kept_files import kept_files
 from servers import ServerProcess, wait_for
 
 Record = dict[str, Any]
@@ -17,7 +18,7 @@ Record = dict[str, Any]
 
 def audit_bytes(server: ServerProcess) -> bytes:
     """Give every byte of the audit folder."""
-    return b"".join(path.read_bytes() for path in sorted((server.data / "audit").rglob("*")) if path.is_file())
+    return b"".join(kept_files(server.data / "audit").values())
 
 
 def records(server: ServerProcess) -> list[Record]:
@@ -31,12 +32,16 @@ def records(server: ServerProcess) -> list[Record]:
     return found
 
 
+def api_chains(server: ServerProcess) -> set[str]:
+    """Give the names of the chains that API processes began."""
+    return {path.name.split(".")[0] for path in (server.data / "audit").glob("*-api-*.jsonl")}
+
+
 def record_of(server: ServerProcess, request_id: str) -> Record:
     """Wait until the call of a request is recorded, and give its record, of which there is one."""
     found = wait_for(
         lambda: [record for record in records(server) if record.get("requestID") == request_id],
         "the record of the call",
-        20,
     )
     assert len(found) == 1
     return found[0]

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from longest_first import longest_first
+from longest_first import longest_first, taking_turns
 from object_store import s3  # noqa: F401 - fixtures
 from postgresql import postgresql_server, postgresql_url  # noqa: F401 - fixtures
 from servers import ServerProcess, active_datastore
 
 # Servers start several times a minute; where they may not keep compiled code, each compiles all it imports anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+# The same goes for tests, which pytest compiles in a way of its own: for each of its processes, half a minute.
+sys.dont_write_bytecode = False
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.args = taking_turns(config.args)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

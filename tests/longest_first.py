@@ -1,11 +1,15 @@
 """The order of the files of the suite: those that take longest first, so that no process is left alone with one at the end.
 
+Before that each process reads all files, and compiles those that no other has compiled yet: so each begins with another one.
+
 The seconds are those of two processes on two processors, roughly; only the order counts. A file that is not listed takes
 less than ten.
 """
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -77,9 +81,21 @@ SECONDS: Final = {
 """By the path below ``tests``."""
 
 
+TESTS: Final = Path(__file__).parent
+
+
+def taking_turns(named: Sequence[str]) -> list[str]:
+    """Give what pytest is to read: where that is the whole suite and several processes do, its files from one of them on."""
+    number, count = os.environ.get("PYTEST_XDIST_WORKER", ""), int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if not number or [Path(name).resolve() for name in named] != [TESTS]:
+        return list(named)
+    files = sorted(str(path) for path in TESTS.rglob("test_*.py"))
+    first = len(files) * int(number.removeprefix("gw")) // count
+    return [*files[first:], *files[:first]]
+
+
 def longest_first(items: list[pytest.Item]) -> None:
-    """Arrange tests by how long their file takes; those of one file stay together as they are."""
-    tests = Path(__file__).parent
-    assert [name for name in SECONDS if not (tests / name).exists()] == [], "files that are listed here are gone"
-    seconds = {tests / name: seconds for name, seconds in SECONDS.items()}
-    items.sort(key=lambda item: -seconds.get(item.path, 0))
+    """Arrange tests by how long their file takes, then by its name; those of one file stay together as they are."""
+    assert [name for name in SECONDS if not (TESTS / name).exists()] == [], "files that are listed here are gone"
+    seconds = {TESTS / name: seconds for name, seconds in SECONDS.items()}
+    items.sort(key=lambda item: (-seconds.get(item.path, 0), item.path))

@@ -74,7 +74,7 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
         yield ObjectStore(url)
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(120)
 
 
 Watch = Callable[[str, str, Mapping[str, str]], int | None]

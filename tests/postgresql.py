@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import os
 import pwd
-import random
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
-from servers import wait_for
+from servers import free_port, wait_for
 from tools import required_tool
 
 
@@ -42,7 +39,7 @@ class PostgresqlServer:
         initdb, self._postgres = tools
         # Not in pytest's folders, which every other run of pytest closes again to all accounts but its own.
         self._folder = Path(tempfile.mkdtemp(prefix="hounsfield-postgresql-"))
-        self._data, self._port = self._folder / "data", _lasting_port()
+        self._data, self._port = self._folder / "data", free_port()
         self._account = None
         if os.geteuid() == 0:
             # PostgreSQL refuses to run as root.
@@ -77,7 +74,7 @@ class PostgresqlServer:
         """End it at once, whoever is connected (PostgreSQL's fast shutdown)."""
         if self._server is not None:
             self._server.send_signal(signal.SIGINT)
-            self._server.wait(30)
+            self._server.wait(120)
             self._server = None
 
     def remove(self) -> None:
@@ -115,12 +112,3 @@ def _known(name: str) -> bool:
     except KeyError:
         return False
     return True
-
-
-def _lasting_port() -> int:
-    """Give a free port that no outgoing connection can take while the server is stopped (below the ephemeral ports)."""
-    for port in random.sample(range(20_000, 30_000), 1000):
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise AssertionError("no port is free")

@@ -59,22 +59,10 @@ def send_all(client: socket.socket, data: bytes) -> bool:
 
 
 def exchange(server: ServerProcess, data: bytes) -> RawAnswer:
-    """Send bytes and read what comes until the server closes the connection, or nothing comes for a second."""
+    """Send bytes and read what comes until the server closes the connection, as it does when the last request says so."""
     with connection(server) as client:
         send_all(client, data)
-        answer = b""
-        client.settimeout(1)
-        while True:
-            try:
-                piece = client.recv(1 << 20)
-            except TimeoutError:
-                return RawAnswer(answer, closed=False)
-            except ConnectionError:
-                return RawAnswer(answer, closed=True)
-            if not piece:
-                return RawAnswer(answer, closed=True)
-            answer += piece
-            client.settimeout(0.2)
+        return read_to_end(client)
 
 
 def head(method: str, path: str, headers: dict[str, str], *more: str) -> bytes:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import configparser
+import itertools
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.error import URLError
@@ -24,21 +27,42 @@ T = TypeVar("T")
 ROLE = "arn:aws:iam::000000000000:role/import"
 
 
+def _own_ports() -> Iterator[int]:
+    """Give ports again and again that no other process of the same run of pytest gives, from any of them on.
+
+    They are below those that the kernel takes for outgoing connections (Linux: 32768 and more), so that a server that is
+    stopped and started again finds its port as it left it.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    own = range(10_000 + worker, 32_000, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
+    return itertools.islice(itertools.cycle(own), random.randrange(len(own)), None)
+
+
+_ports = _own_ports()
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Give a port of the loopback address that is free, and stays so until somebody is told of it."""
+    for port in itertools.islice(_ports, 1000):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port is free")
 
 
 def wait_for(condition: Callable[[], T], what: str, seconds: float = 60.0) -> T:
-    """Wait until ``condition`` gives something true, and give that."""
-    deadline = time.monotonic() + seconds
+    """Wait until ``condition`` gives something true, and give that.
+
+    It is asked for more seldom the longer it takes, as asking takes processor time from those that are waited for.
+    """
+    begun = time.monotonic()
     while True:
         value = condition()
         if value:
             return value
-        assert time.monotonic() < deadline, f"{what} did not happen within {seconds} s"
-        time.sleep(0.02)
+        waited = time.monotonic() - begun
+        assert waited < seconds, f"{what} did not happen within {seconds} s"
+        time.sleep(min(0.1, 0.02 + waited / 20))
 
 
 class ServerProcess:
@@ -83,7 +107,7 @@ class ServerProcess:
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
-                self.process.wait(30)
+                self.process.wait(120)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()

@@ -110,7 +110,7 @@ def make_app(settings: Settings) -> Entrance:
         _native_door(settings, archive, shared, directory, page_tokens),
         _dicomweb_door(settings, archive, shared, Bearers(authorizing, directory, archive), receiver),
         sts_door(settings, archive, holders, issuer, trail, shared.bodies),
-        Between(origins_of(settings.cors_origins), proxies_of(settings.trusted_proxies)),
+        Between(origins_of(settings.cors_origins), proxies_of(settings.trusted_proxies), settings.max_header_bytes),
         Beside(accesses, receiver, directory, authorizing, trail),
         limits_of(settings),
     )

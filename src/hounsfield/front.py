@@ -22,8 +22,10 @@ from hounsfield.dicomweb.routes import is_dicomweb
 from hounsfield.gate.connections import ConnectionWatch
 from hounsfield.gate.cross_origin import cross_origin
 from hounsfield.gate.front_doors import Entrance, FrontDoor, Limits, health_door
+from hounsfield.gate.heads import CheckedHeads
 from hounsfield.gate.patience import Patience
 from hounsfield.gate.proxies import behind_proxies
+from hounsfield.gate.recording import Recorder
 from hounsfield.imaging.accesses import AccessWriter
 from hounsfield.imaging.receiving import Receiver
 from hounsfield.native.door import NativeDoor
@@ -73,7 +75,7 @@ class Beside:
 
 @dataclass(frozen=True, slots=True)
 class Between:
-    """Who may stand between a client and the doors.
+    """Who and what stands between a client and the doors.
 
     Attributes
     ----------
@@ -81,14 +83,18 @@ class Between:
         Origins whose web pages may call.
     proxies : tuple of str
         Addresses and networks of proxies that are believed when they say for whom they call.
+    header_bytes : int
+        Largest number of bytes of all headers of a request.
     """
 
     origins: tuple[str, ...]
     proxies: tuple[str, ...]
+    header_bytes: int
 
-    def door(self, app: ASGIApp) -> ASGIApp:
-        """Give a door that knows of them."""
-        return behind_proxies(cross_origin(app, self.origins), self.proxies)
+    def door(self, app: ASGIApp, recorder: Recorder) -> ASGIApp:
+        """Give a door that knows of them; what is refused before it is recorded as its own calls are."""
+        checked = CheckedHeads(app, self.header_bytes, recorder)
+        return behind_proxies(cross_origin(checked, self.origins), self.proxies)
 
 
 def front_doors(
@@ -101,7 +107,7 @@ def front_doors(
     native, dicomweb, sts
         The doors.
     between : Between
-        Who may stand between a client and the doors.
+        Who and what stands between a client and the doors.
     beside : Beside
         What works beside the doors.
     limits : Limits
@@ -109,10 +115,10 @@ def front_doors(
     """
     return Entrance(
         (
-            health_door("/healthz"),
-            FrontDoor("sts", is_sts, between.door(sts), sts.routes),
-            FrontDoor("dicomweb", is_dicomweb, between.door(dicomweb), dicomweb.routes),
-            FrontDoor("native", lambda _method, _path: True, between.door(native), native.routes),
+            health_door("/healthz", between.header_bytes),
+            FrontDoor("sts", is_sts, between.door(sts, sts.recorder), sts.routes),
+            FrontDoor("dicomweb", is_dicomweb, between.door(dicomweb, dicomweb.recorder), dicomweb.routes),
+            FrontDoor("native", lambda _method, _path: True, between.door(native, native.recorder), native.routes),
         ),
         limits,
         beside.start,
@@ -123,4 +129,4 @@ def front_doors(
 def limits_of(settings: Settings) -> Limits:
     """Give the bounds of what is done for a client before it is known who it is."""
     patience = Patience(settings.body_timeout_seconds, settings.answer_timeout_seconds, settings.least_bytes_per_second)
-    return Limits(settings.max_header_bytes, patience, ConnectionWatch(settings.header_timeout_seconds, patience))
+    return Limits(patience, ConnectionWatch(settings.header_timeout_seconds, patience))

@@ -39,6 +39,8 @@ from hounsfield.settings import Settings
 from hounsfield.stores import open_archive
 
 _KEEPING_SECONDS: Final = 5.0
+_LOOK_SECONDS: Final = 0.5
+"""How often the first thread looks for signals that another one was told of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,18 +123,22 @@ def _end_on_signals(stop: threading.Event) -> None:
 
 
 def _carry_out(work: _Work) -> None:
-    """Take work items until it is time to stop: imports here, everything else in threads beside."""
+    """Take work items until it is time to stop, each kind in threads of its own."""
     queue, stop, alarm = work.archive.queue, work.stop, Alarm()
-    beside = [
+    imports = Runner(queue, work.imports(), stop, slots=work.settings.import_slots, alarm=alarm)
+    threads = [
         threading.Thread(target=queue.listen, args=(alarm.ring, stop), name="listener"),
+        threading.Thread(target=imports.run, name="imports"),
         threading.Thread(target=Runner(queue, work.short(), stop, alarm=alarm).run, name="short-work"),
         threading.Thread(target=Runner(queue, work.long(), stop, slots=2).run, name="long-work"),
     ]
-    for thread in beside:
+    for thread in threads:
         thread.start()
     try:
-        Runner(queue, work.imports(), stop, slots=work.settings.import_slots, alarm=alarm).run()
+        # The kernel may tell another thread of a signal, which wakes that one, but only this one acts on it: so it looks.
+        while not stop.wait(_LOOK_SECONDS):
+            pass
     finally:
         stop.set()
-        for thread in beside:
+        for thread in threads:
             thread.join()

@@ -11,6 +11,7 @@ from typing import Final
 import structlog
 
 from hounsfield.imaging.archive import Archive, Quotas
+from hounsfield.imaging.kept_frames import KeptFrames
 from hounsfield.imaging.placing import second_place_needed
 from hounsfield.installation import open_database, open_keyring
 from hounsfield.jobs.bell import bell_of
@@ -175,5 +176,6 @@ def open_archive(settings: Settings) -> tuple[Archive, LocalKeyring]:
         job_retention_seconds=settings.job_retention_seconds,
         archive_place=second,
         tiers=tiers,
+        kept_frames=KeptFrames(settings.frame_cache_bytes),
     )
     return archive, keyring

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from disk_faults import put_back, take_away
 from hounsfield.access.audit.chain_writer import ChainWriter
 from hounsfield.access.audit.events import AuditEvent, Category, Origin
 from hounsfield.access.audit.on_failure import OnFailure
@@ -40,9 +41,7 @@ def trail(folder: Path) -> Iterator[Trail]:
 
 def broken(folder: Path, trail: Trail) -> Path:
     """Let the disk take nothing from now on."""
-    away = folder.with_name("away")
-    folder.rename(away)
-    folder.write_bytes(b"")
+    away = take_away(folder)
 
     def fails() -> bool:
         trail.put(EVENT)
@@ -53,8 +52,7 @@ def broken(folder: Path, trail: Trail) -> Path:
 
 
 def mended(folder: Path, away: Path, trail: Trail) -> None:
-    folder.unlink()
-    away.rename(folder)
+    put_back(folder, away)
     wait_for(lambda: trail.is_ready, "the trail to work again")
 
 
@@ -84,9 +82,9 @@ def test_calls_that_cannot_be_recorded_are_treated_as_the_setting_says(folder: P
     assert is_allowed(trail, OnFailure.REFUSE_WRITES, "AssumeRole", management)
     assert is_allowed(trail, OnFailure.CONTINUE, "DeleteImageSet", management)
     with pytest.raises(NotRecordedError):
-        trail.put_durably(EVENT).result(30)
+        trail.put_durably(EVENT).result(120)
     mended(folder, away, trail)
-    trail.put_durably(EVENT).result(30)
+    trail.put_durably(EVENT).result(120)
 
 
 def test_records_that_were_lost_are_counted_and_told(folder: Path, trail: Trail) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -9,6 +10,9 @@ from bad_requests import BadRequest, bad_requests
 from botocore.exceptions import ClientError
 from conformance_world import KEPT, World
 
+from hounsfield.installation import open_database, open_keyring
+from hounsfield.settings import Settings
+from hounsfield.storage.database import Database
 from servers import ServerProcess
 from shape_samples import OPERATIONS
 from signed_http import send_signed
@@ -38,20 +42,46 @@ def everything_there(client: Any, world: World) -> dict[str, Any]:
 
 
 class Watch:
-    """Notices changes from one look to the next."""
+    """Notices changes from one look to the next; looks where somebody has written to the database at all."""
 
-    def __init__(self, client: Any, world: World) -> None:
+    def __init__(self, database: Database, client: Any, world: World) -> None:
+        self._connection = database.engine.raw_connection()
         self._look = lambda: everything_there(client, world)
+        self._writes = self._written()
         self._last = self._look()
 
+    def _written(self) -> int:
+        """Give a number that SQLite changes with whatever another connection commits."""
+        return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+
     def nothing_changed(self) -> None:
-        before, self._last = self._last, self._look()
-        assert self._last == before
+        before, self._writes = self._writes, self._written()
+        if self._writes != before:
+            known, self._last = self._last, self._look()
+            assert self._last == known
+
+    def close(self) -> None:
+        self._connection.close()
 
 
 @pytest.fixture(scope="module")
-def watch(client: Any, world: World) -> Watch:
-    return Watch(client, world)
+def watch(server: ServerProcess, client: Any, world: World) -> Iterator[Watch]:
+    settings = Settings(data=server.data)
+    database = open_database(settings, open_keyring(settings))
+    found = Watch(database, client, world)
+    yield found
+    found.close()
+    database.close()
+
+
+def test_the_watch_notices_what_is_written(client: Any, world: World, watch: Watch) -> None:
+    client.tag_resource(resourceArn=world.arn, tags={"written": "yes"})
+    with pytest.raises(AssertionError):
+        watch.nothing_changed()
+    client.untag_resource(resourceArn=world.arn, tagKeys=["written"])
+    with pytest.raises(AssertionError):
+        watch.nothing_changed()
+    watch.nothing_changed()
 
 
 def refusal_of(server: ServerProcess, unchecked: Any, world: World, bad: BadRequest) -> tuple[int, str, str]:

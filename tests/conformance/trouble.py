@@ -15,8 +15,8 @@ from hounsfield.imaging.datastores import DatastoreStatus
 from hounsfield.installation import open_database, open_keyring
 from hounsfield.settings import load_settings
 from hounsfield.storage.tables import datastores
-from processes import runners
 from servers import ROLE, ServerProcess, active_datastore, wait_for
+from standing_still import suspended
 from synthetic import slice_of
 
 OTHER_STUDY = (5, 6)
@@ -69,8 +69,7 @@ def in_trouble(folder: Path) -> Iterator[Trouble]:
         stores = _stores(client)
         _change(server, keyless.datastore_id, wrapped_key=b"\0" * 64)
         _change(server, stores["CREATE_FAILED"], status=DatastoreStatus.CREATE_FAILED)
-        (runner,) = runners(server)
-        runner.suspend()
+        runner = suspended(server)
         try:
             locked = _lock(client, working)
             client.start_dicom_import_job(datastoreId=working.datastore_id, **JOB)

@@ -30,6 +30,7 @@ from hounsfield.access.oidc.claim_roles import claim_roles_of, role_of
 from hounsfield.access.oidc.configuration import IssuerConfiguration
 from hounsfield.access.oidc.errors import InvalidTokenError
 from hounsfield.access.oidc.tokens import LONGEST_TOKEN
+from kept_files import kept_files
 from object_store import ObjectStore
 from servers import ServerProcess, active_datastore, wait_for
 from signed_http import send
@@ -237,18 +238,18 @@ def test_a_role_that_is_gone_or_changed_counts_at_once(world: World) -> None:
             answer = world.get(arn, token)
             return answer.status_code == status and message in answer.json()["message"]
 
-        wait_for(is_so, f"the answer {message}", 10)
+        wait_for(is_so, f"the answer {message}")
 
     becomes(424, "Authorizer Misconfiguration")
     with repository_of(world.server) as repository:
         create_role(repository, "passing", trust({"Service": SERVICE}))
         becomes(403, "not authorized to perform: medical-imaging:SearchDICOMStudies")
         let(repository, "passing", "SearchDICOMStudies")
-        wait_for(lambda: world.get(arn, token).ok, "the policy to count", 10)
+        wait_for(lambda: world.get(arn, token).ok, "the policy to count")
         update_role(repository, "passing", trust=trust({"AWS": ACCOUNT}))
         becomes(424, "Authorizer Misconfiguration")
         update_role(repository, "passing", trust=trust({"Service": SERVICE}))
-        wait_for(lambda: world.get(arn, token).ok, "the trust to count", 10)
+        wait_for(lambda: world.get(arn, token).ok, "the trust to count")
         delete_identity(repository, IdentityKind.ROLE, "passing", force=True)
         becomes(424, "Authorizer Misconfiguration")
 
@@ -431,12 +432,12 @@ def test_who_names_an_authorizer_must_be_allowed_to_call_it(world: World) -> Non
         make = "medical-imaging:CreateDatastore"
         put_inline_policy(repository, IdentityKind.USER, "maker", "making", allowing(make))
         client = client_with(world.server, key.record.id, key.secret)
-        wait_for(lambda: tried(client), "the user to be known", 10)
+        wait_for(lambda: tried(client), "the user to be known")
         refused_to = tried(client, lambdaAuthorizerArn=function("reader"))
         assert "not authorized to perform: lambda:InvokeFunction on resource: " + function("reader") in refused_to
         call = allowing(make, "lambda:InvokeFunction")
         put_inline_policy(repository, IdentityKind.USER, "maker", "making", call)
-        wait_for(lambda: tried(client, lambdaAuthorizerArn=function("reader")) == "made", "the policy to count", 10)
+        wait_for(lambda: tried(client, lambdaAuthorizerArn=function("reader")) == "made", "the policy to count")
 
 
 def tried(client: Any, **parameters: Any) -> str:
@@ -465,7 +466,7 @@ def test_the_audit_trail_names_the_session_and_who_vouched(world: World, stored:
 def test_tokens_are_kept_nowhere(world: World) -> None:
     log = world.server.log_text()
     assert "bearer token refused" in log
-    kept = {path.name: path.read_bytes() for path in world.server.data.rglob("*") if path.is_file()}
+    kept = {path.name: content for path, content in kept_files(world.server.data).items()}
     for event in world.asked.events:
         for part in event["bearerToken"].split("."):
             assert len(part) < 8 or part not in log

@@ -181,7 +181,9 @@ def test_what_the_client_has_is_told_from_the_index_alone(server: ServerProcess,
         path = f"{INSTANCE}/frames/{frames}"
         again = get(server, datastore, path, accept, **{"If-None-Match": tag})
         assert (again.status_code, again.headers["etag"], again.content) == (304, tag, b"")
-        assert get(server, datastore, path, accept).status_code == 500, "nothing is left to be read"
+        if EXPLICIT in accept:
+            # A frame as it is stored may be kept in memory.
+            assert get(server, datastore, path, accept).status_code == 500, "nothing is left to be read"
     any_tag = get(server, datastore, f"{INSTANCE}/frames/1", stored, **{"If-None-Match": "*"})
     assert any_tag.status_code == 304
     no_frame = get(server, datastore, f"{INSTANCE}/frames/4", stored, **{"If-None-Match": "*"})

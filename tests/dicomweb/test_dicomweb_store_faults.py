@@ -19,9 +19,10 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from dicomweb.web import BOUNDARY, multipart, part10, store, values
-from processes import runners, store_workers
+from processes import store_workers
 from servers import ServerProcess, active_datastore, wait_for
 from signed_http import send, signature
+from standing_still import suspended
 from synthetic import noise, slice_of, uid
 
 MULTIPART = f"multipart/related; boundary={BOUNDARY}"
@@ -114,7 +115,7 @@ def test_client_that_leaves_in_the_middle(own_server: ServerProcess, own_datasto
     body = multipart([part10(slice_of(number=n, pixels=noise(128, 128, n))) for n in range(40)])
     headers = {"Content-Type": MULTIPART, "X-Amz-Content-SHA256": "UNSIGNED-PAYLOAD"}
     signed = signature(own_server, "POST", path, b"", headers)
-    connection = http.client.HTTPConnection("127.0.0.1", own_server.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", own_server.port, timeout=120)
     connection.putrequest("POST", path, skip_host=True, skip_accept_encoding=True)
     for name, value in {**signed, "Host": f"127.0.0.1:{own_server.port}", "Content-Length": str(len(body))}.items():
         connection.putheader(name, value)
@@ -137,7 +138,7 @@ def test_worker_that_dies_costs_no_instance(own_server: ServerProcess, own_datas
     # What the worker does not read stays in the pipe; the request cannot have ended.
     wait_for(lambda: worker.status() == psutil.STATUS_STOPPED, "the worker to stand still")
     worker.kill()
-    storing.join(60)
+    storing.join(240)
     assert answers[0].status_code == 200
     assert len(values(answers[0].json(), "00081199")) == 2
     assert image_sets(own_server, own_datastore)[0]["DICOMTags"]["DICOMNumberOfStudyRelatedInstances"] == 3
@@ -146,8 +147,7 @@ def test_worker_that_dies_costs_no_instance(own_server: ServerProcess, own_datas
 def test_locked_image_set_is_waited_for_and_then_refused(own_server: ServerProcess, own_datastore: str) -> None:
     assert store(own_server, own_datastore, [part10(slice_of(number=1))]).status_code == 200
     (found,) = image_sets(own_server, own_datastore)
-    (runner,) = runners(own_server)
-    runner.suspend()
+    runner = suspended(own_server)
     try:
         updates = {"Patient": {"DICOM": {"PatientComments": "x"}}, "SchemaVersion": 1.1}
         own_server.client().update_image_set_metadata(
@@ -158,7 +158,7 @@ def test_locked_image_set_is_waited_for_and_then_refused(own_server: ServerProce
         )
         answer = store(own_server, own_datastore, [part10(slice_of(number=2))])
         assert answer.status_code == 503
-        assert len(packs(own_server, own_datastore)) == 1, "what is not stored leaves no pack"
+        wait_for(lambda: len(packs(own_server, own_datastore)) == 1, "the pack of what is not stored to go")
     finally:
         runner.resume()
     again = wait_for(
@@ -178,8 +178,8 @@ def test_worker_that_dies_with_requests_of_many(own_server: ServerProcess, own_d
         bad = pool.submit(store, own_server, own_datastore, [b"no DICOM at all"])
         wait_for(lambda: worker.status() == psutil.STATUS_STOPPED, "the worker to stand still")
         worker.kill()
-        assert [answer.result(60).status_code for answer in answers] == [200] * len(numbers)
-        assert bad.result(60).status_code == 409
+        assert [answer.result(240).status_code for answer in answers] == [200] * len(numbers)
+        assert bad.result(240).status_code == 409
     for number, answer in zip(numbers, answers, strict=True):
         (item,) = values(answer.result().json(), "00081199")
         assert values(item, "00081155") == [uid(1, 1, number)]

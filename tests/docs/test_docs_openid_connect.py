@@ -67,7 +67,7 @@ def hospital(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hospital]:
     finally:
         server.stop()
         authorizer.terminate()
-        authorizer.wait(20)
+        authorizer.wait(120)
         issuer.stop()
 
 

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from servers import ServerProcess, active_datastore
+from servers import ServerProcess, active_datastore, wait_for
 from synthetic import noise, save, slice_of, uid
+from system.identities import client_with, refusal
 from tools import required_tool
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,6 +31,7 @@ def own_server(tmp_path_factory: pytest.TempPathFactory) -> ServerProcess:
         making = block("The root key is for setting up", "sh").replace(".venv/bin/", "")
         run = ran(f"set -e\n{making}", process.data.parent, environment(process))
         assert run.returncode == 0, run.stderr
+        wait_for(lambda: refusal(client_with(process, *users_key(process))) is None, "the user to be let in")
         yield process
     finally:
         process.stop()
@@ -55,7 +57,7 @@ def environment(server: ServerProcess) -> dict[str, str]:
 
 def ran(line: str, folder: Path, variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["bash", "-c", line], env=variables, cwd=folder, capture_output=True, text=True, timeout=120, check=False
+        ["bash", "-c", line], env=variables, cwd=folder, capture_output=True, text=True, timeout=240, check=False
     )
 
 
@@ -94,7 +96,7 @@ def test_the_command_line_examples_run(own_server: ServerProcess, tmp_path: Path
         str(own_server.data),
         str(tmp_path / "dicom"),
     ]
-    imported = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    imported = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
     assert imported.returncode == 0, imported.stderr + imported.stdout
     datastore = next(
         entry["datastoreId"]
@@ -111,7 +113,7 @@ def test_the_command_line_examples_run(own_server: ServerProcess, tmp_path: Path
     }
     for line in lines:
         run = subprocess.run(
-            ["bash", "-c", line], env=settings, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+            ["bash", "-c", line], env=settings, cwd=tmp_path, capture_output=True, text=True, timeout=240, check=False
         )
         assert run.returncode == 0, run.stderr
     metadata = json.loads(gzip.decompress((tmp_path / "metadata.json.gz").read_bytes()))

@@ -182,3 +182,14 @@ def explained(connection: Connection, plan: DicomSearchPlan) -> list[str]:
     statement = plan.statement(connection, 0, 100).compile(connection, compile_kwargs={"literal_binds": True})
     found: list[Row[Any]] = list(connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}"))
     return [str(row[-1]) for row in found]
+
+
+@pytest.mark.parametrize(("keyword", "value"), [("PatientName", "jane"), ("ModalitiesInStudy", "CT")])
+def test_studies_with_a_word_are_put_in_order_without_reading_their_rows(
+    embedded: Database, keyword: str, value: str
+) -> None:
+    with embedded.read() as connection:
+        plan = DicomSearchPlan(DATASTORE, SearchLevel.STUDY, criteria(SearchLevel.STUDY, {keyword: value}, fuzzy=True))
+        steps = [step for step in explained(connection, plan) if re.match(r"(SEARCH|SCAN) ", step)]
+    assert steps
+    assert all("COVERING INDEX" in step for step in steps), steps

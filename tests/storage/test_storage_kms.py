@@ -83,7 +83,7 @@ def test_open_never_waits_and_fetch_asks_once_for_all(
     door.passing.clear()
     with ThreadPoolExecutor(20) as threads:
         fetched = [threads.submit(fetching_keys, keys.open, STORE, wrapped) for _ in range(20)]
-        assert door.waiting.acquire(timeout=30)
+        assert door.waiting.acquire(timeout=120)
         door.passing.set()
         (secret,) = {future.result().secret for future in fetched}
     assert door.count("Decrypt") == 1

@@ -164,7 +164,7 @@ class ArchiveMachine(RuleBasedStateMachine):
             for target in self.model.live:
                 settled(self.client, self.datastore, target.id)
             self.client.delete_datastore(datastoreId=self.datastore)
-            wait_for(lambda: not pack_files(self.server, self.datastore), "the packs of deleted image sets to go", 20)
+            wait_for(lambda: not pack_files(self.server, self.datastore), "the packs of deleted image sets to go")
         except Exception:
             if self.sound:
                 raise

@@ -23,6 +23,7 @@ def codestream_of(boxed: bytes) -> bytes:
             assert length in {0, len(boxed) - position}, "the codestream box does not reach to the end"
             assert names == [b"jP  ", b"ftyp", b"jp2h", b"jp2c"]
             return boxed[position + 8 :]
+        assert length >= 8, f"a box {name!r} of {length} bytes"
         position += length
     raise AssertionError("the file has no codestream box")
 

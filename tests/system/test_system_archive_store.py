@@ -260,7 +260,7 @@ def test_readers_notice_nothing_of_moves_and_killed_runners(places: Places) -> N
             time.sleep(dice.uniform(0, 0.3))
             for runner in runners(places.server):
                 runner.kill()
-                runner.wait(10)
+                runner.wait(120)
             left = places.left_behind()
             wait_for(lambda: runners(places.server), "another runner to start")
     finally:

@@ -24,6 +24,7 @@ from import_folders import fill, import_folder, sop_instances, start_job
 
 from dicomweb.web import BOUNDARY, multipart, part10, root, session, store
 from imports import frame
+from kept_files import kept_files, paths_below
 from servers import ServerProcess, active_datastore, wait_for
 from synthetic import slice_of
 
@@ -80,18 +81,12 @@ def needles(slices: Iterable[Any]) -> set[bytes]:
     return {needle for needle in found if len(needle) >= 8}
 
 
-def files_below(folder: Path) -> Iterator[Path]:
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and not path.is_symlink():
-            yield path
-
-
 def findings(folder: Path, wanted: set[bytes]) -> list[tuple[str, bytes]]:
     """Search names and bytes of all files below a folder."""
     found = []
-    for path in files_below(folder):
-        content = str(path).encode() + b"\n" + path.read_bytes()
-        found += [(str(path.relative_to(folder)), needle) for needle in wanted if needle in content]
+    for path, content in kept_files(folder).items():
+        told = str(path).encode() + b"\n" + content
+        found += [(str(path.relative_to(folder)), needle) for needle in wanted if needle in told]
     return found
 
 
@@ -127,7 +122,7 @@ class Place:
         for process in (self.server.process, *family):
             process.kill()
         self.server.process.wait()
-        psutil.wait_procs(family, timeout=30)
+        psutil.wait_procs(family, timeout=120)
         self.server.log.close()
 
 
@@ -180,7 +175,7 @@ def test_nothing_of_a_patient_is_readable_at_rest(place: Place) -> None:
     body = multipart([part10(large)])
     # A connection that nobody holds is closed, and what came through it is thrown away.
     with contextlib.closing(half_stored(server, datastore_id, body)):
-        wait_for(lambda: any(files_below(server.data / "spool")), "a part of the body to be on disk")
+        wait_for(lambda: kept_files(server.data / "spool"), "a part of the body to be on disk")
         place.check()
         place.kill()
     place.check()
@@ -202,11 +197,19 @@ def test_nothing_of_a_patient_is_readable_at_rest(place: Place) -> None:
     place.check()
 
 
+def mode_of(path: Path) -> int:
+    """Give the mode of a file; none of one that is gone."""
+    try:
+        return path.lstat().st_mode
+    except FileNotFoundError:
+        return 0
+
+
 def check_modes(data: Path) -> None:
     """Make sure that nobody else can open anything below the data folder."""
     open_to_others = [
-        f"{path.relative_to(data)} {stat.filemode(path.lstat().st_mode)}"
-        for path in (data, *data.rglob("*"))
-        if not path.is_symlink() and data / "buckets" not in path.parents and path.lstat().st_mode & 0o077
+        f"{path.relative_to(data)} {stat.filemode(mode)}"
+        for path in (data, *paths_below(data))
+        if (mode := mode_of(path)) & 0o077 and not stat.S_ISLNK(mode) and data / "buckets" not in path.parents
     ]
     assert open_to_others == []

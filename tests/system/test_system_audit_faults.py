@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
 
-from audited import record_of, records, run_audit, verified
+from audited import api_chains, record_of, records, run_audit, verified
+from disk_faults import put_back, take_away
 from object_store import ObjectStore, door
 from processes import api_processes
 from servers import ServerProcess, active_datastore, wait_for
@@ -66,6 +67,8 @@ def test_the_trail_is_delivered_once_through_an_outage_and_the_death_of_processe
                 client.tag_resource(resourceArn=arn, tags={"number": str(number)})["ResponseMetadata"]["RequestId"]
                 for number in range(20)
             ]
+            # The server is ready with the first of them.
+            wait_for(lambda: len(api_chains(server)) == 2, "each API process to begin its chain")
             for process in api_processes(server)[1:]:
                 process.send_signal(signal.SIGKILL)
             # A change is durable in the trail before it is answered, so that not one is missing now.
@@ -134,9 +137,8 @@ def test_while_the_disk_takes_nothing_nothing_is_changed_and_everything_is_read(
     client = failing.client()
     datastore = active_datastore(client)
     arn = client.get_datastore(datastoreId=datastore)["datastoreProperties"]["datastoreArn"]
-    folder, away = failing.data / "audit", failing.data / "away"
-    folder.rename(away)
-    folder.write_bytes(b"")
+    folder = failing.data / "audit"
+    away = take_away(folder)
     read: list[str] = []
 
     def refused() -> bool:
@@ -151,8 +153,7 @@ def test_while_the_disk_takes_nothing_nothing_is_changed_and_everything_is_read(
     wait_for(refused, "a change to be refused before it is made")
     tags = client.list_tags_for_resource(resourceArn=arn)
     read.append(tags["ResponseMetadata"]["RequestId"])
-    folder.unlink()
-    away.rename(folder)
+    put_back(folder, away)
 
     def changed() -> str:
         try:

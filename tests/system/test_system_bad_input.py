@@ -170,7 +170,7 @@ def test_a_file_that_kills_its_worker_fails_alone(bad_server: ServerProcess, bad
         job = bad_client.get_dicom_import_job(datastoreId=datastore_id, jobId=job_id)["jobProperties"]
         return job["jobStatus"] in {"COMPLETED", "FAILED"}
 
-    wait_for(finished, "the job to end", 120)
+    wait_for(finished, "the job to end", 240)
     outcome = outcome_of(bad_server, finished_job(bad_client, datastore_id, job_id))
     assert outcome.job["jobStatus"] == "COMPLETED"
     check_counters(outcome)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import gzip
 import json
 import os
@@ -14,7 +15,7 @@ from typing import Any
 import imagecodecs
 import numpy as np
 import pytest
-from identities import answer
+from identities import answer, client_with, refusal
 from import_folders import fill
 
 from as_installed import as_installed
@@ -43,7 +44,7 @@ class Aws:
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, str(PROGRAMS / "aws"), "medical-imaging", *arguments, "--output", "json"]
-        return subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=240, check=False)
 
     def __call__(self, *arguments: str) -> dict[str, Any]:
         done = self.run(*arguments)
@@ -172,6 +173,12 @@ def test_import_as_a_user_is_what_the_user_may_do(own_server: ServerProcess, tmp
     answer(own_server, "user", "create", "importer")
     delivery = ("--profile", "importer", "--credentials-file", str(credentials))
     answer(own_server, "key", "create", "importer", *delivery)
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.read(credentials)
+    client = client_with(
+        own_server, *(parser["importer"][f"aws_{name}"] for name in ("access_key_id", "secret_access_key"))
+    )
+    wait_for(lambda: refused(client) == "AccessDeniedException", "the key to be known")
     denied = hounsfield(*command, **environment)
     assert denied.returncode == 1
     assert "user/importer is not authorized to perform: medical-imaging:ListDatastores" in denied.stderr
@@ -180,9 +187,16 @@ def test_import_as_a_user_is_what_the_user_may_do(own_server: ServerProcess, tmp
     buckets = {"Effect": "Allow", "Action": "s3:*", "Resource": ["arn:aws:s3:::imports", "arn:aws:s3:::imports/*"]}
     answer(own_server, "role", "create", "hounsfield-import", "--trust", "-", given=policy(trust))
     answer(own_server, "policy", "put", "buckets", "-", "--role", "hounsfield-import", given=policy(buckets))
+    wait_for(lambda: refused(client) == "", "the policy to count")
     done = hounsfield(*command, **environment)
     assert done.returncode == 0, done.stderr
     assert _counts(done.stdout) == [1, 1, 0, 1]
+
+
+def refused(client: Any) -> str:
+    """The code that ListDatastores is refused with."""
+    code, _ = refusal(client) or ("", "")
+    return code
 
 
 def policy(*statements: dict[str, Any]) -> str:

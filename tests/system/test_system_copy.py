@@ -13,8 +13,8 @@ from import_folders import primaries_by_series, sop_instances
 from stored_series import deleted, imported, settled, verified
 
 from imports import document, frame, image_sets
-from processes import runners
 from servers import ServerProcess, active_datastore
+from standing_still import suspended
 from synthetic import noise, slice_of, uid
 
 NOT_THE_LATEST = "Requested version(s) of ImageSet(s) is not the latest."
@@ -371,8 +371,7 @@ def test_a_copy_has_at_most_a_thousand_frames(copies: Copies) -> None:
 def test_a_lock_holds_until_the_copy_is_made_also_when_its_runner_dies(mortal: ServerProcess) -> None:
     copies = Copies(mortal, mortal.client())
     source, _, third = copies.imported(slice_of(number=1), slice_of(number=2), slice_of(2))
-    (runner,) = runners(mortal)
-    runner.suspend()
+    runner = suspended(mortal)
     answer = copies.begin(source)
     copy = answer["destinationImageSetProperties"]["imageSetId"]
     for image_set, status in ((source, "COPYING_WITH_READ_ONLY_ACCESS"), (copy, "COPYING")):

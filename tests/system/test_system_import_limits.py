@@ -18,8 +18,8 @@ from hounsfield.settings import Settings
 from hounsfield.storage.job_tables import client_tokens, import_jobs, work_items
 from hounsfield.stores import open_archive
 from imports import document, image_sets, outcome_of
-from processes import runners
 from servers import ServerProcess, active_datastore, finished_job, wait_for
+from standing_still import suspended
 from synthetic import slice_of
 
 FILES, FOLDERS, METADATA = 12, 3, 9_000
@@ -158,9 +158,8 @@ def test_a_series_too_large_at_once_is_not_imported_in_part(
 def test_jobs_at_the_same_time(limited: ServerProcess, client: Any, datastore: str) -> None:
     fill(limited, "jobs", [slice_of(study=804)])
     other = active_datastore(client)
-    (runner,) = runners(limited)
     # A runner that stands still keeps its jobs under way.
-    runner.suspend()
+    runner = suspended(limited)
     try:
         started = [start_job(limited, client, datastore, "jobs") for _ in range(2)]
         with pytest.raises(ClientError) as caught:

@@ -45,7 +45,7 @@ def _kill_server(server: ServerProcess, _: random.Random) -> bool:
     family = psutil.Process(server.process.pid).children(recursive=True)
     server.process.kill()
     server.process.wait()
-    _, alive = psutil.wait_procs(family, timeout=20)
+    _, alive = psutil.wait_procs(family, timeout=120)
     assert alive == [], "processes outlive the server"
     server.log.close()
     server.start()
@@ -97,7 +97,7 @@ def _import_under_fire(
             next_kill = time.monotonic() + dice.uniform(0.3, 1.5)
         return None
 
-    job = wait_for(ended, "the job to end", 150)
+    job = wait_for(ended, "the job to end", 240)
     assert job["jobStatus"] == "COMPLETED", job
     return outcome_of(server, job), hits
 
@@ -173,6 +173,7 @@ def test_two_jobs_on_the_same_files_survive_the_runner(mortal: ServerProcess) ->
     other = wait_for(
         lambda: (job := _status(mortal, client, datastore_id, first)) and job["jobStatus"] == "COMPLETED" and job,
         "the first job to end",
+        240,
     )
     check_counters(outcome_of(mortal, other))
     _check_store(mortal, datastore_id, outcome, version=2)

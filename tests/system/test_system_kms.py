@@ -261,7 +261,7 @@ def test_nobody_else_waits_for_the_key_service(
 
     with ThreadPoolExecutor(12) as threads:
         waiting = [threads.submit(answered, name) for name in ("GetImageFrame", "GetImageSet", "search") * 4]
-        assert door.waiting.acquire(timeout=60)
+        assert door.waiting.acquire(timeout=120)
         # One process, whose event loop answers short reads itself, and a transaction of the embedded database at a time.
         assert frame(client, local, image_set_id, frame_id)[0]
         client.tag_resource(

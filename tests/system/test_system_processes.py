@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 
 from processes import api_processes, runners
-from servers import ServerProcess
+from servers import ServerProcess, wait_for
 
 
 def test_the_process_that_forks_has_no_thread_and_no_file_that_the_others_would_share(server: ServerProcess) -> None:
@@ -19,6 +19,7 @@ def test_the_process_that_forks_has_no_thread_and_no_file_that_the_others_would_
 
 
 def test_processes_are_named_for_what_they_do(server: ServerProcess) -> None:
-    titles = [" ".join(process.cmdline()).strip() for process in (*runners(server), *api_processes(server))]
+    (runner,) = wait_for(lambda: runners(server), "the runner to have its name")
+    titles = [" ".join(process.cmdline()).strip() for process in (runner, *api_processes(server))]
     api = f"hounsfield api 127.0.0.1:{server.port}"
     assert titles == ["hounsfield runner", api, f"{api} worker-1"]

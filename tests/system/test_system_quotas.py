@@ -16,6 +16,7 @@ from updates import Store, patient, study
 
 from processes import runners
 from servers import ServerProcess, active_datastore, wait_for
+from standing_still import suspended
 from synthetic import slice_of, uid
 
 QUOTA = ("ServiceQuotaExceededException", 402)
@@ -92,8 +93,7 @@ def delete(store: Store, image_set: str) -> Any:
 @contextmanager
 def standing_still(server: ServerProcess) -> Iterator[None]:
     """Keep what is under way from ending."""
-    (runner,) = runners(server)
-    runner.suspend()
+    runner = suspended(server)
     try:
         yield
     finally:

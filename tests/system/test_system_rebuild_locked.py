@@ -23,6 +23,7 @@ from hounsfield.settings import Settings
 from hounsfield.stores import open_archive
 from processes import runners
 from servers import ServerProcess, wait_for
+from standing_still import suspended
 from synthetic import slice_of, uid
 
 Read = Callable[..., Dataset]
@@ -66,39 +67,39 @@ def read(archive: Archive, store: Store) -> Read:
 
 
 @pytest.fixture
-def suspended(own_server: ServerProcess) -> Iterator[psutil.Process]:
-    """Hold the runner still from the moment it is asked to until the end of the test."""
-    (runner,) = wait_for(lambda: runners(own_server), "the runner to be up")
-    yield runner
-    runner.resume()
+def runner(own_server: ServerProcess) -> Iterator[psutil.Process]:
+    """The runner, which goes on at the end of a test that suspended it."""
+    (found,) = wait_for(lambda: runners(own_server), "the runner to be up")
+    yield found
+    found.resume()
 
 
 def test_the_version_before_is_read_until_an_update_has_ended(
-    store: Store, archive: Archive, read: Read, suspended: psutil.Process
+    store: Store, archive: Archive, read: Read, runner: psutil.Process
 ) -> None:
     image_set = store.series(2)
     store.updated(image_set, "1", update=patient(PatientComments="one"))
     reader = DicomMetadataReader(archive)
     arguments = (store.id, uid(1), uid(1, 1), "http://host")
     before = b"".join(reader.series(*arguments))
-    suspended.suspend()
+    suspended(store.server)
     store.ask(image_set, "2", update=patient(PatientComments="two", PatientName="Doe^John"))
     assert find_image_set(archive, store.id, uid(1), uid(1, 1)).version == 2
     assert (read().PatientComments, read().PatientName) == ("one", "Roe^Jane")
     assert b"".join(reader.series(*arguments)) == before
-    suspended.resume()
+    runner.resume()
     assert store.settled(image_set)["imageSetWorkflowStatus"] == "UPDATED"
     assert (read(2).PatientComments, read(2).PatientName) == ("two", "Doe^John")
     assert b"Doe^John" in b"".join(reader.series(*arguments))
 
 
 def test_the_source_of_a_copy_stays_corrected_while_it_is_copied(
-    store: Store, archive: Archive, read: Read, suspended: psutil.Process
+    store: Store, archive: Archive, read: Read, runner: psutil.Process
 ) -> None:
     """Its version does not tell then that an update made it."""
     image_set = store.imported(slice_of(number=1, PatientComments="wrong"), slice_of(number=2))[0]
     store.updated(image_set, "1", remove=patient(PatientComments=""))
-    suspended.suspend()
+    suspended(store.server)
     answer = store.client.copy_image_set(
         datastoreId=store.id, sourceImageSetId=image_set,
         copyImageSetInformation={"sourceImageSet": {"latestVersionId": "2"}},
@@ -109,32 +110,32 @@ def test_the_source_of_a_copy_stays_corrected_while_it_is_copied(
     assert "PatientComments" not in read()
     with pytest.raises(NotFoundError):
         read(image_set=copy)
-    suspended.resume()
+    runner.resume()
     settled(store.client, store.id, copy)
     assert "PatientComments" not in read(image_set=copy)
 
 
 def test_an_import_is_no_update_while_its_set_is_copied(
-    store: Store, archive: Archive, read: Read, suspended: psutil.Process
+    store: Store, archive: Archive, read: Read, runner: psutil.Process
 ) -> None:
     image_set = store.imported(slice_of(number=1, PatientWeight="71"))[0]
     store.imported(slice_of(number=2, PatientWeight="72"))
-    suspended.suspend()
+    suspended(store.server)
     answer = store.client.copy_image_set(
         datastoreId=store.id, sourceImageSetId=image_set,
         copyImageSetInformation={"sourceImageSet": {"latestVersionId": "2"}},
     )  # fmt: skip
     assert find_image_set(archive, store.id, uid(1), uid(1, 1)).updates == ()
     assert [read(number).PatientWeight for number in (1, 2)] == [71, 72]
-    suspended.resume()
+    runner.resume()
     settled(store.client, store.id, answer["destinationImageSetProperties"]["imageSetId"])
     copied = find_series(archive, store.id, uid(1), uid(1, 1), answer["destinationImageSetProperties"]["imageSetId"])
     assert [rebuilt(archive, found).PatientWeight for found in copied] == [72, 72]
 
 
-def test_a_set_that_is_being_deleted_is_gone(store: Store, read: Read, suspended: psutil.Process) -> None:
+def test_a_set_that_is_being_deleted_is_gone(store: Store, read: Read, runner: psutil.Process) -> None:
     image_set = store.series(1)
-    suspended.suspend()
+    suspended(store.server)
     deleting: Any = store.client.delete_image_set(datastoreId=store.id, imageSetId=image_set)
     assert deleting["imageSetWorkflowStatus"] == "DELETING"
     with pytest.raises(NotFoundError):

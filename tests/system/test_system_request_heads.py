@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from audited import record_of
 from raw_http import exchange, head
 from servers import ServerProcess
 from signed_http import send, send_signed
 
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"
+LAST = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
 POST = b"POST /datastore HTTP/1.1\r\nHost: x\r\n"
 UNKNOWN = "0123456789abcdef" * 2
 
@@ -22,10 +26,14 @@ def check_alive(server: ServerProcess) -> None:
     [
         pytest.param(b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414, id="URI of 70 kB"),
         pytest.param(b"GET /" + b"a" * 1_000_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 431, id="URI of 1 MB"),
-        pytest.param(HEALTH + b"X: " + b"a" * 70_000 + b"\r\n\r\n", 431, id="header of 70 kB"),
-        pytest.param(HEALTH + b"X: " + b"a" * 10_000_000 + b"\r\n\r\n", 431, id="header of 10 MB"),
+        pytest.param(LAST + b"X: " + b"a" * 70_000 + b"\r\n\r\n", 431, id="header of 70 kB"),
+        pytest.param(LAST + b"X: " + b"a" * 10_000_000 + b"\r\n\r\n", 431, id="header of 10 MB"),
         pytest.param(HEALTH + b"".join(b"X-%d: y\r\n" % n for n in range(5_000)) + b"\r\n", 431, id="5,000 headers"),
-        pytest.param(b"GET /datastore?" + b"a&" * 5_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 400, id="5,000 parameters"),
+        pytest.param(
+            b"GET /datastore?" + b"a&" * 5_000 + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+            400,
+            id="5,000 parameters",
+        ),
     ],
 )
 def test_large_heads_are_refused(server: ServerProcess, request_head: bytes, status: int) -> None:
@@ -39,6 +47,25 @@ def test_headers_beyond_the_setting_are_refused_in_the_form_of_aws(server: Serve
     answer = send(server, "GET", "/datastore", None, {"X-Large": "a" * 66_000})
     assert (answer.status, answer.code) == (431, "RequestHeaderSectionTooLargeException")
     assert "65536 bytes" in answer.message
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "source"),
+    [
+        ("GET", "/datastore", "medical-imaging"),
+        ("HEAD", f"/datastore/{UNKNOWN}/studies", "medical-imaging"),
+        ("GET", f"/datastore/{UNKNOWN}/studies?PatientName=Nobody", "medical-imaging"),
+        ("POST", "/", "sts"),
+    ],
+)
+def test_refused_heads_are_recorded(server: ServerProcess, method: str, path: str, source: str) -> None:
+    answer = send(server, method, path, None, {"X-Large": "Nobody" * 11_000, "User-Agent": "odd/1"})
+    assert answer.status == 431
+    record = record_of(server, answer.headers["x-amzn-requestid"])
+    assert record["eventSource"] == f"{source}.amazonaws.com"
+    assert record["errorCode"] == "RequestHeaderSectionTooLargeException"
+    assert (record["sourceIPAddress"], record["userAgent"]) == ("127.0.0.1", "odd/1")
+    assert "Nobody" not in json.dumps(record)
 
 
 @pytest.mark.parametrize(
@@ -60,14 +87,14 @@ def test_headers_beyond_the_setting_are_refused_in_the_form_of_aws(server: Serve
 )
 def test_headers_that_two_servers_may_read_differently_are_refused(server: ServerProcess, lines: bytes) -> None:
     """Request smuggling: whatever stands behind such a head must not be taken for a request."""
-    answer = exchange(server, POST + lines + HEALTH + b"\r\n")
+    answer = exchange(server, POST + lines + LAST + b"\r\n")
     assert answer.status in {400, None}
     assert b"ok\n" not in answer.data
     check_alive(server)
 
 
 def test_two_hosts_are_refused(server: ServerProcess) -> None:
-    answer = exchange(server, HEALTH + b"Host: y\r\n\r\n")
+    answer = exchange(server, LAST + b"Host: y\r\n\r\n")
     assert answer.status == 400
     assert b"ValidationException" in answer.data
 
@@ -82,7 +109,7 @@ def test_a_length_beside_a_coding_ends_the_connection(server: ServerProcess) -> 
 
 
 def test_equal_lengths_are_one(server: ServerProcess) -> None:
-    answer = exchange(server, POST + b"Content-Length: 5\r\nContent-Length: 5\r\n\r\nabcde" + HEALTH + b"\r\n")
+    answer = exchange(server, POST + b"Content-Length: 5\r\nContent-Length: 5\r\n\r\nabcde" + LAST + b"\r\n")
     assert answer.data.count(b"HTTP/1.1 ") == 2
     assert answer.status == 403
     assert answer.data.endswith(b"ok\n")

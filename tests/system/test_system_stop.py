@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
+import sys
 import time
 import zlib
 from collections.abc import Iterator
@@ -13,6 +16,7 @@ import psutil
 import pytest
 
 from imports import document, frame, image_sets, instances, outcome_of
+from processes import runners
 from servers import ServerProcess, active_datastore, finished_job, start_import, wait_for
 from synthetic import noise, save, slice_of
 
@@ -82,6 +86,12 @@ def test_a_killed_server_leaves_no_process_and_goes_on(own_server: ServerProcess
     assert_complete(own_server, datastore, job_id, checksums)
 
 
+def tell_another_thread_to_end(process: psutil.Process) -> None:
+    """Send SIGTERM as the kernel does where the first thread has another signal to see to, such as that it may go on."""
+    others = [thread.id for thread in process.threads() if thread.id != process.pid] if sys.platform == "linux" else []
+    os.kill(max([*others, process.pid]), signal.SIGTERM)
+
+
 def test_a_stopped_server_gives_its_lease_back(tmp_path: Path) -> None:
     server = ServerProcess(tmp_path / "data", {"HOUNSFIELD_LEASE_SECONDS": "600"}).start()
     try:
@@ -90,6 +100,9 @@ def test_a_stopped_server_gives_its_lease_back(tmp_path: Path) -> None:
         datastore = active_datastore(server.client())
         job_id = start_import(server.client(), datastore, "s3://input/")
         wait_for(lambda: begun(server, datastore, job_id), "the job to begin")
+        (runner,) = runners(server)
+        tell_another_thread_to_end(runner)
+        runner.wait(120)
         server.stop()
         server.start()
         # Had the lease not been given back, the job would wait ten minutes.

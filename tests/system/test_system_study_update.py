@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 
+import psutil
 import psycopg
 import pytest
 from sqlalchemy import Connection, select, text, update
@@ -15,8 +16,8 @@ from hounsfield.imaging.archive import Archive
 from hounsfield.settings import Settings
 from hounsfield.storage.job_tables import work_items
 from hounsfield.stores import open_archive
-from processes import runners
 from servers import ServerProcess, wait_for
+from standing_still import suspended
 from synthetic import slice_of
 
 CHANGE = patient(PatientID="P-2", PatientName="Doe^John")
@@ -157,14 +158,13 @@ def test_a_runner_killed_between_two_image_sets_leaves_nothing_half_done(store: 
     image_sets = sorted(store.imported(slice_of(1), slice_of(2), slice_of(3)))
     named, last = image_sets[0], image_sets[-1]
     before = store.document(named)
-    (runner,) = runners(store.server)
-    runner.suspend()
+    runner = suspended(store.server)
     store.ask(named, "1", update=CHANGE, includeStudyImageSets=True)
     with _row_held(settings.database_url, last):
         runner.resume()
         wait_for(lambda: _somebody_waits(settings.database_url), "the runner to wait for the row")
         runner.kill()
-        runner.wait(30)
+        runner.wait(120)
         assert _states(store, image_sets) == _under_way(named, image_sets)
         assert store.document(named, versionId="1") == before
     for image_set in image_sets:
@@ -175,14 +175,15 @@ def test_a_runner_killed_between_two_image_sets_leaves_nothing_half_done(store: 
 
 def test_a_server_killed_with_a_study_locked_ends_the_update_after_its_next_start(store: Store) -> None:
     image_sets = sorted(store.imported(slice_of(1), slice_of(2)))
-    (runner,) = runners(store.server)
-    runner.suspend()
+    runner = suspended(store.server)
     store.ask(image_sets[0], "1", update=CHANGE, includeStudyImageSets=True)
     assert store.server.process is not None
+    family = psutil.Process(store.server.process.pid).children(recursive=True)
     store.server.process.kill()
     store.server.process.wait()
     runner.kill()
-    runner.wait(30)
+    # What of them still answered would be taken for the next server.
+    assert psutil.wait_procs(family, timeout=120)[1] == []
     store.server.start()
     store.client = store.server.client()
     for image_set in image_sets:

@@ -123,7 +123,7 @@ def test_a_server_does_not_start_with_settings_that_cannot_be(tmp_path: Path, na
         env={f"HOUNSFIELD_{name}": value},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
     assert (run.returncode, run.stdout) == (2, "")

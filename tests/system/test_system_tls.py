@@ -50,7 +50,7 @@ class TlsServer(ServerProcess):
             return False
 
     def connect(self, context: ssl.SSLContext | None = None) -> http.client.HTTPSConnection:
-        return http.client.HTTPSConnection("127.0.0.1", self.port, context=context or self.trusted, timeout=30)
+        return http.client.HTTPSConnection("127.0.0.1", self.port, context=context or self.trusted, timeout=120)
 
     def get(self, path: str, context: ssl.SSLContext | None = None) -> http.client.HTTPResponse:
         connection = self.connect(context)
@@ -147,7 +147,7 @@ def test_it_is_found_and_speaks_only_new_versions(server: TlsServer, client: Any
         old.minimum_version, old.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
     with pytest.raises(OSError, match=r"(?i)protocol|version|handshake|eof|reset"):
         server.get("/healthz", old)
-    plain = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    plain = http.client.HTTPConnection("127.0.0.1", server.port, timeout=120)
     plain.request("GET", "/healthz")
     with pytest.raises((OSError, http.client.HTTPException)):
         plain.getresponse()
@@ -199,7 +199,7 @@ def test_a_renewed_certificate_is_served_and_nothing_is_cut_off(
             session.verify = str(authority.file)
             while not stop.wait(0.05):
                 try:
-                    answers.append(session.get(f"{server.url}/healthz", timeout=30).status_code)
+                    answers.append(session.get(f"{server.url}/healthz", timeout=120).status_code)
                 except requests.RequestException as error:
                     failures.append(repr(error))
 
@@ -296,7 +296,7 @@ def test_what_cannot_be_is_refused_at_the_start(
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
     assert done.returncode != 0

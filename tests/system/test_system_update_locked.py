@@ -13,6 +13,7 @@ from updates import Store, by_uid, instance, patient, study
 from imports import frame
 from processes import runners
 from servers import ServerProcess, wait_for
+from standing_still import suspended
 from synthetic import slice_of, uid
 
 
@@ -44,8 +45,7 @@ def test_a_locked_set_refuses_writes_and_shows_its_old_versions(store: Store) ->
     one, two = store.imported(slice_of(1), slice_of(2))
     before = store.document(one)
     frame_id = by_uid(before)[uid(1, 1, 1)]["ImageFrames"][0]["ID"]
-    (runner,) = runners(store.server)
-    runner.suspend()
+    runner = suspended(store.server)
     try:
         store.ask(one, "1", update=patient(PatientID="P-2"), includeStudyImageSets=True)
         found = {image_set: store.get(image_set) for image_set in (one, two)}
@@ -71,8 +71,7 @@ def test_a_locked_set_refuses_writes_and_shows_its_old_versions(store: Store) ->
 
 def test_one_locked_set_of_the_study_keeps_all_from_changing(store: Store) -> None:
     one, two = store.imported(slice_of(1), slice_of(2))
-    (runner,) = runners(store.server)
-    runner.suspend()
+    runner = suspended(store.server)
     try:
         store.ask(two, "1", update=patient(PatientComments="first"))
         code = code_of(store.ask, one, "1", update=patient(PatientID="P-2"), includeStudyImageSets=True)
@@ -85,11 +84,10 @@ def test_one_locked_set_of_the_study_keeps_all_from_changing(store: Store) -> No
 
 def test_an_update_outlives_the_runner(store: Store) -> None:
     image_set = store.series()
-    (runner,) = runners(store.server)
-    runner.suspend()
+    runner = suspended(store.server)
     store.ask(image_set, "1", update={**instance(2, {"DICOM": {"InstanceNumber": "22"}}), **patient(PatientID="P-2")})
     runner.kill()
-    runner.wait(30)
+    runner.wait(120)
     assert store.settled(image_set)["imageSetWorkflowStatus"] == "UPDATED"
     found = store.document(image_set)
     assert by_uid(found)[uid(1, 1, 2)]["DICOM"]["InstanceNumber"] == "22"

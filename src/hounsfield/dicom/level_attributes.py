@@ -40,22 +40,22 @@ def document_members(values: Mapping[str, JsonValue]) -> list[tuple[int, bytes]]
     return [(tag, text) for tag, text in json_members(elements, _UNICODE, _no_uri) if tag != SPECIFIC_CHARACTER_SET]
 
 
-def text_members(values: list[tuple[int, str, str]]) -> list[tuple[int, bytes]]:
-    """Write text as DICOM JSON.
+def text_member(tag: int, vr: str, text: str) -> bytes:
+    """Write text as a member of DICOM JSON.
 
     Parameters
     ----------
-    values : list of (int, str, str)
-        Tag, value representation and text, several values separated by backslashes; empty for an element without value.
+    tag : int
+        The tag.
+    vr : str
+        Its value representation.
+    text : str
+        The value; several of them separated by backslashes, empty for an element without value.
     """
-    members = []
-    for tag, vr, text in values:
-        # Addresses and UIDs hardly ever come again; the rest does, in one list of studies after another.
-        if vr in ("UI", "UR") and text and "\\" not in text and text == text.strip(" \0"):
-            members.append((tag, b'"%08X":{"vr":"%b","Value":[%b]}' % (tag, vr.encode(), orjson.dumps(text))))
-        else:
-            members.append((tag, _text(tag, vr, text)))
-    return members
+    # Addresses and UIDs hardly ever come again; the rest does, in one list of studies after another.
+    if vr in ("UI", "UR") and text and "\\" not in text and text == text.strip(" \0"):
+        return b'"%08X":{"vr":"%b","Value":[%b]}' % (tag, vr.encode(), orjson.dumps(text))
+    return _text(tag, vr, text)
 
 
 @lru_cache(maxsize=16384)

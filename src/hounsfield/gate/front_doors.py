@@ -1,6 +1,6 @@
 """The front doors, and which of them takes a request: by method and path alone, before anything else of it is looked at.
 
-    request ─▶ Entrance: head small enough? ─▶ the first door that takes it ─▶ that door's own routes, signature, permission
+    request ─▶ Entrance ─▶ the first door that takes it ─▶ head small enough? ─▶ its own routes, signature, permission
                   └─▶ Patience: body and answer move on
 
 Each door tells its routes, so that whoever wants to know what the server answers (the test that walks all of it, the threat
@@ -17,13 +17,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from hounsfield.aws.errors import AwsError, serialise_error
-from hounsfield.gate.answers import send_answer
 from hounsfield.gate.bodies import ClientGoneError
 from hounsfield.gate.connections import ConnectionWatch
-from hounsfield.gate.heads import check_head
+from hounsfield.gate.heads import CheckedHeads
 from hounsfield.gate.patience import Patience, PatientReceive, PatientSend
-from hounsfield.storage.identifiers import new_uuid
 
 _log = structlog.get_logger(__name__)
 
@@ -75,15 +72,12 @@ class Limits:
 
     Attributes
     ----------
-    header_bytes : int
-        Largest number of bytes of all headers of a request.
     patience : Patience
         How long a client may take.
     connections : ConnectionWatch
         Closes connections on which nothing happens.
     """
 
-    header_bytes: int
     patience: Patience
     connections: ConnectionWatch
 
@@ -127,12 +121,6 @@ class Entrance:
             self.limits.connections.end(peer)
 
     async def _let_in(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            check_head(scope, self.limits.header_bytes)
-        except AwsError as error:
-            request_id = new_uuid()
-            await send_answer(send, serialise_error(error, request_id), request_id)
-            return
         method, raw_path = scope["method"], scope["raw_path"]
         for door in self.doors:
             if door.takes(method, raw_path):
@@ -152,9 +140,12 @@ class Entrance:
         await send({"type": "lifespan.shutdown.complete"})
 
 
-def health_door(path: str) -> FrontDoor:
+def health_door(path: str, most_header_bytes: int) -> FrontDoor:
     """Give the door that tells whoever asks that the process answers, and nothing else; it is the only one without a lock."""
     raw = path.encode()
     return FrontDoor(
-        "health", lambda _, raw_path: raw_path == raw, PlainTextResponse("ok\n"), (DoorRoute("GET", path, "Health"),)
+        "health",
+        lambda _, raw_path: raw_path == raw,
+        CheckedHeads(PlainTextResponse("ok\n"), most_header_bytes),
+        (DoorRoute("GET", path, "Health"),),
     )

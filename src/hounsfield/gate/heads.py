@@ -1,17 +1,27 @@
 """What the head of a request may be, before anything in it is read.
 
-    request line and headers ─▶ check_head ─▶ pass, or AwsError
+    request line and headers ─▶ check_head ─┬─▶ door
+                                            └─▶ AwsError ─▶ audit trail ─▶ answer
 
 The server software refuses more than 100 headers, and a URI of more than 65,534 bytes, before they come here.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
-from starlette.types import Scope
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from hounsfield.aws.errors import RequestHeaderSectionTooLargeException, ValidationException
+from hounsfield.aws.errors import (
+    AwsError,
+    RequestHeaderSectionTooLargeException,
+    ValidationException,
+    serialise_error,
+)
+from hounsfield.gate.answers import send_answer
+from hounsfield.gate.recording import Recorder
+from hounsfield.storage.identifiers import new_uuid
 
 MOST_HEADERS: Final = 100
 """Headers of a request."""
@@ -50,3 +60,42 @@ def check_head(scope: Scope, most_bytes: int) -> None:
         raise ValidationException("A request must have one Host header.")
     if scope["query_string"].count(b"&") >= MOST_PARAMETERS:
         raise ValidationException(f"The query may have at most {MOST_PARAMETERS} parameters.")
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedHeads:
+    """The ASGI application before a door, which lets in requests with heads that may be read.
+
+    Attributes
+    ----------
+    door : callable
+        ASGI application.
+    most_bytes : int
+        Largest number of bytes of all headers of a request.
+    recorder : Recorder or None
+        Records calls of the door; None for one whose calls are not recorded.
+    """
+
+    door: ASGIApp
+    most_bytes: int
+    recorder: Recorder | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or refuse it."""
+        try:
+            check_head(scope, self.most_bytes)
+        except AwsError as error:
+            await self._refuse(scope, send, error)
+            return
+        await self.door(scope, receive, send)
+
+    async def _refuse(self, scope: Scope, send: Send, error: AwsError) -> None:
+        if self.recorder is None:
+            request_id = new_uuid()
+            await send_answer(send, serialise_error(error, request_id), request_id)
+            return
+        record = self.recorder.begin(scope)
+        answer = serialise_error(error, record.request_id)
+        # What is refused here has changed nothing, so whether it could be recorded changes nothing about the answer.
+        await record.kept(answer, error)
+        await send_answer(send, answer, record.request_id, head=scope["method"] == "HEAD")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from hounsfield.imaging.accesses import AccessNotes
 from hounsfield.imaging.frame_places import FramePlaces
+from hounsfield.imaging.kept_frames import KeptFrames
 from hounsfield.jobs.queue import WorkQueue
 from hounsfield.storage.blobs import BlobPlace, Blobs
 from hounsfield.storage.buckets import Buckets
@@ -56,6 +57,7 @@ class Archive:
     tiers: TieredBlobs | None = None
     accesses: AccessNotes = field(default_factory=AccessNotes)
     frame_places: FramePlaces = field(default_factory=FramePlaces)
+    kept_frames: KeptFrames = field(default_factory=KeptFrames)
 
     @property
     def blob_places(self) -> tuple[BlobPlace, ...]:

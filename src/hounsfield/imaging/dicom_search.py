@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from operator import attrgetter
+from typing import Any, Final, TypeAlias
 
-from sqlalchemy import Connection, Row, Table, select
+from sqlalchemy import Connection, bindparam, select
 
 from hounsfield.dicom.included_attributes import IncludedAttributes
 from hounsfield.imaging.archive import Archive
@@ -18,6 +19,7 @@ from hounsfield.imaging.dicom_search_plan import DicomSearchPlan
 from hounsfield.imaging.matching import Criterion, OneOf
 from hounsfield.imaging.search_keys import SEARCH_KEYS, SearchLevel
 from hounsfield.storage.database import in_groups
+from hounsfield.storage.prepared import PreparedForValues
 from hounsfield.storage.study_tables import studies
 from hounsfield.storage.tables import image_sets, instances
 
@@ -27,7 +29,50 @@ MOST_SKIPPED: Final = 1_000_000
 NOTHING: Final = IncludedAttributes()
 """No attributes besides the default ones."""
 
+FoundRow: TypeAlias = Any
+"""A row of a result, with attributes named like the columns of its table; two of the same values are equal."""
+
 _STUDY_UID, _SERIES_UID = 0x0020000D, 0x0020000E
+_SERIES_COLUMNS: Final = tuple(
+    image_sets.c[name]
+    for name in (
+        "id",
+        "study_uid",
+        "series_uid",
+        "series_number",
+        "modality",
+        "series_description",
+        "performed_date",
+        "performed_time",
+        "timezone_offset",
+        "request_attributes",
+        "instance_count",
+    )
+)
+_INSTANCE_COLUMNS: Final = tuple(
+    instances.c[name]
+    for name in (
+        "key",
+        "image_set_id",
+        "sop_uid",
+        "sop_class_uid",
+        "instance_number",
+        "stored_transfer_syntax",
+        "warning_reason",
+        "number_of_frames",
+        "pixel_rows",
+        "pixel_columns",
+        "bits_allocated",
+        "timezone_offset",
+    )
+)
+_OF_STUDIES: Final = PreparedForValues(
+    lambda uids: select(studies).where(studies.c.datastore_id == bindparam("datastore"), studies.c.study_uid.in_(uids))
+)
+_OF_SERIES: Final = PreparedForValues(lambda ids: select(*_SERIES_COLUMNS).where(image_sets.c.id.in_(ids)))
+_OF_INSTANCES: Final = PreparedForValues(
+    lambda keys: select(*_INSTANCE_COLUMNS).where(instances.c.key.in_(keys), instances.c.last_version.is_(None))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +109,9 @@ class DicomSearch:
 class Result:
     """One result: the row of its level and of those above it; None for levels below and for what is not told."""
 
-    study: Row[Any] | None
-    series: Row[Any] | None = None
-    instance: Row[Any] | None = None
+    study: FoundRow | None
+    series: FoundRow | None = None
+    instance: FoundRow | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,17 +153,14 @@ def _studies(connection: Connection, datastore_id: str, uids: Sequence[str]) -> 
 
 
 def _series(connection: Connection, datastore_id: str, ids: Sequence[str]) -> list[Result]:
-    series = _rows(connection, image_sets, "id", ids)
+    series = _rows(connection, _OF_SERIES, "id", ids)
     of_studies = _study_rows(connection, datastore_id, {row.study_uid for row in series.values()})
     return [Result(of_studies.get(series[name].study_uid), series[name]) for name in ids if name in series]
 
 
 def _instances(connection: Connection, datastore_id: str, keys: Sequence[str]) -> list[Result]:
-    found: dict[str, Row[Any]] = {}
-    for some in in_groups(keys):
-        query = select(instances).where(instances.c.key.in_(some), instances.c.last_version.is_(None))
-        found.update((row.key, row) for row in connection.execute(query))
-    series = _rows(connection, image_sets, "id", {row.image_set_id for row in found.values()})
+    found = _rows(connection, _OF_INSTANCES, "key", keys)
+    series = _rows(connection, _OF_SERIES, "id", {row.image_set_id for row in found.values()})
     of_studies = _study_rows(connection, datastore_id, {row.study_uid for row in series.values()})
     results = []
     for key in keys:
@@ -129,20 +171,17 @@ def _instances(connection: Connection, datastore_id: str, keys: Sequence[str]) -
     return results
 
 
-def _rows(connection: Connection, table: Table, key: str, values: Collection[str]) -> Mapping[str, Row[Any]]:
-    found: dict[str, Row[Any]] = {}
-    for some in in_groups(sorted(values)):
-        rows = connection.execute(select(table).where(table.c[key].in_(some)))
-        found.update((getattr(row, key), row) for row in rows)
-    return found
+def _study_rows(connection: Connection, datastore_id: str, uids: Collection[str]) -> Mapping[str, FoundRow]:
+    return _rows(connection, _OF_STUDIES, "study_uid", uids, datastore=datastore_id)
 
 
-def _study_rows(connection: Connection, datastore_id: str, uids: Collection[str]) -> Mapping[str, Row[Any]]:
-    found: dict[str, Row[Any]] = {}
-    for some in in_groups(sorted(uids)):
-        query = select(studies).where(studies.c.datastore_id == datastore_id, studies.c.study_uid.in_(some))
-        found.update((row.study_uid, row) for row in connection.execute(query))
-    return found
+def _rows(
+    connection: Connection, query: PreparedForValues, key: str, values: Collection[str], **parameters: str
+) -> Mapping[str, FoundRow]:
+    """Give the rows of some values of a column, by these."""
+    key_of = attrgetter(key)
+    groups = in_groups(sorted(values))
+    return {key_of(row): row for some in groups for row in query.rows(connection, some, parameters)}
 
 
 _RESULTS: Final = {SearchLevel.STUDY: _studies, SearchLevel.SERIES: _series, SearchLevel.INSTANCE: _instances}

@@ -30,7 +30,6 @@ from hounsfield.imaging.match_conditions import (
     condition,
     has_words,
     literal_beginning,
-    primary_key_index,
     studies_with_words,
 )
 from hounsfield.imaging.matching import Between, Criterion, OneOf, Words
@@ -65,7 +64,7 @@ _INDEXES: Final = {
     "sop_class_uid": "ix_instances_by_sop_class_uid",
     "warning_reason": "ix_instances_by_warning_reason",
 }
-_STUDY_KEY_INDEX: Final = primary_key_index(studies.name)
+_STUDY_UID_INDEX: Final = "ix_studies_by_study_uid"
 _SMALL: Final = ("sop_uid", "series_uid", "study_uid")
 """Of one value there are so few rows that they need not be counted."""
 
@@ -170,7 +169,7 @@ class DicomSearchPlan:
         # Where the index has all that is asked of a row, many more can be seen.
         if len(self.criteria) == 1 and len(starts) == 1:
             (start,) = starts
-            if start.level is self.level and start.index != _STUDY_KEY_INDEX:
+            if start.level is self.level and start.index != _STUDY_UID_INDEX:
                 one = isinstance(start.criterion.match, OneOf) and len(start.criterion.match.values) == 1
                 if one or self._entries(connection, start, self.few_entries) < self.few_entries:
                     return start
@@ -179,9 +178,9 @@ class DicomSearchPlan:
     def _start_at(self, criterion: Criterion) -> _Start | None:
         match, column, level = criterion.match, criterion.key.column, self._level_of(criterion)
         if isinstance(match, Words):
-            return _Start(criterion, level, _STUDY_KEY_INDEX) if literal_beginning(match) else None
+            return _Start(criterion, level, _STUDY_UID_INDEX) if literal_beginning(match) else None
         if column == "study_uid":
-            return _Start(criterion, level, _STUDY_KEY_INDEX if level is _STUDY else _LINK_INDEXES[_SERIES])
+            return _Start(criterion, level, _STUDY_UID_INDEX if level is _STUDY else _LINK_INDEXES[_SERIES])
         index = _INDEXES.get(column)
         if index is None or not literal_beginning(match):
             return None

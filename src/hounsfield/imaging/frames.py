@@ -21,7 +21,7 @@ from hounsfield.pixels.policy import TABLE, TreatmentKind
 from hounsfield.storage.database import ONE
 from hounsfield.storage.identifiers import split_frame_id
 from hounsfield.storage.keys import DataKey
-from hounsfield.storage.packs import SEAL_BYTES, Extent, Label, RecordKind, read_record, read_record_within
+from hounsfield.storage.packs import SEAL_BYTES, Extent, Label, RecordKind, read_record
 from hounsfield.storage.prepared import Prepared
 from hounsfield.storage.tables import datastores, frame_runs, image_sets, instances
 
@@ -124,7 +124,7 @@ def get_image_frame(
         if extent is None:
             raise _missing(archive, datastore_id, image_set_id, frame_id)
         syntax, label = found.stored_transfer_syntax, Label(RecordKind.FRAME, found.source_key, ordinal)
-        data = read_record_within(archive.blobs, data_key, extent, label, before(syntax), b"")
+        data = archive.kept_frames.read(archive.blobs, data_key, extent, label, before(syntax), b"")
         archive.accesses.touch(image_set_id)
         size = extent.length - SEAL_BYTES
         return StoredImageFrame(syntax, is_frame=True, size=size, chunk_count=1, chunks=iter((data,)))

@@ -18,7 +18,7 @@ from hounsfield.imaging.staging import PixelKind
 from hounsfield.imaging.states import ImageSetState
 from hounsfield.storage.database import ONE
 from hounsfield.storage.keys import DataKey
-from hounsfield.storage.packs import Label, RecordKind, read_record_within
+from hounsfield.storage.packs import Label, RecordKind
 from hounsfield.storage.prepared import Prepared
 from hounsfield.storage.tables import datastores, image_sets, instances
 
@@ -111,6 +111,6 @@ def read_stored_frame(
     if extent is None:
         return None
     label = Label(RecordKind.FRAME, found.source_key, number - 1)
-    whole = read_record_within(archive.blobs, found.data_key, extent, label, before, after)
+    whole = archive.kept_frames.read(archive.blobs, found.data_key, extent, label, before, after)
     archive.accesses.touch(found.image_set_id)
     return whole

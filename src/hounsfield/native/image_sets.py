@@ -70,7 +70,9 @@ def _frame_result(frame: StoredImageFrame, kind: str) -> Mapping[str, object] | 
     if frame.chunk_count > 1:
         return StreamedResult([("Content-Type", kind)], frame.size, frame.chunks)
     data = next(frame.chunks, b"")
-    if kind == _BOXED and isinstance(data, bytearray):
+    if kind == _BOXED:
+        if not isinstance(data, bytearray):
+            raise TypeError("a frame that room was left before must be one that can be written to")
         put_boxes(data)
     return {"imageFrameBlob": data, "contentType": kind}
 

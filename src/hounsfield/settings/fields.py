@@ -101,6 +101,8 @@ class Settings:
         Slowest mean rate, in bytes a second, at which a client may send a body or take an answer once such a pause has passed.
     metadata_cache_bytes : int
         Memory of each API process for finished metadata documents.
+    frame_cache_bytes : int
+        Memory of each API process for image frames that were read, as they are stored; 0 for none.
     rendered_cache_bytes : int
         Memory of each API process for rendered frames and thumbnails; 0 for none.
     release_after_seconds : float
@@ -258,6 +260,7 @@ class Settings:
     answer_timeout_seconds: float = 60.0
     least_bytes_per_second: int = 1024
     metadata_cache_bytes: int = 256 * 1024 * 1024
+    frame_cache_bytes: int = 128 * 1024 * 1024
     rendered_cache_bytes: int = 64 * 1024 * 1024
     release_after_seconds: float = 24 * 3600.0
     archive_after_days: float = 30.0

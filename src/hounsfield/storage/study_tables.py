@@ -53,6 +53,8 @@ STUDY_INDEXES = (
 )
 """Searched attributes of studies with an index of their own, in which the order of studies is kept too."""
 Index("ix_studies_by_update", studies.c.datastore_id, studies.c.updated_at, studies.c.study_uid)
+# Studies found by words are put in order without reading their rows, which are far apart.
+Index("ix_studies_by_study_uid", studies.c.datastore_id, studies.c.study_uid, studies.c.updated_at)
 for _attribute in STUDY_INDEXES:
     Index(
         f"ix_studies_by_{_attribute}",

@@ -1,0 +1,69 @@
+"""Frames as they are stored, kept in memory for those who ask next: several viewers of one study, or one that comes back.
+
+    extent ─▶ kept? ─▶ answer
+                └─ no ─▶ one range read ─▶ decrypt ─▶ keep
+
+Only bytes that never change are kept, under the place where they lie and under what they were authenticated as, so that a wrong
+place in the database shows no other frame here either. Whether a frame may be seen, and where it lies, is found out before,
+each time; so is whether the key of its data store may be used.
+"""
+
+from __future__ import annotations
+
+from typing import Final, TypeAlias
+
+from hounsfield.imaging.weighted_cache import WeightedCache
+from hounsfield.storage.blobs import Blobs
+from hounsfield.storage.keys import DataKey
+from hounsfield.storage.packs import Extent, Label, read_record, read_record_within
+
+KEPT_BYTES: Final = 128 * 1024 * 1024
+"""How much is kept where nothing else is said."""
+
+_ENTRY_BYTES: Final = 512
+_Name: TypeAlias = tuple[str, str, int, int, str, str, int]
+
+
+class KeptFrames:
+    """Reads frames, and keeps them; for several threads.
+
+    Parameters
+    ----------
+    capacity : int
+        Bytes kept at most; 0 for none. A frame of more than half of that is not kept.
+    """
+
+    def __init__(self, capacity: int = KEPT_BYTES) -> None:
+        self._keeps = capacity > 0
+        self._kept: WeightedCache[_Name, bytes] = WeightedCache(capacity)
+
+    def read(self, blobs: Blobs, key: DataKey, extent: Extent, label: Label, before: bytes, after: bytes) -> bytearray:
+        """Give a frame between other bytes.
+
+        Parameters
+        ----------
+        blobs, key, extent, label
+            Where it is and what it is, as for `hounsfield.storage.packs.read_record`.
+        before, after : bytes
+            What is to stand before and behind it.
+
+        Returns
+        -------
+        bytearray
+            ``before``, the frame, ``after``; the caller's own, to be written to.
+
+        Raises
+        ------
+        PackDamagedError
+            The stored bytes were changed.
+        BlobMissingError
+            There is no such pack.
+        """
+        if not self._keeps:
+            return read_record_within(blobs, key, extent, label, before, after)
+        name = (key.datastore_id, extent.pack_id, extent.offset, extent.length, label.kind, label.owner, label.ordinal)
+        frame = self._kept.get(name)
+        if frame is None:
+            frame = read_record(blobs, key, extent, label)
+            self._kept.put(name, frame, _ENTRY_BYTES + len(frame))
+        return bytearray().join((before, frame, after))
