@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from dicomweb.web import part10
+from disk_faults import files_of_at_most
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.datastores import SETTLE_DATASTORE, DatastoreSettler, NewDatastore, create_datastore
 from hounsfield.imaging.ingest import IngestContext
@@ -76,3 +77,21 @@ def test_what_befalls_one_request_does_not_befall_those_beside_it(context: Inges
     }
     assert len(named) == 3, "each request has a pack of its own"
     assert packs(context) == named, "nothing is left of the request that failed"
+
+
+def test_request_that_finds_the_disk_full_leaves_nothing_and_tells_nobody_else(context: IngestContext) -> None:
+    before = packs(context)
+    small = [share(part10(slice_of(number=number))) for number in (11, 12)]
+    large = share(*(part10(slice_of(number=number)) for number in range(20, 60)))
+    with files_of_at_most(24 * 1024):
+        first, second, third = ingest_received(context, [small[0], large, small[1]])
+    assert isinstance(second, OSError)
+    stored = [
+        result.instance
+        for outcome in (first, third)
+        if not isinstance(outcome, Exception)
+        for result in outcome
+        if result.instance is not None
+    ]
+    assert [instance.sop_uid for instance in stored] == [uid(1, 1, 11), uid(1, 1, 12)]
+    assert packs(context) - before == {instance.pack_id for instance in stored}, "nothing of the one that failed"

@@ -100,7 +100,9 @@ class _FolderBlobWriter:
         sync_folder(self._path.parent)
 
     def abort(self) -> None:
-        self._file.close()
+        # What waits to be written is not wanted any more, and a full disk refuses it once more; the file is closed all the same.
+        with suppress(OSError):
+            self._file.close()
         self._aside.unlink(missing_ok=True)
 
 
