@@ -61,6 +61,7 @@ class SessionWorld:
         self.database = open_database(settings, keyring)
         self.repository: Repository = open_repository(settings, self.database, keyring)
         self.secret = installation_secret(self.database, keyring, SEALED_WITH)
+        self._asking: dict[tuple[str, ...], Any] = {}
 
     def close(self) -> None:
         self.database.close()
@@ -99,8 +100,10 @@ class SessionWorld:
         delete_identity(self.repository, IdentityKind.ROLE, name, force=True)
 
     def knows(self, key: tuple[str, ...]) -> bool:
+        if key not in self._asking:
+            self._asking[key] = self.client("sts", key)
         try:
-            self.client("sts", key).get_caller_identity()
+            self._asking[key].get_caller_identity()
         except ClientError as error:
             if error.response["Error"]["Code"] != "InvalidClientTokenId":
                 raise

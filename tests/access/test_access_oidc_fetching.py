@@ -62,7 +62,7 @@ def peer() -> Iterator[Peer]:
 
 
 def test_an_answer_is_given_as_it_is(peer: Peer) -> None:
-    fetcher = Fetcher(5, 1000)
+    fetcher = Fetcher(60, 1000)
     assert (fetcher.get(f"{peer.server.url}/short").status, fetcher.get(f"{peer.server.url}/short").body) == (
         200,
         b"x" * 10,
@@ -74,7 +74,7 @@ def test_an_answer_is_given_as_it_is(peer: Peer) -> None:
 
 def test_a_long_answer_is_not_read(peer: Peer) -> None:
     with pytest.raises(UnreachableError, match="longer than 1000 bytes"):
-        Fetcher(5, 1000).get(f"{peer.server.url}/long")
+        Fetcher(60, 1000).get(f"{peer.server.url}/long")
 
 
 @pytest.mark.parametrize("path", ["/silent", "/dripping"])
@@ -85,7 +85,7 @@ def test_a_slow_answer_is_not_waited_for(peer: Peer, path: str) -> None:
 
 def test_nobody_there_is_told_at_once() -> None:
     with pytest.raises(UnreachableError, match="no connection"):
-        Fetcher(5, 1000).get(f"http://127.0.0.1:{free_port()}/")
+        Fetcher(60, 1000).get(f"http://127.0.0.1:{free_port()}/")
 
 
 def certificate(folder: Path) -> Path:
@@ -120,9 +120,9 @@ def test_certificates_are_checked_and_one_s_own_can_be_named(
     peer.server.socket = context.wrap_socket(peer.server.socket, server_side=True)
     url = peer.server.url.replace("http://", "https://") + "/short"
     with pytest.raises(UnreachableError, match="SSLError"):
-        Fetcher(5, 1000).get(url)
+        Fetcher(60, 1000).get(url)
     monkeypatch.setenv("SSL_CERT_FILE", str(path))
-    assert Fetcher(5, 1000).get(url).body == b"x" * 10
+    assert Fetcher(60, 1000).get(url).body == b"x" * 10
 
 
 @pytest.mark.parametrize(

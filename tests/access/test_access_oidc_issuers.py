@@ -46,7 +46,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def issuer(source: TokenIssuer, clock: Clock) -> Issuer:
-    keys = KeySource(source.url, "", Fetcher(2, 100_000), Keeping(300, 3600, 10), clock)
+    keys = KeySource(source.url, "", Fetcher(60, 100_000), Keeping(300, 3600, 10), clock)
     return Issuer(source.url, ("other", AUDIENCE), ALGORITHMS, keys, 5)
 
 

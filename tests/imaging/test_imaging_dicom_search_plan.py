@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection, Row, insert
+from sqlalchemy import Connection, Row, insert, select
 
 from hounsfield.dicom.dictionary import TAGS
 from hounsfield.dicom.document import Levels
@@ -22,7 +22,9 @@ from hounsfield.imaging.matching import Criterion, match_of
 from hounsfield.imaging.search_keys import SEARCH_KEYS, SearchLevel
 from hounsfield.imaging.studies import refresh_studies
 from hounsfield.storage.database import Database, open_embedded, open_postgresql
+from hounsfield.storage.study_tables import studies
 from hounsfield.storage.tables import datastores, image_sets, instances
+from postgresql import PostgresqlServer
 
 DATASTORE = "d" * 32
 NAMES = ("Roe^Jane", "Roe^John", "Doe^Jane", "Smith^Ann")
@@ -193,3 +195,20 @@ def test_studies_with_a_word_are_put_in_order_without_reading_their_rows(
         steps = [step for step in explained(connection, plan) if re.match(r"(SEARCH|SCAN) ", step)]
     assert steps
     assert all("COVERING INDEX" in step for step in steps), steps
+
+
+def test_postgresql_looks_studies_up_rather_than_reading_all_of_them(postgresql_server: PostgresqlServer) -> None:
+    database = filled(open_postgresql(postgresql_server.new_database()))
+    others = ", ".join(column.name for column in studies.columns if column.name not in ("datastore_id", "study_uid"))
+    uids = [f"9.{number}" for number in range(1, 20_000, 50)]
+    query = select(studies.c.patient_name).where(studies.c.datastore_id == DATASTORE, studies.c.study_uid.in_(uids))
+    with database.write() as connection:
+        connection.exec_driver_sql(
+            f"WITH one AS (SELECT * FROM studies LIMIT 1) "
+            f"INSERT INTO studies SELECT datastore_id, '9.' || n, {others} FROM one, generate_series(1, 20000) n"
+        )
+        connection.exec_driver_sql("ANALYZE studies")
+        statement = query.compile(connection, compile_kwargs={"literal_binds": True})
+        steps = "\n".join(connection.exec_driver_sql(f"EXPLAIN {statement}").scalars())
+    database.close()
+    assert "Seq Scan" not in steps, steps

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from servers import ServerProcess, active_datastore
 BIG_ENDIAN = "1.2.840.10008.1.2.2"
 PIXELS = {0x7FE00008, 0x7FE00009, 0x7FE00010}
 OFFSETS = {0x7FE00001, 0x7FE00002, 0x7FE00003}
+_SMALL = 1 << 20
 _WORDS = {"OW": 2, "OF": 4, "OL": 4, "OD": 8, "OV": 8}
 
 
@@ -44,6 +45,8 @@ class StoredFile:
     instance: StoredInstance
     url: str
     web: requests.Session
+    known: dict[str | None, tuple[bytes, str]] = field(default_factory=dict, compare=False)
+    """What was retrieved already, where it is small."""
 
     def get(self, accept: str, below: str = "") -> requests.Response:
         """Retrieve the instance, or something below it."""
@@ -51,13 +54,17 @@ class StoredFile:
         return self.web.get(f"{path}{below}{question}{query}", headers={"Accept": accept}, timeout=120)
 
     def part10(self, transfer_syntax: str | None = None) -> tuple[bytes, str]:
-        """Retrieve the file, and give it with its transfer syntax."""
+        """Retrieve the file, once where it is small, and give it with its transfer syntax."""
+        if transfer_syntax in self.known:
+            return self.known[transfer_syntax]
         wanted = "" if transfer_syntax is None else f"; transfer-syntax={transfer_syntax}"
         answer = self.get(f"application/dicom{wanted}")
         assert answer.status_code == 200, answer.text
         assert int(answer.headers.get("Content-Length", len(answer.content))) == len(answer.content)
         kind, given = answer.headers["Content-Type"].split("; transfer-syntax=")
         assert kind == "application/dicom"
+        if len(answer.content) < _SMALL:
+            self.known[transfer_syntax] = answer.content, given
         return answer.content, given
 
     def dataset(self, transfer_syntax: str | None = None) -> Dataset:

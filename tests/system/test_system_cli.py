@@ -19,7 +19,7 @@ from identities import answer, client_with, refusal
 from import_folders import fill
 
 from as_installed import as_installed
-from servers import ROLE, ServerProcess, wait_for
+from servers import ROLE, ServerProcess, finished_job, wait_for
 from synthetic import noise, save, slice_of
 
 PROGRAMS = Path(sys.executable).parent
@@ -66,16 +66,18 @@ def test_the_aws_cli_goes_the_whole_way(server: ServerProcess, aws: Aws, tmp_pat
     made = aws("create-datastore", "--datastore-name", "from-the-cli")
     assert made["datastoreStatus"] == "CREATING"
     store = ("--datastore-id", made["datastoreId"])
-    wait_for(lambda: aws("get-datastore", *store)["datastoreProperties"]["datastoreStatus"] == "ACTIVE", "ACTIVE")
+    # Waiting is left to a client that starts sooner.
+    client, identifier = server.client(), {"datastoreId": made["datastoreId"]}
+    wait_for(lambda: client.get_datastore(**identifier)["datastoreProperties"]["datastoreStatus"] == "ACTIVE", "ACTIVE")
+    assert aws("get-datastore", *store)["datastoreProperties"]["datastoreStatus"] == "ACTIVE"
     listed = aws("list-datastores", "--datastore-status", "ACTIVE")["datastoreSummaries"]
     assert made["datastoreId"] in {entry["datastoreId"] for entry in listed}
     uris = ("--input-s3-uri", "s3://input/cli/", "--output-s3-uri", "s3://results/")
     started = aws("start-dicom-import-job", *store, "--data-access-role-arn", ROLE, "--job-name", "typed", *uris)
     assert started["jobStatus"] == "SUBMITTED"
     job = ("--job-id", started["jobId"])
-    wait_for(
-        lambda: aws("get-dicom-import-job", *store, *job)["jobProperties"]["jobStatus"] == "COMPLETED", "COMPLETED"
-    )
+    finished_job(client, made["datastoreId"], started["jobId"])
+    assert aws("get-dicom-import-job", *store, *job)["jobProperties"]["jobStatus"] == "COMPLETED"
     assert [entry["jobName"] for entry in aws("list-dicom-import-jobs", *store)["jobSummaries"]] == ["typed"]
     criteria = json.dumps({"filters": [{"operator": "EQUAL", "values": [{"DICOMPatientId": "P-1"}]}]})
     (found,) = aws("search-image-sets", *store, "--search-criteria", criteria)["imageSetsMetadataSummaries"]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from identities import command
 from import_folders import fill, import_folder, sop_instances
 
 from as_installed import as_installed
@@ -23,7 +24,14 @@ from synthetic import slice_of
 
 
 def keys(server: ServerProcess, *arguments: str, fails: bool = False) -> str:
-    """Run the command, and give what it prints."""
+    """Run the command within this process, which starts sooner than one of its own, and give what it prints."""
+    done = command(server, "keys", *arguments)
+    assert (done.exit_code != 0) == fails, done.output
+    return str(done.stderr if fails else done.stdout)
+
+
+def typed(server: ServerProcess, *arguments: str, fails: bool = False) -> str:
+    """Run the command as a user types it."""
     done = subprocess.run(
         [sys.executable, "-m", "hounsfield", "keys", *arguments, "--data", str(server.data)],
         env={**os.environ, **as_installed()},
@@ -79,7 +87,7 @@ def test_master_keys_are_rotated_beside_a_running_server(server: ServerProcess) 
 
     prepared = re.search(r"[0-9a-f]{16}", keys(server, "prepare"))[0]
     assert listed(server)["prepared"] == "nothing"
-    printed = keys(server, "rotate")
+    printed = typed(server, "rotate")
     assert printed.startswith(f"{prepared} wraps from now on")
     assert "1 data key, 1 database key" in printed
     after = listed(server)
@@ -94,12 +102,12 @@ def test_master_keys_are_rotated_beside_a_running_server(server: ServerProcess) 
     assert first not in (server.data / "keys/master.json").read_text()
     assert read() == known
     assert store(server, made, [part10(slice_of(study=831))]).status_code == 200
-    assert "stop the server" in keys(server, "rotate", "--database", fails=True)
+    assert "stop the server" in typed(server, "rotate", "--database", fails=True)
     assert read() == known
 
     server.stop()
     before = (server.data / "hounsfield.db").read_bytes()
-    assert "the embedded database has a new key" in keys(server, "rotate", "--database")
+    assert "the embedded database has a new key" in typed(server, "rotate", "--database")
     after_pages = (server.data / "hounsfield.db").read_bytes()
     assert not {before[n : n + 64] for n in range(0, len(before), 4096)} & {
         after_pages[n : n + 64] for n in range(0, len(after_pages), 4096)
@@ -111,8 +119,8 @@ def test_master_keys_are_rotated_beside_a_running_server(server: ServerProcess) 
 
 def test_what_is_no_installation_gets_no_keys(tmp_path: Path) -> None:
     nothing = ServerProcess(tmp_path / "nothing")
-    for command in ("list", "prepare", "rotate", "retire"):
-        assert "keys/master.json" in keys(nothing, command, fails=True)
+    for name in ("list", "prepare", "rotate", "retire"):
+        assert "keys/master.json" in keys(nothing, name, fails=True)
     assert not nothing.data.exists()
 
 

@@ -10,6 +10,7 @@ import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import imagecodecs
 import psutil
@@ -46,8 +47,8 @@ def write_study(folder: Path) -> dict[str, int]:
     return checksums
 
 
-def begun(server: ServerProcess, datastore: str, job_id: str) -> bool:
-    job = server.client().get_dicom_import_job(datastoreId=datastore, jobId=job_id)["jobProperties"]
+def begun(client: Any, datastore: str, job_id: str) -> bool:
+    job = client.get_dicom_import_job(datastoreId=datastore, jobId=job_id)["jobProperties"]
     return job["jobStatus"] != "SUBMITTED"
 
 
@@ -97,9 +98,10 @@ def test_a_stopped_server_gives_its_lease_back(tmp_path: Path) -> None:
     try:
         checksums = write_study(server.bucket("input"))
         server.bucket("output")
-        datastore = active_datastore(server.client())
-        job_id = start_import(server.client(), datastore, "s3://input/")
-        wait_for(lambda: begun(server, datastore, job_id), "the job to begin")
+        client = server.client()
+        datastore = active_datastore(client)
+        job_id = start_import(client, datastore, "s3://input/")
+        wait_for(lambda: begun(client, datastore, job_id), "the job to begin")
         (runner,) = runners(server)
         tell_another_thread_to_end(runner)
         runner.wait(120)

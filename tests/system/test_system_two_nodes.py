@@ -108,7 +108,8 @@ def test_a_session_that_one_node_began_is_one_on_the_other(nodes: list[ServerPro
     answer(first, "policy", "put", "asking", "-", "--user", "sleeper", given=asking)
     key = answer(first, "key", "create", "sleeper")
     pair = (key["access_key_id"], key["secret_access_key"])
-    wait_for(lambda: refusal(client_with(first, *pair)) != INVALID, "the key to be known")
+    asking = client_with(first, *pair)
+    wait_for(lambda: refusal(asking) != INVALID, "the key to be known")
     begun = client_of(first, "sts", pair).assume_role(
         RoleArn="arn:aws:iam::000000000000:role/night", RoleSessionName="of-first"
     )["Credentials"]
@@ -147,9 +148,9 @@ def test_a_key_of_a_key_service_opens_and_closes_a_data_store_on_both(
             )
     finally:
         door.restore()
-    for node in nodes:
+    for client in [node.client() for node in nodes]:
         wait_for(
-            lambda node=node: code_of(lambda: verified(node.client(), datastore_id, found["imageSetId"])) is None,
+            lambda client=client: code_of(lambda: verified(client, datastore_id, found["imageSetId"])) is None,
             "the key to be given again",
         )
 

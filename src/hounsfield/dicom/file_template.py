@@ -38,8 +38,8 @@ _DECISIVE: Final = (
 )
 """Elements that say how others are read."""
 
-_length_16 = Struct("<H").unpack_from
-_length_32 = Struct("<L").unpack_from
+_SHORT, _LONG, _IMPLICIT = Struct("<6xH"), Struct("<8xL"), Struct("<4xL")
+"""Headers of elements, of which only the length is read: of VRs with a 16-bit length, of all others, of implicit VR."""
 
 
 class Piece(NamedTuple):
@@ -97,6 +97,7 @@ class FileTemplate:
         self._decisive = _DECISIVE | frozenset(decisive)
         self._explicit = part10.explicit_vr
         self._creators = PrivateCreators(list(part10.elements))
+        self._headers: dict[int, tuple[bytes, Struct | None]] = {}
         self._lock = Lock()
 
     def differing(self, data: bytes) -> list[Element] | None:
@@ -156,19 +157,31 @@ class FileTemplate:
     def _read(self, piece: Piece, data: bytes, position: int) -> tuple[Element, int] | None:
         """Read an element that differs from that of the template, and where it ends; None where it is another one."""
         tag, vr, _ = piece.element
-        explicit = self._explicit or tag >> 16 == META_GROUP
-        if not data.startswith(piece.content[: 6 if explicit else 4], position):
+        begins, header = self._header(piece)
+        if not data.startswith(begins, position):
             return None
-        code = piece.content[4:6]
-        if vr in ("SQ", "UN") or (explicit and VRS.get(code, ("",))[0] != vr):
+        if header is None:
             return self._read_whole(data, position, tag)
-        value = position + (12 if explicit and VRS[code][1] else 8)
+        value = position + header.size
         if value > len(data):
             return None
-        short = explicit and not VRS[code][1]
-        length = _length_16(data, value - 2)[0] if short else _length_32(data, value - 4)[0]
+        length = header.unpack_from(data, position)[0]
         end = value + length
         return None if length == _UNDEFINED or end > len(data) else (Element(tag, vr, data[value:end]), end)
+
+    def _header(self, piece: Piece) -> tuple[bytes, Struct | None]:
+        """Give what an element begins with, and the form of its header; None for one that is not plain."""
+        found = self._headers.get(piece.element.tag)
+        if found is None:
+            tag, vr, _ = piece.element
+            known: Struct | None = _IMPLICIT
+            explicit = self._explicit or tag >> 16 == META_GROUP
+            if explicit:
+                name, long = VRS.get(piece.content[4:6], ("", False))
+                known = None if name != vr else _LONG if long else _SHORT
+            found = piece.content[: 6 if explicit else 4], None if vr in ("SQ", "UN") else known
+            self._headers[tag] = found
+        return found
 
     def _read_whole(self, data: bytes, position: int, tag: int) -> tuple[Element, int] | None:
         """Read an element that is not plain, such as a sequence."""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final
-
-import orjson
 
 from hounsfield.dicom.amendments import Amendment, amended
 from hounsfield.dicom.charsets import character_set
@@ -16,6 +15,9 @@ from hounsfield.dicom.json_model import Path, element_text, json_members
 from hounsfield.dicom.values import JsonValue
 
 _UTF_8: Final = b"ISO_IR 192"
+_AS_TEXT: Final = frozenset({"CS", "DA", "LO", "SH", "TM", "UI", "UR"})
+_PLAIN: Final = re.compile(r"[!#-<>-\[\]-}](?:[ !#-<>-\[\]-}]*[!#-<>-\[\]-}])?")
+"""One value in one component group that stands in JSON as it is: ASCII without quotes and ``\\ = ~``, no space at its ends."""
 _EMPTY_UNICODE: Final = (Element(SPECIFIC_CHARACTER_SET, "CS", _UTF_8),)
 _UNICODE: Final = character_set(_UTF_8)
 
@@ -52,9 +54,11 @@ def text_member(tag: int, vr: str, text: str) -> bytes:
     text : str
         The value; several of them separated by backslashes, empty for an element without value.
     """
-    # Addresses and UIDs hardly ever come again; the rest does, in one list of studies after another.
-    if vr in ("UI", "UR") and text and "\\" not in text and text == text.strip(" \0"):
-        return b'"%08X":{"vr":"%b","Value":[%b]}' % (tag, vr.encode(), orjson.dumps(text))
+    # What is written as it stands need not go through the reading of elements; nearly everything is.
+    if vr in _AS_TEXT and _PLAIN.fullmatch(text):
+        return b'"%08X":{"vr":"%b","Value":["%b"]}' % (tag, vr.encode(), text.encode())
+    if vr == "PN" and _PLAIN.fullmatch(text):
+        return b'"%08X":{"vr":"PN","Value":[{"Alphabetic":"%b"}]}' % (tag, text.encode())
     return _text(tag, vr, text)
 
 

@@ -121,10 +121,31 @@ def default_members(search: DicomSearch, result: Result, base_url: str) -> Membe
         members.update(_of_series(series))
     if series is not None and instance is not None:
         members.update(_of_instance(series, instance))
-    own: FoundRow = instance or series or study
-    if own.timezone_offset:
-        members[_TIMEZONE] = text_member(_TIMEZONE, "SH", own.timezone_offset)
+    members.update(_of_timezone(instance or series or study))
     return members
+
+
+def study_object(study: FoundRow, base_url: str) -> bytes:
+    """Write a study of which nothing but the default attributes is told; parameters are those of `default_members`.
+
+    This is what lists of studies ask for, a thousand at a time.
+    """
+    before, after = _around_address(study)
+    url = f"{base_url}/studies/{quote(study.study_uid, safe='')}"
+    return b"{%b,%b,%b}" % (before, text_member(RETRIEVE_URL, "UR", url), after)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _around_address(study: FoundRow) -> tuple[bytes, bytes]:
+    """Give the members of a study before and after its address, which depends on how the server is called."""
+    members = {**_CONSTANT, **_of_study(study), **_of_timezone(study)}
+    parts = ([tag for tag in members if tag < RETRIEVE_URL], [tag for tag in members if tag > RETRIEVE_URL])
+    before, after = (b",".join(members[tag] for tag in sorted(part)) for part in parts)
+    return before, after
+
+
+def _of_timezone(row: FoundRow) -> Members:
+    return {_TIMEZONE: text_member(_TIMEZONE, "SH", row.timezone_offset)} if row.timezone_offset else {}
 
 
 @lru_cache(maxsize=_REMEMBERED)

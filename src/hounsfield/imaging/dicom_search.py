@@ -33,6 +33,27 @@ FoundRow: TypeAlias = Any
 """A row of a result, with attributes named like the columns of its table; two of the same values are equal."""
 
 _STUDY_UID, _SERIES_UID = 0x0020000D, 0x0020000E
+_STUDY_COLUMNS: Final = tuple(
+    studies.c[name]
+    for name in (
+        "study_uid",
+        "image_set_id",
+        "patient_id",
+        "patient_name",
+        "patient_birth_date",
+        "patient_sex",
+        "study_id",
+        "study_description",
+        "study_date",
+        "study_time",
+        "accession_number",
+        "referring_physician",
+        "timezone_offset",
+        "modalities",
+        "series_count",
+        "instance_count",
+    )
+)
 _SERIES_COLUMNS: Final = tuple(
     image_sets.c[name]
     for name in (
@@ -67,7 +88,9 @@ _INSTANCE_COLUMNS: Final = tuple(
     )
 )
 _OF_STUDIES: Final = PreparedForValues(
-    lambda uids: select(studies).where(studies.c.datastore_id == bindparam("datastore"), studies.c.study_uid.in_(uids))
+    lambda uids: select(*_STUDY_COLUMNS).where(
+        studies.c.datastore_id == bindparam("datastore"), studies.c.study_uid.in_(uids)
+    )
 )
 _OF_SERIES: Final = PreparedForValues(lambda ids: select(*_SERIES_COLUMNS).where(image_sets.c.id.in_(ids)))
 _OF_INSTANCES: Final = PreparedForValues(

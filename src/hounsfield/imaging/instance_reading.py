@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import Connection, and_, bindparam, exists, func, or_, select
+from sqlalchemy import Connection, Select, and_, bindparam, exists, func, or_, select
 
 from hounsfield.dicom.document import Levels
 from hounsfield.imaging.archive import Archive
@@ -201,19 +201,16 @@ def first_instances(archive: Archive, datastore_id: str, image_set_ids: Sequence
 
 def prepare(archive: Archive) -> None:
     """Have the statements of this module made ready for the database: the first time that takes longer than they do."""
-    nothing = {
-        "datastore": "",
-        "account": "",
-        "study": "",
-        "series": "",
-        "image_set": "",
-        "version": 0,
-        "sop_uids": [""],
-    }
-    with archive.database.read() as connection, suppress(NotFoundError):
-        for statement in (_PRIMARY_OF_SERIES, _PRIMARY_OF_STUDY, _UPDATES, _OF_VERSION, _NAMED_OF_VERSION):
-            connection.execute(statement, nothing).all()
-        active_datastore(connection, archive, "")
+    nothing = ("", "")
+    with archive.database.read() as connection:
+        for statement in (_PRIMARY_OF_SERIES, _OF_SERIES):
+            _series_row(connection, statement, "", nothing, None)
+        _study_rows(connection, "", "")
+        _versions_of_updates(connection, "", 0)
+        for sop_uids in (None, [""]):
+            _instance_rows(connection, "", 0, sop_uids)
+        with suppress(NotFoundError):
+            active_datastore(connection, archive, "")
 
 
 def instances_of(archive: Archive, image_set: ReadableImageSet) -> list[StoredInstance]:
@@ -226,8 +223,7 @@ def primary_image_sets(archive: Archive, datastore_id: str, study_uid: str) -> l
     """List the primary image sets of a study; raises `NotFoundError` when there is none."""
     with archive.database.read() as connection:
         key = data_key(archive, active_datastore(connection, archive, datastore_id))
-        rows = connection.execute(_PRIMARY_OF_STUDY, {"datastore": datastore_id, "study": study_uid}).all()
-        found = [_readable(connection, key, row) for row in rows]
+        found = [_readable(connection, key, row) for row in _study_rows(connection, datastore_id, study_uid)]
     if not found:
         raise NotFoundError(f"data store {datastore_id} has no study with this Study Instance UID")
     return found
@@ -301,12 +297,41 @@ _UPDATES: Final = (
 )
 
 
+# Each is carried out in one place only: SQLAlchemy compiles a statement anew for parameters of other names.
+def _series_row(
+    connection: Connection,
+    statement: Select[Any],
+    datastore_id: str,
+    uids: tuple[str, str],
+    image_set_id: str | None,
+) -> Any | None:
+    parameters = {"datastore": datastore_id, "study": uids[0], "series": uids[1], "image_set": image_set_id}
+    return connection.execute(statement, parameters).first()
+
+
+def _study_rows(connection: Connection, datastore_id: str, study_uid: str) -> Sequence[Any]:
+    return connection.execute(_PRIMARY_OF_STUDY, {"datastore": datastore_id, "study": study_uid}).all()
+
+
+def _versions_of_updates(connection: Connection, image_set_id: str, version: int) -> Sequence[int]:
+    return connection.execute(_UPDATES, {"image_set": image_set_id, "version": version}).scalars().all()
+
+
+def _instance_rows(
+    connection: Connection, image_set_id: str, version: int, sop_uids: Sequence[str] | None
+) -> Sequence[Any]:
+    parameters: dict[str, object] = {"image_set": image_set_id, "version": version}
+    if sop_uids is None:
+        return connection.execute(_OF_VERSION, parameters).all()
+    return connection.execute(_NAMED_OF_VERSION, {**parameters, "sop_uids": sop_uids}).all()
+
+
 def _image_set(
     connection: Connection, archive: Archive, datastore_id: str, uids: tuple[str, str], image_set_id: str | None
 ) -> ReadableImageSet:
     key = data_key(archive, active_datastore(connection, archive, datastore_id))
-    parameters = {"datastore": datastore_id, "study": uids[0], "series": uids[1], "image_set": image_set_id}
-    row = connection.execute(_PRIMARY_OF_SERIES if image_set_id is None else _OF_SERIES, parameters).first()
+    statement = _PRIMARY_OF_SERIES if image_set_id is None else _OF_SERIES
+    row = _series_row(connection, statement, datastore_id, uids, image_set_id)
     if row is None or row.workflow_status == WorkflowStatus.DELETING:
         what = "no primary image set" if image_set_id is None else f"no image set {image_set_id}"
         raise NotFoundError(f"data store {datastore_id} has {what} of this Study and Series Instance UID")
@@ -333,7 +358,7 @@ def _readable(connection: Connection, key: DataKey, row: Any) -> ReadableImageSe
 
 def _updates(connection: Connection, image_set_id: str, version: int, status: WorkflowStatus) -> tuple[int, ...]:
     """List the versions that updates made."""
-    made = connection.execute(_UPDATES, {"image_set": image_set_id, "version": version}).scalars()
+    made = _versions_of_updates(connection, image_set_id, version)
     if status is not WorkflowStatus.COPYING_WITH_READ_ONLY_ACCESS:
         return tuple(made)
     # While it is the source of a copy, a version does not tell what made it. All but updates bring new instances in.
@@ -350,11 +375,7 @@ def _updates(connection: Connection, image_set_id: str, version: int, status: Wo
 def _instances(
     connection: Connection, image_set: ReadableImageSet, sop_uids: Sequence[str] | None = None
 ) -> list[StoredInstance]:
-    parameters: dict[str, object] = {"image_set": image_set.image_set_id, "version": image_set.version}
-    if sop_uids is None:
-        rows = connection.execute(_OF_VERSION, parameters).all()
-    else:
-        rows = connection.execute(_NAMED_OF_VERSION, {**parameters, "sop_uids": sop_uids}).all()
+    rows = _instance_rows(connection, image_set.image_set_id, image_set.version, sop_uids)
     since = _entries(connection, image_set, [row.key for row in rows]) if image_set.updates else {}
     return [_stored(image_set, row, since) for row in rows]
 

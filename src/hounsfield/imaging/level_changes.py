@@ -107,6 +107,8 @@ def together(levels: Levels) -> dict[str, JsonValue]:
 
 def _steps(archive: Archive, image_set: ReadableImageSet) -> list[tuple[int, Values, Values]]:
     """Read the levels before and after each update."""
+    if not image_set.updates:
+        return []
     versions = sorted({version for made in image_set.updates for version in (made - 1, made)})
     found: dict[int, dict[str, JsonValue]] = {}
     with archive.database.read() as connection:

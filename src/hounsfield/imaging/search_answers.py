@@ -31,8 +31,9 @@ from hounsfield.imaging.default_attributes import (
     STUDY_SERIES,
     Members,
     default_members,
+    study_object,
 )
-from hounsfield.imaging.dicom_search import DicomSearch, FoundRow, Result
+from hounsfield.imaging.dicom_search import NOTHING, DicomSearch, FoundRow, Result
 from hounsfield.imaging.instance_reading import StoredInstance, current_instances, first_instances
 from hounsfield.imaging.level_changes import together
 from hounsfield.imaging.search_keys import SearchLevel
@@ -76,6 +77,9 @@ def answers(archive: Archive, search: DicomSearch, results: Sequence[Result], ba
         A DICOM JSON object for each result, in their order; only some of them are in memory at a time where data sets are
         read.
     """
+    if search.level is SearchLevel.STUDY and search.included == NOTHING:
+        yield from (study_object(result.study, base_url) for result in results)
+        return
     for start in range(0, len(results), _GROUP):
         group = results[start : start + _GROUP]
         defaults = [default_members(search, result, base_url) for result in group]

@@ -1,0 +1,73 @@
+"""What is made ready before the first request is what requests ask for: none of their statements is compiled again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+from sqlalchemy.engine.interfaces import CacheStats
+
+from dicomweb.web import part10
+from hounsfield.imaging.archive import Archive
+from hounsfield.imaging.datastores import SETTLE_DATASTORE, DatastoreSettler, NewDatastore, create_datastore
+from hounsfield.imaging.dicom_metadata import DicomMetadataReader
+from hounsfield.imaging.instance_reading import find_instance, prepare
+from hounsfield.imaging.received_files import ReceivedFile, ReceivedShare, ingest_received
+from hounsfield.imaging.receiving import Receiver
+from hounsfield.settings import load_settings
+from hounsfield.storage.identifiers import new_id
+from hounsfield.storage.spool import SpooledFile
+from hounsfield.stores import open_archive
+from synthetic import slice_of, uid
+
+STUDY, SERIES, INSTANCE = uid(1), uid(1, 1), uid(1, 1, 1)
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
+    opened, _ = open_archive(load_settings({"HOUNSFIELD_DATA": str(tmp_path_factory.mktemp("prepared"))}))
+    yield opened
+    opened.database.close()
+
+
+@pytest.fixture(scope="module")
+def datastore(archive: Archive) -> str:
+    """Give a data store with one instance."""
+    made = create_datastore(archive, NewDatastore(new_id()))
+    while (item := archive.queue.claim([SETTLE_DATASTORE], "test")) is not None:
+        DatastoreSettler(archive).run(item)
+    receiver = Receiver(archive, 1)
+    context = receiver.context(made.id)
+    file = part10(slice_of(number=1))
+    (outcome,) = ingest_received(context, [ReceivedShare((ReceivedFile(0, SpooledFile(len(file), file)),), None)])
+    assert not isinstance(outcome, Exception)
+    assert outcome[0].instance is not None
+    assert receiver.commit(context, {0: outcome[0].instance}).result().primary == {0: True}
+    receiver.close()
+    return made.id
+
+
+def test_no_statement_of_a_read_is_compiled_after_prepare(archive: Archive, datastore: str) -> None:
+    engine = archive.database.engine
+    engine.clear_compiled_cache()
+    prepare(archive)
+    compiled: list[str] = []
+
+    def note(_: Any, __: Any, statement: str, ___: Any, context: Any, ____: Any) -> None:
+        if statement != "BEGIN" and context.cache_hit is not CacheStats.CACHE_HIT:
+            compiled.append(statement)
+
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        reader = DicomMetadataReader(archive)
+        series = b"".join(reader.series(datastore, STUDY, SERIES, "http://x"))
+        study = b"".join(reader.study(datastore, STUDY, "http://x"))
+        found = find_instance(archive, datastore, STUDY, SERIES, INSTANCE)
+        assert series == study == b"[" + reader.instance(datastore, STUDY, SERIES, INSTANCE, "http://x")[1:]
+        chosen = find_instance(archive, datastore, STUDY, SERIES, INSTANCE, found.image_set.image_set_id)
+        assert chosen.key == found.key
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+    assert compiled == []
