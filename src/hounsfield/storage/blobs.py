@@ -100,7 +100,7 @@ class _FolderBlobWriter:
         sync_folder(self._path.parent)
 
     def abort(self) -> None:
-        # What waits to be written is not wanted any more, and a full disk refuses it once more; the file is closed all the same.
+        # It is closed also where a full disk refuses once more what waits to be written.
         with suppress(OSError):
             self._file.close()
         self._aside.unlink(missing_ok=True)
