@@ -1,13 +1,27 @@
-"""A folder in whose place there is a file for a while, so that nothing can be written there."""
+"""Disks that cannot be written to: a file in the place of a folder for a while, or files that grow no further."""
 
 from __future__ import annotations
 
 import ctypes
 import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 _HERE = -100
 _EXCHANGE = 2
+
+
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """Let nothing be written beyond so many bytes of a file, as on a disk that is full from there on."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def take_away(folder: Path) -> Path:

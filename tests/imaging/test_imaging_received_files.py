@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from dicomweb.web import part10
+from disk_faults import files_of_at_most
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.datastores import SETTLE_DATASTORE, DatastoreSettler, NewDatastore, create_datastore
+from hounsfield.imaging.errors import BusyError
 from hounsfield.imaging.ingest import IngestContext
 from hounsfield.imaging.received_files import ReceivedFile, ReceivedShare, ingest_received
 from hounsfield.imaging.receiving import Receiver
@@ -76,3 +78,33 @@ def test_what_befalls_one_request_does_not_befall_those_beside_it(context: Inges
     }
     assert len(named) == 3, "each request has a pack of its own"
     assert packs(context) == named, "nothing is left of the request that failed"
+
+
+def test_request_that_finds_the_disk_full_leaves_nothing_and_tells_nobody_else(context: IngestContext) -> None:
+    before = packs(context)
+    small = [share(part10(slice_of(number=number))) for number in (11, 12)]
+    large = share(*(part10(slice_of(number=number)) for number in range(20, 60)))
+    with files_of_at_most(24 * 1024):
+        first, second, third = ingest_received(context, [small[0], large, small[1]])
+    assert isinstance(second, OSError)
+    stored = [
+        result.instance
+        for outcome in (first, third)
+        if not isinstance(outcome, Exception)
+        for result in outcome
+        if result.instance is not None
+    ]
+    assert [instance.sop_uid for instance in stored] == [uid(1, 1, 11), uid(1, 1, 12)]
+    assert packs(context) - before == {instance.pack_id for instance in stored}, "nothing of the one that failed"
+
+
+def test_request_that_is_ready_once_the_server_stops_leaves_nothing(context: IngestContext, archive: Archive) -> None:
+    before = packs(context)
+    (results,) = ingest_received(context, [share(part10(slice_of(number=70)))])
+    assert not isinstance(results, Exception)
+    assert packs(context) != before
+    receiver = Receiver(archive, 1)
+    receiver.close()
+    with pytest.raises(BusyError):
+        receiver.commit(context, {one.ordinal: one.instance for one in results if one.instance is not None})
+    assert packs(context) == before

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -94,3 +94,40 @@ def test_whoever_works_on_an_item_that_is_lost_says_so(database: Database) -> No
 
     (entry,) = logs_of(database, queue, lose)
     assert (entry["event"], entry["kind"], entry["subject"]) == ("lease lost", "k", "s")
+
+
+def test_an_item_that_is_taken_as_the_runner_stops_keeps_its_lease(database: Database) -> None:
+    stop = threading.Event()
+
+    class StoppingQueue(WorkQueue):
+        """A queue whose runner is told to stop between taking an item and beginning with it."""
+
+        renewed = 0
+
+        def claim(self, kinds: Collection[str], owner: str) -> WorkItem | None:
+            item = super().claim(kinds, owner)
+            stop.set()
+            for thread in threading.enumerate():
+                if thread.name == "heartbeat":
+                    # It has time to find that nothing is under way.
+                    thread.join(0.3)
+            return item
+
+        def renew(self, item: WorkItem) -> None:
+            super().renew(item)
+            self.renewed += 1
+
+    queue, other = StoppingQueue(database, lease_seconds=1.0), WorkQueue(database, lease_seconds=60.0)
+    stolen: list[WorkItem] = []
+
+    def work_for_longer_than_a_lease(_: WorkItem) -> None:
+        def another_has_it() -> bool:
+            stolen.extend(item for item in [other.claim(["k"], "another")] if item is not None)
+            return bool(stolen)
+
+        wait_for(lambda: queue.renewed >= 15 or another_has_it(), "the lease to be renewed, or to run out")
+
+    with database.write() as connection:
+        queue.enqueue(connection, "k", "s")
+    Runner(queue, {"k": Handler(work_for_longer_than_a_lease)}, stop, slots=1).run()
+    assert stolen == []

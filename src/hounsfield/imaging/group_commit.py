@@ -161,13 +161,16 @@ class GroupCommitter:
         """
         entry = Waiting(request)
         with self._changed:
-            if self._closed:
-                raise BusyError("The server is being stopped. Store the instances again in a moment.")
-            self._waiting.append(entry)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="group-commit", daemon=True)
-                self._thread.start()
-            self._changed.notify()
+            closed = self._closed
+            if not closed:
+                self._waiting.append(entry)
+                if self._thread is None:
+                    self._thread = threading.Thread(target=self._run, name="group-commit", daemon=True)
+                    self._thread.start()
+                self._changed.notify()
+        if closed:
+            self._discard(request)
+            raise BusyError("The server is being stopped. Store the instances again in a moment.")
         return entry.future
 
     @contextmanager

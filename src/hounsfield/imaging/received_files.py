@@ -126,13 +126,14 @@ def _begun(
 def _ended(packs: SeriesPacks, begun: list[ReceivedResult] | Exception) -> ShareOutcome:
     """Make the packs of a share durable, or drop them."""
     try:
-        if isinstance(begun, Exception):
-            return begun
-        return [*begun, *(ReceivedResult(staged.ordinal, staged.instance) for staged in packs.close())]
-    except Exception as error:  # noqa: BLE001 - as above
+        try:
+            if isinstance(begun, Exception):
+                return begun
+            return [*begun, *(ReceivedResult(staged.ordinal, staged.instance) for staged in packs.close())]
+        finally:
+            packs.abort()
+    except Exception as error:  # noqa: BLE001 - as above, also where they cannot be dropped
         return error
-    finally:
-        packs.abort()
 
 
 def _ingest(

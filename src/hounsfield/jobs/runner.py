@@ -109,15 +109,18 @@ class Runner:
         self._active: set[WorkItem] = set()
         self._lock = threading.Lock()
         self._looking = threading.Lock()
+        self._ended = threading.Event()
 
     def run(self) -> None:
         """Work until the event ``stop`` is set."""
-        threads = [threading.Thread(target=self._slot, args=(n,), name=f"slot-{n}") for n in range(self._slots)]
-        threads.append(threading.Thread(target=self._heartbeat, name="heartbeat"))
-        for thread in threads:
+        slots = [threading.Thread(target=self._slot, args=(n,), name=f"slot-{n}") for n in range(self._slots)]
+        heartbeat = threading.Thread(target=self._heartbeat, name="heartbeat")
+        for thread in (*slots, heartbeat):
             thread.start()
-        for thread in threads:
+        for thread in slots:
             thread.join()
+        self._ended.set()
+        heartbeat.join()
 
     def _slot(self, number: int) -> None:
         owner = f"{self._name}-{number}"
@@ -174,9 +177,9 @@ class Runner:
             self._renew_all()
         # Idle slots do not wait for the event.
         self._alarm.ring()
-        while self._active:
+        # One of them may just be taking an item.
+        while not self._ended.wait(_RENEWED_SECONDS):
             self._renew_all()
-            threading.Event().wait(_RENEWED_SECONDS)
 
     def _renew_all(self) -> None:
         with self._lock:

@@ -100,7 +100,9 @@ class _FolderBlobWriter:
         sync_folder(self._path.parent)
 
     def abort(self) -> None:
-        self._file.close()
+        # It is closed also where a full disk refuses once more what waits to be written.
+        with suppress(OSError):
+            self._file.close()
         self._aside.unlink(missing_ok=True)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -142,7 +143,9 @@ class SpoolWriter:
         """Drop what has arrived."""
         self._waiting.clear()
         if self._file is not None:
-            self._file.close()
+            # It is closed also where a full disk refuses once more what waits to be written.
+            with suppress(OSError):
+                self._file.close()
             self._file = None
         if self._path is not None:
             self._path.unlink(missing_ok=True)
