@@ -2,8 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Tests of one file run in one process, which has servers of its own. Tests also wait, so four keep two processors busy.
-TEST_PROCESSES ?= 4
+# Tests of one file run in one process, which has servers of its own. Tests also wait, so three keep two processors busy.
+TEST_PROCESSES ?= 3
 PYTEST := $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
 .PHONY: install demo serve test test-all fuzz check audit-dependencies format bench clean
