@@ -62,6 +62,10 @@ class _NoCipher:
     def decrypt(self, _nonce: bytes, sealed: bytes, _context: bytes) -> bytes:
         return sealed[: -packs.SEAL_BYTES]
 
+    def decrypt_into(self, _nonce: bytes, sealed: bytes, _context: bytes, into: memoryview) -> int:
+        into[:] = memoryview(sealed)[: -packs.SEAL_BYTES]
+        return len(into)
+
 
 class _PlainConnection(sqlcipher3.dbapi2.Connection):  # type: ignore[misc]
     """A connection that is given no key."""
