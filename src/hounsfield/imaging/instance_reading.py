@@ -12,20 +12,28 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, and_, bindparam, exists, func, or_, select
+from sqlalchemy import Connection, exists, func, select
 
 from hounsfield.dicom.document import Levels
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.datastores import active_datastore, data_key
 from hounsfield.imaging.errors import NotFoundError
+from hounsfield.imaging.instance_rows import (
+    first_sop_uid,
+    row_of_image_set,
+    row_of_series,
+    rows_of_instances,
+    rows_of_study,
+    versions_of_updates,
+)
 from hounsfield.imaging.sealed_levels import open_levels
 from hounsfield.imaging.staging import PixelKind
 from hounsfield.imaging.states import WorkflowStatus
 from hounsfield.imaging.transitions import TRANSITIONS
-from hounsfield.storage.database import ONE, in_groups
+from hounsfield.storage.database import in_groups
 from hounsfield.storage.keys import DataKey
 from hounsfield.storage.packs import Extent
-from hounsfield.storage.tables import image_set_versions, image_sets, instances
+from hounsfield.storage.tables import instances
 
 _GONE: Final = frozenset({WorkflowStatus.DELETING, WorkflowStatus.DELETED})
 _BEING_MADE: Final = frozenset(entry.during for entry in TRANSITIONS.values() if entry.new_version)
@@ -178,7 +186,7 @@ def current_instances(
     with archive.database.read() as connection:
         key = data_key(archive, active_datastore(connection, archive, datastore_id))
         for image_set_id, some in uids.items():
-            row = connection.execute(_VERSION, {"image_set": image_set_id}).first()
+            row = row_of_image_set(connection, image_set_id)
             if row is None or row.workflow_status in _GONE:
                 continue
             for group in in_groups(some):
@@ -192,7 +200,7 @@ def first_instances(archive: Archive, datastore_id: str, image_set_ids: Sequence
     firsts: dict[str, tuple[str, str]] = {}
     with archive.database.read() as connection:
         for image_set_id in set(image_set_ids):
-            first = connection.execute(_FIRST_UID, {"image_set": image_set_id}).scalar_one_or_none()
+            first = first_sop_uid(connection, image_set_id)
             if first is not None:
                 firsts[image_set_id] = (image_set_id, first)
     found = dict(zip(firsts, current_instances(archive, datastore_id, list(firsts.values())), strict=True))
@@ -201,14 +209,13 @@ def first_instances(archive: Archive, datastore_id: str, image_set_ids: Sequence
 
 def prepare(archive: Archive) -> None:
     """Have the statements of this module made ready for the database: the first time that takes longer than they do."""
-    nothing = ("", "")
     with archive.database.read() as connection:
-        for statement in (_PRIMARY_OF_SERIES, _OF_SERIES):
-            _series_row(connection, statement, "", nothing, None)
-        _study_rows(connection, "", "")
-        _versions_of_updates(connection, "", 0)
+        for image_set_id in (None, ""):
+            row_of_series(connection, "", ("", ""), image_set_id)
+        rows_of_study(connection, "", "")
+        versions_of_updates(connection, "", 0)
         for sop_uids in (None, [""]):
-            _instance_rows(connection, "", 0, sop_uids)
+            rows_of_instances(connection, "", 0, sop_uids)
         with suppress(NotFoundError):
             active_datastore(connection, archive, "")
 
@@ -223,115 +230,17 @@ def primary_image_sets(archive: Archive, datastore_id: str, study_uid: str) -> l
     """List the primary image sets of a study; raises `NotFoundError` when there is none."""
     with archive.database.read() as connection:
         key = data_key(archive, active_datastore(connection, archive, datastore_id))
-        found = [_readable(connection, key, row) for row in _study_rows(connection, datastore_id, study_uid)]
+        found = [_readable(connection, key, row) for row in rows_of_study(connection, datastore_id, study_uid)]
     if not found:
         raise NotFoundError(f"data store {datastore_id} has no study with this Study Instance UID")
     return found
-
-
-# Made once: SQLAlchemy takes longer to make statements than to carry them out.
-_LATEST = image_set_versions.alias("latest")
-_VERSIONS: Final = select(
-    image_sets.c.id,
-    image_sets.c.datastore_id,
-    image_sets.c.is_primary,
-    image_sets.c.latest_version,
-    _LATEST.c.workflow_status,
-    _LATEST.c.sealed_levels,
-).join(_LATEST, and_(_LATEST.c.image_set_id == image_sets.c.id, _LATEST.c.version == image_sets.c.latest_version))
-_VERSION: Final = _VERSIONS.where(image_sets.c.id == bindparam("image_set"))
-_PRIMARY_OF_STUDY: Final = _VERSIONS.where(
-    image_sets.c.datastore_id == bindparam("datastore"),
-    image_sets.c.study_uid == bindparam("study"),
-    image_sets.c.is_primary,
-    image_sets.c.deleted_at.is_(None),
-    _LATEST.c.workflow_status != WorkflowStatus.DELETING,
-)
-_IN_SERIES: Final = _VERSIONS.where(
-    image_sets.c.datastore_id == bindparam("datastore"),
-    image_sets.c.study_uid == bindparam("study"),
-    image_sets.c.series_uid == bindparam("series"),
-    image_sets.c.deleted_at.is_(None),
-)
-_PRIMARY_OF_SERIES: Final = _IN_SERIES.where(image_sets.c.is_primary)
-_OF_SERIES: Final = _IN_SERIES.where(image_sets.c.id == bindparam("image_set"))
-_FIRST_UID: Final = (
-    select(instances.c.sop_uid)
-    .where(instances.c.image_set_id == bindparam("image_set"), instances.c.last_version.is_(None))
-    .order_by(instances.c.instance_order, instances.c.sop_uid, instances.c.key)
-    .limit(ONE)
-)
-_OF_VERSION: Final = (
-    select(
-        instances.c.key,
-        instances.c.source_key,
-        instances.c.sop_uid,
-        instances.c.sop_class_uid,
-        instances.c.stored_transfer_syntax,
-        instances.c.pixel_kind,
-        instances.c.frame_count,
-        instances.c.fragment_pack_id,
-        instances.c.fragment_offset,
-        instances.c.fragment_length,
-        instances.c.dataset_pack_id,
-        instances.c.dataset_offset,
-        instances.c.dataset_length,
-        instances.c.first_version,
-    )
-    .where(
-        instances.c.image_set_id == bindparam("image_set"),
-        instances.c.first_version <= bindparam("version"),
-        or_(instances.c.last_version.is_(None), instances.c.last_version >= bindparam("version")),
-    )
-    .order_by(instances.c.sop_uid)
-)
-_NAMED_OF_VERSION: Final = _OF_VERSION.where(instances.c.sop_uid.in_(bindparam("sop_uids", expanding=True)))
-_UPDATES: Final = (
-    select(image_set_versions.c.version)
-    .where(
-        image_set_versions.c.image_set_id == bindparam("image_set"),
-        image_set_versions.c.version <= bindparam("version"),
-        image_set_versions.c.workflow_status == WorkflowStatus.UPDATED,
-    )
-    .order_by(image_set_versions.c.version)
-)
-
-
-# Each is carried out in one place only: SQLAlchemy compiles a statement anew for parameters of other names.
-def _series_row(
-    connection: Connection,
-    statement: Select[Any],
-    datastore_id: str,
-    uids: tuple[str, str],
-    image_set_id: str | None,
-) -> Any | None:
-    parameters = {"datastore": datastore_id, "study": uids[0], "series": uids[1], "image_set": image_set_id}
-    return connection.execute(statement, parameters).first()
-
-
-def _study_rows(connection: Connection, datastore_id: str, study_uid: str) -> Sequence[Any]:
-    return connection.execute(_PRIMARY_OF_STUDY, {"datastore": datastore_id, "study": study_uid}).all()
-
-
-def _versions_of_updates(connection: Connection, image_set_id: str, version: int) -> Sequence[int]:
-    return connection.execute(_UPDATES, {"image_set": image_set_id, "version": version}).scalars().all()
-
-
-def _instance_rows(
-    connection: Connection, image_set_id: str, version: int, sop_uids: Sequence[str] | None
-) -> Sequence[Any]:
-    parameters: dict[str, object] = {"image_set": image_set_id, "version": version}
-    if sop_uids is None:
-        return connection.execute(_OF_VERSION, parameters).all()
-    return connection.execute(_NAMED_OF_VERSION, {**parameters, "sop_uids": sop_uids}).all()
 
 
 def _image_set(
     connection: Connection, archive: Archive, datastore_id: str, uids: tuple[str, str], image_set_id: str | None
 ) -> ReadableImageSet:
     key = data_key(archive, active_datastore(connection, archive, datastore_id))
-    statement = _PRIMARY_OF_SERIES if image_set_id is None else _OF_SERIES
-    row = _series_row(connection, statement, datastore_id, uids, image_set_id)
+    row = row_of_series(connection, datastore_id, uids, image_set_id)
     if row is None or row.workflow_status == WorkflowStatus.DELETING:
         what = "no primary image set" if image_set_id is None else f"no image set {image_set_id}"
         raise NotFoundError(f"data store {datastore_id} has {what} of this Study and Series Instance UID")
@@ -358,7 +267,7 @@ def _readable(connection: Connection, key: DataKey, row: Any) -> ReadableImageSe
 
 def _updates(connection: Connection, image_set_id: str, version: int, status: WorkflowStatus) -> tuple[int, ...]:
     """List the versions that updates made."""
-    made = _versions_of_updates(connection, image_set_id, version)
+    made = versions_of_updates(connection, image_set_id, version)
     if status is not WorkflowStatus.COPYING_WITH_READ_ONLY_ACCESS:
         return tuple(made)
     # While it is the source of a copy, a version does not tell what made it. All but updates bring new instances in.
@@ -375,7 +284,7 @@ def _updates(connection: Connection, image_set_id: str, version: int, status: Wo
 def _instances(
     connection: Connection, image_set: ReadableImageSet, sop_uids: Sequence[str] | None = None
 ) -> list[StoredInstance]:
-    rows = _instance_rows(connection, image_set.image_set_id, image_set.version, sop_uids)
+    rows = rows_of_instances(connection, image_set.image_set_id, image_set.version, sop_uids)
     since = _entries(connection, image_set, [row.key for row in rows]) if image_set.updates else {}
     return [_stored(image_set, row, since) for row in rows]
 
