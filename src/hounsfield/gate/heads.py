@@ -90,12 +90,10 @@ class CheckedHeads:
         await self.door(scope, receive, send)
 
     async def _refuse(self, scope: Scope, send: Send, error: AwsError) -> None:
-        if self.recorder is None:
-            request_id = new_uuid()
-            await send_answer(send, serialise_error(error, request_id), request_id)
-            return
-        record = self.recorder.begin(scope)
-        answer = serialise_error(error, record.request_id)
-        # What is refused here has changed nothing, so whether it could be recorded changes nothing about the answer.
-        await record.kept(answer, error)
-        await send_answer(send, answer, record.request_id, head=scope["method"] == "HEAD")
+        record = None if self.recorder is None else self.recorder.begin(scope)
+        request_id = new_uuid() if record is None else record.request_id
+        answer = serialise_error(error, request_id)
+        if record is not None:
+            # What is refused here has changed nothing, so whether it could be recorded changes nothing about the answer.
+            await record.kept(answer, error)
+        await send_answer(send, answer, request_id, head=scope["method"] == "HEAD")

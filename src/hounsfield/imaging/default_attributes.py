@@ -35,6 +35,10 @@ _REMEMBERED: Final = 4096
 """Rows whose members are kept; each takes two or three kilobytes."""
 
 
+def _number_member(tag: int, vr: str, number: int) -> bytes:
+    return b'"%08X":{"vr":"%b","Value":[%d]}' % (tag, vr.encode(), number)
+
+
 class _Columns:
     """Columns of a table with the attributes that are in them."""
 
@@ -53,7 +57,7 @@ class _Columns:
     def numbers(self, row: FoundRow) -> Members:
         """Write numbers, where there are any."""
         return {
-            tag: b'"%08X":{"vr":"%b","Value":[%d]}' % (tag, vr.encode(), number)
+            tag: _number_member(tag, vr, number)
             for (tag, vr), number in zip(self._attributes, self._values(row), strict=True)
             if number is not None
         }
@@ -131,8 +135,7 @@ def study_object(study: FoundRow, base_url: str) -> bytes:
     This is what lists of studies ask for, a thousand at a time.
     """
     before, after = _around_address(study)
-    url = f"{base_url}/studies/{quote(study.study_uid, safe='')}"
-    return b"{%b,%b,%b}" % (before, text_member(RETRIEVE_URL, "UR", url), after)
+    return b"{%b,%b,%b}" % (before, text_member(RETRIEVE_URL, "UR", _study_address(study, base_url)), after)
 
 
 @lru_cache(maxsize=_REMEMBERED)
@@ -156,7 +159,7 @@ def _of_study(row: FoundRow) -> Members:
 @lru_cache(maxsize=_REMEMBERED)
 def _of_series(row: FoundRow) -> Members:
     members = _SERIES_TEXTS.texts(row)
-    members[SERIES_INSTANCES] = b'"%08X":{"vr":"IS","Value":[%d]}' % (SERIES_INSTANCES, row.instance_count)
+    members[SERIES_INSTANCES] = _number_member(SERIES_INSTANCES, "IS", row.instance_count)
     if row.request_attributes:
         members[_REQUEST_ATTRIBUTES] = row.request_attributes.encode()
     return members
@@ -173,9 +176,12 @@ def _of_instance(series: FoundRow, instance: FoundRow) -> Members:
     }
 
 
+def _study_address(row: FoundRow, base_url: str) -> str:
+    return f"{base_url}/studies/{quote(row.study_uid, safe='')}"
+
+
 def _address(result: Result, base_url: str) -> str:
-    study: FoundRow = result.series or result.study
-    url = f"{base_url}/studies/{quote(study.study_uid, safe='')}"
+    url = _study_address(result.series or result.study, base_url)
     if result.series is not None:
         url += f"/series/{quote(result.series.series_uid, safe='')}"
     if result.instance is not None:

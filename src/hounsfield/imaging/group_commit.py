@@ -161,17 +161,15 @@ class GroupCommitter:
         """
         entry = Waiting(request)
         with self._changed:
-            closed = self._closed
-            if not closed:
+            if not self._closed:
                 self._waiting.append(entry)
                 if self._thread is None:
                     self._thread = threading.Thread(target=self._run, name="group-commit", daemon=True)
                     self._thread.start()
                 self._changed.notify()
-        if closed:
-            self._discard(request)
-            raise BusyError("The server is being stopped. Store the instances again in a moment.")
-        return entry.future
+                return entry.future
+        self._discard(request)
+        raise BusyError("The server is being stopped. Store the instances again in a moment.")
 
     @contextmanager
     def expecting(self) -> Iterator[None]:

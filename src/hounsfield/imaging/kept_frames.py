@@ -17,9 +17,6 @@ from hounsfield.storage.blobs import Blobs
 from hounsfield.storage.keys import DataKey
 from hounsfield.storage.packs import Extent, Label, read_record, read_record_within
 
-KEPT_BYTES: Final = 128 * 1024 * 1024
-"""How much is kept where nothing else is said."""
-
 _ENTRY_BYTES: Final = 512
 _Name: TypeAlias = tuple[str, str, int, int, str, str, int]
 
@@ -33,7 +30,7 @@ class KeptFrames:
         Bytes kept at most; 0 for none. A frame of more than half of that is not kept.
     """
 
-    def __init__(self, capacity: int = KEPT_BYTES) -> None:
+    def __init__(self, capacity: int = 0) -> None:
         self._keeps = capacity > 0
         self._kept: WeightedCache[_Name, bytes] = WeightedCache(capacity)
 
