@@ -125,6 +125,16 @@ def test_tags_of_resources_are_looked_up_only_when_a_policy_asks() -> None:
     assert not may(USER, {}).rights.ask_for_resource_tags
 
 
+@pytest.mark.parametrize("tags", [{"Ward": "3", "ward": "4"}, {"ward": "4", "Ward": "3"}])
+def test_of_keys_that_differ_only_in_case_one_is_read(tags: dict[str, str]) -> None:
+    facts = KnownFacts(tags={STORE: tags})
+    get = Permission("medical-imaging:GetDatastore", [STORE])
+    for ward, passed in (("3", True), ("4", False)):
+        equal = {"Condition": {"StringEquals": {"aws:ResourceTag/WARD": ward}}}
+        assert passes(may(USER, equal), get, facts) is passed
+        assert passes(may(USER, {}, {"Effect": "Deny", **equal}), get, facts) is not passed
+
+
 def test_what_is_not_known_yet_may_be_allowed_and_is_asked_again() -> None:
     tagged = {"Condition": {"StringEquals": {"aws:RequestTag/Ward": "3"}}}
     action = "medical-imaging:CreateDatastore"

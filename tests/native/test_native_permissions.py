@@ -79,6 +79,7 @@ def test_tags_are_keys_of_the_request_once_they_are_known(archive: Archive) -> N
     assert needed(archive, "POST", "/datastore", {"clientToken": "t", "tags": {"Ward": "3"}}) == [
         Permission(create, ["*"], hoped),
         Permission(create, ["*"], known),
+        Permission("medical-imaging:TagResource", [f"{STORE_ARN.removesuffix(STORE)}*"], known),
     ]
     # A request without tags does not have the keys.
     assert needed(archive, "POST", "/datastore", {"clientToken": "t"})[-1] == Permission(

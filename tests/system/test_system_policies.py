@@ -205,15 +205,29 @@ def test_tags_in_the_request_decide(world: SessionWorld, datastore: str) -> None
         ["medical-imaging:TagResource", "medical-imaging:UntagResource"],
         Condition={"ForAllValues:StringLike": {"aws:TagKeys": ["my-*"]}, "Null": {"aws:TagKeys": "false"}},
     )
-    client = client_of(world, world.user("tagger", create, tag))
+    new = allow("medical-imaging:TagResource", f"{PREFIX}*", Condition={"StringEquals": {"aws:RequestTag/ward": "3"}})
+    client = client_of(world, world.user("tagger", create, tag, new))
     for tags in ({}, {"ward": "5"}, {"ward": "3", "cost": "1"}, {"Cost": "1"}):
         assert "CreateDatastore on resource: *" in refused(client.create_datastore, tags=tags)
     assert client.create_datastore(tags={"ward": "3"})["datastoreStatus"] == "CREATING"
+    assert f"TagResource on resource: {PREFIX}* because" in refused(client.create_datastore, tags={"ward": "4"})
     arn = f"{PREFIX}{datastore}"
     client.tag_resource(resourceArn=arn, tags={"my-note": "x"})
-    assert arn in refused(client.tag_resource, resourceArn=arn, tags={"my-note": "x", "ward": "3"})
+    assert arn in refused(client.tag_resource, resourceArn=arn, tags={"my-note": "x", "ward": "4"})
     assert arn in refused(client.untag_resource, resourceArn=arn, tagKeys=["ward"])
     client.untag_resource(resourceArn=arn, tagKeys=["my-note"])
+
+
+def test_a_data_store_with_tags_needs_both_actions(world: SessionWorld, root_client: Any) -> None:
+    create = allow("medical-imaging:CreateDatastore")
+    plain = client_of(world, world.user("maker", create))
+    denied = client_of(world, world.user("maker-not-tagger", create, allow("*"), deny("medical-imaging:TagResource")))
+    before = len(root_client.list_datastores()["datastoreSummaries"])
+    for client, reason in ((plain, "because no identity-based policy"), (denied, "with an explicit deny")):
+        assert f"TagResource on resource: {PREFIX}* {reason}" in refused(client.create_datastore, tags={"a": "b"})
+    assert len(root_client.list_datastores()["datastoreSummaries"]) == before
+    for client in (plain, denied):
+        assert client.create_datastore()["datastoreStatus"] == "CREATING"
 
 
 def test_who_has_no_permission_learns_nothing_of_the_body(server: ServerProcess, world: SessionWorld) -> None:

@@ -111,6 +111,25 @@ def test_tags_that_cannot_be_are_refused(server: ServerProcess, arns: dict[str, 
     assert refused(client.tag_resource, resourceArn=arns["datastore"], tags=tags) == ("ValidationException", 400)
 
 
+@pytest.mark.parametrize("kind", ["datastore", "image set"])
+def test_keys_that_differ_only_in_case_are_refused(client: Any, arns: dict[str, str], kind: str) -> None:
+    arn = arns[kind]
+    client.tag_resource(resourceArn=arn, tags={"ward": "3"})
+    for tags in ({"Ward": "4"}, {"WARD": "3"}, {"other": "1", "wArd": ""}, {"Bed": "1", "bed": "2"}):
+        assert refused(client.tag_resource, resourceArn=arn, tags=tags) == ("ValidationException", 400)
+        assert tags_of(client, arn) == {"ward": "3"}
+    client.tag_resource(resourceArn=arn, tags={"ward": "4", "ward2": "x"})
+    client.untag_resource(resourceArn=arn, tagKeys=["ward"])
+    client.tag_resource(resourceArn=arn, tags={"Ward": "5"})
+    assert tags_of(client, arn) == {"Ward": "5", "ward2": "x"}
+
+
+def test_a_data_store_is_not_made_with_keys_that_differ_only_in_case(client: Any) -> None:
+    before = client.list_datastores()["datastoreSummaries"]
+    assert refused(client.create_datastore, tags={"Ward": "3", "ward": "4"}) == ("ValidationException", 400)
+    assert client.list_datastores()["datastoreSummaries"] == before
+
+
 def test_tags_go_with_their_resource(client: Any, datastore: str, arns: dict[str, str]) -> None:
     client.tag_resource(resourceArn=arns["image set"], tags={"a": "b"})
     deleted(client, datastore, arns["image set id"])

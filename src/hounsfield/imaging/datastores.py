@@ -22,6 +22,7 @@ from hounsfield.imaging.errors import ConflictError, InvalidRequestError, NotFou
 from hounsfield.imaging.exceeding import exceeds
 from hounsfield.imaging.idempotency import remember, remembered
 from hounsfield.imaging.paging import Page, Position, newest_first, page_of
+from hounsfield.imaging.tag_keys import check_distinct
 from hounsfield.jobs.queue import WorkItem
 from hounsfield.pixels.policy import LosslessFormat
 from hounsfield.storage.clock import now_ms, to_datetime
@@ -108,7 +109,8 @@ def create_datastore(archive: Archive, new: NewDatastore) -> Datastore:
     Raises
     ------
     InvalidRequestError
-        The key cannot be that of a data store, or there are more tags than the quota allows.
+        The key cannot be that of a data store, or there are more tags than the quota allows, or keys of tags differ only in
+        upper and lower case.
     KeyUnavailableError
         The key must not be used by this installation, or the key service does not answer.
     ConflictError
@@ -118,6 +120,7 @@ def create_datastore(archive: Archive, new: NewDatastore) -> Datastore:
     """
     if exceeds(len(new.tags), archive.quotas.tags):
         raise InvalidRequestError(f"tags has {len(new.tags)} entries, a resource can have {archive.quotas.tags}")
+    check_distinct(new.tags)
     parameters = [new.name, dict(new.tags), new.kms_key_arn, new.lambda_authorizer_arn, new.lossless_format]
     with archive.database.read() as connection:
         known = remembered(connection, archive.account_id, "CreateDatastore", new.client_token, parameters)

@@ -9,12 +9,13 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, delete, func, insert, select
+from sqlalchemy import Connection, Select, delete, insert, select
 
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.datastores import DatastoreStatus
 from hounsfield.imaging.errors import InvalidRequestError, NotFoundError
 from hounsfield.imaging.exceeding import exceeds
+from hounsfield.imaging.tag_keys import check_distinct
 from hounsfield.storage.database import lock_row
 from hounsfield.storage.tables import datastores, image_sets, tags
 
@@ -62,14 +63,18 @@ def tag_resource(archive: Archive, resource: TaggedResource, wanted: Mapping[str
     NotFoundError
         There is no such resource, or it was deleted.
     InvalidRequestError
-        The resource would have more tags than the quota allows; it keeps those it had.
+        The resource would have more tags than the quota allows, or keys that differ only in upper and lower case; it keeps
+        the tags it had.
     """
     arn = resource.arn(archive)
     with archive.database.write() as connection:
         _check_there(connection, archive, resource, lock=True)
         _remove(connection, arn, wanted.keys())
-        kept = connection.execute(select(func.count()).where(tags.c.resource_arn == arn)).scalar_one()
-        count = kept + len(wanted)
+        kept = connection.execute(select(tags.c.tag_key).where(tags.c.resource_arn == arn)).scalars().all()
+        # Of keys that were kept when this was not refused yet, only those that the request names are looked at.
+        named = {key.lower() for key in wanted}
+        check_distinct([*wanted, *(key for key in kept if key.lower() in named)])
+        count = len(kept) + len(wanted)
         if exceeds(count, archive.quotas.tags):
             raise InvalidRequestError(
                 f"the resource would have {count} tags, a resource can have {archive.quotas.tags}"

@@ -69,7 +69,11 @@ def permissions_of_parameters(needed: Permission, parameters: Parameters, archiv
     """
     operation = needed.action.removeprefix(PREFIX)
     if operation in TAGGING:
-        yield replace(needed, context=_tag_keys(operation, parameters))
+        asked = replace(needed, context=_tag_keys(operation, parameters))
+        yield asked
+        if operation == "CreateDatastore" and mapping(parameters, "tags"):
+            # The data store has no id yet: whoever may give it tags may do so with whichever id it gets.
+            yield replace(asked, action=f"{PREFIX}TagResource", resources=[archive.datastore_arn("*")])
         function = optional_text(parameters, "lambdaAuthorizerArn")
         if function is not None:
             # Whoever could name a function without being allowed to call it would get roles from it for anybody.
