@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from hounsfield.storage.buckets import BucketError, FolderBucket, ObjectChangedError, ObjectEntry
+from hounsfield.storage.bucket_access import BucketAction, BucketUse
+from hounsfield.storage.buckets import BucketError, Buckets, FolderBucket, ObjectChangedError, ObjectEntry, S3Uri
+from hounsfield.storage.s3_bucket import S3Bucket, s3_bucket
+from object_store import KEY, ObjectStore
+
+SEGMENTS = st.sampled_from(
+    ["", "", ".", "..", "a", "b", "a.b", "...", " ", "~", "%2e%2e", "a%2Fb", "é", "\\", "*", "\0"]
+)
+KEYS = st.lists(SEGMENTS, min_size=1, max_size=5).map("/".join)
+"""Keys as an attacker would spell them."""
 
 
 @pytest.fixture
@@ -87,6 +100,73 @@ def test_a_file_that_is_not_the_one_that_was_listed_is_an_error(root: Path) -> N
     with pytest.raises(ObjectChangedError):
         reader.read(0, 5)
     reader.close()
+
+
+def files_below(folder: str) -> list[str]:
+    return [str(path.relative_to(folder)) for path in Path(folder).rglob("*") if path.is_file()]
+
+
+@settings(max_examples=150, deadline=None)
+@given(key=KEYS, prefix=KEYS)
+def test_what_is_written_listed_and_opened_is_what_the_key_says(key: str, prefix: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "bucket").mkdir()
+        buckets = Buckets(folder)
+        bucket = buckets.open("bucket")
+        try:
+            bucket.put(key, b"x")
+        except BucketError:
+            assert files_below(folder) == []
+            with pytest.raises(BucketError):
+                bucket.open(ObjectEntry(key, 1))
+            return
+        assert files_below(folder) == [f"bucket/{key}"]
+        assert [entry.key for entry in bucket.list("")] == [key]
+        bucket.open(ObjectEntry(key, 1)).close()
+        uri = S3Uri("bucket", prefix)
+        try:
+            listed = [entry.key for entry in bucket.list(prefix)]
+        except BucketError:
+            with pytest.raises(BucketError):
+                buckets.check_prefix(uri)
+            return
+        buckets.check_prefix(uri)
+        asked = BucketUse(BucketAction.LIST, "bucket", prefix).prefixes
+        assert listed == ([key] if prefix in (key, "") or key.startswith(asked[-1]) else [])
+
+
+@pytest.mark.parametrize("key", ["", "/", "a//", "//a", "./a", "a/.", "a/./b", "a//b", "a/../b", ".."])
+def test_other_spellings_of_a_key_are_refused(root: Path, key: str) -> None:
+    (root / "a").mkdir()
+    (root / "a" / "b").write_bytes(b"12345")
+    bucket = FolderBucket(root)
+    for use in (bucket.put, lambda key, _: bucket.open(ObjectEntry(key, 5))):
+        with pytest.raises(BucketError, match="shortest form"):
+            use(key, b"x")
+    if key:
+        with pytest.raises(BucketError, match="shortest form"):
+            keys(root, key)
+    assert (root / "a" / "b").read_bytes() == b"12345"
+
+
+@pytest.fixture(scope="module")
+def objects(s3: ObjectStore) -> S3Bucket:
+    s3.client.create_bucket(Bucket="spelt")
+    credentials = {"access_key_id": KEY[0], "secret_access_key": KEY[1]}
+    options = {"region": "us-east-1", "endpoint": s3.url, "virtual_hosted_style_request": "false", **credentials}
+    return s3_bucket("spelt", tuple(sorted(options.items())))
+
+
+@pytest.mark.parametrize(
+    "key", ["a/b", "/a", "a/", "//a", "a//b", "a/./b", "a/../b", "..", "a%2Fb", "%2e%2e/b", "a b+c", "a?b#c", "é", "*"]
+)
+def test_keys_of_an_object_store_are_taken_to_the_letter(s3: ObjectStore, objects: S3Bucket, key: str) -> None:
+    objects.put(key, b"12345")
+    assert s3.keys("spelt") == [key]
+    (entry,) = objects.list("")
+    reader: Any = objects.open(entry)
+    assert (entry.key, reader.read(0, 5)) == (key, b"12345")
+    s3.client.delete_object(Bucket="spelt", Key=key)
 
 
 def test_a_missing_bucket_says_so(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from hounsfield.settings import SettingsError, load_settings
 from hounsfield.storage.bucket_access import BucketAction, BucketUse
 from hounsfield.storage.buckets import Buckets
 from servers import active_datastore, finished_job, wait_for
-from session_world import ACCOUNT, SessionWorld, allow, refusal, role_arn, trust
+from session_world import ACCOUNT, SessionWorld, allow, deny, refusal, role_arn, trust
 from synthetic import save, slice_of
 
 SERVICE = "medical-imaging.amazonaws.com"
@@ -38,6 +38,11 @@ def world(server):
         "import-some", trust({"Service": SERVICE}), LIST, WRITE, READ,
         {"Effect": "Deny", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{INPUT}/study/secret/*"},
     )  # fmt: skip
+    world.role(
+        "import-denied", trust({"Service": SERVICE}), LIST, READ, WRITE,
+        {"Effect": "Deny", "Action": "s3:*", "Resource": f"arn:aws:s3:::{OUTPUT}/results/private/*"},
+        {**deny("s3:ListBucket"), "Condition": {"StringLike": {"s3:prefix": "study/secret/*"}}},
+    )  # fmt: skip
     yield world
     world.close()
 
@@ -54,9 +59,9 @@ def datastore(starter):
     return active_datastore(starter)
 
 
-def start(client, datastore, role, output=f"s3://{OUTPUT}/results/"):
+def start(client, datastore, role, output=f"s3://{OUTPUT}/results/", source=f"s3://{INPUT}/study/"):
     return client.start_dicom_import_job(
-        datastoreId=datastore, dataAccessRoleArn=role_arn(role), inputS3Uri=f"s3://{INPUT}/study/", outputS3Uri=output
+        datastoreId=datastore, dataAccessRoleArn=role_arn(role), inputS3Uri=source, outputS3Uri=output
     )["jobId"]
 
 
@@ -95,6 +100,34 @@ def test_what_is_refused_when_the_job_starts(starter, datastore, role, code, mes
 def test_another_output_location_than_the_role_may_write(starter, datastore):
     found = refusal(start, client=starter, datastore=datastore, role="import-all", output=f"s3://{OUTPUT}/other/")
     assert found[0] == "AccessDeniedException"
+
+
+@pytest.mark.parametrize("spelt", ["./private", "/private", "a/../private"])
+def test_another_spelling_of_a_denied_location_is_no_way_round(world, starter, datastore, spelt):
+    found = refusal(
+        start, client=starter, datastore=datastore, role="import-denied", output=f"s3://{OUTPUT}/results/{spelt}/"
+    )
+    assert found[0] == "ValidationException"
+    assert "outputS3Uri cannot be used: keys in a bucket folder must be in their shortest form" in found[2]
+    assert not (world.server.bucket(OUTPUT) / "results/private").exists()
+
+
+@pytest.mark.parametrize("folder", ["study/secret", "study/secret/"])
+def test_a_folder_that_may_not_be_listed_is_denied_with_a_slash_and_without(starter, datastore, folder):
+    found = refusal(start, client=starter, datastore=datastore, role="import-denied", source=f"s3://{INPUT}/{folder}")
+    assert (found[0], f"s3:ListBucket on bucket {INPUT} with an explicit deny" in found[2]) == (
+        "AccessDeniedException",
+        True,
+    )
+
+
+@pytest.mark.parametrize(
+    "source", ["//study/", "/./study/", "/study/./", "/study//", "/x/../study/", "/../role-input/"]
+)
+def test_an_input_location_has_one_spelling(starter, datastore, source):
+    found = refusal(start, client=starter, datastore=datastore, role="import-all", source=f"s3://{INPUT}{source}")
+    assert found[0] == "ValidationException"
+    assert "inputS3Uri cannot be used" in found[2]
 
 
 def test_an_object_that_the_role_may_not_read_fails_the_job(world, starter, datastore):

@@ -218,7 +218,7 @@ class _DirectoryAccess:
             resource = f"arn:{role.arn.split(':')[1]}:s3:::{use.bucket}"
             own: dict[str, ContextValue] = dict(self._source())
             if use.action is BucketAction.LIST:
-                own["s3:prefix"] = use.key
+                own["s3:prefix"] = use.prefixes
             else:
                 resource = f"{resource}/{use.key}"
             decision = decide(principal.rights, use.action, resource, RequestContext(own, principal, resource, facts))

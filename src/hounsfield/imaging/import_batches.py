@@ -107,8 +107,11 @@ class BatchRun:
                 self._run_suspects(pending)
 
     def _check_readable(self, files: Iterable[InputFile]) -> None:
-        bucket = self._context.bucket
-        check_permitted(self._access, (BucketUse(BucketAction.READ, bucket, file.key) for file in files))
+        bucket, metadata = self._context.bucket, self._context.metadata
+        keys = [file.key for file in files]
+        if metadata is not None:
+            keys += [source.entry.key for source in metadata.sources if source.entry is not None]
+        check_permitted(self._access, (BucketUse(BucketAction.READ, bucket, key) for key in keys))
 
     def _pending(self) -> list[InputFile]:
         with self._archive.database.read() as connection:

@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, Connection, Row, func, insert, or_, select
 
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.datastores import get_datastore, startable_datastore
-from hounsfield.imaging.errors import ConflictError, NotFoundError, QuotaExceededError
+from hounsfield.imaging.errors import ConflictError, InvalidRequestError, NotFoundError, QuotaExceededError
 from hounsfield.imaging.exceeding import exceeds
 from hounsfield.imaging.idempotency import remember, remembered
 from hounsfield.imaging.metadata_mappings import (
@@ -27,6 +27,7 @@ from hounsfield.imaging.metadata_mappings import (
     mappings_to_json,
 )
 from hounsfield.imaging.paging import Page, Position, newest_first, page_of
+from hounsfield.storage.buckets import BucketError, S3Uri
 from hounsfield.storage.clock import now_ms, to_datetime
 from hounsfield.storage.identifiers import new_id
 from hounsfield.storage.job_tables import import_files, import_jobs
@@ -117,10 +118,11 @@ def start_import_job(archive: Archive, new: NewImportJob) -> ImportJob:
     ConflictError
         The data store is not ACTIVE, or the client token was used with other parameters.
     InvalidRequestError
-        The metadata mappings are not usable.
+        The metadata mappings are not usable, or a location is not written as keys are where the buckets are.
     QuotaExceededError
         Too many jobs of the data store are under way.
     """
+    _check_locations(archive, new)
     check_mappings(new.metadata_mappings)
     mappings = mappings_to_json(new.metadata_mappings) if new.metadata_mappings else None
     parameters = [
@@ -157,6 +159,14 @@ def start_import_job(archive: Archive, new: NewImportJob) -> ImportJob:
         remember(connection, archive.account_id, "StartDICOMImportJob", new.client_token, parameters, identifier)
         archive.queue.enqueue(connection, IMPORT, identifier)
         return _job(_row(connection, new.datastore_id, identifier))
+
+
+def _check_locations(archive: Archive, new: NewImportJob) -> None:
+    for name, location in (("inputS3Uri", new.input_uri), ("outputS3Uri", new.output_folder)):
+        try:
+            archive.buckets.check_prefix(S3Uri.parse(location))
+        except BucketError as error:
+            raise InvalidRequestError(f"{name} cannot be used: {error}") from error
 
 
 def _check_quota(connection: Connection, archive: Archive, datastore_id: str) -> None:

@@ -33,12 +33,17 @@ class BucketUse:
     bucket : str
         The bucket.
     key : str
-        The key of the object; of a listing, what the keys begin with.
+        The key of the object, letter by letter as it is opened; of a listing, the object or folder that is listed.
     """
 
     action: BucketAction
     bucket: str
     key: str
+
+    @property
+    def prefixes(self) -> tuple[str, ...]:
+        """What a listing asks for: a folder is listed with a slash at its end, whether it was named so or not."""
+        return (self.key,) if not self.key or self.key.endswith("/") else (self.key, f"{self.key}/")
 
 
 class BucketAccess(Protocol):

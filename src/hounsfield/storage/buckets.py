@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Final
 
 from hounsfield.storage.bucket_objects import Bucket, BucketError, ObjectChangedError, ObjectEntry, ObjectReader
@@ -100,7 +100,10 @@ def _unreadable(error: OSError) -> None:
 
 
 class FolderBucket:
-    """A bucket kept as a folder: keys are relative paths. Nothing outside of the folder can be reached."""
+    """A bucket kept as a folder: keys are relative paths. Nothing outside of the folder can be reached.
+
+    An object has one key, which policies know it by: spellings that only a file system takes for the same are refused.
+    """
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -109,7 +112,7 @@ class FolderBucket:
         """Walk the files below ``prefix``; links and special files are not followed."""
         if not self._root.is_dir():
             raise BucketError(f"bucket {self._root.name} does not exist")
-        start = self._path(prefix.rstrip("/"))
+        start = self._path(prefix.removesuffix("/")) if prefix else self._root
         try:
             if not prefix.endswith("/") and start.is_file():
                 yield _entry(prefix, start)
@@ -149,16 +152,25 @@ class FolderBucket:
             )
 
     def _path(self, key: str) -> Path:
-        parts = PurePosixPath(key).parts
-        if ".." in parts or key.startswith("/") or "\0" in key:
-            raise BucketError("object keys must not contain '..', a leading slash or a zero byte")
+        parts = _segments(key)
         path = self._root.joinpath(*parts)
         if _has_link(self._root, parts):
             raise BucketError("object keys must not lead over a symbolic link")
         return path
 
 
-def _has_link(root: Path, parts: tuple[str, ...]) -> bool:
+def _segments(key: str) -> list[str]:
+    """Cut the key of an object in a folder; raises `BucketError` when another key would be the same file."""
+    segments = key.split("/")
+    if "\0" in key or not {"", ".", ".."}.isdisjoint(segments):
+        raise BucketError(
+            "keys in a bucket folder must be in their shortest form: without '.', '..' or empty segments, "
+            "a slash at the beginning or a zero byte"
+        )
+    return segments
+
+
+def _has_link(root: Path, parts: list[str]) -> bool:
     """Tell whether something on the way to a file of a bucket is a link, which could lead out of it."""
     path = root
     for part in parts:
@@ -214,6 +226,11 @@ class Buckets:
         )
         own = {name: value for name, value in self.options.items() if name not in CREDENTIALS}
         return replace(self, options=own, role=role)
+
+    def check_prefix(self, uri: S3Uri) -> None:
+        """Make sure that keys can begin so where the buckets are; raises `BucketError`."""
+        if not self.remote and uri.key:
+            _segments(uri.key.removesuffix("/"))
 
     def open(self, name: str) -> Bucket:
         """Give a bucket by name; whether it is there shows on first use.

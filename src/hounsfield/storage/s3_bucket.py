@@ -1,9 +1,10 @@
 """A bucket behind an S3 endpoint, or of AWS itself.
 
     objects ─▶ obstore: fast ranges, connections kept open
-    listing, owner, objects whose keys obstore refuses ─▶ botocore: takes every key that S3 has
+    listing, owner, objects whose keys obstore refuses or changes ─▶ botocore: takes every key that S3 has
 
-obstore understands keys as paths: one with an empty or ``..`` segment fails its whole listing.
+obstore understands keys as paths: one with an empty or ``..`` segment fails its whole listing, and slashes at the ends are
+left out. Here a key is what policies have decided about, to the letter.
 """
 
 from __future__ import annotations
@@ -144,9 +145,18 @@ class S3Bucket:
 
     def put(self, key: str, data: bytes) -> None:
         """Write one object with one PUT."""
+        if _NOT_A_PATH.search(key):
+            self._put_by_key(key, data)
+            return
         try:
             obstore.put(self._store, key, data)
         except (StoreError, OSError, ValueError) as error:
+            raise BucketError(f"object {key} cannot be written to bucket {self._name}") from error
+
+    def _put_by_key(self, key: str, data: bytes) -> None:
+        try:
+            self._client.put_object(Bucket=self._name, Key=key, Body=data)
+        except _errors() as error:
             raise BucketError(f"object {key} cannot be written to bucket {self._name}") from error
 
     def check_owner(self, account_id: str, own_account_id: str) -> None:
