@@ -84,15 +84,19 @@ def texts_of(shape):
     if "enum" in metadata:
         return st.sampled_from(metadata["enum"])
     if "pattern" not in metadata:
-        return st.text(st.characters(exclude_categories=["Cs"]), min_size=low, max_size=min(high, low + 20))
+        return st.text(
+            st.characters(exclude_categories=["Cs"], exclude_characters="\0"),
+            min_size=low,
+            max_size=min(high, low + 20),
+        )
     if metadata["pattern"] == r"\d+" and low == high:
         return st.text("0123456789", min_size=low, max_size=high)
     if metadata["pattern"].startswith((r"[\u0009", r"[\p{L}", r"[\w")):
         permitted = regex.compile(metadata["pattern"], regex.ASCII)
         alphabet = [chr(code) for code in range(128) if permitted.fullmatch(chr(code))]
         return st.text(st.sampled_from(alphabet), min_size=low, max_size=min(high, low + 20))
-    pattern = metadata["pattern"].replace(r"\p{ASCII}{0,8192}", r"[\x00-\x7f]{0,40}")
-    values = st.from_regex(pattern, fullmatch=True, alphabet=st.characters(codec="ascii"))
+    pattern = metadata["pattern"].replace(r"\p{ASCII}{0,8192}", r"[\x01-\x7f]{0,40}")
+    values = st.from_regex(pattern, fullmatch=True, alphabet=st.characters(codec="ascii", exclude_characters="\0"))
     return values.filter(lambda text: low <= len(text) <= high)
 
 

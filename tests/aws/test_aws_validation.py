@@ -54,6 +54,23 @@ def unions():
                 yield pytest.param(name, path, shape, id=f"{name}-{dotted(path)}")
 
 
+def texts_of_operations():
+    for name in OPERATIONS:
+        for path, shape, _ in places(MODEL.operation_model(name).input_shape):
+            if shape.type_name in ("string", "map"):
+                yield pytest.param(name, path, shape, id=f"{name}-{dotted(path)}")
+
+
+@pytest.mark.parametrize(("name", "path", "shape"), list(texts_of_operations()))
+def test_no_text_has_a_zero_character(read, name, path, shape):
+    """PostgreSQL has no such texts: whatever member it is, the request is refused before anybody asks the database."""
+    values = [f"a{chr(0)}b"] if shape.type_name == "string" else [{f"k{chr(0)}": "v"}, {"k": f"v{chr(0)}"}]
+    for value in values:
+        with pytest.raises(ValidationException) as refused:
+            read(sent(name, with_value(name, path, value)))
+        assert "\0" not in refused.value.message
+
+
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_the_sample_with_all_members_is_valid(read, name):
     assert read(sent(name, sample(name)))[1] == sample(name)

@@ -115,6 +115,26 @@ def test_frames_and_their_description_are_never_touched() -> None:
         assert changed[member] == origin[member]
 
 
+@pytest.mark.parametrize("code", [*range(1, 0x20), *range(0x7F, 0xA0)])
+def test_control_characters_are_what_only_a_forced_update_stores(code: int) -> None:
+    """PS3.5 Table 6.2-1: none in a line of text; TAB, LF, FF and CR in texts of several lines."""
+    for keyword, allowed in (("PatientName", ""), ("EthnicGroup", ""), ("PatientComments", "\t\n\f\r")):
+        text = f"a{chr(code)}b"
+        edits = parse_edits(blob({"Patient": {"DICOM": {keyword: text}}}), None)
+        assert any("control character" in one for one in edits.objections) is (chr(code) not in allowed), keyword
+
+
+@pytest.mark.parametrize("vrs", ["PatientName", "PatientComments", "PatientID", "PatientBirthDate"])
+def test_a_zero_character_is_refused_also_when_forced(vrs: str) -> None:
+    for text in ("\0", "a\0b", "ab\0"):
+        with pytest.raises(InvalidRequestError, match="zero character"):
+            parse_edits(blob({"Patient": {"DICOM": {vrs: text}}}), None)
+    with pytest.raises(InvalidRequestError, match="zero character"):
+        parse_edits(blob({"Study": {"Series": {f"{SERIES}\0": {"DICOM": {}}}}}), None)
+    with pytest.raises(InvalidRequestError, match="zero character"):
+        parse_edits(None, blob({"Study": {"Series": {SERIES: {"Instances": {"1.2\0": {}}}}}}))
+
+
 def test_the_sop_instance_uid_goes_to_the_file_meta_information() -> None:
     edits = parse_edits(of_instance({"DICOM": {"SOPInstanceUID": "1.9", "SOPClassUID": "1.8"}}), None)
     edited = edited_instance(FRAGMENT, edits.instances[SERIES, SOP])

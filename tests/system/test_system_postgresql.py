@@ -11,9 +11,11 @@ from botocore.exceptions import ClientError
 from import_folders import check_counters, fill, import_folder, primaries_by_series, sop_instances, start_job
 from searching import check_filters, check_sorts, populate
 from stored_frames import decoded_frame, verify_frames
+from stored_series import imported
 
 from imports import frame, image_sets, outcome_of
 from servers import ServerProcess, active_datastore, finished_job
+from support.zero_characters import check_zeros_are_refused
 from synthetic import noise, slice_of, uid
 
 
@@ -109,3 +111,9 @@ def _code(call: Any, *arguments: Any, **named: Any) -> str:
     with pytest.raises(ClientError) as caught:
         call(*arguments, **named)
     return str(caught.value.response["Error"]["Code"])
+
+
+def test_texts_with_a_zero_character_are_refused(on_postgresql: ServerProcess, pg: Any) -> None:
+    datastore_id = active_datastore(pg)
+    (image_set,) = imported(on_postgresql, pg, datastore_id, slice_of())
+    check_zeros_are_refused(on_postgresql, pg, datastore_id, image_set)

@@ -27,6 +27,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _INTEGER = re.compile(r"[+-]?[0-9]{1,10}", re.ASCII)
 _NUMBER = re.compile(r"[+-]?[0-9]{1,20}(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,3})?", re.ASCII)
 _INTEGER_LIMIT = 2**31
+_ZERO_CHARACTER = "\0"
 
 
 class Mismatch(Exception):  # noqa: N818 - a finding on its way out, made a ValidationException by the caller
@@ -164,7 +165,7 @@ def _map_decoder(shape: Shape) -> Decoder:
         if not isinstance(value, dict):
             raise Mismatch("a JSON object")
         try:
-            return {key: decode_element(item) for key, item in value.items()}
+            return {str(_string(key)): decode_element(item) for key, item in value.items()}
         except Mismatch as mismatch:
             # Keys of maps are the client's own words, so they are not told.
             raise mismatch.inside("value") from None
@@ -175,6 +176,9 @@ def _map_decoder(shape: Shape) -> Decoder:
 def _string(value: object) -> Parameter:
     if not isinstance(value, str):
         raise Mismatch("a string")
+    # No text of ours has one, and PostgreSQL has no such text: refused here, for every member and both databases.
+    if _ZERO_CHARACTER in value:
+        raise Mismatch("a string without the zero character (U+0000)")
     return value
 
 

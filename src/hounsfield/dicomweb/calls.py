@@ -95,17 +95,20 @@ def parse_query(query_string: bytes) -> list[tuple[str, str]]:
     Raises
     ------
     ValidationException
-        It is too long, has too many parameters, or is not UTF-8.
+        It is too long, has too many parameters, is not UTF-8, or has a zero character in it.
     """
     if not query_string:
         return []
     if len(query_string) > LONGEST_QUERY:
         raise ValidationException(f"The query is longer than {LONGEST_QUERY} bytes.")
     try:
-        return parse_qsl(
+        query = parse_qsl(
             query_string.decode("ascii"), keep_blank_values=True, max_num_fields=MOST_PARAMETERS, errors="strict"
         )
     except UnicodeDecodeError:
         raise ValidationException("The query must be percent-encoded UTF-8.") from None
     except ValueError:
         raise ValidationException(f"The query may have at most {MOST_PARAMETERS} parameters.") from None
+    if any("\0" in name or "\0" in value for name, value in query):
+        raise ValidationException("The query must not contain the zero character (%00).")
+    return query

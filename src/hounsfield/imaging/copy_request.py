@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 import orjson
 
 from hounsfield.imaging.errors import InvalidRequestError
+from hounsfield.imaging.request_json import read_request_json
 from hounsfield.imaging.states import WorkflowStatus
 
 
@@ -82,15 +83,12 @@ def chosen_instances(copiable_attributes: str) -> ChosenInstances:
     InvalidRequestError
         It is no JSON of that form, or names no instance.
     """
-    try:
-        content = orjson.loads(copiable_attributes)
-    except orjson.JSONDecodeError as error:
-        raise InvalidRequestError("copiableAttributes is not JSON") from error
+    content = read_request_json("copiableAttributes", copiable_attributes)
     series = _member(_member(content, "Study"), "Series")
     if len(series) != 1:
         raise InvalidRequestError(f"copiableAttributes names {len(series)} series, an image set holds one")
-    ((series_uid, content),) = series.items()
-    instances = _member(content, "Instances")
+    ((series_uid, chosen),) = series.items()
+    instances = _member(chosen, "Instances")
     if not instances:
         raise InvalidRequestError("copiableAttributes names no SOP instance")
     if any(not isinstance(value, dict) for value in instances.values()):

@@ -15,10 +15,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-import orjson
-
 from hounsfield.imaging.edit_values import VRS, named
 from hounsfield.imaging.errors import InvalidRequestError
+from hounsfield.imaging.request_json import read_request_json
 
 UPDATABLE: Final = "updatableAttributes"
 REMOVABLE: Final = "removableAttributes"
@@ -69,11 +68,7 @@ class _Reader:
         self._request = request
 
     def read(self, data: bytes) -> None:
-        try:
-            content = orjson.loads(data)
-        except orjson.JSONDecodeError as error:
-            raise InvalidRequestError(f"{self._blob} is not JSON") from error
-        top = self._object(content, self._blob, {"SchemaVersion", "Patient", "Study"})
+        top = self._object(read_request_json(self._blob, data), self._blob, {"SchemaVersion", "Patient", "Study"})
         if "SchemaVersion" in top and top["SchemaVersion"] not in _SCHEMA_VERSIONS:
             raise InvalidRequestError(f"{self._blob}: SchemaVersion must be 1.1")
         if "Patient" in top:

@@ -51,6 +51,10 @@ _FORMATS: Final[Mapping[str, re.Pattern[str]]] = {
     "TM": re.compile(r"\d{2}(\d{2}(\d{2}(\.\d{1,6})?)?)?"),
 }
 _TAG = re.compile(r"[0-9A-Fa-f]{8}")
+_CONTROLS: Final = re.compile(r"[\0-\x1f\x7f-\x9f]")
+_CONTROLS_OF_TEXTS: Final = re.compile(r"[\0-\x08\x0b\x0e-\x1f\x7f-\x9f]")
+"""Control characters that a text of several lines cannot have: all but TAB, LF, FF and CR (PS3.5 Table 6.1-1)."""
+_MULTILINE_VRS: Final = frozenset({"LT", "ST", "UT"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +215,9 @@ def _text_objections(element: ElementKey, vr: str, texts: Sequence[str]) -> list
     pattern = _FORMATS.get(vr)
     if pattern is not None and not all(pattern.fullmatch(text) for text in texts if text):
         objections.append(f"{element.key} is not of the form that {vr} has")
+    controls = _CONTROLS_OF_TEXTS if vr in _MULTILINE_VRS else _CONTROLS
+    if any(controls.search(text) for text in texts):
+        objections.append(f"{element.key} has a control character, which {vr} does not allow")
     if vr not in SINGLE_TEXT_VRS and any("\\" in text for text in texts):
         objections.append(f"{element.key} has a backslash, which separates values")
     return objections
