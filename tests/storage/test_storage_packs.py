@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from obstore.store import MemoryStore
 
-from hounsfield.storage.blobs import BlobMissingError, BlobWriter, FolderBlobs
+from hounsfield.storage.blobs import BlobMissingError, BlobWriter, FolderBlobs, ObjectBlobs
 from hounsfield.storage.keys import DataKey
 from hounsfield.storage.packs import (
     Extent,
@@ -62,6 +63,41 @@ def test_a_pack_lists_its_records_without_a_database(blobs: FolderBlobs) -> None
     extents = written(blobs, records)
     listed = read_contents(blobs, KEY, extents[0].pack_id)
     assert listed == list(zip((label for label, _ in records), extents, strict=True))
+
+
+@pytest.mark.parametrize("kind", ["folder", "objects"])
+@settings(deadline=None, max_examples=60)
+@given(files=st.lists(st.tuples(st.lists(st.sampled_from([0, 7, 300, 90_000]), max_size=4), st.booleans()), max_size=6))
+def test_what_is_taken_back_is_not_in_the_pack_and_no_nonce_is_used_twice(
+    tmp_path_factory: pytest.TempPathFactory, kind: str, files: list[tuple[list[int], bool]]
+) -> None:
+    place = FolderBlobs(tmp_path_factory.mktemp("blobs")) if kind == "folder" else ObjectBlobs(MemoryStore())
+    pack = PackWriter(place, KEY)
+    nonces: list[int] = []
+    kept: list[tuple[Label, bytes, Extent]] = []
+    for owner, (sizes, stays) in enumerate(files):
+        pack.mark()
+        records = [(Label(RecordKind.FRAME, f"{owner:024d}", n), os.urandom(size)) for n, size in enumerate(sizes)]
+        added = [(label, data, pack.add(label, data)) for label, data in records]
+        nonces.extend(extent.offset for _, _, extent in added)
+        if stays:
+            kept.extend(added)
+        else:
+            pack.rewind()
+    pack.close()
+    assert len(set(nonces)) == len(nonces)
+    assert [read_record(place, KEY, extent, label) for label, _, extent in kept] == [data for _, data, _ in kept]
+    assert read_contents(place, KEY, pack.pack_id) == [(label, extent) for label, _, extent in kept]
+    rest = place.size(pack_name(KEY.datastore_id, pack.pack_id)) - sum(extent.length for _, _, extent in kept)
+    assert rest < 400 + 100 * len(nonces)
+
+
+def test_a_pack_goes_back_to_its_mark_only(blobs: FolderBlobs) -> None:
+    for place in (blobs, ObjectBlobs(MemoryStore())):
+        pack = PackWriter(place, KEY)
+        with pytest.raises(ValueError, match="marked"):
+            pack.rewind()
+        pack.abort()
 
 
 def test_a_frame_is_never_given_for_another(blobs: FolderBlobs) -> None:

@@ -42,6 +42,12 @@ class MortalWriter:
     def write(self, data: bytes) -> None:
         self._step(lambda: self._writer.write(data))
 
+    def mark(self) -> None:
+        self._writer.mark()
+
+    def rewind(self) -> None:
+        self._writer.rewind()
+
     def commit(self) -> None:
         self._step(self._writer.commit)
 

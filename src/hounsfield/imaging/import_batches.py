@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -30,6 +31,7 @@ from hounsfield.jobs.workers import WorkerPool
 from hounsfield.storage.bucket_access import BucketAccess, BucketAction, BucketUse
 from hounsfield.storage.identifiers import new_instance_key
 from hounsfield.storage.keys import KeyUnavailableError
+from hounsfield.storage.packs import pack_name
 
 T = TypeVar("T")
 _log = structlog.get_logger(__name__)
@@ -201,7 +203,15 @@ class BatchRun:
         whole = [part for part in parts if part is not None]
         # A part that could not be made (pixel data that has no frames, say) leaves the whole file to one worker.
         usable = tuple(whole) if len(whole) == count else None
+        if usable is None:
+            self._drop(whole)
         return self._wait_for(*self._pool.submit(ingest_with_parts, self._context, file, key, usable))
+
+    def _drop(self, parts: Sequence[FramePart]) -> None:
+        """Delete the packs of parts that become no instance; one that cannot be deleted is found as an orphan later."""
+        for pack_id in {run.pack_id for part in parts for run in part.pixels.runs}:
+            with suppress(OSError):
+                self._archive.blobs.delete(pack_name(self._context.key.datastore_id, pack_id))
 
     def _wait_for(self, executor: Executor, future: Future[T]) -> T:
         try:

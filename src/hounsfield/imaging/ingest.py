@@ -254,8 +254,14 @@ class SeriesPacks:
     def put(self, context: IngestContext, ordinal: int, part10: Part10, record: InstanceRecord) -> None:
         """Store an instance in the pack of its series; raises `DicomError`, `FramesError`."""
         pack, key = self.of(record.series_uid), new_instance_key()
-        pixels = store_pixels(part10, key, pack.writer, context.lossless_format)
-        pack.add(ordinal, finish_instance(context, key, part10, record, pixels))
+        try:
+            pixels = store_pixels(part10, key, pack.writer, context.lossless_format)
+            finished = finish_instance(context, key, part10, record, pixels)
+        except (DicomError, FramesError, ObjectChangedError):
+            # What was written of the file would stay in the pack of its neighbours.
+            pack.writer.rewind()
+            raise
+        pack.add(ordinal, finished)
 
     @property
     def waiting_bytes(self) -> int:

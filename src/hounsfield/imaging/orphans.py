@@ -27,6 +27,7 @@ from hounsfield.jobs.queue import WorkItem
 from hounsfield.storage.clock import now_ms
 from hounsfield.storage.job_tables import import_files, import_jobs
 from hounsfield.storage.keys import KeyUnavailableError
+from hounsfield.storage.open_uploads import abort_open_uploads
 from hounsfield.storage.tables import datastores, frame_runs, instances
 
 SWEEP_ORPHANS: Final = "sweep-orphans"
@@ -58,6 +59,7 @@ class OrphanSweeper:
     def run(self, item: WorkItem) -> None:
         """Sweep, and come again a day later."""
         self.sweep()
+        self.abort_uploads(now_ms() - _DAY_SECONDS * 1000)
         self._archive.queue.release(item, _DAY_SECONDS, failed=False)
 
     def give_up(self, item: WorkItem) -> None:
@@ -75,6 +77,21 @@ class OrphanSweeper:
                 count += self._sweep(datastore_id)
             except KeyUnavailableError:
                 _log.warning("orphans of a data store without its key are left", datastore=datastore_id)
+        return count
+
+    def abort_uploads(self, before_ms: int) -> int:
+        """Abort uploads of packs that were begun before a moment, whose writers are gone; give how many there were.
+
+        They hold nothing that can be read, so that this asks for no setting.
+        """
+        count = 0
+        for place in self._archive.blob_places:
+            try:
+                count += abort_open_uploads(place, "packs", before_ms)
+            except OSError as error:
+                _log.warning("open uploads cannot be aborted", reason=str(error))
+        if count:
+            _log.info("uploads that nobody completes aborted", uploads=count)
         return count
 
     def _sweep(self, datastore_id: str) -> int:

@@ -63,10 +63,11 @@ def store_pixels(file: Part10, key: str, pack: PackWriter, lossless: LosslessFor
     key : str
         The instance key that the frame ids begin with.
     pack : PackWriter
-        Where the records go.
+        Where the records go; marked here, so that whoever then refuses the file can take them back.
     lossless : LosslessFormat
         The lossless format of the data store.
     """
+    pack.mark()
     if file.pixel_data is None or file.pixel_data.length == 0:
         return NO_PIXELS
     plan = plan_pixels(file, lossless)
@@ -78,6 +79,8 @@ def store_pixels(file: Part10, key: str, pack: PackWriter, lossless: LosslessFor
             plan = ObjectPlan(PixelKind.WHOLE, file.transfer_syntax, (warning,), plan.format)
         except FramesError as error:
             plan = ObjectPlan(PixelKind.WITHHELD, file.transfer_syntax, (_frames_warning(error),), plan.format)
+        # The frames before the one that is wrong would stay beside the object that holds them all.
+        pack.rewind()
     return _store_object(file, plan, key, pack)
 
 

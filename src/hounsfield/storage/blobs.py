@@ -16,7 +16,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Protocol
+from tempfile import SpooledTemporaryFile
+from typing import Final, Protocol
 
 import obstore
 from obstore.exceptions import BaseError as StoreError
@@ -27,6 +28,9 @@ from hounsfield.storage.durable import make_folder_durably, make_shard_durably, 
 
 _MOST_OPEN_FILES = 1024
 _OPEN_SECONDS = 60.0
+_BEGINNING_BYTES: Final = 64 * 1024
+"""So much before the first mark is kept, so that an upload can be begun anew."""
+_HELD_BYTES: Final = 8 * 1024 * 1024
 
 
 class BlobMissingError(Exception):
@@ -40,12 +44,20 @@ class BlobWriter(Protocol):
         """Append ``data``."""
         ...
 
+    def mark(self) -> None:
+        """Remember the end of what was written so far, for `rewind`; forgets an earlier mark."""
+        ...
+
+    def rewind(self) -> None:
+        """Drop what was written since the last `mark`, which stays; ValueError where there is none."""
+        ...
+
     def commit(self) -> None:
         """Make the blob durable and visible."""
         ...
 
     def abort(self) -> None:
-        """Drop what was written; harmless after `commit`."""
+        """Drop what was written, leaving nothing behind; harmless after `commit`."""
         ...
 
 
@@ -88,9 +100,19 @@ class _FolderBlobWriter:
         self._path = path
         self._aside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
         self._file = self._aside.open("xb")
+        self._mark: int | None = None
 
     def write(self, data: bytes) -> None:
         self._file.write(data)
+
+    def mark(self) -> None:
+        self._mark = self._file.tell()
+
+    def rewind(self) -> None:
+        if self._mark is None:
+            raise ValueError("nothing was marked")
+        self._file.seek(self._mark)
+        self._file.truncate()
 
     def commit(self) -> None:
         self._file.flush()
@@ -189,23 +211,84 @@ def _as_os_error(name: str) -> Iterator[None]:
 
 
 class _ObjectBlobWriter:
+    """An upload, in parts when it grows large.
+
+    Parts that were sent cannot be taken back. What is written behind a mark is therefore held here until the next mark, in
+    memory and from `_HELD_BYTES` on in a temporary file. Where hardly anything stands before the mark nothing is held: the
+    upload is aborted and begun anew.
+    """
+
     def __init__(self, store: obstore.store.ObjectStore, name: str, storage_class: str) -> None:
         self._store = store
         self._name = name
-        attributes: obstore.Attributes = {"Storage-Class": storage_class} if storage_class else {}
-        self._writer = obstore.open_writer(store, name, attributes=attributes)
+        self._attributes: obstore.Attributes = {"Storage-Class": storage_class} if storage_class else {}
+        self._upload = self._begun()
+        self._beginning: bytearray | None = bytearray()
+        self._marked = False
+        self._held: SpooledTemporaryFile[bytes] | None = None
+
+    def _begun(self) -> obstore.WritableFile:
+        return obstore.open_writer(self._store, self._name, attributes=self._attributes)
 
     def write(self, data: bytes) -> None:
+        if self._held is not None:
+            self._held.write(data)
+            return
+        if self._beginning is not None and not self._marked:
+            self._beginning += data
+            if len(self._beginning) > _BEGINNING_BYTES:
+                self._beginning = None
+        self._send(data)
+
+    def _send(self, data: bytes) -> None:
         with _as_os_error(self._name):
-            self._writer.write(data)
+            self._upload.write(data)
+
+    def mark(self) -> None:
+        if self._marked:
+            # The beginning ends at the first mark.
+            self._beginning = None
+        self._marked = True
+        self._send_held()
+        if self._beginning is None:
+            self._held = SpooledTemporaryFile(_HELD_BYTES)  # noqa: SIM115 - closed when it is sent or dropped
+
+    def rewind(self) -> None:
+        if not self._marked:
+            raise ValueError("nothing was marked")
+        if self._held is not None:
+            self._held.seek(0)
+            self._held.truncate()
+            return
+        self._abort_upload()
+        self._upload = self._begun()
+        self._send(bytes(self._beginning or b""))
+
+    def _send_held(self) -> None:
+        if self._held is None:
+            return
+        with self._held as held:
+            self._held = None
+            held.seek(0)
+            while chunk := held.read(_HELD_BYTES):
+                self._send(chunk)
 
     def commit(self) -> None:
+        self._send_held()
         with _as_os_error(self._name):
-            self._writer.close()
+            self._upload.close()
 
     def abort(self) -> None:
-        # An upload that is not closed never becomes an object; the store drops its parts by its own rule.
-        del self._writer
+        if self._held is not None:
+            self._held.close()
+            self._held = None
+        self._abort_upload()
+
+    def _abort_upload(self) -> None:
+        # A writer that is only let go leaves its upload open, and the store keeps, and charges for, the parts.
+        # Where the store cannot be reached for that, `hounsfield.storage.open_uploads` finds it a day later.
+        with suppress(OSError, StoreError):
+            self._upload.__exit__(OSError, OSError("aborted"), None)
 
 
 class ObjectBlobs:

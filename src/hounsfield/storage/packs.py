@@ -99,12 +99,18 @@ class PackWriter:
         self._cipher = key.for_pack(self.pack_id)
         self._writer = blobs.create(pack_name(key.datastore_id, self.pack_id))
         self._contents: list[tuple[str, str, int, int, int]] = []
+        self._mark = (0, 0)
+        self._spent: set[int] = set()
         header = _HEADER.pack(_MAGIC, key.datastore_id.encode(), self.pack_id.encode())
         self._writer.write(header)
         self.size = len(header)
 
     def add(self, label: Label, data: bytes) -> Extent:
         """Seal and append one record."""
+        while self.size in self._spent:
+            # The offset is the nonce, and no two texts may be sealed with the same, also where one was taken back.
+            self._writer.write(b"\0")
+            self.size += 1
         offset = self.size
         plain = zlib.compress(data, 1) if label.kind in _DEFLATED else data
         sealed = self._cipher.encrypt(_nonce(offset), plain, label.to_bytes())
@@ -119,6 +125,19 @@ class PackWriter:
         self._writer.write(_TRAILER.pack(extent.offset, extent.length, _MAGIC))
         self.size += _TRAILER.size
         self._writer.commit()
+
+    def mark(self) -> None:
+        """Remember what was added so far: what is added from here on can be taken back by `rewind`."""
+        self._writer.mark()
+        self._mark = (self.size, len(self._contents))
+
+    def rewind(self) -> None:
+        """Take back the records added since the last `mark`, so that they take no room; ValueError where there is none."""
+        self._writer.rewind()
+        size, count = self._mark
+        self._spent.update(offset for _, _, _, offset, _ in self._contents[count:])
+        del self._contents[count:]
+        self.size = size
 
     def abort(self) -> None:
         """Drop the pack."""

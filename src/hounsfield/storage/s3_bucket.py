@@ -89,7 +89,7 @@ class S3Bucket:
 
     @property
     def _client(self) -> Any:
-        return _client(self._options, self._role)
+        return s3_client(self._options, self._role)
 
     def list(self, prefix: str) -> Iterator[ObjectEntry]:
         """List by pages; empty objects that stand for a folder, as consoles make them, are left out."""
@@ -103,13 +103,13 @@ class S3Bucket:
                         yield ObjectEntry(key, found["Size"], found.get("ETag"))
             if folder != prefix:
                 yield from self._object(prefix)
-        except _errors() as error:
+        except s3_errors() as error:
             raise BucketError(f"bucket {self._name} cannot be listed") from error
 
     def _object(self, key: str) -> Iterator[ObjectEntry]:
         try:
             found = self._client.head_object(Bucket=self._name, Key=key)
-        except _errors() as error:
+        except s3_errors() as error:
             if _status(error) == 404:
                 return
             raise
@@ -138,7 +138,7 @@ class S3Bucket:
         try:
             answer = self._client.get_object(Bucket=self._name, Key=entry.key, **options)
             return bytes(answer["Body"].read())
-        except _errors() as error:
+        except s3_errors() as error:
             if _status(error) == 412:
                 raise ObjectChangedError from error
             raise BucketError(f"object {entry.key} cannot be read") from error
@@ -156,7 +156,7 @@ class S3Bucket:
     def _put_by_key(self, key: str, data: bytes) -> None:
         try:
             self._client.put_object(Bucket=self._name, Key=key, Body=data)
-        except _errors() as error:
+        except s3_errors() as error:
             raise BucketError(f"object {key} cannot be written to bucket {self._name}") from error
 
     def check_owner(self, account_id: str, own_account_id: str) -> None:
@@ -180,7 +180,7 @@ class S3Bucket:
     def _is_reached(self, **options: str) -> bool:
         try:
             self._client.head_bucket(Bucket=self._name, **options)
-        except _errors() as error:
+        except s3_errors() as error:
             if _status(error) in {403, 404}:
                 return False
             raise BucketError(f"bucket {self._name} cannot be reached") from error
@@ -195,7 +195,8 @@ def s3_bucket(name: str, options: Options, role: AssumedRole | None = None) -> S
 
 # botocore is loaded when it is needed: most workers never do, and it would cost each of them time and memory.
 @lru_cache(maxsize=8)
-def _client(options: Options, role: AssumedRole | None) -> Any:
+def s3_client(options: Options, role: AssumedRole | None = None) -> Any:
+    """Give the botocore client of an S3 endpoint, made once in a process for the same options and role."""
     from botocore.config import Config
     from botocore.session import get_session
 
@@ -217,7 +218,8 @@ def _client(options: Options, role: AssumedRole | None) -> Any:
     )
 
 
-def _errors() -> tuple[type[Exception], ...]:
+def s3_errors() -> tuple[type[Exception], ...]:
+    """Give what a client of `s3_client` raises."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     return BotoCoreError, ClientError
