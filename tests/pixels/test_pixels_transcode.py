@@ -19,7 +19,7 @@ from pydicom.uid import ExplicitVRLittleEndian, HTJ2KLossless, JPEG2000Lossless,
 from hounsfield.pixels import transcode
 from hounsfield.pixels.checksum import LevelChecksum, level_sizes, resolutions
 from hounsfield.pixels.codestream import read_j2k
-from hounsfield.pixels.decode import decode_samples
+from hounsfield.pixels.decode import decode_frame, decode_samples
 from hounsfield.pixels.encode import decomposition_levels, encode_frame, uses_colour_transform
 from hounsfield.pixels.errors import PixelError
 from hounsfield.pixels.format import PixelFormat
@@ -288,3 +288,22 @@ def test_overlay_bits_above_the_stored_ones_are_kept() -> None:
     description = PixelFormat(40, 40, 1, "MONOCHROME2", 0, 16, 12, 11, 1, 1)
     stored = transcode_frame(values.tobytes(), ExplicitVRLittleEndian, description, LosslessFormat.HTJ2K)
     assert np.array_equal(imagecodecs.htj2k_decode(stored.data), values)
+
+
+@pytest.mark.parametrize(("dtype", "low"), [("u2", 0), ("i2", -2048)])
+def test_the_smallest_and_largest_value_heed_the_high_bit(dtype: str, low: int) -> None:
+    values = np.resize(np.arange(low + 5, low + 4000, 7), (20, 20))
+    cells = ((values << 4) | 0b1010).astype("i8").astype(dtype)
+    format_ = make_format(cells, bits_stored=12, high_bit=15)
+    stored = transcode_frame(cells.tobytes(), ExplicitVRLittleEndian, format_, LosslessFormat.HTJ2K)
+    assert (stored.min_value, stored.max_value) == (values.min(), values.max())
+    np.testing.assert_array_equal(decode_samples(stored.data, HTJ2KLossless, format_), cells)
+    np.testing.assert_array_equal(decode_frame(cells.tobytes(), ExplicitVRLittleEndian, format_), values)
+
+
+def test_codestreams_have_values_whatever_the_high_bit() -> None:
+    samples = image("u2", (20, 20), bits=12)
+    encoded = encode_frame(samples, LosslessFormat.JPEG_2000_LOSSLESS, colour_transform=False)
+    format_ = make_format(samples, bits_stored=12, high_bit=15)
+    stored = transcode_frame(encoded, JPEG2000Lossless, format_, LosslessFormat.HTJ2K)
+    assert (stored.min_value, stored.max_value) == (samples.min(), samples.max())

@@ -9,6 +9,7 @@ What is malformed is as if it was not there: an image that can be shown in some 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
@@ -34,13 +35,16 @@ from hounsfield.imaging.renditions import transfer_syntax_as_stored
 from hounsfield.imaging.staging import PixelKind
 from hounsfield.pixels.colour import decoded_interpretation
 from hounsfield.pixels.colour_display import Palette
+from hounsfield.pixels.decode import described_as_decoded
 from hounsfield.pixels.errors import PixelError
+from hounsfield.pixels.format import PixelFormat
 from hounsfield.pixels.grey_display import GreyDisplay
 from hounsfield.pixels.lookup_table import LookupTable, lookup_table
 from hounsfield.pixels.rendering import FrameDisplay
 from hounsfield.pixels.voi_window import Window, WindowFunction
 
 _Item: TypeAlias = "dict[int, Element]"
+_Range: TypeAlias = "tuple[float, float]"
 
 _PIXEL_PADDING_VALUE, _PIXEL_PADDING_RANGE_LIMIT = 0x00280120, 0x00280121
 _WINDOW_CENTER, _WINDOW_WIDTH, _VOI_LUT_FUNCTION = 0x00281050, 0x00281051, 0x00281056
@@ -159,7 +163,7 @@ def instance_display(part10: Part10, original: Part10, pixels: KeptPixels) -> In
     unedited = part10 is original
     original = _describing(original)
     part10 = original if unedited else _describing(part10)
-    format_ = pixel_format(original)
+    format_ = described_as_decoded(pixel_format(original), original.transfer_syntax)
     plain = ""
     frame_count = pixels.frame_count
     if pixels.kind is PixelKind.WHOLE:
@@ -171,9 +175,10 @@ def instance_display(part10: Part10, original: Part10, pixels: KeptPixels) -> In
     now, was = part10.text(PHOTOMETRIC_INTERPRETATION), original.text(PHOTOMETRIC_INTERPRETATION)
     interpretation = now if now is not None and now != was else decoded_interpretation(format_, stored)
     top = {element.tag: element for element in part10.elements}
-    grey = _with_item(_without_functional_groups(top, interpretation, format_.bits_stored, plain=bool(plain)), top)
-    greys = _of_frames(grey, top, frame_count)
-    palette = _palette(top) if interpretation == "PALETTE COLOR" else None
+    grey = _without_functional_groups(top, interpretation, format_.bits_stored, plain=bool(plain))
+    values = (-math.inf, math.inf) if plain.startswith("<f") else _stored_values(format_)
+    greys = _of_frames(_with_item(grey, top, values), top, frame_count, values)
+    palette = _palette(top, values) if interpretation == "PALETTE COLOR" else None
     return InstanceDisplay(
         frame_count=frame_count,
         representative=part10.integer(_REPRESENTATIVE_FRAME_NUMBER),
@@ -209,34 +214,49 @@ def _without_functional_groups(top: _Item, interpretation: str, bits_stored: int
     )
 
 
-def _of_frames(grey: GreyDisplay, top: _Item, frame_count: int) -> tuple[GreyDisplay, ...]:
+def _stored_values(format_: PixelFormat) -> _Range:
+    """Give the smallest and the largest stored value that there can be."""
+    span = 1 << format_.bits_stored
+    return (-span / 2, span / 2 - 1) if format_.signed else (0, span - 1)
+
+
+def _of_frames(grey: GreyDisplay, top: _Item, frame_count: int, values: _Range) -> tuple[GreyDisplay, ...]:
     """Read the functional groups: those of a frame win over shared ones, and these over the top level."""
     for group in _items(top, _SHARED_GROUPS)[:1]:
-        grey = _with_group(grey, group)
+        grey = _with_group(grey, group, values)
     per_frame = _items(top, _PER_FRAME_GROUPS)[:frame_count]
-    greys = [_with_group(grey, group) for group in per_frame]
+    greys = [_with_group(grey, group, values) for group in per_frame]
     if all(other == grey for other in greys):
         return (grey,)
     return (*greys, *(grey for _ in range(frame_count - len(greys))))
 
 
-def _with_group(grey: GreyDisplay, group: _Item) -> GreyDisplay:
+def _with_group(grey: GreyDisplay, group: _Item, values: _Range) -> GreyDisplay:
     for tag in (_PIXEL_VALUE_TRANSFORMATION, _FRAME_VOI_LUT):
         for item in _items(group, tag)[:1]:
-            grey = _with_item(grey, item)
+            grey = _with_item(grey, item, values)
     return grey
 
 
-def _with_item(grey: GreyDisplay, item: _Item) -> GreyDisplay:
+def _with_item(grey: GreyDisplay, item: _Item, values: _Range) -> GreyDisplay:
     """Put what an item, or the top level, says of grey values over what is known."""
-    modality = _table_of(item, _MODALITY_LUT_SEQUENCE)
+    modality = _table_of(item, _MODALITY_LUT_SEQUENCE, values)
     slope, intercept = _number(item, _RESCALE_SLOPE), _number(item, _RESCALE_INTERCEPT)
     if modality is not None:
         grey = replace(grey, modality=modality)
     elif slope is not None or intercept is not None:
-        grey = replace(grey, slope=1.0 if slope is None else slope, intercept=intercept or 0.0)
-    voi = _table_of(item, _VOI_LUT_SEQUENCE) or _window(item)
+        # A slope of 0 would make one value of all: it is passed over.
+        grey = replace(grey, slope=slope or 1.0, intercept=intercept or 0.0)
+    voi = _table_of(item, _VOI_LUT_SEQUENCE, _rescaled(grey, values)) or _window(item)
     return grey if voi is None else replace(grey, voi=voi)
+
+
+def _rescaled(grey: GreyDisplay, values: _Range) -> _Range:
+    """Give the smallest and the largest value that there can be after the modality transformation."""
+    if grey.modality is not None:
+        return 0, grey.modality.largest
+    low, high = sorted(value * grey.slope + grey.intercept for value in values)
+    return low, high
 
 
 def _window(item: _Item) -> Window | None:
@@ -251,15 +271,15 @@ def _window(item: _Item) -> Window | None:
         return None
 
 
-def _table_of(item: _Item, sequence: int) -> LookupTable | None:
+def _table_of(item: _Item, sequence: int, inputs: _Range) -> LookupTable | None:
     for first in _items(item, sequence)[:1]:
-        return _table(first, _LUT_DESCRIPTOR, _LUT_DATA)
+        return _table(first, _LUT_DESCRIPTOR, _LUT_DATA, inputs)
     return None
 
 
-def _table(item: _Item, descriptor: int, data: int, segmented: int = 0) -> LookupTable | None:
+def _table(item: _Item, descriptor: int, data: int, inputs: _Range, segmented: int = 0) -> LookupTable | None:
     described, values = item.get(descriptor), item.get(data)
-    form = _descriptor(described)
+    form = _descriptor(described, inputs)
     in_segments = values is None and segmented in item
     if in_segments:
         values = item[segmented]
@@ -271,16 +291,23 @@ def _table(item: _Item, descriptor: int, data: int, segmented: int = 0) -> Looku
         return None
 
 
-def _descriptor(element: Element | None) -> tuple[int, int, int] | None:
-    """Read a descriptor; of its values only the second, the first input value, may be signed."""
+def _descriptor(element: Element | None, inputs: _Range) -> tuple[int, int, int] | None:
+    """Read a descriptor; of its values only the second, the first input value, may be signed.
+
+    It is when inputs can be negative, whatever its VR (PS3.3 section C.11.2.1.1). Where they cannot, it is still when the VR
+    says so and no input would reach the first entry otherwise.
+    """
     if element is None or not isinstance(element.value, bytes) or len(element.value) < 6:
         return None
     count, first, bits = (int.from_bytes(element.value[at : at + 2], "little") for at in (0, 2, 4))
-    return count, first - 65536 if element.vr == "SS" and first >= 32768 else first, bits
+    signed = inputs[0] < 0 or (element.vr == "SS" and first > inputs[1])
+    return count, first - 65536 if signed and first >= 32768 else first, bits
 
 
-def _palette(top: _Item) -> Palette:
-    tables = [_table(top, *tags) for tags in (*_PALETTE, _PALETTE_BLUE)]
+def _palette(top: _Item, indices: _Range) -> Palette:
+    tables = [
+        _table(top, descriptor, data, indices, segmented) for descriptor, data, segmented in (*_PALETTE, _PALETTE_BLUE)
+    ]
     red, green, blue = tables
     if red is None or green is None or blue is None:
         raise PixelError("an image of Photometric Interpretation PALETTE COLOR must have three colour lookup tables")

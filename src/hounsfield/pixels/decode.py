@@ -1,6 +1,6 @@
 """Decoding one frame to samples.
 
-    encoded frame ─▶ header checked against the description ─▶ codec ─▶ decoded samples ─▶ unused bits corrected
+    encoded frame ─▶ header checked against the description ─▶ codec ─▶ decoded samples ─▶ values of the stored bits
                                                                         └ decode_samples    └ decode_frame
 
 Values are those that pydicom gives as ``pixel_array(..., raw=True)``.
@@ -34,8 +34,8 @@ _JPEG_2000 = frozenset(_4 + part for part in ("90", "91", "92", "93"))
 _HTJ2K = frozenset(_4 + part for part in ("201", "202", "203"))
 _JPEG_XL = frozenset({_4 + "112"})
 _RLE = frozenset({"1.2.840.10008.1.2.5"})
-_WITH_UNUSED_BITS = NATIVE | _JPEG | _RLE
-"""Where bits above BitsStored are whatever the writer left there (PS3.5 section 8.1.1)."""
+_WHOLE_CELLS = NATIVE | _RLE
+"""Where a sample comes with all bits of its cell, so that HighBit tells which of them are its value."""
 
 _COLOUR_SPACES = MappingProxyType({1: "GRAYSCALE", 3: "YCBCR", 4: "CMYK"})
 _CODEC_ERRORS = (RuntimeError, ValueError, TypeError, OverflowError, MemoryError, NotImplementedError)
@@ -59,23 +59,22 @@ def decode_frame(encoded: bytes, transfer_syntax: str, format: PixelFormat) -> S
     -------
     numpy.ndarray
         Shape ``(rows, columns)`` or ``(rows, columns, samples)``, interleaved by pixel; 8, 16 or 32 bit wide, signed as
-        PixelRepresentation says; bits above BitsStored are zero or the sign. May be read-only.
+        PixelRepresentation says; bits above BitsStored are zero or the sign, also where the frame holds an overlay or
+        whatever else the writer left there (PS3.5 section 8.1.1). May be read-only.
 
     Raises
     ------
     PixelError
         The frame is not what the description says, is damaged, or cannot be decoded.
     """
-    samples = decode_samples(encoded, transfer_syntax, format)
-    if transfer_syntax not in _WITH_UNUSED_BITS:
-        return samples
-    return without_unused_bits(samples, format)
+    return stored_values(decode_samples(encoded, transfer_syntax, format), format)
 
 
 def decode_reduced(encoded: bytes, transfer_syntax: str, format: PixelFormat, halvings: int) -> Samples:  # noqa: A002
     """Decode one frame at a smaller resolution where its codestream has one that costs less, else whole.
 
     Only HTJ2K is decoded so: sizes are halved up to ``halvings`` times, as often as the codestream has levels, rounding up.
+    Where its samples may have bits that are not of their value, these must be taken away first: it is decoded whole.
     The other parameters and the errors are those of `decode_frame`.
     """
     if transfer_syntax not in _HTJ2K:
@@ -83,7 +82,8 @@ def decode_reduced(encoded: bytes, transfer_syntax: str, format: PixelFormat, ha
     header = read_j2k(encoded)
     _check(header.samples, format)
     halvings = min(halvings, header.levels)
-    if not header.high_throughput or not halvings:
+    beyond = format.bits_stored < header.samples.precision
+    if not header.high_throughput or not halvings or beyond:
         return decode_frame(encoded, transfer_syntax, format)
     try:
         decoded = decode_low_band(encoded[header.offset :], header, halvings)
@@ -95,7 +95,7 @@ def decode_reduced(encoded: bytes, transfer_syntax: str, format: PixelFormat, ha
 
 
 def decode_samples(encoded: bytes, transfer_syntax: str, format: PixelFormat) -> Samples:  # noqa: A002
-    """Decode one frame, leaving bits above BitsStored as they are: nothing that went in is lost.
+    """Decode one frame, leaving all bits of its samples as they are: nothing that went in is lost.
 
     Parameters, result and errors are those of `decode_frame`.
     """
@@ -114,12 +114,27 @@ def decode_samples(encoded: bytes, transfer_syntax: str, format: PixelFormat) ->
         ) from problem
 
 
-def without_unused_bits(samples: Samples, format: PixelFormat) -> Samples:  # noqa: A002
-    """Set bits above BitsStored to the sign, or to zero when samples are unsigned (PS3.5 section 8.1.1)."""
+def stored_values(samples: Samples, format: PixelFormat) -> Samples:  # noqa: A002
+    """Give the values of the stored bits alone: BitsStored of them, from HighBit down (PS3.5 section 8.1.1).
+
+    Bits above them become the sign, or zero when samples are unsigned; bits below them go.
+    """
     unused = samples.dtype.itemsize * 8 - format.bits_stored
     if unused <= 0 or format.bits_allocated == 1:
         return samples
-    return _extended(samples, unused)
+    values = samples << (unused - format.bits_below)
+    values >>= unused
+    return values
+
+
+def described_as_decoded(format: PixelFormat, transfer_syntax: str) -> PixelFormat:  # noqa: A002
+    """Give the description of samples once they are decoded: HighBit says nothing of those that a codestream held.
+
+    A codestream has the values themselves, in the lowest bits; native and run-length frames have cells with all their bits.
+    """
+    if not format.bits_below or transfer_syntax in _WHOLE_CELLS:
+        return format
+    return replace(format, high_bit=format.bits_stored - 1)
 
 
 def _decode_native(encoded: bytes, format_: PixelFormat) -> Samples:

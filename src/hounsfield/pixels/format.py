@@ -79,6 +79,12 @@ class PixelFormat:
         return self.pixel_representation == 1
 
     @property
+    def bits_below(self) -> int:
+        """Bits of a sample's cell below those of its value; 0 where HighBit says what cannot be."""
+        below = self.high_bit - self.bits_stored + 1
+        return below if 0 <= below <= self.bits_allocated - self.bits_stored else 0
+
+    @property
     def packed(self) -> bool:
         """Whether native samples are packed without regard to bytes (1 or 12 bits allocated, PS3.5 section 8.1.1)."""
         return self.bits_allocated in _PACKED_DEPTHS

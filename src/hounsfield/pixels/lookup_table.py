@@ -49,7 +49,9 @@ class LookupTable:
     def __call__(self, values: NDArray[Any]) -> NDArray[np.uint16]:
         """Map values, which need not be integers."""
         entries = self.entries
-        places = np.clip(np.nan_to_num(values) - self.first, 0, len(entries) - 1)
+        # Not in the type of the samples, where what is below the first entry would wrap around to the last ones.
+        wide = np.nan_to_num(values.astype(np.float64)) if values.dtype.kind == "f" else values.astype(np.int64)
+        places = np.clip(wide - self.first, 0, len(entries) - 1)
         return np.asarray(entries[places.astype(np.intp)])
 
 
@@ -61,7 +63,7 @@ def lookup_table(descriptor: tuple[int, int, int], data: bytes, *, segmented: bo
     descriptor : tuple of int
         Number of entries (0 is 65536), first input value, bits of an entry.
     data : bytes
-        LUT Data, little endian: entries of 16 bits, or of 8 where there are so few bytes.
+        LUT Data, little endian: entries of 16 bits, or of 8 where there are so few bytes, whatever the descriptor says.
     segmented : bool
         Whether the data is segments (PS3.3 section C.7.9.2).
 
@@ -79,7 +81,7 @@ def lookup_table(descriptor: tuple[int, int, int], data: bytes, *, segmented: bo
     elif len(data) >= 2 * count:
         entries = np.frombuffer(data, "<u2", count)
     elif len(data) >= count:
-        entries = np.frombuffer(data, "u1", count).astype("<u2")
+        entries, bits = np.frombuffer(data, "u1", count).astype("<u2"), min(bits, 8)
     else:
         raise PixelError(f"a lookup table of {count} entries has only {len(data)} bytes of data")
     # Some writers state fewer bits than their entries have.

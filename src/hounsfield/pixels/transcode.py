@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hounsfield.pixels.checksum import LevelChecksum, checksums, crc32, resolutions
-from hounsfield.pixels.decode import decode_samples, without_unused_bits
+from hounsfield.pixels.decode import decode_samples, described_as_decoded, stored_values
 from hounsfield.pixels.encode import encode_frame, uses_colour_transform
 from hounsfield.pixels.errors import PixelError
 from hounsfield.pixels.format import PixelFormat
@@ -54,8 +54,9 @@ def transcode_frame(
 ) -> StoredFrame:
     """Bring a frame into a lossless format and prove that nothing of it got lost.
 
-    Bits above BitsStored are kept as they are; they do not count for the smallest and largest value. Only where all of them
-    are 0 although samples are negative, they become what they must be for every reader to see the negative value.
+    Bits that are not of the stored ones are kept as they are; they do not count for the smallest and largest value. Only where
+    all of those above are 0 although samples are negative, they become what they must be for every reader to see the
+    negative value.
 
     Parameters
     ----------
@@ -73,6 +74,7 @@ def transcode_frame(
     PixelError
         The frame cannot be decoded or encoded, or what would be stored does not decode to what went in.
     """
+    format = described_as_decoded(format, transfer_syntax)
     samples, value_range = _with_sign(np.ascontiguousarray(decode_samples(encoded, transfer_syntax, format)), format)
     colour_transform = uses_colour_transform(format)
     # Everything that reads the samples and is not the codec comes first, while they are near the processor.
@@ -108,13 +110,13 @@ def _with_sign(samples: NDArray[Any], format_: PixelFormat) -> tuple[NDArray[Any
     Gives the samples and the smallest and largest of them.
     """
     low, high = _value_range(samples)
-    if not format_.signed or format_.bits_stored >= format_.bits_allocated:
+    if not format_.signed or format_.bits_stored >= format_.bits_allocated or format_.bits_below:
         return samples, (low, high)
     half = 1 << (format_.bits_stored - 1)
     # Beyond these bounds the bits above the stored ones hold something else, such as an overlay.
     if low < -half or not half <= high < 2 * half:
         return samples, (low, high)
-    extended = np.ascontiguousarray(without_unused_bits(samples, format_))
+    extended = np.ascontiguousarray(stored_values(samples, format_))
     return extended, _value_range(extended)
 
 
@@ -123,9 +125,9 @@ def _stored_range(samples: NDArray[Any], value_range: tuple[int, int], format_: 
     low, high = value_range
     span = 1 << format_.bits_stored
     floor, ceiling = (-span // 2, span // 2) if format_.signed else (0, span)
-    if floor <= low and high < ceiling:
+    if floor <= low and high < ceiling and not format_.bits_below:
         return low, high
-    return _value_range(without_unused_bits(samples, format_))
+    return _value_range(stored_values(samples, format_))
 
 
 def _value_range(samples: NDArray[Any]) -> tuple[int, int]:
