@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hounsfield.dicom.charsets import character_set
+from hounsfield.dicom.charsets import REPLACEMENT, character_set
 from hounsfield.dicom.elements import Element
 from hounsfield.dicom.json_model import Path, json_object
 from hounsfield.dicom.json_series import JsonSeries
@@ -62,6 +62,9 @@ def _text(vr: str, value: bytes, charset: bytes) -> bytes:
 )
 def test_a_plain_value_is_written_as_it_is_beside_one_that_is_not_plain(vr: str, value: bytes, charset: bytes) -> None:
     if b"\\" in value or b"\x1b" in value or not value.strip(b" \0"):
+        return
+    if REPLACEMENT in character_set(charset).decode(value):
+        # Half a character of two bytes would take the backslash for its second one.
         return
     alone = _text(vr, value, charset)
     beside = _text(vr, value + b"\\~", charset)

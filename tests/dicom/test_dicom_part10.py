@@ -493,7 +493,8 @@ def test_limits_on_elements_and_size(writer: Any) -> None:
         ("mark", "(0008,0100)", 12),
         ("pixels", "(7FE0,0010)", 0),
         ("fragment", "(7FE0,0010)", 20),
-        ("stray", "(FFFE,E00D)", 0),
+        ("stray", "(FFFE,E000)", 0),
+        ("long delimiter", "(FFFE,E00D)", 0),
     ],
 )
 def test_wrong_lengths_are_named(writer: Any, data_set: str, tag: str, offset: int) -> None:
@@ -508,7 +509,8 @@ def test_wrong_lengths_are_named(writer: Any, data_set: str, tag: str, offset: i
         "fragment": writer.element(
             0x7FE00010, "OB", writer.item(b"") + struct.pack("<HHL", 0xFFFE, 0xE000, 99), length=0xFFFFFFFF
         ),
-        "stray": struct.pack("<HHL", 0xFFFE, 0xE00D, 0) + code,
+        "stray": writer.item(code),
+        "long delimiter": struct.pack("<HHL", 0xFFFE, 0xE00D, 4) + code,
     }[data_set]
     start = len(writer.file(b""))
     message = refusal(writer.file(broken))

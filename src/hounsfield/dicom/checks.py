@@ -11,9 +11,9 @@ from functools import lru_cache
 from typing import Final
 
 from hounsfield.dicom.charsets import CharacterSet, character_set
-from hounsfield.dicom.dictionary import ENTRIES, TAGS, key_of
+from hounsfield.dicom.dictionary import TAGS, element_name, key_of
 from hounsfield.dicom.elements import SPECIFIC_CHARACTER_SET, Element
-from hounsfield.dicom.errors import DicomError, tag_text
+from hounsfield.dicom.errors import DicomError
 from hounsfield.dicom.scalars import CUSTOM_CHARSET_VRS, SINGLE_TEXT_VRS, first_integer
 from hounsfield.dicom.warnings import ImportWarning, WarningCode
 
@@ -159,14 +159,14 @@ def _violations(elements: Iterable[Element], charset: CharacterSet) -> Iterator[
             continue
         elif vr == "UI":
             if not _is_uid(tag, raw):
-                yield element, WarningCode.INVALID_UID_FORMAT, f"{_name(tag)} is not a valid UID."
+                yield element, WarningCode.INVALID_UID_FORMAT, f"{element_name(tag)} is not a valid UID."
         elif vr in _LENGTHS:
             length = _longest(element, raw, charset)
             if length > _LENGTHS[vr]:
                 yield (
                     element,
                     WarningCode.INVALID_DICOM_VALUE_LENGTH,
-                    f"{_name(tag)} has a value of {length} characters, but {vr} allows {_LENGTHS[vr]}.",
+                    f"{element_name(tag)} has a value of {length} characters, but {vr} allows {_LENGTHS[vr]}.",
                 )
 
 
@@ -207,8 +207,3 @@ def _decoded(element: Element, raw: bytes, charset: CharacterSet) -> str:
     if element.vr in CUSTOM_CHARSET_VRS:
         return charset.decode(raw, person_name=element.vr == "PN")
     return raw.decode("latin-1")
-
-
-def _name(tag: int) -> str:
-    entry = ENTRIES.get(tag)
-    return f"{entry.keyword} {tag_text(tag)}" if entry is not None else tag_text(tag)

@@ -3,7 +3,8 @@
     Element(tag, VR, value) ─▶ tag · VR · length · value · pad      short: 16-bit length, long: 32-bit length
                      SQ     ─▶ items, again data sets, all lengths defined
 
-Values are written byte for byte as they are; only what is about an encoding that is no more is left out.
+Values are written byte for byte as they are; only what is about an encoding that is no more is left out, and what stands
+behind a zero byte in a UID.
 """
 
 from __future__ import annotations
@@ -74,6 +75,8 @@ def _write(parts: list[bytes], element: Element) -> None:
     if tag == PIXEL_DATA and is_encapsulated(value):
         parts += (element_header(tag, "OB", UNDEFINED_LENGTH), value, SEQUENCE_END)
         return
+    if vr == "UI" and b"\0" in value.rstrip(b"\0 "):
+        value = b"\\".join(uid.strip(b" \0").partition(b"\0")[0] for uid in value.split(b"\\"))
     length = len(value)
     if length % 2:
         value += b" " if vr in _BLANK_PADDED else b"\0"

@@ -4,16 +4,16 @@
                                ├─ SQ, or UN of undefined length ▶ items, each a data set again
                                └─ other undefined length ────▶ bytes up to the sequence delimiter
 
-Real files break the rules in well-known ways, and this reader follows pydicom in what it puts up with: implicit VR
-inside explicit files and the other way round, elements of unknown VR, UN where the dictionary knows better. What it
-does not put up with is a length that leads out of the data: that file is damaged and the error says where.
+Real files break the rules in well-known ways. What this reader puts up with it notes: `hounsfield.dicom.leniencies`
+lists it. What it does not put up with is a length that leads out of the data: that file is damaged and the error says
+where.
 """
 
 from __future__ import annotations
 
 from struct import Struct
 
-from hounsfield.dicom.dictionary import is_private, known_vr
+from hounsfield.dicom.dictionary import ENTRIES, is_private, known_vr
 from hounsfield.dicom.elements import (
     ITEM,
     ITEM_DELIMITER,
@@ -23,16 +23,17 @@ from hounsfield.dicom.elements import (
     Element,
 )
 from hounsfield.dicom.errors import DicomError, tag_text
+from hounsfield.dicom.leniencies import Irregularities, Leniency
 from hounsfield.dicom.limits import ReadLimits
 from hounsfield.dicom.plain_elements import VRS, read_explicit, read_implicit
 from hounsfield.dicom.private_creators import PrivateCreators
 from hounsfield.dicom.source import BytesSource
 from hounsfield.dicom.window import FIRST_READ, Window
 
-_UN_KEPT_FROM = 0xFFFF
-"""Length from which a public UN element keeps UN: a 16-bit length could not carry it (PS3.5 section 6.2.2)."""
-
 ALL_GROUPS = range(0x10000)
+_FILE_META_GROUP = 0x0002
+_DELIMITERS = 0xFFFE
+"""Group of items and delimiters, which have no VR in any encoding (PS3.5 section 7.5)."""
 
 _HEADERS = {
     order: (Struct(f"{order}HH2sH").unpack_from, Struct(f"{order}HHL").unpack_from, Struct(f"{order}L").unpack_from)
@@ -63,6 +64,8 @@ class DataSetReader:
         Bounds on depth and number of elements.
     little_endian : bool
         Byte order of tags, lengths and values.
+    irregularities : Irregularities, optional
+        Gets what is read although it is wrong, when others read of the same file.
 
     Attributes
     ----------
@@ -79,17 +82,21 @@ class DataSetReader:
         "_long",
         "ambiguous",
         "count",
+        "irregularities",
         "limits",
         "little_endian",
         "window",
     )
 
-    def __init__(self, window: Window, limits: ReadLimits, *, little_endian: bool) -> None:
+    def __init__(
+        self, window: Window, limits: ReadLimits, *, little_endian: bool, irregularities: Irregularities | None = None
+    ) -> None:
         self.window = window
         self.limits = limits
         self.little_endian = little_endian
         self.count = 0
         self.ambiguous = False
+        self.irregularities = irregularities or Irregularities(limits.elements)
         self._content_end: int | None = None
         self._explicit, self._implicit, self._long = _HEADERS["<" if little_endian else ">"]
 
@@ -117,20 +124,57 @@ class DataSetReader:
         if explicit:
             group, number, code, length = self._explicit(window.data, position)
             known = VRS.get(code)
+            tag = group << 16 | number
             if known is not None:
                 vr, long = known
-                tag = group << 16 | number
                 if not long:
                     return tag, vr, length, position + 8
                 if not window.reach(position + 12):
                     raise self._beyond(tag, position, 12)
                 return tag, vr, self._long(window.data, position + 8)[0], position + 12
-            if looks_explicit(code):
-                return group << 16 | number, "", length, position + 8
+            if group != _DELIMITERS and tag:
+                return tag, "", *self._layout(tag, code, length, position)
         group, number, length = self._implicit(window.data, position)
         return group << 16 | number, "", length, position + 8
 
-    def top_level(self, position: int, *, explicit: bool, groups: range = ALL_GROUPS) -> tuple[list[Element], int]:
+    def _layout(self, tag: int, code: bytes, short: int, position: int) -> tuple[int, int]:
+        """Find the length and the place of the value of an element that has no VR that is known.
+
+        Its header may be that of a VR that is not known, with a length of 32 bits as new VRs have or one of 16 bits (PS3.5
+        section 6.2), or that of implicit VR. What another element follows is right.
+        """
+        data = self.window.data
+        implicit = self._implicit(data, position)[2]
+        layouts = [(short, position + 8), (implicit, position + 8)]
+        if not looks_explicit(code):
+            layouts.reverse()
+        if not any(data[position + 6 : position + 8]) and self.window.reach(position + 12):
+            layouts.insert(0, (self._long(self.window.data, position + 8)[0], position + 12))
+        if tag not in PIXEL_TAGS:
+            for length, value in layouts:
+                if self._is_followed(length, value):
+                    return length, value
+        return (short, position + 8) if looks_explicit(code) else (implicit, position + 8)
+
+    def _is_followed(self, length: int, value: int) -> bool:
+        """Tell whether behind a value the data ends, or something begins that can only be an element or a delimiter."""
+        if length == UNDEFINED_LENGTH:
+            return self._starts_with_item(value)
+        end = value + length
+        left = self.window.remaining(end)
+        if left <= 0:
+            return not left
+        if end + 8 > self.window.limit or not self.window.reach(end + 8):
+            return False
+        group, number, code, _ = self._explicit(self.window.data, end)
+        tag = group << 16 | number
+        if group == _DELIMITERS:
+            return tag in (ITEM, ITEM_DELIMITER, SEQUENCE_DELIMITER)
+        return bool(tag) and (code in VRS or (tag in ENTRIES and self._implicit(self.window.data, end)[2] <= left))
+
+    def top_level(
+        self, position: int, *, explicit: bool, groups: range = ALL_GROUPS, end: int | None = None
+    ) -> tuple[list[Element], int]:
         """Read elements to the end of the source, to pixel data or to an element of another group.
 
         Parameters
@@ -141,11 +185,13 @@ class DataSetReader:
             Whether the elements carry a VR.
         groups : range, optional
             The groups that are read.
+        end : int, optional
+            No element is begun from this position on.
 
         Returns
         -------
         tuple of (list of Element, int)
-            The elements and the position behind them.
+            The elements and the position behind them. Elements of the file meta information in the data set are left out.
 
         Raises
         ------
@@ -158,7 +204,7 @@ class DataSetReader:
             if groups is ALL_GROUPS:
                 position = self._plain(elements, creators, position, None, explicit=explicit)
             left = self.window.remaining(position)
-            if left <= 0:
+            if left <= 0 or (end is not None and position >= end):
                 break
             if left < 8 and self._is_padding(position, left):
                 return elements, position + left
@@ -168,11 +214,38 @@ class DataSetReader:
                 return elements, position + left
             if tag >> 16 not in groups or tag in PIXEL_TAGS:
                 break
-            if tag >> 16 == 0xFFFE:
-                raise DicomError(f"A delimiter {tag_text(tag)} stands outside a sequence at {self._offset(position)}")
+            if tag >> 16 == _DELIMITERS:
+                position = self._stray(header, position)
+                continue
             element, position = self._element(header, position, explicit, 0, creators)
-            elements.append(element)
+            if tag >> 16 == _FILE_META_GROUP and groups is ALL_GROUPS:
+                self.irregularities.note(Leniency.FILE_META_IN_DATA_SET, tag)
+            else:
+                elements.append(element)
         return elements, position
+
+    def behind_stray_delimiters(self, position: int) -> int:
+        """Step over delimiters before the first element of a data set, which would hide how it is encoded.
+
+        Raises
+        ------
+        DicomError
+            As of `top_level`.
+        """
+        while self.window.reach(position + 8):
+            header = self.header(position, explicit=False)
+            if header[0] not in (ITEM_DELIMITER, SEQUENCE_DELIMITER):
+                break
+            position = self._stray(header, position)
+        return position
+
+    def _stray(self, header: tuple[int, str, int, int], position: int) -> int:
+        """Step over a delimiter that ends nothing; an item outside a sequence is not stepped over."""
+        tag, _, length, value = header
+        if tag == ITEM or length:
+            raise DicomError(f"{tag_text(tag)} stands outside a sequence at {self._offset(position)}")
+        self.irregularities.note(Leniency.STRAY_DELIMITER, tag)
+        return value
 
     def element(self, position: int, creators: PrivateCreators, *, explicit: bool) -> tuple[Element, int]:
         """Read one element of the top level.
@@ -247,6 +320,8 @@ class DataSetReader:
         tag, vr, length, value = header
         self._take()
         guessed = vr == "UN" or (not vr and is_private(tag))
+        if explicit and not vr:
+            self._note_missing_vr(tag, length, start, value)
         if vr in ("", "UN"):
             vr = self._resolve(tag, vr, length, value, creators)
         if length == UNDEFINED_LENGTH:
@@ -258,6 +333,8 @@ class DataSetReader:
         end = value + length
         if not self.window.reach(end):
             raise self._beyond(tag, start, length)
+        if vr == "SQ" and not header[1] and length and not self._starts_with(value, ITEM, SEQUENCE_DELIMITER):
+            return self._no_sequence(tag, self.window.data[value:end]), end
         if vr == "SQ" and not guessed:
             items, _ = self._sequence(tag, value, end, explicit, depth + 1)
             return Element(tag, vr, items), end
@@ -266,13 +343,28 @@ class DataSetReader:
             return self._guessed_sequence(tag, raw, explicit, depth), end
         return Element(tag, vr, raw), end
 
+    def _note_missing_vr(self, tag: int, length: int, start: int, value: int) -> None:
+        """Note an element of a data set of explicit VR whose VR is not known, or that has none."""
+        implicit = value == start + 8 and length == self._implicit(self.window.data, start)[2]
+        self.irregularities.note(Leniency.IMPLICIT_ELEMENT if implicit else Leniency.UNKNOWN_VR, tag)
+
+    def _no_sequence(self, tag: int, raw: bytes) -> Element:
+        """Make the element of a value that the dictionary says to be a sequence and that has no items."""
+        if raw.strip(b" \0"):
+            self.irregularities.note(Leniency.NO_SEQUENCE, tag)
+            return Element(tag, "UN", raw)
+        self.irregularities.note(Leniency.BLANK_SEQUENCE, tag)
+        return Element(tag, "SQ", ())
+
     def _guessed_sequence(self, tag: int, raw: bytes, explicit: bool, depth: int) -> Element:
         """Read a value that only a dictionary says to be a sequence; its bytes are kept when it is none.
 
         It is read on its own, so that a failure costs no more than its own bytes.
         """
         window = Window(BytesSource(raw), 0, len(raw))
-        reader = DataSetReader(window, self.limits, little_endian=self.little_endian)
+        reader = DataSetReader(
+            window, self.limits, little_endian=self.little_endian, irregularities=self.irregularities
+        )
         reader.count = self.count
         try:
             items, _ = reader._sequence(tag, 0, len(raw), explicit, depth + 1)
@@ -287,8 +379,6 @@ class DataSetReader:
         """Find the VR of an element that carries none, an unknown one or UN (PS3.5 section 6.2.2)."""
         if length == UNDEFINED_LENGTH and vr == "UN":
             return "SQ"
-        if vr == "UN" and length >= _UN_KEPT_FROM and not is_private(tag):
-            return "UN"
         creator = creators.of(tag) if is_private(tag) else None
         found = known_vr(tag, creator)
         if found is None or (length == UNDEFINED_LENGTH and is_private(tag)):
@@ -300,10 +390,13 @@ class DataSetReader:
         return found
 
     def _starts_with_item(self, position: int) -> bool:
+        return self._starts_with(position, ITEM)
+
+    def _starts_with(self, position: int, *marks: int) -> bool:
         if not self.window.reach(position + 8):
             return False
         group, number, _ = self._implicit(self.window.data, position)
-        return bool(group << 16 | number == ITEM)
+        return group << 16 | number in marks
 
     def _sequence(
         self,
@@ -360,7 +453,10 @@ class DataSetReader:
                 return tuple(elements), header[3]
             if tag == SEQUENCE_DELIMITER and end is None:
                 return tuple(elements), position
-            if tag >> 16 == 0xFFFE:
+            if tag == SEQUENCE_DELIMITER:
+                position = self._stray(header, position)
+                continue
+            if tag >> 16 == _DELIMITERS:
                 raise DicomError(f"A delimiter {tag_text(tag)} stands between elements at {self._offset(position)}")
             element, position = self._element(header, position, explicit, depth, creators)
             elements.append(element)
@@ -373,7 +469,7 @@ class DataSetReader:
         if not self.window.reach(position + 8):
             return True
         group, _, _ = self._implicit(self.window.data, position)
-        return group == 0xFFFE or looks_explicit(self.window.data[position + 4 : position + 6])
+        return group == _DELIMITERS or looks_explicit(self.window.data[position + 4 : position + 6])
 
     def _undefined_end(self, tag: int, start: int, position: int) -> int:
         """Find the position behind the sequence delimiter of a value that is not a sequence."""

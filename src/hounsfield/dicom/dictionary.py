@@ -14,6 +14,8 @@ from typing import Final
 
 from pydicom.datadict import DicomDictionary, dictionary_VR, private_dictionary_VR  # type: ignore[attr-defined]
 
+from hounsfield.dicom.errors import tag_text
+
 
 @dataclass(frozen=True, slots=True)
 class DictionaryEntry:
@@ -82,6 +84,12 @@ def tag_of(key: str) -> int | None:
         except ValueError:
             return None
     return tag
+
+
+def element_name(tag: int) -> str:
+    """Name an element for a reader: its keyword, where it has one, and its tag."""
+    entry = ENTRIES.get(tag)
+    return tag_text(tag) if entry is None else f"{entry.keyword} {tag_text(tag)}"
 
 
 def is_private(tag: int) -> bool:

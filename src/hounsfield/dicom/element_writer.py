@@ -18,8 +18,23 @@ _MOST_SHORT: Final = 0xFFFF
 _MOST_LONG: Final = 0xFFFFFFFE
 
 
+def check_room(element: Element) -> None:
+    """Make sure that the value of an element fits its value representation in explicit VR (PS3.5 section 7.1.2).
+
+    Raises
+    ------
+    DicomError
+        The length has 16 bits and the value more than 65,535 bytes.
+    """
+    if isinstance(element.value, bytes) and element.vr not in _LONG:
+        _length(element.tag, len(element.value), _MOST_SHORT)
+
+
 class ElementWriter:
     """Writes elements in one encoding.
+
+    A value too long for the 16-bit length of its VR is written as UN (PS3.5 section 6.2.2), as it can only have come.
+
 
     Parameters
     ----------
@@ -86,9 +101,10 @@ class ElementWriter:
         group, number = tag >> 16, tag & 0xFFFF
         if not self._explicit_vr:
             return self._plain(group, number, _length(tag, length, _MOST_LONG))
-        if vr in _LONG:
-            return self._long(group, number, vr.encode(), 0, _length(tag, length, _MOST_LONG))
-        return self._short(group, number, vr.encode(), _length(tag, length, _MOST_SHORT))
+        if vr in _LONG or length > _MOST_SHORT:
+            code = vr if vr in _LONG else "UN"
+            return self._long(group, number, code.encode(), 0, _length(tag, length, _MOST_LONG))
+        return self._short(group, number, vr.encode(), length)
 
 
 def _length(tag: int, length: int, most: int) -> int:

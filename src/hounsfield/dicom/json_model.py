@@ -218,7 +218,7 @@ def _values(vr: str, value: bytes, charset: CharacterSet) -> bytes | None:
     if parts == [""]:
         return None
     if vr in ("DS", "IS"):
-        return b"[" + b",".join(_decimal(part) for part in parts) + b"]"
+        return b"[" + b",".join(_decimal(part, vr) for part in parts) + b"]"
     return orjson.dumps([_person_name(part) if vr == "PN" else part or None for part in parts])
 
 
@@ -229,7 +229,8 @@ def _simple_values(vr: str, value: bytes) -> bytes | None:
         return b'["' + text + b'"]' if _SIMPLE_TEXT.fullmatch(text) else None
     if vr in ("DS", "IS"):
         text = value.strip(b" \0")
-        return b"[" + text.replace(b"\\", b",") + b"]" if _SIMPLE_DECIMALS.fullmatch(text) else None
+        simple = _SIMPLE_DECIMALS.fullmatch(text) and not (vr == "IS" and b"." in text)
+        return b"[" + text.replace(b"\\", b",") + b"]" if simple else None
     return None
 
 
@@ -244,8 +245,11 @@ def _person_name(text: str) -> dict[str, str] | None:
     return groups or None
 
 
-def _decimal(text: str) -> bytes:
-    """Write a decimal string as the number it is, digit for digit where JSON allows, else as a string."""
+def _decimal(text: str, vr: str) -> bytes:
+    """Write a decimal string as the number it is, digit for digit where JSON allows, else as a string.
+
+    An integer string that has a fraction or an exponent is written as the integer it is, or else as a string.
+    """
     text = text.strip()
     if not text:
         return b"null"
@@ -255,6 +259,9 @@ def _decimal(text: str) -> bytes:
         return orjson.dumps(text)
     if not math.isfinite(number) or "_" in text or not text.isascii():
         return orjson.dumps(text)
+    if vr == "IS" and re.search("[.eE]", text):
+        exact = number.is_integer() and abs(number) <= _EXACT_INTEGERS
+        return repr(int(number)).encode() if exact else orjson.dumps(text)
     if _NUMBER.fullmatch(text):
         return text.encode()
     return repr(int(text)).encode() if re.fullmatch(r"[+-]?\d+", text) else repr(number).encode()

@@ -11,7 +11,7 @@ from typing import Final
 
 from hounsfield.dicom.charsets import REPLACEMENT, CharacterSet, character_set
 from hounsfield.dicom.dictionary import TAGS, is_private, is_private_creator, key_of
-from hounsfield.dicom.element_writer import ElementWriter
+from hounsfield.dicom.element_writer import ElementWriter, check_room
 from hounsfield.dicom.elements import SPECIFIC_CHARACTER_SET, Element
 from hounsfield.dicom.errors import DicomError, tag_text
 from hounsfield.dicom.inflate import deflate
@@ -58,13 +58,16 @@ def check_overridable(part10: Part10, elements: Sequence[Element]) -> None:
     ------
     DicomError
         One identifies the instance, describes or holds its pixel data, or belongs to the file meta information, and has
-        another value than in the file; or a private element has no creator, or would be in another's block.
+        another value than in the file; or a private element has no creator, or would be in another's block; or a value is
+        longer than its value representation can say.
     """
     given = {element.tag: element for element in elements}
     for tag, element in given.items():
         reason = _protected(tag)
         if reason is not None and not _same(part10.element(tag), element, part10):
             raise DicomError(f"{key_of(tag)} {tag_text(tag)} cannot be overridden: it {reason}")
+        if part10.explicit_vr:
+            check_room(element)
         if is_private(tag):
             _check_block(part10, given, element)
 
@@ -127,7 +130,7 @@ def overridden(part10: Part10, elements: Sequence[Element]) -> Part10:
     Raises
     ------
     DicomError
-        The text of the file would have to become UTF-8 and cannot be decoded, or an element has no room in the encoding.
+        The text of the file would have to become UTF-8 and cannot be decoded.
     """
     if not elements:
         return part10

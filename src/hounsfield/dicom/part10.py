@@ -26,10 +26,12 @@ from hounsfield.dicom.elements import (
 )
 from hounsfield.dicom.errors import NO_ATTRIBUTES, NO_TRANSFER_SYNTAX, DicomDirectory, DicomError, tag_text
 from hounsfield.dicom.inflate import deflate, inflate
+from hounsfield.dicom.leniencies import Irregularities, Leniency
 from hounsfield.dicom.limits import ReadLimits
 from hounsfield.dicom.pixel_extent import pixel_data_end
 from hounsfield.dicom.scalars import first_integer, first_text
 from hounsfield.dicom.source import ByteSource, BytesSource
+from hounsfield.dicom.warnings import ImportWarning
 from hounsfield.dicom.window import Window
 
 __all__ = [
@@ -49,6 +51,8 @@ EXPLICIT_VR_BIG_ENDIAN: Final = "1.2.840.10008.1.2.2"
 DEFLATED: Final = frozenset({"1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205"})
 """Transfer syntaxes whose whole data set is deflated (PS3.5 sections A.5, A.4.7 and A.4.9)."""
 
+_META = range(2, 3)
+_META_LENGTH = 0x00020000
 _TRANSFER_SYNTAX_UID = 0x00020010
 _MEDIA_STORAGE_SOP_CLASS_UID = 0x00020002
 _MEDIA_STORAGE_DIRECTORY = "1.2.840.10008.1.3.10"
@@ -86,6 +90,8 @@ class Part10:
         Offset in `header` behind the file meta information.
     emptied : bytes
         The pixel data element as it stands in `header`; empty when there is no pixel data.
+    warnings : tuple of ImportWarning
+        What was read although it is not encoded as DICOM asks.
     """
 
     meta: tuple[Element, ...]
@@ -99,6 +105,7 @@ class Part10:
     cut: int
     data_set_start: int
     emptied: bytes
+    warnings: tuple[ImportWarning, ...] = ()
     _by_tag: dict[int, Element] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -188,8 +195,8 @@ def read_part10(source: ByteSource, limits: ReadLimits = ReadLimits()) -> Part10
     start = _PREAMBLE if window.reach(_PREAMBLE) and window.data[128:132] == b"DICM" else 0
     if not start and not _starts_like_dicom(window):
         raise DicomError(NO_ATTRIBUTES)
-    meta_reader = DataSetReader(window, limits, little_endian=True)
-    meta, position = meta_reader.top_level(start, explicit=True, groups=range(2, 3))
+    irregularities = Irregularities(limits.elements)
+    meta, position = _read_meta(DataSetReader(window, limits, little_endian=True), start, irregularities)
     syntax = _meta_text(meta, _TRANSFER_SYNTAX_UID)
     if not meta and position >= source.size:
         raise DicomError(NO_ATTRIBUTES)
@@ -199,11 +206,31 @@ def read_part10(source: ByteSource, limits: ReadLimits = ReadLimits()) -> Part10
         raise DicomDirectory("The file is a DICOMDIR, the index of a medium, not an instance")
     if syntax in DEFLATED:
         inflated = BytesSource(inflate(source, position, limits.inflated_bytes))
-        body = _read_body(Window(inflated, 0, limits.data_set_bytes), 0, syntax, limits)
+        body = _read_body(Window(inflated, 0, limits.data_set_bytes), 0, syntax, limits, irregularities)
         header = window.data[:position] + deflate(body.before + body.emptied + body.after)
-        return body.part10(meta, syntax, header, position)
-    body = _read_body(window, position, syntax, limits)
-    return body.part10(meta, syntax, body.before + body.emptied + body.after, position)
+        return body.part10(meta, syntax, header, position, irregularities.warnings())
+    body = _read_body(window, position, syntax, limits, irregularities)
+    header = body.before + body.emptied + body.after
+    return body.part10(meta, syntax, header, position, irregularities.warnings())
+
+
+def _read_meta(reader: DataSetReader, start: int, irregularities: Irregularities) -> tuple[list[Element], int]:
+    """Read the file meta information: what its group length says, or all of its group where that is wrong or absent.
+
+    Some files have another Transfer Syntax UID in the data set, which is not the one that the data set is encoded in.
+    """
+    first, position = reader.top_level(start, explicit=True, groups=_META, end=start + 1)
+    length = first[0].value if first and first[0].tag == _META_LENGTH else b""
+    if not isinstance(length, bytes) or len(length) != 4:
+        rest, position = reader.top_level(position, explicit=True, groups=_META)
+        return first + rest, position
+    end = position + int.from_bytes(length, "little")
+    meta, position = reader.top_level(position, explicit=True, groups=_META, end=end)
+    if position == end and _meta_text(meta, _TRANSFER_SYNTAX_UID):
+        return first + meta, position
+    irregularities.note(Leniency.FILE_META_LENGTH, _META_LENGTH)
+    rest, position = reader.top_level(position, explicit=True, groups=_META)
+    return first + meta + rest, position
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +246,9 @@ class _Body:
     emptied: bytes
     after: bytes
 
-    def part10(self, meta: list[Element], syntax: str, header: bytes, start: int) -> Part10:
+    def part10(
+        self, meta: list[Element], syntax: str, header: bytes, start: int, warnings: tuple[ImportWarning, ...]
+    ) -> Part10:
         return Part10(
             tuple(meta),
             self.elements,
@@ -232,20 +261,24 @@ class _Body:
             len(self.before),
             start,
             self.emptied,
+            warnings,
         )
 
 
-def _read_body(window: Window, position: int, syntax: str, limits: ReadLimits) -> _Body:
+def _read_body(window: Window, position: int, syntax: str, limits: ReadLimits, irregularities: Irregularities) -> _Body:
     """Read the data set that starts in a window, and what follows its pixel data."""
     little = syntax != EXPLICIT_VR_BIG_ENDIAN
     commands = DataSetReader(window, limits, little_endian=True)
     _, position = commands.top_level(position, explicit=False, groups=range(1))
     if window.remaining(position) <= 0:
         raise DicomError(NO_ATTRIBUTES)
+    reader = DataSetReader(window, limits, little_endian=little, irregularities=irregularities)
+    position = reader.behind_stray_delimiters(position)
     explicit = syntax != IMPLICIT_VR_LITTLE_ENDIAN
     if window.reach(position + 8):
         explicit = looks_explicit(window.data[position + 4 : position + 6])
-    reader = DataSetReader(window, limits, little_endian=little)
+    if explicit != (syntax != IMPLICIT_VR_LITTLE_ENDIAN):
+        irregularities.note(Leniency.OTHER_ENCODING, _TRANSFER_SYNTAX_UID)
     elements, position = reader.top_level(position, explicit=explicit)
     pixel_data = None
     emptied = after = b""
@@ -271,7 +304,9 @@ def _emptied(window: Window, position: int, pixel_data: PixelData, *, little_end
 def _read_rest(reader: DataSetReader, offset: int, held: int, *, explicit: bool) -> tuple[list[Element], bytes]:
     """Read the elements behind the pixel data; the limits count what was read before it."""
     window = Window(reader.window.source, offset, max(reader.limits.data_set_bytes - held, 0))
-    rest = DataSetReader(window, reader.limits, little_endian=reader.little_endian)
+    rest = DataSetReader(
+        window, reader.limits, little_endian=reader.little_endian, irregularities=reader.irregularities
+    )
     rest.count = reader.count
     elements, position = rest.top_level(0, explicit=explicit)
     if window.remaining(position) > 0:

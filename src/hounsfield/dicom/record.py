@@ -17,6 +17,7 @@ from hounsfield.dicom.checks import check_maximums, check_values
 from hounsfield.dicom.dictionary import TAGS, tag_of
 from hounsfield.dicom.errors import DicomError, tag_text
 from hounsfield.dicom.levels import KEYWORDS, Level
+from hounsfield.dicom.moments import standard_date
 from hounsfield.dicom.part10 import Part10
 from hounsfield.dicom.values import JsonValue, ValueDecoder
 from hounsfield.dicom.warnings import ImportWarning, WarningCode, gravest
@@ -139,7 +140,7 @@ def instance_record(part10: Part10) -> InstanceRecord:
         series=series,
         attributes=attributes,
         vrs=_sorted({**meta.vrs, **body.vrs}),
-        warnings=check_values(part10.elements, charset) + _findings(body, charset),
+        warnings=part10.warnings + check_values(part10.elements, charset) + _findings(body, charset),
         grouping=grouping_of(patient, study, series),
     )
     return record.with_warnings(())
@@ -156,10 +157,10 @@ def grouping_of(patient: dict[str, JsonValue], study: dict[str, JsonValue], seri
     Returns
     -------
     Grouping
-        Several values in an element meant for one are joined by a backslash.
+        Several values in an element meant for one are joined by a backslash; dates are in the spelling of today.
     """
     return Grouping(
-        study_date=_plain(study.get("StudyDate")),
+        study_date=standard_date(_plain(study.get("StudyDate"))),
         accession_number=_plain(study.get("AccessionNumber")),
         patient_id=_plain(patient.get("PatientID")),
         study_uid=_plain(study.get("StudyInstanceUID")),

@@ -46,8 +46,11 @@ def strip_text(text: str, vr: str) -> str:
     Returns
     -------
     str
-        Without trailing blanks and zero bytes; without leading blanks too where they do not count.
+        Without trailing blanks and zero bytes; without leading blanks too where they do not count. A UID ends at its first
+        zero byte, as for all who read it as a string of C.
     """
+    if vr == "UI":
+        return text.strip(" \0").partition("\0")[0].rstrip(" ")
     return text.rstrip(" \0") if vr in SINGLE_TEXT_VRS or vr == "UC" else text.strip(" \0")
 
 

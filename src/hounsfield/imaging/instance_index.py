@@ -13,6 +13,7 @@ from typing import Final
 
 import orjson
 
+from hounsfield.dicom.moments import standard_date, standard_time
 from hounsfield.dicom.values import JsonValue
 from hounsfield.imaging.levels import order_of, plain_text
 
@@ -64,8 +65,8 @@ def instance_index(attributes: Mapping[str, JsonValue]) -> InstanceIndex:
         bits_allocated=_integer(attributes, "BitsAllocated"),
         number_of_frames=_integer(attributes, "NumberOfFrames"),
         warning_reason=_integer(attributes, "WarningReason"),
-        performed_date=plain_text(attributes, "PerformedProcedureStepStartDate")[:_LONGEST],
-        performed_time=plain_text(attributes, "PerformedProcedureStepStartTime")[:_LONGEST],
+        performed_date=standard_date(plain_text(attributes, "PerformedProcedureStepStartDate"))[:_LONGEST],
+        performed_time=standard_time(plain_text(attributes, "PerformedProcedureStepStartTime"))[:_LONGEST],
         timezone_offset=plain_text(attributes, "TimezoneOffsetFromUTC"),
     )
 

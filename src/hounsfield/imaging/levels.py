@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from hounsfield.dicom.document import Levels
 from hounsfield.dicom.level_attributes import document_members
+from hounsfield.dicom.moments import standard_date, standard_time
 from hounsfield.dicom.record import Grouping
 from hounsfield.dicom.values import JsonValue
 from hounsfield.storage.ordering import LAST
@@ -25,7 +26,7 @@ class IndexEntry:
     """The searchable elements of an image set, as text, empty when missing (API shape DICOMTags and what DICOMweb searches).
 
     The names are those of the columns of the table of image sets. ``request_attributes`` is a member of DICOM JSON,
-    ``series_order`` what series are sorted by.
+    ``series_order`` what series are sorted by. Dates and times are in the spelling of today, whatever the file has.
     """
 
     patient_id: str
@@ -56,19 +57,19 @@ def index_entry(levels: Levels) -> IndexEntry:
     return IndexEntry(
         patient_id=plain_text(patient, "PatientID"),
         patient_name=plain_text(patient, "PatientName"),
-        patient_birth_date=plain_text(patient, "PatientBirthDate"),
+        patient_birth_date=standard_date(plain_text(patient, "PatientBirthDate")),
         patient_sex=plain_text(patient, "PatientSex"),
         study_uid=plain_text(study, "StudyInstanceUID"),
         study_id=plain_text(study, "StudyID"),
         study_description=plain_text(study, "StudyDescription"),
-        study_date=plain_text(study, "StudyDate"),
-        study_time=plain_text(study, "StudyTime"),
+        study_date=standard_date(plain_text(study, "StudyDate")),
+        study_time=standard_time(plain_text(study, "StudyTime")),
         accession_number=plain_text(study, "AccessionNumber"),
         series_uid=plain_text(series, "SeriesInstanceUID"),
         series_number=series_number,
         modality=plain_text(series, "Modality")[:_LONGEST_INDEXED],
         body_part=plain_text(series, "BodyPartExamined"),
-        patient_birth_time=plain_text(patient, "PatientBirthTime"),
+        patient_birth_time=standard_time(plain_text(patient, "PatientBirthTime")),
         referring_physician=plain_text(study, "ReferringPhysicianName"),
         series_description=plain_text(series, "SeriesDescription"),
         request_attributes=_request_attributes(series),

@@ -20,7 +20,7 @@ from hounsfield.storage.prepared import Prepared, PreparedForValues
 from hounsfield.storage.study_tables import studies, study_words
 from hounsfield.storage.tables import image_sets, instances
 
-INDEX_VERSION: Final = 1
+INDEX_VERSION: Final = 2
 """The form of the search index; when it grows, `hounsfield.imaging.indexing` makes the index of all image sets anew."""
 
 _LONGEST_TEXT = 512
