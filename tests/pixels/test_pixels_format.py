@@ -70,6 +70,9 @@ def test_lossless_and_non_jpeg_lossy_syntaxes_are_transcoded(lossless: LosslessF
         uid.HTJ2KLossless,
         uid.HTJ2KLosslessRPCL,
         uid.RLELossless,
+        "1.2.840.10008.1.2.4.110",
+        "1.2.840.10008.1.2.1.98",
+        "1.2.840.10008.1.2.8.1",
     ):
         how = treatment(syntax, lossless=lossless, bits_allocated=16)
         assert how.kind is TreatmentKind.TRANSCODE
@@ -77,7 +80,7 @@ def test_lossless_and_non_jpeg_lossy_syntaxes_are_transcoded(lossless: LosslessF
 
 
 def test_kept_syntaxes_and_videos_stay_as_they_are() -> None:
-    for syntax in (uid.JPEGBaseline8Bit, uid.JPEG2000, uid.HTJ2K, "1.2.840.10008.1.2.4.112"):
+    for syntax in (uid.JPEGBaseline8Bit, uid.JPEG2000, uid.HTJ2K, "1.2.840.10008.1.2.4.111", "1.2.840.10008.1.2.4.112"):
         how = treatment(syntax, lossless=LosslessFormat.HTJ2K, bits_allocated=8)
         assert how.kind is TreatmentKind.KEEP_FRAMES
         assert (how.stored_transfer_syntax, how.checksum_type) == (syntax, ChecksumType.COMPRESSED)
@@ -86,13 +89,14 @@ def test_kept_syntaxes_and_videos_stay_as_they_are() -> None:
     assert {uid.MPEG2MPML, uid.MPEG4HP41, uid.MPEG4HP42STEREO, uid.HEVCMP51, uid.HEVCM10P51} <= set(videos)
 
 
-@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.4.110", "1.2.840.10008.1.2.4.53", "1.2.3"])
+@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.4.53", "1.2.3"])
 def test_other_syntaxes_are_not_supported(syntax: str) -> None:
     assert treatment(syntax, lossless=LosslessFormat.HTJ2K, bits_allocated=16).kind is TreatmentKind.BLOB
 
 
 def test_binary_segmentations_stay_packed_only_when_native() -> None:
-    for syntax in (uid.ImplicitVRLittleEndian, uid.ExplicitVRBigEndian):
+    encapsulated = ("1.2.840.10008.1.2.1.98", "1.2.840.10008.1.2.8.1")
+    for syntax in (uid.ImplicitVRLittleEndian, uid.ExplicitVRBigEndian, *encapsulated):
         how = treatment(syntax, lossless=LosslessFormat.HTJ2K, bits_allocated=1)
         assert (how.kind, how.stored_transfer_syntax) == (TreatmentKind.KEEP_FRAMES, uid.ExplicitVRLittleEndian)
     how = treatment(uid.RLELossless, lossless=LosslessFormat.HTJ2K, bits_allocated=1)

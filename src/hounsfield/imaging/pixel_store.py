@@ -12,17 +12,18 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hounsfield.dicom.document import FrameEntry
 from hounsfield.dicom.part10 import Part10
 from hounsfield.dicom.warnings import ImportWarning, WarningCode
 from hounsfield.imaging.pixel_module import pixel_format, pixel_frames
 from hounsfield.imaging.staging import FrameRun, PixelKind
+from hounsfield.pixels.encapsulated_samples import encapsulated_samples
 from hounsfield.pixels.errors import FrameProblem, FramesError, PixelError
 from hounsfield.pixels.format import PixelFormat
 from hounsfield.pixels.frames import FrameSource, value_chunks
-from hounsfield.pixels.policy import LosslessFormat, Treatment, TreatmentKind, treatment
+from hounsfield.pixels.policy import NATIVE, WITHOUT_PIXELS, LosslessFormat, Treatment, TreatmentKind, treatment
 from hounsfield.pixels.transcode import StoredFrame, keep_frame, transcode_frame
 from hounsfield.storage.identifiers import frame_id
 from hounsfield.storage.packs import Extent, Label, PackWriter, RecordKind
@@ -51,6 +52,7 @@ class StoredPixels:
 
 
 NO_PIXELS = StoredPixels(PixelKind.NONE, None, None)
+"""Of instances that have no pixel data."""
 
 
 def store_pixels(file: Part10, key: str, pack: PackWriter, lossless: LosslessFormat) -> StoredPixels:
@@ -69,7 +71,9 @@ def store_pixels(file: Part10, key: str, pack: PackWriter, lossless: LosslessFor
     """
     pack.mark()
     if file.pixel_data is None or file.pixel_data.length == 0:
-        return NO_PIXELS
+        # Only in its own transfer syntax may a data set name its pixels by URL.
+        by_url = file.transfer_syntax in WITHOUT_PIXELS
+        return replace(NO_PIXELS, transfer_syntax=file.transfer_syntax) if by_url else NO_PIXELS
     plan = plan_pixels(file, lossless)
     if isinstance(plan, FramePlan):
         try:
@@ -156,6 +160,8 @@ def store_frames(plan: FramePlan, key: str, pack: PackWriter, ordinals: range) -
 def _stored_frame(plan: FramePlan, encoded: bytes) -> StoredFrame:
     if plan.treatment.kind is TreatmentKind.TRANSCODE:
         return transcode_frame(encoded, plan.source_syntax, plan.format, plan.lossless)
+    if plan.treatment.stored_transfer_syntax in NATIVE and plan.source_syntax not in NATIVE:
+        encoded = encapsulated_samples(encoded, plan.source_syntax, plan.format)
     return keep_frame(encoded, plan.format)
 
 

@@ -1,6 +1,6 @@
 """Instances as DICOM files and as frames, in the transfer syntax that is asked for (PS3.18 section 8.7.3).
 
-    asked for          stored .202 or .90    .50 .91 .203 .112    one bit, native    kept as one object
+    asked for          stored .202 or .90    .50 .91 .203 .11x    one bit, native    kept as one object
     nothing            decoded               decoded              native             as it came
     Explicit VR LE     decoded               decoded              native             406, but native values
     ``*``              as stored             as stored            native             as it came
@@ -40,7 +40,7 @@ from hounsfield.imaging.pixel_element import (
 from hounsfield.imaging.pixel_module import PHOTOMETRIC_INTERPRETATION, pixel_format
 from hounsfield.imaging.staging import PixelKind
 from hounsfield.imaging.stored_pixels import StoredPixels, read_some, stored_pixels
-from hounsfield.pixels.colour import JPEG_BASELINE, decoded_interpretation, encoded_interpretation, rgb_of_jpeg
+from hounsfield.pixels.colour import JPEG_CODESTREAMS, decoded_interpretation, encoded_interpretation, rgb_of_jpeg
 from hounsfield.pixels.decode import decode_samples
 from hounsfield.pixels.encode import encode_frame, uses_colour_transform
 from hounsfield.pixels.errors import PixelError
@@ -315,7 +315,7 @@ def _made(
 
 def _decoded(frame: bytes, stored: str, format_: PixelFormat) -> bytes:
     samples = decode_samples(frame, stored, format_)
-    return native_frame(rgb_of_jpeg(samples, format_) if stored == JPEG_BASELINE else samples, format_)
+    return native_frame(rgb_of_jpeg(samples, format_) if stored in JPEG_CODESTREAMS else samples, format_)
 
 
 def _begun(frames: Iterator[bytes]) -> Iterator[bytes]:

@@ -30,7 +30,7 @@ _BY_TRANSFER_SYNTAX = {
         "video/H256": ("4.107", "4.108"),
         "image/jph": ("4.202",),
         "image/jphc": ("4.203",),
-        "image/jxl": ("4.112",),
+        "image/jxl": ("4.110", "4.111", "4.112"),
     }.items()
     for suffix in suffixes
 }

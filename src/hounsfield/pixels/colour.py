@@ -10,10 +10,13 @@ from pydicom.pixels.processing import convert_color_space
 
 from hounsfield.pixels.encode import uses_colour_transform
 from hounsfield.pixels.format import PixelFormat
+from hounsfield.pixels.policy import JPEG_XL_RECOMPRESSION
 
 _4: Final = "1.2.840.10008.1.2.4."
 JPEG_BASELINE: Final = _4 + "50"
 JPEG_XL: Final = _4 + "112"
+JPEG_CODESTREAMS: Final = frozenset({JPEG_BASELINE, JPEG_XL_RECOMPRESSION})
+"""Kept frames that decode as lossy JPEG does."""
 _UNDONE_BY_DECODER: Final = frozenset({"YBR_RCT", "YBR_ICT", "XYB"})
 _FULL: Final = frozenset({"YBR_FULL", "YBR_FULL_422"})
 
@@ -35,7 +38,7 @@ def decoded_interpretation(format: PixelFormat, stored_transfer_syntax: str) -> 
     if given in _UNDONE_BY_DECODER or stored_transfer_syntax == JPEG_XL:
         return "RGB"
     if given in _FULL:
-        return "RGB" if stored_transfer_syntax == JPEG_BASELINE else "YBR_FULL"
+        return "RGB" if stored_transfer_syntax in JPEG_CODESTREAMS else "YBR_FULL"
     return given
 
 

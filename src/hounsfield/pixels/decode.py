@@ -18,11 +18,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hounsfield.pixels.codestream import CodestreamHeader, read_j2k, read_jpeg
+from hounsfield.pixels.encapsulated_samples import encapsulated_samples
 from hounsfield.pixels.errors import PixelError
 from hounsfield.pixels.format import MAX_FRAME_BYTES, PixelFormat
 from hounsfield.pixels.high_throughput import decode_htj2k, decode_low_band
+from hounsfield.pixels.jpeg_xl import recompressed_jpeg
 from hounsfield.pixels.packed_bits import unpack_bits, unpack_twelve
-from hounsfield.pixels.policy import NATIVE
+from hounsfield.pixels.policy import (
+    DEFLATED_IMAGE_FRAME,
+    ENCAPSULATED_UNCOMPRESSED,
+    JPEG_XL_RECOMPRESSION,
+    NATIVE,
+    NATIVE_SAMPLES,
+)
 from hounsfield.pixels.run_length import decode_run_length
 
 Samples = NDArray[Any]
@@ -32,9 +40,9 @@ _JPEG = frozenset(_4 + part for part in ("50", "51", "57", "70"))
 _JPEG_LS = frozenset(_4 + part for part in ("80", "81"))
 _JPEG_2000 = frozenset(_4 + part for part in ("90", "91", "92", "93"))
 _HTJ2K = frozenset(_4 + part for part in ("201", "202", "203"))
-_JPEG_XL = frozenset({_4 + "112"})
+_JPEG_XL = frozenset({_4 + "110", _4 + "112"})
 _RLE = frozenset({"1.2.840.10008.1.2.5"})
-_WHOLE_CELLS = NATIVE | _RLE
+_WHOLE_CELLS = NATIVE_SAMPLES | _RLE
 """Where a sample comes with all bits of its cell, so that HighBit tells which of them are its value."""
 
 _COLOUR_SPACES = MappingProxyType({1: "GRAYSCALE", 3: "YCBCR", 4: "CMYK"})
@@ -94,10 +102,17 @@ def decode_reduced(encoded: bytes, transfer_syntax: str, format: PixelFormat, ha
     return _fitted(decoded, header.samples.precision, smaller, signed=header.samples.signed)
 
 
-def decode_samples(encoded: bytes, transfer_syntax: str, format: PixelFormat) -> Samples:  # noqa: A002
+def decode_samples(
+    encoded: bytes,
+    transfer_syntax: str,
+    format: PixelFormat,  # noqa: A002
+    *,
+    strict: bool = False,
+) -> Samples:
     """Decode one frame, leaving all bits of its samples as they are: nothing that went in is lost.
 
-    Parameters, result and errors are those of `decode_frame`.
+    With ``strict``, frames that lack a sample which `hounsfield.pixels.run_length` would make up are refused. The other
+    parameters, the result and the errors are those of `decode_frame`.
     """
     decoder = _DECODERS.get(transfer_syntax)
     if decoder is None:
@@ -107,6 +122,8 @@ def decode_samples(encoded: bytes, transfer_syntax: str, format: PixelFormat) ->
             f"a decoded frame would have {format.decoded_bytes} bytes, at most {MAX_FRAME_BYTES} are supported"
         )
     try:
+        if transfer_syntax in _RLE:
+            return decode_run_length(encoded, format, strict=strict)
         return decoder(encoded, format)
     except _CODEC_ERRORS as problem:
         raise PixelError(
@@ -155,6 +172,14 @@ def _decode_native(encoded: bytes, format_: PixelFormat) -> Samples:
         planes = flat.reshape(format_.samples_per_pixel, format_.rows, format_.columns)
         return np.ascontiguousarray(np.moveaxis(planes, 0, -1))
     return flat.reshape(format_.shape)
+
+
+def _decode_encapsulated_uncompressed(encoded: bytes, format_: PixelFormat) -> Samples:
+    return _decode_native(encapsulated_samples(encoded, ENCAPSULATED_UNCOMPRESSED, format_), format_)
+
+
+def _decode_deflated(encoded: bytes, format_: PixelFormat) -> Samples:
+    return _decode_native(encapsulated_samples(encoded, DEFLATED_IMAGE_FRAME, format_), format_)
 
 
 def _upsampled(flat: Samples, format_: PixelFormat) -> Samples:
@@ -220,6 +245,10 @@ def _decode_jpeg_xl(encoded: bytes, format_: PixelFormat) -> Samples:
     return decoded
 
 
+def _decode_recompressed_jpeg(encoded: bytes, format_: PixelFormat) -> Samples:
+    return _decode_jpeg(recompressed_jpeg(encoded, format_), format_)
+
+
 def _fitted(decoded: Samples, precision: int, format_: PixelFormat, *, signed: bool) -> Samples:
     """Bring decoded samples to the type that the description asks for.
 
@@ -269,4 +298,9 @@ _DECODERS: MappingProxyType[str, Callable[[bytes, PixelFormat], Samples]] = Mapp
     | dict.fromkeys(_JPEG_2000, _decode_jpeg_2000)
     | dict.fromkeys(_HTJ2K, _decode_htj2k)
     | dict.fromkeys(_JPEG_XL, _decode_jpeg_xl)
+    | {
+        ENCAPSULATED_UNCOMPRESSED: _decode_encapsulated_uncompressed,
+        DEFLATED_IMAGE_FRAME: _decode_deflated,
+        JPEG_XL_RECOMPRESSION: _decode_recompressed_jpeg,
+    }
 )

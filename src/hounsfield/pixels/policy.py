@@ -5,7 +5,7 @@
                        KEEP_VIDEO   the whole stream as one object
                        BLOB         not supported: the value as one object, with import warning 0xB120
 
-Native pixel data of one bit is the exception: it stays packed, frame by frame.
+Samples of one bit that came uncompressed, or deflated, are the exception: they stay packed, frame by frame.
 """
 
 from __future__ import annotations
@@ -20,11 +20,20 @@ DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2.1.99"
 EXPLICIT_VR_BIG_ENDIAN = "1.2.840.10008.1.2.2"
 JPEG_2000_LOSSLESS = "1.2.840.10008.1.2.4.90"
 HTJ2K_LOSSLESS_RPCL = "1.2.840.10008.1.2.4.202"
+ENCAPSULATED_UNCOMPRESSED = "1.2.840.10008.1.2.1.98"
+DEFLATED_IMAGE_FRAME = "1.2.840.10008.1.2.8.1"
+JPEG_XL_RECOMPRESSION = "1.2.840.10008.1.2.4.111"
 
 NATIVE = frozenset(
     {IMPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN, DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_BIG_ENDIAN}
 )
 """Transfer syntaxes whose pixel data is not encapsulated."""
+
+NATIVE_SAMPLES = NATIVE | {ENCAPSULATED_UNCOMPRESSED, DEFLATED_IMAGE_FRAME}
+"""Transfer syntaxes whose frames are native samples, encapsulated and deflated or not."""
+
+WITHOUT_PIXELS = frozenset(f"1.2.840.10008.1.2.4.{part}" for part in ("94", "95", "204", "205"))
+"""Transfer syntaxes (JPIP) whose data sets name their pixels by Pixel Data Provider URL (0028,7FE0) and hold none."""
 
 
 class LosslessFormat(StrEnum):
@@ -77,11 +86,11 @@ class Treatment:
 _4 = "1.2.840.10008.1.2.4."
 
 _TRANSCODED = (
-    *NATIVE,
-    *(_4 + part for part in ("51", "57", "70", "80", "81", "90", "92", "93", "201", "202")),
+    *NATIVE_SAMPLES,
+    *(_4 + part for part in ("51", "57", "70", "80", "81", "90", "92", "93", "110", "201", "202")),
     "1.2.840.10008.1.2.5",
 )
-_KEPT_FRAMES = tuple(_4 + part for part in ("50", "91", "112", "203"))
+_KEPT_FRAMES = tuple(_4 + part for part in ("50", "91", "111", "112", "203"))
 _KEPT_VIDEO = (
     *(_4 + part + kind for part in ("100", "101", "102", "103", "104", "105", "106") for kind in ("", ".1")),
     *(_4 + part for part in ("107", "108")),
@@ -105,12 +114,12 @@ def treatment(transfer_syntax: str, *, lossless: LosslessFormat, bits_allocated:
     lossless : LosslessFormat
         Lossless format of the data store.
     bits_allocated : int
-        Bits Allocated; native pixel data of 1 bit (binary segmentation) is kept, packed, each frame beginning at a
+        Bits Allocated; native samples of 1 bit (binary segmentation) are kept, packed, each frame beginning at a
         byte, in Explicit VR Little Endian.
     """
     kind = TABLE.get(transfer_syntax, TreatmentKind.BLOB)
     if kind is not TreatmentKind.TRANSCODE:
         return Treatment(kind, transfer_syntax, ChecksumType.COMPRESSED)
-    if bits_allocated == 1 and transfer_syntax in NATIVE:
+    if bits_allocated == 1 and transfer_syntax in NATIVE_SAMPLES:
         return Treatment(TreatmentKind.KEEP_FRAMES, EXPLICIT_VR_LITTLE_ENDIAN, ChecksumType.COMPRESSED)
     return Treatment(kind, lossless.transfer_syntax, ChecksumType.DECOMPRESSED)

@@ -13,7 +13,7 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
-from hounsfield.pixels.colour import JPEG_BASELINE, rgb_of_jpeg
+from hounsfield.pixels.colour import JPEG_CODESTREAMS, rgb_of_jpeg
 from hounsfield.pixels.colour_display import COLOURS, Palette, coloured, red_green_blue
 from hounsfield.pixels.decode import decode_frame, decode_reduced
 from hounsfield.pixels.errors import PixelError
@@ -139,7 +139,7 @@ def _decoded(encoded: bytes, display: FrameDisplay, halvings: int) -> NDArray[An
     if halvings and display.interpretation != _PALETTE and format_.bits_stored > 1:
         return decode_reduced(encoded, display.transfer_syntax, format_, halvings)
     samples = decode_frame(encoded, display.transfer_syntax, format_)
-    return rgb_of_jpeg(samples, format_) if display.transfer_syntax == JPEG_BASELINE else samples
+    return rgb_of_jpeg(samples, format_) if display.transfer_syntax in JPEG_CODESTREAMS else samples
 
 
 def _shown(samples: NDArray[Any], display: FrameDisplay, appearance: Appearance) -> NDArray[np.uint8]:

@@ -25,7 +25,7 @@ _SLACK = 1024
 """Bytes that a segment may decode to beyond its plane: some writers pad."""
 
 
-def decode_run_length(encoded: bytes, format_: PixelFormat) -> NDArray[Any]:
+def decode_run_length(encoded: bytes, format_: PixelFormat, *, strict: bool = False) -> NDArray[Any]:
     """Decode one RLE frame.
 
     Parameters
@@ -34,6 +34,8 @@ def decode_run_length(encoded: bytes, format_: PixelFormat) -> NDArray[Any]:
         The frame, beginning with its RLE header.
     format_ : PixelFormat
         Its description.
+    strict : bool
+        Whether a plane whose segment lacks its last byte is refused; else that byte is taken for 0.
 
     Returns
     -------
@@ -52,7 +54,7 @@ def decode_run_length(encoded: bytes, format_: PixelFormat) -> NDArray[Any]:
         packed = (pixels + 7) // 8
         ((start, end),) = _segment_bounds(encoded, 1)
         _check_reach([(start, end)], packed)
-        bits = _plane(encoded[start:end], bytearray(packed + _SLACK), packed, 0)
+        bits = _plane(encoded[start:end], bytearray(packed + _SLACK), packed, 0, strict=strict)
         return unpack_bits(bits.tobytes(), pixels).reshape(format_.shape)
     if format_.bits_allocated % 8:
         raise PixelError(
@@ -65,7 +67,7 @@ def decode_run_length(encoded: bytes, format_: PixelFormat) -> NDArray[Any]:
     scratch = bytearray(pixels + _SLACK)
     for number, (start, end) in enumerate(bounds):
         sample, place = divmod(number, width)
-        interleaved[:, sample, width - 1 - place] = _plane(encoded[start:end], scratch, pixels, number)
+        interleaved[:, sample, width - 1 - place] = _plane(encoded[start:end], scratch, pixels, number, strict=strict)
     return interleaved.reshape(-1).view(dtype).reshape(format_.shape)
 
 
@@ -88,11 +90,16 @@ def _check_reach(bounds: list[tuple[int, int]], size: int) -> None:
         raise PixelError(f"the RLE frame has a segment that is too short to decode to {size} bytes")
 
 
-def _plane(segment: bytes, scratch: bytearray, pixels: int, number: int) -> NDArray[np.uint8]:
+def _plane(segment: bytes, scratch: bytearray, pixels: int, number: int, *, strict: bool) -> NDArray[np.uint8]:
     try:
         decoded = imagecodecs.packbits_decode(segment, out=scratch)
     except (RuntimeError, ValueError) as problem:
         raise PixelError(f"RLE segment {number} is damaged, or longer than {pixels} bytes when decoded") from problem
-    if len(decoded) < pixels:
-        raise PixelError(f"RLE segment {number} decodes to {len(decoded)} bytes, there must be {pixels}")
+    found = len(decoded)
+    if 0 < found == pixels - 1 and not strict:
+        # Some writers lose the last byte where they pad the segment to even length.
+        scratch[found] = 0
+        return np.frombuffer(scratch, np.uint8, pixels)
+    if found < pixels:
+        raise PixelError(f"RLE segment {number} decodes to {found} bytes, there must be {pixels}")
     return np.frombuffer(decoded, np.uint8, pixels)

@@ -75,7 +75,8 @@ def transcode_frame(
         The frame cannot be decoded or encoded, or what would be stored does not decode to what went in.
     """
     format = described_as_decoded(format, transfer_syntax)
-    samples, value_range = _with_sign(np.ascontiguousarray(decode_samples(encoded, transfer_syntax, format)), format)
+    decoded = decode_samples(encoded, transfer_syntax, format, strict=True)
+    samples, value_range = _with_sign(np.ascontiguousarray(decoded), format)
     colour_transform = uses_colour_transform(format)
     # Everything that reads the samples and is not the codec comes first, while they are near the processor.
     levels = _checked_resolutions(samples, value_range, colour_transform=colour_transform)
