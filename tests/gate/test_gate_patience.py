@@ -76,6 +76,36 @@ def test_a_client_that_left_gets_nothing_more() -> None:
     assert len(sent) == 2
 
 
+@pytest.mark.parametrize("length", [1, 2])
+def test_a_client_that_has_all_of_its_answer_may_leave(length: int) -> None:
+    left = asyncio.Event()
+
+    async def receive() -> Message:
+        await left.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(_: Message) -> None:
+        return None
+
+    async def run() -> None:
+        patient = PatientSend(send, receive, SHORT)
+        headers = [(b"content-type", b"image/jph"), (b"content-length", str(length).encode())]
+        await patient({"type": "http.response.start", "status": 200, "headers": headers})
+        await patient({"type": "http.response.body", "body": b"a", "more_body": True})
+        left.set()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        end = patient({"type": "http.response.body", "body": b""})
+        if length == 1:
+            await end
+        else:
+            with pytest.raises(ClientGoneError):
+                await end
+        patient.end()
+
+    asyncio.run(run())
+
+
 def test_a_client_that_takes_nothing_is_given_up() -> None:
     async def stuck(_: Message) -> None:
         await never()

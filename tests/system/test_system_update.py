@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
 from collections.abc import Iterator
@@ -210,6 +211,8 @@ def test_rules_of_a_request(store: Store) -> None:
     image_set = store.series(2)
     no = lambda text, **what: refused(store, image_set, "1", text, **what)  # noqa: E731
     no("not JSON", update=b"{")
+    no("not JSON", update=b"abcd")
+    no("base64 in base64", update=base64.b64encode(json.dumps(patient(PatientName="A")).encode()))
     no("must be a JSON object", update=b"[]")
     no("SchemaVersion", update={"SchemaVersion": 2, **patient(PatientName="A")})
     no("change nothing", update={})

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -114,7 +114,7 @@ class PatientSend:
     """Sends an answer as long as the client takes it.
 
     An answer that is sent whole is not waited for here. One that comes in chunks is broken off when the client leaves, which
-    the server software tells to whoever waits for a further message of the request.
+    the server software tells to whoever waits for a further message of the request. Who has all bytes of an answer may leave.
 
     Parameters
     ----------
@@ -124,13 +124,15 @@ class PatientSend:
         How long to wait.
     """
 
-    __slots__ = ("_gone", "_patience", "_receive", "_send")
+    __slots__ = ("_gone", "_headers", "_owed", "_patience", "_receive", "_send")
 
     def __init__(self, send: Send, receive: Receive, patience: Patience) -> None:
         self._send = send
         self._receive = receive
         self._patience = patience
         self._gone: asyncio.Future[Message] | None = None
+        self._headers: Sequence[tuple[bytes, bytes]] = ()
+        self._owed: int | None = None
 
     async def __call__(self, message: Message) -> None:
         """Send a message.
@@ -140,12 +142,17 @@ class PatientSend:
         ClientGoneError
             The client left, or takes nothing for too long.
         """
+        if message["type"] == "http.response.start":
+            self._headers = message["headers"]
         if message.get("more_body", False) and self._gone is None:
             self._gone = asyncio.ensure_future(self._left())
+            self._owed = next((int(value) for name, value in self._headers if name == b"content-length"), None)
         if self._gone is None:
             await self._send(message)
             return
         if self._gone.done():
+            if self._owed == 0:
+                return
             raise ClientGoneError("The client left before its answer was whole.")
         try:
             await _within(self._patience.answer_seconds, self._send(message))
@@ -153,6 +160,8 @@ class PatientSend:
             raise ClientGoneError(
                 f"The client took nothing of its answer for {self._patience.answer_seconds:g} s."
             ) from None
+        if self._owed is not None:
+            self._owed -= len(message.get("body", b""))
 
     def end(self) -> None:
         """Stop looking whether the client left."""

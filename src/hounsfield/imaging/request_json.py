@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Final
 
 import orjson
@@ -37,13 +38,23 @@ def read_request_json(name: str, data: bytes | str) -> object:
     try:
         content: object = orjson.loads(encoded)
     except orjson.JSONDecodeError as error:
-        raise InvalidRequestError(f"{name} is not JSON") from error
+        reason = "is JSON in base64 in base64; encode it once only" if _is_base64_json(encoded) else "is not JSON"
+        raise InvalidRequestError(f"{name} {reason}") from error
     # JSON has no zero characters but escaped ones.
     if _ESCAPED_ZERO in encoded and _has_zero(content):
         raise InvalidRequestError(
             f"{name} has a zero character (U+0000) in a name or value, which no attribute can have"
         )
     return content
+
+
+def _is_base64_json(encoded: bytes) -> bool:
+    """Return whether a document was encoded by hand for a client that encodes it, as AWS CLI 1 does."""
+    try:
+        orjson.loads(base64.b64decode(encoded.strip(), validate=True))
+    except ValueError:
+        return False
+    return True
 
 
 def _has_zero(content: object) -> bool:
