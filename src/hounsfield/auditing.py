@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from hounsfield.access.audit.records import RecordMaker
+from hounsfield.access.audit.strangers import Strangers
 from hounsfield.access.audit.trail import Trail
 from hounsfield.access.audit.uids import Uids, plain, sealed_by
 from hounsfield.gate.recording import Recorder
@@ -22,7 +23,8 @@ def open_trail(settings: Settings, archive: Archive, wrapper: KeyWrapper, role: 
     key = audit_key(archive.database, wrapper)
     chain = open_chain(settings, archive.database, key, role)
     uid = plain if settings.audit_uids is Uids.PLAIN else sealed_by(key)
-    return Trail(chain, RecordMaker(archive.account_id, archive.region, uid), SERVICE)
+    maker = RecordMaker(archive.account_id, archive.region, uid)
+    return Trail(chain, maker, SERVICE, Strangers(settings.audit_unproven_per_second))
 
 
 def recorder_of(settings: Settings, archive: Archive, trail: Trail) -> Recorder:

@@ -13,6 +13,7 @@ from hounsfield.access.audit.chain_writer import ChainWriter
 from hounsfield.access.audit.events import AuditEvent, Category, Origin
 from hounsfield.access.audit.on_failure import OnFailure
 from hounsfield.access.audit.records import RecordMaker
+from hounsfield.access.audit.strangers import Strangers
 from hounsfield.access.audit.trail import NotRecordedError, Trail
 from hounsfield.access.audit.verification import verify
 from hounsfield.aws.errors import ServiceUnavailableException
@@ -33,7 +34,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def trail(folder: Path) -> Iterator[Trail]:
     chain = ChainWriter(folder, KEY, "api", file_bytes=1, file_seconds=3600)
-    trail = Trail(chain, RecordMaker("000000000000", "us-east-1"), "service", capacity=CAPACITY)
+    trail = Trail(chain, RecordMaker("000000000000", "us-east-1"), "service", Strangers(1), capacity=CAPACITY)
     trail.start()
     yield trail
     trail.stop()

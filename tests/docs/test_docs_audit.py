@@ -45,7 +45,8 @@ def test_the_table_has_the_fields_of_records_in_their_order() -> None:
 def test_the_events_of_the_service_are_listed() -> None:
     text = PAGE.section("## A record").text
     sources = [path.read_text() for path in Path(sys.modules["hounsfield"].__path__[0]).rglob("*.py")]
-    for name in ("ImportJobCompleted", "ImportJobFailed", "ImageSetStorageReleased", "AuditRecordsLost"):
+    ended = ("ImportJobCompleted", "ImportJobFailed", "ImageSetStorageReleased")
+    for name in (*ended, "AuditRecordsLost", "UnprovenCallsCounted"):
         assert f"`{name}`" in text
         assert any(f'"{name}"' in source for source in sources)
     assert EventType.SERVICE == "AwsServiceEvent"

@@ -30,7 +30,11 @@ CHANGES = {"Copy", "Create", "Delete", "Start", "Tag", "Untag", "Update", "Store
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    settings = {"HOUNSFIELD_DICOMWEB_DELETE": "true", "HOUNSFIELD_API_WORKERS": "2"}
+    settings = {
+        "HOUNSFIELD_DICOMWEB_DELETE": "true",
+        "HOUNSFIELD_API_WORKERS": "2",
+        "HOUNSFIELD_AUDIT_UNPROVEN_PER_SECOND": "1000",
+    }
     process = ServerProcess(tmp_path_factory.mktemp("audit") / "data", settings).start()
     yield process
     process.stop()

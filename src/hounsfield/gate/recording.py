@@ -20,7 +20,7 @@ from starlette.types import Scope
 
 from hounsfield.access.audit.events import AuditEvent, Category, Failure, Json, Origin
 from hounsfield.access.audit.on_failure import OnFailure
-from hounsfield.access.audit.records import HIDDEN, LONGEST_TEXT
+from hounsfield.access.audit.records import HIDDEN, LONGEST_OF_STRANGER, LONGEST_TEXT
 from hounsfield.access.audit.trail import NotRecordedError, Trail
 from hounsfield.access.principals import Principal
 from hounsfield.aws.errors import AwsError, ServiceUnavailableException
@@ -37,6 +37,8 @@ _TOLD: Final = frozenset({401, 402, 403, 405, 429, 500, 501, 503})
 _UNKNOWN: Final = "UnknownOperation"
 _SENT: Final = "bytesTransferredOut"
 _LONGEST_HOST: Final = 255
+_LONGEST_REASON: Final = 256
+"""Characters of the message of an error where nobody was proven to call; it may quote the request."""
 _LONG_TARGET: Final = 1024
 """Bytes of a request target from which on what is shown of it is read at once, and the rest is let go."""
 _TAKEN: Final[Scope] = {}
@@ -166,7 +168,7 @@ class CallRecord:
         if self._is_recorded:
             self._failed = _CLIENT_GONE
             self._take_from_scope()
-            self.recorder.trail.put(self._event)
+            self._put()
 
     async def kept(self, answer: WireResponse | StreamedResult, error: AwsError | None) -> AwsError | None:
         """Record the call; gives what is to be answered instead where the call could not be recorded.
@@ -184,9 +186,9 @@ class CallRecord:
         self._sent = len(answer.body) if isinstance(answer, WireResponse) else answer.size
         self._take_from_scope()
         # What was refused before anything was done leaves nothing behind that would have to be told for certain.
-        if self._read_only or self._refused or (error is not None and error.status < 500):
-            # The thread of the trail makes many events after each other, at a fraction of what it costs here.
-            self.recorder.trail.put(self._event)
+        unproven = self._principal is None
+        if self._read_only or self._refused or (error is not None and (error.status < 500 or unproven)):
+            self._put()
             return None
         try:
             await asyncio.wrap_future(self.recorder.trail.put_durably(self._event()))
@@ -197,6 +199,13 @@ class CallRecord:
                     "The call was carried out, but could not be recorded in the audit trail yet."
                 )
         return None
+
+    def _put(self) -> None:
+        """Let the thread of the trail make the event: it makes many after each other, at a fraction of what it costs here."""
+        if self._principal is None and self._failed is not None:
+            self.recorder.trail.put_unproven(str(self._client[0]) if self._client else "", self._event)
+        else:
+            self.recorder.trail.put(self._event)
 
     @property
     def _is_recorded(self) -> bool:
@@ -211,7 +220,8 @@ class CallRecord:
         if error is not None:
             # What was hidden of the parameters may be in the message, as part of an ARN.
             told = error.status in _TOLD and HIDDEN not in (self._shown_parameters() or {}).values()
-            return Failure(error.code, error.message if told else HIDDEN)
+            message = error.message if self._principal is not None else error.message[:_LONGEST_REASON]
+            return Failure(error.code, message if told else HIDDEN)
         if answer.status >= 400:
             return Failure(f"Http{answer.status}", "The answer tells of each instance why.")
         return None
@@ -226,11 +236,12 @@ class CallRecord:
         """Keep what the event tells of the request, as far as it is not small already: events may have to wait."""
         scope = self.scope
         authorization = b""
+        longest = LONGEST_OF_STRANGER if self._principal is None else LONGEST_TEXT
         for name, value in scope["headers"]:
             if name == b"user-agent":
-                self._user_agent = value[:LONGEST_TEXT]
+                self._user_agent = value[:longest]
             elif name == b"host":
-                self._host = value[:_LONGEST_HOST]
+                self._host = value[: min(longest, _LONGEST_HOST)]
             elif name == b"authorization":
                 authorization = value
         if self._principal is None:

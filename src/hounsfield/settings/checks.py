@@ -104,5 +104,7 @@ def _check_audit(settings: Settings) -> None:
     for name in ("audit_file_bytes", "audit_file_seconds", "audit_s3_seconds"):
         if getattr(settings, name) <= 0:
             raise SettingsError(f"{PREFIX}{name.upper()} must be more than 0")
+    if settings.audit_unproven_per_second < 0:
+        raise SettingsError(f"{PREFIX}AUDIT_UNPROVEN_PER_SECOND must be 0 or more")
     if settings.audit_retention_days < 0:
         raise SettingsError(f"{PREFIX}AUDIT_RETENTION_DAYS must be 0 for ever, or more")

@@ -167,6 +167,9 @@ class Settings:
         Age from which a file of the audit trail is followed by the next.
     audit_retention_days : float
         Days after which files of the audit trail are removed; 0 for never.
+    audit_unproven_per_second : float
+        Records a second that the calls from one address may leave which nobody was proven to make; the rest are counted in one
+        record. Ten times as many come through at once, and four addresses' share from all together.
     audit_s3_uri : str
         Where the audit trail is delivered to as well, such as ``s3://bucket/prefix``, in the folders of CloudTrail; empty for
         nowhere.
@@ -290,7 +293,8 @@ class Settings:
     audit_on_failure: OnFailure = OnFailure.REFUSE_WRITES
     audit_file_bytes: int = 64 * 1024 * 1024
     audit_file_seconds: float = 24 * 3600.0
-    audit_retention_days: float = 0.0
+    audit_retention_days: float = 365.0
+    audit_unproven_per_second: float = 5.0
     audit_s3_uri: str = ""
     audit_s3_seconds: float = 300.0
     tls_certificate: str = ""

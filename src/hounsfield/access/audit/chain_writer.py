@@ -2,6 +2,9 @@
 
 open ─▶ file line · records … · end line ─rotate─▶ file line · records … · end line ─close─▶ ended, in the index
                       └─sync─▶ fsync ─▶ head: how far the chain is durable, at most once a second
+
+Room for the next records is taken on the disk before they are there. While no more can be had, the chain `is_short`: what is
+left is for records that must not be missing, and the file is not followed by another.
 """
 
 from __future__ import annotations
@@ -20,9 +23,16 @@ from hounsfield.access.audit.chain_index import ChainIndex, IndexEntry
 from hounsfield.access.audit.chain_names import chain_file, head_file, host_name, live_file, new_chain_name
 from hounsfield.access.audit.locks import try_lock
 from hounsfield.storage.durable import make_folder_durably, write_file_durably
+from hounsfield.storage.room import is_full, take_room
 
 HEAD_SECONDS: Final = 1.0
 """How often at most it is written down how far a chain is durable."""
+
+RESERVE_BYTES: Final = 1024 * 1024
+"""Room that is kept free for the records of changes: about a thousand of them."""
+
+_STEP_BYTES: Final = 64 * 1024
+"""Room that is taken at once."""
 
 
 def utc_text() -> str:
@@ -77,6 +87,9 @@ class ChainWriter:
         self._unsynced: list[bytes] = []
         self._written = 0
         self._broken = False
+        self._roomy = True
+        self._short = False
+        self._room_until = 0
         make_folder_durably(folder)
         lock = try_lock(live_file(folder, self.chain))
         if lock is None:
@@ -97,6 +110,11 @@ class ChainWriter:
         """Whether all that was added is durable, and that it is has been written down; else `sync` is to be called again."""
         return not self._unsynced and self._head == self._synced
 
+    @property
+    def is_short(self) -> bool:
+        """Whether there is room left only for what must not be missing, as it was when last written to."""
+        return self._short
+
     def add(self, records: Sequence[bytes]) -> None:
         """Add records; `write` brings them into the file, `sync` makes them durable."""
         self._unsynced.extend(records)
@@ -114,9 +132,12 @@ class ChainWriter:
                 self._rewind()
             if self._descriptor < 0:
                 self._begin_file()
-            elif self._size >= self._file_bytes or time.monotonic() - self._opened_at >= self._file_seconds:
+            self._take_room()
+            full = self._size >= self._file_bytes or time.monotonic() - self._opened_at >= self._file_seconds
+            if full and not self._short:
                 self._end_file(more=True)
                 self._begin_file()
+                self._take_room()
             lines = []
             position = self._position
             for record in self._unsynced[self._written :]:
@@ -136,7 +157,7 @@ class ChainWriter:
                 os.fsync(self._descriptor)
             self._all_synced()
             if self._head != self._synced and time.monotonic() - self._head_at >= HEAD_SECONDS:
-                self._write_head()
+                self._try_head()
         except OSError:
             self._broken = True
             raise
@@ -146,6 +167,7 @@ class ChainWriter:
         # Where a file was ended and the next could not be begun, there is nothing to go back from.
         if self._descriptor >= 0:
             os.ftruncate(self._descriptor, self._synced_size)
+            self._room_until = 0
             self._position, self._size = self._synced, self._synced_size
         self._written = 0
         self._broken = False
@@ -177,6 +199,7 @@ class ChainWriter:
         self._number += 1
         self._position = self._synced = position
         self._size = self._synced_size = len(line)
+        self._room_until = 0
         self._opened_at = time.monotonic()
 
     def _description(self) -> bytes:
@@ -196,10 +219,34 @@ class ChainWriter:
         body = orjson.dumps({"number": self._number, "closed": utc_text(), "more": more})
         line, position = self._sealer.seal(self._position, LineKind.END, body)
         self._put(line, position)
+        # What was taken for further records is given back.
+        os.ftruncate(self._descriptor, self._size)
         os.fsync(self._descriptor)
         self._all_synced()
         os.close(self._descriptor)
         self._descriptor = -1
+
+    def _take_room(self) -> None:
+        """See to room for the next records; raises OSError where the disk fails otherwise than by being full."""
+        if not self._roomy or self._room_until - self._size >= RESERVE_BYTES:
+            return
+        try:
+            self._roomy = take_room(self._descriptor, self._size, RESERVE_BYTES + _STEP_BYTES)
+            self._room_until = self._size + RESERVE_BYTES + _STEP_BYTES
+            self._short = False
+        except OSError as error:
+            if not is_full(error):
+                raise
+            self._short = True
+
+    def _try_head(self) -> None:
+        """Write down how far the chain is durable; on a full disk that is made up for later."""
+        try:
+            self._write_head()
+        except OSError as error:
+            if not is_full(error):
+                raise
+            self._head_at = time.monotonic()
 
     def _put(self, data: bytes, position: Position) -> None:
         rest = memoryview(data)

@@ -28,6 +28,9 @@ HIDDEN: Final = "HIDDEN_DUE_TO_SECURITY_REASONS"
 LONGEST_TEXT: Final = 1024
 """Characters of what a client says freely and of error messages; more is cut off, as by CloudTrail."""
 
+LONGEST_OF_STRANGER: Final = 128
+"""Characters of the same where nobody was proven to call."""
+
 MOST_ELEMENT_BYTES: Final = 100 * 1024
 """Bytes of the parameters or the response of a record; larger ones are left out, as by CloudTrail."""
 

@@ -72,10 +72,10 @@ def _seal(index: ChainIndex, folder: Path, key: bytes, chain: str) -> None:
     if not known:
         _log.error("audit chain is not as it was written", chain=chain)
         return
-    if incomplete:
-        with files[-1].path.open("r+b") as file:
-            file.truncate(size)
-            os.fsync(file.fileno())
+    with files[-1].path.open("r+b") as file:
+        # This also gives back the room that was taken for further records.
+        file.truncate(size)
+        os.fsync(file.fileno())
     index.append(
         IndexEntry(
             LineKind.ENDED,

@@ -4,7 +4,7 @@
     put_durably ─▶ queue ─at once──────────────────────────────────────────────────────────▶ fsync ─▶ the future is done
 
 While the disk fails, events wait in memory; beyond a number they are lost, counted, and the number is recorded as soon as
-the disk is back.
+the disk is back. On a disk that is nearly full only changes are recorded, in room that was taken for them; the rest is counted.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from typing import Final, TypeAlias
@@ -20,8 +20,9 @@ from typing import Final, TypeAlias
 import structlog
 
 from hounsfield.access.audit.chain_writer import ChainWriter
-from hounsfield.access.audit.events import AuditEvent, Category, EventType, Origin
+from hounsfield.access.audit.events import AuditEvent, Category, EventType, Json, Origin
 from hounsfield.access.audit.records import RecordMaker
+from hounsfield.access.audit.strangers import Strangers
 
 CAPACITY: Final = 20_000
 """Events that wait in memory at most."""
@@ -55,20 +56,26 @@ class Trail:
         Makes them.
     source : str
         Name of the service for what the trail has to say itself.
+    strangers : Strangers
+        Says which calls of those whom nobody knows get a record of their own.
     capacity : int
         Events that wait in memory at most.
     """
 
-    def __init__(self, chain: ChainWriter, maker: RecordMaker, source: str, capacity: int = CAPACITY) -> None:
+    def __init__(
+        self, chain: ChainWriter, maker: RecordMaker, source: str, strangers: Strangers, capacity: int = CAPACITY
+    ) -> None:
         self._chain = chain
         self._maker = maker
         self._source = source
+        self._strangers = strangers
         self._capacity = capacity
         self._queue: deque[tuple[Told, Future[None] | None]] = deque()
         self._bell = threading.Event()
         self._urgent = threading.Event()
         self._stop = threading.Event()
         self._failing = False
+        self._counting = False
         self._lost = 0
         self._losing = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="audit", daemon=True)
@@ -103,6 +110,14 @@ class Trail:
         if not self._bell.is_set():
             self._bell.set()
 
+    def put_unproven(self, address: str, told: Callable[[], AuditEvent]) -> None:
+        """Take what makes the event of a call whose caller is not known, or count it, so that there are few from an address."""
+        if self._strangers.admit(address):
+            self.put(told)
+        elif not self._counting:
+            self._counting = True
+            self._bell.set()
+
     def put_durably(self, event: AuditEvent) -> Future[None]:
         """Take an event; the future is done when it is durable, and raises `NotRecordedError` when that failed for now."""
         future: Future[None] = Future()
@@ -131,15 +146,20 @@ class Trail:
             due = time.monotonic() - synced_at >= SYNC_SECONDS
             if self._write(sync=due or self._failing):
                 synced_at = time.monotonic()
+        self._tell_counted(0.0)
         self._write(sync=True)
         with suppress(OSError):
             self._chain.close()
 
     def _pause(self, synced_at: float) -> float | None:
         """Give for how long the thread may sleep when nobody wakes it; None for ever."""
+        if self._chain.is_short:
+            return SYNC_SECONDS
+        told_in = self._strangers.due_in
         if self._chain.is_settled:
-            return None
-        return max(0.0, SYNC_SECONDS - (time.monotonic() - synced_at))
+            return told_in
+        synced_in = max(0.0, SYNC_SECONDS - (time.monotonic() - synced_at))
+        return synced_in if told_in is None else min(synced_in, told_in)
 
     def _write(self, *, sync: bool) -> bool:
         """Write what waits; tells whether all that was written is durable."""
@@ -164,7 +184,9 @@ class Trail:
         for waiter in waiters:
             with suppress(InvalidStateError):
                 waiter.set_result(None)
-        self._tell_lost()
+        if not self._chain.is_short:
+            self._tell_lost()
+            self._tell_counted()
         return not self._chain.unsynced
 
     def _take(self) -> tuple[list[bytes], list[Future[None]]]:
@@ -172,6 +194,10 @@ class Trail:
         waiters = []
         while self._queue:
             told, waiter = self._queue.popleft()
+            if self._chain.is_short and waiter is None and not _is_change(told):
+                with self._losing:
+                    self._lost += 1
+                continue
             try:
                 records.append(self._maker.record(told if isinstance(told, AuditEvent) else told()))
             except (TypeError, ValueError) as error:
@@ -192,19 +218,34 @@ class Trail:
         with self._losing:
             lost, self._lost = self._lost, 0
         _log.error("audit records were lost", count=lost)
-        self._queue.append(
-            (
-                AuditEvent(
-                    name="AuditRecordsLost",
-                    source=self._source,
-                    time=time.time(),
-                    origin=Origin(self._source),
-                    category=Category.MANAGEMENT,
-                    read_only=True,
-                    type=EventType.SERVICE,
-                    details={"count": lost},
-                ),
-                None,
-            )
+        self._tell("AuditRecordsLost", {"count": lost})
+
+    def _tell_counted(self, due_in: float | None = None) -> None:
+        """Record how many calls were only counted, when that is due."""
+        due_in = self._strangers.due_in if due_in is None else due_in
+        if due_in != 0:
+            return
+        self._counting = False
+        counted = self._strangers.take()
+        if counted is not None:
+            self._tell("UnprovenCallsCounted", {"count": counted.count, "sourceIPAddresses": counted.networks})
+
+    def _tell(self, name: str, details: Mapping[str, Json]) -> None:
+        """Record something that the trail has to say itself."""
+        event = AuditEvent(
+            name=name,
+            source=self._source,
+            time=time.time(),
+            origin=Origin(self._source),
+            category=Category.MANAGEMENT,
+            read_only=True,
+            type=EventType.SERVICE,
+            details=details,
         )
+        self._queue.append((event, None))
         self._bell.set()
+
+
+def _is_change(told: Told) -> bool:
+    """Tell whether an event is of something that was changed; what is made later is of what was read or refused."""
+    return isinstance(told, AuditEvent) and not told.read_only
