@@ -1,9 +1,9 @@
 """The data dictionary (PS3.6), arranged for quick look-up by tag.
 
-The names are those of pydicom's dictionary. HealthImaging documents the 2022b edition; keywords do not change between
-editions, so a newer dictionary only names more elements. Elements without a keyword of their own are keyed by
-eight hexadecimal digits: private ones, unknown ones, and those of the repeating groups (50xx, 60xx …), where one
-keyword stands for many tags and would collide inside a document.
+The names are those of pydicom's dictionary, and of `hounsfield.dicom.dictionary_supplement` for what is newer. HealthImaging
+documents the 2022b edition; keywords do not change between editions, so a newer dictionary only names more elements. Elements
+without a keyword of their own are keyed by eight hexadecimal digits: private ones, unknown ones, and those of the repeating
+groups (50xx, 60xx …), where one keyword stands for many tags and would collide inside a document.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Final
 
 from pydicom.datadict import DicomDictionary, dictionary_VR, private_dictionary_VR  # type: ignore[attr-defined]
 
+from hounsfield.dicom.dictionary_supplement import SUPPLEMENT
 from hounsfield.dicom.errors import tag_text
 
 
@@ -40,7 +41,7 @@ ENTRIES: Final[dict[int, DictionaryEntry]] = {
     tag: DictionaryEntry(keyword, vr, vm != "1")
     for tag, (vr, vm, _name, _retired, keyword) in DicomDictionary.items()
     if keyword and vr != "NONE"
-}
+} | {tag: DictionaryEntry(keyword, vr, vm != "1") for tag, (vr, vm, keyword) in SUPPLEMENT.items()}
 """Standard elements that have a keyword of their own, by tag."""
 
 TAGS: Final[dict[str, int]] = {entry.keyword: tag for tag, entry in ENTRIES.items()}
