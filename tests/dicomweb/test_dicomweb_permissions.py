@@ -15,7 +15,7 @@ from hounsfield.imaging.archive import Archive
 from hounsfield.settings import Settings
 from hounsfield.stores import open_archive
 
-STORE, IMAGE_SET = "a" * 32, "b" * 32
+STORE = "a" * 32
 ARN = f"arn:aws:medical-imaging:us-east-1:000000000000:datastore/{STORE}"
 
 TABLE = {
@@ -59,10 +59,10 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
     opened.database.close()
 
 
-def needed(archive: Archive, method: str, path: str, query: bytes = b"", *, by_classic: bool = False) -> Permission:
+def needed(archive: Archive, method: str, path: str, *, by_classic: bool = False) -> Permission:
     filled = path.format(study="1.2", series="1.3", instance="1.4", frames="1", digest="c" * 32)
     found = find(method, f"/datastore/{STORE}/{filled}".encode(), deletes=True)
-    return permission_of(found, query, archive, by_classic=by_classic)
+    return permission_of(found, archive, by_classic=by_classic)
 
 
 def test_every_route_has_its_permission(archive: Archive) -> None:
@@ -71,15 +71,6 @@ def test_every_route_has_its_permission(archive: Archive) -> None:
         action, keys = TABLE[name]
         expected = Permission(f"medical-imaging:{action}", [ARN], dict(VALUES[key] for key in keys.split()))
         assert needed(archive, method, path) == expected, name
-
-
-def test_an_image_set_of_the_query_may_not_be_denied(archive: Archive) -> None:
-    path = "studies/{study}/series/{series}/metadata"
-    named = needed(archive, "GET", path, f"imageSetId={IMAGE_SET}".encode())
-    assert named.unless_denied == (f"{ARN}/imageset/{IMAGE_SET}",)
-    assert named.resources == [ARN]
-    for unreadable in (b"%ff=1", b"&".join([b"a=1"] * 600)):
-        assert needed(archive, "GET", path, unreadable).unless_denied == ()
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ from hounsfield.dicomweb.routes import find, is_dicomweb
 from hounsfield.dicomweb.search_parameters import parse_search
 from hounsfield.imaging.edit_request import read_request
 from hounsfield.imaging.errors import InvalidRequestError
+from hounsfield.imaging.image_set_access import UNLIMITED
 from hounsfield.imaging.search_keys import SearchLevel
 from hounsfield.pixels.rendering import PictureKind
 from shape_samples import OPERATIONS, sample, sent
@@ -60,7 +61,7 @@ def call_of(query: str, headers: dict[str, str], **labels: str) -> Call:
         query=parse_query(query.encode("ascii", "replace")),
         headers=headers,
         base="http://x/datastore/0",
-        permitted=lambda _: None,
+        access=UNLIMITED,
     )
 
 

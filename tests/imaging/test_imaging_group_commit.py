@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from test_imaging_organise import staged
 
 from hounsfield.imaging.group_commit import MOST_INSTANCES, StoreRequest, Waiting, next_group
+from hounsfield.imaging.image_set_access import UNLIMITED
 from hounsfield.imaging.staging import StagedInstance
 from hounsfield.storage.keys import DataKey
 
@@ -17,7 +18,7 @@ _KEYS = [DataKey(letter * 32, b"k" * 32) for letter in "ab"]
 
 def waiting(datastore: int, uids: list[int], *, held: bool = False) -> Waiting:
     instances: dict[int, StagedInstance] = {place: staged(f"1.{uid}") for place, uid in enumerate(uids)}
-    return Waiting(StoreRequest("r", _KEYS[datastore], instances), not_before=10.0 if held else 0.0)
+    return Waiting(StoreRequest("r", _KEYS[datastore], instances, UNLIMITED), not_before=10.0 if held else 0.0)
 
 
 _WAITING = st.lists(

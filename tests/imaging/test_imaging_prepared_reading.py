@@ -13,6 +13,7 @@ from dicomweb.web import part10
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.datastores import SETTLE_DATASTORE, DatastoreSettler, NewDatastore, create_datastore
 from hounsfield.imaging.dicom_metadata import DicomMetadataReader
+from hounsfield.imaging.image_set_access import UNLIMITED
 from hounsfield.imaging.instance_reading import find_instance, prepare
 from hounsfield.imaging.received_files import ReceivedFile, ReceivedShare, ingest_received
 from hounsfield.imaging.receiving import Receiver
@@ -44,7 +45,7 @@ def datastore(archive: Archive) -> str:
     (outcome,) = ingest_received(context, [ReceivedShare((ReceivedFile(0, SpooledFile(len(file), file)),), None)])
     assert not isinstance(outcome, Exception)
     assert outcome[0].instance is not None
-    assert receiver.commit(context, {0: outcome[0].instance}).result().primary == {0: True}
+    assert receiver.commit(context, UNLIMITED, {0: outcome[0].instance}).result().primary == {0: True}
     receiver.close()
     return made.id
 
@@ -62,11 +63,11 @@ def test_no_statement_of_a_read_is_compiled_after_prepare(archive: Archive, data
     event.listen(engine, "before_cursor_execute", note)
     try:
         reader = DicomMetadataReader(archive)
-        series = b"".join(reader.series(datastore, STUDY, SERIES, "http://x"))
-        study = b"".join(reader.study(datastore, STUDY, "http://x"))
-        found = find_instance(archive, datastore, STUDY, SERIES, INSTANCE)
-        assert series == study == b"[" + reader.instance(datastore, STUDY, SERIES, INSTANCE, "http://x")[1:]
-        chosen = find_instance(archive, datastore, STUDY, SERIES, INSTANCE, found.image_set.image_set_id)
+        series = b"".join(reader.series(UNLIMITED, datastore, STUDY, SERIES, "http://x"))
+        study = b"".join(reader.study(UNLIMITED, datastore, STUDY, "http://x"))
+        found = find_instance(archive, UNLIMITED, datastore, STUDY, SERIES, INSTANCE)
+        assert series == study == b"[" + reader.instance(UNLIMITED, datastore, STUDY, SERIES, INSTANCE, "http://x")[1:]
+        chosen = find_instance(archive, UNLIMITED, datastore, STUDY, SERIES, INSTANCE, found.image_set.image_set_id)
         assert chosen.key == found.key
     finally:
         event.remove(engine, "before_cursor_execute", note)

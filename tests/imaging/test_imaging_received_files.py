@@ -12,6 +12,7 @@ from disk_faults import files_of_at_most
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.datastores import SETTLE_DATASTORE, DatastoreSettler, NewDatastore, create_datastore
 from hounsfield.imaging.errors import BusyError
+from hounsfield.imaging.image_set_access import UNLIMITED
 from hounsfield.imaging.ingest import IngestContext
 from hounsfield.imaging.received_files import ReceivedFile, ReceivedShare, ingest_received
 from hounsfield.imaging.receiving import Receiver
@@ -106,5 +107,5 @@ def test_request_that_is_ready_once_the_server_stops_leaves_nothing(context: Ing
     receiver = Receiver(archive, 1)
     receiver.close()
     with pytest.raises(BusyError):
-        receiver.commit(context, {one.ordinal: one.instance for one in results if one.instance is not None})
+        receiver.commit(context, UNLIMITED, {one.ordinal: one.instance for one in results if one.instance is not None})
     assert packs(context) == before

@@ -19,6 +19,7 @@ from pydicom.sequence import Sequence
 
 from dicomweb.web import root, session, store
 from hounsfield.imaging.archive import Archive
+from hounsfield.imaging.image_set_access import UNLIMITED
 from hounsfield.imaging.instance_reading import StoredInstance, find_instance
 from hounsfield.imaging.renditions import available_transfer_syntaxes, dicom_file
 from hounsfield.settings import Settings
@@ -96,7 +97,7 @@ def store_each(
                 continue
             image_set_id, is_primary = members[sop]
             url = f"{root(server, datastore_id)}/studies/{study}/series/{series}/instances/{sop}"
-            instance = find_instance(archive, datastore_id, study, series, sop, image_set_id)
+            instance = find_instance(archive, UNLIMITED, datastore_id, study, series, sop, image_set_id)
             found.append(StoredFile(path, instance, url if is_primary else f"{url}?imageSetId={image_set_id}", web))
     return sorted(found, key=lambda file: file.path)
 

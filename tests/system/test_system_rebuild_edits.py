@@ -19,6 +19,7 @@ from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.current_data_set import current_data_set
 from hounsfield.imaging.dicom_metadata import DicomMetadataReader
 from hounsfield.imaging.errors import NotFoundError
+from hounsfield.imaging.image_set_access import UNLIMITED
 from hounsfield.imaging.instance_reading import find_image_set, find_instance
 from hounsfield.imaging.series_order import find_series, find_study
 from servers import ServerProcess
@@ -48,7 +49,7 @@ def store(server: ServerProcess, client: Any, folders: Iterator[str]) -> Store:
 @pytest.fixture
 def read(archive: Archive, store: Store) -> Read:
     def rebuilt_slice(number: int = 1, image_set: str | None = None, study_uid: str = uid(1)) -> Dataset:
-        found = find_instance(archive, store.id, study_uid, uid(1, 1), uid(1, 1, number), image_set)
+        found = find_instance(archive, UNLIMITED, store.id, study_uid, uid(1, 1), uid(1, 1, number), image_set)
         dataset = rebuilt(archive, found)
         assert dataset.PixelData == slice_of(number=number).PixelData
         return dataset
@@ -168,12 +169,12 @@ def test_uids_of_a_set_that_is_not_primary_are_changed_everywhere(store: Store, 
     edits = {"Study": {"DICOM": {"StudyInstanceUID": "1.2.9"}}}
     store.updated(other, "1", update=edits, force=True)
     store.updated(other, "2", update=instance(1, {"DICOM": {"SOPInstanceUID": "1.2.9.1"}}), force=True)
-    found = rebuilt(archive, find_instance(archive, store.id, "1.2.9", uid(1, 1), "1.2.9.1", other))
+    found = rebuilt(archive, find_instance(archive, UNLIMITED, store.id, "1.2.9", uid(1, 1), "1.2.9.1", other))
     assert (found.StudyInstanceUID, found.SOPInstanceUID, found.PatientID) == ("1.2.9", "1.2.9.1", "P-OTHER")
     with pytest.raises(NotFoundError, match=f"no image set {other} of this Study and Series"):
-        find_instance(archive, store.id, uid(1), uid(1, 1), "1.2.9.1", other)
+        find_instance(archive, UNLIMITED, store.id, uid(1), uid(1, 1), "1.2.9.1", other)
     with pytest.raises(NotFoundError, match="no primary image set"):
-        find_instance(archive, store.id, "1.2.9", uid(1, 1), "1.2.9.1")
+        find_instance(archive, UNLIMITED, store.id, "1.2.9", uid(1, 1), "1.2.9.1")
 
 
 def test_a_copy_of_a_corrected_set_is_corrected(store: Store, client: Any, archive: Archive, read: Read) -> None:
@@ -192,7 +193,7 @@ def test_a_copy_of_a_corrected_set_is_corrected(store: Store, client: Any, archi
     assert settled(client, store.id, other)["imageSetState"] == "ACTIVE"
     for image_set in (None, other):
         assert changes(read(2, image_set), 2) == []
-    assert [found.sop_uid for found in find_series(archive, store.id, uid(1), uid(1, 1))] == [
+    assert [found.sop_uid for found in find_series(archive, UNLIMITED, store.id, uid(1), uid(1, 1))] == [
         uid(1, 1, 1),
         uid(1, 1, 2),
     ]
@@ -208,7 +209,7 @@ def test_a_forced_copy_belongs_to_its_new_series(store: Store, client: Any, arch
                                  "destinationImageSet": {"imageSetId": into, "latestVersionId": "1"}},
     )  # fmt: skip
     assert settled(client, store.id, into)["imageSetWorkflowStatus"] == "COPIED"
-    found = rebuilt(archive, find_instance(archive, store.id, uid(1), uid(1, 2), uid(1, 1, 1), into))
+    found = rebuilt(archive, find_instance(archive, UNLIMITED, store.id, uid(1), uid(1, 2), uid(1, 1, 1), into))
     assert (found.SeriesInstanceUID, found.PatientID, found.StudyDate) == (uid(1, 2), "P-2", "20200101")
 
 
@@ -225,17 +226,17 @@ def test_a_deleted_set_is_not_found(store: Store, client: Any, archive: Archive,
 def test_what_is_not_there_is_said(store: Store, archive: Archive) -> None:
     image_set = store.series(1)
     with pytest.raises(NotFoundError, match=r"data store 0{32} does not exist"):
-        find_instance(archive, "0" * 32, uid(1), uid(1, 1), uid(1, 1, 1))
+        find_instance(archive, UNLIMITED, "0" * 32, uid(1), uid(1, 1), uid(1, 1, 1))
     with pytest.raises(NotFoundError, match="no primary image set of this Study and Series Instance UID"):
-        find_instance(archive, store.id, uid(1), uid(1, 9), uid(1, 1, 1))
+        find_instance(archive, UNLIMITED, store.id, uid(1), uid(1, 9), uid(1, 1, 1))
     with pytest.raises(NotFoundError, match="no instance with this SOP Instance UID"):
-        find_instance(archive, store.id, uid(1), uid(1, 1), uid(1, 1, 9))
+        find_instance(archive, UNLIMITED, store.id, uid(1), uid(1, 1), uid(1, 1, 9))
     with pytest.raises(NotFoundError, match="no study with this Study Instance UID"):
-        find_study(archive, store.id, uid(9))
+        find_study(archive, UNLIMITED, store.id, uid(9))
     for wrong in ("f" * 32, ""):
         with pytest.raises(NotFoundError):
-            find_instance(archive, store.id, uid(1), uid(1, 1), uid(1, 1, 1), wrong)
-    assert find_image_set(archive, store.id, uid(1), uid(1, 1), image_set).image_set_id == image_set
+            find_instance(archive, UNLIMITED, store.id, uid(1), uid(1, 1), uid(1, 1, 1), wrong)
+    assert find_image_set(archive, UNLIMITED, store.id, uid(1), uid(1, 1), image_set).image_set_id == image_set
 
 
 def test_series_and_studies_are_in_order(store: Store, archive: Archive) -> None:
@@ -245,9 +246,9 @@ def test_series_and_studies_are_in_order(store: Store, archive: Archive) -> None
         slice_of(number=5, InstanceNumber=None),
         *(slice_of(series=3, number=n) for n in (2, 1)),
     )
-    found = [entry.sop_uid for entry in find_series(archive, store.id, uid(1), uid(1, 1))]
+    found = [entry.sop_uid for entry in find_series(archive, UNLIMITED, store.id, uid(1), uid(1, 1))]
     assert found == [uid(1, 1, n) for n in (1, 2, 10, 30, 5)]
-    whole = [entry.sop_uid for entry in find_study(archive, store.id, uid(1))]
+    whole = [entry.sop_uid for entry in find_study(archive, UNLIMITED, store.id, uid(1))]
     assert whole == found + [uid(1, 3, n) for n in (1, 2)]
 
 
@@ -256,10 +257,10 @@ def test_metadata_follow_edits_though_they_are_kept(store: Store, archive: Archi
     reader = DicomMetadataReader(archive)
 
     def names() -> list[str]:
-        text = b"".join(reader.series(store.id, uid(1), uid(1, 1), BASE))
+        text = b"".join(reader.series(UNLIMITED, store.id, uid(1), uid(1, 1), BASE))
         models = [Dataset.from_json(model) for model in json.loads(text)]
         assert [model.InstanceNumber for model in models] == [1, 2, 3]
-        one = reader.instance(store.id, uid(1), uid(1, 1), uid(1, 1, 2), BASE)
+        one = reader.instance(UNLIMITED, store.id, uid(1), uid(1, 1), uid(1, 1, 2), BASE)
         assert one[1:-1] in text
         return [str(model.PatientName) for model in models]
 
@@ -271,7 +272,7 @@ def test_metadata_follow_edits_though_they_are_kept(store: Store, archive: Archi
 def test_an_edited_colour_stays_edited(store: Store, archive: Archive) -> None:
     image_set = store.series(1)
     store.updated(image_set, "1", update=instance(1, {"DICOM": {"PhotometricInterpretation": "MONOCHROME1"}}))
-    found = find_instance(archive, store.id, uid(1), uid(1, 1), uid(1, 1, 1))
+    found = find_instance(archive, UNLIMITED, store.id, uid(1), uid(1, 1), uid(1, 1, 1))
     assert rebuilt(archive, found).PhotometricInterpretation == "MONOCHROME1"
     assert rebuilt(archive, found, "*").PhotometricInterpretation == "MONOCHROME1"
     assert current_data_set(archive, found).to_pydicom().PhotometricInterpretation == "MONOCHROME1"

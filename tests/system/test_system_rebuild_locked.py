@@ -17,6 +17,7 @@ from updates import Store, patient
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.dicom_metadata import DicomMetadataReader
 from hounsfield.imaging.errors import NotFoundError
+from hounsfield.imaging.image_set_access import UNLIMITED
 from hounsfield.imaging.instance_reading import find_image_set, find_instance
 from hounsfield.imaging.series_order import find_series
 from hounsfield.settings import Settings
@@ -61,7 +62,9 @@ def store(own_server: ServerProcess, folders: Iterator[str]) -> Store:
 @pytest.fixture
 def read(archive: Archive, store: Store) -> Read:
     def rebuilt_slice(number: int = 1, image_set: str | None = None) -> Dataset:
-        return rebuilt(archive, find_instance(archive, store.id, uid(1), uid(1, 1), uid(1, 1, number), image_set))
+        return rebuilt(
+            archive, find_instance(archive, UNLIMITED, store.id, uid(1), uid(1, 1), uid(1, 1, number), image_set)
+        )
 
     return rebuilt_slice
 
@@ -80,11 +83,11 @@ def test_the_version_before_is_read_until_an_update_has_ended(
     image_set = store.series(2)
     store.updated(image_set, "1", update=patient(PatientComments="one"))
     reader = DicomMetadataReader(archive)
-    arguments = (store.id, uid(1), uid(1, 1), "http://host")
+    arguments = (UNLIMITED, store.id, uid(1), uid(1, 1), "http://host")
     before = b"".join(reader.series(*arguments))
     suspended(store.server)
     store.ask(image_set, "2", update=patient(PatientComments="two", PatientName="Doe^John"))
-    assert find_image_set(archive, store.id, uid(1), uid(1, 1)).version == 2
+    assert find_image_set(archive, UNLIMITED, store.id, uid(1), uid(1, 1)).version == 2
     assert (read().PatientComments, read().PatientName) == ("one", "Roe^Jane")
     assert b"".join(reader.series(*arguments)) == before
     runner.resume()
@@ -106,7 +109,7 @@ def test_the_source_of_a_copy_stays_corrected_while_it_is_copied(
     )  # fmt: skip
     copy = answer["destinationImageSetProperties"]["imageSetId"]
     assert answer["sourceImageSetProperties"]["imageSetWorkflowStatus"] == "COPYING_WITH_READ_ONLY_ACCESS"
-    assert find_image_set(archive, store.id, uid(1), uid(1, 1)).updates == (2,)
+    assert find_image_set(archive, UNLIMITED, store.id, uid(1), uid(1, 1)).updates == (2,)
     assert "PatientComments" not in read()
     with pytest.raises(NotFoundError):
         read(image_set=copy)
@@ -125,11 +128,13 @@ def test_an_import_is_no_update_while_its_set_is_copied(
         datastoreId=store.id, sourceImageSetId=image_set,
         copyImageSetInformation={"sourceImageSet": {"latestVersionId": "2"}},
     )  # fmt: skip
-    assert find_image_set(archive, store.id, uid(1), uid(1, 1)).updates == ()
+    assert find_image_set(archive, UNLIMITED, store.id, uid(1), uid(1, 1)).updates == ()
     assert [read(number).PatientWeight for number in (1, 2)] == [71, 72]
     runner.resume()
     settled(store.client, store.id, answer["destinationImageSetProperties"]["imageSetId"])
-    copied = find_series(archive, store.id, uid(1), uid(1, 1), answer["destinationImageSetProperties"]["imageSetId"])
+    copied = find_series(
+        archive, UNLIMITED, store.id, uid(1), uid(1, 1), answer["destinationImageSetProperties"]["imageSetId"]
+    )
     assert [rebuilt(archive, found).PatientWeight for found in copied] == [72, 72]
 
 

@@ -25,6 +25,7 @@ from updates import Store
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.dicom_metadata import DicomMetadataReader, bulk_data
 from hounsfield.imaging.errors import InvalidRequestError, NotAcceptableError, NotFoundError
+from hounsfield.imaging.image_set_access import UNLIMITED
 from hounsfield.imaging.instance_reading import StoredInstance, find_instance
 from hounsfield.imaging.pixel_element import encoded_element
 from hounsfield.imaging.renditions import available_transfer_syntaxes, dicom_file, instance_frames
@@ -66,7 +67,7 @@ def stored(store: Store, archive: Archive, dataset: Dataset, syntax: str | None 
         path.write_bytes(path.read_bytes().replace(named, syntax.encode(), 1))
     (line,) = import_folder(store.server, store.client, store.id, folder).success
     image_set = line["importResponse"]["imageSetId"]
-    return find_instance(archive, store.id, uid(1), uid(1, 1), str(dataset.SOPInstanceUID), image_set)
+    return find_instance(archive, UNLIMITED, store.id, uid(1), uid(1, 1), str(dataset.SOPInstanceUID), image_set)
 
 
 def encapsulated(fragments: list[bytes], syntax: str, **elements: Any) -> Dataset:
@@ -309,7 +310,7 @@ def test_bulk_data_is_found_by_its_uri(store: Store, archive: Archive) -> None:
     instance = stored(store, archive, made)
     reader = DicomMetadataReader(archive)
     base = f"http://host/datastore/{store.id}"
-    (model,) = json.loads(reader.instance(store.id, uid(1), uid(1, 1), uid(1, 1, 1), base))
+    (model,) = json.loads(reader.instance(UNLIMITED, store.id, uid(1), uid(1, 1), uid(1, 1, 1), base))
     address = f"{base}/studies/{uid(1)}/series/{uid(1, 1)}/instances/{uid(1, 1, 1)}/bulkdata/"
     uris = [model["00091001"]["BulkDataURI"], model["00081140"]["Value"][0]["00091001"]["BulkDataURI"]]
     digests = [address_of.removeprefix(address) for address_of in uris]
@@ -321,7 +322,7 @@ def test_bulk_data_is_found_by_its_uri(store: Store, archive: Archive) -> None:
     for wrong in ("0" * 32, "", digests[0][:-1]):
         with pytest.raises(NotFoundError, match="no bulk data"):
             bulk_data(archive, instance, wrong)
-    xml = reader.instance_xml(store.id, uid(1), uid(1, 1), uid(1, 1, 1), base)
+    xml = reader.instance_xml(UNLIMITED, store.id, uid(1), uid(1, 1), uid(1, 1, 1), base)
     assert uris[0].encode() in xml
 
 
@@ -332,7 +333,9 @@ def test_bulk_data_of_a_set_that_is_not_primary_names_it(store: Store, archive: 
     instance = stored(store, archive, other)
     image_set = instance.image_set.image_set_id
     (model,) = json.loads(
-        DicomMetadataReader(archive).instance(store.id, uid(1), uid(1, 1), uid(1, 1, 1), "http://host", image_set)
+        DicomMetadataReader(archive).instance(
+            UNLIMITED, store.id, uid(1), uid(1, 1), uid(1, 1, 1), "http://host", image_set
+        )
     )
     assert model["00091001"]["BulkDataURI"].endswith(f"?imageSetId={image_set}")
 
@@ -343,7 +346,7 @@ def test_metadata_describe_the_frames_that_are_stored(store: Store, archive: Arc
     made.StudyInstanceUID, made.SeriesInstanceUID = uid(1), uid(1, 1)
     instance = stored(store, archive, made)
     (model,) = json.loads(
-        DicomMetadataReader(archive).instance(store.id, uid(1), uid(1, 1), instance.sop_uid, "http://host")
+        DicomMetadataReader(archive).instance(UNLIMITED, store.id, uid(1), uid(1, 1), instance.sop_uid, "http://host")
     )
     assert model["00280004"]["Value"] == ["YBR_FULL"]
     assert model["00020010"]["Value"] == [HTJ2K]

@@ -8,15 +8,23 @@ allowed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from hounsfield.access.policies.context import ContextValue
-from hounsfield.access.policies.deciding import Decision, Outcome, decisions
+from hounsfield.access.policies.deciding import Decision, Outcome, decisions, denies_some
 from hounsfield.access.principals import Principal
 from hounsfield.access.request_context import RequestContext, RequestFacts
 
-__all__ = ["AccessDeniedError", "ContextValue", "Permission", "RequestFacts", "require"]
+__all__ = [
+    "AccessDeniedError",
+    "ContextValue",
+    "Permission",
+    "RequestFacts",
+    "may_be_denied",
+    "refused_resources",
+    "require",
+]
 
 
 class AccessDeniedError(Exception):
@@ -49,8 +57,8 @@ class Permission:
     instead: Permission | None = None
 
 
-def require(principal: Principal, permission: Permission, facts: RequestFacts) -> None:
-    """Let the caller pass.
+def require(principal: Principal, permission: Permission, facts: RequestFacts) -> Permission:
+    """Let the caller pass; gives what allowed it, the permission or the one instead.
 
     Parameters
     ----------
@@ -67,34 +75,54 @@ def require(principal: Principal, permission: Permission, facts: RequestFacts) -
         The caller's policies do not allow it; the message is in AWS's words.
     """
     if principal.is_root:
-        return
+        return permission
     refused = _refusal(principal, permission, facts)
     if refused is None:
-        return
+        return permission
     resource, decision = refused
     if (
         decision.outcome is Outcome.IMPLICIT_DENY
         and permission.instead is not None
         and _refusal(principal, permission.instead, facts) is None
     ):
-        return
+        return permission.instead
     raise AccessDeniedError(
         f"User: {principal.arn} is not authorized to perform: {permission.action} on resource: {resource} "
         f"{decision.reason(permission.action)}"
     )
 
 
+def refused_resources(principal: Principal, permission: Permission, facts: RequestFacts) -> frozenset[str]:
+    """Give the ARNs of a permission on which the caller does not have it; parameters are those of `require`."""
+    if principal.is_root:
+        return frozenset()
+    return frozenset(resource for resource, _ in _refusals(principal, permission, facts))
+
+
+def may_be_denied(principal: Principal, action: str) -> bool:
+    """Tell whether a policy may deny the caller an action on some resources where it does not on others."""
+    return not principal.is_root and denies_some(principal.rights, action)
+
+
 def _refusal(principal: Principal, permission: Permission, facts: RequestFacts) -> tuple[str, Decision] | None:
     """Give the resource on which it is not allowed, explicit denials first, and why."""
     refused: tuple[str, Decision] | None = None
+    for resource, decision in _refusals(principal, permission, facts):
+        if decision.outcome is Outcome.EXPLICIT_DENY:
+            return resource, decision
+        refused = refused or (resource, decision)
+    return refused
+
+
+def _refusals(principal: Principal, permission: Permission, facts: RequestFacts) -> Iterator[tuple[str, Decision]]:
+    """Give each resource on which it is not allowed, and why."""
     kept: dict[str, ContextValue | None] = {}
+    unless_denied = frozenset(permission.unless_denied)
     asked = [
         (resource, RequestContext(permission.context, principal, resource, facts, kept))
         for resource in (*permission.resources, *permission.unless_denied)
     ]
     for (resource, _), decision in zip(asked, decisions(principal.rights, permission.action, asked), strict=True):
-        if decision.outcome is Outcome.EXPLICIT_DENY:
-            return resource, decision
-        if not decision.allowed and refused is None and resource not in permission.unless_denied:
-            refused = resource, decision
-    return refused
+        denied = decision.outcome is Outcome.EXPLICIT_DENY
+        if denied or not (decision.allowed or resource in unless_denied):
+            yield resource, decision

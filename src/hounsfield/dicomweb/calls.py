@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
-from hounsfield.access.permissions import Permission
 from hounsfield.aws.errors import ValidationException
 from hounsfield.dicomweb.context import Context
 from hounsfield.dicomweb.negotiation import MediaRange, accept_text, accepted
+from hounsfield.imaging.image_set_access import ImageSetAccess
 
 LONGEST_QUERY = 64 * 1024
 MOST_PARAMETERS = 512
@@ -33,8 +33,8 @@ class Call:
         The request's headers by name in lower case; of several the first.
     base : str
         URL of the data store, such as ``https://host/datastore/…``, for the URLs in answers.
-    permitted : callable
-        Asks for a further permission, once it is known what the request touches; raises `AccessDeniedError`.
+    access : ImageSetAccess
+        What the caller may do with image sets, asked once it is known which ones the request touches.
     """
 
     context: Context
@@ -43,7 +43,7 @@ class Call:
     query: Sequence[tuple[str, str]]
     headers: Mapping[str, str]
     base: str
-    permitted: Callable[[Permission], None] = field(repr=False)
+    access: ImageSetAccess = field(repr=False)
 
     def parameter(self, name: str) -> str | None:
         """Give a query parameter that may be given once.

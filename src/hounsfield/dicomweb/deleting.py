@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import orjson
 
-from hounsfield.access.permissions import Permission
 from hounsfield.aws.response import WireResponse
 from hounsfield.dicomweb.calls import Call
 from hounsfield.imaging.deletion import delete_image_sets_at_once
+from hounsfield.imaging.image_set_access import UNLIMITED
 from hounsfield.imaging.instance_reading import find_image_set, find_instance, instances_of, primary_image_sets
 from hounsfield.imaging.update_request import UpdateRequest
 from hounsfield.imaging.updating import update_image_set_metadata
@@ -31,7 +31,8 @@ def delete_study(call: Call) -> WireResponse:
         One of them is being changed; none is deleted.
     """
     call.only()
-    image_sets = primary_image_sets(call.context.archive, call.datastore_id, call.labels["study"])
+    # All of them: one that may not be deleted is not left out, but keeps the others from being deleted.
+    image_sets = primary_image_sets(call.context.archive, UNLIMITED, call.datastore_id, call.labels["study"])
     return _deleted(call, [image_set.image_set_id for image_set in image_sets])
 
 
@@ -39,7 +40,7 @@ def delete_series(call: Call) -> WireResponse:
     """Delete the primary image set of a series; raises as `delete_study` does."""
     call.only()
     labels = call.labels
-    found = find_image_set(call.context.archive, call.datastore_id, labels["study"], labels["series"])
+    found = find_image_set(call.context.archive, call.access, call.datastore_id, labels["study"], labels["series"])
     return _deleted(call, [found.image_set_id])
 
 
@@ -47,24 +48,17 @@ def delete_instance(call: Call) -> WireResponse:
     """Remove an instance from the primary image set of its series; raises as `delete_study` does."""
     call.only()
     archive, labels = call.context.archive, call.labels
-    found = find_instance(archive, call.datastore_id, labels["study"], labels["series"], labels["instance"])
+    uids = (labels["study"], labels["series"], labels["instance"])
+    found = find_instance(archive, call.access, call.datastore_id, *uids)
     image_set = found.image_set
     if len(instances_of(archive, image_set)) == 1:
         return _deleted(call, [image_set.image_set_id])
-    _ask(call, [image_set.image_set_id])
     removal: dict[str, object] = {"Study": {"Series": {labels["series"]: {"Instances": {labels["instance"]: {}}}}}}
     request = UpdateRequest(image_set.version, removable=orjson.dumps({"SchemaVersion": 1.1, **removal}), force=True)
-    update_image_set_metadata(archive, call.datastore_id, image_set.image_set_id, request)
+    update_image_set_metadata(archive, call.access, call.datastore_id, image_set.image_set_id, request)
     return WireResponse(202, [], b"")
 
 
-def _ask(call: Call, image_set_ids: list[str]) -> None:
-    """Ask for the permission on the image sets that go, which the path does not name."""
-    arns = [call.context.archive.image_set_arn(call.datastore_id, image_set_id) for image_set_id in image_set_ids]
-    call.permitted(Permission("medical-imaging:DeleteImageSet", arns))
-
-
 def _deleted(call: Call, image_set_ids: list[str]) -> WireResponse:
-    _ask(call, image_set_ids)
-    delete_image_sets_at_once(call.context.archive, call.datastore_id, image_set_ids)
+    delete_image_sets_at_once(call.context.archive, call.access, call.datastore_id, image_set_ids)
     return WireResponse(204, [], b"")

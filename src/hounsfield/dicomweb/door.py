@@ -10,7 +10,7 @@ it becomes visible.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -18,13 +18,12 @@ import structlog
 from starlette.types import Receive, Scope, Send
 
 from hounsfield.access.audit.events import Category
-from hounsfield.access.permissions import Permission, require
 from hounsfield.access.throttling import Throttle
 from hounsfield.aws.errors import AwsError, ValidationException, serialise_error
 from hounsfield.aws.response import WireResponse
 from hounsfield.dicomweb.calls import Call, parse_query
 from hounsfield.dicomweb.context import Context
-from hounsfield.dicomweb.permissions import permission_of
+from hounsfield.dicomweb.permissions import ON_IMAGE_SETS, permission_of
 from hounsfield.dicomweb.resource_paths import routes
 from hounsfield.dicomweb.routes import Found, find
 from hounsfield.gate.answers import StreamedResult, send_answer
@@ -42,9 +41,11 @@ from hounsfield.gate.callers import Caller, Callers
 from hounsfield.gate.errors import translated
 from hounsfield.gate.facts import Facts, permit
 from hounsfield.gate.front_doors import DoorRoute
+from hounsfield.gate.image_set_access import CallerAccess
 from hounsfield.gate.recorded_members import shown_dicomweb_labels
 from hounsfield.gate.recording import CallRecord, Recorder
 from hounsfield.gate.threads import in_thread
+from hounsfield.imaging.image_set_access import ImageSetAccess
 from hounsfield.storage.data_keys import KeyNotAtHandError
 from hounsfield.storage.tiered_blobs import BlobFarError
 
@@ -156,11 +157,13 @@ class DicomwebDoor:
         self.callers.note(caller.principal, operation.action or operation.name)
         archive = self.context.archive
         facts = Facts(scope, archive)
-        permission = permission_of(found, scope["query_string"], archive, by_classic=self.context.classic_searches)
-        await permit(caller.principal, permission, facts, local=self.context.local)
+        permission = permission_of(found, archive, by_classic=self.context.classic_searches)
+        allowed = await permit(caller.principal, permission, facts, local=self.context.local)
         self.throttle.take(caller.principal.account_id, operation.action or operation.name)
         record.allow()
-        call = self._call(found, scope, lambda further: require(caller.principal, further, facts))
+        on_image_sets = permission.action in ON_IMAGE_SETS
+        access = CallerAccess(caller.principal, allowed, on_image_sets, facts, archive, record)
+        call = self._call(found, scope, access)
         if operation.take is not None:
             return await operation.take(call, body)
         if caller.proven and not may_have_body(scope):
@@ -207,7 +210,7 @@ class DicomwebDoor:
 
         return again()
 
-    def _call(self, found: Found, scope: Scope, permitted: Callable[[Permission], None]) -> Call:
+    def _call(self, found: Found, scope: Scope, access: ImageSetAccess) -> Call:
         headers: dict[str, str] = {}
         for name, value in scope["headers"]:
             headers.setdefault(name.decode("latin-1"), value.decode("latin-1"))
@@ -218,7 +221,7 @@ class DicomwebDoor:
             query=parse_query(scope["query_string"]),
             headers=headers,
             base=f"{self._origin(scope, headers)}/datastore/{found.datastore_id}",
-            permitted=permitted,
+            access=access,
         )
 
     def _origin(self, scope: Scope, headers: dict[str, str]) -> str:

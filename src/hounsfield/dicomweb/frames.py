@@ -60,6 +60,7 @@ def get_instance_frames(call: Call) -> WireResponse | StreamedResult:
         return answer
     instance = find_instance(
         call.context.archive,
+        call.access,
         call.datastore_id,
         call.labels["study"],
         call.labels["series"],

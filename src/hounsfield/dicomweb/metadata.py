@@ -15,7 +15,8 @@ from hounsfield.imaging.errors import NotAcceptableError
 def get_instance_metadata(call: Call) -> WireResponse | StreamedResult:
     """Operation GetDICOMInstanceMetadata; raises `NotFoundError` and `NotAcceptableError`."""
     call.only("imageSetId")
-    where = (call.datastore_id, call.labels["study"], call.labels["series"], call.labels["instance"], call.base)
+    labels = call.labels
+    where = (call.access, call.datastore_id, labels["study"], labels["series"], labels["instance"], call.base)
     reader = call.context.metadata
     kind = document_kind(call)
     if kind == DICOM_XML:
@@ -26,7 +27,7 @@ def get_instance_metadata(call: Call) -> WireResponse | StreamedResult:
 def get_series_metadata(call: Call) -> WireResponse | StreamedResult:
     """Operation GetDICOMSeriesMetadata; raises `NotFoundError` and `NotAcceptableError`."""
     call.only("imageSetId")
-    where = (call.datastore_id, call.labels["study"], call.labels["series"], call.base)
+    where = (call.access, call.datastore_id, call.labels["study"], call.labels["series"], call.base)
     reader = call.context.metadata
     kind = document_kind(call)
     if kind == DICOM_XML:
@@ -40,11 +41,10 @@ def get_study_metadata(call: Call) -> WireResponse | StreamedResult:
     call.only()
     kind = document_kind(call)
     reader = call.context.metadata
+    where = (call.access, call.datastore_id, call.labels["study"], call.base)
     if kind == DICOM_XML:
-        return xml_documents(reader.study_xml(call.datastore_id, call.labels["study"], call.base))
-    return StreamedResult(
-        [("Content-Type", kind)], None, reader.study(call.datastore_id, call.labels["study"], call.base)
-    )
+        return xml_documents(reader.study_xml(*where))
+    return StreamedResult([("Content-Type", kind)], None, reader.study(*where))
 
 
 def document_kind(call: Call) -> str:

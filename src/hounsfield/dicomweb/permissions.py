@@ -6,6 +6,8 @@ Source: Service Authorization Reference, AWS HealthImaging.
 
 An operation that is about a whole study, which HealthImaging does not have, is about series that its path does not name: what
 denies one of them denies it, what allows some of them does not allow it.
+
+Image sets are decided when they are found, see `hounsfield.imaging.image_set_access`: what denies one leaves it out.
 """
 
 from __future__ import annotations
@@ -15,14 +17,14 @@ from typing import Final
 
 from hounsfield.access.permissions import ContextValue, Permission
 from hounsfield.access.policies.context import Unsettled
-from hounsfield.aws.errors import AwsError
-from hounsfield.dicomweb.calls import parse_query
 from hounsfield.dicomweb.routes import Found
 from hounsfield.imaging.archive import Archive
 
 PREFIX: Final = "medical-imaging:"
 STUDY: Final = "medical-imaging:studyinstanceuid"
 SERIES: Final = "medical-imaging:seriesinstanceuid"
+ON_IMAGE_SETS: Final = frozenset({f"{PREFIX}DeleteImageSet"})
+"""Actions that are those of the native API on image sets, and must be allowed on each of them, not on the data store alone."""
 WHOLE_STUDY: Final = frozenset(
     {"RetrieveStudy", "RetrieveStudyMetadata", "RetrieveRenderedStudy", "RetrieveStudyThumbnail", "DeleteStudy"}
 )
@@ -35,15 +37,13 @@ CLASSIC: Final = {
 """For each search across studies or series the one within: the action that there was before June 2026."""
 
 
-def permission_of(found: Found, query_string: bytes, archive: Archive, *, by_classic: bool = False) -> Permission:
+def permission_of(found: Found, archive: Archive, *, by_classic: bool = False) -> Permission:
     """Name what a request needs.
 
     Parameters
     ----------
     found : Found
         The operation, the data store and the labels of the path.
-    query_string : bytes
-        Query as it was sent, not yet validated.
     archive : Archive
         The archive, for the account and region of ARNs.
     by_classic : bool
@@ -57,23 +57,10 @@ def permission_of(found: Found, query_string: bytes, archive: Archive, *, by_cla
         context[SERIES] = found.labels["series"]
     elif operation.name in WHOLE_STUDY:
         context[SERIES] = Unsettled.CAUTIOUS
-    permission = Permission(
-        PREFIX + (operation.action or operation.name),
-        [archive.datastore_arn(found.datastore_id)],
-        context,
-        unless_denied=_image_set(found.datastore_id, query_string, archive),
-    )
+    action = PREFIX + (operation.action or operation.name)
+    permission = Permission(action, [archive.datastore_arn(found.datastore_id)], context)
     classic = CLASSIC.get(operation.name) if by_classic else None
     if classic is None:
         return permission
     wider: dict[str, ContextValue] = {STUDY: Unsettled.CAUTIOUS, SERIES: Unsettled.CAUTIOUS, **context}
     return replace(permission, instead=replace(permission, action=PREFIX + classic, context=wider))
-
-
-def _image_set(datastore_id: str, query_string: bytes, archive: Archive) -> tuple[str, ...]:
-    """Give the ARN of the image set that the query names; a query that cannot be read is refused later."""
-    try:
-        query = parse_query(query_string)
-    except AwsError:
-        return ()
-    return tuple(archive.image_set_arn(datastore_id, value) for name, value in query if name == "imageSetId")

@@ -50,7 +50,7 @@ def get_rendered_frames(call: Call) -> WireResponse | StreamedResult:
     numbers = frame_numbers(call.labels["frames"])
     form = _form(call, len(numbers))
     appearance = rendered_appearance(call, form.kind)
-    pictured = call.context.pictures.find(_name(call))
+    pictured = call.context.pictures.find(call.access, _name(call))
     call.context.pictures.check_frames(pictured, numbers)
     return _answer(call, form, appearance, [(pictured, number) for number in numbers])
 
@@ -60,7 +60,7 @@ def get_rendered_instance(call: Call) -> WireResponse | StreamedResult:
     call.only(*RENDERED)
     form = _form(call, 1)
     appearance = rendered_appearance(call, form.kind)
-    pictured = call.context.pictures.find(_name(call))
+    pictured = call.context.pictures.find(call.access, _name(call))
     display = call.context.pictures.display(pictured)
     if form.parts:
         _check_count(display.frame_count)
@@ -72,16 +72,18 @@ def get_rendered_series(call: Call) -> WireResponse | StreamedResult:
     """All frames of a series, rendered, in parts; raises as `get_rendered_frames` does."""
     call.only(*RENDERED)
     labels, pictures = call.labels, call.context.pictures
-    image_set = pictures.find_series(call.datastore_id, labels["study"], labels["series"], call.image_set_id)
-    return _all(call, pictures.series(image_set))
+    image_set = pictures.find_series(
+        call.access, call.datastore_id, labels["study"], labels["series"], call.image_set_id
+    )
+    return _all(call, pictures.series(call.access, image_set))
 
 
 def get_rendered_study(call: Call) -> WireResponse | StreamedResult:
     """All frames of a study, rendered, in parts; raises as `get_rendered_frames` does."""
     call.only(*(name for name in RENDERED if name != "imageSetId"))
     pictures = call.context.pictures
-    image_sets = pictures.find_study(call.datastore_id, call.labels["study"])
-    return _all(call, [pictured for image_set in image_sets for pictured in pictures.series(image_set)])
+    image_sets = pictures.find_study(call.access, call.datastore_id, call.labels["study"])
+    return _all(call, [pictured for image_set in image_sets for pictured in pictures.series(call.access, image_set)])
 
 
 def get_thumbnail(call: Call) -> WireResponse | StreamedResult:
@@ -116,11 +118,13 @@ def get_thumbnail(call: Call) -> WireResponse | StreamedResult:
 def _thumbnail_of(call: Call) -> Pictured:
     pictures, labels = call.context.pictures, call.labels
     if "instance" in labels:
-        return pictures.find(_name(call))
+        return pictures.find(call.access, _name(call))
     if "series" in labels:
-        image_set = pictures.find_series(call.datastore_id, labels["study"], labels["series"], call.image_set_id)
-        return pictures.representative([image_set])
-    return pictures.representative(pictures.find_study(call.datastore_id, labels["study"]))
+        image_set = pictures.find_series(
+            call.access, call.datastore_id, labels["study"], labels["series"], call.image_set_id
+        )
+        return pictures.representative(call.access, [image_set])
+    return pictures.representative(call.access, pictures.find_study(call.access, call.datastore_id, labels["study"]))
 
 
 def _name(call: Call) -> InstanceName:

@@ -35,7 +35,12 @@ def get_series(call: Call) -> WireResponse | StreamedResult:
     """All instances of a series, in parts; raises `NotFoundError` and `NotAcceptableError`."""
     call.only("imageSetId")
     instances = find_series(
-        call.context.archive, call.datastore_id, call.labels["study"], call.labels["series"], call.image_set_id
+        call.context.archive,
+        call.access,
+        call.datastore_id,
+        call.labels["study"],
+        call.labels["series"],
+        call.image_set_id,
     )
     return _all(call, instances)
 
@@ -43,7 +48,7 @@ def get_series(call: Call) -> WireResponse | StreamedResult:
 def get_study(call: Call) -> WireResponse | StreamedResult:
     """All instances of a study, in parts; raises `NotFoundError` and `NotAcceptableError`."""
     call.only()
-    return _all(call, find_study(call.context.archive, call.datastore_id, call.labels["study"]))
+    return _all(call, find_study(call.context.archive, call.access, call.datastore_id, call.labels["study"]))
 
 
 def get_bulk_data(call: Call) -> WireResponse | StreamedResult:
@@ -66,6 +71,7 @@ def _instance(call: Call) -> StoredInstance:
     labels = call.labels
     return find_instance(
         call.context.archive,
+        call.access,
         call.datastore_id,
         labels["study"],
         labels["series"],

@@ -38,7 +38,7 @@ def _search(call: Call, level: SearchLevel) -> WireResponse | StreamedResult:
     kind = document_kind(call)
     search = parse_search(call, level)
     archive = call.context.archive
-    results = find_results(archive, search)
+    results = find_results(archive, call.access, search)
     objects = answers(archive, search, results.found, call.base)
     more = [_MORE] if results.more else []
     if kind == DICOM_XML:

@@ -49,7 +49,8 @@ def stored_frame_answer(call: Call, numbers: Sequence[int]) -> WireResponse | St
     if len(numbers) > 1 or numbers[0] < 1 or call.image_set_id is not None:
         return None
     archive, labels = call.context.archive, call.labels
-    found = find_frames(archive, call.datastore_id, labels["study"], labels["series"], labels["instance"])
+    uids = (labels["study"], labels["series"], labels["instance"])
+    found = find_frames(archive, call.access, call.datastore_id, *uids)
     form = None if found is None else _form_as_stored(accepts, found.transfer_syntax)
     if found is None or form is None:
         return None

@@ -70,7 +70,7 @@ async def store(call: Call, body: AsyncIterator[bytes]) -> WireResponse:
         raise
     finally:
         request.forget()
-    return store_response(call, form, *await _commit(receiver, context, results))
+    return store_response(call, form, *await _commit(call, context, results))
 
 
 async def _take_parts(request: _StoreRequest, given: MediaRange, body: AsyncIterator[bytes]) -> None:
@@ -93,24 +93,23 @@ async def _take_parts(request: _StoreRequest, given: MediaRange, body: AsyncIter
 
 
 async def _commit(
-    receiver: Receiver, context: IngestContext, results: list[ReceivedResult]
+    call: Call, context: IngestContext, results: list[ReceivedResult]
 ) -> tuple[list[ReceivedResult], Mapping[int, bool]]:
     """Commit what was staged; gives what became of each part, and whether it went to a primary image set."""
     staged = {result.ordinal: result.instance for result in results if result.instance is not None}
     if not staged:
         return results, {}
-    outcome = await asyncio.wrap_future(receiver.commit(context, staged))
+    outcome = await asyncio.wrap_future(call.context.receiver.commit(context, call.access, staged))
     return [_refused(result, outcome) for result in results], outcome.primary
 
 
 def _refused(result: ReceivedResult, outcome: StoreOutcome) -> ReceivedResult:
-    """Let an instance fail that its image set has no room for."""
-    reason = outcome.refused.get(result.ordinal)
-    if reason is None or result.instance is None:
+    """Let an instance fail that its image set has no room for, or that the caller may not put into it."""
+    refusal = outcome.refused.get(result.ordinal)
+    if refusal is None or result.instance is None:
         return result
-    failure = StoreFailure(
-        FailureReason.OUT_OF_RESOURCES, reason, result.instance.sop_uid, result.instance.sop_class_uid
-    )
+    instance = result.instance
+    failure = StoreFailure(refusal.reason, refusal.message, instance.sop_uid, instance.sop_class_uid)
     return ReceivedResult(result.ordinal, failure=failure)
 
 

@@ -79,8 +79,8 @@ REQUEST_KEYS: Final[Mapping[str, Callable[[Facts], str | None]]] = {
 """The keys that every request may have."""
 
 
-async def permit(principal: Principal, permission: Permission, facts: Facts, *, local: bool) -> None:
-    """Let the caller pass, or raise `AccessDeniedError`.
+async def permit(principal: Principal, permission: Permission, facts: Facts, *, local: bool) -> Permission:
+    """Let the caller pass and give the permission that allowed it, or raise `AccessDeniedError`.
 
     Parameters
     ----------
@@ -94,6 +94,5 @@ async def permit(principal: Principal, permission: Permission, facts: Facts, *, 
         Whether the database is on this machine. If not, tags are not looked up in the event loop.
     """
     if local or not principal.rights.ask_for_resource_tags:
-        require(principal, permission, facts)
-    else:
-        await run_in_threadpool(require, principal, permission, facts)
+        return require(principal, permission, facts)
+    return await run_in_threadpool(require, principal, permission, facts)

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 
 from hounsfield.dicom.document import Levels
 from hounsfield.dicom.record import Grouping
+from hounsfield.imaging.image_set_access import ImageSetAccess
 from hounsfield.imaging.instance_index import InstanceIndex, instance_index
 from hounsfield.imaging.levels import index_entry
 from hounsfield.imaging.manifest import Destination
@@ -90,6 +91,22 @@ def _owners(connection: Connection, datastore_id: str, staged: Sequence[StagedIn
         rows = _OWNERS.rows(connection, some, {"datastore": datastore_id})
         owners.update({row.sop_uid: SeriesKey(row.study_uid, row.series_uid) for row in rows})
     return owners
+
+
+def denied_ordinals(
+    connection: Connection, access: ImageSetAccess, datastore_id: str, plan: Sequence[Placement]
+) -> list[int]:
+    """List the instances of a plan that would go into image sets which are there already and which the caller is denied."""
+    if not access.is_limited:
+        return []
+    there = {placement.extends.image_set_id for placement in plan if placement.extends is not None}
+    denied = access.denied(connection, datastore_id, there)
+    return [
+        ordinal
+        for placement in plan
+        if placement.extends is not None and placement.extends.image_set_id in denied
+        for ordinal in (*placement.ordinals, *placement.superseded)
+    ]
 
 
 def lock_datastore(connection: Connection, datastore_id: str) -> None:

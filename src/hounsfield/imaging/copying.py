@@ -23,6 +23,7 @@ from hounsfield.imaging.copy_rules import refusal
 from hounsfield.imaging.datastores import active_datastore, data_key
 from hounsfield.imaging.errors import InvalidRequestError, NotFoundError, QuotaExceededError
 from hounsfield.imaging.exceeding import exceeds
+from hounsfield.imaging.image_set_access import ImageSetAccess
 from hounsfield.imaging.levels import index_entry, merge_levels
 from hounsfield.imaging.placing import share_place
 from hounsfield.imaging.quotas import require_metadata_size, require_slot
@@ -59,7 +60,7 @@ class CopyBegun:
     destination: HeldImageSet
 
 
-def copy_image_set(archive: Archive, datastore_id: str, request: CopyRequest) -> CopyBegun:
+def copy_image_set(archive: Archive, access: ImageSetAccess, datastore_id: str, request: CopyRequest) -> CopyBegun:
     """Lock source and destination for a copy that is made soon after (CopyImageSet).
 
     Raises
@@ -73,13 +74,16 @@ def copy_image_set(archive: Archive, datastore_id: str, request: CopyRequest) ->
     QuotaExceededError
         The copy would have more frames than one may, the destination more metadata than an image set may, or the data
         store more copies under way than it may.
+    AccessDeniedError
+        The caller may not copy source or destination, also where that is the primary image set that a promotion finds, as
+        ``access`` raises it.
     """
     if request.force and request.promote:
         raise InvalidRequestError("force and promoteToPrimary cannot be combined")
     with archive.database.write() as connection:
         datastore = active_datastore(connection, archive, datastore_id, lock=True)
         key = data_key(archive, datastore)
-        source, destination = _claim_both(connection, key, request)
+        source, destination = _claim_both(connection, key, access, request)
         rows = _check(connection, request, source, destination)
         _check_quotas(connection, archive, request, source, destination, rows)
         pending = PendingCopy(
@@ -99,7 +103,9 @@ def copy_image_set(archive: Archive, datastore_id: str, request: CopyRequest) ->
     return begun
 
 
-def _claim_both(connection: Connection, key: DataKey, request: CopyRequest) -> tuple[HeldImageSet, HeldImageSet | None]:
+def _claim_both(
+    connection: Connection, key: DataKey, access: ImageSetAccess, request: CopyRequest
+) -> tuple[HeldImageSet, HeldImageSet | None]:
     """Claim both image sets by ascending id; promotion without a destination goes into the primary set of the series."""
     versions: dict[str, int | None] = {request.source_id: request.source_version}
     destination_id = None
@@ -112,6 +118,7 @@ def _claim_both(connection: Connection, key: DataKey, request: CopyRequest) -> t
         destination_id = _primary_of_series(connection, key.datastore_id, request.source_id)
         if destination_id is not None:
             versions.setdefault(destination_id, None)
+    access.require(connection, key.datastore_id, versions)
     claimed = {
         image_set_id: claim(connection, key, image_set_id, versions[image_set_id]) for image_set_id in sorted(versions)
     }

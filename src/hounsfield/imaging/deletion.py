@@ -17,6 +17,7 @@ from sqlalchemy import Connection, select, update
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.datastores import active_datastore, data_key
 from hounsfield.imaging.errors import TooManyUnderWayError
+from hounsfield.imaging.image_set_access import ImageSetAccess
 from hounsfield.imaging.quotas import require_slot
 from hounsfield.imaging.release import RELEASE_IMAGE_SET
 from hounsfield.imaging.states import ImageSetState, WorkflowStatus
@@ -31,7 +32,7 @@ from hounsfield.storage.tables import image_set_versions, image_sets
 DELETE_IMAGE_SET: Final = "delete-image-set"
 
 
-def delete_image_set(archive: Archive, datastore_id: str, image_set_id: str) -> HeldImageSet:
+def delete_image_set(archive: Archive, access: ImageSetAccess, datastore_id: str, image_set_id: str) -> HeldImageSet:
     """Lock an image set, to be deleted soon after (DeleteImageSet).
 
     Raises
@@ -42,9 +43,12 @@ def delete_image_set(archive: Archive, datastore_id: str, image_set_id: str) -> 
         Another operation on the image set is under way, or the data store is not ACTIVE.
     TooManyUnderWayError
         As many deletions as a data store may have are under way; DeleteImageSet models no error for a quota.
+    AccessDeniedError
+        The caller may not delete the image set, as ``access`` raises it.
     """
     with archive.database.write() as connection:
         key = data_key(archive, active_datastore(connection, archive, datastore_id, lock=True))
+        access.require(connection, datastore_id, [image_set_id])
         found = claim(connection, key, image_set_id)
         most = archive.quotas.concurrent_deletes
         require_slot(connection, DELETE_IMAGE_SET, datastore_id, most, what="deletions", error=TooManyUnderWayError)
@@ -53,7 +57,9 @@ def delete_image_set(archive: Archive, datastore_id: str, image_set_id: str) -> 
         return begun
 
 
-def delete_image_sets_at_once(archive: Archive, datastore_id: str, image_set_ids: Sequence[str]) -> None:
+def delete_image_sets_at_once(
+    archive: Archive, access: ImageSetAccess, datastore_id: str, image_set_ids: Sequence[str]
+) -> None:
     """Delete image sets, all of them or none when one cannot be (DELETE of DICOMweb).
 
     When this returns no reader finds them any more, nor their study when they were all it had. Nothing is under way then, so no
@@ -65,9 +71,12 @@ def delete_image_sets_at_once(archive: Archive, datastore_id: str, image_set_ids
         The data store or an image set is not there, or an image set was deleted before.
     ConflictError
         Another operation on an image set is under way, or the data store is not ACTIVE.
+    AccessDeniedError
+        The caller may not delete one of them, as ``access`` raises it.
     """
     with archive.database.write() as connection:
         key = data_key(archive, active_datastore(connection, archive, datastore_id, lock=True))
+        access.require(connection, datastore_id, image_set_ids)
         # In one order whoever asks, so that two requests for the same image sets do not wait for each other.
         for image_set_id in sorted(image_set_ids):
             begin(connection, key, claim(connection, key, image_set_id), Trigger.DELETE)

@@ -19,6 +19,7 @@ from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.current_data_set import current_data_set, kept_data_sets
 from hounsfield.imaging.data_set_json import SeriesWriter, data_set_json
 from hounsfield.imaging.errors import NotFoundError
+from hounsfield.imaging.image_set_access import ImageSetAccess
 from hounsfield.imaging.instance_reading import (
     ReadableImageSet,
     StoredInstance,
@@ -53,12 +54,20 @@ class DicomMetadataReader:
         self._lock = threading.Lock()
 
     def series(
-        self, datastore_id: str, study_uid: str, series_uid: str, base_url: str, image_set_id: str | None = None
+        self,
+        access: ImageSetAccess,
+        datastore_id: str,
+        study_uid: str,
+        series_uid: str,
+        base_url: str,
+        image_set_id: str | None = None,
     ) -> Sequence[bytes]:
         """Give the metadata of all instances of a series (GetDICOMSeriesMetadata).
 
         Parameters
         ----------
+        access : ImageSetAccess
+            What the caller may read.
         datastore_id, study_uid, series_uid : str
             Which series.
         base_url : str
@@ -75,17 +84,20 @@ class DicomMetadataReader:
         ------
         NotFoundError
             The data store or the series is not there.
+        AccessDeniedError
+            The caller may not read it, as ``access`` raises it.
         """
-        image_set = find_image_set(self._archive, datastore_id, study_uid, series_uid, image_set_id)
+        image_set = find_image_set(self._archive, access, datastore_id, study_uid, series_uid, image_set_id)
         return (b"[", *self._objects(image_set, base_url), b"]")
 
-    def study(self, datastore_id: str, study_uid: str, base_url: str) -> Iterator[bytes]:
+    def study(self, access: ImageSetAccess, datastore_id: str, study_uid: str, base_url: str) -> Iterator[bytes]:
         """Give the metadata of all instances of the primary series of a study; see `series`."""
-        found = series_in_order(primary_image_sets(self._archive, datastore_id, study_uid))
+        found = series_in_order(primary_image_sets(self._archive, access, datastore_id, study_uid))
         return _array(self._objects(image_set, base_url) for image_set in found)
 
     def instance(
         self,
+        access: ImageSetAccess,
         datastore_id: str,
         study_uid: str,
         series_uid: str,
@@ -94,11 +106,12 @@ class DicomMetadataReader:
         image_set_id: str | None = None,
     ) -> bytes:
         """Give the metadata of one instance as a JSON array of one object (GetDICOMInstanceMetadata); see `series`."""
-        found = find_instance(self._archive, datastore_id, study_uid, series_uid, sop_uid, image_set_id)
+        found = find_instance(self._archive, access, datastore_id, study_uid, series_uid, sop_uid, image_set_id)
         return b"[" + self._text(found, base_url) + b"]"
 
     def instance_xml(
         self,
+        access: ImageSetAccess,
         datastore_id: str,
         study_uid: str,
         series_uid: str,
@@ -107,19 +120,25 @@ class DicomMetadataReader:
         image_set_id: str | None = None,
     ) -> bytes:
         """Give the metadata of one instance as a document of the native DICOM model (PS3.19 A.1); see `series`."""
-        found = find_instance(self._archive, datastore_id, study_uid, series_uid, sop_uid, image_set_id)
+        found = find_instance(self._archive, access, datastore_id, study_uid, series_uid, sop_uid, image_set_id)
         return native_model(self._text(found, base_url))
 
     def series_xml(
-        self, datastore_id: str, study_uid: str, series_uid: str, base_url: str, image_set_id: str | None = None
+        self,
+        access: ImageSetAccess,
+        datastore_id: str,
+        study_uid: str,
+        series_uid: str,
+        base_url: str,
+        image_set_id: str | None = None,
     ) -> Iterator[bytes]:
         """Give a document of the native DICOM model for each instance of a series; see `series`."""
-        image_set = find_image_set(self._archive, datastore_id, study_uid, series_uid, image_set_id)
+        image_set = find_image_set(self._archive, access, datastore_id, study_uid, series_uid, image_set_id)
         return (native_model(b"".join(parts)) for parts in self._written(image_set, base_url))
 
-    def study_xml(self, datastore_id: str, study_uid: str, base_url: str) -> Iterator[bytes]:
+    def study_xml(self, access: ImageSetAccess, datastore_id: str, study_uid: str, base_url: str) -> Iterator[bytes]:
         """Give a document of the native DICOM model for each instance of the primary series of a study; see `series`."""
-        found = series_in_order(primary_image_sets(self._archive, datastore_id, study_uid))
+        found = series_in_order(primary_image_sets(self._archive, access, datastore_id, study_uid))
         return (native_model(b"".join(parts)) for image_set in found for parts in self._written(image_set, base_url))
 
     def _objects(self, image_set: ReadableImageSet, base_url: str) -> tuple[bytes, ...]:

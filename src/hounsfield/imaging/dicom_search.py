@@ -5,8 +5,8 @@ Only primary image sets are searched. Values of a study are those of the image s
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, make_dataclass, replace
 from operator import attrgetter
 from typing import Any, Final, TypeAlias
 
@@ -16,8 +16,11 @@ from hounsfield.dicom.included_attributes import IncludedAttributes
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.datastores import active_datastore
 from hounsfield.imaging.dicom_search_plan import DicomSearchPlan
+from hounsfield.imaging.image_set_access import ImageSetAccess
+from hounsfield.imaging.match_conditions import are_met
 from hounsfield.imaging.matching import Criterion, OneOf
 from hounsfield.imaging.search_keys import SEARCH_KEYS, SearchLevel
+from hounsfield.imaging.studies import primary_rows, study_row, word_rows
 from hounsfield.storage.database import in_groups
 from hounsfield.storage.prepared import PreparedForValues
 from hounsfield.storage.study_tables import studies
@@ -87,6 +90,8 @@ _INSTANCE_COLUMNS: Final = tuple(
         "timezone_offset",
     )
 )
+_STUDY_ROW: Final[Callable[..., FoundRow]] = make_dataclass("_STUDY_ROW", [c.name for c in _STUDY_COLUMNS], frozen=True)
+_LEAST_AT_ONCE: Final = 100
 _OF_STUDIES: Final = PreparedForValues(
     lambda uids: select(*_STUDY_COLUMNS).where(
         studies.c.datastore_id == bindparam("datastore"), studies.c.study_uid.in_(uids)
@@ -145,11 +150,20 @@ class Results:
     more: bool
 
 
-def find_results(archive: Archive, search: DicomSearch) -> Results:
+def find_results(archive: Archive, access: ImageSetAccess, search: DicomSearch) -> Results:
     """Find what a search is for (operations SearchDICOM…).
 
     Studies come by their last change, the newest first; series by Series Number; instances by Instance Number, but those of a
     study by the last change of their image set, the newest first. Ties are broken by UIDs.
+
+    Parameters
+    ----------
+    archive : Archive
+        The archive.
+    access : ImageSetAccess
+        What the caller may see. The rest is left out, and no value of it is shown or counted in what is above it.
+    search : DicomSearch
+        What to find.
 
     Raises
     ------
@@ -158,16 +172,75 @@ def find_results(archive: Archive, search: DicomSearch) -> Results:
     ConflictError
         The data store is not ACTIVE.
     """
-    path = [(_STUDY_UID, search.study_uid), (_SERIES_UID, search.series_uid)]
-    given = [Criterion(SEARCH_KEYS[tag], OneOf((uid,))) for tag, uid in path if uid is not None]
-    in_study = search.study_uid is not None and search.series_uid is None
-    plan = DicomSearchPlan(search.datastore_id, search.level, (*given, *search.criteria), in_study=in_study)
     with archive.database.read() as connection:
         active_datastore(connection, archive, search.datastore_id)
-        keys = plan.find(connection, search.offset, search.limit + 1)
+        if access.is_limited:
+            return _allowed_results(connection, access, search)
+        keys = _plan(search).find(connection, search.offset, search.limit + 1)
         # PostgreSQL may let something go between two statements.
         found = _RESULTS[search.level](connection, search.datastore_id, keys[: search.limit])
     return Results(found, len(keys) > search.limit)
+
+
+def _plan(search: DicomSearch) -> DicomSearchPlan:
+    path = [(_STUDY_UID, search.study_uid), (_SERIES_UID, search.series_uid)]
+    given = [Criterion(SEARCH_KEYS[tag], OneOf((uid,))) for tag, uid in path if uid is not None]
+    in_study = search.study_uid is not None and search.series_uid is None
+    return DicomSearchPlan(search.datastore_id, search.level, (*given, *search.criteria), in_study=in_study)
+
+
+def _allowed_results(connection: Connection, access: ImageSetAccess, search: DicomSearch) -> Results:
+    """Find results without what the caller is denied: all from the first on, as that decides what is skipped."""
+    plan = _plan(search)
+    wanted = search.offset + search.limit + 1
+    at_once = max(_LEAST_AT_ONCE, min(wanted, MOST_RESULTS))
+    found: list[Result] = []
+    looked_at = 0
+    while len(found) < wanted:
+        keys = plan.find(connection, looked_at, at_once)
+        found += _allowed(connection, access, search, _RESULTS[search.level](connection, search.datastore_id, keys))
+        looked_at += len(keys)
+        if len(keys) < at_once:
+            break
+    return Results(found[search.offset : wanted - 1], len(found) >= wanted)
+
+
+def _allowed(
+    connection: Connection, access: ImageSetAccess, search: DicomSearch, results: Sequence[Result]
+) -> list[Result]:
+    """Leave out what the caller is denied; a study that is denied in part is one of the other image sets alone."""
+    series = primary_rows(connection, search.datastore_id, {_study_uid(result) for result in results})
+    denied = access.denied(connection, search.datastore_id, [row.id for rows in series.values() for row in rows])
+    changed: dict[str, FoundRow | None] = {}
+    for uid, rows in series.items():
+        allowed = [row for row in rows if row.id not in denied]
+        if len(allowed) < len(rows):
+            changed[uid] = _allowed_study(connection, search, allowed)
+    others = []
+    for result in results:
+        uid = _study_uid(result)
+        study = changed.get(uid, result.study)
+        is_denied = result.series is not None and result.series.id in denied
+        if not is_denied and (study is not None or uid not in changed):
+            others.append(replace(result, study=study))
+    return others
+
+
+def _allowed_study(connection: Connection, search: DicomSearch, allowed: Sequence[Any]) -> FoundRow | None:
+    """Make the row of a study of some of its image sets; None where these are not what the search is for."""
+    if not allowed:
+        return None
+    study = study_row(search.datastore_id, allowed)
+    # It was found by values that may be those of the others.
+    criteria = [criterion for criterion in search.criteria if criterion.key.level is SearchLevel.STUDY]
+    if not are_met(connection, criteria, study, word_rows(study)):
+        return None
+    return _STUDY_ROW(*(study[column.name] for column in _STUDY_COLUMNS))
+
+
+def _study_uid(result: Result) -> str:
+    row: FoundRow = result.study if result.series is None else result.series
+    return str(row.study_uid)
 
 
 def _studies(connection: Connection, datastore_id: str, uids: Sequence[str]) -> list[Result]:

@@ -31,6 +31,7 @@ from hounsfield.imaging.match_conditions import (
     has_words,
     literal_beginning,
     studies_with_words,
+    word_field,
 )
 from hounsfield.imaging.matching import Between, Criterion, OneOf, Words
 from hounsfield.imaging.search_keys import SearchLevel
@@ -200,7 +201,7 @@ class DicomSearchPlan:
         """Count the entries of the index that a search begins with, up to a number."""
         match = start.criterion.match
         if isinstance(match, Words):
-            found = studies_with_words(self.datastore_id, _field(start.criterion), match, "sqlite")
+            found = studies_with_words(self.datastore_id, word_field(start.criterion.key), match, "sqlite")
             return _count(connection, found, most)
         alone = DicomSearchPlan(self.datastore_id, start.level, [start.criterion])
         return _count(connection, alone._rows(start.level, "sqlite", start, hints=True, loose=True), most)
@@ -238,7 +239,7 @@ class DicomSearchPlan:
         match = start.criterion.match
         if level is _STUDY and isinstance(match, Words) and len(self._by_level[_STUDY]) == 1:
             # The words tell which studies they are, nothing has to be looked up in these.
-            return studies_with_words(self.datastore_id, _field(start.criterion), match, dialect)
+            return studies_with_words(self.datastore_id, word_field(start.criterion.key), match, dialect)
         return self._rows(level, dialect, start, hints=hints, loose=loose)
 
     def _index(self, level: SearchLevel, start: _Start | None) -> str:
@@ -267,7 +268,7 @@ class DicomSearchPlan:
     def _condition(self, criterion: Criterion, dialect: str, start: _Start | None) -> ColumnElement[bool]:
         key, match = criterion.key, criterion.match
         if isinstance(match, Words):
-            field = _field(criterion)
+            field = word_field(criterion.key)
             if start is not None and start.criterion is criterion:
                 found: ColumnElement[bool] = studies.c.study_uid.in_(
                     studies_with_words(self.datastore_id, field, match, dialect)
@@ -304,11 +305,6 @@ class DicomSearchPlan:
         changed = select(image_sets.c.updated_at).where(of_series).scalar_subquery()
         number = select(image_sets.c.series_order).where(of_series).scalar_subquery()
         return [changed.desc(), number.asc(), *order]
-
-
-def _field(criterion: Criterion) -> str:
-    """Give the field of the table of words that a criterion is for."""
-    return criterion.key.column.removesuffix("_key")
 
 
 def _page(query: Select[Any], offset: int, limit: int) -> Select[Any]:

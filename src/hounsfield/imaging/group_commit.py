@@ -19,17 +19,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Final
 
 import structlog
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from hounsfield.imaging.archive import Archive
-from hounsfield.imaging.commit import Commitment, apply, commitments, read_situation
+from hounsfield.imaging.commit import Commitment, apply, commitments, denied_ordinals, read_situation
 from hounsfield.imaging.datastores import active_datastore
 from hounsfield.imaging.errors import BusyError, ImagingError
+from hounsfield.imaging.image_set_access import ImageSetAccess
 from hounsfield.imaging.metadata_size import oversized
 from hounsfield.imaging.organise import Placement, organise_in_turn
+from hounsfield.imaging.received_files import FailureReason, Refusal
 from hounsfield.imaging.set_content import KnownSizes
 from hounsfield.imaging.staging import StagedInstance
 from hounsfield.storage.data_keys import fetching_keys
@@ -44,6 +47,9 @@ MOST_INSTANCES = 2_000
 MOST_GATHER_SECONDS = 0.1
 GATHER_COMMITS = 3.0
 """How long the first request of a group may wait for others, in durations of the last commit."""
+_NOT_AUTHORIZED: Final = Refusal(
+    FailureReason.NOT_AUTHORIZED, "A policy denies the caller the image set that the instance belongs to"
+)
 BUSY_TRIES = 20
 BUSY_SECONDS = 0.25
 
@@ -60,11 +66,14 @@ class StoreRequest:
         The key of its data store.
     staged : Mapping of int to StagedInstance
         The instances by their place in the request, at least one.
+    access : ImageSetAccess
+        What the caller may do with image sets that the instances go into.
     """
 
     id: str
     key: DataKey
     staged: Mapping[int, StagedInstance]
+    access: ImageSetAccess
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +84,12 @@ class StoreOutcome:
     ----------
     primary : Mapping of int to bool
         Those that are stored, and whether their image set is primary.
-    refused : Mapping of int to str
+    refused : Mapping of int to Refusal
         Those that are not, and why.
     """
 
     primary: Mapping[int, bool]
-    refused: Mapping[int, str]
+    refused: Mapping[int, Refusal]
 
 
 @dataclass(slots=True, eq=False)
@@ -111,7 +120,8 @@ def next_group(waiting: Sequence[Waiting], now: float) -> tuple[list[Waiting], l
     """Choose the requests that are committed together next; give them and the rest, both in the order in which they came.
 
     They are of one data store. A request that has a SOP Instance UID in common with one that came before it waits until that
-    is done, so that the later one replaces the earlier one as it would have without groups.
+    is done, so that the later one replaces the earlier one as it would have without groups. One of somebody whom policies may
+    deny image sets goes alone, so that all that it is decided about is there already.
     """
     chosen: list[Waiting] = []
     rest: list[Waiting] = []
@@ -124,6 +134,7 @@ def next_group(waiting: Sequence[Waiting], now: float) -> tuple[list[Waiting], l
         if chosen:
             fits = fits and chosen[0].request.key.datastore_id == datastore_id
             fits = fits and count + len(entry.request.staged) <= MOST_INSTANCES
+            fits = fits and not (chosen[0].request.access.is_limited or entry.request.access.is_limited)
         (chosen if fits else rest).append(entry)
         count += len(entry.request.staged) if fits else 0
         before |= uids
@@ -278,16 +289,17 @@ class GroupCommitter:
             active_datastore(connection, self._archive, key.datastore_id, lock=True)
             numbered = _numbered(requests)
             staged = {ordinal: instance for request in numbered for ordinal, instance in request}
-            refused: dict[int, str] = {}
+            refused: dict[int, Refusal] = {}
             while True:
-                fixed = self._planned(connection, key, requests[0].id, numbered, refused)
+                fixed = self._planned(connection, requests, numbered, refused)
                 too_large = oversized(fixed, self._archive.quotas.metadata_bytes)
                 if not too_large:
                     break
                 if len(requests) > 1:
                     # Each is then asked whether the quota has room for it, in turn.
                     raise _PartError(frozenset())
-                refused.update(too_large)
+                for ordinal, reason in too_large.items():
+                    refused[ordinal] = Refusal(FailureReason.OUT_OF_RESOURCES, reason)
             apply(connection, key, fixed, staged)
         for commitment in fixed:
             self._sizes.note(commitment.destination.image_set_id, commitment.destination.version, commitment.content)
@@ -296,18 +308,30 @@ class GroupCommitter:
     def _planned(
         self,
         connection: Connection,
-        key: DataKey,
-        request_id: str,
+        requests: Sequence[StoreRequest],
         numbered: Sequence[Sequence[tuple[int, StagedInstance]]],
-        refused: Mapping[int, str],
+        refused: dict[int, Refusal],
     ) -> list[Commitment]:
-        kept = [[(ordinal, instance) for ordinal, instance in some if ordinal not in refused] for some in numbered]
-        staged = {ordinal: instance for some in kept for ordinal, instance in some}
-        plan = organise_in_turn(kept, read_situation(connection, key.datastore_id, list(staged.values())))
+        """Plan where instances go; those that may not go where they belong are refused, besides those that are already."""
+        key = requests[0].key
+        while True:
+            kept = [[(ordinal, instance) for ordinal, instance in some if ordinal not in refused] for some in numbered]
+            staged = {ordinal: instance for some in kept for ordinal, instance in some}
+            plan = organise_in_turn(kept, read_situation(connection, key.datastore_id, list(staged.values())))
+            denied = [
+                ordinal
+                for request, some in zip(requests, kept, strict=True)
+                for ordinal in denied_ordinals(connection, request.access, key.datastore_id, plan)
+                if ordinal in dict(some)
+            ]
+            if not denied:
+                break
+            # Without them others may come to stand first, so that the plan is made anew.
+            refused.update(dict.fromkeys(denied, _NOT_AUTHORIZED))
         locked = _locked(plan, numbered)
         if locked:
             raise _PartError(locked)
-        return commitments(connection, key, plan, staged, request_id, self._sizes)
+        return commitments(connection, key, plan, staged, requests[0].id, self._sizes)
 
     def _discard(self, request: StoreRequest, ordinals: Sequence[int] | None = None) -> None:
         """Remove the packs of instances that are not committed; all of a request where ``ordinals`` does not say which."""
@@ -364,7 +388,7 @@ def _outcomes(
     requests: Sequence[StoreRequest],
     numbered: Sequence[Sequence[tuple[int, StagedInstance]]],
     fixed: Sequence[Commitment],
-    refused: Mapping[int, str],
+    refused: Mapping[int, Refusal],
 ) -> list[StoreOutcome]:
     """Tell each request what became of its own instances, by their places in it."""
     primary = {

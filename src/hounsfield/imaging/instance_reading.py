@@ -18,6 +18,7 @@ from hounsfield.dicom.document import Levels
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.datastores import active_datastore, data_key
 from hounsfield.imaging.errors import NotFoundError
+from hounsfield.imaging.image_set_access import ImageSetAccess
 from hounsfield.imaging.instance_rows import (
     first_sop_uid,
     row_of_image_set,
@@ -122,7 +123,12 @@ class StoredInstance:
 
 
 def find_image_set(
-    archive: Archive, datastore_id: str, study_uid: str, series_uid: str, image_set_id: str | None = None
+    archive: Archive,
+    access: ImageSetAccess,
+    datastore_id: str,
+    study_uid: str,
+    series_uid: str,
+    image_set_id: str | None = None,
 ) -> ReadableImageSet:
     """Find the image set of a series.
 
@@ -130,6 +136,8 @@ def find_image_set(
     ----------
     archive : Archive
         The archive.
+    access : ImageSetAccess
+        What the caller may do with it.
     datastore_id, study_uid, series_uid : str
         Which series.
     image_set_id : str or None
@@ -139,13 +147,16 @@ def find_image_set(
     ------
     NotFoundError
         The data store or the series is not there, or the image set is not one of that series.
+    AccessDeniedError
+        The caller may not read it, as ``access`` raises it.
     """
     with archive.database.read() as connection:
-        return _image_set(connection, archive, datastore_id, (study_uid, series_uid), image_set_id)
+        return _image_set(connection, archive, access, datastore_id, (study_uid, series_uid), image_set_id)
 
 
 def find_instance(
     archive: Archive,
+    access: ImageSetAccess,
     datastore_id: str,
     study_uid: str,
     series_uid: str,
@@ -158,9 +169,11 @@ def find_instance(
     ------
     NotFoundError
         The data store, the series or the instance is not there.
+    AccessDeniedError
+        The caller may not read its image set, as ``access`` raises it.
     """
     with archive.database.read() as connection:
-        image_set = _image_set(connection, archive, datastore_id, (study_uid, series_uid), image_set_id)
+        image_set = _image_set(connection, archive, access, datastore_id, (study_uid, series_uid), image_set_id)
         found = _instances(connection, image_set, [sop_uid])
     if not found:
         raise NotFoundError(
@@ -226,24 +239,46 @@ def instances_of(archive: Archive, image_set: ReadableImageSet) -> list[StoredIn
         return _instances(connection, image_set)
 
 
-def primary_image_sets(archive: Archive, datastore_id: str, study_uid: str) -> list[ReadableImageSet]:
-    """List the primary image sets of a study; raises `NotFoundError` when there is none."""
+def primary_image_sets(
+    archive: Archive, access: ImageSetAccess, datastore_id: str, study_uid: str
+) -> list[ReadableImageSet]:
+    """List the primary image sets of a study, without those that the caller may not read.
+
+    Raises
+    ------
+    NotFoundError
+        There is none.
+    AccessDeniedError
+        The caller may read none of them, as ``access`` raises it.
+    """
     with archive.database.read() as connection:
         key = data_key(archive, active_datastore(connection, archive, datastore_id))
-        found = [_readable(connection, key, row) for row in rows_of_study(connection, datastore_id, study_uid)]
-    if not found:
-        raise NotFoundError(f"data store {datastore_id} has no study with this Study Instance UID")
-    return found
+        rows = rows_of_study(connection, datastore_id, study_uid)
+        if not rows:
+            raise NotFoundError(f"data store {datastore_id} has no study with this Study Instance UID")
+        if access.is_limited:
+            denied = access.denied(connection, datastore_id, [row.id for row in rows])
+            if len(denied) == len(rows):
+                access.require(connection, datastore_id, [row.id for row in rows])
+            rows = [row for row in rows if row.id not in denied]
+        return [_readable(connection, key, row) for row in rows]
 
 
 def _image_set(
-    connection: Connection, archive: Archive, datastore_id: str, uids: tuple[str, str], image_set_id: str | None
+    connection: Connection,
+    archive: Archive,
+    access: ImageSetAccess,
+    datastore_id: str,
+    uids: tuple[str, str],
+    image_set_id: str | None,
 ) -> ReadableImageSet:
     key = data_key(archive, active_datastore(connection, archive, datastore_id))
     row = row_of_series(connection, datastore_id, uids, image_set_id)
     if row is None or row.workflow_status == WorkflowStatus.DELETING:
         what = "no primary image set" if image_set_id is None else f"no image set {image_set_id}"
         raise NotFoundError(f"data store {datastore_id} has {what} of this Study and Series Instance UID")
+    if access.is_limited:
+        access.require(connection, datastore_id, [row.id])
     return _readable(connection, key, row)
 
 

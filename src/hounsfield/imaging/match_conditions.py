@@ -7,11 +7,29 @@ or LIKE (PostgreSQL), both of which tell small letters from capital ones.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, CompoundSelect, Select, Text, and_, cast, exists, or_, select, true, union_all
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    CompoundSelect,
+    Connection,
+    Select,
+    Text,
+    and_,
+    cast,
+    exists,
+    false,
+    literal,
+    or_,
+    select,
+    true,
+    union_all,
+)
+from sqlalchemy.sql.visitors import replacement_traverse
 
-from hounsfield.imaging.matching import Between, Like, Match, OneOf, Present, Words
+from hounsfield.imaging.matching import Between, Criterion, Like, Match, OneOf, Present, Words
 from hounsfield.imaging.search_keys import Matching, SearchKey, SearchLevel
 from hounsfield.storage.study_tables import studies, study_words
 from hounsfield.storage.tables import image_sets, instances
@@ -53,6 +71,50 @@ def condition(key: SearchKey, match: Match, dialect: str) -> ColumnElement[bool]
         # Text of image sets is ordered by the language of a PostgreSQL database.
         return _like(column, match.patterns, dialect, ranges=dialect == "sqlite" or key.level is SearchLevel.STUDY)
     raise TypeError(f"{key.keyword} is not matched by words here")
+
+
+def are_met(
+    connection: Connection, criteria: Iterable[Criterion], study: Mapping[str, Any], words: Iterable[Mapping[str, str]]
+) -> bool:
+    """Tell whether a study that is in no table meets criteria.
+
+    Parameters
+    ----------
+    connection : Connection
+        A database, which compares values as it does those of its tables.
+    criteria : iterable of Criterion
+        Criteria on studies.
+    study : Mapping of str to object
+        Values by columns of the table of studies.
+    words : iterable of Mapping
+        Rows of the table of words.
+    """
+    dialect = connection.dialect.name
+    parts: list[ColumnElement[bool]] = []
+    for criterion in criteria:
+        match = criterion.match
+        if not isinstance(match, Words):
+            parts.append(_of_values(condition(criterion.key, match, dialect), study))
+            continue
+        field = word_field(criterion.key)
+        own = [row for row in words if row["field"] == field]
+        parts.append(or_(false(), *(_of_values(word, row) for row in own for word in _words(match, dialect))))
+    return bool(connection.execute(select(and_(true(), *parts))).scalar_one())
+
+
+def _of_values(wanted: ColumnElement[bool], values: Mapping[str, Any]) -> ColumnElement[bool]:
+    """Put values in the place of the columns of a condition."""
+
+    def value(element: Any, **_: object) -> ColumnElement[Any] | None:
+        return cast(literal(values[element.name]), element.type) if isinstance(element, Column) else None
+
+    replaced: ColumnElement[bool] = replacement_traverse(wanted, {}, value)
+    return replaced
+
+
+def word_field(key: SearchKey) -> str:
+    """Give the field of the table of words that a key is for."""
+    return key.column.removesuffix("_key")
 
 
 def studies_with_words(datastore_id: str, field: str, match: Words, dialect: str) -> Select[Any] | CompoundSelect[Any]:

@@ -15,6 +15,7 @@ from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.current_data_set import current_data_set
 from hounsfield.imaging.display_module import InstanceDisplay, KeptPixels, instance_display
 from hounsfield.imaging.errors import InvalidRequestError, NotAcceptableError, NotFoundError
+from hounsfield.imaging.image_set_access import ImageSetAccess
 from hounsfield.imaging.instance_reading import (
     ReadableImageSet,
     StoredInstance,
@@ -59,6 +60,8 @@ class Pictured:
 
     Attributes
     ----------
+    access : ImageSetAccess
+        What the caller may read.
     name : InstanceName
         Its UIDs.
     identity : tuple of (str, int, str)
@@ -69,6 +72,7 @@ class Pictured:
         The instance, when it was found the other way.
     """
 
+    access: ImageSetAccess = field(repr=False, compare=False)
     name: InstanceName
     identity: tuple[str, int, str]
     found: FoundFrames | None = field(default=None, repr=False)
@@ -99,13 +103,13 @@ class Pictures:
         self._series = SeriesDisplays()
         self._representatives: WeightedCache[tuple[str, int], str] = WeightedCache(_CHOICE_BYTES)
 
-    def find(self, name: InstanceName) -> Pictured:
-        """Find an instance; raises `NotFoundError`."""
+    def find(self, access: ImageSetAccess, name: InstanceName) -> Pictured:
+        """Find an instance; raises `NotFoundError`, and what ``access`` raises where the caller may not read it."""
         if name.image_set_id is None:
-            found = find_frames(self._archive, *name[:4])
+            found = find_frames(self._archive, access, *name[:4])
             if found is not None:
-                return Pictured(name, (found.image_set_id, found.version, found.instance_key), found=found)
-        return _pictured(find_instance(self._archive, *name), name)
+                return Pictured(access, name, (found.image_set_id, found.version, found.instance_key), found=found)
+        return _pictured(access, find_instance(self._archive, access, *name), name)
 
     def frame(self, pictured: Pictured, number: int, appearance: Appearance) -> bytes:
         """Give the picture of a frame, counted from 1.
@@ -170,17 +174,17 @@ class Pictures:
         return pictured.identity, self._series.find((found.image_set_id, found.version), data_set, pixels)
 
     def _long_display(self, pictured: Pictured) -> _Shown:
-        instance = pictured.instance or find_instance(self._archive, *pictured.name)
+        instance = pictured.instance or find_instance(self._archive, pictured.access, *pictured.name)
         data_set = current_data_set(self._archive, instance)
         pixels = KeptPixels(instance.pixel_kind, instance.frame_count, instance.stored_transfer_syntax)
         return _identity(instance), instance_display(data_set.part10, data_set.original, pixels)
 
-    def series(self, image_set: ReadableImageSet) -> list[Pictured]:
+    def series(self, access: ImageSetAccess, image_set: ReadableImageSet) -> list[Pictured]:
         """List the instances of an image set that have pixel data, by Instance Number."""
         found = instances_in_order(self._archive, image_set)
-        return [_pictured(instance) for instance in found if instance.pixel_kind in _SHOWABLE]
+        return [_pictured(access, instance) for instance in found if instance.pixel_kind in _SHOWABLE]
 
-    def representative(self, image_sets: Sequence[ReadableImageSet]) -> Pictured:
+    def representative(self, access: ImageSetAccess, image_sets: Sequence[ReadableImageSet]) -> Pictured:
         """Choose the instance that stands for image sets: the middle one of the first that can be shown.
 
         Raises
@@ -192,24 +196,23 @@ class Pictures:
             key = (image_set.image_set_id, image_set.version)
             sop_uid = self._representatives.get(key)
             if sop_uid is None:
-                sop_uid = self._choose(self.series(image_set))
+                sop_uid = self._choose(self.series(access, image_set))
                 self._representatives.put(key, sop_uid, 256)
             if sop_uid:
                 within = None if image_set.is_primary else image_set.image_set_id
-                return self.find(
-                    InstanceName(image_set.datastore_id, image_set.study_uid, image_set.series_uid, sop_uid, within)
-                )
+                uids = (image_set.study_uid, image_set.series_uid, sop_uid)
+                return self.find(access, InstanceName(image_set.datastore_id, *uids, within))
         raise NotFoundError("there is nothing of which a picture could be made")
 
     def find_series(
-        self, datastore_id: str, study_uid: str, series_uid: str, image_set_id: str | None
+        self, access: ImageSetAccess, datastore_id: str, study_uid: str, series_uid: str, image_set_id: str | None
     ) -> ReadableImageSet:
-        """Find the image set of a series; raises `NotFoundError`."""
-        return find_image_set(self._archive, datastore_id, study_uid, series_uid, image_set_id)
+        """Find the image set of a series; raises as `hounsfield.imaging.instance_reading.find_image_set` does."""
+        return find_image_set(self._archive, access, datastore_id, study_uid, series_uid, image_set_id)
 
-    def find_study(self, datastore_id: str, study_uid: str) -> list[ReadableImageSet]:
-        """Find the primary image sets of a study by Series Number; raises `NotFoundError`."""
-        return series_in_order(primary_image_sets(self._archive, datastore_id, study_uid))
+    def find_study(self, access: ImageSetAccess, datastore_id: str, study_uid: str) -> list[ReadableImageSet]:
+        """Find primary image sets by Series Number; raises as `hounsfield.imaging.instance_reading.primary_image_sets`."""
+        return series_in_order(primary_image_sets(self._archive, access, datastore_id, study_uid))
 
     def _choose(self, instances: Sequence[Pictured]) -> str:
         """Choose the instance nearest the middle that can be shown; nothing when there is none."""
@@ -228,7 +231,7 @@ class Pictures:
             frame = read_stored_frame(archive, pictured.found, number)
             if frame is not None:
                 return bytes(frame)
-        instance = pictured.instance or find_instance(archive, *name)
+        instance = pictured.instance or find_instance(archive, pictured.access, *name)
         archive.accesses.touch(instance.image_set.image_set_id)
         if instance.pixel_kind is PixelKind.FRAMES:
             return next(read_some(archive, instance, [number - 1]))
@@ -241,11 +244,11 @@ def _distance_from(instances: Sequence[Pictured], middle: int) -> Callable[[Pict
     return lambda pictured: places[pictured.identity]
 
 
-def _pictured(instance: StoredInstance, name: InstanceName | None = None) -> Pictured:
+def _pictured(access: ImageSetAccess, instance: StoredInstance, name: InstanceName | None = None) -> Pictured:
     image_set = instance.image_set
     within = None if image_set.is_primary else image_set.image_set_id
     found = InstanceName(image_set.datastore_id, image_set.study_uid, image_set.series_uid, instance.sop_uid, within)
-    return Pictured(name or found, _identity(instance), instance=instance)
+    return Pictured(access, name or found, _identity(instance), instance=instance)
 
 
 def _identity(instance: StoredInstance) -> tuple[str, int, str]:

@@ -25,6 +25,7 @@ class FailureReason(IntEnum):
 
     PROCESSING_FAILURE = 0x0110
     SOP_CLASS_NOT_SUPPORTED = 0x0122
+    NOT_AUTHORIZED = 0x0124
     OUT_OF_RESOURCES = 0xA700
     WRONG_STUDY = 0xA901
     CANNOT_UNDERSTAND = 0xC000
@@ -57,6 +58,14 @@ class ReceivedShare:
     def size(self) -> int:
         """Their length in bytes."""
         return sum(file.content.size for file in self.files)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why an instance that could be read is not stored."""
+
+    reason: FailureReason
+    message: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.datastores import active_datastore, fetched_key
 from hounsfield.imaging.errors import BusyError
 from hounsfield.imaging.group_commit import GroupCommitter, StoreOutcome, StoreRequest, discard_packs
+from hounsfield.imaging.image_set_access import ImageSetAccess
 from hounsfield.imaging.ingest import IngestContext, warm_up
 from hounsfield.imaging.received_files import (
     FailureReason,
@@ -141,9 +142,11 @@ class Receiver:
                 results.extend(outcome)
         return results
 
-    def commit(self, context: IngestContext, staged: Mapping[int, StagedInstance]) -> Future[StoreOutcome]:
+    def commit(
+        self, context: IngestContext, access: ImageSetAccess, staged: Mapping[int, StagedInstance]
+    ) -> Future[StoreOutcome]:
         """Make the staged instances of a request, at least one, visible; from here on their packs are the committer's."""
-        return self._committer.submit(StoreRequest(new_id(), context.key, staged))
+        return self._committer.submit(StoreRequest(new_id(), context.key, staged, access))
 
     def expecting(self) -> AbstractContextManager[None]:
         """Tell, as a block, that all of a request is with the workers and will be committed soon."""

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Row, and_, or_
+from sqlalchemy import ColumnElement, Connection, Row, and_, or_
 
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.datastores import active_datastore
 from hounsfield.imaging.errors import InvalidRequestError
+from hounsfield.imaging.image_set_access import ImageSetAccess
 from hounsfield.imaging.levels import IndexEntry
 from hounsfield.imaging.paging import Page, Position, page_of
 from hounsfield.imaging.search_plan import Columns, Order, Plan, Range
@@ -96,6 +97,9 @@ class ImageSetSummary:
     index: IndexEntry
 
 
+MOST_LOOKED_AT: Final = 20_000
+"""Image sets that one request looks at where some may be denied; the next page goes on behind them."""
+_LEAST_AT_ONCE: Final = 100
 _DATE = re.compile(r"[0-9]{8}")
 _TIME = re.compile(r"([0-9]{2}([0-9]{2}([0-9]{2}(\.[0-9]{1,6})?)?)?)?")
 _RANGES = frozenset({SearchField.CREATED_AT, SearchField.UPDATED_AT, SearchField.STUDY_DATE_AND_TIME})
@@ -108,6 +112,7 @@ _ORDERS = {
 
 def search_image_sets(
     archive: Archive,
+    access: ImageSetAccess,
     datastore_id: str,
     filters: Sequence[SearchFilter],
     sort: SearchSort,
@@ -117,10 +122,14 @@ def search_image_sets(
 ) -> Page[ImageSetSummary]:
     """Find the image sets that meet all filters (SearchImageSets).
 
+    Where the caller is denied image sets, a page may have fewer entries than ``limit``, or none, though others follow.
+
     Parameters
     ----------
     archive : Archive
         The archive.
+    access : ImageSetAccess
+        What the caller may see; the rest is left out.
     datastore_id : str
         Which data store.
     filters : Sequence[SearchFilter]
@@ -145,8 +154,27 @@ def search_image_sets(
     plan = _plan(datastore_id, filters, sort, after)
     with archive.database.read() as connection:
         active_datastore(connection, archive, datastore_id)
+        if access.is_limited:
+            return _allowed_page(connection, access, plan, sort, limit)
         rows = plan.find(connection, limit + 1)
     return page_of(rows, limit, _summary, lambda row: _position(row, sort))
+
+
+def _allowed_page(
+    connection: Connection, access: ImageSetAccess, plan: Plan, sort: SearchSort, limit: int
+) -> Page[ImageSetSummary]:
+    """Give a page without the image sets that the caller is denied, ended early when too many of these were met."""
+    found: list[Row[Any]] = []
+    at_once = max(limit + 1, _LEAST_AT_ONCE)
+    for _ in range(-(-MOST_LOOKED_AT // at_once)):
+        rows = plan.find(connection, at_once)
+        denied = access.denied(connection, plan.datastore_id, [row.id for row in rows])
+        found += [row for row in rows if row.id not in denied]
+        if len(found) > limit or len(rows) < at_once:
+            return page_of(found, limit, _summary, lambda row: _position(row, sort))
+        end = _position(rows[-1], sort)
+        plan = replace(plan, after=_after(end, plan.order))
+    return Page([_summary(row) for row in found], end)
 
 
 def _check(filters: Sequence[SearchFilter]) -> None:
@@ -187,18 +215,19 @@ def _texts(value: SearchValue) -> tuple[str, ...]:
 
 def _plan(datastore_id: str, filters: Sequence[SearchFilter], sort: SearchSort, after: Position | None) -> Plan:
     order = _ORDERS[sort.field]
-    values = None
-    if after is not None:
-        first = (after.sort_value, after.second_value) if order is Order.STUDY_DATE else (after.sort_value,)
-        values = (*first, after.id)
     return Plan(
         datastore_id,
         equal={str(given.field): given.values[0] for given in filters if given.field not in _RANGES},
         ranges=[_range(given) for given in filters if given.field in _RANGES],
         order=order,
         descending=sort.descending,
-        after=values,
+        after=None if after is None else _after(after, order),
     )
+
+
+def _after(end: Position, order: Order) -> tuple[object, ...]:
+    first = (end.sort_value, end.second_value) if order is Order.STUDY_DATE else (end.sort_value,)
+    return (*first, end.id)
 
 
 def _range(criterion: SearchFilter) -> Range:

@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.current_data_set import current_data_sets
+from hounsfield.imaging.image_set_access import ImageSetAccess
 from hounsfield.imaging.instance_reading import (
     ReadableImageSet,
     StoredInstance,
@@ -22,24 +23,28 @@ Place: TypeAlias = "tuple[bool, int, str]"
 
 
 def find_series(
-    archive: Archive, datastore_id: str, study_uid: str, series_uid: str, image_set_id: str | None = None
+    archive: Archive,
+    access: ImageSetAccess,
+    datastore_id: str,
+    study_uid: str,
+    series_uid: str,
+    image_set_id: str | None = None,
 ) -> list[StoredInstance]:
     """List the instances of a series by Instance Number (0020,0013).
 
     Parameters and errors are those of `hounsfield.imaging.instance_reading.find_image_set`.
     """
-    return instances_in_order(archive, find_image_set(archive, datastore_id, study_uid, series_uid, image_set_id))
+    return instances_in_order(
+        archive, find_image_set(archive, access, datastore_id, study_uid, series_uid, image_set_id)
+    )
 
 
-def find_study(archive: Archive, datastore_id: str, study_uid: str) -> list[StoredInstance]:
+def find_study(archive: Archive, access: ImageSetAccess, datastore_id: str, study_uid: str) -> list[StoredInstance]:
     """List the instances of the primary image sets of a study by Series Number (0020,0011) and Instance Number.
 
-    Raises
-    ------
-    NotFoundError
-        The data store or the study is not there.
+    Parameters and errors are those of `hounsfield.imaging.instance_reading.primary_image_sets`.
     """
-    found = series_in_order(primary_image_sets(archive, datastore_id, study_uid))
+    found = series_in_order(primary_image_sets(archive, access, datastore_id, study_uid))
     return [instance for image_set in found for instance in instances_in_order(archive, image_set)]
 
 

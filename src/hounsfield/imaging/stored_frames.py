@@ -14,6 +14,7 @@ from sqlalchemy import bindparam, select
 
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.datastores import DatastoreStatus
+from hounsfield.imaging.image_set_access import ImageSetAccess
 from hounsfield.imaging.staging import PixelKind
 from hounsfield.imaging.states import ImageSetState
 from hounsfield.storage.database import ONE
@@ -63,9 +64,15 @@ class FoundFrames(NamedTuple):
 
 
 def find_frames(
-    archive: Archive, datastore_id: str, study_uid: str, series_uid: str, sop_uid: str
+    archive: Archive, access: ImageSetAccess, datastore_id: str, study_uid: str, series_uid: str, sop_uid: str
 ) -> FoundFrames | None:
-    """Find the frames of an instance of the primary image set; None when another way must look for them."""
+    """Find the frames of an instance of the primary image set; None when another way must look for them.
+
+    Raises
+    ------
+    AccessDeniedError
+        The caller may not read the image set, as ``access`` raises it.
+    """
     parameters = {
         "datastore_id": datastore_id,
         "study_uid": study_uid,
@@ -76,6 +83,9 @@ def find_frames(
     row = archive.database.lookup(_FIND, parameters)
     if row is None:
         return None
+    if access.is_limited:
+        with archive.database.read() as connection:
+            access.require(connection, datastore_id, [row[1]])
     # Also what is kept ready, and whether it changed, is for those only who may use the key.
     return FoundFrames(archive.keys.open(datastore_id, row[0]), *row[1:])
 

@@ -135,11 +135,17 @@ def _write(
 
 def _made(connection: Connection, datastore_id: str, study_uids: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Make the rows of studies anew; those without primary image sets have none."""
-    found = _SERIES.rows(connection, study_uids, {"datastore": datastore_id})
+    found = primary_rows(connection, datastore_id, study_uids)
+    return {uid: study_row(datastore_id, rows) for uid, rows in found.items()}
+
+
+def primary_rows(connection: Connection, datastore_id: str, study_uids: Collection[str]) -> dict[str, list[Any]]:
+    """Give the rows of the primary image sets of studies, as `study_row` takes them; a study without any is left out."""
     by_study: dict[str, list[Any]] = {}
-    for row in found:
-        by_study.setdefault(row.study_uid, []).append(row)
-    return {uid: study_row(datastore_id, rows) for uid, rows in by_study.items()}
+    for some in in_groups(sorted(study_uids)):
+        for row in _SERIES.rows(connection, some, {"datastore": datastore_id}):
+            by_study.setdefault(row.study_uid, []).append(row)
+    return by_study
 
 
 def study_row(datastore_id: str, series: Sequence[Any]) -> dict[str, Any]:

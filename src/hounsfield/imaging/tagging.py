@@ -16,7 +16,7 @@ from hounsfield.imaging.datastores import DatastoreStatus
 from hounsfield.imaging.errors import InvalidRequestError, NotFoundError
 from hounsfield.imaging.exceeding import exceeds
 from hounsfield.imaging.tag_keys import check_distinct
-from hounsfield.storage.database import lock_row
+from hounsfield.storage.database import in_groups, lock_row
 from hounsfield.storage.tables import datastores, image_sets, tags
 
 
@@ -53,6 +53,20 @@ def tags_of(archive: Archive, arn: str) -> dict[str, str]:
     with archive.database.read() as connection:
         rows = connection.execute(select(tags.c.tag_key, tags.c.tag_value).where(tags.c.resource_arn == arn))
         return {row.tag_key: row.tag_value for row in rows}
+
+
+def tags_of_image_sets(
+    connection: Connection, archive: Archive, datastore_id: str, image_set_ids: Collection[str]
+) -> dict[str, dict[str, str]]:
+    """Give the tags of image sets by ARN and key, as a transaction sees them; those without tags are left out."""
+    found: dict[str, dict[str, str]] = {}
+    for some in in_groups([archive.image_set_arn(datastore_id, image_set_id) for image_set_id in image_set_ids]):
+        rows = connection.execute(
+            select(tags.c.resource_arn, tags.c.tag_key, tags.c.tag_value).where(tags.c.resource_arn.in_(some))
+        )
+        for row in rows:
+            found.setdefault(row.resource_arn, {})[row.tag_key] = row.tag_value
+    return found
 
 
 def tag_resource(archive: Archive, resource: TaggedResource, wanted: Mapping[str, str]) -> None:

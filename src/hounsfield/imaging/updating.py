@@ -21,6 +21,7 @@ from hounsfield.imaging.datastores import active_datastore, data_key, fetched_ke
 from hounsfield.imaging.edits import Content, Edits, check_edits, edited_levels, parse_edits
 from hounsfield.imaging.errors import InvalidRequestError, NotFoundError, QuotaExceededError
 from hounsfield.imaging.exceeding import exceeds
+from hounsfield.imaging.image_set_access import ImageSetAccess
 from hounsfield.imaging.instance_changes import (
     InstanceChanges,
     edited_instances,
@@ -47,7 +48,7 @@ _log = structlog.get_logger(__name__)
 
 
 def update_image_set_metadata(
-    archive: Archive, datastore_id: str, image_set_id: str, request: UpdateRequest
+    archive: Archive, access: ImageSetAccess, datastore_id: str, image_set_id: str, request: UpdateRequest
 ) -> HeldImageSet:
     """Lock an image set for a change of its metadata that is made soon after (UpdateImageSetMetadata).
 
@@ -67,6 +68,8 @@ def update_image_set_metadata(
     QuotaExceededError
         The blobs are too large, a new version would have more metadata than an image set may, or too many updates are under
         way in the data store.
+    AccessDeniedError
+        The caller may not update the image set, or one of its study that is to change with it, as ``access`` raises it.
     """
     if exceeds(request.size, archive.quotas.update_bytes):
         raise QuotaExceededError(f"the update has {request.size} bytes, the quota is {archive.quotas.update_bytes}")
@@ -74,7 +77,7 @@ def update_image_set_metadata(
         raise InvalidRequestError("includeStudyImageSets cannot be combined with revertToVersionId")
     with archive.database.write() as connection:
         key = data_key(archive, active_datastore(connection, archive, datastore_id, lock=True))
-        claimed = _claim(connection, key, image_set_id, request)
+        claimed = _claim(connection, key, access, image_set_id, request)
         found = claimed.pop(image_set_id)
         _check(connection, request, found)
         require_slot(connection, UPDATE_IMAGE_SET, datastore_id, archive.quotas.concurrent_updates, what="updates")
@@ -88,8 +91,13 @@ def update_image_set_metadata(
     return begun
 
 
-def _claim(connection: Connection, key: DataKey, image_set_id: str, request: UpdateRequest) -> dict[str, HeldImageSet]:
-    """Claim the image set, and the other primary ones of its study when they are meant too, by ascending id."""
+def _claim(
+    connection: Connection, key: DataKey, access: ImageSetAccess, image_set_id: str, request: UpdateRequest
+) -> dict[str, HeldImageSet]:
+    """Claim the image set, and the other primary ones of its study when they are meant too, by ascending id.
+
+    What is claimed here is locked, and is all that the work item changes: the access is decided once, for the whole update.
+    """
     versions: dict[str, int | None] = {image_set_id: request.latest_version}
     if request.whole_study:
         study = select(image_sets.c.study_uid).where(
@@ -104,6 +112,7 @@ def _claim(connection: Connection, key: DataKey, image_set_id: str, request: Upd
             )
         ).scalars()
         versions = {**dict.fromkeys(others), **versions}
+    access.require(connection, key.datastore_id, versions)
     return {name: claim(connection, key, name, versions[name]) for name in sorted(versions)}
 
 

@@ -8,6 +8,7 @@ from hounsfield.access.job_roles import JobRoles
 from hounsfield.access.principals import Principal
 from hounsfield.aws.pagination import PageTokens
 from hounsfield.imaging.archive import Archive
+from hounsfield.imaging.image_set_access import ImageSetAccess
 from hounsfield.imaging.metadata import MetadataReader
 
 
@@ -29,6 +30,8 @@ class Context:
         Decides about roles of import jobs.
     caller : Principal or None
         Who calls, for handlers that ask for it.
+    given_access : ImageSetAccess or None
+        What the caller may do with image sets, for handlers that ask for the caller.
     """
 
     archive: Archive
@@ -37,7 +40,21 @@ class Context:
     local: bool
     job_roles: JobRoles
     caller: Principal | None = None
+    given_access: ImageSetAccess | None = None
 
-    def of(self, caller: Principal) -> Context:
+    def of(self, caller: Principal, access: ImageSetAccess) -> Context:
         """Give the context of a call of somebody."""
-        return replace(self, caller=caller)
+        return replace(self, caller=caller, given_access=access)
+
+    @property
+    def access(self) -> ImageSetAccess:
+        """What the caller may do with image sets.
+
+        Raises
+        ------
+        TypeError
+            The handler did not ask for the caller.
+        """
+        if self.given_access is None:
+            raise TypeError("a handler that touches image sets must ask for its caller")
+        return self.given_access

@@ -18,7 +18,7 @@ from hounsfield.storage.clock import to_datetime
 def copy_image_set(context: Context, parameters: Parameters) -> Mapping[str, object]:
     """API operation CopyImageSet."""
     datastore_id = text(parameters, "datastoreId")
-    begun = domain.copy_image_set(context.archive, datastore_id, _request(parameters))
+    begun = domain.copy_image_set(context.archive, context.access, datastore_id, _request(parameters))
     return {
         "datastoreId": datastore_id,
         "sourceImageSetProperties": _properties(context.archive, begun.source),

@@ -12,7 +12,8 @@ from hounsfield.native.wire import text
 
 def delete_image_set(context: Context, parameters: Parameters) -> Mapping[str, object]:
     """API operation DeleteImageSet."""
-    begun = domain_delete(context.archive, text(parameters, "datastoreId"), text(parameters, "imageSetId"))
+    datastore_id, image_set_id = text(parameters, "datastoreId"), text(parameters, "imageSetId")
+    begun = domain_delete(context.archive, context.access, datastore_id, image_set_id)
     return {
         "datastoreId": begun.datastore_id,
         "imageSetId": begun.id,

@@ -31,12 +31,13 @@ from hounsfield.gate.callers import Caller, Callers
 from hounsfield.gate.errors import translated
 from hounsfield.gate.facts import Facts, permit
 from hounsfield.gate.front_doors import DoorRoute
+from hounsfield.gate.image_set_access import CallerAccess
 from hounsfield.gate.recorded_members import shown_labels, shown_members
 from hounsfield.gate.recording import CallRecord, Recorder
 from hounsfield.gate.threads import in_thread
 from hounsfield.native.context import Context
 from hounsfield.native.operations import HANDLERS, Handler
-from hounsfield.native.permissions import permission_of, permissions_of_parameters
+from hounsfield.native.permissions import names_image_set, permission_of, permissions_of_parameters
 from hounsfield.storage.data_keys import KeyNotAtHandError
 from hounsfield.storage.tiered_blobs import BlobFarError
 
@@ -131,7 +132,7 @@ class NativeDoor:
         archive, local = self.context.archive, self.context.local
         facts = Facts(scope, archive)
         needed = permission_of(operation.name, match.path_parameters, archive)
-        await permit(principal, needed, facts, local=local)
+        allowed = await permit(principal, needed, facts, local=local)
         self.throttle.take(principal.account_id, operation.name)
         arguments = (match, scope["query_string"], scope["headers"], body)
         if len(body) < _LARGE_BODY_BYTES:
@@ -148,7 +149,10 @@ class NativeDoor:
             raise NotImplementedException.of(operation.name)
         record.allow()
         accept = header(scope, b"accept")
-        context = self.context.of(principal) if handler.asks_caller else self.context
+        context = self.context
+        if handler.asks_caller:
+            on_image_sets = names_image_set(match.path_parameters)
+            context = context.of(principal, CallerAccess(principal, allowed, on_image_sets, facts, archive, record))
         run = (record, operation, handler, context, parameters, accept.decode("latin-1") if accept else None)
         if handler.quick and local:
             # What is in the archive store, and a key of a key service, is not waited for here.

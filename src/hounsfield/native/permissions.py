@@ -43,8 +43,7 @@ def permission_of(operation: str, path: Mapping[str, str], archive: Archive) -> 
         The archive, for the account and region of ARNs.
     """
     resources = []
-    datastore_id = path.get("datastoreId")
-    image_set_id = path.get("imageSetId") or path.get("sourceImageSetId")
+    datastore_id, image_set_id = path.get("datastoreId"), _image_set_id(path)
     if datastore_id is not None:
         resources.append(archive.datastore_arn(datastore_id))
         if image_set_id is not None:
@@ -53,6 +52,15 @@ def permission_of(operation: str, path: Mapping[str, str], archive: Archive) -> 
         resources.append(path["resourceArn"])
     unknown: dict[str, ContextValue] = dict.fromkeys(TAGGING.get(operation, ()), Unsettled.HOPEFUL)
     return Permission(PREFIX + operation, resources or ["*"], unknown)
+
+
+def names_image_set(path: Mapping[str, str]) -> bool:
+    """Tell by its path whether an operation is one on image sets, and must be allowed on each that it touches."""
+    return _image_set_id(path) is not None
+
+
+def _image_set_id(path: Mapping[str, str]) -> str | None:
+    return path.get("imageSetId") or path.get("sourceImageSetId")
 
 
 def permissions_of_parameters(needed: Permission, parameters: Parameters, archive: Archive) -> Iterator[Permission]:

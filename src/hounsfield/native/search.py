@@ -42,6 +42,7 @@ def search(context: Context, parameters: Parameters) -> Mapping[str, object]:
     sort = _sort(criteria)
     page = search_image_sets(
         context.archive,
+        context.access,
         text(parameters, "datastoreId"),
         [_filter(entry) for entry in structures(criteria.get("filters", []))],
         sort,

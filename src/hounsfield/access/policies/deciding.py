@@ -102,6 +102,11 @@ def decisions(rights: Rights, action: str, asked: Iterable[tuple[str, ConditionC
         yield decision
 
 
+def denies_some(rights: Rights, action: str) -> bool:
+    """Tell whether a policy may deny somebody an action on some resources and not on others; found once for each policy."""
+    return any(relevant(policies, action).denies_some for _, policies in _layers(rights))
+
+
 def _decided(layers: Sequence[tuple[PolicyKind, Concerned]], resource: str, context: ConditionContext) -> Decision:
     for kind, found in layers:
         if _one(found.denying, resource, context):

@@ -49,7 +49,13 @@ class Relevant:
     """
 
     statements: tuple[Statement, ...]
+    denies_some: bool = field(init=False, repr=False)
+    """Whether one may deny some resources and not others, by their ARNs or tags."""
     _shared: dict[tuple[bool, ...], Concerned] = field(default_factory=dict, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        denying = self.of(Effect.DENY)
+        object.__setattr__(self, "denies_some", any(_tells_resources_apart(statement) for statement in denying))
 
     def on(self, resource: str) -> Concerned:
         """Give those that may concern a resource, by its ARN or ``*``."""
@@ -78,6 +84,12 @@ class Relevant:
 def _depends_on_resource(statement: Statement) -> bool:
     templates = statement.resources is not None and statement.resources.templates
     return bool(templates) or any(key.startswith(RESOURCE_TAG) for key in statement.keys)
+
+
+def _tells_resources_apart(statement: Statement) -> bool:
+    resources = statement.resources
+    all_named = resources is None or (resources.everything and not resources.negated)
+    return not all_named or _depends_on_resource(statement)
 
 
 @lru_cache(maxsize=_MOST_RESOURCES)

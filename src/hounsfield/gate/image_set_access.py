@@ -1,0 +1,105 @@
+"""What the caller of a request may do with image sets that the request does not name: decided by policies when they are known.
+
+door ─▶ CallerAccess(principal, the permission that let the request in) ─▶ domain ─▶ require, denied ─▶ policies
+                                                                                 └─▶ resources of the audit record
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+
+from sqlalchemy import Connection
+
+from hounsfield.access.permissions import (
+    ContextValue,
+    Permission,
+    RequestFacts,
+    may_be_denied,
+    refused_resources,
+    require,
+)
+from hounsfield.access.principals import Principal
+from hounsfield.gate.recording import CallRecord
+from hounsfield.imaging.archive import Archive
+from hounsfield.imaging.tagging import tags_of_image_sets
+
+
+@dataclass(frozen=True, slots=True)
+class CallerAccess:
+    """An `hounsfield.imaging.image_set_access.ImageSetAccess`.
+
+    Attributes
+    ----------
+    principal : Principal
+        Who calls.
+    permission : Permission
+        What let the request in. Its action and condition keys are those that image sets are decided by.
+    on_image_sets : bool
+        Whether the action is one on image sets, which must be allowed on each of them. Any other one is allowed on the data
+        store, and must not be denied on any of them.
+    facts : RequestFacts
+        What else is known of the request.
+    archive : Archive
+        The archive, for ARNs and tags.
+    record : CallRecord
+        Where image sets that the request touches are noted.
+    """
+
+    principal: Principal
+    permission: Permission
+    on_image_sets: bool
+    facts: RequestFacts = field(repr=False)
+    archive: Archive = field(repr=False)
+    record: CallRecord = field(repr=False)
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether image sets may be refused at all."""
+        if self.on_image_sets:
+            return not self.principal.is_root
+        return may_be_denied(self.principal, self.permission.action)
+
+    def require(self, connection: Connection, datastore_id: str, image_set_ids: Collection[str]) -> None:
+        """Let the operation touch image sets; raises `hounsfield.access.permissions.AccessDeniedError`."""
+        arns = self._arns(datastore_id, image_set_ids)
+        self.record.touches(list(arns.values()))
+        if self.is_limited:
+            facts = self._facts(connection, datastore_id, image_set_ids)
+            require(self.principal, self._needed(arns.values()), facts)
+
+    def denied(self, connection: Connection, datastore_id: str, image_set_ids: Collection[str]) -> frozenset[str]:
+        """Give the image sets that the operation has to leave out."""
+        if not self.is_limited:
+            return frozenset()
+        arns = self._arns(datastore_id, image_set_ids)
+        facts = self._facts(connection, datastore_id, image_set_ids)
+        refused = refused_resources(self.principal, self._needed(arns.values()), facts)
+        return frozenset(image_set_id for image_set_id, arn in arns.items() if arn in refused)
+
+    def _arns(self, datastore_id: str, image_set_ids: Collection[str]) -> dict[str, str]:
+        prefix = self.archive.image_set_arn(datastore_id, "")
+        return {image_set_id: prefix + image_set_id for image_set_id in image_set_ids}
+
+    def _needed(self, arns: Collection[str]) -> Permission:
+        resources, unless_denied = (list(arns), []) if self.on_image_sets else ([], list(arns))
+        return replace(self.permission, resources=resources, unless_denied=unless_denied, instead=None)
+
+    def _facts(self, connection: Connection, datastore_id: str, image_set_ids: Collection[str]) -> RequestFacts:
+        if not self.principal.rights.ask_for_resource_tags:
+            return self.facts
+        return _WithTags(self.facts, tags_of_image_sets(connection, self.archive, datastore_id, image_set_ids))
+
+
+@dataclass(frozen=True, slots=True)
+class _WithTags:
+    """What is known of a request, with the tags of image sets as a transaction sees them."""
+
+    facts: RequestFacts
+    tags: Mapping[str, Mapping[str, str]]
+
+    def value(self, key: str) -> ContextValue | None:
+        return self.facts.value(key)
+
+    def resource_tags(self, resource: str) -> Mapping[str, str]:
+        return self.tags.get(resource, {})
