@@ -29,11 +29,10 @@ from hounsfield.imaging.errors import NotAcceptableError
 from hounsfield.imaging.instance_reading import StoredInstance, find_instance
 from hounsfield.imaging.renditions import (
     InstanceFrames,
-    available_transfer_syntaxes,
+    frame_transfer_syntaxes,
     instance_frames,
     offered_transfer_syntax,
 )
-from hounsfield.imaging.staging import PixelKind
 
 MOST_FRAMES = 10_000
 _LONGEST_TAG = 512
@@ -78,12 +77,11 @@ def _answer(
     call: Call, entry: MediaRange, frames: InstanceFrames, numbers: Sequence[int], key: str
 ) -> WireResponse | StreamedResult:
     tag = frames_tag(key, frames.transfer_syntax, numbers)
-    kind = frame_kind(entry, frames.transfer_syntax)
     if len(tag) < _LONGEST_TAG and (answer := unchanged(call.headers, tag)) is not None:
         return answer
     if in_parts(entry):
-        return _parts(call, frames, numbers, kind, tag)
-    return _single(call, frames, kind, tag)
+        return _parts(call, frames, numbers, entry, tag)
+    return _single(call, frames, frame_kind(entry, frames.transfer_syntax), tag)
 
 
 def _known_already(
@@ -100,7 +98,7 @@ def _known_already(
 
 
 def _are_frames(instance: StoredInstance, numbers: Sequence[int]) -> bool:
-    return instance.pixel_kind is PixelKind.FRAMES and min(numbers) > 0 and max(numbers) <= instance.frame_count
+    return instance.pixel_kind.in_frames and min(numbers) > 0 and max(numbers) <= instance.frame_count
 
 
 def frame_numbers(text: str) -> list[int]:
@@ -131,7 +129,7 @@ def _chosen(
         if entry.kind not in {MULTIPART, "*/*"} and len(numbers) > 1:
             continue
         if available is None and entry.transfer_syntax is None and entry.part_kind != "*/*":
-            available = available_transfer_syntaxes(instance)
+            available = frame_transfer_syntaxes(instance)
         for wanted in syntaxes_of(entry, available or ()):
             try:
                 known = _known_already(call, instance, numbers, wanted)
@@ -139,7 +137,7 @@ def _chosen(
             except NotAcceptableError:
                 continue
     if available is None:
-        available = available_transfer_syntaxes(instance)
+        available = frame_transfer_syntaxes(instance)
     several = " Several frames come as multipart/related only." if len(numbers) > 1 else ""
     raise NotAcceptableError(
         f"The frames can be had in the transfer syntaxes {', '.join(available) or 'none'}, or as they are stored with "
@@ -180,9 +178,9 @@ def _between(chunks: Iterator[bytes], start: int, end: int) -> Iterator[bytes]:
 
 
 def _parts(
-    call: Call, frames: InstanceFrames, numbers: Sequence[int], kind: str, tag: str
+    call: Call, frames: InstanceFrames, numbers: Sequence[int], entry: MediaRange, tag: str
 ) -> WireResponse | StreamedResult:
-    boundary = new_boundary()
+    boundary, kind = new_boundary(), frame_kind(entry, frames.transfer_syntax)
     headers = [parts_header(kind, boundary)]
     if len(tag) < _LONGEST_TAG:
         headers.extend(tag_headers(tag))
@@ -195,7 +193,13 @@ def _parts(
         return StreamedResult(
             headers, None, encode_parts(boundary, [(part_headers(call, kind, frame.number), frame.chunks)])
         )
-    parts = ((part_headers(call, kind, frame.number), frame.chunks) for frame in frames.frames)
+    parts = (
+        (
+            part_headers(call, frame_kind(entry, frame.transfer_syntax or frames.transfer_syntax), frame.number),
+            frame.chunks,
+        )
+        for frame in frames.frames
+    )
     return StreamedResult(headers, None, encode_parts(boundary, parts))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -28,8 +28,9 @@ from hounsfield.dicomweb.rendering_parameters import (
 )
 from hounsfield.dicomweb.resource_paths import instance_path
 from hounsfield.gate.answers import StreamedResult
+from hounsfield.imaging.decoding_ahead import made_ahead
 from hounsfield.imaging.errors import NotAcceptableError, NotFoundError
-from hounsfield.imaging.pictures import InstanceName, Pictured
+from hounsfield.imaging.pictures import InstanceName, Pictured, Pictures
 from hounsfield.pixels.rendering import Appearance, PictureKind
 
 _KINDS: Final = (PictureKind.JPEG, PictureKind.PNG)
@@ -52,7 +53,7 @@ def get_rendered_frames(call: Call) -> WireResponse | StreamedResult:
     appearance = rendered_appearance(call, form.kind)
     pictured = call.context.pictures.find(call.access, _name(call))
     call.context.pictures.check_frames(pictured, numbers)
-    return _answer(call, form, appearance, [(pictured, number) for number in numbers])
+    return _answer(call, form, appearance, [(pictured, number) for number in numbers], each=True)
 
 
 def get_rendered_instance(call: Call) -> WireResponse | StreamedResult:
@@ -65,7 +66,8 @@ def get_rendered_instance(call: Call) -> WireResponse | StreamedResult:
     if form.parts:
         _check_count(display.frame_count)
         return _answer(call, form, appearance, [(pictured, number) for number in range(1, display.frame_count + 1)])
-    return _answer(call, form, appearance, [(pictured, _within(display.representative, display.frame_count) or 1)])
+    first = _within(display.representative, display.frame_count) or 1
+    return _first_made(call, form, appearance, [(pictured, number) for number in (first, *_candidates(call, pictured))])
 
 
 def get_rendered_series(call: Call) -> WireResponse | StreamedResult:
@@ -99,32 +101,60 @@ def get_thumbnail(call: Call) -> WireResponse | StreamedResult:
     call.only(*(THUMBNAIL if "series" in call.labels else ("viewport",)))
     form = _form(call, 1)
     appearance = thumbnail_appearance(call, form.kind)
-    pictured = _thumbnail_of(call)
     try:
-        display = call.context.pictures.display(pictured)
-        if "frames" in call.labels:
-            numbers = frame_numbers(call.labels["frames"])
-            if len(numbers) > 1:
-                raise ValidationException("A thumbnail is of one frame.")
-            call.context.pictures.check_frames(pictured, numbers)
-            number = numbers[0]
-        else:
-            number = _within(display.representative, display.frame_count) or display.frame_count // 2 + 1
-        return _answer(call, form, appearance, [(pictured, number)])
+        return _first_made(call, form, appearance, _thumbnails_of(call))
     except NotAcceptableError as error:
         raise NotFoundError(f"There is no thumbnail: {error}") from error
 
 
-def _thumbnail_of(call: Call) -> Pictured:
+def _thumbnails_of(call: Call) -> Iterator[_Shot]:
+    """Give what a thumbnail can be made of, the best first."""
     pictures, labels = call.context.pictures, call.labels
+    if "frames" in labels:
+        pictured = pictures.find(call.access, _name(call))
+        numbers = frame_numbers(labels["frames"])
+        if len(numbers) > 1:
+            raise ValidationException("A thumbnail is of one frame.")
+        pictures.check_frames(pictured, numbers)
+        yield pictured, numbers[0]
+        return
     if "instance" in labels:
-        return pictures.find(call.access, _name(call))
-    if "series" in labels:
+        instances = iter((pictures.find(call.access, _name(call)),))
+    elif "series" in labels:
         image_set = pictures.find_series(
             call.access, call.datastore_id, labels["study"], labels["series"], call.image_set_id
         )
-        return pictures.representative(call.access, [image_set])
-    return pictures.representative(call.access, pictures.find_study(call.access, call.datastore_id, labels["study"]))
+        instances = pictures.representatives(call.access, [image_set])
+    else:
+        found = pictures.find_study(call.access, call.datastore_id, labels["study"])
+        instances = pictures.representatives(call.access, found)
+    for pictured in instances:
+        yield from ((pictured, number) for number in _candidates(call, pictured))
+
+
+def _candidates(call: Call, pictured: Pictured) -> Iterator[int]:
+    """Give frames that can stand for an instance; others than the first matter only where frames may not decode."""
+    numbers = call.context.pictures.candidates(pictured)
+    return iter(numbers if pictured.may_not_decode else numbers[:1])
+
+
+def _first_made(
+    call: Call, form: _Form, appearance: Appearance, shots: Iterable[_Shot]
+) -> WireResponse | StreamedResult:
+    """Answer the first picture that can be made.
+
+    Raises
+    ------
+    NotAcceptableError
+        None can; the message is that of the first.
+    """
+    refused: NotAcceptableError | None = None
+    for shot in shots:
+        try:
+            return _answer(call, form, appearance, [shot])
+        except NotAcceptableError as error:
+            refused = refused or error
+    raise refused or NotAcceptableError("there is nothing of which a picture could be made")
 
 
 def _name(call: Call) -> InstanceName:
@@ -176,7 +206,16 @@ def _form(call: Call, count: int) -> _Form:
     raise NotAcceptableError(f"Pictures are {' or '.join(_KINDS)}, which the Accept header does not allow.{several}")
 
 
-def _answer(call: Call, form: _Form, appearance: Appearance, shots: Sequence[_Shot]) -> WireResponse | StreamedResult:
+def _answer(
+    call: Call, form: _Form, appearance: Appearance, shots: Sequence[_Shot], *, each: bool = False
+) -> WireResponse | StreamedResult:
+    """Answer pictures; those that cannot be made are left out, but with ``each`` all must be made.
+
+    Raises
+    ------
+    NotAcceptableError
+        None can be made, or with ``each`` one of them cannot.
+    """
     told = warnings(call) if "annotation" in dict(call.query) else []
     tag = _tag(form, appearance, shots)
     if (answer := unchanged(call.headers, tag)) is not None:
@@ -186,18 +225,47 @@ def _answer(call: Call, form: _Form, appearance: Appearance, shots: Sequence[_Sh
     if not form.parts:
         ((pictured, number),) = shots
         return WireResponse(200, [("Content-Type", form.kind), *headers], pictures.frame(pictured, number, appearance))
-    made = (pictures.frame(pictured, number, appearance) for pictured, number in shots)
-    # The first picture is made before anything is answered: what is wrong with the request is mostly wrong with it.
-    begun = itertools.chain([next(made)], made)
     boundary = new_boundary()
     kind = f'{MULTIPART}; type="{form.kind}"; boundary={boundary}'
     parts = (
         ([("Content-Type", form.kind), ("Content-Location", _url(call, *shot))], [picture])
-        for shot, picture in zip(shots, begun, strict=True)
+        for shot, picture in _made(pictures, appearance, shots, each=each)
     )
     return StreamedResult(
         [("Content-Type", kind), *headers], None, encode_parts(boundary, parts), slots=call.context.rendering_slots
     )
+
+
+def _made(
+    pictures: Pictures, appearance: Appearance, shots: Sequence[_Shot], *, each: bool
+) -> Iterator[tuple[_Shot, bytes]]:
+    """Make pictures, the first one before anything is answered: what is wrong with the request is mostly wrong with it."""
+
+    def make(some: Sequence[_Shot]) -> Iterator[bytes]:
+        return (pictures.frame(pictured, number, appearance) for pictured, number in some)
+
+    pairs: Iterator[tuple[_Shot, bytes]]
+    if each:
+        uncertain = any(pictured.may_not_decode for pictured, _ in shots)
+        made = made_ahead(make, shots) if uncertain else make(shots)
+        pairs = zip(shots, made, strict=True)
+    else:
+        pairs = _those_made(pictures, appearance, shots)
+    return itertools.chain((next(pairs),), pairs)
+
+
+def _those_made(pictures: Pictures, appearance: Appearance, shots: Sequence[_Shot]) -> Iterator[tuple[_Shot, bytes]]:
+    """Make the pictures that can be made; raises `NotAcceptableError` when it is none of them."""
+    refused: NotAcceptableError | None = None
+    count = 0
+    for shot in shots:
+        try:
+            yield shot, pictures.frame(*shot, appearance)
+            count += 1
+        except NotAcceptableError as error:
+            refused = refused or error
+    if refused is not None and not count:
+        raise refused
 
 
 def _tag(form: _Form, appearance: Appearance, shots: Sequence[_Shot]) -> str:

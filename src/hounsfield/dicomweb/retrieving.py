@@ -10,10 +10,11 @@ from hounsfield.dicomweb.conditional import tag_headers, unchanged
 from hounsfield.dicomweb.multipart import encode_parts, new_boundary
 from hounsfield.dicomweb.negotiation import DICOM, MULTIPART, OCTET_STREAM, MediaRange, acceptable
 from hounsfield.gate.answers import StreamedResult
+from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.dicom_metadata import bulk_data
 from hounsfield.imaging.errors import NotAcceptableError
 from hounsfield.imaging.instance_reading import StoredInstance, find_instance
-from hounsfield.imaging.renditions import DicomFile, available_transfer_syntaxes, dicom_file
+from hounsfield.imaging.renditions import ANY, DicomFile, can_be_given, dicom_file
 from hounsfield.imaging.series_order import find_series, find_study
 
 
@@ -101,12 +102,20 @@ def _all(call: Call, instances: Sequence[StoredInstance]) -> StreamedResult:
     archive = call.context.archive
     for entry in _wanted(call):
         wanted = entry.transfer_syntax
-        if wanted in {None, "*"} or all(wanted in available_transfer_syntaxes(one) for one in instances):
-            return _files((dicom_file(archive, instance, wanted) for instance in instances), [])
+        if wanted in {None, ANY} or all(can_be_given(archive, one, wanted) for one in instances):
+            return _files((_file_in_time(archive, instance, wanted) for instance in instances), [])
     raise NotAcceptableError(
         "Not every instance can be had in a transfer syntax that the Accept header allows; transfer-syntax=* gives each "
         "as it is stored."
     )
+
+
+def _file_in_time(archive: Archive, instance: StoredInstance, wanted: str | None) -> DicomFile:
+    """Give a file for an answer that has begun; what only reading all of it tells to be impossible comes as stored."""
+    try:
+        return dicom_file(archive, instance, wanted)
+    except NotAcceptableError:
+        return dicom_file(archive, instance, ANY)
 
 
 def _files(files: Iterable[DicomFile], headers: Sequence[tuple[str, str]]) -> StreamedResult:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final
 
 from hounsfield.imaging.accesses import AccessNotes
 from hounsfield.imaging.frame_places import FramePlaces
 from hounsfield.imaging.kept_frames import KeptFrames
+from hounsfield.imaging.weighted_cache import WeightedCache
 from hounsfield.jobs.queue import WorkQueue
 from hounsfield.storage.blobs import BlobPlace, Blobs
 from hounsfield.storage.buckets import Buckets
 from hounsfield.storage.data_keys import DataKeys
 from hounsfield.storage.database import Database
 from hounsfield.storage.tiered_blobs import TieredBlobs
+
+_DECODED_INSTANCES: Final = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,13 @@ class Quotas:
     concurrent_deletes: int = 100
     copy_frames: int = 1_000
     tags: int = 50
+
+
+class Decoding(Enum):
+    """What is known of frames that nobody decoded when they came."""
+
+    WHOLE = "all decode"
+    BROKEN = "at least one does not decode"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +70,8 @@ class Archive:
     accesses: AccessNotes = field(default_factory=AccessNotes)
     frame_places: FramePlaces = field(default_factory=FramePlaces)
     kept_frames: KeptFrames = field(default_factory=KeptFrames)
+    decoding: WeightedCache[str, Decoding] = field(default_factory=lambda: WeightedCache(_DECODED_INSTANCES))
+    """Whether all frames of an instance decode, by its source key; of those that this process tried."""
 
     @property
     def blob_places(self) -> tuple[BlobPlace, ...]:

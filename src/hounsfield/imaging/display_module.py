@@ -169,7 +169,7 @@ def instance_display(part10: Part10, original: Part10, pixels: KeptPixels) -> In
     if pixels.kind is PixelKind.WHOLE:
         plain = _plain_type(original)
         frame_count = format_.frame_count
-    elif pixels.kind is not PixelKind.FRAMES:
+    elif not pixels.kind.in_frames:
         raise PixelError("the instance has no pixel data that could be shown")
     stored = transfer_syntax_as_stored(pixels.transfer_syntax)
     now, was = part10.text(PHOTOMETRIC_INTERPRETATION), original.text(PHOTOMETRIC_INTERPRETATION)

@@ -59,7 +59,8 @@ class StoredImageFrame:
     stored_transfer_syntax : str
         How the bytes are encoded.
     is_frame : bool
-        False for pixel data kept as one object because no frames could be made of it.
+        False for pixel data kept as one object because no frames could be made of it, and where what goes before a frame
+        cannot be made.
     size : int
         Length in bytes.
     chunk_count : int
@@ -119,15 +120,18 @@ def get_image_frame(
         raise _missing(archive, datastore_id, image_set_id, frame_id)
     found = _FoundInstance(*row)
     data_key = archive.keys.open(datastore_id, found.wrapped_key)
-    if found.pixel_kind == PixelKind.FRAMES:
+    if PixelKind(found.pixel_kind).in_frames:
         extent = archive.frame_places.find(archive.database, found.source_key, ordinal)
         if extent is None:
             raise _missing(archive, datastore_id, image_set_id, frame_id)
         syntax, label = found.stored_transfer_syntax, Label(RecordKind.FRAME, found.source_key, ordinal)
-        data = archive.kept_frames.read(archive.blobs, data_key, extent, label, before(syntax), b"")
+        first = before(syntax)
+        # What goes before a frame is made of its codestream, which may be damaged.
+        as_it_came = bool(first) and found.pixel_kind == PixelKind.DAMAGED
+        data = archive.kept_frames.read(archive.blobs, data_key, extent, label, b"" if as_it_came else first, b"")
         archive.accesses.touch(image_set_id)
         size = extent.length - SEAL_BYTES
-        return StoredImageFrame(syntax, is_frame=True, size=size, chunk_count=1, chunks=iter((data,)))
+        return StoredImageFrame(syntax, is_frame=not as_it_came, size=size, chunk_count=1, chunks=iter((data,)))
     if found.pixel_kind != PixelKind.WHOLE or ordinal != 0:
         raise _missing(archive, datastore_id, image_set_id, frame_id)
     archive.accesses.touch(image_set_id)

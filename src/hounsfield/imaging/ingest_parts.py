@@ -19,7 +19,15 @@ from hounsfield.imaging.ingest import (
     opened,
     read_record,
 )
-from hounsfield.imaging.pixel_store import FramePlan, StoredPixels, plan_pixels, store_frames, store_pixels
+from hounsfield.imaging.pixel_store import (
+    FramePlan,
+    StoredPixels,
+    plan_pixels,
+    store_frames,
+    store_pixels,
+    with_damage_told,
+)
+from hounsfield.imaging.staging import PixelKind
 from hounsfield.pixels.errors import FramesError, PixelError
 from hounsfield.storage.buckets import BucketError, ObjectChangedError
 from hounsfield.storage.packs import PackWriter
@@ -102,8 +110,11 @@ def ingest_with_parts(
 
 def _joined(parts: tuple[FramePart, ...]) -> StoredPixels:
     pixels = [part.pixels for part in parts]
-    return replace(
+    whole = replace(
         pixels[0],
+        kind=PixelKind.DAMAGED if any(some.damaged for some in pixels) else pixels[0].kind,
         entries=tuple(entry for some in pixels for entry in some.entries),
         runs=tuple(run for some in pixels for run in some.runs),
+        damaged=tuple(number for some in pixels for number in some.damaged),
     )
+    return with_damage_told(whole)

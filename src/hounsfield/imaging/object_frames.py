@@ -28,11 +28,14 @@ class InstanceFrame:
         Bytes.
     chunks : Iterator of bytes
         The frame; one chunk, but for large objects.
+    transfer_syntax : str or None
+        How it is encoded where that is not what all others are: a frame that does not decode comes as it is stored.
     """
 
     number: int
     size: int | None
     chunks: Iterator[bytes]
+    transfer_syntax: str | None = None
 
 
 def check_last(numbers: Sequence[int], count: int) -> None:

@@ -7,14 +7,16 @@ What is kept is named by the version of the image set: an update makes other pic
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeAlias
 
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.current_data_set import current_data_set
+from hounsfield.imaging.decoding_ahead import may_not_decode
 from hounsfield.imaging.display_module import InstanceDisplay, KeptPixels, instance_display
-from hounsfield.imaging.errors import InvalidRequestError, NotAcceptableError, NotFoundError
+from hounsfield.imaging.errors import InvalidRequestError, NotAcceptableError
 from hounsfield.imaging.image_set_access import ImageSetAccess
 from hounsfield.imaging.instance_reading import (
     ReadableImageSet,
@@ -37,8 +39,10 @@ from hounsfield.pixels.rendering import Appearance, rendered
 from hounsfield.pixels.viewport import placed
 
 _DISPLAY_BYTES: Final = 32 << 20
-_SHOWABLE: Final = (PixelKind.FRAMES, PixelKind.WHOLE)
+_SHOWABLE: Final = (PixelKind.FRAMES, PixelKind.DAMAGED, PixelKind.WHOLE)
 _CHOICE_BYTES: Final = 1 << 20
+_CANDIDATES: Final = 16
+"""Frames, or instances of a series, that are tried at most to find one that stands for all of them."""
 
 
 _Shown: TypeAlias = "tuple[tuple[str, int, str], InstanceDisplay]"
@@ -77,6 +81,13 @@ class Pictured:
     identity: tuple[str, int, str]
     found: FoundFrames | None = field(default=None, repr=False)
     instance: StoredInstance | None = field(default=None, repr=False)
+
+    @property
+    def may_not_decode(self) -> bool:
+        """Whether its frames were kept as they came, so that one may turn out not to decode."""
+        if self.instance is not None:
+            return may_not_decode(self.instance.pixel_kind, self.instance.stored_transfer_syntax)
+        return self.found is not None and may_not_decode(self.found.pixel_kind, self.found.transfer_syntax)
 
     @property
     def tag(self) -> str:
@@ -144,6 +155,18 @@ class Pictures:
         self._pictures.put(key, picture, len(picture))
         return picture
 
+    def candidates(self, pictured: Pictured) -> list[int]:
+        """List a few frames that can stand for an instance, the best first; `NotAcceptableError` when it cannot be shown.
+
+        It is the frame that the data set names, or the middle one, and where that does not decode one near it.
+        """
+        display = self.display(pictured)
+        count = display.frame_count
+        named = display.representative
+        first = named if named is not None and 1 <= named <= count else count // 2 + 1
+        near = (first + step * side for step in range(1, count) for side in (1, -1))
+        return [first, *itertools.islice((number for number in near if 1 <= number <= count), _CANDIDATES)]
+
     def check_frames(self, pictured: Pictured, numbers: Sequence[int]) -> None:
         """Check a frame list; raises `InvalidRequestError` and `NotFoundError`."""
         if pictured.instance is not None:
@@ -184,25 +207,28 @@ class Pictures:
         found = instances_in_order(self._archive, image_set)
         return [_pictured(access, instance) for instance in found if instance.pixel_kind in _SHOWABLE]
 
-    def representative(self, access: ImageSetAccess, image_sets: Sequence[ReadableImageSet]) -> Pictured:
-        """Choose the instance that stands for image sets: the middle one of the first that can be shown.
+    def representatives(self, access: ImageSetAccess, image_sets: Sequence[ReadableImageSet]) -> Iterator[Pictured]:
+        """Choose instances that can stand for image sets, the best first: of each set the middle one that can be shown.
 
-        Raises
-        ------
-        NotFoundError
-            None of them has anything that could be shown.
+        Those behind the first ones of all sets are a few others of each, for where no picture can be made of these.
         """
         for image_set in image_sets:
             key = (image_set.image_set_id, image_set.version)
             sop_uid = self._representatives.get(key)
             if sop_uid is None:
-                sop_uid = self._choose(self.series(access, image_set))
+                sop_uid = next(self._showable(self.series(access, image_set)), "")
                 self._representatives.put(key, sop_uid, 256)
             if sop_uid:
-                within = None if image_set.is_primary else image_set.image_set_id
-                uids = (image_set.study_uid, image_set.series_uid, sop_uid)
-                return self.find(access, InstanceName(image_set.datastore_id, *uids, within))
-        raise NotFoundError("there is nothing of which a picture could be made")
+                yield self._within(access, image_set, sop_uid)
+        for image_set in image_sets:
+            others = itertools.islice(self._showable(self.series(access, image_set)), 1, _CANDIDATES)
+            yield from (self._within(access, image_set, sop_uid) for sop_uid in others)
+
+    def _within(self, access: ImageSetAccess, image_set: ReadableImageSet, sop_uid: str) -> Pictured:
+        within = None if image_set.is_primary else image_set.image_set_id
+        return self.find(
+            access, InstanceName(image_set.datastore_id, image_set.study_uid, image_set.series_uid, sop_uid, within)
+        )
 
     def find_series(
         self, access: ImageSetAccess, datastore_id: str, study_uid: str, series_uid: str, image_set_id: str | None
@@ -214,16 +240,15 @@ class Pictures:
         """Find primary image sets by Series Number; raises as `hounsfield.imaging.instance_reading.primary_image_sets`."""
         return series_in_order(primary_image_sets(self._archive, access, datastore_id, study_uid))
 
-    def _choose(self, instances: Sequence[Pictured]) -> str:
-        """Choose the instance nearest the middle that can be shown; nothing when there is none."""
+    def _showable(self, instances: Sequence[Pictured]) -> Iterator[str]:
+        """Give the SOP Instance UIDs of those that can be shown, what is nearest the middle first."""
         middle = len(instances) // 2
         for pictured in sorted(instances, key=_distance_from(instances, middle)):
             try:
                 self.display(pictured)
             except NotAcceptableError:
                 continue
-            return pictured.name.sop_uid
-        return ""
+            yield pictured.name.sop_uid
 
     def _encoded(self, pictured: Pictured, number: int) -> bytes:
         archive, name = self._archive, pictured.name
@@ -233,7 +258,7 @@ class Pictures:
                 return bytes(frame)
         instance = pictured.instance or find_instance(archive, pictured.access, *name)
         archive.accesses.touch(instance.image_set.image_set_id)
-        if instance.pixel_kind is PixelKind.FRAMES:
+        if instance.pixel_kind.in_frames:
             return next(read_some(archive, instance, [number - 1]))
         original = current_data_set(archive, instance).original
         return b"".join(next(object_frames(original, stored_pixels(archive, instance), [number])).chunks)

@@ -19,6 +19,7 @@ from hounsfield.dicom.part10 import Part10
 from hounsfield.dicom.warnings import ImportWarning, WarningCode
 from hounsfield.imaging.pixel_module import pixel_format, pixel_frames
 from hounsfield.imaging.staging import FrameRun, PixelKind
+from hounsfield.pixels.decode import check_frame
 from hounsfield.pixels.encapsulated_samples import encapsulated_samples
 from hounsfield.pixels.errors import FrameProblem, FramesError, PixelError
 from hounsfield.pixels.format import PixelFormat
@@ -31,6 +32,9 @@ from hounsfield.storage.packs import Extent, Label, PackWriter, RecordKind
 PIXEL_DATA = 0x7FE00010
 RUN_LENGTH = 1024
 """Most frames of one run: what a reader scans to find a frame is at most 4 KiB."""
+
+_MOST_NAMED = 32
+"""Damaged frames that a warning names; more are counted."""
 
 _CODES = {
     FrameProblem.EXTRACTION: WarningCode.FRAMES_EXTRACTION_FAILURE,
@@ -49,6 +53,8 @@ class StoredPixels:
     entries: tuple[FrameEntry, ...] = ()
     runs: tuple[FrameRun, ...] = ()
     warnings: tuple[ImportWarning, ...] = ()
+    damaged: tuple[int, ...] = ()
+    """Numbers of the frames that do not decode, from 1 on."""
 
 
 NO_PIXELS = StoredPixels(PixelKind.NONE, None, None)
@@ -77,7 +83,7 @@ def store_pixels(file: Part10, key: str, pack: PackWriter, lossless: LosslessFor
     plan = plan_pixels(file, lossless)
     if isinstance(plan, FramePlan):
         try:
-            return store_frames(plan, key, pack, range(len(plan.frames)))
+            return with_damage_told(store_frames(plan, key, pack, range(len(plan.frames))))
         except PixelError as error:
             warning = ImportWarning(WarningCode.TRANSCODING_EXCEPTION, f"The pixel data is kept as it came: {error}")
             plan = ObjectPlan(PixelKind.WHOLE, file.transfer_syntax, (warning,), plan.format)
@@ -142,19 +148,46 @@ def store_frames(plan: FramePlan, key: str, pack: PackWriter, ordinals: range) -
     """Write some frames of an instance to a pack; raises `PixelError` and `FramesError`."""
     entries = []
     extents = []
+    damaged = []
     for ordinal in ordinals:
-        frame = _stored_frame(plan, plan.frames[ordinal])
+        encoded = plan.frames[ordinal]
+        if plan.treatment.kind is TreatmentKind.KEEP_FRAMES and not _passes(encoded, plan):
+            damaged.append(ordinal + 1)
+        frame = _stored_frame(plan, encoded)
         extents.append(pack.add(Label(RecordKind.FRAME, key, ordinal), frame.data))
         checksums = tuple((c.width, c.height, c.crc32) for c in frame.checksums)
         entries.append(FrameEntry(frame_id(key, ordinal), checksums, frame.min_value, frame.max_value, len(frame.data)))
     return StoredPixels(
-        PixelKind.FRAMES,
+        PixelKind.DAMAGED if damaged else PixelKind.FRAMES,
         plan.treatment.stored_transfer_syntax,
         plan.treatment.checksum_type,
         tuple(entries),
         tuple(_runs(ordinals.start, extents)),
         tuple(_offset_table_warning(warning) for warning in plan.frames.warnings),
+        tuple(damaged),
     )
+
+
+def with_damage_told(pixels: StoredPixels) -> StoredPixels:
+    """Add the warning that names the frames which do not decode, where there are any."""
+    if not pixels.damaged:
+        return pixels
+    count, total = len(pixels.damaged), len(pixels.entries)
+    named = ", ".join(map(str, pixels.damaged[:_MOST_NAMED]))
+    more = f" and {count - _MOST_NAMED} more" if count > _MOST_NAMED else ""
+    text = (
+        f"Pixel Data (7FE0,0010): of {total} frames {count} cannot be decoded, and all are kept as they came: "
+        f"{'frame' if count == 1 else 'frames'} {named}{more}"
+    )
+    return replace(pixels, warnings=(*pixels.warnings, ImportWarning(WarningCode.TRANSCODING_EXCEPTION, text)))
+
+
+def _passes(encoded: bytes, plan: FramePlan) -> bool:
+    try:
+        check_frame(encoded, plan.source_syntax, plan.format)
+    except PixelError:
+        return False
+    return True
 
 
 def _stored_frame(plan: FramePlan, encoded: bytes) -> StoredFrame:

@@ -7,7 +7,8 @@
     .202, .90          as stored or encoded  406                  406                406
     its own            as stored             as stored            native             as it came
 
-What cannot be given raises `NotAcceptableError`. Where nothing is asked for and frames do not decode, they come as stored.
+What cannot be given raises `NotAcceptableError`. Where nothing is asked for, a frame that does not decode comes as stored,
+and so does the file of an instance with such a frame: whichever it is, it is known before the first byte is given.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from typing import Final, TypeVar
 
 from hounsfield.dicom.data_set_writer import written
@@ -24,6 +26,7 @@ from hounsfield.dicom.elements import PIXEL_DATA, Element
 from hounsfield.dicom.part10 import DEFLATED, Part10
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.current_data_set import CurrentDataSet, current_data_set
+from hounsfield.imaging.decoding_ahead import frames_of_file, made_ahead, may_not_decode
 from hounsfield.imaging.errors import InvalidRequestError, NotAcceptableError, NotFoundError
 from hounsfield.imaging.icons import with_native_icons
 from hounsfield.imaging.instance_reading import StoredInstance
@@ -123,8 +126,8 @@ def available_transfer_syntaxes(instance: StoredInstance) -> tuple[str, ...]:
     Returns
     -------
     tuple of str
-        Transfer syntax UIDs, the default first. Frames that came broken or larger than a native value can be may still
-        not decode.
+        Transfer syntax UIDs, the default first: only that of what is stored where frames are known not to decode. Others
+        may turn out not to decode, or to be larger than a native value can be.
     """
     stored = stored_transfer_syntax(instance)
     if instance.pixel_kind is not PixelKind.FRAMES or stored == EXPLICIT_VR_LITTLE_ENDIAN:
@@ -133,6 +136,13 @@ def available_transfer_syntaxes(instance: StoredInstance) -> tuple[str, ...]:
         return (EXPLICIT_VR_LITTLE_ENDIAN, stored)
     other = JPEG_2000_LOSSLESS if stored == HTJ2K_LOSSLESS_RPCL else HTJ2K_LOSSLESS_RPCL
     return (EXPLICIT_VR_LITTLE_ENDIAN, stored, other, _HTJ2K_LOSSLESS)
+
+
+def frame_transfer_syntaxes(instance: StoredInstance) -> tuple[str, ...]:
+    """List what single frames of an instance can be asked for in, the default first; some of them may not decode."""
+    if instance.pixel_kind is PixelKind.DAMAGED:
+        return tuple(dict.fromkeys((EXPLICIT_VR_LITTLE_ENDIAN, stored_transfer_syntax(instance))))
+    return available_transfer_syntaxes(instance)
 
 
 def dicom_file(archive: Archive, instance: StoredInstance, transfer_syntax: str | None = None) -> DicomFile:
@@ -157,14 +167,28 @@ def dicom_file(archive: Archive, instance: StoredInstance, transfer_syntax: str 
     archive.accesses.touch(instance.image_set.image_set_id)
     data_set = current_data_set(archive, instance)
     if instance.pixel_kind is PixelKind.NONE:
-        syntax, _ = _choice(instance, transfer_syntax)
+        syntax, _ = _choice(instance, transfer_syntax, available_transfer_syntaxes(instance))
         return _file(data_set, syntax, _no_pixels(data_set.original))
     pixels = stored_pixels(archive, instance)
     return _first_possible(
         instance,
         transfer_syntax,
+        available_transfer_syntaxes(instance),
         lambda syntax, form: _file(data_set, syntax, _element(data_set, pixels, syntax, form)),
     )
+
+
+def can_be_given(archive: Archive, instance: StoredInstance, transfer_syntax: str) -> bool:
+    """Tell whether an instance can be given as a file in a transfer syntax; frames that may not decode are decoded for it."""
+    if transfer_syntax not in available_transfer_syntaxes(instance):
+        return False
+    decodes = transfer_syntax == stored_transfer_syntax(instance) or not may_not_decode(
+        instance.pixel_kind, instance.stored_transfer_syntax
+    )
+    try:
+        return decodes or dicom_file(archive, instance, transfer_syntax) is not None
+    except NotAcceptableError:
+        return False
 
 
 def instance_frames(
@@ -197,33 +221,57 @@ def instance_frames(
     archive.accesses.touch(instance.image_set.image_set_id)
     original = current_data_set(archive, instance).original
     if instance.pixel_kind is PixelKind.WHOLE:
-        syntax, _ = _choice(instance, transfer_syntax)
+        syntax, _ = _choice(instance, transfer_syntax, available_transfer_syntaxes(instance))
         return InstanceFrames(syntax, object_frames(original, stored_pixels(archive, instance), numbers))
     check_last(numbers, instance.frame_count)
 
+    ordinals = [number - 1 for number in numbers]
+
+    def make(syntax: str, form: _Form, some: Sequence[int]) -> Iterator[bytes]:
+        return _made(instance, original, read_some(archive, instance, some), syntax, form)
+
     def frames(syntax: str, form: _Form) -> InstanceFrames:
-        ordinals = [number - 1 for number in numbers]
-        made = _made(instance, original, read_some(archive, instance, ordinals), syntax, form)
-        pairs = zip(numbers, _begun(made), strict=True)
+        uncertain = form is _Form.NATIVE and may_not_decode(instance.pixel_kind, instance.stored_transfer_syntax)
+        if uncertain and transfer_syntax is None and len(numbers) > 1:
+            stored = read_some(archive, instance, ordinals)
+            return InstanceFrames(syntax, _decoded_or_stored(instance, original, numbers, stored))
+        made = made_ahead(partial(make, syntax, form), ordinals) if uncertain else _begun(make(syntax, form, ordinals))
+        pairs = zip(numbers, made, strict=True)
         return InstanceFrames(syntax, (InstanceFrame(number, len(data), iter((data,))) for number, data in pairs))
 
-    return _first_possible(instance, transfer_syntax, frames)
+    return _first_possible(instance, transfer_syntax, frame_transfer_syntaxes(instance), frames)
+
+
+def _decoded_or_stored(
+    instance: StoredInstance, original: Part10, numbers: Sequence[int], frames: Iterator[bytes]
+) -> Iterator[InstanceFrame]:
+    """Decode frames one by one; one that does not decode comes as it is stored."""
+    stored, format_ = stored_transfer_syntax(instance), pixel_format(original)
+    for number, frame in zip(numbers, frames, strict=True):
+        data, syntax = frame, None
+        try:
+            data = _decoded(frame, stored, format_)
+        except PixelError:
+            syntax = stored
+        yield InstanceFrame(number, len(data), iter((data,)), syntax)
 
 
 def offered_transfer_syntax(instance: StoredInstance, asked: str | None) -> str:
-    """Tell in which transfer syntax frames, or a file, are tried to be given first, without reading them.
+    """Tell in which transfer syntax frames are tried to be given first, without reading them.
 
     Raises
     ------
     NotAcceptableError
         They cannot be given so.
     """
-    return _choice(instance, asked)[0]
+    return _choice(instance, asked, frame_transfer_syntaxes(instance))[0]
 
 
-def _first_possible(instance: StoredInstance, asked: str | None, make: Callable[[str, _Form], _Made]) -> _Made:
+def _first_possible(
+    instance: StoredInstance, asked: str | None, available: Sequence[str], make: Callable[[str, _Form], _Made]
+) -> _Made:
     """Make what was asked for; where nothing was, and frames do not decode, as stored."""
-    syntax, form = _choice(instance, asked)
+    syntax, form = _choice(instance, asked, available)
     try:
         return make(syntax, form)
     except PixelError as error:
@@ -235,9 +283,8 @@ def _first_possible(instance: StoredInstance, asked: str | None, make: Callable[
         ) from error
 
 
-def _choice(instance: StoredInstance, asked: str | None) -> tuple[str, _Form]:
+def _choice(instance: StoredInstance, asked: str | None, available: Sequence[str]) -> tuple[str, _Form]:
     stored = stored_transfer_syntax(instance)
-    available = available_transfer_syntaxes(instance)
     syntax = available[0] if asked is None else stored if asked == ANY else asked
     if syntax not in available:
         raise NotAcceptableError(
@@ -274,9 +321,9 @@ def check_numbers(instance: StoredInstance, numbers: Sequence[int]) -> None:
 def _element(data_set: CurrentDataSet, pixels: StoredPixels, syntax: str, form: _Form) -> PixelElement:
     """Make the pixel data element; raises `PixelError` before the first chunk when it can be known that it fails."""
     instance, original = data_set.instance, data_set.original
-    if instance.pixel_kind is not PixelKind.FRAMES:
+    if not instance.pixel_kind.in_frames:
         return object_element(original, pixels)
-    lossless = instance.stored_transfer_syntax in _LOSSLESS
+    lossless = instance.pixel_kind is PixelKind.FRAMES and instance.stored_transfer_syntax in _LOSSLESS
     if form is _Form.STORED and syntax != EXPLICIT_VR_LITTLE_ENDIAN:
         format_ = pixel_format(original) if lossless else None
         changed = encoded_changes(original, format_, encoded_interpretation(format_)) if format_ is not None else {}
@@ -286,7 +333,15 @@ def _element(data_set: CurrentDataSet, pixels: StoredPixels, syntax: str, form: 
         # Whether samples of 32 bits fit JPEG 2000 only the encoder tells, and then it must not be too late to say so.
         for _ in _made(instance, original, pixels.read(), syntax, form):
             pass
-    frames = _begun(_made(instance, original, pixels.read(), syntax, form))
+    if form is _Form.NATIVE and may_not_decode(instance.pixel_kind, instance.stored_transfer_syntax):
+        archive = pixels.archive
+
+        def make(ordinals: Sequence[int]) -> Iterator[bytes]:
+            return _made(instance, original, read_some(archive, instance, ordinals), syntax, form)
+
+        frames = frames_of_file(archive, instance, make)
+    else:
+        frames = _begun(_made(instance, original, pixels.read(), syntax, form))
     if form is _Form.ENCODED:
         return encoded_element(frames, encoded_changes(original, format_, encoded_interpretation(format_)))
     if not fits_native(format_):

@@ -22,10 +22,17 @@ class PixelKind(StrEnum):
     """The instance has no pixel data."""
     FRAMES = "frames"
     """Image frames, each found by its ordinal."""
+    DAMAGED = "damaged"
+    """Image frames as they came, of which some are known not to decode."""
     WHOLE = "whole"
     """One object, served as a single image frame: video, or pixel data that could not be transcoded."""
     WITHHELD = "withheld"
     """One object that is not served as a frame, because no frames could be found in it."""
+
+    @property
+    def in_frames(self) -> bool:
+        """Whether the pixel data is stored frame by frame."""
+        return self in (PixelKind.FRAMES, PixelKind.DAMAGED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, or_, select
 
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.datastores import DatastoreStatus
@@ -31,6 +31,7 @@ _FIND = Prepared(
         instances.c.source_key,
         instances.c.stored_transfer_syntax,
         image_sets.c.latest_version,
+        instances.c.pixel_kind,
     )
     .select_from(instances)
     .join(image_sets, image_sets.c.id == instances.c.image_set_id)
@@ -39,7 +40,7 @@ _FIND = Prepared(
         instances.c.datastore_id == bindparam("datastore_id"),
         instances.c.sop_uid == bindparam("sop_uid"),
         instances.c.last_version.is_(None),
-        instances.c.pixel_kind == PixelKind.FRAMES,
+        or_(instances.c.pixel_kind == PixelKind.FRAMES, instances.c.pixel_kind == PixelKind.DAMAGED),
         image_sets.c.study_uid == bindparam("study_uid"),
         image_sets.c.series_uid == bindparam("series_uid"),
         image_sets.c.is_primary,
@@ -61,6 +62,7 @@ class FoundFrames(NamedTuple):
     source_key: str
     transfer_syntax: str
     version: int
+    pixel_kind: str
 
 
 def find_frames(

@@ -10,7 +10,7 @@ from typing import Final
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.frames import frame_runs_of
 from hounsfield.imaging.instance_reading import StoredInstance
-from hounsfield.imaging.staging import FrameRun, PixelKind
+from hounsfield.imaging.staging import FrameRun
 from hounsfield.storage.packs import SEAL_BYTES, Extent, Label, RecordKind, read_records
 
 _BATCH_BYTES: Final = 8 << 20
@@ -70,7 +70,7 @@ def _place(archive: Archive, instance: StoredInstance, ordinal: int) -> Extent:
 
 
 def _read(archive: Archive, instance: StoredInstance, places: Iterable[tuple[int, Extent]]) -> Iterator[bytes]:
-    kind = RecordKind.FRAME if instance.pixel_kind is PixelKind.FRAMES else RecordKind.BLOB
+    kind = RecordKind.FRAME if instance.pixel_kind.in_frames else RecordKind.BLOB
     batch: list[tuple[Extent, Label]] = []
     size = 0
     for ordinal, extent in places:

@@ -22,7 +22,7 @@ from hounsfield.pixels.encapsulated_samples import encapsulated_samples
 from hounsfield.pixels.errors import PixelError
 from hounsfield.pixels.format import MAX_FRAME_BYTES, PixelFormat
 from hounsfield.pixels.high_throughput import decode_htj2k, decode_low_band
-from hounsfield.pixels.jpeg_xl import recompressed_jpeg
+from hounsfield.pixels.jpeg_xl import check_size, read_jpeg_xl, recompressed_jpeg
 from hounsfield.pixels.packed_bits import unpack_bits, unpack_twelve
 from hounsfield.pixels.policy import (
     DEFLATED_IMAGE_FRAME,
@@ -129,6 +129,22 @@ def decode_samples(
         raise PixelError(
             f"the frame cannot be decoded as transfer syntax {transfer_syntax}: {_reason(problem)}"
         ) from problem
+
+
+def check_frame(encoded: bytes, transfer_syntax: str, format: PixelFormat) -> None:  # noqa: A002
+    """Check what can be seen of a frame without decoding it: the header of its codestream, and that it has an end.
+
+    Raises
+    ------
+    PixelError
+        The frame does not decode. One that passes may still turn out not to.
+    """
+    if transfer_syntax in _JPEG | _JPEG_LS:
+        _check(read_jpeg(encoded), format)
+    elif transfer_syntax in _JPEG_2000 | _HTJ2K:
+        _check(read_j2k(encoded).samples, format)
+    elif transfer_syntax in _JPEG_XL or transfer_syntax == JPEG_XL_RECOMPRESSION:
+        check_size(read_jpeg_xl(encoded), format)
 
 
 def stored_values(samples: Samples, format: PixelFormat) -> Samples:  # noqa: A002

@@ -41,18 +41,22 @@ def recompressed_jpeg(encoded: bytes, format_: PixelFormat) -> bytes:
     parts = _boxes(encoded)
     if b"jbrd" not in parts:
         raise PixelError("the JPEG XL frame holds no recompressed JPEG codestream: it has no jbrd box")
-    size = _size(parts.get(b"codestream", b""))
-    if size != (format_.columns, format_.rows):
-        raise PixelError(
-            f"the codestream has {size[1]} rows and {size[0]} columns, "
-            f"Rows and Columns are {format_.rows} and {format_.columns}"
-        )
+    check_size(_size(parts.get(b"codestream", b"")), format_)
     return bytes(imagecodecs.jpegxl_decode_jpeg(encoded, numthreads=1))
 
 
 def read_jpeg_xl(encoded: bytes) -> tuple[int, int]:
     """Read width and height of a JPEG XL codestream; raises `PixelError` where there is none."""
     return _size(_boxes(encoded).get(b"codestream", b""))
+
+
+def check_size(size: tuple[int, int], format_: PixelFormat) -> None:
+    """Raise `PixelError` where width and height are not those of the description."""
+    if size != (format_.columns, format_.rows):
+        raise PixelError(
+            f"the codestream has {size[1]} rows and {size[0]} columns, "
+            f"Rows and Columns are {format_.rows} and {format_.columns}"
+        )
 
 
 def _boxes(encoded: bytes) -> dict[bytes, bytes]:
