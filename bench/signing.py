@@ -15,7 +15,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from bench.server import BenchmarkError, Server
-from hounsfield.access.credentials import credentials_file, root_key
+from hounsfield.access.credentials import AccessKey, credentials_file, root_key
 
 
 @dataclass(frozen=True)
@@ -39,18 +39,20 @@ def signed_post(server: Server, path: str, parameters: Mapping[str, object] | No
     return SignedRequest(path, dict(request.headers.items()), body)
 
 
-def signed_get(server: Server, path: str, accept: str = "application/dicom+json") -> SignedRequest:
-    """Sign a GET over host and time, for an answer of a media type."""
-    key = root_key(credentials_file(server.settings.data))
+def signed_get(
+    server: Server, path: str, accept: str = "application/dicom+json", key: AccessKey | None = None
+) -> SignedRequest:
+    """Sign a GET over host and time, for an answer of a media type; with the root key unless another is given."""
+    key = key or root_key(credentials_file(server.settings.data))
     headers = {"Accept": accept, "Host": urlsplit(server.url).netloc}
     request = AWSRequest("GET", server.url + path, headers=headers)
     SigV4Auth(Credentials(key.id, key.secret), "medical-imaging", server.settings.region).add_auth(request)
     return SignedRequest(path, dict(request.headers.items()), b"", "GET")
 
 
-def signed_store(server: Server, path: str, kind: str, body: bytes) -> SignedRequest:
-    """Sign a POST whose body the signature does not cover, as clients store large bodies."""
-    key = root_key(credentials_file(server.settings.data))
+def signed_store(server: Server, path: str, kind: str, body: bytes, key: AccessKey | None = None) -> SignedRequest:
+    """Sign a POST whose body the signature does not cover, as clients store large bodies; see `signed_get`."""
+    key = key or root_key(credentials_file(server.settings.data))
     headers = {"Content-Type": kind, "Host": urlsplit(server.url).netloc, "X-Amz-Content-SHA256": "UNSIGNED-PAYLOAD"}
     request = AWSRequest("POST", server.url + path, data=b"", headers=headers)
     SigV4Auth(Credentials(key.id, key.secret), "medical-imaging", server.settings.region).add_auth(request)

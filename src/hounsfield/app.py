@@ -6,11 +6,9 @@ Settings ─▶ open_archive ─┬─▶ create_app                    one per 
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 import structlog
-from anyio import CapacityLimiter
 from starlette.types import ASGIApp
 
 from hounsfield.access.credentials import credentials_file, root_key
@@ -32,6 +30,7 @@ from hounsfield.gate.callers import Callers, Holders
 from hounsfield.gate.front_doors import Entrance
 from hounsfield.gate.proxies import proxies_of
 from hounsfield.gate.recording import Recorder
+from hounsfield.gate.threads import Threads, rendering_threads, request_threads
 from hounsfield.imaging.accesses import AccessWriter
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.dicom_metadata import DicomMetadataReader
@@ -62,6 +61,7 @@ class _AtEveryDoor:
     throttle: Throttle
     recorder: Recorder
     bodies: BodyMemory
+    threads: Threads
     local: bool
     """Whether database and packs are on this machine, so that a quick read need not wait for a thread."""
 
@@ -89,12 +89,14 @@ def make_app(settings: Settings) -> Entrance:
         root_key(credentials_file(settings.data)), directory, sessions, settings.account_id, settings.partition
     )
     trail = open_trail(settings, archive, keyring, "api")
+    local = not (settings.database_url or settings.blobs_url)
     shared = _AtEveryDoor(
         callers=callers_of(settings, holders, "medical-imaging"),
         throttle=Throttle(rates_of(settings.throttling, settings.throttle_rates), settings.api_workers),
         recorder=recorder_of(settings, archive, trail),
         bodies=BodyMemory(settings.body_memory_bytes),
-        local=not (settings.database_url or settings.blobs_url),
+        threads=request_threads(local=local),
+        local=local,
     )
     issuer = None if settings.issuer is None else settings.issuer.open()
     authorizing = open_authorizing(settings, issuer)
@@ -134,6 +136,7 @@ def _native_door(
         recorder=shared.recorder,
         max_body_bytes=settings.max_body_bytes,
         bodies=shared.bodies,
+        threads=shared.threads,
     )
 
 
@@ -148,7 +151,6 @@ def _dicomweb_door(
         spool=settings.data / "spool",
         local=shared.local,
         pictures=Pictures(archive, settings.rendered_cache_bytes),
-        rendering_slots=CapacityLimiter(os.cpu_count() or 1),
         deletes=settings.dicomweb_delete,
         classic_searches=settings.classic_search_actions,
     )
@@ -161,5 +163,7 @@ def _dicomweb_door(
         max_unproven_bytes=settings.max_body_bytes,
         max_store_bytes=settings.max_store_bytes,
         bodies=shared.bodies,
+        threads=shared.threads,
+        rendering=rendering_threads(),
         public_url=settings.public_url,
     )

@@ -24,6 +24,7 @@ NAMES = {
     "qido_speed",
     "update_speed",
     "access_speed",
+    "fairness",
     "memory",
 }
 

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 from hounsfield.aws.errors import ValidationException
 from hounsfield.dicomweb.context import Context
 from hounsfield.dicomweb.negotiation import MediaRange, accept_text, accepted
+from hounsfield.gate.threads import CallerThreads
 from hounsfield.imaging.image_set_access import ImageSetAccess
 
 LONGEST_QUERY = 64 * 1024
@@ -35,6 +36,8 @@ class Call:
         URL of the data store, such as ``https://host/datastore/…``, for the URLs in answers.
     access : ImageSetAccess
         What the caller may do with image sets, asked once it is known which ones the request touches.
+    threads : CallerThreads
+        Where what must not be waited for in the event loop is done; by the caller's turns.
     """
 
     context: Context
@@ -44,6 +47,7 @@ class Call:
     headers: Mapping[str, str]
     base: str
     access: ImageSetAccess = field(repr=False)
+    threads: CallerThreads = field(repr=False)
 
     def parameter(self, name: str) -> str | None:
         """Give a query parameter that may be given once.

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from anyio import CapacityLimiter
-
 from hounsfield.dicomweb.store_batches import StoreBatches
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.dicom_metadata import DicomMetadataReader
@@ -34,8 +32,6 @@ class Context:
         Whether database and packs are on this machine, so that a quick read need not wait for a thread.
     pictures : Pictures
         Makes and keeps rendered frames.
-    rendering_slots : CapacityLimiter
-        Threads that render; other reads do not wait for them.
     deletes : bool
         Whether DELETE is allowed.
     classic_searches : bool
@@ -49,6 +45,5 @@ class Context:
     spool: Path
     local: bool
     pictures: Pictures
-    rendering_slots: CapacityLimiter
     deletes: bool = False
     classic_searches: bool = False

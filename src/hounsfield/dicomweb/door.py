@@ -44,7 +44,7 @@ from hounsfield.gate.front_doors import DoorRoute
 from hounsfield.gate.image_set_access import CallerAccess
 from hounsfield.gate.recorded_members import shown_dicomweb_labels
 from hounsfield.gate.recording import CallRecord, Recorder
-from hounsfield.gate.threads import in_thread
+from hounsfield.gate.threads import CallerThreads, Threads
 from hounsfield.imaging.image_set_access import ImageSetAccess
 from hounsfield.storage.data_keys import KeyNotAtHandError
 from hounsfield.storage.tiered_blobs import BlobFarError
@@ -78,6 +78,10 @@ class DicomwebDoor:
         Largest body of a request that stores.
     bodies : BodyMemory
         Bounds what the bodies of all requests take that must be held to be proven.
+    threads : Threads
+        Carry out requests.
+    rendering : Threads
+        Carry out those that render, so that others do not wait for them.
     public_url : str
         What URLs in answers begin with; empty for what the client called.
     """
@@ -90,6 +94,8 @@ class DicomwebDoor:
     max_unproven_bytes: int
     max_store_bytes: int
     bodies: BodyMemory
+    threads: Threads
+    rendering: Threads
     public_url: str = ""
 
     @property
@@ -104,11 +110,13 @@ class DicomwebDoor:
         """Answer one request."""
         record = self.recorder.begin(scope)
         failure: AwsError | None = None
+        threads: CallerThreads | None = None
         try:
             found = self._find(record, scope)
             caller = await self._caller(found, scope)
+            threads = (self.rendering if found.operation.renders else self.threads).of(caller.principal.id)
             with self.bodies.share() as share:
-                answer = await self._answer(record, found, caller, scope, receive, share)
+                answer = await self._answer(record, found, caller, threads, scope, receive, share)
         except ClientGoneError:
             record.left()
             return
@@ -122,7 +130,7 @@ class DicomwebDoor:
         if unrecorded is not None:
             answer = serialise_error(unrecorded, record.request_id)
         try:
-            await send_answer(send, answer, record.request_id, head=scope["method"] == "HEAD")
+            await send_answer(send, answer, record.request_id, threads, head=scope["method"] == "HEAD")
         except ClientGoneError:
             raise
         except Exception as error:
@@ -145,7 +153,14 @@ class DicomwebDoor:
         return await self.bearers.meet(token, found.datastore_id, found.operation.action or found.operation.name)
 
     async def _answer(
-        self, record: CallRecord, found: Found, caller: Caller, scope: Scope, receive: Receive, share: BodyShare
+        self,
+        record: CallRecord,
+        found: Found,
+        caller: Caller,
+        threads: CallerThreads,
+        scope: Scope,
+        receive: Receive,
+        share: BodyShare,
     ) -> WireResponse | StreamedResult:
         operation = found.operation
         body = self._body(caller, scope, receive, self.max_store_bytes if operation.take else _MOST_OF_NO_BODY)
@@ -163,7 +178,7 @@ class DicomwebDoor:
         record.allow()
         on_image_sets = permission.action in ON_IMAGE_SETS
         access = CallerAccess(caller.principal, allowed, on_image_sets, facts, archive, record)
-        call = self._call(found, scope, access)
+        call = self._call(found, scope, threads, access)
         if operation.take is not None:
             return await operation.take(call, body)
         if caller.proven and not may_have_body(scope):
@@ -178,9 +193,7 @@ class DicomwebDoor:
             # What is in the archive store, and a key of a key service, is not waited for here.
             with suppress(BlobFarError, KeyNotAtHandError):
                 return read(call)
-        if operation.renders:
-            return await in_thread(lambda: read(call), self.context.rendering_slots)
-        return await in_thread(lambda: read(call))
+        return await threads.run(lambda: read(call))
 
     async def _body(self, caller: Caller, scope: Scope, receive: Receive, most: int) -> AsyncIterator[bytes]:
         reader = caller.reader()
@@ -210,7 +223,7 @@ class DicomwebDoor:
 
         return again()
 
-    def _call(self, found: Found, scope: Scope, access: ImageSetAccess) -> Call:
+    def _call(self, found: Found, scope: Scope, threads: CallerThreads, access: ImageSetAccess) -> Call:
         headers: dict[str, str] = {}
         for name, value in scope["headers"]:
             headers.setdefault(name.decode("latin-1"), value.decode("latin-1"))
@@ -222,6 +235,7 @@ class DicomwebDoor:
             headers=headers,
             base=f"{self._origin(scope, headers)}/datastore/{found.datastore_id}",
             access=access,
+            threads=threads,
         )
 
     def _origin(self, scope: Scope, headers: dict[str, str]) -> str:

@@ -231,9 +231,7 @@ def _answer(
         ([("Content-Type", form.kind), ("Content-Location", _url(call, *shot))], [picture])
         for shot, picture in _made(pictures, appearance, shots, each=each)
     )
-    return StreamedResult(
-        [("Content-Type", kind), *headers], None, encode_parts(boundary, parts), slots=call.context.rendering_slots
-    )
+    return StreamedResult([("Content-Type", kind), *headers], None, encode_parts(boundary, parts))
 
 
 def _made(

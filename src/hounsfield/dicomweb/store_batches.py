@@ -1,4 +1,4 @@
-"""Batches for the workers of STOW-RS, each made of what several requests have waiting.
+"""Batches for the workers of STOW-RS, each made of what several requests of one caller have waiting.
 
     request ─▶ share ─┐                                      ┌─▶ its results
     request ─▶ share ─┼─▶ waiting ─▶ a place is free: batch ─┼─▶ its results
@@ -6,17 +6,21 @@
 
 A share that finds a place free is begun at once, alone. Those that come while all places are taken wait, and go together: a
 message to a worker and its answer cost nearly the same for one file and for many, and what is ready at the same moment is
-committed together. What becomes of a share does not depend on the others of its batch. Everything here happens in the event
-loop.
+committed together. What becomes of a share does not depend on the others of its batch.
+
+Callers take the places by turns. Nobody can take a file from a worker that has begun with it, and some take long; whoever has
+nothing with the workers while others hold all places therefore goes to a spare one. All of this happens in the event loop.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter, deque
 from collections.abc import Collection, Sequence
 from concurrent.futures import Executor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import partial
 
 from starlette.concurrency import run_in_threadpool
 
@@ -38,6 +42,8 @@ class GivenShare:
 
     Attributes
     ----------
+    caller : str
+        Unique id of who stores them.
     context : IngestContext
         What a worker needs to know.
     share : ReceivedShare
@@ -48,6 +54,7 @@ class GivenShare:
         What becomes of the files.
     """
 
+    caller: str
     context: IngestContext
     share: ReceivedShare
     begun: asyncio.Future[None]
@@ -75,43 +82,70 @@ class StoreBatches:
     def __init__(self, receiver: Receiver) -> None:
         self._receiver = receiver
         self._free = _PLACES_PER_WORKER * receiver.processes
-        self._waiting: list[GivenShare] = []
+        self._spare_is_free = True
+        # Callers in the order of their turns: whoever had one goes to the end.
+        self._lines: dict[str, deque[GivenShare]] = {}
+        self._under_way: Counter[str] = Counter()
         self._running: set[asyncio.Task[None]] = set()
 
-    def give(self, context: IngestContext, share: ReceivedShare) -> GivenShare:
-        """Let a share be worked on when its turn comes."""
+    def give(self, caller: str, context: IngestContext, share: ReceivedShare) -> GivenShare:
+        """Let a share be worked on when the turn of its caller, by the unique id, comes."""
         loop = asyncio.get_running_loop()
-        given = GivenShare(context, share, loop.create_future(), loop.create_future())
-        self._waiting.append(given)
+        given = GivenShare(caller, context, share, loop.create_future(), loop.create_future())
+        self._lines.setdefault(caller, deque()).append(given)
         self._begin()
         return given
 
     def withdraw(self, unwanted: Collection[Results]) -> None:
         """Let go of shares that nobody wants any more, those that are not begun; the others go on."""
-        gone = [waiting for waiting in self._waiting if waiting.results in unwanted]
-        self._waiting = [waiting for waiting in self._waiting if waiting.results not in unwanted]
-        for waiting in gone:
-            waiting.results.cancel()
+        for caller, line in list(self._lines.items()):
+            gone = [waiting for waiting in line if waiting.results in unwanted]
+            if gone:
+                self._set_line(caller, [waiting for waiting in line if waiting.results not in unwanted])
+            for waiting in gone:
+                waiting.results.cancel()
+
+    def _set_line(self, caller: str, line: Sequence[GivenShare]) -> None:
+        if line:
+            self._lines[caller] = deque(line)
+        else:
+            self._lines.pop(caller, None)
 
     def _begin(self) -> None:
-        while self._free and self._waiting:
-            batch = self._next_batch()
-            self._free -= 1
+        while (turn := self._turn()) is not None:
+            caller, spare = turn
+            batch = self._next_batch(caller)
+            if spare:
+                self._spare_is_free = False
+            else:
+                self._free -= 1
+            self._under_way[caller] += 1
             for waiting in batch:
                 if not waiting.begun.done():
                     waiting.begun.set_result(None)
-            task = asyncio.create_task(self._run(batch))
+            task = asyncio.create_task(self._run(batch, spare=spare))
             self._running.add(task)
             task.add_done_callback(self._running.discard)
 
-    def _next_batch(self) -> list[GivenShare]:
-        """Take the first that waits, and what goes with it: a worker's part of what waits, no more than a batch may have."""
-        total = sum(len(waiting.share.files) for waiting in self._waiting)
+    def _turn(self) -> tuple[str, bool] | None:
+        """Give whose turn it is, and whether it goes to the spare worker; None when there is nobody, or no place."""
+        if self._free:
+            following = next(iter(self._lines), None)
+            return None if following is None else (following, False)
+        if not self._spare_is_free:
+            return None
+        newcomer = next((caller for caller in self._lines if not self._under_way[caller]), None)
+        return None if newcomer is None else (newcomer, True)
+
+    def _next_batch(self, caller: str) -> list[GivenShare]:
+        """Take the first that waits of a caller, and what goes with it: a worker's part of what waits, at most a batch."""
+        line = self._lines.pop(caller)
+        total = sum(len(waiting.share.files) for waiting in line)
         most = min(FILES_PER_BATCH, -(-total // self._receiver.processes))
         batch: list[GivenShare] = []
         rest: list[GivenShare] = []
         files = size = 0
-        for waiting in self._waiting:
+        for waiting in line:
             share = waiting.share
             fits = not batch or (
                 waiting.context is batch[0].context
@@ -121,27 +155,32 @@ class StoreBatches:
             (batch if fits else rest).append(waiting)
             if fits:
                 files, size = files + len(share.files), size + share.size
-        self._waiting = rest
+        self._set_line(caller, rest)
         return batch
 
-    async def _run(self, batch: Sequence[GivenShare]) -> None:
+    async def _run(self, batch: Sequence[GivenShare], *, spare: bool) -> None:
+        caller = batch[0].caller
         try:
-            for waiting, outcome in zip(batch, await self._outcomes(batch), strict=True):
+            for waiting, outcome in zip(batch, await self._outcomes(batch, spare=spare), strict=True):
                 waiting.answer(outcome)
         finally:
             for waiting in batch:
                 # Only of a server that ends are there any left.
                 waiting.results.cancel()
-            self._free += 1
+            if spare:
+                self._spare_is_free = True
+            else:
+                self._free += 1
+            self._under_way[caller] -= 1
+            if not self._under_way[caller]:
+                del self._under_way[caller]
             self._begin()
 
-    async def _outcomes(self, batch: Sequence[GivenShare]) -> Sequence[ShareOutcome]:
+    async def _outcomes(self, batch: Sequence[GivenShare], *, spare: bool) -> Sequence[ShareOutcome]:
         context, shares = batch[0].context, tuple(waiting.share for waiting in batch)
         try:
-            if self._receiver.is_started:
-                executor, future = self._receiver.submit(context, shares)
-            else:
-                executor, future = await run_in_threadpool(self._receiver.submit, context, shares)
+            submit = partial(self._receiver.submit, context, shares, spare=spare)
+            executor, future = submit() if self._receiver.is_started(spare=spare) else await run_in_threadpool(submit)
             return await asyncio.wrap_future(future)
         except BrokenProcessPool:
             return [await self._outcome_alone(executor, context, share) for share in shares]

@@ -23,7 +23,6 @@ from hounsfield.dicomweb.multipart import PartBegin, PartData, PartParser
 from hounsfield.dicomweb.negotiation import DICOM, MULTIPART, MediaRange, content_type
 from hounsfield.dicomweb.store_batches import BYTES_PER_BATCH, FILES_PER_BATCH, GivenShare, Results, StoreBatches
 from hounsfield.dicomweb.store_response import answer_form, store_response
-from hounsfield.gate.threads import in_thread
 from hounsfield.imaging.group_commit import StoreOutcome
 from hounsfield.imaging.ingest import IngestContext
 from hounsfield.imaging.received_files import FailureReason, ReceivedFile, ReceivedResult, ReceivedShare, StoreFailure
@@ -59,7 +58,7 @@ async def store(call: Call, body: AsyncIterator[bytes]) -> WireResponse:
     receiver = call.context.receiver
     context = receiver.recent_context(call.datastore_id)
     if context is None:
-        context = await in_thread(partial(receiver.context, call.datastore_id))
+        context = await call.threads.run(partial(receiver.context, call.datastore_id))
     request = _StoreRequest(call, context)
     try:
         await _take_parts(request, given, body)
@@ -122,6 +121,7 @@ class _StoreRequest:
         self._folder: Path = call.context.spool
         self._study_uid = call.labels.get("study")
         self._context = context
+        self._caller = call.threads.caller
         self._writer: SpoolWriter | None = None
         self._ordinal = 0
         self._batch: list[ReceivedFile] = []
@@ -181,7 +181,7 @@ class _StoreRequest:
         return ReceivedShare(tuple(files), self._study_uid)
 
     def _give(self, share: ReceivedShare) -> GivenShare:
-        given = self._batches.give(self._context, share)
+        given = self._batches.give(self._caller, self._context, share)
         ordinals = [file.ordinal for file in share.files]
         given.results.add_done_callback(lambda _: self._forget(ordinals))
         self._given.append(given.results)

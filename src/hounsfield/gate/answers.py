@@ -1,18 +1,28 @@
-"""How an answer goes out, whole or in chunks."""
+"""How an answer goes out, whole or in chunks.
+
+chunks that are there ──────────────────────────────────────────────────────┐
+chunks still to be made ─▶ turn of the caller ─▶ thread: some of them ─▶ …  ├─▶ send
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeAlias
 
-import anyio.to_thread
-from anyio import CapacityLimiter
 from starlette.types import Send
 
 from hounsfield.aws.response import WireResponse
+from hounsfield.gate.threads import CallerThreads
 
 _REQUEST_ID: Final = b"x-amzn-requestid"
+_TURN_BYTES: Final = 256 * 1024
+_TURN_SECONDS: Final = 0.005
+"""So much of an answer is made in one turn, or so long; and no less than a chunk."""
+_SMALL_BYTES: Final = 64 * 1024
+
+Chunk: TypeAlias = "bytes | bytearray"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,19 +39,21 @@ class StreamedResult:
         The body. A sequence is there already; of all else the chunks are made in threads, each when it is sent.
     status : int
         HTTP status.
-    slots : CapacityLimiter or None
-        Threads that make the chunks; None for those of every request.
     """
 
     headers: list[tuple[str, str]]
     size: int | None
-    chunks: Iterable[bytes | bytearray] = field(repr=False)
+    chunks: Iterable[Chunk] = field(repr=False)
     status: int = 200
-    slots: CapacityLimiter | None = field(default=None, repr=False)
 
 
 async def send_answer(
-    send: Send, answer: WireResponse | StreamedResult, request_id: str, *, head: bool = False
+    send: Send,
+    answer: WireResponse | StreamedResult,
+    request_id: str,
+    threads: CallerThreads | None = None,
+    *,
+    head: bool = False,
 ) -> None:
     """Send an answer with the id of its request.
 
@@ -53,6 +65,8 @@ async def send_answer(
         What to send.
     request_id : str
         Identifier of the request, sent as ``x-amzn-RequestId`` unless the answer has one.
+    threads : CallerThreads or None
+        Make the chunks of a streamed answer; None where they are there already.
     head : bool
         Whether to leave the body out, as for the method HEAD.
     """
@@ -67,16 +81,37 @@ async def send_answer(
         await send({"type": "http.response.body", "body": b"" if head else answer.body})
         return
     if not head:
-        async for chunk in _chunks(answer):
+        async for chunk in _chunks(answer, threads):
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
     await send({"type": "http.response.body", "body": b""})
 
 
-async def _chunks(answer: StreamedResult) -> AsyncIterator[bytes | bytearray]:
+async def _chunks(answer: StreamedResult, threads: CallerThreads | None) -> AsyncIterator[Chunk]:
     if isinstance(answer.chunks, Sequence):
         for there in answer.chunks:
             yield there
         return
+    if threads is None:
+        raise TypeError("an answer whose chunks are still to be made needs threads for that")
     made = iter(answer.chunks)
-    while (chunk := await anyio.to_thread.run_sync(next, made, None, limiter=answer.slots)) is not None:
-        yield chunk
+    while some := await threads.run(lambda: _some(made)):
+        for chunk in some:
+            yield chunk
+
+
+def _some(made: Iterator[Chunk]) -> list[Chunk]:
+    """Make the chunks of one turn, small ones joined; an empty list at the end."""
+    found: list[Chunk] = []
+    small: list[Chunk] = []
+    size = 0
+    begun = time.monotonic()
+    for chunk in made:
+        size += len(chunk)
+        if len(chunk) < _SMALL_BYTES:
+            small.append(chunk)
+        else:
+            found += [b"".join(small), chunk] if small else [chunk]
+            small = []
+        if size >= _TURN_BYTES or time.monotonic() - begun > _TURN_SECONDS:
+            break
+    return [*found, b"".join(small)] if small else found

@@ -1,43 +1,110 @@
-"""Work of a request in a thread, begun again once a data key that it needed was fetched.
+"""The threads that carry out requests, shared by the callers by turns (`hounsfield.gate.turns`).
 
-    work ─▶ KeyNotAtHandError ─▶ fetch, in one of the threads that wait for the key service ─▶ work
+    work ─▶ turn of the caller ─▶ thread ─▶ KeyNotAtHandError ─▶ fetch, in a thread of its own kind ─▶ work
 
 Whoever waits for the key service holds no thread of the other requests.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Final, TypeVar
 
 from anyio import CapacityLimiter, to_thread
 
+from hounsfield.gate.turns import Turns
 from hounsfield.storage.data_keys import MOST_FETCHES, KeyNotAtHandError
 
 T = TypeVar("T")
 
 _waiting = CapacityLimiter(32)
+_THREADS: Final = 40
+_EACH_BEHIND_NETWORK: Final = 20
+_LEAST_EACH: Final = 2
 
 
-async def in_thread(work: Callable[[], T], slots: CapacityLimiter | None = None) -> T:
-    """Do some work in a thread.
+class Threads:
+    """Threads of a process, so many at a time.
 
     Parameters
     ----------
-    work : callable
-        What to do; where it needs a key that is not at hand, what it had begun must have been undone.
-    slots : CapacityLimiter or None
-        The threads to do it in; None for those of every request.
-
-    Raises
-    ------
-    KeyUnavailableError
-        A key cannot be had.
+    count : int
+        How many there are.
+    each : int
+        How many of them one caller has at the same time.
     """
-    for _ in range(MOST_FETCHES):
+
+    def __init__(self, count: int, each: int) -> None:
+        self._turns = Turns(count, each)
+        self._limiter = CapacityLimiter(count)
+
+    def of(self, caller: str) -> CallerThreads:
+        """Give the threads as one caller, by its unique id, has them."""
+        return CallerThreads(self, caller)
+
+    async def run(self, caller: str, work: Callable[[], T]) -> T:
+        """Do some work in a thread, when it is the turn of a caller.
+
+        Parameters
+        ----------
+        caller : str
+            Unique id of who it is done for.
+        work : callable
+            What to do; where it needs a key that is not at hand, it is begun again: what it began must be undone.
+
+        Raises
+        ------
+        KeyUnavailableError
+            A key cannot be had.
+        """
+        for _ in range(MOST_FETCHES):
+            try:
+                return await self._once(caller, work)
+            except KeyNotAtHandError as needed:
+                fetch = needed.fetch
+            await to_thread.run_sync(fetch, limiter=_waiting)
+        return await self._once(caller, work)
+
+    async def _once(self, caller: str, work: Callable[[], T]) -> T:
+        await self._turns.begin(caller)
         try:
-            return await to_thread.run_sync(work, limiter=slots)
-        except KeyNotAtHandError as needed:
-            fetch = needed.fetch
-        await to_thread.run_sync(fetch, limiter=_waiting)
-    return await to_thread.run_sync(work, limiter=slots)
+            return await to_thread.run_sync(work, limiter=self._limiter)
+        finally:
+            self._turns.end(caller)
+
+
+@dataclass(frozen=True, slots=True)
+class CallerThreads:
+    """Threads, as one caller has them.
+
+    Attributes
+    ----------
+    threads : Threads
+        The threads.
+    caller : str
+        Unique id of the caller whose turns are taken.
+    """
+
+    threads: Threads
+    caller: str
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Do some work in a thread when it is the caller's turn; see `Threads.run`."""
+        return await self.threads.run(self.caller, work)
+
+
+def request_threads(*, local: bool) -> Threads:
+    """Make the threads for all requests but those that render.
+
+    One caller has few of them where all that is waited for is on this machine: more would not be faster, as they share one
+    interpreter, and each makes all others wait for it.
+    """
+    return Threads(_THREADS, max(_LEAST_EACH, os.cpu_count() or 1) if local else _EACH_BEHIND_NETWORK)
+
+
+def rendering_threads() -> Threads:
+    """Make the threads that render: as many for one caller as there are processors, and one that is left to others."""
+    processors = os.cpu_count() or 1
+    return Threads(processors + 1, processors)

@@ -95,6 +95,8 @@ class StoredInstance:
         Frames it is served in.
     fragment, dataset : Extent
         Where its JSON fragment and its data set are.
+    order : int
+        Its Instance Number, the largest there is where it has none.
     since : int
         Version in which it came into the image set.
     """
@@ -109,6 +111,7 @@ class StoredInstance:
     frame_count: int
     fragment: Extent
     dataset: Extent
+    order: int
     since: int
 
     @property
@@ -339,7 +342,7 @@ def _entries(connection: Connection, image_set: ReadableImageSet, keys: Sequence
 
 def _stored(image_set: ReadableImageSet, row: Sequence[Any], since: Mapping[str, int]) -> StoredInstance:
     # A series has hundreds of these: columns by their place are found much faster than by their names.
-    key, source_key, sop_uid, sop_class_uid, syntax, kind, frame_count, *extents, first_version = row
+    key, source_key, sop_uid, sop_class_uid, syntax, kind, frame_count, *extents, order, first_version = row
     return StoredInstance(
         image_set=image_set,
         key=key,
@@ -351,5 +354,6 @@ def _stored(image_set: ReadableImageSet, row: Sequence[Any], since: Mapping[str,
         frame_count=frame_count,
         fragment=Extent(*extents[:3]),
         dataset=Extent(*extents[3:]),
+        order=order,
         since=since.get(key, first_version),
     )

@@ -62,6 +62,7 @@ _OF_VERSION: Final = (
         instances.c.dataset_pack_id,
         instances.c.dataset_offset,
         instances.c.dataset_length,
+        instances.c.instance_order,
         instances.c.first_version,
     )
     .where(

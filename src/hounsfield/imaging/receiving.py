@@ -50,7 +50,8 @@ class Receiver:
     archive : Archive
         Where everything is.
     processes : int
-        Worker processes; they are started a while after `start`, or with the first instance that is received.
+        Worker processes; they are started a while after `start`, or with the first instance that is received. There is one
+        more, the spare one, from when it is used first.
     """
 
     def __init__(self, archive: Archive, processes: int) -> None:
@@ -59,6 +60,7 @@ class Receiver:
         self._lock = threading.Lock()
         self._committer = GroupCommitter(archive, processes)
         self._pool: WorkerPool | None = None
+        self._spare: WorkerPool | None = None
         self._closed = False
         self._starting = threading.Timer(START_SECONDS, self._started_pool)
         self._starting.daemon = True
@@ -68,10 +70,9 @@ class Receiver:
         """Start the workers in a while: importing takes each of them longer than an instance, and nobody should wait for it."""
         self._starting.start()
 
-    @property
-    def is_started(self) -> bool:
-        """Whether the workers are there, so that `submit` does not wait for them to be started."""
-        return self._pool is not None
+    def is_started(self, *, spare: bool = False) -> bool:
+        """Tell whether the workers, or the spare one, are there, so that `submit` does not wait for them to be started."""
+        return (self._spare if spare else self._pool) is not None
 
     def context(self, datastore_id: str) -> IngestContext:
         """Give what workers need to know of a data store.
@@ -98,10 +99,10 @@ class Receiver:
         return None
 
     def submit(
-        self, context: IngestContext, shares: Sequence[ReceivedShare]
+        self, context: IngestContext, shares: Sequence[ReceivedShare], *, spare: bool = False
     ) -> tuple[Executor, Future[list[ShareOutcome]]]:
-        """Hand shares of requests to a worker; when it dies, each goes to `results_alone`."""
-        pool = self._started_pool()
+        """Hand shares of requests to a worker, or to the spare one; when it dies, each goes to `results_alone`."""
+        pool = self._started_spare() if spare else self._started_pool()
         if pool is None:
             raise BusyError("The server is being stopped. Store the instances again in a moment.")
         return pool.submit(ingest_received, context, tuple(shares))
@@ -112,6 +113,12 @@ class Receiver:
             if self._pool is None and not self._closed:
                 self._pool = WorkerPool(self.processes, warm_up)
             return self._pool
+
+    def _started_spare(self) -> WorkerPool | None:
+        with self._lock:
+            if self._spare is None and not self._closed:
+                self._spare = WorkerPool(1, warm_up)
+            return self._spare
 
     def results_alone(self, executor: Executor, context: IngestContext, share: ReceivedShare) -> list[ReceivedResult]:
         """Work on files whose worker died, each in a process of its own, so that only the culprit fails.
@@ -124,7 +131,9 @@ class Receiver:
         pool = self._pool
         if pool is None:
             raise ValueError("no file was submitted yet")
-        pool.renew(executor)
+        for broken in (pool, self._spare):
+            if broken is not None:
+                broken.renew(executor)
         results: list[ReceivedResult] = []
         for file in share.files:
             single = ReceivedShare((file,), share.study_uid)
@@ -161,7 +170,8 @@ class Receiver:
         self._starting.cancel()
         self._committer.close()
         with self._lock:
-            pool, self._pool = self._pool, None
+            pools = [pool for pool in (self._pool, self._spare) if pool is not None]
+            self._pool = self._spare = None
             self._closed = True
-        if pool is not None:
+        for pool in pools:
             pool.close()

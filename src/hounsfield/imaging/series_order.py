@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from hounsfield.imaging.archive import Archive
-from hounsfield.imaging.current_data_set import current_data_sets
 from hounsfield.imaging.image_set_access import ImageSetAccess
 from hounsfield.imaging.instance_reading import (
     ReadableImageSet,
@@ -59,13 +58,8 @@ def place_of(number: int | None, sop_uid: str) -> Place:
 
 
 def instances_in_order(archive: Archive, image_set: ReadableImageSet) -> list[StoredInstance]:
-    """List the instances of an image set by Instance Number."""
-    data_sets = current_data_sets(archive, instances_of(archive, image_set))
-    places = [
-        (place_of(data_set.part10.integer(INSTANCE_NUMBER), data_set.instance.sop_uid), data_set.instance)
-        for data_set in data_sets
-    ]
-    return [instance for _, instance in sorted(places, key=lambda entry: entry[0])]
+    """List the instances of an image set by Instance Number, from their rows alone: they are read as they are sent."""
+    return sorted(instances_of(archive, image_set), key=lambda instance: (instance.order, instance.sop_uid))
 
 
 def _series_place(image_set: ReadableImageSet) -> Place:

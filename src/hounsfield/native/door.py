@@ -34,7 +34,7 @@ from hounsfield.gate.front_doors import DoorRoute
 from hounsfield.gate.image_set_access import CallerAccess
 from hounsfield.gate.recorded_members import shown_labels, shown_members
 from hounsfield.gate.recording import CallRecord, Recorder
-from hounsfield.gate.threads import in_thread
+from hounsfield.gate.threads import CallerThreads, Threads
 from hounsfield.native.context import Context
 from hounsfield.native.operations import HANDLERS, Handler
 from hounsfield.native.permissions import names_image_set, permission_of, permissions_of_parameters
@@ -67,6 +67,8 @@ class NativeDoor:
         Largest request body.
     bodies : BodyMemory
         Bounds what the bodies of all requests take.
+    threads : Threads
+        Carry out requests.
     """
 
     context: Context
@@ -76,6 +78,7 @@ class NativeDoor:
     recorder: Recorder
     max_body_bytes: int
     bodies: BodyMemory
+    threads: Threads
 
     @property
     def routes(self) -> tuple[DoorRoute, ...]:
@@ -86,12 +89,14 @@ class NativeDoor:
         """Answer one request."""
         record = self.recorder.begin(scope)
         failure: AwsError | None = None
+        threads: CallerThreads | None = None
         try:
             match = self._match(record, scope)
             caller = self.callers.meet(scope)
+            threads = self.threads.of(caller.principal.id)
             with self.bodies.share() as share:
                 body = await whole_body(scope, receive, self.max_body_bytes, share)
-                response = await self._answer(record, match, caller, scope, body)
+                response = await self._answer(record, match, caller, threads, scope, body)
         except ClientGoneError:
             record.left()
             return
@@ -105,7 +110,7 @@ class NativeDoor:
         if unrecorded is not None:
             response = serialise_error(unrecorded, record.request_id)
         try:
-            await send_answer(send, response, record.request_id)
+            await send_answer(send, response, record.request_id, threads)
         except ClientGoneError:
             raise
         except Exception as error:
@@ -121,7 +126,7 @@ class NativeDoor:
         return match
 
     async def _answer(
-        self, record: CallRecord, match: Match, caller: Caller, scope: Scope, body: bytes
+        self, record: CallRecord, match: Match, caller: Caller, threads: CallerThreads, scope: Scope, body: bytes
     ) -> WireResponse | StreamedResult:
         operation = match.operation
         reader = caller.reader()
@@ -139,7 +144,7 @@ class NativeDoor:
             parameters = parse_request(*arguments)
         else:
             # What takes long must not keep other requests from being answered.
-            parameters = await in_thread(lambda: parse_request(*arguments))
+            parameters = await threads.run(lambda: parse_request(*arguments))
         record.asked(lambda: shown_members(operation.input, parameters), later=len(body) < _SMALL_BODY_BYTES)
         for further in permissions_of_parameters(needed, parameters, archive):
             record.touches(further.resources)
@@ -158,7 +163,7 @@ class NativeDoor:
             # What is in the archive store, and a key of a key service, is not waited for here.
             with suppress(BlobFarError, KeyNotAtHandError):
                 return _run(*run)
-        return await in_thread(lambda: _run(*run))
+        return await threads.run(lambda: _run(*run))
 
 
 def _run(
