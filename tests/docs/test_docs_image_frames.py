@@ -17,17 +17,28 @@ from servers import ServerProcess
 from synthetic import noise, save, slice_of
 
 PAGE = Page.of("docs/image-frames.md")
-PIXELS = noise(300, 260, 5)
+SHAPE = (300, 260)
+EDGES = np.random.default_rng(1).integers(0, 2, SHAPE)
+PIXELS = {
+    "noise": (noise(*SHAPE, 5), 16),
+    "edges of 16 bits": ((EDGES * 65535 - 32768).astype("<i2"), 16),
+    "edges of 12 bits": ((EDGES * 4095).astype("<u2"), 12),
+    "edges of 8 bits": ((EDGES * 255).astype("u1"), 8),
+}
 
 
-@pytest.fixture
-def image_set(server: ServerProcess, client: Any, datastore: str) -> str:
-    save(slice_of(study=341, pixels=PIXELS), server.bucket("input") / "frames-page" / "one.dcm")
-    (entry,) = run_import(server, client, datastore, "frames-page/").summary["imageSetsSummary"]
+@pytest.fixture(params=["noise"])
+def image_set(server: ServerProcess, client: Any, datastore: str, request: pytest.FixtureRequest) -> str:
+    pixels, bits = PIXELS[request.param]
+    folder = server.bucket("input") / f"frames-page-{list(PIXELS).index(request.param)}"
+    save(slice_of(study=341, pixels=pixels, BitsStored=bits, HighBit=bits - 1), folder / "one.dcm")
+    (entry,) = run_import(server, client, datastore, f"{folder.name}/").summary["imageSetsSummary"]
     return str(entry["imageSetId"])
 
 
+@pytest.mark.parametrize("image_set", PIXELS, indirect=True)
 def test_the_examples_run(
+    request: pytest.FixtureRequest,
     server: ServerProcess,
     datastore: str,
     image_set: str,
@@ -38,7 +49,7 @@ def test_the_examples_run(
     reader = PythonReader(server, monkeypatch, tmp_path, DATASTORE=datastore, IMAGE_SET=image_set)
     decoding, smaller = PAGE.blocks("python")
     reader.types(decoding)
-    np.testing.assert_array_equal(reader.names["samples"], PIXELS)
+    np.testing.assert_array_equal(reader.names["samples"], PIXELS[request.node.callspec.params["image_set"]][0])
     reader.types(smaller)
     shapes = [line.split(" ", 2)[:2] for line in capsys.readouterr().out.splitlines()]
     assert shapes == [["(300,", "260)"], ["(150,", "130)"], ["(75,", "65)"], ["(38,", "33)"]]

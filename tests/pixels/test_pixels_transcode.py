@@ -18,9 +18,9 @@ from pydicom.uid import ExplicitVRLittleEndian, HTJ2KLossless, JPEG2000Lossless,
 
 from hounsfield.pixels import transcode
 from hounsfield.pixels.checksum import LevelChecksum, level_sizes, resolutions
-from hounsfield.pixels.codestream import read_j2k
+from hounsfield.pixels.codestream import read_j2k, with_depth
 from hounsfield.pixels.decode import decode_frame, decode_samples
-from hounsfield.pixels.encode import decomposition_levels, encode_frame, uses_colour_transform
+from hounsfield.pixels.encode import decomposition_levels, encode_frame, names_colour_transform, uses_colour_transform
 from hounsfield.pixels.errors import PixelError
 from hounsfield.pixels.format import PixelFormat
 from hounsfield.pixels.policy import LosslessFormat
@@ -205,12 +205,58 @@ def test_bits_above_bits_stored_survive_but_do_not_count() -> None:
     assert (stored.min_value, stored.max_value) == (samples.min(), samples.max())
 
 
-def test_only_red_green_blue_is_transformed() -> None:
+@pytest.mark.parametrize("lossless", LosslessFormat)
+def test_three_samples_are_transformed_as_far_as_files_can_say_so(lossless: LosslessFormat) -> None:
     rgb = make_format(np.zeros((4, 4, 3), "u1"))
-    assert uses_colour_transform(rgb)
-    assert not uses_colour_transform(dataclasses.replace(rgb, photometric_interpretation="YBR_FULL"))
-    assert not uses_colour_transform(dataclasses.replace(rgb, bits_allocated=32))
-    assert not uses_colour_transform(make_format(np.zeros((4, 4), "u1")))
+    assert uses_colour_transform(rgb, lossless)
+    ybr = dataclasses.replace(rgb, photometric_interpretation="YBR_FULL")
+    assert uses_colour_transform(ybr, lossless) == (lossless is LosslessFormat.HTJ2K)
+    assert names_colour_transform(rgb)
+    assert not names_colour_transform(ybr)
+    assert not uses_colour_transform(dataclasses.replace(rgb, bits_allocated=32), lossless)
+    assert not uses_colour_transform(make_format(np.zeros((4, 4), "u1")), lossless)
+
+
+@pytest.mark.parametrize("lossless", LosslessFormat)
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("bits", range(8, 17))
+@pytest.mark.parametrize("shape", [(33, 65), (150, 140, 3), (1, 7)])
+def test_codestreams_state_the_stored_bits_that_are_true(
+    lossless: LosslessFormat, signed: bool, bits: int, shape: tuple[int, ...]
+) -> None:
+    samples = image("i2" if signed else "u2", shape, bits=bits)
+    samples.flat[:2] = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
+    format_ = make_format(samples, bits_stored=bits, high_bit=bits - 1)
+    stored = transcode_frame(samples.tobytes(), ExplicitVRLittleEndian, format_, lossless)
+    assert read_j2k(stored.data).samples.precision == (bits if bits > 8 else 16)
+    for described in (format_, make_format(samples)):
+        np.testing.assert_array_equal(decode_samples(stored.data, lossless.transfer_syntax, described), samples)
+    np.testing.assert_array_equal(imagecodecs.jpeg2k_decode(stored.data, planar=False), samples)
+    assert stored.checksums[-1].crc32 == zlib.crc32(samples.tobytes())
+
+
+@pytest.mark.parametrize("beyond", [4096, 0x8000])
+def test_codestreams_of_samples_beyond_the_stored_bits_state_all(beyond: int) -> None:
+    samples = image("u2", (40, 50), bits=12)
+    samples[7, 7] |= beyond
+    format_ = make_format(samples, bits_stored=12, high_bit=11)
+    stored = transcode_frame(samples.tobytes(), ExplicitVRLittleEndian, format_, LosslessFormat.HTJ2K)
+    assert read_j2k(stored.data).samples.precision == 16
+    np.testing.assert_array_equal(decode_samples(stored.data, HTJ2KLossless, format_), samples)
+
+
+@pytest.mark.parametrize(("dtype", "bits"), [("u1", 8), ("u2", 12), ("i2", 12), ("u2", 16), ("i2", 16)])
+def test_checksums_of_smaller_resolutions_are_limited_to_the_stated_precision(dtype: str, bits: int) -> None:
+    """As OpenJPEG decodes them; the reference is a decoder that is told of a wider range, then limited."""
+    low = -(1 << bits - 1) if dtype == "i2" else 0
+    high = low + (1 << bits) - 1
+    samples = np.random.default_rng(1).choice(np.array([low, high], dtype), (300, 300))
+    format_ = make_format(samples, bits_stored=bits, high_bit=bits - 1)
+    stored = transcode_frame(samples.tobytes(), ExplicitVRLittleEndian, format_, LosslessFormat.HTJ2K)
+    wide = with_depth(stored.data, 1, bits + 2, signed=dtype == "i2")
+    shift = 0 if dtype == "i2" else 3 << bits - 1
+    limited = np.clip(imagecodecs.htj2k_decode(wide, skipres=1).astype(int) - shift, low, high).astype(dtype)
+    assert stored.checksums[-2] == LevelChecksum(150, 150, zlib.crc32(limited.tobytes()))
 
 
 def test_the_deepest_unsigned_samples_have_one_checksum() -> None:
@@ -247,10 +293,10 @@ def test_what_does_not_decode_to_what_went_in_is_refused(
     """An encoder that changes one sample by one, which no real one does on demand."""
     samples = image("i2", (150, 150))
 
-    def wrong(values: np.ndarray, lossless: LosslessFormat, *, colour_transform: bool) -> bytes:
+    def wrong(values: np.ndarray, lossless: LosslessFormat, **options: object) -> bytes:
         changed = values.copy()
         changed[77, 33] += 1
-        return encode_frame(changed, lossless, colour_transform=colour_transform)
+        return encode_frame(changed, lossless, **options)
 
     monkeypatch.setattr(transcode, "encode_frame", wrong)
     with pytest.raises(PixelError, match="verification failed"):

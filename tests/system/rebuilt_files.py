@@ -75,7 +75,8 @@ class StoredFile:
     @property
     def transfer_syntaxes(self) -> tuple[str, ...]:
         """Those that it can be asked for in; the search tells only of the one that it is stored in."""
-        return available_transfer_syntaxes(self.instance)
+        bits = pydicom.dcmread(self.path, stop_before_pixels=True, specific_tags=["BitsAllocated"]).get("BitsAllocated")
+        return available_transfer_syntaxes(self.instance, bits)
 
 
 def store_each(

@@ -21,26 +21,42 @@ from hounsfield.dicomweb.negotiation import MULTIPART, OCTET_STREAM, MediaRange,
 from hounsfield.dicomweb.resource_paths import instance_path
 from hounsfield.gate.answers import StreamedResult
 from hounsfield.imaging.stored_frames import FoundFrames, find_frames, has_frame, read_stored_frame
+from hounsfield.pixels.codestream import is_deep
+from hounsfield.pixels.policy import HTJ2K_LOSSLESS_RPCL, JPEG_2000_LOSSLESS
 
 MOST_AT_ONCE: Final = 8 * 1024 * 1024
 """Bytes of an answer that is sent whole."""
+_LOSSLESS: Final = frozenset({HTJ2K_LOSSLESS_RPCL, JPEG_2000_LOSSLESS})
+_SIZE_BYTES: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """The form in which a client asks for frames as they are stored: their content type, and whether in parts."""
+    """The form in which a client asks for frames as they are stored.
+
+    Attributes
+    ----------
+    kind : str
+        Their content type.
+    in_parts : bool
+        Whether in parts.
+    by_name : bool
+        Whether the client means their transfer syntax, and not whatever they are stored in.
+    """
 
     kind: str
     in_parts: bool
+    by_name: bool
 
 
 @lru_cache(maxsize=256)
 def _form_as_stored(accepts: str, transfer_syntax: str) -> _Form | None:
     """Give the form of frames for whoever accepts that; None where frames as they are stored are not what comes first."""
     entry = preferred(accepts)[0]
-    if entry.quality == 0 or next(syntaxes_of(entry, (transfer_syntax,)), None) not in {STORED, transfer_syntax}:
+    asked = next(syntaxes_of(entry, (transfer_syntax,)), None)
+    if entry.quality == 0 or asked not in {STORED, transfer_syntax}:
         return None
-    return _Form(frame_kind(entry, transfer_syntax), in_parts(entry))
+    return _Form(frame_kind(entry, transfer_syntax), in_parts(entry), asked != STORED)
 
 
 def stored_frame_answer(call: Call, numbers: Sequence[int]) -> WireResponse | StreamedResult | None:
@@ -58,27 +74,35 @@ def stored_frame_answer(call: Call, numbers: Sequence[int]) -> WireResponse | St
     known = unchanged(call.headers, tag)
     if known is not None:
         return known if has_frame(archive, found, numbers[0]) else None
-    return (_in_a_part if form.in_parts else _alone)(call, found, numbers[0], form.kind, tag)
+    return (_in_a_part if form.in_parts else _alone)(call, found, numbers[0], form, tag)
 
 
 def _in_a_part(
-    call: Call, found: FoundFrames, number: int, kind: str, tag: str
+    call: Call, found: FoundFrames, number: int, form: _Form, tag: str
 ) -> WireResponse | StreamedResult | None:
     boundary = new_boundary()
-    before = part_head(boundary, part_headers(call, kind, number))
+    before = part_head(boundary, part_headers(call, form.kind, number))
     body = read_stored_frame(call.context.archive, found, number, before, b"\r\n" + closing(boundary))
-    return None if body is None else _answer([parts_header(kind, boundary), *tag_headers(tag)], body)
-
-
-def _alone(call: Call, found: FoundFrames, number: int, kind: str, tag: str) -> WireResponse | StreamedResult | None:
-    body = read_stored_frame(call.context.archive, found, number)
-    if body is None:
+    if body is None or _too_deep(found, form, body, len(before)):
         return None
-    headers = [("Content-Type", kind), ("Accept-Ranges", "bytes"), *tag_headers(tag)]
+    return _answer([parts_header(form.kind, boundary), *tag_headers(tag)], body)
+
+
+def _alone(call: Call, found: FoundFrames, number: int, form: _Form, tag: str) -> WireResponse | StreamedResult | None:
+    body = read_stored_frame(call.context.archive, found, number)
+    if body is None or _too_deep(found, form, body, 0):
+        return None
+    headers = [("Content-Type", form.kind), ("Accept-Ranges", "bytes"), *tag_headers(tag)]
     part = asked_range(call.headers, len(body), tag)
     if part is None:
         return _answer(headers, body)
     return _answer([*headers, ("Content-Range", part.content_range)], body[part.start : part.end], 206)
+
+
+def _too_deep(found: FoundFrames, form: _Form, body: bytearray, start: int) -> bool:
+    """Whether a codestream is asked for by name whose samples decoders would give wrong values of."""
+    named = form.by_name and found.transfer_syntax in _LOSSLESS
+    return named and is_deep(bytes(body[start : start + _SIZE_BYTES]))
 
 
 def _answer(headers: list[tuple[str, str]], body: bytearray, status: int = 200) -> WireResponse | StreamedResult:

@@ -27,7 +27,7 @@ from hounsfield.dicom.scalars import first_integer
 from hounsfield.imaging.current_data_set import CurrentDataSet, KeptDataSet
 from hounsfield.imaging.instance_reading import StoredInstance
 from hounsfield.imaging.level_changes import LEVEL_TAGS
-from hounsfield.imaging.pixel_module import PHOTOMETRIC_INTERPRETATION
+from hounsfield.imaging.pixel_module import PHOTOMETRIC_INTERPRETATION, PLANAR_CONFIGURATION
 from hounsfield.imaging.renditions import stored_transfer_syntax
 from hounsfield.imaging.series_order import INSTANCE_NUMBER, Place, place_of
 from hounsfield.pixels.policy import HTJ2K_LOSSLESS_RPCL, JPEG_2000_LOSSLESS
@@ -81,7 +81,7 @@ class SeriesWriter:
         """Make a template for the instances behind one that no template fits, where it is one for that."""
         self._tried += 1
         original, now = current.original, current.part10
-        decisive = {PHOTOMETRIC_INTERPRETATION}
+        decisive = {PHOTOMETRIC_INTERPRETATION, PLANAR_CONFIGURATION}
         if kept.levels.concern(kept.instance):
             # What updates make of the levels depends on what an instance came with, also where that is nothing.
             decisive |= LEVEL_TAGS
@@ -159,10 +159,18 @@ def _text_for_all(charset: CharacterSet, element: Element) -> bytes | None:
 
 
 def _describing_frames(data_set: CurrentDataSet) -> Part10:
-    """Let the colour be that of decoded frames: those stored in a lossless format are never subsampled."""
+    """Let the colour be that of frames: those stored in a lossless format are never subsampled, and none is in planes."""
     part10 = data_set.part10
-    tag = PHOTOMETRIC_INTERPRETATION
-    if data_set.instance.stored_transfer_syntax not in _LOSSLESS or part10.text(tag) != "YBR_FULL_422":
+    if not data_set.instance.pixel_kind.in_frames:
         return part10
-    full = Element(tag, "CS", b"YBR_FULL")
-    return replace(part10, elements=tuple(full if element.tag == tag else element for element in part10.elements))
+    changed = {}
+    if (
+        data_set.instance.stored_transfer_syntax in _LOSSLESS
+        and part10.text(PHOTOMETRIC_INTERPRETATION) == "YBR_FULL_422"
+    ):
+        changed[PHOTOMETRIC_INTERPRETATION] = Element(PHOTOMETRIC_INTERPRETATION, "CS", b"YBR_FULL")
+    if part10.integer(PLANAR_CONFIGURATION):
+        changed[PLANAR_CONFIGURATION] = Element(PLANAR_CONFIGURATION, "US", bytes(2))
+    if not changed:
+        return part10
+    return replace(part10, elements=tuple(changed.get(element.tag, element) for element in part10.elements))

@@ -9,6 +9,10 @@
 
 What cannot be given raises `NotAcceptableError`. Where nothing is asked for, a frame that does not decode comes as stored,
 and so does the file of an instance with such a frame: whichever it is, it is known before the first byte is given.
+
+Samples of 32 bits are given as a codestream for ``*`` only: most decoders give wrong values of them, or none. Three samples
+that are not red, green and blue are stored with a colour transform that a data set could not name: in a file for ``*`` they
+are decoded, in one for .202 they are encoded without it.
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ from __future__ import annotations
 import itertools
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from functools import partial
 from typing import Final, TypeVar
@@ -40,12 +44,12 @@ from hounsfield.imaging.pixel_element import (
     native_element,
     object_element,
 )
-from hounsfield.imaging.pixel_module import PHOTOMETRIC_INTERPRETATION, pixel_format
+from hounsfield.imaging.pixel_module import BITS_ALLOCATED, PHOTOMETRIC_INTERPRETATION, SAMPLES_PER_PIXEL, pixel_format
 from hounsfield.imaging.staging import PixelKind
 from hounsfield.imaging.stored_pixels import StoredPixels, read_some, stored_pixels
 from hounsfield.pixels.colour import JPEG_CODESTREAMS, decoded_interpretation, encoded_interpretation, rgb_of_jpeg
 from hounsfield.pixels.decode import decode_samples
-from hounsfield.pixels.encode import encode_frame, uses_colour_transform
+from hounsfield.pixels.encode import encode_described, names_colour_transform, uses_colour_transform
 from hounsfield.pixels.errors import PixelError
 from hounsfield.pixels.format import PixelFormat
 from hounsfield.pixels.native_value import native_frame
@@ -62,7 +66,9 @@ ANY: Final = "*"
 
 _HTJ2K_LOSSLESS: Final = "1.2.840.10008.1.2.4.201"
 _LOSSLESS: Final = {form.transfer_syntax: form for form in LosslessFormat}
+_CODESTREAMS: Final = frozenset({*_LOSSLESS, _HTJ2K_LOSSLESS})
 _DEEP_BITS: Final = 32
+_TRANSFORMED_SAMPLES: Final = 3
 
 _Made = TypeVar("_Made", "DicomFile", "InstanceFrames")
 
@@ -120,8 +126,15 @@ def transfer_syntax_as_stored(stored: str | None) -> str:
     return EXPLICIT_VR_LITTLE_ENDIAN if stored is None or stored in NATIVE else stored
 
 
-def available_transfer_syntaxes(instance: StoredInstance) -> tuple[str, ...]:
+def available_transfer_syntaxes(instance: StoredInstance, bits_allocated: int | None = None) -> tuple[str, ...]:
     """List what an instance can be asked for in.
+
+    Parameters
+    ----------
+    instance : StoredInstance
+        The instance.
+    bits_allocated : int or None
+        Bits Allocated of its pixel data, where that is known: of 32 bits no codestreams are given but for `ANY`.
 
     Returns
     -------
@@ -134,6 +147,8 @@ def available_transfer_syntaxes(instance: StoredInstance) -> tuple[str, ...]:
         return (stored,)
     if stored not in _LOSSLESS:
         return (EXPLICIT_VR_LITTLE_ENDIAN, stored)
+    if bits_allocated == _DEEP_BITS:
+        return (EXPLICIT_VR_LITTLE_ENDIAN,)
     other = JPEG_2000_LOSSLESS if stored == HTJ2K_LOSSLESS_RPCL else HTJ2K_LOSSLESS_RPCL
     return (EXPLICIT_VR_LITTLE_ENDIAN, stored, other, _HTJ2K_LOSSLESS)
 
@@ -166,6 +181,9 @@ def dicom_file(archive: Archive, instance: StoredInstance, transfer_syntax: str 
     """
     archive.accesses.touch(instance.image_set.image_set_id)
     data_set = current_data_set(archive, instance)
+    _refuse_deep_codestream(instance, data_set.original, transfer_syntax)
+    if transfer_syntax == ANY and _transform_has_no_name(instance, data_set.original):
+        transfer_syntax = EXPLICIT_VR_LITTLE_ENDIAN
     if instance.pixel_kind is PixelKind.NONE:
         syntax, _ = _choice(instance, transfer_syntax, available_transfer_syntaxes(instance))
         return _file(data_set, syntax, _no_pixels(data_set.original))
@@ -182,6 +200,9 @@ def can_be_given(archive: Archive, instance: StoredInstance, transfer_syntax: st
     """Tell whether an instance can be given as a file in a transfer syntax; frames that may not decode are decoded for it."""
     if transfer_syntax not in available_transfer_syntaxes(instance):
         return False
+    if transfer_syntax in _CODESTREAMS:
+        bits = current_data_set(archive, instance).original.integer(BITS_ALLOCATED)
+        return transfer_syntax in available_transfer_syntaxes(instance, bits)
     decodes = transfer_syntax == stored_transfer_syntax(instance) or not may_not_decode(
         instance.pixel_kind, instance.stored_transfer_syntax
     )
@@ -220,6 +241,7 @@ def instance_frames(
     check_numbers(instance, numbers)
     archive.accesses.touch(instance.image_set.image_set_id)
     original = current_data_set(archive, instance).original
+    _refuse_deep_codestream(instance, original, transfer_syntax)
     if instance.pixel_kind is PixelKind.WHOLE:
         syntax, _ = _choice(instance, transfer_syntax, available_transfer_syntaxes(instance))
         return InstanceFrames(syntax, object_frames(original, stored_pixels(archive, instance), numbers))
@@ -246,7 +268,7 @@ def _decoded_or_stored(
     instance: StoredInstance, original: Part10, numbers: Sequence[int], frames: Iterator[bytes]
 ) -> Iterator[InstanceFrame]:
     """Decode frames one by one; one that does not decode comes as it is stored."""
-    stored, format_ = stored_transfer_syntax(instance), pixel_format(original)
+    stored, format_ = stored_transfer_syntax(instance), _interleaved(pixel_format(original))
     for number, frame in zip(numbers, frames, strict=True):
         data, syntax = frame, None
         try:
@@ -265,6 +287,26 @@ def offered_transfer_syntax(instance: StoredInstance, asked: str | None) -> str:
         They cannot be given so.
     """
     return _choice(instance, asked, frame_transfer_syntaxes(instance))[0]
+
+
+def _refuse_deep_codestream(instance: StoredInstance, original: Part10, asked: str | None) -> None:
+    if instance.stored_transfer_syntax not in _LOSSLESS or instance.pixel_kind is not PixelKind.FRAMES:
+        return
+    if asked in _CODESTREAMS and original.integer(BITS_ALLOCATED) == _DEEP_BITS:
+        raise NotAcceptableError(
+            "Samples of 32 bits are given as native pixel data, because decoders of JPEG 2000 and HTJ2K give wrong values of "
+            f"them or none; ask for {EXPLICIT_VR_LITTLE_ENDIAN}, or for transfer-syntax=* to get them as stored"
+        )
+
+
+def _transform_has_no_name(instance: StoredInstance, original: Part10) -> bool:
+    """Whether frames are stored with a colour transform that Photometric Interpretation has no word for."""
+    if instance.pixel_kind is not PixelKind.FRAMES or instance.stored_transfer_syntax != HTJ2K_LOSSLESS_RPCL:
+        return False
+    if original.integer(SAMPLES_PER_PIXEL) != _TRANSFORMED_SAMPLES:
+        return False
+    format_ = pixel_format(original)
+    return uses_colour_transform(format_, LosslessFormat.HTJ2K) and not names_colour_transform(format_)
 
 
 def _first_possible(
@@ -324,24 +366,22 @@ def _element(data_set: CurrentDataSet, pixels: StoredPixels, syntax: str, form: 
     if not instance.pixel_kind.in_frames:
         return object_element(original, pixels)
     lossless = instance.pixel_kind is PixelKind.FRAMES and instance.stored_transfer_syntax in _LOSSLESS
+    if form is _Form.STORED and _transform_has_no_name(instance, original):
+        form = _Form.ENCODED
     if form is _Form.STORED and syntax != EXPLICIT_VR_LITTLE_ENDIAN:
         format_ = pixel_format(original) if lossless else None
         changed = encoded_changes(original, format_, encoded_interpretation(format_)) if format_ is not None else {}
         return frames_element(pixels, changed)
     format_ = pixel_format(original)
-    if form is _Form.ENCODED and format_.bits_allocated == _DEEP_BITS:
-        # Whether samples of 32 bits fit JPEG 2000 only the encoder tells, and then it must not be too late to say so.
-        for _ in _made(instance, original, pixels.read(), syntax, form):
-            pass
     if form is _Form.NATIVE and may_not_decode(instance.pixel_kind, instance.stored_transfer_syntax):
         archive = pixels.archive
 
         def make(ordinals: Sequence[int]) -> Iterator[bytes]:
-            return _made(instance, original, read_some(archive, instance, ordinals), syntax, form)
+            return _made(instance, original, read_some(archive, instance, ordinals), syntax, form, within_file=True)
 
         frames = frames_of_file(archive, instance, make)
     else:
-        frames = _begun(_made(instance, original, pixels.read(), syntax, form))
+        frames = _begun(_made(instance, original, pixels.read(), syntax, form, within_file=True))
     if form is _Form.ENCODED:
         return encoded_element(frames, encoded_changes(original, format_, encoded_interpretation(format_)))
     if not fits_native(format_):
@@ -352,20 +392,35 @@ def _element(data_set: CurrentDataSet, pixels: StoredPixels, syntax: str, form: 
 
 
 def _made(
-    instance: StoredInstance, original: Part10, frames: Iterator[bytes], syntax: str, form: _Form
+    instance: StoredInstance,
+    original: Part10,
+    frames: Iterator[bytes],
+    syntax: str,
+    form: _Form,
+    *,
+    within_file: bool = False,
 ) -> Iterator[bytes]:
-    """Bring stored frames into the form that is asked for."""
+    """Bring stored frames into the form that is asked for.
+
+    Native frames alone have their samples pixel by pixel, as the metadata says; in a file they lie as they came.
+    """
     stored = stored_transfer_syntax(instance)
     if form is _Form.STORED:
         return frames
     format_ = pixel_format(original)
     if form is _Form.NATIVE:
-        return (_decoded(frame, stored, format_) for frame in frames)
+        laid = format_ if within_file else _interleaved(format_)
+        return (_decoded(frame, stored, laid) for frame in frames)
     lossless = LosslessFormat.JPEG_2000_LOSSLESS if syntax == JPEG_2000_LOSSLESS else LosslessFormat.HTJ2K
-    transform = uses_colour_transform(format_)
+    transform = names_colour_transform(format_) if within_file else uses_colour_transform(format_, lossless)
     return (
-        encode_frame(decode_samples(frame, stored, format_), lossless, colour_transform=transform) for frame in frames
+        encode_described(decode_samples(frame, stored, format_), format_, lossless, colour_transform=transform)
+        for frame in frames
     )
+
+
+def _interleaved(format_: PixelFormat) -> PixelFormat:
+    return replace(format_, planar_configuration=0)
 
 
 def _decoded(frame: bytes, stored: str, format_: PixelFormat) -> bytes:

@@ -50,7 +50,11 @@ def level_sizes(width: int, height: int) -> tuple[tuple[int, int], ...]:
 
 
 def resolutions(
-    samples: NDArray[Any], *, colour_transform: bool, value_range: tuple[int, int] | None = None
+    samples: NDArray[Any],
+    *,
+    colour_transform: bool,
+    value_range: tuple[int, int] | None = None,
+    precision: int | None = None,
 ) -> list[Reduction]:
     """Give the frame at each resolution that gets a checksum.
 
@@ -62,6 +66,8 @@ def resolutions(
         Whether frames are stored with the reversible colour transform.
     value_range : tuple[int, int] | None
         Smallest and largest sample when they are known.
+    precision : int | None
+        Bits that their codestream states, to which decoders limit smaller resolutions; None for those of their type.
 
     Returns
     -------
@@ -70,7 +76,7 @@ def resolutions(
     """
     levels = len(level_sizes(samples.shape[1], samples.shape[0])) - 1
     known = value_range or (int(samples.min()), int(samples.max()))
-    smaller = reduced(samples, levels, colour_transform=colour_transform, value_range=known)
+    smaller = reduced(samples, levels, colour_transform=colour_transform, value_range=known, precision=precision)
     return [*reversed(smaller), unreduced(samples, known)]
 
 

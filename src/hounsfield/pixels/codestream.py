@@ -22,6 +22,7 @@ _MAX_TILE_PARTS = 1 << 17
 _MAX_TILES = 65535
 _MOST_BITS = 38
 """Of a sample (ISO/IEC 15444-1, Table A.11)."""
+_WIDELY_READ_BITS = 16
 
 _SOT, _SOD, _COD, _CAP, _TLM, _EOC = 0xFF90, 0xFF93, 0xFF52, 0xFF50, 0xFF55, 0xFFD9
 _SOS = 0xDA
@@ -155,12 +156,32 @@ def read_size(codestream: bytes) -> CodestreamHeader:
         raise PixelError("the JPEG 2000 codestream ends within its header") from None
 
 
-def with_precision(codestream: bytes, samples: CodestreamHeader, precision: int) -> bytes:
-    """Give a raw JPEG 2000 or HTJ2K codestream, whose header was read, with another precision in its SIZ segment."""
+def is_deep(codestream: bytes) -> bool:
+    """Whether a raw JPEG 2000 or HTJ2K codestream has samples of more than 16 bits; those of its SIZ segment are enough."""
+    return read_size(codestream).precision > _WIDELY_READ_BITS
+
+
+def with_depth(codestream: bytes, components: int, precision: int, *, signed: bool) -> bytes:
+    """Give a raw JPEG 2000 or HTJ2K codestream with another depth of its components in its SIZ segment.
+
+    Nothing else in a reversible codestream depends on the precision: how many bit-planes are coded, its QCD segment tells.
+    Only the level by which decoders shift unsigned samples up is half of the range that the precision gives.
+
+    Parameters
+    ----------
+    codestream : bytes
+        Beginning with SOC and SIZ.
+    components : int
+        How many it has.
+    precision : int
+        Bits of a sample.
+    signed : bool
+        Whether samples are two's complement.
+    """
     start = len(_SOC_SIZ) + _SIZ.size
     changed = bytearray(codestream)
-    depth = (precision - 1) | (0x80 if samples.signed else 0)
-    changed[start : start + 3 * samples.components : 3] = bytes([depth]) * samples.components
+    depth = (precision - 1) | (0x80 if signed else 0)
+    changed[start : start + 3 * components : 3] = bytes([depth]) * components
     return bytes(changed)
 
 

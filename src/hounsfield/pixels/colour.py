@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.pixels.processing import convert_color_space
 
-from hounsfield.pixels.encode import uses_colour_transform
+from hounsfield.pixels.encode import names_colour_transform
 from hounsfield.pixels.format import PixelFormat
 from hounsfield.pixels.policy import JPEG_XL_RECOMPRESSION
 
@@ -43,8 +43,8 @@ def decoded_interpretation(format: PixelFormat, stored_transfer_syntax: str) -> 
 
 
 def encoded_interpretation(format: PixelFormat) -> str:  # noqa: A002
-    """Say what the samples of a losslessly encoded frame mean: JPEG 2000 and HTJ2K name their colour transform."""
-    if uses_colour_transform(format):
+    """Say what the samples of a losslessly encoded frame of a file mean: JPEG 2000 and HTJ2K name their colour transform."""
+    if names_colour_transform(format):
         return "YBR_RCT"
     return decoded_interpretation(format, "")
 

@@ -19,7 +19,7 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
-from hounsfield.pixels.codestream import J2kHeader, with_precision
+from hounsfield.pixels.codestream import J2kHeader, with_depth
 from hounsfield.pixels.errors import PixelError
 
 _CODEC_MODULE = "imagecodecs._htj2k"
@@ -83,7 +83,7 @@ def decode_low_band(codestream: bytes, header: J2kHeader, halvings: int) -> NDAr
     if not header.reversible or precision == samples.precision:
         return decode_htj2k(codestream, halvings)
     low = -(1 << samples.precision - 1) if samples.signed else 0
-    decoded = decode_htj2k(with_precision(codestream, samples, precision), halvings)
+    decoded = decode_htj2k(with_depth(codestream, samples.components, precision, signed=samples.signed), halvings)
     # Unsigned samples are shifted down by half of their range before they are transformed, and up again by the decoder.
     shift = 0 if samples.signed else (1 << precision - 1) - (1 << samples.precision - 1)
     high = low + (1 << samples.precision) - 1

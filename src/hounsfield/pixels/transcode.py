@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from hounsfield.pixels.checksum import LevelChecksum, checksums, crc32, resolutions
 from hounsfield.pixels.decode import decode_samples, described_as_decoded, stored_values
-from hounsfield.pixels.encode import encode_frame, uses_colour_transform
+from hounsfield.pixels.encode import encode_frame, stated_precision, uses_colour_transform
 from hounsfield.pixels.errors import PixelError
 from hounsfield.pixels.format import PixelFormat
 from hounsfield.pixels.policy import LosslessFormat
@@ -77,11 +77,11 @@ def transcode_frame(
     format = described_as_decoded(format, transfer_syntax)
     decoded = decode_samples(encoded, transfer_syntax, format, strict=True)
     samples, value_range = _with_sign(np.ascontiguousarray(decoded), format)
-    colour_transform = uses_colour_transform(format)
+    colour_transform, precision = uses_colour_transform(format, lossless), stated_precision(format, value_range)
     # Everything that reads the samples and is not the codec comes first, while they are near the processor.
-    levels = _checked_resolutions(samples, value_range, colour_transform=colour_transform)
+    levels = _checked_resolutions(samples, value_range, precision, colour_transform=colour_transform)
     level_checksums = checksums(levels)
-    data = encode_frame(samples, lossless, colour_transform=colour_transform)
+    data = encode_frame(samples, lossless, colour_transform=colour_transform, precision=precision)
     if lossless is LosslessFormat.HTJ2K:
         _verify_htj2k(data, levels)
     else:
@@ -96,12 +96,12 @@ def keep_frame(encoded: bytes, format: PixelFormat) -> StoredFrame:  # noqa: A00
 
 
 def _checked_resolutions(
-    samples: NDArray[Any], value_range: tuple[int, int], *, colour_transform: bool
+    samples: NDArray[Any], value_range: tuple[int, int], precision: int, *, colour_transform: bool
 ) -> list[Reduction]:
     """Resolutions that get a checksum: decoders lose the highest bit of unsigned 32-bit samples at the smaller ones."""
     if samples.dtype == np.uint32 and value_range[1] >= _DEEPEST_REDUCED:
         return [unreduced(samples, value_range)]
-    return resolutions(samples, colour_transform=colour_transform, value_range=value_range)
+    return resolutions(samples, colour_transform=colour_transform, value_range=value_range, precision=precision)
 
 
 def _with_sign(samples: NDArray[Any], format_: PixelFormat) -> tuple[NDArray[Any], tuple[int, int]]:

@@ -44,7 +44,7 @@ class Reduction:
     Attributes
     ----------
     limited : numpy.ndarray
-        Samples, those beyond the range of their type set to its ends: what decoders show.
+        Samples, those beyond the range of their precision set to its ends: what decoders show.
     wrapped : numpy.ndarray
         Samples modulo the range of their type; the same array where none goes beyond.
     absent : int | None
@@ -62,7 +62,12 @@ def unreduced(samples: NDArray[Any], value_range: tuple[int, int]) -> Reduction:
 
 
 def reduced(
-    samples: NDArray[Any], levels: int, *, colour_transform: bool, value_range: tuple[int, int] | None = None
+    samples: NDArray[Any],
+    levels: int,
+    *,
+    colour_transform: bool,
+    value_range: tuple[int, int] | None = None,
+    precision: int | None = None,
 ) -> list[Reduction]:
     """Reduce an image by halves.
 
@@ -76,6 +81,8 @@ def reduced(
         Whether the reversible colour transform is around the reduction, as in a codestream that uses it; for 3 samples.
     value_range : tuple[int, int] | None
         Smallest and largest sample when they are known; wrong ones give wrong images.
+    precision : int | None
+        Bits of a sample, where they are fewer than those of its type.
 
     Returns
     -------
@@ -91,7 +98,7 @@ def reduced(
     for _ in range(levels):
         bands = [_halved(band) for band in bands]
         components = _from_colour_differences(bands) if colour_transform else bands
-        images.append(_reduction(components, samples))
+        images.append(_reduction(components, samples, precision))
     return images
 
 
@@ -215,16 +222,25 @@ def _from_colour_differences(bands: list[_Band]) -> list[_Band]:
     return [_Band(values, 0, 0, 0).measured() for values in (red + green, green, blue + green)]
 
 
-def _reduction(bands: list[_Band], samples: NDArray[Any]) -> Reduction:
+def _reduction(bands: list[_Band], samples: NDArray[Any], precision: int | None) -> Reduction:
     dtype = samples.dtype
-    limits = _limits(dtype)
+    limits = _limits(dtype, precision)
     wrapped = _joined([_modulo(band, dtype) for band in bands], samples.ndim)
     bands = [band if _within(band, limits) else band.measured() for band in bands]
+    low, high = min(band.low + band.offset for band in bands), max(band.high + band.offset for band in bands)
+    smallest, largest = _limits(dtype)
+    absent = _absent(low, high, dtype) if smallest <= low and high <= largest else None
     if all(_within(band, limits) for band in bands):
-        low, high = min(band.low + band.offset for band in bands), max(band.high + band.offset for band in bands)
-        return Reduction(wrapped, wrapped, _absent(low, high, dtype))
-    limited = [np.clip(band.values.astype(np.int64) + band.offset, *limits).astype(dtype) for band in bands]
-    return Reduction(_joined(limited, samples.ndim), wrapped, None)
+        return Reduction(wrapped, wrapped, absent)
+    limited = [_modulo(_clipped(band, limits), dtype) for band in bands]
+    return Reduction(_joined(limited, samples.ndim), wrapped, absent)
+
+
+def _clipped(band: _Band, limits: tuple[int, int]) -> _Band:
+    """The same band with values beyond the limits set to them."""
+    own = np.iinfo(band.values.dtype)
+    low, high = (min(max(limit - band.offset, own.min), own.max) for limit in limits)
+    return band._replace(values=np.clip(band.values, low, high))
 
 
 def _within(band: _Band, limits: tuple[int, int]) -> bool:
@@ -258,7 +274,7 @@ def _absent(low: int, high: int, dtype: np.dtype[Any]) -> int | None:
     return largest if high < largest else None
 
 
-def _limits(dtype: np.dtype[Any]) -> tuple[int, int]:
-    """Range of a type of integers."""
-    span = 1 << 8 * dtype.itemsize
+def _limits(dtype: np.dtype[Any], precision: int | None = None) -> tuple[int, int]:
+    """Range of a type of integers, or of fewer bits of it."""
+    span = 1 << (precision or 8 * dtype.itemsize)
     return (-span // 2, span // 2 - 1) if dtype.kind == "i" else (0, span - 1)
