@@ -17,6 +17,7 @@ from hounsfield.access.audit.trail import Trail
 from hounsfield.access.directory.directory import Directory
 from hounsfield.audit_keeping import AuditKeeper, RecordedWork, import_ended, storage_released
 from hounsfield.auditing import open_trail
+from hounsfield.gate.image_set_access import access_of_kept
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.copying import COPY_IMAGE_SET, ImageSetCopier
 from hounsfield.imaging.datastores import SETTLE_DATASTORE, DatastoreSettler
@@ -56,7 +57,10 @@ class _Work:
 
     def imports(self) -> dict[str, WorkHandler]:
         access_of = import_access(job_roles(self.settings, self.directory, self.archive), self.archive)
-        runner = ImportRunner(self.archive, self.pool, self.stop, access_of)
+        archive = self.archive
+        runner = ImportRunner(
+            archive, self.pool, self.stop, access_of, lambda job: access_of_kept(archive, job.starter_rights)
+        )
         return {IMPORT: RecordedWork(runner, self.trail, import_ended(self.archive))}
 
     def short(self) -> dict[str, WorkHandler]:

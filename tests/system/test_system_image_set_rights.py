@@ -12,12 +12,14 @@ import orjson
 import pytest
 import requests
 from botocore.exceptions import ClientError
+from import_folders import INPUT, fill
 from pydicom.dataset import Dataset
 
 from audited import record_of
 from dicomweb.web import BOUNDARY, SignedRequests, multipart, part10, root, store, values
-from servers import ServerProcess, active_datastore, wait_for
-from session_world import SessionWorld, Statement, allow
+from imports import outcome_of
+from servers import ServerProcess, active_datastore, finished_job, wait_for
+from session_world import SessionWorld, Statement, allow, role_arn, trust
 from synthetic import slice_of, uid
 
 MARKER: Final = "ZQ-MARKER"
@@ -334,3 +336,37 @@ def test_what_is_stored_does_not_reach_a_denied_image_set(study: Study) -> None:
     assert stored(marked(1, ImageComments="replaced")).status_code == 409
     assert study.versions()[1] == before[1]
     assert len(study.versions()[0]) == 2
+
+
+def test_an_import_does_not_reach_what_is_denied_to_whoever_started_it(study: Study) -> None:
+    folder = f"import-{next(NUMBERS)}"
+    fill(
+        study.server, folder, [marked(1, ImageComments="replaced"), slice_of(1, 1, ImageComments="replaced"), marked(3)]
+    )
+    passing = allow("iam:PassRole")
+    # The tags are those at the commit, the policies those at the start.
+    study.client.tag_resource(resourceArn=study.arn(study.denied), tags={"Ward": "3"})
+    by_tag = study.deny(Resource="*", Condition=tagged("Ward", "${aws:PrincipalTag/Ward}"))
+    by_name = study.deny(Condition={"StringLike": {"aws:username": "user-*"}, "Bool": {"aws:SecureTransport": "false"}})
+    study.world.role("importing", trust({"Service": "medical-imaging.amazonaws.com"}), allow("s3:*"))
+    study.server.bucket("results")
+    before = study.versions()
+    for statement in (by_name, study.deny(Resource="*", Condition=tagged("ward", "3")), by_tag):
+        client = study.native(study.user(EVERYTHING, passing, statement))
+        job = client.start_dicom_import_job(
+            datastoreId=study.datastore,
+            dataAccessRoleArn=role_arn("importing"),
+            inputS3Uri=f"s3://{INPUT}/{folder}/",
+            outputS3Uri="s3://results/",
+        )["jobId"]
+        outcome = outcome_of(study.server, finished_job(study.client, study.datastore, job))
+        failed = {line["inputFile"].rpartition("/")[2]: line["exception"] for line in outcome.failure}
+        if statement is by_tag:
+            # The user has no such tag, so that the statement denies nothing.
+            assert failed == {}
+            continue
+        assert failed.keys() == {"00000.dcm", "00002.dcm"}
+        assert all("denies the image set" in error["message"] for error in failed.values())
+        assert study.versions()[1] == before[1]
+    assert len(study.versions()[1]) == len(before[1]) + 1
+    assert len(study.versions()[0]) == len(before[0]) + 3

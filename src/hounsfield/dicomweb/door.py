@@ -177,7 +177,7 @@ class DicomwebDoor:
         self.throttle.take(caller.principal.account_id, operation.action or operation.name)
         record.allow()
         on_image_sets = permission.action in ON_IMAGE_SETS
-        access = CallerAccess(caller.principal, allowed, on_image_sets, facts, archive, record)
+        access = CallerAccess(caller.principal, allowed, on_image_sets, facts, archive, record.touches)
         call = self._call(found, scope, threads, access)
         if operation.take is not None:
             return await operation.take(call, body)

@@ -6,11 +6,12 @@ door ─▶ CallerAccess(principal, the permission that let the request in) ─�
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Connection
 
+from hounsfield.access.kept_rights import KeptRights, NoFacts
 from hounsfield.access.permissions import (
     ContextValue,
     Permission,
@@ -20,8 +21,8 @@ from hounsfield.access.permissions import (
     require,
 )
 from hounsfield.access.principals import Principal
-from hounsfield.gate.recording import CallRecord
 from hounsfield.imaging.archive import Archive
+from hounsfield.imaging.image_set_access import UNLIMITED, ImageSetAccess
 from hounsfield.imaging.tagging import tags_of_image_sets
 
 
@@ -42,8 +43,8 @@ class CallerAccess:
         What else is known of the request.
     archive : Archive
         The archive, for ARNs and tags.
-    record : CallRecord
-        Where image sets that the request touches are noted.
+    note : callable
+        Notes the ARNs of image sets that the request touches, for its audit record.
     """
 
     principal: Principal
@@ -51,7 +52,7 @@ class CallerAccess:
     on_image_sets: bool
     facts: RequestFacts = field(repr=False)
     archive: Archive = field(repr=False)
-    record: CallRecord = field(repr=False)
+    note: Callable[[Sequence[str]], None] = field(repr=False)
 
     @property
     def is_limited(self) -> bool:
@@ -63,7 +64,7 @@ class CallerAccess:
     def require(self, connection: Connection, datastore_id: str, image_set_ids: Collection[str]) -> None:
         """Let the operation touch image sets; raises `hounsfield.access.permissions.AccessDeniedError`."""
         arns = self._arns(datastore_id, image_set_ids)
-        self.record.touches(list(arns.values()))
+        self.note(list(arns.values()))
         if self.is_limited:
             facts = self._facts(connection, datastore_id, image_set_ids)
             require(self.principal, self._needed(arns.values()), facts)
@@ -77,6 +78,10 @@ class CallerAccess:
         refused = refused_resources(self.principal, self._needed(arns.values()), facts)
         return frozenset(image_set_id for image_set_id, arn in arns.items() if arn in refused)
 
+    def kept(self) -> str | None:
+        """Give what `access_of_kept` needs to decide later as it is decided now; None where there is nothing to decide."""
+        return KeptRights.of(self.principal, self.permission, self.facts).to_json() if self.is_limited else None
+
     def _arns(self, datastore_id: str, image_set_ids: Collection[str]) -> dict[str, str]:
         prefix = self.archive.image_set_arn(datastore_id, "")
         return {image_set_id: prefix + image_set_id for image_set_id in image_set_ids}
@@ -89,6 +94,16 @@ class CallerAccess:
         if not self.principal.rights.ask_for_resource_tags:
             return self.facts
         return _WithTags(self.facts, tags_of_image_sets(connection, self.archive, datastore_id, image_set_ids))
+
+
+def access_of_kept(archive: Archive, kept: str | None) -> ImageSetAccess:
+    """Give the access of a caller that `CallerAccess.kept` wrote down, for work that goes on after the request."""
+    if kept is None:
+        return UNLIMITED
+    rights = KeptRights.from_json(kept)
+    return CallerAccess(
+        rights.principal, rights.permission, on_image_sets=False, facts=NoFacts(), archive=archive, note=lambda _: None
+    )
 
 
 @dataclass(frozen=True, slots=True)

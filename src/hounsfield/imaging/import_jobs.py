@@ -71,6 +71,7 @@ class ImportJob:
 
     ``output_uri`` is the folder of this job, with a slash at its end. ``role_id`` is the unique id of the role whose policies
     decide about buckets; None where it runs with the rights of the installation, or those that the object store gives.
+    ``starter_rights`` is what decides about the image sets that instances go into; None where no policy may deny one.
     """
 
     id: str
@@ -86,11 +87,15 @@ class ImportJob:
     input_owner_account_id: str | None = None
     metadata_mappings: tuple[MetadataMapping, ...] = ()
     role_id: str | None = None
+    starter_rights: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class NewImportJob:
-    """What a caller says of a job to be started (API shape StartDICOMImportJobRequest), and the id of the role it names."""
+    """What a caller says of a job to be started (API shape StartDICOMImportJobRequest).
+
+    ``role_id`` is the id of the role it names, ``starter_rights`` what the caller may do with image sets, as in `ImportJob`.
+    """
 
     datastore_id: str
     client_token: str
@@ -101,6 +106,7 @@ class NewImportJob:
     input_owner_account_id: str | None = None
     metadata_mappings: tuple[MetadataMapping, ...] = ()
     role_id: str | None = None
+    starter_rights: str | None = None
 
     @property
     def output_folder(self) -> str:
@@ -149,6 +155,7 @@ def start_import_job(archive: Archive, new: NewImportJob) -> ImportJob:
                 status=JobStatus.SUBMITTED,
                 data_access_role_arn=new.data_access_role_arn,
                 role_id=new.role_id,
+                starter_rights=new.starter_rights,
                 input_uri=new.input_uri,
                 output_uri=f"{new.output_folder}{new.datastore_id}-DicomImport-{identifier}/",
                 input_owner_account_id=new.input_owner_account_id,
@@ -293,4 +300,5 @@ def _job(row: Row[Any]) -> ImportJob:
         input_owner_account_id=row.input_owner_account_id,
         metadata_mappings=mappings_from_json(row.metadata_mappings),
         role_id=row.role_id,
+        starter_rights=row.starter_rights,
     )

@@ -18,8 +18,9 @@ import structlog
 from sqlalchemy import select, update
 
 from hounsfield.imaging.archive import Archive
-from hounsfield.imaging.commit import apply, commitments, lock_datastore, read_situation
+from hounsfield.imaging.commit import apply, commitments, denied_ordinals, lock_datastore, read_situation
 from hounsfield.imaging.datastores import Datastore, fetched_key, get_datastore
+from hounsfield.imaging.image_set_access import ImageSetAccess
 from hounsfield.imaging.import_batches import BatchRun
 from hounsfield.imaging.import_files import add_files, file_records, forget_files, skipped_files
 from hounsfield.imaging.import_jobs import ImportJob, JobEvent, JobStatus, get_import_job, move_job
@@ -43,6 +44,7 @@ from hounsfield.storage.packs import pack_name
 
 _log = structlog.get_logger(__name__)
 _LOCKED_SECONDS = 0.2
+_DENIED = "A policy of whoever started the job denies the image set that the instance belongs to"
 
 
 class ImportRunner:
@@ -58,15 +60,23 @@ class ImportRunner:
         Set when the runner is to end; the job is then left where it is.
     access_of : callable
         Gives the buckets as a job may use them now, by its role.
+    image_sets_of : callable
+        Gives what a job may do with image sets, by the rights of whoever started it.
     """
 
     def __init__(
-        self, archive: Archive, pool: WorkerPool, stop: threading.Event, access_of: Callable[[ImportJob], BucketAccess]
+        self,
+        archive: Archive,
+        pool: WorkerPool,
+        stop: threading.Event,
+        access_of: Callable[[ImportJob], BucketAccess],
+        image_sets_of: Callable[[ImportJob], ImageSetAccess],
     ) -> None:
         self._archive = archive
         self._pool = pool
         self._stop = stop
         self._access_of = access_of
+        self._image_sets_of = image_sets_of
 
     def run(self, item: WorkItem) -> None:
         """Bring the job to its end, from wherever it is."""
@@ -172,7 +182,7 @@ class ImportRunner:
 
     def _finish(self, item: WorkItem, job: ImportJob, datastore: Datastore, access: BucketAccess) -> None:
         """Organise against what is there, write the output files, and commit if nothing changed in between."""
-        key = fetched_key(self._archive, datastore)
+        key, image_sets = fetched_key(self._archive, datastore), self._image_sets_of(job)
         with self._archive.database.read() as connection:
             records = file_records(connection, job.id, key)
         staged = {r.file.ordinal: r.result.instance for r in records if r.result.instance is not None}
@@ -183,11 +193,12 @@ class ImportRunner:
                 situation = read_situation(connection, datastore.id, list(staged.values()))
                 plan = organise(sorted(staged.items(), key=lambda entry: entry[0]), situation)
                 fixed = commitments(connection, key, plan, staged, job.id, KnownSizes())
-            too_large = oversized(fixed, self._archive.quotas.metadata_bytes)
-            if too_large:
+                denied = denied_ordinals(connection, image_sets, datastore.id, plan)
+            refused = oversized(fixed, self._archive.quotas.metadata_bytes) | dict.fromkeys(denied, _DENIED)
+            if refused:
                 # Without them others may come to stand first, so that the plan is made anew.
-                records = [_refused(record, too_large) for record in records]
-                staged = {ordinal: instance for ordinal, instance in staged.items() if ordinal not in too_large}
+                records = [_refused(record, refused) for record in records]
+                staged = {ordinal: instance for ordinal, instance in staged.items() if ordinal not in refused}
                 continue
             if any(placement.extends is not None and placement.extends.locked for placement in plan):
                 self._wait_for_others()
@@ -198,6 +209,8 @@ class ImportRunner:
                 self._archive.queue.hold(connection, item)
                 lock_datastore(connection, datastore.id)
                 if read_situation(connection, datastore.id, list(staged.values())) != situation:
+                    continue
+                if denied_ordinals(connection, image_sets, datastore.id, plan):
                     continue
                 apply(connection, key, fixed, staged)
                 forget_files(connection, job.id)

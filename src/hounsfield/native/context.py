@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from hounsfield.access.job_roles import JobRoles
 from hounsfield.access.principals import Principal
 from hounsfield.aws.pagination import PageTokens
+from hounsfield.gate.image_set_access import CallerAccess
 from hounsfield.imaging.archive import Archive
-from hounsfield.imaging.image_set_access import ImageSetAccess
 from hounsfield.imaging.metadata import MetadataReader
 
 
@@ -30,7 +30,7 @@ class Context:
         Decides about roles of import jobs.
     caller : Principal or None
         Who calls, for handlers that ask for it.
-    given_access : ImageSetAccess or None
+    given_access : CallerAccess or None
         What the caller may do with image sets, for handlers that ask for the caller.
     """
 
@@ -40,14 +40,14 @@ class Context:
     local: bool
     job_roles: JobRoles
     caller: Principal | None = None
-    given_access: ImageSetAccess | None = None
+    given_access: CallerAccess | None = None
 
-    def of(self, caller: Principal, access: ImageSetAccess) -> Context:
+    def of(self, caller: Principal, access: CallerAccess) -> Context:
         """Give the context of a call of somebody."""
         return replace(self, caller=caller, given_access=access)
 
     @property
-    def access(self) -> ImageSetAccess:
+    def access(self) -> CallerAccess:
         """What the caller may do with image sets.
 
         Raises

@@ -157,7 +157,9 @@ class NativeDoor:
         context = self.context
         if handler.asks_caller:
             on_image_sets = names_image_set(match.path_parameters)
-            context = context.of(principal, CallerAccess(principal, allowed, on_image_sets, facts, archive, record))
+            context = context.of(
+                principal, CallerAccess(principal, allowed, on_image_sets, facts, archive, record.touches)
+            )
         run = (record, operation, handler, context, parameters, accept.decode("latin-1") if accept else None)
         if handler.quick and local:
             # What is in the archive store, and a key of a key service, is not waited for here.

@@ -33,6 +33,7 @@ def start_import_job(context: Context, parameters: Parameters) -> Mapping[str, o
         name=optional_text(parameters, "jobName"),
         input_owner_account_id=optional_text(parameters, "inputOwnerAccountId"),
         metadata_mappings=_mappings(parameters),
+        starter_rights=context.access.kept(),
     )
     new = replace(new, role_id=_admitted(context, new).id)
     job = once(lambda: domain.start_import_job(context.archive, new))

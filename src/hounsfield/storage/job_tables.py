@@ -44,6 +44,7 @@ import_jobs = Table(
     Column("status", String(16), nullable=False),
     Column("data_access_role_arn", String(2048), nullable=False),
     Column("role_id", String(128)),
+    Column("starter_rights", Text),
     Column("input_uri", String(1024), nullable=False),
     Column("output_uri", String(1200), nullable=False),
     Column("input_owner_account_id", String(12)),

@@ -1,0 +1,63 @@
+"""Rights that are kept decide later as they did at the request, whatever has become of caller, connection and time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+from typing import Final
+
+from test_access_permissions import IMAGE_SET, SESSION, STORE, USER, KnownFacts, may
+
+from hounsfield.access.kept_rights import KeptRights, NoFacts
+from hounsfield.access.permissions import ContextValue, Permission, may_be_denied, refused_resources
+
+ACTION: Final = "medical-imaging:StartDICOMImportJob"
+CONDITIONS: Final = (
+    {"StringEquals": {"aws:username": "ward-3"}},
+    {"StringNotEquals": {"aws:username": "ward-3"}},
+    {"Null": {"aws:username": True}},
+    {"StringEquals": {"aws:PrincipalType": "AssumedRole"}},
+    {"Null": {"aws:TokenIssueTime": True}},
+    {"StringLike": {"aws:userid": "A*"}},
+    {"ArnLike": {"aws:PrincipalArn": "arn:aws:iam::*:role/*"}},
+    {"StringEquals": {"aws:FederatedProvider": "id.example.org"}},
+    {"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}},
+    {"Null": {"aws:SourceIp": True}},
+    {"StringEquals": {"aws:ResourceTag/ward": "3"}},
+    {"StringEquals": {"aws:ResourceTag/ward": "${aws:PrincipalTag/ward}"}},
+    {"StringNotEquals": {"aws:ResourceTag/ward": "${aws:username}"}},
+)
+RESOURCES: Final = ("*", IMAGE_SET, STORE, f"{STORE}/*", f"{STORE}/imageset/${{aws:PrincipalTag/bed}}")
+
+
+@dataclass(frozen=True)
+class TagsAlone:
+    """What is still known when the work is done."""
+
+    facts: KnownFacts
+
+    def value(self, key: str) -> ContextValue | None:
+        return NoFacts().value(key)
+
+    def resource_tags(self, resource: str) -> dict[str, str]:
+        return dict(self.facts.resource_tags(resource))
+
+
+def test_kept_rights_refuse_what_they_refused() -> None:
+    known = [
+        KnownFacts({"aws:sourceip": address} if address else {}, {IMAGE_SET: tags})
+        for address, tags in product(("10.1.2.3", "192.0.2.1", ""), ({}, {"Ward": "3"}, {"Ward": "ward-3"}))
+    ]
+    refusals = 0
+    for who, condition, resource, facts in product((USER, SESSION), CONDITIONS, RESOURCES, known):
+        principal = may(who, {}, {"Effect": "Deny", "Resource": resource, "Condition": condition})
+        permission = Permission(ACTION, [], unless_denied=[IMAGE_SET])
+        kept = KeptRights.from_json(KeptRights.of(principal, permission, facts).to_json())
+        later = Permission(kept.permission.action, [], kept.permission.context, [IMAGE_SET])
+        expected = refused_resources(principal, permission, facts)
+        assert refused_resources(kept.principal, later, TagsAlone(facts)) == expected, (who, condition, resource, facts)
+        # Where nothing tells resources apart, an image set is refused only with the data store.
+        whole = Permission(ACTION, [], unless_denied=[STORE])
+        assert may_be_denied(principal, ACTION) or bool(expected) == bool(refused_resources(principal, whole, facts))
+        refusals += len(expected)
+    assert refusals > 100
