@@ -153,6 +153,7 @@ def _dicomweb_door(
         pictures=Pictures(archive, settings.rendered_cache_bytes),
         deletes=settings.dicomweb_delete,
         classic_searches=settings.classic_search_actions,
+        descriptions_ignore_case=settings.descriptions_ignore_case,
     )
     return DicomwebDoor(
         context=context,

@@ -306,7 +306,14 @@ def test_which_headers_must_be_signed(sign):
     with pytest.raises(IncompleteSignatureException, match="begins with 'x-amz-' must be"):
         verifier().verify(resigned(sign(), "host"), b"")
     with pytest.raises(IncompleteSignatureException, match="begins with 'x-amz-' must be"):
+        verifier().verify(with_header(sign(), b"x-amz-decoded-content-length", b"0"), b"")
+    # The hash of the body is the last line of what is signed, whether or not its header is signed too.
+    with pytest.raises(InvalidSignatureException, match="does not match"):
         verifier().verify(with_header(sign(), b"x-amz-content-sha256", b"UNSIGNED-PAYLOAD"), b"")
+    bound = with_header(sign(), b"x-amz-content-sha256", hashlib.sha256(b"").hexdigest().encode())
+    assert verifier().verify(bound, b"").access_key_id == KEY_ID
+    with pytest.raises(InvalidSignatureException, match="does not match"):
+        verifier().verify(bound, b"another body")
     with pytest.raises(IncompleteSignatureException, match="each header once"):
         verifier().verify(resigned(sign(), "host;host;x-amz-date"), b"")
     proxied = changed(sign(), headers=[*sign().headers, (b"x-amzn-trace-id", b"Root=1"), (b"x-amz-cf-id", b"a")])

@@ -80,7 +80,8 @@ def predicate(keyword: str, value: str, *, fuzzy: bool = False) -> Predicate:
     if keyword == "ModalitiesInStudy":
         return _modalities_in_study(value)
     if keyword.endswith("Name"):
-        return _words(keyword, value) if fuzzy else _name(keyword, value)
+        plain, words = _name(keyword, value), _words(keyword, value)
+        return (lambda values, rest: plain(values, rest) or words(values, rest)) if fuzzy else plain
     if keyword.endswith(("Date", "Time")):
         return _range(keyword, value, _seconds if keyword.endswith("Time") else lambda text, _rest: int(text))
     if keyword in {"SeriesNumber", "InstanceNumber"}:

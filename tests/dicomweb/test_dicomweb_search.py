@@ -271,9 +271,9 @@ def delete_study(world: World, study: int) -> None:
         ("instances", "InstanceNumber=1*", "integer"),
         ("series", "InstanceNumber=1", "InstanceNumber"),
         ("instances", "WarningReason=B000", "decimal"),
-        ("studies", "limit=0", "1 to 1000"),
-        ("studies", "limit=1001", "1 to 1000"),
-        ("studies", "limit=-1", "1 to 1000"),
+        ("studies", "limit=0", "1 or more"),
+        ("studies", "limit=-1", "1 or more"),
+        ("studies", "limit=many", "1 or more"),
         ("studies", "limit=5&limit=6", "only once"),
         ("studies", "offset=1000001", "0 to 1000000"),
         ("studies", "offset=x", "0 to 1000000"),
@@ -371,7 +371,7 @@ def test_default_attributes(rich: World) -> None:
     assert first.keys() == INSTANCE_TAGS | {"00080201"}
     assert second.keys() == INSTANCE_TAGS
     assert [values(second, tag) for tag in ("00280010", "00280011", "00280100", "00200013")] == [[6], [5], [16], [2]]
-    assert values(first, "00083002") == ["1.2.840.10008.1.2.4.202"]
+    assert values(first, "00083002")[0] == "1.2.840.10008.1.2.4.202"
     assert rich.get(f"studies/{uid(1)}/instances").json()[1].keys() == INSTANCE_TAGS | SERIES_TAGS | more - {"00080201"}
     everything = INSTANCE_TAGS | SERIES_TAGS | STUDY_TAGS | more - {"00080201"}
     assert rich.get("instances").json()[1].keys() == everything
@@ -451,9 +451,18 @@ def test_all_attributes(rich: World) -> None:
 
 
 def test_both_groups_of_a_name_are_searched(rich: World) -> None:
-    for name in ("YAMADA^TAROU", "yamada*", "=山田*", "Yamada^Tarou=山田^太郎", "==やまだ^たろう", "*tarou^^"):
+    for name in (
+        "YAMADA^TAROU",
+        "yamada*",
+        "=山田*",
+        "Yamada^Tarou=山田^太郎",
+        "==やまだ^たろう",
+        "*tarou^^",
+        "山田*",
+        "*山田*",
+    ):
         assert len(rich.get("studies", PatientName=name).json()) == 1, name
-    for name in ("yamada", "=yamada*", "山田*", "*山田*", "yamada*=田*"):
+    for name in ("yamada", "=yamada*", "田*", "*山", "yamada*=田*", "*山田*=*"):
         assert rich.get("studies", PatientName=name).json() == [], name
     assert len(rich.get("studies", PatientName="太", fuzzymatching="true").json()) == 1
 

@@ -109,8 +109,8 @@ contents = st.lists(
 )
 
 
-def parts_of(body: Sequence[bytes]) -> list[tuple[dict[str, str], bytes]]:
-    parser = PartParser(BOUNDARY)
+def parts_of(body: Sequence[bytes], boundary: str = BOUNDARY) -> list[tuple[dict[str, str], bytes]]:
+    parser = PartParser(boundary)
     found: list[tuple[dict[str, str], bytes]] = []
     is_open = False
     for piece in body:
@@ -138,6 +138,39 @@ def test_parts_come_out_as_they_went_in(
     body = (preamble + b"\r\n" if preamble and BOUNDARY.encode() not in preamble else b"") + body
     expected = [({name.lower(): value for name, value in headers.items()}, value) for headers, value in content]
     assert parts_of(data.draw(pieces(body))) == expected
+
+
+@fuzz(contents, st.sampled_from(["", " ", " \t  "]), st.text("abcd'()+_,-./:=?", min_size=71, max_size=200), st.data())
+def test_long_boundaries_with_blanks_behind_them(
+    content: list[tuple[dict[str, str], bytes]], blanks: str, boundary: str, data: Any
+) -> None:
+    """Two UUIDs joined by a hyphen are 73 characters: Orthanc's boundary."""
+    body = b"".join(encode_parts(boundary, [(list(headers.items()), [value]) for headers, value in content]))
+    line = f"--{boundary}".encode()
+    body = body.replace(line + b"\r\n", line + blanks.encode() + b"\r\n")
+    expected = [({name.lower(): value for name, value in headers.items()}, value) for headers, value in content]
+    assert parts_of(data.draw(pieces(body)), boundary) == expected
+
+
+def test_lines_that_begin_like_a_boundary_are_content() -> None:
+    content = b"a\r\n--the-boundary-not\r\n--the-boundary x\r\n--the-boundary \t\r\r\n-"
+    body = b"--the-boundary\r\n\r\n" + content + b"\r\n--the-boundary--"
+    for cut in range(len(body)):
+        assert parts_of([body[:cut], body[cut:]]) == [({}, content)]
+    assert parts_of([body[at : at + 1] for at in range(len(body))]) == [({}, content)]
+
+
+def test_headers_of_parts_may_be_folded() -> None:
+    head = b"Content-Type: application/dicom;\r\n\t transfer-syntax=1.2\r\nX-Part:\r\n a\r\n  b"
+    body = b"--the-boundary\r\n" + head + b"\r\n\r\nx\r\n--the-boundary--"
+    headers = {"content-type": "application/dicom; transfer-syntax=1.2", "x-part": "a b"}
+    assert parts_of([body]) == [(headers, b"x")]
+
+
+@pytest.mark.parametrize("head", [b" folded: nothing", b"no colon", b": no name", b"X" * 17_000])
+def test_what_is_no_header_of_a_part(head: bytes) -> None:
+    with pytest.raises(ValidationException, match="headers of a part"):
+        parts_of([b"--the-boundary\r\n" + head + b"\r\n\r\nx\r\n--the-boundary--"])
 
 
 GOOD = b"".join(encode_parts(BOUNDARY, [([("Content-Type", "application/dicom")], [b"abc\r\n--the"]), ([], [b""])]))

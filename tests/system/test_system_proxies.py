@@ -59,23 +59,57 @@ def listing(server: ServerProcess, key: Key | None = None, **added: str) -> Answ
         # What a client puts in front is not the proxy's word.
         ({"X-Forwarded-For": "203.0.113.9, 198.51.100.7", "X-Forwarded-Proto": "https"}, 403),
         ({"X-Forwarded-For": "203.0.113.9, of nobody", "X-Forwarded-Proto": "https"}, 403),
+        ({"X-Forwarded-For": "203.0.113.9:5555", "X-Forwarded-Proto": "HTTPS"}, 200),
+        ({"X-Forwarded-For": "203.0.113.9, 10.1.1.1", "X-Forwarded-Proto": "https, http"}, 200),
+        ({"X-Forwarded-For": "198.51.100.7, 203.0.113.9", "X-Forwarded-Proto": "https, http"}, 403),
+        ({"Forwarded": 'for="203.0.113.9:80";proto=https, for=10.1.1.1'}, 200),
+        ({"Forwarded": "proto=HTTPS;by=10.2.2.2;for=203.0.113.9"}, 200),
+        ({"Forwarded": "for=203.0.113.9;proto=https", "X-Forwarded-For": "198.51.100.7"}, 403),
+        ({"Forwarded": "for=203.0.113.9;proto=https, for=unknown"}, 403),
+        ({"Forwarded": "for=203.0.113.9;proto=https, ;;"}, 403),
     ],
 )
 def test_policies_see_the_client(proxied: ServerProcess, key: Key, came_by: dict[str, str], status: int) -> None:
     assert listing(proxied, key, **came_by).status == status
 
 
-def test_the_audit_trail_names_the_client(proxied: ServerProcess) -> None:
-    given = listing(proxied, **{"X-Forwarded-For": "203.0.113.9"})
-    assert record_of(proxied, given.headers["x-amzn-requestid"])["sourceIPAddress"] == "203.0.113.9"
+@pytest.mark.parametrize(
+    ("header", "came_from", "address"),
+    [
+        ("X-Forwarded-For", "203.0.113.9", "203.0.113.9"),
+        ("X-Forwarded-For", "203.0.113.7:5555", "203.0.113.7"),
+        ("X-Forwarded-For", "[2001:db8::7]:5555", "2001:db8::7"),
+        ("X-Forwarded-For", "2001:db8::7", "2001:db8::7"),
+        ("Forwarded", 'For="[2001:db8:cafe::17]:4711"', "2001:db8:cafe::17"),
+        ("X-Forwarded-For", "pacs.example.org", "127.0.0.1"),
+    ],
+)
+def test_the_audit_trail_names_the_client(proxied: ServerProcess, header: str, came_from: str, address: str) -> None:
+    given = listing(proxied, **{header: came_from})
+    assert record_of(proxied, given.headers["x-amzn-requestid"])["sourceIPAddress"] == address
 
 
-def test_urls_in_answers_are_those_of_the_client(proxied: ServerProcess) -> None:
-    datastore_id = active_datastore(proxied.client())
-    path = f"/datastore/{datastore_id}/"
-    came_by = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https"}
+@pytest.fixture(scope="module")
+def proxied_datastore(proxied: ServerProcess) -> str:
+    return active_datastore(proxied.client())
+
+
+@pytest.mark.parametrize(
+    "came_by",
+    [
+        {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https"},
+        {"X-Forwarded-Proto": "https"},
+        {"X-Forwarded-Proto": "https, http"},
+        {"X-Forwarded-Proto": "HTTPS"},
+        {"Forwarded": "proto=https"},
+    ],
+)
+def test_urls_in_answers_are_those_of_the_client(
+    proxied: ServerProcess, proxied_datastore: str, came_by: dict[str, str]
+) -> None:
+    path = f"/datastore/{proxied_datastore}/"
     given = send(proxied, "OPTIONS", path, headers={**signature(proxied, "OPTIONS", path), **came_by})
-    assert f"https://127.0.0.1:{proxied.port}/datastore/{datastore_id}".encode() in given.body
+    assert f"https://127.0.0.1:{proxied.port}/datastore/{proxied_datastore}".encode() in given.body
 
 
 def test_whoever_else_says_so_is_not_believed(server: ServerProcess) -> None:

@@ -38,7 +38,8 @@ _TIMESTAMP = re.compile(r"[0-9]{8}T[0-9]{6}Z", re.ASCII)
 _EXPIRES = re.compile(r"[0-9]{1,6}", re.ASCII)
 
 # Headers a proxy or browser library adds after signing; nothing here reads them.
-_MAY_BE_UNSIGNED = frozenset({b"x-amz-cf-id", b"x-amz-user-agent"})
+_MAY_BE_UNSIGNED = frozenset({b"x-amz-cf-id", b"x-amz-content-sha256", b"x-amz-user-agent"})
+"""What changes nothing about the request, or is bound all the same: the hash of the body is the last line of what is signed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl
 
 from hounsfield.aws.errors import ValidationException
 from hounsfield.dicomweb.context import Context
+from hounsfield.dicomweb.form_parameters import says_how
 from hounsfield.dicomweb.negotiation import MediaRange, accept_text, accepted
 from hounsfield.gate.threads import CallerThreads
 from hounsfield.imaging.image_set_access import ImageSetAccess
@@ -57,22 +58,28 @@ class Call:
         ValidationException
             It is given more than once.
         """
-        values = [value for key, value in self.query if key == name]
+        values = [value for key, value in self.query if key.lower() == name.lower()]
         if len(values) > 1:
             raise ValidationException(f"The query parameter {name} may be given only once.")
         return values[0] if values else None
 
     def only(self, *names: str) -> None:
-        """Refuse query parameters that the operation does not know; ``accept`` and those of a presigned URL it always does.
+        """Refuse query parameters that the operation does not know.
+
+        It always knows ``accept``, those of a presigned URL, and those that only say how an answer is wanted. Case does not
+        count in their names.
 
         Raises
         ------
         ValidationException
             One is not known.
         """
+        if not self.query:
+            return
         known = {"accept", *names}
+        lower = {name.lower() for name in known}
         for key, _ in self.query:
-            if key not in known and not key.startswith("X-Amz-"):
+            if key.lower() not in lower and not key.startswith("X-Amz-") and not says_how(key):
                 raise ValidationException(
                     f"The query parameter {key[:64]} is not known here. Known are {', '.join(sorted(known))}."
                 )
@@ -80,12 +87,16 @@ class Call:
     @property
     def accept_text(self) -> str:
         """What the client accepts, as it says it."""
-        return accept_text(self.headers.get("accept"), [value for key, value in self.query if key == "accept"])
+        return accept_text(self.headers.get("accept"), self._accept_parameters)
 
     @property
     def accepts(self) -> Sequence[MediaRange]:
         """What the client accepts, the most preferred first."""
-        return accepted(self.headers.get("accept"), [value for key, value in self.query if key == "accept"])
+        return accepted(self.headers.get("accept"), self._accept_parameters)
+
+    @property
+    def _accept_parameters(self) -> list[str]:
+        return [value for key, value in self.query if key.lower() == "accept"]
 
     @property
     def image_set_id(self) -> str | None:

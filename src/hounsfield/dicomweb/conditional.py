@@ -15,14 +15,38 @@ from hounsfield.aws.response import WireResponse
 
 _RANGE = re.compile(r"bytes\s*=\s*([0-9]{0,15})\s*-\s*([0-9]{0,15})\s*", re.ASCII)
 _CACHE_CONTROL = "private, no-cache"
+VARY = "Accept"
+"""What the form of an answer depends on (RFC 9110 section 12.5.5)."""
 
 
-def tag_headers(tag: str) -> list[tuple[str, str]]:
-    """Give the headers that let a client keep an answer and ask whether it is still right."""
-    return [("ETag", f'"{tag}"'), ("Cache-Control", _CACHE_CONTROL)]
+def entity_tag(*what: str, in_parts: bool = False) -> str:
+    """Give the entity tag of one form of a resource (RFC 9110 section 8.8.3).
+
+    Parameters
+    ----------
+    *what : str
+        What the resource is, which version, and in which form: whatever the answer depends on.
+    in_parts : bool
+        Whether the answer is in parts. The boundary between them is another one each time, so the tag is a weak one.
+    """
+    text = "-".join(what)
+    return f'W/"{text}-parts"' if in_parts else f'"{text}"'
 
 
-def unchanged(headers: Mapping[str, str], tag: str) -> WireResponse | None:
+def tag_headers(tag: str, vary: str = VARY) -> list[tuple[str, str]]:
+    """Give the headers that let a client, or a cache, keep an answer and ask whether it is still right.
+
+    Parameters
+    ----------
+    tag : str
+        From `entity_tag`.
+    vary : str
+        Headers of requests that the form depends on.
+    """
+    return [("ETag", tag), ("Cache-Control", _CACHE_CONTROL), ("Vary", vary)]
+
+
+def unchanged(headers: Mapping[str, str], tag: str, vary: str = VARY) -> WireResponse | None:
     """Answer 304 when the client has what it asks for already, None otherwise.
 
     Parameters
@@ -30,14 +54,16 @@ def unchanged(headers: Mapping[str, str], tag: str) -> WireResponse | None:
     headers : Mapping of str to str
         Of the request.
     tag : str
-        Entity tag of what would be sent, without quotes.
+        Entity tag of what would be sent.
+    vary : str
+        See `tag_headers`.
     """
     given = headers.get("if-none-match")
     if given is None:
         return None
     known = {entry.strip().removeprefix("W/") for entry in given.split(",")}
-    if "*" in known or f'"{tag}"' in known:
-        return WireResponse(304, tag_headers(tag), b"")
+    if "*" in known or tag.removeprefix("W/") in known:
+        return WireResponse(304, tag_headers(tag, vary), b"")
     return None
 
 
@@ -73,7 +99,7 @@ def asked_range(headers: Mapping[str, str], size: int, tag: str) -> ByteRange | 
         The range begins beyond the end.
     """
     given = headers.get("range")
-    if given is None or headers.get("if-range", f'"{tag}"') != f'"{tag}"':
+    if given is None or headers.get("if-range", tag) != tag:
         return None
     found = _RANGE.fullmatch(given.strip())
     if found is None or not (found[1] or found[2]):

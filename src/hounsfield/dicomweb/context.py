@@ -36,6 +36,8 @@ class Context:
         Whether DELETE is allowed.
     classic_searches : bool
         Whether the actions of searches within a study or series also grant those across them.
+    descriptions_ignore_case : bool
+        Whether searches match descriptions without regard to case.
     """
 
     archive: Archive
@@ -47,3 +49,4 @@ class Context:
     pictures: Pictures
     deletes: bool = False
     classic_searches: bool = False
+    descriptions_ignore_case: bool = False

@@ -23,6 +23,8 @@ from hounsfield.aws.errors import AwsError, ValidationException, serialise_error
 from hounsfield.aws.response import WireResponse
 from hounsfield.dicomweb.calls import Call, parse_query
 from hounsfield.dicomweb.context import Context
+from hounsfield.dicomweb.form_parameters import warning
+from hounsfield.dicomweb.operations import Operation
 from hounsfield.dicomweb.permissions import ON_IMAGE_SETS, permission_of
 from hounsfield.dicomweb.resource_paths import routes
 from hounsfield.dicomweb.routes import Found, find
@@ -51,6 +53,9 @@ from hounsfield.storage.tiered_blobs import BlobFarError
 
 _log = structlog.get_logger(__name__)
 _HOST = re.compile(r"[A-Za-z0-9.\-_:\[\]]{1,255}")
+_PORT = re.compile(r":[0-9]*\Z")
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_SIGNS_OF_PROXIES = frozenset({"forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"})
 _MOST_OF_NO_BODY = 64 * 1024
 _MANAGEMENT_ACTIONS = frozenset({"GetDatastore", "DeleteImageSet"})
 """Actions of operations that are no data events, like their namesakes of the native API."""
@@ -179,6 +184,14 @@ class DicomwebDoor:
         on_image_sets = permission.action in ON_IMAGE_SETS
         access = CallerAccess(caller.principal, allowed, on_image_sets, facts, archive, record.touches)
         call = self._call(found, scope, threads, access)
+        answer = await self._carried_out(call, operation, caller, scope, body)
+        if call.query and (ignored := warning(call.query)) is not None:
+            answer.headers.append(ignored)
+        return answer
+
+    async def _carried_out(
+        self, call: Call, operation: Operation, caller: Caller, scope: Scope, body: AsyncIterator[bytes]
+    ) -> WireResponse | StreamedResult:
         if operation.take is not None:
             return await operation.take(call, body)
         if caller.proven and not may_have_body(scope):
@@ -193,7 +206,7 @@ class DicomwebDoor:
             # What is in the archive store, and a key of a key service, is not waited for here.
             with suppress(BlobFarError, KeyNotAtHandError):
                 return read(call)
-        return await threads.run(lambda: read(call))
+        return await call.threads.run(lambda: read(call))
 
     async def _body(self, caller: Caller, scope: Scope, receive: Receive, most: int) -> AsyncIterator[bytes]:
         reader = caller.reader()
@@ -244,4 +257,15 @@ class DicomwebDoor:
         host = headers.get("host", "")
         if not _HOST.fullmatch(host):
             raise ValidationException("The Host header must be a host name or address, with a port or without.")
-        return f"{scope['scheme']}://{host}"
+        return f"{scope['scheme']}://{host}{_missing_port(scope, host, headers)}"
+
+
+def _missing_port(scope: Scope, host: str, headers: dict[str, str]) -> str:
+    """Give the port that a client leaves out of its Host header although it is none that goes without saying.
+
+    dicomweb-client does. Where a proxy says that it stands in between, the port of the connection is not that of the client.
+    """
+    server = scope.get("server")
+    if _PORT.search(host) or not server or server[1] in {None, _DEFAULT_PORTS.get(scope["scheme"])}:
+        return ""
+    return "" if _SIGNS_OF_PROXIES & headers.keys() else f":{server[1]}"

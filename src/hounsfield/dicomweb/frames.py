@@ -14,7 +14,7 @@ from hounsfield.dicomweb.calls import Call
 from hounsfield.dicomweb.conditional import asked_range, tag_headers, unchanged
 from hounsfield.dicomweb.media_types import STORED, syntaxes_of
 from hounsfield.dicomweb.multipart import closing, encode_parts, new_boundary, part_head
-from hounsfield.dicomweb.negotiation import MULTIPART, MediaRange
+from hounsfield.dicomweb.negotiation import MULTIPART, MediaRange, refused
 from hounsfield.dicomweb.stored_frame import (
     MOST_AT_ONCE,
     frame_kind,
@@ -32,6 +32,7 @@ from hounsfield.imaging.renditions import (
     frame_transfer_syntaxes,
     instance_frames,
     offered_transfer_syntax,
+    stored_transfer_syntax,
 )
 
 MOST_FRAMES = 10_000
@@ -76,21 +77,22 @@ def get_instance_frames(call: Call) -> WireResponse | StreamedResult:
 def _answer(
     call: Call, entry: MediaRange, frames: InstanceFrames, numbers: Sequence[int], key: str
 ) -> WireResponse | StreamedResult:
-    tag = frames_tag(key, frames.transfer_syntax, numbers)
+    kind = frame_kind(entry, frames.transfer_syntax)
+    tag = frames_tag(key, numbers, kind, parts=in_parts(entry))
     if len(tag) < _LONGEST_TAG and (answer := unchanged(call.headers, tag)) is not None:
         return answer
     if in_parts(entry):
         return _parts(call, frames, numbers, entry, tag)
-    return _single(call, frames, frame_kind(entry, frames.transfer_syntax), tag)
+    return _single(call, frames, kind, tag)
 
 
 def _known_already(
-    call: Call, instance: StoredInstance, numbers: Sequence[int], wanted: str | None
+    call: Call, instance: StoredInstance, numbers: Sequence[int], entry: MediaRange, syntax: str
 ) -> WireResponse | None:
     """Answer 304 when the client names the tag of what it would be given, which nothing need be read for."""
     if "if-none-match" not in call.headers or not _are_frames(instance, numbers):
         return None
-    tag = frames_tag(instance.key, offered_transfer_syntax(instance, wanted), numbers)
+    tag = frames_tag(instance.key, numbers, frame_kind(entry, syntax), parts=in_parts(entry))
     answer = unchanged(call.headers, tag) if len(tag) < _LONGEST_TAG else None
     if answer is not None:
         call.context.archive.accesses.touch(instance.image_set.image_set_id)
@@ -121,23 +123,23 @@ def _chosen(
     call: Call, instance: StoredInstance, numbers: Sequence[int]
 ) -> tuple[MediaRange, InstanceFrames] | WireResponse:
     """Give the frames in the first form that the client accepts and that can be made; 304 when it has them."""
-    archive = call.context.archive
-    available: tuple[str, ...] | None = None
-    for entry in call.accepts:
+    archive, ranges = call.context.archive, call.accepts
+    available, stored = frame_transfer_syntaxes(instance), stored_transfer_syntax(instance)
+    for entry in ranges:
         if entry.quality == 0:
             continue
         if entry.kind not in {MULTIPART, "*/*"} and len(numbers) > 1:
             continue
-        if available is None and entry.transfer_syntax is None and entry.part_kind != "*/*":
-            available = frame_transfer_syntaxes(instance)
-        for wanted in syntaxes_of(entry, available or ()):
+        for wanted in syntaxes_of(entry, available, stored):
             try:
-                known = _known_already(call, instance, numbers, wanted)
+                syntax = offered_transfer_syntax(instance, wanted)
+                kind = frame_kind(entry, syntax).partition(";")[0]
+                if refused(ranges, kind, syntax, parts=in_parts(entry)):
+                    continue
+                known = _known_already(call, instance, numbers, entry, syntax)
                 return known or (entry, instance_frames(archive, instance, numbers, wanted))
             except NotAcceptableError:
                 continue
-    if available is None:
-        available = frame_transfer_syntaxes(instance)
     several = " Several frames come as multipart/related only." if len(numbers) > 1 else ""
     raise NotAcceptableError(
         f"The frames can be had in the transfer syntaxes {', '.join(available) or 'none'}, or as they are stored with "

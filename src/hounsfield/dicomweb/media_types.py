@@ -41,7 +41,7 @@ def media_type(transfer_syntax: str) -> str:
     return _KINDS.get(transfer_syntax, OCTET_STREAM)
 
 
-def syntaxes_of(entry: MediaRange, available: Sequence[str]) -> Iterator[str | None]:
+def syntaxes_of(entry: MediaRange, available: Sequence[str], stored: str) -> Iterator[str | None]:
     """Give the transfer syntaxes that a media range asks frames in, the most likely first.
 
     Parameters
@@ -50,6 +50,8 @@ def syntaxes_of(entry: MediaRange, available: Sequence[str]) -> Iterator[str | N
         One range of the Accept header.
     available : sequence of str
         Syntaxes that the frames can be had in, the default first.
+    stored : str
+        The syntax that they are stored in.
 
     Yields
     ------
@@ -59,10 +61,10 @@ def syntaxes_of(entry: MediaRange, available: Sequence[str]) -> Iterator[str | N
     wanted, kind = entry.transfer_syntax, entry.part_kind
     if wanted is not None:
         # Octets are what every syntax is made of; a named image type must be that of the syntax.
-        if wanted == STORED or kind == OCTET_STREAM or entry.covers(media_type(wanted)):
+        if kind == OCTET_STREAM or entry.covers(media_type(stored if wanted == STORED else wanted)):
             yield wanted
     elif kind == "*/*":
-        yield None
+        yield from (None, *available)
     elif kind == OCTET_STREAM:
         yield from (None, *(uid for uid in available if media_type(uid) == OCTET_STREAM))
     else:

@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-
-from python_multipart.exceptions import MultipartParseError
-from python_multipart.multipart import MultipartParser
+from enum import Enum
+from typing import NamedTuple
 
 from hounsfield.aws.errors import ValidationException
 
 MOST_HEADER_BYTES = 16 * 1024
 MOST_PREAMBLE_BYTES = 64 * 1024
+MOST_PADDING_BYTES = 1024
+LONGEST_BOUNDARY = 200
 
-_BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,\-./:=? ]{0,69}[0-9A-Za-z'()+_,\-./:=?]")
+_BOUNDARY = re.compile(rf"[\x20-\x7e]{{0,{LONGEST_BOUNDARY - 1}}}[\x21-\x7e]")
+_FOLD = re.compile(rb"\r\n[ \t]+")
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
@@ -44,13 +46,32 @@ class PartEnd:
 PartEvent = PartBegin | PartData | PartEnd
 
 
+class _Line(Enum):
+    """What a line is that begins with the boundary."""
+
+    BETWEEN = "a boundary"
+    LAST = "the last boundary"
+    CONTENT = "content"
+
+
+class _DelimiterEnd(NamedTuple):
+    """Where a delimiter ends: before the end of its line, or after the hyphens of the last one."""
+
+    kind: _Line
+    at: int
+
+
 class PartParser:
-    """Reads a multipart body.
+    """Reads a multipart body as it arrives.
+
+    What stands before the first boundary and after the last one is ignored (RFC 2046 section 5.1.1), and so are blanks
+    behind a boundary. A line that only begins like a boundary belongs to the content. Headers may be folded
+    (RFC 5322 section 2.2.3).
 
     Parameters
     ----------
-    boundary : str
-        From the Content-Type of the body.
+    boundary : str or None
+        From the Content-Type of the body. RFC 2046 allows 70 characters; some clients send more.
 
     Raises
     ------
@@ -61,29 +82,15 @@ class PartParser:
     def __init__(self, boundary: str | None) -> None:
         if boundary is None or not _BOUNDARY.fullmatch(boundary):
             raise ValidationException(
-                "Content-Type multipart/related must have the parameter boundary of 1 to 70 characters (RFC 2046)."
+                f"Content-Type multipart/related must have the parameter boundary of 1 to {LONGEST_BOUNDARY} characters "
+                "(RFC 2046)."
             )
-        self._delimiter = b"--" + boundary.encode("ascii")
-        self._start: bytes | None = b""
+        self._delimiter = b"\r\n--" + boundary.encode("ascii")
+        # The first boundary may stand at the very beginning, as after the end of a line.
+        self._buffer = b"\r\n"
+        self._skipped = 0
         self._events: list[PartEvent] = []
-        self._headers: dict[str, str] = {}
-        self._header_bytes = 0
-        self._name = b""
-        self._value = b""
-        self._ended = False
-        self._parser = MultipartParser(
-            boundary,
-            {
-                "on_part_begin": self._part_begin,
-                "on_header_field": self._header_field,
-                "on_header_value": self._header_value,
-                "on_header_end": self._header_end,
-                "on_headers_finished": lambda: self._events.append(PartBegin(self._headers)),
-                "on_part_data": lambda data, start, end: self._events.append(PartData(bytes(data[start:end]))),
-                "on_part_end": lambda: self._events.append(PartEnd()),
-                "on_end": self._end,
-            },
-        )
+        self._read: Callable[[], bool] = self._read_preamble
 
     def feed(self, data: bytes) -> list[PartEvent]:
         """Take the next bytes; give what they complete.
@@ -93,16 +100,10 @@ class PartParser:
         ValidationException
             The body is not multipart, or not with this boundary.
         """
-        data = self._after_preamble(data)
+        self._buffer = self._buffer + data if self._buffer else data
         self._events = []
-        if data and not self._ended:
-            try:
-                self._parser.write(data)
-            except MultipartParseError:
-                raise ValidationException(
-                    "The body is not multipart with the boundary of its Content-Type: after a boundary must come CRLF, "
-                    "headers, an empty line, and the content."
-                ) from None
+        while self._read():
+            pass
         return self._events
 
     def finish(self) -> None:
@@ -113,48 +114,108 @@ class PartParser:
         ValidationException
             It ends before its last boundary.
         """
-        if not self._ended:
+        if self._read != self._read_epilogue:
             raise ValidationException("The body ends before its closing boundary, or does not have it at all.")
 
-    def _after_preamble(self, data: bytes) -> bytes:
-        """Leave out what stands before the first boundary, which is to be ignored (RFC 2046 section 5.1.1)."""
-        if self._start is None:
-            return data
-        self._start += data
-        at = 0 if self._start.startswith(self._delimiter) else self._start.find(b"\r\n" + self._delimiter)
+    def _read_preamble(self) -> bool:
+        at = self._buffer.find(self._delimiter)
         if at < 0:
-            if len(self._start) > MOST_PREAMBLE_BYTES:
+            kept = len(self._delimiter) - 1
+            self._skipped += max(0, len(self._buffer) - kept)
+            if self._skipped > MOST_PREAMBLE_BYTES:
                 raise ValidationException("The body does not begin with the boundary of its Content-Type.")
-            return b""
-        rest, self._start = self._start[at:], None
-        return rest.removeprefix(b"\r\n")
+            self._buffer = self._buffer[-kept:]
+            return False
+        found = self._delimiter_end(at)
+        if found is None:
+            return False
+        if found.kind is _Line.CONTENT:
+            raise ValidationException(
+                "The body is not multipart with the boundary of its Content-Type: after a boundary must come CRLF, "
+                "headers, an empty line, and the content."
+            )
+        self._go_on_after(found)
+        return True
 
-    def _part_begin(self) -> None:
-        self._headers = {}
-        self._header_bytes = 0
-
-    def _header_field(self, data: bytes, start: int, end: int) -> None:
-        self._name += data[start:end]
-        self._count(end - start)
-
-    def _header_value(self, data: bytes, start: int, end: int) -> None:
-        self._value += data[start:end]
-        self._count(end - start)
-
-    def _header_end(self) -> None:
-        # The parser takes a line feed alone for a part of the value.
-        if _CONTROL.search(self._name) or _CONTROL.search(self._value):
-            raise ValidationException("The headers of a part must be lines without control characters.")
-        self._headers[self._name.decode("latin-1").strip().lower()] = self._value.decode("latin-1").strip()
-        self._name = self._value = b""
-
-    def _count(self, size: int) -> None:
-        self._header_bytes += size
-        if self._header_bytes > MOST_HEADER_BYTES:
+    def _read_headers(self) -> bool:
+        # The end of the line of the boundary is still there, so that no headers are an empty line, too.
+        end = self._buffer.find(b"\r\n\r\n")
+        if (end if end >= 0 else len(self._buffer)) > MOST_HEADER_BYTES:
             raise ValidationException(f"The headers of a part have more than {MOST_HEADER_BYTES} bytes.")
+        if end < 0:
+            return False
+        self._events.append(PartBegin(_headers(self._buffer[2:end])))
+        self._buffer = self._buffer[end + 4 :]
+        self._read = self._read_content
+        return True
 
-    def _end(self) -> None:
-        self._ended = True
+    def _read_content(self) -> bool:
+        buffer, start = self._buffer, 0
+        found: _DelimiterEnd | None = None
+        while (at := buffer.find(self._delimiter, start)) >= 0:
+            found = self._delimiter_end(at)
+            if found is None or found.kind is not _Line.CONTENT:
+                break
+            start = at + len(self._delimiter)
+        else:
+            found = None
+            at = self._possible_delimiter(max(start, len(buffer) - len(self._delimiter) + 1))
+        if at > 0:
+            self._events.append(PartData(buffer[:at]))
+        if found is None:
+            self._buffer = buffer[at:]
+            return False
+        self._events.append(PartEnd())
+        self._go_on_after(found)
+        return True
+
+    def _read_epilogue(self) -> bool:
+        self._buffer = b""
+        return False
+
+    def _possible_delimiter(self, at: int) -> int:
+        """Give where a delimiter may begin that is not whole yet; the end of the buffer when nowhere."""
+        while (at := self._buffer.find(b"\r", at)) >= 0:
+            if self._delimiter.startswith(self._buffer[at:]):
+                return at
+            at += 1
+        return len(self._buffer)
+
+    def _delimiter_end(self, at: int) -> _DelimiterEnd | None:
+        """Tell where a delimiter ends, or that the line is content all the same; None while that cannot be told."""
+        at += len(self._delimiter)
+        following = self._buffer[at : at + MOST_PADDING_BYTES]
+        if following.startswith(b"--"):
+            return _DelimiterEnd(_Line.LAST, at + 2)
+        rest = following.lstrip(b" \t")
+        if rest.startswith(b"\r\n"):
+            return _DelimiterEnd(_Line.BETWEEN, at + len(following) - len(rest))
+        if (rest in (b"", b"\r") and len(following) < MOST_PADDING_BYTES) or following == b"-":
+            return None
+        return _DelimiterEnd(_Line.CONTENT, at)
+
+    def _go_on_after(self, found: _DelimiterEnd) -> None:
+        self._read = self._read_epilogue if found.kind is _Line.LAST else self._read_headers
+        self._buffer = self._buffer[found.at :]
+
+
+def _headers(block: bytes) -> dict[str, str]:
+    """Read the headers of a part, names in lower case; of several of a name the last counts.
+
+    Raises
+    ------
+    ValidationException
+        A line has no name, or control characters.
+    """
+    headers: dict[str, str] = {}
+    for line in _FOLD.sub(b" ", block).split(b"\r\n") if block else ():
+        name, colon, value = line.partition(b":")
+        if _CONTROL.search(line):
+            raise ValidationException("The headers of a part must be lines without control characters.")
+        if not colon or not name.strip() or name[:1].isspace():
+            raise ValidationException("The headers of a part must be lines of a name, ':' and a value.")
+        headers[name.decode("latin-1").strip().lower()] = value.decode("latin-1").strip()
+    return headers
 
 
 def new_boundary() -> str:

@@ -25,6 +25,8 @@ LONGEST_ACCEPT = 8192
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - a token of HTTP's grammar
 _PARAMETER = re.compile(rf';\s*(?:({_TOKEN})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;,"\s]+)))?\s*')
 _RANGE = re.compile(rf"\s*({_TOKEN})/({_TOKEN})\s*")
+_MARK = re.compile(r'[",]|\\.')
+_FORM = "What the request accepts must be media types with ',' between them."
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ def accepted(header: str | None, query: Sequence[str]) -> Sequence[MediaRange]:
     Raises
     ------
     ValidationException
-        It is too long or not of the form of an Accept header.
+        It is too long or not of the form of an Accept header. Elements that are not are passed over beside one that is.
     """
     return preferred(accept_text(header, query))
 
@@ -116,29 +118,90 @@ def acceptable(ranges: Sequence[MediaRange], kind: str, *, parts: bool | None = 
         entry.quality > 0
         and entry.covers(kind)
         and (parts is None or entry.is_multipart is parts or entry.kind == "*/*")
+        and not refused(ranges, kind, parts=entry.is_multipart)
         for entry in ranges
     )
 
 
+def refused(ranges: Sequence[MediaRange], kind: str, transfer_syntax: str | None = None, *, parts: bool) -> bool:
+    """Tell whether a request says of a media type that it is not to come: ``q=0``, and nothing as exact accepts it.
+
+    Parameters
+    ----------
+    ranges : sequence of MediaRange
+        What the request accepts.
+    kind : str
+        Media type, of the parts where there are any.
+    transfer_syntax : str or None
+        Transfer syntax of the pixel data, where there is any.
+    parts : bool
+        Whether it would come in parts.
+    """
+    against = [entry for entry in ranges if entry.quality == 0]
+    if not against:
+        return False
+    concerned = [
+        entry
+        for entry in ranges
+        if entry.covers(kind)
+        and entry.transfer_syntax in {None, transfer_syntax}
+        # Who wants no octets wants none in parts either.
+        and (
+            not entry.is_multipart or parts
+            if entry.quality == 0
+            else entry.is_multipart is parts or entry.kind == "*/*"
+        )
+    ]
+    exactest = max((_exactness(entry) for entry in concerned), default=0)
+    return bool(concerned) and all(entry.quality == 0 for entry in concerned if _exactness(entry) == exactest)
+
+
+def _exactness(entry: MediaRange) -> int:
+    """Rank how exactly a range says what it means (RFC 9110 section 12.5.1)."""
+    if entry.kind == "*/*":
+        return 0
+    return (1 if entry.part_kind.endswith("*") else 2) + (entry.transfer_syntax is not None)
+
+
 def _ranges(text: str) -> Iterator[MediaRange]:
-    at = 0
-    count = 0
-    while at < len(text):
-        found = _RANGE.match(text, at)
-        if found is None:
-            raise ValidationException("What the request accepts must be media types with ',' between them.")
-        count += 1
-        if count > MOST_RANGES:
-            raise ValidationException(f"A request may accept at most {MOST_RANGES} media types.")
-        kind = f"{found[1]}/{found[2]}".lower()
-        parameters, at = _parameters(text, found.end())
-        if at < len(text):
-            if text[at] != ",":
-                raise ValidationException("What the request accepts must be media types with ',' between them.")
-            at += 1
-            if not text[at:].strip(" ,"):
-                at = len(text)
-        yield MediaRange(kind, parameters, _quality(parameters.pop("q", "1")))
+    """Read the elements of an Accept header; what is malformed is passed over as long as something is not."""
+    elements = [element for element in _elements(text) if element.strip()]
+    if len(elements) > MOST_RANGES:
+        raise ValidationException(f"A request may accept at most {MOST_RANGES} media types.")
+    malformed: ValidationException | None = None
+    readable = 0
+    for element in elements:
+        try:
+            entry = _range(element)
+        except ValidationException as error:
+            malformed = error
+        else:
+            readable += 1
+            yield entry
+    if not readable:
+        raise malformed or ValidationException(_FORM)
+
+
+def _elements(text: str) -> Iterator[str]:
+    """Cut a header at its commas, but for those in quotes."""
+    start, quoted = 0, False
+    for mark in _MARK.finditer(text):
+        if mark[0] == '"':
+            quoted = not quoted
+        elif mark[0] == "," and not quoted:
+            yield text[start : mark.start()]
+            start = mark.end()
+    yield text[start:]
+
+
+def _range(text: str) -> MediaRange:
+    found = _RANGE.match(text)
+    if found is None:
+        raise ValidationException(_FORM)
+    parameters, at = _parameters(text, found.end())
+    if at < len(text):
+        raise ValidationException(_FORM)
+    return MediaRange(f"{found[1]}/{found[2]}".lower(), parameters, _quality(parameters.pop("q", "1")))
 
 
 def _parameters(text: str, at: int) -> tuple[dict[str, str], int]:
@@ -166,7 +229,7 @@ def content_type(text: str) -> MediaRange:
     ValidationException
         It is not one.
     """
-    ranges = list(_ranges(text[:LONGEST_ACCEPT]))
-    if len(ranges) != 1:
-        raise ValidationException("Content-Type must be one media type.")
-    return ranges[0]
+    try:
+        return _range(text[:LONGEST_ACCEPT])
+    except ValidationException:
+        raise ValidationException("Content-Type must be one media type.") from None

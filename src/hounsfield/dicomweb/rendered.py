@@ -15,7 +15,7 @@ from typing import Final
 from hounsfield.aws.errors import ValidationException
 from hounsfield.aws.response import WireResponse
 from hounsfield.dicomweb.calls import Call
-from hounsfield.dicomweb.conditional import tag_headers, unchanged
+from hounsfield.dicomweb.conditional import entity_tag, tag_headers, unchanged
 from hounsfield.dicomweb.frames import MOST_FRAMES, frame_numbers
 from hounsfield.dicomweb.multipart import encode_parts, new_boundary
 from hounsfield.dicomweb.negotiation import MULTIPART
@@ -268,7 +268,7 @@ def _those_made(pictures: Pictures, appearance: Appearance, shots: Sequence[_Sho
 
 def _tag(form: _Form, appearance: Appearance, shots: Sequence[_Shot]) -> str:
     text = f"{form}{appearance}{[(pictured.tag, number) for pictured, number in shots]}"
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    return entity_tag(hashlib.blake2b(text.encode(), digest_size=16).hexdigest(), in_parts=form.parts)
 
 
 def _url(call: Call, pictured: Pictured, number: int) -> str:

@@ -23,6 +23,7 @@ THUMBNAIL: Final = ("imageSetId", "viewport")
 
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
 _LONGEST_NUMBER: Final = 32
+_PROFILES: Final = ("no", "yes", "srgb", "adobergb", "rommrgb")
 _ANNOTATIONS: Final = frozenset({"patient", "technique"})
 _FUNCTIONS: Final = {
     "linear": WindowFunction.LINEAR,
@@ -40,8 +41,8 @@ def rendered_appearance(call: Call, kind: PictureKind) -> Appearance:
         One of them is not of its form.
     """
     profile = call.parameter("iccprofile")
-    if profile not in {None, "no"}:
-        raise ValidationException("The query parameter iccprofile can only be no: pictures have no colour profile.")
+    if profile is not None and profile.lower() not in _PROFILES:
+        raise ValidationException(f"The query parameter iccprofile must be one of {', '.join(_PROFILES)}.")
     return Appearance(
         kind=kind, quality=_quality(call.parameter("quality")), window=_window(call), viewport=_viewport(call)
     )

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from hounsfield.aws.response import WireResponse
 from hounsfield.dicomweb.calls import Call
-from hounsfield.dicomweb.conditional import tag_headers, unchanged
+from hounsfield.dicomweb.conditional import entity_tag, tag_headers, unchanged
 from hounsfield.dicomweb.multipart import encode_parts, new_boundary
-from hounsfield.dicomweb.negotiation import DICOM, MULTIPART, OCTET_STREAM, MediaRange, acceptable
+from hounsfield.dicomweb.negotiation import DICOM, MULTIPART, OCTET_STREAM, MediaRange, acceptable, refused
 from hounsfield.gate.answers import StreamedResult
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.dicom_metadata import bulk_data
@@ -23,7 +23,8 @@ def get_instance(call: Call) -> WireResponse | StreamedResult:
     call.only("imageSetId")
     instance = _instance(call)
     entry, file = _file(call, instance)
-    tag = f"{instance.image_set.image_set_id}-{instance.image_set.version}-{instance.key}-{file.transfer_syntax}"
+    version = (instance.image_set.image_set_id, str(instance.image_set.version), instance.key)
+    tag = entity_tag(*version, file.transfer_syntax, in_parts=entry.is_multipart)
     if (answer := unchanged(call.headers, tag)) is not None:
         return answer
     if entry.is_multipart:
@@ -82,7 +83,14 @@ def _instance(call: Call) -> StoredInstance:
 
 
 def _wanted(call: Call) -> list[MediaRange]:
-    wanted = [entry for entry in call.accepts if entry.quality > 0 and entry.covers(DICOM)]
+    ranges = call.accepts
+    wanted = [
+        entry
+        for entry in ranges
+        if entry.quality > 0
+        and entry.covers(DICOM)
+        and not refused(ranges, DICOM, entry.transfer_syntax, parts=entry.is_multipart)
+    ]
     if not wanted:
         raise NotAcceptableError(f"Instances are {DICOM}, which the Accept header does not allow.")
     return wanted

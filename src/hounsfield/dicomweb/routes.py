@@ -20,6 +20,9 @@ LONGEST_LABEL = 4096
 _PLAIN = re.compile(rb"[0-9A-Za-z.,/]*")
 """Paths with nothing to decode in them, as those of UIDs are."""
 
+_NUMBERS = re.compile(rb"(?:[0-9,]|%2[Cc])*")
+"""A frame list, which may be as long as a request line: one of its 10,000 numbers takes some five characters."""
+
 DOORWAYS = frozenset(path.partition("/")[0].encode() for _, path, _ in ROUTES if path)
 """First segments below a data store that are DICOMweb's."""
 
@@ -87,7 +90,7 @@ def _segments(raw_path: bytes) -> list[str]:
 
 
 def _decoded(segment: bytes) -> str:
-    if len(segment) > LONGEST_LABEL:
+    if len(segment) > LONGEST_LABEL and not _NUMBERS.fullmatch(segment):
         raise ValidationException(f"A segment of the path is longer than {LONGEST_LABEL} bytes.")
     try:
         text = unquote(segment.decode("ascii"), errors="strict")

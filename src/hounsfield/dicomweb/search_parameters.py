@@ -14,18 +14,19 @@ from hounsfield.aws.errors import ValidationException
 from hounsfield.dicom.dictionary import is_private_creator, key_of
 from hounsfield.dicom.included_attributes import included_attributes, tag_named
 from hounsfield.dicomweb.calls import Call
+from hounsfield.dicomweb.form_parameters import says_how
 from hounsfield.imaging.dicom_search import MOST_RESULTS, MOST_SKIPPED, DicomSearch
-from hounsfield.imaging.matching import Criterion, match_of
+from hounsfield.imaging.matching import Criterion, match_of, takes_list
 from hounsfield.imaging.search_keys import SEARCH_KEYS, SearchLevel, keys_of
 
 MOST_INCLUDED: Final = 50
 
 _INCLUDE, _FUZZY, _LIMIT, _OFFSET = "includefield", "fuzzymatching", "limit", "offset"
 _OTHERS: Final = frozenset({_INCLUDE, _FUZZY, _LIMIT, _OFFSET, "accept"})
-_NUMBER: Final = re.compile(r"[0-9]{1,9}")
+_NUMBER: Final = re.compile(r"[0-9]{1,19}")
 
 
-def parse_search(call: Call, level: SearchLevel) -> DicomSearch:
+def parse_search(call: Call, level: SearchLevel, *, any_case: bool = False) -> DicomSearch:
     """Read a search from a request.
 
     Parameters
@@ -34,6 +35,8 @@ def parse_search(call: Call, level: SearchLevel) -> DicomSearch:
         The request; its path may name a study and a series.
     level : SearchLevel
         What is searched for.
+    any_case : bool
+        Whether descriptions match without regard to case.
 
     Raises
     ------
@@ -52,7 +55,7 @@ def parse_search(call: Call, level: SearchLevel) -> DicomSearch:
         if is_private_creator(tag):
             creators[tag] = value.strip()
         elif key is not None and key.level <= level:
-            match = match_of(key, value, fuzzy=fuzzy)
+            match = match_of(key, value, fuzzy=fuzzy, any_case=any_case)
             if match is not None:
                 criteria.append(Criterion(key, match))
             else:
@@ -71,14 +74,15 @@ def parse_search(call: Call, level: SearchLevel) -> DicomSearch:
         criteria=tuple(criteria),
         included=included_attributes(names, creators),
         offset=_number(call, _OFFSET, 0, MOST_SKIPPED, 0),
-        limit=_number(call, _LIMIT, 1, MOST_RESULTS, MOST_RESULTS),
+        # Whoever asks for more than the maximum is given that (PS3.18 section 8.3.4.4).
+        limit=min(_number(call, _LIMIT, 1, None, MOST_RESULTS), MOST_RESULTS),
     )
 
 
 def _match_values(call: Call) -> Mapping[int, str]:
     values: dict[int, str] = {}
     for name, value in call.query:
-        if name in _OTHERS or name.startswith("X-Amz-"):
+        if name.lower() in _OTHERS or name.startswith("X-Amz-") or says_how(name):
             continue
         tag = tag_named(name)
         if tag is None:
@@ -86,14 +90,17 @@ def _match_values(call: Call) -> Mapping[int, str]:
                 f"The query parameter {name[:64]} is neither a DICOM keyword, nor a tag of eight hexadecimal digits, nor one "
                 f"of {', '.join(sorted(_OTHERS))}."
             )
-        if tag in values:
+        if tag not in values:
+            values[tag] = value
+        elif takes_list(SEARCH_KEYS.get(tag)):
+            values[tag] += f",{value}"
+        else:
             raise ValidationException(f"The search key {key_of(tag)} is given more than once.")
-        values[tag] = value
     return values
 
 
 def _included_names(call: Call) -> list[str]:
-    given = [name.strip() for key, value in call.query if key == _INCLUDE for name in value.split(",")]
+    given = [name.strip() for key, value in call.query if key.lower() == _INCLUDE for name in value.split(",")]
     names = list(dict.fromkeys(name for name in given if name))
     if len(names) > MOST_INCLUDED:
         raise ValidationException(f"{_INCLUDE} names {len(names)} attributes, at most {MOST_INCLUDED} may be named.")
@@ -109,10 +116,11 @@ def _is_fuzzy(call: Call) -> bool:
     return value.lower() == "true"
 
 
-def _number(call: Call, name: str, least: int, most: int, default: int) -> int:
+def _number(call: Call, name: str, least: int, most: int | None, default: int) -> int:
     value = call.parameter(name)
     if value is None:
         return default
-    if not _NUMBER.fullmatch(value) or not least <= int(value) <= most:
-        raise ValidationException(f"{name} must be a number from {least} to {most}.")
+    if not _NUMBER.fullmatch(value) or int(value) < least or (most is not None and int(value) > most):
+        bounds = f"of {least} or more" if most is None else f"from {least} to {most}"
+        raise ValidationException(f"{name} must be a number {bounds}.")
     return int(value)

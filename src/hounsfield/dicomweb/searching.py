@@ -36,7 +36,7 @@ def search_instances(call: Call) -> WireResponse | StreamedResult:
 
 def _search(call: Call, level: SearchLevel) -> WireResponse | StreamedResult:
     kind = document_kind(call)
-    search = parse_search(call, level)
+    search = parse_search(call, level, any_case=call.context.descriptions_ignore_case)
     archive = call.context.archive
     results = find_results(archive, call.access, search)
     objects = answers(archive, search, results.found, call.base)

@@ -14,10 +14,10 @@ from typing import Final
 
 from hounsfield.aws.response import WireResponse
 from hounsfield.dicomweb.calls import Call
-from hounsfield.dicomweb.conditional import asked_range, tag_headers, unchanged
+from hounsfield.dicomweb.conditional import asked_range, entity_tag, tag_headers, unchanged
 from hounsfield.dicomweb.media_types import STORED, media_type, syntaxes_of
 from hounsfield.dicomweb.multipart import closing, new_boundary, part_head
-from hounsfield.dicomweb.negotiation import MULTIPART, OCTET_STREAM, MediaRange, preferred
+from hounsfield.dicomweb.negotiation import MULTIPART, OCTET_STREAM, MediaRange, preferred, refused
 from hounsfield.dicomweb.resource_paths import instance_path
 from hounsfield.gate.answers import StreamedResult
 from hounsfield.imaging.stored_frames import FoundFrames, find_frames, has_frame, read_stored_frame
@@ -52,11 +52,14 @@ class _Form:
 @lru_cache(maxsize=256)
 def _form_as_stored(accepts: str, transfer_syntax: str) -> _Form | None:
     """Give the form of frames for whoever accepts that; None where frames as they are stored are not what comes first."""
-    entry = preferred(accepts)[0]
-    asked = next(syntaxes_of(entry, (transfer_syntax,)), None)
+    ranges = preferred(accepts)
+    entry = ranges[0]
+    asked = next(syntaxes_of(entry, (transfer_syntax,), transfer_syntax), None)
     if entry.quality == 0 or asked not in {STORED, transfer_syntax}:
         return None
-    return _Form(frame_kind(entry, transfer_syntax), in_parts(entry), asked != STORED)
+    form = _Form(frame_kind(entry, transfer_syntax), in_parts(entry), asked != STORED)
+    kind = form.kind.partition(";")[0]
+    return None if refused(ranges, kind, transfer_syntax, parts=form.in_parts) else form
 
 
 def stored_frame_answer(call: Call, numbers: Sequence[int]) -> WireResponse | StreamedResult | None:
@@ -70,7 +73,7 @@ def stored_frame_answer(call: Call, numbers: Sequence[int]) -> WireResponse | St
     form = None if found is None else _form_as_stored(accepts, found.transfer_syntax)
     if found is None or form is None:
         return None
-    tag = frames_tag(found.instance_key, found.transfer_syntax, numbers)
+    tag = frames_tag(found.instance_key, numbers, form.kind, parts=form.in_parts)
     known = unchanged(call.headers, tag)
     if known is not None:
         return known if has_frame(archive, found, numbers[0]) else None
@@ -122,9 +125,23 @@ def frame_kind(entry: MediaRange, transfer_syntax: str) -> str:
     return f"{kind}; transfer-syntax={transfer_syntax}"
 
 
-def frames_tag(key: str, transfer_syntax: str, numbers: Sequence[int]) -> str:
-    """Name the frames of an instance in a transfer syntax: they are the same for as long as the instance has its key."""
-    return f"{key}-{transfer_syntax}-{'.'.join(map(str, numbers))}"
+def frames_tag(key: str, numbers: Sequence[int], kind: str, *, parts: bool) -> str:
+    """Name frames of an instance in one form: they are the same for as long as the instance has its key.
+
+    Parameters
+    ----------
+    key : str
+        Key of the instance.
+    numbers : Sequence of int
+        Which frames.
+    kind : str
+        Their content type, with the transfer syntax.
+    parts : bool
+        Whether they come in parts.
+    """
+    media, _, syntax = kind.partition("; transfer-syntax=")
+    octets = "octets" if media == OCTET_STREAM else "image"
+    return entity_tag(key, syntax, octets, ".".join(map(str, numbers)), in_parts=parts)
 
 
 def parts_header(kind: str, boundary: str) -> tuple[str, str]:

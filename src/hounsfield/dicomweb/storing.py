@@ -48,6 +48,7 @@ async def store(call: Call, body: AsyncIterator[bytes]) -> WireResponse:
     """
     call.only()
     form = answer_form(call)
+    _check_encoding(call.headers.get("content-encoding", ""))
     given = content_type(call.headers.get("content-type", ""))
     if given.kind not in {DICOM, MULTIPART}:
         raise UnsupportedMediaTypeException(
@@ -70,6 +71,16 @@ async def store(call: Call, body: AsyncIterator[bytes]) -> WireResponse:
     finally:
         request.forget()
     return store_response(call, form, *await _commit(call, context, results))
+
+
+def _check_encoding(given: str) -> None:
+    """Refuse a body that is compressed; aws-chunked is taken off before it comes here."""
+    codings = {coding.strip().lower() for coding in given.split(",")} - {"", "identity", "aws-chunked"}
+    if codings:
+        raise UnsupportedMediaTypeException(
+            f"Content-Encoding {', '.join(sorted(codings))[:64]} is not supported: send the body as it is.",
+            [("Accept-Encoding", "identity")],
+        )
 
 
 async def _take_parts(request: _StoreRequest, given: MediaRange, body: AsyncIterator[bytes]) -> None:

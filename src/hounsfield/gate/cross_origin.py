@@ -13,11 +13,13 @@ from starlette.types import ASGIApp
 
 EXPOSED: Final = (
     "Content-Length",
+    "Content-Location",
     "Content-Range",
     "Content-Type",
     "ETag",
     "Retry-After",
     "WWW-Authenticate",
+    "Warning",
     "x-amzn-ErrorType",
     "x-amzn-RequestId",
 )

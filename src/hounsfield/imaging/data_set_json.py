@@ -27,9 +27,10 @@ from hounsfield.dicom.scalars import first_integer
 from hounsfield.imaging.current_data_set import CurrentDataSet, KeptDataSet
 from hounsfield.imaging.instance_reading import StoredInstance
 from hounsfield.imaging.level_changes import LEVEL_TAGS
-from hounsfield.imaging.pixel_module import PHOTOMETRIC_INTERPRETATION, PLANAR_CONFIGURATION
-from hounsfield.imaging.renditions import stored_transfer_syntax
+from hounsfield.imaging.pixel_module import BITS_ALLOCATED, PHOTOMETRIC_INTERPRETATION, PLANAR_CONFIGURATION
+from hounsfield.imaging.renditions import stored_first, transfer_syntax_as_stored
 from hounsfield.imaging.series_order import INSTANCE_NUMBER, Place, place_of
+from hounsfield.imaging.staging import PixelKind
 from hounsfield.pixels.policy import HTJ2K_LOSSLESS_RPCL, JPEG_2000_LOSSLESS
 
 _TRANSFER_SYNTAX_UID: Final = 0x00020010
@@ -39,7 +40,7 @@ _MOST_TEMPLATES: Final = 4
 """Templates that are made for one series; to make one costs as much as to write several instances without."""
 _tag_of = itemgetter(0)
 
-_Alike: TypeAlias = "tuple[str | None, bool, bool, int]"
+_Alike: TypeAlias = "tuple[PixelKind, str | None, bool, bool, int]"
 
 
 @dataclass(slots=True)
@@ -81,7 +82,7 @@ class SeriesWriter:
         """Make a template for the instances behind one that no template fits, where it is one for that."""
         self._tried += 1
         original, now = current.original, current.part10
-        decisive = {PHOTOMETRIC_INTERPRETATION, PLANAR_CONFIGURATION}
+        decisive = {PHOTOMETRIC_INTERPRETATION, PLANAR_CONFIGURATION, BITS_ALLOCATED}
         if kept.levels.concern(kept.instance):
             # What updates make of the levels depends on what an instance came with, also where that is nothing.
             decisive |= LEVEL_TAGS
@@ -97,7 +98,8 @@ def _alike(kept: KeptDataSet) -> _Alike:
     """Give what instances must have in common, beside their elements, to be written alike."""
     instance = kept.instance
     edited = kept.levels.concern(instance)
-    return instance.stored_transfer_syntax, edited, instance.is_copy, instance.since if edited else 0
+    since = instance.since if edited else 0
+    return instance.pixel_kind, instance.stored_transfer_syntax, edited, instance.is_copy, since
 
 
 def data_set_json(data_set: CurrentDataSet, base_url: str, series: JsonSeries | None = None) -> bytes:
@@ -115,8 +117,8 @@ def data_set_json(data_set: CurrentDataSet, base_url: str, series: JsonSeries | 
     Returns
     -------
     bytes
-        Without pixel data; with Transfer Syntax UID (0002,0010) and Available Transfer Syntax UID (0008,3002), which are
-        that of the stored pixel data.
+        Without pixel data; with Transfer Syntax UID (0002,0010), which is that of the stored pixel data, and Available
+        Transfer Syntax UID (0008,3002), which are all that the instance can be had in.
     """
     write = json_object if series is None else series.json_object
     uri = partial(bulk_data_uri, data_set.instance, base_url)
@@ -140,16 +142,20 @@ def bulk_data_uri(instance: StoredInstance, base_url: str, path: Path) -> str:
 
 
 def _written(data_set: CurrentDataSet) -> tuple[Element, ...]:
-    said = _transfer_syntaxes(stored_transfer_syntax(data_set.instance))
+    instance, bits = data_set.instance, data_set.original.integer(BITS_ALLOCATED)
+    said = _transfer_syntaxes(instance.pixel_kind, instance.stored_transfer_syntax, bits)
     elements = _describing_frames(data_set).elements
     place = bisect_right(elements, _AVAILABLE_TRANSFER_SYNTAX_UID, key=_tag_of)
     return (said[0], *elements[:place], said[1], *elements[place:])
 
 
 @lru_cache(maxsize=64)
-def _transfer_syntaxes(uid: str) -> tuple[Element, Element]:
-    syntax = uid.encode("ascii", "replace")
-    return Element(_TRANSFER_SYNTAX_UID, "UI", syntax), Element(_AVAILABLE_TRANSFER_SYNTAX_UID, "UI", syntax)
+def _transfer_syntaxes(kind: PixelKind, stored: str | None, bits_allocated: int | None) -> tuple[Element, Element]:
+    available = [uid.encode("ascii", "replace") for uid in stored_first(kind, stored, bits_allocated)]
+    return (
+        Element(_TRANSFER_SYNTAX_UID, "UI", transfer_syntax_as_stored(stored).encode("ascii", "replace")),
+        Element(_AVAILABLE_TRANSFER_SYNTAX_UID, "UI", b"\\".join(available)),
+    )
 
 
 def _text_for_all(charset: CharacterSet, element: Element) -> bytes | None:

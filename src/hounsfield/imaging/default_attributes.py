@@ -13,11 +13,14 @@ from urllib.parse import quote
 
 from hounsfield.dicom.level_attributes import text_member
 from hounsfield.imaging.dicom_search import DicomSearch, FoundRow, Result
-from hounsfield.imaging.renditions import transfer_syntax_as_stored
+from hounsfield.imaging.renditions import stored_first, transfer_syntax_as_stored
+from hounsfield.imaging.staging import PixelKind
 
 Members = dict[int, bytes]
 """Members of a DICOM JSON object by tag."""
 
+TRANSFER_SYNTAX: Final = 0x00020010
+"""Of the file meta information; told of an instance when it is asked for by name."""
 CHARACTER_SET: Final = 0x00080005
 AVAILABILITY: Final = 0x00080056
 MODALITIES: Final = 0x00080061
@@ -125,6 +128,9 @@ def default_members(search: DicomSearch, result: Result, base_url: str) -> Membe
         members.update(_of_series(series))
     if series is not None and instance is not None:
         members.update(_of_instance(series, instance))
+        if TRANSFER_SYNTAX in search.included.tree:
+            uid = transfer_syntax_as_stored(instance.stored_transfer_syntax)
+            members[TRANSFER_SYNTAX] = text_member(TRANSFER_SYNTAX, "UI", uid)
     members.update(_of_timezone(instance or series or study))
     return members
 
@@ -166,11 +172,11 @@ def _of_series(row: FoundRow) -> Members:
 
 
 def _of_instance(series: FoundRow, instance: FoundRow) -> Members:
-    transfer_syntax = transfer_syntax_as_stored(instance.stored_transfer_syntax)
+    available = stored_first(PixelKind(instance.pixel_kind), instance.stored_transfer_syntax, instance.bits_allocated)
     return {
         _STUDY_UID: text_member(_STUDY_UID, "UI", series.study_uid),
         _SERIES_UID: text_member(_SERIES_UID, "UI", series.series_uid),
-        AVAILABLE_TRANSFER_SYNTAX: text_member(AVAILABLE_TRANSFER_SYNTAX, "UI", transfer_syntax),
+        AVAILABLE_TRANSFER_SYNTAX: text_member(AVAILABLE_TRANSFER_SYNTAX, "UI", "\\".join(available)),
         **_INSTANCE_TEXTS.texts(instance),
         **_INSTANCE_NUMBERS.numbers(instance),
     }

@@ -82,6 +82,7 @@ _INSTANCE_COLUMNS: Final = tuple(
         "sop_class_uid",
         "instance_number",
         "stored_transfer_syntax",
+        "pixel_kind",
         "warning_reason",
         "number_of_frames",
         "pixel_rows",

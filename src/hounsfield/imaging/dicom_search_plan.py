@@ -23,6 +23,7 @@ from sqlalchemy import (
     exists,
     func,
     literal_column,
+    or_,
     select,
 )
 
@@ -33,7 +34,7 @@ from hounsfield.imaging.match_conditions import (
     studies_with_words,
     word_field,
 )
-from hounsfield.imaging.matching import Between, Criterion, OneOf, Words
+from hounsfield.imaging.matching import Between, Criterion, LikeAnyCase, LikeOrWords, OneOf, Words
 from hounsfield.imaging.search_keys import SearchLevel
 from hounsfield.storage.study_tables import STUDY_INDEXES, studies
 from hounsfield.storage.tables import image_sets, instances
@@ -178,6 +179,8 @@ class DicomSearchPlan:
 
     def _start_at(self, criterion: Criterion) -> _Start | None:
         match, column, level = criterion.match, criterion.key.column, self._level_of(criterion)
+        if isinstance(match, (LikeAnyCase, LikeOrWords)):
+            return None
         if isinstance(match, Words):
             return _Start(criterion, level, _STUDY_UID_INDEX) if literal_beginning(match) else None
         if column == "study_uid":
@@ -275,6 +278,9 @@ class DicomSearchPlan:
                 )
                 return found
             return has_words(self.datastore_id, field, match, dialect)
+        if isinstance(match, LikeOrWords):
+            words = has_words(self.datastore_id, word_field(key), match.words, dialect)
+            return or_(words, condition(key, match.like, dialect))
         if key.column == "study_uid" and self.level > _STUDY and isinstance(match, OneOf):
             return image_sets.c.study_uid.in_(match.values)
         return condition(key, match, dialect)

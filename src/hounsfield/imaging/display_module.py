@@ -160,6 +160,8 @@ def instance_display(part10: Part10, original: Part10, pixels: KeptPixels) -> In
     PixelError
         Its pixel data cannot be shown at all: it is video, damaged, or not described.
     """
+    if pixels.kind is PixelKind.NONE:
+        raise PixelError("it has no pixel data")
     unedited = part10 is original
     original = _describing(original)
     part10 = original if unedited else _describing(part10)

@@ -29,7 +29,17 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.visitors import replacement_traverse
 
-from hounsfield.imaging.matching import Between, Criterion, Like, Match, OneOf, Present, Words
+from hounsfield.imaging.matching import (
+    Between,
+    Criterion,
+    Like,
+    LikeAnyCase,
+    LikeOrWords,
+    Match,
+    OneOf,
+    Present,
+    Words,
+)
 from hounsfield.imaging.search_keys import Matching, SearchKey, SearchLevel
 from hounsfield.storage.study_tables import studies, study_words
 from hounsfield.storage.tables import image_sets, instances
@@ -70,6 +80,8 @@ def condition(key: SearchKey, match: Match, dialect: str) -> ColumnElement[bool]
             return and_(column.is_not(None), _like(cast(column, Text), match.patterns, dialect, ranges=False))
         # Text of image sets is ordered by the language of a PostgreSQL database.
         return _like(column, match.patterns, dialect, ranges=dialect == "sqlite" or key.level is SearchLevel.STUDY)
+    if isinstance(match, LikeAnyCase):
+        return or_(*(_residual(column, pattern, dialect, any_case=True) for pattern in match.patterns))
     raise TypeError(f"{key.keyword} is not matched by words here")
 
 
@@ -93,12 +105,16 @@ def are_met(
     parts: list[ColumnElement[bool]] = []
     for criterion in criteria:
         match = criterion.match
-        if not isinstance(match, Words):
-            parts.append(_of_values(condition(criterion.key, match, dialect), study))
-            continue
-        field = word_field(criterion.key)
-        own = [row for row in words if row["field"] == field]
-        parts.append(or_(false(), *(_of_values(word, row) for row in own for word in _words(match, dialect))))
+        either: list[ColumnElement[bool]] = [false()]
+        plain = match.like if isinstance(match, LikeOrWords) else match
+        by_words = match.words if isinstance(match, LikeOrWords) else match
+        if not isinstance(plain, Words):
+            either.append(_of_values(condition(criterion.key, plain, dialect), study))
+        if isinstance(by_words, Words):
+            field = word_field(criterion.key)
+            own = [row for row in words if row["field"] == field]
+            either += [_of_values(word, row) for row in own for word in _words(by_words, dialect)]
+        parts.append(or_(*either))
     return bool(connection.execute(select(and_(true(), *parts))).scalar_one())
 
 
@@ -174,11 +190,20 @@ def _one(column: ColumnElement[Any], pattern: str, dialect: str, *, ranges: bool
     return and_(true(), *parts)
 
 
-def _residual(column: ColumnElement[Any], pattern: str, dialect: str) -> ColumnElement[bool]:
+def _residual(column: ColumnElement[Any], pattern: str, dialect: str, *, any_case: bool = False) -> ColumnElement[bool]:
     if dialect == "sqlite":
-        return column.op("GLOB", is_comparison=True)(pattern.replace("[", "[[]"))
+        glob = "".join(map(_both_cases, pattern)) if any_case else pattern.replace("[", "[[]")
+        return column.op("GLOB", is_comparison=True)(glob)
     escaped = re.sub(r"([\\%_])", r"\\\1", pattern).replace("*", "%").replace("?", "_")
-    return column.like(escaped, escape="\\")
+    return column.ilike(escaped, escape="\\") if any_case else column.like(escaped, escape="\\")
+
+
+def _both_cases(character: str) -> str:
+    """Give what stands for a character in a pattern of GLOB, small or capital."""
+    cases = {character, character.lower(), character.upper()}
+    if len(cases) == 1 and character != "[":
+        return character
+    return f"[{''.join(sorted(case for case in cases if len(case) == 1))}]"
 
 
 def _after(prefix: str) -> str | None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from hounsfield.dicom.person_names import compared_name, words_of
+from hounsfield.dicom.person_names import compared_name, folded, words_of
 from hounsfield.imaging.errors import InvalidRequestError
 from hounsfield.imaging.search_keys import Matching, SearchKey
 
@@ -32,6 +32,9 @@ _WARNING: Final = re.compile(r"[0-9*?]{1,16}")
 _LATEST: Final = "235959.999999"
 _WILDCARDS: Final = re.compile(r"[*?]")
 _LISTED: Final = re.compile(r"[\\,]")
+_WORD_BEGINNING: Final = re.compile(r"(?:\A|[\^=\s\\])[^*?^=\s\\]")
+"""A literal beginning of a word: whatever is like a pattern that has one, has a word that begins so."""
+_LAST_LATIN: Final = "\u024f"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,13 @@ class Like:
 
 
 @dataclass(frozen=True, slots=True)
+class LikeAnyCase:
+    """Equals one of the patterns, without regard to case."""
+
+    patterns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Words:
     """Has a word that is one of the patterns, or that begins with one of the prefixes."""
 
@@ -65,11 +75,19 @@ class Words:
 
 
 @dataclass(frozen=True, slots=True)
+class LikeOrWords:
+    """Is like one or has the other: a pattern that words alone do not find all of."""
+
+    like: Like
+    words: Words
+
+
+@dataclass(frozen=True, slots=True)
 class Present:
     """Has a value."""
 
 
-Match: TypeAlias = OneOf | Between | Like | Words | Present
+Match: TypeAlias = OneOf | Between | Like | LikeAnyCase | Words | LikeOrWords | Present
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +98,7 @@ class Criterion:
     match: Match
 
 
-def match_of(key: SearchKey, text: str, *, fuzzy: bool = False) -> Match | None:
+def match_of(key: SearchKey, text: str, *, fuzzy: bool = False, any_case: bool = False) -> Match | None:
     """Read the value of a search key.
 
     Parameters
@@ -90,7 +108,9 @@ def match_of(key: SearchKey, text: str, *, fuzzy: bool = False) -> Match | None:
     text : str
         Its value.
     fuzzy : bool
-        Whether names are matched by the beginnings of their words.
+        Whether names are matched by the beginnings of their words, too.
+    any_case : bool
+        Whether descriptions are matched without regard to case.
 
     Returns
     -------
@@ -107,8 +127,15 @@ def match_of(key: SearchKey, text: str, *, fuzzy: bool = False) -> Match | None:
     if text.strip("*") == "":
         return Present() if text and key.matching is Matching.WARNING else None
     if key.matching is Matching.NAME:
-        return _words(key, _unquoted(text)) if fuzzy else _name(_unquoted(text))
+        return _fuzzy(key, _unquoted(text)) if fuzzy else _name(_unquoted(text))
+    if any_case and key.matching is Matching.DESCRIPTION:
+        return LikeAnyCase((text,))
     return _MATCHERS[key.matching](key, text)
+
+
+def takes_list(key: SearchKey | None) -> bool:
+    """Tell whether a search key takes a list of values, one of which must match."""
+    return key is not None and key.matching in _LISTS
 
 
 def _check(key: SearchKey, text: str) -> None:
@@ -145,17 +172,28 @@ def _unquoted(text: str) -> str:
     return text[1:-1] if len(text) > 1 and text[0] == text[-1] == '"' else text
 
 
-def _words(key: SearchKey, text: str) -> Match | None:
+def _fuzzy(key: SearchKey, text: str) -> Match | None:
+    """Match the beginnings of words; and the whole name, where it may be like what is asked for without such a word."""
+    words, name = _words(key, text), _name(text)
+    if isinstance(name, Like) and _WILDCARDS.search(text) and not _WORD_BEGINNING.search(folded(text)):
+        return name if words is None else LikeOrWords(name, words)
+    return words
+
+
+def _words(key: SearchKey, text: str) -> Words | None:
     words = tuple(words_of(_WILDCARDS.sub(" ", text)))
     if len(words) > MOST_WORDS:
         raise InvalidRequestError(f"{key.keyword} has {len(words)} words, at most {MOST_WORDS} may be searched for")
     return Words(prefixes=words) if words else None
 
 
-def _name(text: str) -> Match | None:
+def _name(text: str) -> Like | None:
     first, second, third = compared_name(text).split("=")
     if second or third:
         return Like((f"{first or '*'}={second or '*'}={third or '*'}",))
+    if _WILDCARDS.match(first) or (first and max(first) > _LAST_LATIN):
+        # It may be of any component group; ideographic and phonetic ones are seldom written in Latin letters.
+        return Like((f"{first}=*=*", f"*={first}=*", f"*=*={first}"))
     if not _WILDCARDS.search(first):
         return Like((f"{first}=*",)) if first else None
     if _WILDCARDS.search(first[:-1]) is None and first.endswith("*"):
@@ -210,6 +248,7 @@ def _warning(key: SearchKey, text: str) -> Match:
 _LISTS: Final = frozenset({Matching.UID, Matching.CODE, Matching.MODALITIES})
 _MATCHERS: Final[Mapping[Matching, Callable[[SearchKey, str], Match]]] = {
     Matching.TEXT: _text,
+    Matching.DESCRIPTION: _text,
     Matching.CODE: _list,
     Matching.MODALITIES: _list,
     Matching.UID: _list,

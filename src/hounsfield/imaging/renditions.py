@@ -22,7 +22,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
-from functools import partial
+from functools import lru_cache, partial
 from typing import Final, TypeVar
 
 from hounsfield.dicom.data_set_writer import written
@@ -142,8 +142,31 @@ def available_transfer_syntaxes(instance: StoredInstance, bits_allocated: int | 
         Transfer syntax UIDs, the default first: only that of what is stored where frames are known not to decode. Others
         may turn out not to decode, or to be larger than a native value can be.
     """
-    stored = stored_transfer_syntax(instance)
-    if instance.pixel_kind is not PixelKind.FRAMES or stored == EXPLICIT_VR_LITTLE_ENDIAN:
+    return _available(instance.pixel_kind, instance.stored_transfer_syntax, bits_allocated)
+
+
+@lru_cache(maxsize=256)
+def stored_first(kind: PixelKind, stored: str | None, bits_allocated: int | None) -> tuple[str, ...]:
+    """List what instances with pixel data of a kind can be asked for in, what they are stored in first.
+
+    This is Available Transfer Syntax UID (0008,3002); clients that read one value of it are given what costs least.
+
+    Parameters
+    ----------
+    kind : PixelKind
+        How the pixel data is stored.
+    stored : str or None
+        Transfer syntax of what is stored; None without pixel data.
+    bits_allocated : int or None
+        Bits Allocated, as for `available_transfer_syntaxes`.
+    """
+    first = transfer_syntax_as_stored(stored)
+    return tuple(sorted(_available(kind, stored, bits_allocated), key=lambda uid: uid != first))
+
+
+def _available(kind: PixelKind, syntax: str | None, bits_allocated: int | None) -> tuple[str, ...]:
+    stored = transfer_syntax_as_stored(syntax)
+    if kind is not PixelKind.FRAMES or stored == EXPLICIT_VR_LITTLE_ENDIAN:
         return (stored,)
     if stored not in _LOSSLESS:
         return (EXPLICIT_VR_LITTLE_ENDIAN, stored)

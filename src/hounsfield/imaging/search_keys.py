@@ -23,6 +23,8 @@ class Matching(Enum):
 
     TEXT = "text"
     """Single value, wildcards; case counts."""
+    DESCRIPTION = "description"
+    """As text; case counts unless a setting says that it does not."""
     NAME = "name"
     """Single value, wildcards, words; case does not count."""
     CODE = "code"
@@ -75,7 +77,7 @@ _KEYS: Final = (
     SearchKey("AccessionNumber", _STUDY, Matching.TEXT, "accession_number"),
     SearchKey("ModalitiesInStudy", _STUDY, Matching.MODALITIES, "modalities"),
     SearchKey("ReferringPhysicianName", _STUDY, Matching.NAME, "referring_physician_key"),
-    SearchKey("StudyDescription", _STUDY, Matching.TEXT, "study_description"),
+    SearchKey("StudyDescription", _STUDY, Matching.DESCRIPTION, "study_description"),
     SearchKey("PatientName", _STUDY, Matching.NAME, "patient_name_key"),
     SearchKey("PatientID", _STUDY, Matching.TEXT, "patient_id"),
     SearchKey("PatientBirthDate", _STUDY, Matching.DATE, "patient_birth_date"),

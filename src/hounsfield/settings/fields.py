@@ -73,9 +73,11 @@ class Settings:
         none.
     trusted_proxies : str
         Addresses and networks of proxies that are believed when they say for whom they call (``X-Forwarded-For``,
-        ``X-Forwarded-Proto``), such as ``10.1.0.5,10.2.0.0/16``; empty for none.
+        ``X-Forwarded-Proto``, or ``Forwarded``), such as ``10.1.0.5,10.2.0.0/16``; empty for none.
     classic_search_actions : bool
         Let policies that grant SearchDICOMSeries and SearchDICOMInstances grant the searches across studies and series too.
+    descriptions_ignore_case : bool
+        Let DICOMweb searches match StudyDescription without regard to case; then no index helps to find it.
     dicomweb_delete : bool
         Allow DELETE of studies, series and instances by DICOMweb.
     import_slots : int
@@ -251,6 +253,7 @@ class Settings:
     cors_origins: str = ""
     trusted_proxies: str = ""
     classic_search_actions: bool = False
+    descriptions_ignore_case: bool = False
     dicomweb_delete: bool = False
     import_slots: int = 2
     lease_seconds: float = 15.0
