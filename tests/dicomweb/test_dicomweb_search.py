@@ -260,7 +260,7 @@ def delete_study(world: World, study: int) -> None:
         ("studies", "StudyInstanceUID=1.2.*", "wildcards"),
         ("studies", "PatientID=1&00100020=2", "more than once"),
         ("studies", "PatientID=" + "x" * 1025, "longer than"),
-        ("studies", "PatientID=%00", "zero byte"),
+        ("studies", "PatientID=%00", "zero character"),
         ("studies", "PatientID=" + "*a" * 17, "wildcards"),
         ("studies", "ModalitiesInStudy=" + ",".join(f"M{n}" for n in range(51)), "1 to 50"),
         ("studies", "StudyInstanceUID=" + ",".join(f"1.{n}" for n in range(1001)), "1 to 1000"),
