@@ -26,7 +26,7 @@ from servers import ServerProcess
 from shape_samples import OPERATIONS, sample, sent
 from signed_http import Answer, send
 
-OPEN = frozenset({DoorRoute("GET", "/healthz", "Health")})
+OPEN = frozenset({DoorRoute("GET", "/healthz", "Health"), DoorRoute("GET", "/readyz", "Ready")})
 """The routes that answer everybody. A route that is added here needs a line in the threat model."""
 
 UNSIGNED = frozenset({"AssumeRoleWithWebIdentity"})

@@ -27,6 +27,10 @@ T = TypeVar("T")
 ROLE = "arn:aws:iam::000000000000:role/import"
 
 
+LOOKED_INTO = {"HOUNSFIELD_CORE_DUMPS": "true"}
+"""Tests look which files the processes have open, and need not be run by root."""
+
+
 def _own_ports() -> Iterator[int]:
     """Give ports again and again that no other process of the same run of pytest gives, from any of them on.
 
@@ -75,14 +79,25 @@ class ServerProcess:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.process: subprocess.Popen[bytes] | None = None
+        self.standard_error: int | None = None
+        """Where standard error goes; None for the log."""
+        self.prepare: Callable[[], None] | None = None
+        """What the new process does before it becomes the command."""
 
     def start(self) -> ServerProcess:
         command = [sys.executable, "-m", "hounsfield", "serve", "--data", str(self.data), "--port", str(self.port)]
         self.data.mkdir(parents=True, exist_ok=True)
         self.log = (self.data.parent / f"{self.data.name}.log").open("ab")
         kept = {key: value for key, value in os.environ.items() if not key.startswith(("HOUNSFIELD_", "AWS_"))}
-        environment = {**kept, **as_installed(), **self.environment}
-        self.process = subprocess.Popen([*command, *self.arguments], env=environment, stdout=self.log, stderr=self.log)
+        environment = {**kept, **as_installed(), **LOOKED_INTO, **self.environment}
+        errors = self.log if self.standard_error is None else self.standard_error
+        self.process = subprocess.Popen(
+            [*command, *self.arguments],
+            env=environment,
+            stdout=self.log,
+            stderr=errors,
+            preexec_fn=self.prepare,  # noqa: PLW1509 - the tests that use it have no threads then
+        )
         try:
             # A machine that does much else at the same time takes long to import all of it three times.
             wait_for(self._ready, "the server to become ready", seconds=240)

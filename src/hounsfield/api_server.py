@@ -6,14 +6,18 @@ SIGHUP ─▶ a new process for each old one ─▶ it tells that it serves (`RE
 from __future__ import annotations
 
 import signal
+import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+import structlog
 from granian.constants import Interfaces, Loops, SSLProtocols
 from granian.http import HTTP1Settings, HTTP2Settings
 from granian.server.mp import MPServer
 
+from hounsfield.forking import ForkedPopen
 from hounsfield.jobs.workers import READY
 from hounsfield.tls import TlsFiles, TlsVersion
 
@@ -23,9 +27,11 @@ LONGEST_START_SECONDS: Final = 120.0
 LONGEST_REQUEST_SECONDS: Final = 3600
 """How long an old process may take to finish what is under way."""
 _LOOK_SECONDS = 0.05
+_TRY_AGAIN_SECONDS = 1.0
 _LONGEST_URI: Final = 65_534
 _HEADER_FRAMING_BYTES: Final = 4096
 _MOST_STREAMS: Final = 128
+_log = structlog.get_logger(__name__)
 _LEAST: Final = {TlsVersion.TLS_1_2: SSLProtocols.tls12, TlsVersion.TLS_1_3: SSLProtocols.tls13}
 
 
@@ -117,15 +123,33 @@ class ApiServer(MPServer):
     def _spawn_worker(self, *args: Any, **kwargs: Any) -> Any:
         spawn: Any = super()._spawn_worker
         worker = spawn(*args, **kwargs)
-        if self._renewing:
-            start = worker.start
+        worker.inner._Popen = ForkedPopen  # noqa: SLF001 - the seam that the standard library has for it
+        start = worker.start
 
-            def start_and_wait() -> None:
-                before = self._serving
-                start()
-                deadline = time.monotonic() + LONGEST_START_SECONDS
-                while self._serving == before and worker.is_alive() and time.monotonic() < deadline:
-                    time.sleep(_LOOK_SECONDS)
+        def start_and_wait() -> None:
+            # What is replaced once refers to itself no longer: descriptors of a process go with the last mention of it.
+            del worker.start
+            before = self._serving
+            self._start_when_possible(start)
+            deadline = time.monotonic() + LONGEST_START_SECONDS
+            while self._renewing and self._serving == before and worker.is_alive() and time.monotonic() < deadline:
+                time.sleep(_LOOK_SECONDS)
 
-            worker.start = start_and_wait
+        worker.start = start_and_wait
         return worker
+
+    def _start_when_possible(self, start: Callable[[], None]) -> None:
+        """Start a process as soon as the machine has room for it; those that are there serve on meanwhile."""
+        while True:
+            try:
+                start()
+            except OSError as error:
+                _log.error("process cannot be started now", process="api", reason=error.strerror)
+            else:
+                return
+            pause = time.monotonic() + _TRY_AGAIN_SECONDS
+            while time.monotonic() < pause:
+                if self.interrupt_signal:
+                    self._stop_workers()  # type: ignore[no-untyped-call]
+                    sys.exit(0)
+                time.sleep(_LOOK_SECONDS)

@@ -46,6 +46,7 @@ from hounsfield.native.context import Context
 from hounsfield.native.door import NativeDoor
 from hounsfield.role_sources import callers_of, job_roles, sts_door
 from hounsfield.settings import Settings, SettingsError, load_settings
+from hounsfield.standard_error import keep_trying_standard_error
 from hounsfield.storage.secrets import installation_secret
 from hounsfield.stores import open_archive
 from hounsfield.token_sources import open_authorizing
@@ -70,6 +71,7 @@ def create_app() -> ASGIApp:
     """Make the ASGI application of one API process, from the settings of the environment; ends it when they cannot be."""
     settings = load_settings()
     configure_logs(settings.log_level)
+    keep_trying_standard_error()
     end_with_parent()
     try:
         return make_app(settings)
@@ -112,8 +114,13 @@ def make_app(settings: Settings) -> Entrance:
         _native_door(settings, archive, shared, directory, page_tokens),
         _dicomweb_door(settings, archive, shared, Bearers(authorizing, directory, archive), receiver),
         sts_door(settings, archive, holders, issuer, trail, shared.bodies),
-        Between(origins_of(settings.cors_origins), proxies_of(settings.trusted_proxies), settings.max_header_bytes),
-        Beside(accesses, receiver, directory, authorizing, trail),
+        Between(
+            origins_of(settings.cors_origins),
+            proxies_of(settings.trusted_proxies),
+            settings.max_header_bytes,
+            settings.insecure_no_auth,
+        ),
+        Beside(accesses, receiver, directory, authorizing, trail, settings.audit_on_failure),
         limits_of(settings),
     )
 

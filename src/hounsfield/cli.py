@@ -9,16 +9,19 @@ import dataclasses
 import importlib
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 import click
 
+from hounsfield.core_dumps import VARIABLE, forbid_core_dumps
 from hounsfield.garbage import collecting_later, end_without_collecting
 from hounsfield.jobs.workers import begin_importing
 from hounsfield.logs import configure_logs
 from hounsfield.serving import ServingError, serve, serve_api
 from hounsfield.settings import PREFIX, SettingsError, load_settings
+from hounsfield.standard_error import guard_standard_error
 
 _data = click.option(
     "--data",
@@ -135,6 +138,12 @@ def demo_command(data: Path, keep_serving: bool | None) -> None:
 
 def main() -> None:
     """Run the command."""
+    guard_standard_error()
+    # A setting that cannot be is said where the command reads it; until then nothing is allowed.
+    with suppress(SettingsError, OSError, ValueError):
+        if load_settings().core_dumps:
+            os.environ[VARIABLE] = "true"
+    forbid_core_dumps()
     # Nothing that is written is for other users of the machine.
     os.umask(0o077)
     # The library that numpy multiplies with would start a thread for every processor in each process, before it is forked too.

@@ -1,6 +1,6 @@
 """The ASGI application in front of everything.
 
-    path ─┬─▶ /healthz
+    path ─┬─▶ /healthz, /readyz
           ├─▶ Security Token Service
           ├─▶ DICOMweb
           └─▶ native API: all that is no other's
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from starlette.types import ASGIApp
 
+from hounsfield.access.audit.on_failure import OnFailure
 from hounsfield.access.audit.trail import Trail
 from hounsfield.access.directory.directory import Directory
 from hounsfield.access.oidc.authorizing import Authorizing
@@ -21,13 +22,15 @@ from hounsfield.dicomweb.door import DicomwebDoor
 from hounsfield.dicomweb.routes import is_dicomweb
 from hounsfield.gate.connections import ConnectionWatch
 from hounsfield.gate.cross_origin import cross_origin
-from hounsfield.gate.front_doors import Entrance, FrontDoor, Limits, health_door
+from hounsfield.gate.front_doors import Entrance, FrontDoor, Limits, health_door, ready_door
 from hounsfield.gate.heads import CheckedHeads
+from hounsfield.gate.loopback_only import LoopbackOnly
 from hounsfield.gate.patience import Patience
 from hounsfield.gate.proxies import behind_proxies
 from hounsfield.gate.recording import Recorder
 from hounsfield.imaging.accesses import AccessWriter
 from hounsfield.imaging.receiving import Receiver
+from hounsfield.lasting_threads import failing_threads
 from hounsfield.native.door import NativeDoor
 from hounsfield.settings import Settings
 from hounsfield.sts.door import StsDoor, is_sts
@@ -49,6 +52,8 @@ class Beside:
         Asks who vouches for bearer tokens.
     trail : Trail
         Writes down who called.
+    on_failure : OnFailure
+        What becomes of calls while they cannot be written down.
     """
 
     accesses: AccessWriter
@@ -56,6 +61,15 @@ class Beside:
     directory: Directory
     authorizing: Authorizing
     trail: Trail
+    on_failure: OnFailure
+
+    def why_not_ready(self) -> list[str]:
+        """Give what does not work as it should, each in a word; nothing of it waits, and nothing is secret."""
+        # Where calls are carried out unrecorded, they are carried out.
+        reasons = ["audit-trail"] if not self.trail.is_ready and self.on_failure is not OnFailure.CONTINUE else []
+        if not self.directory.is_trusted:
+            reasons.append("database")
+        return [*reasons, *(f"thread-{name}" for name in failing_threads())]
 
     def start(self) -> None:
         """Begin with the first request."""
@@ -85,16 +99,21 @@ class Between:
         Addresses and networks of proxies that are believed when they say for whom they call.
     header_bytes : int
         Largest number of bytes of all headers of a request.
+    loopback_only : bool
+        Whether the doors let everybody of this machine in, and so nobody else.
     """
 
     origins: tuple[str, ...]
     proxies: tuple[str, ...]
     header_bytes: int
+    loopback_only: bool
 
     def door(self, app: ASGIApp, recorder: Recorder) -> ASGIApp:
         """Give a door that knows of them; what is refused before it is recorded as its own calls are."""
         checked = CheckedHeads(app, self.header_bytes, recorder)
-        return behind_proxies(cross_origin(checked, self.origins), self.proxies)
+        shared = cross_origin(checked, self.origins)
+        guarded = LoopbackOnly(shared, self.origins, recorder) if self.loopback_only else shared
+        return behind_proxies(guarded, self.proxies)
 
 
 def front_doors(
@@ -116,6 +135,7 @@ def front_doors(
     return Entrance(
         (
             health_door("/healthz", between.header_bytes),
+            ready_door("/readyz", between.header_bytes, beside.why_not_ready),
             FrontDoor("sts", is_sts, between.door(sts, sts.recorder), sts.routes),
             FrontDoor("dicomweb", is_dicomweb, between.door(dicomweb, dicomweb.recorder), dicomweb.routes),
             FrontDoor("native", lambda _method, _path: True, between.door(native, native.recorder), native.routes),

@@ -9,7 +9,6 @@ Nothing but imports may have happened before a fork: no thread, no connection, n
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import sys
@@ -21,10 +20,10 @@ from typing import Final
 import structlog
 from setproctitle import setproctitle
 
+from hounsfield.forking import ForkedProcess
 from hounsfield.settings import SettingsError
 
 _log = structlog.get_logger(__name__)
-_context: Final = multiprocessing.get_context("fork")
 _ENDING: Final = (signal.SIGTERM, signal.SIGINT)
 _RESTART_SECONDS = 1.0
 _SOON_SECONDS = 4.0
@@ -55,21 +54,25 @@ class KeptProcess:
         self._name = name
         self._run = run
         self._variables = variables
-        self._process = self._start()
-        self._started = time.monotonic()
-        self._running = True
         self._pause = _RESTART_SECONDS
         self._first = True
+        self._process: ForkedProcess | None = None
+        self._start()
 
-    def _start(self) -> multiprocessing.context.ForkProcess:
-        process = _context.Process(target=_live, args=(self._name, self._run, self._variables), name=self._name)
+    def _start(self) -> None:
+        """Start the process; where the machine has no room for it now, it is tried again by `keep`."""
+        self._started = time.monotonic()
+        process = ForkedProcess(target=_live, args=(self._name, self._run, self._variables), name=self._name)
         # What asks the child to end before it is itself would only be noted, by the copy of what notes it for this process.
         signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
         try:
             process.start()
+        except OSError as error:
+            _log.error("process cannot be started now", process=self._name, reason=error.strerror)
+        else:
+            self._process = process
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
-        return process
 
     def keep(self) -> None:
         """Start the process when it has ended; one that ends soon again and again is started ever more slowly.
@@ -80,27 +83,27 @@ class KeptProcess:
             It never ran, as it refuses its settings.
         """
         now = time.monotonic()
-        if self._running and not self._process.is_alive():
-            self._running = False
+        if self._process is not None and not self._process.is_alive():
             exit_code = self._process.exitcode
+            self._process = None
             if exit_code == REFUSED and self._first:
                 raise RefusedError(f"The {self._name} cannot run as it is set up; its message above says why.")
             self._first = False
             _log.error("process ended, starting another", process=self._name, exit_code=exit_code)
             lasted = now - self._started
             self._pause = min(2 * self._pause, _LONGEST_PAUSE_SECONDS) if lasted < _SOON_SECONDS else _RESTART_SECONDS
-        if not self._running and now >= self._started + self._pause:
-            self._process = self._start()
-            self._started = now
-            self._running = True
+        if self._process is None and now >= self._started + self._pause:
+            self._start()
 
     def ask_to_end(self) -> None:
         """Ask the process to end."""
-        if self._running:
+        if self._process is not None:
             self._process.terminate()
 
     def end(self) -> None:
         """Wait until the process that was asked to has ended, and kill it when it does not."""
+        if self._process is None:
+            return
         self._process.join(_END_SECONDS)
         if self._process.exitcode is None:
             self._process.kill()

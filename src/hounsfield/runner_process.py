@@ -11,6 +11,7 @@ import signal
 import threading
 import types
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from hounsfield.access.audit.trail import Trail
@@ -34,9 +35,11 @@ from hounsfield.imaging.updating import UPDATE_IMAGE_SET, ImageSetUpdater
 from hounsfield.installation import open_repository
 from hounsfield.jobs.runner import Alarm, Runner, WorkHandler
 from hounsfield.jobs.workers import WorkerPool, begin_importing, end_with_parent
+from hounsfield.lasting_threads import LastingThread
 from hounsfield.logs import configure_logs
 from hounsfield.role_sources import import_access, job_roles
 from hounsfield.settings import Settings
+from hounsfield.standard_error import keep_trying_standard_error
 from hounsfield.stores import open_archive
 
 _KEEPING_SECONDS: Final = 5.0
@@ -91,6 +94,7 @@ class _Work:
 def run_runner(settings: Settings) -> None:
     """Run a runner until SIGTERM or SIGINT."""
     configure_logs(settings.log_level)
+    keep_trying_standard_error()
     end_with_parent()
     # The workers' imports go on beside what this process does next.
     begin_importing(warm_up.__module__)
@@ -105,7 +109,7 @@ def run_runner(settings: Settings) -> None:
         schedule(archive)
     # A bucket that does not answer must not keep the process from ending; what is not delivered then is later.
     keeper = AuditKeeper.of(settings, archive, keyring)
-    keeping = threading.Thread(target=keeper.run, args=(work.stop,), name="audit-keeper", daemon=True)
+    keeping = LastingThread("audit-keeper", partial(keeper.run, work.stop), work.stop)
     directory.start()
     keeping.start()
     trail.start()
@@ -131,10 +135,10 @@ def _carry_out(work: _Work) -> None:
     queue, stop, alarm = work.archive.queue, work.stop, Alarm()
     imports = Runner(queue, work.imports(), stop, slots=work.settings.import_slots, alarm=alarm)
     threads = [
-        threading.Thread(target=queue.listen, args=(alarm.ring, stop), name="listener"),
-        threading.Thread(target=imports.run, name="imports"),
-        threading.Thread(target=Runner(queue, work.short(), stop, alarm=alarm).run, name="short-work"),
-        threading.Thread(target=Runner(queue, work.long(), stop, slots=2).run, name="long-work"),
+        LastingThread("listener", partial(queue.listen, alarm.ring, stop), stop, daemon=False),
+        LastingThread("imports", imports.run, stop, daemon=False),
+        LastingThread("short-work", Runner(queue, work.short(), stop, alarm=alarm).run, stop, daemon=False),
+        LastingThread("long-work", Runner(queue, work.long(), stop, slots=2).run, stop, daemon=False),
     ]
     for thread in threads:
         thread.start()

@@ -88,6 +88,8 @@ def serve(settings: Settings, host: str, port: int) -> None:
         while not stop.wait(_WATCH_SECONDS):
             for process in kept:
                 process.keep()
+            # What was not taken is tried again; a thread of its own is nothing to have before a fork.
+            sys.stderr.flush()
     except RefusedError as error:
         raise ServingError(str(error)) from error
     finally:

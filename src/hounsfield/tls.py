@@ -9,14 +9,16 @@ from __future__ import annotations
 import os
 import signal
 import ssl
-import threading
 import time
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
+
+from hounsfield.lasting_threads import LastingThread
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -132,7 +134,8 @@ class CertificateWatch:
 
     def start(self) -> None:
         """Watch, from a thread that ends with the process."""
-        threading.Thread(target=self._watch, args=(self._files.identity(),), name="certificate", daemon=True).start()
+        self._thread = LastingThread("certificate", partial(self._watch, self._files.identity()))
+        self._thread.start()
 
     def _watch(self, served: tuple[tuple[int, int, int], ...]) -> None:
         told = seen = served

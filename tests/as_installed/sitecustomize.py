@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 _HIDDEN = frozenset(os.environ.get("HIDDEN_PACKAGES", "").split(","))
 
@@ -17,3 +18,7 @@ class _Hiding:
 
 
 sys.meta_path.insert(0, _Hiding)
+
+for fault in filter(None, os.environ.get("FAULTS", "").split(",")):
+    # A module that changes what the operating system does for this process.
+    import_module(fault)

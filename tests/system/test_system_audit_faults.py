@@ -151,6 +151,9 @@ def test_while_the_disk_takes_nothing_nothing_is_changed_and_everything_is_read(
         return False
 
     wait_for(refused, "a change to be refused before it is made")
+    assert send_signed(failing, "GET", "/healthz").status == 200
+    not_ready = send_signed(failing, "GET", "/readyz")
+    assert (not_ready.status, json.loads(not_ready.body)) == (503, {"status": "not ready", "reasons": ["audit-trail"]})
     tags = client.list_tags_for_resource(resourceArn=arn)
     read.append(tags["ResponseMetadata"]["RequestId"])
     put_back(folder, away)
@@ -166,6 +169,7 @@ def test_while_the_disk_takes_nothing_nothing_is_changed_and_everything_is_read(
     recorded: dict[str, Any] = {record.get("requestID"): record for record in records(failing)}
     assert set(read) <= recorded.keys()
     assert recorded[made]["eventName"] == "TagResource"
+    assert send_signed(failing, "GET", "/readyz").status == 200
     refusals = [record for record in recorded.values() if record.get("errorCode") == "ServiceUnavailableException"]
     assert refusals
     assert "audit trail" in failing.log_text()

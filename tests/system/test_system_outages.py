@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from botocore.exceptions import ClientError
 from import_folders import fill, import_folder, sop_instances, start_job
 from sqlalchemy import update
@@ -65,9 +66,11 @@ def test_everything_goes_on_when_the_database_is_back(tmp_path: Path, mortal_pos
         wait_for(lambda: "taking work failed" in server.log_text(), "the runner to notice")
         # Until the directory of users was not looked at for so long that nobody is trusted; then 503.
         assert set(_in_all_threads(client, datastore, image_set, frame_id)) <= {500, 503}
+        wait_for(lambda: _ready(server) == (503, b'{"status":"not ready","reasons":["database"]}'), "it to be told")
         mortal_postgresql.start()
         wait_for(lambda: _answer(client, datastore, image_set, frame_id) != 503, "the directory to be looked at again")
         assert _in_all_threads(client, datastore, image_set, frame_id) == before
+        assert _ready(server) == (200, b'{"status":"ready"}')
         outcome = outcome_of(server, finished_job(client, datastore, job_id))
         assert (outcome.job["jobStatus"], outcome.failure, len(outcome.success)) == ("COMPLETED", [], LONG)
         (image_set,) = {line["importResponse"]["imageSetId"] for line in outcome.success}
@@ -78,6 +81,11 @@ def test_everything_goes_on_when_the_database_is_back(tmp_path: Path, mortal_pos
         assert runners(server) == [runner]
     finally:
         server.stop()
+
+
+def _ready(server: ServerProcess) -> tuple[int, bytes]:
+    with requests.get(f"{server.url}/readyz", timeout=30) as answer:
+        return answer.status_code, answer.content
 
 
 def _status(client: Any, datastore: str, job_id: str) -> str:

@@ -24,6 +24,7 @@ import structlog
 from starlette.types import Scope
 
 from hounsfield.gate.patience import Patience
+from hounsfield.lasting_threads import LastingThread
 
 _log = structlog.get_logger(__name__)
 _FOLDER: Final = "/proc/self/fd"
@@ -76,7 +77,7 @@ class ConnectionWatch:
         self._ended: set[Peer] = set()
         self._marks: dict[int, _Mark] = {}
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="connections", daemon=True)
+        self._thread = LastingThread("connections", self._watch, self._stop)
         self._pause = min(_LONGEST_PAUSE_SECONDS, header_seconds / 4, patience.answer_seconds / 4)
 
     def start(self) -> None:

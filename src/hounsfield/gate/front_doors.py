@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import structlog
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import PlainTextResponse
+from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hounsfield.gate.bodies import ClientGoneError
@@ -141,11 +141,39 @@ class Entrance:
 
 
 def health_door(path: str, most_header_bytes: int) -> FrontDoor:
-    """Give the door that tells whoever asks that the process answers, and nothing else; it is the only one without a lock."""
+    """Give the door that tells whoever asks that the process answers, and nothing else; like `ready_door` it has no lock."""
     raw = path.encode()
     return FrontDoor(
         "health",
         lambda _, raw_path: raw_path == raw,
         CheckedHeads(PlainTextResponse("ok\n"), most_header_bytes),
         (DoorRoute("GET", path, "Health"),),
+    )
+
+
+def ready_door(path: str, most_header_bytes: int, reasons: Callable[[], Sequence[str]]) -> FrontDoor:
+    """Give the door that tells whoever asks whether the process can do all that is asked of it.
+
+    Parameters
+    ----------
+    path : str
+        Its path.
+    most_header_bytes : int
+        Largest number of bytes of all headers of a request.
+    reasons : callable
+        Gives why it cannot, each in a word, without waiting; none when it can.
+    """
+    raw = path.encode()
+
+    async def tell(scope: Scope, receive: Receive, send: Send) -> None:
+        found = list(reasons())
+        content = {"status": "not ready", "reasons": found} if found else {"status": "ready"}
+        answer = JSONResponse(content, 503 if found else 200, {"Cache-Control": "no-store"})
+        await answer(scope, receive, send)
+
+    return FrontDoor(
+        "ready",
+        lambda _, raw_path: raw_path == raw,
+        CheckedHeads(tell, most_header_bytes),
+        (DoorRoute("GET", path, "Ready"),),
     )

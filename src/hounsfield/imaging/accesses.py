@@ -15,6 +15,7 @@ import structlog
 from sqlalchemy import select, update
 
 from hounsfield.imaging.states import StorageTier
+from hounsfield.lasting_threads import LastingThread
 from hounsfield.storage.clock import now_ms
 from hounsfield.storage.database import Database, in_groups, lock_row
 from hounsfield.storage.tables import image_sets
@@ -82,7 +83,7 @@ class AccessWriter:
         self._every_seconds = every_seconds
         self._precision_ms = int(precision_seconds * 1000)
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="accesses", daemon=True)
+        self._thread = LastingThread("accesses", self._run, self._stop)
 
     def start(self) -> None:
         """Begin to write now and then."""

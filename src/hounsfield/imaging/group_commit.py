@@ -16,8 +16,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future
-from contextlib import contextmanager
+from concurrent.futures import Future, InvalidStateError
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -35,6 +35,7 @@ from hounsfield.imaging.organise import Placement, organise_in_turn
 from hounsfield.imaging.received_files import FailureReason, Refusal
 from hounsfield.imaging.set_content import KnownSizes
 from hounsfield.imaging.staging import StagedInstance
+from hounsfield.lasting_threads import LastingThread
 from hounsfield.storage.data_keys import fetching_keys
 from hounsfield.storage.database import in_groups
 from hounsfield.storage.keys import DataKey
@@ -161,7 +162,7 @@ class GroupCommitter:
         self._sizes = KnownSizes()
         self._changed = threading.Condition()
         self._waiting: list[Waiting] = []
-        self._thread: threading.Thread | None = None
+        self._thread: LastingThread | None = None
         self._closed = False
 
     def submit(self, request: StoreRequest) -> Future[StoreOutcome]:
@@ -175,7 +176,7 @@ class GroupCommitter:
             if not self._closed:
                 self._waiting.append(entry)
                 if self._thread is None:
-                    self._thread = threading.Thread(target=self._run, name="group-commit", daemon=True)
+                    self._thread = LastingThread("group-commit", self._run)
                     self._thread.start()
                 self._changed.notify()
                 return entry.future
@@ -214,7 +215,7 @@ class GroupCommitter:
                     self._discard(entry.request)
             if wanted:
                 begin = time.monotonic()
-                self._commit(wanted)
+                self._commit_or_fail(wanted)
                 self._gather_seconds = min(MOST_GATHER_SECONDS, GATHER_COMMITS * (time.monotonic() - begin))
 
     def _groups(self) -> Iterator[list[Waiting]]:
@@ -235,6 +236,16 @@ class GroupCommitter:
                     self._changed.wait(gather)
                     continue
             yield group
+
+    def _commit_or_fail(self, group: list[Waiting]) -> None:
+        """Commit a group; whoever waits is told also of what nobody foresaw."""
+        try:
+            self._commit(group)
+        except Exception as error:
+            for entry in group:
+                with suppress(InvalidStateError):
+                    entry.future.set_exception(error)
+            raise
 
     def _commit(self, group: list[Waiting]) -> None:
         """Commit a group; requests that cannot be committed with the others are committed without them, or wait."""

@@ -5,10 +5,15 @@ Frozen objects are left alone by collections in the workers, so their pages stay
 
 import gc
 
+from hounsfield.core_dumps import forbid_core_dumps
 from hounsfield.garbage import end_without_collecting
+from hounsfield.standard_error import guard_standard_error
 
 gc.disable()
 end_without_collecting()
+# It is a program of its own, which has nothing of the one that started it.
+forbid_core_dumps()
+guard_standard_error()
 
 
 def collect_from_now_on() -> None:

@@ -11,11 +11,13 @@ import os
 import socket
 import threading
 from collections.abc import Mapping
+from functools import partial
 from typing import Protocol
 
 import structlog
 
 from hounsfield.jobs.queue import LeaseLostError, WorkItem, WorkQueue
+from hounsfield.lasting_threads import LastingThread
 from hounsfield.storage.data_keys import fetching_keys
 from hounsfield.storage.identifiers import new_id
 
@@ -113,8 +115,11 @@ class Runner:
 
     def run(self) -> None:
         """Work until the event ``stop`` is set."""
-        slots = [threading.Thread(target=self._slot, args=(n,), name=f"slot-{n}") for n in range(self._slots)]
-        heartbeat = threading.Thread(target=self._heartbeat, name="heartbeat")
+        slots = [
+            LastingThread(f"slot-{n}", partial(self._slot, n), self._stop, daemon=False) for n in range(self._slots)
+        ]
+        # It goes on after the others were asked to end, until they have.
+        heartbeat = LastingThread("heartbeat", self._heartbeat, self._ended, daemon=False)
         for thread in (*slots, heartbeat):
             thread.start()
         for thread in slots:

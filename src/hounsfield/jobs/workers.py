@@ -10,6 +10,7 @@ do with it.
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
 import signal
@@ -19,7 +20,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import forkserver
 from multiprocessing.util import get_temp_dir
 from pathlib import Path
@@ -32,6 +33,9 @@ _context: Final = multiprocessing.get_context("forkserver")
 _LONGEST_FOLDER: Final = 64
 """The kernel takes names of sockets of 107 bytes, of which multiprocessing's own parts are some 35."""
 _SHORT_FOLDER: Final = "/tmp"  # noqa: S108 - a folder of our own is made in it
+
+_NOT_STARTED: Final = (OSError, EOFError)
+"""What starting a process raises where there is no memory for it, the second when the fork server met that."""
 
 PARENT = "HOUNSFIELD_PARENT"
 """Environment variable with the id of the process that a child must not outlive."""
@@ -161,12 +165,19 @@ class WorkerPool:
             initargs=(self._warm_up,),
         )
         # A process is started for each task that finds none idle, so this starts them all.
-        for _ in range(processes):
-            executor.submit(_ready)
+        with suppress(*_NOT_STARTED):
+            for _ in range(processes):
+                executor.submit(_ready)
         return executor
 
     def submit(self, task: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> tuple[Executor, Future[T]]:
-        """Hand in a task; also gives the executor it went to, which `renew` needs when the future tells it broke."""
+        """Hand in a task; also gives the executor it went to, which `renew` needs when the future tells it broke.
+
+        Raises
+        ------
+        OSError
+            The machine has no room for a process now.
+        """
         while True:
             executor = self._executor
             try:
@@ -174,6 +185,10 @@ class WorkerPool:
             except BrokenProcessPool:
                 # A worker died while nobody waited for it.
                 self.renew(executor)
+            except _NOT_STARTED as error:
+                # The task is among those of the executor, but nobody could tell what becomes of it.
+                self.renew(executor)
+                raise OSError(errno.EAGAIN, "no process can be started now") from error
 
     @contextmanager
     def single(self) -> Iterator[Executor]:

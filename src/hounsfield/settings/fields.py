@@ -224,7 +224,10 @@ class Settings:
     oidc_refetch_seconds : float
         Least time between two requests for the issuer's keys, also when tokens name unknown ones.
     insecure_no_auth : bool
-        Serve without authentication; refused unless the host is loopback.
+        Serve without authentication; refused unless the host is loopback. Requests must then name a host of this machine, and
+        come from its pages or those that ``cors_origins`` names.
+    core_dumps : bool
+        Let processes write core dumps, and let debuggers of the same user look into them: both show names of patients and keys.
     log_level : str
         Least level that is logged: debug, info, warning, error.
     """
@@ -322,6 +325,7 @@ class Settings:
     oidc_keys_most_seconds: float = 3600.0
     oidc_refetch_seconds: float = 10.0
     insecure_no_auth: bool = False
+    core_dumps: bool = False
     log_level: str = "info"
 
     def __post_init__(self) -> None:

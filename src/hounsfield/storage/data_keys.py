@@ -164,8 +164,15 @@ class DataKeys:
 
     def _renew_beside(self, name: _Name) -> None:
         mine = self._begin(name)
-        if mine is not None:
+        if mine is None:
+            return
+        try:
             threading.Thread(target=self._renew, args=(name, mine), name="key-renewal", daemon=True).start()
+        except RuntimeError as error:
+            # There is no room for a thread now; whoever needs the key next tries again.
+            with self._lock:
+                del self._asked[name]
+            mine.set_exception(KeyServiceDownError(str(error)))
 
     def _renew(self, name: _Name, mine: Future[DataKey]) -> None:
         try:

@@ -23,6 +23,7 @@ from hounsfield.access.audit.chain_writer import ChainWriter
 from hounsfield.access.audit.events import AuditEvent, Category, EventType, Json, Origin
 from hounsfield.access.audit.records import RecordMaker
 from hounsfield.access.audit.strangers import Strangers
+from hounsfield.lasting_threads import LastingThread
 
 CAPACITY: Final = 20_000
 """Events that wait in memory at most."""
@@ -78,7 +79,7 @@ class Trail:
         self._counting = False
         self._lost = 0
         self._losing = threading.Lock()
-        self._thread = threading.Thread(target=self._run, name="audit", daemon=True)
+        self._thread = LastingThread("audit", self._run, self._stop)
 
     def start(self) -> None:
         """Begin to write."""
@@ -94,7 +95,7 @@ class Trail:
     @property
     def is_ready(self) -> bool:
         """Whether an event that happens now can be recorded, as far as that is known."""
-        return not self._failing and self._waiting < self._capacity
+        return self._thread.is_alive() and not self._failing and self._waiting < self._capacity
 
     @property
     def _waiting(self) -> int:
@@ -170,9 +171,10 @@ class Trail:
                 self._chain.sync()
             else:
                 self._chain.write()
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001 - whoever waits must be told, whatever it is
             if not self._failing:
-                _log.error("audit trail cannot be written", reason=error.strerror)
+                reason = error.strerror if isinstance(error, OSError) else type(error).__name__
+                _log.error("audit trail cannot be written", reason=reason)
             self._failing = True
             for waiter in waiters:
                 with suppress(InvalidStateError):
@@ -200,13 +202,13 @@ class Trail:
                 continue
             try:
                 records.append(self._maker.record(told if isinstance(told, AuditEvent) else told()))
-            except (TypeError, ValueError) as error:
-                # A record that cannot be made must not end the trail; that it is missing is told.
+            except Exception as error:  # noqa: BLE001 - a record that cannot be made must not end the trail; it is told of
                 _log.error("audit record cannot be made", error=type(error).__name__)
                 with self._losing:
                     self._lost += 1
                 if waiter is not None:
-                    waiter.set_exception(NotRecordedError())
+                    with suppress(InvalidStateError):
+                        waiter.set_exception(NotRecordedError())
             else:
                 if waiter is not None:
                     waiters.append(waiter)

@@ -19,6 +19,7 @@ from hounsfield.access.directory.repository import Repository
 from hounsfield.access.directory.snapshot import KnownKey, Role, Snapshot, take_snapshot
 from hounsfield.access.directory.uses import KeyUses
 from hounsfield.access.policies.document import Policy
+from hounsfield.lasting_threads import LastingThread
 from hounsfield.storage.identity_tables import identity_generation
 from hounsfield.storage.prepared import Prepared
 
@@ -49,7 +50,7 @@ class Directory:
         self._looked_at = 0.0
         self._refreshing = threading.Lock()
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._follow, name="directory", daemon=True)
+        self._thread = LastingThread("directory", self._follow, self._stop)
         self.uses = KeyUses(repository.database)
         self._load()
 
@@ -96,8 +97,13 @@ class Directory:
         self._snapshot = take_snapshot(self._repository)
         self._looked_at = looked_at
 
+    @property
+    def is_trusted(self) -> bool:
+        """Whether the database was heard of within `TRUSTED_SECONDS`."""
+        return self._clock() - self._looked_at <= TRUSTED_SECONDS
+
     def _trusted(self) -> Snapshot:
-        if self._clock() - self._looked_at > TRUSTED_SECONDS:
+        if not self.is_trusted:
             raise DirectoryUnavailableError("The directory of users cannot be read at the moment.")
         return self._snapshot
 

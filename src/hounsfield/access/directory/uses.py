@@ -12,6 +12,7 @@ from typing import Final
 import structlog
 from sqlalchemy import or_, update
 
+from hounsfield.lasting_threads import LastingThread
 from hounsfield.storage.clock import now_ms
 from hounsfield.storage.database import Database
 from hounsfield.storage.identity_tables import access_keys
@@ -39,7 +40,7 @@ class KeyUses:
         self._noted: dict[str, int] = {}
         self._written: dict[str, int] = {}
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="key-uses", daemon=True)
+        self._thread = LastingThread("key-uses", self._run, self._stop)
 
     def note(self, access_key_id: str) -> None:
         """Note that a key of the directory has just signed a request."""
