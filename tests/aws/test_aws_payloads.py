@@ -2,7 +2,17 @@ import hashlib
 from base64 import b64encode
 
 import pytest
-from client_signing import NOW, SECRETS, crc32, seed_signature, signed, signed_chunks, unsigned_chunks, with_header
+from client_signing import (
+    NOW,
+    SECRETS,
+    changed,
+    crc32,
+    seed_signature,
+    signed,
+    signed_chunks,
+    unsigned_chunks,
+    with_header,
+)
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -89,10 +99,21 @@ def test_a_plain_body_under_the_streaming_literal_is_taken_as_it_is(announce, si
         assert in_pieces(announce(SIGNED), body, size) == body
 
 
+@pytest.mark.parametrize("length", ["0", "4", "1200", "1201"])
+def test_a_plain_body_under_the_streaming_literal_may_state_a_length(announce, length):
+    """AWS's recipe does; where the body is multipart, the length that it tells one to state is that of a file in it."""
+    body = b"DICM" * 300
+    request = announce(SIGNED, X_Amz_Decoded_Content_Length=length)
+    assert in_pieces(request, body, 50) == body
+    assert in_pieces(changed(request, headers=[*request.headers, (b"content-length", b"1200")]), body, 50) == body
+
+
 def test_a_plain_body_is_refused_where_chunks_were_announced(announce):
-    for headers in [{"Content_Encoding": "aws-chunked"}, {"X_Amz_Decoded_Content_Length": "4"}]:
+    for headers in [{}, {"X_Amz_Decoded_Content_Length": "4"}, {"X_Amz_Decoded_Content_Length": "1200"}]:
+        request = announce(SIGNED, Content_Encoding="aws-chunked", **headers)
+        request = changed(request, headers=[*request.headers, (b"content-length", b"1200")])
         with pytest.raises(SerializationException, match="aws-chunked body must have"):
-            VERIFIER.verify(announce(SIGNED, **headers), b"DICM" * 300)
+            VERIFIER.verify(request, b"DICM" * 300)
 
 
 def test_the_decoded_length_is_checked(announce):

@@ -4,8 +4,10 @@
     <64 hexadecimal digits>                     HashedPayload      its hash, which the request's signature covers
     absent                                      UndeclaredPayload  its hash, without which that signature cannot be checked
     UNSIGNED-PAYLOAD                            PlainPayload       nothing
-    STREAMING-AWS4-HMAC-SHA256-PAYLOAD          ChunkDecoder       a signature for each chunk
-      the same, on a body that is not chunked   SniffedPayload     nothing: curl sends it so
+    STREAMING-AWS4-HMAC-SHA256-PAYLOAD
+      with Content-Encoding: aws-chunked        ChunkDecoder       a signature for each chunk
+      as long as its x-amz-decoded-…-length     PlainPayload       nothing: curl sends it so
+      anything else                             SniffedPayload     as one of the two above, by how it begins
     STREAMING-…-TRAILER                         ChunkDecoder       chunk signatures or the checksum in the trailer
 
 Bytes returned by `feed` are proven only when `finish` has returned.

@@ -281,12 +281,19 @@ def _reader_maker(
         return lambda: ChunkDecoder(None, _announced_trailers(headers), decoded_length)
     if declared == SIGNED_CHUNKS_TRAILER:
         return lambda: ChunkDecoder(make_signer(), _announced_trailers(headers), decoded_length)
-    chunked = decoded_length is not None or any(
-        b"aws-chunked" in value for value in headers.get(b"content-encoding", ())
-    )
-    if chunked:
-        return lambda: ChunkDecoder(make_signer(), None, decoded_length)
-    return lambda: SniffedPayload(ChunkDecoder(make_signer()))
+    return _signed_chunks_or_plain(headers, lambda: ChunkDecoder(make_signer(), None, decoded_length), decoded_length)
+
+
+def _signed_chunks_or_plain(
+    headers: HeaderValues, make_decoder: Callable[[], ChunkDecoder], decoded_length: int | None
+) -> Callable[[], PayloadReader]:
+    """Choose the reader for a body under the name of signed chunks, which curl gives to plain bodies too."""
+    if any(b"aws-chunked" in value for value in headers.get(b"content-encoding", ())):
+        return make_decoder
+    if decoded_length is not None and headers.get(b"content-length", ()) == [b"%d" % decoded_length]:
+        # Chunks are longer than what is in them.
+        return PlainPayload
+    return lambda: SniffedPayload(make_decoder())
 
 
 def _chunk_signer(claim: Claim, key: bytes) -> ChunkSigner:
