@@ -28,7 +28,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from hounsfield.pixels.decode import decode_frame, decode_samples
+from hounsfield.pixels.decode import decode_frame, decode_reduced, decode_samples
 from hounsfield.pixels.errors import PixelError
 
 DTYPES = ["u1", "i1", "u2", "i2", "u4", "i4"]
@@ -212,3 +212,23 @@ def test_short_frames_and_other_syntaxes_are_refused() -> None:
     format_ = make_format(np.zeros((1, 3, 3), "u1"), photometric_interpretation="YBR_FULL_422")
     with pytest.raises(PixelError, match="even number of pixels"):
         decode_frame(bytes(6), ExplicitVRLittleEndian, format_)
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i1", "u2", "i2"])
+@pytest.mark.parametrize("level", [0.0001, 0.01])
+def test_the_brightest_of_irreversible_htj2k_stay_bright(dtype: str, level: float) -> None:
+    """What rounds to more than the largest sample is the largest, and below the smallest the smallest."""
+    info = np.iinfo(dtype)
+    rows, columns = np.indices((200, 220))
+    disc = (rows - 90) ** 2 + (columns - 100) ** 2 < 70**2
+    picture = np.where(disc, info.max, info.min).astype(dtype)
+    encoded = imagecodecs.htj2k_encode(picture, level=level, reversible=False)
+    for halvings in (0, 1, 2):
+        decoded = decode_reduced(encoded, "1.2.840.10008.1.2.4.203", make_format(picture), halvings)
+        assert decoded.dtype == picture.dtype
+        assert decoded.shape == picture.shape
+        assert np.abs(decoded.astype(int) - picture).max() <= (int(info.max) - info.min) / 64
+    colour = np.stack([picture] * 3, axis=-1)
+    encoded = imagecodecs.htj2k_encode(colour, level=level, reversible=False, rgb=True, planar=False)
+    decoded = decode_frame(encoded, "1.2.840.10008.1.2.4.203", make_format(colour))
+    assert np.abs(decoded.astype(int) - colour).max() <= (int(info.max) - info.min) / 32

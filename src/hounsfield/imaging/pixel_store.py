@@ -24,7 +24,8 @@ from hounsfield.pixels.encapsulated_samples import encapsulated_samples
 from hounsfield.pixels.errors import FrameProblem, FramesError, PixelError
 from hounsfield.pixels.format import PixelFormat
 from hounsfield.pixels.frames import FrameSource, value_chunks
-from hounsfield.pixels.policy import NATIVE, WITHOUT_PIXELS, LosslessFormat, Treatment, TreatmentKind, treatment
+from hounsfield.pixels.jpeg_colour import interpretation_of_jpeg
+from hounsfield.pixels.policy import JPEG, NATIVE, WITHOUT_PIXELS, LosslessFormat, Treatment, TreatmentKind, treatment
 from hounsfield.pixels.transcode import StoredFrame, keep_frame, transcode_frame
 from hounsfield.storage.identifiers import frame_id
 from hounsfield.storage.packs import Extent, Label, PackWriter, RecordKind
@@ -149,10 +150,13 @@ def store_frames(plan: FramePlan, key: str, pack: PackWriter, ordinals: range) -
     entries = []
     extents = []
     damaged = []
+    coloured: tuple[ImportWarning, ...] = ()
     for ordinal in ordinals:
         encoded = plan.frames[ordinal]
         if plan.treatment.kind is TreatmentKind.KEEP_FRAMES and not _passes(encoded, plan):
             damaged.append(ordinal + 1)
+        if not ordinal:
+            coloured = _colour_warnings(encoded, plan)
         frame = _stored_frame(plan, encoded)
         extents.append(pack.add(Label(RecordKind.FRAME, key, ordinal), frame.data))
         checksums = tuple((c.width, c.height, c.crc32) for c in frame.checksums)
@@ -163,7 +167,7 @@ def store_frames(plan: FramePlan, key: str, pack: PackWriter, ordinals: range) -
         plan.treatment.checksum_type,
         tuple(entries),
         tuple(_runs(ordinals.start, extents)),
-        tuple(_offset_table_warning(warning) for warning in plan.frames.warnings),
+        (*(_offset_table_warning(warning) for warning in plan.frames.warnings), *coloured),
         tuple(damaged),
     )
 
@@ -180,6 +184,21 @@ def with_damage_told(pixels: StoredPixels) -> StoredPixels:
         f"{'frame' if count == 1 else 'frames'} {named}{more}"
     )
     return replace(pixels, warnings=(*pixels.warnings, ImportWarning(WarningCode.TRANSCODING_EXCEPTION, text)))
+
+
+def _colour_warnings(encoded: bytes, plan: FramePlan) -> tuple[ImportWarning, ...]:
+    """Tell of a JPEG codestream that says another colour of itself than the data set does."""
+    given = plan.format.photometric_interpretation
+    if plan.source_syntax not in JPEG or plan.format.samples_per_pixel != 3:
+        return ()
+    try:
+        true = interpretation_of_jpeg(encoded, plan.format)
+    except PixelError:
+        return ()
+    if true == given:
+        return ()
+    text = f"Photometric Interpretation (0028,0004) is {given}, but the JPEG codestream says {true}, and was read so"
+    return (ImportWarning(WarningCode.COERCION_OF_DATA_ELEMENTS, text),)
 
 
 def _passes(encoded: bytes, plan: FramePlan) -> bool:

@@ -47,11 +47,18 @@ from hounsfield.imaging.pixel_element import (
 from hounsfield.imaging.pixel_module import BITS_ALLOCATED, PHOTOMETRIC_INTERPRETATION, SAMPLES_PER_PIXEL, pixel_format
 from hounsfield.imaging.staging import PixelKind
 from hounsfield.imaging.stored_pixels import StoredPixels, read_some, stored_pixels
-from hounsfield.pixels.colour import JPEG_CODESTREAMS, decoded_interpretation, encoded_interpretation, rgb_of_jpeg
+from hounsfield.pixels.colour import (
+    JPEG_BASELINE,
+    JPEG_CODESTREAMS,
+    decoded_interpretation,
+    encoded_interpretation,
+    rgb_of_jpeg,
+)
 from hounsfield.pixels.decode import decode_samples
 from hounsfield.pixels.encode import encode_described, names_colour_transform, uses_colour_transform
 from hounsfield.pixels.errors import PixelError
 from hounsfield.pixels.format import PixelFormat
+from hounsfield.pixels.jpeg_colour import interpretation_of_jpeg
 from hounsfield.pixels.native_value import native_frame
 from hounsfield.pixels.policy import (
     EXPLICIT_VR_LITTLE_ENDIAN,
@@ -394,7 +401,7 @@ def _element(data_set: CurrentDataSet, pixels: StoredPixels, syntax: str, form: 
     if form is _Form.STORED and syntax != EXPLICIT_VR_LITTLE_ENDIAN:
         format_ = pixel_format(original) if lossless else None
         changed = encoded_changes(original, format_, encoded_interpretation(format_)) if format_ is not None else {}
-        return frames_element(pixels, changed)
+        return frames_element(pixels, changed or _true_colour(pixels, original))
     format_ = pixel_format(original)
     if form is _Form.NATIVE and may_not_decode(instance.pixel_kind, instance.stored_transfer_syntax):
         archive = pixels.archive
@@ -412,6 +419,20 @@ def _element(data_set: CurrentDataSet, pixels: StoredPixels, syntax: str, form: 
     return native_element(
         original, format_, frames, decoded_interpretation(format_, str(instance.stored_transfer_syntax))
     )
+
+
+def _true_colour(pixels: StoredPixels, original: Part10) -> dict[int, Element | None]:
+    """Name the colour of JPEG frames that are given as stored, where it is not what the data set says."""
+    instance = pixels.instance
+    if instance.stored_transfer_syntax != JPEG_BASELINE or original.integer(SAMPLES_PER_PIXEL) != _TRANSFORMED_SAMPLES:
+        return {}
+    tag = PHOTOMETRIC_INTERPRETATION
+    try:
+        format_ = pixel_format(original)
+        true = interpretation_of_jpeg(next(read_some(pixels.archive, instance, [0])), format_)
+    except PixelError:
+        return {}
+    return {} if true == format_.photometric_interpretation else {tag: Element(tag, "CS", true.encode())}
 
 
 def _made(

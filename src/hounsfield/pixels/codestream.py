@@ -9,6 +9,7 @@ bytes cannot make a decoder take gigabytes.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from struct import Struct, error, unpack_from
 
@@ -95,28 +96,53 @@ def read_jpeg(data: bytes) -> CodestreamHeader:
     PixelError
         There is none, or the codestream has no end: it is cut off.
     """
-    if data[:2] != b"\xff\xd8":
-        raise PixelError("the JPEG codestream does not begin with an SOI marker")
-    position, header = 2, None
+    header, scan = None, len(data)
     try:
-        for _ in range(_MAX_HEADER_SEGMENTS):
-            marker, position = _next_marker(data, position)
-            if marker in _STANDALONE:
-                continue
-            (length,) = unpack_from(">H", data, position)
+        for marker, position in _jpeg_markers(data):
             if marker in _FRAME_MARKERS:
                 precision, height, width, components = unpack_from(">BHHB", data, position + 2)
                 header = CodestreamHeader(width, height, components, precision, signed=False)
-            elif marker == _SOS:
-                break
-            position += length
+            scan = position
     except (error, IndexError):
         raise PixelError("the JPEG codestream ends within its header") from None
     if header is None:
         raise PixelError("the JPEG codestream has no frame header (SOF) before its first scan")
-    if data.rfind(_END, position) < 0:
+    if data.rfind(_END, scan) < 0:
         raise PixelError("the JPEG codestream is cut off: it has no EOI marker after its first scan")
     return header
+
+
+def jpeg_segments(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Give the marker and the content of each segment before the first scan of a JPEG codestream.
+
+    Raises
+    ------
+    PixelError
+        It ends within its header, or a marker is missing.
+    """
+    try:
+        for marker, position in _jpeg_markers(data):
+            (length,) = unpack_from(">H", data, position)
+            if marker != _SOS:
+                yield marker, data[position + 2 : position + length]
+    except (error, IndexError):
+        raise PixelError("the JPEG codestream ends within its header") from None
+
+
+def _jpeg_markers(data: bytes) -> Iterator[tuple[int, int]]:
+    """Give each marker with a segment, up to that of the first scan, and where its length is."""
+    if data[:2] != b"\xff\xd8":
+        raise PixelError("the JPEG codestream does not begin with an SOI marker")
+    position = 2
+    for _ in range(_MAX_HEADER_SEGMENTS):
+        marker, position = _next_marker(data, position)
+        if marker in _STANDALONE:
+            continue
+        (length,) = unpack_from(">H", data, position)
+        yield marker, position
+        if marker == _SOS:
+            return
+        position += length
 
 
 def _next_marker(data: bytes, position: int) -> tuple[int, int]:

@@ -22,11 +22,13 @@ from hounsfield.pixels.encapsulated_samples import encapsulated_samples
 from hounsfield.pixels.errors import PixelError
 from hounsfield.pixels.format import MAX_FRAME_BYTES, PixelFormat
 from hounsfield.pixels.high_throughput import decode_htj2k, decode_low_band
+from hounsfield.pixels.jpeg_colour import as_described
 from hounsfield.pixels.jpeg_xl import check_size, read_jpeg_xl, recompressed_jpeg
 from hounsfield.pixels.packed_bits import unpack_bits, unpack_twelve
 from hounsfield.pixels.policy import (
     DEFLATED_IMAGE_FRAME,
     ENCAPSULATED_UNCOMPRESSED,
+    JPEG,
     JPEG_XL_RECOMPRESSION,
     NATIVE,
     NATIVE_SAMPLES,
@@ -36,7 +38,6 @@ from hounsfield.pixels.run_length import decode_run_length
 Samples = NDArray[Any]
 
 _4 = "1.2.840.10008.1.2.4."
-_JPEG = frozenset(_4 + part for part in ("50", "51", "57", "70"))
 _JPEG_LS = frozenset(_4 + part for part in ("80", "81"))
 _JPEG_2000 = frozenset(_4 + part for part in ("90", "91", "92", "93"))
 _HTJ2K = frozenset(_4 + part for part in ("201", "202", "203"))
@@ -52,7 +53,8 @@ _CODEC_ERRORS = (RuntimeError, ValueError, TypeError, OverflowError, MemoryError
 def decode_frame(encoded: bytes, transfer_syntax: str, format: PixelFormat) -> Samples:  # noqa: A002
     """Decode one frame to the values of its samples.
 
-    Colour is as in the frame: palette indices and YBR stay, only the colour transform within JPEG 2000 is undone.
+    Colour is as the data set says: palette indices and YBR stay, the colour transform within JPEG 2000 is undone, and a JPEG
+    codestream that says another colour of itself is converted.
 
     Parameters
     ----------
@@ -81,7 +83,8 @@ def decode_frame(encoded: bytes, transfer_syntax: str, format: PixelFormat) -> S
 def decode_reduced(encoded: bytes, transfer_syntax: str, format: PixelFormat, halvings: int) -> Samples:  # noqa: A002
     """Decode one frame at a smaller resolution where its codestream has one that costs less, else whole.
 
-    Only HTJ2K is decoded so: sizes are halved up to ``halvings`` times, as often as the codestream has levels, rounding up.
+    Only reversible HTJ2K is decoded so: sizes are halved up to ``halvings`` times, as often as the codestream has levels,
+    rounding up.
     Where its samples may have bits that are not of their value, these must be taken away first: it is decoded whole.
     The other parameters and the errors are those of `decode_frame`.
     """
@@ -91,7 +94,7 @@ def decode_reduced(encoded: bytes, transfer_syntax: str, format: PixelFormat, ha
     _check(header.samples, format)
     halvings = min(halvings, header.levels)
     beyond = format.bits_stored < header.samples.precision
-    if not header.high_throughput or not halvings or beyond:
+    if not (header.high_throughput and header.reversible) or not halvings or beyond:
         return decode_frame(encoded, transfer_syntax, format)
     try:
         decoded = decode_low_band(encoded[header.offset :], header, halvings)
@@ -139,7 +142,7 @@ def check_frame(encoded: bytes, transfer_syntax: str, format: PixelFormat) -> No
     PixelError
         The frame does not decode. One that passes may still turn out not to.
     """
-    if transfer_syntax in _JPEG | _JPEG_LS:
+    if transfer_syntax in JPEG | _JPEG_LS:
         _check(read_jpeg(encoded), format)
     elif transfer_syntax in _JPEG_2000 | _HTJ2K:
         _check(read_j2k(encoded).samples, format)
@@ -227,6 +230,8 @@ def _decode_jpeg(encoded: bytes, format_: PixelFormat) -> Samples:
     )
     if not np.array_equal(decoded, filled):
         raise PixelError("the codestream is damaged: its scan ends before all samples are decoded")
+    if header.components == 3:
+        decoded = as_described(decoded, encoded, header.precision, format_)
     return _fitted(decoded, header.precision, format_, signed=False)
 
 
@@ -250,7 +255,11 @@ def _decode_htj2k(encoded: bytes, format_: PixelFormat) -> Samples:
     _check(header.samples, format_)
     if not header.high_throughput:
         return _decode_jpeg_2000(encoded, format_)
-    decoded = decode_htj2k(encoded[header.offset :])
+    if header.reversible:
+        decoded = decode_htj2k(encoded[header.offset :])
+    else:
+        # OpenJPH lets what rounds to more than the largest sample wrap around: the brightest pixels would be black.
+        decoded = imagecodecs.jpeg2k_decode(encoded[header.offset :], planar=False)
     return _fitted(decoded, header.samples.precision, format_, signed=header.samples.signed)
 
 
@@ -309,7 +318,7 @@ def _reason(problem: BaseException) -> str:
 _DECODERS: MappingProxyType[str, Callable[[bytes, PixelFormat], Samples]] = MappingProxyType(
     dict.fromkeys(NATIVE, _decode_native)
     | dict.fromkeys(_RLE, decode_run_length)
-    | dict.fromkeys(_JPEG, _decode_jpeg)
+    | dict.fromkeys(JPEG, _decode_jpeg)
     | dict.fromkeys(_JPEG_LS, _decode_jpeg_ls)
     | dict.fromkeys(_JPEG_2000, _decode_jpeg_2000)
     | dict.fromkeys(_HTJ2K, _decode_htj2k)

@@ -32,7 +32,7 @@ def decode_htj2k(codestream: bytes, halvings: int = 0) -> NDArray[Any]:
     Parameters
     ----------
     codestream : bytes
-        A whole codestream without boxes, whose header has been checked.
+        A whole codestream without boxes, reversible, whose header has been checked.
     halvings : int
         How many of its levels to leave out: 0 for the full resolution, 1 for half of it, and so on.
 
@@ -62,7 +62,7 @@ def decode_low_band(codestream: bytes, header: J2kHeader, halvings: int) -> NDAr
     Parameters
     ----------
     codestream : bytes
-        A whole codestream without boxes.
+        A whole codestream without boxes, reversible.
     header : J2kHeader
         What its header says.
     halvings : int
@@ -80,7 +80,7 @@ def decode_low_band(codestream: bytes, header: J2kHeader, halvings: int) -> NDAr
     """
     samples = header.samples
     precision = min(samples.precision + 2, _MOST_BITS)
-    if not header.reversible or precision == samples.precision:
+    if precision == samples.precision:
         return decode_htj2k(codestream, halvings)
     low = -(1 << samples.precision - 1) if samples.signed else 0
     decoded = decode_htj2k(with_depth(codestream, samples.components, precision, signed=samples.signed), halvings)
