@@ -40,8 +40,11 @@ def level_sizes(width: int, height: int) -> tuple[tuple[int, int], ...]:
     """Sizes ``(width, height)`` of the resolutions that get a checksum, the smallest first.
 
     Halved, rounding up, while the next has an area of 128 × 128 pixels or more: 512 × 375 gives 256 × 188 and 512 × 375.
+    Images that are one pixel wide or high are not halved (`hounsfield.pixels.encode.decomposition_levels`).
     """
     sizes = [(width, height)]
+    if min(width, height) == 1:
+        return tuple(sizes)
     while True:
         width, height = (width + 1) // 2, (height + 1) // 2
         if width * height < _SMALLEST_AREA or (width, height) == sizes[0]:

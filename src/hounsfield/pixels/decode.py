@@ -83,8 +83,8 @@ def decode_frame(encoded: bytes, transfer_syntax: str, format: PixelFormat) -> S
 def decode_reduced(encoded: bytes, transfer_syntax: str, format: PixelFormat, halvings: int) -> Samples:  # noqa: A002
     """Decode one frame at a smaller resolution where its codestream has one that costs less, else whole.
 
-    Only reversible HTJ2K is decoded so: sizes are halved up to ``halvings`` times, as often as the codestream has levels,
-    rounding up.
+    Only reversible HTJ2K is decoded so: sizes are halved up to ``halvings`` times, as often as the codestream has levels and
+    the shorter side has pixels, rounding up.
     Where its samples may have bits that are not of their value, these must be taken away first: it is decoded whole.
     The other parameters and the errors are those of `decode_frame`.
     """
@@ -92,7 +92,8 @@ def decode_reduced(encoded: bytes, transfer_syntax: str, format: PixelFormat, ha
         return decode_frame(encoded, transfer_syntax, format)
     header = read_j2k(encoded)
     _check(header.samples, format)
-    halvings = min(halvings, header.levels)
+    # From OpenJPH 0.32 on the codec leaves no level out by which the shorter side would have less than a pixel.
+    halvings = min(halvings, header.levels, min(format.rows, format.columns).bit_length() - 1)
     beyond = format.bits_stored < header.samples.precision
     if not (header.high_throughput and header.reversible) or not halvings or beyond:
         return decode_frame(encoded, transfer_syntax, format)

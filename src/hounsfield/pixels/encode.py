@@ -71,7 +71,12 @@ def stated_precision(format: PixelFormat, value_range: tuple[int, int]) -> int: 
 
 
 def decomposition_levels(width: int, height: int) -> int:
-    """Levels with which the smallest resolution is at most 64 × 64 pixels (PS3.5 section 10.18.1); at least 1."""
+    """Levels with which the smallest resolution is at most 64 × 64 pixels (PS3.5 section 10.18.1); at least 1.
+
+    Images that are one pixel wide or high have none: OpenJPH 0.32 loses the smallest value of their type with any.
+    """
+    if min(width, height) == 1:
+        return 0
     levels = 1
     while -(-max(width, height) >> levels) > _SMALLEST_SIDE:
         levels += 1

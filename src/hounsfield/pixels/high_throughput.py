@@ -3,8 +3,8 @@
     codestream ─▶ codec ─┬─▶ samples
                          └─▶ errors within the codestream: reported as unraisable, samples are wrong from there on
 
-The codec cannot raise errors that it meets within a codestream: Python hears of them through ``sys.unraisablehook`` only.
-They are listened for here, so that a damaged frame is refused.
+Older releases of the codec (imagecodecs before 2026.10) cannot raise errors that they meet within a codestream: Python hears of
+them through ``sys.unraisablehook`` only. They are listened for here, so that a damaged frame is refused.
 """
 
 from __future__ import annotations
@@ -47,7 +47,10 @@ def decode_htj2k(codestream: bytes, halvings: int = 0) -> NDArray[Any]:
         The codestream is damaged.
     """
     with _listener.reports() as reports:
-        decoded = imagecodecs.htj2k_decode(codestream, planar=False, skipres=halvings or None)
+        try:
+            decoded = imagecodecs.htj2k_decode(codestream, planar=False, skipres=halvings or None)
+        except RuntimeError as problem:
+            raise PixelError(f"the HTJ2K codestream is damaged: {problem}") from problem
     if reports:
         raise PixelError(f"the HTJ2K codestream is damaged: {reports[0]}")
     return decoded
