@@ -30,7 +30,7 @@ from hounsfield.gate.callers import Callers, Holders
 from hounsfield.gate.front_doors import Entrance
 from hounsfield.gate.proxies import proxies_of
 from hounsfield.gate.recording import Recorder
-from hounsfield.gate.threads import Threads, rendering_threads, request_threads
+from hounsfield.gate.threads import Threads, rendering_threads, request_threads, writing_threads
 from hounsfield.imaging.accesses import AccessWriter
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.dicom_metadata import DicomMetadataReader
@@ -48,6 +48,7 @@ from hounsfield.role_sources import callers_of, job_roles, sts_door
 from hounsfield.settings import Settings, SettingsError, load_settings
 from hounsfield.standard_error import keep_trying_standard_error
 from hounsfield.storage.secrets import installation_secret
+from hounsfield.storage.write_ahead_log import LogKeeper
 from hounsfield.stores import open_archive
 from hounsfield.token_sources import open_authorizing
 
@@ -63,6 +64,7 @@ class _AtEveryDoor:
     recorder: Recorder
     bodies: BodyMemory
     threads: Threads
+    writing: Threads
     local: bool
     """Whether database and packs are on this machine, so that a quick read need not wait for a thread."""
 
@@ -98,6 +100,7 @@ def make_app(settings: Settings) -> Entrance:
         recorder=recorder_of(settings, archive, trail),
         bodies=BodyMemory(settings.body_memory_bytes),
         threads=request_threads(local=local),
+        writing=writing_threads(settings.database_wait_seconds),
         local=local,
     )
     issuer = None if settings.issuer is None else settings.issuer.open()
@@ -120,7 +123,7 @@ def make_app(settings: Settings) -> Entrance:
             settings.max_header_bytes,
             settings.insecure_no_auth,
         ),
-        Beside(accesses, receiver, directory, authorizing, trail, settings.audit_on_failure),
+        Beside(accesses, receiver, directory, authorizing, trail, settings.audit_on_failure, LogKeeper(archive.database)),
         limits_of(settings),
     )
 
@@ -144,6 +147,7 @@ def _native_door(
         max_body_bytes=settings.max_body_bytes,
         bodies=shared.bodies,
         threads=shared.threads,
+        writing=shared.writing,
     )
 
 
@@ -172,6 +176,7 @@ def _dicomweb_door(
         max_store_bytes=settings.max_store_bytes,
         bodies=shared.bodies,
         threads=shared.threads,
+        writing=shared.writing,
         rendering=rendering_threads(),
         public_url=settings.public_url,
     )

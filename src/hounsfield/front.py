@@ -33,6 +33,7 @@ from hounsfield.imaging.receiving import Receiver
 from hounsfield.lasting_threads import failing_threads
 from hounsfield.native.door import NativeDoor
 from hounsfield.settings import Settings
+from hounsfield.storage.write_ahead_log import LogKeeper
 from hounsfield.sts.door import StsDoor, is_sts
 
 
@@ -54,6 +55,8 @@ class Beside:
         Writes down who called.
     on_failure : OnFailure
         What becomes of calls while they cannot be written down.
+    log_keeper : LogKeeper
+        Keeps the write-ahead log of the embedded database short.
     """
 
     accesses: AccessWriter
@@ -62,6 +65,7 @@ class Beside:
     authorizing: Authorizing
     trail: Trail
     on_failure: OnFailure
+    log_keeper: LogKeeper
 
     def why_not_ready(self) -> list[str]:
         """Give what does not work as it should, each in a word; nothing of it waits, and nothing is secret."""
@@ -77,12 +81,14 @@ class Beside:
         self.receiver.start()
         self.accesses.start()
         self.directory.start()
+        self.log_keeper.start()
 
     def stop(self) -> None:
         """Finish what is under way."""
         self.receiver.close()
         self.accesses.stop()
         self.directory.stop()
+        self.log_keeper.stop()
         self.authorizing.close()
         self.trail.stop()
 

@@ -29,12 +29,13 @@ def open_keyring(settings: Settings) -> LocalKeyring:
 def open_database(settings: Settings, keyring: LocalKeyring) -> Database:
     """Open the database that the settings name, migrated to the newest schema."""
     if settings.database_url:
-        return open_postgresql(settings.database_url)
+        return open_postgresql(settings.database_url, settings.database_wait_seconds)
     path = database_file(settings)
     make_folder_durably(settings.data)
     # Before the key is read: from here on it stays what it is.
     use = use_database(path)
-    database = open_embedded(path, database_key(database_key_file(settings), keyring, path))
+    key = database_key(database_key_file(settings), keyring, path)
+    database = open_embedded(path, key, settings.database_wait_seconds)
     database.close_with(use)
     return database
 

@@ -40,6 +40,7 @@ from hounsfield.logs import configure_logs
 from hounsfield.role_sources import import_access, job_roles
 from hounsfield.settings import Settings
 from hounsfield.standard_error import keep_trying_standard_error
+from hounsfield.storage.write_ahead_log import LogKeeper
 from hounsfield.stores import open_archive
 
 _KEEPING_SECONDS: Final = 5.0
@@ -110,6 +111,8 @@ def run_runner(settings: Settings) -> None:
     # A bucket that does not answer must not keep the process from ending; what is not delivered then is later.
     keeper = AuditKeeper.of(settings, archive, keyring)
     keeping = LastingThread("audit-keeper", partial(keeper.run, work.stop), work.stop)
+    log_keeper = LogKeeper(archive.database)
+    log_keeper.start()
     directory.start()
     keeping.start()
     trail.start()
@@ -118,6 +121,7 @@ def run_runner(settings: Settings) -> None:
     finally:
         work.pool.close()
         directory.stop()
+        log_keeper.stop()
         trail.stop()
         keeping.join(_KEEPING_SECONDS)
 

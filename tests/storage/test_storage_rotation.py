@@ -15,8 +15,8 @@ from sqlalchemy import LargeBinary, event, insert, select
 from sqlalchemy.engine import Engine
 
 from hounsfield.storage.database import Database, open_embedded
+from hounsfield.storage.database_errors import DatabaseDamagedError
 from hounsfield.storage.database_key import (
-    DatabaseDamagedError,
     DatabaseInUseError,
     change_database_key,
     database_key,

@@ -111,6 +111,10 @@ class UnrecognizedClientException(AwsError, status=403):
     """The access key id or session token is not known."""
 
 
+class InsufficientStorageException(AwsError, status=507):
+    """There is no room for what is to be stored; DICOMweb's word for it (PS3.18 section 8.5)."""
+
+
 class MethodNotAllowedException(AwsError, status=405):
     """The path is known, the HTTP method is not one of its methods."""
 

@@ -16,7 +16,8 @@ from hounsfield.commands.opening import InvalidError, RefusedError
 from hounsfield.commands.recording import recorded
 from hounsfield.installation import database_file, database_key_file, open_database, open_keyring
 from hounsfield.settings import Settings, load_settings
-from hounsfield.storage.database_key import DatabaseDamagedError, DatabaseInUseError, change_database_key
+from hounsfield.storage.database_errors import DatabaseDamagedError
+from hounsfield.storage.database_key import DatabaseInUseError, change_database_key
 from hounsfield.storage.keyring import LocalKeyring
 from hounsfield.storage.keys import KeyUnavailableError
 from hounsfield.storage.rotation import WrappedPlaces

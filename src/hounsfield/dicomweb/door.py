@@ -19,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 
 from hounsfield.access.audit.events import Category
 from hounsfield.access.throttling import Throttle
-from hounsfield.aws.errors import AwsError, ValidationException, serialise_error
+from hounsfield.aws.errors import AwsError, InsufficientStorageException, ValidationException, serialise_error
 from hounsfield.aws.response import WireResponse
 from hounsfield.dicomweb.calls import Call, parse_query
 from hounsfield.dicomweb.context import Context
@@ -85,6 +85,8 @@ class DicomwebDoor:
         Bounds what the bodies of all requests take that must be held to be proven.
     threads : Threads
         Carry out requests.
+    writing : Threads
+        Carry out those that change something.
     rendering : Threads
         Carry out those that render, so that others do not wait for them.
     public_url : str
@@ -100,6 +102,7 @@ class DicomwebDoor:
     max_store_bytes: int
     bodies: BodyMemory
     threads: Threads
+    writing: Threads
     rendering: Threads
     public_url: str = ""
 
@@ -128,7 +131,7 @@ class DicomwebDoor:
         except AwsError as error:
             failure = error
         except Exception as error:  # noqa: BLE001 - the last resort of a process that must go on
-            failure = translated(error, record.request_id)
+            failure = translated(error, record.request_id, full=InsufficientStorageException)
         if failure is not None:
             answer = serialise_error(failure, record.request_id)
         unrecorded = await record.kept(answer, failure)
@@ -206,7 +209,8 @@ class DicomwebDoor:
             # What is in the archive store, and a key of a key service, is not waited for here.
             with suppress(BlobFarError, KeyNotAtHandError):
                 return read(call)
-        return await call.threads.run(lambda: read(call))
+        threads = call.threads if record.read_only else self.writing.of(caller.principal.id)
+        return await threads.run(lambda: read(call))
 
     async def _body(self, caller: Caller, scope: Scope, receive: Receive, most: int) -> AsyncIterator[bytes]:
         reader = caller.reader()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 import structlog
 
 from hounsfield.access.directory.errors import DirectoryUnavailableError
@@ -32,9 +34,18 @@ from hounsfield.imaging.errors import (
     QuotaExceededError,
     TooManyUnderWayError,
 )
+from hounsfield.storage.blobs import BlobsUnreachableError
 from hounsfield.storage.data_keys import KeyNotAtHandError
+from hounsfield.storage.database_errors import (
+    DatabaseBusyError,
+    DatabaseDamagedError,
+    DatabaseDownError,
+    DatabaseFullError,
+)
 from hounsfield.storage.keys import KeyServiceDownError, KeyUnavailableError
 
+_FULL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_LATER_SECONDS = 30.0
 _log = structlog.get_logger(__name__)
 
 _SHAPES: dict[type[Exception], type[AwsError]] = {
@@ -51,11 +62,25 @@ _SHAPES: dict[type[Exception], type[AwsError]] = {
 }
 
 
-def translated(error: Exception, request_id: str) -> AwsError:
-    """Give the AWS error for whatever a handler raised; what nobody foresaw is logged and answered as a server error."""
+def translated(error: Exception, request_id: str, *, full: type[AwsError] = ServiceUnavailableException) -> AwsError:
+    """Give the AWS error for whatever a handler raised; what nobody foresaw is logged and answered as a server error.
+
+    Parameters
+    ----------
+    error : Exception
+        What was raised.
+    request_id : str
+        Identifier of the request.
+    full : type of AwsError
+        What it is called that there is no room left.
+    """
     shape = _SHAPES.get(type(error))
-    if shape is not None:
-        return shape(str(error))
+    if shape is None:
+        known = _trouble(error, request_id, full)
+    else:
+        known = shape(str(error), come_again(SOON_SECONDS) if shape is ServiceUnavailableException else ())
+    if known is not None:
+        return known
     if isinstance(error, ThrottledError | TooManyUnderWayError):
         wait = error.wait_seconds if isinstance(error, ThrottledError) else SOON_SECONDS
         return ThrottlingException(str(error), come_again(wait))
@@ -73,4 +98,38 @@ def translated(error: Exception, request_id: str) -> AwsError:
     _log.error("request failed", request_id=request_id, error=type(error).__name__, exc_info=error)
     return InternalServerException(
         f"The request could not be answered; the log of the service tells more of {request_id}."
+    )
+
+
+def _trouble(error: Exception, request_id: str, full: type[AwsError]) -> AwsError | None:
+    """Give the answer where the database or the store of the packs cannot do its part; None where it is something else."""
+    name = type(error).__name__
+    match error:
+        case DatabaseBusyError():
+            _log.warning("database busy", request_id=request_id)
+            return ServiceUnavailableException(
+                "The database is busy: others lock what the request needs. Nothing was changed, try again in a moment.",
+                come_again(SOON_SECONDS),
+            )
+        case DatabaseDownError() | BlobsUnreachableError():
+            _log.error("store not reached", request_id=request_id, error=name, exc_info=error)
+            what = "database" if isinstance(error, DatabaseDownError) else "store of the images"
+            return ServiceUnavailableException(
+                f"The {what} cannot be reached just now. Try again in a moment.", come_again(SOON_SECONDS)
+            )
+        case DatabaseDamagedError():
+            _log.error("a damaged part of the database was needed", request_id=request_id)
+            return InternalServerException(
+                f"A part of the database is damaged; the log of the service tells more of {request_id}."
+            )
+        case DatabaseFullError():
+            pass
+        case OSError() if error.errno in _FULL_ERRNOS:
+            pass
+        case _:
+            return None
+    _log.error("no room left", request_id=request_id, error=name)
+    return full(
+        "There is no room left to store this. Nothing of the request was stored; try again once there is room.",
+        come_again(_LATER_SECONDS),
     )

@@ -2,7 +2,8 @@
 
     work ─▶ turn of the caller ─▶ thread ─▶ KeyNotAtHandError ─▶ fetch, in a thread of its own kind ─▶ work
 
-Whoever waits for the key service holds no thread of the other requests.
+Whoever waits for the key service holds no thread of the other requests. Nor does what changes something, which waits for others
+that do: it has threads of its own.
 """
 
 from __future__ import annotations
@@ -12,16 +13,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from anyio import CapacityLimiter, to_thread
+from anyio import CapacityLimiter, fail_after, to_thread
 
 from hounsfield.gate.turns import Turns
 from hounsfield.storage.data_keys import MOST_FETCHES, KeyNotAtHandError
+from hounsfield.storage.database_errors import DatabaseBusyError
 
 T = TypeVar("T")
 
 _waiting = CapacityLimiter(32)
 _THREADS: Final = 40
 _EACH_BEHIND_NETWORK: Final = 20
+_WRITING: Final = 16
+_EACH_WRITING: Final = 8
 _LEAST_EACH: Final = 2
 
 
@@ -34,10 +38,13 @@ class Threads:
         How many there are.
     each : int
         How many of them one caller has at the same time.
+    wait_seconds : float or None
+        How long a turn is waited for; None for as long as it takes.
     """
 
-    def __init__(self, count: int, each: int) -> None:
+    def __init__(self, count: int, each: int, wait_seconds: float | None = None) -> None:
         self._turns = Turns(count, each)
+        self._wait_seconds = wait_seconds
         self._limiter = CapacityLimiter(count)
 
     def of(self, caller: str) -> CallerThreads:
@@ -56,6 +63,8 @@ class Threads:
 
         Raises
         ------
+        DatabaseBusyError
+            It was not the caller's turn in time: work of others waits for the database.
         KeyUnavailableError
             A key cannot be had.
         """
@@ -68,11 +77,21 @@ class Threads:
         return await self._once(caller, work)
 
     async def _once(self, caller: str, work: Callable[[], T]) -> T:
-        await self._turns.begin(caller)
+        await self._turn(caller)
         try:
             return await to_thread.run_sync(work, limiter=self._limiter)
         finally:
             self._turns.end(caller)
+
+    async def _turn(self, caller: str) -> None:
+        if self._wait_seconds is None:
+            await self._turns.begin(caller)
+            return
+        try:
+            with fail_after(self._wait_seconds):
+                await self._turns.begin(caller)
+        except TimeoutError:
+            raise DatabaseBusyError(f"no thread to write with within {self._wait_seconds} s") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +121,17 @@ def request_threads(*, local: bool) -> Threads:
     interpreter, and each makes all others wait for it.
     """
     return Threads(_THREADS, max(_LEAST_EACH, os.cpu_count() or 1) if local else _EACH_BEHIND_NETWORK)
+
+
+def writing_threads(wait_seconds: float) -> Threads:
+    """Make the threads for requests that change something, which mostly wait: for the disk, for others that write, for a lock.
+
+    Parameters
+    ----------
+    wait_seconds : float
+        How long a request waits for one of them.
+    """
+    return Threads(_WRITING, _EACH_WRITING, wait_seconds)
 
 
 def rendering_threads() -> Threads:

@@ -23,7 +23,6 @@ from typing import Final
 
 import structlog
 from sqlalchemy import Connection, select
-from sqlalchemy.exc import InterfaceError, OperationalError
 
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.commit import Commitment, apply, commitments, denied_ordinals, read_situation
@@ -38,6 +37,7 @@ from hounsfield.imaging.staging import StagedInstance
 from hounsfield.lasting_threads import LastingThread
 from hounsfield.storage.data_keys import fetching_keys
 from hounsfield.storage.database import in_groups
+from hounsfield.storage.database_errors import DatabaseTroubleError
 from hounsfield.storage.keys import DataKey
 from hounsfield.storage.packs import pack_name
 from hounsfield.storage.tables import instances
@@ -259,7 +259,7 @@ class GroupCommitter:
                 self._commit(free)
             for entry in group if not error.locked else ():
                 self._commit([entry])
-        except (ImagingError, OperationalError, InterfaceError) as error:
+        except (ImagingError, DatabaseTroubleError) as error:
             # The data store or the database as a whole: it is the same for each of them.
             self._fail(group, error)
         except Exception as error:  # noqa: BLE001 - whoever waits must be told, whatever it is

@@ -69,6 +69,8 @@ class NativeDoor:
         Bounds what the bodies of all requests take.
     threads : Threads
         Carry out requests.
+    writing : Threads
+        Carry out those that change something.
     """
 
     context: Context
@@ -79,6 +81,7 @@ class NativeDoor:
     max_body_bytes: int
     bodies: BodyMemory
     threads: Threads
+    writing: Threads
 
     @property
     def routes(self) -> tuple[DoorRoute, ...]:
@@ -165,6 +168,8 @@ class NativeDoor:
             # What is in the archive store, and a key of a key service, is not waited for here.
             with suppress(BlobFarError, KeyNotAtHandError):
                 return _run(*run)
+        if not record.read_only:
+            threads = self.writing.of(principal.id)
         return await threads.run(lambda: _run(*run))
 
 

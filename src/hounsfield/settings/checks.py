@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _S3_URI: Final = re.compile(r"s3://[^/]+(/.*)?")
 _MORE_THAN_NOTHING: Final = (
+    "database_wait_seconds",
     "max_connections",
     "max_header_bytes",
     "body_memory_bytes",

@@ -34,6 +34,9 @@ class Settings:
         The first part of ARNs.
     database_url : str
         PostgreSQL URL; empty for the embedded encrypted database in the data folder.
+    database_wait_seconds : float
+        How long a request or a piece of work waits for the database where others lock it, or use all connections to it; then
+        it is answered 503, or tried again.
     blobs_url : str
         Object store for packs, such as ``s3://bucket/prefix``; empty for the data folder.
     s3_endpoint_url : str
@@ -237,6 +240,7 @@ class Settings:
     account_id: str = "000000000000"
     partition: str = "aws"
     database_url: str = ""
+    database_wait_seconds: float = 20.0
     blobs_url: str = ""
     s3_endpoint_url: str = ""
     s3: str = ""

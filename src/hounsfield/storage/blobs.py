@@ -6,6 +6,7 @@ by the archive itself (hexadecimal ids and slashes), never from input.
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import resource
@@ -27,6 +28,9 @@ from hounsfield.storage.clock import to_ms
 from hounsfield.storage.durable import make_folder_durably, make_shard_durably, sync_folder
 
 _MOST_OPEN_FILES = 1024
+_FULL_WORDS = ("507 Insufficient Storage", "XMinioStorageFull", "InsufficientStorage", "QuotaExceeded")
+"""What object stores call it that they have no room left."""
+
 _OPEN_SECONDS = 60.0
 _BEGINNING_BYTES: Final = 64 * 1024
 """So much before the first mark is kept, so that an upload can be begun anew."""
@@ -35,6 +39,10 @@ _HELD_BYTES: Final = 8 * 1024 * 1024
 
 class BlobMissingError(Exception):
     """No blob of that name, or it is shorter than the asked range."""
+
+
+class BlobsUnreachableError(OSError):
+    """The object store does not answer, or refuses."""
 
 
 class BlobWriter(Protocol):
@@ -207,7 +215,10 @@ def _as_os_error(name: str) -> Iterator[None]:
     try:
         yield
     except StoreError as error:
-        raise OSError(f"blob {name} could not be reached: {type(error).__name__}") from error
+        message = f"blob {name} could not be reached: {type(error).__name__}"
+        if any(word in str(error) for word in _FULL_WORDS):
+            raise OSError(errno.ENOSPC, message) from error
+        raise BlobsUnreachableError(message) from error
 
 
 class _ObjectBlobWriter:

@@ -19,6 +19,7 @@ from typing import IO, Any
 
 import sqlcipher3.dbapi2
 
+from hounsfield.storage.database_errors import DatabaseDamagedError
 from hounsfield.storage.durable import sync_folder, write_file_durably
 from hounsfield.storage.keyring import wrapping_key
 from hounsfield.storage.keys import KEY_BYTES, KeyUnavailableError, KeyWrapper
@@ -28,10 +29,6 @@ _CONTEXT = "database"
 
 class DatabaseInUseError(Exception):
     """A process uses the embedded database."""
-
-
-class DatabaseDamagedError(Exception):
-    """The embedded database is not as it was written."""
 
 
 def database_key(path: Path, wrapper: KeyWrapper, database: Path | None = None) -> bytes:
@@ -191,5 +188,6 @@ def _opens(database: Path, key: bytes) -> bool:
 
 def _connect(database: Path, key: bytes) -> Any:
     connection = sqlcipher3.dbapi2.connect(str(database), isolation_level=None)
+    connection.execute("PRAGMA cipher_log_level = NONE")
     connection.execute(f"PRAGMA key = \"x'{key.hex()}'\"")
     return connection

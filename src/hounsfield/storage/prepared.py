@@ -19,6 +19,8 @@ from sqlalchemy import BindParameter, Connection, Delete, Dialect, Insert, Selec
 from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.exc import DBAPIError
 
+from hounsfield.storage.database_errors import spoils_connection
+
 Statement = Select[Any] | Insert | Update | Delete
 
 
@@ -150,7 +152,7 @@ class _Cursor:
         if not isinstance(error, driver_error):
             self._cursor.close()
             return
-        gone = dialect.is_disconnect(error, self._connection.connection, self._cursor)
+        gone = spoils_connection(error) or dialect.is_disconnect(error, self._connection.connection, self._cursor)
         if gone:
             self._connection.invalidate(error)
         raise DBAPIError.instance(
