@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,8 +26,25 @@ class SmallDisk:
     def _ballast(self) -> Path:
         return self.folder / "ballast"
 
-    def fill(self) -> None:
-        """Leave not a byte; what others free meanwhile is taken by calling it again."""
+    @contextmanager
+    def full(self) -> Iterator[None]:
+        """Leave not a byte, also of what others give up meanwhile; make room again at the end."""
+        stop = threading.Event()
+        filling = threading.Thread(target=self._keep_full, args=(stop,))
+        self._fill()
+        filling.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            filling.join()
+            self._ballast.unlink()
+
+    def _keep_full(self, stop: threading.Event) -> None:
+        while not stop.wait(0.002):
+            self._fill()
+
+    def _fill(self) -> None:
         descriptor = os.open(self._ballast, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
             piece = _PIECE
@@ -34,14 +52,11 @@ class SmallDisk:
                 try:
                     os.write(descriptor, bytes(piece))
                 except OSError as error:
-                    assert error.errno == errno.ENOSPC
+                    if error.errno != errno.ENOSPC:
+                        raise
                     piece //= 2
         finally:
             os.close(descriptor)
-
-    def free(self) -> None:
-        """Make room again."""
-        self._ballast.unlink()
 
 
 @contextmanager

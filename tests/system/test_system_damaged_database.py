@@ -35,9 +35,11 @@ def code(call: Callable[[], Any]) -> str:
     try:
         call()
     except ClientError as error:
-        assert error.response["ResponseMetadata"]["HTTPHeaders"]["content-type"] == "application/json"
-        return str(error.response["Error"]["Code"])
-    return ""
+        answer = error.response
+    else:
+        return ""
+    assert answer["ResponseMetadata"]["HTTPHeaders"]["content-type"] == "application/json"
+    return str(answer["Error"]["Code"])
 
 
 def test_unaffected_tables_go_on(own: ServerProcess) -> None:

@@ -40,6 +40,7 @@ from hounsfield.storage.database_errors import (
     DatabaseBusyError,
     DatabaseDamagedError,
     DatabaseTroubleError,
+    code_of,
     spoils_connection,
     tell_damage,
     trouble_of,
@@ -280,8 +281,7 @@ def _trouble(error: Exception, statement: str | None = None) -> DatabaseTroubleE
         return None
     if trouble is DatabaseDamagedError:
         tell_damage(error, error.statement if isinstance(error, DBAPIError) else statement, metadata.tables.keys())
-    cause = error.orig if isinstance(error, DBAPIError) else error
-    return trouble(f"the database failed: {type(cause).__name__}")
+    return trouble(f"the database failed: {code_of(error)}")
 
 
 class _HintingCompiler(SQLiteCompiler):

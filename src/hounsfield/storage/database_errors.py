@@ -132,6 +132,12 @@ def spoils_connection(error: BaseException) -> bool:
     return isinstance(code, int) and code & _PRIMARY in {_READONLY, _IOERR, _CORRUPT, _CANTOPEN, _NOTADB}
 
 
+def code_of(error: BaseException) -> str:
+    """Give the code of an error by the database's own name for it, that of its class where it has none."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return str(getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None) or type(cause).__name__)
+
+
 def tell_damage(error: BaseException, statement: str | None, tables: Collection[str]) -> None:
     """Log which tables could not be read, and what is to be done about it.
 
@@ -144,13 +150,11 @@ def tell_damage(error: BaseException, statement: str | None, tables: Collection[
     tables : collection of str
         The names of all tables.
     """
-    cause = error.orig if isinstance(error, DBAPIError) else error
     words = frozenset(re.findall(r"\w+", statement or ""))
     _log.error(
         "database damaged",
         tables=sorted(words.intersection(tables)),
-        error=type(cause).__name__,
-        code=getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None),
+        code=code_of(error),
         what_to_do="Requests that need these tables fail, all others go on. Stop the service, keep a copy of the data folder, "
         "check its disk, and put the database back from a backup; see docs/operating.md.",
     )
