@@ -122,7 +122,7 @@ class DicomwebDoor:
         try:
             found = self._find(record, scope)
             caller = await self._caller(found, scope)
-            threads = (self.rendering if found.operation.renders else self.threads).of(caller.principal.id)
+            threads = self._threads(found.operation, record).of(caller.principal.id)
             with self.bodies.share() as share:
                 answer = await self._answer(record, found, caller, threads, scope, receive, share)
         except ClientGoneError:
@@ -145,6 +145,12 @@ class DicomwebDoor:
             # The answer has begun; all that is left is to break it off, and to say why where somebody looks.
             _log.error("answer broken off", request_id=record.request_id, error=type(error).__name__)
             raise
+
+    def _threads(self, operation: Operation, record: CallRecord) -> Threads:
+        if operation.renders:
+            return self.rendering
+        # What is stored is committed by a thread of its own.
+        return self.threads if record.read_only or operation.take is not None else self.writing
 
     def _find(self, record: CallRecord, scope: Scope) -> Found:
         found = find(scope["method"], scope["raw_path"], deletes=self.context.deletes)
@@ -209,8 +215,7 @@ class DicomwebDoor:
             # What is in the archive store, and a key of a key service, is not waited for here.
             with suppress(BlobFarError, KeyNotAtHandError):
                 return read(call)
-        threads = call.threads if record.read_only else self.writing.of(caller.principal.id)
-        return await threads.run(lambda: read(call))
+        return await call.threads.run(lambda: read(call))
 
     async def _body(self, caller: Caller, scope: Scope, receive: Receive, most: int) -> AsyncIterator[bytes]:
         reader = caller.reader()
