@@ -123,7 +123,9 @@ def make_app(settings: Settings) -> Entrance:
             settings.max_header_bytes,
             settings.insecure_no_auth,
         ),
-        Beside(accesses, receiver, directory, authorizing, trail, settings.audit_on_failure, LogKeeper(archive.database)),
+        Beside(
+            accesses, receiver, directory, authorizing, trail, settings.audit_on_failure, LogKeeper(archive.database)
+        ),
         limits_of(settings),
     )
 
