@@ -1,0 +1,124 @@
+"""Whoever is denied one image set, and nothing else, reads and changes nothing of it, by whichever operation and option.
+
+The operations come from the routes of the doors and the service model; the same requests with the root key do reach it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from botocore.credentials import Credentials
+
+from hounsfield.app import make_app
+from hounsfield.dicomweb.resource_paths import ROUTES
+from hounsfield.gate.front_doors import DoorRoute
+from hounsfield.settings import Settings
+from route_walk import FOR_EVERYBODY, FORMS, OPEN, Stranger, routes_of, signed
+from servers import ServerProcess
+from session_world import SessionWorld, allow, trust
+from touch_walk import CHANGING, ELSEWHERE, NATIVE, PROPERTIES, ROLE, Place, trials, uncovered, web_route
+
+READING = [
+    operation
+    for operation in dict.fromkeys([*NATIVE, *(name for _, _, name in ROUTES)])
+    if operation not in {*CHANGING, *ELSEWHERE}
+]
+
+
+@pytest.fixture(scope="module")
+def routes(tmp_path_factory: pytest.TempPathFactory) -> list[DoorRoute]:
+    """What a server that allows everything answers, but for who may call and whether it is up."""
+    entrance = make_app(Settings(data=tmp_path_factory.mktemp("routes") / "data", dicomweb_delete=True))
+    entrance.opened()
+    entrance.closed()
+    others = {*FORMS, *FOR_EVERYBODY}
+    return [route for route in routes_of(entrance.doors) if route not in OPEN and route.operation not in others]
+
+
+@pytest.fixture(scope="module", params=["embedded", "postgresql"])
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    url = request.getfixturevalue("postgresql_server").new_database() if request.param == "postgresql" else ""
+    settings = {"HOUNSFIELD_DICOMWEB_DELETE": "true", "HOUNSFIELD_DATABASE_URL": url}
+    process = ServerProcess(tmp_path_factory.mktemp("touched") / "data", settings).start()
+    yield process
+    process.stop()
+
+
+@pytest.fixture(scope="module")
+def place(server: ServerProcess) -> Place:
+    return Place.make(server)
+
+
+@pytest.fixture(scope="module")
+def denied(server: ServerProcess, place: Place) -> Iterator[dict[str, Stranger]]:
+    """Users who may do everything but on the target."""
+    world = SessionWorld(server)
+    everything = [allow("medical-imaging:*"), allow("iam:PassRole")]
+    deny = {"Effect": "Deny", "Action": "*"}
+    tagged = {"StringEquals": {"aws:ResourceTag/ward": "3"}}
+    world.role(ROLE.rpartition("/")[2], trust({"Service": "medical-imaging.amazonaws.com"}), allow("s3:*"))
+    keys = {
+        "by ARN": world.user("by-arn", *everything, {**deny, "Resource": place.arn}),
+        "by tag": world.user("by-tag", *everything, {**deny, "Resource": "*", "Condition": tagged}),
+    }
+    world.close()
+    return {name: signed(Credentials(*key)) for name, key in keys.items()}
+
+
+def test_every_operation_and_option_is_tried(routes: list[DoorRoute], place: Place) -> None:
+    assert uncovered(routes, place) == []
+    assert {route.operation for route in routes} == {*READING, *CHANGING, *ELSEWHERE}
+
+
+@pytest.mark.parametrize("operation", READING)
+def test_nothing_of_a_denied_image_set_is_read(place: Place, denied: dict[str, Stranger], operation: str) -> None:
+    before = place.state()
+    reached = False
+    for trial in trials(operation, place):
+        answer = place.root(place.server, trial)
+        assert answer.status not in {403, 405, 500}, (trial.path, answer.body)
+        reached = reached or (answer.status == 200 if operation in PROPERTIES else place.told(answer))
+        for name, call in denied.items():
+            kept = call(place.server, trial)
+            assert not place.told(kept), (name, trial.method, trial.path, trial.headers)
+            assert kept.status < 500, (name, trial.path, kept.body)
+            if operation in PROPERTIES:
+                assert kept.status == 403, (name, trial.path)
+    assert reached, "no trial reaches the target, so that they prove nothing"
+    assert place.state() == before
+
+
+@pytest.mark.parametrize("operation", CHANGING)
+def test_nothing_of_a_denied_image_set_is_changed(place: Place, denied: dict[str, Stranger], operation: str) -> None:
+    before = place.state()
+    for name, call in denied.items():
+        for trial in trials(operation, place):
+            answer = call(place.server, trial)
+            assert answer.status < 500, (name, trial.path, answer.body)
+            assert not place.told(answer), (name, trial.path)
+            place.settle()
+            assert place.state() == before, (name, trial.method, trial.path, trial.body[:500])
+
+
+def test_the_same_requests_of_root_change_it(server: ServerProcess) -> None:
+    """Else the walk would prove nothing."""
+    place = Place.make(server)
+    for operation in CHANGING:
+        if operation in {"DeleteSeries", "DeleteStudy", "DeleteImageSet"}:
+            place = Place.make(server)
+        before = place.state()
+        for trial in trials(operation, place):
+            answer = place.root(server, trial)
+            assert answer.status < 300, (operation, trial.path, answer.body)
+            place.settle()
+            if place.state() != before:
+                break
+        assert place.state() != before, operation
+
+
+def test_a_route_that_nobody_thought_of_is_found(routes: list[DoorRoute], place: Place) -> None:
+    """A test of the test."""
+    assert uncovered([*routes, DoorRoute("GET", "/new/{datastoreId}", "ListNew")], place) == ["ListNew"]
+    with pytest.raises(ValueError, match="unpack"):
+        web_route("ListNew")
