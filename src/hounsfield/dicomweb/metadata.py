@@ -2,49 +2,90 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 from hounsfield.aws.response import WireResponse
 from hounsfield.dicomweb.calls import Call
+from hounsfield.dicomweb.conditional import entity_tag, tag_headers, unchanged
+from hounsfield.dicomweb.content_coding import VARY, coded, coding_headers, coding_of
 from hounsfield.dicomweb.multipart import encode_parts, new_boundary
 from hounsfield.dicomweb.negotiation import DICOM_JSON, DICOM_XML, JSON, MULTIPART, acceptable
 from hounsfield.gate.answers import StreamedResult
+from hounsfield.imaging.content_coding import ContentCoding, compressed
 from hounsfield.imaging.errors import NotAcceptableError
+from hounsfield.imaging.instance_reading import ReadableImageSet, find_image_set, find_instance, primary_image_sets
+from hounsfield.imaging.series_order import series_in_order
+
+_FORM: Final = 1
+"""Grows when the same instances are described in other words, which must not go by the tags of the old ones."""
 
 
 def get_instance_metadata(call: Call) -> WireResponse | StreamedResult:
     """Operation GetDICOMInstanceMetadata; raises `NotFoundError` and `NotAcceptableError`."""
     call.only("imageSetId")
-    labels = call.labels
-    where = (call.access, call.datastore_id, labels["study"], labels["series"], labels["instance"], call.base)
-    reader = call.context.metadata
-    kind = document_kind(call)
+    labels, archive = call.labels, call.context.archive
+    where = (call.access, call.datastore_id, labels["study"], labels["series"], labels["instance"])
+    reader, kind = call.context.metadata, document_kind(call)
     if kind == DICOM_XML:
-        return xml_documents(iter([reader.instance_xml(*where, call.image_set_id)]))
-    return WireResponse(200, [("Content-Type", kind)], reader.instance(*where, call.image_set_id))
+        return coded(call, xml_documents(iter([reader.instance_xml(*where, call.base, call.image_set_id)])))
+    instance, coding = find_instance(archive, *where, call.image_set_id), coding_of(call)
+    tag = _tag(call, kind, coding, [instance.image_set], instance.key)
+    if (answer := _known(call, tag, [instance.image_set])) is not None:
+        return answer
+    body = b"".join(compressed((reader.of_instance(instance, call.base),), coding))
+    return WireResponse(200, _headers(kind, coding, tag), body)
 
 
 def get_series_metadata(call: Call) -> WireResponse | StreamedResult:
     """Operation GetDICOMSeriesMetadata; raises `NotFoundError` and `NotAcceptableError`."""
     call.only("imageSetId")
-    where = (call.access, call.datastore_id, call.labels["study"], call.labels["series"], call.base)
-    reader = call.context.metadata
-    kind = document_kind(call)
+    where = (call.access, call.datastore_id, call.labels["study"], call.labels["series"])
+    reader, kind = call.context.metadata, document_kind(call)
     if kind == DICOM_XML:
-        return xml_documents(reader.series_xml(*where, call.image_set_id))
-    chunks = reader.series(*where, call.image_set_id)
-    return StreamedResult([("Content-Type", kind)], sum(map(len, chunks)), chunks)
+        return coded(call, xml_documents(reader.series_xml(*where, call.base, call.image_set_id)))
+    image_set, coding = find_image_set(call.context.archive, *where, call.image_set_id), coding_of(call)
+    tag = _tag(call, kind, coding, [image_set])
+    if (answer := _known(call, tag, [image_set])) is not None:
+        return answer
+    chunks = reader.of_image_set(image_set, call.base, coding)
+    return StreamedResult(_headers(kind, coding, tag), sum(map(len, chunks)), chunks)
 
 
 def get_study_metadata(call: Call) -> WireResponse | StreamedResult:
     """Metadata of all primary image sets of a study; raises `NotFoundError` and `NotAcceptableError`."""
     call.only()
-    kind = document_kind(call)
-    reader = call.context.metadata
-    where = (call.access, call.datastore_id, call.labels["study"], call.base)
+    reader, kind = call.context.metadata, document_kind(call)
+    where = (call.access, call.datastore_id, call.labels["study"])
     if kind == DICOM_XML:
-        return xml_documents(reader.study_xml(*where))
-    return StreamedResult([("Content-Type", kind)], None, reader.study(*where))
+        return coded(call, xml_documents(reader.study_xml(*where, call.base)))
+    image_sets, coding = series_in_order(primary_image_sets(call.context.archive, *where)), coding_of(call)
+    tag = _tag(call, kind, coding, image_sets)
+    if (answer := _known(call, tag, image_sets)) is not None:
+        return answer
+    chunks = reader.of_image_sets(image_sets, call.base)
+    return StreamedResult(_headers(kind, coding, tag), None, compressed(chunks, coding))
+
+
+def _tag(call: Call, kind: str, coding: ContentCoding, image_sets: Sequence[ReadableImageSet], key: str = "") -> str:
+    """Name metadata in one form: what it is made of, who makes it, and the addresses in it."""
+    made_of = [(image_set.image_set_id, image_set.version) for image_set in image_sets]
+    text = f"{_FORM} {call.base} {kind} {made_of} {key}"
+    return entity_tag(hashlib.blake2b(text.encode(), digest_size=16).hexdigest(), coding)
+
+
+def _known(call: Call, tag: str, image_sets: Sequence[ReadableImageSet]) -> WireResponse | None:
+    """Answer 304 when the client has it, which nothing need be read for."""
+    answer = unchanged(call.headers, tag, VARY)
+    if answer is not None:
+        for image_set in image_sets:
+            call.context.archive.accesses.touch(image_set.image_set_id)
+    return answer
+
+
+def _headers(kind: str, coding: ContentCoding, tag: str) -> list[tuple[str, str]]:
+    return [("Content-Type", kind), *coding_headers(coding), *tag_headers(tag, VARY)]
 
 
 def document_kind(call: Call) -> str:

@@ -7,6 +7,7 @@ from typing import Final
 from hounsfield.aws.response import WireResponse
 from hounsfield.dicom.native_model import native_model
 from hounsfield.dicomweb.calls import Call
+from hounsfield.dicomweb.content_coding import coded
 from hounsfield.dicomweb.metadata import document_kind, xml_documents
 from hounsfield.dicomweb.negotiation import DICOM_XML
 from hounsfield.dicomweb.search_parameters import parse_search
@@ -35,6 +36,10 @@ def search_instances(call: Call) -> WireResponse | StreamedResult:
 
 
 def _search(call: Call, level: SearchLevel) -> WireResponse | StreamedResult:
+    return coded(call, _found(call, level))
+
+
+def _found(call: Call, level: SearchLevel) -> WireResponse | StreamedResult:
     kind = document_kind(call)
     search = parse_search(call, level, any_case=call.context.descriptions_ignore_case)
     archive = call.context.archive

@@ -1,6 +1,7 @@
 """Metadata of instances in the DICOM JSON and native DICOM models, and the bulk data that it names.
 
-    data sets of a version ─▶ DICOM JSON of each ─▶ sorted by Instance Number ─▶ kept in memory for the next reader
+    data sets of a version ─▶ DICOM JSON of each ─▶ sorted by Instance Number ─▶ compressed when the client wants it so
+                                                                          └────────────┴─▶ kept in memory for the next reader
 
 A version never changes, so what was made of it can be kept as long as there is room.
 """
@@ -16,6 +17,7 @@ from typing import Final
 from hounsfield.dicom.json_model import bulk_values, path_digest
 from hounsfield.dicom.native_model import native_model
 from hounsfield.imaging.archive import Archive
+from hounsfield.imaging.content_coding import ContentCoding, compressed
 from hounsfield.imaging.current_data_set import current_data_set, kept_data_sets
 from hounsfield.imaging.data_set_json import SeriesWriter, data_set_json
 from hounsfield.imaging.errors import NotFoundError
@@ -32,7 +34,7 @@ from hounsfield.imaging.series_order import series_in_order
 
 _CHUNK: Final = 1 << 19
 
-_Key = tuple[str, int, str]
+_Key = tuple[str, int, str, ContentCoding]
 
 
 class DicomMetadataReader:
@@ -43,7 +45,7 @@ class DicomMetadataReader:
     archive : Archive
         Where the instances are.
     capacity : int
-        How many bytes of JSON are kept.
+        How many bytes are kept, of JSON and of what it was compressed to.
     """
 
     def __init__(self, archive: Archive, capacity: int = 64 * 1024 * 1024) -> None:
@@ -88,12 +90,30 @@ class DicomMetadataReader:
             The caller may not read it, as ``access`` raises it.
         """
         image_set = find_image_set(self._archive, access, datastore_id, study_uid, series_uid, image_set_id)
-        return (b"[", *self._objects(image_set, base_url), b"]")
+        return self.of_image_set(image_set, base_url)
+
+    def of_image_set(
+        self, image_set: ReadableImageSet, base_url: str, coding: ContentCoding = ContentCoding.IDENTITY
+    ) -> Sequence[bytes]:
+        """Give the metadata of all instances of an image set, in a content coding; see `series`."""
+        if coding is ContentCoding.IDENTITY:
+            return (b"[", *self._objects(image_set, base_url), b"]")
+        key = (image_set.image_set_id, image_set.version, base_url, coding)
+        kept = self._look_up(key)
+        if kept is None:
+            plain = self._look_up((*key[:3], ContentCoding.IDENTITY)) or self._made(image_set, base_url)
+            kept = tuple(compressed((b"[", *plain, b"]"), coding))
+            self._keep(key, kept)
+        return kept
 
     def study(self, access: ImageSetAccess, datastore_id: str, study_uid: str, base_url: str) -> Iterator[bytes]:
         """Give the metadata of all instances of the primary series of a study; see `series`."""
         found = series_in_order(primary_image_sets(self._archive, access, datastore_id, study_uid))
-        return _array(self._objects(image_set, base_url) for image_set in found)
+        return self.of_image_sets(found, base_url)
+
+    def of_image_sets(self, image_sets: Sequence[ReadableImageSet], base_url: str) -> Iterator[bytes]:
+        """Give the metadata of all instances of image sets, one after another; see `series`."""
+        return _array(self._objects(image_set, base_url) for image_set in image_sets)
 
     def instance(
         self,
@@ -107,7 +127,11 @@ class DicomMetadataReader:
     ) -> bytes:
         """Give the metadata of one instance as a JSON array of one object (GetDICOMInstanceMetadata); see `series`."""
         found = find_instance(self._archive, access, datastore_id, study_uid, series_uid, sop_uid, image_set_id)
-        return b"[" + self._text(found, base_url) + b"]"
+        return self.of_instance(found, base_url)
+
+    def of_instance(self, instance: StoredInstance, base_url: str) -> bytes:
+        """Give the metadata of one instance as a JSON array of one object; see `series`."""
+        return b"[" + self._text(instance, base_url) + b"]"
 
     def instance_xml(
         self,
@@ -143,16 +167,23 @@ class DicomMetadataReader:
 
     def _objects(self, image_set: ReadableImageSet, base_url: str) -> tuple[bytes, ...]:
         """Give the objects of an image set, joined by commas, in chunks."""
-        key = (image_set.image_set_id, image_set.version, base_url)
+        key = (image_set.image_set_id, image_set.version, base_url, ContentCoding.IDENTITY)
+        kept = self._look_up(key)
+        if kept is None:
+            kept = self._made(image_set, base_url)
+            self._keep(key, kept)
+        return kept
+
+    def _made(self, image_set: ReadableImageSet, base_url: str) -> tuple[bytes, ...]:
+        return tuple(_chunked(self._written(image_set, base_url)))
+
+    def _look_up(self, key: _Key) -> tuple[bytes, ...] | None:
         with self._lock:
             kept = self._kept.get(key)
             if kept is not None:
-                self._archive.accesses.touch(image_set.image_set_id)
+                self._archive.accesses.touch(key[0])
                 self._kept.move_to_end(key)
-                return kept
-        chunks = tuple(_chunked(self._written(image_set, base_url)))
-        self._keep(key, chunks)
-        return chunks
+            return kept
 
     def _text(self, instance: StoredInstance, base_url: str) -> bytes:
         self._archive.accesses.touch(instance.image_set.image_set_id)
