@@ -381,7 +381,7 @@ def test_an_image_set_that_is_denied_is_not_read_through_dicomweb(
 
 
 def test_searches_across_series_by_their_own_and_by_the_classic_action(
-    server: ServerProcess, world: SessionWorld, datastore: str
+    server: ServerProcess, world: SessionWorld, datastore: str, image_set: str
 ) -> None:
     classic = world.user("classic", allow("medical-imaging:SearchDICOMSeries"))
     assert get(server, classic, datastore, "/series").status_code == 200
@@ -393,6 +393,15 @@ def test_searches_across_series_by_their_own_and_by_the_classic_action(
         "denied-own", allow("medical-imaging:SearchDICOMSeries"), deny("medical-imaging:SearchDICOMAllSeries")
     )
     assert get(server, denied, datastore, "/series").status_code == 403
+    # What the classic action lets in is still what its own name denies.
+    in_part = world.user(
+        "denied-own-set",
+        allow("medical-imaging:SearchDICOMSeries"),
+        deny("medical-imaging:SearchDICOMAllSeries", f"{PREFIX}{datastore}/imageset/{image_set}"),
+    )
+    found = {entry["0020000E"]["Value"][0] for entry in get(server, in_part, datastore, "/series").json()}
+    assert uid(1, 2) in found
+    assert uid(1, 1) not in found
     narrow = world.user(
         "narrow-classic",
         allow("medical-imaging:SearchDICOM*"),

@@ -191,7 +191,7 @@ class DicomwebDoor:
         self.throttle.take(caller.principal.account_id, operation.action or operation.name)
         record.allow()
         on_image_sets = permission.action in ON_IMAGE_SETS
-        access = CallerAccess(caller.principal, allowed, on_image_sets, facts, archive, record.touches)
+        access = CallerAccess(caller.principal, allowed, on_image_sets, facts, archive, record.touches, permission)
         call = self._call(found, scope, threads, access)
         answer = await self._carried_out(call, operation, caller, scope, body)
         if call.query and (ignored := warning(call.query)) is not None:

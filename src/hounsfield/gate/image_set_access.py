@@ -6,9 +6,10 @@ door ─▶ CallerAccess(principal, the permission that let the request in) ─�
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import orjson
 from sqlalchemy import Connection
 
 from hounsfield.access.kept_rights import KeptRights, NoFacts
@@ -45,6 +46,8 @@ class CallerAccess:
         The archive, for ARNs and tags.
     note : callable
         Notes the ARNs of image sets that the request touches, for its audit record.
+    asked : Permission or None
+        What the request asked for, where another permission let it in instead: this one must not be denied either.
     """
 
     principal: Principal
@@ -53,13 +56,14 @@ class CallerAccess:
     facts: RequestFacts = field(repr=False)
     archive: Archive = field(repr=False)
     note: Callable[[Sequence[str]], None] = field(repr=False)
+    asked: Permission | None = None
 
     @property
     def is_limited(self) -> bool:
         """Whether image sets may be refused at all."""
         if self.on_image_sets:
             return not self.principal.is_root
-        return may_be_denied(self.principal, self.permission.action)
+        return any(may_be_denied(self.principal, permission.action) for permission in self._permissions)
 
     def require(self, connection: Connection, datastore_id: str, image_set_ids: Collection[str]) -> None:
         """Let the operation touch image sets; raises `hounsfield.access.permissions.AccessDeniedError`."""
@@ -67,7 +71,8 @@ class CallerAccess:
         self.note(list(arns.values()))
         if self.is_limited:
             facts = self._facts(connection, datastore_id, image_set_ids)
-            require(self.principal, self._needed(arns.values()), facts)
+            for needed in self._needed(arns.values()):
+                require(self.principal, needed, facts)
 
     def denied(self, connection: Connection, datastore_id: str, image_set_ids: Collection[str]) -> frozenset[str]:
         """Give the image sets that the operation has to leave out."""
@@ -75,20 +80,32 @@ class CallerAccess:
             return frozenset()
         arns = self._arns(datastore_id, image_set_ids)
         facts = self._facts(connection, datastore_id, image_set_ids)
-        refused = refused_resources(self.principal, self._needed(arns.values()), facts)
+        refused: set[str] = set()
+        for needed in self._needed(arns.values()):
+            refused |= refused_resources(self.principal, needed, facts)
         return frozenset(image_set_id for image_set_id, arn in arns.items() if arn in refused)
 
     def kept(self) -> str | None:
         """Give what `access_of_kept` needs to decide later as it is decided now; None where there is nothing to decide."""
-        return KeptRights.of(self.principal, self.permission, self.facts).to_json() if self.is_limited else None
+        if not self.is_limited:
+            return None
+        rights = KeptRights.of(self.principal, self.permission, self.facts)
+        return orjson.dumps({"onImageSets": self.on_image_sets, "rights": rights.to_json()}).decode()
 
     def _arns(self, datastore_id: str, image_set_ids: Collection[str]) -> dict[str, str]:
         prefix = self.archive.image_set_arn(datastore_id, "")
         return {image_set_id: prefix + image_set_id for image_set_id in image_set_ids}
 
-    def _needed(self, arns: Collection[str]) -> Permission:
-        resources, unless_denied = (list(arns), []) if self.on_image_sets else ([], list(arns))
-        return replace(self.permission, resources=resources, unless_denied=unless_denied, instead=None)
+    @property
+    def _permissions(self) -> tuple[Permission, ...]:
+        asked = self.asked
+        return (self.permission,) if asked is None or asked is self.permission else (self.permission, asked)
+
+    def _needed(self, arns: Collection[str]) -> Iterator[Permission]:
+        for permission in self._permissions:
+            allowed = self.on_image_sets and permission is self.permission
+            resources, unless_denied = (list(arns), []) if allowed else ([], list(arns))
+            yield replace(permission, resources=resources, unless_denied=unless_denied, instead=None)
 
     def _facts(self, connection: Connection, datastore_id: str, image_set_ids: Collection[str]) -> RequestFacts:
         if not self.principal.rights.ask_for_resource_tags:
@@ -100,9 +117,10 @@ def access_of_kept(archive: Archive, kept: str | None) -> ImageSetAccess:
     """Give the access of a caller that `CallerAccess.kept` wrote down, for work that goes on after the request."""
     if kept is None:
         return UNLIMITED
-    rights = KeptRights.from_json(kept)
+    content = orjson.loads(kept)
+    rights = KeptRights.from_json(content["rights"])
     return CallerAccess(
-        rights.principal, rights.permission, on_image_sets=False, facts=NoFacts(), archive=archive, note=lambda _: None
+        rights.principal, rights.permission, content["onImageSets"], NoFacts(), archive, note=lambda _: None
     )
 
 
