@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 TEST_PROCESSES ?= 3
 PYTEST := $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
-.PHONY: install demo serve test test-all fuzz check audit-dependencies format bench clean
+.PHONY: install demo serve test test-all test-newest-python fuzz check audit-dependencies format bench clean
 
 install: $(VENV)/.installed
 
@@ -27,6 +27,14 @@ test: install  ## the whole suite but the slow tests
 
 test-all: install
 	$(PYTEST)
+
+NEWEST_PYTHON ?= $(shell .ci/newest_python)
+
+test-newest-python:  ## what depends on Python and the codecs, with the newest Python at hand, in an environment of its own
+	test -n "$(NEWEST_PYTHON)" || { echo "no Python newer than 3.11 here; name one with NEWEST_PYTHON" >&2; exit 1; }
+	$(MAKE) install VENV=.venv-newest PYTHON=$(NEWEST_PYTHON)
+	.venv-newest/bin/python -m pytest -n $(TEST_PROCESSES) --dist loadfile -m 'not slow' \
+	  tests/pixels tests/dicom tests/imaging tests/dicomweb/test_dicomweb_irregular_files.py
 
 FUZZ_MINUTES ?= 10
 
@@ -50,4 +58,4 @@ bench: install
 	$(BIN)/python -m bench
 
 clean:
-	rm -rf $(VENV) demo-data .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-newest demo-data .mypy_cache .ruff_cache .pytest_cache .hypothesis
