@@ -12,6 +12,8 @@ from doc_pages import Page, PythonReader, codes, run_shell
 
 from hounsfield.dicom.leniencies import Leniency
 from hounsfield.dicom.warnings import WarningCode
+from hounsfield.imaging.pixel_warnings import CODES
+from hounsfield.pixels.leniencies import PixelLeniency
 from hounsfield.settings import PREFIX, Settings
 from imports import document, instances, lines, outcome_of
 from servers import ServerProcess, finished_job
@@ -71,8 +73,10 @@ def check_output_files(output: Path, summary: dict[str, Any]) -> None:
 
 def test_what_is_read_although_it_is_wrong_is_all_that_the_reader_puts_up_with() -> None:
     rows = WHOLE.rows("the message of the warning", "code")
-    told = {(row["the message of the warning"].replace("*element*", "{element}"), row["code"]) for row in rows}
-    assert told == {(text, f"0x{code:04X}") for code, text in (leniency.value for leniency in Leniency)}
+    told = {(re.sub(r"\*(\w+)\*", r"{\1}", row["the message of the warning"]), row["code"]) for row in rows}
+    of_data_sets = [leniency.value for leniency in Leniency]
+    of_pixels = [(CODES[leniency], leniency.value) for leniency in PixelLeniency]
+    assert told == {(text, f"0x{code:04X}") for code, text in [*of_data_sets, *of_pixels]}
 
 
 def test_the_warnings_are_those_of_the_code() -> None:

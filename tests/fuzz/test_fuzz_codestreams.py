@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from fuzz.fuzzing import damaged, fuzz
 from hounsfield.pixels.codestream import read_j2k, read_jpeg, read_size
+from hounsfield.pixels.decode import decode_samples
 from hounsfield.pixels.errors import PixelError
+from hounsfield.pixels.format import PixelFormat
 
 SAMPLES = (np.arange(40 * 50, dtype="u2") * 37 % 4096).reshape(40, 50)
 
@@ -27,6 +29,21 @@ def codestreams() -> list[bytes]:
 
 
 streams = st.deferred(lambda: st.sampled_from(codestreams()))
+
+
+@fuzz(st.sampled_from([70, 50]), st.integers(0, 1200), st.binary(max_size=3), examples=300)
+def test_jpeg_without_its_end_is_what_it_was_or_refused(process: int, cut: int, behind: bytes) -> None:
+    """What a scan lacks is never made up, whatever the last bytes are."""
+    stream = codestreams()[3 if process == 70 else 4]
+    syntax, bits = f"1.2.840.10008.1.2.4.{process}", 16 if process == 70 else 8
+    format_ = PixelFormat(40, 50, 1, "MONOCHROME2", 0, bits, bits, bits - 1, 0, 1)
+    try:
+        decoded = decode_samples(stream[: -2 - cut] + behind, syntax, format_)
+    except PixelError:
+        return
+    # Bytes behind a whole scan do no harm; those behind one that is cut may be its own.
+    if behind.strip(b"\0") == b"":
+        assert np.array_equal(decoded, decode_samples(stream, syntax, format_))
 
 
 @fuzz(st.one_of(damaged(streams, within=300), damaged(streams), st.binary(max_size=200)), examples=300)

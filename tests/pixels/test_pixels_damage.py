@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import tracemalloc
 from functools import cache
 from struct import pack
@@ -12,11 +13,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from pixel_pictures import image, make_format
 from pydicom.uid import (
     ExplicitVRLittleEndian,
     HTJ2KLosslessRPCL,
     JPEG2000Lossless,
+    JPEGBaseline8Bit,
     JPEGExtended12Bit,
     JPEGLosslessSV1,
     JPEGLSLossless,
@@ -170,6 +173,28 @@ def test_a_scan_that_ends_early_with_a_proper_end_marker_is_refused(syntax: str,
     data = encoded(syntax)
     with pytest.raises(PixelError, match="scan ends before"):
         decode_frame(data[: int(len(data) * kept)].rstrip(b"\xff") + b"\xff\xd9", syntax, FORMAT)
+
+
+@pytest.mark.parametrize("syntax", [JPEGLosslessSV1, JPEGExtended12Bit])
+def test_a_codestream_without_end_marker_decodes_only_when_its_scan_is_whole(syntax: str) -> None:
+    data = encoded(syntax)
+    for padding in (b"", b"\0", b"\0\0\0", b"\xff"):
+        assert np.array_equal(decode_frame(data[:-2] + padding, syntax, FORMAT), decode_frame(data, syntax, FORMAT))
+        for cut in (*range(5, 40), 100, 300):
+            with pytest.raises(PixelError, match="EOI marker"):
+                decode_frame(data[:-cut] + padding, syntax, FORMAT)
+
+
+def test_only_a_single_scan_without_restarts_may_lack_its_end_marker() -> None:
+    grey = (SAMPLES >> 4).astype("u1")
+    format_ = make_format(grey)
+    for options in ({"progressive": True}, {"restart_marker_rows": 1}):
+        buffer = io.BytesIO()
+        Image.fromarray(grey).save(buffer, "jpeg", **options)
+        data = buffer.getvalue()
+        assert decode_frame(data, JPEGBaseline8Bit, format_).shape == grey.shape
+        with pytest.raises(PixelError, match="EOI marker"):
+            decode_frame(data[:-2], JPEGBaseline8Bit, format_)
 
 
 @pytest.mark.parametrize("syntax", [JPEGLosslessSV1, JPEGExtended12Bit])

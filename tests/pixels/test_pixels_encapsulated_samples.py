@@ -10,7 +10,7 @@ from typing import Any
 import imagecodecs
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pixel_pictures import image, make_format
 
@@ -104,6 +104,7 @@ def test_recompressed_jpeg_decodes_as_the_jpeg_it_was(subsampling: str) -> None:
 
 
 @given(rows=st.integers(1, 700), columns=st.integers(1, 700))
+@settings(max_examples=40, deadline=None)
 def test_the_size_of_jpeg_xl_is_read_from_its_header(rows: int, columns: int) -> None:
     for lossless in (True, False):  # in boxes, and bare
         options: dict[str, Any] = {"lossless": lossless, "effort": 1}
@@ -111,6 +112,7 @@ def test_the_size_of_jpeg_xl_is_read_from_its_header(rows: int, columns: int) ->
 
 
 @given(data=st.data())
+@settings(deadline=None)
 def test_damaged_frames_give_samples_or_our_error(data: st.DataObject) -> None:
     samples = image("u1", (16, 16, 3))
     syntax, whole = data.draw(

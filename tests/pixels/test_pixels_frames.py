@@ -22,7 +22,9 @@ from pydicom.uid import (
 from hounsfield.pixels.errors import FrameProblem, FramesError
 from hounsfield.pixels.fragments import scan_fragments
 from hounsfield.pixels.frames import fragments_of, frame_source, value_chunks
+from hounsfield.pixels.leniencies import PixelLeniency
 
+SEQUENCE_END, ITEM_END = pack("<LL", 0xE0DDFFFE, 0), pack("<LL", 0xE00DFFFE, 0)
 JPEGS = [b"\xff\xd8\xff" + bytes([number]) * (19 + 2 * number) + b"\xff\xd9" for number in range(1, 6)]
 ANY = make_format(np.zeros((4, 4), "u1"))
 
@@ -72,10 +74,10 @@ class Counting:
 @settings(max_examples=60, deadline=None)
 def test_frames_with_a_basic_offset_table_come_back(frames: list[bytes], fragments: int) -> None:
     frames = [frame + b"\0" * 8 for frame in frames]
-    value = encapsulate(frames, fragments_per_frame=fragments, has_bot=True)
+    value = encapsulate(frames, fragments_per_frame=fragments, has_bot=True) + SEQUENCE_END
     found = source(value, counted(len(frames)), JPEG2000Lossless)
     assert [found[number] for number in range(len(found))] == frames
-    assert found.warnings == ()
+    assert found.notes == ()
 
 
 @given(frames=st.lists(st.binary(min_size=1, max_size=81), min_size=1, max_size=8))
@@ -85,9 +87,11 @@ def test_frames_with_an_extended_offset_table_come_back_without_padding(frames: 
     padded = [frame + b"\0" * (len(frame) % 2) for frame in frames]
     exact = pack(f"<{len(frames)}Q", *map(len, frames))
     for sizes, expected in ((lengths, padded), (exact, frames)):
-        found = source(value, counted(len(frames)), JPEG2000Lossless, extended_offset_table=(offsets, sizes))
+        found = source(
+            value + SEQUENCE_END, counted(len(frames)), JPEG2000Lossless, extended_offset_table=(offsets, sizes)
+        )
         assert [found[number] for number in range(len(found))] == expected
-        assert found.warnings == ()
+        assert found.notes == ()
 
 
 @pytest.mark.parametrize("delimiter", [b"", pack("<LL", 0xE0DDFFFE, 0)])
@@ -96,7 +100,7 @@ def test_frames_without_any_table(delimiter: bytes) -> None:
     assert [one_each[number] for number in range(5)] == JPEGS
     several_each = source(with_table(b"", halves(JPEGS)) + delimiter, counted(5), JPEGBaseline8Bit)
     assert [several_each[number] for number in range(5)] == JPEGS
-    assert several_each.warnings == ()
+    assert [note.leniency for note in several_each.notes] == ([] if delimiter else [PixelLeniency.NO_DELIMITER])
     single = source(with_table(b"", halves(JPEGS[:1])) + delimiter, counted(1), JPEGBaseline8Bit)
     assert single[0] == JPEGS[0]
 
@@ -114,23 +118,22 @@ def test_a_wrong_table_is_a_warning_when_frames_are_found_all_the_same(table: by
     for fragments in (JPEGS, halves(JPEGS)):
         found = source(with_table(table, fragments), counted(5), JPEGBaseline8Bit)
         assert [found[number] for number in range(5)] == JPEGS
-        assert len(found.warnings) == 1
-        assert "offset table" in found.warnings[0]
+        assert [note.leniency for note in found.notes[1:]] == [PixelLeniency.BASIC_OFFSET_TABLE]
+        assert "basic offset table" in found.notes[1].text()
 
 
 def test_a_wrong_extended_table_falls_back_to_the_basic_one() -> None:
     value = encapsulate(JPEGS, fragments_per_frame=2, has_bot=True)
     found = source(value, counted(5), JPEGBaseline8Bit, extended_offset_table=(b"\0" * 40, b"\1" * 40))
     assert [found[number] for number in range(5)] == JPEGS
-    assert "extended offset table" in found.warnings[0]
+    assert "ExtendedOffsetTable" in found.notes[-1].text()
 
 
 def test_what_is_wrong_with_fragments_is_told_apart() -> None:
     noise = [bytes([number]) * 12 for number in range(7)]
-    assert problem_of(with_table(b"", JPEGS), 6) is FrameProblem.NUMBER_MISMATCH
-    assert problem_of(with_table(b"", JPEGS), 1) is FrameProblem.NUMBER_MISMATCH
     assert problem_of(with_table(b"", noise), 3) is FrameProblem.NUMBER_MISMATCH
-    assert problem_of(with_table(pack("<2L", 0, 20), JPEGS[:2]), 1) is FrameProblem.NUMBER_MISMATCH
+    assert problem_of(with_table(b"", noise), 8) is FrameProblem.NUMBER_MISMATCH
+    assert problem_of(with_table(pack("<2L", 0, 20), noise[:2]), 1) is FrameProblem.NUMBER_MISMATCH
     assert problem_of(with_table(pack("<3L", 0, 1, 2), noise), 3) is FrameProblem.OFFSET_TABLE
     assert problem_of(b"\0" * 40, 1) is FrameProblem.EXTRACTION
     assert problem_of(b"", 1) is FrameProblem.EXTRACTION
@@ -140,7 +143,57 @@ def test_what_is_wrong_with_fragments_is_told_apart() -> None:
 
 def test_several_run_length_frames_are_not_taken_for_one() -> None:
     frame = pack("<16L", 1, 64, *[0] * 14) + b"\x0f" + bytes(16) + b"\0"
-    assert problem_of(with_table(b"", [frame] * 3), 1, RLELossless) is FrameProblem.NUMBER_MISMATCH
+    found = source(with_table(b"", [frame] * 3) + SEQUENCE_END, counted(1), RLELossless)
+    assert [found[number] for number in range(len(found))] == [frame] * 3
+
+
+@pytest.mark.parametrize("table", [b"", pack("<5L", 0, 34, 70, 108, 148)], ids=["no table", "table"])
+@pytest.mark.parametrize("count", [1, 3, 4, 6, 100])
+def test_codestreams_with_beginning_and_end_count_where_the_number_does_not_agree(table: bytes, count: int) -> None:
+    for fragments in (JPEGS, halves(JPEGS)):
+        found = source(with_table(table, fragments) + SEQUENCE_END, counted(count), JPEGBaseline8Bit)
+        assert [found[number] for number in range(len(found))] == JPEGS
+        (note,) = found.notes
+        assert (note.leniency, note.total) == (PixelLeniency.NUMBER_OF_FRAMES, 5)
+
+
+@pytest.mark.parametrize("fault", ["no end", "no start", "zeros behind", "item delimiter behind"])
+def test_a_number_that_does_not_agree_is_refused_where_codestreams_leave_a_doubt(fault: str) -> None:
+    frames, end = list(JPEGS), SEQUENCE_END
+    if fault == "no end":
+        frames[-1] = frames[-1][:-2]
+    elif fault == "no start":
+        frames[2] = b"\0\0\0" + frames[2][3:]
+    else:
+        end = bytes(16) if fault == "zeros behind" else ITEM_END
+    assert problem_of(with_table(b"", frames) + end, 3) is FrameProblem.NUMBER_MISMATCH
+
+
+@pytest.mark.parametrize(
+    ("end", "leniency"),
+    [
+        (SEQUENCE_END, None),
+        (b"", PixelLeniency.NO_DELIMITER),
+        (SEQUENCE_END[:4], PixelLeniency.NO_DELIMITER),
+        (SEQUENCE_END[:7], PixelLeniency.NO_DELIMITER),
+        (bytes(3), PixelLeniency.ZEROS),
+        (bytes(8), PixelLeniency.ZEROS),
+        (bytes(1 << 20), PixelLeniency.ZEROS),
+        (ITEM_END, PixelLeniency.ITEM_DELIMITER),
+        (SEQUENCE_END + b"whatever", None),
+    ],
+)
+def test_what_some_writers_end_with_is_read(end: bytes, leniency: PixelLeniency | None) -> None:
+    found = source(with_table(b"", JPEGS) + end, counted(5), JPEGBaseline8Bit)
+    assert [found[number] for number in range(5)] == JPEGS
+    assert [note.leniency for note in found.notes] == ([] if leniency is None else [leniency])
+
+
+@pytest.mark.parametrize(
+    "end", [b"abc", bytes(20) + b"\1", bytes((1 << 20) + 1), ITEM_END[:4] + b"\1\0\0\0", b"\xff\xfe"]
+)
+def test_other_ends_are_refused(end: bytes) -> None:
+    assert problem_of(with_table(b"", JPEGS) + end, 5) is FrameProblem.EXTRACTION
 
 
 def test_a_file_that_ends_early_is_told_when_the_frame_is_read() -> None:

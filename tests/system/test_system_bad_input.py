@@ -113,6 +113,8 @@ def test_pixel_data_without_frames_is_kept_as_it_came(job: Job, bad_client: Any)
         (instance,) = instances.values()
         frames = verify_frames(bad_client, job.datastore_id, image_set_id, instance)
         expected = {0xB100: 1, 0xB120: 1, 0xB110: 0, 0xB111: 0, 0xB112: 2, 0xB201: 1, 0xB202: 1}[code]
+        if name == "j2k-fewer.dcm":
+            expected = 2  # codestreams show how many there are, native pixel data does not
         assert frames == expected, name
         assert instance["DICOM"]["WarningReason"] == code, name
 

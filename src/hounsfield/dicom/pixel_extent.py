@@ -14,7 +14,7 @@ from __future__ import annotations
 from struct import Struct
 
 from hounsfield.dicom.dataset_reader import delimiter_bytes
-from hounsfield.dicom.elements import ITEM, SEQUENCE_DELIMITER, UNDEFINED_LENGTH
+from hounsfield.dicom.elements import ITEM, ITEM_DELIMITER, SEQUENCE_DELIMITER, UNDEFINED_LENGTH
 from hounsfield.dicom.errors import DicomError, tag_text
 from hounsfield.dicom.source import ByteSource
 
@@ -66,9 +66,9 @@ def pixel_data_end(source: ByteSource, tag: int, offset: int, *, little_endian: 
     Returns
     -------
     int
-        Offset behind the sequence delimiter. The end of the source when the delimiter is missing or when something
-        else than an item stands between the fragments. Values that do not start with an item, native pixel data of
-        undefined length, end at the first sequence delimiter.
+        Offset behind the sequence delimiter, or behind the item delimiter that some writers end with. The end of the source
+        when the delimiter is missing or when something else than an item stands between the fragments. Values that do not
+        start with an item, native pixel data of undefined length, end at the first sequence delimiter.
 
     Raises
     ------
@@ -92,7 +92,7 @@ def _walk(headers: _Headers, tag: int, position: int, most: int) -> int:
     count = 0
     while (header := headers.at(position, near=near)) is not None:
         mark, length = header
-        if mark == SEQUENCE_DELIMITER:
+        if mark == SEQUENCE_DELIMITER or (mark == ITEM_DELIMITER and not length):
             return position + 8
         if mark != ITEM or length == UNDEFINED_LENGTH:
             return source.size

@@ -22,12 +22,12 @@ from hounsfield.imaging.ingest import (
 from hounsfield.imaging.pixel_store import (
     FramePlan,
     StoredPixels,
+    kind_of_frames,
     plan_pixels,
     store_frames,
     store_pixels,
-    with_damage_told,
+    warned,
 )
-from hounsfield.imaging.staging import PixelKind
 from hounsfield.pixels.errors import FramesError, PixelError
 from hounsfield.storage.buckets import BucketError, ObjectChangedError
 from hounsfield.storage.packs import PackWriter
@@ -112,9 +112,9 @@ def _joined(parts: tuple[FramePart, ...]) -> StoredPixels:
     pixels = [part.pixels for part in parts]
     whole = replace(
         pixels[0],
-        kind=PixelKind.DAMAGED if any(some.damaged for some in pixels) else pixels[0].kind,
+        kind=kind_of_frames(note for some in pixels for note in some.notes),
         entries=tuple(entry for some in pixels for entry in some.entries),
         runs=tuple(run for some in pixels for run in some.runs),
-        damaged=tuple(number for some in pixels for number in some.damaged),
+        notes=tuple(note for some in pixels for note in some.notes),
     )
-    return with_damage_told(whole)
+    return warned(whole)

@@ -5,7 +5,8 @@
                                       ├─ KEEP_VIDEO   all fragments as one object                          ─┤
                                       └─ BLOB         the value as one object, warning B120                ─┘
 
-What cannot be made into frames is kept as one object with the warning that says why; no pixel data is ever dropped.
+Where some frames cannot be decoded, all are kept as they came. What cannot be made into frames at all is kept as one object
+with the warning that says why; no pixel data is ever dropped.
 """
 
 from __future__ import annotations
@@ -15,17 +16,30 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from hounsfield.dicom.document import FrameEntry
+from hounsfield.dicom.elements import Element
+from hounsfield.dicom.overriding import overridden
 from hounsfield.dicom.part10 import Part10
 from hounsfield.dicom.warnings import ImportWarning, WarningCode
-from hounsfield.imaging.pixel_module import pixel_format, pixel_frames
+from hounsfield.imaging.pixel_module import NUMBER_OF_FRAMES, pixel_format, pixel_frames
+from hounsfield.imaging.pixel_warnings import description_warning, frames_warning, note_warning, transcoding_warning
 from hounsfield.imaging.staging import FrameRun, PixelKind
-from hounsfield.pixels.decode import check_frame
+from hounsfield.pixels.decode import check_frame, decode_samples, irregular
 from hounsfield.pixels.encapsulated_samples import encapsulated_samples
-from hounsfield.pixels.errors import FrameProblem, FramesError, PixelError
+from hounsfield.pixels.errors import FramesError, PixelError
 from hounsfield.pixels.format import PixelFormat
 from hounsfield.pixels.frames import FrameSource, value_chunks
 from hounsfield.pixels.jpeg_colour import interpretation_of_jpeg
-from hounsfield.pixels.policy import JPEG, NATIVE, WITHOUT_PIXELS, LosslessFormat, Treatment, TreatmentKind, treatment
+from hounsfield.pixels.leniencies import PixelLeniency, PixelNote, joined
+from hounsfield.pixels.policy import (
+    JPEG,
+    NATIVE,
+    WITHOUT_PIXELS,
+    ChecksumType,
+    LosslessFormat,
+    Treatment,
+    TreatmentKind,
+    treatment,
+)
 from hounsfield.pixels.transcode import StoredFrame, keep_frame, transcode_frame
 from hounsfield.storage.identifiers import frame_id
 from hounsfield.storage.packs import Extent, Label, PackWriter, RecordKind
@@ -33,15 +47,6 @@ from hounsfield.storage.packs import Extent, Label, PackWriter, RecordKind
 PIXEL_DATA = 0x7FE00010
 RUN_LENGTH = 1024
 """Most frames of one run: what a reader scans to find a frame is at most 4 KiB."""
-
-_MOST_NAMED = 32
-"""Damaged frames that a warning names; more are counted."""
-
-_CODES = {
-    FrameProblem.EXTRACTION: WarningCode.FRAMES_EXTRACTION_FAILURE,
-    FrameProblem.NUMBER_MISMATCH: WarningCode.FRAME_NUMBER_MISMATCH,
-    FrameProblem.OFFSET_TABLE: WarningCode.INVALID_OFFSET_TABLE,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +59,8 @@ class StoredPixels:
     entries: tuple[FrameEntry, ...] = ()
     runs: tuple[FrameRun, ...] = ()
     warnings: tuple[ImportWarning, ...] = ()
-    damaged: tuple[int, ...] = ()
-    """Numbers of the frames that do not decode, from 1 on."""
+    notes: tuple[PixelNote, ...] = ()
+    """What was wrong with frames, before `warned` made warnings of it."""
 
 
 NO_PIXELS = StoredPixels(PixelKind.NONE, None, None)
@@ -84,26 +89,39 @@ def store_pixels(file: Part10, key: str, pack: PackWriter, lossless: LosslessFor
     plan = plan_pixels(file, lossless)
     if isinstance(plan, FramePlan):
         try:
-            return with_damage_told(store_frames(plan, key, pack, range(len(plan.frames))))
+            return warned(_frames_or_as_they_came(plan, key, pack))
         except PixelError as error:
-            warning = ImportWarning(WarningCode.TRANSCODING_EXCEPTION, f"The pixel data is kept as it came: {error}")
-            plan = ObjectPlan(PixelKind.WHOLE, file.transfer_syntax, (warning,), plan.format)
+            plan = ObjectPlan(PixelKind.WHOLE, file.transfer_syntax, (transcoding_warning(error),), plan.format)
         except FramesError as error:
-            plan = ObjectPlan(PixelKind.WITHHELD, file.transfer_syntax, (_frames_warning(error),), plan.format)
+            plan = ObjectPlan(PixelKind.WITHHELD, file.transfer_syntax, (frames_warning(error),), plan.format)
         # The frames before the one that is wrong would stay beside the object that holds them all.
         pack.rewind()
     return _store_object(file, plan, key, pack)
 
 
+def _frames_or_as_they_came(plan: FramePlan, key: str, pack: PackWriter) -> StoredPixels:
+    """Store frames; where some cannot be decoded, all of them as they came."""
+    everything = range(len(plan.frames))
+    try:
+        return store_frames(plan, key, pack, everything)
+    except PixelError:
+        kept = as_they_came(plan)
+        if kept is None:
+            raise
+    pack.rewind()
+    return store_frames(kept, key, pack, everything)
+
+
 @dataclass(frozen=True, slots=True)
 class FramePlan:
-    """Pixel data of which frames can be made."""
+    """Pixel data of which frames can be made; ``decoded`` is what decoding all of them showed, where that was done."""
 
     format: PixelFormat
     frames: FrameSource
     treatment: Treatment
     source_syntax: str
     lossless: LosslessFormat
+    decoded: tuple[PixelNote, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +146,7 @@ def plan_pixels(file: Part10, lossless: LosslessFormat) -> FramePlan | ObjectPla
     try:
         format_ = pixel_format(file)
     except PixelError as error:
-        warning = ImportWarning(WarningCode.FRAMES_EXTRACTION_FAILURE, f"Frames could not be extracted: {error}")
-        return ObjectPlan(PixelKind.WITHHELD, syntax, (warning,), None)
+        return ObjectPlan(PixelKind.WITHHELD, syntax, (description_warning(error),), None)
     how = treatment(syntax, lossless=lossless, bits_allocated=format_.bits_allocated)
     if how.kind is TreatmentKind.BLOB:
         warning = ImportWarning(
@@ -142,48 +159,43 @@ def plan_pixels(file: Part10, lossless: LosslessFormat) -> FramePlan | ObjectPla
     try:
         return FramePlan(format_, pixel_frames(file, format_), how, syntax, lossless)
     except FramesError as error:
-        return ObjectPlan(PixelKind.WITHHELD, syntax, (_frames_warning(error),), format_)
+        return ObjectPlan(PixelKind.WITHHELD, syntax, (frames_warning(error),), format_)
 
 
 def store_frames(plan: FramePlan, key: str, pack: PackWriter, ordinals: range) -> StoredPixels:
     """Write some frames of an instance to a pack; raises `PixelError` and `FramesError`."""
     entries = []
     extents = []
-    damaged = []
+    noted: dict[PixelLeniency, list[int]] = {}
     coloured: tuple[ImportWarning, ...] = ()
+    known = {number for note in plan.decoded or () for number in note.frames}
     for ordinal in ordinals:
         encoded = plan.frames[ordinal]
-        if plan.treatment.kind is TreatmentKind.KEEP_FRAMES and not _passes(encoded, plan):
-            damaged.append(ordinal + 1)
         if not ordinal:
             coloured = _colour_warnings(encoded, plan)
+        leniency = None if ordinal + 1 in known else _note(encoded, plan)
+        if leniency is not None:
+            noted.setdefault(leniency, []).append(ordinal + 1)
         frame = _stored_frame(plan, encoded)
         extents.append(pack.add(Label(RecordKind.FRAME, key, ordinal), frame.data))
         checksums = tuple((c.width, c.height, c.crc32) for c in frame.checksums)
         entries.append(FrameEntry(frame_id(key, ordinal), checksums, frame.min_value, frame.max_value, len(frame.data)))
+    notes = (*(plan.decoded or ()), *(PixelNote(leniency, tuple(frames)) for leniency, frames in noted.items()))
     return StoredPixels(
-        PixelKind.DAMAGED if damaged else PixelKind.FRAMES,
+        kind_of_frames(notes),
         plan.treatment.stored_transfer_syntax,
         plan.treatment.checksum_type,
         tuple(entries),
         tuple(_runs(ordinals.start, extents)),
-        (*(_offset_table_warning(warning) for warning in plan.frames.warnings), *coloured),
-        tuple(damaged),
+        coloured,
+        (*plan.frames.notes, *notes),
     )
 
 
-def with_damage_told(pixels: StoredPixels) -> StoredPixels:
-    """Add the warning that names the frames which do not decode, where there are any."""
-    if not pixels.damaged:
-        return pixels
-    count, total = len(pixels.damaged), len(pixels.entries)
-    named = ", ".join(map(str, pixels.damaged[:_MOST_NAMED]))
-    more = f" and {count - _MOST_NAMED} more" if count > _MOST_NAMED else ""
-    text = (
-        f"Pixel Data (7FE0,0010): of {total} frames {count} cannot be decoded, and all are kept as they came: "
-        f"{'frame' if count == 1 else 'frames'} {named}{more}"
-    )
-    return replace(pixels, warnings=(*pixels.warnings, ImportWarning(WarningCode.TRANSCODING_EXCEPTION, text)))
+def warned(pixels: StoredPixels) -> StoredPixels:
+    """Turn the notes of pixel data, which may be of several parts of it, into warnings."""
+    told = tuple(note_warning(note) for note in joined(pixels.notes))
+    return replace(pixels, warnings=(*pixels.warnings, *told), notes=()) if told else pixels
 
 
 def _colour_warnings(encoded: bytes, plan: FramePlan) -> tuple[ImportWarning, ...]:
@@ -201,12 +213,61 @@ def _colour_warnings(encoded: bytes, plan: FramePlan) -> tuple[ImportWarning, ..
     return (ImportWarning(WarningCode.COERCION_OF_DATA_ELEMENTS, text),)
 
 
-def _passes(encoded: bytes, plan: FramePlan) -> bool:
+def with_true_number_of_frames(file: Part10, pixels: StoredPixels) -> Part10:
+    """Give a file whose Number of Frames is that of its frames, where these were found and it says another one."""
+    count = len(pixels.entries)
+    if not pixels.kind.in_frames or count == (file.integer(NUMBER_OF_FRAMES) or 1):
+        return file
+    text = str(count).encode()
+    return overridden(file, [Element(NUMBER_OF_FRAMES, "IS", text + b" " * (len(text) % 2))])
+
+
+def kind_of_frames(notes: Iterable[PixelNote]) -> PixelKind:
+    """Tell the kind of pixel data that is stored in frames."""
+    damaged = any(note.leniency is PixelLeniency.DAMAGED_FRAMES for note in notes)
+    return PixelKind.DAMAGED if damaged else PixelKind.FRAMES
+
+
+def as_they_came(plan: FramePlan) -> FramePlan | None:
+    """Plan to keep frames as they came, of which at least one does not decode and at least one does; None for others.
+
+    Raises
+    ------
+    FramesError
+        A frame cannot be read.
+    """
+    if plan.treatment.kind is not TreatmentKind.TRANSCODE or plan.source_syntax in NATIVE:
+        return None
+    damaged: list[int] = []
+    short: list[int] = []
+    for ordinal in range(len(plan.frames)):
+        encoded = plan.frames[ordinal]
+        if not _decodes(encoded, plan, strict=True):
+            (short if _decodes(encoded, plan, strict=False) else damaged).append(ordinal + 1)
+    if len(damaged) == len(plan.frames) or not damaged + short:
+        return None
+    found = ((PixelLeniency.SHORT_RUN_LENGTH, short), (PixelLeniency.DAMAGED_FRAMES, damaged))
+    notes = tuple(PixelNote(leniency, tuple(numbers)) for leniency, numbers in found if numbers)
+    kept = Treatment(TreatmentKind.KEEP_FRAMES, plan.source_syntax, ChecksumType.COMPRESSED)
+    return replace(plan, treatment=kept, decoded=notes)
+
+
+def _decodes(encoded: bytes, plan: FramePlan, *, strict: bool) -> bool:
     try:
-        check_frame(encoded, plan.source_syntax, plan.format)
+        decode_samples(encoded, plan.source_syntax, plan.format, strict=strict)
     except PixelError:
         return False
     return True
+
+
+def _note(encoded: bytes, plan: FramePlan) -> PixelLeniency | None:
+    """Tell what is wrong with a frame that is stored."""
+    if plan.treatment.kind is TreatmentKind.KEEP_FRAMES and plan.decoded is None:
+        try:
+            check_frame(encoded, plan.source_syntax, plan.format)
+        except PixelError:
+            return PixelLeniency.DAMAGED_FRAMES
+    return irregular(encoded, plan.source_syntax)
 
 
 def _stored_frame(plan: FramePlan, encoded: bytes) -> StoredFrame:
@@ -254,11 +315,3 @@ def _runs(first_ordinal: int, extents: Iterable[Extent]) -> Iterator[FrameRun]:
 
 def _run(first_ordinal: int, extents: list[Extent]) -> FrameRun:
     return FrameRun(first_ordinal, extents[0].pack_id, extents[0].offset, tuple(extent.length for extent in extents))
-
-
-def _frames_warning(error: FramesError) -> ImportWarning:
-    return ImportWarning(_CODES[error.problem], f"Frames could not be extracted: {error}")
-
-
-def _offset_table_warning(text: str) -> ImportWarning:
-    return ImportWarning(WarningCode.INVALID_OFFSET_TABLE, text)

@@ -27,6 +27,8 @@ _WIDELY_READ_BITS = 16
 
 _SOT, _SOD, _COD, _CAP, _TLM, _EOC = 0xFF90, 0xFF93, 0xFF52, 0xFF50, 0xFF55, 0xFFD9
 _SOS = 0xDA
+_DRI = 0xDD
+_SINGLE_SCAN_MARKERS = frozenset({0xC0, 0xC1, 0xC3})
 _FRAME_MARKERS = frozenset({*range(0xC0, 0xD0), 0xF7}) - {0xC4, 0xC8, 0xCC}
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xD8)})
 
@@ -110,6 +112,41 @@ def read_jpeg(data: bytes) -> CodestreamHeader:
     if data.rfind(_END, scan) < 0:
         raise PixelError("the JPEG codestream is cut off: it has no EOI marker after its first scan")
     return header
+
+
+def lacks_end(data: bytes) -> bool:
+    """Whether a JPEG codestream has no end marker (EOI) at all."""
+    return data.rfind(_END) < 0
+
+
+def with_end(data: bytes) -> bytes:
+    """Give a JPEG codestream that has no end marker with one behind its last byte that is no padding.
+
+    Only where a single scan holds all components, without restart markers, can be seen whether its samples are all there;
+    so others are refused.
+
+    Raises
+    ------
+    PixelError
+        It has no header, or is of another kind.
+    """
+    components, single, restarts, scanned = 0, False, False, 0
+    try:
+        for marker, position in _jpeg_markers(data):
+            if marker in _FRAME_MARKERS:
+                components, single = data[position + 7], marker in _SINGLE_SCAN_MARKERS
+            elif marker == _DRI:
+                restarts = any(data[position + 2 : position + 4])
+            elif marker == _SOS:
+                scanned = data[position + 2]
+    except (error, IndexError):
+        raise PixelError("the JPEG codestream ends within its header") from None
+    if not single or restarts or not scanned or scanned != components:
+        raise PixelError("the JPEG codestream is cut off: it has no EOI marker after its first scan")
+    scan = data.rstrip(b"\0")
+    # A byte 0xFF of a scan is followed by 0 (ITU-T T.81 section B.1.1.5); fill bytes before a marker are not.
+    scan = scan + b"\0" if scan.endswith(b"\xff") and len(scan) < len(data) else scan.rstrip(b"\xff")
+    return scan + _END
 
 
 def jpeg_segments(data: bytes) -> Iterator[tuple[int, bytes]]:

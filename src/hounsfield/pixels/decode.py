@@ -17,13 +17,14 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
-from hounsfield.pixels.codestream import CodestreamHeader, read_j2k, read_jpeg
+from hounsfield.pixels.codestream import CodestreamHeader, lacks_end, read_j2k, read_jpeg, with_end
 from hounsfield.pixels.encapsulated_samples import encapsulated_samples
 from hounsfield.pixels.errors import PixelError
 from hounsfield.pixels.format import MAX_FRAME_BYTES, PixelFormat
 from hounsfield.pixels.high_throughput import decode_htj2k, decode_low_band
 from hounsfield.pixels.jpeg_colour import as_described
 from hounsfield.pixels.jpeg_xl import check_size, read_jpeg_xl, recompressed_jpeg
+from hounsfield.pixels.leniencies import PixelLeniency
 from hounsfield.pixels.packed_bits import unpack_bits, unpack_twelve
 from hounsfield.pixels.policy import (
     DEFLATED_IMAGE_FRAME,
@@ -143,12 +144,19 @@ def check_frame(encoded: bytes, transfer_syntax: str, format: PixelFormat) -> No
     PixelError
         The frame does not decode. One that passes may still turn out not to.
     """
-    if transfer_syntax in JPEG | _JPEG_LS:
+    if transfer_syntax in JPEG and lacks_end(encoded):
+        decode_samples(encoded, transfer_syntax, format)
+    elif transfer_syntax in JPEG | _JPEG_LS:
         _check(read_jpeg(encoded), format)
     elif transfer_syntax in _JPEG_2000 | _HTJ2K:
         _check(read_j2k(encoded).samples, format)
     elif transfer_syntax in _JPEG_XL or transfer_syntax == JPEG_XL_RECOMPRESSION:
         check_size(read_jpeg_xl(encoded), format)
+
+
+def irregular(encoded: bytes, transfer_syntax: str) -> PixelLeniency | None:
+    """Tell what is wrong with a frame that was decoded all the same."""
+    return PixelLeniency.NO_END_MARKER if transfer_syntax in JPEG and lacks_end(encoded) else None
 
 
 def stored_values(samples: Samples, format: PixelFormat) -> Samples:  # noqa: A002
@@ -215,9 +223,16 @@ def _upsampled(flat: Samples, format_: PixelFormat) -> Samples:
 
 _END_OF_IMAGE = b"\xff\xd9"
 _FILLER = b"\x55" * 4096
+_OTHER_FILLER = b"\xaa" * 4096
+"""Has the opposite bit at each place: a bit that a scan lacks cannot be the same in both."""
 
 
 def _decode_jpeg(encoded: bytes, format_: PixelFormat) -> Samples:
+    fillers, fault = [_FILLER], "is damaged: its"
+    if lacks_end(encoded):
+        encoded = with_end(encoded)
+        fillers.append(_OTHER_FILLER)
+        fault = "is cut off: it has no EOI marker, and its"
     header = read_jpeg(encoded)
     _check(header, format_)
     # The same colour space for both ends means no conversion: samples stay as they are in the codestream.
@@ -226,11 +241,12 @@ def _decode_jpeg(encoded: bytes, format_: PixelFormat) -> Samples:
     # Any marker may have fill bytes of 0xFF before it (ITU-T T.81 section B.1.1.2).
     end = len(encoded[: encoded.rfind(_END_OF_IMAGE)].rstrip(b"\xff"))
     # The decoder makes up what a scan that ends too early lacks, and says nothing; a complete scan does not read filler.
-    filled = imagecodecs.jpeg8_decode(
-        b"".join((encoded[:end], _FILLER, encoded[end:])), colorspace=space, outcolorspace=space
-    )
-    if not np.array_equal(decoded, filled):
-        raise PixelError("the codestream is damaged: its scan ends before all samples are decoded")
+    for filler in fillers:
+        filled = imagecodecs.jpeg8_decode(
+            b"".join((encoded[:end], filler, encoded[end:])), colorspace=space, outcolorspace=space
+        )
+        if not np.array_equal(decoded, filled):
+            raise PixelError(f"the codestream {fault} scan ends before all samples are decoded")
     if header.components == 3:
         decoded = as_described(decoded, encoded, header.precision, format_)
     return _fitted(decoded, header.precision, format_, signed=False)

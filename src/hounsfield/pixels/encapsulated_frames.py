@@ -5,7 +5,8 @@
     one fragment a frame  │
     ends of codestreams   ┘
 
-An offset table that does not fit is passed over with a warning when frames are found without it all the same.
+An offset table that does not fit is passed over with a warning when frames are found without it all the same. A number of
+frames that does not agree is passed over where the codestreams show how many there are, each with its beginning and its end.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from hounsfield.pixels.errors import FrameProblem, FramesError
 from hounsfield.pixels.fragments import Fragments, scan_fragments
+from hounsfield.pixels.leniencies import PixelLeniency, PixelNote
 
 _END_MARKER = b"\xff\xd9"
 _END_WINDOW = 10
@@ -47,7 +49,7 @@ class EncapsulatedFrames:
         The fragments cannot be told apart, or are not those of so many frames.
     """
 
-    __slots__ = ("_first", "_fragments", "_read", "_sizes", "warnings")
+    __slots__ = ("_first", "_fragments", "_read", "_sizes", "notes")
 
     def __init__(
         self,
@@ -60,7 +62,7 @@ class EncapsulatedFrames:
         self._read = read
         self._fragments = scan_fragments(read, value_offset, value_end)
         self._sizes: Integers | None = None
-        self.warnings: tuple[str, ...] = ()
+        self.notes: tuple[PixelNote, ...] = ()
         self._first = self._find(count, extended_offset_table)
 
     def __len__(self) -> int:
@@ -87,55 +89,84 @@ class EncapsulatedFrames:
     def _find(self, count: int, extended: tuple[bytes, bytes] | None) -> Integers:
         """Find the first fragment of each frame."""
         fragments = self._fragments
-        if len(fragments) < count:
-            raise _mismatch(f"NumberOfFrames is {count}, but the pixel data has {len(fragments)} fragments")
-        problems = []
-        first = None
-        if extended is not None and extended[0]:
-            first, self._sizes = _extended_fit(fragments, count, extended)
-            if first is None:
-                problems.append("the extended offset table does not fit the fragments")
-        if first is None and fragments.offset_table != b"":
-            first = self._by_table(count)
-            if first is None:
-                problems.append("the basic offset table does not fit the fragments")
+        first, notes = self._by_tables(count, extended)
         if first is None:
-            first = self._without_table(count, problems)
-        if count == 1:
-            self._check_single()
-        self.warnings = tuple(f"{problem}; the frames were found without it" for problem in problems)
+            first = self._without_table(count)
+        if first is None or (count == 1 and len(fragments) > 1):
+            first, notes = self._counted(count, first, notes)
+        end = fragments.irregular_end
+        self.notes = (*(() if end is None else (PixelNote(end),)), *notes)
         return first
 
-    def _by_table(self, count: int) -> Integers | None:
-        first = _table_fit(self._fragments)
-        if first is None or len(first) == count:
-            return first
-        if count == 1:
-            raise _mismatch(f"NumberOfFrames is 1, but the basic offset table has {len(first)} frames")
-        return None
+    def _by_tables(self, count: int, extended: tuple[bytes, bytes] | None) -> tuple[Integers | None, list[PixelNote]]:
+        notes: list[PixelNote] = []
+        if extended is not None and extended[0]:
+            first, self._sizes = _extended_fit(self._fragments, count, extended)
+            if first is not None:
+                return first, notes
+            notes.append(PixelNote(PixelLeniency.EXTENDED_OFFSET_TABLE))
+        if self._fragments.offset_table != b"":
+            first = _table_fit(self._fragments)
+            if first is not None and len(first) == count:
+                return first, notes
+            notes.append(PixelNote(PixelLeniency.BASIC_OFFSET_TABLE))
+        return None, notes
 
-    def _without_table(self, count: int, problems: list[str]) -> Integers:
+    def _counted(self, count: int, first: Integers | None, notes: list[PixelNote]) -> tuple[Integers, list[PixelNote]]:
+        """Look how many codestreams there are; what is called one frame may be several, which decoding would lose.
+
+        Raises
+        ------
+        FramesError
+            Nothing tells the frames apart for certain.
+        """
+        shown, by_table = self._shown(), _table_fit(self._fragments)
+        if shown is not None and len(shown) != count:
+            if self._fragments.irregular_end not in (None, PixelLeniency.NO_DELIMITER):
+                raise self._mismatch(count, notes)
+            others = [note for note in notes if note.leniency is not PixelLeniency.BASIC_OFFSET_TABLE]
+            return shown, [*others, PixelNote(PixelLeniency.NUMBER_OF_FRAMES, total=len(shown))]
+        several = shown is None and by_table is not None and len(by_table) > 1
+        if first is None or (several and len(first) == 1):
+            raise self._mismatch(count, notes)
+        return first, notes
+
+    def _without_table(self, count: int) -> Integers | None:
         total = len(self._fragments)
         if total == count:
             return np.arange(count)
-        if count == 1:
+        if count == 1 and total:
             return np.zeros(1, np.int64)
+        if total < count:
+            return None
         ends, starts = self._seams()
         for seams in (ends & starts, starts, ends):
             if int(seams.sum()) == count - 1:
-                return np.concatenate([np.zeros(1, np.int64), np.flatnonzero(seams) + 1])
-        message = f"NumberOfFrames is {count}, but the {total} fragments do not show so many codestreams"
-        if problems:
-            raise FramesError(FrameProblem.OFFSET_TABLE, f"{problems[-1]}; {message}")
-        raise _mismatch(message)
+                return _after(seams)
+        return None
 
-    def _check_single(self) -> None:
-        """See that what is called one frame is not several: the others would be lost in decoding."""
-        if len(self._fragments) > 1:
-            ends, starts = self._seams()
-            found = int((ends & starts).sum()) + 1
-            if found > 1:
-                raise _mismatch(f"NumberOfFrames is 1, but the fragments hold {found} codestreams")
+    def _shown(self) -> Integers | None:
+        """Find frames by their codestreams alone, each of which must have its beginning and its end; None where they do not."""
+        fragments = self._fragments
+        if not len(fragments):
+            return None
+        last = len(fragments) - 1
+        beginning = self._read(fragments.starts[0], min(8, fragments.lengths[0]))
+        window = min(_END_WINDOW, fragments.lengths[last])
+        end = self._read(fragments.starts[last] + fragments.lengths[last] - window, window)
+        whole = beginning.startswith(_START_MARKERS) and _END_MARKER in end
+        if not whole and not _begins_run_length(beginning):
+            return None
+        ends, starts = self._seams()
+        return _after(ends) if np.array_equal(ends, starts) else None
+
+    def _mismatch(self, count: int, notes: list[PixelNote]) -> FramesError:
+        message = f"NumberOfFrames is {count}, but the {len(self._fragments)} fragments do not show so many codestreams"
+        extended = any(note.leniency is PixelLeniency.EXTENDED_OFFSET_TABLE for note in notes)
+        broken = self._fragments.offset_table != b"" and _table_fit(self._fragments) is None
+        if len(self._fragments) > count and (extended or broken):
+            return FramesError(FrameProblem.OFFSET_TABLE, f"the offset table does not fit the fragments; {message}")
+        return FramesError(FrameProblem.NUMBER_MISMATCH, message)
 
     def _seams(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Look at both sides of each seam between fragments: does a codestream end before it, does one start after it."""
@@ -153,8 +184,9 @@ class EncapsulatedFrames:
         return ends, starts
 
 
-def _mismatch(message: str) -> FramesError:
-    return FramesError(FrameProblem.NUMBER_MISMATCH, message)
+def _after(seams: NDArray[np.bool_]) -> Integers:
+    """Give the first fragment of each frame where frames end at some seams between fragments."""
+    return np.concatenate([np.zeros(1, np.int64), np.flatnonzero(seams) + 1])
 
 
 def _begins_run_length(fragment: bytes) -> bool:
@@ -178,7 +210,7 @@ def _extended_fit(
 def _table_fit(fragments: Fragments) -> Integers | None:
     """First fragments of frames by the basic offset table, None if it does not fit."""
     table = fragments.offset_table
-    if table is None or len(table) % 4 or not len(fragments):
+    if not table or len(table) % 4 or not len(fragments):
         return None
     offsets = np.frombuffer(table, "<u4").astype(np.uint64)
     relative = _relative(fragments)

@@ -1,6 +1,6 @@
 """The fragments of encapsulated pixel data, found by their item headers (PS3.5 section A.4).
 
-    item(basic offset table) item(fragment) item(fragment) … sequence delimiter
+    item(basic offset table) item(fragment) item(fragment) … sequence delimiter, or what some writers end with
                              │◀─ base: offset tables count from here
 
 Only headers are read, never the fragments themselves.
@@ -14,13 +14,17 @@ from dataclasses import dataclass
 from struct import unpack_from
 
 from hounsfield.pixels.errors import FrameProblem, FramesError
+from hounsfield.pixels.leniencies import PixelLeniency
 
 _ITEM = 0xE000FFFE
+_ITEM_DELIMITER = 0xE00DFFFE
 _SEQUENCE_DELIMITER = 0xE0DDFFFE
 _UNDEFINED = 0xFFFFFFFF
 _READ_AHEAD = 1 << 16
 _MAX_FRAGMENTS = 1 << 22
 _MAX_TABLE_BYTES = _MAX_FRAGMENTS * 4
+_MOST_ZEROS = 1 << 20
+_SEQUENCE_END = b"\xfe\xff\xdd\xe0\0\0\0\0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +39,15 @@ class Fragments:
         File offset of the first fragment's item header.
     starts, lengths : array of unsigned 64-bit integers
         File offset of the first byte of each fragment, and its size in bytes.
+    irregular_end : PixelLeniency or None
+        What stands where a sequence delimiter should.
     """
 
     offset_table: bytes | None
     base: int
     starts: array[int]
     lengths: array[int]
+    irregular_end: PixelLeniency | None = None
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -80,7 +87,8 @@ def scan_fragments(read: Callable[[int, int], bytes], value_offset: int, value_e
     read : Callable[[int, int], bytes]
         Gives the bytes at an offset of the file: ``read(offset, size)``.
     value_offset, value_end : int
-        Where the value of the pixel data element lies; a sequence delimiter may be inside, behind, or missing.
+        Where the value of the pixel data element lies; a sequence delimiter may be inside, behind, or missing. Up to 1 MiB of
+        zeros, or an item delimiter, may take its place.
 
     Raises
     ------
@@ -99,6 +107,10 @@ def scan_fragments(read: Callable[[int, int], bytes], value_offset: int, value_e
     position, near = base, False
     while (header := headers.at(position, near=near)) is not None and header[0] != _SEQUENCE_DELIMITER:
         tag, length = header
+        if tag == _ITEM_DELIMITER and not length:
+            return Fragments(table, base, starts, lengths, PixelLeniency.ITEM_DELIMITER)
+        if not tag and _only_zeros(read, position, value_end):
+            return Fragments(table, base, starts, lengths, PixelLeniency.ZEROS)
         if tag != _ITEM or length == _UNDEFINED:
             raise _broken(f"fragment {len(starts)} does not begin with an item header of defined length")
         if position + 8 + length > value_end:
@@ -109,7 +121,22 @@ def scan_fragments(read: Callable[[int, int], bytes], value_offset: int, value_e
         lengths.append(length)
         near = length < _READ_AHEAD // 4
         position += 8 + length
-    return Fragments(table, base, starts, lengths)
+    return Fragments(table, base, starts, lengths, None if header is not None else _cut_end(read, position, value_end))
+
+
+def _only_zeros(read: Callable[[int, int], bytes], position: int, value_end: int) -> bool:
+    """Whether nothing but zeros, and not too many, stand before the end of the value."""
+    return value_end - position <= _MOST_ZEROS and not any(read(position, value_end - position))
+
+
+def _cut_end(read: Callable[[int, int], bytes], position: int, value_end: int) -> PixelLeniency:
+    """Tell how a value ends that has no room for a delimiter behind its last fragment."""
+    rest = read(position, value_end - position) if position < value_end else b""
+    if _SEQUENCE_END.startswith(rest):
+        return PixelLeniency.NO_DELIMITER
+    if not any(rest):
+        return PixelLeniency.ZEROS
+    raise _broken(f"{len(rest)} bytes behind the last fragment are no item")
 
 
 def _broken(message: str) -> FramesError:

@@ -15,6 +15,7 @@ from hounsfield.pixels.encapsulated_frames import EncapsulatedFrames
 from hounsfield.pixels.errors import FrameProblem, FramesError
 from hounsfield.pixels.format import PixelFormat
 from hounsfield.pixels.fragments import scan_fragments
+from hounsfield.pixels.leniencies import PixelNote
 from hounsfield.pixels.native_frames import NativeFrames
 from hounsfield.pixels.policy import NATIVE
 
@@ -27,11 +28,11 @@ class FrameSource(Protocol):
 
     Attributes
     ----------
-    warnings : tuple[str, ...]
-        What was wrong with offset tables that were not needed to find the frames (import warning 0xB112).
+    notes : tuple[PixelNote, ...]
+        What was wrong, and did no harm to finding the frames.
     """
 
-    warnings: tuple[str, ...]
+    notes: tuple[PixelNote, ...]
 
     def __len__(self) -> int: ...
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from hounsfield.pixels.errors import FrameProblem, FramesError
 from hounsfield.pixels.format import PixelFormat
+from hounsfield.pixels.leniencies import PixelNote
 from hounsfield.pixels.packed_bits import cut_bits
 
 
@@ -41,7 +42,7 @@ class NativeFrames:
 
     __slots__ = ("_frame_bits", "_length", "_offset", "_packed", "_read", "_swap", "count")
 
-    warnings: tuple[str, ...] = ()
+    notes: tuple[PixelNote, ...] = ()
 
     def __init__(
         self,
