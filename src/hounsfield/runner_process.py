@@ -21,6 +21,7 @@ from hounsfield.auditing import open_trail
 from hounsfield.gate.image_set_access import access_of_kept
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.copying import COPY_IMAGE_SET, ImageSetCopier
+from hounsfield.imaging.damage_log import note_damage
 from hounsfield.imaging.datastores import SETTLE_DATASTORE, DatastoreSettler
 from hounsfield.imaging.deletion import DELETE_IMAGE_SET, ImageSetDeleter
 from hounsfield.imaging.import_jobs import IMPORT
@@ -137,12 +138,15 @@ def _end_on_signals(stop: threading.Event) -> None:
 def _carry_out(work: _Work) -> None:
     """Take work items until it is time to stop, each kind in threads of its own."""
     queue, stop, alarm = work.archive.queue, work.stop, Alarm()
-    imports = Runner(queue, work.imports(), stop, slots=work.settings.import_slots, alarm=alarm)
+    failed = partial(note_damage, work.archive)
+    imports = Runner(queue, work.imports(), stop, slots=work.settings.import_slots, alarm=alarm, failed=failed)
+    short = Runner(queue, work.short(), stop, alarm=alarm, failed=failed)
+    long = Runner(queue, work.long(), stop, slots=2, failed=failed)
     threads = [
         LastingThread("listener", partial(queue.listen, alarm.ring, stop), stop, daemon=False),
         LastingThread("imports", imports.run, stop, daemon=False),
-        LastingThread("short-work", Runner(queue, work.short(), stop, alarm=alarm).run, stop, daemon=False),
-        LastingThread("long-work", Runner(queue, work.long(), stop, slots=2).run, stop, daemon=False),
+        LastingThread("short-work", short.run, stop, daemon=False),
+        LastingThread("long-work", long.run, stop, daemon=False),
     ]
     for thread in threads:
         thread.start()

@@ -28,7 +28,7 @@ from hounsfield.dicomweb.operations import Operation
 from hounsfield.dicomweb.permissions import ON_IMAGE_SETS, permission_of
 from hounsfield.dicomweb.resource_paths import routes
 from hounsfield.dicomweb.routes import Found, find
-from hounsfield.gate.answers import StreamedResult, send_answer
+from hounsfield.gate.answers import StreamedResult, send_answer, with_its_end_seen
 from hounsfield.gate.bearers import Bearers, bearer_token
 from hounsfield.gate.bodies import (
     BodyMemory,
@@ -47,6 +47,7 @@ from hounsfield.gate.image_set_access import CallerAccess
 from hounsfield.gate.recorded_members import shown_dicomweb_labels
 from hounsfield.gate.recording import CallRecord, Recorder
 from hounsfield.gate.threads import CallerThreads, Threads
+from hounsfield.imaging.damage_log import note_damage
 from hounsfield.imaging.image_set_access import ImageSetAccess
 from hounsfield.storage.data_keys import KeyNotAtHandError
 from hounsfield.storage.tiered_blobs import BlobFarError
@@ -125,13 +126,15 @@ class DicomwebDoor:
             threads = self._threads(found.operation, record).of(caller.principal.id)
             with self.bodies.share() as share:
                 answer = await self._answer(record, found, caller, threads, scope, receive, share)
+            answer = await with_its_end_seen(scope, answer, threads)
         except ClientGoneError:
             record.left()
             return
         except AwsError as error:
             failure = error
         except Exception as error:  # noqa: BLE001 - the last resort of a process that must go on
-            failure = translated(error, record.request_id, full=InsufficientStorageException)
+            archive = self.context.archive
+            failure = translated(error, record.request_id, archive, full=InsufficientStorageException)
         if failure is not None:
             answer = serialise_error(failure, record.request_id)
         unrecorded = await record.kept(answer, failure)
@@ -143,7 +146,8 @@ class DicomwebDoor:
             raise
         except Exception as error:
             # The answer has begun; all that is left is to break it off, and to say why where somebody looks.
-            _log.error("answer broken off", request_id=record.request_id, error=type(error).__name__)
+            if not note_damage(self.context.archive, error):
+                _log.error("answer broken off", request_id=record.request_id, error=type(error).__name__)
             raise
 
     def _threads(self, operation: Operation, record: CallRecord) -> Threads:

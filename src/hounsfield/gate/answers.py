@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 
-from starlette.types import Send
+from starlette.types import Scope, Send
 
 from hounsfield.aws.response import WireResponse
 from hounsfield.gate.threads import CallerThreads
 
 _REQUEST_ID: Final = b"x-amzn-requestid"
+_WITH_CHUNKS: Final = frozenset({"1.1", "2", "2.0"})
 _TURN_BYTES: Final = 256 * 1024
 _TURN_SECONDS: Final = 0.005
 """So much of an answer is made in one turn, or so long; and no less than a chunk."""
@@ -86,6 +87,22 @@ async def send_answer(
     await send({"type": "http.response.body", "body": b""})
 
 
+async def with_its_end_seen(
+    scope: Scope, answer: WireResponse | StreamedResult, threads: CallerThreads
+) -> WireResponse | StreamedResult:
+    """Make an answer whole before it is sent to a client that would not see that it is broken off.
+
+    With HTTP/1.0, which proxies speak to servers too, an answer without Content-Length ends where the connection does, whatever
+    the reason. Parts are sent as they are made all the same: they end with a closing boundary.
+    """
+    if not isinstance(answer, StreamedResult) or answer.size is not None or scope.get("http_version") in _WITH_CHUNKS:
+        return answer
+    if any(name.lower() == "content-type" and value.startswith("multipart/") for name, value in answer.headers):
+        return answer
+    chunks = [chunk async for chunk in _chunks(answer, threads)]
+    return replace(answer, size=sum(map(len, chunks)), chunks=chunks)
+
+
 async def _chunks(answer: StreamedResult, threads: CallerThreads | None) -> AsyncIterator[Chunk]:
     if isinstance(answer.chunks, Sequence):
         for there in answer.chunks:
@@ -94,7 +111,7 @@ async def _chunks(answer: StreamedResult, threads: CallerThreads | None) -> Asyn
     if threads is None:
         raise TypeError("an answer whose chunks are still to be made needs threads for that")
     made = iter(answer.chunks)
-    while some := await threads.run(lambda: _some(made)):
+    while some := await threads.run_once(lambda: _some(made)):
         for chunk in some:
             yield chunk
 

@@ -25,6 +25,8 @@ from hounsfield.aws.errors import (
 )
 from hounsfield.gate.bearer_errors import bearer_error
 from hounsfield.gate.coming_again import SOON_SECONDS, come_again
+from hounsfield.imaging.archive import Archive
+from hounsfield.imaging.damage_log import note_damage
 from hounsfield.imaging.errors import (
     BusyError,
     ConflictError,
@@ -62,7 +64,13 @@ _SHAPES: dict[type[Exception], type[AwsError]] = {
 }
 
 
-def translated(error: Exception, request_id: str, *, full: type[AwsError] = ServiceUnavailableException) -> AwsError:
+def translated(
+    error: Exception,
+    request_id: str,
+    archive: Archive | None = None,
+    *,
+    full: type[AwsError] = ServiceUnavailableException,
+) -> AwsError:
     """Give the AWS error for whatever a handler raised; what nobody foresaw is logged and answered as a server error.
 
     Parameters
@@ -71,6 +79,8 @@ def translated(error: Exception, request_id: str, *, full: type[AwsError] = Serv
         What was raised.
     request_id : str
         Identifier of the request.
+    archive : Archive or None
+        Where a pack is noted that turns out to be damaged.
     full : type of AwsError
         What it is called that there is no room left.
     """
@@ -95,10 +105,11 @@ def translated(error: Exception, request_id: str, *, full: type[AwsError] = Serv
     if isinstance(error, KeyUnavailableError):
         _log.error("key unavailable", request_id=request_id)
         return AccessDeniedException("The key of the data store is not available: it was disabled, or may not be used.")
-    _log.error("request failed", request_id=request_id, error=type(error).__name__, exc_info=error)
-    return InternalServerException(
-        f"The request could not be answered; the log of the service tells more of {request_id}."
-    )
+    told = "What is stored here is damaged or missing; the log of the service names the pack."
+    if archive is None or not note_damage(archive, error):
+        _log.error("request failed", request_id=request_id, error=type(error).__name__, exc_info=error)
+        told = f"The request could not be answered; the log of the service tells more of {request_id}."
+    return InternalServerException(told)
 
 
 def _trouble(error: Exception, request_id: str, full: type[AwsError]) -> AwsError | None:

@@ -70,13 +70,14 @@ class Threads:
         """
         for _ in range(MOST_FETCHES):
             try:
-                return await self._once(caller, work)
+                return await self.run_once(caller, work)
             except KeyNotAtHandError as needed:
                 fetch = needed.fetch
             await to_thread.run_sync(fetch, limiter=_waiting)
-        return await self._once(caller, work)
+        return await self.run_once(caller, work)
 
-    async def _once(self, caller: str, work: Callable[[], T]) -> T:
+    async def run_once(self, caller: str, work: Callable[[], T]) -> T:
+        """Do some work that cannot be begun again, such as the next step of a generator, otherwise as `run` does."""
         await self._turn(caller)
         try:
             return await to_thread.run_sync(work, limiter=self._limiter)
@@ -112,6 +113,10 @@ class CallerThreads:
     async def run(self, work: Callable[[], T]) -> T:
         """Do some work in a thread when it is the caller's turn; see `Threads.run`."""
         return await self.threads.run(self.caller, work)
+
+    async def run_once(self, work: Callable[[], T]) -> T:
+        """Do some work that cannot be begun again; see `Threads.run_once`."""
+        return await self.threads.run_once(self.caller, work)
 
 
 def request_threads(*, local: bool) -> Threads:

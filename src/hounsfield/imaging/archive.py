@@ -7,6 +7,7 @@ from enum import Enum
 from typing import Final
 
 from hounsfield.imaging.accesses import AccessNotes
+from hounsfield.imaging.damage_notes import DamageNotes
 from hounsfield.imaging.frame_places import FramePlaces
 from hounsfield.imaging.kept_frames import KeptFrames
 from hounsfield.imaging.weighted_cache import WeightedCache
@@ -68,6 +69,7 @@ class Archive:
     archive_place: BlobPlace | None = None
     tiers: TieredBlobs | None = None
     accesses: AccessNotes = field(default_factory=AccessNotes)
+    damage_notes: DamageNotes = field(default_factory=DamageNotes)
     frame_places: FramePlaces = field(default_factory=FramePlaces)
     kept_frames: KeptFrames = field(default_factory=KeptFrames)
     decoding: WeightedCache[str, Decoding] = field(default_factory=lambda: WeightedCache(_DECODED_INSTANCES))

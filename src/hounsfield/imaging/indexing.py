@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Row, bindparam, select, update
 
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.commit import lock_datastore
+from hounsfield.imaging.damage_log import note_damage
 from hounsfield.imaging.datastores import fetched_key, get_datastore
 from hounsfield.imaging.instance_index import InstanceIndex, index_of_fragment
 from hounsfield.imaging.levels import index_entry
@@ -155,8 +156,8 @@ class IndexFiller:
     def _fragment_or_empty(self, key: DataKey, row: Row[Any]) -> bytes:
         try:
             return self._fragments(key, [row])[0]
-        except (PackDamagedError, BlobMissingError):
-            _log.error("instance cannot be read to be indexed", instance=row.key, pack=row.fragment_pack_id)
+        except (PackDamagedError, BlobMissingError) as error:
+            note_damage(self._archive, error)
             return b'{"DICOM":{}}'
 
 

@@ -22,6 +22,7 @@ import structlog
 from sqlalchemy import Connection, insert, select, update
 
 from hounsfield.imaging.archive import Archive
+from hounsfield.imaging.damage_log import note_damage
 from hounsfield.imaging.datastores import fetched_key, get_datastore
 from hounsfield.imaging.pack_use import PackUse, holding_of, owners_of, use_of
 from hounsfield.imaging.states import StorageTier
@@ -207,12 +208,9 @@ class PackPlacer:
             if not self._announce(item, pack_id, owners, wanted):
                 return False
             copy_pack(key, pack_id, source, target)
-        except BlobMissingError:
-            # Either its image sets were released meanwhile, or it is lost, which cannot be mended here.
-            _log.error("pack is in neither place", pack=pack_id)
-            return True
-        except PackDamagedError:
-            _log.error("damaged pack is left where it is", pack=pack_id)
+        except (BlobMissingError, PackDamagedError) as error:
+            # It is left where it is. One that is nowhere is lost, or its image sets were released meanwhile.
+            note_damage(self._archive, error)
             return True
         return self._leave_source(item, pack_id, name, owners, wanted)
 

@@ -19,6 +19,7 @@ from sqlalchemy import Connection, delete, select, update
 from hounsfield.dicom.document import Levels
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.commit import lock_datastore
+from hounsfield.imaging.damage_log import note_damage
 from hounsfield.imaging.datastores import fetched_key, get_datastore
 from hounsfield.imaging.levels import index_entry
 from hounsfield.imaging.pack_use import Holding, holding_of, owners_of, references, use_of
@@ -91,8 +92,8 @@ class StorageReleaser:
                 owners[pack_id] = owners_of(self._archive.blobs, key, pack_id)
             except BlobMissingError:
                 continue
-            except PackDamagedError:
-                _log.error("damaged pack is not released", pack=pack_id)
+            except PackDamagedError as error:
+                note_damage(self._archive, error)
         return owners
 
 

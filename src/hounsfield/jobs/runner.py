@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Protocol
 
@@ -87,6 +87,8 @@ class Runner:
         How often an item is begun before its handler gives it up.
     alarm : Alarm or None
         Tells idle slots of new work.
+    failed : callable or None
+        Is given what ended work that will be tried again; tells whether that is in the log already.
     """
 
     def __init__(
@@ -99,8 +101,10 @@ class Runner:
         poll_seconds: float = 0.5,
         max_attempts: int = 20,
         alarm: Alarm | None = None,
+        failed: Callable[[Exception], bool] | None = None,
     ) -> None:
         self._alarm = alarm or Alarm()
+        self._failed = failed
         self._queue = queue
         self._handlers = handlers
         self._slots = slots
@@ -169,9 +173,14 @@ class Runner:
             self._queue.release(item, 0.0, failed=False)
         except Exception as error:  # noqa: BLE001 - the last resort of a process that must go on
             delay = min(0.5 * 2**item.attempts, _LONGEST_DELAY_SECONDS)
-            _log.exception(
-                "work failed", kind=item.kind, subject=item.subject_id, retry_seconds=delay, error=type(error).__name__
-            )
+            if self._failed is None or not self._failed(error):
+                _log.exception(
+                    "work failed",
+                    kind=item.kind,
+                    subject=item.subject_id,
+                    retry_seconds=delay,
+                    error=type(error).__name__,
+                )
             self._queue.release(item, delay)
         finally:
             with self._lock:

@@ -25,7 +25,7 @@ from hounsfield.aws.parsing import parse_request
 from hounsfield.aws.response import WireResponse
 from hounsfield.aws.routing import Match, Router
 from hounsfield.aws.serialising import serialise
-from hounsfield.gate.answers import StreamedResult, send_answer
+from hounsfield.gate.answers import StreamedResult, send_answer, with_its_end_seen
 from hounsfield.gate.bodies import BodyMemory, ClientGoneError, header, whole_body
 from hounsfield.gate.callers import Caller, Callers
 from hounsfield.gate.errors import translated
@@ -35,6 +35,7 @@ from hounsfield.gate.image_set_access import CallerAccess
 from hounsfield.gate.recorded_members import shown_labels, shown_members
 from hounsfield.gate.recording import CallRecord, Recorder
 from hounsfield.gate.threads import CallerThreads, Threads
+from hounsfield.imaging.damage_log import note_damage
 from hounsfield.native.context import Context
 from hounsfield.native.operations import HANDLERS, Handler
 from hounsfield.native.permissions import names_image_set, permission_of, permissions_of_parameters
@@ -100,13 +101,14 @@ class NativeDoor:
             with self.bodies.share() as share:
                 body = await whole_body(scope, receive, self.max_body_bytes, share)
                 response = await self._answer(record, match, caller, threads, scope, body)
+            response = await with_its_end_seen(scope, response, threads)
         except ClientGoneError:
             record.left()
             return
         except AwsError as error:
             failure = error
         except Exception as error:  # noqa: BLE001 - the last resort of a process that must go on
-            failure = translated(error, record.request_id)
+            failure = translated(error, record.request_id, self.context.archive)
         if failure is not None:
             response = serialise_error(failure, record.request_id)
         unrecorded = await record.kept(response, failure)
@@ -118,7 +120,8 @@ class NativeDoor:
             raise
         except Exception as error:
             # The answer has begun; all that is left is to break it off, and to say why where somebody looks.
-            _log.error("answer broken off", request_id=record.request_id, error=type(error).__name__)
+            if not note_damage(self.context.archive, error):
+                _log.error("answer broken off", request_id=record.request_id, error=type(error).__name__)
             raise
 
     def _match(self, record: CallRecord, scope: Scope) -> Match:

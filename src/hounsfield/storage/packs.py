@@ -14,6 +14,7 @@ the database can never show one frame in the place of another. The contents make
 
 from __future__ import annotations
 
+import errno
 import struct
 import zlib
 from dataclasses import dataclass
@@ -35,8 +36,40 @@ SEAL_BYTES = 16
 """How much longer a sealed record is than what was sealed."""
 
 
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """Where a pack turned out not to be what was written.
+
+    Attributes
+    ----------
+    datastore_id, pack_id : str
+        The pack.
+    what : str
+        What is wrong with it, without anything of a patient.
+    owner : str
+        The key that the record was written under; empty where it is not about one record.
+    """
+
+    datastore_id: str
+    pack_id: str
+    what: str
+    owner: str = ""
+
+
 class PackDamagedError(Exception):
     """A pack, or a record in it, is not what was written."""
+
+    def __init__(self, damage: Damage) -> None:
+        super().__init__(f"pack {damage.pack_id} is damaged: {damage.what}")
+        self.damage = damage
+
+
+class PackMissingError(BlobMissingError):
+    """A pack is not there, or ends before a record that it had."""
+
+    def __init__(self, damage: Damage) -> None:
+        super().__init__(f"pack {damage.pack_id} is damaged: {damage.what}")
+        self.damage = damage
 
 
 class RecordKind(StrEnum):
@@ -153,9 +186,23 @@ def _cipher(key: DataKey, pack_id: str) -> AESGCM:
     return key.for_pack(pack_id)
 
 
-def _damaged(extent: Extent, label: Label) -> PackDamagedError:
-    where = f"{extent.pack_id} at {extent.offset}"
-    return PackDamagedError(f"record {label.kind} {label.ordinal} in pack {where} is damaged")
+def _damaged(key: DataKey, extent: Extent, label: Label) -> PackDamagedError:
+    what = f"{label.kind} {label.ordinal} at byte {extent.offset} was changed"
+    return PackDamagedError(Damage(key.datastore_id, extent.pack_id, what, label.owner))
+
+
+def _read(blobs: Blobs, key: DataKey, extent: Extent, label: Label) -> bytes:
+    """Read sealed bytes from their pack, those of ``label`` or of several records that begin with it."""
+    try:
+        return blobs.read(pack_name(key.datastore_id, extent.pack_id), extent.offset, extent.length)
+    except BlobMissingError as error:
+        what = f"{label.kind} {label.ordinal} at byte {extent.offset} is missing"
+        raise PackMissingError(Damage(key.datastore_id, extent.pack_id, what, label.owner)) from error
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        what = f"the disk does not give {label.kind} {label.ordinal} at byte {extent.offset}"
+        raise PackDamagedError(Damage(key.datastore_id, extent.pack_id, what, label.owner)) from error
 
 
 def open_record(sealed: bytes, key: DataKey, extent: Extent, label: Label) -> bytes:
@@ -169,13 +216,13 @@ def open_record(sealed: bytes, key: DataKey, extent: Extent, label: Label) -> by
     try:
         plain = _cipher(key, extent.pack_id).decrypt(_nonce(extent.offset), sealed, label.to_bytes())
     except InvalidTag as error:
-        raise _damaged(extent, label) from error
+        raise _damaged(key, extent, label) from error
     return zlib.decompress(plain) if label.kind in _DEFLATED else plain
 
 
 def read_record(blobs: Blobs, key: DataKey, extent: Extent, label: Label) -> bytes:
     """Read one record with one range read; raises `PackDamagedError` and `BlobMissingError`."""
-    sealed = blobs.read(pack_name(key.datastore_id, extent.pack_id), extent.offset, extent.length)
+    sealed = _read(blobs, key, extent, label)
     return open_record(sealed, key, extent, label)
 
 
@@ -203,7 +250,7 @@ def read_record_within(
     """
     if label.kind in _DEFLATED:
         raise ValueError(f"a record of the kind {label.kind} is not stored as it is")
-    sealed = blobs.read(pack_name(key.datastore_id, extent.pack_id), extent.offset, extent.length)
+    sealed = _read(blobs, key, extent, label)
     start, end = len(before), len(before) + extent.length - SEAL_BYTES
     whole = bytearray(end + len(after))
     try:
@@ -211,7 +258,7 @@ def read_record_within(
             _nonce(extent.offset), sealed, label.to_bytes(), memoryview(whole)[start:end]
         )
     except InvalidTag as error:
-        raise _damaged(extent, label) from error
+        raise _damaged(key, extent, label) from error
     whole[:start] = before
     whole[end:] = after
     return whole
@@ -222,9 +269,9 @@ def read_records(blobs: Blobs, key: DataKey, wanted: list[tuple[Extent, Label]])
     order = sorted(range(len(wanted)), key=lambda i: (wanted[i][0].pack_id, wanted[i][0].offset))
     answers: list[bytes] = [b""] * len(wanted)
     for group in _near(wanted, order):
-        first, last = wanted[group[0]][0], wanted[group[-1]][0]
-        length = last.offset + last.length - first.offset
-        data = memoryview(blobs.read(pack_name(key.datastore_id, first.pack_id), first.offset, length))
+        (first, label), last = wanted[group[0]], wanted[group[-1]][0]
+        together = Extent(first.pack_id, first.offset, last.offset + last.length - first.offset)
+        data = memoryview(_read(blobs, key, together, label))
         for index in group:
             extent, label = wanted[index]
             start = extent.offset - first.offset
@@ -251,6 +298,13 @@ def _near(wanted: list[tuple[Extent, Label]], order: list[int]) -> list[list[int
     return groups
 
 
+def _size(blobs: Blobs, key: DataKey, pack_id: str) -> int:
+    try:
+        return blobs.size(pack_name(key.datastore_id, pack_id))
+    except BlobMissingError as error:
+        raise PackMissingError(Damage(key.datastore_id, pack_id, "it is missing")) from error
+
+
 def read_contents(blobs: Blobs, key: DataKey, pack_id: str) -> list[tuple[Label, Extent]]:
     """List the records of a pack from the pack itself.
 
@@ -260,12 +314,12 @@ def read_contents(blobs: Blobs, key: DataKey, pack_id: str) -> list[tuple[Label,
         It is not a pack, is cut short, or does not open with the key.
     """
     name = pack_name(key.datastore_id, pack_id)
-    size = blobs.size(name)
+    size = _size(blobs, key, pack_id)
     if size < _HEADER.size + _TRAILER.size + SEAL_BYTES:
-        raise PackDamagedError(f"pack {pack_id} is cut short")
+        raise PackDamagedError(Damage(key.datastore_id, pack_id, "it is cut short"))
     offset, length, magic = _TRAILER.unpack(blobs.read(name, size - _TRAILER.size, _TRAILER.size))
     if magic != _MAGIC or offset + length + _TRAILER.size != size:
-        raise PackDamagedError(f"pack {pack_id} has no trailer")
+        raise PackDamagedError(Damage(key.datastore_id, pack_id, "it has no trailer"))
     extent = Extent(pack_id, offset, length)
     listing = orjson.loads(read_record(blobs, key, extent, Label(RecordKind.CONTENTS, pack_id)))
     return [
@@ -319,7 +373,7 @@ def copy_pack(key: DataKey, pack_id: str, source: Blobs, target: Blobs) -> None:
         The target does not give back what was written.
     """
     name = pack_name(key.datastore_id, pack_id)
-    size = source.size(name)
+    size = _size(source, key, pack_id)
     if _is_whole(target, key, pack_id, size):
         return
     # Blobs never change while they have their name, and a place may rely on it: what is not whole goes first.
