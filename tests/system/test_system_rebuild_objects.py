@@ -23,7 +23,8 @@ from rebuilt_files import differences, file_bytes, opened_archive, rebuilt
 from updates import Store
 
 from hounsfield.imaging.archive import Archive
-from hounsfield.imaging.dicom_metadata import DicomMetadataReader, bulk_data
+from hounsfield.imaging.bulk_data import bulk_data
+from hounsfield.imaging.dicom_metadata import DicomMetadataReader
 from hounsfield.imaging.errors import InvalidRequestError, NotAcceptableError, NotFoundError
 from hounsfield.imaging.image_set_access import UNLIMITED
 from hounsfield.imaging.instance_reading import StoredInstance, find_instance

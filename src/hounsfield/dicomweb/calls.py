@@ -12,6 +12,7 @@ from hounsfield.dicomweb.form_parameters import says_how
 from hounsfield.dicomweb.negotiation import MediaRange, accept_text, accepted
 from hounsfield.gate.threads import CallerThreads
 from hounsfield.imaging.image_set_access import ImageSetAccess
+from hounsfield.imaging.instance_reading import StoredInstance, find_instance
 
 LONGEST_QUERY = 64 * 1024
 MOST_PARAMETERS = 512
@@ -102,6 +103,20 @@ class Call:
     def image_set_id(self) -> str | None:
         """The image set that is meant; None for the primary one."""
         return self.parameter("imageSetId")
+
+
+def instance_of(call: Call) -> StoredInstance:
+    """Find the instance that the path of a request names; raises `NotFoundError`."""
+    labels = call.labels
+    return find_instance(
+        call.context.archive,
+        call.access,
+        call.datastore_id,
+        labels["study"],
+        labels["series"],
+        labels["instance"],
+        call.image_set_id,
+    )
 
 
 def parse_query(query_string: bytes) -> list[tuple[str, str]]:

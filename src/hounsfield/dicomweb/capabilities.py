@@ -22,6 +22,7 @@ from hounsfield.dicomweb.negotiation import (
     JSON,
     MULTIPART,
     OCTET_STREAM,
+    ZIP,
     acceptable,
 )
 from hounsfield.dicomweb.resource_paths import ROUTES, Route, routes
@@ -34,7 +35,15 @@ _NAMESPACE: Final = "http://wadl.dev.java.net/2009/02"
 _LABEL: Final = re.compile(r"\{(\w+)\}")
 
 _IN_PARTS: Final = f'{MULTIPART}; type="'
-_FILES: Final = (f'{_IN_PARTS}{DICOM}"',)
+_OCTETS: Final = (f'{_IN_PARTS}{OCTET_STREAM}"',)
+_FILES: Final = (f'{_IN_PARTS}{DICOM}"', ZIP, *_OCTETS)
+_PIXELS: Final = (
+    *_OCTETS,
+    *(
+        f'{_IN_PARTS}{kind}"'
+        for kind in ("image/jphc", "image/jp2", "image/jpeg", "image/jxl", "video/mpeg", "video/mp4")
+    ),
+)
 _METADATA: Final = (DICOM_JSON, JSON, f'{_IN_PARTS}{DICOM_XML}"')
 _STORED: Final = (DICOM_JSON, JSON, DICOM_XML, f'{_IN_PARTS}{DICOM_XML}"')
 _PICTURE: Final = tuple(str(kind) for kind in PictureKind)
@@ -51,7 +60,7 @@ MEDIA_TYPES: Final[Mapping[str, Sequence[str]]] = {
     "GetDICOMInstanceMetadata": _METADATA,
     "GetDICOMInstanceFrames": (
         OCTET_STREAM,
-        f'{_IN_PARTS}{OCTET_STREAM}"',
+        *_OCTETS,
         "image/jphc",
         "image/jp2",
         "image/jpeg",
@@ -59,7 +68,13 @@ MEDIA_TYPES: Final[Mapping[str, Sequence[str]]] = {
         "video/mpeg",
         "video/mp4",
     ),
-    "GetDICOMBulkdata": (OCTET_STREAM, f'{_IN_PARTS}{OCTET_STREAM}"'),
+    "GetDICOMBulkdata": (OCTET_STREAM, *_OCTETS),
+    "RetrieveStudyBulkdata": _OCTETS,
+    "RetrieveSeriesBulkdata": _OCTETS,
+    "RetrieveInstanceBulkdata": _OCTETS,
+    "RetrieveStudyPixelData": _PIXELS,
+    "RetrieveSeriesPixelData": _PIXELS,
+    "RetrieveInstancePixelData": _PIXELS,
     "RetrieveRenderedStudy": _PICTURES[len(_PICTURE) :],
     "RetrieveRenderedSeries": _PICTURES[len(_PICTURE) :],
     "RetrieveRenderedInstance": _PICTURES,

@@ -19,6 +19,7 @@ DICOM_JSON = "application/dicom+json"
 DICOM_XML = "application/dicom+xml"
 JSON = "application/json"
 OCTET_STREAM = "application/octet-stream"
+ZIP = "application/zip"
 MOST_RANGES = 64
 LONGEST_ACCEPT = 8192
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from hounsfield.aws.response import WireResponse
+from hounsfield.dicomweb.bulk_data import get_all_bulk_data, get_bulk_data, get_pixel_data
 from hounsfield.dicomweb.calls import Call
 from hounsfield.dicomweb.capabilities import get_capabilities
 from hounsfield.dicomweb.deleting import delete_instance, delete_series, delete_study
@@ -18,7 +19,7 @@ from hounsfield.dicomweb.rendered import (
     get_rendered_study,
     get_thumbnail,
 )
-from hounsfield.dicomweb.retrieving import get_bulk_data, get_instance, get_series, get_study
+from hounsfield.dicomweb.retrieving import get_instance, get_series, get_study
 from hounsfield.dicomweb.searching import search_instances, search_series, search_studies
 from hounsfield.dicomweb.storing import store
 from hounsfield.gate.answers import StreamedResult
@@ -78,6 +79,13 @@ OPERATIONS: Mapping[str, Operation] = {
         Operation("GetDICOMInstanceMetadata", get_instance_metadata),
         Operation("GetDICOMInstanceFrames", get_instance_frames, quick=True),
         Operation("GetDICOMBulkdata", get_bulk_data),
+        # With the pixel data it gives away what whole instances do.
+        Operation("RetrieveStudyBulkdata", get_all_bulk_data, action="GetDICOMInstance"),
+        Operation("RetrieveSeriesBulkdata", get_all_bulk_data, action="GetDICOMInstance"),
+        Operation("RetrieveInstanceBulkdata", get_all_bulk_data, action="GetDICOMInstance"),
+        Operation("RetrieveStudyPixelData", get_pixel_data, action="GetDICOMInstanceFrames"),
+        Operation("RetrieveSeriesPixelData", get_pixel_data, action="GetDICOMInstanceFrames"),
+        Operation("RetrieveInstancePixelData", get_pixel_data, action="GetDICOMInstanceFrames"),
         _rendering("RetrieveRenderedStudy", get_rendered_study),
         _rendering("RetrieveRenderedSeries", get_rendered_series),
         _rendering("RetrieveRenderedInstance", get_rendered_instance),

@@ -26,7 +26,15 @@ SERIES: Final = "medical-imaging:seriesinstanceuid"
 ON_IMAGE_SETS: Final = frozenset({f"{PREFIX}DeleteImageSet"})
 """Actions that are those of the native API on image sets, and must be allowed on each of them, not on the data store alone."""
 WHOLE_STUDY: Final = frozenset(
-    {"RetrieveStudy", "RetrieveStudyMetadata", "RetrieveRenderedStudy", "RetrieveStudyThumbnail", "DeleteStudy"}
+    {
+        "DeleteStudy",
+        "RetrieveRenderedStudy",
+        "RetrieveStudy",
+        "RetrieveStudyBulkdata",
+        "RetrieveStudyMetadata",
+        "RetrieveStudyPixelData",
+        "RetrieveStudyThumbnail",
+    }
 )
 """Operations about all series of a study."""
 CLASSIC: Final = {

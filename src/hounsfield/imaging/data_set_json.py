@@ -134,9 +134,13 @@ def data_set_members(data_set: CurrentDataSet, base_url: str) -> list[tuple[int,
 
 def bulk_data_uri(instance: StoredInstance, base_url: str, path: Path) -> str:
     """Name a value by whose it is and where: edits change no value as long, and a new import has a new source key."""
+    return digest_uri(instance, base_url, path_digest(instance.source_key, path))
+
+
+def digest_uri(instance: StoredInstance, base_url: str, digest: str) -> str:
+    """Give the URI of the value of an instance that has a digest; see `bulk_data_uri`."""
     image_set = instance.image_set
     uids = [quote(uid, safe="") for uid in (image_set.study_uid, image_set.series_uid, instance.sop_uid)]
-    digest = path_digest(instance.source_key, path)
     query = "" if image_set.is_primary else f"?imageSetId={image_set.image_set_id}"
     return f"{base_url}/studies/{uids[0]}/series/{uids[1]}/instances/{uids[2]}/bulkdata/{digest}{query}"
 

@@ -1,4 +1,4 @@
-"""Metadata of instances in the DICOM JSON and native DICOM models, and the bulk data that it names.
+"""Metadata of instances in the DICOM JSON and native DICOM models.
 
     data sets of a version ─▶ DICOM JSON of each ─▶ sorted by Instance Number ─▶ compressed when the client wants it so
                                                                           └────────────┴─▶ kept in memory for the next reader
@@ -14,13 +14,11 @@ from collections.abc import Iterator, Sequence
 from operator import itemgetter
 from typing import Final
 
-from hounsfield.dicom.json_model import bulk_values, path_digest
 from hounsfield.dicom.native_model import native_model
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.content_coding import ContentCoding, compressed
 from hounsfield.imaging.current_data_set import current_data_set, kept_data_sets
 from hounsfield.imaging.data_set_json import SeriesWriter, data_set_json
-from hounsfield.imaging.errors import NotFoundError
 from hounsfield.imaging.image_set_access import ImageSetAccess
 from hounsfield.imaging.instance_reading import (
     ReadableImageSet,
@@ -207,35 +205,6 @@ class DicomMetadataReader:
             while self._size > self._capacity:
                 _, dropped = self._kept.popitem(last=False)
                 self._size -= sum(map(len, dropped))
-
-
-def bulk_data(archive: Archive, instance: StoredInstance, digest: str) -> bytes:
-    """Give a value that the metadata of an instance names by URI (GetDICOMBulkdata).
-
-    Parameters
-    ----------
-    archive : Archive
-        The archive.
-    instance : StoredInstance
-        The instance.
-    digest : str
-        Last part of the URI.
-
-    Returns
-    -------
-    bytes
-        The value, little endian.
-
-    Raises
-    ------
-    NotFoundError
-        The instance has no such value.
-    """
-    archive.accesses.touch(instance.image_set.image_set_id)
-    for path, value in bulk_values(current_data_set(archive, instance).part10.elements):
-        if path_digest(instance.source_key, path) == digest.lower():
-            return value
-    raise NotFoundError("the instance has no bulk data of this name")
 
 
 def _array(groups: Iterator[tuple[bytes, ...]]) -> Iterator[bytes]:
