@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import cache
 
 import imagecodecs
@@ -13,6 +14,7 @@ from hounsfield.pixels.codestream import read_j2k, read_jpeg, read_size
 from hounsfield.pixels.decode import decode_samples
 from hounsfield.pixels.errors import PixelError
 from hounsfield.pixels.format import PixelFormat
+from hounsfield.pixels.jpeg_colour import says_ybr
 
 SAMPLES = (np.arange(40 * 50, dtype="u2") * 37 % 4096).reshape(40, 50)
 
@@ -25,6 +27,7 @@ def codestreams() -> list[bytes]:
         imagecodecs.jpegls_encode(SAMPLES),
         imagecodecs.jpeg8_encode(SAMPLES, lossless=True, bitspersample=16),
         imagecodecs.jpeg8_encode((SAMPLES >> 4).astype("u1"), 90),
+        imagecodecs.jpeg8_encode(np.stack([(SAMPLES >> 4).astype("u1")] * 3, axis=-1), 90),
     ]
 
 
@@ -58,3 +61,14 @@ def test_headers_are_read_or_refused(data: bytes) -> None:
         assert 0 < samples.width < 1 << 32
         assert 0 < samples.height < 1 << 32
         assert 1 <= samples.precision <= 38
+
+
+@fuzz(
+    st.one_of(damaged(streams, within=700), st.binary(max_size=60).map(lambda tail: b"\xff\xd8" + tail)), examples=300
+)
+def test_the_colour_of_jpeg_is_told_or_refused(data: bytes) -> None:
+    format_ = PixelFormat(40, 50, 3, "RGB", 0, 8, 8, 7, 0, 1)
+    with suppress(PixelError):
+        assert says_ybr(data) in {True, False, None}
+    with suppress(PixelError):
+        assert decode_samples(data, "1.2.840.10008.1.2.4.50", format_).shape == (40, 50, 3)

@@ -26,6 +26,7 @@ _APP0, _APP14 = 0xE0, 0xEE
 _FRAMES: Final = frozenset({*range(0xC0, 0xD0)}) - {0xC4, 0xC8, 0xCC}
 _LOSSLESS: Final = frozenset({0xC3, 0xC7, 0xCB, 0xCF})
 _ADOBE_TRANSFORM: Final = 11
+_FRAME_COMPONENTS: Final = 6
 _RGB_IDS: Final = tuple(b"RGB")
 _YBR: Final = frozenset({"YBR_FULL", "YBR_FULL_422"})
 _FROM_RGB: Final = np.array(
@@ -50,9 +51,8 @@ def says_ybr(codestream: bytes) -> bool | None:
         elif marker == _APP14 and content.startswith(b"Adobe") and len(content) > _ADOBE_TRANSFORM:
             transform = content[_ADOBE_TRANSFORM]
         elif marker in _FRAMES:
-            components = [
-                (content[at], content[at + 1]) for at in range(6, min(len(content) - 2, 6 + 3 * content[5]), 3)
-            ]
+            described = content[_FRAME_COMPONENTS:]
+            components = list(zip(described[0::3], described[1::3], strict=False))
             lossless = marker in _LOSSLESS
     if len(components) != 3:
         return None
