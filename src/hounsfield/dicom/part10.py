@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from operator import itemgetter
-from typing import Final
+from typing import Final, Literal
 
 from hounsfield.dicom import ambiguous
 from hounsfield.dicom.charsets import CharacterSet, character_set
@@ -19,6 +19,7 @@ from hounsfield.dicom.dictionary import ENTRIES
 from hounsfield.dicom.elements import (
     DOUBLE_FLOAT_PIXEL_DATA,
     FLOAT_PIXEL_DATA,
+    ITEM,
     SPECIFIC_CHARACTER_SET,
     UNDEFINED_LENGTH,
     Element,
@@ -57,6 +58,7 @@ _TRANSFER_SYNTAX_UID = 0x00020010
 _MEDIA_STORAGE_SOP_CLASS_UID = 0x00020002
 _MEDIA_STORAGE_DIRECTORY = "1.2.840.10008.1.3.10"
 _PREAMBLE = 132
+_DELIMITER_BYTES = 8
 _tag_of = itemgetter(0)
 
 
@@ -167,6 +169,24 @@ class Part10:
         # File meta information is little endian whatever the data set is (PS3.10 section 7.1).
         little = self.little_endian or tag >> 16 == 2
         return None if element is None else first_integer(element, little_endian=little)
+
+
+def header_with_offset_table(part10: Part10, table: bytes) -> bytes:
+    """Give the header of a file whose pixel data element has its basic offset table (PS3.5 section A.4), and no fragments.
+
+    Parameters
+    ----------
+    part10 : Part10
+        The file; its pixel data must have undefined length, and its data set must not be deflated.
+    table : bytes
+        The value of the first item.
+    """
+    order: Literal["little", "big"] = "little" if part10.little_endian else "big"
+    tag = b"".join(half.to_bytes(2, order) for half in (ITEM >> 16, ITEM & 0xFFFF))
+    item = tag + len(table).to_bytes(4, order) + table
+    end = part10.cut + len(part10.emptied)
+    emptied = part10.emptied[:-_DELIMITER_BYTES] + item + part10.emptied[-_DELIMITER_BYTES:]
+    return part10.header[: part10.cut] + emptied + part10.header[end:]
 
 
 def read_part10(source: ByteSource, limits: ReadLimits = ReadLimits()) -> Part10:  # noqa: B008 - frozen value

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from hounsfield.dicom.document import Levels, instance_fragment
 from hounsfield.dicom.errors import DicomDirectory, DicomError
-from hounsfield.dicom.part10 import Part10, read_part10
+from hounsfield.dicom.part10 import Part10, header_with_offset_table, read_part10
 from hounsfield.dicom.record import InstanceRecord, instance_record
 from hounsfield.dicom.source import ByteSource
 from hounsfield.imaging.exceeding import exceeds
@@ -185,7 +185,8 @@ def finish_instance(
             f"The metadata of the instance has {len(fragment)} bytes, the quota is {context.metadata_bytes}"
         )
     levels = Levels(record.patient, record.study, record.series).to_json().decode()
-    return FinishedInstance(key, record, levels, pixels, fragment, part10.header)
+    header = header_with_offset_table(part10, pixels.offset_table) if pixels.offset_table else part10.header
+    return FinishedInstance(key, record, levels, pixels, fragment, header)
 
 
 class SeriesPack:

@@ -143,7 +143,10 @@ def encoded_element(frames: Iterator[bytes], changed: Mapping[int, Element | Non
 
 
 def object_element(original: Part10, pixels: StoredPixels) -> PixelElement:
-    """Write pixel data that was kept as one object the way it came: fragment by fragment, or as one native value."""
+    """Write pixel data that was kept as one object the way it came: table and fragments, or one native value.
+
+    Fragments of odd length, which there must not be, are padded; then no offset table is true any more, and none is written.
+    """
     sizes = pixels.sizes
     if not is_encapsulated_object(original):
         return _native_object(original, sizes, pixels.read())
@@ -155,10 +158,24 @@ def object_element(original: Part10, pixels: StoredPixels) -> PixelElement:
         if first.startswith(item_header(0)[:4]):
             return _broken_items(sum(sizes), chunks)
     lengths = array("L", (sum(sizes[index] for index in some) for some in fragments))
-    head = _encapsulated_head() + item_header(0)
-    size = len(_encapsulated_head()) + encapsulated_size(OffsetTables(b""), lengths) + len(SEQUENCE_END)
+    padded = any(length % 2 for length in lengths)
+    table = b"" if padded else _offset_table(original)
+    head = _encapsulated_head() + item_header(len(table)) + table
+    size = len(_encapsulated_head()) + encapsulated_size(OffsetTables(table), lengths) + len(SEQUENCE_END)
     items = _fragments(fragments, lengths, chunks)
-    return PixelElement(PIXEL_DATA, size, itertools.chain((head,), items, (SEQUENCE_END,)))
+    changed = NO_OFFSETS if padded else {}
+    return PixelElement(PIXEL_DATA, size, itertools.chain((head,), items, (SEQUENCE_END,)), changed)
+
+
+def _offset_table(original: Part10) -> bytes:
+    """Give the basic offset table that is kept in the pixel data element of the data set, empty where it has none."""
+    pixel_data = original.pixel_data
+    if pixel_data is None or pixel_data.length is not None:
+        return b""
+    head = original.source.read(pixel_data.offset, 8)
+    if head[:4] != item_header(0)[:4]:
+        return b""
+    return original.source.read(pixel_data.offset + 8, int.from_bytes(head[4:8], "little"))
 
 
 def is_encapsulated_object(original: Part10) -> bool:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from hounsfield.dicom.document import FrameEntry
 from hounsfield.dicom.elements import Element
 from hounsfield.dicom.overriding import overridden
-from hounsfield.dicom.part10 import Part10
+from hounsfield.dicom.part10 import DEFLATED, Part10
 from hounsfield.dicom.warnings import ImportWarning, WarningCode
 from hounsfield.imaging.pixel_module import NUMBER_OF_FRAMES, pixel_format, pixel_frames
 from hounsfield.imaging.pixel_warnings import description_warning, frames_warning, note_warning, transcoding_warning
@@ -27,6 +27,7 @@ from hounsfield.pixels.decode import check_frame, decode_samples, irregular
 from hounsfield.pixels.encapsulated_samples import encapsulated_samples
 from hounsfield.pixels.errors import FramesError, PixelError
 from hounsfield.pixels.format import PixelFormat
+from hounsfield.pixels.fragments import Fragments, scan_fragments
 from hounsfield.pixels.frames import FrameSource, value_chunks
 from hounsfield.pixels.jpeg_colour import interpretation_of_jpeg
 from hounsfield.pixels.leniencies import PixelLeniency, PixelNote, joined
@@ -61,6 +62,8 @@ class StoredPixels:
     warnings: tuple[ImportWarning, ...] = ()
     notes: tuple[PixelNote, ...] = ()
     """What was wrong with frames, before `warned` made warnings of it."""
+    offset_table: bytes = b""
+    """Basic offset table of fragments that are kept as one object."""
 
 
 NO_PIXELS = StoredPixels(PixelKind.NONE, None, None)
@@ -289,8 +292,29 @@ def _store_object(file: Part10, plan: ObjectPlan, key: str, pack: PackWriter) ->
     if plan.kind is PixelKind.WHOLE:
         columns, rows = (plan.format.columns, plan.format.rows) if plan.format is not None else (0, 0)
         entries = (FrameEntry(frame_id(key, 0), ((columns, rows, checksum),), None, None, size),)
-    runs = tuple(_runs(0, extents))
-    return StoredPixels(plan.kind, plan.transfer_syntax, "COMPRESSED", entries, runs, plan.warnings)
+    fragments = _fragments(file)
+    table, end = (b"", None) if fragments is None else (fragments.offset_table or b"", fragments.irregular_end)
+    stored = StoredPixels(
+        plan.kind,
+        plan.transfer_syntax,
+        "COMPRESSED",
+        entries,
+        tuple(_runs(0, extents)),
+        plan.warnings,
+        offset_table=table,
+    )
+    return stored if end is None else warned(replace(stored, notes=(PixelNote(end),)))
+
+
+def _fragments(file: Part10) -> Fragments | None:
+    """Find the fragments of encapsulated pixel data; None where it is native or no sequence of items."""
+    pixel_data = file.pixel_data
+    if pixel_data is None or pixel_data.length is not None or file.transfer_syntax in DEFLATED:
+        return None
+    try:
+        return scan_fragments(file.source.read, pixel_data.offset, pixel_data.end)
+    except FramesError:
+        return None
 
 
 def _value_chunks(file: Part10) -> Iterator[bytes]:
