@@ -141,6 +141,17 @@ def test_what_is_wrong_with_fragments_is_told_apart() -> None:
     assert problem_of(item(b"") + b"\x01\x02\x03\x04\x05\x06\x07\x08", 1) is FrameProblem.EXTRACTION
 
 
+def test_fragments_of_native_frames_add_up_to_their_size() -> None:
+    format_ = make_format(np.zeros((3, 5), "u1"), number_of_frames=3)
+    frames = [bytes([number]) * 15 + b"\0" for number in range(3)]
+    pieces = [piece for frame in frames for piece in (frame[:6], b"", frame[6:])]
+    found = source(with_table(b"", pieces) + SEQUENCE_END, format_, "1.2.840.10008.1.2.1.98")
+    assert [found[number] for number in range(3)] == frames
+    for wrong in ([*pieces[:-1], pieces[-1][2:]], [b"".join(pieces[:4]), *pieces[4:]]):
+        with pytest.raises(FramesError):
+            source(with_table(b"", wrong) + SEQUENCE_END, format_, "1.2.840.10008.1.2.1.98")
+
+
 def test_several_run_length_frames_are_not_taken_for_one() -> None:
     frame = pack("<16L", 1, 64, *[0] * 14) + b"\x0f" + bytes(16) + b"\0"
     found = source(with_table(b"", [frame] * 3) + SEQUENCE_END, counted(1), RLELossless)

@@ -9,7 +9,9 @@ Values are those that pydicom gives as ``pixel_array(..., raw=True)``.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -146,12 +148,28 @@ def check_frame(encoded: bytes, transfer_syntax: str, format: PixelFormat) -> No
     """
     if transfer_syntax in JPEG and lacks_end(encoded):
         decode_samples(encoded, transfer_syntax, format)
-    elif transfer_syntax in JPEG | _JPEG_LS:
+    elif transfer_syntax in JPEG:
+        _check(_header_alike(encoded), format)
+    elif transfer_syntax in _JPEG_LS:
         _check(read_jpeg(encoded), format)
     elif transfer_syntax in _JPEG_2000 | _HTJ2K:
         _check(read_j2k(encoded).samples, format)
     elif transfer_syntax in _JPEG_XL or transfer_syntax == JPEG_XL_RECOMPRESSION:
         check_size(read_jpeg_xl(encoded), format)
+
+
+def _header_alike(encoded: bytes) -> CodestreamHeader:
+    """Read the header of a JPEG codestream; the tiles of a slide have one and the same, which is read once."""
+    scan = encoded.find(_START_OF_SCAN)
+    if encoded.rfind(_END_OF_IMAGE) > scan:
+        with suppress(PixelError):
+            return _header_before_scan(encoded[:scan])
+    return read_jpeg(encoded)
+
+
+@lru_cache(maxsize=16)
+def _header_before_scan(head: bytes) -> CodestreamHeader:
+    return read_jpeg(head + _START_OF_SCAN + b"\0\2" + _END_OF_IMAGE)
 
 
 def irregular(encoded: bytes, transfer_syntax: str) -> PixelLeniency | None:
@@ -221,6 +239,7 @@ def _upsampled(flat: Samples, format_: PixelFormat) -> Samples:
     return pixels.reshape(format_.shape)
 
 
+_START_OF_SCAN = b"\xff\xda"
 _END_OF_IMAGE = b"\xff\xd9"
 _FILLER = b"\x55" * 4096
 _OTHER_FILLER = b"\xaa" * 4096

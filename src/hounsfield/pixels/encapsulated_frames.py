@@ -3,6 +3,7 @@
     extended offset table ┐
     basic offset table    ├─ the first that fits the fragments ─▶ first fragment of each frame
     one fragment a frame  │
+    sizes of native frames│
     ends of codestreams   ┘
 
 An offset table that does not fit is passed over with a warning when frames are found without it all the same. A number of
@@ -42,6 +43,8 @@ class EncapsulatedFrames:
         Frames there must be.
     extended_offset_table : tuple[bytes, bytes] | None
         Values of Extended Offset Table (7FE0,0001) and Extended Offset Table Lengths (7FE0,0002).
+    frame_bytes : int or None
+        Size of a frame where all have the same: those that are native.
 
     Raises
     ------
@@ -49,7 +52,7 @@ class EncapsulatedFrames:
         The fragments cannot be told apart, or are not those of so many frames.
     """
 
-    __slots__ = ("_first", "_fragments", "_read", "_sizes", "notes")
+    __slots__ = ("_first", "_fragments", "_frame_bytes", "_read", "_sizes", "notes")
 
     def __init__(
         self,
@@ -58,8 +61,10 @@ class EncapsulatedFrames:
         value_end: int,
         count: int,
         extended_offset_table: tuple[bytes, bytes] | None,
+        frame_bytes: int | None = None,
     ) -> None:
         self._read = read
+        self._frame_bytes = frame_bytes
         self._fragments = scan_fragments(read, value_offset, value_end)
         self._sizes: Integers | None = None
         self.notes: tuple[PixelNote, ...] = ()
@@ -139,11 +144,22 @@ class EncapsulatedFrames:
             return np.zeros(1, np.int64)
         if total < count:
             return None
+        if self._frame_bytes is not None:
+            return self._by_size(self._frame_bytes, count)
         ends, starts = self._seams()
         for seams in (ends & starts, starts, ends):
             if int(seams.sum()) == count - 1:
                 return _after(seams)
         return None
+
+    def _by_size(self, frame_bytes: int, count: int) -> Integers | None:
+        """Find frames of one size, each padded to even length; None where the fragments do not add up to them."""
+        ends = np.cumsum(np.asarray(self._fragments.lengths, np.int64))
+        wanted = np.arange(1, count + 1) * (frame_bytes + frame_bytes % 2)
+        last = np.searchsorted(ends, wanted)
+        if last[-1] != len(ends) - 1 or (ends[last] != wanted).any():
+            return None
+        return np.concatenate([np.zeros(1, np.int64), last[:-1] + 1])
 
     def _shown(self) -> Integers | None:
         """Find frames by their codestreams alone, each of which must have its beginning and its end; None where they do not."""

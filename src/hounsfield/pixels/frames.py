@@ -17,7 +17,7 @@ from hounsfield.pixels.format import PixelFormat
 from hounsfield.pixels.fragments import scan_fragments
 from hounsfield.pixels.leniencies import PixelNote
 from hounsfield.pixels.native_frames import NativeFrames
-from hounsfield.pixels.policy import NATIVE
+from hounsfield.pixels.policy import ENCAPSULATED_UNCOMPRESSED, NATIVE
 
 CHUNK_BYTES = 4 << 20
 """Size of the chunks that a whole value is given in."""
@@ -86,7 +86,8 @@ def frame_source(
         Frames cannot be found; also by reading a frame of a file that ends too early.
     """
     if transfer_syntax not in NATIVE:
-        return EncapsulatedFrames(read, value_offset, value_end, format.frame_count, extended_offset_table)
+        size = format.native_frame_bytes if transfer_syntax == ENCAPSULATED_UNCOMPRESSED else None
+        return EncapsulatedFrames(read, value_offset, value_end, format.frame_count, extended_offset_table, size)
     if value_length is None:
         raise FramesError(
             FrameProblem.EXTRACTION,
