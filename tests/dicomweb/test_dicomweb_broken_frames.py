@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -118,6 +119,20 @@ def test_what_cannot_be_had_is_refused_before_anything_is_sent(server: ServerPro
     answer = get(server, f"{broken.url}/frames/1,2,3,4/rendered", PICTURES)
     assert answer.status_code == 406
     assert f"frame {broken.number}" in answer.text
+
+
+def test_archives_and_pixel_data_are_complete(server: ServerProcess, broken: Broken) -> None:
+    study = broken.url.partition("/series/")[0]
+    with zipfile.ZipFile(io.BytesIO(get(server, study, "application/zip").content)) as archive:
+        assert archive.testzip() is None
+        assert len(archive.namelist()) == 2
+    for url, count in ((broken.url, 4), (study, 8)):
+        given = list(parts(get(server, f"{url}/pixeldata")))
+        assert len(given) == count
+        syntaxes = [headers["content-type"].partition("transfer-syntax=")[2] for headers, _ in given]
+        assert [number for number, syntax in enumerate(syntaxes, 1) if syntax != NATIVE] == [broken.number]
+        octets = f'multipart/related; type="application/octet-stream"; transfer-syntax={NATIVE}'
+        assert get(server, f"{url}/pixeldata", octets).status_code == 406
 
 
 def test_each_frame_of_a_list_comes_decoded_or_as_stored(server: ServerProcess, broken: Broken) -> None:

@@ -37,12 +37,21 @@ _LABEL: Final = re.compile(r"\{(\w+)\}")
 _IN_PARTS: Final = f'{MULTIPART}; type="'
 _OCTETS: Final = (f'{_IN_PARTS}{OCTET_STREAM}"',)
 _FILES: Final = (f'{_IN_PARTS}{DICOM}"', ZIP, *_OCTETS)
+_FRAMES: Final = (
+    "image/jphc",
+    "image/jp2",
+    "image/jpx",
+    "image/jpeg",
+    "image/jls",
+    "image/jxl",
+    "image/dicom-rle",
+    "video/mpeg",
+    "video/mp4",
+    "video/H265",
+)
 _PIXELS: Final = (
     *_OCTETS,
-    *(
-        f'{_IN_PARTS}{kind}"'
-        for kind in ("image/jphc", "image/jp2", "image/jpeg", "image/jxl", "video/mpeg", "video/mp4")
-    ),
+    *(f'{_IN_PARTS}{kind}"' for kind in _FRAMES),
 )
 _METADATA: Final = (DICOM_JSON, JSON, f'{_IN_PARTS}{DICOM_XML}"')
 _STORED: Final = (DICOM_JSON, JSON, DICOM_XML, f'{_IN_PARTS}{DICOM_XML}"')
@@ -61,12 +70,7 @@ MEDIA_TYPES: Final[Mapping[str, Sequence[str]]] = {
     "GetDICOMInstanceFrames": (
         OCTET_STREAM,
         *_OCTETS,
-        "image/jphc",
-        "image/jp2",
-        "image/jpeg",
-        "image/jxl",
-        "video/mpeg",
-        "video/mp4",
+        *_FRAMES,
     ),
     "GetDICOMBulkdata": (OCTET_STREAM, *_OCTETS),
     "RetrieveStudyBulkdata": _OCTETS,
