@@ -29,8 +29,10 @@ from hounsfield.jobs.queue import WorkItem
 from hounsfield.jobs.runner import WorkHandler
 from hounsfield.settings import Settings
 from hounsfield.storage.buckets import Buckets, S3Uri
+from hounsfield.storage.database_errors import DatabaseTroubleError
 from hounsfield.storage.job_tables import import_jobs, work_items
 from hounsfield.storage.keys import KeyWrapper
+from hounsfield.storage.steady_clock import SteadyClock
 from hounsfield.storage.tables import image_sets
 
 _RETENTION_SECONDS: Final = 3600.0
@@ -64,6 +66,8 @@ class AuditKeeper:
         How often.
     keep_seconds : float
         How long files are kept; 0 for ever.
+    clock : SteadyClock
+        The time of the installation.
     """
 
     folder: Path
@@ -71,6 +75,7 @@ class AuditKeeper:
     delivery: Delivery | None
     every_seconds: float
     keep_seconds: float
+    clock: SteadyClock
 
     @classmethod
     def of(cls, settings: Settings, archive: Archive, wrapper: KeyWrapper) -> AuditKeeper:
@@ -81,6 +86,7 @@ class AuditKeeper:
             delivery_of(settings, archive.buckets),
             max(_SHORTEST_SECONDS, settings.audit_s3_seconds),
             settings.audit_retention_seconds,
+            archive.queue.clock,
         )
 
     def run(self, stop: threading.Event) -> None:
@@ -101,7 +107,11 @@ class AuditKeeper:
             return self.delivery is None or positions.has(file)
 
         try:
-            remove_old_files(self.folder, self.key, self.keep_seconds, may_go)
+            # A clock that was set ahead removes nothing.
+            now = min(time.time(), self.clock.now() / 1000)
+            remove_old_files(self.folder, self.key, self.keep_seconds, may_go, now)
+        except DatabaseTroubleError as error:
+            _log.warning("old audit files cannot be removed now", reason=str(error))
         except OSError as error:
             _log.error("old audit files cannot be removed now", reason=error.strerror)
 

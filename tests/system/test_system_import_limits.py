@@ -186,7 +186,10 @@ def test_jobs_are_forgotten_and_what_they_made_stays(limited: ServerProcess, cli
     try:
         with archive.database.write() as connection:
             ended = import_jobs.c.ended_at - int(RETENTION * 1000)
-            connection.execute(update(import_jobs).where(import_jobs.c.id == old).values(ended_at=ended))
+            steady = import_jobs.c.ended_steady - int(RETENTION * 1000)
+            connection.execute(
+                update(import_jobs).where(import_jobs.c.id == old).values(ended_at=ended, ended_steady=steady)
+            )
         with pytest.raises(ClientError) as caught:
             client.get_dicom_import_job(datastoreId=datastore, jobId=old)
         assert caught.value.response["Error"]["Code"] == "ResourceNotFoundException"

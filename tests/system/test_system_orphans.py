@@ -10,17 +10,20 @@ from pathlib import Path
 
 import pytest
 from import_folders import fill, start_job
+from sqlalchemy import update
 from stored_series import deleted, imported, pack_files, settled, verified
 
 from hounsfield.imaging.import_jobs import JobStatus, get_import_job, import_progress
 from hounsfield.imaging.orphans import OrphanSweeper
 from hounsfield.settings import Settings
+from hounsfield.storage.clock_table import steady_clock
 from hounsfield.stores import open_archive
 from imports import outcome_of
 from processes import runners
 from servers import ServerProcess, active_datastore, finished_job, wait_for
 from synthetic import noise, slice_of
 
+HOUR_MS = 3600 * 1000
 FILES = 120
 """Enough that the job is not done when its first outcomes are noted."""
 
@@ -30,7 +33,12 @@ TWO_DAYS_AGO = time.time() - 2 * 24 * 3600
 @pytest.fixture
 def own(tmp_path: Path) -> Iterator[ServerProcess]:
     process = ServerProcess(
-        tmp_path / "data", {"HOUNSFIELD_LEASE_SECONDS": "1.5", "HOUNSFIELD_IMPORT_WORKERS": "1"}
+        tmp_path / "data",
+        {
+            "HOUNSFIELD_LEASE_SECONDS": "1.5",
+            "HOUNSFIELD_IMPORT_WORKERS": "1",
+            "HOUNSFIELD_RELEASE_AFTER_SECONDS": "1e9",
+        },
     ).start()
     yield process
     process.stop()
@@ -41,7 +49,12 @@ def aged(*paths: Path) -> None:
         os.utime(path, (TWO_DAYS_AGO, TWO_DAYS_AGO))
 
 
-def swept(server: ServerProcess) -> int:
+def swept(server: ServerProcess, hours_later: int = 0) -> int:
+    """Sweep as a process does that begins so many hours of the installation's time later."""
+    archive, _ = open_archive(Settings(data=server.data))
+    with archive.database.write() as connection:
+        connection.execute(update(steady_clock).values(ms=steady_clock.c.ms + hours_later * HOUR_MS))
+    archive.database.close()
     archive, _ = open_archive(Settings(data=server.data))
     count = OrphanSweeper(archive, delete=True).sweep()
     archive.database.close()
@@ -69,10 +82,43 @@ def test_only_old_packs_without_rows_go(own: ServerProcess) -> None:
     for path in (old, young, left):
         shutil.copy(some, path)
     aged(*live, old, left)
+    before = pack_files(own, datastore)
+    assert before == live | {old, young, left}
     assert swept(own) == 2
+    assert swept(own, hours_later=23) == 2
+    assert pack_files(own, datastore) == before, "two sweeps must agree, a day apart"
+    # What is none any more is looked at anew when it is one again.
+    left.unlink()
+    assert swept(own) == 1
+    shutil.copy(some, left)
+    aged(left)
+    assert swept(own, hours_later=1) == 2
+    assert pack_files(own, datastore) == live | {young, left}
+    assert swept(own, hours_later=25) == 1
     assert pack_files(own, datastore) == live | {young}
     assert len(verified(client, datastore, copy)) == 1
     assert swept(own) == 0
+
+
+def test_a_sweeper_deletes_nothing_that_is_younger_than_itself(own: ServerProcess) -> None:
+    client = own.client()
+    datastore = active_datastore(client)
+    imported(own, client, datastore, slice_of())
+    archive, _ = open_archive(Settings(data=own.data))
+    sweeper = OrphanSweeper(archive, delete=True)
+    (some,) = pack_files(own, datastore)
+    orphan = some.with_name("f" * 32)
+    shutil.copy(some, orphan)
+    aged(orphan)
+    for _ in range(3):
+        assert sweeper.sweep() == 1
+        with archive.database.write() as connection:
+            connection.execute(update(steady_clock).values(ms=steady_clock.c.ms + 24 * HOUR_MS))
+            archive.queue.clock.follow(connection)
+    assert orphan.exists()
+    archive.database.close()
+    assert swept(own) == 1
+    assert pack_files(own, datastore) == {some}
 
 
 def test_packs_of_an_unfinished_job_stay(own: ServerProcess) -> None:
@@ -88,9 +134,10 @@ def test_packs_of_an_unfinished_job_stay(own: ServerProcess) -> None:
     assert get_import_job(archive, datastore, job_id).status is JobStatus.IN_PROGRESS
     aged(*pack_files(own, datastore))
     # What the job had not noted yet is written again when it goes on, and may go.
-    OrphanSweeper(archive, delete=True).sweep()
-    assert len(pack_files(own, datastore)) > 0
     archive.database.close()
+    swept(own)
+    swept(own, hours_later=25)
+    assert len(pack_files(own, datastore)) > 0
     own.start()
     client = own.client()
     outcome = outcome_of(own, finished_job(client, datastore, job_id))

@@ -11,8 +11,8 @@ from sqlalchemy import Connection, delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from hounsfield.imaging.errors import ConflictError
-from hounsfield.storage.clock import now_ms
 from hounsfield.storage.job_tables import client_tokens
+from hounsfield.storage.steady_clock import steady_ms
 
 T = TypeVar("T")
 _LIFE_MS = 24 * 3600 * 1000
@@ -28,7 +28,7 @@ def remembered(connection: Connection, account_id: str, operation: str, token: s
     """
     row = connection.execute(
         select(client_tokens).where(
-            client_tokens.c.created_at >= now_ms() - _LIFE_MS,
+            client_tokens.c.created_at >= steady_ms(connection) - _LIFE_MS,
             client_tokens.c.account_id == account_id,
             client_tokens.c.operation == operation,
             client_tokens.c.token == token,
@@ -53,7 +53,8 @@ def remember(
     connection: Connection, account_id: str, operation: str, token: str, parameters: Any, resource_id: str
 ) -> None:
     """Note which resource a client token made, in the transaction that makes it."""
-    connection.execute(delete(client_tokens).where(client_tokens.c.created_at < now_ms() - _LIFE_MS))
+    now = steady_ms(connection)
+    connection.execute(delete(client_tokens).where(client_tokens.c.created_at < now - _LIFE_MS))
     connection.execute(
         insert(client_tokens).values(
             account_id=account_id,
@@ -61,7 +62,7 @@ def remember(
             token=token,
             parameters_digest=_digest(parameters),
             resource_id=resource_id,
-            created_at=now_ms(),
+            created_at=now,
         )
     )
 

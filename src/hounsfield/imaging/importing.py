@@ -214,9 +214,13 @@ class ImportRunner:
                     continue
                 apply(connection, key, fixed, staged)
                 forget_files(connection, job.id)
-                move_job(connection, job.id, JobEvent.COMPLETE, ended_at=now_ms())
+                move_job(connection, job.id, JobEvent.COMPLETE, **self._ended())
                 self._archive.queue.finish(connection, item)
                 return
+
+    def _ended(self) -> dict[str, int]:
+        """Give when a job ends: what is shown, and what its age goes by."""
+        return {"ended_at": now_ms(), "ended_steady": self._archive.queue.clock.now()}
 
     def _check_under_way(self, item: WorkItem, job: ImportJob) -> None:
         """Make sure that the lease is ours and the job has not been ended by another runner."""
@@ -252,7 +256,7 @@ class ImportRunner:
         with self._archive.database.write() as connection:
             self._archive.queue.hold(connection, item)
             forget_files(connection, job.id)
-            move_job(connection, job.id, JobEvent.FAIL, message=_shown(message), ended_at=now_ms())
+            move_job(connection, job.id, JobEvent.FAIL, message=_shown(message), **self._ended())
             self._archive.queue.finish(connection, item)
         self._delete_packs(job, records)
 

@@ -52,7 +52,10 @@ class ImportJobForgetter:
 
     def forget(self) -> int:
         """Remove what is too old, some jobs at a time; give how many there were."""
-        old = select(import_jobs.c.id).where(import_jobs.c.ended_at <= shown_since(self._archive))
+        latest = self._archive.queue.clock.now() - int(self._archive.job_retention_seconds * 1000)
+        # No longer shown, by the wall clock, is not enough: a clock that was set ahead for a moment removes nothing.
+        no_longer_shown = import_jobs.c.ended_at <= shown_since(self._archive)
+        old = select(import_jobs.c.id).where(import_jobs.c.ended_steady <= latest, no_longer_shown)
         with self._archive.database.read() as connection:
             ids = connection.execute(old).scalars().all()
         for some in in_groups(ids):

@@ -4,7 +4,11 @@ Packs become orphans when a process dies between writing a pack and the rows tha
 a deleted image set and deleting its packs. A pack is an orphan when it is older than a day and neither a row of the data
 store nor the result of an unfinished import job names it.
 
-    old blobs ─▶ named by results of unfinished jobs? ─▶ named by rows? ─▶ delete
+    old blobs ─▶ named by results of unfinished jobs? ─▶ named by rows? ─▶ noted ─▶ the same a day later? ─▶ delete
+
+What clocks say may be wrong, and a pack that is being stored looks like an orphan until its rows are written. So two sweeps
+must agree, a day apart by the time of the installation (`hounsfield.storage.steady_clock`), and the first of them must have
+been before this process began: nothing that is younger than the process is deleted.
 
 Nothing is deleted unless it is asked for: with a database that was lost, or put back from an older copy, the packs it does
 not know are the images that are still to be saved.
@@ -14,24 +18,28 @@ The order matters: a job that ends in between moves its packs from its results t
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import PurePosixPath
 from typing import Any, Final
 
 import structlog
-from sqlalchemy import Connection, Select, select
+from sqlalchemy import Connection, Select, delete, insert, select
 
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.datastores import fetched_key, get_datastore
 from hounsfield.imaging.import_files import file_records
 from hounsfield.jobs.queue import WorkItem
 from hounsfield.storage.clock import now_ms
+from hounsfield.storage.database import in_groups
 from hounsfield.storage.job_tables import import_files, import_jobs
 from hounsfield.storage.keys import KeyUnavailableError
 from hounsfield.storage.open_uploads import abort_open_uploads
+from hounsfield.storage.orphan_tables import orphan_packs
 from hounsfield.storage.tables import datastores, frame_runs, instances
 
 SWEEP_ORPHANS: Final = "sweep-orphans"
 _DAY_SECONDS: Final = 24 * 3600
+_DAY_MS: Final = _DAY_SECONDS * 1000
 _ROWS_AT_ONCE = 10_000
 _log = structlog.get_logger(__name__)
 
@@ -55,6 +63,7 @@ class OrphanSweeper:
     def __init__(self, archive: Archive, *, delete: bool) -> None:
         self._archive = archive
         self._delete = delete
+        self._began = archive.queue.clock.now()
 
     def run(self, item: WorkItem) -> None:
         """Sweep, and come again a day later."""
@@ -95,20 +104,41 @@ class OrphanSweeper:
         return count
 
     def _sweep(self, datastore_id: str) -> int:
-        moment = now_ms() - _DAY_SECONDS * 1000
-        old = list(self._archive.blobs.names(f"packs/{datastore_id}/", before_ms=moment))
-        if not old:
-            return 0
-        named = self._named_by_jobs(datastore_id)
-        with self._archive.database.read() as connection:
-            named |= _named_by_rows(connection, datastore_id)
-        orphans = [name for name in old if PurePosixPath(name).name not in named]
+        now = self._archive.queue.clock.now()
+        old = list(self._archive.blobs.names(f"packs/{datastore_id}/", before_ms=min(now, now_ms()) - _DAY_MS))
+        orphans: set[str] = set()
+        if old:
+            named = self._named_by_jobs(datastore_id)
+            with self._archive.database.read() as connection:
+                named |= _named_by_rows(connection, datastore_id)
+            orphans = {name for name in old if PurePosixPath(name).name not in named}
+        first_seen = self._noted(datastore_id, orphans, now)
+        due = [name for name in sorted(orphans) if first_seen[name] <= min(now - _DAY_MS, self._began)]
         if self._delete:
-            for name in orphans:
+            for name in due:
                 self._archive.blobs.delete(name)
         if orphans:
-            _log.warning("packs that no row names", datastore=datastore_id, packs=len(orphans), deleted=self._delete)
+            deleted = len(due) if self._delete else 0
+            _log.warning("packs that no row names", datastore=datastore_id, packs=len(orphans), deleted=deleted)
         return len(orphans)
+
+    def _noted(self, datastore_id: str, orphans: Collection[str], now: int) -> dict[str, int]:
+        """Note the orphans of a data store, and forget what is none any more; give when a sweep first found each."""
+        columns = orphan_packs.c
+        own = columns.datastore_id == datastore_id
+        query = select(columns.name, columns.first_seen_at).where(own)
+        with self._archive.database.read() as connection:
+            known = {row.name: row.first_seen_at for row in connection.execute(query)}
+        new = [name for name in sorted(orphans) if name not in known]
+        gone = [name for name in known if name not in orphans]
+        if new or gone:
+            with self._archive.database.write() as connection:
+                for some in in_groups(gone):
+                    connection.execute(delete(orphan_packs).where(own, columns.name.in_(some)))
+                for some in in_groups(new):
+                    rows = [{"datastore_id": datastore_id, "name": name, "first_seen_at": now} for name in some]
+                    connection.execute(insert(orphan_packs), rows)
+        return {**known, **dict.fromkeys(new, now)}
 
     def _named_by_jobs(self, datastore_id: str) -> set[str]:
         """Give the packs that the results of unfinished import jobs lie in; raises `KeyUnavailableError`."""

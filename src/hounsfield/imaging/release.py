@@ -28,7 +28,6 @@ from hounsfield.imaging.states import StorageTier
 from hounsfield.imaging.studies import SeriesDetails
 from hounsfield.jobs.queue import WorkItem
 from hounsfield.storage.blobs import BlobMissingError
-from hounsfield.storage.clock import now_ms
 from hounsfield.storage.database import in_groups
 from hounsfield.storage.keys import DataKey
 from hounsfield.storage.packs import PackDamagedError, pack_name
@@ -57,14 +56,15 @@ class StorageReleaser:
     def run(self, item: WorkItem) -> None:
         """Release the storage, or wait until the grace period is over."""
         with self._archive.database.read() as connection:
-            query = select(image_sets.c.datastore_id, image_sets.c.deleted_at)
-            row = connection.execute(query.where(image_sets.c.id == item.subject_id)).one()
+            query = select(image_sets.c.datastore_id).where(image_sets.c.id == item.subject_id)
+            datastore_id = connection.execute(query).scalar_one()
             holding = holding_of(connection, item.subject_id)
-        left = self._grace_seconds - (now_ms() - row.deleted_at) / 1000
+        # By the time of the installation: no clock that is set ahead may shorten the grace period.
+        left = self._grace_seconds - (self._archive.queue.clock.now() - item.since) / 1000
         if left > 0:
             self._archive.queue.release(item, min(left, _LONGEST_WAIT_SECONDS), failed=False)
             return
-        datastore = get_datastore(self._archive, row.datastore_id)
+        datastore = get_datastore(self._archive, datastore_id)
         owners = self._owners(fetched_key(self._archive, datastore), holding.pack_ids)
         with self._archive.database.write() as connection:
             self._archive.queue.hold(connection, item)

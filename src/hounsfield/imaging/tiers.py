@@ -91,7 +91,9 @@ class TierSweeper:
         if self._after_seconds > 0:
             # What a row says can be that much older than the last access; no image set is archived before its time.
             idle_seconds = self._after_seconds + access_precision(self._after_seconds)
-            idle = select(columns.id).where(IS_FREQUENT, columns.last_accessed_at < now_ms() - int(idle_seconds * 1000))
+            # By both clocks, so that one that was set ahead archives nothing.
+            latest = min(now_ms(), self._archive.queue.clock.now()) - int(idle_seconds * 1000)
+            idle = select(columns.id).where(IS_FREQUENT, columns.last_accessed_at < latest)
             return self._move_all(idle.order_by(columns.last_accessed_at), StorageTier.ARCHIVE_INSTANT_ACCESS)
         if self._all_are_back:
             return 0

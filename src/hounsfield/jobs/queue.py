@@ -4,6 +4,8 @@
                    ▲                  │
                    └── release, or the lease runs out
 
+Leases and pauses go by the time of the installation, which no clock of a machine moves (`hounsfield.storage.steady_clock`).
+
 A runner that is killed loses nothing: its lease runs out and another runner claims the item. A runner that only seemed dead
 cannot do harm: `hold` and `finish` fail inside its transaction when the lease is no longer its own.
 """
@@ -15,14 +17,14 @@ import threading
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from hounsfield.jobs.bell import Bell
-from hounsfield.storage.clock import now_ms
 from hounsfield.storage.database import Database
 from hounsfield.storage.identifiers import new_id
 from hounsfield.storage.job_tables import work_items
+from hounsfield.storage.steady_clock import SteadyClock, steady_ms
 
 
 class LeaseLostError(Exception):
@@ -31,13 +33,14 @@ class LeaseLostError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class WorkItem:
-    """A leased piece of work: what kind, about which subject, and how often it was begun."""
+    """A leased piece of work: what kind, about which subject, how often it was begun, and since when it is there."""
 
     id: str
     kind: str
     subject_id: str
     owner: str
     attempts: int
+    since: int
 
 
 class WorkQueue:
@@ -51,17 +54,27 @@ class WorkQueue:
         How long a claim holds without being renewed.
     bell : Bell or None
         Rung for every item put in; None leaves it to runners to look.
+
+    Attributes
+    ----------
+    clock : SteadyClock
+        The time of the installation.
     """
 
     def __init__(self, database: Database, lease_seconds: float = 15.0, bell: Bell | None = None) -> None:
         self._database = database
         self._bell = bell
+        self.clock = SteadyClock(database)
         self.lease_seconds = lease_seconds
 
     def enqueue(self, connection: Connection, kind: str, subject_id: str) -> None:
         """Add an item in the caller's transaction."""
+        # The time of this process may be ahead of a runner's that begins later; what the database has is not.
+        since, available_at = self.clock.follow(connection), steady_ms(connection)
         connection.execute(
-            insert(work_items).values(id=new_id(), kind=kind, subject_id=subject_id, available_at=now_ms(), attempts=0)
+            insert(work_items).values(
+                id=new_id(), kind=kind, subject_id=subject_id, available_at=available_at, since=since, attempts=0
+            )
         )
         if self._bell is not None:
             self._bell.ring(connection)
@@ -83,31 +96,33 @@ class WorkQueue:
         """Take the item that has waited longest, or None when there is none."""
         available = (
             select(work_items.c.id)
-            .where(work_items.c.kind.in_(list(kinds)), work_items.c.available_at <= now_ms())
-            .order_by(work_items.c.available_at)
+            .where(work_items.c.kind.in_(list(kinds)), work_items.c.available_at <= bindparam("now"))
+            .order_by(work_items.c.available_at, work_items.c.since)
             .limit(1)
         )
         with self._database.read() as connection:
-            if connection.execute(available).first() is None:
+            if connection.execute(available, {"now": self.clock.follow(connection)}).first() is None:
                 return None
         with self._database.write() as connection:
             if connection.dialect.name == "postgresql":
                 available = available.with_for_update(skip_locked=True)
-            row = connection.execute(available).first()
+            row = connection.execute(available, {"now": self.clock.now()}).first()
             if row is None:
                 return None
+            self.clock.advance(connection)
             taken = connection.execute(
                 update(work_items)
                 .where(work_items.c.id == row.id)
                 .values(lease_owner=owner, available_at=self._lease_end(), attempts=work_items.c.attempts + 1)
                 .returning(work_items)
             ).one()
-        return WorkItem(taken.id, taken.kind, taken.subject_id, owner, taken.attempts)
+        return WorkItem(taken.id, taken.kind, taken.subject_id, owner, taken.attempts, taken.since)
 
     def renew(self, item: WorkItem) -> None:
         """Extend the lease; raises `LeaseLostError`."""
         with self._database.write() as connection:
             self.hold(connection, item)
+            self.clock.advance(connection)
 
     def hold(self, connection: Connection, item: WorkItem) -> None:
         """Make sure, inside the caller's transaction, that the lease is still ours until it commits, and extend it.
@@ -140,8 +155,8 @@ class WorkQueue:
             connection.execute(
                 update(work_items)
                 .where(work_items.c.id == item.id, work_items.c.lease_owner == item.owner)
-                .values(lease_owner=None, attempts=attempts, available_at=now_ms() + int(delay_seconds * 1000))
+                .values(lease_owner=None, attempts=attempts, available_at=self.clock.now() + int(delay_seconds * 1000))
             )
 
     def _lease_end(self) -> int:
-        return now_ms() + int(self.lease_seconds * 1000)
+        return self.clock.now() + int(self.lease_seconds * 1000)

@@ -19,6 +19,7 @@ import structlog
 from hounsfield.jobs.queue import LeaseLostError, WorkItem, WorkQueue
 from hounsfield.lasting_threads import LastingThread
 from hounsfield.storage.data_keys import fetching_keys
+from hounsfield.storage.database_errors import DatabaseTroubleError
 from hounsfield.storage.identifiers import new_id
 
 _log = structlog.get_logger(__name__)
@@ -206,3 +207,7 @@ class Runner:
                 continue
             except Exception:  # noqa: BLE001 - the last resort of a process that must go on
                 _log.exception("renewing a lease failed", kind=item.kind, subject=item.subject_id)
+        try:
+            self._queue.clock.tick()
+        except DatabaseTroubleError as error:
+            _log.warning("time not written down", error=str(error))

@@ -124,8 +124,9 @@ class Settings:
     access_flush_seconds : float
         How often an API process writes down which image sets were accessed.
     delete_orphans : bool
-        Delete packs older than a day that the database does not know. Leave it off after the database was lost or put back
-        from an older copy: such packs are then images that are still to be saved.
+        Delete packs older than a day that the database does not know, when two looks a day apart agree, the first of them
+        before the runner was started. Leave it off after the database was lost or put back from an older copy: such packs are
+        then images that are still to be saved.
     throttling : Throttling
         How many requests each account may make: ``aws`` for AWS's rates, ``off`` for any number.
     throttle_rates : str

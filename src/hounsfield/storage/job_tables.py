@@ -3,6 +3,9 @@
 import_jobs ─▶ import_files
 client_tokens: what was asked for twice is done once
 work_items: what a runner has to do, taken under a lease
+
+Columns `available_at`, `since`, `ended_steady` and those of client tokens have the time of the installation
+(`hounsfield.storage.steady_clock`), all others the wall clock's.
 """
 
 from __future__ import annotations
@@ -53,6 +56,7 @@ import_jobs = Table(
     Column("submitted_at", BigInteger, nullable=False),
     Column("scanned_at", BigInteger),
     Column("ended_at", BigInteger),
+    Column("ended_steady", BigInteger),
     Index("ix_import_jobs_list", "datastore_id", "submitted_at", "id"),
     Index("ix_import_jobs_status", "datastore_id", "status"),
 )
@@ -80,6 +84,7 @@ work_items = Table(
     Column("kind", String(32), nullable=False),
     Column("subject_id", String(32), nullable=False),
     Column("available_at", BigInteger, nullable=False),
+    Column("since", BigInteger, nullable=False, server_default="0"),
     Column("lease_owner", String(64)),
     Column("attempts", Integer, nullable=False, server_default="0"),
     Index("ix_work_items_available", "available_at"),

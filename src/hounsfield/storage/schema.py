@@ -12,7 +12,9 @@ from typing import Final
 
 from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, String, Table, inspect, select
 
-from hounsfield.storage import audit_tables, job_tables, study_tables  # noqa: F401 - parts of the metadata
+from hounsfield.storage import audit_tables, job_tables, orphan_tables, study_tables  # noqa: F401 - parts of the metadata
+from hounsfield.storage.clock import now_ms
+from hounsfield.storage.clock_table import steady_clock
 from hounsfield.storage.identity_tables import identity_generation
 from hounsfield.storage.tables import metadata
 
@@ -37,6 +39,7 @@ def bring_up_to_date(connection: Connection) -> None:
     if not inspect(connection).has_table(_VERSIONS.name):
         metadata.create_all(connection, checkfirst=False)
         connection.execute(identity_generation.insert().values(id=1, generation=1))
+        connection.execute(steady_clock.insert().values(id=1, ms=now_ms()))
         _VERSIONS.create(connection, checkfirst=False)
         connection.execute(_VERSIONS.insert().values(version_num=newest_revision()))
     elif connection.execute(select(_VERSIONS.c.version_num)).scalar_one_or_none() != newest_revision():

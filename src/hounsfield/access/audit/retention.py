@@ -23,7 +23,11 @@ _log = structlog.get_logger(__name__)
 
 
 def remove_old_files(
-    folder: Path, key: bytes, keep_seconds: float, may_go: Callable[[ChainFile], bool] = lambda _: True
+    folder: Path,
+    key: bytes,
+    keep_seconds: float,
+    may_go: Callable[[ChainFile], bool] = lambda _: True,
+    now: float | None = None,
 ) -> int:
     """Remove the files that were last written longer ago than they must be kept; gives how many.
 
@@ -37,6 +41,8 @@ def remove_old_files(
         How long files are kept.
     may_go : callable
         Whether a file is not needed any more for something else; a file that is keeps all after it too.
+    now : float or None
+        The time in seconds since 1970, where another clock than that of this machine has a say too; None for that one's.
 
     Raises
     ------
@@ -53,7 +59,7 @@ def remove_old_files(
     for file in chain_files(folder):
         by_chain.setdefault(file.chain, []).append(file)
     count = 0
-    latest = time.time() - keep_seconds
+    latest = (time.time() if now is None else now) - keep_seconds
     for chain, files in by_chain.items():
         before = removed.get(chain)
         gone_already = before.file if before is not None else 0
