@@ -273,6 +273,21 @@ def test_codestreams_state_the_stored_bits_that_are_true(
     assert stored.checksums[-1].crc32 == zlib.crc32(samples.tobytes())
 
 
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("bits", [16, 17, 20, 24, 25, 31, 32])
+@pytest.mark.parametrize("shape", [(33, 65), (300, 280), (20, 30, 3)])
+def test_deep_codestreams_state_the_stored_bits_too(signed: bool, bits: int, shape: tuple[int, ...]) -> None:
+    samples = image("i4" if signed else "u4", shape, bits=bits)
+    format_ = make_format(samples, bits_stored=bits, high_bit=bits - 1)
+    stored = transcode_frame(samples.tobytes(), ExplicitVRLittleEndian, format_, LosslessFormat.HTJ2K)
+    assert read_j2k(stored.data).samples.precision == (bits if bits > 16 else 32)
+    for described in (format_, make_format(samples)):
+        np.testing.assert_array_equal(decode_samples(stored.data, HTJ2KLossless, described), samples)
+    if bits <= 24:
+        stored = transcode_frame(samples.tobytes(), ExplicitVRLittleEndian, format_, LosslessFormat.JPEG_2000_LOSSLESS)
+        np.testing.assert_array_equal(decode_samples(stored.data, JPEG2000Lossless, format_), samples)
+
+
 @pytest.mark.parametrize("beyond", [4096, 0x8000])
 def test_codestreams_of_samples_beyond_the_stored_bits_state_all(beyond: int) -> None:
     samples = image("u2", (40, 50), bits=12)

@@ -24,9 +24,7 @@ _SMALLEST_SIDE = 64
 _MOST_JPEG_2000_BITS = 24
 """Deepest samples that the JPEG 2000 encoder gives back bit for bit."""
 
-_FEWEST_STATED, _STATED_WIDTH = 9, 16
-"""Fewer bits than 9 in a wider cell would come out of decoders as octets."""
-
+_NARROWEST = 8
 _RGB_LIKE = frozenset({"RGB", "YBR_RCT", "YBR_ICT"})
 
 
@@ -53,7 +51,9 @@ def _transformable(format_: PixelFormat) -> bool:
 
 
 def stated_precision(format: PixelFormat, value_range: tuple[int, int]) -> int:  # noqa: A002
-    """Give the precision that a codestream of samples states: Bits Stored where it is 9 to 15 and true of all samples.
+    """Give the precision that a codestream of samples states: Bits Stored where that is true of all samples.
+
+    It is that of the whole cell where half of it or less is stored: decoders would give narrower samples.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def stated_precision(format: PixelFormat, value_range: tuple[int, int]) -> int: 
         The smallest and the largest of them, with all bits that they have.
     """
     width, bits = format.dtype.itemsize * 8, format.bits_stored
-    if not _FEWEST_STATED <= bits < width == _STATED_WIDTH or format.bits_below:
+    if not width // 2 < bits < width or width == _NARROWEST or format.bits_below:
         return width
     floor = -(1 << bits - 1) if format.signed else 0
     low, high = value_range
@@ -166,7 +166,7 @@ def _encode_jpeg_2000(samples: NDArray[Any], levels: int, colour_transform: bool
             0,
             codecformat=imagecodecs.JPEG2K.CODEC.J2K,
             planar=False if samples.ndim == 3 else None,
-            bitspersample=precision if precision and samples.dtype.itemsize < 4 else _jpeg_2000_bits(samples),
+            bitspersample=precision if precision and precision <= _MOST_JPEG_2000_BITS else _jpeg_2000_bits(samples),
             resolutions=levels + 1,
             reversible=True,
             mct=colour_transform,
