@@ -76,7 +76,7 @@ def marked(number: int, **elements: Any) -> Dataset:
 class Place:
     """A data store with a study of two primary image sets, the second of which is the target, and one that is not primary.
 
-    The third one is of the series of the target too, so that it can be promoted into it.
+    The third one is of the series of the target too, so that it can be promoted into it. There is another data store, empty.
     """
 
     server: ServerProcess
@@ -85,6 +85,7 @@ class Place:
     own: str
     target: str
     third: str
+    other: str
     root: Stranger = field(repr=False)
 
     @classmethod
@@ -110,6 +111,7 @@ class Place:
             ids[OWN, True],
             ids[TARGET, True],
             ids[TARGET, False],
+            active_datastore(client),
             signed(Credentials(*server.key())),
         )
         client.tag_resource(resourceArn=place.arn, tags={"Ward": "3"})
@@ -334,7 +336,9 @@ ELSEWHERE: Final = frozenset(
 
 def native_trial(operation: str, place: Place, parameters: Parameters) -> Trial:
     shape = MODEL.operation_model(operation).input_shape
-    whole = {**({"datastoreId": place.datastore} if "datastoreId" in shape.members else {}), **parameters}
+    whole = {"datastoreId": place.datastore, **parameters}
+    if "datastoreId" not in shape.members:
+        whole.pop("datastoreId")
     request = sent(operation, whole)
     headers = {name.decode(): value.decode() for name, value in request.headers if name == b"content-type"}
     query = f"?{request.query_string.decode()}" if request.query_string else ""
@@ -481,8 +485,17 @@ CHANGING: Final = (
 def trials(operation: str, place: Place) -> Iterable[Trial]:
     """Give the requests of an operation that are aimed at the target."""
     if operation in NATIVE:
-        return (native_trial(operation, place, parameters) for parameters in NATIVE[operation](place))
+        return _native_trials(operation, place)
     return web_trials(web_route(operation), place)
+
+
+def _native_trials(operation: str, place: Place) -> Iterator[Trial]:
+    for parameters in NATIVE[operation](place):
+        yield native_trial(operation, place, parameters)
+    if operation not in CHANGING:
+        # The target by the name of another data store, in which no policy denies anything.
+        for parameters in NATIVE[operation](place):
+            yield native_trial(operation, place, {**parameters, "datastoreId": place.other})
 
 
 def uncovered(routes: Iterable[DoorRoute], place: Place) -> list[str]:

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
+from hypothesis import event, given
+from hypothesis import strategies as st
 
-from hounsfield.access.permissions import AccessDeniedError, Permission, require
+from hounsfield.access.permissions import AccessDeniedError, Permission, may_be_denied, refused_resources, require
 from hounsfield.access.policies.context import Unsettled
 from hounsfield.access.policies.parsing import parse_policy
 from hounsfield.access.policies.rights import Rights
@@ -164,3 +166,37 @@ def test_another_permission_will_do_where_none_denies_the_first() -> None:
     assert passes(may(USER, a, {**b, "Effect": "Deny"}), permission)
     with pytest.raises(AccessDeniedError, match="medical-imaging:A on resource"):
         require(may(USER, {"Action": "s3:*"}), permission, KnownFacts())
+
+
+OTHER = STORE[:-1] + "b"
+_WORDS = st.sampled_from([STORE, OTHER, STORE[:60], "/imageset/", "b" * 32, "b", "*", "?", "/", "${aws:username}"])
+_NAMES = (
+    st.lists(_WORDS, min_size=1, max_size=4)
+    .map("".join)
+    .filter(lambda name: name.startswith(STORE[:60]) or name == "*")
+)
+
+
+@given(st.lists(_NAMES, min_size=1, max_size=2), st.sampled_from(["Resource", "NotResource"]))
+def test_who_may_not_be_denied_an_image_set_is_denied_none_but_with_its_data_store(names: list[str], how: str) -> None:
+    statement = {"Effect": "Deny", how: names}
+    whole = [{"Effect": "Allow", "Action": "*", "Resource": "*"}, {"Action": "medical-imaging:*", **statement}]
+    policy = parse_policy(json.dumps({"Version": "2012-10-17", "Statement": whole}))
+    principal = replace(USER, rights=Rights((policy,)))
+    refused = refused_resources(principal, Permission(GET.action, [], unless_denied=[STORE, IMAGE_SET]), KnownFacts())
+    event(str(IMAGE_SET in refused))
+    assert may_be_denied(principal, GET.action, f"{STORE}/imageset/") or IMAGE_SET not in refused or STORE in refused
+
+
+def test_a_deny_elsewhere_limits_nobody() -> None:
+    def limited(statement: dict[str, Any], action: str = GET.action) -> bool:
+        return may_be_denied(may(USER, {}, {"Effect": "Deny", **statement}), action, f"{STORE}/imageset/")
+
+    assert limited({"Resource": IMAGE_SET})
+    assert limited({"Resource": f"{STORE}/*"})
+    assert limited({"Resource": "*", "Condition": {"StringEquals": {"aws:ResourceTag/ward": "3"}}})
+    assert not limited({"Resource": IMAGE_SET}, "s3:GetObject")
+    assert not limited({"Resource": STORE})
+    assert not limited({"Resource": [OTHER, f"{OTHER}/*"]})
+    assert not limited({"Resource": "*", "Condition": {"Bool": {"aws:SecureTransport": "false"}}})
+    assert not may_be_denied(ROOT, GET.action, "")

@@ -30,7 +30,8 @@ class KeptRights:
     principal : Principal
         Who it was, with nothing but the policies.
     permission : Permission
-        The action, and the values of all condition keys that the policies ask for, but for tags of resources.
+        The action, what it was allowed on, and the values of all condition keys that the policies ask for, but for tags of
+        resources.
     """
 
     principal: Principal
@@ -46,7 +47,8 @@ class KeptRights:
                 value = None if key.startswith(RESOURCE_TAG) else context.get(key)
                 if value is not None and not isinstance(value, Unsettled):
                     values[key] = value
-        return cls(_nobody_but(principal.arn, principal.rights), Permission(permission.action, (), values))
+        kept = Permission(permission.action, tuple(permission.resources), values)
+        return cls(_nobody_but(principal.arn, principal.rights), kept)
 
     def to_json(self) -> str:
         """Serialise."""
@@ -54,6 +56,7 @@ class KeptRights:
         content = {
             "arn": self.principal.arn,
             "action": self.permission.action,
+            "resources": self.permission.resources,
             "values": self.permission.context,
             "identity": [policy.text for policy in rights.identity],
             "boundary": None if rights.boundary is None else rights.boundary.text,
@@ -72,7 +75,8 @@ class KeptRights:
             session=tuple(parse_policy(text, kind=PolicyKind.SESSION, most=_ANY) for text in content["session"]),
         )
         values = {key: tuple(value) if isinstance(value, list) else value for key, value in content["values"].items()}
-        return cls(_nobody_but(content["arn"], rights), Permission(content["action"], (), values))
+        kept = Permission(content["action"], tuple(content["resources"]), values)
+        return cls(_nobody_but(content["arn"], rights), kept)
 
 
 @dataclass(frozen=True, slots=True)

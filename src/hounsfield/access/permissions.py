@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from hounsfield.access.policies.context import ContextValue
-from hounsfield.access.policies.deciding import Decision, Outcome, decisions, denies_some
+from hounsfield.access.policies.deciding import Decision, Outcome, decisions, denies_below
 from hounsfield.access.principals import Principal
 from hounsfield.access.request_context import RequestContext, RequestFacts
 
@@ -99,9 +99,9 @@ def refused_resources(principal: Principal, permission: Permission, facts: Reque
     return frozenset(resource for resource, _ in _refusals(principal, permission, facts))
 
 
-def may_be_denied(principal: Principal, action: str) -> bool:
-    """Tell whether a policy may deny the caller an action on some resources where it does not on others."""
-    return not principal.is_root and denies_some(principal.rights, action)
+def may_be_denied(principal: Principal, action: str, beginning: str) -> bool:
+    """Tell whether a policy may deny the caller an action on a resource whose ARN begins so, where it does not on every one."""
+    return not principal.is_root and denies_below(principal.rights, action, beginning)
 
 
 def _refusal(principal: Principal, permission: Permission, facts: RequestFacts) -> tuple[str, Decision] | None:

@@ -63,7 +63,8 @@ class CallerAccess:
         """Whether image sets may be refused at all."""
         if self.on_image_sets:
             return not self.principal.is_root
-        return any(may_be_denied(self.principal, permission.action) for permission in self._permissions)
+        below = self._beginning
+        return any(may_be_denied(self.principal, permission.action, below) for permission in self._permissions)
 
     def require(self, connection: Connection, datastore_id: str, image_set_ids: Collection[str]) -> None:
         """Let the operation touch image sets; raises `hounsfield.access.permissions.AccessDeniedError`."""
@@ -95,6 +96,12 @@ class CallerAccess:
     def _arns(self, datastore_id: str, image_set_ids: Collection[str]) -> dict[str, str]:
         prefix = self.archive.image_set_arn(datastore_id, "")
         return {image_set_id: prefix + image_set_id for image_set_id in image_set_ids}
+
+    @property
+    def _beginning(self) -> str:
+        """What the ARNs of the image sets begin with that the request may touch; nothing where that is not known."""
+        stores = [arn for arn in self.permission.resources if arn.startswith(self.archive.datastore_arn(""))]
+        return f"{stores[0]}/imageset/" if stores else ""
 
     @property
     def _permissions(self) -> tuple[Permission, ...]:

@@ -102,9 +102,12 @@ def decisions(rights: Rights, action: str, asked: Iterable[tuple[str, ConditionC
         yield decision
 
 
-def denies_some(rights: Rights, action: str) -> bool:
-    """Tell whether a policy may deny somebody an action on some resources and not on others; found once for each policy."""
-    return any(relevant(policies, action).denies_some for _, policies in _layers(rights))
+def denies_below(rights: Rights, action: str, beginning: str) -> bool:
+    """Tell whether a policy may deny an action on resources whose ARNs begin in some way, and not on every one alike.
+
+    It is found once for all policies of somebody, and kept.
+    """
+    return any(relevant(policies, action).denies_below(beginning) for _, policies in _layers(rights))
 
 
 def _decided(layers: Sequence[tuple[PolicyKind, Concerned]], resource: str, context: ConditionContext) -> Decision:

@@ -15,6 +15,7 @@ from hounsfield.access.policies.conditions import Effect
 from hounsfield.access.policies.document import RESOURCE_TAG, Policy
 from hounsfield.access.policies.selection import Selection
 from hounsfield.access.policies.statements import Statement
+from hounsfield.access.policies.wildcards import ANY
 
 _MOST_ACTIONS: Final = 8_192
 _MOST_RESOURCES: Final = 16_384
@@ -49,17 +50,15 @@ class Relevant:
     """
 
     statements: tuple[Statement, ...]
-    denies_some: bool = field(init=False, repr=False)
-    """Whether one may deny some resources and not others, by their ARNs or tags."""
     _shared: dict[tuple[bool, ...], Concerned] = field(default_factory=dict, init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        denying = self.of(Effect.DENY)
-        object.__setattr__(self, "denies_some", any(_tells_resources_apart(statement) for statement in denying))
 
     def on(self, resource: str) -> Concerned:
         """Give those that may concern a resource, by its ARN or ``*``."""
         return _on(self, resource)
+
+    def denies_below(self, beginning: str) -> bool:
+        """Tell whether one may deny a resource whose ARN begins in some way, and not every resource alike."""
+        return _denies_below(self, beginning)
 
     def of(self, effect: Effect) -> tuple[Statement, ...]:
         """Give those with an effect."""
@@ -86,10 +85,26 @@ def _depends_on_resource(statement: Statement) -> bool:
     return bool(templates) or any(key.startswith(RESOURCE_TAG) for key in statement.keys)
 
 
-def _tells_resources_apart(statement: Statement) -> bool:
+@lru_cache(maxsize=_MOST_ACTIONS)
+def _denies_below(found: Relevant, beginning: str) -> bool:
+    return any(_tells_apart_below(statement, beginning) for statement in found.of(Effect.DENY))
+
+
+def _tells_apart_below(statement: Statement, beginning: str) -> bool:
     resources = statement.resources
-    all_named = resources is None or (resources.everything and not resources.negated)
-    return not all_named or _depends_on_resource(statement)
+    if resources is None or (resources.everything and not resources.negated):
+        return _depends_on_resource(statement)
+    if resources.negated or resources.templates:
+        return True
+    named = (*resources.names, *(f"{pattern.beginning}{ANY}" for pattern in resources.patterns))
+    return any(_may_begin_alike(name, beginning) for name in named)
+
+
+def _may_begin_alike(name: str, beginning: str) -> bool:
+    """Tell whether something that begins so may be a name, which may end with a wildcard."""
+    if name.endswith(ANY):
+        return name[:-1].startswith(beginning) or beginning.startswith(name[:-1])
+    return name.startswith(beginning)
 
 
 @lru_cache(maxsize=_MOST_RESOURCES)
