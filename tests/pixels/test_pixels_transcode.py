@@ -18,7 +18,7 @@ from pydicom.uid import ExplicitVRLittleEndian, HTJ2KLossless, JPEG2000Lossless,
 
 from hounsfield.pixels import transcode
 from hounsfield.pixels.checksum import LevelChecksum, level_sizes, resolutions
-from hounsfield.pixels.codestream import read_j2k, with_depth
+from hounsfield.pixels.codestream import has_three_apart, read_j2k, with_depth
 from hounsfield.pixels.decode import decode_frame, decode_reduced, decode_samples
 from hounsfield.pixels.encode import decomposition_levels, encode_frame, names_colour_transform, uses_colour_transform
 from hounsfield.pixels.errors import PixelError
@@ -406,3 +406,16 @@ def test_codestreams_have_values_whatever_the_high_bit() -> None:
     format_ = make_format(samples, bits_stored=12, high_bit=15)
     stored = transcode_frame(encoded, JPEG2000Lossless, format_, LosslessFormat.HTJ2K)
     assert (stored.min_value, stored.max_value) == (samples.min(), samples.max())
+
+
+@pytest.mark.parametrize(
+    ("dtype", "components", "transform", "apart"),
+    [("u1", 3, False, True), ("i2", 3, False, True), ("u1", 3, True, False), ("u1", 1, False, False),
+     ("u1", 4, False, False), ("u4", 3, False, False)],
+)  # fmt: skip
+def test_three_components_apart_are_told(dtype: str, components: int, transform: bool, apart: bool) -> None:
+    samples = image(dtype, (20, 30, components) if components > 1 else (20, 30))
+    for precision in (None, 12) if dtype == "i2" else (None,):
+        values = samples >> 4 if precision else samples
+        encoded = encode_frame(values, LosslessFormat.HTJ2K, colour_transform=transform, precision=precision)
+        assert has_three_apart(encoded[:256]) is apart

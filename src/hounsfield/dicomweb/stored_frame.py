@@ -21,13 +21,13 @@ from hounsfield.dicomweb.negotiation import MULTIPART, OCTET_STREAM, MediaRange,
 from hounsfield.dicomweb.resource_paths import instance_path
 from hounsfield.gate.answers import StreamedResult
 from hounsfield.imaging.stored_frames import FoundFrames, find_frames, has_frame, read_stored_frame
-from hounsfield.pixels.codestream import is_deep
+from hounsfield.pixels.codestream import has_three_apart, is_deep
 from hounsfield.pixels.policy import HTJ2K_LOSSLESS_RPCL, JPEG_2000_LOSSLESS
 
 MOST_AT_ONCE: Final = 8 * 1024 * 1024
 """Bytes of an answer that is sent whole."""
 _LOSSLESS: Final = frozenset({HTJ2K_LOSSLESS_RPCL, JPEG_2000_LOSSLESS})
-_SIZE_BYTES: Final = 64
+_HEADER_BYTES: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +86,14 @@ def _in_a_part(
     boundary = new_boundary()
     before = part_head(boundary, part_headers(call, form.kind, number))
     body = read_stored_frame(call.context.archive, found, number, before, b"\r\n" + closing(boundary))
-    if body is None or _too_deep(found, form, body, len(before)):
+    if body is None or _given_otherwise(found, form, body, len(before)):
         return None
     return _answer([parts_header(form.kind, boundary), *tag_headers(tag)], body)
 
 
 def _alone(call: Call, found: FoundFrames, number: int, form: _Form, tag: str) -> WireResponse | StreamedResult | None:
     body = read_stored_frame(call.context.archive, found, number)
-    if body is None or _too_deep(found, form, body, 0):
+    if body is None or _given_otherwise(found, form, body, 0):
         return None
     headers = [("Content-Type", form.kind), ("Accept-Ranges", "bytes"), *tag_headers(tag)]
     part = asked_range(call.headers, len(body), tag)
@@ -102,10 +102,17 @@ def _alone(call: Call, found: FoundFrames, number: int, form: _Form, tag: str) -
     return _answer([*headers, ("Content-Range", part.content_range)], body[part.start : part.end], 206)
 
 
-def _too_deep(found: FoundFrames, form: _Form, body: bytearray, start: int) -> bool:
-    """Whether a codestream is asked for by name whose samples decoders would give wrong values of."""
-    named = form.by_name and found.transfer_syntax in _LOSSLESS
-    return named and is_deep(bytes(body[start : start + _SIZE_BYTES]))
+def _given_otherwise(found: FoundFrames, form: _Form, body: bytearray, start: int) -> bool:
+    """Whether a frame is not given as it is stored, because viewers would show wrong values of it without an error.
+
+    It has samples of 32 bits and its codestream is asked for by name, or an earlier version stored three components apart.
+    """
+    if found.transfer_syntax not in _LOSSLESS:
+        return False
+    head = bytes(body[start : start + _HEADER_BYTES])
+    if form.by_name and is_deep(head):
+        return True
+    return found.transfer_syntax == HTJ2K_LOSSLESS_RPCL and has_three_apart(head)
 
 
 def _answer(headers: list[tuple[str, str]], body: bytearray, status: int = 200) -> WireResponse | StreamedResult:

@@ -47,6 +47,7 @@ from hounsfield.imaging.pixel_element import (
 from hounsfield.imaging.pixel_module import BITS_ALLOCATED, PHOTOMETRIC_INTERPRETATION, SAMPLES_PER_PIXEL, pixel_format
 from hounsfield.imaging.staging import PixelKind
 from hounsfield.imaging.stored_pixels import StoredPixels, read_some, stored_pixels
+from hounsfield.pixels.codestream import has_three_apart
 from hounsfield.pixels.colour import (
     JPEG_BASELINE,
     JPEG_CODESTREAMS,
@@ -331,9 +332,7 @@ def _refuse_deep_codestream(instance: StoredInstance, original: Part10, asked: s
 
 def _transform_has_no_name(instance: StoredInstance, original: Part10) -> bool:
     """Whether frames are stored with a colour transform that Photometric Interpretation has no word for."""
-    if instance.pixel_kind is not PixelKind.FRAMES or instance.stored_transfer_syntax != HTJ2K_LOSSLESS_RPCL:
-        return False
-    if original.integer(SAMPLES_PER_PIXEL) != _TRANSFORMED_SAMPLES:
+    if instance.pixel_kind is not PixelKind.FRAMES or not _is_htj2k_colour(instance, original):
         return False
     format_ = pixel_format(original)
     return uses_colour_transform(format_, LosslessFormat.HTJ2K) and not names_colour_transform(format_)
@@ -449,9 +448,11 @@ def _made(
     Native frames alone have their samples pixel by pixel, as the metadata says; in a file they lie as they came.
     """
     stored = stored_transfer_syntax(instance)
-    if form is _Form.STORED:
+    if form is _Form.STORED and not _is_htj2k_colour(instance, original):
         return frames
     format_ = pixel_format(original)
+    if form is _Form.STORED:
+        return (_transformed(frame, format_) for frame in frames)
     if form is _Form.NATIVE:
         laid = format_ if within_file else _interleaved(format_)
         return (_decoded(frame, stored, laid) for frame in frames)
@@ -461,6 +462,19 @@ def _made(
         encode_described(decode_samples(frame, stored, format_), format_, lossless, colour_transform=transform)
         for frame in frames
     )
+
+
+def _is_htj2k_colour(instance: StoredInstance, original: Part10) -> bool:
+    samples = original.integer(SAMPLES_PER_PIXEL)
+    return instance.stored_transfer_syntax == HTJ2K_LOSSLESS_RPCL and samples == _TRANSFORMED_SAMPLES
+
+
+def _transformed(frame: bytes, format_: PixelFormat) -> bytes:
+    """Give a frame with the colour transform, which earlier versions left out of what is not red, green and blue."""
+    if not has_three_apart(frame):
+        return frame
+    samples = decode_samples(frame, HTJ2K_LOSSLESS_RPCL, format_)
+    return encode_described(samples, format_, LosslessFormat.HTJ2K, colour_transform=True)
 
 
 def _interleaved(format_: PixelFormat) -> PixelFormat:

@@ -24,6 +24,9 @@ _MAX_TILES = 65535
 _MOST_BITS = 38
 """Of a sample (ISO/IEC 15444-1, Table A.11)."""
 _WIDELY_READ_BITS = 16
+_COMPONENTS, _THREE = slice(40, 42), b"\0\3"
+_TRANSFORM = 8
+"""From the marker of COD to what it says of the colour transform (section A.6.1)."""
 
 _SOT, _SOD, _COD, _CAP, _TLM, _EOC = 0xFF90, 0xFF93, 0xFF52, 0xFF50, 0xFF55, 0xFFD9
 _SOS = 0xDA
@@ -222,6 +225,25 @@ def read_size(codestream: bytes) -> CodestreamHeader:
 def is_deep(codestream: bytes) -> bool:
     """Whether a raw JPEG 2000 or HTJ2K codestream has samples of more than 16 bits; those of its SIZ segment are enough."""
     return read_size(codestream).precision > _WIDELY_READ_BITS
+
+
+def has_three_apart(codestream: bytes) -> bool:
+    """Whether a raw HTJ2K codestream has three components of up to 16 bits that are not transformed together.
+
+    The segments before its first tile-part are enough. codec-openjph, the decoder of most viewers, scrambles them.
+    """
+    if codestream[_COMPONENTS] != _THREE or is_deep(codestream):
+        return False
+    position = 2
+    try:
+        for _ in range(_MAX_HEADER_SEGMENTS):
+            marker, length = unpack_from(">HH", codestream, position)
+            if marker == _COD:
+                return codestream[position + _TRANSFORM] == 0
+            position += 2 + length
+    except (error, IndexError):
+        pass
+    raise PixelError("the JPEG 2000 codestream has no COD segment in its main header")
 
 
 def with_depth(codestream: bytes, components: int, precision: int, *, signed: bool) -> bytes:
