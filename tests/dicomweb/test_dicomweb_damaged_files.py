@@ -133,8 +133,11 @@ def test_one_damaged_frame_costs_no_other(server: ServerProcess, client: Any, da
     frames = [encode(samples) for samples in FRAMES]
     frames[1] = damage(frames[1])
     kept = [encoded + b"\0" * (len(encoded) % 2) for encoded in frames]
-    url, warnings = sent(server, datastore, file_of(frames, syntax, FRAMES[0]))
-    assert warnings == [0xB100]
+    answer = store(server, datastore, [file_of(frames, syntax, FRAMES[0])])
+    (item,) = answer.json()["00081199"]["Value"]
+    assert values(item, "00081196") == [0xB100]
+    assert values(item, "00000902")[0].endswith("cannot be decoded; all frames are kept as they came: frame 2.")
+    url = f"{root(server, datastore)}/studies/{values(item, '00081190')[0].split('/studies/', 1)[1]}"
     web = session(server)
     answer = web.get(url)
     assert answer.headers["content-type"].endswith(f"transfer-syntax={syntax}")

@@ -128,6 +128,8 @@ def _stored(call: Call, instance: StagedInstance, *, addressed: bool) -> dict[st
     code = gravest(instance.warnings)
     if code is not None:
         item[_WARNING_REASON] = {"vr": "US", "Value": [int(code)]}
+        words = " ".join(warning.message for warning in instance.warnings)
+        item[_ERROR_COMMENT] = {"vr": "LO", "Value": [words[:_LONGEST_COMMENT]]}
     return item
 
 
