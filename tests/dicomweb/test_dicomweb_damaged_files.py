@@ -16,7 +16,7 @@ from pydicom.encaps import generate_frames
 from dicomweb.web import parts, root, session, store, values
 from imports import document, frame, image_sets, instances, run_import
 from servers import ServerProcess
-from support.encapsulated import SEQUENCE_END, file_of, jpeg_2000, jpeg_lossless, ramp
+from support.encapsulated import SEQUENCE_END, colours, file_of, jpeg_2000, jpeg_lossless, ramp
 
 JPEG_LOSSLESS, JPEG_LS, JPEG_2000, RLE = (f"1.2.840.10008.1.2.{part}" for part in ("4.70", "4.80", "4.90", "5"))
 HTJ2K, NATIVE = "1.2.840.10008.1.2.4.202", "1.2.840.10008.1.2.1"
@@ -157,6 +157,31 @@ def test_one_damaged_frame_costs_no_other(server: ServerProcess, client: Any, da
     ((_, instance),) = instances(document(client, datastore, identifier))
     served = [frame(client, datastore, identifier, entry["ID"])[0] for entry in instance["ImageFrames"]]
     assert served == kept
+
+
+@pytest.mark.parametrize("interpretation", ["RGB", "YBR_FULL"])
+def test_kept_colour_codestreams_come_as_they_are(server: ServerProcess, datastore: str, interpretation: str) -> None:
+    """Also where frames that were stored by us would be given with a colour transform."""
+    samples = [colours(seed=seed) for seed in range(3)]
+    frames = [bytes(imagecodecs.htj2k_encode(one, reversible=True, rgb=False, planar=False)) for one in samples]
+    frames[1] = b""
+    kept = [encoded + b"\0" * (len(encoded) % 2) for encoded in frames]
+    file = file_of(frames, HTJ2K, samples[0], PhotometricInterpretation=interpretation)
+    url, warnings = sent(server, datastore, file)
+    assert warnings == [0xB100]
+    web = session(server)
+    for headers in ({}, {"Accept": "application/dicom; transfer-syntax=*"}):
+        answer = web.get(url, headers=headers)
+        assert answer.headers["content-type"].endswith(f"transfer-syntax={HTJ2K}")
+        given = pydicom.dcmread(io.BytesIO(answer.content))
+        assert given.PhotometricInterpretation == interpretation
+        assert list(generate_frames(given.PixelData, number_of_frames=3)) == kept
+    for number in (1, 2, 3):
+        for form in ("transfer-syntax=*", f"transfer-syntax={HTJ2K}"):
+            (part,) = parts(web.get(f"{url}/frames/{number}", headers={"Accept": f"multipart/related; {form}"}))
+            assert part[1] == kept[number - 1]
+    native = list(parts(web.get(f"{url}/frames/1,3")))
+    assert [content for _, content in native] == [samples[0].tobytes(), samples[2].tobytes()]
 
 
 def test_a_run_length_plane_without_its_last_byte_is_shown_and_kept(server: ServerProcess, datastore: str) -> None:

@@ -20,6 +20,7 @@ from hounsfield.dicomweb.multipart import closing, new_boundary, part_head
 from hounsfield.dicomweb.negotiation import MULTIPART, OCTET_STREAM, MediaRange, preferred, refused
 from hounsfield.dicomweb.resource_paths import instance_path
 from hounsfield.gate.answers import StreamedResult
+from hounsfield.imaging.staging import PixelKind
 from hounsfield.imaging.stored_frames import FoundFrames, find_frames, has_frame, read_stored_frame
 from hounsfield.pixels.codestream import has_three_apart, is_deep
 from hounsfield.pixels.policy import HTJ2K_LOSSLESS_RPCL, JPEG_2000_LOSSLESS
@@ -107,7 +108,7 @@ def _given_otherwise(found: FoundFrames, form: _Form, body: bytearray, start: in
 
     It has samples of 32 bits and its codestream is asked for by name, or an earlier version stored three components apart.
     """
-    if found.transfer_syntax not in _LOSSLESS:
+    if found.transfer_syntax not in _LOSSLESS or found.pixel_kind == PixelKind.DAMAGED:
         return False
     head = bytes(body[start : start + _HEADER_BYTES])
     if form.by_name and is_deep(head):

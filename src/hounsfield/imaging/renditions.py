@@ -402,6 +402,8 @@ def _element(data_set: CurrentDataSet, pixels: StoredPixels, syntax: str, form: 
         changed = encoded_changes(original, format_, encoded_interpretation(format_)) if format_ is not None else {}
         return frames_element(pixels, changed or _true_colour(pixels, original))
     format_ = pixel_format(original)
+    if form is _Form.NATIVE and not fits_native(format_):
+        raise PixelError("the decoded pixel data is longer than 4 GiB, which no native value can be")
     if form is _Form.NATIVE and may_not_decode(instance.pixel_kind, instance.stored_transfer_syntax):
         archive = pixels.archive
 
@@ -413,8 +415,6 @@ def _element(data_set: CurrentDataSet, pixels: StoredPixels, syntax: str, form: 
         frames = _begun(_made(instance, original, pixels.read(), syntax, form, within_file=True))
     if form is _Form.ENCODED:
         return encoded_element(frames, encoded_changes(original, format_, encoded_interpretation(format_)))
-    if not fits_native(format_):
-        raise PixelError("the decoded pixel data is longer than 4 GiB, which no native value can be")
     return native_element(
         original, format_, frames, decoded_interpretation(format_, str(instance.stored_transfer_syntax))
     )
@@ -465,8 +465,9 @@ def _made(
 
 
 def _is_htj2k_colour(instance: StoredInstance, original: Part10) -> bool:
-    samples = original.integer(SAMPLES_PER_PIXEL)
-    return instance.stored_transfer_syntax == HTJ2K_LOSSLESS_RPCL and samples == _TRANSFORMED_SAMPLES
+    if instance.pixel_kind is not PixelKind.FRAMES or instance.stored_transfer_syntax != HTJ2K_LOSSLESS_RPCL:
+        return False
+    return original.integer(SAMPLES_PER_PIXEL) == _TRANSFORMED_SAMPLES
 
 
 def _transformed(frame: bytes, format_: PixelFormat) -> bytes:
