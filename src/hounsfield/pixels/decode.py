@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
+from struct import error as StructError  # noqa: N812 - it is a class
 from types import MappingProxyType
 from typing import Any
 
@@ -50,7 +51,7 @@ _WHOLE_CELLS = NATIVE_SAMPLES | _RLE
 """Where a sample comes with all bits of its cell, so that HighBit tells which of them are its value."""
 
 _COLOUR_SPACES = MappingProxyType({1: "GRAYSCALE", 3: "YCBCR", 4: "CMYK"})
-_CODEC_ERRORS = (RuntimeError, ValueError, TypeError, OverflowError, MemoryError, NotImplementedError)
+_CODEC_ERRORS = (RuntimeError, ValueError, TypeError, ArithmeticError, LookupError, MemoryError, StructError)
 
 
 def decode_frame(encoded: bytes, transfer_syntax: str, format: PixelFormat) -> Samples:  # noqa: A002
