@@ -175,9 +175,10 @@ def _unquoted(text: str) -> str:
 def _fuzzy(key: SearchKey, text: str) -> Match | None:
     """Match the beginnings of words; and the whole name, where it may be like what is asked for without such a word."""
     words, name = _words(key, text), _name(text)
-    if isinstance(name, Like) and _WILDCARDS.search(text) and not _WORD_BEGINNING.search(folded(text)):
-        return name if words is None else LikeOrWords(name, words)
-    return words
+    if words is None or name is None:
+        return words
+    is_found_by_words = not _WILDCARDS.search(text) or _WORD_BEGINNING.search(folded(text))
+    return words if is_found_by_words else LikeOrWords(name, words)
 
 
 def _words(key: SearchKey, text: str) -> Words | None:
