@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 TEST_PROCESSES ?= 3
 PYTEST := $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
-.PHONY: install demo serve test test-all test-newest-python fuzz check audit-dependencies format bench clean
+.PHONY: install demo serve test test-all test-newest-python test-lowest fuzz check audit-dependencies format bench clean
 
 install: $(VENV)/.installed
 
@@ -36,6 +36,17 @@ test-newest-python:  ## what depends on Python and the codecs, with the newest P
 	.venv-newest/bin/python -m pytest -n $(TEST_PROCESSES) --dist loadfile -m 'not slow' \
 	  tests/pixels tests/dicom tests/imaging tests/dicomweb/test_dicomweb_irregular_files.py
 
+LOWEST := .venv-lowest
+
+test-lowest:  ## the same and DICOMweb, with the lowest versions of what we depend on directly
+	test -x $(LOWEST)/bin/python || $(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.7'
+	VIRTUAL_ENV=$(CURDIR)/$(LOWEST) $(LOWEST)/bin/uv pip install --quiet --resolution lowest-direct -e .
+	VIRTUAL_ENV=$(CURDIR)/$(LOWEST) $(LOWEST)/bin/uv pip install --quiet --no-build awscli boto3 dicomweb-client hypothesis \
+	  'moto[server]' psutil pyjpegls pylibjpeg pylibjpeg-openjpeg pytest pytest-timeout pytest-xdist requests
+	$(LOWEST)/bin/python -m pytest -n $(TEST_PROCESSES) --dist loadfile -m 'not slow' \
+	  tests/pixels tests/dicom tests/imaging tests/storage tests/jobs tests/gate tests/native tests/dicomweb tests/sts
+
 FUZZ_MINUTES ?= 10
 
 fuzz: install  ## the fuzz tests for longer, with new inputs each time: FUZZ_MINUTES=60 make fuzz
@@ -58,4 +69,4 @@ bench: install
 	$(BIN)/python -m bench
 
 clean:
-	rm -rf $(VENV) .venv-newest demo-data .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-newest $(LOWEST) demo-data .mypy_cache .ruff_cache .pytest_cache .hypothesis
