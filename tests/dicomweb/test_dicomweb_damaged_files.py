@@ -13,9 +13,9 @@ import pytest
 from numpy.typing import NDArray
 from pydicom.encaps import generate_frames
 
-from dicomweb.web import parts, root, session, store, values
+from dicomweb.web import parts, root, session, store, updated, values
 from imports import document, frame, image_sets, instances, run_import
-from servers import ServerProcess
+from servers import ServerProcess, wait_for
 from support.encapsulated import SEQUENCE_END, colours, file_of, jpeg_2000, jpeg_lossless, ramp
 
 JPEG_LOSSLESS, JPEG_LS, JPEG_2000, RLE = (f"1.2.840.10008.1.2.{part}" for part in ("4.70", "4.80", "4.90", "5"))
@@ -157,6 +157,31 @@ def test_one_damaged_frame_costs_no_other(server: ServerProcess, client: Any, da
     ((_, instance),) = instances(document(client, datastore, identifier))
     served = [frame(client, datastore, identifier, entry["ID"])[0] for entry in instance["ImageFrames"]]
     assert served == kept
+
+
+def test_copies_and_edits_of_a_damaged_instance_are_had_alike(
+    server: ServerProcess, client: Any, datastore: str
+) -> None:
+    frames = [WHOLE[0], b"", WHOLE[2]]
+    url, _ = sent(server, datastore, file_of(frames, JPEG_LOSSLESS, FRAMES[0]))
+    identifier = image_sets(client, datastore)[0]["imageSetId"]
+    updated(client, datastore, identifier, {"SchemaVersion": 1.1, "Study": {"DICOM": {"StudyDescription": "edited"}}})
+    version = client.get_image_set(datastoreId=datastore, imageSetId=identifier)["versionId"]
+    source = {"sourceImageSet": {"latestVersionId": version}}
+    answer = client.copy_image_set(datastoreId=datastore, sourceImageSetId=identifier, copyImageSetInformation=source)
+    copy = answer["destinationImageSetProperties"]["imageSetId"]
+    wait_for(
+        lambda: client.get_image_set(datastoreId=datastore, imageSetId=copy)["imageSetState"] == "ACTIVE", "the copy"
+    )
+    web = session(server)
+    for query in ("", f"?imageSetId={copy}"):
+        given = pydicom.dcmread(io.BytesIO(web.get(url + query).content))
+        assert (given.file_meta.TransferSyntaxUID, given.StudyDescription) == (JPEG_LOSSLESS, "edited")
+        kinds = [
+            headers["content-type"].rpartition("=")[2] for headers, _ in parts(web.get(f"{url}/frames/1,2,3{query}"))
+        ]
+        assert kinds == [NATIVE, JPEG_LOSSLESS, NATIVE]
+        assert web.get(f"{url}/thumbnail{query}").status_code == 200
 
 
 @pytest.mark.parametrize("interpretation", ["RGB", "YBR_FULL"])
