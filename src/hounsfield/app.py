@@ -24,6 +24,7 @@ from hounsfield.dicomweb.context import Context as DicomwebContext
 from hounsfield.dicomweb.door import DicomwebDoor
 from hounsfield.dicomweb.store_batches import StoreBatches
 from hounsfield.front import Beside, Between, front_doors, limits_of
+from hounsfield.gate.answer_memory import AnswerMemory
 from hounsfield.gate.bearers import Bearers
 from hounsfield.gate.bodies import BodyMemory
 from hounsfield.gate.callers import Callers, Holders
@@ -63,6 +64,7 @@ class _AtEveryDoor:
     throttle: Throttle
     recorder: Recorder
     bodies: BodyMemory
+    answers: AnswerMemory
     threads: Threads
     writing: Threads
     local: bool
@@ -99,6 +101,7 @@ def make_app(settings: Settings) -> Entrance:
         throttle=Throttle(rates_of(settings.throttling, settings.throttle_rates), settings.api_workers),
         recorder=recorder_of(settings, archive, trail),
         bodies=BodyMemory(settings.body_memory_bytes),
+        answers=AnswerMemory(settings.answer_memory_bytes),
         threads=request_threads(local=local),
         writing=writing_threads(settings.database_wait_seconds),
         local=local,
@@ -148,6 +151,7 @@ def _native_door(
         recorder=shared.recorder,
         max_body_bytes=settings.max_body_bytes,
         bodies=shared.bodies,
+        answers=shared.answers,
         threads=shared.threads,
         writing=shared.writing,
     )
@@ -177,6 +181,7 @@ def _dicomweb_door(
         max_unproven_bytes=settings.max_body_bytes,
         max_store_bytes=settings.max_store_bytes,
         bodies=shared.bodies,
+        answers=shared.answers,
         threads=shared.threads,
         writing=shared.writing,
         rendering=rendering_threads(),

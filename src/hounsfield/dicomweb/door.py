@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import structlog
@@ -28,6 +28,7 @@ from hounsfield.dicomweb.operations import Operation
 from hounsfield.dicomweb.permissions import ON_IMAGE_SETS, permission_of
 from hounsfield.dicomweb.resource_paths import routes
 from hounsfield.dicomweb.routes import Found, find
+from hounsfield.gate.answer_memory import AnswerMemory
 from hounsfield.gate.answers import StreamedResult, send_answer, with_its_end_seen
 from hounsfield.gate.bearers import Bearers, bearer_token
 from hounsfield.gate.bodies import (
@@ -49,8 +50,6 @@ from hounsfield.gate.recording import CallRecord, Recorder
 from hounsfield.gate.threads import CallerThreads, Threads
 from hounsfield.imaging.damage_log import note_damage
 from hounsfield.imaging.image_set_access import ImageSetAccess
-from hounsfield.storage.data_keys import KeyNotAtHandError
-from hounsfield.storage.tiered_blobs import BlobFarError
 
 _log = structlog.get_logger(__name__)
 _HOST = re.compile(r"[A-Za-z0-9.\-_:\[\]]{1,255}")
@@ -84,6 +83,8 @@ class DicomwebDoor:
         Largest body of a request that stores.
     bodies : BodyMemory
         Bounds what the bodies of all requests take that must be held to be proven.
+    answers : AnswerMemory
+        Bounds what large answers take.
     threads : Threads
         Carry out requests.
     writing : Threads
@@ -102,6 +103,7 @@ class DicomwebDoor:
     max_unproven_bytes: int
     max_store_bytes: int
     bodies: BodyMemory
+    answers: AnswerMemory
     threads: Threads
     writing: Threads
     rendering: Threads
@@ -118,12 +120,18 @@ class DicomwebDoor:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         record = self.recorder.begin(scope)
+        with ExitStack() as held:
+            await self._answered(record, scope, receive, send, held)
+
+    async def _answered(self, record: CallRecord, scope: Scope, receive: Receive, send: Send, held: ExitStack) -> None:
+        """Answer one request; what is held for its answer is given back by ``held``."""
         failure: AwsError | None = None
         threads: CallerThreads | None = None
         try:
             found = self._find(record, scope)
             caller = await self._caller(found, scope)
-            threads = self._threads(found.operation, record).of(caller.principal.id)
+            room = held.enter_context(self.answers.room(caller.principal.id))
+            threads = self._threads(found.operation, record).of(caller.principal.id, room)
             with self.bodies.share() as share:
                 answer = await self._answer(record, found, caller, threads, scope, receive, share)
             answer = await with_its_end_seen(scope, answer, threads)
@@ -216,9 +224,7 @@ class DicomwebDoor:
         if read is None:
             raise TypeError(f"operation {operation.name} has no handler")
         if operation.quick and self.context.local:
-            # What is in the archive store, and a key of a key service, is not waited for here.
-            with suppress(BlobFarError, KeyNotAtHandError):
-                return read(call)
+            return await call.threads.run_quickly(lambda: read(call))
         return await call.threads.run(lambda: read(call))
 
     async def _body(self, caller: Caller, scope: Scope, receive: Receive, most: int) -> AsyncIterator[bytes]:

@@ -21,7 +21,7 @@ from hounsfield.dicomweb.negotiation import MULTIPART, OCTET_STREAM, MediaRange,
 from hounsfield.dicomweb.resource_paths import instance_path
 from hounsfield.gate.answers import StreamedResult
 from hounsfield.imaging.staging import PixelKind
-from hounsfield.imaging.stored_frames import FoundFrames, find_frames, has_frame, read_stored_frame
+from hounsfield.imaging.stored_frames import FoundFrames, find_frames, has_frame, large_stored_frame, read_stored_frame
 from hounsfield.pixels.codestream import has_three_apart, is_deep
 from hounsfield.pixels.policy import HTJ2K_LOSSLESS_RPCL, JPEG_2000_LOSSLESS
 
@@ -85,25 +85,33 @@ def _in_a_part(
     call: Call, found: FoundFrames, number: int, form: _Form, tag: str
 ) -> WireResponse | StreamedResult | None:
     boundary = new_boundary()
-    before = part_head(boundary, part_headers(call, form.kind, number))
-    body = read_stored_frame(call.context.archive, found, number, before, b"\r\n" + closing(boundary))
+    before, after = part_head(boundary, part_headers(call, form.kind, number)), b"\r\n" + closing(boundary)
+    large = large_stored_frame(call.context.archive, found, number)
+    if large is not None:
+        headers = [parts_header(form.kind, boundary), *tag_headers(tag)]
+        return None if _given_otherwise(found, form, large, 0) else _streamed(headers, (before, large, after))
+    body = read_stored_frame(call.context.archive, found, number, before, after)
     if body is None or _given_otherwise(found, form, body, len(before)):
         return None
-    return _answer([parts_header(form.kind, boundary), *tag_headers(tag)], body)
+    return WireResponse(200, [parts_header(form.kind, boundary), *tag_headers(tag)], body)
 
 
 def _alone(call: Call, found: FoundFrames, number: int, form: _Form, tag: str) -> WireResponse | StreamedResult | None:
-    body = read_stored_frame(call.context.archive, found, number)
+    body: bytes | bytearray | None = large_stored_frame(call.context.archive, found, number)
+    large = body is not None
+    if body is None:
+        body = read_stored_frame(call.context.archive, found, number)
     if body is None or _given_otherwise(found, form, body, 0):
         return None
     headers = [("Content-Type", form.kind), ("Accept-Ranges", "bytes"), *tag_headers(tag)]
     part = asked_range(call.headers, len(body), tag)
     if part is None:
-        return _answer(headers, body)
-    return _answer([*headers, ("Content-Range", part.content_range)], body[part.start : part.end], 206)
+        return _streamed(headers, (body,)) if large else WireResponse(200, headers, body)
+    headers.append(("Content-Range", part.content_range))
+    return WireResponse(206, headers, body[part.start : part.end])
 
 
-def _given_otherwise(found: FoundFrames, form: _Form, body: bytearray, start: int) -> bool:
+def _given_otherwise(found: FoundFrames, form: _Form, body: bytes | bytearray, start: int) -> bool:
     """Whether a frame is not given as it is stored, because viewers would show wrong values of it without an error.
 
     It has samples of 32 bits and its codestream is asked for by name, or an earlier version stored three components apart.
@@ -116,10 +124,8 @@ def _given_otherwise(found: FoundFrames, form: _Form, body: bytearray, start: in
     return found.transfer_syntax == HTJ2K_LOSSLESS_RPCL and has_three_apart(head)
 
 
-def _answer(headers: list[tuple[str, str]], body: bytearray, status: int = 200) -> WireResponse | StreamedResult:
-    if len(body) <= MOST_AT_ONCE:
-        return WireResponse(status, headers, body)
-    return StreamedResult(headers, len(body), (body,), status)
+def _streamed(headers: list[tuple[str, str]], chunks: Sequence[bytes | bytearray], status: int = 200) -> StreamedResult:
+    return StreamedResult(headers, sum(map(len, chunks)), chunks, status)
 
 
 def in_parts(entry: MediaRange) -> bool:

@@ -1,5 +1,6 @@
 """How an answer goes out, whole or in chunks.
 
+a small body ─▶ send         a large one, in pieces, counted (`hounsfield.gate.answer_memory`) ─▶ send
 chunks that are there ──────────────────────────────────────────────────────┐
 chunks still to be made ─▶ turn of the caller ─▶ thread: some of them ─▶ …  ├─▶ send
 """
@@ -22,6 +23,9 @@ _TURN_BYTES: Final = 256 * 1024
 _TURN_SECONDS: Final = 0.005
 """So much of an answer is made in one turn, or so long; and no less than a chunk."""
 _SMALL_BYTES: Final = 64 * 1024
+_AT_ONCE_BYTES: Final = 1024 * 1024
+"""A body of so many bytes, or a chunk, is sent whole, and not counted."""
+_PIECE_BYTES: Final = 256 * 1024
 
 Chunk: TypeAlias = "bytes | bytearray"
 
@@ -78,13 +82,31 @@ async def send_answer(
     if size is not None and answer.status not in (204, 304):
         headers.append((b"content-length", str(size).encode()))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    if isinstance(answer, WireResponse):
+    if isinstance(answer, WireResponse) and (head or len(answer.body) <= _AT_ONCE_BYTES):
         await send({"type": "http.response.body", "body": b"" if head else answer.body})
         return
     if not head:
-        async for chunk in _chunks(answer, threads):
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        chunks = _chunks(answer, threads) if isinstance(answer, StreamedResult) else _there((answer.body,))
+        async for chunk in chunks:
+            if threads is not None and threads.room is not None and len(chunk) > _AT_ONCE_BYTES:
+                threads.room.hold(len(chunk))
+            await _send_chunk(send, chunk)
     await send({"type": "http.response.body", "body": b""})
+
+
+async def _send_chunk(send: Send, chunk: Chunk) -> None:
+    """Send a chunk in pieces: the server software holds a copy of each until the client takes it, and of no more."""
+    if len(chunk) <= _PIECE_BYTES:
+        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        return
+    view = memoryview(chunk)
+    for start in range(0, len(view), _PIECE_BYTES):
+        await send({"type": "http.response.body", "body": bytes(view[start : start + _PIECE_BYTES]), "more_body": True})
+
+
+async def _there(chunks: Sequence[Chunk]) -> AsyncIterator[Chunk]:
+    for chunk in chunks:
+        yield chunk
 
 
 async def with_its_end_seen(

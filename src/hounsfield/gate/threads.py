@@ -11,13 +11,17 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, TypeVar
 
 from anyio import CapacityLimiter, fail_after, to_thread
 
+from hounsfield.gate.answer_memory import AnswerRoom
 from hounsfield.gate.turns import Turns
 from hounsfield.storage.data_keys import MOST_FETCHES, KeyNotAtHandError
 from hounsfield.storage.database_errors import DatabaseBusyError
+from hounsfield.storage.large_reads import NO_ROOM, RoomNeededError, within
+from hounsfield.storage.tiered_blobs import BlobFarError
 
 T = TypeVar("T")
 
@@ -27,6 +31,8 @@ _EACH_BEHIND_NETWORK: Final = 20
 _WRITING: Final = 16
 _EACH_WRITING: Final = 8
 _LEAST_EACH: Final = 2
+_MOST_GROWTHS: Final = 4
+"""How often work is begun again because it reads a record larger than all before."""
 
 
 class Threads:
@@ -47,9 +53,9 @@ class Threads:
         self._wait_seconds = wait_seconds
         self._limiter = CapacityLimiter(count)
 
-    def of(self, caller: str) -> CallerThreads:
-        """Give the threads as one caller, by its unique id, has them."""
-        return CallerThreads(self, caller)
+    def of(self, caller: str, room: AnswerRoom | None = None) -> CallerThreads:
+        """Give the threads as one caller, by its unique id, has them, for a request with room for large records."""
+        return CallerThreads(self, caller, room)
 
     async def run(self, caller: str, work: Callable[[], T]) -> T:
         """Do some work in a thread, when it is the turn of a caller.
@@ -105,14 +111,37 @@ class CallerThreads:
         The threads.
     caller : str
         Unique id of the caller whose turns are taken.
+    room : AnswerRoom or None
+        The room for large records that the request has; None where it is not bounded.
     """
 
     threads: Threads
     caller: str
+    room: AnswerRoom | None = None
 
     async def run(self, work: Callable[[], T]) -> T:
         """Do some work in a thread when it is the caller's turn; see `Threads.run`."""
+        room = self.room
+        if room is None:
+            return await self.threads.run(self.caller, work)
+        for _ in range(_MOST_GROWTHS):
+            try:
+                return await self.threads.run(self.caller, partial(within, room, work))
+            except RoomNeededError as needed:
+                await room.grow(needed.name, needed.size)
         return await self.threads.run(self.caller, work)
+
+    async def run_quickly(self, work: Callable[[], T]) -> T:
+        """Do some work in the event loop, or in a thread where it would wait for what is far, or read what is large."""
+        room = self.room or NO_ROOM
+        try:
+            return within(room, work)
+        except (BlobFarError, KeyNotAtHandError):
+            pass
+        except RoomNeededError as needed:
+            if self.room is not None:
+                await self.room.grow(needed.name, needed.size)
+        return await self.run(work)
 
     async def run_once(self, work: Callable[[], T]) -> T:
         """Do some work that cannot be begun again; see `Threads.run_once`."""

@@ -16,6 +16,7 @@ from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.datastores import DatastoreStatus, active_datastore
 from hounsfield.imaging.errors import NotFoundError
 from hounsfield.imaging.image_sets import not_found
+from hounsfield.imaging.kept_frames import is_large
 from hounsfield.imaging.staging import FrameRun, PixelKind
 from hounsfield.pixels.policy import TABLE, TreatmentKind
 from hounsfield.storage.database import ONE
@@ -67,6 +68,8 @@ class StoredImageFrame:
         How many chunks there are.
     chunks : Iterator of bytes or bytearray
         The bytes; a frame comes as one chunk, with what was to be put before it, a large object in several.
+    is_shared : bool
+        Whether the chunk is a large frame that others hold too: it is not to be written to, and nothing was put before it.
     """
 
     stored_transfer_syntax: str
@@ -74,6 +77,7 @@ class StoredImageFrame:
     size: int
     chunk_count: int
     chunks: Iterator[bytes | bytearray]
+    is_shared: bool = False
 
 
 def _nothing(_transfer_syntax: str) -> bytes:
@@ -128,10 +132,16 @@ def get_image_frame(
         first = before(syntax)
         # What goes before a frame is made of its codestream, which may be damaged.
         as_it_came = bool(first) and found.pixel_kind == PixelKind.DAMAGED
-        data = archive.kept_frames.read(archive.blobs, data_key, extent, label, b"" if as_it_came else first, b"")
-        archive.accesses.touch(image_set_id)
         size = extent.length - SEAL_BYTES
-        return StoredImageFrame(syntax, is_frame=not as_it_came, size=size, chunk_count=1, chunks=iter((data,)))
+        data: bytes | bytearray
+        if is_large(extent):
+            data = archive.kept_frames.shared(archive.blobs, data_key, extent, label)
+        else:
+            data = archive.kept_frames.read(archive.blobs, data_key, extent, label, b"" if as_it_came else first, b"")
+        archive.accesses.touch(image_set_id)
+        return StoredImageFrame(
+            syntax, is_frame=not as_it_came, size=size, chunk_count=1, chunks=iter((data,)), is_shared=is_large(extent)
+        )
     if found.pixel_kind != PixelKind.WHOLE or ordinal != 0:
         raise _missing(archive, datastore_id, image_set_id, frame_id)
     archive.accesses.touch(image_set_id)

@@ -15,6 +15,7 @@ from sqlalchemy import bindparam, or_, select
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.datastores import DatastoreStatus
 from hounsfield.imaging.image_set_access import ImageSetAccess
+from hounsfield.imaging.kept_frames import is_large
 from hounsfield.imaging.staging import PixelKind
 from hounsfield.imaging.states import ImageSetState
 from hounsfield.storage.database import ONE
@@ -96,6 +97,25 @@ def has_frame(archive: Archive, found: FoundFrames, number: int) -> bool:
     """Tell from the index alone whether an instance has frame ``number``, counted from 1; asking is an access."""
     archive.accesses.touch(found.image_set_id)
     return archive.frame_places.find(archive.database, found.source_key, number - 1) is not None
+
+
+def large_stored_frame(archive: Archive, found: FoundFrames, number: int) -> bytes | bytearray | None:
+    """Give frame ``number`` where it is large: held once for all who want it, and not to be written to.
+
+    Parameters and errors are those of `read_stored_frame`.
+
+    Returns
+    -------
+    bytes or bytearray or None
+        None where the instance has no such frame, or it is not large.
+    """
+    extent = archive.frame_places.find(archive.database, found.source_key, number - 1)
+    if extent is None or not is_large(extent):
+        return None
+    label = Label(RecordKind.FRAME, found.source_key, number - 1)
+    frame = archive.kept_frames.shared(archive.blobs, found.data_key, extent, label)
+    archive.accesses.touch(found.image_set_id)
+    return frame
 
 
 def read_stored_frame(

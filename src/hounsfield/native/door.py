@@ -10,7 +10,7 @@ resource that is written, tags, a role that is passed), it is asked for again as
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import structlog
@@ -25,6 +25,7 @@ from hounsfield.aws.parsing import parse_request
 from hounsfield.aws.response import WireResponse
 from hounsfield.aws.routing import Match, Router
 from hounsfield.aws.serialising import serialise
+from hounsfield.gate.answer_memory import AnswerMemory
 from hounsfield.gate.answers import StreamedResult, send_answer, with_its_end_seen
 from hounsfield.gate.bodies import BodyMemory, ClientGoneError, header, whole_body
 from hounsfield.gate.callers import Caller, Callers
@@ -39,8 +40,6 @@ from hounsfield.imaging.damage_log import note_damage
 from hounsfield.native.context import Context
 from hounsfield.native.operations import HANDLERS, Handler
 from hounsfield.native.permissions import names_image_set, permission_of, permissions_of_parameters
-from hounsfield.storage.data_keys import KeyNotAtHandError
-from hounsfield.storage.tiered_blobs import BlobFarError
 
 _log = structlog.get_logger(__name__)
 _LARGE_BODY_BYTES = 64 * 1024
@@ -68,6 +67,8 @@ class NativeDoor:
         Largest request body.
     bodies : BodyMemory
         Bounds what the bodies of all requests take.
+    answers : AnswerMemory
+        Bounds what large answers take.
     threads : Threads
         Carry out requests.
     writing : Threads
@@ -81,6 +82,7 @@ class NativeDoor:
     recorder: Recorder
     max_body_bytes: int
     bodies: BodyMemory
+    answers: AnswerMemory
     threads: Threads
     writing: Threads
 
@@ -92,12 +94,17 @@ class NativeDoor:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         record = self.recorder.begin(scope)
+        with ExitStack() as held:
+            await self._answered(record, scope, receive, send, held)
+
+    async def _answered(self, record: CallRecord, scope: Scope, receive: Receive, send: Send, held: ExitStack) -> None:
+        """Answer one request; what is held for its answer is given back by ``held``."""
         failure: AwsError | None = None
         threads: CallerThreads | None = None
         try:
             match = self._match(record, scope)
             caller = self.callers.meet(scope)
-            threads = self.threads.of(caller.principal.id)
+            threads = self.threads.of(caller.principal.id, held.enter_context(self.answers.room(caller.principal.id)))
             with self.bodies.share() as share:
                 body = await whole_body(scope, receive, self.max_body_bytes, share)
                 response = await self._answer(record, match, caller, threads, scope, body)
@@ -168,11 +175,9 @@ class NativeDoor:
             )
         run = (record, operation, handler, context, parameters, accept.decode("latin-1") if accept else None)
         if handler.quick and local:
-            # What is in the archive store, and a key of a key service, is not waited for here.
-            with suppress(BlobFarError, KeyNotAtHandError):
-                return _run(*run)
+            return await threads.run_quickly(lambda: _run(*run))
         if not record.read_only:
-            threads = self.writing.of(principal.id)
+            threads = self.writing.of(principal.id, threads.room)
         return await threads.run(lambda: _run(*run))
 
 

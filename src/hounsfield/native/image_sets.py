@@ -12,7 +12,7 @@ from hounsfield.imaging.frames import StoredImageFrame, get_image_frame
 from hounsfield.native.context import Context
 from hounsfield.native.media_types import acceptable, frame_media_type, media_type
 from hounsfield.native.wire import optional_text, structure, text, version_number
-from hounsfield.pixels.jph import HEADER_BYTES, put_boxes
+from hounsfield.pixels.jph import HEADER_BYTES, SIZE_BYTES, jph_header, put_boxes
 
 _JSON = "application/json"
 _BOXED = "image/jph"
@@ -70,6 +70,9 @@ def _frame_result(frame: StoredImageFrame, kind: str) -> Mapping[str, object] | 
     if frame.chunk_count > 1:
         return StreamedResult([("Content-Type", kind)], frame.size, frame.chunks)
     data = next(frame.chunks, b"")
+    if frame.is_shared:
+        before = jph_header(bytes(data[:SIZE_BYTES])) if kind == _BOXED else b""
+        return StreamedResult([("Content-Type", kind)], len(before) + len(data), (before, data))
     if kind == _BOXED:
         if not isinstance(data, bytearray):
             raise TypeError("a frame that room was left before must be one that can be written to")

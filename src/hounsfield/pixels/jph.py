@@ -19,7 +19,7 @@ _CODESTREAM = pack(">L4s", 0, b"jp2c")
 _WAVELET_COMPRESSION = 7
 _ENUMERATED = 1
 _GREYSCALE, _SRGB = 17, 16
-_SIZE_BYTES: Final = 256
+SIZE_BYTES: Final = 256
 """More than SOC and SIZ of a codestream take that is stored as a frame."""
 HEADER_BYTES: Final = 85
 """Length of the boxes that go before a codestream; it is the same for every one."""
@@ -63,4 +63,4 @@ def put_boxes(file: bytearray) -> None:
     PixelError
         As `jph_header` does.
     """
-    file[:HEADER_BYTES] = jph_header(bytes(file[HEADER_BYTES : HEADER_BYTES + _SIZE_BYTES]))
+    file[:HEADER_BYTES] = jph_header(bytes(file[HEADER_BYTES : HEADER_BYTES + SIZE_BYTES]))

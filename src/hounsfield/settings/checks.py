@@ -24,6 +24,7 @@ _MORE_THAN_NOTHING: Final = (
     "max_connections",
     "max_header_bytes",
     "body_memory_bytes",
+    "answer_memory_bytes",
     "header_timeout_seconds",
     "body_timeout_seconds",
     "answer_timeout_seconds",

@@ -96,6 +96,9 @@ class Settings:
     body_memory_bytes : int
         Memory of each API process for request bodies that must be held to know who sent them. A request that finds none left
         is answered 503.
+    answer_memory_bytes : int
+        Memory of each API process for what large answers (from 1 MiB on) are made of while they are sent. They wait for it by
+        turns of their callers, and are answered 503 after half a minute; a frame that is larger than all of it goes alone.
     header_timeout_seconds : float
         How long a client may take to send the headers of a request, and how long a connection stays open without one.
     body_timeout_seconds : float
@@ -269,6 +272,7 @@ class Settings:
     max_connections: int = 2048
     max_header_bytes: int = 64 * 1024
     body_memory_bytes: int = 256 * 1024 * 1024
+    answer_memory_bytes: int = 512 * 1024 * 1024
     header_timeout_seconds: float = 30.0
     body_timeout_seconds: float = 30.0
     answer_timeout_seconds: float = 60.0

@@ -17,9 +17,11 @@ from __future__ import annotations
 import errno
 import struct
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
+from typing import TypeVar
 
 import orjson
 from cryptography.exceptions import InvalidTag
@@ -28,6 +30,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hounsfield.storage.blobs import BlobMissingError, Blobs
 from hounsfield.storage.identifiers import new_id
 from hounsfield.storage.keys import DataKey
+from hounsfield.storage.large_reads import LARGE_BYTES, need_room
+
+Whole = TypeVar("Whole", bound=bytearray)
 
 _MAGIC = b"HFPACK\x00\x01"
 _HEADER = struct.Struct("<8s32s32s")
@@ -205,6 +210,11 @@ def _read(blobs: Blobs, key: DataKey, extent: Extent, label: Label) -> bytes:
         raise PackDamagedError(Damage(key.datastore_id, extent.pack_id, what, label.owner)) from error
 
 
+def _check_room(extent: Extent) -> None:
+    if extent.length >= LARGE_BYTES:
+        need_room((extent.pack_id, extent.offset), extent.length)
+
+
 def open_record(sealed: bytes, key: DataKey, extent: Extent, label: Label) -> bytes:
     """Decrypt the sealed bytes of a record and check that they are what ``label`` says.
 
@@ -221,14 +231,21 @@ def open_record(sealed: bytes, key: DataKey, extent: Extent, label: Label) -> by
 
 
 def read_record(blobs: Blobs, key: DataKey, extent: Extent, label: Label) -> bytes:
-    """Read one record with one range read; raises `PackDamagedError` and `BlobMissingError`."""
+    """Read one record with one range read; raises `PackDamagedError`, `BlobMissingError`, and `RoomNeededError`."""
+    _check_room(extent)
     sealed = _read(blobs, key, extent, label)
     return open_record(sealed, key, extent, label)
 
 
 def read_record_within(
-    blobs: Blobs, key: DataKey, extent: Extent, label: Label, before: bytes, after: bytes
-) -> bytearray:
+    blobs: Blobs,
+    key: DataKey,
+    extent: Extent,
+    label: Label,
+    before: bytes = b"",
+    after: bytes = b"",
+    make: Callable[[int], Whole] = bytearray,  # type: ignore[assignment]
+) -> Whole:
     """Read one record into its place between other bytes, so that it need not be copied there.
 
     Parameters
@@ -237,6 +254,8 @@ def read_record_within(
         As for `read_record`; the record must be of a kind that is stored as it is.
     before, after : bytes
         What stands before and behind it.
+    make : callable
+        Makes what it is read into, of a length.
 
     Returns
     -------
@@ -245,14 +264,15 @@ def read_record_within(
 
     Raises
     ------
-    PackDamagedError, BlobMissingError
+    PackDamagedError, BlobMissingError, RoomNeededError
         As `read_record` does.
     """
     if label.kind in _DEFLATED:
         raise ValueError(f"a record of the kind {label.kind} is not stored as it is")
+    _check_room(extent)
     sealed = _read(blobs, key, extent, label)
     start, end = len(before), len(before) + extent.length - SEAL_BYTES
-    whole = bytearray(end + len(after))
+    whole = make(end + len(after))
     try:
         _cipher(key, extent.pack_id).decrypt_into(
             _nonce(extent.offset), sealed, label.to_bytes(), memoryview(whole)[start:end]
@@ -270,6 +290,8 @@ def read_records(blobs: Blobs, key: DataKey, wanted: list[tuple[Extent, Label]])
     answers: list[bytes] = [b""] * len(wanted)
     for group in _near(wanted, order):
         (first, label), last = wanted[group[0]], wanted[group[-1]][0]
+        for index in group:
+            _check_room(wanted[index][0])
         together = Extent(first.pack_id, first.offset, last.offset + last.length - first.offset)
         data = memoryview(_read(blobs, key, together, label))
         for index in group:
