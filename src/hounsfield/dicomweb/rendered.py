@@ -34,6 +34,8 @@ from hounsfield.imaging.pictures import InstanceName, Pictured, Pictures
 from hounsfield.pixels.rendering import Appearance, PictureKind
 
 _KINDS: Final = (PictureKind.JPEG, PictureKind.PNG)
+_MOST_TRIED: Final = 64
+"""Frames that are decoded at most to find one for a thumbnail."""
 _Shot = tuple[Pictured, int]
 
 
@@ -149,7 +151,7 @@ def _first_made(
         None can; the message is that of the first.
     """
     refused: NotAcceptableError | None = None
-    for shot in shots:
+    for shot in itertools.islice(shots, _MOST_TRIED):
         try:
             return _answer(call, form, appearance, [shot])
         except NotAcceptableError as error:
