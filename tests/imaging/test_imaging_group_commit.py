@@ -9,16 +9,25 @@ from hypothesis import strategies as st
 from test_imaging_organise import staged
 
 from hounsfield.imaging.group_commit import MOST_INSTANCES, StoreRequest, Waiting, next_group
-from hounsfield.imaging.image_set_access import UNLIMITED
+from hounsfield.imaging.image_set_access import UNLIMITED, UnlimitedAccess
 from hounsfield.imaging.staging import StagedInstance
 from hounsfield.storage.keys import DataKey
 
 _KEYS = [DataKey(letter * 32, b"k" * 32) for letter in "ab"]
 
 
-def waiting(datastore: int, uids: list[int], *, held: bool = False) -> Waiting:
+class LimitedAccess(UnlimitedAccess):
+    """The access of somebody whom policies may deny image sets."""
+
+    @property
+    def is_limited(self) -> bool:
+        return True
+
+
+def waiting(datastore: int, uids: list[int], *, held: bool = False, limited: bool = False) -> Waiting:
     instances: dict[int, StagedInstance] = {place: staged(f"1.{uid}") for place, uid in enumerate(uids)}
-    return Waiting(StoreRequest("r", _KEYS[datastore], instances, UNLIMITED), not_before=10.0 if held else 0.0)
+    access = LimitedAccess() if limited else UNLIMITED
+    return Waiting(StoreRequest("r", _KEYS[datastore], instances, access), not_before=10.0 if held else 0.0)
 
 
 _WAITING = st.lists(
@@ -27,6 +36,7 @@ _WAITING = st.lists(
         st.integers(0, 1),
         st.lists(st.integers(0, 9), min_size=1, max_size=3, unique=True),
         held=st.booleans(),
+        limited=st.booleans(),
     ),
     max_size=12,
 )
@@ -44,6 +54,9 @@ def test_groups_keep_the_order_of_requests_of_the_same_instance(queue: list[Wait
         uids = [uid for entry in group for uid in entry.sop_uids]
         assert len(uids) == len(set(uids)), "an instance is once in a group"
         assert all(entry.not_before <= now for entry in group)
+        assert len(group) < 2 or not any(entry.request.access.is_limited for entry in group), (
+            "who is limited goes alone"
+        )
         if not group:
             assert any(entry.not_before > now for entry in left), "only those that are held let others wait"
             now = 20.0

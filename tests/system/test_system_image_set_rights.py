@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any, Final
 
@@ -370,3 +370,53 @@ def test_an_import_does_not_reach_what_is_denied_to_whoever_started_it(study: St
         assert study.versions()[1] == before[1]
     assert len(study.versions()[1]) == len(before[1]) + 1
     assert len(study.versions()[0]) == len(before[0]) + 3
+
+
+def test_searches_are_those_of_a_data_store_without_what_is_denied(study: Study) -> None:
+    """What is denied is neither found, nor shown or counted in what is above it, nor skipped by an offset."""
+    modalities, days = ("CT", "MR", "PT"), ("20240102", "20240103")
+    slices = [
+        slice_of(
+            series,
+            number,
+            study=number_of_study,
+            Modality=modalities[(series + number_of_study) % 3],
+            StudyDate=days[number_of_study % 2],
+            SeriesDescription=f"{number_of_study}-{series}",
+        )
+        for number_of_study in range(2, 8)
+        for series in range(1, 4)
+        for number in (1, 2)
+    ]
+    denied = {(str(entry.StudyInstanceUID), str(entry.SeriesInstanceUID)) for entry in slices[::5]}
+    denied |= {(uid(3), uid(3, series)) for series in (1, 2, 3)} | {(uid(1), uid(1, 2))}
+    left = active_datastore(study.client)
+    own = [slice_of(1, 1), slice_of(1, 2)]
+    for datastore, some in (
+        (study.datastore, slices),
+        (left, [e for e in own + slices if (str(e.StudyInstanceUID), str(e.SeriesInstanceUID)) not in denied]),
+    ):
+        for number in range(1, 8):
+            files = [part10(entry) for entry in some if entry.StudyInstanceUID == uid(number)]
+            assert not files or store(study.server, datastore, files).status_code == 200
+    everything = searched(study.client, study.datastore)
+    uids = {
+        entry["imageSetId"]: (entry["DICOMTags"]["DICOMStudyInstanceUID"], entry["DICOMTags"]["DICOMSeriesInstanceUID"])
+        for entry in everything
+    }
+    resources = [study.arn(image_set) for image_set, pair in uids.items() if pair in denied]
+    key = study.user(EVERYTHING, study.deny(Resource=resources))
+    alone = replace(study, datastore=left)
+    queries = ["", "ModalitiesInStudy=MR", "Modality=PT,CT", "StudyDate=20240103", "PatientName=Roe*", "SeriesNumber=2"]
+    queries += ["includefield=all", "includefield=SeriesDescription&ModalitiesInStudy=CT", f"StudyInstanceUID={uid(4)}"]
+    queries += [f"limit={limit}&offset={offset}" for limit, offset in ((1, 0), (3, 2), (5, 11), (100, 13))]
+    for path in ("/studies", "/series", "/instances", f"/studies/{uid(4)}/series", f"/studies/{uid(3)}/instances"):
+        for query in queries:
+            if path == "/studies" and query.startswith(("Modality=", "SeriesNumber")):
+                continue
+            seen, expected = study.web(key, f"{path}?{query}"), alone.web(study.server.key(), f"{path}?{query}")
+            told = [
+                sorted(json.dumps(entry, sort_keys=True).replace(where, "X") for entry in answer.json())
+                for answer, where in ((seen, study.datastore), (expected, left))
+            ]
+            assert (told[0], seen.headers.get("Warning")) == (told[1], expected.headers.get("Warning")), (path, query)

@@ -36,7 +36,7 @@ def routes(tmp_path_factory: pytest.TempPathFactory) -> list[DoorRoute]:
     return [route for route in routes_of(entrance.doors) if route not in OPEN and route.operation not in others]
 
 
-@pytest.fixture(scope="module", params=["embedded", "postgresql"])
+@pytest.fixture(scope="module", params=["embedded", pytest.param("postgresql", marks=pytest.mark.slow)])
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     url = request.getfixturevalue("postgresql_server").new_database() if request.param == "postgresql" else ""
     settings = {"HOUNSFIELD_DICOMWEB_DELETE": "true", "HOUNSFIELD_DATABASE_URL": url}

@@ -66,7 +66,7 @@ class CallerAccess:
         below = self._beginning
         return any(may_be_denied(self.principal, permission.action, below) for permission in self._permissions)
 
-    def require(self, connection: Connection, datastore_id: str, image_set_ids: Collection[str]) -> None:
+    def require(self, connection: Connection | None, datastore_id: str, image_set_ids: Collection[str]) -> None:
         """Let the operation touch image sets; raises `hounsfield.access.permissions.AccessDeniedError`."""
         arns = self._arns(datastore_id, image_set_ids)
         self.note(list(arns.values()))
@@ -114,9 +114,12 @@ class CallerAccess:
             resources, unless_denied = (list(arns), []) if allowed else ([], list(arns))
             yield replace(permission, resources=resources, unless_denied=unless_denied, instead=None)
 
-    def _facts(self, connection: Connection, datastore_id: str, image_set_ids: Collection[str]) -> RequestFacts:
+    def _facts(self, connection: Connection | None, datastore_id: str, image_set_ids: Collection[str]) -> RequestFacts:
         if not self.principal.rights.ask_for_resource_tags:
             return self.facts
+        if connection is None:
+            with self.archive.database.read() as own:
+                return self._facts(own, datastore_id, image_set_ids)
         return _WithTags(self.facts, tags_of_image_sets(connection, self.archive, datastore_id, image_set_ids))
 
 

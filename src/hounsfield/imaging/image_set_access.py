@@ -23,15 +23,16 @@ class ImageSetAccess(Protocol):
         """Whether image sets may be refused at all; reads need not ask where it is not so."""
         ...
 
-    def require(self, connection: Connection, datastore_id: str, image_set_ids: Collection[str]) -> None:
+    def require(self, connection: Connection | None, datastore_id: str, image_set_ids: Collection[str]) -> None:
         """Let the operation touch image sets, all of them, and note them in the record of the request.
 
         Whatever changes image sets asks here, also where the access is not limited.
 
         Parameters
         ----------
-        connection : Connection
-            The transaction of the operation, in which tags are looked up.
+        connection : Connection or None
+            The transaction of the operation, in which tags are looked up; None for a read that has none, and needs one only
+            where a policy asks for tags.
         datastore_id : str
             Their data store.
         image_set_ids : Collection of str
@@ -57,7 +58,7 @@ class UnlimitedAccess:
         """False."""
         return False
 
-    def require(self, connection: Connection, datastore_id: str, image_set_ids: Collection[str]) -> None:
+    def require(self, connection: Connection | None, datastore_id: str, image_set_ids: Collection[str]) -> None:
         """Let everything pass."""
 
     def denied(

@@ -87,8 +87,7 @@ def find_frames(
     if row is None:
         return None
     if access.is_limited:
-        with archive.database.read() as connection:
-            access.require(connection, datastore_id, [row[1]])
+        access.require(None, datastore_id, [row[1]])
     # Also what is kept ready, and whether it changed, is for those only who may use the key.
     return FoundFrames(archive.keys.open(datastore_id, row[0]), *row[1:])
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, Select, delete, insert, select
 
@@ -17,7 +17,12 @@ from hounsfield.imaging.errors import InvalidRequestError, NotFoundError
 from hounsfield.imaging.exceeding import exceeds
 from hounsfield.imaging.tag_keys import check_distinct
 from hounsfield.storage.database import in_groups, lock_row
+from hounsfield.storage.prepared import PreparedForValues
 from hounsfield.storage.tables import datastores, image_sets, tags
+
+_TAGS: Final = PreparedForValues(
+    lambda arns: select(tags.c.resource_arn, tags.c.tag_key, tags.c.tag_value).where(tags.c.resource_arn.in_(arns))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +66,7 @@ def tags_of_image_sets(
     """Give the tags of image sets by ARN and key, as a transaction sees them; those without tags are left out."""
     found: dict[str, dict[str, str]] = {}
     for some in in_groups([archive.image_set_arn(datastore_id, image_set_id) for image_set_id in image_set_ids]):
-        rows = connection.execute(
-            select(tags.c.resource_arn, tags.c.tag_key, tags.c.tag_value).where(tags.c.resource_arn.in_(some))
-        )
-        for row in rows:
+        for row in _TAGS.rows(connection, some, {}):
             found.setdefault(row.resource_arn, {})[row.tag_key] = row.tag_value
     return found
 
