@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from hounsfield.storage.database import Database, open_embedded, open_postgresql
@@ -19,7 +20,9 @@ from hounsfield.storage.database_errors import (
     DatabaseFullError,
     DatabaseTroubleError,
 )
-from hounsfield.storage.tables import tags
+from hounsfield.storage.identity_tables import identity_generation
+from hounsfield.storage.prepared import Prepared
+from hounsfield.storage.tables import datastores, tags
 from hounsfield.storage.write_ahead_log import LogKeeper
 from postgresql import PostgresqlServer
 from servers import wait_for
@@ -139,6 +142,41 @@ def test_a_locked_database_is_read(embedded: Database, tmp_path: Path) -> None:
     tag(embedded, "c")
     assert keys(other) == {"c"}
     other.close()
+
+
+def test_a_damaged_page_spoils_no_connection(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Connections that met it are closed, of the pool and those that look-ups keep; what is elsewhere is read and written."""
+    path, seed = tmp_path / "h.db", random.randrange(2**32)
+    print(f"seed {seed}")
+    database = open_embedded(path, bytes(32))
+    for number in range(40):
+        tag(database, f"key-{number}", "x" * 3000)
+    assert database.fold_log(1.0)
+    with database.read() as connection:
+        query = "SELECT rootpage FROM sqlite_master WHERE tbl_name = 'tags'"
+        pages = connection.exec_driver_sql(query).scalars().all()
+    database.close()
+    with path.open("r+b") as file:
+        for page in pages:
+            file.seek((page - 1) * 4096 + random.Random(seed).randrange(16, 4000))
+            file.write(random.Random(seed).randbytes(32))
+    database = open_embedded(path, bytes(32))
+    damaged = Prepared(select(tags.c.tag_value).where(tags.c.resource_arn == bindparam("arn")))
+    whole = Prepared(select(datastores.c.id).where(datastores.c.id == bindparam("arn")))
+    for _ in range(6):
+        with pytest.raises(DatabaseDamagedError):
+            database.lookup(damaged, {"arn": "arn"})
+        assert database.lookup(whole, {"arn": "arn"}) is None
+        with pytest.raises(DatabaseDamagedError):
+            keys(database)
+        with pytest.raises(DatabaseDamagedError), database.read() as connection:
+            damaged.rows(connection, {"arn": "arn"})
+        with pytest.raises(DatabaseDamagedError):
+            tag(database, "another")
+        with database.write() as connection:
+            connection.execute(update(identity_generation).values(generation=identity_generation.c.generation + 1))
+    database.close()
+    assert "ERROR CORE" not in capsys.readouterr().err
 
 
 def test_a_full_database_keeps_what_it_had(embedded: Database) -> None:

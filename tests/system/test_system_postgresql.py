@@ -13,8 +13,10 @@ from searching import check_filters, check_sorts, populate
 from stored_frames import decoded_frame, verify_frames
 from stored_series import imported
 
+from dicomweb.web import part10, store
 from imports import frame, image_sets, outcome_of
-from servers import ServerProcess, active_datastore, finished_job
+from servers import ServerProcess, active_datastore, finished_job, wait_for
+from support.failing_postgresql import writes_fail
 from support.zero_characters import check_zeros_are_refused
 from synthetic import noise, slice_of, uid
 
@@ -117,3 +119,26 @@ def test_texts_with_a_zero_character_are_refused(on_postgresql: ServerProcess, p
     datastore_id = active_datastore(pg)
     (image_set,) = imported(on_postgresql, pg, datastore_id, slice_of())
     check_zeros_are_refused(on_postgresql, pg, datastore_id, image_set)
+
+
+@pytest.mark.parametrize(
+    ("state", "stored", "status"),
+    [("53100", 507, 503), ("XX001", 500, 500), ("57014", 503, 503), ("40P01", 503, 503), ("58030", 503, 503)],
+)
+def test_failures_of_the_database_are_told_as_what_they_are(
+    on_postgresql: ServerProcess, pg: Any, state: str, stored: int, status: int
+) -> None:
+    datastore_id = active_datastore(pg)
+    arn = pg.get_datastore(datastoreId=datastore_id)["datastoreProperties"]["datastoreArn"]
+    packs = on_postgresql.data / "blobs" / "packs" / datastore_id
+    with writes_fail(on_postgresql.environment["HOUNSFIELD_DATABASE_URL"], "instances", state):
+        answer = store(on_postgresql, datastore_id, [part10(slice_of())])
+        assert (answer.status_code, "retry-after" in answer.headers) == (stored, stored != 500)
+    with writes_fail(on_postgresql.environment["HOUNSFIELD_DATABASE_URL"], "tags", state):
+        with pytest.raises(ClientError) as caught:
+            pg.tag_resource(resourceArn=arn, tags={"ward": "3"})
+        assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == status
+    assert image_sets(pg, datastore_id) == []
+    wait_for(lambda: not [path for path in packs.rglob("*") if path.is_file()], "the pack of the request to go")
+    assert store(on_postgresql, datastore_id, [part10(slice_of())]).status_code == 200
+    pg.tag_resource(resourceArn=arn, tags={"ward": "3"})

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-
 import structlog
 
 from hounsfield.access.directory.errors import DirectoryUnavailableError
@@ -44,9 +42,9 @@ from hounsfield.storage.database_errors import (
     DatabaseDownError,
     DatabaseFullError,
 )
+from hounsfield.storage.durable import FULL_ERRNOS
 from hounsfield.storage.keys import KeyServiceDownError, KeyUnavailableError
 
-_FULL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _LATER_SECONDS = 30.0
 _log = structlog.get_logger(__name__)
 
@@ -135,7 +133,7 @@ def _trouble(error: Exception, request_id: str, full: type[AwsError]) -> AwsErro
             )
         case DatabaseFullError():
             pass
-        case OSError() if error.errno in _FULL_ERRNOS:
+        case OSError() if error.errno in FULL_ERRNOS:
             pass
         case _:
             return None

@@ -288,8 +288,21 @@ class GroupCommitter:
         with self._changed:
             self._waiting[:0] = held
 
+    def _overdue(self) -> list[Waiting]:
+        """Take those that have waited for the database as long as anybody should: each would wait for a try of its own."""
+        latest = time.monotonic() - self._archive.database.wait_seconds
+        with self._changed:
+            late = [entry for entry in self._waiting if entry.since <= latest]
+            self._waiting = [entry for entry in self._waiting if entry.since > latest]
+        wanted = [entry for entry in late if entry.begun or entry.future.set_running_or_notify_cancel()]
+        for entry in late:
+            if entry not in wanted:
+                self._discard(entry.request)
+        return wanted
+
     def _fail(self, group: Sequence[Waiting], error: Exception) -> None:
-        for entry in group:
+        overdue = self._overdue() if isinstance(error, DatabaseTroubleError) else []
+        for entry in (*group, *overdue):
             self._discard(entry.request)
             entry.future.set_exception(error)
 

@@ -68,7 +68,7 @@ class OrphanSweeper:
     def run(self, item: WorkItem) -> None:
         """Sweep, and come again a day later."""
         self.sweep()
-        self.abort_uploads(now_ms() - _DAY_SECONDS * 1000)
+        self.abort_uploads(self._a_day_ago())
         self._archive.queue.release(item, _DAY_SECONDS, failed=False)
 
     def give_up(self, item: WorkItem) -> None:
@@ -103,9 +103,13 @@ class OrphanSweeper:
             _log.info("uploads that nobody completes aborted", uploads=count)
         return count
 
+    def _a_day_ago(self) -> int:
+        """Give a time that was a day ago by the time of the installation and by the clock of this machine."""
+        return min(self._archive.queue.clock.now(), now_ms()) - _DAY_MS
+
     def _sweep(self, datastore_id: str) -> int:
         now = self._archive.queue.clock.now()
-        old = list(self._archive.blobs.names(f"packs/{datastore_id}/", before_ms=min(now, now_ms()) - _DAY_MS))
+        old = list(self._archive.blobs.names(f"packs/{datastore_id}/", before_ms=self._a_day_ago()))
         orphans: set[str] = set()
         if old:
             named = self._named_by_jobs(datastore_id)

@@ -221,6 +221,15 @@ def _as_os_error(name: str) -> Iterator[None]:
         raise BlobsUnreachableError(message) from error
 
 
+@contextmanager
+def _in_a_bucket(name: str) -> Iterator[None]:
+    """Tell what is not found by somebody who writes: the bucket."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise BlobsUnreachableError(f"blob {name} could not be written: there is no such bucket") from error
+
+
 class _ObjectBlobWriter:
     """An upload, in parts when it grows large.
 
@@ -252,7 +261,7 @@ class _ObjectBlobWriter:
         self._send(data)
 
     def _send(self, data: bytes) -> None:
-        with _as_os_error(self._name):
+        with _as_os_error(self._name), _in_a_bucket(self._name):
             self._upload.write(data)
 
     def mark(self) -> None:
@@ -286,7 +295,7 @@ class _ObjectBlobWriter:
 
     def commit(self) -> None:
         self._send_held()
-        with _as_os_error(self._name):
+        with _as_os_error(self._name), _in_a_bucket(self._name):
             self._upload.close()
 
     def abort(self) -> None:

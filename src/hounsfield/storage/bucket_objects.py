@@ -66,7 +66,7 @@ class Bucket(Protocol):
         ...
 
     def put(self, key: str, data: bytes) -> None:
-        """Write a whole object durably; raises `BucketError`."""
+        """Write a whole object durably; raises `BucketError`, and `OSError` where there is no room just now."""
         ...
 
     def check_owner(self, account_id: str, own_account_id: str) -> None:

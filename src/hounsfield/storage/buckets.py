@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from hounsfield.storage.bucket_objects import Bucket, BucketError, ObjectChangedError, ObjectEntry, ObjectReader
-from hounsfield.storage.durable import write_file_durably
+from hounsfield.storage.durable import FULL_ERRNOS, write_file_durably
 from hounsfield.storage.role_credentials import AssumedRole
 from hounsfield.storage.s3_bucket import s3_bucket
 
@@ -142,6 +142,9 @@ class FolderBucket:
         try:
             write_file_durably(self._path(key), data, mode=0o644)
         except OSError as error:
+            if error.errno in FULL_ERRNOS:
+                # It is not the bucket's fault, and passes.
+                raise
             raise BucketError(f"object {key} cannot be written: {error.strerror}") from error
 
     def check_owner(self, account_id: str, own_account_id: str) -> None:

@@ -94,7 +94,7 @@ class Database:
         self._driver_error: type[Exception] = reading.dialect.loaded_dbapi.Error
         self._writing = writing.execution_options(hounsfield_write=True)
         self._turn = threading.Lock()
-        self._readers: dict[int, tuple[float, Any]] = {}
+        self._readers: dict[int, list[Any]] = {}
         self._readers_change = threading.Lock()
         self._closed_with: list[IO[str]] = []
 
@@ -107,9 +107,19 @@ class Database:
         DatabaseTroubleError
             The database cannot do what is asked; see `hounsfield.storage.database_errors`.
         """
+        # A list of its own for each reader, by whose id `interrupt_readers` knows it.
+        mark: list[Any] = []
         try:
-            with self.engine.connect() as connection, self._noted(connection):
-                yield connection
+            with self.engine.connect() as connection:
+                if self.log is not None:
+                    mark += (time.monotonic(), connection.connection.dbapi_connection)
+                    self._readers[id(mark)] = mark
+                try:
+                    yield connection
+                finally:
+                    if mark:
+                        with self._readers_change:
+                            del self._readers[id(mark)]
         except (DBAPIError, PoolTimeoutError) as error:
             trouble = _trouble(error)
             if trouble is None:
@@ -153,21 +163,6 @@ class Database:
         finally:
             self._turn.release()
 
-    @contextmanager
-    def _noted(self, connection: Connection) -> Iterator[None]:
-        """Note who reads an embedded database, for `interrupt_readers`."""
-        if self.log is None:
-            yield
-            return
-        mark = id(connection)
-        with self._readers_change:
-            self._readers[mark] = (time.monotonic(), connection.connection.dbapi_connection)
-        try:
-            yield
-        finally:
-            with self._readers_change:
-                del self._readers[mark]
-
     def interrupt_readers(self, older_than_seconds: float) -> int:
         """End the statements of readers of this process that began so long ago, which then fail with `DatabaseBusyError`.
 
@@ -178,7 +173,7 @@ class Database:
         """
         latest = time.monotonic() - older_than_seconds
         with self._readers_change:
-            old = [driver for since, driver in self._readers.values() if since <= latest]
+            old = [driver for since, driver in list(self._readers.values()) if since <= latest]
             for driver in old:
                 driver.interrupt()
         return len(old)

@@ -13,6 +13,7 @@ Sources: SQLite result codes (sqlite.org/rescode.html), PostgreSQL error codes (
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Collection
 from typing import Any, Final
 
@@ -21,6 +22,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 _log = structlog.get_logger(__name__)
+_TOLD_SECONDS: Final = 60.0
+_told_at: Final[dict[tuple[str, ...], float]] = {}
 _PRIMARY: Final = 0xFF
 
 _BUSY, _LOCKED, _READONLY, _INTERRUPT, _IOERR, _CORRUPT, _FULL = 5, 6, 8, 9, 10, 11, 13
@@ -139,7 +142,7 @@ def code_of(error: BaseException) -> str:
 
 
 def tell_damage(error: BaseException, statement: str | None, tables: Collection[str]) -> None:
-    """Log which tables could not be read, and what is to be done about it.
+    """Log which tables could not be read, and what is to be done about it; the same tables once a minute.
 
     Parameters
     ----------
@@ -150,10 +153,14 @@ def tell_damage(error: BaseException, statement: str | None, tables: Collection[
     tables : collection of str
         The names of all tables.
     """
-    words = frozenset(re.findall(r"\w+", statement or ""))
+    concerned = tuple(sorted(frozenset(re.findall(r"\w+", statement or "")).intersection(tables)))
+    now = time.monotonic()
+    if now - _told_at.get(concerned, float("-inf")) < _TOLD_SECONDS:
+        return
+    _told_at[concerned] = now
     _log.error(
         "database damaged",
-        tables=sorted(words.intersection(tables)),
+        tables=list(concerned),
         code=code_of(error),
         what_to_do="Requests that need these tables fail, all others go on. Stop the service, keep a copy of the data folder, "
         "check its disk, and put the database back from a backup; see docs/operating.md.",
