@@ -98,7 +98,7 @@ class ImageSetSummary:
 
 
 MOST_LOOKED_AT: Final = 20_000
-"""Image sets that one request looks at where some may be denied; the next page goes on behind them."""
+"""Image sets that one request looks at where some may be denied, about; the next page goes on behind them."""
 _LEAST_AT_ONCE: Final = 100
 _DATE = re.compile(r"[0-9]{8}")
 _TIME = re.compile(r"([0-9]{2}([0-9]{2}([0-9]{2}(\.[0-9]{1,6})?)?)?)?")
@@ -119,6 +119,7 @@ def search_image_sets(
     *,
     after: Position | None = None,
     limit: int = 50,
+    most_looked_at: int = MOST_LOOKED_AT,
 ) -> Page[ImageSetSummary]:
     """Find the image sets that meet all filters (SearchImageSets).
 
@@ -140,6 +141,8 @@ def search_image_sets(
         Where the page before this one ended.
     limit : int
         At most so many.
+    most_looked_at : int
+        How many image sets are looked at for a page, where some may be denied.
 
     Raises
     ------
@@ -155,18 +158,18 @@ def search_image_sets(
     with archive.database.read() as connection:
         active_datastore(connection, archive, datastore_id)
         if access.is_limited:
-            return _allowed_page(connection, access, plan, sort, limit)
+            return _allowed_page(connection, access, plan, sort, limit, most_looked_at)
         rows = plan.find(connection, limit + 1)
     return page_of(rows, limit, _summary, lambda row: _position(row, sort))
 
 
 def _allowed_page(
-    connection: Connection, access: ImageSetAccess, plan: Plan, sort: SearchSort, limit: int
+    connection: Connection, access: ImageSetAccess, plan: Plan, sort: SearchSort, limit: int, most_looked_at: int
 ) -> Page[ImageSetSummary]:
     """Give a page without the image sets that the caller is denied, ended early when too many of these were met."""
     found: list[Row[Any]] = []
     at_once = max(limit + 1, _LEAST_AT_ONCE)
-    for _ in range(-(-MOST_LOOKED_AT // at_once)):
+    for _ in range(-(-most_looked_at // at_once)):
         rows = plan.find(connection, at_once)
         denied = access.denied(connection, plan.datastore_id, [row.id for row in rows])
         found += [row for row in rows if row.id not in denied]
