@@ -63,7 +63,7 @@ async def store(call: Call, body: AsyncIterator[bytes]) -> WireResponse:
     request = _StoreRequest(call, context)
     try:
         await _take_parts(request, given, body)
-        with receiver.expecting():
+        with receiver.expecting(call.threads.caller):
             results = await request.results()
     except BaseException:
         await request.abandon()
@@ -109,7 +109,7 @@ async def _commit(
     staged = {result.ordinal: result.instance for result in results if result.instance is not None}
     if not staged:
         return results, {}
-    outcome = await asyncio.wrap_future(call.context.receiver.commit(context, call.access, staged))
+    outcome = await asyncio.wrap_future(call.context.receiver.commit(context, call.access, call.threads.caller, staged))
     return [_refused(result, outcome) for result in results], outcome.primary
 
 

@@ -4,10 +4,10 @@
     request ─▶ submit ─▶ waiting ─┼─▶ one thread: next_group ─┼─▶ its outcome
     request ─▶ submit ─▶ waiting ─┘   ONE transaction         └─▶ its error, alone
 
-A commit costs nearly the same for one instance and for many: a version, its index rows, an fsync. While the workers have
-more to do than they can begin with, a group therefore waits a moment for others (`GATHER_COMMITS`). What becomes of requests
-that are committed together is what would have become of them one after another in the order in which they came, but that
-their image set has one new version of them all. From `submit` on the packs of a request are cared for here: those of one
+A commit costs nearly the same for one instance and for many: a version, its index rows, an fsync. While the workers have more
+to do than they can begin with, a group therefore waits a moment for others of its caller (`GATHER_COMMITS`). What becomes of
+requests that are committed together is what would have become of them one after another in the order in which they came, but
+that their image set has one new version of them all. From `submit` on the packs of a request are cared for here: those of one
 that is not committed are removed.
 """
 
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import contextmanager, suppress
@@ -69,12 +70,15 @@ class StoreRequest:
         The instances by their place in the request, at least one.
     access : ImageSetAccess
         What the caller may do with image sets that the instances go into.
+    caller : str
+        Unique id of the caller: only for more of the same caller a commit waits.
     """
 
     id: str
     key: DataKey
     staged: Mapping[int, StagedInstance]
     access: ImageSetAccess
+    caller: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +161,7 @@ class GroupCommitter:
     def __init__(self, archive: Archive, workers: int) -> None:
         self._archive = archive
         self._workers = workers
-        self._expected = 0
+        self._expected: Counter[str] = Counter()
         self._gather_seconds = 0.0
         self._sizes = KnownSizes()
         self._changed = threading.Condition()
@@ -184,15 +188,17 @@ class GroupCommitter:
         raise BusyError("The server is being stopped. Store the instances again in a moment.")
 
     @contextmanager
-    def expecting(self) -> Iterator[None]:
+    def expecting(self, caller: str = "") -> Iterator[None]:
         """Tell that a request is with the workers, all of it, and will be handed in soon."""
         with self._changed:
-            self._expected += 1
+            self._expected[caller] += 1
         try:
             yield
         finally:
             with self._changed:
-                self._expected -= 1
+                self._expected[caller] -= 1
+                if not self._expected[caller]:
+                    del self._expected[caller]
                 self._changed.notify()
 
     def close(self) -> None:
@@ -231,7 +237,8 @@ class GroupCommitter:
                     self._changed.wait(min(later, default=None))
                     continue
                 gather = group[0].since + self._gather_seconds - now
-                if gather > 0 and self._expected > self._workers and not self._closed:
+                expected = self._expected[group[0].request.caller]
+                if gather > 0 and expected > self._workers and not self._closed:
                     self._waiting = sorted([*group, *self._waiting], key=lambda entry: entry.since)
                     self._changed.wait(gather)
                     continue

@@ -152,14 +152,14 @@ class Receiver:
         return results
 
     def commit(
-        self, context: IngestContext, access: ImageSetAccess, staged: Mapping[int, StagedInstance]
+        self, context: IngestContext, access: ImageSetAccess, caller: str, staged: Mapping[int, StagedInstance]
     ) -> Future[StoreOutcome]:
         """Make the staged instances of a request, at least one, visible; from here on their packs are the committer's."""
-        return self._committer.submit(StoreRequest(new_id(), context.key, staged, access))
+        return self._committer.submit(StoreRequest(new_id(), context.key, staged, access, caller))
 
-    def expecting(self) -> AbstractContextManager[None]:
-        """Tell, as a block, that all of a request is with the workers and will be committed soon."""
-        return self._committer.expecting()
+    def expecting(self, caller: str) -> AbstractContextManager[None]:
+        """Tell, as a block, that all of a request of a caller is with the workers and will be committed soon."""
+        return self._committer.expecting(caller)
 
     def discard(self, context: IngestContext, staged: Sequence[StagedInstance]) -> None:
         """Remove the packs of instances that are not to be committed."""
