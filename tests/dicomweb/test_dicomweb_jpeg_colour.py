@@ -18,7 +18,7 @@ from pydicom.uid import JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLossless, JPEGL
 
 from dicomweb.test_dicomweb_rendered import close, rendered
 from dicomweb.test_dicomweb_retrieve import get
-from dicomweb.web import part10, store
+from dicomweb.web import part10, store, updated
 from servers import ServerProcess, active_datastore
 from support.jpeg_marks import JFIF, adobe, marked
 from synthetic import slice_of, uid
@@ -145,3 +145,32 @@ def test_contradictions_are_warned_of(stored: tuple[str, Any]) -> None:
         if item.get("00081196", {}).get("Value") == [0xB000]
     }
     assert warned == {uid(1, 1, NUMBERS[case]) for case in CASES if CASES[case].contradicts}
+
+
+CORRECTED = {
+    "JFIF": "YBR_FULL_422",
+    "RGB ids": "RGB",
+    "YCbCr that nothing marks": "YBR_FULL",
+}
+
+
+@pytest.mark.parametrize("case", CORRECTED)
+def test_a_corrected_colour_is_not_corrected_twice(
+    server: ServerProcess, client: Any, datastore: str, case: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where only the correction is right, because nothing in the codestream says its colour."""
+    unmarked = Case(JPEGBaseline8Bit, lambda: marked(lossy("YCBCR"), ids=(0, 1, 2)), "RGB")
+    monkeypatch.setitem(CASES, "YCbCr that nothing marks", unmarked)
+    monkeypatch.setitem(NUMBERS, "YCbCr that nothing marks", 99)
+    assert store(server, datastore, [part10(dataset_of(case))]).status_code == 200
+    (entry,) = client.search_image_sets(datastoreId=datastore)["imageSetsMetadataSummaries"]
+    content = {"DICOM": {"PhotometricInterpretation": CORRECTED[case]}}
+    study = {"Series": {uid(1, 1): {"Instances": {uid(1, 1, NUMBERS[case]): content}}}}
+    updated(client, datastore, entry["imageSetId"], {"SchemaVersion": 1.1, "Study": study})
+    close(rendered(server, datastore, path_of(case)), PICTURE, 4)
+    answer = get(server, datastore, path_of(case), f"application/dicom; transfer-syntax={EXPLICIT}")
+    native = pydicom.dcmread(BytesIO(answer.content))
+    assert native.PhotometricInterpretation == "RGB"
+    close(np.frombuffer(native.PixelData, "u1").reshape(PICTURE.shape), PICTURE, 4)
+    stored = get(server, datastore, path_of(case), "application/dicom; transfer-syntax=*")
+    assert pydicom.dcmread(BytesIO(stored.content)).PhotometricInterpretation == CORRECTED[case]

@@ -30,6 +30,7 @@ from hounsfield.imaging.pixel_module import (
     ROWS,
     SAMPLES_PER_PIXEL,
     pixel_format,
+    with_corrected_colour,
 )
 from hounsfield.imaging.renditions import transfer_syntax_as_stored
 from hounsfield.imaging.staging import PixelKind
@@ -167,6 +168,7 @@ def instance_display(part10: Part10, original: Part10, pixels: KeptPixels) -> In
     unedited = part10 is original
     original = _describing(original)
     part10 = original if unedited else _describing(part10)
+    original = with_corrected_colour(original, part10, pixels.transfer_syntax)
     format_ = described_as_decoded(pixel_format(original), original.transfer_syntax)
     plain = ""
     frame_count = pixels.frame_count

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hounsfield.dicom.part10 import Part10
+from hounsfield.pixels.colour import JPEG_CODESTREAMS
 from hounsfield.pixels.errors import PixelError
 from hounsfield.pixels.format import PixelFormat
 from hounsfield.pixels.frames import FrameSource, frame_source
@@ -45,6 +48,20 @@ def pixel_format(file: Part10) -> PixelFormat:
     )
     format_.validate()
     return format_
+
+
+def with_corrected_colour(original: Part10, now: Part10, stored_transfer_syntax: str | None) -> Part10:
+    """Let the data set that describes stored pixel data have the Photometric Interpretation that it was corrected to.
+
+    Only where frames are stored as JPEG: they are decoded to red, green and blue by what is said of them. Of all other frames
+    the samples stay what they are, and a correction tells what they mean.
+    """
+    corrected = now.text(PHOTOMETRIC_INTERPRETATION)
+    if stored_transfer_syntax not in JPEG_CODESTREAMS or corrected in {None, original.text(PHOTOMETRIC_INTERPRETATION)}:
+        return original
+    (element,) = (element for element in now.elements if element.tag == PHOTOMETRIC_INTERPRETATION)
+    others = (element for element in original.elements if element.tag != PHOTOMETRIC_INTERPRETATION)
+    return replace(original, elements=tuple(sorted((*others, element), key=lambda one: one.tag)))
 
 
 def pixel_frames(file: Part10, format_: PixelFormat) -> FrameSource:

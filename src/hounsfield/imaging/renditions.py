@@ -44,7 +44,13 @@ from hounsfield.imaging.pixel_element import (
     native_element,
     object_element,
 )
-from hounsfield.imaging.pixel_module import BITS_ALLOCATED, PHOTOMETRIC_INTERPRETATION, SAMPLES_PER_PIXEL, pixel_format
+from hounsfield.imaging.pixel_module import (
+    BITS_ALLOCATED,
+    PHOTOMETRIC_INTERPRETATION,
+    SAMPLES_PER_PIXEL,
+    pixel_format,
+    with_corrected_colour,
+)
 from hounsfield.imaging.staging import PixelKind
 from hounsfield.imaging.stored_pixels import StoredPixels, read_some, stored_pixels
 from hounsfield.pixels.codestream import has_three_apart
@@ -211,7 +217,7 @@ def dicom_file(archive: Archive, instance: StoredInstance, transfer_syntax: str 
         Stored bytes were changed or are gone.
     """
     archive.accesses.touch(instance.image_set.image_set_id)
-    data_set = current_data_set(archive, instance)
+    data_set = _current_data_set(archive, instance)
     _refuse_deep_codestream(instance, data_set.original, transfer_syntax)
     if transfer_syntax == ANY and _transform_has_no_name(instance, data_set.original):
         transfer_syntax = EXPLICIT_VR_LITTLE_ENDIAN
@@ -271,7 +277,7 @@ def instance_frames(
     """
     check_numbers(instance, numbers)
     archive.accesses.touch(instance.image_set.image_set_id)
-    original = current_data_set(archive, instance).original
+    original = _current_data_set(archive, instance).original
     _refuse_deep_codestream(instance, original, transfer_syntax)
     if instance.pixel_kind is PixelKind.WHOLE:
         syntax, _ = _choice(instance, transfer_syntax, available_transfer_syntaxes(instance))
@@ -318,6 +324,12 @@ def offered_transfer_syntax(instance: StoredInstance, asked: str | None) -> str:
         They cannot be given so.
     """
     return _choice(instance, asked, frame_transfer_syntaxes(instance))[0]
+
+
+def _current_data_set(archive: Archive, instance: StoredInstance) -> CurrentDataSet:
+    data_set = current_data_set(archive, instance)
+    original = with_corrected_colour(data_set.original, data_set.part10, instance.stored_transfer_syntax)
+    return data_set if original is data_set.original else replace(data_set, original=original)
 
 
 def _refuse_deep_codestream(instance: StoredInstance, original: Part10, asked: str | None) -> None:
