@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tools import required_tool
+
+MEBIBYTE = 1 << 20
 
 
 class SmallDisk:
@@ -21,7 +24,7 @@ class SmallDisk:
     def fill(self) -> None:
         """Take all that is free."""
         with self._filling.open("ab", buffering=0) as file:
-            for size in (1 << 20, 1 << 12, 1):
+            for size in (MEBIBYTE, 1 << 12, 1):
                 with suppress(OSError):
                     while True:
                         file.write(bytes(size))
@@ -29,6 +32,24 @@ class SmallDisk:
     def empty(self) -> None:
         """Give back what was taken."""
         self._filling.unlink()
+
+    @contextmanager
+    def full(self) -> Iterator[None]:
+        """Leave not a byte, also of what others give up meanwhile; make room again at the end."""
+        stop = threading.Event()
+        filling = threading.Thread(target=self._keep_full, args=(stop,))
+        self.fill()
+        filling.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            filling.join()
+            self.empty()
+
+    def _keep_full(self, stop: threading.Event) -> None:
+        while not stop.wait(0.002):
+            self.fill()
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from stored_series import imported, pack_files, verified
 from dicomweb.web import part10, root, session, store
 from imports import outcome_of
 from servers import ServerProcess, active_datastore, finished_job, wait_for
-from support.full_disk import SmallDisk, small_disk
+from support.small_disk import MEBIBYTE, SmallDisk, small_disk
 from synthetic import noise, slice_of
 
 FILES = 12
@@ -29,7 +29,7 @@ def disk_and_server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[
         "HOUNSFIELD_IMPORT_WORKERS": "1",
         "HOUNSFIELD_AUDIT_ON_FAILURE": request.param,
     }
-    with small_disk(tmp_path / "data", 64) as disk:
+    with small_disk(tmp_path / "data", 64 * MEBIBYTE) as disk:
         process = ServerProcess(disk.folder, settings)
         process.start()
         try:
