@@ -24,6 +24,7 @@ from bench import (
     metadata_speed,
     qido_speed,
     rendered_speed,
+    restricted_speed,
     search_speed,
     update_speed,
 )
@@ -43,6 +44,7 @@ BENCHMARKS: Mapping[str, Callable[[Run, Report], None]] = {
     "search_speed": search_speed.run,
     "qido_speed": qido_speed.run,
     "fairness": fairness.run,
+    "restricted_speed": restricted_speed.run,
     "update_speed": update_speed.run,
     "access_speed": access_speed.run,
     "memory": memory.run,

@@ -65,7 +65,7 @@ def fill(archive: Archive, datastore_id: str, count: int) -> list[Study]:
 
     The indexes are taken away and made again at the end, as a database does it fastest.
     """
-    made = _studies(count)
+    made = all_studies(count)
     step = max(1, count // 400)
     samples: list[Study] = []
     tables = (image_sets, instances, studies, study_words)
@@ -84,7 +84,8 @@ def fill(archive: Archive, datastore_id: str, count: int) -> list[Study]:
     return samples
 
 
-def _studies(count: int) -> Iterator[Study]:
+def all_studies(count: int) -> Iterator[Study]:
+    """Make the studies of the corpus, in the order of their import."""
     chance = random.Random(20240301)
     patients = max(1, count // 8)
     for number in range(count):
@@ -146,7 +147,7 @@ def _series_row(datastore_id: str, study: Study, ordinal: int) -> dict[str, Any]
     }
     return {
         **asdict(index_entry(Levels(study.patient, study.values, values))),
-        "id": _image_set_id(study, ordinal),
+        "id": image_set_id(study, ordinal),
         "datastore_id": datastore_id,
         "is_primary": True,
         "state": ImageSetState.ACTIVE.value,
@@ -169,7 +170,7 @@ def _instance_row(datastore_id: str, study: Study, ordinal: int) -> dict[str, An
     return {
         **asdict(index),
         "key": key,
-        "image_set_id": _image_set_id(study, ordinal),
+        "image_set_id": image_set_id(study, ordinal),
         "datastore_id": datastore_id,
         "sop_uid": study.sop_uid(ordinal),
         "sop_class_uid": _CT,
@@ -182,5 +183,6 @@ def _instance_row(datastore_id: str, study: Study, ordinal: int) -> dict[str, An
     }
 
 
-def _image_set_id(study: Study, ordinal: int) -> str:
+def image_set_id(study: Study, ordinal: int) -> str:
+    """Give the id of the image set of a series."""
     return f"{random.Random(study.number * SERIES + ordinal).getrandbits(128):032x}"

@@ -28,9 +28,11 @@ class SignedRequest:
     method: str = "POST"
 
 
-def signed_post(server: Server, path: str, parameters: Mapping[str, object] | None = None) -> SignedRequest:
-    """Sign a POST as botocore does: over content type, host and time, with the hash of the body."""
-    key = root_key(credentials_file(server.settings.data))
+def signed_post(
+    server: Server, path: str, parameters: Mapping[str, object] | None = None, key: AccessKey | None = None
+) -> SignedRequest:
+    """Sign a POST as botocore does: over content type, host and time, with the hash of the body; see `signed_get`."""
+    key = key or root_key(credentials_file(server.settings.data))
     body = orjson.dumps(parameters) if parameters is not None else b""
     address = urlsplit(server.url)
     headers = {"Content-Type": "application/json", "Host": address.netloc}

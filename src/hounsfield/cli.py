@@ -34,6 +34,7 @@ _data = click.option(
 
 _GROUPS: Final = {
     "audit": "hounsfield.commands.audit",
+    "datastore": "hounsfield.commands.datastores",
     "key": "hounsfield.commands.keys",
     "keys": "hounsfield.commands.master_keys",
     "policy": "hounsfield.commands.policies",

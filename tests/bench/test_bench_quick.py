@@ -22,6 +22,7 @@ NAMES = {
     "audit_speed",
     "search_speed",
     "qido_speed",
+    "restricted_speed",
     "update_speed",
     "access_speed",
     "fairness",

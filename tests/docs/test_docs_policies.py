@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from doc_pages import Page, codes, run_shell
 
+from dicomweb.web import part10, store
 from hounsfield.access.directory.documents import MOST_OF_INLINE, MOST_OF_MANAGED, MOST_OF_TRUST
 from hounsfield.access.policies.conditions import Effect, read_condition
 from hounsfield.access.policies.deciding import decide
@@ -28,6 +29,7 @@ from hounsfield.dicomweb.resource_paths import ROUTES
 from hounsfield.gate.facts import REQUEST_KEYS
 from hounsfield.native.permissions import TAGGING
 from servers import ServerProcess
+from synthetic import slice_of
 
 PAGE = Page.of("docs/policies.md")
 STORE = "arn:aws:medical-imaging:us-east-1:000000000000:datastore/" + "1" * 32
@@ -43,6 +45,18 @@ def test_from_a_policy_to_a_permission(server: ServerProcess, datastore: str, tm
     assert printed.rstrip().endswith("refused")
     (told,) = re.findall(r"^> User: .*\n> .*$", section.text, re.MULTILINE)
     assert "because no identity-based policy allows the medical-imaging:DeleteDatastore action" in told
+
+
+@pytest.mark.timeout(240)
+def test_users_who_see_only_their_studies(server: ServerProcess, datastore: str, tmp_path: Path) -> None:
+    for study in (1, 2):
+        assert store(server, datastore, [part10(slice_of(study=study))]).status_code == 200
+    found = server.client().search_image_sets(datastoreId=datastore)["imageSetsMetadataSummaries"]
+    image_set = str(found[0]["imageSetId"])
+    (tmp_path / "data").symlink_to(server.data)
+    script = "export HOUNSFIELD_DATA=data\n" + PAGE.section("## Users who see only their studies").block("sh")
+    printed = run_shell(server, script, tmp_path, DATASTORE=datastore, IMAGE_SET=image_set)
+    assert json.loads(printed[printed.rindex("[") :]) == [image_set]
 
 
 def test_the_actions_are_those_of_the_native_api() -> None:

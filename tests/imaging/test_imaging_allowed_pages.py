@@ -36,6 +36,9 @@ class FewAllowed(UnlimitedAccess):
         self.asked += len(image_set_ids)
         return frozenset(name for name in image_set_ids if not is_allowed(name))
 
+    def visible(self, connection: Connection, datastore_id: str) -> None:
+        """Nothing that an index finds."""
+
 
 def is_allowed(image_set_id: str) -> bool:
     number = int(image_set_id, 16)

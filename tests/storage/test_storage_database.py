@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, create_engine, inspect
+from sqlalchemy import Connection, Text, create_engine, insert, inspect, select
 
 from hounsfield.storage.database import Database, open_embedded, open_postgresql
 from hounsfield.storage.schema import bring_up_to_date, migrate, newest_revision
-from hounsfield.storage.tables import metadata
+from hounsfield.storage.study_tables import studies
+from hounsfield.storage.tables import datastores, image_sets, metadata, tags
+from hounsfield.storage.tag_tables import image_set_tags
 from postgresql import PostgresqlServer
 
 
@@ -50,6 +52,62 @@ def test_migrations_come_to_what_is_made_at_once_postgresql(postgresql_server: P
         postgresql_server.new_database().replace("postgresql://", "postgresql+psycopg://", 1) for _ in range(2)
     )
     assert described(one, migrate) == described(other, bring_up_to_date)
+
+
+@pytest.mark.parametrize("kind", ["embedded", "postgresql"])
+def test_tags_of_before_are_in_the_index_of_tags(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """Of image sets that are there; of keys that differ only in case, the one that conditions read."""
+    url = f"sqlite:///{tmp_path / 'before.db'}"
+    if kind == "postgresql":
+        url = (
+            request.getfixturevalue("postgresql_server")
+            .new_database()
+            .replace("postgresql://", "postgresql+psycopg://", 1)
+        )
+    engine = create_engine(url)
+    prefix = "arn:aws:medical-imaging:us-east-1:000000000000:datastore/" + "d" * 32
+    with engine.begin() as connection:
+        migrate(connection, "0012")
+        texts = {column.name: "" for column in image_sets.c if isinstance(column.type, Text) and not column.nullable}
+        common = {
+            "datastore_id": "d" * 32,
+            "state": "ACTIVE",
+            "latest_version": 1,
+            "instance_count": 1,
+            "created_at": 5,
+        }
+        common |= {"last_accessed_at": 5, "storage_tier": "FREQUENT_ACCESS", **texts, "study_uid": "1.2"}
+        store = {
+            "account_id": "0" * 12,
+            "name": "d",
+            "status": "ACTIVE",
+            "lossless_format": "HTJ2K",
+            "wrapped_key": b"k",
+        }
+        connection.execute(insert(datastores).values(id="d" * 32, **store, created_at=1, updated_at=1))
+        for name, primary, deleted in (("a", True, None), ("b", False, None), ("c", True, 9)):
+            row = {**common, "id": name * 32, "is_primary": primary, "updated_at": 7, "deleted_at": deleted}
+            connection.execute(insert(image_sets).values(row))
+        values = {column.name: "" for column in studies.c if isinstance(column.type, Text)} | {"study_uid": "1.2"}
+        counts = {"updated_at": 8, "series_count": 1, "instance_count": 1, "image_set_id": "a" * 32}
+        connection.execute(insert(studies).values(**values, **counts, datastore_id="d" * 32))
+        for name, key, value in (
+            ("a", "Ward", "3"),
+            ("a", "ward", "4"),
+            ("b", "Team", "x"),
+            ("c", "ward", "3"),
+        ):
+            row = {"resource_arn": f"{prefix}/imageset/{name * 32}", "tag_key": key, "tag_value": value}
+            connection.execute(insert(tags).values(row))
+        connection.execute(insert(tags).values(resource_arn=prefix, tag_key="ward", tag_value="9"))
+        migrate(connection)
+        found = {tuple(row) for row in connection.execute(select(image_set_tags))}
+    engine.dispose()
+    repeated = (7, 5, "", "", 8)
+    assert found == {
+        ("a" * 32, "ward", "3", "d" * 32, "1.2", True, *repeated),
+        ("b" * 32, "team", "x", "d" * 32, "1.2", False, *repeated),
+    }
 
 
 def described(url: str, make: Callable[[Connection], None]) -> dict[str, set[tuple[Any, ...]]]:

@@ -202,7 +202,8 @@ class DicomwebDoor:
         allowed = await permit(caller.principal, permission, facts, local=self.context.local)
         self.throttle.take(caller.principal.account_id, operation.action or operation.name)
         record.allow()
-        on_image_sets = permission.action in ON_IMAGE_SETS
+        explicit = self.callers.must_be_allowed_image_sets(caller.principal, found.datastore_id)
+        on_image_sets = explicit or permission.action in ON_IMAGE_SETS
         access = CallerAccess(caller.principal, allowed, on_image_sets, facts, archive, record.touches, permission)
         call = self._call(found, scope, threads, access)
         answer = await self._carried_out(call, operation, caller, scope, body)

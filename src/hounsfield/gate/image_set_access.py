@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 import orjson
 from sqlalchemy import Connection
@@ -21,10 +22,17 @@ from hounsfield.access.permissions import (
     refused_resources,
     require,
 )
+from hounsfield.access.policies.reach import Reach, UnreachableError
 from hounsfield.access.principals import Principal
+from hounsfield.access.request_context import RequestContext
 from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.image_set_access import UNLIMITED, ImageSetAccess
+from hounsfield.imaging.tag_index import distinct_values
 from hounsfield.imaging.tagging import tags_of_image_sets
+from hounsfield.storage.tag_formulas import Formula, all_of
+
+_MOST_VALUES: Final = 1_000
+"""Values of a tag that are looked at one by one, for conditions other than ``StringEquals``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +46,8 @@ class CallerAccess:
     permission : Permission
         What let the request in. Its action and condition keys are those that image sets are decided by.
     on_image_sets : bool
-        Whether the action is one on image sets, which must be allowed on each of them. Any other one is allowed on the data
-        store, and must not be denied on any of them.
+        Whether the action must be allowed on each image set: it is one on image sets, or the data store asks for it. Any other
+        one is allowed on the data store, and must not be denied on any of them.
     facts : RequestFacts
         What else is known of the request.
     archive : Archive
@@ -92,6 +100,26 @@ class CallerAccess:
             return None
         rights = KeptRights.of(self.principal, self.permission, self.facts)
         return orjson.dumps({"onImageSets": self.on_image_sets, "rights": rights.to_json()}).decode()
+
+    def visible(self, connection: Connection, datastore_id: str) -> Formula | None:
+        """Give the image sets that lists may show, where each must be allowed and the policies can be said as a formula."""
+        if not self.is_limited:
+            return True
+        if not self.on_image_sets:
+            return None
+        prefix = self.archive.image_set_arn(datastore_id, "")
+        parts = []
+        try:
+            for permission in self._permissions:
+                context = RequestContext(permission.context, self.principal, "", self.facts)
+                reach = Reach(prefix, context, lambda key: distinct_values(connection, datastore_id, key, _MOST_VALUES))
+                rights, action = self.principal.rights, permission.action
+                parts.append(
+                    reach.of(rights, action) if permission is self.permission else reach.not_denied(rights, action)
+                )
+        except UnreachableError:
+            return None
+        return all_of(parts)
 
     def _arns(self, datastore_id: str, image_set_ids: Collection[str]) -> dict[str, str]:
         prefix = self.archive.image_set_arn(datastore_id, "")

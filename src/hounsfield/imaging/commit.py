@@ -25,6 +25,7 @@ from hounsfield.imaging.set_content import KnownSizes, SetContent, content_after
 from hounsfield.imaging.staging import FrameRun, StagedInstance
 from hounsfield.imaging.states import ImageSetState, StorageTier, WorkflowStatus
 from hounsfield.imaging.studies import INDEX_VERSION, refresh_series, refresh_studies
+from hounsfield.imaging.tag_index import follow_image_sets
 from hounsfield.storage.clock import now_ms
 from hounsfield.storage.database import in_groups, lock_row
 from hounsfield.storage.keys import DataKey
@@ -168,6 +169,9 @@ def apply(
         if commitment.destination.is_primary:
             study_uids.add(commitment.placement.series.study_uid)
     refresh_series(connection, [commitment.destination.image_set_id for commitment in fixed])
+    follow_image_sets(
+        connection, [entry.destination.image_set_id for entry in fixed if entry.placement.extends is not None]
+    )
     refresh_studies(connection, key.datastore_id, study_uids)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, make_dataclass, replace
+from functools import partial
 from operator import attrgetter
 from typing import Any, Final, TypeAlias
 
@@ -25,6 +26,8 @@ from hounsfield.storage.database import in_groups
 from hounsfield.storage.prepared import PreparedForValues
 from hounsfield.storage.study_tables import studies
 from hounsfield.storage.tables import image_sets, instances
+from hounsfield.storage.tag_formulas import Formula, holds
+from hounsfield.storage.tag_tables import image_set_tags
 
 MOST_RESULTS: Final = 1000
 MOST_SKIPPED: Final = 1_000_000
@@ -103,6 +106,12 @@ _OF_INSTANCES: Final = PreparedForValues(
     lambda keys: select(*_INSTANCE_COLUMNS).where(instances.c.key.in_(keys), instances.c.last_version.is_(None))
 )
 
+_TAGS: Final = PreparedForValues(
+    lambda ids: select(image_set_tags.c.image_set_id, image_set_tags.c.tag_key, image_set_tags.c.tag_value).where(
+        image_set_tags.c.image_set_id.in_(ids)
+    )
+)
+
 
 @dataclass(frozen=True, slots=True)
 class DicomSearch:
@@ -175,9 +184,14 @@ def find_results(archive: Archive, access: ImageSetAccess, search: DicomSearch) 
     """
     with archive.database.read() as connection:
         active_datastore(connection, archive, search.datastore_id)
-        if access.is_limited:
-            return _allowed_results(connection, access, search)
-        keys = _plan(search).find(connection, search.offset, search.limit + 1)
+        visible = access.visible(connection, search.datastore_id)
+        plan = replace(_plan(search), visible=True if visible is None else visible)
+        if visible is not True:
+            hidden: _Hidden = partial(access.denied, connection, search.datastore_id)
+            if visible is not None:
+                hidden = partial(_not_visible, connection, visible)
+            return _allowed_results(connection, plan, hidden, search)
+        keys = plan.find(connection, search.offset, search.limit + 1)
         # PostgreSQL may let something go between two statements.
         found = _RESULTS[search.level](connection, search.datastore_id, keys[: search.limit])
     return Results(found, len(keys) > search.limit)
@@ -190,28 +204,44 @@ def _plan(search: DicomSearch) -> DicomSearchPlan:
     return DicomSearchPlan(search.datastore_id, search.level, (*given, *search.criteria), in_study=in_study)
 
 
-def _allowed_results(connection: Connection, access: ImageSetAccess, search: DicomSearch) -> Results:
-    """Find results without what the caller is denied: all from the first on, as that decides what is skipped."""
-    plan = _plan(search)
+_Hidden: TypeAlias = Callable[[Sequence[str]], frozenset[str]]
+"""Tells which of some image sets the caller may not see."""
+
+
+def _not_visible(connection: Connection, visible: Formula, ids: Sequence[str]) -> frozenset[str]:
+    tags: dict[str, dict[str, str]] = {}
+    for some in in_groups(ids):
+        for row in _TAGS.rows(connection, some, {}):
+            tags.setdefault(row.image_set_id, {})[row.tag_key] = row.tag_value
+    return frozenset(
+        image_set_id for image_set_id in ids if not holds(visible, image_set_id, tags.get(image_set_id, {}))
+    )
+
+
+def _allowed_results(connection: Connection, plan: DicomSearchPlan, hidden: _Hidden, search: DicomSearch) -> Results:
+    """Find results without what the caller may not see: all from the first on, as that decides what is skipped."""
+    if plan.visible is not True and not _study_criteria(search):
+        # What is hidden is not found in the first place, and nothing else is left out.
+        keys = plan.find(connection, search.offset, search.limit + 1)
+        seen = _RESULTS[search.level](connection, search.datastore_id, keys[: search.limit])
+        return Results(_allowed(connection, hidden, search, seen), len(keys) > search.limit)
     wanted = search.offset + search.limit + 1
     at_once = max(_LEAST_AT_ONCE, min(wanted, MOST_RESULTS))
     found: list[Result] = []
     looked_at = 0
     while len(found) < wanted:
         keys = plan.find(connection, looked_at, at_once)
-        found += _allowed(connection, access, search, _RESULTS[search.level](connection, search.datastore_id, keys))
+        found += _allowed(connection, hidden, search, _RESULTS[search.level](connection, search.datastore_id, keys))
         looked_at += len(keys)
         if len(keys) < at_once:
             break
     return Results(found[search.offset : wanted - 1], len(found) >= wanted)
 
 
-def _allowed(
-    connection: Connection, access: ImageSetAccess, search: DicomSearch, results: Sequence[Result]
-) -> list[Result]:
-    """Leave out what the caller is denied; a study that is denied in part is one of the other image sets alone."""
+def _allowed(connection: Connection, hidden: _Hidden, search: DicomSearch, results: Sequence[Result]) -> list[Result]:
+    """Leave out what the caller may not see; a study that is hidden in part is one of the other image sets alone."""
     series = primary_rows(connection, search.datastore_id, {_study_uid(result) for result in results})
-    denied = access.denied(connection, search.datastore_id, [row.id for rows in series.values() for row in rows])
+    denied = hidden([row.id for rows in series.values() for row in rows])
     changed: dict[str, FoundRow | None] = {}
     for uid, rows in series.items():
         allowed = [row for row in rows if row.id not in denied]
@@ -233,10 +263,13 @@ def _allowed_study(connection: Connection, search: DicomSearch, allowed: Sequenc
         return None
     study = study_row(search.datastore_id, allowed)
     # It was found by values that may be those of the others.
-    criteria = [criterion for criterion in search.criteria if criterion.key.level is SearchLevel.STUDY]
-    if not are_met(connection, criteria, study, word_rows(study)):
+    if not are_met(connection, _study_criteria(search), study, word_rows(study)):
         return None
     return _STUDY_ROW(*(study[column.name] for column in _STUDY_COLUMNS))
+
+
+def _study_criteria(search: DicomSearch) -> list[Criterion]:
+    return [criterion for criterion in search.criteria if criterion.key.level is SearchLevel.STUDY]
 
 
 def _study_uid(result: Result) -> str:

@@ -2,6 +2,7 @@
 
     criteria ─┬─ one that few rows match (counted) ─▶ begin with its index, go down to the level of the results, sort
               └─ none                              ─▶ walk the order of the results, leave out what does not match
+    some may be seen only, by their tags  ─▶ for studies, walk the order of each tag instead
 
 Levels are linked one way or the other: down from what was found (``study_uid IN (…)``), or up from each row (``EXISTS (…)``).
 SQLite keeps no statistics here; PostgreSQL has them and chooses itself.
@@ -9,8 +10,8 @@ SQLite keeps no statistics here; PostgreSQL has them and chooses itself.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final
 
@@ -25,6 +26,7 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
+    union,
 )
 
 from hounsfield.imaging.match_conditions import (
@@ -36,8 +38,12 @@ from hounsfield.imaging.match_conditions import (
 )
 from hounsfield.imaging.matching import Between, Criterion, LikeAnyCase, LikeOrWords, OneOf, Words
 from hounsfield.imaging.search_keys import SearchLevel
+from hounsfield.imaging.search_plan import MOST_STARTS
 from hounsfield.storage.study_tables import STUDY_INDEXES, studies
 from hounsfield.storage.tables import image_sets, instances
+from hounsfield.storage.tag_formulas import Formula, IdIs, Start, TagIs, alternatives, starts
+from hounsfield.storage.tag_formulas import condition as visible_condition
+from hounsfield.storage.tag_tables import image_set_tags
 
 FEW: Final = 5_000
 """So many rows are looked up and sorted in some 10 ms."""
@@ -45,6 +51,9 @@ FEW_ENTRIES: Final = 40_000
 """So many entries of an index, where no row has to be looked up."""
 FEW_BELOW: Final = 20_000
 """So many entries of the indexes that lead down from what was begun with."""
+
+_FEWEST: Final = 200
+"""So few rows are looked up whatever else could be begun with."""
 
 _STUDY, _SERIES, _INSTANCE = SearchLevel.STUDY, SearchLevel.SERIES, SearchLevel.INSTANCE
 _TABLES: Final = {_STUDY: studies, _SERIES: image_sets, _INSTANCE: instances}
@@ -73,11 +82,12 @@ _SMALL: Final = ("sop_uid", "series_uid", "study_uid")
 
 @dataclass(frozen=True, slots=True)
 class _Start:
-    """A criterion to begin with, at which level, and the index of that level's table that finds it."""
+    """A criterion to begin with, at which level, the index of that level's table that finds it, and how many entries it has."""
 
     criterion: Criterion
     level: SearchLevel
     index: str
+    entries: int = 0
 
 
 @dataclass(frozen=True)
@@ -94,6 +104,8 @@ class DicomSearchPlan:
         What must match; those of the path as well.
     in_study : bool
         Whether it is for the instances of one study, which have an order of their own.
+    visible : Formula
+        Which image sets may be seen; a study of which one may be seen is found.
     few, few_entries, few_below : int
         What is looked up rather than walked past.
     """
@@ -102,18 +114,25 @@ class DicomSearchPlan:
     level: SearchLevel
     criteria: Sequence[Criterion]
     in_study: bool = False
+    visible: Formula = True
     few: int = FEW
     few_entries: int = FEW_ENTRIES
     few_below: int = FEW_BELOW
 
     def find(self, connection: Connection, offset: int, limit: int) -> list[str]:
         """Give the keys of rows in order: Study Instance UIDs, ids of image sets, or keys of instances."""
+        if self.visible is False:
+            return []
         start = self._start(connection)
         if start is not None and self._leads_down_alone(start):
             found = self._sorted_if_few(connection, start, offset, limit)
             if found is not None:
                 return found
             start = None
+        begin = self._tags_to_begin_with(connection, start)
+        if begin is not None:
+            statement = studies_with_tags(begin, self._study_of_tag, self._studies_of_ids, offset, limit)
+            return list(connection.execute(statement).scalars())
         return list(connection.execute(self._statement(connection, start, offset, limit)).scalars())
 
     def statement(self, connection: Connection, offset: int, limit: int) -> Select[Any]:
@@ -124,6 +143,71 @@ class DicomSearchPlan:
         dialect = connection.dialect.name
         query = self._rows(self.level, dialect, start, hints=dialect == "sqlite")
         return _page(query.order_by(*self._sorting()), offset, limit)
+
+    def _tags_to_begin_with(self, connection: Connection, start: _Start | None) -> list[Start] | None:
+        """Give the tags whose order is walked instead of that of all studies; None where another way is better."""
+        if self.level is not _STUDY or (self.criteria and connection.dialect.name != "sqlite"):
+            return None
+        begin = starts(self.visible)
+        if begin is None or len(begin) > MOST_STARTS:
+            return None
+        if start is None:
+            return begin
+        # What has few entries leads to the other.
+        return begin if start.entries > _FEWEST and self._tagged(connection, begin, start.entries) else None
+
+    def _tagged(self, connection: Connection, begin: Sequence[Start], most: int) -> bool:
+        """Tell whether tags and ids have fewer entries than a number."""
+        left = most
+        for start in begin:
+            if isinstance(start, IdIs):
+                left -= 1
+            else:
+                left -= _count(connection, self._entries_of_tag(*start), max(1, left))
+            if left <= 0:
+                return False
+        return True
+
+    def _entries_of_tag(self, key: str, value: str) -> Select[Any]:
+        columns = image_set_tags.c
+        query = select(columns.study_uid).where(
+            columns.datastore_id == self.datastore_id,
+            columns.tag_key == key,
+            columns.tag_value == value,
+            columns.is_primary,
+        )
+        return query.with_hint(image_set_tags, "INDEXED BY ix_image_set_tags_by_study", "sqlite")
+
+    def _study_of_tag(self, key: str, value: str) -> Select[Any]:
+        """Give the studies of the primary image sets with a tag that match, in the table of tags."""
+        columns = image_set_tags.c
+        query = self._entries_of_tag(key, value).add_columns(columns.study_updated_at)
+        if self.visible != TagIs(key, frozenset({value})):
+            query = query.where(visible_condition(self.visible, columns.image_set_id))
+        if self.criteria:
+            of_study = select(studies.c.study_uid).where(
+                studies.c.study_uid == columns.study_uid, *self._matching_studies()
+            )
+            query = query.where(of_study.with_hint(studies, f"INDEXED BY {_STUDY_UID_INDEX}", "sqlite").exists())
+        return query
+
+    def _studies_of_ids(self, ids: Sequence[str]) -> Select[Any]:
+        own = image_sets.c.datastore_id == self.datastore_id
+        seen = select(image_sets.c.study_uid).where(
+            image_sets.c.id.in_(ids),
+            own,
+            image_sets.c.is_primary,
+            image_sets.c.deleted_at.is_(None),
+            visible_condition(self.visible, image_sets.c.id),
+        )
+        return select(studies.c.study_uid, studies.c.updated_at.label("study_updated_at")).where(
+            studies.c.study_uid.in_(seen), *self._matching_studies()
+        )
+
+    def _matching_studies(self) -> list[ColumnElement[bool]]:
+        # PostgreSQL begins with tags only where there are no criteria.
+        matching = [self._condition(criterion, "sqlite", None) for criterion in self._by_level[_STUDY]]
+        return [studies.c.datastore_id == self.datastore_id, *matching]
 
     def _leads_down_alone(self, start: _Start) -> bool:
         """Tell whether instances are found by one criterion of a level above, which says no more of them than how many."""
@@ -157,20 +241,20 @@ class DicomSearchPlan:
     def _start(self, connection: Connection) -> _Start | None:
         if connection.dialect.name != "sqlite":
             return None
-        starts = [start for criterion in self.criteria if (start := self._start_at(criterion)) is not None]
+        found = [start for criterion in self.criteria if (start := self._start_at(criterion)) is not None]
         for column in _SMALL:
-            for start in starts:
+            for start in found:
                 if start.criterion.key.column == column:
                     return start
         counts = sorted(
-            ((self._entries(connection, start, self.few), start) for start in starts), key=lambda entry: entry[0]
+            ((self._entries(connection, start, self.few), start) for start in found), key=lambda entry: entry[0]
         )
         for count, start in counts:
             if count < self.few and self._few_below(connection, start):
-                return start
+                return replace(start, entries=count)
         # Where the index has all that is asked of a row, many more can be seen.
-        if len(self.criteria) == 1 and len(starts) == 1:
-            (start,) = starts
+        if self.visible is True and len(self.criteria) == 1 and len(found) == 1:
+            (start,) = found
             if start.level is self.level and start.index != _STUDY_UID_INDEX:
                 one = isinstance(start.criterion.match, OneOf) and len(start.criterion.match.values) == 1
                 if one or self._entries(connection, start, self.few_entries) < self.few_entries:
@@ -254,12 +338,16 @@ class DicomSearchPlan:
         conditions: list[ColumnElement[bool]] = []
         if level is _STUDY:
             conditions.append(studies.c.datastore_id == self.datastore_id)
+            if self.level is _STUDY and self.visible is not True:
+                conditions.append(self._one_is_visible())
         elif level is _SERIES:
             conditions += [
                 image_sets.c.datastore_id == self.datastore_id,
                 image_sets.c.is_primary,
                 image_sets.c.deleted_at.is_(None),
             ]
+            if self.visible is not True:
+                conditions.append(visible_condition(self.visible, image_sets.c.id))
         else:
             conditions.append(instances.c.last_version.is_(None))
             if start is None or start.level is level:
@@ -267,6 +355,32 @@ class DicomSearchPlan:
         for criterion in self._by_level[level]:
             conditions.append(self._condition(criterion, dialect, start))
         return conditions
+
+    def _one_is_visible(self) -> ColumnElement[bool]:
+        """Give the condition that a study has a primary image set which may be seen."""
+        tests = alternatives(self.visible)
+        if tests is not None:
+            return or_(*(self._has_tag(test) for test in tests))
+        series = image_sets.alias("seen")
+        query = select(series.c.id).where(
+            series.c.datastore_id == self.datastore_id,
+            series.c.study_uid == studies.c.study_uid,
+            series.c.is_primary,
+            series.c.deleted_at.is_(None),
+            visible_condition(self.visible, series.c.id),
+        )
+        return query.with_hint(series, "INDEXED BY ix_series_by_study", "sqlite").exists()
+
+    def _has_tag(self, test: TagIs) -> ColumnElement[bool]:
+        table = image_set_tags.alias("seen")
+        query = select(table.c.image_set_id).where(
+            table.c.datastore_id == self.datastore_id,
+            table.c.study_uid == studies.c.study_uid,
+            table.c.tag_key == test.key,
+            table.c.tag_value.in_(sorted(test.values)),
+            table.c.is_primary,
+        )
+        return query.with_hint(table, "INDEXED BY ix_image_set_tags_of_study", "sqlite").exists()
 
     def _condition(self, criterion: Criterion, dialect: str, start: _Start | None) -> ColumnElement[bool]:
         key, match = criterion.key, criterion.match
@@ -311,6 +425,38 @@ class DicomSearchPlan:
         changed = select(image_sets.c.updated_at).where(of_series).scalar_subquery()
         number = select(image_sets.c.series_order).where(of_series).scalar_subquery()
         return [changed.desc(), number.asc(), *order]
+
+
+def studies_with_tags(
+    begin: Sequence[Start],
+    of_tag: Callable[[str, str], Select[Any]],
+    of_ids: Callable[[Sequence[str]], Select[Any]],
+    offset: int,
+    limit: int,
+) -> Select[Any]:
+    """Give the query for the studies of what has one of some tags or ids: the first of each, then of these the first.
+
+    Parameters
+    ----------
+    begin : Sequence of Start
+        Tags and ids.
+    of_tag, of_ids : callable
+        Give the queries for UIDs and times of the studies of a tag, and of ids.
+    offset, limit : int
+        Studies to skip, and to give at most.
+    """
+    queries = [of_tag(*start) for start in begin if not isinstance(start, IdIs)]
+    ids = [start.id for start in begin if isinstance(start, IdIs)]
+    if ids or not queries:
+        queries.append(of_ids(ids))
+    firsts = []
+    for query in queries:
+        uid, changed = query.selected_columns
+        some = _page(query.group_by(changed, uid).order_by(changed.desc(), uid.desc()), 0, offset + limit).subquery()
+        firsts.append(select(some.c.study_uid, some.c.study_updated_at))
+    found = (union(*firsts) if len(firsts) > 1 else firsts[0]).subquery()
+    query = select(found.c.study_uid).order_by(found.c.study_updated_at.desc(), found.c.study_uid.desc())
+    return _page(query, offset, limit)
 
 
 def _page(query: Select[Any], offset: int, limit: int) -> Select[Any]:

@@ -14,6 +14,8 @@ from typing import Final, Protocol
 
 from sqlalchemy import Connection
 
+from hounsfield.storage.tag_formulas import Formula
+
 
 class ImageSetAccess(Protocol):
     """What one caller may do, in one request, with image sets."""
@@ -49,6 +51,23 @@ class ImageSetAccess(Protocol):
         """Give the image sets that the operation has to leave out; parameters are those of `require`."""
         ...
 
+    def visible(self, connection: Connection, datastore_id: str) -> Formula | None:
+        """Give the image sets of a data store that lists may show, as what an index can find.
+
+        Parameters
+        ----------
+        connection : Connection
+            The transaction of the operation.
+        datastore_id : str
+            The data store.
+
+        Returns
+        -------
+        Formula or None
+            None where image sets have to be asked for one by one, by `denied`.
+        """
+        ...
+
 
 class UnlimitedAccess:
     """The access of the service itself, which nobody limits and no record tells of."""
@@ -69,6 +88,10 @@ class UnlimitedAccess:
     ) -> frozenset[str]:
         """Leave nothing out."""
         return frozenset()
+
+    def visible(self, connection: Connection, datastore_id: str) -> Formula | None:  # noqa: ARG002
+        """Show everything."""
+        return True
 
 
 UNLIMITED: Final[ImageSetAccess] = UnlimitedAccess()

@@ -24,6 +24,7 @@ from hounsfield.imaging.instance_index import InstanceIndex, index_of_fragment
 from hounsfield.imaging.levels import index_entry
 from hounsfield.imaging.sealed_levels import open_levels
 from hounsfield.imaging.studies import INDEX_VERSION, refresh_series, refresh_studies
+from hounsfield.imaging.tag_index import follow_image_sets
 from hounsfield.jobs.queue import WorkItem
 from hounsfield.jobs.runner import StoppedError
 from hounsfield.storage.blobs import BlobMissingError
@@ -125,6 +126,7 @@ class IndexFiller:
                 return False
             values = {**asdict(index_entry(levels)), "index_version": INDEX_VERSION}
             connection.execute(update(image_sets).where(image_sets.c.id == image_set_id).values(**values))
+            follow_image_sets(connection, [image_set_id])
             _write(connection, rows, indexes)
             refresh_series(connection, [image_set_id])
             place = select(image_sets.c.study_uid).where(image_sets.c.id == image_set_id)

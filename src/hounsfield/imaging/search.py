@@ -157,9 +157,10 @@ def search_image_sets(
     plan = _plan(datastore_id, filters, sort, after)
     with archive.database.read() as connection:
         active_datastore(connection, archive, datastore_id)
-        if access.is_limited:
+        visible = access.visible(connection, datastore_id)
+        if visible is None:
             return _allowed_page(connection, access, plan, sort, limit, most_looked_at)
-        rows = plan.find(connection, limit + 1)
+        rows = replace(plan, visible=visible).find(connection, limit + 1)
     return page_of(rows, limit, _summary, lambda row: _position(row, sort))
 
 

@@ -15,6 +15,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from hounsfield.dicom.person_names import compared_name, words_of
+from hounsfield.imaging.tag_index import follow_studies
 from hounsfield.storage.database import ONE, in_groups, lock_name
 from hounsfield.storage.prepared import Prepared, PreparedForValues
 from hounsfield.storage.study_tables import studies, study_words
@@ -113,6 +114,7 @@ def refresh_studies(connection: Connection, datastore_id: str, study_uids: Colle
         before = {row.study_uid: row._asdict() for row in _BEFORE.rows(connection, some, {"datastore": datastore_id})}
         after = _made(connection, datastore_id, some)
         changed = [uid for uid in some if before.get(uid) != after.get(uid)]
+        all_changed = list(changed)
         grown = [uid for uid in changed if _only_grew(before.get(uid), after.get(uid))]
         for uid in grown:
             values = {name: after[uid][name] for name in _GROWING}
@@ -120,6 +122,7 @@ def refresh_studies(connection: Connection, datastore_id: str, study_uids: Colle
         changed = [uid for uid in changed if uid not in grown]
         renamed = [uid for uid in changed if _words_changed(before.get(uid), after.get(uid))]
         _write(connection, studies, datastore_id, changed, [after[uid] for uid in changed if uid in after])
+        follow_studies(connection, datastore_id, {uid: after[uid]["updated_at"] for uid in all_changed if uid in after})
         words = [row for uid in renamed if uid in after for row in word_rows(after[uid])]
         _write(connection, study_words, datastore_id, renamed, words)
 

@@ -15,6 +15,7 @@ from hounsfield.imaging.archive import Archive
 from hounsfield.imaging.datastores import DatastoreStatus
 from hounsfield.imaging.errors import InvalidRequestError, NotFoundError
 from hounsfield.imaging.exceeding import exceeds
+from hounsfield.imaging.tag_index import index_tags
 from hounsfield.imaging.tag_keys import check_distinct
 from hounsfield.storage.database import in_groups, lock_row
 from hounsfield.storage.prepared import PreparedForValues
@@ -98,18 +99,30 @@ def tag_resource(archive: Archive, resource: TaggedResource, wanted: Mapping[str
         if wanted:
             rows = [{"resource_arn": arn, "tag_key": key, "tag_value": value} for key, value in wanted.items()]
             connection.execute(insert(tags), rows)
+        _index(connection, resource, arn)
 
 
 def untag_resource(archive: Archive, resource: TaggedResource, keys: Collection[str]) -> None:
     """Remove tags by key; a key that is not there is no error. Raises `NotFoundError` (UntagResource)."""
     with archive.database.write() as connection:
         _check_there(connection, archive, resource, lock=True)
-        _remove(connection, resource.arn(archive), keys)
+        arn = resource.arn(archive)
+        _remove(connection, arn, keys)
+        _index(connection, resource, arn)
 
 
 def forget_tags(connection: Connection, archive: Archive, resource: TaggedResource) -> None:
     """Remove all tags of a resource that is being deleted."""
-    connection.execute(delete(tags).where(tags.c.resource_arn == resource.arn(archive)))
+    arn = resource.arn(archive)
+    connection.execute(delete(tags).where(tags.c.resource_arn == arn))
+    _index(connection, resource, arn)
+
+
+def _index(connection: Connection, resource: TaggedResource, arn: str) -> None:
+    """Bring the index of the tags of image sets up to date with the tags of a resource, whose row is locked."""
+    if resource.image_set_id is not None:
+        query = select(tags.c.tag_key, tags.c.tag_value).where(tags.c.resource_arn == arn)
+        index_tags(connection, resource.image_set_id, {row.tag_key: row.tag_value for row in connection.execute(query)})
 
 
 def _remove(connection: Connection, arn: str, keys: Collection[str]) -> None:

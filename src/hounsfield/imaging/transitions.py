@@ -41,6 +41,7 @@ from hounsfield.imaging.levels import index_entry
 from hounsfield.imaging.sealed_levels import open_levels, seal_levels
 from hounsfield.imaging.states import ImageSetState, StorageTier, WorkflowStatus
 from hounsfield.imaging.studies import refresh_series
+from hounsfield.imaging.tag_index import follow_image_sets
 from hounsfield.storage.clock import now_ms
 from hounsfield.storage.database import lock_row
 from hounsfield.storage.keys import DataKey
@@ -363,3 +364,4 @@ def _set_version(connection: Connection, held: HeldImageSet, **values: object) -
 
 def _set_image_set(connection: Connection, held: HeldImageSet, **values: object) -> None:
     connection.execute(update(image_sets).where(image_sets.c.id == held.id).values(**values))
+    follow_image_sets(connection, [held.id])

@@ -169,7 +169,9 @@ class NativeDoor:
         accept = header(scope, b"accept")
         context = self.context
         if handler.asks_caller:
-            on_image_sets = names_image_set(match.path_parameters)
+            path = match.path_parameters
+            explicit = self.callers.must_be_allowed_image_sets(principal, path.get("datastoreId"))
+            on_image_sets = explicit or names_image_set(path)
             context = context.of(
                 principal, CallerAccess(principal, allowed, on_image_sets, facts, archive, record.touches)
             )

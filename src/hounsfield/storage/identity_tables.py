@@ -4,6 +4,7 @@
                                ├─▶ identity_tags
                                ├─▶ inline_policies
                                └─▶ policy_attachments ─ARN─▶ managed_policies, or a policy that is built in
+    explicit_datastores: where image sets must be allowed, each
     identity_generation: one number, greater after every change
 
 Names are unique whatever their case (IAM User Guide, "IAM and AWS STS quotas"); columns called ``*_key`` hold them in lower
@@ -101,6 +102,13 @@ policy_attachments = Table(
     PrimaryKeyConstraint("identity_id", "policy_arn"),
     Index("ix_policy_attachments_policy_arn", "policy_arn"),
 )
+
+explicit_datastores = Table(
+    "explicit_datastores",
+    metadata,
+    Column("datastore_id", String(32), primary_key=True),
+)
+"""Data stores in which the permission on the data store is not enough: each image set must be allowed too."""
 
 identity_generation = Table(
     "identity_generation",

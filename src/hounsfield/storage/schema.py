@@ -12,7 +12,7 @@ from typing import Final
 
 from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, String, Table, inspect, select
 
-from hounsfield.storage import audit_tables, job_tables, orphan_tables, study_tables  # noqa: F401 - parts of the metadata
+from hounsfield.storage import audit_tables, job_tables, orphan_tables, study_tables, tag_tables  # noqa: F401 - parts of the metadata
 from hounsfield.storage.clock import now_ms
 from hounsfield.storage.clock_table import steady_clock
 from hounsfield.storage.identity_tables import identity_generation
@@ -46,8 +46,8 @@ def bring_up_to_date(connection: Connection) -> None:
         migrate(connection)
 
 
-def migrate(connection: Connection) -> None:
-    """Run the migrations that a database lacks, all of them where it has no tables."""
+def migrate(connection: Connection, revision: str = "head") -> None:
+    """Run the migrations that a database lacks up to a revision, all of them where it has no tables."""
     # Nearly always there is nothing to do, and no process needs the library.
     from alembic import command
     from alembic.config import Config
@@ -55,7 +55,7 @@ def migrate(connection: Connection) -> None:
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, revision)
 
 
 def newest_revision() -> str:

@@ -83,6 +83,10 @@ class Directory:
         """Give a managed policy by its ARN, also one that is built in; raises as `key` does."""
         return self._trusted().policies.get(arn)
 
+    def is_explicit(self, datastore_id: str) -> bool:
+        """Tell whether each image set of a data store must be allowed, see `image_set_access`; raises as `key` does."""
+        return datastore_id in self._trusted().explicit_datastores
+
     def refresh(self) -> None:
         """Look for changes now, and take them over; raises what the database raises."""
         with self._refreshing:

@@ -22,6 +22,7 @@ from hounsfield.access.policies.rights import NO_RIGHTS, Rights
 from hounsfield.access.principals import Principal, PrincipalKind
 from hounsfield.storage.identity_tables import (
     access_keys,
+    explicit_datastores,
     identities,
     identity_generation,
     identity_tags,
@@ -107,12 +108,15 @@ class Snapshot:
         All roles by ARN.
     policies : Mapping of str to Policy
         All managed policies by ARN, those built in too.
+    explicit_datastores : frozenset of str
+        Data stores in which each image set must be allowed.
     """
 
     generation: int
     keys: Mapping[str, KnownKey] = field(repr=False)
     roles: Mapping[str, Role] = field(repr=False)
     policies: Mapping[str, Policy] = field(repr=False)
+    explicit_datastores: frozenset[str] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +133,15 @@ class _Rows:
         return found
 
 
-_TABLES: Final = (identities, access_keys, identity_tags, inline_policies, managed_policies, policy_attachments)
+_TABLES: Final = (
+    identities,
+    access_keys,
+    identity_tags,
+    inline_policies,
+    managed_policies,
+    policy_attachments,
+    explicit_datastores,
+)
 
 
 def take_snapshot(repository: Repository) -> Snapshot:
@@ -162,7 +174,8 @@ def take_snapshot(repository: Repository) -> Snapshot:
         role = _role(row, arn, rights[row.id], tags.get(row.id, {}))
         if role is not None:
             roles[arn] = role
-    return Snapshot(rows.generation, keys, roles, policies)
+    explicit = frozenset(row.datastore_id for row in rows.of[explicit_datastores.name])
+    return Snapshot(rows.generation, keys, roles, policies, explicit)
 
 
 def _read(repository: Repository) -> _Rows:

@@ -89,7 +89,7 @@ def decisions(rights: Rights, action: str, asked: Iterable[tuple[str, ConditionC
     asked : iterable of (str, ConditionContext)
         Each resource and the request's condition keys on it, which differ in the tags of the resource only.
     """
-    layers = [(kind, relevant(policies, action)) for kind, policies in _layers(rights)]
+    layers = [(kind, relevant(policies, action)) for kind, policies in layers_of(rights)]
     known: dict[tuple[Concerned, ...], Decision] = {}
     for resource, context in asked:
         concerned = tuple(found.on(resource) for _, found in layers)
@@ -107,7 +107,7 @@ def denies_below(rights: Rights, action: str, beginning: str) -> bool:
 
     It is found once for all policies of somebody, and kept.
     """
-    return any(relevant(policies, action).denies_below(beginning) for _, policies in _layers(rights))
+    return any(relevant(policies, action).denies_below(beginning) for _, policies in layers_of(rights))
 
 
 def _decided(layers: Sequence[tuple[PolicyKind, Concerned]], resource: str, context: ConditionContext) -> Decision:
@@ -120,7 +120,7 @@ def _decided(layers: Sequence[tuple[PolicyKind, Concerned]], resource: str, cont
     return ALLOWED
 
 
-def _layers(rights: Rights) -> Iterator[tuple[PolicyKind, tuple[Policy, ...]]]:
+def layers_of(rights: Rights) -> Iterator[tuple[PolicyKind, tuple[Policy, ...]]]:
     """Give the policies of each kind that has a say."""
     yield PolicyKind.IDENTITY, rights.identity
     if rights.boundary is not None:

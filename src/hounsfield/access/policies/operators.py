@@ -64,6 +64,13 @@ class Operand:
         """The variables in it."""
         return () if self.template is None else self.template.variables
 
+    def text(self, context: ConditionContext) -> str | None:
+        """Give the text that an operand of ``StringEquals`` is equal to; None when a variable stands for nothing."""
+        if self.template is None:
+            return self.beginning
+        parts = self.template.resolve(context)
+        return None if parts is None else plain(parts)
+
     def predicate(self, context: ConditionContext) -> Predicate | None:
         """Give the test for a request; None when a variable stands for nothing."""
         if self.template is None or self.make is None:
