@@ -17,6 +17,7 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import JPEGLSLossless
 
+from dicomweb.web import store
 from hounsfield.imaging.orphans import OrphanSweeper
 from hounsfield.settings import Settings
 from hounsfield.storage.clock import now_ms
@@ -25,7 +26,7 @@ from object_store import ObjectStore, door
 from processes import workers
 from servers import ServerProcess, active_datastore, finished_job, start_import, wait_for
 from signed_http import send_signed
-from synthetic import slice_of
+from synthetic import slice_of, uid
 
 BUCKET = "kept-packs"
 FRAMES = 9
@@ -46,14 +47,17 @@ def large(number: int, *, count: int = FRAMES, last_is_wrong: bool = False) -> D
 
 
 class Interference:
-    """Holds the first part of an upload back for as long as it is told to."""
+    """Holds the first part of an upload back for as long as it is told to, or refuses what is written below a bucket."""
 
     def __init__(self) -> None:
         self.armed = False
+        self.refusing: int | None = None
         self.met = threading.Event()
         self.let_go = threading.Event()
 
     def __call__(self, method: str, path: str, _headers: Mapping[str, str]) -> int | None:
+        if self.refusing is not None and method in ("PUT", "POST") and path.startswith(f"/{BUCKET}/below/packs/"):
+            return self.refusing
         if self.armed and method == "PUT" and "partNumber" in path:
             self.met.set()
             self.let_go.wait(60)
@@ -127,6 +131,25 @@ def test_a_store_that_is_given_up_leaves_no_upload(server: ServerProcess, s3: Ob
     assert (answer.status, "closing boundary" in answer.message) == (400, True)
     assert open_uploads(s3) == []
     assert stored_bytes(s3, datastore) == 0
+
+
+@pytest.mark.parametrize(("refused", "status"), [(507, 507), pytest.param(503, 503, marks=pytest.mark.slow)])
+def test_a_store_that_takes_nothing_is_told_as_what_it_is(
+    server: ServerProcess, s3: ObjectStore, interference: Interference, refused: int, status: int
+) -> None:
+    datastore = active_datastore(server.client())
+    assert store(server, datastore, [written(slice_of(1))]).status_code == 200
+    before = stored_bytes(s3, datastore)
+    interference.refusing = refused
+    try:
+        answer = store(server, datastore, [written(slice_of(2))])
+        assert (answer.status_code, answer.headers["retry-after"].isdigit()) == (status, True)
+        read = f"/datastore/{datastore}/studies/{uid(1)}/series/{uid(1, 1)}/instances/{uid(1, 1, 1)}"
+        assert send_signed(server, "GET", read).status == 200
+    finally:
+        interference.refusing = None
+    assert stored_bytes(s3, datastore) == before
+    assert store(server, datastore, [written(slice_of(2))]).status_code == 200
 
 
 def test_the_upload_of_a_worker_that_died_is_swept(

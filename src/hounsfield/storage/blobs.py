@@ -211,10 +211,13 @@ def _written_before(path: Path, moment_ms: int) -> bool:
 
 @contextmanager
 def _as_os_error(name: str) -> Iterator[None]:
-    """Give a failure of the object store the form that a failure of a disk has."""
+    """Give a failure of the object store the form that a failure of a disk has; what is not found stays what it is."""
     try:
         yield
-    except StoreError as error:
+    except FileNotFoundError:
+        raise
+    except (StoreError, OSError) as error:
+        # Writers raise an OSError without a number.
         message = f"blob {name} could not be reached: {type(error).__name__}"
         if any(word in str(error) for word in _FULL_WORDS):
             raise OSError(errno.ENOSPC, message) from error
@@ -261,7 +264,7 @@ class _ObjectBlobWriter:
         self._send(data)
 
     def _send(self, data: bytes) -> None:
-        with _as_os_error(self._name), _in_a_bucket(self._name):
+        with _in_a_bucket(self._name), _as_os_error(self._name):
             self._upload.write(data)
 
     def mark(self) -> None:
@@ -295,7 +298,7 @@ class _ObjectBlobWriter:
 
     def commit(self) -> None:
         self._send_held()
-        with _as_os_error(self._name), _in_a_bucket(self._name):
+        with _in_a_bucket(self._name), _as_os_error(self._name):
             self._upload.close()
 
     def abort(self) -> None:
