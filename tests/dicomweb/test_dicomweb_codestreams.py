@@ -90,6 +90,29 @@ def test_frames_are_interleaved_and_the_metadata_says_so(server: ServerProcess, 
     assert native.PixelData == PLANES.tobytes()
 
 
+@pytest.mark.parametrize(("said", "told"), [("YBR_RCT", "RGB"), ("YBR_ICT", "RGB"), ("YBR_FULL_422", "YBR_FULL")])
+def test_the_metadata_says_the_colour_of_decoded_frames(
+    server: ServerProcess, datastore: str, said: str, told: str
+) -> None:
+    dataset = slice_of(pixels=COLOURS, **COLOUR, PlanarConfiguration=0, PhotometricInterpretation=said)
+    del dataset.NumberOfFrames
+    if said != "YBR_FULL_422":
+        codestream = imagecodecs.jpeg2k_encode(COLOURS, 0, codecformat="j2k", reversible=True, planar=False, mct=True)
+        dataset.PixelData = encapsulate([bytes(codestream)])
+        dataset["PixelData"].VR = "OB"
+        dataset.file_meta.TransferSyntaxUID = JPEG2000Lossless
+    assert store(server, datastore, [part10(dataset)]).status_code == 200
+    path = f"{SERIES}/instances/{uid(1, 1, 1)}"
+    for where in (path, SERIES):
+        (item,) = get(server, datastore, f"{where}/metadata", "application/dicom+json").json()
+        assert values(item, "00280004") == [told]
+    for syntax in ("*", EXPLICIT):
+        accept = f"application/octet-stream; transfer-syntax={syntax}"
+        found = get(server, datastore, f"{path}/frames/1", accept).content
+        samples = imagecodecs.htj2k_decode(found, planar=False).tobytes() if syntax == "*" else found
+        assert samples == COLOURS.tobytes()
+
+
 @pytest.mark.parametrize("syntax", ["*", HTJ2K, ANY_HTJ2K, J2K])
 def test_files_name_the_colour_of_their_codestreams(server: ServerProcess, kinds: str, syntax: str) -> None:
     rgb = file(server, kinds, "RGB", syntax)

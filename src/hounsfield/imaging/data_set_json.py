@@ -36,6 +36,7 @@ from hounsfield.pixels.policy import HTJ2K_LOSSLESS_RPCL, JPEG_2000_LOSSLESS
 _TRANSFER_SYNTAX_UID: Final = 0x00020010
 _AVAILABLE_TRANSFER_SYNTAX_UID: Final = 0x00083002
 _LOSSLESS: Final = frozenset({HTJ2K_LOSSLESS_RPCL, JPEG_2000_LOSSLESS})
+_DECODED_COLOUR: Final = {"YBR_FULL_422": b"YBR_FULL", "YBR_RCT": b"RGB", "YBR_ICT": b"RGB", "XYB": b"RGB"}
 _MOST_TEMPLATES: Final = 4
 """Templates that are made for one series; to make one costs as much as to write several instances without."""
 _tag_of = itemgetter(0)
@@ -169,16 +170,17 @@ def _text_for_all(charset: CharacterSet, element: Element) -> bytes | None:
 
 
 def _describing_frames(data_set: CurrentDataSet) -> Part10:
-    """Let the colour be that of frames: those stored in a lossless format are never subsampled, and none is in planes."""
+    """Let the colour be that of samples as decoders give them.
+
+    They are never in planes; of frames stored in a lossless format they are not subsampled, and any transform is undone.
+    """
     part10 = data_set.part10
     if not data_set.instance.pixel_kind.in_frames:
         return part10
     changed = {}
-    if (
-        data_set.instance.stored_transfer_syntax in _LOSSLESS
-        and part10.text(PHOTOMETRIC_INTERPRETATION) == "YBR_FULL_422"
-    ):
-        changed[PHOTOMETRIC_INTERPRETATION] = Element(PHOTOMETRIC_INTERPRETATION, "CS", b"YBR_FULL")
+    colour = _DECODED_COLOUR.get(part10.text(PHOTOMETRIC_INTERPRETATION) or "")
+    if data_set.instance.stored_transfer_syntax in _LOSSLESS and colour is not None:
+        changed[PHOTOMETRIC_INTERPRETATION] = Element(PHOTOMETRIC_INTERPRETATION, "CS", colour)
     if part10.integer(PLANAR_CONFIGURATION):
         changed[PLANAR_CONFIGURATION] = Element(PLANAR_CONFIGURATION, "US", bytes(2))
     if not changed:
