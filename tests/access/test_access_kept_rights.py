@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Final
 
@@ -10,6 +10,8 @@ from test_access_permissions import IMAGE_SET, SESSION, STORE, USER, KnownFacts,
 
 from hounsfield.access.kept_rights import KeptRights, NoFacts
 from hounsfield.access.permissions import ContextValue, Permission, may_be_denied, refused_resources
+from hounsfield.access.policies.rights import Rights
+from hounsfield.access.principals import Principal
 
 ACTION: Final = "medical-imaging:StartDICOMImportJob"
 CONDITIONS: Final = (
@@ -43,14 +45,27 @@ class TagsAlone:
         return dict(self.facts.resource_tags(resource))
 
 
+def denied_by(layer: str, principal: Principal) -> Principal:
+    """Have the policy of a principal as one of another kind."""
+    (policy,) = principal.rights.identity
+    others = may(principal, {}).rights.identity
+    rights = {
+        "identity": Rights((policy,)),
+        "boundary": Rights(others, boundary=policy),
+        "session": Rights(others, session=(policy,)),
+    }
+    return replace(principal, rights=rights[layer])
+
+
 def test_kept_rights_refuse_what_they_refused() -> None:
     known = [
         KnownFacts({"aws:sourceip": address} if address else {}, {IMAGE_SET: tags})
         for address, tags in product(("10.1.2.3", "192.0.2.1", ""), ({}, {"Ward": "3"}, {"Ward": "ward-3"}))
     ]
     refusals = 0
-    for who, condition, resource, facts in product((USER, SESSION), CONDITIONS, RESOURCES, known):
-        principal = may(who, {}, {"Effect": "Deny", "Resource": resource, "Condition": condition})
+    layers = ("identity", "boundary", "session")
+    for who, condition, resource, facts, layer in product((USER, SESSION), CONDITIONS, RESOURCES, known, layers):
+        principal = denied_by(layer, may(who, {}, {"Effect": "Deny", "Resource": resource, "Condition": condition}))
         permission = Permission(ACTION, [], unless_denied=[IMAGE_SET])
         kept = KeptRights.from_json(KeptRights.of(principal, permission, facts).to_json())
         later = Permission(kept.permission.action, [], kept.permission.context, [IMAGE_SET])
