@@ -146,11 +146,11 @@ def test_objects_come_back_fragment_by_fragment(store: Store, archive: Archive, 
 
 
 def test_withheld_frames_are_in_the_file_alone(store: Store, archive: Archive) -> None:
-    jpeg = imagecodecs.jpeg8_encode(noise(64, 64).astype("u1"))
-    made = encapsulated([jpeg, jpeg, jpeg], BASELINE, NumberOfFrames=5, BitsAllocated=8, BitsStored=8, HighBit=7)
+    part = b"no codestream at all"
+    made = encapsulated([part, part, part], BASELINE, NumberOfFrames=5, BitsAllocated=8, BitsStored=8, HighBit=7)
     instance = stored(store, archive, made)
     assert instance.pixel_kind is PixelKind.WITHHELD
-    assert [part[: len(jpeg)] for part in fragments_of(rebuilt(archive, instance))] == [jpeg] * 3
+    assert fragments_of(rebuilt(archive, instance)) == [part] * 3
     with pytest.raises(NotFoundError, match="no frames could be found in the pixel data"):
         frames(archive, instance, [1])
 
@@ -172,7 +172,7 @@ def test_frames_that_do_not_decode_come_as_stored(store: Store, archive: Archive
         lambda: dicom_file(archive, instance, EXPLICIT),
         lambda: instance_frames(archive, instance, [1], EXPLICIT),
     ):
-        with pytest.raises(NotAcceptableError, match="the JPEG codestream"):
+        with pytest.raises(NotAcceptableError, match=r"the JPEG codestream|cannot be given in"):
             ask()
 
 
@@ -318,7 +318,9 @@ def test_bulk_data_is_found_by_its_uri(store: Store, archive: Archive) -> None:
     assert all(len(digest) == 32 and not set(digest) - set("0123456789abcdef") for digest in digests)
     assert [bulk_data(archive, instance, digest) for digest in digests] == [large, large[::-1]]
     assert model["00091002"]["InlineBinary"]
-    assert model["00020010"]["Value"] == model["00083002"]["Value"] == [HTJ2K]
+    assert model["00020010"]["Value"] == [HTJ2K]
+    assert set(model["00083002"]["Value"]) == set(available_transfer_syntaxes(instance))
+    assert model["00083002"]["Value"][0] == HTJ2K
     assert "7FE00010" not in model
     for wrong in ("0" * 32, "", digests[0][:-1]):
         with pytest.raises(NotFoundError, match="no bulk data"):
