@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import cycle, product
 from typing import Final
 
 from test_access_permissions import IMAGE_SET, SESSION, STORE, USER, KnownFacts, may
@@ -60,20 +60,22 @@ def denied_by(layer: str, principal: Principal) -> Principal:
 def test_kept_rights_refuse_what_they_refused() -> None:
     known = [
         KnownFacts({"aws:sourceip": address} if address else {}, {IMAGE_SET: tags})
-        for address, tags in product(("10.1.2.3", "192.0.2.1", ""), ({}, {"Ward": "3"}, {"Ward": "ward-3"}))
+        for address, tags in product(("10.1.2.3", ""), ({}, {"Ward": "3"}, {"Ward": "ward-3"}))
     ]
     refusals = 0
-    layers = ("identity", "boundary", "session")
-    for who, condition, resource, facts, layer in product((USER, SESSION), CONDITIONS, RESOURCES, known, layers):
+    layers = cycle(("identity", "boundary", "session"))
+    for (who, condition, resource), layer in zip(product((USER, SESSION), CONDITIONS, RESOURCES), layers, strict=False):
         principal = denied_by(layer, may(who, {}, {"Effect": "Deny", "Resource": resource, "Condition": condition}))
-        permission = Permission(ACTION, [], unless_denied=[IMAGE_SET])
-        kept = KeptRights.from_json(KeptRights.of(principal, permission, facts).to_json())
-        later = Permission(kept.permission.action, [], kept.permission.context, [IMAGE_SET])
-        expected = refused_resources(principal, permission, facts)
-        assert refused_resources(kept.principal, later, TagsAlone(facts)) == expected, (who, condition, resource, facts)
-        # Where nothing tells resources apart, an image set is refused only with the data store.
-        whole = Permission(ACTION, [], unless_denied=[STORE])
         alike = not may_be_denied(principal, ACTION, f"{STORE}/imageset/")
-        assert not (alike and expected) or refused_resources(principal, whole, facts)
-        refusals += len(expected)
+        permission = Permission(ACTION, [], unless_denied=[IMAGE_SET])
+        for facts in known:
+            kept = KeptRights.from_json(KeptRights.of(principal, permission, facts).to_json())
+            later = Permission(kept.permission.action, [], kept.permission.context, [IMAGE_SET])
+            expected = refused_resources(principal, permission, facts)
+            found = refused_resources(kept.principal, later, TagsAlone(facts))
+            assert found == expected, (who, condition, resource, layer, facts)
+            # Where nothing tells image sets apart, one is refused only with the data store.
+            whole = Permission(ACTION, [], unless_denied=[STORE])
+            assert not (alike and expected) or refused_resources(principal, whole, facts)
+            refusals += len(expected)
     assert refusals > 100
