@@ -61,6 +61,7 @@ def call_of(query: str, headers: dict[str, str], **labels: str) -> Call:
         query=parse_query(query.encode("ascii", "replace")),
         headers=headers,
         base="http://x/datastore/0",
+        threads=cast("Any", None),
         access=UNLIMITED,
     )
 
