@@ -19,6 +19,7 @@ from granian.server.mp import MPServer
 
 from hounsfield.forking import ForkedPopen
 from hounsfield.jobs.workers import READY
+from hounsfield.start_reports import report_ready
 from hounsfield.tls import TlsFiles, TlsVersion
 
 OVERLAP_SECONDS: Final = 5.0
@@ -116,6 +117,7 @@ class ApiServer(MPServer):
 
     def _count(self, *_: object) -> None:
         self._serving += 1
+        report_ready("api")
 
     def _begin_to_renew(self) -> None:
         self._renewing = True

@@ -6,7 +6,9 @@ Settings ─▶ open_archive ─┬─▶ create_app                    one per 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NoReturn
 
 import structlog
 from starlette.types import ASGIApp
@@ -46,8 +48,10 @@ from hounsfield.logs import configure_logs
 from hounsfield.native.context import Context
 from hounsfield.native.door import NativeDoor
 from hounsfield.role_sources import callers_of, job_roles, sts_door
-from hounsfield.settings import Settings, SettingsError, load_settings
+from hounsfield.settings import InstallationError, Settings, SettingsError, load_settings
 from hounsfield.standard_error import keep_trying_standard_error
+from hounsfield.start_faults import explained
+from hounsfield.start_reports import report_refusal
 from hounsfield.storage.secrets import installation_secret
 from hounsfield.storage.write_ahead_log import LogKeeper
 from hounsfield.stores import open_archive
@@ -71,18 +75,35 @@ class _AtEveryDoor:
     """Whether database and packs are on this machine, so that a quick read need not wait for a thread."""
 
 
-def create_app() -> ASGIApp:
-    """Make the ASGI application of one API process, from the settings of the environment; ends it when they cannot be."""
+def create_app(wait: Callable[[], bool]) -> ASGIApp:
+    """Make the ASGI application of one API process, from the settings of the environment; ends it when they cannot be.
+
+    Parameters
+    ----------
+    wait : callable
+        Waits before another try where the installation cannot be opened; False when there is to be none.
+    """
     settings = load_settings()
     configure_logs(settings.log_level)
     keep_trying_standard_error()
     end_with_parent()
-    try:
-        return make_app(settings)
-    except SettingsError as error:
-        _log.error("cannot start", reason=str(error))
-        tell_refusal()
-        raise SystemExit(2) from error
+    while True:
+        try:
+            with explained(settings):
+                return make_app(settings)
+        except InstallationError as error:
+            if not wait():
+                _refuse(error)
+            _log.error("API process waits", reason=str(error))
+        except SettingsError as error:
+            _refuse(error)
+
+
+def _refuse(error: SettingsError) -> NoReturn:
+    """End this process, and have none started in its place."""
+    report_refusal(str(error))
+    tell_refusal()
+    raise SystemExit(2) from error
 
 
 def make_app(settings: Settings) -> Entrance:

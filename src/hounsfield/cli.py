@@ -19,8 +19,8 @@ from hounsfield.core_dumps import VARIABLE, forbid_core_dumps
 from hounsfield.garbage import collecting_later, end_without_collecting
 from hounsfield.jobs.workers import begin_importing
 from hounsfield.logs import configure_logs
-from hounsfield.serving import ServingError, serve, serve_api
-from hounsfield.settings import PREFIX, SettingsError, load_settings
+from hounsfield.serving import ServerEndedError, ServingError, serve, serve_api
+from hounsfield.settings import PREFIX, InstallationError, SettingsError, load_settings
 from hounsfield.standard_error import guard_standard_error
 
 _data = click.option(
@@ -31,6 +31,8 @@ _data = click.option(
     help="Folder of everything that is kept.",
 )
 
+
+_PORT: Final = click.IntRange(0, 65_535)
 
 _GROUPS: Final = {
     "audit": "hounsfield.commands.audit",
@@ -68,7 +70,7 @@ def cli() -> None:
 @cli.command("serve")
 @_data
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=8080, show_default=True, help="Port to listen on; 0 for any free one.")
+@click.option("--port", default=8080, type=_PORT, show_default=True, help="Port to listen on; 0 for any free one.")
 @click.option("--insecure-no-auth", is_flag=True, help="Let everybody in; only possible on loopback.")
 def serve_command(data: Path, host: str, port: int, insecure_no_auth: bool) -> None:
     """Serve the API and run import jobs."""
@@ -85,7 +87,7 @@ def serve_command(data: Path, host: str, port: int, insecure_no_auth: bool) -> N
 @cli.command("api")
 @_data
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=8080, show_default=True, help="Port to listen on.")
+@click.option("--port", default=8080, type=_PORT, show_default=True, help="Port to listen on.")
 def api_command(data: Path, host: str, port: int) -> None:
     """Serve the API only; import jobs are run by other processes."""
     settings = dataclasses.replace(load_settings(), data=data)
@@ -118,6 +120,8 @@ def import_command(data: Path, datastore: str | None, profile: str | None, paths
 
     try:
         failed = importer.import_paths(data, datastore or "imports", paths, profile)
+    except ServerEndedError:
+        raise
     except (importer.ImportFailedError, ServingError) as error:
         raise click.ClickException(str(error)) from error
     sys.exit(1 if failed else 0)
@@ -133,6 +137,8 @@ def demo_command(data: Path, keep_serving: bool | None) -> None:
 
     try:
         demonstration.run(data, keep_serving=sys.stdout.isatty() if keep_serving is None else keep_serving)
+    except ServerEndedError:
+        raise
     except (importer.ImportFailedError, demonstration.DemoError, ServingError) as error:
         raise click.ClickException(str(error)) from error
 
@@ -152,6 +158,11 @@ def main() -> None:
     end_without_collecting()
     try:
         cli()
+    except ServerEndedError:
+        sys.exit(1)
+    except InstallationError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(1)
     except SettingsError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(2)

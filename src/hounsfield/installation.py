@@ -12,7 +12,8 @@ from hounsfield.access.audit.chain_index import ChainIndex
 from hounsfield.access.audit.chain_writer import ChainWriter
 from hounsfield.access.audit.sealing import seal_abandoned
 from hounsfield.access.directory.repository import Repository
-from hounsfield.settings import Settings, SettingsError
+from hounsfield.settings import InstallationError, Settings
+from hounsfield.start_faults import database_file, database_key_file, explained, master_key_file
 from hounsfield.storage.database import Database, open_embedded, open_postgresql
 from hounsfield.storage.database_key import database_key, use_database
 from hounsfield.storage.durable import make_folder_durably
@@ -22,32 +23,24 @@ from hounsfield.storage.secrets import installation_secret
 
 
 def open_keyring(settings: Settings) -> LocalKeyring:
-    """Open the keyring of the data folder, made at first start."""
-    return LocalKeyring(settings.data / "keys" / "master.json")
+    """Open the keyring of the data folder, made at first start; raises `InstallationError`."""
+    with explained(settings):
+        return LocalKeyring(master_key_file(settings))
 
 
 def open_database(settings: Settings, keyring: LocalKeyring) -> Database:
-    """Open the database that the settings name, migrated to the newest schema."""
-    if settings.database_url:
-        return open_postgresql(settings.database_url, settings.database_wait_seconds)
-    path = database_file(settings)
-    make_folder_durably(settings.data)
-    # Before the key is read: from here on it stays what it is.
-    use = use_database(path)
-    key = database_key(database_key_file(settings), keyring, path)
-    database = open_embedded(path, key, settings.database_wait_seconds)
-    database.close_with(use)
-    return database
-
-
-def database_file(settings: Settings) -> Path:
-    """Give the file of the embedded database."""
-    return settings.data / "hounsfield.db"
-
-
-def database_key_file(settings: Settings) -> Path:
-    """Give the file of its wrapped key."""
-    return settings.data / "keys" / "database.key"
+    """Open the database that the settings name, migrated to the newest schema; raises `InstallationError`."""
+    with explained(settings):
+        if settings.database_url:
+            return open_postgresql(settings.database_url, settings.database_wait_seconds)
+        path = database_file(settings)
+        make_folder_durably(settings.data)
+        # Before the key is read: from here on it stays what it is.
+        use = use_database(path)
+        key = database_key(database_key_file(settings), keyring, path)
+        database = open_embedded(path, key, settings.database_wait_seconds)
+        database.close_with(use)
+        return database
 
 
 def open_repository(settings: Settings, database: Database, keyring: LocalKeyring) -> Repository:
@@ -70,7 +63,7 @@ def open_chain(settings: Settings, database: Database, key: bytes, role: str) ->
 
     Raises
     ------
-    SettingsError
+    InstallationError
         The audit folder cannot be written.
     """
     folder = audit_folder(settings)
@@ -80,7 +73,10 @@ def open_chain(settings: Settings, database: Database, key: bytes, role: str) ->
             folder, key, role, file_bytes=settings.audit_file_bytes, file_seconds=settings.audit_file_seconds
         )
     except OSError as error:
-        raise SettingsError(f"the audit trail cannot be written to {folder}: {error.strerror}") from error
+        raise InstallationError(
+            f"the audit trail cannot be written to {folder}: {error.strerror}; see that the disk has room, "
+            "and that the user who runs Hounsfield may write there"
+        ) from error
     anchor = anchor_of(ChainIndex(folder, key))
     if anchor is not None:
         write_anchor(database, anchor)

@@ -22,6 +22,7 @@ from setproctitle import setproctitle
 
 from hounsfield.forking import ForkedProcess
 from hounsfield.settings import SettingsError
+from hounsfield.start_reports import StartReports, report_refusal
 
 _log = structlog.get_logger(__name__)
 _ENDING: Final = (signal.SIGTERM, signal.SIGINT)
@@ -30,11 +31,13 @@ _SOON_SECONDS = 4.0
 _LONGEST_PAUSE_SECONDS = 30.0
 _END_SECONDS = 20.0
 REFUSED = 2
-"""Exit code of a process whose settings cannot be."""
+"""Exit code of a process that cannot work as it is set up."""
+_FAILED = 1
+"""Exit code of a process that was ended by an error."""
 
 
 class RefusedError(Exception):
-    """A process cannot run as it is set up; it has said why on standard error."""
+    """A process cannot run as it is set up; the message says why."""
 
 
 class KeptProcess:
@@ -48,14 +51,16 @@ class KeptProcess:
         What it does until SIGTERM.
     variables : mapping
         Environment variables of it, beside those of this process.
+    reports : StartReports
+        Where it tells whether it works.
     """
 
-    def __init__(self, name: str, run: Callable[[], None], variables: Mapping[str, str]) -> None:
+    def __init__(self, name: str, run: Callable[[], None], variables: Mapping[str, str], reports: StartReports) -> None:
+        self._reports = reports
         self._name = name
         self._run = run
         self._variables = variables
         self._pause = _RESTART_SECONDS
-        self._first = True
         self._process: ForkedProcess | None = None
         self._start()
 
@@ -80,16 +85,21 @@ class KeptProcess:
         Raises
         ------
         RefusedError
-            It never ran, as it refuses its settings.
+            It never worked, as it cannot as it is set up, or as an error ended it.
         """
+        self._reports.look()
         now = time.monotonic()
         if self._process is not None and not self._process.is_alive():
             exit_code = self._process.exitcode
             self._process = None
-            if exit_code == REFUSED and self._first:
-                raise RefusedError(f"The {self._name} cannot run as it is set up; its message above says why.")
-            self._first = False
+            # What it told before it ended.
+            self._reports.look()
+            if self._name not in self._reports.ready and exit_code in {REFUSED, _FAILED}:
+                why = self._reports.refusals or [f"the {self._name} was ended by an error, which is in the log above"]
+                raise RefusedError(why[0])
             _log.error("process ended, starting another", process=self._name, exit_code=exit_code)
+            while self._reports.refusals:
+                _log.error("process cannot work as it is set up", reason=self._reports.refusals.pop(0))
             lasted = now - self._started
             self._pause = min(2 * self._pause, _LONGEST_PAUSE_SECONDS) if lasted < _SOON_SECONDS else _RESTART_SECONDS
         if self._process is None and now >= self._started + self._pause:
@@ -122,7 +132,7 @@ def _live(name: str, run: Callable[[], None], variables: Mapping[str, str]) -> N
     try:
         run()
     except SettingsError as error:
-        print(f"Error: {error}", file=sys.stderr)  # noqa: T201 - as the command of its own does
+        report_refusal(str(error))
         sys.exit(REFUSED)
     except Exception:  # noqa: BLE001 - multiprocessing would write out what the error says
         sys.excepthook(*sys.exc_info())

@@ -30,6 +30,7 @@ from hounsfield.imaging.indexing import FILL_INDEX, IndexFiller, schedule_indexi
 from hounsfield.imaging.ingest import warm_up
 from hounsfield.imaging.job_retention import FORGET_IMPORT_JOBS, ImportJobForgetter, schedule_forgetting
 from hounsfield.imaging.orphans import SWEEP_ORPHANS, OrphanSweeper, schedule_sweep
+from hounsfield.imaging.pack_key_sweep import KEEP_PACK_KEYS, PackKeyKeeper, schedule_pack_keys
 from hounsfield.imaging.release import RELEASE_IMAGE_SET, StorageReleaser
 from hounsfield.imaging.tiers import SWEEP_TIERS, TierSweeper, schedule_tiers
 from hounsfield.imaging.updating import UPDATE_IMAGE_SET, ImageSetUpdater
@@ -41,6 +42,8 @@ from hounsfield.logs import configure_logs
 from hounsfield.role_sources import import_access, job_roles
 from hounsfield.settings import Settings
 from hounsfield.standard_error import keep_trying_standard_error
+from hounsfield.start_faults import explained
+from hounsfield.start_reports import report_ready
 from hounsfield.storage.write_ahead_log import LogKeeper
 from hounsfield.stores import open_archive
 
@@ -79,6 +82,7 @@ class _Work:
             RELEASE_IMAGE_SET: RecordedWork(releaser, self.trail, storage_released(archive)),
             SWEEP_ORPHANS: OrphanSweeper(archive, delete=self.settings.delete_orphans),
             FORGET_IMPORT_JOBS: ImportJobForgetter(archive),
+            KEEP_PACK_KEYS: PackKeyKeeper(archive),
         }
 
     def long(self) -> dict[str, WorkHandler]:
@@ -100,14 +104,15 @@ def run_runner(settings: Settings) -> None:
     end_with_parent()
     # The workers' imports go on beside what this process does next.
     begin_importing(warm_up.__module__)
-    archive, keyring = open_archive(settings)
-    directory = Directory(open_repository(settings, archive.database, keyring))
+    with explained(settings):
+        archive, keyring = open_archive(settings)
+        directory = Directory(open_repository(settings, archive.database, keyring))
     # Before the chain of the audit trail begins, which only an orderly end ends.
     stop = threading.Event()
     _end_on_signals(stop)
     trail = open_trail(settings, archive, keyring, "runner")
     work = _Work(settings, archive, directory, trail, WorkerPool(settings.import_processes, warm_up), stop)
-    for schedule in (schedule_sweep, schedule_forgetting, schedule_tiers, schedule_indexing):
+    for schedule in (schedule_sweep, schedule_forgetting, schedule_tiers, schedule_indexing, schedule_pack_keys):
         schedule(archive)
     # A bucket that does not answer must not keep the process from ending; what is not delivered then is later.
     keeper = AuditKeeper.of(settings, archive, keyring)
@@ -117,6 +122,7 @@ def run_runner(settings: Settings) -> None:
     directory.start()
     keeping.start()
     trail.start()
+    report_ready("runner")
     try:
         _carry_out(work)
     finally:

@@ -10,6 +10,7 @@ watches its parent and ends with it, so that killing the first process leaves no
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import resource
@@ -30,7 +31,8 @@ from hounsfield.access.credentials import credentials_file
 from hounsfield.garbage import collecting_later
 from hounsfield.jobs.workers import PARENT, REFUSAL, end_with_parent, tell_ready
 from hounsfield.keeping import KeptProcess, RefusedError
-from hounsfield.settings import PREFIX, Settings, SettingsError, load_settings
+from hounsfield.settings import PREFIX, InstallationError, Settings, SettingsError, load_settings
+from hounsfield.start_reports import StartReports, has_worked, is_received
 from hounsfield.storage.durable import make_folder_durably, write_file_durably
 from hounsfield.tls import CertificateWatch, TlsFilesError, connecting_anew
 
@@ -40,11 +42,18 @@ if TYPE_CHECKING:
 _log = structlog.get_logger(__name__)
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _WATCH_SECONDS = 0.2
+_PORT_SECONDS = 3.0
+"""How long whoever listens on the port may take to end."""
+_TRY_AGAIN_SECONDS = 2.0
 _OTHER_FILES = 1024
 
 
 class ServingError(Exception):
     """The server cannot be started as asked."""
+
+
+class ServerEndedError(ServingError):
+    """A server that was started did not run, and has said why on standard error."""
 
 
 def serve(settings: Settings, host: str, port: int) -> None:
@@ -66,6 +75,7 @@ def serve(settings: Settings, host: str, port: int) -> None:
     """
     if settings.insecure_no_auth and not is_loopback(host):
         raise ServingError(f"Without authentication only loopback is served, not {host}.")
+    check_address(host, port)
     port = port or _free_port(host)
     url = url_of(settings, host, port)
     if settings.tls is not None:
@@ -77,14 +87,19 @@ def serve(settings: Settings, host: str, port: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     run_runner = _import_once()
-    make_folder_durably(settings.data)
-    write_file_durably(server_file(settings.data), json.dumps({"url": url, "pid": os.getpid()}).encode())
+    from hounsfield.start_faults import explained
+
+    with explained(settings):
+        make_folder_durably(settings.data)
+        write_file_durably(server_file(settings.data), json.dumps({"url": url, "pid": os.getpid()}).encode())
     _log.info("serving", url=url, credentials=str(credentials_file(settings.data)))
+    reports = StartReports()
+    reports.receive()
     variables = {f"{PREFIX}DATA": str(settings.data.absolute()), PARENT: str(os.getpid())}
     kept: list[KeptProcess] = []
     try:
-        kept.append(KeptProcess("runner", lambda: run_runner(load_settings()), variables))
-        kept.append(KeptProcess("api", lambda: serve_api(load_settings(), host, port), variables))
+        kept.append(KeptProcess("runner", lambda: run_runner(load_settings()), variables, reports))
+        kept.append(KeptProcess("api", lambda: serve_api(load_settings(), host, port), variables, reports))
         while not stop.wait(_WATCH_SECONDS):
             for process in kept:
                 process.keep()
@@ -110,7 +125,9 @@ def _import_once() -> Callable[[Settings], None]:
 
 
 def serve_api(settings: Settings, host: str, port: int) -> None:
-    """Run the API processes only, until SIGTERM or SIGINT; raises `SettingsError` when they refuse their settings."""
+    """Run the API processes only, until SIGTERM or SIGINT; raises `SettingsError` when they cannot work as they are set up."""
+    if settings.insecure_no_auth and not is_loopback(host):
+        raise SettingsError(f"without authentication only loopback is served, not {host}")
     # Commands that only ask for a server have no need of the server software, and API processes are forked from this one.
     with collecting_later():
         from hounsfield import app  # noqa: F401
@@ -123,13 +140,18 @@ def serve_api(settings: Settings, host: str, port: int) -> None:
         try:
             tls.check()
         except TlsFilesError as error:
-            raise SettingsError(str(error)) from error
+            raise InstallationError(str(error)) from error
     elif not is_loopback(host):
         _log.warning("plain HTTP: everybody on the network can read along; set HOUNSFIELD_TLS_CERTIFICATE", host=host)
     os.environ[PARENT] = str(os.getpid())
     os.environ[f"{PREFIX}DATA"] = str(settings.data.absolute())
     forget_spooled(settings.data / "spool")
     allow_files(settings.max_connections + _OTHER_FILES)
+    reports = StartReports()
+    if not is_received():
+        # Where another process keeps this one, it has looked before it began.
+        check_address(host, port)
+        reports.receive()
     refused = threading.Event()
 
     def end(*_: object) -> None:
@@ -147,7 +169,37 @@ def serve_api(settings: Settings, host: str, port: int) -> None:
     )
     ApiServer(host, port, settings.api_workers, tls, limits).serve()
     if refused.is_set():
-        raise SettingsError("the API cannot be served as it is set up, see the log above")
+        reports.look()
+        raise InstallationError(
+            (reports.refusals or ["the API cannot be served as it is set up, see the log above"])[0]
+        )
+
+
+def check_address(host: str, port: int) -> None:
+    """Make sure that an address can be listened on, and by nobody else; raises `InstallationError`.
+
+    The server software would share the port with whoever listens there already.
+    """
+    until = time.monotonic() + _PORT_SECONDS
+    while True:
+        try:
+            family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+            with socket.socket(family, kind, protocol) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(address)
+                probe.listen(1)
+        except OSError as error:
+            # Processes of a server that was killed may just be ending.
+            if error.errno == errno.EADDRINUSE and time.monotonic() < until:
+                time.sleep(_WATCH_SECONDS)
+                continue
+            why = (
+                "another process listens there; stop it, or choose another port with --port"
+                if error.errno == errno.EADDRINUSE
+                else f"{error.strerror}; choose another address with --host and --port"
+            )
+            raise InstallationError(f"{host} port {port} cannot be listened on: {why}") from error
+        return
 
 
 def allow_files(number: int) -> None:
@@ -175,9 +227,21 @@ def create_app() -> ASGIApp:
     asked: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _frame: asked.append(number))
-    made = app.create_app()
+    made = app.create_app(lambda: _waited(asked))
     tls = load_settings().tls
     return telling_ready(made if tls is None else connecting_anew(made, tls), asked)
+
+
+def _waited(asked: Sequence[int]) -> bool:
+    """Wait before another try to open what API processes had open before; False where none ever had."""
+    if not has_worked("api"):
+        return False
+    until = time.monotonic() + _TRY_AGAIN_SECONDS
+    while time.monotonic() < until:
+        if asked:
+            sys.exit(0)
+        time.sleep(_WATCH_SECONDS)
+    return True
 
 
 def telling_ready(app: ASGIApp, asked: Sequence[int]) -> ASGIApp:
@@ -259,8 +323,10 @@ def server_of(data: Path, *, host: str = "127.0.0.1", wait_seconds: float = 60.0
     try:
         deadline = time.monotonic() + wait_seconds
         while not is_ready(url):
-            if server.poll() is not None or time.monotonic() > deadline:
-                raise ServingError("The server did not start; its messages above say why.")
+            if server.poll() is not None:
+                raise ServerEndedError
+            if time.monotonic() > deadline:
+                raise ServingError(f"The server did not answer on {url} within {wait_seconds:.0f} s; its log says why.")
             time.sleep(0.1)
         yield url
     finally:

@@ -9,20 +9,22 @@ from pathlib import Path
 from typing import Final
 
 import structlog
+from obstore.exceptions import BaseError as StoreError
 
+from hounsfield.beginning import check_beginning
 from hounsfield.imaging.archive import Archive, Quotas
 from hounsfield.imaging.kept_frames import KeptFrames
 from hounsfield.imaging.placing import second_place_needed
 from hounsfield.installation import open_database, open_keyring
 from hounsfield.jobs.bell import bell_of
 from hounsfield.jobs.queue import WorkQueue
-from hounsfield.settings import Settings, SettingsError
-from hounsfield.storage.blobs import BlobPlace
+from hounsfield.settings import InstallationError, Settings, SettingsError
+from hounsfield.start_faults import explained
+from hounsfield.storage.blobs import BlobPlace, Blobs
 from hounsfield.storage.buckets import Buckets
 from hounsfield.storage.data_keys import DataKeys
 from hounsfield.storage.durable import keep_private, make_folder_durably
 from hounsfield.storage.keyring import LocalKeyring
-from hounsfield.storage.keys import KeyUnavailableError
 from hounsfield.storage.kms import KeyService, KeyServicePlace
 from hounsfield.storage.place_mark import PlaceRefusedError, check_place
 from hounsfield.storage.secrets import installation_secret
@@ -117,6 +119,18 @@ def _store_options(settings: Settings, url: str) -> dict[str, str]:
     return options
 
 
+def opened_place(place: BlobPlace, setting: str) -> Blobs:
+    """Connect to a place of packs that a setting names; raises `InstallationError`."""
+    try:
+        return place.open()
+    except (StoreError, ValueError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise InstallationError(
+            f"{setting} is {place.url!r}, which cannot be a place of packs: {reason}; "
+            "it must be a folder (file://) or an object store such as s3://bucket/prefix"
+        ) from error
+
+
 def quotas_of(settings: Settings) -> Quotas:
     """Give the quotas that the settings name."""
     return Quotas(
@@ -137,31 +151,42 @@ def quotas_of(settings: Settings) -> Quotas:
 
 
 def open_archive(settings: Settings) -> tuple[Archive, LocalKeyring]:
-    """Open all stores of an installation, making what is not there yet."""
-    make_folder_durably(settings.data)
-    try:
-        keep_private(settings.data)
-    except PermissionError:
-        _log.warning("the data folder is another user's, and others may look into it", folder=str(settings.data))
-    make_folder_durably(settings.data / "buckets")
+    """Open all stores of an installation, making what is not there yet.
+
+    Raises
+    ------
+    SettingsError
+        A setting cannot be.
+    InstallationError
+        What the settings name cannot be used.
+    """
+    with explained(settings):
+        make_folder_durably(settings.data)
+        try:
+            keep_private(settings.data)
+        except PermissionError:
+            _log.warning("the data folder is another user's, and others may look into it", folder=str(settings.data))
+        make_folder_durably(settings.data / "buckets")
+        return _opened(settings)
+
+
+def _opened(settings: Settings) -> tuple[Archive, LocalKeyring]:
+    place, second = blob_place(settings), archive_place(settings)
+    blobs = opened_place(place, "HOUNSFIELD_BLOBS_URL")
+    check_beginning(settings, place, blobs)
     keyring = open_keyring(settings)
     database = open_database(settings, keyring)
-    try:
-        secret = installation_secret(database, keyring, "installation")
-    except KeyUnavailableError as error:
-        raise SettingsError(
-            f"{settings.data / 'keys' / 'master.json'} is not the master key of this database; every node needs the same one"
-        ) from error
-    place = blob_place(settings)
-    second = archive_place(settings)
+    secret = installation_secret(database, keyring, "installation")
     if second is None and second_place_needed(database):
-        raise SettingsError("HOUNSFIELD_ARCHIVE_BLOBS_URL is not set, but packs of archived image sets are there")
-    blobs = place.open()
+        raise InstallationError(
+            "HOUNSFIELD_ARCHIVE_BLOBS_URL is not set, but packs of archived image sets are there; set it as it was"
+        )
     try:
         check_place(database, keyring, blobs, secret)
     except PlaceRefusedError as error:
-        raise SettingsError(f"{place.folder or place.url} cannot be the place of the packs: {error}") from error
-    tiers = None if second is None else TieredBlobs(blobs, second.open(), far=second.folder is None)
+        raise InstallationError(f"{place.folder or place.url} cannot be the place of the packs: {error}") from error
+    far = None if second is None else opened_place(second, "HOUNSFIELD_ARCHIVE_BLOBS_URL")
+    tiers = None if second is None or far is None else TieredBlobs(blobs, far, far=second.folder is None)
     archive = Archive(
         database=database,
         blobs=blobs if tiers is None else tiers,

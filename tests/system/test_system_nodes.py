@@ -17,6 +17,7 @@ from stored_series import imported, verified
 
 from hounsfield.imaging.archive import Archive
 from hounsfield.settings import Settings, SettingsError
+from hounsfield.storage.keyring import LocalKeyring
 from hounsfield.storage.tables import secrets
 from hounsfield.stores import open_archive
 from postgresql import PostgresqlServer
@@ -68,13 +69,20 @@ def database_url(postgresql_server: PostgresqlServer) -> str:
 def test_a_node_with_another_master_key_does_not_start(tmp_path: Path, database_url: str, name: str) -> None:
     with opened(node(tmp_path / "first", database_url=database_url)):
         pass
-    second = node(tmp_path / "second", database_url=database_url)
     arguments = () if name == "runner" else ("--port", str(free_port()))
-    code, said = said_at_its_end(command(name, second, *arguments))
-    assert code == (1 if name == "serve" else 2)
-    assert f"{second.data}/keys/master.json is not the master key of this database" in said
-    assert "every node needs the same one" in said
-    assert "Traceback" not in said
+    for second, words in (
+        (tmp_path / "another", "is not the master key of this database"),
+        (tmp_path / "no", "is missing"),
+    ):
+        settings = node(second, database_url=database_url)
+        if second.name == "another":
+            LocalKeyring(second / "keys" / "master.json")
+        code, said = said_at_its_end(command(name, settings, *arguments))
+        assert code == 1
+        assert f"{second}/keys/master.json {words}" in said
+        assert "every node needs the same one" in said
+        assert "Traceback" not in said
+    assert not (tmp_path / "no" / "keys").exists()
 
 
 @pytest.mark.parametrize("name", ["runner", "api"])
@@ -86,7 +94,7 @@ def test_a_node_with_another_place_for_packs_does_not_start(tmp_path: Path, data
     second = node(tmp_path / "second", like=first.data, database_url=database_url)
     arguments = () if name == "runner" else ("--port", str(free_port()))
     code, said = said_at_its_end(command(name, second, *arguments))
-    assert code == 2
+    assert code == 1
     assert f"{second.data}/blobs cannot be the place of the packs: {MARK} is not there" in said
     assert not (second.data / "blobs" / MARK).exists()
 
@@ -120,7 +128,7 @@ def test_of_two_first_nodes_with_two_places_one_is_refused(tmp_path: Path, datab
         ended = wait_for(lambda: [entry for entry in running if entry.poll() is not None], "one of them to end", 120)
         (refused,) = ended
         code, said = said_at_its_end(refused)
-        assert code == 2
+        assert code == 1
         assert MARK in said
         assert sum((entry.data / "blobs" / MARK).exists() for entry in nodes) == 1
     finally:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import re
 import resource
 import subprocess
@@ -14,6 +13,7 @@ import pytest
 
 from processes import api_processes, runners, store_workers, workers
 from servers import ServerProcess, wait_for
+from support.any_user import as_any_user
 
 
 def test_the_process_that_forks_has_no_thread_and_no_file_that_the_others_would_share(server: ServerProcess) -> None:
@@ -31,19 +31,9 @@ def test_processes_are_named_for_what_they_do(server: ServerProcess) -> None:
     assert titles == ["hounsfield runner", api, f"{api} worker-1"]
 
 
-_CAPBSET_DROP = 24
-_CAPABILITIES = 64
-
-
-def _as_any_user() -> None:
-    """Take what lets root look into every process away from a program that is about to be started."""
-    for capability in range(_CAPABILITIES):
-        ctypes.CDLL(None).prctl(_CAPBSET_DROP, capability, 0, 0, 0)
-
-
 def _may_be_looked_into(process: int) -> bool:
     """Tell whether another process of the same user may read the memory of a process."""
-    seen = subprocess.run(["cat", f"/proc/{process}/auxv"], capture_output=True, check=False, preexec_fn=_as_any_user)
+    seen = subprocess.run(["cat", f"/proc/{process}/auxv"], capture_output=True, check=False, preexec_fn=as_any_user)
     assert seen.returncode == 0 or b"denied" in seen.stderr, seen.stderr
     return seen.returncode == 0
 
@@ -52,7 +42,7 @@ def _may_be_looked_into(process: int) -> bool:
 def test_no_process_writes_a_core_dump_or_is_looked_into(tmp_path: Path) -> None:
     settings = {"HOUNSFIELD_IMPORT_WORKERS": "1", "HOUNSFIELD_STORE_WORKERS": "1", "HOUNSFIELD_CORE_DUMPS": "false"}
     server = ServerProcess(tmp_path / "data", settings)
-    server.prepare = _as_any_user
+    server.prepare = as_any_user
     server.start()
     try:
         _check_processes(server)
@@ -73,7 +63,7 @@ def _check_processes(server: ServerProcess) -> None:
         assert re.search(r"^Max core file size +0 +0 ", limits, re.MULTILINE), process
     assert [process for process in ours if _may_be_looked_into(process.pid)] == []
     # The eyes are good: any other process is seen.
-    other = subprocess.Popen(["sleep", "60"], preexec_fn=_as_any_user)  # noqa: PLW1509 - no threads are about
+    other = subprocess.Popen(["sleep", "60"], preexec_fn=as_any_user)  # noqa: PLW1509 - no threads are about
     try:
         assert wait_for(lambda: _may_be_looked_into(other.pid), "another process to be seen")
     finally:

@@ -207,5 +207,5 @@ def test_a_database_that_cannot_be_reached_is_told(nodes: list[ServerProcess], t
     shutil.copytree(nodes[0].data / "keys", lost.data / "keys")
     run = command(lost, "user", "list")
     assert run.exit_code == 1
-    assert "the database cannot be used" in run.stderr
+    assert "HOUNSFIELD_DATABASE_URL cannot be used" in run.stderr
     assert "hidden" not in run.output

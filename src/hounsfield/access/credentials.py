@@ -20,6 +20,10 @@ def credentials_file(data: Path) -> Path:
     return data / "credentials"
 
 
+class CredentialsError(ValueError):
+    """The file of the root key pair cannot be used; the message says why."""
+
+
 @dataclass(frozen=True, slots=True)
 class AccessKey:
     """An access key id and its secret."""
@@ -36,8 +40,10 @@ def root_key(path: Path) -> AccessKey:
 
     Raises
     ------
-    ValueError
-        The file is there but has no key pair in its profile ``default``.
+    CredentialsError
+        The file is there but cannot be read, or has no key pair in its profile ``default``.
+    OSError
+        It cannot be made.
     """
     if not path.exists():
         identifier = "AKIA" + "".join(secrets.choice(_ID_ALPHABET) for _ in range(_ID_DIGITS))
@@ -45,9 +51,11 @@ def root_key(path: Path) -> AccessKey:
         content = f"[{PROFILE}]\naws_access_key_id = {identifier}\naws_secret_access_key = {secret}\n"
         write_file_durably(path, content.encode(), mode=0o600, replace=False)
     parser = configparser.ConfigParser(interpolation=None)
-    parser.read(path)
     try:
+        parser.read_string(path.read_text(encoding="utf-8"))
         section = parser[PROFILE]
         return AccessKey(section["aws_access_key_id"], section["aws_secret_access_key"])
-    except KeyError as error:
-        raise ValueError(f"{path} has no key pair in its profile {PROFILE}") from error
+    except OSError as error:
+        raise CredentialsError(f"{path} cannot be read: {error.strerror}") from error
+    except (KeyError, configparser.Error, UnicodeDecodeError) as error:
+        raise CredentialsError(f"{path} has no key pair in its profile {PROFILE}") from error

@@ -128,15 +128,14 @@ def _show(body: bytes, *, as_json: bool) -> None:
 @contextmanager
 def _database(settings: Settings) -> Iterator[tuple[Database, bytes]]:
     """Give the database of the installation, and the key of the audit trail from it."""
-    from hounsfield.commands.opening import RefusedError
+    from hounsfield.commands.opening import check_is_there, refusing
     from hounsfield.installation import audit_key, open_database, open_keyring
 
-    master = settings.data / "keys" / "master.json"
-    if not master.is_file():
-        raise RefusedError(f"{settings.data} is not a data folder: {master} is not there")
-    keyring = open_keyring(settings)
-    database = open_database(settings, keyring)
-    try:
-        yield database, audit_key(database, keyring)
-    finally:
-        database.close()
+    check_is_there(settings)
+    with refusing(settings):
+        keyring = open_keyring(settings)
+        database = open_database(settings, keyring)
+        try:
+            yield database, audit_key(database, keyring)
+        finally:
+            database.close()

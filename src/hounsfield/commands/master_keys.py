@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final, TextIO
 
 import click
 
-from hounsfield.commands.opening import InvalidError, RefusedError
+from hounsfield.commands.opening import InvalidError, RefusedError, check_is_there, refusing
 from hounsfield.commands.recording import recorded
-from hounsfield.installation import database_file, database_key_file, open_database, open_keyring
+from hounsfield.installation import open_database, open_keyring
 from hounsfield.settings import Settings, load_settings
+from hounsfield.start_faults import database_file, database_key_file, master_key_file
+from hounsfield.storage.blobs import Blobs
 from hounsfield.storage.database_errors import DatabaseDamagedError
 from hounsfield.storage.database_key import DatabaseInUseError, change_database_key
+from hounsfield.storage.durable import sync_folder, write_file_durably
+from hounsfield.storage.key_export import ExportError, export_keys, import_keys
 from hounsfield.storage.keyring import LocalKeyring
 from hounsfield.storage.keys import KeyUnavailableError
 from hounsfield.storage.rotation import WrappedPlaces
+from hounsfield.stores import archive_place, blob_place, opened_place
 
 RETIRE_AFTER: Final = timedelta(minutes=5)
 """How long a key must have been replaced before it can be removed: longer than any transaction that began with it."""
@@ -36,29 +42,31 @@ _data = click.option(
 
 @click.group("keys")
 def commands() -> None:
-    """List, rotate and retire the master keys of the installation."""
+    """List, rotate, retire, export and import the master keys of the installation."""
 
 
 @contextmanager
 def _opened(settings: Settings) -> Iterator[tuple[LocalKeyring, WrappedPlaces]]:
-    keyring = _keyring(settings)
-    database = open_database(settings, keyring)
-    try:
-        with recorded(settings, database, keyring, click.get_current_context(), "kms.amazonaws.com"):
-            yield keyring, WrappedPlaces(database, database_key_file(settings))
-    finally:
-        database.close()
+    check_is_there(settings)
+    with refusing(settings):
+        keyring = open_keyring(settings)
+        database = open_database(settings, keyring)
+        try:
+            with recorded(settings, database, keyring, click.get_current_context(), "kms.amazonaws.com"):
+                yield keyring, WrappedPlaces(database, database_key_file(settings), _pack_places(settings))
+        finally:
+            database.close()
+
+
+def _pack_places(settings: Settings) -> list[Blobs]:
+    """Give the places of packs, beside which data keys are kept."""
+    second = archive_place(settings)
+    first = opened_place(blob_place(settings), "HOUNSFIELD_BLOBS_URL")
+    return [first] if second is None else [first, opened_place(second, "HOUNSFIELD_ARCHIVE_BLOBS_URL")]
 
 
 def _settings(data: Path) -> Settings:
     return dataclasses.replace(load_settings(), data=data)
-
-
-def _keyring(settings: Settings) -> LocalKeyring:
-    master = settings.data / "keys" / "master.json"
-    if not master.is_file():
-        raise RefusedError(f"{settings.data} is not a data folder: {master} is not there")
-    return open_keyring(settings)
 
 
 @commands.command("list")
@@ -98,21 +106,30 @@ def rotate(data: Path, database: bool) -> None:
     settings = _settings(data)
     if database and settings.database_url:
         raise InvalidError("--database is for the embedded database, and this installation uses PostgreSQL")
-    keyring = _keyring(settings)
-    if database:
-        # First, because it may be refused, and nothing was changed then.
-        try:
-            change_database_key(database_key_file(settings), keyring, database_file(settings))
-        except (DatabaseInUseError, DatabaseDamagedError) as error:
-            raise RefusedError(str(error)) from error
-        click.echo("the embedded database has a new key")
-    keyring.prepare()
-    key = keyring.activate()
+    check_is_there(settings)
+    with refusing(settings):
+        keyring = open_keyring(settings)
+        if database:
+            # First, because it may be refused, and nothing was changed then.
+            try:
+                change_database_key(database_key_file(settings), keyring, database_file(settings))
+            except (DatabaseInUseError, DatabaseDamagedError) as error:
+                raise RefusedError(str(error)) from error
+            click.echo("the embedded database has a new key")
+        else:
+            # What cannot be opened is not to be wrapped: nothing was changed then either.
+            open_database(settings, keyring).close()
+        keyring.prepare()
+        key = keyring.activate()
     with _opened(settings) as (ring, places):
         try:
             done = Counter(places.rewrap(ring))
         except KeyUnavailableError as error:
             raise RefusedError(f"not everything could be wrapped with {key.id.hex()}: {error}") from error
+        except OSError as error:
+            raise RefusedError(
+                f"the data keys beside the packs could not all be wrapped with {key.id.hex()}: {error}; run the command again"
+            ) from error
     click.echo(f"{key.id.hex()} wraps from now on; wrapped with it: {_told(done)}")
 
 
@@ -134,6 +151,76 @@ def retire(data: Path) -> None:
         click.echo(f"{key_id.hex()}  {what}")
     if not old:
         click.echo("there are no old keys")
+
+
+_passphrase = click.option(
+    "--passphrase-file",
+    type=click.File("r", encoding="utf-8"),
+    help="A file whose first line is the passphrase; - for standard input.  [default: it is asked for]",
+)
+
+
+@commands.command("export")
+@_data
+@_passphrase
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+def export(data: Path, passphrase_file: TextIO | None, file: Path) -> None:
+    """Write a copy of the master keys to FILE, sealed with a passphrase, to be kept in another place."""
+    if file.exists():
+        raise RefusedError(f"{file} is there already; choose another name")
+    passphrase = _given(passphrase_file, confirm=True)
+    with _opened(_settings(data)) as (keyring, _):
+        try:
+            sealed = export_keys(keyring.content, passphrase)
+        except ExportError as error:
+            raise InvalidError(str(error)) from error
+        _write_new(file, sealed)
+        count = len(keyring.keys)
+    click.echo(
+        f"{file} holds {count} master key{'s' if count != 1 else ''}; keep it and the passphrase in different places"
+    )
+
+
+@commands.command("import")
+@_data
+@_passphrase
+@click.argument("file", type=click.File("rb"))
+def import_command(data: Path, passphrase_file: TextIO | None, file: BinaryIO) -> None:
+    """Put the master keys of FILE, which `hounsfield keys export` wrote, into a data folder that has none."""
+    settings = _settings(data)
+    passphrase = _given(passphrase_file, confirm=False)
+    try:
+        content = import_keys(file.read(), passphrase)
+    except ExportError as error:
+        raise RefusedError(f"{file.name} cannot be imported: {error}") from error
+    master = master_key_file(settings)
+    with refusing(settings):
+        write_file_durably(master, content.text(), mode=0o600, replace=False)
+        there = open_keyring(settings).content
+    if (dict(there.keys), there.current) != (dict(content.keys), content.current):
+        raise RefusedError(f"{master} holds other keys, which are left as they are; move it away first")
+    click.echo(f"{master} holds {len(content.keys)} master key{'s' if len(content.keys) != 1 else ''}")
+
+
+def _given(file: TextIO | None, *, confirm: bool) -> str:
+    if file is None:
+        return str(click.prompt("Passphrase", hide_input=True, confirmation_prompt=confirm, err=True))
+    return file.readline().rstrip("\r\n")
+
+
+def _write_new(file: Path, data: bytes) -> None:
+    """Write a file that must not be there yet, durably and for its owner alone."""
+    # Not written aside and linked: the sticks that such a copy goes to know no links.
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as opened:
+            opened.write(data)
+            opened.flush()
+            os.fsync(opened.fileno())
+        sync_folder(file.absolute().parent)
+    except BaseException:
+        file.unlink()
+        raise
 
 
 def _told(counts: Counter[str]) -> str:

@@ -14,15 +14,13 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import click
-from sqlalchemy.exc import SQLAlchemyError
 
 from hounsfield.access.credentials_profiles import ProfileError
 from hounsfield.access.directory.errors import DirectoryError, InvalidInputError
 from hounsfield.access.directory.repository import Repository
 from hounsfield.commands.output import Output
 from hounsfield.logs import configure_logs
-from hounsfield.settings import SettingsError, load_settings
-from hounsfield.storage.keys import KeyUnavailableError
+from hounsfield.settings import InstallationError, Settings, SettingsError, load_settings
 
 Command = TypeVar("Command", bound=Callable[..., None])
 _REFUSED: Final = 1
@@ -77,12 +75,8 @@ def opened(data: Path, context: click.Context) -> Iterator[Repository]:
 
     settings = dataclasses.replace(load_settings(), data=data)
     configure_logs("warning")
-    master = data / "keys" / "master.json"
-    if not master.is_file():
-        raise RefusedError(
-            f"{data} is not a data folder: {master} is not there; `hounsfield serve --data {data}` makes one"
-        )
-    try:
+    check_is_there(settings)
+    with refusing(settings):
         keyring = open_keyring(settings)
         database = open_database(settings, keyring)
         try:
@@ -90,13 +84,43 @@ def opened(data: Path, context: click.Context) -> Iterator[Repository]:
                 yield open_repository(settings, database, keyring)
         finally:
             database.close()
+
+
+def check_is_there(settings: Settings) -> None:
+    """Make sure that there is an installation in the data folder; raises `RefusedError`."""
+    from hounsfield.start_faults import master_key_file
+
+    master = master_key_file(settings)
+    try:
+        if master.exists():
+            return
+        why = f"{master} is not there"
+    except OSError as error:
+        why = f"{master} cannot be looked for: {error.strerror}"
+    raise RefusedError(
+        f"{settings.data} is not a data folder: {why}; `hounsfield serve --data {settings.data}` makes a new one"
+    )
+
+
+@contextmanager
+def refusing(settings: Settings) -> Iterator[None]:
+    """Carry a command out, as a block.
+
+    Raises
+    ------
+    RefusedError
+        What it needs cannot be opened, or what it is to do is refused.
+    InvalidError
+        It is refused for what was given, or a setting cannot be.
+    """
+    from hounsfield.start_faults import explained
+
+    try:
+        with explained(settings):
+            yield
     except (InvalidInputError, ProfileError) as error:
         raise InvalidError(str(error)) from error
-    except DirectoryError as error:
+    except (DirectoryError, InstallationError) as error:
         raise RefusedError(str(error)) from error
-    except KeyUnavailableError as error:
-        raise RefusedError(f"{master} is not the master key of this database") from error
     except SettingsError as error:
         raise InvalidError(str(error)) from error
-    except SQLAlchemyError as error:
-        raise RefusedError(f"the database cannot be used: {type(error).__name__}") from error

@@ -76,6 +76,11 @@ class Archive:
     """Whether all frames of an instance decode, by its source key; of those that this process tried."""
 
     @property
+    def pack_places(self) -> tuple[Blobs, ...]:
+        """All places of packs, opened, each by itself."""
+        return (self.blobs,) if self.tiers is None else (self.tiers.frequent, self.tiers.archived)
+
+    @property
     def blob_places(self) -> tuple[BlobPlace, ...]:
         """All places where packs can be."""
         return (self.blob_place,) if self.archive_place is None else (self.blob_place, self.archive_place)

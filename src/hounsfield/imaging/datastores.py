@@ -31,6 +31,7 @@ from hounsfield.storage.identifiers import new_id
 from hounsfield.storage.job_tables import import_jobs
 from hounsfield.storage.keys import DataKey
 from hounsfield.storage.kms import UnusableKeyError
+from hounsfield.storage.pack_keys import keep_pack_key
 from hounsfield.storage.prepared import Prepared
 from hounsfield.storage.tables import datastores, image_sets, tags
 
@@ -296,7 +297,16 @@ class DatastoreSettler:
         self._archive = archive
 
     def run(self, item: WorkItem) -> None:
-        """Take the one step that the state of the data store asks for."""
+        """Take the one step that the state of the data store asks for.
+
+        Raises
+        ------
+        OSError
+            A place of the packs cannot be reached: the data store becomes ACTIVE when its key is durable beside them.
+        """
+        if get_datastore(self._archive, item.subject_id).status is DatastoreStatus.CREATING:
+            for place in self._archive.pack_places:
+                keep_pack_key(self._archive.database, place, item.subject_id)
         self._take(item, DatastoreEvent.SETTLE)
 
     def give_up(self, item: WorkItem) -> None:

@@ -32,6 +32,7 @@ from hounsfield.storage.blobs import BlobMissingError, Blobs
 from hounsfield.storage.database import Database, in_groups, lock_row
 from hounsfield.storage.identifiers import new_id
 from hounsfield.storage.keys import DataKey, KeyUnavailableError
+from hounsfield.storage.pack_keys import keep_pack_key
 from hounsfield.storage.packs import PackDamagedError, copy_pack, pack_name
 from hounsfield.storage.tables import IS_MISPLACED, blob_places, image_sets
 from hounsfield.storage.tiered_blobs import TieredBlobs
@@ -104,6 +105,7 @@ class PackPlacer:
         self._archive = archive
         self._tiers = tiers
         self._stop = stop
+        self._with_key: set[str] = set()
 
     def run(self, item: WorkItem) -> None:
         """Look once at every image set whose packs may be elsewhere; those that were accessed come before all others.
@@ -155,6 +157,10 @@ class PackPlacer:
         except KeyUnavailableError:
             _log.warning("packs of a data store without its key are left", datastore=begun.datastore_id)
             return
+        if begun.datastore_id not in self._with_key:
+            # It may have been made before there was a second place.
+            keep_pack_key(self._archive.database, self._tiers.archived, begun.datastore_id)
+            self._with_key.add(begun.datastore_id)
         settled = True
         for pack_id in begun.pack_ids:
             if self._stop.is_set():

@@ -6,8 +6,8 @@
 Every field is set by ``HOUNSFIELD_<NAME>``, or by ``<name>`` in the TOML file that ``HOUNSFIELD_CONFIG`` names.
 """
 
-from hounsfield.settings.errors import PREFIX, SettingsError
+from hounsfield.settings.errors import PREFIX, InstallationError, SettingsError
 from hounsfield.settings.fields import Settings
 from hounsfield.settings.reading import load_settings
 
-__all__ = ["PREFIX", "Settings", "SettingsError", "load_settings"]
+__all__ = ["PREFIX", "InstallationError", "Settings", "SettingsError", "load_settings"]

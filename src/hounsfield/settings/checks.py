@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from hounsfield.settings.fields import Settings
 
 _S3_URI: Final = re.compile(r"s3://[^/]+(/.*)?")
+_LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 _MORE_THAN_NOTHING: Final = (
     "database_wait_seconds",
     "max_connections",
@@ -49,6 +50,8 @@ def check(settings: Settings) -> None:
 
 
 def _check_numbers(settings: Settings) -> None:
+    if settings.log_level.lower() not in _LOG_LEVELS:
+        raise SettingsError(f"{PREFIX}LOG_LEVEL is {settings.log_level!r}, it must be one of {', '.join(_LOG_LEVELS)}")
     for field in fields(settings):
         if field.name.startswith("quota_") and getattr(settings, field.name) < 0:
             raise SettingsError(f"{PREFIX}{field.name.upper()} must be 0 for no limit, or more")
@@ -58,6 +61,10 @@ def _check_numbers(settings: Settings) -> None:
 
 
 def _check_keys_and_certificates(settings: Settings) -> None:
+    if settings.database_url and not settings.database_url.startswith(("postgresql://", "postgresql+psycopg://")):
+        raise SettingsError(
+            f"{PREFIX}DATABASE_URL must be the URL of a PostgreSQL database: postgresql://user@host/name"
+        )
     if not 5 <= settings.kms_cache_seconds <= 3600:
         raise SettingsError(f"{PREFIX}KMS_CACHE_SECONDS is {settings.kms_cache_seconds}, it must be 5 to 3600")
     if settings.kms not in {"", "aws"}:

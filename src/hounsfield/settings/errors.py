@@ -12,6 +12,10 @@ class SettingsError(ValueError):
     """A setting has a value that cannot be."""
 
 
+class InstallationError(SettingsError):
+    """What the settings name cannot be used: keys, a database, a folder, an address; one sentence says why and what to do."""
+
+
 @contextmanager
 def said_of(name: str) -> Iterator[None]:
     """Name the setting in what a check of its value says."""

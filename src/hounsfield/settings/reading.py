@@ -35,8 +35,12 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     values: dict[str, Any] = {}
     config = environment.get(f"{PREFIX}CONFIG")
     if config:
-        with Path(config).open("rb") as file:
-            values.update(tomllib.load(file))
+        try:
+            with Path(config).open("rb") as file:
+                values.update(tomllib.load(file))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else f"it is not TOML: {error}"
+            raise SettingsError(f"{PREFIX}CONFIG names {config}, which cannot be read: {reason}") from error
     names = {field.name for field in fields(Settings)}
     unknown = sorted(values.keys() - names)
     if unknown:

@@ -31,6 +31,10 @@ class DatabaseInUseError(Exception):
     """A process uses the embedded database."""
 
 
+class DatabaseKeyMissingError(Exception):
+    """There is an embedded database whose key is gone."""
+
+
 def database_key(path: Path, wrapper: KeyWrapper, database: Path | None = None) -> bytes:
     """Give the 32-byte key of the embedded database, kept wrapped in ``path`` and made on first use.
 
@@ -46,9 +50,16 @@ def database_key(path: Path, wrapper: KeyWrapper, database: Path | None = None) 
     Raises
     ------
     KeyUnavailableError
-        It was wrapped with a key that is gone.
+        It was wrapped with a key that is gone, or is damaged.
+    DatabaseKeyMissingError
+        There is a database, and no key of it.
+    OSError
+        It cannot be read or written.
     """
     if not path.exists():
+        # Whoever makes both for the first time makes the key first.
+        if database is not None and database.exists() and not _following(path).exists() and not path.exists():
+            raise DatabaseKeyMissingError(f"{path} is missing, and nothing else opens {database}")
         wrapped = wrapper.wrap(secrets.token_bytes(KEY_BYTES), _CONTEXT)
         write_file_durably(path, wrapped, mode=0o600, replace=False)
     following = _following(path)

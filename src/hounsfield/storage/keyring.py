@@ -29,6 +29,10 @@ _NONCE_BYTES = 12
 _KEY_ID_BYTES = 8
 
 
+class KeyringError(KeyUnavailableError):
+    """The file of the master keys cannot be read, or is not as it was written; the message says why."""
+
+
 @dataclass(frozen=True, slots=True)
 class MasterKey:
     """A key that wraps keys.
@@ -54,24 +58,43 @@ class MasterKey:
 
 
 @dataclass(frozen=True, slots=True)
-class _Ring:
-    """What the file holds: the keys by their ids, oldest first, and which of them wraps since when."""
+class KeyringContent:
+    """What the file of a keyring holds.
+
+    Attributes
+    ----------
+    keys : Mapping of bytes to MasterKey
+        The keys by their ids, oldest first.
+    current : bytes
+        Id of the one that wraps.
+    since : datetime or None
+        Since when it does.
+    """
 
     keys: Mapping[bytes, MasterKey]
     current: bytes
     since: datetime | None
 
     @classmethod
-    def parse(cls, text: bytes) -> _Ring:
-        content = json.loads(text)
-        found = [
-            MasterKey(bytes.fromhex(entry["id"]), b64decode(entry["key"]), _moment(entry.get("made")))
-            for entry in content["keys"]
-        ]
-        current = bytes.fromhex(content["current"]) if "current" in content else found[-1].id
-        return cls(MappingProxyType({key.id: key for key in found}), current, _moment(content.get("since")))
+    def parse(cls, text: bytes) -> KeyringContent:
+        """Read it; raises `KeyringError` when it is not as it was written."""
+        try:
+            content = json.loads(text)
+            found = [
+                MasterKey(bytes.fromhex(entry["id"]), b64decode(entry["key"]), _moment(entry.get("made")))
+                for entry in content["keys"]
+            ]
+            current = bytes.fromhex(content["current"]) if "current" in content else found[-1].id
+            ring = cls(MappingProxyType({key.id: key for key in found}), current, _moment(content.get("since")))
+        except (AttributeError, KeyError, IndexError, TypeError, ValueError, RecursionError) as error:
+            raise KeyringError("it is damaged") from error
+        whole = all(len(key.id) == _KEY_ID_BYTES and len(key.secret) == KEY_BYTES for key in found)
+        if not whole or current not in ring.keys:
+            raise KeyringError("it is damaged")
+        return ring
 
     def text(self) -> bytes:
+        """Write it."""
         entries = [
             {"id": key.id.hex(), "key": b64encode(key.secret).decode()}
             | ({} if key.made_at is None else {"made": key.made_at.isoformat()})
@@ -88,13 +111,19 @@ class LocalKeyring:
     ----------
     path : Path
         The keyring file; made with one random key when it does not exist.
+
+    Raises
+    ------
+    KeyringError
+        The file cannot be read or is damaged.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         if not path.exists():
             key = MasterKey.new()
-            write_file_durably(path, _Ring({key.id: key}, key.id, key.made_at).text(), mode=0o600, replace=False)
+            content = KeyringContent({key.id: key}, key.id, key.made_at)
+            write_file_durably(path, content.text(), mode=0o600, replace=False)
         self._ring, self._seen = self._read()
 
     @property
@@ -131,7 +160,7 @@ class LocalKeyring:
             raise KeyUnavailableError(f"master key {key_id.hex()} is not in the keyring")
         try:
             return AESGCM(master.secret).decrypt(rest[:_NONCE_BYTES], rest[_NONCE_BYTES:], context.encode())
-        except InvalidTag as error:
+        except (InvalidTag, ValueError) as error:
             raise KeyUnavailableError(f"wrapped key does not belong to {context}") from error
 
     def prepare(self) -> MasterKey:
@@ -160,26 +189,39 @@ class LocalKeyring:
             self._write(replace(ring, keys={name: key for name, key in ring.keys.items() if name not in key_ids}))
 
     @contextmanager
-    def _changing(self) -> Iterator[_Ring]:
+    def _changing(self) -> Iterator[KeyringContent]:
         """Keep all others from changing the file, and give what it holds."""
         with self._path.with_name(f"{self._path.name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             self._ring, self._seen = self._read()
             yield self._ring
 
-    def _write(self, ring: _Ring) -> None:
+    def _write(self, ring: KeyringContent) -> None:
         write_file_durably(self._path, ring.text(), mode=0o600)
         self._ring, self._seen = self._read()
 
     def _look(self) -> None:
         """Read the file again when it is another one than it was."""
-        if _identity(self._path) != self._seen:
+        try:
+            changed = _identity(self._path) != self._seen
+        except OSError as error:
+            raise KeyringError(f"it cannot be read: {error.strerror}") from error
+        if changed:
             self._ring, self._seen = self._read()
 
-    def _read(self) -> tuple[_Ring, tuple[int, int]]:
+    def _read(self) -> tuple[KeyringContent, tuple[int, int]]:
         # Looked at before it is read: should it be replaced in between, it is read again the next time.
-        seen = _identity(self._path)
-        return _Ring.parse(self._path.read_bytes()), seen
+        try:
+            seen = _identity(self._path)
+            return KeyringContent.parse(self._path.read_bytes()), seen
+        except OSError as error:
+            raise KeyringError(f"it cannot be read: {error.strerror}") from error
+
+    @property
+    def content(self) -> KeyringContent:
+        """What the file holds now."""
+        self._look()
+        return self._ring
 
 
 def wrapping_key(wrapped: bytes) -> bytes:

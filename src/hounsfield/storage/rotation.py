@@ -1,6 +1,7 @@
 """A new master key, and everything that the keyring wraps wrapped with it.
 
     make a key, let it wrap ─▶ data keys of data stores, row by row ─▶ secrets of the installation ─▶ key of the database
+    ─▶ data keys beside the packs, in each place of packs
 
 `WRAPPED` lists the columns; whatever else wants to be wrapped by the keyring is one entry more. Packs are not touched: what
 seals them are the data keys, which stay the same. Every step is whole by itself, so that it does not matter where it ends,
@@ -10,17 +11,20 @@ and servers run on meanwhile: each unwraps with all keys, and reads the keyring 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Column, select, update
 
+from hounsfield.storage.blobs import BlobMissingError, Blobs
 from hounsfield.storage.database import Database
 from hounsfield.storage.database_key import rewrap_database_key
 from hounsfield.storage.keyring import LocalKeyring, wrapping_key
 from hounsfield.storage.kms import is_of_service, service_key_of
+from hounsfield.storage.pack_keys import PackKeyError, keep_pack_key, read_pack_key
 from hounsfield.storage.secrets import secret_context
 from hounsfield.storage.tables import datastores, secrets
 
@@ -53,6 +57,8 @@ WRAPPED: Final = (
 )
 """All columns of the database that hold what the keyring wrapped."""
 DATABASE_KEY: Final = "database key"
+PACK_KEY: Final = "pack key"
+"""A data key beside the packs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +71,13 @@ class WrappedPlaces:
         Has the columns of `WRAPPED`.
     database_key : Path
         The file with the key of the embedded database; need not be there.
+    packs : sequence of Blobs
+        The places of the packs, beside which data keys are kept.
     """
 
     database: Database
     database_key: Path
+    packs: Sequence[Blobs] = ()
 
     def rewrap(self, keyring: LocalKeyring) -> Iterator[str]:
         """Wrap everything with the current master key that is wrapped with another; gives what it wrapped, thing by thing.
@@ -77,6 +86,8 @@ class WrappedPlaces:
         ------
         KeyUnavailableError
             Something was wrapped with a key that is gone.
+        OSError
+            A place of the packs cannot be reached; what is in the database is wrapped by then.
         """
         current = keyring.current.id
         for column in WRAPPED:
@@ -91,9 +102,13 @@ class WrappedPlaces:
                 yield column.what
         if rewrap_database_key(self.database_key, keyring, current):
             yield DATABASE_KEY
+        for datastore_id, _ in self._values(WRAPPED[0]):
+            for place in self.packs:
+                if keep_pack_key(self.database, place, datastore_id):
+                    yield PACK_KEY
 
     def uses(self) -> Mapping[bytes, Counter[str]]:
-        """Count what each master key wraps, by its id and by what it is."""
+        """Count what each master key wraps, by its id and by what it is; raises OSError where packs cannot be reached."""
         found: dict[bytes, Counter[str]] = {}
         for column in WRAPPED:
             for _, wrapped in self._values(column):
@@ -102,6 +117,13 @@ class WrappedPlaces:
         for path in (self.database_key, self.database_key.with_name(f"{self.database_key.name}.next")):
             if path.exists():
                 found.setdefault(wrapping_key(path.read_bytes()), Counter())[DATABASE_KEY] += 1
+        for datastore_id, _ in self._values(WRAPPED[0]):
+            for place in self.packs:
+                # What is missing or damaged wraps nothing, and is written anew by a runner.
+                with suppress(BlobMissingError, PackKeyError):
+                    wrapped = read_pack_key(place, datastore_id)
+                    if not is_of_service(wrapped):
+                        found.setdefault(wrapping_key(wrapped), Counter())[PACK_KEY] += 1
         return found
 
     def service_uses(self) -> Counter[str]:

@@ -28,6 +28,10 @@ _VERSIONS: Final = Table(
 """Alembic's own table."""
 
 
+class NewerSchemaError(Exception):
+    """The tables are of a newer version than this one knows; the message names theirs."""
+
+
 def bring_up_to_date(connection: Connection) -> None:
     """Bring the tables to the newest schema, in the transaction of the connection; does nothing when they are.
 
@@ -35,6 +39,11 @@ def bring_up_to_date(connection: Connection) -> None:
     ----------
     connection : Connection
         In a write transaction that no other process is in.
+
+    Raises
+    ------
+    NewerSchemaError
+        A newer version made the tables, or changed them.
     """
     if not inspect(connection).has_table(_VERSIONS.name):
         metadata.create_all(connection, checkfirst=False)
@@ -42,7 +51,11 @@ def bring_up_to_date(connection: Connection) -> None:
         connection.execute(steady_clock.insert().values(id=1, ms=now_ms()))
         _VERSIONS.create(connection, checkfirst=False)
         connection.execute(_VERSIONS.insert().values(version_num=newest_revision()))
-    elif connection.execute(select(_VERSIONS.c.version_num)).scalar_one_or_none() != newest_revision():
+        return
+    found = connection.execute(select(_VERSIONS.c.version_num)).scalar_one_or_none()
+    if found is not None and found not in _revisions():
+        raise NewerSchemaError(f"its schema is {found}, this one knows {newest_revision()}")
+    if found != newest_revision():
         migrate(connection)
 
 
@@ -60,4 +73,8 @@ def migrate(connection: Connection, revision: str = "head") -> None:
 
 def newest_revision() -> str:
     """Give the revision of the newest schema: migrations are named by their numbers."""
-    return max(path.name.partition("_")[0] for path in (_MIGRATIONS / "versions").glob("[0-9]*.py"))
+    return max(_revisions())
+
+
+def _revisions() -> list[str]:
+    return [path.name.partition("_")[0] for path in (_MIGRATIONS / "versions").glob("[0-9]*.py")]
