@@ -48,7 +48,8 @@ def check_beginning(settings: Settings, place: BlobPlace, blobs: Blobs) -> None:
         if found is not None and not master.exists():
             raise InstallationError(
                 f"{master} is missing, and {found} cannot be read without it; put it back from its copy, "
-                "or import it with `hounsfield keys import`; every node needs the same one"
+                "or import it with `hounsfield keys import`; every node needs the same one, "
+                "and every installation a place of its own"
             )
     elif not settings.database_url and not _holds_something(database_file(settings)):
         found = _packs_in(place, blobs)

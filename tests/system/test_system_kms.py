@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import time
+from base64 import b64decode
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -63,6 +65,12 @@ def held(server: ServerProcess, client: Any, door: KeyServiceDoor) -> Held:
     image_set_id = line["importResponse"]["imageSetId"]
     (instance,) = sop_instances(client, datastore_id, image_set_id).values()
     return Held(key, datastore_id, image_set_id, instance["ImageFrames"][0]["ID"])
+
+
+def test_the_key_beside_the_packs_is_wrapped_by_the_service(server: ServerProcess, held: Held) -> None:
+    said = json.loads((server.data / "blobs" / "keys" / f"{held.datastore_id}.json").read_text())
+    assert said["wrapped_by"] == {"kms_key": held.key}
+    assert b64decode(said["wrapped"]).startswith(b"AWS-KMS1")
 
 
 @pytest.fixture(autouse=True)

@@ -144,7 +144,7 @@ def test_the_place_of_another_installation_is_refused(tmp_path: Path) -> None:
     mark = first.data / "blobs" / MARK
     before = mark.read_bytes()
     with (
-        pytest.raises(SettingsError, match="every installation one of its own"),
+        pytest.raises(SettingsError, match="every installation a place of its own"),
         opened(node(tmp_path / "second", blobs_url=f"file://{first.data}/blobs")),
     ):
         pass

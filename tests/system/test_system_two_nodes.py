@@ -195,7 +195,7 @@ def test_a_command_with_another_master_key_is_refused(nodes: list[ServerProcess]
     (stranger.data / "keys").mkdir(parents=True)
     content = json.loads((nodes[0].data / "keys" / "master.json").read_text())
     for entry in content["keys"]:
-        entry["id"] = "00" * 8
+        entry["id"] = content["current"] = "00" * 8
     (stranger.data / "keys" / "master.json").write_text(json.dumps(content))
     run = command(stranger, "user", "list")
     assert run.exit_code == 1

@@ -8,7 +8,6 @@ for each guess of the passphrase.
 
 from __future__ import annotations
 
-import binascii
 import secrets
 from base64 import b64decode, b64encode
 from dataclasses import asdict, dataclass
@@ -85,16 +84,19 @@ def import_keys(data: bytes, passphrase: str) -> KeyringContent:
     """
     try:
         document = orjson.loads(data[:_MOST_BYTES])
-        if document["format"] != FORMAT:
-            raise ExportError("it is no export of master keys")
-        if document["version"] != VERSION:
-            raise ExportError(f"it is of version {document['version']}, this Hounsfield reads {VERSION}")
-        described = document["kdf"]
+        named, version, described = document["format"], document["version"], document["kdf"]
+    except (KeyError, TypeError, orjson.JSONDecodeError) as error:
+        raise ExportError("it is no export of master keys, or is damaged") from error
+    if named != FORMAT:
+        raise ExportError("it is no export of master keys")
+    if version != VERSION:
+        raise ExportError(f"it is of version {version}, this Hounsfield reads {VERSION}")
+    try:
         kdf = _Scrypt(int(described["n"]), int(described["r"]), int(described["p"]))
         salt, nonce, sealed = (
             b64decode(text, validate=True) for text in (described["salt"], document["nonce"], document["sealed"])
         )
-    except (KeyError, TypeError, OverflowError, binascii.Error, orjson.JSONDecodeError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ExportError("it is no export of master keys, or is damaged") from error
     kdf.check()
     if len(nonce) != _NONCE_BYTES:
