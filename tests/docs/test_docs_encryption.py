@@ -38,6 +38,8 @@ def test_the_examples_of_keys_run(door: KeyServiceDoor, tmp_path: Path) -> None:
     try:
         assert run_shell(process, SERVICE.block("sh"), tmp_path, KMS_KEY_ARN=arn).split() == [arn]
         printed = run_shell(process, beside, tmp_path).splitlines()
+        exported = run_shell(process, PAGE.section("## Back up keys").block("sh"), tmp_path)
+        assert exported.startswith("keys-copy.json holds 2 master keys")
         in_use = f"{stopped} 2>&1 || echo refused"
         assert "stop the server" in run_shell(process, in_use.replace("\n 2>", " 2>"), tmp_path)
     finally:

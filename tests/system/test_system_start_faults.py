@@ -24,6 +24,7 @@ from hounsfield.settings import Settings
 from hounsfield.stores import open_archive
 from servers import free_port
 from support.any_user import as_any_user
+from support.standard_errors import FAULTS as FAULTS_OF_OUTPUT
 
 SERVERS = ("serve", "api", "runner", "import", "demo")
 COMMANDS = ("user list", "role list", "policy list", "key list", "keys list", "keys export copy", "audit verify")
@@ -340,3 +341,28 @@ def test_a_setting_that_cannot_be_is_another_code(tmp_path: Path) -> None:
         assert said.count("\n") == 1
         assert words in said
         assert "hidden" not in said
+
+
+@pytest.mark.parametrize("words", ["policy list", "policy list --json", "keys list", "audit tail -n 100000 --json"])
+def test_a_command_ends_quietly_when_nobody_reads_on(data: Path, words: str) -> None:
+    """As before `| head`: without a word where the reader has gone, and with one where a disk is full."""
+    for _ in range(3):
+        made = subprocess.run(_typed("keys prepare", data), env=_as_typed(), capture_output=True, check=False)
+        assert made.returncode == 0, made.stderr
+    for name, said in (("closed pipe", b""), ("full disk", b"No space left on device")):
+        with FAULTS_OF_OUTPUT[name]() as output:
+            done = subprocess.run(
+                _typed(words, data), env=_as_typed(), stdout=output, stderr=subprocess.PIPE, check=False
+            )
+        assert done.returncode == 1
+        assert said in done.stderr
+        assert b"Traceback" not in done.stderr
+        assert done.stderr.count(b"\n") == (1 if said else 0), done.stderr
+
+
+def _typed(words: str, data: Path) -> list[str]:
+    return [sys.executable, "-m", "hounsfield", *words.split(), "--data", str(data)]
+
+
+def _as_typed() -> dict[str, str]:
+    return {**os.environ, **as_installed()}
