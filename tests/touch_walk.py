@@ -118,9 +118,18 @@ class Place:
         return place
 
     @property
+    def datastore_arns(self) -> list[str]:
+        """The ARNs of both data stores."""
+        prefix = "arn:aws:medical-imaging:us-east-1:000000000000:datastore/"
+        return [prefix + self.datastore, prefix + self.other]
+
+    def arn_of(self, image_set: str) -> str:
+        return f"{self.datastore_arns[0]}/imageset/{image_set}"
+
+    @property
     def arn(self) -> str:
         """The ARN of the target."""
-        return f"arn:aws:medical-imaging:us-east-1:000000000000:datastore/{self.datastore}/imageset/{self.target}"
+        return self.arn_of(self.target)
 
     def version(self, image_set: str) -> str:
         return str(self.client.get_image_set(datastoreId=self.datastore, imageSetId=image_set)["versionId"])

@@ -1,6 +1,7 @@
 """Whoever is denied one image set, and nothing else, reads and changes nothing of it, by whichever operation and option.
 
-The operations come from the routes of the doors and the service model; the same requests with the root key do reach it.
+So does who is not allowed it, in a data store where image sets need an Allow of their own. The operations come from the routes
+of the doors and the service model; the same requests with the root key do reach it.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ from collections.abc import Iterator
 import pytest
 from botocore.credentials import Credentials
 
+from hounsfield.access.directory.explicit_datastores import restrict_datastore
 from hounsfield.app import make_app
 from hounsfield.dicomweb.resource_paths import ROUTES
 from hounsfield.gate.front_doors import DoorRoute
 from hounsfield.settings import Settings
 from route_walk import FOR_EVERYBODY, FORMS, OPEN, Stranger, routes_of, signed
-from servers import ServerProcess
+from servers import ServerProcess, wait_for
 from session_world import SessionWorld, allow, trust
 from touch_walk import CHANGING, ELSEWHERE, NATIVE, PROPERTIES, ROLE, Place, trials, uncovered, web_route
 
@@ -46,24 +48,47 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.fixture(scope="module")
-def place(server: ServerProcess) -> Place:
-    return Place.make(server)
+def world(server: ServerProcess) -> Iterator[SessionWorld]:
+    made = SessionWorld(server)
+    made.role(ROLE.rpartition("/")[2], trust({"Service": "medical-imaging.amazonaws.com"}), allow("s3:*"))
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module", params=["as at AWS", "restricted"])
+def restricted(request: pytest.FixtureRequest) -> bool:
+    """Whether image sets need an Allow of their own."""
+    return bool(request.param == "restricted")
 
 
 @pytest.fixture(scope="module")
-def denied(server: ServerProcess, place: Place) -> Iterator[dict[str, Stranger]]:
+def place(server: ServerProcess, world: SessionWorld, restricted: bool) -> Place:
+    made = Place.make(server)
+    if restricted:
+        restrict_datastore(world.repository, made.datastore)
+    return made
+
+
+@pytest.fixture(scope="module")
+def denied(server: ServerProcess, world: SessionWorld, place: Place, restricted: bool) -> dict[str, Stranger]:
     """Users who may do everything but on the target."""
-    world = SessionWorld(server)
-    everything = [allow("medical-imaging:*"), allow("iam:PassRole")]
+    passing = allow("iam:PassRole")
+    everything = [allow("medical-imaging:*"), passing]
     deny = {"Effect": "Deny", "Action": "*"}
     tagged = {"StringEquals": {"aws:ResourceTag/ward": "3"}}
-    world.role(ROLE.rpartition("/")[2], trust({"Service": "medical-imaging.amazonaws.com"}), allow("s3:*"))
-    keys = {
-        "by ARN": world.user("by-arn", *everything, {**deny, "Resource": place.arn}),
-        "by tag": world.user("by-tag", *everything, {**deny, "Resource": "*", "Condition": tagged}),
+    others = [place.arn_of(image_set) for image_set in (place.own, place.third)]
+    statements = {
+        "by ARN": [*everything, {**deny, "Resource": place.arn}],
+        "by tag": [*everything, {**deny, "Resource": "*", "Condition": tagged}],
     }
-    world.close()
-    return {name: signed(Credentials(*key)) for name, key in keys.items()}
+    if restricted:
+        statements = {"not allowed": [passing, allow("medical-imaging:*", [*others, *place.datastore_arns])]}
+    keys = {name: world.user(name.replace(" ", "-"), *some) for name, some in statements.items()}
+    callers = {name: signed(Credentials(*key)) for name, key in keys.items()}
+    first = next(iter(trials("SearchDICOMStudies", place)))
+    for call in callers.values():
+        wait_for(lambda call=call: not place.told(call(server, first)), "the server to know what is denied")
+    return callers
 
 
 def test_every_operation_and_option_is_tried(routes: list[DoorRoute], place: Place) -> None:
