@@ -120,11 +120,15 @@ class _Searcher:
         self._repository = repository
         self._datastore_id = datastore_id
         address = urlsplit(server.url)
-        self._connection = http.client.HTTPConnection(address.hostname or "", address.port)
+        self._address = (address.hostname or "", address.port)
+        self._connection = http.client.HTTPConnection(*self._address)
 
     def restrict(self, key: AccessKey, *, on: bool) -> None:
         """Change the setting, and wait until the server goes by it."""
         (restrict_datastore if on else unrestrict_datastore)(self._repository, self._datastore_id)
+        # The server closes a connection on which nothing happened for long.
+        self._connection.close()
+        self._connection = http.client.HTTPConnection(*self._address)
         deadline = time.monotonic() + _KNOWN_SECONDS
         hidden = f"/datastore/{self._datastore_id}/studies?StudyInstanceUID={self._hidden.uid}"
         while True:

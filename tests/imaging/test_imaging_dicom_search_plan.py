@@ -21,9 +21,11 @@ from hounsfield.imaging.levels import index_entry
 from hounsfield.imaging.matching import Criterion, Words, match_of
 from hounsfield.imaging.search_keys import SEARCH_KEYS, SearchLevel
 from hounsfield.imaging.studies import refresh_studies
+from hounsfield.imaging.tag_index import index_tags
 from hounsfield.storage.database import Database, open_embedded, open_postgresql
 from hounsfield.storage.study_tables import studies
 from hounsfield.storage.tables import datastores, image_sets, instances
+from hounsfield.storage.tag_formulas import AllOf, AnyOf, Formula, IdIs, Not, TagIs, holds
 from postgresql import PostgresqlServer
 
 DATASTORE = "d" * 32
@@ -109,7 +111,15 @@ def filled(opened: Database) -> Database:
         connection.execute(insert(image_sets), series)
         connection.execute(insert(instances), members)
         refresh_studies(connection, DATASTORE, {row["study_uid"] for row in series})
+        for row in series:
+            if row["deleted_at"] is None:
+                index_tags(connection, row["id"], tags_of(row["id"]))
     return opened
+
+
+def tags_of(image_set_id: str) -> dict[str, str]:
+    number = int(image_set_id, 16)
+    return {"ward": str(number % 4), **({"team": "ab"[number % 2]} if number % 5 else {})}
 
 
 VALUES: dict[str, tuple[str, ...]] = {
@@ -160,6 +170,68 @@ def test_every_way_finds_the_same(database: Database, level: SearchLevel, chosen
         assert others == [first] * 3
         assert [way.find(connection, 3, 4) for way in ways] == [first[3:7]] * 4
         assert [way.find(connection, 5000, 4) for way in ways] == [[]] * 4
+
+
+FORMULAS: list[Formula] = [
+    True,
+    False,
+    TagIs("ward", frozenset({"1"})),
+    TagIs("ward", frozenset({"1", "2"})),
+    TagIs("ward", frozenset({"none"})),
+    TagIs("team", frozenset({"a"}), others=True, absent=True),
+    AnyOf((TagIs("ward", frozenset({"0"})), IdIs(f"{7:032x}"), IdIs(f"{11:032x}"))),
+    AnyOf((TagIs("ward", frozenset({"0"})), TagIs("team", frozenset({"b"})))),
+    AllOf((TagIs("ward", frozenset({"3"})), Not(TagIs("team", frozenset({"a"}))))),
+]
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    st.sampled_from(SearchLevel),
+    st.sampled_from(FORMULAS),
+    st.lists(st.sampled_from(sorted(VALUES)), max_size=2, unique=True).flatmap(
+        lambda keys: st.fixed_dictionaries({key: st.sampled_from(VALUES[key]) for key in keys})
+    ),
+)
+def test_every_way_finds_what_may_be_seen(
+    database: Database, level: SearchLevel, visible: Formula, chosen: dict[str, str]
+) -> None:
+    given_criteria = criteria(level, chosen, fuzzy=False)
+    with database.read() as connection:
+        everything = DicomSearchPlan(DATASTORE, level, given_criteria).find(connection, 0, 1000)
+        seen = keys_seen(connection, level, visible)
+        expected = [key for key in everything if key in seen]
+        for few, entries, fewest, first in (
+            (5000, 40000, 200, 400),
+            (5000, 40000, 0, 3),
+            (5000, 0, 0, 400),
+            (0, 0, 0, 0),
+        ):
+            plan = DicomSearchPlan(
+                DATASTORE,
+                level,
+                given_criteria,
+                visible=visible,
+                few=few,
+                few_entries=entries,
+                fewest=fewest,
+                first=first,
+            )
+            assert plan.find(connection, 0, 1000) == expected
+            assert plan.find(connection, 2, 3) == expected[2:5]
+
+
+def keys_seen(connection: Connection, level: SearchLevel, visible: Formula) -> set[str]:
+    primary = select(image_sets.c.id, image_sets.c.study_uid).where(
+        image_sets.c.is_primary, image_sets.c.deleted_at.is_(None)
+    )
+    of = {row.id: row.study_uid for row in connection.execute(primary) if holds(visible, row.id, tags_of(row.id))}
+    if level is SearchLevel.STUDY:
+        return set(of.values())
+    if level is SearchLevel.SERIES:
+        return set(of)
+    found = connection.execute(select(instances.c.key, instances.c.image_set_id))
+    return {row.key for row in found if row.image_set_id in of}
 
 
 @pytest.mark.parametrize("level", SearchLevel)

@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 from sqlalchemy import insert
 
 from hounsfield.imaging.search_plan import Order, Plan, Range
+from hounsfield.imaging.tag_index import index_tags
 from hounsfield.storage.database import Database, open_embedded, open_postgresql
 from hounsfield.storage.tables import datastores, image_sets
+from hounsfield.storage.tag_formulas import AllOf, AnyOf, Formula, IdIs, Not, TagIs, holds
 
 DATASTORE = "d" * 32
 ATTRIBUTES = ("patient_id", "accession_number", "study_id", "study_uid", "series_uid")
@@ -57,8 +59,29 @@ def database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
                 insert(datastores).values(id=identifier, wrapped_key=b"", created_at=0, updated_at=0, **values)
             )
         connection.execute(insert(image_sets), ENTRIES)
+        for entry in ENTRIES:
+            if entry["deleted_at"] is None:
+                index_tags(connection, entry["id"], tags_of(entry["id"]))
     yield opened
     opened.close()
+
+
+def tags_of(image_set_id: str) -> dict[str, str]:
+    number = int(image_set_id, 16)
+    return {"ward": str(number % 4), **({"team": "ab"[number % 2]} if number % 5 else {})}
+
+
+FORMULAS: list[Formula] = [
+    True,
+    False,
+    TagIs("ward", frozenset({"1"})),
+    TagIs("ward", frozenset({"1", "2", "none"})),
+    TagIs("team", frozenset({"a"}), others=True, absent=True),
+    AnyOf((TagIs("ward", frozenset({"0"})), IdIs(f"{7:032x}"), IdIs(f"{11:032x}"))),
+    AnyOf((TagIs("ward", frozenset({"0"})), TagIs("team", frozenset({"b"})))),
+    AllOf((TagIs("ward", frozenset({"3"})), Not(TagIs("team", frozenset({"a"}))))),
+    IdIs(f"{9:032x}"),
+]
 
 
 def ordered(entry: Entry, order: Order) -> tuple[Any, ...]:
@@ -86,12 +109,14 @@ def plans(draw: st.DrawFn) -> tuple[Plan, list[Entry]]:
         ranges.append(Range(axis, lambda columns, low=low, high=high: columns[0].between(low, high)))
         wanted = [entry for entry in wanted if low <= entry[axis.value[0]] <= high]
     descending = draw(st.booleans())
+    visible = draw(st.sampled_from(FORMULAS))
+    wanted = [entry for entry in wanted if holds(visible, entry["id"], tags_of(entry["id"]))]
     few = draw(st.sampled_from([0, 5, 1000]))
-    plan = Plan(DATASTORE, equal, ranges, order, descending, few_entries=few, few_rows=few)
+    plan = Plan(DATASTORE, equal, ranges, order, descending, visible=visible, few_entries=few, few_rows=few)
     return plan, sorted(wanted, key=lambda entry: ordered(entry, order), reverse=descending)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(plans(), st.integers(1, 40))
 def test_pages_of_any_plan_hold_what_brute_force_finds(
     database: Database, planned: tuple[Plan, list[Entry]], limit: int

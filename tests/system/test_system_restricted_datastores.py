@@ -191,6 +191,7 @@ def test_lists_show_what_a_tag_allows(hospital: Hospital, own: Key) -> None:
     (study,) = hospital.web(own, f"/studies?StudyInstanceUID={uid(2)}").json()
     assert study["00201206"]["Value"] == [1]
     nobody = hospital.user()
+    assert hospital.listed(nobody, filters=[equal]) == []
     assert hospital.listed(nobody) == hospital.found(nobody, "/studies", STUDY) == []
 
 

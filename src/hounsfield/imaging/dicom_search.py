@@ -26,7 +26,7 @@ from hounsfield.storage.database import in_groups
 from hounsfield.storage.prepared import PreparedForValues
 from hounsfield.storage.study_tables import studies
 from hounsfield.storage.tables import image_sets, instances
-from hounsfield.storage.tag_formulas import Formula, holds
+from hounsfield.storage.tag_formulas import Formula, holds, keys_of
 from hounsfield.storage.tag_tables import image_set_tags
 
 MOST_RESULTS: Final = 1000
@@ -107,8 +107,16 @@ _OF_INSTANCES: Final = PreparedForValues(
 )
 
 _TAGS: Final = PreparedForValues(
-    lambda ids: select(image_set_tags.c.image_set_id, image_set_tags.c.tag_key, image_set_tags.c.tag_value).where(
-        image_set_tags.c.image_set_id.in_(ids)
+    lambda ids: select(image_set_tags.c.image_set_id, image_set_tags.c.tag_value).where(
+        image_set_tags.c.image_set_id.in_(ids), image_set_tags.c.tag_key == bindparam("key")
+    )
+)
+_PRIMARY: Final = PreparedForValues(
+    lambda uids: select(image_sets.c.id, image_sets.c.study_uid).where(
+        image_sets.c.datastore_id == bindparam("datastore"),
+        image_sets.c.study_uid.in_(uids),
+        image_sets.c.is_primary,
+        image_sets.c.deleted_at.is_(None),
     )
 )
 
@@ -210,9 +218,10 @@ _Hidden: TypeAlias = Callable[[Sequence[str]], frozenset[str]]
 
 def _not_visible(connection: Connection, visible: Formula, ids: Sequence[str]) -> frozenset[str]:
     tags: dict[str, dict[str, str]] = {}
-    for some in in_groups(ids):
-        for row in _TAGS.rows(connection, some, {}):
-            tags.setdefault(row.image_set_id, {})[row.tag_key] = row.tag_value
+    for key in keys_of(visible):
+        for some in in_groups(ids):
+            for row in _TAGS.rows(connection, some, {"key": key}):
+                tags.setdefault(row.image_set_id, {})[key] = row.tag_value
     return frozenset(
         image_set_id for image_set_id in ids if not holds(visible, image_set_id, tags.get(image_set_id, {}))
     )
@@ -226,7 +235,10 @@ def _allowed_results(connection: Connection, plan: DicomSearchPlan, hidden: _Hid
         seen = _RESULTS[search.level](connection, search.datastore_id, keys[: search.limit])
         return Results(_allowed(connection, hidden, search, seen), len(keys) > search.limit)
     wanted = search.offset + search.limit + 1
-    at_once = max(_LEAST_AT_ONCE, min(wanted, MOST_RESULTS))
+    at_once = min(wanted, MOST_RESULTS)
+    if plan.visible is True:
+        # Most of what is found may be hidden.
+        at_once = max(_LEAST_AT_ONCE, at_once)
     found: list[Result] = []
     looked_at = 0
     while len(found) < wanted:
@@ -240,13 +252,15 @@ def _allowed_results(connection: Connection, plan: DicomSearchPlan, hidden: _Hid
 
 def _allowed(connection: Connection, hidden: _Hidden, search: DicomSearch, results: Sequence[Result]) -> list[Result]:
     """Leave out what the caller may not see; a study that is hidden in part is one of the other image sets alone."""
-    series = primary_rows(connection, search.datastore_id, {_study_uid(result) for result in results})
-    denied = hidden([row.id for rows in series.values() for row in rows])
+    wanted = sorted({_study_uid(result) for result in results})
+    place = {"datastore": search.datastore_id}
+    there = [row for some in in_groups(wanted) for row in _PRIMARY.rows(connection, some, place)]
+    denied = hidden([row.id for row in there])
+    # Of studies that are seen as a whole nothing has to be read anew.
+    series = primary_rows(connection, search.datastore_id, {row.study_uid for row in there if row.id in denied})
     changed: dict[str, FoundRow | None] = {}
     for uid, rows in series.items():
-        allowed = [row for row in rows if row.id not in denied]
-        if len(allowed) < len(rows):
-            changed[uid] = _allowed_study(connection, search, allowed)
+        changed[uid] = _allowed_study(connection, search, [row for row in rows if row.id not in denied])
     others = []
     for result in results:
         uid = _study_uid(result)

@@ -21,6 +21,7 @@ from sqlalchemy import (
     Connection,
     Integer,
     Select,
+    bindparam,
     exists,
     func,
     literal_column,
@@ -39,6 +40,8 @@ from hounsfield.imaging.match_conditions import (
 from hounsfield.imaging.matching import Between, Criterion, LikeAnyCase, LikeOrWords, OneOf, Words
 from hounsfield.imaging.search_keys import SearchLevel
 from hounsfield.imaging.search_plan import MOST_STARTS
+from hounsfield.storage.database import in_groups
+from hounsfield.storage.prepared import PreparedForValues
 from hounsfield.storage.study_tables import STUDY_INDEXES, studies
 from hounsfield.storage.tables import image_sets, instances
 from hounsfield.storage.tag_formulas import Formula, IdIs, Start, TagIs, alternatives, starts
@@ -52,7 +55,9 @@ FEW_ENTRIES: Final = 40_000
 FEW_BELOW: Final = 20_000
 """So many entries of the indexes that lead down from what was begun with."""
 
-_FEWEST: Final = 200
+FIRST: Final = 400
+"""So many of few are looked at first."""
+FEWEST: Final = 200
 """So few rows are looked up whatever else could be begun with."""
 
 _STUDY, _SERIES, _INSTANCE = SearchLevel.STUDY, SearchLevel.SERIES, SearchLevel.INSTANCE
@@ -78,6 +83,22 @@ _INDEXES: Final = {
 _STUDY_UID_INDEX: Final = "ix_studies_by_study_uid"
 _SMALL: Final = ("sop_uid", "series_uid", "study_uid")
 """Of one value there are so few rows that they need not be counted."""
+
+
+_TAGGED: Final = PreparedForValues(
+    lambda uids: (
+        select(image_set_tags.c.study_uid)
+        .where(
+            image_set_tags.c.datastore_id == bindparam("datastore"),
+            image_set_tags.c.study_uid.in_(uids),
+            image_set_tags.c.tag_key == bindparam("key"),
+            image_set_tags.c.tag_value == bindparam("value"),
+            image_set_tags.c.is_primary,
+        )
+        .with_hint(image_set_tags, "INDEXED BY ix_image_set_tags_of_study", "sqlite")
+    )
+)
+"""Studies, of some, of which a primary image set has a tag."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +127,10 @@ class DicomSearchPlan:
         Whether it is for the instances of one study, which have an order of their own.
     visible : Formula
         Which image sets may be seen; a study of which one may be seen is found.
-    few, few_entries, few_below : int
+    few, few_entries, few_below, fewest : int
         What is looked up rather than walked past.
+    first : int
+        What is looked at before the rest of few.
     """
 
     datastore_id: str
@@ -118,6 +141,8 @@ class DicomSearchPlan:
     few: int = FEW
     few_entries: int = FEW_ENTRIES
     few_below: int = FEW_BELOW
+    fewest: int = FEWEST
+    first: int = FIRST
 
     def find(self, connection: Connection, offset: int, limit: int) -> list[str]:
         """Give the keys of rows in order: Study Instance UIDs, ids of image sets, or keys of instances."""
@@ -133,6 +158,9 @@ class DicomSearchPlan:
         if begin is not None:
             statement = studies_with_tags(begin, self._study_of_tag, self._studies_of_ids, offset, limit)
             return list(connection.execute(statement).scalars())
+        tests = alternatives(self.visible)
+        if start is not None and start.entries and self.level is _STUDY and tests is not None:
+            return self._seen_of_few(connection, start, tests, offset, limit)
         return list(connection.execute(self._statement(connection, start, offset, limit)).scalars())
 
     def statement(self, connection: Connection, offset: int, limit: int) -> Select[Any]:
@@ -154,7 +182,34 @@ class DicomSearchPlan:
         if start is None:
             return begin
         # What has few entries leads to the other.
-        return begin if start.entries > _FEWEST and self._tagged(connection, begin, start.entries) else None
+        return begin if start.entries > self.fewest and self._tagged(connection, begin, start.entries) else None
+
+    def _seen_of_few(
+        self, connection: Connection, start: _Start, tests: Sequence[TagIs], offset: int, limit: int
+    ) -> list[str]:
+        """Sort the few studies that match as if all could be seen, and keep from the first on those that can."""
+        everything = DicomSearchPlan(self.datastore_id, self.level, self.criteria)
+        found: list[str] = []
+        looked_at = 0
+        # Mostly the first of them are enough.
+        for most in (max(self.first, offset + limit), start.entries):
+            statement = everything._statement(connection, start, looked_at, most)
+            uids = list(connection.execute(statement).scalars())
+            for some in in_groups(uids):
+                seen = self._with_tags(connection, tests, some)
+                found += [uid for uid in some if uid in seen]
+            looked_at += len(uids)
+            if len(found) >= offset + limit or len(uids) < most:
+                break
+        return found[offset : offset + limit]
+
+    def _with_tags(self, connection: Connection, tests: Sequence[TagIs], study_uids: Sequence[str]) -> set[str]:
+        seen: set[str] = set()
+        for test in tests:
+            for value in test.values:
+                tagged = {"datastore": self.datastore_id, "key": test.key, "value": value}
+                seen.update(row.study_uid for row in _TAGGED.rows(connection, study_uids, tagged))
+        return seen
 
     def _tagged(self, connection: Connection, begin: Sequence[Start], most: int) -> bool:
         """Tell whether tags and ids have fewer entries than a number."""

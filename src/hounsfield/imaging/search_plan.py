@@ -13,7 +13,7 @@ PostgreSQL has statistics and chooses itself.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, Final
 
@@ -92,6 +92,9 @@ class Plan:
 
     def find(self, connection: Connection, limit: int) -> Sequence[Row[Any]]:
         """Give the first rows of the table of image sets."""
+        if self.visible is False:
+            # A condition that nothing meets would leave none by which an index is found.
+            return []
         return connection.execute(self.statement(connection, limit)).all()
 
     def statement(self, connection: Connection, limit: int) -> Select[Any]:
@@ -100,16 +103,16 @@ class Plan:
         if begin is not None and len(begin) <= MOST_STARTS:
             return self._beginning(begin, limit)
         if connection.dialect.name != "sqlite":
-            return self._page(self._matching(select(image_sets)), limit)
+            return self._page(self.matching(select(image_sets)), limit)
         if self._attribute in _SMALL:
             index = f"{_INDEX}{self._attribute}"
-            return self._page(self._matching(select(image_sets), index), limit)
+            return self._page(self.matching(select(image_sets), index), limit)
         across = [given.order for given in self.ranges if given.order is not self.order]
         index = self._index(next((order for order in across if self._few(connection, order)), self.order))
         if not across:
-            return self._page(self._matching(select(image_sets), index), limit)
+            return self._page(self.matching(select(image_sets), index), limit)
         # What is left out costs least when it is seen in the index alone.
-        ids = self._page(self._matching(select(image_sets.c.id), index), limit)
+        ids = self._page(self.matching(select(image_sets.c.id), index), limit)
         return select(image_sets).where(image_sets.c.id.in_(ids)).order_by(*self._sorting())
 
     def _beginning(self, begin: Sequence[Start], limit: int) -> Select[Any]:
@@ -117,7 +120,7 @@ class Plan:
         few = [self._ids(self._of_tag(start), limit) for start in begin if not isinstance(start, IdIs)]
         ids = [start.id for start in begin if isinstance(start, IdIs)]
         if ids or not few:
-            few.append(self._ids(self._matching(select(image_sets.c.id)).where(image_sets.c.id.in_(ids)), limit))
+            few.append(self._ids(self.matching(select(image_sets.c.id)).where(image_sets.c.id.in_(ids)), limit))
         found = select(image_sets).where(image_sets.c.id.in_(union_all(*few) if len(few) > 1 else few[0]))
         return found.order_by(*self._sorting()).limit(limit)
 
@@ -158,10 +161,13 @@ class Plan:
 
     def _few(self, connection: Connection, order: Order) -> bool:
         most = self.few_entries if self.equal.keys() <= {"is_primary"} else self.few_rows
-        more = self._matching(select(image_sets.c.id), self._index(order)).offset(most).limit(1)
+        # What may not be seen is counted too: to look at that costs more than to count.
+        everything = replace(self, visible=True)
+        more = everything.matching(select(image_sets.c.id), self._index(order)).offset(most).limit(1)
         return connection.execute(more).first() is None
 
-    def _matching(self, query: Select[Any], index: str | None = None) -> Select[Any]:
+    def matching(self, query: Select[Any], index: str | None = None) -> Select[Any]:
+        """Give a query of image sets with all conditions, begun with an index that SQLite is told."""
         columns = image_sets.c
         query = query.where(columns.datastore_id == self.datastore_id, columns.deleted_at.is_(None))
         for name, value in self.equal.items():

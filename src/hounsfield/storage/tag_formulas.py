@@ -164,6 +164,19 @@ def _of_tag(test: TagIs, image_set_id: ColumnElement[Any]) -> ColumnElement[bool
     return or_(tagged, not_(exists().where(*own))) if test.absent else tagged
 
 
+def keys_of(formula: Formula) -> frozenset[str]:
+    """Give the keys of the tags that a formula tests."""
+    match formula:
+        case TagIs(key):
+            return frozenset({key})
+        case AllOf(parts) | AnyOf(parts):
+            return frozenset().union(*(keys_of(part) for part in parts))
+        case Not(part):
+            return keys_of(part)
+        case _:
+            return frozenset()
+
+
 def alternatives(formula: Formula) -> list[TagIs] | None:
     """Give the tests of which one is enough; None where a formula says more than that some tags have some values."""
     parts = formula.parts if isinstance(formula, AnyOf) else (formula,)
