@@ -34,6 +34,8 @@ _RETRY_SECONDS: Final = 0.5
 _NEXT_SECONDS: Final = 0.02
 """How soon it is tried again after some was taken."""
 _STANDARD_ERROR: Final = 2
+_TRACKER_IS_SILENT: Final = "ignore:resource_tracker"
+"""A warning of Python's resource trackers, which outlive killed processes, and would wait for ever to say what these left."""
 _AT_ONCE: Final = select.PIPE_BUF
 """What a pipe takes without waiting once it says that it has room."""
 
@@ -181,6 +183,8 @@ def guard_standard_error() -> None:
             line_buffering=True,
             write_through=True,
         )
+    if _TRACKER_IS_SILENT not in sys.warnoptions:
+        sys.warnoptions.append(_TRACKER_IS_SILENT)
 
 
 def keep_trying_standard_error() -> None:

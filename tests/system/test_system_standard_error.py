@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
+import psutil
 import pytest
 from botocore.exceptions import ClientError
 from import_folders import fill, import_folder
 
 from audited import records, run_audit
+from dicomweb.web import part10, store
 from processes import api_processes, runners
 from servers import ServerProcess, active_datastore, wait_for
 from support.standard_errors import FAULTS, full_pipe
@@ -78,6 +80,16 @@ def test_nothing_is_missed_where_standard_error_takes_nothing(server: ServerProc
     assert server.process is not None
     assert server.process.returncode == 0
     assert run_audit(server.data, "verify").exit_code == 0
+
+
+def test_nothing_outlives_a_killed_server(server: ServerProcess) -> None:
+    assert store(server, active_datastore(server.client()), [part10(slice_of())]).status_code == 200
+    assert server.process is not None
+    family = psutil.Process(server.process.pid).children(recursive=True)
+    server.process.kill()
+    server.process.wait(60)
+    _, alive = psutil.wait_procs(family, timeout=60)
+    assert alive == []
 
 
 def _answers(client: Any) -> bool:
