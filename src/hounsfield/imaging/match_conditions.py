@@ -81,7 +81,7 @@ def condition(key: SearchKey, match: Match, dialect: str) -> ColumnElement[bool]
         # Text of image sets is ordered by the language of a PostgreSQL database.
         return _like(column, match.patterns, dialect, ranges=dialect == "sqlite" or key.level is SearchLevel.STUDY)
     if isinstance(match, LikeAnyCase):
-        return or_(*(_residual(column, pattern, dialect, any_case=True) for pattern in match.patterns))
+        return or_(*(_like_any_case(column, pattern, dialect) for pattern in match.patterns))
     raise TypeError(f"{key.keyword} is not matched by words here")
 
 
@@ -190,20 +190,26 @@ def _one(column: ColumnElement[Any], pattern: str, dialect: str, *, ranges: bool
     return and_(true(), *parts)
 
 
-def _residual(column: ColumnElement[Any], pattern: str, dialect: str, *, any_case: bool = False) -> ColumnElement[bool]:
+def _residual(column: ColumnElement[Any], pattern: str, dialect: str) -> ColumnElement[bool]:
     if dialect == "sqlite":
-        glob = "".join(map(_both_cases, pattern)) if any_case else pattern.replace("[", "[[]")
-        return column.op("GLOB", is_comparison=True)(glob)
+        return column.op("GLOB", is_comparison=True)(pattern.replace("[", "[[]"))
     escaped = re.sub(r"([\\%_])", r"\\\1", pattern).replace("*", "%").replace("?", "_")
-    return column.ilike(escaped, escape="\\") if any_case else column.like(escaped, escape="\\")
+    return column.like(escaped, escape="\\")
 
 
-def _both_cases(character: str) -> str:
-    """Give what stands for a character in a pattern of GLOB, small or capital."""
-    cases = {character, character.lower(), character.upper()}
-    if len(cases) == 1 and character != "[":
-        return character
-    return f"[{''.join(sorted(case for case in cases if len(case) == 1))}]"
+def _like_any_case(column: ColumnElement[Any], pattern: str, dialect: str) -> ColumnElement[bool]:
+    """Match a pattern letter by letter, small or capital: neither database compares letters beyond ASCII so of itself."""
+    if dialect == "sqlite":
+        return column.op("GLOB", is_comparison=True)("".join(_both_cases(one, one) for one in pattern))
+    wildcards = {"*": ".*", "?": "."}
+    parts = (wildcards.get(one) or _both_cases(one, re.escape(one)) for one in pattern)
+    return column.op("~", is_comparison=True)(f"^{''.join(parts)}$")
+
+
+def _both_cases(character: str, alone: str) -> str:
+    """Give what stands for a character in a pattern: a class of characters where it has cases, or means something itself."""
+    cases = {case for case in (character, character.lower(), character.upper()) if len(case) == 1}
+    return f"[{''.join(sorted(cases))}]" if len(cases) > 1 or character == "[" else alone
 
 
 def _after(prefix: str) -> str | None:
