@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 from imports import frame
 
+_DEPTH = 42
+"""Where the SIZ segment of a codestream has the precision and the sign of its first component."""
+
 
 def codestream_of(boxed: bytes) -> bytes:
     """Take the codestream out of a JPH file by walking its boxes (ISO/IEC 15444-1 Annex I)."""
@@ -36,16 +39,18 @@ def level_sizes(width: int, height: int) -> list[tuple[int, int]]:
     return sizes[::-1]
 
 
-def stays_in_range(samples: NDArray[Any], halvings: int) -> bool:
-    """Tell whether no smaller resolution can go beyond the range of the samples' type.
+def stays_in_range(samples: NDArray[Any], halvings: int, codestream: bytes) -> bool:
+    """Tell whether no smaller resolution can go beyond the range of the samples' precision.
 
     The low band of the 5/3 transform reaches a quarter of the span beyond either end in each direction; where it leaves the
-    type, decoders differ: checksums are of limited samples, this decoder wraps them around.
+    range, decoders differ: checksums are of limited samples, this decoder limits none.
     """
     low, high = int(samples.min()), int(samples.max())
     margin = (high - low) * (2.25**halvings - 1) / 2 + 4 * halvings
-    limits = np.iinfo(samples.dtype)
-    return limits.min <= low - margin and high + margin <= limits.max
+    depth = codestream[_DEPTH]
+    span = 1 << (depth & 0x7F) + 1
+    smallest = -span // 2 if depth & 0x80 else 0
+    return smallest <= low - margin and high + margin < smallest + span
 
 
 def decoded_frame(client: Any, datastore_id: str, image_set_id: str, entry: dict[str, Any]) -> NDArray[Any]:
@@ -61,7 +66,7 @@ def decoded_frame(client: Any, datastore_id: str, image_set_id: str, entry: dict
     assert sizes == level_sizes(samples.shape[1], samples.shape[0]), f"{sizes} for samples of shape {samples.shape}"
     assert zlib.crc32(np.ascontiguousarray(samples)) == levels[-1]["Checksum"], f"checksum of {samples.shape}"
     for skipped, level in enumerate(reversed(levels)):
-        if skipped and stays_in_range(samples, skipped):
+        if skipped and stays_in_range(samples, skipped, codestream):
             reduced = imagecodecs.htj2k_decode(data, planar=False, skipres=skipped)
             assert reduced.shape[:2] == (level["Height"], level["Width"])
             assert zlib.crc32(np.ascontiguousarray(reduced)) == level["Checksum"], f"{skipped} below full resolution"
