@@ -66,7 +66,7 @@ class Played:
             assert not self.waiting, "all is free, and somebody waits"
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(steps=st.lists(STEPS, max_size=50))
 def test_what_is_held_is_bounded_and_nobody_waits_for_nothing(steps: Sequence[tuple[str, object]]) -> None:
     async def play() -> None:

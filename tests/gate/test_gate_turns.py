@@ -71,7 +71,7 @@ class Played:
             )
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(places=st.integers(1, 4), each=st.integers(1, 4), steps=st.lists(STEPS, max_size=60))
 def test_places_are_neither_lost_nor_given_twice(
     places: int, each: int, steps: Sequence[tuple[str, str | int]]

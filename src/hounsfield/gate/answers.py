@@ -121,8 +121,14 @@ async def with_its_end_seen(
         return answer
     if any(name.lower() == "content-type" and value.startswith("multipart/") for name, value in answer.headers):
         return answer
-    chunks = [chunk async for chunk in _chunks(answer, threads)]
-    return replace(answer, size=sum(map(len, chunks)), chunks=chunks)
+    chunks: list[Chunk] = []
+    size = 0
+    async for chunk in _chunks(answer, threads):
+        chunks.append(chunk)
+        size += len(chunk)
+        if threads.room is not None and size > _AT_ONCE_BYTES:
+            threads.room.hold(size)
+    return replace(answer, size=size, chunks=chunks)
 
 
 async def _chunks(answer: StreamedResult, threads: CallerThreads | None) -> AsyncIterator[Chunk]:
