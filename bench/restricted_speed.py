@@ -22,6 +22,7 @@ import orjson
 from sqlalchemy import insert, text
 
 from bench.databases import on_each_database
+from bench.processes import processor_seconds
 from bench.qido_corpus import SERIES, Study, all_studies, fill, image_set_id
 from bench.report import Report, median, percentile
 from bench.scale import Run
@@ -74,7 +75,8 @@ def _measure(setting: Run, report: Report, server: Server, label: str) -> None:
     fill(archive, datastore_id, count)
     _tag(archive, datastore_id, count)
     repository = open_repository(server.settings, archive.database, open_keyring(server.settings))
-    searches = max(_TURNS, setting.scale.study_searches)
+    turns = 1 if setting.scale.quick else _TURNS
+    searches = setting.scale.study_searches
     report.note(f"{label}: {count} studies of {SERIES} series, {searches} searches of a kind and user in each setting")
     try:
         with server:
@@ -82,31 +84,40 @@ def _measure(setting: Run, report: Report, server: Server, label: str) -> None:
             for name, (key, value) in _USERS.items():
                 seen = [study for study in all_studies(count) if _tags_of(study, count)[key] == value]
                 chosen = random.Random(7).choices(seen, k=searches)
-                _compare(report, f"{label}: {name}", searcher, _user(repository, datastore_id, key, value), chosen)
+                user = _user(repository, datastore_id, key, value)
+                _compare(report, f"{label}: {name}", searcher, user, chosen, turns)
             searcher.close()
     finally:
         archive.database.close()
 
 
-def _compare(report: Report, name: str, searcher: _Searcher, key: AccessKey, studies: Sequence[Study]) -> None:
+def _compare(
+    report: Report, name: str, searcher: _Searcher, key: AccessKey, studies: Sequence[Study], turns: int
+) -> None:
     """Measure all kinds of searches of one user, with the setting and without it in turns."""
     kinds = _kinds()
     times: dict[tuple[str, bool], list[float]] = {(kind.name, on): [] for kind in kinds for on in (False, True)}
-    for turn in range(_TURNS):
+    used = dict.fromkeys(times, 0.0)
+    for turn in range(turns):
         for on in (False, True):
             searcher.restrict(key, on=on)
             for kind in kinds:
                 if turn == 0:
                     # What a process does once for each kind of search is not measured.
                     searcher.search(kind, key, studies[0])
-                some = studies[turn::_TURNS]
-                times[kind.name, on] += [searcher.search(kind, key, study) * 1000 for study in some]
+                before = searcher.processor_seconds
+                times[kind.name, on] += [searcher.search(kind, key, study) * 1000 for study in studies[turn::turns]]
+                used[kind.name, on] += searcher.processor_seconds - before
     for kind in kinds:
         without, restricted = times[kind.name, False], times[kind.name, True]
         report.figure(f"{name}, {kind.name}: without, p50", median(without), "ms")
         report.figure(f"{name}, {kind.name}: without, p99", percentile(without, 99), "ms")
         report.figure(f"{name}, {kind.name}: restricted, p50", median(restricted), "ms")
         report.figure(f"{name}, {kind.name}: restricted, p99", percentile(restricted, 99), "ms")
+        for on, setting in ((False, "without"), (True, "restricted")):
+            report.figure(
+                f"{name}, {kind.name}: {setting}, processor time", used[kind.name, on] * 1000 / len(studies), "ms"
+            )
         ratio = percentile(restricted, 99) / percentile(without, 99)
         report.figure(f"{name}, {kind.name}: ratio of p99", ratio, "", LIMIT)
 
@@ -143,6 +154,11 @@ class _Searcher:
             if time.monotonic() > deadline:
                 raise BenchmarkError("the server does not go by the setting")
             time.sleep(0.1)
+
+    @property
+    def processor_seconds(self) -> float:
+        """Processor time that the server has taken."""
+        return processor_seconds(self._server.pid)
 
     def search(self, kind: _Kind, key: AccessKey, study: Study) -> float:
         """Search for what is there and seen, and give the seconds."""
