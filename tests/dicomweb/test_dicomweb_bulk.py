@@ -19,7 +19,9 @@ from pydicom.uid import JPEGBaseline8Bit
 
 from dicomweb.web import part10, parts, root, session, store, web_client
 from hounsfield.dicomweb.zip_archive import encode_zip, file_name
+from raw_http import exchange, head
 from servers import ServerProcess, active_datastore
+from signed_http import signature
 from synthetic import noise, slice_of, uid
 
 EXPLICIT, HTJ2K = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.4.202"
@@ -195,6 +197,17 @@ def test_a_zip_archive_is_one_form_of_an_instance(server: ServerProcess, stored:
     preferred = get(server, stored, INSTANCE, "application/zip;q=0.5, application/dicom")
     assert preferred.content == file.content
     assert get(server, stored, INSTANCE, "*/*").headers["content-type"].startswith("application/dicom")
+
+
+def test_an_archive_is_not_gathered_for_who_speaks_http_1_0(server: ServerProcess, stored: str) -> None:
+    """nginx does so of itself; a study need not fit into memory, as the end of an archive is seen in it."""
+    path = f"/datastore/{stored}/{STUDY}"
+    headers = {**signature(server, "GET", path), "Host": f"127.0.0.1:{server.port}", "Accept": "application/zip"}
+    answer = exchange(server, head("GET", path, headers).replace(b" HTTP/1.1\r\n", b" HTTP/1.0\r\n"))
+    headers_sent, _, content = answer.data.partition(b"\r\n\r\n")
+    assert b" 200 " in headers_sent.splitlines()[0]
+    assert b"content-length" not in headers_sent.lower()
+    assert len(unzipped(content)) == 4
 
 
 def test_files_of_an_archive_stay_in_their_folder() -> None:

@@ -17,6 +17,8 @@ from starlette.types import Scope, Send
 from hounsfield.aws.response import WireResponse
 from hounsfield.gate.threads import CallerThreads
 
+_WITH_ENDS: Final = ("multipart/", "application/zip")
+"""Beginnings of content types whose content tells where it ends."""
 _REQUEST_ID: Final = b"x-amzn-requestid"
 _WITH_CHUNKS: Final = frozenset({"1.1", "2", "2.0"})
 _TURN_BYTES: Final = 256 * 1024
@@ -115,11 +117,11 @@ async def with_its_end_seen(
     """Make an answer whole before it is sent to a client that would not see that it is broken off.
 
     With HTTP/1.0, which proxies speak to servers too, an answer without Content-Length ends where the connection does, whatever
-    the reason. Parts are sent as they are made all the same: they end with a closing boundary.
+    the reason. Parts and archives are sent as they are made all the same: they end with a closing boundary, or a directory.
     """
     if not isinstance(answer, StreamedResult) or answer.size is not None or scope.get("http_version") in _WITH_CHUNKS:
         return answer
-    if any(name.lower() == "content-type" and value.startswith("multipart/") for name, value in answer.headers):
+    if any(name.lower() == "content-type" and value.startswith(_WITH_ENDS) for name, value in answer.headers):
         return answer
     chunks: list[Chunk] = []
     size = 0
