@@ -29,6 +29,7 @@ LONGEST_REQUEST_SECONDS: Final = 3600
 """How long an old process may take to finish what is under way."""
 _LOOK_SECONDS = 0.05
 _TRY_AGAIN_SECONDS = 1.0
+_SOON_SECONDS = 4.0
 _LONGEST_URI: Final = 65_534
 _HEADER_FRAMING_BYTES: Final = 4096
 _MOST_STREAMS: Final = 128
@@ -111,6 +112,7 @@ class ApiServer(MPServer):
             ssl_client_verify=tls is not None and tls.clients_must_show,
         )
         self._serving = 0
+        self._begun_at: dict[int, float] = {}
         self._renewing = False
         signal.signal(READY, self._count)
         self.on_reload(self._begin_to_renew)
@@ -132,6 +134,7 @@ class ApiServer(MPServer):
             # What is replaced once refers to itself no longer: descriptors of a process go with the last mention of it.
             del worker.start
             before = self._serving
+            self._pause_after_soon_end(worker.idx)
             self._start_when_possible(start)
             deadline = time.monotonic() + LONGEST_START_SECONDS
             while self._renewing and self._serving == before and worker.is_alive() and time.monotonic() < deadline:
@@ -139,6 +142,29 @@ class ApiServer(MPServer):
 
         worker.start = start_and_wait
         return worker
+
+    def _respawn_workers(self, *args: Any, **kwargs: Any) -> None:
+        respawn: Any = super()._respawn_workers
+        respawn(*args, **kwargs)
+        if self._serving:
+            # The server software would end all of them when one ends again soon; what served before goes on with the others.
+            self.respawned_wrks.clear()
+
+    def _pause_after_soon_end(self, number: int) -> None:
+        """Wait before a process is started whose predecessor has hardly begun; renewals have their own pace."""
+        begun = self._begun_at.get(number, float("-inf"))
+        if not self._renewing and time.monotonic() - begun < _SOON_SECONDS:
+            self._pause()
+        self._begun_at[number] = time.monotonic()
+
+    def _pause(self) -> None:
+        """Wait a while; end all where that is asked for meanwhile."""
+        until = time.monotonic() + _TRY_AGAIN_SECONDS
+        while time.monotonic() < until:
+            if self.interrupt_signal:
+                self._stop_workers()  # type: ignore[no-untyped-call]
+                sys.exit(0)
+            time.sleep(_LOOK_SECONDS)
 
     def _start_when_possible(self, start: Callable[[], None]) -> None:
         """Start a process as soon as the machine has room for it; those that are there serve on meanwhile."""
@@ -149,9 +175,4 @@ class ApiServer(MPServer):
                 _log.error("process cannot be started now", process="api", reason=error.strerror)
             else:
                 return
-            pause = time.monotonic() + _TRY_AGAIN_SECONDS
-            while time.monotonic() < pause:
-                if self.interrupt_signal:
-                    self._stop_workers()  # type: ignore[no-untyped-call]
-                    sys.exit(0)
-                time.sleep(_LOOK_SECONDS)
+            self._pause()

@@ -169,7 +169,8 @@ def main() -> None:
     except OSError as error:
         # What is left of standard output cannot be written either, and would be tried at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        click.echo(f"Error: {error.filename or 'standard output'}: {error.strerror or error}", err=True)
+        what = error.filename or "a file, or standard output,"
+        click.echo(f"Error: {what} cannot be used: {error.strerror or error}; see that disks have room", err=True)
         sys.exit(1)
 
 

@@ -53,6 +53,13 @@ def test_processes_that_cannot_be_started_are_started_later(tmp_path: Path) -> N
         wait_for(lambda: len(api_processes(server)) == 3, "two that answer")
         assert staying.is_running()
         assert import_folder(server, client, datastore, "third").success
+        # One that ends again and again takes neither the other with it nor those that keep them.
+        for _ in range(3):
+            mortal = wait_for(lambda: [one for one in api_processes(server)[1:] if one != staying], "it to be there")[0]
+            mortal.kill()
+            wait_for(lambda dead=mortal: dead not in api_processes(server), "it to be gone")
+        wait_for(lambda: len(api_processes(server)) == 3, "two that answer")
+        assert all(process.is_running() for process in (first, keeper, staying))
         # Nothing that was opened for a process that never was is open still.
         wait_for(lambda: (first.num_fds(), keeper.num_fds()) == open_before, "the same to be open as before")
     finally:
