@@ -120,8 +120,10 @@ def test_a_server_that_is_gone(postgresql_server: PostgresqlServer) -> None:
     gone.close()
 
 
-def test_a_locked_database_is_read(embedded: Database, tmp_path: Path) -> None:
-    other = open_embedded(tmp_path / "h.db", bytes(32), 0.3)
+def test_a_locked_database_is_opened_and_read(embedded: Database, tmp_path: Path) -> None:
+    with embedded.write():
+        other = open_embedded(tmp_path / "h.db", bytes(32), 0.3)
+        assert keys(other) == set()
     with other.write():
         with pytest.raises(DatabaseBusyError):
             tag(embedded, "a")

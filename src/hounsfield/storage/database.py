@@ -46,7 +46,7 @@ from hounsfield.storage.database_errors import (
     trouble_of,
 )
 from hounsfield.storage.prepared import Prepared
-from hounsfield.storage.schema import bring_up_to_date
+from hounsfield.storage.schema import bring_up_to_date, is_up_to_date
 from hounsfield.storage.tables import metadata
 
 WAIT_SECONDS: Final = 20.0
@@ -377,7 +377,8 @@ def open_postgresql(url: str, wait_seconds: float = WAIT_SECONDS) -> Database:
     @event.listens_for(writing, "connect")
     def bound_waits(connection: Any, _: object) -> None:
         with connection.cursor() as cursor:
-            cursor.execute(f"SET lock_timeout = {int(wait_seconds * 1000)}")
+            # Nothing would be no limit.
+            cursor.execute(f"SET lock_timeout = {max(1, int(wait_seconds * 1000))}")
         connection.commit()
 
     database = Database(reading, writing, wait_seconds=wait_seconds)
@@ -415,6 +416,10 @@ def _postgresql_engine(url: str, most: int, wait_seconds: float) -> Engine:
 
 
 def _bring_up_to_date(database: Database) -> None:
+    # A process that starts while others write for long does not wait for them.
+    with database.read() as connection:
+        if is_up_to_date(connection):
+            return
     with database.write() as connection:
         bring_up_to_date(connection)
 

@@ -32,6 +32,13 @@ class NewerSchemaError(Exception):
     """The tables are of a newer version than this one knows; the message names theirs."""
 
 
+def is_up_to_date(connection: Connection) -> bool:
+    """Tell whether the tables are of the newest schema."""
+    if not inspect(connection).has_table(_VERSIONS.name):
+        return False
+    return connection.execute(select(_VERSIONS.c.version_num)).scalar_one_or_none() == newest_revision()
+
+
 def bring_up_to_date(connection: Connection) -> None:
     """Bring the tables to the newest schema, in the transaction of the connection; does nothing when they are.
 
