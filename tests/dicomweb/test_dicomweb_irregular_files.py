@@ -32,6 +32,9 @@ def with_second_syntax(data: bytes, syntax: str) -> bytes:
 IRREGULAR = {
     "vr-dashes": lambda data: with_vr(data, "BodyPartExamined", b"--"),
     "vr-lower": lambda data: with_vr(data, "StudyDescription", b"lo"),
+    "vr-of-first-element": lambda data: with_vr(data, "ImageType", b"--"),
+    "vr-of-first-element-is-zeros": lambda data: with_vr(data, "ImageType", b"\0\0"),
+    "vr-of-first-element-of-item": lambda data: with_vr(data, "ReferencedSOPClassUID", b"ui"),
     "delimiter-at-end": lambda data: data + STRAY,
     "second-syntax": lambda data: with_second_syntax(data, "1.2.840.10008.1.2.4.70"),
     "second-syntax-implicit": lambda data: with_second_syntax(data, "1.2.840.10008.1.2"),
@@ -43,6 +46,9 @@ def test_an_irregular_file_is_stored_with_a_warning_and_given_back_whole(
     server: ServerProcess, datastore: str, name: str
 ) -> None:
     sent = slice_of()
+    referenced = pydicom.Dataset()
+    referenced.ReferencedSOPClassUID, referenced.ReferencedSOPInstanceUID = "1.2.840.10008.5.1.4.1.1.2", "2.25.8"
+    sent.ReferencedImageSequence = [referenced]
     answer = store(server, datastore, [IRREGULAR[name](part10(sent))])
     assert answer.status_code == 200
     (item,) = values(answer.json(), "00081199")

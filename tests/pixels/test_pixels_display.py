@@ -120,6 +120,12 @@ def test_segments_that_are_none(units: list[int]) -> None:
         lookup_table((40, 0, 16), np.array(units, "<u2").tobytes(), segmented=True)
 
 
+def test_segments_without_entries_are_not_gone_through_again_and_again() -> None:
+    empty, calls = [0, 0] * 16000, [2, 16000, 6, 0] * 8000
+    with pytest.raises(PixelError, match="more than 131072 segments"):
+        lookup_table((0, 0, 16), np.array([0, 1, 7, *empty, *calls], "<u2").tobytes(), segmented=True)
+
+
 @given(st.lists(st.integers(0, 65535), max_size=200), st.integers(1, 500), st.sampled_from([8, 16]))
 def test_any_segments_are_expanded_or_refused(units: list[int], count: int, bits: int) -> None:
     data = np.array(units, "<u2").tobytes()

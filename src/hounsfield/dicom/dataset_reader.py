@@ -172,6 +172,39 @@ class DataSetReader:
             return tag in (ITEM, ITEM_DELIMITER, SEQUENCE_DELIMITER)
         return bool(tag) and (code in VRS or (tag in ENTRIES and self._implicit(self.window.data, end)[2] <= left))
 
+    def begins_explicit(self, position: int) -> bool:
+        """Tell by its first element, whose header is in the window, whether the elements of a data set have a VR.
+
+        Two capital letters are one. Other bytes are the beginning of a length, unless no element without a VR stands where
+        that leads, but one with a VR where a header with a VR leads, even if that VR is none.
+        """
+        data = self.window.data
+        _, _, code, short = self._explicit(data, position)
+        if looks_explicit(code):
+            return True
+        if self._leads_on(self._implicit(data, position)[2], position + 8, explicit=False):
+            return False
+        if self._leads_on(short, position + 8, explicit=True):
+            return True
+        if short or not self.window.reach(position + 12):
+            return False
+        return self._leads_on(self._long(self.window.data, position + 8)[0], position + 12, explicit=True)
+
+    def _leads_on(self, length: int, value: int, *, explicit: bool) -> bool:
+        """Tell whether behind a value the data ends, or a delimiter stands, or an element with or without a VR."""
+        if length == UNDEFINED_LENGTH or not self._is_followed(length, value):
+            return length == UNDEFINED_LENGTH and self._starts_with_item(value)
+        end = value + length
+        if not self.window.remaining(end):
+            return True
+        group, _, code, _ = self._explicit(self.window.data, end)
+        if group == _DELIMITERS:
+            return True
+        if (code in VRS) != explicit:
+            return False
+        # Letters of a text may look like a VR, but not in a header that leads to another element.
+        return not explicit or self._is_followed(*self.header(end, explicit=True)[2:])
+
     def top_level(
         self, position: int, *, explicit: bool, groups: range = ALL_GROUPS, end: int | None = None
     ) -> tuple[list[Element], int]:
@@ -469,7 +502,7 @@ class DataSetReader:
         if not self.window.reach(position + 8):
             return True
         group, _, _ = self._implicit(self.window.data, position)
-        return group == _DELIMITERS or looks_explicit(self.window.data[position + 4 : position + 6])
+        return group == _DELIMITERS or self.begins_explicit(position)
 
     def _undefined_end(self, tag: int, start: int, position: int) -> int:
         """Find the position behind the sequence delimiter of a value that is not a sequence."""

@@ -14,7 +14,7 @@ from typing import Final, Literal
 
 from hounsfield.dicom import ambiguous
 from hounsfield.dicom.charsets import CharacterSet, character_set
-from hounsfield.dicom.dataset_reader import DataSetReader, delimiter_bytes, looks_explicit
+from hounsfield.dicom.dataset_reader import DataSetReader, delimiter_bytes
 from hounsfield.dicom.dictionary import ENTRIES
 from hounsfield.dicom.elements import (
     DOUBLE_FLOAT_PIXEL_DATA,
@@ -296,7 +296,7 @@ def _read_body(window: Window, position: int, syntax: str, limits: ReadLimits, i
     position = reader.behind_stray_delimiters(position)
     explicit = syntax != IMPLICIT_VR_LITTLE_ENDIAN
     if window.reach(position + 8):
-        explicit = looks_explicit(window.data[position + 4 : position + 6])
+        explicit = reader.begins_explicit(position)
     if explicit != (syntax != IMPLICIT_VR_LITTLE_ENDIAN):
         irregularities.note(Leniency.OTHER_ENCODING, _TRANSFER_SYNTAX_UID)
     elements, position = reader.top_level(position, explicit=explicit)

@@ -16,6 +16,9 @@ from hounsfield.pixels.errors import PixelError
 
 _MOST_ENTRIES: Final = 1 << 16
 _DISCRETE, _LINEAR, _INDIRECT = 0, 1, 2
+_MOST_SEGMENTS: Final = 2 * _MOST_ENTRIES
+_MOST_SEGMENT_BYTES: Final = 12 * _MOST_ENTRIES
+"""Room for a segment of its own for each entry, also where it is called for by an indirect one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,11 @@ def lookup_table(descriptor: tuple[int, int, int], data: bytes, *, segmented: bo
 
 
 def _expanded(data: bytes, count: int, *, wide: bool) -> NDArray[np.uint16]:
-    """Expand segments; what would become longer than the table is not expanded any further."""
+    """Expand segments; what would become longer than the table is not expanded any further.
+
+    Segments may have no entries, and indirect ones may call for them again and again: their number is bounded.
+    """
+    data = data[:_MOST_SEGMENT_BYTES]
     units = np.frombuffer(data[: len(data) // 2 * 2], "<u2") if wide else np.frombuffer(data, "u1")
     expansion = _Expansion(units.tolist(), wide, [])
     expansion.segments(0, len(units), count, None)
@@ -104,11 +111,17 @@ class _Expansion:
     units: list[int]
     wide: bool
     entries: list[int]
+    left: int = _MOST_SEGMENTS
 
     def segments(self, at: int, end: int, count: int, most: int | None) -> None:
         """Expand the segments from one unit to another, at most so many of them, up to a number of entries."""
         done = 0
         while at + 1 < end and len(self.entries) < count and (most is None or done < most):
+            self.left -= 1
+            if self.left < 0:
+                raise PixelError(
+                    f"a lookup table has more than {_MOST_SEGMENTS} segments, most of them without entries"
+                )
             code, length = self.units[at : at + 2]
             if code == _DISCRETE:
                 self.entries.extend(self.units[at + 2 : at + 2 + length])
