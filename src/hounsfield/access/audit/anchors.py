@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sqlalchemy import insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from hounsfield.access.audit.chain import LineDamagedError, Position, read_line
 from hounsfield.access.audit.chain_index import ChainIndex
@@ -49,6 +50,14 @@ def anchor_of(index: ChainIndex) -> Anchor | None:
 
 def write_anchor(database: Database, anchor: Anchor) -> None:
     """Keep an anchor; one that is further on already stays."""
+    try:
+        _write(database, anchor)
+    except IntegrityError:
+        # On PostgreSQL another process that starts at the same time may have been first; then there is a row.
+        _write(database, anchor)
+
+
+def _write(database: Database, anchor: Anchor) -> None:
     with database.write() as connection:
         known = connection.execute(
             select(audit_indexes.c.sequence).where(audit_indexes.c.first_mac == anchor.first_mac)
@@ -57,9 +66,9 @@ def write_anchor(database: Database, anchor: Anchor) -> None:
         if known is None:
             connection.execute(insert(audit_indexes).values(first_mac=anchor.first_mac, **values))
         elif known < anchor.at.sequence:
-            connection.execute(
-                update(audit_indexes).where(audit_indexes.c.first_mac == anchor.first_mac).values(**values)
-            )
+            # Asked again by the statement itself: another process may have been further on in between.
+            behind = (audit_indexes.c.first_mac == anchor.first_mac, audit_indexes.c.sequence < anchor.at.sequence)
+            connection.execute(update(audit_indexes).where(*behind).values(**values))
 
 
 def read_anchors(database: Database) -> list[Anchor]:
