@@ -56,6 +56,11 @@ SOUND = {
     "one more": case(WHOLE, 0xB111, NumberOfFrames=4, table=False),
     "one less": case(WHOLE, 0xB111, NumberOfFrames=2, table=False),
     "one less, table": case(WHOLE, 0xB111, NumberOfFrames=2),
+    "fragments, as many as frames are claimed, table": Case(
+        file_of([[WHOLE[0][:200], WHOLE[0][200:]], *WHOLE[1:]], JPEG_LOSSLESS, FRAMES[0], NumberOfFrames=4),
+        FRAMES,
+        0xB111,
+    ),
     "fragments, one less": Case(
         file_of([[w[:200], w[200:]] for w in WHOLE], JPEG_LOSSLESS, FRAMES[0], table=False, NumberOfFrames=2),
         FRAMES,

@@ -24,7 +24,7 @@ from hounsfield.imaging.exceeding import exceeds
 from hounsfield.imaging.import_metadata import ImportMetadata, with_metadata
 from hounsfield.imaging.import_results import FileErrorType, FileOutcome, FileResult, InputFile
 from hounsfield.imaging.instance_index import instance_index
-from hounsfield.imaging.pixel_store import StoredPixels, store_pixels, with_true_number_of_frames
+from hounsfield.imaging.pixel_store import StoredPixels, as_stored, store_pixels
 from hounsfield.imaging.staging import Place, StagedInstance
 from hounsfield.pixels.errors import FramesError
 from hounsfield.pixels.policy import LosslessFormat
@@ -175,7 +175,7 @@ def finish_instance(
     context: IngestContext, key: str, part10: Part10, record: InstanceRecord, pixels: StoredPixels
 ) -> FinishedInstance:
     """Make the JSON fragment of an instance; raises `DicomError` when it is beyond the metadata quota."""
-    corrected = with_true_number_of_frames(part10, pixels)
+    corrected = as_stored(part10, pixels)
     if corrected is not part10:
         part10, record = corrected, instance_record(corrected)
     record = record.with_warnings(pixels.warnings)

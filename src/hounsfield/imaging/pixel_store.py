@@ -20,7 +20,7 @@ from hounsfield.dicom.elements import Element
 from hounsfield.dicom.overriding import overridden
 from hounsfield.dicom.part10 import DEFLATED, Part10
 from hounsfield.dicom.warnings import ImportWarning, WarningCode
-from hounsfield.imaging.pixel_module import NUMBER_OF_FRAMES, pixel_format, pixel_frames
+from hounsfield.imaging.pixel_module import NUMBER_OF_FRAMES, PHOTOMETRIC_INTERPRETATION, pixel_format, pixel_frames
 from hounsfield.imaging.pixel_warnings import description_warning, frames_warning, note_warning, transcoding_warning
 from hounsfield.imaging.staging import FrameRun, PixelKind
 from hounsfield.pixels.decode import check_frame, decode_samples, irregular
@@ -33,6 +33,7 @@ from hounsfield.pixels.jpeg_colour import interpretation_of_jpeg
 from hounsfield.pixels.leniencies import PixelLeniency, PixelNote, joined
 from hounsfield.pixels.policy import (
     JPEG,
+    JPEG_LOSSLESS,
     NATIVE,
     WITHOUT_PIXELS,
     ChecksumType,
@@ -64,6 +65,8 @@ class StoredPixels:
     """What was wrong with frames, before `warned` made warnings of it."""
     offset_table: bytes = b""
     """Basic offset table of fragments that are kept as one object."""
+    true_interpretation: str = ""
+    """Photometric Interpretation of the samples, where the data set says another one."""
 
 
 NO_PIXELS = StoredPixels(PixelKind.NONE, None, None)
@@ -117,13 +120,32 @@ def _frames_or_as_they_came(plan: FramePlan, key: str, pack: PackWriter) -> Stor
 
 @dataclass(frozen=True, slots=True)
 class FramePlan:
-    """Pixel data of which frames can be made; ``decoded`` is what decoding all of them showed, where that was done."""
+    """Pixel data of which frames can be made.
+
+    Attributes
+    ----------
+    format : PixelFormat
+        What describes it; its Photometric Interpretation is the true one.
+    frames : FrameSource
+        The frames as they came.
+    treatment : Treatment
+        What is done with them.
+    source_syntax : str
+        Transfer syntax of the file.
+    lossless : LosslessFormat
+        What frames are brought into.
+    interpretation : str
+        What the data set says.
+    decoded : tuple of PixelNote or None
+        What decoding all frames showed, where that was done.
+    """
 
     format: PixelFormat
     frames: FrameSource
     treatment: Treatment
     source_syntax: str
     lossless: LosslessFormat
+    interpretation: str
     decoded: tuple[PixelNote, ...] | None = None
 
 
@@ -138,7 +160,7 @@ class ObjectPlan:
 
 
 def plan_pixels(file: Part10, lossless: LosslessFormat) -> FramePlan | ObjectPlan:
-    """Decide how the pixel data of a file is kept; reads offset tables at most, no frames."""
+    """Decide how the pixel data of a file is kept; reads offset tables at most, and the first frame of JPEG lossless colour."""
     syntax = file.transfer_syntax
     if file.pixel_data is not None and file.pixel_data.tag != PIXEL_DATA:
         warning = ImportWarning(
@@ -160,9 +182,27 @@ def plan_pixels(file: Part10, lossless: LosslessFormat) -> FramePlan | ObjectPla
     if how.kind is TreatmentKind.KEEP_VIDEO:
         return ObjectPlan(PixelKind.WHOLE, syntax, (), format_)
     try:
-        return FramePlan(format_, pixel_frames(file, format_), how, syntax, lossless)
+        frames = pixel_frames(file, format_)
+        true = _with_true_colour(format_, frames, syntax)
+        return FramePlan(true, frames, how, syntax, lossless, format_.photometric_interpretation)
     except FramesError as error:
         return ObjectPlan(PixelKind.WITHHELD, syntax, (frames_warning(error),), format_)
+
+
+def _with_true_colour(format_: PixelFormat, frames: FrameSource, syntax: str) -> PixelFormat:
+    """Give the Photometric Interpretation that is true of the samples of JPEG lossless; to convert them would lose some.
+
+    What is lossy is converted, or kept as it came: there the colour is what was encoded, not the samples.
+    """
+    if syntax not in JPEG_LOSSLESS or format_.samples_per_pixel != 3:
+        return format_
+    try:
+        true = interpretation_of_jpeg(frames[0], format_)
+    except PixelError:
+        return format_
+    if true == format_.photometric_interpretation:
+        return format_
+    return replace(format_, photometric_interpretation="RGB" if true == "RGB" else "YBR_FULL")
 
 
 def store_frames(plan: FramePlan, key: str, pack: PackWriter, ordinals: range) -> StoredPixels:
@@ -192,6 +232,7 @@ def store_frames(plan: FramePlan, key: str, pack: PackWriter, ordinals: range) -
         tuple(_runs(ordinals.start, extents)),
         coloured,
         (*plan.frames.notes, *notes),
+        true_interpretation=true if (true := plan.format.photometric_interpretation) != plan.interpretation else "",
     )
 
 
@@ -203,11 +244,11 @@ def warned(pixels: StoredPixels) -> StoredPixels:
 
 def _colour_warnings(encoded: bytes, plan: FramePlan) -> tuple[ImportWarning, ...]:
     """Tell of a JPEG codestream that says another colour of itself than the data set does."""
-    given = plan.format.photometric_interpretation
+    given = plan.interpretation
     if plan.source_syntax not in JPEG or plan.format.samples_per_pixel != 3:
         return ()
     try:
-        true = interpretation_of_jpeg(encoded, plan.format)
+        true = interpretation_of_jpeg(encoded, replace(plan.format, photometric_interpretation=given))
     except PixelError:
         return ()
     if true == given:
@@ -216,13 +257,19 @@ def _colour_warnings(encoded: bytes, plan: FramePlan) -> tuple[ImportWarning, ..
     return (ImportWarning(WarningCode.COERCION_OF_DATA_ELEMENTS, text),)
 
 
-def with_true_number_of_frames(file: Part10, pixels: StoredPixels) -> Part10:
-    """Give a file whose Number of Frames is that of its frames, where these were found and it says another one."""
+def as_stored(file: Part10, pixels: StoredPixels) -> Part10:
+    """Give a file whose Number of Frames and Photometric Interpretation are those of its frames, where it says others."""
+    corrected = []
+    if pixels.true_interpretation:
+        corrected.append(_text(PHOTOMETRIC_INTERPRETATION, "CS", pixels.true_interpretation))
     count = len(pixels.entries)
-    if not pixels.kind.in_frames or count == (file.integer(NUMBER_OF_FRAMES) or 1):
-        return file
-    text = str(count).encode()
-    return overridden(file, [Element(NUMBER_OF_FRAMES, "IS", text + b" " * (len(text) % 2))])
+    if pixels.kind.in_frames and count != (file.integer(NUMBER_OF_FRAMES) or 1):
+        corrected.append(_text(NUMBER_OF_FRAMES, "IS", str(count)))
+    return overridden(file, corrected) if corrected else file
+
+
+def _text(tag: int, vr: str, text: str) -> Element:
+    return Element(tag, vr, (text + " " * (len(text) % 2)).encode())
 
 
 def kind_of_frames(notes: Iterable[PixelNote]) -> PixelKind:

@@ -97,7 +97,9 @@ class EncapsulatedFrames:
         first, notes = self._by_tables(count, extended)
         if first is None:
             first = self._without_table(count)
-        if first is None or (count == 1 and len(fragments) > 1):
+        # A table that is sound but has another number of frames is to be believed where the codestreams agree with it.
+        unlike = any(note.leniency is PixelLeniency.BASIC_OFFSET_TABLE for note in notes)
+        if first is None or (count == 1 and len(fragments) > 1) or (unlike and _table_fit(fragments) is not None):
             first, notes = self._counted(count, first, notes)
         end = fragments.irregular_end
         self.notes = (*(() if end is None else (PixelNote(end),)), *notes)

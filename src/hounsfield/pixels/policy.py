@@ -26,6 +26,8 @@ JPEG_XL_RECOMPRESSION = "1.2.840.10008.1.2.4.111"
 
 JPEG = frozenset(f"1.2.840.10008.1.2.4.{part}" for part in ("50", "51", "57", "70"))
 """Transfer syntaxes of JPEG codestreams (ITU-T T.81)."""
+JPEG_LOSSLESS = frozenset(f"1.2.840.10008.1.2.4.{part}" for part in ("57", "70"))
+"""Those of them that lose nothing."""
 
 NATIVE = frozenset(
     {IMPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN, DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_BIG_ENDIAN}
