@@ -63,7 +63,7 @@ def explained(settings: Settings) -> Iterator[None]:
     except KeyringError as error:
         raise InstallationError(
             f"{master_key_file(settings)} cannot be used, {error}; put back the copy that was kept of it, "
-            "or import one with `hounsfield keys import`"
+            "or move it away and import one with `hounsfield keys import`"
         ) from error
     except DatabaseKeyMissingError as error:
         raise InstallationError(f"{error}; put it back from the copy that was kept of keys/") from error

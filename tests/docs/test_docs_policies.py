@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from doc_pages import Page, codes, run_shell
@@ -140,8 +140,18 @@ def test_the_policies_for_common_cases_decide_as_they_say() -> None:
     assert decide(project, create, "*", {"aws:requesttag/project": "x", "aws:tagkeys": ("project",)}).allowed
     assert not decide(project, create, "*", {"aws:tagkeys": ()}).allowed
     assert not decide(project, create, "*", {"aws:requesttag/project": "x", "aws:tagkeys": ("project", "x")}).allowed
-    locked = decide(project, "medical-imaging:DeleteImageSet", STORE, {"aws:resourcetag/state": "locked"})
-    assert locked.reason("x") == "with an explicit deny in an identity-based policy"
+    for action in CHANGING:
+        locked = decide(project, f"medical-imaging:{action}", STORE, {"aws:resourcetag/state": "locked"})
+        assert locked.reason("x") == "with an explicit deny in an identity-based policy", action
+
+
+READING: Final = re.compile("(Get|List|Search)[A-Z]")
+CHANGING: Final = [
+    action
+    for action in [*load_service().operations, *{route.action or route.name for route in OPERATIONS.values()}]
+    if not READING.match(action) and action != "CreateDatastore"
+]
+"""Actions by which something that is there is changed: whatever is none of reading."""
 
 
 def test_the_trust_policy_says_who_gets_the_role() -> None:

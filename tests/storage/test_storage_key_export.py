@@ -66,11 +66,21 @@ def _effort(**other: object) -> dict[str, object]:
         _effort(r=-8),
         _effort(p=10**9),
         _effort(salt=1),
+        # Numbers of scrypt that OpenSSL does not take together, or has not the memory for.
+        _effort(n=2**16, r=1),
+        _effort(n=2, r=2**22, p=16),
     ],
 )
 def test_what_was_changed_is_refused(exported: bytes, change: dict[str, object]) -> None:
     with pytest.raises(ExportError):
         import_keys(json.dumps(json.loads(exported) | change).encode(), PASSPHRASE)
+
+
+def test_another_function_is_told(exported: bytes) -> None:
+    document = json.loads(exported)
+    document["kdf"]["name"] = "argon2id"
+    with pytest.raises(ExportError, match="another function than scrypt"):
+        import_keys(json.dumps(document).encode(), PASSPHRASE)
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"[]", b"null", b"1", b'"x"', b"\xff\xfe", b"[" * 100_000])
@@ -130,3 +140,36 @@ def test_the_commands_carry_the_keys_to_another_folder(tmp_path: Path) -> None:
     assert (master.read_bytes(), master.stat().st_mode & 0o777) == (kept, 0o600)
     archive, _ = open_archive(Settings(data=data))
     archive.database.close()
+
+
+def test_a_passphrase_is_the_same_with_the_byte_order_mark_of_an_editor(tmp_path: Path) -> None:
+    data, file, passphrase = tmp_path / "data", tmp_path / "copy.json", tmp_path / "passphrase"
+    archive, _ = open_archive(Settings(data=data))
+    archive.database.close()
+    passphrase.write_bytes(b"\xef\xbb\xbf" + f"{PASSPHRASE}\r\n".encode())
+    assert _keys(data, "export", str(file), "--passphrase-file", str(passphrase)).exit_code == 0
+    assert _keys(tmp_path / "new", "import", str(file), given=f"{PASSPHRASE}\n").exit_code == 0
+
+
+@pytest.mark.parametrize("command", ["export", "import"])
+def test_a_passphrase_that_is_no_text_is_refused_and_not_shown(command: str, exported: bytes, tmp_path: Path) -> None:
+    file, passphrase = tmp_path / "copy.json", tmp_path / "passphrase"
+    passphrase.write_bytes(b"secret\xf5words that are long enough\n")
+    if command == "import":
+        file.write_bytes(exported)
+    refused = _keys(tmp_path / "data", command, str(file), "--passphrase-file", str(passphrase))
+    assert "is no text in UTF-8" in refused.stderr, refused.output
+    assert isinstance(refused.exception, SystemExit)
+    assert "secret" not in refused.output
+    assert "f5" not in refused.output
+
+
+def test_an_import_says_that_a_damaged_file_is_in_its_way(exported: bytes, tmp_path: Path) -> None:
+    file, master = tmp_path / "copy.json", tmp_path / "data" / "keys" / "master.json"
+    file.write_bytes(exported)
+    master.parent.mkdir(parents=True)
+    master.write_bytes(b"null")
+    refused = _keys(tmp_path / "data", "import", str(file), given=f"{PASSPHRASE}\n")
+    assert (refused.exit_code, master.read_bytes()) == (1, b"null")
+    assert f"{master} is in the way, it is damaged; move it away first" in refused.stderr
+    assert "keys import" not in refused.stderr

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import BinaryIO, Final, TextIO
+from typing import BinaryIO, Final
 
 import click
 
@@ -23,7 +23,7 @@ from hounsfield.storage.database_errors import DatabaseDamagedError
 from hounsfield.storage.database_key import DatabaseInUseError, change_database_key
 from hounsfield.storage.durable import sync_folder, write_file_durably
 from hounsfield.storage.key_export import ExportError, export_keys, import_keys
-from hounsfield.storage.keyring import LocalKeyring
+from hounsfield.storage.keyring import KeyringError, LocalKeyring
 from hounsfield.storage.keys import KeyUnavailableError
 from hounsfield.storage.rotation import WrappedPlaces
 from hounsfield.stores import archive_place, blob_place, opened_place
@@ -155,7 +155,7 @@ def retire(data: Path) -> None:
 
 _passphrase = click.option(
     "--passphrase-file",
-    type=click.File("r", encoding="utf-8"),
+    type=click.File("rb"),
     help="A file whose first line is the passphrase; - for standard input.  [default: it is asked for]",
 )
 
@@ -164,7 +164,7 @@ _passphrase = click.option(
 @_data
 @_passphrase
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-def export(data: Path, passphrase_file: TextIO | None, file: Path) -> None:
+def export(data: Path, passphrase_file: BinaryIO | None, file: Path) -> None:
     """Write a copy of the master keys to FILE, sealed with a passphrase, to be kept in another place."""
     if file.exists():
         raise RefusedError(f"{file} is there already; choose another name")
@@ -185,7 +185,7 @@ def export(data: Path, passphrase_file: TextIO | None, file: Path) -> None:
 @_data
 @_passphrase
 @click.argument("file", type=click.File("rb"))
-def import_command(data: Path, passphrase_file: TextIO | None, file: BinaryIO) -> None:
+def import_command(data: Path, passphrase_file: BinaryIO | None, file: BinaryIO) -> None:
     """Put the master keys of FILE, which `hounsfield keys export` wrote, into a data folder that has none."""
     settings = _settings(data)
     passphrase = _given(passphrase_file, confirm=False)
@@ -196,16 +196,24 @@ def import_command(data: Path, passphrase_file: TextIO | None, file: BinaryIO) -
     master = master_key_file(settings)
     with refusing(settings):
         write_file_durably(master, content.text(), mode=0o600, replace=False)
-        there = open_keyring(settings).content
+        try:
+            there = LocalKeyring(master).content
+        except KeyringError as error:
+            raise RefusedError(f"{master} is in the way, {error}; move it away first") from error
     if (dict(there.keys), there.current) != (dict(content.keys), content.current):
         raise RefusedError(f"{master} holds other keys, which are left as they are; move it away first")
     click.echo(f"{master} holds {len(content.keys)} master key{'s' if len(content.keys) != 1 else ''}")
 
 
-def _given(file: TextIO | None, *, confirm: bool) -> str:
+def _given(file: BinaryIO | None, *, confirm: bool) -> str:
     if file is None:
         return str(click.prompt("Passphrase", hide_input=True, confirmation_prompt=confirm, err=True))
-    return file.readline().rstrip("\r\n")
+    try:
+        # Some editors begin a file with a byte order mark, which nobody types who is asked for the passphrase later.
+        return file.readline().decode("utf-8-sig").rstrip("\r\n")
+    except UnicodeDecodeError:
+        # Without the error itself, which shows a part of it.
+        raise InvalidError(f"the first line of {file.name} is no text in UTF-8; a passphrase must be one") from None
 
 
 def _write_new(file: Path, data: bytes) -> None:

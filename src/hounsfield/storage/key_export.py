@@ -25,6 +25,7 @@ FORMAT: Final = "hounsfield master keys"
 VERSION: Final = 1
 LEAST_PASSPHRASE: Final = 12
 """Characters of a passphrase."""
+_KDF: Final = "scrypt"
 _NONCE_BYTES: Final = 12
 _SALT_BYTES: Final = 16
 _MOST_BYTES: Final = 1024 * 1024
@@ -44,7 +45,13 @@ class _Scrypt:
     p: int = 1
 
     def key(self, passphrase: str, salt: bytes) -> bytes:
-        return Scrypt(salt, KEY_BYTES, self.n, self.r, self.p).derive(passphrase.encode())
+        try:
+            return Scrypt(salt, KEY_BYTES, self.n, self.r, self.p).derive(passphrase.encode())
+        except (MemoryError, ValueError) as error:
+            # OpenSSL says so too where the numbers do not fit together.
+            raise ExportError(
+                "what it asks of scrypt cannot be done here, or there is not enough memory for it"
+            ) from error
 
     def check(self) -> None:
         whole = self.n > 1 and self.n & (self.n - 1) == 0 and self.r > 0 and 0 < self.p <= 16
@@ -67,7 +74,7 @@ def export_keys(content: KeyringContent, passphrase: str) -> bytes:
     document = {
         "format": FORMAT,
         "version": VERSION,
-        "kdf": {"name": "scrypt", **asdict(kdf), "salt": b64encode(salt).decode()},
+        "kdf": {"name": _KDF, **asdict(kdf), "salt": b64encode(salt).decode()},
         "nonce": b64encode(nonce).decode(),
         "sealed": b64encode(sealed).decode(),
     }
@@ -91,6 +98,8 @@ def import_keys(data: bytes, passphrase: str) -> KeyringContent:
         raise ExportError("it is no export of master keys")
     if version != VERSION:
         raise ExportError(f"it is of version {version}, this Hounsfield reads {VERSION}")
+    if isinstance(described, dict) and described.get("name") != _KDF:
+        raise ExportError(f"it is sealed with another function than {_KDF}, which this Hounsfield reads")
     try:
         kdf = _Scrypt(int(described["n"]), int(described["r"]), int(described["p"]))
         salt, nonce, sealed = (
@@ -108,4 +117,4 @@ def import_keys(data: bytes, passphrase: str) -> KeyringContent:
 
 
 def _authenticated(kdf: _Scrypt, salt: bytes) -> bytes:
-    return orjson.dumps([FORMAT, VERSION, "scrypt", kdf.n, kdf.r, kdf.p, salt.hex()])
+    return orjson.dumps([FORMAT, VERSION, _KDF, kdf.n, kdf.r, kdf.p, salt.hex()])
