@@ -37,6 +37,8 @@ def take(data: bytes) -> None:
         if place is not None:
             assert 0 <= place.start < place.offset <= place.end <= part10.source.size
         assert part10.cut >= 0
+        again = read_part10(BytesSource(part10.header), LIMITS)
+        assert (again.elements, again.header) == (part10.elements, part10.header)
         orjson.loads(instance_fragment(instance_record(part10), None, None, []))
     except DicomError as error:
         assert 10 < len(str(error)) < 300  # noqa: PT017 - both outcomes are right

@@ -32,7 +32,15 @@ HISTORY = 0x001021B0
 
 
 def read(data: bytes) -> Part10:
-    return read_part10(BytesSource(data))
+    """Read a file, and make sure that what is kept of it is read alike."""
+    part10 = read_part10(BytesSource(data))
+    again = read_part10(BytesSource(part10.header))
+    assert (again.elements, again.header, again.transfer_syntax) == (
+        part10.elements,
+        part10.header,
+        part10.transfer_syntax,
+    )
+    return part10
 
 
 def said(part10: Part10) -> list[str]:

@@ -63,6 +63,9 @@ class Leniency(Enum):
         return self.value[1].format(element=element_name(tag))
 
 
+_ABOUT_FILE_META = (Leniency.OTHER_ENCODING, Leniency.FILE_META_LENGTH)
+
+
 class Irregularities:
     """What was read of one file although it is wrong, each leniency once per element tag.
 
@@ -93,6 +96,11 @@ class Irregularities:
                 f"More than {self._most} elements are not encoded as DICOM asks; the last one is {element_name(tag)}"
             )
         self._noted[leniency, tag] = None
+
+    @property
+    def are_in_data_set(self) -> bool:
+        """Whether elements of the data set are among them, and not only how it is said to be encoded."""
+        return any(leniency not in _ABOUT_FILE_META for leniency, _ in self._noted)
 
     def warnings(self) -> tuple[ImportWarning, ...]:
         """Write a warning for each; of one leniency at most `MOST_NAMED`, and one that counts the others."""

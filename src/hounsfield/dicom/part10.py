@@ -16,6 +16,7 @@ from hounsfield.dicom import ambiguous
 from hounsfield.dicom.charsets import CharacterSet, character_set
 from hounsfield.dicom.dataset_reader import DataSetReader, delimiter_bytes
 from hounsfield.dicom.dictionary import ENTRIES
+from hounsfield.dicom.element_writer import ElementWriter
 from hounsfield.dicom.elements import (
     DOUBLE_FLOAT_PIXEL_DATA,
     FLOAT_PIXEL_DATA,
@@ -84,7 +85,8 @@ class Part10:
         What the offsets of `pixel_data` refer to: the file, or for deflated files the inflated data set.
     header : bytes
         The file without the value of the pixel data element, a DICOM file itself: the element stays, empty, and with
-        undefined length where it had that. For deflated files it is deflated anew.
+        undefined length where it had that. For deflated files it is deflated anew. A data set that was read although elements
+        of it are not encoded as DICOM asks is written anew.
     cut : int
         Offset in `header` of the pixel data element; for deflated files the offset in the inflated data set. The length
         of the header (or data set) when there is no pixel data.
@@ -299,7 +301,9 @@ def _read_body(window: Window, position: int, syntax: str, limits: ReadLimits, i
         explicit = reader.begins_explicit(position)
     if explicit != (syntax != IMPLICIT_VR_LITTLE_ENDIAN):
         irregularities.note(Leniency.OTHER_ENCODING, _TRANSFER_SYNTAX_UID)
+    start = position
     elements, position = reader.top_level(position, explicit=explicit)
+    count = len(elements)
     pixel_data = None
     emptied = after = b""
     if window.remaining(position) > 0:
@@ -310,6 +314,10 @@ def _read_body(window: Window, position: int, syntax: str, limits: ReadLimits, i
     if reader.ambiguous:
         elements = list(ambiguous.decide(elements, "little" if little else "big"))
     before = window.data[:position]
+    if irregularities.are_in_data_set:
+        # Without the pixel data the header might not be read as the file was, which had to be guessed at.
+        writer = ElementWriter(little_endian=little, explicit_vr=explicit)
+        before, after = window.data[:start] + writer.write(elements[:count]), writer.write(elements[count:])
     return _Body(tuple(elements), little, explicit, pixel_data, window.source, before, emptied, after)
 
 
