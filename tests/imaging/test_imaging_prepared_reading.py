@@ -45,7 +45,7 @@ def datastore(archive: Archive) -> str:
     (outcome,) = ingest_received(context, [ReceivedShare((ReceivedFile(0, SpooledFile(len(file), file)),), None)])
     assert not isinstance(outcome, Exception)
     assert outcome[0].instance is not None
-    assert receiver.commit(context, UNLIMITED, {0: outcome[0].instance}).result().primary == {0: True}
+    assert receiver.commit(context, UNLIMITED, "caller", {0: outcome[0].instance}).result().primary == {0: True}
     receiver.close()
     return made.id
 

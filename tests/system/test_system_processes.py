@@ -54,10 +54,9 @@ def _check_processes(server: ServerProcess) -> None:
     assert server.process is not None
     assert wait_for(lambda: workers(server) and store_workers(server), "the workers to be there")
     first = psutil.Process(server.process.pid)
-    tree = [first, *first.children(recursive=True)]
-    # What only counts names of the standard library's holds nothing of ours.
-    ours = [process for process in tree if "resource_tracker" not in " ".join(process.cmdline())]
-    assert len(ours) >= 7
+    # Server, two API processes, runner, their fork servers, workers; what only counts names for the standard library holds
+    # nothing of ours.
+    tree, ours = wait_for(lambda: _processes(first, 7), "all processes to be there")
     for process in tree:
         limits = Path(f"/proc/{process.pid}/limits").read_text()
         assert re.search(r"^Max core file size +0 +0 ", limits, re.MULTILINE), process
@@ -69,6 +68,12 @@ def _check_processes(server: ServerProcess) -> None:
     finally:
         other.kill()
         other.wait()
+
+
+def _processes(first: psutil.Process, least: int) -> tuple[list[psutil.Process], list[psutil.Process]] | None:
+    tree = [first, *first.children(recursive=True)]
+    ours = [process for process in tree if "resource_tracker" not in " ".join(process.cmdline())]
+    return (tree, ours) if len(ours) >= least else None
 
 
 ALLOWED = """
