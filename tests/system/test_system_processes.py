@@ -72,7 +72,7 @@ def _check_processes(server: ServerProcess) -> None:
 
 def _processes(first: psutil.Process, least: int) -> tuple[list[psutil.Process], list[psutil.Process]] | None:
     tree = [first, *first.children(recursive=True)]
-    ours = [process for process in tree if "resource_tracker" not in " ".join(process.cmdline())]
+    ours = [process for process in tree if "multiprocessing.resource_tracker" not in " ".join(process.cmdline())]
     return (tree, ours) if len(ours) >= least else None
 
 
