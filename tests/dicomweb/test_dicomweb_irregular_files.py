@@ -22,6 +22,13 @@ def with_vr(data: bytes, keyword: str, vr: bytes) -> bytes:
     return data[:at] + vr + data[at + 2 :]
 
 
+def with_vrs(data: bytes, vrs: dict[str, bytes]) -> bytes:
+    """Write other letters where the VRs of several elements stand."""
+    for keyword, vr in vrs.items():
+        data = with_vr(data, keyword, vr)
+    return data
+
+
 def with_second_syntax(data: bytes, syntax: str) -> bytes:
     """Write a Transfer Syntax UID at the beginning of the data set."""
     start = data.index(struct.pack("<HH2s", 0x0008, 0x0008, b"CS"))
@@ -35,6 +42,13 @@ IRREGULAR = {
     "vr-of-first-element": lambda data: with_vr(data, "ImageType", b"--"),
     "vr-of-first-element-is-zeros": lambda data: with_vr(data, "ImageType", b"\0\0"),
     "vr-of-first-element-of-item": lambda data: with_vr(data, "ReferencedSOPClassUID", b"ui"),
+    "vr-of-neighbours": lambda data: with_vrs(
+        data, dict.fromkeys(("StudyDate", "StudyTime", "AccessionNumber", "Modality"), b"--")
+    ),
+    "vr-of-neighbours-differs": lambda data: with_vrs(data, {"ImageType": b"??", "SOPClassUID": b"--"}),
+    "vr-of-all-in-item": lambda data: with_vrs(
+        data, {"ReferencedSOPClassUID": b"  ", "ReferencedSOPInstanceUID": b"\0\0"}
+    ),
     "delimiter-at-end": lambda data: data + STRAY,
     "second-syntax": lambda data: with_second_syntax(data, "1.2.840.10008.1.2.4.70"),
     "second-syntax-implicit": lambda data: with_second_syntax(data, "1.2.840.10008.1.2"),

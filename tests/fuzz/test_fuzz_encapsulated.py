@@ -15,7 +15,7 @@ from hounsfield.dicom.errors import DicomError
 from hounsfield.dicom.limits import ReadLimits
 from hounsfield.dicom.part10 import header_with_offset_table, read_part10
 from hounsfield.dicom.source import BytesSource
-from hounsfield.imaging.pixel_store import store_pixels, with_true_number_of_frames
+from hounsfield.imaging.pixel_store import as_stored, store_pixels
 from hounsfield.pixels.errors import FramesError
 from hounsfield.pixels.policy import LosslessFormat
 from hounsfield.storage.blobs import FolderBlobs
@@ -66,7 +66,7 @@ def test_damaged_pixel_data_is_stored_or_refused(data: bytes) -> None:
         finally:
             pack.abort()
     assert all(10 < len(warning.message) < 600 for warning in pixels.warnings)
-    corrected = with_true_number_of_frames(part10, pixels)
+    corrected = as_stored(part10, pixels)
     header = header_with_offset_table(corrected, pixels.offset_table) if pixels.offset_table else corrected.header
     again = read_part10(BytesSource(header), LIMITS)
     assert [element.tag for element in again.elements] == [element.tag for element in corrected.elements]

@@ -35,6 +35,9 @@ _FILE_META_GROUP = 0x0002
 _DELIMITERS = 0xFFFE
 """Group of items and delimiters, which have no VR in any encoding (PS3.5 section 7.5)."""
 
+_GOING_ON = 8
+"""Elements behind one whose VR is not known that are looked at, to find where its value ends."""
+
 _HEADERS = {
     order: (Struct(f"{order}HH2sH").unpack_from, Struct(f"{order}HHL").unpack_from, Struct(f"{order}L").unpack_from)
     for order in ("<", ">")
@@ -143,18 +146,63 @@ class DataSetReader:
         Its header may be that of a VR that is not known, with a length of 32 bits as new VRs have or one of 16 bits (PS3.5
         section 6.2), or that of implicit VR. What another element follows is right.
         """
-        data = self.window.data
-        implicit = self._implicit(data, position)[2]
-        layouts = [(short, position + 8), (implicit, position + 8)]
+        implicit = self._implicit(self.window.data, position)[2]
+        explicit = self._explicit_layouts(position, short)
+        layouts = [*explicit, (implicit, position + 8)]
         if not looks_explicit(code):
-            layouts.reverse()
-        if not any(data[position + 6 : position + 8]) and self.window.reach(position + 12):
-            layouts.insert(0, (self._long(self.window.data, position + 8)[0], position + 12))
+            layouts[-2:] = reversed(layouts[-2:])
         if tag not in PIXEL_TAGS:
             for length, value in layouts:
                 if self._is_followed(length, value):
                     return length, value
+            if not short and self._goes_on(tag, implicit, position + 8, explicit=False):
+                return implicit, position + 8
+            for length, value in explicit:
+                if self._goes_on(tag, length, value, explicit=True):
+                    return length, value
         return (short, position + 8) if looks_explicit(code) else (implicit, position + 8)
+
+    def _explicit_layouts(self, position: int, short: int) -> list[tuple[int, int]]:
+        """Give length and place of a value behind a VR that is not known: with a length of 32 bits, and with one of 16."""
+        narrow = (short, position + 8)
+        if short or not self.window.reach(position + 12):
+            return [narrow]
+        return [(self._long(self.window.data, position + 8)[0], position + 12), narrow]
+
+    def _goes_on(self, tag: int, length: int, value: int, *, explicit: bool) -> bool:
+        """Tell whether several elements follow a value, none of which need have a VR that is known: writers have runs of such.
+
+        Tags must ascend, and lengths stay in the data, until something stands there that is known.
+        """
+        for _ in range(_GOING_ON):
+            end = value + length
+            if self._is_followed(length, value) and (explicit or not self._has_vr(end)):
+                return True
+            if length == UNDEFINED_LENGTH or self.window.remaining(end) < 8 or not self.window.reach(end + 8):
+                return False
+            group, number, code, short = self._explicit(self.window.data, end)
+            following = group << 16 | number
+            if following <= tag or group == _DELIMITERS or (explicit and code in VRS):
+                return False
+            tag, length, value = following, self._implicit(self.window.data, end)[2], end + 8
+            if explicit:
+                length, value = next(
+                    (layout for layout in self._explicit_layouts(end, short) if self._ascends(tag, *layout)),
+                    (short, end + 8),
+                )
+        return True
+
+    def _has_vr(self, position: int) -> bool:
+        return self.window.remaining(position) >= 8 and self._explicit(self.window.data, position)[2] in VRS
+
+    def _ascends(self, tag: int, length: int, value: int) -> bool:
+        """Tell whether behind a value an element with a larger tag begins, or the data ends."""
+        end = value + length
+        left = self.window.remaining(end)
+        if left < 8 or not self.window.reach(end + 8):
+            return not left
+        group, number, _ = self._implicit(self.window.data, end)
+        return bool(group << 16 | number > tag)
 
     def _is_followed(self, length: int, value: int) -> bool:
         """Tell whether behind a value the data ends, or something begins that can only be an element or a delimiter."""
@@ -178,17 +226,19 @@ class DataSetReader:
         Two capital letters are one. Other bytes are the beginning of a length, unless no element without a VR stands where
         that leads, but one with a VR where a header with a VR leads, even if that VR is none.
         """
-        data = self.window.data
-        _, _, code, short = self._explicit(data, position)
+        group, number, code, short = self._explicit(self.window.data, position)
         if looks_explicit(code):
             return True
-        if self._leads_on(self._implicit(data, position)[2], position + 8, explicit=False):
+        implicit = self._implicit(self.window.data, position)[2]
+        if self._leads_on(implicit, position + 8, explicit=False):
             return False
-        if self._leads_on(short, position + 8, explicit=True):
+        layouts = self._explicit_layouts(position, short)
+        if any(self._leads_on(*layout, explicit=True) for layout in layouts):
             return True
-        if short or not self.window.reach(position + 12):
+        tag = group << 16 | number
+        if not short and self._goes_on(tag, implicit, position + 8, explicit=False):
             return False
-        return self._leads_on(self._long(self.window.data, position + 8)[0], position + 12, explicit=True)
+        return any(self._goes_on(tag, *layout, explicit=True) for layout in layouts)
 
     def _leads_on(self, length: int, value: int, *, explicit: bool) -> bool:
         """Tell whether behind a value the data ends, or a delimiter stands, or an element with or without a VR."""
