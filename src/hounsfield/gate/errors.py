@@ -42,7 +42,7 @@ from hounsfield.storage.database_errors import (
     DatabaseDownError,
     DatabaseFullError,
 )
-from hounsfield.storage.durable import FULL_ERRNOS
+from hounsfield.storage.durable import FULL_ERRNOS, REFUSING_ERRNOS
 from hounsfield.storage.keys import KeyServiceDownError, KeyUnavailableError
 
 _LATER_SECONDS = 30.0
@@ -135,6 +135,12 @@ def _trouble(error: Exception, request_id: str, full: type[AwsError]) -> AwsErro
             pass
         case OSError() if error.errno in FULL_ERRNOS:
             pass
+        case OSError() if error.errno in REFUSING_ERRNOS:
+            _log.error("disk refuses", request_id=request_id, reason=error.strerror, path=str(error.filename))
+            return ServiceUnavailableException(
+                "The disk of the service lets nothing be written or opened just now. Try again later.",
+                come_again(_LATER_SECONDS),
+            )
         case _:
             return None
     _log.error("no room left", request_id=request_id, error=name)

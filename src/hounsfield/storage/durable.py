@@ -13,6 +13,9 @@ from typing import Final
 FULL_ERRNOS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """What the system says where there is no room for what is written; it passes once there is."""
 
+REFUSING_ERRNOS: Final = frozenset({errno.EROFS, errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE})
+"""What the system says where it lets nothing be written or opened, as a disk that became read-only after an error."""
+
 _known: set[Path] = set()
 _SHARDS: Final = tuple(f"{number:02x}" for number in range(256))
 _FEW_SHARDS: Final = 8
