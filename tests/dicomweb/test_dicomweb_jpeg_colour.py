@@ -180,3 +180,26 @@ def test_a_corrected_colour_is_not_corrected_twice(
     close(np.frombuffer(native.PixelData, "u1").reshape(PICTURE.shape), PICTURE, 4)
     stored = get(server, datastore, path_of(case), "application/dicom; transfer-syntax=*")
     assert pydicom.dcmread(BytesIO(stored.content)).PhotometricInterpretation == CORRECTED[case]
+
+
+def test_a_wrong_marker_of_jpeg_lossless_is_undone_by_an_update(
+    server: ServerProcess, client: Any, datastore: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Samples are RGB, as the data set said, and only a JFIF segment says YCbCr."""
+    monkeypatch.setitem(CASES, "lying", Case(JPEGLosslessSV1, lambda: marked(lossless("RGB"), JFIF), "RGB"))
+    monkeypatch.setitem(NUMBERS, "lying", 98)
+    assert store(server, datastore, [part10(dataset_of("lying"))]).status_code == 200
+    (entry,) = client.search_image_sets(datastoreId=datastore)["imageSetsMetadataSummaries"]
+    study = {"Series": {uid(1, 1): {"Instances": {uid(1, 1, 98): {"DICOM": {"PhotometricInterpretation": "RGB"}}}}}}
+    updated(client, datastore, entry["imageSetId"], {"SchemaVersion": 1.1, "Study": study})
+    close(rendered(server, datastore, path_of("lying")), PICTURE, 4)
+    for accept in (EXPLICIT, HTJ2K, "*"):
+        answer = get(server, datastore, path_of("lying"), f"application/dicom; transfer-syntax={accept}")
+        file = pydicom.dcmread(BytesIO(answer.content))
+        native = file.file_meta.TransferSyntaxUID == EXPLICIT
+        assert file.PhotometricInterpretation == "RGB", accept
+        if native:
+            samples = np.frombuffer(file.PixelData, "u1").reshape(PICTURE.shape)
+        else:
+            samples = imagecodecs.htj2k_decode(get_frame(file.PixelData, 0, number_of_frames=1), planar=False)
+        assert np.array_equal(samples, PICTURE), accept
