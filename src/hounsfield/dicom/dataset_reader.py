@@ -35,7 +35,7 @@ _FILE_META_GROUP = 0x0002
 _DELIMITERS = 0xFFFE
 """Group of items and delimiters, which have no VR in any encoding (PS3.5 section 7.5)."""
 
-_GOING_ON = 8
+_GOING_ON = 4
 """Elements behind one whose VR is not known that are looked at, to find where its value ends."""
 
 _HEADERS = {
