@@ -139,7 +139,14 @@ FAULTS: dict[str, Fault] = {
         commands=OPENING,
     ),
     "no master key, for commands": Fault(
-        r"is not a data folder: .*master\.json is not there", _master(None), commands=COMMANDS
+        r"keys/master\.json is missing, and .*database\.key cannot be read without it.*keys import",
+        _master(None),
+        commands=COMMANDS,
+    ),
+    "no keys, for commands": Fault(
+        r"keys/master\.json is missing, and .*hounsfield\.db cannot be read without it.*keys import",
+        _file("keys", None),
+        commands=COMMANDS,
     ),
     "no keys and no database, but packs": Fault(
         r"master\.json is missing, and the packs in .*blobs cannot be read without it",

@@ -88,13 +88,19 @@ def opened(data: Path, context: click.Context) -> Iterator[Repository]:
 
 def check_is_there(settings: Settings) -> None:
     """Make sure that there is an installation in the data folder; raises `RefusedError`."""
-    from hounsfield.start_faults import master_key_file
+    from hounsfield.start_faults import database_file, database_key_file, master_key_file
 
     master = master_key_file(settings)
     try:
         if master.exists():
             return
         why = f"{master} is not there"
+        for of_installation in (database_key_file(settings), database_file(settings)):
+            if of_installation.exists():
+                raise RefusedError(
+                    f"{master} is missing, and {of_installation} cannot be read without it; put it back from its copy, "
+                    "or import it with `hounsfield keys import`"
+                )
     except OSError as error:
         why = f"{master} cannot be looked for: {error.strerror}"
     raise RefusedError(
