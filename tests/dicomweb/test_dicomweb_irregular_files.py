@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from typing import Any
 
+import numpy as np
 import pydicom
 import pytest
 
@@ -72,6 +73,21 @@ def test_an_irregular_file_is_stored_with_a_warning_and_given_back_whole(
     for keyword in (element.keyword for element in sent if element.keyword != "PixelData"):
         assert str(got[keyword].value) == str(sent[keyword].value), keyword
     assert {element.keyword for element in got} == {element.keyword for element in sent}
+
+
+def test_pixels_that_look_like_an_element_are_not_taken_for_the_value_of_one(
+    server: ServerProcess, datastore: str
+) -> None:
+    """A broken VR read as a length of 32 bits leads into the pixels; behind them all is zero, as what fills up a block."""
+    pixels = np.zeros((1000, 600), "<u2")
+    sent = slice_of(pixels=pixels, SmallestImagePixelValue=0)
+    whole = with_vr(part10(sent), "SmallestImagePixelValue", b"--")
+    header = whole.index(struct.pack("<HH2sH", 0x0028, 0x0106, b"--", 2))
+    lands = header + 8 + struct.unpack_from("<L", whole, header + 4)[0]
+    file = whole[:lands] + struct.pack("<HHL", 0x0028, 0x1050, 4) + whole[lands + 8 :]
+    assert store(server, datastore, [file]).status_code == 200
+    got = web_client(server, datastore).retrieve_instance(uid(1), uid(1, 1), uid(1, 1, 1))
+    assert got.PixelData == file[-pixels.nbytes :]
 
 
 def test_dates_and_times_of_older_files_are_found_and_group_as_those_of_today(

@@ -152,6 +152,9 @@ class DataSetReader:
         if not looks_explicit(code):
             layouts[-2:] = reversed(layouts[-2:])
         if tag not in PIXEL_TAGS:
+            # As a length of 32 bits these would lead far away, where pixels may look like an element that is known.
+            if short and self._leads_on(short, position + 8, explicit=True):
+                return short, position + 8
             for length, value in layouts:
                 if self._is_followed(length, value):
                     return length, value
