@@ -88,7 +88,7 @@ def test_pixels_that_look_like_an_element_are_not_taken_for_the_value_of_one(
     file = whole[:lands] + struct.pack("<HHL", 0x0028, 0x1050, 4) + whole[lands + 8 :]
     assert store(server, datastore, [file]).status_code == 200
     got = web_client(server, datastore).retrieve_instance(uid(1), uid(1, 1), uid(1, 1, 1))
-    assert got.PixelData == file[-pixels.nbytes :]
+    assert got.pixel_array.tobytes() == file[-pixels.nbytes :]
 
 
 def test_dates_and_times_of_older_files_are_found_and_group_as_those_of_today(
