@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 from mortal_blobs import KilledError, MortalBlobs, Mortality
+from orphan_sweeps import swept
 from stored_series import deleted, imported, settled, verified
 from tiers import FREQUENT, QUICK, Bell, archived, comes_to, frame_ids, frames, packs_in, put_back, rested
 
-from hounsfield.imaging.orphans import OrphanSweeper
 from hounsfield.imaging.tiers import SWEEP_TIERS, TierSweeper
 from hounsfield.settings import Settings, SettingsError
 from hounsfield.storage.tiered_blobs import TieredBlobs
@@ -217,9 +217,7 @@ def test_orphans_are_found_in_either_place(places: Places) -> None:
         for path in (folder / "packs" / places.datastore).rglob("*"):
             if path.is_file():
                 _age(path, two_days)
-    archive, _ = open_archive(settings)
-    assert OrphanSweeper(archive, delete=True).sweep() == 1
-    archive.database.close()
+    assert swept(settings) == swept(settings, hours_later=25) == 1
     assert (places.frequent(), places.archived()) == (set(), packs)
     assert len(verified(places.client, places.datastore, image_set)) == 1
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from import_folders import fill, start_job
+from orphan_sweeps import HOUR_MS, swept
 from sqlalchemy import update
 from stored_series import deleted, imported, pack_files, settled, verified
 
@@ -23,7 +24,6 @@ from processes import runners
 from servers import ServerProcess, active_datastore, finished_job, wait_for
 from synthetic import noise, slice_of
 
-HOUR_MS = 3600 * 1000
 FILES = 120
 """Enough that the job is not done when its first outcomes are noted."""
 
@@ -49,18 +49,6 @@ def aged(*paths: Path) -> None:
         os.utime(path, (TWO_DAYS_AGO, TWO_DAYS_AGO))
 
 
-def swept(server: ServerProcess, hours_later: int = 0) -> int:
-    """Sweep as a process does that begins so many hours of the installation's time later."""
-    archive, _ = open_archive(Settings(data=server.data))
-    with archive.database.write() as connection:
-        connection.execute(update(steady_clock).values(ms=steady_clock.c.ms + hours_later * HOUR_MS))
-    archive.database.close()
-    archive, _ = open_archive(Settings(data=server.data))
-    count = OrphanSweeper(archive, delete=True).sweep()
-    archive.database.close()
-    return count
-
-
 def test_only_old_packs_without_rows_go(own: ServerProcess) -> None:
     client = own.client()
     datastore = active_datastore(client)
@@ -84,20 +72,20 @@ def test_only_old_packs_without_rows_go(own: ServerProcess) -> None:
     aged(*live, old, left)
     before = pack_files(own, datastore)
     assert before == live | {old, young, left}
-    assert swept(own) == 2
-    assert swept(own, hours_later=23) == 2
+    assert swept(Settings(data=own.data)) == 2
+    assert swept(Settings(data=own.data), hours_later=23) == 2
     assert pack_files(own, datastore) == before, "two sweeps must agree, a day apart"
     # What is none any more is looked at anew when it is one again.
     left.unlink()
-    assert swept(own) == 1
+    assert swept(Settings(data=own.data)) == 1
     shutil.copy(some, left)
     aged(left)
-    assert swept(own, hours_later=1) == 2
+    assert swept(Settings(data=own.data), hours_later=1) == 2
     assert pack_files(own, datastore) == live | {young, left}
-    assert swept(own, hours_later=25) == 1
+    assert swept(Settings(data=own.data), hours_later=25) == 1
     assert pack_files(own, datastore) == live | {young}
     assert len(verified(client, datastore, copy)) == 1
-    assert swept(own) == 0
+    assert swept(Settings(data=own.data)) == 0
 
 
 def test_a_sweeper_deletes_nothing_that_is_younger_than_itself(own: ServerProcess) -> None:
@@ -117,7 +105,7 @@ def test_a_sweeper_deletes_nothing_that_is_younger_than_itself(own: ServerProces
             archive.queue.clock.follow(connection)
     assert orphan.exists()
     archive.database.close()
-    assert swept(own) == 1
+    assert swept(Settings(data=own.data)) == 1
     assert pack_files(own, datastore) == {some}
 
 
@@ -135,8 +123,8 @@ def test_packs_of_an_unfinished_job_stay(own: ServerProcess) -> None:
     aged(*pack_files(own, datastore))
     # What the job had not noted yet is written again when it goes on, and may go.
     archive.database.close()
-    swept(own)
-    swept(own, hours_later=25)
+    swept(Settings(data=own.data))
+    swept(Settings(data=own.data), hours_later=25)
     assert len(pack_files(own, datastore)) > 0
     own.start()
     client = own.client()

@@ -1,0 +1,24 @@
+"""Sweeps of packs that no row names, by processes that begin later in the time of the installation."""
+
+from __future__ import annotations
+
+from sqlalchemy import update
+
+from hounsfield.imaging.orphans import OrphanSweeper
+from hounsfield.settings import Settings
+from hounsfield.storage.clock_table import steady_clock
+from hounsfield.stores import open_archive
+
+HOUR_MS = 3600 * 1000
+
+
+def swept(settings: Settings, hours_later: int = 0) -> int:
+    """Sweep as a process does that begins so many hours of the installation's time later."""
+    archive, _ = open_archive(settings)
+    with archive.database.write() as connection:
+        connection.execute(update(steady_clock).values(ms=steady_clock.c.ms + hours_later * HOUR_MS))
+    archive.database.close()
+    archive, _ = open_archive(settings)
+    count = OrphanSweeper(archive, delete=True).sweep()
+    archive.database.close()
+    return count
