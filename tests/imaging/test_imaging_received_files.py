@@ -107,5 +107,7 @@ def test_request_that_is_ready_once_the_server_stops_leaves_nothing(context: Ing
     receiver = Receiver(archive, 1)
     receiver.close()
     with pytest.raises(BusyError):
-        receiver.commit(context, UNLIMITED, {one.ordinal: one.instance for one in results if one.instance is not None})
+        receiver.commit(
+            context, UNLIMITED, "caller", {one.ordinal: one.instance for one in results if one.instance is not None}
+        )
     assert packs(context) == before
