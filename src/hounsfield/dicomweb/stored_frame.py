@@ -21,7 +21,14 @@ from hounsfield.dicomweb.negotiation import MULTIPART, OCTET_STREAM, MediaRange,
 from hounsfield.dicomweb.resource_paths import instance_path
 from hounsfield.gate.answers import StreamedResult
 from hounsfield.imaging.staging import PixelKind
-from hounsfield.imaging.stored_frames import FoundFrames, find_frames, has_frame, large_stored_frame, read_stored_frame
+from hounsfield.imaging.stored_frames import (
+    FoundFrames,
+    extent_of_frame,
+    find_frames,
+    has_frame,
+    large_stored_frame,
+    read_stored_frame,
+)
 from hounsfield.pixels.codestream import has_three_apart, is_deep
 from hounsfield.pixels.policy import HTJ2K_LOSSLESS_RPCL, JPEG_2000_LOSSLESS
 
@@ -86,21 +93,29 @@ def _in_a_part(
 ) -> WireResponse | StreamedResult | None:
     boundary = new_boundary()
     before, after = part_head(boundary, part_headers(call, form.kind, number)), b"\r\n" + closing(boundary)
-    large = large_stored_frame(call.context.archive, found, number)
+    archive = call.context.archive
+    extent = extent_of_frame(archive, found, number)
+    if extent is None:
+        return None
+    large = large_stored_frame(archive, found, number, extent)
     if large is not None:
         headers = [parts_header(form.kind, boundary), *tag_headers(tag)]
         return None if _given_otherwise(found, form, large, 0) else _streamed(headers, (before, large, after))
-    body = read_stored_frame(call.context.archive, found, number, before, after)
+    body = read_stored_frame(archive, found, number, before, after, extent)
     if body is None or _given_otherwise(found, form, body, len(before)):
         return None
     return WireResponse(200, [parts_header(form.kind, boundary), *tag_headers(tag)], body)
 
 
 def _alone(call: Call, found: FoundFrames, number: int, form: _Form, tag: str) -> WireResponse | StreamedResult | None:
-    body: bytes | bytearray | None = large_stored_frame(call.context.archive, found, number)
+    archive = call.context.archive
+    extent = extent_of_frame(archive, found, number)
+    if extent is None:
+        return None
+    body: bytes | bytearray | None = large_stored_frame(archive, found, number, extent)
     large = body is not None
     if body is None:
-        body = read_stored_frame(call.context.archive, found, number)
+        body = read_stored_frame(archive, found, number, extent=extent)
     if body is None or _given_otherwise(found, form, body, 0):
         return None
     headers = [("Content-Type", form.kind), ("Accept-Ranges", "bytes"), *tag_headers(tag)]

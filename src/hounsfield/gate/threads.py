@@ -51,7 +51,8 @@ class Threads:
     def __init__(self, count: int, each: int, wait_seconds: float | None = None) -> None:
         self._turns = Turns(count, each)
         self._wait_seconds = wait_seconds
-        self._limiter = CapacityLimiter(count)
+        self._count = count
+        self._limiter: CapacityLimiter | None = None
 
     def of(self, caller: str, room: AnswerRoom | None = None) -> CallerThreads:
         """Give the threads as one caller, by its unique id, has them, for a request with room for large records."""
@@ -85,6 +86,9 @@ class Threads:
     async def run_once(self, caller: str, work: Callable[[], T]) -> T:
         """Do some work that cannot be begun again, such as the next step of a generator, otherwise as `run` does."""
         await self._turn(caller)
+        if self._limiter is None:
+            # One that is made while no event loop runs has to find out at each use which one does.
+            self._limiter = CapacityLimiter(self._count)
         try:
             return await to_thread.run_sync(work, limiter=self._limiter)
         finally:

@@ -20,7 +20,7 @@ from hounsfield.imaging.staging import PixelKind
 from hounsfield.imaging.states import ImageSetState
 from hounsfield.storage.database import ONE
 from hounsfield.storage.keys import DataKey
-from hounsfield.storage.packs import Label, RecordKind
+from hounsfield.storage.packs import Extent, Label, RecordKind
 from hounsfield.storage.prepared import Prepared
 from hounsfield.storage.tables import datastores, image_sets, instances
 
@@ -98,18 +98,22 @@ def has_frame(archive: Archive, found: FoundFrames, number: int) -> bool:
     return archive.frame_places.find(archive.database, found.source_key, number - 1) is not None
 
 
-def large_stored_frame(archive: Archive, found: FoundFrames, number: int) -> bytes | bytearray | None:
+def extent_of_frame(archive: Archive, found: FoundFrames, number: int) -> Extent | None:
+    """Give where frame ``number``, counted from 1, is stored; None when the instance has no such frame."""
+    return archive.frame_places.find(archive.database, found.source_key, number - 1)
+
+
+def large_stored_frame(archive: Archive, found: FoundFrames, number: int, extent: Extent) -> bytes | bytearray | None:
     """Give frame ``number`` where it is large: held once for all who want it, and not to be written to.
 
-    Parameters and errors are those of `read_stored_frame`.
+    ``extent`` is where it is stored, the other parameters and the errors are those of `read_stored_frame`.
 
     Returns
     -------
     bytes or bytearray or None
-        None where the instance has no such frame, or it is not large.
+        None where it is not large.
     """
-    extent = archive.frame_places.find(archive.database, found.source_key, number - 1)
-    if extent is None or not is_large(extent):
+    if not is_large(extent):
         return None
     label = Label(RecordKind.FRAME, found.source_key, number - 1)
     frame = archive.kept_frames.shared(archive.blobs, found.data_key, extent, label)
@@ -118,7 +122,12 @@ def large_stored_frame(archive: Archive, found: FoundFrames, number: int) -> byt
 
 
 def read_stored_frame(
-    archive: Archive, found: FoundFrames, number: int, before: bytes = b"", after: bytes = b""
+    archive: Archive,
+    found: FoundFrames,
+    number: int,
+    before: bytes = b"",
+    after: bytes = b"",
+    extent: Extent | None = None,
 ) -> bytearray | None:
     """Read frame ``number``, counted from 1; None when the instance has no such frame.
 
@@ -132,13 +141,15 @@ def read_stored_frame(
         Which frame.
     before, after : bytes
         What is to stand before and behind it.
+    extent : Extent or None
+        Where it is stored, where that is known.
 
     Raises
     ------
     PackDamagedError
         The stored bytes were changed.
     """
-    extent = archive.frame_places.find(archive.database, found.source_key, number - 1)
+    extent = extent or extent_of_frame(archive, found, number)
     if extent is None:
         return None
     label = Label(RecordKind.FRAME, found.source_key, number - 1)

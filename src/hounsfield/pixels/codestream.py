@@ -25,6 +25,8 @@ _MOST_BITS = 38
 """Of a sample (ISO/IEC 15444-1, Table A.11)."""
 _WIDELY_READ_BITS = 16
 _COMPONENTS, _THREE = slice(40, 42), b"\0\3"
+_DEPTH = 42
+"""Where a raw codestream has the precision of its first component, less one, and its sign (Ssiz)."""
 _TRANSFORM = 8
 """From the marker of COD to what it says of the colour transform (section A.6.1)."""
 
@@ -223,8 +225,13 @@ def read_size(codestream: bytes) -> CodestreamHeader:
 
 
 def is_deep(codestream: bytes) -> bool:
-    """Whether a raw JPEG 2000 or HTJ2K codestream has samples of more than 16 bits; those of its SIZ segment are enough."""
-    return read_size(codestream).precision > _WIDELY_READ_BITS
+    """Whether a raw JPEG 2000 or HTJ2K codestream has samples of more than 16 bits; its SIZ segment is enough.
+
+    Only the depth of the first component is read, as all have the same in what is stored.
+    """
+    if not codestream.startswith(_SOC_SIZ) or len(codestream) <= _DEPTH:
+        raise PixelError("the JPEG 2000 codestream does not begin with SOC and SIZ markers")
+    return codestream[_DEPTH] & 0x7F >= _WIDELY_READ_BITS
 
 
 def has_three_apart(codestream: bytes) -> bool:
