@@ -62,6 +62,7 @@ class QuietStream(io.RawIOBase):
         self._lock = threading.RLock()
         self._waiting: deque[bytes] = deque()
         self._size = self._lost = 0
+        self._is_draining = False
         self._wanting: threading.Event | None = None
 
     def write(self, data: ReadableBuffer, /) -> int:
@@ -103,20 +104,31 @@ class QuietStream(io.RawIOBase):
                     wanting.clear()
 
     def _drain(self) -> None:
-        # No room, no reader, no disk: whatever it is, it may be over later.
-        with suppress(OSError):
-            while self._waiting:
-                text = self._waiting[0]
-                taken = self._send(text)
-                self._size -= taken
-                if taken < len(text):
-                    self._waiting[0] = text[taken:]
-                else:
-                    self._waiting.popleft()
-                if not self._waiting and self._lost:
-                    self._waiting.append(_lost_line(self._lost))
-                    self._size += len(self._waiting[0])
-                    self._lost = 0
+        if self._is_draining:
+            # What a signal that came meanwhile says waits its turn: the text before it would go out once more.
+            return
+        self._is_draining = True
+        try:
+            # No room, no reader, no disk: whatever it is, it may be over later.
+            with suppress(OSError):
+                self._send_waiting()
+        finally:
+            self._is_draining = False
+
+    def _send_waiting(self) -> None:
+        """Send what waits; raises OSError where there is no room."""
+        while self._waiting:
+            text = self._waiting[0]
+            taken = self._send(text)
+            self._size -= taken
+            if taken < len(text):
+                self._waiting[0] = text[taken:]
+            else:
+                self._waiting.popleft()
+            if not self._waiting and self._lost:
+                self._waiting.append(_lost_line(self._lost))
+                self._size += len(self._waiting[0])
+                self._lost = 0
 
     def _send(self, text: bytes) -> int:
         """Give how many bytes were taken; raises OSError where there is no room."""

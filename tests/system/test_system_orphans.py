@@ -80,7 +80,7 @@ def test_only_old_packs_without_rows_go(own: ServerProcess) -> None:
     assert swept(Settings(data=own.data)) == 1
     shutil.copy(some, left)
     aged(left)
-    assert swept(Settings(data=own.data), hours_later=1) == 2
+    assert swept(Settings(data=own.data), hours_later=2) == 2
     assert pack_files(own, datastore) == live | {young, left}
     assert swept(Settings(data=own.data), hours_later=25) == 1
     assert pack_files(own, datastore) == live | {young}
