@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 
 import structlog
@@ -28,7 +27,7 @@ from hounsfield.dicomweb.operations import Operation
 from hounsfield.dicomweb.permissions import ON_IMAGE_SETS, permission_of
 from hounsfield.dicomweb.resource_paths import routes
 from hounsfield.dicomweb.routes import Found, find
-from hounsfield.gate.answer_memory import AnswerMemory
+from hounsfield.gate.answer_memory import AnswerMemory, AnswerRoom
 from hounsfield.gate.answers import StreamedResult, send_answer, with_its_end_seen
 from hounsfield.gate.bearers import Bearers, bearer_token
 from hounsfield.gate.bodies import (
@@ -120,18 +119,18 @@ class DicomwebDoor:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         record = self.recorder.begin(scope)
-        with ExitStack() as held:
-            await self._answered(record, scope, receive, send, held)
+        with self.answers.room() as room:
+            await self._answered(record, scope, receive, send, room)
 
-    async def _answered(self, record: CallRecord, scope: Scope, receive: Receive, send: Send, held: ExitStack) -> None:
-        """Answer one request; what is held for its answer is given back by ``held``."""
+    async def _answered(self, record: CallRecord, scope: Scope, receive: Receive, send: Send, room: AnswerRoom) -> None:
+        """Answer one request; what its answer holds is in ``room``."""
         failure: AwsError | None = None
         threads: CallerThreads | None = None
         try:
             found = self._find(record, scope)
             caller = await self._caller(found, scope)
-            room = held.enter_context(self.answers.room(caller.principal.id))
-            threads = self._threads(found.operation, record).of(caller.principal.id, room)
+            room.caller = caller.principal.id
+            threads = self._threads(found.operation, record).of(room.caller, room)
             with self.bodies.share() as share:
                 answer = await self._answer(record, found, caller, threads, scope, receive, share)
             answer = await with_its_end_seen(scope, answer, threads)

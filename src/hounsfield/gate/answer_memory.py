@@ -44,8 +44,8 @@ class AnswerMemory:
         self._named: dict[Hashable, tuple[str, int, int]] = {}
         self._lines: dict[str, deque[tuple[int, asyncio.Future[None]]]] = {}
 
-    def room(self, caller: str) -> AnswerRoom:
-        """Give the room of a request, for a block at the end of which it is given back."""
+    def room(self, caller: str = "") -> AnswerRoom:
+        """Give the room of a request, for a block at the end of which it is given back; whose it is may be set later."""
         return AnswerRoom(self, caller)
 
     async def take(self, caller: str, name: Hashable, size: int) -> None:
@@ -148,13 +148,19 @@ class AnswerMemory:
 
 
 class AnswerRoom:
-    """What one request holds of the memory for answers (`hounsfield.storage.large_reads.Room`)."""
+    """What one request holds of the memory for answers (`hounsfield.storage.large_reads.Room`).
 
-    __slots__ = ("_caller", "_held", "_largest", "_memory")
+    Attributes
+    ----------
+    caller : str
+        Unique id of who sent the request, to be known before anything is read.
+    """
+
+    __slots__ = ("_held", "_largest", "_memory", "caller")
 
     def __init__(self, memory: AnswerMemory, caller: str) -> None:
         self._memory = memory
-        self._caller = caller
+        self.caller = caller
         self._held: list[Hashable] = []
         self._largest = 0
 
@@ -172,14 +178,14 @@ class AnswerRoom:
 
     async def grow(self, name: Hashable, size: int) -> None:
         """Wait until a record may be read; raises ServiceUnavailableException when that takes too long."""
-        await self._memory.take(self._caller, name, size)
+        await self._memory.take(self.caller, name, size)
         self._note(name, size)
 
     def hold(self, size: int) -> None:
         """Hold what was made for the answer and is that large, where it is larger than what is held."""
         if size > self._largest:
             name = (id(self), size)
-            self._memory.force(self._caller, name, size - self._largest)
+            self._memory.force(self.caller, name, size - self._largest)
             self._note(name, size)
 
     def _note(self, name: Hashable, size: int) -> None:

@@ -10,7 +10,6 @@ resource that is written, tags, a role that is passed), it is asked for again as
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from dataclasses import dataclass
 
 import structlog
@@ -25,7 +24,7 @@ from hounsfield.aws.parsing import parse_request
 from hounsfield.aws.response import WireResponse
 from hounsfield.aws.routing import Match, Router
 from hounsfield.aws.serialising import serialise
-from hounsfield.gate.answer_memory import AnswerMemory
+from hounsfield.gate.answer_memory import AnswerMemory, AnswerRoom
 from hounsfield.gate.answers import StreamedResult, send_answer, with_its_end_seen
 from hounsfield.gate.bodies import BodyMemory, ClientGoneError, header, whole_body
 from hounsfield.gate.callers import Caller, Callers
@@ -94,17 +93,18 @@ class NativeDoor:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         record = self.recorder.begin(scope)
-        with ExitStack() as held:
-            await self._answered(record, scope, receive, send, held)
+        with self.answers.room() as room:
+            await self._answered(record, scope, receive, send, room)
 
-    async def _answered(self, record: CallRecord, scope: Scope, receive: Receive, send: Send, held: ExitStack) -> None:
-        """Answer one request; what is held for its answer is given back by ``held``."""
+    async def _answered(self, record: CallRecord, scope: Scope, receive: Receive, send: Send, room: AnswerRoom) -> None:
+        """Answer one request; what its answer holds is in ``room``."""
         failure: AwsError | None = None
         threads: CallerThreads | None = None
         try:
             match = self._match(record, scope)
             caller = self.callers.meet(scope)
-            threads = self.threads.of(caller.principal.id, held.enter_context(self.answers.room(caller.principal.id)))
+            room.caller = caller.principal.id
+            threads = self.threads.of(room.caller, room)
             with self.bodies.share() as share:
                 body = await whole_body(scope, receive, self.max_body_bytes, share)
                 response = await self._answer(record, match, caller, threads, scope, body)
