@@ -19,25 +19,25 @@ from botocore.credentials import Credentials
 
 from bench.report import Report, median, percentile
 from bench.scale import Run
-from hounsfield.access.credentials import credentials_file, root_key
-from hounsfield.access.directory.attachments import attach_policy
-from hounsfield.access.directory.directory import Directory
-from hounsfield.access.directory.identities import create_user
-from hounsfield.access.directory.keys import create_key
-from hounsfield.access.directory.policies import create_policy
-from hounsfield.access.directory.records import IdentityKind
-from hounsfield.access.directory.repository import Repository
-from hounsfield.access.permissions import require
-from hounsfield.access.principals import Principal
-from hounsfield.access.sessions import SEALED_WITH, Sessions
-from hounsfield.gate.callers import Callers, Holders
-from hounsfield.gate.facts import Facts
-from hounsfield.imaging.archive import Archive
-from hounsfield.installation import open_repository
-from hounsfield.native.permissions import permission_of
+from hounsfield.api.healthimaging.permissions import permission_of
+from hounsfield.bootstrap.image_store import open_archive
+from hounsfield.bootstrap.installation import open_repository
+from hounsfield.gateway.authentication import Callers, Holders
+from hounsfield.gateway.condition_keys import Facts
+from hounsfield.iam.authorization import require
+from hounsfield.iam.identities.access_keys import create_key
+from hounsfield.iam.identities.attachments import attach_policy
+from hounsfield.iam.identities.directory import Directory
+from hounsfield.iam.identities.identities import create_user
+from hounsfield.iam.identities.managed_policies import create_policy
+from hounsfield.iam.identities.records import IdentityKind
+from hounsfield.iam.identities.repository import Repository
+from hounsfield.iam.principals import Principal
+from hounsfield.iam.root_credentials import credentials_file, root_key
+from hounsfield.iam.sessions.sessions import SEALED_WITH, Sessions
+from hounsfield.imaging.image_store import Archive
 from hounsfield.settings import Settings
-from hounsfield.storage.secrets import installation_secret
-from hounsfield.stores import open_archive
+from hounsfield.storage.keys.installation_secrets import installation_secret
 
 LIMIT_US = 150
 STATEMENTS = 100

@@ -17,10 +17,10 @@ from bench.report import Report, median
 from bench.scale import Run
 from bench.server import Server
 from bench.signing import signed_post
-from hounsfield.access.audit.chain_writer import ChainWriter
-from hounsfield.access.audit.events import AuditEvent, Category, Origin
-from hounsfield.access.audit.records import RecordMaker
-from hounsfield.access.principals import root_of
+from hounsfield.audit.chain_writer import ChainWriter
+from hounsfield.audit.cloudtrail_record import RecordMaker
+from hounsfield.audit.events import AuditEvent, Category, Origin
+from hounsfield.iam.principals import root_of
 
 LIMIT = 0.9
 MOST_MICROSECONDS = 40.0

@@ -37,7 +37,7 @@ def create_app() -> Starlette:
 
 
 def main() -> None:
-    """Serve until SIGTERM, with the options of `hounsfield.serving`."""
+    """Serve until SIGTERM, with the options of `hounsfield.server.supervisor`."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--port", type=int, required=True)

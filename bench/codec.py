@@ -13,9 +13,9 @@ import numpy as np
 
 from bench.corpus import SIDE, Frame, frames
 from bench.server import BenchmarkError
-from hounsfield.pixels.checksum import level_sizes
-from hounsfield.pixels.encode import decomposition_levels, encode_frame
-from hounsfield.pixels.policy import LosslessFormat
+from hounsfield.pixels.codecs.checksum import level_sizes
+from hounsfield.pixels.codecs.encode import decomposition_levels, encode_frame
+from hounsfield.pixels.transfer_syntaxes import LosslessFormat
 
 
 def encode(frame: Frame) -> bytes:

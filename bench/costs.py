@@ -13,21 +13,21 @@ from typing import ParamSpec, TypeVar
 
 from bench.codec import decode_levels
 from bench.server import BenchmarkError
-from hounsfield.dicom.part10 import read_part10
-from hounsfield.dicom.record import instance_record
-from hounsfield.imaging.import_results import InputFile
-from hounsfield.imaging.ingest import IngestContext, SeriesPack, finish_instance, ingest_batch, opened
-from hounsfield.imaging.pixel_store import FramePlan, plan_pixels, store_pixels
-from hounsfield.pixels.checksum import checksums, resolutions
-from hounsfield.pixels.decode import decode_samples
-from hounsfield.pixels.encode import encode_frame
-from hounsfield.pixels.policy import LosslessFormat
-from hounsfield.pixels.transcode import transcode_frame
-from hounsfield.storage.blobs import BlobPlace
-from hounsfield.storage.buckets import Buckets
+from hounsfield.dicom.healthimaging.record import instance_record
+from hounsfield.dicom.io.part10 import read_part10
+from hounsfield.imaging.ingest.file_results import InputFile
+from hounsfield.imaging.ingest.pixel_writer import FramePlan, plan_pixels, store_pixels
+from hounsfield.imaging.ingest.worker import IngestContext, SeriesPack, finish_instance, ingest_batch, opened
+from hounsfield.pixels.codecs.checksum import checksums, resolutions
+from hounsfield.pixels.codecs.decode import decode_samples
+from hounsfield.pixels.codecs.encode import encode_frame
+from hounsfield.pixels.codecs.transcode import transcode_frame
+from hounsfield.pixels.transfer_syntaxes import LosslessFormat
+from hounsfield.storage.blobs.blobs import BlobPlace
+from hounsfield.storage.blobs.packs import Label, PackWriter, RecordKind
+from hounsfield.storage.buckets.buckets import Buckets
 from hounsfield.storage.identifiers import new_id, new_instance_key
-from hounsfield.storage.keys import KEY_BYTES, DataKey
-from hounsfield.storage.packs import Label, PackWriter, RecordKind
+from hounsfield.storage.keys.data_key import KEY_BYTES, DataKey
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -32,15 +32,15 @@ from bench.report import Report, median, percentile
 from bench.scale import Run
 from bench.server import BenchmarkError, Server
 from bench.signing import SignedRequest, fetch, get, post, signed_get, signed_store
-from hounsfield.access.credentials import AccessKey
-from hounsfield.access.directory.attachments import attach_policy
-from hounsfield.access.directory.identities import create_user
-from hounsfield.access.directory.keys import create_key
-from hounsfield.access.directory.policies import create_policy
-from hounsfield.access.directory.records import IdentityKind
-from hounsfield.importer import client_for
-from hounsfield.installation import open_repository
-from hounsfield.stores import open_archive
+from hounsfield.bootstrap.image_store import open_archive
+from hounsfield.bootstrap.installation import open_repository
+from hounsfield.cli.import_command import client_for
+from hounsfield.iam.identities.access_keys import create_key
+from hounsfield.iam.identities.attachments import attach_policy
+from hounsfield.iam.identities.identities import create_user
+from hounsfield.iam.identities.managed_policies import create_policy
+from hounsfield.iam.identities.records import IdentityKind
+from hounsfield.iam.root_credentials import AccessKey
 
 RATIO_LIMIT: Final = 5
 PARALLEL: Final = 64

@@ -23,8 +23,8 @@ from bench.processes import processor_seconds
 from bench.report import Report, median
 from bench.scale import Run
 from bench.server import Server
-from hounsfield.imaging.import_batches import FILES_PER_BATCH
-from hounsfield.storage.job_tables import import_jobs
+from hounsfield.imaging.imports.batches import FILES_PER_BATCH
+from hounsfield.storage.db.job_tables import import_jobs
 
 LIMIT = 1.35
 

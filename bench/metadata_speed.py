@@ -11,7 +11,7 @@ from bench.report import Report, median, percentile
 from bench.scale import Run
 from bench.server import Server
 from bench.signing import post, signed_post
-from hounsfield.imaging.metadata import MetadataReader
+from hounsfield.imaging.imagesets.metadata_document import MetadataReader
 
 WARM_LIMIT_MS = 25
 COLD_LIMIT_MS = 150

@@ -17,14 +17,14 @@ from typing import Any, Final
 from sqlalchemy import Connection, insert, text
 
 from bench.search_corpus import DAY_MS, FIRST_MS, LAST_MS
-from hounsfield.dicom.document import Levels
-from hounsfield.imaging.archive import Archive
-from hounsfield.imaging.instance_index import instance_index
+from hounsfield.dicom.healthimaging.document import Levels
+from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.instance_columns import instance_index
 from hounsfield.imaging.levels import index_entry
 from hounsfield.imaging.states import ImageSetState, StorageTier
-from hounsfield.imaging.studies import INDEX_VERSION, study_row, word_rows
-from hounsfield.storage.study_tables import studies, study_words
-from hounsfield.storage.tables import image_sets, instances
+from hounsfield.imaging.study_rows import INDEX_VERSION, study_row, word_rows
+from hounsfield.storage.db.image_set_tables import image_sets, instances
+from hounsfield.storage.db.study_tables import studies, study_words
 
 SERIES: Final = 3
 _ROOT: Final = "1.2.826.0.1.3680043.8.498"

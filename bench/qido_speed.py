@@ -20,7 +20,7 @@ from bench.report import Report, median, percentile
 from bench.scale import Run
 from bench.server import BenchmarkError, Server
 from bench.signing import get, signed_get
-from hounsfield.imaging.dicom_search import MOST_RESULTS
+from hounsfield.imaging.search.dicom import MOST_RESULTS
 
 LIMIT_MS = 30
 _LIMITS = (25, 100, None)

@@ -28,17 +28,17 @@ from bench.report import Report, median, percentile
 from bench.scale import Run
 from bench.server import BenchmarkError, Server
 from bench.signing import get, post, signed_get, signed_post
-from hounsfield.access.credentials import AccessKey
-from hounsfield.access.directory.attachments import put_inline_policy
-from hounsfield.access.directory.explicit_datastores import restrict_datastore, unrestrict_datastore
-from hounsfield.access.directory.identities import create_user
-from hounsfield.access.directory.keys import create_key
-from hounsfield.access.directory.records import IdentityKind
-from hounsfield.access.directory.repository import Repository
-from hounsfield.imaging.archive import Archive
-from hounsfield.installation import open_keyring, open_repository
-from hounsfield.storage.tables import tags
-from hounsfield.storage.tag_tables import image_set_tags
+from hounsfield.bootstrap.installation import open_keyring, open_repository
+from hounsfield.iam.identities.access_keys import create_key
+from hounsfield.iam.identities.attachments import put_inline_policy
+from hounsfield.iam.identities.identities import create_user
+from hounsfield.iam.identities.records import IdentityKind
+from hounsfield.iam.identities.repository import Repository
+from hounsfield.iam.identities.restricted_datastores import restrict_datastore, unrestrict_datastore
+from hounsfield.iam.root_credentials import AccessKey
+from hounsfield.imaging.image_store import Archive
+from hounsfield.storage.db.image_set_tables import tags
+from hounsfield.storage.db.tag_table import image_set_tags
 
 LIMIT: Final = 2.0
 _WARDS: Final = 100

@@ -17,14 +17,14 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Index, insert, text
 
-from hounsfield.dicom.document import Levels
-from hounsfield.imaging.archive import Archive
+from hounsfield.dicom.healthimaging.document import Levels
 from hounsfield.imaging.datastores import data_key, get_datastore
+from hounsfield.imaging.image_store import Archive
 from hounsfield.imaging.levels import index_entry
-from hounsfield.imaging.sealed_levels import seal_levels
+from hounsfield.imaging.levels_sealing import seal_levels
 from hounsfield.imaging.states import ImageSetState, StorageTier, WorkflowStatus
-from hounsfield.storage.keys import DataKey
-from hounsfield.storage.tables import image_set_versions, image_sets
+from hounsfield.storage.db.image_set_tables import image_set_versions, image_sets
+from hounsfield.storage.keys.data_key import DataKey
 
 COMMON_STUDY_ID: Final = "1"
 DAY_MS: Final = 86_400_000

@@ -15,11 +15,11 @@ from types import TracebackType
 from typing import Any
 
 from bench.corpus import link_into
-from hounsfield.imaging.archive import Archive
-from hounsfield.importer import client_for
-from hounsfield.serving import is_ready
+from hounsfield.bootstrap.image_store import open_archive
+from hounsfield.cli.import_command import client_for
+from hounsfield.imaging.image_store import Archive
+from hounsfield.server.supervisor import is_ready
 from hounsfield.settings import Settings
-from hounsfield.stores import open_archive
 
 PROJECT = Path(__file__).resolve().parents[1]
 BUCKET = "bench"

@@ -15,7 +15,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from bench.server import BenchmarkError, Server
-from hounsfield.access.credentials import AccessKey, credentials_file, root_key
+from hounsfield.iam.root_credentials import AccessKey, credentials_file, root_key
 
 
 @dataclass(frozen=True)

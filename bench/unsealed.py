@@ -16,15 +16,15 @@ from typing import Any
 import sqlcipher3.dbapi2
 from sqlalchemy import select
 
-from hounsfield.imaging.archive import Archive
-from hounsfield.installation import database_file, database_key_file, open_keyring
-from hounsfield.serving import serve_api
+from hounsfield.bootstrap.image_store import open_archive
+from hounsfield.bootstrap.installation import database_file, database_key_file, open_keyring
+from hounsfield.imaging.image_store import Archive
+from hounsfield.server.supervisor import serve_api
 from hounsfield.settings import Settings
-from hounsfield.storage import packs
-from hounsfield.storage.database_key import database_key
-from hounsfield.storage.keys import DataKey
-from hounsfield.storage.tables import datastores
-from hounsfield.stores import open_archive
+from hounsfield.storage.blobs import packs
+from hounsfield.storage.db.image_set_tables import datastores
+from hounsfield.storage.keys.data_key import DataKey
+from hounsfield.storage.keys.database_key import database_key
 
 
 def unseal(data: Path, target: Path) -> None:

@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 from sqlalchemy import select
 
 from bench.server import BenchmarkError, Server
-from hounsfield.imaging.archive import Archive
-from hounsfield.storage.tables import metadata
+from hounsfield.imaging.image_store import Archive
+from hounsfield.storage.db.image_set_tables import metadata
 
 T = TypeVar("T")
 _CHECKPOINT_SECONDS = 30

@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 from click.testing import CliRunner, Result
 
-from hounsfield.cli import cli
+from hounsfield.cli.main import cli
 from kept_files import kept_files
 from servers import ServerProcess, wait_for
 

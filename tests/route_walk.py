@@ -21,7 +21,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from starlette.types import ASGIApp, Message
 
-from hounsfield.gate.front_doors import DoorRoute, FrontDoor
+from hounsfield.gateway.dispatch import DoorRoute, FrontDoor
 from servers import ServerProcess
 from shape_samples import OPERATIONS, sample, sent
 from signed_http import Answer, send

@@ -6,7 +6,7 @@ from typing import Final
 
 from hypothesis import strategies as st
 
-from hounsfield.access.session_tokens import SessionContent, TokenSealer
+from hounsfield.iam.sessions.session_tokens import SessionContent, TokenSealer
 
 KEY_ID: Final = "ASIA234567ABCDEFGHIJ"
 SEALER: Final = TokenSealer(b"\x01" * 32)

@@ -11,16 +11,16 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from sqlalchemy import delete, insert
 
-from hounsfield.access.directory.directory import Directory
-from hounsfield.access.directory.identities import create_role, create_user, delete_identity, get_identity, update_role
-from hounsfield.access.directory.keys import create_key
-from hounsfield.access.directory.records import IdentityKind
-from hounsfield.access.directory.repository import Repository
-from hounsfield.access.sessions import SEALED_WITH, Sessions
-from hounsfield.installation import open_database, open_keyring, open_repository
+from hounsfield.bootstrap.installation import open_database, open_keyring, open_repository
+from hounsfield.iam.identities.access_keys import create_key
+from hounsfield.iam.identities.directory import Directory
+from hounsfield.iam.identities.identities import create_role, create_user, delete_identity, get_identity, update_role
+from hounsfield.iam.identities.records import IdentityKind
+from hounsfield.iam.identities.repository import Repository
+from hounsfield.iam.sessions.sessions import SEALED_WITH, Sessions
 from hounsfield.settings import load_settings
-from hounsfield.storage.identity_tables import inline_policies
-from hounsfield.storage.secrets import installation_secret
+from hounsfield.storage.db.iam_tables import inline_policies
+from hounsfield.storage.keys.installation_secrets import installation_secret
 from servers import ServerProcess, wait_for
 
 ACCOUNT = "000000000000"

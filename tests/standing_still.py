@@ -6,9 +6,9 @@ from contextlib import closing
 
 import psutil
 
-from hounsfield.installation import open_database, open_keyring
+from hounsfield.bootstrap.installation import open_database, open_keyring
 from hounsfield.settings import Settings
-from hounsfield.storage.database import Database
+from hounsfield.storage.db.database import Database
 from processes import runners
 from servers import ServerProcess, wait_for
 

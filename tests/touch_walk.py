@@ -27,10 +27,10 @@ from botocore.exceptions import ClientError
 from pydicom.dataset import Dataset
 
 from dicomweb.web import BOUNDARY, multipart, part10, store
-from hounsfield.dicom.values import BULK_DATA_THRESHOLD
-from hounsfield.dicomweb.resource_paths import ROUTES
-from hounsfield.gate.front_doors import DoorRoute
-from hounsfield.imaging.search_keys import SearchLevel, keys_of
+from hounsfield.api.dicomweb.resources import ROUTES
+from hounsfield.dicom.values.decode import BULK_DATA_THRESHOLD
+from hounsfield.gateway.dispatch import DoorRoute
+from hounsfield.imaging.search.search_keys import SearchLevel, keys_of
 from route_walk import Stranger, Trial, signed
 from servers import ServerProcess, active_datastore, wait_for
 from shape_samples import MODEL, sent

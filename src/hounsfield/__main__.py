@@ -1,5 +1,5 @@
 """``python -m hounsfield`` is the command ``hounsfield``."""
 
-from hounsfield.cli import main
+from hounsfield.cli.main import main
 
 main()

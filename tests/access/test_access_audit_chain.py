@@ -18,16 +18,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hounsfield.access.audit.anchors import anchor_of, read_anchors, write_anchor
-from hounsfield.access.audit.chain_index import ChainIndex
-from hounsfield.access.audit.chain_names import chain_files
-from hounsfield.access.audit.chain_writer import ChainWriter
-from hounsfield.access.audit.delivery import Delivery
-from hounsfield.access.audit.retention import remove_old_files
-from hounsfield.access.audit.sealing import seal_abandoned
-from hounsfield.access.audit.verification import verify
-from hounsfield.storage.bucket_objects import Bucket, BucketError
-from hounsfield.storage.database import open_embedded
+from hounsfield.audit.anchors import anchor_of, read_anchors, write_anchor
+from hounsfield.audit.chain_files import chain_files
+from hounsfield.audit.chain_index import ChainIndex
+from hounsfield.audit.chain_writer import ChainWriter
+from hounsfield.audit.recovery import seal_abandoned
+from hounsfield.audit.retention import remove_old_files
+from hounsfield.audit.s3_delivery import Delivery
+from hounsfield.audit.verify import verify
+from hounsfield.storage.buckets.bucket import Bucket, BucketError
+from hounsfield.storage.db.database import open_embedded
 
 KEY = bytes(range(32))
 FOLDER = "audit"
@@ -141,7 +141,7 @@ def killed_writer(folder: Path) -> None:
     """Write a chain in a process that is killed in the middle of a record."""
     code = (
         "import os, signal, sys; from pathlib import Path\n"
-        "from hounsfield.access.audit.chain_writer import ChainWriter\n"
+        "from hounsfield.audit.chain_writer import ChainWriter\n"
         "writer = ChainWriter(Path(sys.argv[1]), bytes(range(32)), 'api', file_bytes=10**6, file_seconds=3600)\n"
         'writer.add([b\'{"eventName":"A"}\'] * 5); writer.sync(); writer._write_head()\n'
         'writer.add([b\'{"eventName":"B"}\'] * 3); writer.write()\n'

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 
 from disk_faults import put_back, take_away
-from hounsfield.access.audit.chain_writer import ChainWriter
-from hounsfield.access.audit.events import AuditEvent, Category, Origin
-from hounsfield.access.audit.on_failure import OnFailure
-from hounsfield.access.audit.records import RecordMaker
-from hounsfield.access.audit.strangers import Strangers
-from hounsfield.access.audit.trail import NotRecordedError, Trail
-from hounsfield.access.audit.verification import verify
-from hounsfield.aws.errors import ServiceUnavailableException
-from hounsfield.gate.recording import Recorder
+from hounsfield.audit.chain_writer import ChainWriter
+from hounsfield.audit.cloudtrail_record import RecordMaker
+from hounsfield.audit.events import AuditEvent, Category, Origin
+from hounsfield.audit.trail import NotRecordedError, Trail
+from hounsfield.audit.unknown_callers import Strangers
+from hounsfield.audit.verify import verify
+from hounsfield.aws.protocol.errors import ServiceUnavailableException
+from hounsfield.gateway.audit_record import Recorder
+from hounsfield.settings.audit_on_failure import OnFailure
 from servers import wait_for
 
 KEY = bytes(32)

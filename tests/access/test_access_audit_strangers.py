@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hounsfield.access.audit.strangers import BURST_SECONDS, MOST_BY_ALL, TELL_SECONDS, Strangers, network_of
+from hounsfield.audit.unknown_callers import BURST_SECONDS, MOST_BY_ALL, TELL_SECONDS, Strangers, network_of
 
 NETWORKS = st.sampled_from([f"203.0.113.{number}" for number in range(12)])
 

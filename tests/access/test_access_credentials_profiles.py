@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hounsfield.access.credentials import AccessKey
-from hounsfield.access.credentials_profiles import CredentialsProfile, ProfileError
+from hounsfield.iam.credentials_file import CredentialsProfile, ProfileError
+from hounsfield.iam.root_credentials import AccessKey
 
 KEY = AccessKey("AKIAAAAAAAAAAAAAAAAA", "a-secret_of-40")
 PROFILES = st.from_regex(r"[A-Za-z0-9_.@+/-]{1,12}", fullmatch=True).filter(lambda name: name.lower() != "default")

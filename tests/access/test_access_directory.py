@@ -13,20 +13,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select, update
 
-from hounsfield.access.directory.attachments import attach_policy, put_inline_policy, set_boundary
-from hounsfield.access.directory.directory import TRUSTED_SECONDS, Directory
-from hounsfield.access.directory.errors import DirectoryError, DirectoryUnavailableError, LimitExceededError
-from hounsfield.access.directory.identities import create_role, create_user, delete_identity, list_identities
-from hounsfield.access.directory.keys import create_key, delete_key, finish_rotation, list_keys, set_key_status
-from hounsfield.access.directory.policies import create_policy
-from hounsfield.access.directory.records import IdentityKind, KeyStatus
-from hounsfield.access.directory.repository import Repository
-from hounsfield.access.directory.snapshot import take_snapshot
-from hounsfield.access.policies.rights import NO_RIGHTS
-from hounsfield.storage.database import open_embedded, open_postgresql
-from hounsfield.storage.identity_tables import access_keys, identities, inline_policies
-from hounsfield.storage.keyring import LocalKeyring
-from hounsfield.storage.keys import KeyUnavailableError
+from hounsfield.iam.identities.access_keys import create_key, delete_key, finish_rotation, list_keys, set_key_status
+from hounsfield.iam.identities.attachments import attach_policy, put_inline_policy, set_boundary
+from hounsfield.iam.identities.directory import TRUSTED_SECONDS, Directory
+from hounsfield.iam.identities.errors import DirectoryError, DirectoryUnavailableError, LimitExceededError
+from hounsfield.iam.identities.identities import create_role, create_user, delete_identity, list_identities
+from hounsfield.iam.identities.managed_policies import create_policy
+from hounsfield.iam.identities.records import IdentityKind, KeyStatus
+from hounsfield.iam.identities.repository import Repository
+from hounsfield.iam.identities.snapshot import take_snapshot
+from hounsfield.iam.policies.policy_set import NO_RIGHTS
+from hounsfield.storage.db.database import open_embedded, open_postgresql
+from hounsfield.storage.db.iam_tables import access_keys, identities, inline_policies
+from hounsfield.storage.keys.data_key import KeyUnavailableError
+from hounsfield.storage.keys.master_keys import LocalKeyring
 
 ALLOW = json.dumps(
     {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "medical-imaging:*", "Resource": "*"}]}

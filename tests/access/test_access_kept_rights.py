@@ -8,10 +8,10 @@ from typing import Final
 
 from test_access_permissions import IMAGE_SET, SESSION, STORE, USER, KnownFacts, may
 
-from hounsfield.access.kept_rights import KeptRights, NoFacts
-from hounsfield.access.permissions import ContextValue, Permission, may_be_denied, refused_resources
-from hounsfield.access.policies.rights import Rights
-from hounsfield.access.principals import Principal
+from hounsfield.iam.authorization import ContextValue, Permission, may_be_denied, refused_resources
+from hounsfield.iam.permission_snapshot import KeptRights, NoFacts
+from hounsfield.iam.policies.policy_set import Rights
+from hounsfield.iam.principals import Principal
 
 ACTION: Final = "medical-imaging:StartDICOMImportJob"
 CONDITIONS: Final = (

@@ -13,11 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hounsfield.access.oidc.authorizer_urls import authorizer_urls_of
-from hounsfield.access.oidc.authorizers import Question, role_of_answer
-from hounsfield.access.oidc.authorizing import Authorizers, Authorizing, Home
-from hounsfield.access.oidc.claims import Claims
-from hounsfield.access.oidc.errors import (
+from hounsfield.oidc.authorizer import Authorizers, Authorizing, Home
+from hounsfield.oidc.claims import Claims
+from hounsfield.oidc.errors import (
     AuthorizerMisconfiguredError,
     AuthorizerTimeoutError,
     BearerError,
@@ -25,10 +23,12 @@ from hounsfield.access.oidc.errors import (
     InvalidTokenError,
     TooManyAuthorizationsError,
 )
-from hounsfield.access.oidc.grants import Grant, RecentGrants
-from hounsfield.access.oidc.session_names import session_name
-from hounsfield.access.oidc.tokens import Token
+from hounsfield.oidc.grant_cache import Grant, RecentGrants
+from hounsfield.oidc.http_authorizer import Question, role_of_answer
+from hounsfield.oidc.session_names import session_name
+from hounsfield.oidc.token import Token
 from hounsfield.settings import SettingsError, load_settings
+from hounsfield.settings.authorizer_urls import authorizer_urls_of
 from token_issuer import JsonHandler, QuietServer, TokenIssuer
 
 HOME = Home("aws", "us-east-1", "000000000000")
@@ -148,7 +148,7 @@ def test_an_authorizer_that_is_slow_is_not_waited_for_and_holds_only_its_thread(
 
 
 def test_grants_are_forgotten_in_time_and_are_never_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hounsfield.access.oidc.grants.MOST_KEPT", 3)
+    monkeypatch.setattr("hounsfield.oidc.grant_cache.MOST_KEPT", 3)
     now = 0.0
     recent = RecentGrants(5, lambda: now)
     sought: list[int] = []

@@ -15,10 +15,10 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from hounsfield.access.oidc.fetching import Fetcher, TooSlowError, UnreachableError
-from hounsfield.access.oidc.urls import check_url
+from hounsfield.bootstrap.tokens import open_lambda
+from hounsfield.oidc.fetch import Fetcher, TooSlowError, UnreachableError
 from hounsfield.settings import load_settings
-from hounsfield.token_sources import open_lambda
+from hounsfield.settings.urls import check_url
 from servers import free_port
 from token_issuer import JsonHandler, QuietServer
 

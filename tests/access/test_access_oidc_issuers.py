@@ -12,13 +12,13 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet, OctKey, RSAKey
 
-from hounsfield.access.oidc.algorithms import ALGORITHMS
-from hounsfield.access.oidc.configuration import IssuerConfiguration
-from hounsfield.access.oidc.errors import ExpiredTokenError, InvalidTokenError, IssuerUnavailableError
-from hounsfield.access.oidc.fetching import Fetcher
-from hounsfield.access.oidc.issuers import Issuer
-from hounsfield.access.oidc.keeping import Keeping
-from hounsfield.access.oidc.key_sets import KeySource
+from hounsfield.oidc.configuration import IssuerConfiguration
+from hounsfield.oidc.errors import ExpiredTokenError, InvalidTokenError, IssuerUnavailableError
+from hounsfield.oidc.fetch import Fetcher
+from hounsfield.oidc.issuer import Issuer
+from hounsfield.oidc.jwks import KeySource
+from hounsfield.settings.jwks_lifetime import Keeping
+from hounsfield.settings.jws_algorithms import ALGORITHMS
 from token_issuer import AUDIENCE, TokenIssuer, key_for
 
 

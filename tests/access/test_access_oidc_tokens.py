@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hounsfield.access.oidc.claim_roles import claim_roles_of, role_of
-from hounsfield.access.oidc.claims import Claims
-from hounsfield.access.oidc.errors import ExpiredTokenError, InvalidTokenError
-from hounsfield.access.oidc.lifetimes import LONGEST_AGE, check_lifetime
-from hounsfield.access.oidc.tokens import LONGEST_TOKEN, read_token
+from hounsfield.oidc.claims import Claims
+from hounsfield.oidc.errors import ExpiredTokenError, InvalidTokenError
+from hounsfield.oidc.lifetimes import LONGEST_AGE, check_lifetime
+from hounsfield.oidc.role_mapping import claim_roles_of, role_of
+from hounsfield.oidc.token import LONGEST_TOKEN, read_token
 from hounsfield.settings import SettingsError, load_settings
 
 NOW = 1_800_000_000.0

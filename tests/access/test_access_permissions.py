@@ -11,11 +11,11 @@ import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
 
-from hounsfield.access.permissions import AccessDeniedError, Permission, may_be_denied, refused_resources, require
-from hounsfield.access.policies.context import Unsettled
-from hounsfield.access.policies.parsing import parse_policy
-from hounsfield.access.policies.rights import Rights
-from hounsfield.access.principals import Principal, PrincipalKind, Session, root_of
+from hounsfield.iam.authorization import AccessDeniedError, Permission, may_be_denied, refused_resources, require
+from hounsfield.iam.policies.condition_context import Unsettled
+from hounsfield.iam.policies.parser import parse_policy
+from hounsfield.iam.policies.policy_set import Rights
+from hounsfield.iam.principals import Principal, PrincipalKind, Session, root_of
 
 STORE = "arn:aws:medical-imaging:us-east-1:123456789012:datastore/" + "a" * 32
 IMAGE_SET = f"{STORE}/imageset/" + "b" * 32

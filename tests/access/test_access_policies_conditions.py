@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hounsfield.access.policies.conditions import Effect, read_condition
-from hounsfield.access.policies.context import ContextValue, Unsettled
-from hounsfield.access.policies.deciding import decide
-from hounsfield.access.policies.operators import OPERATORS
-from hounsfield.access.policies.parsing import parse_policy
-from hounsfield.access.policies.rights import Rights
-from hounsfield.access.policies.wildcards import Exactly, Wildcards
+from hounsfield.iam.policies.condition import Effect, read_condition
+from hounsfield.iam.policies.condition_context import ContextValue, Unsettled
+from hounsfield.iam.policies.evaluation import decide
+from hounsfield.iam.policies.operators import OPERATORS
+from hounsfield.iam.policies.parser import parse_policy
+from hounsfield.iam.policies.policy_set import Rights
+from hounsfield.iam.policies.wildcards import Exactly, Wildcards
 
 KEY = "aws:x"
 ARN = "arn:aws:iam::123456789012:role/readers/night"

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hounsfield.access.policies.conditions import Effect
-from hounsfield.access.policies.deciding import Decision, Outcome, decide, decisions
-from hounsfield.access.policies.document import Policy, PolicyKind
-from hounsfield.access.policies.parsing import parse_policy
-from hounsfield.access.policies.rights import NO_RIGHTS, Rights
+from hounsfield.iam.policies.condition import Effect
+from hounsfield.iam.policies.document import Policy, PolicyKind
+from hounsfield.iam.policies.evaluation import Decision, Outcome, decide, decisions
+from hounsfield.iam.policies.parser import parse_policy
+from hounsfield.iam.policies.policy_set import NO_RIGHTS, Rights
 
 STORE = "arn:aws:medical-imaging:us-east-1:123456789012:datastore/" + "a" * 32
 OTHER = "arn:aws:medical-imaging:us-east-1:123456789012:datastore/" + "b" * 32

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hounsfield.access.policies.deciding import decide
-from hounsfield.access.policies.document import PolicyKind
-from hounsfield.access.policies.errors import PolicyError
-from hounsfield.access.policies.json_reading import MOST_CHARACTERS
-from hounsfield.access.policies.managed import DOCUMENTS, managed_arns, managed_policy
-from hounsfield.access.policies.parsing import LARGEST, parse_policy
-from hounsfield.access.policies.rights import Rights
+from hounsfield.iam.policies.aws_managed import DOCUMENTS, managed_arns, managed_policy
+from hounsfield.iam.policies.document import PolicyKind
+from hounsfield.iam.policies.errors import PolicyError
+from hounsfield.iam.policies.evaluation import decide
+from hounsfield.iam.policies.json_reader import MOST_CHARACTERS
+from hounsfield.iam.policies.parser import LARGEST, parse_policy
+from hounsfield.iam.policies.policy_set import Rights
 
 GOOD: dict[str, Any] = {"Effect": "Allow", "Action": "medical-imaging:*", "Resource": "*"}
 

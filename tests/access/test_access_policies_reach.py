@@ -12,15 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, create_engine, insert, select
 
-from hounsfield.access.policies.deciding import decide
-from hounsfield.access.policies.parsing import parse_policy
-from hounsfield.access.policies.reach import Reach, UnreachableError
-from hounsfield.access.policies.rights import Rights
-from hounsfield.access.principals import Principal, PrincipalKind
-from hounsfield.access.request_context import RequestContext
-from hounsfield.storage.tables import metadata
-from hounsfield.storage.tag_formulas import Formula, IdIs, condition, holds, starts
-from hounsfield.storage.tag_tables import image_set_tags
+from hounsfield.iam.policies.evaluation import decide
+from hounsfield.iam.policies.parser import parse_policy
+from hounsfield.iam.policies.policy_set import Rights
+from hounsfield.iam.policies.resource_filter import Reach, UnreachableError
+from hounsfield.iam.principals import Principal, PrincipalKind
+from hounsfield.iam.request_context import RequestContext
+from hounsfield.storage.db.image_set_tables import metadata
+from hounsfield.storage.db.tag_filters import Formula, IdIs, condition, holds, starts
+from hounsfield.storage.db.tag_table import image_set_tags
 
 STORE: Final = "arn:aws:medical-imaging:us-east-1:000000000000:datastore/" + "5a" * 16
 PREFIX: Final = f"{STORE}/imageset/"

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from hounsfield.access.policies.deciding import Outcome
-from hounsfield.access.policies.document import PolicyKind
-from hounsfield.access.policies.errors import PolicyError
-from hounsfield.access.policies.parsing import parse_policy
-from hounsfield.access.policies.parties import Party, PartyKind, Trust
-from hounsfield.access.policies.trust import TrustDecision, decide_trust
+from hounsfield.iam.policies.document import PolicyKind
+from hounsfield.iam.policies.errors import PolicyError
+from hounsfield.iam.policies.evaluation import Outcome
+from hounsfield.iam.policies.parser import parse_policy
+from hounsfield.iam.policies.principal_element import Party, PartyKind, Trust
+from hounsfield.iam.policies.trust_policy import TrustDecision, decide_trust
 
 ACCOUNT, OTHER_ACCOUNT = "123456789012", "210987654321"
 USER_ARN = f"arn:aws:iam::{ACCOUNT}:user/ann"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hounsfield.access.session_tokens import (
+from hounsfield.iam.sessions.session_tokens import (
     MOST_TOKEN_CHARACTERS,
     InvalidSessionError,
     SessionContent,

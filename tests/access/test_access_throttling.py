@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hounsfield.access.throttling import (
+from hounsfield.aws.protocol.model import load_service
+from hounsfield.iam.throttling import (
     AWS_RATES,
     UNLIMITED_BY_AWS,
     Rate,
@@ -18,7 +19,6 @@ from hounsfield.access.throttling import (
     rates_of,
     take,
 )
-from hounsfield.aws.model import load_service
 
 SECOND = 1_000_000_000
 rates = st.builds(Rate, st.floats(0.01, 5000), st.integers(1, 50))

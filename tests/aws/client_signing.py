@@ -12,7 +12,7 @@ from botocore.auth import SigV4Auth, SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from hounsfield.aws.request import Request
+from hounsfield.aws.sigv4.request import Request
 
 KEY_ID = "AKIAEXAMPLEEXAMPLE00"
 SECRET = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"

@@ -1,8 +1,8 @@
 import pytest
 
-from hounsfield.aws.model import load_service
-from hounsfield.aws.parsing import parse_request
-from hounsfield.aws.routing import Router
+from hounsfield.aws.protocol.model import load_service
+from hounsfield.aws.protocol.parser import parse_request
+from hounsfield.aws.protocol.routing import Router
 
 
 @pytest.fixture(scope="session")

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hounsfield.aws.arns import ResourceArn
-from hounsfield.aws.errors import ValidationException
+from hounsfield.aws.protocol.arns import ResourceArn
+from hounsfield.aws.protocol.errors import ValidationException
 
 HEAD = "arn:aws:medical-imaging:us-east-1"
 IDS = st.text("0123456789abcdefghijklmnopqrstuvwxyz", min_size=32, max_size=32)

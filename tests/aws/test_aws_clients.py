@@ -11,10 +11,10 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from hounsfield.aws.errors import AwsError, ConflictException, serialise_error
-from hounsfield.aws.parsing import parse_request
-from hounsfield.aws.serialising import serialise
-from hounsfield.aws.sigv4 import Request, Verifier
+from hounsfield.aws.protocol.errors import AwsError, ConflictException, serialise_error
+from hounsfield.aws.protocol.parser import parse_request
+from hounsfield.aws.protocol.serializer import serialise
+from hounsfield.aws.sigv4.verifier import Request, Verifier
 from shape_samples import MODEL, OPERATIONS, sample, sample_of
 
 KEY_ID, SECRET = "AKIAEXAMPLEEXAMPLE00", "secret/of+this=test"

@@ -3,8 +3,8 @@ import json
 import pytest
 from botocore.parsers import create_parser
 
-from hounsfield.aws import errors
-from hounsfield.aws.errors import AwsError, MethodNotAllowedException, NotImplementedException, serialise_error
+from hounsfield.aws.protocol import errors
+from hounsfield.aws.protocol.errors import AwsError, MethodNotAllowedException, NotImplementedException, serialise_error
 
 EVERY = sorted(
     (

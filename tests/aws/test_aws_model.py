@@ -1,8 +1,8 @@
 import pytest
 
-from hounsfield.aws import errors
-from hounsfield.aws.errors import AwsError
-from hounsfield.aws.model import Kind, Location, load_service
+from hounsfield.aws.protocol import errors
+from hounsfield.aws.protocol.errors import AwsError
+from hounsfield.aws.protocol.model import Kind, Location, load_service
 from shape_samples import MODEL, OPERATIONS
 
 

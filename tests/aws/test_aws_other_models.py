@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 import pytest
 from botocore.model import ServiceModel
 
-from hounsfield.aws.errors import AwsError, ValidationException
-from hounsfield.aws.model import read_service
-from hounsfield.aws.parsing import parse_request
-from hounsfield.aws.routing import Router
-from hounsfield.aws.serialising import ResultError, serialise
+from hounsfield.aws.protocol.errors import AwsError, ValidationException
+from hounsfield.aws.protocol.model import read_service
+from hounsfield.aws.protocol.parser import parse_request
+from hounsfield.aws.protocol.routing import Router
+from hounsfield.aws.protocol.serializer import ResultError, serialise
 
 SCALARS = {
     "Text": {"type": "string"},

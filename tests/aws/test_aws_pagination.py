@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hounsfield.aws.errors import ValidationException
-from hounsfield.aws.pagination import PageTokens, page_context
+from hounsfield.aws.protocol.errors import ValidationException
+from hounsfield.aws.protocol.pagination import PageTokens, page_context
 
 TOKENS = PageTokens(b"a secret of this test, long enough")
 VALUES = st.recursive(

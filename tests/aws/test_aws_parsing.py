@@ -6,13 +6,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hounsfield.aws.errors import (
+from hounsfield.aws.protocol.errors import (
     BadRequestException,
     RequestEntityTooLargeException,
     SerializationException,
     ValidationException,
 )
-from hounsfield.aws.parsing import MAX_BODY_BYTES, MAX_QUERY_BYTES
+from hounsfield.aws.protocol.parser import MAX_BODY_BYTES, MAX_QUERY_BYTES
 from shape_samples import MODEL, OPERATIONS, SentRequest, sample, sent, values_of
 
 STORE = "0" * 32

@@ -16,8 +16,13 @@ from client_signing import (
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hounsfield.aws.errors import AwsError, InvalidSignatureException, SerializationException, ValidationException
-from hounsfield.aws.sigv4 import Verifier
+from hounsfield.aws.protocol.errors import (
+    AwsError,
+    InvalidSignatureException,
+    SerializationException,
+    ValidationException,
+)
+from hounsfield.aws.sigv4.verifier import Verifier
 
 SIGNED = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"
 SIGNED_TRAILER = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER"

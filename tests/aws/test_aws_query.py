@@ -14,18 +14,18 @@ from botocore.serialize import create_serializer
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from hounsfield.aws import errors
-from hounsfield.aws.errors import (
+from hounsfield.aws.protocol import errors
+from hounsfield.aws.protocol.errors import (
     AccessDeniedException,
     AwsError,
     RequestEntityTooLargeException,
     UnknownOperationException,
     ValidationException,
 )
-from hounsfield.aws.model import load_service
-from hounsfield.aws.query_parsing import MAX_FIELDS, MAX_FORM_BYTES, operation_of, parse_form, read_form
-from hounsfield.aws.query_serialising import query_code, serialise_query, serialise_query_error
-from hounsfield.aws.serialising import ResultError
+from hounsfield.aws.protocol.model import load_service
+from hounsfield.aws.protocol.query_parser import MAX_FIELDS, MAX_FORM_BYTES, operation_of, parse_form, read_form
+from hounsfield.aws.protocol.query_serializer import query_code, serialise_query, serialise_query_error
+from hounsfield.aws.protocol.serializer import ResultError
 from shape_samples import values_of
 
 MODEL = botocore.session.get_session().get_service_model("sts")

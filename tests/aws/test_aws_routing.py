@@ -2,7 +2,7 @@ from urllib.parse import quote
 
 import pytest
 
-from hounsfield.aws.errors import AwsError, MethodNotAllowedException, UnknownOperationException
+from hounsfield.aws.protocol.errors import AwsError, MethodNotAllowedException, UnknownOperationException
 from shape_samples import OPERATIONS, sample, sent
 
 ARN = f"arn:aws:medical-imaging:us-east-1:000000000000:datastore/{'0' * 32}/imageset/{'a' * 32}"

@@ -8,7 +8,7 @@ from botocore.parsers import create_parser
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hounsfield.aws.serialising import ResultError, serialise
+from hounsfield.aws.protocol.serializer import ResultError, serialise
 from shape_samples import MODEL, OPERATIONS, values_of
 
 STORE = "0" * 32

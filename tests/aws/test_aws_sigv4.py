@@ -8,17 +8,17 @@ from client_signing import KEY_ID, NOW, SECRET, SECRETS, changed, header, hmac_s
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hounsfield.aws import sigv4
-from hounsfield.aws.canonical import canonical_queries
-from hounsfield.aws.errors import (
+from hounsfield.aws.protocol.errors import (
     AwsError,
     IncompleteSignatureException,
     InvalidSignatureException,
     MissingAuthenticationTokenException,
     UnrecognizedClientException,
 )
-from hounsfield.aws.signing_keys import SigningKeys, signing_key
-from hounsfield.aws.sigv4 import Request, Verified, Verifier
+from hounsfield.aws.sigv4 import verifier as sigv4
+from hounsfield.aws.sigv4.canonical_request import canonical_queries
+from hounsfield.aws.sigv4.signing_keys import SigningKeys, signing_key
+from hounsfield.aws.sigv4.verifier import Request, Verified, Verifier
 
 ARN_PATH = "/tags/" + quote("arn:aws:medical-imaging:us-east-1:000000000000:datastore/" + "0" * 32, safe="")
 BODY = b'{"imageFrameId": "x"}'

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hounsfield.aws.errors import ValidationException
-from hounsfield.aws.patterns import matcher
+from hounsfield.aws.protocol.errors import ValidationException
+from hounsfield.aws.protocol.patterns import matcher
 from shape_places import dotted, places, sized, with_value
 from shape_samples import MODEL, OPERATIONS, sample, sample_of, sent
 

@@ -10,9 +10,9 @@ from bad_requests import BadRequest, bad_requests
 from botocore.exceptions import ClientError
 from conformance_world import KEPT, World
 
-from hounsfield.installation import open_database, open_keyring
+from hounsfield.bootstrap.installation import open_database, open_keyring
 from hounsfield.settings import Settings
-from hounsfield.storage.database import Database
+from hounsfield.storage.db.database import Database
 from servers import ServerProcess
 from shape_samples import OPERATIONS
 from signed_http import send_signed

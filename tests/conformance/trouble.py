@@ -11,10 +11,10 @@ from typing import Any
 from conformance_world import COPIED, DELETED, UPDATED, World, settled_world
 from sqlalchemy import update
 
+from hounsfield.bootstrap.installation import open_database, open_keyring
 from hounsfield.imaging.datastores import DatastoreStatus
-from hounsfield.installation import open_database, open_keyring
 from hounsfield.settings import load_settings
-from hounsfield.storage.tables import datastores
+from hounsfield.storage.db.image_set_tables import datastores
 from servers import ROLE, ServerProcess, active_datastore, wait_for
 from standing_still import suspended
 from synthetic import slice_of

@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hounsfield.dicom.amendments import Amendment, amended, difference
-from hounsfield.dicom.byte_order import little_endian
-from hounsfield.dicom.charsets import character_set
-from hounsfield.dicom.data_set_writer import written
-from hounsfield.dicom.elements import SPECIFIC_CHARACTER_SET, Element
-from hounsfield.dicom.errors import DicomError
-from hounsfield.dicom.file_meta import preamble_and_meta
-from hounsfield.dicom.part10 import BytesSource, read_part10
-from hounsfield.dicom.values import JsonValue, ValueDecoder
+from hounsfield.dicom.healthimaging.edited_data_set import Amendment, amended, difference
+from hounsfield.dicom.io.byte_order import little_endian
+from hounsfield.dicom.io.dataset_writer import written
+from hounsfield.dicom.io.file_meta import preamble_and_meta
+from hounsfield.dicom.io.part10 import BytesSource, read_part10
+from hounsfield.dicom.values.charsets import character_set
+from hounsfield.dicom.values.decode import JsonValue, ValueDecoder
+from hounsfield.dicom.values.elements import SPECIFIC_CHARACTER_SET, Element
+from hounsfield.dicom.values.errors import DicomError
 
 JAPANESE = b"\\ISO 2022 IR 87"
 NAME = Element(0x00100010, "PN", b"Roe^Jane")

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hounsfield.dicom.document import instance_fragment
-from hounsfield.dicom.part10 import BytesSource, DicomError, ReadLimits, read_part10
-from hounsfield.dicom.record import instance_record
+from hounsfield.dicom.healthimaging.document import instance_fragment
+from hounsfield.dicom.healthimaging.record import instance_record
+from hounsfield.dicom.io.part10 import BytesSource, DicomError, ReadLimits, read_part10
 
 FILES = Path(pydicom.__path__[0]) / "data" / "test_files"
 NAMES = [

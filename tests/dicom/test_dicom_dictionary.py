@@ -7,10 +7,10 @@ from typing import Any
 from pydicom.datadict import DicomDictionary  # type: ignore[attr-defined]
 from pydicom.valuerep import STANDARD_VR
 
-from hounsfield.dicom.dictionary import ENTRIES, TAGS
-from hounsfield.dicom.dictionary_supplement import EDITION, SUPPLEMENT
-from hounsfield.dicom.elements import Element
-from hounsfield.dicom.part10 import BytesSource, read_part10
+from hounsfield.dicom.io.part10 import BytesSource, read_part10
+from hounsfield.dicom.values.dictionary import ENTRIES, TAGS
+from hounsfield.dicom.values.dictionary_supplement import EDITION, SUPPLEMENT
+from hounsfield.dicom.values.elements import Element
 
 IMPLICIT = "1.2.840.10008.1.2"
 

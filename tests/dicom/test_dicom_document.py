@@ -10,9 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hounsfield.dicom.document import FrameEntry, Levels, document_size, image_set_document, instance_fragment
-from hounsfield.dicom.part10 import BytesSource, read_part10
-from hounsfield.dicom.record import InstanceRecord, instance_record
+from hounsfield.dicom.healthimaging.document import (
+    FrameEntry,
+    Levels,
+    document_size,
+    image_set_document,
+    instance_fragment,
+)
+from hounsfield.dicom.healthimaging.record import InstanceRecord, instance_record
+from hounsfield.dicom.io.part10 import BytesSource, read_part10
 
 STORE, IMAGE_SET = "a" * 32, "b" * 32
 

@@ -14,14 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
-from hounsfield.dicom.charsets import CharacterSet
-from hounsfield.dicom.dictionary import tag_of
-from hounsfield.dicom.errors import DicomError
-from hounsfield.dicom.json_reader import elements_of_json
-from hounsfield.dicom.metadata_file import MOST_BYTES, MetadataFile, check_size
-from hounsfield.dicom.part10 import BytesSource, read_part10
-from hounsfield.dicom.record import instance_record
-from hounsfield.dicom.values import ValueDecoder
+from hounsfield.dicom.healthimaging.record import instance_record
+from hounsfield.dicom.io.part10 import BytesSource, read_part10
+from hounsfield.dicom.json.metadata_file import MOST_BYTES, MetadataFile, check_size
+from hounsfield.dicom.json.reader import elements_of_json
+from hounsfield.dicom.values.charsets import CharacterSet
+from hounsfield.dicom.values.decode import ValueDecoder
+from hounsfield.dicom.values.dictionary import tag_of
+from hounsfield.dicom.values.errors import DicomError
 
 UTF_8 = CharacterSet(("UTF8",))
 

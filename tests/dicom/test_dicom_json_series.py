@@ -5,10 +5,10 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hounsfield.dicom.charsets import REPLACEMENT, character_set
-from hounsfield.dicom.elements import Element
-from hounsfield.dicom.json_model import Path, json_object
-from hounsfield.dicom.json_series import JsonSeries
+from hounsfield.dicom.json.series_writer import JsonSeries
+from hounsfield.dicom.json.writer import Path, json_object
+from hounsfield.dicom.values.charsets import REPLACEMENT, character_set
+from hounsfield.dicom.values.elements import Element
 
 _LARGE = b"\1" * (1 << 21)
 _VALUES = {

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.dicom.conftest import INSTALLED, Writer
 
-from hounsfield.dicom.elements import Element
-from hounsfield.dicom.errors import DicomError
-from hounsfield.dicom.json_model import BULK_DATA_URI, element_text, json_object
-from hounsfield.dicom.json_template import JsonTemplate
-from hounsfield.dicom.part10 import BytesSource, Part10, read_part10
+from hounsfield.dicom.io.part10 import BytesSource, Part10, read_part10
+from hounsfield.dicom.json.template_writer import JsonTemplate
+from hounsfield.dicom.json.writer import BULK_DATA_URI, element_text, json_object
+from hounsfield.dicom.values.elements import Element
+from hounsfield.dicom.values.errors import DicomError
 
 INSTANCE_NUMBER = 0x00200013
 EXPLICIT, IMPLICIT = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2"
@@ -198,7 +198,7 @@ def test_a_length_that_leads_nowhere(writer: Any, length: int) -> None:
 
 @pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"])
 def test_files_that_are_no_templates(writer: Any, syntax: str) -> None:
-    from hounsfield.dicom.inflate import deflate
+    from hounsfield.dicom.io.deflate import deflate
 
     if syntax.endswith(".99"):
         data = writer.file(deflate(b"".join(writer.identity().values())), syntax)

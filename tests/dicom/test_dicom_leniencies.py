@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hounsfield.dicom.charsets import CharacterSet
-from hounsfield.dicom.data_set_writer import written
-from hounsfield.dicom.elements import Element
-from hounsfield.dicom.json_model import json_object
-from hounsfield.dicom.leniencies import MOST_NAMED, Irregularities, Leniency
-from hounsfield.dicom.limits import ReadLimits
-from hounsfield.dicom.moments import standard_date, standard_time
-from hounsfield.dicom.part10 import BytesSource, DicomError, Part10, read_part10
-from hounsfield.dicom.record import instance_record
+from hounsfield.dicom.healthimaging.record import instance_record
+from hounsfield.dicom.io.dataset_writer import written
+from hounsfield.dicom.io.leniencies import MOST_NAMED, Irregularities, Leniency
+from hounsfield.dicom.io.limits import ReadLimits
+from hounsfield.dicom.io.part10 import BytesSource, DicomError, Part10, read_part10
+from hounsfield.dicom.json.writer import json_object
+from hounsfield.dicom.values.charsets import CharacterSet
+from hounsfield.dicom.values.dates_and_times import standard_date, standard_time
+from hounsfield.dicom.values.elements import Element
 
 EXPLICIT, IMPLICIT, BIG, JPEG_LOSSLESS = (
     "1.2.840.10008.1.2.1",

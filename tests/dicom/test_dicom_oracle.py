@@ -14,13 +14,13 @@ from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.valuerep import PersonName
 
-from hounsfield.dicom.charsets import CharacterSet
-from hounsfield.dicom.dictionary import key_of
-from hounsfield.dicom.elements import PIXEL_TAGS, Element
-from hounsfield.dicom.levels import level_of
-from hounsfield.dicom.part10 import BytesSource, DicomDirectory, DicomError, Part10, read_part10
-from hounsfield.dicom.record import instance_record
-from hounsfield.dicom.values import ValueDecoder, is_encoding_only
+from hounsfield.dicom.healthimaging.levels import level_of
+from hounsfield.dicom.healthimaging.record import instance_record
+from hounsfield.dicom.io.part10 import BytesSource, DicomDirectory, DicomError, Part10, read_part10
+from hounsfield.dicom.values.charsets import CharacterSet
+from hounsfield.dicom.values.decode import ValueDecoder, is_encoding_only
+from hounsfield.dicom.values.dictionary import key_of
+from hounsfield.dicom.values.elements import PIXEL_TAGS, Element
 
 NO_DELIMITER = {"emri_small_jpeg_2k_lossless_too_short.dcm"}
 """pydicom gives up on files whose last fragment has no sequence delimiter behind it; we do not."""

@@ -17,14 +17,14 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from hounsfield.dicom.element_writer import ElementWriter
-from hounsfield.dicom.elements import Element
-from hounsfield.dicom.errors import DicomError
-from hounsfield.dicom.json_reader import elements_of_json
-from hounsfield.dicom.overriding import check_overridable, overridden
-from hounsfield.dicom.part10 import BytesSource, Part10, read_part10
-from hounsfield.dicom.record import instance_record
-from hounsfield.dicom.values import is_encoding_only
+from hounsfield.dicom.healthimaging.overrides import check_overridable, overridden
+from hounsfield.dicom.healthimaging.record import instance_record
+from hounsfield.dicom.io.element_writer import ElementWriter
+from hounsfield.dicom.io.part10 import BytesSource, Part10, read_part10
+from hounsfield.dicom.json.reader import elements_of_json
+from hounsfield.dicom.values.decode import is_encoding_only
+from hounsfield.dicom.values.elements import Element
+from hounsfield.dicom.values.errors import DicomError
 from synthetic import slice_of
 
 SYNTAXES = [

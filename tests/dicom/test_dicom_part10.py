@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from hounsfield.dicom.elements import Element
-from hounsfield.dicom.part10 import (
+from hounsfield.dicom.io.part10 import (
     BytesSource,
     DicomDirectory,
     DicomError,
@@ -17,6 +16,7 @@ from hounsfield.dicom.part10 import (
     ReadLimits,
     read_part10,
 )
+from hounsfield.dicom.values.elements import Element
 
 LITTLE = "1.2.840.10008.1.2.1"
 IMPLICIT = "1.2.840.10008.1.2"

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from hounsfield.dicom.levels import PATIENT_KEYWORDS, SERIES_KEYWORDS, STUDY_KEYWORDS, Level, level_of
-from hounsfield.dicom.part10 import BytesSource, DicomError, read_part10
-from hounsfield.dicom.record import Grouping, InstanceRecord, instance_record
-from hounsfield.dicom.warnings import ImportWarning, WarningCode, gravest
+from hounsfield.dicom.healthimaging.levels import PATIENT_KEYWORDS, SERIES_KEYWORDS, STUDY_KEYWORDS, Level, level_of
+from hounsfield.dicom.healthimaging.record import Grouping, InstanceRecord, instance_record
+from hounsfield.dicom.io.part10 import BytesSource, DicomError, read_part10
+from hounsfield.dicom.values.warnings import ImportWarning, WarningCode, gravest
 
 
 def record(data: bytes) -> InstanceRecord:

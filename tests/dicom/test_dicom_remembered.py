@@ -13,12 +13,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hounsfield.dicom.document import instance_fragment
-from hounsfield.dicom.elements import Element
-from hounsfield.dicom.part10 import BytesSource, DicomError, Part10, ReadLimits, read_part10
-from hounsfield.dicom.plain_elements import read_explicit
-from hounsfield.dicom.record import InstanceRecord, instance_record
-from hounsfield.dicom.remembered import ENTRIES, LONGEST, Remembered
+from hounsfield.dicom.healthimaging.document import instance_fragment
+from hounsfield.dicom.healthimaging.record import InstanceRecord, instance_record
+from hounsfield.dicom.io.fast_reader import read_explicit
+from hounsfield.dicom.io.part10 import BytesSource, DicomError, Part10, ReadLimits, read_part10
+from hounsfield.dicom.values.elements import Element
+from hounsfield.dicom.values.memo import ENTRIES, LONGEST, Remembered
 
 STUDY_UID = 0x0020000D
 IMPLICIT = "1.2.840.10008.1.2"
@@ -27,9 +27,9 @@ BIG_ENDIAN = "1.2.840.10008.1.2.2"
 FIRST_READING = """
 import sys
 from pathlib import Path
-from hounsfield.dicom.document import instance_fragment
-from hounsfield.dicom.part10 import BytesSource, read_part10
-from hounsfield.dicom.record import instance_record
+from hounsfield.dicom.healthimaging.document import instance_fragment
+from hounsfield.dicom.io.part10 import BytesSource, read_part10
+from hounsfield.dicom.healthimaging.record import instance_record
 record = instance_record(read_part10(BytesSource(Path(sys.argv[1]).read_bytes())))
 sys.stdout.buffer.write(instance_fragment(record, None, None, ()))
 """

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hounsfield.dicom.charsets import character_set
-from hounsfield.dicom.elements import Element
-from hounsfield.dicom.json_model import element_text
-from hounsfield.dicom.level_attributes import text_member
+from hounsfield.dicom.json.level_attributes import text_member
+from hounsfield.dicom.json.writer import element_text
+from hounsfield.dicom.values.charsets import character_set
+from hounsfield.dicom.values.elements import Element
 
 UNICODE = character_set(b"ISO_IR 192")
 TAGS = {"CS": 0x00080060, "DA": 0x00080020, "LO": 0x00081030, "PN": 0x00100010, "SH": 0x00080050, "TM": 0x00080030}

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.charset import convert_encodings, encode_string
 
-from hounsfield.dicom.charsets import CharacterSet, character_set
-from hounsfield.dicom.elements import Element
-from hounsfield.dicom.scalars import CUSTOM_CHARSET_VRS, FIXED_CHARSET_VRS, NUMBERS
-from hounsfield.dicom.values import BULK_DATA_THRESHOLD, JsonValue, ValueDecoder
+from hounsfield.dicom.values.charsets import CharacterSet, character_set
+from hounsfield.dicom.values.decode import BULK_DATA_THRESHOLD, JsonValue, ValueDecoder
+from hounsfield.dicom.values.elements import Element
+from hounsfield.dicom.values.scalars import CUSTOM_CHARSET_VRS, FIXED_CHARSET_VRS, NUMBERS
 
 LATIN = CharacterSet()
 REPRESENTATIONS = sorted(CUSTOM_CHARSET_VRS | FIXED_CHARSET_VRS | set(NUMBERS) | {"AT", "OB", "OW", "UN"})

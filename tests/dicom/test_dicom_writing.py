@@ -13,15 +13,15 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
-from hounsfield.dicom.byte_order import little_endian
-from hounsfield.dicom.charsets import CharacterSet, character_set
-from hounsfield.dicom.data_set_writer import written
-from hounsfield.dicom.elements import PIXEL_DATA, Element
-from hounsfield.dicom.file_meta import IMPLEMENTATION_CLASS_UID, preamble_and_meta
-from hounsfield.dicom.json_model import bulk_values, json_object, path_digest
-from hounsfield.dicom.native_model import native_model
-from hounsfield.dicom.part10 import BytesSource, Part10, read_part10
-from hounsfield.dicom.values import is_encoding_only
+from hounsfield.dicom.io.byte_order import little_endian
+from hounsfield.dicom.io.dataset_writer import written
+from hounsfield.dicom.io.file_meta import IMPLEMENTATION_CLASS_UID, preamble_and_meta
+from hounsfield.dicom.io.part10 import BytesSource, Part10, read_part10
+from hounsfield.dicom.json.writer import bulk_values, json_object, path_digest
+from hounsfield.dicom.json.xml import native_model
+from hounsfield.dicom.values.charsets import CharacterSet, character_set
+from hounsfield.dicom.values.decode import is_encoding_only
+from hounsfield.dicom.values.elements import PIXEL_DATA, Element
 
 LATIN = CharacterSet()
 BLANK_PADDED = {"AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UR", "UT"}

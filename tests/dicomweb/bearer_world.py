@@ -13,10 +13,10 @@ import requests
 
 from dicomweb.authorizer_endpoints import Asked, http_endpoint, lambda_endpoint
 from dicomweb.web import root
-from hounsfield.access.directory.attachments import put_inline_policy
-from hounsfield.access.directory.identities import create_role
-from hounsfield.access.directory.records import IdentityKind
-from hounsfield.access.directory.repository import Repository
+from hounsfield.iam.identities.attachments import put_inline_policy
+from hounsfield.iam.identities.identities import create_role
+from hounsfield.iam.identities.records import IdentityKind
+from hounsfield.iam.identities.repository import Repository
 from servers import ServerProcess, active_datastore, free_port, wait_for
 from system.identities import repository_of
 from token_issuer import TokenIssuer

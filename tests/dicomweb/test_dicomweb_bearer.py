@@ -22,14 +22,14 @@ from audited import record_of
 from dicomweb.authorizer_endpoints import verdict
 from dicomweb.bearer_world import ACCOUNT, SERVICE, VIEWER, World, allowing, function, let, trust, world_with
 from dicomweb.web import BOUNDARY, multipart, part10, root, session, store
-from hounsfield.access.directory.attachments import put_inline_policy
-from hounsfield.access.directory.identities import create_role, create_user, delete_identity, update_role
-from hounsfield.access.directory.keys import create_key
-from hounsfield.access.directory.records import IdentityKind
-from hounsfield.access.oidc.claim_roles import claim_roles_of, role_of
-from hounsfield.access.oidc.configuration import IssuerConfiguration
-from hounsfield.access.oidc.errors import InvalidTokenError
-from hounsfield.access.oidc.tokens import LONGEST_TOKEN
+from hounsfield.iam.identities.access_keys import create_key
+from hounsfield.iam.identities.attachments import put_inline_policy
+from hounsfield.iam.identities.identities import create_role, create_user, delete_identity, update_role
+from hounsfield.iam.identities.records import IdentityKind
+from hounsfield.oidc.configuration import IssuerConfiguration
+from hounsfield.oidc.errors import InvalidTokenError
+from hounsfield.oidc.role_mapping import claim_roles_of, role_of
+from hounsfield.oidc.token import LONGEST_TOKEN
 from kept_files import kept_files
 from object_store import ObjectStore
 from servers import ServerProcess, active_datastore, wait_for

@@ -18,7 +18,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import JPEGBaseline8Bit
 
 from dicomweb.web import part10, parts, root, session, store, web_client
-from hounsfield.dicomweb.zip_archive import encode_zip, file_name
+from hounsfield.api.dicomweb.zip_archive import encode_zip, file_name
 from raw_http import exchange, head
 from servers import ServerProcess, active_datastore
 from signed_http import signature

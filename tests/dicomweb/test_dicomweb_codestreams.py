@@ -16,7 +16,7 @@ from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
 
 from dicomweb.test_dicomweb_retrieve import get
 from dicomweb.web import part10, store, values
-from hounsfield.pixels.codestream import J2kHeader, read_j2k
+from hounsfield.pixels.codecs.codestream import J2kHeader, read_j2k
 from servers import ServerProcess, active_datastore
 from synthetic import noise, slice_of, uid
 

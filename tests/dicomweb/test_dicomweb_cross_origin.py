@@ -11,8 +11,8 @@ import requests
 
 from dicomweb.test_dicomweb_retrieve import get
 from dicomweb.web import part10, root, session, store, web_client
-from hounsfield.dicomweb.capabilities import MEDIA_TYPES
-from hounsfield.dicomweb.resource_paths import ROUTES
+from hounsfield.api.dicomweb.capabilities import MEDIA_TYPES
+from hounsfield.api.dicomweb.resources import ROUTES
 from hounsfield.settings import SettingsError, load_settings
 from servers import ServerProcess, active_datastore, wait_for
 from synthetic import slice_of, uid

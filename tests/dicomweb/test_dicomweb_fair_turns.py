@@ -17,11 +17,11 @@ import pytest
 import requests
 
 from dicomweb.web import SignedRequests, multipart, part10, root
-from hounsfield.access.directory.attachments import attach_policy
-from hounsfield.access.directory.identities import create_user
-from hounsfield.access.directory.keys import create_key
-from hounsfield.access.directory.policies import create_policy
-from hounsfield.access.directory.records import IdentityKind
+from hounsfield.iam.identities.access_keys import create_key
+from hounsfield.iam.identities.attachments import attach_policy
+from hounsfield.iam.identities.identities import create_user
+from hounsfield.iam.identities.managed_policies import create_policy
+from hounsfield.iam.identities.records import IdentityKind
 from object_store import ObjectStore, door
 from servers import ServerProcess, active_datastore, wait_for
 from synthetic import slice_of, uid

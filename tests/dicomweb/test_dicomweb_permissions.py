@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from hounsfield.access.permissions import Permission
-from hounsfield.access.policies.context import Unsettled
-from hounsfield.dicomweb.permissions import SERIES, STUDY, permission_of
-from hounsfield.dicomweb.resource_paths import ROUTES
-from hounsfield.dicomweb.routes import find
-from hounsfield.imaging.archive import Archive
+from hounsfield.api.dicomweb.permissions import SERIES, STUDY, permission_of
+from hounsfield.api.dicomweb.resources import ROUTES
+from hounsfield.api.dicomweb.routes import find
+from hounsfield.bootstrap.image_store import open_archive
+from hounsfield.iam.authorization import Permission
+from hounsfield.iam.policies.condition_context import Unsettled
+from hounsfield.imaging.image_store import Archive
 from hounsfield.settings import Settings
-from hounsfield.stores import open_archive
 
 STORE = "a" * 32
 ARN = f"arn:aws:medical-imaging:us-east-1:000000000000:datastore/{STORE}"

@@ -11,14 +11,14 @@ import pytest
 from sqlalchemy import delete, select, update
 
 from dicomweb.web import part10, root, session, store, values
-from hounsfield.dicom.document import Levels
-from hounsfield.imaging.instance_index import instance_index
+from hounsfield.bootstrap.image_store import open_archive
+from hounsfield.dicom.healthimaging.document import Levels
+from hounsfield.imaging.instance_columns import instance_index
 from hounsfield.imaging.levels import index_entry
-from hounsfield.imaging.studies import refresh_studies
+from hounsfield.imaging.study_rows import refresh_studies
 from hounsfield.settings import Settings
-from hounsfield.storage.study_tables import studies, study_words
-from hounsfield.storage.tables import image_sets, instances
-from hounsfield.stores import open_archive
+from hounsfield.storage.db.image_set_tables import image_sets, instances
+from hounsfield.storage.db.study_tables import studies, study_words
 from servers import ServerProcess, active_datastore, wait_for
 from synthetic import noise, slice_of, uid
 

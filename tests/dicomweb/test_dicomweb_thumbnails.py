@@ -12,12 +12,12 @@ from pydicom.uid import EncapsulatedPDFStorage
 
 from dicomweb.test_dicomweb_retrieve import get
 from dicomweb.web import part10, store
-from hounsfield.pixels.decode import decode_frame, decode_reduced
-from hounsfield.pixels.encode import encode_frame, uses_colour_transform
+from hounsfield.pixels.codecs.decode import decode_frame, decode_reduced
+from hounsfield.pixels.codecs.encode import encode_frame, uses_colour_transform
+from hounsfield.pixels.codecs.wavelet import reduced
 from hounsfield.pixels.errors import PixelError
 from hounsfield.pixels.format import PixelFormat
-from hounsfield.pixels.policy import HTJ2K_LOSSLESS_RPCL, JPEG_2000_LOSSLESS, LosslessFormat
-from hounsfield.pixels.wavelet import reduced
+from hounsfield.pixels.transfer_syntaxes import HTJ2K_LOSSLESS_RPCL, JPEG_2000_LOSSLESS, LosslessFormat
 from servers import ServerProcess, active_datastore
 from synthetic import noise, slice_of, uid
 

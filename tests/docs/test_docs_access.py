@@ -11,12 +11,12 @@ import click
 import pytest
 from doc_pages import Page, codes, run_shell
 
-from hounsfield.access.directory.attachments import MOST_ATTACHED
-from hounsfield.access.directory.documents import MOST_OF_INLINE, MOST_OF_MANAGED, MOST_OF_TRUST
-from hounsfield.access.directory.keys import MOST_KEYS
-from hounsfield.access.directory.names import MOST_TAGS
-from hounsfield.cli import cli
-from hounsfield.gate.root_use import DataUse
+from hounsfield.cli.main import cli
+from hounsfield.gateway.root_key_warning import DataUse
+from hounsfield.iam.identities.access_keys import MOST_KEYS
+from hounsfield.iam.identities.attachments import MOST_ATTACHED
+from hounsfield.iam.identities.names import MOST_TAGS
+from hounsfield.iam.identities.policy_documents import MOST_OF_INLINE, MOST_OF_MANAGED, MOST_OF_TRUST
 from servers import ServerProcess, active_datastore, wait_for
 from signed_http import Answer, send_signed
 from synthetic import save, slice_of

@@ -7,13 +7,13 @@ import re
 import pytest
 from doc_pages import ROOT, Page, codes
 
-from hounsfield.aws import errors
-from hounsfield.aws.model import load_service
+from hounsfield.api.healthimaging.operations import HANDLERS
+from hounsfield.aws.protocol import errors
+from hounsfield.aws.protocol.model import load_service
 from hounsfield.imaging.datastores import DATASTORE_TRANSITIONS
-from hounsfield.imaging.import_jobs import JOB_TRANSITIONS
+from hounsfield.imaging.imagesets.workflow import TRANSITIONS
+from hounsfield.imaging.imports.jobs import JOB_TRANSITIONS
 from hounsfield.imaging.states import ImageSetState
-from hounsfield.imaging.transitions import TRANSITIONS
-from hounsfield.native.operations import HANDLERS
 
 API = Page.of("docs/api.md")
 INDEX = {row["page"]: codes(row["operations"]) for row in API.rows("resource", "page", "operations")}

@@ -13,11 +13,11 @@ import pytest
 from doc_pages import Page
 
 from audited import record_of
-from hounsfield.access.audit.events import AuditEvent, Category, EventType, Failure, Origin
-from hounsfield.access.audit.on_failure import OnFailure
-from hounsfield.access.audit.records import RecordMaker
-from hounsfield.access.principals import root_of
+from hounsfield.audit.cloudtrail_record import RecordMaker
+from hounsfield.audit.events import AuditEvent, Category, EventType, Failure, Origin
+from hounsfield.iam.principals import root_of
 from hounsfield.settings import load_settings
+from hounsfield.settings.audit_on_failure import OnFailure
 from servers import ServerProcess
 
 PAGE = Page.of("docs/audit.md")

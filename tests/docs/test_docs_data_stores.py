@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from doc_pages import Page, PythonReader, codes, run_shell
 
-from hounsfield.imaging.frames import StoredImageFrame
-from hounsfield.native.media_types import media_type
-from hounsfield.pixels.policy import LosslessFormat
+from hounsfield.api.healthimaging.media_types import media_type
+from hounsfield.imaging.retrieve.image_frame import StoredImageFrame
+from hounsfield.pixels.transfer_syntaxes import LosslessFormat
 from hounsfield.settings import Settings
 from imports import run_import
 from servers import ServerProcess, wait_for

@@ -15,12 +15,12 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 
 from dicomweb.web import part10, root, session, store
-from hounsfield.dicomweb.media_types import media_type
-from hounsfield.dicomweb.routes import ROUTES
-from hounsfield.imaging.received_files import FailureReason
-from hounsfield.pixels.policy import TABLE, LosslessFormat, treatment
+from hounsfield.api.dicomweb.media_types import media_type
+from hounsfield.api.dicomweb.routes import ROUTES
+from hounsfield.imaging.receive.worker import FailureReason
+from hounsfield.pixels.transfer_syntaxes import TABLE, LosslessFormat, treatment
 from hounsfield.settings import Settings
-from hounsfield.storage.spool import MEMORY_BYTES
+from hounsfield.storage.blobs.spool import MEMORY_BYTES
 from servers import ServerProcess
 from synthetic import noise, save, slice_of, uid
 from tools import required_tool

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from doc_pages import Page, codes
 
-from hounsfield.dicomweb.capabilities import MEDIA_TYPES
-from hounsfield.dicomweb.resource_paths import ROUTES
-from hounsfield.pixels.rendering import PictureKind
+from hounsfield.api.dicomweb.capabilities import MEDIA_TYPES
+from hounsfield.api.dicomweb.resources import ROUTES
+from hounsfield.pixels.rendering.render import PictureKind
 
 PAGE = Page.of("docs/dicomweb-conformance.md")
 

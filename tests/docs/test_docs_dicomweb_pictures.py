@@ -9,9 +9,9 @@ import pytest
 from doc_pages import Page, PythonReader
 
 from dicomweb.web import part10, store, web_client
-from hounsfield.dicomweb.frames import MOST_FRAMES
-from hounsfield.dicomweb.rendering_parameters import MOST_PIXELS_A_SIDE, RENDERED, THUMBNAIL_SIDE
-from hounsfield.pixels.rendering import Appearance
+from hounsfield.api.dicomweb.rendering_parameters import MOST_PIXELS_A_SIDE, RENDERED, THUMBNAIL_SIDE
+from hounsfield.api.dicomweb.wado_frames import MOST_FRAMES
+from hounsfield.pixels.rendering.render import Appearance
 from servers import ServerProcess
 from synthetic import slice_of, uid
 

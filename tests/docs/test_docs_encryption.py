@@ -12,10 +12,10 @@ import pytest
 from click.testing import CliRunner
 from doc_pages import Page, codes, run_shell
 
-from hounsfield.cli import cli
+from hounsfield.cli.main import cli
+from hounsfield.runtime.tls import ClientCertificates, TlsVersion
 from hounsfield.settings import Settings
-from hounsfield.storage.tables import metadata
-from hounsfield.tls import ClientCertificates, TlsVersion
+from hounsfield.storage.db.image_set_tables import metadata
 from key_service import KeyServiceDoor, key_service
 from object_store import ObjectStore
 from servers import ServerProcess

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from doc_pages import Page, PythonReader, codes
 
-from hounsfield.imaging.frames import StoredImageFrame
-from hounsfield.native.media_types import media_type
-from hounsfield.pixels.policy import TABLE, LosslessFormat, treatment
+from hounsfield.api.healthimaging.media_types import media_type
+from hounsfield.imaging.retrieve.image_frame import StoredImageFrame
+from hounsfield.pixels.transfer_syntaxes import TABLE, LosslessFormat, treatment
 from imports import document, instances, run_import
 from servers import ServerProcess
 from synthetic import noise, save, slice_of

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from doc_pages import Page, PythonReader, codes, run_shell
 
-from hounsfield.dicom.leniencies import Leniency
-from hounsfield.dicom.warnings import WarningCode
-from hounsfield.imaging.pixel_warnings import CODES
+from hounsfield.dicom.io.leniencies import Leniency
+from hounsfield.dicom.values.warnings import WarningCode
+from hounsfield.imaging.ingest.pixel_warnings import CODES
 from hounsfield.pixels.leniencies import PixelLeniency
 from hounsfield.settings import PREFIX, Settings
 from imports import document, instances, lines, outcome_of

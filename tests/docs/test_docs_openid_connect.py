@@ -19,11 +19,11 @@ import pytest
 import requests
 from doc_pages import Page, codes, run_shell
 
-from hounsfield.access.oidc.authorizers import SECONDS, Question, role_of_answer
-from hounsfield.access.oidc.errors import BearerError
-from hounsfield.access.oidc.lifetimes import LONGEST_AGE
-from hounsfield.access.oidc.tokens import LONGEST_TOKEN
-from hounsfield.gate.errors import translated
+from hounsfield.gateway.errors import translated
+from hounsfield.oidc.errors import BearerError
+from hounsfield.oidc.http_authorizer import SECONDS, Question, role_of_answer
+from hounsfield.oidc.lifetimes import LONGEST_AGE
+from hounsfield.oidc.token import LONGEST_TOKEN
 from hounsfield.settings import Settings
 from servers import ServerProcess, active_datastore, free_port, wait_for
 from token_issuer import TokenIssuer

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from hounsfield.aws.model import load_service
-from hounsfield.native.operations import HANDLERS
+from hounsfield.api.healthimaging.operations import HANDLERS
+from hounsfield.aws.protocol.model import load_service
 from hounsfield.settings import PREFIX, Settings, SettingsError, load_settings
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -11,23 +11,23 @@ import pytest
 from doc_pages import Page, codes, run_shell
 
 from dicomweb.web import part10, store
-from hounsfield.access.directory.documents import MOST_OF_INLINE, MOST_OF_MANAGED, MOST_OF_TRUST
-from hounsfield.access.policies.conditions import Effect, read_condition
-from hounsfield.access.policies.deciding import decide
-from hounsfield.access.policies.document import PolicyKind
-from hounsfield.access.policies.managed import managed_arns
-from hounsfield.access.policies.operators import OPERATORS
-from hounsfield.access.policies.parsing import LARGEST, parse_policy
-from hounsfield.access.policies.parties import Party, PartyKind, Trust
-from hounsfield.access.policies.rights import Rights
-from hounsfield.access.policies.trust import decide_trust
-from hounsfield.access.request_context import PRINCIPAL_KEYS
-from hounsfield.aws.model import load_service
-from hounsfield.dicomweb.operations import OPERATIONS
-from hounsfield.dicomweb.permissions import WHOLE_STUDY
-from hounsfield.dicomweb.resource_paths import ROUTES
-from hounsfield.gate.facts import REQUEST_KEYS
-from hounsfield.native.permissions import TAGGING
+from hounsfield.api.dicomweb.operations import OPERATIONS
+from hounsfield.api.dicomweb.permissions import WHOLE_STUDY
+from hounsfield.api.dicomweb.resources import ROUTES
+from hounsfield.api.healthimaging.permissions import TAGGING
+from hounsfield.aws.protocol.model import load_service
+from hounsfield.gateway.condition_keys import REQUEST_KEYS
+from hounsfield.iam.identities.policy_documents import MOST_OF_INLINE, MOST_OF_MANAGED, MOST_OF_TRUST
+from hounsfield.iam.policies.aws_managed import managed_arns
+from hounsfield.iam.policies.condition import Effect, read_condition
+from hounsfield.iam.policies.document import PolicyKind
+from hounsfield.iam.policies.evaluation import decide
+from hounsfield.iam.policies.operators import OPERATORS
+from hounsfield.iam.policies.parser import LARGEST, parse_policy
+from hounsfield.iam.policies.policy_set import Rights
+from hounsfield.iam.policies.principal_element import Party, PartyKind, Trust
+from hounsfield.iam.policies.trust_policy import decide_trust
+from hounsfield.iam.request_context import PRINCIPAL_KEYS
 from servers import ServerProcess
 from synthetic import slice_of
 

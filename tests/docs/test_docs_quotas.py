@@ -8,7 +8,7 @@ import sys
 from dataclasses import fields
 from pathlib import Path
 
-from hounsfield.access.throttling import AWS_RATES, UNLIMITED_BY_AWS
+from hounsfield.iam.throttling import AWS_RATES, UNLIMITED_BY_AWS
 from hounsfield.settings import PREFIX, Settings
 from servers import ServerProcess
 

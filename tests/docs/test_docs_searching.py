@@ -12,7 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 from doc_pages import Page, PythonReader, codes, run_shell
 
-from hounsfield.imaging.search import SortField
+from hounsfield.imaging.search.image_sets import SortField
 from imports import run_import
 from servers import ServerProcess
 from synthetic import save, slice_of, uid

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from hounsfield.installation import open_database, open_keyring
+from hounsfield.bootstrap.installation import open_database, open_keyring
 from hounsfield.settings import Settings
 from hounsfield.storage.clock import now_ms
-from hounsfield.storage.tables import image_sets
+from hounsfield.storage.db.image_set_tables import image_sets
 from imports import document, run_import
 from servers import ServerProcess, active_datastore, wait_for
 from synthetic import save, slice_of

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from doc_pages import Page, PythonReader, codes, run_shell
 
-from hounsfield.access.import_roles import ImportRoles
-from hounsfield.access.session_tokens import MOST_TOKEN_CHARACTERS
-from hounsfield.aws import errors
-from hounsfield.aws.query_serialising import query_code
-from hounsfield.sts.operations import HANDLERS
+from hounsfield.api.sts.operations import HANDLERS
+from hounsfield.aws.protocol import errors
+from hounsfield.aws.protocol.query_serializer import query_code
+from hounsfield.iam.sessions.session_tokens import MOST_TOKEN_CHARACTERS
+from hounsfield.settings.import_roles import ImportRoles
 from servers import ServerProcess, finished_job, wait_for
 from session_world import client_of, refusal
 from synthetic import save, slice_of

@@ -19,9 +19,9 @@ from aws.client_signing import (
     unsigned_chunks,
 )
 from fuzz.fuzzing import damaged, fuzz, pieces
-from hounsfield.aws.aws_chunked import ChunkDecoder, ChunkSigner
-from hounsfield.aws.errors import AwsError, InvalidSignatureException, ValidationException
-from hounsfield.dicomweb.multipart import PartBegin, PartData, PartEnd, PartParser, encode_parts
+from hounsfield.api.dicomweb.multipart import PartBegin, PartData, PartEnd, PartParser, encode_parts
+from hounsfield.aws.protocol.errors import AwsError, InvalidSignatureException, ValidationException
+from hounsfield.aws.sigv4.chunked import ChunkDecoder, ChunkSigner
 
 BOUNDARY = "the-boundary"
 SEED = hmac_sign("the request")

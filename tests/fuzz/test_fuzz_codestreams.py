@@ -10,11 +10,11 @@ import numpy as np
 from hypothesis import strategies as st
 
 from fuzz.fuzzing import damaged, fuzz
-from hounsfield.pixels.codestream import read_j2k, read_jpeg, read_size
-from hounsfield.pixels.decode import decode_samples
+from hounsfield.pixels.codecs.codestream import read_j2k, read_jpeg, read_size
+from hounsfield.pixels.codecs.decode import decode_samples
+from hounsfield.pixels.codecs.jpeg_colour import says_ybr
 from hounsfield.pixels.errors import PixelError
 from hounsfield.pixels.format import PixelFormat
-from hounsfield.pixels.jpeg_colour import says_ybr
 
 SAMPLES = (np.arange(40 * 50, dtype="u2") * 37 % 4096).reshape(40, 50)
 

@@ -10,16 +10,16 @@ import pydicom
 from hypothesis import strategies as st
 
 from fuzz.fuzzing import damaged, fuzz
-from hounsfield.dicom.document import instance_fragment
-from hounsfield.dicom.errors import DicomError
-from hounsfield.dicom.json_reader import elements_of_json
-from hounsfield.dicom.limits import ReadLimits
-from hounsfield.dicom.metadata_file import MetadataFile
-from hounsfield.dicom.part10 import read_part10
-from hounsfield.dicom.record import instance_record
-from hounsfield.dicom.source import BytesSource
-from hounsfield.imaging.pixel_module import pixel_format, pixel_frames
-from hounsfield.pixels.decode import decode_frame
+from hounsfield.dicom.healthimaging.document import instance_fragment
+from hounsfield.dicom.healthimaging.record import instance_record
+from hounsfield.dicom.io.byte_source import BytesSource
+from hounsfield.dicom.io.limits import ReadLimits
+from hounsfield.dicom.io.part10 import read_part10
+from hounsfield.dicom.json.metadata_file import MetadataFile
+from hounsfield.dicom.json.reader import elements_of_json
+from hounsfield.dicom.values.errors import DicomError
+from hounsfield.imaging.pixel_description import pixel_format, pixel_frames
+from hounsfield.pixels.codecs.decode import decode_frame
 from hounsfield.pixels.errors import FramesError, PixelError
 
 FILES = Path(pydicom.__path__[0]) / "data" / "test_files"

@@ -11,16 +11,16 @@ import imagecodecs
 from hypothesis import strategies as st
 
 from fuzz.fuzzing import damaged, fuzz
-from hounsfield.dicom.errors import DicomError
-from hounsfield.dicom.limits import ReadLimits
-from hounsfield.dicom.part10 import header_with_offset_table, read_part10
-from hounsfield.dicom.source import BytesSource
-from hounsfield.imaging.pixel_store import as_stored, store_pixels
+from hounsfield.dicom.io.byte_source import BytesSource
+from hounsfield.dicom.io.limits import ReadLimits
+from hounsfield.dicom.io.part10 import header_with_offset_table, read_part10
+from hounsfield.dicom.values.errors import DicomError
+from hounsfield.imaging.ingest.pixel_writer import as_stored, store_pixels
 from hounsfield.pixels.errors import FramesError
-from hounsfield.pixels.policy import LosslessFormat
-from hounsfield.storage.blobs import FolderBlobs
-from hounsfield.storage.keys import DataKey
-from hounsfield.storage.packs import PackWriter
+from hounsfield.pixels.transfer_syntaxes import LosslessFormat
+from hounsfield.storage.blobs.blobs import FolderBlobs
+from hounsfield.storage.blobs.packs import PackWriter
+from hounsfield.storage.keys.data_key import DataKey
 from support.encapsulated import colours, file_of, jpeg, jpeg_2000, jpeg_lossless, ramp, run_length
 from synthetic import uid
 

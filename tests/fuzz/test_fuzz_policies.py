@@ -10,12 +10,12 @@ from typing import Any
 from hypothesis import strategies as st
 
 from fuzz.fuzzing import damaged, fuzz
-from hounsfield.access.permissions import ContextValue
-from hounsfield.access.policies.deciding import Outcome, decide
-from hounsfield.access.policies.document import PolicyKind
-from hounsfield.access.policies.errors import PolicyError
-from hounsfield.access.policies.parsing import parse_policy
-from hounsfield.access.policies.rights import Rights
+from hounsfield.iam.authorization import ContextValue
+from hounsfield.iam.policies.document import PolicyKind
+from hounsfield.iam.policies.errors import PolicyError
+from hounsfield.iam.policies.evaluation import Outcome, decide
+from hounsfield.iam.policies.parser import parse_policy
+from hounsfield.iam.policies.policy_set import Rights
 
 ARN = "arn:aws:medical-imaging:us-east-1:000000000000:datastore/"
 GOOD = json.dumps(

@@ -12,23 +12,23 @@ import pytest
 from hypothesis import strategies as st
 
 from fuzz.fuzzing import damaged, fuzz
-from hounsfield.aws.errors import AwsError
-from hounsfield.aws.model import load_service
-from hounsfield.aws.pagination import PageTokens
-from hounsfield.aws.parsing import parse_request
-from hounsfield.aws.routing import Router
-from hounsfield.dicomweb.calls import Call, parse_query
-from hounsfield.dicomweb.conditional import asked_range, unchanged
-from hounsfield.dicomweb.frames import frame_numbers
-from hounsfield.dicomweb.negotiation import accepted, content_type
-from hounsfield.dicomweb.rendering_parameters import rendered_appearance, thumbnail_appearance, warnings
-from hounsfield.dicomweb.routes import find, is_dicomweb
-from hounsfield.dicomweb.search_parameters import parse_search
-from hounsfield.imaging.edit_request import read_request
+from hounsfield.api.dicomweb.conditional_requests import asked_range, unchanged
+from hounsfield.api.dicomweb.content_negotiation import accepted, content_type
+from hounsfield.api.dicomweb.qido_parameters import parse_search
+from hounsfield.api.dicomweb.rendering_parameters import rendered_appearance, thumbnail_appearance, warnings
+from hounsfield.api.dicomweb.request import Call, parse_query
+from hounsfield.api.dicomweb.routes import find, is_dicomweb
+from hounsfield.api.dicomweb.wado_frames import frame_numbers
+from hounsfield.aws.protocol.errors import AwsError
+from hounsfield.aws.protocol.model import load_service
+from hounsfield.aws.protocol.pagination import PageTokens
+from hounsfield.aws.protocol.parser import parse_request
+from hounsfield.aws.protocol.routing import Router
 from hounsfield.imaging.errors import InvalidRequestError
 from hounsfield.imaging.image_set_access import UNLIMITED
-from hounsfield.imaging.search_keys import SearchLevel
-from hounsfield.pixels.rendering import PictureKind
+from hounsfield.imaging.imagesets.edit_document import read_request
+from hounsfield.imaging.search.search_keys import SearchLevel
+from hounsfield.pixels.rendering.render import PictureKind
 from shape_samples import OPERATIONS, sample, sent
 
 SERVICE = load_service()

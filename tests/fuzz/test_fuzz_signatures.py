@@ -14,11 +14,11 @@ from botocore.credentials import Credentials
 from hypothesis import strategies as st
 
 from fuzz.fuzzing import damaged, fuzz
-from hounsfield.aws.canonical import canonical_queries
-from hounsfield.aws.claims import read_claim
-from hounsfield.aws.errors import AwsError
-from hounsfield.aws.request import Request
-from hounsfield.aws.sigv4 import Verifier
+from hounsfield.aws.protocol.errors import AwsError
+from hounsfield.aws.sigv4.canonical_request import canonical_queries
+from hounsfield.aws.sigv4.credential_scope import read_claim
+from hounsfield.aws.sigv4.request import Request
+from hounsfield.aws.sigv4.verifier import Verifier
 
 KEY, SECRET = "AKIAEXAMPLEEXAMPLE00", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 NOW = datetime(2026, 3, 14, 15, 9, 26, tzinfo=UTC)

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import strategies as st
 
 from fuzz.fuzzing import damaged, fuzz
-from hounsfield.access.oidc.errors import InvalidTokenError
-from hounsfield.access.oidc.tokens import read_token
-from hounsfield.access.session_tokens import InvalidSessionError, SessionContent
-from hounsfield.aws.errors import AwsError
-from hounsfield.aws.model import load_service
-from hounsfield.aws.query_parsing import operation_of, parse_form, read_form
+from hounsfield.aws.protocol.errors import AwsError
+from hounsfield.aws.protocol.model import load_service
+from hounsfield.aws.protocol.query_parser import operation_of, parse_form, read_form
+from hounsfield.iam.sessions.session_tokens import InvalidSessionError, SessionContent
+from hounsfield.oidc.errors import InvalidTokenError
+from hounsfield.oidc.token import read_token
 from session_contents import KEY_ID, SEALER, STRANGER, TOKEN, contents, texts
 
 

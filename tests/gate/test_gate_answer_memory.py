@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hounsfield.aws.errors import ServiceUnavailableException
-from hounsfield.gate import answer_memory
-from hounsfield.gate.answer_memory import AnswerMemory
+from hounsfield.aws.protocol.errors import ServiceUnavailableException
+from hounsfield.gateway import response_memory
+from hounsfield.gateway.response_memory import AnswerMemory
 
 MOST = 100
 STEPS = st.one_of(
@@ -99,7 +99,7 @@ def test_one_caller_leaves_half_to_others_and_a_record_is_shared() -> None:
 
 
 def test_a_request_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answer_memory, "WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(response_memory, "WAIT_SECONDS", 0.0)
 
     async def play() -> None:
         memory = AnswerMemory(MOST)

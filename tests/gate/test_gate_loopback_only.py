@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audited import record_of
-from hounsfield.gate.loopback_only import names_this_machine
+from hounsfield.gateway.loopback_only import names_this_machine
 from servers import ServerProcess
 
 LIST = "/datastore"

@@ -7,9 +7,9 @@ import asyncio
 import pytest
 from starlette.types import Message
 
-from hounsfield.aws.errors import RequestTimeoutException
-from hounsfield.gate.bodies import ClientGoneError
-from hounsfield.gate.patience import Patience, PatientReceive, PatientSend
+from hounsfield.aws.protocol.errors import RequestTimeoutException
+from hounsfield.gateway.request_body import ClientGoneError
+from hounsfield.gateway.timeouts import Patience, PatientReceive, PatientSend
 
 SHORT = Patience(0.01, 0.01, 1_000_000)
 BODY: Message = {"type": "http.request", "body": b"abc", "more_body": False}

@@ -10,7 +10,7 @@ from contextlib import suppress
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hounsfield.gate.turns import Turns
+from hounsfield.gateway.fair_slots import Turns
 
 CALLERS = st.sampled_from("abcd")
 STEPS = st.one_of(

@@ -10,15 +10,15 @@ import pytest
 from sqlalchemy import Connection, insert
 from test_imaging_search_plan import ENTRIES
 
-from hounsfield.imaging.archive import Archive
+from hounsfield.bootstrap.image_store import open_archive
 from hounsfield.imaging.datastores import SETTLE_DATASTORE, DatastoreSettler, NewDatastore, create_datastore
 from hounsfield.imaging.image_set_access import UNLIMITED, UnlimitedAccess
-from hounsfield.imaging.paging import Position
-from hounsfield.imaging.search import SearchSort, SortField, search_image_sets
+from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.pagination import Position
+from hounsfield.imaging.search.image_sets import SearchSort, SortField, search_image_sets
 from hounsfield.settings import load_settings
+from hounsfield.storage.db.image_set_tables import image_sets
 from hounsfield.storage.identifiers import new_id
-from hounsfield.storage.tables import image_sets
-from hounsfield.stores import open_archive
 
 COUNT = 640
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Connection, create_engine
 
-from hounsfield.imaging.match_conditions import are_met
-from hounsfield.imaging.matching import Criterion, match_of
-from hounsfield.imaging.search_keys import SEARCH_KEYS
+from hounsfield.imaging.search.attribute_matching import Criterion, match_of
+from hounsfield.imaging.search.search_keys import SEARCH_KEYS
+from hounsfield.imaging.search.sql_conditions import are_met
 
 KEY = SEARCH_KEYS[0x00081030]
 

@@ -13,18 +13,18 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hounsfield.dicom.part10 import read_part10
-from hounsfield.dicom.source import BytesSource
-from hounsfield.imaging.import_results import FileOutcome, InputFile
-from hounsfield.imaging.ingest import IngestContext, ingest_batch
-from hounsfield.imaging.ingest_parts import ingest_frames, ingest_with_parts
-from hounsfield.imaging.pixel_store import StoredPixels, store_pixels
-from hounsfield.imaging.staging import FrameRun, PixelKind
-from hounsfield.pixels.policy import LosslessFormat
-from hounsfield.storage.blobs import BlobPlace, FolderBlobs
-from hounsfield.storage.buckets import Buckets
-from hounsfield.storage.keys import DataKey
-from hounsfield.storage.packs import Extent, Label, PackWriter, RecordKind, read_contents, read_record
+from hounsfield.dicom.io.byte_source import BytesSource
+from hounsfield.dicom.io.part10 import read_part10
+from hounsfield.imaging.ingest.file_results import FileOutcome, InputFile
+from hounsfield.imaging.ingest.large_files import ingest_frames, ingest_with_parts
+from hounsfield.imaging.ingest.pixel_writer import StoredPixels, store_pixels
+from hounsfield.imaging.ingest.worker import IngestContext, ingest_batch
+from hounsfield.imaging.staged_instance import FrameRun, PixelKind
+from hounsfield.pixels.transfer_syntaxes import LosslessFormat
+from hounsfield.storage.blobs.blobs import BlobPlace, FolderBlobs
+from hounsfield.storage.blobs.packs import Extent, Label, PackWriter, RecordKind, read_contents, read_record
+from hounsfield.storage.buckets.buckets import Buckets
+from hounsfield.storage.keys.data_key import DataKey
 from support.encapsulated import colours, file_of, jpeg, jpeg_2000, jpeg_lossless, ramp
 
 JPEG, JPEG_LOSSLESS, JPEG_2000, HTJ2K = (f"1.2.840.10008.1.2.4.{part}" for part in ("50", "70", "90", "202"))

@@ -14,18 +14,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Row, insert, select
 
-from hounsfield.dicom.dictionary import TAGS
-from hounsfield.dicom.document import Levels
-from hounsfield.imaging.dicom_search_plan import DicomSearchPlan
+from hounsfield.dicom.healthimaging.document import Levels
+from hounsfield.dicom.values.dictionary import TAGS
 from hounsfield.imaging.levels import index_entry
-from hounsfield.imaging.matching import Criterion, Words, match_of
-from hounsfield.imaging.search_keys import SEARCH_KEYS, SearchLevel
-from hounsfield.imaging.studies import refresh_studies
+from hounsfield.imaging.search.attribute_matching import Criterion, Words, match_of
+from hounsfield.imaging.search.dicom_plan import DicomSearchPlan
+from hounsfield.imaging.search.search_keys import SEARCH_KEYS, SearchLevel
+from hounsfield.imaging.study_rows import refresh_studies
 from hounsfield.imaging.tag_index import index_tags
-from hounsfield.storage.database import Database, open_embedded, open_postgresql
-from hounsfield.storage.study_tables import studies
-from hounsfield.storage.tables import datastores, image_sets, instances
-from hounsfield.storage.tag_formulas import AllOf, AnyOf, Formula, IdIs, Not, TagIs, holds
+from hounsfield.storage.db.database import Database, open_embedded, open_postgresql
+from hounsfield.storage.db.image_set_tables import datastores, image_sets, instances
+from hounsfield.storage.db.study_tables import studies
+from hounsfield.storage.db.tag_filters import AllOf, AnyOf, Formula, IdIs, Not, TagIs, holds
 from postgresql import PostgresqlServer
 
 DATASTORE = "d" * 32

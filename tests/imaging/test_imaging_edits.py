@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hounsfield.dicom.dictionary import TAGS, tag_of
-from hounsfield.dicom.document import Levels
-from hounsfield.dicom.levels import PATIENT_KEYWORDS, SERIES_KEYWORDS, STUDY_KEYWORDS
-from hounsfield.imaging.edits import Content, check_edits, edited_instance, edited_levels, parse_edits
+from hounsfield.dicom.healthimaging.document import Levels
+from hounsfield.dicom.healthimaging.levels import PATIENT_KEYWORDS, SERIES_KEYWORDS, STUDY_KEYWORDS
+from hounsfield.dicom.values.dictionary import TAGS, tag_of
 from hounsfield.imaging.errors import InvalidRequestError
-from hounsfield.imaging.instance_changes import reverted_rows
-from hounsfield.imaging.transitions import showable
+from hounsfield.imaging.imagesets.edits import Content, check_edits, edited_instance, edited_levels, parse_edits
+from hounsfield.imaging.imagesets.instance_rows import reverted_rows
+from hounsfield.imaging.imagesets.workflow import showable
 
 SERIES, SOP = "1.2.3", "1.2.3.4"
 LEVELS = Levels(

@@ -10,13 +10,13 @@ import orjson
 import pydicom
 import pytest
 
-from hounsfield.dicom.document import Levels, instance_fragment
-from hounsfield.dicom.errors import DicomError
-from hounsfield.dicom.part10 import read_part10
-from hounsfield.dicom.record import InstanceRecord, instance_record
-from hounsfield.dicom.source import BytesSource
-from hounsfield.imaging.edits import edited_instance, edited_levels, parse_edits
+from hounsfield.dicom.healthimaging.document import Levels, instance_fragment
+from hounsfield.dicom.healthimaging.record import InstanceRecord, instance_record
+from hounsfield.dicom.io.byte_source import BytesSource
+from hounsfield.dicom.io.part10 import read_part10
+from hounsfield.dicom.values.errors import DicomError
 from hounsfield.imaging.errors import InvalidRequestError
+from hounsfield.imaging.imagesets.edits import edited_instance, edited_levels, parse_edits
 
 INSTALLED = Path(pydicom.__path__[0]) / "data"
 

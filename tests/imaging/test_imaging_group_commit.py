@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_imaging_organise import staged
 
-from hounsfield.imaging.group_commit import MOST_INSTANCES, StoreRequest, Waiting, next_group
 from hounsfield.imaging.image_set_access import UNLIMITED, UnlimitedAccess
-from hounsfield.imaging.staging import StagedInstance
-from hounsfield.storage.keys import DataKey
+from hounsfield.imaging.receive.group_commit import MOST_INSTANCES, StoreRequest, Waiting, next_group
+from hounsfield.imaging.staged_instance import StagedInstance
+from hounsfield.storage.keys.data_key import DataKey
 
 _KEYS = [DataKey(letter * 32, b"k" * 32) for letter in "ab"]
 

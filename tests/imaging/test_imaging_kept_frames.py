@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hounsfield.imaging.kept_frames import KeptFrames
-from hounsfield.storage.blobs import FolderBlobs
-from hounsfield.storage.keys import DataKey
-from hounsfield.storage.packs import Extent, Label, PackDamagedError, PackWriter, RecordKind, pack_name
+from hounsfield.storage.blobs.blobs import FolderBlobs
+from hounsfield.storage.blobs.frame_cache import KeptFrames
+from hounsfield.storage.blobs.packs import Extent, Label, PackDamagedError, PackWriter, RecordKind, pack_name
+from hounsfield.storage.keys.data_key import DataKey
 
 KEY = DataKey("d" * 32, bytes(range(32)))
 OWNER = "a" * 24

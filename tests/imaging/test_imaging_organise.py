@@ -7,9 +7,9 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hounsfield.dicom.record import Grouping
-from hounsfield.imaging.organise import PrimarySet, SeriesKey, Situation, organise, organise_in_turn, variant_of
-from hounsfield.imaging.staging import PixelKind, Place, StagedInstance
+from hounsfield.dicom.healthimaging.record import Grouping
+from hounsfield.imaging.ingest.grouping import PrimarySet, SeriesKey, Situation, organise, organise_in_turn, variant_of
+from hounsfield.imaging.staged_instance import PixelKind, Place, StagedInstance
 
 
 def staged(sop: str, series: str = "1.1", study: str = "1", patient: str = "P", number: str = "1") -> StagedInstance:

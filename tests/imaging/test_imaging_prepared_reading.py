@@ -10,17 +10,17 @@ from sqlalchemy import event
 from sqlalchemy.engine.interfaces import CacheStats
 
 from dicomweb.web import part10
-from hounsfield.imaging.archive import Archive
+from hounsfield.bootstrap.image_store import open_archive
 from hounsfield.imaging.datastores import SETTLE_DATASTORE, DatastoreSettler, NewDatastore, create_datastore
-from hounsfield.imaging.dicom_metadata import DicomMetadataReader
 from hounsfield.imaging.image_set_access import UNLIMITED
-from hounsfield.imaging.instance_reading import find_instance, prepare
-from hounsfield.imaging.received_files import ReceivedFile, ReceivedShare, ingest_received
-from hounsfield.imaging.receiving import Receiver
+from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.receive.receiver import Receiver
+from hounsfield.imaging.receive.worker import ReceivedFile, ReceivedShare, ingest_received
+from hounsfield.imaging.retrieve.instances import find_instance, prepare
+from hounsfield.imaging.retrieve.metadata import DicomMetadataReader
 from hounsfield.settings import load_settings
+from hounsfield.storage.blobs.spool import SpooledFile
 from hounsfield.storage.identifiers import new_id
-from hounsfield.storage.spool import SpooledFile
-from hounsfield.stores import open_archive
 from synthetic import slice_of, uid
 
 STUDY, SERIES, INSTANCE = uid(1), uid(1, 1), uid(1, 1, 1)

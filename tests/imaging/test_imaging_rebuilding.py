@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hounsfield.dicom.part10 import BytesSource, Part10, read_part10
-from hounsfield.dicom.values import JsonValue
-from hounsfield.imaging.level_changes import changed_since
-from hounsfield.imaging.pixel_element import float_tag, is_encapsulated_object, native_element
-from hounsfield.imaging.pixel_module import pixel_format
+from hounsfield.dicom.io.part10 import BytesSource, Part10, read_part10
+from hounsfield.dicom.values.decode import JsonValue
+from hounsfield.imaging.pixel_description import pixel_format
+from hounsfield.imaging.retrieve.level_changes import changed_since
+from hounsfield.imaging.retrieve.pixel_element import float_tag, is_encapsulated_object, native_element
 from synthetic import save, slice_of
 
 Values = Mapping[str, JsonValue]

@@ -9,17 +9,17 @@ import pytest
 
 from dicomweb.web import part10
 from disk_faults import files_of_at_most
-from hounsfield.imaging.archive import Archive
+from hounsfield.bootstrap.image_store import open_archive
 from hounsfield.imaging.datastores import SETTLE_DATASTORE, DatastoreSettler, NewDatastore, create_datastore
 from hounsfield.imaging.errors import BusyError
 from hounsfield.imaging.image_set_access import UNLIMITED
-from hounsfield.imaging.ingest import IngestContext
-from hounsfield.imaging.received_files import ReceivedFile, ReceivedShare, ingest_received
-from hounsfield.imaging.receiving import Receiver
+from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.ingest.worker import IngestContext
+from hounsfield.imaging.receive.receiver import Receiver
+from hounsfield.imaging.receive.worker import ReceivedFile, ReceivedShare, ingest_received
 from hounsfield.settings import load_settings
+from hounsfield.storage.blobs.spool import SpooledFile
 from hounsfield.storage.identifiers import new_id
-from hounsfield.storage.spool import SpooledFile
-from hounsfield.stores import open_archive
 from synthetic import slice_of, uid
 
 

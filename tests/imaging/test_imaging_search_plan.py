@@ -14,11 +14,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import insert
 
-from hounsfield.imaging.search_plan import Order, Plan, Range
+from hounsfield.imaging.search.image_sets_plan import Order, Plan, Range
 from hounsfield.imaging.tag_index import index_tags
-from hounsfield.storage.database import Database, open_embedded, open_postgresql
-from hounsfield.storage.tables import datastores, image_sets
-from hounsfield.storage.tag_formulas import AllOf, AnyOf, Formula, IdIs, Not, TagIs, holds
+from hounsfield.storage.db.database import Database, open_embedded, open_postgresql
+from hounsfield.storage.db.image_set_tables import datastores, image_sets
+from hounsfield.storage.db.tag_filters import AllOf, AnyOf, Formula, IdIs, Not, TagIs, holds
 
 DATASTORE = "d" * 32
 ATTRIBUTES = ("patient_id", "accession_number", "study_id", "study_uid", "series_uid")

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, select, update
 
-from hounsfield.dicom.document import Levels
-from hounsfield.imaging.archive import Archive
+from hounsfield.bootstrap.image_store import open_archive
+from hounsfield.dicom.healthimaging.document import Levels
 from hounsfield.imaging.datastores import (
     DATASTORE_TRANSITIONS,
     SETTLE_DATASTORE,
@@ -25,18 +25,8 @@ from hounsfield.imaging.datastores import (
     get_datastore,
 )
 from hounsfield.imaging.errors import ConflictError, NotFoundError
-from hounsfield.imaging.import_jobs import (
-    JOB_TRANSITIONS,
-    JobEvent,
-    JobStatus,
-    NewImportJob,
-    get_import_job,
-    move_job,
-    start_import_job,
-)
-from hounsfield.imaging.levels import index_entry
-from hounsfield.imaging.states import ImageSetState, StorageTier, WorkflowStatus
-from hounsfield.imaging.transitions import (
+from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.imagesets.workflow import (
     TRANSITIONS,
     HeldImageSet,
     Trigger,
@@ -49,12 +39,22 @@ from hounsfield.imaging.transitions import (
     succeed,
     under_way,
 )
+from hounsfield.imaging.imports.jobs import (
+    JOB_TRANSITIONS,
+    JobEvent,
+    JobStatus,
+    NewImportJob,
+    get_import_job,
+    move_job,
+    start_import_job,
+)
+from hounsfield.imaging.levels import index_entry
+from hounsfield.imaging.states import ImageSetState, StorageTier, WorkflowStatus
 from hounsfield.settings import load_settings
+from hounsfield.storage.db.image_set_tables import datastores, image_set_versions, image_sets
+from hounsfield.storage.db.job_tables import import_jobs
 from hounsfield.storage.identifiers import new_id
-from hounsfield.storage.job_tables import import_jobs
-from hounsfield.storage.keys import DataKey
-from hounsfield.storage.tables import datastores, image_set_versions, image_sets
-from hounsfield.stores import open_archive
+from hounsfield.storage.keys.data_key import DataKey
 
 # The tables of the specification, written down a second time; in the order of the service's guide.
 DATASTORE_ROWS = {

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from hounsfield.jobs.bell import Bell, PipeBell, bell_of
 from hounsfield.jobs.queue import WorkItem, WorkQueue
 from hounsfield.jobs.runner import Alarm, Runner
-from hounsfield.storage.database import Database, open_embedded, open_postgresql
+from hounsfield.jobs.wakeup import Bell, PipeBell, bell_of
+from hounsfield.storage.db.database import Database, open_embedded, open_postgresql
 from servers import wait_for
 
 NEVER_SECONDS = 3600.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from hounsfield.lasting_threads import LastingThread, failing_threads
+from hounsfield.runtime.supervised_threads import LastingThread, failing_threads
 from servers import wait_for
 
 

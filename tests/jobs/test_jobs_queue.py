@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hounsfield.jobs.queue import LeaseLostError, WorkQueue
-from hounsfield.storage.database import Database, open_embedded, open_postgresql
+from hounsfield.storage.db.database import Database, open_embedded, open_postgresql
 from servers import wait_for
 
 

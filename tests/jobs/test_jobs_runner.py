@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from hounsfield.jobs.queue import LeaseLostError, WorkItem, WorkQueue
 from hounsfield.jobs.runner import Runner
-from hounsfield.storage.database import Database, open_embedded
+from hounsfield.storage.db.database import Database, open_embedded
 from servers import wait_for
 
 LEASE_SECONDS = 0.06

@@ -15,14 +15,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from hounsfield.garbage import collecting_later
-from hounsfield.jobs.workers import WorkerPool
+from hounsfield.runtime.gc_freeze import collecting_later
+from hounsfield.runtime.worker_pool import WorkerPool
 from servers import wait_for
 
 ENDLESS = """
 import os, time
-from hounsfield.garbage import collecting_later
-from hounsfield.jobs.workers import WorkerPool
+from hounsfield.runtime.gc_freeze import collecting_later
+from hounsfield.runtime.worker_pool import WorkerPool
 pool = WorkerPool(2)
 for _ in range(2):
     pool.submit(time.sleep, 600)
@@ -104,8 +104,8 @@ def test_garbage_is_looked_for_again_after_imports_that_fail() -> None:
 
 WORKING = """
 import os
-from hounsfield.imaging.ingest import warm_up
-from hounsfield.jobs.workers import WorkerPool
+from hounsfield.imaging.ingest.worker import warm_up
+from hounsfield.runtime.worker_pool import WorkerPool
 pool = WorkerPool(1, warm_up)
 assert pool.submit(os.getppid)[1].result(60) != os.getpid()
 pool.close()

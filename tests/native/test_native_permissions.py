@@ -9,15 +9,15 @@ from urllib.parse import quote
 
 import pytest
 
-from hounsfield.access.permissions import Permission
-from hounsfield.access.policies.context import Unsettled
-from hounsfield.aws.model import load_service
-from hounsfield.aws.parsing import parse_request
-from hounsfield.aws.routing import Router
-from hounsfield.imaging.archive import Archive
-from hounsfield.native.permissions import permission_of, permissions_of_parameters
+from hounsfield.api.healthimaging.permissions import permission_of, permissions_of_parameters
+from hounsfield.aws.protocol.model import load_service
+from hounsfield.aws.protocol.parser import parse_request
+from hounsfield.aws.protocol.routing import Router
+from hounsfield.bootstrap.image_store import open_archive
+from hounsfield.iam.authorization import Permission
+from hounsfield.iam.policies.condition_context import Unsettled
+from hounsfield.imaging.image_store import Archive
 from hounsfield.settings import Settings
-from hounsfield.stores import open_archive
 
 STORE, SOURCE, DESTINATION = "a" * 32, "b" * 32, "c" * 32
 STORE_ARN = f"arn:aws:medical-imaging:us-east-1:000000000000:datastore/{STORE}"

@@ -10,8 +10,8 @@ import pydicom
 from pydicom.dataset import Dataset
 
 from hounsfield.pixels.format import PixelFormat
-from hounsfield.pixels.frames import FrameSource, frame_source
-from hounsfield.pixels.policy import EXPLICIT_VR_BIG_ENDIAN, NATIVE
+from hounsfield.pixels.frames.frames import FrameSource, frame_source
+from hounsfield.pixels.transfer_syntaxes import EXPLICIT_VR_BIG_ENDIAN, NATIVE
 
 PYDICOM_DATA = Path(pydicom.__file__).parent / "data" / "test_files"
 

@@ -26,8 +26,8 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from hounsfield.pixels.codestream import read_j2k
-from hounsfield.pixels.decode import decode_frame
+from hounsfield.pixels.codecs.codestream import read_j2k
+from hounsfield.pixels.codecs.decode import decode_frame
 from hounsfield.pixels.errors import PixelError
 
 SAMPLES = image("u2", (40, 50), bits=12)

@@ -28,7 +28,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from hounsfield.pixels.decode import decode_frame, decode_reduced, decode_samples
+from hounsfield.pixels.codecs.decode import decode_frame, decode_reduced, decode_samples
 from hounsfield.pixels.errors import PixelError
 
 DTYPES = ["u1", "i1", "u2", "i2", "u4", "i4"]

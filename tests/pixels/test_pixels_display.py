@@ -11,10 +11,10 @@ from pydicom.dataset import Dataset
 from pydicom.pixels.processing import apply_color_lut
 
 from hounsfield.pixels.errors import PixelError
-from hounsfield.pixels.grey_display import GreyDisplay, shown
-from hounsfield.pixels.lookup_table import LookupTable, lookup_table
-from hounsfield.pixels.viewport import Viewport, placed
-from hounsfield.pixels.voi_window import Window, WindowFunction
+from hounsfield.pixels.rendering.greyscale import GreyDisplay, shown
+from hounsfield.pixels.rendering.lookup_table import LookupTable, lookup_table
+from hounsfield.pixels.rendering.viewport import Viewport, placed
+from hounsfield.pixels.rendering.voi_window import Window, WindowFunction
 
 numbers = st.floats(-1e5, 1e5, allow_nan=False)
 windows = st.builds(Window, numbers, st.floats(1, 1e5), st.sampled_from(WindowFunction))

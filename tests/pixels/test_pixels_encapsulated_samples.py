@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pixel_pictures import image, make_format
 
-from hounsfield.pixels.decode import decode_samples
-from hounsfield.pixels.encapsulated_samples import encapsulated_samples
+from hounsfield.pixels.codecs.decode import decode_samples
+from hounsfield.pixels.codecs.jpeg_xl import read_jpeg_xl
 from hounsfield.pixels.errors import PixelError
-from hounsfield.pixels.jpeg_xl import read_jpeg_xl
+from hounsfield.pixels.frames.encapsulated_native import encapsulated_samples
 
 UNCOMPRESSED, DEFLATED = "1.2.840.10008.1.2.1.98", "1.2.840.10008.1.2.8.1"
 JXL_LOSSLESS, JXL_JPEG = "1.2.840.10008.1.2.4.110", "1.2.840.10008.1.2.4.111"

@@ -14,10 +14,10 @@ from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.pixels import iter_pixels
 
-from hounsfield.pixels.decode import decode_frame, decode_samples
+from hounsfield.pixels.codecs.decode import decode_frame, decode_samples
+from hounsfield.pixels.codecs.transcode import transcode_frame
 from hounsfield.pixels.errors import FramesError, PixelError
-from hounsfield.pixels.policy import NATIVE, LosslessFormat, TreatmentKind, treatment
-from hounsfield.pixels.transcode import transcode_frame
+from hounsfield.pixels.transfer_syntaxes import NATIVE, LosslessFormat, TreatmentKind, treatment
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 

@@ -10,7 +10,7 @@ from pixel_pictures import make_format
 from pydicom import uid
 
 from hounsfield.pixels.errors import PixelError
-from hounsfield.pixels.policy import TABLE, ChecksumType, LosslessFormat, TreatmentKind, treatment
+from hounsfield.pixels.transfer_syntaxes import TABLE, ChecksumType, LosslessFormat, TreatmentKind, treatment
 
 FORMAT = make_format(np.zeros((20, 30), "i2"), bits_stored=12, high_bit=11)
 

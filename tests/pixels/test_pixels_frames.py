@@ -20,8 +20,8 @@ from pydicom.uid import (
 )
 
 from hounsfield.pixels.errors import FrameProblem, FramesError
-from hounsfield.pixels.fragments import scan_fragments
-from hounsfield.pixels.frames import fragments_of, frame_source, value_chunks
+from hounsfield.pixels.frames.fragments import scan_fragments
+from hounsfield.pixels.frames.frames import fragments_of, frame_source, value_chunks
 from hounsfield.pixels.leniencies import PixelLeniency
 
 SEQUENCE_END, ITEM_END = pack("<LL", 0xE0DDFFFE, 0), pack("<LL", 0xE00DFFFE, 0)

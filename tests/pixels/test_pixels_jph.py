@@ -10,10 +10,10 @@ import openjpeg.utils
 import pytest
 from pixel_pictures import image
 
-from hounsfield.pixels.encode import encode_frame
+from hounsfield.pixels.codecs.encode import encode_frame
+from hounsfield.pixels.codecs.jph import HEADER_BYTES, jph_header, put_boxes
 from hounsfield.pixels.errors import PixelError
-from hounsfield.pixels.jph import HEADER_BYTES, jph_header, put_boxes
-from hounsfield.pixels.policy import LosslessFormat
+from hounsfield.pixels.transfer_syntaxes import LosslessFormat
 
 
 def boxed(codestream: bytes) -> bytes:

@@ -16,12 +16,12 @@ from pydicom.encaps import generate_frames
 from pydicom.pixels import pixel_array
 from pydicom.uid import ExplicitVRLittleEndian
 
-from hounsfield.pixels.colour import decoded_interpretation, encoded_interpretation, rgb_of_jpeg
-from hounsfield.pixels.decode import decode_samples
-from hounsfield.pixels.encapsulation import encapsulated_size, offset_tables
+from hounsfield.pixels.codecs.colour import decoded_interpretation, encoded_interpretation, rgb_of_jpeg
+from hounsfield.pixels.codecs.decode import decode_samples
 from hounsfield.pixels.errors import PixelError
-from hounsfield.pixels.frames import frame_source
-from hounsfield.pixels.native_value import native_bits, native_frame, without_gaps
+from hounsfield.pixels.frames.encapsulate import encapsulated_size, offset_tables
+from hounsfield.pixels.frames.frames import frame_source
+from hounsfield.pixels.frames.native_value import native_bits, native_frame, without_gaps
 
 JPEG, JPEG_XL = "1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.112"
 

@@ -16,16 +16,21 @@ from pixel_pictures import dataset_format, image, make_format
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, HTJ2KLossless, JPEG2000Lossless, JPEGBaseline8Bit
 
-from hounsfield.pixels import transcode
-from hounsfield.pixels.checksum import LevelChecksum, level_sizes, resolutions
-from hounsfield.pixels.codestream import has_three_apart, read_j2k, with_depth
-from hounsfield.pixels.decode import decode_frame, decode_reduced, decode_samples
-from hounsfield.pixels.encode import decomposition_levels, encode_frame, names_colour_transform, uses_colour_transform
+from hounsfield.pixels.codecs import transcode
+from hounsfield.pixels.codecs.checksum import LevelChecksum, level_sizes, resolutions
+from hounsfield.pixels.codecs.codestream import has_three_apart, read_j2k, with_depth
+from hounsfield.pixels.codecs.decode import decode_frame, decode_reduced, decode_samples
+from hounsfield.pixels.codecs.encode import (
+    decomposition_levels,
+    encode_frame,
+    names_colour_transform,
+    uses_colour_transform,
+)
+from hounsfield.pixels.codecs.transcode import keep_frame, transcode_frame
+from hounsfield.pixels.codecs.wavelet import reduced
 from hounsfield.pixels.errors import PixelError
 from hounsfield.pixels.format import PixelFormat
-from hounsfield.pixels.policy import LosslessFormat
-from hounsfield.pixels.transcode import keep_frame, transcode_frame
-from hounsfield.pixels.wavelet import reduced
+from hounsfield.pixels.transfer_syntaxes import LosslessFormat
 
 DTYPES = ["u1", "i1", "u2", "i2", "u4", "i4"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hounsfield.storage.blobs import BlobPlace
+from hounsfield.storage.blobs.blobs import BlobPlace
 from hounsfield.storage.clock import now_ms
 
 HOUR_MS = 3600 * 1000

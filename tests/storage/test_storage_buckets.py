@@ -11,9 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hounsfield.storage.bucket_access import BucketAction, BucketUse
-from hounsfield.storage.buckets import BucketError, Buckets, FolderBucket, ObjectChangedError, ObjectEntry, S3Uri
-from hounsfield.storage.s3_bucket import S3Bucket, s3_bucket
+from hounsfield.storage.buckets.bucket_access import BucketAction, BucketUse
+from hounsfield.storage.buckets.buckets import (
+    BucketError,
+    Buckets,
+    FolderBucket,
+    ObjectChangedError,
+    ObjectEntry,
+    S3Uri,
+)
+from hounsfield.storage.buckets.s3_bucket import S3Bucket, s3_bucket
 from object_store import KEY, ObjectStore
 
 SEGMENTS = st.sampled_from(

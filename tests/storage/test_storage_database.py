@@ -11,11 +11,11 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, Text, create_engine, insert, inspect, select
 
-from hounsfield.storage.database import Database, open_embedded, open_postgresql
-from hounsfield.storage.schema import bring_up_to_date, migrate, newest_revision
-from hounsfield.storage.study_tables import studies
-from hounsfield.storage.tables import datastores, image_sets, metadata, tags
-from hounsfield.storage.tag_tables import image_set_tags
+from hounsfield.storage.db.database import Database, open_embedded, open_postgresql
+from hounsfield.storage.db.image_set_tables import datastores, image_sets, metadata, tags
+from hounsfield.storage.db.schema import bring_up_to_date, migrate, newest_revision
+from hounsfield.storage.db.study_tables import studies
+from hounsfield.storage.db.tag_table import image_set_tags
 from postgresql import PostgresqlServer
 
 

@@ -12,18 +12,18 @@ import pytest
 from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from hounsfield.storage.database import Database, open_embedded, open_postgresql
-from hounsfield.storage.database_errors import (
+from hounsfield.storage.db.database import Database, open_embedded, open_postgresql
+from hounsfield.storage.db.errors import (
     DatabaseBusyError,
     DatabaseDamagedError,
     DatabaseDownError,
     DatabaseFullError,
     DatabaseTroubleError,
 )
-from hounsfield.storage.identity_tables import identity_generation
-from hounsfield.storage.prepared import Prepared
-from hounsfield.storage.tables import datastores, tags
-from hounsfield.storage.write_ahead_log import LogKeeper
+from hounsfield.storage.db.iam_tables import identity_generation
+from hounsfield.storage.db.image_set_tables import datastores, tags
+from hounsfield.storage.db.prepared import Prepared
+from hounsfield.storage.db.write_ahead_log import LogKeeper
 from postgresql import PostgresqlServer
 from servers import wait_for
 

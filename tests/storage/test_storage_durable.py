@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from hounsfield.storage.blobs import FolderBlobs
+from hounsfield.storage.blobs.blobs import FolderBlobs
 
 ALL = {f"{number:02x}" for number in range(256)}
 

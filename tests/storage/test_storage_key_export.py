@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from hounsfield.cli import cli
+from hounsfield.bootstrap.image_store import open_archive
+from hounsfield.cli.main import cli
 from hounsfield.settings import Settings
-from hounsfield.storage.key_export import ExportError, export_keys, import_keys
-from hounsfield.storage.keyring import KeyringContent, KeyringError, LocalKeyring, MasterKey
-from hounsfield.stores import open_archive
+from hounsfield.storage.keys.key_export import ExportError, export_keys, import_keys
+from hounsfield.storage.keys.master_keys import KeyringContent, KeyringError, LocalKeyring, MasterKey
 
 PASSPHRASE = "correct horse battery staple"
 OLD, NEW = MasterKey(b"1" * 8, b"a" * 32), MasterKey(b"2" * 8, b"b" * 32, datetime(2026, 1, 1, tzinfo=UTC))

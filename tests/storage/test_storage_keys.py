@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from hounsfield.storage.data_keys import DataKeys
-from hounsfield.storage.database import open_embedded
-from hounsfield.storage.database_key import database_key
-from hounsfield.storage.keyring import LocalKeyring
-from hounsfield.storage.keys import KeyUnavailableError
-from hounsfield.storage.secrets import installation_secret
+from hounsfield.storage.db.database import open_embedded
+from hounsfield.storage.keys.data_key import KeyUnavailableError
+from hounsfield.storage.keys.data_key_cache import DataKeys
+from hounsfield.storage.keys.database_key import database_key
+from hounsfield.storage.keys.installation_secrets import installation_secret
+from hounsfield.storage.keys.master_keys import LocalKeyring
 
 
 def test_a_wrapped_key_opens_only_in_its_context(tmp_path: Path) -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from hounsfield.storage.data_keys import DataKeys, KeyNotAtHandError, fetching_keys
-from hounsfield.storage.keyring import LocalKeyring
-from hounsfield.storage.keys import KeyServiceDownError, KeyUnavailableError
-from hounsfield.storage.kms import KeyService, KeyServicePlace, UnusableKeyError, is_of_service, service_key_of
+from hounsfield.storage.keys.data_key import KeyServiceDownError, KeyUnavailableError
+from hounsfield.storage.keys.data_key_cache import DataKeys, KeyNotAtHandError, fetching_keys
+from hounsfield.storage.keys.kms import KeyService, KeyServicePlace, UnusableKeyError, is_of_service, service_key_of
+from hounsfield.storage.keys.master_keys import LocalKeyring
 from key_service import KeyServiceDoor, key_service
 from object_store import KEY, ObjectStore
 from servers import wait_for

@@ -11,9 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from obstore.store import MemoryStore
 
-from hounsfield.storage.blobs import BlobMissingError, BlobWriter, FolderBlobs, ObjectBlobs
-from hounsfield.storage.keys import DataKey
-from hounsfield.storage.packs import (
+from hounsfield.storage.blobs.blobs import BlobMissingError, BlobWriter, FolderBlobs, ObjectBlobs
+from hounsfield.storage.blobs.packs import (
     Extent,
     Label,
     PackDamagedError,
@@ -27,6 +26,7 @@ from hounsfield.storage.packs import (
     read_record_within,
     read_records,
 )
+from hounsfield.storage.keys.data_key import DataKey
 
 KEY = DataKey("d" * 32, bytes(range(32)))
 LABELS = st.builds(Label, st.sampled_from(RecordKind), st.sampled_from(["a" * 24, "b" * 24]), st.integers(0, 5))

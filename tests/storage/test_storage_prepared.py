@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import bindparam, delete, insert, literal, select, update
 from sqlalchemy.exc import IntegrityError
 
-from hounsfield.storage.database import Database, open_embedded, open_postgresql
-from hounsfield.storage.database_errors import DatabaseDownError
-from hounsfield.storage.prepared import Prepared, PreparedForValues
-from hounsfield.storage.tables import frame_runs
+from hounsfield.storage.db.database import Database, open_embedded, open_postgresql
+from hounsfield.storage.db.errors import DatabaseDownError
+from hounsfield.storage.db.image_set_tables import frame_runs
+from hounsfield.storage.db.prepared import Prepared, PreparedForValues
 
 _INSERT = Prepared(insert(frame_runs), [column.name for column in frame_runs.c])
 _MOVE = Prepared(update(frame_runs).where(frame_runs.c.source_key == bindparam("source")), ["first_offset"])

@@ -14,19 +14,19 @@ import pytest
 from sqlalchemy import LargeBinary, event, insert, select
 from sqlalchemy.engine import Engine
 
-from hounsfield.storage.database import Database, open_embedded
-from hounsfield.storage.database_errors import DatabaseDamagedError
-from hounsfield.storage.database_key import (
+from hounsfield.storage.db.database import Database, open_embedded
+from hounsfield.storage.db.errors import DatabaseDamagedError
+from hounsfield.storage.db.image_set_tables import datastores, metadata
+from hounsfield.storage.keys.data_key import KeyUnavailableError
+from hounsfield.storage.keys.database_key import (
     DatabaseInUseError,
     change_database_key,
     database_key,
     use_database,
 )
-from hounsfield.storage.keyring import LocalKeyring
-from hounsfield.storage.keys import KeyUnavailableError
-from hounsfield.storage.rotation import WRAPPED, WrappedPlaces
-from hounsfield.storage.secrets import installation_secret
-from hounsfield.storage.tables import datastores, metadata
+from hounsfield.storage.keys.installation_secrets import installation_secret
+from hounsfield.storage.keys.master_keys import LocalKeyring
+from hounsfield.storage.keys.rotation import WRAPPED, WrappedPlaces
 
 STORES = ["a" * 32, "b" * 32, "c" * 32]
 DIED = 9

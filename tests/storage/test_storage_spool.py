@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from disk_faults import files_of_at_most
-from hounsfield.storage.spool import MEMORY_BYTES, SpoolWriter
+from hounsfield.storage.blobs.spool import MEMORY_BYTES, SpoolWriter
 
 
 def finish(writer: SpoolWriter) -> None:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hounsfield.storage.database import Database, open_embedded
-from hounsfield.storage.steady_clock import SteadyClock, steady_ms
+from hounsfield.storage.db.database import Database, open_embedded
+from hounsfield.storage.db.steady_clock import SteadyClock, steady_ms
 
 
 @pytest.fixture(scope="module")

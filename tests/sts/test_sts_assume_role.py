@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from hounsfield.access.directory.records import IdentityKind
-from hounsfield.access.sessions import NewSession
+from hounsfield.iam.identities.records import IdentityKind
+from hounsfield.iam.sessions.sessions import NewSession
 from servers import ServerProcess, active_datastore, wait_for
 from session_world import ACCOUNT, SessionWorld, allow, deny, refusal, role_arn, trust, user_arn
 from signed_http import send, send_signed

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from hounsfield.access.directory.directory import Directory
-from hounsfield.access.directory.records import IdentityKind
-from hounsfield.access.import_roles import ImportRoles
-from hounsfield.access.job_roles import JobRoleDeniedError, JobRoleError, JobRoles
-from hounsfield.access.principals import root_of
+from hounsfield.iam.identities.directory import Directory
+from hounsfield.iam.identities.records import IdentityKind
+from hounsfield.iam.principals import root_of
+from hounsfield.iam.sessions.import_job_roles import JobRoleDeniedError, JobRoleError, JobRoles
 from hounsfield.settings import SettingsError, load_settings
-from hounsfield.storage.bucket_access import BucketAction, BucketUse
-from hounsfield.storage.buckets import Buckets
+from hounsfield.settings.import_roles import ImportRoles
+from hounsfield.storage.buckets.bucket_access import BucketAction, BucketUse
+from hounsfield.storage.buckets.buckets import Buckets
 from servers import active_datastore, finished_job, wait_for
 from session_world import ACCOUNT, SessionWorld, allow, deny, refusal, role_arn, trust
 from synthetic import save, slice_of

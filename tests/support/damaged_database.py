@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from contextlib import closing
 
-from hounsfield.installation import database_file, open_database, open_keyring
+from hounsfield.bootstrap.installation import database_file, open_database, open_keyring
 from hounsfield.settings import Settings
 from servers import ServerProcess
 

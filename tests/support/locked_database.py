@@ -7,9 +7,9 @@ from contextlib import closing, contextmanager
 
 import psycopg
 
-from hounsfield.installation import open_database, open_keyring
+from hounsfield.bootstrap.installation import open_database, open_keyring
 from hounsfield.settings import Settings
-from hounsfield.storage.tables import metadata
+from hounsfield.storage.db.image_set_tables import metadata
 from servers import ServerProcess
 
 

@@ -13,9 +13,9 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from click.testing import CliRunner, Result
 
-from hounsfield.access.directory.repository import Repository
-from hounsfield.cli import cli
-from hounsfield.installation import open_database, open_keyring, open_repository
+from hounsfield.bootstrap.installation import open_database, open_keyring, open_repository
+from hounsfield.cli.main import cli
+from hounsfield.iam.identities.repository import Repository
 from hounsfield.settings import Settings
 from servers import ServerProcess
 

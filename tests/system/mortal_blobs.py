@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from hounsfield.storage.blobs import Blobs, BlobWriter
+from hounsfield.storage.blobs.blobs import Blobs, BlobWriter
 
 
 class KilledError(BaseException):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from sqlalchemy import update
 
-from hounsfield.imaging.orphans import OrphanSweeper
+from hounsfield.bootstrap.image_store import open_archive
+from hounsfield.imaging.tiering.orphan_packs import OrphanSweeper
 from hounsfield.settings import Settings
-from hounsfield.storage.clock_table import steady_clock
-from hounsfield.stores import open_archive
+from hounsfield.storage.db.clock_table import steady_clock
 
 HOUR_MS = 3600 * 1000
 

@@ -18,12 +18,12 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from dicomweb.web import root, session, store
-from hounsfield.imaging.archive import Archive
+from hounsfield.bootstrap.image_store import open_archive
 from hounsfield.imaging.image_set_access import UNLIMITED
-from hounsfield.imaging.instance_reading import StoredInstance, find_instance
-from hounsfield.imaging.renditions import available_transfer_syntaxes, dicom_file
+from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.retrieve.instances import StoredInstance, find_instance
+from hounsfield.imaging.retrieve.transcoding import available_transfer_syntaxes, dicom_file
 from hounsfield.settings import Settings
-from hounsfield.stores import open_archive
 from servers import ServerProcess, active_datastore
 
 BIG_ENDIAN = "1.2.840.10008.1.2.2"

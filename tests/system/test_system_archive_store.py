@@ -18,10 +18,10 @@ from orphan_sweeps import swept
 from stored_series import deleted, imported, settled, verified
 from tiers import FREQUENT, QUICK, Bell, archived, comes_to, frame_ids, frames, packs_in, put_back, rested
 
-from hounsfield.imaging.tiers import SWEEP_TIERS, TierSweeper
+from hounsfield.bootstrap.image_store import open_archive
+from hounsfield.imaging.tiering.tiers import SWEEP_TIERS, TierSweeper
 from hounsfield.settings import Settings, SettingsError
-from hounsfield.storage.tiered_blobs import TieredBlobs
-from hounsfield.stores import open_archive
+from hounsfield.storage.blobs.tiered_blobs import TieredBlobs
 from imports import document
 from processes import runners
 from servers import ServerProcess, active_datastore, wait_for

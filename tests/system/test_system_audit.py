@@ -15,7 +15,7 @@ from stored_series import imported, settled
 
 from audited import Record, api_chains, audit_bytes, record_of, records, run_audit, verified
 from dicomweb.web import BOUNDARY, multipart, part10
-from hounsfield.dicomweb.resource_paths import ROUTES
+from hounsfield.api.dicomweb.resources import ROUTES
 from servers import ServerProcess, active_datastore, wait_for
 from shape_samples import MODEL, OPERATIONS, sample, sample_of
 from signed_http import Answer, send, send_signed

@@ -13,7 +13,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from audited import audit_bytes, record_of, records, verified
-from hounsfield.access.audit.strangers import BURST_SECONDS
+from hounsfield.audit.unknown_callers import BURST_SECONDS
 from raw_http import connection, read_to_end
 from servers import ServerProcess, active_datastore, wait_for
 from signed_http import send, send_signed

@@ -12,7 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 from import_folders import fill, import_folder, sop_instances
 
-from hounsfield.native.operations import HANDLERS
+from hounsfield.api.healthimaging.operations import HANDLERS
 from raw_http import head
 from servers import ROLE, ServerProcess, active_datastore
 from signed_http import Answer, send, send_signed, signature

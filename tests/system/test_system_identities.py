@@ -9,10 +9,17 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from identities import client_with, refusal, repository_of
 
-from hounsfield.access.directory.identities import create_user, delete_identity
-from hounsfield.access.directory.keys import NewKey, create_key, delete_key, list_keys, set_key_expiry, set_key_status
-from hounsfield.access.directory.records import IdentityKind, KeyStatus
-from hounsfield.access.directory.repository import Repository
+from hounsfield.iam.identities.access_keys import (
+    NewKey,
+    create_key,
+    delete_key,
+    list_keys,
+    set_key_expiry,
+    set_key_status,
+)
+from hounsfield.iam.identities.identities import create_user, delete_identity
+from hounsfield.iam.identities.records import IdentityKind, KeyStatus
+from hounsfield.iam.identities.repository import Repository
 from kept_files import kept_files
 from servers import ServerProcess, wait_for
 

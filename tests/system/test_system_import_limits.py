@@ -12,11 +12,11 @@ from botocore.exceptions import ClientError
 from import_folders import INPUT, check_counters, fill, import_folder, primaries_by_series, start_job
 from sqlalchemy import func, select, update
 
-from hounsfield.imaging.archive import Archive
-from hounsfield.imaging.job_retention import FORGET_IMPORT_JOBS
+from hounsfield.bootstrap.image_store import open_archive
+from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.imports.retention import FORGET_IMPORT_JOBS
 from hounsfield.settings import Settings
-from hounsfield.storage.job_tables import client_tokens, import_jobs, work_items
-from hounsfield.stores import open_archive
+from hounsfield.storage.db.job_tables import client_tokens, import_jobs, work_items
 from imports import document, image_sets, outcome_of
 from servers import ServerProcess, active_datastore, finished_job, wait_for
 from standing_still import suspended

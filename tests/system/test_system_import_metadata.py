@@ -17,12 +17,12 @@ from pydicom.dataset import Dataset
 from sqlalchemy import select
 from stored_frames import decoded_frame
 
-from hounsfield.dicom.metadata_file import MOST_BYTES
+from hounsfield.bootstrap.image_store import open_archive
+from hounsfield.dicom.json.metadata_file import MOST_BYTES
 from hounsfield.imaging.datastores import data_key, get_datastore
 from hounsfield.settings import Settings
-from hounsfield.storage.packs import Extent, Label, RecordKind, read_records
-from hounsfield.storage.tables import instances
-from hounsfield.stores import open_archive
+from hounsfield.storage.blobs.packs import Extent, Label, RecordKind, read_records
+from hounsfield.storage.db.image_set_tables import instances
 from imports import Outcome, document, outcome_of
 from servers import ServerProcess, finished_job
 from synthetic import noise, slice_of, uid

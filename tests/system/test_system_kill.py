@@ -16,10 +16,10 @@ from botocore.exceptions import BotoCoreError
 from import_folders import check_counters, fill, primaries_by_series, sop_instances, start_job
 from stored_frames import verify_frames
 
+from hounsfield.bootstrap.image_store import open_archive
 from hounsfield.imaging.datastores import data_key, get_datastore
 from hounsfield.settings import Settings
-from hounsfield.storage.packs import read_contents, read_record
-from hounsfield.stores import open_archive
+from hounsfield.storage.blobs.packs import read_contents, read_record
 from imports import Outcome, image_sets, outcome_of
 from processes import api_processes, runners, workers
 from servers import ServerProcess, active_datastore, wait_for

@@ -12,7 +12,7 @@ PATIENT = "DOE^JANE"
 FORESEEN_BY_NOBODY = """
 import sys, threading
 import structlog
-from hounsfield.logs import configure_logs
+from hounsfield.runtime.logs import configure_logs
 
 configure_logs("info")
 log = structlog.get_logger("test")

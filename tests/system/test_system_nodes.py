@@ -15,11 +15,11 @@ import pytest
 from sqlalchemy import delete
 from stored_series import imported, verified
 
-from hounsfield.imaging.archive import Archive
+from hounsfield.bootstrap.image_store import open_archive
+from hounsfield.imaging.image_store import Archive
 from hounsfield.settings import Settings, SettingsError
-from hounsfield.storage.keyring import LocalKeyring
-from hounsfield.storage.tables import secrets
-from hounsfield.stores import open_archive
+from hounsfield.storage.db.image_set_tables import secrets
+from hounsfield.storage.keys.master_keys import LocalKeyring
 from postgresql import PostgresqlServer
 from servers import ServerProcess, active_datastore, free_port, wait_for
 from synthetic import slice_of, uid

@@ -11,8 +11,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from dicomweb.web import BOUNDARY, multipart, part10, root, session, store
-from hounsfield.dicomweb.resource_paths import ROUTES
-from hounsfield.storage.buckets import BucketError, Buckets, ObjectEntry
+from hounsfield.api.dicomweb.resources import ROUTES
+from hounsfield.storage.buckets.buckets import BucketError, Buckets, ObjectEntry
 from servers import ServerProcess, active_datastore, finished_job, start_import
 from signed_http import send, send_signed, signature
 from synthetic import save, slice_of, uid

@@ -14,11 +14,11 @@ from orphan_sweeps import HOUR_MS, swept
 from sqlalchemy import update
 from stored_series import deleted, imported, pack_files, settled, verified
 
-from hounsfield.imaging.import_jobs import JobStatus, get_import_job, import_progress
-from hounsfield.imaging.orphans import OrphanSweeper
+from hounsfield.bootstrap.image_store import open_archive
+from hounsfield.imaging.imports.jobs import JobStatus, get_import_job, import_progress
+from hounsfield.imaging.tiering.orphan_packs import OrphanSweeper
 from hounsfield.settings import Settings
-from hounsfield.storage.clock_table import steady_clock
-from hounsfield.stores import open_archive
+from hounsfield.storage.db.clock_table import steady_clock
 from imports import outcome_of
 from processes import runners
 from servers import ServerProcess, active_datastore, finished_job, wait_for

@@ -18,10 +18,10 @@ from sqlalchemy import update
 from stored_series import imported, settled, verified
 
 from dicomweb.web import part10, store
-from hounsfield.imaging.import_jobs import import_progress
+from hounsfield.bootstrap.image_store import open_archive
+from hounsfield.imaging.imports.jobs import import_progress
 from hounsfield.settings import Settings
-from hounsfield.storage.tables import image_sets
-from hounsfield.stores import open_archive
+from hounsfield.storage.db.image_set_tables import image_sets
 from imports import frame, outcome_of
 from object_store import ObjectStore
 from postgresql import PostgresqlServer

@@ -17,14 +17,14 @@ from import_folders import fill, import_folder
 from sqlalchemy import delete
 from tiers import QUICK, archived, settings_of
 
-from hounsfield.imaging.pack_key_sweep import KEEP_PACK_KEYS
-from hounsfield.installation import open_database, open_keyring
-from hounsfield.storage.blobs import BlobPlace, Blobs
-from hounsfield.storage.job_tables import work_items
-from hounsfield.storage.keyring import LocalKeyring, wrapping_key
-from hounsfield.storage.keys import DataKey
-from hounsfield.storage.pack_keys import read_pack_key
-from hounsfield.storage.packs import RecordKind, check_pack, read_contents, read_record
+from hounsfield.bootstrap.installation import open_database, open_keyring
+from hounsfield.imaging.tiering.pack_key_sweep import KEEP_PACK_KEYS
+from hounsfield.storage.blobs.blobs import BlobPlace, Blobs
+from hounsfield.storage.blobs.packs import RecordKind, check_pack, read_contents, read_record
+from hounsfield.storage.db.job_tables import work_items
+from hounsfield.storage.keys.data_key import DataKey
+from hounsfield.storage.keys.master_keys import LocalKeyring, wrapping_key
+from hounsfield.storage.keys.pack_keys import read_pack_key
 from object_store import KEY, ObjectStore, door
 from servers import ServerProcess, active_datastore, finished_job, start_import, wait_for
 from synthetic import noise, slice_of

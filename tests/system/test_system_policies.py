@@ -12,10 +12,10 @@ from botocore.exceptions import ClientError
 
 from dicomweb.web import SignedRequests, root, store
 from dicomweb.web import part10 as file_of
-from hounsfield.access.directory.attachments import set_boundary
-from hounsfield.access.directory.identities import create_user
-from hounsfield.access.directory.keys import create_key
-from hounsfield.access.directory.records import IdentityKind
+from hounsfield.iam.identities.access_keys import create_key
+from hounsfield.iam.identities.attachments import set_boundary
+from hounsfield.iam.identities.identities import create_user
+from hounsfield.iam.identities.records import IdentityKind
 from servers import ServerProcess, active_datastore, wait_for
 from session_world import SessionWorld, allow, deny, role_arn, user_arn
 from signed_http import send_signed

@@ -28,9 +28,9 @@ from rebuilt_files import (
 )
 
 from dicomweb.web import parts
-from hounsfield.imaging.archive import Archive
-from hounsfield.imaging.renditions import ANY
-from hounsfield.imaging.staging import PixelKind
+from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.retrieve.transcoding import ANY
+from hounsfield.imaging.staged_instance import PixelKind
 from servers import ServerProcess
 from tools import required_tool
 

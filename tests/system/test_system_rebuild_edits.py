@@ -15,13 +15,13 @@ from rebuilt_files import differences, opened_archive, rebuilt
 from stored_series import settled
 from updates import Store, instance, patient, series, study
 
-from hounsfield.imaging.archive import Archive
-from hounsfield.imaging.current_data_set import current_data_set
-from hounsfield.imaging.dicom_metadata import DicomMetadataReader
 from hounsfield.imaging.errors import NotFoundError
 from hounsfield.imaging.image_set_access import UNLIMITED
-from hounsfield.imaging.instance_reading import find_image_set, find_instance
-from hounsfield.imaging.series_order import find_series, find_study
+from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.retrieve.data_set import current_data_set
+from hounsfield.imaging.retrieve.instance_order import find_series, find_study
+from hounsfield.imaging.retrieve.instances import find_image_set, find_instance
+from hounsfield.imaging.retrieve.metadata import DicomMetadataReader
 from servers import ServerProcess
 from synthetic import slice_of, uid
 

@@ -14,14 +14,14 @@ from rebuilt_files import rebuilt
 from stored_series import settled
 from updates import Store, patient
 
-from hounsfield.imaging.archive import Archive
-from hounsfield.imaging.dicom_metadata import DicomMetadataReader
+from hounsfield.bootstrap.image_store import open_archive
 from hounsfield.imaging.errors import NotFoundError
 from hounsfield.imaging.image_set_access import UNLIMITED
-from hounsfield.imaging.instance_reading import find_image_set, find_instance
-from hounsfield.imaging.series_order import find_series
+from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.retrieve.instance_order import find_series
+from hounsfield.imaging.retrieve.instances import find_image_set, find_instance
+from hounsfield.imaging.retrieve.metadata import DicomMetadataReader
 from hounsfield.settings import Settings
-from hounsfield.stores import open_archive
 from processes import runners
 from servers import ServerProcess, wait_for
 from standing_still import suspended

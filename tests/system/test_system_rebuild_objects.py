@@ -22,15 +22,15 @@ from pydicom.uid import RLELossless
 from rebuilt_files import differences, file_bytes, opened_archive, rebuilt
 from updates import Store
 
-from hounsfield.imaging.archive import Archive
-from hounsfield.imaging.bulk_data import bulk_data
-from hounsfield.imaging.dicom_metadata import DicomMetadataReader
 from hounsfield.imaging.errors import InvalidRequestError, NotAcceptableError, NotFoundError
 from hounsfield.imaging.image_set_access import UNLIMITED
-from hounsfield.imaging.instance_reading import StoredInstance, find_instance
-from hounsfield.imaging.pixel_element import encoded_element
-from hounsfield.imaging.renditions import available_transfer_syntaxes, dicom_file, instance_frames
-from hounsfield.imaging.staging import PixelKind
+from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.retrieve.bulk_data import bulk_data
+from hounsfield.imaging.retrieve.instances import StoredInstance, find_instance
+from hounsfield.imaging.retrieve.metadata import DicomMetadataReader
+from hounsfield.imaging.retrieve.pixel_element import encoded_element
+from hounsfield.imaging.retrieve.transcoding import available_transfer_syntaxes, dicom_file, instance_frames
+from hounsfield.imaging.staged_instance import PixelKind
 from servers import ServerProcess, active_datastore
 from synthetic import noise, slice_of, uid
 

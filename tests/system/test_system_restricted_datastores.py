@@ -14,10 +14,10 @@ from botocore.exceptions import ClientError
 from sqlalchemy import select
 
 from dicomweb.web import BOUNDARY, SignedRequests, multipart, part10, root, store, values
-from hounsfield.access.directory.explicit_datastores import restrict_datastore, unrestrict_datastore
-from hounsfield.storage.study_tables import studies
-from hounsfield.storage.tables import image_sets, tags
-from hounsfield.storage.tag_tables import image_set_tags
+from hounsfield.iam.identities.restricted_datastores import restrict_datastore, unrestrict_datastore
+from hounsfield.storage.db.image_set_tables import image_sets, tags
+from hounsfield.storage.db.study_tables import studies
+from hounsfield.storage.db.tag_table import image_set_tags
 from servers import ServerProcess, active_datastore, wait_for
 from session_world import SessionWorld, Statement, allow
 from synthetic import slice_of, uid

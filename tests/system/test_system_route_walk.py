@@ -17,12 +17,12 @@ from identities import client_with, refusal
 from import_folders import fill, import_folder, sop_instances
 from starlette.responses import PlainTextResponse
 
-from hounsfield.access.directory.keys import set_key_status
-from hounsfield.access.directory.records import KeyStatus
-from hounsfield.access.sessions import NewSession, TemporaryCredentials
-from hounsfield.app import make_app
-from hounsfield.dicomweb.resource_paths import ROUTES
-from hounsfield.gate.front_doors import DoorRoute, FrontDoor
+from hounsfield.api.dicomweb.resources import ROUTES
+from hounsfield.bootstrap.api import make_app
+from hounsfield.gateway.dispatch import DoorRoute, FrontDoor
+from hounsfield.iam.identities.access_keys import set_key_status
+from hounsfield.iam.identities.records import KeyStatus
+from hounsfield.iam.sessions.sessions import NewSession, TemporaryCredentials
 from hounsfield.settings import Settings
 from route_walk import OPEN, UNSIGNED, Stranger, routes_of, served, signed, strangers, trial_of, unsigned, walk
 from servers import ServerProcess, active_datastore, wait_for

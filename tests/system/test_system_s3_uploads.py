@@ -18,10 +18,10 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import JPEGLSLossless
 
 from dicomweb.web import store
-from hounsfield.imaging.orphans import OrphanSweeper
+from hounsfield.bootstrap.image_store import open_archive
+from hounsfield.imaging.tiering.orphan_packs import OrphanSweeper
 from hounsfield.settings import Settings
 from hounsfield.storage.clock import now_ms
-from hounsfield.stores import open_archive
 from object_store import ObjectStore, door
 from processes import workers
 from servers import ServerProcess, active_datastore, finished_job, start_import, wait_for

@@ -102,7 +102,7 @@ def _answers(client: Any) -> bool:
 
 WRITING = """
 import os, signal, sys
-from hounsfield.standard_error import guard_standard_error, keep_trying_standard_error
+from hounsfield.runtime.standard_error import guard_standard_error, keep_trying_standard_error
 
 guard_standard_error()
 if sys.argv[1] == "beside":
@@ -156,7 +156,7 @@ def _taken(reading: int) -> bytes:
 
 HOLDING = """
 import os, sys
-from hounsfield.standard_error import guard_standard_error
+from hounsfield.runtime.standard_error import guard_standard_error
 
 guard_standard_error()
 with open(sys.argv[1], "xb") as file:

@@ -19,9 +19,9 @@ import pytest
 from sqlalchemy import text
 
 from as_installed import as_installed
-from hounsfield.access.credentials import credentials_file, root_key
+from hounsfield.bootstrap.image_store import open_archive
+from hounsfield.iam.root_credentials import credentials_file, root_key
 from hounsfield.settings import Settings
-from hounsfield.stores import open_archive
 from servers import free_port
 from support.any_user import as_any_user
 from support.standard_errors import FAULTS as FAULTS_OF_OUTPUT

@@ -12,10 +12,10 @@ import pytest
 from sqlalchemy import Connection, select, text, update
 from updates import Store, patient
 
-from hounsfield.imaging.archive import Archive
+from hounsfield.bootstrap.image_store import open_archive
+from hounsfield.imaging.image_store import Archive
 from hounsfield.settings import Settings
-from hounsfield.storage.job_tables import work_items
-from hounsfield.stores import open_archive
+from hounsfield.storage.db.job_tables import work_items
 from servers import ServerProcess, wait_for
 from standing_still import suspended
 from synthetic import slice_of

@@ -24,9 +24,9 @@ from tiers import (
     tier,
 )
 
-from hounsfield.imaging.accesses import AccessNotes, AccessWriter
+from hounsfield.bootstrap.image_store import open_archive
+from hounsfield.imaging.last_access import AccessNotes, AccessWriter
 from hounsfield.settings import Settings
-from hounsfield.stores import open_archive
 from imports import document
 from servers import ServerProcess, active_datastore, wait_for
 from synthetic import slice_of

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 import pytest
 from botocore.credentials import Credentials
 
-from hounsfield.access.directory.explicit_datastores import restrict_datastore
-from hounsfield.app import make_app
-from hounsfield.dicomweb.resource_paths import ROUTES
-from hounsfield.gate.front_doors import DoorRoute
+from hounsfield.api.dicomweb.resources import ROUTES
+from hounsfield.bootstrap.api import make_app
+from hounsfield.gateway.dispatch import DoorRoute
+from hounsfield.iam.identities.restricted_datastores import restrict_datastore
 from hounsfield.settings import Settings
 from route_walk import FOR_EVERYBODY, FORMS, OPEN, Stranger, routes_of, signed
 from servers import ServerProcess, wait_for

@@ -10,11 +10,11 @@ from typing import Any
 from sqlalchemy import update
 from stored_series import imported
 
-from hounsfield.installation import open_database, open_keyring
+from hounsfield.bootstrap.installation import open_database, open_keyring
 from hounsfield.settings import Settings
 from hounsfield.storage.clock import now_ms
-from hounsfield.storage.database import Database
-from hounsfield.storage.tables import image_sets
+from hounsfield.storage.db.database import Database
+from hounsfield.storage.db.image_set_tables import image_sets
 from imports import document, frame, instances
 from imports import image_sets as listed
 from servers import ServerProcess, active_datastore, wait_for

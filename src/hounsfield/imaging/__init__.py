@@ -1,1 +1,1 @@
-"""The domain: data stores, import jobs, image sets, versions, search."""
+"""Data stores and their image sets: the domain."""

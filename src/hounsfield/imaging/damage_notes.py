@@ -1,4 +1,4 @@
-"""Damaged packs that are still to be told of, each once in a while (`hounsfield.imaging.damage_log`)."""
+"""Damaged packs that are still to be told of, each once in a while (`hounsfield.imaging.tiering.damage_log`)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from collections import deque
 from typing import Final
 
-from hounsfield.storage.packs import Damage
+from hounsfield.storage.blobs.packs import Damage
 
 REPEATED_SECONDS: Final = 300.0
 """How long nothing more is said of a pack that was told of."""

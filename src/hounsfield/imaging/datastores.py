@@ -17,23 +17,23 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
-from hounsfield.imaging.archive import Archive
+from hounsfield.imaging.client_tokens import remember, remembered
 from hounsfield.imaging.errors import ConflictError, InvalidRequestError, NotFoundError, QuotaExceededError
 from hounsfield.imaging.exceeding import exceeds
-from hounsfield.imaging.idempotency import remember, remembered
-from hounsfield.imaging.paging import Page, Position, newest_first, page_of
+from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.pagination import Page, Position, newest_first, page_of
 from hounsfield.imaging.tag_keys import check_distinct
 from hounsfield.jobs.queue import WorkItem
-from hounsfield.pixels.policy import LosslessFormat
+from hounsfield.pixels.transfer_syntaxes import LosslessFormat
 from hounsfield.storage.clock import now_ms, to_datetime
-from hounsfield.storage.database import lock_name
+from hounsfield.storage.db.database import lock_name
+from hounsfield.storage.db.image_set_tables import datastores, image_sets, tags
+from hounsfield.storage.db.job_tables import import_jobs
+from hounsfield.storage.db.prepared import Prepared
 from hounsfield.storage.identifiers import new_id
-from hounsfield.storage.job_tables import import_jobs
-from hounsfield.storage.keys import DataKey
-from hounsfield.storage.kms import UnusableKeyError
-from hounsfield.storage.pack_keys import keep_pack_key
-from hounsfield.storage.prepared import Prepared
-from hounsfield.storage.tables import datastores, image_sets, tags
+from hounsfield.storage.keys.data_key import DataKey
+from hounsfield.storage.keys.kms import UnusableKeyError
+from hounsfield.storage.keys.pack_keys import keep_pack_key
 
 SETTLE_DATASTORE = "settle-datastore"
 _FIND: Final = select(datastores).where(
@@ -204,7 +204,7 @@ def active_datastore(connection: Connection, archive: Archive, datastore_id: str
     KeyUnavailableError
         Its key cannot be had: whoever may not use the key learns nothing of what is in the data store.
     KeyNotAtHandError
-        Its key must be fetched first, see `hounsfield.storage.data_keys.fetching_keys`.
+        Its key must be fetched first, see `hounsfield.storage.keys.data_key_cache.fetching_keys`.
     """
     datastore = startable_datastore(connection, archive, datastore_id, lock=lock)
     data_key(archive, datastore)

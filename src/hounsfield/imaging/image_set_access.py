@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 from sqlalchemy import Connection
 
-from hounsfield.storage.tag_formulas import Formula
+from hounsfield.storage.db.tag_filters import Formula
 
 
 class ImageSetAccess(Protocol):

@@ -10,12 +10,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hounsfield.dicom.document import Levels
-from hounsfield.dicom.level_attributes import document_members
-from hounsfield.dicom.moments import standard_date, standard_time
-from hounsfield.dicom.record import Grouping
-from hounsfield.dicom.values import JsonValue
-from hounsfield.storage.ordering import LAST
+from hounsfield.dicom.healthimaging.document import Levels
+from hounsfield.dicom.healthimaging.record import Grouping
+from hounsfield.dicom.json.level_attributes import document_members
+from hounsfield.dicom.values.dates_and_times import standard_date, standard_time
+from hounsfield.dicom.values.decode import JsonValue
+from hounsfield.storage.db.ordering import LAST
 
 _INTEGER = re.compile(r"[+-]?\d{1,10}")
 _LONGEST_INDEXED = 512

@@ -10,8 +10,8 @@ from sqlalchemy import Connection, func, select
 
 from hounsfield.imaging.errors import ImagingError, QuotaExceededError
 from hounsfield.imaging.exceeding import exceeds
-from hounsfield.storage.job_tables import work_items
-from hounsfield.storage.tables import image_sets
+from hounsfield.storage.db.image_set_tables import image_sets
+from hounsfield.storage.db.job_tables import work_items
 
 
 def require_slot(

@@ -14,10 +14,10 @@ from typing import Final
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
-from hounsfield.storage.prepared import Prepared
-from hounsfield.storage.study_tables import studies
-from hounsfield.storage.tables import image_sets
-from hounsfield.storage.tag_tables import image_set_tags
+from hounsfield.storage.db.image_set_tables import image_sets
+from hounsfield.storage.db.prepared import Prepared
+from hounsfield.storage.db.study_tables import studies
+from hounsfield.storage.db.tag_table import image_set_tags
 
 _REPEATED: Final = ("datastore_id", "study_uid", "is_primary", "updated_at", "created_at", "study_date", "study_time")
 _TAGGED: Final = Prepared(

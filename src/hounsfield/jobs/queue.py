@@ -4,7 +4,7 @@
                    ▲                  │
                    └── release, or the lease runs out
 
-Leases and pauses go by the time of the installation, which no clock of a machine moves (`hounsfield.storage.steady_clock`).
+Leases and pauses go by the time of the installation, which no clock of a machine moves (`hounsfield.storage.db.steady_clock`).
 
 A runner that is killed loses nothing: its lease runs out and another runner claims the item. A runner that only seemed dead
 cannot do harm: `hold` and `finish` fail inside its transaction when the lease is no longer its own.
@@ -20,11 +20,11 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from hounsfield.jobs.bell import Bell
-from hounsfield.storage.database import Database
+from hounsfield.jobs.wakeup import Bell
+from hounsfield.storage.db.database import Database
+from hounsfield.storage.db.job_tables import work_items
+from hounsfield.storage.db.steady_clock import SteadyClock, steady_ms
 from hounsfield.storage.identifiers import new_id
-from hounsfield.storage.job_tables import work_items
-from hounsfield.storage.steady_clock import SteadyClock, steady_ms
 
 
 class LeaseLostError(Exception):

@@ -17,10 +17,10 @@ from typing import Protocol
 import structlog
 
 from hounsfield.jobs.queue import LeaseLostError, WorkItem, WorkQueue
-from hounsfield.lasting_threads import LastingThread
-from hounsfield.storage.data_keys import fetching_keys
-from hounsfield.storage.database_errors import DatabaseTroubleError
+from hounsfield.runtime.supervised_threads import LastingThread
+from hounsfield.storage.db.errors import DatabaseTroubleError
 from hounsfield.storage.identifiers import new_id
+from hounsfield.storage.keys.data_key_cache import fetching_keys
 
 _log = structlog.get_logger(__name__)
 _LONGEST_DELAY_SECONDS = 60.0

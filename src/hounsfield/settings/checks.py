@@ -6,14 +6,14 @@ import re
 from dataclasses import fields
 from typing import TYPE_CHECKING, Final
 
-from hounsfield.access.import_roles import ImportRoles
-from hounsfield.access.oidc.authorizer_urls import authorizer_urls_of
-from hounsfield.access.oidc.lifetimes import check_leeway
-from hounsfield.access.origins import origins_of
-from hounsfield.access.throttling import rates_of
-from hounsfield.gate.proxies import proxies_of
+from hounsfield.iam.throttling import rates_of
+from hounsfield.oidc.lifetimes import check_leeway
+from hounsfield.settings.authorizer_urls import authorizer_urls_of
+from hounsfield.settings.cors_origins import origins_of
 from hounsfield.settings.errors import PREFIX, SettingsError, said_of
+from hounsfield.settings.import_roles import ImportRoles
 from hounsfield.settings.issuers import issuer_of
+from hounsfield.settings.trusted_proxies import proxies_of
 
 if TYPE_CHECKING:
     from hounsfield.settings.fields import Settings

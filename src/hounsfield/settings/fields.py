@@ -6,14 +6,14 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from hounsfield.access.audit.on_failure import OnFailure
-from hounsfield.access.audit.uids import Uids
-from hounsfield.access.import_roles import ImportRoles
-from hounsfield.access.oidc.configuration import IssuerConfiguration
-from hounsfield.access.throttling import Throttling
+from hounsfield.audit.uid_redaction import Uids
+from hounsfield.iam.throttling import Throttling
+from hounsfield.oidc.configuration import IssuerConfiguration
+from hounsfield.runtime.tls import ClientCertificates, TlsFiles, TlsVersion
+from hounsfield.settings.audit_on_failure import OnFailure
 from hounsfield.settings.checks import check
+from hounsfield.settings.import_roles import ImportRoles
 from hounsfield.settings.issuers import issuer_of
-from hounsfield.tls import ClientCertificates, TlsFiles, TlsVersion
 
 _DAY_SECONDS = 24 * 3600.0
 

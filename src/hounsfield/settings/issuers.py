@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hounsfield.access.oidc.algorithms import algorithms_of
-from hounsfield.access.oidc.claim_roles import claim_roles_of
-from hounsfield.access.oidc.configuration import IssuerConfiguration, audiences_of
-from hounsfield.access.oidc.keeping import Keeping
-from hounsfield.access.oidc.urls import check_url
+from hounsfield.oidc.configuration import IssuerConfiguration, audiences_of
+from hounsfield.oidc.role_mapping import claim_roles_of
 from hounsfield.settings.errors import said_of
+from hounsfield.settings.jwks_lifetime import Keeping
+from hounsfield.settings.jws_algorithms import algorithms_of
+from hounsfield.settings.urls import check_url
 
 if TYPE_CHECKING:
     from hounsfield.settings.fields import Settings

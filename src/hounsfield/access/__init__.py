@@ -1,1 +1,0 @@
-"""Who is calling, what they may do and how often."""

@@ -1,0 +1,1 @@
+"""The APIs of the server: AWS HealthImaging, DICOMweb and STS."""

@@ -1,0 +1,52 @@
+"""What every handler of the DICOMweb door works on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.receive.batches import StoreBatches
+from hounsfield.imaging.receive.receiver import Receiver
+from hounsfield.imaging.rendering.rendered import Pictures
+from hounsfield.imaging.retrieve.metadata import DicomMetadataReader
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What every handler of the DICOMweb door works on.
+
+    Attributes
+    ----------
+    archive : Archive
+        The domain's stores.
+    metadata : DicomMetadataReader
+        Makes and keeps metadata in DICOM JSON.
+    receiver : Receiver
+        Takes instances that are stored.
+    store_batches : StoreBatches
+        Gathers what requests have to store for the workers.
+    spool : Path
+        Folder where large files wait while they arrive.
+    local : bool
+        Whether database and packs are on this machine, so that a quick read need not wait for a thread.
+    pictures : Pictures
+        Makes and keeps rendered frames.
+    deletes : bool
+        Whether DELETE is allowed.
+    classic_searches : bool
+        Whether the actions of searches within a study or series also grant those across them.
+    descriptions_ignore_case : bool
+        Whether searches match descriptions without regard to case.
+    """
+
+    archive: Archive
+    metadata: DicomMetadataReader
+    receiver: Receiver
+    store_batches: StoreBatches
+    spool: Path
+    local: bool
+    pictures: Pictures
+    deletes: bool = False
+    classic_searches: bool = False
+    descriptions_ignore_case: bool = False

@@ -1,0 +1,74 @@
+"""The permission each DICOMweb operation needs: the IAM action of its name on the data store.
+
+Source: Service Authorization Reference, AWS HealthImaging.
+
+/datastore/<id>/studies/1.2/series/1.3/… ─▶ action · data store · medical-imaging:StudyInstanceUID 1.2 · SeriesInstanceUID 1.3
+
+An operation that is about a whole study, which HealthImaging does not have, is about series that its path does not name: what
+denies one of them denies it, what allows some of them does not allow it.
+
+Image sets are decided when they are found, see `hounsfield.imaging.image_set_access`: what denies one leaves it out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from hounsfield.api.dicomweb.routes import Found
+from hounsfield.iam.authorization import ContextValue, Permission
+from hounsfield.iam.policies.condition_context import Unsettled
+from hounsfield.imaging.image_store import Archive
+
+PREFIX: Final = "medical-imaging:"
+STUDY: Final = "medical-imaging:studyinstanceuid"
+SERIES: Final = "medical-imaging:seriesinstanceuid"
+ON_IMAGE_SETS: Final = frozenset({f"{PREFIX}DeleteImageSet"})
+"""Actions that are those of the native API on image sets, and must be allowed on each of them, not on the data store alone."""
+WHOLE_STUDY: Final = frozenset(
+    {
+        "DeleteStudy",
+        "RetrieveRenderedStudy",
+        "RetrieveStudy",
+        "RetrieveStudyBulkdata",
+        "RetrieveStudyMetadata",
+        "RetrieveStudyPixelData",
+        "RetrieveStudyThumbnail",
+    }
+)
+"""Operations about all series of a study."""
+CLASSIC: Final = {
+    "SearchDICOMStudyInstances": "SearchDICOMInstances",
+    "SearchDICOMAllSeries": "SearchDICOMSeries",
+    "SearchDICOMAllInstances": "SearchDICOMInstances",
+}
+"""For each search across studies or series the one within: the action that there was before June 2026."""
+
+
+def permission_of(found: Found, archive: Archive, *, by_classic: bool = False) -> Permission:
+    """Name what a request needs.
+
+    Parameters
+    ----------
+    found : Found
+        The operation, the data store and the labels of the path.
+    archive : Archive
+        The archive, for the account and region of ARNs.
+    by_classic : bool
+        Whether the action of the search within a study or series also grants the one across them.
+    """
+    operation = found.operation
+    context: dict[str, ContextValue] = {}
+    if "study" in found.labels:
+        context[STUDY] = found.labels["study"]
+    if "series" in found.labels:
+        context[SERIES] = found.labels["series"]
+    elif operation.name in WHOLE_STUDY:
+        context[SERIES] = Unsettled.CAUTIOUS
+    action = PREFIX + (operation.action or operation.name)
+    permission = Permission(action, [archive.datastore_arn(found.datastore_id)], context)
+    classic = CLASSIC.get(operation.name) if by_classic else None
+    if classic is None:
+        return permission
+    wider: dict[str, ContextValue] = {STUDY: Unsettled.CAUTIOUS, SERIES: Unsettled.CAUTIOUS, **context}
+    return replace(permission, instead=replace(permission, action=PREFIX + classic, context=wider))

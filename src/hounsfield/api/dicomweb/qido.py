@@ -1,0 +1,55 @@
+"""QIDO-RS: searching for studies, series and instances (PS3.18 section 10.6)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from hounsfield.api.dicomweb.content_coding import coded
+from hounsfield.api.dicomweb.content_negotiation import DICOM_XML
+from hounsfield.api.dicomweb.qido_parameters import parse_search
+from hounsfield.api.dicomweb.request import Call
+from hounsfield.api.dicomweb.wado_metadata import document_kind, xml_documents
+from hounsfield.aws.protocol.response import WireResponse
+from hounsfield.dicom.json.xml import native_model
+from hounsfield.gateway.responses import StreamedResult
+from hounsfield.imaging.search.dicom import find_results
+from hounsfield.imaging.search.dicom_results import answers, json_array, reads_more
+from hounsfield.imaging.search.search_keys import SearchLevel
+
+_MORE: Final = ("Warning", '299 hounsfield "There are additional results that can be requested"')
+"""Said when there is more than the limit (PS3.18 section 8.3.4.4)."""
+
+
+def search_studies(call: Call) -> WireResponse | StreamedResult:
+    """Operation SearchDICOMStudies; raises `NotFoundError`, `NotAcceptableError`, `InvalidRequestError`."""
+    return _search(call, SearchLevel.STUDY)
+
+
+def search_series(call: Call) -> WireResponse | StreamedResult:
+    """Operations SearchDICOMSeries and SearchDICOMAllSeries; errors are those of `search_studies`."""
+    return _search(call, SearchLevel.SERIES)
+
+
+def search_instances(call: Call) -> WireResponse | StreamedResult:
+    """Operations SearchDICOMInstances, SearchDICOMStudyInstances, SearchDICOMAllInstances; errors as `search_studies`."""
+    return _search(call, SearchLevel.INSTANCE)
+
+
+def _search(call: Call, level: SearchLevel) -> WireResponse | StreamedResult:
+    return coded(call, _found(call, level))
+
+
+def _found(call: Call, level: SearchLevel) -> WireResponse | StreamedResult:
+    kind = document_kind(call)
+    search = parse_search(call, level, any_case=call.context.descriptions_ignore_case)
+    archive = call.context.archive
+    results = find_results(archive, call.access, search)
+    objects = answers(archive, search, results.found, call.base)
+    more = [_MORE] if results.more else []
+    if kind == DICOM_XML:
+        answer = xml_documents(native_model(text) for text in objects)
+        return StreamedResult([*answer.headers, *more], None, answer.chunks)
+    headers = [("Content-Type", kind), *more]
+    if reads_more(search, results.found, call.base):
+        return StreamedResult(headers, None, json_array(objects))
+    return WireResponse(200, headers, b"".join(json_array(objects)))

@@ -1,0 +1,140 @@
+"""WADO-RS of DICOM files: one instance, a series, a study (PS3.18 section 10.4), in parts or in a ZIP archive.
+
+What a client accepts first decides: application/dicom and application/zip are files, octets in parts are the bulk data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+from hounsfield.api.dicomweb.conditional_requests import entity_tag, tag_headers, unchanged
+from hounsfield.api.dicomweb.content_negotiation import DICOM, MULTIPART, OCTET_STREAM, ZIP, MediaRange, refused
+from hounsfield.api.dicomweb.multipart import encode_parts, new_boundary
+from hounsfield.api.dicomweb.request import Call, instance_of
+from hounsfield.api.dicomweb.wado_bulk_data import bulk_data_of
+from hounsfield.api.dicomweb.zip_archive import encode_zip, file_name
+from hounsfield.aws.protocol.response import WireResponse
+from hounsfield.gateway.responses import StreamedResult
+from hounsfield.imaging.errors import NotAcceptableError
+from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.retrieve.instance_order import find_series, find_study
+from hounsfield.imaging.retrieve.instances import StoredInstance
+from hounsfield.imaging.retrieve.transcoding import ANY, DicomFile, can_be_given, dicom_file
+
+_NAMED: Final = (
+    "Instances are application/dicom, alone, in parts or in application/zip, or bulk data as octets in parts"
+)
+
+
+def get_instance(call: Call) -> WireResponse | StreamedResult:
+    """Operation GetDICOMInstance; raises `NotFoundError` and `NotAcceptableError`."""
+    call.only("imageSetId")
+    instance = instance_of(call)
+    refusal = NotAcceptableError(f"{_NAMED}; the Accept header allows none of these.")
+    for entry in _wanted(call):
+        if _wants_bulk_data(entry):
+            return bulk_data_of(call, [instance])
+        try:
+            file = dicom_file(call.context.archive, instance, entry.transfer_syntax)
+        except NotAcceptableError as error:
+            refusal = error
+            continue
+        return _instance_answer(call, entry, instance, file)
+    raise refusal
+
+
+def _instance_answer(
+    call: Call, entry: MediaRange, instance: StoredInstance, file: DicomFile
+) -> WireResponse | StreamedResult:
+    version = (instance.image_set.image_set_id, str(instance.image_set.version), instance.key)
+    form = "zip" if entry.kind == ZIP else "file"
+    tag = entity_tag(*version, file.transfer_syntax, form, in_parts=entry.is_multipart)
+    if (answer := unchanged(call.headers, tag)) is not None:
+        return answer
+    if entry.kind == ZIP:
+        return _zipped(iter([(instance, file)]), tag_headers(tag))
+    if entry.is_multipart:
+        return _in_parts(iter([(instance, file)]), tag_headers(tag))
+    kind = f"{DICOM}; transfer-syntax={file.transfer_syntax}"
+    return StreamedResult([("Content-Type", kind), *tag_headers(tag)], file.size, file.chunks)
+
+
+def get_series(call: Call) -> WireResponse | StreamedResult:
+    """All instances of a series; raises `NotFoundError` and `NotAcceptableError`."""
+    call.only("imageSetId")
+    instances = find_series(
+        call.context.archive,
+        call.access,
+        call.datastore_id,
+        call.labels["study"],
+        call.labels["series"],
+        call.image_set_id,
+    )
+    return _all(call, instances)
+
+
+def get_study(call: Call) -> WireResponse | StreamedResult:
+    """All instances of a study; raises `NotFoundError` and `NotAcceptableError`."""
+    call.only()
+    return _all(call, find_study(call.context.archive, call.access, call.datastore_id, call.labels["study"]))
+
+
+def _wanted(call: Call) -> list[MediaRange]:
+    """Give what a client accepts of what instances can be sent as, the most preferred first."""
+    ranges = call.accepts
+    wanted = []
+    for entry in ranges:
+        kind = entry.kind if entry.kind == ZIP else OCTET_STREAM if _wants_bulk_data(entry) else DICOM
+        fits = entry.kind == ZIP or _wants_bulk_data(entry) or entry.covers(DICOM)
+        if fits and entry.quality > 0 and not refused(ranges, kind, entry.transfer_syntax, parts=entry.is_multipart):
+            wanted.append(entry)
+    return wanted
+
+
+def _wants_bulk_data(entry: MediaRange) -> bool:
+    return entry.is_multipart and entry.part_kind == OCTET_STREAM
+
+
+def _all(call: Call, instances: Sequence[StoredInstance]) -> WireResponse | StreamedResult:
+    archive, accepted = call.context.archive, _wanted(call)
+    if not accepted:
+        raise NotAcceptableError(f"{_NAMED}; the Accept header allows none of these.")
+    for entry in accepted:
+        if _wants_bulk_data(entry):
+            return bulk_data_of(call, instances)
+        wanted = entry.transfer_syntax
+        if wanted in {None, ANY} or all(can_be_given(archive, one, wanted) for one in instances):
+            files = ((instance, _file_in_time(archive, instance, wanted)) for instance in instances)
+            return _zipped(files, [("Vary", "Accept")]) if entry.kind == ZIP else _in_parts(files, [("Vary", "Accept")])
+    raise NotAcceptableError(
+        "Not every instance can be had in a transfer syntax that the Accept header allows; transfer-syntax=* gives each "
+        "as it is stored."
+    )
+
+
+def _file_in_time(archive: Archive, instance: StoredInstance, wanted: str | None) -> DicomFile:
+    """Give a file for an answer that has begun; what only reading all of it tells to be impossible comes as stored."""
+    try:
+        return dicom_file(archive, instance, wanted)
+    except NotAcceptableError:
+        return dicom_file(archive, instance, ANY)
+
+
+def _in_parts(files: Iterable[tuple[StoredInstance, DicomFile]], headers: Sequence[tuple[str, str]]) -> StreamedResult:
+    boundary = new_boundary()
+
+    def parts() -> Iterator[tuple[list[tuple[str, str]], Iterator[bytes]]]:
+        for _, file in files:
+            yield [("Content-Type", f"{DICOM}; transfer-syntax={file.transfer_syntax}")], file.chunks
+
+    kind = f'{MULTIPART}; type="{DICOM}"; boundary={boundary}'
+    return StreamedResult([("Content-Type", kind), *headers], None, encode_parts(boundary, parts()))
+
+
+def _zipped(files: Iterable[tuple[StoredInstance, DicomFile]], headers: Sequence[tuple[str, str]]) -> StreamedResult:
+    named = (
+        (file_name(instance.image_set.series_uid, instance.sop_uid, number), file.size, file.chunks)
+        for number, (instance, file) in enumerate(files, start=1)
+    )
+    return StreamedResult([("Content-Type", ZIP), *headers], None, encode_zip(named))

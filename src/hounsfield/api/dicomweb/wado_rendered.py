@@ -1,0 +1,279 @@
+"""WADO-RS rendered resources and thumbnails (PS3.18 sections 10.4.1.1.3 and 10.4.1.1.4).
+
+one picture   ─▶ image/jpeg or image/png, or one part
+several       ─▶ multipart/related, made as they go out
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from hounsfield.api.dicomweb.conditional_requests import entity_tag, tag_headers, unchanged
+from hounsfield.api.dicomweb.content_negotiation import MULTIPART
+from hounsfield.api.dicomweb.multipart import encode_parts, new_boundary
+from hounsfield.api.dicomweb.rendering_parameters import (
+    RENDERED,
+    THUMBNAIL,
+    rendered_appearance,
+    thumbnail_appearance,
+    warnings,
+)
+from hounsfield.api.dicomweb.request import Call
+from hounsfield.api.dicomweb.resources import instance_path
+from hounsfield.api.dicomweb.wado_frames import MOST_FRAMES, frame_numbers
+from hounsfield.aws.protocol.errors import ValidationException
+from hounsfield.aws.protocol.response import WireResponse
+from hounsfield.gateway.responses import StreamedResult
+from hounsfield.imaging.errors import NotAcceptableError, NotFoundError
+from hounsfield.imaging.rendering.rendered import InstanceName, Pictured, Pictures
+from hounsfield.imaging.retrieve.decode_check import made_ahead
+from hounsfield.pixels.rendering.render import Appearance, PictureKind
+
+_KINDS: Final = (PictureKind.JPEG, PictureKind.PNG)
+_MOST_TRIED: Final = 64
+"""Frames that are decoded at most to find one for a thumbnail."""
+_Shot = tuple[Pictured, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """How pictures are answered: their media type, and whether in parts."""
+
+    kind: PictureKind
+    parts: bool
+
+
+def get_rendered_frames(call: Call) -> WireResponse | StreamedResult:
+    """Rendered frames of an instance; raises `NotFoundError`, `NotAcceptableError` and `ValidationException`."""
+    call.only(*RENDERED)
+    numbers = frame_numbers(call.labels["frames"])
+    form = _form(call, len(numbers))
+    appearance = rendered_appearance(call, form.kind)
+    pictured = call.context.pictures.find(call.access, _name(call))
+    call.context.pictures.check_frames(pictured, numbers)
+    return _answer(call, form, appearance, [(pictured, number) for number in numbers], each=True)
+
+
+def get_rendered_instance(call: Call) -> WireResponse | StreamedResult:
+    """A rendered instance: all frames in parts, or the one that stands for it; raises as `get_rendered_frames` does."""
+    call.only(*RENDERED)
+    form = _form(call, 1)
+    appearance = rendered_appearance(call, form.kind)
+    pictured = call.context.pictures.find(call.access, _name(call))
+    display = call.context.pictures.display(pictured)
+    if form.parts:
+        _check_count(display.frame_count)
+        return _answer(call, form, appearance, [(pictured, number) for number in range(1, display.frame_count + 1)])
+    first = _within(display.representative, display.frame_count) or 1
+    return _first_made(call, form, appearance, [(pictured, number) for number in (first, *_candidates(call, pictured))])
+
+
+def get_rendered_series(call: Call) -> WireResponse | StreamedResult:
+    """All frames of a series, rendered, in parts; raises as `get_rendered_frames` does."""
+    call.only(*RENDERED)
+    labels, pictures = call.labels, call.context.pictures
+    image_set = pictures.find_series(
+        call.access, call.datastore_id, labels["study"], labels["series"], call.image_set_id
+    )
+    return _all(call, pictures.series(call.access, image_set))
+
+
+def get_rendered_study(call: Call) -> WireResponse | StreamedResult:
+    """All frames of a study, rendered, in parts; raises as `get_rendered_frames` does."""
+    call.only(*(name for name in RENDERED if name != "imageSetId"))
+    pictures = call.context.pictures
+    image_sets = pictures.find_study(call.access, call.datastore_id, call.labels["study"])
+    return _all(call, [pictured for image_set in image_sets for pictured in pictures.series(call.access, image_set)])
+
+
+def get_thumbnail(call: Call) -> WireResponse | StreamedResult:
+    """A small picture of a study, a series, an instance or a frame.
+
+    Raises
+    ------
+    NotFoundError
+        There is no such thing, or nothing in it can be shown.
+    NotAcceptableError
+        The client accepts no picture.
+    """
+    call.only(*(THUMBNAIL if "series" in call.labels else ("viewport",)))
+    form = _form(call, 1)
+    appearance = thumbnail_appearance(call, form.kind)
+    try:
+        return _first_made(call, form, appearance, _thumbnails_of(call))
+    except NotAcceptableError as error:
+        raise NotFoundError(f"There is no thumbnail: {error}") from error
+
+
+def _thumbnails_of(call: Call) -> Iterator[_Shot]:
+    """Give what a thumbnail can be made of, the best first."""
+    pictures, labels = call.context.pictures, call.labels
+    if "frames" in labels:
+        pictured = pictures.find(call.access, _name(call))
+        numbers = frame_numbers(labels["frames"])
+        if len(numbers) > 1:
+            raise ValidationException("A thumbnail is of one frame.")
+        pictures.check_frames(pictured, numbers)
+        yield pictured, numbers[0]
+        return
+    if "instance" in labels:
+        instances = iter((pictures.find(call.access, _name(call)),))
+    elif "series" in labels:
+        image_set = pictures.find_series(
+            call.access, call.datastore_id, labels["study"], labels["series"], call.image_set_id
+        )
+        instances = pictures.representatives(call.access, [image_set])
+    else:
+        found = pictures.find_study(call.access, call.datastore_id, labels["study"])
+        instances = pictures.representatives(call.access, found)
+    for pictured in instances:
+        yield from ((pictured, number) for number in _candidates(call, pictured))
+
+
+def _candidates(call: Call, pictured: Pictured) -> Iterator[int]:
+    """Give frames that can stand for an instance; others than the first matter only where frames may not decode."""
+    numbers = call.context.pictures.candidates(pictured)
+    return iter(numbers if pictured.may_not_decode else numbers[:1])
+
+
+def _first_made(
+    call: Call, form: _Form, appearance: Appearance, shots: Iterable[_Shot]
+) -> WireResponse | StreamedResult:
+    """Answer the first picture that can be made.
+
+    Raises
+    ------
+    NotAcceptableError
+        None can; the message is that of the first.
+    """
+    refused: NotAcceptableError | None = None
+    for shot in itertools.islice(shots, _MOST_TRIED):
+        try:
+            return _answer(call, form, appearance, [shot])
+        except NotAcceptableError as error:
+            refused = refused or error
+    raise refused or NotAcceptableError("there is nothing of which a picture could be made")
+
+
+def _name(call: Call) -> InstanceName:
+    labels = call.labels
+    return InstanceName(call.datastore_id, labels["study"], labels["series"], labels["instance"], call.image_set_id)
+
+
+def _within(number: int | None, count: int) -> int | None:
+    return number if number is not None and 1 <= number <= count else None
+
+
+def _check_count(count: int) -> None:
+    if count > MOST_FRAMES:
+        raise ValidationException(
+            f"These are {count} pictures, a request may ask for at most {MOST_FRAMES}; ask for fewer frames at a time."
+        )
+
+
+def _all(call: Call, instances: Sequence[Pictured]) -> WireResponse | StreamedResult:
+    """Answer all frames of instances; what cannot be shown is left out, but not everything."""
+    pictures = call.context.pictures
+    appearance = rendered_appearance(call, PictureKind.JPEG)
+    _check_count(sum(pictured.instance.frame_count for pictured in instances if pictured.instance is not None))
+    shots: list[_Shot] = []
+    for pictured in instances:
+        try:
+            count = pictures.display(pictured).frame_count
+        except NotAcceptableError:
+            continue
+        shots.extend((pictured, number) for number in range(1, count + 1))
+    if not shots:
+        raise NotAcceptableError("nothing here can be shown as a picture")
+    form = _form(call, len(shots))
+    return _answer(call, form, replace(appearance, kind=form.kind), shots)
+
+
+def _form(call: Call, count: int) -> _Form:
+    """Choose the first form that the client accepts; several pictures come in parts only."""
+    refused = {entry.kind for entry in call.accepts if entry.quality == 0}
+    for entry in call.accepts:
+        kind = next((kind for kind in _KINDS if entry.covers(kind) and kind not in refused), None)
+        if kind is None or entry.quality == 0:
+            continue
+        if entry.is_multipart or count == 1:
+            return _Form(kind, parts=entry.is_multipart)
+        if entry.kind == "*/*":
+            return _Form(kind, parts=True)
+    several = f" {count} pictures come as {MULTIPART} only." if count > 1 else ""
+    raise NotAcceptableError(f"Pictures are {' or '.join(_KINDS)}, which the Accept header does not allow.{several}")
+
+
+def _answer(
+    call: Call, form: _Form, appearance: Appearance, shots: Sequence[_Shot], *, each: bool = False
+) -> WireResponse | StreamedResult:
+    """Answer pictures; those that cannot be made are left out, but with ``each`` all must be made.
+
+    Raises
+    ------
+    NotAcceptableError
+        None can be made, or with ``each`` one of them cannot.
+    """
+    told = warnings(call) if "annotation" in dict(call.query) else []
+    tag = _tag(form, appearance, shots)
+    if (answer := unchanged(call.headers, tag)) is not None:
+        return answer
+    headers = [*tag_headers(tag), *told]
+    pictures = call.context.pictures
+    if not form.parts:
+        ((pictured, number),) = shots
+        return WireResponse(200, [("Content-Type", form.kind), *headers], pictures.frame(pictured, number, appearance))
+    boundary = new_boundary()
+    kind = f'{MULTIPART}; type="{form.kind}"; boundary={boundary}'
+    parts = (
+        ([("Content-Type", form.kind), ("Content-Location", _url(call, *shot))], [picture])
+        for shot, picture in _made(pictures, appearance, shots, each=each)
+    )
+    return StreamedResult([("Content-Type", kind), *headers], None, encode_parts(boundary, parts))
+
+
+def _made(
+    pictures: Pictures, appearance: Appearance, shots: Sequence[_Shot], *, each: bool
+) -> Iterator[tuple[_Shot, bytes]]:
+    """Make pictures, the first one before anything is answered: what is wrong with the request is mostly wrong with it."""
+
+    def make(some: Sequence[_Shot]) -> Iterator[bytes]:
+        return (pictures.frame(pictured, number, appearance) for pictured, number in some)
+
+    pairs: Iterator[tuple[_Shot, bytes]]
+    if each:
+        uncertain = any(pictured.may_not_decode for pictured, _ in shots)
+        made = made_ahead(make, shots) if uncertain else make(shots)
+        pairs = zip(shots, made, strict=True)
+    else:
+        pairs = _those_made(pictures, appearance, shots)
+    return itertools.chain((next(pairs),), pairs)
+
+
+def _those_made(pictures: Pictures, appearance: Appearance, shots: Sequence[_Shot]) -> Iterator[tuple[_Shot, bytes]]:
+    """Make the pictures that can be made; raises `NotAcceptableError` when it is none of them."""
+    refused: NotAcceptableError | None = None
+    count = 0
+    for shot in shots:
+        try:
+            yield shot, pictures.frame(*shot, appearance)
+            count += 1
+        except NotAcceptableError as error:
+            refused = refused or error
+    if refused is not None and not count:
+        raise refused
+
+
+def _tag(form: _Form, appearance: Appearance, shots: Sequence[_Shot]) -> str:
+    text = f"{form}{appearance}{[(pictured.tag, number) for pictured, number in shots]}"
+    return entity_tag(hashlib.blake2b(text.encode(), digest_size=16).hexdigest(), in_parts=form.parts)
+
+
+def _url(call: Call, pictured: Pictured, number: int) -> str:
+    name = pictured.name
+    place = f"{instance_path(name.study_uid, name.series_uid, name.sop_uid)}/frames/{number}/rendered"
+    return f"{call.base}/{place}"

@@ -1,0 +1,60 @@
+"""What every handler of the native API works on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from hounsfield.aws.protocol.pagination import PageTokens
+from hounsfield.gateway.image_set_access import CallerAccess
+from hounsfield.iam.principals import Principal
+from hounsfield.iam.sessions.import_job_roles import JobRoles
+from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.imagesets.metadata_document import MetadataReader
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What every handler of the native API works on.
+
+    Attributes
+    ----------
+    archive : Archive
+        The domain's stores.
+    metadata : MetadataReader
+        Makes and keeps metadata documents.
+    tokens : PageTokens
+        Seals the position between pages.
+    local : bool
+        Whether database and packs are on this machine, so that a quick read need not wait for a thread.
+    job_roles : JobRoles
+        Decides about roles of import jobs.
+    caller : Principal or None
+        Who calls, for handlers that ask for it.
+    given_access : CallerAccess or None
+        What the caller may do with image sets, for handlers that ask for the caller.
+    """
+
+    archive: Archive
+    metadata: MetadataReader
+    tokens: PageTokens
+    local: bool
+    job_roles: JobRoles
+    caller: Principal | None = None
+    given_access: CallerAccess | None = None
+
+    def of(self, caller: Principal, access: CallerAccess) -> Context:
+        """Give the context of a call of somebody."""
+        return replace(self, caller=caller, given_access=access)
+
+    @property
+    def access(self) -> CallerAccess:
+        """What the caller may do with image sets.
+
+        Raises
+        ------
+        TypeError
+            The handler did not ask for the caller.
+        """
+        if self.given_access is None:
+            raise TypeError("a handler that touches image sets must ask for its caller")
+        return self.given_access

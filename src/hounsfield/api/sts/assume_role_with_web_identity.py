@@ -1,0 +1,94 @@
+"""AssumeRoleWithWebIdentity: a session of a role for somebody whom an OpenID Connect issuer vouches for.
+
+    token ─▶ the configured issuer: signature, audience, times ─▶ sub, aud ─▶ trust policy of the role ─▶ session
+
+The request is not signed: the token is what proves who calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hounsfield.api.sts.context import Call, Context
+from hounsfield.api.sts.session_request import begun, refuse, session_policies, session_policy_arns, session_seconds
+from hounsfield.api.sts.trust import may_assume_by_web
+from hounsfield.aws.protocol.errors import (
+    ExpiredIdentityTokenException,
+    IDPCommunicationErrorException,
+    InvalidIdentityTokenException,
+)
+from hounsfield.aws.protocol.members import text
+from hounsfield.iam.authorization import AccessDeniedError
+from hounsfield.iam.policies.condition_context import ContextValue
+from hounsfield.iam.policies.principal_element import Party, PartyKind
+from hounsfield.iam.sessions.sessions import NewSession
+from hounsfield.oidc.errors import ExpiredTokenError, InvalidTokenError, IssuerUnavailableError
+from hounsfield.oidc.issuer import WebIdentity
+
+_OPERATION = "AssumeRoleWithWebIdentity"
+
+
+def assume_role_with_web_identity(context: Context, call: Call) -> Mapping[str, object]:
+    """API operation AssumeRoleWithWebIdentity."""
+    parameters = call.parameters
+    refuse(parameters, ("ProviderId",), "only tokens of OpenID Connect are taken, which name their issuer")
+    arn, name = text(parameters, "RoleArn"), text(parameters, "RoleSessionName")
+    policies = session_policies(parameters)
+    identity = _identity(context, text(parameters, "WebIdentityToken"))
+    role = context.directory.role(arn)
+    provider = _provider_of(identity.issuer)
+    own: dict[str, ContextValue] = {
+        "sts:rolesessionname": name,
+        f"{provider.lower()}:sub": identity.subject,
+        f"{provider.lower()}:aud": identity.audience,
+        "aws:federatedprovider": _provider_arn(context, provider),
+    }
+    party = Party(PartyKind.FEDERATED, frozenset({provider, _provider_arn(context, provider)}))
+    if role is None or not may_assume_by_web(party, role, own, call.facts):
+        raise AccessDeniedError(f"Not authorized to perform sts:{_OPERATION}")
+    new = NewSession(
+        name,
+        session_seconds(parameters, role),
+        policies,
+        session_policy_arns(parameters, context.directory),
+        provider=_provider_arn(context, provider),
+    )
+    return {
+        **begun(context, role, new),
+        "SubjectFromWebIdentityToken": identity.subject,
+        "Provider": _provider_arn(context, provider),
+        "Audience": identity.audience,
+    }
+
+
+def _identity(context: Context, token: str) -> WebIdentity:
+    """Check a token.
+
+    Raises
+    ------
+    InvalidIdentityTokenException
+        It is not one of the configured issuer.
+    ExpiredIdentityTokenException
+        Its time is over.
+    IDPCommunicationErrorException
+        The keys of the issuer cannot be had.
+    """
+    if context.issuer is None:
+        raise InvalidIdentityTokenException("No OpenIDConnect provider found: HOUNSFIELD_OIDC_ISSUER is not set.")
+    try:
+        return context.issuer.validate(token)
+    except ExpiredTokenError:
+        raise ExpiredIdentityTokenException("Token expired: its time is over, or longer than may be.") from None
+    except InvalidTokenError as error:
+        raise InvalidIdentityTokenException(f"The token is not one that can be taken: {error.reason}.") from None
+    except IssuerUnavailableError as error:
+        raise IDPCommunicationErrorException(str(error)) from error
+
+
+def _provider_of(issuer: str) -> str:
+    """Give the name of a provider: the URL of the issuer without its scheme, as IAM has it."""
+    return issuer.partition("://")[2].rstrip("/")
+
+
+def _provider_arn(context: Context, provider: str) -> str:
+    return f"arn:{context.partition}:iam::{context.account_id}:oidc-provider/{provider}"

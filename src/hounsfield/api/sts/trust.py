@@ -1,0 +1,131 @@
+"""Who may begin a session of a role: what its trust policy and the caller's own policies say together.
+
+    trust policy denies, or names nobody that the caller is  ─▶ no
+    trust policy names the account                           ─▶ the caller's identity policies must allow it too
+    trust policy names the caller                            ─▶ that is as good as an identity policy which allows it
+
+Whatever the trust policy says, nothing may deny it explicitly, and a permissions boundary and session policies of the caller
+must allow it.
+
+Source: IAM User Guide, "Policy evaluation logic" and "How permissions work with role trust policies".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from hounsfield.iam.identities.snapshot import Role
+from hounsfield.iam.policies.condition_context import ContextValue
+from hounsfield.iam.policies.evaluation import decide
+from hounsfield.iam.policies.parser import parse_policy
+from hounsfield.iam.policies.policy_set import Rights
+from hounsfield.iam.policies.principal_element import Party, PartyKind, Trust
+from hounsfield.iam.policies.trust_policy import decide_trust
+from hounsfield.iam.principals import Principal
+from hounsfield.iam.request_context import RequestContext, RequestFacts
+
+_NAMED: Final = parse_policy(
+    '{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "sts:*", "Resource": "*"}}'
+)
+"""Stands in for an identity policy where the trust policy names the caller."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoleFacts:
+    """What is known of a request for a session of a role: of the request itself, and the tags of the role.
+
+    Attributes
+    ----------
+    request : RequestFacts
+        What is known of the request.
+    role : Role
+        The role.
+    """
+
+    request: RequestFacts
+    role: Role
+
+    def value(self, key: str) -> ContextValue | None:
+        """Give a global condition key, in lower case; None when the request has none."""
+        return self.request.value(key)
+
+    def resource_tags(self, resource: str) -> Mapping[str, str]:
+        """Give the tags of the role by its ARN."""
+        return self.role.tags if resource == self.role.arn else {}
+
+
+def may_assume(
+    principal: Principal, role: Role, action: str, own: Mapping[str, ContextValue], facts: RequestFacts
+) -> bool:
+    """Tell whether a caller may do something with a role.
+
+    Parameters
+    ----------
+    principal : Principal
+        Who calls.
+    role : Role
+        The role.
+    action : str
+        ``sts:AssumeRole``, ``sts:TagSession`` or ``sts:SetSourceIdentity``.
+    own : Mapping of str to ContextValue
+        Condition keys of the request itself, in lower case.
+    facts : RequestFacts
+        What else is known of the request.
+    """
+    context = RequestContext(own, principal, role.arn, RoleFacts(facts, role))
+    decision = decide_trust(role.trust, action, party_of(principal), context)
+    if not decision.allowed:
+        return False
+    rights = principal.rights
+    if decision.trust is Trust.NAMED:
+        rights = Rights((*rights.identity, _NAMED), rights.boundary, rights.session)
+    return decide(rights, action, role.arn, context).allowed
+
+
+def party_of(principal: Principal) -> Party:
+    """Give what a trust policy can name a caller by."""
+    names = {principal.arn, principal.id}
+    if principal.session is not None:
+        names = {principal.arn, principal.session.role_arn, principal.session.role_id}
+    return Party(PartyKind.AWS, frozenset(names), principal.account_id)
+
+
+@dataclass(frozen=True, slots=True)
+class WebContext:
+    """The condition keys of a request that brings a web identity token.
+
+    Attributes
+    ----------
+    own : Mapping of str to ContextValue
+        Keys of the request and of the token, in lower case.
+    facts : RoleFacts
+        What else is known.
+    """
+
+    own: Mapping[str, ContextValue]
+    facts: RoleFacts
+
+    def get(self, key: str, /) -> ContextValue | None:
+        """Give the value of a condition key by its name in lower case; None when the request does not have it."""
+        value = self.own.get(key)
+        return self.facts.value(key) if value is None else value
+
+
+def may_assume_by_web(provider: Party, role: Role, own: Mapping[str, ContextValue], facts: RequestFacts) -> bool:
+    """Tell whether the holder of a web identity token may begin a session of a role.
+
+    Parameters
+    ----------
+    provider : Party
+        The identity provider.
+    role : Role
+        The role.
+    own : Mapping of str to ContextValue
+        Condition keys of the request and of the token.
+    facts : RequestFacts
+        What else is known of the request.
+    """
+    context = WebContext(own, RoleFacts(facts, role))
+    return decide_trust(role.trust, "sts:AssumeRoleWithWebIdentity", provider, context).allowed

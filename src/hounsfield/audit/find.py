@@ -1,0 +1,119 @@
+"""Finding records in an audit folder, by what they say; nothing is checked here, see `verification`."""
+
+from __future__ import annotations
+
+import heapq
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import orjson
+
+from hounsfield.audit.chain_files import chain_files
+from hounsfield.audit.hash_chain import LineDamagedError, LineKind, read_line
+from hounsfield.audit.uid_redaction import UID_MEMBERS
+
+_TAIL_BYTES: Final = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What records must say to be found; what is empty is not asked.
+
+    Attributes
+    ----------
+    event : str
+        Name of the operation.
+    caller : str
+        Access key id, user name, or part of the ARN of who called.
+    resource : str
+        Part of the ARN of a resource, such as the id of an image set.
+    request_id : str
+        Identifier of the request.
+    since, until : str
+        Bounds of the time, as 2026-03-14T09:15:30Z or a beginning of that; until is not included.
+    failed : bool
+        Only calls that were not answered as asked.
+    uids : frozenset of str
+        What stands in a record for the UID of a study, series or instance, in any form; empty when it is not asked for.
+    """
+
+    event: str = ""
+    caller: str = ""
+    resource: str = ""
+    request_id: str = ""
+    since: str = ""
+    until: str = ""
+    failed: bool = False
+    uids: frozenset[str] = frozenset()
+
+    def fits(self, body: bytes) -> bool:
+        """Tell whether a record is wanted."""
+        record = orjson.loads(body)
+        time = record["eventTime"]
+        return (
+            (not self.event or record["eventName"] == self.event)
+            and (not self.since or time >= self.since)
+            and (not self.until or time < self.until)
+            and (not self.failed or "errorCode" in record)
+            and (not self.request_id or record.get("requestID") == self.request_id)
+            and (not self.caller or _is_by(record["userIdentity"], self.caller))
+            and (not self.uids or not self.uids.isdisjoint(_uids_of(record)))
+            and (not self.resource or any(self.resource in entry["ARN"] for entry in record.get("resources", ())))
+        )
+
+
+def _uids_of(record: dict[str, dict[str, str] | None]) -> list[str]:
+    parameters = record["requestParameters"] or {}
+    return [parameters[name] for name in UID_MEMBERS if name in parameters]
+
+
+def _is_by(identity: dict[str, object], caller: str) -> bool:
+    return caller in (identity.get("accessKeyId"), identity.get("userName")) or caller in str(identity.get("arn", ""))
+
+
+def records(folder: Path) -> Iterator[bytes]:
+    """Give all records, chain after chain, each in the order it was written."""
+    for file in chain_files(folder):
+        with file.path.open("rb") as opened:
+            for text in opened:
+                body = _record_in(text)
+                if body is not None:
+                    yield body
+
+
+def last_records(folder: Path, count: int) -> list[bytes]:
+    """Give the last records of all chains by their time, the newest last."""
+    newest: list[tuple[str, int, bytes]] = []
+    number = 0
+    for file in chain_files(folder):
+        with file.path.open("rb") as opened:
+            opened.seek(max(0, file.path.stat().st_size - _TAIL_BYTES))
+            for text in opened:
+                body = _record_in(text)
+                if body is not None:
+                    number += 1
+                    entry = (orjson.loads(body)["eventTime"], number, body)
+                    (heapq.heappush if len(newest) < count else heapq.heappushpop)(newest, entry)
+    return [body for _, _, body in sorted(newest)]
+
+
+def short_line(body: bytes) -> str:
+    """Give a record as one short line: when, who, what, on what, with which result."""
+    record = orjson.loads(body)
+    identity = record["userIdentity"]
+    who = identity.get("arn") or identity.get("accessKeyId") or identity["type"]
+    resources = record.get("resources") or [{"ARN": "-"}]
+    words = [record["eventTime"], str(record["sourceIPAddress"]), str(who), record["eventName"], resources[-1]["ARN"]]
+    # Like in JSON, so that no text of a client can break the line or the terminal.
+    return " ".join([*(json.dumps(word)[1:-1] for word in words), record.get("errorCode", "OK")])
+
+
+def _record_in(text: bytes) -> bytes | None:
+    try:
+        line = read_line(text.removesuffix(b"\n"))
+    except LineDamagedError:
+        return None
+    return line.body if line.kind is LineKind.RECORD else None

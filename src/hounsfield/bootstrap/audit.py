@@ -1,0 +1,48 @@
+"""The audit trail of a process, and what records the calls of its doors, put together from the settings."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from hounsfield.audit.cloudtrail_record import RecordMaker
+from hounsfield.audit.trail import Trail
+from hounsfield.audit.uid_redaction import Uids, plain, sealed_by
+from hounsfield.audit.unknown_callers import Strangers
+from hounsfield.bootstrap.installation import audit_key, open_chain
+from hounsfield.gateway.audit_record import Recorder
+from hounsfield.imaging.image_store import Archive
+from hounsfield.settings import Settings
+from hounsfield.storage.keys.data_key import KeyWrapper
+
+SERVICE: Final = "medical-imaging.amazonaws.com"
+SECURITY_TOKENS: Final = "sts.amazonaws.com"
+
+
+def open_trail(settings: Settings, archive: Archive, wrapper: KeyWrapper, role: str) -> Trail:
+    """Open the audit trail of this process; raises `SettingsError` when its folder cannot be written."""
+    key = audit_key(archive.database, wrapper)
+    chain = open_chain(settings, archive.database, key, role)
+    uid = plain if settings.audit_uids is Uids.PLAIN else sealed_by(key)
+    maker = RecordMaker(archive.account_id, archive.region, uid)
+    return Trail(chain, maker, SERVICE, Strangers(settings.audit_unproven_per_second))
+
+
+def recorder_of(settings: Settings, archive: Archive, trail: Trail) -> Recorder:
+    """Give what records the calls of the doors to images."""
+    return Recorder(
+        trail,
+        SERVICE,
+        archive.datastore_arn(""),
+        data_events=settings.audit_data_events,
+        on_failure=settings.audit_on_failure,
+    )
+
+
+def sts_recorder_of(settings: Settings, trail: Trail) -> Recorder:
+    """Give what records the calls of the Security Token Service; what they touch are roles."""
+    return Recorder(
+        trail,
+        SECURITY_TOKENS,
+        f"arn:{settings.partition}:iam::{settings.account_id}:",
+        on_failure=settings.audit_on_failure,
+    )

@@ -1,0 +1,94 @@
+"""Whether an installation may make a new master key or a new database: never where something needs the old one.
+
+no keys/master.json  ─▶ database, its key, or packs there? ─▶ refused: the master key is to be put back
+no embedded database ─▶ packs there?                       ─▶ refused: the database is to be put back
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import select
+
+from hounsfield.bootstrap.start_faults import database_file, database_key_file, master_key_file
+from hounsfield.settings import InstallationError, Settings
+from hounsfield.storage.blobs.blobs import BlobMissingError, BlobPlace, Blobs
+from hounsfield.storage.blobs.location_marker import MARK
+from hounsfield.storage.db.database import open_postgresql
+from hounsfield.storage.db.image_set_tables import secrets
+from hounsfield.storage.keys.pack_keys import FOLDER
+
+_PACKS: Final = "packs"
+
+
+def check_beginning(settings: Settings, place: BlobPlace, blobs: Blobs) -> None:
+    """Make sure that nothing is made anew that what is there needs as it was.
+
+    Parameters
+    ----------
+    settings : Settings
+        The installation.
+    place : BlobPlace
+        Where the packs are.
+    blobs : Blobs
+        The same, opened.
+
+    Raises
+    ------
+    InstallationError
+        The master key or the embedded database is missing, and there is something that cannot be read without it.
+    OSError
+        The place cannot be reached.
+    """
+    master = master_key_file(settings)
+    if not master.exists():
+        found = _needs_master_key(settings, place, blobs)
+        # Whoever makes them all for the first time makes the keyring first.
+        if found is not None and not master.exists():
+            raise InstallationError(
+                f"{master} is missing, and {found} cannot be read without it; put it back from its copy, "
+                "or import it with `hounsfield keys import`; every node needs the same one, "
+                "and every installation a place of its own"
+            )
+    elif not settings.database_url and not _holds_something(database_file(settings)):
+        found = _packs_in(place, blobs)
+        if found is not None and not _holds_something(database_file(settings)):
+            raise InstallationError(
+                f"{database_file(settings)} is missing, but {found} are those of an installation; "
+                f"put it back from its copy together with {database_key_file(settings)}, or use another data folder and place"
+            )
+
+
+def _needs_master_key(settings: Settings, place: BlobPlace, blobs: Blobs) -> str | None:
+    if settings.database_url:
+        if _has_secrets(settings):
+            return "what the database of HOUNSFIELD_DATABASE_URL holds"
+    else:
+        for file in (database_key_file(settings), database_file(settings)):
+            if _holds_something(file):
+                return str(file)
+    return _packs_in(place, blobs)
+
+
+def _packs_in(place: BlobPlace, blobs: Blobs) -> str | None:
+    """Name the packs of a place; None where an installation never began to use it."""
+    try:
+        blobs.size(MARK)
+    except BlobMissingError:
+        if all(next(blobs.names(f"{folder}/"), None) is None for folder in (_PACKS, FOLDER)):
+            return None
+    return f"the packs in {place.folder or place.url}"
+
+
+def _has_secrets(settings: Settings) -> bool:
+    database = open_postgresql(settings.database_url, settings.database_wait_seconds)
+    try:
+        with database.read() as connection:
+            return connection.execute(select(secrets.c.name).limit(1)).first() is not None
+    finally:
+        database.close()
+
+
+def _holds_something(file: Path) -> bool:
+    return file.exists() and file.stat().st_size > 0

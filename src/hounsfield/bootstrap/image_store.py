@@ -1,0 +1,206 @@
+"""The stores of an installation, opened as its settings say: database, packs, buckets, keys.
+
+Settings ─▶ open_archive ─▶ Archive, which every function of the domain works on
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import structlog
+from obstore.exceptions import BaseError as StoreError
+
+from hounsfield.bootstrap.first_start import check_beginning
+from hounsfield.bootstrap.installation import open_database, open_keyring
+from hounsfield.bootstrap.start_faults import explained
+from hounsfield.imaging.image_store import Archive, Quotas
+from hounsfield.imaging.tiering.pack_mover import second_place_needed
+from hounsfield.jobs.queue import WorkQueue
+from hounsfield.jobs.wakeup import bell_of
+from hounsfield.settings import InstallationError, Settings, SettingsError
+from hounsfield.storage.blobs.blobs import BlobPlace, Blobs
+from hounsfield.storage.blobs.frame_cache import KeptFrames
+from hounsfield.storage.blobs.location_marker import PlaceRefusedError, check_place
+from hounsfield.storage.blobs.tiered_blobs import TieredBlobs
+from hounsfield.storage.buckets.buckets import Buckets
+from hounsfield.storage.durable_files import keep_private, make_folder_durably
+from hounsfield.storage.keys.data_key_cache import DataKeys
+from hounsfield.storage.keys.installation_secrets import installation_secret
+from hounsfield.storage.keys.kms import KeyService, KeyServicePlace
+from hounsfield.storage.keys.master_keys import LocalKeyring
+
+READABLE_CLASSES: Final = frozenset(
+    {
+        "STANDARD",
+        "STANDARD_IA",
+        "ONEZONE_IA",
+        "INTELLIGENT_TIERING",
+        "GLACIER_IR",
+        "REDUCED_REDUNDANCY",
+        "NEARLINE",
+        "COLDLINE",
+        "ARCHIVE",
+    }
+)
+"""Storage classes of S3 and Google whose objects are read without being restored first."""
+
+_log = structlog.get_logger(__name__)
+
+
+def s3_credentials(settings: Settings) -> dict[str, str]:
+    """Give the credentials for the S3 endpoint, nothing where those of the environment are meant."""
+    if not settings.s3_access_key_id:
+        return {}
+    return {"access_key_id": settings.s3_access_key_id, "secret_access_key": settings.s3_secret_access_key}
+
+
+def open_buckets(settings: Settings) -> Buckets:
+    """Give what ``s3://`` means for import jobs."""
+    return Buckets(
+        folder=str((settings.data / "buckets").absolute()),
+        endpoint_url=settings.s3_endpoint_url or None,
+        aws=settings.s3 == "aws",
+        region=settings.region,
+        options=s3_credentials(settings),
+    )
+
+
+def key_service(settings: Settings) -> KeyService | None:
+    """Give the key service that the settings name, None where they name none."""
+    if not settings.kms_endpoint_url and settings.kms != "aws":
+        return None
+    return KeyService(
+        KeyServicePlace(
+            region=settings.region,
+            endpoint_url=settings.kms_endpoint_url or None,
+            access_key_id=settings.kms_access_key_id,
+            secret_access_key=settings.kms_secret_access_key,
+        )
+    )
+
+
+def blob_place(settings: Settings) -> BlobPlace:
+    """Give the place of the packs; ``s3://`` means the same endpoint as for import jobs."""
+    if not settings.blobs_url:
+        return BlobPlace(folder=str((settings.data / "blobs").absolute()))
+    return BlobPlace(url=settings.blobs_url, options=_store_options(settings, settings.blobs_url))
+
+
+def archive_place(settings: Settings) -> BlobPlace | None:
+    """Give the second place of packs, None where all stay in the first; raises `SettingsError` for one that cannot be."""
+    url = settings.archive_blobs_url
+    if settings.archive_storage_class and settings.archive_storage_class not in READABLE_CLASSES:
+        known = ", ".join(sorted(READABLE_CLASSES))
+        raise SettingsError(
+            f"HOUNSFIELD_ARCHIVE_STORAGE_CLASS is {settings.archive_storage_class!r}, objects must be readable at once: {known}"
+        )
+    if not url:
+        return None
+    first = blob_place(settings)
+    if "://" in url and not url.startswith("file://"):
+        place = BlobPlace(url=url, options=_store_options(settings, url), storage_class=settings.archive_storage_class)
+        same = first.url is not None and first.url.rstrip("/") == url.rstrip("/")
+    else:
+        folder = Path(url.removeprefix("file://")).absolute()
+        place = BlobPlace(folder=str(folder))
+        same = first.folder is not None and Path(first.folder).resolve() == folder.resolve()
+    if same:
+        raise SettingsError(f"HOUNSFIELD_ARCHIVE_BLOBS_URL is {url!r}, the place of all packs; it must be another one")
+    return place
+
+
+def _store_options(settings: Settings, url: str) -> dict[str, str]:
+    if not url.startswith("s3://"):
+        return {}
+    options = {"region": settings.region, **s3_credentials(settings)}
+    if settings.s3_endpoint_url:
+        options["endpoint"] = settings.s3_endpoint_url
+    return options
+
+
+def opened_place(place: BlobPlace, setting: str) -> Blobs:
+    """Connect to a place of packs that a setting names; raises `InstallationError`."""
+    try:
+        return place.open()
+    except (StoreError, ValueError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise InstallationError(
+            f"{setting} is {place.url!r}, which cannot be a place of packs: {reason}; "
+            "it must be a folder (file://) or an object store such as s3://bucket/prefix"
+        ) from error
+
+
+def quotas_of(settings: Settings) -> Quotas:
+    """Give the quotas that the settings name."""
+    return Quotas(
+        datastores=settings.quota_datastores,
+        concurrent_copies=settings.quota_copies,
+        concurrent_updates=settings.quota_updates,
+        concurrent_deletes=settings.quota_deletes,
+        copy_frames=settings.quota_copy_frames,
+        update_bytes=settings.quota_update_bytes,
+        tags=settings.quota_tags,
+        concurrent_import_jobs=settings.quota_import_jobs,
+        files_per_job=settings.quota_import_files,
+        folders_per_job=settings.quota_import_folders,
+        bytes_per_job=settings.quota_import_bytes,
+        bytes_per_file=settings.quota_import_file_bytes,
+        metadata_bytes=settings.quota_metadata_bytes,
+    )
+
+
+def open_archive(settings: Settings) -> tuple[Archive, LocalKeyring]:
+    """Open all stores of an installation, making what is not there yet.
+
+    Raises
+    ------
+    SettingsError
+        A setting cannot be.
+    InstallationError
+        What the settings name cannot be used.
+    """
+    with explained(settings):
+        make_folder_durably(settings.data)
+        try:
+            keep_private(settings.data)
+        except PermissionError:
+            _log.warning("the data folder is another user's, and others may look into it", folder=str(settings.data))
+        make_folder_durably(settings.data / "buckets")
+        return _opened(settings)
+
+
+def _opened(settings: Settings) -> tuple[Archive, LocalKeyring]:
+    place, second = blob_place(settings), archive_place(settings)
+    blobs = opened_place(place, "HOUNSFIELD_BLOBS_URL")
+    check_beginning(settings, place, blobs)
+    keyring = open_keyring(settings)
+    database = open_database(settings, keyring)
+    secret = installation_secret(database, keyring, "installation")
+    if second is None and second_place_needed(database):
+        raise InstallationError(
+            "HOUNSFIELD_ARCHIVE_BLOBS_URL is not set, but packs of archived image sets are there; set it as it was"
+        )
+    try:
+        check_place(database, keyring, blobs, secret)
+    except PlaceRefusedError as error:
+        raise InstallationError(f"{place.folder or place.url} cannot be the place of the packs: {error}") from error
+    far = None if second is None else opened_place(second, "HOUNSFIELD_ARCHIVE_BLOBS_URL")
+    tiers = None if second is None or far is None else TieredBlobs(blobs, far, far=second.folder is None)
+    archive = Archive(
+        database=database,
+        blobs=blobs if tiers is None else tiers,
+        blob_place=place,
+        keys=DataKeys(keyring, key_service(settings), settings.kms_cache_seconds),
+        buckets=open_buckets(settings),
+        queue=WorkQueue(database, settings.lease_seconds, bell_of(database, settings.data)),
+        account_id=settings.account_id,
+        region=settings.region,
+        partition=settings.partition,
+        quotas=quotas_of(settings),
+        job_retention_seconds=settings.job_retention_seconds,
+        archive_place=second,
+        tiers=tiers,
+        kept_frames=KeptFrames(settings.frame_cache_bytes),
+    )
+    return archive, keyring

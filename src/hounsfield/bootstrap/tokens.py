@@ -1,0 +1,35 @@
+"""What vouches for bearer tokens, put together from the settings: authorizers of data stores, and an issuer."""
+
+from __future__ import annotations
+
+import os
+
+from hounsfield.oidc.authorizer import Authorizers, Authorizing, Home
+from hounsfield.oidc.grant_cache import RecentGrants
+from hounsfield.oidc.issuer import Issuer
+from hounsfield.oidc.lambda_authorizer import LambdaClient, lambda_client
+from hounsfield.settings import Settings
+from hounsfield.settings.authorizer_urls import authorizer_urls_of
+
+
+def open_lambda(settings: Settings) -> LambdaClient | None:
+    """Give the client of the Lambda API; None where the settings name none: tokens must not go to AWS unasked."""
+    if not (settings.lambda_endpoint_url or settings.lambda_api or os.environ.get("AWS_ENDPOINT_URL_LAMBDA")):
+        return None
+    key = (settings.lambda_access_key_id, settings.lambda_secret_access_key)
+    return lambda_client(
+        settings.region, settings.lambda_endpoint_url, settings.authorizer_calls, key if key[0] else None
+    )
+
+
+def open_authorizing(settings: Settings, issuer: Issuer | None) -> Authorizing:
+    """Give what finds out what tokens stand for; the issuer is that of the settings."""
+    home = Home(settings.partition, settings.region, settings.account_id)
+    return Authorizing(
+        Authorizers(home, authorizer_urls_of(settings.authorizers), open_lambda(settings)),
+        issuer,
+        () if settings.issuer is None else settings.issuer.roles,
+        RecentGrants(settings.authorizer_cache_seconds),
+        settings.authorizer_calls,
+        settings.oidc_leeway_seconds,
+    )

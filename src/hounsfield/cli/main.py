@@ -1,0 +1,178 @@
+"""The command ``hounsfield``.
+
+Each command imports what it needs when it runs, so that the process that only keeps others going stays small.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import click
+
+from hounsfield.runtime.core_dumps import VARIABLE, forbid_core_dumps
+from hounsfield.runtime.gc_freeze import collecting_later, end_without_collecting
+from hounsfield.runtime.logs import configure_logs
+from hounsfield.runtime.standard_error import guard_standard_error
+from hounsfield.runtime.worker_pool import begin_importing
+from hounsfield.server.supervisor import ServerEndedError, ServingError, serve, serve_api
+from hounsfield.settings import PREFIX, InstallationError, SettingsError, load_settings
+
+_data = click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=lambda: load_settings().data,
+    show_default="HOUNSFIELD_DATA, or ./data",
+    help="Folder of everything that is kept.",
+)
+
+
+_PORT: Final = click.IntRange(0, 65_535)
+
+_GROUPS: Final = {
+    "audit": "hounsfield.cli.audit",
+    "datastore": "hounsfield.cli.datastores",
+    "key": "hounsfield.cli.access_keys",
+    "keys": "hounsfield.cli.master_keys",
+    "policy": "hounsfield.cli.policies",
+    "role": "hounsfield.cli.roles",
+    "user": "hounsfield.cli.users",
+}
+"""Groups of commands, and the module whose ``commands`` each of them is."""
+
+
+class _Groups(click.Group):
+    """The commands here, and groups whose modules are read when one of their commands is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), *_GROUPS])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        module = _GROUPS.get(cmd_name)
+        if module is None:
+            return super().get_command(ctx, cmd_name)
+        with collecting_later():
+            group: click.Group = importlib.import_module(module).commands
+        return group
+
+
+@click.group(cls=_Groups, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="hounsfield")
+def cli() -> None:
+    """A self-hosted medical image store that speaks the AWS HealthImaging API."""
+
+
+@cli.command("serve")
+@_data
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8080, type=_PORT, show_default=True, help="Port to listen on; 0 for any free one.")
+@click.option("--insecure-no-auth", is_flag=True, help="Let everybody in; only possible on loopback.")
+def serve_command(data: Path, host: str, port: int, insecure_no_auth: bool) -> None:
+    """Serve the API and run import jobs."""
+    if insecure_no_auth:
+        os.environ[f"{PREFIX}INSECURE_NO_AUTH"] = "true"
+    settings = dataclasses.replace(load_settings(), data=data)
+    configure_logs(settings.log_level)
+    try:
+        serve(settings, host, port)
+    except ServingError as error:
+        raise click.ClickException(str(error)) from error
+
+
+@cli.command("api")
+@_data
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8080, type=_PORT, show_default=True, help="Port to listen on.")
+def api_command(data: Path, host: str, port: int) -> None:
+    """Serve the API only; import jobs are run by other processes."""
+    settings = dataclasses.replace(load_settings(), data=data)
+    configure_logs(settings.log_level)
+    serve_api(settings, host, port)
+
+
+@cli.command("runner")
+@_data
+def runner_command(data: Path) -> None:
+    """Run import jobs only; the API is served by other processes."""
+    # The workers' imports and those of this process go on side by side.
+    begin_importing("hounsfield.imaging.ingest.worker")
+    with collecting_later():
+        from hounsfield.server.runner import run_runner
+
+    run_runner(dataclasses.replace(load_settings(), data=data))
+
+
+@cli.command("import")
+@_data
+@click.option(
+    "--datastore", help="Id or name of the data store; one is made when there is none of that name. [default: imports]"
+)
+@click.option("--profile", help="Profile of the AWS credentials file whose user imports.  [default: the root key]")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+def import_command(data: Path, datastore: str | None, profile: str | None, paths: tuple[Path, ...]) -> None:
+    """Import DICOM files and folders; exits with 1 when files failed."""
+    from hounsfield.cli import import_command
+
+    try:
+        failed = import_command.import_paths(data, datastore or "imports", paths, profile)
+    except ServerEndedError:
+        raise
+    except (import_command.ImportFailedError, ServingError) as error:
+        raise click.ClickException(str(error)) from error
+    sys.exit(1 if failed else 0)
+
+
+@cli.command("demo")
+@click.option("--data", type=click.Path(file_okay=False, path_type=Path), default=Path("demo-data"), show_default=True)
+@click.option("--keep-serving/--stop", default=None, help="Serve on after the tour.  [default: when in a terminal]")
+def demo_command(data: Path, keep_serving: bool | None) -> None:
+    """Import the DICOM files that pydicom carries and read them back."""
+    from hounsfield.cli import demo as demonstration
+    from hounsfield.cli import import_command
+
+    try:
+        demonstration.run(data, keep_serving=sys.stdout.isatty() if keep_serving is None else keep_serving)
+    except ServerEndedError:
+        raise
+    except (import_command.ImportFailedError, demonstration.DemoError, ServingError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+def main() -> None:
+    """Run the command."""
+    guard_standard_error()
+    # A setting that cannot be is said where the command reads it; until then nothing is allowed.
+    with suppress(SettingsError, OSError, ValueError):
+        if load_settings().core_dumps:
+            os.environ[VARIABLE] = "true"
+    forbid_core_dumps()
+    # Nothing that is written is for other users of the machine.
+    os.umask(0o077)
+    # The library that numpy multiplies with would start a thread for every processor in each process, before it is forked too.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    end_without_collecting()
+    try:
+        cli()
+    except ServerEndedError:
+        sys.exit(1)
+    except InstallationError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(1)
+    except SettingsError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(2)
+    except OSError as error:
+        # What is left of standard output cannot be written either, and would be tried at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        what = error.filename or "a file, or standard output,"
+        click.echo(f"Error: {what} cannot be used: {error.strerror or error}; see that disks have room", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,1 +1,0 @@
-"""Groups of commands that work on an installation itself, beside its running servers."""

@@ -1,0 +1,1 @@
+"""The metadata document of AWS HealthImaging."""

@@ -1,1 +1,0 @@
-"""What every front door does alike: who is calling, what an error becomes, how an answer goes out."""

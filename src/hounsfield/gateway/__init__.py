@@ -1,0 +1,1 @@
+"""What all APIs share: dispatch, limits, timeouts, authentication, CORS, audit record, errors."""

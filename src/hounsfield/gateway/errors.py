@@ -1,0 +1,150 @@
+"""From what went wrong in the domain to what the API answers, in one place."""
+
+from __future__ import annotations
+
+import structlog
+
+from hounsfield.aws.protocol.errors import (
+    AccessDeniedException,
+    AwsError,
+    ConflictException,
+    InternalServerException,
+    NotAcceptableException,
+    ResourceNotFoundException,
+    ServiceQuotaExceededException,
+    ServiceUnavailableException,
+    ThrottlingException,
+    ValidationException,
+)
+from hounsfield.gateway.bearer_errors import bearer_error
+from hounsfield.gateway.retry_after import SOON_SECONDS, come_again
+from hounsfield.iam.authorization import AccessDeniedError
+from hounsfield.iam.identities.errors import DirectoryUnavailableError
+from hounsfield.iam.sessions.import_job_roles import JobRoleDeniedError, JobRoleError
+from hounsfield.iam.throttling import ThrottledError
+from hounsfield.imaging.errors import (
+    BusyError,
+    ConflictError,
+    InvalidRequestError,
+    NotAcceptableError,
+    NotFoundError,
+    QuotaExceededError,
+    TooManyUnderWayError,
+)
+from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.tiering.damage_log import note_damage
+from hounsfield.oidc.errors import BearerError
+from hounsfield.storage.blobs.blobs import BlobsUnreachableError
+from hounsfield.storage.db.errors import (
+    DatabaseBusyError,
+    DatabaseDamagedError,
+    DatabaseDownError,
+    DatabaseFullError,
+)
+from hounsfield.storage.durable_files import FULL_ERRNOS, REFUSING_ERRNOS
+from hounsfield.storage.keys.data_key import KeyServiceDownError, KeyUnavailableError
+from hounsfield.storage.keys.data_key_cache import KeyNotAtHandError
+
+_LATER_SECONDS = 30.0
+_log = structlog.get_logger(__name__)
+
+_SHAPES: dict[type[Exception], type[AwsError]] = {
+    InvalidRequestError: ValidationException,
+    NotFoundError: ResourceNotFoundException,
+    ConflictError: ConflictException,
+    QuotaExceededError: ServiceQuotaExceededException,
+    NotAcceptableError: NotAcceptableException,
+    AccessDeniedError: AccessDeniedException,
+    BusyError: ServiceUnavailableException,
+    JobRoleError: ValidationException,
+    JobRoleDeniedError: AccessDeniedException,
+    DirectoryUnavailableError: ServiceUnavailableException,
+}
+
+
+def translated(
+    error: Exception,
+    request_id: str,
+    archive: Archive | None = None,
+    *,
+    full: type[AwsError] = ServiceUnavailableException,
+) -> AwsError:
+    """Give the AWS error for whatever a handler raised; what nobody foresaw is logged and answered as a server error.
+
+    Parameters
+    ----------
+    error : Exception
+        What was raised.
+    request_id : str
+        Identifier of the request.
+    archive : Archive or None
+        Where a pack is noted that turns out to be damaged.
+    full : type of AwsError
+        What it is called that there is no room left.
+    """
+    shape = _SHAPES.get(type(error))
+    if shape is None:
+        known = _trouble(error, request_id, full)
+    else:
+        known = shape(str(error), come_again(SOON_SECONDS) if shape is ServiceUnavailableException else ())
+    if known is not None:
+        return known
+    if isinstance(error, ThrottledError | TooManyUnderWayError):
+        wait = error.wait_seconds if isinstance(error, ThrottledError) else SOON_SECONDS
+        return ThrottlingException(str(error), come_again(wait))
+    if isinstance(error, BearerError):
+        return bearer_error(error, request_id)
+    # The second: a key that has reached its age again and again before the work came to it, on a machine that is too busy.
+    if isinstance(error, KeyServiceDownError | KeyNotAtHandError):
+        _log.error("key service down", request_id=request_id)
+        return ServiceUnavailableException(
+            "The key of the data store cannot be had from the key service just now. Try again in a moment."
+        )
+    if isinstance(error, KeyUnavailableError):
+        _log.error("key unavailable", request_id=request_id)
+        return AccessDeniedException("The key of the data store is not available: it was disabled, or may not be used.")
+    told = "What is stored here is damaged or missing; the log of the service names the pack."
+    if archive is None or not note_damage(archive, error):
+        _log.error("request failed", request_id=request_id, error=type(error).__name__, exc_info=error)
+        told = f"The request could not be answered; the log of the service tells more of {request_id}."
+    return InternalServerException(told)
+
+
+def _trouble(error: Exception, request_id: str, full: type[AwsError]) -> AwsError | None:
+    """Give the answer where the database or the store of the packs cannot do its part; None where it is something else."""
+    name = type(error).__name__
+    match error:
+        case DatabaseBusyError():
+            _log.warning("database busy", request_id=request_id)
+            return ServiceUnavailableException(
+                "The database is busy: others lock what the request needs. Nothing was changed, try again in a moment.",
+                come_again(SOON_SECONDS),
+            )
+        case DatabaseDownError() | BlobsUnreachableError():
+            _log.error("store not reached", request_id=request_id, error=name, exc_info=error)
+            what = "database" if isinstance(error, DatabaseDownError) else "store of the images"
+            return ServiceUnavailableException(
+                f"The {what} cannot be reached just now. Try again in a moment.", come_again(SOON_SECONDS)
+            )
+        case DatabaseDamagedError():
+            _log.error("a damaged part of the database was needed", request_id=request_id)
+            return InternalServerException(
+                f"A part of the database is damaged; the log of the service tells more of {request_id}."
+            )
+        case DatabaseFullError():
+            pass
+        case OSError() if error.errno in FULL_ERRNOS:
+            pass
+        case OSError() if error.errno in REFUSING_ERRNOS:
+            _log.error("disk refuses", request_id=request_id, reason=error.strerror, path=str(error.filename))
+            return ServiceUnavailableException(
+                "The disk of the service lets nothing be written or opened just now. Try again later.",
+                come_again(_LATER_SECONDS),
+            )
+        case _:
+            return None
+    _log.error("no room left", request_id=request_id, error=name)
+    return full(
+        "There is no room left to store this. Nothing of the request was stored; try again once there is room.",
+        come_again(_LATER_SECONDS),
+    )

@@ -1,0 +1,1 @@
+"""Principals, authorization, and what they are decided by."""

@@ -1,0 +1,94 @@
+"""What every function of the domain works on, put together once per process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final
+
+from hounsfield.imaging.damage_notes import DamageNotes
+from hounsfield.imaging.last_access import AccessNotes
+from hounsfield.jobs.queue import WorkQueue
+from hounsfield.storage.blobs.blobs import BlobPlace, Blobs
+from hounsfield.storage.blobs.frame_cache import KeptFrames
+from hounsfield.storage.blobs.frame_index import FramePlaces
+from hounsfield.storage.blobs.lru_cache import WeightedCache
+from hounsfield.storage.blobs.tiered_blobs import TieredBlobs
+from hounsfield.storage.buckets.buckets import Buckets
+from hounsfield.storage.db.database import Database
+from hounsfield.storage.keys.data_key_cache import DataKeys
+
+_DECODED_INSTANCES: Final = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Quotas:
+    """Quotas of AWS HealthImaging with its defaults; 0 stands for none, see `hounsfield.imaging.quotas`."""
+
+    datastores: int = 100
+    concurrent_import_jobs: int = 100
+    files_per_job: int = 5_000
+    folders_per_job: int = 10_000
+    bytes_per_job: int = 10 * 1024**3
+    bytes_per_file: int = 10 * 1024**3
+    metadata_bytes: int = 50 * 1024**2
+    update_bytes: int = 10 * 1024
+    concurrent_updates: int = 100
+    concurrent_copies: int = 100
+    concurrent_deletes: int = 100
+    copy_frames: int = 1_000
+    tags: int = 50
+
+
+class Decoding(Enum):
+    """What is known of frames that nobody decoded when they came."""
+
+    WHOLE = "all decode"
+    BROKEN = "at least one does not decode"
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """The stores behind the domain and the account they belong to.
+
+    New packs go to ``blob_place``. With a second place (``archive_place``) ``tiers`` is both of them and ``blobs`` the same
+    object, so that whoever reads or deletes a pack need not know where it is.
+    """
+
+    database: Database
+    blobs: Blobs
+    blob_place: BlobPlace
+    keys: DataKeys
+    buckets: Buckets
+    queue: WorkQueue
+    account_id: str = "000000000000"
+    region: str = "us-east-1"
+    partition: str = "aws"
+    quotas: Quotas = field(default_factory=Quotas)
+    job_retention_seconds: float = 90 * 24 * 3600.0
+    archive_place: BlobPlace | None = None
+    tiers: TieredBlobs | None = None
+    accesses: AccessNotes = field(default_factory=AccessNotes)
+    damage_notes: DamageNotes = field(default_factory=DamageNotes)
+    frame_places: FramePlaces = field(default_factory=FramePlaces)
+    kept_frames: KeptFrames = field(default_factory=KeptFrames)
+    decoding: WeightedCache[str, Decoding] = field(default_factory=lambda: WeightedCache(_DECODED_INSTANCES))
+    """Whether all frames of an instance decode, by its source key; of those that this process tried."""
+
+    @property
+    def pack_places(self) -> tuple[Blobs, ...]:
+        """All places of packs, opened, each by itself."""
+        return (self.blobs,) if self.tiers is None else (self.tiers.frequent, self.tiers.archived)
+
+    @property
+    def blob_places(self) -> tuple[BlobPlace, ...]:
+        """All places where packs can be."""
+        return (self.blob_place,) if self.archive_place is None else (self.blob_place, self.archive_place)
+
+    def datastore_arn(self, datastore_id: str) -> str:
+        """Give the ARN of a data store."""
+        return f"arn:{self.partition}:medical-imaging:{self.region}:{self.account_id}:datastore/{datastore_id}"
+
+    def image_set_arn(self, datastore_id: str, image_set_id: str) -> str:
+        """Give the ARN of an image set."""
+        return f"{self.datastore_arn(datastore_id)}/imageset/{image_set_id}"

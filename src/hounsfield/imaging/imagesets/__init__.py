@@ -1,0 +1,1 @@
+"""One image set: its versions, workflow, metadata document, update, copy and deletion."""

@@ -1,0 +1,103 @@
+"""What CopyImageSet is asked for, as values: the request, what its work item keeps of it, and the chosen instances.
+
+The chosen instances come as JSON:
+
+    {"SchemaVersion": "1.1", "Study": {"Series": {"<Series UID>": {"Instances": {"<SOP UID>": {}, …}}}}}
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import orjson
+
+from hounsfield.imaging.errors import InvalidRequestError
+from hounsfield.imaging.imagesets.request_json import read_request_json
+from hounsfield.imaging.states import WorkflowStatus
+
+
+@dataclass(frozen=True, slots=True)
+class CopyDestination:
+    """The image set to copy into (API shape CopyDestinationImageSet)."""
+
+    image_set_id: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenInstances:
+    """The part of an image set that is copied: SOP Instance UIDs of its series."""
+
+    series_uid: str
+    sop_uids: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class CopyRequest:
+    """What a caller asks for (API shape CopyImageSetRequest).
+
+    ``chosen`` names the instances to copy, None means all; without ``destination`` a new image set is made.
+    """
+
+    source_id: str
+    source_version: int
+    chosen: ChosenInstances | None = None
+    destination: CopyDestination | None = None
+    force: bool = False
+    promote: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PendingCopy:
+    """What the work item of a copy needs to know; kept sealed in the version that the copy makes."""
+
+    source_id: str
+    source_status: WorkflowStatus
+    sop_uids: tuple[str, ...] | None
+    force: bool
+    promote: bool
+
+    def to_bytes(self) -> bytes:
+        """Give the JSON that `from_bytes` reads."""
+        return orjson.dumps(asdict(self))
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> PendingCopy:
+        """Read what `to_bytes` wrote."""
+        content = orjson.loads(data)
+        uids = content["sop_uids"]
+        return cls(
+            source_id=content["source_id"],
+            source_status=WorkflowStatus(content["source_status"]),
+            sop_uids=None if uids is None else tuple(uids),
+            force=content["force"],
+            promote=content["promote"],
+        )
+
+
+def chosen_instances(copiable_attributes: str) -> ChosenInstances:
+    """Read series and SOP Instance UIDs out of ``copiableAttributes``.
+
+    Raises
+    ------
+    InvalidRequestError
+        It is no JSON of that form, or names no instance.
+    """
+    content = read_request_json("copiableAttributes", copiable_attributes)
+    series = _member(_member(content, "Study"), "Series")
+    if len(series) != 1:
+        raise InvalidRequestError(f"copiableAttributes names {len(series)} series, an image set holds one")
+    ((series_uid, chosen),) = series.items()
+    instances = _member(chosen, "Instances")
+    if not instances:
+        raise InvalidRequestError("copiableAttributes names no SOP instance")
+    if any(not isinstance(value, dict) for value in instances.values()):
+        raise InvalidRequestError("copiableAttributes: each SOP Instance UID must have an object as its value")
+    return ChosenInstances(series_uid, frozenset(instances))
+
+
+def _member(content: object, name: str) -> dict[str, object]:
+    value = content.get(name) if isinstance(content, dict) else None
+    if not isinstance(value, dict):
+        raise InvalidRequestError(f"copiableAttributes has no object {name} where one belongs")
+    return value

@@ -1,0 +1,145 @@
+"""The metadata document of an image set version (GetImageSetMetadata).
+
+    version ─▶ levels (sealed in the row) ─┐
+            ─▶ fragments (in the packs)   ─┴─▶ one JSON document ─▶ gzip ─▶ kept in memory for the next reader
+
+A version never changes, so its finished document can be kept as long as there is room.
+"""
+
+from __future__ import annotations
+
+import threading
+import zlib
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, or_, select
+
+from hounsfield.dicom.healthimaging.document import image_set_document
+from hounsfield.imaging.datastores import active_datastore, data_key
+from hounsfield.imaging.errors import NotFoundError
+from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.imagesets.get import version_row
+from hounsfield.imaging.imagesets.workflow import check_readable
+from hounsfield.imaging.levels_sealing import open_levels
+from hounsfield.storage.blobs.packs import Extent, Label, RecordKind, read_records
+from hounsfield.storage.db.image_set_tables import instances
+from hounsfield.storage.keys.data_key import DataKey
+
+_GZIP_WINDOW = 31
+_LEVEL = 1
+_GROUP = 512
+
+
+@dataclass(frozen=True, slots=True)
+class _Fragment:
+    sop_uid: str
+    key: str
+    source_key: str
+    extent: Extent
+
+
+class MetadataReader:
+    """Makes metadata documents and keeps the last ones.
+
+    Parameters
+    ----------
+    archive : Archive
+        Where the image sets are.
+    capacity : int
+        How many bytes of compressed documents are kept.
+    """
+
+    def __init__(self, archive: Archive, capacity: int = 256 * 1024 * 1024) -> None:
+        self._archive = archive
+        self._capacity = capacity
+        self._kept: OrderedDict[tuple[str, int], bytes] = OrderedDict()
+        self._size = 0
+        self._lock = threading.Lock()
+
+    def read(self, datastore_id: str, image_set_id: str, version: int | None = None) -> bytes:
+        """Give the document of a version, of the latest when none is named, compressed with gzip.
+
+        Raises
+        ------
+        NotFoundError
+            The data store, the image set or the version is not there, or the image set was deleted.
+        ConflictError
+            The version is still being made.
+        """
+        with self._archive.database.read() as connection:
+            datastore = active_datastore(connection, self._archive, datastore_id)
+            row = version_row(connection, datastore_id, image_set_id, version)
+            if row.deleted_at is not None:
+                raise NotFoundError(f"image set {image_set_id} was deleted")
+            check_readable(image_set_id, row.workflow_status)
+            self._archive.accesses.touch(image_set_id)
+            kept = self._look_up(image_set_id, row.version)
+            if kept is not None:
+                return kept
+            fragments = _fragments(connection, image_set_id, row.version)
+        key = data_key(self._archive, datastore)
+        levels = open_levels(key, image_set_id, row.version, row.sealed_levels)
+        document = _gzip(image_set_document(datastore_id, image_set_id, levels, self._texts(key, fragments)))
+        self._keep(image_set_id, row.version, document)
+        return document
+
+    def _texts(self, key: DataKey, fragments: list[_Fragment]) -> Iterator[tuple[str, bytes]]:
+        """Give the fragments in order; only one group of them is in memory at a time."""
+        for start in range(0, len(fragments), _GROUP):
+            group = fragments[start : start + _GROUP]
+            wanted = [(f.extent, Label(RecordKind.FRAGMENT, f.source_key)) for f in group]
+            for fragment, text in zip(group, read_records(self._archive.blobs, key, wanted), strict=True):
+                own = text if fragment.key == fragment.source_key else _with_key(text, fragment)
+                yield fragment.sop_uid, own
+
+    def _look_up(self, image_set_id: str, version: int) -> bytes | None:
+        with self._lock:
+            document = self._kept.get((image_set_id, version))
+            if document is not None:
+                self._kept.move_to_end((image_set_id, version))
+            return document
+
+    def _keep(self, image_set_id: str, version: int, document: bytes) -> None:
+        with self._lock:
+            if len(document) > self._capacity // 4 or (image_set_id, version) in self._kept:
+                return
+            self._kept[image_set_id, version] = document
+            self._size += len(document)
+            while self._size > self._capacity:
+                _, dropped = self._kept.popitem(last=False)
+                self._size -= len(dropped)
+
+
+def _fragments(connection: Connection, image_set_id: str, version: int) -> list[_Fragment]:
+    columns = instances.c
+    rows = connection.execute(
+        select(
+            columns.sop_uid,
+            columns.key,
+            columns.source_key,
+            columns.fragment_pack_id,
+            columns.fragment_offset,
+            columns.fragment_length,
+        )
+        .where(
+            columns.image_set_id == image_set_id,
+            columns.first_version <= version,
+            or_(columns.last_version.is_(None), columns.last_version >= version),
+        )
+        .order_by(columns.sop_uid)
+    )
+    return [
+        _Fragment(uid, key, source, Extent(pack, offset, length)) for uid, key, source, pack, offset, length in rows
+    ]
+
+
+def _with_key(text: bytes, fragment: _Fragment) -> bytes:
+    """Give a copied instance the frame ids of its own key; the quote keeps other text with the same digits as it is."""
+    return text.replace(f'"ID":"{fragment.source_key}'.encode(), f'"ID":"{fragment.key}'.encode())
+
+
+def _gzip(chunks: Iterable[bytes]) -> bytes:
+    compressor = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP_WINDOW)
+    return b"".join([*(compressor.compress(chunk) for chunk in chunks), compressor.flush()])

@@ -1,0 +1,120 @@
+"""Releasing the storage of deleted image sets, after a grace period.
+
+    instances of the set ─▶ packs they lie in ─▶ who else has records there (the packs tell)
+                        └─▶ one transaction: rows forgotten, packs that no row refers to any more found ─▶ blobs deleted
+
+Rows go before blobs, so that a row never names bytes that are gone. A crash in between leaves blobs that no row refers to;
+`hounsfield.imaging.tiering.orphan_packs` finds them. A pack shared with a live image set stays whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Final
+
+import structlog
+from sqlalchemy import Connection, delete, select, update
+
+from hounsfield.dicom.healthimaging.document import Levels
+from hounsfield.imaging.datastores import fetched_key, get_datastore
+from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.ingest.image_set_writer import lock_datastore
+from hounsfield.imaging.levels import index_entry
+from hounsfield.imaging.states import StorageTier
+from hounsfield.imaging.study_rows import SeriesDetails
+from hounsfield.imaging.tiering.damage_log import note_damage
+from hounsfield.imaging.tiering.pack_mover import place_again
+from hounsfield.imaging.tiering.pack_references import Holding, holding_of, owners_of, references, use_of
+from hounsfield.jobs.queue import WorkItem
+from hounsfield.storage.blobs.blobs import BlobMissingError
+from hounsfield.storage.blobs.packs import PackDamagedError, pack_name
+from hounsfield.storage.db.database import in_groups
+from hounsfield.storage.db.image_set_tables import frame_runs, image_set_versions, image_sets, instances
+from hounsfield.storage.keys.data_key import DataKey
+
+RELEASE_IMAGE_SET: Final = "release-image-set"
+_LONGEST_WAIT_SECONDS = 3600.0
+_log = structlog.get_logger(__name__)
+
+
+class StorageReleaser:
+    """Releases what a deleted image set holds.
+
+    Parameters
+    ----------
+    archive : Archive
+        Where everything is.
+    grace_seconds : float
+        How long after its deletion an image set keeps its storage.
+    """
+
+    def __init__(self, archive: Archive, grace_seconds: float) -> None:
+        self._archive = archive
+        self._grace_seconds = grace_seconds
+
+    def run(self, item: WorkItem) -> None:
+        """Release the storage, or wait until the grace period is over."""
+        with self._archive.database.read() as connection:
+            query = select(image_sets.c.datastore_id).where(image_sets.c.id == item.subject_id)
+            datastore_id = connection.execute(query).scalar_one()
+            holding = holding_of(connection, item.subject_id)
+        # By the time of the installation: no clock that is set ahead may shorten the grace period.
+        left = self._grace_seconds - (self._archive.queue.clock.now() - item.since) / 1000
+        if left > 0:
+            self._archive.queue.release(item, min(left, _LONGEST_WAIT_SECONDS), failed=False)
+            return
+        datastore = get_datastore(self._archive, datastore_id)
+        owners = self._owners(fetched_key(self._archive, datastore), holding.pack_ids)
+        with self._archive.database.write() as connection:
+            self._archive.queue.hold(connection, item)
+            lock_datastore(connection, datastore.id)
+            _forget(connection, item.subject_id, holding)
+            uses = {pack_id: use_of(connection, pack_id, keys) for pack_id, keys in owners.items()}
+            # What is left of a shared pack may be archived altogether now.
+            place_again(connection, {name for use in uses.values() for name in use.image_set_ids})
+        unused = [pack_id for pack_id, use in uses.items() if not use.named]
+        for pack_id in unused:
+            self._archive.blobs.delete(pack_name(datastore.id, pack_id))
+        with self._archive.database.write() as connection:
+            self._archive.queue.finish(connection, item)
+        _log.info("storage released", image_set=item.subject_id, packs=len(unused), kept=len(owners) - len(unused))
+
+    def give_up(self, item: WorkItem) -> None:
+        """Try once more: bytes that were to go have no other end."""
+        self.run(item)
+
+    def _owners(self, key: DataKey, pack_ids: Iterable[str]) -> dict[str, frozenset[str]]:
+        """Ask each pack for the keys that its records were written under; one that cannot be read is left alone."""
+        owners = {}
+        for pack_id in pack_ids:
+            try:
+                owners[pack_id] = owners_of(self._archive.blobs, key, pack_id)
+            except BlobMissingError:
+                continue
+            except PackDamagedError as error:
+                note_damage(self._archive, error)
+        return owners
+
+
+def _forget(connection: Connection, image_set_id: str, holding: Holding) -> None:
+    """Remove the rows of the instances, those of frames that nobody reads any more, and everything of the patient."""
+    connection.execute(delete(instances).where(instances.c.image_set_id == image_set_id))
+    for some in in_groups(sorted(holding.source_keys)):
+        kept = {row.source_key for row in references(connection, some)}
+        gone = [key for key in some if key not in kept]
+        connection.execute(delete(frame_runs).where(frame_runs.c.source_key.in_(gone)))
+    connection.execute(
+        update(image_set_versions)
+        .where(image_set_versions.c.image_set_id == image_set_id)
+        .values(sealed_levels=b"", sealed_request=None, message=None)
+    )
+    connection.execute(
+        update(image_sets)
+        .where(image_sets.c.id == image_set_id)
+        .values(
+            **asdict(index_entry(Levels({}, {}, {}))),
+            **asdict(SeriesDetails()),
+            placed_tier=StorageTier.FREQUENT_ACCESS,
+        )
+    )

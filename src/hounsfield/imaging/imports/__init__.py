@@ -1,0 +1,1 @@
+"""Import jobs: listing, batches, runner, output files."""

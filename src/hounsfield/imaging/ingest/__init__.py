@@ -1,0 +1,1 @@
+"""From a P10 file to a pack and rows."""

@@ -1,0 +1,160 @@
+"""What an image set has once new instances are in it: its levels, how many instances, and how large its metadata is.
+
+    placement, rows of what it replaces ─▶ content_after ─▶ SetContent ─┬─▶ oversized: whether that may be
+                                                                        └─▶ apply: the rows of the new version
+
+Nothing is read that grows with the image set, where its size is remembered from before (`KnownSizes`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+import orjson
+from sqlalchemy import Connection, bindparam, select
+
+from hounsfield.dicom.healthimaging.document import Levels, document_size_of_totals
+from hounsfield.imaging.imagesets.versions import fragment_total
+from hounsfield.imaging.ingest.grouping import Placement, PrimarySet
+from hounsfield.imaging.levels import merge_levels
+from hounsfield.imaging.levels_sealing import open_levels
+from hounsfield.imaging.staged_instance import StagedInstance
+from hounsfield.storage.db.database import in_groups
+from hounsfield.storage.db.image_set_tables import image_set_versions, image_sets, instances
+from hounsfield.storage.db.prepared import Prepared, PreparedForValues
+from hounsfield.storage.keys.data_key import DataKey
+
+_MOST_KNOWN: Final = 4096
+_EXTENDED: Final = Prepared(
+    select(image_sets.c.created_at, image_set_versions.c.sealed_levels)
+    .join(image_set_versions, image_set_versions.c.image_set_id == image_sets.c.id)
+    .where(image_sets.c.id == bindparam("image_set"), image_set_versions.c.version == bindparam("number"))
+)
+_REPLACED: Final = PreparedForValues(
+    lambda uids: select(instances.c.sop_uid, instances.c.fragment_bytes).where(
+        instances.c.image_set_id == bindparam("image_set"),
+        instances.c.sop_uid.in_(uids),
+        instances.c.last_version.is_(None),
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SetContent:
+    """What an image set has after a placement.
+
+    Attributes
+    ----------
+    levels : Levels
+        Its patient, study and series values.
+    count : int
+        How many instances it has.
+    total : int
+        Bytes of the SOP Instance UIDs and the JSON of all its instances.
+    replaces : bool
+        Whether instances that were there are replaced.
+    created_at : int or None
+        When it was made, in milliseconds since 1970-01-01 UTC; None when it is new.
+    levels_before : Levels or None
+        The levels of the version before; None when it is new.
+    """
+
+    levels: Levels
+    count: int
+    total: int
+    replaces: bool = False
+    created_at: int | None = None
+    levels_before: Levels | None = None
+
+    @property
+    def metadata_bytes(self) -> int:
+        """Size of its metadata document before compression."""
+        return document_size_of_totals(self.levels, self.count, self.total)
+
+
+class KnownSizes:
+    """Remembers how many instances versions have and how large they are together; one for each thread that commits."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[int, int, int]] = {}
+
+    def of(self, connection: Connection, primary: PrimarySet) -> tuple[int, int]:
+        """Give count and total of the version that an image set has, counted where it is not remembered."""
+        version, count, total = self._known.get(primary.image_set_id, (0, 0, 0))
+        if version == primary.version:
+            return count, total
+        return fragment_total(connection, primary.image_set_id, primary.version)
+
+    def note(self, image_set_id: str, version: int, content: SetContent) -> None:
+        """Remember the content of a version that was committed; only the last some image sets are remembered."""
+        self._known.pop(image_set_id, None)
+        self._known[image_set_id] = (version, content.count, content.total)
+        if len(self._known) > _MOST_KNOWN:
+            del self._known[next(iter(self._known))]
+
+
+def content_after(
+    connection: Connection,
+    key: DataKey,
+    placement: Placement,
+    staged: Mapping[int, StagedInstance],
+    sizes: KnownSizes,
+) -> SetContent:
+    """Find what an image set has once the instances of a placement are in it.
+
+    Parameters
+    ----------
+    connection : Connection
+        Sees what the placement was planned from.
+    key : DataKey
+        The key of the data store.
+    placement : Placement
+        Which instances enter which image set.
+    staged : Mapping of int to StagedInstance
+        The instances by file ordinal.
+    sizes : KnownSizes
+        What is remembered of image sets.
+    """
+    entering = [staged[ordinal] for ordinal in placement.ordinals]
+    levels = entering_levels(entering)
+    added = sum(_size(instance.sop_uid, instance.fragment_bytes) for instance in entering)
+    if placement.extends is None:
+        return SetContent(levels, len(entering), added)
+    image_set_id, version = placement.extends.image_set_id, placement.extends.version
+    (row,) = _EXTENDED.rows(connection, {"image_set": image_set_id, "number": version})
+    replaced = _replaced(connection, image_set_id, entering)
+    count, total = sizes.of(connection, placement.extends)
+    before = open_levels(key, image_set_id, version, row.sealed_levels)
+    return SetContent(
+        merge_levels(before, levels),
+        count - len(replaced) + len(entering),
+        total - sum(_size(uid, size) for uid, size in replaced.items()) + added,
+        replaces=bool(replaced),
+        created_at=row.created_at,
+        levels_before=before,
+    )
+
+
+def _replaced(connection: Connection, image_set_id: str, entering: Sequence[StagedInstance]) -> dict[str, int]:
+    """Give the sizes, by SOP Instance UID, of the instances that those entering take the place of."""
+    found: dict[str, int] = {}
+    for some in in_groups([instance.sop_uid for instance in entering]):
+        rows = _REPLACED.rows(connection, some, {"image_set": image_set_id})
+        found.update({row.sop_uid: row.fragment_bytes for row in rows})
+    return found
+
+
+def _size(sop_uid: str, fragment_bytes: int) -> int:
+    return len(orjson.dumps(sop_uid)) - len('""') + fragment_bytes
+
+
+def entering_levels(entering: Sequence[StagedInstance]) -> Levels:
+    """Give the levels of instances that enter an image set together; of values that differ the last one counts."""
+    levels = Levels.from_json(entering[0].levels.encode())
+    for before, instance in pairwise(entering):
+        if instance.levels != before.levels:
+            levels = merge_levels(levels, Levels.from_json(instance.levels.encode()))
+    return levels

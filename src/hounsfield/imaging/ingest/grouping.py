@@ -1,0 +1,187 @@
+"""Which image set each new instance goes to: primary or not, new or extended. Pure: values in, a plan out.
+
+Rules (developer guide, "Understanding import jobs"; docs/decisions.md for what it leaves open):
+
+1. One primary image set per series; it holds instances that agree in the seven grouping elements.
+2. An instance conflicts when it differs in one of them from the primary set of its series, or in a study-level one from any
+   primary set of its study, or when its SOP Instance UID is in the primary set of another series already.
+3. Conflicting instances of a job that agree among themselves form one new non-primary image set.
+4. Where nothing is there yet, the variant with the most instances becomes primary; among equals the first in file order.
+5. An instance that is there already is replaced; of two in one job the later in file order wins.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from hounsfield.dicom.healthimaging.record import Grouping
+from hounsfield.imaging.staged_instance import StagedInstance
+
+
+class SeriesKey(NamedTuple):
+    """What a primary image set is unique by within a data store."""
+
+    study_uid: str
+    series_uid: str
+
+
+class StudyVariant(NamedTuple):
+    """The study-level grouping elements besides the Study Instance UID."""
+
+    study_date: str
+    accession_number: str
+    patient_id: str
+    study_id: str
+
+
+class Variant(NamedTuple):
+    """The grouping elements in which instances of one series can differ."""
+
+    study: StudyVariant
+    series_number: str
+
+
+@dataclass(frozen=True, slots=True)
+class PrimarySet:
+    """A primary image set as it is now; a locked one is being changed and takes no instances until that is done."""
+
+    image_set_id: str
+    version: int
+    variant: Variant
+    locked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What the data store holds that matters to the new instances.
+
+    ``primaries`` has every primary set of each study that a new instance belongs to; ``owners`` says in which primary series
+    a SOP Instance UID of the new instances is already.
+    """
+
+    primaries: Mapping[SeriesKey, PrimarySet] = field(default_factory=dict)
+    owners: Mapping[str, SeriesKey] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """New instances for one image set: an existing primary set, or a new set when ``extends`` is None."""
+
+    series: SeriesKey
+    is_primary: bool
+    extends: PrimarySet | None
+    ordinals: tuple[int, ...]
+    """File ordinals of the instances that enter the set, in file order."""
+    superseded: tuple[int, ...]
+    """File ordinals of instances that a later file of the same job replaces."""
+
+
+def variant_of(grouping: Grouping) -> Variant:
+    """Give the part of the grouping elements in which instances of one series can differ."""
+    study = StudyVariant(grouping.study_date, grouping.accession_number, grouping.patient_id, grouping.study_id)
+    return Variant(study, grouping.series_number)
+
+
+def organise(staged: Sequence[tuple[int, StagedInstance]], situation: Situation) -> list[Placement]:
+    """Plan where the instances of one job go.
+
+    Parameters
+    ----------
+    staged : Sequence[tuple[int, StagedInstance]]
+        File ordinal and instance, in file order.
+    situation : Situation
+        What is there already.
+
+    Returns
+    -------
+    list[Placement]
+        Every ordinal is in exactly one placement, either entering or superseded.
+    """
+    leading = _leading_variants(staged, situation)
+    owners = dict(situation.owners)
+    groups: dict[tuple[SeriesKey, Variant, bool], list[tuple[int, str]]] = {}
+    for ordinal, instance in staged:
+        series = SeriesKey(instance.grouping.study_uid, instance.grouping.series_uid)
+        variant = variant_of(instance.grouping)
+        primary = leading.get(series) == variant and owners.get(instance.sop_uid, series) == series
+        if primary:
+            owners[instance.sop_uid] = series
+        groups.setdefault((series, variant, primary), []).append((ordinal, instance.sop_uid))
+    return [
+        _placement(series, primary, situation.primaries.get(series) if primary else None, members)
+        for (series, _, primary), members in groups.items()
+    ]
+
+
+def organise_in_turn(requests: Sequence[Sequence[tuple[int, StagedInstance]]], situation: Situation) -> list[Placement]:
+    """Plan where the instances of several requests go that are committed together.
+
+    They go where they would go if the requests were committed one after another, but for this: an image set that several of
+    them extend, or that one makes and others extend, has one placement.
+
+    Parameters
+    ----------
+    requests : Sequence of sequences of (int, StagedInstance)
+        Ordinal and instance of each request. Ordinals are unique over all, and no two requests have a SOP Instance UID in
+        common.
+    situation : Situation
+        What is there already.
+    """
+    primaries = dict(situation.primaries)
+    joined: dict[SeriesKey, Placement] = {}
+    apart: list[Placement] = []
+    for request in requests:
+        of_ordinal = dict(request)
+        for placement in organise(request, Situation(primaries, situation.owners)):
+            if not placement.is_primary:
+                apart.append(placement)
+                continue
+            joined[placement.series] = _joined(joined.get(placement.series), placement)
+            if placement.extends is None:
+                # Of this image set no more need be known than what the next requests are compared with.
+                variant = variant_of(of_ordinal[placement.ordinals[0]].grouping)
+                primaries[placement.series] = PrimarySet("", 0, variant)
+    return [*joined.values(), *apart]
+
+
+def _joined(first: Placement | None, then: Placement) -> Placement:
+    if first is None:
+        return then
+    return replace(first, ordinals=first.ordinals + then.ordinals, superseded=first.superseded + then.superseded)
+
+
+def _placement(
+    series: SeriesKey, primary: bool, extends: PrimarySet | None, members: list[tuple[int, str]]
+) -> Placement:
+    last = {sop_uid: ordinal for ordinal, sop_uid in members}
+    entering = tuple(sorted(last.values()))
+    superseded = tuple(ordinal for ordinal, sop_uid in members if last[sop_uid] != ordinal)
+    return Placement(series, primary, extends, entering, superseded)
+
+
+def _leading_variants(staged: Sequence[tuple[int, StagedInstance]], situation: Situation) -> dict[SeriesKey, Variant]:
+    """Give for each series the variant that its primary set has or gets."""
+    by_study: dict[str, Counter[StudyVariant]] = {}
+    for _, instance in staged:
+        variant = variant_of(instance.grouping)
+        by_study.setdefault(instance.grouping.study_uid, Counter())[variant.study] += 1
+    # Counter.most_common keeps first-seen order among equals.
+    study_variants = {study: {counts.most_common(1)[0][0]} for study, counts in by_study.items()}
+    present: dict[str, set[StudyVariant]] = {}
+    for series, primary in situation.primaries.items():
+        present.setdefault(series.study_uid, set()).add(primary.variant.study)
+    study_variants.update({study: variants for study, variants in present.items() if study in study_variants})
+
+    by_series: dict[SeriesKey, Counter[Variant]] = {}
+    for _, instance in staged:
+        variant = variant_of(instance.grouping)
+        # A study whose primary sets disagree already (after corrections) takes no further series as primary.
+        if study_variants[instance.grouping.study_uid] == {variant.study}:
+            series = SeriesKey(instance.grouping.study_uid, instance.grouping.series_uid)
+            by_series.setdefault(series, Counter())[variant] += 1
+    leading = {series: counts.most_common(1)[0][0] for series, counts in by_series.items()}
+    leading.update({series: primary.variant for series, primary in situation.primaries.items()})
+    return leading

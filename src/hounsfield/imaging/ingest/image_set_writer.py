@@ -1,0 +1,371 @@
+"""Turning a plan into rows: image sets, their versions, instances and frames, in the caller's transaction.
+
+Situation (read) ─▶ organise (pure) ─▶ Commitment (ids, versions and contents fixed) ─▶ apply (rows)
+"""
+
+from __future__ import annotations
+
+import hashlib
+from array import array
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Final
+
+from sqlalchemy import Connection, bindparam, insert, select, update
+
+from hounsfield.dicom.healthimaging.document import Levels
+from hounsfield.dicom.healthimaging.record import Grouping
+from hounsfield.imaging.image_set_access import ImageSetAccess
+from hounsfield.imaging.imports.output_files import Destination
+from hounsfield.imaging.ingest.content import KnownSizes, SetContent, content_after
+from hounsfield.imaging.ingest.grouping import Placement, PrimarySet, SeriesKey, Situation, variant_of
+from hounsfield.imaging.instance_columns import InstanceIndex, instance_index
+from hounsfield.imaging.levels import index_entry
+from hounsfield.imaging.levels_sealing import seal_levels
+from hounsfield.imaging.staged_instance import FrameRun, StagedInstance
+from hounsfield.imaging.states import ImageSetState, StorageTier, WorkflowStatus
+from hounsfield.imaging.study_rows import INDEX_VERSION, refresh_series, refresh_studies
+from hounsfield.imaging.tag_index import follow_image_sets
+from hounsfield.storage.clock import now_ms
+from hounsfield.storage.db.database import in_groups, lock_row
+from hounsfield.storage.db.image_set_tables import datastores, frame_runs, image_set_versions, image_sets, instances
+from hounsfield.storage.db.prepared import Prepared, PreparedForValues
+from hounsfield.storage.keys.data_key import DataKey
+
+_GROUPING: Final = tuple(image_sets.c[field.name] for field in fields(Grouping))
+_PRIMARIES: Final = PreparedForValues(
+    lambda studies: select(image_sets.c.id, image_sets.c.latest_version, image_sets.c.state, *_GROUPING).where(
+        image_sets.c.datastore_id == bindparam("datastore"),
+        image_sets.c.study_uid.in_(studies),
+        image_sets.c.is_primary,
+        image_sets.c.deleted_at.is_(None),
+    )
+)
+_OWNERS: Final = PreparedForValues(
+    lambda uids: (
+        select(instances.c.sop_uid, image_sets.c.study_uid, image_sets.c.series_uid)
+        .join(image_sets, image_sets.c.id == instances.c.image_set_id)
+        .where(
+            instances.c.datastore_id == bindparam("datastore"),
+            instances.c.sop_uid.in_(uids),
+            instances.c.last_version.is_(None),
+            image_sets.c.is_primary,
+            image_sets.c.deleted_at.is_(None),
+        )
+    )
+)
+_EXTEND: Final = Prepared(
+    update(image_sets).where(image_sets.c.id == bindparam("image_set")),
+    ["latest_version", "updated_at", "last_accessed_at", "storage_tier", "instance_count"],
+)
+"""Without what is searched by: SQLite writes the entries of all indexes that a statement names a column of, changed or not."""
+_INSERT_INSTANCES: Final = Prepared(insert(instances), [column.name for column in instances.c])
+_INDEX_COLUMNS: Final = tuple(field.name for field in fields(InstanceIndex))
+_INSERT_RUNS: Final = Prepared(insert(frame_runs), [column.name for column in frame_runs.c])
+
+
+@dataclass(frozen=True, slots=True)
+class Commitment:
+    """A placement with its image set id and version fixed, and what the image set has by it."""
+
+    placement: Placement
+    destination: Destination
+    content: SetContent
+
+
+def read_situation(connection: Connection, datastore_id: str, staged: Sequence[StagedInstance]) -> Situation:
+    """Read what the data store holds that matters to the staged instances."""
+    studies = sorted({instance.grouping.study_uid for instance in staged})
+    primaries: dict[SeriesKey, PrimarySet] = {}
+    for some in in_groups(studies):
+        for row in _PRIMARIES.rows(connection, some, {"datastore": datastore_id}):
+            image_set_id, version, state, *grouping = row
+            locked = state == ImageSetState.LOCKED
+            primary = PrimarySet(image_set_id, version, variant_of(Grouping(*grouping)), locked)
+            primaries[SeriesKey(row.study_uid, row.series_uid)] = primary
+    return Situation(primaries, _owners(connection, datastore_id, staged))
+
+
+def _owners(connection: Connection, datastore_id: str, staged: Sequence[StagedInstance]) -> dict[str, SeriesKey]:
+    owners: dict[str, SeriesKey] = {}
+    for some in in_groups(sorted({instance.sop_uid for instance in staged})):
+        rows = _OWNERS.rows(connection, some, {"datastore": datastore_id})
+        owners.update({row.sop_uid: SeriesKey(row.study_uid, row.series_uid) for row in rows})
+    return owners
+
+
+def denied_ordinals(
+    connection: Connection, access: ImageSetAccess, datastore_id: str, plan: Sequence[Placement]
+) -> list[int]:
+    """List the instances of a plan that would go into image sets which are there already and which the caller is denied."""
+    if not access.is_limited:
+        return []
+    there = {placement.extends.image_set_id for placement in plan if placement.extends is not None}
+    denied = access.denied(connection, datastore_id, there)
+    return [
+        ordinal
+        for placement in plan
+        if placement.extends is not None and placement.extends.image_set_id in denied
+        for ordinal in (*placement.ordinals, *placement.superseded)
+    ]
+
+
+def lock_datastore(connection: Connection, datastore_id: str) -> None:
+    """Keep other commits to the data store out until the transaction ends."""
+    connection.execute(lock_row(connection, select(datastores.c.id).where(datastores.c.id == datastore_id))).one()
+
+
+def commitments(
+    connection: Connection,
+    key: DataKey,
+    plan: Sequence[Placement],
+    staged: Mapping[int, StagedInstance],
+    job_id: str,
+    sizes: KnownSizes,
+) -> list[Commitment]:
+    """Fix ids, versions and contents: a new set begins with version 1, an existing one gets its next version.
+
+    The id of a new set follows from the job and its first file, so that whoever writes the output files of a job, also one
+    that lost its lease without knowing, writes the same.
+
+    Parameters
+    ----------
+    connection : Connection
+        Sees what the plan was made from.
+    key : DataKey
+        The key of the data store.
+    plan : Sequence of Placement
+        Where the instances go.
+    staged : Mapping of int to StagedInstance
+        The instances by file ordinal.
+    job_id : str
+        What is particular to the job or request.
+    sizes : KnownSizes
+        What is remembered of image sets.
+    """
+    fixed = []
+    for placement in plan:
+        primary = placement.extends
+        if primary is None:
+            name = f"{job_id}:{placement.ordinals[0]}:{placement.is_primary}"
+            image_set_id, version = hashlib.sha256(name.encode()).hexdigest()[:32], 1
+        else:
+            image_set_id, version = primary.image_set_id, primary.version + 1
+        destination = Destination(image_set_id, version, placement.is_primary, placement.ordinals, placement.superseded)
+        fixed.append(Commitment(placement, destination, content_after(connection, key, placement, staged, sizes)))
+    return fixed
+
+
+def apply(
+    connection: Connection,
+    key: DataKey,
+    fixed: Sequence[Commitment],
+    staged: Mapping[int, StagedInstance],
+) -> None:
+    """Write image set versions with their instances and frames, and bring the studies they belong to up to date."""
+    study_uids: set[str] = set()
+    for commitment in fixed:
+        _apply(connection, key, commitment, staged)
+        if commitment.destination.is_primary:
+            study_uids.add(commitment.placement.series.study_uid)
+    refresh_series(connection, [commitment.destination.image_set_id for commitment in fixed])
+    follow_image_sets(
+        connection, [entry.destination.image_set_id for entry in fixed if entry.placement.extends is not None]
+    )
+    refresh_studies(connection, key.datastore_id, study_uids)
+
+
+def _apply(connection: Connection, key: DataKey, commitment: Commitment, staged: Mapping[int, StagedInstance]) -> None:
+    entering = [staged[ordinal] for ordinal in commitment.placement.ordinals]
+    if commitment.placement.extends is None:
+        _insert_image_set(connection, key, commitment, entering)
+    else:
+        _extend_image_set(connection, key, commitment, entering)
+    version = commitment.destination.version
+    _insert_instances(connection, key.datastore_id, commitment.destination, entering, last_version=None)
+    # A file that another of its job replaced is in no version, but its packs must be known, to go with the image set.
+    replaced = [staged[ordinal] for ordinal in commitment.placement.superseded]
+    _insert_instances(connection, key.datastore_id, commitment.destination, replaced, last_version=version - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class VersionRow:
+    """What the row of a new version of an image set holds beside its levels; the names are those of the columns."""
+
+    image_set_id: str
+    version: int
+    state: ImageSetState
+    workflow_status: WorkflowStatus
+    is_primary: bool
+    created_at: int
+    updated_at: int | None
+    forced: bool | None = None
+    sealed_request: bytes | None = None
+
+
+_VERSION_COLUMNS: Final = tuple(field.name for field in fields(VersionRow))
+_INSERT_VERSION: Final = Prepared(insert(image_set_versions), [*_VERSION_COLUMNS, "sealed_levels"])
+
+
+def insert_version_row(connection: Connection, key: DataKey, row: VersionRow, levels: Levels) -> None:
+    """Write the row of a new version; that of the image set itself is the caller's."""
+    sealed = seal_levels(key, row.image_set_id, row.version, levels)
+    values = {name: getattr(row, name) for name in _VERSION_COLUMNS}
+    values |= {"state": row.state.value, "workflow_status": row.workflow_status.value, "sealed_levels": sealed}
+    _INSERT_VERSION.run(connection, values)
+
+
+def _insert_image_set(
+    connection: Connection, key: DataKey, commitment: Commitment, entering: Sequence[StagedInstance]
+) -> None:
+    now = now_ms()
+    destination, content = commitment.destination, commitment.content
+    connection.execute(
+        insert(image_sets).values(
+            id=destination.image_set_id,
+            datastore_id=key.datastore_id,
+            is_primary=destination.is_primary,
+            state=ImageSetState.ACTIVE,
+            latest_version=destination.version,
+            created_at=now,
+            updated_at=now,
+            last_accessed_at=now,
+            storage_tier=StorageTier.FREQUENT_ACCESS,
+            instance_count=content.count,
+            index_version=INDEX_VERSION if _are_indexed(entering) else 0,
+            **asdict(index_entry(content.levels)),
+        )
+    )
+    _insert_version(
+        connection, key, destination, WorkflowStatus.CREATED, content.levels, created_at=now, updated_at=None
+    )
+
+
+def _extend_image_set(
+    connection: Connection, key: DataKey, commitment: Commitment, entering: Sequence[StagedInstance]
+) -> None:
+    now = now_ms()
+    destination, content = commitment.destination, commitment.content
+    if content.replaces:
+        current = (instances.c.image_set_id == destination.image_set_id, instances.c.last_version.is_(None))
+        for some in in_groups([instance.sop_uid for instance in entering]):
+            connection.execute(
+                update(instances)
+                .where(*current, instances.c.sop_uid.in_(some))
+                .values(last_version=destination.version - 1)
+            )
+    changed = {
+        "latest_version": destination.version,
+        "updated_at": now,
+        "last_accessed_at": now,
+        "storage_tier": StorageTier.FREQUENT_ACCESS.value,
+        "instance_count": content.count,
+    }
+    if _are_indexed(entering) and _is_found_as_before(content):
+        _EXTEND.run(connection, {**changed, "image_set": destination.image_set_id})
+    else:
+        connection.execute(
+            update(image_sets)
+            .where(image_sets.c.id == destination.image_set_id)
+            .values(
+                **changed,
+                index_version=image_sets.c.index_version if _are_indexed(entering) else 0,
+                **asdict(index_entry(content.levels)),
+            )
+        )
+    created_at = now if content.created_at is None else content.created_at
+    _insert_version(
+        connection,
+        key,
+        destination,
+        WorkflowStatus.IMPORTED,
+        content.levels,
+        created_at=created_at,
+        updated_at=now,
+    )
+
+
+def _is_found_as_before(content: SetContent) -> bool:
+    """Tell whether what an image set is searched by is what it was in its version before."""
+    before, after = content.levels_before, content.levels
+    return before is not None and (before == after or index_entry(before) == index_entry(after))
+
+
+def _insert_version(
+    connection: Connection,
+    key: DataKey,
+    destination: Destination,
+    status: WorkflowStatus,
+    levels: Levels,
+    *,
+    created_at: int,
+    updated_at: int | None,
+) -> None:
+    version = VersionRow(
+        image_set_id=destination.image_set_id,
+        version=destination.version,
+        state=ImageSetState.ACTIVE,
+        workflow_status=status,
+        is_primary=destination.is_primary,
+        created_at=created_at,
+        updated_at=updated_at,
+    )
+    insert_version_row(connection, key, version, levels)
+
+
+def _insert_instances(
+    connection: Connection,
+    datastore_id: str,
+    destination: Destination,
+    entering: Sequence[StagedInstance],
+    *,
+    last_version: int | None,
+) -> None:
+    if not entering:
+        return
+    rows = [
+        {
+            "key": instance.key,
+            "image_set_id": destination.image_set_id,
+            "datastore_id": datastore_id,
+            "sop_uid": instance.sop_uid,
+            "sop_class_uid": instance.sop_class_uid,
+            "first_version": destination.version,
+            "last_version": last_version,
+            "source_key": instance.key,
+            "stored_transfer_syntax": instance.stored_transfer_syntax,
+            "pixel_kind": instance.pixel_kind.value,
+            "frame_count": instance.frame_count,
+            "fragment_pack_id": instance.pack_id,
+            "fragment_offset": instance.fragment.offset,
+            "fragment_length": instance.fragment.length,
+            "dataset_pack_id": instance.pack_id,
+            "dataset_offset": instance.dataset.offset,
+            "dataset_length": instance.dataset.length,
+            "fragment_bytes": instance.fragment_bytes,
+            **_index_columns(instance.index or instance_index({})),
+        }
+        for instance in entering
+    ]
+    _INSERT_INSTANCES.run_each(connection, rows)
+    runs = [_run_row(instance.key, run) for instance in entering for run in instance.runs]
+    if runs:
+        _INSERT_RUNS.run_each(connection, runs)
+
+
+def _index_columns(index: InstanceIndex) -> dict[str, object]:
+    return {name: getattr(index, name) for name in _INDEX_COLUMNS}
+
+
+def _are_indexed(entering: Sequence[StagedInstance]) -> bool:
+    return all(instance.index is not None for instance in entering)
+
+
+def _run_row(key: str, run: FrameRun) -> dict[str, object]:
+    return {
+        "source_key": key,
+        "first_ordinal": run.first_ordinal,
+        "pack_id": run.pack_id,
+        "first_offset": run.first_offset,
+        "lengths": array("I", run.lengths).tobytes(),
+    }

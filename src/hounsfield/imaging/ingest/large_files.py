@@ -1,0 +1,120 @@
+"""One large file worked on by several workers: each stores a range of its frames, then one makes the instance of them.
+
+ingest_frames(part 0) ─▶ pack ─┐
+ingest_frames(part 1) ─▶ pack ─┼─▶ ingest_with_parts ─▶ pack with the JSON fragment and the data set
+ingest_frames(part 2) ─▶ pack ─┘
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from hounsfield.dicom.values.errors import DicomDirectory, DicomError
+from hounsfield.imaging.ingest.file_results import FileErrorType, FileOutcome, FileResult, InputFile
+from hounsfield.imaging.ingest.pixel_writer import (
+    FramePlan,
+    StoredPixels,
+    kind_of_frames,
+    plan_pixels,
+    store_frames,
+    store_pixels,
+    warned,
+)
+from hounsfield.imaging.ingest.worker import (
+    IngestContext,
+    InputUnreadableError,
+    SeriesPack,
+    finish_instance,
+    opened,
+    read_record,
+)
+from hounsfield.pixels.errors import FramesError, PixelError
+from hounsfield.storage.blobs.packs import PackWriter
+from hounsfield.storage.buckets.buckets import BucketError, ObjectChangedError
+
+
+@dataclass(frozen=True, slots=True)
+class FramePart:
+    """A range of frames of one file, stored in a pack of its own."""
+
+    pixels: StoredPixels
+
+
+def ingest_frames(context: IngestContext, file: InputFile, key: str, part: int, parts: int) -> FramePart | None:
+    """Store the frames of part ``part`` of ``parts``; None when no frames can be made of the file.
+
+    Raises
+    ------
+    InputUnreadableError
+        The object could not be read.
+    OSError
+        The pack could not be written.
+    """
+    try:
+        with opened(context, file) as source:
+            part10, _ = read_record(context, source)
+            if part10.pixel_data is None:
+                return None
+            plan = plan_pixels(part10, context.lossless_format)
+            if not isinstance(plan, FramePlan):
+                return None
+            count = len(plan.frames)
+            return _store_part(context, plan, key, range(count * part // parts, count * (part + 1) // parts))
+    except (DicomError, PixelError, FramesError, ObjectChangedError):
+        return None
+    except BucketError as error:
+        raise InputUnreadableError(str(error)) from error
+
+
+def _store_part(context: IngestContext, plan: FramePlan, key: str, ordinals: range) -> FramePart:
+    pack = PackWriter(context.blob_place.open(), context.key)
+    try:
+        pixels = store_frames(plan, key, pack, ordinals)
+        pack.close()
+    finally:
+        pack.abort()
+    return FramePart(pixels)
+
+
+def ingest_with_parts(
+    context: IngestContext, file: InputFile, key: str, parts: tuple[FramePart, ...] | None
+) -> FileResult:
+    """Make the instance of a file whose frames are stored; without parts, store its pixel data here.
+
+    Raises
+    ------
+    InputUnreadableError
+        The object could not be read.
+    OSError
+        The pack could not be written.
+    """
+    pack = SeriesPack(context.blob_place.open(), context.key)
+    try:
+        with opened(context, file) as source:
+            part10, record = read_record(context, source)
+            if parts:
+                pixels = _joined(parts)
+            else:
+                pixels = store_pixels(part10, key, pack.writer, context.lossless_format)
+            pack.add(file.ordinal, finish_instance(context, key, part10, record, pixels))
+            return pack.close()[0]
+    except DicomDirectory:
+        return FileResult(file.ordinal, FileOutcome.SKIPPED)
+    except (DicomError, FramesError, ObjectChangedError) as error:
+        return FileResult(file.ordinal, FileOutcome.FAILED, None, FileErrorType.CUSTOMER, str(error))
+    except BucketError as error:
+        raise InputUnreadableError(str(error)) from error
+    finally:
+        pack.writer.abort()
+
+
+def _joined(parts: tuple[FramePart, ...]) -> StoredPixels:
+    pixels = [part.pixels for part in parts]
+    whole = replace(
+        pixels[0],
+        kind=kind_of_frames(note for some in pixels for note in some.notes),
+        entries=tuple(entry for some in pixels for entry in some.entries),
+        runs=tuple(run for some in pixels for run in some.runs),
+        notes=tuple(note for some in pixels for note in some.notes),
+    )
+    return warned(whole)

@@ -1,0 +1,1 @@
+"""Files received by STOW-RS, committed in groups."""

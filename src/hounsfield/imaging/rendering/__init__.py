@@ -1,0 +1,1 @@
+"""Rendered frames and thumbnails."""

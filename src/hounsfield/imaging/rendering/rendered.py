@@ -1,0 +1,280 @@
+"""Pictures of frames: rendered, and thumbnails of instances, series and studies (PS3.18 sections 10.4.1.1.3 and 10.4.1.1.4).
+
+    UIDs ─▶ Pictured: what can be shown, and its version ─▶ display (kept) ─▶ stored frame ─▶ rendered ─▶ picture (kept)
+
+What is kept is named by the version of the image set: an update makes other pictures, no old one is shown.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple, TypeAlias
+
+from hounsfield.imaging.errors import InvalidRequestError, NotAcceptableError
+from hounsfield.imaging.image_set_access import ImageSetAccess
+from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.rendering.presentation import InstanceDisplay, KeptPixels, instance_display
+from hounsfield.imaging.rendering.series_presentation import SeriesDisplays
+from hounsfield.imaging.retrieve.data_set import current_data_set
+from hounsfield.imaging.retrieve.decode_check import may_not_decode
+from hounsfield.imaging.retrieve.instance_frame import FoundFrames, find_frames, read_stored_frame
+from hounsfield.imaging.retrieve.instance_order import instances_in_order, series_in_order
+from hounsfield.imaging.retrieve.instances import (
+    ReadableImageSet,
+    StoredInstance,
+    find_image_set,
+    find_instance,
+    primary_image_sets,
+)
+from hounsfield.imaging.retrieve.object_frames import check_last, object_frames
+from hounsfield.imaging.retrieve.pixel_reader import read_some, stored_pixels
+from hounsfield.imaging.retrieve.stored_data_set import unedited_data_set
+from hounsfield.imaging.retrieve.transcoding import check_numbers
+from hounsfield.imaging.staged_instance import PixelKind
+from hounsfield.pixels.errors import PixelError
+from hounsfield.pixels.rendering.render import Appearance, rendered
+from hounsfield.pixels.rendering.viewport import placed
+from hounsfield.storage.blobs.lru_cache import WeightedCache
+
+_DISPLAY_BYTES: Final = 32 << 20
+_SHOWABLE: Final = (PixelKind.FRAMES, PixelKind.DAMAGED, PixelKind.WHOLE)
+_CHOICE_BYTES: Final = 1 << 20
+_CANDIDATES: Final = 16
+"""Frames, or instances of a series, that are tried at most to find one that stands for all of them."""
+
+
+_Shown: TypeAlias = "tuple[tuple[str, int, str], InstanceDisplay]"
+
+
+class InstanceName(NamedTuple):
+    """The UIDs that name an instance, and its image set where it is not the primary one."""
+
+    datastore_id: str
+    study_uid: str
+    series_uid: str
+    sop_uid: str
+    image_set_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pictured:
+    """An instance that pictures are to be made of, found the short way or the other.
+
+    Attributes
+    ----------
+    access : ImageSetAccess
+        What the caller may read.
+    name : InstanceName
+        Its UIDs.
+    identity : tuple of (str, int, str)
+        Image set, version and key of the instance: everything that its pictures depend on.
+    found : FoundFrames or None
+        Where its frames are, when it was found the short way.
+    instance : StoredInstance or None
+        The instance, when it was found the other way.
+    """
+
+    access: ImageSetAccess = field(repr=False, compare=False)
+    name: InstanceName
+    identity: tuple[str, int, str]
+    found: FoundFrames | None = field(default=None, repr=False)
+    instance: StoredInstance | None = field(default=None, repr=False)
+
+    @property
+    def may_not_decode(self) -> bool:
+        """Whether its frames were kept as they came, so that one may turn out not to decode."""
+        if self.instance is not None:
+            return may_not_decode(self.instance.pixel_kind, self.instance.stored_transfer_syntax)
+        return self.found is not None and may_not_decode(self.found.pixel_kind, self.found.transfer_syntax)
+
+    @property
+    def tag(self) -> str:
+        """Changes whenever a picture of the instance may."""
+        image_set_id, version, key = self.identity
+        return f"{image_set_id}-{version}-{key}"
+
+
+class Pictures:
+    """Makes pictures, and keeps the last ones.
+
+    Parameters
+    ----------
+    archive : Archive
+        Where the instances are.
+    capacity : int
+        How many bytes of pictures are kept; 0 for none.
+    """
+
+    def __init__(self, archive: Archive, capacity: int) -> None:
+        self._archive = archive
+        self._pictures: WeightedCache[tuple[tuple[str, int, str], int, Appearance], bytes] = WeightedCache(capacity)
+        self._displays: WeightedCache[tuple[str, int, str], InstanceDisplay] = WeightedCache(_DISPLAY_BYTES)
+        self._series = SeriesDisplays()
+        self._representatives: WeightedCache[tuple[str, int], str] = WeightedCache(_CHOICE_BYTES)
+
+    def find(self, access: ImageSetAccess, name: InstanceName) -> Pictured:
+        """Find an instance; raises `NotFoundError`, and what ``access`` raises where the caller may not read it."""
+        if name.image_set_id is None:
+            found = find_frames(self._archive, access, *name[:4])
+            if found is not None:
+                return Pictured(access, name, (found.image_set_id, found.version, found.instance_key), found=found)
+        return _pictured(access, find_instance(self._archive, access, *name), name)
+
+    def frame(self, pictured: Pictured, number: int, appearance: Appearance) -> bytes:
+        """Give the picture of a frame, counted from 1.
+
+        Raises
+        ------
+        NotFoundError
+            The instance has no such frame.
+        InvalidRequestError
+            The viewport is not within the frame.
+        NotAcceptableError
+            No picture can be made of it.
+        """
+        key = (pictured.identity, number, appearance)
+        kept = self._pictures.get(key)
+        if kept is not None:
+            self._archive.accesses.touch(pictured.identity[0])
+            return kept
+        display = self.display(pictured)
+        check_last([number], display.frame_count)
+        format_ = display.first.format
+        if appearance.viewport is not None:
+            try:
+                placed(appearance.viewport, format_.rows, format_.columns)
+            except PixelError as error:
+                raise InvalidRequestError(str(error)) from error
+        encoded = self._encoded(pictured, number)
+        try:
+            picture = rendered(encoded, display.of_frame(number), appearance)
+        except PixelError as error:
+            raise NotAcceptableError(f"no picture can be made of frame {number}: {error}") from error
+        self._pictures.put(key, picture, len(picture))
+        return picture
+
+    def candidates(self, pictured: Pictured) -> list[int]:
+        """List a few frames that can stand for an instance, the best first; `NotAcceptableError` when it cannot be shown.
+
+        It is the frame that the data set names, or the middle one, and where that does not decode one near it.
+        """
+        display = self.display(pictured)
+        count = display.frame_count
+        named = display.representative
+        first = named if named is not None and 1 <= named <= count else count // 2 + 1
+        near = (first + step * side for step in range(1, count) for side in (1, -1))
+        return [first, *itertools.islice((number for number in near if 1 <= number <= count), _CANDIDATES)]
+
+    def check_frames(self, pictured: Pictured, numbers: Sequence[int]) -> None:
+        """Check a frame list; raises `InvalidRequestError` and `NotFoundError`."""
+        if pictured.instance is not None:
+            check_numbers(pictured.instance, numbers)
+        elif min(numbers) < 1 or len(set(numbers)) != len(numbers):
+            raise InvalidRequestError("the frame list must name frames from 1 on, each of them once")
+        check_last(numbers, self.display(pictured).frame_count)
+
+    def display(self, pictured: Pictured) -> InstanceDisplay:
+        """Give how an instance is shown; raises `NotAcceptableError` when it cannot be."""
+        kept = self._displays.get(pictured.identity)
+        if kept is not None:
+            return kept
+        try:
+            identity, display = self._short_display(pictured) or self._long_display(pictured)
+        except PixelError as error:
+            raise NotAcceptableError(f"no picture can be made of the instance: {error}") from error
+        self._displays.put(identity, display, display.size)
+        return display
+
+    def _short_display(self, pictured: Pictured) -> _Shown | None:
+        """Read how an instance is shown that nothing was edited of; None for others."""
+        found = pictured.found
+        data_set = found and unedited_data_set(self._archive, found)
+        if found is None or data_set is None:
+            return None
+        pixels = KeptPixels(PixelKind.FRAMES, data_set.frame_count, found.transfer_syntax)
+        return pictured.identity, self._series.find((found.image_set_id, found.version), data_set, pixels)
+
+    def _long_display(self, pictured: Pictured) -> _Shown:
+        instance = pictured.instance or find_instance(self._archive, pictured.access, *pictured.name)
+        data_set = current_data_set(self._archive, instance)
+        pixels = KeptPixels(instance.pixel_kind, instance.frame_count, instance.stored_transfer_syntax)
+        return _identity(instance), instance_display(data_set.part10, data_set.original, pixels)
+
+    def series(self, access: ImageSetAccess, image_set: ReadableImageSet) -> list[Pictured]:
+        """List the instances of an image set that have pixel data, by Instance Number."""
+        found = instances_in_order(self._archive, image_set)
+        return [_pictured(access, instance) for instance in found if instance.pixel_kind in _SHOWABLE]
+
+    def representatives(self, access: ImageSetAccess, image_sets: Sequence[ReadableImageSet]) -> Iterator[Pictured]:
+        """Choose instances that can stand for image sets, the best first: of each set the middle one that can be shown.
+
+        Those behind the first ones of all sets are a few others of each, for where no picture can be made of these.
+        """
+        for image_set in image_sets:
+            key = (image_set.image_set_id, image_set.version)
+            sop_uid = self._representatives.get(key)
+            if sop_uid is None:
+                sop_uid = next(self._showable(self.series(access, image_set)), "")
+                self._representatives.put(key, sop_uid, 256)
+            if sop_uid:
+                yield self._within(access, image_set, sop_uid)
+        for image_set in image_sets:
+            others = itertools.islice(self._showable(self.series(access, image_set)), 1, _CANDIDATES)
+            yield from (self._within(access, image_set, sop_uid) for sop_uid in others)
+
+    def _within(self, access: ImageSetAccess, image_set: ReadableImageSet, sop_uid: str) -> Pictured:
+        within = None if image_set.is_primary else image_set.image_set_id
+        return self.find(
+            access, InstanceName(image_set.datastore_id, image_set.study_uid, image_set.series_uid, sop_uid, within)
+        )
+
+    def find_series(
+        self, access: ImageSetAccess, datastore_id: str, study_uid: str, series_uid: str, image_set_id: str | None
+    ) -> ReadableImageSet:
+        """Find the image set of a series; raises as `hounsfield.imaging.retrieve.instances.find_image_set` does."""
+        return find_image_set(self._archive, access, datastore_id, study_uid, series_uid, image_set_id)
+
+    def find_study(self, access: ImageSetAccess, datastore_id: str, study_uid: str) -> list[ReadableImageSet]:
+        """Find primary image sets by Series Number; raises as `hounsfield.imaging.retrieve.instances.primary_image_sets`."""
+        return series_in_order(primary_image_sets(self._archive, access, datastore_id, study_uid))
+
+    def _showable(self, instances: Sequence[Pictured]) -> Iterator[str]:
+        """Give the SOP Instance UIDs of those that can be shown, what is nearest the middle first."""
+        middle = len(instances) // 2
+        for pictured in sorted(instances, key=_distance_from(instances, middle)):
+            try:
+                self.display(pictured)
+            except NotAcceptableError:
+                continue
+            yield pictured.name.sop_uid
+
+    def _encoded(self, pictured: Pictured, number: int) -> bytes:
+        archive, name = self._archive, pictured.name
+        if pictured.found is not None:
+            frame = read_stored_frame(archive, pictured.found, number)
+            if frame is not None:
+                return bytes(frame)
+        instance = pictured.instance or find_instance(archive, pictured.access, *name)
+        archive.accesses.touch(instance.image_set.image_set_id)
+        if instance.pixel_kind.in_frames:
+            return next(read_some(archive, instance, [number - 1]))
+        original = current_data_set(archive, instance).original
+        return b"".join(next(object_frames(original, stored_pixels(archive, instance), [number])).chunks)
+
+
+def _distance_from(instances: Sequence[Pictured], middle: int) -> Callable[[Pictured], int]:
+    places = {pictured.identity: abs(place - middle) for place, pictured in enumerate(instances)}
+    return lambda pictured: places[pictured.identity]
+
+
+def _pictured(access: ImageSetAccess, instance: StoredInstance, name: InstanceName | None = None) -> Pictured:
+    image_set = instance.image_set
+    within = None if image_set.is_primary else image_set.image_set_id
+    found = InstanceName(image_set.datastore_id, image_set.study_uid, image_set.series_uid, instance.sop_uid, within)
+    return Pictured(access, name or found, _identity(instance), instance=instance)
+
+
+def _identity(instance: StoredInstance) -> tuple[str, int, str]:
+    return instance.image_set.image_set_id, instance.image_set.version, instance.key

@@ -1,0 +1,72 @@
+"""How the instances of an image set are shown, which mostly is one as the other.
+
+data set ─▶ compared with one of the image set ─┬─ differs in nothing that says how it is shown ─▶ the display of that one
+                                                └─ differs ─▶ read as `hounsfield.imaging.rendering.presentation` does
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from hounsfield.dicom.io.file_template import FileTemplate, pieces_of
+from hounsfield.dicom.io.part10 import Part10
+from hounsfield.dicom.values.errors import DicomError
+from hounsfield.imaging.rendering.presentation import DISPLAY_TAGS, InstanceDisplay, KeptPixels, instance_display
+from hounsfield.imaging.retrieve.stored_data_set import UneditedDataSet
+from hounsfield.storage.blobs.lru_cache import WeightedCache
+
+_KEPT_BYTES: Final = 16 << 20
+_TIMES_LARGER: Final = 16
+"""How much more memory a template takes than its file: every element of it is an object."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """An instance of an image set and how it is shown."""
+
+    template: FileTemplate
+    pixels: KeptPixels
+    display: InstanceDisplay
+
+
+class SeriesDisplays:
+    """Finds how instances that nothing was edited of are shown, and keeps one of each image set; for several threads."""
+
+    def __init__(self) -> None:
+        self._kept: WeightedCache[tuple[str, int], _Shown] = WeightedCache(_KEPT_BYTES)
+
+    def find(self, version: tuple[str, int], data_set: UneditedDataSet, pixels: KeptPixels) -> InstanceDisplay:
+        """Give how an instance is shown.
+
+        Parameters
+        ----------
+        version : tuple of (str, int)
+            The image set that it is in, and its version.
+        data_set : UneditedDataSet
+            Its data set.
+        pixels : KeptPixels
+            How its pixel data is stored.
+
+        Raises
+        ------
+        PixelError
+            Its pixel data cannot be shown.
+        """
+        known = self._kept.get(version)
+        if known is not None and known.pixels == pixels:
+            differing = known.template.differing(data_set.data)
+            if differing is not None and DISPLAY_TAGS.isdisjoint(element.tag for element in differing):
+                return known.display
+        part10 = data_set.read()
+        display = instance_display(part10, part10, pixels)
+        if known is None:
+            self._keep(version, part10, pixels, display)
+        return display
+
+    def _keep(self, version: tuple[str, int], part10: Part10, pixels: KeptPixels, display: InstanceDisplay) -> None:
+        try:
+            template = FileTemplate(part10, pieces_of(part10))
+        except DicomError:
+            return
+        self._kept.put(version, _Shown(template, pixels, display), _TIMES_LARGER * len(part10.header) + display.size)

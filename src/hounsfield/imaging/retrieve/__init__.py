@@ -1,0 +1,1 @@
+"""Frames and instances out again, with edits, in any transfer syntax."""

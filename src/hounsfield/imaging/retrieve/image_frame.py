@@ -1,0 +1,203 @@
+"""Reading one image frame (GetImageFrame): frame id ─▶ (pack, offset, length) ─▶ one range read ─▶ decrypt.
+
+No DICOM code runs here.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from sqlalchemy import bindparam, select
+
+from hounsfield.imaging.datastores import DatastoreStatus, active_datastore
+from hounsfield.imaging.errors import NotFoundError
+from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.imagesets.get import not_found
+from hounsfield.imaging.staged_instance import FrameRun, PixelKind
+from hounsfield.pixels.transfer_syntaxes import TABLE, TreatmentKind
+from hounsfield.storage.blobs.frame_cache import is_large
+from hounsfield.storage.blobs.packs import SEAL_BYTES, Extent, Label, RecordKind, read_record
+from hounsfield.storage.db.database import ONE
+from hounsfield.storage.db.image_set_tables import datastores, frame_runs, image_sets, instances
+from hounsfield.storage.db.prepared import Prepared
+from hounsfield.storage.identifiers import split_frame_id
+from hounsfield.storage.keys.data_key import DataKey
+
+_FIND_INSTANCE = Prepared(
+    select(
+        datastores.c.wrapped_key,
+        instances.c.source_key,
+        instances.c.stored_transfer_syntax,
+        instances.c.pixel_kind,
+    )
+    .select_from(instances)
+    .join(image_sets, image_sets.c.id == instances.c.image_set_id)
+    .join(datastores, datastores.c.id == instances.c.datastore_id)
+    .where(
+        instances.c.key == bindparam("key"),
+        instances.c.image_set_id == bindparam("image_set_id"),
+        instances.c.datastore_id == bindparam("datastore_id"),
+        image_sets.c.deleted_at.is_(None),
+        datastores.c.account_id == bindparam("account_id"),
+        datastores.c.status == DatastoreStatus.ACTIVE,
+    )
+    .limit(ONE)
+)
+_FIND_RUNS = (
+    select(frame_runs).where(frame_runs.c.source_key == bindparam("source_key")).order_by(frame_runs.c.first_ordinal)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredImageFrame:
+    """One image frame as it is stored.
+
+    Attributes
+    ----------
+    stored_transfer_syntax : str
+        How the bytes are encoded.
+    is_frame : bool
+        False for pixel data kept as one object because no frames could be made of it, and where what goes before a frame
+        cannot be made.
+    size : int
+        Length in bytes.
+    chunk_count : int
+        How many chunks there are.
+    chunks : Iterator of bytes or bytearray
+        The bytes; a frame comes as one chunk, with what was to be put before it, a large object in several.
+    is_shared : bool
+        Whether the chunk is a large frame that others hold too: it is not to be written to, and nothing was put before it.
+    """
+
+    stored_transfer_syntax: str
+    is_frame: bool
+    size: int
+    chunk_count: int
+    chunks: Iterator[bytes | bytearray]
+    is_shared: bool = False
+
+
+def _nothing(_transfer_syntax: str) -> bytes:
+    return b""
+
+
+def get_image_frame(
+    archive: Archive,
+    datastore_id: str,
+    image_set_id: str,
+    frame_id: str,
+    before: Callable[[str], bytes] = _nothing,
+) -> StoredImageFrame:
+    """Give an image frame of an image set, of whichever version (GetImageFrame).
+
+    Parameters
+    ----------
+    archive : Archive
+        Where it is.
+    datastore_id, image_set_id, frame_id : str
+        What it is called.
+    before : callable
+        Gives what to put before a frame that is stored in a transfer syntax; not before an object that is no frame.
+
+    Raises
+    ------
+    NotFoundError
+        The data store, the image set or the frame is not there.
+    PackDamagedError
+        The stored bytes were changed.
+    """
+    split = split_frame_id(frame_id)
+    if split is None:
+        raise _missing(archive, datastore_id, image_set_id, frame_id)
+    key, ordinal = split
+    parameters = {
+        "key": key,
+        "image_set_id": image_set_id,
+        "datastore_id": datastore_id,
+        "account_id": archive.account_id,
+    }
+    row = archive.database.lookup(_FIND_INSTANCE, parameters)
+    if row is None:
+        raise _missing(archive, datastore_id, image_set_id, frame_id)
+    found = _FoundInstance(*row)
+    data_key = archive.keys.open(datastore_id, found.wrapped_key)
+    if PixelKind(found.pixel_kind).in_frames:
+        extent = archive.frame_places.find(archive.database, found.source_key, ordinal)
+        if extent is None:
+            raise _missing(archive, datastore_id, image_set_id, frame_id)
+        syntax, label = found.stored_transfer_syntax, Label(RecordKind.FRAME, found.source_key, ordinal)
+        first = before(syntax)
+        # What goes before a frame is made of its codestream, which may be damaged.
+        as_it_came = bool(first) and found.pixel_kind == PixelKind.DAMAGED
+        size = extent.length - SEAL_BYTES
+        data: bytes | bytearray
+        if is_large(extent):
+            data = archive.kept_frames.shared(archive.blobs, data_key, extent, label)
+        else:
+            data = archive.kept_frames.read(archive.blobs, data_key, extent, label, b"" if as_it_came else first, b"")
+        archive.accesses.touch(image_set_id)
+        return StoredImageFrame(
+            syntax, is_frame=not as_it_came, size=size, chunk_count=1, chunks=iter((data,)), is_shared=is_large(extent)
+        )
+    if found.pixel_kind != PixelKind.WHOLE or ordinal != 0:
+        raise _missing(archive, datastore_id, image_set_id, frame_id)
+    archive.accesses.touch(image_set_id)
+    return _whole_object(archive, data_key, found)
+
+
+class _FoundInstance(NamedTuple):
+    """A row of the query for the instance."""
+
+    wrapped_key: bytes
+    source_key: str
+    stored_transfer_syntax: str
+    pixel_kind: str
+
+
+def _whole_object(archive: Archive, data_key: DataKey, found: _FoundInstance) -> StoredImageFrame:
+    chunks = _object_chunks(archive, found.source_key)
+    return StoredImageFrame(
+        found.stored_transfer_syntax,
+        is_frame=TABLE.get(found.stored_transfer_syntax) is TreatmentKind.KEEP_VIDEO,
+        size=sum(extent.length - SEAL_BYTES for extent, _ in chunks),
+        chunk_count=len(chunks),
+        chunks=(read_record(archive.blobs, data_key, *wanted) for wanted in chunks),
+    )
+
+
+def frame_runs_of(archive: Archive, source_key: str) -> list[FrameRun]:
+    """Find the places of all pixel records written under a key, by ordinal."""
+    with archive.database.read() as connection:
+        rows = connection.execute(_FIND_RUNS, {"source_key": source_key}).all()
+    return [FrameRun(row.first_ordinal, row.pack_id, row.first_offset, tuple(array("I", row.lengths))) for row in rows]
+
+
+def _object_chunks(archive: Archive, source_key: str) -> list[tuple[Extent, Label]]:
+    """Find the records of pixel data kept as one object, but for empty ones that only end a fragment."""
+    chunks = []
+    for run in frame_runs_of(archive, source_key):
+        offset = run.first_offset
+        for ordinal, length in enumerate(run.lengths, run.first_ordinal):
+            if length > SEAL_BYTES:
+                chunks.append((Extent(run.pack_id, offset, length), Label(RecordKind.BLOB, source_key, ordinal)))
+            offset += length
+    return chunks
+
+
+def _missing(archive: Archive, datastore_id: str, image_set_id: str, frame_id: str) -> NotFoundError:
+    """Say which of data store, image set and frame is missing; the finding query does not tell."""
+    with archive.database.read() as connection:
+        active_datastore(connection, archive, datastore_id)
+        row = connection.execute(
+            select(image_sets.c.deleted_at).where(
+                image_sets.c.id == image_set_id, image_sets.c.datastore_id == datastore_id
+            )
+        ).first()
+        if row is None:
+            return not_found(connection, datastore_id, image_set_id)
+    if row.deleted_at is not None:
+        return NotFoundError(f"image set {image_set_id} was deleted")
+    return NotFoundError(f"image frame {frame_id} does not exist in image set {image_set_id}")

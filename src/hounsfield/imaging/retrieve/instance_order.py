@@ -1,0 +1,67 @@
+"""The instances of a series or a study in the order that people look at them: Series Number, then Instance Number."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from hounsfield.imaging.image_set_access import ImageSetAccess
+from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.levels import series_number_as_integer
+from hounsfield.imaging.retrieve.instances import (
+    ReadableImageSet,
+    StoredInstance,
+    find_image_set,
+    instances_of,
+    primary_image_sets,
+)
+
+INSTANCE_NUMBER = 0x00200013
+
+Place: TypeAlias = "tuple[bool, int, str]"
+"""What instances are sorted by: those without a number come last, equal numbers by SOP Instance UID."""
+
+
+def find_series(
+    archive: Archive,
+    access: ImageSetAccess,
+    datastore_id: str,
+    study_uid: str,
+    series_uid: str,
+    image_set_id: str | None = None,
+) -> list[StoredInstance]:
+    """List the instances of a series by Instance Number (0020,0013).
+
+    Parameters and errors are those of `hounsfield.imaging.retrieve.instances.find_image_set`.
+    """
+    return instances_in_order(
+        archive, find_image_set(archive, access, datastore_id, study_uid, series_uid, image_set_id)
+    )
+
+
+def find_study(archive: Archive, access: ImageSetAccess, datastore_id: str, study_uid: str) -> list[StoredInstance]:
+    """List the instances of the primary image sets of a study by Series Number (0020,0011) and Instance Number.
+
+    Parameters and errors are those of `hounsfield.imaging.retrieve.instances.primary_image_sets`.
+    """
+    found = series_in_order(primary_image_sets(archive, access, datastore_id, study_uid))
+    return [instance for image_set in found for instance in instances_in_order(archive, image_set)]
+
+
+def series_in_order(image_sets: list[ReadableImageSet]) -> list[ReadableImageSet]:
+    """Sort image sets by Series Number; those without one come last."""
+    return sorted(image_sets, key=_series_place)
+
+
+def place_of(number: int | None, sop_uid: str) -> Place:
+    """Give what an instance is sorted by: its Instance Number, and its SOP Instance UID."""
+    return number is None, number or 0, sop_uid
+
+
+def instances_in_order(archive: Archive, image_set: ReadableImageSet) -> list[StoredInstance]:
+    """List the instances of an image set by Instance Number, from their rows alone: they are read as they are sent."""
+    return sorted(instances_of(archive, image_set), key=lambda instance: (instance.order, instance.sop_uid))
+
+
+def _series_place(image_set: ReadableImageSet) -> Place:
+    number = series_number_as_integer(str(image_set.levels.series.get("SeriesNumber") or "").strip())
+    return number is None, number or 0, image_set.series_uid

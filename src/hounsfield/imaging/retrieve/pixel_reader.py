@@ -1,0 +1,83 @@
+"""The stored pixel records of an instance: where they are, and reading many of them a few at a time."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.retrieve.image_frame import frame_runs_of
+from hounsfield.imaging.retrieve.instances import StoredInstance
+from hounsfield.imaging.staged_instance import FrameRun
+from hounsfield.storage.blobs.packs import SEAL_BYTES, Extent, Label, RecordKind, read_records
+
+_BATCH_BYTES: Final = 8 << 20
+_BATCH_RECORDS: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPixels:
+    """The pixel records of an instance.
+
+    Attributes
+    ----------
+    archive : Archive
+        Where they are.
+    instance : StoredInstance
+        Whose they are.
+    runs : tuple of FrameRun
+        Their places, by ordinal.
+    """
+
+    archive: Archive
+    instance: StoredInstance
+    runs: tuple[FrameRun, ...]
+
+    @property
+    def sizes(self) -> array[int]:
+        """Size of each record in bytes."""
+        return array("I", (length - SEAL_BYTES for run in self.runs for length in run.lengths))
+
+    def read(self) -> Iterator[bytes]:
+        """Give all records in order; only a few are in memory at a time."""
+        return _read(self.archive, self.instance, self._places())
+
+    def _places(self) -> Iterator[tuple[int, Extent]]:
+        for run in self.runs:
+            offset = run.first_offset
+            for ordinal, length in enumerate(run.lengths, run.first_ordinal):
+                yield ordinal, Extent(run.pack_id, offset, length)
+                offset += length
+
+
+def stored_pixels(archive: Archive, instance: StoredInstance) -> StoredPixels:
+    """Find all pixel records of an instance."""
+    return StoredPixels(archive, instance, tuple(frame_runs_of(archive, instance.source_key)))
+
+
+def read_some(archive: Archive, instance: StoredInstance, ordinals: Iterable[int]) -> Iterator[bytes]:
+    """Give some records in the order asked for, without looking at the places of all others."""
+    return _read(archive, instance, ((ordinal, _place(archive, instance, ordinal)) for ordinal in ordinals))
+
+
+def _place(archive: Archive, instance: StoredInstance, ordinal: int) -> Extent:
+    extent = archive.frame_places.find(archive.database, instance.source_key, ordinal)
+    if extent is None:
+        raise LookupError(f"record {ordinal} of instance {instance.source_key} has no place")
+    return extent
+
+
+def _read(archive: Archive, instance: StoredInstance, places: Iterable[tuple[int, Extent]]) -> Iterator[bytes]:
+    kind = RecordKind.FRAME if instance.pixel_kind.in_frames else RecordKind.BLOB
+    batch: list[tuple[Extent, Label]] = []
+    size = 0
+    for ordinal, extent in places:
+        if batch and (size + extent.length > _BATCH_BYTES or len(batch) == _BATCH_RECORDS):
+            yield from read_records(archive.blobs, instance.image_set.key, batch)
+            batch, size = [], 0
+        batch.append((extent, Label(kind, instance.source_key, ordinal)))
+        size += extent.length
+    if batch:
+        yield from read_records(archive.blobs, instance.image_set.key, batch)

@@ -1,0 +1,1 @@
+"""SearchImageSets and QIDO."""

@@ -1,0 +1,101 @@
+"""An instance between its transcoding and its organising: all that a commit needs to know, in a form that can be stored.
+
+worker ──StagedInstance──▶ sealed row of the job ──▶ organise ──▶ rows of image sets, instances and frames
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import orjson
+
+from hounsfield.dicom.healthimaging.record import Grouping
+from hounsfield.dicom.values.warnings import ImportWarning, WarningCode
+from hounsfield.imaging.instance_columns import InstanceIndex
+
+
+class PixelKind(StrEnum):
+    """How the pixel data of an instance is kept."""
+
+    NONE = "none"
+    """The instance has no pixel data."""
+    FRAMES = "frames"
+    """Image frames, each found by its ordinal."""
+    DAMAGED = "damaged"
+    """Image frames as they came, of which some are known not to decode."""
+    WHOLE = "whole"
+    """One object, served as a single image frame: video, or pixel data that could not be transcoded."""
+    WITHHELD = "withheld"
+    """One object that is not served as a frame, because no frames could be found in it."""
+
+    @property
+    def in_frames(self) -> bool:
+        """Whether the pixel data is stored frame by frame."""
+        return self in (PixelKind.FRAMES, PixelKind.DAMAGED)
+
+
+@dataclass(frozen=True, slots=True)
+class FrameRun:
+    """Records that follow each other in a pack: the sealed length in bytes of each, the first at ``first_offset``."""
+
+    first_ordinal: int
+    pack_id: str
+    first_offset: int
+    lengths: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Offset and sealed length of a record in the pack of its instance."""
+
+    offset: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class StagedInstance:
+    """One imported instance, its bytes durable in packs, not yet part of an image set.
+
+    ``levels`` is the JSON of its patient, study and series level elements, ``fragment_bytes`` the size of its own JSON.
+    ``index`` is None for instances staged before there was one.
+    """
+
+    key: str
+    sop_uid: str
+    sop_class_uid: str
+    grouping: Grouping
+    levels: str
+    stored_transfer_syntax: str | None
+    pixel_kind: PixelKind
+    frame_count: int
+    pack_id: str
+    fragment: Place
+    dataset: Place
+    runs: tuple[FrameRun, ...]
+    warnings: tuple[ImportWarning, ...]
+    fragment_bytes: int = 0
+    index: InstanceIndex | None = None
+
+    @property
+    def pack_ids(self) -> frozenset[str]:
+        """All packs that its records lie in."""
+        return frozenset((self.pack_id, *(run.pack_id for run in self.runs)))
+
+    def to_bytes(self) -> bytes:
+        """Give the JSON that `from_bytes` reads."""
+        return orjson.dumps(self)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> StagedInstance:
+        """Read what `to_bytes` wrote."""
+        content = orjson.loads(data)
+        content["grouping"] = Grouping(**content["grouping"])
+        content["pixel_kind"] = PixelKind(content["pixel_kind"])
+        content["fragment"] = Place(**content["fragment"])
+        content["dataset"] = Place(**content["dataset"])
+        content["runs"] = tuple(FrameRun(**{**run, "lengths": tuple(run["lengths"])}) for run in content["runs"])
+        content["warnings"] = tuple(ImportWarning(WarningCode(w["code"]), w["message"]) for w in content["warnings"])
+        if content.get("index") is not None:
+            content["index"] = InstanceIndex(**content["index"])
+        return cls(**content)

@@ -1,0 +1,1 @@
+"""Storage tiers, pack moves and orphaned packs."""

@@ -1,0 +1,102 @@
+"""Damaged packs in the log: which pack, of which data store, and the image sets that lie in it.
+
+    error of a reader ─▶ told of this pack a while ago? ─▶ waiting ─▶ a thread: contents or rows ─▶ image sets ─▶ one line
+
+Everybody who reads records notes here what they meet. A pack that is read again and again is told of once in a while, and many
+packs at once, such as those of a disk that is gone, by some lines and a count.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Final
+
+import structlog
+from sqlalchemy import Connection, or_, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from hounsfield.imaging.datastores import fetched_key, get_datastore
+from hounsfield.imaging.errors import ImagingError
+from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.tiering.pack_references import owners_of, use_of
+from hounsfield.storage.blobs.blobs import BlobMissingError
+from hounsfield.storage.blobs.packs import Damage, PackDamagedError, PackMissingError
+from hounsfield.storage.db.image_set_tables import frame_runs, instances
+from hounsfield.storage.keys.data_key import KeyUnavailableError
+
+_log = structlog.get_logger(__name__)
+_MOST_NAMED: Final = 100
+
+
+def note_damage(archive: Archive, error: BaseException) -> bool:
+    """Tell in the log of the pack that an error, or what caused it, is about, soon and not each time.
+
+    Parameters
+    ----------
+    archive : Archive
+        Where the pack is.
+    error : BaseException
+        What a reader met.
+
+    Returns
+    -------
+    bool
+        False for an error that is about no pack: nothing is told of it here.
+    """
+    damage = damage_of(error)
+    if damage is None:
+        return False
+    if archive.damage_notes.put(damage):
+        threading.Thread(target=_tell, args=(archive,), name="damage-log", daemon=True).start()
+    return True
+
+
+def _tell(archive: Archive) -> None:
+    while (damage := archive.damage_notes.take()) is not None:
+        _tell_of(archive, damage)
+    left_out = archive.damage_notes.left_out()
+    if left_out:
+        _log.error("more packs are damaged", times=left_out)
+
+
+def damage_of(error: BaseException) -> Damage | None:
+    """Give the damage that an error is about, or that caused it."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, PackDamagedError | PackMissingError):
+            return cause.damage
+        cause = cause.__cause__
+    return None
+
+
+def _tell_of(archive: Archive, damage: Damage) -> None:
+    about = {"pack": damage.pack_id, "datastore": damage.datastore_id, "what": damage.what}
+    try:
+        found = sorted(_image_sets(archive, damage))
+    except (SQLAlchemyError, OSError, ImagingError, KeyUnavailableError) as error:
+        _log.error("pack damaged", **about, image_sets_unknown=type(error).__name__)
+        return
+    _log.error("pack damaged", **about, image_sets=found[:_MOST_NAMED], image_set_count=len(found))
+
+
+def _image_sets(archive: Archive, damage: Damage) -> frozenset[str]:
+    """Find the image sets that lie in a pack, by its contents, or where these cannot be read by looking at all rows."""
+    key = fetched_key(archive, get_datastore(archive, damage.datastore_id))
+    try:
+        owners = owners_of(archive.blobs, key, damage.pack_id)
+    except (PackDamagedError, BlobMissingError):
+        with archive.database.read() as connection:
+            owners = _owners_by_rows(connection, damage)
+    with archive.database.read() as connection:
+        return use_of(connection, damage.pack_id, owners).image_set_ids
+
+
+def _owners_by_rows(connection: Connection, damage: Damage) -> frozenset[str]:
+    columns = instances.c
+    pack_id = damage.pack_id
+    named = select(columns.source_key).where(
+        columns.datastore_id == damage.datastore_id,
+        or_(columns.fragment_pack_id == pack_id, columns.dataset_pack_id == pack_id),
+    )
+    framed = select(frame_runs.c.source_key).where(frame_runs.c.pack_id == pack_id)
+    return frozenset(key for query in (named, framed) for key in connection.execute(query.distinct()).scalars())

@@ -1,0 +1,179 @@
+"""Finding packs that no row refers to, and deleting them where the installation asks for that.
+
+Packs become orphans when a process dies between writing a pack and the rows that name it, or between forgetting the rows of
+a deleted image set and deleting its packs. A pack is an orphan when it is older than a day and neither a row of the data
+store nor the result of an unfinished import job names it.
+
+    old blobs ─▶ named by results of unfinished jobs? ─▶ named by rows? ─▶ noted ─▶ the same a day later? ─▶ delete
+
+What clocks say may be wrong, and a pack that is being stored looks like an orphan until its rows are written. So two sweeps
+must agree, a day apart by the time of the installation (`hounsfield.storage.db.steady_clock`), and the first of them must have
+been before this process began: nothing that is younger than the process is deleted.
+
+Nothing is deleted unless it is asked for: with a database that was lost, or put back from an older copy, the packs it does
+not know are the images that are still to be saved.
+
+The order matters: a job that ends in between moves its packs from its results to rows, and rows are looked at last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import PurePosixPath
+from typing import Any, Final
+
+import structlog
+from sqlalchemy import Connection, Select, delete, insert, select
+
+from hounsfield.imaging.datastores import fetched_key, get_datastore
+from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.imports.files import file_records
+from hounsfield.jobs.queue import WorkItem
+from hounsfield.storage.blobs.open_uploads import abort_open_uploads
+from hounsfield.storage.clock import now_ms
+from hounsfield.storage.db.database import in_groups
+from hounsfield.storage.db.image_set_tables import datastores, frame_runs, instances
+from hounsfield.storage.db.job_tables import import_files, import_jobs
+from hounsfield.storage.db.orphan_pack_table import orphan_packs
+from hounsfield.storage.keys.data_key import KeyUnavailableError
+
+SWEEP_ORPHANS: Final = "sweep-orphans"
+_DAY_SECONDS: Final = 24 * 3600
+_DAY_MS: Final = _DAY_SECONDS * 1000
+_ROWS_AT_ONCE = 10_000
+_log = structlog.get_logger(__name__)
+
+
+def schedule_sweep(archive: Archive) -> None:
+    """Make sure that there is the one work item that sweeps again and again."""
+    archive.queue.schedule(SWEEP_ORPHANS)
+
+
+class OrphanSweeper:
+    """Counts the orphans of all data stores once a day, and deletes them where that is asked for.
+
+    Parameters
+    ----------
+    archive : Archive
+        Where everything is.
+    delete : bool
+        Whether orphans are deleted.
+    """
+
+    def __init__(self, archive: Archive, *, delete: bool) -> None:
+        self._archive = archive
+        self._delete = delete
+        self._began = archive.queue.clock.now()
+
+    def run(self, item: WorkItem) -> None:
+        """Sweep, and come again a day later."""
+        self.sweep()
+        self.abort_uploads(self._a_day_ago())
+        self._archive.queue.release(item, _DAY_SECONDS, failed=False)
+
+    def give_up(self, item: WorkItem) -> None:
+        """Go on trying: the work is never over."""
+        self.run(item)
+
+    def sweep(self) -> int:
+        """Find the orphans of all data stores and deal with them; give how many there were."""
+        with self._archive.database.read() as connection:
+            query = select(datastores.c.id).where(datastores.c.account_id == self._archive.account_id)
+            datastore_ids = connection.execute(query).scalars().all()
+        count = 0
+        for datastore_id in datastore_ids:
+            try:
+                count += self._sweep(datastore_id)
+            except KeyUnavailableError:
+                _log.warning("orphans of a data store without its key are left", datastore=datastore_id)
+        return count
+
+    def abort_uploads(self, before_ms: int) -> int:
+        """Abort uploads of packs that were begun before a moment, whose writers are gone; give how many there were.
+
+        They hold nothing that can be read, so that this asks for no setting.
+        """
+        count = 0
+        for place in self._archive.blob_places:
+            try:
+                count += abort_open_uploads(place, "packs", before_ms)
+            except OSError as error:
+                _log.warning("open uploads cannot be aborted", reason=str(error))
+        if count:
+            _log.info("uploads that nobody completes aborted", uploads=count)
+        return count
+
+    def _a_day_ago(self) -> int:
+        """Give a time that was a day ago by the time of the installation and by the clock of this machine."""
+        return min(self._archive.queue.clock.now(), now_ms()) - _DAY_MS
+
+    def _sweep(self, datastore_id: str) -> int:
+        now = self._archive.queue.clock.now()
+        old = list(self._archive.blobs.names(f"packs/{datastore_id}/", before_ms=self._a_day_ago()))
+        orphans: set[str] = set()
+        if old:
+            named = self._named_by_jobs(datastore_id)
+            with self._archive.database.read() as connection:
+                named |= _named_by_rows(connection, datastore_id)
+            orphans = {name for name in old if PurePosixPath(name).name not in named}
+        first_seen = self._noted(datastore_id, orphans, now)
+        due = [name for name in sorted(orphans) if first_seen[name] <= min(now - _DAY_MS, self._began)]
+        if self._delete:
+            for name in due:
+                self._archive.blobs.delete(name)
+        if orphans:
+            deleted = len(due) if self._delete else 0
+            _log.warning("packs that no row names", datastore=datastore_id, packs=len(orphans), deleted=deleted)
+        return len(orphans)
+
+    def _noted(self, datastore_id: str, orphans: Collection[str], now: int) -> dict[str, int]:
+        """Note the orphans of a data store, and forget what is none any more; give when a sweep first found each."""
+        columns = orphan_packs.c
+        own = columns.datastore_id == datastore_id
+        query = select(columns.name, columns.first_seen_at).where(own)
+        with self._archive.database.read() as connection:
+            known = {row.name: row.first_seen_at for row in connection.execute(query)}
+        new = [name for name in sorted(orphans) if name not in known]
+        gone = [name for name in known if name not in orphans]
+        if new or gone:
+            with self._archive.database.write() as connection:
+                for some in in_groups(gone):
+                    connection.execute(delete(orphan_packs).where(own, columns.name.in_(some)))
+                for some in in_groups(new):
+                    rows = [{"datastore_id": datastore_id, "name": name, "first_seen_at": now} for name in some]
+                    connection.execute(insert(orphan_packs), rows)
+        return {**known, **dict.fromkeys(new, now)}
+
+    def _named_by_jobs(self, datastore_id: str) -> set[str]:
+        """Give the packs that the results of unfinished import jobs lie in; raises `KeyUnavailableError`."""
+        named: set[str] = set()
+        with self._archive.database.read() as connection:
+            jobs = select(import_files.c.job_id).distinct().join(import_jobs, import_jobs.c.id == import_files.c.job_id)
+            query = jobs.where(import_jobs.c.datastore_id == datastore_id)
+            job_ids = connection.execute(query).scalars().all()
+        if not job_ids:
+            return named
+        key = fetched_key(self._archive, get_datastore(self._archive, datastore_id))
+        with self._archive.database.read() as connection:
+            for job_id in job_ids:
+                for record in file_records(connection, job_id, key):
+                    instance = record.result.instance
+                    if instance is not None:
+                        named |= instance.pack_ids
+        return named
+
+
+def _named_by_rows(connection: Connection, datastore_id: str) -> set[str]:
+    own = instances.c.datastore_id == datastore_id
+    queries: list[Select[Any]] = [
+        select(instances.c.fragment_pack_id).where(own).distinct(),
+        select(instances.c.dataset_pack_id).where(own).distinct(),
+        select(frame_runs.c.pack_id)
+        .distinct()
+        .join(instances, instances.c.source_key == frame_runs.c.source_key)
+        .where(own),
+    ]
+    named: set[str] = set()
+    for query in queries:
+        named.update(str(pack_id) for (pack_id,) in connection.execute(query).yield_per(_ROWS_AT_ONCE))
+    return named

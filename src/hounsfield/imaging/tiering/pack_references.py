@@ -1,0 +1,103 @@
+"""Which packs an image set lies in, and which image sets lie in a pack.
+
+    image set ─▶ instances ─▶ packs of fragments, data sets, frames
+    pack ─▶ its contents ─▶ instance keys ─▶ instances, originals and copies ─▶ image sets
+
+Rows are not indexed by pack: the contents of a pack say under which keys its records were written, and only instances of
+those keys can refer to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from hounsfield.storage.blobs.blobs import Blobs
+from hounsfield.storage.blobs.packs import read_contents
+from hounsfield.storage.db.database import in_groups
+from hounsfield.storage.db.image_set_tables import frame_runs, instances
+from hounsfield.storage.keys.data_key import DataKey
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """What an image set holds: the keys its records were written under, and the packs they lie in."""
+
+    source_keys: frozenset[str]
+    pack_ids: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class PackUse:
+    """Who refers to a pack.
+
+    Attributes
+    ----------
+    image_set_ids : frozenset of str
+        The image sets with records in it, in whichever version; deleted ones too until their storage is released.
+    named : bool
+        Whether any row at all names the pack.
+    """
+
+    image_set_ids: frozenset[str]
+    named: bool
+
+
+def holding_of(connection: Connection, image_set_id: str) -> Holding:
+    """Read what an image set holds, in all its versions."""
+    columns = instances.c
+    rows = connection.execute(
+        select(columns.source_key, columns.fragment_pack_id, columns.dataset_pack_id).where(
+            columns.image_set_id == image_set_id
+        )
+    ).all()
+    keys = frozenset(row.source_key for row in rows)
+    packs = {row.fragment_pack_id for row in rows} | {row.dataset_pack_id for row in rows}
+    for some in in_groups(sorted(keys)):
+        packs.update(
+            connection.execute(select(frame_runs.c.pack_id).where(frame_runs.c.source_key.in_(some))).scalars()
+        )
+    return Holding(keys, frozenset(packs))
+
+
+def owners_of(blobs: Blobs, key: DataKey, pack_id: str) -> frozenset[str]:
+    """Ask a pack for the keys that its records were written under; raises `BlobMissingError` and `PackDamagedError`."""
+    return frozenset(label.owner for label, _ in read_contents(blobs, key, pack_id))
+
+
+def use_of(connection: Connection, pack_id: str, source_keys: Collection[str]) -> PackUse:
+    """Find who refers to a pack.
+
+    Parameters
+    ----------
+    connection : Connection
+        The transaction to read in.
+    pack_id : str
+        The pack.
+    source_keys : Collection[str]
+        What `owners_of` gives of it.
+    """
+    users: set[str] = set()
+    has_runs = False
+    for some in in_groups(sorted(source_keys)):
+        runs = select(frame_runs.c.source_key).where(frame_runs.c.source_key.in_(some), frame_runs.c.pack_id == pack_id)
+        with_frames = set(connection.execute(runs).scalars())
+        has_runs = has_runs or bool(with_frames)
+        users.update(
+            row.image_set_id
+            for row in references(connection, some)
+            if pack_id in (row.fragment_pack_id, row.dataset_pack_id) or row.source_key in with_frames
+        )
+    return PackUse(frozenset(users), bool(users) or has_runs)
+
+
+def references(connection: Connection, source_keys: Sequence[str]) -> list[Any]:
+    """Read the rows of instances, originals and copies, whose records were written under these keys."""
+    columns = instances.c
+    originals = columns.key.in_(source_keys) & (columns.source_key == columns.key)
+    copies = columns.source_key.in_(source_keys) & (columns.source_key != columns.key)
+    query = select(columns.image_set_id, columns.source_key, columns.fragment_pack_id, columns.dataset_pack_id)
+    return [row for condition in (originals, copies) for row in connection.execute(query.where(condition))]

@@ -1,1 +1,0 @@
-"""Front door 1: the operations of the AWS HealthImaging API."""

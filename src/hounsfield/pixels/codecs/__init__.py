@@ -1,0 +1,1 @@
+"""Frames decoded, encoded and transcoded, without loss."""

@@ -1,0 +1,171 @@
+"""The grey pipeline (PS3.3 sections C.11.1, C.11.2 and C.11.6; PS3.4 section N.2): from stored values to what is shown.
+
+    stored values ─▶ modality LUT, or slope and intercept ─▶ VOI LUT, or window ─▶ inverted or not ─▶ 0 … 255
+
+Samples of up to 16 bits go through one table, made once for a pipeline with a window of its own, else for the values of the
+frame; others are computed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hounsfield.pixels.rendering.lookup_table import LookupTable
+from hounsfield.pixels.rendering.voi_window import Window, whole_range
+
+_STRETCH: Final = 1 << 15
+"""Samples that are looked up at a time: their indices stay in the cache of a processor."""
+
+Voi: TypeAlias = "Window | LookupTable"
+
+
+@dataclass(frozen=True, slots=True)
+class GreyDisplay:
+    """How stored values of one sample per pixel are shown.
+
+    Attributes
+    ----------
+    slope, intercept : float
+        Rescale Slope and Rescale Intercept.
+    modality : LookupTable or None
+        Modality LUT, which takes their place.
+    voi : Window, LookupTable or None
+        What is of interest; None for all values of the frame.
+    inverted : bool
+        Whether small values are bright.
+    padding : tuple of int or None
+        Smallest and largest stored value that stands for no image; None for none.
+    full_range : tuple of int or None
+        Smallest and largest stored value that there can be, where they are black and white without a window; None to
+        take those of the frame.
+    """
+
+    slope: float = 1.0
+    intercept: float = 0.0
+    modality: LookupTable | None = None
+    voi: Voi | None = None
+    inverted: bool = False
+    padding: tuple[int, int] | None = None
+    full_range: tuple[int, int] | None = None
+
+
+def shown(samples: NDArray[Any], display: GreyDisplay) -> NDArray[np.uint8]:
+    """Give the grey levels of stored values.
+
+    Parameters
+    ----------
+    samples : numpy.ndarray
+        Stored values, integers or floating point, of any shape.
+    display : GreyDisplay
+        How to show them.
+
+    Returns
+    -------
+    numpy.ndarray
+        Of the same shape, 0 to 255. Values that are not numbers are black.
+    """
+    narrow = samples.dtype.kind in "iu" and samples.dtype.itemsize <= 2
+    if narrow:
+        samples = samples.astype(samples.dtype.newbyteorder("="), copy=False)
+    if display.voi is not None:
+        return _looked_up(_table(display, samples.dtype.str), samples) if narrow else _grey_levels(samples, display)
+    values = _value_range(samples)
+    window = None if values is None else _range_window(samples, values, display)
+    if values is None or window is None:
+        return np.full(samples.shape, 255 if display.inverted else 0, np.uint8)
+    display = replace(display, voi=window)
+    if not narrow:
+        return _grey_levels(samples, display)
+    # A window over the values of a frame is hardly ever that of another one: only the levels of these values are made.
+    return _looked_up(_table_between(int(values[0]), int(values[1]), samples.dtype, display), samples)
+
+
+def _looked_up(table: NDArray[np.uint8], samples: NDArray[Any]) -> NDArray[np.uint8]:
+    """Give the entries of a table for samples by their bits, a stretch at a time: numpy makes wide indices of them."""
+    levels = np.empty(samples.shape, np.uint8)
+    places, flat = samples.view(f"u{samples.dtype.itemsize}").reshape(-1), levels.reshape(-1)
+    for start in range(0, len(places), _STRETCH):
+        # Every index is in the table: to clip is the fastest way to do nothing.
+        table.take(places[start : start + _STRETCH], mode="clip", out=flat[start : start + _STRETCH])
+    return levels
+
+
+@lru_cache(maxsize=256)
+def _table(display: GreyDisplay, dtype: str) -> NDArray[np.uint8]:
+    """Give the grey level of each stored value, in the order of its bits."""
+    width = np.dtype(dtype).itemsize
+    values = np.arange(1 << 8 * width, dtype=np.uint32).astype(f"u{width}").view(dtype)
+    return _grey_levels(values, display)
+
+
+def _table_between(low: int, high: int, dtype: np.dtype[Any], display: GreyDisplay) -> NDArray[np.uint8]:
+    """Give a table as `_table` does, of which only the entries of the values from one to another mean anything."""
+    values = np.arange(low, high + 1, dtype=np.int32)
+    table = np.empty(1 << 8 * dtype.itemsize, np.uint8)
+    # By their bits negative values are at the end of the table, from which negative indices count.
+    table[values] = _grey_levels(values, display)
+    return table
+
+
+def _grey_levels(samples: NDArray[Any], display: GreyDisplay) -> NDArray[np.uint8]:
+    values = modality_values(samples, display)
+    if isinstance(display.voi, LookupTable):
+        bright = display.voi(values) / display.voi.largest
+    elif display.voi is not None:
+        bright = display.voi(values)
+    else:
+        raise TypeError("grey levels need a window")
+    if samples.dtype.kind == "f":
+        bright = np.nan_to_num(bright, nan=0.0)
+    if display.inverted:
+        bright = 1 - bright
+    return (bright * 255 + 0.5).astype(np.uint8)
+
+
+def modality_values(samples: NDArray[Any], display: GreyDisplay) -> NDArray[Any]:
+    """Give values after the modality transformation, floating point."""
+    if display.modality is not None:
+        return display.modality(samples).astype(np.float64)
+    values = samples.astype(np.float64)
+    if display.slope != 1 or display.intercept:
+        values = values * display.slope + display.intercept
+    return values
+
+
+def _range_window(samples: NDArray[Any], values: tuple[Any, Any], display: GreyDisplay) -> Window | None:
+    """Give a window over all values that are not padding; None when there is only one."""
+    low, high = display.full_range or _without_padding(samples, values, display.padding)
+    if display.modality is not None and samples.dtype.kind in "iu":
+        first, last = display.modality.first, display.modality.first + len(display.modality.entries) - 1
+        begin, end = (min(max(int(value), first), last) for value in (low, high))
+        stretch = display.modality.entries[begin - first : end - first + 1]
+        return whole_range(float(stretch.min()), float(stretch.max()))
+    if display.modality is not None:
+        ends = modality_values(np.array([low, high]), display).tolist()
+    else:
+        ends = [float(value) * display.slope + display.intercept for value in (low, high)]
+    return whole_range(min(ends), max(ends))
+
+
+def _value_range(samples: NDArray[Any]) -> tuple[Any, Any] | None:
+    """Find the smallest and the largest value; None when there is none."""
+    if samples.dtype.kind == "f":
+        samples = samples[np.isfinite(samples)]
+    return (samples.min(), samples.max()) if samples.size else None
+
+
+def _without_padding(
+    samples: NDArray[Any], values: tuple[Any, Any], padding: tuple[int, int] | None
+) -> tuple[Any, Any]:
+    """Find the smallest and the largest value that is not padding; those of all values where there is nothing else."""
+    low, high = values
+    if padding is None or not (padding[0] <= low <= padding[1] or padding[0] <= high <= padding[1]):
+        return values
+    image = samples[(samples < padding[0]) | (samples > padding[1])]
+    found = _value_range(image)
+    return values if found is None else found

@@ -1,0 +1,1 @@
+"""What a process needs to run: logs, TLS, threads, forked workers."""

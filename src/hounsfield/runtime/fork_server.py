@@ -1,0 +1,22 @@
+"""What a fork server imports first: it keeps all it imports and makes nothing else, so it has no garbage to look for.
+
+Frozen objects are left alone by collections in the workers, so their pages stay those of the fork server.
+"""
+
+import gc
+
+from hounsfield.runtime.core_dumps import forbid_core_dumps
+from hounsfield.runtime.gc_freeze import end_without_collecting
+from hounsfield.runtime.standard_error import guard_standard_error
+
+gc.disable()
+end_without_collecting()
+# It is a program of its own, which has nothing of the one that started it.
+forbid_core_dumps()
+guard_standard_error()
+
+
+def collect_from_now_on() -> None:
+    """Look for garbage in a worker, but not among what the fork server imported."""
+    gc.freeze()
+    gc.enable()

@@ -1,0 +1,166 @@
+"""The process that carries out work: import jobs, changes of image sets, sweeps.
+
+imports  IMPORT                              slots of their own, and a pool of processes that transcode
+short    updates, copies, deletions, sweeps  never wait for imports, which may wait for them to unlock an image set
+long     moving packs, filling the index     takes long and never ends; nobody who waits for an update waits for it
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import types
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from hounsfield.audit.trail import Trail
+from hounsfield.bootstrap.audit import open_trail
+from hounsfield.bootstrap.audit_tasks import AuditKeeper, RecordedWork, import_ended, storage_released
+from hounsfield.bootstrap.image_store import open_archive
+from hounsfield.bootstrap.installation import open_repository
+from hounsfield.bootstrap.roles import import_access, job_roles
+from hounsfield.bootstrap.start_faults import explained
+from hounsfield.bootstrap.start_reports import report_ready
+from hounsfield.gateway.image_set_access import access_of_kept
+from hounsfield.iam.identities.directory import Directory
+from hounsfield.imaging.datastores import SETTLE_DATASTORE, DatastoreSettler
+from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.imagesets.copy import COPY_IMAGE_SET, ImageSetCopier
+from hounsfield.imaging.imagesets.delete import DELETE_IMAGE_SET, ImageSetDeleter
+from hounsfield.imaging.imagesets.release_storage import RELEASE_IMAGE_SET, StorageReleaser
+from hounsfield.imaging.imagesets.update import UPDATE_IMAGE_SET, ImageSetUpdater
+from hounsfield.imaging.imports.jobs import IMPORT
+from hounsfield.imaging.imports.retention import FORGET_IMPORT_JOBS, ImportJobForgetter, schedule_forgetting
+from hounsfield.imaging.imports.runner import ImportRunner
+from hounsfield.imaging.ingest.worker import warm_up
+from hounsfield.imaging.search.reindex import FILL_INDEX, IndexFiller, schedule_indexing
+from hounsfield.imaging.tiering.damage_log import note_damage
+from hounsfield.imaging.tiering.orphan_packs import SWEEP_ORPHANS, OrphanSweeper, schedule_sweep
+from hounsfield.imaging.tiering.pack_key_sweep import KEEP_PACK_KEYS, PackKeyKeeper, schedule_pack_keys
+from hounsfield.imaging.tiering.tiers import SWEEP_TIERS, TierSweeper, schedule_tiers
+from hounsfield.jobs.runner import Alarm, Runner, WorkHandler
+from hounsfield.runtime.logs import configure_logs
+from hounsfield.runtime.standard_error import keep_trying_standard_error
+from hounsfield.runtime.supervised_threads import LastingThread
+from hounsfield.runtime.worker_pool import WorkerPool, begin_importing, end_with_parent
+from hounsfield.settings import Settings
+from hounsfield.storage.db.write_ahead_log import LogKeeper
+
+_KEEPING_SECONDS: Final = 5.0
+_LOOK_SECONDS: Final = 0.5
+"""How often the first thread looks for signals that another one was told of."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What the handlers of work items are made of."""
+
+    settings: Settings
+    archive: Archive
+    directory: Directory
+    trail: Trail
+    pool: WorkerPool
+    stop: threading.Event
+
+    def imports(self) -> dict[str, WorkHandler]:
+        access_of = import_access(job_roles(self.settings, self.directory, self.archive), self.archive)
+        archive = self.archive
+        runner = ImportRunner(
+            archive, self.pool, self.stop, access_of, lambda job: access_of_kept(archive, job.starter_rights)
+        )
+        return {IMPORT: RecordedWork(runner, self.trail, import_ended(self.archive))}
+
+    def short(self) -> dict[str, WorkHandler]:
+        archive = self.archive
+        releaser = StorageReleaser(archive, self.settings.release_after_seconds)
+        return {
+            SETTLE_DATASTORE: DatastoreSettler(archive),
+            UPDATE_IMAGE_SET: ImageSetUpdater(archive),
+            COPY_IMAGE_SET: ImageSetCopier(archive),
+            DELETE_IMAGE_SET: ImageSetDeleter(archive),
+            RELEASE_IMAGE_SET: RecordedWork(releaser, self.trail, storage_released(archive)),
+            SWEEP_ORPHANS: OrphanSweeper(archive, delete=self.settings.delete_orphans),
+            FORGET_IMPORT_JOBS: ImportJobForgetter(archive),
+            KEEP_PACK_KEYS: PackKeyKeeper(archive),
+        }
+
+    def long(self) -> dict[str, WorkHandler]:
+        return {
+            FILL_INDEX: IndexFiller(self.archive, self.stop),
+            SWEEP_TIERS: TierSweeper(
+                self.archive,
+                archive_after_seconds=self.settings.archive_after_seconds,
+                every_seconds=self.settings.tier_sweep_seconds,
+                stop=self.stop,
+            ),
+        }
+
+
+def run_runner(settings: Settings) -> None:
+    """Run a runner until SIGTERM or SIGINT."""
+    configure_logs(settings.log_level)
+    keep_trying_standard_error()
+    end_with_parent()
+    # The workers' imports go on beside what this process does next.
+    begin_importing(warm_up.__module__)
+    with explained(settings):
+        archive, keyring = open_archive(settings)
+        directory = Directory(open_repository(settings, archive.database, keyring))
+    # Before the chain of the audit trail begins, which only an orderly end ends.
+    stop = threading.Event()
+    _end_on_signals(stop)
+    trail = open_trail(settings, archive, keyring, "runner")
+    work = _Work(settings, archive, directory, trail, WorkerPool(settings.import_processes, warm_up), stop)
+    for schedule in (schedule_sweep, schedule_forgetting, schedule_tiers, schedule_indexing, schedule_pack_keys):
+        schedule(archive)
+    # A bucket that does not answer must not keep the process from ending; what is not delivered then is later.
+    keeper = AuditKeeper.of(settings, archive, keyring)
+    keeping = LastingThread("audit-keeper", partial(keeper.run, work.stop), work.stop)
+    log_keeper = LogKeeper(archive.database)
+    log_keeper.start()
+    directory.start()
+    keeping.start()
+    trail.start()
+    report_ready("runner")
+    try:
+        _carry_out(work)
+    finally:
+        work.pool.close()
+        directory.stop()
+        log_keeper.stop()
+        trail.stop()
+        keeping.join(_KEEPING_SECONDS)
+
+
+def _end_on_signals(stop: threading.Event) -> None:
+    def ask_to_stop(_signal: int, _frame: types.FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, ask_to_stop)
+    signal.signal(signal.SIGINT, ask_to_stop)
+
+
+def _carry_out(work: _Work) -> None:
+    """Take work items until it is time to stop, each kind in threads of its own."""
+    queue, stop, alarm = work.archive.queue, work.stop, Alarm()
+    failed = partial(note_damage, work.archive)
+    imports = Runner(queue, work.imports(), stop, slots=work.settings.import_slots, alarm=alarm, failed=failed)
+    short = Runner(queue, work.short(), stop, alarm=alarm, failed=failed)
+    long = Runner(queue, work.long(), stop, slots=2, failed=failed)
+    threads = [
+        LastingThread("listener", partial(queue.listen, alarm.ring, stop), stop, daemon=False),
+        LastingThread("imports", imports.run, stop, daemon=False),
+        LastingThread("short-work", short.run, stop, daemon=False),
+        LastingThread("long-work", long.run, stop, daemon=False),
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        # The kernel may tell another thread of a signal, which wakes that one, but only this one acts on it: so it looks.
+        while not stop.wait(_LOOK_SECONDS):
+            pass
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()

@@ -1,0 +1,1 @@
+"""Immutable objects, packs of sealed records, and their caches."""

@@ -1,0 +1,131 @@
+"""The mark that an installation leaves where its blobs are, so that no node works with another place unnoticed.
+
+    database  secret row: id of the place ──┐
+                                            ├─ compared whenever a process starts
+    place     object `installation.json` ───┘
+
+A place is marked when the first process of an installation starts with it. From then on a node whose settings name another
+place, an emptied one, or that of another installation is refused, instead of finding no packs and writing new ones elsewhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from dataclasses import asdict, dataclass
+from typing import Final
+
+import orjson
+import structlog
+from sqlalchemy import Connection, insert, select
+from sqlalchemy.exc import IntegrityError
+
+from hounsfield.storage.blobs.blobs import BlobMissingError, Blobs
+from hounsfield.storage.db.database import Database
+from hounsfield.storage.db.image_set_tables import secrets
+from hounsfield.storage.identifiers import new_id
+from hounsfield.storage.keys.data_key import KeyWrapper
+from hounsfield.storage.keys.installation_secrets import PLACE_MARK
+
+MARK: Final = "installation.json"
+"""Name of the object; nothing else is kept beside the folder of the packs."""
+_LONGEST_MARK: Final = 4096
+_ROW: Final = PLACE_MARK
+
+_log = structlog.get_logger(__name__)
+
+
+class PlaceRefusedError(Exception):
+    """The place is not the one that the blobs of the installation are in."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    installation: str
+    place: str
+
+
+def check_place(database: Database, wrapper: KeyWrapper, blobs: Blobs, installation_secret: bytes) -> None:
+    """Make sure that a place is the one of the installation, marking it when the installation has none yet.
+
+    Parameters
+    ----------
+    database : Database
+        The database of the installation.
+    wrapper : KeyWrapper
+        Wraps what is kept in the database.
+    blobs : Blobs
+        The place.
+    installation_secret : bytes
+        What tells the installation from all others.
+
+    Raises
+    ------
+    PlaceRefusedError
+        The place is another one; the message says what is wrong and what would be right.
+    """
+    installation = hashlib.sha256(b"hounsfield installation\0" + installation_secret).hexdigest()[:32]
+    with database.read() as connection:
+        known = _known(connection, wrapper)
+    if known is None:
+        # Of several processes that start at the same time one inserts the row; the others wait for it at their insert.
+        with contextlib.suppress(IntegrityError), database.write() as connection:
+            _claim(connection, wrapper, blobs, installation)
+        with database.read() as connection:
+            known = _known(connection, wrapper)
+    try:
+        found = _read(blobs)
+    except OSError as error:
+        # An object store that is away comes back; what can be done without it goes on meanwhile.
+        _log.warning("the place of the packs could not be checked", error=type(error).__name__)
+        return
+    if found is None:
+        raise PlaceRefusedError(
+            f"{MARK} is not there: it is another place than that of the packs of this database, or was emptied; "
+            "every node needs the same place"
+        )
+    if found != _Mark(installation, known or ""):
+        raise PlaceRefusedError(_not_ours(found))
+
+
+def _claim(connection: Connection, wrapper: KeyWrapper, blobs: Blobs, installation: str) -> None:
+    connection.execute(insert(secrets).values(name=_ROW, wrapped=b""))
+    found = _read(blobs)
+    if found is not None and found.installation != installation:
+        raise PlaceRefusedError(_not_ours(found))
+    # A mark of our own without a row is what a process left that died right here.
+    mark = found or _Mark(installation, new_id())
+    if found is None:
+        writer = blobs.create(MARK)
+        try:
+            writer.write(orjson.dumps(asdict(mark)))
+            writer.commit()
+        finally:
+            writer.abort()
+    connection.execute(
+        secrets.update().where(secrets.c.name == _ROW).values(wrapped=wrapper.wrap(mark.place.encode(), _ROW))
+    )
+
+
+def _known(connection: Connection, wrapper: KeyWrapper) -> str | None:
+    wrapped = connection.execute(select(secrets.c.wrapped).where(secrets.c.name == _ROW)).scalar()
+    return None if wrapped is None else wrapper.unwrap(wrapped, _ROW).decode()
+
+
+def _read(blobs: Blobs) -> _Mark | None:
+    try:
+        size = blobs.size(MARK)
+    except BlobMissingError:
+        return None
+    try:
+        content = orjson.loads(blobs.read(MARK, 0, min(size, _LONGEST_MARK)))
+        return _Mark(str(content["installation"]), str(content["place"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise PlaceRefusedError(f"{MARK} is damaged") from error
+
+
+def _not_ours(found: _Mark) -> str:
+    return (
+        f"{MARK} there names the installation {found.installation} and the place {found.place}, not those of this database; "
+        "every node needs the same place, and every installation one of its own"
+    )

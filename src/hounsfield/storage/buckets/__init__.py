@@ -1,0 +1,1 @@
+"""Buckets that import jobs read from and write to."""

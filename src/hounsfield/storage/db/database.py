@@ -1,0 +1,454 @@
+"""The database: an encrypted file beside the data, or PostgreSQL; the same SQL for both.
+
+A write transaction takes the write lock at its start (SQLite: ``BEGIN IMMEDIATE``), so that what it reads cannot change
+before it commits; on PostgreSQL it takes row locks where the caller asks for them.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any, Final, TypeVar, cast
+
+import sqlcipher3.dbapi2
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    FromClause,
+    Integer,
+    create_engine,
+    event,
+    func,
+    literal_column,
+    make_url,
+    select,
+    text,
+)
+from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
+from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.pool import PoolProxiedConnection, QueuePool
+
+from hounsfield.storage.db.errors import (
+    DatabaseBusyError,
+    DatabaseDamagedError,
+    DatabaseTroubleError,
+    code_of,
+    spoils_connection,
+    tell_damage,
+    trouble_of,
+)
+from hounsfield.storage.db.image_set_tables import metadata
+from hounsfield.storage.db.prepared import Prepared
+from hounsfield.storage.db.schema import bring_up_to_date, is_up_to_date
+
+WAIT_SECONDS: Final = 20.0
+"""How long a lock or a connection is waited for, unless the installation says otherwise."""
+
+KEPT_LOG_BYTES: Final = 16 * 1024 * 1024
+"""Length to which the write-ahead log is cut when it begins anew."""
+
+_EMBEDDED_READERS = 48
+"""More than there are threads that answer requests (40), so that none waits for a connection."""
+
+_POSTGRESQL_READERS = 24
+_POSTGRESQL_WRITERS = 8
+_VALUES_AT_ONCE = 400
+_MIGRATION_LOCK = 0x48_6F_75_6E_73
+ONE: Final[ColumnElement[int]] = literal_column("1", Integer)
+"""A limit written out: SQLite prepares a statement anew at every execution when its limit is a parameter."""
+_AFTER_COMMIT = "hounsfield_after_commit"
+
+Value = TypeVar("Value")
+
+
+class Database:
+    """The two kinds of transaction, each with connections of its own: who waits to write takes none that somebody reads with.
+
+    Parameters
+    ----------
+    reading : Engine
+        Gives connections to read with.
+    writing : Engine
+        Gives connections to write with.
+    wait_seconds : float
+        How long a lock, a connection or the turn to write is waited for.
+    log : Path or None
+        The write-ahead log of an embedded database, in which one transaction writes at a time.
+    """
+
+    def __init__(self, reading: Engine, writing: Engine, *, wait_seconds: float, log: Path | None = None) -> None:
+        self.engine = reading
+        self.wait_seconds = wait_seconds
+        self.log = log
+        self._own = threading.local()
+        # SQLite opens no transaction by itself here; PostgreSQL's driver does, and one left open would see old rows.
+        self._transactional = reading.dialect.name != "sqlite"
+        self._driver_error: type[Exception] = reading.dialect.loaded_dbapi.Error
+        self._writing = writing.execution_options(hounsfield_write=True)
+        self._turn = threading.Lock()
+        self._readers: dict[int, list[Any]] = {}
+        self._readers_change = threading.Lock()
+        self._closed_with: list[IO[str]] = []
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Give a connection that sees one consistent state.
+
+        Raises
+        ------
+        DatabaseTroubleError
+            The database cannot do what is asked; see `hounsfield.storage.db.errors`.
+        """
+        # A list of its own for each reader, by whose id `interrupt_readers` knows it.
+        mark: list[Any] = []
+        try:
+            with self.engine.connect() as connection:
+                if self.log is not None:
+                    mark += (time.monotonic(), connection.connection.dbapi_connection)
+                    self._readers[id(mark)] = mark
+                try:
+                    yield connection
+                finally:
+                    if mark:
+                        with self._readers_change:
+                            del self._readers[id(mark)]
+        except (DBAPIError, PoolTimeoutError) as error:
+            trouble = _trouble(error)
+            if trouble is None:
+                raise
+            raise trouble from error
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Give a connection in a transaction that commits at the end and rolls back on any error.
+
+        Raises
+        ------
+        DatabaseTroubleError
+            The database cannot do what is asked; nothing of the transaction is left.
+        """
+        with self._turn_to_write(self.wait_seconds):
+            try:
+                with self._writing.begin() as connection:
+                    # What a transaction left that was rolled back on the same connection is not done.
+                    connection.info.pop(_AFTER_COMMIT, None)
+                    yield connection
+                    actions: list[Callable[[], None]] = connection.info.pop(_AFTER_COMMIT, [])
+            except (DBAPIError, PoolTimeoutError) as error:
+                trouble = _trouble(error)
+                if trouble is None:
+                    raise
+                raise trouble from error
+        for action in actions:
+            action()
+
+    @contextmanager
+    def _turn_to_write(self, seconds: float) -> Iterator[None]:
+        """Let the threads of this process write one after another, where the database lets only one of all write."""
+        if self.log is None:
+            yield
+            return
+        if not self._turn.acquire(timeout=seconds):
+            raise DatabaseBusyError(f"no turn to write within {seconds} s")
+        try:
+            yield
+        finally:
+            self._turn.release()
+
+    def interrupt_readers(self, older_than_seconds: float) -> int:
+        """End the statements of readers of this process that began so long ago, which then fail with `DatabaseBusyError`.
+
+        Returns
+        -------
+        int
+            How many there were.
+        """
+        latest = time.monotonic() - older_than_seconds
+        with self._readers_change:
+            old = [driver for since, driver in list(self._readers.values()) if since <= latest]
+            for driver in old:
+                driver.interrupt()
+        return len(old)
+
+    def fold_log(self, wait_seconds: float) -> bool:
+        """Bring the write-ahead log of an embedded database into its file and leave it empty.
+
+        Parameters
+        ----------
+        wait_seconds : float
+            How long writers, and readers that still need the log, are waited for.
+
+        Returns
+        -------
+        bool
+            Whether it is empty now; if not, as much of it as could be is in the file.
+        """
+        try:
+            with self._turn_to_write(wait_seconds), closing(self._writing.raw_connection()) as connection:
+                driver: Any = connection.dbapi_connection
+                driver.execute(f"PRAGMA busy_timeout = {int(wait_seconds * 1000)}")
+                try:
+                    (busy, *_) = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                finally:
+                    driver.execute(f"PRAGMA busy_timeout = {int(self.wait_seconds * 1000)}")
+        except (self._driver_error, DBAPIError, PoolTimeoutError) as error:
+            trouble = _trouble(error)
+            if trouble is None:
+                raise
+            raise trouble from error
+        except DatabaseBusyError:
+            return False
+        return not busy
+
+    def lookup(self, statement: Prepared, parameters: Mapping[str, Any]) -> tuple[Any, ...] | None:
+        """Give the first row of a prepared statement, on a connection of the thread's own and without a transaction.
+
+        This is for the one query that thousands of requests a second make; everything else reads through `read`.
+
+        Raises
+        ------
+        DatabaseTroubleError
+            The database cannot be asked.
+        """
+        connection: PoolProxiedConnection | None = getattr(self._own, "connection", None)
+        if connection is not None:
+            try:
+                return self._first_row(self._own.driver, statement, parameters)
+            except self._driver_error:
+                # The database may have been away; the pool gives connections that work, or says that it still is.
+                self._let_go()
+        try:
+            connection = self.engine.raw_connection()
+            self._own.driver = connection.dbapi_connection
+            self._own.connection = connection
+            connection.detach()
+            return self._first_row(self._own.driver, statement, parameters)
+        except (self._driver_error, DBAPIError, PoolTimeoutError) as error:
+            self._let_go()
+            trouble = _trouble(error, statement.bound(self.engine.dialect, parameters)[0])
+            if trouble is None:
+                raise
+            raise trouble from error
+
+    def _let_go(self) -> None:
+        """Close the thread's own connection; the next look-up gets another."""
+        connection: PoolProxiedConnection | None = getattr(self._own, "connection", None)
+        self._own.connection = None
+        if connection is not None:
+            with suppress(self._driver_error):
+                connection.close()
+
+    def _first_row(self, driver: Any, statement: Prepared, parameters: Mapping[str, Any]) -> tuple[Any, ...] | None:
+        cursor = driver.cursor()
+        try:
+            cursor.execute(*statement.bound(self.engine.dialect, parameters))
+            row: tuple[Any, ...] | None = cursor.fetchone()
+        finally:
+            cursor.close()
+            if self._transactional:
+                driver.rollback()
+        return row
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+        self._writing.dispose()
+        while self._closed_with:
+            self._closed_with.pop().close()
+
+    def close_with(self, file: IO[str]) -> None:
+        """Close a file, such as one that holds a lock, along with the connections."""
+        self._closed_with.append(file)
+
+
+def _trouble(error: Exception, statement: str | None = None) -> DatabaseTroubleError | None:
+    """Give what is wrong with the database by an error, logged where somebody must mend it; None for every other error."""
+    trouble = trouble_of(error)
+    if trouble is None:
+        return None
+    if trouble is DatabaseDamagedError:
+        tell_damage(error, error.statement if isinstance(error, DBAPIError) else statement, metadata.tables.keys())
+    return trouble(f"the database failed: {code_of(error)}")
+
+
+class _HintingCompiler(SQLiteCompiler):
+    """Writes hints such as ``INDEXED BY``, which SQLAlchemy knows for other databases only."""
+
+    def get_from_hint_text(self, table: FromClause, text: str | None) -> str | None:  # noqa: ARG002 - as it is called
+        return text
+
+
+def open_embedded(path: Path, key: bytes, wait_seconds: float = WAIT_SECONDS) -> Database:
+    """Open the embedded database, a SQLCipher file in WAL mode with ``synchronous=FULL``.
+
+    Parameters
+    ----------
+    path : Path
+        The database file; made when it does not exist.
+    key : bytes
+        Its 32-byte key, used as it is (no key derivation).
+    wait_seconds : float
+        How long a lock or a connection is waited for.
+    """
+
+    def connect() -> Any:
+        connection = sqlcipher3.dbapi2.connect(
+            str(path), timeout=wait_seconds, isolation_level=None, check_same_thread=False
+        )
+        # It would write to standard error by itself, whoever reads that; what is wrong is told by errors.
+        connection.execute("PRAGMA cipher_log_level = NONE")
+        connection.execute(f"PRAGMA key = \"x'{key.hex()}'\"")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA temp_store = MEMORY")
+        connection.execute("PRAGMA cache_size = -65536")
+        connection.execute(f"PRAGMA journal_size_limit = {KEPT_LOG_BYTES}")
+        return connection
+
+    database = Database(
+        _embedded_engine(connect, _EMBEDDED_READERS, wait_seconds),
+        # They take turns, so that one is enough.
+        _embedded_engine(connect, 1, wait_seconds),
+        wait_seconds=wait_seconds,
+        log=Path(f"{path}-wal"),
+    )
+    with Path(f"{path}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _bring_up_to_date(database)
+    path.chmod(0o600)
+    return database
+
+
+def _embedded_engine(connect: Callable[[], Any], most: int, wait_seconds: float) -> Engine:
+    kept = min(4, most)
+    engine = create_engine(
+        "sqlite://",
+        module=sqlcipher3.dbapi2,
+        creator=connect,
+        poolclass=QueuePool,
+        pool_size=kept,
+        # What was used last has the pages of the database that are wanted next.
+        pool_use_lifo=True,
+        max_overflow=most - kept,
+        pool_timeout=wait_seconds,
+        hide_parameters=True,
+    )
+
+    engine.dialect.statement_compiler = _HintingCompiler
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        immediate = connection.get_execution_options().get("hounsfield_write", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+    @event.listens_for(engine, "handle_error")
+    def close_spoilt(context: ExceptionContext) -> None:
+        if spoils_connection(context.original_exception):
+            context.is_disconnect = True
+            context.invalidate_pool_on_disconnect = False
+
+    return engine
+
+
+def open_postgresql(url: str, wait_seconds: float = WAIT_SECONDS) -> Database:
+    """Open a PostgreSQL database by its URL (``postgresql+psycopg://user@host/name``), migrated to the newest schema.
+
+    Parameters
+    ----------
+    url : str
+        The URL.
+    wait_seconds : float
+        How long a lock or a connection is waited for.
+    """
+    if url.startswith("postgresql://"):
+        url = url.replace("postgresql://", "postgresql+psycopg://", 1)
+    reading = _postgresql_engine(url, _POSTGRESQL_READERS, wait_seconds)
+    writing = _postgresql_engine(url, _POSTGRESQL_WRITERS, wait_seconds)
+
+    @event.listens_for(writing, "connect")
+    def bound_waits(connection: Any, _: object) -> None:
+        with connection.cursor() as cursor:
+            # Nothing would be no limit.
+            cursor.execute(f"SET lock_timeout = {max(1, int(wait_seconds * 1000))}")
+        connection.commit()
+
+    database = Database(reading, writing, wait_seconds=wait_seconds)
+    with database.engine.connect() as connection:
+        connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": _MIGRATION_LOCK})
+        try:
+            _bring_up_to_date(database)
+        finally:
+            connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": _MIGRATION_LOCK})
+    return database
+
+
+def _postgresql_engine(url: str, most: int, wait_seconds: float) -> Engine:
+    # A server that does not answer at all must not be waited for as long as TCP does.
+    bounds = {"connect_timeout": max(2, math.ceil(wait_seconds)), "tcp_user_timeout": math.ceil(wait_seconds * 1000)}
+    given = make_url(url).query
+    engine = create_engine(
+        url,
+        pool_size=4,
+        max_overflow=most - 4,
+        pool_timeout=wait_seconds,
+        pool_pre_ping=True,
+        hide_parameters=True,
+        connect_args={name: value for name, value in bounds.items() if name not in given},
+    )
+
+    @event.listens_for(engine, "connect")
+    def prefer_indexes(connection: Any, _: object) -> None:
+        # By its default the planner reads a table from end to end rather than look some hundred rows up, as on turning disks.
+        with connection.cursor() as cursor:
+            cursor.execute("SET random_page_cost = 1.1")
+        connection.commit()
+
+    return engine
+
+
+def _bring_up_to_date(database: Database) -> None:
+    # A process that starts while others write for long does not wait for them.
+    with database.read() as connection:
+        if is_up_to_date(connection):
+            return
+    with database.write() as connection:
+        bring_up_to_date(connection)
+
+
+def after_commit(connection: Connection, action: Callable[[], None]) -> None:
+    """Have something done once the transaction of `Database.write` has committed, and not at all when it does not.
+
+    The action must not raise: what it follows has happened.
+    """
+    connection.info.setdefault(_AFTER_COMMIT, []).append(action)
+
+
+def lock_row(connection: Connection, statement: Any, *, skip_locked: bool = False) -> Any:
+    """Give ``statement`` with a row lock where the database has row locks (SQLite holds the one write lock already).
+
+    With ``skip_locked`` rows that another transaction has locked are left out instead of waited for.
+    """
+    if connection.dialect.name != "postgresql":
+        return statement
+    return cast("Any", statement).with_for_update(skip_locked=skip_locked)
+
+
+def lock_name(connection: Connection, name: str) -> None:
+    """Keep every other transaction out that asks for the same name, until this one ends; for what no row stands for."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
+
+
+def in_groups(values: Sequence[Value]) -> Iterator[Sequence[Value]]:
+    """Cut values into groups small enough for one ``IN`` of a statement, on both databases."""
+    for start in range(0, len(values), _VALUES_AT_ONCE):
+        yield values[start : start + _VALUES_AT_ONCE]

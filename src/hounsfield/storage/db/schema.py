@@ -1,0 +1,86 @@
+"""The schema of the database: a new one is made as the tables are defined, an older one is migrated step by step.
+
+tables of today ─▶ nothing
+older tables    ─▶ migrations (Alembic), in one transaction
+none            ─▶ create all, and note the newest revision
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, String, Table, inspect, select
+
+from hounsfield.storage.clock import now_ms
+from hounsfield.storage.db.clock_table import steady_clock
+from hounsfield.storage.db.iam_tables import identity_generation
+from hounsfield.storage.db.image_set_tables import metadata
+
+_MIGRATIONS: Final = Path(__file__).with_name("migrations")
+_VERSIONS: Final = Table(
+    "alembic_version",
+    MetaData(),
+    Column("version_num", String(32), nullable=False),
+    PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
+)
+"""Alembic's own table."""
+
+
+class NewerSchemaError(Exception):
+    """The tables are of a newer version than this one knows; the message names theirs."""
+
+
+def is_up_to_date(connection: Connection) -> bool:
+    """Tell whether the tables are of the newest schema."""
+    if not inspect(connection).has_table(_VERSIONS.name):
+        return False
+    return connection.execute(select(_VERSIONS.c.version_num)).scalar_one_or_none() == newest_revision()
+
+
+def bring_up_to_date(connection: Connection) -> None:
+    """Bring the tables to the newest schema, in the transaction of the connection; does nothing when they are.
+
+    Parameters
+    ----------
+    connection : Connection
+        In a write transaction that no other process is in.
+
+    Raises
+    ------
+    NewerSchemaError
+        A newer version made the tables, or changed them.
+    """
+    if not inspect(connection).has_table(_VERSIONS.name):
+        metadata.create_all(connection, checkfirst=False)
+        connection.execute(identity_generation.insert().values(id=1, generation=1))
+        connection.execute(steady_clock.insert().values(id=1, ms=now_ms()))
+        _VERSIONS.create(connection, checkfirst=False)
+        connection.execute(_VERSIONS.insert().values(version_num=newest_revision()))
+        return
+    found = connection.execute(select(_VERSIONS.c.version_num)).scalar_one_or_none()
+    if found is not None and found not in _revisions():
+        raise NewerSchemaError(f"its schema is {found}, this one knows {newest_revision()}")
+    if found != newest_revision():
+        migrate(connection)
+
+
+def migrate(connection: Connection, revision: str = "head") -> None:
+    """Run the migrations that a database lacks up to a revision, all of them where it has no tables."""
+    # Nearly always there is nothing to do, and no process needs the library.
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
+
+
+def newest_revision() -> str:
+    """Give the revision of the newest schema: migrations are named by their numbers."""
+    return max(_revisions())
+
+
+def _revisions() -> list[str]:
+    return [path.name.partition("_")[0] for path in (_MIGRATIONS / "versions").glob("[0-9]*.py")]

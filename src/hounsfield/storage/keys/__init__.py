@@ -1,0 +1,1 @@
+"""Master keys, data keys, and what wraps them."""

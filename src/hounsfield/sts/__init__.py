@@ -1,1 +1,0 @@
-"""Front door 3: temporary credentials (AWS Security Token Service)."""
