@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 TEST_PROCESSES ?= 3
 PYTEST := $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
-.PHONY: install demo serve test test-all test-newest-python test-lowest fuzz check audit-dependencies format bench clean
+.PHONY: install demo serve test test-all test-newest-python test-lowest fuzz check docs audit-dependencies format bench clean
 
 install: $(VENV)/.installed
 
@@ -61,6 +61,13 @@ check: install  ## lint, format, types, and the arrows between the parts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: $(VENV)/.docs-installed  ## the documentation as a site, in site/; fails on a link or an anchor that leads nowhere
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
+$(VENV)/.docs-installed: $(VENV)/.installed
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) UV_PROJECT_ENVIRONMENT=$(CURDIR)/$(VENV) $(BIN)/uv sync --quiet --frozen --inexact --group docs
+	touch $@
+
 format: install
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -69,4 +76,4 @@ bench: install
 	$(BIN)/python -m bench
 
 clean:
-	rm -rf $(VENV) .venv-newest $(LOWEST) demo-data .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf site $(VENV) .venv-newest $(LOWEST) demo-data .mypy_cache .ruff_cache .pytest_cache .hypothesis

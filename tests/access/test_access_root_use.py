@@ -78,5 +78,5 @@ def test_a_server_tells_it_in_its_log(server: ServerProcess, client: Any, datast
         client.search_image_sets(datastoreId=datastore)
     told = [json.loads(line) for line in server.log_text().splitlines() if "root key used for data" in line]
     (search,) = [entry for entry in told if entry["use"] == "search"]
-    assert (search["level"], "docs/access.md" in search["instead"]) == ("warning", True)
+    assert (search["level"], "docs/how-to/users-and-keys.md" in search["instead"]) == ("warning", True)
     assert {entry["use"] for entry in told} <= set(DATA_USES.values())

@@ -24,7 +24,7 @@ from imports import document, instances, run_import
 from servers import ServerProcess, active_datastore
 from synthetic import noise, save, slice_of, uid
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "clients.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs/how-to/connect-clients.md"
 CARRIED = Path(pydicom.__path__[0]) / "data" / "test_files"
 FEW = ("CT_small.dcm", "MR_small_bigendian.dcm", "693_J2KI.dcm", "SC_rgb_jpeg_dcmd.dcm")
 BROKEN = {"JPEG2000-embedded-sequence-delimiter.dcm"}
@@ -192,7 +192,7 @@ def test_every_file_it_supports_comes_back_as_it_was(
 def test_what_it_does_not_support_is_its_own_limit(
     server: ServerProcess, everything: list[ImportedFile], rebuilder: Rebuilder, tmp_path: Path
 ) -> None:
-    """For each obstacle a file of which the client makes nothing, or something else: docs/clients.md lists them."""
+    """For each obstacle a file of which the client makes nothing or something else; docs/how-to/connect-clients.md has them."""
     smallest: dict[Obstacle, ImportedFile] = {}
     for file in sorted(everything, key=lambda file: file.path.stat().st_size):
         if file.obstacle is not None:

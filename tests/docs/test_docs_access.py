@@ -1,4 +1,4 @@
-"""docs/access.md: its examples are run as they stand there, and let in whom they say; its tables are those of the code."""
+"""docs/how-to/users-and-keys.md: its examples run and let in whom they say; its tables are those of the code."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from servers import ServerProcess, active_datastore, wait_for
 from signed_http import Answer, send_signed
 from synthetic import save, slice_of
 
-ACCESS = Page.of("docs/access.md")
+ACCESS = Page.of("docs/how-to/users-and-keys.md")
 BUILT_IN = "AWSHealthImagingFullAccess"
 
 

@@ -1,4 +1,4 @@
-"""docs/api.md and the tables of operations and states on the pages of resources are those of the code."""
+"""docs/reference/api/index.md and the tables of operations and states on the pages of resources are those of the code."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from hounsfield.imaging.imagesets.workflow import TRANSITIONS
 from hounsfield.imaging.imports.jobs import JOB_TRANSITIONS
 from hounsfield.imaging.states import ImageSetState
 
-API = Page.of("docs/api.md")
+API = Page.of("docs/reference/api/index.md")
 INDEX = {row["page"]: codes(row["operations"]) for row in API.rows("resource", "page", "operations")}
-PAGES = [re.search(r"\]\((.+)\)", link)[1] for link in INDEX]
+OPERATIONS = {re.search(r"\]\((.+)\)", link)[1]: names for link, names in INDEX.items()}
+PAGES = list(OPERATIONS)
 EXCEPTIONS = {name: kind for name, kind in vars(errors).items() if name.endswith("Exception")}
-STS = Page.of("docs/temporary-credentials.md").rows("code at STS", "code elsewhere")
+STS = Page.of("docs/how-to/temporary-credentials.md").rows("code at STS", "code elsewhere")
 BY_OTHER_NAMES = {"ExpiredIdentityTokenException", "IDPRejectedClaimException", "FailedDependencyException"}
 """Those that STS tells by a name that others have too, and what pages tell by its messages."""
 
@@ -34,8 +35,8 @@ def test_the_index_has_each_operation_once() -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_tells_of_its_operations_and_of_errors_they_have(page: str) -> None:
-    rows = Page.of(f"docs/{page}").rows("operation", "what it does", "errors of its own")
-    assert [codes(row["operation"]) for row in rows] == [[name] for name in INDEX[f"[{page}]({page})"]]
+    rows = Page.of(f"docs/reference/api/{page}").rows("operation", "what it does", "errors of its own")
+    assert [codes(row["operation"]) for row in rows] == [[name] for name in OPERATIONS[page]]
     operations = load_service().operations
     for row in rows:
         (name,) = codes(row["operation"])
@@ -49,18 +50,22 @@ def test_the_common_errors_are_those_of_the_code() -> None:
     rows = API.rows("status", "error", "when")
     told = {code: int(row["status"]) for row in rows for code in codes(row["error"])}
     assert told == {code: EXCEPTIONS[code].status for code in told}
-    pages = [*PAGES, "dicomweb.md", "openid-connect.md"]
+    pages = [*PAGES, "../dicomweb/index.md", "../../how-to/openid-connect.md"]
     elsewhere = {code for page in pages for code in re.findall(r"`(\w+Exception)`", read(page))}
     at_sts = {f"{codes(row['code at STS'])[0].removesuffix('Exception')}Exception" for row in STS}
     assert set(EXCEPTIONS) - set(told) - elsewhere - at_sts == BY_OTHER_NAMES
 
 
 def read(page: str) -> str:
-    return (ROOT / "docs" / page).read_text()
+    return (ROOT / "docs/reference/api" / page).read_text()
 
 
 @pytest.mark.parametrize(
-    ("page", "table"), [("docs/data-stores.md", DATASTORE_TRANSITIONS), ("docs/importing.md", JOB_TRANSITIONS)]
+    ("page", "table"),
+    [
+        ("docs/reference/api/data-stores.md", DATASTORE_TRANSITIONS),
+        ("docs/reference/api/import-jobs.md", JOB_TRANSITIONS),
+    ],
 )
 def test_states_are_those_of_the_code(page: str, table: dict[tuple[str, str], str]) -> None:
     rows = Page.of(page).rows("state", "what happens", "next state")
@@ -69,7 +74,7 @@ def test_states_are_those_of_the_code(page: str, table: dict[tuple[str, str], st
 
 
 def test_the_states_of_image_sets_are_those_of_the_code() -> None:
-    rows = Page.of("docs/image-sets.md").section("## States").rows("what begins", "of")
+    rows = Page.of("docs/reference/api/image-sets.md").section("## States").rows("what begins", "of")
     told = {codes(row["what begins"])[0]: row for row in rows}
     assert told.keys() == set(TRANSITIONS)
     words = {"yes": True, "no": False}

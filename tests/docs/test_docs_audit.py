@@ -1,4 +1,4 @@
-"""What docs/audit.md shows works as it stands there, and its table has the fields that records have."""
+"""What docs/reference/audit-record.md shows works as it stands there, and its table has the fields that records have."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from hounsfield.settings import load_settings
 from hounsfield.settings.audit_on_failure import OnFailure
 from servers import ServerProcess
 
-PAGE = Page.of("docs/audit.md")
+PAGE = Page.of("docs/reference/audit-record.md")
 CALL = AuditEvent(
     name="GetImageFrame",
     source="medical-imaging.amazonaws.com",

@@ -1,4 +1,4 @@
-"""What docs/clients.md shows is run as it stands there."""
+"""What docs/how-to/connect-clients.md shows is run as it stands there."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from synthetic import noise, save, slice_of
 from tools import required_tool
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = (ROOT / "docs/clients.md").read_text()
+PAGE = (ROOT / "docs/how-to/connect-clients.md").read_text()
 
 
 def block(heading: str, language: str) -> str:

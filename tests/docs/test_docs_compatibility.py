@@ -23,7 +23,7 @@ from synthetic import slice_of, uid
 
 EXPLICIT = "1.2.840.10008.1.2.1"
 HTJ2K, ANY_HTJ2K, J2K = (f"1.2.840.10008.1.2.4.{part}" for part in ("202", "201", "90"))
-PAGE = Page.of("docs/compatibility.md")
+PAGE = Page.of("docs/reference/compatibility.md")
 SIZES = ((1, 1), (1, 13), (37, 1), (65, 97))
 
 

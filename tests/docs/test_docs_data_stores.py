@@ -1,4 +1,4 @@
-"""docs/data-stores.md and docs/tags.md: what they show is run as it stands there."""
+"""docs/reference/api/data-stores.md and docs/reference/api/tags.md: what they show is run as it stands there."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from imports import run_import
 from servers import ServerProcess, wait_for
 from synthetic import save, slice_of
 
-STORES = Page.of("docs/data-stores.md")
-TAGS = Page.of("docs/tags.md")
+STORES = Page.of("docs/reference/api/data-stores.md")
+TAGS = Page.of("docs/reference/api/tags.md")
 
 
 def test_the_examples_of_data_stores_run(

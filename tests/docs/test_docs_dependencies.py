@@ -16,7 +16,7 @@ from doc_pages import ROOT, Page
 LOCK = tomllib.loads((ROOT / "uv.lock").read_text())
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PACKAGES: Mapping[str, dict[str, Any]] = {package["name"]: package for package in LOCK["package"]}
-PAGE = Page.of("docs/dependencies.md")
+PAGE = Page.of("docs/reference/dependencies.md")
 TOLD = {row["package"].split(" ")[0]: row["licence"] for row in PAGE.section("## To run").rows("package")}
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
 
@@ -73,8 +73,9 @@ def test_the_page_has_what_is_installed_to_run() -> None:
 
 def test_the_page_has_what_is_installed_to_develop() -> None:
     rows = PAGE.section("## To develop").rows("package")
+    groups = PROJECT["dependency-groups"]
     told = {name.strip() for row in rows for name in row["package"].split(",")}
-    assert told >= {re.sub(r"\[.*", "", name) for name in named(PROJECT["dependency-groups"]["dev"])}
+    assert told >= {re.sub(r"\[.*", "", name) for name in named(groups["dev"] + groups["docs"])}
 
 
 @pytest.fixture(scope="module")

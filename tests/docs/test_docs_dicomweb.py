@@ -1,4 +1,4 @@
-"""docs/dicomweb.md: its examples run in their order, and its tables hold for the code and for a real server."""
+"""docs/reference/dicomweb/index.md: its examples run in their order, and its tables hold for the code and for a real server."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from servers import ServerProcess
 from synthetic import noise, save, slice_of, uid
 from tools import required_tool
 
-PAGE = Page.of("docs/dicomweb.md")
+PAGE = Page.of("docs/reference/dicomweb/index.md")
 PREFIX = "1.2.840.10008.1.2"
 EXPLICIT, HTJ2K, J2K, JPEG = (PREFIX + part for part in (".1", ".4.202", ".4.90", ".4.50"))
 MPEG_2 = PREFIX + ".4.100"

@@ -1,4 +1,4 @@
-"""docs/dicomweb-conformance.md names the resources that there are, no others."""
+"""docs/reference/dicomweb/conformance.md names the resources that there are, no others."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hounsfield.api.dicomweb.capabilities import MEDIA_TYPES
 from hounsfield.api.dicomweb.resources import ROUTES
 from hounsfield.pixels.rendering.render import PictureKind
 
-PAGE = Page.of("docs/dicomweb-conformance.md")
+PAGE = Page.of("docs/reference/dicomweb/conformance.md")
 
 
 def test_the_resources_are_those_of_the_routes() -> None:

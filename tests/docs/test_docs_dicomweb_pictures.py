@@ -1,4 +1,4 @@
-"""docs/dicomweb.md: the examples of pictures and capabilities run."""
+"""docs/reference/dicomweb/index.md: the examples of pictures and capabilities run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hounsfield.pixels.rendering.render import Appearance
 from servers import ServerProcess
 from synthetic import slice_of, uid
 
-PAGE = Page.of("docs/dicomweb.md")
+PAGE = Page.of("docs/reference/dicomweb/index.md")
 
 
 def test_the_examples_run(

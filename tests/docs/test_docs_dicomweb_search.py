@@ -1,4 +1,4 @@
-"""The examples of docs/dicomweb-search.md are run in the order in which they stand there."""
+"""The examples of docs/reference/dicomweb/search.md are run in the order in which they stand there."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dicomweb.web import part10, store
 from servers import ServerProcess
 from synthetic import noise, slice_of
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "dicomweb-search.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs/reference/dicomweb/search.md"
 
 
 def test_the_examples_of_the_page_run(server: ServerProcess, datastore: str, monkeypatch: pytest.MonkeyPatch) -> None:

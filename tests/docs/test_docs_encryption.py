@@ -1,4 +1,4 @@
-"""docs/encryption.md: what it shows is run as it stands there, and its tables are compared with what happens."""
+"""docs/explanation/encryption.md: what it shows is run as it stands there, and its tables are compared with what happens."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from key_service import KeyServiceDoor, key_service
 from object_store import ObjectStore
 from servers import ServerProcess
 
-PAGE = Page.of("docs/encryption.md")
+PAGE = Page.of("docs/explanation/encryption.md")
 SERVICE = PAGE.section("## A key of a key service")
 MASTER = PAGE.section("## Master keys")
 

@@ -1,4 +1,4 @@
-"""docs/image-frames.md: its examples decode and check a real frame, its tables are those of the code."""
+"""docs/reference/api/image-frames.md: its examples decode and check a real frame, its tables are those of the code."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from imports import document, instances, run_import
 from servers import ServerProcess
 from synthetic import noise, save, slice_of
 
-PAGE = Page.of("docs/image-frames.md")
+PAGE = Page.of("docs/reference/api/image-frames.md")
 SHAPE = (300, 260)
 EDGES = np.random.default_rng(1).integers(0, 2, SHAPE)
 PIXELS = {

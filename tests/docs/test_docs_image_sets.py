@@ -1,4 +1,4 @@
-"""docs/image-sets.md: its examples run in the order in which they stand there, its tables are those of the documents."""
+"""docs/reference/api/image-sets.md: its examples run in their order, its tables are those of the documents."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from imports import document, instances, run_import
 from servers import ServerProcess, wait_for
 from synthetic import save, slice_of, uid
 
-PAGE = Page.of("docs/image-sets.md")
+PAGE = Page.of("docs/reference/api/image-sets.md")
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""docs/importing.md: its examples are run, and its tables compared with the settings and with what a job writes."""
+"""docs/reference/api/import-jobs.md: its examples run, its tables are those of the settings and of what a job writes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from imports import document, instances, lines, outcome_of
 from servers import ServerProcess, finished_job
 from synthetic import save, slice_of, uid
 
-WHOLE = Page.of("docs/importing.md")
+WHOLE = Page.of("docs/reference/api/import-jobs.md")
 PAGE = WHOLE.text
 
 

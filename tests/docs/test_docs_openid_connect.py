@@ -1,4 +1,4 @@
-"""docs/openid-connect.md: its authorizer runs as a process of its own, its settings and tables are those of the code."""
+"""docs/how-to/openid-connect.md: its authorizer runs as a process of its own, its settings and tables are those of the code."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from hounsfield.settings import Settings
 from servers import ServerProcess, active_datastore, free_port, wait_for
 from token_issuer import TokenIssuer
 
-PAGE = Page.of("docs/openid-connect.md")
+PAGE = Page.of("docs/how-to/openid-connect.md")
 FUNCTION = "arn:aws:lambda:us-east-1:000000000000:function:viewer-authorizer"
 
 

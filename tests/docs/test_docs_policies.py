@@ -1,4 +1,4 @@
-"""docs/policies.md: its example runs, its policies decide as it says, its tables are those of the code."""
+"""docs/reference/policies.md: its example runs, its policies decide as it says, its tables are those of the code."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from hounsfield.iam.request_context import PRINCIPAL_KEYS
 from servers import ServerProcess
 from synthetic import slice_of
 
-PAGE = Page.of("docs/policies.md")
+PAGE = Page.of("docs/reference/policies.md")
 STORE = "arn:aws:medical-imaging:us-east-1:000000000000:datastore/" + "1" * 32
 
 

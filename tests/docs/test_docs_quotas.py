@@ -1,4 +1,4 @@
-"""docs/quotas.md: its tables are those of the code, its examples run as they stand there."""
+"""docs/reference/quotas.md: its tables are those of the code, its examples run as they stand there."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hounsfield.iam.throttling import AWS_RATES, UNLIMITED_BY_AWS
 from hounsfield.settings import PREFIX, Settings
 from servers import ServerProcess
 
-TEXT = (Path(__file__).resolve().parents[2] / "docs" / "quotas.md").read_text()
+TEXT = (Path(__file__).resolve().parents[2] / "docs/reference/quotas.md").read_text()
 
 
 def test_the_quotas_are_those_of_the_settings() -> None:

@@ -1,4 +1,4 @@
-"""docs/searching.md: its examples find what they say, and its tables hold for a real server."""
+"""docs/reference/api/search.md: its examples find what they say, and its tables hold for a real server."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from imports import run_import
 from servers import ServerProcess
 from synthetic import save, slice_of, uid
 
-PAGE = Page.of("docs/searching.md")
+PAGE = Page.of("docs/reference/api/search.md")
 VALUES: dict[str, Any] = {
     "isPrimary": True,
     "createdAt": datetime.now(UTC),

@@ -1,4 +1,4 @@
-"""The settings and commands of docs/storage-tiers.md work as they stand there."""
+"""The settings and commands of docs/how-to/storage-tiers.md work as they stand there."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from imports import document, run_import
 from servers import ServerProcess, active_datastore, wait_for
 from synthetic import save, slice_of
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "storage-tiers.md").read_text()
+PAGE = (Path(__file__).resolve().parents[2] / "docs/how-to/storage-tiers.md").read_text()
 THIRTY_ONE_DAYS_MS = 31 * 24 * 3600 * 1000
 
 

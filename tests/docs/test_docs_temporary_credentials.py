@@ -1,4 +1,4 @@
-"""docs/temporary-credentials.md: its examples are run, and its tables compared with the code."""
+"""docs/how-to/temporary-credentials.md: its examples are run, and its tables compared with the code."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from servers import ServerProcess, finished_job, wait_for
 from session_world import client_of, refusal
 from synthetic import save, slice_of
 
-PAGE = Page.of("docs/temporary-credentials.md")
+PAGE = Page.of("docs/how-to/temporary-credentials.md")
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from doc_pages import ROOT, Page, codes
 
 from hounsfield.settings import PREFIX, Settings
 
-PAGE = Page.of("docs/threat-model.md")
+PAGE = Page.of("docs/explanation/threat-model.md")
 
 
 def test_each_threat_names_a_measure_and_what_shows_it() -> None:

@@ -120,7 +120,7 @@ def test_what_the_session_may_not_be(world, sts, issuer):
 
 def test_the_example_of_the_page(world, served, issuer, provider, tmp_path: Path):
     (tmp_path / "data").symlink_to(served.data)
-    making, using = Page.of("docs/temporary-credentials.md").section("## With a token").blocks("sh")
+    making, using = Page.of("docs/how-to/temporary-credentials.md").section("## With a token").blocks("sh")
     run_shell(served, making, tmp_path, ISSUER=provider)
     (tmp_path / "token").write_text(issuer.token())
     client = world.client("sts")

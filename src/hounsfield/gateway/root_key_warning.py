@@ -2,7 +2,8 @@
 
 door ─▶ RootUse.note(principal, action) ─▶ kind of action ─▶ one log line an hour for each kind
 
-The root key can neither be limited nor told from the person who holds it; it is for making users (docs/access.md).
+The root key can neither be limited nor told from the person who holds it; it is for making users
+(docs/how-to/users-and-keys.md).
 """
 
 from __future__ import annotations
@@ -98,5 +99,8 @@ class RootUse:
                 return
             self._quiet_until[use] = now + _AGAIN_SECONDS
         _log.warning(
-            "root key used for data", use=use, action=action, instead="hounsfield user create, see docs/access.md"
+            "root key used for data",
+            use=use,
+            action=action,
+            instead="hounsfield user create, see docs/how-to/users-and-keys.md",
         )
