@@ -133,8 +133,9 @@ class ServerProcess:
         parser.read(self.data / "credentials")
         return parser["default"]["aws_access_key_id"], parser["default"]["aws_secret_access_key"]
 
-    def client(self, *, retrying: bool = False, **config: Any) -> Any:
-        identifier, secret = self.key()
+    def client(self, *, key: tuple[str, str] | None = None, retrying: bool = False, **config: Any) -> Any:
+        """Make a client that signs with a key, the root key unless another is given."""
+        identifier, secret = key or self.key()
         return boto3.client(
             "medical-imaging",
             region_name="us-east-1",

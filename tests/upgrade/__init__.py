@@ -1,0 +1,1 @@
+"""Data folders made by earlier versions, opened by this one."""
