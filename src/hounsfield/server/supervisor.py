@@ -118,6 +118,8 @@ def serve(settings: Settings, host: str, port: int) -> None:
 def _import_once() -> Callable[[Settings], None]:
     """Import all that API processes and the runner need, so that those who are forked have it; give what runs the runner."""
     with collecting_later():
+        import hounsfield.bootstrap.api
+        import hounsfield.server.granian_server  # noqa: F401
         from hounsfield.server.runner import run_runner
 
     return run_runner
@@ -129,6 +131,7 @@ def serve_api(settings: Settings, host: str, port: int) -> None:
         raise SettingsError(f"without authentication only loopback is served, not {host}")
     # Commands that only ask for a server have no need of the server software, and API processes are forked from this one.
     with collecting_later():
+        import hounsfield.bootstrap.api  # noqa: F401
         from hounsfield.server.granian_server import ApiServer, ConnectionLimits
         from hounsfield.storage.blobs.spool import forget_spooled
 

@@ -13,6 +13,13 @@ from typing import Final
 from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, String, Table, inspect, select
 
 from hounsfield.storage.clock import now_ms
+from hounsfield.storage.db import (  # noqa: F401 - parts of the metadata
+    audit_tables,
+    job_tables,
+    orphan_pack_table,
+    study_tables,
+    tag_table,
+)
 from hounsfield.storage.db.clock_table import steady_clock
 from hounsfield.storage.db.iam_tables import identity_generation
 from hounsfield.storage.db.image_set_tables import metadata

@@ -2,6 +2,12 @@
 
 from alembic import context
 
+from hounsfield.storage.db import (  # noqa: F401 - their tables are part of the metadata
+    audit_tables,
+    iam_tables,
+    job_tables,
+    study_tables,
+)
 from hounsfield.storage.db.image_set_tables import metadata
 
 context.configure(
