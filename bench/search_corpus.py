@@ -20,8 +20,7 @@ from sqlalchemy import Connection, Index, insert, text
 from hounsfield.dicom.healthimaging.document import Levels
 from hounsfield.imaging.datastores import data_key, get_datastore
 from hounsfield.imaging.image_store import Archive
-from hounsfield.imaging.levels import index_entry
-from hounsfield.imaging.levels_sealing import seal_levels
+from hounsfield.imaging.levels import index_entry, seal_levels
 from hounsfield.imaging.states import ImageSetState, StorageTier, WorkflowStatus
 from hounsfield.storage.db.image_set_tables import image_set_versions, image_sets
 from hounsfield.storage.keys.data_key import DataKey

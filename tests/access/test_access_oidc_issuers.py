@@ -12,11 +12,11 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet, OctKey, RSAKey
 
-from hounsfield.oidc.configuration import IssuerConfiguration
 from hounsfield.oidc.errors import ExpiredTokenError, InvalidTokenError, IssuerUnavailableError
 from hounsfield.oidc.fetch import Fetcher
-from hounsfield.oidc.issuer import Issuer
+from hounsfield.oidc.issuer import Issuer, open_issuer
 from hounsfield.oidc.jwks import KeySource
+from hounsfield.settings.issuers import IssuerConfiguration
 from hounsfield.settings.jwks_lifetime import Keeping
 from hounsfield.settings.jws_algorithms import ALGORITHMS
 from token_issuer import AUDIENCE, TokenIssuer, key_for
@@ -258,4 +258,4 @@ def test_a_key_set_must_be_one(source: TokenIssuer, issuer: Issuer, keys: object
 def test_an_issuer_is_made_of_its_configuration(source: TokenIssuer) -> None:
     del source.documents["/realms/main/.well-known/openid-configuration"]
     configuration = IssuerConfiguration(source.url, (AUDIENCE,), f"{source.server.url}/keys", ("ES256",), (), 5)
-    assert configuration.open().validate(source.token()).subject == "jane"
+    assert open_issuer(configuration).validate(source.token()).subject == "jane"

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from hounsfield.oidc.claims import Claims
 from hounsfield.oidc.errors import ExpiredTokenError, InvalidTokenError
 from hounsfield.oidc.lifetimes import LONGEST_AGE, check_lifetime
-from hounsfield.oidc.role_mapping import claim_roles_of, role_of
+from hounsfield.oidc.role_mapping import role_of
 from hounsfield.oidc.token import LONGEST_TOKEN, read_token
 from hounsfield.settings import SettingsError, load_settings
+from hounsfield.settings.claim_roles import claim_roles_of
 
 NOW = 1_800_000_000.0
 READER = "arn:aws:iam::000000000000:role/reader"

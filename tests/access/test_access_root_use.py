@@ -11,7 +11,7 @@ import structlog
 
 from hounsfield.gateway.root_key_warning import DATA_USES, RootUse
 from hounsfield.iam.principals import Principal, PrincipalKind, root_of
-from hounsfield.iam.throttling import AWS_RATES, UNLIMITED_BY_AWS
+from hounsfield.settings.throttling import AWS_RATES, UNLIMITED_BY_AWS
 from servers import ServerProcess
 
 ROOT = root_of("aws", "000000000000", "AKIAROOT")

@@ -9,16 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hounsfield.aws.protocol.model import load_service
-from hounsfield.iam.throttling import (
-    AWS_RATES,
-    UNLIMITED_BY_AWS,
-    Rate,
-    Throttle,
-    ThrottledError,
-    Throttling,
-    rates_of,
-    take,
-)
+from hounsfield.iam.throttling import Throttle, ThrottledError, take
+from hounsfield.settings.throttling import AWS_RATES, UNLIMITED_BY_AWS, Rate, Throttling, rates_of
 
 SECOND = 1_000_000_000
 rates = st.builds(Rate, st.floats(0.01, 5000), st.integers(1, 50))

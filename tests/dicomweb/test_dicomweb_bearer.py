@@ -26,10 +26,12 @@ from hounsfield.iam.identities.access_keys import create_key
 from hounsfield.iam.identities.attachments import put_inline_policy
 from hounsfield.iam.identities.identities import create_role, create_user, delete_identity, update_role
 from hounsfield.iam.identities.records import IdentityKind
-from hounsfield.oidc.configuration import IssuerConfiguration
 from hounsfield.oidc.errors import InvalidTokenError
-from hounsfield.oidc.role_mapping import claim_roles_of, role_of
+from hounsfield.oidc.issuer import open_issuer
+from hounsfield.oidc.role_mapping import role_of
 from hounsfield.oidc.token import LONGEST_TOKEN
+from hounsfield.settings.claim_roles import claim_roles_of
+from hounsfield.settings.issuers import IssuerConfiguration
 from kept_files import kept_files
 from object_store import ObjectStore
 from servers import ServerProcess, active_datastore, wait_for
@@ -418,11 +420,11 @@ def test_a_user_pool_of_cognito_is_an_issuer(s3: ObjectStore) -> None:
     rules = claim_roles_of(json.dumps([{"claim": "cognito:groups", "value": "readers", "role": role}]))
     url = f"https://cognito-idp.us-east-1.amazonaws.com/{pool}"
     keys_url = f"{s3.url}/{pool}/.well-known/jwks.json"
-    identity = IssuerConfiguration(url, (client,), keys_url, ("RS256",), rules, 5).open().validate(token)
+    identity = open_issuer(IssuerConfiguration(url, (client,), keys_url, ("RS256",), rules, 5)).validate(token)
     assert (identity.issuer, identity.audience) == (url, client)
     assert role_of(identity.claims, rules) == role
     with pytest.raises(InvalidTokenError):
-        IssuerConfiguration(url, ("elsewhere",), keys_url, ("RS256",), rules, 5).open().validate(token)
+        open_issuer(IssuerConfiguration(url, ("elsewhere",), keys_url, ("RS256",), rules, 5)).validate(token)
 
 
 def test_who_names_an_authorizer_must_be_allowed_to_call_it(world: World) -> None:

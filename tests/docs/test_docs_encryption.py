@@ -13,8 +13,8 @@ from click.testing import CliRunner
 from doc_pages import Page, codes, run_shell
 
 from hounsfield.cli.main import cli
-from hounsfield.runtime.tls import ClientCertificates, TlsVersion
 from hounsfield.settings import Settings
+from hounsfield.settings.tls import ClientCertificates, TlsVersion
 from hounsfield.storage.db.image_set_tables import metadata
 from key_service import KeyServiceDoor, key_service
 from object_store import ObjectStore

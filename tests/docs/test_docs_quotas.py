@@ -8,8 +8,8 @@ import sys
 from dataclasses import fields
 from pathlib import Path
 
-from hounsfield.iam.throttling import AWS_RATES, UNLIMITED_BY_AWS
 from hounsfield.settings import PREFIX, Settings
+from hounsfield.settings.throttling import AWS_RATES, UNLIMITED_BY_AWS
 from servers import ServerProcess
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs/reference/quotas.md").read_text()

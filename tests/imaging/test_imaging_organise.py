@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hounsfield.dicom.healthimaging.record import Grouping
-from hounsfield.imaging.ingest.grouping import PrimarySet, SeriesKey, Situation, organise, organise_in_turn, variant_of
+from hounsfield.imaging.grouping_keys import SeriesKey, variant_of
+from hounsfield.imaging.ingest.grouping import PrimarySet, Situation, organise, organise_in_turn
 from hounsfield.imaging.staged_instance import PixelKind, Place, StagedInstance
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable
-from enum import StrEnum
 from functools import lru_cache
 from typing import Final, TypeAlias
 
@@ -18,15 +17,6 @@ WriteUid: TypeAlias = Callable[[str], str]
 """Gives what stands in a record for a UID."""
 
 _DIGITS: Final = 32
-
-
-class Uids(StrEnum):
-    """How UIDs are recorded."""
-
-    SEALED = "sealed"
-    """As a code that only the key of the installation makes."""
-    PLAIN = "plain"
-    """As they are."""
 
 
 def plain(uid: str) -> str:

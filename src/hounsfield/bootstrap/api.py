@@ -38,7 +38,7 @@ from hounsfield.gateway.threads import Threads, rendering_threads, request_threa
 from hounsfield.iam.identities.directory import Directory
 from hounsfield.iam.root_credentials import credentials_file, root_key
 from hounsfield.iam.sessions.sessions import SEALED_WITH, Sessions
-from hounsfield.iam.throttling import Throttle, rates_of
+from hounsfield.iam.throttling import Throttle
 from hounsfield.imaging.image_store import Archive
 from hounsfield.imaging.imagesets.metadata_document import MetadataReader
 from hounsfield.imaging.last_access import AccessWriter
@@ -48,11 +48,13 @@ from hounsfield.imaging.rendering.rendered import Pictures
 from hounsfield.imaging.retrieve.instances import prepare
 from hounsfield.imaging.retrieve.metadata import DicomMetadataReader
 from hounsfield.imaging.tiering.tiers import access_precision
+from hounsfield.oidc.issuer import open_issuer
 from hounsfield.runtime.logs import configure_logs
 from hounsfield.runtime.standard_error import keep_trying_standard_error
 from hounsfield.runtime.worker_pool import end_with_parent, tell_refusal
 from hounsfield.settings import InstallationError, Settings, SettingsError, load_settings
 from hounsfield.settings.cors_origins import origins_of
+from hounsfield.settings.throttling import rates_of
 from hounsfield.settings.trusted_proxies import proxies_of
 from hounsfield.storage.db.write_ahead_log import LogKeeper
 from hounsfield.storage.keys.installation_secrets import installation_secret
@@ -127,7 +129,7 @@ def make_app(settings: Settings) -> Entrance:
         writing=writing_threads(settings.database_wait_seconds),
         local=local,
     )
-    issuer = None if settings.issuer is None else settings.issuer.open()
+    issuer = None if settings.issuer is None else open_issuer(settings.issuer)
     authorizing = open_authorizing(settings, issuer)
     receiver = Receiver(archive, settings.store_processes)
     accesses = AccessWriter(

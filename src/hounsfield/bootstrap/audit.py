@@ -6,12 +6,13 @@ from typing import Final
 
 from hounsfield.audit.cloudtrail_record import RecordMaker
 from hounsfield.audit.trail import Trail
-from hounsfield.audit.uid_redaction import Uids, plain, sealed_by
+from hounsfield.audit.uid_redaction import plain, sealed_by
 from hounsfield.audit.unknown_callers import Strangers
 from hounsfield.bootstrap.installation import audit_key, open_chain
 from hounsfield.gateway.audit_record import Recorder
 from hounsfield.imaging.image_store import Archive
 from hounsfield.settings import Settings
+from hounsfield.settings.audit_uids import Uids
 from hounsfield.storage.keys.data_key import KeyWrapper
 
 SERVICE: Final = "medical-imaging.amazonaws.com"

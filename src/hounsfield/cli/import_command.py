@@ -23,12 +23,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from hounsfield.bootstrap.image_store import open_archive
 from hounsfield.iam.root_credentials import AccessKey, credentials_file, root_key
-from hounsfield.imaging.exceeding import exceeds
 from hounsfield.imaging.image_store import Archive, Quotas
 from hounsfield.imaging.imports.jobs import import_progress
-from hounsfield.runtime.tls import TlsFiles
+from hounsfield.imaging.quotas import exceeds
 from hounsfield.server.supervisor import server_of
 from hounsfield.settings import Settings, load_settings
+from hounsfield.settings.tls import TlsFiles
 from hounsfield.storage.identifiers import new_id
 
 BUCKET = "imports"

@@ -19,14 +19,14 @@ from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from hounsfield.imaging.client_tokens import remember, remembered
 from hounsfield.imaging.errors import ConflictError, InvalidRequestError, NotFoundError, QuotaExceededError
-from hounsfield.imaging.exceeding import exceeds
 from hounsfield.imaging.image_store import Archive
 from hounsfield.imaging.pagination import Page, Position, newest_first, page_of
+from hounsfield.imaging.quotas import exceeds
 from hounsfield.imaging.tag_keys import check_distinct
 from hounsfield.jobs.queue import WorkItem
 from hounsfield.pixels.transfer_syntaxes import LosslessFormat
 from hounsfield.storage.clock import now_ms, to_datetime
-from hounsfield.storage.db.database import lock_name
+from hounsfield.storage.db.database import lock_name, lock_row
 from hounsfield.storage.db.image_set_tables import datastores, image_sets, tags
 from hounsfield.storage.db.job_tables import import_jobs
 from hounsfield.storage.db.prepared import Prepared
@@ -350,3 +350,8 @@ def _datastore(archive: Archive, row: Any) -> Datastore:
         updated_at=to_datetime(row.updated_at),
         wrapped_key=row.wrapped_key,
     )
+
+
+def lock_datastore(connection: Connection, datastore_id: str) -> None:
+    """Keep other commits to the data store out until the transaction ends."""
+    connection.execute(lock_row(connection, select(datastores.c.id).where(datastores.c.id == datastore_id))).one()

@@ -15,7 +15,8 @@ from hounsfield.dicom.healthimaging.record import Grouping
 from hounsfield.dicom.json.level_attributes import document_members
 from hounsfield.dicom.values.dates_and_times import standard_date, standard_time
 from hounsfield.dicom.values.decode import JsonValue
-from hounsfield.storage.db.ordering import LAST
+from hounsfield.storage.db.image_set_tables import LAST
+from hounsfield.storage.keys.data_key import DataKey
 
 _INTEGER = re.compile(r"[+-]?\d{1,10}")
 _LONGEST_INDEXED = 512
@@ -132,3 +133,13 @@ def plain_text(level: Mapping[str, JsonValue], keyword: str) -> str:
 
 def _merged(older: Mapping[str, JsonValue], newer: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     return dict(sorted({**older, **newer}.items()))
+
+
+def seal_levels(key: DataKey, image_set_id: str, version: int, levels: Levels) -> bytes:
+    """Encrypt the levels of one version."""
+    return key.seal(levels.to_json(), f"levels:{image_set_id}:{version}")
+
+
+def open_levels(key: DataKey, image_set_id: str, version: int, sealed: bytes) -> Levels:
+    """Decrypt the levels of one version."""
+    return Levels.from_json(key.open(sealed, f"levels:{image_set_id}:{version}"))

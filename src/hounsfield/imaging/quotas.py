@@ -9,7 +9,6 @@ from __future__ import annotations
 from sqlalchemy import Connection, func, select
 
 from hounsfield.imaging.errors import ImagingError, QuotaExceededError
-from hounsfield.imaging.exceeding import exceeds
 from hounsfield.storage.db.image_set_tables import image_sets
 from hounsfield.storage.db.job_tables import work_items
 
@@ -75,3 +74,8 @@ def require_metadata_size(size: int, quota: int) -> None:
     """
     if exceeds(size, quota):
         raise QuotaExceededError(f"the metadata of the image set would have {size} bytes, the quota is {quota}")
+
+
+def exceeds(wanted: int, quota: int) -> bool:
+    """Tell whether there would be more than a quota allows."""
+    return 0 < quota < wanted

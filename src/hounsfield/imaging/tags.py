@@ -13,8 +13,8 @@ from sqlalchemy import Connection, Select, delete, insert, select
 
 from hounsfield.imaging.datastores import DatastoreStatus
 from hounsfield.imaging.errors import InvalidRequestError, NotFoundError
-from hounsfield.imaging.exceeding import exceeds
 from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.quotas import exceeds
 from hounsfield.imaging.tag_index import index_tags
 from hounsfield.imaging.tag_keys import check_distinct
 from hounsfield.storage.db.database import in_groups, lock_row

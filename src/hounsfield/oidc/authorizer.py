@@ -34,10 +34,11 @@ from hounsfield.oidc.http_authorizer import (
 from hounsfield.oidc.issuer import Issuer
 from hounsfield.oidc.lambda_authorizer import LambdaAuthorizer, LambdaClient
 from hounsfield.oidc.lifetimes import check_lifetime
-from hounsfield.oidc.role_mapping import ROLE_ARN, ClaimRole, role_of
+from hounsfield.oidc.role_mapping import role_of
 from hounsfield.oidc.session_names import session_name
 from hounsfield.oidc.token import Token, read_token
 from hounsfield.settings.authorizer_urls import FUNCTION_ARN
+from hounsfield.settings.claim_roles import ROLE_ARN, ClaimRole
 
 _T = TypeVar("_T")
 _ISSUER_SECONDS: Final = 10.0

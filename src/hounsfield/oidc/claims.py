@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import orjson
 
 from hounsfield.oidc.errors import InvalidTokenError
-
-ClaimPath = Sequence[str]
-"""Names from the outermost object inwards: ``("realm_access", "roles")``."""
+from hounsfield.settings.claim_roles import ClaimPath
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,14 @@ from joserfc.errors import JoseError
 
 from hounsfield.oidc.claims import Claims
 from hounsfield.oidc.errors import InvalidTokenError
+from hounsfield.oidc.fetch import Fetcher
 from hounsfield.oidc.jwks import KeySource
 from hounsfield.oidc.lifetimes import check_lifetime
 from hounsfield.oidc.token import Token, read_token, registry
+from hounsfield.settings.issuers import IssuerConfiguration
 
+_FETCH_SECONDS: Final = 2.0
+_MOST_BYTES: Final = 256 * 1024
 TYPES: Final = frozenset({"", "jwt", "at+jwt"})
 """Types of access and ID tokens (RFC 9068, section 2.1); an issuer signs others too, such as logout tokens (RFC 8725, 3.11)."""
 
@@ -115,3 +119,13 @@ class Issuer:
         except (JoseError, ValueError):
             raise InvalidTokenError("its signature is not one of the issuer's key") from None
         return Claims.of_payload(signed.payload or b"")
+
+
+def open_issuer(configuration: IssuerConfiguration) -> Issuer:
+    """Return the issuer of a configuration; it fetches its keys when they are first needed."""
+    keys = KeySource(
+        configuration.url, configuration.jwks_url, Fetcher(_FETCH_SECONDS, _MOST_BYTES), configuration.keeping
+    )
+    return Issuer(
+        configuration.url, configuration.audiences, configuration.algorithms, keys, configuration.leeway_seconds
+    )

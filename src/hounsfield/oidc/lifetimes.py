@@ -10,16 +10,6 @@ from hounsfield.oidc.errors import ExpiredTokenError, InvalidTokenError
 LONGEST_AGE: Final = 12 * 3600.0
 """Seconds since a token was issued."""
 
-MOST_LEEWAY: Final = 60.0
-"""Seconds by which clocks may be said to differ."""
-
-
-def check_leeway(seconds: float) -> float:
-    """Give back a leeway; raises `ValueError` when it is no leeway but a longer life."""
-    if not 0 <= seconds <= MOST_LEEWAY:
-        raise ValueError(f"it must be from 0 to {MOST_LEEWAY:g} seconds")
-    return seconds
-
 
 def check_lifetime(claims: Claims, now: float, leeway: float) -> float:
     """Check ``exp`` and ``iat``, which must be there, and ``nbf``.

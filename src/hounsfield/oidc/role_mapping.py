@@ -1,81 +1,11 @@
-"""Which role a token of the configured issuer stands for: a list of claims and values, of which the first that fits counts."""
+"""Role mapping: which role a token of the configured issuer stands for, by the first claim rule that it meets."""
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
-from typing import Final
-
-import orjson
-
-from hounsfield.oidc.claims import ClaimPath, Claims
-
-ROLE_ARN: Final = re.compile(
-    r"arn:(?P<partition>aws[a-z-]*):iam::(?P<account_id>[0-9]{12}):role/(?P<name>[\x21-\x7e]{1,512})"
-)
-_MEMBERS: Final = {"claim", "value", "role"}
-
-
-@dataclass(frozen=True, slots=True)
-class ClaimRole:
-    """One rule.
-
-    Attributes
-    ----------
-    claim : sequence of str
-        Where the claim is, from the outermost object inwards.
-    value : str
-        What it must be, or have among its values.
-    role_arn : str
-        ARN of the role.
-    """
-
-    claim: ClaimPath
-    value: str
-    role_arn: str
-
-    def fits(self, claims: Claims) -> bool:
-        """Tell whether a token has the value."""
-        return self.value in claims.texts(self.claim)
-
-
-def claim_roles_of(text: str) -> tuple[ClaimRole, ...]:
-    """Read the rules: a JSON list of objects with ``claim``, ``value`` and ``role``; empty for none.
-
-    ``claim`` is a name, or a list of names for one within others: ``["realm_access", "roles"]``.
-
-    Raises
-    ------
-    ValueError
-        The text is not that.
-    """
-    if not text.strip():
-        return ()
-    try:
-        rules = orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        raise ValueError(f"it must be JSON: {error}") from error
-    if not isinstance(rules, list):
-        raise ValueError(  # noqa: TRY004 - what is wrong is the text
-            'it must be a list such as [{"claim": "groups", "value": "radiology", "role": "arn:…"}]'
-        )
-    return tuple(_rule(rule) for rule in rules)
-
-
-def _rule(rule: object) -> ClaimRole:
-    if not isinstance(rule, dict) or set(rule) != _MEMBERS:
-        raise ValueError("each entry must be an object with claim, value and role")
-    claim, value, role = rule["claim"], rule["value"], rule["role"]
-    path = [claim] if isinstance(claim, str) else claim
-    if not (isinstance(path, list) and path and all(isinstance(name, str) and name for name in path)):
-        raise ValueError("claim must be a name, or a list of names")
-    if not (isinstance(value, str) and value):
-        raise ValueError("value must be text")
-    if not (isinstance(role, str) and ROLE_ARN.fullmatch(role)):
-        raise ValueError(f"{role!r} is not the ARN of a role, such as arn:aws:iam::000000000000:role/reader")
-    return ClaimRole(tuple(path), value, role)
+from hounsfield.oidc.claims import Claims
+from hounsfield.settings.claim_roles import ClaimRole
 
 
 def role_of(claims: Claims, rules: tuple[ClaimRole, ...]) -> str | None:
-    """Give the ARN of the role of the first rule that fits; None when none does."""
-    return next((rule.role_arn for rule in rules if rule.fits(claims)), None)
+    """Return the ARN of the role of the first rule whose claim has its value; None when no rule is met."""
+    return next((rule.role_arn for rule in rules if rule.value in claims.texts(rule.claim)), None)

@@ -19,8 +19,8 @@ from granian.server.mp import MPServer
 
 from hounsfield.bootstrap.start_reports import report_ready
 from hounsfield.runtime.forking import ForkedPopen
-from hounsfield.runtime.tls import TlsFiles, TlsVersion
 from hounsfield.runtime.worker_pool import READY
+from hounsfield.settings.tls import TlsFiles, TlsVersion
 
 OVERLAP_SECONDS: Final = 5.0
 """How long an old process serves beside the new one, for its clients to connect anew."""

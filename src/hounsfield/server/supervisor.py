@@ -30,10 +30,11 @@ import structlog
 from hounsfield.bootstrap.start_reports import StartReports, has_worked, is_received
 from hounsfield.iam.root_credentials import credentials_file
 from hounsfield.runtime.gc_freeze import collecting_later
-from hounsfield.runtime.tls import CertificateWatch, TlsFilesError, connecting_anew
+from hounsfield.runtime.tls import CertificateWatch, connecting_anew
 from hounsfield.runtime.worker_pool import PARENT, REFUSAL, end_with_parent, tell_ready
 from hounsfield.server.child_process import KeptProcess, RefusedError
 from hounsfield.settings import PREFIX, InstallationError, Settings, SettingsError, load_settings
+from hounsfield.settings.tls import TlsFilesError
 from hounsfield.storage.durable_files import make_folder_durably, write_file_durably
 
 if TYPE_CHECKING:

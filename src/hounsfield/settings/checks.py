@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import fields
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from hounsfield.iam.throttling import rates_of
-from hounsfield.oidc.lifetimes import check_leeway
 from hounsfield.settings.authorizer_urls import authorizer_urls_of
 from hounsfield.settings.cors_origins import origins_of
 from hounsfield.settings.errors import PREFIX, SettingsError, said_of
+from hounsfield.settings.fields import Fields
 from hounsfield.settings.import_roles import ImportRoles
-from hounsfield.settings.issuers import issuer_of
+from hounsfield.settings.issuers import check_leeway, issuer_of
+from hounsfield.settings.throttling import rates_of
 from hounsfield.settings.trusted_proxies import proxies_of
-
-if TYPE_CHECKING:
-    from hounsfield.settings.fields import Settings
 
 _S3_URI: Final = re.compile(r"s3://[^/]+(/.*)?")
 _LOG_LEVELS: Final = ("debug", "info", "warning", "error")
@@ -33,7 +30,7 @@ _MORE_THAN_NOTHING: Final = (
 )
 
 
-def check(settings: Settings) -> None:
+def check(settings: Fields) -> None:
     """Check all settings.
 
     Raises
@@ -49,7 +46,7 @@ def check(settings: Settings) -> None:
     _check_audit(settings)
 
 
-def _check_numbers(settings: Settings) -> None:
+def _check_numbers(settings: Fields) -> None:
     if settings.log_level.lower() not in _LOG_LEVELS:
         raise SettingsError(f"{PREFIX}LOG_LEVEL is {settings.log_level!r}, it must be one of {', '.join(_LOG_LEVELS)}")
     for field in fields(settings):
@@ -60,7 +57,7 @@ def _check_numbers(settings: Settings) -> None:
             raise SettingsError(f"{PREFIX}{name.upper()} must be more than 0")
 
 
-def _check_keys_and_certificates(settings: Settings) -> None:
+def _check_keys_and_certificates(settings: Fields) -> None:
     if settings.database_url and not settings.database_url.startswith(("postgresql://", "postgresql+psycopg://")):
         raise SettingsError(
             f"{PREFIX}DATABASE_URL must be the URL of a PostgreSQL database: postgresql://user@host/name"
@@ -75,7 +72,7 @@ def _check_keys_and_certificates(settings: Settings) -> None:
         raise SettingsError(f"{PREFIX}TLS_CLIENT_CA needs {PREFIX}TLS_CERTIFICATE and {PREFIX}TLS_KEY")
 
 
-def _check_callers(settings: Settings) -> None:
+def _check_callers(settings: Fields) -> None:
     with said_of("throttle_rates"):
         rates_of(settings.throttling, settings.throttle_rates)
     with said_of("cors_origins"):
@@ -84,7 +81,7 @@ def _check_callers(settings: Settings) -> None:
         proxies_of(settings.trusted_proxies)
 
 
-def _check_tokens(settings: Settings) -> None:
+def _check_tokens(settings: Fields) -> None:
     with said_of("authorizers"):
         authorizer_urls_of(settings.authorizers)
     if settings.lambda_api not in {"", "aws"}:
@@ -98,7 +95,7 @@ def _check_tokens(settings: Settings) -> None:
     issuer_of(settings)
 
 
-def _check_import_roles(settings: Settings) -> None:
+def _check_import_roles(settings: Fields) -> None:
     if settings.import_roles not in {"", *ImportRoles}:
         raise SettingsError(
             f"{PREFIX}IMPORT_ROLES is {settings.import_roles!r}, it must be one of {', '.join(ImportRoles)}, or empty"
@@ -107,7 +104,7 @@ def _check_import_roles(settings: Settings) -> None:
         raise SettingsError(f"{PREFIX}IMPORT_ROLES is sts, but buckets are folders; set {PREFIX}S3_ENDPOINT_URL or S3")
 
 
-def _check_audit(settings: Settings) -> None:
+def _check_audit(settings: Fields) -> None:
     if settings.audit_s3_uri and not _S3_URI.fullmatch(settings.audit_s3_uri):
         raise SettingsError(f"{PREFIX}AUDIT_S3_URI is {settings.audit_s3_uri!r}, it must be s3://bucket/prefix")
     for name in ("audit_file_bytes", "audit_file_seconds", "audit_s3_seconds"):

@@ -1,4 +1,4 @@
-"""The settings of an installation, and what follows from them."""
+"""The fields of the settings, and what follows from single ones."""
 
 from __future__ import annotations
 
@@ -6,20 +6,17 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from hounsfield.audit.uid_redaction import Uids
-from hounsfield.iam.throttling import Throttling
-from hounsfield.oidc.configuration import IssuerConfiguration
-from hounsfield.runtime.tls import ClientCertificates, TlsFiles, TlsVersion
 from hounsfield.settings.audit_on_failure import OnFailure
-from hounsfield.settings.checks import check
+from hounsfield.settings.audit_uids import Uids
 from hounsfield.settings.import_roles import ImportRoles
-from hounsfield.settings.issuers import issuer_of
+from hounsfield.settings.throttling import Throttling
+from hounsfield.settings.tls import ClientCertificates, TlsFiles, TlsVersion
 
 _DAY_SECONDS = 24 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class Fields:
     """Settings of an installation.
 
     Attributes
@@ -337,9 +334,6 @@ class Settings:
     core_dumps: bool = False
     log_level: str = "info"
 
-    def __post_init__(self) -> None:
-        check(self)
-
     def __repr__(self) -> str:
         return f"Settings(data={str(self.data)!r})"
 
@@ -355,11 +349,6 @@ class Settings:
             clients=self.tls_client_certificates,
             least=self.tls_least_version,
         )
-
-    @property
-    def issuer(self) -> IssuerConfiguration | None:
-        """The issuer whose tokens are taken; None when there is none."""
-        return issuer_of(self)
 
     @property
     def job_roles(self) -> ImportRoles:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from hounsfield.settings.errors import PREFIX, SettingsError
-from hounsfield.settings.fields import Settings
+from hounsfield.settings.settings import Settings
 
 
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:

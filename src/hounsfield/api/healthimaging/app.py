@@ -20,8 +20,7 @@ from hounsfield.api.healthimaging.operations import HANDLERS, Handler
 from hounsfield.api.healthimaging.permissions import names_image_set, permission_of, permissions_of_parameters
 from hounsfield.audit.events import Category
 from hounsfield.aws.protocol.errors import AwsError, NotImplementedException, serialise_error
-from hounsfield.aws.protocol.model import Operation
-from hounsfield.aws.protocol.parameters import Parameters
+from hounsfield.aws.protocol.model import Operation, Parameters
 from hounsfield.aws.protocol.parser import parse_request
 from hounsfield.aws.protocol.response import WireResponse
 from hounsfield.aws.protocol.routing import Match, Router

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from hounsfield.api.healthimaging.context import Context
 from hounsfield.api.healthimaging.parameters import structure, text, version_number
-from hounsfield.aws.protocol.parameters import Parameters
+from hounsfield.aws.protocol.model import Parameters
 from hounsfield.imaging.errors import NotFoundError
 from hounsfield.imaging.image_store import Archive
 from hounsfield.imaging.imagesets import copy as domain

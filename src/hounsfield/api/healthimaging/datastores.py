@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from hounsfield.api.healthimaging.context import Context
 from hounsfield.api.healthimaging.pagination import Listing
 from hounsfield.api.healthimaging.parameters import mapping, optional_text, text
-from hounsfield.aws.protocol.parameters import Parameters
+from hounsfield.aws.protocol.model import Parameters
 from hounsfield.imaging import datastores as domain
 from hounsfield.imaging.client_tokens import once
 from hounsfield.imaging.datastores import Datastore, DatastoreStatus, NewDatastore

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from hounsfield.api.healthimaging.context import Context
 from hounsfield.api.healthimaging.parameters import text
-from hounsfield.aws.protocol.parameters import Parameters
+from hounsfield.aws.protocol.model import Parameters
 from hounsfield.imaging.imagesets.delete import delete_image_set as domain_delete
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from hounsfield.api.healthimaging.context import Context
 from hounsfield.api.healthimaging.media_types import acceptable, frame_media_type, media_type
 from hounsfield.api.healthimaging.parameters import optional_text, structure, text, version_number
-from hounsfield.aws.protocol.parameters import Parameters
+from hounsfield.aws.protocol.model import Parameters
 from hounsfield.gateway.responses import StreamedResult
 from hounsfield.imaging.errors import NotFoundError
 from hounsfield.imaging.imagesets import get as domain

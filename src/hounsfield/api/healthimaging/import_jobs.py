@@ -8,7 +8,7 @@ from dataclasses import replace
 from hounsfield.api.healthimaging.context import Context
 from hounsfield.api.healthimaging.pagination import Listing
 from hounsfield.api.healthimaging.parameters import optional_text, structure, structures, text
-from hounsfield.aws.protocol.parameters import Parameters
+from hounsfield.aws.protocol.model import Parameters
 from hounsfield.iam.sessions.import_job_roles import JobRole
 from hounsfield.imaging.client_tokens import once
 from hounsfield.imaging.imports import jobs as domain

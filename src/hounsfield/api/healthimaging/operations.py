@@ -11,7 +11,7 @@ from hounsfield.api.healthimaging.copy import copy_image_set
 from hounsfield.api.healthimaging.delete import delete_image_set
 from hounsfield.api.healthimaging.search import search
 from hounsfield.api.healthimaging.versions import list_image_set_versions, update_image_set_metadata
-from hounsfield.aws.protocol.parameters import Parameters
+from hounsfield.aws.protocol.model import Parameters
 from hounsfield.gateway.responses import StreamedResult
 
 Result = Mapping[str, object] | StreamedResult

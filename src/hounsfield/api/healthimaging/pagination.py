@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from hounsfield.api.healthimaging.parameters import optional_integer, optional_text
 from hounsfield.aws.protocol.errors import ValidationException
+from hounsfield.aws.protocol.model import Parameters
 from hounsfield.aws.protocol.pagination import PageTokens, page_context
-from hounsfield.aws.protocol.parameters import Parameters
 from hounsfield.imaging.pagination import Position
 
 DEFAULT_PAGE = 50

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Final
 
 from hounsfield.api.healthimaging.parameters import mapping, optional_text, structure, text
-from hounsfield.aws.protocol.parameters import Parameters
+from hounsfield.aws.protocol.model import Parameters
 from hounsfield.iam.authorization import ContextValue, Permission
 from hounsfield.iam.policies.aws_managed import SERVICE
 from hounsfield.iam.policies.condition_context import Unsettled

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from hounsfield.api.healthimaging.context import Context
 from hounsfield.api.healthimaging.pagination import Listing
 from hounsfield.api.healthimaging.parameters import moment, optional_text, structure, structures, text
-from hounsfield.aws.protocol.parameters import Parameter, Parameters
+from hounsfield.aws.protocol.model import Parameter, Parameters
 from hounsfield.imaging.errors import InvalidRequestError
 from hounsfield.imaging.levels import series_number_as_integer
 from hounsfield.imaging.search.image_sets import (

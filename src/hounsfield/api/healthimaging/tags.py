@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from hounsfield.api.healthimaging.context import Context
 from hounsfield.api.healthimaging.parameters import mapping, text
 from hounsfield.aws.protocol.arns import ResourceArn
-from hounsfield.aws.protocol.parameters import Parameters
+from hounsfield.aws.protocol.model import Parameters
 from hounsfield.imaging import tags as domain
 from hounsfield.imaging.errors import NotFoundError
 from hounsfield.imaging.image_store import Archive

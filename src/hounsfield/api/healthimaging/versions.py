@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from hounsfield.api.healthimaging.context import Context
 from hounsfield.api.healthimaging.pagination import Listing
 from hounsfield.api.healthimaging.parameters import optional_text, structure, text, version_number
-from hounsfield.aws.protocol.parameters import Parameter, Parameters
+from hounsfield.aws.protocol.model import Parameter, Parameters
 from hounsfield.imaging.errors import InvalidRequestError, NotFoundError
 from hounsfield.imaging.imagesets.get import ImageSetVersion
 from hounsfield.imaging.imagesets.update import update_image_set_metadata as domain_update

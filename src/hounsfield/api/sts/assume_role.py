@@ -20,7 +20,7 @@ from hounsfield.api.sts.session_request import (
 from hounsfield.api.sts.trust import may_assume
 from hounsfield.aws.protocol.errors import ValidationException
 from hounsfield.aws.protocol.members import optional_text, structures, text, texts
-from hounsfield.aws.protocol.parameters import Parameters
+from hounsfield.aws.protocol.model import Parameters
 from hounsfield.iam.authorization import AccessDeniedError
 from hounsfield.iam.policies.condition_context import ContextValue
 from hounsfield.iam.principals import Principal

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hounsfield.aws.protocol.parameters import Parameters
+from hounsfield.aws.protocol.model import Parameters
 from hounsfield.iam.identities.directory import Directory
 from hounsfield.iam.principals import Principal
 from hounsfield.iam.request_context import RequestFacts

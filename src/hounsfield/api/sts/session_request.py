@@ -15,7 +15,7 @@ from hounsfield.aws.protocol.errors import (
     ValidationException,
 )
 from hounsfield.aws.protocol.members import optional_integer, optional_text, structures, text
-from hounsfield.aws.protocol.parameters import Parameters
+from hounsfield.aws.protocol.model import Parameters
 from hounsfield.iam.identities.directory import Directory
 from hounsfield.iam.identities.snapshot import Role
 from hounsfield.iam.policies.document import PolicyKind

@@ -17,8 +17,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import TypeAlias
 
-from hounsfield.aws.protocol.model import Kind, Member, Shape
-from hounsfield.aws.protocol.parameters import Parameter, Parameters
+from hounsfield.aws.protocol.model import Kind, Member, Parameter, Parameters, Shape
 from hounsfield.aws.protocol.validation import violation, violations_text
 
 Decoder: TypeAlias = Callable[[object], Parameter]

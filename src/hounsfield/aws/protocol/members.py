@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TypeVar
 
-from hounsfield.aws.protocol.parameters import Parameter, Parameters
+from hounsfield.aws.protocol.model import Parameter, Parameters
 
 T = TypeVar("T")
 

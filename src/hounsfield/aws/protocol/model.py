@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from functools import cache
-from typing import Any
+from typing import Any, TypeAlias, Union
 
 from botocore.loaders import Loader
 from botocore.model import ServiceModel
@@ -341,3 +342,9 @@ def _kind(source: Any) -> Kind:
     except ValueError:
         message = f"The service model has the shape {source.name} of type {source.type_name}, which is not known here."
         raise ValueError(message) from None
+
+
+Parameter: TypeAlias = Union[str, int, bool, bytes, datetime, list["Parameter"], "Parameters"]
+
+
+Parameters: TypeAlias = dict[str, Parameter]

@@ -28,8 +28,7 @@ from hounsfield.aws.protocol.errors import (
     SerializationException,
     ValidationException,
 )
-from hounsfield.aws.protocol.model import Kind, Location, Operation
-from hounsfield.aws.protocol.parameters import Parameter, Parameters
+from hounsfield.aws.protocol.model import Kind, Location, Operation, Parameter, Parameters
 from hounsfield.aws.protocol.routing import Match
 from hounsfield.aws.protocol.validation import validate
 

@@ -24,8 +24,7 @@ from hounsfield.aws.protocol.errors import (
     UnknownOperationException,
     ValidationException,
 )
-from hounsfield.aws.protocol.model import Kind, Operation, Service, Shape
-from hounsfield.aws.protocol.parameters import Parameter, Parameters
+from hounsfield.aws.protocol.model import Kind, Operation, Parameter, Parameters, Service, Shape
 from hounsfield.aws.protocol.validation import validate
 
 MAX_FORM_BYTES = 512 * 1024

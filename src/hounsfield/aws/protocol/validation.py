@@ -14,8 +14,7 @@ from functools import cache
 from typing import TypeAlias
 
 from hounsfield.aws.protocol.errors import ValidationException
-from hounsfield.aws.protocol.model import Kind, Shape
-from hounsfield.aws.protocol.parameters import Parameter, Parameters
+from hounsfield.aws.protocol.model import Kind, Parameter, Parameters, Shape
 from hounsfield.aws.protocol.patterns import matcher
 
 SHOWN_CHARACTERS = 128

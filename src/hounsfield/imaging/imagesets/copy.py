@@ -19,12 +19,10 @@ from sqlalchemy import Connection, insert, select, update
 from hounsfield.dicom.healthimaging.document import Levels, document_size
 from hounsfield.imaging.datastores import active_datastore, data_key
 from hounsfield.imaging.errors import InvalidRequestError, NotFoundError, QuotaExceededError
-from hounsfield.imaging.exceeding import exceeds
 from hounsfield.imaging.image_set_access import ImageSetAccess
 from hounsfield.imaging.image_store import Archive
 from hounsfield.imaging.imagesets.copy_request import CopyRequest, PendingCopy
 from hounsfield.imaging.imagesets.copy_rules import refusal
-from hounsfield.imaging.imagesets.versions import fragment_sizes
 from hounsfield.imaging.imagesets.workflow import (
     HeldImageSet,
     Trigger,
@@ -37,10 +35,11 @@ from hounsfield.imaging.imagesets.workflow import (
     under_way,
 )
 from hounsfield.imaging.levels import index_entry, merge_levels
-from hounsfield.imaging.quotas import require_metadata_size, require_slot
+from hounsfield.imaging.quotas import exceeds, require_metadata_size, require_slot
 from hounsfield.imaging.states import ImageSetState, StorageTier, WorkflowStatus
 from hounsfield.imaging.study_rows import INDEX_VERSION, refresh_studies
 from hounsfield.imaging.tiering.pack_mover import share_place
+from hounsfield.imaging.version_rows import fragment_sizes
 from hounsfield.jobs.queue import WorkItem
 from hounsfield.storage.clock import now_ms
 from hounsfield.storage.db.image_set_tables import image_set_versions, image_sets, instances

@@ -9,9 +9,9 @@ from sqlalchemy import Connection, select
 
 from hounsfield.dicom.healthimaging.document import Levels
 from hounsfield.dicom.values.decode import JsonValue
+from hounsfield.imaging.grouping_keys import StudyVariant, variant_of
 from hounsfield.imaging.imagesets.copy_request import PendingCopy
 from hounsfield.imaging.imagesets.workflow import HeldImageSet
-from hounsfield.imaging.ingest.grouping import StudyVariant, variant_of
 from hounsfield.imaging.levels import IndexEntry, grouping_of, index_entry
 from hounsfield.storage.db.database import in_groups
 from hounsfield.storage.db.image_set_tables import image_sets, instances

@@ -22,7 +22,7 @@ from hounsfield.imaging.errors import NotFoundError
 from hounsfield.imaging.image_store import Archive
 from hounsfield.imaging.imagesets.get import version_row
 from hounsfield.imaging.imagesets.workflow import check_readable
-from hounsfield.imaging.levels_sealing import open_levels
+from hounsfield.imaging.levels import open_levels
 from hounsfield.storage.blobs.packs import Extent, Label, RecordKind, read_records
 from hounsfield.storage.db.image_set_tables import instances
 from hounsfield.storage.keys.data_key import DataKey

@@ -17,9 +17,8 @@ import structlog
 from sqlalchemy import Connection, delete, select, update
 
 from hounsfield.dicom.healthimaging.document import Levels
-from hounsfield.imaging.datastores import fetched_key, get_datastore
+from hounsfield.imaging.datastores import fetched_key, get_datastore, lock_datastore
 from hounsfield.imaging.image_store import Archive
-from hounsfield.imaging.ingest.image_set_writer import lock_datastore
 from hounsfield.imaging.levels import index_entry
 from hounsfield.imaging.states import StorageTier
 from hounsfield.imaging.study_rows import SeriesDetails

@@ -18,7 +18,6 @@ from sqlalchemy import Connection, func, select
 from hounsfield.dicom.healthimaging.document import Levels, document_size, document_size_of_totals
 from hounsfield.imaging.datastores import active_datastore, data_key, fetched_key, get_datastore
 from hounsfield.imaging.errors import InvalidRequestError, NotFoundError, QuotaExceededError
-from hounsfield.imaging.exceeding import exceeds
 from hounsfield.imaging.image_set_access import ImageSetAccess
 from hounsfield.imaging.image_store import Archive
 from hounsfield.imaging.imagesets.edits import Content, Edits, check_edits, edited_levels, parse_edits
@@ -31,12 +30,11 @@ from hounsfield.imaging.imagesets.instance_rows import (
     write_rows,
 )
 from hounsfield.imaging.imagesets.update_request import PendingUpdate, UpdateRequest
-from hounsfield.imaging.imagesets.versions import fragment_sizes, fragment_total, instance_rows
 from hounsfield.imaging.imagesets.workflow import HeldImageSet, Trigger, begin, claim, fail, succeed, under_way
-from hounsfield.imaging.levels import index_entry
-from hounsfield.imaging.levels_sealing import open_levels
-from hounsfield.imaging.quotas import require_metadata_size, require_slot
+from hounsfield.imaging.levels import index_entry, open_levels
+from hounsfield.imaging.quotas import exceeds, require_metadata_size, require_slot
 from hounsfield.imaging.study_rows import refresh_studies
+from hounsfield.imaging.version_rows import fragment_sizes, fragment_total, instance_rows
 from hounsfield.jobs.queue import WorkItem
 from hounsfield.storage.db.database import in_groups
 from hounsfield.storage.db.image_set_tables import image_set_versions, image_sets, instances

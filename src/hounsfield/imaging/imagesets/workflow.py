@@ -36,12 +36,11 @@ from sqlalchemy import Connection, Row, func, select, update
 
 from hounsfield.dicom.healthimaging.document import Levels
 from hounsfield.imaging.errors import ConflictError, NotFoundError
-from hounsfield.imaging.ingest.image_set_writer import VersionRow, insert_version_row
-from hounsfield.imaging.levels import index_entry
-from hounsfield.imaging.levels_sealing import open_levels, seal_levels
+from hounsfield.imaging.levels import index_entry, open_levels, seal_levels
 from hounsfield.imaging.states import ImageSetState, StorageTier, WorkflowStatus
 from hounsfield.imaging.study_rows import refresh_series
 from hounsfield.imaging.tag_index import follow_image_sets
+from hounsfield.imaging.version_rows import VersionRow, insert_version_row
 from hounsfield.storage.clock import now_ms
 from hounsfield.storage.db.database import lock_row
 from hounsfield.storage.db.image_set_tables import image_set_versions, image_sets, instances

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
-from hounsfield.imaging.exceeding import exceeds
 from hounsfield.imaging.image_store import Quotas
 from hounsfield.imaging.ingest.file_results import InputFile
+from hounsfield.imaging.quotas import exceeds
 from hounsfield.storage.buckets.bucket_access import BucketAccess, BucketUse
 from hounsfield.storage.buckets.buckets import BucketError, Buckets, ObjectEntry, S3Uri
 

@@ -18,7 +18,6 @@ from sqlalchemy import ColumnElement, Connection, Row, func, insert, or_, select
 from hounsfield.imaging.client_tokens import remember, remembered
 from hounsfield.imaging.datastores import get_datastore, startable_datastore
 from hounsfield.imaging.errors import ConflictError, InvalidRequestError, NotFoundError, QuotaExceededError
-from hounsfield.imaging.exceeding import exceeds
 from hounsfield.imaging.image_store import Archive
 from hounsfield.imaging.ingest.metadata_mappings import (
     MetadataMapping,
@@ -27,6 +26,7 @@ from hounsfield.imaging.ingest.metadata_mappings import (
     mappings_to_json,
 )
 from hounsfield.imaging.pagination import Page, Position, newest_first, page_of
+from hounsfield.imaging.quotas import exceeds
 from hounsfield.storage.buckets.buckets import BucketError, S3Uri
 from hounsfield.storage.clock import now_ms, to_datetime
 from hounsfield.storage.db.job_tables import import_files, import_jobs

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -15,6 +14,7 @@ import orjson
 from hounsfield.dicom.values.warnings import ImportWarning
 from hounsfield.imaging.imports.jobs import ImportJob
 from hounsfield.imaging.ingest.file_results import FileErrorType, FileOutcome, FileRecord
+from hounsfield.imaging.ingest.grouping import Destination
 from hounsfield.storage.buckets.bucket_access import BucketAction, BucketUse
 from hounsfield.storage.buckets.buckets import Buckets, S3Uri
 
@@ -26,17 +26,6 @@ def output_uses(output_uri: str) -> list[BucketUse]:
     """Give what writing the output files below an output location does with its bucket."""
     uri = S3Uri.parse(output_uri)
     return [BucketUse(BucketAction.WRITE, uri.bucket, uri.key + name) for name in (*_LINES, MANIFEST)]
-
-
-@dataclass(frozen=True, slots=True)
-class Destination:
-    """The image set version that the instances of some files went to; ``ordinals`` are of the files that are in it."""
-
-    image_set_id: str
-    version: int
-    is_primary: bool
-    ordinals: tuple[int, ...]
-    superseded: tuple[int, ...]
 
 
 def write_outputs(

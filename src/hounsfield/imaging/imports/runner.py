@@ -17,26 +17,19 @@ from collections.abc import Callable, Mapping, Sequence
 import structlog
 from sqlalchemy import select, update
 
-from hounsfield.imaging.datastores import Datastore, fetched_key, get_datastore
+from hounsfield.imaging.datastores import Datastore, fetched_key, get_datastore, lock_datastore
 from hounsfield.imaging.image_set_access import ImageSetAccess
 from hounsfield.imaging.image_store import Archive
 from hounsfield.imaging.imports.batches import BatchRun
 from hounsfield.imaging.imports.files import add_files, file_records, forget_files, skipped_files
 from hounsfield.imaging.imports.input_listing import JobFailedError, check_permitted, scan
 from hounsfield.imaging.imports.jobs import ImportJob, JobEvent, JobStatus, get_import_job, move_job
-from hounsfield.imaging.imports.output_files import Destination, output_uses, write_outputs
+from hounsfield.imaging.imports.output_files import output_uses, write_outputs
 from hounsfield.imaging.ingest.content import KnownSizes
 from hounsfield.imaging.ingest.file_results import FileErrorType, FileOutcome, FileRecord, FileResult
-from hounsfield.imaging.ingest.grouping import organise
-from hounsfield.imaging.ingest.image_set_writer import (
-    apply,
-    commitments,
-    denied_ordinals,
-    lock_datastore,
-    read_situation,
-)
+from hounsfield.imaging.ingest.grouping import Destination, organise
+from hounsfield.imaging.ingest.image_set_writer import apply, commitments, denied_ordinals, oversized, read_situation
 from hounsfield.imaging.ingest.metadata_files import ImportMetadata, MetadataSource
-from hounsfield.imaging.ingest.metadata_quota import oversized
 from hounsfield.imaging.ingest.worker import IngestContext
 from hounsfield.jobs.queue import LeaseLostError, WorkItem
 from hounsfield.jobs.runner import StoppedError

@@ -17,11 +17,10 @@ import orjson
 from sqlalchemy import Connection, bindparam, select
 
 from hounsfield.dicom.healthimaging.document import Levels, document_size_of_totals
-from hounsfield.imaging.imagesets.versions import fragment_total
 from hounsfield.imaging.ingest.grouping import Placement, PrimarySet
-from hounsfield.imaging.levels import merge_levels
-from hounsfield.imaging.levels_sealing import open_levels
+from hounsfield.imaging.levels import merge_levels, open_levels
 from hounsfield.imaging.staged_instance import StagedInstance
+from hounsfield.imaging.version_rows import fragment_total
 from hounsfield.storage.db.database import in_groups
 from hounsfield.storage.db.image_set_tables import image_set_versions, image_sets, instances
 from hounsfield.storage.db.prepared import Prepared, PreparedForValues

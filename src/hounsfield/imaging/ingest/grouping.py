@@ -15,33 +15,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
 
-from hounsfield.dicom.healthimaging.record import Grouping
+from hounsfield.imaging.grouping_keys import SeriesKey, StudyVariant, Variant, variant_of
 from hounsfield.imaging.staged_instance import StagedInstance
-
-
-class SeriesKey(NamedTuple):
-    """What a primary image set is unique by within a data store."""
-
-    study_uid: str
-    series_uid: str
-
-
-class StudyVariant(NamedTuple):
-    """The study-level grouping elements besides the Study Instance UID."""
-
-    study_date: str
-    accession_number: str
-    patient_id: str
-    study_id: str
-
-
-class Variant(NamedTuple):
-    """The grouping elements in which instances of one series can differ."""
-
-    study: StudyVariant
-    series_number: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +53,6 @@ class Placement:
     """File ordinals of the instances that enter the set, in file order."""
     superseded: tuple[int, ...]
     """File ordinals of instances that a later file of the same job replaces."""
-
-
-def variant_of(grouping: Grouping) -> Variant:
-    """Give the part of the grouping elements in which instances of one series can differ."""
-    study = StudyVariant(grouping.study_date, grouping.accession_number, grouping.patient_id, grouping.study_id)
-    return Variant(study, grouping.series_number)
 
 
 def organise(staged: Sequence[tuple[int, StagedInstance]], situation: Situation) -> list[Placement]:
@@ -185,3 +155,14 @@ def _leading_variants(staged: Sequence[tuple[int, StagedInstance]], situation: S
     leading = {series: counts.most_common(1)[0][0] for series, counts in by_series.items()}
     leading.update({series: primary.variant for series, primary in situation.primaries.items()})
     return leading
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """The image set version that the instances of some files went to; ``ordinals`` are of the files that are in it."""
+
+    image_set_id: str
+    version: int
+    is_primary: bool
+    ordinals: tuple[int, ...]
+    superseded: tuple[int, ...]

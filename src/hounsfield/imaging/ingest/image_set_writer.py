@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Final
 
@@ -15,20 +15,21 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 
 from hounsfield.dicom.healthimaging.document import Levels
 from hounsfield.dicom.healthimaging.record import Grouping
+from hounsfield.imaging.grouping_keys import SeriesKey, variant_of
 from hounsfield.imaging.image_set_access import ImageSetAccess
-from hounsfield.imaging.imports.output_files import Destination
 from hounsfield.imaging.ingest.content import KnownSizes, SetContent, content_after
-from hounsfield.imaging.ingest.grouping import Placement, PrimarySet, SeriesKey, Situation, variant_of
+from hounsfield.imaging.ingest.grouping import Destination, Placement, PrimarySet, Situation
 from hounsfield.imaging.instance_columns import InstanceIndex, instance_index
 from hounsfield.imaging.levels import index_entry
-from hounsfield.imaging.levels_sealing import seal_levels
+from hounsfield.imaging.quotas import exceeds
 from hounsfield.imaging.staged_instance import FrameRun, StagedInstance
 from hounsfield.imaging.states import ImageSetState, StorageTier, WorkflowStatus
 from hounsfield.imaging.study_rows import INDEX_VERSION, refresh_series, refresh_studies
 from hounsfield.imaging.tag_index import follow_image_sets
+from hounsfield.imaging.version_rows import VersionRow, insert_version_row
 from hounsfield.storage.clock import now_ms
-from hounsfield.storage.db.database import in_groups, lock_row
-from hounsfield.storage.db.image_set_tables import datastores, frame_runs, image_set_versions, image_sets, instances
+from hounsfield.storage.db.database import in_groups
+from hounsfield.storage.db.image_set_tables import frame_runs, image_sets, instances
 from hounsfield.storage.db.prepared import Prepared, PreparedForValues
 from hounsfield.storage.keys.data_key import DataKey
 
@@ -110,11 +111,6 @@ def denied_ordinals(
     ]
 
 
-def lock_datastore(connection: Connection, datastore_id: str) -> None:
-    """Keep other commits to the data store out until the transaction ends."""
-    connection.execute(lock_row(connection, select(datastores.c.id).where(datastores.c.id == datastore_id))).one()
-
-
 def commitments(
     connection: Connection,
     key: DataKey,
@@ -186,33 +182,6 @@ def _apply(connection: Connection, key: DataKey, commitment: Commitment, staged:
     # A file that another of its job replaced is in no version, but its packs must be known, to go with the image set.
     replaced = [staged[ordinal] for ordinal in commitment.placement.superseded]
     _insert_instances(connection, key.datastore_id, commitment.destination, replaced, last_version=version - 1)
-
-
-@dataclass(frozen=True, slots=True)
-class VersionRow:
-    """What the row of a new version of an image set holds beside its levels; the names are those of the columns."""
-
-    image_set_id: str
-    version: int
-    state: ImageSetState
-    workflow_status: WorkflowStatus
-    is_primary: bool
-    created_at: int
-    updated_at: int | None
-    forced: bool | None = None
-    sealed_request: bytes | None = None
-
-
-_VERSION_COLUMNS: Final = tuple(field.name for field in fields(VersionRow))
-_INSERT_VERSION: Final = Prepared(insert(image_set_versions), [*_VERSION_COLUMNS, "sealed_levels"])
-
-
-def insert_version_row(connection: Connection, key: DataKey, row: VersionRow, levels: Levels) -> None:
-    """Write the row of a new version; that of the image set itself is the caller's."""
-    sealed = seal_levels(key, row.image_set_id, row.version, levels)
-    values = {name: getattr(row, name) for name in _VERSION_COLUMNS}
-    values |= {"state": row.state.value, "workflow_status": row.workflow_status.value, "sealed_levels": sealed}
-    _INSERT_VERSION.run(connection, values)
 
 
 def _insert_image_set(
@@ -369,3 +338,27 @@ def _run_row(key: str, run: FrameRun) -> dict[str, object]:
         "first_offset": run.first_offset,
         "lengths": array("I", run.lengths).tobytes(),
     }
+
+
+def oversized(fixed: Iterable[Commitment], quota: int) -> dict[int, str]:
+    """Find the files that would make the metadata of their image set too large; nothing of them is taken in.
+
+    Parameters
+    ----------
+    fixed : Iterable of Commitment
+        Where instances are to go, and what the image sets then have.
+    quota : int
+        Bytes that the metadata document of an image set may have, before compression.
+
+    Returns
+    -------
+    dict of int to str
+        The reason by file ordinal.
+    """
+    reasons: dict[int, str] = {}
+    for commitment in fixed:
+        size, placement = commitment.content.metadata_bytes, commitment.placement
+        if exceeds(size, quota):
+            reason = f"The metadata of the image set would have {size} bytes, the quota is {quota}"
+            reasons.update(dict.fromkeys((*placement.ordinals, *placement.superseded), reason))
+    return reasons

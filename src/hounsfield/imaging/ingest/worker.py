@@ -20,11 +20,11 @@ from hounsfield.dicom.healthimaging.record import InstanceRecord, instance_recor
 from hounsfield.dicom.io.byte_source import ByteSource
 from hounsfield.dicom.io.part10 import Part10, header_with_offset_table, read_part10
 from hounsfield.dicom.values.errors import DicomDirectory, DicomError
-from hounsfield.imaging.exceeding import exceeds
 from hounsfield.imaging.ingest.file_results import FileErrorType, FileOutcome, FileResult, InputFile
 from hounsfield.imaging.ingest.metadata_files import ImportMetadata, with_metadata
 from hounsfield.imaging.ingest.pixel_writer import StoredPixels, as_stored, store_pixels
 from hounsfield.imaging.instance_columns import instance_index
+from hounsfield.imaging.quotas import exceeds
 from hounsfield.imaging.staged_instance import Place, StagedInstance
 from hounsfield.pixels.errors import FramesError
 from hounsfield.pixels.transfer_syntaxes import LosslessFormat

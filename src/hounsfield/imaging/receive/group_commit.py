@@ -31,8 +31,14 @@ from hounsfield.imaging.image_set_access import ImageSetAccess
 from hounsfield.imaging.image_store import Archive
 from hounsfield.imaging.ingest.content import KnownSizes
 from hounsfield.imaging.ingest.grouping import Placement, organise_in_turn
-from hounsfield.imaging.ingest.image_set_writer import Commitment, apply, commitments, denied_ordinals, read_situation
-from hounsfield.imaging.ingest.metadata_quota import oversized
+from hounsfield.imaging.ingest.image_set_writer import (
+    Commitment,
+    apply,
+    commitments,
+    denied_ordinals,
+    oversized,
+    read_situation,
+)
 from hounsfield.imaging.receive.worker import FailureReason, Refusal
 from hounsfield.imaging.staged_instance import StagedInstance
 from hounsfield.runtime.supervised_threads import LastingThread

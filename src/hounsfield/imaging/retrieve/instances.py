@@ -20,7 +20,7 @@ from hounsfield.imaging.errors import NotFoundError
 from hounsfield.imaging.image_set_access import ImageSetAccess
 from hounsfield.imaging.image_store import Archive
 from hounsfield.imaging.imagesets.workflow import TRANSITIONS
-from hounsfield.imaging.levels_sealing import open_levels
+from hounsfield.imaging.levels import open_levels
 from hounsfield.imaging.retrieve.queries import (
     first_sop_uid,
     row_of_image_set,

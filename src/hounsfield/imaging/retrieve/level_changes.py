@@ -20,7 +20,7 @@ from hounsfield.dicom.healthimaging.levels import KEYWORDS, Level
 from hounsfield.dicom.values.decode import JsonValue
 from hounsfield.dicom.values.dictionary import TAGS
 from hounsfield.imaging.image_store import Archive
-from hounsfield.imaging.levels_sealing import open_levels
+from hounsfield.imaging.levels import open_levels
 from hounsfield.imaging.retrieve.instances import ReadableImageSet, StoredInstance
 from hounsfield.storage.db.database import in_groups
 from hounsfield.storage.db.image_set_tables import image_set_versions

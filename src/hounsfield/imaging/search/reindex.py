@@ -16,12 +16,10 @@ from typing import Any, Final
 import structlog
 from sqlalchemy import Connection, Row, bindparam, select, update
 
-from hounsfield.imaging.datastores import fetched_key, get_datastore
+from hounsfield.imaging.datastores import fetched_key, get_datastore, lock_datastore
 from hounsfield.imaging.image_store import Archive
-from hounsfield.imaging.ingest.image_set_writer import lock_datastore
 from hounsfield.imaging.instance_columns import InstanceIndex, index_of_fragment
-from hounsfield.imaging.levels import index_entry
-from hounsfield.imaging.levels_sealing import open_levels
+from hounsfield.imaging.levels import index_entry, open_levels
 from hounsfield.imaging.study_rows import INDEX_VERSION, refresh_series, refresh_studies
 from hounsfield.imaging.tag_index import follow_image_sets
 from hounsfield.imaging.tiering.damage_log import note_damage

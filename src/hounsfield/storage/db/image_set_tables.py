@@ -11,6 +11,8 @@ of the data store; the plain ``*_uid``, ``patient_*`` and ``study_*`` columns ar
 
 from __future__ import annotations
 
+from typing import Final
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -27,7 +29,8 @@ from sqlalchemy import (
     text,
 )
 
-from hounsfield.storage.db.ordering import LAST
+LAST: Final = 2**31
+"""What series and instances without a number have in its place, to come last: numbers are 32-bit integers."""
 
 metadata = MetaData(
     naming_convention={

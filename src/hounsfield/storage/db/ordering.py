@@ -1,8 +1,0 @@
-"""What rows are sorted by."""
-
-from __future__ import annotations
-
-from typing import Final
-
-LAST: Final = 2**31
-"""What series and instances without a number have in its place, to come last: numbers are 32-bit integers."""
