@@ -12,7 +12,7 @@ from hounsfield.aws.protocol.errors import (
     ServiceUnavailableException,
     ThrottlingException,
 )
-from hounsfield.gateway.responses import SOON_SECONDS, come_again
+from hounsfield.gateway.retry_after import SOON_SECONDS, come_again
 from hounsfield.oidc.errors import (
     AuthorizerFailedError,
     AuthorizerForeignError,

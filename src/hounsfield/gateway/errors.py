@@ -17,7 +17,7 @@ from hounsfield.aws.protocol.errors import (
     ValidationException,
 )
 from hounsfield.gateway.bearer_errors import bearer_error
-from hounsfield.gateway.responses import SOON_SECONDS, come_again
+from hounsfield.gateway.retry_after import SOON_SECONDS, come_again
 from hounsfield.iam.authorization import AccessDeniedError
 from hounsfield.iam.identities.errors import DirectoryUnavailableError
 from hounsfield.iam.sessions.import_job_roles import JobRoleDeniedError, JobRoleError

@@ -18,7 +18,7 @@ from typing import Final, Self
 from anyio import fail_after
 
 from hounsfield.aws.protocol.errors import ServiceUnavailableException
-from hounsfield.gateway.responses import SOON_SECONDS, come_again
+from hounsfield.gateway.retry_after import SOON_SECONDS, come_again
 
 WAIT_SECONDS: Final = 30.0
 """How long an answer waits for room."""

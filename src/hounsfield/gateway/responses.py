@@ -7,7 +7,6 @@ chunks still to be made ─▶ turn of the caller ─▶ thread: some of them �
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -163,15 +162,3 @@ def _some(made: Iterator[Chunk]) -> list[Chunk]:
         if size >= _TURN_BYTES or time.monotonic() - begun > _TURN_SECONDS:
             break
     return [*found, b"".join(small)] if small else found
-
-
-SOON_SECONDS: Final = 1.0
-"""Wait where nobody knows how long it takes."""
-
-
-def come_again(seconds: float) -> list[tuple[str, str]]:
-    """Give the wait in whole seconds, as HTTP has it, and in milliseconds, as AWS's SDKs read it."""
-    return [
-        ("Retry-After", str(max(1, math.ceil(seconds)))),
-        ("x-amz-retry-after", str(max(1, math.ceil(seconds * 1000)))),
-    ]

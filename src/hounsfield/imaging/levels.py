@@ -15,7 +15,7 @@ from hounsfield.dicom.healthimaging.record import Grouping
 from hounsfield.dicom.json.level_attributes import document_members
 from hounsfield.dicom.values.dates_and_times import standard_date, standard_time
 from hounsfield.dicom.values.decode import JsonValue
-from hounsfield.storage.db.image_set_tables import LAST
+from hounsfield.storage.db.ordering import LAST
 from hounsfield.storage.keys.data_key import DataKey
 
 _INTEGER = re.compile(r"[+-]?\d{1,10}")

@@ -23,6 +23,7 @@ from hounsfield.imaging.image_set_access import ImageSetAccess
 from hounsfield.imaging.image_store import Archive
 from hounsfield.imaging.imagesets.copy_request import CopyRequest, PendingCopy
 from hounsfield.imaging.imagesets.copy_rules import refusal
+from hounsfield.imaging.imagesets.operation_slots import require_slot
 from hounsfield.imaging.imagesets.workflow import (
     HeldImageSet,
     Trigger,
@@ -35,7 +36,7 @@ from hounsfield.imaging.imagesets.workflow import (
     under_way,
 )
 from hounsfield.imaging.levels import index_entry, merge_levels
-from hounsfield.imaging.quotas import exceeds, require_metadata_size, require_slot
+from hounsfield.imaging.quotas import exceeds, require_metadata_size
 from hounsfield.imaging.states import ImageSetState, StorageTier, WorkflowStatus
 from hounsfield.imaging.study_rows import INDEX_VERSION, refresh_studies
 from hounsfield.imaging.tiering.pack_mover import share_place

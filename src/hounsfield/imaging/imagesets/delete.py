@@ -18,9 +18,9 @@ from hounsfield.imaging.datastores import active_datastore, data_key
 from hounsfield.imaging.errors import TooManyUnderWayError
 from hounsfield.imaging.image_set_access import ImageSetAccess
 from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.imagesets.operation_slots import require_slot
 from hounsfield.imaging.imagesets.release_storage import RELEASE_IMAGE_SET
 from hounsfield.imaging.imagesets.workflow import HeldImageSet, Trigger, begin, claim
-from hounsfield.imaging.quotas import require_slot
 from hounsfield.imaging.states import ImageSetState, WorkflowStatus
 from hounsfield.imaging.study_rows import refresh_studies
 from hounsfield.imaging.tags import TaggedResource, forget_tags

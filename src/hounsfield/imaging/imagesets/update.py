@@ -29,10 +29,11 @@ from hounsfield.imaging.imagesets.instance_rows import (
     sizes_after,
     write_rows,
 )
+from hounsfield.imaging.imagesets.operation_slots import require_slot
 from hounsfield.imaging.imagesets.update_request import PendingUpdate, UpdateRequest
 from hounsfield.imaging.imagesets.workflow import HeldImageSet, Trigger, begin, claim, fail, succeed, under_way
 from hounsfield.imaging.levels import index_entry, open_levels
-from hounsfield.imaging.quotas import exceeds, require_metadata_size, require_slot
+from hounsfield.imaging.quotas import exceeds, require_metadata_size
 from hounsfield.imaging.study_rows import refresh_studies
 from hounsfield.imaging.version_rows import fragment_sizes, fragment_total, instance_rows
 from hounsfield.jobs.queue import WorkItem

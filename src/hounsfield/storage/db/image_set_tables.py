@@ -11,8 +11,6 @@ of the data store; the plain ``*_uid``, ``patient_*`` and ``study_*`` columns ar
 
 from __future__ import annotations
 
-from typing import Final
-
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -29,8 +27,7 @@ from sqlalchemy import (
     text,
 )
 
-LAST: Final = 2**31
-"""What series and instances without a number have in its place, to come last: numbers are 32-bit integers."""
+from hounsfield.storage.db.ordering import LAST
 
 metadata = MetaData(
     naming_convention={
