@@ -78,7 +78,7 @@ def _processes(first: psutil.Process, least: int) -> tuple[list[psutil.Process],
 
 ALLOWED = """
 import os, resource
-from hounsfield import cli
+from hounsfield.cli import main as cli
 cli.cli = lambda: print(resource.getrlimit(resource.RLIMIT_CORE)[1], os.environ.get("HOUNSFIELD_CORE_DUMPS"))
 cli.main()
 """
