@@ -20,7 +20,7 @@ from botocore.credentials import Credentials
 from bench.report import Report, median, percentile
 from bench.scale import Run
 from hounsfield.api.healthimaging.permissions import permission_of
-from hounsfield.bootstrap.image_store import open_archive
+from hounsfield.bootstrap.image_store import open_image_store
 from hounsfield.bootstrap.installation import open_repository
 from hounsfield.gateway.authentication import Callers, Holders
 from hounsfield.gateway.condition_keys import Facts
@@ -35,7 +35,7 @@ from hounsfield.iam.identities.repository import Repository
 from hounsfield.iam.principals import Principal
 from hounsfield.iam.root_credentials import credentials_file, root_key
 from hounsfield.iam.sessions.sessions import SEALED_WITH, Sessions
-from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.image_store import ImageStore
 from hounsfield.settings import Settings
 from hounsfield.storage.keys.installation_secrets import installation_secret
 
@@ -52,7 +52,7 @@ Statement = dict[str, object]
 class Gate:
     """What decides about requests, as an API process has it."""
 
-    archive: Archive
+    image_store: ImageStore
     callers: Callers
 
     def let_in(self, scope: dict[str, object]) -> Principal:
@@ -65,25 +65,25 @@ class Gate:
 
     def decide(self, principal: Principal, scope: dict[str, object]) -> None:
         """Ask for the permission that GetImageFrame needs."""
-        require(principal, permission_of("GetImageFrame", _PATH, self.archive), Facts(scope, self.archive))
+        require(principal, permission_of("GetImageFrame", _PATH, self.image_store), Facts(scope, self.image_store))
 
 
 def run(setting: Run, report: Report) -> None:
     """Measure signature check and decision, together and apart."""
     settings = Settings(data=setting.folder("access-speed") / "data")
-    archive, keyring = open_archive(settings)
-    repository = open_repository(settings, archive.database, keyring)
+    image_store, keyring = open_image_store(settings)
+    repository = open_repository(settings, image_store.database, keyring)
     keys = {
         name: _user_with(repository, f"reader-{number}", statements)
-        for number, (name, statements) in enumerate(_shapes(archive).items())
+        for number, (name, statements) in enumerate(_shapes(image_store).items())
     }
     directory = Directory(repository)
     directory.start()
     try:
-        sessions = Sessions(installation_secret(archive.database, keyring, SEALED_WITH), directory)
+        sessions = Sessions(installation_secret(image_store.database, keyring, SEALED_WITH), directory)
         root = root_key(credentials_file(settings.data))
-        holders = Holders.of(root, directory, sessions, archive.account_id, archive.partition)
-        gate = Gate(archive, Callers.by_signature(archive.region, holders))
+        holders = Holders.of(root, directory, sessions, image_store.account_id, image_store.partition)
+        gate = Gate(image_store, Callers.by_signature(image_store.region, holders))
         report.note(
             f"{STATEMENTS} statements in {STATEMENTS // _PER_POLICY} policies; GetImageFrame is decided for two resources"
         )
@@ -92,7 +92,7 @@ def run(setting: Run, report: Report) -> None:
             _measure(gate, _signed_scope(key), name, rounds, report)
     finally:
         directory.stop()
-        archive.database.close()
+        image_store.database.close()
 
 
 def _measure(gate: Gate, scope: dict[str, object], name: str, rounds: int, report: Report) -> None:
@@ -147,12 +147,12 @@ def _signed_scope(key: tuple[str, str]) -> dict[str, object]:
     }
 
 
-def _shapes(archive: Archive) -> Mapping[str, Sequence[Statement]]:
+def _shapes(image_store: ImageStore) -> Mapping[str, Sequence[Statement]]:
     return {
         "all actions": list(_spread()),
-        "this action, other resources": list(_crowded(archive)),
-        "this action, wards by tag": list(_wards(archive)),
-        "this action, patterns in conditions": list(_patterns(archive)),
+        "this action, other resources": list(_crowded(image_store)),
+        "this action, wards by tag": list(_wards(image_store)),
+        "this action, patterns in conditions": list(_patterns(image_store)),
     }
 
 
@@ -163,27 +163,27 @@ def _spread() -> Iterator[Statement]:
     yield _allow("medical-imaging:GetImageFrame", "*")
 
 
-def _crowded(archive: Archive) -> Iterator[Statement]:
+def _crowded(image_store: ImageStore) -> Iterator[Statement]:
     for number in range(STATEMENTS - 1):
-        yield _allow("medical-imaging:Get*", f"{archive.datastore_arn(f'{number:032d}')}*")
-    yield _allow("medical-imaging:Get*", f"{archive.datastore_arn('a' * 32)}*")
+        yield _allow("medical-imaging:Get*", f"{image_store.datastore_arn(f'{number:032d}')}*")
+    yield _allow("medical-imaging:Get*", f"{image_store.datastore_arn('a' * 32)}*")
 
 
-def _wards(archive: Archive) -> Iterator[Statement]:
+def _wards(image_store: ImageStore) -> Iterator[Statement]:
     """Give a statement for each of many wards; that of the user's comes last."""
     for number in reversed(range(STATEMENTS)):
         tags = {"aws:PrincipalTag/ward": f"{number + 3}"}
         condition = {"StringEquals": tags, "IpAddress": {"aws:SourceIp": "127.0.0.0/8"}}
-        yield {**_allow("medical-imaging:Get*", archive.datastore_arn("*")), "Condition": condition}
+        yield {**_allow("medical-imaging:Get*", image_store.datastore_arn("*")), "Condition": condition}
 
 
-def _patterns(archive: Archive) -> Iterator[Statement]:
+def _patterns(image_store: ImageStore) -> Iterator[Statement]:
     """Give statements with conditions that must all be asked; the last is met."""
     for number in range(STATEMENTS - 1):
         condition = {"StringLike": {"aws:username": f"writer-{number}*"}}
-        yield {**_allow("medical-imaging:Get*", archive.datastore_arn("*")), "Condition": condition}
+        yield {**_allow("medical-imaging:Get*", image_store.datastore_arn("*")), "Condition": condition}
     own = {"StringLike": {"aws:username": "${aws:username}"}, "Bool": {"aws:SecureTransport": "false"}}
-    yield {**_allow("medical-imaging:Get*", archive.datastore_arn("*")), "Condition": own}
+    yield {**_allow("medical-imaging:Get*", image_store.datastore_arn("*")), "Condition": own}
 
 
 def _allow(action: str, resource: str) -> Statement:

@@ -32,7 +32,7 @@ from bench.report import Report, median, percentile
 from bench.scale import Run
 from bench.server import BenchmarkError, Server
 from bench.signing import SignedRequest, fetch, get, post, signed_get, signed_store
-from hounsfield.bootstrap.image_store import open_archive
+from hounsfield.bootstrap.image_store import open_image_store
 from hounsfield.bootstrap.installation import open_repository
 from hounsfield.cli.import_command import client_for
 from hounsfield.iam.identities.access_keys import create_key
@@ -89,14 +89,14 @@ def _figures(
 
 def _other_user(server: Server) -> AccessKey:
     """Make a user who may do everything, and wait until the server knows the key."""
-    archive, keyring = open_archive(server.settings)
-    repository = open_repository(server.settings, archive.database, keyring)
+    image_store, keyring = open_image_store(server.settings)
+    repository = open_repository(server.settings, image_store.database, keyring)
     create_user(repository, "other")
     statement = {"Effect": "Allow", "Action": "medical-imaging:*", "Resource": "*"}
     create_policy(repository, "all", json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
     attach_policy(repository, IdentityKind.USER, "other", "all")
     made = create_key(repository, "other")
-    archive.database.close()
+    image_store.database.close()
     client_for(server.settings, server.url).list_datastores()
     time.sleep(2)
     return AccessKey(made.record.id, made.secret)

@@ -84,10 +84,10 @@ def _codec_alone(pool: ProcessPoolExecutor, processes: int, frames: Path, count:
 
 def _phases(server: Server, datastore_id: str, job_id: str) -> dict[str, float]:
     """Cut the time of a job by the time stamps of its row and of its last pack."""
-    archive = server.archive()
-    with archive.database.read() as connection:
+    image_store = server.image_store()
+    with image_store.database.read() as connection:
         row = connection.execute(select(import_jobs).where(import_jobs.c.id == job_id)).one()
-    archive.database.close()
+    image_store.database.close()
     packs = server.settings.data / "blobs" / "packs" / datastore_id
     last_pack = max(path.stat().st_mtime for path in packs.rglob("*") if path.is_file())
     return {

@@ -53,12 +53,12 @@ def run(setting: Run, report: Report) -> None:
 
 
 def _fresh_readers(server: Server, datastore_id: str, image_set_id: str, times: int) -> list[float]:
-    archive = server.archive()
+    image_store = server.image_store()
     readings = []
     for _ in range(times):
-        reader = MetadataReader(archive)
+        reader = MetadataReader(image_store)
         begin = time.perf_counter()
         reader.read(datastore_id, image_set_id)
         readings.append((time.perf_counter() - begin) * 1000)
-    archive.database.close()
+    image_store.database.close()
     return readings

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, insert, text
 
 from bench.search_corpus import DAY_MS, FIRST_MS, LAST_MS
 from hounsfield.dicom.healthimaging.document import Levels
-from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.instance_columns import instance_index
 from hounsfield.imaging.levels import index_entry
 from hounsfield.imaging.states import ImageSetState, StorageTier
@@ -60,7 +60,7 @@ class Study:
         return f"{_ROOT}.5.{self.number}.{ordinal}"
 
 
-def fill(archive: Archive, datastore_id: str, count: int) -> list[Study]:
+def fill(image_store: ImageStore, datastore_id: str, count: int) -> list[Study]:
     """Write studies into an empty data store, and give a few hundred of them spread over all.
 
     The indexes are taken away and made again at the end, as a database does it fastest.
@@ -70,7 +70,7 @@ def fill(archive: Archive, datastore_id: str, count: int) -> list[Study]:
     samples: list[Study] = []
     tables = (image_sets, instances, studies, study_words)
     indexes = sorted((index for table in tables for index in table.indexes), key=lambda index: str(index.name))
-    with archive.database.write() as connection:
+    with image_store.database.write() as connection:
         for index in indexes:
             index.drop(connection)
         while some := list(islice(made, _STUDIES_AT_ONCE)):
@@ -78,8 +78,8 @@ def fill(archive: Archive, datastore_id: str, count: int) -> list[Study]:
             samples += some[::step]
         for index in indexes:
             index.create(connection)
-    if archive.database.engine.dialect.name == "postgresql":
-        with archive.database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+    if image_store.database.engine.dialect.name == "postgresql":
+        with image_store.database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.execute(text("VACUUM ANALYZE"))
     return samples
 

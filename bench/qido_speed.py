@@ -46,9 +46,9 @@ def run(setting: Run, report: Report) -> None:
 def _measure(setting: Run, report: Report, server: Server, label: str) -> None:
     with server:
         datastore_id = server.datastore()
-    archive = server.archive()
-    studies = fill(archive, datastore_id, setting.scale.indexed_studies)
-    archive.database.close()
+    image_store = server.image_store()
+    studies = fill(image_store, datastore_id, setting.scale.indexed_studies)
+    image_store.database.close()
     chosen = random.Random(7).sample(studies, min(len(studies), setting.scale.study_searches))
     report.note(
         f"{label}: {setting.scale.indexed_studies} studies of 3 series, {len(chosen)} requests of a kind and limit"

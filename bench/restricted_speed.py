@@ -36,7 +36,7 @@ from hounsfield.iam.identities.records import IdentityKind
 from hounsfield.iam.identities.repository import Repository
 from hounsfield.iam.identities.restricted_datastores import restrict_datastore, unrestrict_datastore
 from hounsfield.iam.root_credentials import AccessKey
-from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.image_store import ImageStore
 from hounsfield.storage.db.image_set_tables import tags
 from hounsfield.storage.db.tag_table import image_set_tags
 
@@ -71,10 +71,10 @@ def _measure(setting: Run, report: Report, server: Server, label: str) -> None:
     with server:
         datastore_id = server.datastore()
     count = setting.scale.indexed_studies
-    archive = server.archive()
-    fill(archive, datastore_id, count)
-    _tag(archive, datastore_id, count)
-    repository = open_repository(server.settings, archive.database, open_keyring(server.settings))
+    image_store = server.image_store()
+    fill(image_store, datastore_id, count)
+    _tag(image_store, datastore_id, count)
+    repository = open_repository(server.settings, image_store.database, open_keyring(server.settings))
     turns = 1 if setting.scale.quick else _TURNS
     searches = setting.scale.study_searches
     report.note(f"{label}: {count} studies of {SERIES} series, {searches} searches of a kind and user in each setting")
@@ -88,7 +88,7 @@ def _measure(setting: Run, report: Report, server: Server, label: str) -> None:
                 _compare(report, f"{label}: {name}", searcher, user, chosen, turns)
             searcher.close()
     finally:
-        archive.database.close()
+        image_store.database.close()
 
 
 def _compare(
@@ -243,12 +243,12 @@ def _hidden_study(count: int) -> Study:
     )
 
 
-def _tag(archive: Archive, datastore_id: str, count: int) -> None:
+def _tag(image_store: ImageStore, datastore_id: str, count: int) -> None:
     """Tag all image sets, written straight into the tables, and their indexes made at the end."""
-    prefix = archive.image_set_arn(datastore_id, "")
+    prefix = image_store.image_set_arn(datastore_id, "")
     indexes = sorted(image_set_tags.indexes, key=lambda index: str(index.name))
     made = all_studies(count)
-    with archive.database.write() as connection:
+    with image_store.database.write() as connection:
         for index in indexes:
             index.drop(connection)
         while some := list(islice(made, _AT_ONCE)):
@@ -261,8 +261,8 @@ def _tag(archive: Archive, datastore_id: str, count: int) -> None:
             connection.execute(insert(tags), given)
         for index in indexes:
             index.create(connection)
-    if archive.database.engine.dialect.name == "postgresql":
-        with archive.database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+    if image_store.database.engine.dialect.name == "postgresql":
+        with image_store.database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.execute(text("VACUUM ANALYZE"))
 
 

@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Index, insert, text
 
 from hounsfield.dicom.healthimaging.document import Levels
 from hounsfield.imaging.datastores import data_key, get_datastore
-from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.levels import index_entry, seal_levels
 from hounsfield.imaging.states import ImageSetState, StorageTier, WorkflowStatus
 from hounsfield.storage.db.image_set_tables import image_set_versions, image_sets
@@ -48,18 +48,18 @@ class Series:
     updated_at: int
 
 
-def fill(archive: Archive, datastore_id: str, count: int) -> list[Series]:
+def fill(image_store: ImageStore, datastore_id: str, count: int) -> list[Series]:
     """Write image sets into an empty data store, and give a few hundred of them spread over all.
 
     The indexes are taken away and made again at the end, as a database does it fastest.
     """
-    key = data_key(archive, get_datastore(archive, datastore_id))
+    key = data_key(image_store, get_datastore(image_store, datastore_id))
     series = _corpus(count)
     step = max(1, count // 400)
     samples: list[Series] = []
     # Those of the search and no others: a unique index of a key constraint cannot be taken away on its own.
     indexes = sorted(image_sets.indexes, key=lambda index: str(index.name))
-    with archive.database.write() as connection:
+    with image_store.database.write() as connection:
         _without(connection, indexes)
         while some := list(islice(series, _ROWS_AT_ONCE)):
             connection.execute(insert(image_sets), [_image_set_row(datastore_id, entry) for entry in some])
@@ -67,8 +67,8 @@ def fill(archive: Archive, datastore_id: str, count: int) -> list[Series]:
             samples += some[::step]
         for index in indexes:
             index.create(connection)
-    if archive.database.engine.dialect.name == "postgresql":
-        with archive.database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+    if image_store.database.engine.dialect.name == "postgresql":
+        with image_store.database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.execute(text("VACUUM ANALYZE"))
     return samples
 

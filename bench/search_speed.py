@@ -52,9 +52,9 @@ def run(setting: Run, report: Report) -> None:
 def _measure(setting: Run, report: Report, server: Server, label: str) -> None:
     with server:
         datastore_id = server.datastore()
-    archive = server.archive()
-    series = fill(archive, datastore_id, setting.scale.indexed_image_sets)
-    archive.database.close()
+    image_store = server.image_store()
+    series = fill(image_store, datastore_id, setting.scale.indexed_image_sets)
+    image_store.database.close()
     report.note(f"{label}: {setting.scale.indexed_image_sets} image sets, {_PAGE} answers a page, caches as they come")
     with server:
         searcher = _Searcher(server, datastore_id)

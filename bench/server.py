@@ -15,9 +15,9 @@ from types import TracebackType
 from typing import Any
 
 from bench.corpus import link_into
-from hounsfield.bootstrap.image_store import open_archive
+from hounsfield.bootstrap.image_store import open_image_store
 from hounsfield.cli.import_command import client_for
-from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.image_store import ImageStore
 from hounsfield.server.supervisor import is_ready
 from hounsfield.settings import Settings
 
@@ -140,9 +140,9 @@ class Server(ProcessOnPort):
             self._client = client_for(self.settings, self.url)
         return self._client
 
-    def archive(self) -> Archive:
+    def image_store(self) -> ImageStore:
         """Open the stores beside the running server, to look into them."""
-        return open_archive(self.settings)[0]
+        return open_image_store(self.settings)[0]
 
     def put(self, prefix: str, paths: list[Path]) -> None:
         """Put files into the bucket."""

@@ -16,9 +16,9 @@ from typing import Any
 import sqlcipher3.dbapi2
 from sqlalchemy import select
 
-from hounsfield.bootstrap.image_store import open_archive
+from hounsfield.bootstrap.image_store import open_image_store
 from hounsfield.bootstrap.installation import database_file, database_key_file, open_keyring
-from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.image_store import ImageStore
 from hounsfield.server.supervisor import serve_api
 from hounsfield.settings import Settings
 from hounsfield.storage.blobs import packs
@@ -38,20 +38,20 @@ def unseal(data: Path, target: Path) -> None:
     connection.execute("ATTACH DATABASE ? AS plain KEY ''", (str(target / "hounsfield.db"),))
     connection.execute("SELECT sqlcipher_export('plain')")
     connection.close()
-    archive, _ = open_archive(settings)
-    with archive.database.read() as rows:
+    image_store, _ = open_image_store(settings)
+    with image_store.database.read() as rows:
         stores = rows.execute(select(datastores.c.id, datastores.c.wrapped_key)).all()
     for store in stores:
-        key = archive.keys.open(store.id, store.wrapped_key)
-        for name in archive.blobs.names(f"packs/{store.id}/"):
-            _unseal_pack(archive, key, Path(name).name, target / "blobs" / name)
-    archive.database.close()
+        key = image_store.keys.open(store.id, store.wrapped_key)
+        for name in image_store.blobs.names(f"packs/{store.id}/"):
+            _unseal_pack(image_store, key, Path(name).name, target / "blobs" / name)
+    image_store.database.close()
 
 
-def _unseal_pack(archive: Archive, key: DataKey, pack_id: str, copy: Path) -> None:
+def _unseal_pack(image_store: ImageStore, key: DataKey, pack_id: str, copy: Path) -> None:
     with copy.open("r+b") as file:
-        for label, extent in packs.read_contents(archive.blobs, key, pack_id):
-            plain = packs.read_record(archive.blobs, key, extent, label)
+        for label, extent in packs.read_contents(image_store.blobs, key, pack_id):
+            plain = packs.read_record(image_store.blobs, key, extent, label)
             file.seek(extent.offset)
             file.write(plain + bytes(packs.SEAL_BYTES))
 

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from sqlalchemy import select
 
 from bench.server import BenchmarkError, Server
-from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.image_store import ImageStore
 from hounsfield.storage.db.image_set_tables import metadata
 
 T = TypeVar("T")
@@ -52,14 +52,14 @@ class Written:
 
 def written_by(server: Server, change: Callable[[], T]) -> tuple[Written, T]:
     """Make a change and compare before with after; gives also what the change gave."""
-    archive = server.archive()
+    image_store = server.image_store()
     try:
-        _empty_log(archive)
-        before = _snapshot(server.settings.data, archive)
+        _empty_log(image_store)
+        before = _snapshot(server.settings.data, image_store)
         made = change()
-        after = _snapshot(server.settings.data, archive)
+        after = _snapshot(server.settings.data, image_store)
     finally:
-        archive.database.close()
+        image_store.database.close()
     new = after.packs.keys() - before.packs.keys()
     written = Written(
         pack_bytes=sum(after.packs[name][0] for name in new),
@@ -72,10 +72,10 @@ def written_by(server: Server, change: Callable[[], T]) -> tuple[Written, T]:
     return written, made
 
 
-def _empty_log(archive: Archive) -> None:
+def _empty_log(image_store: ImageStore) -> None:
     """Bring the write-ahead log into the database file and cut it to nothing, so that what it grows by is what is written."""
     deadline = time.monotonic() + _CHECKPOINT_SECONDS
-    with archive.database.read() as connection:
+    with image_store.database.read() as connection:
         # A checkpoint cannot run inside of the transaction that a statement of SQLAlchemy begins with.
         driver: Any = connection.connection.driver_connection
         while driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
@@ -84,14 +84,14 @@ def _empty_log(archive: Archive) -> None:
             time.sleep(0.05)
 
 
-def _snapshot(data: Path, archive: Archive) -> Snapshot:
+def _snapshot(data: Path, image_store: ImageStore) -> Snapshot:
     packs = {}
     for path in (data / "blobs").rglob("*"):
         if path.is_file():
             status = path.stat()
             packs[str(path)] = (status.st_size, status.st_mtime_ns)
     rows = {}
-    with archive.database.read() as connection:
+    with image_store.database.read() as connection:
         for table in metadata.sorted_tables:
             keys = [column.name for column in table.primary_key]
             found = connection.execute(select(table)).mappings()

@@ -9,10 +9,10 @@ import pytest
 from hounsfield.api.dicomweb.permissions import SERIES, STUDY, permission_of
 from hounsfield.api.dicomweb.resources import ROUTES
 from hounsfield.api.dicomweb.routes import find
-from hounsfield.bootstrap.image_store import open_archive
+from hounsfield.bootstrap.image_store import open_image_store
 from hounsfield.iam.authorization import Permission
 from hounsfield.iam.policies.condition_context import Unsettled
-from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.image_store import ImageStore
 from hounsfield.settings import Settings
 
 STORE = "a" * 32
@@ -59,24 +59,24 @@ VALUES = {"study": (STUDY, "1.2"), "series": (SERIES, "1.3"), "all-series": (SER
 
 
 @pytest.fixture(scope="module")
-def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
-    opened, _ = open_archive(Settings(data=tmp_path_factory.mktemp("permissions") / "data"))
+def image_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ImageStore]:
+    opened, _ = open_image_store(Settings(data=tmp_path_factory.mktemp("permissions") / "data"))
     yield opened
     opened.database.close()
 
 
-def needed(archive: Archive, method: str, path: str, *, by_classic: bool = False) -> Permission:
+def needed(image_store: ImageStore, method: str, path: str, *, by_classic: bool = False) -> Permission:
     filled = path.format(study="1.2", series="1.3", instance="1.4", frames="1", digest="c" * 32)
     found = find(method, f"/datastore/{STORE}/{filled}".encode(), deletes=True)
-    return permission_of(found, archive, by_classic=by_classic)
+    return permission_of(found, image_store, by_classic=by_classic)
 
 
-def test_every_route_has_its_permission(archive: Archive) -> None:
+def test_every_route_has_its_permission(image_store: ImageStore) -> None:
     assert TABLE.keys() == {name for _, _, name in ROUTES}
     for method, path, name in ROUTES:
         action, keys = TABLE[name]
         expected = Permission(f"medical-imaging:{action}", [ARN], dict(VALUES[key] for key in keys.split()))
-        assert needed(archive, method, path) == expected, name
+        assert needed(image_store, method, path) == expected, name
 
 
 @pytest.mark.parametrize(
@@ -88,13 +88,13 @@ def test_every_route_has_its_permission(archive: Archive) -> None:
     ],
 )
 def test_the_classic_action_grants_a_search_across_only_where_that_is_set(
-    archive: Archive, path: str, classic: str
+    image_store: ImageStore, path: str, classic: str
 ) -> None:
-    assert needed(archive, "GET", path).instead is None
-    instead = needed(archive, "GET", path, by_classic=True).instead
+    assert needed(image_store, "GET", path).instead is None
+    instead = needed(image_store, "GET", path, by_classic=True).instead
     assert instead is not None
     assert instead.action == f"medical-imaging:{classic}"
     # What the path does not name may be what a policy denies.
     assert instead.context[SERIES] is Unsettled.CAUTIOUS
     assert instead.context[STUDY] == ("1.2" if "study" in path else Unsettled.CAUTIOUS)
-    assert needed(archive, "GET", "studies/{study}/series", by_classic=True).instead is None
+    assert needed(image_store, "GET", "studies/{study}/series", by_classic=True).instead is None

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import delete, select, update
 
 from dicomweb.web import part10, root, session, store, values
-from hounsfield.bootstrap.image_store import open_archive
+from hounsfield.bootstrap.image_store import open_image_store
 from hounsfield.dicom.healthimaging.document import Levels
 from hounsfield.imaging.instance_columns import instance_index
 from hounsfield.imaging.levels import index_entry
@@ -177,9 +177,9 @@ def test_the_index_is_made_anew_from_what_is_stored(tmp_path: Path) -> None:
 
 def _rows(data: Path) -> list[Any]:
     """Give all rows of the index; what is in them must be what `refresh_studies` makes of the image sets."""
-    archive, _ = open_archive(Settings(data=data))
+    image_store, _ = open_image_store(Settings(data=data))
     try:
-        with archive.database.write() as connection:
+        with image_store.database.write() as connection:
             first = [sorted(map(tuple, connection.execute(select(table)))) for table in (studies, study_words)]
             uids = set(connection.execute(select(image_sets.c.study_uid)).scalars())
             datastore_id = connection.execute(select(image_sets.c.datastore_id)).scalars().first()
@@ -194,16 +194,16 @@ def _rows(data: Path) -> list[Any]:
             ]
             return [first, [[tuple(row) for row in rows] for rows in own]]
     finally:
-        archive.database.close()
+        image_store.database.close()
 
 
 def _forget_index(data: Path) -> None:
     """Leave what a database has right after the migration that brings the index."""
-    archive, _ = open_archive(Settings(data=data))
+    image_store, _ = open_image_store(Settings(data=data))
     entry = {name: value for name, value in asdict(index_entry(Levels({}, {}, {}))).items() if name not in UIDS}
-    with archive.database.write() as connection:
+    with image_store.database.write() as connection:
         connection.execute(delete(studies))
         connection.execute(delete(study_words))
         connection.execute(update(image_sets).values(**entry, performed_date="", timezone_offset="", index_version=0))
         connection.execute(update(instances).values(**asdict(instance_index({}))))
-    archive.database.close()
+    image_store.database.close()

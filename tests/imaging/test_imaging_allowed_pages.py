@@ -10,10 +10,10 @@ import pytest
 from sqlalchemy import Connection, insert
 from test_imaging_search_plan import ENTRIES
 
-from hounsfield.bootstrap.image_store import open_archive
+from hounsfield.bootstrap.image_store import open_image_store
 from hounsfield.imaging.datastores import SETTLE_DATASTORE, DatastoreSettler, NewDatastore, create_datastore
 from hounsfield.imaging.image_set_access import UNLIMITED, UnlimitedAccess
-from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.pagination import Position
 from hounsfield.imaging.search.image_sets import SearchSort, SortField, search_image_sets
 from hounsfield.settings import load_settings
@@ -46,18 +46,18 @@ def is_allowed(image_set_id: str) -> bool:
 
 
 @pytest.fixture(scope="module")
-def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
+def image_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ImageStore]:
     data: Path = tmp_path_factory.mktemp("allowed")
-    opened, _ = open_archive(load_settings({"HOUNSFIELD_DATA": str(data)}))
+    opened, _ = open_image_store(load_settings({"HOUNSFIELD_DATA": str(data)}))
     yield opened
     opened.database.close()
 
 
 @pytest.fixture(scope="module")
-def datastore(archive: Archive) -> str:
-    made = create_datastore(archive, NewDatastore(new_id())).id
-    while (item := archive.queue.claim([SETTLE_DATASTORE], "test")) is not None:
-        DatastoreSettler(archive).run(item)
+def datastore(image_store: ImageStore) -> str:
+    made = create_datastore(image_store, NewDatastore(new_id())).id
+    while (item := image_store.queue.claim([SETTLE_DATASTORE], "test")) is not None:
+        DatastoreSettler(image_store).run(item)
     rows: list[dict[str, Any]] = [
         {
             **ENTRIES[number % len(ENTRIES)],
@@ -68,7 +68,7 @@ def datastore(archive: Archive) -> str:
         }
         for number in range(COUNT)
     ]
-    with archive.database.write() as connection:
+    with image_store.database.write() as connection:
         connection.execute(insert(image_sets), rows)
     return made
 
@@ -77,17 +77,17 @@ def datastore(archive: Archive) -> str:
 @pytest.mark.parametrize("descending", [True, False])
 @pytest.mark.parametrize("limit", [1, 3, 50])
 def test_pages_find_all_that_is_allowed(
-    archive: Archive, datastore: str, field: SortField, descending: bool, limit: int
+    image_store: ImageStore, datastore: str, field: SortField, descending: bool, limit: int
 ) -> None:
     sort = SearchSort(field, descending)
-    whole = search_image_sets(archive, UNLIMITED, datastore, [], sort, limit=COUNT).entries
+    whole = search_image_sets(image_store, UNLIMITED, datastore, [], sort, limit=COUNT).entries
     wanted = [entry.image_set_id for entry in whole if is_allowed(entry.image_set_id)]
     found: list[str] = []
     after: Position | None = None
     short = 0
     while True:
         access = FewAllowed()
-        page = search_image_sets(archive, access, datastore, [], sort, after=after, limit=limit, most_looked_at=200)
+        page = search_image_sets(image_store, access, datastore, [], sort, after=after, limit=limit, most_looked_at=200)
         assert len(page.entries) <= limit
         assert access.asked <= 200
         found += [entry.image_set_id for entry in page.entries]

@@ -10,10 +10,10 @@ from sqlalchemy import event
 from sqlalchemy.engine.interfaces import CacheStats
 
 from dicomweb.web import part10
-from hounsfield.bootstrap.image_store import open_archive
+from hounsfield.bootstrap.image_store import open_image_store
 from hounsfield.imaging.datastores import SETTLE_DATASTORE, DatastoreSettler, NewDatastore, create_datastore
 from hounsfield.imaging.image_set_access import UNLIMITED
-from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.receive.receiver import Receiver
 from hounsfield.imaging.receive.worker import ReceivedFile, ReceivedShare, ingest_received
 from hounsfield.imaging.retrieve.instances import find_instance, prepare
@@ -27,19 +27,19 @@ STUDY, SERIES, INSTANCE = uid(1), uid(1, 1), uid(1, 1, 1)
 
 
 @pytest.fixture(scope="module")
-def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
-    opened, _ = open_archive(load_settings({"HOUNSFIELD_DATA": str(tmp_path_factory.mktemp("prepared"))}))
+def image_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ImageStore]:
+    opened, _ = open_image_store(load_settings({"HOUNSFIELD_DATA": str(tmp_path_factory.mktemp("prepared"))}))
     yield opened
     opened.database.close()
 
 
 @pytest.fixture(scope="module")
-def datastore(archive: Archive) -> str:
+def datastore(image_store: ImageStore) -> str:
     """Give a data store with one instance."""
-    made = create_datastore(archive, NewDatastore(new_id()))
-    while (item := archive.queue.claim([SETTLE_DATASTORE], "test")) is not None:
-        DatastoreSettler(archive).run(item)
-    receiver = Receiver(archive, 1)
+    made = create_datastore(image_store, NewDatastore(new_id()))
+    while (item := image_store.queue.claim([SETTLE_DATASTORE], "test")) is not None:
+        DatastoreSettler(image_store).run(item)
+    receiver = Receiver(image_store, 1)
     context = receiver.context(made.id)
     file = part10(slice_of(number=1))
     (outcome,) = ingest_received(context, [ReceivedShare((ReceivedFile(0, SpooledFile(len(file), file)),), None)])
@@ -50,10 +50,10 @@ def datastore(archive: Archive) -> str:
     return made.id
 
 
-def test_no_statement_of_a_read_is_compiled_after_prepare(archive: Archive, datastore: str) -> None:
-    engine = archive.database.engine
+def test_no_statement_of_a_read_is_compiled_after_prepare(image_store: ImageStore, datastore: str) -> None:
+    engine = image_store.database.engine
     engine.clear_compiled_cache()
-    prepare(archive)
+    prepare(image_store)
     compiled: list[str] = []
 
     def note(_: Any, __: Any, statement: str, ___: Any, context: Any, ____: Any) -> None:
@@ -62,12 +62,12 @@ def test_no_statement_of_a_read_is_compiled_after_prepare(archive: Archive, data
 
     event.listen(engine, "before_cursor_execute", note)
     try:
-        reader = DicomMetadataReader(archive)
+        reader = DicomMetadataReader(image_store)
         series = b"".join(reader.series(UNLIMITED, datastore, STUDY, SERIES, "http://x"))
         study = b"".join(reader.study(UNLIMITED, datastore, STUDY, "http://x"))
-        found = find_instance(archive, UNLIMITED, datastore, STUDY, SERIES, INSTANCE)
+        found = find_instance(image_store, UNLIMITED, datastore, STUDY, SERIES, INSTANCE)
         assert series == study == b"[" + reader.instance(UNLIMITED, datastore, STUDY, SERIES, INSTANCE, "http://x")[1:]
-        chosen = find_instance(archive, UNLIMITED, datastore, STUDY, SERIES, INSTANCE, found.image_set.image_set_id)
+        chosen = find_instance(image_store, UNLIMITED, datastore, STUDY, SERIES, INSTANCE, found.image_set.image_set_id)
         assert chosen.key == found.key
     finally:
         event.remove(engine, "before_cursor_execute", note)

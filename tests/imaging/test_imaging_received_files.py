@@ -9,11 +9,11 @@ import pytest
 
 from dicomweb.web import part10
 from disk_faults import files_of_at_most
-from hounsfield.bootstrap.image_store import open_archive
+from hounsfield.bootstrap.image_store import open_image_store
 from hounsfield.imaging.datastores import SETTLE_DATASTORE, DatastoreSettler, NewDatastore, create_datastore
 from hounsfield.imaging.errors import BusyError
 from hounsfield.imaging.image_set_access import UNLIMITED
-from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.ingest.worker import IngestContext
 from hounsfield.imaging.receive.receiver import Receiver
 from hounsfield.imaging.receive.worker import ReceivedFile, ReceivedShare, ingest_received
@@ -24,18 +24,18 @@ from synthetic import slice_of, uid
 
 
 @pytest.fixture(scope="module")
-def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
-    opened, _ = open_archive(load_settings({"HOUNSFIELD_DATA": str(tmp_path_factory.mktemp("received"))}))
+def image_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ImageStore]:
+    opened, _ = open_image_store(load_settings({"HOUNSFIELD_DATA": str(tmp_path_factory.mktemp("received"))}))
     yield opened
     opened.database.close()
 
 
 @pytest.fixture(scope="module")
-def context(archive: Archive) -> IngestContext:
-    datastore = create_datastore(archive, NewDatastore(new_id()))
-    while (item := archive.queue.claim([SETTLE_DATASTORE], "test")) is not None:
-        DatastoreSettler(archive).run(item)
-    return Receiver(archive, 1).context(datastore.id)
+def context(image_store: ImageStore) -> IngestContext:
+    datastore = create_datastore(image_store, NewDatastore(new_id()))
+    while (item := image_store.queue.claim([SETTLE_DATASTORE], "test")) is not None:
+        DatastoreSettler(image_store).run(item)
+    return Receiver(image_store, 1).context(datastore.id)
 
 
 def share(*contents: bytes | SpooledFile, study_uid: str | None = None) -> ReceivedShare:
@@ -99,12 +99,14 @@ def test_request_that_finds_the_disk_full_leaves_nothing_and_tells_nobody_else(c
     assert packs(context) - before == {instance.pack_id for instance in stored}, "nothing of the one that failed"
 
 
-def test_request_that_is_ready_once_the_server_stops_leaves_nothing(context: IngestContext, archive: Archive) -> None:
+def test_request_that_is_ready_once_the_server_stops_leaves_nothing(
+    context: IngestContext, image_store: ImageStore
+) -> None:
     before = packs(context)
     (results,) = ingest_received(context, [share(part10(slice_of(number=70)))])
     assert not isinstance(results, Exception)
     assert packs(context) != before
-    receiver = Receiver(archive, 1)
+    receiver = Receiver(image_store, 1)
     receiver.close()
     with pytest.raises(BusyError):
         receiver.commit(

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, select, update
 
-from hounsfield.bootstrap.image_store import open_archive
+from hounsfield.bootstrap.image_store import open_image_store
 from hounsfield.dicom.healthimaging.document import Levels
 from hounsfield.imaging.datastores import (
     DATASTORE_TRANSITIONS,
@@ -25,7 +25,7 @@ from hounsfield.imaging.datastores import (
     get_datastore,
 )
 from hounsfield.imaging.errors import ConflictError, NotFoundError
-from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.imagesets.workflow import (
     TRANSITIONS,
     HeldImageSet,
@@ -88,26 +88,26 @@ SETTLED = [
 
 
 @pytest.fixture(scope="module")
-def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
-    opened, _ = open_archive(load_settings({"HOUNSFIELD_DATA": str(tmp_path_factory.mktemp("states"))}))
+def image_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ImageStore]:
+    opened, _ = open_image_store(load_settings({"HOUNSFIELD_DATA": str(tmp_path_factory.mktemp("states"))}))
     yield opened
     opened.database.close()
 
 
 @pytest.fixture(scope="module")
-def store(archive: Archive) -> str:
-    return _active(archive)
+def store(image_store: ImageStore) -> str:
+    return _active(image_store)
 
 
-def _active(archive: Archive) -> str:
-    made = create_datastore(archive, NewDatastore(new_id())).id
-    _settle(archive)
+def _active(image_store: ImageStore) -> str:
+    made = create_datastore(image_store, NewDatastore(new_id())).id
+    _settle(image_store)
     return made
 
 
-def _settle(archive: Archive, *, give_up: bool = False) -> None:
-    settler = DatastoreSettler(archive)
-    while (item := archive.queue.claim([SETTLE_DATASTORE], "test")) is not None:
+def _settle(image_store: ImageStore, *, give_up: bool = False) -> None:
+    settler = DatastoreSettler(image_store)
+    while (item := image_store.queue.claim([SETTLE_DATASTORE], "test")) is not None:
         (settler.give_up if give_up else settler.run)(item)
 
 
@@ -125,48 +125,50 @@ def test_the_tables_are_those_of_the_service() -> None:
 
 @pytest.mark.parametrize(("status", "event"), list(product(DatastoreStatus, DatastoreEvent)), ids=str)
 def test_a_data_store_goes_where_its_table_says(
-    archive: Archive, status: DatastoreStatus, event: DatastoreEvent
+    image_store: ImageStore, status: DatastoreStatus, event: DatastoreEvent
 ) -> None:
-    store = _active(archive)
-    with archive.database.write() as connection:
+    store = _active(image_store)
+    with image_store.database.write() as connection:
         connection.execute(update(datastores).where(datastores.c.id == store).values(status=status))
         if event is not DatastoreEvent.DELETE:
-            archive.queue.enqueue(connection, SETTLE_DATASTORE, store)
+            image_store.queue.enqueue(connection, SETTLE_DATASTORE, store)
     expected = DATASTORE_ROWS.get((status, event))
     if event is not DatastoreEvent.DELETE:
-        _settle(archive, give_up=event is DatastoreEvent.GIVE_UP)
+        _settle(image_store, give_up=event is DatastoreEvent.GIVE_UP)
     elif expected is not None or status is DatastoreStatus.DELETING:  # which is deleted once more without effect
-        assert delete_datastore(archive, store).status is DatastoreStatus.DELETING
+        assert delete_datastore(image_store, store).status is DatastoreStatus.DELETING
     else:
         with pytest.raises(NotFoundError if status is DatastoreStatus.DELETED else ConflictError, match=store):
-            delete_datastore(archive, store)
-    assert get_datastore(archive, store).status == (expected or status)
+            delete_datastore(image_store, store)
+    assert get_datastore(image_store, store).status == (expected or status)
 
 
 @pytest.mark.parametrize(("status", "event"), list(product(JobStatus, JobEvent)), ids=str)
-def test_a_job_goes_where_its_table_says(archive: Archive, store: str, status: JobStatus, event: JobEvent) -> None:
+def test_a_job_goes_where_its_table_says(
+    image_store: ImageStore, store: str, status: JobStatus, event: JobEvent
+) -> None:
     new = NewImportJob(store, new_id(), "arn:aws:iam::000000000000:role/r", "s3://in/", "s3://out/")
-    job = start_import_job(archive, new)
+    job = start_import_job(image_store, new)
     assert job.status is JobStatus.SUBMITTED
-    with archive.database.write() as connection:
+    with image_store.database.write() as connection:
         connection.execute(update(import_jobs).where(import_jobs.c.id == job.id).values(status=status))
     expected = JOB_ROWS.get((status, event))
-    with archive.database.write() as connection:
+    with image_store.database.write() as connection:
         if expected is None:
             with pytest.raises(ConflictError, match=f"{job.id} is {status}"):
                 move_job(connection, job.id, event, message="told")
         else:
             move_job(connection, job.id, event, message="told")
-    shown = get_import_job(archive, store, job.id)
+    shown = get_import_job(image_store, store, job.id)
     assert (shown.status, shown.message) == ((expected, "told") if expected else (status, None))
 
 
 class ImageSet:
     """An image set that is nothing but its rows."""
 
-    def __init__(self, archive: Archive, store: str, state: ImageSetState, status: WorkflowStatus) -> None:
-        self.archive = archive
-        self.key: DataKey = data_key(archive, get_datastore(archive, store))
+    def __init__(self, image_store: ImageStore, store: str, state: ImageSetState, status: WorkflowStatus) -> None:
+        self.image_store = image_store
+        self.key: DataKey = data_key(image_store, get_datastore(image_store, store))
         levels = Levels({"PatientID": "P-1"}, {"StudyInstanceUID": "1.2"}, {"SeriesInstanceUID": "1.2.3"})
         self.id = new_id()
         version = HeldImageSet(
@@ -181,7 +183,7 @@ class ImageSet:
             levels=levels,
             request=None,
         )
-        with archive.database.write() as connection:
+        with image_store.database.write() as connection:
             connection.execute(
                 insert(image_sets).values(
                     id=self.id,
@@ -200,12 +202,12 @@ class ImageSet:
             insert_version(connection, self.key, version)
 
     def begun(self, trigger: Trigger) -> HeldImageSet:
-        with self.archive.database.write() as connection:
+        with self.image_store.database.write() as connection:
             return begin(connection, self.key, claim(connection, self.key, self.id, 1), trigger, request=b"asked")
 
     def shown(self) -> tuple[str, str, int, str | None]:
         """State, status, version and message, of the image set and of its latest version alike."""
-        with self.archive.database.read() as connection:
+        with self.image_store.database.read() as connection:
             row: Any = connection.execute(
                 select(image_set_versions, image_sets.c.state.label("of_set"))
                 .join(image_sets, image_sets.c.id == image_set_versions.c.image_set_id)
@@ -218,11 +220,11 @@ class ImageSet:
 @pytest.mark.parametrize("before", SETTLED)
 @pytest.mark.parametrize("trigger", Trigger)
 def test_an_image_set_goes_through_each_row(
-    archive: Archive, store: str, trigger: Trigger, before: WorkflowStatus
+    image_store: ImageStore, store: str, trigger: Trigger, before: WorkflowStatus
 ) -> None:
     during, success, failure, new_version, readable = IMAGE_SET_ROWS[trigger]
     for ends_well in (True, False):
-        one = ImageSet(archive, store, ImageSetState.ACTIVE, before)
+        one = ImageSet(image_store, store, ImageSetState.ACTIVE, before)
         begun = one.begun(trigger)
         version = 2 if new_version else 1
         assert one.shown() == ("LOCKED", during, version, None)
@@ -232,7 +234,7 @@ def test_an_image_set_goes_through_each_row(
                 check_readable(one.id, during)
         else:
             check_readable(one.id, during)
-        with archive.database.write() as connection:
+        with image_store.database.write() as connection:
             held = under_way(connection, one.key, one.id)
             assert held.request == (b"asked" if new_version else None)
             if not new_version:
@@ -250,30 +252,32 @@ def test_an_image_set_goes_through_each_row(
 
 @pytest.mark.parametrize("trigger", Trigger)
 @pytest.mark.parametrize("locked_by", Trigger)
-def test_a_locked_image_set_begins_nothing(archive: Archive, store: str, trigger: Trigger, locked_by: Trigger) -> None:
-    one = ImageSet(archive, store, ImageSetState.ACTIVE, WorkflowStatus.CREATED)
+def test_a_locked_image_set_begins_nothing(
+    image_store: ImageStore, store: str, trigger: Trigger, locked_by: Trigger
+) -> None:
+    one = ImageSet(image_store, store, ImageSetState.ACTIVE, WorkflowStatus.CREATED)
     one.begun(locked_by)
     before = one.shown()
     for latest in (None, 1, 2, 3):
-        with archive.database.write() as connection, pytest.raises(ConflictError, match=f"{one.id} is LOCKED"):
+        with image_store.database.write() as connection, pytest.raises(ConflictError, match=f"{one.id} is LOCKED"):
             begin(connection, one.key, claim(connection, one.key, one.id, latest), trigger)
     assert one.shown() == before
 
 
 @pytest.mark.parametrize("trigger", Trigger)
-def test_a_deleted_image_set_begins_nothing(archive: Archive, store: str, trigger: Trigger) -> None:
-    one = ImageSet(archive, store, ImageSetState.DELETED, WorkflowStatus.DELETED)
-    with archive.database.write() as connection, pytest.raises(NotFoundError, match=one.id):
+def test_a_deleted_image_set_begins_nothing(image_store: ImageStore, store: str, trigger: Trigger) -> None:
+    one = ImageSet(image_store, store, ImageSetState.DELETED, WorkflowStatus.DELETED)
+    with image_store.database.write() as connection, pytest.raises(NotFoundError, match=one.id):
         begin(connection, one.key, claim(connection, one.key, one.id), trigger)
     assert one.shown() == ("DELETED", "DELETED", 1, None)
 
 
 @pytest.mark.parametrize("latest", [0, 2, 10**9])
-def test_another_version_than_the_latest_begins_nothing(archive: Archive, store: str, latest: int) -> None:
-    one = ImageSet(archive, store, ImageSetState.ACTIVE, WorkflowStatus.CREATED)
-    with archive.database.write() as connection, pytest.raises(NotFoundError, match="not the latest"):
+def test_another_version_than_the_latest_begins_nothing(image_store: ImageStore, store: str, latest: int) -> None:
+    one = ImageSet(image_store, store, ImageSetState.ACTIVE, WorkflowStatus.CREATED)
+    with image_store.database.write() as connection, pytest.raises(NotFoundError, match="not the latest"):
         claim(connection, one.key, one.id, latest)
-    with archive.database.write() as connection, pytest.raises(NotFoundError, match="does not exist"):
+    with image_store.database.write() as connection, pytest.raises(NotFoundError, match="does not exist"):
         claim(connection, replace(one.key, datastore_id="0" * 32), one.id, 1)
     assert one.shown() == ("ACTIVE", "CREATED", 1, None)
 

@@ -13,10 +13,10 @@ from hounsfield.api.healthimaging.permissions import permission_of, permissions_
 from hounsfield.aws.protocol.model import load_service
 from hounsfield.aws.protocol.parser import parse_request
 from hounsfield.aws.protocol.routing import Router
-from hounsfield.bootstrap.image_store import open_archive
+from hounsfield.bootstrap.image_store import open_image_store
 from hounsfield.iam.authorization import Permission
 from hounsfield.iam.policies.condition_context import Unsettled
-from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.image_store import ImageStore
 from hounsfield.settings import Settings
 
 STORE, SOURCE, DESTINATION = "a" * 32, "b" * 32, "c" * 32
@@ -25,40 +25,40 @@ ROUTER = Router(load_service())
 
 
 @pytest.fixture(scope="module")
-def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
-    opened, _ = open_archive(Settings(data=tmp_path_factory.mktemp("permissions") / "data"))
+def image_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ImageStore]:
+    opened, _ = open_image_store(Settings(data=tmp_path_factory.mktemp("permissions") / "data"))
     yield opened
     opened.database.close()
 
 
-def needed(archive: Archive, method: str, path: str, body: dict[str, Any]) -> list[Permission]:
+def needed(image_store: ImageStore, method: str, path: str, body: dict[str, Any]) -> list[Permission]:
     """Ask for what a request needs in the order in which the door asks."""
     match = ROUTER.match(method, path.encode())
     name = match.operation.name
-    by_path = permission_of(name, match.path_parameters, archive)
+    by_path = permission_of(name, match.path_parameters, image_store)
     parameters = parse_request(match, b"", [], json.dumps(body).encode())
-    return [by_path, *permissions_of_parameters(by_path, parameters, archive)]
+    return [by_path, *permissions_of_parameters(by_path, parameters, image_store)]
 
 
 @pytest.mark.parametrize("given", [False, True], ids=["new", "given"])
-def test_a_copy_needs_permission_on_the_image_set_it_writes_too(archive: Archive, given: bool) -> None:
+def test_a_copy_needs_permission_on_the_image_set_it_writes_too(image_store: ImageStore, given: bool) -> None:
     body: dict[str, Any] = {"sourceImageSet": {"latestVersionId": "1"}}
     if given:
         body["destinationImageSet"] = {"imageSetId": DESTINATION, "latestVersionId": "1"}
-    source, *further = needed(archive, "POST", f"/datastore/{STORE}/imageSet/{SOURCE}/copyImageSet", body)
+    source, *further = needed(image_store, "POST", f"/datastore/{STORE}/imageSet/{SOURCE}/copyImageSet", body)
     assert source == Permission("medical-imaging:CopyImageSet", [STORE_ARN, f"{STORE_ARN}/imageset/{SOURCE}"])
     destination = Permission("medical-imaging:CopyImageSet", [f"{STORE_ARN}/imageset/{DESTINATION}", STORE_ARN])
     assert further == ([destination] if given else [])
 
 
-def test_other_operations_need_what_their_path_names(archive: Archive) -> None:
+def test_other_operations_need_what_their_path_names(image_store: ImageStore) -> None:
     path = f"/datastore/{STORE}/imageSet/{SOURCE}/deleteImageSet"
-    assert needed(archive, "POST", path, {}) == [
+    assert needed(image_store, "POST", path, {}) == [
         Permission("medical-imaging:DeleteImageSet", [STORE_ARN, f"{STORE_ARN}/imageset/{SOURCE}"])
     ]
 
 
-def test_a_job_needs_permission_to_pass_its_role(archive: Archive) -> None:
+def test_a_job_needs_permission_to_pass_its_role(image_store: ImageStore) -> None:
     role = "arn:aws:iam::000000000000:role/import"
     body = {
         "dataAccessRoleArn": role,
@@ -66,35 +66,35 @@ def test_a_job_needs_permission_to_pass_its_role(archive: Archive) -> None:
         "inputS3Uri": "s3://bucket/in",
         "outputS3Uri": "s3://bucket/out",
     }
-    assert needed(archive, "POST", f"/startDICOMImportJob/datastore/{STORE}", body) == [
+    assert needed(image_store, "POST", f"/startDICOMImportJob/datastore/{STORE}", body) == [
         Permission("medical-imaging:StartDICOMImportJob", [STORE_ARN]),
         Permission("iam:PassRole", [role], {"iam:passedtoservice": "medical-imaging.amazonaws.com"}),
     ]
 
 
-def test_tags_are_keys_of_the_request_once_they_are_known(archive: Archive) -> None:
+def test_tags_are_keys_of_the_request_once_they_are_known(image_store: ImageStore) -> None:
     hoped = {"aws:requesttag/": Unsettled.HOPEFUL, "aws:tagkeys": Unsettled.HOPEFUL}
     known = {"aws:requesttag/ward": "3", "aws:tagkeys": ("Ward",)}
     create = "medical-imaging:CreateDatastore"
-    assert needed(archive, "POST", "/datastore", {"clientToken": "t", "tags": {"Ward": "3"}}) == [
+    assert needed(image_store, "POST", "/datastore", {"clientToken": "t", "tags": {"Ward": "3"}}) == [
         Permission(create, ["*"], hoped),
         Permission(create, ["*"], known),
         Permission("medical-imaging:TagResource", [f"{STORE_ARN.removesuffix(STORE)}*"], known),
     ]
     # A request without tags does not have the keys.
-    assert needed(archive, "POST", "/datastore", {"clientToken": "t"})[-1] == Permission(
+    assert needed(image_store, "POST", "/datastore", {"clientToken": "t"})[-1] == Permission(
         create, ["*"], {"aws:tagkeys": ()}
     )
     path = f"/tags/{quote(STORE_ARN, safe='')}"
-    assert needed(archive, "POST", path, {"tags": {"Ward": "3"}}) == [
+    assert needed(image_store, "POST", path, {"tags": {"Ward": "3"}}) == [
         Permission("medical-imaging:TagResource", [STORE_ARN], hoped),
         Permission("medical-imaging:TagResource", [STORE_ARN], known),
     ]
     match = ROUTER.match("DELETE", path.encode())
-    by_path = permission_of("UntagResource", match.path_parameters, archive)
+    by_path = permission_of("UntagResource", match.path_parameters, image_store)
     assert by_path == Permission("medical-imaging:UntagResource", [STORE_ARN], {"aws:tagkeys": Unsettled.HOPEFUL})
     parameters = parse_request(match, b"tagKeys=Ward&tagKeys=x", [], b"")
-    assert list(permissions_of_parameters(by_path, parameters, archive)) == [
+    assert list(permissions_of_parameters(by_path, parameters, image_store)) == [
         Permission("medical-imaging:UntagResource", [STORE_ARN], {"aws:tagkeys": ("Ward", "x")})
     ]
 
@@ -122,12 +122,12 @@ TABLE = {
 }
 
 
-def test_every_operation_needs_what_the_reference_says(archive: Archive) -> None:
+def test_every_operation_needs_what_the_reference_says(image_store: ImageStore) -> None:
     labels = {"datastoreId": STORE, "imageSetId": SOURCE, "sourceImageSetId": SOURCE, "resourceArn": STORE_ARN}
     service = load_service()
     assert TABLE.keys() == service.operations.keys()
     for operation in service.operations.values():
         path = {name: value for name, value in labels.items() if f"{{{name}}}" in operation.uri}
-        permission = permission_of(operation.name, path, archive)
+        permission = permission_of(operation.name, path, image_store)
         assert permission.action == f"medical-imaging:{operation.name}"
         assert permission.resources == TABLE[operation.name]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from hounsfield.bootstrap.image_store import open_archive
+from hounsfield.bootstrap.image_store import open_image_store
 from hounsfield.cli.main import cli
 from hounsfield.settings import Settings
 from hounsfield.storage.keys.key_export import ExportError, export_keys, import_keys
@@ -106,8 +106,8 @@ def _keys(data: Path, *words: str, given: str = "") -> Result:
 
 def test_the_commands_carry_the_keys_to_another_folder(tmp_path: Path) -> None:
     data, file, passphrase = tmp_path / "data", tmp_path / "copy.json", tmp_path / "passphrase"
-    archive, _ = open_archive(Settings(data=data))
-    archive.database.close()
+    image_store, _ = open_image_store(Settings(data=data))
+    image_store.database.close()
     passphrase.write_text(f"{PASSPHRASE}\n")
     made = _keys(data, "export", str(file), "--passphrase-file", str(passphrase))
     assert (made.exit_code, made.stdout[: len(str(file))]) == (0, str(file)), made.output
@@ -138,14 +138,14 @@ def test_the_commands_carry_the_keys_to_another_folder(tmp_path: Path) -> None:
     assert not master.exists()
     assert _keys(data, "import", str(file), given=f"{PASSPHRASE}\n").exit_code == 0
     assert (master.read_bytes(), master.stat().st_mode & 0o777) == (kept, 0o600)
-    archive, _ = open_archive(Settings(data=data))
-    archive.database.close()
+    image_store, _ = open_image_store(Settings(data=data))
+    image_store.database.close()
 
 
 def test_a_passphrase_is_the_same_with_the_byte_order_mark_of_an_editor(tmp_path: Path) -> None:
     data, file, passphrase = tmp_path / "data", tmp_path / "copy.json", tmp_path / "passphrase"
-    archive, _ = open_archive(Settings(data=data))
-    archive.database.close()
+    image_store, _ = open_image_store(Settings(data=data))
+    image_store.database.close()
     passphrase.write_bytes(b"\xef\xbb\xbf" + f"{PASSPHRASE}\r\n".encode())
     assert _keys(data, "export", str(file), "--passphrase-file", str(passphrase)).exit_code == 0
     assert _keys(tmp_path / "new", "import", str(file), given=f"{PASSPHRASE}\n").exit_code == 0

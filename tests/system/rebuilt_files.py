@@ -18,9 +18,9 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from dicomweb.web import root, session, store
-from hounsfield.bootstrap.image_store import open_archive
+from hounsfield.bootstrap.image_store import open_image_store
 from hounsfield.imaging.image_set_access import UNLIMITED
-from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.retrieve.instances import StoredInstance, find_instance
 from hounsfield.imaging.retrieve.transcoding import available_transfer_syntaxes, dicom_file
 from hounsfield.settings import Settings
@@ -33,9 +33,9 @@ _SMALL = 1 << 20
 _WORDS = {"OW": 2, "OF": 4, "OL": 4, "OD": 8, "OV": 8}
 
 
-def opened_archive(server: ServerProcess) -> Archive:
+def opened_image_store(server: ServerProcess) -> ImageStore:
     """Open the stores of a server beside it, as another process of the same installation would."""
-    return open_archive(Settings(data=server.data))[0]
+    return open_image_store(Settings(data=server.data))[0]
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class StoredFile:
 
 
 def store_each(
-    server: ServerProcess, client: Any, archive: Archive, root_folder: Path, **datastore: Any
+    server: ServerProcess, client: Any, image_store: ImageStore, root_folder: Path, **datastore: Any
 ) -> list[StoredFile]:
     """Store all instances below a folder by STOW-RS; files of one SOP instance go to data stores of their own."""
     found: list[StoredFile] = []
@@ -98,7 +98,7 @@ def store_each(
                 continue
             image_set_id, is_primary = members[sop]
             url = f"{root(server, datastore_id)}/studies/{study}/series/{series}/instances/{sop}"
-            instance = find_instance(archive, UNLIMITED, datastore_id, study, series, sop, image_set_id)
+            instance = find_instance(image_store, UNLIMITED, datastore_id, study, series, sop, image_set_id)
             found.append(StoredFile(path, instance, url if is_primary else f"{url}?imageSetId={image_set_id}", web))
     return sorted(found, key=lambda file: file.path)
 
@@ -136,17 +136,19 @@ def _without_repetitions(root: Path) -> list[list[Path]]:
     return [groups[number] for number in sorted(groups)]
 
 
-def file_bytes(archive: Archive, instance: StoredInstance, transfer_syntax: str | None = None) -> tuple[bytes, str]:
+def file_bytes(
+    image_store: ImageStore, instance: StoredInstance, transfer_syntax: str | None = None
+) -> tuple[bytes, str]:
     """Rebuild a file, check its size, and give it with its transfer syntax."""
-    file = dicom_file(archive, instance, transfer_syntax)
+    file = dicom_file(image_store, instance, transfer_syntax)
     data = b"".join(file.chunks)
     assert file.size in {None, len(data)}, f"{file.size} bytes were promised, {len(data)} came"
     return data, file.transfer_syntax
 
 
-def rebuilt(archive: Archive, instance: StoredInstance, transfer_syntax: str | None = None) -> Dataset:
+def rebuilt(image_store: ImageStore, instance: StoredInstance, transfer_syntax: str | None = None) -> Dataset:
     """Rebuild a file and let pydicom read it."""
-    return _read(*file_bytes(archive, instance, transfer_syntax))
+    return _read(*file_bytes(image_store, instance, transfer_syntax))
 
 
 def _read(data: bytes, syntax: str) -> Dataset:

@@ -18,7 +18,7 @@ from orphan_sweeps import swept
 from stored_series import deleted, imported, settled, verified
 from tiers import FREQUENT, QUICK, Bell, archived, comes_to, frame_ids, frames, packs_in, put_back, rested
 
-from hounsfield.bootstrap.image_store import open_archive
+from hounsfield.bootstrap.image_store import open_image_store
 from hounsfield.imaging.tiering.tiers import SWEEP_TIERS, TierSweeper
 from hounsfield.settings import Settings, SettingsError
 from hounsfield.storage.blobs.tiered_blobs import TieredBlobs
@@ -288,8 +288,8 @@ def test_a_death_at_any_step_loses_nothing(tmp_path: Path) -> None:
     finally:
         server.stop()
     second = tmp_path / "second"
-    archive, _ = open_archive(Settings(data=server.data, archive_blobs_url=str(second), lease_seconds=0.0))
-    first = archive.blob_place.folder
+    image_store, _ = open_image_store(Settings(data=server.data, archive_blobs_url=str(second), lease_seconds=0.0))
+    first = image_store.blob_place.folder
     assert first is not None
     packs = packs_in(Path(first), datastore)
     assert len(packs) == 2
@@ -297,12 +297,12 @@ def test_a_death_at_any_step_loses_nothing(tmp_path: Path) -> None:
 
     def swept(after_days: float, mortality: Mortality) -> bool:
         """Run one sweep; tell whether it came to its end."""
-        tiers = archive.tiers
+        tiers = image_store.tiers
         assert tiers is not None
         mortal = TieredBlobs(MortalBlobs(tiers.frequent, mortality), MortalBlobs(tiers.archived, mortality), far=False)
-        own = replace(archive, tiers=mortal, blobs=mortal)
+        own = replace(image_store, tiers=mortal, blobs=mortal)
         sweeper = TierSweeper(own, archive_after_seconds=after_days * 86400, every_seconds=0, stop=threading.Event())
-        item = wait_for(lambda: archive.queue.claim([SWEEP_TIERS], "test"), "the work to be free")
+        item = wait_for(lambda: image_store.queue.claim([SWEEP_TIERS], "test"), "the work to be free")
         try:
             sweeper.run(item)
         except KilledError:
@@ -315,13 +315,13 @@ def test_a_death_at_any_step_loses_nothing(tmp_path: Path) -> None:
         assert all(path.read_bytes() == content[path.name] for path in found)
         return {path.name for path in found} == packs
 
-    archive.queue.schedule(SWEEP_TIERS)
+    image_store.queue.schedule(SWEEP_TIERS)
     moment, deaths, ended = 0, 0, 0
     while ended < 2:
         ended = 0
         for after_days, here, there in ((30.0, second, Path(first)), (0.0, Path(first), second)):
             if after_days:
-                put_back(archive.database, [image_set], days=31)
+                put_back(image_store.database, [image_set], days=31)
             alive = swept(after_days, Mortality(moment))
             deaths, ended = deaths + (not alive), ended + alive
             assert whole()
@@ -331,7 +331,7 @@ def test_a_death_at_any_step_loses_nothing(tmp_path: Path) -> None:
             assert not {name for name in packs_in(there, datastore) if not name.startswith(".")}
         moment += 1
     assert deaths > 40
-    archive.database.close()
+    image_store.database.close()
 
 
 def test_a_second_place_that_cannot_be_is_refused(tmp_path: Path) -> None:
@@ -348,7 +348,7 @@ def test_a_second_place_that_cannot_be_is_refused(tmp_path: Path) -> None:
     for said, many in wrong.items():
         for some in many:
             with pytest.raises(SettingsError, match=said):
-                open_archive(Settings(data=data, **some))
+                open_image_store(Settings(data=data, **some))
 
 
 def test_packs_are_not_trusted_to_a_place_that_is_not_mounted(
@@ -378,4 +378,4 @@ def test_packs_are_not_trusted_to_a_place_that_is_not_mounted(
     places.rest_again(image_set)
     places.come_to_be(set(), packs)
     with pytest.raises(SettingsError, match="HOUNSFIELD_ARCHIVE_BLOBS_URL is not set"):
-        open_archive(Settings(data=places.server.data))
+        open_image_store(Settings(data=places.server.data))

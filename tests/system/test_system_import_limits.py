@@ -12,8 +12,8 @@ from botocore.exceptions import ClientError
 from import_folders import INPUT, check_counters, fill, import_folder, primaries_by_series, start_job
 from sqlalchemy import func, select, update
 
-from hounsfield.bootstrap.image_store import open_archive
-from hounsfield.imaging.image_store import Archive
+from hounsfield.bootstrap.image_store import open_image_store
+from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.imports.retention import FORGET_IMPORT_JOBS
 from hounsfield.settings import Settings
 from hounsfield.storage.db.job_tables import client_tokens, import_jobs, work_items
@@ -182,9 +182,9 @@ def test_jobs_are_forgotten_and_what_they_made_stays(limited: ServerProcess, cli
     outcome = import_folder(limited, client, datastore, "kept")
     old, young = outcome.job["jobId"], import_folder(limited, client, datastore, "kept").job["jobId"]
     assert listed(client, datastore) == [young, old]
-    archive, _ = open_archive(Settings(data=limited.data))
+    image_store, _ = open_image_store(Settings(data=limited.data))
     try:
-        with archive.database.write() as connection:
+        with image_store.database.write() as connection:
             ended = import_jobs.c.ended_at - int(RETENTION * 1000)
             steady = import_jobs.c.ended_steady - int(RETENTION * 1000)
             connection.execute(
@@ -194,14 +194,14 @@ def test_jobs_are_forgotten_and_what_they_made_stays(limited: ServerProcess, cli
             client.get_dicom_import_job(datastoreId=datastore, jobId=old)
         assert caught.value.response["Error"]["Code"] == "ResourceNotFoundException"
         assert listed(client, datastore) == [young]
-        assert rows(archive, old) == (1, 1)
-        with archive.database.write() as connection:
+        assert rows(image_store, old) == (1, 1)
+        with image_store.database.write() as connection:
             due = update(work_items).where(work_items.c.kind == FORGET_IMPORT_JOBS)
             connection.execute(due.values(available_at=0, lease_owner=None))
-        wait_for(lambda: rows(archive, old) == (0, 0), "the rows of the old job to be removed")
-        assert rows(archive, young) == (1, 1)
+        wait_for(lambda: rows(image_store, old) == (0, 0), "the rows of the old job to be removed")
+        assert rows(image_store, young) == (1, 1)
     finally:
-        archive.database.close()
+        image_store.database.close()
     assert listed(client, datastore) == [young]
     (entry,) = outcome.summary["imageSetsSummary"]
     assert document(client, datastore, entry["imageSetId"])["Patient"]["DICOM"]["PatientID"] == "P-1"
@@ -211,9 +211,9 @@ def listed(client: Any, datastore: str) -> list[str]:
     return [job["jobId"] for job in client.list_dicom_import_jobs(datastoreId=datastore)["jobSummaries"]]
 
 
-def rows(archive: Archive, job_id: str) -> tuple[int, int]:
+def rows(image_store: ImageStore, job_id: str) -> tuple[int, int]:
     """Count the rows of a job and of its client token."""
-    with archive.database.read() as connection:
+    with image_store.database.read() as connection:
         jobs = connection.execute(select(func.count()).where(import_jobs.c.id == job_id)).scalar_one()
         tokens = connection.execute(select(func.count()).where(client_tokens.c.resource_id == job_id)).scalar_one()
     return jobs, tokens

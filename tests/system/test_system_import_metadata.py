@@ -17,7 +17,7 @@ from pydicom.dataset import Dataset
 from sqlalchemy import select
 from stored_frames import decoded_frame
 
-from hounsfield.bootstrap.image_store import open_archive
+from hounsfield.bootstrap.image_store import open_image_store
 from hounsfield.dicom.json.metadata_file import MOST_BYTES
 from hounsfield.imaging.datastores import data_key, get_datastore
 from hounsfield.settings import Settings
@@ -56,17 +56,17 @@ def ended(server: ServerProcess, client: Any, datastore: str, folder: str, *mapp
 
 def kept_data_set(server: ServerProcess, datastore: str, sop_uid: str) -> Dataset:
     """Read the data set that is kept of an instance, which DICOM files are made from again."""
-    archive, _ = open_archive(Settings(data=server.data))
+    image_store, _ = open_image_store(Settings(data=server.data))
     try:
-        with archive.database.read() as connection:
+        with image_store.database.read() as connection:
             query = select(instances).where(instances.c.datastore_id == datastore, instances.c.sop_uid == sop_uid)
             row = connection.execute(query.where(instances.c.last_version.is_(None))).one()
         extent = Extent(row.dataset_pack_id, row.dataset_offset, row.dataset_length)
-        key = data_key(archive, get_datastore(archive, datastore))
-        (data,) = read_records(archive.blobs, key, [(extent, Label(RecordKind.DATASET, row.source_key))])
+        key = data_key(image_store, get_datastore(image_store, datastore))
+        (data,) = read_records(image_store.blobs, key, [(extent, Label(RecordKind.DATASET, row.source_key))])
         return pydicom.dcmread(io.BytesIO(data))
     finally:
-        archive.database.close()
+        image_store.database.close()
 
 
 def test_metadata_of_study_series_and_instance(server: ServerProcess, client: Any, datastore: str) -> None:

@@ -16,7 +16,7 @@ from botocore.exceptions import BotoCoreError
 from import_folders import check_counters, fill, primaries_by_series, sop_instances, start_job
 from stored_frames import verify_frames
 
-from hounsfield.bootstrap.image_store import open_archive
+from hounsfield.bootstrap.image_store import open_image_store
 from hounsfield.imaging.datastores import data_key, get_datastore
 from hounsfield.settings import Settings
 from hounsfield.storage.blobs.packs import read_contents, read_record
@@ -104,16 +104,16 @@ def _import_under_fire(
 
 def _check_packs(server: ServerProcess, datastore_id: str) -> None:
     """Open every record of every pack, also of those that no row names."""
-    archive, _ = open_archive(Settings(data=server.data))
+    image_store, _ = open_image_store(Settings(data=server.data))
     try:
-        key = data_key(archive, get_datastore(archive, datastore_id))
-        names = list(archive.blobs.names(f"packs/{datastore_id}"))
+        key = data_key(image_store, get_datastore(image_store, datastore_id))
+        names = list(image_store.blobs.names(f"packs/{datastore_id}"))
         assert names
         for name in names:
-            for label, extent in read_contents(archive.blobs, key, name.rpartition("/")[2]):
-                assert read_record(archive.blobs, key, extent, label)
+            for label, extent in read_contents(image_store.blobs, key, name.rpartition("/")[2]):
+                assert read_record(image_store.blobs, key, extent, label)
     finally:
-        archive.database.close()
+        image_store.database.close()
 
 
 def _check_store(server: ServerProcess, datastore_id: str, outcome: Outcome, version: int) -> None:

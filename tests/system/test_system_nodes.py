@@ -15,8 +15,8 @@ import pytest
 from sqlalchemy import delete
 from stored_series import imported, verified
 
-from hounsfield.bootstrap.image_store import open_archive
-from hounsfield.imaging.image_store import Archive
+from hounsfield.bootstrap.image_store import open_image_store
+from hounsfield.imaging.image_store import ImageStore
 from hounsfield.settings import Settings, SettingsError
 from hounsfield.storage.db.image_set_tables import secrets
 from hounsfield.storage.keys.master_keys import LocalKeyring
@@ -28,10 +28,10 @@ MARK = "installation.json"
 
 
 @contextmanager
-def opened(settings: Settings) -> Iterator[Archive]:
-    archive, _ = open_archive(settings)
-    yield archive
-    archive.database.close()
+def opened(settings: Settings) -> Iterator[ImageStore]:
+    image_store, _ = open_image_store(settings)
+    yield image_store
+    image_store.database.close()
 
 
 def node(data: Path, like: Path | None = None, **settings: str) -> Settings:
@@ -169,7 +169,7 @@ def test_a_place_without_its_mark_is_refused(tmp_path: Path, content: bytes | No
 
 def test_a_start_that_died_after_marking_is_gone_on_with(tmp_path: Path) -> None:
     settings = node(tmp_path / "data")
-    with opened(settings) as archive, archive.database.write() as connection:
+    with opened(settings) as image_store, image_store.database.write() as connection:
         connection.execute(delete(secrets).where(secrets.c.name == "blob-place"))
     mark = settings.data / "blobs" / MARK
     before = json.loads(mark.read_bytes())

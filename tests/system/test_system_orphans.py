@@ -14,7 +14,7 @@ from orphan_sweeps import HOUR_MS, swept
 from sqlalchemy import update
 from stored_series import deleted, imported, pack_files, settled, verified
 
-from hounsfield.bootstrap.image_store import open_archive
+from hounsfield.bootstrap.image_store import open_image_store
 from hounsfield.imaging.imports.jobs import JobStatus, get_import_job, import_progress
 from hounsfield.imaging.tiering.orphan_packs import OrphanSweeper
 from hounsfield.settings import Settings
@@ -92,19 +92,19 @@ def test_a_sweeper_deletes_nothing_that_is_younger_than_itself(own: ServerProces
     client = own.client()
     datastore = active_datastore(client)
     imported(own, client, datastore, slice_of())
-    archive, _ = open_archive(Settings(data=own.data))
-    sweeper = OrphanSweeper(archive, delete=True)
+    image_store, _ = open_image_store(Settings(data=own.data))
+    sweeper = OrphanSweeper(image_store, delete=True)
     (some,) = pack_files(own, datastore)
     orphan = some.with_name("f" * 32)
     shutil.copy(some, orphan)
     aged(orphan)
     for _ in range(3):
         assert sweeper.sweep() == 1
-        with archive.database.write() as connection:
+        with image_store.database.write() as connection:
             connection.execute(update(steady_clock).values(ms=steady_clock.c.ms + 24 * HOUR_MS))
-            archive.queue.clock.follow(connection)
+            image_store.queue.clock.follow(connection)
     assert orphan.exists()
-    archive.database.close()
+    image_store.database.close()
     assert swept(Settings(data=own.data)) == 1
     assert pack_files(own, datastore) == {some}
 
@@ -114,15 +114,15 @@ def test_packs_of_an_unfinished_job_stay(own: ServerProcess) -> None:
     datastore = active_datastore(client)
     fill(own, "long", [slice_of(number=number, pixels=noise(512, 512, seed=number)) for number in range(FILES)])
     job_id = start_job(own, client, datastore, "long")
-    archive, _ = open_archive(Settings(data=own.data))
-    wait_for(lambda: import_progress(archive, job_id).done > 0, "the first outcomes of the job to be noted")
+    image_store, _ = open_image_store(Settings(data=own.data))
+    wait_for(lambda: import_progress(image_store, job_id).done > 0, "the first outcomes of the job to be noted")
     for runner in runners(own):
         runner.kill()
     own.stop()
-    assert get_import_job(archive, datastore, job_id).status is JobStatus.IN_PROGRESS
+    assert get_import_job(image_store, datastore, job_id).status is JobStatus.IN_PROGRESS
     aged(*pack_files(own, datastore))
     # What the job had not noted yet is written again when it goes on, and may go.
-    archive.database.close()
+    image_store.database.close()
     swept(Settings(data=own.data))
     swept(Settings(data=own.data), hours_later=25)
     assert len(pack_files(own, datastore)) > 0

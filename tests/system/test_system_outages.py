@@ -18,7 +18,7 @@ from sqlalchemy import update
 from stored_series import imported, settled, verified
 
 from dicomweb.web import part10, store
-from hounsfield.bootstrap.image_store import open_archive
+from hounsfield.bootstrap.image_store import open_image_store
 from hounsfield.imaging.imports.jobs import import_progress
 from hounsfield.settings import Settings
 from hounsfield.storage.db.image_set_tables import image_sets
@@ -155,18 +155,18 @@ def test_a_runner_that_lost_its_lease_leaves_the_output_files_alone(tmp_path: Pa
         "HOUNSFIELD_IMPORT_WORKERS": "1",
     }
     server = ServerProcess(tmp_path / "data", environment).start()
-    archive, _ = open_archive(Settings(data=server.data))
+    image_store, _ = open_image_store(Settings(data=server.data))
     try:
         client = server.client()
         datastore = active_datastore(client)
         (image_set,) = imported(server, client, datastore, slice_of(number=1))
-        _set_state(archive, image_set, "LOCKED")
+        _set_state(image_store, image_set, "LOCKED")
         fill(server, "stale", [slice_of(number=2)])
         job_id = start_job(server, client, datastore, "stale")
         # All files are done; the job waits for the image set that it extends to be unlocked.
-        wait_for(lambda: import_progress(archive, job_id).done == 1, "the file to be done")
+        wait_for(lambda: import_progress(image_store, job_id).done == 1, "the file to be done")
         stale = suspended(server)
-        _set_state(archive, image_set, "ACTIVE")
+        _set_state(image_store, image_set, "ACTIVE")
         with (tmp_path / "second.log").open("wb") as log:
             second = subprocess.Popen(
                 [sys.executable, "-m", "hounsfield", "runner", "--data", str(server.data)],
@@ -191,12 +191,12 @@ def test_a_runner_that_lost_its_lease_leaves_the_output_files_alone(tmp_path: Pa
         assert _files(output) == before
         assert client.get_image_set(datastoreId=datastore, imageSetId=image_set)["versionId"] == "3"
     finally:
-        archive.database.close()
+        image_store.database.close()
         server.stop()
 
 
-def _set_state(archive: Any, image_set: str, state: str) -> None:
-    with archive.database.write() as connection:
+def _set_state(image_store: Any, image_set: str, state: str) -> None:
+    with image_store.database.write() as connection:
         connection.execute(update(image_sets).where(image_sets.c.id == image_set).values(state=state))
 
 

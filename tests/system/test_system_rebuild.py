@@ -23,12 +23,12 @@ from rebuilt_files import (
     OFFSETS,
     StoredFile,
     differences,
-    opened_archive,
+    opened_image_store,
     store_each,
 )
 
 from dicomweb.web import parts
-from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.retrieve.transcoding import ANY
 from hounsfield.imaging.staged_instance import PixelKind
 from servers import ServerProcess
@@ -47,20 +47,20 @@ SIGN_EXTENDED = {"mlut_18.dcm"}
 
 
 @pytest.fixture(scope="module")
-def archive(server: ServerProcess) -> Iterator[Archive]:
-    opened = opened_archive(server)
+def image_store(server: ServerProcess) -> Iterator[ImageStore]:
+    opened = opened_image_store(server)
     yield opened
     opened.database.close()
 
 
 @pytest.fixture(scope="module")
-def carried(server: ServerProcess, client: Any, archive: Archive) -> list[StoredFile]:
-    return store_each(server, client, archive, Path(pydicom.__path__[0]) / "data")
+def carried(server: ServerProcess, client: Any, image_store: ImageStore) -> list[StoredFile]:
+    return store_each(server, client, image_store, Path(pydicom.__path__[0]) / "data")
 
 
 @pytest.fixture(scope="module")
-def shared(server: ServerProcess, client: Any, archive: Archive, shared_data: Path) -> list[StoredFile]:
-    return store_each(server, client, archive, shared_data)
+def shared(server: ServerProcess, client: Any, image_store: ImageStore, shared_data: Path) -> list[StoredFile]:
+    return store_each(server, client, image_store, shared_data)
 
 
 @pytest.fixture(params=["carried", pytest.param("shared", marks=[pytest.mark.slow, pytest.mark.timeout(1800)])])

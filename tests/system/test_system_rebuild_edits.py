@@ -11,13 +11,13 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
-from rebuilt_files import differences, opened_archive, rebuilt
+from rebuilt_files import differences, opened_image_store, rebuilt
 from stored_series import settled
 from updates import Store, instance, patient, series, study
 
 from hounsfield.imaging.errors import NotFoundError
 from hounsfield.imaging.image_set_access import UNLIMITED
-from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.retrieve.data_set import current_data_set
 from hounsfield.imaging.retrieve.instance_order import find_series, find_study
 from hounsfield.imaging.retrieve.instances import find_image_set, find_instance
@@ -30,8 +30,8 @@ Read = Callable[..., Dataset]
 
 
 @pytest.fixture(scope="module")
-def archive(server: ServerProcess) -> Iterator[Archive]:
-    opened = opened_archive(server)
+def image_store(server: ServerProcess) -> Iterator[ImageStore]:
+    opened = opened_image_store(server)
     yield opened
     opened.database.close()
 
@@ -47,10 +47,10 @@ def store(server: ServerProcess, client: Any, folders: Iterator[str]) -> Store:
 
 
 @pytest.fixture
-def read(archive: Archive, store: Store) -> Read:
+def read(image_store: ImageStore, store: Store) -> Read:
     def rebuilt_slice(number: int = 1, image_set: str | None = None, study_uid: str = uid(1)) -> Dataset:
-        found = find_instance(archive, UNLIMITED, store.id, study_uid, uid(1, 1), uid(1, 1, number), image_set)
-        dataset = rebuilt(archive, found)
+        found = find_instance(image_store, UNLIMITED, store.id, study_uid, uid(1, 1), uid(1, 1, number), image_set)
+        dataset = rebuilt(image_store, found)
         assert dataset.PixelData == slice_of(number=number).PixelData
         return dataset
 
@@ -164,20 +164,20 @@ def test_instances_of_old_versions_come_back_with_a_revert(store: Store, read: R
     assert read().WindowCenter == 40
 
 
-def test_uids_of_a_set_that_is_not_primary_are_changed_everywhere(store: Store, archive: Archive) -> None:
+def test_uids_of_a_set_that_is_not_primary_are_changed_everywhere(store: Store, image_store: ImageStore) -> None:
     other = store.non_primary()
     edits = {"Study": {"DICOM": {"StudyInstanceUID": "1.2.9"}}}
     store.updated(other, "1", update=edits, force=True)
     store.updated(other, "2", update=instance(1, {"DICOM": {"SOPInstanceUID": "1.2.9.1"}}), force=True)
-    found = rebuilt(archive, find_instance(archive, UNLIMITED, store.id, "1.2.9", uid(1, 1), "1.2.9.1", other))
+    found = rebuilt(image_store, find_instance(image_store, UNLIMITED, store.id, "1.2.9", uid(1, 1), "1.2.9.1", other))
     assert (found.StudyInstanceUID, found.SOPInstanceUID, found.PatientID) == ("1.2.9", "1.2.9.1", "P-OTHER")
     with pytest.raises(NotFoundError, match=f"no image set {other} of this Study and Series"):
-        find_instance(archive, UNLIMITED, store.id, uid(1), uid(1, 1), "1.2.9.1", other)
+        find_instance(image_store, UNLIMITED, store.id, uid(1), uid(1, 1), "1.2.9.1", other)
     with pytest.raises(NotFoundError, match="no primary image set"):
-        find_instance(archive, UNLIMITED, store.id, "1.2.9", uid(1, 1), "1.2.9.1")
+        find_instance(image_store, UNLIMITED, store.id, "1.2.9", uid(1, 1), "1.2.9.1")
 
 
-def test_a_copy_of_a_corrected_set_is_corrected(store: Store, client: Any, archive: Archive, read: Read) -> None:
+def test_a_copy_of_a_corrected_set_is_corrected(store: Store, client: Any, image_store: ImageStore, read: Read) -> None:
     """A set that conflicts is corrected and promoted: nothing of what was wrong may come back."""
     made = slice_of(number=2, PatientID="P-WRONG", PatientComments="wrong")
     store.series(1)
@@ -193,13 +193,13 @@ def test_a_copy_of_a_corrected_set_is_corrected(store: Store, client: Any, archi
     assert settled(client, store.id, other)["imageSetState"] == "ACTIVE"
     for image_set in (None, other):
         assert changes(read(2, image_set), 2) == []
-    assert [found.sop_uid for found in find_series(archive, UNLIMITED, store.id, uid(1), uid(1, 1))] == [
+    assert [found.sop_uid for found in find_series(image_store, UNLIMITED, store.id, uid(1), uid(1, 1))] == [
         uid(1, 1, 1),
         uid(1, 1, 2),
     ]
 
 
-def test_a_forced_copy_belongs_to_its_new_series(store: Store, client: Any, archive: Archive) -> None:
+def test_a_forced_copy_belongs_to_its_new_series(store: Store, client: Any, image_store: ImageStore) -> None:
     source, into = store.series(1), None
     into = store.imported(slice_of(series=2, number=5, PatientID="P-2", StudyDate="20200101", study=1))[0]
     assert not store.get(into)["isPrimary"]
@@ -209,11 +209,11 @@ def test_a_forced_copy_belongs_to_its_new_series(store: Store, client: Any, arch
                                  "destinationImageSet": {"imageSetId": into, "latestVersionId": "1"}},
     )  # fmt: skip
     assert settled(client, store.id, into)["imageSetWorkflowStatus"] == "COPIED"
-    found = rebuilt(archive, find_instance(archive, UNLIMITED, store.id, uid(1), uid(1, 2), uid(1, 1, 1), into))
+    found = rebuilt(image_store, find_instance(image_store, UNLIMITED, store.id, uid(1), uid(1, 2), uid(1, 1, 1), into))
     assert (found.SeriesInstanceUID, found.PatientID, found.StudyDate) == (uid(1, 2), "P-2", "20200101")
 
 
-def test_a_deleted_set_is_not_found(store: Store, client: Any, archive: Archive, read: Read) -> None:
+def test_a_deleted_set_is_not_found(store: Store, client: Any, image_store: ImageStore, read: Read) -> None:
     image_set = store.series(1)
     read()
     client.delete_image_set(datastoreId=store.id, imageSetId=image_set)
@@ -223,38 +223,38 @@ def test_a_deleted_set_is_not_found(store: Store, client: Any, archive: Archive,
             read(image_set=named)
 
 
-def test_what_is_not_there_is_said(store: Store, archive: Archive) -> None:
+def test_what_is_not_there_is_said(store: Store, image_store: ImageStore) -> None:
     image_set = store.series(1)
     with pytest.raises(NotFoundError, match=r"data store 0{32} does not exist"):
-        find_instance(archive, UNLIMITED, "0" * 32, uid(1), uid(1, 1), uid(1, 1, 1))
+        find_instance(image_store, UNLIMITED, "0" * 32, uid(1), uid(1, 1), uid(1, 1, 1))
     with pytest.raises(NotFoundError, match="no primary image set of this Study and Series Instance UID"):
-        find_instance(archive, UNLIMITED, store.id, uid(1), uid(1, 9), uid(1, 1, 1))
+        find_instance(image_store, UNLIMITED, store.id, uid(1), uid(1, 9), uid(1, 1, 1))
     with pytest.raises(NotFoundError, match="no instance with this SOP Instance UID"):
-        find_instance(archive, UNLIMITED, store.id, uid(1), uid(1, 1), uid(1, 1, 9))
+        find_instance(image_store, UNLIMITED, store.id, uid(1), uid(1, 1), uid(1, 1, 9))
     with pytest.raises(NotFoundError, match="no study with this Study Instance UID"):
-        find_study(archive, UNLIMITED, store.id, uid(9))
+        find_study(image_store, UNLIMITED, store.id, uid(9))
     for wrong in ("f" * 32, ""):
         with pytest.raises(NotFoundError):
-            find_instance(archive, UNLIMITED, store.id, uid(1), uid(1, 1), uid(1, 1, 1), wrong)
-    assert find_image_set(archive, UNLIMITED, store.id, uid(1), uid(1, 1), image_set).image_set_id == image_set
+            find_instance(image_store, UNLIMITED, store.id, uid(1), uid(1, 1), uid(1, 1, 1), wrong)
+    assert find_image_set(image_store, UNLIMITED, store.id, uid(1), uid(1, 1), image_set).image_set_id == image_set
 
 
-def test_series_and_studies_are_in_order(store: Store, archive: Archive) -> None:
+def test_series_and_studies_are_in_order(store: Store, image_store: ImageStore) -> None:
     numbers = [10, 2, 1, 30]
     store.imported(
         *(slice_of(number=n) for n in numbers),
         slice_of(number=5, InstanceNumber=None),
         *(slice_of(series=3, number=n) for n in (2, 1)),
     )
-    found = [entry.sop_uid for entry in find_series(archive, UNLIMITED, store.id, uid(1), uid(1, 1))]
+    found = [entry.sop_uid for entry in find_series(image_store, UNLIMITED, store.id, uid(1), uid(1, 1))]
     assert found == [uid(1, 1, n) for n in (1, 2, 10, 30, 5)]
-    whole = [entry.sop_uid for entry in find_study(archive, UNLIMITED, store.id, uid(1))]
+    whole = [entry.sop_uid for entry in find_study(image_store, UNLIMITED, store.id, uid(1))]
     assert whole == found + [uid(1, 3, n) for n in (1, 2)]
 
 
-def test_metadata_follow_edits_though_they_are_kept(store: Store, archive: Archive) -> None:
+def test_metadata_follow_edits_though_they_are_kept(store: Store, image_store: ImageStore) -> None:
     image_set = store.series(3)
-    reader = DicomMetadataReader(archive)
+    reader = DicomMetadataReader(image_store)
 
     def names() -> list[str]:
         text = b"".join(reader.series(UNLIMITED, store.id, uid(1), uid(1, 1), BASE))
@@ -269,10 +269,10 @@ def test_metadata_follow_edits_though_they_are_kept(store: Store, archive: Archi
     assert names() == ["Doe^John"] * 3
 
 
-def test_an_edited_colour_stays_edited(store: Store, archive: Archive) -> None:
+def test_an_edited_colour_stays_edited(store: Store, image_store: ImageStore) -> None:
     image_set = store.series(1)
     store.updated(image_set, "1", update=instance(1, {"DICOM": {"PhotometricInterpretation": "MONOCHROME1"}}))
-    found = find_instance(archive, UNLIMITED, store.id, uid(1), uid(1, 1), uid(1, 1, 1))
-    assert rebuilt(archive, found).PhotometricInterpretation == "MONOCHROME1"
-    assert rebuilt(archive, found, "*").PhotometricInterpretation == "MONOCHROME1"
-    assert current_data_set(archive, found).to_pydicom().PhotometricInterpretation == "MONOCHROME1"
+    found = find_instance(image_store, UNLIMITED, store.id, uid(1), uid(1, 1), uid(1, 1, 1))
+    assert rebuilt(image_store, found).PhotometricInterpretation == "MONOCHROME1"
+    assert rebuilt(image_store, found, "*").PhotometricInterpretation == "MONOCHROME1"
+    assert current_data_set(image_store, found).to_pydicom().PhotometricInterpretation == "MONOCHROME1"

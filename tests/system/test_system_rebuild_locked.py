@@ -14,10 +14,10 @@ from rebuilt_files import rebuilt
 from stored_series import settled
 from updates import Store, patient
 
-from hounsfield.bootstrap.image_store import open_archive
+from hounsfield.bootstrap.image_store import open_image_store
 from hounsfield.imaging.errors import NotFoundError
 from hounsfield.imaging.image_set_access import UNLIMITED
-from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.retrieve.instance_order import find_series
 from hounsfield.imaging.retrieve.instances import find_image_set, find_instance
 from hounsfield.imaging.retrieve.metadata import DicomMetadataReader
@@ -42,9 +42,9 @@ def own_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
 
 
 @pytest.fixture(scope="module")
-def archive(own_server: ServerProcess) -> Iterator[Archive]:
+def image_store(own_server: ServerProcess) -> Iterator[ImageStore]:
     url = own_server.environment.get("HOUNSFIELD_DATABASE_URL", "")
-    opened, _ = open_archive(Settings(data=Path(own_server.data), database_url=url))
+    opened, _ = open_image_store(Settings(data=Path(own_server.data), database_url=url))
     yield opened
     opened.database.close()
 
@@ -60,10 +60,11 @@ def store(own_server: ServerProcess, folders: Iterator[str]) -> Store:
 
 
 @pytest.fixture
-def read(archive: Archive, store: Store) -> Read:
+def read(image_store: ImageStore, store: Store) -> Read:
     def rebuilt_slice(number: int = 1, image_set: str | None = None) -> Dataset:
         return rebuilt(
-            archive, find_instance(archive, UNLIMITED, store.id, uid(1), uid(1, 1), uid(1, 1, number), image_set)
+            image_store,
+            find_instance(image_store, UNLIMITED, store.id, uid(1), uid(1, 1), uid(1, 1, number), image_set),
         )
 
     return rebuilt_slice
@@ -78,16 +79,16 @@ def runner(own_server: ServerProcess) -> Iterator[psutil.Process]:
 
 
 def test_the_version_before_is_read_until_an_update_has_ended(
-    store: Store, archive: Archive, read: Read, runner: psutil.Process
+    store: Store, image_store: ImageStore, read: Read, runner: psutil.Process
 ) -> None:
     image_set = store.series(2)
     store.updated(image_set, "1", update=patient(PatientComments="one"))
-    reader = DicomMetadataReader(archive)
+    reader = DicomMetadataReader(image_store)
     arguments = (UNLIMITED, store.id, uid(1), uid(1, 1), "http://host")
     before = b"".join(reader.series(*arguments))
     suspended(store.server)
     store.ask(image_set, "2", update=patient(PatientComments="two", PatientName="Doe^John"))
-    assert find_image_set(archive, UNLIMITED, store.id, uid(1), uid(1, 1)).version == 2
+    assert find_image_set(image_store, UNLIMITED, store.id, uid(1), uid(1, 1)).version == 2
     assert (read().PatientComments, read().PatientName) == ("one", "Roe^Jane")
     assert b"".join(reader.series(*arguments)) == before
     runner.resume()
@@ -97,7 +98,7 @@ def test_the_version_before_is_read_until_an_update_has_ended(
 
 
 def test_the_source_of_a_copy_stays_corrected_while_it_is_copied(
-    store: Store, archive: Archive, read: Read, runner: psutil.Process
+    store: Store, image_store: ImageStore, read: Read, runner: psutil.Process
 ) -> None:
     """Its version does not tell then that an update made it."""
     image_set = store.imported(slice_of(number=1, PatientComments="wrong"), slice_of(number=2))[0]
@@ -109,7 +110,7 @@ def test_the_source_of_a_copy_stays_corrected_while_it_is_copied(
     )  # fmt: skip
     copy = answer["destinationImageSetProperties"]["imageSetId"]
     assert answer["sourceImageSetProperties"]["imageSetWorkflowStatus"] == "COPYING_WITH_READ_ONLY_ACCESS"
-    assert find_image_set(archive, UNLIMITED, store.id, uid(1), uid(1, 1)).updates == (2,)
+    assert find_image_set(image_store, UNLIMITED, store.id, uid(1), uid(1, 1)).updates == (2,)
     assert "PatientComments" not in read()
     with pytest.raises(NotFoundError):
         read(image_set=copy)
@@ -119,7 +120,7 @@ def test_the_source_of_a_copy_stays_corrected_while_it_is_copied(
 
 
 def test_an_import_is_no_update_while_its_set_is_copied(
-    store: Store, archive: Archive, read: Read, runner: psutil.Process
+    store: Store, image_store: ImageStore, read: Read, runner: psutil.Process
 ) -> None:
     image_set = store.imported(slice_of(number=1, PatientWeight="71"))[0]
     store.imported(slice_of(number=2, PatientWeight="72"))
@@ -128,14 +129,14 @@ def test_an_import_is_no_update_while_its_set_is_copied(
         datastoreId=store.id, sourceImageSetId=image_set,
         copyImageSetInformation={"sourceImageSet": {"latestVersionId": "2"}},
     )  # fmt: skip
-    assert find_image_set(archive, UNLIMITED, store.id, uid(1), uid(1, 1)).updates == ()
+    assert find_image_set(image_store, UNLIMITED, store.id, uid(1), uid(1, 1)).updates == ()
     assert [read(number).PatientWeight for number in (1, 2)] == [71, 72]
     runner.resume()
     settled(store.client, store.id, answer["destinationImageSetProperties"]["imageSetId"])
     copied = find_series(
-        archive, UNLIMITED, store.id, uid(1), uid(1, 1), answer["destinationImageSetProperties"]["imageSetId"]
+        image_store, UNLIMITED, store.id, uid(1), uid(1, 1), answer["destinationImageSetProperties"]["imageSetId"]
     )
-    assert [rebuilt(archive, found).PatientWeight for found in copied] == [72, 72]
+    assert [rebuilt(image_store, found).PatientWeight for found in copied] == [72, 72]
 
 
 def test_a_set_that_is_being_deleted_is_gone(store: Store, read: Read, runner: psutil.Process) -> None:

@@ -18,7 +18,7 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import JPEGLSLossless
 
 from dicomweb.web import store
-from hounsfield.bootstrap.image_store import open_archive
+from hounsfield.bootstrap.image_store import open_image_store
 from hounsfield.imaging.tiering.orphan_packs import OrphanSweeper
 from hounsfield.settings import Settings
 from hounsfield.storage.clock import now_ms
@@ -174,9 +174,9 @@ def test_the_upload_of_a_worker_that_died_is_swept(
         s3_access_key_id=server.environment["HOUNSFIELD_S3_ACCESS_KEY_ID"],
         s3_secret_access_key=server.environment["HOUNSFIELD_S3_SECRET_ACCESS_KEY"],
     )
-    archive, _ = open_archive(settings)
-    sweeper = OrphanSweeper(archive, delete=False)
+    image_store, _ = open_image_store(settings)
+    sweeper = OrphanSweeper(image_store, delete=False)
     assert sweeper.abort_uploads(0) == 0
     assert sweeper.abort_uploads(now_ms()) == 1
-    archive.database.close()
+    image_store.database.close()
     assert open_uploads(s3) == []

@@ -19,7 +19,7 @@ import pytest
 from sqlalchemy import text
 
 from as_installed import as_installed
-from hounsfield.bootstrap.image_store import open_archive
+from hounsfield.bootstrap.image_store import open_image_store
 from hounsfield.iam.root_credentials import credentials_file, root_key
 from hounsfield.settings import Settings
 from servers import free_port
@@ -104,10 +104,10 @@ def _of_another(name: str) -> Callable[[Path], object]:
 
 
 def _newer(data: Path) -> None:
-    archive, _ = open_archive(Settings(data=data))
-    with archive.database.write() as connection:
+    image_store, _ = open_image_store(Settings(data=data))
+    with image_store.database.write() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    archive.database.close()
+    image_store.database.close()
 
 
 def _no_room() -> None:
@@ -239,8 +239,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the data folders of two installations in order."""
     folder = tmp_path_factory.mktemp("whole")
     for name in ("data", "another"):
-        archive, _ = open_archive(Settings(data=folder / name))
-        archive.database.close()
+        image_store, _ = open_image_store(Settings(data=folder / name))
+        image_store.database.close()
         root_key(credentials_file(folder / name))
         (folder / name / "audit").mkdir()
     return folder

@@ -12,8 +12,8 @@ import pytest
 from sqlalchemy import Connection, select, text, update
 from updates import Store, patient
 
-from hounsfield.bootstrap.image_store import open_archive
-from hounsfield.imaging.image_store import Archive
+from hounsfield.bootstrap.image_store import open_image_store
+from hounsfield.imaging.image_store import ImageStore
 from hounsfield.settings import Settings
 from hounsfield.storage.db.job_tables import work_items
 from servers import ServerProcess, wait_for
@@ -49,8 +49,8 @@ def store(own_server: ServerProcess, folders: Iterator[str]) -> Store:
 
 
 @pytest.fixture
-def archive(store: Store, settings: Settings) -> Iterator[Archive]:
-    opened, _ = open_archive(settings)
+def image_store(store: Store, settings: Settings) -> Iterator[ImageStore]:
+    opened, _ = open_image_store(settings)
     yield opened
     opened.database.close()
 
@@ -98,17 +98,17 @@ def _under_way(named: str, image_sets: list[str]) -> list[tuple[str, str, str]]:
 @pytest.mark.parametrize(
     ("settings", "place"), [("embedded", "last"), ("postgresql", "first")], indirect=["settings"], scope="module"
 )
-def test_one_image_set_that_fails_rolls_all_back(store: Store, archive: Archive, place: str) -> None:
+def test_one_image_set_that_fails_rolls_all_back(store: Store, image_store: ImageStore, place: str) -> None:
     image_sets = sorted(store.imported(slice_of(1), slice_of(2), slice_of(3)))
     before = [store.document(image_set) for image_set in image_sets]
     # Siblings are written by ascending id after the one that the request names.
     named, refused = image_sets[1], image_sets[0 if place == "first" else -1]
-    with archive.database.write() as connection:
+    with image_store.database.write() as connection:
         _refuse_success(connection, refused)
     store.ask(named, "1", update=CHANGE, includeStudyImageSets=True)
 
     def tried_again() -> int | None:
-        with archive.database.read() as connection:
+        with image_store.database.read() as connection:
             attempts = connection.execute(select(work_items.c.attempts).where(work_items.c.subject_id == named))
             tried = int(attempts.scalar_one())
         return tried if tried > 1 else None
@@ -118,7 +118,7 @@ def test_one_image_set_that_fails_rolls_all_back(store: Store, archive: Archive,
 
     def given_up() -> bool:
         """Make the waiting item one that was tried too often; one that is under way comes back first."""
-        with archive.database.write() as connection:
+        with image_store.database.write() as connection:
             waiting = (work_items.c.subject_id == named, work_items.c.lease_owner.is_(None))
             connection.execute(update(work_items).where(*waiting).values(attempts=TOO_OFTEN, available_at=0))
         return store.get(named)["imageSetState"] == "ACTIVE"
@@ -129,7 +129,7 @@ def test_one_image_set_that_fails_rolls_all_back(store: Store, archive: Archive,
         assert store.document(image_set) == store.document(image_set, versionId="1") == content
         assert store.get(image_set)["message"].startswith("INTERNAL_ERROR")
         assert store.summary(image_set)["DICOMTags"]["DICOMPatientId"] == "P-1"
-    with archive.database.write() as connection:
+    with image_store.database.write() as connection:
         _allow_success(connection)
     store.ask(named, "2", update=CHANGE, includeStudyImageSets=True)
     for image_set in image_sets:

@@ -24,7 +24,7 @@ from tiers import (
     tier,
 )
 
-from hounsfield.bootstrap.image_store import open_archive
+from hounsfield.bootstrap.image_store import open_image_store
 from hounsfield.imaging.last_access import AccessNotes, AccessWriter
 from hounsfield.settings import Settings
 from imports import document
@@ -216,9 +216,9 @@ def test_time_never_runs_backwards_and_deleted_sets_stay_as_they_are(
     image_set, gone = imported(quick, client, datastore, slice_of(), slice_of(2))
     deleted(client, datastore, gone)
     ends = accessed(client, datastore, gone)
-    archive, _ = open_archive(Settings(data=quick.data))
+    image_store, _ = open_image_store(Settings(data=quick.data))
     notes = AccessNotes()
-    writer = AccessWriter(archive.database, notes, every_seconds=3600, precision_seconds=0)
+    writer = AccessWriter(image_store.database, notes, every_seconds=3600, precision_seconds=0)
     start = int(accessed(client, datastore, image_set).timestamp() * 1000) + 60_000
     for later, shown in ((30_000, 30_000), (10_000, 30_000), (40_000, 40_000)):
         notes.put_back({image_set: start + later, gone: start + later, "0" * 32: start})
@@ -226,7 +226,7 @@ def test_time_never_runs_backwards_and_deleted_sets_stay_as_they_are(
         assert notes.take() == {}
         assert round(accessed(client, datastore, image_set).timestamp() * 1000) == start + shown
     assert accessed(client, datastore, gone) == ends
-    archive.database.close()
+    image_store.database.close()
 
 
 def test_notes_are_bounded_and_the_first_to_come_stay() -> None:

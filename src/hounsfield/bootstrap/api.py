@@ -1,6 +1,6 @@
 """Puts the front doors together; with `hounsfield.server.runner` the only place that knows all parts.
 
-Settings ─▶ open_archive ─┬─▶ create_app                    one per API process
+Settings ─▶ open_image_store ─┬─▶ create_app                    one per API process
                           └─▶ runner_process.run_runner     one per runner process
 """
 
@@ -22,7 +22,7 @@ from hounsfield.aws.protocol.pagination import PageTokens
 from hounsfield.aws.protocol.routing import Router
 from hounsfield.bootstrap.application import Beside, Between, front_doors, limits_of
 from hounsfield.bootstrap.audit import open_trail, recorder_of
-from hounsfield.bootstrap.image_store import open_archive
+from hounsfield.bootstrap.image_store import open_image_store
 from hounsfield.bootstrap.installation import open_repository
 from hounsfield.bootstrap.roles import callers_of, job_roles, sts_door
 from hounsfield.bootstrap.start_faults import explained
@@ -39,7 +39,7 @@ from hounsfield.iam.identities.directory import Directory
 from hounsfield.iam.root_credentials import credentials_file, root_key
 from hounsfield.iam.sessions.sessions import SEALED_WITH, Sessions
 from hounsfield.iam.throttling import Throttle
-from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.imagesets.metadata_document import MetadataReader
 from hounsfield.imaging.last_access import AccessWriter
 from hounsfield.imaging.receive.batches import StoreBatches
@@ -110,19 +110,19 @@ def _refuse(error: SettingsError) -> NoReturn:
 
 def make_app(settings: Settings) -> Entrance:
     """Put the front doors together."""
-    archive, keyring = open_archive(settings)
-    prepare(archive)
-    directory = Directory(open_repository(settings, archive.database, keyring))
-    sessions = Sessions(installation_secret(archive.database, keyring, SEALED_WITH), directory)
+    image_store, keyring = open_image_store(settings)
+    prepare(image_store)
+    directory = Directory(open_repository(settings, image_store.database, keyring))
+    sessions = Sessions(installation_secret(image_store.database, keyring, SEALED_WITH), directory)
     holders = Holders.of(
         root_key(credentials_file(settings.data)), directory, sessions, settings.account_id, settings.partition
     )
-    trail = open_trail(settings, archive, keyring, "api")
+    trail = open_trail(settings, image_store, keyring, "api")
     local = not (settings.database_url or settings.blobs_url)
     shared = _AtEveryDoor(
         callers=callers_of(settings, holders, "medical-imaging"),
         throttle=Throttle(rates_of(settings.throttling, settings.throttle_rates), settings.api_workers),
-        recorder=recorder_of(settings, archive, trail),
+        recorder=recorder_of(settings, image_store, trail),
         bodies=BodyMemory(settings.body_memory_bytes),
         answers=AnswerMemory(settings.answer_memory_bytes),
         threads=request_threads(local=local),
@@ -131,18 +131,18 @@ def make_app(settings: Settings) -> Entrance:
     )
     issuer = None if settings.issuer is None else open_issuer(settings.issuer)
     authorizing = open_authorizing(settings, issuer)
-    receiver = Receiver(archive, settings.store_processes)
+    receiver = Receiver(image_store, settings.store_processes)
     accesses = AccessWriter(
-        archive.database,
-        archive.accesses,
+        image_store.database,
+        image_store.accesses,
         every_seconds=settings.access_flush_seconds,
         precision_seconds=access_precision(settings.archive_after_seconds),
     )
-    page_tokens = PageTokens(installation_secret(archive.database, keyring, "page-tokens"))
+    page_tokens = PageTokens(installation_secret(image_store.database, keyring, "page-tokens"))
     return front_doors(
-        _native_door(settings, archive, shared, directory, page_tokens),
-        _dicomweb_door(settings, archive, shared, Bearers(authorizing, directory, archive), receiver),
-        sts_door(settings, archive, holders, issuer, trail, shared.bodies),
+        _native_door(settings, image_store, shared, directory, page_tokens),
+        _dicomweb_door(settings, image_store, shared, Bearers(authorizing, directory, image_store), receiver),
+        sts_door(settings, image_store, holders, issuer, trail, shared.bodies),
         Between(
             origins_of(settings.cors_origins),
             proxies_of(settings.trusted_proxies),
@@ -150,21 +150,27 @@ def make_app(settings: Settings) -> Entrance:
             settings.insecure_no_auth,
         ),
         Beside(
-            accesses, receiver, directory, authorizing, trail, settings.audit_on_failure, LogKeeper(archive.database)
+            accesses,
+            receiver,
+            directory,
+            authorizing,
+            trail,
+            settings.audit_on_failure,
+            LogKeeper(image_store.database),
         ),
         limits_of(settings),
     )
 
 
 def _native_door(
-    settings: Settings, archive: Archive, shared: _AtEveryDoor, directory: Directory, page_tokens: PageTokens
+    settings: Settings, image_store: ImageStore, shared: _AtEveryDoor, directory: Directory, page_tokens: PageTokens
 ) -> NativeDoor:
     context = Context(
-        archive=archive,
-        metadata=MetadataReader(archive, settings.metadata_cache_bytes),
+        image_store=image_store,
+        metadata=MetadataReader(image_store, settings.metadata_cache_bytes),
         tokens=page_tokens,
         local=shared.local,
-        job_roles=job_roles(settings, directory, archive),
+        job_roles=job_roles(settings, directory, image_store),
     )
     return NativeDoor(
         context=context,
@@ -181,16 +187,16 @@ def _native_door(
 
 
 def _dicomweb_door(
-    settings: Settings, archive: Archive, shared: _AtEveryDoor, bearers: Bearers, receiver: Receiver
+    settings: Settings, image_store: ImageStore, shared: _AtEveryDoor, bearers: Bearers, receiver: Receiver
 ) -> DicomwebDoor:
     context = DicomwebContext(
-        archive=archive,
-        metadata=DicomMetadataReader(archive),
+        image_store=image_store,
+        metadata=DicomMetadataReader(image_store),
         receiver=receiver,
         store_batches=StoreBatches(receiver),
         spool=settings.data / "spool",
         local=shared.local,
-        pictures=Pictures(archive, settings.rendered_cache_bytes),
+        pictures=Pictures(image_store, settings.rendered_cache_bytes),
         deletes=settings.dicomweb_delete,
         classic_searches=settings.classic_search_actions,
         descriptions_ignore_case=settings.descriptions_ignore_case,

@@ -10,7 +10,7 @@ from hounsfield.audit.uid_redaction import plain, sealed_by
 from hounsfield.audit.unknown_callers import Strangers
 from hounsfield.bootstrap.installation import audit_key, open_chain
 from hounsfield.gateway.audit_record import Recorder
-from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.image_store import ImageStore
 from hounsfield.settings import Settings
 from hounsfield.settings.audit_uids import Uids
 from hounsfield.storage.keys.data_key import KeyWrapper
@@ -19,21 +19,21 @@ SERVICE: Final = "medical-imaging.amazonaws.com"
 SECURITY_TOKENS: Final = "sts.amazonaws.com"
 
 
-def open_trail(settings: Settings, archive: Archive, wrapper: KeyWrapper, role: str) -> Trail:
+def open_trail(settings: Settings, image_store: ImageStore, wrapper: KeyWrapper, role: str) -> Trail:
     """Open the audit trail of this process; raises `SettingsError` when its folder cannot be written."""
-    key = audit_key(archive.database, wrapper)
-    chain = open_chain(settings, archive.database, key, role)
+    key = audit_key(image_store.database, wrapper)
+    chain = open_chain(settings, image_store.database, key, role)
     uid = plain if settings.audit_uids is Uids.PLAIN else sealed_by(key)
-    maker = RecordMaker(archive.account_id, archive.region, uid)
+    maker = RecordMaker(image_store.account_id, image_store.region, uid)
     return Trail(chain, maker, SERVICE, Strangers(settings.audit_unproven_per_second))
 
 
-def recorder_of(settings: Settings, archive: Archive, trail: Trail) -> Recorder:
+def recorder_of(settings: Settings, image_store: ImageStore, trail: Trail) -> Recorder:
     """Give what records the calls of the doors to images."""
     return Recorder(
         trail,
         SERVICE,
-        archive.datastore_arn(""),
+        image_store.datastore_arn(""),
         data_events=settings.audit_data_events,
         on_failure=settings.audit_on_failure,
     )

@@ -23,7 +23,7 @@ from hounsfield.audit.s3_delivery import Delivery, Positions, deliver_patiently
 from hounsfield.audit.trail import Trail
 from hounsfield.bootstrap.audit import SERVICE
 from hounsfield.bootstrap.installation import audit_folder, audit_key
-from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.imports.jobs import JobStatus
 from hounsfield.jobs.queue import WorkItem
 from hounsfield.jobs.runner import WorkHandler
@@ -78,15 +78,15 @@ class AuditKeeper:
     clock: SteadyClock
 
     @classmethod
-    def of(cls, settings: Settings, archive: Archive, wrapper: KeyWrapper) -> AuditKeeper:
+    def of(cls, settings: Settings, image_store: ImageStore, wrapper: KeyWrapper) -> AuditKeeper:
         """Give the keeper of an installation."""
         return cls(
             audit_folder(settings),
-            audit_key(archive.database, wrapper),
-            delivery_of(settings, archive.buckets),
+            audit_key(image_store.database, wrapper),
+            delivery_of(settings, image_store.buckets),
             max(_SHORTEST_SECONDS, settings.audit_s3_seconds),
             settings.audit_retention_seconds,
-            archive.queue.clock,
+            image_store.queue.clock,
         )
 
     def run(self, stop: threading.Event) -> None:
@@ -168,32 +168,32 @@ class RecordedWork:
         )
 
 
-def import_ended(archive: Archive) -> Describe:
+def import_ended(image_store: ImageStore) -> Describe:
     """Give what tells of an import job that has ended."""
 
     def describe(item: WorkItem) -> tuple[str, Mapping[str, Json], list[str]] | None:
         query = select(import_jobs.c.datastore_id, import_jobs.c.status).where(import_jobs.c.id == item.subject_id)
-        with archive.database.read() as connection:
+        with image_store.database.read() as connection:
             job = connection.execute(query).first()
         if job is None or job.status not in _ENDED:
             return None
         details = {"datastoreId": job.datastore_id, "jobId": item.subject_id, "jobStatus": job.status}
-        return _ENDED[job.status], details, [archive.datastore_arn(job.datastore_id)]
+        return _ENDED[job.status], details, [image_store.datastore_arn(job.datastore_id)]
 
     return describe
 
 
-def storage_released(archive: Archive) -> Describe:
+def storage_released(image_store: ImageStore) -> Describe:
     """Give what tells of a deleted image set whose storage is released, which it is when the work item is gone."""
 
     def describe(item: WorkItem) -> tuple[str, Mapping[str, Json], list[str]] | None:
-        with archive.database.read() as connection:
+        with image_store.database.read() as connection:
             waits = connection.execute(select(work_items.c.id).where(work_items.c.id == item.id)).first()
             query = select(image_sets.c.datastore_id).where(image_sets.c.id == item.subject_id)
             datastore_id = connection.execute(query).scalar()
         if waits is not None or datastore_id is None:
             return None
         details = {"datastoreId": datastore_id, "imageSetId": item.subject_id}
-        return "ImageSetStorageReleased", details, [archive.image_set_arn(datastore_id, item.subject_id)]
+        return "ImageSetStorageReleased", details, [image_store.image_set_arn(datastore_id, item.subject_id)]
 
     return describe

@@ -1,6 +1,6 @@
 """The stores of an installation, opened as its settings say: database, packs, buckets, keys.
 
-Settings ─▶ open_archive ─▶ Archive, which every function of the domain works on
+Settings ─▶ open_image_store ─▶ ImageStore, which every function of the domain works on
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from obstore.exceptions import BaseError as StoreError
 from hounsfield.bootstrap.first_start import check_beginning
 from hounsfield.bootstrap.installation import open_database, open_keyring
 from hounsfield.bootstrap.start_faults import explained
-from hounsfield.imaging.image_store import Archive, Quotas
+from hounsfield.imaging.image_store import ImageStore, Quotas
 from hounsfield.imaging.tiering.pack_mover import second_place_needed
 from hounsfield.jobs.queue import WorkQueue
 from hounsfield.jobs.wakeup import bell_of
@@ -150,7 +150,7 @@ def quotas_of(settings: Settings) -> Quotas:
     )
 
 
-def open_archive(settings: Settings) -> tuple[Archive, LocalKeyring]:
+def open_image_store(settings: Settings) -> tuple[ImageStore, LocalKeyring]:
     """Open all stores of an installation, making what is not there yet.
 
     Raises
@@ -170,7 +170,7 @@ def open_archive(settings: Settings) -> tuple[Archive, LocalKeyring]:
         return _opened(settings)
 
 
-def _opened(settings: Settings) -> tuple[Archive, LocalKeyring]:
+def _opened(settings: Settings) -> tuple[ImageStore, LocalKeyring]:
     place, second = blob_place(settings), archive_place(settings)
     blobs = opened_place(place, "HOUNSFIELD_BLOBS_URL")
     check_beginning(settings, place, blobs)
@@ -187,7 +187,7 @@ def _opened(settings: Settings) -> tuple[Archive, LocalKeyring]:
         raise InstallationError(f"{place.folder or place.url} cannot be the place of the packs: {error}") from error
     far = None if second is None else opened_place(second, "HOUNSFIELD_ARCHIVE_BLOBS_URL")
     tiers = None if second is None or far is None else TieredBlobs(blobs, far, far=second.folder is None)
-    archive = Archive(
+    image_store = ImageStore(
         database=database,
         blobs=blobs if tiers is None else tiers,
         blob_place=place,
@@ -203,4 +203,4 @@ def _opened(settings: Settings) -> tuple[Archive, LocalKeyring]:
         tiers=tiers,
         kept_frames=KeptFrames(settings.frame_cache_bytes),
     )
-    return archive, keyring
+    return image_store, keyring

@@ -13,7 +13,7 @@ from hounsfield.gateway.authentication import Callers, Holders
 from hounsfield.gateway.request_body import BodyMemory
 from hounsfield.iam.identities.directory import Directory
 from hounsfield.iam.sessions.import_job_roles import JobRole, JobRoles
-from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.imports.jobs import ImportJob
 from hounsfield.oidc.issuer import Issuer
 from hounsfield.settings import Settings
@@ -21,29 +21,34 @@ from hounsfield.storage.buckets.bucket_access import BucketAccess
 
 
 def sts_door(
-    settings: Settings, archive: Archive, holders: Holders, issuer: Issuer | None, trail: Trail, bodies: BodyMemory
+    settings: Settings,
+    image_store: ImageStore,
+    holders: Holders,
+    issuer: Issuer | None,
+    trail: Trail,
+    bodies: BodyMemory,
 ) -> StsDoor:
     """Make the door of the Security Token Service."""
     return StsDoor(
         context=Context(holders.directory, holders.sessions, issuer, settings.partition, settings.account_id),
         service=load_service("sts"),
         callers=callers_of(settings, holders, "sts"),
-        archive=archive,
+        image_store=image_store,
         bodies=bodies,
         recorder=sts_recorder_of(settings, trail),
     )
 
 
-def job_roles(settings: Settings, directory: Directory, archive: Archive) -> JobRoles:
+def job_roles(settings: Settings, directory: Directory, image_store: ImageStore) -> JobRoles:
     """Give what decides about roles of import jobs."""
-    return JobRoles(directory, archive.buckets, settings.job_roles, settings.region)
+    return JobRoles(directory, image_store.buckets, settings.job_roles, settings.region)
 
 
-def import_access(roles: JobRoles, archive: Archive) -> Callable[[ImportJob], BucketAccess]:
+def import_access(roles: JobRoles, image_store: ImageStore) -> Callable[[ImportJob], BucketAccess]:
     """Give the buckets of each import job, as its role lets it use them."""
 
     def access_of(job: ImportJob) -> BucketAccess:
-        role = JobRole(job.data_access_role_arn, job.role_id, archive.datastore_arn(job.datastore_id))
+        role = JobRole(job.data_access_role_arn, job.role_id, image_store.datastore_arn(job.datastore_id))
         return roles.access(role, job.id)
 
     return access_of

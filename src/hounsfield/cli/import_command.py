@@ -21,9 +21,9 @@ from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from hounsfield.bootstrap.image_store import open_archive
+from hounsfield.bootstrap.image_store import open_image_store
 from hounsfield.iam.root_credentials import AccessKey, credentials_file, root_key
-from hounsfield.imaging.image_store import Archive, Quotas
+from hounsfield.imaging.image_store import ImageStore, Quotas
 from hounsfield.imaging.imports.jobs import import_progress
 from hounsfield.imaging.quotas import exceeds
 from hounsfield.server.supervisor import server_of
@@ -189,16 +189,16 @@ def run_import(settings: Settings, client: Any, datastore_id: str, paths: Sequen
     files = [(file, Path(str(number)) / name) for number, path in enumerate(paths) for file, name in _files(path)]
     if not files:
         raise ImportFailedError("There are no files below the given paths.")
-    archive, _ = open_archive(settings)
+    image_store, _ = open_image_store(settings)
     summary = ImportSummary([], [])
     try:
         with click.progressbar(length=len(files), label="Importing") as bar:
-            for share in _shares(files, archive.quotas):
-                done = _Job(settings, client, archive, datastore_id).run(share, bar)
+            for share in _shares(files, image_store.quotas):
+                done = _Job(settings, client, image_store, datastore_id).run(share, bar)
                 summary.jobs.append(done[0])
                 summary.failures.extend(done[1])
     finally:
-        archive.database.close()
+        image_store.database.close()
     return summary
 
 
@@ -220,7 +220,7 @@ def _shares(files: Sequence[tuple[Path, Path]], quotas: Quotas) -> Iterator[list
 class _Job:
     settings: Settings
     client: Any
-    archive: Archive
+    image_store: ImageStore
     datastore_id: str
 
     def run(self, files: Sequence[tuple[Path, Path]], bar: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -257,7 +257,7 @@ class _Job:
             answer = self.client.get_dicom_import_job(datastoreId=self.datastore_id, jobId=job_id)
             properties: dict[str, Any] = answer["jobProperties"]
             ended = properties["jobStatus"] in {"COMPLETED", "FAILED"}
-            show(total if ended else import_progress(self.archive, job_id).done)
+            show(total if ended else import_progress(self.image_store, job_id).done)
             if ended:
                 return properties
             time.sleep(_POLL_SECONDS)

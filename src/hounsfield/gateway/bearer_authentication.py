@@ -26,7 +26,7 @@ from hounsfield.iam.principals import Principal, Session
 from hounsfield.iam.sessions.sessions import session_principal
 from hounsfield.imaging.datastores import get_datastore
 from hounsfield.imaging.errors import NotFoundError
-from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.image_store import ImageStore
 from hounsfield.oidc.authorizer import Authorizing
 from hounsfield.oidc.errors import AuthorizerMisconfiguredError, DeniedTokenError
 from hounsfield.oidc.grant_cache import Grant
@@ -65,13 +65,13 @@ class Bearers:
         Finds what tokens stand for.
     directory : Directory
         The roles.
-    archive : Archive
+    image_store : ImageStore
         The data stores.
     """
 
     authorizing: Authorizing
     directory: Directory = field(repr=False)
-    archive: Archive = field(repr=False)
+    image_store: ImageStore = field(repr=False)
     _authorizers: dict[str, str | None] = field(default_factory=dict, init=False, repr=False)
 
     async def meet(self, token: str, datastore_id: str, operation: str) -> Caller:
@@ -107,7 +107,7 @@ class Bearers:
         if datastore_id in self._authorizers:
             return self._authorizers[datastore_id]
         try:
-            datastore = await run_in_threadpool(get_datastore, self.archive, datastore_id)
+            datastore = await run_in_threadpool(get_datastore, self.image_store, datastore_id)
         except NotFoundError:
             return None
         if len(self._authorizers) >= _MOST_KNOWN:
@@ -120,8 +120,8 @@ class Bearers:
         if role is None:
             raise AuthorizerMisconfiguredError("the role is not there")
         source = {
-            "aws:sourcearn": self.archive.datastore_arn(datastore_id),
-            "aws:sourceaccount": self.archive.account_id,
+            "aws:sourcearn": self.image_store.datastore_arn(datastore_id),
+            "aws:sourceaccount": self.image_store.account_id,
         }
         if not _trusts(role, source):
             raise AuthorizerMisconfiguredError(f"the role does not trust {SERVICE}")

@@ -17,7 +17,7 @@ from starlette.types import Scope
 from hounsfield.gateway.request_body import header
 from hounsfield.iam.authorization import Permission, require
 from hounsfield.iam.principals import Principal
-from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.tags import tags_of
 
 
@@ -29,14 +29,14 @@ class Facts:
     ----------
     scope : dict
         ASGI scope of the request.
-    archive : Archive
+    image_store : ImageStore
         Where tags are, and in which region.
     at : float
         When it arrived, in seconds since 1970-01-01 UTC.
     """
 
     scope: Scope
-    archive: Archive
+    image_store: ImageStore
     at: float = field(default_factory=time.time)
     _tags: dict[str, Mapping[str, str]] = field(default_factory=dict, init=False, repr=False)
 
@@ -49,7 +49,7 @@ class Facts:
         """Give the tags of a resource by its ARN, as they are now; read once for a request."""
         kept = self._tags.get(resource)
         if kept is None:
-            kept = self._tags[resource] = tags_of(self.archive, resource)
+            kept = self._tags[resource] = tags_of(self.image_store, resource)
         return kept
 
 
@@ -73,7 +73,7 @@ REQUEST_KEYS: Final[Mapping[str, Callable[[Facts], str | None]]] = {
     "aws:securetransport": lambda facts: "true" if facts.scope.get("scheme") == "https" else "false",
     "aws:currenttime": lambda facts: datetime.fromtimestamp(facts.at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     "aws:epochtime": lambda facts: str(int(facts.at)),
-    "aws:requestedregion": lambda facts: facts.archive.region,
+    "aws:requestedregion": lambda facts: facts.image_store.region,
     "aws:viaawsservice": lambda _: "false",
 }
 """The keys that every request may have."""

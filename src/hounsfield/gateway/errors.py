@@ -31,7 +31,7 @@ from hounsfield.imaging.errors import (
     QuotaExceededError,
     TooManyUnderWayError,
 )
-from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.tiering.damage_log import note_damage
 from hounsfield.oidc.errors import BearerError
 from hounsfield.storage.blobs.blobs import BlobsUnreachableError
@@ -65,7 +65,7 @@ _SHAPES: dict[type[Exception], type[AwsError]] = {
 def translated(
     error: Exception,
     request_id: str,
-    archive: Archive | None = None,
+    image_store: ImageStore | None = None,
     *,
     full: type[AwsError] = ServiceUnavailableException,
 ) -> AwsError:
@@ -77,7 +77,7 @@ def translated(
         What was raised.
     request_id : str
         Identifier of the request.
-    archive : Archive or None
+    image_store : ImageStore or None
         Where a pack is noted that turns out to be damaged.
     full : type of AwsError
         What it is called that there is no room left.
@@ -104,7 +104,7 @@ def translated(
         _log.error("key unavailable", request_id=request_id)
         return AccessDeniedException("The key of the data store is not available: it was disabled, or may not be used.")
     told = "What is stored here is damaged or missing; the log of the service names the pack."
-    if archive is None or not note_damage(archive, error):
+    if image_store is None or not note_damage(image_store, error):
         _log.error("request failed", request_id=request_id, error=type(error).__name__, exc_info=error)
         told = f"The request could not be answered; the log of the service tells more of {request_id}."
     return InternalServerException(told)

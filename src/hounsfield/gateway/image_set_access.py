@@ -26,7 +26,7 @@ from hounsfield.iam.policies.resource_filter import Reach, UnreachableError
 from hounsfield.iam.principals import Principal
 from hounsfield.iam.request_context import RequestContext
 from hounsfield.imaging.image_set_access import UNLIMITED, ImageSetAccess
-from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.tag_index import distinct_values
 from hounsfield.imaging.tags import tags_of_image_sets
 from hounsfield.storage.db.tag_filters import Formula, all_of
@@ -50,8 +50,8 @@ class CallerAccess:
         one is allowed on the data store, and must not be denied on any of them.
     facts : RequestFacts
         What else is known of the request.
-    archive : Archive
-        The archive, for ARNs and tags.
+    image_store : ImageStore
+        The image store, for ARNs and tags.
     note : callable
         Notes the ARNs of image sets that the request touches, for its audit record.
     asked : Permission or None
@@ -62,7 +62,7 @@ class CallerAccess:
     permission: Permission
     on_image_sets: bool
     facts: RequestFacts = field(repr=False)
-    archive: Archive = field(repr=False)
+    image_store: ImageStore = field(repr=False)
     note: Callable[[Sequence[str]], None] = field(repr=False)
     asked: Permission | None = None
 
@@ -107,7 +107,7 @@ class CallerAccess:
             return True
         if not self.on_image_sets:
             return None
-        prefix = self.archive.image_set_arn(datastore_id, "")
+        prefix = self.image_store.image_set_arn(datastore_id, "")
         parts = []
         try:
             for permission in self._permissions:
@@ -122,13 +122,13 @@ class CallerAccess:
         return all_of(parts)
 
     def _arns(self, datastore_id: str, image_set_ids: Collection[str]) -> dict[str, str]:
-        prefix = self.archive.image_set_arn(datastore_id, "")
+        prefix = self.image_store.image_set_arn(datastore_id, "")
         return {image_set_id: prefix + image_set_id for image_set_id in image_set_ids}
 
     @property
     def _beginning(self) -> str:
         """What the ARNs of the image sets begin with that the request may touch; nothing where that is not known."""
-        stores = [arn for arn in self.permission.resources if arn.startswith(self.archive.datastore_arn(""))]
+        stores = [arn for arn in self.permission.resources if arn.startswith(self.image_store.datastore_arn(""))]
         return f"{stores[0]}/imageset/" if stores else ""
 
     @property
@@ -146,19 +146,19 @@ class CallerAccess:
         if not self.principal.rights.ask_for_resource_tags:
             return self.facts
         if connection is None:
-            with self.archive.database.read() as own:
+            with self.image_store.database.read() as own:
                 return self._facts(own, datastore_id, image_set_ids)
-        return _WithTags(self.facts, tags_of_image_sets(connection, self.archive, datastore_id, image_set_ids))
+        return _WithTags(self.facts, tags_of_image_sets(connection, self.image_store, datastore_id, image_set_ids))
 
 
-def access_of_kept(archive: Archive, kept: str | None) -> ImageSetAccess:
+def access_of_kept(image_store: ImageStore, kept: str | None) -> ImageSetAccess:
     """Give the access of a caller that `CallerAccess.kept` wrote down, for work that goes on after the request."""
     if kept is None:
         return UNLIMITED
     content = orjson.loads(kept)
     rights = KeptRights.from_json(content["rights"])
     return CallerAccess(
-        rights.principal, rights.permission, content["onImageSets"], NoFacts(), archive, note=lambda _: None
+        rights.principal, rights.permission, content["onImageSets"], NoFacts(), image_store, note=lambda _: None
     )
 
 

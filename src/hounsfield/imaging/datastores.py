@@ -19,7 +19,7 @@ from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from hounsfield.imaging.client_tokens import remember, remembered
 from hounsfield.imaging.errors import ConflictError, InvalidRequestError, NotFoundError, QuotaExceededError
-from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.pagination import Page, Position, newest_first, page_of
 from hounsfield.imaging.quotas import exceeds
 from hounsfield.imaging.tag_keys import check_distinct
@@ -104,7 +104,7 @@ class NewDatastore:
     lossless_format: LosslessFormat = LosslessFormat.HTJ2K
 
 
-def create_datastore(archive: Archive, new: NewDatastore) -> Datastore:
+def create_datastore(image_store: ImageStore, new: NewDatastore) -> Datastore:
     """Make a data store with a data key of its own; it becomes ACTIVE soon after (CreateDatastore).
 
     Raises
@@ -119,27 +119,27 @@ def create_datastore(archive: Archive, new: NewDatastore) -> Datastore:
     QuotaExceededError
         There are as many data stores as the quota allows.
     """
-    if exceeds(len(new.tags), archive.quotas.tags):
-        raise InvalidRequestError(f"tags has {len(new.tags)} entries, a resource can have {archive.quotas.tags}")
+    if exceeds(len(new.tags), image_store.quotas.tags):
+        raise InvalidRequestError(f"tags has {len(new.tags)} entries, a resource can have {image_store.quotas.tags}")
     check_distinct(new.tags)
     parameters = [new.name, dict(new.tags), new.kms_key_arn, new.lambda_authorizer_arn, new.lossless_format]
-    with archive.database.read() as connection:
-        known = remembered(connection, archive.account_id, "CreateDatastore", new.client_token, parameters)
+    with image_store.database.read() as connection:
+        known = remembered(connection, image_store.account_id, "CreateDatastore", new.client_token, parameters)
         if known is not None:
-            return _datastore(archive, _row(connection, archive, known))
+            return _datastore(image_store, _row(connection, image_store, known))
     identifier = new_id()
-    wrapped_key = _new_key(archive, identifier, new.kms_key_arn)
-    with archive.database.write() as connection:
-        lock_name(connection, f"datastores:{archive.account_id}")
-        known = remembered(connection, archive.account_id, "CreateDatastore", new.client_token, parameters)
+    wrapped_key = _new_key(image_store, identifier, new.kms_key_arn)
+    with image_store.database.write() as connection:
+        lock_name(connection, f"datastores:{image_store.account_id}")
+        known = remembered(connection, image_store.account_id, "CreateDatastore", new.client_token, parameters)
         if known is not None:
-            return _datastore(archive, _row(connection, archive, known))
-        _check_quota(connection, archive)
+            return _datastore(image_store, _row(connection, image_store, known))
+        _check_quota(connection, image_store)
         now = now_ms()
         connection.execute(
             insert(datastores).values(
                 id=identifier,
-                account_id=archive.account_id,
+                account_id=image_store.account_id,
                 name=new.name or identifier,
                 status=DatastoreStatus.CREATING,
                 lossless_format=new.lossless_format,
@@ -151,45 +151,47 @@ def create_datastore(archive: Archive, new: NewDatastore) -> Datastore:
             )
         )
         if new.tags:
-            arn = archive.datastore_arn(identifier)
+            arn = image_store.datastore_arn(identifier)
             rows = [{"resource_arn": arn, "tag_key": key, "tag_value": value} for key, value in new.tags.items()]
             connection.execute(insert(tags), rows)
-        remember(connection, archive.account_id, "CreateDatastore", new.client_token, parameters, identifier)
-        archive.queue.enqueue(connection, SETTLE_DATASTORE, identifier)
-        return _datastore(archive, _row(connection, archive, identifier))
+        remember(connection, image_store.account_id, "CreateDatastore", new.client_token, parameters, identifier)
+        image_store.queue.enqueue(connection, SETTLE_DATASTORE, identifier)
+        return _datastore(image_store, _row(connection, image_store, identifier))
 
 
-def _new_key(archive: Archive, datastore_id: str, kms_key_arn: str | None) -> bytes:
+def _new_key(image_store: ImageStore, datastore_id: str, kms_key_arn: str | None) -> bytes:
     try:
-        return archive.keys.make(datastore_id, kms_key_arn)
+        return image_store.keys.make(datastore_id, kms_key_arn)
     except UnusableKeyError as error:
         raise InvalidRequestError(f"kmsKeyArn cannot be used: {error}") from error
 
 
-def _check_quota(connection: Connection, archive: Archive) -> None:
+def _check_quota(connection: Connection, image_store: ImageStore) -> None:
     gone = (DatastoreStatus.DELETED, DatastoreStatus.CREATE_FAILED)
     count = connection.execute(
-        select(func.count()).where(datastores.c.account_id == archive.account_id, datastores.c.status.not_in(gone))
+        select(func.count()).where(datastores.c.account_id == image_store.account_id, datastores.c.status.not_in(gone))
     ).scalar_one()
-    if exceeds(count + 1, archive.quotas.datastores):
-        raise QuotaExceededError(f"the account has {count} data stores, its quota is {archive.quotas.datastores}")
+    if exceeds(count + 1, image_store.quotas.datastores):
+        raise QuotaExceededError(f"the account has {count} data stores, its quota is {image_store.quotas.datastores}")
 
 
-def get_datastore(archive: Archive, datastore_id: str) -> Datastore:
+def get_datastore(image_store: ImageStore, datastore_id: str) -> Datastore:
     """Give the properties of a data store, also of a deleted one; raises `NotFoundError` (GetDatastore)."""
-    with archive.database.read() as connection:
-        return _datastore(archive, _row(connection, archive, datastore_id))
+    with image_store.database.read() as connection:
+        return _datastore(image_store, _row(connection, image_store, datastore_id))
 
 
-def active_datastore(connection: Connection, archive: Archive, datastore_id: str, *, lock: bool = False) -> Datastore:
+def active_datastore(
+    connection: Connection, image_store: ImageStore, datastore_id: str, *, lock: bool = False
+) -> Datastore:
     """Give a data store that can be worked with, in the caller's transaction.
 
     Parameters
     ----------
     connection : Connection
         The transaction to read in.
-    archive : Archive
-        The archive.
+    image_store : ImageStore
+        The image store.
     datastore_id : str
         Which data store.
     lock : bool
@@ -206,16 +208,16 @@ def active_datastore(connection: Connection, archive: Archive, datastore_id: str
     KeyNotAtHandError
         Its key must be fetched first, see `hounsfield.storage.keys.data_key_cache.fetching_keys`.
     """
-    datastore = startable_datastore(connection, archive, datastore_id, lock=lock)
-    data_key(archive, datastore)
+    datastore = startable_datastore(connection, image_store, datastore_id, lock=lock)
+    data_key(image_store, datastore)
     return datastore
 
 
 def startable_datastore(
-    connection: Connection, archive: Archive, datastore_id: str, *, lock: bool = False
+    connection: Connection, image_store: ImageStore, datastore_id: str, *, lock: bool = False
 ) -> Datastore:
     """Give a data store as `active_datastore` does, also when its key cannot be had."""
-    datastore = _datastore(archive, _row(connection, archive, datastore_id, lock=lock))
+    datastore = _datastore(image_store, _row(connection, image_store, datastore_id, lock=lock))
     if datastore.status is DatastoreStatus.DELETED:
         raise NotFoundError(f"data store {datastore_id} was deleted")
     if datastore.status is not DatastoreStatus.ACTIVE:
@@ -223,25 +225,25 @@ def startable_datastore(
     return datastore
 
 
-def data_key(archive: Archive, datastore: Datastore) -> DataKey:
+def data_key(image_store: ImageStore, datastore: Datastore) -> DataKey:
     """Give the key that seals everything of a data store; raises `KeyUnavailableError` and `KeyNotAtHandError`."""
-    return archive.keys.open(datastore.id, datastore.wrapped_key)
+    return image_store.keys.open(datastore.id, datastore.wrapped_key)
 
 
-def fetched_key(archive: Archive, datastore: Datastore) -> DataKey:
+def fetched_key(image_store: ImageStore, datastore: Datastore) -> DataKey:
     """Give the key as `data_key` does, and wait for it where that must be; not within a transaction."""
-    return archive.keys.fetch(datastore.id, datastore.wrapped_key)
+    return image_store.keys.fetch(datastore.id, datastore.wrapped_key)
 
 
 def list_datastores(
-    archive: Archive, *, status: DatastoreStatus | None = None, after: Position | None = None, limit: int = 50
+    image_store: ImageStore, *, status: DatastoreStatus | None = None, after: Position | None = None, limit: int = 50
 ) -> Page[Datastore]:
     """List data stores, newest first (ListDatastores).
 
     Parameters
     ----------
-    archive : Archive
-        The archive.
+    image_store : ImageStore
+        The image store.
     status : DatastoreStatus | None
         Only data stores in this state.
     after : Position | None
@@ -249,16 +251,16 @@ def list_datastores(
     limit : int
         At most so many.
     """
-    query = select(datastores).where(datastores.c.account_id == archive.account_id)
+    query = select(datastores).where(datastores.c.account_id == image_store.account_id)
     if status is not None:
         query = query.where(datastores.c.status == status)
     query = newest_first(query, datastores.c.created_at, datastores.c.id, after, limit)
-    with archive.database.read() as connection:
+    with image_store.database.read() as connection:
         rows = connection.execute(query).all()
-    return page_of(rows, limit, lambda row: _datastore(archive, row), lambda row: Position(row.created_at, row.id))
+    return page_of(rows, limit, lambda row: _datastore(image_store, row), lambda row: Position(row.created_at, row.id))
 
 
-def delete_datastore(archive: Archive, datastore_id: str) -> Datastore:
+def delete_datastore(image_store: ImageStore, datastore_id: str) -> Datastore:
     """Delete an empty data store (DeleteDatastore).
 
     Raises
@@ -268,15 +270,15 @@ def delete_datastore(archive: Archive, datastore_id: str) -> Datastore:
     ConflictError
         It holds image sets, or an import job is not finished.
     """
-    with archive.database.write() as connection:
-        datastore = _datastore(archive, _row(connection, archive, datastore_id, lock=True))
+    with image_store.database.write() as connection:
+        datastore = _datastore(image_store, _row(connection, image_store, datastore_id, lock=True))
         if datastore.status is DatastoreStatus.DELETING:
             return datastore
-        startable_datastore(connection, archive, datastore_id)
+        startable_datastore(connection, image_store, datastore_id)
         _check_empty(connection, datastore_id)
         _move(connection, datastore, DatastoreEvent.DELETE)
-        archive.queue.enqueue(connection, SETTLE_DATASTORE, datastore_id)
-        return _datastore(archive, _row(connection, archive, datastore_id))
+        image_store.queue.enqueue(connection, SETTLE_DATASTORE, datastore_id)
+        return _datastore(image_store, _row(connection, image_store, datastore_id))
 
 
 def _check_empty(connection: Connection, datastore_id: str) -> None:
@@ -293,8 +295,8 @@ def _check_empty(connection: Connection, datastore_id: str) -> None:
 class DatastoreSettler:
     """Takes a data store from CREATING to ACTIVE and from DELETING to DELETED."""
 
-    def __init__(self, archive: Archive) -> None:
-        self._archive = archive
+    def __init__(self, image_store: ImageStore) -> None:
+        self._image_store = image_store
 
     def run(self, item: WorkItem) -> None:
         """Take the one step that the state of the data store asks for.
@@ -304,9 +306,9 @@ class DatastoreSettler:
         OSError
             A place of the packs cannot be reached: the data store becomes ACTIVE when its key is durable beside them.
         """
-        if get_datastore(self._archive, item.subject_id).status is DatastoreStatus.CREATING:
-            for place in self._archive.pack_places:
-                keep_pack_key(self._archive.database, place, item.subject_id)
+        if get_datastore(self._image_store, item.subject_id).status is DatastoreStatus.CREATING:
+            for place in self._image_store.pack_places:
+                keep_pack_key(self._image_store.database, place, item.subject_id)
         self._take(item, DatastoreEvent.SETTLE)
 
     def give_up(self, item: WorkItem) -> None:
@@ -314,10 +316,10 @@ class DatastoreSettler:
         self._take(item, DatastoreEvent.GIVE_UP)
 
     def _take(self, item: WorkItem, event: DatastoreEvent) -> None:
-        with self._archive.database.write() as connection:
-            row = _row(connection, self._archive, item.subject_id, lock=True)
-            _move(connection, _datastore(self._archive, row), event)
-            self._archive.queue.finish(connection, item)
+        with self._image_store.database.write() as connection:
+            row = _row(connection, self._image_store, item.subject_id, lock=True)
+            _move(connection, _datastore(self._image_store, row), event)
+            self._image_store.queue.finish(connection, item)
 
 
 def _move(connection: Connection, datastore: Datastore, event: DatastoreEvent) -> None:
@@ -329,15 +331,15 @@ def _move(connection: Connection, datastore: Datastore, event: DatastoreEvent) -
         )
 
 
-def _row(connection: Connection, archive: Archive, datastore_id: str, *, lock: bool = False) -> Any:
+def _row(connection: Connection, image_store: ImageStore, datastore_id: str, *, lock: bool = False) -> Any:
     prepared = _ONE_LOCKED if lock else _ONE
-    row = prepared.first(connection, {"datastore": datastore_id, "account": archive.account_id})
+    row = prepared.first(connection, {"datastore": datastore_id, "account": image_store.account_id})
     if row is None:
         raise NotFoundError(f"data store {datastore_id} does not exist")
     return row
 
 
-def _datastore(archive: Archive, row: Any) -> Datastore:
+def _datastore(image_store: ImageStore, row: Any) -> Datastore:
     return Datastore(
         id=row.id,
         name=row.name,
@@ -345,7 +347,7 @@ def _datastore(archive: Archive, row: Any) -> Datastore:
         lossless_format=LosslessFormat(row.lossless_format),
         kms_key_arn=row.kms_key_arn,
         lambda_authorizer_arn=row.lambda_authorizer_arn,
-        arn=archive.datastore_arn(row.id),
+        arn=image_store.datastore_arn(row.id),
         created_at=to_datetime(row.created_at),
         updated_at=to_datetime(row.updated_at),
         wrapped_key=row.wrapped_key,

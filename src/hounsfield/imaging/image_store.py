@@ -1,4 +1,4 @@
-"""What every function of the domain works on, put together once per process."""
+"""The image store: the database, packs, keys, buckets and queue that every function of the domain works on."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Decoding(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Archive:
+class ImageStore:
     """The stores behind the domain and the account they belong to.
 
     New packs go to ``blob_place``. With a second place (``archive_place``) ``tiers`` is both of them and ``blobs`` the same

@@ -1,4 +1,4 @@
-"""What the archive reads out of the patient, study and series levels: the grouping elements and the search index.
+"""What the image store reads out of the patient, study and series levels: the grouping elements and the search index.
 
 Both are taken from the levels and from nothing else, so that the index, the rules of organising and the metadata document
 always tell the same.

@@ -17,7 +17,7 @@ from typing import Final
 from hounsfield.audit.trail import Trail
 from hounsfield.bootstrap.audit import open_trail
 from hounsfield.bootstrap.audit_tasks import AuditKeeper, RecordedWork, import_ended, storage_released
-from hounsfield.bootstrap.image_store import open_archive
+from hounsfield.bootstrap.image_store import open_image_store
 from hounsfield.bootstrap.installation import open_repository
 from hounsfield.bootstrap.roles import import_access, job_roles
 from hounsfield.bootstrap.start_faults import explained
@@ -25,7 +25,7 @@ from hounsfield.bootstrap.start_reports import report_ready
 from hounsfield.gateway.image_set_access import access_of_kept
 from hounsfield.iam.identities.directory import Directory
 from hounsfield.imaging.datastores import SETTLE_DATASTORE, DatastoreSettler
-from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.imagesets.copy import COPY_IMAGE_SET, ImageSetCopier
 from hounsfield.imaging.imagesets.delete import DELETE_IMAGE_SET, ImageSetDeleter
 from hounsfield.imaging.imagesets.release_storage import RELEASE_IMAGE_SET, StorageReleaser
@@ -57,39 +57,39 @@ class _Work:
     """What the handlers of work items are made of."""
 
     settings: Settings
-    archive: Archive
+    image_store: ImageStore
     directory: Directory
     trail: Trail
     pool: WorkerPool
     stop: threading.Event
 
     def imports(self) -> dict[str, WorkHandler]:
-        access_of = import_access(job_roles(self.settings, self.directory, self.archive), self.archive)
-        archive = self.archive
+        access_of = import_access(job_roles(self.settings, self.directory, self.image_store), self.image_store)
+        image_store = self.image_store
         runner = ImportRunner(
-            archive, self.pool, self.stop, access_of, lambda job: access_of_kept(archive, job.starter_rights)
+            image_store, self.pool, self.stop, access_of, lambda job: access_of_kept(image_store, job.starter_rights)
         )
-        return {IMPORT: RecordedWork(runner, self.trail, import_ended(self.archive))}
+        return {IMPORT: RecordedWork(runner, self.trail, import_ended(self.image_store))}
 
     def short(self) -> dict[str, WorkHandler]:
-        archive = self.archive
-        releaser = StorageReleaser(archive, self.settings.release_after_seconds)
+        image_store = self.image_store
+        releaser = StorageReleaser(image_store, self.settings.release_after_seconds)
         return {
-            SETTLE_DATASTORE: DatastoreSettler(archive),
-            UPDATE_IMAGE_SET: ImageSetUpdater(archive),
-            COPY_IMAGE_SET: ImageSetCopier(archive),
-            DELETE_IMAGE_SET: ImageSetDeleter(archive),
-            RELEASE_IMAGE_SET: RecordedWork(releaser, self.trail, storage_released(archive)),
-            SWEEP_ORPHANS: OrphanSweeper(archive, delete=self.settings.delete_orphans),
-            FORGET_IMPORT_JOBS: ImportJobForgetter(archive),
-            KEEP_PACK_KEYS: PackKeyKeeper(archive),
+            SETTLE_DATASTORE: DatastoreSettler(image_store),
+            UPDATE_IMAGE_SET: ImageSetUpdater(image_store),
+            COPY_IMAGE_SET: ImageSetCopier(image_store),
+            DELETE_IMAGE_SET: ImageSetDeleter(image_store),
+            RELEASE_IMAGE_SET: RecordedWork(releaser, self.trail, storage_released(image_store)),
+            SWEEP_ORPHANS: OrphanSweeper(image_store, delete=self.settings.delete_orphans),
+            FORGET_IMPORT_JOBS: ImportJobForgetter(image_store),
+            KEEP_PACK_KEYS: PackKeyKeeper(image_store),
         }
 
     def long(self) -> dict[str, WorkHandler]:
         return {
-            FILL_INDEX: IndexFiller(self.archive, self.stop),
+            FILL_INDEX: IndexFiller(self.image_store, self.stop),
             SWEEP_TIERS: TierSweeper(
-                self.archive,
+                self.image_store,
                 archive_after_seconds=self.settings.archive_after_seconds,
                 every_seconds=self.settings.tier_sweep_seconds,
                 stop=self.stop,
@@ -105,19 +105,19 @@ def run_runner(settings: Settings) -> None:
     # The workers' imports go on beside what this process does next.
     begin_importing(warm_up.__module__)
     with explained(settings):
-        archive, keyring = open_archive(settings)
-        directory = Directory(open_repository(settings, archive.database, keyring))
+        image_store, keyring = open_image_store(settings)
+        directory = Directory(open_repository(settings, image_store.database, keyring))
     # Before the chain of the audit trail begins, which only an orderly end ends.
     stop = threading.Event()
     _end_on_signals(stop)
-    trail = open_trail(settings, archive, keyring, "runner")
-    work = _Work(settings, archive, directory, trail, WorkerPool(settings.import_processes, warm_up), stop)
+    trail = open_trail(settings, image_store, keyring, "runner")
+    work = _Work(settings, image_store, directory, trail, WorkerPool(settings.import_processes, warm_up), stop)
     for schedule in (schedule_sweep, schedule_forgetting, schedule_tiers, schedule_indexing, schedule_pack_keys):
-        schedule(archive)
+        schedule(image_store)
     # A bucket that does not answer must not keep the process from ending; what is not delivered then is later.
-    keeper = AuditKeeper.of(settings, archive, keyring)
+    keeper = AuditKeeper.of(settings, image_store, keyring)
     keeping = LastingThread("audit-keeper", partial(keeper.run, work.stop), work.stop)
-    log_keeper = LogKeeper(archive.database)
+    log_keeper = LogKeeper(image_store.database)
     log_keeper.start()
     directory.start()
     keeping.start()
@@ -143,8 +143,8 @@ def _end_on_signals(stop: threading.Event) -> None:
 
 def _carry_out(work: _Work) -> None:
     """Take work items until it is time to stop, each kind in threads of its own."""
-    queue, stop, alarm = work.archive.queue, work.stop, Alarm()
-    failed = partial(note_damage, work.archive)
+    queue, stop, alarm = work.image_store.queue, work.stop, Alarm()
+    failed = partial(note_damage, work.image_store)
     imports = Runner(queue, work.imports(), stop, slots=work.settings.import_slots, alarm=alarm, failed=failed)
     short = Runner(queue, work.short(), stop, alarm=alarm, failed=failed)
     long = Runner(queue, work.long(), stop, slots=2, failed=failed)

@@ -140,8 +140,8 @@ class DicomwebDoor:
         except AwsError as error:
             failure = error
         except Exception as error:  # noqa: BLE001 - the last resort of a process that must go on
-            archive = self.context.archive
-            failure = translated(error, record.request_id, archive, full=InsufficientStorageException)
+            image_store = self.context.image_store
+            failure = translated(error, record.request_id, image_store, full=InsufficientStorageException)
         if failure is not None:
             answer = serialise_error(failure, record.request_id)
         unrecorded = await record.kept(answer, failure)
@@ -153,7 +153,7 @@ class DicomwebDoor:
             raise
         except Exception as error:
             # The answer has begun; all that is left is to break it off, and to say why where somebody looks.
-            if not note_damage(self.context.archive, error):
+            if not note_damage(self.context.image_store, error):
                 _log.error("answer broken off", request_id=record.request_id, error=type(error).__name__)
             raise
 
@@ -195,15 +195,15 @@ class DicomwebDoor:
             body = await self._proven_body(caller, scope, receive, limit, share)
         record.proven(caller.principal)
         self.callers.note(caller.principal, operation.action or operation.name)
-        archive = self.context.archive
-        facts = Facts(scope, archive)
-        permission = permission_of(found, archive, by_classic=self.context.classic_searches)
+        image_store = self.context.image_store
+        facts = Facts(scope, image_store)
+        permission = permission_of(found, image_store, by_classic=self.context.classic_searches)
         allowed = await permit(caller.principal, permission, facts, local=self.context.local)
         self.throttle.take(caller.principal.account_id, operation.action or operation.name)
         record.allow()
         explicit = self.callers.must_be_allowed_image_sets(caller.principal, found.datastore_id)
         on_image_sets = explicit or permission.action in ON_IMAGE_SETS
-        access = CallerAccess(caller.principal, allowed, on_image_sets, facts, archive, record.touches, permission)
+        access = CallerAccess(caller.principal, allowed, on_image_sets, facts, image_store, record.touches, permission)
         call = self._call(found, scope, threads, access)
         answer = await self._carried_out(call, operation, caller, scope, body)
         if call.query and (ignored := warning(call.query)) is not None:

@@ -98,7 +98,7 @@ MEDIA_TYPES: Final[Mapping[str, Sequence[str]]] = {
 def get_capabilities(call: Call) -> WireResponse:
     """Describe the door; raises `NotFoundError` when there is no such data store, and `NotAcceptableError`."""
     call.only()
-    get_datastore(call.context.archive, call.datastore_id)
+    get_datastore(call.context.image_store, call.datastore_id)
     offered = routes(deletes=call.context.deletes)
     if acceptable(call.accepts, WADL, parts=False):
         return WireResponse(200, [("Content-Type", WADL)], as_wadl(resources(offered), call.base, MEDIA_TYPES))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.receive.batches import StoreBatches
 from hounsfield.imaging.receive.receiver import Receiver
 from hounsfield.imaging.rendering.rendered import Pictures
@@ -18,7 +18,7 @@ class Context:
 
     Attributes
     ----------
-    archive : Archive
+    image_store : ImageStore
         The domain's stores.
     metadata : DicomMetadataReader
         Makes and keeps metadata in DICOM JSON.
@@ -40,7 +40,7 @@ class Context:
         Whether searches match descriptions without regard to case.
     """
 
-    archive: Archive
+    image_store: ImageStore
     metadata: DicomMetadataReader
     receiver: Receiver
     store_batches: StoreBatches

@@ -32,7 +32,7 @@ def delete_study(call: Call) -> WireResponse:
     """
     call.only()
     # All of them: one that may not be deleted is not left out, but keeps the others from being deleted.
-    image_sets = primary_image_sets(call.context.archive, UNLIMITED, call.datastore_id, call.labels["study"])
+    image_sets = primary_image_sets(call.context.image_store, UNLIMITED, call.datastore_id, call.labels["study"])
     return _deleted(call, [image_set.image_set_id for image_set in image_sets])
 
 
@@ -40,25 +40,25 @@ def delete_series(call: Call) -> WireResponse:
     """Delete the primary image set of a series; raises as `delete_study` does."""
     call.only()
     labels = call.labels
-    found = find_image_set(call.context.archive, call.access, call.datastore_id, labels["study"], labels["series"])
+    found = find_image_set(call.context.image_store, call.access, call.datastore_id, labels["study"], labels["series"])
     return _deleted(call, [found.image_set_id])
 
 
 def delete_instance(call: Call) -> WireResponse:
     """Remove an instance from the primary image set of its series; raises as `delete_study` does."""
     call.only()
-    archive, labels = call.context.archive, call.labels
+    image_store, labels = call.context.image_store, call.labels
     uids = (labels["study"], labels["series"], labels["instance"])
-    found = find_instance(archive, call.access, call.datastore_id, *uids)
+    found = find_instance(image_store, call.access, call.datastore_id, *uids)
     image_set = found.image_set
-    if len(instances_of(archive, image_set)) == 1:
+    if len(instances_of(image_store, image_set)) == 1:
         return _deleted(call, [image_set.image_set_id])
     removal: dict[str, object] = {"Study": {"Series": {labels["series"]: {"Instances": {labels["instance"]: {}}}}}}
     request = UpdateRequest(image_set.version, removable=orjson.dumps({"SchemaVersion": 1.1, **removal}), force=True)
-    update_image_set_metadata(archive, call.access, call.datastore_id, image_set.image_set_id, request)
+    update_image_set_metadata(image_store, call.access, call.datastore_id, image_set.image_set_id, request)
     return WireResponse(202, [], b"")
 
 
 def _deleted(call: Call, image_set_ids: list[str]) -> WireResponse:
-    delete_image_sets_at_once(call.context.archive, call.access, call.datastore_id, image_set_ids)
+    delete_image_sets_at_once(call.context.image_store, call.access, call.datastore_id, image_set_ids)
     return WireResponse(204, [], b"")

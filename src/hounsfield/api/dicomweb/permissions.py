@@ -18,7 +18,7 @@ from typing import Final
 from hounsfield.api.dicomweb.routes import Found
 from hounsfield.iam.authorization import ContextValue, Permission
 from hounsfield.iam.policies.condition_context import Unsettled
-from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.image_store import ImageStore
 
 PREFIX: Final = "medical-imaging:"
 STUDY: Final = "medical-imaging:studyinstanceuid"
@@ -45,15 +45,15 @@ CLASSIC: Final = {
 """For each search across studies or series the one within: the action that there was before June 2026."""
 
 
-def permission_of(found: Found, archive: Archive, *, by_classic: bool = False) -> Permission:
+def permission_of(found: Found, image_store: ImageStore, *, by_classic: bool = False) -> Permission:
     """Name what a request needs.
 
     Parameters
     ----------
     found : Found
         The operation, the data store and the labels of the path.
-    archive : Archive
-        The archive, for the account and region of ARNs.
+    image_store : ImageStore
+        The image store, for the account and region of ARNs.
     by_classic : bool
         Whether the action of the search within a study or series also grants the one across them.
     """
@@ -66,7 +66,7 @@ def permission_of(found: Found, archive: Archive, *, by_classic: bool = False) -
     elif operation.name in WHOLE_STUDY:
         context[SERIES] = Unsettled.CAUTIOUS
     action = PREFIX + (operation.action or operation.name)
-    permission = Permission(action, [archive.datastore_arn(found.datastore_id)], context)
+    permission = Permission(action, [image_store.datastore_arn(found.datastore_id)], context)
     classic = CLASSIC.get(operation.name) if by_classic else None
     if classic is None:
         return permission

@@ -42,9 +42,9 @@ def _search(call: Call, level: SearchLevel) -> WireResponse | StreamedResult:
 def _found(call: Call, level: SearchLevel) -> WireResponse | StreamedResult:
     kind = document_kind(call)
     search = parse_search(call, level, any_case=call.context.descriptions_ignore_case)
-    archive = call.context.archive
-    results = find_results(archive, call.access, search)
-    objects = answers(archive, search, results.found, call.base)
+    image_store = call.context.image_store
+    results = find_results(image_store, call.access, search)
+    objects = answers(image_store, search, results.found, call.base)
     more = [_MORE] if results.more else []
     if kind == DICOM_XML:
         answer = xml_documents(native_model(text) for text in objects)

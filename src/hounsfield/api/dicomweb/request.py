@@ -109,7 +109,7 @@ def instance_of(call: Call) -> StoredInstance:
     """Find the instance that the path of a request names; raises `NotFoundError`."""
     labels = call.labels
     return find_instance(
-        call.context.archive,
+        call.context.image_store,
         call.access,
         call.datastore_id,
         labels["study"],

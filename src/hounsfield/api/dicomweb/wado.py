@@ -17,7 +17,7 @@ from hounsfield.api.dicomweb.zip_archive import encode_zip, file_name
 from hounsfield.aws.protocol.response import WireResponse
 from hounsfield.gateway.responses import StreamedResult
 from hounsfield.imaging.errors import NotAcceptableError
-from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.retrieve.instance_order import find_series, find_study
 from hounsfield.imaging.retrieve.instances import StoredInstance
 from hounsfield.imaging.retrieve.transcoding import ANY, DicomFile, can_be_given, dicom_file
@@ -36,7 +36,7 @@ def get_instance(call: Call) -> WireResponse | StreamedResult:
         if _wants_bulk_data(entry):
             return bulk_data_of(call, [instance])
         try:
-            file = dicom_file(call.context.archive, instance, entry.transfer_syntax)
+            file = dicom_file(call.context.image_store, instance, entry.transfer_syntax)
         except NotAcceptableError as error:
             refusal = error
             continue
@@ -64,7 +64,7 @@ def get_series(call: Call) -> WireResponse | StreamedResult:
     """All instances of a series; raises `NotFoundError` and `NotAcceptableError`."""
     call.only("imageSetId")
     instances = find_series(
-        call.context.archive,
+        call.context.image_store,
         call.access,
         call.datastore_id,
         call.labels["study"],
@@ -77,7 +77,7 @@ def get_series(call: Call) -> WireResponse | StreamedResult:
 def get_study(call: Call) -> WireResponse | StreamedResult:
     """All instances of a study; raises `NotFoundError` and `NotAcceptableError`."""
     call.only()
-    return _all(call, find_study(call.context.archive, call.access, call.datastore_id, call.labels["study"]))
+    return _all(call, find_study(call.context.image_store, call.access, call.datastore_id, call.labels["study"]))
 
 
 def _wanted(call: Call) -> list[MediaRange]:
@@ -97,15 +97,15 @@ def _wants_bulk_data(entry: MediaRange) -> bool:
 
 
 def _all(call: Call, instances: Sequence[StoredInstance]) -> WireResponse | StreamedResult:
-    archive, accepted = call.context.archive, _wanted(call)
+    image_store, accepted = call.context.image_store, _wanted(call)
     if not accepted:
         raise NotAcceptableError(f"{_NAMED}; the Accept header allows none of these.")
     for entry in accepted:
         if _wants_bulk_data(entry):
             return bulk_data_of(call, instances)
         wanted = entry.transfer_syntax
-        if wanted in {None, ANY} or all(can_be_given(archive, one, wanted) for one in instances):
-            files = ((instance, _file_in_time(archive, instance, wanted)) for instance in instances)
+        if wanted in {None, ANY} or all(can_be_given(image_store, one, wanted) for one in instances):
+            files = ((instance, _file_in_time(image_store, instance, wanted)) for instance in instances)
             return _zipped(files, [("Vary", "Accept")]) if entry.kind == ZIP else _in_parts(files, [("Vary", "Accept")])
     raise NotAcceptableError(
         "Not every instance can be had in a transfer syntax that the Accept header allows; transfer-syntax=* gives each "
@@ -113,12 +113,12 @@ def _all(call: Call, instances: Sequence[StoredInstance]) -> WireResponse | Stre
     )
 
 
-def _file_in_time(archive: Archive, instance: StoredInstance, wanted: str | None) -> DicomFile:
+def _file_in_time(image_store: ImageStore, instance: StoredInstance, wanted: str | None) -> DicomFile:
     """Give a file for an answer that has begun; what only reading all of it tells to be impossible comes as stored."""
     try:
-        return dicom_file(archive, instance, wanted)
+        return dicom_file(image_store, instance, wanted)
     except NotAcceptableError:
-        return dicom_file(archive, instance, ANY)
+        return dicom_file(image_store, instance, ANY)
 
 
 def _in_parts(files: Iterable[tuple[StoredInstance, DicomFile]], headers: Sequence[tuple[str, str]]) -> StreamedResult:

@@ -41,7 +41,7 @@ def get_bulk_data(call: Call) -> WireResponse | StreamedResult:
     if not single and not acceptable(ranges, OCTET_STREAM, parts=True):
         raise NotAcceptableError(f"Bulk data is {OCTET_STREAM}, which the Accept header does not allow.")
     digest = call.labels["digest"].lower()
-    data = bulk_data(call.context.archive, instance, digest)
+    data = bulk_data(call.context.image_store, instance, digest)
     # A value is that of its source and place for good: what comes in its place is another source.
     tag = entity_tag(instance.source_key, digest, in_parts=not single)
     if (answer := unchanged(call.headers, tag)) is not None:
@@ -98,22 +98,22 @@ def bulk_data_of(call: Call, instances: Sequence[StoredInstance]) -> StreamedRes
 
 def _instances(call: Call) -> list[StoredInstance]:
     """Find what a request is about: an instance, or all of a series or a study."""
-    labels, archive = call.labels, call.context.archive
+    labels, image_store = call.labels, call.context.image_store
     if "instance" in labels:
         call.only("imageSetId")
         return [instance_of(call)]
     if "series" in labels:
         call.only("imageSetId")
         return find_series(
-            archive, call.access, call.datastore_id, labels["study"], labels["series"], call.image_set_id
+            image_store, call.access, call.datastore_id, labels["study"], labels["series"], call.image_set_id
         )
     call.only()
-    return find_study(archive, call.access, call.datastore_id, labels["study"])
+    return find_study(image_store, call.access, call.datastore_id, labels["study"])
 
 
 def _pixel_form(call: Call, instances: Sequence[StoredInstance]) -> tuple[MediaRange, str | None]:
     """Choose the first form that the client accepts and that all pixel data can be had in."""
-    ranges, archive = call.accepts, call.context.archive
+    ranges, image_store = call.accepts, call.context.image_store
     shown = [one for one in instances if one.pixel_kind not in {PixelKind.NONE, PixelKind.WITHHELD}]
     if not shown:
         raise NotFoundError("there is no pixel data")
@@ -126,7 +126,7 @@ def _pixel_form(call: Call, instances: Sequence[StoredInstance]) -> tuple[MediaR
                 continue
             if wanted == STORED and not all(_covers_stored(entry, one) for one in shown):
                 continue
-            if wanted in {None, STORED} or all(can_be_given(archive, one, wanted) for one in shown):
+            if wanted in {None, STORED} or all(can_be_given(image_store, one, wanted) for one in shown):
                 return entry, wanted
     raise NotAcceptableError(
         f"Pixel data comes in parts, {MULTIPART}; type=…; of a transfer syntax that all of it can be had in, or with "
@@ -139,7 +139,7 @@ def _covers_stored(entry: MediaRange, instance: StoredInstance) -> bool:
 
 
 def _value_parts(call: Call, instance: StoredInstance) -> Iterator[_Part]:
-    for uri, value in named_values(call.context.archive, instance, call.base):
+    for uri, value in named_values(call.context.image_store, instance, call.base):
         yield [("Content-Type", OCTET_STREAM), ("Content-Location", uri)], [value]
 
 
@@ -147,7 +147,7 @@ def _pixel_parts(
     call: Call, instances: Sequence[StoredInstance], entry: MediaRange, wanted: str | None
 ) -> Iterator[_Part]:
     for instance in instances:
-        frames = every_frame(call.context.archive, instance, wanted)
+        frames = every_frame(call.context.image_store, instance, wanted)
         if frames is None:
             continue
         image_set = instance.image_set

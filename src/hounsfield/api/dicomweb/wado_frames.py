@@ -59,7 +59,7 @@ def get_instance_frames(call: Call) -> WireResponse | StreamedResult:
     if answer is not None:
         return answer
     instance = find_instance(
-        call.context.archive,
+        call.context.image_store,
         call.access,
         call.datastore_id,
         call.labels["study"],
@@ -95,7 +95,7 @@ def _known_already(
     tag = frames_tag(instance.key, numbers, frame_kind(entry, syntax), parts=in_parts(entry))
     answer = unchanged(call.headers, tag) if len(tag) < _LONGEST_TAG else None
     if answer is not None:
-        call.context.archive.accesses.touch(instance.image_set.image_set_id)
+        call.context.image_store.accesses.touch(instance.image_set.image_set_id)
     return answer
 
 
@@ -123,7 +123,7 @@ def _chosen(
     call: Call, instance: StoredInstance, numbers: Sequence[int]
 ) -> tuple[MediaRange, InstanceFrames] | WireResponse:
     """Give the frames in the first form that the client accepts and that can be made; 304 when it has them."""
-    archive, ranges = call.context.archive, call.accepts
+    image_store, ranges = call.context.image_store, call.accepts
     available, stored = frame_transfer_syntaxes(instance), stored_transfer_syntax(instance)
     for entry in ranges:
         if entry.quality == 0:
@@ -137,7 +137,7 @@ def _chosen(
                 if refused(ranges, kind, syntax, parts=in_parts(entry)):
                     continue
                 known = _known_already(call, instance, numbers, entry, syntax)
-                return known or (entry, instance_frames(archive, instance, numbers, wanted))
+                return known or (entry, instance_frames(image_store, instance, numbers, wanted))
             except NotAcceptableError:
                 continue
     several = " Several frames come as multipart/related only." if len(numbers) > 1 else ""

@@ -25,12 +25,12 @@ _FORM: Final = 1
 def get_instance_metadata(call: Call) -> WireResponse | StreamedResult:
     """Operation GetDICOMInstanceMetadata; raises `NotFoundError` and `NotAcceptableError`."""
     call.only("imageSetId")
-    labels, archive = call.labels, call.context.archive
+    labels, image_store = call.labels, call.context.image_store
     where = (call.access, call.datastore_id, labels["study"], labels["series"], labels["instance"])
     reader, kind = call.context.metadata, document_kind(call)
     if kind == DICOM_XML:
         return coded(call, xml_documents(iter([reader.instance_xml(*where, call.base, call.image_set_id)])))
-    instance, coding = find_instance(archive, *where, call.image_set_id), coding_of(call)
+    instance, coding = find_instance(image_store, *where, call.image_set_id), coding_of(call)
     tag = _tag(call, kind, coding, [instance.image_set], instance.key)
     if (answer := _known(call, tag, [instance.image_set])) is not None:
         return answer
@@ -45,7 +45,7 @@ def get_series_metadata(call: Call) -> WireResponse | StreamedResult:
     reader, kind = call.context.metadata, document_kind(call)
     if kind == DICOM_XML:
         return coded(call, xml_documents(reader.series_xml(*where, call.base, call.image_set_id)))
-    image_set, coding = find_image_set(call.context.archive, *where, call.image_set_id), coding_of(call)
+    image_set, coding = find_image_set(call.context.image_store, *where, call.image_set_id), coding_of(call)
     tag = _tag(call, kind, coding, [image_set])
     if (answer := _known(call, tag, [image_set])) is not None:
         return answer
@@ -60,7 +60,7 @@ def get_study_metadata(call: Call) -> WireResponse | StreamedResult:
     where = (call.access, call.datastore_id, call.labels["study"])
     if kind == DICOM_XML:
         return coded(call, xml_documents(reader.study_xml(*where, call.base)))
-    image_sets, coding = series_in_order(primary_image_sets(call.context.archive, *where)), coding_of(call)
+    image_sets, coding = series_in_order(primary_image_sets(call.context.image_store, *where)), coding_of(call)
     tag = _tag(call, kind, coding, image_sets)
     if (answer := _known(call, tag, image_sets)) is not None:
         return answer
@@ -80,7 +80,7 @@ def _known(call: Call, tag: str, image_sets: Sequence[ReadableImageSet]) -> Wire
     answer = unchanged(call.headers, tag, VARY)
     if answer is not None:
         for image_set in image_sets:
-            call.context.archive.accesses.touch(image_set.image_set_id)
+            call.context.image_store.accesses.touch(image_set.image_set_id)
     return answer
 
 

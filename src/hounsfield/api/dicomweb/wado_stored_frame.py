@@ -75,16 +75,16 @@ def stored_frame_answer(call: Call, numbers: Sequence[int]) -> WireResponse | St
     accepts = call.accept_text
     if len(numbers) > 1 or numbers[0] < 1 or call.image_set_id is not None:
         return None
-    archive, labels = call.context.archive, call.labels
+    image_store, labels = call.context.image_store, call.labels
     uids = (labels["study"], labels["series"], labels["instance"])
-    found = find_frames(archive, call.access, call.datastore_id, *uids)
+    found = find_frames(image_store, call.access, call.datastore_id, *uids)
     form = None if found is None else _form_as_stored(accepts, found.transfer_syntax)
     if found is None or form is None:
         return None
     tag = frames_tag(found.instance_key, numbers, form.kind, parts=form.in_parts)
     known = unchanged(call.headers, tag)
     if known is not None:
-        return known if has_frame(archive, found, numbers[0]) else None
+        return known if has_frame(image_store, found, numbers[0]) else None
     return (_in_a_part if form.in_parts else _alone)(call, found, numbers[0], form, tag)
 
 
@@ -93,29 +93,29 @@ def _in_a_part(
 ) -> WireResponse | StreamedResult | None:
     boundary = new_boundary()
     before, after = part_head(boundary, part_headers(call, form.kind, number)), b"\r\n" + closing(boundary)
-    archive = call.context.archive
-    extent = extent_of_frame(archive, found, number)
+    image_store = call.context.image_store
+    extent = extent_of_frame(image_store, found, number)
     if extent is None:
         return None
-    large = large_stored_frame(archive, found, number, extent)
+    large = large_stored_frame(image_store, found, number, extent)
     if large is not None:
         headers = [parts_header(form.kind, boundary), *tag_headers(tag)]
         return None if _given_otherwise(found, form, large, 0) else _streamed(headers, (before, large, after))
-    body = read_stored_frame(archive, found, number, before, after, extent)
+    body = read_stored_frame(image_store, found, number, before, after, extent)
     if body is None or _given_otherwise(found, form, body, len(before)):
         return None
     return WireResponse(200, [parts_header(form.kind, boundary), *tag_headers(tag)], body)
 
 
 def _alone(call: Call, found: FoundFrames, number: int, form: _Form, tag: str) -> WireResponse | StreamedResult | None:
-    archive = call.context.archive
-    extent = extent_of_frame(archive, found, number)
+    image_store = call.context.image_store
+    extent = extent_of_frame(image_store, found, number)
     if extent is None:
         return None
-    body: bytes | bytearray | None = large_stored_frame(archive, found, number, extent)
+    body: bytes | bytearray | None = large_stored_frame(image_store, found, number, extent)
     large = body is not None
     if body is None:
-        body = read_stored_frame(archive, found, number, extent=extent)
+        body = read_stored_frame(image_store, found, number, extent=extent)
     if body is None or _given_otherwise(found, form, body, 0):
         return None
     headers = [("Content-Type", form.kind), ("Accept-Ranges", "bytes"), *tag_headers(tag)]

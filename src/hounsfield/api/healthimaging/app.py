@@ -114,7 +114,7 @@ class NativeDoor:
         except AwsError as error:
             failure = error
         except Exception as error:  # noqa: BLE001 - the last resort of a process that must go on
-            failure = translated(error, record.request_id, self.context.archive)
+            failure = translated(error, record.request_id, self.context.image_store)
         if failure is not None:
             response = serialise_error(failure, record.request_id)
         unrecorded = await record.kept(response, failure)
@@ -126,7 +126,7 @@ class NativeDoor:
             raise
         except Exception as error:
             # The answer has begun; all that is left is to break it off, and to say why where somebody looks.
-            if not note_damage(self.context.archive, error):
+            if not note_damage(self.context.image_store, error):
                 _log.error("answer broken off", request_id=record.request_id, error=type(error).__name__)
             raise
 
@@ -146,9 +146,9 @@ class NativeDoor:
         principal = caller.principal
         record.proven(principal)
         self.callers.note(principal, operation.name)
-        archive, local = self.context.archive, self.context.local
-        facts = Facts(scope, archive)
-        needed = permission_of(operation.name, match.path_parameters, archive)
+        image_store, local = self.context.image_store, self.context.local
+        facts = Facts(scope, image_store)
+        needed = permission_of(operation.name, match.path_parameters, image_store)
         allowed = await permit(principal, needed, facts, local=local)
         self.throttle.take(principal.account_id, operation.name)
         arguments = (match, scope["query_string"], scope["headers"], body)
@@ -158,7 +158,7 @@ class NativeDoor:
             # What takes long must not keep other requests from being answered.
             parameters = await threads.run(lambda: parse_request(*arguments))
         record.asked(lambda: shown_members(operation.input, parameters), later=len(body) < _SMALL_BODY_BYTES)
-        for further in permissions_of_parameters(needed, parameters, archive):
+        for further in permissions_of_parameters(needed, parameters, image_store):
             record.touches(further.resources)
             await permit(principal, further, facts, local=local)
         handler = HANDLERS.get(operation.name)
@@ -172,7 +172,7 @@ class NativeDoor:
             explicit = self.callers.must_be_allowed_image_sets(principal, path.get("datastoreId"))
             on_image_sets = explicit or names_image_set(path)
             context = context.of(
-                principal, CallerAccess(principal, allowed, on_image_sets, facts, archive, record.touches)
+                principal, CallerAccess(principal, allowed, on_image_sets, facts, image_store, record.touches)
             )
         run = (record, operation, handler, context, parameters, accept.decode("latin-1") if accept else None)
         if handler.quick and local:

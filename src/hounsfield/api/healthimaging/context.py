@@ -8,7 +8,7 @@ from hounsfield.aws.protocol.pagination import PageTokens
 from hounsfield.gateway.image_set_access import CallerAccess
 from hounsfield.iam.principals import Principal
 from hounsfield.iam.sessions.import_job_roles import JobRoles
-from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.imagesets.metadata_document import MetadataReader
 
 
@@ -18,7 +18,7 @@ class Context:
 
     Attributes
     ----------
-    archive : Archive
+    image_store : ImageStore
         The domain's stores.
     metadata : MetadataReader
         Makes and keeps metadata documents.
@@ -34,7 +34,7 @@ class Context:
         What the caller may do with image sets, for handlers that ask for the caller.
     """
 
-    archive: Archive
+    image_store: ImageStore
     metadata: MetadataReader
     tokens: PageTokens
     local: bool

@@ -8,7 +8,7 @@ from hounsfield.api.healthimaging.context import Context
 from hounsfield.api.healthimaging.parameters import structure, text, version_number
 from hounsfield.aws.protocol.model import Parameters
 from hounsfield.imaging.errors import NotFoundError
-from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.imagesets import copy as domain
 from hounsfield.imaging.imagesets.copy_request import CopyDestination, CopyRequest, chosen_instances
 from hounsfield.imaging.imagesets.workflow import NOT_THE_LATEST, HeldImageSet
@@ -18,11 +18,11 @@ from hounsfield.storage.clock import to_datetime
 def copy_image_set(context: Context, parameters: Parameters) -> Mapping[str, object]:
     """API operation CopyImageSet."""
     datastore_id = text(parameters, "datastoreId")
-    begun = domain.copy_image_set(context.archive, context.access, datastore_id, _request(parameters))
+    begun = domain.copy_image_set(context.image_store, context.access, datastore_id, _request(parameters))
     return {
         "datastoreId": datastore_id,
-        "sourceImageSetProperties": _properties(context.archive, begun.source),
-        "destinationImageSetProperties": _properties(context.archive, begun.destination),
+        "sourceImageSetProperties": _properties(context.image_store, begun.source),
+        "destinationImageSetProperties": _properties(context.image_store, begun.destination),
     }
 
 
@@ -53,7 +53,7 @@ def _version(given: Parameters) -> int:
     return version
 
 
-def _properties(archive: Archive, held: HeldImageSet) -> dict[str, object]:
+def _properties(image_store: ImageStore, held: HeldImageSet) -> dict[str, object]:
     return {
         "imageSetId": held.id,
         "latestVersionId": str(held.version),
@@ -61,5 +61,5 @@ def _properties(archive: Archive, held: HeldImageSet) -> dict[str, object]:
         "imageSetWorkflowStatus": held.status,
         "createdAt": to_datetime(held.created_at),
         "updatedAt": to_datetime(held.created_at if held.updated_at is None else held.updated_at),
-        "imageSetArn": archive.image_set_arn(held.datastore_id, held.id),
+        "imageSetArn": image_store.image_set_arn(held.datastore_id, held.id),
     }

@@ -24,13 +24,13 @@ def create_datastore(context: Context, parameters: Parameters) -> Mapping[str, o
         lambda_authorizer_arn=optional_text(parameters, "lambdaAuthorizerArn"),
         lossless_format=LosslessFormat(optional_text(parameters, "losslessStorageFormat") or LosslessFormat.HTJ2K),
     )
-    datastore = once(lambda: domain.create_datastore(context.archive, new))
+    datastore = once(lambda: domain.create_datastore(context.image_store, new))
     return {"datastoreId": datastore.id, "datastoreStatus": datastore.status}
 
 
 def get_datastore(context: Context, parameters: Parameters) -> Mapping[str, object]:
     """API operation GetDatastore."""
-    datastore = domain.get_datastore(context.archive, text(parameters, "datastoreId"))
+    datastore = domain.get_datastore(context.image_store, text(parameters, "datastoreId"))
     properties = {
         **_summary(datastore),
         "kmsKeyArn": datastore.kms_key_arn,
@@ -45,7 +45,7 @@ def list_datastores(context: Context, parameters: Parameters) -> Mapping[str, ob
     listing = Listing(context.tokens, "ListDatastores", parameters)
     status = optional_text(parameters, "datastoreStatus")
     page = domain.list_datastores(
-        context.archive,
+        context.image_store,
         status=DatastoreStatus(status) if status else None,
         after=listing.after,
         limit=listing.limit,
@@ -55,7 +55,7 @@ def list_datastores(context: Context, parameters: Parameters) -> Mapping[str, ob
 
 def delete_datastore(context: Context, parameters: Parameters) -> Mapping[str, object]:
     """API operation DeleteDatastore."""
-    datastore = domain.delete_datastore(context.archive, text(parameters, "datastoreId"))
+    datastore = domain.delete_datastore(context.image_store, text(parameters, "datastoreId"))
     return {"datastoreId": datastore.id, "datastoreStatus": datastore.status}
 
 

@@ -13,7 +13,7 @@ from hounsfield.imaging.imagesets.delete import delete_image_set as domain_delet
 def delete_image_set(context: Context, parameters: Parameters) -> Mapping[str, object]:
     """API operation DeleteImageSet."""
     datastore_id, image_set_id = text(parameters, "datastoreId"), text(parameters, "imageSetId")
-    begun = domain_delete(context.archive, context.access, datastore_id, image_set_id)
+    begun = domain_delete(context.image_store, context.access, datastore_id, image_set_id)
     return {
         "datastoreId": begun.datastore_id,
         "imageSetId": begun.id,

@@ -22,7 +22,7 @@ _ROOM = bytes(HEADER_BYTES)
 def get_image_set(context: Context, parameters: Parameters) -> Mapping[str, object]:
     """API operation GetImageSet."""
     found = domain.get_image_set(
-        context.archive, text(parameters, "datastoreId"), text(parameters, "imageSetId"), _version(parameters)
+        context.image_store, text(parameters, "datastoreId"), text(parameters, "imageSetId"), _version(parameters)
     )
     return {
         "datastoreId": found.datastore_id,
@@ -55,7 +55,7 @@ def get_frame(context: Context, parameters: Parameters, accept: str | None) -> M
     """API operation GetImageFrame."""
     information = structure(parameters["imageFrameInformation"])
     frame = get_image_frame(
-        context.archive,
+        context.image_store,
         text(parameters, "datastoreId"),
         text(parameters, "imageSetId"),
         text(information, "imageFrameId"),

@@ -36,7 +36,7 @@ def start_import_job(context: Context, parameters: Parameters) -> Mapping[str, o
         starter_rights=context.access.kept(),
     )
     new = replace(new, role_id=_admitted(context, new).id)
-    job = once(lambda: domain.start_import_job(context.archive, new))
+    job = once(lambda: domain.start_import_job(context.image_store, new))
     return {
         "datastoreId": job.datastore_id,
         "jobId": job.id,
@@ -53,14 +53,14 @@ def _admitted(context: Context, new: NewImportJob) -> JobRole:
     return context.job_roles.admit(
         context.caller,
         new.data_access_role_arn,
-        context.archive.datastore_arn(new.datastore_id),
+        context.image_store.datastore_arn(new.datastore_id),
         [BucketUse(BucketAction.LIST, source.bucket, source.key), *output_uses(f"{target}{UNKNOWN_ID}/")],
     )
 
 
 def get_import_job(context: Context, parameters: Parameters) -> Mapping[str, object]:
     """API operation GetDICOMImportJob."""
-    job = domain.get_import_job(context.archive, text(parameters, "datastoreId"), text(parameters, "jobId"))
+    job = domain.get_import_job(context.image_store, text(parameters, "datastoreId"), text(parameters, "jobId"))
     locations = {"inputS3Uri": job.input_uri, "outputS3Uri": job.output_uri}
     return {"jobProperties": {**_summary(job), **locations, "importConfiguration": _configuration(job)}}
 
@@ -70,7 +70,7 @@ def list_import_jobs(context: Context, parameters: Parameters) -> Mapping[str, o
     listing = Listing(context.tokens, "ListDICOMImportJobs", parameters)
     status = optional_text(parameters, "jobStatus")
     page = domain.list_import_jobs(
-        context.archive,
+        context.image_store,
         text(parameters, "datastoreId"),
         status=JobStatus(status) if status else None,
         after=listing.after,

@@ -17,7 +17,7 @@ from hounsfield.aws.protocol.model import Parameters
 from hounsfield.iam.authorization import ContextValue, Permission
 from hounsfield.iam.policies.aws_managed import SERVICE
 from hounsfield.iam.policies.condition_context import Unsettled
-from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.image_store import ImageStore
 
 PREFIX: Final = "medical-imaging:"
 TAG_KEYS: Final = "aws:tagkeys"
@@ -30,7 +30,7 @@ TAGGING: Final[Mapping[str, tuple[str, ...]]] = {
 """Condition keys of operations that name tags; the tags are known only once the request is parsed."""
 
 
-def permission_of(operation: str, path: Mapping[str, str], archive: Archive) -> Permission:
+def permission_of(operation: str, path: Mapping[str, str], image_store: ImageStore) -> Permission:
     """Name what a request needs by its path.
 
     Parameters
@@ -39,15 +39,15 @@ def permission_of(operation: str, path: Mapping[str, str], archive: Archive) -> 
         Operation name.
     path : Mapping[str, str]
         The labels of its path, not yet validated.
-    archive : Archive
-        The archive, for the account and region of ARNs.
+    image_store : ImageStore
+        The image store, for the account and region of ARNs.
     """
     resources = []
     datastore_id, image_set_id = path.get("datastoreId"), _image_set_id(path)
     if datastore_id is not None:
-        resources.append(archive.datastore_arn(datastore_id))
+        resources.append(image_store.datastore_arn(datastore_id))
         if image_set_id is not None:
-            resources.append(archive.image_set_arn(datastore_id, image_set_id))
+            resources.append(image_store.image_set_arn(datastore_id, image_set_id))
     elif "resourceArn" in path:
         resources.append(path["resourceArn"])
     unknown: dict[str, ContextValue] = dict.fromkeys(TAGGING.get(operation, ()), Unsettled.HOPEFUL)
@@ -63,7 +63,9 @@ def _image_set_id(path: Mapping[str, str]) -> str | None:
     return path.get("imageSetId") or path.get("sourceImageSetId")
 
 
-def permissions_of_parameters(needed: Permission, parameters: Parameters, archive: Archive) -> Iterator[Permission]:
+def permissions_of_parameters(
+    needed: Permission, parameters: Parameters, image_store: ImageStore
+) -> Iterator[Permission]:
     """Name what a request needs besides, by what only its body or query names.
 
     Parameters
@@ -72,8 +74,8 @@ def permissions_of_parameters(needed: Permission, parameters: Parameters, archiv
         What it needs by its path.
     parameters : Parameters
         The validated parameters. A copy writes its source, which is in the path, and ``destinationImageSet``.
-    archive : Archive
-        The archive, for the account and region of ARNs.
+    image_store : ImageStore
+        The image store, for the account and region of ARNs.
     """
     operation = needed.action.removeprefix(PREFIX)
     if operation in TAGGING:
@@ -81,13 +83,13 @@ def permissions_of_parameters(needed: Permission, parameters: Parameters, archiv
         yield asked
         if operation == "CreateDatastore" and mapping(parameters, "tags"):
             # The data store has no id yet: whoever may give it tags may do so with whichever id it gets.
-            yield replace(asked, action=f"{PREFIX}TagResource", resources=[archive.datastore_arn("*")])
+            yield replace(asked, action=f"{PREFIX}TagResource", resources=[image_store.datastore_arn("*")])
         function = optional_text(parameters, "lambdaAuthorizerArn")
         if function is not None:
             # Whoever could name a function without being allowed to call it would get roles from it for anybody.
             yield Permission("lambda:InvokeFunction", [function])
     elif operation == "CopyImageSet":
-        yield from _destination(needed, parameters, archive)
+        yield from _destination(needed, parameters, image_store)
     elif operation == "StartDICOMImportJob":
         role = optional_text(parameters, "dataAccessRoleArn")
         if role is not None:
@@ -103,9 +105,9 @@ def _tag_keys(operation: str, parameters: Parameters) -> dict[str, ContextValue]
     return {TAG_KEYS: tuple(tags), **{REQUEST_TAG + key.lower(): value for key, value in tags.items()}}
 
 
-def _destination(needed: Permission, parameters: Parameters, archive: Archive) -> Iterator[Permission]:
+def _destination(needed: Permission, parameters: Parameters, image_store: ImageStore) -> Iterator[Permission]:
     destination = structure(parameters["copyImageSetInformation"]).get("destinationImageSet")
     if destination is not None:
         datastore_id, image_set_id = text(parameters, "datastoreId"), text(structure(destination), "imageSetId")
-        resources = [archive.image_set_arn(datastore_id, image_set_id), archive.datastore_arn(datastore_id)]
+        resources = [image_store.image_set_arn(datastore_id, image_set_id), image_store.datastore_arn(datastore_id)]
         yield replace(needed, resources=resources)

@@ -41,7 +41,7 @@ def search(context: Context, parameters: Parameters) -> Mapping[str, object]:
     criteria = structure(parameters.get("searchCriteria", {}))
     sort = _sort(criteria)
     page = search_image_sets(
-        context.archive,
+        context.image_store,
         context.access,
         text(parameters, "datastoreId"),
         [_filter(entry) for entry in structures(criteria.get("filters", []))],

@@ -21,7 +21,7 @@ def list_image_set_versions(context: Context, parameters: Parameters) -> Mapping
     """API operation ListImageSetVersions."""
     listing = Listing(context.tokens, "ListImageSetVersions", parameters)
     page = domain_list(
-        context.archive,
+        context.image_store,
         text(parameters, "datastoreId"),
         text(parameters, "imageSetId"),
         after=listing.after,
@@ -35,7 +35,7 @@ def update_image_set_metadata(context: Context, parameters: Parameters) -> Mappi
     """API operation UpdateImageSetMetadata."""
     datastore_id = text(parameters, "datastoreId")
     image_set_id = text(parameters, "imageSetId")
-    begun = domain_update(context.archive, context.access, datastore_id, image_set_id, _request(parameters))
+    begun = domain_update(context.image_store, context.access, datastore_id, image_set_id, _request(parameters))
     updated_at = begun.created_at if begun.updated_at is None else begun.updated_at
     return {
         "datastoreId": datastore_id,

@@ -38,7 +38,7 @@ from hounsfield.gateway.errors import translated
 from hounsfield.gateway.request_body import BodyMemory, BodyShare, ClientGoneError, header, whole_body
 from hounsfield.gateway.responses import send_answer
 from hounsfield.iam.principals import Principal
-from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.image_store import ImageStore
 
 METHODS = ("GET", "POST")
 
@@ -60,7 +60,7 @@ class StsDoor:
         The service model.
     callers : Callers
         Tells who is calling, by signatures for this service.
-    archive : Archive
+    image_store : ImageStore
         For what is known of requests.
     bodies : BodyMemory
         Bounds what the forms of all requests take.
@@ -71,7 +71,7 @@ class StsDoor:
     context: Context
     service: Service
     callers: Callers
-    archive: Archive
+    image_store: ImageStore
     bodies: BodyMemory
     recorder: Recorder
 
@@ -124,7 +124,7 @@ class StsDoor:
         if isinstance(role, str):
             record.touches([role])
         record.allow()
-        call = Call(parameters, principal, Facts(scope, self.archive))
+        call = Call(parameters, principal, Facts(scope, self.image_store))
         result = await run_in_threadpool(handler, self.context, call)
         if role is not None:
             record.did(shown_members(operation.output, result))

@@ -20,7 +20,7 @@ from hounsfield.dicom.healthimaging.document import Levels, document_size
 from hounsfield.imaging.datastores import active_datastore, data_key
 from hounsfield.imaging.errors import InvalidRequestError, NotFoundError, QuotaExceededError
 from hounsfield.imaging.image_set_access import ImageSetAccess
-from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.imagesets.copy_request import CopyRequest, PendingCopy
 from hounsfield.imaging.imagesets.copy_rules import refusal
 from hounsfield.imaging.imagesets.operation_slots import require_slot
@@ -60,7 +60,9 @@ class CopyBegun:
     destination: HeldImageSet
 
 
-def copy_image_set(archive: Archive, access: ImageSetAccess, datastore_id: str, request: CopyRequest) -> CopyBegun:
+def copy_image_set(
+    image_store: ImageStore, access: ImageSetAccess, datastore_id: str, request: CopyRequest
+) -> CopyBegun:
     """Lock source and destination for a copy that is made soon after (CopyImageSet).
 
     Raises
@@ -80,12 +82,12 @@ def copy_image_set(archive: Archive, access: ImageSetAccess, datastore_id: str, 
     """
     if request.force and request.promote:
         raise InvalidRequestError("force and promoteToPrimary cannot be combined")
-    with archive.database.write() as connection:
-        datastore = active_datastore(connection, archive, datastore_id, lock=True)
-        key = data_key(archive, datastore)
+    with image_store.database.write() as connection:
+        datastore = active_datastore(connection, image_store, datastore_id, lock=True)
+        key = data_key(image_store, datastore)
         source, destination = _claim_both(connection, key, access, request)
         rows = _check(connection, request, source, destination)
-        _check_quotas(connection, archive, request, source, destination, rows)
+        _check_quotas(connection, image_store, request, source, destination, rows)
         pending = PendingCopy(
             source_id=source.id,
             source_status=source.status,
@@ -99,7 +101,7 @@ def copy_image_set(archive: Archive, access: ImageSetAccess, datastore_id: str, 
         else:
             into = begin(connection, key, destination, Trigger.COPY_INTO, request=pending, forced=forced)
         begun = CopyBegun(begin(connection, key, source, Trigger.COPY_SOURCE), into)
-        archive.queue.enqueue(connection, COPY_IMAGE_SET, into.id)
+        image_store.queue.enqueue(connection, COPY_IMAGE_SET, into.id)
     return begun
 
 
@@ -168,14 +170,14 @@ def _check(connection: Connection, request: CopyRequest, source: HeldImageSet, i
 
 def _check_quotas(
     connection: Connection,
-    archive: Archive,
+    image_store: ImageStore,
     request: CopyRequest,
     source: HeldImageSet,
     into: HeldImageSet | None,
     rows: Sequence[Any],
 ) -> None:
     """Check all quotas at once: what is copied, and into what, cannot change any more."""
-    quotas = archive.quotas
+    quotas = image_store.quotas
     frames = sum(row.frame_count for row in rows)
     if exceeds(frames, quotas.copy_frames):
         raise QuotaExceededError(f"the copy has {frames} image frames, the quota is {quotas.copy_frames}")
@@ -234,8 +236,8 @@ def _chosen(connection: Connection, source: HeldImageSet, sop_uids: Sequence[str
 class ImageSetCopier:
     """Makes the copies that were asked for."""
 
-    def __init__(self, archive: Archive) -> None:
-        self._archive = archive
+    def __init__(self, image_store: ImageStore) -> None:
+        self._image_store = image_store
 
     def run(self, item: WorkItem) -> None:
         """Copy the instances into the destination, or say in its new version why that cannot be."""
@@ -246,8 +248,8 @@ class ImageSetCopier:
         self._end(item, _GIVEN_UP)
 
     def _end(self, item: WorkItem, message: str | None = None) -> None:
-        with self._archive.database.write() as connection:
-            self._archive.queue.hold(connection, item)
+        with self._image_store.database.write() as connection:
+            self._image_store.queue.hold(connection, item)
             key = self._key(connection, item.subject_id)
             into = under_way(connection, key, item.subject_id)
             if into.request is None:
@@ -264,13 +266,13 @@ class ImageSetCopier:
             else:
                 fail(connection, into, trigger, message)
             release(connection, source, pending.source_status)
-            self._archive.queue.finish(connection, item)
+            self._image_store.queue.finish(connection, item)
         _log.info("copy ended", source=source.id, destination=into.id, copied=message is None)
 
     def _key(self, connection: Connection, image_set_id: str) -> DataKey:
         query = select(image_sets.c.datastore_id).where(image_sets.c.id == image_set_id)
         datastore_id = connection.execute(query).scalar_one()
-        return data_key(self._archive, active_datastore(connection, self._archive, datastore_id, lock=True))
+        return data_key(self._image_store, active_datastore(connection, self._image_store, datastore_id, lock=True))
 
 
 def _add(connection: Connection, into: HeldImageSet, rows: Sequence[Any]) -> None:

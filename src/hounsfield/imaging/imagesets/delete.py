@@ -17,7 +17,7 @@ from sqlalchemy import Connection, select, update
 from hounsfield.imaging.datastores import active_datastore, data_key
 from hounsfield.imaging.errors import TooManyUnderWayError
 from hounsfield.imaging.image_set_access import ImageSetAccess
-from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.imagesets.operation_slots import require_slot
 from hounsfield.imaging.imagesets.release_storage import RELEASE_IMAGE_SET
 from hounsfield.imaging.imagesets.workflow import HeldImageSet, Trigger, begin, claim
@@ -32,7 +32,9 @@ from hounsfield.storage.db.image_set_tables import image_set_versions, image_set
 DELETE_IMAGE_SET: Final = "delete-image-set"
 
 
-def delete_image_set(archive: Archive, access: ImageSetAccess, datastore_id: str, image_set_id: str) -> HeldImageSet:
+def delete_image_set(
+    image_store: ImageStore, access: ImageSetAccess, datastore_id: str, image_set_id: str
+) -> HeldImageSet:
     """Lock an image set, to be deleted soon after (DeleteImageSet).
 
     Raises
@@ -46,19 +48,19 @@ def delete_image_set(archive: Archive, access: ImageSetAccess, datastore_id: str
     AccessDeniedError
         The caller may not delete the image set, as ``access`` raises it.
     """
-    with archive.database.write() as connection:
-        key = data_key(archive, active_datastore(connection, archive, datastore_id, lock=True))
+    with image_store.database.write() as connection:
+        key = data_key(image_store, active_datastore(connection, image_store, datastore_id, lock=True))
         access.require(connection, datastore_id, [image_set_id])
         found = claim(connection, key, image_set_id)
-        most = archive.quotas.concurrent_deletes
+        most = image_store.quotas.concurrent_deletes
         require_slot(connection, DELETE_IMAGE_SET, datastore_id, most, what="deletions", error=TooManyUnderWayError)
         begun = begin(connection, key, found, Trigger.DELETE)
-        archive.queue.enqueue(connection, DELETE_IMAGE_SET, image_set_id)
+        image_store.queue.enqueue(connection, DELETE_IMAGE_SET, image_set_id)
         return begun
 
 
 def delete_image_sets_at_once(
-    archive: Archive, access: ImageSetAccess, datastore_id: str, image_set_ids: Sequence[str]
+    image_store: ImageStore, access: ImageSetAccess, datastore_id: str, image_set_ids: Sequence[str]
 ) -> None:
     """Delete image sets, all of them or none when one cannot be (DELETE of DICOMweb).
 
@@ -74,38 +76,38 @@ def delete_image_sets_at_once(
     AccessDeniedError
         The caller may not delete one of them, as ``access`` raises it.
     """
-    with archive.database.write() as connection:
-        key = data_key(archive, active_datastore(connection, archive, datastore_id, lock=True))
+    with image_store.database.write() as connection:
+        key = data_key(image_store, active_datastore(connection, image_store, datastore_id, lock=True))
         access.require(connection, datastore_id, image_set_ids)
         # In one order whoever asks, so that two requests for the same image sets do not wait for each other.
         for image_set_id in sorted(image_set_ids):
             begin(connection, key, claim(connection, key, image_set_id), Trigger.DELETE)
         # Studies are written when all rows of image sets are.
-        studies = [_mark_deleted(connection, archive, image_set_id) for image_set_id in sorted(image_set_ids)]
+        studies = [_mark_deleted(connection, image_store, image_set_id) for image_set_id in sorted(image_set_ids)]
         refresh_studies(connection, datastore_id, {study for study in studies if study is not None})
 
 
 class ImageSetDeleter:
     """Takes an image set from DELETING to DELETED."""
 
-    def __init__(self, archive: Archive) -> None:
-        self._archive = archive
+    def __init__(self, image_store: ImageStore) -> None:
+        self._image_store = image_store
 
     def run(self, item: WorkItem) -> None:
         """Delete the image set with all its versions, and ask for the release of its storage."""
-        with self._archive.database.write() as connection:
+        with self._image_store.database.write() as connection:
             query = select(image_sets.c.datastore_id).where(image_sets.c.id == item.subject_id)
             datastore_id = connection.execute(query).scalar_one()
-            study = _mark_deleted(connection, self._archive, item.subject_id)
+            study = _mark_deleted(connection, self._image_store, item.subject_id)
             refresh_studies(connection, datastore_id, set() if study is None else {study})
-            self._archive.queue.finish(connection, item)
+            self._image_store.queue.finish(connection, item)
 
     def give_up(self, item: WorkItem) -> None:
         """Try once more: a deletion that was promised has no other end."""
         self.run(item)
 
 
-def _mark_deleted(connection: Connection, archive: Archive, image_set_id: str) -> str | None:
+def _mark_deleted(connection: Connection, image_store: ImageStore, image_set_id: str) -> str | None:
     """Write that an image set is deleted, if it is not yet; give the study that is to be refreshed, None where none is."""
     columns = (image_sets.c.datastore_id, image_sets.c.study_uid, image_sets.c.is_primary, image_sets.c.deleted_at)
     query = select(*columns).where(image_sets.c.id == image_set_id)
@@ -122,6 +124,6 @@ def _mark_deleted(connection: Connection, archive: Archive, image_set_id: str) -
         .where(image_set_versions.c.image_set_id == image_set_id)
         .values(state=ImageSetState.DELETED, workflow_status=WorkflowStatus.DELETED)
     )
-    forget_tags(connection, archive, TaggedResource(row.datastore_id, image_set_id))
-    archive.queue.enqueue(connection, RELEASE_IMAGE_SET, image_set_id)
+    forget_tags(connection, image_store, TaggedResource(row.datastore_id, image_set_id))
+    image_store.queue.enqueue(connection, RELEASE_IMAGE_SET, image_set_id)
     return str(row.study_uid) if row.is_primary else None

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, select
 
 from hounsfield.imaging.datastores import active_datastore
 from hounsfield.imaging.errors import NotFoundError
-from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.states import ImageSetState, StorageTier, WorkflowStatus
 from hounsfield.storage.clock import to_datetime
 from hounsfield.storage.db.image_set_tables import image_set_versions, image_sets
@@ -37,7 +37,7 @@ class ImageSetVersion:
 
 
 def get_image_set(
-    archive: Archive, datastore_id: str, image_set_id: str, version: int | None = None
+    image_store: ImageStore, datastore_id: str, image_set_id: str, version: int | None = None
 ) -> ImageSetVersion:
     """Give the properties of an image set, of its latest version when none is named (GetImageSet).
 
@@ -46,18 +46,18 @@ def get_image_set(
     NotFoundError
         The data store, the image set or the version is not there.
     """
-    with archive.database.read() as connection:
-        active_datastore(connection, archive, datastore_id)
+    with image_store.database.read() as connection:
+        active_datastore(connection, image_store, datastore_id)
         row = version_row(connection, datastore_id, image_set_id, version)
-    return shown(archive, datastore_id, row)
+    return shown(image_store, datastore_id, row)
 
 
-def shown(archive: Archive, datastore_id: str, row: Row[Any]) -> ImageSetVersion:
+def shown(image_store: ImageStore, datastore_id: str, row: Row[Any]) -> ImageSetVersion:
     """Give a version as the API shows it, from what `version_row` reads."""
     return ImageSetVersion(
         datastore_id=datastore_id,
         image_set_id=row.image_set_id,
-        arn=archive.image_set_arn(datastore_id, row.image_set_id),
+        arn=image_store.image_set_arn(datastore_id, row.image_set_id),
         version=row.version,
         state=ImageSetState(row.state),
         workflow_status=WorkflowStatus(row.workflow_status),

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, insert, update
 
-from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.imagesets.edits import EditedInstance, Edits, edited_instance
 from hounsfield.imaging.instance_columns import index_of_fragment
 from hounsfield.storage.blobs.packs import Extent, Label, PackWriter, RecordKind, read_records
@@ -35,7 +35,7 @@ class InstanceChanges:
 
 
 def edited_instances(
-    archive: Archive, key: DataKey, rows: Sequence[Row[Any]], edits: Edits
+    image_store: ImageStore, key: DataKey, rows: Sequence[Row[Any]], edits: Edits
 ) -> dict[str, EditedInstance]:
     """Edit instances as they are stored; gives those that are edited, by their SOP Instance UID from before.
 
@@ -53,7 +53,7 @@ def edited_instances(
         )
         for row in changed
     ]
-    texts = read_records(archive.blobs, key, wanted)
+    texts = read_records(image_store.blobs, key, wanted)
     return {row.sop_uid: edited_instance(text, changes[row.sop_uid]) for row, text in zip(changed, texts, strict=True)}
 
 
@@ -65,13 +65,13 @@ def sizes_after(sizes: Mapping[str, int], edits: Edits, edited: Mapping[str, Edi
 
 
 def edited_rows(
-    archive: Archive, key: DataKey, rows: Sequence[Row[Any]], edits: Edits, edited: Mapping[str, EditedInstance]
+    image_store: ImageStore, key: DataKey, rows: Sequence[Row[Any]], edits: Edits, edited: Mapping[str, EditedInstance]
 ) -> InstanceChanges:
     """Write the fragments of edited instances into a pack that is durable at the end, and give the rows that change.
 
     Parameters
     ----------
-    archive : Archive
+    image_store : ImageStore
         Where the pack goes.
     key : DataKey
         Key of the data store.
@@ -87,7 +87,7 @@ def edited_rows(
     ended = tuple((row.key, row.first_version) for row in rows if row.sop_uid in removed or row.sop_uid in edited)
     if not changed:
         return InstanceChanges(ended)
-    writer = PackWriter(archive.blobs, key)
+    writer = PackWriter(image_store.blobs, key)
     try:
         entering = []
         for row in changed:

@@ -19,7 +19,7 @@ from sqlalchemy import Connection, or_, select
 from hounsfield.dicom.healthimaging.document import image_set_document
 from hounsfield.imaging.datastores import active_datastore, data_key
 from hounsfield.imaging.errors import NotFoundError
-from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.imagesets.get import version_row
 from hounsfield.imaging.imagesets.workflow import check_readable
 from hounsfield.imaging.levels import open_levels
@@ -45,14 +45,14 @@ class MetadataReader:
 
     Parameters
     ----------
-    archive : Archive
+    image_store : ImageStore
         Where the image sets are.
     capacity : int
         How many bytes of compressed documents are kept.
     """
 
-    def __init__(self, archive: Archive, capacity: int = 256 * 1024 * 1024) -> None:
-        self._archive = archive
+    def __init__(self, image_store: ImageStore, capacity: int = 256 * 1024 * 1024) -> None:
+        self._image_store = image_store
         self._capacity = capacity
         self._kept: OrderedDict[tuple[str, int], bytes] = OrderedDict()
         self._size = 0
@@ -68,18 +68,18 @@ class MetadataReader:
         ConflictError
             The version is still being made.
         """
-        with self._archive.database.read() as connection:
-            datastore = active_datastore(connection, self._archive, datastore_id)
+        with self._image_store.database.read() as connection:
+            datastore = active_datastore(connection, self._image_store, datastore_id)
             row = version_row(connection, datastore_id, image_set_id, version)
             if row.deleted_at is not None:
                 raise NotFoundError(f"image set {image_set_id} was deleted")
             check_readable(image_set_id, row.workflow_status)
-            self._archive.accesses.touch(image_set_id)
+            self._image_store.accesses.touch(image_set_id)
             kept = self._look_up(image_set_id, row.version)
             if kept is not None:
                 return kept
             fragments = _fragments(connection, image_set_id, row.version)
-        key = data_key(self._archive, datastore)
+        key = data_key(self._image_store, datastore)
         levels = open_levels(key, image_set_id, row.version, row.sealed_levels)
         document = _gzip(image_set_document(datastore_id, image_set_id, levels, self._texts(key, fragments)))
         self._keep(image_set_id, row.version, document)
@@ -90,7 +90,7 @@ class MetadataReader:
         for start in range(0, len(fragments), _GROUP):
             group = fragments[start : start + _GROUP]
             wanted = [(f.extent, Label(RecordKind.FRAGMENT, f.source_key)) for f in group]
-            for fragment, text in zip(group, read_records(self._archive.blobs, key, wanted), strict=True):
+            for fragment, text in zip(group, read_records(self._image_store.blobs, key, wanted), strict=True):
                 own = text if fragment.key == fragment.source_key else _with_key(text, fragment)
                 yield fragment.sop_uid, own
 

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, delete, select, update
 
 from hounsfield.dicom.healthimaging.document import Levels
 from hounsfield.imaging.datastores import fetched_key, get_datastore, lock_datastore
-from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.levels import index_entry
 from hounsfield.imaging.states import StorageTier
 from hounsfield.imaging.study_rows import SeriesDetails
@@ -42,31 +42,31 @@ class StorageReleaser:
 
     Parameters
     ----------
-    archive : Archive
+    image_store : ImageStore
         Where everything is.
     grace_seconds : float
         How long after its deletion an image set keeps its storage.
     """
 
-    def __init__(self, archive: Archive, grace_seconds: float) -> None:
-        self._archive = archive
+    def __init__(self, image_store: ImageStore, grace_seconds: float) -> None:
+        self._image_store = image_store
         self._grace_seconds = grace_seconds
 
     def run(self, item: WorkItem) -> None:
         """Release the storage, or wait until the grace period is over."""
-        with self._archive.database.read() as connection:
+        with self._image_store.database.read() as connection:
             query = select(image_sets.c.datastore_id).where(image_sets.c.id == item.subject_id)
             datastore_id = connection.execute(query).scalar_one()
             holding = holding_of(connection, item.subject_id)
         # By the time of the installation: no clock that is set ahead may shorten the grace period.
-        left = self._grace_seconds - (self._archive.queue.clock.now() - item.since) / 1000
+        left = self._grace_seconds - (self._image_store.queue.clock.now() - item.since) / 1000
         if left > 0:
-            self._archive.queue.release(item, min(left, _LONGEST_WAIT_SECONDS), failed=False)
+            self._image_store.queue.release(item, min(left, _LONGEST_WAIT_SECONDS), failed=False)
             return
-        datastore = get_datastore(self._archive, datastore_id)
-        owners = self._owners(fetched_key(self._archive, datastore), holding.pack_ids)
-        with self._archive.database.write() as connection:
-            self._archive.queue.hold(connection, item)
+        datastore = get_datastore(self._image_store, datastore_id)
+        owners = self._owners(fetched_key(self._image_store, datastore), holding.pack_ids)
+        with self._image_store.database.write() as connection:
+            self._image_store.queue.hold(connection, item)
             lock_datastore(connection, datastore.id)
             _forget(connection, item.subject_id, holding)
             uses = {pack_id: use_of(connection, pack_id, keys) for pack_id, keys in owners.items()}
@@ -74,9 +74,9 @@ class StorageReleaser:
             place_again(connection, {name for use in uses.values() for name in use.image_set_ids})
         unused = [pack_id for pack_id, use in uses.items() if not use.named]
         for pack_id in unused:
-            self._archive.blobs.delete(pack_name(datastore.id, pack_id))
-        with self._archive.database.write() as connection:
-            self._archive.queue.finish(connection, item)
+            self._image_store.blobs.delete(pack_name(datastore.id, pack_id))
+        with self._image_store.database.write() as connection:
+            self._image_store.queue.finish(connection, item)
         _log.info("storage released", image_set=item.subject_id, packs=len(unused), kept=len(owners) - len(unused))
 
     def give_up(self, item: WorkItem) -> None:
@@ -88,11 +88,11 @@ class StorageReleaser:
         owners = {}
         for pack_id in pack_ids:
             try:
-                owners[pack_id] = owners_of(self._archive.blobs, key, pack_id)
+                owners[pack_id] = owners_of(self._image_store.blobs, key, pack_id)
             except BlobMissingError:
                 continue
             except PackDamagedError as error:
-                note_damage(self._archive, error)
+                note_damage(self._image_store, error)
         return owners
 
 

@@ -19,7 +19,7 @@ from hounsfield.dicom.healthimaging.document import Levels, document_size, docum
 from hounsfield.imaging.datastores import active_datastore, data_key, fetched_key, get_datastore
 from hounsfield.imaging.errors import InvalidRequestError, NotFoundError, QuotaExceededError
 from hounsfield.imaging.image_set_access import ImageSetAccess
-from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.imagesets.edits import Content, Edits, check_edits, edited_levels, parse_edits
 from hounsfield.imaging.imagesets.instance_rows import (
     InstanceChanges,
@@ -47,7 +47,7 @@ _log = structlog.get_logger(__name__)
 
 
 def update_image_set_metadata(
-    archive: Archive, access: ImageSetAccess, datastore_id: str, image_set_id: str, request: UpdateRequest
+    image_store: ImageStore, access: ImageSetAccess, datastore_id: str, image_set_id: str, request: UpdateRequest
 ) -> HeldImageSet:
     """Lock an image set for a change of its metadata that is made soon after (UpdateImageSetMetadata).
 
@@ -70,23 +70,23 @@ def update_image_set_metadata(
     AccessDeniedError
         The caller may not update the image set, or one of its study that is to change with it, as ``access`` raises it.
     """
-    if exceeds(request.size, archive.quotas.update_bytes):
-        raise QuotaExceededError(f"the update has {request.size} bytes, the quota is {archive.quotas.update_bytes}")
+    if exceeds(request.size, image_store.quotas.update_bytes):
+        raise QuotaExceededError(f"the update has {request.size} bytes, the quota is {image_store.quotas.update_bytes}")
     if request.revert_to is not None and request.whole_study:
         raise InvalidRequestError("includeStudyImageSets cannot be combined with revertToVersionId")
-    with archive.database.write() as connection:
-        key = data_key(archive, active_datastore(connection, archive, datastore_id, lock=True))
+    with image_store.database.write() as connection:
+        key = data_key(image_store, active_datastore(connection, image_store, datastore_id, lock=True))
         claimed = _claim(connection, key, access, image_set_id, request)
         found = claimed.pop(image_set_id)
         _check(connection, request, found)
-        require_slot(connection, UPDATE_IMAGE_SET, datastore_id, archive.quotas.concurrent_updates, what="updates")
-        _check_sizes(connection, archive, key, request, [found, *claimed.values()])
+        require_slot(connection, UPDATE_IMAGE_SET, datastore_id, image_store.quotas.concurrent_updates, what="updates")
+        _check_sizes(connection, image_store, key, request, [found, *claimed.values()])
         pending = PendingUpdate(request, tuple(claimed)).to_bytes()
         forced = True if request.force else None
         begun = begin(connection, key, found, Trigger.UPDATE, request=pending, forced=forced)
         for sibling in claimed.values():
             begin(connection, key, sibling, Trigger.UPDATE_SIBLING, forced=forced)
-        archive.queue.enqueue(connection, UPDATE_IMAGE_SET, image_set_id)
+        image_store.queue.enqueue(connection, UPDATE_IMAGE_SET, image_set_id)
     return begun
 
 
@@ -145,10 +145,10 @@ def _version_levels(connection: Connection, image_set_id: str, version: int) -> 
 
 
 def _check_sizes(
-    connection: Connection, archive: Archive, key: DataKey, request: UpdateRequest, held: Sequence[HeldImageSet]
+    connection: Connection, image_store: ImageStore, key: DataKey, request: UpdateRequest, held: Sequence[HeldImageSet]
 ) -> None:
     """Check the metadata of all new versions where it is known already: only edits of instances need their content."""
-    quota = archive.quotas.metadata_bytes
+    quota = image_store.quotas.metadata_bytes
     named = held[0]
     if request.revert_to is not None:
         sealed = _version_levels(connection, named.id, request.revert_to)
@@ -169,8 +169,8 @@ def _check_sizes(
 class ImageSetUpdater:
     """Makes the changes that were asked for."""
 
-    def __init__(self, archive: Archive) -> None:
-        self._archive = archive
+    def __init__(self, image_store: ImageStore) -> None:
+        self._image_store = image_store
 
     def run(self, item: WorkItem) -> None:
         """Make the new version, or say in it why that cannot be."""
@@ -184,7 +184,7 @@ class ImageSetUpdater:
         except QuotaExceededError as error:
             self._fail(item, f"SERVICE_QUOTA_EXCEEDED: {error}")
             return
-        with self._archive.database.write() as connection:
+        with self._image_store.database.write() as connection:
             begun = self._hold(connection, item, key)
             message = _collision(connection, begun, levels, changes)
             if message is not None:
@@ -195,7 +195,7 @@ class ImageSetUpdater:
                 _update_siblings(connection, key, pending)
                 if begun.is_primary:
                     refresh_studies(connection, begun.datastore_id, {index_entry(levels).study_uid})
-            self._archive.queue.finish(connection, item)
+            self._image_store.queue.finish(connection, item)
         _log.info("update ended", image_set=begun.id, version=begun.version, updated=message is None)
 
     def give_up(self, item: WorkItem) -> None:
@@ -203,11 +203,11 @@ class ImageSetUpdater:
         self._fail(item, _GIVEN_UP)
 
     def _read(self, image_set_id: str) -> tuple[DataKey, HeldImageSet]:
-        with self._archive.database.read() as connection:
+        with self._image_store.database.read() as connection:
             query = select(image_sets.c.datastore_id).where(image_sets.c.id == image_set_id)
             datastore_id = connection.execute(query).scalar_one()
-        key = fetched_key(self._archive, get_datastore(self._archive, datastore_id))
-        with self._archive.database.read() as connection:
+        key = fetched_key(self._image_store, get_datastore(self._image_store, datastore_id))
+        with self._image_store.database.read() as connection:
             return key, under_way(connection, key, image_set_id)
 
     def _prepare(self, key: DataKey, begun: HeldImageSet, request: UpdateRequest) -> tuple[Levels, InstanceChanges]:
@@ -216,33 +216,33 @@ class ImageSetUpdater:
         No other operation can change a locked image set, so that what is read here still holds at the end.
         """
         if request.revert_to is not None:
-            with self._archive.database.read() as connection:
+            with self._image_store.database.read() as connection:
                 sealed = _version_levels(connection, begun.id, request.revert_to)
                 rows = instance_rows(connection, begun.id, begun.version)
                 wanted = instance_rows(connection, begun.id, request.revert_to)
             return open_levels(key, begun.id, request.revert_to, sealed), reverted_rows(rows, wanted)
         edits = parse_edits(request.updatable, request.removable)
-        with self._archive.database.read() as connection:
+        with self._image_store.database.read() as connection:
             rows = instance_rows(connection, begun.id, begun.version, edits.named_instances)
             sizes = fragment_sizes(connection, begun.id, begun.version) if edits.instances else {}
         levels = edited_levels(begun.levels, edits)
-        edited = edited_instances(self._archive, key, rows, edits)
+        edited = edited_instances(self._image_store, key, rows, edits)
         if edited:
             size = document_size(levels, sizes_after(sizes, edits, edited))
-            require_metadata_size(size, self._archive.quotas.metadata_bytes)
-        return levels, edited_rows(self._archive, key, rows, edits, edited)
+            require_metadata_size(size, self._image_store.quotas.metadata_bytes)
+        return levels, edited_rows(self._image_store, key, rows, edits, edited)
 
     def _hold(self, connection: Connection, item: WorkItem, key: DataKey) -> HeldImageSet:
-        self._archive.queue.hold(connection, item)
-        active_datastore(connection, self._archive, key.datastore_id, lock=True)
+        self._image_store.queue.hold(connection, item)
+        active_datastore(connection, self._image_store, key.datastore_id, lock=True)
         return under_way(connection, key, item.subject_id)
 
     def _fail(self, item: WorkItem, message: str) -> None:
         key, _ = self._read(item.subject_id)
-        with self._archive.database.write() as connection:
+        with self._image_store.database.write() as connection:
             begun = self._hold(connection, item, key)
             _fail_all(connection, key, begun, _pending(begun), message)
-            self._archive.queue.finish(connection, item)
+            self._image_store.queue.finish(connection, item)
         _log.info("update ended", image_set=begun.id, version=begun.version, updated=False)
 
 

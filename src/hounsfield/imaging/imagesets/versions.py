@@ -5,21 +5,21 @@ from __future__ import annotations
 from sqlalchemy import select
 
 from hounsfield.imaging.datastores import active_datastore
-from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.imagesets.get import ImageSetVersion, not_found, shown
 from hounsfield.imaging.pagination import Page, Position, page_of
 from hounsfield.storage.db.image_set_tables import image_set_versions, image_sets
 
 
 def list_image_set_versions(
-    archive: Archive, datastore_id: str, image_set_id: str, *, after: Position | None = None, limit: int = 50
+    image_store: ImageStore, datastore_id: str, image_set_id: str, *, after: Position | None = None, limit: int = 50
 ) -> Page[ImageSetVersion]:
     """List the versions of an image set, newest first (ListImageSetVersions).
 
     Parameters
     ----------
-    archive : Archive
-        The archive.
+    image_store : ImageStore
+        The image store.
     datastore_id, image_set_id : str
         Which image set.
     after : Position or None
@@ -41,11 +41,11 @@ def list_image_set_versions(
     )
     if after is not None:
         query = query.where(image_set_versions.c.version < after.sort_value)
-    with archive.database.read() as connection:
-        active_datastore(connection, archive, datastore_id)
+    with image_store.database.read() as connection:
+        active_datastore(connection, image_store, datastore_id)
         rows = connection.execute(query).all()
         if not rows and after is None:
             raise not_found(connection, datastore_id, image_set_id)
     return page_of(
-        rows, limit, lambda row: shown(archive, datastore_id, row), lambda row: Position(row.version, image_set_id)
+        rows, limit, lambda row: shown(image_store, datastore_id, row), lambda row: Position(row.version, image_set_id)
     )

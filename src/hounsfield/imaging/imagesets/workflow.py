@@ -5,20 +5,20 @@
 
 Use, for an operation that changes an image set::
 
-    with archive.database.write() as connection:                       # the request
-        datastore = active_datastore(connection, archive, datastore_id, lock=True)
-        key = data_key(archive, datastore)
+    with image_store.database.write() as connection:                       # the request
+        datastore = active_datastore(connection, image_store, datastore_id, lock=True)
+        key = data_key(image_store, datastore)
         found = claim(connection, key, image_set_id, latest_version)
         begun = begin(connection, key, found, Trigger.UPDATE, request=b"...", forced=True)
-        archive.queue.enqueue(connection, UPDATE_IMAGE_SET, image_set_id)
+        image_store.queue.enqueue(connection, UPDATE_IMAGE_SET, image_set_id)
 
-    with archive.database.write() as connection:                       # the work item
-        archive.queue.hold(connection, item)
-        active_datastore(connection, archive, datastore_id, lock=True)
+    with image_store.database.write() as connection:                       # the work item
+        image_store.queue.hold(connection, item)
+        active_datastore(connection, image_store, datastore_id, lock=True)
         begun = under_way(connection, key, item.subject_id)            # begun.request is what was asked for
         ...                                                            # rows of instances for begun.version
         succeed(connection, key, begun, Trigger.UPDATE, levels=new)    # or fail(connection, begun, Trigger.UPDATE, text)
-        archive.queue.finish(connection, item)
+        image_store.queue.finish(connection, item)
 
 Order of locks: the row of the data store first, then image sets by ascending id; importing does the same. Rows of instances
 need no touch when an operation begins or fails: those valid until now (``last_version`` None) are valid in the new version.

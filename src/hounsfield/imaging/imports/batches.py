@@ -19,7 +19,7 @@ from typing import TypeVar
 
 import structlog
 
-from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.imports.files import note_attempt, pending_files, record_results
 from hounsfield.imaging.imports.input_listing import check_permitted
 from hounsfield.imaging.ingest.file_results import FileErrorType, FileOutcome, FileResult, InputFile
@@ -60,7 +60,7 @@ class BatchRun:
 
     Parameters
     ----------
-    archive : Archive
+    image_store : ImageStore
         Where the rows are.
     pool : WorkerPool
         Who does the work.
@@ -76,14 +76,14 @@ class BatchRun:
 
     def __init__(
         self,
-        archive: Archive,
+        image_store: ImageStore,
         pool: WorkerPool,
         item: WorkItem,
         context: IngestContext,
         check: Callable[[], None],
         access: BucketAccess,
     ) -> None:
-        self._archive = archive
+        self._image_store = image_store
         self._pool = pool
         self._item = item
         self._context = context
@@ -116,7 +116,7 @@ class BatchRun:
         check_permitted(self._access, (BucketUse(BucketAction.READ, bucket, key) for key in keys))
 
     def _pending(self) -> list[InputFile]:
-        with self._archive.database.read() as connection:
+        with self._image_store.database.read() as connection:
             return pending_files(connection, self._item.subject_id)
 
     def _run_together(self, files: Sequence[InputFile]) -> None:
@@ -159,8 +159,8 @@ class BatchRun:
         self._commit(results, lost)
 
     def _commit(self, results: Sequence[FileResult], lost: Sequence[InputFile] = ()) -> None:
-        with self._archive.database.write() as connection:
-            self._archive.queue.hold(connection, self._item)
+        with self._image_store.database.write() as connection:
+            self._image_store.queue.hold(connection, self._item)
             record_results(connection, self._item.subject_id, self._context.key, results)
             note_attempt(connection, self._item.subject_id, lost)
 
@@ -211,7 +211,7 @@ class BatchRun:
         """Delete the packs of parts that become no instance; one that cannot be deleted is found as an orphan later."""
         for pack_id in {run.pack_id for part in parts for run in part.pixels.runs}:
             with suppress(OSError):
-                self._archive.blobs.delete(pack_name(self._context.key.datastore_id, pack_id))
+                self._image_store.blobs.delete(pack_name(self._context.key.datastore_id, pack_id))
 
     def _wait_for(self, executor: Executor, future: Future[T]) -> T:
         try:

@@ -18,7 +18,7 @@ from sqlalchemy import ColumnElement, Connection, Row, func, insert, or_, select
 from hounsfield.imaging.client_tokens import remember, remembered
 from hounsfield.imaging.datastores import get_datastore, startable_datastore
 from hounsfield.imaging.errors import ConflictError, InvalidRequestError, NotFoundError, QuotaExceededError
-from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.ingest.metadata_mappings import (
     MetadataMapping,
     check_mappings,
@@ -114,7 +114,7 @@ class NewImportJob:
         return self.output_uri if self.output_uri.endswith("/") else f"{self.output_uri}/"
 
 
-def start_import_job(archive: Archive, new: NewImportJob) -> ImportJob:
+def start_import_job(image_store: ImageStore, new: NewImportJob) -> ImportJob:
     """Take in an import job; a runner does the work (StartDICOMImportJob).
 
     Raises
@@ -128,7 +128,7 @@ def start_import_job(archive: Archive, new: NewImportJob) -> ImportJob:
     QuotaExceededError
         Too many jobs of the data store are under way.
     """
-    _check_locations(archive, new)
+    _check_locations(image_store, new)
     check_mappings(new.metadata_mappings)
     mappings = mappings_to_json(new.metadata_mappings) if new.metadata_mappings else None
     parameters = [
@@ -140,12 +140,12 @@ def start_import_job(archive: Archive, new: NewImportJob) -> ImportJob:
         new.input_owner_account_id,
         *([mappings] if mappings else []),
     ]
-    with archive.database.write() as connection:
-        startable_datastore(connection, archive, new.datastore_id, lock=True)
-        known = remembered(connection, archive.account_id, "StartDICOMImportJob", new.client_token, parameters)
+    with image_store.database.write() as connection:
+        startable_datastore(connection, image_store, new.datastore_id, lock=True)
+        known = remembered(connection, image_store.account_id, "StartDICOMImportJob", new.client_token, parameters)
         if known is not None:
             return _job(_row(connection, new.datastore_id, known))
-        _check_quota(connection, archive, new.datastore_id)
+        _check_quota(connection, image_store, new.datastore_id)
         identifier = new_id()
         connection.execute(
             insert(import_jobs).values(
@@ -163,49 +163,49 @@ def start_import_job(archive: Archive, new: NewImportJob) -> ImportJob:
                 submitted_at=now_ms(),
             )
         )
-        remember(connection, archive.account_id, "StartDICOMImportJob", new.client_token, parameters, identifier)
-        archive.queue.enqueue(connection, IMPORT, identifier)
+        remember(connection, image_store.account_id, "StartDICOMImportJob", new.client_token, parameters, identifier)
+        image_store.queue.enqueue(connection, IMPORT, identifier)
         return _job(_row(connection, new.datastore_id, identifier))
 
 
-def _check_locations(archive: Archive, new: NewImportJob) -> None:
+def _check_locations(image_store: ImageStore, new: NewImportJob) -> None:
     for name, location in (("inputS3Uri", new.input_uri), ("outputS3Uri", new.output_folder)):
         try:
-            archive.buckets.check_prefix(S3Uri.parse(location))
+            image_store.buckets.check_prefix(S3Uri.parse(location))
         except BucketError as error:
             raise InvalidRequestError(f"{name} cannot be used: {error}") from error
 
 
-def _check_quota(connection: Connection, archive: Archive, datastore_id: str) -> None:
+def _check_quota(connection: Connection, image_store: ImageStore, datastore_id: str) -> None:
     running = connection.execute(
         select(func.count()).where(
             import_jobs.c.datastore_id == datastore_id,
             import_jobs.c.status.in_([JobStatus.SUBMITTED, JobStatus.IN_PROGRESS]),
         )
     ).scalar_one()
-    quota = archive.quotas.concurrent_import_jobs
+    quota = image_store.quotas.concurrent_import_jobs
     if exceeds(running + 1, quota):
         raise QuotaExceededError(f"data store {datastore_id} has {running} import jobs under way, its quota is {quota}")
 
 
-def get_import_job(archive: Archive, datastore_id: str, job_id: str) -> ImportJob:
+def get_import_job(image_store: ImageStore, datastore_id: str, job_id: str) -> ImportJob:
     """Give the properties of a job; raises `NotFoundError`, also when it ended too long ago (GetDICOMImportJob)."""
-    get_datastore(archive, datastore_id)
-    with archive.database.read() as connection:
-        return _job(_row(connection, datastore_id, job_id, _shown(archive)))
+    get_datastore(image_store, datastore_id)
+    with image_store.database.read() as connection:
+        return _job(_row(connection, datastore_id, job_id, _shown(image_store)))
 
 
-def shown_since(archive: Archive) -> int:
+def shown_since(image_store: ImageStore) -> int:
     """Give the time in milliseconds since 1970 before which an ended job is no longer shown."""
-    return now_ms() - int(archive.job_retention_seconds * 1000)
+    return now_ms() - int(image_store.job_retention_seconds * 1000)
 
 
-def _shown(archive: Archive) -> ColumnElement[bool]:
-    return or_(import_jobs.c.ended_at.is_(None), import_jobs.c.ended_at > shown_since(archive))
+def _shown(image_store: ImageStore) -> ColumnElement[bool]:
+    return or_(import_jobs.c.ended_at.is_(None), import_jobs.c.ended_at > shown_since(image_store))
 
 
 def list_import_jobs(
-    archive: Archive,
+    image_store: ImageStore,
     datastore_id: str,
     *,
     status: JobStatus | None = None,
@@ -216,8 +216,8 @@ def list_import_jobs(
 
     Parameters
     ----------
-    archive : Archive
-        The archive.
+    image_store : ImageStore
+        The image store.
     datastore_id : str
         Whose jobs.
     status : JobStatus | None
@@ -232,12 +232,12 @@ def list_import_jobs(
     NotFoundError
         There is no such data store.
     """
-    get_datastore(archive, datastore_id)
-    query = select(import_jobs).where(import_jobs.c.datastore_id == datastore_id, _shown(archive))
+    get_datastore(image_store, datastore_id)
+    query = select(import_jobs).where(import_jobs.c.datastore_id == datastore_id, _shown(image_store))
     if status is not None:
         query = query.where(import_jobs.c.status == status)
     query = newest_first(query, import_jobs.c.submitted_at, import_jobs.c.id, after, limit)
-    with archive.database.read() as connection:
+    with image_store.database.read() as connection:
         rows = connection.execute(query).all()
     return page_of(rows, limit, _job, lambda row: Position(row.submitted_at, row.id))
 
@@ -267,11 +267,11 @@ class Progress:
     done: int
 
 
-def import_progress(archive: Archive, job_id: str) -> Progress:
+def import_progress(image_store: ImageStore, job_id: str) -> Progress:
     """Give the progress of a job; both numbers are 0 before the input was listed and after the end."""
     waiting = import_files.c.outcome == "PENDING"
     counts = select(func.count(), func.count().filter(waiting)).where(import_files.c.job_id == job_id)
-    with archive.database.read() as connection:
+    with image_store.database.read() as connection:
         total, pending = connection.execute(counts).one()
     return Progress(total, total - pending)
 

@@ -10,7 +10,7 @@ from typing import Final
 import structlog
 from sqlalchemy import delete, select
 
-from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.imports.jobs import shown_since
 from hounsfield.jobs.queue import WorkItem
 from hounsfield.storage.db.database import in_groups
@@ -22,9 +22,9 @@ _SHORTEST_PAUSE_SECONDS: Final = 1.0
 _log = structlog.get_logger(__name__)
 
 
-def schedule_forgetting(archive: Archive) -> None:
+def schedule_forgetting(image_store: ImageStore) -> None:
     """Make sure that there is the one work item that forgets jobs again and again."""
-    archive.queue.schedule(FORGET_IMPORT_JOBS)
+    image_store.queue.schedule(FORGET_IMPORT_JOBS)
 
 
 class ImportJobForgetter:
@@ -32,34 +32,34 @@ class ImportJobForgetter:
 
     Parameters
     ----------
-    archive : Archive
+    image_store : ImageStore
         Where the jobs are, and how long they are kept.
     """
 
-    def __init__(self, archive: Archive) -> None:
-        self._archive = archive
-        tenth = archive.job_retention_seconds / 10
+    def __init__(self, image_store: ImageStore) -> None:
+        self._image_store = image_store
+        tenth = image_store.job_retention_seconds / 10
         self._pause_seconds = min(max(tenth, _SHORTEST_PAUSE_SECONDS), _LONGEST_PAUSE_SECONDS)
 
     def run(self, item: WorkItem) -> None:
         """Forget, and come again later."""
         self.forget()
-        self._archive.queue.release(item, self._pause_seconds, failed=False)
+        self._image_store.queue.release(item, self._pause_seconds, failed=False)
 
     def give_up(self, item: WorkItem) -> None:
         """Try again later."""
-        self._archive.queue.release(item, self._pause_seconds, failed=False)
+        self._image_store.queue.release(item, self._pause_seconds, failed=False)
 
     def forget(self) -> int:
         """Remove what is too old, some jobs at a time; give how many there were."""
-        latest = self._archive.queue.clock.now() - int(self._archive.job_retention_seconds * 1000)
+        latest = self._image_store.queue.clock.now() - int(self._image_store.job_retention_seconds * 1000)
         # No longer shown, by the wall clock, is not enough: a clock that was set ahead for a moment removes nothing.
-        no_longer_shown = import_jobs.c.ended_at <= shown_since(self._archive)
+        no_longer_shown = import_jobs.c.ended_at <= shown_since(self._image_store)
         old = select(import_jobs.c.id).where(import_jobs.c.ended_steady <= latest, no_longer_shown)
-        with self._archive.database.read() as connection:
+        with self._image_store.database.read() as connection:
             ids = connection.execute(old).scalars().all()
         for some in in_groups(ids):
-            with self._archive.database.write() as connection:
+            with self._image_store.database.write() as connection:
                 for statement in (
                     delete(import_files).where(import_files.c.job_id.in_(some)),
                     delete(client_tokens).where(client_tokens.c.resource_id.in_(some)),

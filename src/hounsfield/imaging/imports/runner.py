@@ -19,7 +19,7 @@ from sqlalchemy import select, update
 
 from hounsfield.imaging.datastores import Datastore, fetched_key, get_datastore, lock_datastore
 from hounsfield.imaging.image_set_access import ImageSetAccess
-from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.imports.batches import BatchRun
 from hounsfield.imaging.imports.files import add_files, file_records, forget_files, skipped_files
 from hounsfield.imaging.imports.input_listing import JobFailedError, check_permitted, scan
@@ -51,7 +51,7 @@ class ImportRunner:
 
     Parameters
     ----------
-    archive : Archive
+    image_store : ImageStore
         Where everything is.
     pool : WorkerPool
         The processes that transcode.
@@ -65,13 +65,13 @@ class ImportRunner:
 
     def __init__(
         self,
-        archive: Archive,
+        image_store: ImageStore,
         pool: WorkerPool,
         stop: threading.Event,
         access_of: Callable[[ImportJob], BucketAccess],
         image_sets_of: Callable[[ImportJob], ImageSetAccess],
     ) -> None:
-        self._archive = archive
+        self._image_store = image_store
         self._pool = pool
         self._stop = stop
         self._access_of = access_of
@@ -80,7 +80,7 @@ class ImportRunner:
     def run(self, item: WorkItem) -> None:
         """Bring the job to its end, from wherever it is."""
         job = self._job(item)
-        datastore = get_datastore(self._archive, job.datastore_id)
+        datastore = get_datastore(self._image_store, job.datastore_id)
         log = _log.bind(job=job.id, datastore=job.datastore_id)
         log.info("import begins", attempt=item.attempts)
         try:
@@ -88,7 +88,7 @@ class ImportRunner:
             access = self._access_of(job)
             self._scan_once(item, job, access)
             context = self._context(job, datastore, access)
-            BatchRun(self._archive, self._pool, item, context, self._check(datastore), access).run()
+            BatchRun(self._image_store, self._pool, item, context, self._check(datastore), access).run()
             self._finish(item, job, datastore, access)
         except JobFailedError as error:
             log.warning("import failed", reason=str(error))
@@ -112,22 +112,22 @@ class ImportRunner:
         def check() -> None:
             if self._stop.is_set():
                 raise StoppedError
-            fetched_key(self._archive, datastore)
+            fetched_key(self._image_store, datastore)
 
         return check
 
     def _job(self, item: WorkItem) -> ImportJob:
-        with self._archive.database.read() as connection:
+        with self._image_store.database.read() as connection:
             datastore_id = connection.execute(
                 select(import_jobs.c.datastore_id).where(import_jobs.c.id == item.subject_id)
             ).scalar_one()
-        return get_import_job(self._archive, datastore_id, item.subject_id)
+        return get_import_job(self._image_store, datastore_id, item.subject_id)
 
     def _context(self, job: ImportJob, datastore: Datastore, access: BucketAccess) -> IngestContext:
         return IngestContext.of(
-            self._archive,
+            self._image_store,
             datastore,
-            fetched_key(self._archive, datastore),
+            fetched_key(self._image_store, datastore),
             S3Uri.parse(job.input_uri).bucket,
             self._metadata(job),
             access.buckets,
@@ -135,15 +135,15 @@ class ImportRunner:
 
     def _begin_once(self, item: WorkItem, job: ImportJob) -> None:
         if job.status is JobStatus.SUBMITTED:
-            with self._archive.database.write() as connection:
-                self._archive.queue.hold(connection, item)
+            with self._image_store.database.write() as connection:
+                self._image_store.queue.hold(connection, item)
                 move_job(connection, job.id, JobEvent.BEGIN)
 
     def _metadata(self, job: ImportJob) -> ImportMetadata | None:
         """Give the metadata files of the job as they were listed."""
         if not job.metadata_mappings:
             return None
-        with self._archive.database.read() as connection:
+        with self._image_store.database.read() as connection:
             listed = {
                 file.key: ObjectEntry(file.key, file.size, file.etag) for file in skipped_files(connection, job.id)
             }
@@ -151,7 +151,7 @@ class ImportRunner:
         return ImportMetadata(job.id, tuple(sources))
 
     def _scan_once(self, item: WorkItem, job: ImportJob, access: BucketAccess) -> None:
-        with self._archive.database.read() as connection:
+        with self._image_store.database.read() as connection:
             query = select(import_jobs.c.scanned_at).where(import_jobs.c.id == job.id)
             if connection.execute(query).scalar_one() is not None:
                 return
@@ -159,12 +159,12 @@ class ImportRunner:
         check_permitted(access, [BucketUse(BucketAction.LIST, input_location.bucket, input_location.key)])
         self._check_owner(job, access)
         metadata_keys = {mapping.key(job.input_uri) for mapping in job.metadata_mappings}
-        listing = scan(access.buckets, job.input_uri, self._archive.quotas, metadata_keys)
+        listing = scan(access.buckets, job.input_uri, self._image_store.quotas, metadata_keys)
         check_permitted(
             access, (BucketUse(BucketAction.READ, input_location.bucket, file.key) for file in listing.metadata)
         )
-        with self._archive.database.write() as connection:
-            self._archive.queue.hold(connection, item)
+        with self._image_store.database.write() as connection:
+            self._image_store.queue.hold(connection, item)
             add_files(connection, job.id, listing.files)
             add_files(connection, job.id, listing.metadata, outcome=FileOutcome.SKIPPED)
             connection.execute(update(import_jobs).where(import_jobs.c.id == job.id).values(scanned_at=now_ms()))
@@ -175,25 +175,25 @@ class ImportRunner:
             return
         bucket = access.buckets.open(S3Uri.parse(job.input_uri).bucket)
         try:
-            bucket.check_owner(job.input_owner_account_id, self._archive.account_id)
+            bucket.check_owner(job.input_owner_account_id, self._image_store.account_id)
         except BucketError as error:
             raise JobFailedError(f"inputOwnerAccountId does not fit the input location: {error}") from error
 
     def _finish(self, item: WorkItem, job: ImportJob, datastore: Datastore, access: BucketAccess) -> None:
         """Organise against what is there, write the output files, and commit if nothing changed in between."""
-        key, image_sets = fetched_key(self._archive, datastore), self._image_sets_of(job)
-        with self._archive.database.read() as connection:
+        key, image_sets = fetched_key(self._image_store, datastore), self._image_sets_of(job)
+        with self._image_store.database.read() as connection:
             records = file_records(connection, job.id, key)
         staged = {r.file.ordinal: r.result.instance for r in records if r.result.instance is not None}
         while True:
             # A job that waited for others must not commit with a key that was disabled meanwhile.
-            key = fetched_key(self._archive, datastore)
-            with self._archive.database.read() as connection:
+            key = fetched_key(self._image_store, datastore)
+            with self._image_store.database.read() as connection:
                 situation = read_situation(connection, datastore.id, list(staged.values()))
                 plan = organise(sorted(staged.items(), key=lambda entry: entry[0]), situation)
                 fixed = commitments(connection, key, plan, staged, job.id, KnownSizes())
                 denied = denied_ordinals(connection, image_sets, datastore.id, plan)
-            refused = oversized(fixed, self._archive.quotas.metadata_bytes) | dict.fromkeys(denied, _DENIED)
+            refused = oversized(fixed, self._image_store.quotas.metadata_bytes) | dict.fromkeys(denied, _DENIED)
             if refused:
                 # Without them others may come to stand first, so that the plan is made anew.
                 records = [_refused(record, refused) for record in records]
@@ -204,8 +204,8 @@ class ImportRunner:
                 continue
             self._check_under_way(item, job)
             self._write_outputs(job, access, records, [entry.destination for entry in fixed])
-            with self._archive.database.write() as connection:
-                self._archive.queue.hold(connection, item)
+            with self._image_store.database.write() as connection:
+                self._image_store.queue.hold(connection, item)
                 lock_datastore(connection, datastore.id)
                 if read_situation(connection, datastore.id, list(staged.values())) != situation:
                     continue
@@ -214,17 +214,17 @@ class ImportRunner:
                 apply(connection, key, fixed, staged)
                 forget_files(connection, job.id)
                 move_job(connection, job.id, JobEvent.COMPLETE, **self._ended())
-                self._archive.queue.finish(connection, item)
+                self._image_store.queue.finish(connection, item)
                 return
 
     def _ended(self) -> dict[str, int]:
         """Give when a job ends: what is shown, and what its age goes by."""
-        return {"ended_at": now_ms(), "ended_steady": self._archive.queue.clock.now()}
+        return {"ended_at": now_ms(), "ended_steady": self._image_store.queue.clock.now()}
 
     def _check_under_way(self, item: WorkItem, job: ImportJob) -> None:
         """Make sure that the lease is ours and the job has not been ended by another runner."""
-        self._archive.queue.renew(item)
-        if get_import_job(self._archive, job.datastore_id, job.id).status is not JobStatus.IN_PROGRESS:
+        self._image_store.queue.renew(item)
+        if get_import_job(self._image_store, job.datastore_id, job.id).status is not JobStatus.IN_PROGRESS:
             raise LeaseLostError(f"import job {job.id} has ended")
 
     def _wait_for_others(self) -> None:
@@ -246,17 +246,17 @@ class ImportRunner:
             raise JobFailedError(f"The output location cannot be written: {error}") from error
 
     def _fail(self, item: WorkItem, job: ImportJob, message: str) -> None:
-        self._archive.queue.renew(item)
+        self._image_store.queue.renew(item)
         records = self._known_records(job)
         try:
             self._write_outputs(job, self._access_of(job), records, [])
         except (JobFailedError, OSError):
             _log.warning("output files of a failed job could not be written", job=job.id)
-        with self._archive.database.write() as connection:
-            self._archive.queue.hold(connection, item)
+        with self._image_store.database.write() as connection:
+            self._image_store.queue.hold(connection, item)
             forget_files(connection, job.id)
             move_job(connection, job.id, JobEvent.FAIL, message=_shown(message), **self._ended())
-            self._archive.queue.finish(connection, item)
+            self._image_store.queue.finish(connection, item)
         self._delete_packs(job, records)
 
     def _delete_packs(self, job: ImportJob, records: Sequence[FileRecord]) -> None:
@@ -264,15 +264,15 @@ class ImportRunner:
         instances = [record.result.instance for record in records if record.result.instance is not None]
         try:
             for pack_id in sorted(frozenset[str]().union(*(instance.pack_ids for instance in instances))):
-                self._archive.blobs.delete(pack_name(job.datastore_id, pack_id))
+                self._image_store.blobs.delete(pack_name(job.datastore_id, pack_id))
         except OSError as error:
             _log.warning("packs of a failed job are left", job=job.id, error=type(error).__name__)
 
     def _known_records(self, job: ImportJob) -> list[FileRecord]:
         """Give what is known of the files of a job that failed; nothing when its key is not available."""
         try:
-            key = fetched_key(self._archive, get_datastore(self._archive, job.datastore_id))
-            with self._archive.database.read() as connection:
+            key = fetched_key(self._image_store, get_datastore(self._image_store, job.datastore_id))
+            with self._image_store.database.read() as connection:
                 return file_records(connection, job.id, key)
         except KeyUnavailableError:
             return []

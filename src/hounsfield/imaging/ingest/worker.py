@@ -3,7 +3,7 @@
     object ─▶ read_part10 ─▶ record ─┬─▶ frames ─▶ transcode or keep ─▶ pack: frame records
                                      └─▶ JSON fragment, data set      ─▶ pack: at its end, those of all its instances together
 
-Frames are worked one by one. A bad file is an outcome, never an exception; an exception means that the archive itself
+Frames are worked one by one. A bad file is an outcome, never an exception; an exception means that the image store itself
 could not read or write, and the files are tried again.
 """
 
@@ -37,7 +37,7 @@ from hounsfield.storage.keys.data_key import DataKey
 if TYPE_CHECKING:
     # Workers know neither: what they need of them is in the context.
     from hounsfield.imaging.datastores import Datastore
-    from hounsfield.imaging.image_store import Archive
+    from hounsfield.imaging.image_store import ImageStore
 
 _SECONDS_PER_FILE = 300
 _BYTES_PER_SECOND = 500_000
@@ -64,7 +64,7 @@ class IngestContext:
     @classmethod
     def of(
         cls,
-        archive: Archive,
+        image_store: ImageStore,
         datastore: Datastore,
         key: DataKey,
         bucket: str = "",
@@ -73,13 +73,13 @@ class IngestContext:
     ) -> IngestContext:
         """Give the context for a data store; ``bucket``, ``metadata`` and ``buckets`` are those of an import job."""
         return cls(
-            buckets=archive.buckets if buckets is None else buckets,
+            buckets=image_store.buckets if buckets is None else buckets,
             bucket=bucket,
-            blob_place=archive.blob_place,
+            blob_place=image_store.blob_place,
             key=key,
             lossless_format=datastore.lossless_format,
-            bytes_per_file=archive.quotas.bytes_per_file,
-            metadata_bytes=archive.quotas.metadata_bytes,
+            bytes_per_file=image_store.quotas.bytes_per_file,
+            metadata_bytes=image_store.quotas.metadata_bytes,
             metadata=metadata,
         )
 

@@ -28,7 +28,7 @@ from sqlalchemy import Connection, select
 from hounsfield.imaging.datastores import active_datastore
 from hounsfield.imaging.errors import BusyError, ImagingError
 from hounsfield.imaging.image_set_access import ImageSetAccess
-from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.ingest.content import KnownSizes
 from hounsfield.imaging.ingest.grouping import Placement, organise_in_turn
 from hounsfield.imaging.ingest.image_set_writer import (
@@ -157,15 +157,15 @@ class GroupCommitter:
 
     Parameters
     ----------
-    archive : Archive
+    image_store : ImageStore
         Where everything is.
     workers : int
         How many requests the workers have at the same time; when more are on their way, a commit can wait without any of them
         being idle.
     """
 
-    def __init__(self, archive: Archive, workers: int) -> None:
-        self._archive = archive
+    def __init__(self, image_store: ImageStore, workers: int) -> None:
+        self._image_store = image_store
         self._workers = workers
         self._expected: Counter[str] = Counter()
         self._gather_seconds = 0.0
@@ -303,7 +303,7 @@ class GroupCommitter:
 
     def _overdue(self) -> list[Waiting]:
         """Take those that have waited for the database as long as anybody should: each would wait for a try of its own."""
-        latest = time.monotonic() - self._archive.database.wait_seconds
+        latest = time.monotonic() - self._image_store.database.wait_seconds
         with self._changed:
             late = [entry for entry in self._waiting if entry.since <= latest]
             self._waiting = [entry for entry in self._waiting if entry.since > latest]
@@ -322,14 +322,14 @@ class GroupCommitter:
     def _committed(self, requests: Sequence[StoreRequest]) -> list[StoreOutcome]:
         """Make the instances of requests visible, all in one transaction, organised as those of an import job."""
         key = requests[0].key
-        with self._archive.database.write() as connection:
-            active_datastore(connection, self._archive, key.datastore_id, lock=True)
+        with self._image_store.database.write() as connection:
+            active_datastore(connection, self._image_store, key.datastore_id, lock=True)
             numbered = _numbered(requests)
             staged = {ordinal: instance for request in numbered for ordinal, instance in request}
             refused: dict[int, Refusal] = {}
             while True:
                 fixed = self._planned(connection, requests, numbered, refused)
-                too_large = oversized(fixed, self._archive.quotas.metadata_bytes)
+                too_large = oversized(fixed, self._image_store.quotas.metadata_bytes)
                 if not too_large:
                     break
                 if len(requests) > 1:
@@ -379,12 +379,12 @@ class GroupCommitter:
             # Whoever lost the database at the end of a commit does not know whether that was carried out.
             if gone and (stays or not self._are_named(gone)):
                 kept = frozenset[str]().union(*(instance.pack_ids for instance in stays))
-                discard_packs(self._archive, request.key.datastore_id, gone, kept)
+                discard_packs(self._image_store, request.key.datastore_id, gone, kept)
         except Exception as error:  # noqa: BLE001 - packs that nothing names are found by the daily sweep
             _log.warning("packs of a request are left", error=type(error).__name__)
 
     def _are_named(self, staged: Sequence[StagedInstance]) -> bool:
-        with self._archive.database.read() as connection:
+        with self._image_store.database.read() as connection:
             return any(
                 connection.execute(select(instances.c.key).where(instances.c.key.in_(some)).limit(1)).first()
                 for some in in_groups([instance.key for instance in staged])
@@ -392,11 +392,11 @@ class GroupCommitter:
 
 
 def discard_packs(
-    archive: Archive, datastore_id: str, staged: Sequence[StagedInstance], kept: frozenset[str] = frozenset()
+    image_store: ImageStore, datastore_id: str, staged: Sequence[StagedInstance], kept: frozenset[str] = frozenset()
 ) -> None:
     """Remove the packs of instances that are not committed, but for those that others use too."""
     for pack_id in sorted(frozenset[str]().union(*(instance.pack_ids for instance in staged)) - kept):
-        archive.blobs.delete(pack_name(datastore_id, pack_id))
+        image_store.blobs.delete(pack_name(datastore_id, pack_id))
 
 
 def _numbered(requests: Sequence[StoreRequest]) -> list[list[tuple[int, StagedInstance]]]:

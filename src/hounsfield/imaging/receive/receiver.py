@@ -21,7 +21,7 @@ import structlog
 from hounsfield.imaging.datastores import active_datastore, fetched_key
 from hounsfield.imaging.errors import BusyError
 from hounsfield.imaging.image_set_access import ImageSetAccess
-from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.ingest.worker import IngestContext, warm_up
 from hounsfield.imaging.receive.group_commit import GroupCommitter, StoreOutcome, StoreRequest, discard_packs
 from hounsfield.imaging.receive.worker import (
@@ -47,18 +47,18 @@ class Receiver:
 
     Parameters
     ----------
-    archive : Archive
+    image_store : ImageStore
         Where everything is.
     processes : int
         Worker processes; they are started a while after `start`, or with the first instance that is received. There is one
         more, the spare one, from when it is used first.
     """
 
-    def __init__(self, archive: Archive, processes: int) -> None:
-        self._archive = archive
+    def __init__(self, image_store: ImageStore, processes: int) -> None:
+        self._image_store = image_store
         self.processes = processes
         self._lock = threading.Lock()
-        self._committer = GroupCommitter(archive, processes)
+        self._committer = GroupCommitter(image_store, processes)
         self._pool: WorkerPool | None = None
         self._spare: WorkerPool | None = None
         self._closed = False
@@ -84,9 +84,9 @@ class Receiver:
         ConflictError
             It is not ACTIVE.
         """
-        with self._archive.database.read() as connection:
-            datastore = active_datastore(connection, self._archive, datastore_id)
-        context = IngestContext.of(self._archive, datastore, fetched_key(self._archive, datastore))
+        with self._image_store.database.read() as connection:
+            datastore = active_datastore(connection, self._image_store, datastore_id)
+        context = IngestContext.of(self._image_store, datastore, fetched_key(self._image_store, datastore))
         self._contexts[datastore_id] = (time.monotonic() + _CONTEXT_SECONDS, context)
         return context
 
@@ -163,7 +163,7 @@ class Receiver:
 
     def discard(self, context: IngestContext, staged: Sequence[StagedInstance]) -> None:
         """Remove the packs of instances that are not to be committed."""
-        discard_packs(self._archive, context.key.datastore_id, staged)
+        discard_packs(self._image_store, context.key.datastore_id, staged)
 
     def close(self) -> None:
         """Commit what waits, and end the worker processes."""

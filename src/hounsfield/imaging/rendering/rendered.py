@@ -14,7 +14,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from hounsfield.imaging.errors import InvalidRequestError, NotAcceptableError
 from hounsfield.imaging.image_set_access import ImageSetAccess
-from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.rendering.presentation import InstanceDisplay, KeptPixels, instance_display
 from hounsfield.imaging.rendering.series_presentation import SeriesDisplays
 from hounsfield.imaging.retrieve.data_set import current_data_set
@@ -101,14 +101,14 @@ class Pictures:
 
     Parameters
     ----------
-    archive : Archive
+    image_store : ImageStore
         Where the instances are.
     capacity : int
         How many bytes of pictures are kept; 0 for none.
     """
 
-    def __init__(self, archive: Archive, capacity: int) -> None:
-        self._archive = archive
+    def __init__(self, image_store: ImageStore, capacity: int) -> None:
+        self._image_store = image_store
         self._pictures: WeightedCache[tuple[tuple[str, int, str], int, Appearance], bytes] = WeightedCache(capacity)
         self._displays: WeightedCache[tuple[str, int, str], InstanceDisplay] = WeightedCache(_DISPLAY_BYTES)
         self._series = SeriesDisplays()
@@ -117,10 +117,10 @@ class Pictures:
     def find(self, access: ImageSetAccess, name: InstanceName) -> Pictured:
         """Find an instance; raises `NotFoundError`, and what ``access`` raises where the caller may not read it."""
         if name.image_set_id is None:
-            found = find_frames(self._archive, access, *name[:4])
+            found = find_frames(self._image_store, access, *name[:4])
             if found is not None:
                 return Pictured(access, name, (found.image_set_id, found.version, found.instance_key), found=found)
-        return _pictured(access, find_instance(self._archive, access, *name), name)
+        return _pictured(access, find_instance(self._image_store, access, *name), name)
 
     def frame(self, pictured: Pictured, number: int, appearance: Appearance) -> bytes:
         """Give the picture of a frame, counted from 1.
@@ -137,7 +137,7 @@ class Pictures:
         key = (pictured.identity, number, appearance)
         kept = self._pictures.get(key)
         if kept is not None:
-            self._archive.accesses.touch(pictured.identity[0])
+            self._image_store.accesses.touch(pictured.identity[0])
             return kept
         display = self.display(pictured)
         check_last([number], display.frame_count)
@@ -190,21 +190,21 @@ class Pictures:
     def _short_display(self, pictured: Pictured) -> _Shown | None:
         """Read how an instance is shown that nothing was edited of; None for others."""
         found = pictured.found
-        data_set = found and unedited_data_set(self._archive, found)
+        data_set = found and unedited_data_set(self._image_store, found)
         if found is None or data_set is None:
             return None
         pixels = KeptPixels(PixelKind.FRAMES, data_set.frame_count, found.transfer_syntax)
         return pictured.identity, self._series.find((found.image_set_id, found.version), data_set, pixels)
 
     def _long_display(self, pictured: Pictured) -> _Shown:
-        instance = pictured.instance or find_instance(self._archive, pictured.access, *pictured.name)
-        data_set = current_data_set(self._archive, instance)
+        instance = pictured.instance or find_instance(self._image_store, pictured.access, *pictured.name)
+        data_set = current_data_set(self._image_store, instance)
         pixels = KeptPixels(instance.pixel_kind, instance.frame_count, instance.stored_transfer_syntax)
         return _identity(instance), instance_display(data_set.part10, data_set.original, pixels)
 
     def series(self, access: ImageSetAccess, image_set: ReadableImageSet) -> list[Pictured]:
         """List the instances of an image set that have pixel data, by Instance Number."""
-        found = instances_in_order(self._archive, image_set)
+        found = instances_in_order(self._image_store, image_set)
         return [_pictured(access, instance) for instance in found if instance.pixel_kind in _SHOWABLE]
 
     def representatives(self, access: ImageSetAccess, image_sets: Sequence[ReadableImageSet]) -> Iterator[Pictured]:
@@ -234,11 +234,11 @@ class Pictures:
         self, access: ImageSetAccess, datastore_id: str, study_uid: str, series_uid: str, image_set_id: str | None
     ) -> ReadableImageSet:
         """Find the image set of a series; raises as `hounsfield.imaging.retrieve.instances.find_image_set` does."""
-        return find_image_set(self._archive, access, datastore_id, study_uid, series_uid, image_set_id)
+        return find_image_set(self._image_store, access, datastore_id, study_uid, series_uid, image_set_id)
 
     def find_study(self, access: ImageSetAccess, datastore_id: str, study_uid: str) -> list[ReadableImageSet]:
         """Find primary image sets by Series Number; raises as `hounsfield.imaging.retrieve.instances.primary_image_sets`."""
-        return series_in_order(primary_image_sets(self._archive, access, datastore_id, study_uid))
+        return series_in_order(primary_image_sets(self._image_store, access, datastore_id, study_uid))
 
     def _showable(self, instances: Sequence[Pictured]) -> Iterator[str]:
         """Give the SOP Instance UIDs of those that can be shown, what is nearest the middle first."""
@@ -251,17 +251,17 @@ class Pictures:
             yield pictured.name.sop_uid
 
     def _encoded(self, pictured: Pictured, number: int) -> bytes:
-        archive, name = self._archive, pictured.name
+        image_store, name = self._image_store, pictured.name
         if pictured.found is not None:
-            frame = read_stored_frame(archive, pictured.found, number)
+            frame = read_stored_frame(image_store, pictured.found, number)
             if frame is not None:
                 return bytes(frame)
-        instance = pictured.instance or find_instance(archive, pictured.access, *name)
-        archive.accesses.touch(instance.image_set.image_set_id)
+        instance = pictured.instance or find_instance(image_store, pictured.access, *name)
+        image_store.accesses.touch(instance.image_set.image_set_id)
         if instance.pixel_kind.in_frames:
-            return next(read_some(archive, instance, [number - 1]))
-        original = current_data_set(archive, instance).original
-        return b"".join(next(object_frames(original, stored_pixels(archive, instance), [number])).chunks)
+            return next(read_some(image_store, instance, [number - 1]))
+        original = current_data_set(image_store, instance).original
+        return b"".join(next(object_frames(original, stored_pixels(image_store, instance), [number])).chunks)
 
 
 def _distance_from(instances: Sequence[Pictured], middle: int) -> Callable[[Pictured], int]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from hounsfield.dicom.json.writer import bulk_values, path_digest
 from hounsfield.imaging.errors import NotFoundError
-from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.pixel_description import NUMBER_OF_FRAMES
 from hounsfield.imaging.retrieve.data_set import current_data_set
 from hounsfield.imaging.retrieve.data_set_json import bulk_data_uri
@@ -19,13 +19,13 @@ from hounsfield.imaging.retrieve.transcoding import InstanceFrames, instance_fra
 from hounsfield.imaging.staged_instance import PixelKind
 
 
-def bulk_data(archive: Archive, instance: StoredInstance, digest: str) -> bytes:
+def bulk_data(image_store: ImageStore, instance: StoredInstance, digest: str) -> bytes:
     """Give a value that the metadata of an instance names by URI (GetDICOMBulkdata).
 
     Parameters
     ----------
-    archive : Archive
-        The archive.
+    image_store : ImageStore
+        The image store.
     instance : StoredInstance
         The instance.
     digest : str
@@ -41,29 +41,29 @@ def bulk_data(archive: Archive, instance: StoredInstance, digest: str) -> bytes:
     NotFoundError
         The instance has no such value.
     """
-    archive.accesses.touch(instance.image_set.image_set_id)
-    for path, value in bulk_values(current_data_set(archive, instance).part10.elements):
+    image_store.accesses.touch(instance.image_set.image_set_id)
+    for path, value in bulk_values(current_data_set(image_store, instance).part10.elements):
         if path_digest(instance.source_key, path) == digest.lower():
             return value
     raise NotFoundError("the instance has no bulk data of this name")
 
 
-def named_values(archive: Archive, instance: StoredInstance, base_url: str) -> Iterator[tuple[str, bytes]]:
+def named_values(image_store: ImageStore, instance: StoredInstance, base_url: str) -> Iterator[tuple[str, bytes]]:
     """Give all values of an instance that its metadata names by URI, with their URIs; parameters as for `bulk_data`."""
-    archive.accesses.touch(instance.image_set.image_set_id)
-    for path, value in bulk_values(current_data_set(archive, instance).part10.elements):
+    image_store.accesses.touch(instance.image_set.image_set_id)
+    for path, value in bulk_values(current_data_set(image_store, instance).part10.elements):
         yield bulk_data_uri(instance, base_url, path), value
 
 
 def every_frame(
-    archive: Archive, instance: StoredInstance, transfer_syntax: str | None = None
+    image_store: ImageStore, instance: StoredInstance, transfer_syntax: str | None = None
 ) -> InstanceFrames | None:
     """Give the pixel data of an instance, frame by frame.
 
     Parameters
     ----------
-    archive : Archive
-        The archive.
+    image_store : ImageStore
+        The image store.
     instance : StoredInstance
         The instance.
     transfer_syntax : str or None
@@ -83,9 +83,9 @@ def every_frame(
         return None
     count = instance.frame_count
     if instance.pixel_kind is PixelKind.WHOLE:
-        count = current_data_set(archive, instance).original.integer(NUMBER_OF_FRAMES) or 1
+        count = current_data_set(image_store, instance).original.integer(NUMBER_OF_FRAMES) or 1
     try:
-        return instance_frames(archive, instance, range(1, count + 1), transfer_syntax)
+        return instance_frames(image_store, instance, range(1, count + 1), transfer_syntax)
     except NotFoundError:
         # Video, and what could not be told apart, is one object however many frames it says to have.
-        return instance_frames(archive, instance, [1], transfer_syntax)
+        return instance_frames(image_store, instance, [1], transfer_syntax)

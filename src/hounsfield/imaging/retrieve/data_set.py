@@ -24,7 +24,7 @@ from hounsfield.dicom.io.part10 import Part10, read_part10
 from hounsfield.dicom.values.decode import JsonValue, ValueDecoder
 from hounsfield.dicom.values.dictionary import tag_of
 from hounsfield.dicom.values.elements import Element
-from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.retrieve.instances import ReadableImageSet, StoredInstance
 from hounsfield.imaging.retrieve.level_changes import LEVEL_TAGS, LevelChanges
 from hounsfield.imaging.retrieve.stored_data_set import as_little_endian
@@ -94,18 +94,18 @@ class KeptDataSet:
         return _current(self.instance, self.data, self.fragment, self.levels)
 
 
-def current_data_set(archive: Archive, instance: StoredInstance) -> CurrentDataSet:
+def current_data_set(image_store: ImageStore, instance: StoredInstance) -> CurrentDataSet:
     """Read the data set of one instance; errors are those of `current_data_sets`."""
-    return next(current_data_sets(archive, [instance]))
+    return next(current_data_sets(image_store, [instance]))
 
 
-def current_data_sets(archive: Archive, instances: Sequence[StoredInstance]) -> Iterator[CurrentDataSet]:
+def current_data_sets(image_store: ImageStore, instances: Sequence[StoredInstance]) -> Iterator[CurrentDataSet]:
     """Read the data sets of instances, near ones together.
 
     Parameters
     ----------
-    archive : Archive
-        The archive.
+    image_store : ImageStore
+        The image store.
     instances : Sequence of StoredInstance
         Of any image sets.
 
@@ -119,38 +119,40 @@ def current_data_sets(archive: Archive, instances: Sequence[StoredInstance]) -> 
     PackDamagedError, BlobMissingError
         Stored bytes were changed or are gone.
     """
-    return (kept.current() for kept in kept_data_sets(archive, instances))
+    return (kept.current() for kept in kept_data_sets(image_store, instances))
 
 
-def kept_data_sets(archive: Archive, instances: Sequence[StoredInstance]) -> Iterator[KeptDataSet]:
+def kept_data_sets(image_store: ImageStore, instances: Sequence[StoredInstance]) -> Iterator[KeptDataSet]:
     """Read the data sets of instances as they are kept; see `current_data_sets`."""
     changes: dict[str, LevelChanges] = {}
     for start in range(0, len(instances), _GROUP):
         group = instances[start : start + _GROUP]
-        fragments = _fragments(archive, group)
-        for instance, data in zip(group, _data_sets(archive, group), strict=True):
+        fragments = _fragments(image_store, group)
+        for instance, data in zip(group, _data_sets(image_store, group), strict=True):
             image_set = instance.image_set
             if image_set.image_set_id not in changes:
-                changes[image_set.image_set_id] = LevelChanges(archive, image_set)
+                changes[image_set.image_set_id] = LevelChanges(image_store, image_set)
             yield KeptDataSet(instance, data, fragments.get(instance.key), changes[image_set.image_set_id])
 
 
-def _data_sets(archive: Archive, instances: Sequence[StoredInstance]) -> list[bytes]:
+def _data_sets(image_store: ImageStore, instances: Sequence[StoredInstance]) -> list[bytes]:
     wanted = [(instance.dataset, Label(RecordKind.DATASET, instance.source_key)) for instance in instances]
-    return _read(archive, [instance.image_set for instance in instances], wanted)
+    return _read(image_store, [instance.image_set for instance in instances], wanted)
 
 
-def _fragments(archive: Archive, instances: Sequence[StoredInstance]) -> dict[str, bytes]:
+def _fragments(image_store: ImageStore, instances: Sequence[StoredInstance]) -> dict[str, bytes]:
     """Read the fragments of edited instances, by their keys."""
     edited = [instance for instance in instances if instance.is_edited]
     wanted = [(instance.fragment, Label(RecordKind.FRAGMENT, instance.source_key)) for instance in edited]
-    found = _read(archive, [instance.image_set for instance in edited], wanted)
+    found = _read(image_store, [instance.image_set for instance in edited], wanted)
     return {instance.key: data for instance, data in zip(edited, found, strict=True)}
 
 
-def _read(archive: Archive, image_sets: Sequence[ReadableImageSet], wanted: list[tuple[Extent, Label]]) -> list[bytes]:
+def _read(
+    image_store: ImageStore, image_sets: Sequence[ReadableImageSet], wanted: list[tuple[Extent, Label]]
+) -> list[bytes]:
     """Read records of one data store, whose key is the same for all image sets."""
-    return read_records(archive.blobs, image_sets[0].key, wanted) if wanted else []
+    return read_records(image_store.blobs, image_sets[0].key, wanted) if wanted else []
 
 
 def _current(instance: StoredInstance, data: bytes, fragment: bytes | None, levels: LevelChanges) -> CurrentDataSet:

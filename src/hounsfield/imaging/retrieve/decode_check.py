@@ -12,7 +12,7 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, TypeVar
 
-from hounsfield.imaging.image_store import Archive, Decoding
+from hounsfield.imaging.image_store import Decoding, ImageStore
 from hounsfield.imaging.retrieve.instances import StoredInstance
 from hounsfield.imaging.staged_instance import PixelKind
 from hounsfield.pixels.errors import PixelError
@@ -32,12 +32,12 @@ def may_not_decode(kind: str, stored_transfer_syntax: str | None) -> bool:
     return kind == PixelKind.DAMAGED or (kind == PixelKind.FRAMES and stored_transfer_syntax not in _VERIFIED)
 
 
-def frames_of_file(archive: Archive, instance: StoredInstance, make: MakeFrames) -> Iterator[bytes]:
+def frames_of_file(image_store: ImageStore, instance: StoredInstance, make: MakeFrames) -> Iterator[bytes]:
     """Make all frames of an instance, every one of which decodes.
 
     Parameters
     ----------
-    archive : Archive
+    image_store : ImageStore
         Remembers which instances are known to decode, and which are known not to.
     instance : StoredInstance
         Whose frames they are.
@@ -49,7 +49,7 @@ def frames_of_file(archive: Archive, instance: StoredInstance, make: MakeFrames)
     PixelError
         At least one frame does not decode.
     """
-    known = archive.decoding.get(instance.source_key)
+    known = image_store.decoding.get(instance.source_key)
     if known is Decoding.BROKEN:
         raise PixelError("at least one of its frames does not decode")
     ordinals = range(instance.frame_count)
@@ -58,9 +58,9 @@ def frames_of_file(archive: Archive, instance: StoredInstance, make: MakeFrames)
     try:
         frames = made_ahead(make, ordinals)
     except PixelError:
-        archive.decoding.put(instance.source_key, Decoding.BROKEN, 1)
+        image_store.decoding.put(instance.source_key, Decoding.BROKEN, 1)
         raise
-    archive.decoding.put(instance.source_key, Decoding.WHOLE, 1)
+    image_store.decoding.put(instance.source_key, Decoding.WHOLE, 1)
     return frames
 
 

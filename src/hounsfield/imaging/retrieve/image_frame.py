@@ -14,7 +14,7 @@ from sqlalchemy import bindparam, select
 
 from hounsfield.imaging.datastores import DatastoreStatus, active_datastore
 from hounsfield.imaging.errors import NotFoundError
-from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.imagesets.get import not_found
 from hounsfield.imaging.staged_instance import FrameRun, PixelKind
 from hounsfield.pixels.transfer_syntaxes import TABLE, TreatmentKind
@@ -85,7 +85,7 @@ def _nothing(_transfer_syntax: str) -> bytes:
 
 
 def get_image_frame(
-    archive: Archive,
+    image_store: ImageStore,
     datastore_id: str,
     image_set_id: str,
     frame_id: str,
@@ -95,7 +95,7 @@ def get_image_frame(
 
     Parameters
     ----------
-    archive : Archive
+    image_store : ImageStore
         Where it is.
     datastore_id, image_set_id, frame_id : str
         What it is called.
@@ -111,23 +111,23 @@ def get_image_frame(
     """
     split = split_frame_id(frame_id)
     if split is None:
-        raise _missing(archive, datastore_id, image_set_id, frame_id)
+        raise _missing(image_store, datastore_id, image_set_id, frame_id)
     key, ordinal = split
     parameters = {
         "key": key,
         "image_set_id": image_set_id,
         "datastore_id": datastore_id,
-        "account_id": archive.account_id,
+        "account_id": image_store.account_id,
     }
-    row = archive.database.lookup(_FIND_INSTANCE, parameters)
+    row = image_store.database.lookup(_FIND_INSTANCE, parameters)
     if row is None:
-        raise _missing(archive, datastore_id, image_set_id, frame_id)
+        raise _missing(image_store, datastore_id, image_set_id, frame_id)
     found = _FoundInstance(*row)
-    data_key = archive.keys.open(datastore_id, found.wrapped_key)
+    data_key = image_store.keys.open(datastore_id, found.wrapped_key)
     if PixelKind(found.pixel_kind).in_frames:
-        extent = archive.frame_places.find(archive.database, found.source_key, ordinal)
+        extent = image_store.frame_places.find(image_store.database, found.source_key, ordinal)
         if extent is None:
-            raise _missing(archive, datastore_id, image_set_id, frame_id)
+            raise _missing(image_store, datastore_id, image_set_id, frame_id)
         syntax, label = found.stored_transfer_syntax, Label(RecordKind.FRAME, found.source_key, ordinal)
         first = before(syntax)
         # What goes before a frame is made of its codestream, which may be damaged.
@@ -135,17 +135,19 @@ def get_image_frame(
         size = extent.length - SEAL_BYTES
         data: bytes | bytearray
         if is_large(extent):
-            data = archive.kept_frames.shared(archive.blobs, data_key, extent, label)
+            data = image_store.kept_frames.shared(image_store.blobs, data_key, extent, label)
         else:
-            data = archive.kept_frames.read(archive.blobs, data_key, extent, label, b"" if as_it_came else first, b"")
-        archive.accesses.touch(image_set_id)
+            data = image_store.kept_frames.read(
+                image_store.blobs, data_key, extent, label, b"" if as_it_came else first, b""
+            )
+        image_store.accesses.touch(image_set_id)
         return StoredImageFrame(
             syntax, is_frame=not as_it_came, size=size, chunk_count=1, chunks=iter((data,)), is_shared=is_large(extent)
         )
     if found.pixel_kind != PixelKind.WHOLE or ordinal != 0:
-        raise _missing(archive, datastore_id, image_set_id, frame_id)
-    archive.accesses.touch(image_set_id)
-    return _whole_object(archive, data_key, found)
+        raise _missing(image_store, datastore_id, image_set_id, frame_id)
+    image_store.accesses.touch(image_set_id)
+    return _whole_object(image_store, data_key, found)
 
 
 class _FoundInstance(NamedTuple):
@@ -157,28 +159,28 @@ class _FoundInstance(NamedTuple):
     pixel_kind: str
 
 
-def _whole_object(archive: Archive, data_key: DataKey, found: _FoundInstance) -> StoredImageFrame:
-    chunks = _object_chunks(archive, found.source_key)
+def _whole_object(image_store: ImageStore, data_key: DataKey, found: _FoundInstance) -> StoredImageFrame:
+    chunks = _object_chunks(image_store, found.source_key)
     return StoredImageFrame(
         found.stored_transfer_syntax,
         is_frame=TABLE.get(found.stored_transfer_syntax) is TreatmentKind.KEEP_VIDEO,
         size=sum(extent.length - SEAL_BYTES for extent, _ in chunks),
         chunk_count=len(chunks),
-        chunks=(read_record(archive.blobs, data_key, *wanted) for wanted in chunks),
+        chunks=(read_record(image_store.blobs, data_key, *wanted) for wanted in chunks),
     )
 
 
-def frame_runs_of(archive: Archive, source_key: str) -> list[FrameRun]:
+def frame_runs_of(image_store: ImageStore, source_key: str) -> list[FrameRun]:
     """Find the places of all pixel records written under a key, by ordinal."""
-    with archive.database.read() as connection:
+    with image_store.database.read() as connection:
         rows = connection.execute(_FIND_RUNS, {"source_key": source_key}).all()
     return [FrameRun(row.first_ordinal, row.pack_id, row.first_offset, tuple(array("I", row.lengths))) for row in rows]
 
 
-def _object_chunks(archive: Archive, source_key: str) -> list[tuple[Extent, Label]]:
+def _object_chunks(image_store: ImageStore, source_key: str) -> list[tuple[Extent, Label]]:
     """Find the records of pixel data kept as one object, but for empty ones that only end a fragment."""
     chunks = []
-    for run in frame_runs_of(archive, source_key):
+    for run in frame_runs_of(image_store, source_key):
         offset = run.first_offset
         for ordinal, length in enumerate(run.lengths, run.first_ordinal):
             if length > SEAL_BYTES:
@@ -187,10 +189,10 @@ def _object_chunks(archive: Archive, source_key: str) -> list[tuple[Extent, Labe
     return chunks
 
 
-def _missing(archive: Archive, datastore_id: str, image_set_id: str, frame_id: str) -> NotFoundError:
+def _missing(image_store: ImageStore, datastore_id: str, image_set_id: str, frame_id: str) -> NotFoundError:
     """Say which of data store, image set and frame is missing; the finding query does not tell."""
-    with archive.database.read() as connection:
-        active_datastore(connection, archive, datastore_id)
+    with image_store.database.read() as connection:
+        active_datastore(connection, image_store, datastore_id)
         row = connection.execute(
             select(image_sets.c.deleted_at).where(
                 image_sets.c.id == image_set_id, image_sets.c.datastore_id == datastore_id

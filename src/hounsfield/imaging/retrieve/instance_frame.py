@@ -14,7 +14,7 @@ from sqlalchemy import bindparam, or_, select
 
 from hounsfield.imaging.datastores import DatastoreStatus
 from hounsfield.imaging.image_set_access import ImageSetAccess
-from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.staged_instance import PixelKind
 from hounsfield.imaging.states import ImageSetState
 from hounsfield.storage.blobs.frame_cache import is_large
@@ -67,7 +67,7 @@ class FoundFrames(NamedTuple):
 
 
 def find_frames(
-    archive: Archive, access: ImageSetAccess, datastore_id: str, study_uid: str, series_uid: str, sop_uid: str
+    image_store: ImageStore, access: ImageSetAccess, datastore_id: str, study_uid: str, series_uid: str, sop_uid: str
 ) -> FoundFrames | None:
     """Find the frames of an instance of the primary image set; None when another way must look for them.
 
@@ -81,29 +81,31 @@ def find_frames(
         "study_uid": study_uid,
         "series_uid": series_uid,
         "sop_uid": sop_uid,
-        "account_id": archive.account_id,
+        "account_id": image_store.account_id,
     }
-    row = archive.database.lookup(_FIND, parameters)
+    row = image_store.database.lookup(_FIND, parameters)
     if row is None:
         return None
     if access.is_limited:
         access.require(None, datastore_id, [row[1]])
     # Also what is kept ready, and whether it changed, is for those only who may use the key.
-    return FoundFrames(archive.keys.open(datastore_id, row[0]), *row[1:])
+    return FoundFrames(image_store.keys.open(datastore_id, row[0]), *row[1:])
 
 
-def has_frame(archive: Archive, found: FoundFrames, number: int) -> bool:
+def has_frame(image_store: ImageStore, found: FoundFrames, number: int) -> bool:
     """Tell from the index alone whether an instance has frame ``number``, counted from 1; asking is an access."""
-    archive.accesses.touch(found.image_set_id)
-    return archive.frame_places.find(archive.database, found.source_key, number - 1) is not None
+    image_store.accesses.touch(found.image_set_id)
+    return image_store.frame_places.find(image_store.database, found.source_key, number - 1) is not None
 
 
-def extent_of_frame(archive: Archive, found: FoundFrames, number: int) -> Extent | None:
+def extent_of_frame(image_store: ImageStore, found: FoundFrames, number: int) -> Extent | None:
     """Give where frame ``number``, counted from 1, is stored; None when the instance has no such frame."""
-    return archive.frame_places.find(archive.database, found.source_key, number - 1)
+    return image_store.frame_places.find(image_store.database, found.source_key, number - 1)
 
 
-def large_stored_frame(archive: Archive, found: FoundFrames, number: int, extent: Extent) -> bytes | bytearray | None:
+def large_stored_frame(
+    image_store: ImageStore, found: FoundFrames, number: int, extent: Extent
+) -> bytes | bytearray | None:
     """Give frame ``number`` where it is large: held once for all who want it, and not to be written to.
 
     ``extent`` is where it is stored, the other parameters and the errors are those of `read_stored_frame`.
@@ -116,13 +118,13 @@ def large_stored_frame(archive: Archive, found: FoundFrames, number: int, extent
     if not is_large(extent):
         return None
     label = Label(RecordKind.FRAME, found.source_key, number - 1)
-    frame = archive.kept_frames.shared(archive.blobs, found.data_key, extent, label)
-    archive.accesses.touch(found.image_set_id)
+    frame = image_store.kept_frames.shared(image_store.blobs, found.data_key, extent, label)
+    image_store.accesses.touch(found.image_set_id)
     return frame
 
 
 def read_stored_frame(
-    archive: Archive,
+    image_store: ImageStore,
     found: FoundFrames,
     number: int,
     before: bytes = b"",
@@ -133,7 +135,7 @@ def read_stored_frame(
 
     Parameters
     ----------
-    archive : Archive
+    image_store : ImageStore
         Where it is.
     found : FoundFrames
         The frames of its instance.
@@ -149,10 +151,10 @@ def read_stored_frame(
     PackDamagedError
         The stored bytes were changed.
     """
-    extent = extent or extent_of_frame(archive, found, number)
+    extent = extent or extent_of_frame(image_store, found, number)
     if extent is None:
         return None
     label = Label(RecordKind.FRAME, found.source_key, number - 1)
-    whole = archive.kept_frames.read(archive.blobs, found.data_key, extent, label, before, after)
-    archive.accesses.touch(found.image_set_id)
+    whole = image_store.kept_frames.read(image_store.blobs, found.data_key, extent, label, before, after)
+    image_store.accesses.touch(found.image_set_id)
     return whole

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from hounsfield.imaging.image_set_access import ImageSetAccess
-from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.levels import series_number_as_integer
 from hounsfield.imaging.retrieve.instances import (
     ReadableImageSet,
@@ -22,7 +22,7 @@ Place: TypeAlias = "tuple[bool, int, str]"
 
 
 def find_series(
-    archive: Archive,
+    image_store: ImageStore,
     access: ImageSetAccess,
     datastore_id: str,
     study_uid: str,
@@ -34,17 +34,19 @@ def find_series(
     Parameters and errors are those of `hounsfield.imaging.retrieve.instances.find_image_set`.
     """
     return instances_in_order(
-        archive, find_image_set(archive, access, datastore_id, study_uid, series_uid, image_set_id)
+        image_store, find_image_set(image_store, access, datastore_id, study_uid, series_uid, image_set_id)
     )
 
 
-def find_study(archive: Archive, access: ImageSetAccess, datastore_id: str, study_uid: str) -> list[StoredInstance]:
+def find_study(
+    image_store: ImageStore, access: ImageSetAccess, datastore_id: str, study_uid: str
+) -> list[StoredInstance]:
     """List the instances of the primary image sets of a study by Series Number (0020,0011) and Instance Number.
 
     Parameters and errors are those of `hounsfield.imaging.retrieve.instances.primary_image_sets`.
     """
-    found = series_in_order(primary_image_sets(archive, access, datastore_id, study_uid))
-    return [instance for image_set in found for instance in instances_in_order(archive, image_set)]
+    found = series_in_order(primary_image_sets(image_store, access, datastore_id, study_uid))
+    return [instance for image_set in found for instance in instances_in_order(image_store, image_set)]
 
 
 def series_in_order(image_sets: list[ReadableImageSet]) -> list[ReadableImageSet]:
@@ -57,9 +59,9 @@ def place_of(number: int | None, sop_uid: str) -> Place:
     return number is None, number or 0, sop_uid
 
 
-def instances_in_order(archive: Archive, image_set: ReadableImageSet) -> list[StoredInstance]:
+def instances_in_order(image_store: ImageStore, image_set: ReadableImageSet) -> list[StoredInstance]:
     """List the instances of an image set by Instance Number, from their rows alone: they are read as they are sent."""
-    return sorted(instances_of(archive, image_set), key=lambda instance: (instance.order, instance.sop_uid))
+    return sorted(instances_of(image_store, image_set), key=lambda instance: (instance.order, instance.sop_uid))
 
 
 def _series_place(image_set: ReadableImageSet) -> Place:

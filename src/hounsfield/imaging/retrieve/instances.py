@@ -18,7 +18,7 @@ from hounsfield.dicom.healthimaging.document import Levels
 from hounsfield.imaging.datastores import active_datastore, data_key
 from hounsfield.imaging.errors import NotFoundError
 from hounsfield.imaging.image_set_access import ImageSetAccess
-from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.imagesets.workflow import TRANSITIONS
 from hounsfield.imaging.levels import open_levels
 from hounsfield.imaging.retrieve.queries import (
@@ -126,7 +126,7 @@ class StoredInstance:
 
 
 def find_image_set(
-    archive: Archive,
+    image_store: ImageStore,
     access: ImageSetAccess,
     datastore_id: str,
     study_uid: str,
@@ -137,8 +137,8 @@ def find_image_set(
 
     Parameters
     ----------
-    archive : Archive
-        The archive.
+    image_store : ImageStore
+        The image store.
     access : ImageSetAccess
         What the caller may do with it.
     datastore_id, study_uid, series_uid : str
@@ -153,12 +153,12 @@ def find_image_set(
     AccessDeniedError
         The caller may not read it, as ``access`` raises it.
     """
-    with archive.database.read() as connection:
-        return _image_set(connection, archive, access, datastore_id, (study_uid, series_uid), image_set_id)
+    with image_store.database.read() as connection:
+        return _image_set(connection, image_store, access, datastore_id, (study_uid, series_uid), image_set_id)
 
 
 def find_instance(
-    archive: Archive,
+    image_store: ImageStore,
     access: ImageSetAccess,
     datastore_id: str,
     study_uid: str,
@@ -175,8 +175,8 @@ def find_instance(
     AccessDeniedError
         The caller may not read its image set, as ``access`` raises it.
     """
-    with archive.database.read() as connection:
-        image_set = _image_set(connection, archive, access, datastore_id, (study_uid, series_uid), image_set_id)
+    with image_store.database.read() as connection:
+        image_set = _image_set(connection, image_store, access, datastore_id, (study_uid, series_uid), image_set_id)
         found = _instances(connection, image_set, [sop_uid])
     if not found:
         raise NotFoundError(
@@ -186,7 +186,7 @@ def find_instance(
 
 
 def current_instances(
-    archive: Archive, datastore_id: str, wanted: Sequence[tuple[str, str]]
+    image_store: ImageStore, datastore_id: str, wanted: Sequence[tuple[str, str]]
 ) -> list[StoredInstance | None]:
     """Find instances by the ids of their image sets and their SOP Instance UIDs, in the order asked for.
 
@@ -199,8 +199,8 @@ def current_instances(
     for image_set_id, sop_uid in wanted:
         uids.setdefault(image_set_id, []).append(sop_uid)
     found: dict[tuple[str, str], StoredInstance] = {}
-    with archive.database.read() as connection:
-        key = data_key(archive, active_datastore(connection, archive, datastore_id))
+    with image_store.database.read() as connection:
+        key = data_key(image_store, active_datastore(connection, image_store, datastore_id))
         for image_set_id, some in uids.items():
             row = row_of_image_set(connection, image_set_id)
             if row is None or row.workflow_status in _GONE:
@@ -211,21 +211,23 @@ def current_instances(
     return [found.get(entry) for entry in wanted]
 
 
-def first_instances(archive: Archive, datastore_id: str, image_set_ids: Sequence[str]) -> list[StoredInstance | None]:
+def first_instances(
+    image_store: ImageStore, datastore_id: str, image_set_ids: Sequence[str]
+) -> list[StoredInstance | None]:
     """Find the first instance of each image set by Instance Number; None for image sets that are not there any more."""
     firsts: dict[str, tuple[str, str]] = {}
-    with archive.database.read() as connection:
+    with image_store.database.read() as connection:
         for image_set_id in set(image_set_ids):
             first = first_sop_uid(connection, image_set_id)
             if first is not None:
                 firsts[image_set_id] = (image_set_id, first)
-    found = dict(zip(firsts, current_instances(archive, datastore_id, list(firsts.values())), strict=True))
+    found = dict(zip(firsts, current_instances(image_store, datastore_id, list(firsts.values())), strict=True))
     return [found.get(image_set_id) for image_set_id in image_set_ids]
 
 
-def prepare(archive: Archive) -> None:
+def prepare(image_store: ImageStore) -> None:
     """Have the statements of this module made ready for the database: the first time that takes longer than they do."""
-    with archive.database.read() as connection:
+    with image_store.database.read() as connection:
         for image_set_id in (None, ""):
             row_of_series(connection, "", ("", ""), image_set_id)
         rows_of_study(connection, "", "")
@@ -233,17 +235,17 @@ def prepare(archive: Archive) -> None:
         for sop_uids in (None, [""]):
             rows_of_instances(connection, "", 0, sop_uids)
         with suppress(NotFoundError):
-            active_datastore(connection, archive, "")
+            active_datastore(connection, image_store, "")
 
 
-def instances_of(archive: Archive, image_set: ReadableImageSet) -> list[StoredInstance]:
+def instances_of(image_store: ImageStore, image_set: ReadableImageSet) -> list[StoredInstance]:
     """List the instances of an image set, in no order that means anything."""
-    with archive.database.read() as connection:
+    with image_store.database.read() as connection:
         return _instances(connection, image_set)
 
 
 def primary_image_sets(
-    archive: Archive, access: ImageSetAccess, datastore_id: str, study_uid: str
+    image_store: ImageStore, access: ImageSetAccess, datastore_id: str, study_uid: str
 ) -> list[ReadableImageSet]:
     """List the primary image sets of a study, without those that the caller may not read.
 
@@ -254,8 +256,8 @@ def primary_image_sets(
     AccessDeniedError
         The caller may read none of them, as ``access`` raises it.
     """
-    with archive.database.read() as connection:
-        key = data_key(archive, active_datastore(connection, archive, datastore_id))
+    with image_store.database.read() as connection:
+        key = data_key(image_store, active_datastore(connection, image_store, datastore_id))
         rows = rows_of_study(connection, datastore_id, study_uid)
         if not rows:
             raise NotFoundError(f"data store {datastore_id} has no study with this Study Instance UID")
@@ -269,13 +271,13 @@ def primary_image_sets(
 
 def _image_set(
     connection: Connection,
-    archive: Archive,
+    image_store: ImageStore,
     access: ImageSetAccess,
     datastore_id: str,
     uids: tuple[str, str],
     image_set_id: str | None,
 ) -> ReadableImageSet:
-    key = data_key(archive, active_datastore(connection, archive, datastore_id))
+    key = data_key(image_store, active_datastore(connection, image_store, datastore_id))
     row = row_of_series(connection, datastore_id, uids, image_set_id)
     if row is None or row.workflow_status == WorkflowStatus.DELETING:
         what = "no primary image set" if image_set_id is None else f"no image set {image_set_id}"

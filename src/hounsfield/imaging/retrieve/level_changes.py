@@ -19,7 +19,7 @@ from hounsfield.dicom.healthimaging.document import Levels
 from hounsfield.dicom.healthimaging.levels import KEYWORDS, Level
 from hounsfield.dicom.values.decode import JsonValue
 from hounsfield.dicom.values.dictionary import TAGS
-from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.levels import open_levels
 from hounsfield.imaging.retrieve.instances import ReadableImageSet, StoredInstance
 from hounsfield.storage.db.database import in_groups
@@ -39,15 +39,15 @@ class LevelChanges:
 
     Parameters
     ----------
-    archive : Archive
-        The archive.
+    image_store : ImageStore
+        The image store.
     image_set : ReadableImageSet
         The image set.
     """
 
-    def __init__(self, archive: Archive, image_set: ReadableImageSet) -> None:
+    def __init__(self, image_store: ImageStore, image_set: ReadableImageSet) -> None:
         self._now = together(image_set.levels)
-        self._steps = _steps(archive, image_set)
+        self._steps = _steps(image_store, image_set)
         self._changed: dict[int, frozenset[str]] = {}
 
     def concern(self, instance: StoredInstance) -> bool:
@@ -105,13 +105,13 @@ def together(levels: Levels) -> dict[str, JsonValue]:
     return {**levels.patient, **levels.study, **levels.series}
 
 
-def _steps(archive: Archive, image_set: ReadableImageSet) -> list[tuple[int, Values, Values]]:
+def _steps(image_store: ImageStore, image_set: ReadableImageSet) -> list[tuple[int, Values, Values]]:
     """Read the levels before and after each update."""
     if not image_set.updates:
         return []
     versions = sorted({version for made in image_set.updates for version in (made - 1, made)})
     found: dict[int, dict[str, JsonValue]] = {}
-    with archive.database.read() as connection:
+    with image_store.database.read() as connection:
         for some in in_groups(versions):
             rows = connection.execute(
                 select(image_set_versions.c.version, image_set_versions.c.sealed_levels).where(

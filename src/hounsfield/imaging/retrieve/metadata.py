@@ -17,7 +17,7 @@ from typing import Final
 from hounsfield.dicom.json.xml import native_model
 from hounsfield.imaging.content_coding import ContentCoding, compressed
 from hounsfield.imaging.image_set_access import ImageSetAccess
-from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.retrieve.data_set import current_data_set, kept_data_sets
 from hounsfield.imaging.retrieve.data_set_json import SeriesWriter, data_set_json
 from hounsfield.imaging.retrieve.instance_order import series_in_order
@@ -40,14 +40,14 @@ class DicomMetadataReader:
 
     Parameters
     ----------
-    archive : Archive
+    image_store : ImageStore
         Where the instances are.
     capacity : int
         How many bytes are kept, of JSON and of what it was compressed to.
     """
 
-    def __init__(self, archive: Archive, capacity: int = 64 * 1024 * 1024) -> None:
-        self._archive = archive
+    def __init__(self, image_store: ImageStore, capacity: int = 64 * 1024 * 1024) -> None:
+        self._image_store = image_store
         self._capacity = capacity
         self._kept: OrderedDict[_Key, tuple[bytes, ...]] = OrderedDict()
         self._size = 0
@@ -87,7 +87,7 @@ class DicomMetadataReader:
         AccessDeniedError
             The caller may not read it, as ``access`` raises it.
         """
-        image_set = find_image_set(self._archive, access, datastore_id, study_uid, series_uid, image_set_id)
+        image_set = find_image_set(self._image_store, access, datastore_id, study_uid, series_uid, image_set_id)
         return self.of_image_set(image_set, base_url)
 
     def of_image_set(
@@ -106,7 +106,7 @@ class DicomMetadataReader:
 
     def study(self, access: ImageSetAccess, datastore_id: str, study_uid: str, base_url: str) -> Iterator[bytes]:
         """Give the metadata of all instances of the primary series of a study; see `series`."""
-        found = series_in_order(primary_image_sets(self._archive, access, datastore_id, study_uid))
+        found = series_in_order(primary_image_sets(self._image_store, access, datastore_id, study_uid))
         return self.of_image_sets(found, base_url)
 
     def of_image_sets(self, image_sets: Sequence[ReadableImageSet], base_url: str) -> Iterator[bytes]:
@@ -124,7 +124,7 @@ class DicomMetadataReader:
         image_set_id: str | None = None,
     ) -> bytes:
         """Give the metadata of one instance as a JSON array of one object (GetDICOMInstanceMetadata); see `series`."""
-        found = find_instance(self._archive, access, datastore_id, study_uid, series_uid, sop_uid, image_set_id)
+        found = find_instance(self._image_store, access, datastore_id, study_uid, series_uid, sop_uid, image_set_id)
         return self.of_instance(found, base_url)
 
     def of_instance(self, instance: StoredInstance, base_url: str) -> bytes:
@@ -142,7 +142,7 @@ class DicomMetadataReader:
         image_set_id: str | None = None,
     ) -> bytes:
         """Give the metadata of one instance as a document of the native DICOM model (PS3.19 A.1); see `series`."""
-        found = find_instance(self._archive, access, datastore_id, study_uid, series_uid, sop_uid, image_set_id)
+        found = find_instance(self._image_store, access, datastore_id, study_uid, series_uid, sop_uid, image_set_id)
         return native_model(self._text(found, base_url))
 
     def series_xml(
@@ -155,12 +155,12 @@ class DicomMetadataReader:
         image_set_id: str | None = None,
     ) -> Iterator[bytes]:
         """Give a document of the native DICOM model for each instance of a series; see `series`."""
-        image_set = find_image_set(self._archive, access, datastore_id, study_uid, series_uid, image_set_id)
+        image_set = find_image_set(self._image_store, access, datastore_id, study_uid, series_uid, image_set_id)
         return (native_model(b"".join(parts)) for parts in self._written(image_set, base_url))
 
     def study_xml(self, access: ImageSetAccess, datastore_id: str, study_uid: str, base_url: str) -> Iterator[bytes]:
         """Give a document of the native DICOM model for each instance of the primary series of a study; see `series`."""
-        found = series_in_order(primary_image_sets(self._archive, access, datastore_id, study_uid))
+        found = series_in_order(primary_image_sets(self._image_store, access, datastore_id, study_uid))
         return (native_model(b"".join(parts)) for image_set in found for parts in self._written(image_set, base_url))
 
     def _objects(self, image_set: ReadableImageSet, base_url: str) -> tuple[bytes, ...]:
@@ -179,19 +179,19 @@ class DicomMetadataReader:
         with self._lock:
             kept = self._kept.get(key)
             if kept is not None:
-                self._archive.accesses.touch(key[0])
+                self._image_store.accesses.touch(key[0])
                 self._kept.move_to_end(key)
             return kept
 
     def _text(self, instance: StoredInstance, base_url: str) -> bytes:
-        self._archive.accesses.touch(instance.image_set.image_set_id)
-        return data_set_json(current_data_set(self._archive, instance), base_url)
+        self._image_store.accesses.touch(instance.image_set.image_set_id)
+        return data_set_json(current_data_set(self._image_store, instance), base_url)
 
     def _written(self, image_set: ReadableImageSet, base_url: str) -> list[Sequence[bytes]]:
         """Write the objects of an image set, each in parts."""
-        self._archive.accesses.touch(image_set.image_set_id)
+        self._image_store.accesses.touch(image_set.image_set_id)
         writer = SeriesWriter(base_url)
-        found = kept_data_sets(self._archive, instances_of(self._archive, image_set))
+        found = kept_data_sets(self._image_store, instances_of(self._image_store, image_set))
         written = sorted(map(writer.write, found), key=itemgetter(0))
         return [parts for _, parts in written]
 

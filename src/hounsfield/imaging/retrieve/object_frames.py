@@ -96,6 +96,6 @@ def _cut(original: Part10, pixels: StoredPixels, start: int, length: int) -> Ite
         if position < end and position + size > start:
             places.append((ordinal, position))
         position += size
-    chunks = read_some(pixels.archive, pixels.instance, [ordinal for ordinal, _ in places])
+    chunks = read_some(pixels.image_store, pixels.instance, [ordinal for ordinal, _ in places])
     for (_, offset), chunk in zip(places, chunks, strict=True):
         yield native_object_bytes(original, chunk)[max(start - offset, 0) : end - offset]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.retrieve.image_frame import frame_runs_of
 from hounsfield.imaging.retrieve.instances import StoredInstance
 from hounsfield.imaging.staged_instance import FrameRun
@@ -23,7 +23,7 @@ class StoredPixels:
 
     Attributes
     ----------
-    archive : Archive
+    image_store : ImageStore
         Where they are.
     instance : StoredInstance
         Whose they are.
@@ -31,7 +31,7 @@ class StoredPixels:
         Their places, by ordinal.
     """
 
-    archive: Archive
+    image_store: ImageStore
     instance: StoredInstance
     runs: tuple[FrameRun, ...]
 
@@ -42,7 +42,7 @@ class StoredPixels:
 
     def read(self) -> Iterator[bytes]:
         """Give all records in order; only a few are in memory at a time."""
-        return _read(self.archive, self.instance, self._places())
+        return _read(self.image_store, self.instance, self._places())
 
     def _places(self) -> Iterator[tuple[int, Extent]]:
         for run in self.runs:
@@ -52,32 +52,32 @@ class StoredPixels:
                 offset += length
 
 
-def stored_pixels(archive: Archive, instance: StoredInstance) -> StoredPixels:
+def stored_pixels(image_store: ImageStore, instance: StoredInstance) -> StoredPixels:
     """Find all pixel records of an instance."""
-    return StoredPixels(archive, instance, tuple(frame_runs_of(archive, instance.source_key)))
+    return StoredPixels(image_store, instance, tuple(frame_runs_of(image_store, instance.source_key)))
 
 
-def read_some(archive: Archive, instance: StoredInstance, ordinals: Iterable[int]) -> Iterator[bytes]:
+def read_some(image_store: ImageStore, instance: StoredInstance, ordinals: Iterable[int]) -> Iterator[bytes]:
     """Give some records in the order asked for, without looking at the places of all others."""
-    return _read(archive, instance, ((ordinal, _place(archive, instance, ordinal)) for ordinal in ordinals))
+    return _read(image_store, instance, ((ordinal, _place(image_store, instance, ordinal)) for ordinal in ordinals))
 
 
-def _place(archive: Archive, instance: StoredInstance, ordinal: int) -> Extent:
-    extent = archive.frame_places.find(archive.database, instance.source_key, ordinal)
+def _place(image_store: ImageStore, instance: StoredInstance, ordinal: int) -> Extent:
+    extent = image_store.frame_places.find(image_store.database, instance.source_key, ordinal)
     if extent is None:
         raise LookupError(f"record {ordinal} of instance {instance.source_key} has no place")
     return extent
 
 
-def _read(archive: Archive, instance: StoredInstance, places: Iterable[tuple[int, Extent]]) -> Iterator[bytes]:
+def _read(image_store: ImageStore, instance: StoredInstance, places: Iterable[tuple[int, Extent]]) -> Iterator[bytes]:
     kind = RecordKind.FRAME if instance.pixel_kind.in_frames else RecordKind.BLOB
     batch: list[tuple[Extent, Label]] = []
     size = 0
     for ordinal, extent in places:
         if batch and (size + extent.length > _BATCH_BYTES or len(batch) == _BATCH_RECORDS):
-            yield from read_records(archive.blobs, instance.image_set.key, batch)
+            yield from read_records(image_store.blobs, instance.image_set.key, batch)
             batch, size = [], 0
         batch.append((extent, Label(kind, instance.source_key, ordinal)))
         size += extent.length
     if batch:
-        yield from read_records(archive.blobs, instance.image_set.key, batch)
+        yield from read_records(image_store.blobs, instance.image_set.key, batch)

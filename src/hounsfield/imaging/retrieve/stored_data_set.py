@@ -15,7 +15,7 @@ from sqlalchemy import bindparam, exists, select
 from hounsfield.dicom.io.byte_order import little_endian
 from hounsfield.dicom.io.byte_source import BytesSource
 from hounsfield.dicom.io.part10 import Part10, read_part10
-from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.retrieve.instance_frame import FoundFrames
 from hounsfield.imaging.states import ImageSetState, WorkflowStatus
 from hounsfield.storage.blobs.packs import Extent, Label, RecordKind, read_record
@@ -61,7 +61,7 @@ class UneditedDataSet(NamedTuple):
         return as_little_endian(read_part10(BytesSource(self.data)))
 
 
-def unedited_data_set(archive: Archive, found: FoundFrames) -> UneditedDataSet | None:
+def unedited_data_set(image_store: ImageStore, found: FoundFrames) -> UneditedDataSet | None:
     """Read the data set of an instance whose frames were found; None where it may have been edited.
 
     Raises
@@ -70,13 +70,13 @@ def unedited_data_set(archive: Archive, found: FoundFrames) -> UneditedDataSet |
         Stored bytes were changed or are gone.
     """
     parameters = {"key": found.instance_key, "image_set_id": found.image_set_id, "version": found.version}
-    row = archive.database.lookup(_FIND, parameters)
+    row = image_store.database.lookup(_FIND, parameters)
     if row is None:
         return None
     frame_count, pack_id, offset, length = row
     label = Label(RecordKind.DATASET, found.source_key)
     return UneditedDataSet(
-        read_record(archive.blobs, found.data_key, Extent(pack_id, offset, length), label), frame_count
+        read_record(image_store.blobs, found.data_key, Extent(pack_id, offset, length), label), frame_count
     )
 
 

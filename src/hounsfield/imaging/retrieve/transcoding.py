@@ -29,7 +29,7 @@ from hounsfield.dicom.io.dataset_writer import written
 from hounsfield.dicom.io.part10 import DEFLATED, Part10
 from hounsfield.dicom.values.elements import PIXEL_DATA, Element
 from hounsfield.imaging.errors import InvalidRequestError, NotAcceptableError, NotFoundError
-from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.pixel_description import (
     BITS_ALLOCATED,
     PHOTOMETRIC_INTERPRETATION,
@@ -197,13 +197,13 @@ def frame_transfer_syntaxes(instance: StoredInstance) -> tuple[str, ...]:
     return available_transfer_syntaxes(instance)
 
 
-def dicom_file(archive: Archive, instance: StoredInstance, transfer_syntax: str | None = None) -> DicomFile:
+def dicom_file(image_store: ImageStore, instance: StoredInstance, transfer_syntax: str | None = None) -> DicomFile:
     """Give an instance as a DICOM file (GetDICOMInstance).
 
     Parameters
     ----------
-    archive : Archive
-        The archive.
+    image_store : ImageStore
+        The image store.
     instance : StoredInstance
         The instance.
     transfer_syntax : str or None
@@ -216,15 +216,15 @@ def dicom_file(archive: Archive, instance: StoredInstance, transfer_syntax: str 
     PackDamagedError, BlobMissingError
         Stored bytes were changed or are gone.
     """
-    archive.accesses.touch(instance.image_set.image_set_id)
-    data_set = _current_data_set(archive, instance)
+    image_store.accesses.touch(instance.image_set.image_set_id)
+    data_set = _current_data_set(image_store, instance)
     _refuse_deep_codestream(instance, data_set.original, transfer_syntax)
     if transfer_syntax == ANY and _transform_has_no_name(instance, data_set.original):
         transfer_syntax = EXPLICIT_VR_LITTLE_ENDIAN
     if instance.pixel_kind is PixelKind.NONE:
         syntax, _ = _choice(instance, transfer_syntax, available_transfer_syntaxes(instance))
         return _file(data_set, syntax, _no_pixels(data_set.original))
-    pixels = stored_pixels(archive, instance)
+    pixels = stored_pixels(image_store, instance)
     return _first_possible(
         instance,
         transfer_syntax,
@@ -233,31 +233,31 @@ def dicom_file(archive: Archive, instance: StoredInstance, transfer_syntax: str 
     )
 
 
-def can_be_given(archive: Archive, instance: StoredInstance, transfer_syntax: str) -> bool:
+def can_be_given(image_store: ImageStore, instance: StoredInstance, transfer_syntax: str) -> bool:
     """Tell whether an instance can be given as a file in a transfer syntax; frames that may not decode are decoded for it."""
     if transfer_syntax not in available_transfer_syntaxes(instance):
         return False
     if transfer_syntax in _CODESTREAMS:
-        bits = current_data_set(archive, instance).original.integer(BITS_ALLOCATED)
+        bits = current_data_set(image_store, instance).original.integer(BITS_ALLOCATED)
         return transfer_syntax in available_transfer_syntaxes(instance, bits)
     decodes = transfer_syntax == stored_transfer_syntax(instance) or not may_not_decode(
         instance.pixel_kind, instance.stored_transfer_syntax
     )
     try:
-        return decodes or dicom_file(archive, instance, transfer_syntax) is not None
+        return decodes or dicom_file(image_store, instance, transfer_syntax) is not None
     except NotAcceptableError:
         return False
 
 
 def instance_frames(
-    archive: Archive, instance: StoredInstance, numbers: Sequence[int], transfer_syntax: str | None = None
+    image_store: ImageStore, instance: StoredInstance, numbers: Sequence[int], transfer_syntax: str | None = None
 ) -> InstanceFrames:
     """Give frames of an instance (GetDICOMInstanceFrames).
 
     Parameters
     ----------
-    archive : Archive
-        The archive.
+    image_store : ImageStore
+        The image store.
     instance : StoredInstance
         The instance.
     numbers : Sequence of int
@@ -276,23 +276,23 @@ def instance_frames(
         The frames cannot be given so.
     """
     check_numbers(instance, numbers)
-    archive.accesses.touch(instance.image_set.image_set_id)
-    original = _current_data_set(archive, instance).original
+    image_store.accesses.touch(instance.image_set.image_set_id)
+    original = _current_data_set(image_store, instance).original
     _refuse_deep_codestream(instance, original, transfer_syntax)
     if instance.pixel_kind is PixelKind.WHOLE:
         syntax, _ = _choice(instance, transfer_syntax, available_transfer_syntaxes(instance))
-        return InstanceFrames(syntax, object_frames(original, stored_pixels(archive, instance), numbers))
+        return InstanceFrames(syntax, object_frames(original, stored_pixels(image_store, instance), numbers))
     check_last(numbers, instance.frame_count)
 
     ordinals = [number - 1 for number in numbers]
 
     def make(syntax: str, form: _Form, some: Sequence[int]) -> Iterator[bytes]:
-        return _made(instance, original, read_some(archive, instance, some), syntax, form)
+        return _made(instance, original, read_some(image_store, instance, some), syntax, form)
 
     def frames(syntax: str, form: _Form) -> InstanceFrames:
         uncertain = form is _Form.NATIVE and may_not_decode(instance.pixel_kind, instance.stored_transfer_syntax)
         if uncertain and transfer_syntax is None and len(numbers) > 1:
-            stored = read_some(archive, instance, ordinals)
+            stored = read_some(image_store, instance, ordinals)
             return InstanceFrames(syntax, _decoded_or_stored(instance, original, numbers, stored))
         made = made_ahead(partial(make, syntax, form), ordinals) if uncertain else _begun(make(syntax, form, ordinals))
         pairs = zip(numbers, made, strict=True)
@@ -326,8 +326,8 @@ def offered_transfer_syntax(instance: StoredInstance, asked: str | None) -> str:
     return _choice(instance, asked, frame_transfer_syntaxes(instance))[0]
 
 
-def _current_data_set(archive: Archive, instance: StoredInstance) -> CurrentDataSet:
-    data_set = current_data_set(archive, instance)
+def _current_data_set(image_store: ImageStore, instance: StoredInstance) -> CurrentDataSet:
+    data_set = current_data_set(image_store, instance)
     original = with_corrected_colour(data_set.original, data_set.part10, instance.stored_transfer_syntax)
     return data_set if original is data_set.original else replace(data_set, original=original)
 
@@ -417,12 +417,12 @@ def _element(data_set: CurrentDataSet, pixels: StoredPixels, syntax: str, form: 
     if form is _Form.NATIVE and not fits_native(format_):
         raise PixelError("the decoded pixel data is longer than 4 GiB, which no native value can be")
     if form is _Form.NATIVE and may_not_decode(instance.pixel_kind, instance.stored_transfer_syntax):
-        archive = pixels.archive
+        image_store = pixels.image_store
 
         def make(ordinals: Sequence[int]) -> Iterator[bytes]:
-            return _made(instance, original, read_some(archive, instance, ordinals), syntax, form, within_file=True)
+            return _made(instance, original, read_some(image_store, instance, ordinals), syntax, form, within_file=True)
 
-        frames = frames_of_file(archive, instance, make)
+        frames = frames_of_file(image_store, instance, make)
     else:
         frames = _begun(_made(instance, original, pixels.read(), syntax, form, within_file=True))
     if form is _Form.ENCODED:
@@ -440,7 +440,7 @@ def _true_colour(pixels: StoredPixels, original: Part10) -> dict[int, Element | 
     tag = PHOTOMETRIC_INTERPRETATION
     try:
         format_ = pixel_format(original)
-        true = interpretation_of_jpeg(next(read_some(pixels.archive, instance, [0])), format_)
+        true = interpretation_of_jpeg(next(read_some(pixels.image_store, instance, [0])), format_)
     except PixelError:
         return {}
     return {} if true == format_.photometric_interpretation else {tag: Element(tag, "CS", true.encode())}

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, bindparam, select
 from hounsfield.dicom.json.includefield import IncludedAttributes
 from hounsfield.imaging.datastores import active_datastore
 from hounsfield.imaging.image_set_access import ImageSetAccess
-from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.search.attribute_matching import Criterion, OneOf
 from hounsfield.imaging.search.dicom_plan import DicomSearchPlan
 from hounsfield.imaging.search.search_keys import SEARCH_KEYS, SearchLevel
@@ -168,7 +168,7 @@ class Results:
     more: bool
 
 
-def find_results(archive: Archive, access: ImageSetAccess, search: DicomSearch) -> Results:
+def find_results(image_store: ImageStore, access: ImageSetAccess, search: DicomSearch) -> Results:
     """Find what a search is for (operations SearchDICOM…).
 
     Studies come by their last change, the newest first; series by Series Number; instances by Instance Number, but those of a
@@ -176,8 +176,8 @@ def find_results(archive: Archive, access: ImageSetAccess, search: DicomSearch) 
 
     Parameters
     ----------
-    archive : Archive
-        The archive.
+    image_store : ImageStore
+        The image store.
     access : ImageSetAccess
         What the caller may see. The rest is left out, and no value of it is shown or counted in what is above it.
     search : DicomSearch
@@ -190,8 +190,8 @@ def find_results(archive: Archive, access: ImageSetAccess, search: DicomSearch) 
     ConflictError
         The data store is not ACTIVE.
     """
-    with archive.database.read() as connection:
-        active_datastore(connection, archive, search.datastore_id)
+    with image_store.database.read() as connection:
+        active_datastore(connection, image_store, search.datastore_id)
         visible = access.visible(connection, search.datastore_id)
         plan = replace(_plan(search), visible=True if visible is None else visible)
         if visible is not True:

@@ -17,7 +17,7 @@ from hounsfield.dicom.healthimaging.levels import Level, level_of
 from hounsfield.dicom.json.level_attributes import document_members
 from hounsfield.dicom.json.search_attributes import SERIES_ATTRIBUTES, STUDY_ATTRIBUTES
 from hounsfield.dicom.json.writer import joined
-from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.retrieve.data_set import current_data_sets
 from hounsfield.imaging.retrieve.data_set_json import data_set_members
 from hounsfield.imaging.retrieve.instances import StoredInstance, current_instances, first_instances
@@ -51,18 +51,18 @@ _COMPUTED: Final = frozenset(
         AVAILABLE_TRANSFER_SYNTAX,
     }
 )
-"""What the archive says itself, whatever a data set has."""
+"""What the image store says itself, whatever a data set has."""
 _FILE_META_GROUP: Final = 0x0002
 _OF_INSTANCES: Final = frozenset({0x00080016, 0x00080018, 0x00081196, 0x00083002, 0x00200013})
 """What tells instances apart, so that a study or a series has none of it."""
 
 
-def answers(archive: Archive, search: DicomSearch, results: Sequence[Result], base_url: str) -> Iterator[bytes]:
+def answers(image_store: ImageStore, search: DicomSearch, results: Sequence[Result], base_url: str) -> Iterator[bytes]:
     """Write results.
 
     Parameters
     ----------
-    archive : Archive
+    image_store : ImageStore
         Where they were found.
     search : DicomSearch
         What found them.
@@ -83,7 +83,7 @@ def answers(archive: Archive, search: DicomSearch, results: Sequence[Result], ba
     for start in range(0, len(results), _GROUP):
         group = results[start : start + _GROUP]
         defaults = [default_members(search, result, base_url) for result in group]
-        for members in _with_included(archive, search, group, defaults, base_url):
+        for members in _with_included(image_store, search, group, defaults, base_url):
             yield joined((tag, members[tag]) for tag in sorted(members))
 
 
@@ -111,13 +111,13 @@ def _belongs(level: SearchLevel, tag: int) -> bool:
 
 
 def _with_included(
-    archive: Archive, search: DicomSearch, group: Sequence[Result], defaults: Sequence[Members], base_url: str
+    image_store: ImageStore, search: DicomSearch, group: Sequence[Result], defaults: Sequence[Members], base_url: str
 ) -> Iterator[Members]:
     """Give the members of each result: the default ones, and what is included besides."""
     if not any(_wants_more(search, own) for own in defaults):
         yield from defaults
         return
-    included = _included(archive, search, group, base_url)
+    included = _included(image_store, search, group, base_url)
     for own, more in zip(defaults, included, strict=True):
         if search.level is SearchLevel.INSTANCE:
             # What the instance itself says goes before what its study says.
@@ -127,25 +127,25 @@ def _with_included(
             yield {**more, **own}
 
 
-def _included(archive: Archive, search: DicomSearch, group: Sequence[Result], base_url: str) -> list[Members]:
+def _included(image_store: ImageStore, search: DicomSearch, group: Sequence[Result], base_url: str) -> list[Members]:
     """Give what is included of each result."""
     if search.level is SearchLevel.INSTANCE:
         wanted = [
             (result.instance.image_set_id, result.instance.sop_uid) for result in group if result.instance is not None
         ]
-        stored = current_instances(archive, search.datastore_id, wanted)
-        members = _data_sets(archive, stored, base_url)
+        stored = current_instances(image_store, search.datastore_id, wanted)
+        members = _data_sets(image_store, stored, base_url)
         return [_chosen(search, entry) for entry in members]
-    return _of_levels(archive, search, group, base_url)
+    return _of_levels(image_store, search, group, base_url)
 
 
-def _of_levels(archive: Archive, search: DicomSearch, group: Sequence[Result], base_url: str) -> list[Members]:
+def _of_levels(image_store: ImageStore, search: DicomSearch, group: Sequence[Result], base_url: str) -> list[Members]:
     """Give what is included of studies or series: of their levels, and where these do not have it of the first instance."""
     ids = [_image_set_id(result) for result in group]
-    firsts = first_instances(archive, search.datastore_id, ids)
+    firsts = first_instances(image_store, search.datastore_id, ids)
     levels = [{} if first is None else dict(document_members(together(first.image_set.levels))) for first in firsts]
     if _needs_data_sets(search):
-        members = _data_sets(archive, firsts, base_url)
+        members = _data_sets(image_store, firsts, base_url)
         levels = [
             {**{tag: text for tag, text in own.items() if level_of(tag) is Level.INSTANCE}, **above}
             for own, above in zip(members, levels, strict=True)
@@ -164,9 +164,9 @@ def _image_set_id(result: Result) -> str:
     return str(row.id if result.series is not None else row.image_set_id)
 
 
-def _data_sets(archive: Archive, stored: Sequence[StoredInstance | None], base_url: str) -> list[Members]:
+def _data_sets(image_store: ImageStore, stored: Sequence[StoredInstance | None], base_url: str) -> list[Members]:
     """Read the members of data sets; none of what went away meanwhile."""
-    read = current_data_sets(archive, [instance for instance in stored if instance is not None])
+    read = current_data_sets(image_store, [instance for instance in stored if instance is not None])
     return [{} if instance is None else dict(data_set_members(next(read), base_url)) for instance in stored]
 
 

@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, or_
 from hounsfield.imaging.datastores import active_datastore
 from hounsfield.imaging.errors import InvalidRequestError
 from hounsfield.imaging.image_set_access import ImageSetAccess
-from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.levels import IndexEntry
 from hounsfield.imaging.pagination import Page, Position, page_of
 from hounsfield.imaging.search.image_sets_plan import Columns, Order, Plan, Range
@@ -111,7 +111,7 @@ _ORDERS = {
 
 
 def search_image_sets(
-    archive: Archive,
+    image_store: ImageStore,
     access: ImageSetAccess,
     datastore_id: str,
     filters: Sequence[SearchFilter],
@@ -127,8 +127,8 @@ def search_image_sets(
 
     Parameters
     ----------
-    archive : Archive
-        The archive.
+    image_store : ImageStore
+        The image store.
     access : ImageSetAccess
         What the caller may see; the rest is left out.
     datastore_id : str
@@ -155,8 +155,8 @@ def search_image_sets(
     """
     _check(filters)
     plan = _plan(datastore_id, filters, sort, after)
-    with archive.database.read() as connection:
-        active_datastore(connection, archive, datastore_id)
+    with image_store.database.read() as connection:
+        active_datastore(connection, image_store, datastore_id)
         visible = access.visible(connection, datastore_id)
         if visible is None:
             return _allowed_page(connection, access, plan, sort, limit, most_looked_at)

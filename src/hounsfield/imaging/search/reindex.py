@@ -17,7 +17,7 @@ import structlog
 from sqlalchemy import Connection, Row, bindparam, select, update
 
 from hounsfield.imaging.datastores import fetched_key, get_datastore, lock_datastore
-from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.instance_columns import InstanceIndex, index_of_fragment
 from hounsfield.imaging.levels import index_entry, open_levels
 from hounsfield.imaging.study_rows import INDEX_VERSION, refresh_series, refresh_studies
@@ -37,12 +37,12 @@ _AGAIN_SECONDS: Final = 30.0
 _log = structlog.get_logger(__name__)
 
 
-def schedule_indexing(archive: Archive) -> None:
+def schedule_indexing(image_store: ImageStore) -> None:
     """Make sure that what is not indexed in the newest form will be."""
-    with archive.database.read() as connection:
+    with image_store.database.read() as connection:
         if connection.execute(_waiting("").limit(1)).first() is None:
             return
-    archive.queue.schedule(FILL_INDEX)
+    image_store.queue.schedule(FILL_INDEX)
 
 
 def _waiting(after: str) -> Any:
@@ -59,14 +59,14 @@ class IndexFiller:
 
     Parameters
     ----------
-    archive : Archive
+    image_store : ImageStore
         Where everything is.
     stop : threading.Event
         Ends it between two image sets.
     """
 
-    def __init__(self, archive: Archive, stop: threading.Event) -> None:
-        self._archive = archive
+    def __init__(self, image_store: ImageStore, stop: threading.Event) -> None:
+        self._image_store = image_store
         self._stop = stop
 
     def run(self, item: WorkItem) -> None:
@@ -85,17 +85,17 @@ class IndexFiller:
             after = group[-1].id
         _log.info("search index filled", image_sets=done, left=left)
         if left:
-            self._archive.queue.release(item, _AGAIN_SECONDS, failed=False)
+            self._image_store.queue.release(item, _AGAIN_SECONDS, failed=False)
             return
-        with self._archive.database.write() as connection:
-            self._archive.queue.finish(connection, item)
+        with self._image_store.database.write() as connection:
+            self._image_store.queue.finish(connection, item)
 
     def give_up(self, item: WorkItem) -> None:
         """Go on trying: what is not indexed is not found."""
         self.run(item)
 
     def _group(self, after: str) -> Sequence[Row[Any]]:
-        with self._archive.database.read() as connection:
+        with self._image_store.database.read() as connection:
             rows: Sequence[Row[Any]] = connection.execute(_waiting(after).limit(_AT_ONCE)).all()
         return rows
 
@@ -104,11 +104,11 @@ class IndexFiller:
 
         Gives False when it was changed meanwhile.
         """
-        key = fetched_key(self._archive, get_datastore(self._archive, datastore_id))
+        key = fetched_key(self._image_store, get_datastore(self._image_store, datastore_id))
         columns = instances.c
         wanted = (columns.key, columns.first_version, columns.source_key)
         extent = (columns.fragment_pack_id, columns.fragment_offset, columns.fragment_length)
-        with self._archive.database.read() as connection:
+        with self._image_store.database.read() as connection:
             version = connection.execute(_latest(image_set_id)).first()
             if version is None:
                 return True
@@ -116,8 +116,8 @@ class IndexFiller:
             rows: Any = connection.execute(query).all()
         levels = open_levels(key, image_set_id, version.version, version.sealed_levels)
         indexes = self._indexes(key, rows)
-        with self._archive.database.write() as connection:
-            self._archive.queue.hold(connection, item)
+        with self._image_store.database.write() as connection:
+            self._image_store.queue.hold(connection, item)
             lock_datastore(connection, datastore_id)
             # Whatever changes instances seals the levels anew.
             if connection.execute(_latest(image_set_id)).first() != version:
@@ -151,13 +151,13 @@ class IndexFiller:
             )
             for row in rows
         ]
-        return read_records(self._archive.blobs, key, wanted)
+        return read_records(self._image_store.blobs, key, wanted)
 
     def _fragment_or_empty(self, key: DataKey, row: Row[Any]) -> bytes:
         try:
             return self._fragments(key, [row])[0]
         except (PackDamagedError, BlobMissingError) as error:
-            note_damage(self._archive, error)
+            note_damage(self._image_store, error)
             return b'{"DICOM":{}}'
 
 

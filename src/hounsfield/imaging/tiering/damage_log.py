@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from hounsfield.imaging.datastores import fetched_key, get_datastore
 from hounsfield.imaging.errors import ImagingError
-from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.tiering.pack_references import owners_of, use_of
 from hounsfield.storage.blobs.blobs import BlobMissingError
 from hounsfield.storage.blobs.packs import Damage, PackDamagedError, PackMissingError
@@ -28,12 +28,12 @@ _log = structlog.get_logger(__name__)
 _MOST_NAMED: Final = 100
 
 
-def note_damage(archive: Archive, error: BaseException) -> bool:
+def note_damage(image_store: ImageStore, error: BaseException) -> bool:
     """Tell in the log of the pack that an error, or what caused it, is about, soon and not each time.
 
     Parameters
     ----------
-    archive : Archive
+    image_store : ImageStore
         Where the pack is.
     error : BaseException
         What a reader met.
@@ -46,15 +46,15 @@ def note_damage(archive: Archive, error: BaseException) -> bool:
     damage = damage_of(error)
     if damage is None:
         return False
-    if archive.damage_notes.put(damage):
-        threading.Thread(target=_tell, args=(archive,), name="damage-log", daemon=True).start()
+    if image_store.damage_notes.put(damage):
+        threading.Thread(target=_tell, args=(image_store,), name="damage-log", daemon=True).start()
     return True
 
 
-def _tell(archive: Archive) -> None:
-    while (damage := archive.damage_notes.take()) is not None:
-        _tell_of(archive, damage)
-    left_out = archive.damage_notes.left_out()
+def _tell(image_store: ImageStore) -> None:
+    while (damage := image_store.damage_notes.take()) is not None:
+        _tell_of(image_store, damage)
+    left_out = image_store.damage_notes.left_out()
     if left_out:
         _log.error("more packs are damaged", times=left_out)
 
@@ -69,25 +69,25 @@ def damage_of(error: BaseException) -> Damage | None:
     return None
 
 
-def _tell_of(archive: Archive, damage: Damage) -> None:
+def _tell_of(image_store: ImageStore, damage: Damage) -> None:
     about = {"pack": damage.pack_id, "datastore": damage.datastore_id, "what": damage.what}
     try:
-        found = sorted(_image_sets(archive, damage))
+        found = sorted(_image_sets(image_store, damage))
     except (SQLAlchemyError, OSError, ImagingError, KeyUnavailableError) as error:
         _log.error("pack damaged", **about, image_sets_unknown=type(error).__name__)
         return
     _log.error("pack damaged", **about, image_sets=found[:_MOST_NAMED], image_set_count=len(found))
 
 
-def _image_sets(archive: Archive, damage: Damage) -> frozenset[str]:
+def _image_sets(image_store: ImageStore, damage: Damage) -> frozenset[str]:
     """Find the image sets that lie in a pack, by its contents, or where these cannot be read by looking at all rows."""
-    key = fetched_key(archive, get_datastore(archive, damage.datastore_id))
+    key = fetched_key(image_store, get_datastore(image_store, damage.datastore_id))
     try:
-        owners = owners_of(archive.blobs, key, damage.pack_id)
+        owners = owners_of(image_store.blobs, key, damage.pack_id)
     except (PackDamagedError, BlobMissingError):
-        with archive.database.read() as connection:
+        with image_store.database.read() as connection:
             owners = _owners_by_rows(connection, damage)
-    with archive.database.read() as connection:
+    with image_store.database.read() as connection:
         return use_of(connection, damage.pack_id, owners).image_set_ids
 
 

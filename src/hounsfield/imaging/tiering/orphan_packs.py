@@ -26,7 +26,7 @@ import structlog
 from sqlalchemy import Connection, Select, delete, insert, select
 
 from hounsfield.imaging.datastores import fetched_key, get_datastore
-from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.imports.files import file_records
 from hounsfield.jobs.queue import WorkItem
 from hounsfield.storage.blobs.open_uploads import abort_open_uploads
@@ -44,9 +44,9 @@ _ROWS_AT_ONCE = 10_000
 _log = structlog.get_logger(__name__)
 
 
-def schedule_sweep(archive: Archive) -> None:
+def schedule_sweep(image_store: ImageStore) -> None:
     """Make sure that there is the one work item that sweeps again and again."""
-    archive.queue.schedule(SWEEP_ORPHANS)
+    image_store.queue.schedule(SWEEP_ORPHANS)
 
 
 class OrphanSweeper:
@@ -54,22 +54,22 @@ class OrphanSweeper:
 
     Parameters
     ----------
-    archive : Archive
+    image_store : ImageStore
         Where everything is.
     delete : bool
         Whether orphans are deleted.
     """
 
-    def __init__(self, archive: Archive, *, delete: bool) -> None:
-        self._archive = archive
+    def __init__(self, image_store: ImageStore, *, delete: bool) -> None:
+        self._image_store = image_store
         self._delete = delete
-        self._began = archive.queue.clock.now()
+        self._began = image_store.queue.clock.now()
 
     def run(self, item: WorkItem) -> None:
         """Sweep, and come again a day later."""
         self.sweep()
         self.abort_uploads(self._a_day_ago())
-        self._archive.queue.release(item, _DAY_SECONDS, failed=False)
+        self._image_store.queue.release(item, _DAY_SECONDS, failed=False)
 
     def give_up(self, item: WorkItem) -> None:
         """Go on trying: the work is never over."""
@@ -77,8 +77,8 @@ class OrphanSweeper:
 
     def sweep(self) -> int:
         """Find the orphans of all data stores and deal with them; give how many there were."""
-        with self._archive.database.read() as connection:
-            query = select(datastores.c.id).where(datastores.c.account_id == self._archive.account_id)
+        with self._image_store.database.read() as connection:
+            query = select(datastores.c.id).where(datastores.c.account_id == self._image_store.account_id)
             datastore_ids = connection.execute(query).scalars().all()
         count = 0
         for datastore_id in datastore_ids:
@@ -94,7 +94,7 @@ class OrphanSweeper:
         They hold nothing that can be read, so that this asks for no setting.
         """
         count = 0
-        for place in self._archive.blob_places:
+        for place in self._image_store.blob_places:
             try:
                 count += abort_open_uploads(place, "packs", before_ms)
             except OSError as error:
@@ -105,22 +105,22 @@ class OrphanSweeper:
 
     def _a_day_ago(self) -> int:
         """Give a time that was a day ago by the time of the installation and by the clock of this machine."""
-        return min(self._archive.queue.clock.now(), now_ms()) - _DAY_MS
+        return min(self._image_store.queue.clock.now(), now_ms()) - _DAY_MS
 
     def _sweep(self, datastore_id: str) -> int:
-        now = self._archive.queue.clock.now()
-        old = list(self._archive.blobs.names(f"packs/{datastore_id}/", before_ms=self._a_day_ago()))
+        now = self._image_store.queue.clock.now()
+        old = list(self._image_store.blobs.names(f"packs/{datastore_id}/", before_ms=self._a_day_ago()))
         orphans: set[str] = set()
         if old:
             named = self._named_by_jobs(datastore_id)
-            with self._archive.database.read() as connection:
+            with self._image_store.database.read() as connection:
                 named |= _named_by_rows(connection, datastore_id)
             orphans = {name for name in old if PurePosixPath(name).name not in named}
         first_seen = self._noted(datastore_id, orphans, now)
         due = [name for name in sorted(orphans) if first_seen[name] <= min(now - _DAY_MS, self._began)]
         if self._delete:
             for name in due:
-                self._archive.blobs.delete(name)
+                self._image_store.blobs.delete(name)
         if orphans:
             deleted = len(due) if self._delete else 0
             _log.warning("packs that no row names", datastore=datastore_id, packs=len(orphans), deleted=deleted)
@@ -131,12 +131,12 @@ class OrphanSweeper:
         columns = orphan_packs.c
         own = columns.datastore_id == datastore_id
         query = select(columns.name, columns.first_seen_at).where(own)
-        with self._archive.database.read() as connection:
+        with self._image_store.database.read() as connection:
             known = {row.name: row.first_seen_at for row in connection.execute(query)}
         new = [name for name in sorted(orphans) if name not in known]
         gone = [name for name in known if name not in orphans]
         if new or gone:
-            with self._archive.database.write() as connection:
+            with self._image_store.database.write() as connection:
                 for some in in_groups(gone):
                     connection.execute(delete(orphan_packs).where(own, columns.name.in_(some)))
                 for some in in_groups(new):
@@ -147,14 +147,14 @@ class OrphanSweeper:
     def _named_by_jobs(self, datastore_id: str) -> set[str]:
         """Give the packs that the results of unfinished import jobs lie in; raises `KeyUnavailableError`."""
         named: set[str] = set()
-        with self._archive.database.read() as connection:
+        with self._image_store.database.read() as connection:
             jobs = select(import_files.c.job_id).distinct().join(import_jobs, import_jobs.c.id == import_files.c.job_id)
             query = jobs.where(import_jobs.c.datastore_id == datastore_id)
             job_ids = connection.execute(query).scalars().all()
         if not job_ids:
             return named
-        key = fetched_key(self._archive, get_datastore(self._archive, datastore_id))
-        with self._archive.database.read() as connection:
+        key = fetched_key(self._image_store, get_datastore(self._image_store, datastore_id))
+        with self._image_store.database.read() as connection:
             for job_id in job_ids:
                 for record in file_records(connection, job_id, key):
                     instance = record.result.instance

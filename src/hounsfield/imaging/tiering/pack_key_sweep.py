@@ -12,7 +12,7 @@ from typing import Final
 import structlog
 from sqlalchemy import select
 
-from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.image_store import ImageStore
 from hounsfield.jobs.queue import WorkItem
 from hounsfield.storage.db.image_set_tables import datastores
 from hounsfield.storage.keys.pack_keys import keep_pack_key
@@ -23,9 +23,9 @@ _AGAIN_SECONDS: Final = 60.0
 _log = structlog.get_logger(__name__)
 
 
-def schedule_pack_keys(archive: Archive) -> None:
+def schedule_pack_keys(image_store: ImageStore) -> None:
     """Make sure that there is the one work item that looks at the keys again and again."""
-    archive.queue.schedule(KEEP_PACK_KEYS)
+    image_store.queue.schedule(KEEP_PACK_KEYS)
 
 
 class PackKeyKeeper:
@@ -33,12 +33,12 @@ class PackKeyKeeper:
 
     Parameters
     ----------
-    archive : Archive
+    image_store : ImageStore
         Where everything is.
     """
 
-    def __init__(self, archive: Archive) -> None:
-        self._archive = archive
+    def __init__(self, image_store: ImageStore) -> None:
+        self._image_store = image_store
 
     def run(self, item: WorkItem) -> None:
         """Look, and come again; sooner where a place could not be reached."""
@@ -48,7 +48,7 @@ class PackKeyKeeper:
         except OSError as error:
             _log.warning("data keys beside the packs could not be looked at", error=type(error).__name__)
             pause = _AGAIN_SECONDS
-        self._archive.queue.release(item, pause, failed=False)
+        self._image_store.queue.release(item, pause, failed=False)
 
     def give_up(self, item: WorkItem) -> None:
         """Go on trying: the work is never over."""
@@ -56,12 +56,12 @@ class PackKeyKeeper:
 
     def keep(self) -> int:
         """Write what is missing or other than in the database; give how many were written. Raises OSError."""
-        with self._archive.database.read() as connection:
+        with self._image_store.database.read() as connection:
             datastore_ids = connection.execute(select(datastores.c.id)).scalars().all()
         count = sum(
-            keep_pack_key(self._archive.database, place, datastore_id)
+            keep_pack_key(self._image_store.database, place, datastore_id)
             for datastore_id in datastore_ids
-            for place in self._archive.pack_places
+            for place in self._image_store.pack_places
         )
         if count:
             _log.info("data keys written beside the packs", count=count)

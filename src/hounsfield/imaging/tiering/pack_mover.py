@@ -22,7 +22,7 @@ import structlog
 from sqlalchemy import Connection, insert, select, update
 
 from hounsfield.imaging.datastores import fetched_key, get_datastore
-from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.states import StorageTier
 from hounsfield.imaging.tiering.damage_log import note_damage
 from hounsfield.imaging.tiering.pack_references import PackUse, holding_of, owners_of, use_of
@@ -93,7 +93,7 @@ class PackPlacer:
 
     Parameters
     ----------
-    archive : Archive
+    image_store : ImageStore
         Where everything is.
     tiers : TieredBlobs
         The two places.
@@ -101,8 +101,8 @@ class PackPlacer:
         Set when the runner is to end; what is left is then done by the next one.
     """
 
-    def __init__(self, archive: Archive, tiers: TieredBlobs, stop: threading.Event) -> None:
-        self._archive = archive
+    def __init__(self, image_store: ImageStore, tiers: TieredBlobs, stop: threading.Event) -> None:
+        self._image_store = image_store
         self._tiers = tiers
         self._stop = stop
         self._with_key: set[str] = set()
@@ -141,7 +141,7 @@ class PackPlacer:
             query = select(image_sets.c.id).where(
                 IS_MISPLACED, image_sets.c.storage_tier == tier, image_sets.c.id > after
             )
-            with self._archive.database.read() as connection:
+            with self._image_store.database.read() as connection:
                 found = connection.execute(query.order_by(image_sets.c.id).limit(_AT_ONCE)).scalars().all()
             if not found:
                 return
@@ -153,13 +153,13 @@ class PackPlacer:
         if begun is None:
             return
         try:
-            key = fetched_key(self._archive, get_datastore(self._archive, begun.datastore_id))
+            key = fetched_key(self._image_store, get_datastore(self._image_store, begun.datastore_id))
         except KeyUnavailableError:
             _log.warning("packs of a data store without its key are left", datastore=begun.datastore_id)
             return
         if begun.datastore_id not in self._with_key:
             # It may have been made before there was a second place.
-            keep_pack_key(self._archive.database, self._tiers.archived, begun.datastore_id)
+            keep_pack_key(self._image_store.database, self._tiers.archived, begun.datastore_id)
             self._with_key.add(begun.datastore_id)
         settled = True
         for pack_id in begun.pack_ids:
@@ -171,8 +171,8 @@ class PackPlacer:
 
     def _begin(self, item: WorkItem, image_set_id: str) -> _Begun | None:
         columns = image_sets.c
-        with self._archive.database.write() as connection:
-            self._archive.queue.hold(connection, item)
+        with self._image_store.database.write() as connection:
+            self._image_store.queue.hold(connection, item)
             row = connection.execute(
                 update(image_sets)
                 .where(columns.id == image_set_id, columns.deleted_at.is_(None))
@@ -187,8 +187,8 @@ class PackPlacer:
     def _end(self, item: WorkItem, begun: _Begun) -> None:
         """Note that all packs are there, unless the image set was accessed or changed meanwhile and is to be seen again."""
         columns = image_sets.c
-        with self._archive.database.write() as connection:
-            self._archive.queue.hold(connection, item)
+        with self._image_store.database.write() as connection:
+            self._image_store.queue.hold(connection, item)
             connection.execute(
                 update(image_sets)
                 .where(
@@ -204,7 +204,7 @@ class PackPlacer:
         name = pack_name(key.datastore_id, pack_id)
         try:
             owners = owners_of(self._tiers, key, pack_id)
-            with self._archive.database.read() as connection:
+            with self._image_store.database.read() as connection:
                 wanted = _wanted(_rows(connection, use_of(connection, pack_id, owners)))
             if wanted is None:
                 return True
@@ -216,7 +216,7 @@ class PackPlacer:
             copy_pack(key, pack_id, source, target)
         except (BlobMissingError, PackDamagedError) as error:
             # It is left where it is. One that is nowhere is lost, or its image sets were released meanwhile.
-            note_damage(self._archive, error)
+            note_damage(self._image_store, error)
             return True
         return self._leave_source(item, pack_id, name, owners, wanted)
 
@@ -226,8 +226,8 @@ class PackPlacer:
 
     def _announce(self, item: WorkItem, pack_id: str, owners: Collection[str], wanted: StorageTier) -> bool:
         """Before a pack is archived, make every image set that uses it one whose packs are looked for when it comes back."""
-        with self._archive.database.write() as connection:
-            self._archive.queue.hold(connection, item)
+        with self._image_store.database.write() as connection:
+            self._image_store.queue.hold(connection, item)
             users = _locked_users(connection, pack_id, owners)
             if users is None or _wanted(users) is not wanted:
                 return False
@@ -245,8 +245,8 @@ class PackPlacer:
         """Delete a pack where it was, now that it is whole where it belongs; False when it does not belong there any more."""
         source, target = self._ways(wanted)
         # Nobody else can have the item, and so move this pack, before the transaction ends: that is why bytes go inside of it.
-        with self._archive.database.write() as connection:
-            self._archive.queue.hold(connection, item)
+        with self._image_store.database.write() as connection:
+            self._image_store.queue.hold(connection, item)
             if not use_of(connection, pack_id, owners).named:
                 # Released meanwhile, perhaps before the copy was there to be deleted.
                 self._tiers.delete(name)
@@ -265,7 +265,7 @@ class PackPlacer:
 
     def _check_places(self) -> None:
         """Make sure that the second place is the one that it was, and not the first one under another name."""
-        with self._archive.database.read() as connection:
+        with self._image_store.database.read() as connection:
             query = select(blob_places.c.marker).where(blob_places.c.name == _ARCHIVE_PLACE)
             known = connection.execute(query).scalar()
         marker = known or new_id()
@@ -283,7 +283,7 @@ class PackPlacer:
                 self._tiers.archived.delete(name)
             raise PlacesError("HOUNSFIELD_ARCHIVE_BLOBS_URL is the place of all packs, it must be another one")
         if known is None:
-            with self._archive.database.write() as connection:
+            with self._image_store.database.write() as connection:
                 connection.execute(insert(blob_places).values(name=_ARCHIVE_PLACE, marker=marker))
 
 

@@ -15,7 +15,7 @@ from typing import Final
 import structlog
 from sqlalchemy import Select, select, update
 
-from hounsfield.imaging.image_store import Archive
+from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.states import StorageTier
 from hounsfield.imaging.tiering.pack_mover import PackPlacer, PlacesError
 from hounsfield.jobs.queue import WorkItem
@@ -35,9 +35,9 @@ def access_precision(archive_after_seconds: float) -> float:
     return min(_HOUR_SECONDS, archive_after_seconds / 10) if archive_after_seconds > 0 else _HOUR_SECONDS
 
 
-def schedule_tiers(archive: Archive) -> None:
+def schedule_tiers(image_store: ImageStore) -> None:
     """Make sure that there is the one work item that looks after the tiers again and again."""
-    archive.queue.schedule(SWEEP_TIERS, _SUBJECT)
+    image_store.queue.schedule(SWEEP_TIERS, _SUBJECT)
 
 
 class TierSweeper:
@@ -45,7 +45,7 @@ class TierSweeper:
 
     Parameters
     ----------
-    archive : Archive
+    image_store : ImageStore
         Where everything is.
     archive_after_seconds : float
         How long an image set goes without access before it is archived; 0 for no archiving.
@@ -56,13 +56,13 @@ class TierSweeper:
     """
 
     def __init__(
-        self, archive: Archive, *, archive_after_seconds: float, every_seconds: float, stop: threading.Event
+        self, image_store: ImageStore, *, archive_after_seconds: float, every_seconds: float, stop: threading.Event
     ) -> None:
-        self._archive = archive
+        self._image_store = image_store
         self._after_seconds = archive_after_seconds
         self._every_seconds = every_seconds
         self._all_are_back = False
-        self._placer = None if archive.tiers is None else PackPlacer(archive, archive.tiers, stop)
+        self._placer = None if image_store.tiers is None else PackPlacer(image_store, image_store.tiers, stop)
 
     def run(self, item: WorkItem) -> None:
         """Change the tiers that are due, move the packs that are elsewhere, and come again."""
@@ -73,7 +73,7 @@ class TierSweeper:
             except PlacesError as error:
                 # Somebody has to mount it or to mend the setting; until then packs stay where they are.
                 _log.error("packs are not moved", reason=str(error))
-        self._archive.queue.release(item, self._every_seconds, failed=False)
+        self._image_store.queue.release(item, self._every_seconds, failed=False)
 
     def give_up(self, item: WorkItem) -> None:
         """Go on trying: the work is never over."""
@@ -92,7 +92,7 @@ class TierSweeper:
             # What a row says can be that much older than the last access; no image set is archived before its time.
             idle_seconds = self._after_seconds + access_precision(self._after_seconds)
             # By both clocks, so that one that was set ahead archives nothing.
-            latest = min(now_ms(), self._archive.queue.clock.now()) - int(idle_seconds * 1000)
+            latest = min(now_ms(), self._image_store.queue.clock.now()) - int(idle_seconds * 1000)
             idle = select(columns.id).where(IS_FREQUENT, columns.last_accessed_at < latest)
             return self._move_all(idle.order_by(columns.last_accessed_at), StorageTier.ARCHIVE_INSTANT_ACCESS)
         if self._all_are_back:
@@ -113,10 +113,10 @@ class TierSweeper:
         return count
 
     def _move_some(self, found: Select[tuple[str]], tier: StorageTier) -> int:
-        with self._archive.database.read() as connection:
+        with self._image_store.database.read() as connection:
             if connection.execute(found.limit(1)).first() is None:
                 return 0
-        with self._archive.database.write() as connection:
+        with self._image_store.database.write() as connection:
             # What is locked is being written, which is an access, or comes with the next look.
             ids = connection.execute(lock_row(connection, found, skip_locked=True)).scalars().all()
             for some in in_groups(ids):
