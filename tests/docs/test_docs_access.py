@@ -22,6 +22,7 @@ from signed_http import Answer, send_signed
 from synthetic import save, slice_of
 
 ACCESS = Page.of("docs/how-to/users-and-keys.md")
+COMMANDS = Page.of("docs/reference/cli.md").section("## Users, roles, policies and keys")
 BUILT_IN = "AWSHealthImagingFullAccess"
 
 
@@ -57,13 +58,13 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
 @pytest.mark.timeout(900)
 def test_the_page_is_followed_from_the_first_user_to_the_last_key(reader: Reader) -> None:
     store = f"/datastore/{reader.datastore}"
-    assert '"datastoreSummaries"' in reader.types("## An administrator")
-    reader.types("## A viewer")
+    assert '"datastoreSummaries"' in reader.types("## Make an administrator")
+    reader.types("## Make a viewer")
     wait_for(lambda: reader.asks("bob", f"{store}/studies").status == 200, "bob to be let in")
     assert reader.asks("bob", store).status == 200
     assert reader.asks("bob", store, "DELETE").code == "AccessDeniedException"
 
-    reader.types("## A modality")
+    reader.types("## Make a modality")
     file = save(slice_of(study=71), reader.folder / "one.dcm").read_bytes()
     kind = {"Content-Type": "application/dicom", "Accept": "application/dicom+json"}
     stored = wait_for(
@@ -74,7 +75,7 @@ def test_the_page_is_followed_from_the_first_user_to_the_last_key(reader: Reader
     assert reader.asks("bob", f"{store}/studies", "POST", file, **kind).code == "AccessDeniedException"
 
     first = reader.key("bob")
-    printed = reader.types("## Rotating a key")
+    printed = reader.types("## Rotate a key")
     assert f"{first[0]} is disabled" in printed
     assert reader.key("bob") != first
     wait_for(lambda: reader.asks("bob", f"{store}/studies").status == 200, "bob's new key to be let in")
@@ -82,12 +83,12 @@ def test_the_page_is_followed_from_the_first_user_to_the_last_key(reader: Reader
     assert old.code == "UnrecognizedClientException"
 
     modality = reader.key("ct-1")[0]
-    assert f"{modality} of ct-1: inactive" in reader.types("## Shutting somebody out")
+    assert f"{modality} of ct-1: inactive" in reader.types("## Lock somebody out")
     wait_for(
         lambda: reader.asks("ct-1", f"{store}/studies").code == "UnrecognizedClientException", "ct-1 to be shut out"
     )
-    assert "Boundary" in reader.types("## A boundary")
-    assert "arn:aws:iam::000000000000:role/reader" in reader.types("## A role")
+    assert "Boundary" in reader.types("## Set a boundary")
+    assert "arn:aws:iam::000000000000:role/reader" in reader.types("## Make a role")
 
 
 def ok(answer: Answer) -> Answer | None:
@@ -105,17 +106,17 @@ def commands() -> dict[str, click.Command]:
 
 
 def test_all_commands_are_told_and_take_what_the_page_says() -> None:
-    assert sorted(codes(row["command"])[0] for row in ACCESS.rows("command")) == sorted(commands())
+    assert sorted(codes(row["command"])[0] for row in COMMANDS.rows("command")) == sorted(commands())
     for name, made in commands().items():
         options: set[Any] = {option for parameter in made.params for option in parameter.opts}
         assert {"--data", "--json"} <= options, name
 
 
 def test_the_limits_and_the_kinds_of_use_are_those_of_the_code() -> None:
-    text = " ".join(ACCESS.text.split())
+    text = " ".join(COMMANDS.text.split())
     assert (
         f"Limits, as IAM has them: {MOST_KEYS} keys a user, {MOST_ATTACHED} managed policies and {MOST_TAGS} tags a user or "
         f"role, {MOST_OF_MANAGED:,} characters a managed policy, {MOST_OF_INLINE['user']:,} for all inline policies of a user, "
         f"{MOST_OF_INLINE['role']:,} of a role, {MOST_OF_TRUST:,} for a trust policy" in text
     )
-    assert f"each kind of use: {', '.join(DataUse)}." in text
+    assert f"each kind of use: {', '.join(DataUse)}." in ACCESS.text

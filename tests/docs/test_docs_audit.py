@@ -1,4 +1,4 @@
-"""What docs/reference/audit-record.md shows works as it stands there, and its table has the fields that records have."""
+"""The pages on the audit trail: what they show works, and the fields they name are those of records."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from hounsfield.settings.audit_on_failure import OnFailure
 from servers import ServerProcess
 
 PAGE = Page.of("docs/reference/audit-record.md")
+TRAIL = Page.of("docs/how-to/audit-trail.md")
 CALL = AuditEvent(
     name="GetImageFrame",
     source="medical-imaging.amazonaws.com",
@@ -39,11 +40,11 @@ CALL = AuditEvent(
 
 def test_the_table_has_the_fields_of_records_in_their_order() -> None:
     record = json.loads(RecordMaker("000000000000", "us-east-1").record(CALL))
-    assert [row["field"].strip("`") for row in PAGE.section("## A record").rows("field")] == list(record)
+    assert [row["field"].strip("`") for row in PAGE.section("## Fields").rows("field")] == list(record)
 
 
 def test_the_events_of_the_service_are_listed() -> None:
-    text = PAGE.section("## A record").text
+    text = PAGE.section("## What is recorded").text
     sources = [path.read_text() for path in Path(sys.modules["hounsfield"].__path__[0]).rglob("*.py")]
     ended = ("ImportJobCompleted", "ImportJobFailed", "ImageSetStorageReleased")
     for name in (*ended, "AuditRecordsLost", "UnprovenCallsCounted"):
@@ -53,19 +54,19 @@ def test_the_events_of_the_service_are_listed() -> None:
 
 
 def test_the_values_of_the_policy_are_listed() -> None:
-    rows = PAGE.section("## Where, and what is lost when").rows("value")
+    rows = PAGE.section("## Files and durability").rows("value")
     assert [row["value"].strip("`") for row in rows] == [value.value for value in OnFailure]
 
 
 def test_the_settings_for_shipping_are_settings(tmp_path: Path) -> None:
     config = tmp_path / "hounsfield.toml"
-    config.write_text(PAGE.section("## Ship").block("toml"))
+    config.write_text(TRAIL.section("## Deliver to a bucket").block("toml"))
     assert load_settings({"HOUNSFIELD_CONFIG": str(config)}).audit_s3_uri == "s3://audit-bucket/hounsfield"
 
 
 @pytest.mark.parametrize("position", range(4))
 def test_the_commands_work_as_they_stand_there(server: ServerProcess, client: Any, position: int) -> None:
-    command = PAGE.block("sh").splitlines()[position].replace("--data data", f"--data {server.data}")
+    command = TRAIL.block("sh").splitlines()[position].replace("--data data", f"--data {server.data}")
     answer = client.list_datastores()
     record_of(server, answer["ResponseMetadata"]["RequestId"])
     environment = {

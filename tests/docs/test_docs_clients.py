@@ -107,7 +107,7 @@ def test_the_server_answers_under_both_names(
     server: ServerProcess, datastore: str, image_set: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As with the line for /etc/hosts: boto3 with its prefix left on, and names that resolve."""
-    _, plain, with_prefix = block("A name that resolves, instead", "text").split()
+    _, plain, with_prefix = block("Use a name that resolves", "text").split()
     resolve, asked = socket.getaddrinfo, []
 
     def hosts(host: str, *arguments: Any, **named: Any) -> Any:

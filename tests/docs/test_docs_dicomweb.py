@@ -1,4 +1,4 @@
-"""docs/reference/dicomweb/index.md: its examples run in their order, and its tables hold for the code and for a real server."""
+"""The pages on DICOMweb: their examples run in their order, and their tables hold for the code and for a real server."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ from servers import ServerProcess
 from synthetic import noise, save, slice_of, uid
 from tools import required_tool
 
-PAGE = Page.of("docs/reference/dicomweb/index.md")
+CONNECT = Page.of("docs/how-to/connect-dicomweb-clients.md")
+INDEX, STORE, RETRIEVE, RENDERED = (
+    Page.of(f"docs/reference/dicomweb/{name}.md") for name in ("index", "store", "retrieve", "rendered")
+)
 PREFIX = "1.2.840.10008.1.2"
 EXPLICIT, HTJ2K, J2K, JPEG = (PREFIX + part for part in (".1", ".4.202", ".4.90", ".4.50"))
 MPEG_2 = PREFIX + ".4.100"
@@ -39,7 +42,7 @@ def test_the_curl_lines_run(server: ServerProcess, datastore: str, tmp_path: Pat
     save(dataset, tmp_path / "slice.dcm")
     key_id, secret = server.key()
     given = {"KEY_ID": key_id, "SECRET": secret, "ENDPOINT": server.url, "DATASTORE": datastore, **UIDS}
-    printed = run_shell(server, PAGE.section("### curl").block("sh"), tmp_path, **given)
+    printed = run_shell(server, CONNECT.section("## curl").block("sh"), tmp_path, **given)
     assert uid(351, 1, 1) in printed
     assert pydicom.dcmread(tmp_path / "retrieved.dcm").file_meta.TransferSyntaxUID == HTJ2K
 
@@ -59,32 +62,33 @@ def test_the_python_examples_run_in_their_order(
     # The workers start with the first request; on a busy machine that is longer than the 20 s that dicomweb-client waits.
     assert store(server, datastore, [part10(slice_of(study=353))]).status_code == 200
 
-    def printed_by(heading: str) -> list[str]:
-        for code in PAGE.section(heading).blocks("python"):
+    def printed_by(page: Page, heading: str) -> list[str]:
+        for code in page.section(heading).blocks("python"):
             reader.types(code)
         return capsys.readouterr().out.splitlines()
 
-    assert printed_by("### requests") == []
-    assert printed_by("### dicomweb-client") == ["2 Explicit VR Little Endian"]
-    single, several, *failed = printed_by("## Store")
+    assert printed_by(CONNECT, "## requests") == []
+    assert printed_by(CONNECT, "## dicomweb-client") == ["2 Explicit VR Little Endian"]
+    single, several, *failed = printed_by(STORE, "# Store")
     assert single == f"200 ['{root(server, datastore)}/studies/{uid(351)}']"
     assert several == "202"
     assert [line.split(" ", 1)[0] for line in failed] == ["A901", "C000"]
-    kinds = [line.split()[1] for line in printed_by("### Transfer syntaxes")]
+    kinds = [line.split()[1] for line in printed_by(RETRIEVE, "## Transfer syntaxes")]
     assert kinds == [f"transfer-syntax={syntax}" for syntax in (EXPLICIT, HTJ2K, J2K, HTJ2K)]
-    assert printed_by("### Frames") == []
+    assert printed_by(RETRIEVE, "## Frames") == []
     assert reader.names["samples"] == noise(64, 64, seed=1).tobytes()
     np.testing.assert_array_equal(imagecodecs.htj2k_decode(reader.names["codestream"]), noise(64, 64, seed=1))
-    part, again = printed_by("### Ranges, and what the client has")
+    part, again = printed_by(RETRIEVE, "## Ranges and caches")
     assert part == f"206 bytes 0-1023/{len(reader.names['codestream'])}"
     assert again == "200 304 0"
     served = [HTJ2K, EXPLICIT, J2K, "1.2.840.10008.1.2.4.201"]
-    assert printed_by("### Metadata and bulk data") == [f"{served} {len(DOCUMENT)}"]
+    assert printed_by(RETRIEVE, "## Metadata and bulk data") == [f"{served} {len(DOCUMENT)}"]
     assert reader.names["document"] == DOCUMENT
+    assert printed_by(RETRIEVE, "## ZIP") == ["2"]
 
 
 def test_the_requests_are_those_of_the_routes() -> None:
-    rows = PAGE.rows("request", "operation")
+    rows = [row for page in (INDEX, STORE, RETRIEVE, RENDERED) for row in page.rows("request", "operation")]
     told = {(*codes(row["request"])[0].split(), codes(row["operation"])[0]) for row in rows}
     routes = {(method, f"/{path}", name) for method, path, name in ROUTES}
     assert told <= routes
@@ -92,17 +96,17 @@ def test_the_requests_are_those_of_the_routes() -> None:
 
 
 def test_the_reasons_are_those_of_the_code() -> None:
-    assert {int(codes(row["reason"])[0], 16) for row in PAGE.rows("reason")} == set(FailureReason)
+    assert {int(codes(row["reason"])[0], 16) for row in STORE.rows("reason")} == set(FailureReason)
 
 
 def test_the_sizes_are_those_of_the_code() -> None:
-    assert f"`HOUNSFIELD_MAX_STORE_BYTES` ({Settings().max_store_bytes >> 20:,} MiB" in PAGE.text
-    assert f"`HOUNSFIELD_MAX_BODY_BYTES` ({Settings().max_body_bytes >> 20} MiB)" in PAGE.text
-    assert f"Up to {MEMORY_BYTES >> 20} MiB of one wait in memory" in PAGE.text
+    assert f"`HOUNSFIELD_MAX_STORE_BYTES` ({Settings().max_store_bytes >> 20:,} MiB" in STORE.text
+    assert f"`HOUNSFIELD_MAX_BODY_BYTES` ({Settings().max_body_bytes >> 20} MiB)" in INDEX.text
+    assert f"Up to {MEMORY_BYTES >> 20} MiB of one wait in memory" in STORE.text
 
 
 def test_the_media_types_of_frames_are_those_of_the_code() -> None:
-    rows = PAGE.rows("media type of frames")
+    rows = RETRIEVE.rows("media type of frames")
     told = {
         PREFIX + suffix: codes(row["media type of frames"])[0]
         for row in rows
@@ -146,7 +150,7 @@ def bare() -> Dataset:
 def test_the_transfer_syntaxes_can_be_had_as_the_table_says(server: ServerProcess, datastore: str) -> None:
     kept = [(slice_of(), HTJ2K), (as_jpeg(), JPEG), (bare(), EXPLICIT), (as_object(), MPEG_2)]
     assert store(server, datastore, [part10(dataset) for dataset, _ in kept]).status_code == 200
-    rows = PAGE.section("### Transfer syntaxes").rows("asked for")
+    rows = RETRIEVE.section("## Transfer syntaxes").rows("asked for")
     assert len(rows) == 5
     signed = session(server)
     for row in rows:

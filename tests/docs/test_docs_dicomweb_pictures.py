@@ -1,4 +1,4 @@
-"""docs/reference/dicomweb/index.md: the examples of pictures and capabilities run."""
+"""The pages on DICOMweb: the examples of pictures and capabilities run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from hounsfield.pixels.rendering.render import Appearance
 from servers import ServerProcess
 from synthetic import slice_of, uid
 
-PAGE = Page.of("docs/reference/dicomweb/index.md")
+CONNECT = Page.of("docs/how-to/connect-dicomweb-clients.md")
+INDEX, RENDERED_PAGE = (Page.of(f"docs/reference/dicomweb/{name}.md") for name in ("index", "rendered"))
 
 
 def test_the_examples_run(
@@ -24,8 +25,9 @@ def test_the_examples_run(
     assert store(server, datastore, [part10(slice_of(study=354))]).ok
     names = {"STUDY": uid(354), "SERIES": uid(354, 1), "INSTANCE": uid(354, 1, 1), "DATASTORE": datastore}
     reader = PythonReader(server, monkeypatch, tmp_path, web=web_client(server, datastore), **names)
-    for heading in ("### requests", "## Rendered", "## Capabilities"):
-        for code in PAGE.section(heading).blocks("python"):
+    sections = CONNECT.section("## requests"), RENDERED_PAGE, INDEX.section("## Capabilities")
+    for section in sections:
+        for code in section.blocks("python"):
             reader.types(code)
     assert capsys.readouterr().out.splitlines() == [
         "image/png image/jpeg",
@@ -35,9 +37,9 @@ def test_the_examples_run(
 
 
 def test_the_parameters_are_those_of_the_code() -> None:
-    told = {row["parameter"].strip("`") for row in PAGE.section("## Rendered").rows("parameter")}
+    told = {row["parameter"].strip("`") for row in RENDERED_PAGE.rows("parameter")}
     assert told == set(RENDERED) - {"imageSetId"}
-    text = PAGE.section("## Rendered").text
+    text = RENDERED_PAGE.text
     assert f"up to {MOST_PIXELS_A_SIDE} × {MOST_PIXELS_A_SIDE}" in text
     assert f"at most {THUMBNAIL_SIDE} × {THUMBNAIL_SIDE} pixels" in text
     assert f"of JPEG; {Appearance().quality} when" in text

@@ -1,4 +1,4 @@
-"""docs/explanation/encryption.md: what it shows is run as it stands there, and its tables are compared with what happens."""
+"""The pages on keys and TLS: what they show is run, and their tables are compared with what happens."""
 
 from __future__ import annotations
 
@@ -20,9 +20,11 @@ from key_service import KeyServiceDoor, key_service
 from object_store import ObjectStore
 from servers import ServerProcess
 
-PAGE = Page.of("docs/explanation/encryption.md")
-SERVICE = PAGE.section("## A key of a key service")
-MASTER = PAGE.section("## Master keys")
+KEYS = Page.of("docs/how-to/encryption-keys.md")
+TLS = Page.of("docs/how-to/tls.md")
+SERVICE = KEYS.section("## Use a key service")
+MASTER = KEYS.section("## Rotate the master key")
+DATABASE = KEYS.section("## Rotate the key of the database")
 
 
 @pytest.fixture
@@ -34,11 +36,13 @@ def door(s3: ObjectStore) -> Iterator[KeyServiceDoor]:
 def test_the_examples_of_keys_run(door: KeyServiceDoor, tmp_path: Path) -> None:
     process = ServerProcess(tmp_path / "data", {**door.environment(), "HOUNSFIELD_IMPORT_WORKERS": "1"}).start()
     arn = door.new_key()
-    beside, stopped = MASTER.blocks("sh")
+    beside, stopped = MASTER.block("sh"), DATABASE.block("sh")
     try:
         assert run_shell(process, SERVICE.block("sh"), tmp_path, KMS_KEY_ARN=arn).split() == [arn]
         printed = run_shell(process, beside, tmp_path).splitlines()
-        exported = run_shell(process, PAGE.section("## Back up keys").block("sh"), tmp_path)
+        exported = run_shell(
+            process, Page.of("docs/how-to/back-up.md").section("## Back up the keys").block("sh"), tmp_path
+        )
         assert exported.startswith("keys-copy.json holds 2 master keys")
         in_use = f"{stopped} 2>&1 || echo refused"
         assert "stop the server" in run_shell(process, in_use.replace("\n 2>", " 2>"), tmp_path)
@@ -56,9 +60,9 @@ def test_the_examples_of_keys_run(door: KeyServiceDoor, tmp_path: Path) -> None:
 
 def test_the_settings_and_commands_are_those_of_the_code() -> None:
     named = [name for row in SERVICE.rows("variable") for name in codes(row["variable"])]
-    named += [name for row in PAGE.section("## TLS").rows("setting") for name in codes(row["setting"])]
+    named += [name for row in TLS.rows("setting") for name in codes(row["setting"])]
     assert all(hasattr(Settings(), name.partition("=")[0].removeprefix("HOUNSFIELD_").lower()) for name in named)
-    tls = {codes(row["setting"])[0]: codes(row["what it does"]) for row in PAGE.section("## TLS").rows("setting")}
+    tls = {codes(row["setting"])[0]: codes(row["effect"]) for row in TLS.rows("setting")}
     assert tls["HOUNSFIELD_TLS_LEAST_VERSION"] == list(TlsVersion)
     assert tls["HOUNSFIELD_TLS_CLIENT_CERTIFICATES"] == list(ClientCertificates)
     shown = CliRunner().invoke(cli, ["keys", "--help"]).output
@@ -68,12 +72,12 @@ def test_the_settings_and_commands_are_those_of_the_code() -> None:
 
 
 def test_the_columns_that_postgresql_shows_are_there() -> None:
-    rows = PAGE.section("## PostgreSQL").rows("table")
+    rows = Page.of("docs/how-to/several-machines.md").section("## PostgreSQL").rows("table")
     assert {name for row in rows for name in codes(row["table"])} <= metadata.tables.keys()
 
 
 def test_the_example_of_tls_asks_for_files_that_are_there(tmp_path: Path) -> None:
-    (example,) = PAGE.section("## TLS").blocks("sh")
+    (example,) = TLS.blocks("sh")
     here = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         ["bash", "-euc", example.replace("0.0.0.0", "127.0.0.1")],

@@ -1,4 +1,4 @@
-"""docs/reference/api/import-jobs.md: its examples run, its tables are those of the settings and of what a job writes."""
+"""docs/reference/api/import-jobs.md: its examples run, its tables are those of what a job writes."""
 
 from __future__ import annotations
 
@@ -14,13 +14,11 @@ from hounsfield.dicom.io.leniencies import Leniency
 from hounsfield.dicom.values.warnings import WarningCode
 from hounsfield.imaging.ingest.pixel_warnings import CODES
 from hounsfield.pixels.leniencies import PixelLeniency
-from hounsfield.settings import PREFIX, Settings
 from imports import document, instances, lines, outcome_of
 from servers import ServerProcess, finished_job
 from synthetic import save, slice_of, uid
 
 WHOLE = Page.of("docs/reference/api/import-jobs.md")
-PAGE = WHOLE.text
 
 
 @pytest.mark.filterwarnings("ignore:The value length")
@@ -104,11 +102,3 @@ def test_the_metadata_file_of_the_page(server: ServerProcess, client: Any, datas
     assert {s["DICOM"]["InstitutionName"] for s in found["Study"]["Series"].values()} == {"General Hospital"}
     comments = {sop_uid: instance["DICOM"].get("ImageComments") for sop_uid, instance in instances(found)}
     assert comments == {uid(311, 1, 1): "The first slice", uid(311, 1, 2): None}
-
-
-def test_the_limits_of_the_page_are_the_defaults() -> None:
-    rows = re.findall(rf"^\| ([\d,]+)( GB| MB)? [^|]*\| `{PREFIX}(QUOTA_\w+)` \|", PAGE, re.MULTILINE)
-    units = {"": 1, " GB": 1024**3, " MB": 1024**2}
-    told = {name.lower(): int(number.replace(",", "")) * units[unit] for number, unit, name in rows}
-    names = [name for name in Settings.__dataclass_fields__ if name.startswith("quota_import_")]
-    assert told == {name: getattr(Settings(), name) for name in [*names, "quota_metadata_bytes"]}

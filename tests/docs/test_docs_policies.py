@@ -54,7 +54,7 @@ def test_users_who_see_only_their_studies(server: ServerProcess, datastore: str,
     found = server.client().search_image_sets(datastoreId=datastore)["imageSetsMetadataSummaries"]
     image_set = str(found[0]["imageSetId"])
     (tmp_path / "data").symlink_to(server.data)
-    script = "export HOUNSFIELD_DATA=data\n" + PAGE.section("## Users who see only their studies").block("sh")
+    script = "export HOUNSFIELD_DATA=data\n" + Page.of("docs/how-to/restrict-studies.md").block("sh")
     printed = run_shell(server, script, tmp_path, DATASTORE=datastore, IMAGE_SET=image_set)
     assert json.loads(printed[printed.rindex("[") :]) == [image_set]
 

@@ -147,7 +147,9 @@ def test_the_dicomweb_examples_run(own_server: ServerProcess, tmp_path: Path) ->
 
 def test_both_pages_sign_alike() -> None:
     signer = re.compile(r"^class Signed.*?^        return request$", re.DOTALL | re.MULTILINE)
-    assert signer.findall(README) == signer.findall((ROOT / "docs/reference/dicomweb/index.md").read_text()) != []
+    assert (
+        signer.findall(README) == signer.findall((ROOT / "docs/how-to/connect-dicomweb-clients.md").read_text()) != []
+    )
 
 
 def test_the_exported_variables_are_the_ones_the_tests_use() -> None:

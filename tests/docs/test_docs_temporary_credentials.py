@@ -42,7 +42,7 @@ def test_a_role_and_somebody_who_may_assume_it(
     reader = PythonReader(server, monkeypatch, folder, ENDPOINT=server.url)
     monkeypatch.setenv("AWS_CONFIG_FILE", "config")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "credentials")
-    reader.types(PAGE.section("## A session that may less").block("python"))
+    reader.types(PAGE.section("## A session with fewer permissions").block("python"))
     listed, refused = capsys.readouterr().out.splitlines()
     assert listed == "True"
     assert refused.endswith("because no session policy allows the medical-imaging:CreateDatastore action")

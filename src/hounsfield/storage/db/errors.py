@@ -163,5 +163,5 @@ def tell_damage(error: BaseException, statement: str | None, tables: Collection[
         tables=list(concerned),
         code=code_of(error),
         what_to_do="Requests that need these tables fail, all others go on. Stop the service, keep a copy of the data folder, "
-        "check its disk, and put the database back from a backup; see docs/how-to/install.md.",
+        "check its disk, and put the database back from a backup; see docs/how-to/monitor.md.",
     )
