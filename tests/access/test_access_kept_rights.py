@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import cycle, product
 from typing import Final
 
-from test_access_permissions import IMAGE_SET, SESSION, STORE, USER, KnownFacts, may
+from permission_requests import IMAGE_SET, SESSION, STORE, USER, KnownFacts, may
 
 from hounsfield.iam.authorization import ContextValue, Permission, may_be_denied, refused_resources
 from hounsfield.iam.permission_snapshot import KeptRights, NoFacts

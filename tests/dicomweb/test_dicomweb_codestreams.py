@@ -14,8 +14,7 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, get_frame
 from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
 
-from dicomweb.test_dicomweb_retrieve import get
-from dicomweb.web import part10, store, values
+from dicomweb.web import get, part10, store, values
 from hounsfield.pixels.codecs.codestream import J2kHeader, read_j2k
 from servers import ServerProcess, active_datastore
 from synthetic import noise, slice_of, uid

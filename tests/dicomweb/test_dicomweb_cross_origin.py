@@ -9,8 +9,7 @@ from xml.etree import ElementTree as ET
 import pytest
 import requests
 
-from dicomweb.test_dicomweb_retrieve import get
-from dicomweb.web import part10, root, session, store, web_client
+from dicomweb.web import get, part10, root, session, store, web_client
 from hounsfield.api.dicomweb.capabilities import MEDIA_TYPES
 from hounsfield.api.dicomweb.resources import ROUTES
 from hounsfield.settings import SettingsError, load_settings

@@ -16,9 +16,8 @@ from pydicom.encaps import encapsulate, get_frame
 from pydicom.pixels.processing import convert_color_space
 from pydicom.uid import JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1
 
-from dicomweb.test_dicomweb_rendered import close, rendered
-from dicomweb.test_dicomweb_retrieve import get
-from dicomweb.web import part10, store, updated
+from dicomweb.rendered_images import close, rendered
+from dicomweb.web import get, part10, store, updated
 from servers import ServerProcess, active_datastore
 from support.jpeg_marks import JFIF, adobe, marked
 from synthetic import slice_of, uid

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from typing import Any
 
@@ -16,38 +15,13 @@ from pydicom.pixels.processing import apply_color_lut, convert_color_space
 from pydicom.sequence import Sequence
 from pydicom.uid import EncapsulatedPDFStorage, RLELossless
 
+from dicomweb.rendered_images import close, picture, rendered, table
 from dicomweb.rendering_reference import by_pydicom, stretched, windowed
-from dicomweb.test_dicomweb_retrieve import get, parts
-from dicomweb.web import part10, root, session, store, updated, web_client
+from dicomweb.web import get, part10, parts, root, session, store, updated, web_client
 from servers import ServerProcess, active_datastore
 from synthetic import noise, slice_of, uid
 
 INSTANCE = f"studies/{uid(1)}/series/{uid(1, 1)}/instances/{uid(1, 1, 1)}"
-
-
-def picture(content: bytes) -> NDArray[Any]:
-    return np.asarray(Image.open(io.BytesIO(content)))
-
-
-def rendered(server: ServerProcess, datastore_id: str, path: str, query: str = "") -> NDArray[Any]:
-    answer = get(server, datastore_id, f"{path}/rendered{query}", "image/png")
-    assert answer.status_code == 200, answer.text
-    assert answer.headers["content-type"] == "image/png"
-    return picture(answer.content)
-
-
-def close(found: NDArray[Any], expected: NDArray[Any], tolerance: float = 1.0) -> None:
-    assert found.shape == expected.shape
-    assert np.abs(found.astype(float) - expected).max() <= tolerance
-
-
-def table(values: NDArray[Any], first: int, bits: int, vr: str = "US") -> Sequence:
-    item = Dataset()
-    item.LUTDescriptor = [len(values), first, bits]
-    item["LUTDescriptor"].VR = vr
-    item.LUTData = values.astype("<u2").tobytes()
-    item["LUTData"].VR = "OW"
-    return Sequence([item])
 
 
 def palette(entries: int, first: int = 0) -> dict[str, Any]:

@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
+from dicomweb.rendered_images import close, rendered, table
 from dicomweb.rendering_reference import stretched, windowed
-from dicomweb.test_dicomweb_rendered import close, rendered, table
-from dicomweb.test_dicomweb_retrieve import get
-from dicomweb.web import part10, store
+from dicomweb.web import get, part10, store
 from servers import ServerProcess, active_datastore
 from synthetic import slice_of, uid
 

@@ -13,8 +13,7 @@ import pydicom
 from PIL import Image
 from pydicom.dataset import Dataset
 
-from dicomweb.test_dicomweb_retrieve import get
-from dicomweb.web import store
+from dicomweb.web import get, store
 from servers import ServerProcess, active_datastore
 from tools import required_tool
 

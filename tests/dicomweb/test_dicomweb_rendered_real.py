@@ -12,7 +12,7 @@ import pydicom
 from PIL import Image
 
 from dicomweb.rendering_reference import by_pydicom
-from dicomweb.test_dicomweb_retrieve import get
+from dicomweb.web import get
 from imports import run_import
 from servers import ServerProcess
 

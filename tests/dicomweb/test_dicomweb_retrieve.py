@@ -15,7 +15,7 @@ from botocore.auth import SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from dicomweb.web import part10, parts, root, session, store, updated, values, web_client
+from dicomweb.web import get, part10, parts, root, session, store, updated, values, web_client
 from servers import ServerProcess, active_datastore
 from synthetic import noise, slice_of, uid
 
@@ -34,13 +34,6 @@ def stored(server: ServerProcess) -> str:
     assert store(server, datastore_id, [*files, part10(multi)]).status_code == 200
     assert store(server, datastore_id, [part10(slice_of(number=9, PatientID="other"))]).status_code == 200
     return datastore_id
-
-
-def get(
-    server: ServerProcess, datastore_id: str, path: str, accept: str | None = None, **headers: str
-) -> requests.Response:
-    given = {**headers, **({"Accept": accept} if accept else {})}
-    return session(server).get(f"{root(server, datastore_id)}/{path}", headers=given, timeout=60)
 
 
 INSTANCE = f"studies/{STUDY}/series/{SERIES}/instances/{uid(1, 1, 1)}"

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydicom.uid import EncapsulatedPDFStorage
 
-from dicomweb.test_dicomweb_retrieve import get
-from dicomweb.web import part10, store
+from dicomweb.web import get, part10, store
 from hounsfield.pixels.codecs.decode import decode_frame, decode_reduced
 from hounsfield.pixels.codecs.encode import encode_frame, uses_colour_transform
 from hounsfield.pixels.codecs.wavelet import reduced

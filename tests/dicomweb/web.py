@@ -68,6 +68,14 @@ def web_client(server: ServerProcess, datastore_id: str) -> DICOMwebClient:
     return DICOMwebClient(root(server, datastore_id), session=session(server))
 
 
+def get(
+    server: ServerProcess, datastore_id: str, path: str, accept: str | None = None, **headers: str
+) -> requests.Response:
+    """Ask for a resource of a data store."""
+    given = {**headers, **({"Accept": accept} if accept else {})}
+    return session(server).get(f"{root(server, datastore_id)}/{path}", headers=given, timeout=60)
+
+
 def part10(dataset: Dataset) -> bytes:
     """Give the P10 file of a data set."""
     buffer = io.BytesIO()

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from functools import cache
-from pathlib import Path
 
 import orjson
-import pydicom
 from hypothesis import strategies as st
 
 from fuzz.fuzzing import damaged, fuzz
+from fuzz.marked_files import FILES, marked
 from hounsfield.dicom.healthimaging.document import instance_fragment
 from hounsfield.dicom.healthimaging.record import instance_record
 from hounsfield.dicom.io.byte_source import BytesSource
@@ -22,7 +21,6 @@ from hounsfield.imaging.pixel_description import pixel_format, pixel_frames
 from hounsfield.pixels.codecs.decode import decode_frame
 from hounsfield.pixels.errors import FramesError, PixelError
 
-FILES = Path(pydicom.__path__[0]) / "data" / "test_files"
 VRS = [
     *("AE", "AS", "AT", "CS", "DA", "DS", "DT", "FD", "FL", "IS", "LO", "LT", "OB", "OW", "PN"),
     *("SH", "SL", "SQ", "SS", "ST", "TM", "UC", "UI", "UL", "UN", "UR", "US", "UT"),
@@ -178,32 +176,6 @@ def test_any_metadata_file_is_read_or_refused(data: bytes) -> None:
         assert str(error)  # noqa: PT017
         return
     assert list(file.data_sets("1.2")) is not None
-
-
-MARK = b"ZZDOE^JANE"
-
-
-@cache
-def marked() -> list[tuple[str, bytes]]:
-    """Real files in which the value of one element is a name: one for each element of each file."""
-    found = []
-    for path in sorted(FILES.rglob("*.dcm")):
-        data = path.read_bytes()
-        if len(data) > 20_000:
-            continue
-        try:
-            elements = list(pydicom.dcmread(path, stop_before_pixels=True, force=True).iterall())
-        except Exception:  # what pydicom cannot read is no matter here
-            continue
-        for element in elements:
-            start, value = element.file_tell, element.value
-            if not start or not value or element.VR == "SQ":
-                continue
-            length = int.from_bytes(data[start - 2 : start], "little")
-            if 2 <= length <= 64 and start + length <= len(data):
-                name = (MARK * 7)[:length]
-                found.append((f"{path.name} {element.keyword}", data[:start] + name + data[start + length :]))
-    return found
 
 
 @fuzz(st.deferred(lambda: st.sampled_from(marked())), examples=200)

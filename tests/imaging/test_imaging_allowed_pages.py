@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from image_set_rows import ENTRIES
 from sqlalchemy import Connection, insert
-from test_imaging_search_plan import ENTRIES
 
 from hounsfield.bootstrap.image_store import open_image_store
 from hounsfield.imaging.datastores import SETTLE_DATASTORE, DatastoreSettler, NewDatastore, create_datastore

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
-from test_imaging_organise import staged
+from staged_instances import staged
 
 from hounsfield.imaging.image_set_access import UNLIMITED, UnlimitedAccess
 from hounsfield.imaging.receive.group_commit import MOST_INSTANCES, StoreRequest, Waiting, next_group

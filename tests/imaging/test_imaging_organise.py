@@ -6,29 +6,11 @@ from collections import Counter
 
 from hypothesis import given
 from hypothesis import strategies as st
+from staged_instances import staged
 
-from hounsfield.dicom.healthimaging.record import Grouping
 from hounsfield.imaging.grouping_keys import SeriesKey, variant_of
 from hounsfield.imaging.ingest.grouping import PrimarySet, Situation, organise, organise_in_turn
-from hounsfield.imaging.staged_instance import PixelKind, Place, StagedInstance
-
-
-def staged(sop: str, series: str = "1.1", study: str = "1", patient: str = "P", number: str = "1") -> StagedInstance:
-    return StagedInstance(
-        key=f"{sop:0>24}",
-        sop_uid=sop,
-        sop_class_uid="1.2",
-        grouping=Grouping("20240101", "A", patient, study, "S", series, number),
-        levels="{}",
-        stored_transfer_syntax=None,
-        pixel_kind=PixelKind.NONE,
-        frame_count=0,
-        pack_id="0" * 32,
-        fragment=Place(0, 1),
-        dataset=Place(1, 1),
-        runs=(),
-        warnings=(),
-    )
+from hounsfield.imaging.staged_instance import StagedInstance
 
 
 def numbered(*instances: StagedInstance) -> list[tuple[int, StagedInstance]]:

@@ -8,7 +8,7 @@ from typing import Any
 from import_folders import import_folder
 
 from dicomweb.web import store
-from fuzz.test_fuzz_dicom import MARK, marked
+from fuzz.marked_files import MARK, marked
 from servers import ServerProcess, active_datastore
 
 FILES = 120
