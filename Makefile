@@ -28,13 +28,18 @@ test: install  ## the whole suite but the slow tests
 test-all: install
 	$(PYTEST)
 
+# Of tests/imaging, what needs no server.
+WITH_NEWEST := test_state_machines.py test_worker_imports.py imagesets/test_edits.py imagesets/test_edits_of_real_files.py \
+  ingest/test_damaged_frames.py ingest/test_grouping.py ingest/test_irregular_files.py \
+  receive/test_group_commit.py receive/test_worker.py retrieve/test_level_changes.py retrieve/test_prepared_statements.py \
+  search/test_allowed_pages.py search/test_any_case.py search/test_dicom_plan.py search/test_image_sets_plan.py
 NEWEST_PYTHON ?= $(shell .ci/newest_python)
 
 test-newest-python:  ## what depends on Python and the codecs, with the newest Python at hand, in an environment of its own
 	test -n "$(NEWEST_PYTHON)" || { echo "no Python newer than 3.11 here; name one with NEWEST_PYTHON" >&2; exit 1; }
 	$(MAKE) install VENV=.venv-newest PYTHON=$(NEWEST_PYTHON)
 	.venv-newest/bin/python -m pytest -n $(TEST_PROCESSES) --dist loadfile -m 'not slow' \
-	  tests/pixels tests/dicom tests/imaging tests/dicomweb/test_dicomweb_irregular_files.py
+	  tests/pixels tests/dicom $(addprefix tests/imaging/,$(WITH_NEWEST))
 
 LOWEST := .venv-lowest
 
@@ -45,7 +50,7 @@ test-lowest:  ## the same and DICOMweb, with the lowest versions of what we depe
 	VIRTUAL_ENV=$(CURDIR)/$(LOWEST) $(LOWEST)/bin/uv pip install --quiet --no-build awscli boto3 dicomweb-client hypothesis \
 	  'moto[server]' psutil pyjpegls pylibjpeg pylibjpeg-openjpeg pytest pytest-timeout pytest-xdist requests
 	$(LOWEST)/bin/python -m pytest -n $(TEST_PROCESSES) --dist loadfile -m 'not slow' \
-	  tests/pixels tests/dicom tests/imaging tests/storage tests/jobs tests/gate tests/native tests/dicomweb tests/sts
+	  tests/pixels tests/dicom tests/imaging tests/storage tests/jobs tests/gateway tests/api
 
 FUZZ_MINUTES ?= 10
 

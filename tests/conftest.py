@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from longest_first import longest_first, taking_turns
-from object_store import s3  # noqa: F401 - fixtures
-from postgresql import postgresql_server, postgresql_url  # noqa: F401 - fixtures
-from servers import ServerProcess, active_datastore
+from support.servers import ServerProcess, active_datastore
+from support.services.object_store import s3  # noqa: F401 - fixtures
+from support.services.postgresql import postgresql_server, postgresql_url  # noqa: F401 - fixtures
 
 # Servers start several times a minute; where they may not keep compiled code, each compiles all it imports anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from conformance_world import World, settled_world
 
-from servers import ServerProcess
+from support.conformance.world import World, settled_world
+from support.servers import ServerProcess
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,375 @@
+"""What cannot be opened is said in one sentence, with what to do, by the server and every command, and not tried for ever."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import resource
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from hounsfield.bootstrap.image_store import open_image_store
+from hounsfield.iam.root_credentials import credentials_file, root_key
+from hounsfield.settings import Settings
+from support.as_installed import as_installed
+from support.faults.standard_error import FAULTS as FAULTS_OF_OUTPUT
+from support.faults.unprivileged_user import as_any_user
+from support.servers import free_port
+
+SERVERS = ("serve", "api", "runner", "import", "demo")
+COMMANDS = ("user list", "role list", "policy list", "key list", "keys list", "keys export copy", "audit verify")
+ALL = (*SERVERS, *COMMANDS)
+SERVING = ("serve", "api", "demo")
+OPENING = ("serve", "api", "runner", "import", "demo")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that is wrong with an installation.
+
+    Attributes
+    ----------
+    words : str
+        What must be said of it; a pattern.
+    make : callable
+        Makes it, in a data folder that was in order.
+    environment : Mapping
+        Settings that are a part of it.
+    commands : tuple of str
+        Whom it keeps from working.
+    prepare : callable or None
+        What the process does before it becomes the command.
+    """
+
+    words: str
+    make: Callable[[Path], object] = lambda _: None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    commands: tuple[str, ...] = ALL
+    prepare: Callable[[], None] | None = None
+
+
+def _master(content: bytes | None) -> Callable[[Path], object]:
+    return _file("keys/master.json", content)
+
+
+def _file(name: str, content: bytes | None) -> Callable[[Path], object]:
+    """Give what puts something in the place of a file; None for nothing."""
+
+    def make(data: Path) -> None:
+        if (data / name).is_dir():
+            shutil.rmtree(data / name)
+        else:
+            (data / name).unlink(missing_ok=True)
+        if content is not None:
+            (data / name).write_bytes(content)
+
+    return make
+
+
+def _folder(name: str) -> Callable[[Path], object]:
+    def make(data: Path) -> None:
+        _file(name, None)(data)
+        (data / name).mkdir()
+
+    return make
+
+
+def _mode(name: str, mode: int) -> Callable[[Path], object]:
+    return lambda data: (data / name).chmod(mode)
+
+
+def _half(name: str) -> Callable[[Path], object]:
+    def make(data: Path) -> None:
+        content = (data / name).read_bytes()
+        (data / name).write_bytes(content[: len(content) // 2])
+
+    return make
+
+
+def _of_another(name: str) -> Callable[[Path], object]:
+    def make(data: Path) -> None:
+        shutil.copy(data.parent / "another" / name, data / name)
+
+    return make
+
+
+def _newer(data: Path) -> None:
+    image_store, _ = open_image_store(Settings(data=data))
+    with image_store.database.write() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    image_store.database.close()
+
+
+def _no_room() -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+
+
+def _gone(data: Path) -> None:
+    shutil.rmtree(data)
+
+
+KEY = r"keys/master\.json cannot be used, it is damaged; put back the copy"
+FAULTS: dict[str, Fault] = {
+    "master key that is no JSON": Fault(KEY, _master(b"\x00garbage")),
+    "master key cut short": Fault(KEY, _half("keys/master.json")),
+    "master key that is a folder": Fault(
+        r"master\.json cannot be used, it cannot be read: Is a directory", _folder("keys/master.json")
+    ),
+    "master key that may not be read": Fault(
+        r"master\.json cannot be used, it cannot be read: Permission denied",
+        _mode("keys/master.json", 0),
+        prepare=as_any_user,
+    ),
+    "master key of another installation": Fault(
+        r"master\.json is not the master key of this database.*put back", _of_another("keys/master.json")
+    ),
+    "no master key": Fault(
+        r"keys/master\.json is missing, and .*database\.key cannot be read without it.*keys import",
+        _master(None),
+        commands=OPENING,
+    ),
+    "no master key, for commands": Fault(
+        r"keys/master\.json is missing, and .*database\.key cannot be read without it.*keys import",
+        _master(None),
+        commands=COMMANDS,
+    ),
+    "no keys, for commands": Fault(
+        r"keys/master\.json is missing, and .*hounsfield\.db cannot be read without it.*keys import",
+        _file("keys", None),
+        commands=COMMANDS,
+    ),
+    "no keys and no database, but packs": Fault(
+        r"master\.json is missing, and the packs in .*blobs cannot be read without it",
+        lambda data: [_file(name, None)(data) for name in ("keys", "hounsfield.db")],
+        commands=OPENING,
+    ),
+    "database that is garbage": Fault(
+        r"hounsfield\.db does not open with .*database\.key: .*put back copies of both",
+        _file("hounsfield.db", b"x" * 8192),
+    ),
+    "database of another installation": Fault(
+        r"hounsfield\.db does not open with .*database\.key", _of_another("hounsfield.db")
+    ),
+    "database that is a folder": Fault(
+        r"hounsfield\.db cannot be used: unable to open database file", _folder("hounsfield.db")
+    ),
+    "database of a newer version": Fault(
+        r"the database is of a newer Hounsfield than this \(its schema is 9999, this one knows \d{4}\)", _newer
+    ),
+    "no database, but packs": Fault(
+        r"hounsfield\.db is missing, but the packs in .* are those of an installation; put it back",
+        _file("hounsfield.db", None),
+        commands=OPENING,
+    ),
+    "empty database, but packs": Fault(
+        r"hounsfield\.db is missing, but the packs in", _file("hounsfield.db", b""), commands=OPENING
+    ),
+    "database that may not be written": Fault(
+        r"hounsfield\.db cannot be used: (unable to open database file|attempt to write a readonly database)",
+        _mode("hounsfield.db", 0),
+        prepare=as_any_user,
+    ),
+    "database key that is garbage": Fault(r"database\.key is damaged", _file("keys/database.key", b"x")),
+    "no database key": Fault(
+        r"keys/database\.key is missing, and nothing else opens .*put it back", _file("keys/database.key", None)
+    ),
+    "credentials that are garbage": Fault(
+        r"credentials has no key pair in its profile default; put its copy back",
+        _file("credentials", b"\xff\x00"),
+        commands=("serve", "api", "import", "demo"),
+    ),
+    "credentials without a key": Fault(
+        r"credentials has no key pair",
+        _file("credentials", b"[default]\n"),
+        commands=("serve", "api", "import", "demo"),
+    ),
+    "credentials that may not be read": Fault(
+        r"credentials cannot be read: Permission denied",
+        _mode("credentials", 0),
+        commands=("serve", "api", "import", "demo"),
+        prepare=as_any_user,
+    ),
+    "data folder that may not be written": Fault(
+        r"(cannot be used|cannot be written to .*audit): (Permission denied|unable to open database file|attempt to write)",
+        _mode(".", 0o500),
+        prepare=as_any_user,
+        commands=("serve", "api", "runner", "import", "demo", "keys export copy", "user list"),
+    ),
+    "full disk": Fault(r"cannot be used: .*room", _gone, commands=OPENING, prepare=_no_room),
+    "audit trail that is a file": Fault(
+        r"the audit trail cannot be written to .*audit: .*room",
+        _file("audit", b""),
+        commands=(*OPENING, "keys export copy"),
+    ),
+    "PostgreSQL that cannot be reached": Fault(
+        r"the database none on 127\.0\.0\.1 of HOUNSFIELD_DATABASE_URL cannot be used: .*refused.*; see that it runs",
+        environment={"HOUNSFIELD_DATABASE_URL": "postgresql://u:hidden@127.0.0.1:9/none"},
+    ),
+    "place of packs that is none": Fault(
+        r"HOUNSFIELD_BLOBS_URL is 'nonsense://packs', which cannot be a place of packs",
+        environment={"HOUNSFIELD_BLOBS_URL": "nonsense://packs"},
+        commands=(*OPENING, "keys list", "keys export copy"),
+    ),
+    "place of packs that is another": Fault(
+        r"cannot be the place of the packs: installation\.json is not there",
+        lambda data: shutil.rmtree(data / "blobs"),
+        commands=OPENING,
+    ),
+    "TLS files that are not there": Fault(
+        r"the TLS files /none/c\.pem, /none/k\.pem cannot be used: .*No such file",
+        environment={"HOUNSFIELD_TLS_CERTIFICATE": "/none/c.pem", "HOUNSFIELD_TLS_KEY": "/none/k.pem"},
+        commands=SERVING,
+    ),
+}
+"""What can be wrong, by its name."""
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the data folders of two installations in order."""
+    folder = tmp_path_factory.mktemp("whole")
+    for name in ("data", "another"):
+        image_store, _ = open_image_store(Settings(data=folder / name))
+        image_store.database.close()
+        root_key(credentials_file(folder / name))
+        (folder / name / "audit").mkdir()
+    return folder
+
+
+@pytest.fixture
+def data(whole: Path, tmp_path: Path) -> Path:
+    shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
+    return tmp_path / "data"
+
+
+def _words(command: str, data: Path) -> list[str]:
+    more = {
+        "serve": ["--port", str(free_port())],
+        "api": ["--port", str(free_port())],
+        "import": [__file__],
+        "demo": ["--stop"],
+        "keys export copy": ["--passphrase-file", str(data.parent / "passphrase")],
+    }
+    words = command.split()
+    if words[-1] == "copy":
+        (data.parent / "passphrase").write_text("a passphrase of some words\n")
+        words[-1] = str(data.parent / "copy")
+    return [*words, "--data", str(data), *more.get(command, [])]
+
+
+def _begun(command: str, data: Path, fault: Fault) -> subprocess.Popen[str]:
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("HOUNSFIELD_", "AWS_"))}
+    return subprocess.Popen(
+        [sys.executable, "-m", "hounsfield", *_words(command, data)],
+        env={**kept, **as_installed(), **fault.environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=fault.prepare,  # noqa: PLW1509 - no threads are about
+    )
+
+
+def _check(process: subprocess.Popen[str], words: str) -> None:
+    try:
+        output, said = process.communicate(timeout=120)
+    finally:
+        process.kill()
+    lines = [line for line in said.splitlines() if not line.startswith("{")]
+    assert process.returncode == 1, said
+    assert len(lines) == 1, said
+    assert re.match(r"Error: .*" + words, lines[0], re.DOTALL), said
+    assert "hidden" not in said + output
+    logged = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+    assert [entry for entry in logged if "exception" in entry] == []
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_what_is_wrong_is_said_in_one_sentence(name: str, data: Path) -> None:
+    """By one of those that it keeps from working, another for each fault; by all of them in the slow test."""
+    fault = FAULTS[name]
+    fault.make(data)
+    command = fault.commands[list(FAULTS).index(name) % len(fault.commands)]
+    _check(_begun(command, data, fault), fault.words)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ALL)
+@pytest.mark.parametrize("name", FAULTS)
+def test_every_command_says_what_is_wrong(name: str, command: str, data: Path) -> None:
+    fault = FAULTS[name]
+    if command not in fault.commands:
+        pytest.skip("it does not need what is wrong")
+    fault.make(data)
+    _check(_begun(command, data, fault), fault.words)
+
+
+@pytest.mark.parametrize("command", ["serve", "api"])
+def test_a_port_that_another_process_has_is_told(data: Path, command: str) -> None:
+    with closing(socket.create_server(("127.0.0.1", free_port()))) as taken:
+        port = taken.getsockname()[1]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "hounsfield", command, "--data", str(data), "--port", str(port)],
+            env={**os.environ, **as_installed()},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        _check(process, rf"127\.0\.0\.1 port {port} cannot be listened on: another process listens there; stop it")
+
+
+def test_nothing_new_is_made_where_something_is_missing(data: Path) -> None:
+    """No new master key, and no new database, may be left where the old ones are missing."""
+    shutil.rmtree(data / "keys")
+    _check(
+        _begun("runner", data, FAULTS["no master key"]), r"keys/master\.json is missing, and .*hounsfield\.db cannot"
+    )
+    assert not (data / "keys").exists()
+
+
+def test_a_setting_that_cannot_be_is_another_code(tmp_path: Path) -> None:
+    for variable, value, words in (
+        ("HOUNSFIELD_LOG_LEVEL", "loud", "must be one of debug, info, warning, error"),
+        ("HOUNSFIELD_CONFIG", "/none.toml", "cannot be read: No such file"),
+        ("HOUNSFIELD_DATABASE_URL", "mysql://u:hidden@h/n", "must be the URL of a PostgreSQL database"),
+    ):
+        process = _begun("runner", tmp_path / "data", Fault("", environment={variable: value}))
+        _, said = process.communicate(timeout=120)
+        assert process.returncode == 2, said
+        assert said.count("\n") == 1
+        assert words in said
+        assert "hidden" not in said
+
+
+@pytest.mark.parametrize("words", ["policy list", "policy list --json", "keys list", "audit tail -n 100000 --json"])
+def test_a_command_ends_quietly_when_nobody_reads_on(data: Path, words: str) -> None:
+    """As before `| head`: without a word where the reader has gone, and with one where a disk is full."""
+    for _ in range(3):
+        made = subprocess.run(_typed("keys prepare", data), env=_as_typed(), capture_output=True, check=False)
+        assert made.returncode == 0, made.stderr
+    for name, said in (("closed pipe", b""), ("full disk", b"No space left on device")):
+        with FAULTS_OF_OUTPUT[name]() as output:
+            done = subprocess.run(
+                _typed(words, data), env=_as_typed(), stdout=output, stderr=subprocess.PIPE, check=False
+            )
+        assert done.returncode == 1
+        assert said in done.stderr
+        assert b"Traceback" not in done.stderr
+        assert done.stderr.count(b"\n") == (1 if said else 0), done.stderr
+
+
+def _typed(words: str, data: Path) -> list[str]:
+    return [sys.executable, "-m", "hounsfield", *words.split(), "--data", str(data)]
+
+
+def _as_typed() -> dict[str, str]:
+    return {**os.environ, **as_installed()}

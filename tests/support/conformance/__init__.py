@@ -1,0 +1,1 @@
+"""What the conformance suite works on and checks answers by."""

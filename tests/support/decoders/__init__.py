@@ -1,0 +1,1 @@
+"""Public decoders, in environments of their own."""

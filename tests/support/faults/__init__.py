@@ -1,0 +1,1 @@
+"""Faults, each as something that is put on and taken off."""

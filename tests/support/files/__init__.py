@@ -1,0 +1,1 @@
+"""DICOM files made for tests, right and wrong."""

@@ -1,0 +1,1 @@
+"""Image sets of a test server: imported, changed, read and checked."""

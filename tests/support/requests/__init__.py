@@ -1,0 +1,1 @@
+"""Requests made from botocore's service model and from the routes of the server."""

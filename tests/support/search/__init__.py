@@ -1,0 +1,1 @@
+"""What searches must find, by plain Python."""

@@ -1,0 +1,1 @@
+"""Services that a server depends on: databases, object stores, key services, issuers of tokens."""

@@ -1,0 +1,1 @@
+"""The state machine that compares a data store with a model of it."""

@@ -1,0 +1,179 @@
+"""SIGKILL at random moments of an import: whatever dies, the job ends complete and the store consistent.
+
+The moments are drawn from a seeded generator; what matters is the state at the end, whichever step each kill hits.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psutil
+import pytest
+from botocore.exceptions import BotoCoreError
+
+from hounsfield.bootstrap.image_store import open_image_store
+from hounsfield.imaging.datastores import data_key, get_datastore
+from hounsfield.settings import Settings
+from hounsfield.storage.blobs.packs import read_contents, read_record
+from support.files.synthetic import noise, slice_of, uid
+from support.imaging.import_folders import check_counters, fill, primaries_by_series, sop_instances, start_job
+from support.imaging.imports import Outcome, image_sets, outcome_of
+from support.imaging.stored_frames import verify_frames
+from support.processes import api_processes, runners, workers
+from support.servers import ServerProcess, active_datastore, wait_for
+
+FILES = 240
+ENVIRONMENT = {"HOUNSFIELD_LEASE_SECONDS": "1.5", "HOUNSFIELD_IMPORT_WORKERS": "2"}
+
+
+def _kill_any(found: list[psutil.Process], dice: random.Random) -> bool:
+    if not found:
+        return False
+    try:
+        dice.choice(found).kill()
+    except psutil.NoSuchProcess:
+        return False
+    return True
+
+
+def _kill_server(server: ServerProcess, _: random.Random) -> bool:
+    """Kill the first process; its children see that and end, and another server takes over the data folder."""
+    assert server.process is not None
+    family = psutil.Process(server.process.pid).children(recursive=True)
+    server.process.kill()
+    server.process.wait()
+    _, alive = psutil.wait_procs(family, timeout=120)
+    assert alive == [], "processes outlive the server"
+    server.log.close()
+    server.start()
+    return True
+
+
+KILLS: dict[str, Callable[[ServerProcess, random.Random], bool]] = {
+    "worker": lambda server, dice: _kill_any(workers(server), dice),
+    "runner": lambda server, dice: _kill_any(runners(server), dice),
+    "api": lambda server, dice: _kill_any(api_processes(server), dice),
+    "server": _kill_server,
+}
+
+
+@pytest.fixture(scope="module")
+def mortal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A server with a folder to import, which goes on from one test to the next, whatever of it was killed."""
+    process = ServerProcess(tmp_path_factory.mktemp("kill") / "data", ENVIRONMENT).start()
+    fill(process, "series", _slices())
+    yield process
+    process.stop()
+
+
+def _status(server: ServerProcess, client: Any, datastore_id: str, job_id: str) -> dict[str, Any] | None:
+    """Ask for the job; None while nobody answers."""
+    try:
+        job: dict[str, Any] = client.get_dicom_import_job(datastoreId=datastore_id, jobId=job_id)["jobProperties"]
+    except BotoCoreError:
+        return None
+    return job
+
+
+def _import_under_fire(
+    server: ServerProcess, datastore_id: str, folder: str, kinds: list[str], dice: random.Random
+) -> tuple[Outcome, int]:
+    """Import a folder and kill at random moments in turn; give the outcome and how many kills hit a running job."""
+    client = server.client(connect_timeout=5, read_timeout=10)
+    job_id = start_job(server, client, datastore_id, folder)
+    hits, turn = 0, 0
+    next_kill = time.monotonic() + dice.uniform(0.05, 0.4)
+
+    def ended() -> dict[str, Any] | None:
+        nonlocal hits, turn, next_kill
+        job = _status(server, client, datastore_id, job_id)
+        if job is not None and job["jobStatus"] in {"COMPLETED", "FAILED"}:
+            return job
+        if turn < len(kinds) and time.monotonic() >= next_kill and KILLS[kinds[turn]](server, dice):
+            hits, turn = hits + 1, turn + 1
+            next_kill = time.monotonic() + dice.uniform(0.3, 1.5)
+        return None
+
+    job = wait_for(ended, "the job to end", 240)
+    assert job["jobStatus"] == "COMPLETED", job
+    return outcome_of(server, job), hits
+
+
+def _check_packs(server: ServerProcess, datastore_id: str) -> None:
+    """Open every record of every pack, also of those that no row names."""
+    image_store, _ = open_image_store(Settings(data=server.data))
+    try:
+        key = data_key(image_store, get_datastore(image_store, datastore_id))
+        names = list(image_store.blobs.names(f"packs/{datastore_id}"))
+        assert names
+        for name in names:
+            for label, extent in read_contents(image_store.blobs, key, name.rpartition("/")[2]):
+                assert read_record(image_store.blobs, key, extent, label)
+    finally:
+        image_store.database.close()
+
+
+def _check_store(server: ServerProcess, datastore_id: str, outcome: Outcome, version: int) -> None:
+    """Every instance once, all frames as promised, one primary set of each series, counters that add up."""
+    client = server.client()
+    check_counters(outcome)
+    assert outcome.failure == []
+    assert outcome.summary["numberOfImportedFiles"] == FILES
+    primaries = primaries_by_series(client, datastore_id)
+    assert len(primaries) == len(image_sets(client, datastore_id)) == 2
+    for (_, series_uid), entry in primaries.items():
+        series = 1 if series_uid == uid(1, 1) else 2
+        assert entry["version"] == version
+        instances = sop_instances(client, datastore_id, entry["imageSetId"])
+        assert instances.keys() == {uid(1, series, number) for number in range(FILES // 2)}
+        for instance in instances.values():
+            assert verify_frames(client, datastore_id, entry["imageSetId"], instance) == 1
+        frames = [instance["ImageFrames"][0]["ID"] for instance in instances.values()]
+        assert len(set(frames)) == FILES // 2
+    _check_packs(server, datastore_id)
+
+
+def _slices() -> Iterator[Any]:
+    for number in range(FILES // 2):
+        for series in (1, 2):
+            yield slice_of(series, number, pixels=noise(256, 256, seed=number))
+
+
+@pytest.mark.parametrize(
+    ("kinds", "seed"),
+    [
+        (["worker", "worker", "worker"], 1),
+        (["runner", "runner"], 2),
+        (["api", "worker", "api"], 3),
+        (["server", "runner", "server"], 4),
+        pytest.param(["worker", "runner", "api", "server"] * 3, 5, marks=pytest.mark.slow),
+        pytest.param(["server", "server", "runner", "runner", "worker"], 6, marks=pytest.mark.slow),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, list) else str(value),
+)
+def test_a_killed_import_ends_complete(mortal: ServerProcess, kinds: list[str], seed: int) -> None:
+    dice = random.Random(seed)
+    datastore_id = active_datastore(mortal.client())
+    outcome, hits = _import_under_fire(mortal, datastore_id, "series", kinds, dice)
+    assert hits >= 1
+    _check_store(mortal, datastore_id, outcome, version=1)
+
+
+def test_two_jobs_on_the_same_files_survive_the_runner(mortal: ServerProcess) -> None:
+    """Two jobs at once on one series while their runner dies: one primary set a series, one version a job."""
+    dice = random.Random(7)
+    client = mortal.client()
+    datastore_id = active_datastore(client)
+    first = start_job(mortal, client, datastore_id, "series")
+    outcome, hits = _import_under_fire(mortal, datastore_id, "series", ["runner", "worker"], dice)
+    assert hits >= 1
+    other = wait_for(
+        lambda: (job := _status(mortal, client, datastore_id, first)) and job["jobStatus"] == "COMPLETED" and job,
+        "the first job to end",
+        240,
+    )
+    check_counters(outcome_of(mortal, other))
+    _check_store(mortal, datastore_id, outcome, version=2)

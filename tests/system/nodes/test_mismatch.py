@@ -1,0 +1,179 @@
+"""Several nodes of one installation: one that has another master key or another place for packs is refused at its start."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy import delete
+
+from hounsfield.bootstrap.image_store import open_image_store
+from hounsfield.imaging.image_store import ImageStore
+from hounsfield.settings import Settings, SettingsError
+from hounsfield.storage.db.image_set_tables import secrets
+from hounsfield.storage.keys.master_keys import LocalKeyring
+from support.files.synthetic import slice_of, uid
+from support.imaging.stored_series import imported, verified
+from support.servers import ServerProcess, active_datastore, free_port, wait_for
+from support.services.postgresql import PostgresqlServer
+
+MARK = "installation.json"
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[ImageStore]:
+    image_store, _ = open_image_store(settings)
+    yield image_store
+    image_store.database.close()
+
+
+def node(data: Path, like: Path | None = None, **settings: str) -> Settings:
+    """Give the settings of a node, with the keys of another one."""
+    if like is not None:
+        shutil.copytree(like / "keys", data / "keys")
+    return Settings(data=data, **settings)
+
+
+def command(name: str, settings: Settings, *arguments: str) -> subprocess.Popen[bytes]:
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("HOUNSFIELD_", "AWS_"))}
+    environment |= {"HOUNSFIELD_DATABASE_URL": settings.database_url, "HOUNSFIELD_BLOBS_URL": settings.blobs_url}
+    return subprocess.Popen(
+        [sys.executable, "-m", "hounsfield", name, "--data", str(settings.data), *arguments],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+
+
+def said_at_its_end(process: subprocess.Popen[bytes]) -> tuple[int, str]:
+    try:
+        output, _ = process.communicate(timeout=120)
+    finally:
+        process.kill()
+    return process.returncode, output.decode()
+
+
+@pytest.fixture
+def database_url(postgresql_server: PostgresqlServer) -> str:
+    return postgresql_server.new_database()
+
+
+@pytest.mark.parametrize("name", ["runner", "api", "serve"])
+def test_a_node_with_another_master_key_does_not_start(tmp_path: Path, database_url: str, name: str) -> None:
+    with opened(node(tmp_path / "first", database_url=database_url)):
+        pass
+    arguments = () if name == "runner" else ("--port", str(free_port()))
+    for second, words in (
+        (tmp_path / "another", "is not the master key of this database"),
+        (tmp_path / "no", "is missing"),
+    ):
+        settings = node(second, database_url=database_url)
+        if second.name == "another":
+            LocalKeyring(second / "keys" / "master.json")
+        code, said = said_at_its_end(command(name, settings, *arguments))
+        assert code == 1
+        assert f"{second}/keys/master.json {words}" in said
+        assert "every node needs the same one" in said
+        assert "Traceback" not in said
+    assert not (tmp_path / "no" / "keys").exists()
+
+
+@pytest.mark.parametrize("name", ["runner", "api"])
+def test_a_node_with_another_place_for_packs_does_not_start(tmp_path: Path, database_url: str, name: str) -> None:
+    first = node(tmp_path / "first", database_url=database_url)
+    with opened(first):
+        pass
+    # The setting for the common place was forgotten.
+    second = node(tmp_path / "second", like=first.data, database_url=database_url)
+    arguments = () if name == "runner" else ("--port", str(free_port()))
+    code, said = said_at_its_end(command(name, second, *arguments))
+    assert code == 1
+    assert f"{second.data}/blobs cannot be the place of the packs: {MARK} is not there" in said
+    assert not (second.data / "blobs" / MARK).exists()
+
+
+def test_a_node_with_the_same_place_reads_what_another_stored(tmp_path: Path, database_url: str) -> None:
+    first = ServerProcess(tmp_path / "first", {"HOUNSFIELD_DATABASE_URL": database_url}).start()
+    try:
+        client = first.client()
+        datastore = active_datastore(client)
+        (image_set,) = imported(first, client, datastore, slice_of())
+    finally:
+        first.stop()
+    environment = {"HOUNSFIELD_DATABASE_URL": database_url, "HOUNSFIELD_BLOBS_URL": f"file://{first.data}/blobs"}
+    (tmp_path / "second").mkdir()
+    for name in ("keys", "credentials"):
+        source, target = first.data / name, tmp_path / "second" / name
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, target)
+    second = ServerProcess(tmp_path / "second", environment).start()
+    try:
+        assert verified(second.client(), datastore, image_set).keys() == {uid(1, 1, 1)}
+    finally:
+        second.stop()
+
+
+def test_of_two_first_nodes_with_two_places_one_is_refused(tmp_path: Path, database_url: str) -> None:
+    with opened(node(tmp_path / "keys-only")):
+        pass
+    nodes = [node(tmp_path / name, like=tmp_path / "keys-only", database_url=database_url) for name in ("a", "b")]
+    running = [command("runner", entry) for entry in nodes]
+    try:
+        ended = wait_for(lambda: [entry for entry in running if entry.poll() is not None], "one of them to end", 120)
+        (refused,) = ended
+        code, said = said_at_its_end(refused)
+        assert code == 1
+        assert MARK in said
+        assert sum((entry.data / "blobs" / MARK).exists() for entry in nodes) == 1
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
+
+
+def test_the_place_of_another_installation_is_refused(tmp_path: Path) -> None:
+    first = node(tmp_path / "first")
+    with opened(first):
+        pass
+    mark = first.data / "blobs" / MARK
+    before = mark.read_bytes()
+    with (
+        pytest.raises(SettingsError, match="every installation a place of its own"),
+        opened(node(tmp_path / "second", blobs_url=f"file://{first.data}/blobs")),
+    ):
+        pass
+    assert mark.read_bytes() == before
+    with opened(first):
+        pass
+    assert mark.read_bytes() == before
+
+
+@pytest.mark.parametrize("content", [None, b"", b"{}", b"[]", b"x" * 10_000, b'{"installation": "0", "place": "0"}'])
+def test_a_place_without_its_mark_is_refused(tmp_path: Path, content: bytes | None) -> None:
+    settings = node(tmp_path / "data")
+    with opened(settings):
+        pass
+    mark = settings.data / "blobs" / MARK
+    mark.unlink()
+    if content is not None:
+        mark.write_bytes(content)
+    with pytest.raises(SettingsError, match="cannot be the place of the packs"), opened(settings):
+        pass
+
+
+def test_a_start_that_died_after_marking_is_gone_on_with(tmp_path: Path) -> None:
+    settings = node(tmp_path / "data")
+    with opened(settings) as image_store, image_store.database.write() as connection:
+        connection.execute(delete(secrets).where(secrets.c.name == "blob-place"))
+    mark = settings.data / "blobs" / MARK
+    before = json.loads(mark.read_bytes())
+    for _ in range(2):
+        with opened(settings):
+            pass
+    assert json.loads(mark.read_bytes()) == before

@@ -1,0 +1,84 @@
+"""Random sequences of operations on a data store, compared with a model after each step.
+
+What must hold: versions once readable never change, one primary image set per series, frames are what went in, the lists, the
+search and the metadata tell what the model tells, and what was deleted is gone while what shares its packs stays.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from support.servers import ServerProcess
+from support.state_machine.machine import ArchiveMachine
+
+ENVIRONMENT = {
+    # Documents are made anew for every reader, so that a kept one never hides that a version changed.
+    "HOUNSFIELD_METADATA_CACHE_BYTES": "0",
+    "HOUNSFIELD_RELEASE_AFTER_SECONDS": "0",
+}
+SHORT = settings(
+    max_examples=8,
+    stateful_step_count=12,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
+LONG = settings(SHORT, max_examples=60, stateful_step_count=30, derandomize=False, print_blob=True)
+
+
+@pytest.fixture(scope="module")
+def prompt_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A server that keeps no documents and releases storage at once."""
+    process = ServerProcess(tmp_path_factory.mktemp("machine") / "data", ENVIRONMENT).start()
+    yield process
+    process.stop()
+
+
+@pytest.fixture(scope="module")
+def prompt_server_on_postgresql(
+    tmp_path_factory: pytest.TempPathFactory, postgresql_url: str
+) -> Iterator[ServerProcess]:
+    environment = {**ENVIRONMENT, "HOUNSFIELD_DATABASE_URL": postgresql_url}
+    process = ServerProcess(tmp_path_factory.mktemp("machine-postgresql") / "data", environment).start()
+    yield process
+    process.stop()
+
+
+def run(server: ServerProcess, how: settings) -> Counter[str]:
+    """Run the machine; give how often each operation came to each end."""
+    counted: Counter[str] = Counter()
+
+    class OnServer(ArchiveMachine):
+        pass
+
+    OnServer.server, OnServer.client, OnServer.seen = server, server.client(), counted
+    run_state_machine_as_test(OnServer, settings=how)
+    return counted
+
+
+def check_variety(seen: Counter[str]) -> None:
+    """Make sure that the drawing leaves out no kind of operation."""
+    kinds = {key.rpartition(" ")[0] or key for key in seen}
+    assert kinds >= {"import", "update", "study update", "revert", "copy", "promotion", "delete", "outdated"}, seen
+
+
+def test_any_sequence_of_operations_keeps_to_the_model(prompt_server: ServerProcess) -> None:
+    check_variety(run(prompt_server, SHORT))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("fixture", ["prompt_server", "prompt_server_on_postgresql"])
+def test_longer_sequences_keep_to_the_model(request: pytest.FixtureRequest, fixture: str) -> None:
+    seen = run(request.getfixturevalue(fixture), LONG)
+    check_variety(seen)
+    for kind in ("update", "study update", "revert", "copy", "promotion"):
+        assert seen[f"{kind} DONE"], seen
+    for kind in ("update", "copy", "promotion"):
+        assert seen[f"{kind} FAILED"], seen
