@@ -1,6 +1,6 @@
 """What a data store must hold after each operation, in plain Python, with no code of the server.
 
-The rules are those of docs/explanation/differences-from-aws.md.
+The rules are those of docs/reference/api/import-jobs.md.
 
     Model ─▶ ModelSet ─▶ ModelVersion ─▶ levels, ModelInstance ─▶ attributes, Pixels
              (image set)

@@ -44,7 +44,7 @@ def shown(element: DataElement) -> Any:
     if isinstance(element.value, bytes):
         return base64.b64encode(element.value).decode()
     if element.VR == "IS":
-        # Padded to an even length in the file, and kept so (docs/explanation/differences-from-aws.md).
+        # Padded to an even length in the file, and kept so (docs/reference/api/import-jobs.md).
         digits = str(element.value)
         return digits + " " * (len(digits) % 2)
     return element.value if isinstance(element.value, int) else str(element.value)

@@ -1,6 +1,6 @@
 """Which image set each new instance goes to: primary or not, new or extended. Pure: values in, a plan out.
 
-Rules (developer guide, "Understanding import jobs"; docs/explanation/differences-from-aws.md for what it leaves open):
+Rules (developer guide, "Understanding import jobs"; docs/reference/api/import-jobs.md for what it leaves open):
 
 1. One primary image set per series; it holds instances that agree in the seven grouping elements.
 2. An instance conflicts when it differs in one of them from the primary set of its series, or in a study-level one from any
