@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import date
 
 from bench.__main__ import BENCHMARKS
-from doc_pages import Page, codes
+
+from support.doc_pages import Page, codes
 
 
 def test_each_figure_has_a_command_and_a_date() -> None:
