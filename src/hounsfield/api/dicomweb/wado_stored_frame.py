@@ -20,13 +20,12 @@ from hounsfield.api.dicomweb.request import Call
 from hounsfield.api.dicomweb.resources import instance_path
 from hounsfield.aws.protocol.response import WireResponse
 from hounsfield.gateway.responses import StreamedResult
-from hounsfield.imaging.retrieve.instance_frame import (
-    FoundFrames,
-    extent_of_frame,
-    find_frames,
-    has_frame,
-    large_stored_frame,
-    read_stored_frame,
+from hounsfield.imaging.retrieve.stored_frames import (
+    StoredFrame,
+    StoredFrames,
+    find_frame,
+    frames_by_uids,
+    read_frame,
 )
 from hounsfield.imaging.staged_instance import PixelKind
 from hounsfield.pixels.codecs.codestream import has_three_apart, is_deep
@@ -77,56 +76,44 @@ def stored_frame_answer(call: Call, numbers: Sequence[int]) -> WireResponse | St
         return None
     image_store, labels = call.context.image_store, call.labels
     uids = (labels["study"], labels["series"], labels["instance"])
-    found = find_frames(image_store, call.access, call.datastore_id, *uids)
+    found = frames_by_uids(image_store, call.access, call.datastore_id, *uids)
     form = None if found is None else _form_as_stored(accepts, found.transfer_syntax)
     if found is None or form is None:
         return None
     tag = frames_tag(found.instance_key, numbers, form.kind, parts=form.in_parts)
     known = unchanged(call.headers, tag)
+    frame = find_frame(image_store, found, numbers[0] - 1)
     if known is not None:
-        return known if has_frame(image_store, found, numbers[0]) else None
-    return (_in_a_part if form.in_parts else _alone)(call, found, numbers[0], form, tag)
+        # Asking is an access too.
+        image_store.accesses.touch(found.image_set_id)
+        return known if frame is not None else None
+    return None if frame is None else (_in_a_part if form.in_parts else _alone)(call, frame, form, tag)
 
 
-def _in_a_part(
-    call: Call, found: FoundFrames, number: int, form: _Form, tag: str
-) -> WireResponse | StreamedResult | None:
+def _in_a_part(call: Call, frame: StoredFrame, form: _Form, tag: str) -> WireResponse | StreamedResult | None:
     boundary = new_boundary()
+    number = frame.ordinal + 1
     before, after = part_head(boundary, part_headers(call, form.kind, number)), b"\r\n" + closing(boundary)
-    image_store = call.context.image_store
-    extent = extent_of_frame(image_store, found, number)
-    if extent is None:
+    body = read_frame(call.context.image_store, frame, before, after)
+    if _given_otherwise(frame.frames, form, body, 0 if frame.is_large else len(before)):
         return None
-    large = large_stored_frame(image_store, found, number, extent)
-    if large is not None:
-        headers = [parts_header(form.kind, boundary), *tag_headers(tag)]
-        return None if _given_otherwise(found, form, large, 0) else _streamed(headers, (before, large, after))
-    body = read_stored_frame(image_store, found, number, before, after, extent)
-    if body is None or _given_otherwise(found, form, body, len(before)):
-        return None
-    return WireResponse(200, [parts_header(form.kind, boundary), *tag_headers(tag)], body)
+    headers = [parts_header(form.kind, boundary), *tag_headers(tag)]
+    return _streamed(headers, (before, body, after)) if frame.is_large else WireResponse(200, headers, body)
 
 
-def _alone(call: Call, found: FoundFrames, number: int, form: _Form, tag: str) -> WireResponse | StreamedResult | None:
-    image_store = call.context.image_store
-    extent = extent_of_frame(image_store, found, number)
-    if extent is None:
-        return None
-    body: bytes | bytearray | None = large_stored_frame(image_store, found, number, extent)
-    large = body is not None
-    if body is None:
-        body = read_stored_frame(image_store, found, number, extent=extent)
-    if body is None or _given_otherwise(found, form, body, 0):
+def _alone(call: Call, frame: StoredFrame, form: _Form, tag: str) -> WireResponse | StreamedResult | None:
+    body = read_frame(call.context.image_store, frame)
+    if _given_otherwise(frame.frames, form, body, 0):
         return None
     headers = [("Content-Type", form.kind), ("Accept-Ranges", "bytes"), *tag_headers(tag)]
     part = asked_range(call.headers, len(body), tag)
     if part is None:
-        return _streamed(headers, (body,)) if large else WireResponse(200, headers, body)
+        return _streamed(headers, (body,)) if frame.is_large else WireResponse(200, headers, body)
     headers.append(("Content-Range", part.content_range))
     return WireResponse(206, headers, body[part.start : part.end])
 
 
-def _given_otherwise(found: FoundFrames, form: _Form, body: bytes | bytearray, start: int) -> bool:
+def _given_otherwise(found: StoredFrames, form: _Form, body: bytes | bytearray, start: int) -> bool:
     """Whether a frame is not given as it is stored, because viewers would show wrong values of it without an error.
 
     It has samples of 32 bits and its codestream is asked for by name, or an earlier version stored three components apart.

@@ -19,7 +19,6 @@ from hounsfield.imaging.rendering.presentation import InstanceDisplay, KeptPixel
 from hounsfield.imaging.rendering.series_presentation import SeriesDisplays
 from hounsfield.imaging.retrieve.data_set import current_data_set
 from hounsfield.imaging.retrieve.decode_check import may_not_decode
-from hounsfield.imaging.retrieve.instance_frame import FoundFrames, find_frames, read_stored_frame
 from hounsfield.imaging.retrieve.instance_order import instances_in_order, series_in_order
 from hounsfield.imaging.retrieve.instances import (
     ReadableImageSet,
@@ -31,6 +30,7 @@ from hounsfield.imaging.retrieve.instances import (
 from hounsfield.imaging.retrieve.object_frames import check_last, object_frames
 from hounsfield.imaging.retrieve.pixel_reader import read_some, stored_pixels
 from hounsfield.imaging.retrieve.stored_data_set import unedited_data_set
+from hounsfield.imaging.retrieve.stored_frames import StoredFrames, find_frame, frames_by_uids, read_frame
 from hounsfield.imaging.retrieve.transcoding import check_numbers
 from hounsfield.imaging.staged_instance import PixelKind
 from hounsfield.pixels.errors import PixelError
@@ -70,7 +70,7 @@ class Pictured:
         Its UIDs.
     identity : tuple of (str, int, str)
         Image set, version and key of the instance: everything that its pictures depend on.
-    found : FoundFrames or None
+    found : StoredFrames or None
         Where its frames are, when it was found the short way.
     instance : StoredInstance or None
         The instance, when it was found the other way.
@@ -79,7 +79,7 @@ class Pictured:
     access: ImageSetAccess = field(repr=False, compare=False)
     name: InstanceName
     identity: tuple[str, int, str]
-    found: FoundFrames | None = field(default=None, repr=False)
+    found: StoredFrames | None = field(default=None, repr=False)
     instance: StoredInstance | None = field(default=None, repr=False)
 
     @property
@@ -117,7 +117,7 @@ class Pictures:
     def find(self, access: ImageSetAccess, name: InstanceName) -> Pictured:
         """Find an instance; raises `NotFoundError`, and what ``access`` raises where the caller may not read it."""
         if name.image_set_id is None:
-            found = find_frames(self._image_store, access, *name[:4])
+            found = frames_by_uids(self._image_store, access, *name[:4])
             if found is not None:
                 return Pictured(access, name, (found.image_set_id, found.version, found.instance_key), found=found)
         return _pictured(access, find_instance(self._image_store, access, *name), name)
@@ -253,9 +253,9 @@ class Pictures:
     def _encoded(self, pictured: Pictured, number: int) -> bytes:
         image_store, name = self._image_store, pictured.name
         if pictured.found is not None:
-            frame = read_stored_frame(image_store, pictured.found, number)
+            frame = find_frame(image_store, pictured.found, number - 1)
             if frame is not None:
-                return bytes(frame)
+                return bytes(read_frame(image_store, frame))
         instance = pictured.instance or find_instance(image_store, pictured.access, *name)
         image_store.accesses.touch(instance.image_set.image_set_id)
         if instance.pixel_kind.in_frames:

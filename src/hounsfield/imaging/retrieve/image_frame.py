@@ -1,51 +1,24 @@
-"""Reading one image frame (GetImageFrame): frame id ─▶ (pack, offset, length) ─▶ one range read ─▶ decrypt.
-
-No DICOM code runs here.
-"""
+"""One image frame as GetImageFrame returns it: a stored frame, or pixel data that is stored as one object."""
 
 from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from sqlalchemy import bindparam, select
 
-from hounsfield.imaging.datastores import DatastoreStatus, active_datastore
+from hounsfield.imaging.datastores import active_datastore
 from hounsfield.imaging.errors import NotFoundError
 from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.imagesets.get import not_found
+from hounsfield.imaging.retrieve.stored_frames import StoredFrames, find_frame, frames_by_id, read_frame
 from hounsfield.imaging.staged_instance import FrameRun, PixelKind
 from hounsfield.pixels.transfer_syntaxes import TABLE, TreatmentKind
-from hounsfield.storage.blobs.frame_cache import is_large
 from hounsfield.storage.blobs.packs import SEAL_BYTES, Extent, Label, RecordKind, read_record
-from hounsfield.storage.db.database import ONE
-from hounsfield.storage.db.image_set_tables import datastores, frame_runs, image_sets, instances
-from hounsfield.storage.db.prepared import Prepared
+from hounsfield.storage.db.image_set_tables import frame_runs, image_sets
 from hounsfield.storage.identifiers import split_frame_id
-from hounsfield.storage.keys.data_key import DataKey
 
-_FIND_INSTANCE = Prepared(
-    select(
-        datastores.c.wrapped_key,
-        instances.c.source_key,
-        instances.c.stored_transfer_syntax,
-        instances.c.pixel_kind,
-    )
-    .select_from(instances)
-    .join(image_sets, image_sets.c.id == instances.c.image_set_id)
-    .join(datastores, datastores.c.id == instances.c.datastore_id)
-    .where(
-        instances.c.key == bindparam("key"),
-        instances.c.image_set_id == bindparam("image_set_id"),
-        instances.c.datastore_id == bindparam("datastore_id"),
-        image_sets.c.deleted_at.is_(None),
-        datastores.c.account_id == bindparam("account_id"),
-        datastores.c.status == DatastoreStatus.ACTIVE,
-    )
-    .limit(ONE)
-)
 _FIND_RUNS = (
     select(frame_runs).where(frame_runs.c.source_key == bindparam("source_key")).order_by(frame_runs.c.first_ordinal)
 )
@@ -91,7 +64,7 @@ def get_image_frame(
     frame_id: str,
     before: Callable[[str], bytes] = _nothing,
 ) -> StoredImageFrame:
-    """Give an image frame of an image set, of whichever version (GetImageFrame).
+    """Read an image frame of an image set, of whichever version (GetImageFrame).
 
     Parameters
     ----------
@@ -100,7 +73,7 @@ def get_image_frame(
     datastore_id, image_set_id, frame_id : str
         What it is called.
     before : callable
-        Gives what to put before a frame that is stored in a transfer syntax; not before an object that is no frame.
+        Returns what to put before a frame that is stored in a transfer syntax; not before an object that is no frame.
 
     Raises
     ------
@@ -113,60 +86,38 @@ def get_image_frame(
     if split is None:
         raise _missing(image_store, datastore_id, image_set_id, frame_id)
     key, ordinal = split
-    parameters = {
-        "key": key,
-        "image_set_id": image_set_id,
-        "datastore_id": datastore_id,
-        "account_id": image_store.account_id,
-    }
-    row = image_store.database.lookup(_FIND_INSTANCE, parameters)
-    if row is None:
+    found = frames_by_id(image_store, datastore_id, image_set_id, key)
+    if found is None:
         raise _missing(image_store, datastore_id, image_set_id, frame_id)
-    found = _FoundInstance(*row)
-    data_key = image_store.keys.open(datastore_id, found.wrapped_key)
-    if PixelKind(found.pixel_kind).in_frames:
-        extent = image_store.frame_places.find(image_store.database, found.source_key, ordinal)
-        if extent is None:
+    if found.in_frames:
+        frame = find_frame(image_store, found, ordinal)
+        if frame is None:
             raise _missing(image_store, datastore_id, image_set_id, frame_id)
-        syntax, label = found.stored_transfer_syntax, Label(RecordKind.FRAME, found.source_key, ordinal)
-        first = before(syntax)
+        first = before(found.transfer_syntax)
         # What goes before a frame is made of its codestream, which may be damaged.
         as_it_came = bool(first) and found.pixel_kind == PixelKind.DAMAGED
-        size = extent.length - SEAL_BYTES
-        data: bytes | bytearray
-        if is_large(extent):
-            data = image_store.kept_frames.shared(image_store.blobs, data_key, extent, label)
-        else:
-            data = image_store.kept_frames.read(
-                image_store.blobs, data_key, extent, label, b"" if as_it_came else first, b""
-            )
-        image_store.accesses.touch(image_set_id)
         return StoredImageFrame(
-            syntax, is_frame=not as_it_came, size=size, chunk_count=1, chunks=iter((data,)), is_shared=is_large(extent)
+            found.transfer_syntax,
+            is_frame=not as_it_came,
+            size=frame.extent.length - SEAL_BYTES,
+            chunk_count=1,
+            chunks=iter((read_frame(image_store, frame, b"" if as_it_came else first),)),
+            is_shared=frame.is_large,
         )
     if found.pixel_kind != PixelKind.WHOLE or ordinal != 0:
         raise _missing(image_store, datastore_id, image_set_id, frame_id)
     image_store.accesses.touch(image_set_id)
-    return _whole_object(image_store, data_key, found)
+    return _whole_object(image_store, found)
 
 
-class _FoundInstance(NamedTuple):
-    """A row of the query for the instance."""
-
-    wrapped_key: bytes
-    source_key: str
-    stored_transfer_syntax: str
-    pixel_kind: str
-
-
-def _whole_object(image_store: ImageStore, data_key: DataKey, found: _FoundInstance) -> StoredImageFrame:
+def _whole_object(image_store: ImageStore, found: StoredFrames) -> StoredImageFrame:
     chunks = _object_chunks(image_store, found.source_key)
     return StoredImageFrame(
-        found.stored_transfer_syntax,
-        is_frame=TABLE.get(found.stored_transfer_syntax) is TreatmentKind.KEEP_VIDEO,
+        found.transfer_syntax,
+        is_frame=TABLE.get(found.transfer_syntax) is TreatmentKind.KEEP_VIDEO,
         size=sum(extent.length - SEAL_BYTES for extent, _ in chunks),
         chunk_count=len(chunks),
-        chunks=(read_record(image_store.blobs, data_key, *wanted) for wanted in chunks),
+        chunks=(read_record(image_store.blobs, found.data_key, *wanted) for wanted in chunks),
     )
 
 

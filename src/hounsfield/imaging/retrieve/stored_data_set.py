@@ -16,7 +16,7 @@ from hounsfield.dicom.io.byte_order import little_endian
 from hounsfield.dicom.io.byte_source import BytesSource
 from hounsfield.dicom.io.part10 import Part10, read_part10
 from hounsfield.imaging.image_store import ImageStore
-from hounsfield.imaging.retrieve.instance_frame import FoundFrames
+from hounsfield.imaging.retrieve.stored_frames import StoredFrames
 from hounsfield.imaging.states import ImageSetState, WorkflowStatus
 from hounsfield.storage.blobs.packs import Extent, Label, RecordKind, read_record
 from hounsfield.storage.db.database import ONE
@@ -61,7 +61,7 @@ class UneditedDataSet(NamedTuple):
         return as_little_endian(read_part10(BytesSource(self.data)))
 
 
-def unedited_data_set(image_store: ImageStore, found: FoundFrames) -> UneditedDataSet | None:
+def unedited_data_set(image_store: ImageStore, found: StoredFrames) -> UneditedDataSet | None:
     """Read the data set of an instance whose frames were found; None where it may have been edited.
 
     Raises
