@@ -65,7 +65,7 @@ SECONDS: Final = {
     "imaging/imports/test_bad_input.py": 15,
     "imaging/imagesets/test_delete.py": 15,
     "imaging/ingest/test_image_sets.py": 15,
-    "iam/policies/test_limited_users.py": 15,
+    "iam/authorization/test_limited_users.py": 15,
     "audit/test_hash_chain.py": 10,
     "iam/policies/test_evaluation.py": 10,
     "clients/test_javascript.py": 10,

@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from support.audit_trail import Record, audit_bytes, record_of, records, verified
-from support.identities.users import answer, client_with, command, refusal
+from support.identities.users import answer, command, refusal
 from support.servers import ServerProcess, wait_for
 
 ACCOUNT = "000000000000"
@@ -36,7 +36,7 @@ def key(server: ServerProcess) -> dict[str, str]:
     answer(server, "role", "create", "audit-reader", "--trust", "-", given=json.dumps(TRUST))
     answer(server, "policy", "put", "listing", "-", "--role", "audit-reader", given=json.dumps(LISTING))
     made: dict[str, str] = answer(server, "key", "create", "audit-ada")
-    client = client_with(server, made["access_key_id"], made["secret_access_key"])
+    client = server.client(key=(made["access_key_id"], made["secret_access_key"]))
     wait_for(lambda: refusal(client) is None, "the key to be let in")
     return made
 
@@ -64,7 +64,7 @@ def test_commands_that_change_something_are_recorded(server: ServerProcess, key:
 
 
 def test_a_user_is_recorded_by_name_and_key_also_when_denied(server: ServerProcess, key: dict[str, str]) -> None:
-    client = client_with(server, key["access_key_id"], key["secret_access_key"])
+    client = server.client(key=(key["access_key_id"], key["secret_access_key"]))
     allowed = client.list_datastores()["ResponseMetadata"]["RequestId"]
     with pytest.raises(ClientError) as caught:
         client.create_datastore(datastoreName="denied")

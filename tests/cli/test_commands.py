@@ -18,7 +18,7 @@ import pytest
 
 from support.as_installed import as_installed
 from support.files.synthetic import noise, save, slice_of
-from support.identities.users import answer, client_with, refusal
+from support.identities.users import answer, refusal
 from support.imaging.import_folders import fill
 from support.servers import ROLE, ServerProcess, finished_job, wait_for
 
@@ -177,9 +177,8 @@ def test_import_as_a_user_is_what_the_user_may_do(own_server: ServerProcess, tmp
     answer(own_server, "key", "create", "importer", *delivery)
     parser = configparser.ConfigParser(interpolation=None)
     parser.read(credentials)
-    client = client_with(
-        own_server, *(parser["importer"][f"aws_{name}"] for name in ("access_key_id", "secret_access_key"))
-    )
+    profile = parser["importer"]
+    client = own_server.client(key=(profile["aws_access_key_id"], profile["aws_secret_access_key"]))
     wait_for(lambda: refused(client) == "AccessDeniedException", "the key to be known")
     denied = hounsfield(*command, **environment)
     assert denied.returncode == 1

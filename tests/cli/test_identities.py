@@ -16,7 +16,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from support.as_installed import as_installed
-from support.identities.users import answer, client_with, command, refusal
+from support.identities.users import answer, command, refusal
 from support.servers import ServerProcess, wait_for
 
 READ_ONLY = "arn:aws:iam::aws:policy/AWSHealthImagingReadOnlyAccess"
@@ -39,7 +39,7 @@ def user_with_key(server: ServerProcess, name: str) -> Any:
     answer(server, "user", "create", name)
     answer(server, "policy", "put", "listing", "-", "--user", name, given=json.dumps(LISTING))
     key = answer(server, "key", "create", name)
-    client = client_with(server, key["access_key_id"], key["secret_access_key"])
+    client = server.client(key=(key["access_key_id"], key["secret_access_key"]))
     wait_for(lambda: refusal(client) is None, "the key to be let in")
     return client
 
@@ -65,7 +65,7 @@ def test_a_viewer_is_made_and_shut_out_by_commands_of_their_own_processes(server
     assert "user/typed-viewer" in shell(server, "user", "create", "typed-viewer")
     made = shell(server, "key", "create", "typed-viewer")
     identifier, secret = (line.split()[-1] for line in made.splitlines()[:2])
-    client = client_with(server, identifier, secret)
+    client = server.client(key=(identifier, secret))
     shell(server, "policy", "attach", READ_ONLY, "--user", "typed-viewer")
     wait_for(lambda: refusal(client) is None, "the policy to count")
     with pytest.raises(ClientError, match="no identity-based policy allows the medical-imaging:CreateDatastore"):
@@ -109,7 +109,7 @@ def test_rotation(server: ServerProcess) -> None:
     assert made["replaces"]["access_key_id"] == before["access_key_id"]
     assert made["replaces"]["last_used_at"] is not None
     assert made["expires_at"] is not None
-    new = client_with(server, made["access_key_id"], made["secret_access_key"])
+    new = server.client(key=(made["access_key_id"], made["secret_access_key"]))
     wait_for(lambda: refusal(new) is None, "the new key to be let in")
     assert refusal(old) is None
     again = command(server, "key", "rotate", "rotated")
@@ -167,7 +167,7 @@ def test_a_profile_takes_the_secret_instead_of_the_screen(server: ServerProcess,
     }
     assert file.read_text().startswith("# mine\n")
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    client = client_with(server, *pair)
+    client = server.client(key=pair)
     wait_for(lambda: (refusal(client) or ("",))[0] == "AccessDeniedException", "the key of the profile to be known")
     twice = command(server, "key", "create", "profiled", *where)
     assert (twice.exit_code, "has a profile viewer already" in twice.stderr) == (2, True)

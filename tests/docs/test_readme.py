@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from support.files.synthetic import noise, save, slice_of, uid
-from support.identities.users import client_with, refusal
+from support.identities.users import refusal
 from support.required_tools import required_tool
 from support.servers import ServerProcess, active_datastore, wait_for
 
@@ -31,7 +31,7 @@ def own_server(tmp_path_factory: pytest.TempPathFactory) -> ServerProcess:
         making = block("The root key is for setting up", "sh").replace(".venv/bin/", "")
         run = ran(f"set -e\n{making}", process.data.parent, environment(process))
         assert run.returncode == 0, run.stderr
-        wait_for(lambda: refusal(client_with(process, *users_key(process))) is None, "the user to be let in")
+        wait_for(lambda: refusal(process.client(key=users_key(process))) is None, "the user to be let in")
         yield process
     finally:
         process.stop()

@@ -33,7 +33,7 @@ from support.clients.dicomweb import BOUNDARY, multipart, part10, root, session,
 from support.clients.signed_http import send
 from support.files.synthetic import slice_of, uid
 from support.identities.bearer_tokens import ACCOUNT, SERVICE, VIEWER, World, allowing, function, let, trust, world_with
-from support.identities.users import client_with, repository_of
+from support.identities.users import repository_of
 from support.server_files import kept_files
 from support.servers import ServerProcess, active_datastore, wait_for
 from support.services.authorizers import verdict
@@ -433,7 +433,7 @@ def test_who_names_an_authorizer_must_be_allowed_to_call_it(world: World) -> Non
         key = create_key(repository, "maker")
         make = "medical-imaging:CreateDatastore"
         put_inline_policy(repository, IdentityKind.USER, "maker", "making", allowing(make))
-        client = client_with(world.server, key.record.id, key.secret)
+        client = world.server.client(key=(key.record.id, key.secret))
         wait_for(lambda: tried(client), "the user to be known")
         refused_to = tried(client, lambdaAuthorizerArn=function("reader"))
         assert "not authorized to perform: lambda:InvokeFunction on resource: " + function("reader") in refused_to

@@ -24,7 +24,7 @@ from hounsfield.iam.sessions.sessions import NewSession, TemporaryCredentials
 from hounsfield.settings import Settings
 from support.clients.signed_http import send
 from support.files.synthetic import slice_of, uid
-from support.identities.users import client_with, refusal
+from support.identities.users import refusal
 from support.identities.users_and_roles import SessionWorld, allow, role_arn, trust
 from support.imaging.import_folders import fill, import_folder, sop_instances
 from support.requests.every_route import (
@@ -98,7 +98,7 @@ def powerless(walked: ServerProcess) -> dict[str, Stranger]:
     everything = allow("*")
     key, disabled = world.user("nobody"), world.user("gone", everything)
     set_key_status(world.repository, disabled[0], KeyStatus.INACTIVE)
-    client = client_with(walked, *disabled)
+    client = walked.client(key=disabled)
     wait_for(lambda: (refusal(client) or "x")[0] == "UnrecognizedClientException", "the key to be disabled")
     world.role("powerless", trust({"AWS": "*"}))
     world.role("ended", trust({"AWS": "*"}), everything)

@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.dicom.conftest import INSTALLED, Writer
 
 from hounsfield.dicom.io.part10 import BytesSource, Part10, read_part10
 from hounsfield.dicom.json.template_writer import JsonTemplate
 from hounsfield.dicom.json.writer import BULK_DATA_URI, element_text, json_object
 from hounsfield.dicom.values.elements import Element
 from hounsfield.dicom.values.errors import DicomError
+from support.files.file_writer import Writer
+from support.files.real_files import INSTALLED
 
 INSTANCE_NUMBER = 0x00200013
 EXPLICIT, IMPLICIT = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2"

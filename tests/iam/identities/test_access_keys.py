@@ -19,7 +19,7 @@ from hounsfield.iam.identities.access_keys import (
 from hounsfield.iam.identities.identities import create_user, delete_identity
 from hounsfield.iam.identities.records import IdentityKind, KeyStatus
 from hounsfield.iam.identities.repository import Repository
-from support.identities.users import client_with, refusal, repository_of
+from support.identities.users import refusal, repository_of
 from support.server_files import kept_files
 from support.servers import ServerProcess, wait_for
 
@@ -36,19 +36,19 @@ def known_key(server: ServerProcess, repository: Repository, user: str) -> NewKe
     """A key of a new user that the server has noticed."""
     create_user(repository, user)
     key = create_key(repository, user)
-    client = client_with(server, key.record.id, key.secret)
+    client = server.client(key=(key.record.id, key.secret))
     wait_for(lambda: refusal(client) != INVALID, "the server to notice the key")
     return key
 
 
 def refused(server: ServerProcess, key: NewKey) -> None:
-    client = client_with(server, key.record.id, key.secret)
+    client = server.client(key=(key.record.id, key.secret))
     wait_for(lambda: refusal(client) == INVALID, "the key to be refused")
 
 
 def test_a_user_without_policies_is_known_and_may_do_nothing(server: ServerProcess, repository: Repository) -> None:
     key = known_key(server, repository, "nobody-yet")
-    code, message = refusal(client_with(server, key.record.id, key.secret))
+    code, message = refusal(server.client(key=(key.record.id, key.secret)))
     assert code == "AccessDeniedException"
     assert message.startswith(
         "User: arn:aws:iam::000000000000:user/nobody-yet is not authorized to perform: medical-imaging:ListDatastores"
@@ -57,12 +57,12 @@ def test_a_user_without_policies_is_known_and_may_do_nothing(server: ServerProce
 
 def test_a_wrong_secret_of_a_known_key_is_a_wrong_signature(server: ServerProcess, repository: Repository) -> None:
     key = known_key(server, repository, "mistyped")
-    code, _ = refusal(client_with(server, key.record.id, "x" * 40))
+    code, _ = refusal(server.client(key=(key.record.id, "x" * 40)))
     assert code == "InvalidSignatureException"
     set_key_status(repository, key.record.id, KeyStatus.INACTIVE)
     refused(server, key)
     # Nobody learns whether a disabled key's secret was right.
-    assert refusal(client_with(server, key.record.id, "x" * 40)) == INVALID
+    assert refusal(server.client(key=(key.record.id, "x" * 40))) == INVALID
 
 
 def test_a_disabled_key_is_refused_and_let_in_again(server: ServerProcess, repository: Repository) -> None:
@@ -70,7 +70,7 @@ def test_a_disabled_key_is_refused_and_let_in_again(server: ServerProcess, repos
     set_key_status(repository, key.record.id, KeyStatus.INACTIVE)
     refused(server, key)
     set_key_status(repository, key.record.id, KeyStatus.ACTIVE)
-    client = client_with(server, key.record.id, key.secret)
+    client = server.client(key=(key.record.id, key.secret))
     wait_for(lambda: refusal(client) != INVALID, "the key to be let in again")
 
 

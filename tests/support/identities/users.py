@@ -7,9 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import boto3
 import structlog
-from botocore.config import Config
 from botocore.exceptions import ClientError
 from click.testing import CliRunner, Result
 
@@ -28,18 +26,6 @@ def repository_of(server: ServerProcess) -> Iterator[Repository]:
     database = open_database(settings, keyring)
     yield open_repository(settings, database, keyring)
     database.close()
-
-
-def client_with(server: ServerProcess, key_id: str, secret: str) -> Any:
-    """A client that signs with a key of its own."""
-    return boto3.client(
-        "medical-imaging",
-        region_name="us-east-1",
-        endpoint_url=server.url,
-        aws_access_key_id=key_id,
-        aws_secret_access_key=secret,
-        config=Config(inject_host_prefix=False, retries={"max_attempts": 0}),
-    )
 
 
 def refusal(client: Any) -> tuple[str, str] | None:

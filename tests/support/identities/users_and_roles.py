@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import count
 from typing import Any
 
 import boto3
@@ -24,6 +25,7 @@ from hounsfield.storage.keys.installation_secrets import installation_secret
 from support.servers import ServerProcess, wait_for
 
 ACCOUNT = "000000000000"
+_numbers = count()
 Statement = Mapping[str, Any]
 
 
@@ -83,6 +85,10 @@ class SessionWorld:
         key = (made.record.id, made.secret)
         wait_for(lambda: self.knows(key), "the server to know the key")
         return key
+
+    def some_user(self, *statements: Statement) -> tuple[str, str]:
+        """Make a user with a name of its own."""
+        return self.user(f"user-{next(_numbers)}", *statements)
 
     def let(self, kind: IdentityKind, name: str, *statements: Statement) -> None:
         """Put the inline policy of a user or role in the place of the one it has."""

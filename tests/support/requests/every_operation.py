@@ -39,7 +39,7 @@ from support.servers import ServerProcess, active_datastore, wait_for
 
 MARKER: Final = "ZQ-MARKER"
 INPUT: Final = "touched"
-ROLE: Final = "arn:aws:iam::000000000000:role/touching"
+ROLE: Final = "arn:aws:iam::000000000000:role/importing"
 STUDY, OWN, TARGET = uid(1), uid(1, 1), uid(1, 2)
 _MARKED: Final = (
     "PatientName",

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from support.clients.dicomweb import part10, store
 from support.files.synthetic import slice_of, uid
-from support.identities.users import answer, client_with, command, refusal
+from support.identities.users import answer, command, refusal
 from support.identities.users_and_roles import client_of
 from support.imaging.stored_series import verified
 from support.servers import ServerProcess, active_datastore, wait_for
@@ -68,7 +68,7 @@ def test_both_nodes_notice_every_change(nodes: list[ServerProcess]) -> None:
     answer(first, "user", "create", "roaming")
     answer(second, "policy", "put", "listing", "-", "--user", "roaming", given=json.dumps(LISTING))
     key = answer(first, "key", "create", "roaming")
-    clients = [client_with(node, key["access_key_id"], key["secret_access_key"]) for node in nodes]
+    clients = [node.client(key=(key["access_key_id"], key["secret_access_key"])) for node in nodes]
     for client in clients:
         wait_for(lambda client=client: refusal(client) is None, "the key to be let in")
     answer(second, "policy", "remove", "listing", "--user", "roaming")
@@ -108,7 +108,7 @@ def test_a_session_that_one_node_began_is_one_on_the_other(nodes: list[ServerPro
     answer(first, "policy", "put", "asking", "-", "--user", "sleeper", given=asking)
     key = answer(first, "key", "create", "sleeper")
     pair = (key["access_key_id"], key["secret_access_key"])
-    asking = client_with(first, *pair)
+    asking = first.client(key=pair)
     wait_for(lambda: refusal(asking) != INVALID, "the key to be known")
     begun = client_of(first, "sts", pair).assume_role(
         RoleArn="arn:aws:iam::000000000000:role/night", RoleSessionName="of-first"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,18 +25,8 @@ Key = tuple[str, str]
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    settings = {"HOUNSFIELD_DICOMWEB_DELETE": "true", "HOUNSFIELD_CLASSIC_SEARCH_ACTIONS": "true"}
-    process = ServerProcess(tmp_path_factory.mktemp("policies") / "data", settings).start()
-    yield process
-    process.stop()
-
-
-@pytest.fixture(scope="module")
-def world(server: ServerProcess) -> Iterator[SessionWorld]:
-    made = SessionWorld(server)
-    yield made
-    made.close()
+def world(embedded_world: SessionWorld) -> SessionWorld:
+    return embedded_world
 
 
 @pytest.fixture(scope="module")
@@ -175,22 +163,17 @@ def test_tags_decide_and_a_changed_tag_counts_at_once(
 
 
 @pytest.mark.slow
-def test_tags_are_looked_up_in_a_database_elsewhere_too(tmp_path: Path, postgresql_url: str) -> None:
-    server = ServerProcess(tmp_path / "data", {"HOUNSFIELD_DATABASE_URL": postgresql_url}).start()
-    world = SessionWorld(server)
-    try:
-        datastore = active_datastore(server.client())
-        tagged = {"StringEquals": {"aws:ResourceTag/ward": "3"}}
-        client = client_of(world, world.user("of-ward", allow("medical-imaging:*", Condition=tagged)))
-        assert f"{PREFIX}{datastore}" in refused(client.get_datastore, datastoreId=datastore)
-        server.client().tag_resource(resourceArn=f"{PREFIX}{datastore}", tags={"ward": "3"})
-        client.get_datastore(datastoreId=datastore)
-        # What no ARN can be is no reason to fail.
-        odd = send_signed(server, "GET", "/datastore/%00%C3%A4", key=world.user("odd", allow("*", Condition=tagged)))
-        assert odd.status == 403
-    finally:
-        world.close()
-        server.stop()
+def test_tags_are_looked_up_in_a_database_elsewhere_too(postgresql_world: SessionWorld) -> None:
+    server = postgresql_world.server
+    datastore = active_datastore(server.client())
+    tagged = {"StringEquals": {"aws:ResourceTag/ward": "3"}}
+    client = client_of(postgresql_world, postgresql_world.some_user(allow("medical-imaging:*", Condition=tagged)))
+    assert f"{PREFIX}{datastore}" in refused(client.get_datastore, datastoreId=datastore)
+    server.client().tag_resource(resourceArn=f"{PREFIX}{datastore}", tags={"ward": "3"})
+    client.get_datastore(datastoreId=datastore)
+    # What no ARN can be is no reason to fail.
+    key = postgresql_world.some_user(allow("*", Condition=tagged))
+    assert send_signed(server, "GET", "/datastore/%00%C3%A4", key=key).status == 403
 
 
 def test_tags_in_the_request_decide(world: SessionWorld, datastore: str) -> None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from itertools import count
 from typing import Any, Final
 
 import orjson
@@ -17,7 +16,7 @@ from pydicom.dataset import Dataset
 from support.audit_trail import record_of
 from support.clients.dicomweb import BOUNDARY, SignedRequests, multipart, part10, root, store, values
 from support.files.synthetic import slice_of, uid
-from support.identities.users_and_roles import SessionWorld, Statement, allow, role_arn, trust
+from support.identities.users_and_roles import SessionWorld, Statement, allow, role_arn
 from support.imaging.import_folders import INPUT, fill
 from support.imaging.imports import outcome_of
 from support.servers import ServerProcess, active_datastore, finished_job, wait_for
@@ -25,24 +24,7 @@ from support.servers import ServerProcess, active_datastore, finished_job, wait_
 MARKER: Final = "ZQ-MARKER"
 """A value that is in the denied image set alone."""
 EVERYTHING: Final = allow("medical-imaging:*")
-NUMBERS: Final = count()
 Key = tuple[str, str]
-
-
-@pytest.fixture(scope="module", params=["embedded", "postgresql"])
-def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    url = request.getfixturevalue("postgresql_server").new_database() if request.param == "postgresql" else ""
-    settings = {"HOUNSFIELD_DICOMWEB_DELETE": "true", "HOUNSFIELD_DATABASE_URL": url}
-    process = ServerProcess(tmp_path_factory.mktemp("rights") / "data", settings).start()
-    yield process
-    process.stop()
-
-
-@pytest.fixture(scope="module")
-def world(server: ServerProcess) -> Iterator[SessionWorld]:
-    made = SessionWorld(server)
-    yield made
-    made.close()
 
 
 @dataclass(frozen=True)
@@ -64,7 +46,7 @@ class Study:
         return {"Effect": "Deny", "Action": "medical-imaging:*", "Resource": self.arn(self.denied), **more}
 
     def user(self, *statements: Statement) -> Key:
-        return self.world.user(f"user-{next(NUMBERS)}", *statements)
+        return self.world.some_user(*statements)
 
     def native(self, key: Key) -> Any:
         return self.world.client("medical-imaging", key)
@@ -339,7 +321,7 @@ def test_what_is_stored_does_not_reach_a_denied_image_set(study: Study) -> None:
 
 
 def test_an_import_does_not_reach_what_is_denied_to_whoever_started_it(study: Study) -> None:
-    folder = f"import-{next(NUMBERS)}"
+    folder = f"import-{study.datastore}"
     fill(
         study.server, folder, [marked(1, ImageComments="replaced"), slice_of(1, 1, ImageComments="replaced"), marked(3)]
     )
@@ -348,7 +330,6 @@ def test_an_import_does_not_reach_what_is_denied_to_whoever_started_it(study: St
     study.client.tag_resource(resourceArn=study.arn(study.denied), tags={"Ward": "3"})
     by_tag = study.deny(Resource="*", Condition=tagged("Ward", "${aws:PrincipalTag/Ward}"))
     by_name = study.deny(Condition={"StringLike": {"aws:username": "user-*"}, "Bool": {"aws:SecureTransport": "false"}})
-    study.world.role("importing", trust({"Service": "medical-imaging.amazonaws.com"}), allow("s3:*"))
     study.server.bucket("results")
     before = study.versions()
     for statement in (by_name, study.deny(Resource="*", Condition=tagged("ward", "3")), by_tag):

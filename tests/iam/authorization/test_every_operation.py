@@ -6,8 +6,6 @@ of the doors and the service model; the same requests with the root key do reach
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from botocore.credentials import Credentials
 
@@ -16,13 +14,12 @@ from hounsfield.bootstrap.api import make_app
 from hounsfield.gateway.dispatch import DoorRoute
 from hounsfield.iam.identities.restricted_datastores import restrict_datastore
 from hounsfield.settings import Settings
-from support.identities.users_and_roles import SessionWorld, allow, trust
+from support.identities.users_and_roles import SessionWorld, allow
 from support.requests.every_operation import (
     CHANGING,
     ELSEWHERE,
     NATIVE,
     PROPERTIES,
-    ROLE,
     Place,
     trials,
     uncovered,
@@ -49,20 +46,9 @@ def routes(tmp_path_factory: pytest.TempPathFactory) -> list[DoorRoute]:
 
 
 @pytest.fixture(scope="module", params=["embedded", pytest.param("postgresql", marks=pytest.mark.slow)])
-def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    url = request.getfixturevalue("postgresql_server").new_database() if request.param == "postgresql" else ""
-    settings = {"HOUNSFIELD_DICOMWEB_DELETE": "true", "HOUNSFIELD_DATABASE_URL": url}
-    process = ServerProcess(tmp_path_factory.mktemp("touched") / "data", settings).start()
-    yield process
-    process.stop()
-
-
-@pytest.fixture(scope="module")
-def world(server: ServerProcess) -> Iterator[SessionWorld]:
-    made = SessionWorld(server)
-    made.role(ROLE.rpartition("/")[2], trust({"Service": "medical-imaging.amazonaws.com"}), allow("s3:*"))
-    yield made
-    made.close()
+def world(request: pytest.FixtureRequest) -> SessionWorld:
+    made: SessionWorld = request.getfixturevalue(f"{request.param}_world")
+    return made
 
 
 @pytest.fixture(scope="module", params=["as at AWS", "restricted"])
@@ -93,7 +79,7 @@ def denied(server: ServerProcess, world: SessionWorld, place: Place, restricted:
     }
     if restricted:
         statements = {"not allowed": [passing, allow("medical-imaging:*", [*others, *place.datastore_arns])]}
-    keys = {name: world.user(name.replace(" ", "-"), *some) for name, some in statements.items()}
+    keys = {name: world.some_user(*some) for name, some in statements.items()}
     callers = {name: signed(Credentials(*key)) for name, key in keys.items()}
     first = next(iter(trials("SearchDICOMStudies", place)))
     for call in callers.values():

@@ -5,8 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import count
-from typing import Any, Final
+from typing import Any
 
 import pytest
 import requests
@@ -22,26 +21,9 @@ from support.files.synthetic import slice_of, uid
 from support.identities.users_and_roles import SessionWorld, Statement, allow
 from support.servers import ServerProcess, active_datastore, wait_for
 
-NUMBERS: Final = count()
 STUDIES, SERIES = 4, 3
 STUDY, SERIES_UID, INSTANCE = "0020000D", "0020000E", "00080018"
 Key = tuple[str, str]
-
-
-@pytest.fixture(scope="module", params=["embedded", "postgresql"])
-def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    url = request.getfixturevalue("postgresql_server").new_database() if request.param == "postgresql" else ""
-    settings = {"HOUNSFIELD_DATABASE_URL": url, "HOUNSFIELD_API_WORKERS": "1"}
-    process = ServerProcess(tmp_path_factory.mktemp("restricted") / "data", settings).start()
-    yield process
-    process.stop()
-
-
-@pytest.fixture(scope="module")
-def world(server: ServerProcess) -> Iterator[SessionWorld]:
-    made = SessionWorld(server)
-    yield made
-    made.close()
 
 
 @dataclass(frozen=True)
@@ -72,7 +54,7 @@ class Hospital:
 
     def user(self, *statements: Statement) -> Key:
         """A user with everything on the data store itself, and statements about image sets."""
-        return self.world.user(f"user-{next(NUMBERS)}", allow("medical-imaging:*", self.arn), *statements)
+        return self.world.some_user(allow("medical-imaging:*", self.arn), *statements)
 
     def native(self, key: Key) -> Any:
         return self.world.client("medical-imaging", key)
@@ -272,28 +254,32 @@ def test_lists_show_what_is_decided_for_each_image_set(hospital: Hospital, seed:
     assert sorted(hospital.found(key, "/studies?PatientName=name*", STUDY)) == own_studies
 
 
-def index_rows(world: SessionWorld) -> tuple[set[Any], set[Any]]:
-    """The rows of the index of tags, and what they would be if they were made now."""
+def index_rows(hospital: Hospital) -> tuple[set[Any], set[Any]]:
+    """The rows of the index of tags of the data store, and what they would be if they were made now."""
+    own = image_set_tags.c.datastore_id == hospital.datastore
     columns = [column for column in image_set_tags.c if column.name not in ("tag_key", "tag_value", "study_updated_at")]
     repeated = [image_sets.c["id" if column.name == "image_set_id" else column.name] for column in columns]
-    with world.database.read() as connection:
+    with hospital.world.database.read() as connection:
         kept = {
             tuple(row)
             for row in connection.execute(
-                select(*columns, *[image_set_tags.c[name] for name in ("tag_key", "tag_value")])
+                select(*columns, *[image_set_tags.c[name] for name in ("tag_key", "tag_value")]).where(own)
             )
         }
         times = {
             (row.study_uid, row.study_updated_at)
-            for row in connection.execute(select(image_set_tags).where(image_set_tags.c.is_primary))
+            for row in connection.execute(select(image_set_tags).where(own, image_set_tags.c.is_primary))
         }
         of_arn = {
             (row.resource_arn[-32:], row.tag_key.lower(), row.tag_value)
-            for row in connection.execute(select(tags).where(tags.c.resource_arn.like("%/imageset/%")))
+            for row in connection.execute(select(tags).where(tags.c.resource_arn.like(f"{hospital.arn}/imageset/%")))
         }
         rows = {row[0]: tuple(row) for row in connection.execute(select(*repeated))}
         made = {(*rows[name], key, value) for name, key, value in of_arn}
-        changed = {(row.study_uid, row.updated_at) for row in connection.execute(select(studies))}
+        changed = {
+            (row.study_uid, row.updated_at)
+            for row in connection.execute(select(studies).where(studies.c.datastore_id == hospital.datastore))
+        }
     return kept | times, made | {entry for entry in changed if entry[0] in {uid for uid, _ in times}}
 
 
@@ -328,7 +314,7 @@ def test_the_index_of_tags_follows_what_it_is_made_of(hospital: Hospital) -> Non
         return set(states) == {"ACTIVE"}
 
     wait_for(settled, "all operations to end")
-    kept, made = index_rows(hospital.world)
+    kept, made = index_rows(hospital)
     assert kept == made
     hospital.client.delete_image_set(datastoreId=hospital.datastore, imageSetId=copied)
-    wait_for(lambda: hospital.of(copied)[-32:] not in str(index_rows(hospital.world)[0]), "its tags to be gone")
+    wait_for(lambda: hospital.of(copied)[-32:] not in str(index_rows(hospital)[0]), "its tags to be gone")
