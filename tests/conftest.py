@@ -44,7 +44,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """One server for all tests that do not break it; each uses a data store of its own."""
     # Each test makes data stores, more together than AWS lets an account have, and wants the records of its own strangers.
     settings = {"HOUNSFIELD_QUOTA_DATASTORES": "0", "HOUNSFIELD_AUDIT_UNPROVEN_PER_SECOND": "1000"}
-    process = ServerProcess(tmp_path_factory.mktemp("server") / "data", settings).start()
+    process = ServerProcess(tmp_path_factory.mktemp("server") / "data", settings, from_scratch=True).start()
     yield process
     process.stop()
 

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.error import URLError
@@ -22,6 +23,7 @@ import boto3
 from botocore.config import Config
 
 from support.as_installed import as_installed
+from support.preloaded import PreloadedProcess, Preloader
 
 T = TypeVar("T")
 ROLE = "arn:aws:iam::000000000000:role/import"
@@ -69,35 +71,72 @@ def wait_for(condition: Callable[[], T], what: str, seconds: float = 60.0) -> T:
         time.sleep(min(0.1, 0.02 + waited / 20))
 
 
-class ServerProcess:
-    """``hounsfield serve`` on a data folder."""
+_OWN_VARIABLES = ("HOUNSFIELD_", "AWS_")
+_IMPORTED = (
+    "hounsfield.cli.main",
+    "hounsfield.server.supervisor",
+    "hounsfield.server.runner",
+    "hounsfield.server.granian_server",
+    "hounsfield.bootstrap.api",
+)
+"""What ``hounsfield serve`` imports before it forks."""
 
-    def __init__(self, data: Path, environment: dict[str, str] | None = None, arguments: tuple[str, ...] = ()) -> None:
+
+def _environment() -> dict[str, str]:
+    """Return the environment of a server that has no settings yet."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith((*_OWN_VARIABLES, "PYTEST_"))}
+    return {**kept, **as_installed(), **LOOKED_INTO}
+
+
+@cache
+def _preloader() -> Preloader:
+    return Preloader(_IMPORTED, _environment())
+
+
+class ServerProcess:
+    """``hounsfield serve`` on a data folder.
+
+    It is forked from a process that has imported what it needs, unless ``from_scratch`` asks for one that Python starts, or
+    it needs something that is set before Python starts.
+    """
+
+    def __init__(
+        self,
+        data: Path,
+        environment: dict[str, str] | None = None,
+        arguments: tuple[str, ...] = (),
+        *,
+        from_scratch: bool = False,
+    ) -> None:
         self.data = data
+        self.from_scratch = from_scratch
         self.environment = environment or {}
         self.arguments = arguments
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | PreloadedProcess | None = None
         self.standard_error: int | None = None
         """Where standard error goes; None for the log."""
         self.prepare: Callable[[], None] | None = None
         """What the new process does before it becomes the command."""
 
     def start(self) -> ServerProcess:
-        command = [sys.executable, "-m", "hounsfield", "serve", "--data", str(self.data), "--port", str(self.port)]
+        command = ["hounsfield", "serve", "--data", str(self.data), "--port", str(self.port), *self.arguments]
         self.data.mkdir(parents=True, exist_ok=True)
         self.log = (self.data.parent / f"{self.data.name}.log").open("ab")
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(("HOUNSFIELD_", "AWS_"))}
-        environment = {**kept, **as_installed(), **LOOKED_INTO, **self.environment}
-        errors = self.log if self.standard_error is None else self.standard_error
-        self.process = subprocess.Popen(
-            [*command, *self.arguments],
-            env=environment,
-            stdout=self.log,
-            stderr=errors,
-            preexec_fn=self.prepare,  # noqa: PLW1509 - the tests that use it have no threads then
-        )
+        environment = {**_environment(), **self.environment}
+        output = self.log.fileno()
+        errors = output if self.standard_error is None else self.standard_error
+        if self.from_scratch or self.prepare is not None or not _preloader().takes(environment, _OWN_VARIABLES):
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", *command],
+                env=environment,
+                stdout=output,
+                stderr=errors,
+                preexec_fn=self.prepare,  # noqa: PLW1509 - the tests that use it have no threads then
+            )
+        else:
+            self.process = _preloader().start(command, environment, 0, output, errors)
         try:
             # A machine that does much else at the same time takes long to import all of it three times.
             wait_for(self._ready, "the server to become ready", seconds=240)
