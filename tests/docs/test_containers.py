@@ -14,11 +14,11 @@ import compose_spec
 import pytest
 import yaml
 from click.testing import CliRunner
-from doc_pages import ROOT
-from servers import ServerProcess, free_port
 
 from hounsfield.cli.main import cli
 from hounsfield.settings import PREFIX, Settings
+from support.doc_pages import ROOT
+from support.servers import ServerProcess, free_port
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 COMPOSE_FILES = ("compose.yaml", "compose.cluster.yaml")
