@@ -15,9 +15,11 @@ from bench.codec import decode_levels
 from bench.server import BenchmarkError
 from hounsfield.dicom.healthimaging.record import instance_record
 from hounsfield.dicom.io.part10 import read_part10
-from hounsfield.imaging.ingest.file_results import InputFile
+from hounsfield.imaging.ingest.context import IngestContext
+from hounsfield.imaging.ingest.files import InputFile, Share
 from hounsfield.imaging.ingest.pixel_writer import FramePlan, plan_pixels, store_pixels
-from hounsfield.imaging.ingest.worker import IngestContext, SeriesPack, finish_instance, ingest_batch, opened
+from hounsfield.imaging.ingest.series_packs import SeriesPack, finish_instance
+from hounsfield.imaging.ingest.worker import ingest, opened
 from hounsfield.pixels.codecs.checksum import checksums, resolutions
 from hounsfield.pixels.codecs.decode import decode_samples
 from hounsfield.pixels.codecs.encode import encode_frame
@@ -25,7 +27,7 @@ from hounsfield.pixels.codecs.transcode import transcode_frame
 from hounsfield.pixels.transfer_syntaxes import LosslessFormat
 from hounsfield.storage.blobs.blobs import BlobPlace
 from hounsfield.storage.blobs.packs import Label, PackWriter, RecordKind
-from hounsfield.storage.buckets.buckets import Buckets
+from hounsfield.storage.buckets.buckets import Buckets, ObjectEntry
 from hounsfield.storage.identifiers import new_id, new_instance_key
 from hounsfield.storage.keys.data_key import KEY_BYTES, DataKey
 
@@ -72,18 +74,20 @@ def costs_per_file(work: Path, folder: Path, names: Sequence[str]) -> dict[str, 
         bytes_per_file=1 << 40,
         metadata_bytes=1 << 30,
     )
-    files = [InputFile(number, name, (folder / name).stat().st_size) for number, name in enumerate(names)]
-    ingest_batch(context, files[:1])
+    files = [
+        InputFile(number, ObjectEntry(name, (folder / name).stat().st_size, None)) for number, name in enumerate(names)
+    ]
+    ingest(context, [Share((files[0],))])
     watch = Stopwatch()
     pack = watch.time("packs: open, small records, fsync", SeriesPack, context.blob_place.open(), context.key)
     for file in files:
         _one_file(context, file, pack, watch)
     watch.time("packs: open, small records, fsync", pack.close)
-    watch.time(WHOLE, ingest_batch, context, files)
+    watch.time(WHOLE, ingest, context, [Share(tuple(files))])
     return {step: seconds / len(files) for step, seconds in watch.seconds.items()}
 
 
-def _one_file(context: IngestContext, file: InputFile, pack: SeriesPack, watch: Stopwatch) -> None:
+def _one_file(context: IngestContext, file: InputFile[ObjectEntry], pack: SeriesPack, watch: Stopwatch) -> None:
     with opened(context, file) as source:
         part10 = watch.time("read the file, parse DICOM", read_part10, source)
         record = watch.time("make the record of the instance", instance_record, part10)

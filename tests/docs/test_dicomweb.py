@@ -15,7 +15,7 @@ from pydicom.encaps import encapsulate
 
 from hounsfield.api.dicomweb.media_types import media_type
 from hounsfield.api.dicomweb.routes import ROUTES
-from hounsfield.imaging.receive.worker import FailureReason
+from hounsfield.imaging.ingest.files import FailureReason
 from hounsfield.pixels.transfer_syntaxes import TABLE, LosslessFormat, treatment
 from hounsfield.settings import Settings
 from hounsfield.storage.blobs.spool import MEMORY_BYTES

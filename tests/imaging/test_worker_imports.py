@@ -8,7 +8,7 @@ import sys
 import pytest
 
 
-@pytest.mark.parametrize("module", ["hounsfield.imaging.receive.worker", "hounsfield.imaging.ingest.worker"])
+@pytest.mark.parametrize("module", ["hounsfield.imaging.ingest.worker", "hounsfield.imaging.ingest.large_files"])
 def test_workers_import_nothing_of_the_database(module: str) -> None:
     listed = f"import sys, {module}; print(*sys.modules)"
     imported = set(

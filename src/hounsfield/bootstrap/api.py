@@ -41,8 +41,8 @@ from hounsfield.iam.sessions.sessions import SEALED_WITH, Sessions
 from hounsfield.iam.throttling import Throttle
 from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.imagesets.metadata_document import MetadataReader
+from hounsfield.imaging.ingest.scheduler import IngestScheduler
 from hounsfield.imaging.last_access import AccessWriter
-from hounsfield.imaging.receive.batches import StoreBatches
 from hounsfield.imaging.receive.receiver import Receiver
 from hounsfield.imaging.rendering.rendered import Pictures
 from hounsfield.imaging.retrieve.instances import prepare
@@ -193,7 +193,7 @@ def _dicomweb_door(
         image_store=image_store,
         metadata=DicomMetadataReader(image_store),
         receiver=receiver,
-        store_batches=StoreBatches(receiver),
+        scheduler=IngestScheduler(receiver.workers),
         spool=settings.data / "spool",
         local=shared.local,
         pictures=Pictures(image_store, settings.rendered_cache_bytes),

@@ -34,6 +34,7 @@ from hounsfield.imaging.imports.jobs import IMPORT
 from hounsfield.imaging.imports.retention import FORGET_IMPORT_JOBS, ImportJobForgetter, schedule_forgetting
 from hounsfield.imaging.imports.runner import ImportRunner
 from hounsfield.imaging.ingest.worker import warm_up
+from hounsfield.imaging.ingest.workers import IngestWorkers
 from hounsfield.imaging.search.reindex import FILL_INDEX, IndexFiller, schedule_indexing
 from hounsfield.imaging.tiering.damage_log import note_damage
 from hounsfield.imaging.tiering.orphan_packs import SWEEP_ORPHANS, OrphanSweeper, schedule_sweep
@@ -43,7 +44,7 @@ from hounsfield.jobs.runner import Alarm, Runner, WorkHandler
 from hounsfield.runtime.logs import configure_logs
 from hounsfield.runtime.standard_error import keep_trying_standard_error
 from hounsfield.runtime.supervised_threads import LastingThread
-from hounsfield.runtime.worker_pool import WorkerPool, begin_importing, end_with_parent
+from hounsfield.runtime.worker_pool import begin_importing, end_with_parent
 from hounsfield.settings import Settings
 from hounsfield.storage.db.write_ahead_log import LogKeeper
 
@@ -60,14 +61,14 @@ class _Work:
     image_store: ImageStore
     directory: Directory
     trail: Trail
-    pool: WorkerPool
+    workers: IngestWorkers
     stop: threading.Event
 
     def imports(self) -> dict[str, WorkHandler]:
         access_of = import_access(job_roles(self.settings, self.directory, self.image_store), self.image_store)
         image_store = self.image_store
         runner = ImportRunner(
-            image_store, self.pool, self.stop, access_of, lambda job: access_of_kept(image_store, job.starter_rights)
+            image_store, self.workers, self.stop, access_of, lambda job: access_of_kept(image_store, job.starter_rights)
         )
         return {IMPORT: RecordedWork(runner, self.trail, import_ended(self.image_store))}
 
@@ -111,7 +112,9 @@ def run_runner(settings: Settings) -> None:
     stop = threading.Event()
     _end_on_signals(stop)
     trail = open_trail(settings, image_store, keyring, "runner")
-    work = _Work(settings, image_store, directory, trail, WorkerPool(settings.import_processes, warm_up), stop)
+    workers = IngestWorkers(settings.import_processes)
+    workers.start()
+    work = _Work(settings, image_store, directory, trail, workers, stop)
     for schedule in (schedule_sweep, schedule_forgetting, schedule_tiers, schedule_indexing, schedule_pack_keys):
         schedule(image_store)
     # A bucket that does not answer must not keep the process from ending; what is not delivered then is later.
@@ -126,7 +129,7 @@ def run_runner(settings: Settings) -> None:
     try:
         _carry_out(work)
     finally:
-        work.pool.close()
+        work.workers.close()
         directory.stop()
         log_keeper.stop()
         trail.stop()

@@ -15,15 +15,16 @@ from hypothesis import strategies as st
 
 from hounsfield.dicom.io.byte_source import BytesSource
 from hounsfield.dicom.io.part10 import read_part10
-from hounsfield.imaging.ingest.file_results import FileOutcome, InputFile
+from hounsfield.imaging.ingest.context import IngestContext
+from hounsfield.imaging.ingest.files import InputFile, Share
 from hounsfield.imaging.ingest.large_files import ingest_frames, ingest_with_parts
 from hounsfield.imaging.ingest.pixel_writer import StoredPixels, store_pixels
-from hounsfield.imaging.ingest.worker import IngestContext, ingest_batch
+from hounsfield.imaging.ingest.worker import ingest
 from hounsfield.imaging.staged_instance import FrameRun, PixelKind
 from hounsfield.pixels.transfer_syntaxes import LosslessFormat
 from hounsfield.storage.blobs.blobs import BlobPlace, FolderBlobs
 from hounsfield.storage.blobs.packs import Extent, Label, PackWriter, RecordKind, read_contents, read_record
-from hounsfield.storage.buckets.buckets import Buckets
+from hounsfield.storage.buckets.buckets import Buckets, ObjectEntry
 from hounsfield.storage.keys.data_key import DataKey
 from support.files.encapsulated import colours, file_of, jpeg, jpeg_2000, jpeg_lossless, ramp
 
@@ -115,12 +116,13 @@ def test_several_workers_store_what_one_does(syntax: str, kinds: list[str], coun
             bytes_per_file=0,
             metadata_bytes=0,
         )
-        input_file = InputFile(0, "a.dcm", len(file))
-        (alone,) = ingest_batch(context, (input_file,))
+        input_file = InputFile(0, ObjectEntry("a.dcm", len(file), None))
+        (outcome,) = ingest(context, [Share((input_file,))])
+        assert not isinstance(outcome, Exception)
+        (alone,) = outcome
         parts = [ingest_frames(context, input_file, OWNER, part, count) for part in range(count)]
         usable = None if None in parts else tuple(part for part in parts if part is not None)
         together = ingest_with_parts(context, input_file, OWNER, usable)
-        assert alone.outcome is together.outcome is FileOutcome.STAGED
         one, many = alone.instance, together.instance
         assert one is not None
         assert many is not None

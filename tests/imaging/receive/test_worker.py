@@ -12,9 +12,10 @@ from hounsfield.imaging.datastores import SETTLE_DATASTORE, DatastoreSettler, Ne
 from hounsfield.imaging.errors import BusyError
 from hounsfield.imaging.image_set_access import UNLIMITED
 from hounsfield.imaging.image_store import ImageStore
-from hounsfield.imaging.ingest.worker import IngestContext
+from hounsfield.imaging.ingest.context import IngestContext
+from hounsfield.imaging.ingest.files import InputFile, Share
+from hounsfield.imaging.ingest.worker import ingest
 from hounsfield.imaging.receive.receiver import Receiver
-from hounsfield.imaging.receive.worker import ReceivedFile, ReceivedShare, ingest_received
 from hounsfield.settings import load_settings
 from hounsfield.storage.blobs.spool import SpooledFile
 from hounsfield.storage.identifiers import new_id
@@ -38,9 +39,9 @@ def context(image_store: ImageStore) -> IngestContext:
     return Receiver(image_store, 1).context(datastore.id)
 
 
-def share(*contents: bytes | SpooledFile, study_uid: str | None = None) -> ReceivedShare:
+def share(*contents: bytes | SpooledFile, study_uid: str | None = None) -> Share:
     spooled = [one if isinstance(one, SpooledFile) else SpooledFile(len(one), one) for one in contents]
-    return ReceivedShare(tuple(ReceivedFile(ordinal, one) for ordinal, one in enumerate(spooled)), study_uid)
+    return Share(tuple(InputFile(ordinal, one) for ordinal, one in enumerate(spooled)), study_uid)
 
 
 def packs(context: IngestContext) -> set[str]:
@@ -57,7 +58,7 @@ def test_what_befalls_one_request_does_not_befall_those_beside_it(context: Inges
         share(part10(slice_of(number=5)), study_uid=uid(2)),
         share(part10(slice_of(number=6))),
     ]
-    first, second, third, fourth, fifth = ingest_received(context, shares)
+    first, second, third, fourth, fifth = ingest(context, shares)
     assert isinstance(second, FileNotFoundError)
     told = [
         [(result.ordinal, result.instance.sop_uid if result.instance else None) for result in outcome]
@@ -86,7 +87,7 @@ def test_request_that_finds_the_disk_full_leaves_nothing_and_tells_nobody_else(c
     small = [share(part10(slice_of(number=number))) for number in (11, 12)]
     large = share(*(part10(slice_of(number=number)) for number in range(20, 60)))
     with files_of_at_most(24 * 1024):
-        first, second, third = ingest_received(context, [small[0], large, small[1]])
+        first, second, third = ingest(context, [small[0], large, small[1]])
     assert isinstance(second, OSError)
     stored = [
         result.instance
@@ -103,7 +104,7 @@ def test_request_that_is_ready_once_the_server_stops_leaves_nothing(
     context: IngestContext, image_store: ImageStore
 ) -> None:
     before = packs(context)
-    (results,) = ingest_received(context, [share(part10(slice_of(number=70)))])
+    (results,) = ingest(context, [share(part10(slice_of(number=70)))])
     assert not isinstance(results, Exception)
     assert packs(context) != before
     receiver = Receiver(image_store, 1)

@@ -13,8 +13,9 @@ from hounsfield.bootstrap.image_store import open_image_store
 from hounsfield.imaging.datastores import SETTLE_DATASTORE, DatastoreSettler, NewDatastore, create_datastore
 from hounsfield.imaging.image_set_access import UNLIMITED
 from hounsfield.imaging.image_store import ImageStore
+from hounsfield.imaging.ingest.files import InputFile, Share
+from hounsfield.imaging.ingest.worker import ingest
 from hounsfield.imaging.receive.receiver import Receiver
-from hounsfield.imaging.receive.worker import ReceivedFile, ReceivedShare, ingest_received
 from hounsfield.imaging.retrieve.instances import find_instance, prepare
 from hounsfield.imaging.retrieve.metadata import DicomMetadataReader
 from hounsfield.settings import load_settings
@@ -42,7 +43,7 @@ def datastore(image_store: ImageStore) -> str:
     receiver = Receiver(image_store, 1)
     context = receiver.context(made.id)
     file = part10(slice_of(number=1))
-    (outcome,) = ingest_received(context, [ReceivedShare((ReceivedFile(0, SpooledFile(len(file), file)),), None)])
+    (outcome,) = ingest(context, [Share((InputFile(0, SpooledFile(len(file), file)),), None)])
     assert not isinstance(outcome, Exception)
     assert outcome[0].instance is not None
     assert receiver.commit(context, UNLIMITED, "caller", {0: outcome[0].instance}).result().primary == {0: True}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hounsfield.imaging.image_store import ImageStore
-from hounsfield.imaging.receive.batches import StoreBatches
+from hounsfield.imaging.ingest.scheduler import IngestScheduler
 from hounsfield.imaging.receive.receiver import Receiver
 from hounsfield.imaging.rendering.rendered import Pictures
 from hounsfield.imaging.retrieve.metadata import DicomMetadataReader
@@ -24,7 +24,7 @@ class Context:
         Makes and keeps metadata in DICOM JSON.
     receiver : Receiver
         Takes instances that are stored.
-    store_batches : StoreBatches
+    scheduler : IngestScheduler
         Gathers what requests have to store for the workers.
     spool : Path
         Folder where large files wait while they arrive.
@@ -43,7 +43,7 @@ class Context:
     image_store: ImageStore
     metadata: DicomMetadataReader
     receiver: Receiver
-    store_batches: StoreBatches
+    scheduler: IngestScheduler
     spool: Path
     local: bool
     pictures: Pictures

@@ -3,7 +3,7 @@
     body ─▶ parts ─▶ spooled files ─▶ shares of batches ─▶ worker processes ─▶ results ─▶ body proven ─▶ one commit ─▶ answer
 
 The workers begin while the rest still arrives. How much is under way at once is bounded, so a client that sends faster than
-frames can be encoded waits. What several requests have waiting makes a batch (`hounsfield.imaging.receive.batches`).
+frames can be encoded waits. What several requests have waiting makes a batch (`hounsfield.imaging.ingest.scheduler`).
 """
 
 from __future__ import annotations
@@ -22,11 +22,17 @@ from hounsfield.api.dicomweb.request import Call
 from hounsfield.api.dicomweb.stow_response import answer_form, store_response
 from hounsfield.aws.protocol.errors import UnsupportedMediaTypeException, ValidationException
 from hounsfield.aws.protocol.response import WireResponse
-from hounsfield.imaging.ingest.worker import IngestContext
-from hounsfield.imaging.receive.batches import BYTES_PER_BATCH, FILES_PER_BATCH, GivenShare, Results, StoreBatches
+from hounsfield.imaging.ingest.context import IngestContext
+from hounsfield.imaging.ingest.files import Failure, FailureReason, FileResult, InputFile, Share, staged_instances
+from hounsfield.imaging.ingest.scheduler import (
+    BYTES_PER_BATCH,
+    FILES_PER_BATCH,
+    IngestScheduler,
+    Results,
+    ScheduledShare,
+)
 from hounsfield.imaging.receive.group_commit import StoreOutcome
 from hounsfield.imaging.receive.receiver import Receiver
-from hounsfield.imaging.receive.worker import FailureReason, ReceivedFile, ReceivedResult, ReceivedShare, StoreFailure
 from hounsfield.storage.blobs.spool import SpooledFile, SpoolWriter
 
 MOST_PARTS = 50_000
@@ -103,8 +109,8 @@ async def _take_parts(request: _StoreRequest, given: MediaRange, body: AsyncIter
 
 
 async def _commit(
-    call: Call, context: IngestContext, results: list[ReceivedResult]
-) -> tuple[list[ReceivedResult], Mapping[int, bool]]:
+    call: Call, context: IngestContext, results: list[FileResult]
+) -> tuple[list[FileResult], Mapping[int, bool]]:
     """Commit what was staged; gives what became of each part, and whether it went to a primary image set."""
     staged = {result.ordinal: result.instance for result in results if result.instance is not None}
     if not staged:
@@ -113,14 +119,14 @@ async def _commit(
     return [_refused(result, outcome) for result in results], outcome.primary
 
 
-def _refused(result: ReceivedResult, outcome: StoreOutcome) -> ReceivedResult:
+def _refused(result: FileResult, outcome: StoreOutcome) -> FileResult:
     """Let an instance fail that its image set has no room for, or that the caller may not put into it."""
     refusal = outcome.refused.get(result.ordinal)
     if refusal is None or result.instance is None:
         return result
     instance = result.instance
-    failure = StoreFailure(refusal.reason, refusal.message, instance.sop_uid, instance.sop_class_uid)
-    return ReceivedResult(result.ordinal, failure=failure)
+    failure = Failure(refusal.reason, refusal.message, instance.sop_uid, instance.sop_class_uid)
+    return FileResult(result.ordinal, failure=failure)
 
 
 class _StoreRequest:
@@ -128,17 +134,17 @@ class _StoreRequest:
 
     def __init__(self, call: Call, context: IngestContext) -> None:
         self._receiver: Receiver = call.context.receiver
-        self._batches: StoreBatches = call.context.store_batches
+        self._scheduler: IngestScheduler = call.context.scheduler
         self._folder: Path = call.context.spool
         self._study_uid = call.labels.get("study")
         self._context = context
         self._caller = call.threads.caller
         self._writer: SpoolWriter | None = None
         self._ordinal = 0
-        self._batch: list[ReceivedFile] = []
+        self._batch: list[InputFile[SpooledFile]] = []
         self._batch_bytes = 0
         self._given: list[Results] = []
-        self._refused: list[ReceivedResult] = []
+        self._refused: list[FileResult] = []
         self._held: dict[int, SpooledFile] = {}
 
     async def begin(self, headers: dict[str, str]) -> None:
@@ -150,8 +156,8 @@ class _StoreRequest:
             self._writer = SpoolWriter(self._folder)
             return
         message = f"The part is of type {kind[:64]}, it must be {DICOM}"
-        failure = StoreFailure(FailureReason.CANNOT_UNDERSTAND, message)
-        self._refused.append(ReceivedResult(self._ordinal, failure=failure))
+        failure = Failure(FailureReason.CANNOT_UNDERSTAND, message)
+        self._refused.append(FileResult(self._ordinal, failure=failure))
 
     async def write(self, data: bytes) -> None:
         """Take content of the part."""
@@ -170,29 +176,29 @@ class _StoreRequest:
         content = self._writer.finish()
         self._writer = None
         self._held[ordinal] = content
-        self._batch.append(ReceivedFile(ordinal, content))
+        self._batch.append(InputFile(ordinal, content))
         self._batch_bytes += content.size
         if len(self._batch) >= FILES_PER_BATCH or self._batch_bytes >= BYTES_PER_BATCH:
             share, self._batch, self._batch_bytes = self._share(self._batch), [], 0
             await self._give(share).begun
 
-    async def results(self) -> list[ReceivedResult]:
+    async def results(self) -> list[FileResult]:
         """Wait for all parts, of which the last has arrived; in their order."""
         if not self._ordinal:
             raise ValidationException(f"The body has no parts, so there is nothing to store; send {DICOM} parts.")
         last, self._batch = self._batch, []
-        count = -(-len(last) // self._receiver.processes) if last else 1
+        count = -(-len(last) // self._receiver.workers.processes) if last else 1
         for start in range(0, len(last), count):
             self._give(self._share(last[start : start + count]))
         # Whoever stops waiting does not stop the batch, in which others are too.
         done = [result for given in self._given for result in await asyncio.shield(given)]
         return sorted([*done, *self._refused], key=lambda result: result.ordinal)
 
-    def _share(self, files: list[ReceivedFile]) -> ReceivedShare:
-        return ReceivedShare(tuple(files), self._study_uid)
+    def _share(self, files: list[InputFile[SpooledFile]]) -> Share:
+        return Share(tuple(files), self._study_uid)
 
-    def _give(self, share: ReceivedShare) -> GivenShare:
-        given = self._batches.give(self._caller, self._context, share)
+    def _give(self, share: Share) -> ScheduledShare:
+        given = self._scheduler.submit(self._caller, self._context, share)
         ordinals = [file.ordinal for file in share.files]
         given.results.add_done_callback(lambda _: self._forget(ordinals))
         self._given.append(given.results)
@@ -205,14 +211,10 @@ class _StoreRequest:
 
     async def abandon(self) -> None:
         """Leave nothing of a request that is not carried out."""
-        self._batches.withdraw(self._given)
+        self._scheduler.withdraw(self._given)
         done = await asyncio.gather(*self._given, return_exceptions=True)
         staged = [
-            result.instance
-            for results in done
-            if not isinstance(results, BaseException)
-            for result in results
-            if result.instance is not None
+            one for results in done if not isinstance(results, BaseException) for one in staged_instances(results)
         ]
         with contextlib.suppress(Exception):
             await run_in_threadpool(self._receiver.discard, self._context, staged)

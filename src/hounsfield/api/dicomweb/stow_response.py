@@ -22,7 +22,7 @@ from hounsfield.aws.protocol.response import WireResponse
 from hounsfield.dicom.json.xml import native_model
 from hounsfield.dicom.values.warnings import gravest
 from hounsfield.imaging.errors import NotAcceptableError
-from hounsfield.imaging.receive.worker import ReceivedResult, StoreFailure
+from hounsfield.imaging.ingest.files import Failure, FileResult
 from hounsfield.imaging.staged_instance import StagedInstance
 
 _RETRIEVE_URL = "00081190"
@@ -69,7 +69,7 @@ def answer_form(call: Call) -> AnswerForm:
 
 
 def store_response(
-    call: Call, form: AnswerForm, results: Sequence[ReceivedResult], primary: Mapping[int, bool]
+    call: Call, form: AnswerForm, results: Sequence[FileResult], primary: Mapping[int, bool]
 ) -> WireResponse:
     """Make the answer.
 
@@ -79,7 +79,7 @@ def store_response(
         The request.
     form : AnswerForm
         The form it must have.
-    results : Sequence[ReceivedResult]
+    results : Sequence[FileResult]
         What became of each part, in their order.
     primary : Mapping of int to bool
         For each part that was stored, whether its image set is primary, and so addressed by the URLs of DICOMweb.
@@ -133,13 +133,13 @@ def _stored(call: Call, instance: StagedInstance, *, addressed: bool) -> dict[st
     return item
 
 
-def _failed(failure: StoreFailure) -> dict[str, Attribute]:
+def _failed(failure: Failure) -> dict[str, Attribute]:
     item = _reference(failure.sop_class_uid, failure.sop_uid)
     item[_SOP_INSTANCE_UID] = item[_REFERENCED_SOP_INSTANCE_UID]
     return {**_reason(failure), **item}
 
 
-def _reason(failure: StoreFailure) -> dict[str, Attribute]:
+def _reason(failure: Failure) -> dict[str, Attribute]:
     return {
         _ERROR_COMMENT: {"vr": "LO", "Value": [failure.message[:_LONGEST_COMMENT]]},
         _FAILURE_REASON: {"vr": "US", "Value": [int(failure.reason)]},

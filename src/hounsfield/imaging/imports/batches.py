@@ -1,33 +1,37 @@
-"""The transcoding of a job's files: batches to the workers, outcomes to the database, and what to do when a worker dies.
+"""The files of an import job on their way through the workers, each to an outcome that its row keeps.
 
-    pending files ─▶ batches ─▶ WorkerPool ─▶ results ─▶ one transaction for all that are ready
+    pending files ─▶ shares ─▶ IngestScheduler ─▶ results ─▶ one transaction for all that are ready
                                      │
-                                     └ a worker died ─▶ each file of the lost batches alone ─▶ only the culprit fails
+                                     └ a worker died ─▶ an attempt is noted for each file of the lost shares,
+                                                        then each goes alone (`IsolatedWorker`) ─▶ only the culprit fails
 
 A file too large for one worker is cut into ranges of frames that all workers share.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 
 from hounsfield.imaging.image_store import ImageStore
-from hounsfield.imaging.imports.files import note_attempt, pending_files, record_results
+from hounsfield.imaging.imports.files import FileRecord, JobFile, note_attempt, pending_files, record_outcomes
 from hounsfield.imaging.imports.input_listing import check_permitted
-from hounsfield.imaging.ingest.file_results import FileErrorType, FileOutcome, FileResult, InputFile
-from hounsfield.imaging.ingest.large_files import FramePart, ingest_frames, ingest_with_parts
-from hounsfield.imaging.ingest.worker import IngestContext, InputUnreadableError, ingest_batch
+from hounsfield.imaging.ingest.context import IngestContext
+from hounsfield.imaging.ingest.files import ENDED_ITS_WORKER, Failure, FailureReason, FileResult, Share
+from hounsfield.imaging.ingest.isolation import IsolatedWorker
+from hounsfield.imaging.ingest.large_files import ingest_frames, ingest_with_parts
+from hounsfield.imaging.ingest.pixel_writer import StoredPixels
+from hounsfield.imaging.ingest.scheduler import IngestScheduler, Results
+from hounsfield.imaging.ingest.worker import InputUnreadableError
+from hounsfield.imaging.ingest.workers import IngestWorkers
 from hounsfield.jobs.queue import WorkItem
 from hounsfield.jobs.runner import StoppedError
-from hounsfield.runtime.worker_pool import WorkerPool
 from hounsfield.storage.blobs.packs import pack_name
 from hounsfield.storage.buckets.bucket_access import BucketAccess, BucketAction, BucketUse
 from hounsfield.storage.identifiers import new_instance_key
@@ -43,16 +47,10 @@ _MAX_ATTEMPTS = 3
 _STOP_SECONDS = 0.5
 _COMMIT_SECONDS = 0.5
 _MESSAGES: dict[type[Exception], str] = {
-    BrokenProcessPool: "The file could not be processed: it ended the process that worked on it",
+    BrokenProcessPool: ENDED_ITS_WORKER,
     InputUnreadableError: "The file could not be read",
 }
 _FAILED = "The file could not be processed, see the log of the service"
-
-
-@dataclass(frozen=True, slots=True)
-class _Submitted:
-    files: tuple[InputFile, ...]
-    executor: Executor
 
 
 class BatchRun:
@@ -62,8 +60,8 @@ class BatchRun:
     ----------
     image_store : ImageStore
         Where the rows are.
-    pool : WorkerPool
-        Who does the work.
+    workers : IngestWorkers
+        The processes that do the work.
     item : WorkItem
         The lease that every commit checks.
     context : IngestContext
@@ -77,157 +75,150 @@ class BatchRun:
     def __init__(
         self,
         image_store: ImageStore,
-        pool: WorkerPool,
+        workers: IngestWorkers,
         item: WorkItem,
         context: IngestContext,
         check: Callable[[], None],
         access: BucketAccess,
     ) -> None:
         self._image_store = image_store
-        self._pool = pool
+        self._workers = workers
         self._item = item
         self._context = context
         self._check = check
         self._access = access
 
     def run(self) -> None:
-        """Work until no file is pending.
+        """Work until no file is pending, in an event loop of this thread.
 
         Raises
         ------
         JobFailedError
             The job may not read one of its files. What ``check``, the database or the lease raise is raised too.
         """
+        asyncio.run(self._run())
+
+    async def _run(self) -> None:
+        scheduler = IngestScheduler(self._workers)
         while pending := self._pending():
             fresh = [file for file in pending if file.attempts == 0]
             if fresh:
-                self._run_together([file for file in fresh if file.size < LARGE_FILE_BYTES])
+                await self._run_together(scheduler, [file for file in fresh if file.size < LARGE_FILE_BYTES])
                 for file in fresh:
                     if file.size >= LARGE_FILE_BYTES:
-                        self._run_alone(file, self._result_of_parts)
+                        await self._run_alone(file, self._result_of_parts(scheduler, file))
             else:
-                self._run_suspects(pending)
+                await self._run_suspects(pending)
 
-    def _check_readable(self, files: Iterable[InputFile]) -> None:
+    def _check_readable(self, files: Iterable[JobFile]) -> None:
         bucket, metadata = self._context.bucket, self._context.metadata
-        keys = [file.key for file in files]
+        keys = [file.content.key for file in files]
         if metadata is not None:
             keys += [source.entry.key for source in metadata.sources if source.entry is not None]
         check_permitted(self._access, (BucketUse(BucketAction.READ, bucket, key) for key in keys))
 
-    def _pending(self) -> list[InputFile]:
+    def _pending(self) -> list[JobFile]:
         with self._image_store.database.read() as connection:
             return pending_files(connection, self._item.subject_id)
 
-    def _run_together(self, files: Sequence[InputFile]) -> None:
-        waiting = batches(files, self._pool.processes)
-        running: dict[Future[list[FileResult]], _Submitted] = {}
-        finished: list[tuple[_Submitted, Future[list[FileResult]]]] = []
+    async def _run_together(self, scheduler: IngestScheduler, files: Sequence[JobFile]) -> None:
+        waiting = batches(files, self._workers.processes)
+        running: dict[Results, tuple[JobFile, ...]] = {}
+        finished: dict[Results, tuple[JobFile, ...]] = {}
         recorded = time.monotonic()
         while True:
-            while len(running) < 2 * self._pool.processes and (batch := next(waiting, None)) is not None:
+            while len(running) < scheduler.places and (batch := next(waiting, None)) is not None:
                 self._check_readable(batch)
-                executor, future = self._pool.submit(ingest_batch, self._context, batch)
-                running[future] = _Submitted(batch, executor)
+                share = scheduler.submit(self._item.subject_id, self._context, Share(batch), isolates=False)
+                running[share.results] = batch
             if finished and (not running or time.monotonic() - recorded > _COMMIT_SECONDS):
                 self._record(finished)
-                finished, recorded = [], time.monotonic()
+                finished, recorded = {}, time.monotonic()
             if not running:
                 return
-            done, _ = wait(running, timeout=_STOP_SECONDS, return_when=FIRST_COMPLETED)
+            done, _ = await asyncio.wait(running, timeout=_STOP_SECONDS, return_when=asyncio.FIRST_COMPLETED)
             self._check()
-            finished.extend((running.pop(future), future) for future in done)
-            if any(isinstance(future.exception(), BrokenProcessPool) for future in done):
+            finished.update((results, running.pop(results)) for results in done)
+            if any(isinstance(results.exception(), BrokenProcessPool) for results in done):
                 recorded = 0.0
 
-    def _record(self, finished: Sequence[tuple[_Submitted, Future[list[FileResult]]]]) -> None:
-        results: list[FileResult] = []
-        lost: list[InputFile] = []
-        for submitted, future in finished:
+    def _record(self, finished: dict[Results, tuple[JobFile, ...]]) -> None:
+        records: list[FileRecord] = []
+        lost: list[JobFile] = []
+        for results, files in finished.items():
             try:
-                results.extend(future.result())
+                by_ordinal = {result.ordinal: result for result in results.result()}
+                records.extend(FileRecord.of(file, by_ordinal[file.ordinal]) for file in files)
             except OSError:
                 # The packs cannot be written; the job waits and tries again.
                 raise
             except Exception as error:  # noqa: BLE001 - whatever it is, each file alone shows whose doing it was
-                _log.warning(
-                    "batch lost", job=self._item.subject_id, files=len(submitted.files), error=type(error).__name__
-                )
-                lost.extend(submitted.files)
-                if isinstance(error, BrokenProcessPool):
-                    self._pool.renew(submitted.executor)
-        self._commit(results, lost)
+                _log.warning("batch lost", job=self._item.subject_id, files=len(files), error=type(error).__name__)
+                lost.extend(files)
+        self._commit(records, lost)
 
-    def _commit(self, results: Sequence[FileResult], lost: Sequence[InputFile] = ()) -> None:
+    def _commit(self, records: Sequence[FileRecord], lost: Sequence[JobFile] = ()) -> None:
         with self._image_store.database.write() as connection:
             self._image_store.queue.hold(connection, self._item)
-            record_results(connection, self._item.subject_id, self._context.key, results)
+            record_outcomes(connection, self._item.subject_id, self._context.key, records)
             note_attempt(connection, self._item.subject_id, lost)
 
-    def _run_suspects(self, files: Sequence[InputFile]) -> None:
-        """Work on files that were lost before, in a process that no other file can end; a new one after each death."""
-        waiting = list(files)
-        while waiting:
-            with self._pool.single() as executor:
+    async def _run_suspects(self, files: Sequence[JobFile]) -> None:
+        """Work on files that were lost before, each alone."""
+        async with IsolatedWorker(self._workers) as worker:
+            for file in files:
+                await self._run_alone(file, worker.result(self._context, file))
 
-                def result(file: InputFile, executor: Executor = executor) -> FileResult:
-                    return self._wait_for(executor, executor.submit(ingest_batch, self._context, (file,)))[0]
-
-                while waiting and self._run_alone(waiting.pop(0), result):
-                    pass
-
-    def _run_alone(self, file: InputFile, work: Callable[[InputFile], FileResult]) -> bool:
-        """Bring one file to its outcome, or count one more try of it; False when a process died of it."""
-        self._check_readable((file,))
+    async def _run_alone(self, file: JobFile, work: Coroutine[Any, Any, FileResult]) -> None:
+        """Bring one file to its outcome, or count one more attempt of it."""
         try:
-            result = work(file)
+            self._check_readable((file,))
+        except BaseException:
+            work.close()
+            raise
+        try:
+            result = await self._checked(work)
         except (OSError, StoppedError, KeyUnavailableError):
             raise
         except Exception as error:  # noqa: BLE001 - a file that no worker can be done with must not stop the others
             _log.warning("file lost", job=self._item.subject_id, ordinal=file.ordinal, error=type(error).__name__)
             if file.attempts + 1 < _MAX_ATTEMPTS:
                 self._commit([], [file])
-            else:
-                message = _MESSAGES.get(type(error), _FAILED)
-                self._commit([FileResult(file.ordinal, FileOutcome.FAILED, None, FileErrorType.SERVER, message)])
-            return not isinstance(error, BrokenProcessPool)
-        self._commit([result])
-        return True
+                return
+            message = _MESSAGES.get(type(error), _FAILED)
+            result = FileResult(file.ordinal, failure=Failure(FailureReason.PROCESSING_FAILURE, message))
+        self._commit([FileRecord.of(file, result)])
 
-    def _result_of_parts(self, file: InputFile) -> FileResult:
+    async def _result_of_parts(self, scheduler: IngestScheduler, file: JobFile) -> FileResult:
         """Let all workers share the frames of a large file, then make the instance of them."""
-        key = new_instance_key()
-        count = self._pool.processes
-        submitted = [self._pool.submit(ingest_frames, self._context, file, key, part, count) for part in range(count)]
-        parts: list[FramePart | None] = [self._wait_for(*entry) for entry in submitted]
-        whole = [part for part in parts if part is not None]
+        key, count = new_instance_key(), self._workers.processes
+        calls = (scheduler.call(ingest_frames, self._context, file, key, part, count) for part in range(count))
+        whole = [part for part in await asyncio.gather(*calls) if part is not None]
         # A part that could not be made (pixel data that has no frames, say) leaves the whole file to one worker.
         usable = tuple(whole) if len(whole) == count else None
         if usable is None:
             self._drop(whole)
-        return self._wait_for(*self._pool.submit(ingest_with_parts, self._context, file, key, usable))
+        return await scheduler.call(ingest_with_parts, self._context, file, key, usable)
 
-    def _drop(self, parts: Sequence[FramePart]) -> None:
+    def _drop(self, parts: Sequence[StoredPixels]) -> None:
         """Delete the packs of parts that become no instance; one that cannot be deleted is found as an orphan later."""
-        for pack_id in {run.pack_id for part in parts for run in part.pixels.runs}:
+        for pack_id in {run.pack_id for part in parts for run in part.runs}:
             with suppress(OSError):
                 self._image_store.blobs.delete(pack_name(self._context.key.datastore_id, pack_id))
 
-    def _wait_for(self, executor: Executor, future: Future[T]) -> T:
-        try:
-            while True:
-                self._check()
-                if wait([future], timeout=_STOP_SECONDS).done:
-                    return future.result()
-        except BrokenProcessPool:
-            self._pool.renew(executor)
-            raise
+    async def _checked(self, work: Awaitable[T]) -> T:
+        """Wait for something, and check again and again whether to go on."""
+        task = asyncio.ensure_future(work)
+        while not task.done():
+            self._check()
+            await asyncio.wait([task], timeout=_STOP_SECONDS)
+        return task.result()
 
 
-def batches(files: Sequence[InputFile], processes: int) -> Iterator[tuple[InputFile, ...]]:
+def batches(files: Sequence[JobFile], processes: int) -> Iterator[tuple[JobFile, ...]]:
     """Cut files into batches, small enough that all processes are busy to the end."""
     most = max(1, min(FILES_PER_BATCH, -(-len(files) // (processes * 8))))
-    batch: list[InputFile] = []
+    batch: list[JobFile] = []
     size = 0
     for file in files:
         if batch and (len(batch) >= most or size + file.size > BYTES_PER_BATCH):

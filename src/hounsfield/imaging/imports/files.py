@@ -1,19 +1,64 @@
-"""The files of an import job and what became of each, as rows; the sealed part is the staged instance."""
+"""The rows of the files of an import job, and what became of each; the sealed part is the staged instance."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
-from hounsfield.imaging.ingest.file_results import FileErrorType, FileOutcome, FileRecord, FileResult, InputFile
+from hounsfield.imaging.ingest.files import FailureReason, FileResult, InputFile
 from hounsfield.imaging.staged_instance import StagedInstance
+from hounsfield.storage.buckets.buckets import ObjectEntry
 from hounsfield.storage.db.job_tables import import_files
 from hounsfield.storage.keys.data_key import DataKey
 
+JobFile: TypeAlias = InputFile[ObjectEntry]
+
+
+class FileOutcome(StrEnum):
+    """What became of a file of a job."""
+
+    PENDING = "PENDING"
+    STAGED = "STAGED"
+    FAILED = "FAILED"
+    SKIPPED = "SKIPPED"
+
+
+class FileErrorType(StrEnum):
+    """Whose fault a failed file is, as failure.ndjson names it."""
+
+    CUSTOMER = "ValidationException"
+    SERVER = "InternalServerException"
+
+
+@dataclass(frozen=True, slots=True)
+class FileRecord:
+    """A file of a job and its outcome; ``instance`` is set exactly when it is STAGED."""
+
+    file: JobFile
+    outcome: FileOutcome
+    instance: StagedInstance | None = None
+    error_type: FileErrorType | None = None
+    message: str | None = None
+
+    @classmethod
+    def of(cls, file: JobFile, result: FileResult) -> FileRecord:
+        """Return the record of a file that a worker was done with; a DICOMDIR is no instance, and skipped."""
+        failure = result.failure
+        if failure is None:
+            return cls(file, FileOutcome.STAGED, result.instance)
+        if failure.reason is FailureReason.SOP_CLASS_NOT_SUPPORTED:
+            return cls(file, FileOutcome.SKIPPED)
+        ours = failure.reason is FailureReason.PROCESSING_FAILURE
+        error_type = FileErrorType.SERVER if ours else FileErrorType.CUSTOMER
+        return cls(file, FileOutcome.FAILED, None, error_type, failure.message)
+
 
 def add_files(
-    connection: Connection, job_id: str, files: Sequence[InputFile], *, outcome: FileOutcome = FileOutcome.PENDING
+    connection: Connection, job_id: str, files: Sequence[JobFile], *, outcome: FileOutcome = FileOutcome.PENDING
 ) -> None:
     """Write the list of files of a job; those that are no instances are SKIPPED from the beginning."""
     if files:
@@ -21,9 +66,9 @@ def add_files(
             {
                 "job_id": job_id,
                 "ordinal": f.ordinal,
-                "object_key": f.key,
-                "size_bytes": f.size,
-                "etag": f.etag,
+                "object_key": f.content.key,
+                "size_bytes": f.content.size,
+                "etag": f.content.etag,
                 "outcome": outcome,
             }
             for f in files
@@ -31,27 +76,27 @@ def add_files(
         connection.execute(insert(import_files), rows)
 
 
-def pending_files(connection: Connection, job_id: str) -> list[InputFile]:
-    """Give the files whose outcome is not known yet, in order."""
+def pending_files(connection: Connection, job_id: str) -> list[JobFile]:
+    """List the files whose outcome is not known yet, in order."""
     return _files(connection, job_id, FileOutcome.PENDING)
 
 
-def skipped_files(connection: Connection, job_id: str) -> list[InputFile]:
-    """Give the files that are no instances, in order."""
+def skipped_files(connection: Connection, job_id: str) -> list[JobFile]:
+    """List the files that are no instances, in order."""
     return _files(connection, job_id, FileOutcome.SKIPPED)
 
 
-def _files(connection: Connection, job_id: str, outcome: FileOutcome) -> list[InputFile]:
+def _files(connection: Connection, job_id: str, outcome: FileOutcome) -> list[JobFile]:
     columns = import_files.c
     rows = connection.execute(
-        select(columns.ordinal, columns.object_key, columns.size_bytes, columns.attempts, columns.etag)
+        select(columns.ordinal, columns.object_key, columns.size_bytes, columns.etag, columns.attempts)
         .where(columns.job_id == job_id, columns.outcome == outcome)
         .order_by(columns.ordinal)
     )
-    return [InputFile(*row) for row in rows]
+    return [InputFile(ordinal, ObjectEntry(*entry), attempts) for ordinal, *entry, attempts in rows]
 
 
-def note_attempt(connection: Connection, job_id: str, files: Iterable[InputFile]) -> None:
+def note_attempt(connection: Connection, job_id: str, files: Iterable[JobFile]) -> None:
     """Count one more try of each file that broke, or was with one that broke, a worker."""
     for file in files:
         connection.execute(
@@ -61,19 +106,19 @@ def note_attempt(connection: Connection, job_id: str, files: Iterable[InputFile]
         )
 
 
-def record_results(connection: Connection, job_id: str, key: DataKey, results: Sequence[FileResult]) -> None:
+def record_outcomes(connection: Connection, job_id: str, key: DataKey, records: Sequence[FileRecord]) -> None:
     """Write the outcome of files, the staged instances sealed."""
     rows = [
         {
-            "b_ordinal": result.ordinal,
-            "outcome": result.outcome,
-            "error_type": result.error_type,
-            "message": result.message,
+            "b_ordinal": record.file.ordinal,
+            "outcome": record.outcome,
+            "error_type": record.error_type,
+            "message": record.message,
             "sealed_instance": (
-                key.seal(result.instance.to_bytes(), _context(job_id, result.ordinal)) if result.instance else None
+                key.seal(record.instance.to_bytes(), _context(job_id, record.file.ordinal)) if record.instance else None
             ),
         }
-        for result in results
+        for record in records
     ]
     if rows:
         statement = update(import_files).where(
@@ -101,10 +146,8 @@ def file_records(connection: Connection, job_id: str, key: DataKey) -> list[File
         if row.sealed_instance is not None:
             instance = StagedInstance.from_bytes(key.open(row.sealed_instance, _context(job_id, row.ordinal)))
         error_type = FileErrorType(row.error_type) if row.error_type else None
-        result = FileResult(row.ordinal, FileOutcome(row.outcome), instance, error_type, row.message)
-        records.append(
-            FileRecord(InputFile(row.ordinal, row.object_key, row.size_bytes, row.attempts, row.etag), result)
-        )
+        file = InputFile(row.ordinal, ObjectEntry(row.object_key, row.size_bytes, row.etag), row.attempts)
+        records.append(FileRecord(file, FileOutcome(row.outcome), instance, error_type, row.message))
     return records
 
 

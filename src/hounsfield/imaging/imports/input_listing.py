@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from hounsfield.imaging.image_store import Quotas
-from hounsfield.imaging.ingest.file_results import InputFile
+from hounsfield.imaging.imports.files import JobFile
+from hounsfield.imaging.ingest.files import InputFile
 from hounsfield.imaging.quotas import exceeds
 from hounsfield.storage.buckets.bucket_access import BucketAccess, BucketUse
 from hounsfield.storage.buckets.buckets import BucketError, Buckets, ObjectEntry, S3Uri
@@ -27,8 +28,8 @@ def check_permitted(access: BucketAccess, uses: Iterable[BucketUse]) -> None:
 class Listing:
     """What is below the input location: DICOM files to import, and metadata files that are used but not imported."""
 
-    files: list[InputFile]
-    metadata: list[InputFile]
+    files: list[JobFile]
+    metadata: list[JobFile]
 
 
 def scan(buckets: Buckets, input_uri: str, quotas: Quotas, metadata_keys: Collection[str] = ()) -> Listing:
@@ -72,10 +73,8 @@ def _key(entry: ObjectEntry) -> str:
     return entry.key
 
 
-def _input_files(entries: list[ObjectEntry], ordinals: dict[str, int]) -> list[InputFile]:
-    return [
-        InputFile(ordinals[entry.key], entry.key, entry.size, etag=entry.etag) for entry in sorted(entries, key=_key)
-    ]
+def _input_files(entries: list[ObjectEntry], ordinals: dict[str, int]) -> list[JobFile]:
+    return [InputFile(ordinals[entry.key], entry) for entry in sorted(entries, key=_key)]
 
 
 @dataclass(slots=True)

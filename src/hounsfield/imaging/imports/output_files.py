@@ -12,8 +12,8 @@ from typing import Any
 import orjson
 
 from hounsfield.dicom.values.warnings import ImportWarning
+from hounsfield.imaging.imports.files import FileErrorType, FileOutcome, FileRecord
 from hounsfield.imaging.imports.jobs import ImportJob
-from hounsfield.imaging.ingest.file_results import FileErrorType, FileOutcome, FileRecord
 from hounsfield.imaging.ingest.grouping import Destination
 from hounsfield.storage.buckets.bucket_access import BucketAction, BucketUse
 from hounsfield.storage.buckets.buckets import Buckets, S3Uri
@@ -36,11 +36,11 @@ def write_outputs(
     bucket = buckets.open(uri.bucket)
     by_ordinal = {o: d for d in destinations for o in (*d.ordinals, *d.superseded)}
     imported = [record for record in records if record.file.ordinal in by_ordinal]
-    failed = [record for record in records if record.result.outcome is FileOutcome.FAILED]
+    failed = [record for record in records if record.outcome is FileOutcome.FAILED]
     success, failure, warning = (uri.key + name for name in _LINES)
     bucket.put(success, _lines(_success(r, by_ordinal[r.file.ordinal]) for r in imported))
     bucket.put(failure, _lines(_failure(record) for record in failed))
-    warned = [r for r in imported if r.result.instance is not None and r.result.instance.warnings]
+    warned = [r for r in imported if r.instance is not None and r.instance.warnings]
     if warned:
         bucket.put(warning, _lines(_warning(r, by_ordinal[r.file.ordinal]) for r in warned))
     summary = {"jobSummary": _summary(job, records, imported, failed, destinations)}
@@ -54,7 +54,7 @@ def _summary(
     failed: Sequence[FileRecord],
     destinations: Sequence[Destination],
 ) -> dict[str, Any]:
-    server = sum(1 for record in failed if record.result.error_type is FileErrorType.SERVER)
+    server = sum(1 for record in failed if record.error_type is FileErrorType.SERVER)
     return {
         "jobId": job.id,
         "datastoreId": job.datastore_id,
@@ -63,7 +63,7 @@ def _summary(
         "successOutputS3Uri": f"{job.output_uri}SUCCESS/",
         "failureOutputS3Uri": f"{job.output_uri}FAILURE/",
         "warningsOutputS3Uri": f"{job.output_uri}WARNING/",
-        "numberOfScannedFiles": sum(1 for record in records if record.result.outcome is not FileOutcome.SKIPPED),
+        "numberOfScannedFiles": sum(1 for record in records if record.outcome is not FileOutcome.SKIPPED),
         "numberOfImportedFiles": len(imported),
         "numberOfFilesWithCustomerError": len(failed) - server,
         "numberOfFilesWithServerError": server,
@@ -81,18 +81,18 @@ def _summary(
 
 
 def _success(record: FileRecord, destination: Destination) -> dict[str, Any]:
-    return {"inputFile": record.file.key, "importResponse": _response(destination)}
+    return {"inputFile": record.file.content.key, "importResponse": _response(destination)}
 
 
 def _failure(record: FileRecord) -> dict[str, Any]:
-    exception = {"exceptionType": record.result.error_type, "message": record.result.message}
-    return {"inputFile": record.file.key, "exception": exception}
+    exception = {"exceptionType": record.error_type, "message": record.message}
+    return {"inputFile": record.file.content.key, "exception": exception}
 
 
 def _warning(record: FileRecord, destination: Destination) -> dict[str, Any]:
-    warnings = record.result.instance.warnings if record.result.instance is not None else ()
+    warnings = record.instance.warnings if record.instance is not None else ()
     response = {**_response(destination), "warnings": [_warning_entry(warning) for warning in warnings]}
-    return {"inputFile": record.file.key, "importResponse": response}
+    return {"inputFile": record.file.content.key, "importResponse": response}
 
 
 def _response(destination: Destination) -> dict[str, Any]:

@@ -21,22 +21,29 @@ from hounsfield.imaging.datastores import Datastore, fetched_key, get_datastore,
 from hounsfield.imaging.image_set_access import ImageSetAccess
 from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.imports.batches import BatchRun
-from hounsfield.imaging.imports.files import add_files, file_records, forget_files, skipped_files
+from hounsfield.imaging.imports.files import (
+    FileErrorType,
+    FileOutcome,
+    FileRecord,
+    add_files,
+    file_records,
+    forget_files,
+    skipped_files,
+)
 from hounsfield.imaging.imports.input_listing import JobFailedError, check_permitted, scan
 from hounsfield.imaging.imports.jobs import ImportJob, JobEvent, JobStatus, get_import_job, move_job
 from hounsfield.imaging.imports.output_files import output_uses, write_outputs
 from hounsfield.imaging.ingest.content import KnownSizes
-from hounsfield.imaging.ingest.file_results import FileErrorType, FileOutcome, FileRecord, FileResult
+from hounsfield.imaging.ingest.context import IngestContext
 from hounsfield.imaging.ingest.grouping import Destination, organise
 from hounsfield.imaging.ingest.image_set_writer import apply, commitments, denied_ordinals, oversized, read_situation
 from hounsfield.imaging.ingest.metadata_files import ImportMetadata, MetadataSource
-from hounsfield.imaging.ingest.worker import IngestContext
+from hounsfield.imaging.ingest.workers import IngestWorkers
 from hounsfield.jobs.queue import LeaseLostError, WorkItem
 from hounsfield.jobs.runner import StoppedError
-from hounsfield.runtime.worker_pool import WorkerPool
 from hounsfield.storage.blobs.packs import pack_name
 from hounsfield.storage.buckets.bucket_access import BucketAccess, BucketAction, BucketUse
-from hounsfield.storage.buckets.buckets import BucketError, ObjectEntry, S3Uri
+from hounsfield.storage.buckets.buckets import BucketError, S3Uri
 from hounsfield.storage.clock import now_ms
 from hounsfield.storage.db.job_tables import import_jobs
 from hounsfield.storage.keys.data_key import KeyServiceDownError, KeyUnavailableError
@@ -53,7 +60,7 @@ class ImportRunner:
     ----------
     image_store : ImageStore
         Where everything is.
-    pool : WorkerPool
+    workers : IngestWorkers
         The processes that transcode.
     stop : threading.Event
         Set when the runner is to end; the job is then left where it is.
@@ -66,13 +73,13 @@ class ImportRunner:
     def __init__(
         self,
         image_store: ImageStore,
-        pool: WorkerPool,
+        workers: IngestWorkers,
         stop: threading.Event,
         access_of: Callable[[ImportJob], BucketAccess],
         image_sets_of: Callable[[ImportJob], ImageSetAccess],
     ) -> None:
         self._image_store = image_store
-        self._pool = pool
+        self._workers = workers
         self._stop = stop
         self._access_of = access_of
         self._image_sets_of = image_sets_of
@@ -88,7 +95,7 @@ class ImportRunner:
             access = self._access_of(job)
             self._scan_once(item, job, access)
             context = self._context(job, datastore, access)
-            BatchRun(self._image_store, self._pool, item, context, self._check(datastore), access).run()
+            BatchRun(self._image_store, self._workers, item, context, self._check(datastore), access).run()
             self._finish(item, job, datastore, access)
         except JobFailedError as error:
             log.warning("import failed", reason=str(error))
@@ -144,9 +151,7 @@ class ImportRunner:
         if not job.metadata_mappings:
             return None
         with self._image_store.database.read() as connection:
-            listed = {
-                file.key: ObjectEntry(file.key, file.size, file.etag) for file in skipped_files(connection, job.id)
-            }
+            listed = {file.content.key: file.content for file in skipped_files(connection, job.id)}
         sources = [MetadataSource(m, listed.get(m.key(job.input_uri))) for m in job.metadata_mappings]
         return ImportMetadata(job.id, tuple(sources))
 
@@ -161,7 +166,7 @@ class ImportRunner:
         metadata_keys = {mapping.key(job.input_uri) for mapping in job.metadata_mappings}
         listing = scan(access.buckets, job.input_uri, self._image_store.quotas, metadata_keys)
         check_permitted(
-            access, (BucketUse(BucketAction.READ, input_location.bucket, file.key) for file in listing.metadata)
+            access, (BucketUse(BucketAction.READ, input_location.bucket, file.content.key) for file in listing.metadata)
         )
         with self._image_store.database.write() as connection:
             self._image_store.queue.hold(connection, item)
@@ -184,7 +189,7 @@ class ImportRunner:
         key, image_sets = fetched_key(self._image_store, datastore), self._image_sets_of(job)
         with self._image_store.database.read() as connection:
             records = file_records(connection, job.id, key)
-        staged = {r.file.ordinal: r.result.instance for r in records if r.result.instance is not None}
+        staged = {r.file.ordinal: r.instance for r in records if r.instance is not None}
         while True:
             # A job that waited for others must not commit with a key that was disabled meanwhile.
             key = fetched_key(self._image_store, datastore)
@@ -261,7 +266,7 @@ class ImportRunner:
 
     def _delete_packs(self, job: ImportJob, records: Sequence[FileRecord]) -> None:
         """Delete what a failed job had stored; nothing else can name its packs."""
-        instances = [record.result.instance for record in records if record.result.instance is not None]
+        instances = [record.instance for record in records if record.instance is not None]
         try:
             for pack_id in sorted(frozenset[str]().union(*(instance.pack_ids for instance in instances))):
                 self._image_store.blobs.delete(pack_name(job.datastore_id, pack_id))
@@ -283,8 +288,7 @@ def _refused(record: FileRecord, reasons: Mapping[int, str]) -> FileRecord:
     reason = reasons.get(record.file.ordinal)
     if reason is None:
         return record
-    failed = FileResult(record.file.ordinal, FileOutcome.FAILED, None, FileErrorType.CUSTOMER, reason)
-    return FileRecord(record.file, failed)
+    return FileRecord(record.file, FileOutcome.FAILED, None, FileErrorType.CUSTOMER, reason)
 
 
 def _shown(message: str) -> str:

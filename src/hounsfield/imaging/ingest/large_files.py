@@ -7,10 +7,11 @@ ingest_frames(part 2) ─▶ pack ─┘
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from hounsfield.dicom.values.errors import DicomDirectory, DicomError
-from hounsfield.imaging.ingest.file_results import FileErrorType, FileOutcome, FileResult, InputFile
+from hounsfield.dicom.values.errors import DicomError
+from hounsfield.imaging.ingest.context import IngestContext
+from hounsfield.imaging.ingest.files import FileResult, InputFile
 from hounsfield.imaging.ingest.pixel_writer import (
     FramePlan,
     StoredPixels,
@@ -20,27 +21,16 @@ from hounsfield.imaging.ingest.pixel_writer import (
     store_pixels,
     warned,
 )
-from hounsfield.imaging.ingest.worker import (
-    IngestContext,
-    InputUnreadableError,
-    SeriesPack,
-    finish_instance,
-    opened,
-    read_record,
-)
+from hounsfield.imaging.ingest.series_packs import SeriesPack, finish_instance
+from hounsfield.imaging.ingest.worker import InputUnreadableError, failure_of, opened, read_record
 from hounsfield.pixels.errors import FramesError, PixelError
 from hounsfield.storage.blobs.packs import PackWriter
-from hounsfield.storage.buckets.buckets import BucketError, ObjectChangedError
+from hounsfield.storage.buckets.buckets import BucketError, ObjectChangedError, ObjectEntry
 
 
-@dataclass(frozen=True, slots=True)
-class FramePart:
-    """A range of frames of one file, stored in a pack of its own."""
-
-    pixels: StoredPixels
-
-
-def ingest_frames(context: IngestContext, file: InputFile, key: str, part: int, parts: int) -> FramePart | None:
+def ingest_frames(
+    context: IngestContext, file: InputFile[ObjectEntry], key: str, part: int, parts: int
+) -> StoredPixels | None:
     """Store the frames of part ``part`` of ``parts``; None when no frames can be made of the file.
 
     Raises
@@ -66,18 +56,18 @@ def ingest_frames(context: IngestContext, file: InputFile, key: str, part: int, 
         raise InputUnreadableError(str(error)) from error
 
 
-def _store_part(context: IngestContext, plan: FramePlan, key: str, ordinals: range) -> FramePart:
+def _store_part(context: IngestContext, plan: FramePlan, key: str, ordinals: range) -> StoredPixels:
     pack = PackWriter(context.blob_place.open(), context.key)
     try:
         pixels = store_frames(plan, key, pack, ordinals)
         pack.close()
     finally:
         pack.abort()
-    return FramePart(pixels)
+    return pixels
 
 
 def ingest_with_parts(
-    context: IngestContext, file: InputFile, key: str, parts: tuple[FramePart, ...] | None
+    context: IngestContext, file: InputFile[ObjectEntry], key: str, parts: tuple[StoredPixels, ...] | None
 ) -> FileResult:
     """Make the instance of a file whose frames are stored; without parts, store its pixel data here.
 
@@ -98,18 +88,15 @@ def ingest_with_parts(
                 pixels = store_pixels(part10, key, pack.writer, context.lossless_format)
             pack.add(file.ordinal, finish_instance(context, key, part10, record, pixels))
             return pack.close()[0]
-    except DicomDirectory:
-        return FileResult(file.ordinal, FileOutcome.SKIPPED)
     except (DicomError, FramesError, ObjectChangedError) as error:
-        return FileResult(file.ordinal, FileOutcome.FAILED, None, FileErrorType.CUSTOMER, str(error))
+        return FileResult(file.ordinal, failure=failure_of(error))
     except BucketError as error:
         raise InputUnreadableError(str(error)) from error
     finally:
         pack.writer.abort()
 
 
-def _joined(parts: tuple[FramePart, ...]) -> StoredPixels:
-    pixels = [part.pixels for part in parts]
+def _joined(pixels: tuple[StoredPixels, ...]) -> StoredPixels:
     whole = replace(
         pixels[0],
         kind=kind_of_frames(note for some in pixels for note in some.notes),

@@ -30,6 +30,7 @@ from hounsfield.imaging.errors import BusyError, ImagingError
 from hounsfield.imaging.image_set_access import ImageSetAccess
 from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.ingest.content import KnownSizes
+from hounsfield.imaging.ingest.files import Failure, FailureReason
 from hounsfield.imaging.ingest.grouping import Placement, organise_in_turn
 from hounsfield.imaging.ingest.image_set_writer import (
     Commitment,
@@ -39,7 +40,6 @@ from hounsfield.imaging.ingest.image_set_writer import (
     oversized,
     read_situation,
 )
-from hounsfield.imaging.receive.worker import FailureReason, Refusal
 from hounsfield.imaging.staged_instance import StagedInstance
 from hounsfield.runtime.supervised_threads import LastingThread
 from hounsfield.storage.blobs.packs import pack_name
@@ -55,7 +55,7 @@ MOST_INSTANCES = 2_000
 MOST_GATHER_SECONDS = 0.1
 GATHER_COMMITS = 3.0
 """How long the first request of a group may wait for others, in durations of the last commit."""
-_NOT_AUTHORIZED: Final = Refusal(
+_NOT_AUTHORIZED: Final = Failure(
     FailureReason.NOT_AUTHORIZED, "A policy denies the caller the image set that the instance belongs to"
 )
 BUSY_TRIES = 20
@@ -95,12 +95,12 @@ class StoreOutcome:
     ----------
     primary : Mapping of int to bool
         Those that are stored, and whether their image set is primary.
-    refused : Mapping of int to Refusal
+    refused : Mapping of int to Failure
         Those that are not, and why.
     """
 
     primary: Mapping[int, bool]
-    refused: Mapping[int, Refusal]
+    refused: Mapping[int, Failure]
 
 
 @dataclass(slots=True, eq=False)
@@ -326,7 +326,7 @@ class GroupCommitter:
             active_datastore(connection, self._image_store, key.datastore_id, lock=True)
             numbered = _numbered(requests)
             staged = {ordinal: instance for request in numbered for ordinal, instance in request}
-            refused: dict[int, Refusal] = {}
+            refused: dict[int, Failure] = {}
             while True:
                 fixed = self._planned(connection, requests, numbered, refused)
                 too_large = oversized(fixed, self._image_store.quotas.metadata_bytes)
@@ -336,7 +336,7 @@ class GroupCommitter:
                     # Each is then asked whether the quota has room for it, in turn.
                     raise _PartError(frozenset())
                 for ordinal, reason in too_large.items():
-                    refused[ordinal] = Refusal(FailureReason.OUT_OF_RESOURCES, reason)
+                    refused[ordinal] = Failure(FailureReason.OUT_OF_RESOURCES, reason)
             apply(connection, key, fixed, staged)
         for commitment in fixed:
             self._sizes.note(commitment.destination.image_set_id, commitment.destination.version, commitment.content)
@@ -347,7 +347,7 @@ class GroupCommitter:
         connection: Connection,
         requests: Sequence[StoreRequest],
         numbered: Sequence[Sequence[tuple[int, StagedInstance]]],
-        refused: dict[int, Refusal],
+        refused: dict[int, Failure],
     ) -> list[Commitment]:
         """Plan where instances go; those that may not go where they belong are refused, besides those that are already."""
         key = requests[0].key
@@ -425,7 +425,7 @@ def _outcomes(
     requests: Sequence[StoreRequest],
     numbered: Sequence[Sequence[tuple[int, StagedInstance]]],
     fixed: Sequence[Commitment],
-    refused: Mapping[int, Refusal],
+    refused: Mapping[int, Failure],
 ) -> list[StoreOutcome]:
     """Tell each request what became of its own instances, by their places in it."""
     primary = {

@@ -157,9 +157,8 @@ class OrphanSweeper:
         with self._image_store.database.read() as connection:
             for job_id in job_ids:
                 for record in file_records(connection, job_id, key):
-                    instance = record.result.instance
-                    if instance is not None:
-                        named |= instance.pack_ids
+                    if record.instance is not None:
+                        named |= record.instance.pack_ids
         return named
 
 
