@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,28 +11,17 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-from hounsfield.imaging.errors import NotFoundError
-from hounsfield.imaging.image_set_access import UNLIMITED
-from hounsfield.imaging.image_store import ImageStore
-from hounsfield.imaging.retrieve.data_set import current_data_set
-from hounsfield.imaging.retrieve.instance_order import find_series, find_study
-from hounsfield.imaging.retrieve.instances import find_image_set, find_instance
-from hounsfield.imaging.retrieve.metadata import DicomMetadataReader
+from support.clients.dicomweb import get, values
 from support.files.synthetic import slice_of, uid
-from support.imaging.rebuilt_files import differences, opened_image_store, rebuilt
+from support.imaging.rebuilt_files import differences
+from support.imaging.retrieved import refused, retrieved
 from support.imaging.stored_series import settled
 from support.imaging.updates import Store, instance, patient, series, study
 from support.servers import ServerProcess
 
-BASE = "http://host/datastore/x"
+STUDY = f"studies/{uid(1)}"
+SERIES = f"{STUDY}/series/{uid(1, 1)}"
 Read = Callable[..., Dataset]
-
-
-@pytest.fixture(scope="module")
-def image_store(server: ServerProcess) -> Iterator[ImageStore]:
-    opened = opened_image_store(server)
-    yield opened
-    opened.database.close()
 
 
 @pytest.fixture(scope="module")
@@ -47,19 +35,23 @@ def store(server: ServerProcess, client: Any, folders: Iterator[str]) -> Store:
 
 
 @pytest.fixture
-def read(image_store: ImageStore, store: Store) -> Read:
-    def rebuilt_slice(number: int = 1, image_set: str | None = None, study_uid: str = uid(1)) -> Dataset:
-        found = find_instance(image_store, UNLIMITED, store.id, study_uid, uid(1, 1), uid(1, 1, number), image_set)
-        dataset = rebuilt(image_store, found)
+def read(store: Store) -> Read:
+    def one_slice(number: int = 1) -> Dataset:
+        dataset = retrieved(store.server, store.id, uid(1, 1, number)).dataset()
         assert dataset.PixelData == slice_of(number=number).PixelData
         return dataset
 
-    return rebuilt_slice
+    return one_slice
 
 
 def changes(dataset: Dataset, number: int = 1, **elements: Any) -> list[str]:
     """Tell how a rebuilt slice differs from the one that was imported."""
     return differences(slice_of(number=number, **elements), dataset)
+
+
+def instances_of(store: Store, path: str) -> list[str]:
+    """Return the SOP Instance UIDs of a study or series in the order of its metadata."""
+    return [values(model, "00080018")[0] for model in get(store.server, store.id, f"{path}/metadata").json()]
 
 
 def test_an_untouched_instance_is_what_was_imported(store: Store, read: Read) -> None:
@@ -164,20 +156,19 @@ def test_instances_of_old_versions_come_back_with_a_revert(store: Store, read: R
     assert read().WindowCenter == 40
 
 
-def test_uids_of_a_set_that_is_not_primary_are_changed_everywhere(store: Store, image_store: ImageStore) -> None:
+def test_uids_of_a_set_that_is_not_primary_are_changed_everywhere(store: Store) -> None:
     other = store.non_primary()
     edits = {"Study": {"DICOM": {"StudyInstanceUID": "1.2.9"}}}
     store.updated(other, "1", update=edits, force=True)
     store.updated(other, "2", update=instance(1, {"DICOM": {"SOPInstanceUID": "1.2.9.1"}}), force=True)
-    found = rebuilt(image_store, find_instance(image_store, UNLIMITED, store.id, "1.2.9", uid(1, 1), "1.2.9.1", other))
+    found = retrieved(store.server, store.id, "1.2.9.1", study="1.2.9", image_set=other).dataset()
     assert (found.StudyInstanceUID, found.SOPInstanceUID, found.PatientID) == ("1.2.9", "1.2.9.1", "P-OTHER")
-    with pytest.raises(NotFoundError, match=f"no image set {other} of this Study and Series"):
-        find_instance(image_store, UNLIMITED, store.id, uid(1), uid(1, 1), "1.2.9.1", other)
-    with pytest.raises(NotFoundError, match="no primary image set"):
-        find_instance(image_store, UNLIMITED, store.id, "1.2.9", uid(1, 1), "1.2.9.1")
+    elsewhere = retrieved(store.server, store.id, "1.2.9.1", image_set=other)
+    refused(elsewhere.answer(), 404, f"no image set {other} of this Study and Series")
+    refused(retrieved(store.server, store.id, "1.2.9.1", study="1.2.9").answer(), 404, "no primary image set")
 
 
-def test_a_copy_of_a_corrected_set_is_corrected(store: Store, client: Any, image_store: ImageStore, read: Read) -> None:
+def test_a_copy_of_a_corrected_set_is_corrected(store: Store, client: Any) -> None:
     """A set that conflicts is corrected and promoted: nothing of what was wrong may come back."""
     made = slice_of(number=2, PatientID="P-WRONG", PatientComments="wrong")
     store.series(1)
@@ -192,14 +183,11 @@ def test_a_copy_of_a_corrected_set_is_corrected(store: Store, client: Any, image
     assert settled(client, store.id, into)["imageSetWorkflowStatus"] == "COPIED"
     assert settled(client, store.id, other)["imageSetState"] == "ACTIVE"
     for image_set in (None, other):
-        assert changes(read(2, image_set), 2) == []
-    assert [found.sop_uid for found in find_series(image_store, UNLIMITED, store.id, uid(1), uid(1, 1))] == [
-        uid(1, 1, 1),
-        uid(1, 1, 2),
-    ]
+        assert changes(retrieved(store.server, store.id, uid(1, 1, 2), image_set=image_set).dataset(), 2) == []
+    assert instances_of(store, SERIES) == [uid(1, 1, 1), uid(1, 1, 2)]
 
 
-def test_a_forced_copy_belongs_to_its_new_series(store: Store, client: Any, image_store: ImageStore) -> None:
+def test_a_forced_copy_belongs_to_its_new_series(store: Store, client: Any) -> None:
     source, into = store.series(1), None
     into = store.imported(slice_of(series=2, number=5, PatientID="P-2", StudyDate="20200101", study=1))[0]
     assert not store.get(into)["isPrimary"]
@@ -209,59 +197,56 @@ def test_a_forced_copy_belongs_to_its_new_series(store: Store, client: Any, imag
                                  "destinationImageSet": {"imageSetId": into, "latestVersionId": "1"}},
     )  # fmt: skip
     assert settled(client, store.id, into)["imageSetWorkflowStatus"] == "COPIED"
-    found = rebuilt(image_store, find_instance(image_store, UNLIMITED, store.id, uid(1), uid(1, 2), uid(1, 1, 1), into))
+    found = retrieved(store.server, store.id, uid(1, 1, 1), series=uid(1, 2), image_set=into).dataset()
     assert (found.SeriesInstanceUID, found.PatientID, found.StudyDate) == (uid(1, 2), "P-2", "20200101")
 
 
-def test_a_deleted_set_is_not_found(store: Store, client: Any, image_store: ImageStore, read: Read) -> None:
+def test_a_deleted_set_is_not_found(store: Store, client: Any) -> None:
     image_set = store.series(1)
-    read()
+    addressed = [retrieved(store.server, store.id, uid(1, 1, 1), image_set=named) for named in (None, image_set)]
+    assert all(address.answer().status_code == 200 for address in addressed)
     client.delete_image_set(datastoreId=store.id, imageSetId=image_set)
     settled(client, store.id, image_set)
-    for named in (None, image_set):
-        with pytest.raises(NotFoundError):
-            read(image_set=named)
+    for address in addressed:
+        refused(address.answer(), 404, "image set")
 
 
-def test_what_is_not_there_is_said(store: Store, image_store: ImageStore) -> None:
+def test_what_is_not_there_is_said(store: Store) -> None:
     image_set = store.series(1)
-    with pytest.raises(NotFoundError, match=r"data store 0{32} does not exist"):
-        find_instance(image_store, UNLIMITED, "0" * 32, uid(1), uid(1, 1), uid(1, 1, 1))
-    with pytest.raises(NotFoundError, match="no primary image set of this Study and Series Instance UID"):
-        find_instance(image_store, UNLIMITED, store.id, uid(1), uid(1, 9), uid(1, 1, 1))
-    with pytest.raises(NotFoundError, match="no instance with this SOP Instance UID"):
-        find_instance(image_store, UNLIMITED, store.id, uid(1), uid(1, 1), uid(1, 1, 9))
-    with pytest.raises(NotFoundError, match="no study with this Study Instance UID"):
-        find_study(image_store, UNLIMITED, store.id, uid(9))
+    sop = uid(1, 1, 1)
+    refused(retrieved(store.server, "0" * 32, sop).answer(), 404, f"data store {'0' * 32} does not exist")
+    other_series = retrieved(store.server, store.id, sop, series=uid(1, 9))
+    refused(other_series.answer(), 404, "no primary image set of this Study and Series Instance UID")
+    other_instance = retrieved(store.server, store.id, uid(1, 1, 9))
+    refused(other_instance.answer(), 404, "no instance with this SOP Instance UID")
+    other_study = get(store.server, store.id, f"studies/{uid(9)}/metadata")
+    refused(other_study, 404, "no study with this Study Instance UID")
     for wrong in ("f" * 32, ""):
-        with pytest.raises(NotFoundError):
-            find_instance(image_store, UNLIMITED, store.id, uid(1), uid(1, 1), uid(1, 1, 1), wrong)
-    assert find_image_set(image_store, UNLIMITED, store.id, uid(1), uid(1, 1), image_set).image_set_id == image_set
+        refused(retrieved(store.server, store.id, sop, image_set=wrong).answer(), 404, "no image set")
+    assert retrieved(store.server, store.id, sop, image_set=image_set).answer().status_code == 200
 
 
-def test_series_and_studies_are_in_order(store: Store, image_store: ImageStore) -> None:
+def test_series_and_studies_are_in_order(store: Store) -> None:
     numbers = [10, 2, 1, 30]
     store.imported(
         *(slice_of(number=n) for n in numbers),
         slice_of(number=5, InstanceNumber=None),
         *(slice_of(series=3, number=n) for n in (2, 1)),
     )
-    found = [entry.sop_uid for entry in find_series(image_store, UNLIMITED, store.id, uid(1), uid(1, 1))]
+    found = instances_of(store, SERIES)
     assert found == [uid(1, 1, n) for n in (1, 2, 10, 30, 5)]
-    whole = [entry.sop_uid for entry in find_study(image_store, UNLIMITED, store.id, uid(1))]
-    assert whole == found + [uid(1, 3, n) for n in (1, 2)]
+    assert instances_of(store, STUDY) == found + [uid(1, 3, n) for n in (1, 2)]
 
 
-def test_metadata_follow_edits_though_they_are_kept(store: Store, image_store: ImageStore) -> None:
+def test_metadata_follow_edits_though_they_are_kept(store: Store) -> None:
     image_set = store.series(3)
-    reader = DicomMetadataReader(image_store)
+    second = retrieved(store.server, store.id, uid(1, 1, 2))
 
     def names() -> list[str]:
-        text = b"".join(reader.series(UNLIMITED, store.id, uid(1), uid(1, 1), BASE))
-        models = [Dataset.from_json(model) for model in json.loads(text)]
+        found = get(store.server, store.id, f"{SERIES}/metadata").json()
+        models = [Dataset.from_json(model) for model in found]
         assert [model.InstanceNumber for model in models] == [1, 2, 3]
-        one = reader.instance(UNLIMITED, store.id, uid(1), uid(1, 1), uid(1, 1, 2), BASE)
-        assert one[1:-1] in text
+        assert second.metadata() == found[1]
         return [str(model.PatientName) for model in models]
 
     assert names() == names() == ["Roe^Jane"] * 3
@@ -269,10 +254,10 @@ def test_metadata_follow_edits_though_they_are_kept(store: Store, image_store: I
     assert names() == ["Doe^John"] * 3
 
 
-def test_an_edited_colour_stays_edited(store: Store, image_store: ImageStore) -> None:
+def test_an_edited_colour_stays_edited(store: Store) -> None:
     image_set = store.series(1)
     store.updated(image_set, "1", update=instance(1, {"DICOM": {"PhotometricInterpretation": "MONOCHROME1"}}))
-    found = find_instance(image_store, UNLIMITED, store.id, uid(1), uid(1, 1), uid(1, 1, 1))
-    assert rebuilt(image_store, found).PhotometricInterpretation == "MONOCHROME1"
-    assert rebuilt(image_store, found, "*").PhotometricInterpretation == "MONOCHROME1"
-    assert current_data_set(image_store, found).to_pydicom().PhotometricInterpretation == "MONOCHROME1"
+    found = retrieved(store.server, store.id, uid(1, 1, 1))
+    assert found.dataset().PhotometricInterpretation == "MONOCHROME1"
+    assert found.dataset("*").PhotometricInterpretation == "MONOCHROME1"
+    assert values(found.metadata(), "00280004") == ["MONOCHROME1"]

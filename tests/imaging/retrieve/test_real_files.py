@@ -19,21 +19,18 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.pixels import get_decoder, pixel_array
 
-from hounsfield.imaging.image_store import ImageStore
-from hounsfield.imaging.retrieve.transcoding import ANY
-from hounsfield.imaging.staged_instance import PixelKind
 from support.clients.dicomweb import parts
 from support.imaging.rebuilt_files import (
     BIG_ENDIAN,
     OFFSETS,
     StoredFile,
     differences,
-    opened_image_store,
     store_each,
 )
 from support.required_tools import required_tool
 from support.servers import ServerProcess
 
+ANY = "*"
 EXPLICIT = "1.2.840.10008.1.2.1"
 _4 = "1.2.840.10008.1.2.4."
 HTJ2K, J2K, BASELINE = _4 + "202", _4 + "90", _4 + "50"
@@ -47,20 +44,13 @@ SIGN_EXTENDED = {"mlut_18.dcm"}
 
 
 @pytest.fixture(scope="module")
-def image_store(server: ServerProcess) -> Iterator[ImageStore]:
-    opened = opened_image_store(server)
-    yield opened
-    opened.database.close()
+def carried(server: ServerProcess, client: Any) -> list[StoredFile]:
+    return store_each(server, client, Path(pydicom.__path__[0]) / "data")
 
 
 @pytest.fixture(scope="module")
-def carried(server: ServerProcess, client: Any, image_store: ImageStore) -> list[StoredFile]:
-    return store_each(server, client, image_store, Path(pydicom.__path__[0]) / "data")
-
-
-@pytest.fixture(scope="module")
-def shared(server: ServerProcess, client: Any, image_store: ImageStore, shared_data: Path) -> list[StoredFile]:
-    return store_each(server, client, image_store, shared_data)
+def shared(server: ServerProcess, client: Any, shared_data: Path) -> list[StoredFile]:
+    return store_each(server, client, shared_data)
 
 
 @pytest.fixture(params=["carried", pytest.param("shared", marks=[pytest.mark.slow, pytest.mark.timeout(1800)])])
@@ -87,8 +77,7 @@ def is_compressed(dataset: Dataset) -> bool:
 
 def may_change(file: StoredFile, syntax: str) -> set[int]:
     """Elements that describe the pixel data, where it is given in another form than it came in."""
-    stored = file.instance.stored_transfer_syntax
-    if file.instance.pixel_kind is not PixelKind.FRAMES or (syntax == stored and stored not in {HTJ2K, J2K}):
+    if not file.frames or (syntax == file.stored_as and file.stored_as not in {HTJ2K, J2K}):
         return OFFSETS
     return {COLOUR} | ({PLANAR, ALLOCATED} if syntax != EXPLICIT else set()) | OFFSETS
 
@@ -98,11 +87,11 @@ def test_every_data_set_comes_back_in_every_transfer_syntax(files: list[StoredFi
     for file, original in originals(files):
         for wanted in (None, ANY, *file.transfer_syntaxes):
             if file.path.name in UNDECODABLE and wanted == EXPLICIT:
-                refused = file.get(f"application/dicom; transfer-syntax={wanted}")
+                refused = file.instance.answer(wanted)
                 assert refused.status_code == 406, file.path.name
                 assert "cannot be given in transfer syntax" in refused.json()["message"]
                 continue
-            found = file.dataset(wanted)
+            found = file.instance.dataset_once(wanted)
             syntax = syntax_of(found)
             ignored = frozenset(may_change(file, syntax))
             big_endian = syntax_of(original) == BIG_ENDIAN
@@ -151,16 +140,15 @@ def test_every_pixel_comes_back(files: list[StoredFile]) -> None:
     for file, original in originals(files):
         if file.path.name in UNDECODABLE or "PixelData" not in original:
             continue
-        found = file.dataset()
-        if file.instance.pixel_kind is PixelKind.FRAMES:
+        found = file.instance.dataset_once()
+        if file.frames:
             before = samples(original, raw=syntax_of(original) != BASELINE)
             if before is not None:
                 assert np.array_equal(before, samples(found)), file.path.name
                 compared += 1
         subsampled = original.get("PhotometricInterpretation") == "YBR_FULL_422"
         if not is_compressed(original) and not subsampled and file.path.name not in SIGN_EXTENDED:
-            whole = file.instance.pixel_kind is not PixelKind.FRAMES
-            assert found.PixelData == (original.PixelData if whole else trimmed(original)), file.path.name
+            assert found.PixelData == (trimmed(original) if file.frames else original.PixelData), file.path.name
             bytewise += 1
     assert compared > 40
     assert bytewise > 30
@@ -183,26 +171,24 @@ def trimmed(dataset: Dataset) -> bytes:
 def test_frames_are_those_of_the_file_in_every_transfer_syntax(files: list[StoredFile]) -> None:
     asked = 0
     for file in files:
-        instance = file.instance
-        if instance.pixel_kind is not PixelKind.FRAMES or file.path.name in UNDECODABLE:
+        if not file.frames or file.path.name in UNDECODABLE:
             continue
-        numbers = [instance.frame_count, *range(1, min(instance.frame_count, 4))]
+        numbers = [file.frames, *range(1, min(file.frames, 4))]
         for wanted in (ANY, *file.transfer_syntaxes):
-            found = file.dataset(wanted)
-            answer = file.get(
-                f'multipart/related; type="application/octet-stream"; transfer-syntax={wanted}',
-                f"/frames/{','.join(map(str, numbers))}",
-            )
+            found = file.instance.dataset_once(wanted)
+            if "PixelData" not in found:
+                continue
+            answer = file.instance.answer_with_frames(numbers, wanted)
             assert answer.status_code == 200, answer.text
             for number, (headers, data) in zip(numbers, parts(answer), strict=True):
                 if has_a_transform_without_a_name(file, found) and wanted not in {EXPLICIT, J2K}:
-                    native = frame_of(file.dataset(EXPLICIT), number, instance.frame_count)
+                    native = frame_of(file.instance.dataset_once(EXPLICIT), number, file.frames)
                     assert imagecodecs.htj2k_decode(data, planar=False).tobytes() == native, file.path.name
                     asked += 1
                     continue
                 assert headers["content-type"].endswith(f"transfer-syntax={syntax_of(found)}")
                 padding = b"\0" * (len(data) % 2) if is_compressed(found) else b""
-                expected = frame_of(found, number, instance.frame_count)
+                expected = frame_of(found, number, file.frames)
                 assert data + padding == expected, f"{file.path.name} {wanted} {number}"
                 asked += 1
     assert asked > 200
@@ -211,7 +197,7 @@ def test_frames_are_those_of_the_file_in_every_transfer_syntax(files: list[Store
 def has_a_transform_without_a_name(file: StoredFile, found: Dataset) -> bool:
     """Whether frames alone come with the colour transform, files with other codestreams or decoded."""
     colour = str(found.PhotometricInterpretation).startswith("YBR_FULL") and found.BitsAllocated <= 16
-    return colour and file.instance.stored_transfer_syntax == HTJ2K
+    return colour and file.stored_as == HTJ2K
 
 
 def frame_of(dataset: Dataset, number: int, count: int) -> bytes:
@@ -233,7 +219,7 @@ def test_dcmtk_and_gdcm_read_what_is_written(files: list[StoredFile], tmp_path: 
     dumped, known = [], []
     for index, file in enumerate(files):
         for number, wanted in enumerate((None, ANY)):
-            data, syntax = file.part10(wanted)
+            data, syntax = file.instance.file_once(wanted)
             path = tmp_path / f"{index}-{number}.dcm"
             path.write_bytes(data)
             if syntax != "1.2.840.10008.1.2.8.1":

@@ -4,84 +4,42 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from dataclasses import dataclass, field
-from io import BytesIO
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pydicom
-import requests
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
+from pydicom.uid import ExplicitVRLittleEndian
 
-from hounsfield.bootstrap.image_store import open_image_store
-from hounsfield.imaging.image_set_access import UNLIMITED
-from hounsfield.imaging.image_store import ImageStore
-from hounsfield.imaging.retrieve.instances import StoredInstance, find_instance
-from hounsfield.imaging.retrieve.transcoding import available_transfer_syntaxes, dicom_file
-from hounsfield.settings import Settings
-from support.clients.dicomweb import root, session, store
+from support.clients.dicomweb import root, session, store, values
 from support.imaging.import_folders import sop_instances
+from support.imaging.retrieved import Retrieved
 from support.servers import ServerProcess, active_datastore
 
 BIG_ENDIAN = "1.2.840.10008.1.2.2"
 PIXELS = {0x7FE00008, 0x7FE00009, 0x7FE00010}
 OFFSETS = {0x7FE00001, 0x7FE00002, 0x7FE00003}
-_SMALL = 1 << 20
 _WORDS = {"OW": 2, "OF": 4, "OL": 4, "OD": 8, "OV": 8}
-
-
-def opened_image_store(server: ServerProcess) -> ImageStore:
-    """Open the stores of a server beside it, as another process of the same installation would."""
-    return open_image_store(Settings(data=server.data))[0]
 
 
 @dataclass(frozen=True)
 class StoredFile:
-    """A file, the instance that was made of it, and where it is retrieved from."""
+    """A file, and the instance that was made of it."""
 
     path: Path
-    instance: StoredInstance
-    url: str
-    web: requests.Session
-    known: dict[str | None, tuple[bytes, str]] = field(default_factory=dict, compare=False)
-    """What was retrieved already, where it is small."""
-
-    def get(self, accept: str, below: str = "") -> requests.Response:
-        """Retrieve the instance, or something below it."""
-        path, question, query = self.url.partition("?")
-        return self.web.get(f"{path}{below}{question}{query}", headers={"Accept": accept}, timeout=120)
-
-    def part10(self, transfer_syntax: str | None = None) -> tuple[bytes, str]:
-        """Retrieve the file, once where it is small, and give it with its transfer syntax."""
-        if transfer_syntax in self.known:
-            return self.known[transfer_syntax]
-        wanted = "" if transfer_syntax is None else f"; transfer-syntax={transfer_syntax}"
-        answer = self.get(f"application/dicom{wanted}")
-        assert answer.status_code == 200, answer.text
-        assert int(answer.headers.get("Content-Length", len(answer.content))) == len(answer.content)
-        kind, given = answer.headers["Content-Type"].split("; transfer-syntax=")
-        assert kind == "application/dicom"
-        if len(answer.content) < _SMALL:
-            self.known[transfer_syntax] = answer.content, given
-        return answer.content, given
-
-    def dataset(self, transfer_syntax: str | None = None) -> Dataset:
-        """Retrieve the file and let pydicom read it."""
-        return _read(*self.part10(transfer_syntax))
-
-    @property
-    def transfer_syntaxes(self) -> tuple[str, ...]:
-        """Those that it can be asked for in; the search tells only of the one that it is stored in."""
-        bits = pydicom.dcmread(self.path, stop_before_pixels=True, specific_tags=["BitsAllocated"]).get("BitsAllocated")
-        return available_transfer_syntaxes(self.instance, bits)
+    instance: Retrieved
+    transfer_syntaxes: list[str]
+    """Those that it can be asked for in, what is stored first."""
+    stored_as: str
+    frames: int
+    """How many of its frames can be had decoded."""
 
 
-def store_each(
-    server: ServerProcess, client: Any, image_store: ImageStore, root_folder: Path, **datastore: Any
-) -> list[StoredFile]:
+def store_each(server: ServerProcess, client: Any, root_folder: Path, **datastore: Any) -> list[StoredFile]:
     """Store all instances below a folder by STOW-RS; files of one SOP instance go to data stores of their own."""
     found: list[StoredFile] = []
     web = session(server)
@@ -96,21 +54,24 @@ def store_each(
             study, series, sop = (str(header[keyword].value) for keyword in _UIDS)
             if sop not in members:
                 continue
-            image_set_id, is_primary = members[sop]
+            image_set_id, frames = members[sop]
             url = f"{root(server, datastore_id)}/studies/{study}/series/{series}/instances/{sop}"
-            instance = find_instance(image_store, UNLIMITED, datastore_id, study, series, sop, image_set_id)
-            found.append(StoredFile(path, instance, url if is_primary else f"{url}?imageSetId={image_set_id}", web))
+            instance = Retrieved(url, web, image_set_id)
+            model = instance.metadata()
+            (stored_as,), syntaxes = values(model, "00020010"), values(model, "00083002")
+            decoded = frames if str(ExplicitVRLittleEndian) in syntaxes else 0
+            found.append(StoredFile(path, instance, syntaxes, stored_as, decoded))
     return sorted(found, key=lambda file: file.path)
 
 
-def _members(client: Any, datastore_id: str) -> dict[str, tuple[str, bool]]:
-    """Give image set, and whether it is primary, of each instance of a data store by its SOP Instance UID."""
+def _members(client: Any, datastore_id: str) -> dict[str, tuple[str | None, int]]:
+    """Give image set, None for a primary one, and number of frames of each instance by its SOP Instance UID."""
     pages = client.get_paginator("search_image_sets").paginate(datastoreId=datastore_id)
     return {
-        uid: (entry["imageSetId"], entry["isPrimary"])
+        uid: (None if entry["isPrimary"] else entry["imageSetId"], len(instance["ImageFrames"]))
         for page in pages
         for entry in page["imageSetsMetadataSummaries"]
-        for uid in sop_instances(client, datastore_id, entry["imageSetId"])
+        for uid, instance in sop_instances(client, datastore_id, entry["imageSetId"]).items()
     }
 
 
@@ -134,28 +95,6 @@ def _without_repetitions(root: Path) -> list[list[Path]]:
         groups[seen[uid]].append(path)
         seen[uid] += 1
     return [groups[number] for number in sorted(groups)]
-
-
-def file_bytes(
-    image_store: ImageStore, instance: StoredInstance, transfer_syntax: str | None = None
-) -> tuple[bytes, str]:
-    """Rebuild a file, check its size, and give it with its transfer syntax."""
-    file = dicom_file(image_store, instance, transfer_syntax)
-    data = b"".join(file.chunks)
-    assert file.size in {None, len(data)}, f"{file.size} bytes were promised, {len(data)} came"
-    return data, file.transfer_syntax
-
-
-def rebuilt(image_store: ImageStore, instance: StoredInstance, transfer_syntax: str | None = None) -> Dataset:
-    """Rebuild a file and let pydicom read it."""
-    return _read(*file_bytes(image_store, instance, transfer_syntax))
-
-
-def _read(data: bytes, syntax: str) -> Dataset:
-    dataset = pydicom.dcmread(BytesIO(data))
-    assert dataset.file_meta.TransferSyntaxUID == syntax
-    assert dataset.file_meta.MediaStorageSOPInstanceUID == dataset.SOPInstanceUID
-    return dataset
 
 
 def differences(
