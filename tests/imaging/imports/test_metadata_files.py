@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import io
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pydicom
 import pytest
 from botocore.exceptions import ClientError
-from pydicom.dataset import Dataset
-from sqlalchemy import select
 
-from hounsfield.bootstrap.image_store import open_image_store
 from hounsfield.dicom.json.metadata_file import MOST_BYTES
-from hounsfield.imaging.datastores import data_key, get_datastore
-from hounsfield.settings import Settings
-from hounsfield.storage.blobs.packs import Extent, Label, RecordKind, read_records
-from hounsfield.storage.db.image_set_tables import instances
 from support.files.bad_files import written
 from support.files.synthetic import noise, slice_of, uid
 from support.imaging.import_folders import INPUT, check_counters, fill, primaries_by_series, sop_instances, start_job
 from support.imaging.imports import Outcome, document, outcome_of
+from support.imaging.retrieved import retrieved
 from support.imaging.stored_frames import decoded_frame
 from support.servers import ServerProcess, finished_job
 
@@ -52,21 +44,6 @@ def ended(server: ServerProcess, client: Any, datastore: str, folder: str, *mapp
     job = finished_job(client, datastore, job_id)
     assert job["jobStatus"] == "COMPLETED", job
     return outcome_of(server, job)
-
-
-def kept_data_set(server: ServerProcess, datastore: str, sop_uid: str) -> Dataset:
-    """Read the data set that is kept of an instance, which DICOM files are made from again."""
-    image_store, _ = open_image_store(Settings(data=server.data))
-    try:
-        with image_store.database.read() as connection:
-            query = select(instances).where(instances.c.datastore_id == datastore, instances.c.sop_uid == sop_uid)
-            row = connection.execute(query.where(instances.c.last_version.is_(None))).one()
-        extent = Extent(row.dataset_pack_id, row.dataset_offset, row.dataset_length)
-        key = data_key(image_store, get_datastore(image_store, datastore))
-        (data,) = read_records(image_store.blobs, key, [(extent, Label(RecordKind.DATASET, row.source_key))])
-        return pydicom.dcmread(io.BytesIO(data))
-    finally:
-        image_store.database.close()
 
 
 def test_metadata_of_study_series_and_instance(server: ServerProcess, client: Any, datastore: str) -> None:
@@ -118,10 +95,11 @@ def test_metadata_of_study_series_and_instance(server: ServerProcess, client: An
     criteria = {"filters": [{"values": [{"DICOMStudyInstanceUID": uid(701)}], "operator": "EQUAL"}]}
     found = client.search_image_sets(datastoreId=datastore, searchCriteria=criteria)["imageSetsMetadataSummaries"]
     assert {entry["DICOMTags"]["DICOMPatientName"] for entry in found} == {"Müller^Jürgen=山田^太郎"}
-    kept = kept_data_set(server, datastore, uid(701, 2, 2))
-    assert (str(kept.PatientName), kept.ImageComments) == ("Müller^Jürgen=山田^太郎", "second")
-    assert (kept.SpecificCharacterSet, kept[0x00091001].value, kept.Rows) == ("ISO_IR 192", 77, 64)
-    assert kept_data_set(server, datastore, uid(702, 1, 1)).PatientName == "Roe^Jane"
+    file = retrieved(server, datastore, uid(701, 2, 2), study=uid(701), series=uid(701, 2)).dataset()
+    assert (str(file.PatientName), file.ImageComments) == ("Müller^Jürgen=山田^太郎", "second")
+    assert (file.SpecificCharacterSet, file[0x00091001].value, file.Rows) == ("ISO_IR 192", 77, 64)
+    file = retrieved(server, datastore, uid(702, 1, 1), study=uid(702), series=uid(702, 1)).dataset()
+    assert file.PatientName == "Roe^Jane"
 
 
 def test_grouping_goes_by_the_metadata_files(server: ServerProcess, client: Any, datastore: str) -> None:

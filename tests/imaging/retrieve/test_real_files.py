@@ -126,9 +126,9 @@ def samples(dataset: Dataset, *, raw: bool = True) -> NDArray[Any] | None:
     """Decode with pydicom; None where it has no decoder or reads the data otherwise than it says itself."""
     if "PixelData" not in dataset:
         return None
-    if is_compressed(dataset) and not get_decoder(dataset.file_meta.TransferSyntaxUID).is_available:
-        return None
     try:
+        if is_compressed(dataset) and not get_decoder(dataset.file_meta.TransferSyntaxUID).is_available:
+            return None
         return pixel_array(dataset, raw=raw)
     except (RuntimeError, ValueError, AttributeError, NotImplementedError):
         return None
