@@ -236,16 +236,3 @@ def test_a_setting_of_the_wrong_type_is_named(tmp_path: Path) -> None:
     done = hounsfield("serve", "--data", str(tmp_path / "data"), HOUNSFIELD_API_WORKERS="many")
     assert done.returncode == 2
     assert "HOUNSFIELD_API_WORKERS" in done.stderr
-
-
-def test_the_demo_reads_back_what_it_imported(tmp_path: Path) -> None:
-    data = tmp_path / "demo"
-    done = hounsfield("demo", "--data", str(data), "--stop")
-    assert done.returncode == 0, done.stderr
-    scanned, imported, failed, image_sets = _counts(done.stdout)
-    assert scanned == imported + failed
-    assert imported > 80
-    assert image_sets > 30
-    assert "each with the checksum of what went in" in done.stdout
-    assert (data / "demo-frame.png").read_bytes().startswith(b"\x89PNG")
-    assert not (data / "server.json").exists()

@@ -79,8 +79,8 @@ def recorded(
 
 
 def event_name(context: click.Context) -> str:
-    """Give the name of the event of a command: ``CreateUser`` for ``hounsfield user create``."""
-    group = context.parent.info_name if context.parent is not None else ""
+    """Return the event of a command: ``CreateUser`` for ``hounsfield user create``, ``Demo`` for ``hounsfield demo``."""
+    group = context.parent.info_name if context.parent is not None and context.parent.parent is not None else ""
     return "".join(word.capitalize() for part in (context.info_name, group) for word in (part or "").split("-"))
 
 

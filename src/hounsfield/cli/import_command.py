@@ -32,6 +32,7 @@ from hounsfield.settings.tls import TlsFiles
 from hounsfield.storage.identifiers import new_id
 
 BUCKET = "imports"
+ROLE = "hounsfield-import"
 _POLL_SECONDS = 0.1
 _SETTLE_SECONDS = 60.0
 _LINES_SHOWN = 20
@@ -75,7 +76,13 @@ def client_for(settings: Settings, url: str, profile: str | None = None) -> Any:
     ImportFailedError
         There is no such profile, or it has no key.
     """
-    key = root_key(credentials_file(settings.data)) if profile is None else _key_of_profile(profile)
+    return client_with_key(
+        settings, url, root_key(credentials_file(settings.data)) if profile is None else _key_of_profile(profile)
+    )
+
+
+def client_with_key(settings: Settings, url: str, key: AccessKey) -> Any:
+    """Return a botocore client of the medical-imaging service that signs with a key, see `client_for`."""
     client = botocore.session.get_session().create_client(
         "medical-imaging",
         region_name=settings.region,
@@ -140,10 +147,7 @@ def import_paths(data: Path, datastore: str, paths: Sequence[Path], profile: str
         No server runs and none could be started.
     """
     settings = replace(load_settings(), data=data)
-    if settings.s3_endpoint_url or settings.s3:
-        raise ImportFailedError(
-            "Import jobs of this installation read from S3: copy the files there and start a job with StartDICOMImportJob."
-        )
+    check_bucket_folder(settings)
     with server_of(data) as url:
         client = client_for(settings, url, profile)
         try:
@@ -153,6 +157,14 @@ def import_paths(data: Path, datastore: str, paths: Sequence[Path], profile: str
             raise ImportFailedError(f"The server refused: {error}") from error
     print_summary(summary)
     return summary.failed_files
+
+
+def check_bucket_folder(settings: Settings) -> None:
+    """Make sure that buckets are folders, into which files can be copied; raises `ImportFailedError`."""
+    if settings.s3_endpoint_url or settings.s3:
+        raise ImportFailedError(
+            "Import jobs of this installation read from S3: copy the files there and start a job with StartDICOMImportJob."
+        )
 
 
 def find_datastore(client: Any, wanted: str) -> str:
@@ -176,10 +188,33 @@ def find_datastore(client: Any, wanted: str) -> str:
     return made
 
 
-def run_import(settings: Settings, client: Any, datastore_id: str, paths: Sequence[Path]) -> ImportSummary:
+def run_import(
+    settings: Settings,
+    client: Any,
+    datastore_id: str,
+    paths: Sequence[Path],
+    *,
+    role: str = ROLE,
+    job_name: str | None = None,
+) -> ImportSummary:
     """Copy files in, run jobs to their end and read their output files.
 
     One job takes as many files as the quotas allow; what is more goes into further jobs.
+
+    Parameters
+    ----------
+    settings : Settings
+        The installation.
+    client : botocore client
+        Of the medical-imaging service.
+    datastore_id : str
+        The data store.
+    paths : sequence of Path
+        The files and folders.
+    role : str
+        Name of the role that the jobs read and write the bucket with.
+    job_name : str or None
+        Name of the jobs; None for one that is new.
 
     Raises
     ------
@@ -194,7 +229,7 @@ def run_import(settings: Settings, client: Any, datastore_id: str, paths: Sequen
     try:
         with click.progressbar(length=len(files), label="Importing") as bar:
             for share in _shares(files, image_store.quotas):
-                done = _Job(settings, client, image_store, datastore_id).run(share, bar)
+                done = _Job(settings, client, image_store, datastore_id, role, job_name).run(share, bar)
                 summary.jobs.append(done[0])
                 summary.failures.extend(done[1])
     finally:
@@ -222,6 +257,8 @@ class _Job:
     client: Any
     image_store: ImageStore
     datastore_id: str
+    role: str
+    name: str | None
 
     def run(self, files: Sequence[tuple[Path, Path]], bar: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         """Run one job; gives the summary of its manifest and its failures."""
@@ -230,27 +267,24 @@ class _Job:
         try:
             for file, name in files:
                 _put(file, root / run / "input" / name)
-            return self._finished(run, root, len(files), bar)
+            return self._finished(run, len(files), bar)
         finally:
             # Copies of patient data must not stay behind, whatever happens.
             shutil.rmtree(root / run / "input", ignore_errors=True)
 
-    def _finished(self, run: str, root: Path, count: int, bar: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    def _finished(self, run: str, count: int, bar: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         job_id = self.client.start_dicom_import_job(
             datastoreId=self.datastore_id,
-            dataAccessRoleArn=f"arn:{self.settings.partition}:iam::{self.settings.account_id}:role/hounsfield-import",
+            dataAccessRoleArn=f"arn:{self.settings.partition}:iam::{self.settings.account_id}:role/{self.role}",
             inputS3Uri=f"s3://{BUCKET}/{run}/input/",
             outputS3Uri=f"s3://{BUCKET}/{run}/output/",
-            jobName=f"import-{run[:8]}",
+            jobName=self.name or f"import-{run[:8]}",
         )["jobId"]
         start = bar.pos
         properties = self._wait(job_id, count, lambda done: bar.update(start + done - bar.pos))
         if properties["jobStatus"] != "COMPLETED":
             raise ImportFailedError(f"The import job {job_id} failed: {properties.get('message', 'no reason given')}")
-        output = root / properties["outputS3Uri"].removeprefix(f"s3://{BUCKET}/")
-        manifest = json.loads((output / "job-output-manifest.json").read_bytes())
-        failures = [json.loads(line) for line in (output / "FAILURE" / "failure.ndjson").read_bytes().splitlines()]
-        return manifest["jobSummary"], failures
+        return outcome_of(self.settings, properties)
 
     def _wait(self, job_id: str, total: int, show: Callable[[int], object]) -> dict[str, Any]:
         while True:
@@ -261,6 +295,22 @@ class _Job:
             if ended:
                 return properties
             time.sleep(_POLL_SECONDS)
+
+
+def outcome_of(settings: Settings, job: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return the ``jobSummary`` of the manifest of a finished job, and the lines of its failure.ndjson.
+
+    Parameters
+    ----------
+    settings : Settings
+        The installation.
+    job : dict
+        ``jobProperties`` of GetDICOMImportJob.
+    """
+    output = settings.data / "buckets" / BUCKET / job["outputS3Uri"].removeprefix(f"s3://{BUCKET}/")
+    manifest = json.loads((output / "job-output-manifest.json").read_bytes())
+    failures = [json.loads(line) for line in (output / "FAILURE" / "failure.ndjson").read_bytes().splitlines()]
+    return manifest["jobSummary"], failures
 
 
 def _put(file: Path, copy: Path) -> None:
@@ -290,12 +340,17 @@ def _files(path: Path) -> Iterator[tuple[Path, Path]]:
 
 def print_summary(summary: ImportSummary) -> None:
     """Print what the manifest says, and the first failures with their reasons."""
-    click.echo(f"Files scanned     {summary.total('numberOfScannedFiles'):>8}")
-    click.echo(f"Files imported    {summary.total('numberOfImportedFiles'):>8}")
-    click.echo(f"Files failed      {summary.failed_files:>8}")
-    click.echo(f"Image sets        {summary.total('numberOfGeneratedImageSets'):>8}")
+    print_counts(summary)
     for line in summary.failures[:_LINES_SHOWN]:
         click.echo(f"  failed: {line['inputFile'].split('/input/', 1)[-1]}: {line['exception']['message']}")
     if len(summary.failures) > _LINES_SHOWN:
         where = ", ".join(f"{job['failureOutputS3Uri']}failure.ndjson" for job in summary.jobs)
         click.echo(f"  and {len(summary.failures) - _LINES_SHOWN} more, see {where}")
+
+
+def print_counts(summary: ImportSummary) -> None:
+    """Print how many files were imported, and how many were not."""
+    click.echo(f"Files scanned     {summary.total('numberOfScannedFiles'):>8}")
+    click.echo(f"Files imported    {summary.total('numberOfImportedFiles'):>8}")
+    click.echo(f"Files failed      {summary.failed_files:>8}")
+    click.echo(f"Image sets        {summary.total('numberOfGeneratedImageSets'):>8}")

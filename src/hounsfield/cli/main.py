@@ -131,15 +131,15 @@ def import_command(data: Path, datastore: str | None, profile: str | None, paths
 @click.option("--data", type=click.Path(file_okay=False, path_type=Path), default=Path("demo-data"), show_default=True)
 @click.option("--keep-serving/--stop", default=None, help="Serve on after the tour.  [default: when in a terminal]")
 def demo_command(data: Path, keep_serving: bool | None) -> None:
-    """Import the DICOM files that pydicom carries and read them back."""
-    from hounsfield.cli import demo as demonstration
+    """Import a generated CT and the DICOM files that pydicom carries, and read every frame back."""
     from hounsfield.cli import import_command
+    from hounsfield.cli.demo import tour
 
     try:
-        demonstration.run(data, keep_serving=sys.stdout.isatty() if keep_serving is None else keep_serving)
+        tour.run(data, keep_serving=sys.stdout.isatty() if keep_serving is None else keep_serving)
     except ServerEndedError:
         raise
-    except (import_command.ImportFailedError, demonstration.DemoError, ServingError) as error:
+    except (import_command.ImportFailedError, tour.DemoError, ServingError) as error:
         raise click.ClickException(str(error)) from error
 
 

@@ -32,8 +32,9 @@ class SmoothNoise:
     def __call__(self, slab: Slab) -> Field:
         """Return the field at each voxel of a slab; shape (slices, rows, columns)."""
         values = _spread(self._lattice, 0, slab.slices, self._slice_step)
-        values = _spread(values, 1, slab.rows, self._pixel_step)
-        return _spread(values, 2, slab.columns, self._pixel_step)
+        values = _spread(values, 2, slab.columns, self._pixel_step)
+        # Rows last: where there is most to copy, whole rows are copied.
+        return _spread(values, 1, slab.rows, self._pixel_step)
 
 
 def _spread(values: Field, axis: int, part: slice, step: float) -> Field:

@@ -77,7 +77,7 @@ def serve(settings: Settings, host: str, port: int) -> None:
     if settings.insecure_no_auth and not is_loopback(host):
         raise ServingError(f"Without authentication only loopback is served, not {host}.")
     check_address(host, port)
-    port = port or _free_port(host)
+    port = port or free_port(host)
     url = url_of(settings, host, port)
     if settings.tls is not None:
         try:
@@ -266,7 +266,8 @@ def telling_ready(app: ASGIApp, asked: Sequence[int]) -> ASGIApp:
     return telling
 
 
-def _free_port(host: str) -> int:
+def free_port(host: str) -> int:
+    """Return a port of an address that nobody listens on."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.bind((host, 0))
         return int(probe.getsockname()[1])
@@ -316,7 +317,7 @@ def server_of(data: Path, *, host: str = "127.0.0.1", wait_seconds: float = 60.0
     if url is not None:
         yield url
         return
-    port = _free_port(host)
+    port = free_port(host)
     url = url_of(load_settings(), host, port)
     command = [sys.executable, "-m", "hounsfield", "serve", "--data", str(data), "--host", host, "--port", str(port)]
     server = subprocess.Popen(
