@@ -16,7 +16,7 @@ $(VENV)/.installed: pyproject.toml uv.lock
 	VIRTUAL_ENV=$(CURDIR)/$(VENV) UV_PROJECT_ENVIRONMENT=$(CURDIR)/$(VENV) $(BIN)/uv sync --quiet --frozen --inexact
 	touch $@
 
-demo: install  ## import the DICOM files that pydicom carries and read them back
+demo: install  ## import a generated CT and the files that pydicom carries, and read every frame back
 	$(BIN)/hounsfield demo
 
 serve: install  ## start the server on ./data
@@ -39,7 +39,7 @@ test-newest-python:  ## what depends on Python and the codecs, with the newest P
 	test -n "$(NEWEST_PYTHON)" || { echo "no Python newer than 3.11 here; name one with NEWEST_PYTHON" >&2; exit 1; }
 	$(MAKE) install VENV=.venv-newest PYTHON=$(NEWEST_PYTHON)
 	.venv-newest/bin/python -m pytest -n $(TEST_PROCESSES) --dist loadfile -m 'not slow' \
-	  tests/pixels tests/dicom $(addprefix tests/imaging/,$(WITH_NEWEST))
+	  tests/phantom tests/pixels tests/dicom $(addprefix tests/imaging/,$(WITH_NEWEST))
 
 LOWEST := .venv-lowest
 
@@ -50,7 +50,7 @@ test-lowest:  ## the same and DICOMweb, with the lowest versions of what we depe
 	VIRTUAL_ENV=$(CURDIR)/$(LOWEST) $(LOWEST)/bin/uv pip install --quiet --no-build awscli boto3 dicomweb-client hypothesis \
 	  'moto[server]' psutil pyjpegls pylibjpeg pylibjpeg-openjpeg pytest pytest-timeout pytest-xdist requests
 	$(LOWEST)/bin/python -m pytest -n $(TEST_PROCESSES) --dist loadfile -m 'not slow' \
-	  tests/pixels tests/dicom tests/imaging tests/storage tests/jobs tests/gateway tests/api
+	  tests/phantom tests/pixels tests/dicom tests/imaging tests/storage tests/jobs tests/gateway tests/api
 
 FUZZ_MINUTES ?= 10
 

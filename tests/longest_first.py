@@ -27,6 +27,7 @@ SECONDS: Final = {
     "imaging/retrieve/test_real_files.py": 35,
     "system/nodes/test_two_nodes.py": 35,
     "audit/test_faults.py": 30,
+    "cli/test_demo.py": 30,
     "imaging/imagesets/test_copy.py": 30,
     "server/test_stop.py": 30,
     "server/test_tls.py": 30,

@@ -48,7 +48,12 @@ def _command(data: Path, *arguments: str) -> list[str]:
 def _again(data: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     command = _command(data, "--stop")
     return subprocess.run(
-        command, env=_environment(**as_installed(), **environment), capture_output=True, text=True, timeout=180, check=False
+        command,
+        env=_environment(**as_installed(), **environment),
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
     )
 
 
