@@ -19,7 +19,7 @@ import requests
 
 from support.doc_pages import Page, PythonReader, run_shell
 from support.files.synthetic import noise, save, slice_of, uid
-from support.identities.users import client_with, refusal
+from support.identities.users import refusal
 from support.required_tools import required_tool
 from support.servers import ServerProcess, wait_for
 
@@ -54,7 +54,7 @@ def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Newcomer]:
         imported = found.types(FIRST.section("## 2. Import a file").block("sh"))
         assert re.search(r"Files imported +1\n", imported)
         found.types(FIRST.section("## 3. Make yourself a user").block("sh"))
-        wait_for(lambda: refusal(client_with(found.server, *found.key())) is None, "the user to be let in")
+        wait_for(lambda: refusal(found.server.client(key=found.key())) is None, "the user to be let in")
         yield found
     finally:
         found.server.stop()
