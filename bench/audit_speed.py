@@ -18,7 +18,7 @@ from bench.scale import Run
 from bench.server import Server
 from bench.signing import signed_post
 from hounsfield.audit.chain_writer import ChainWriter
-from hounsfield.audit.cloudtrail_record import RecordMaker
+from hounsfield.audit.cloudtrail_record import RecordBuilder
 from hounsfield.audit.events import AuditEvent, Category, Origin
 from hounsfield.iam.principals import root_of
 
@@ -88,7 +88,7 @@ def _one_record(report: Report, folder: Path, batches: int) -> None:
         resources=[arn, f"{arn}/imageset/{'0e' * 16}"],
         additional={"bytesTransferredOut": 184_000},
     )
-    maker = RecordMaker("000000000000", "us-east-1")
+    maker = RecordBuilder("000000000000", "us-east-1")
     chain = ChainWriter(folder, bytes(32), "bench", file_bytes=2**30, file_seconds=3600)
     microseconds = []
     size = len(maker.record(event))

@@ -25,7 +25,7 @@ from hounsfield.pixels.codecs.decode import decode_samples
 from hounsfield.pixels.codecs.encode import encode_frame
 from hounsfield.pixels.codecs.transcode import transcode_frame
 from hounsfield.pixels.transfer_syntaxes import LosslessFormat
-from hounsfield.storage.blobs.blobs import BlobPlace
+from hounsfield.storage.blobs.blobs import BlobLocation
 from hounsfield.storage.blobs.packs import Label, PackWriter, RecordKind
 from hounsfield.storage.buckets.buckets import Buckets, ObjectEntry
 from hounsfield.storage.identifiers import new_id, new_instance_key
@@ -68,7 +68,7 @@ def costs_per_file(work: Path, folder: Path, names: Sequence[str]) -> dict[str, 
     context = IngestContext(
         buckets=Buckets(folder=str(folder.parent)),
         bucket=folder.name,
-        blob_place=BlobPlace(folder=str(work)),
+        blob_location=BlobLocation(folder=str(work)),
         key=DataKey(new_id(), bytes(KEY_BYTES)),
         lossless_format=LosslessFormat.HTJ2K,
         bytes_per_file=1 << 40,
@@ -79,7 +79,7 @@ def costs_per_file(work: Path, folder: Path, names: Sequence[str]) -> dict[str, 
     ]
     ingest(context, [Share((files[0],))])
     watch = Stopwatch()
-    pack = watch.time("packs: open, small records, fsync", SeriesPack, context.blob_place.open(), context.key)
+    pack = watch.time("packs: open, small records, fsync", SeriesPack, context.blob_location.open(), context.key)
     for file in files:
         _one_file(context, file, pack, watch)
     watch.time("packs: open, small records, fsync", pack.close)
@@ -98,7 +98,7 @@ def _one_file(context: IngestContext, file: InputFile[ObjectEntry], pack: Series
         encoded = watch.time("read the frame", plan.frames.__getitem__, 0)
         data = _pixels(plan, encoded, watch)
         # What the import keeps comes from its own functions; the record above is only for the time it takes.
-        scratch = PackWriter(context.blob_place.open(), context.key)
+        scratch = PackWriter(context.blob_location.open(), context.key)
         watch.time("encrypt and write the frame", scratch.add, Label(RecordKind.FRAME, key), data)
         scratch.abort()
         pixels = store_pixels(part10, key, pack.writer, context.lossless_format)

@@ -19,7 +19,7 @@ from sqlalchemy import Connection, insert, text
 from bench.search_corpus import DAY_MS, FIRST_MS, LAST_MS
 from hounsfield.dicom.healthimaging.document import Levels
 from hounsfield.imaging.image_store import ImageStore
-from hounsfield.imaging.instance_columns import instance_index
+from hounsfield.imaging.instance_columns import read_columns
 from hounsfield.imaging.levels import index_entry
 from hounsfield.imaging.states import ImageSetState, StorageTier
 from hounsfield.imaging.study_rows import INDEX_VERSION, study_row, word_rows
@@ -166,7 +166,7 @@ def _series_row(datastore_id: str, study: Study, ordinal: int) -> dict[str, Any]
 
 def _instance_row(datastore_id: str, study: Study, ordinal: int) -> dict[str, Any]:
     key = f"{study.number:016x}{ordinal:08x}"
-    index = instance_index({"InstanceNumber": str(study.number % 500), "Rows": 512, "Columns": 512})
+    index = read_columns({"InstanceNumber": str(study.number % 500), "Rows": 512, "Columns": 512})
     return {
         **asdict(index),
         "key": key,

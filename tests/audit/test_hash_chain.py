@@ -18,7 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hounsfield.audit.anchors import anchor_of, read_anchors, write_anchor
+from hounsfield.audit.anchors import make_anchor, read_anchors, write_anchor
 from hounsfield.audit.chain_files import chain_files
 from hounsfield.audit.chain_index import ChainIndex
 from hounsfield.audit.chain_writer import ChainWriter
@@ -339,7 +339,7 @@ def test_what_is_removed_together_with_the_index_is_told_by_the_database(tmp_pat
     written(folder, chains=1)
     first = {path: path.read_bytes() for path in folder.iterdir()}
     written(folder, chains=1)
-    anchor = anchor_of(ChainIndex(folder, KEY))
+    anchor = make_anchor(ChainIndex(folder, KEY))
     assert anchor is not None
     write_anchor(database, anchor)
     anchors = read_anchors(database)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hounsfield.audit.unknown_callers import BURST_SECONDS, MOST_BY_ALL, TELL_SECONDS, Strangers, network_of
+from hounsfield.audit.unknown_callers import BURST_SECONDS, MOST_BY_ALL, TELL_SECONDS, UnknownCallers, network_of
 
 NETWORKS = st.sampled_from([f"203.0.113.{number}" for number in range(12)])
 
@@ -30,18 +30,18 @@ def test_every_call_is_recorded_or_counted_and_never_too_many_are_recorded(
     rate: float, calls: list[tuple[float, str]]
 ) -> None:
     clock = Clock()
-    strangers = Strangers(rate, clock)
+    unknown_callers = UnknownCallers(rate, clock)
     recorded: Counter[str] = Counter()
     counted = 0
     named: Counter[str] = Counter()
     for pause, address in calls:
         clock.now += pause
-        if strangers.admit(address):
+        if unknown_callers.admit(address):
             recorded[address] += 1
-        elif strangers.due_in == 0 and (told := strangers.take()) is not None:
+        elif unknown_callers.due_in == 0 and (told := unknown_callers.take()) is not None:
             counted += told.count
             named.update(told.networks)
-    rest = strangers.take()
+    rest = unknown_callers.take()
     if rest is not None:
         counted += rest.count
         named.update(rest.networks)
@@ -50,29 +50,29 @@ def test_every_call_is_recorded_or_counted_and_never_too_many_are_recorded(
     passed = clock.now - 1000.0
     assert all(count <= rate * (BURST_SECONDS + passed) + 1e-6 for count in recorded.values())
     assert recorded.total() <= rate * MOST_BY_ALL * (BURST_SECONDS + passed) + 1e-6
-    assert strangers.due_in is None
+    assert unknown_callers.due_in is None
 
 
 def test_a_count_is_told_some_seconds_after_its_first_call() -> None:
     clock = Clock()
-    strangers = Strangers(0, clock)
-    assert strangers.due_in is None
-    assert not strangers.admit("192.0.2.1")
+    unknown_callers = UnknownCallers(0, clock)
+    assert unknown_callers.due_in is None
+    assert not unknown_callers.admit("192.0.2.1")
     clock.now += 4
-    assert not strangers.admit("192.0.2.2")
-    assert strangers.due_in == TELL_SECONDS - 4
+    assert not unknown_callers.admit("192.0.2.2")
+    assert unknown_callers.due_in == TELL_SECONDS - 4
     clock.now += 100
-    assert strangers.due_in == 0
-    told = strangers.take()
+    assert unknown_callers.due_in == 0
+    told = unknown_callers.take()
     assert told is not None
     assert (told.count, dict(told.networks)) == (2, {"192.0.2.1": 1, "192.0.2.2": 1})
-    assert strangers.take() is None
+    assert unknown_callers.take() is None
 
 
 def test_addresses_without_end_are_counted_in_little_room() -> None:
-    strangers = Strangers(1, Clock())
-    admitted = sum(strangers.admit(f"2001:db8:{number:x}::1") for number in range(20_000))
-    told = strangers.take()
+    unknown_callers = UnknownCallers(1, Clock())
+    admitted = sum(unknown_callers.admit(f"2001:db8:{number:x}::1") for number in range(20_000))
+    told = unknown_callers.take()
     assert told is not None
     assert admitted + told.count == 20_000
     assert admitted <= MOST_BY_ALL * BURST_SECONDS

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from hounsfield.audit.chain_writer import ChainWriter
-from hounsfield.audit.cloudtrail_record import RecordMaker
+from hounsfield.audit.cloudtrail_record import RecordBuilder
 from hounsfield.audit.events import AuditEvent, Category, Origin
 from hounsfield.audit.trail import NotRecordedError, Trail
-from hounsfield.audit.unknown_callers import Strangers
+from hounsfield.audit.unknown_callers import UnknownCallers
 from hounsfield.audit.verify import verify
 from hounsfield.aws.protocol.errors import ServiceUnavailableException
 from hounsfield.gateway.audit_record import Recorder
-from hounsfield.settings.audit_on_failure import OnFailure
+from hounsfield.settings.audit_on_failure import AuditFailureMode
 from support.faults.unwritable_disk import put_back, take_away
 from support.servers import wait_for
 
@@ -34,7 +34,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def trail(folder: Path) -> Iterator[Trail]:
     chain = ChainWriter(folder, KEY, "api", file_bytes=1, file_seconds=3600)
-    trail = Trail(chain, RecordMaker("000000000000", "us-east-1"), "service", Strangers(1), capacity=CAPACITY)
+    trail = Trail(chain, RecordBuilder("000000000000", "us-east-1"), "service", UnknownCallers(1), capacity=CAPACITY)
     trail.start()
     yield trail
     trail.stop()
@@ -58,7 +58,7 @@ def mended(folder: Path, away: Path, trail: Trail) -> None:
 
 
 def is_allowed(
-    trail: Trail, policy: OnFailure, operation: str, category: Category, *, data_events: bool = True
+    trail: Trail, policy: AuditFailureMode, operation: str, category: Category, *, data_events: bool = True
 ) -> bool:
     call = Recorder(trail, "service", "arn:", data_events=data_events, on_failure=policy).begin(SCOPE)
     call.found(operation, category, dict)
@@ -71,17 +71,17 @@ def is_allowed(
 
 def test_calls_that_cannot_be_recorded_are_treated_as_the_setting_says(folder: Path, trail: Trail) -> None:
     data, management = Category.DATA, Category.MANAGEMENT
-    for policy in OnFailure:
+    for policy in AuditFailureMode:
         assert is_allowed(trail, policy, "DeleteImageSet", management)
     away = broken(folder, trail)
-    assert not is_allowed(trail, OnFailure.REFUSE, "GetImageFrame", data)
-    assert not is_allowed(trail, OnFailure.REFUSE, "ListDatastores", management)
-    assert is_allowed(trail, OnFailure.REFUSE, "GetImageFrame", data, data_events=False)
-    assert not is_allowed(trail, OnFailure.REFUSE_WRITES, "StoreDICOM", data)
-    assert not is_allowed(trail, OnFailure.REFUSE_WRITES, "DeleteImageSet", management)
-    assert is_allowed(trail, OnFailure.REFUSE_WRITES, "GetImageFrame", data)
-    assert is_allowed(trail, OnFailure.REFUSE_WRITES, "AssumeRole", management)
-    assert is_allowed(trail, OnFailure.CONTINUE, "DeleteImageSet", management)
+    assert not is_allowed(trail, AuditFailureMode.REFUSE, "GetImageFrame", data)
+    assert not is_allowed(trail, AuditFailureMode.REFUSE, "ListDatastores", management)
+    assert is_allowed(trail, AuditFailureMode.REFUSE, "GetImageFrame", data, data_events=False)
+    assert not is_allowed(trail, AuditFailureMode.REFUSE_WRITES, "StoreDICOM", data)
+    assert not is_allowed(trail, AuditFailureMode.REFUSE_WRITES, "DeleteImageSet", management)
+    assert is_allowed(trail, AuditFailureMode.REFUSE_WRITES, "GetImageFrame", data)
+    assert is_allowed(trail, AuditFailureMode.REFUSE_WRITES, "AssumeRole", management)
+    assert is_allowed(trail, AuditFailureMode.CONTINUE, "DeleteImageSet", management)
     with pytest.raises(NotRecordedError):
         trail.put_durably(EVENT).result(120)
     mended(folder, away, trail)

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from hounsfield.audit.cloudtrail_record import RecordMaker
+from hounsfield.audit.cloudtrail_record import RecordBuilder
 from hounsfield.audit.events import AuditEvent, Category, EventType, Failure, Origin
 from hounsfield.iam.principals import root_of
 from hounsfield.settings import load_settings
-from hounsfield.settings.audit_on_failure import OnFailure
+from hounsfield.settings.audit_on_failure import AuditFailureMode
 from support.audit_trail import record_of
 from support.doc_pages import Page
 from support.servers import ServerProcess
@@ -39,7 +39,7 @@ CALL = AuditEvent(
 
 
 def test_the_table_has_the_fields_of_records_in_their_order() -> None:
-    record = json.loads(RecordMaker("000000000000", "us-east-1").record(CALL))
+    record = json.loads(RecordBuilder("000000000000", "us-east-1").record(CALL))
     assert [row["field"].strip("`") for row in PAGE.section("## Fields").rows("field")] == list(record)
 
 
@@ -55,7 +55,7 @@ def test_the_events_of_the_service_are_listed() -> None:
 
 def test_the_values_of_the_policy_are_listed() -> None:
     rows = PAGE.section("## Files and durability").rows("value")
-    assert [row["value"].strip("`") for row in rows] == [value.value for value in OnFailure]
+    assert [row["value"].strip("`") for row in rows] == [value.value for value in AuditFailureMode]
 
 
 def test_the_settings_for_shipping_are_settings(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from pydicom.encaps import encapsulate
 from hounsfield.api.dicomweb.media_types import media_type
 from hounsfield.api.dicomweb.routes import ROUTES
 from hounsfield.imaging.ingest.files import FailureReason
-from hounsfield.pixels.transfer_syntaxes import TABLE, LosslessFormat, treatment
+from hounsfield.pixels.transfer_syntaxes import TABLE, LosslessFormat, find_treatment
 from hounsfield.settings import Settings
 from hounsfield.storage.blobs.spool import MEMORY_BYTES
 from support.clients.dicomweb import part10, root, session, store
@@ -114,7 +114,7 @@ def test_the_media_types_of_frames_are_those_of_the_code() -> None:
     }
     assert told == {syntax: media_type(syntax) for syntax in told}
     stored = {
-        treatment(syntax, lossless=form, bits_allocated=8).stored_transfer_syntax
+        find_treatment(syntax, lossless=form, bits_allocated=8).stored_transfer_syntax
         for syntax in TABLE
         for form in LosslessFormat
     }

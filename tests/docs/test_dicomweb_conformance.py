@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hounsfield.api.dicomweb.capabilities import MEDIA_TYPES
 from hounsfield.api.dicomweb.resources import ROUTES
-from hounsfield.pixels.rendering.render import PictureKind
+from hounsfield.pixels.rendering.render import RenderedMediaType
 from support.doc_pages import Page, codes
 
 PAGE = Page.of("docs/reference/dicomweb/conformance.md")
@@ -20,4 +20,4 @@ def test_the_resources_are_those_of_the_routes() -> None:
 
 def test_pictures_are_of_the_kinds_that_are_told() -> None:
     (row,) = [row for row in PAGE.rows("what", "supported") if row["what"] == "rendered"]
-    assert codes(row["supported"])[: len(PictureKind)] == list(PictureKind)
+    assert codes(row["supported"])[: len(RenderedMediaType)] == list(RenderedMediaType)

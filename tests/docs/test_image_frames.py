@@ -10,7 +10,7 @@ import pytest
 
 from hounsfield.api.healthimaging.media_types import media_type
 from hounsfield.imaging.retrieve.image_frame import StoredImageFrame
-from hounsfield.pixels.transfer_syntaxes import TABLE, LosslessFormat, treatment
+from hounsfield.pixels.transfer_syntaxes import TABLE, LosslessFormat, find_treatment
 from support.doc_pages import Page, PythonReader, codes
 from support.files.synthetic import noise, save, slice_of
 from support.imaging.imports import document, instances, run_import
@@ -70,7 +70,7 @@ def test_the_media_types_are_those_of_the_code() -> None:
         for suffix in codes(row["ends with"]):
             told[f"1.2.840.10008.1.2{suffix}"] = codes(row["Content-Type"])[0]
     stored = {
-        treatment(syntax, lossless=lossless, bits_allocated=bits).stored_transfer_syntax
+        find_treatment(syntax, lossless=lossless, bits_allocated=bits).stored_transfer_syntax
         for syntax in TABLE
         for lossless in LosslessFormat
         for bits in (1, 8)

@@ -20,7 +20,7 @@ import requests
 
 from hounsfield.gateway.errors import translated
 from hounsfield.oidc.errors import BearerError
-from hounsfield.oidc.http_authorizer import SECONDS, Question, role_of_answer
+from hounsfield.oidc.http_authorizer import SECONDS, AuthorizerRequest, parse_answer
 from hounsfield.oidc.lifetimes import LONGEST_AGE
 from hounsfield.oidc.token import LONGEST_TOKEN
 from hounsfield.settings import Settings
@@ -110,9 +110,9 @@ def test_the_claims_of_the_page_mean_its_roles(hospital: Hospital) -> None:
 def test_event_and_answer_are_those_of_the_code() -> None:
     event, answer = PAGE.section("## Authorizers").blocks("json")
     told = json.loads(event)
-    question = Question(told["datastoreId"], told["operation"], told["bearerToken"])
+    question = AuthorizerRequest(told["datastoreId"], told["operation"], told["bearerToken"])
     assert json.loads(question.event()) == told
-    assert role_of_answer(answer.encode()).endswith(":role/reader")
+    assert parse_answer(answer.encode()).endswith(":role/reader")
 
 
 def test_errors_are_those_of_the_code() -> None:

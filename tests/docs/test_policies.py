@@ -22,7 +22,7 @@ from hounsfield.iam.policies.document import PolicyKind
 from hounsfield.iam.policies.evaluation import decide
 from hounsfield.iam.policies.operators import OPERATORS
 from hounsfield.iam.policies.parser import LARGEST, parse_policy
-from hounsfield.iam.policies.policy_set import Rights
+from hounsfield.iam.policies.policy_set import PolicySet
 from hounsfield.iam.policies.principal_element import Party, PartyKind, Trust
 from hounsfield.iam.policies.trust_policy import decide_trust
 from hounsfield.iam.request_context import PRINCIPAL_KEYS
@@ -124,7 +124,7 @@ def policies(heading: str) -> list[dict[str, Any]]:
 
 def test_the_policies_for_common_cases_decide_as_they_say() -> None:
     study, job, project = (
-        Rights((parse_policy(json.dumps(text)),)) for text in policies("## Policies for common cases")
+        PolicySet((parse_policy(json.dumps(text)),)) for text in policies("## Policies for common cases")
     )
     own = {"medical-imaging:studyinstanceuid": "1.2.840.113619.2.176"}
     assert decide(study, "medical-imaging:GetDICOMInstance", STORE, own).allowed

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hounsfield.pixels.codecs.codestream import read_j2k, read_jpeg, read_size
 from hounsfield.pixels.codecs.decode import decode_samples
-from hounsfield.pixels.codecs.jpeg_colour import says_ybr
+from hounsfield.pixels.codecs.jpeg_colour import is_ybr
 from hounsfield.pixels.errors import PixelError
 from hounsfield.pixels.format import PixelFormat
 from support.fuzzing import damaged, fuzz
@@ -69,6 +69,6 @@ def test_headers_are_read_or_refused(data: bytes) -> None:
 def test_the_colour_of_jpeg_is_told_or_refused(data: bytes) -> None:
     format_ = PixelFormat(40, 50, 3, "RGB", 0, 8, 8, 7, 0, 1)
     with suppress(PixelError):
-        assert says_ybr(data) in {True, False, None}
+        assert is_ybr(data) in {True, False, None}
     with suppress(PixelError):
         assert decode_samples(data, "1.2.840.10008.1.2.4.50", format_).shape == (40, 50, 3)

@@ -14,7 +14,7 @@ from hounsfield.iam.policies.document import PolicyKind
 from hounsfield.iam.policies.errors import PolicyError
 from hounsfield.iam.policies.evaluation import Outcome, decide
 from hounsfield.iam.policies.parser import parse_policy
-from hounsfield.iam.policies.policy_set import Rights
+from hounsfield.iam.policies.policy_set import PolicySet
 from support.fuzzing import damaged, fuzz
 
 ARN = "arn:aws:medical-imaging:us-east-1:000000000000:datastore/"
@@ -125,16 +125,16 @@ def test_a_denial_wins_and_nothing_allows_but_what_says_so(
         return found
 
     allowing, bounding = read(identity), read(boundary)
-    rights = Rights(tuple(allowing), bounding[0] if bounding else None)
+    rights = PolicySet(tuple(allowing), bounding[0] if bounding else None)
     decision = decide(rights, action, resource, context)
     if not allowing:
         assert decision.outcome is not Outcome.ALLOWED
     everything = json.dumps({"Version": "2012-10-17", "Statement": {"Effect": "Deny", "Action": "*", "Resource": "*"}})
-    denying = Rights((*allowing, parse_policy(everything)), rights.boundary)
+    denying = PolicySet((*allowing, parse_policy(everything)), rights.boundary)
     assert decide(denying, action, resource, context).outcome is Outcome.EXPLICIT_DENY
     # A boundary can only take away.
     if bounding and decision.outcome is Outcome.ALLOWED:
-        assert decide(Rights(tuple(allowing)), action, resource, context).outcome is Outcome.ALLOWED
+        assert decide(PolicySet(tuple(allowing)), action, resource, context).outcome is Outcome.ALLOWED
 
 
 @fuzz(st.integers(1, 60), st.text("ab*", max_size=40), examples=30)
@@ -144,7 +144,7 @@ def test_wildcards_take_no_time(stars: int, text: str) -> None:
     policy = parse_policy(
         json.dumps({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": action, "Resource": "*"}})
     )
-    decide(Rights((policy,)), "medical-imaging:" + "a" * 4_000 + text, "*", Keys())
+    decide(PolicySet((policy,)), "medical-imaging:" + "a" * 4_000 + text, "*", Keys())
 
 
 def test_deep_json_is_refused() -> None:

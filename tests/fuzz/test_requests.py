@@ -27,7 +27,7 @@ from hounsfield.imaging.errors import InvalidRequestError
 from hounsfield.imaging.image_set_access import UNLIMITED
 from hounsfield.imaging.imagesets.edit_document import read_request
 from hounsfield.imaging.search.search_keys import SearchLevel
-from hounsfield.pixels.rendering.render import PictureKind
+from hounsfield.pixels.rendering.render import RenderedMediaType
 from support.fuzzing import damaged, fuzz
 from support.requests.shape_samples import OPERATIONS, sample, sent
 
@@ -88,7 +88,7 @@ def test_searches(query: str, level: SearchLevel) -> None:
 def test_pictures(query: str) -> None:
     for read in (rendered_appearance, thumbnail_appearance):
         try:
-            read(call_of(query, {}), PictureKind.JPEG)
+            read(call_of(query, {}), RenderedMediaType.JPEG)
             warnings(call_of(query, {}))
         except REFUSED as error:
             refused_well(error)

@@ -24,9 +24,9 @@ from hounsfield.iam.identities.identities import create_role, create_user, delet
 from hounsfield.iam.identities.records import IdentityKind
 from hounsfield.oidc.errors import InvalidTokenError
 from hounsfield.oidc.issuer import open_issuer
-from hounsfield.oidc.role_mapping import role_of
+from hounsfield.oidc.role_mapping import map_role
 from hounsfield.oidc.token import LONGEST_TOKEN
-from hounsfield.settings.claim_roles import claim_roles_of
+from hounsfield.settings.claim_roles import parse_claim_roles
 from hounsfield.settings.issuers import IssuerConfiguration
 from support.audit_trail import record_of
 from support.clients.dicomweb import BOUNDARY, multipart, part10, root, session, store
@@ -417,12 +417,12 @@ def test_a_user_pool_of_cognito_is_an_issuer(s3: ObjectStore) -> None:
         AuthParameters={"USERNAME": "jane", "PASSWORD": "Secret-Word-1"},
     )["AuthenticationResult"]["IdToken"]
     role = f"arn:aws:iam::{ACCOUNT}:role/reader"
-    rules = claim_roles_of(json.dumps([{"claim": "cognito:groups", "value": "readers", "role": role}]))
+    rules = parse_claim_roles(json.dumps([{"claim": "cognito:groups", "value": "readers", "role": role}]))
     url = f"https://cognito-idp.us-east-1.amazonaws.com/{pool}"
     keys_url = f"{s3.url}/{pool}/.well-known/jwks.json"
     identity = open_issuer(IssuerConfiguration(url, (client,), keys_url, ("RS256",), rules, 5)).validate(token)
     assert (identity.issuer, identity.audience) == (url, client)
-    assert role_of(identity.claims, rules) == role
+    assert map_role(identity.claims, rules) == role
     with pytest.raises(InvalidTokenError):
         open_issuer(IssuerConfiguration(url, ("elsewhere",), keys_url, ("RS256",), rules, 5)).validate(token)
 

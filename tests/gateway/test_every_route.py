@@ -34,8 +34,8 @@ from support.requests.every_route import (
     routes_of,
     served,
     signed,
-    strangers,
     trial_of,
+    unknown_callers,
     unsigned,
     walk,
 )
@@ -137,7 +137,7 @@ def test_strangers_are_turned_away_everywhere_and_change_nothing(
     walked: ServerProcess, routes: list[DoorRoute], values: dict[str, str], powerless: dict[str, Stranger]
 ) -> None:
     before = state(walked)
-    assert walk(walked, routes, values, {**strangers(walked), **powerless}) == []
+    assert walk(walked, routes, values, {**unknown_callers(walked), **powerless}) == []
     assert state(walked) == before
 
 

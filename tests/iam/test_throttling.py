@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hounsfield.aws.protocol.model import load_service
-from hounsfield.iam.throttling import Throttle, ThrottledError, take
-from hounsfield.settings.throttling import AWS_RATES, UNLIMITED_BY_AWS, Rate, Throttling, rates_of
+from hounsfield.iam.throttling import Throttle, ThrottledError, take_token
+from hounsfield.settings.throttling import AWS_RATES, UNLIMITED_BY_AWS, Rate, Throttling, parse_rates
 
 SECOND = 1_000_000_000
 rates = st.builds(Rate, st.floats(0.01, 5000), st.integers(1, 50))
@@ -45,7 +45,7 @@ def test_it_lets_through_what_a_bucket_of_tokens_lets_through(rate: Rate, start:
     bucket, full_at, now = FullBucket(rate, start), 0, start
     for wait in waits:
         now += wait
-        full_at, missing = take(rate, full_at, now)
+        full_at, missing = take_token(rate, full_at, now)
         assert bucket.take(now) == (missing == 0)
 
 
@@ -54,7 +54,7 @@ def test_no_span_of_time_sees_more_than_the_burst_and_what_came_back(rate: Rate,
     full_at, now, passed = 0, start, []
     for wait in waits:
         now += wait
-        full_at, missing = take(rate, full_at, now)
+        full_at, missing = take_token(rate, full_at, now)
         if not missing:
             passed.append(now)
     for first, begin in enumerate(passed):
@@ -68,17 +68,17 @@ def test_the_wait_it_tells_is_the_shortest(rate: Rate, start: int, waits: list[i
     for wait in waits:
         now += wait
         before = full_at
-        full_at, missing = take(rate, full_at, now)
+        full_at, missing = take_token(rate, full_at, now)
         if missing:
             assert full_at == before
-            assert take(rate, full_at, now + missing)[1] == 0
-            assert take(rate, full_at, now + missing - 1)[1] == 1
+            assert take_token(rate, full_at, now + missing)[1] == 0
+            assert take_token(rate, full_at, now + missing - 1)[1] == 1
 
 
 @given(rate=rates, now=st.integers(0, 10**18), unused=st.integers(0, 10**18))
 def test_an_unused_bucket_is_a_new_one(rate: Rate, now: int, unused: int) -> None:
     later = now + unused
-    assert take(rate, now, later) == take(rate, 0, later) == (later + rate.interval_ns, 0)
+    assert take_token(rate, now, later) == take_token(rate, 0, later) == (later + rate.interval_ns, 0)
 
 
 def test_accounts_and_actions_have_buckets_of_their_own() -> None:
@@ -124,19 +124,19 @@ def test_every_operation_of_the_model_has_a_rate_of_aws() -> None:
 
 
 def test_rates_are_those_of_aws_but_for_the_overrides() -> None:
-    assert rates_of(Throttling.OFF, "") == {}
-    assert rates_of(Throttling.AWS, " ") == AWS_RATES
+    assert parse_rates(Throttling.OFF, "") == {}
+    assert parse_rates(Throttling.AWS, " ") == AWS_RATES
     overrides = "GetImageFrame=5000/10000, StoreDICOM=0.5/3,CopyImageSet=off ,SearchDICOMSeries=off"
     changed = {"GetImageFrame": Rate(5000, 10000), "StoreDICOM": Rate(0.5, 3)}
-    assert rates_of(Throttling.OFF, overrides) == changed
+    assert parse_rates(Throttling.OFF, overrides) == changed
     expected = {**AWS_RATES, **changed}
     del expected["CopyImageSet"]
-    assert rates_of(Throttling.AWS, overrides) == expected
+    assert parse_rates(Throttling.AWS, overrides) == expected
 
 
 @given(rate=rates)
 def test_a_rate_is_read_as_it_is_shown(rate: Rate) -> None:
-    (read,) = rates_of(Throttling.OFF, f"GetImageSet={rate}").values()
+    (read,) = parse_rates(Throttling.OFF, f"GetImageSet={rate}").values()
     assert read.burst == rate.burst
     assert read.per_second == pytest.approx(rate.per_second, rel=1e-5)
 
@@ -164,4 +164,4 @@ def test_a_rate_is_read_as_it_is_shown(rate: Rate) -> None:
 )
 def test_overrides_of_another_form_are_refused(overrides: str) -> None:
     with pytest.raises(ValueError, match=r"is not an action|must be GetImageSet=<per second>/<burst>"):
-        rates_of(Throttling.AWS, overrides)
+        parse_rates(Throttling.AWS, overrides)

@@ -28,16 +28,16 @@ from hounsfield.imaging.errors import ConflictError, NotFoundError
 from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.imagesets.workflow import (
     TRANSITIONS,
-    HeldImageSet,
+    LockedImageSet,
     Trigger,
     begin,
     check_readable,
     claim,
     fail,
     insert_version,
-    release,
     succeed,
     under_way,
+    unlock,
 )
 from hounsfield.imaging.imports.jobs import (
     JOB_TRANSITIONS,
@@ -171,7 +171,7 @@ class ImageSet:
         self.key: DataKey = data_key(image_store, get_datastore(image_store, store))
         levels = Levels({"PatientID": "P-1"}, {"StudyInstanceUID": "1.2"}, {"SeriesInstanceUID": "1.2.3"})
         self.id = new_id()
-        version = HeldImageSet(
+        version = LockedImageSet(
             id=self.id,
             datastore_id=store,
             version=1,
@@ -201,7 +201,7 @@ class ImageSet:
             )
             insert_version(connection, self.key, version)
 
-    def begun(self, trigger: Trigger) -> HeldImageSet:
+    def begun(self, trigger: Trigger) -> LockedImageSet:
         with self.image_store.database.write() as connection:
             return begin(connection, self.key, claim(connection, self.key, self.id, 1), trigger, request=b"asked")
 
@@ -238,7 +238,7 @@ def test_an_image_set_goes_through_each_row(
             held = under_way(connection, one.key, one.id)
             assert held.request == (b"asked" if new_version else None)
             if not new_version:
-                release(connection, held, before)
+                unlock(connection, held, before)
             elif ends_well:
                 succeed(connection, one.key, held, trigger)
             else:

@@ -66,7 +66,7 @@ def test_a_lease_that_ran_out_is_taken_by_another_and_lost_for_the_first(databas
 def test_a_released_item_waits(database: Database) -> None:
     queue = WorkQueue(database, lease_seconds=60)
     put(database, queue, "s")
-    queue.release(queue.claim(["k"], "one"), delay_seconds=3600)
+    queue.release_lease(queue.claim(["k"], "one"), delay_seconds=3600)
     assert queue.claim(["k"], "two") is None
     put(database, queue, "t")
     assert queue.claim(["k"], "two").subject_id == "t"

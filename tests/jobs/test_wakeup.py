@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from hounsfield.jobs.queue import WorkItem, WorkQueue
-from hounsfield.jobs.runner import Alarm, Runner
-from hounsfield.jobs.wakeup import Bell, PipeBell, bell_of
+from hounsfield.jobs.runner import Runner, WakeupSignal
+from hounsfield.jobs.wakeup import PipeWakeup, Wakeup, make_wakeup
 from hounsfield.storage.db.database import Database, open_embedded, open_postgresql
 from support.servers import wait_for
 
@@ -47,18 +47,18 @@ class Finishing:
 
 
 @contextmanager
-def running(queue: WorkQueue, handler: Finishing, poll_seconds: float) -> Iterator[Alarm]:
+def running(queue: WorkQueue, handler: Finishing, poll_seconds: float) -> Iterator[WakeupSignal]:
     """A runner and its listener; the alarm tells what was heard."""
-    stop, alarm = threading.Event(), Alarm()
-    runner = Runner(queue, {"k": handler}, stop, slots=1, poll_seconds=poll_seconds, alarm=alarm)
+    stop, signal = threading.Event(), WakeupSignal()
+    runner = Runner(queue, {"k": handler}, stop, slots=1, poll_seconds=poll_seconds, signal=signal)
     threads = [
-        threading.Thread(target=queue.listen, args=(alarm.ring, stop)),
+        threading.Thread(target=queue.listen, args=(signal.notify, stop)),
         threading.Thread(target=runner.run),
     ]
     for thread in threads:
         thread.start()
     try:
-        yield alarm
+        yield signal
     finally:
         # That is all a runner is told; its idle slots, which look by themselves in an hour, must end all the same.
         stop.set()
@@ -73,10 +73,10 @@ def put(database: Database, queue: WorkQueue, subject: str) -> None:
 
 
 def test_work_begins_although_the_runner_never_looks_by_itself(database: Database, tmp_path: Path) -> None:
-    queue = WorkQueue(database, bell=bell_of(database, tmp_path))
+    queue = WorkQueue(database, wakeup=make_wakeup(database, tmp_path))
     handler = Finishing(database, queue)
-    with running(queue, handler, NEVER_SECONDS) as alarm:
-        wait_for(lambda: alarm.rings, "the listener to begin")
+    with running(queue, handler, NEVER_SECONDS) as signal:
+        wait_for(lambda: signal.count, "the listener to begin")
         for subject in ("a", "b", "c"):
             put(database, queue, subject)
             wait_for(lambda subject=subject: subject in handler.done, f"{subject} to be done")
@@ -84,7 +84,7 @@ def test_work_begins_although_the_runner_never_looks_by_itself(database: Databas
 
 
 def test_work_put_in_before_anybody_listens_is_found(database: Database, tmp_path: Path) -> None:
-    queue = WorkQueue(database, bell=bell_of(database, tmp_path))
+    queue = WorkQueue(database, wakeup=make_wakeup(database, tmp_path))
     put(database, queue, "early")
     handler = Finishing(database, queue)
     with running(queue, handler, NEVER_SECONDS):
@@ -93,12 +93,12 @@ def test_work_put_in_before_anybody_listens_is_found(database: Database, tmp_pat
 
 
 def test_a_transaction_that_is_rolled_back_rings_for_nobody(database: Database, tmp_path: Path) -> None:
-    bell = bell_of(database, tmp_path)
-    queue = WorkQueue(database, bell=bell)
+    wakeup = make_wakeup(database, tmp_path)
+    queue = WorkQueue(database, wakeup=wakeup)
     handler = Finishing(database, queue)
-    with running(queue, handler, NEVER_SECONDS) as alarm:
-        wait_for(lambda: alarm.rings, "the listener to begin")
-        before = alarm.rings
+    with running(queue, handler, NEVER_SECONDS) as signal:
+        wait_for(lambda: signal.count, "the listener to begin")
+        before = signal.count
         with suppress(ZeroDivisionError), database.write() as connection:
             queue.enqueue(connection, "k", "lost")
             raise ZeroDivisionError
@@ -106,21 +106,21 @@ def test_a_transaction_that_is_rolled_back_rings_for_nobody(database: Database, 
         with database.write() as connection:
             connection.exec_driver_sql("DELETE FROM secrets WHERE name = 'none'")
         with database.write() as connection:
-            bell.ring(connection)
-        wait_for(lambda: alarm.rings > before, "the one ring to be heard")
-        assert alarm.rings == before + 1
+            wakeup.notify(connection)
+        wait_for(lambda: signal.count > before, "the one ring to be heard")
+        assert signal.count == before + 1
     assert handler.done == []
 
 
 def test_rings_that_nobody_hears_lose_no_work(database: Database) -> None:
     class Deaf:
-        def ring(self, connection: object) -> None: ...
+        def notify(self, connection: object) -> None: ...
 
         def listen(self, _woken: object, stop: threading.Event) -> None:
             stop.wait()
 
-    deaf: Bell = Deaf()
-    queue = WorkQueue(database, bell=deaf)
+    deaf: Wakeup = Deaf()
+    queue = WorkQueue(database, wakeup=deaf)
     handler = Finishing(database, queue)
     with running(queue, handler, 0.05):
         put(database, queue, "a")
@@ -136,10 +136,10 @@ def embedded(tmp_path: Path) -> Iterator[Database]:
 
 def test_a_pipe_that_was_taken_away_is_made_anew_and_gone_at_the_end(embedded: Database, tmp_path: Path) -> None:
     pipe = tmp_path / "work.pipe"
-    queue = WorkQueue(embedded, bell=PipeBell(pipe))
+    queue = WorkQueue(embedded, wakeup=PipeWakeup(pipe))
     handler = Finishing(embedded, queue)
-    with running(queue, handler, NEVER_SECONDS) as alarm:
-        wait_for(lambda: alarm.rings, "the listener to begin")
+    with running(queue, handler, NEVER_SECONDS) as signal:
+        wait_for(lambda: signal.count, "the listener to begin")
         assert pipe.stat().st_mode & 0o777 == 0o600
         pipe.unlink()
         put(embedded, queue, "a")
@@ -152,7 +152,7 @@ def test_a_pipe_that_was_taken_away_is_made_anew_and_gone_at_the_end(embedded: D
 def test_a_file_in_the_place_of_the_pipe_is_left_alone(embedded: Database, tmp_path: Path, content: bytes) -> None:
     pipe = tmp_path / "work.pipe"
     pipe.write_bytes(content)
-    queue = WorkQueue(embedded, bell=PipeBell(pipe))
+    queue = WorkQueue(embedded, wakeup=PipeWakeup(pipe))
     handler = Finishing(embedded, queue)
     with running(queue, handler, 0.05):
         put(embedded, queue, "a")
@@ -161,20 +161,20 @@ def test_a_file_in_the_place_of_the_pipe_is_left_alone(embedded: Database, tmp_p
 
 
 def test_more_rings_than_a_pipe_holds_do_no_harm(embedded: Database, tmp_path: Path) -> None:
-    bell = PipeBell(tmp_path / "work.pipe")
-    stop, held, rings = threading.Event(), threading.Event(), []
+    wakeup = PipeWakeup(tmp_path / "work.pipe")
+    stop, held, count = threading.Event(), threading.Event(), []
 
     def woken() -> None:
-        rings.append(1)
+        count.append(1)
         held.wait()
 
-    listener = threading.Thread(target=bell.listen, args=(woken, stop))
+    listener = threading.Thread(target=wakeup.listen, args=(woken, stop))
     listener.start()
-    wait_for(lambda: rings, "the listener to begin")
+    wait_for(lambda: count, "the listener to begin")
     with embedded.write() as connection:
         for _ in range(70_000):
-            bell.ring(connection)
+            wakeup.notify(connection)
     held.set()
-    wait_for(lambda: len(rings) > 1, "a ring to be heard")
+    wait_for(lambda: len(count) > 1, "a ring to be heard")
     stop.set()
     listener.join()

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hounsfield.oidc.authorizer import Authorizers, Authorizing, Home
+from hounsfield.oidc.authorizer import Authorizers, ServiceAccount, TokenAuthorizer
 from hounsfield.oidc.claims import Claims
 from hounsfield.oidc.errors import (
     AuthorizerMisconfiguredError,
@@ -23,15 +23,15 @@ from hounsfield.oidc.errors import (
     InvalidTokenError,
     TooManyAuthorizationsError,
 )
-from hounsfield.oidc.grant_cache import Grant, RecentGrants
-from hounsfield.oidc.http_authorizer import Question, role_of_answer
-from hounsfield.oidc.session_names import session_name
+from hounsfield.oidc.grant_cache import Grant, GrantCache
+from hounsfield.oidc.http_authorizer import AuthorizerRequest, parse_answer
+from hounsfield.oidc.session_names import make_session_name
 from hounsfield.oidc.token import Token
 from hounsfield.settings import SettingsError, load_settings
-from hounsfield.settings.authorizer_urls import authorizer_urls_of
+from hounsfield.settings.authorizer_urls import parse_authorizer_urls
 from support.services.token_issuer import JsonHandler, QuietServer, TokenIssuer
 
-HOME = Home("aws", "us-east-1", "000000000000")
+HOME = ServiceAccount("aws", "us-east-1", "000000000000")
 FUNCTION = "arn:aws:lambda:us-east-1:000000000000:function:authorizer"
 ROLE = "arn:aws:iam::000000000000:role/reader"
 
@@ -55,9 +55,9 @@ class Endpoint:
         handler: type[BaseHTTPRequestHandler] = Handler
         self.server = QuietServer(handler)
 
-    def authorizing(self, calls: int = 4, seconds: float = 60) -> Authorizing:
+    def authorizing(self, calls: int = 4, seconds: float = 60) -> TokenAuthorizer:
         authorizers = Authorizers(HOME, {FUNCTION: self.server.url}, None)
-        return Authorizing(authorizers, None, (), RecentGrants(seconds), calls, 5)
+        return TokenAuthorizer(authorizers, None, (), GrantCache(seconds), calls, 5)
 
 
 @pytest.fixture
@@ -75,8 +75,8 @@ def issuer() -> Iterator[TokenIssuer]:
     made.stop()
 
 
-def question(issuer: TokenIssuer, operation: str = "GetDICOMInstance", **claims: Any) -> Question:
-    return Question("a" * 32, operation, issuer.token(**claims))
+def question(issuer: TokenIssuer, operation: str = "GetDICOMInstance", **claims: Any) -> AuthorizerRequest:
+    return AuthorizerRequest("a" * 32, operation, issuer.token(**claims))
 
 
 def test_requests_with_the_same_token_ask_once(endpoint: Endpoint, issuer: TokenIssuer) -> None:
@@ -84,12 +84,12 @@ def test_requests_with_the_same_token_ask_once(endpoint: Endpoint, issuer: Token
     endpoint.go_on.clear()
 
     async def together() -> list[Grant]:
-        waiting = [asyncio.ensure_future(authorizing.by_authorizer(FUNCTION, asked)) for _ in range(50)]
+        waiting = [asyncio.ensure_future(authorizing.grant_by_authorizer(FUNCTION, asked)) for _ in range(50)]
         await asyncio.sleep(0)
         waiting[0].cancel()
         endpoint.go_on.set()
         grants = await asyncio.gather(*waiting[1:])
-        return [*grants, await authorizing.by_authorizer(FUNCTION, asked)]
+        return [*grants, await authorizing.grant_by_authorizer(FUNCTION, asked)]
 
     assert set(asyncio.run(together())) == {Grant(ROLE, "jane", FUNCTION)}
     assert endpoint.events == [{"datastoreId": "a" * 32, "operation": "GetDICOMInstance", "bearerToken": asked.token}]
@@ -101,12 +101,12 @@ def test_grants_are_of_one_token_operation_and_data_store(endpoint: Endpoint, is
     first = question(issuer)
     others = [
         question(issuer, sub="joan"),
-        Question("b" * 32, first.operation, first.token),
-        Question(first.datastore_id, "StoreDICOM", first.token),
+        AuthorizerRequest("b" * 32, first.operation, first.token),
+        AuthorizerRequest(first.datastore_id, "StoreDICOM", first.token),
     ]
 
     async def one_after_the_other() -> list[Grant]:
-        return [await authorizing.by_authorizer(FUNCTION, asked) for asked in (first, *others, first)]
+        return [await authorizing.grant_by_authorizer(FUNCTION, asked) for asked in (first, *others, first)]
 
     names = [grant.session_name for grant in asyncio.run(one_after_the_other())]
     assert names == ["jane", "joan", "jane", "jane", "jane"]
@@ -118,7 +118,7 @@ def test_nothing_is_kept_where_nothing_may_be(endpoint: Endpoint, issuer: TokenI
 
     async def twice() -> None:
         for _ in range(2):
-            await authorizing.by_authorizer(FUNCTION, asked)
+            await authorizing.grant_by_authorizer(FUNCTION, asked)
 
     asyncio.run(twice())
     assert len(endpoint.events) == 2
@@ -132,7 +132,7 @@ def test_an_authorizer_that_is_slow_is_not_waited_for_and_holds_only_its_thread(
 
     async def asked(subject: str) -> type[BaseException]:
         try:
-            await authorizing.by_authorizer(FUNCTION, question(issuer, sub=subject))
+            await authorizing.grant_by_authorizer(FUNCTION, question(issuer, sub=subject))
         except BearerError as error:
             return type(error)
         raise AssertionError("it was granted")
@@ -150,7 +150,7 @@ def test_an_authorizer_that_is_slow_is_not_waited_for_and_holds_only_its_thread(
 def test_grants_are_forgotten_in_time_and_are_never_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hounsfield.oidc.grant_cache.MOST_KEPT", 3)
     now = 0.0
-    recent = RecentGrants(5, lambda: now)
+    recent = GrantCache(5, lambda: now)
     sought: list[int] = []
 
     async def find(number: int) -> Grant:
@@ -172,7 +172,7 @@ def test_grants_are_forgotten_in_time_and_are_never_too_many(monkeypatch: pytest
 
 
 def test_what_went_wrong_is_not_kept() -> None:
-    recent, answers = RecentGrants(5), iter([None, Grant(ROLE, "jane", FUNCTION)])
+    recent, answers = GrantCache(5), iter([None, Grant(ROLE, "jane", FUNCTION)])
 
     async def seek() -> Grant:
         grant = next(answers)
@@ -206,7 +206,7 @@ def test_what_went_wrong_is_not_kept() -> None:
 )
 def test_answers_are_read_strictly(answer: str, error: type[BearerError]) -> None:
     with pytest.raises(BearerError) as refusal:
-        role_of_answer(answer.encode())
+        parse_answer(answer.encode())
     assert type(refusal.value) is error
 
 
@@ -215,7 +215,7 @@ def test_session_names_are_names_and_tell_subjects_apart(first: str, second: str
     names = []
     for subject in (first, second):
         token = Token("a.b.c", Claims({"sub": subject}), "ES256", None)
-        names.append(session_name(token))
+        names.append(make_session_name(token))
         assert 2 <= len(names[-1]) <= 64
         assert all(character.isascii() and (character.isalnum() or character in "_+=,.@-") for character in names[-1])
     assert (names[0] == names[1]) == (first == second)
@@ -223,13 +223,13 @@ def test_session_names_are_names_and_tell_subjects_apart(first: str, second: str
 
 @pytest.mark.parametrize("subject", [None, "", 7])
 def test_a_token_without_subject_has_a_session_name_too(subject: object) -> None:
-    assert session_name(Token("a.b.c", Claims({"sub": subject}), "ES256", None)).startswith("token-")
+    assert make_session_name(Token("a.b.c", Claims({"sub": subject}), "ES256", None)).startswith("token-")
 
 
 def test_urls_of_authorizers() -> None:
-    assert authorizer_urls_of("  ") == {}
+    assert parse_authorizer_urls("  ") == {}
     text = f"{FUNCTION}=https://a.example.org/x?y=z, {FUNCTION}:live=http://127.0.0.1:8000"
-    assert authorizer_urls_of(text) == {
+    assert parse_authorizer_urls(text) == {
         FUNCTION: "https://a.example.org/x?y=z",
         f"{FUNCTION}:live": "http://127.0.0.1:8000",
     }

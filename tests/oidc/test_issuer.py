@@ -17,7 +17,7 @@ from hounsfield.oidc.fetch import Fetcher
 from hounsfield.oidc.issuer import Issuer, open_issuer
 from hounsfield.oidc.jwks import KeySource
 from hounsfield.settings.issuers import IssuerConfiguration
-from hounsfield.settings.jwks_lifetime import Keeping
+from hounsfield.settings.jwks_lifetime import JwksLifetime
 from hounsfield.settings.jws_algorithms import ALGORITHMS
 from support.services.token_issuer import AUDIENCE, TokenIssuer, key_for
 
@@ -46,7 +46,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def issuer(source: TokenIssuer, clock: Clock) -> Issuer:
-    keys = KeySource(source.url, "", Fetcher(60, 100_000), Keeping(300, 3600, 10), clock)
+    keys = KeySource(source.url, "", Fetcher(60, 100_000), JwksLifetime(300, 3600, 10), clock)
     return Issuer(source.url, ("other", AUDIENCE), ALGORITHMS, keys, 5)
 
 

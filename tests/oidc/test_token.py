@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from hounsfield.oidc.claims import Claims
 from hounsfield.oidc.errors import ExpiredTokenError, InvalidTokenError
 from hounsfield.oidc.lifetimes import LONGEST_AGE, check_lifetime
-from hounsfield.oidc.role_mapping import role_of
+from hounsfield.oidc.role_mapping import map_role
 from hounsfield.oidc.token import LONGEST_TOKEN, read_token
 from hounsfield.settings import SettingsError, load_settings
-from hounsfield.settings.claim_roles import claim_roles_of
+from hounsfield.settings.claim_roles import parse_claim_roles
 
 NOW = 1_800_000_000.0
 READER = "arn:aws:iam::000000000000:role/reader"
@@ -165,11 +165,11 @@ RULES = json.dumps(
     ],
 )
 def test_the_first_rule_that_fits_gives_the_role(claims: dict[str, Any], role: str | None) -> None:
-    assert role_of(Claims(claims), claim_roles_of(RULES)) == role
+    assert map_role(Claims(claims), parse_claim_roles(RULES)) == role
 
 
 def test_without_rules_no_token_stands_for_a_role() -> None:
-    assert role_of(Claims({"groups": "readers"}), claim_roles_of("  ")) is None
+    assert map_role(Claims({"groups": "readers"}), parse_claim_roles("  ")) is None
 
 
 @pytest.mark.parametrize(

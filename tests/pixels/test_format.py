@@ -9,7 +9,7 @@ import pytest
 from pydicom import uid
 
 from hounsfield.pixels.errors import PixelError
-from hounsfield.pixels.transfer_syntaxes import TABLE, ChecksumType, LosslessFormat, TreatmentKind, treatment
+from hounsfield.pixels.transfer_syntaxes import TABLE, ChecksumType, LosslessFormat, TreatmentKind, find_treatment
 from support.files.pixel_data import make_format
 
 FORMAT = make_format(np.zeros((20, 30), "i2"), bits_stored=12, high_bit=11)
@@ -74,14 +74,14 @@ def test_lossless_and_non_jpeg_lossy_syntaxes_are_transcoded(lossless: LosslessF
         "1.2.840.10008.1.2.1.98",
         "1.2.840.10008.1.2.8.1",
     ):
-        how = treatment(syntax, lossless=lossless, bits_allocated=16)
+        how = find_treatment(syntax, lossless=lossless, bits_allocated=16)
         assert how.kind is TreatmentKind.TRANSCODE
         assert (how.stored_transfer_syntax, how.checksum_type) == (stored, ChecksumType.DECOMPRESSED)
 
 
 def test_kept_syntaxes_and_videos_stay_as_they_are() -> None:
     for syntax in (uid.JPEGBaseline8Bit, uid.JPEG2000, uid.HTJ2K, "1.2.840.10008.1.2.4.111", "1.2.840.10008.1.2.4.112"):
-        how = treatment(syntax, lossless=LosslessFormat.HTJ2K, bits_allocated=8)
+        how = find_treatment(syntax, lossless=LosslessFormat.HTJ2K, bits_allocated=8)
         assert how.kind is TreatmentKind.KEEP_FRAMES
         assert (how.stored_transfer_syntax, how.checksum_type) == (syntax, ChecksumType.COMPRESSED)
     videos = [syntax for syntax, kind in TABLE.items() if kind is TreatmentKind.KEEP_VIDEO]
@@ -91,13 +91,13 @@ def test_kept_syntaxes_and_videos_stay_as_they_are() -> None:
 
 @pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.4.53", "1.2.3"])
 def test_other_syntaxes_are_not_supported(syntax: str) -> None:
-    assert treatment(syntax, lossless=LosslessFormat.HTJ2K, bits_allocated=16).kind is TreatmentKind.BLOB
+    assert find_treatment(syntax, lossless=LosslessFormat.HTJ2K, bits_allocated=16).kind is TreatmentKind.BLOB
 
 
 def test_binary_segmentations_stay_packed_only_when_native() -> None:
     encapsulated = ("1.2.840.10008.1.2.1.98", "1.2.840.10008.1.2.8.1")
     for syntax in (uid.ImplicitVRLittleEndian, uid.ExplicitVRBigEndian, *encapsulated):
-        how = treatment(syntax, lossless=LosslessFormat.HTJ2K, bits_allocated=1)
+        how = find_treatment(syntax, lossless=LosslessFormat.HTJ2K, bits_allocated=1)
         assert (how.kind, how.stored_transfer_syntax) == (TreatmentKind.KEEP_FRAMES, uid.ExplicitVRLittleEndian)
-    how = treatment(uid.RLELossless, lossless=LosslessFormat.HTJ2K, bits_allocated=1)
+    how = find_treatment(uid.RLELossless, lossless=LosslessFormat.HTJ2K, bits_allocated=1)
     assert how.kind is TreatmentKind.TRANSCODE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from hounsfield.runtime.supervised_threads import LastingThread, failing_threads
+from hounsfield.runtime.supervised_threads import SupervisedThread, failing_threads
 from support.servers import wait_for
 
 
@@ -18,7 +18,7 @@ def test_a_thread_that_ends_by_an_error_is_begun_again_and_told_of() -> None:
             raise MemoryError
         stop.wait()
 
-    thread = LastingThread("mortal", work, stop)
+    thread = SupervisedThread("mortal", work, stop)
     assert not thread.is_alive()
     thread.start()
     wait_for(lambda: len(begun) == 3, "the third beginning")
@@ -38,7 +38,7 @@ def test_a_thread_that_was_asked_to_end_is_not_begun_again() -> None:
         stop.wait()
         raise ValueError
 
-    thread = LastingThread("asked", work, stop)
+    thread = SupervisedThread("asked", work, stop)
     thread.start()
     stop.set()
     thread.join(60)
@@ -47,7 +47,7 @@ def test_a_thread_that_was_asked_to_end_is_not_begun_again() -> None:
 
 def test_a_thread_that_returns_is_not_begun_again() -> None:
     begun: list[int] = []
-    thread = LastingThread("done", lambda: begun.append(1))
+    thread = SupervisedThread("done", lambda: begun.append(1))
     thread.start()
     thread.join(60)
     assert begun == [1]

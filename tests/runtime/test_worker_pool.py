@@ -15,13 +15,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from hounsfield.runtime.gc_freeze import collecting_later
+from hounsfield.runtime.gc_freeze import defer_collection
 from hounsfield.runtime.worker_pool import WorkerPool
 from support.servers import wait_for
 
 ENDLESS = """
 import os, time
-from hounsfield.runtime.gc_freeze import collecting_later
+from hounsfield.runtime.gc_freeze import defer_collection
 from hounsfield.runtime.worker_pool import WorkerPool
 pool = WorkerPool(2)
 for _ in range(2):
@@ -95,7 +95,7 @@ def test_a_worker_looks_for_garbage_but_not_among_what_the_fork_server_imported(
 
 
 def test_garbage_is_looked_for_again_after_imports_that_fail() -> None:
-    with suppress(ImportError), collecting_later():
+    with suppress(ImportError), defer_collection():
         assert not gc.isenabled()
         raise ImportError
     assert gc.isenabled()

@@ -36,7 +36,7 @@ class Anchor:
     at: Position
 
 
-def anchor_of(index: ChainIndex) -> Anchor | None:
+def make_anchor(index: ChainIndex) -> Anchor | None:
     """Give the end of an index as it is now; None where it is empty or damaged."""
     lines = list(index.lines())
     if not lines or not lines[-1].endswith(b"\n"):

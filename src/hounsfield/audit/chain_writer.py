@@ -22,7 +22,7 @@ from hounsfield.audit.chain_files import chain_file, head_file, host_name, live_
 from hounsfield.audit.chain_index import ChainIndex, IndexEntry
 from hounsfield.audit.file_locks import try_lock
 from hounsfield.audit.hash_chain import BEGINNING, LineKind, Position, Sealer
-from hounsfield.storage.disk_reservation import is_full, take_room
+from hounsfield.storage.disk_reservation import is_full, reserve_space
 from hounsfield.storage.durable_files import make_folder_durably, write_file_durably
 
 HEAD_SECONDS: Final = 1.0
@@ -231,7 +231,7 @@ class ChainWriter:
         if not self._roomy or self._room_until - self._size >= RESERVE_BYTES:
             return
         try:
-            self._roomy = take_room(self._descriptor, self._size, RESERVE_BYTES + _STEP_BYTES)
+            self._roomy = reserve_space(self._descriptor, self._size, RESERVE_BYTES + _STEP_BYTES)
             self._room_until = self._size + RESERVE_BYTES + _STEP_BYTES
             self._short = False
         except OSError as error:

@@ -13,8 +13,8 @@ from typing import Final
 import orjson
 
 from hounsfield.audit.events import AuditEvent, Category, EventType, Json
-from hounsfield.audit.uid_redaction import UID_MEMBERS, WriteUid, plain
-from hounsfield.audit.user_identity import identity_of, service_identity, unproven_identity
+from hounsfield.audit.uid_redaction import UID_MEMBERS, WriteUid, leave_uid_plain
+from hounsfield.audit.user_identity import identity_of, service_identity, unauthenticated_identity
 from hounsfield.iam.principals import Principal
 from hounsfield.storage.identifiers import new_uuid
 
@@ -38,7 +38,7 @@ _MOST_KEPT: Final = 256
 _LONGEST_KEPT: Final = 2048
 
 
-class RecordMaker:
+class RecordBuilder:
     """Makes the records of one installation.
 
     Parameters
@@ -51,7 +51,7 @@ class RecordMaker:
         Gives what stands in a record for the UID of a study, series or instance.
     """
 
-    def __init__(self, account_id: str, region: str, uid: WriteUid = plain) -> None:
+    def __init__(self, account_id: str, region: str, uid: WriteUid = leave_uid_plain) -> None:
         self._uid = uid
         self._account_id = account_id
         self._region = region
@@ -127,7 +127,7 @@ class RecordMaker:
         if event.type is EventType.SERVICE:
             return service_identity(event.source)
         if event.principal is None:
-            return unproven_identity(self._account_id, event.claimed_key)
+            return unauthenticated_identity(self._account_id, event.claimed_key)
         return identity_of(event.principal)
 
     def _with_uids(self, parameters: Mapping[str, Json] | None) -> Mapping[str, Json] | None:

@@ -19,7 +19,7 @@ _TAIL_BYTES: Final = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class RecordFilter:
     """What records must say to be found; what is empty is not asked.
 
     Attributes
@@ -74,7 +74,7 @@ def _is_by(identity: dict[str, object], caller: str) -> bool:
     return caller in (identity.get("accessKeyId"), identity.get("userName")) or caller in str(identity.get("arn", ""))
 
 
-def records(folder: Path) -> Iterator[bytes]:
+def read_records(folder: Path) -> Iterator[bytes]:
     """Give all records, chain after chain, each in the order it was written."""
     for file in chain_files(folder):
         with file.path.open("rb") as opened:
@@ -84,7 +84,7 @@ def records(folder: Path) -> Iterator[bytes]:
                     yield body
 
 
-def last_records(folder: Path, count: int) -> list[bytes]:
+def read_last_records(folder: Path, count: int) -> list[bytes]:
     """Give the last records of all chains by their time, the newest last."""
     newest: list[tuple[str, int, bytes]] = []
     number = 0
@@ -100,7 +100,7 @@ def last_records(folder: Path, count: int) -> list[bytes]:
     return [body for _, _, body in sorted(newest)]
 
 
-def short_line(body: bytes) -> str:
+def format_line(body: bytes) -> str:
     """Give a record as one short line: when, who, what, on what, with which result."""
     record = orjson.loads(body)
     identity = record["userIdentity"]

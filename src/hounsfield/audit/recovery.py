@@ -23,7 +23,7 @@ _log = structlog.get_logger(__name__)
 _TAIL_BYTES: Final = LONGEST_LINE
 
 
-def unended_chains(index: ChainIndex) -> list[str]:
+def find_unended_chains(index: ChainIndex) -> list[str]:
     """Give the chains that were begun and not ended, in the order they were begun."""
     chains: dict[str, None] = {}
     for entry in index.entries():
@@ -37,16 +37,16 @@ def unended_chains(index: ChainIndex) -> list[str]:
 def seal_abandoned(folder: Path, key: bytes) -> None:
     """End the chains whose process is gone; one that is not as it was written is left alone. Raises OSError."""
     index = ChainIndex(folder, key)
-    for chain in unended_chains(index):
+    for chain in find_unended_chains(index):
         live = live_file(folder, chain)
         lock = try_lock(live)
         if lock is None:
             continue
         try:
             # Another process may have ended it meanwhile.
-            if chain in unended_chains(index):
+            if chain in find_unended_chains(index):
                 _seal(index, folder, key, chain)
-            if chain not in unended_chains(index):
+            if chain not in find_unended_chains(index):
                 head_file(folder, chain).unlink(missing_ok=True)
                 live.unlink(missing_ok=True)
         finally:

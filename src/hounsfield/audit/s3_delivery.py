@@ -36,7 +36,7 @@ _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Place:
+class FileOffset:
     """A place in a chain: number of the file, offset in it in bytes."""
 
     file: int = 1
@@ -44,32 +44,32 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class DeliveryPlan:
     """An object that is being delivered: what of a chain is in it, and its key."""
 
     chain: str
-    begin: Place
-    end: Place
+    begin: FileOffset
+    end: FileOffset
     key: str
 
 
 @dataclass(slots=True)
-class Positions:
+class DeliveryProgress:
     """How far each chain is delivered, and what is being delivered; kept in a file.
 
     Attributes
     ----------
-    chains : dict of str to Place
+    chains : dict of str to FileOffset
         Up to where.
-    plan : Plan or None
+    plan : DeliveryPlan or None
         The object under way.
     """
 
-    chains: dict[str, Place] = field(default_factory=dict)
-    plan: Plan | None = None
+    chains: dict[str, FileOffset] = field(default_factory=dict)
+    plan: DeliveryPlan | None = None
 
     @classmethod
-    def read(cls, folder: Path) -> Positions:
+    def read(cls, folder: Path) -> DeliveryProgress:
         """Read them; where nothing was delivered yet, there are none."""
         try:
             content = orjson.loads((folder / POSITIONS).read_bytes())
@@ -77,8 +77,10 @@ class Positions:
             return cls()
         plan = content["plan"]
         return cls(
-            {chain: Place(**place) for chain, place in content["chains"].items()},
-            None if plan is None else Plan(plan["chain"], Place(**plan["begin"]), Place(**plan["end"]), plan["key"]),
+            {chain: FileOffset(**place) for chain, place in content["chains"].items()},
+            None
+            if plan is None
+            else DeliveryPlan(plan["chain"], FileOffset(**plan["begin"]), FileOffset(**plan["end"]), plan["key"]),
         )
 
     def write(self, folder: Path) -> None:
@@ -91,7 +93,7 @@ class Positions:
 
     def has(self, file: ChainFile) -> bool:
         """Tell whether a file is delivered to its end."""
-        place = self.chains.get(file.chain, Place())
+        place = self.chains.get(file.chain, FileOffset())
         return place.file > file.number or (place.file == file.number and place.offset >= file.path.stat().st_size)
 
 
@@ -141,13 +143,13 @@ class Delivery:
             os.close(lock)
 
     def _run(self) -> int:
-        positions = Positions.read(self.folder)
+        positions = DeliveryProgress.read(self.folder)
         count = 0
         if positions.plan is not None:
             count += self._carry_out(positions, positions.plan)
         there = {file.chain for file in chain_files(self.folder)}
         for chain in sorted(there):
-            while (plan := self._plan(chain, positions.chains.get(chain, Place()))) is not None:
+            while (plan := self._plan(chain, positions.chains.get(chain, FileOffset()))) is not None:
                 positions.plan = plan
                 positions.write(self.folder)
                 count += self._carry_out(positions, plan)
@@ -156,7 +158,7 @@ class Delivery:
         positions.write(self.folder)
         return count
 
-    def _carry_out(self, positions: Positions, plan: Plan) -> int:
+    def _carry_out(self, positions: DeliveryProgress, plan: DeliveryPlan) -> int:
         records = [body for body, _ in self._records(plan.chain, plan.begin, plan.end)]
         if records:
             content = b'{"Records":[' + b",".join(records) + b"]}"
@@ -166,7 +168,7 @@ class Delivery:
         positions.write(self.folder)
         return 1 if records else 0
 
-    def _plan(self, chain: str, begin: Place) -> Plan | None:
+    def _plan(self, chain: str, begin: FileOffset) -> DeliveryPlan | None:
         size = count = 0
         end = begin
         for body, place in self._records(chain, begin):
@@ -175,16 +177,18 @@ class Delivery:
             end = place
             if size >= self.object_bytes:
                 break
-        return Plan(chain, begin, end, self._key(chain, begin)) if count else None
+        return DeliveryPlan(chain, begin, end, self._key(chain, begin)) if count else None
 
-    def _key(self, chain: str, begin: Place) -> str:
+    def _key(self, chain: str, begin: FileOffset) -> str:
         now = datetime.now(UTC)
         digest = hashlib.sha256(f"{chain} {begin.file} {begin.offset}".encode()).digest()
         unique = base64.b32encode(digest).decode()[:16]
         name = f"{self.account_id}_CloudTrail_{self.region}_{now:%Y%m%dT%H%MZ}_{unique}.json.gz"
         return f"{self.prefix}AWSLogs/{self.account_id}/CloudTrail/{self.region}/{now:%Y/%m/%d}/{name}"
 
-    def _records(self, chain: str, begin: Place, end: Place | None = None) -> Iterator[tuple[bytes, Place]]:
+    def _records(
+        self, chain: str, begin: FileOffset, end: FileOffset | None = None
+    ) -> Iterator[tuple[bytes, FileOffset]]:
         """Give the records of a chain from a place on, each with the place behind it."""
         number = begin.file
         numbers = [file.number for file in chain_files(self.folder, chain) if file.number >= number]
@@ -197,7 +201,7 @@ class Delivery:
                         # It is being written.
                         return
                     offset += len(text)
-                    place = Place(number, offset)
+                    place = FileOffset(number, offset)
                     if end is not None and place > end:
                         return
                     body = _record_in(text)
@@ -214,7 +218,7 @@ def _record_in(text: bytes) -> bytes | None:
     return line.body if line.kind is LineKind.RECORD else None
 
 
-def deliver_patiently(delivery: Delivery) -> bool:
+def deliver_with_retries(delivery: Delivery) -> bool:
     """Deliver what is there; tells whether that worked, and logs why not."""
     try:
         count = delivery.run()

@@ -20,10 +20,10 @@ from typing import Final, TypeAlias
 import structlog
 
 from hounsfield.audit.chain_writer import ChainWriter
-from hounsfield.audit.cloudtrail_record import RecordMaker
+from hounsfield.audit.cloudtrail_record import RecordBuilder
 from hounsfield.audit.events import AuditEvent, Category, EventType, Json, Origin
-from hounsfield.audit.unknown_callers import Strangers
-from hounsfield.runtime.supervised_threads import LastingThread
+from hounsfield.audit.unknown_callers import UnknownCallers
+from hounsfield.runtime.supervised_threads import SupervisedThread
 
 CAPACITY: Final = 20_000
 """Events that wait in memory at most."""
@@ -53,33 +53,38 @@ class Trail:
     ----------
     chain : ChainWriter
         Where records go.
-    maker : RecordMaker
+    maker : RecordBuilder
         Makes them.
     source : str
         Name of the service for what the trail has to say itself.
-    strangers : Strangers
+    unknown_callers : UnknownCallers
         Says which calls of those whom nobody knows get a record of their own.
     capacity : int
         Events that wait in memory at most.
     """
 
     def __init__(
-        self, chain: ChainWriter, maker: RecordMaker, source: str, strangers: Strangers, capacity: int = CAPACITY
+        self,
+        chain: ChainWriter,
+        maker: RecordBuilder,
+        source: str,
+        unknown_callers: UnknownCallers,
+        capacity: int = CAPACITY,
     ) -> None:
         self._chain = chain
         self._maker = maker
         self._source = source
-        self._strangers = strangers
+        self._unknown_callers = unknown_callers
         self._capacity = capacity
         self._queue: deque[tuple[Told, Future[None] | None]] = deque()
-        self._bell = threading.Event()
+        self._wakeup = threading.Event()
         self._urgent = threading.Event()
         self._stop = threading.Event()
         self._failing = False
         self._counting = False
         self._lost = 0
         self._losing = threading.Lock()
-        self._thread = LastingThread("audit", self._run, self._stop)
+        self._thread = SupervisedThread("audit", self._run, self._stop)
 
     def start(self) -> None:
         """Begin to write."""
@@ -89,7 +94,7 @@ class Trail:
         """Write what waits and end the chain."""
         self._stop.set()
         self._urgent.set()
-        self._bell.set()
+        self._wakeup.set()
         self._thread.join()
 
     @property
@@ -108,16 +113,16 @@ class Trail:
                 self._lost += 1
             return
         self._queue.append((event, None))
-        if not self._bell.is_set():
-            self._bell.set()
+        if not self._wakeup.is_set():
+            self._wakeup.set()
 
-    def put_unproven(self, address: str, told: Callable[[], AuditEvent]) -> None:
+    def put_unauthenticated(self, address: str, told: Callable[[], AuditEvent]) -> None:
         """Take what makes the event of a call whose caller is not known, or count it, so that there are few from an address."""
-        if self._strangers.admit(address):
+        if self._unknown_callers.admit(address):
             self.put(told)
         elif not self._counting:
             self._counting = True
-            self._bell.set()
+            self._wakeup.set()
 
     def put_durably(self, event: AuditEvent) -> Future[None]:
         """Take an event; the future is done when it is durable, and raises `NotRecordedError` when that failed for now."""
@@ -129,7 +134,7 @@ class Trail:
             return future
         self._queue.append((event, future))
         self._urgent.set()
-        self._bell.set()
+        self._wakeup.set()
         return future
 
     def _run(self) -> None:
@@ -139,15 +144,15 @@ class Trail:
                 # Whoever puts events in must not make the failing disk be tried more often.
                 self._stop.wait(_RETRY_SECONDS)
             else:
-                self._bell.wait(self._pause(synced_at))
-            self._bell.clear()
+                self._wakeup.wait(self._pause(synced_at))
+            self._wakeup.clear()
             if not self._failing and self._queue:
                 self._urgent.wait(GATHER_SECONDS)
             self._urgent.clear()
             due = time.monotonic() - synced_at >= SYNC_SECONDS
             if self._write(sync=due or self._failing):
                 synced_at = time.monotonic()
-        self._tell_counted(0.0)
+        self._record_counted(0.0)
         self._write(sync=True)
         with suppress(OSError):
             self._chain.close()
@@ -156,7 +161,7 @@ class Trail:
         """Give for how long the thread may sleep when nobody wakes it; None for ever."""
         if self._chain.is_short:
             return SYNC_SECONDS
-        told_in = self._strangers.due_in
+        told_in = self._unknown_callers.due_in
         if self._chain.is_settled:
             return told_in
         synced_in = max(0.0, SYNC_SECONDS - (time.monotonic() - synced_at))
@@ -187,8 +192,8 @@ class Trail:
             with suppress(InvalidStateError):
                 waiter.set_result(None)
         if not self._chain.is_short:
-            self._tell_lost()
-            self._tell_counted()
+            self._record_lost()
+            self._record_counted()
         return not self._chain.unsynced
 
     def _take(self) -> tuple[list[bytes], list[Future[None]]]:
@@ -214,25 +219,25 @@ class Trail:
                     waiters.append(waiter)
         return records, waiters
 
-    def _tell_lost(self) -> None:
+    def _record_lost(self) -> None:
         if not self._lost:
             return
         with self._losing:
             lost, self._lost = self._lost, 0
         _log.error("audit records were lost", count=lost)
-        self._tell("AuditRecordsLost", {"count": lost})
+        self._record("AuditRecordsLost", {"count": lost})
 
-    def _tell_counted(self, due_in: float | None = None) -> None:
+    def _record_counted(self, due_in: float | None = None) -> None:
         """Record how many calls were only counted, when that is due."""
-        due_in = self._strangers.due_in if due_in is None else due_in
+        due_in = self._unknown_callers.due_in if due_in is None else due_in
         if due_in != 0:
             return
         self._counting = False
-        counted = self._strangers.take()
+        counted = self._unknown_callers.take()
         if counted is not None:
-            self._tell("UnprovenCallsCounted", {"count": counted.count, "sourceIPAddresses": counted.networks})
+            self._record("UnprovenCallsCounted", {"count": counted.count, "sourceIPAddresses": counted.networks})
 
-    def _tell(self, name: str, details: Mapping[str, Json]) -> None:
+    def _record(self, name: str, details: Mapping[str, Json]) -> None:
         """Record something that the trail has to say itself."""
         event = AuditEvent(
             name=name,
@@ -245,7 +250,7 @@ class Trail:
             details=details,
         )
         self._queue.append((event, None))
-        self._bell.set()
+        self._wakeup.set()
 
 
 def _is_change(told: Told) -> bool:

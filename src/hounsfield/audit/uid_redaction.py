@@ -19,12 +19,12 @@ WriteUid: TypeAlias = Callable[[str], str]
 _DIGITS: Final = 32
 
 
-def plain(uid: str) -> str:
+def leave_uid_plain(uid: str) -> str:
     """Give a UID as it is."""
     return uid
 
 
-def sealed_by(key: bytes) -> WriteUid:
+def make_uid_sealer(key: bytes) -> WriteUid:
     """Give what seals UIDs, by the key of the installation's audit trail."""
     own_key = hmac.digest(key, b"hounsfield audit uids", "sha256")
 

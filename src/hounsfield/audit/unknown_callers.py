@@ -49,7 +49,7 @@ class _Tokens:
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class CallCount:
     """Calls that left no record of their own.
 
     Attributes
@@ -64,7 +64,7 @@ class Counted:
     networks: Mapping[str, int]
 
 
-class Strangers:
+class UnknownCallers:
     """Decides which calls of strangers are recorded one by one, and counts the others.
 
     Parameters
@@ -111,12 +111,12 @@ class Strangers:
         with self._lock:
             return max(0.0, self._since + TELL_SECONDS - self._clock()) if self._count else None
 
-    def take(self) -> Counted | None:
+    def take(self) -> CallCount | None:
         """Give what was counted, and begin anew; None where nothing was."""
         with self._lock:
             if not self._count:
                 return None
-            counted = Counted(self._count, dict(self._counts.most_common(_MOST_NAMED)))
+            counted = CallCount(self._count, dict(self._counts.most_common(_MOST_NAMED)))
             self._count = 0
             self._counts.clear()
             return counted

@@ -25,7 +25,7 @@ def identity_of(principal: Principal) -> dict[str, Json]:
     return identity
 
 
-def unproven_identity(account_id: str, claimed_key: str) -> dict[str, Json]:
+def unauthenticated_identity(account_id: str, claimed_key: str) -> dict[str, Json]:
     """Give the element of a caller who was not proven: the key that was named, which need not be the caller's."""
     identity: dict[str, Json] = {"type": "Unknown", "principalId": "", "accountId": account_id}
     if claimed_key:

@@ -72,7 +72,7 @@ class Verification:
 
 
 @dataclass(slots=True)
-class _Indexed:
+class _IndexedChain:
     """What the index says of a chain."""
 
     ended: IndexEntry | None = None
@@ -134,8 +134,8 @@ def _verify_anchors(
             found.note(INDEX, f"the index of {anchor.host} with {anchor.at.sequence} entries is not in this folder")
 
 
-def _read_index(index: ChainIndex, places: list[Position], found: Verification) -> dict[str, _Indexed]:
-    chains: dict[str, _Indexed] = {}
+def _read_index(index: ChainIndex, places: list[Position], found: Verification) -> dict[str, _IndexedChain]:
+    chains: dict[str, _IndexedChain] = {}
     at = BEGINNING
     for number, text in enumerate(index.lines(), start=1):
         place = f"{INDEX}:{number}"
@@ -153,7 +153,7 @@ def _read_index(index: ChainIndex, places: list[Position], found: Verification) 
         at = line.position
         places.append(at)
         entry = read_entry(line)
-        known = chains.setdefault(entry.chain, _Indexed())
+        known = chains.setdefault(entry.chain, _IndexedChain())
         if entry.kind is LineKind.ENDED:
             known.ended = entry
         elif entry.kind is LineKind.REMOVED:
@@ -164,7 +164,7 @@ def _read_index(index: ChainIndex, places: list[Position], found: Verification) 
 
 
 def _verify_chain(
-    folder: Path, key: bytes, chain: str, indexed: _Indexed, index: ChainIndex, found: Verification
+    folder: Path, key: bytes, chain: str, indexed: _IndexedChain, index: ChainIndex, found: Verification
 ) -> None:
     live = is_locked(live_file(folder, chain))
     head = read_head(folder, key, chain) if indexed.ended is None else None
@@ -182,7 +182,7 @@ def _verify_chain(
         found.problem(first, "the file is missing")
         return
     # A head that is before what was removed says nothing of what is left.
-    end = _End(indexed.before, head_seen=head is not None and head.at.sequence <= indexed.before.sequence)
+    end = _ChainEnd(indexed.before, head_seen=head is not None and head.at.sequence <= indexed.before.sequence)
     for finding in _walk(key, chain, files, end, head, found):
         if finding.incomplete and indexed.ended is None and finding.file == files[-1]:
             if not live:
@@ -199,7 +199,7 @@ def _verify_chain(
 
 
 @dataclass(slots=True)
-class _End:
+class _ChainEnd:
     """How far a chain was read."""
 
     at: Position
@@ -207,7 +207,7 @@ class _End:
 
 
 def _walk(
-    key: bytes, chain: str, files: list[ChainFile], end: _End, head: Head | None, found: Verification
+    key: bytes, chain: str, files: list[ChainFile], end: _ChainEnd, head: Head | None, found: Verification
 ) -> Iterator[ChainDamage]:
     """Read a chain to its end, counting; gives the damage where there is any."""
     for read in read_chain(Sealer(key, chain), files, end.at):
@@ -224,7 +224,7 @@ def _walk(
 
 
 def _verify_end(
-    chain: str, ended: IndexEntry | None, head: Head | None, end: _End, last: ChainFile, found: Verification
+    chain: str, ended: IndexEntry | None, head: Head | None, end: _ChainEnd, last: ChainFile, found: Verification
 ) -> None:
     if ended is None:
         if head is None:

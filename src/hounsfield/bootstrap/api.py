@@ -21,13 +21,13 @@ from hounsfield.aws.protocol.model import load_service
 from hounsfield.aws.protocol.pagination import PageTokens
 from hounsfield.aws.protocol.routing import Router
 from hounsfield.bootstrap.application import Beside, Between, front_doors, limits_of
-from hounsfield.bootstrap.audit import open_trail, recorder_of
+from hounsfield.bootstrap.audit import make_recorder, open_trail
 from hounsfield.bootstrap.image_store import open_image_store
 from hounsfield.bootstrap.installation import open_repository
 from hounsfield.bootstrap.roles import callers_of, job_roles, sts_door
-from hounsfield.bootstrap.start_faults import explained
+from hounsfield.bootstrap.start_faults import explain_start_faults
 from hounsfield.bootstrap.start_reports import report_refusal
-from hounsfield.bootstrap.tokens import open_authorizing
+from hounsfield.bootstrap.tokens import make_token_authorizer
 from hounsfield.gateway.audit_record import Recorder
 from hounsfield.gateway.authentication import Callers, Holders
 from hounsfield.gateway.bearer_authentication import Bearers
@@ -44,19 +44,19 @@ from hounsfield.imaging.imagesets.metadata_document import MetadataReader
 from hounsfield.imaging.ingest.scheduler import IngestScheduler
 from hounsfield.imaging.last_access import AccessWriter
 from hounsfield.imaging.receive.receiver import Receiver
-from hounsfield.imaging.rendering.rendered import Pictures
+from hounsfield.imaging.rendering.rendered import FrameRenderer
 from hounsfield.imaging.retrieve.instances import prepare
 from hounsfield.imaging.retrieve.metadata import DicomMetadataReader
 from hounsfield.imaging.tiering.tiers import access_precision
 from hounsfield.oidc.issuer import open_issuer
 from hounsfield.runtime.logs import configure_logs
-from hounsfield.runtime.standard_error import keep_trying_standard_error
-from hounsfield.runtime.worker_pool import end_with_parent, tell_refusal
+from hounsfield.runtime.standard_error import retry_standard_error
+from hounsfield.runtime.worker_pool import end_with_parent, notify_refusal
 from hounsfield.settings import InstallationError, Settings, SettingsError, load_settings
-from hounsfield.settings.cors_origins import origins_of
-from hounsfield.settings.throttling import rates_of
-from hounsfield.settings.trusted_proxies import proxies_of
-from hounsfield.storage.db.write_ahead_log import LogKeeper
+from hounsfield.settings.cors_origins import parse_origins
+from hounsfield.settings.throttling import parse_rates
+from hounsfield.settings.trusted_proxies import parse_proxies
+from hounsfield.storage.db.write_ahead_log import LogCheckpointer
 from hounsfield.storage.keys.installation_secrets import installation_secret
 
 _log = structlog.get_logger(__name__)
@@ -87,11 +87,11 @@ def create_app(wait: Callable[[], bool]) -> ASGIApp:
     """
     settings = load_settings()
     configure_logs(settings.log_level)
-    keep_trying_standard_error()
+    retry_standard_error()
     end_with_parent()
     while True:
         try:
-            with explained(settings):
+            with explain_start_faults(settings):
                 return make_app(settings)
         except InstallationError as error:
             if not wait():
@@ -104,7 +104,7 @@ def create_app(wait: Callable[[], bool]) -> ASGIApp:
 def _refuse(error: SettingsError) -> NoReturn:
     """End this process, and have none started in its place."""
     report_refusal(str(error))
-    tell_refusal()
+    notify_refusal()
     raise SystemExit(2) from error
 
 
@@ -121,8 +121,8 @@ def make_app(settings: Settings) -> Entrance:
     local = not (settings.database_url or settings.blobs_url)
     shared = _AtEveryDoor(
         callers=callers_of(settings, holders, "medical-imaging"),
-        throttle=Throttle(rates_of(settings.throttling, settings.throttle_rates), settings.api_workers),
-        recorder=recorder_of(settings, image_store, trail),
+        throttle=Throttle(parse_rates(settings.throttling, settings.throttle_rates), settings.api_workers),
+        recorder=make_recorder(settings, image_store, trail),
         bodies=BodyMemory(settings.body_memory_bytes),
         answers=AnswerMemory(settings.answer_memory_bytes),
         threads=request_threads(local=local),
@@ -130,7 +130,7 @@ def make_app(settings: Settings) -> Entrance:
         local=local,
     )
     issuer = None if settings.issuer is None else open_issuer(settings.issuer)
-    authorizing = open_authorizing(settings, issuer)
+    token_authorizer = make_token_authorizer(settings, issuer)
     receiver = Receiver(image_store, settings.store_processes)
     accesses = AccessWriter(
         image_store.database,
@@ -141,11 +141,11 @@ def make_app(settings: Settings) -> Entrance:
     page_tokens = PageTokens(installation_secret(image_store.database, keyring, "page-tokens"))
     return front_doors(
         _native_door(settings, image_store, shared, directory, page_tokens),
-        _dicomweb_door(settings, image_store, shared, Bearers(authorizing, directory, image_store), receiver),
+        _dicomweb_door(settings, image_store, shared, Bearers(token_authorizer, directory, image_store), receiver),
         sts_door(settings, image_store, holders, issuer, trail, shared.bodies),
         Between(
-            origins_of(settings.cors_origins),
-            proxies_of(settings.trusted_proxies),
+            parse_origins(settings.cors_origins),
+            parse_proxies(settings.trusted_proxies),
             settings.max_header_bytes,
             settings.insecure_no_auth,
         ),
@@ -153,10 +153,10 @@ def make_app(settings: Settings) -> Entrance:
             accesses,
             receiver,
             directory,
-            authorizing,
+            token_authorizer,
             trail,
             settings.audit_on_failure,
-            LogKeeper(image_store.database),
+            LogCheckpointer(image_store.database),
         ),
         limits_of(settings),
     )
@@ -196,7 +196,7 @@ def _dicomweb_door(
         scheduler=IngestScheduler(receiver.workers),
         spool=settings.data / "spool",
         local=shared.local,
-        pictures=Pictures(image_store, settings.rendered_cache_bytes),
+        renderer=FrameRenderer(image_store, settings.rendered_cache_bytes),
         deletes=settings.dicomweb_delete,
         classic_searches=settings.classic_search_actions,
         descriptions_ignore_case=settings.descriptions_ignore_case,

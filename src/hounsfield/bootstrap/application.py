@@ -29,12 +29,12 @@ from hounsfield.gateway.timeouts import Patience
 from hounsfield.iam.identities.directory import Directory
 from hounsfield.imaging.last_access import AccessWriter
 from hounsfield.imaging.receive.receiver import Receiver
-from hounsfield.oidc.authorizer import Authorizing
+from hounsfield.oidc.authorizer import TokenAuthorizer
 from hounsfield.runtime.supervised_threads import failing_threads
 from hounsfield.settings import Settings
-from hounsfield.settings.audit_on_failure import OnFailure
+from hounsfield.settings.audit_on_failure import AuditFailureMode
 from hounsfield.settings.trusted_proxies import behind_proxies
-from hounsfield.storage.db.write_ahead_log import LogKeeper
+from hounsfield.storage.db.write_ahead_log import LogCheckpointer
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,28 +49,30 @@ class Beside:
         Transcodes what is stored by DICOMweb.
     directory : Directory
         Follows changes of users and policies.
-    authorizing : Authorizing
+    token_authorizer : TokenAuthorizer
         Asks who vouches for bearer tokens.
     trail : Trail
         Writes down who called.
-    on_failure : OnFailure
+    on_failure : AuditFailureMode
         What becomes of calls while they cannot be written down.
-    log_keeper : LogKeeper
+    log_checkpointer : LogCheckpointer
         Keeps the write-ahead log of the embedded database short.
     """
 
     accesses: AccessWriter
     receiver: Receiver
     directory: Directory
-    authorizing: Authorizing
+    token_authorizer: TokenAuthorizer
     trail: Trail
-    on_failure: OnFailure
-    log_keeper: LogKeeper
+    on_failure: AuditFailureMode
+    log_checkpointer: LogCheckpointer
 
     def why_not_ready(self) -> list[str]:
         """Give what does not work as it should, each in a word; nothing of it waits, and nothing is secret."""
         # Where calls are carried out unrecorded, they are carried out.
-        reasons = ["audit-trail"] if not self.trail.is_ready and self.on_failure is not OnFailure.CONTINUE else []
+        reasons = (
+            ["audit-trail"] if not self.trail.is_ready and self.on_failure is not AuditFailureMode.CONTINUE else []
+        )
         if not self.directory.is_trusted:
             reasons.append("database")
         return [*reasons, *(f"thread-{name}" for name in failing_threads())]
@@ -81,15 +83,15 @@ class Beside:
         self.receiver.start()
         self.accesses.start()
         self.directory.start()
-        self.log_keeper.start()
+        self.log_checkpointer.start()
 
     def stop(self) -> None:
         """Finish what is under way."""
         self.receiver.close()
         self.accesses.stop()
         self.directory.stop()
-        self.log_keeper.stop()
-        self.authorizing.close()
+        self.log_checkpointer.stop()
+        self.token_authorizer.close()
         self.trail.stop()
 
 

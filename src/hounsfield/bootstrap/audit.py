@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from hounsfield.audit.cloudtrail_record import RecordMaker
+from hounsfield.audit.cloudtrail_record import RecordBuilder
 from hounsfield.audit.trail import Trail
-from hounsfield.audit.uid_redaction import plain, sealed_by
-from hounsfield.audit.unknown_callers import Strangers
+from hounsfield.audit.uid_redaction import leave_uid_plain, make_uid_sealer
+from hounsfield.audit.unknown_callers import UnknownCallers
 from hounsfield.bootstrap.installation import audit_key, open_chain
 from hounsfield.gateway.audit_record import Recorder
 from hounsfield.imaging.image_store import ImageStore
 from hounsfield.settings import Settings
-from hounsfield.settings.audit_uids import Uids
+from hounsfield.settings.audit_uids import UidRecording
 from hounsfield.storage.keys.data_key import KeyWrapper
 
 SERVICE: Final = "medical-imaging.amazonaws.com"
@@ -23,12 +23,12 @@ def open_trail(settings: Settings, image_store: ImageStore, wrapper: KeyWrapper,
     """Open the audit trail of this process; raises `SettingsError` when its folder cannot be written."""
     key = audit_key(image_store.database, wrapper)
     chain = open_chain(settings, image_store.database, key, role)
-    uid = plain if settings.audit_uids is Uids.PLAIN else sealed_by(key)
-    maker = RecordMaker(image_store.account_id, image_store.region, uid)
-    return Trail(chain, maker, SERVICE, Strangers(settings.audit_unproven_per_second))
+    uid = leave_uid_plain if settings.audit_uids is UidRecording.PLAIN else make_uid_sealer(key)
+    maker = RecordBuilder(image_store.account_id, image_store.region, uid)
+    return Trail(chain, maker, SERVICE, UnknownCallers(settings.audit_unproven_per_second))
 
 
-def recorder_of(settings: Settings, image_store: ImageStore, trail: Trail) -> Recorder:
+def make_recorder(settings: Settings, image_store: ImageStore, trail: Trail) -> Recorder:
     """Give what records the calls of the doors to images."""
     return Recorder(
         trail,
@@ -39,7 +39,7 @@ def recorder_of(settings: Settings, image_store: ImageStore, trail: Trail) -> Re
     )
 
 
-def sts_recorder_of(settings: Settings, trail: Trail) -> Recorder:
+def make_sts_recorder(settings: Settings, trail: Trail) -> Recorder:
     """Give what records the calls of the Security Token Service; what they touch are roles."""
     return Recorder(
         trail,

@@ -19,7 +19,7 @@ from sqlalchemy import select
 from hounsfield.audit.chain_files import ChainFile
 from hounsfield.audit.events import AuditEvent, Category, EventType, Json, Origin
 from hounsfield.audit.retention import remove_old_files
-from hounsfield.audit.s3_delivery import Delivery, Positions, deliver_patiently
+from hounsfield.audit.s3_delivery import Delivery, DeliveryProgress, deliver_with_retries
 from hounsfield.audit.trail import Trail
 from hounsfield.bootstrap.audit import SERVICE
 from hounsfield.bootstrap.installation import audit_folder, audit_key
@@ -41,7 +41,7 @@ _ENDED: Final = {JobStatus.COMPLETED: "ImportJobCompleted", JobStatus.FAILED: "I
 _log = structlog.get_logger(__name__)
 
 
-def delivery_of(settings: Settings, buckets: Buckets) -> Delivery | None:
+def make_delivery(settings: Settings, buckets: Buckets) -> Delivery | None:
     """Give what delivers the audit trail; None where it is delivered nowhere."""
     if not settings.audit_s3_uri:
         return None
@@ -51,7 +51,7 @@ def delivery_of(settings: Settings, buckets: Buckets) -> Delivery | None:
 
 
 @dataclass(frozen=True, slots=True)
-class AuditKeeper:
+class AuditMaintenance:
     """Delivers the audit trail and removes what is old, until it is stopped.
 
     Attributes
@@ -78,12 +78,12 @@ class AuditKeeper:
     clock: SteadyClock
 
     @classmethod
-    def of(cls, settings: Settings, image_store: ImageStore, wrapper: KeyWrapper) -> AuditKeeper:
+    def of(cls, settings: Settings, image_store: ImageStore, wrapper: KeyWrapper) -> AuditMaintenance:
         """Give the keeper of an installation."""
         return cls(
             audit_folder(settings),
             audit_key(image_store.database, wrapper),
-            delivery_of(settings, image_store.buckets),
+            make_delivery(settings, image_store.buckets),
             max(_SHORTEST_SECONDS, settings.audit_s3_seconds),
             settings.audit_retention_seconds,
             image_store.queue.clock,
@@ -94,14 +94,14 @@ class AuditKeeper:
         removed_at = float("-inf")
         while not stop.wait(min(self.every_seconds, _RETENTION_SECONDS)):
             if self.delivery is not None:
-                deliver_patiently(self.delivery)
+                deliver_with_retries(self.delivery)
             if self.keep_seconds and time.monotonic() - removed_at >= min(_RETENTION_SECONDS, self.keep_seconds):
                 removed_at = time.monotonic()
                 self.remove()
 
     def remove(self) -> None:
         """Remove files that are older than they must be kept, and delivered where they are to be."""
-        positions = Positions.read(self.folder)
+        positions = DeliveryProgress.read(self.folder)
 
         def may_go(file: ChainFile) -> bool:
             return self.delivery is None or positions.has(file)
@@ -121,7 +121,7 @@ Describe = Callable[[WorkItem], "tuple[str, Mapping[str, Json], list[str]] | Non
 
 
 @dataclass(frozen=True, slots=True)
-class RecordedWork:
+class AuditedWorkHandler:
     """Work that is recorded when it is done.
 
     Attributes
@@ -168,7 +168,7 @@ class RecordedWork:
         )
 
 
-def import_ended(image_store: ImageStore) -> Describe:
+def describe_ended_imports(image_store: ImageStore) -> Describe:
     """Give what tells of an import job that has ended."""
 
     def describe(item: WorkItem) -> tuple[str, Mapping[str, Json], list[str]] | None:
@@ -183,7 +183,7 @@ def import_ended(image_store: ImageStore) -> Describe:
     return describe
 
 
-def storage_released(image_store: ImageStore) -> Describe:
+def describe_released_storage(image_store: ImageStore) -> Describe:
     """Give what tells of a deleted image set whose storage is released, which it is when the work item is gone."""
 
     def describe(item: WorkItem) -> tuple[str, Mapping[str, Json], list[str]] | None:

@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from hounsfield.bootstrap.start_faults import database_file, database_key_file, master_key_file
 from hounsfield.settings import InstallationError, Settings
-from hounsfield.storage.blobs.blobs import BlobMissingError, BlobPlace, Blobs
+from hounsfield.storage.blobs.blobs import BlobLocation, BlobMissingError, Blobs
 from hounsfield.storage.blobs.location_marker import MARK
 from hounsfield.storage.db.database import open_postgresql
 from hounsfield.storage.db.image_set_tables import secrets
@@ -22,14 +22,14 @@ from hounsfield.storage.keys.pack_keys import FOLDER
 _PACKS: Final = "packs"
 
 
-def check_beginning(settings: Settings, place: BlobPlace, blobs: Blobs) -> None:
+def check_first_start(settings: Settings, place: BlobLocation, blobs: Blobs) -> None:
     """Make sure that nothing is made anew that what is there needs as it was.
 
     Parameters
     ----------
     settings : Settings
         The installation.
-    place : BlobPlace
+    place : BlobLocation
         Where the packs are.
     blobs : Blobs
         The same, opened.
@@ -60,7 +60,7 @@ def check_beginning(settings: Settings, place: BlobPlace, blobs: Blobs) -> None:
             )
 
 
-def _needs_master_key(settings: Settings, place: BlobPlace, blobs: Blobs) -> str | None:
+def _needs_master_key(settings: Settings, place: BlobLocation, blobs: Blobs) -> str | None:
     if settings.database_url:
         if _has_secrets(settings):
             return "what the database of HOUNSFIELD_DATABASE_URL holds"
@@ -71,7 +71,7 @@ def _needs_master_key(settings: Settings, place: BlobPlace, blobs: Blobs) -> str
     return _packs_in(place, blobs)
 
 
-def _packs_in(place: BlobPlace, blobs: Blobs) -> str | None:
+def _packs_in(place: BlobLocation, blobs: Blobs) -> str | None:
     """Name the packs of a place; None where an installation never began to use it."""
     try:
         blobs.size(MARK)

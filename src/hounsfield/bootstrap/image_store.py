@@ -11,21 +11,21 @@ from typing import Final
 import structlog
 from obstore.exceptions import BaseError as StoreError
 
-from hounsfield.bootstrap.first_start import check_beginning
+from hounsfield.bootstrap.first_start import check_first_start
 from hounsfield.bootstrap.installation import open_database, open_keyring
-from hounsfield.bootstrap.start_faults import explained
+from hounsfield.bootstrap.start_faults import explain_start_faults
 from hounsfield.imaging.image_store import ImageStore, Quotas
 from hounsfield.imaging.tiering.pack_mover import second_place_needed
 from hounsfield.jobs.queue import WorkQueue
-from hounsfield.jobs.wakeup import bell_of
+from hounsfield.jobs.wakeup import make_wakeup
 from hounsfield.settings import InstallationError, Settings, SettingsError
-from hounsfield.storage.blobs.blobs import BlobPlace, Blobs
-from hounsfield.storage.blobs.frame_cache import KeptFrames
-from hounsfield.storage.blobs.location_marker import PlaceRefusedError, check_place
+from hounsfield.storage.blobs.blobs import BlobLocation, Blobs
+from hounsfield.storage.blobs.frame_cache import FrameCache
+from hounsfield.storage.blobs.location_marker import BlobLocationError, check_location
 from hounsfield.storage.blobs.tiered_blobs import TieredBlobs
 from hounsfield.storage.buckets.buckets import Buckets
 from hounsfield.storage.durable_files import keep_private, make_folder_durably
-from hounsfield.storage.keys.data_key_cache import DataKeys
+from hounsfield.storage.keys.data_key_cache import DataKeyCache
 from hounsfield.storage.keys.installation_secrets import installation_secret
 from hounsfield.storage.keys.kms import KeyService, KeyServicePlace
 from hounsfield.storage.keys.master_keys import LocalKeyring
@@ -66,7 +66,7 @@ def open_buckets(settings: Settings) -> Buckets:
     )
 
 
-def key_service(settings: Settings) -> KeyService | None:
+def make_key_service(settings: Settings) -> KeyService | None:
     """Give the key service that the settings name, None where they name none."""
     if not settings.kms_endpoint_url and settings.kms != "aws":
         return None
@@ -80,14 +80,14 @@ def key_service(settings: Settings) -> KeyService | None:
     )
 
 
-def blob_place(settings: Settings) -> BlobPlace:
+def blob_location(settings: Settings) -> BlobLocation:
     """Give the place of the packs; ``s3://`` means the same endpoint as for import jobs."""
     if not settings.blobs_url:
-        return BlobPlace(folder=str((settings.data / "blobs").absolute()))
-    return BlobPlace(url=settings.blobs_url, options=_store_options(settings, settings.blobs_url))
+        return BlobLocation(folder=str((settings.data / "blobs").absolute()))
+    return BlobLocation(url=settings.blobs_url, options=_store_options(settings, settings.blobs_url))
 
 
-def archive_place(settings: Settings) -> BlobPlace | None:
+def archive_location(settings: Settings) -> BlobLocation | None:
     """Give the second place of packs, None where all stay in the first; raises `SettingsError` for one that cannot be."""
     url = settings.archive_blobs_url
     if settings.archive_storage_class and settings.archive_storage_class not in READABLE_CLASSES:
@@ -97,13 +97,15 @@ def archive_place(settings: Settings) -> BlobPlace | None:
         )
     if not url:
         return None
-    first = blob_place(settings)
+    first = blob_location(settings)
     if "://" in url and not url.startswith("file://"):
-        place = BlobPlace(url=url, options=_store_options(settings, url), storage_class=settings.archive_storage_class)
+        place = BlobLocation(
+            url=url, options=_store_options(settings, url), storage_class=settings.archive_storage_class
+        )
         same = first.url is not None and first.url.rstrip("/") == url.rstrip("/")
     else:
         folder = Path(url.removeprefix("file://")).absolute()
-        place = BlobPlace(folder=str(folder))
+        place = BlobLocation(folder=str(folder))
         same = first.folder is not None and Path(first.folder).resolve() == folder.resolve()
     if same:
         raise SettingsError(f"HOUNSFIELD_ARCHIVE_BLOBS_URL is {url!r}, the place of all packs; it must be another one")
@@ -119,7 +121,7 @@ def _store_options(settings: Settings, url: str) -> dict[str, str]:
     return options
 
 
-def opened_place(place: BlobPlace, setting: str) -> Blobs:
+def open_location(place: BlobLocation, setting: str) -> Blobs:
     """Connect to a place of packs that a setting names; raises `InstallationError`."""
     try:
         return place.open()
@@ -131,7 +133,7 @@ def opened_place(place: BlobPlace, setting: str) -> Blobs:
         ) from error
 
 
-def quotas_of(settings: Settings) -> Quotas:
+def read_quotas(settings: Settings) -> Quotas:
     """Give the quotas that the settings name."""
     return Quotas(
         datastores=settings.quota_datastores,
@@ -160,7 +162,7 @@ def open_image_store(settings: Settings) -> tuple[ImageStore, LocalKeyring]:
     InstallationError
         What the settings name cannot be used.
     """
-    with explained(settings):
+    with explain_start_faults(settings):
         make_folder_durably(settings.data)
         try:
             keep_private(settings.data)
@@ -171,9 +173,9 @@ def open_image_store(settings: Settings) -> tuple[ImageStore, LocalKeyring]:
 
 
 def _opened(settings: Settings) -> tuple[ImageStore, LocalKeyring]:
-    place, second = blob_place(settings), archive_place(settings)
-    blobs = opened_place(place, "HOUNSFIELD_BLOBS_URL")
-    check_beginning(settings, place, blobs)
+    place, second = blob_location(settings), archive_location(settings)
+    blobs = open_location(place, "HOUNSFIELD_BLOBS_URL")
+    check_first_start(settings, place, blobs)
     keyring = open_keyring(settings)
     database = open_database(settings, keyring)
     secret = installation_secret(database, keyring, "installation")
@@ -182,25 +184,25 @@ def _opened(settings: Settings) -> tuple[ImageStore, LocalKeyring]:
             "HOUNSFIELD_ARCHIVE_BLOBS_URL is not set, but packs of archived image sets are there; set it as it was"
         )
     try:
-        check_place(database, keyring, blobs, secret)
-    except PlaceRefusedError as error:
+        check_location(database, keyring, blobs, secret)
+    except BlobLocationError as error:
         raise InstallationError(f"{place.folder or place.url} cannot be the place of the packs: {error}") from error
-    far = None if second is None else opened_place(second, "HOUNSFIELD_ARCHIVE_BLOBS_URL")
+    far = None if second is None else open_location(second, "HOUNSFIELD_ARCHIVE_BLOBS_URL")
     tiers = None if second is None or far is None else TieredBlobs(blobs, far, far=second.folder is None)
     image_store = ImageStore(
         database=database,
         blobs=blobs if tiers is None else tiers,
-        blob_place=place,
-        keys=DataKeys(keyring, key_service(settings), settings.kms_cache_seconds),
+        blob_location=place,
+        keys=DataKeyCache(keyring, make_key_service(settings), settings.kms_cache_seconds),
         buckets=open_buckets(settings),
-        queue=WorkQueue(database, settings.lease_seconds, bell_of(database, settings.data)),
+        queue=WorkQueue(database, settings.lease_seconds, make_wakeup(database, settings.data)),
         account_id=settings.account_id,
         region=settings.region,
         partition=settings.partition,
-        quotas=quotas_of(settings),
+        quotas=read_quotas(settings),
         job_retention_seconds=settings.job_retention_seconds,
-        archive_place=second,
+        archive_location=second,
         tiers=tiers,
-        kept_frames=KeptFrames(settings.frame_cache_bytes),
+        frame_cache=FrameCache(settings.frame_cache_bytes),
     )
     return image_store, keyring

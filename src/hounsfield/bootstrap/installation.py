@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hounsfield.audit.anchors import anchor_of, write_anchor
+from hounsfield.audit.anchors import make_anchor, write_anchor
 from hounsfield.audit.chain_index import ChainIndex
 from hounsfield.audit.chain_writer import ChainWriter
 from hounsfield.audit.recovery import seal_abandoned
-from hounsfield.bootstrap.start_faults import database_file, database_key_file, explained, master_key_file
+from hounsfield.bootstrap.start_faults import database_file, database_key_file, explain_start_faults, master_key_file
 from hounsfield.iam.identities.repository import Repository
 from hounsfield.settings import InstallationError, Settings
 from hounsfield.storage.db.database import Database, open_embedded, open_postgresql
@@ -24,13 +24,13 @@ from hounsfield.storage.keys.master_keys import LocalKeyring
 
 def open_keyring(settings: Settings) -> LocalKeyring:
     """Open the keyring of the data folder, made at first start; raises `InstallationError`."""
-    with explained(settings):
+    with explain_start_faults(settings):
         return LocalKeyring(master_key_file(settings))
 
 
 def open_database(settings: Settings, keyring: LocalKeyring) -> Database:
     """Open the database that the settings name, migrated to the newest schema; raises `InstallationError`."""
-    with explained(settings):
+    with explain_start_faults(settings):
         if settings.database_url:
             return open_postgresql(settings.database_url, settings.database_wait_seconds)
         path = database_file(settings)
@@ -77,7 +77,7 @@ def open_chain(settings: Settings, database: Database, key: bytes, role: str) ->
             f"the audit trail cannot be written to {folder}: {error.strerror}; see that the disk has room, "
             "and that the user who runs Hounsfield may write there"
         ) from error
-    anchor = anchor_of(ChainIndex(folder, key))
+    anchor = make_anchor(ChainIndex(folder, key))
     if anchor is not None:
         write_anchor(database, anchor)
     return chain

@@ -8,7 +8,7 @@ from hounsfield.api.sts.app import StsDoor
 from hounsfield.api.sts.context import Context
 from hounsfield.audit.trail import Trail
 from hounsfield.aws.protocol.model import load_service
-from hounsfield.bootstrap.audit import sts_recorder_of
+from hounsfield.bootstrap.audit import make_sts_recorder
 from hounsfield.gateway.authentication import Callers, Holders
 from hounsfield.gateway.request_body import BodyMemory
 from hounsfield.iam.identities.directory import Directory
@@ -35,7 +35,7 @@ def sts_door(
         callers=callers_of(settings, holders, "sts"),
         image_store=image_store,
         bodies=bodies,
-        recorder=sts_recorder_of(settings, trail),
+        recorder=make_sts_recorder(settings, trail),
     )
 
 

@@ -1,6 +1,6 @@
 """What keeps an installation from being opened, each said in one sentence: what is wrong, and what to do.
 
-keys, database, credentials, folders ─▶ errors of libraries ─▶ explained ─▶ InstallationError ─▶ standard error, exit code 1
+keys, database, credentials, folders ─▶ errors ─▶ explain_start_faults ─▶ InstallationError ─▶ standard error, exit code 1
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def database_key_file(settings: Settings) -> Path:
 
 
 @contextmanager
-def explained(settings: Settings) -> Iterator[None]:
+def explain_start_faults(settings: Settings) -> Iterator[None]:
     """Open something of an installation, as a block.
 
     Raises

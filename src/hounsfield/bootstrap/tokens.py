@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 
-from hounsfield.oidc.authorizer import Authorizers, Authorizing, Home
-from hounsfield.oidc.grant_cache import RecentGrants
+from hounsfield.oidc.authorizer import Authorizers, ServiceAccount, TokenAuthorizer
+from hounsfield.oidc.grant_cache import GrantCache
 from hounsfield.oidc.issuer import Issuer
 from hounsfield.oidc.lambda_authorizer import LambdaClient, lambda_client
 from hounsfield.settings import Settings
-from hounsfield.settings.authorizer_urls import authorizer_urls_of
+from hounsfield.settings.authorizer_urls import parse_authorizer_urls
 
 
 def open_lambda(settings: Settings) -> LambdaClient | None:
@@ -22,14 +22,14 @@ def open_lambda(settings: Settings) -> LambdaClient | None:
     )
 
 
-def open_authorizing(settings: Settings, issuer: Issuer | None) -> Authorizing:
+def make_token_authorizer(settings: Settings, issuer: Issuer | None) -> TokenAuthorizer:
     """Give what finds out what tokens stand for; the issuer is that of the settings."""
-    home = Home(settings.partition, settings.region, settings.account_id)
-    return Authorizing(
-        Authorizers(home, authorizer_urls_of(settings.authorizers), open_lambda(settings)),
+    home = ServiceAccount(settings.partition, settings.region, settings.account_id)
+    return TokenAuthorizer(
+        Authorizers(home, parse_authorizer_urls(settings.authorizers), open_lambda(settings)),
         issuer,
         () if settings.issuer is None else settings.issuer.roles,
-        RecentGrants(settings.authorizer_cache_seconds),
+        GrantCache(settings.authorizer_cache_seconds),
         settings.authorizer_calls,
         settings.oidc_leeway_seconds,
     )

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import click
 
-from hounsfield.cli.arguments import CREDENTIALS_FILE, moment_of
+from hounsfield.cli.arguments import CREDENTIALS_FILE, parse_moment
 from hounsfield.cli.installation import InvalidError, with_directory
 from hounsfield.cli.output import Json, Output, key_json, key_line, moment
-from hounsfield.iam.credentials_file import CredentialsProfile, ProfileError, usual_credentials_file
+from hounsfield.iam.credentials_file import CredentialsProfile, ProfileError, default_credentials_file
 from hounsfield.iam.identities import access_keys
 from hounsfield.iam.identities.records import KeyStatus
 from hounsfield.iam.identities.repository import Repository
@@ -35,7 +35,7 @@ def _with_delivery(command: click.decorators.FC) -> click.decorators.FC:
         "--profile", metavar="NAME", help="Write the key into this profile instead of showing its secret."
     )(command)
     return click.option(
-        "--expires", callback=moment_of, metavar="WHEN", help="When it expires, such as 90d or 2027-01-31."
+        "--expires", callback=parse_moment, metavar="WHEN", help="When it expires, such as 90d or 2027-01-31."
     )(command)
 
 
@@ -82,7 +82,7 @@ def enable(repository: Repository, output: Output, access_key_id: str) -> None:
 
 @commands.command("expire")
 @click.argument("access_key_id")
-@click.argument("when", callback=moment_of, required=False)
+@click.argument("when", callback=parse_moment, required=False)
 @click.option("--never", is_flag=True, help="Let it never expire.")
 @with_directory
 def expire(repository: Repository, output: Output, access_key_id: str, when: datetime | None, never: bool) -> None:
@@ -143,7 +143,7 @@ def _delivery(
             raise InvalidError("--credentials-file needs --profile")
         yield lambda made: output.say(_json(made, shown=True), _lines(made, _secret_lines(made.pair)))
         return
-    target = CredentialsProfile.of(file or usual_credentials_file(), profile)
+    target = CredentialsProfile.of(file or default_credentials_file(), profile)
     root = credentials_file(click.get_current_context().params["data"]).resolve()
     if (target.path, target.name) == (root, PROFILE):
         raise InvalidError(f"the profile {PROFILE} of {root} is the root key; choose another profile")

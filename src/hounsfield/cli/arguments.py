@@ -18,7 +18,7 @@ _SPAN: Final = re.compile(r"(?P<count>[1-9][0-9]{0,5})(?P<unit>[mhd])")
 _UNITS: Final = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 
 
-def moment_of(ctx: click.Context, param: click.Parameter, text: str | None) -> datetime | None:
+def parse_moment(ctx: click.Context, param: click.Parameter, text: str | None) -> datetime | None:
     """Read a moment: a span from now on such as ``90d``, ``12h`` or ``30m``, or a date or time of ISO 8601.
 
     Without an offset it is UTC. A callback for options and arguments; what is no moment ends the command with 2.
@@ -37,7 +37,7 @@ def moment_of(ctx: click.Context, param: click.Parameter, text: str | None) -> d
         ) from None
 
 
-def tags_of(pairs: Sequence[str]) -> dict[str, str]:
+def parse_tags(pairs: Sequence[str]) -> dict[str, str]:
     """Read tags written as ``key=value``; raises `InvalidError`."""
     tags: dict[str, str] = {}
     for pair in pairs:
@@ -50,7 +50,7 @@ def tags_of(pairs: Sequence[str]) -> dict[str, str]:
     return tags
 
 
-def document_of(file: IO[bytes]) -> str:
+def read_document(file: IO[bytes]) -> str:
     """Read a policy document, as UTF-8 and of bounded length; raises `InvalidError`."""
     content = file.read(_MOST_BYTES + 1)
     if len(content) > _MOST_BYTES:
@@ -62,12 +62,12 @@ def document_of(file: IO[bytes]) -> str:
 
 
 def with_holder(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options that say which user or role a policy is of; `holder_of` reads them."""
+    """Add the options that say which user or role a policy is of; `parse_holder` reads them."""
     command = click.option("--role", metavar="NAME", help="The role.")(command)
     return click.option("--user", metavar="NAME", help="The user.")(command)
 
 
-def holder_of(user: str | None, role: str | None) -> tuple[IdentityKind, str]:
+def parse_holder(user: str | None, role: str | None) -> tuple[IdentityKind, str]:
     """Give the one user or role that is named; raises `InvalidError`."""
     if user is not None and role is None:
         return IdentityKind.USER, user

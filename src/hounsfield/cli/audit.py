@@ -55,10 +55,10 @@ def verify_command(data: Path) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Whole records, one a line.")
 def tail_command(data: Path, count: int, as_json: bool) -> None:
     """Show the last records."""
-    from hounsfield.audit.find import last_records
+    from hounsfield.audit.find import read_last_records
     from hounsfield.bootstrap.installation import audit_folder
 
-    for body in last_records(audit_folder(dataclasses.replace(load_settings(), data=data)), count):
+    for body in read_last_records(audit_folder(dataclasses.replace(load_settings(), data=data)), count):
         _show(body, as_json=as_json)
 
 
@@ -86,17 +86,17 @@ def find_command(
     as_json: bool,
 ) -> None:
     """Show the records that say what is asked for."""
-    from hounsfield.audit.find import Wanted, records
-    from hounsfield.audit.uid_redaction import sealed_by
+    from hounsfield.audit.find import RecordFilter, read_records
+    from hounsfield.audit.uid_redaction import make_uid_sealer
     from hounsfield.bootstrap.installation import audit_folder
 
     settings = dataclasses.replace(load_settings(), data=data)
     uids: frozenset[str] = frozenset()
     if uid:
         with _database(settings) as (_, key):
-            uids = frozenset({uid, sealed_by(key)(uid)})
-    wanted = Wanted(event, caller, resource, request_id, since, until, failed, uids)
-    for body in records(audit_folder(settings)):
+            uids = frozenset({uid, make_uid_sealer(key)(uid)})
+    wanted = RecordFilter(event, caller, resource, request_id, since, until, failed, uids)
+    for body in read_records(audit_folder(settings)):
         if wanted.fits(body):
             _show(body, as_json=as_json)
 
@@ -105,12 +105,12 @@ def find_command(
 @_data
 def deliver_command(data: Path) -> None:
     """Deliver the audit trail of this machine now; runners do it by themselves."""
-    from hounsfield.bootstrap.audit_tasks import delivery_of
+    from hounsfield.bootstrap.audit_tasks import make_delivery
     from hounsfield.bootstrap.image_store import open_buckets
     from hounsfield.storage.buckets.bucket import BucketError
 
     settings = dataclasses.replace(load_settings(), data=data)
-    delivery = delivery_of(settings, open_buckets(settings))
+    delivery = make_delivery(settings, open_buckets(settings))
     if delivery is None:
         raise click.ClickException("HOUNSFIELD_AUDIT_S3_URI does not say where to.")
     try:
@@ -120,19 +120,19 @@ def deliver_command(data: Path) -> None:
 
 
 def _show(body: bytes, *, as_json: bool) -> None:
-    from hounsfield.audit.find import short_line
+    from hounsfield.audit.find import format_line
 
-    click.echo(body.decode() if as_json else short_line(body))
+    click.echo(body.decode() if as_json else format_line(body))
 
 
 @contextmanager
 def _database(settings: Settings) -> Iterator[tuple[Database, bytes]]:
     """Give the database of the installation, and the key of the audit trail from it."""
     from hounsfield.bootstrap.installation import audit_key, open_database, open_keyring
-    from hounsfield.cli.installation import check_is_there, refusing
+    from hounsfield.cli.installation import check_installation_exists, report_refusals
 
-    check_is_there(settings)
-    with refusing(settings):
+    check_installation_exists(settings)
+    with report_refusals(settings):
         keyring = open_keyring(settings)
         database = open_database(settings, keyring)
         try:

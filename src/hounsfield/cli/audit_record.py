@@ -13,7 +13,7 @@ from typing import Final
 
 import click
 
-from hounsfield.audit.cloudtrail_record import RecordMaker
+from hounsfield.audit.cloudtrail_record import RecordBuilder
 from hounsfield.audit.events import AuditEvent, Category, Failure, Json, Origin
 from hounsfield.bootstrap.installation import audit_key, open_chain
 from hounsfield.iam.principals import root_of
@@ -26,7 +26,7 @@ READS: Final = frozenset({"list", "show"})
 
 
 @contextmanager
-def recorded(
+def record_command(
     settings: Settings, database: Database, keyring: LocalKeyring, context: click.Context, source: str = SOURCE
 ) -> Iterator[None]:
     """Record the command that is carried out meanwhile, also one that fails; those that only show something are not.
@@ -73,7 +73,7 @@ def recorded(
             failure=failure,
             additional={"operatingSystemUser": _user(), "command": context.command_path},
         )
-        chain.add([RecordMaker(settings.account_id, settings.region).record(event)])
+        chain.add([RecordBuilder(settings.account_id, settings.region).record(event)])
         chain.sync()
         chain.close()
 

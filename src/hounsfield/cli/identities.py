@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import click
 
-from hounsfield.cli.arguments import tags_of
+from hounsfield.cli.arguments import parse_tags
 from hounsfield.cli.installation import with_directory
 from hounsfield.cli.output import Output, identity_json
 from hounsfield.iam.identities import identities
@@ -69,7 +69,7 @@ class IdentityCommands:
         def command(
             repository: Repository, output: Output, name: str, tags: tuple[str, ...], remove: tuple[str, ...]
         ) -> None:
-            output.identity(identities.tag_identity(repository, self.kind, name, tags_of(tags), remove))
+            output.identity(identities.tag_identity(repository, self.kind, name, parse_tags(tags), remove))
 
         return command
 

@@ -52,14 +52,14 @@ def with_directory(command: Callable[..., None]) -> Callable[..., None]:
     @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
     @functools.wraps(command)
     def run(data: Path, as_json: bool, **arguments: Any) -> None:
-        with opened(data, click.get_current_context()) as repository:
+        with open_directory(data, click.get_current_context()) as repository:
             command(repository, Output(as_json=as_json), **arguments)
 
     return run
 
 
 @contextmanager
-def opened(data: Path, context: click.Context) -> Iterator[Repository]:
+def open_directory(data: Path, context: click.Context) -> Iterator[Repository]:
     """Give the users and roles of a data folder, and record the command.
 
     Raises
@@ -71,22 +71,22 @@ def opened(data: Path, context: click.Context) -> Iterator[Repository]:
     """
     # Everything is read in only now, when the arguments are known to be well-formed.
     from hounsfield.bootstrap.installation import open_database, open_keyring, open_repository
-    from hounsfield.cli.audit_record import recorded
+    from hounsfield.cli.audit_record import record_command
 
     settings = dataclasses.replace(load_settings(), data=data)
     configure_logs("warning")
-    check_is_there(settings)
-    with refusing(settings):
+    check_installation_exists(settings)
+    with report_refusals(settings):
         keyring = open_keyring(settings)
         database = open_database(settings, keyring)
         try:
-            with recorded(settings, database, keyring, context):
+            with record_command(settings, database, keyring, context):
                 yield open_repository(settings, database, keyring)
         finally:
             database.close()
 
 
-def check_is_there(settings: Settings) -> None:
+def check_installation_exists(settings: Settings) -> None:
     """Make sure that there is an installation in the data folder; raises `RefusedError`."""
     from hounsfield.bootstrap.start_faults import database_file, database_key_file, master_key_file
 
@@ -109,7 +109,7 @@ def check_is_there(settings: Settings) -> None:
 
 
 @contextmanager
-def refusing(settings: Settings) -> Iterator[None]:
+def report_refusals(settings: Settings) -> Iterator[None]:
     """Carry a command out, as a block.
 
     Raises
@@ -119,10 +119,10 @@ def refusing(settings: Settings) -> Iterator[None]:
     InvalidError
         It is refused for what was given, or a setting cannot be.
     """
-    from hounsfield.bootstrap.start_faults import explained
+    from hounsfield.bootstrap.start_faults import explain_start_faults
 
     try:
-        with explained(settings):
+        with explain_start_faults(settings):
             yield
     except (InvalidInputError, ProfileError) as error:
         raise InvalidError(str(error)) from error

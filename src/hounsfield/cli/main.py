@@ -16,10 +16,10 @@ from typing import Final
 import click
 
 from hounsfield.runtime.core_dumps import VARIABLE, forbid_core_dumps
-from hounsfield.runtime.gc_freeze import collecting_later, end_without_collecting
+from hounsfield.runtime.gc_freeze import defer_collection, skip_collection_at_exit
 from hounsfield.runtime.logs import configure_logs
 from hounsfield.runtime.standard_error import guard_standard_error
-from hounsfield.runtime.worker_pool import begin_importing
+from hounsfield.runtime.worker_pool import start_fork_server
 from hounsfield.server.supervisor import ServerEndedError, ServingError, serve, serve_api
 from hounsfield.settings import PREFIX, InstallationError, SettingsError, load_settings
 
@@ -56,7 +56,7 @@ class _Groups(click.Group):
         module = _GROUPS.get(cmd_name)
         if module is None:
             return super().get_command(ctx, cmd_name)
-        with collecting_later():
+        with defer_collection():
             group: click.Group = importlib.import_module(module).commands
         return group
 
@@ -100,8 +100,8 @@ def api_command(data: Path, host: str, port: int) -> None:
 def runner_command(data: Path) -> None:
     """Run import jobs only; the API is served by other processes."""
     # The workers' imports and those of this process go on side by side.
-    begin_importing("hounsfield.imaging.ingest.worker")
-    with collecting_later():
+    start_fork_server("hounsfield.imaging.ingest.worker")
+    with defer_collection():
         from hounsfield.server.runner import run_runner
 
     run_runner(dataclasses.replace(load_settings(), data=data))
@@ -155,7 +155,7 @@ def main() -> None:
     os.umask(0o077)
     # The library that numpy multiplies with would start a thread for every processor in each process, before it is forked too.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    end_without_collecting()
+    skip_collection_at_exit()
     try:
         cli()
     except ServerEndedError:

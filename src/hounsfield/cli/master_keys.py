@@ -13,11 +13,11 @@ from typing import BinaryIO, Final
 
 import click
 
-from hounsfield.bootstrap.image_store import archive_place, blob_place, opened_place
+from hounsfield.bootstrap.image_store import archive_location, blob_location, open_location
 from hounsfield.bootstrap.installation import open_database, open_keyring
 from hounsfield.bootstrap.start_faults import database_file, database_key_file, master_key_file
-from hounsfield.cli.audit_record import recorded
-from hounsfield.cli.installation import InvalidError, RefusedError, check_is_there, refusing
+from hounsfield.cli.audit_record import record_command
+from hounsfield.cli.installation import InvalidError, RefusedError, check_installation_exists, report_refusals
 from hounsfield.settings import Settings, load_settings
 from hounsfield.storage.blobs.blobs import Blobs
 from hounsfield.storage.db.errors import DatabaseDamagedError
@@ -26,7 +26,7 @@ from hounsfield.storage.keys.data_key import KeyUnavailableError
 from hounsfield.storage.keys.database_key import DatabaseInUseError, change_database_key
 from hounsfield.storage.keys.key_export import ExportError, export_keys, import_keys
 from hounsfield.storage.keys.master_keys import KeyringError, LocalKeyring
-from hounsfield.storage.keys.rotation import WrappedPlaces
+from hounsfield.storage.keys.rotation import WrappedKeys
 
 RETIRE_AFTER: Final = timedelta(minutes=5)
 """How long a key must have been replaced before it can be removed: longer than any transaction that began with it."""
@@ -46,23 +46,23 @@ def commands() -> None:
 
 
 @contextmanager
-def _opened(settings: Settings) -> Iterator[tuple[LocalKeyring, WrappedPlaces]]:
-    check_is_there(settings)
-    with refusing(settings):
+def _opened(settings: Settings) -> Iterator[tuple[LocalKeyring, WrappedKeys]]:
+    check_installation_exists(settings)
+    with report_refusals(settings):
         keyring = open_keyring(settings)
         database = open_database(settings, keyring)
         try:
-            with recorded(settings, database, keyring, click.get_current_context(), "kms.amazonaws.com"):
-                yield keyring, WrappedPlaces(database, database_key_file(settings), _pack_places(settings))
+            with record_command(settings, database, keyring, click.get_current_context(), "kms.amazonaws.com"):
+                yield keyring, WrappedKeys(database, database_key_file(settings), _pack_places(settings))
         finally:
             database.close()
 
 
 def _pack_places(settings: Settings) -> list[Blobs]:
     """Give the places of packs, beside which data keys are kept."""
-    second = archive_place(settings)
-    first = opened_place(blob_place(settings), "HOUNSFIELD_BLOBS_URL")
-    return [first] if second is None else [first, opened_place(second, "HOUNSFIELD_ARCHIVE_BLOBS_URL")]
+    second = archive_location(settings)
+    first = open_location(blob_location(settings), "HOUNSFIELD_BLOBS_URL")
+    return [first] if second is None else [first, open_location(second, "HOUNSFIELD_ARCHIVE_BLOBS_URL")]
 
 
 def _settings(data: Path) -> Settings:
@@ -106,8 +106,8 @@ def rotate(data: Path, database: bool) -> None:
     settings = _settings(data)
     if database and settings.database_url:
         raise InvalidError("--database is for the embedded database, and this installation uses PostgreSQL")
-    check_is_there(settings)
-    with refusing(settings):
+    check_installation_exists(settings)
+    with report_refusals(settings):
         keyring = open_keyring(settings)
         if database:
             # First, because it may be refused, and nothing was changed then.
@@ -194,7 +194,7 @@ def import_command(data: Path, passphrase_file: BinaryIO | None, file: BinaryIO)
     except ExportError as error:
         raise RefusedError(f"{file.name} cannot be imported: {error}") from error
     master = master_key_file(settings)
-    with refusing(settings):
+    with report_refusals(settings):
         write_file_durably(master, content.text(), mode=0o600, replace=False)
         try:
             there = LocalKeyring(master).content

@@ -7,7 +7,7 @@ from typing import IO
 
 import click
 
-from hounsfield.cli.arguments import DOCUMENT, document_of, holder_of, with_holder
+from hounsfield.cli.arguments import DOCUMENT, parse_holder, read_document, with_holder
 from hounsfield.cli.installation import InvalidError, with_directory
 from hounsfield.cli.output import Output, policy_json
 from hounsfield.iam.identities import attachments, managed_policies
@@ -28,7 +28,7 @@ def commands() -> None:
 @with_directory
 def create(repository: Repository, output: Output, name: str, file: IO[bytes], description: str) -> None:
     """Make the managed policy NAME of the JSON in FILE; - for standard input."""
-    output.policy(managed_policies.create_policy(repository, name, document_of(file), description))
+    output.policy(managed_policies.create_policy(repository, name, read_document(file), description))
 
 
 @commands.command("list")
@@ -47,7 +47,7 @@ def show(repository: Repository, output: Output, name: str, user: str | None, ro
     if user is None and role is None:
         output.policy(managed_policies.get_policy(repository, name))
         return
-    kind, holder = holder_of(user, role)
+    kind, holder = parse_holder(user, role)
     record = get_identity(repository, kind, holder)
     document = record.inline.get(name)
     if document is None:
@@ -61,7 +61,7 @@ def show(repository: Repository, output: Output, name: str, user: str | None, ro
 @with_directory
 def update(repository: Repository, output: Output, name: str, file: IO[bytes]) -> None:
     """Put the JSON in FILE in the place of the managed policy NAME; it counts within a second wherever it is attached."""
-    output.policy(managed_policies.update_policy(repository, name, document_of(file)))
+    output.policy(managed_policies.update_policy(repository, name, read_document(file)))
 
 
 @commands.command("delete")
@@ -79,7 +79,7 @@ def delete(repository: Repository, output: Output, name: str) -> None:
 @with_directory
 def attach(repository: Repository, output: Output, policy: str, user: str | None, role: str | None) -> None:
     """Attach the managed POLICY (name or ARN) to a user or role."""
-    output.identity(attachments.attach_policy(repository, *holder_of(user, role), policy))
+    output.identity(attachments.attach_policy(repository, *parse_holder(user, role), policy))
 
 
 @commands.command("detach")
@@ -88,7 +88,7 @@ def attach(repository: Repository, output: Output, policy: str, user: str | None
 @with_directory
 def detach(repository: Repository, output: Output, policy: str, user: str | None, role: str | None) -> None:
     """Take the managed POLICY (name or ARN) off a user or role."""
-    output.identity(attachments.detach_policy(repository, *holder_of(user, role), policy))
+    output.identity(attachments.detach_policy(repository, *parse_holder(user, role), policy))
 
 
 @commands.command("put")
@@ -98,8 +98,8 @@ def detach(repository: Repository, output: Output, policy: str, user: str | None
 @with_directory
 def put(repository: Repository, output: Output, name: str, file: IO[bytes], user: str | None, role: str | None) -> None:
     """Give a user or role the inline policy NAME, the JSON in FILE; - for standard input."""
-    kind, holder = holder_of(user, role)
-    output.identity(attachments.put_inline_policy(repository, kind, holder, name, document_of(file)))
+    kind, holder = parse_holder(user, role)
+    output.identity(attachments.put_inline_policy(repository, kind, holder, name, read_document(file)))
 
 
 @commands.command("remove")
@@ -108,7 +108,7 @@ def put(repository: Repository, output: Output, name: str, file: IO[bytes], user
 @with_directory
 def remove(repository: Repository, output: Output, name: str, user: str | None, role: str | None) -> None:
     """Delete the inline policy NAME of a user or role."""
-    output.identity(attachments.remove_inline_policy(repository, *holder_of(user, role), name))
+    output.identity(attachments.remove_inline_policy(repository, *parse_holder(user, role), name))
 
 
 @commands.command("boundary")
@@ -122,4 +122,4 @@ def boundary(
     """Let a user or role do nothing that the managed POLICY (name or ARN) does not allow too."""
     if (policy is None) is not none:
         raise InvalidError("name the policy that is to be the boundary, or give --none")
-    output.identity(attachments.set_boundary(repository, *holder_of(user, role), policy))
+    output.identity(attachments.set_boundary(repository, *parse_holder(user, role), policy))

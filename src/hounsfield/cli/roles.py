@@ -6,7 +6,7 @@ from typing import IO
 
 import click
 
-from hounsfield.cli.arguments import DOCUMENT, document_of, tags_of
+from hounsfield.cli.arguments import DOCUMENT, parse_tags, read_document
 from hounsfield.cli.identities import IdentityCommands
 from hounsfield.cli.installation import InvalidError, with_directory
 from hounsfield.cli.output import Output
@@ -57,10 +57,10 @@ def create(
         identities.create_role(
             repository,
             name,
-            document_of(trust),
+            read_document(trust),
             max_session_seconds=max_session,
             description=description,
-            tags=tags_of(tags),
+            tags=parse_tags(tags),
         )
     )
 
@@ -71,7 +71,7 @@ def create(
 @with_directory
 def trust_command(repository: Repository, output: Output, name: str, file: IO[bytes]) -> None:
     """Let those assume the role NAME whom the trust policy in FILE names; - for standard input."""
-    output.identity(identities.update_role(repository, name, trust=document_of(file)))
+    output.identity(identities.update_role(repository, name, trust=read_document(file)))
 
 
 @commands.command("update")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from hounsfield.cli.arguments import tags_of
+from hounsfield.cli.arguments import parse_tags
 from hounsfield.cli.identities import IdentityCommands
 from hounsfield.cli.installation import with_directory
 from hounsfield.cli.output import Output
@@ -27,4 +27,4 @@ IdentityCommands(IdentityKind.USER, "tags, policies, boundary, keys", "keys and 
 @with_directory
 def create(repository: Repository, output: Output, name: str, tags: tuple[str, ...]) -> None:
     """Make the user NAME, who may do nothing before a policy is attached."""
-    output.identity(identities.create_user(repository, name, tags_of(tags)))
+    output.identity(identities.create_user(repository, name, parse_tags(tags)))

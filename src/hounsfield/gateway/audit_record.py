@@ -3,7 +3,7 @@
     begin ─▶ found(operation, parameters) ─▶ proven(principal) ─▶ allow ─▶ asked(parameters) · did(result) ─▶ kept(answer)
 
 Exactly one record goes out for a call, when its answer begins. What changes something is recorded durably before it is
-answered; while nothing can be recorded, it is not carried out at all (`OnFailure`).
+answered; while nothing can be recorded, it is not carried out at all (`AuditFailureMode`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from hounsfield.aws.protocol.response import WireResponse
 from hounsfield.gateway.audit_redaction import resources_of
 from hounsfield.gateway.responses import StreamedResult
 from hounsfield.iam.principals import Principal
-from hounsfield.settings.audit_on_failure import OnFailure
+from hounsfield.settings.audit_on_failure import AuditFailureMode
 from hounsfield.storage.identifiers import new_uuid
 
 _READS: Final = ("Assume", "Get", "List", "Search", "Retrieve")
@@ -58,7 +58,7 @@ class Recorder:
         Beginning of the ARNs of what the operations are about, such as that of data stores, up to ``datastore/``.
     data_events : bool
         Whether events of the category Data are recorded.
-    on_failure : OnFailure
+    on_failure : AuditFailureMode
         What becomes of calls while they cannot be recorded.
     """
 
@@ -66,7 +66,7 @@ class Recorder:
     source: str
     arn_prefix: str
     data_events: bool = True
-    on_failure: OnFailure = OnFailure.REFUSE_WRITES
+    on_failure: AuditFailureMode = AuditFailureMode.REFUSE_WRITES
 
     def begin(self, scope: Scope) -> CallRecord:
         """Begin the record of a request."""
@@ -203,7 +203,7 @@ class CallRecord:
     def _put(self) -> None:
         """Let the thread of the trail make the event: it makes many after each other, at a fraction of what it costs here."""
         if self._principal is None and self._failed is not None:
-            self.recorder.trail.put_unproven(str(self._client[0]) if self._client else "", self._event)
+            self.recorder.trail.put_unauthenticated(str(self._client[0]) if self._client else "", self._event)
         else:
             self.recorder.trail.put(self._event)
 
@@ -214,7 +214,7 @@ class CallRecord:
     @property
     def _must_be_kept(self) -> bool:
         policy = self.recorder.on_failure
-        return policy is OnFailure.REFUSE or (policy is OnFailure.REFUSE_WRITES and not self._read_only)
+        return policy is AuditFailureMode.REFUSE or (policy is AuditFailureMode.REFUSE_WRITES and not self._read_only)
 
     def _failure(self, answer: WireResponse | StreamedResult, error: AwsError | None) -> Failure | None:
         if error is not None:

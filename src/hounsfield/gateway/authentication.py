@@ -185,7 +185,7 @@ class Callers:
 
     def must_be_allowed_image_sets(self, principal: Principal, datastore_id: str | None) -> bool:
         """Tell whether somebody must be allowed each image set of a data store that they touch, whatever the action."""
-        return datastore_id is not None and not principal.is_root and self.holders.directory.is_explicit(datastore_id)
+        return datastore_id is not None and not principal.is_root and self.holders.directory.is_restricted(datastore_id)
 
     def note(self, principal: Principal, action: str) -> None:
         """Note that a caller, who is proven to be one, asks for something.

@@ -27,10 +27,10 @@ from hounsfield.iam.sessions.sessions import session_principal
 from hounsfield.imaging.datastores import get_datastore
 from hounsfield.imaging.errors import NotFoundError
 from hounsfield.imaging.image_store import ImageStore
-from hounsfield.oidc.authorizer import Authorizing
+from hounsfield.oidc.authorizer import TokenAuthorizer
 from hounsfield.oidc.errors import AuthorizerMisconfiguredError, DeniedTokenError
 from hounsfield.oidc.grant_cache import Grant
-from hounsfield.oidc.http_authorizer import Question
+from hounsfield.oidc.http_authorizer import AuthorizerRequest
 
 _SCHEME: Final = b"bearer"
 _ASSUME: Final = "sts:AssumeRole"
@@ -61,7 +61,7 @@ class Bearers:
 
     Attributes
     ----------
-    authorizing : Authorizing
+    token_authorizer : TokenAuthorizer
         Finds what tokens stand for.
     directory : Directory
         The roles.
@@ -69,7 +69,7 @@ class Bearers:
         The data stores.
     """
 
-    authorizing: Authorizing
+    token_authorizer: TokenAuthorizer
     directory: Directory = field(repr=False)
     image_store: ImageStore = field(repr=False)
     _authorizers: dict[str, str | None] = field(default_factory=dict, init=False, repr=False)
@@ -95,9 +95,11 @@ class Bearers:
         """
         arn = await self._authorizer_of(datastore_id)
         if arn is not None:
-            grant = await self.authorizing.by_authorizer(arn, Question(datastore_id, operation, token))
-        elif self.authorizing.has_issuer:
-            grant = await self.authorizing.by_issuer(token)
+            grant = await self.token_authorizer.grant_by_authorizer(
+                arn, AuthorizerRequest(datastore_id, operation, token)
+            )
+        elif self.token_authorizer.has_issuer:
+            grant = await self.token_authorizer.grant_by_issuer(token)
         else:
             raise DeniedTokenError("the data store has no authorizer, and no issuer is set")
         return Caller(self._principal(grant, datastore_id), proven=True, reader=PlainPayload)

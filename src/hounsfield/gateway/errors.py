@@ -43,7 +43,7 @@ from hounsfield.storage.db.errors import (
 )
 from hounsfield.storage.durable_files import FULL_ERRNOS, REFUSING_ERRNOS
 from hounsfield.storage.keys.data_key import KeyServiceDownError, KeyUnavailableError
-from hounsfield.storage.keys.data_key_cache import KeyNotAtHandError
+from hounsfield.storage.keys.data_key_cache import KeyNotCachedError
 
 _LATER_SECONDS = 30.0
 _log = structlog.get_logger(__name__)
@@ -95,7 +95,7 @@ def translated(
     if isinstance(error, BearerError):
         return bearer_error(error, request_id)
     # The second: a key that has reached its age again and again before the work came to it, on a machine that is too busy.
-    if isinstance(error, KeyServiceDownError | KeyNotAtHandError):
+    if isinstance(error, KeyServiceDownError | KeyNotCachedError):
         _log.error("key service down", request_id=request_id)
         return ServiceUnavailableException(
             "The key of the data store cannot be had from the key service just now. Try again in a moment."

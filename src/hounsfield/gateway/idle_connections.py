@@ -24,7 +24,7 @@ import structlog
 from starlette.types import Scope
 
 from hounsfield.gateway.timeouts import Patience
-from hounsfield.runtime.supervised_threads import LastingThread
+from hounsfield.runtime.supervised_threads import SupervisedThread
 
 _log = structlog.get_logger(__name__)
 _FOLDER: Final = "/proc/self/fd"
@@ -77,7 +77,7 @@ class ConnectionWatch:
         self._ended: set[Peer] = set()
         self._marks: dict[int, _Mark] = {}
         self._stop = threading.Event()
-        self._thread = LastingThread("connections", self._watch, self._stop)
+        self._thread = SupervisedThread("connections", self._watch, self._stop)
         self._pause = min(_LONGEST_PAUSE_SECONDS, header_seconds / 4, patience.answer_seconds / 4)
 
     def start(self) -> None:

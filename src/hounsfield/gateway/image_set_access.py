@@ -16,13 +16,13 @@ from sqlalchemy import Connection
 from hounsfield.iam.authorization import (
     ContextValue,
     Permission,
-    RequestFacts,
+    RequestConditionKeys,
     may_be_denied,
     refused_resources,
     require,
 )
-from hounsfield.iam.permission_snapshot import KeptRights, NoFacts
-from hounsfield.iam.policies.resource_filter import Reach, UnreachableError
+from hounsfield.iam.permission_snapshot import NoConditionKeys, PermissionSnapshot
+from hounsfield.iam.policies.resource_filter import NotExpressibleError, ResourceFilter
 from hounsfield.iam.principals import Principal
 from hounsfield.iam.request_context import RequestContext
 from hounsfield.imaging.image_set_access import UNLIMITED, ImageSetAccess
@@ -48,7 +48,7 @@ class CallerAccess:
     on_image_sets : bool
         Whether the action must be allowed on each image set: it is one on image sets, or the data store asks for it. Any other
         one is allowed on the data store, and must not be denied on any of them.
-    facts : RequestFacts
+    facts : RequestConditionKeys
         What else is known of the request.
     image_store : ImageStore
         The image store, for ARNs and tags.
@@ -61,7 +61,7 @@ class CallerAccess:
     principal: Principal
     permission: Permission
     on_image_sets: bool
-    facts: RequestFacts = field(repr=False)
+    facts: RequestConditionKeys = field(repr=False)
     image_store: ImageStore = field(repr=False)
     note: Callable[[Sequence[str]], None] = field(repr=False)
     asked: Permission | None = None
@@ -98,7 +98,7 @@ class CallerAccess:
         """Give what `access_of_kept` needs to decide later as it is decided now; None where there is nothing to decide."""
         if not self.is_limited:
             return None
-        rights = KeptRights.of(self.principal, self.permission, self.facts)
+        rights = PermissionSnapshot.of(self.principal, self.permission, self.facts)
         return orjson.dumps({"onImageSets": self.on_image_sets, "rights": rights.to_json()}).decode()
 
     def visible(self, connection: Connection, datastore_id: str) -> Formula | None:
@@ -112,12 +112,16 @@ class CallerAccess:
         try:
             for permission in self._permissions:
                 context = RequestContext(permission.context, self.principal, "", self.facts)
-                reach = Reach(prefix, context, lambda key: distinct_values(connection, datastore_id, key, _MOST_VALUES))
+                resource_filter = ResourceFilter(
+                    prefix, context, lambda key: distinct_values(connection, datastore_id, key, _MOST_VALUES)
+                )
                 rights, action = self.principal.rights, permission.action
                 parts.append(
-                    reach.of(rights, action) if permission is self.permission else reach.not_denied(rights, action)
+                    resource_filter.of(rights, action)
+                    if permission is self.permission
+                    else resource_filter.not_denied(rights, action)
                 )
-        except UnreachableError:
+        except NotExpressibleError:
             return None
         return all_of(parts)
 
@@ -142,7 +146,9 @@ class CallerAccess:
             resources, unless_denied = (list(arns), []) if allowed else ([], list(arns))
             yield replace(permission, resources=resources, unless_denied=unless_denied, instead=None)
 
-    def _facts(self, connection: Connection | None, datastore_id: str, image_set_ids: Collection[str]) -> RequestFacts:
+    def _facts(
+        self, connection: Connection | None, datastore_id: str, image_set_ids: Collection[str]
+    ) -> RequestConditionKeys:
         if not self.principal.rights.ask_for_resource_tags:
             return self.facts
         if connection is None:
@@ -156,9 +162,9 @@ def access_of_kept(image_store: ImageStore, kept: str | None) -> ImageSetAccess:
     if kept is None:
         return UNLIMITED
     content = orjson.loads(kept)
-    rights = KeptRights.from_json(content["rights"])
+    rights = PermissionSnapshot.from_json(content["rights"])
     return CallerAccess(
-        rights.principal, rights.permission, content["onImageSets"], NoFacts(), image_store, note=lambda _: None
+        rights.principal, rights.permission, content["onImageSets"], NoConditionKeys(), image_store, note=lambda _: None
     )
 
 
@@ -166,7 +172,7 @@ def access_of_kept(image_store: ImageStore, kept: str | None) -> ImageSetAccess:
 class _WithTags:
     """What is known of a request, with the tags of image sets as a transaction sees them."""
 
-    facts: RequestFacts
+    facts: RequestConditionKeys
     tags: Mapping[str, Mapping[str, str]]
 
     def value(self, key: str) -> ContextValue | None:

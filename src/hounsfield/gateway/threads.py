@@ -1,6 +1,6 @@
 """The threads that carry out requests, shared by the callers by turns (`hounsfield.gateway.fair_slots`).
 
-    work ─▶ turn of the caller ─▶ thread ─▶ KeyNotAtHandError ─▶ fetch, in a thread of its own kind ─▶ work
+    work ─▶ turn of the caller ─▶ thread ─▶ KeyNotCachedError ─▶ fetch, in a thread of its own kind ─▶ work
 
 Whoever waits for the key service holds no thread of the other requests. Nor does what changes something, which waits for others
 that do: it has threads of its own.
@@ -19,9 +19,9 @@ from anyio import CapacityLimiter, fail_after, to_thread
 from hounsfield.gateway.fair_slots import Turns
 from hounsfield.gateway.response_memory import AnswerRoom
 from hounsfield.storage.blobs.large_reads import NO_ROOM, RoomNeededError, within
-from hounsfield.storage.blobs.tiered_blobs import BlobFarError
+from hounsfield.storage.blobs.tiered_blobs import BlobArchivedError
 from hounsfield.storage.db.errors import DatabaseBusyError
-from hounsfield.storage.keys.data_key_cache import MOST_FETCHES, KeyNotAtHandError
+from hounsfield.storage.keys.data_key_cache import MOST_FETCHES, KeyNotCachedError
 
 T = TypeVar("T")
 
@@ -78,7 +78,7 @@ class Threads:
         for _ in range(MOST_FETCHES):
             try:
                 return await self.run_once(caller, work)
-            except KeyNotAtHandError as needed:
+            except KeyNotCachedError as needed:
                 fetch = needed.fetch
             await to_thread.run_sync(fetch, limiter=_waiting)
         return await self.run_once(caller, work)
@@ -140,7 +140,7 @@ class CallerThreads:
         room = self.room or NO_ROOM
         try:
             return within(room, work)
-        except (BlobFarError, KeyNotAtHandError):
+        except (BlobArchivedError, KeyNotCachedError):
             pass
         except RoomNeededError as needed:
             if self.room is not None:

@@ -12,15 +12,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from hounsfield.iam.policies.condition_context import ContextValue
-from hounsfield.iam.policies.evaluation import Decision, Outcome, decisions, denies_below
+from hounsfield.iam.policies.evaluation import Decision, Outcome, decide_each, denies_below
 from hounsfield.iam.principals import Principal
-from hounsfield.iam.request_context import RequestContext, RequestFacts
+from hounsfield.iam.request_context import RequestConditionKeys, RequestContext
 
 __all__ = [
     "AccessDeniedError",
     "ContextValue",
     "Permission",
-    "RequestFacts",
+    "RequestConditionKeys",
     "may_be_denied",
     "refused_resources",
     "require",
@@ -57,7 +57,7 @@ class Permission:
     instead: Permission | None = None
 
 
-def require(principal: Principal, permission: Permission, facts: RequestFacts) -> Permission:
+def require(principal: Principal, permission: Permission, facts: RequestConditionKeys) -> Permission:
     """Let the caller pass; gives what allowed it, the permission or the one instead.
 
     Parameters
@@ -66,7 +66,7 @@ def require(principal: Principal, permission: Permission, facts: RequestFacts) -
         Who calls. The root of the account may do everything.
     permission : Permission
         What the request needs.
-    facts : RequestFacts
+    facts : RequestConditionKeys
         What else is known of the request.
 
     Raises
@@ -92,19 +92,19 @@ def require(principal: Principal, permission: Permission, facts: RequestFacts) -
     )
 
 
-def refused_resources(principal: Principal, permission: Permission, facts: RequestFacts) -> frozenset[str]:
+def refused_resources(principal: Principal, permission: Permission, facts: RequestConditionKeys) -> frozenset[str]:
     """Give the ARNs of a permission on which the caller does not have it; parameters are those of `require`."""
     if principal.is_root:
         return frozenset()
     return frozenset(resource for resource, _ in _refusals(principal, permission, facts))
 
 
-def may_be_denied(principal: Principal, action: str, beginning: str) -> bool:
+def may_be_denied(principal: Principal, action: str, prefix: str) -> bool:
     """Tell whether a policy may deny the caller an action on a resource whose ARN begins so, where it does not on every one."""
-    return not principal.is_root and denies_below(principal.rights, action, beginning)
+    return not principal.is_root and denies_below(principal.rights, action, prefix)
 
 
-def _refusal(principal: Principal, permission: Permission, facts: RequestFacts) -> tuple[str, Decision] | None:
+def _refusal(principal: Principal, permission: Permission, facts: RequestConditionKeys) -> tuple[str, Decision] | None:
     """Give the resource on which it is not allowed, explicit denials first, and why."""
     refused: tuple[str, Decision] | None = None
     for resource, decision in _refusals(principal, permission, facts):
@@ -114,7 +114,9 @@ def _refusal(principal: Principal, permission: Permission, facts: RequestFacts) 
     return refused
 
 
-def _refusals(principal: Principal, permission: Permission, facts: RequestFacts) -> Iterator[tuple[str, Decision]]:
+def _refusals(
+    principal: Principal, permission: Permission, facts: RequestConditionKeys
+) -> Iterator[tuple[str, Decision]]:
     """Give each resource on which it is not allowed, and why."""
     kept: dict[str, ContextValue | None] = {}
     unless_denied = frozenset(permission.unless_denied)
@@ -122,7 +124,7 @@ def _refusals(principal: Principal, permission: Permission, facts: RequestFacts)
         (resource, RequestContext(permission.context, principal, resource, facts, kept))
         for resource in (*permission.resources, *permission.unless_denied)
     ]
-    for (resource, _), decision in zip(asked, decisions(principal.rights, permission.action, asked), strict=True):
+    for (resource, _), decision in zip(asked, decide_each(principal.rights, permission.action, asked), strict=True):
         denied = decision.outcome is Outcome.EXPLICIT_DENY
         if denied or not (decision.allowed or resource in unless_denied):
             yield resource, decision

@@ -28,7 +28,7 @@ class ProfileError(ValueError):
     """The profile cannot be written; the message says why."""
 
 
-def usual_credentials_file() -> Path:
+def default_credentials_file() -> Path:
     """Give the file that AWS clients read: that of ``AWS_SHARED_CREDENTIALS_FILE``, or ``~/.aws/credentials``."""
     return Path(os.environ.get("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials").expanduser()
 

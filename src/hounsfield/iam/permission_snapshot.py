@@ -1,7 +1,7 @@
 """The rights of a caller as they were at a request, kept for work that goes on after it.
 
-principal · permission · facts ─▶ KeptRights: policies, and the values of the condition keys these ask for ─▶ JSON
-JSON ─▶ KeptRights ─▶ principal · permission ─▶ decided as at the request, but for the tags of resources
+principal · permission · facts ─▶ PermissionSnapshot: policies, and the values of the condition keys these ask for ─▶ JSON
+JSON ─▶ PermissionSnapshot ─▶ principal · permission ─▶ decided as at the request, but for the tags of resources
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from typing import Final
 import orjson
 
 from hounsfield.iam.authorization import ContextValue, Permission
-from hounsfield.iam.policies.condition_context import Unsettled
+from hounsfield.iam.policies.condition_context import UnsettledValue
 from hounsfield.iam.policies.document import RESOURCE_TAG, Policy, PolicyKind
 from hounsfield.iam.policies.parser import parse_policy
-from hounsfield.iam.policies.policy_set import Rights
+from hounsfield.iam.policies.policy_set import PolicySet
 from hounsfield.iam.principals import Principal, PrincipalKind
-from hounsfield.iam.request_context import RequestContext, RequestFacts
+from hounsfield.iam.request_context import RequestConditionKeys, RequestContext
 
 
 @dataclass(frozen=True, slots=True)
-class KeptRights:
+class PermissionSnapshot:
     """What somebody may do, by one action.
 
     Attributes
@@ -38,14 +38,14 @@ class KeptRights:
     permission: Permission = field(repr=False)
 
     @classmethod
-    def of(cls, principal: Principal, permission: Permission, facts: RequestFacts) -> KeptRights:
+    def of(cls, principal: Principal, permission: Permission, facts: RequestConditionKeys) -> PermissionSnapshot:
         """Keep the rights of a caller; parameters are those of `hounsfield.iam.authorization.require`."""
         context = RequestContext(permission.context, principal, "*", facts)
         values: dict[str, ContextValue] = {}
         for policy in _policies(principal.rights):
             for key in policy.keys:
                 value = None if key.startswith(RESOURCE_TAG) else context.get(key)
-                if value is not None and not isinstance(value, Unsettled):
+                if value is not None and not isinstance(value, UnsettledValue):
                     values[key] = value
         kept = Permission(permission.action, tuple(permission.resources), values)
         return cls(_nobody_but(principal.arn, principal.rights), kept)
@@ -65,11 +65,11 @@ class KeptRights:
         return orjson.dumps(content).decode()
 
     @classmethod
-    def from_json(cls, text: str) -> KeptRights:
+    def from_json(cls, text: str) -> PermissionSnapshot:
         """Read what `to_json` wrote."""
         content = orjson.loads(text)
         boundary = content["boundary"]
-        rights = Rights(
+        rights = PolicySet(
             identity=tuple(parse_policy(text, most=_ANY) for text in content["identity"]),
             boundary=None if boundary is None else parse_policy(boundary, kind=PolicyKind.BOUNDARY, most=_ANY),
             session=tuple(parse_policy(text, kind=PolicyKind.SESSION, most=_ANY) for text in content["session"]),
@@ -80,7 +80,7 @@ class KeptRights:
 
 
 @dataclass(frozen=True, slots=True)
-class NoFacts:
+class NoConditionKeys:
     """Nothing is known of a request that was answered long ago, beside what was kept of it."""
 
     def value(self, key: str) -> ContextValue | None:  # noqa: ARG002 - as in the protocol
@@ -96,13 +96,13 @@ _ANY: Final = 1 << 30
 """The size of a policy was checked when it was made."""
 
 
-def _policies(rights: Rights) -> Iterator[Policy]:
+def _policies(rights: PolicySet) -> Iterator[Policy]:
     yield from rights.identity
     if rights.boundary is not None:
         yield rights.boundary
     yield from rights.session
 
 
-def _nobody_but(arn: str, rights: Rights) -> Principal:
+def _nobody_but(arn: str, rights: PolicySet) -> Principal:
     """Make a principal that has no values of its own: those that there were are kept as values of the request."""
     return Principal(arn, PrincipalKind.ROLE, id="", rights=rights)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from hounsfield.iam.policies.policy_set import NO_RIGHTS, Rights
+from hounsfield.iam.policies.policy_set import NO_RIGHTS, PolicySet
 
 
 class PrincipalKind(StrEnum):
@@ -62,7 +62,7 @@ class Principal:
         Its unique id (``aws:userid``): the account id for root, ``AIDA…`` for a user, ``AROA…:<session name>`` for a role.
     name : str
         User name or role name; empty for root.
-    rights : Rights
+    rights : PolicySet
         The policies that decide what it may do.
     tags : Mapping of str to str
         Its tags (``aws:PrincipalTag``).
@@ -76,7 +76,7 @@ class Principal:
     kind: PrincipalKind
     id: str
     name: str = ""
-    rights: Rights = field(default=NO_RIGHTS, repr=False)
+    rights: PolicySet = field(default=NO_RIGHTS, repr=False)
     tags: Mapping[str, str] = field(default_factory=dict, repr=False)
     access_key_id: str = ""
     session: Session | None = None

@@ -23,7 +23,7 @@ _PRINCIPAL_TAG: Final = "aws:principaltag/"
 _TYPES: Final = {PrincipalKind.ROOT: "Account", PrincipalKind.USER: "User", PrincipalKind.ROLE: "AssumedRole"}
 
 
-class RequestFacts(Protocol):
+class RequestConditionKeys(Protocol):
     """What is known of a request beside what it asks for; looked up only when a policy asks."""
 
     def value(self, key: str) -> ContextValue | None:
@@ -47,7 +47,7 @@ class RequestContext:
         Who calls.
     resource : str
         ARN of the resource.
-    facts : RequestFacts
+    facts : RequestConditionKeys
         What else is known.
     kept : dict
         Values that were found for this request already, on whichever resource.
@@ -56,7 +56,7 @@ class RequestContext:
     own: Mapping[str, ContextValue]
     principal: Principal
     resource: str
-    facts: RequestFacts
+    facts: RequestConditionKeys
     kept: dict[str, ContextValue | None] = field(default_factory=dict, repr=False)
 
     def get(self, key: str, /) -> ContextValue | None:

@@ -21,7 +21,7 @@ from hounsfield.settings.throttling import Rate
 _SECOND_NS: Final = 1_000_000_000
 
 
-def take(rate: Rate, full_at: int, now: int) -> tuple[int, int]:
+def take_token(rate: Rate, full_at: int, now: int) -> tuple[int, int]:
     """Take one token out of a bucket. Pure.
 
     Parameters
@@ -106,6 +106,6 @@ class Throttle:
         share, rate = known
         with self._lock:
             full_at = self._full_at.get((account_id, action), 0)
-            self._full_at[account_id, action], missing = take(share, full_at, self._clock())
+            self._full_at[account_id, action], missing = take_token(share, full_at, self._clock())
         if missing:
             raise ThrottledError(action, rate, missing)

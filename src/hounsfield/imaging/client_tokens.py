@@ -18,7 +18,7 @@ T = TypeVar("T")
 _LIFE_MS = 24 * 3600 * 1000
 
 
-def remembered(connection: Connection, account_id: str, operation: str, token: str, parameters: Any) -> str | None:
+def find_resource(connection: Connection, account_id: str, operation: str, token: str, parameters: Any) -> str | None:
     """Give the id of the resource that a client token made before, or None.
 
     Raises
@@ -41,7 +41,7 @@ def remembered(connection: Connection, account_id: str, operation: str, token: s
     return str(row.resource_id)
 
 
-def once(make: Callable[[], T]) -> T:
+def retry_if_raced(make: Callable[[], T]) -> T:
     """Run ``make`` again when another request with the same client token was first; it then finds that one's resource."""
     try:
         return make()
@@ -49,7 +49,7 @@ def once(make: Callable[[], T]) -> T:
         return make()
 
 
-def remember(
+def record_resource(
     connection: Connection, account_id: str, operation: str, token: str, parameters: Any, resource_id: str
 ) -> None:
     """Note which resource a client token made, in the transaction that makes it."""

@@ -29,7 +29,7 @@ class ContentCoding(StrEnum):
     ZSTD = "zstd"
 
 
-def compressed(chunks: Iterable[bytes], coding: ContentCoding) -> Iterator[bytes]:
+def compress(chunks: Iterable[bytes], coding: ContentCoding) -> Iterator[bytes]:
     """Bring a document into a content coding, piece by piece.
 
     Parameters

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
-from hounsfield.imaging.client_tokens import remember, remembered
+from hounsfield.imaging.client_tokens import find_resource, record_resource
 from hounsfield.imaging.errors import ConflictError, InvalidRequestError, NotFoundError, QuotaExceededError
 from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.pagination import Page, Position, newest_first, page_of
@@ -29,18 +29,18 @@ from hounsfield.storage.clock import now_ms, to_datetime
 from hounsfield.storage.db.database import lock_name, lock_row
 from hounsfield.storage.db.image_set_tables import datastores, image_sets, tags
 from hounsfield.storage.db.job_tables import import_jobs
-from hounsfield.storage.db.prepared import Prepared
+from hounsfield.storage.db.prepared import PreparedStatement
 from hounsfield.storage.identifiers import new_id
 from hounsfield.storage.keys.data_key import DataKey
 from hounsfield.storage.keys.kms import UnusableKeyError
-from hounsfield.storage.keys.pack_keys import keep_pack_key
+from hounsfield.storage.keys.pack_keys import write_pack_key
 
 SETTLE_DATASTORE = "settle-datastore"
 _FIND: Final = select(datastores).where(
     datastores.c.id == bindparam("datastore"), datastores.c.account_id == bindparam("account")
 )
-_ONE: Final = Prepared(_FIND)
-_ONE_LOCKED: Final = Prepared(_FIND.with_for_update())
+_ONE: Final = PreparedStatement(_FIND)
+_ONE_LOCKED: Final = PreparedStatement(_FIND.with_for_update())
 """SQLite, which has no row locks, leaves the lock out."""
 
 
@@ -124,14 +124,14 @@ def create_datastore(image_store: ImageStore, new: NewDatastore) -> Datastore:
     check_distinct(new.tags)
     parameters = [new.name, dict(new.tags), new.kms_key_arn, new.lambda_authorizer_arn, new.lossless_format]
     with image_store.database.read() as connection:
-        known = remembered(connection, image_store.account_id, "CreateDatastore", new.client_token, parameters)
+        known = find_resource(connection, image_store.account_id, "CreateDatastore", new.client_token, parameters)
         if known is not None:
             return _datastore(image_store, _row(connection, image_store, known))
     identifier = new_id()
     wrapped_key = _new_key(image_store, identifier, new.kms_key_arn)
     with image_store.database.write() as connection:
         lock_name(connection, f"datastores:{image_store.account_id}")
-        known = remembered(connection, image_store.account_id, "CreateDatastore", new.client_token, parameters)
+        known = find_resource(connection, image_store.account_id, "CreateDatastore", new.client_token, parameters)
         if known is not None:
             return _datastore(image_store, _row(connection, image_store, known))
         _check_quota(connection, image_store)
@@ -154,7 +154,7 @@ def create_datastore(image_store: ImageStore, new: NewDatastore) -> Datastore:
             arn = image_store.datastore_arn(identifier)
             rows = [{"resource_arn": arn, "tag_key": key, "tag_value": value} for key, value in new.tags.items()]
             connection.execute(insert(tags), rows)
-        remember(connection, image_store.account_id, "CreateDatastore", new.client_token, parameters, identifier)
+        record_resource(connection, image_store.account_id, "CreateDatastore", new.client_token, parameters, identifier)
         image_store.queue.enqueue(connection, SETTLE_DATASTORE, identifier)
         return _datastore(image_store, _row(connection, image_store, identifier))
 
@@ -206,7 +206,7 @@ def active_datastore(
     KeyUnavailableError
         Its key cannot be had: whoever may not use the key learns nothing of what is in the data store.
     KeyNotAtHandError
-        Its key must be fetched first, see `hounsfield.storage.keys.data_key_cache.fetching_keys`.
+        Its key must be fetched first, see `hounsfield.storage.keys.data_key_cache.run_fetching_keys`.
     """
     datastore = startable_datastore(connection, image_store, datastore_id, lock=lock)
     data_key(image_store, datastore)
@@ -230,7 +230,7 @@ def data_key(image_store: ImageStore, datastore: Datastore) -> DataKey:
     return image_store.keys.open(datastore.id, datastore.wrapped_key)
 
 
-def fetched_key(image_store: ImageStore, datastore: Datastore) -> DataKey:
+def fetch_key(image_store: ImageStore, datastore: Datastore) -> DataKey:
     """Give the key as `data_key` does, and wait for it where that must be; not within a transaction."""
     return image_store.keys.fetch(datastore.id, datastore.wrapped_key)
 
@@ -307,8 +307,8 @@ class DatastoreSettler:
             A place of the packs cannot be reached: the data store becomes ACTIVE when its key is durable beside them.
         """
         if get_datastore(self._image_store, item.subject_id).status is DatastoreStatus.CREATING:
-            for place in self._image_store.pack_places:
-                keep_pack_key(self._image_store.database, place, item.subject_id)
+            for place in self._image_store.pack_locations:
+                write_pack_key(self._image_store.database, place, item.subject_id)
         self._take(item, DatastoreEvent.SETTLE)
 
     def give_up(self, item: WorkItem) -> None:

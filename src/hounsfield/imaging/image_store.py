@@ -7,16 +7,16 @@ from enum import Enum
 from typing import Final
 
 from hounsfield.imaging.damage_notes import DamageNotes
-from hounsfield.imaging.last_access import AccessNotes
+from hounsfield.imaging.last_access import PendingAccesses
 from hounsfield.jobs.queue import WorkQueue
-from hounsfield.storage.blobs.blobs import BlobPlace, Blobs
-from hounsfield.storage.blobs.frame_cache import KeptFrames
-from hounsfield.storage.blobs.frame_index import FramePlaces
+from hounsfield.storage.blobs.blobs import BlobLocation, Blobs
+from hounsfield.storage.blobs.frame_cache import FrameCache
+from hounsfield.storage.blobs.frame_index import FrameIndex
 from hounsfield.storage.blobs.lru_cache import WeightedCache
 from hounsfield.storage.blobs.tiered_blobs import TieredBlobs
 from hounsfield.storage.buckets.buckets import Buckets
 from hounsfield.storage.db.database import Database
-from hounsfield.storage.keys.data_key_cache import DataKeys
+from hounsfield.storage.keys.data_key_cache import DataKeyCache
 
 _DECODED_INSTANCES: Final = 1 << 16
 
@@ -51,14 +51,14 @@ class Decoding(Enum):
 class ImageStore:
     """The stores behind the domain and the account they belong to.
 
-    New packs go to ``blob_place``. With a second place (``archive_place``) ``tiers`` is both of them and ``blobs`` the same
-    object, so that whoever reads or deletes a pack need not know where it is.
+    New packs go to ``blob_location``. With a second place (``archive_location``) ``tiers`` is both of them and ``blobs`` the
+    same object, so that whoever reads or deletes a pack need not know where it is.
     """
 
     database: Database
     blobs: Blobs
-    blob_place: BlobPlace
-    keys: DataKeys
+    blob_location: BlobLocation
+    keys: DataKeyCache
     buckets: Buckets
     queue: WorkQueue
     account_id: str = "000000000000"
@@ -66,24 +66,24 @@ class ImageStore:
     partition: str = "aws"
     quotas: Quotas = field(default_factory=Quotas)
     job_retention_seconds: float = 90 * 24 * 3600.0
-    archive_place: BlobPlace | None = None
+    archive_location: BlobLocation | None = None
     tiers: TieredBlobs | None = None
-    accesses: AccessNotes = field(default_factory=AccessNotes)
+    accesses: PendingAccesses = field(default_factory=PendingAccesses)
     damage_notes: DamageNotes = field(default_factory=DamageNotes)
-    frame_places: FramePlaces = field(default_factory=FramePlaces)
-    kept_frames: KeptFrames = field(default_factory=KeptFrames)
+    frame_index: FrameIndex = field(default_factory=FrameIndex)
+    frame_cache: FrameCache = field(default_factory=FrameCache)
     decoding: WeightedCache[str, Decoding] = field(default_factory=lambda: WeightedCache(_DECODED_INSTANCES))
     """Whether all frames of an instance decode, by its source key; of those that this process tried."""
 
     @property
-    def pack_places(self) -> tuple[Blobs, ...]:
+    def pack_locations(self) -> tuple[Blobs, ...]:
         """All places of packs, opened, each by itself."""
         return (self.blobs,) if self.tiers is None else (self.tiers.frequent, self.tiers.archived)
 
     @property
-    def blob_places(self) -> tuple[BlobPlace, ...]:
+    def blob_locations(self) -> tuple[BlobLocation, ...]:
         """All places where packs can be."""
-        return (self.blob_place,) if self.archive_place is None else (self.blob_place, self.archive_place)
+        return (self.blob_location,) if self.archive_location is None else (self.blob_location, self.archive_location)
 
     def datastore_arn(self, datastore_id: str) -> str:
         """Give the ARN of a data store."""

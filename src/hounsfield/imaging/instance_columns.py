@@ -13,7 +13,7 @@ from typing import Final
 
 import orjson
 
-from hounsfield.dicom.values.dates_and_times import standard_date, standard_time
+from hounsfield.dicom.values.dates_and_times import normalise_date, normalise_time
 from hounsfield.dicom.values.decode import JsonValue
 from hounsfield.imaging.levels import order_of, plain_text
 
@@ -23,7 +23,7 @@ _LONGEST: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
-class InstanceIndex:
+class InstanceColumns:
     """The indexed elements of an instance; the names are those of the columns of the table of instances.
 
     Attributes
@@ -54,10 +54,10 @@ class InstanceIndex:
     timezone_offset: str
 
 
-def instance_index(attributes: Mapping[str, JsonValue]) -> InstanceIndex:
+def read_columns(attributes: Mapping[str, JsonValue]) -> InstanceColumns:
     """Read the indexed elements out of the values that the metadata document has of an instance."""
     number = plain_text(attributes, "InstanceNumber")
-    return InstanceIndex(
+    return InstanceColumns(
         instance_number=number,
         instance_order=order_of(number),
         pixel_rows=_integer(attributes, "Rows"),
@@ -65,15 +65,15 @@ def instance_index(attributes: Mapping[str, JsonValue]) -> InstanceIndex:
         bits_allocated=_integer(attributes, "BitsAllocated"),
         number_of_frames=_integer(attributes, "NumberOfFrames"),
         warning_reason=_integer(attributes, "WarningReason"),
-        performed_date=standard_date(plain_text(attributes, "PerformedProcedureStepStartDate"))[:_LONGEST],
-        performed_time=standard_time(plain_text(attributes, "PerformedProcedureStepStartTime"))[:_LONGEST],
+        performed_date=normalise_date(plain_text(attributes, "PerformedProcedureStepStartDate"))[:_LONGEST],
+        performed_time=normalise_time(plain_text(attributes, "PerformedProcedureStepStartTime"))[:_LONGEST],
         timezone_offset=plain_text(attributes, "TimezoneOffsetFromUTC"),
     )
 
 
-def index_of_fragment(fragment: bytes) -> InstanceIndex:
+def read_fragment_columns(fragment: bytes) -> InstanceColumns:
     """Read the indexed elements of an instance from its JSON fragment."""
-    return instance_index(orjson.loads(fragment)["DICOM"])
+    return read_columns(orjson.loads(fragment)["DICOM"])
 
 
 def _integer(attributes: Mapping[str, JsonValue], keyword: str) -> int | None:

@@ -1,6 +1,6 @@
 """Which image sets were accessed: noted in memory by every read, written down now and then.
 
-    read ─▶ AccessNotes.touch (one entry of a dict) ─▶ every few seconds, those whose row is out of date ─▶ image_sets
+    read ─▶ PendingAccesses.touch (one entry of a dict) ─▶ every few seconds, those whose row is out of date ─▶ image_sets
 
 A row is out of date when its image set is archived, or when the access it tells of is older than a set precision; so a
 set that is read a thousand times a second costs one write an hour.
@@ -15,7 +15,7 @@ import structlog
 from sqlalchemy import select, update
 
 from hounsfield.imaging.states import StorageTier
-from hounsfield.runtime.supervised_threads import LastingThread
+from hounsfield.runtime.supervised_threads import SupervisedThread
 from hounsfield.storage.clock import now_ms
 from hounsfield.storage.db.database import Database, in_groups, lock_row
 from hounsfield.storage.db.image_set_tables import image_sets
@@ -24,7 +24,7 @@ _MOST_NOTED = 100_000
 _log = structlog.get_logger(__name__)
 
 
-class AccessNotes:
+class PendingAccesses:
     """The accesses of this process that are not written down yet.
 
     Parameters
@@ -67,7 +67,7 @@ class AccessWriter:
     ----------
     database : Database
         Where the image sets are.
-    notes : AccessNotes
+    notes : PendingAccesses
         What was accessed.
     every_seconds : float
         How often.
@@ -76,14 +76,14 @@ class AccessWriter:
     """
 
     def __init__(
-        self, database: Database, notes: AccessNotes, *, every_seconds: float, precision_seconds: float
+        self, database: Database, notes: PendingAccesses, *, every_seconds: float, precision_seconds: float
     ) -> None:
         self._database = database
         self._notes = notes
         self._every_seconds = every_seconds
         self._precision_ms = int(precision_seconds * 1000)
         self._stop = threading.Event()
-        self._thread = LastingThread("accesses", self._run, self._stop)
+        self._thread = SupervisedThread("accesses", self._run, self._stop)
 
     def start(self) -> None:
         """Begin to write now and then."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from hounsfield.dicom.healthimaging.document import Levels
 from hounsfield.dicom.healthimaging.record import Grouping
 from hounsfield.dicom.json.level_attributes import document_members
-from hounsfield.dicom.values.dates_and_times import standard_date, standard_time
+from hounsfield.dicom.values.dates_and_times import normalise_date, normalise_time
 from hounsfield.dicom.values.decode import JsonValue
 from hounsfield.storage.db.ordering import LAST
 from hounsfield.storage.keys.data_key import DataKey
@@ -58,19 +58,19 @@ def index_entry(levels: Levels) -> IndexEntry:
     return IndexEntry(
         patient_id=plain_text(patient, "PatientID"),
         patient_name=plain_text(patient, "PatientName"),
-        patient_birth_date=standard_date(plain_text(patient, "PatientBirthDate")),
+        patient_birth_date=normalise_date(plain_text(patient, "PatientBirthDate")),
         patient_sex=plain_text(patient, "PatientSex"),
         study_uid=plain_text(study, "StudyInstanceUID"),
         study_id=plain_text(study, "StudyID"),
         study_description=plain_text(study, "StudyDescription"),
-        study_date=standard_date(plain_text(study, "StudyDate")),
-        study_time=standard_time(plain_text(study, "StudyTime")),
+        study_date=normalise_date(plain_text(study, "StudyDate")),
+        study_time=normalise_time(plain_text(study, "StudyTime")),
         accession_number=plain_text(study, "AccessionNumber"),
         series_uid=plain_text(series, "SeriesInstanceUID"),
         series_number=series_number,
         modality=plain_text(series, "Modality")[:_LONGEST_INDEXED],
         body_part=plain_text(series, "BodyPartExamined"),
-        patient_birth_time=standard_time(plain_text(patient, "PatientBirthTime")),
+        patient_birth_time=normalise_time(plain_text(patient, "PatientBirthTime")),
         referring_physician=plain_text(study, "ReferringPhysicianName"),
         series_description=plain_text(series, "SeriesDescription"),
         request_attributes=_request_attributes(series),

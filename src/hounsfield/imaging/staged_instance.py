@@ -12,7 +12,7 @@ import orjson
 
 from hounsfield.dicom.healthimaging.record import Grouping
 from hounsfield.dicom.values.warnings import ImportWarning, WarningCode
-from hounsfield.imaging.instance_columns import InstanceIndex
+from hounsfield.imaging.instance_columns import InstanceColumns
 
 
 class PixelKind(StrEnum):
@@ -46,7 +46,7 @@ class FrameRun:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class PackRange:
     """Offset and sealed length of a record in the pack of its instance."""
 
     offset: int
@@ -70,12 +70,12 @@ class StagedInstance:
     pixel_kind: PixelKind
     frame_count: int
     pack_id: str
-    fragment: Place
-    dataset: Place
+    fragment: PackRange
+    dataset: PackRange
     runs: tuple[FrameRun, ...]
     warnings: tuple[ImportWarning, ...]
     fragment_bytes: int = 0
-    index: InstanceIndex | None = None
+    index: InstanceColumns | None = None
 
     @property
     def pack_ids(self) -> frozenset[str]:
@@ -92,10 +92,10 @@ class StagedInstance:
         content = orjson.loads(data)
         content["grouping"] = Grouping(**content["grouping"])
         content["pixel_kind"] = PixelKind(content["pixel_kind"])
-        content["fragment"] = Place(**content["fragment"])
-        content["dataset"] = Place(**content["dataset"])
+        content["fragment"] = PackRange(**content["fragment"])
+        content["dataset"] = PackRange(**content["dataset"])
         content["runs"] = tuple(FrameRun(**{**run, "lengths": tuple(run["lengths"])}) for run in content["runs"])
         content["warnings"] = tuple(ImportWarning(WarningCode(w["code"]), w["message"]) for w in content["warnings"])
         if content.get("index") is not None:
-            content["index"] = InstanceIndex(**content["index"])
+            content["index"] = InstanceColumns(**content["index"])
         return cls(**content)

@@ -14,11 +14,11 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
-from hounsfield.dicom.values.person_names import compared_name, words_of
+from hounsfield.dicom.values.person_names import normalise_name, split_words
 from hounsfield.imaging.tag_index import follow_studies
 from hounsfield.storage.db.database import ONE, in_groups, lock_name
 from hounsfield.storage.db.image_set_tables import image_sets, instances
-from hounsfield.storage.db.prepared import Prepared, PreparedForValues
+from hounsfield.storage.db.prepared import PreparedStatement, PreparedValueStatement
 from hounsfield.storage.db.study_tables import studies, study_words
 
 INDEX_VERSION: Final = 2
@@ -45,21 +45,21 @@ _NAMES: Final = ("patient_name", "referring_physician")
 _READ: Final = tuple(
     image_sets.c[name] for name in ("id", "study_uid", "updated_at", "instance_count", "modality", *_SAME_AS_IMAGE_SET)
 )
-_FIRST: Final = Prepared(
+_FIRST: Final = PreparedStatement(
     select(instances.c.performed_date, instances.c.performed_time, instances.c.timezone_offset)
     .where(instances.c.image_set_id == bindparam("image_set"), instances.c.last_version.is_(None))
     .order_by(instances.c.instance_order, instances.c.sop_uid, instances.c.key)
     .limit(ONE)
 )
-_DETAILS: Final = Prepared(
+_DETAILS: Final = PreparedStatement(
     select(image_sets.c.performed_date, image_sets.c.performed_time, image_sets.c.timezone_offset).where(
         image_sets.c.id == bindparam("image_set")
     )
 )
-_BEFORE: Final = PreparedForValues(
+_BEFORE: Final = PreparedValueStatement(
     lambda uids: select(studies).where(studies.c.datastore_id == bindparam("datastore"), studies.c.study_uid.in_(uids))
 )
-_SERIES: Final = PreparedForValues(
+_SERIES: Final = PreparedValueStatement(
     lambda uids: select(*_READ).where(
         image_sets.c.datastore_id == bindparam("datastore"),
         image_sets.c.study_uid.in_(uids),
@@ -68,7 +68,7 @@ _SERIES: Final = PreparedForValues(
     )
 )
 _GROWING: Final = ("image_set_id", "updated_at", "series_count", "instance_count")
-_GROW: Final = Prepared(
+_GROW: Final = PreparedStatement(
     update(studies).where(studies.c.datastore_id == bindparam("datastore"), studies.c.study_uid == bindparam("uid")),
     _GROWING,
 )
@@ -176,7 +176,7 @@ def study_row(datastore_id: str, series: Sequence[Any]) -> dict[str, Any]:
         "image_set_id": latest.id,
         "updated_at": latest.updated_at,
         **values,
-        **{f"{name}_key": compared_name(values[name])[:_LONGEST_TEXT] for name in _NAMES},
+        **{f"{name}_key": normalise_name(values[name])[:_LONGEST_TEXT] for name in _NAMES},
         "modalities": "\\".join(modalities),
         "series_count": len(series),
         "instance_count": sum(row.instance_count for row in series),
@@ -185,7 +185,7 @@ def study_row(datastore_id: str, series: Sequence[Any]) -> dict[str, Any]:
 
 def word_rows(study: Mapping[str, Any]) -> list[dict[str, str]]:
     """Make the rows of the words of a study out of its row."""
-    names = [(name, word) for name in _NAMES for word in words_of(study[name])[:_MOST_WORDS]]
+    names = [(name, word) for name in _NAMES for word in split_words(study[name])[:_MOST_WORDS]]
     modalities = [("modalities", modality) for modality in study["modalities"].split("\\") if modality]
     found = dict.fromkeys((field, word[:_LONGEST_WORD]) for field, word in names + modalities)
     place = {"datastore_id": study["datastore_id"], "study_uid": study["study_uid"]}

@@ -15,15 +15,15 @@ from typing import Final
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from hounsfield.storage.db.image_set_tables import image_sets
-from hounsfield.storage.db.prepared import Prepared
+from hounsfield.storage.db.prepared import PreparedStatement
 from hounsfield.storage.db.study_tables import studies
 from hounsfield.storage.db.tag_table import image_set_tags
 
 _REPEATED: Final = ("datastore_id", "study_uid", "is_primary", "updated_at", "created_at", "study_date", "study_time")
-_TAGGED: Final = Prepared(
+_TAGGED: Final = PreparedStatement(
     select(image_set_tags.c.tag_key).where(image_set_tags.c.image_set_id == bindparam("image_set")).limit(1)
 )
-_FOLLOW_STUDY: Final = Prepared(
+_FOLLOW_STUDY: Final = PreparedStatement(
     update(image_set_tags).where(
         image_set_tags.c.datastore_id == bindparam("datastore"), image_set_tags.c.study_uid == bindparam("uid")
     ),

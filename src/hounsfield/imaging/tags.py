@@ -19,9 +19,9 @@ from hounsfield.imaging.tag_index import index_tags
 from hounsfield.imaging.tag_keys import check_distinct
 from hounsfield.storage.db.database import in_groups, lock_row
 from hounsfield.storage.db.image_set_tables import datastores, image_sets, tags
-from hounsfield.storage.db.prepared import PreparedForValues
+from hounsfield.storage.db.prepared import PreparedValueStatement
 
-_TAGS: Final = PreparedForValues(
+_TAGS: Final = PreparedValueStatement(
     lambda arns: select(tags.c.resource_arn, tags.c.tag_key, tags.c.tag_value).where(tags.c.resource_arn.in_(arns))
 )
 

@@ -13,7 +13,7 @@ from hounsfield.imaging.levels import seal_levels
 from hounsfield.imaging.states import ImageSetState, WorkflowStatus
 from hounsfield.storage.db.database import in_groups
 from hounsfield.storage.db.image_set_tables import image_set_versions, instances
-from hounsfield.storage.db.prepared import Prepared
+from hounsfield.storage.db.prepared import PreparedStatement
 from hounsfield.storage.keys.data_key import DataKey
 
 
@@ -35,7 +35,7 @@ class VersionRow:
 _VERSION_COLUMNS: Final = tuple(field.name for field in fields(VersionRow))
 
 
-_INSERT_VERSION: Final = Prepared(insert(image_set_versions), [*_VERSION_COLUMNS, "sealed_levels"])
+_INSERT_VERSION: Final = PreparedStatement(insert(image_set_versions), [*_VERSION_COLUMNS, "sealed_levels"])
 
 
 def insert_version_row(connection: Connection, key: DataKey, row: VersionRow, levels: Levels) -> None:

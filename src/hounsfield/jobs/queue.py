@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from hounsfield.jobs.wakeup import Bell
+from hounsfield.jobs.wakeup import Wakeup
 from hounsfield.storage.db.database import Database
 from hounsfield.storage.db.job_tables import work_items
 from hounsfield.storage.db.steady_clock import SteadyClock, steady_ms
@@ -52,7 +52,7 @@ class WorkQueue:
         Where the rows are.
     lease_seconds : float
         How long a claim holds without being renewed.
-    bell : Bell or None
+    wakeup : Wakeup or None
         Rung for every item put in; None leaves it to runners to look.
 
     Attributes
@@ -61,9 +61,9 @@ class WorkQueue:
         The time of the installation.
     """
 
-    def __init__(self, database: Database, lease_seconds: float = 15.0, bell: Bell | None = None) -> None:
+    def __init__(self, database: Database, lease_seconds: float = 15.0, wakeup: Wakeup | None = None) -> None:
         self._database = database
-        self._bell = bell
+        self._wakeup = wakeup
         self.clock = SteadyClock(database)
         self.lease_seconds = lease_seconds
 
@@ -76,13 +76,13 @@ class WorkQueue:
                 id=new_id(), kind=kind, subject_id=subject_id, available_at=available_at, since=since, attempts=0
             )
         )
-        if self._bell is not None:
-            self._bell.ring(connection)
+        if self._wakeup is not None:
+            self._wakeup.notify(connection)
 
     def listen(self, woken: Callable[[], None], stop: threading.Event) -> None:
         """Call ``woken`` soon after items were put in, as far as that is heard, until ``stop`` is set."""
-        if self._bell is not None:
-            self._bell.listen(woken, stop)
+        if self._wakeup is not None:
+            self._wakeup.listen(woken, stop)
 
     def schedule(self, kind: str, subject_id: str = "all") -> None:
         """Make sure that there is the one item of work that comes again and again: its handler releases it, never ends it."""
@@ -148,7 +148,7 @@ class WorkQueue:
         if removed.rowcount != 1:
             raise LeaseLostError(f"lease of {item.kind} {item.subject_id} was lost")
 
-    def release(self, item: WorkItem, delay_seconds: float, *, failed: bool = True) -> None:
+    def release_lease(self, item: WorkItem, delay_seconds: float, *, failed: bool = True) -> None:
         """Give the item back, to be taken again after a delay; an attempt that did not fail does not count as one."""
         attempts = item.attempts if failed else item.attempts - 1
         with self._database.write() as connection:

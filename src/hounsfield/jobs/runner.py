@@ -1,7 +1,7 @@
 """The runner: takes work items from the queue and gives each to the handler of its kind.
 
 slot threads ──claim──▶ handler.run(item) ──▶ done, or released for another try
-     ▲ woken by a bell; one of the idle ones looks by itself again and again, the others now and then
+     ▲ woken by a notification; one of the idle ones looks by itself again and again, the others now and then
 heartbeat thread ──renew──▶ every item under way
 """
 
@@ -17,10 +17,10 @@ from typing import Protocol
 import structlog
 
 from hounsfield.jobs.queue import LeaseLostError, WorkItem, WorkQueue
-from hounsfield.runtime.supervised_threads import LastingThread
+from hounsfield.runtime.supervised_threads import SupervisedThread
 from hounsfield.storage.db.errors import DatabaseTroubleError
 from hounsfield.storage.identifiers import new_id
-from hounsfield.storage.keys.data_key_cache import fetching_keys
+from hounsfield.storage.keys.data_key_cache import run_fetching_keys
 
 _log = structlog.get_logger(__name__)
 _LONGEST_DELAY_SECONDS = 60.0
@@ -45,28 +45,28 @@ class WorkHandler(Protocol):
         ...
 
 
-class Alarm:
+class WakeupSignal:
     """Wakes the idle slots of a process when a bell rings; what rings while a slot looks for work is not missed."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._rings = 0
+        self._count = 0
 
     @property
-    def rings(self) -> int:
+    def count(self) -> int:
         """How often it rang."""
-        return self._rings
+        return self._count
 
-    def ring(self) -> None:
+    def notify(self) -> None:
         """Wake everybody who waits."""
         with self._changed:
-            self._rings += 1
+            self._count += 1
             self._changed.notify_all()
 
-    def wait(self, heard: int, seconds: float) -> None:
-        """Wait until it has rung more than ``heard`` times, but not for longer than ``seconds``."""
+    def wait(self, seen: int, seconds: float) -> None:
+        """Wait until it has rung more than ``seen`` times, but not for longer than ``seconds``."""
         with self._changed:
-            self._changed.wait_for(lambda: self._rings != heard, seconds)
+            self._changed.wait_for(lambda: self._count != seen, seconds)
 
 
 class Runner:
@@ -86,7 +86,7 @@ class Runner:
         How often one of the idle slots asks for work that it was not told of.
     max_attempts : int
         How often an item is begun before its handler gives it up.
-    alarm : Alarm or None
+    signal : WakeupSignal or None
         Tells idle slots of new work.
     failed : callable or None
         Is given what ended work that will be tried again; tells whether that is in the log already.
@@ -101,10 +101,10 @@ class Runner:
         slots: int = 2,
         poll_seconds: float = 0.5,
         max_attempts: int = 20,
-        alarm: Alarm | None = None,
+        signal: WakeupSignal | None = None,
         failed: Callable[[Exception], bool] | None = None,
     ) -> None:
-        self._alarm = alarm or Alarm()
+        self._signal = signal or WakeupSignal()
         self._failed = failed
         self._queue = queue
         self._handlers = handlers
@@ -121,10 +121,10 @@ class Runner:
     def run(self) -> None:
         """Work until the event ``stop`` is set."""
         slots = [
-            LastingThread(f"slot-{n}", partial(self._slot, n), self._stop, daemon=False) for n in range(self._slots)
+            SupervisedThread(f"slot-{n}", partial(self._slot, n), self._stop, daemon=False) for n in range(self._slots)
         ]
         # It goes on after the others were asked to end, until they have.
-        heartbeat = LastingThread("heartbeat", self._heartbeat, self._ended, daemon=False)
+        heartbeat = SupervisedThread("heartbeat", self._heartbeat, self._ended, daemon=False)
         for thread in (*slots, heartbeat):
             thread.start()
         for thread in slots:
@@ -136,7 +136,7 @@ class Runner:
         owner = f"{self._name}-{number}"
         while not self._stop.is_set():
             item = None
-            heard = self._alarm.rings
+            seen = self._signal.count
             try:
                 item = self._queue.claim(self._handlers.keys(), owner)
                 if item is not None:
@@ -146,17 +146,17 @@ class Runner:
                 _log.exception("taking work failed")
                 self._stop.wait(1.0)
             if item is None and not self._stop.is_set():
-                self._rest(heard)
+                self._rest(seen)
 
-    def _rest(self, heard: int) -> None:
+    def _rest(self, seen: int) -> None:
         """Wait until the bell rings or it is time to look: soon for one of the slots, which does so for all that are idle."""
         if self._looking.acquire(blocking=False):
             try:
-                self._alarm.wait(heard, self._poll_seconds)
+                self._signal.wait(seen, self._poll_seconds)
             finally:
                 self._looking.release()
         else:
-            self._alarm.wait(heard, _OTHERS_LOOK * self._poll_seconds)
+            self._signal.wait(seen, _OTHERS_LOOK * self._poll_seconds)
 
     def _work(self, item: WorkItem) -> None:
         handler = self._handlers[item.kind]
@@ -164,14 +164,14 @@ class Runner:
             self._active.add(item)
         try:
             if item.attempts > self._max_attempts:
-                fetching_keys(handler.give_up, item)
+                run_fetching_keys(handler.give_up, item)
             else:
-                fetching_keys(handler.run, item)
+                run_fetching_keys(handler.run, item)
         except LeaseLostError:
             _log.warning("lease lost", kind=item.kind, subject=item.subject_id)
         except StoppedError:
             _log.info("work left for the next runner", kind=item.kind, subject=item.subject_id)
-            self._queue.release(item, 0.0, failed=False)
+            self._queue.release_lease(item, 0.0, failed=False)
         except Exception as error:  # noqa: BLE001 - the last resort of a process that must go on
             delay = min(0.5 * 2**item.attempts, _LONGEST_DELAY_SECONDS)
             if self._failed is None or not self._failed(error):
@@ -182,7 +182,7 @@ class Runner:
                     retry_seconds=delay,
                     error=type(error).__name__,
                 )
-            self._queue.release(item, delay)
+            self._queue.release_lease(item, delay)
         finally:
             with self._lock:
                 self._active.discard(item)
@@ -191,7 +191,7 @@ class Runner:
         while not self._stop.wait(self._queue.lease_seconds / 3):
             self._renew_all()
         # Idle slots do not wait for the event.
-        self._alarm.ring()
+        self._signal.notify()
         # One of them may just be taking an item.
         while not self._ended.wait(_RENEWED_SECONDS):
             self._renew_all()

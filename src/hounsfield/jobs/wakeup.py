@@ -1,6 +1,6 @@
 """Telling idle runners that there is work, so that short work begins at once and not at their next look.
 
-    enqueue ──commit──▶ ring ──▶ a pipe in the data folder, or NOTIFY of PostgreSQL ──▶ listen ──▶ idle slots look for work
+    enqueue ──commit──▶ notify ──▶ a pipe in the data folder, or NOTIFY of PostgreSQL ──▶ listen ──▶ idle slots look for work
 
 A ring carries nothing and may be lost: the rows are the queue, and runners look by themselves as well. So a ring too many, a
 runner that was killed and one that does not listen yet do no harm.
@@ -25,14 +25,14 @@ from hounsfield.storage.db.database import Database, after_commit
 _CHANNEL: Final = "hounsfield_work"
 _STOP_SECONDS: Final = 0.5
 _PAUSE_SECONDS: Final = 5.0
-_RINGS_AT_ONCE: Final = 65_536
+_BYTES_AT_ONCE: Final = 65_536
 _log = structlog.get_logger(__name__)
 
 
-class Bell(Protocol):
+class Wakeup(Protocol):
     """What wakes idle runners."""
 
-    def ring(self, connection: Connection) -> None:
+    def notify(self, connection: Connection) -> None:
         """Wake idle runners when the caller's transaction has committed; never raises because nobody listens."""
         ...
 
@@ -41,7 +41,7 @@ class Bell(Protocol):
         ...
 
 
-class PipeBell:
+class PipeWakeup:
     """A named pipe, for processes of one machine.
 
     Of several runners one hears a ring; the others look by themselves.
@@ -55,7 +55,7 @@ class PipeBell:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def ring(self, connection: Connection) -> None:
+    def notify(self, connection: Connection) -> None:
         """Write a byte when the caller's transaction has committed."""
         after_commit(connection, self._write)
 
@@ -73,12 +73,12 @@ class PipeBell:
         """Wait for bytes until ``stop`` is set; a pipe that was taken away is made anew."""
         while not stop.is_set():
             try:
-                self._hear(woken, stop)
+                self._receive(woken, stop)
             except OSError:
                 _log.exception("listening for work failed")
                 stop.wait(_PAUSE_SECONDS)
 
-    def _hear(self, woken: Callable[[], None], stop: threading.Event) -> None:
+    def _receive(self, woken: Callable[[], None], stop: threading.Event) -> None:
         with contextlib.suppress(FileExistsError):
             os.mkfifo(self._path, 0o600)
         # Opened for writing too, so that the pipe does not end with its last writer.
@@ -91,7 +91,7 @@ class PipeBell:
                 readable, _, _ = select.select([pipe], [], [], _STOP_SECONDS)
                 if readable:
                     with contextlib.suppress(BlockingIOError):
-                        os.read(pipe, _RINGS_AT_ONCE)
+                        os.read(pipe, _BYTES_AT_ONCE)
                     woken()
             if self._is_mine(pipe):
                 # A data folder at rest holds only files, which every tool can copy.
@@ -110,7 +110,7 @@ def _is_pipe(descriptor: int) -> bool:
     return stat.S_ISFIFO(os.fstat(descriptor).st_mode)
 
 
-class PostgresqlBell:
+class PostgresqlWakeup:
     """NOTIFY and LISTEN, for any number of machines.
 
     Parameters
@@ -122,7 +122,7 @@ class PostgresqlBell:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def ring(self, connection: Connection) -> None:
+    def notify(self, connection: Connection) -> None:
         """Notify in the caller's transaction; PostgreSQL tells the listeners when it commits."""
         connection.execute(text(f"NOTIFY {_CHANNEL}"))
 
@@ -130,12 +130,12 @@ class PostgresqlBell:
         """Wait for notifications until ``stop`` is set; a lost connection is made anew."""
         while not stop.is_set():
             try:
-                self._hear(woken, stop)
+                self._receive(woken, stop)
             except Exception:  # noqa: BLE001 - the last resort of a thread that must go on
                 _log.exception("listening for work failed")
                 stop.wait(_PAUSE_SECONDS)
 
-    def _hear(self, woken: Callable[[], None], stop: threading.Event) -> None:
+    def _receive(self, woken: Callable[[], None], stop: threading.Event) -> None:
         connection = self._database.engine.raw_connection()
         driver: Any = connection.driver_connection
         connection.detach()
@@ -151,8 +151,8 @@ class PostgresqlBell:
             driver.close()
 
 
-def bell_of(database: Database, data: Path) -> Bell:
+def make_wakeup(database: Database, data: Path) -> Wakeup:
     """Give the bell that fits a database: a pipe in the data folder beside the embedded one."""
     if database.engine.dialect.name == "postgresql":
-        return PostgresqlBell(database)
-    return PipeBell(data / "work.pipe")
+        return PostgresqlWakeup(database)
+    return PipeWakeup(data / "work.pipe")

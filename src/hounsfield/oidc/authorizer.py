@@ -22,20 +22,20 @@ from hounsfield.oidc.errors import (
     TooManyAuthorizationsError,
 )
 from hounsfield.oidc.fetch import Fetcher
-from hounsfield.oidc.grant_cache import Grant, RecentGrants
+from hounsfield.oidc.grant_cache import Grant, GrantCache
 from hounsfield.oidc.http_authorizer import (
     MOST_BYTES,
     SECONDS,
     Authorizer,
+    AuthorizerRequest,
     HttpAuthorizer,
-    Question,
-    role_of_answer,
+    parse_answer,
 )
 from hounsfield.oidc.issuer import Issuer
 from hounsfield.oidc.lambda_authorizer import LambdaAuthorizer, LambdaClient
 from hounsfield.oidc.lifetimes import check_lifetime
-from hounsfield.oidc.role_mapping import role_of
-from hounsfield.oidc.session_names import session_name
+from hounsfield.oidc.role_mapping import map_role
+from hounsfield.oidc.session_names import make_session_name
 from hounsfield.oidc.token import Token, read_token
 from hounsfield.settings.authorizer_urls import FUNCTION_ARN
 from hounsfield.settings.claim_roles import ROLE_ARN, ClaimRole
@@ -45,7 +45,7 @@ _ISSUER_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Home:
+class ServiceAccount:
     """Where data stores are; authorizers and their roles must be there too.
 
     Attributes
@@ -65,7 +65,7 @@ class Authorizers:
 
     Attributes
     ----------
-    home : Home
+    account : ServiceAccount
         Where they must be.
     urls : Mapping of str to str
         URL of each function that is an HTTP endpoint.
@@ -75,7 +75,7 @@ class Authorizers:
         Sends requests to the URLs.
     """
 
-    home: Home
+    account: ServiceAccount
     urls: Mapping[str, str]
     client: LambdaClient | None
     fetcher: Fetcher = field(default_factory=lambda: Fetcher(SECONDS, MOST_BYTES, 16), repr=False)
@@ -93,7 +93,7 @@ class Authorizers:
         form = FUNCTION_ARN.fullmatch(arn)
         if form is None:
             raise AuthorizerMisconfiguredError("the ARN of the authorizer is not that of a function")
-        if Home(form["partition"], form["region"], form["account_id"]) != self.home:
+        if ServiceAccount(form["partition"], form["region"], form["account_id"]) != self.account:
             raise AuthorizerForeignError("the authorizer is in another account or Region")
         if arn in self.urls:
             return HttpAuthorizer(self.urls[arn], self.fetcher)
@@ -102,7 +102,7 @@ class Authorizers:
         return LambdaAuthorizer(arn, self.client)
 
 
-class Authorizing:
+class TokenAuthorizer:
     """Finds what tokens stand for; for use in one event loop.
 
     Parameters
@@ -113,7 +113,7 @@ class Authorizing:
         The issuer of the settings.
     roles : tuple of ClaimRole
         What its claims mean.
-    recent : RecentGrants
+    recent : GrantCache
         Grants that are kept.
     calls : int
         Authorizers asked at the same time.
@@ -126,7 +126,7 @@ class Authorizing:
         authorizers: Authorizers,
         issuer: Issuer | None,
         roles: tuple[ClaimRole, ...],
-        recent: RecentGrants,
+        recent: GrantCache,
         calls: int,
         leeway_seconds: float,
     ) -> None:
@@ -143,14 +143,14 @@ class Authorizing:
         """Whether tokens of an issuer are taken where a data store has no authorizer."""
         return self._issuer is not None
 
-    async def by_authorizer(self, arn: str, question: Question) -> Grant:
+    async def grant_by_authorizer(self, arn: str, request: AuthorizerRequest) -> Grant:
         """Let the authorizer of a data store say what a token stands for.
 
         Parameters
         ----------
         arn : str
             ARN of the authorizer.
-        question : Question
+        request : AuthorizerRequest
             The token, and what it is used for.
 
         Raises
@@ -158,33 +158,33 @@ class Authorizing:
         BearerError
             Of the kind that says what is wrong.
         """
-        token = self._read(question.token)
+        token = self._read(request.token)
         authorizer = self._authorizers.find(arn)
 
         def ask() -> str:
-            return role_of_answer(authorizer.ask(question.event()))
+            return parse_answer(authorizer.ask(request.event()))
 
         async def seek() -> Grant:
             role_arn = await self._in_a_thread(ask, SECONDS)
-            return Grant(self._home_role(role_arn), session_name(token), arn)
+            return Grant(self._check_role_account(role_arn), make_session_name(token), arn)
 
-        return await self._recent.find((arn, question.datastore_id, question.operation, token.digest), seek)
+        return await self._recent.find((arn, request.datastore_id, request.operation, token.digest), seek)
 
-    async def by_issuer(self, text: str) -> Grant:
-        """Check a token of the issuer of the settings, and say what it stands for; raises as `by_authorizer` does."""
+    async def grant_by_issuer(self, text: str) -> Grant:
+        """Check a token of the issuer of the settings, and say what it stands for; raises as `grant_by_authorizer` does."""
         token, issuer = self._read(text), self._issuer
         if issuer is None:
             raise DeniedTokenError("no issuer is set")
 
         def vouch() -> str:
-            role_arn = role_of(issuer.vouch(token).claims, self._roles)
+            role_arn = map_role(issuer.vouch(token).claims, self._roles)
             if role_arn is None:
                 raise DeniedTokenError("no claim of it stands for a role")
             return role_arn
 
         async def seek() -> Grant:
             role_arn = await self._in_a_thread(vouch, _ISSUER_SECONDS)
-            return Grant(self._home_role(role_arn), session_name(token), issuer.url)
+            return Grant(self._check_role_account(role_arn), make_session_name(token), issuer.url)
 
         return await self._recent.find((issuer.url, token.digest), seek)
 
@@ -197,12 +197,12 @@ class Authorizing:
         check_lifetime(token.claims, time.time(), self._leeway)
         return token
 
-    def _home_role(self, role_arn: str) -> str:
+    def _check_role_account(self, role_arn: str) -> str:
         form = ROLE_ARN.fullmatch(role_arn)
         if form is None:
             raise AuthorizerMisconfiguredError("roleArn is not the ARN of a role")
-        home = self._authorizers.home
-        if (form["partition"], form["account_id"]) != (home.partition, home.account_id):
+        account = self._authorizers.account
+        if (form["partition"], form["account_id"]) != (account.partition, account.account_id):
             raise AuthorizerForeignError("the role is in another account")
         return role_arn
 

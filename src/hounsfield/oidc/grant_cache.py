@@ -34,7 +34,7 @@ class Grant:
     provider: str
 
 
-class RecentGrants:
+class GrantCache:
     """The grants of the last seconds; for use in one event loop.
 
     Parameters

@@ -28,7 +28,7 @@ MOST_BYTES: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class AuthorizerRequest:
     """What an authorizer is asked.
 
     Attributes
@@ -98,7 +98,7 @@ class HttpAuthorizer:
         return response.body
 
 
-def role_of_answer(answer: bytes) -> str:
+def parse_answer(answer: bytes) -> str:
     """Give the ARN of the role that an authorizer answers, not yet looked at.
 
     Raises

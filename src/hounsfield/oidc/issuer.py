@@ -124,7 +124,7 @@ class Issuer:
 def open_issuer(configuration: IssuerConfiguration) -> Issuer:
     """Return the issuer of a configuration; it fetches its keys when they are first needed."""
     keys = KeySource(
-        configuration.url, configuration.jwks_url, Fetcher(_FETCH_SECONDS, _MOST_BYTES), configuration.keeping
+        configuration.url, configuration.jwks_url, Fetcher(_FETCH_SECONDS, _MOST_BYTES), configuration.jwks_lifetime
     )
     return Issuer(
         configuration.url, configuration.audiences, configuration.algorithms, keys, configuration.leeway_seconds

@@ -20,7 +20,7 @@ from joserfc.jwk import Key, OctKey, RSAKey, import_key
 
 from hounsfield.oidc.errors import InvalidTokenError, IssuerUnavailableError
 from hounsfield.oidc.fetch import Fetcher, UnreachableError
-from hounsfield.settings.jwks_lifetime import Keeping
+from hounsfield.settings.jwks_lifetime import JwksLifetime
 from hounsfield.settings.urls import check_url
 
 _log = structlog.get_logger(__name__)
@@ -80,7 +80,7 @@ def _public_key(entry: object) -> PublicKey | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
+class _FetchedKeys:
     keys: Sequence[PublicKey]
     fetched_at: float
 
@@ -102,7 +102,7 @@ class KeySource:
         Where its keys are; empty to ask the discovery document (OpenID Connect Discovery 1.0, section 4).
     fetcher : Fetcher
         Sends requests.
-    keeping : Keeping
+    jwks_lifetime : JwksLifetime
         How long keys are kept.
     clock : callable
         Seconds, never going back.
@@ -113,15 +113,15 @@ class KeySource:
         issuer: str,
         jwks_url: str,
         fetcher: Fetcher,
-        keeping: Keeping,
+        jwks_lifetime: JwksLifetime,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._issuer = issuer
         self._jwks_url = jwks_url
         self._fetcher = fetcher
-        self._keeping = keeping
+        self._lifetime = jwks_lifetime
         self._clock = clock
-        self._kept = _Kept((), float("-inf"))
+        self._kept = _FetchedKeys((), float("-inf"))
         self._tried_at = float("-inf")
         self._failed = False
         self._fetching = threading.Lock()
@@ -136,9 +136,9 @@ class KeySource:
         IssuerUnavailableError
             Its keys cannot be fetched.
         """
-        if not self._has(key_id, self._keeping.fresh_seconds):
+        if not self._has(key_id, self._lifetime.fresh_seconds):
             self._renew(key_id)
-        if not self._has_any(self._keeping.most_seconds):
+        if not self._has_any(self._lifetime.most_seconds):
             raise IssuerUnavailableError("there are no keys of the issuer")
         key = self._kept.find(key_id)
         if key is not None:
@@ -155,13 +155,13 @@ class KeySource:
 
     def _renew(self, key_id: str | None) -> None:
         """Fetch the keys, unless that was tried just now; who has an old key does not wait for one who does so already."""
-        old = self._has(key_id, self._keeping.most_seconds)
+        old = self._has(key_id, self._lifetime.most_seconds)
         if not self._fetching.acquire(blocking=not old):
             return
         try:
             # Whoever waited finds what the one before fetched.
-            known = self._has(key_id, self._keeping.fresh_seconds)
-            if not known and self._clock() - self._tried_at >= self._keeping.pause_seconds:
+            known = self._has(key_id, self._lifetime.fresh_seconds)
+            if not known and self._clock() - self._tried_at >= self._lifetime.pause_seconds:
                 self._fetch()
         finally:
             self._fetching.release()
@@ -174,7 +174,7 @@ class KeySource:
             self._failed = True
             _log.error("keys of the token issuer cannot be fetched", issuer=self._issuer, reason=str(error))
             return
-        self._kept, self._failed = _Kept(keys, self._clock()), False
+        self._kept, self._failed = _FetchedKeys(keys, self._clock()), False
 
     def _discovered(self) -> str:
         configuration = _object(self._document(self._issuer.rstrip("/") + DISCOVERY))

@@ -13,7 +13,7 @@ _OTHERS: Final = re.compile(r"[^A-Za-z0-9_+=,.@-]")
 _DIGITS: Final = 8
 
 
-def session_name(token: Token) -> str:
+def make_session_name(token: Token) -> str:
     r"""Name the session of a token by its ``sub`` (STS AssumeRole, RoleSessionName: 2 to 64 of ``[\w+=,.@-]``).
 
     A subject with other characters, or a longer one, is cut and told apart by a digest; without a subject the token is.

@@ -56,7 +56,7 @@ class PixelNote(NamedTuple):
         return self.leniency.value.format(frames=_named(self.frames), total=self.total)
 
 
-def joined(notes: Iterable[PixelNote]) -> tuple[PixelNote, ...]:
+def merge_notes(notes: Iterable[PixelNote]) -> tuple[PixelNote, ...]:
     """Make one note of those that parts of the same pixel data needed alike."""
     found: dict[PixelLeniency, PixelNote] = {}
     for note in notes:

@@ -109,7 +109,7 @@ TABLE = MappingProxyType(
 """Every supported transfer syntax; whatever is not in it is a BLOB."""
 
 
-def treatment(transfer_syntax: str, *, lossless: LosslessFormat, bits_allocated: int) -> Treatment:
+def find_treatment(transfer_syntax: str, *, lossless: LosslessFormat, bits_allocated: int) -> Treatment:
     """Say what is done with pixel data.
 
     Parameters

@@ -6,17 +6,17 @@ Frozen objects are left alone by collections in the workers, so their pages stay
 import gc
 
 from hounsfield.runtime.core_dumps import forbid_core_dumps
-from hounsfield.runtime.gc_freeze import end_without_collecting
+from hounsfield.runtime.gc_freeze import skip_collection_at_exit
 from hounsfield.runtime.standard_error import guard_standard_error
 
 gc.disable()
-end_without_collecting()
+skip_collection_at_exit()
 # It is a program of its own, which has nothing of the one that started it.
 forbid_core_dumps()
 guard_standard_error()
 
 
-def collect_from_now_on() -> None:
+def enable_collection() -> None:
     """Look for garbage in a worker, but not among what the fork server imported."""
     gc.freeze()
     gc.enable()

@@ -1,6 +1,6 @@
 """What a process imports stays until it ends: it is not looked through for garbage, neither at the start nor at the end.
 
-    collecting_later ─▶ imports ─▶ gc.freeze ─▶ work ─▶ gc.freeze ─▶ end
+    defer_collection ─▶ imports ─▶ gc.freeze ─▶ work ─▶ gc.freeze ─▶ end
 
 Looking again and again through hundreds of thousands of objects that all stay is a third of the time that a server takes to
 start. What is frozen is also left out of every later collection, while requests wait.
@@ -15,7 +15,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def collecting_later() -> Iterator[None]:
+def defer_collection() -> Iterator[None]:
     """Import, as a block, without looking for garbage; what there is at its end is never looked through again."""
     gc.disable()
     try:
@@ -25,6 +25,6 @@ def collecting_later() -> Iterator[None]:
         gc.enable()
 
 
-def end_without_collecting() -> None:
+def skip_collection_at_exit() -> None:
     """Let this process end without looking through all it has: its memory goes at once."""
     atexit.register(gc.freeze)

@@ -40,7 +40,7 @@ _AT_ONCE: Final = select.PIPE_BUF
 """What a pipe takes without waiting once it says that it has room."""
 
 
-class QuietStream(io.RawIOBase):
+class NonBlockingStream(io.RawIOBase):
     """A descriptor for text, written to without failing and without waiting; may be used by any number of threads.
 
     Parameters
@@ -185,9 +185,9 @@ def guard_standard_error() -> None:
             os.fstat(descriptor)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
-    if not isinstance(getattr(sys.stderr, "buffer", None), QuietStream):
+    if not isinstance(getattr(sys.stderr, "buffer", None), NonBlockingStream):
         # Nothing between the text and the descriptor may keep it back: of a buffer only `write` and `flush` are used.
-        stream: Any = QuietStream(_STANDARD_ERROR)
+        stream: Any = NonBlockingStream(_STANDARD_ERROR)
         sys.stderr = io.TextIOWrapper(
             stream,
             encoding="utf-8",
@@ -199,8 +199,8 @@ def guard_standard_error() -> None:
         sys.warnoptions.append(_TRACKER_IS_SILENT)
 
 
-def keep_trying_standard_error() -> None:
+def retry_standard_error() -> None:
     """Have what standard error did not take tried again from a thread; for processes that are not forked any more."""
     stream = getattr(sys.stderr, "buffer", None)
-    if isinstance(stream, QuietStream):
+    if isinstance(stream, NonBlockingStream):
         stream.keep_trying()

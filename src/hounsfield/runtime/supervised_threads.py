@@ -18,10 +18,10 @@ _PAUSE_SECONDS: Final = 1.0
 _WELL_SECONDS: Final = 10.0
 """How long a thread must have run since it was begun again to be as good as before."""
 _log = structlog.get_logger(__name__)
-_all: Final = weakref.WeakSet["LastingThread"]()
+_all: Final = weakref.WeakSet["SupervisedThread"]()
 
 
-class LastingThread:
+class SupervisedThread:
     """A thread that goes on after errors that nobody foresaw.
 
     Parameters

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from hounsfield.runtime.supervised_threads import LastingThread
+from hounsfield.runtime.supervised_threads import SupervisedThread
 from hounsfield.settings.tls import TlsFiles, TlsFilesError
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class CertificateWatch:
 
     def start(self) -> None:
         """Watch, from a thread that ends with the process."""
-        self._thread = LastingThread("certificate", partial(self._watch, self._files.identity()))
+        self._thread = SupervisedThread("certificate", partial(self._watch, self._files.identity()))
         self._thread.start()
 
     def _watch(self, served: tuple[tuple[int, int, int], ...]) -> None:
@@ -61,7 +61,7 @@ class CertificateWatch:
             os.kill(os.getpid(), signal.SIGHUP)
 
 
-def connecting_anew(app: ASGIApp, files: TlsFiles) -> ASGIApp:
+def reconnect_after_renewal(app: ASGIApp, files: TlsFiles) -> ASGIApp:
     """Have clients connect anew once the certificate of this process is not the newest, so that none is cut off at its end."""
     begun = files.identity()
     looked = time.monotonic()

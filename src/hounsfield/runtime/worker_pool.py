@@ -49,13 +49,13 @@ READY = signal.SIGUSR2
 """What an API process sends to `PARENT` when it serves."""
 
 
-def tell_ready() -> None:
+def notify_ready() -> None:
     """Tell the process that `PARENT` names, where it names one, that this one serves."""
     if PARENT in os.environ:
         os.kill(int(os.environ[PARENT]), READY)
 
 
-def tell_refusal() -> None:
+def notify_refusal() -> None:
     """Tell the process that `PARENT` names, where it names one, that no child can work with the settings."""
     if PARENT in os.environ:
         os.kill(int(os.environ[PARENT]), REFUSAL)
@@ -97,7 +97,7 @@ def _exit_with_starter() -> None:
     threading.Thread(target=watch, name="starter-watch", daemon=True).start()
 
 
-def begin_importing(module: str) -> None:
+def start_fork_server(module: str) -> None:
     """Start the fork server of this process, which imports ``module`` while this one does something else.
 
     Parameters
@@ -126,9 +126,9 @@ def _have_room_for_sockets() -> None:
 def _start_worker(warm_up: Callable[[], None] | None) -> None:
     _exit_with_starter()
     # Only a fork server and its workers may import it.
-    from hounsfield.runtime.fork_server import collect_from_now_on
+    from hounsfield.runtime.fork_server import enable_collection
 
-    collect_from_now_on()
+    enable_collection()
     if warm_up is not None:
         warm_up()
 
@@ -146,14 +146,14 @@ class WorkerPool:
         How many worker processes.
     warm_up : Callable[[], None] | None
         A top-level function run once in each worker. Its module is imported before, once for all workers; where
-        `begin_importing` was called, that may have happened already.
+        `start_fork_server` was called, that may have happened already.
     """
 
     def __init__(self, processes: int, warm_up: Callable[[], None] | None = None) -> None:
         self.processes = processes
         self._warm_up = warm_up
         if warm_up is not None:
-            begin_importing(warm_up.__module__)
+            start_fork_server(warm_up.__module__)
         self._lock = threading.Lock()
         self._executor: Executor = self._new(processes)
 

@@ -40,7 +40,7 @@ class RefusedError(Exception):
     """A process cannot run as it is set up; the message says why."""
 
 
-class KeptProcess:
+class ChildProcess:
     """A process that is started again when it ends; it runs from when this object is made.
 
     Parameters
@@ -65,7 +65,7 @@ class KeptProcess:
         self._start()
 
     def _start(self) -> None:
-        """Start the process; where the machine has no room for it now, it is tried again by `keep`."""
+        """Start the process; where the machine has no room for it now, it is tried again by `restart_if_ended`."""
         self._started = time.monotonic()
         process = ForkedProcess(target=_live, args=(self._name, self._run, self._variables), name=self._name)
         # What asks the child to end before it is itself would only be noted, by the copy of what notes it for this process.
@@ -79,7 +79,7 @@ class KeptProcess:
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
 
-    def keep(self) -> None:
+    def restart_if_ended(self) -> None:
         """Start the process when it has ended; one that ends soon again and again is started ever more slowly.
 
         Raises

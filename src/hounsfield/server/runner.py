@@ -16,11 +16,16 @@ from typing import Final
 
 from hounsfield.audit.trail import Trail
 from hounsfield.bootstrap.audit import open_trail
-from hounsfield.bootstrap.audit_tasks import AuditKeeper, RecordedWork, import_ended, storage_released
+from hounsfield.bootstrap.audit_tasks import (
+    AuditedWorkHandler,
+    AuditMaintenance,
+    describe_ended_imports,
+    describe_released_storage,
+)
 from hounsfield.bootstrap.image_store import open_image_store
 from hounsfield.bootstrap.installation import open_repository
 from hounsfield.bootstrap.roles import import_access, job_roles
-from hounsfield.bootstrap.start_faults import explained
+from hounsfield.bootstrap.start_faults import explain_start_faults
 from hounsfield.bootstrap.start_reports import report_ready
 from hounsfield.gateway.image_set_access import access_of_kept
 from hounsfield.iam.identities.directory import Directory
@@ -35,18 +40,18 @@ from hounsfield.imaging.imports.retention import FORGET_IMPORT_JOBS, ImportJobFo
 from hounsfield.imaging.imports.runner import ImportRunner
 from hounsfield.imaging.ingest.worker import warm_up
 from hounsfield.imaging.ingest.workers import IngestWorkers
-from hounsfield.imaging.search.reindex import FILL_INDEX, IndexFiller, schedule_indexing
+from hounsfield.imaging.search.reindex import FILL_INDEX, Reindexer, schedule_indexing
 from hounsfield.imaging.tiering.damage_log import note_damage
 from hounsfield.imaging.tiering.orphan_packs import SWEEP_ORPHANS, OrphanSweeper, schedule_sweep
 from hounsfield.imaging.tiering.pack_key_sweep import KEEP_PACK_KEYS, PackKeyKeeper, schedule_pack_keys
 from hounsfield.imaging.tiering.tiers import SWEEP_TIERS, TierSweeper, schedule_tiers
-from hounsfield.jobs.runner import Alarm, Runner, WorkHandler
+from hounsfield.jobs.runner import Runner, WakeupSignal, WorkHandler
 from hounsfield.runtime.logs import configure_logs
-from hounsfield.runtime.standard_error import keep_trying_standard_error
-from hounsfield.runtime.supervised_threads import LastingThread
-from hounsfield.runtime.worker_pool import begin_importing, end_with_parent
+from hounsfield.runtime.standard_error import retry_standard_error
+from hounsfield.runtime.supervised_threads import SupervisedThread
+from hounsfield.runtime.worker_pool import end_with_parent, start_fork_server
 from hounsfield.settings import Settings
-from hounsfield.storage.db.write_ahead_log import LogKeeper
+from hounsfield.storage.db.write_ahead_log import LogCheckpointer
 
 _KEEPING_SECONDS: Final = 5.0
 _LOOK_SECONDS: Final = 0.5
@@ -70,7 +75,7 @@ class _Work:
         runner = ImportRunner(
             image_store, self.workers, self.stop, access_of, lambda job: access_of_kept(image_store, job.starter_rights)
         )
-        return {IMPORT: RecordedWork(runner, self.trail, import_ended(self.image_store))}
+        return {IMPORT: AuditedWorkHandler(runner, self.trail, describe_ended_imports(self.image_store))}
 
     def short(self) -> dict[str, WorkHandler]:
         image_store = self.image_store
@@ -80,7 +85,7 @@ class _Work:
             UPDATE_IMAGE_SET: ImageSetUpdater(image_store),
             COPY_IMAGE_SET: ImageSetCopier(image_store),
             DELETE_IMAGE_SET: ImageSetDeleter(image_store),
-            RELEASE_IMAGE_SET: RecordedWork(releaser, self.trail, storage_released(image_store)),
+            RELEASE_IMAGE_SET: AuditedWorkHandler(releaser, self.trail, describe_released_storage(image_store)),
             SWEEP_ORPHANS: OrphanSweeper(image_store, delete=self.settings.delete_orphans),
             FORGET_IMPORT_JOBS: ImportJobForgetter(image_store),
             KEEP_PACK_KEYS: PackKeyKeeper(image_store),
@@ -88,7 +93,7 @@ class _Work:
 
     def long(self) -> dict[str, WorkHandler]:
         return {
-            FILL_INDEX: IndexFiller(self.image_store, self.stop),
+            FILL_INDEX: Reindexer(self.image_store, self.stop),
             SWEEP_TIERS: TierSweeper(
                 self.image_store,
                 archive_after_seconds=self.settings.archive_after_seconds,
@@ -101,11 +106,11 @@ class _Work:
 def run_runner(settings: Settings) -> None:
     """Run a runner until SIGTERM or SIGINT."""
     configure_logs(settings.log_level)
-    keep_trying_standard_error()
+    retry_standard_error()
     end_with_parent()
     # The workers' imports go on beside what this process does next.
-    begin_importing(warm_up.__module__)
-    with explained(settings):
+    start_fork_server(warm_up.__module__)
+    with explain_start_faults(settings):
         image_store, keyring = open_image_store(settings)
         directory = Directory(open_repository(settings, image_store.database, keyring))
     # Before the chain of the audit trail begins, which only an orderly end ends.
@@ -118,10 +123,10 @@ def run_runner(settings: Settings) -> None:
     for schedule in (schedule_sweep, schedule_forgetting, schedule_tiers, schedule_indexing, schedule_pack_keys):
         schedule(image_store)
     # A bucket that does not answer must not keep the process from ending; what is not delivered then is later.
-    keeper = AuditKeeper.of(settings, image_store, keyring)
-    keeping = LastingThread("audit-keeper", partial(keeper.run, work.stop), work.stop)
-    log_keeper = LogKeeper(image_store.database)
-    log_keeper.start()
+    keeper = AuditMaintenance.of(settings, image_store, keyring)
+    keeping = SupervisedThread("audit-keeper", partial(keeper.run, work.stop), work.stop)
+    log_checkpointer = LogCheckpointer(image_store.database)
+    log_checkpointer.start()
     directory.start()
     keeping.start()
     trail.start()
@@ -131,7 +136,7 @@ def run_runner(settings: Settings) -> None:
     finally:
         work.workers.close()
         directory.stop()
-        log_keeper.stop()
+        log_checkpointer.stop()
         trail.stop()
         keeping.join(_KEEPING_SECONDS)
 
@@ -146,16 +151,16 @@ def _end_on_signals(stop: threading.Event) -> None:
 
 def _carry_out(work: _Work) -> None:
     """Take work items until it is time to stop, each kind in threads of its own."""
-    queue, stop, alarm = work.image_store.queue, work.stop, Alarm()
+    queue, stop, signal = work.image_store.queue, work.stop, WakeupSignal()
     failed = partial(note_damage, work.image_store)
-    imports = Runner(queue, work.imports(), stop, slots=work.settings.import_slots, alarm=alarm, failed=failed)
-    short = Runner(queue, work.short(), stop, alarm=alarm, failed=failed)
+    imports = Runner(queue, work.imports(), stop, slots=work.settings.import_slots, signal=signal, failed=failed)
+    short = Runner(queue, work.short(), stop, signal=signal, failed=failed)
     long = Runner(queue, work.long(), stop, slots=2, failed=failed)
     threads = [
-        LastingThread("listener", partial(queue.listen, alarm.ring, stop), stop, daemon=False),
-        LastingThread("imports", imports.run, stop, daemon=False),
-        LastingThread("short-work", short.run, stop, daemon=False),
-        LastingThread("long-work", long.run, stop, daemon=False),
+        SupervisedThread("listener", partial(queue.listen, signal.notify, stop), stop, daemon=False),
+        SupervisedThread("imports", imports.run, stop, daemon=False),
+        SupervisedThread("short-work", short.run, stop, daemon=False),
+        SupervisedThread("long-work", long.run, stop, daemon=False),
     ]
     for thread in threads:
         thread.start()

@@ -29,10 +29,10 @@ import structlog
 
 from hounsfield.bootstrap.start_reports import StartReports, has_worked, is_received
 from hounsfield.iam.root_credentials import credentials_file
-from hounsfield.runtime.gc_freeze import collecting_later
-from hounsfield.runtime.tls import CertificateWatch, connecting_anew
-from hounsfield.runtime.worker_pool import PARENT, REFUSAL, end_with_parent, tell_ready
-from hounsfield.server.child_process import KeptProcess, RefusedError
+from hounsfield.runtime.gc_freeze import defer_collection
+from hounsfield.runtime.tls import CertificateWatch, reconnect_after_renewal
+from hounsfield.runtime.worker_pool import PARENT, REFUSAL, end_with_parent, notify_ready
+from hounsfield.server.child_process import ChildProcess, RefusedError
 from hounsfield.settings import PREFIX, InstallationError, Settings, SettingsError, load_settings
 from hounsfield.settings.tls import TlsFilesError
 from hounsfield.storage.durable_files import make_folder_durably, write_file_durably
@@ -88,22 +88,22 @@ def serve(settings: Settings, host: str, port: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     run_runner = _import_once()
-    from hounsfield.bootstrap.start_faults import explained
+    from hounsfield.bootstrap.start_faults import explain_start_faults
 
-    with explained(settings):
+    with explain_start_faults(settings):
         make_folder_durably(settings.data)
         write_file_durably(server_file(settings.data), json.dumps({"url": url, "pid": os.getpid()}).encode())
     _log.info("serving", url=url, credentials=str(credentials_file(settings.data)))
     reports = StartReports()
     reports.receive()
     variables = {f"{PREFIX}DATA": str(settings.data.absolute()), PARENT: str(os.getpid())}
-    kept: list[KeptProcess] = []
+    kept: list[ChildProcess] = []
     try:
-        kept.append(KeptProcess("runner", lambda: run_runner(load_settings()), variables, reports))
-        kept.append(KeptProcess("api", lambda: serve_api(load_settings(), host, port), variables, reports))
+        kept.append(ChildProcess("runner", lambda: run_runner(load_settings()), variables, reports))
+        kept.append(ChildProcess("api", lambda: serve_api(load_settings(), host, port), variables, reports))
         while not stop.wait(_WATCH_SECONDS):
             for process in kept:
-                process.keep()
+                process.restart_if_ended()
             # What was not taken is tried again; a thread of its own is nothing to have before a fork.
             sys.stderr.flush()
     except RefusedError as error:
@@ -118,7 +118,7 @@ def serve(settings: Settings, host: str, port: int) -> None:
 
 def _import_once() -> Callable[[Settings], None]:
     """Import all that API processes and the runner need, so that those who are forked have it; give what runs the runner."""
-    with collecting_later():
+    with defer_collection():
         import hounsfield.bootstrap.api
         import hounsfield.server.granian_server  # noqa: F401
         from hounsfield.server.runner import run_runner
@@ -131,10 +131,10 @@ def serve_api(settings: Settings, host: str, port: int) -> None:
     if settings.insecure_no_auth and not is_loopback(host):
         raise SettingsError(f"without authentication only loopback is served, not {host}")
     # Commands that only ask for a server have no need of the server software, and API processes are forked from this one.
-    with collecting_later():
+    with defer_collection():
         import hounsfield.bootstrap.api  # noqa: F401
         from hounsfield.server.granian_server import ApiServer, ConnectionLimits
-        from hounsfield.storage.blobs.spool import forget_spooled
+        from hounsfield.storage.blobs.spool import remove_spooled_files
 
     end_with_parent()
     tls = settings.tls
@@ -147,7 +147,7 @@ def serve_api(settings: Settings, host: str, port: int) -> None:
         _log.warning("plain HTTP: everybody on the network can read along; set HOUNSFIELD_TLS_CERTIFICATE", host=host)
     os.environ[PARENT] = str(os.getpid())
     os.environ[f"{PREFIX}DATA"] = str(settings.data.absolute())
-    forget_spooled(settings.data / "spool")
+    remove_spooled_files(settings.data / "spool")
     allow_files(settings.max_connections + _OTHER_FILES)
     reports = StartReports()
     if not is_received():
@@ -222,7 +222,7 @@ def create_app() -> ASGIApp:
     # Until its event loop runs, the process would only note a signal in its copy of Granian, and serve on when all others end.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
-    with collecting_later():
+    with defer_collection():
         from hounsfield.bootstrap import api
 
     # The application begins a chain of the audit trail, which only an orderly end ends.
@@ -231,7 +231,7 @@ def create_app() -> ASGIApp:
         signal.signal(number, lambda number, _frame: asked.append(number))
     made = api.create_app(lambda: _waited(asked))
     tls = load_settings().tls
-    return telling_ready(made if tls is None else connecting_anew(made, tls), asked)
+    return notify_when_ready(made if tls is None else reconnect_after_renewal(made, tls), asked)
 
 
 def _waited(asked: Sequence[int]) -> bool:
@@ -246,7 +246,7 @@ def _waited(asked: Sequence[int]) -> bool:
     return True
 
 
-def telling_ready(app: ASGIApp, asked: Sequence[int]) -> ASGIApp:
+def notify_when_ready(app: ASGIApp, asked: Sequence[int]) -> ASGIApp:
     """Tell the process that keeps the API processes once this one serves; end then where a signal asked for that before."""
 
     def telling(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
@@ -256,7 +256,7 @@ def telling_ready(app: ASGIApp, asked: Sequence[int]) -> ASGIApp:
         async def listening(message: Message) -> None:
             await send(message)
             if message["type"] == "lifespan.startup.complete":
-                tell_ready()
+                notify_ready()
                 # The event loop has taken the signals over by now, and ends the process as it does at any other time.
                 for number in asked:
                     signal.raise_signal(number)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 
-class OnFailure(StrEnum):
+class AuditFailureMode(StrEnum):
     """What becomes of calls while they cannot be recorded."""
 
     REFUSE = "refuse"

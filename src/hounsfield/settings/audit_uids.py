@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 
-class Uids(StrEnum):
+class UidRecording(StrEnum):
     """How UIDs are recorded."""
 
     SEALED = "sealed"

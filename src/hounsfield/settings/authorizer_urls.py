@@ -14,7 +14,7 @@ FUNCTION_ARN: Final = re.compile(
 )
 
 
-def authorizer_urls_of(text: str) -> Mapping[str, str]:
+def parse_authorizer_urls(text: str) -> Mapping[str, str]:
     """Read which URLs stand for which functions: ``<ARN>=<URL>``, with commas or blanks between.
 
     Raises

@@ -6,14 +6,14 @@ import re
 from dataclasses import fields
 from typing import Final
 
-from hounsfield.settings.authorizer_urls import authorizer_urls_of
-from hounsfield.settings.cors_origins import origins_of
-from hounsfield.settings.errors import PREFIX, SettingsError, said_of
+from hounsfield.settings.authorizer_urls import parse_authorizer_urls
+from hounsfield.settings.cors_origins import parse_origins
+from hounsfield.settings.errors import PREFIX, SettingsError, fault_of
 from hounsfield.settings.fields import Fields
 from hounsfield.settings.import_roles import ImportRoles
 from hounsfield.settings.issuers import check_leeway, issuer_of
-from hounsfield.settings.throttling import rates_of
-from hounsfield.settings.trusted_proxies import proxies_of
+from hounsfield.settings.throttling import parse_rates
+from hounsfield.settings.trusted_proxies import parse_proxies
 
 _S3_URI: Final = re.compile(r"s3://[^/]+(/.*)?")
 _LOG_LEVELS: Final = ("debug", "info", "warning", "error")
@@ -73,24 +73,24 @@ def _check_keys_and_certificates(settings: Fields) -> None:
 
 
 def _check_callers(settings: Fields) -> None:
-    with said_of("throttle_rates"):
-        rates_of(settings.throttling, settings.throttle_rates)
-    with said_of("cors_origins"):
-        origins_of(settings.cors_origins)
-    with said_of("trusted_proxies"):
-        proxies_of(settings.trusted_proxies)
+    with fault_of("throttle_rates"):
+        parse_rates(settings.throttling, settings.throttle_rates)
+    with fault_of("cors_origins"):
+        parse_origins(settings.cors_origins)
+    with fault_of("trusted_proxies"):
+        parse_proxies(settings.trusted_proxies)
 
 
 def _check_tokens(settings: Fields) -> None:
-    with said_of("authorizers"):
-        authorizer_urls_of(settings.authorizers)
+    with fault_of("authorizers"):
+        parse_authorizer_urls(settings.authorizers)
     if settings.lambda_api not in {"", "aws"}:
         raise SettingsError(f"{PREFIX}LAMBDA_API is {settings.lambda_api!r}, it must be aws or empty")
     if not 0 <= settings.authorizer_cache_seconds <= 60:
         raise SettingsError(f"{PREFIX}AUTHORIZER_CACHE_SECONDS must be from 0 to 60")
     if settings.authorizer_calls < 1:
         raise SettingsError(f"{PREFIX}AUTHORIZER_CALLS must be 1 or more")
-    with said_of("oidc_leeway_seconds"):
+    with fault_of("oidc_leeway_seconds"):
         check_leeway(settings.oidc_leeway_seconds)
     issuer_of(settings)
 

@@ -40,7 +40,7 @@ class ClaimRole:
     role_arn: str
 
 
-def claim_roles_of(text: str) -> tuple[ClaimRole, ...]:
+def parse_claim_roles(text: str) -> tuple[ClaimRole, ...]:
     """Read the rules: a JSON list of objects with ``claim``, ``value`` and ``role``; empty for none.
 
     ``claim`` is a name, or a list of names for one within others: ``["realm_access", "roles"]``.

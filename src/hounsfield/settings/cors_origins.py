@@ -9,7 +9,7 @@ _ORIGIN: Final = re.compile(r"https?://(?:[A-Za-z0-9.\-]+|\[[0-9A-Fa-f:]+\])(?::
 _ANY: Final = "*"
 
 
-def origins_of(text: str) -> tuple[str, ...]:
+def parse_origins(text: str) -> tuple[str, ...]:
     """Read a list of origins with commas between them.
 
     Raises

@@ -17,7 +17,7 @@ class InstallationError(SettingsError):
 
 
 @contextmanager
-def said_of(name: str) -> Iterator[None]:
+def fault_of(name: str) -> Iterator[None]:
     """Name the setting in what a check of its value says."""
     try:
         yield

@@ -6,8 +6,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from hounsfield.settings.audit_on_failure import OnFailure
-from hounsfield.settings.audit_uids import Uids
+from hounsfield.settings.audit_on_failure import AuditFailureMode
+from hounsfield.settings.audit_uids import UidRecording
 from hounsfield.settings.import_roles import ImportRoles
 from hounsfield.settings.throttling import Throttling
 from hounsfield.settings.tls import ClientCertificates, TlsFiles, TlsVersion
@@ -161,10 +161,10 @@ class Fields:
         How long after its end an import job is shown, and kept in the database.
     audit_data_events : bool
         Record data events, which are reading frames and all of DICOMweb, in the audit trail; management events always are.
-    audit_uids : Uids
+    audit_uids : UidRecording
         How UIDs of studies, series and instances stand in the audit trail: ``sealed``, found again by ``hounsfield audit find
         --uid`` only, or ``plain``.
-    audit_on_failure : OnFailure
+    audit_on_failure : AuditFailureMode
         What becomes of calls while they cannot be recorded: ``refuse`` carries out none, ``refuse-writes`` none that changes
         anything, ``continue`` all.
     audit_file_bytes : int
@@ -301,8 +301,8 @@ class Fields:
     quota_import_jobs: int = 100
     job_retention_seconds: float = 90 * 24 * 3600.0
     audit_data_events: bool = True
-    audit_uids: Uids = Uids.SEALED
-    audit_on_failure: OnFailure = OnFailure.REFUSE_WRITES
+    audit_uids: UidRecording = UidRecording.SEALED
+    audit_on_failure: AuditFailureMode = AuditFailureMode.REFUSE_WRITES
     audit_file_bytes: int = 64 * 1024 * 1024
     audit_file_seconds: float = 24 * 3600.0
     audit_retention_days: float = 365.0

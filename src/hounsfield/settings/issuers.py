@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from hounsfield.settings.claim_roles import ClaimRole, claim_roles_of
-from hounsfield.settings.errors import said_of
+from hounsfield.settings.claim_roles import ClaimRole, parse_claim_roles
+from hounsfield.settings.errors import fault_of
 from hounsfield.settings.fields import Fields
-from hounsfield.settings.jwks_lifetime import Keeping
-from hounsfield.settings.jws_algorithms import algorithms_of
+from hounsfield.settings.jwks_lifetime import JwksLifetime
+from hounsfield.settings.jws_algorithms import parse_algorithms
 from hounsfield.settings.urls import check_url
 
 
@@ -23,22 +23,24 @@ def issuer_of(settings: Fields) -> IssuerConfiguration | None:
     """
     if not settings.oidc_issuer:
         return None
-    with said_of("oidc_issuer"):
+    with fault_of("oidc_issuer"):
         url = check_url(settings.oidc_issuer)
-    with said_of("oidc_jwks_url"):
+    with fault_of("oidc_jwks_url"):
         jwks_url = check_url(settings.oidc_jwks_url) if settings.oidc_jwks_url else ""
-    with said_of("oidc_audience"):
-        audiences = audiences_of(settings.oidc_audience)
-    with said_of("oidc_algorithms"):
-        algorithms = algorithms_of(settings.oidc_algorithms)
-    with said_of("oidc_roles"):
-        roles = claim_roles_of(settings.oidc_roles)
-    with said_of("oidc_keys_seconds"):
-        keeping = Keeping(settings.oidc_keys_seconds, settings.oidc_keys_most_seconds, settings.oidc_refetch_seconds)
-    return IssuerConfiguration(url, audiences, jwks_url, algorithms, roles, settings.oidc_leeway_seconds, keeping)
+    with fault_of("oidc_audience"):
+        audiences = parse_audiences(settings.oidc_audience)
+    with fault_of("oidc_algorithms"):
+        algorithms = parse_algorithms(settings.oidc_algorithms)
+    with fault_of("oidc_roles"):
+        roles = parse_claim_roles(settings.oidc_roles)
+    with fault_of("oidc_keys_seconds"):
+        jwks_lifetime = JwksLifetime(
+            settings.oidc_keys_seconds, settings.oidc_keys_most_seconds, settings.oidc_refetch_seconds
+        )
+    return IssuerConfiguration(url, audiences, jwks_url, algorithms, roles, settings.oidc_leeway_seconds, jwks_lifetime)
 
 
-def audiences_of(text: str) -> tuple[str, ...]:
+def parse_audiences(text: str) -> tuple[str, ...]:
     """Read a list of audiences with commas between them.
 
     Raises
@@ -70,7 +72,7 @@ class IssuerConfiguration:
         Which role a token stands for at DICOMweb.
     leeway_seconds : float
         By how much its clock may differ.
-    keeping : Keeping
+    jwks_lifetime : JwksLifetime
         How long its keys are kept.
     """
 
@@ -80,7 +82,7 @@ class IssuerConfiguration:
     algorithms: tuple[str, ...]
     roles: tuple[ClaimRole, ...]
     leeway_seconds: float
-    keeping: Keeping = field(default_factory=Keeping)
+    jwks_lifetime: JwksLifetime = field(default_factory=JwksLifetime)
 
 
 MOST_LEEWAY: Final = 60.0

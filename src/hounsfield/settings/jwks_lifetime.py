@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Keeping:
+class JwksLifetime:
     """How long keys are kept.
 
     Attributes

@@ -11,7 +11,7 @@ ALGORITHMS: Final = (
 """Signatures that only the holder of a private key can make (RFC 7518 section 3.1, RFC 8037, RFC 9864)."""
 
 
-def algorithms_of(text: str) -> tuple[str, ...]:
+def parse_algorithms(text: str) -> tuple[str, ...]:
     """Read a list of algorithms with commas between them.
 
     Raises

@@ -34,7 +34,7 @@ class Rate:
         object.__setattr__(self, "interval_ns", max(1, round(_SECOND_NS / self.per_second)))
 
     def __str__(self) -> str:
-        """Give the form that `rates_of` reads, such as ``1000/2000``."""
+        """Give the form that `parse_rates` reads, such as ``1000/2000``."""
         return f"{self.per_second:g}/{self.burst}"
 
     def share_of(self, processes: int) -> Rate:
@@ -90,7 +90,7 @@ class Throttling(StrEnum):
     """None."""
 
 
-def rates_of(throttling: Throttling, overrides: str) -> dict[str, Rate]:
+def parse_rates(throttling: Throttling, overrides: str) -> dict[str, Rate]:
     """Give the rate of every action that has one.
 
     Parameters

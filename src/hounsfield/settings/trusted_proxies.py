@@ -28,7 +28,7 @@ _WITH_PORT: Final = re.compile(r"\[([^\]]*)\](?::\d{1,5})?|([0-9.]+):\d{1,5}")
 _PAIR: Final = re.compile(r'\s*(\w+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;,"\s]*))\s*([;,]|\Z)')
 
 
-def proxies_of(text: str) -> tuple[str, ...]:
+def parse_proxies(text: str) -> tuple[str, ...]:
     """Read a list of addresses and networks with commas between them.
 
     Raises

@@ -20,7 +20,7 @@ def is_full(error: OSError) -> bool:
     return error.errno in _FULL
 
 
-def take_room(descriptor: int, offset: int, length: int) -> bool:
+def reserve_space(descriptor: int, offset: int, length: int) -> bool:
     """Take room for a part of a file, whose size stays what it is; tells whether that was possible here.
 
     Raises

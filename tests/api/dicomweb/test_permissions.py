@@ -11,7 +11,7 @@ from hounsfield.api.dicomweb.resources import ROUTES
 from hounsfield.api.dicomweb.routes import find
 from hounsfield.bootstrap.image_store import open_image_store
 from hounsfield.iam.authorization import Permission
-from hounsfield.iam.policies.condition_context import Unsettled
+from hounsfield.iam.policies.condition_context import UnsettledValue
 from hounsfield.imaging.image_store import ImageStore
 from hounsfield.settings import Settings
 
@@ -55,7 +55,7 @@ TABLE = {
     "DeleteSeries": ("DeleteImageSet", "study series"),
     "DeleteInstance": ("DeleteImageSet", "study series"),
 }
-VALUES = {"study": (STUDY, "1.2"), "series": (SERIES, "1.3"), "all-series": (SERIES, Unsettled.CAUTIOUS)}
+VALUES = {"study": (STUDY, "1.2"), "series": (SERIES, "1.3"), "all-series": (SERIES, UnsettledValue.CAUTIOUS)}
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +95,6 @@ def test_the_classic_action_grants_a_search_across_only_where_that_is_set(
     assert instead is not None
     assert instead.action == f"medical-imaging:{classic}"
     # What the path does not name may be what a policy denies.
-    assert instead.context[SERIES] is Unsettled.CAUTIOUS
-    assert instead.context[STUDY] == ("1.2" if "study" in path else Unsettled.CAUTIOUS)
+    assert instead.context[SERIES] is UnsettledValue.CAUTIOUS
+    assert instead.context[STUDY] == ("1.2" if "study" in path else UnsettledValue.CAUTIOUS)
     assert needed(image_store, "GET", "studies/{study}/series", by_classic=True).instead is None

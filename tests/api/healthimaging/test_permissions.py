@@ -15,7 +15,7 @@ from hounsfield.aws.protocol.parser import parse_request
 from hounsfield.aws.protocol.routing import Router
 from hounsfield.bootstrap.image_store import open_image_store
 from hounsfield.iam.authorization import Permission
-from hounsfield.iam.policies.condition_context import Unsettled
+from hounsfield.iam.policies.condition_context import UnsettledValue
 from hounsfield.imaging.image_store import ImageStore
 from hounsfield.settings import Settings
 
@@ -73,7 +73,7 @@ def test_a_job_needs_permission_to_pass_its_role(image_store: ImageStore) -> Non
 
 
 def test_tags_are_keys_of_the_request_once_they_are_known(image_store: ImageStore) -> None:
-    hoped = {"aws:requesttag/": Unsettled.HOPEFUL, "aws:tagkeys": Unsettled.HOPEFUL}
+    hoped = {"aws:requesttag/": UnsettledValue.HOPEFUL, "aws:tagkeys": UnsettledValue.HOPEFUL}
     known = {"aws:requesttag/ward": "3", "aws:tagkeys": ("Ward",)}
     create = "medical-imaging:CreateDatastore"
     assert needed(image_store, "POST", "/datastore", {"clientToken": "t", "tags": {"Ward": "3"}}) == [
@@ -92,7 +92,7 @@ def test_tags_are_keys_of_the_request_once_they_are_known(image_store: ImageStor
     ]
     match = ROUTER.match("DELETE", path.encode())
     by_path = permission_of("UntagResource", match.path_parameters, image_store)
-    assert by_path == Permission("medical-imaging:UntagResource", [STORE_ARN], {"aws:tagkeys": Unsettled.HOPEFUL})
+    assert by_path == Permission("medical-imaging:UntagResource", [STORE_ARN], {"aws:tagkeys": UnsettledValue.HOPEFUL})
     parameters = parse_request(match, b"tagKeys=Ward&tagKeys=x", [], b"")
     assert list(permissions_of_parameters(by_path, parameters, image_store)) == [
         Permission("medical-imaging:UntagResource", [STORE_ARN], {"aws:tagkeys": ("Ward", "x")})

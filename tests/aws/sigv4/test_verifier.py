@@ -17,7 +17,7 @@ from hounsfield.aws.protocol.errors import (
 from hounsfield.aws.sigv4 import verifier as sigv4
 from hounsfield.aws.sigv4.canonical_request import canonical_queries
 from hounsfield.aws.sigv4.signing_keys import SigningKeys, signing_key
-from hounsfield.aws.sigv4.verifier import Request, Verified, Verifier
+from hounsfield.aws.sigv4.verifier import Request, VerifiedRequest, Verifier
 from support.clients.signers import KEY_ID, NOW, SECRET, SECRETS, changed, header, hmac_sign, later, signed, with_header
 
 ARN_PATH = "/tags/" + quote("arn:aws:medical-imaging:us-east-1:000000000000:datastore/" + "0" * 32, safe="")
@@ -43,7 +43,7 @@ def verifier(at=NOW, secrets=SECRETS.get, **options):
 @pytest.mark.parametrize("expires", [None, 60])
 def test_what_botocore_signs_is_verified(sign, path, expires):
     request = sign("DELETE", quote(path, safe="/?&=%:~-_.'"), expires=expires)
-    assert verifier().verify(request, b"") == Verified(KEY_ID, None, b"")
+    assert verifier().verify(request, b"") == VerifiedRequest(KEY_ID, None, b"")
 
 
 def test_a_body_without_stated_hash_is_verified_with_the_signature(sign):

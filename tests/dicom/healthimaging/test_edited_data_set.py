@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hounsfield.dicom.healthimaging.edited_data_set import Amendment, amended, difference
-from hounsfield.dicom.io.byte_order import little_endian
-from hounsfield.dicom.io.dataset_writer import written
+from hounsfield.dicom.healthimaging.edited_data_set import Amendment, apply_amendment, compute_amendment
+from hounsfield.dicom.io.byte_order import to_little_endian
+from hounsfield.dicom.io.dataset_writer import write_data_set
 from hounsfield.dicom.io.file_meta import preamble_and_meta
 from hounsfield.dicom.io.part10 import BytesSource, read_part10
 from hounsfield.dicom.values.charsets import character_set
@@ -36,7 +36,9 @@ def values(elements: tuple[Element, ...]) -> tuple[dict[str, JsonValue], dict[st
 
 def dataset(elements: tuple[Element, ...]) -> pydicom.Dataset:
     """Let pydicom read a data set."""
-    return pydicom.dcmread(BytesIO(preamble_and_meta((), "1.2", "1.2.3", "1.2.840.10008.1.2.1") + written(elements)))
+    return pydicom.dcmread(
+        BytesIO(preamble_and_meta((), "1.2", "1.2.3", "1.2.840.10008.1.2.1") + write_data_set(elements))
+    )
 
 
 def with_charset(terms: bytes, *elements: Element) -> tuple[Element, ...]:
@@ -46,12 +48,12 @@ def with_charset(terms: bytes, *elements: Element) -> tuple[Element, ...]:
 def test_every_element_made_anew_is_what_it_was(dicom_path: Path) -> None:
     """All values of a real file go through the document and back; only what the document does not hold may differ."""
     part10 = read_part10(BytesSource(dicom_path.read_bytes()))
-    elements = part10.elements if part10.little_endian else little_endian(part10.elements)
+    elements = part10.elements if part10.little_endian else to_little_endian(part10.elements)
     before, vrs = values(elements)
     before.pop("SpecificCharacterSet", None)
     small = {key: value for key, value in before.items() if not lost(value)}
     bare = tuple(e for e in elements if e.tag == SPECIFIC_CHARACTER_SET)
-    made = amended(bare, Amendment(small, vrs=vrs))
+    made = apply_amendment(bare, Amendment(small, vrs=vrs))
     found, found_vrs = values(made)
     assert without_character_sets(found) == without_character_sets(small)
     assert found_vrs == {key: vr for key, vr in vrs.items() if key in found_vrs}
@@ -59,7 +61,7 @@ def test_every_element_made_anew_is_what_it_was(dicom_path: Path) -> None:
     for element in made:
         if element.tag != SPECIFIC_CHARACTER_SET and " " not in element.vr:
             assert (element.vr == "SQ") == (originals[element.tag].vr == "SQ")
-    assert amended(elements, difference(before, before, vrs)) is elements
+    assert apply_amendment(elements, compute_amendment(before, before, vrs)) is elements
 
 
 def without_character_sets(value: Any) -> Any:
@@ -112,12 +114,12 @@ def test_a_difference_leads_from_one_document_to_the_other(
     before: dict[str, JsonValue], after: dict[str, JsonValue], terms: bytes
 ) -> None:
     before, after = nulled(before), nulled(after)
-    elements = amended(with_charset(terms), Amendment(before, vrs=VRS))
+    elements = apply_amendment(with_charset(terms), Amendment(before, vrs=VRS))
     assert document(elements) == before
-    changed = amended(elements, difference(before, after, VRS))
+    changed = apply_amendment(elements, compute_amendment(before, after, VRS))
     assert document(changed) == after
     assert [e.tag for e in changed] == sorted(e.tag for e in changed)
-    assert document(amended(changed, difference(after, before, VRS))) == before
+    assert document(apply_amendment(changed, compute_amendment(after, before, VRS))) == before
 
 
 def document(elements: tuple[Element, ...]) -> dict[str, JsonValue]:
@@ -134,7 +136,7 @@ def test_what_is_not_edited_stays_byte_for_byte() -> None:
         Element(0x00280120, "SS", b"\xff\xff"),
         Element(0x00291010, "UN", b"\1\2"),
     )
-    changed = amended(odd, Amendment({"Rows": 5}, frozenset({"Modality"})))
+    changed = apply_amendment(odd, Amendment({"Rows": 5}, frozenset({"Modality"})))
     assert changed == (odd[1], Element(0x00280010, "US", b"\5\0"), *odd[2:])
 
 
@@ -145,7 +147,7 @@ def test_text_beyond_the_character_set_makes_the_data_set_unicode(terms: bytes) 
     own = (Element(SPECIFIC_CHARACTER_SET, "CS", b"ISO_IR 101"), Element(0x00104000, "LT", "Łódź".encode("iso8859-2")))
     item = (Element(0x00104000, "LT", raw),)
     elements = with_charset(terms, Element(0x00081140, "SQ", (own, item)), Element(0x00100010, "PN", raw))
-    changed = dataset(amended(elements, Amendment({"PatientComments": "山田 Ö Я"})))
+    changed = dataset(apply_amendment(elements, Amendment({"PatientComments": "山田 Ö Я"})))
     assert changed.SpecificCharacterSet == "ISO_IR 192"
     assert str(changed.PatientName) == old
     assert changed.PatientComments == "山田 Ö Я"
@@ -156,7 +158,7 @@ def test_text_beyond_the_character_set_makes_the_data_set_unicode(terms: bytes) 
 
 def test_text_within_the_character_set_leaves_it() -> None:
     elements = with_charset(b"ISO_IR 144", Element(0x00100010, "PN", "Мюллер".encode("iso8859-5")))
-    changed = amended(elements, Amendment({"PatientComments": "Привет"}))
+    changed = apply_amendment(elements, Amendment({"PatientComments": "Привет"}))
     assert changed[:2] == elements
     assert dataset(changed).PatientComments == "Привет"
 
@@ -167,24 +169,24 @@ def test_text_within_the_character_set_leaves_it() -> None:
 )
 def test_an_edited_character_set_is_the_one_of_all_text(term: str, kept: str) -> None:
     elements = with_charset(b"ISO_IR 100", Element(0x00100010, "PN", "Müller".encode("latin-1")))
-    changed = dataset(amended(elements, Amendment({"SpecificCharacterSet": [term], "PatientComments": "Übel"})))
+    changed = dataset(apply_amendment(elements, Amendment({"SpecificCharacterSet": [term], "PatientComments": "Übel"})))
     assert changed.SpecificCharacterSet == kept
     assert (str(changed.PatientName), changed.PatientComments) == ("Müller", "Übel")
 
 
 def test_without_its_character_set_a_data_set_stays_readable() -> None:
     removal = Amendment(removed=frozenset({"SpecificCharacterSet"}))
-    assert amended(with_charset(b"ISO_IR 100", NAME), removal) == (NAME,)
+    assert apply_amendment(with_charset(b"ISO_IR 100", NAME), removal) == (NAME,)
     umlaut = with_charset(b"ISO_IR 100", Element(0x00100010, "PN", "Müller".encode("latin-1")))
-    assert str(dataset(amended(umlaut, removal)).PatientName) == "Müller"
+    assert str(dataset(apply_amendment(umlaut, removal)).PatientName) == "Müller"
 
 
 def test_us_or_ss_follows_the_pixels_and_the_value() -> None:
     signed = (Element(0x00280103, "US", b"\1\0"),)
-    assert amended(signed, Amendment({"SmallestImagePixelValue": 5}))[-1] == Element(0x00280106, "SS", b"\5\0")
-    assert amended(signed, Amendment({"SmallestImagePixelValue": 60000}))[-1].vr == "US"
-    assert amended((), Amendment({"SmallestImagePixelValue": -5}))[0] == Element(0x00280106, "SS", b"\xfb\xff")
-    assert amended((), Amendment({"SmallestImagePixelValue": 5}))[0].vr == "US"
+    assert apply_amendment(signed, Amendment({"SmallestImagePixelValue": 5}))[-1] == Element(0x00280106, "SS", b"\5\0")
+    assert apply_amendment(signed, Amendment({"SmallestImagePixelValue": 60000}))[-1].vr == "US"
+    assert apply_amendment((), Amendment({"SmallestImagePixelValue": -5}))[0] == Element(0x00280106, "SS", b"\xfb\xff")
+    assert apply_amendment((), Amendment({"SmallestImagePixelValue": 5}))[0].vr == "US"
 
 
 @pytest.mark.parametrize(
@@ -193,4 +195,4 @@ def test_us_or_ss_follows_the_pixels_and_the_value() -> None:
 )
 def test_what_is_no_value_of_an_element_is_refused(key: str, value: JsonValue) -> None:
     with pytest.raises(DicomError):
-        amended((), Amendment({key: value}, vrs=VRS))
+        apply_amendment((), Amendment({key: value}, vrs=VRS))

@@ -17,7 +17,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from hounsfield.dicom.healthimaging.overrides import check_overridable, overridden
+from hounsfield.dicom.healthimaging.overrides import check_overridable, override_elements
 from hounsfield.dicom.healthimaging.record import instance_record
 from hounsfield.dicom.io.element_writer import ElementWriter
 from hounsfield.dicom.io.part10 import BytesSource, Part10, read_part10
@@ -65,7 +65,7 @@ def file_of(syntax: str, **elements: Any) -> bytes:
 def applied(part10: Part10, data_set: dict[str, Any]) -> Part10:
     elements = elements_of_json(data_set, little_endian=part10.little_endian)
     check_overridable(part10, elements)
-    return overridden(part10, elements)
+    return override_elements(part10, elements)
 
 
 def without_groups(elements: tuple[Element, ...]) -> tuple[Element, ...]:

@@ -11,7 +11,7 @@ import pytest
 from hounsfield.dicom.healthimaging.levels import PATIENT_KEYWORDS, SERIES_KEYWORDS, STUDY_KEYWORDS, Level, level_of
 from hounsfield.dicom.healthimaging.record import Grouping, InstanceRecord, instance_record
 from hounsfield.dicom.io.part10 import BytesSource, DicomError, read_part10
-from hounsfield.dicom.values.warnings import ImportWarning, WarningCode, gravest
+from hounsfield.dicom.values.warnings import ImportWarning, WarningCode, find_gravest
 
 
 def record(data: bytes) -> InstanceRecord:
@@ -249,8 +249,8 @@ def test_warning_codes(code: WarningCode, number: int, name: str, type_name: str
 
 def test_every_code_has_a_rank() -> None:
     for code in WarningCode:
-        assert gravest([ImportWarning(WarningCode.INVALID_UID_FORMAT, ""), ImportWarning(code, "")]) is code
-    assert gravest([]) is None
+        assert find_gravest([ImportWarning(WarningCode.INVALID_UID_FORMAT, ""), ImportWarning(code, "")]) is code
+    assert find_gravest([]) is None
 
 
 def test_a_private_tag_at_two_depths_has_the_vr_of_the_data_set(writer: Any) -> None:

@@ -13,12 +13,12 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
-from hounsfield.dicom.io.byte_order import little_endian
-from hounsfield.dicom.io.dataset_writer import written
+from hounsfield.dicom.io.byte_order import to_little_endian
+from hounsfield.dicom.io.dataset_writer import write_data_set
 from hounsfield.dicom.io.file_meta import IMPLEMENTATION_CLASS_UID, preamble_and_meta
 from hounsfield.dicom.io.part10 import BytesSource, Part10, read_part10
 from hounsfield.dicom.json.writer import bulk_values, json_object, path_digest
-from hounsfield.dicom.json.xml import native_model
+from hounsfield.dicom.json.xml import write_native_model
 from hounsfield.dicom.values.charsets import CharacterSet, character_set
 from hounsfield.dicom.values.decode import is_encoding_only
 from hounsfield.dicom.values.elements import PIXEL_DATA, Element
@@ -33,7 +33,7 @@ def read(data: bytes) -> Part10:
 
 
 def little(part10: Part10) -> tuple[Element, ...]:
-    return part10.elements if part10.little_endian else little_endian(part10.elements)
+    return part10.elements if part10.little_endian else to_little_endian(part10.elements)
 
 
 def kept(elements: tuple[Element, ...]) -> list[Element]:
@@ -56,7 +56,7 @@ def uri(path: tuple[int, ...]) -> str:
 def test_every_file_comes_back_in_explicit_little_endian(dicom_path: Path) -> None:
     part10 = read(dicom_path.read_bytes())
     elements = little(part10)
-    file = preamble_and_meta(part10.meta, "1.2", "1.2.3", "1.2.840.10008.1.2.1") + written(elements)
+    file = preamble_and_meta(part10.meta, "1.2", "1.2.3", "1.2.840.10008.1.2.1") + write_data_set(elements)
     again = read(file)
     assert again.explicit_vr
     assert list(again.elements) == kept(elements)
@@ -71,7 +71,7 @@ def test_file_meta_keeps_what_tells_not_of_the_file(installed: Path) -> None:
         Element(0x00020102, "OB", b"\1\2"),
     )
     meta = preamble_and_meta((*part10.meta, *own), "1.2.840.10008.5.1.4.1.1.2", "1.2.3", "1.2.840.10008.1.2.1")
-    found = pydicom.dcmread(BytesIO(meta + written(part10.elements))).file_meta
+    found = pydicom.dcmread(BytesIO(meta + write_data_set(part10.elements))).file_meta
     assert found.SourceApplicationEntityTitle == "SENDER"
     assert (found.PrivateInformationCreatorUID, found.PrivateInformation) == ("1.2.9", b"\1\2")
     assert found.MediaStorageSOPInstanceUID == "1.2.3"
@@ -81,7 +81,7 @@ def test_file_meta_keeps_what_tells_not_of_the_file(installed: Path) -> None:
 
 def test_what_a_short_length_cannot_say_becomes_unknown() -> None:
     value = b"1\\" * 40000
-    file = meta() + written([Element(0x00189087, "DS", value)])
+    file = meta() + write_data_set([Element(0x00189087, "DS", value)])
     assert struct.pack("<HH2s2xL", 0x0018, 0x9087, b"UN", 80000) in file
     assert pydicom.dcmread(BytesIO(file))[0x00189087].value == value
 
@@ -89,12 +89,12 @@ def test_what_a_short_length_cannot_say_becomes_unknown() -> None:
 def test_an_encapsulated_icon_keeps_its_undefined_length() -> None:
     items = struct.pack("<HHL", 0xFFFE, 0xE000, 0) + struct.pack("<HHL4s", 0xFFFE, 0xE000, 4, b"\xff\xd8\xff\xd9")
     inside = Element(0x00880200, "SQ", ((Element(PIXEL_DATA, "OB", items),),))
-    (again,) = read(meta() + written([inside])).elements
+    (again,) = read(meta() + write_data_set([inside])).elements
     assert again == inside
     (item,) = again.value
-    assert written(item)[8:12] == b"\xff\xff\xff\xff"
+    assert write_data_set(item)[8:12] == b"\xff\xff\xff\xff"
     looks_like_items = Element(0x00880200, "SQ", ((Element(PIXEL_DATA, "OW", items[:-2]),),))
-    assert read(meta() + written([looks_like_items])).elements == (looks_like_items,)
+    assert read(meta() + write_data_set([looks_like_items])).elements == (looks_like_items,)
 
 
 def meta() -> bytes:
@@ -222,7 +222,7 @@ def test_xml_of_every_file_has_all_elements(dicom_path: Path) -> None:
     part10 = read(dicom_path.read_bytes())
     elements = little(part10)
     model = json_object(elements, part10.character_set, uri)
-    root = ET.fromstring(native_model(model))
+    root = ET.fromstring(write_native_model(model))
     assert root.tag == f"{XML}NativeDicomModel"
     attributes = root.findall(f"{XML}DicomAttribute")
     assert [attribute.get("tag") for attribute in attributes] == list(json.loads(model))
@@ -240,7 +240,7 @@ def test_xml_names_creators_keywords_and_parts_of_names() -> None:
         Element(0x00281050, "DS", b"40.50\\80"),
         Element(0x00091101, "LO", b"nobody's"),
     )
-    root = ET.fromstring(native_model(json_object(elements, LATIN, uri)))
+    root = ET.fromstring(write_native_model(json_object(elements, LATIN, uri)))
     by_tag = {attribute.get("tag"): attribute for attribute in root}
     assert by_tag["00091001"].get("privateCreator") == 'A "creator" & co'
     assert by_tag["00091001"][0].text == "<�>"

@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hounsfield.dicom.healthimaging.record import instance_record
-from hounsfield.dicom.io.dataset_writer import written
+from hounsfield.dicom.io.dataset_writer import write_data_set
 from hounsfield.dicom.io.leniencies import MOST_NAMED, Irregularities, Leniency
 from hounsfield.dicom.io.limits import ReadLimits
 from hounsfield.dicom.io.part10 import BytesSource, DicomError, Part10, read_part10
 from hounsfield.dicom.json.writer import json_object
 from hounsfield.dicom.values.charsets import CharacterSet
-from hounsfield.dicom.values.dates_and_times import standard_date, standard_time
+from hounsfield.dicom.values.dates_and_times import normalise_date, normalise_time
 from hounsfield.dicom.values.elements import Element
 
 EXPLICIT, IMPLICIT, BIG, JPEG_LOSSLESS = (
@@ -195,8 +195,8 @@ def test_a_uid_ends_at_its_first_zero_byte(uid: bytes) -> None:
     element = Element(0x00080018, "UI", uid)
     values = orjson.loads(json_object((element,), CharacterSet(), lambda _: ""))["00080018"]["Value"]
     assert values in (["1.2.3"], ["1.2.3", "1.2.4"])
-    assert b"garbage" not in written([element])
-    assert read_part10(BytesSource(meta(EXPLICIT) + written([element]))).text(0x00080018) == "1.2.3"
+    assert b"garbage" not in write_data_set([element])
+    assert read_part10(BytesSource(meta(EXPLICIT) + write_data_set([element]))).text(0x00080018) == "1.2.3"
 
 
 @pytest.mark.parametrize("encoding", [EXPLICIT, IMPLICIT])
@@ -210,7 +210,7 @@ def test_long_decimals_are_numbers_whatever_stands_in_their_header(writer: Any, 
     numbers = orjson.loads(json_object(part10.elements, CharacterSet(), lambda _: ""))["30060050"]["Value"]
     assert numbers[:3] == [0.0, 0.1429, 0.2857]
     assert len(numbers) == 12_000
-    assert written(part10.elements)[4:6] == b"UN"
+    assert write_data_set(part10.elements)[4:6] == b"UN"
     assert not part10.warnings
 
 
@@ -227,12 +227,12 @@ def test_an_integer_string_is_an_integer_or_the_text_it_is(text: bytes, value: i
 def test_moments_of_older_files_are_those_of_today(date: Any, time: Any) -> None:
     day, now = f"{date:%Y%m%d}".rjust(8, "0"), f"{time:%H%M%S.%f}"
     old = f"{day[:4]}.{day[4:6]}.{day[6:]}", f"{now[:2]}:{now[2:4]}:{now[4:]}"
-    assert (standard_date(old[0]), standard_time(old[1])) == (day, now)
-    assert (standard_date(day), standard_time(now)) == (day, now)
+    assert (normalise_date(old[0]), normalise_time(old[1])) == (day, now)
+    assert (normalise_date(day), normalise_time(now)) == (day, now)
 
 
 @pytest.mark.parametrize(
     "text", ["", "2003.5.17", "2003.05", "20030517-20030518", "10:5", "10:50:", "noon", "2003.05.17x"]
 )
 def test_what_is_no_moment_stays(text: str) -> None:
-    assert standard_date(text) == standard_time(text) == text
+    assert normalise_date(text) == normalise_time(text) == text

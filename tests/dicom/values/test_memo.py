@@ -18,7 +18,7 @@ from hounsfield.dicom.healthimaging.record import InstanceRecord, instance_recor
 from hounsfield.dicom.io.fast_reader import read_explicit
 from hounsfield.dicom.io.part10 import BytesSource, DicomError, Part10, ReadLimits, read_part10
 from hounsfield.dicom.values.elements import Element
-from hounsfield.dicom.values.memo import ENTRIES, LONGEST, Remembered
+from hounsfield.dicom.values.memo import ENTRIES, LONGEST, ResultMemo
 
 STUDY_UID = 0x0020000D
 IMPLICIT = "1.2.840.10008.1.2"
@@ -155,7 +155,7 @@ def test_values_of_every_length_are_read_again(writer: Any, length: int, vr: str
 
 
 def test_what_is_remembered_is_bounded() -> None:
-    remembered = Remembered[int, str]()
+    remembered = ResultMemo[int, str]()
     for number in range(3 * ENTRIES):
         remembered.keep(number, str(number), LONGEST)
     held = [number for number in range(3 * ENTRIES) if remembered.get(number) is not None]

@@ -7,8 +7,8 @@ from itertools import cycle, product
 from typing import Final
 
 from hounsfield.iam.authorization import ContextValue, Permission, may_be_denied, refused_resources
-from hounsfield.iam.permission_snapshot import KeptRights, NoFacts
-from hounsfield.iam.policies.policy_set import Rights
+from hounsfield.iam.permission_snapshot import NoConditionKeys, PermissionSnapshot
+from hounsfield.iam.policies.policy_set import PolicySet
 from hounsfield.iam.principals import Principal
 from support.identities.permission_requests import IMAGE_SET, SESSION, STORE, USER, KnownFacts, may
 
@@ -38,7 +38,7 @@ class TagsAlone:
     facts: KnownFacts
 
     def value(self, key: str) -> ContextValue | None:
-        return NoFacts().value(key)
+        return NoConditionKeys().value(key)
 
     def resource_tags(self, resource: str) -> dict[str, str]:
         return dict(self.facts.resource_tags(resource))
@@ -49,9 +49,9 @@ def denied_by(layer: str, principal: Principal) -> Principal:
     (policy,) = principal.rights.identity
     others = may(principal, {}).rights.identity
     rights = {
-        "identity": Rights((policy,)),
-        "boundary": Rights(others, boundary=policy),
-        "session": Rights(others, session=(policy,)),
+        "identity": PolicySet((policy,)),
+        "boundary": PolicySet(others, boundary=policy),
+        "session": PolicySet(others, session=(policy,)),
     }
     return replace(principal, rights=rights[layer])
 
@@ -68,7 +68,7 @@ def test_kept_rights_refuse_what_they_refused() -> None:
         alike = not may_be_denied(principal, ACTION, f"{STORE}/imageset/")
         permission = Permission(ACTION, [], unless_denied=[IMAGE_SET])
         for facts in known:
-            kept = KeptRights.from_json(KeptRights.of(principal, permission, facts).to_json())
+            kept = PermissionSnapshot.from_json(PermissionSnapshot.of(principal, permission, facts).to_json())
             later = Permission(kept.permission.action, [], kept.permission.context, [IMAGE_SET])
             expected = refused_resources(principal, permission, facts)
             found = refused_resources(kept.principal, later, TagsAlone(facts))

@@ -11,9 +11,9 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 
 from hounsfield.iam.authorization import AccessDeniedError, Permission, may_be_denied, refused_resources, require
-from hounsfield.iam.policies.condition_context import Unsettled
+from hounsfield.iam.policies.condition_context import UnsettledValue
 from hounsfield.iam.policies.parser import parse_policy
-from hounsfield.iam.policies.policy_set import Rights
+from hounsfield.iam.policies.policy_set import PolicySet
 from hounsfield.iam.principals import Principal, root_of
 from support.identities.permission_requests import IMAGE_SET, SESSION, STORE, USER, KnownFacts, may
 
@@ -104,7 +104,9 @@ def test_of_keys_that_differ_only_in_case_one_is_read(tags: dict[str, str]) -> N
 def test_what_is_not_known_yet_may_be_allowed_and_is_asked_again() -> None:
     tagged = {"Condition": {"StringEquals": {"aws:RequestTag/Ward": "3"}}}
     action = "medical-imaging:CreateDatastore"
-    hoped = Permission(action, ["*"], {"aws:requesttag/": Unsettled.HOPEFUL, "aws:tagkeys": Unsettled.HOPEFUL})
+    hoped = Permission(
+        action, ["*"], {"aws:requesttag/": UnsettledValue.HOPEFUL, "aws:tagkeys": UnsettledValue.HOPEFUL}
+    )
     assert passes(may(USER, tagged), hoped)
     assert passes(may(USER, {}, {"Effect": "Deny", **tagged}), hoped)
     assert not passes(may(USER, {"Action": "s3:*"}), hoped)
@@ -146,7 +148,7 @@ def test_who_may_not_be_denied_an_image_set_is_denied_none_but_with_its_data_sto
     statement = {"Effect": "Deny", how: names}
     whole = [{"Effect": "Allow", "Action": "*", "Resource": "*"}, {"Action": "medical-imaging:*", **statement}]
     policy = parse_policy(json.dumps({"Version": "2012-10-17", "Statement": whole}))
-    principal = replace(USER, rights=Rights((policy,)))
+    principal = replace(USER, rights=PolicySet((policy,)))
     refused = refused_resources(principal, Permission(GET.action, [], unless_denied=[STORE, IMAGE_SET]), KnownFacts())
     event(str(IMAGE_SET in refused))
     assert may_be_denied(principal, GET.action, f"{STORE}/imageset/") or IMAGE_SET not in refused or STORE in refused

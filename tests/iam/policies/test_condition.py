@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hounsfield.iam.policies.condition import Effect, read_condition
-from hounsfield.iam.policies.condition_context import ContextValue, Unsettled
+from hounsfield.iam.policies.condition_context import ContextValue, UnsettledValue
 from hounsfield.iam.policies.evaluation import decide
 from hounsfield.iam.policies.operators import OPERATORS
 from hounsfield.iam.policies.parser import parse_policy
-from hounsfield.iam.policies.policy_set import Rights
-from hounsfield.iam.policies.wildcards import Exactly, Wildcards
+from hounsfield.iam.policies.policy_set import PolicySet
+from hounsfield.iam.policies.wildcards import LiteralText, WildcardPattern
 
 KEY = "aws:x"
 ARN = "arn:aws:iam::123456789012:role/readers/night"
@@ -219,7 +219,7 @@ def test_to_differ_from_a_variable_without_value_denies_but_does_not_allow(opera
 def test_variables_in_resources(text: str, resource: str, allowed: bool) -> None:
     entry = {"Effect": "Allow", "Action": "*", "Resource": text}
     policy = parse_policy(json.dumps({"Version": "2012-10-17", "Statement": entry}))
-    assert decide(Rights((policy,)), "s3:GetObject", resource, {"aws:username": "ann"}).allowed is allowed
+    assert decide(PolicySet((policy,)), "s3:GetObject", resource, {"aws:username": "ann"}).allowed is allowed
 
 
 def test_none_of_a_resource_without_value_gives_nobody_a_permission() -> None:
@@ -228,13 +228,13 @@ def test_none_of_a_resource_without_value_gives_nobody_a_permission() -> None:
         entries = [{"Effect": "Allow", "Action": "*", "Resource": "*"}] if effect == "Deny" else []
         entries.append({"Effect": effect, "Action": "*", "NotResource": text})
         policy = parse_policy(json.dumps({"Version": "2012-10-17", "Statement": entries}))
-        assert decide(Rights((policy,)), "s3:GetObject", "arn:aws:s3:::b/x", {}).allowed is allowed
+        assert decide(PolicySet((policy,)), "s3:GetObject", "arn:aws:s3:::b/x", {}).allowed is allowed
 
 
 def test_all_operators_and_keys_of_a_block_must_be_met() -> None:
     block = {"StringEquals": {"aws:a": "1", "aws:b": ["2", "3"]}, "Bool": {"aws:SecureTransport": True}}
     entry = {"Effect": "Allow", "Action": "*", "Resource": "*", "Condition": block}
-    rights = Rights((parse_policy(json.dumps({"Version": "2012-10-17", "Statement": [entry]})),))
+    rights = PolicySet((parse_policy(json.dumps({"Version": "2012-10-17", "Statement": [entry]})),))
     whole: dict[str, ContextValue] = {"aws:a": "1", "aws:b": "3", "aws:securetransport": "true"}
     assert decide(rights, "s3:GetObject", "*", whole).allowed
     for key in whole:
@@ -244,10 +244,10 @@ def test_all_operators_and_keys_of_a_block_must_be_met() -> None:
 @pytest.mark.parametrize("operator", ["StringEquals", "StringNotEquals", "ForAllValues:StringLike", "Null"])
 def test_what_is_not_known_counts_as_hoped_for_or_as_feared(operator: str) -> None:
     values = "true" if operator == "Null" else "x"
-    assert met(operator, values, Unsettled.HOPEFUL, Effect.ALLOW)
-    assert not met(operator, values, Unsettled.HOPEFUL, Effect.DENY)
-    assert not met(operator, values, Unsettled.CAUTIOUS, Effect.ALLOW)
-    assert met(operator, values, Unsettled.CAUTIOUS, Effect.DENY)
+    assert met(operator, values, UnsettledValue.HOPEFUL, Effect.ALLOW)
+    assert not met(operator, values, UnsettledValue.HOPEFUL, Effect.DENY)
+    assert not met(operator, values, UnsettledValue.CAUTIOUS, Effect.ALLOW)
+    assert met(operator, values, UnsettledValue.CAUTIOUS, Effect.DENY)
 
 
 def matches(pattern: str, text: str) -> bool:
@@ -261,14 +261,14 @@ def matches(pattern: str, text: str) -> bool:
 
 @given(st.text("ab*?:\n", max_size=8), st.text("ab:\n*", max_size=8))
 def test_wildcards_are_those_of_the_reference(pattern: str, text: str) -> None:
-    assert Wildcards.of(pattern).match(text) is matches(pattern, text)
+    assert WildcardPattern.of(pattern).match(text) is matches(pattern, text)
 
 
 @given(
     st.text("ab*?", max_size=5), st.text("ab*?", max_size=5), st.text("ab*?", max_size=5), st.text("ab*?", max_size=9)
 )
 def test_exact_parts_have_no_wildcards(before: str, exact: str, after: str, text: str) -> None:
-    pattern = Wildcards.of(before, Exactly(exact), after)
+    pattern = WildcardPattern.of(before, LiteralText(exact), after)
     expected = any(
         text[place : place + len(exact)] == exact
         and matches(before, text[:place])

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from hounsfield.iam.policies.condition import Effect
 from hounsfield.iam.policies.document import Policy, PolicyKind
-from hounsfield.iam.policies.evaluation import Decision, Outcome, decide, decisions
+from hounsfield.iam.policies.evaluation import Decision, Outcome, decide, decide_each
 from hounsfield.iam.policies.parser import parse_policy
-from hounsfield.iam.policies.policy_set import NO_RIGHTS, Rights
+from hounsfield.iam.policies.policy_set import NO_RIGHTS, PolicySet
 
 STORE = "arn:aws:medical-imaging:us-east-1:123456789012:datastore/" + "a" * 32
 OTHER = "arn:aws:medical-imaging:us-east-1:123456789012:datastore/" + "b" * 32
@@ -41,29 +41,29 @@ ALLOWED, EXPLICIT, IMPLICIT = Outcome.ALLOWED, Outcome.EXPLICIT_DENY, Outcome.IM
     ("rights", "outcome", "kind"),
     [
         (NO_RIGHTS, IMPLICIT, IDENTITY),
-        (Rights((NOTHING,)), IMPLICIT, IDENTITY),
-        (Rights((ALLOW,)), ALLOWED, IDENTITY),
-        (Rights((NOTHING, ALLOW)), ALLOWED, IDENTITY),
-        (Rights((DENY,)), EXPLICIT, IDENTITY),
-        (Rights((BOTH,)), EXPLICIT, IDENTITY),
-        (Rights((ALLOW, DENY)), EXPLICIT, IDENTITY),
-        (Rights((DENY, ALLOW)), EXPLICIT, IDENTITY),
-        (Rights((ALLOW,), boundary=ALLOW), ALLOWED, IDENTITY),
-        (Rights((), boundary=ALLOW), IMPLICIT, IDENTITY),
-        (Rights((ALLOW,), boundary=NOTHING), IMPLICIT, BOUNDARY),
-        (Rights((ALLOW,), boundary=BOTH), EXPLICIT, BOUNDARY),
-        (Rights((DENY,), boundary=DENY), EXPLICIT, IDENTITY),
-        (Rights((ALLOW,), session=(ALLOW,)), ALLOWED, IDENTITY),
-        (Rights((ALLOW,), session=(NOTHING, ALLOW)), ALLOWED, IDENTITY),
-        (Rights((ALLOW,), session=(NOTHING,)), IMPLICIT, SESSION),
-        (Rights((ALLOW,), session=(ALLOW, DENY)), EXPLICIT, SESSION),
-        (Rights((NOTHING,), session=(ALLOW,)), IMPLICIT, IDENTITY),
-        (Rights((ALLOW,), boundary=ALLOW, session=(ALLOW,)), ALLOWED, IDENTITY),
-        (Rights((ALLOW,), boundary=NOTHING, session=(NOTHING,)), IMPLICIT, BOUNDARY),
-        (Rights((NOTHING,), boundary=NOTHING, session=(DENY,)), EXPLICIT, SESSION),
+        (PolicySet((NOTHING,)), IMPLICIT, IDENTITY),
+        (PolicySet((ALLOW,)), ALLOWED, IDENTITY),
+        (PolicySet((NOTHING, ALLOW)), ALLOWED, IDENTITY),
+        (PolicySet((DENY,)), EXPLICIT, IDENTITY),
+        (PolicySet((BOTH,)), EXPLICIT, IDENTITY),
+        (PolicySet((ALLOW, DENY)), EXPLICIT, IDENTITY),
+        (PolicySet((DENY, ALLOW)), EXPLICIT, IDENTITY),
+        (PolicySet((ALLOW,), boundary=ALLOW), ALLOWED, IDENTITY),
+        (PolicySet((), boundary=ALLOW), IMPLICIT, IDENTITY),
+        (PolicySet((ALLOW,), boundary=NOTHING), IMPLICIT, BOUNDARY),
+        (PolicySet((ALLOW,), boundary=BOTH), EXPLICIT, BOUNDARY),
+        (PolicySet((DENY,), boundary=DENY), EXPLICIT, IDENTITY),
+        (PolicySet((ALLOW,), session=(ALLOW,)), ALLOWED, IDENTITY),
+        (PolicySet((ALLOW,), session=(NOTHING, ALLOW)), ALLOWED, IDENTITY),
+        (PolicySet((ALLOW,), session=(NOTHING,)), IMPLICIT, SESSION),
+        (PolicySet((ALLOW,), session=(ALLOW, DENY)), EXPLICIT, SESSION),
+        (PolicySet((NOTHING,), session=(ALLOW,)), IMPLICIT, IDENTITY),
+        (PolicySet((ALLOW,), boundary=ALLOW, session=(ALLOW,)), ALLOWED, IDENTITY),
+        (PolicySet((ALLOW,), boundary=NOTHING, session=(NOTHING,)), IMPLICIT, BOUNDARY),
+        (PolicySet((NOTHING,), boundary=NOTHING, session=(DENY,)), EXPLICIT, SESSION),
     ],
 )
-def test_the_evaluation_logic(rights: Rights, outcome: Outcome, kind: PolicyKind) -> None:
+def test_the_evaluation_logic(rights: PolicySet, outcome: Outcome, kind: PolicyKind) -> None:
     assert decide(rights, GET, STORE, {}) == Decision(outcome, kind)
 
 
@@ -87,7 +87,7 @@ def test_the_evaluation_logic(rights: Rights, outcome: Outcome, kind: PolicyKind
     ],
 )
 def test_actions(entry: dict[str, Any], action: str, allowed: bool) -> None:
-    rights = Rights((policy({"Effect": "Allow", "Resource": "*", **entry}),))
+    rights = PolicySet((policy({"Effect": "Allow", "Resource": "*", **entry}),))
     assert decide(rights, action, STORE, {}).allowed is allowed
 
 
@@ -120,7 +120,7 @@ def test_actions(entry: dict[str, Any], action: str, allowed: bool) -> None:
     ],
 )
 def test_resources(entry: dict[str, Any], resource: str, allowed: bool) -> None:
-    rights = Rights((policy({"Effect": "Allow", "Action": "*", **entry}),))
+    rights = PolicySet((policy({"Effect": "Allow", "Action": "*", **entry}),))
     assert decide(rights, GET, resource, {}).allowed is allowed
 
 
@@ -128,14 +128,14 @@ def test_resources(entry: dict[str, Any], resource: str, allowed: bool) -> None:
     ("rights", "reason"),
     [
         (NO_RIGHTS, f"because no identity-based policy allows the {GET} action"),
-        (Rights((DENY,)), "with an explicit deny in an identity-based policy"),
-        (Rights((ALLOW,), boundary=NOTHING), f"because no permissions boundary allows the {GET} action"),
-        (Rights((ALLOW,), boundary=DENY), "with an explicit deny in a permissions boundary"),
-        (Rights((ALLOW,), session=(NOTHING,)), f"because no session policy allows the {GET} action"),
-        (Rights((ALLOW,), session=(DENY,)), "with an explicit deny in a session policy"),
+        (PolicySet((DENY,)), "with an explicit deny in an identity-based policy"),
+        (PolicySet((ALLOW,), boundary=NOTHING), f"because no permissions boundary allows the {GET} action"),
+        (PolicySet((ALLOW,), boundary=DENY), "with an explicit deny in a permissions boundary"),
+        (PolicySet((ALLOW,), session=(NOTHING,)), f"because no session policy allows the {GET} action"),
+        (PolicySet((ALLOW,), session=(DENY,)), "with an explicit deny in a session policy"),
     ],
 )
-def test_reasons_are_in_the_words_of_aws(rights: Rights, reason: str) -> None:
+def test_reasons_are_in_the_words_of_aws(rights: PolicySet, reason: str) -> None:
     assert decide(rights, GET, STORE, {}).reason(GET) == reason
 
 
@@ -177,7 +177,7 @@ def statements(draw: st.DrawFn, effects: tuple[str, ...] = ("Allow", "Deny")) ->
 
 POLICIES = st.lists(statements(), min_size=1, max_size=4).map(lambda entries: policy(*entries))
 ALL_RIGHTS = st.builds(
-    Rights,
+    PolicySet,
     identity=st.lists(POLICIES, max_size=2).map(tuple),
     boundary=st.none() | POLICIES,
     session=st.lists(POLICIES, max_size=2).map(tuple),
@@ -203,7 +203,7 @@ def one_by_one(policies: tuple[Policy, ...], effect: Effect, action: str, resour
 
 
 @given(ALL_RIGHTS, REQUESTS)
-def test_what_is_chosen_and_kept_decides_as_every_statement_one_by_one(rights: Rights, request: Request) -> None:
+def test_what_is_chosen_and_kept_decides_as_every_statement_one_by_one(rights: PolicySet, request: Request) -> None:
     action, _, context = request
     layers = [
         rights.identity,
@@ -211,7 +211,7 @@ def test_what_is_chosen_and_kept_decides_as_every_statement_one_by_one(rights: R
         *([rights.session] if rights.session else []),
     ]
     resources = [STORE, IMAGE_SET, OTHER, "*"]
-    found = decisions(rights, action, [(resource, context) for resource in resources])
+    found = decide_each(rights, action, [(resource, context) for resource in resources])
     for resource, decision in zip(resources, found, strict=True):
         denied = any(one_by_one(layer, Effect.DENY, action, resource, context) for layer in layers)
         allowed = all(one_by_one(layer, Effect.ALLOW, action, resource, context) for layer in layers)
@@ -220,23 +220,23 @@ def test_what_is_chosen_and_kept_decides_as_every_statement_one_by_one(rights: R
 
 
 @given(ALL_RIGHTS, statements(("Deny",)), REQUESTS)
-def test_a_further_deny_never_allows_more(rights: Rights, entry: dict[str, Any], request: Request) -> None:
-    more = Rights((*rights.identity, policy(entry)), rights.boundary, rights.session)
+def test_a_further_deny_never_allows_more(rights: PolicySet, entry: dict[str, Any], request: Request) -> None:
+    more = PolicySet((*rights.identity, policy(entry)), rights.boundary, rights.session)
     assert decide(more, *request).allowed <= decide(rights, *request).allowed
 
 
 @given(ALL_RIGHTS, statements(("Allow",)), REQUESTS)
-def test_a_further_allow_never_denies(rights: Rights, entry: dict[str, Any], request: Request) -> None:
-    more = Rights((*rights.identity, policy(entry)), rights.boundary, rights.session)
+def test_a_further_allow_never_denies(rights: PolicySet, entry: dict[str, Any], request: Request) -> None:
+    more = PolicySet((*rights.identity, policy(entry)), rights.boundary, rights.session)
     assert decide(more, *request).allowed >= decide(rights, *request).allowed
     explicit = decide(more, *request).outcome is EXPLICIT
     assert explicit == (decide(rights, *request).outcome is EXPLICIT)
 
 
 @given(ALL_RIGHTS, POLICIES, REQUESTS)
-def test_boundaries_and_session_policies_only_narrow(rights: Rights, narrower: Policy, request: Request) -> None:
-    bare = Rights(rights.identity)
-    for narrowed in (Rights(rights.identity, narrower), Rights(rights.identity, None, (narrower,)), rights):
+def test_boundaries_and_session_policies_only_narrow(rights: PolicySet, narrower: Policy, request: Request) -> None:
+    bare = PolicySet(rights.identity)
+    for narrowed in (PolicySet(rights.identity, narrower), PolicySet(rights.identity, None, (narrower,)), rights):
         assert decide(narrowed, *request).allowed <= decide(bare, *request).allowed
 
 
@@ -246,6 +246,6 @@ def test_the_order_of_statements_and_policies_does_not_matter(
 ) -> None:
     shuffled = list(entries)
     random.shuffle(shuffled)
-    one = decide(Rights((policy(*entries),)), *request)
-    assert decide(Rights((policy(*shuffled),)), *request) == one
-    assert decide(Rights(tuple(policy(entry) for entry in shuffled)), *request) == one
+    one = decide(PolicySet((policy(*entries),)), *request)
+    assert decide(PolicySet((policy(*shuffled),)), *request) == one
+    assert decide(PolicySet(tuple(policy(entry) for entry in shuffled)), *request) == one

@@ -16,7 +16,7 @@ from hounsfield.iam.policies.errors import PolicyError
 from hounsfield.iam.policies.evaluation import decide
 from hounsfield.iam.policies.json_reader import MOST_CHARACTERS
 from hounsfield.iam.policies.parser import LARGEST, parse_policy
-from hounsfield.iam.policies.policy_set import Rights
+from hounsfield.iam.policies.policy_set import PolicySet
 
 GOOD: dict[str, Any] = {"Effect": "Allow", "Action": "medical-imaging:*", "Resource": "*"}
 
@@ -43,7 +43,7 @@ def test_valid_documents(text: str) -> None:
     for given_text in (text, text.encode()):
         policy = parse_policy(given_text)
         assert policy.text == text
-        assert decide(Rights((policy,)), "s3:GetObject", "*", {}).allowed is False
+        assert decide(PolicySet((policy,)), "s3:GetObject", "*", {}).allowed is False
 
 
 REFUSED: list[tuple[str | bytes, str]] = [
@@ -184,7 +184,7 @@ def test_what_the_managed_policies_allow(name: str, action: str, allowed: bool) 
     policy = managed_policy(f"arn:aws:iam::aws:policy/{name}")
     assert policy is not None
     context = {"iam:passedtoservice": "medical-imaging.amazonaws.com"}
-    assert decide(Rights((policy,)), action, "arn:aws:iam::123456789012:role/r", context).allowed is allowed
+    assert decide(PolicySet((policy,)), action, "arn:aws:iam::123456789012:role/r", context).allowed is allowed
     other = {"iam:passedtoservice": "ec2.amazonaws.com"}
-    passed = decide(Rights((policy,)), "iam:PassRole", "arn:aws:iam::123456789012:role/r", other)
+    passed = decide(PolicySet((policy,)), "iam:PassRole", "arn:aws:iam::123456789012:role/r", other)
     assert not passed.allowed

@@ -14,8 +14,8 @@ from sqlalchemy import Connection, create_engine, insert, select
 
 from hounsfield.iam.policies.evaluation import decide
 from hounsfield.iam.policies.parser import parse_policy
-from hounsfield.iam.policies.policy_set import Rights
-from hounsfield.iam.policies.resource_filter import Reach, UnreachableError
+from hounsfield.iam.policies.policy_set import PolicySet
+from hounsfield.iam.policies.resource_filter import NotExpressibleError, ResourceFilter
 from hounsfield.iam.principals import Principal, PrincipalKind
 from hounsfield.iam.request_context import RequestContext
 from hounsfield.storage.db.image_set_tables import metadata
@@ -99,7 +99,7 @@ policies = st.lists(statements(), min_size=1, max_size=4).map(
     lambda given: parse_policy(json.dumps({"Version": "2012-10-17", "Statement": given}))
 )
 rights = st.builds(
-    Rights,
+    PolicySet,
     st.lists(policies, min_size=1, max_size=2).map(tuple),
     st.none() | policies,
     st.lists(policies, max_size=1).map(tuple),
@@ -131,11 +131,11 @@ def connection() -> Iterator[Connection]:
         yield opened
 
 
-def formula_of(granted: Rights, of: Mapping[str, Mapping[str, str]]) -> Formula:
+def formula_of(granted: PolicySet, of: Mapping[str, Mapping[str, str]]) -> Formula:
     def values_of(key: str) -> set[str]:
         return {tags[key] for tags in of.values() if key in tags}
 
-    return Reach(PREFIX, RequestContext({}, USER, "", Tagged()), values_of).of(granted, ACTION)
+    return ResourceFilter(PREFIX, RequestContext({}, USER, "", Tagged()), values_of).of(granted, ACTION)
 
 
 def found(connection: Connection, formula: Formula, of: Mapping[str, Mapping[str, str]]) -> set[str]:
@@ -159,12 +159,12 @@ def found(connection: Connection, formula: Formula, of: Mapping[str, Mapping[str
 @settings(max_examples=500, deadline=None)
 @given(granted=rights, given=st.lists(tags, min_size=len(IDS), max_size=len(IDS)))
 def test_the_formula_means_what_is_decided(
-    connection: Connection, granted: Rights, given: list[dict[str, str]]
+    connection: Connection, granted: PolicySet, given: list[dict[str, str]]
 ) -> None:
     of = dict(zip(IDS, given, strict=True))
     try:
         formula = formula_of(granted, of)
-    except UnreachableError:
+    except NotExpressibleError:
         return
     facts = Tagged({PREFIX + name: tags for name, tags in of.items()})
     decided = {
@@ -183,9 +183,9 @@ def test_the_formula_means_what_is_decided(
             )
 
 
-def policy(*given: dict[str, Any]) -> Rights:
+def policy(*given: dict[str, Any]) -> PolicySet:
     whole = [{"Effect": "Allow", "Action": "medical-imaging:*", "Resource": f"{PREFIX}*", **entry} for entry in given]
-    return Rights((parse_policy(json.dumps({"Version": "2012-10-17", "Statement": whole})),))
+    return PolicySet((parse_policy(json.dumps({"Version": "2012-10-17", "Statement": whole})),))
 
 
 def test_tags_and_ids_are_what_a_search_begins_with() -> None:
@@ -207,12 +207,12 @@ def test_tags_and_ids_are_what_a_search_begins_with() -> None:
     ],
 )
 def test_what_no_formula_says_is_said(statement: dict[str, Any]) -> None:
-    with pytest.raises(UnreachableError):
+    with pytest.raises(NotExpressibleError):
         formula_of(policy(statement), {})
 
 
 def test_too_many_values_are_not_looked_at() -> None:
     like = policy({"Condition": {"StringLike": {"aws:ResourceTag/patient": "P-*"}}})
-    reach = Reach(PREFIX, RequestContext({}, USER, "", Tagged()), lambda _: None)
-    with pytest.raises(UnreachableError):
+    reach = ResourceFilter(PREFIX, RequestContext({}, USER, "", Tagged()), lambda _: None)
+    with pytest.raises(NotExpressibleError):
         reach.of(like, ACTION)

@@ -15,9 +15,9 @@ from hounsfield.dicom.healthimaging.document import Levels
 from hounsfield.dicom.healthimaging.levels import PATIENT_KEYWORDS, SERIES_KEYWORDS, STUDY_KEYWORDS
 from hounsfield.dicom.values.dictionary import TAGS, tag_of
 from hounsfield.imaging.errors import InvalidRequestError
-from hounsfield.imaging.imagesets.edits import Content, check_edits, edited_instance, edited_levels, parse_edits
+from hounsfield.imaging.imagesets.edits import EditedContent, check_edits, edited_instance, edited_levels, parse_edits
 from hounsfield.imaging.imagesets.instance_rows import reverted_rows
-from hounsfield.imaging.imagesets.workflow import showable
+from hounsfield.imaging.imagesets.workflow import make_showable
 
 SERIES, SOP = "1.2.3", "1.2.3.4"
 LEVELS = Levels(
@@ -259,7 +259,7 @@ def test_whatever_bytes_come_the_answer_is_a_refusal(data: bytes) -> None:
 
 
 def test_all_level_keywords_belong_where_they_are_listed() -> None:
-    content = Content(is_primary=False, levels=LEVELS, sop_uids=[SOP], instance_count=2)
+    content = EditedContent(is_primary=False, levels=LEVELS, sop_uids=[SOP], instance_count=2)
     for member, keywords in (("Patient", PATIENT_KEYWORDS), ("Study", STUDY_KEYWORDS)):
         for keyword in keywords:
             if keyword == "StudyInstanceUID":
@@ -280,7 +280,7 @@ def test_no_message_holds_a_value() -> None:
         blob({"Study": {"Series": {secret: {"DICOM": {"Modality": "MR"}}}}}),
         blob({"Study": {"Series": {SERIES: {"Instances": {secret: {"DICOM": {"Rows": 1}}}}}}}),
     ]
-    content = Content(is_primary=True, levels=LEVELS, sop_uids=[SOP], instance_count=2)
+    content = EditedContent(is_primary=True, levels=LEVELS, sop_uids=[SOP], instance_count=2)
     for request in requests:
         with pytest.raises(InvalidRequestError) as error:
             check_edits(parse_edits(request, None), content, forced=False)
@@ -314,6 +314,6 @@ def test_going_back_ends_and_begins_exactly_what_differs(now: dict[str, int], th
 
 @given(st.text(min_size=1, max_size=3000))
 def test_messages_keep_to_the_characters_of_the_model(text: str) -> None:
-    shown = showable(text)
+    shown = make_showable(text)
     assert 1 <= len(shown) <= 2048
     assert re.fullmatch(r"[\w -:`]+", shown, re.ASCII)

@@ -22,7 +22,7 @@ from hounsfield.imaging.ingest.pixel_writer import StoredPixels, store_pixels
 from hounsfield.imaging.ingest.worker import ingest
 from hounsfield.imaging.staged_instance import FrameRun, PixelKind
 from hounsfield.pixels.transfer_syntaxes import LosslessFormat
-from hounsfield.storage.blobs.blobs import BlobPlace, FolderBlobs
+from hounsfield.storage.blobs.blobs import BlobLocation, FolderBlobs
 from hounsfield.storage.blobs.packs import Extent, Label, PackWriter, RecordKind, read_contents, read_record
 from hounsfield.storage.buckets.buckets import Buckets, ObjectEntry
 from hounsfield.storage.keys.data_key import DataKey
@@ -110,7 +110,7 @@ def test_several_workers_store_what_one_does(syntax: str, kinds: list[str], coun
         context = IngestContext(
             buckets=Buckets(str(place.parent)),
             bucket="input",
-            blob_place=BlobPlace(folder=f"{folder}/packs"),
+            blob_location=BlobLocation(folder=f"{folder}/packs"),
             key=KEY,
             lossless_format=LosslessFormat.HTJ2K,
             bytes_per_file=0,
@@ -129,7 +129,7 @@ def test_several_workers_store_what_one_does(syntax: str, kinds: list[str], coun
         assert (many.pixel_kind, many.frame_count, many.warnings) == (one.pixel_kind, one.frame_count, one.warnings)
         assert many.stored_transfer_syntax == one.stored_transfer_syntax
         if one.pixel_kind.in_frames:
-            blobs = context.blob_place.open()
+            blobs = context.blob_location.open()
             read = [
                 read_record(blobs, KEY, Extent(run.pack_id, offset, length), Label(RecordKind.FRAME, OWNER, ordinal))
                 for run in many.runs

@@ -45,8 +45,8 @@ def share(*contents: bytes | SpooledFile, study_uid: str | None = None) -> Share
 
 
 def packs(context: IngestContext) -> set[str]:
-    assert context.blob_place.folder is not None
-    return {path.name for path in Path(context.blob_place.folder).rglob("packs/**/*") if path.is_file()}
+    assert context.blob_location.folder is not None
+    return {path.name for path in Path(context.blob_location.folder).rglob("packs/**/*") if path.is_file()}
 
 
 def test_what_befalls_one_request_does_not_befall_those_beside_it(context: IngestContext, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pydicom.uid import EncapsulatedPDFStorage
 
 from hounsfield.pixels.codecs.decode import decode_frame, decode_reduced
 from hounsfield.pixels.codecs.encode import encode_frame, uses_colour_transform
-from hounsfield.pixels.codecs.wavelet import reduced
+from hounsfield.pixels.codecs.wavelet import reduce_resolutions
 from hounsfield.pixels.errors import PixelError
 from hounsfield.pixels.format import PixelFormat
 from hounsfield.pixels.transfer_syntaxes import HTJ2K_LOSSLESS_RPCL, JPEG_2000_LOSSLESS, LosslessFormat
@@ -55,7 +55,7 @@ def test_a_reduced_decode_is_the_low_band_of_the_whole(pixels: NDArray[np.generi
     format_ = format_of(pixels)
     transform = uses_colour_transform(format_, LosslessFormat.HTJ2K)
     encoded = encode_frame(pixels, LosslessFormat.HTJ2K, colour_transform=transform)
-    expected = reduced(pixels, 2, colour_transform=transform)
+    expected = reduce_resolutions(pixels, 2, colour_transform=transform)
     for halvings in (1, 2):
         found = decode_reduced(encoded, HTJ2K_LOSSLESS_RPCL, format_, halvings)
         assert np.array_equal(found, expected[halvings - 1].limited)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Connection, create_engine
 
-from hounsfield.imaging.search.attribute_matching import Criterion, match_of
+from hounsfield.imaging.search.attribute_matching import Criterion, parse_match
 from hounsfield.imaging.search.search_keys import SEARCH_KEYS
 from hounsfield.imaging.search.sql_conditions import are_met
 
@@ -41,9 +41,9 @@ def connection(request: pytest.FixtureRequest) -> Iterator[Connection]:
     ],
 )
 def test_descriptions(connection: Connection, pattern: str, text: str, matches: bool) -> None:
-    match = match_of(KEY, pattern, any_case=True)
+    match = parse_match(KEY, pattern, any_case=True)
     assert match is not None
     assert are_met(connection, [Criterion(KEY, match)], {KEY.column: text}, []) is matches
-    exactly = match_of(KEY, text, any_case=True)
+    exactly = parse_match(KEY, text, any_case=True)
     assert exactly is not None
     assert are_met(connection, [Criterion(KEY, exactly)], {KEY.column: text}, [])

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Row, insert, select
 from hounsfield.dicom.healthimaging.document import Levels
 from hounsfield.dicom.values.dictionary import TAGS
 from hounsfield.imaging.levels import index_entry
-from hounsfield.imaging.search.attribute_matching import Criterion, Words, match_of
+from hounsfield.imaging.search.attribute_matching import Criterion, WordMatch, parse_match
 from hounsfield.imaging.search.dicom_plan import DicomSearchPlan
 from hounsfield.imaging.search.search_keys import SEARCH_KEYS, SearchLevel
 from hounsfield.imaging.study_rows import refresh_studies
@@ -145,7 +145,7 @@ def criteria(level: SearchLevel, chosen: dict[str, str], *, fuzzy: bool) -> list
     found = []
     for keyword, value in chosen.items():
         key = SEARCH_KEYS[TAGS[keyword]]
-        match = match_of(key, value, fuzzy=fuzzy)
+        match = parse_match(key, value, fuzzy=fuzzy)
         if key.level <= level and match is not None:
             found.append(Criterion(key, match))
     return found
@@ -250,7 +250,7 @@ def test_searches_begin_where_they_are_told(embedded: Database, level: SearchLev
         elif (
             not value.startswith(("*", "?"))
             or keyword == "WarningReason"
-            or (fuzzy and isinstance(chosen[0].match, Words))
+            or (fuzzy and isinstance(chosen[0].match, WordMatch))
         ):
             # Of what is begun with, no index is walked for the data store alone.
             assert not [step for step in begun if step.endswith("(datastore_id=?)")], begun

@@ -12,7 +12,7 @@ from sqlalchemy import delete, select, update
 
 from hounsfield.bootstrap.image_store import open_image_store
 from hounsfield.dicom.healthimaging.document import Levels
-from hounsfield.imaging.instance_columns import instance_index
+from hounsfield.imaging.instance_columns import read_columns
 from hounsfield.imaging.levels import index_entry
 from hounsfield.imaging.study_rows import refresh_studies
 from hounsfield.settings import Settings
@@ -205,5 +205,5 @@ def _forget_index(data: Path) -> None:
         connection.execute(delete(studies))
         connection.execute(delete(study_words))
         connection.execute(update(image_sets).values(**entry, performed_date="", timezone_offset="", index_version=0))
-        connection.execute(update(instances).values(**asdict(instance_index({}))))
+        connection.execute(update(instances).values(**asdict(read_columns({}))))
     image_store.database.close()

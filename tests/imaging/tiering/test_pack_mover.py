@@ -42,8 +42,8 @@ from support.servers import ServerProcess, active_datastore, wait_for
 class Places:
     """A server with a second place in a folder, and a data store on it."""
 
-    def __init__(self, server: ServerProcess, second: Path, bell: Bell) -> None:
-        self.server, self.second, self.bell = server, second, bell
+    def __init__(self, server: ServerProcess, second: Path, wakeup: Bell) -> None:
+        self.server, self.second, self.wakeup = server, second, wakeup
         self.client = server.client()
         self.datastore = active_datastore(self.client)
 
@@ -70,7 +70,7 @@ class Places:
 
     def rest_again(self, *image_sets: str) -> None:
         """Let image sets rest that were accessed before."""
-        self.bell.wait()
+        self.wakeup.wait()
         self.rest(*image_sets)
 
     def come_to_be(self, frequent: set[str], archived: set[str], left: frozenset[str] = frozenset()) -> None:
@@ -116,13 +116,13 @@ def tiered(tmp_path_factory: pytest.TempPathFactory, second: Path) -> Iterator[S
 
 
 @pytest.fixture(scope="module")
-def bell(tiered: ServerProcess) -> Bell:
+def wakeup(tiered: ServerProcess) -> Bell:
     return Bell(tiered, tiered.client())
 
 
 @pytest.fixture
-def places(tiered: ServerProcess, second: Path, bell: Bell) -> Places:
-    return Places(tiered, second, bell)
+def places(tiered: ServerProcess, second: Path, wakeup: Bell) -> Places:
+    return Places(tiered, second, wakeup)
 
 
 def test_packs_go_and_come_back_and_are_read_from_either_place(places: Places) -> None:
@@ -300,7 +300,7 @@ def test_a_death_at_any_step_loses_nothing(tmp_path: Path) -> None:
         server.stop()
     second = tmp_path / "second"
     image_store, _ = open_image_store(Settings(data=server.data, archive_blobs_url=str(second), lease_seconds=0.0))
-    first = image_store.blob_place.folder
+    first = image_store.blob_location.folder
     assert first is not None
     packs = packs_in(Path(first), datastore)
     assert len(packs) == 2

@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from hounsfield.bootstrap.image_store import open_image_store
-from hounsfield.imaging.last_access import AccessNotes, AccessWriter
+from hounsfield.imaging.last_access import AccessWriter, PendingAccesses
 from hounsfield.settings import Settings
 from support.files.synthetic import slice_of
 from support.imaging.imports import document
@@ -45,7 +45,7 @@ def client(quick: ServerProcess) -> Any:
 
 
 @pytest.fixture(scope="module")
-def bell(quick: ServerProcess, client: Any) -> Bell:
+def wakeup(quick: ServerProcess, client: Any) -> Bell:
     return Bell(quick, client)
 
 
@@ -106,12 +106,12 @@ def test_an_access_brings_an_archived_image_set_back(
     quick: ServerProcess,
     client: Any,
     datastore: str,
-    bell: Bell,
+    wakeup: Bell,
     access: Callable[[ServerProcess, Any, str, str, list[str]], None],
 ) -> None:
     (image_set,) = imported(quick, client, datastore, slice_of())
     ids = frame_ids(client, datastore, image_set)
-    bell.wait()
+    wakeup.wait()
     before = accessed(client, datastore, image_set)
     archived(quick, client, datastore, image_set)
     assert summary(client, datastore, image_set)["storageTier"] == ARCHIVED
@@ -140,10 +140,10 @@ def test_a_copy_touches_only_what_it_makes(quick: ServerProcess, client: Any, da
     assert accessed(client, datastore, source) == at_rest
 
 
-def test_what_is_no_access_changes_nothing(quick: ServerProcess, client: Any, datastore: str, bell: Bell) -> None:
+def test_what_is_no_access_changes_nothing(quick: ServerProcess, client: Any, datastore: str, wakeup: Bell) -> None:
     image_set, other = imported(quick, client, datastore, slice_of(), slice_of(2))
     (foreign,) = frame_ids(client, datastore, other)
-    bell.wait()
+    wakeup.wait()
     archived(quick, client, datastore, image_set, other)
     at_rest = accessed(client, datastore, image_set)
     named = {"datastoreId": datastore, "imageSetId": image_set}
@@ -162,19 +162,19 @@ def test_what_is_no_access_changes_nothing(quick: ServerProcess, client: Any, da
     ):
         with pytest.raises(ClientError):
             call()
-    bell.wait()
+    wakeup.wait()
     assert (tier(client, datastore, image_set), accessed(client, datastore, image_set)) == (ARCHIVED, at_rest)
     deleted(client, datastore, image_set)
     assert (tier(client, datastore, image_set), accessed(client, datastore, image_set)) == (ARCHIVED, at_rest)
 
 
-def test_an_access_is_written_once_an_hour(quick: ServerProcess, client: Any, datastore: str, bell: Bell) -> None:
+def test_an_access_is_written_once_an_hour(quick: ServerProcess, client: Any, datastore: str, wakeup: Bell) -> None:
     fresh, stale = imported(quick, client, datastore, slice_of(), slice_of(2))
     before = accessed(client, datastore, fresh)
     rested(quick, stale, days=2 / 24)
     for image_set in (fresh, stale):
         document(client, datastore, image_set)
-    bell.wait()
+    wakeup.wait()
     assert accessed(client, datastore, stale) > before
     assert accessed(client, datastore, fresh) == before
 
@@ -217,7 +217,7 @@ def test_time_never_runs_backwards_and_deleted_sets_stay_as_they_are(
     deleted(client, datastore, gone)
     ends = accessed(client, datastore, gone)
     image_store, _ = open_image_store(Settings(data=quick.data))
-    notes = AccessNotes()
+    notes = PendingAccesses()
     writer = AccessWriter(image_store.database, notes, every_seconds=3600, precision_seconds=0)
     start = int(accessed(client, datastore, image_set).timestamp() * 1000) + 60_000
     for later, shown in ((30_000, 30_000), (10_000, 30_000), (40_000, 40_000)):
@@ -230,7 +230,7 @@ def test_time_never_runs_backwards_and_deleted_sets_stay_as_they_are(
 
 
 def test_notes_are_bounded_and_the_first_to_come_stay() -> None:
-    notes = AccessNotes(most=3)
+    notes = PendingAccesses(most=3)
     for name in ("a", "b", "c", "d", "a"):
         notes.touch(name)
     notes.put_back({"e": 1, "a": 1})

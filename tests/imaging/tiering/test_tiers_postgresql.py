@@ -59,14 +59,14 @@ def test_packs_follow_their_image_sets(on_postgresql: ServerProcess) -> None:
 def test_a_locked_image_set_holds_up_no_other(on_postgresql: ServerProcess, postgresql_url: str) -> None:
     client = on_postgresql.client()
     datastore = active_datastore(client)
-    bell = Bell(on_postgresql, client)
+    wakeup = Bell(on_postgresql, client)
     held, idle = imported(on_postgresql, client, datastore, slice_of(), slice_of(2))
     rested(on_postgresql, held, days=1)
     before = accessed(client, datastore, held)
     with psycopg.connect(postgresql_url) as connection:
         connection.execute("SELECT id FROM image_sets WHERE id = %s FOR UPDATE", (held,))
         document(client, datastore, held)
-        bell.wait()
+        wakeup.wait()
         archived(on_postgresql, client, datastore, idle)
         assert accessed(client, datastore, held) == before
         connection.rollback()

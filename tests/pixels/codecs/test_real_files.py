@@ -16,7 +16,7 @@ from pydicom.pixels import iter_pixels
 from hounsfield.pixels.codecs.decode import decode_frame, decode_samples
 from hounsfield.pixels.codecs.transcode import transcode_frame
 from hounsfield.pixels.errors import FramesError, PixelError
-from hounsfield.pixels.transfer_syntaxes import NATIVE, LosslessFormat, TreatmentKind, treatment
+from hounsfield.pixels.transfer_syntaxes import NATIVE, LosslessFormat, TreatmentKind, find_treatment
 from support.files.pixel_data import dataset_format, dataset_frames, pydicom_files
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
@@ -46,7 +46,7 @@ def with_pixels(path: Path) -> Dataset | None:
     syntax = ds.file_meta.get("TransferSyntaxUID") if hasattr(ds, "file_meta") else None
     if "PixelData" not in ds or "Rows" not in ds or syntax is None:
         return None
-    how = treatment(syntax, lossless=LosslessFormat.HTJ2K, bits_allocated=ds.BitsAllocated)
+    how = find_treatment(syntax, lossless=LosslessFormat.HTJ2K, bits_allocated=ds.BitsAllocated)
     return None if how.kind is TreatmentKind.BLOB else ds
 
 
@@ -80,7 +80,7 @@ def check(path: Path, seen: Counter[str]) -> None:
             np.testing.assert_array_equal(ours, theirs, err_msg=path.name)
         seen["compared"] += len(decoded)
     seen[syntax] += 1
-    how = treatment(syntax, lossless=LosslessFormat.HTJ2K, bits_allocated=format_.bits_allocated)
+    how = find_treatment(syntax, lossless=LosslessFormat.HTJ2K, bits_allocated=format_.bits_allocated)
     if how.kind is TreatmentKind.TRANSCODE:
         stored = transcode_frame(frames[0], syntax, format_, LosslessFormat.HTJ2K)
         samples = decoded[0] if path.name in SIGNS_EXTENDED else decode_samples(frames[0], syntax, format_)

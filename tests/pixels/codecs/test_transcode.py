@@ -25,8 +25,8 @@ from hounsfield.pixels.codecs.encode import (
     names_colour_transform,
     uses_colour_transform,
 )
-from hounsfield.pixels.codecs.transcode import keep_frame, transcode_frame
-from hounsfield.pixels.codecs.wavelet import reduced
+from hounsfield.pixels.codecs.transcode import store_unchanged, transcode_frame
+from hounsfield.pixels.codecs.wavelet import reduce_resolutions
 from hounsfield.pixels.errors import PixelError
 from hounsfield.pixels.format import PixelFormat
 from hounsfield.pixels.transfer_syntaxes import LosslessFormat
@@ -85,7 +85,7 @@ def test_smaller_resolutions_are_those_of_another_decoder(dtype: str, colour: bo
     )
     encoded = encode_frame(samples, LosslessFormat.HTJ2K, colour_transform=colour)
     levels = decomposition_levels(columns, rows)
-    for skipped, level in enumerate(reduced(samples, levels, colour_transform=colour), 1):
+    for skipped, level in enumerate(reduce_resolutions(samples, levels, colour_transform=colour), 1):
         if not min(rows, columns) >> skipped:
             break  # newer codecs do not decode it, and nothing of ours asks for it
         decoded = imagecodecs.htj2k_decode(encoded, planar=False, skipres=skipped)
@@ -135,7 +135,7 @@ def test_no_step_overflows_where_the_filter_goes_furthest(dtype: str, low: int, 
     for shift, across in itertools.product(range(4), (signs, np.resize([-1, 1], 72), np.resize([1, -1], 72))):
         samples = np.where(np.outer(np.roll(signs, shift), across) > 0, low + span, low).astype(dtype)
         encoded = encode_frame(samples, LosslessFormat.HTJ2K, colour_transform=False)
-        for skipped, level in enumerate(reduced(samples, 1, colour_transform=False), 1):
+        for skipped, level in enumerate(reduce_resolutions(samples, 1, colour_transform=False), 1):
             np.testing.assert_array_equal(imagecodecs.htj2k_decode(encoded, skipres=skipped), level.wrapped)
 
 
@@ -144,7 +144,7 @@ def test_no_step_overflows_where_the_filter_goes_furthest(dtype: str, low: int, 
 def test_the_value_called_absent_is(data: st.DataObject) -> None:
     dtype = np.dtype(data.draw(st.sampled_from(DTYPES)))
     samples = data.draw(hnp.arrays(dtype, st.tuples(st.integers(1, 12), st.integers(1, 12))))
-    for level in resolutions(samples, colour_transform=False) + reduced(samples, 3, colour_transform=False):
+    for level in resolutions(samples, colour_transform=False) + reduce_resolutions(samples, 3, colour_transform=False):
         assert level.absent is None or not (level.wrapped == level.absent).any()
 
 
@@ -162,7 +162,7 @@ def test_a_decoder_that_writes_nothing_is_noticed(dtype: str, monkeypatch: pytes
 
 def test_samples_beyond_the_range_of_a_smaller_resolution_are_limited() -> None:
     edges = np.random.default_rng(1).choice(np.array([0, 255], "u1"), (64, 64))
-    level = reduced(edges, 1, colour_transform=False)[0]
+    level = reduce_resolutions(edges, 1, colour_transform=False)[0]
     beyond = level.limited != level.wrapped
     assert beyond.any()
     assert set(np.unique(level.limited[beyond])) == {0, 255}
@@ -364,11 +364,11 @@ def test_what_does_not_decode_to_what_went_in_is_refused(
 def test_kept_frames_have_the_checksum_of_their_bytes() -> None:
     samples = image("u1", (20, 30))
     encoded = imagecodecs.jpeg8_encode(samples, 90)
-    stored = keep_frame(encoded, make_format(samples))
+    stored = store_unchanged(encoded, make_format(samples))
     assert stored.data == encoded
     assert stored.checksums == (LevelChecksum(30, 20, zlib.crc32(encoded)),)
     assert (stored.min_value, stored.max_value) == (None, None)
-    assert keep_frame(b"", make_format(samples)).checksums[0].crc32 == 0
+    assert store_unchanged(b"", make_format(samples)).checksums[0].crc32 == 0
 
 
 def test_frames_that_do_not_decode_are_refused() -> None:

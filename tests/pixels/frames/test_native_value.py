@@ -20,7 +20,7 @@ from hounsfield.pixels.codecs.decode import decode_samples
 from hounsfield.pixels.errors import PixelError
 from hounsfield.pixels.frames.encapsulate import encapsulated_size, offset_tables
 from hounsfield.pixels.frames.frames import frame_source
-from hounsfield.pixels.frames.native_value import native_bits, native_frame, without_gaps
+from hounsfield.pixels.frames.native_value import join_frames, native_bits, native_frame
 from support.files.pixel_data import make_format
 
 JPEG, JPEG_XL = "1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.112"
@@ -53,7 +53,7 @@ def test_a_native_value_is_what_its_frames_were_cut_from(
     decoded = [decode_samples(source[index], str(ExplicitVRLittleEndian), format_) for index in range(frames)]
     written = [native_frame(frame, format_) for frame in decoded]
     assert written == [source[index] for index in range(frames)]
-    assert b"".join(without_gaps(written, native_bits(format_))) == value
+    assert b"".join(join_frames(written, native_bits(format_))) == value
 
 
 def test_twelve_bits_are_written_in_sixteen() -> None:

@@ -11,9 +11,9 @@ from pydicom.dataset import Dataset
 from pydicom.pixels.processing import apply_color_lut
 
 from hounsfield.pixels.errors import PixelError
-from hounsfield.pixels.rendering.greyscale import GreyDisplay, shown
+from hounsfield.pixels.rendering.greyscale import GreyscalePresentation, render_greyscale
 from hounsfield.pixels.rendering.lookup_table import LookupTable, lookup_table
-from hounsfield.pixels.rendering.viewport import Viewport, placed
+from hounsfield.pixels.rendering.viewport import Viewport, locate_region
 from hounsfield.pixels.rendering.voi_window import Window, WindowFunction
 
 numbers = st.floats(-1e5, 1e5, allow_nan=False)
@@ -34,8 +34,10 @@ def test_the_table_of_small_samples_gives_what_is_computed(
     window: Window, slope: float, dtype: str, inverted: bool
 ) -> None:
     samples = np.random.default_rng(5).integers(*_range(dtype), (7, 9)).astype(dtype)
-    display = GreyDisplay(slope, -3.5, voi=window, inverted=inverted)
-    assert np.array_equal(shown(samples, display), shown(samples.astype(np.int64), display))
+    presentation = GreyscalePresentation(slope, -3.5, voi=window, inverted=inverted)
+    assert np.array_equal(
+        render_greyscale(samples, presentation), render_greyscale(samples.astype(np.int64), presentation)
+    )
 
 
 @settings(deadline=None)
@@ -51,8 +53,10 @@ def test_a_frame_without_a_window_is_shown_over_its_own_values(
     low, high = _range(dtype)
     values = data.draw(st.lists(st.integers(low, high - 1), min_size=1, max_size=12))
     samples = np.array(values).astype(dtype)
-    display = GreyDisplay(2.0, -1024.0, inverted=inverted, padding=padding)
-    assert np.array_equal(shown(samples, display), shown(samples.astype(np.int64), display))
+    presentation = GreyscalePresentation(2.0, -1024.0, inverted=inverted, padding=padding)
+    assert np.array_equal(
+        render_greyscale(samples, presentation), render_greyscale(samples.astype(np.int64), presentation)
+    )
 
 
 def _range(dtype: str) -> tuple[int, int]:
@@ -62,12 +66,12 @@ def _range(dtype: str) -> tuple[int, int]:
 
 def test_values_that_are_no_numbers_do_not_stretch_the_window() -> None:
     samples = np.array([[np.nan, np.inf, -np.inf, 1.0, 3.0, 2.0]])
-    assert shown(samples, GreyDisplay()).tolist() == [[0, 255, 0, 0, 255, 128]]
-    assert shown(np.full((2, 2), np.nan), GreyDisplay()).tolist() == [[0, 0], [0, 0]]
+    assert render_greyscale(samples, GreyscalePresentation()).tolist() == [[0, 255, 0, 0, 255, 128]]
+    assert render_greyscale(np.full((2, 2), np.nan), GreyscalePresentation()).tolist() == [[0, 0], [0, 0]]
 
 
 def test_a_frame_of_padding_alone_is_shown() -> None:
-    assert shown(np.full((2, 2), -2000, "<i2"), GreyDisplay(padding=(-2000, -2000))).max() == 0
+    assert render_greyscale(np.full((2, 2), -2000, "<i2"), GreyscalePresentation(padding=(-2000, -2000))).max() == 0
 
 
 @pytest.mark.parametrize("width", [0, 0.5, -1, float("nan"), float("inf")])
@@ -143,7 +147,7 @@ sides = st.integers(1, 3000)
 def test_a_picture_fits_its_viewport_and_keeps_its_shape(
     width: int, height: int, rows: int, columns: int, enlarging: bool
 ) -> None:
-    place = placed(Viewport(width, height, enlarging=enlarging), rows, columns)
+    place = locate_region(Viewport(width, height, enlarging=enlarging), rows, columns)
     assert 1 <= place.width <= width
     assert 1 <= place.height <= height
     if enlarging:
@@ -162,10 +166,10 @@ def test_a_picture_fits_its_viewport_and_keeps_its_shape(
 )
 def test_a_region_outside_of_the_frame(viewport: Viewport) -> None:
     with pytest.raises(PixelError, match="region"):
-        placed(viewport, 10, 10)
+        locate_region(viewport, 10, 10)
 
 
 def test_a_narrow_table_wraps_nothing() -> None:
     samples: NDArray[np.generic] = np.array([[0, 65535]], "<u2")
-    display = GreyDisplay(voi=Window(32768, 65536, WindowFunction.LINEAR_EXACT))
-    assert shown(samples, display).tolist() == [[0, 255]]
+    presentation = GreyscalePresentation(voi=Window(32768, 65536, WindowFunction.LINEAR_EXACT))
+    assert render_greyscale(samples, presentation).tolist() == [[0, 255]]

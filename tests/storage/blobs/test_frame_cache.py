@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hounsfield.storage.blobs.blobs import FolderBlobs
-from hounsfield.storage.blobs.frame_cache import KeptFrames
+from hounsfield.storage.blobs.frame_cache import FrameCache
 from hounsfield.storage.blobs.packs import Extent, Label, PackDamagedError, PackWriter, RecordKind, pack_name
 from hounsfield.storage.keys.data_key import DataKey
 
@@ -61,7 +61,7 @@ def test_frames_are_what_was_written_whatever_was_asked_before(
 ) -> None:
     blobs = FolderBlobs(tmp_path_factory.mktemp("blobs"))
     places = written(blobs, frames)
-    kept = KeptFrames(capacity)
+    kept = FrameCache(capacity)
     for number, before, after in asked:
         which = number % len(frames)
         given_frame = kept.read(blobs, KEY, *places[which], before, after)
@@ -72,7 +72,7 @@ def test_frames_are_what_was_written_whatever_was_asked_before(
 
 def test_a_frame_is_read_once_while_there_is_room(blobs: CountedBlobs) -> None:
     places = written(blobs, [b"1" * 300, b"2" * 300])
-    kept = KeptFrames(ROOM)
+    kept = FrameCache(ROOM)
     for _ in range(3):
         for extent, label in places:
             kept.read(blobs, KEY, extent, label, b"", b"")
@@ -81,7 +81,7 @@ def test_a_frame_is_read_once_while_there_is_room(blobs: CountedBlobs) -> None:
 
 def test_without_room_each_frame_is_read_anew(blobs: CountedBlobs) -> None:
     ((extent, label),) = written(blobs, [b"1" * 300])
-    for kept in (KeptFrames(0), KeptFrames(100)):
+    for kept in (FrameCache(0), FrameCache(100)):
         blobs.reads.clear()
         for _ in range(3):
             kept.read(blobs, KEY, extent, label, b"", b"")
@@ -90,7 +90,7 @@ def test_without_room_each_frame_is_read_anew(blobs: CountedBlobs) -> None:
 
 def test_what_was_asked_longest_ago_makes_room(blobs: CountedBlobs) -> None:
     places = written(blobs, [bytes([number]) * 1000 for number in range(3)])
-    kept = KeptFrames(3500)
+    kept = FrameCache(3500)
     for which in (0, 1, 0, 2, 0, 1):
         kept.read(blobs, KEY, *places[which], b"", b"")
     assert [blobs.reads[extent.offset] for extent, _ in places] == [1, 2, 1]
@@ -99,7 +99,7 @@ def test_what_was_asked_longest_ago_makes_room(blobs: CountedBlobs) -> None:
 @pytest.mark.parametrize("wrong", ["ordinal", "owner", "kind", "length", "data store"])
 def test_a_kept_frame_is_never_given_for_another(blobs: CountedBlobs, wrong: str) -> None:
     ((extent, label),) = written(blobs, [b"1" * 300])
-    kept = KeptFrames(ROOM)
+    kept = FrameCache(ROOM)
     kept.read(blobs, KEY, extent, label, b"", b"")
     key = KEY
     if wrong == "ordinal":
@@ -124,7 +124,7 @@ def test_a_damaged_frame_is_not_kept(blobs: CountedBlobs) -> None:
     path = blobs.folder / pack_name(KEY.datastore_id, extent.pack_id)
     whole = path.read_bytes()
     path.write_bytes(whole[: extent.offset] + b"\0" + whole[extent.offset + 1 :])
-    kept = KeptFrames(ROOM)
+    kept = FrameCache(ROOM)
     with pytest.raises(PackDamagedError):
         kept.read(blobs, KEY, extent, label, b"", b"")
     path.write_bytes(whole)

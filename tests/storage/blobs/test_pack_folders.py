@@ -13,7 +13,7 @@ ALL = {f"{number:02x}" for number in range(256)}
 def write(blobs: FolderBlobs, name: str) -> None:
     writer = blobs.create(name)
     writer.write(name.encode())
-    writer.commit()
+    writer.publish()
 
 
 def names_in(folder: Path) -> set[str]:

@@ -22,8 +22,8 @@ from hounsfield.storage.db.errors import (
 )
 from hounsfield.storage.db.iam_tables import identity_generation
 from hounsfield.storage.db.image_set_tables import datastores, tags
-from hounsfield.storage.db.prepared import Prepared
-from hounsfield.storage.db.write_ahead_log import LogKeeper
+from hounsfield.storage.db.prepared import PreparedStatement
+from hounsfield.storage.db.write_ahead_log import LogCheckpointer
 from support.servers import wait_for
 from support.services.postgresql import PostgresqlServer
 
@@ -163,8 +163,8 @@ def test_a_damaged_page_spoils_no_connection(tmp_path: Path, capsys: pytest.Capt
             file.seek((page - 1) * 4096 + random.Random(seed).randrange(16, 4000))
             file.write(random.Random(seed).randbytes(32))
     database = open_embedded(path, bytes(32))
-    damaged = Prepared(select(tags.c.tag_value).where(tags.c.resource_arn == bindparam("arn")))
-    whole = Prepared(select(datastores.c.id).where(datastores.c.id == bindparam("arn")))
+    damaged = PreparedStatement(select(tags.c.tag_value).where(tags.c.resource_arn == bindparam("arn")))
+    whole = PreparedStatement(select(datastores.c.id).where(datastores.c.id == bindparam("arn")))
     for _ in range(6):
         with pytest.raises(DatabaseDamagedError):
             database.lookup(damaged, {"arn": "arn"})
@@ -193,7 +193,7 @@ def test_a_full_database_keeps_what_it_had(embedded: Database) -> None:
 
 def test_the_log_is_cut_when_nobody_writes(embedded: Database) -> None:
     tag(embedded, "a", LARGE)
-    keeper = LogKeeper(embedded)
+    keeper = LogCheckpointer(embedded)
     assert embedded.log is not None
     keeper.look()
     assert embedded.log.stat().st_size > len(LARGE), "somebody may still be writing"
@@ -219,7 +219,7 @@ def test_readers_that_keep_an_old_state_are_ended_when_the_log_grows_too_long(em
     reader = threading.Thread(target=read)
     reader.start()
     began.wait()
-    keeper = LogKeeper(embedded, long_bytes=len(LARGE), longest_read_seconds=0.0)
+    keeper = LogCheckpointer(embedded, long_bytes=len(LARGE), longest_read_seconds=0.0)
     number = 0
     while reader.is_alive():
         number += 1
@@ -251,7 +251,7 @@ def test_reads_without_a_pause_do_not_keep_the_log_growing(embedded: Database) -
     for reader in readers:
         reader.start()
     try:
-        keeper = LogKeeper(embedded, long_bytes=2 * len(LARGE), longest_read_seconds=30.0)
+        keeper = LogCheckpointer(embedded, long_bytes=2 * len(LARGE), longest_read_seconds=30.0)
         for number in range(60):
             tag(embedded, f"key-{number}", LARGE)
             keeper.look()

@@ -12,22 +12,22 @@ from sqlalchemy.exc import IntegrityError
 from hounsfield.storage.db.database import Database, open_embedded, open_postgresql
 from hounsfield.storage.db.errors import DatabaseDownError
 from hounsfield.storage.db.image_set_tables import frame_runs
-from hounsfield.storage.db.prepared import Prepared, PreparedForValues
+from hounsfield.storage.db.prepared import PreparedStatement, PreparedValueStatement
 
-_INSERT = Prepared(insert(frame_runs), [column.name for column in frame_runs.c])
-_MOVE = Prepared(update(frame_runs).where(frame_runs.c.source_key == bindparam("source")), ["first_offset"])
-_FORGET = Prepared(delete(frame_runs).where(frame_runs.c.first_offset > bindparam("offset")))
-_OF_SOURCE = Prepared(
+_INSERT = PreparedStatement(insert(frame_runs), [column.name for column in frame_runs.c])
+_MOVE = PreparedStatement(update(frame_runs).where(frame_runs.c.source_key == bindparam("source")), ["first_offset"])
+_FORGET = PreparedStatement(delete(frame_runs).where(frame_runs.c.first_offset > bindparam("offset")))
+_OF_SOURCE = PreparedStatement(
     select(frame_runs.c.first_ordinal, frame_runs.c.lengths)
     .where(frame_runs.c.source_key == bindparam("source"), frame_runs.c.pack_id != "none")
     .order_by(frame_runs.c.first_ordinal)
 )
-_OF_SOURCES = PreparedForValues(
+_OF_SOURCES = PreparedValueStatement(
     lambda sources: select(frame_runs).where(
         frame_runs.c.source_key.in_(sources), frame_runs.c.pack_id == bindparam("pack")
     )
 )
-_COUNTED = Prepared(select(literal(1).label("one")))
+_COUNTED = PreparedStatement(select(literal(1).label("one")))
 
 
 @pytest.fixture(params=["embedded", "postgresql"])

@@ -10,7 +10,7 @@ import pytest
 
 from hounsfield.storage.db.database import open_embedded
 from hounsfield.storage.keys.data_key import KeyUnavailableError
-from hounsfield.storage.keys.data_key_cache import DataKeys
+from hounsfield.storage.keys.data_key_cache import DataKeyCache
 from hounsfield.storage.keys.database_key import database_key
 from hounsfield.storage.keys.installation_secrets import installation_secret
 from hounsfield.storage.keys.master_keys import LocalKeyring
@@ -40,7 +40,7 @@ def test_the_keyring_is_private_and_made_once(tmp_path: Path) -> None:
 
 
 def test_a_sealed_column_opens_only_where_it_was(tmp_path: Path) -> None:
-    keys = DataKeys(LocalKeyring(tmp_path / "master.json"))
+    keys = DataKeyCache(LocalKeyring(tmp_path / "master.json"))
     key = keys.open("a" * 32, keys.make("a" * 32))
     sealed = key.seal(b"Roe^Jane", "levels:1")
     assert b"Roe" not in sealed

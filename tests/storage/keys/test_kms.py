@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hounsfield.storage.keys.data_key import KeyServiceDownError, KeyUnavailableError
-from hounsfield.storage.keys.data_key_cache import DataKeys, KeyNotAtHandError, fetching_keys
+from hounsfield.storage.keys.data_key_cache import DataKeyCache, KeyNotCachedError, run_fetching_keys
 from hounsfield.storage.keys.kms import KeyService, KeyServicePlace, UnusableKeyError, is_of_service, service_key_of
 from hounsfield.storage.keys.master_keys import LocalKeyring
 from support.servers import wait_for
@@ -31,8 +31,8 @@ def service(door: KeyServiceDoor) -> KeyService:
     return KeyService(KeyServicePlace("us-east-1", door.url, *KEY))
 
 
-def data_keys(tmp_path: Path, service: KeyService | None, life_seconds: float = 300.0) -> DataKeys:
-    return DataKeys(LocalKeyring(tmp_path / "master.json"), service, life_seconds)
+def data_keys(tmp_path: Path, service: KeyService | None, life_seconds: float = 300.0) -> DataKeyCache:
+    return DataKeyCache(LocalKeyring(tmp_path / "master.json"), service, life_seconds)
 
 
 def test_a_key_is_wrapped_for_one_data_store_only(door: KeyServiceDoor, service: KeyService) -> None:
@@ -77,12 +77,12 @@ def test_open_never_waits_and_fetch_asks_once_for_all(
 ) -> None:
     keys = data_keys(tmp_path, service)
     wrapped = keys.make(STORE, door.new_key())
-    with pytest.raises(KeyNotAtHandError):
+    with pytest.raises(KeyNotCachedError):
         keys.open(STORE, wrapped)
     assert door.count("Decrypt") == 0
     door.passing.clear()
     with ThreadPoolExecutor(20) as threads:
-        fetched = [threads.submit(fetching_keys, keys.open, STORE, wrapped) for _ in range(20)]
+        fetched = [threads.submit(run_fetching_keys, keys.open, STORE, wrapped) for _ in range(20)]
         assert door.waiting.acquire(timeout=120)
         door.passing.set()
         (secret,) = {future.result().secret for future in fetched}
@@ -104,7 +104,7 @@ def test_a_key_serves_while_it_lives_when_the_service_is_down(
 
     def refused() -> str | None:
         try:
-            fetching_keys(keys.open, STORE, wrapped)
+            run_fetching_keys(keys.open, STORE, wrapped)
         except KeyServiceDownError as error:
             return str(error)
         return None
@@ -125,7 +125,7 @@ def test_a_denied_key_is_given_to_nobody_once_that_is_known(
 
     def refused() -> type[Exception] | None:
         try:
-            fetching_keys(keys.open, STORE, wrapped)
+            run_fetching_keys(keys.open, STORE, wrapped)
         except KeyUnavailableError as error:
             return type(error)
         return None
@@ -139,6 +139,6 @@ def test_without_a_service_nothing_of_it_opens(tmp_path: Path, door: KeyServiceD
     wrapped = data_keys(tmp_path, service).make(STORE, door.new_key())
     keys = data_keys(tmp_path, None)
     with pytest.raises(KeyUnavailableError, match="names none"):
-        fetching_keys(keys.open, STORE, wrapped)
+        run_fetching_keys(keys.open, STORE, wrapped)
     with pytest.raises(UnusableKeyError, match="HOUNSFIELD_KMS_ENDPOINT_URL"):
         keys.make(STORE, "arn:aws:kms:us-east-1:000000000000:key/any")

@@ -15,7 +15,7 @@ from sqlalchemy import delete
 
 from hounsfield.bootstrap.installation import open_database, open_keyring
 from hounsfield.imaging.tiering.pack_key_sweep import KEEP_PACK_KEYS
-from hounsfield.storage.blobs.blobs import BlobPlace, Blobs
+from hounsfield.storage.blobs.blobs import BlobLocation, Blobs
 from hounsfield.storage.blobs.packs import RecordKind, check_pack, read_contents, read_record
 from hounsfield.storage.db.job_tables import work_items
 from hounsfield.storage.keys.data_key import DataKey
@@ -56,7 +56,7 @@ def server(tmp_path: Path) -> Iterator[ServerProcess]:
 def test_packs_open_with_the_master_key_alone_through_rotation_and_loss(server: ServerProcess, tmp_path: Path) -> None:
     client = server.client()
     first, second = active_datastore(client), active_datastore(client)
-    place = BlobPlace(folder=str(server.data / "blobs"))
+    place = BlobLocation(folder=str(server.data / "blobs"))
     # A data store that is ACTIVE has its key, before it has a pack.
     assert {path.stem for path in (server.data / "blobs" / "keys").iterdir()} == {first, second}
     fill(server, "kept", [slice_of(pixels=PIXELS)])
@@ -69,7 +69,7 @@ def test_packs_open_with_the_master_key_alone_through_rotation_and_loss(server: 
     # A disk with the packs, the master key from elsewhere, and nothing else.
     shutil.copytree(server.data / "blobs", tmp_path / "disk")
     shutil.copy(server.data / "keys" / "master.json", tmp_path / "master.json")
-    (frame,) = opened_packs(BlobPlace(folder=str(tmp_path / "disk")).open(), tmp_path / "master.json", first)
+    (frame,) = opened_packs(BlobLocation(folder=str(tmp_path / "disk")).open(), tmp_path / "master.json", first)
     assert np.array_equal(imagecodecs.htj2k_decode(frame), PIXELS)
 
     rotated = command(server, "keys", "rotate")
@@ -131,7 +131,7 @@ def test_object_stores_and_the_archive_have_the_keys_too(tmp_path: Path, s3: Obj
             assert rotated.exit_code == 0, rotated.output
             # The hot place is refused no more; both are wrapped anew.
             assert "2 pack keys" in rotated.stdout
-            cold = BlobPlace(url="s3://keys-cold/far", options=_options(s3)).open()
+            cold = BlobLocation(url="s3://keys-cold/far", options=_options(s3)).open()
             master = server.data / "keys" / "master.json"
             (frame,) = opened_packs(cold, master, datastore)
             assert np.array_equal(imagecodecs.htj2k_decode(frame), PIXELS)

@@ -26,7 +26,7 @@ from hounsfield.storage.keys.database_key import (
 )
 from hounsfield.storage.keys.installation_secrets import installation_secret
 from hounsfield.storage.keys.master_keys import LocalKeyring
-from hounsfield.storage.keys.rotation import WRAPPED, WrappedPlaces
+from hounsfield.storage.keys.rotation import WRAPPED, WrappedKeys
 
 STORES = ["a" * 32, "b" * 32, "c" * 32]
 DIED = 9
@@ -82,7 +82,7 @@ class Installation:
         ring.prepare()
         ring.activate()
         database = self.open()
-        list(WrappedPlaces(database, self.key_file).rewrap(ring))
+        list(WrappedKeys(database, self.key_file).rewrap(ring))
         database.close()
 
     def change_database_key(self) -> None:
@@ -146,7 +146,7 @@ def test_a_rotation_leaves_nothing_to_the_old_key(installation: Installation) ->
     old = installation.keyring.current.id
     installation.rotate()
     database = installation.open()
-    uses = WrappedPlaces(database, installation.key_file).uses()
+    uses = WrappedKeys(database, installation.key_file).uses()
     database.close()
     assert set(uses) == {installation.keyring.current.id} != {old}
     assert sum(uses[installation.keyring.current.id].values()) == len(known) + 1

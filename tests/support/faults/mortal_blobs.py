@@ -48,8 +48,8 @@ class MortalWriter:
     def rewind(self) -> None:
         self._writer.rewind()
 
-    def commit(self) -> None:
-        self._step(self._writer.commit)
+    def publish(self) -> None:
+        self._step(self._writer.publish)
 
     def abort(self) -> None:
         """A process that is gone aborts nothing."""

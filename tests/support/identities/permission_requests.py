@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hounsfield.iam.policies.parser import parse_policy
-from hounsfield.iam.policies.policy_set import Rights
+from hounsfield.iam.policies.policy_set import PolicySet
 from hounsfield.iam.principals import Principal, PrincipalKind, Session
 
 STORE = "arn:aws:medical-imaging:us-east-1:123456789012:datastore/" + "a" * 32
@@ -47,4 +47,4 @@ def may(principal: Principal, *statements: dict[str, Any]) -> Principal:
     """Return a principal with one policy."""
     whole = [{"Effect": "Allow", "Action": "medical-imaging:*", "Resource": "*", **entry} for entry in statements]
     policy = parse_policy(json.dumps({"Version": "2012-10-17", "Statement": whole}))
-    return replace(principal, rights=Rights((policy,)))
+    return replace(principal, rights=PolicySet((policy,)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hounsfield.dicom.healthimaging.record import Grouping
-from hounsfield.imaging.staged_instance import PixelKind, Place, StagedInstance
+from hounsfield.imaging.staged_instance import PackRange, PixelKind, StagedInstance
 
 
 def staged(sop: str, series: str = "1.1", study: str = "1", patient: str = "P", number: str = "1") -> StagedInstance:
@@ -18,8 +18,8 @@ def staged(sop: str, series: str = "1.1", study: str = "1", patient: str = "P", 
         pixel_kind=PixelKind.NONE,
         frame_count=0,
         pack_id="0" * 32,
-        fragment=Place(0, 1),
-        dataset=Place(1, 1),
+        fragment=PackRange(0, 1),
+        dataset=PackRange(1, 1),
         runs=(),
         warnings=(),
     )

@@ -145,7 +145,7 @@ def signed(
     return call
 
 
-def strangers(server: ServerProcess) -> dict[str, Stranger]:
+def unknown_callers(server: ServerProcess) -> dict[str, Stranger]:
     """Give callers that nothing may be answered to, by what is wrong with them."""
     identifier, secret = server.key()
     long_ago = datetime.now(UTC) - timedelta(hours=1)

@@ -28,7 +28,7 @@ from hounsfield.api.dicomweb.resources import ROUTES, Route, routes
 from hounsfield.aws.protocol.response import WireResponse
 from hounsfield.imaging.datastores import get_datastore
 from hounsfield.imaging.errors import NotAcceptableError
-from hounsfield.pixels.rendering.render import PictureKind
+from hounsfield.pixels.rendering.render import RenderedMediaType
 
 WADL: Final = "application/vnd.sun.wadl+xml"
 _NAMESPACE: Final = "http://wadl.dev.java.net/2009/02"
@@ -55,8 +55,8 @@ _PIXELS: Final = (
 )
 _METADATA: Final = (DICOM_JSON, JSON, f'{_IN_PARTS}{DICOM_XML}"')
 _STORED: Final = (DICOM_JSON, JSON, DICOM_XML, f'{_IN_PARTS}{DICOM_XML}"')
-_PICTURE: Final = tuple(str(kind) for kind in PictureKind)
-_PICTURES: Final = (*_PICTURE, *(f'{_IN_PARTS}{kind}"' for kind in PictureKind))
+_PICTURE: Final = tuple(str(kind) for kind in RenderedMediaType)
+_PICTURES: Final = (*_PICTURE, *(f'{_IN_PARTS}{kind}"' for kind in RenderedMediaType))
 MEDIA_TYPES: Final[Mapping[str, Sequence[str]]] = {
     "RetrieveCapabilities": (WADL, JSON),
     "StoreDICOM": _STORED,

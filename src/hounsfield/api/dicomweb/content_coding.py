@@ -16,7 +16,7 @@ from hounsfield.api.dicomweb.conditional_requests import entity_tag, tag_headers
 from hounsfield.api.dicomweb.request import Call
 from hounsfield.aws.protocol.response import WireResponse
 from hounsfield.gateway.responses import StreamedResult
-from hounsfield.imaging.content_coding import ContentCoding, compressed
+from hounsfield.imaging.content_coding import ContentCoding, compress
 
 VARY: Final = "Accept, Accept-Encoding"
 LEAST_BYTES: Final = 1024
@@ -75,9 +75,9 @@ def coded(call: Call, answer: WireResponse | StreamedResult) -> WireResponse | S
         return answer
     headers = [*answer.headers, *coding_headers(coding)]
     if isinstance(answer, StreamedResult):
-        chunks = compressed(map(bytes, answer.chunks), coding)
+        chunks = compress(map(bytes, answer.chunks), coding)
         return StreamedResult([*headers, ("Vary", VARY)], None, chunks, answer.status)
-    body = b"".join(compressed((bytes(answer.body),), coding))
+    body = b"".join(compress((bytes(answer.body),), coding))
     # As long as the content is the same, so is the tag: whatever it came from.
     tag = entity_tag(coding, hashlib.blake2b(body, digest_size=16).hexdigest())
     known = unchanged(call.headers, tag, VARY)

@@ -8,7 +8,7 @@ from pathlib import Path
 from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.ingest.scheduler import IngestScheduler
 from hounsfield.imaging.receive.receiver import Receiver
-from hounsfield.imaging.rendering.rendered import Pictures
+from hounsfield.imaging.rendering.rendered import FrameRenderer
 from hounsfield.imaging.retrieve.metadata import DicomMetadataReader
 
 
@@ -30,7 +30,7 @@ class Context:
         Folder where large files wait while they arrive.
     local : bool
         Whether database and packs are on this machine, so that a quick read need not wait for a thread.
-    pictures : Pictures
+    renderer : FrameRenderer
         Makes and keeps rendered frames.
     deletes : bool
         Whether DELETE is allowed.
@@ -46,7 +46,7 @@ class Context:
     scheduler: IngestScheduler
     spool: Path
     local: bool
-    pictures: Pictures
+    renderer: FrameRenderer
     deletes: bool = False
     classic_searches: bool = False
     descriptions_ignore_case: bool = False

@@ -17,7 +17,7 @@ from typing import Final
 
 from hounsfield.api.dicomweb.routes import Found
 from hounsfield.iam.authorization import ContextValue, Permission
-from hounsfield.iam.policies.condition_context import Unsettled
+from hounsfield.iam.policies.condition_context import UnsettledValue
 from hounsfield.imaging.image_store import ImageStore
 
 PREFIX: Final = "medical-imaging:"
@@ -64,11 +64,11 @@ def permission_of(found: Found, image_store: ImageStore, *, by_classic: bool = F
     if "series" in found.labels:
         context[SERIES] = found.labels["series"]
     elif operation.name in WHOLE_STUDY:
-        context[SERIES] = Unsettled.CAUTIOUS
+        context[SERIES] = UnsettledValue.CAUTIOUS
     action = PREFIX + (operation.action or operation.name)
     permission = Permission(action, [image_store.datastore_arn(found.datastore_id)], context)
     classic = CLASSIC.get(operation.name) if by_classic else None
     if classic is None:
         return permission
-    wider: dict[str, ContextValue] = {STUDY: Unsettled.CAUTIOUS, SERIES: Unsettled.CAUTIOUS, **context}
+    wider: dict[str, ContextValue] = {STUDY: UnsettledValue.CAUTIOUS, SERIES: UnsettledValue.CAUTIOUS, **context}
     return replace(permission, instead=replace(permission, action=PREFIX + classic, context=wider))

@@ -10,10 +10,10 @@ from hounsfield.api.dicomweb.qido_parameters import parse_search
 from hounsfield.api.dicomweb.request import Call
 from hounsfield.api.dicomweb.wado_metadata import document_kind, xml_documents
 from hounsfield.aws.protocol.response import WireResponse
-from hounsfield.dicom.json.xml import native_model
+from hounsfield.dicom.json.xml import write_native_model
 from hounsfield.gateway.responses import StreamedResult
 from hounsfield.imaging.search.dicom import find_results
-from hounsfield.imaging.search.dicom_results import answers, json_array, reads_more
+from hounsfield.imaging.search.dicom_results import json_array, reads_stored_data, write_results
 from hounsfield.imaging.search.search_keys import SearchLevel
 
 _MORE: Final = ("Warning", '299 hounsfield "There are additional results that can be requested"')
@@ -44,12 +44,12 @@ def _found(call: Call, level: SearchLevel) -> WireResponse | StreamedResult:
     search = parse_search(call, level, any_case=call.context.descriptions_ignore_case)
     image_store = call.context.image_store
     results = find_results(image_store, call.access, search)
-    objects = answers(image_store, search, results.found, call.base)
+    objects = write_results(image_store, search, results.found, call.base)
     more = [_MORE] if results.more else []
     if kind == DICOM_XML:
-        answer = xml_documents(native_model(text) for text in objects)
+        answer = xml_documents(write_native_model(text) for text in objects)
         return StreamedResult([*answer.headers, *more], None, answer.chunks)
     headers = [("Content-Type", kind), *more]
-    if reads_more(search, results.found, call.base):
+    if reads_stored_data(search, results.found, call.base):
         return StreamedResult(headers, None, json_array(objects))
     return WireResponse(200, headers, b"".join(json_array(objects)))

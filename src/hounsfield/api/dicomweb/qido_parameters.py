@@ -13,9 +13,9 @@ from typing import Final
 from hounsfield.api.dicomweb.query_parameters import says_how
 from hounsfield.api.dicomweb.request import Call
 from hounsfield.aws.protocol.errors import ValidationException
-from hounsfield.dicom.json.includefield import included_attributes, tag_named
+from hounsfield.dicom.json.includefield import parse_includefield, tag_named
 from hounsfield.dicom.values.dictionary import is_private_creator, key_of
-from hounsfield.imaging.search.attribute_matching import Criterion, match_of, takes_list
+from hounsfield.imaging.search.attribute_matching import Criterion, parse_match, takes_list
 from hounsfield.imaging.search.dicom import MOST_RESULTS, MOST_SKIPPED, DicomSearch
 from hounsfield.imaging.search.search_keys import SEARCH_KEYS, SearchLevel, keys_of
 
@@ -55,7 +55,7 @@ def parse_search(call: Call, level: SearchLevel, *, any_case: bool = False) -> D
         if is_private_creator(tag):
             creators[tag] = value.strip()
         elif key is not None and key.level <= level:
-            match = match_of(key, value, fuzzy=fuzzy, any_case=any_case)
+            match = parse_match(key, value, fuzzy=fuzzy, any_case=any_case)
             if match is not None:
                 criteria.append(Criterion(key, match))
             else:
@@ -72,7 +72,7 @@ def parse_search(call: Call, level: SearchLevel, *, any_case: bool = False) -> D
         study_uid=call.labels.get("study"),
         series_uid=call.labels.get("series"),
         criteria=tuple(criteria),
-        included=included_attributes(names, creators),
+        included=parse_includefield(names, creators),
         offset=_number(call, _OFFSET, 0, MOST_SKIPPED, 0),
         # Whoever asks for more than the maximum is given that (PS3.18 section 8.3.4.4).
         limit=min(_number(call, _LIMIT, 1, None, MOST_RESULTS), MOST_RESULTS),

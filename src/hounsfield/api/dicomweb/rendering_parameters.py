@@ -12,7 +12,7 @@ from typing import Final
 from hounsfield.api.dicomweb.request import Call
 from hounsfield.aws.protocol.errors import ValidationException
 from hounsfield.pixels.errors import PixelError
-from hounsfield.pixels.rendering.render import Appearance, PictureKind
+from hounsfield.pixels.rendering.render import Appearance, RenderedMediaType
 from hounsfield.pixels.rendering.viewport import Viewport
 from hounsfield.pixels.rendering.voi_window import Window, WindowFunction
 
@@ -32,7 +32,7 @@ _FUNCTIONS: Final = {
 }
 
 
-def rendered_appearance(call: Call, kind: PictureKind) -> Appearance:
+def rendered_appearance(call: Call, kind: RenderedMediaType) -> Appearance:
     """Read the parameters of a rendered resource.
 
     Raises
@@ -48,7 +48,7 @@ def rendered_appearance(call: Call, kind: PictureKind) -> Appearance:
     )
 
 
-def thumbnail_appearance(call: Call, kind: PictureKind) -> Appearance:
+def thumbnail_appearance(call: Call, kind: RenderedMediaType) -> Appearance:
     """Read the parameters of a thumbnail; without a size it is at most 128 pixels wide and high, and never enlarged.
 
     Raises

@@ -19,8 +19,8 @@ from hounsfield.api.dicomweb.multipart import encode_parts, new_boundary
 from hounsfield.api.dicomweb.request import Call
 from hounsfield.api.dicomweb.resources import instance_path, study_path
 from hounsfield.aws.protocol.response import WireResponse
-from hounsfield.dicom.json.xml import native_model
-from hounsfield.dicom.values.warnings import gravest
+from hounsfield.dicom.json.xml import write_native_model
+from hounsfield.dicom.values.warnings import find_gravest
 from hounsfield.imaging.errors import NotAcceptableError
 from hounsfield.imaging.ingest.files import Failure, FileResult
 from hounsfield.imaging.staged_instance import StagedInstance
@@ -110,7 +110,7 @@ def store_response(
 
 
 def _written(status: int, form: AnswerForm, json_text: bytes) -> WireResponse:
-    body = native_model(json_text) if form.kind == DICOM_XML else json_text
+    body = write_native_model(json_text) if form.kind == DICOM_XML else json_text
     if not form.in_parts:
         return WireResponse(status, [("Content-Type", form.kind)], body)
     boundary = new_boundary()
@@ -125,7 +125,7 @@ def _stored(call: Call, instance: StagedInstance, *, addressed: bool) -> dict[st
     if addressed:
         path = instance_path(grouping.study_uid, grouping.series_uid, instance.sop_uid)
         item[_RETRIEVE_URL] = {"vr": "UR", "Value": [f"{call.base}/{path}"]}
-    code = gravest(instance.warnings)
+    code = find_gravest(instance.warnings)
     if code is not None:
         item[_WARNING_REASON] = {"vr": "US", "Value": [int(code)]}
         words = " ".join(warning.message for warning in instance.warnings)

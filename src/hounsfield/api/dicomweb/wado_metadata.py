@@ -13,7 +13,7 @@ from hounsfield.api.dicomweb.multipart import encode_parts, new_boundary
 from hounsfield.api.dicomweb.request import Call
 from hounsfield.aws.protocol.response import WireResponse
 from hounsfield.gateway.responses import StreamedResult
-from hounsfield.imaging.content_coding import ContentCoding, compressed
+from hounsfield.imaging.content_coding import ContentCoding, compress
 from hounsfield.imaging.errors import NotAcceptableError
 from hounsfield.imaging.retrieve.instance_order import series_in_order
 from hounsfield.imaging.retrieve.instances import ReadableImageSet, find_image_set, find_instance, primary_image_sets
@@ -34,7 +34,7 @@ def get_instance_metadata(call: Call) -> WireResponse | StreamedResult:
     tag = _tag(call, kind, coding, [instance.image_set], instance.key)
     if (answer := _known(call, tag, [instance.image_set])) is not None:
         return answer
-    body = b"".join(compressed((reader.of_instance(instance, call.base),), coding))
+    body = b"".join(compress((reader.of_instance(instance, call.base),), coding))
     return WireResponse(200, _headers(kind, coding, tag), body)
 
 
@@ -65,7 +65,7 @@ def get_study_metadata(call: Call) -> WireResponse | StreamedResult:
     if (answer := _known(call, tag, image_sets)) is not None:
         return answer
     chunks = reader.of_image_sets(image_sets, call.base)
-    return StreamedResult(_headers(kind, coding, tag), None, compressed(chunks, coding))
+    return StreamedResult(_headers(kind, coding, tag), None, compress(chunks, coding))
 
 
 def _tag(call: Call, kind: str, coding: ContentCoding, image_sets: Sequence[ReadableImageSet], key: str = "") -> str:

@@ -29,21 +29,21 @@ from hounsfield.aws.protocol.errors import ValidationException
 from hounsfield.aws.protocol.response import WireResponse
 from hounsfield.gateway.responses import StreamedResult
 from hounsfield.imaging.errors import NotAcceptableError, NotFoundError
-from hounsfield.imaging.rendering.rendered import InstanceName, Pictured, Pictures
+from hounsfield.imaging.rendering.rendered import FrameRenderer, InstanceName, RenderingTarget
 from hounsfield.imaging.retrieve.decode_check import made_ahead
-from hounsfield.pixels.rendering.render import Appearance, PictureKind
+from hounsfield.pixels.rendering.render import Appearance, RenderedMediaType
 
-_KINDS: Final = (PictureKind.JPEG, PictureKind.PNG)
+_KINDS: Final = (RenderedMediaType.JPEG, RenderedMediaType.PNG)
 _MOST_TRIED: Final = 64
 """Frames that are decoded at most to find one for a thumbnail."""
-_Shot = tuple[Pictured, int]
+_Shot = tuple[RenderingTarget, int]
 
 
 @dataclass(frozen=True, slots=True)
 class _Form:
     """How pictures are answered: their media type, and whether in parts."""
 
-    kind: PictureKind
+    kind: RenderedMediaType
     parts: bool
 
 
@@ -53,9 +53,9 @@ def get_rendered_frames(call: Call) -> WireResponse | StreamedResult:
     numbers = frame_numbers(call.labels["frames"])
     form = _form(call, len(numbers))
     appearance = rendered_appearance(call, form.kind)
-    pictured = call.context.pictures.find(call.access, _name(call))
-    call.context.pictures.check_frames(pictured, numbers)
-    return _answer(call, form, appearance, [(pictured, number) for number in numbers], each=True)
+    target = call.context.renderer.find(call.access, _name(call))
+    call.context.renderer.check_frames(target, numbers)
+    return _answer(call, form, appearance, [(target, number) for number in numbers], each=True)
 
 
 def get_rendered_instance(call: Call) -> WireResponse | StreamedResult:
@@ -63,31 +63,31 @@ def get_rendered_instance(call: Call) -> WireResponse | StreamedResult:
     call.only(*RENDERED)
     form = _form(call, 1)
     appearance = rendered_appearance(call, form.kind)
-    pictured = call.context.pictures.find(call.access, _name(call))
-    display = call.context.pictures.display(pictured)
+    target = call.context.renderer.find(call.access, _name(call))
+    presentation = call.context.renderer.presentation(target)
     if form.parts:
-        _check_count(display.frame_count)
-        return _answer(call, form, appearance, [(pictured, number) for number in range(1, display.frame_count + 1)])
-    first = _within(display.representative, display.frame_count) or 1
-    return _first_made(call, form, appearance, [(pictured, number) for number in (first, *_candidates(call, pictured))])
+        _check_count(presentation.frame_count)
+        return _answer(call, form, appearance, [(target, number) for number in range(1, presentation.frame_count + 1)])
+    first = _within(presentation.representative, presentation.frame_count) or 1
+    return _first_made(call, form, appearance, [(target, number) for number in (first, *_candidates(call, target))])
 
 
 def get_rendered_series(call: Call) -> WireResponse | StreamedResult:
     """All frames of a series, rendered, in parts; raises as `get_rendered_frames` does."""
     call.only(*RENDERED)
-    labels, pictures = call.labels, call.context.pictures
-    image_set = pictures.find_series(
+    labels, renderer = call.labels, call.context.renderer
+    image_set = renderer.find_series(
         call.access, call.datastore_id, labels["study"], labels["series"], call.image_set_id
     )
-    return _all(call, pictures.series(call.access, image_set))
+    return _all(call, renderer.series(call.access, image_set))
 
 
 def get_rendered_study(call: Call) -> WireResponse | StreamedResult:
     """All frames of a study, rendered, in parts; raises as `get_rendered_frames` does."""
     call.only(*(name for name in RENDERED if name != "imageSetId"))
-    pictures = call.context.pictures
-    image_sets = pictures.find_study(call.access, call.datastore_id, call.labels["study"])
-    return _all(call, [pictured for image_set in image_sets for pictured in pictures.series(call.access, image_set)])
+    renderer = call.context.renderer
+    image_sets = renderer.find_study(call.access, call.datastore_id, call.labels["study"])
+    return _all(call, [target for image_set in image_sets for target in renderer.series(call.access, image_set)])
 
 
 def get_thumbnail(call: Call) -> WireResponse | StreamedResult:
@@ -111,33 +111,33 @@ def get_thumbnail(call: Call) -> WireResponse | StreamedResult:
 
 def _thumbnails_of(call: Call) -> Iterator[_Shot]:
     """Give what a thumbnail can be made of, the best first."""
-    pictures, labels = call.context.pictures, call.labels
+    renderer, labels = call.context.renderer, call.labels
     if "frames" in labels:
-        pictured = pictures.find(call.access, _name(call))
+        target = renderer.find(call.access, _name(call))
         numbers = frame_numbers(labels["frames"])
         if len(numbers) > 1:
             raise ValidationException("A thumbnail is of one frame.")
-        pictures.check_frames(pictured, numbers)
-        yield pictured, numbers[0]
+        renderer.check_frames(target, numbers)
+        yield target, numbers[0]
         return
     if "instance" in labels:
-        instances = iter((pictures.find(call.access, _name(call)),))
+        instances = iter((renderer.find(call.access, _name(call)),))
     elif "series" in labels:
-        image_set = pictures.find_series(
+        image_set = renderer.find_series(
             call.access, call.datastore_id, labels["study"], labels["series"], call.image_set_id
         )
-        instances = pictures.representatives(call.access, [image_set])
+        instances = renderer.representatives(call.access, [image_set])
     else:
-        found = pictures.find_study(call.access, call.datastore_id, labels["study"])
-        instances = pictures.representatives(call.access, found)
-    for pictured in instances:
-        yield from ((pictured, number) for number in _candidates(call, pictured))
+        found = renderer.find_study(call.access, call.datastore_id, labels["study"])
+        instances = renderer.representatives(call.access, found)
+    for target in instances:
+        yield from ((target, number) for number in _candidates(call, target))
 
 
-def _candidates(call: Call, pictured: Pictured) -> Iterator[int]:
+def _candidates(call: Call, target: RenderingTarget) -> Iterator[int]:
     """Give frames that can stand for an instance; others than the first matter only where frames may not decode."""
-    numbers = call.context.pictures.candidates(pictured)
-    return iter(numbers if pictured.may_not_decode else numbers[:1])
+    numbers = call.context.renderer.candidates(target)
+    return iter(numbers if target.may_not_decode else numbers[:1])
 
 
 def _first_made(
@@ -175,18 +175,18 @@ def _check_count(count: int) -> None:
         )
 
 
-def _all(call: Call, instances: Sequence[Pictured]) -> WireResponse | StreamedResult:
+def _all(call: Call, instances: Sequence[RenderingTarget]) -> WireResponse | StreamedResult:
     """Answer all frames of instances; what cannot be shown is left out, but not everything."""
-    pictures = call.context.pictures
-    appearance = rendered_appearance(call, PictureKind.JPEG)
-    _check_count(sum(pictured.instance.frame_count for pictured in instances if pictured.instance is not None))
+    renderer = call.context.renderer
+    appearance = rendered_appearance(call, RenderedMediaType.JPEG)
+    _check_count(sum(target.instance.frame_count for target in instances if target.instance is not None))
     shots: list[_Shot] = []
-    for pictured in instances:
+    for target in instances:
         try:
-            count = pictures.display(pictured).frame_count
+            count = renderer.presentation(target).frame_count
         except NotAcceptableError:
             continue
-        shots.extend((pictured, number) for number in range(1, count + 1))
+        shots.extend((target, number) for number in range(1, count + 1))
     if not shots:
         raise NotAcceptableError("nothing here can be shown as a picture")
     form = _form(call, len(shots))
@@ -223,44 +223,46 @@ def _answer(
     if (answer := unchanged(call.headers, tag)) is not None:
         return answer
     headers = [*tag_headers(tag), *told]
-    pictures = call.context.pictures
+    renderer = call.context.renderer
     if not form.parts:
-        ((pictured, number),) = shots
-        return WireResponse(200, [("Content-Type", form.kind), *headers], pictures.frame(pictured, number, appearance))
+        ((target, number),) = shots
+        return WireResponse(200, [("Content-Type", form.kind), *headers], renderer.frame(target, number, appearance))
     boundary = new_boundary()
     kind = f'{MULTIPART}; type="{form.kind}"; boundary={boundary}'
     parts = (
         ([("Content-Type", form.kind), ("Content-Location", _url(call, *shot))], [picture])
-        for shot, picture in _made(pictures, appearance, shots, each=each)
+        for shot, picture in _made(renderer, appearance, shots, each=each)
     )
     return StreamedResult([("Content-Type", kind), *headers], None, encode_parts(boundary, parts))
 
 
 def _made(
-    pictures: Pictures, appearance: Appearance, shots: Sequence[_Shot], *, each: bool
+    renderer: FrameRenderer, appearance: Appearance, shots: Sequence[_Shot], *, each: bool
 ) -> Iterator[tuple[_Shot, bytes]]:
     """Make pictures, the first one before anything is answered: what is wrong with the request is mostly wrong with it."""
 
     def make(some: Sequence[_Shot]) -> Iterator[bytes]:
-        return (pictures.frame(pictured, number, appearance) for pictured, number in some)
+        return (renderer.frame(target, number, appearance) for target, number in some)
 
     pairs: Iterator[tuple[_Shot, bytes]]
     if each:
-        uncertain = any(pictured.may_not_decode for pictured, _ in shots)
+        uncertain = any(target.may_not_decode for target, _ in shots)
         made = made_ahead(make, shots) if uncertain else make(shots)
         pairs = zip(shots, made, strict=True)
     else:
-        pairs = _those_made(pictures, appearance, shots)
+        pairs = _those_made(renderer, appearance, shots)
     return itertools.chain((next(pairs),), pairs)
 
 
-def _those_made(pictures: Pictures, appearance: Appearance, shots: Sequence[_Shot]) -> Iterator[tuple[_Shot, bytes]]:
+def _those_made(
+    renderer: FrameRenderer, appearance: Appearance, shots: Sequence[_Shot]
+) -> Iterator[tuple[_Shot, bytes]]:
     """Make the pictures that can be made; raises `NotAcceptableError` when it is none of them."""
     refused: NotAcceptableError | None = None
     count = 0
     for shot in shots:
         try:
-            yield shot, pictures.frame(*shot, appearance)
+            yield shot, renderer.frame(*shot, appearance)
             count += 1
         except NotAcceptableError as error:
             refused = refused or error
@@ -269,11 +271,11 @@ def _those_made(pictures: Pictures, appearance: Appearance, shots: Sequence[_Sho
 
 
 def _tag(form: _Form, appearance: Appearance, shots: Sequence[_Shot]) -> str:
-    text = f"{form}{appearance}{[(pictured.tag, number) for pictured, number in shots]}"
+    text = f"{form}{appearance}{[(target.tag, number) for target, number in shots]}"
     return entity_tag(hashlib.blake2b(text.encode(), digest_size=16).hexdigest(), in_parts=form.parts)
 
 
-def _url(call: Call, pictured: Pictured, number: int) -> str:
-    name = pictured.name
+def _url(call: Call, target: RenderingTarget, number: int) -> str:
+    name = target.name
     place = f"{instance_path(name.study_uid, name.series_uid, name.sop_uid)}/frames/{number}/rendered"
     return f"{call.base}/{place}"

@@ -11,7 +11,7 @@ from hounsfield.imaging.errors import NotFoundError
 from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.imagesets import copy as domain
 from hounsfield.imaging.imagesets.copy_request import CopyDestination, CopyRequest, chosen_instances
-from hounsfield.imaging.imagesets.workflow import NOT_THE_LATEST, HeldImageSet
+from hounsfield.imaging.imagesets.workflow import NOT_THE_LATEST, LockedImageSet
 from hounsfield.storage.clock import to_datetime
 
 
@@ -53,7 +53,7 @@ def _version(given: Parameters) -> int:
     return version
 
 
-def _properties(image_store: ImageStore, held: HeldImageSet) -> dict[str, object]:
+def _properties(image_store: ImageStore, held: LockedImageSet) -> dict[str, object]:
     return {
         "imageSetId": held.id,
         "latestVersionId": str(held.version),

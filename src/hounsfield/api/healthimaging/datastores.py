@@ -9,7 +9,7 @@ from hounsfield.api.healthimaging.pagination import Listing
 from hounsfield.api.healthimaging.parameters import mapping, optional_text, text
 from hounsfield.aws.protocol.model import Parameters
 from hounsfield.imaging import datastores as domain
-from hounsfield.imaging.client_tokens import once
+from hounsfield.imaging.client_tokens import retry_if_raced
 from hounsfield.imaging.datastores import Datastore, DatastoreStatus, NewDatastore
 from hounsfield.pixels.transfer_syntaxes import LosslessFormat
 
@@ -24,7 +24,7 @@ def create_datastore(context: Context, parameters: Parameters) -> Mapping[str, o
         lambda_authorizer_arn=optional_text(parameters, "lambdaAuthorizerArn"),
         lossless_format=LosslessFormat(optional_text(parameters, "losslessStorageFormat") or LosslessFormat.HTJ2K),
     )
-    datastore = once(lambda: domain.create_datastore(context.image_store, new))
+    datastore = retry_if_raced(lambda: domain.create_datastore(context.image_store, new))
     return {"datastoreId": datastore.id, "datastoreStatus": datastore.status}
 
 

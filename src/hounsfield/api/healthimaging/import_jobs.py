@@ -10,7 +10,7 @@ from hounsfield.api.healthimaging.pagination import Listing
 from hounsfield.api.healthimaging.parameters import optional_text, structure, structures, text
 from hounsfield.aws.protocol.model import Parameters
 from hounsfield.iam.sessions.import_job_roles import JobRole
-from hounsfield.imaging.client_tokens import once
+from hounsfield.imaging.client_tokens import retry_if_raced
 from hounsfield.imaging.imports import jobs as domain
 from hounsfield.imaging.imports.jobs import ImportJob, JobStatus, NewImportJob
 from hounsfield.imaging.imports.output_files import output_uses
@@ -36,7 +36,7 @@ def start_import_job(context: Context, parameters: Parameters) -> Mapping[str, o
         starter_rights=context.access.kept(),
     )
     new = replace(new, role_id=_admitted(context, new).id)
-    job = once(lambda: domain.start_import_job(context.image_store, new))
+    job = retry_if_raced(lambda: domain.start_import_job(context.image_store, new))
     return {
         "datastoreId": job.datastore_id,
         "jobId": job.id,

@@ -16,7 +16,7 @@ from hounsfield.api.healthimaging.parameters import mapping, optional_text, stru
 from hounsfield.aws.protocol.model import Parameters
 from hounsfield.iam.authorization import ContextValue, Permission
 from hounsfield.iam.policies.aws_managed import SERVICE
-from hounsfield.iam.policies.condition_context import Unsettled
+from hounsfield.iam.policies.condition_context import UnsettledValue
 from hounsfield.imaging.image_store import ImageStore
 
 PREFIX: Final = "medical-imaging:"
@@ -50,7 +50,7 @@ def permission_of(operation: str, path: Mapping[str, str], image_store: ImageSto
             resources.append(image_store.image_set_arn(datastore_id, image_set_id))
     elif "resourceArn" in path:
         resources.append(path["resourceArn"])
-    unknown: dict[str, ContextValue] = dict.fromkeys(TAGGING.get(operation, ()), Unsettled.HOPEFUL)
+    unknown: dict[str, ContextValue] = dict.fromkeys(TAGGING.get(operation, ()), UnsettledValue.HOPEFUL)
     return Permission(PREFIX + operation, resources or ["*"], unknown)
 
 

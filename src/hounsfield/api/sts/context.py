@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hounsfield.aws.protocol.model import Parameters
 from hounsfield.iam.identities.directory import Directory
 from hounsfield.iam.principals import Principal
-from hounsfield.iam.request_context import RequestFacts
+from hounsfield.iam.request_context import RequestConditionKeys
 from hounsfield.iam.sessions.sessions import Sessions
 from hounsfield.oidc.issuer import Issuer
 
@@ -45,13 +45,13 @@ class Call:
         Its parameters, validated against the model.
     principal : Principal or None
         Who calls; None where the operation is called without a signature.
-    facts : RequestFacts
+    facts : RequestConditionKeys
         What else is known of the request.
     """
 
     parameters: Parameters
     principal: Principal | None
-    facts: RequestFacts
+    facts: RequestConditionKeys
 
     @property
     def caller(self) -> Principal:

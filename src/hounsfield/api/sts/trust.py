@@ -20,11 +20,11 @@ from hounsfield.iam.identities.snapshot import Role
 from hounsfield.iam.policies.condition_context import ContextValue
 from hounsfield.iam.policies.evaluation import decide
 from hounsfield.iam.policies.parser import parse_policy
-from hounsfield.iam.policies.policy_set import Rights
+from hounsfield.iam.policies.policy_set import PolicySet
 from hounsfield.iam.policies.principal_element import Party, PartyKind, Trust
 from hounsfield.iam.policies.trust_policy import decide_trust
 from hounsfield.iam.principals import Principal
-from hounsfield.iam.request_context import RequestContext, RequestFacts
+from hounsfield.iam.request_context import RequestConditionKeys, RequestContext
 
 _NAMED: Final = parse_policy(
     '{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "sts:*", "Resource": "*"}}'
@@ -38,13 +38,13 @@ class RoleFacts:
 
     Attributes
     ----------
-    request : RequestFacts
+    request : RequestConditionKeys
         What is known of the request.
     role : Role
         The role.
     """
 
-    request: RequestFacts
+    request: RequestConditionKeys
     role: Role
 
     def value(self, key: str) -> ContextValue | None:
@@ -57,7 +57,7 @@ class RoleFacts:
 
 
 def may_assume(
-    principal: Principal, role: Role, action: str, own: Mapping[str, ContextValue], facts: RequestFacts
+    principal: Principal, role: Role, action: str, own: Mapping[str, ContextValue], facts: RequestConditionKeys
 ) -> bool:
     """Tell whether a caller may do something with a role.
 
@@ -71,7 +71,7 @@ def may_assume(
         ``sts:AssumeRole``, ``sts:TagSession`` or ``sts:SetSourceIdentity``.
     own : Mapping of str to ContextValue
         Condition keys of the request itself, in lower case.
-    facts : RequestFacts
+    facts : RequestConditionKeys
         What else is known of the request.
     """
     context = RequestContext(own, principal, role.arn, RoleFacts(facts, role))
@@ -80,7 +80,7 @@ def may_assume(
         return False
     rights = principal.rights
     if decision.trust is Trust.NAMED:
-        rights = Rights((*rights.identity, _NAMED), rights.boundary, rights.session)
+        rights = PolicySet((*rights.identity, _NAMED), rights.boundary, rights.session)
     return decide(rights, action, role.arn, context).allowed
 
 
@@ -113,7 +113,9 @@ class WebContext:
         return self.facts.value(key) if value is None else value
 
 
-def may_assume_by_web(provider: Party, role: Role, own: Mapping[str, ContextValue], facts: RequestFacts) -> bool:
+def may_assume_by_web(
+    provider: Party, role: Role, own: Mapping[str, ContextValue], facts: RequestConditionKeys
+) -> bool:
     """Tell whether the holder of a web identity token may begin a session of a role.
 
     Parameters
@@ -124,7 +126,7 @@ def may_assume_by_web(provider: Party, role: Role, own: Mapping[str, ContextValu
         The role.
     own : Mapping of str to ContextValue
         Condition keys of the request and of the token.
-    facts : RequestFacts
+    facts : RequestConditionKeys
         What else is known of the request.
     """
     context = WebContext(own, RoleFacts(facts, role))

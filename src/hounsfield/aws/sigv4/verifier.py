@@ -39,7 +39,7 @@ from hounsfield.aws.sigv4.payload_hash import (
 from hounsfield.aws.sigv4.request import HeaderValues, Request
 from hounsfield.aws.sigv4.signing_keys import SigningKeys, sign
 
-__all__ = ["PendingPayload", "Request", "SecretLookup", "Verified", "Verifier"]
+__all__ = ["PendingPayload", "Request", "SecretLookup", "VerifiedRequest", "Verifier"]
 
 SecretLookup: TypeAlias = Callable[[Claim], str | None]
 """Gives the secret access key for the access key id of a claim, and its session token where there is one, or None when they are
@@ -56,7 +56,7 @@ _LENGTH = re.compile(rb"[0-9]{1,15}")
 
 
 @dataclass(frozen=True, slots=True)
-class Verified:
+class VerifiedRequest:
     """A request proven to be from the holder of an access key.
 
     Attributes
@@ -159,7 +159,7 @@ class Verifier:
         # An unknown access key id is verified with this secret, so that it costs the time a wrong signature costs.
         self._nobodys_secret = random_source.token_hex(20)
 
-    def verify(self, request: Request, body: bytes) -> Verified:
+    def verify(self, request: Request, body: bytes) -> VerifiedRequest:
         """Verify a request that has arrived completely.
 
         Parameters
@@ -180,7 +180,7 @@ class Verifier:
             As `authenticate` and `PendingPayload.check` do.
         """
         pending = self.authenticate(request)
-        return Verified(pending.access_key_id, pending.session_token, pending.check(body))
+        return VerifiedRequest(pending.access_key_id, pending.session_token, pending.check(body))
 
     def authenticate(self, request: Request) -> PendingPayload:
         """Verify a request as far as that is possible without its body.

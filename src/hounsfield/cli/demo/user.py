@@ -14,7 +14,7 @@ from typing import Final
 import click
 
 from hounsfield.cli.import_command import BUCKET
-from hounsfield.cli.installation import opened
+from hounsfield.cli.installation import open_directory
 from hounsfield.iam.credentials_file import CredentialsProfile
 from hounsfield.iam.identities import access_keys, attachments, identities
 from hounsfield.iam.identities.errors import EntityAlreadyExistsError
@@ -62,7 +62,7 @@ def user_key(settings: Settings, datastore_id: str) -> AccessKey:
     InvalidError
         The credentials file cannot be written.
     """
-    with opened(settings.data, click.get_current_context()) as repository:
+    with open_directory(settings.data, click.get_current_context()) as repository:
         _make_role(repository)
         _make_user(repository, settings, datastore_id)
         return _known_key(repository, settings.data) or _new_key(repository, settings.data)

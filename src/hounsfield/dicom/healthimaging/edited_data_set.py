@@ -13,7 +13,14 @@ from hounsfield.dicom.values.decode import JsonValue
 from hounsfield.dicom.values.dictionary import tag_of
 from hounsfield.dicom.values.elements import SPECIFIC_CHARACTER_SET, Element
 from hounsfield.dicom.values.encode import ValueEncoder
-from hounsfield.dicom.values.text_encoding import UNICODE, UTF_8, TextEncoding, encoding_of, recoded, text_encoding
+from hounsfield.dicom.values.text_encoding import (
+    UNICODE,
+    UTF_8,
+    TextEncoding,
+    encoding_of,
+    recode_elements,
+    text_encoding,
+)
 
 _PIXEL_REPRESENTATION: Final = 0x00280103
 _CHARACTER_SET_KEY: Final = "SpecificCharacterSet"
@@ -41,13 +48,15 @@ class Amendment:
         return bool(self.values or self.removed)
 
 
-def difference(before: Mapping[str, JsonValue], after: Mapping[str, JsonValue], vrs: Mapping[str, str]) -> Amendment:
+def compute_amendment(
+    before: Mapping[str, JsonValue], after: Mapping[str, JsonValue], vrs: Mapping[str, str]
+) -> Amendment:
     """Find what leads from one object of the metadata document to another."""
     values = {key: value for key, value in after.items() if key not in before or before[key] != value}
     return Amendment(values, frozenset(before.keys() - after.keys()), vrs)
 
 
-def amended(elements: tuple[Element, ...], amendment: Amendment) -> tuple[Element, ...]:
+def apply_amendment(elements: tuple[Element, ...], amendment: Amendment) -> tuple[Element, ...]:
     """Make the data set that an amendment asks for.
 
     Parameters
@@ -95,7 +104,7 @@ def _in_new_character_set(
         return _in_unicode(kept, before, amendment, old)
     try:
         new = _encoded(amendment, before, wanted, signed=_signed(kept))
-        others = recoded(kept, old.character_set, wanted, value)
+        others = recode_elements(kept, old.character_set, wanted, value)
     except UnicodeEncodeError:
         return _in_unicode(kept, before, amendment, old)
     if _CHARACTER_SET_KEY in amendment.removed:
@@ -107,7 +116,7 @@ def _in_unicode(
     kept: tuple[Element, ...], before: Mapping[int, Element], amendment: Amendment, old: TextEncoding
 ) -> tuple[Element, ...]:
     new = _encoded(amendment, before, UNICODE, signed=_signed(kept))
-    return _sorted(recoded(kept, old.character_set, UNICODE, UTF_8.encode()), new)
+    return _sorted(recode_elements(kept, old.character_set, UNICODE, UTF_8.encode()), new)
 
 
 def _encoded(

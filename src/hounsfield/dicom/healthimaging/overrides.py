@@ -13,7 +13,7 @@ from hounsfield.dicom.io.deflate import deflate
 from hounsfield.dicom.io.element_writer import ElementWriter, check_room
 from hounsfield.dicom.io.part10 import DEFLATED, Part10
 from hounsfield.dicom.values.charsets import REPLACEMENT, CharacterSet, character_set
-from hounsfield.dicom.values.decode import in_tag_order, is_encoding_only
+from hounsfield.dicom.values.decode import is_encoding_only, sort_by_tag
 from hounsfield.dicom.values.dictionary import TAGS, is_private, is_private_creator, key_of
 from hounsfield.dicom.values.elements import SPECIFIC_CHARACTER_SET, Element
 from hounsfield.dicom.values.errors import DicomError, tag_text
@@ -111,7 +111,7 @@ def _check_block(part10: Part10, given: dict[int, Element], element: Element) ->
         raise DicomError(f"Private element {tag_text(tag)} needs its private creator {tag_text(creator)}")
 
 
-def overridden(part10: Part10, elements: Sequence[Element]) -> Part10:
+def override_elements(part10: Part10, elements: Sequence[Element]) -> Part10:
     """Give a file with other elements.
 
     Parameters
@@ -139,7 +139,7 @@ def overridden(part10: Part10, elements: Sequence[Element]) -> Part10:
     if not part10.character_set.unicode and not _is_ascii(new.values()):
         kept = _in_unicode(kept, part10.character_set)
         new[SPECIFIC_CHARACTER_SET] = Element(SPECIFIC_CHARACTER_SET, "CS", _UNICODE)
-    return _rewritten(part10, tuple(in_tag_order((*kept, *new.values()))))
+    return _rewritten(part10, tuple(sort_by_tag((*kept, *new.values()))))
 
 
 def _is_ascii(elements: Iterable[Element]) -> bool:

@@ -15,12 +15,12 @@ from typing import Final
 from hounsfield.dicom.healthimaging.levels import KEYWORDS, Level
 from hounsfield.dicom.io.part10 import Part10
 from hounsfield.dicom.values.charsets import CharacterSet
-from hounsfield.dicom.values.dates_and_times import standard_date
+from hounsfield.dicom.values.dates_and_times import normalise_date
 from hounsfield.dicom.values.decode import JsonValue, ValueDecoder
 from hounsfield.dicom.values.dictionary import TAGS, tag_of
 from hounsfield.dicom.values.errors import DicomError, tag_text
 from hounsfield.dicom.values.vr_checks import check_maximums, check_values
-from hounsfield.dicom.values.warnings import ImportWarning, WarningCode, gravest
+from hounsfield.dicom.values.warnings import ImportWarning, WarningCode, find_gravest
 
 _MEDIA_STORAGE_SOP_CLASS_UID: Final = 0x00020002
 _WARNING_REASON: Final = "WarningReason"
@@ -93,7 +93,7 @@ class InstanceRecord:
             The record itself when there is no warning at all.
         """
         warnings = self.warnings + tuple(extra)
-        code = gravest(warnings)
+        code = find_gravest(warnings)
         if code is None:
             return self
         attributes = _inserted(self.attributes, _WARNING_REASON, int(code))
@@ -160,7 +160,7 @@ def grouping_of(patient: dict[str, JsonValue], study: dict[str, JsonValue], seri
         Several values in an element meant for one are joined by a backslash; dates are in the spelling of today.
     """
     return Grouping(
-        study_date=standard_date(_plain(study.get("StudyDate"))),
+        study_date=normalise_date(_plain(study.get("StudyDate"))),
         accession_number=_plain(study.get("AccessionNumber")),
         patient_id=_plain(patient.get("PatientID")),
         study_uid=_plain(study.get("StudyInstanceUID")),

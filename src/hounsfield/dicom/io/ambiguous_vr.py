@@ -15,7 +15,7 @@ _LUT_DESCRIPTOR = 0x00283002
 _LUT_DATA = 0x00283006
 
 
-def decide(elements: Sequence[Element], order: str, *, signed: bool = False) -> tuple[Element, ...]:
+def decide_vr(elements: Sequence[Element], order: str, *, signed: bool = False) -> tuple[Element, ...]:
     """Replace ambiguous representations in a data set and its items.
 
     Parameters
@@ -46,7 +46,7 @@ def decide(elements: Sequence[Element], order: str, *, signed: bool = False) -> 
     for place in odd:
         tag, vr, value = element = result[place]
         if isinstance(value, tuple):
-            items = tuple(decide(item, order, signed=signed) for item in value)
+            items = tuple(decide_vr(item, order, signed=signed) for item in value)
             result[place] = Element(tag, vr, items)
         else:
             result[place] = Element(tag, _choice(element, signed=signed, one_entry=one_entry), value)

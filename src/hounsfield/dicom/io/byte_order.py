@@ -15,7 +15,7 @@ _WORDS: Final = {
 """Type code of the words that a value representation is made of; bytes and text have none."""
 
 
-def little_endian(elements: tuple[Element, ...]) -> tuple[Element, ...]:
+def to_little_endian(elements: tuple[Element, ...]) -> tuple[Element, ...]:
     """Turn the values of a big endian data set and its items round.
 
     Parameters
@@ -31,7 +31,7 @@ def little_endian(elements: tuple[Element, ...]) -> tuple[Element, ...]:
     return tuple(Element(tag, vr, _turned(vr, value)) for tag, vr, value in elements)
 
 
-def swapped(vr: str, value: bytes) -> bytes:
+def swap_bytes(vr: str, value: bytes) -> bytes:
     """Turn the words of one value round; what a value representation has no words for comes back as it is."""
     code = _WORDS.get(vr)
     if code is None:
@@ -45,5 +45,5 @@ def swapped(vr: str, value: bytes) -> bytes:
 
 def _turned(vr: str, value: bytes | tuple[tuple[Element, ...], ...]) -> bytes | tuple[tuple[Element, ...], ...]:
     if isinstance(value, tuple):
-        return tuple(little_endian(item) for item in value)
-    return swapped(vr, value)
+        return tuple(to_little_endian(item) for item in value)
+    return swap_bytes(vr, value)

@@ -13,7 +13,7 @@ FIRST_READ = 65536
 """Bytes of the first read: the elements before the pixel data of most single-frame files fit in it."""
 
 
-class Window:
+class ByteWindow:
     """Bytes of a source from `base` on, read in growing steps.
 
     Parameters

@@ -14,7 +14,7 @@ from __future__ import annotations
 from struct import Struct
 
 from hounsfield.dicom.io.byte_source import BytesSource
-from hounsfield.dicom.io.byte_window import FIRST_READ, Window
+from hounsfield.dicom.io.byte_window import FIRST_READ, ByteWindow
 from hounsfield.dicom.io.fast_reader import VRS, read_explicit, read_implicit
 from hounsfield.dicom.io.leniencies import Irregularities, Leniency
 from hounsfield.dicom.io.limits import ReadLimits
@@ -61,7 +61,7 @@ class DataSetReader:
 
     Parameters
     ----------
-    window : Window
+    window : ByteWindow
         The bytes; it grows as the reader goes on.
     limits : ReadLimits
         Bounds on depth and number of elements.
@@ -92,7 +92,12 @@ class DataSetReader:
     )
 
     def __init__(
-        self, window: Window, limits: ReadLimits, *, little_endian: bool, irregularities: Irregularities | None = None
+        self,
+        window: ByteWindow,
+        limits: ReadLimits,
+        *,
+        little_endian: bool,
+        irregularities: Irregularities | None = None,
     ) -> None:
         self.window = window
         self.limits = limits
@@ -447,7 +452,7 @@ class DataSetReader:
 
         It is read on its own, so that a failure costs no more than its own bytes.
         """
-        window = Window(BytesSource(raw), 0, len(raw))
+        window = ByteWindow(BytesSource(raw), 0, len(raw))
         reader = DataSetReader(
             window, self.limits, little_endian=self.little_endian, irregularities=self.irregularities
         )

@@ -32,7 +32,7 @@ SEQUENCE_END: Final = _item(0xFFFE, 0xE0DD, 0)
 """A sequence delimiter (PS3.5 section 7.5.2)."""
 
 
-def written(elements: Iterable[Element]) -> bytes:
+def write_data_set(elements: Iterable[Element]) -> bytes:
     """Write a data set.
 
     Parameters
@@ -91,7 +91,7 @@ def _write(parts: list[bytes], element: Element) -> None:
 
 
 def _item_of(item: tuple[Element, ...]) -> bytes:
-    content = written(item)
+    content = write_data_set(item)
     return item_header(len(content)) + content
 
 

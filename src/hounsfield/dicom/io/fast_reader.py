@@ -21,7 +21,7 @@ from hounsfield.dicom.io.private_creators import PrivateCreators
 from hounsfield.dicom.io.run_cache import MOST_ELEMENTS, ElementRuns
 from hounsfield.dicom.values.dictionary import ENTRIES, known_vr
 from hounsfield.dicom.values.elements import Element
-from hounsfield.dicom.values.memo import LONGEST, Remembered
+from hounsfield.dicom.values.memo import LONGEST, ResultMemo
 
 VRS: Final = {str(vr).encode(): (str(vr), vr in EXPLICIT_VR_LENGTH_32) for vr in STANDARD_VR}
 """By the two bytes of a VR: its name, and whether its length has 32 bits (PS3.5 section 7.1.2)."""
@@ -44,8 +44,8 @@ _tag_of = Struct("<HH").unpack_from
 _implicit_header = Struct("<HHL").unpack_from
 _length = Struct("<L").unpack_from
 
-_known_explicit: Final = Remembered[bytes, Element]()
-_known_implicit: Final = Remembered[bytes, Element]()
+_known_explicit: Final = ResultMemo[bytes, Element]()
+_known_implicit: Final = ResultMemo[bytes, Element]()
 _runs: Final = ElementRuns()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from hounsfield.dicom.io.dataset_writer import written
+from hounsfield.dicom.io.dataset_writer import write_data_set
 from hounsfield.dicom.values.elements import Element
 
 IMPLEMENTATION_CLASS_UID: Final = "2.25.187899844603898261502700961858175127472"
@@ -50,6 +50,6 @@ def preamble_and_meta(kept: Iterable[Element], sop_class_uid: str, sop_uid: str,
     ):
         elements[tag] = Element(tag, vr, text.encode("ascii", "replace"))
     elements.pop(_GROUP_LENGTH, None)
-    content = written(elements.values())
-    length = written([Element(_GROUP_LENGTH, "UL", len(content).to_bytes(4, "little"))])
+    content = write_data_set(elements.values())
+    length = write_data_set([Element(_GROUP_LENGTH, "UL", len(content).to_bytes(4, "little"))])
     return bytes(128) + b"DICM" + length + content

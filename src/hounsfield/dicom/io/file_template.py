@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 
 from hounsfield.dicom.io import ambiguous_vr
 from hounsfield.dicom.io.byte_source import BytesSource
-from hounsfield.dicom.io.byte_window import Window
+from hounsfield.dicom.io.byte_window import ByteWindow
 from hounsfield.dicom.io.dataset_reader import DataSetReader
 from hounsfield.dicom.io.fast_reader import VRS
 from hounsfield.dicom.io.limits import ReadLimits
@@ -42,7 +42,7 @@ _SHORT, _LONG, _IMPLICIT = Struct("<6xH"), Struct("<8xL"), Struct("<4xL")
 """Headers of elements, of which only the length is read: of VRs with a 16-bit length, of all others, of implicit VR."""
 
 
-class Piece(NamedTuple):
+class TemplatePiece(NamedTuple):
     """An element of the template: its bytes in the file, the element, and what is written for it."""
 
     content: bytes
@@ -51,21 +51,21 @@ class Piece(NamedTuple):
 
 
 @dataclass(slots=True)
-class Stretch:
+class PieceRun:
     """Pieces that all files had in common, and the one behind them that differed.
 
     Attributes
     ----------
-    pieces : Sequence of Piece
+    pieces : Sequence of TemplatePiece
         In the order of the file.
-    varying : Piece or None
+    varying : TemplatePiece or None
         The one behind them; None at the end of the file.
     content, text : bytes
         Those of the pieces together, texts with commas between.
     """
 
-    pieces: Sequence[Piece]
-    varying: Piece | None = None
+    pieces: Sequence[TemplatePiece]
+    varying: TemplatePiece | None = None
     content: bytes = field(init=False)
     text: bytes = field(init=False)
 
@@ -81,19 +81,19 @@ class FileTemplate:
     ----------
     part10 : Part10
         The file.
-    pieces : Iterable of Piece
+    pieces : Iterable of TemplatePiece
         Its pieces, in order; those without bytes may stand between them.
     decisive : Collection of int
         Elements of which files that are alike must have the same, beside those that say how others are read.
 
     Attributes
     ----------
-    stretches : list of Stretch
+    stretches : list of PieceRun
         What all files had in common so far.
     """
 
-    def __init__(self, part10: Part10, pieces: Iterable[Piece], decisive: Collection[int] = ()) -> None:
-        self.stretches = [Stretch(tuple(pieces))]
+    def __init__(self, part10: Part10, pieces: Iterable[TemplatePiece], decisive: Collection[int] = ()) -> None:
+        self.stretches = [PieceRun(tuple(pieces))]
         self._decisive = _DECISIVE | frozenset(decisive)
         self._explicit = part10.explicit_vr
         self._creators = PrivateCreators(list(part10.elements))
@@ -151,10 +151,10 @@ class FileTemplate:
         if tag in self._decisive or is_private_creator(tag) or self._read(differs, data, position) is None:
             return False
         before, behind = stretch.pieces[:same], stretch.pieces[same + 1 :]
-        self.stretches[number : number + 1] = [Stretch(before, differs), Stretch(behind, stretch.varying)]
+        self.stretches[number : number + 1] = [PieceRun(before, differs), PieceRun(behind, stretch.varying)]
         return True
 
-    def _read(self, piece: Piece, data: bytes, position: int) -> tuple[Element, int] | None:
+    def _read(self, piece: TemplatePiece, data: bytes, position: int) -> tuple[Element, int] | None:
         """Read an element that differs from that of the template, and where it ends; None where it is another one."""
         tag, vr, _ = piece.element
         begins, header = self._header(piece)
@@ -169,7 +169,7 @@ class FileTemplate:
         end = value + length
         return None if length == _UNDEFINED or end > len(data) else (Element(tag, vr, data[value:end]), end)
 
-    def _header(self, piece: Piece) -> tuple[bytes, Struct | None]:
+    def _header(self, piece: TemplatePiece) -> tuple[bytes, Struct | None]:
         """Give what an element begins with, and the form of its header; None for one that is not plain."""
         found = self._headers.get(piece.element.tag)
         if found is None:
@@ -185,7 +185,7 @@ class FileTemplate:
 
     def _read_whole(self, data: bytes, position: int, tag: int) -> tuple[Element, int] | None:
         """Read an element that is not plain, such as a sequence."""
-        reader = DataSetReader(Window(BytesSource(data), 0, len(data)), ReadLimits(), little_endian=True)
+        reader = DataSetReader(ByteWindow(BytesSource(data), 0, len(data)), ReadLimits(), little_endian=True)
         try:
             element, end = reader.element(position, self._creators, explicit=self._explicit)
         except DicomError:
@@ -193,7 +193,7 @@ class FileTemplate:
         return None if reader.ambiguous or element.tag != tag else (element, end)
 
 
-def pieces_of(part10: Part10) -> list[Piece]:
+def pieces_of(part10: Part10) -> list[TemplatePiece]:
     """Cut a file into its elements.
 
     Parameters
@@ -211,11 +211,11 @@ def pieces_of(part10: Part10) -> list[Piece]:
     data = part10.header
     if data[_PREAMBLE - 4 : _PREAMBLE] != b"DICM":
         raise DicomError("a template has a preamble")
-    reader = DataSetReader(Window(BytesSource(data), 0, len(data)), ReadLimits(), little_endian=True)
+    reader = DataSetReader(ByteWindow(BytesSource(data), 0, len(data)), ReadLimits(), little_endian=True)
     read: list[Element] = []
     places: list[int] = []
     creators = PrivateCreators(read)
-    pieces = [Piece(data[:_PREAMBLE], Element(0, "UN", b""), b"")]
+    pieces = [TemplatePiece(data[:_PREAMBLE], Element(0, "UN", b""), b"")]
     position = _PREAMBLE
     while position < len(data):
         if part10.pixel_data is not None and position == part10.cut:
@@ -227,9 +227,9 @@ def pieces_of(part10: Part10) -> list[Piece]:
             element, end = reader.element(position, creators, explicit=explicit)
             read.append(element)
             places.append(len(pieces))
-        pieces.append(Piece(data[position:end], element, b""))
+        pieces.append(TemplatePiece(data[position:end], element, b""))
         position = end
-    known = ambiguous_vr.decide(read, "little") if reader.ambiguous else tuple(read)
+    known = ambiguous_vr.decide_vr(read, "little") if reader.ambiguous else tuple(read)
     if (*part10.meta, *part10.elements) != known:
         raise DicomError("the elements of the file are not those that a template finds")
     for place, element in zip(places, known, strict=True):

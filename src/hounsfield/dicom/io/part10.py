@@ -14,7 +14,7 @@ from typing import Final, Literal
 
 from hounsfield.dicom.io import ambiguous_vr
 from hounsfield.dicom.io.byte_source import ByteSource, BytesSource
-from hounsfield.dicom.io.byte_window import Window
+from hounsfield.dicom.io.byte_window import ByteWindow
 from hounsfield.dicom.io.dataset_reader import DataSetReader, delimiter_bytes
 from hounsfield.dicom.io.deflate import deflate, inflate
 from hounsfield.dicom.io.element_writer import ElementWriter
@@ -213,7 +213,7 @@ def read_part10(source: ByteSource, limits: ReadLimits = ReadLimits()) -> Part10
     DicomError
         When the file is not DICOM, has no transfer syntax, is truncated or damaged, or exceeds the limits.
     """
-    window = Window(source, 0, limits.data_set_bytes)
+    window = ByteWindow(source, 0, limits.data_set_bytes)
     start = _PREAMBLE if window.reach(_PREAMBLE) and window.data[128:132] == b"DICM" else 0
     if not start and not _starts_like_dicom(window):
         raise DicomError(NO_ATTRIBUTES)
@@ -228,7 +228,7 @@ def read_part10(source: ByteSource, limits: ReadLimits = ReadLimits()) -> Part10
         raise DicomDirectory("The file is a DICOMDIR, the index of a medium, not an instance")
     if syntax in DEFLATED:
         inflated = BytesSource(inflate(source, position, limits.inflated_bytes))
-        body = _read_body(Window(inflated, 0, limits.data_set_bytes), 0, syntax, limits, irregularities)
+        body = _read_body(ByteWindow(inflated, 0, limits.data_set_bytes), 0, syntax, limits, irregularities)
         header = window.data[:position] + deflate(body.before + body.emptied + body.after)
         return body.part10(meta, syntax, header, position, irregularities.warnings())
     body = _read_body(window, position, syntax, limits, irregularities)
@@ -287,7 +287,9 @@ class _Body:
         )
 
 
-def _read_body(window: Window, position: int, syntax: str, limits: ReadLimits, irregularities: Irregularities) -> _Body:
+def _read_body(
+    window: ByteWindow, position: int, syntax: str, limits: ReadLimits, irregularities: Irregularities
+) -> _Body:
     """Read the data set that starts in a window, and what follows its pixel data."""
     little = syntax != EXPLICIT_VR_BIG_ENDIAN
     commands = DataSetReader(window, limits, little_endian=True)
@@ -312,7 +314,7 @@ def _read_body(window: Window, position: int, syntax: str, limits: ReadLimits, i
         rest, after = _read_rest(reader, pixel_data.end, position, explicit=explicit)
         elements += rest
     if reader.ambiguous:
-        elements = list(ambiguous_vr.decide(elements, "little" if little else "big"))
+        elements = list(ambiguous_vr.decide_vr(elements, "little" if little else "big"))
     before = window.data[:position]
     if irregularities.are_in_data_set:
         # Without the pixel data the header might not be read as the file was, which had to be guessed at.
@@ -321,7 +323,7 @@ def _read_body(window: Window, position: int, syntax: str, limits: ReadLimits, i
     return _Body(tuple(elements), little, explicit, pixel_data, window.source, before, emptied, after)
 
 
-def _emptied(window: Window, position: int, pixel_data: PixelData, *, little_endian: bool) -> bytes:
+def _emptied(window: ByteWindow, position: int, pixel_data: PixelData, *, little_endian: bool) -> bytes:
     """Give the header of the pixel data element with no value behind it; its length is the last four bytes of it."""
     head = window.data[position : position + pixel_data.offset - pixel_data.start]
     if pixel_data.length is None:
@@ -331,7 +333,7 @@ def _emptied(window: Window, position: int, pixel_data: PixelData, *, little_end
 
 def _read_rest(reader: DataSetReader, offset: int, held: int, *, explicit: bool) -> tuple[list[Element], bytes]:
     """Read the elements behind the pixel data; the limits count what was read before it."""
-    window = Window(reader.window.source, offset, max(reader.limits.data_set_bytes - held, 0))
+    window = ByteWindow(reader.window.source, offset, max(reader.limits.data_set_bytes - held, 0))
     rest = DataSetReader(
         window, reader.limits, little_endian=reader.little_endian, irregularities=reader.irregularities
     )
@@ -370,7 +372,7 @@ def _meta_text(meta: list[Element], tag: int) -> str:
     return value.decode("latin-1").strip(" \0") if isinstance(value, bytes) else ""
 
 
-def _starts_like_dicom(window: Window) -> bool:
+def _starts_like_dicom(window: ByteWindow) -> bool:
     """Tell whether a file without preamble starts with an element that the dictionary knows and that fits in it."""
     if not window.reach(8):
         return False

@@ -60,7 +60,7 @@ def tag_named(name: str) -> int | None:
     return TAGS.get(name)
 
 
-def included_attributes(names: Iterable[str], creators: Mapping[int, str]) -> IncludedAttributes:
+def parse_includefield(names: Iterable[str], creators: Mapping[int, str]) -> IncludedAttributes:
     """Read what is asked for.
 
     Parameters

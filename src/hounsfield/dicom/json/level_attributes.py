@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final
 
-from hounsfield.dicom.healthimaging.edited_data_set import Amendment, amended
+from hounsfield.dicom.healthimaging.edited_data_set import Amendment, apply_amendment
 from hounsfield.dicom.json.writer import Path, element_text, json_members
 from hounsfield.dicom.values.charsets import character_set
 from hounsfield.dicom.values.decode import JsonValue
@@ -36,7 +36,7 @@ def document_members(values: Mapping[str, JsonValue]) -> list[tuple[int, bytes]]
         Tag and member, as `hounsfield.dicom.json.writer.json_members` gives them.
     """
     try:
-        elements = amended(_EMPTY_UNICODE, Amendment(values))
+        elements = apply_amendment(_EMPTY_UNICODE, Amendment(values))
     except DicomError:
         elements = tuple(element for key in values for element in _single(key, values[key]))
     return [(tag, text) for tag, text in json_members(elements, _UNICODE, _no_uri) if tag != SPECIFIC_CHARACTER_SET]
@@ -71,7 +71,7 @@ def _single(key: str, value: JsonValue) -> tuple[Element, ...]:
     try:
         return tuple(
             element
-            for element in amended(_EMPTY_UNICODE, Amendment({key: value}))
+            for element in apply_amendment(_EMPTY_UNICODE, Amendment({key: value}))
             if element.tag != SPECIFIC_CHARACTER_SET
         )
     except DicomError:

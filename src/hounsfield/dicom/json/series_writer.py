@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection
 from itertools import compress, count
 from operator import is_not
 
-from hounsfield.dicom.json.writer import BULK_DATA_URI, Path, element_text, in_order, json_object
+from hounsfield.dicom.json.writer import BULK_DATA_URI, Path, element_text, json_object, sort_elements
 from hounsfield.dicom.values.charsets import CharacterSet
 from hounsfield.dicom.values.elements import Element
 
@@ -32,7 +32,7 @@ class JsonSeries:
         """Write a data set; parameters and result are those of `hounsfield.dicom.json.writer.json_object`."""
         changed = self._changed(elements, charset)
         if changed is None:
-            if in_order(elements) is not elements:
+            if sort_elements(elements) is not elements:
                 return json_object(elements, charset, bulk_data_uri)
             changed, self._texts, self._own = range(len(elements)), [b""] * len(elements), set()
         texts = self._texts

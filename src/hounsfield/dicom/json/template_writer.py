@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple, TypeAlias
 
-from hounsfield.dicom.io.file_template import META_GROUP, FileTemplate, Piece, pieces_of
+from hounsfield.dicom.io.file_template import META_GROUP, FileTemplate, TemplatePiece, pieces_of
 from hounsfield.dicom.io.part10 import Part10
 from hounsfield.dicom.values.elements import Element
 from hounsfield.dicom.values.errors import DicomError
@@ -18,7 +18,7 @@ Texts: TypeAlias = "Callable[[Element], bytes | None]"
 """Writes a member of the JSON object; empty where an element is left out, None where its text is not for every file."""
 
 
-class Written(NamedTuple):
+class JsonParts(NamedTuple):
     """The JSON object of a file in parts, and the element that was asked to be noted; None where the file has none.
 
     Parts are mostly those of other files, so that many objects take little memory before they are put together.
@@ -58,7 +58,7 @@ class JsonTemplate:
         self._noted = part10.element(noted)
         self._file = FileTemplate(part10, _with_texts(pieces_of(part10), elements, texts), decisive)
 
-    def write(self, data: bytes) -> Written | None:
+    def write(self, data: bytes) -> JsonParts | None:
         """Write a file.
 
         Parameters
@@ -92,10 +92,10 @@ class JsonTemplate:
         elif len(parts) > 1:
             parts.pop()
         parts.append(b"}")
-        return Written(parts, noted)
+        return JsonParts(parts, noted)
 
 
-def _with_texts(pieces: Sequence[Piece], elements: Sequence[Element], texts: Texts) -> list[Piece]:
+def _with_texts(pieces: Sequence[TemplatePiece], elements: Sequence[Element], texts: Texts) -> list[TemplatePiece]:
     """Give pieces the texts of what is written of them; what is not in the file becomes a piece without bytes."""
     by_tag = {element.tag: element for element in elements}
     if len(by_tag) != len(elements):
@@ -104,7 +104,7 @@ def _with_texts(pieces: Sequence[Piece], elements: Sequence[Element], texts: Tex
     for piece in pieces:
         element = None if piece.element.tag >> 16 == META_GROUP else by_tag.pop(piece.element.tag, None)
         written.append(piece if element is None else piece._replace(text=_text_of(element, texts)))
-    added = [Piece(b"", element, _text_of(element, texts)) for element in by_tag.values()]
+    added = [TemplatePiece(b"", element, _text_of(element, texts)) for element in by_tag.values()]
     return sorted([*written, *added], key=lambda piece: piece.element.tag)
 
 

@@ -26,7 +26,7 @@ import orjson
 from hounsfield.dicom.values.charsets import CharacterSet, character_set
 from hounsfield.dicom.values.decode import BULK_DATA_THRESHOLD, is_encoding_only
 from hounsfield.dicom.values.elements import PIXEL_TAGS, SPECIFIC_CHARACTER_SET, Element
-from hounsfield.dicom.values.memo import Remembered
+from hounsfield.dicom.values.memo import ResultMemo
 from hounsfield.dicom.values.scalars import CUSTOM_CHARSET_VRS, FIXED_CHARSET_VRS, NUMBERS, SINGLE_TEXT_VRS, strip_text
 
 Path: TypeAlias = "tuple[int, ...]"
@@ -57,10 +57,10 @@ def json_object(
     bytes
         A JSON object in UTF-8, members in tag order.
     """
-    return joined(json_members(elements, charset, bulk_data_uri, path))
+    return join_members(json_members(elements, charset, bulk_data_uri, path))
 
 
-def joined(members: Iterable[tuple[int, bytes]]) -> bytes:
+def join_members(members: Iterable[tuple[int, bytes]]) -> bytes:
     """Put members together to the JSON object of a data set."""
     return b"{" + b",".join([text for _, text in members]) + b"}"
 
@@ -90,7 +90,7 @@ def json_members(
     known = _texts(charset).get
     members: list[tuple[int, bytes]] = []
     append = members.append
-    for element in in_order(elements):
+    for element in sort_elements(elements):
         text = known(element)
         if text is None:
             text = element_text(element, charset, bulk_data_uri, path)
@@ -117,7 +117,7 @@ def element_text(
     return text
 
 
-def in_order(elements: tuple[Element, ...]) -> tuple[Element, ...] | list[Element]:
+def sort_elements(elements: tuple[Element, ...]) -> tuple[Element, ...] | list[Element]:
     """Sort elements by tag, and leave out those that another one of their tag follows; there are hardly ever any."""
     tags = [element[0] for element in elements]
     if len(set(tags)) == len(tags) and tags == sorted(tags):
@@ -156,9 +156,9 @@ def bulk_values(elements: tuple[Element, ...], path: Path = ()) -> Iterator[tupl
 
 
 @lru_cache(maxsize=4)
-def _texts(charset: CharacterSet) -> Remembered[Element, bytes]:  # noqa: ARG001
+def _texts(charset: CharacterSet) -> ResultMemo[Element, bytes]:  # noqa: ARG001
     """Give the texts of elements that were written under a character set before."""
-    return Remembered()
+    return ResultMemo()
 
 
 def _head(tag: int, vr: str) -> bytes:

@@ -18,7 +18,7 @@ _NOT_XML: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U001
 _Attributes = Mapping[str, Mapping[str, Any]]
 
 
-def native_model(json_text: bytes) -> bytes:
+def write_native_model(json_text: bytes) -> bytes:
     """Turn the DICOM JSON model of one data set into XML.
 
     Parameters

@@ -9,13 +9,13 @@ _DATE: Final = re.compile(r"([0-9]{4})\.([0-9]{2})\.([0-9]{2})")
 _TIME: Final = re.compile(r"([0-9]{2}):([0-9]{2})(?::([0-9]{2}(?:\.[0-9]{1,6})?))?")
 
 
-def standard_date(text: str) -> str:
+def normalise_date(text: str) -> str:
     """Return a date ``yyyy.mm.dd`` as ``yyyymmdd``, and any other text as it is."""
     found = _DATE.fullmatch(text)
     return "".join(found.groups()) if found else text
 
 
-def standard_time(text: str) -> str:
+def normalise_time(text: str) -> str:
     """Return a time ``hh:mm``, ``hh:mm:ss`` or ``hh:mm:ss.frac`` without colons, and any other text as it is."""
     found = _TIME.fullmatch(text)
     return "".join(found.groups("")) if found else text

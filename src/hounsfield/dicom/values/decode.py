@@ -23,7 +23,7 @@ from typing import Final, NamedTuple, TypeAlias
 from hounsfield.dicom.values.charsets import REPLACEMENT, CharacterSet, character_set
 from hounsfield.dicom.values.dictionary import ENTRIES, key_of
 from hounsfield.dicom.values.elements import DATA_SET_TRAILING_PADDING, SPECIFIC_CHARACTER_SET, Element
-from hounsfield.dicom.values.memo import LONGEST, Remembered
+from hounsfield.dicom.values.memo import LONGEST, ResultMemo
 from hounsfield.dicom.values.scalars import (
     CUSTOM_CHARSET_VRS,
     FIXED_CHARSET_VRS,
@@ -79,9 +79,9 @@ class _Decoded(NamedTuple):
 
 
 @lru_cache(maxsize=_TABLES)
-def _remembered(charset: CharacterSet, *, little_endian: bool) -> Remembered[Element, _Decoded]:  # noqa: ARG001
+def _decoded_before(charset: CharacterSet, *, little_endian: bool) -> ResultMemo[Element, _Decoded]:  # noqa: ARG001
     """Give the values that were decoded under a character set and byte order before."""
-    return Remembered()
+    return ResultMemo()
 
 
 class ValueDecoder:
@@ -181,9 +181,9 @@ class ValueDecoder:
         charset : CharacterSet
             In force where the elements stand, whatever they say themselves.
         """
-        remembered = _remembered(charset, little_endian=self.little_endian)
+        remembered = _decoded_before(charset, little_endian=self.little_endian)
         known, vrs = remembered.get, self._vrs
-        for element in in_tag_order(elements):
+        for element in sort_by_tag(elements):
             _, _, raw = element
             if isinstance(raw, tuple):
                 self._add_sequence(target, element, charset)
@@ -280,7 +280,7 @@ def is_encoding_only(tag: int) -> bool:
     return tag == DATA_SET_TRAILING_PADDING or (not tag & 0xFFFF and tag != 0x00020000)
 
 
-def in_tag_order(elements: tuple[Element, ...]) -> tuple[Element, ...] | list[Element]:
+def sort_by_tag(elements: tuple[Element, ...]) -> tuple[Element, ...] | list[Element]:
     """Sort elements by tag; most files are sorted already, as PS3.5 section 7.1 asks."""
     tags = [element[0] for element in elements]
     return elements if tags == sorted(tags) else sorted(elements, key=_tag_of)

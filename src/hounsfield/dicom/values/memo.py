@@ -14,7 +14,7 @@ ENTRIES: Final = 8192
 """Results that are remembered, the elements of some thirty different series: a few MiB."""
 
 
-class Remembered(Generic[Key, Result]):
+class ResultMemo(Generic[Key, Result]):
     """Results by what they were made of.
 
     Everything is forgotten when it is full: a series fills it anew with its first file. Results are shared by all who

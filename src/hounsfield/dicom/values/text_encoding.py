@@ -76,7 +76,9 @@ def encoding_of(elements: tuple[Element, ...]) -> TextEncoding:
     return _own(elements) or text_encoding(b"")
 
 
-def recoded(elements: tuple[Element, ...], old: CharacterSet, new: TextEncoding, terms: bytes) -> tuple[Element, ...]:
+def recode_elements(
+    elements: tuple[Element, ...], old: CharacterSet, new: TextEncoding, terms: bytes
+) -> tuple[Element, ...]:
     """Bring a data set into another character set.
 
     Parameters

@@ -65,7 +65,7 @@ class ImportWarning:
     message: str
 
 
-def gravest(warnings: Iterable[ImportWarning]) -> WarningCode | None:
+def find_gravest(warnings: Iterable[ImportWarning]) -> WarningCode | None:
     """Pick the code for Warning Reason (0008,1196), which holds one value only.
 
     Parameters

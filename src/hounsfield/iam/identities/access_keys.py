@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from hounsfield.iam.identities.errors import InvalidInputError, LimitExceededError, NoSuchEntityError
 from hounsfield.iam.identities.identities import key_record
-from hounsfield.iam.identities.names import new_access_key_id, new_secret, shown
+from hounsfield.iam.identities.names import format_name, new_access_key_id, new_secret
 from hounsfield.iam.identities.records import AccessKeyRecord, IdentityKind, KeyStatus
 from hounsfield.iam.identities.repository import Repository, identity_row
 from hounsfield.iam.root_credentials import AccessKey
@@ -211,7 +211,7 @@ def _query() -> Any:
 def _key(connection: Connection, access_key_id: str) -> AccessKeyRecord:
     row = connection.execute(_query().where(access_keys.c.id == access_key_id)).first()
     if row is None:
-        raise NoSuchEntityError(f"there is no access key {shown(access_key_id)}")
+        raise NoSuchEntityError(f"there is no access key {format_name(access_key_id)}")
     return key_record(row, row.name)
 
 

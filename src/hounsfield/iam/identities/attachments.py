@@ -13,7 +13,7 @@ from hounsfield.iam.identities.errors import (
 )
 from hounsfield.iam.identities.identities import get_identity
 from hounsfield.iam.identities.managed_policies import policy_arn
-from hounsfield.iam.identities.names import MOST_OF_POLICY_NAME, checked_name, shown
+from hounsfield.iam.identities.names import MOST_OF_POLICY_NAME, format_name, validate_name
 from hounsfield.iam.identities.policy_documents import MOST_OF_INLINE, identity_policy
 from hounsfield.iam.identities.records import IdentityKind, IdentityRecord
 from hounsfield.iam.identities.repository import Repository, identity_row
@@ -80,7 +80,7 @@ def put_inline_policy(
     LimitExceededError
         All inline policies together would be too long.
     """
-    checked_name(policy, "policy", MOST_OF_POLICY_NAME)
+    validate_name(policy, "policy", MOST_OF_POLICY_NAME)
     identity_policy(document, MOST_OF_INLINE[kind])
     with repository.change() as connection:
         row = identity_row(connection, kind, name)
@@ -102,7 +102,7 @@ def remove_inline_policy(repository: Repository, kind: IdentityKind, name: str, 
     with repository.change() as connection:
         row = identity_row(connection, kind, name)
         if connection.execute(_named(row, policy)).rowcount == 0:
-            raise NoSuchEntityError(f"the {kind} {row.name} has no inline policy {shown(policy)}")
+            raise NoSuchEntityError(f"the {kind} {row.name} has no inline policy {format_name(policy)}")
     return get_identity(repository, kind, name)
 
 

@@ -15,19 +15,19 @@ import structlog
 from sqlalchemy import select
 
 from hounsfield.iam.identities.errors import DirectoryUnavailableError
-from hounsfield.iam.identities.last_used import KeyUses
+from hounsfield.iam.identities.last_used import LastUsedWriter
 from hounsfield.iam.identities.repository import Repository
 from hounsfield.iam.identities.snapshot import KnownKey, Role, Snapshot, take_snapshot
 from hounsfield.iam.policies.document import Policy
-from hounsfield.runtime.supervised_threads import LastingThread
+from hounsfield.runtime.supervised_threads import SupervisedThread
 from hounsfield.storage.db.iam_tables import identity_generation
-from hounsfield.storage.db.prepared import Prepared
+from hounsfield.storage.db.prepared import PreparedStatement
 
 _log = structlog.get_logger(__name__)
 LOOK_SECONDS: Final = 0.4
 TRUSTED_SECONDS: Final = 5.0
 """How long what is in memory is gone by while the database cannot be asked; then a key might long be disabled."""
-_GENERATION: Final = Prepared(select(identity_generation.c.generation))
+_GENERATION: Final = PreparedStatement(select(identity_generation.c.generation))
 
 
 class Directory:
@@ -50,8 +50,8 @@ class Directory:
         self._looked_at = 0.0
         self._refreshing = threading.Lock()
         self._stop = threading.Event()
-        self._thread = LastingThread("directory", self._follow, self._stop)
-        self.uses = KeyUses(repository.database)
+        self._thread = SupervisedThread("directory", self._follow, self._stop)
+        self.uses = LastUsedWriter(repository.database)
         self._load()
 
     def start(self) -> None:
@@ -83,9 +83,9 @@ class Directory:
         """Give a managed policy by its ARN, also one that is built in; raises as `key` does."""
         return self._trusted().policies.get(arn)
 
-    def is_explicit(self, datastore_id: str) -> bool:
+    def is_restricted(self, datastore_id: str) -> bool:
         """Tell whether each image set of a data store must be allowed, see `image_set_access`; raises as `key` does."""
-        return datastore_id in self._trusted().explicit_datastores
+        return datastore_id in self._trusted().restricted_datastores
 
     def refresh(self) -> None:
         """Look for changes now, and take them over; raises what the database raises."""

@@ -10,12 +10,12 @@ from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from hounsfield.iam.identities.errors import DeleteConflictError, EntityAlreadyExistsError, NoSuchEntityError
 from hounsfield.iam.identities.names import (
-    checked_description,
-    checked_name,
-    checked_session_seconds,
-    checked_tags,
+    format_name,
     new_unique_id,
-    shown,
+    validate_description,
+    validate_name,
+    validate_session_seconds,
+    validate_tags,
 )
 from hounsfield.iam.identities.policy_documents import trust_policy
 from hounsfield.iam.identities.records import AccessKeyRecord, IdentityKind, IdentityRecord, KeyStatus
@@ -80,8 +80,8 @@ def create_role(
     """
     values: dict[str, str | int] = {
         "trust_policy": trust_policy(trust).text,
-        "max_session_seconds": checked_session_seconds(max_session_seconds),
-        "description": checked_description(description),
+        "max_session_seconds": validate_session_seconds(max_session_seconds),
+        "description": validate_description(description),
     }
     return _create(repository, IdentityKind.ROLE, name, tags or {}, values)
 
@@ -89,8 +89,8 @@ def create_role(
 def _create(
     repository: Repository, kind: IdentityKind, name: str, tags: Mapping[str, str], values: Mapping[str, str | int]
 ) -> IdentityRecord:
-    checked_name(name, kind)
-    checked_tags(tags)
+    validate_name(name, kind)
+    validate_tags(tags)
     with repository.change() as connection:
         taken = select(identities.c.name).where(identities.c.kind == kind, identities.c.name_key == name.lower())
         known = connection.execute(taken).scalar()
@@ -133,16 +133,16 @@ def tag_identity(
     LimitExceededError
         There would be too many.
     """
-    checked_tags(tags)
+    validate_tags(tags)
     with repository.change() as connection:
         row = identity_row(connection, kind, name)
         kept = {key.lower(): (key, value) for key, value in _record(repository, connection, row).tags.items()}
         for key in remove:
             if kept.pop(key.lower(), None) is None:
-                raise NoSuchEntityError(f"the {kind} {row.name} has no tag {shown(key)}")
+                raise NoSuchEntityError(f"the {kind} {row.name} has no tag {format_name(key)}")
         kept |= {key.lower(): (key, value) for key, value in tags.items()}
         connection.execute(delete(identity_tags).where(identity_tags.c.identity_id == row.id))
-        _put_tags(connection, row.id, checked_tags(dict(kept.values())))
+        _put_tags(connection, row.id, validate_tags(dict(kept.values())))
         return _record(repository, connection, row)
 
 
@@ -167,9 +167,9 @@ def update_role(
     if trust is not None:
         values["trust_policy"] = trust_policy(trust).text
     if max_session_seconds is not None:
-        values["max_session_seconds"] = checked_session_seconds(max_session_seconds)
+        values["max_session_seconds"] = validate_session_seconds(max_session_seconds)
     if description is not None:
-        values["description"] = checked_description(description)
+        values["description"] = validate_description(description)
     with repository.change() as connection:
         row = identity_row(connection, IdentityKind.ROLE, name)
         if values:

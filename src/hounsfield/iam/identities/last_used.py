@@ -1,6 +1,6 @@
 """When access keys were last used: noted in memory, written down now and then.
 
-request ─▶ KeyUses.note (a dict entry) ─▶ now and then one write of what is a minute newer ─▶ access_keys
+request ─▶ LastUsedWriter.note (a dict entry) ─▶ now and then one write of what is a minute newer ─▶ access_keys
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Final
 import structlog
 from sqlalchemy import or_, update
 
-from hounsfield.runtime.supervised_threads import LastingThread
+from hounsfield.runtime.supervised_threads import SupervisedThread
 from hounsfield.storage.clock import now_ms
 from hounsfield.storage.db.database import Database
 from hounsfield.storage.db.iam_tables import access_keys
@@ -23,7 +23,7 @@ PRECISION_MS: Final = 60_000
 _EVERY_SECONDS: Final = 2.0
 
 
-class KeyUses:
+class LastUsedWriter:
     """Notes and writes the uses of one process.
 
     Parameters
@@ -40,7 +40,7 @@ class KeyUses:
         self._noted: dict[str, int] = {}
         self._written: dict[str, int] = {}
         self._stop = threading.Event()
-        self._thread = LastingThread("key-uses", self._run, self._stop)
+        self._thread = SupervisedThread("key-uses", self._run, self._stop)
 
     def note(self, access_key_id: str) -> None:
         """Note that a key of the directory has just signed a request."""

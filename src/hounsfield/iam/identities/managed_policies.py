@@ -19,10 +19,10 @@ from hounsfield.iam.identities.errors import (
 )
 from hounsfield.iam.identities.names import (
     MOST_OF_POLICY_NAME,
-    checked_description,
-    checked_name,
+    format_name,
     new_unique_id,
-    shown,
+    validate_description,
+    validate_name,
 )
 from hounsfield.iam.identities.policy_documents import built_in, identity_policy
 from hounsfield.iam.identities.records import PolicyRecord
@@ -52,8 +52,8 @@ def create_policy(repository: Repository, name: str, document: str, description:
     EntityAlreadyExistsError
         There is a policy of this name, whatever its case, or one that is built in.
     """
-    checked_name(name, "policy", MOST_OF_POLICY_NAME)
-    checked_description(description)
+    validate_name(name, "policy", MOST_OF_POLICY_NAME)
+    validate_description(description)
     identity_policy(document)
     if name.lower() in _built_in_names(repository):
         raise EntityAlreadyExistsError(f"the policy {name} is built in")
@@ -142,7 +142,7 @@ def policy_arn(repository: Repository, connection: Connection, name: str) -> str
         return repository.arn("policy", row.name)
     arn = _built_in_names(repository).get(name.lower())
     if arn is None:
-        raise NoSuchEntityError(f"there is no policy {shown(name)}")
+        raise NoSuchEntityError(f"there is no policy {format_name(name)}")
     return arn
 
 

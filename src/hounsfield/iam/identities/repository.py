@@ -10,7 +10,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, select, update
 
 from hounsfield.iam.identities.errors import NoSuchEntityError
-from hounsfield.iam.identities.names import shown
+from hounsfield.iam.identities.names import format_name
 from hounsfield.iam.identities.records import IdentityKind
 from hounsfield.storage.db.database import Database
 from hounsfield.storage.db.iam_tables import identities, identity_generation
@@ -74,5 +74,5 @@ def identity_row(connection: Connection, kind: IdentityKind, name: str) -> Row[A
     query = select(identities).where(identities.c.kind == kind, identities.c.name_key == name.lower())
     row = connection.execute(query).first()
     if row is None:
-        raise NoSuchEntityError(f"there is no {kind} {shown(name)}")
+        raise NoSuchEntityError(f"there is no {kind} {format_name(name)}")
     return row

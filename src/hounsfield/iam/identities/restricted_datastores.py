@@ -8,7 +8,7 @@ from __future__ import annotations
 from sqlalchemy import Connection, delete, insert, select
 
 from hounsfield.iam.identities.errors import NoSuchEntityError
-from hounsfield.iam.identities.names import shown
+from hounsfield.iam.identities.names import format_name
 from hounsfield.iam.identities.repository import Repository
 from hounsfield.storage.db.iam_tables import explicit_datastores
 from hounsfield.storage.db.image_set_tables import datastores
@@ -50,4 +50,4 @@ def _check_there(connection: Connection, repository: Repository, datastore_id: s
         datastores.c.id == datastore_id, datastores.c.account_id == repository.account_id
     )
     if connection.execute(query).first() is None:
-        raise NoSuchEntityError(f"there is no data store {shown(datastore_id)}")
+        raise NoSuchEntityError(f"there is no data store {format_name(datastore_id)}")

@@ -18,7 +18,7 @@ from hounsfield.iam.identities.policy_documents import built_in, identity_policy
 from hounsfield.iam.identities.records import IdentityKind, KeyStatus
 from hounsfield.iam.identities.repository import Repository
 from hounsfield.iam.policies.document import Policy
-from hounsfield.iam.policies.policy_set import NO_RIGHTS, Rights
+from hounsfield.iam.policies.policy_set import NO_RIGHTS, PolicySet
 from hounsfield.iam.principals import Principal, PrincipalKind
 from hounsfield.storage.db.iam_tables import (
     access_keys,
@@ -77,7 +77,7 @@ class Role:
         Its name, and the ARN made of that.
     trust : Policy
         Who may assume it.
-    rights : Rights
+    rights : PolicySet
         What its sessions may do.
     max_session_seconds : int
         Longest session.
@@ -89,7 +89,7 @@ class Role:
     name: str
     arn: str
     trust: Policy = field(repr=False)
-    rights: Rights = field(repr=False)
+    rights: PolicySet = field(repr=False)
     max_session_seconds: int
     tags: Mapping[str, str] = field(repr=False)
 
@@ -108,7 +108,7 @@ class Snapshot:
         All roles by ARN.
     policies : Mapping of str to Policy
         All managed policies by ARN, those built in too.
-    explicit_datastores : frozenset of str
+    restricted_datastores : frozenset of str
         Data stores in which each image set must be allowed.
     """
 
@@ -116,7 +116,7 @@ class Snapshot:
     keys: Mapping[str, KnownKey] = field(repr=False)
     roles: Mapping[str, Role] = field(repr=False)
     policies: Mapping[str, Policy] = field(repr=False)
-    explicit_datastores: frozenset[str] = field(repr=False)
+    restricted_datastores: frozenset[str] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,9 +193,9 @@ def _generation(connection: Connection) -> int:
     return int(connection.execute(select(identity_generation.c.generation)).scalar_one())
 
 
-def _rights(rows: _Rows, policies: Mapping[str, Policy]) -> Mapping[str, Rights]:
+def _rights(rows: _Rows, policies: Mapping[str, Policy]) -> Mapping[str, PolicySet]:
     attached, inline = rows.by_identity(policy_attachments), rows.by_identity(inline_policies)
-    found: dict[str, Rights] = {}
+    found: dict[str, PolicySet] = {}
     for row in rows.of[identities.name]:
         wanted = [policies.get(entry.policy_arn) for entry in attached.get(row.id, [])]
         wanted += [_readable(entry.document, f"{row.id}/{entry.name}") for entry in inline.get(row.id, [])]
@@ -204,7 +204,7 @@ def _rights(rows: _Rows, policies: Mapping[str, Policy]) -> Mapping[str, Rights]
         whole = len(identity) == len(wanted) and (boundary is not None or not row.boundary_arn)
         if not whole:
             _log.error("identity without rights: a policy of it cannot be read", identity=row.id)
-        found[row.id] = Rights(identity, boundary) if whole else NO_RIGHTS
+        found[row.id] = PolicySet(identity, boundary) if whole else NO_RIGHTS
     return found
 
 
@@ -216,7 +216,7 @@ def _readable(document: str, where: str) -> Policy | None:
         return None
 
 
-def _role(row: Row[Any], arn: str, rights: Rights, tags: Mapping[str, str]) -> Role | None:
+def _role(row: Row[Any], arn: str, rights: PolicySet, tags: Mapping[str, str]) -> Role | None:
     try:
         trust = trust_policy(row.trust_policy)
     except InvalidInputError as error:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from hounsfield.iam.policies.condition_context import ConditionContext, ContextValue, Unsettled
+from hounsfield.iam.policies.condition_context import ConditionContext, ContextValue, UnsettledValue
 from hounsfield.iam.policies.errors import PolicyError
 from hounsfield.iam.policies.operators import NULL, OPERATORS, Operand, Operator, Predicate
 
@@ -76,11 +76,11 @@ class Condition:
         object.__setattr__(self, "_simple", simple and self._constants is not None)
 
     @property
-    def beginnings(self) -> tuple[str, ...]:
+    def prefixes(self) -> tuple[str, ...]:
         """Texts with one of which the key's only value must begin for the condition to be met; empty where others do too."""
         if not self._simple or self.operator.negated or self.if_exists:
             return ()
-        texts = tuple(dict.fromkeys(operand.beginning for operand in self.operands))
+        texts = tuple(dict.fromkeys(operand.prefix for operand in self.operands))
         return texts if all(texts) else ()
 
     def met(self, context: ConditionContext, effect: Effect) -> bool:
@@ -102,8 +102,8 @@ class Condition:
         return self._met_by_any(value, context, effect)
 
     def _met_by_any(self, value: ContextValue | None, context: ConditionContext, effect: Effect) -> bool:
-        if isinstance(value, Unsettled):
-            return (effect is Effect.ALLOW) == (value is Unsettled.HOPEFUL)
+        if isinstance(value, UnsettledValue):
+            return (effect is Effect.ALLOW) == (value is UnsettledValue.HOPEFUL)
         if value == ():
             value = None
         if self.operator is NULL:

@@ -6,7 +6,7 @@ from enum import Enum, auto
 from typing import Protocol, TypeAlias
 
 
-class Unsettled(Enum):
+class UnsettledValue(Enum):
     """Stands for the value of a condition key that the request has but that is not known, or has many values that differ."""
 
     HOPEFUL = auto()
@@ -15,7 +15,7 @@ class Unsettled(Enum):
     """It may be what a Deny asks for, and not what an Allow asks for: it stays unknown."""
 
 
-ContextValue: TypeAlias = "str | tuple[str, ...] | Unsettled"
+ContextValue: TypeAlias = "str | tuple[str, ...] | UnsettledValue"
 """Value of a condition key of a request: one, several for the set operators, or one that is not known."""
 
 

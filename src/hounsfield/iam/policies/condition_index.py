@@ -18,7 +18,7 @@ from hounsfield.iam.policies.statement import Statement
 
 
 @dataclass(frozen=True, slots=True)
-class _ByBeginning:
+class _PrefixIndex:
     """Statements by what a value must begin with.
 
     Attributes
@@ -33,11 +33,11 @@ class _ByBeginning:
     statements: Mapping[str, tuple[Statement, ...]]
 
     @classmethod
-    def of(cls, statements: Mapping[str, Sequence[Statement]]) -> _ByBeginning:
-        lengths = sorted({len(beginning) for beginning in statements})
-        return cls(tuple(lengths), {beginning: tuple(found) for beginning, found in statements.items()})
+    def of(cls, statements: Mapping[str, Sequence[Statement]]) -> _PrefixIndex:
+        lengths = sorted({len(prefix) for prefix in statements})
+        return cls(tuple(lengths), {prefix: tuple(found) for prefix, found in statements.items()})
 
-    def beginning(self, value: str) -> Iterator[Statement]:
+    def prefix(self, value: str) -> Iterator[Statement]:
         for length in self.lengths:
             if length > len(value):
                 break
@@ -45,42 +45,42 @@ class _ByBeginning:
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
+class ConditionIndex:
     """Statements, ready to be chosen from.
 
     Attributes
     ----------
     others : tuple of Statement
         Those that have no condition of the kind that is chosen by.
-    by_key : Mapping of str to _ByBeginning
+    by_key : Mapping of str to _PrefixIndex
         The rest, by the condition key that they are chosen by.
     """
 
     others: tuple[Statement, ...]
-    by_key: Mapping[str, _ByBeginning]
+    by_key: Mapping[str, _PrefixIndex]
 
     @classmethod
-    def of(cls, statements: Sequence[Statement]) -> Selection:
+    def of(cls, statements: Sequence[Statement]) -> ConditionIndex:
         """Sort statements."""
         others: list[Statement] = []
         by_key: dict[str, dict[str, list[Statement]]] = defaultdict(lambda: defaultdict(list))
         for statement in statements:
-            condition = next((entry for entry in statement.conditions if entry.beginnings), None)
+            condition = next((entry for entry in statement.conditions if entry.prefixes), None)
             if condition is None:
                 others.append(statement)
                 continue
-            for beginning in condition.beginnings:
-                by_key[condition.key][beginning].append(statement)
-        return cls(tuple(others), {key: _ByBeginning.of(found) for key, found in by_key.items()})
+            for prefix in condition.prefixes:
+                by_key[condition.key][prefix].append(statement)
+        return cls(tuple(others), {key: _PrefixIndex.of(found) for key, found in by_key.items()})
 
     def candidates(self, context: ConditionContext) -> Iterator[Statement]:
         """Give those that may be met; one may come twice."""
         yield from self.others
-        for key, by_beginning in self.by_key.items():
+        for key, by_prefix in self.by_key.items():
             value = context.get(key)
             if isinstance(value, str):
-                yield from by_beginning.beginning(value)
+                yield from by_prefix.prefix(value)
             elif value is not None:
                 # Several values, or one that is not known: whatever the statements ask for may be it.
-                for found in by_beginning.statements.values():
+                for found in by_prefix.statements.values():
                     yield from found

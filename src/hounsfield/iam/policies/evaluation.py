@@ -15,10 +15,10 @@ from enum import Enum, auto
 from typing import Final
 
 from hounsfield.iam.policies.condition_context import ConditionContext
-from hounsfield.iam.policies.condition_index import Selection
+from hounsfield.iam.policies.condition_index import ConditionIndex
 from hounsfield.iam.policies.document import Policy, PolicyKind
-from hounsfield.iam.policies.policy_set import Rights
-from hounsfield.iam.policies.statement_index import Concerned, relevant
+from hounsfield.iam.policies.policy_set import PolicySet
+from hounsfield.iam.policies.statement_index import MatchingStatements, find_statements
 
 
 class Outcome(Enum):
@@ -62,12 +62,12 @@ class Decision:
 ALLOWED: Final = Decision(Outcome.ALLOWED, PolicyKind.IDENTITY)
 
 
-def decide(rights: Rights, action: str, resource: str, context: ConditionContext) -> Decision:
+def decide(rights: PolicySet, action: str, resource: str, context: ConditionContext) -> Decision:
     """Decide whether somebody may do something.
 
     Parameters
     ----------
-    rights : Rights
+    rights : PolicySet
         Their policies.
     action : str
         Such as ``medical-imaging:GetImageFrame``.
@@ -76,10 +76,10 @@ def decide(rights: Rights, action: str, resource: str, context: ConditionContext
     context : ConditionContext
         The request's condition keys.
     """
-    return next(decisions(rights, action, [(resource, context)]))
+    return next(decide_each(rights, action, [(resource, context)]))
 
 
-def decisions(rights: Rights, action: str, asked: Iterable[tuple[str, ConditionContext]]) -> Iterator[Decision]:
+def decide_each(rights: PolicySet, action: str, asked: Iterable[tuple[str, ConditionContext]]) -> Iterator[Decision]:
     """Decide for each of the resources of one request.
 
     Parameters
@@ -89,8 +89,8 @@ def decisions(rights: Rights, action: str, asked: Iterable[tuple[str, ConditionC
     asked : iterable of (str, ConditionContext)
         Each resource and the request's condition keys on it, which differ in the tags of the resource only.
     """
-    layers = [(kind, relevant(policies, action)) for kind, policies in layers_of(rights)]
-    known: dict[tuple[Concerned, ...], Decision] = {}
+    layers = [(kind, find_statements(policies, action)) for kind, policies in layers_of(rights)]
+    known: dict[tuple[MatchingStatements, ...], Decision] = {}
     for resource, context in asked:
         concerned = tuple(found.on(resource) for _, found in layers)
         decision = known.get(concerned)
@@ -102,15 +102,17 @@ def decisions(rights: Rights, action: str, asked: Iterable[tuple[str, ConditionC
         yield decision
 
 
-def denies_below(rights: Rights, action: str, beginning: str) -> bool:
+def denies_below(rights: PolicySet, action: str, prefix: str) -> bool:
     """Tell whether a policy may deny an action on resources whose ARNs begin in some way, and not on every one alike.
 
     It is found once for all policies of somebody, and kept.
     """
-    return any(relevant(policies, action).denies_below(beginning) for _, policies in layers_of(rights))
+    return any(find_statements(policies, action).denies_below(prefix) for _, policies in layers_of(rights))
 
 
-def _decided(layers: Sequence[tuple[PolicyKind, Concerned]], resource: str, context: ConditionContext) -> Decision:
+def _decided(
+    layers: Sequence[tuple[PolicyKind, MatchingStatements]], resource: str, context: ConditionContext
+) -> Decision:
     for kind, found in layers:
         if _one(found.denying, resource, context):
             return Decision(Outcome.EXPLICIT_DENY, kind)
@@ -120,7 +122,7 @@ def _decided(layers: Sequence[tuple[PolicyKind, Concerned]], resource: str, cont
     return ALLOWED
 
 
-def layers_of(rights: Rights) -> Iterator[tuple[PolicyKind, tuple[Policy, ...]]]:
+def layers_of(rights: PolicySet) -> Iterator[tuple[PolicyKind, tuple[Policy, ...]]]:
     """Give the policies of each kind that has a say."""
     yield PolicyKind.IDENTITY, rights.identity
     if rights.boundary is not None:
@@ -129,7 +131,7 @@ def layers_of(rights: Rights) -> Iterator[tuple[PolicyKind, tuple[Policy, ...]]]
         yield PolicyKind.SESSION, rights.session
 
 
-def _one(statements: Selection, resource: str, context: ConditionContext) -> bool:
+def _one(statements: ConditionIndex, resource: str, context: ConditionContext) -> bool:
     for statement in statements.candidates(context):  # noqa: SIM110 - a plain loop: this is asked for every request
         if statement.applies(resource, context):
             return True

@@ -16,9 +16,16 @@ from typing import Final, TypeAlias, TypeVar
 
 from hounsfield.iam.policies.condition_context import ConditionContext
 from hounsfield.iam.policies.errors import PolicyError
-from hounsfield.iam.policies.values import address, moment, network, number, octets, truth
-from hounsfield.iam.policies.variables import Template, Variable, plain, segments
-from hounsfield.iam.policies.wildcards import Part, Wildcards
+from hounsfield.iam.policies.values import (
+    parse_address,
+    parse_base64,
+    parse_boolean,
+    parse_moment,
+    parse_network,
+    parse_number,
+)
+from hounsfield.iam.policies.variables import Template, Variable, join_plain_parts, segments
+from hounsfield.iam.policies.wildcards import Part, WildcardPattern
 
 Predicate: TypeAlias = Callable[[str], bool]
 T = TypeVar("T")
@@ -50,14 +57,14 @@ class Operand:
         The value, where it has variables.
     make : callable or None
         Makes the test out of the template's parts.
-    beginning : str
+    prefix : str
         What every value that matches begins with, as far as that is known.
     """
 
     constant: Predicate | None = None
     template: Template | None = None
     make: Callable[[tuple[Part, ...]], Predicate] | None = None
-    beginning: str = ""
+    prefix: str = ""
 
     @property
     def variables(self) -> tuple[Variable, ...]:
@@ -67,9 +74,9 @@ class Operand:
     def text(self, context: ConditionContext) -> str | None:
         """Give the text that an operand of ``StringEquals`` is equal to; None when a variable stands for nothing."""
         if self.template is None:
-            return self.beginning
+            return self.prefix
         parts = self.template.resolve(context)
-        return None if parts is None else plain(parts)
+        return None if parts is None else join_plain_parts(parts)
 
     def predicate(self, context: ConditionContext) -> Predicate | None:
         """Give the test for a request; None when a variable stands for nothing."""
@@ -108,8 +115,8 @@ def _templated(make: Callable[[tuple[Part, ...]], Predicate]) -> Callable[[str, 
             return Operand(template=template, make=make)
         parts = tuple(part for part in template.parts if not isinstance(part, Variable))
         if make is _equals:
-            return Operand(make(parts), beginning=plain(parts))
-        return Operand(make(parts), beginning=Wildcards.of(*parts).beginning if make in (_like, _arn_like) else "")
+            return Operand(make(parts), prefix=join_plain_parts(parts))
+        return Operand(make(parts), prefix=WildcardPattern.of(*parts).prefix if make in (_like, _arn_like) else "")
 
     return operand
 
@@ -134,23 +141,23 @@ def _read(
 
 
 def _equals(parts: tuple[Part, ...]) -> Predicate:
-    return plain(parts).__eq__
+    return join_plain_parts(parts).__eq__
 
 
 def _equals_ignoring_case(parts: tuple[Part, ...]) -> Predicate:
-    wanted = plain(parts).lower()
+    wanted = join_plain_parts(parts).lower()
     return lambda value: value.lower() == wanted
 
 
 def _like(parts: tuple[Part, ...]) -> Predicate:
-    return Wildcards.of(*parts).match
+    return WildcardPattern.of(*parts).match
 
 
 def _arn_like(parts: tuple[Part, ...]) -> Predicate:
     """Give the test that compares each of the six segments of an ARN; a pattern of fewer is compared as a whole."""
-    patterns = [Wildcards.of(*segment) for segment in segments(parts, _ARN_SEGMENTS)]
+    patterns = [WildcardPattern.of(*segment) for segment in segments(parts, _ARN_SEGMENTS)]
     if len(patterns) < _ARN_SEGMENTS:
-        return Wildcards.of(*parts).match
+        return WildcardPattern.of(*parts).match
 
     def predicate(value: str) -> bool:
         given = value.split(":", _ARN_SEGMENTS - 1)
@@ -162,12 +169,12 @@ def _arn_like(parts: tuple[Part, ...]) -> Predicate:
 
 
 def _network_operand(text: str, _variables: bool) -> Operand:
-    wanted = network(text)
+    wanted = parse_network(text)
     if wanted is None:
         raise PolicyError(f"{text!r} is not an IP address or a network such as 203.0.113.0/24 or 2001:db8::/32")
 
     def predicate(value: str) -> bool:
-        given = address(value)
+        given = parse_address(value)
         return given is not None and given.version == wanted.version and given in wanted
 
     return Operand(predicate)
@@ -204,7 +211,7 @@ def _ordered(name: str, kind: ValueKind, read: Callable[[str], Decimal | None], 
     )
 
 
-_BOOLEAN = _read(truth, operator.eq, "true or false")
+_BOOLEAN = _read(parse_boolean, operator.eq, "true or false")
 
 NULL: Final = Operator("Null", ValueKind.NULL, negated=False, operand=_BOOLEAN)
 """Asks whether the key is absent; its values are no values of the key."""
@@ -220,11 +227,11 @@ OPERATORS: Final[Mapping[str, Operator]] = {
             _templated(_equals_ignoring_case),
         ),
         *_pair("StringLike", "StringNotLike", ValueKind.STRING, _templated(_like)),
-        *_ordered("Numeric", ValueKind.NUMERIC, number, _NUMBER_FORM),
-        *_ordered("Date", ValueKind.DATE, moment, _DATE_FORM),
+        *_ordered("Numeric", ValueKind.NUMERIC, parse_number, _NUMBER_FORM),
+        *_ordered("Date", ValueKind.DATE, parse_moment, _DATE_FORM),
         Operator("Bool", ValueKind.BOOL, negated=False, operand=_BOOLEAN),
         Operator(
-            "BinaryEquals", ValueKind.BINARY, negated=False, operand=_read(octets, operator.eq, "bytes in base64")
+            "BinaryEquals", ValueKind.BINARY, negated=False, operand=_read(parse_base64, operator.eq, "bytes in base64")
         ),
         *_pair("IpAddress", "NotIpAddress", ValueKind.IP_ADDRESS, _network_operand),
         *_pair("ArnEquals", "ArnNotEquals", ValueKind.ARN, _templated(_arn_like)),

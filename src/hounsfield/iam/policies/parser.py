@@ -16,7 +16,7 @@ from hounsfield.iam.policies.json_reader import Json, Number, read_json, size_of
 from hounsfield.iam.policies.principal_element import ANYBODY, EVERYBODY, Parties, read_parties
 from hounsfield.iam.policies.statement import Actions, Resources, Statement
 from hounsfield.iam.policies.variables import Template
-from hounsfield.iam.policies.wildcards import ANY, ONE, Wildcards
+from hounsfield.iam.policies.wildcards import ANY, ONE, WildcardPattern
 
 VERSIONS: Final = ("2012-10-17", "2008-10-17")
 """Versions of the policy language; the second, which is also that of policies that name none, has no variables."""
@@ -119,13 +119,13 @@ def _actions(entry: Mapping[str, Json], *, trust: bool) -> Actions:
             raise PolicyError(
                 f"{name} has {value[:128]!r}; a role trust policy is about actions of sts, such as sts:AssumeRole"
             )
-    return Actions(tuple(Wildcards.of(value.lower()) for value in values), negated=name == "NotAction")
+    return Actions(tuple(WildcardPattern.of(value.lower()) for value in values), negated=name == "NotAction")
 
 
 def _resources(entry: Mapping[str, Json], *, variables: bool) -> Resources:
     name, values = _either(entry, "Resource", "NotResource")
     names: set[str] = set()
-    patterns: list[Wildcards] = []
+    patterns: list[WildcardPattern] = []
     templates: list[Template] = []
     for value in values:
         template = Template.read(_arn(name, value), variables=variables)
@@ -134,7 +134,7 @@ def _resources(entry: Mapping[str, Json], *, variables: bool) -> Resources:
         elif template.parts == (value,) and ANY not in value and ONE not in value:
             names.add(value)
         else:
-            patterns.append(Wildcards.of(*template.resolve({}) or ()))
+            patterns.append(WildcardPattern.of(*template.resolve({}) or ()))
     return Resources(
         frozenset(names), tuple(patterns), tuple(templates), everything=ANY in values, negated=name == "NotResource"
     )

@@ -8,7 +8,7 @@ from hounsfield.iam.policies.document import Policy
 
 
 @dataclass(frozen=True, slots=True)
-class Rights:
+class PolicySet:
     """The policies of a principal.
 
     Attributes
@@ -32,5 +32,5 @@ class Rights:
         return any(policy.asks_for_resource_tags for policy in (*self.identity, *boundary, *self.session))
 
 
-NO_RIGHTS = Rights()
+NO_RIGHTS = PolicySet()
 """Those of a principal without policies, who may do nothing."""

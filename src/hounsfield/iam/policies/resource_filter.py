@@ -4,7 +4,7 @@
                                                                            ─▶ Formula, for an index
 
 The formula means the same image sets that `deciding` allows. Policies that say something which no formula says are not reached
-(`UnreachableError`), and are decided for one image set after the other.
+(`NotExpressibleError`), and are decided for one image set after the other.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from hounsfield.iam.policies.condition_context import ConditionContext, ContextV
 from hounsfield.iam.policies.document import RESOURCE_TAG
 from hounsfield.iam.policies.evaluation import layers_of
 from hounsfield.iam.policies.operators import NULL
-from hounsfield.iam.policies.policy_set import Rights
+from hounsfield.iam.policies.policy_set import PolicySet
 from hounsfield.iam.policies.statement import Resources, Statement
-from hounsfield.iam.policies.statement_index import Relevant, relevant
-from hounsfield.iam.policies.wildcards import Wildcards
-from hounsfield.storage.db.tag_filters import Formula, IdIs, all_of, any_of, opposite, tag_is
+from hounsfield.iam.policies.statement_index import ActionStatements, find_statements
+from hounsfield.iam.policies.wildcards import WildcardPattern
+from hounsfield.storage.db.tag_filters import Formula, IdIs, all_of, any_of, negate, tag_is
 
 _OF_IDS: Final = re.compile(r"[0-9a-f]*")
 _NO_VALUE: Final = "\0"
@@ -34,12 +34,12 @@ ValuesOf = Callable[[str], "Collection[str] | None"]
 """Gives all values that a tag, by its key in lower case, has; None where there are too many."""
 
 
-class UnreachableError(Exception):
+class NotExpressibleError(Exception):
     """Policies say something that no formula says."""
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
+class ResourceFilter:
     """Where a formula is asked for.
 
     Attributes
@@ -56,22 +56,24 @@ class Reach:
     context: ConditionContext
     values_of: ValuesOf
 
-    def of(self, rights: Rights, action: str) -> Formula:
+    def of(self, rights: PolicySet, action: str) -> Formula:
         """Give the image sets on which somebody may do something.
 
         Raises
         ------
-        UnreachableError
+        NotExpressibleError
             No formula says it.
         """
-        allowed = [self._any(relevant(policies, action), Effect.ALLOW) for _, policies in layers_of(rights)]
+        allowed = [self._any(find_statements(policies, action), Effect.ALLOW) for _, policies in layers_of(rights)]
         return all_of([*allowed, self.not_denied(rights, action)])
 
-    def not_denied(self, rights: Rights, action: str) -> Formula:
+    def not_denied(self, rights: PolicySet, action: str) -> Formula:
         """Give the image sets on which no statement denies it, whether or not one allows it; raises as `of` does."""
-        return opposite(any_of(self._any(relevant(policies, action), Effect.DENY) for _, policies in layers_of(rights)))
+        return negate(
+            any_of(self._any(find_statements(policies, action), Effect.DENY) for _, policies in layers_of(rights))
+        )
 
-    def _any(self, found: Relevant, effect: Effect) -> Formula:
+    def _any(self, found: ActionStatements, effect: Effect) -> Formula:
         return any_of(self._statement(statement) for statement in found.of(effect))
 
     def _statement(self, statement: Statement) -> Formula:
@@ -98,15 +100,15 @@ class Reach:
             parts = template.resolve(self.context)
             unknown = unknown or parts is None
             if parts is not None:
-                found.append(self._pattern(Wildcards.of(*parts)))
+                found.append(self._pattern(WildcardPattern.of(*parts)))
         if not resources.negated:
             return any_of(found)
-        return opposite(any_of(found)) if not (unknown and effect is Effect.ALLOW) else False
+        return negate(any_of(found)) if not (unknown and effect is Effect.ALLOW) else False
 
-    def _pattern(self, pattern: Wildcards) -> Formula:
+    def _pattern(self, pattern: WildcardPattern) -> Formula:
         """Give what a pattern says of ids, where it says the same of all of them, or names one."""
-        beginning = pattern.beginning
-        if not (beginning.startswith(self.prefix) or self.prefix.startswith(beginning)):
+        prefix = pattern.prefix
+        if not (prefix.startswith(self.prefix) or self.prefix.startswith(prefix)):
             return False
         _, last = pattern.pieces[-1]
         if len(pattern.pieces) == 1 and isinstance(last, str):
@@ -114,7 +116,7 @@ class Reach:
         if last == "" and pattern.match(self.prefix):
             return True
         if any(self._may_reach_ids(piece) for _, piece in pattern.pieces if piece != ""):
-            raise UnreachableError
+            raise NotExpressibleError
         # All that it says is of what ARNs have before the id, which it does not match, or it would have to end there.
         return False
 
@@ -131,7 +133,7 @@ class Reach:
         key = condition.key.removeprefix(RESOURCE_TAG)
 
         def met(value: str | None) -> bool:
-            return condition.met(_WithTag(self.context, condition.key, value), effect)
+            return condition.met(_TaggedContext(self.context, condition.key, value), effect)
 
         if condition.operator is NULL:
             named: Collection[str] = ()
@@ -140,10 +142,10 @@ class Reach:
         else:
             found = self.values_of(key)
             if found is None:
-                raise UnreachableError
+                raise NotExpressibleError
             return tag_is(key, (value for value in found if met(value)), others=False, absent=met(None))
         if _NO_VALUE in named:
-            raise UnreachableError
+            raise NotExpressibleError
         others = met(_NO_VALUE)
         unlike = (value for value in {*named, ""} if met(value) is not others)
         return tag_is(key, unlike, others=others, absent=met(None))
@@ -160,11 +162,11 @@ class Reach:
     @staticmethod
     def _no_tags(keys: Iterable[str]) -> None:
         if any(key.startswith(RESOURCE_TAG) for key in keys):
-            raise UnreachableError
+            raise NotExpressibleError
 
 
 @dataclass(frozen=True, slots=True)
-class _WithTag:
+class _TaggedContext:
     """The keys of a request on a resource with a tag, or without it."""
 
     context: ConditionContext

@@ -8,7 +8,7 @@ from hounsfield.iam.policies.condition import Condition, Effect
 from hounsfield.iam.policies.condition_context import ConditionContext
 from hounsfield.iam.policies.principal_element import Parties
 from hounsfield.iam.policies.variables import Template
-from hounsfield.iam.policies.wildcards import Wildcards
+from hounsfield.iam.policies.wildcards import WildcardPattern
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,13 +17,13 @@ class Actions:
 
     Attributes
     ----------
-    patterns : tuple of Wildcards
+    patterns : tuple of WildcardPattern
         Its values, in lower case.
     negated : bool
         Whether it is NotAction.
     """
 
-    patterns: tuple[Wildcards, ...]
+    patterns: tuple[WildcardPattern, ...]
     negated: bool = False
 
     def include(self, action: str) -> bool:
@@ -39,7 +39,7 @@ class Resources:
     ----------
     names : frozenset of str
         Values that have neither wildcards nor variables.
-    patterns : tuple of Wildcards
+    patterns : tuple of WildcardPattern
         Values with wildcards.
     templates : tuple of Template
         Values with variables.
@@ -50,7 +50,7 @@ class Resources:
     """
 
     names: frozenset[str]
-    patterns: tuple[Wildcards, ...]
+    patterns: tuple[WildcardPattern, ...]
     templates: tuple[Template, ...]
     everything: bool = False
     negated: bool = False
@@ -71,7 +71,7 @@ class Resources:
             parts = template.resolve(context)
             if parts is None:
                 unknown = True
-            elif Wildcards.of(*parts).match(resource):
+            elif WildcardPattern.of(*parts).match(resource):
                 return not self.negated
         return self.negated and not (unknown and effect is Effect.ALLOW)
 

@@ -1,8 +1,8 @@
 """Which statements of some policies a request concerns; kept for actions and resources that come again.
 
-    policies · action ─▶ relevant ─▶ Relevant ─on(resource)─▶ Concerned(denying, allowing)
+    policies · action ─▶ find_statements ─▶ ActionStatements ─on(resource)─▶ MatchingStatements
 
-Resources that are named by the same statements share one `Concerned`, so that there are few however many resources there are.
+Resources that are named by the same statements share one `MatchingStatements`: there are few, however many the resources.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Final
 
 from hounsfield.iam.policies.condition import Effect
-from hounsfield.iam.policies.condition_index import Selection
+from hounsfield.iam.policies.condition_index import ConditionIndex
 from hounsfield.iam.policies.document import RESOURCE_TAG, Policy
 from hounsfield.iam.policies.statement import Statement
 from hounsfield.iam.policies.wildcards import ANY
@@ -23,24 +23,24 @@ _MOST_SHARED: Final = 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Concerned:
+class MatchingStatements:
     """The statements that are about an action and may be about a resource.
 
     Attributes
     ----------
-    denying, allowing : Selection
+    denying, allowing : ConditionIndex
         By their effect.
     same_everywhere : bool
         Whether the resource makes no difference to them beyond that: none asks for its tags, none names it by a variable.
     """
 
-    denying: Selection
-    allowing: Selection
+    denying: ConditionIndex
+    allowing: ConditionIndex
     same_everywhere: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Relevant:
+class ActionStatements:
     """The statements that are about an action.
 
     Attributes
@@ -50,29 +50,29 @@ class Relevant:
     """
 
     statements: tuple[Statement, ...]
-    _shared: dict[tuple[bool, ...], Concerned] = field(default_factory=dict, init=False, repr=False)
+    _shared: dict[tuple[bool, ...], MatchingStatements] = field(default_factory=dict, init=False, repr=False)
 
-    def on(self, resource: str) -> Concerned:
+    def on(self, resource: str) -> MatchingStatements:
         """Give those that may concern a resource, by its ARN or ``*``."""
         return _on(self, resource)
 
-    def denies_below(self, beginning: str) -> bool:
+    def denies_below(self, prefix: str) -> bool:
         """Tell whether one may deny a resource whose ARN begins in some way, and not every resource alike."""
-        return _denies_below(self, beginning)
+        return _denies_below(self, prefix)
 
     def of(self, effect: Effect) -> tuple[Statement, ...]:
         """Give those with an effect."""
         return tuple(statement for statement in self.statements if statement.effect is effect)
 
-    def _find(self, resource: str) -> Concerned:
+    def _find(self, resource: str) -> MatchingStatements:
         named = tuple(statement.may_concern(resource) for statement in self.statements)
         kept = self._shared.get(named)
         if kept is not None:
             return kept
         found = [statement for statement, meant in zip(self.statements, named, strict=True) if meant]
-        concerned = Concerned(
-            denying=Selection.of([statement for statement in found if statement.effect is Effect.DENY]),
-            allowing=Selection.of([statement for statement in found if statement.effect is Effect.ALLOW]),
+        concerned = MatchingStatements(
+            denying=ConditionIndex.of([statement for statement in found if statement.effect is Effect.DENY]),
+            allowing=ConditionIndex.of([statement for statement in found if statement.effect is Effect.ALLOW]),
             same_everywhere=not any(_depends_on_resource(statement) for statement in found),
         )
         if len(self._shared) < _MOST_SHARED:
@@ -86,39 +86,39 @@ def _depends_on_resource(statement: Statement) -> bool:
 
 
 @lru_cache(maxsize=_MOST_ACTIONS)
-def _denies_below(found: Relevant, beginning: str) -> bool:
-    return any(_tells_apart_below(statement, beginning) for statement in found.of(Effect.DENY))
+def _denies_below(found: ActionStatements, prefix: str) -> bool:
+    return any(_tells_apart_below(statement, prefix) for statement in found.of(Effect.DENY))
 
 
-def _tells_apart_below(statement: Statement, beginning: str) -> bool:
+def _tells_apart_below(statement: Statement, prefix: str) -> bool:
     resources = statement.resources
     if resources is None or (resources.everything and not resources.negated):
         return _depends_on_resource(statement)
     if resources.negated or resources.templates:
         return True
-    named = (*resources.names, *(f"{pattern.beginning}{ANY}" for pattern in resources.patterns))
-    return any(_may_begin_alike(name, beginning) for name in named)
+    named = (*resources.names, *(f"{pattern.prefix}{ANY}" for pattern in resources.patterns))
+    return any(_may_share_prefix(name, prefix) for name in named)
 
 
-def _may_begin_alike(name: str, beginning: str) -> bool:
+def _may_share_prefix(name: str, prefix: str) -> bool:
     """Tell whether something that begins so may be a name, which may end with a wildcard."""
     if name.endswith(ANY):
-        return name[:-1].startswith(beginning) or beginning.startswith(name[:-1])
-    return name.startswith(beginning)
+        return name[:-1].startswith(prefix) or prefix.startswith(name[:-1])
+    return name.startswith(prefix)
 
 
 @lru_cache(maxsize=_MOST_RESOURCES)
-def _on(found: Relevant, resource: str) -> Concerned:
-    return found._find(resource)  # noqa: SLF001 - the cached half of `Relevant.on`
+def _on(found: ActionStatements, resource: str) -> MatchingStatements:
+    return found._find(resource)  # noqa: SLF001 - the cached half of `ActionStatements.on`
 
 
 @lru_cache(maxsize=_MOST_ACTIONS)
-def relevant(policies: tuple[Policy, ...], action: str) -> Relevant:
+def find_statements(policies: tuple[Policy, ...], action: str) -> ActionStatements:
     """Give the statements of some policies that are about an action, such as ``medical-imaging:GetImageFrame``.
 
     Upper and lower case of the action do not matter.
     """
     lower = action.lower()
-    return Relevant(
+    return ActionStatements(
         tuple(statement for policy in policies for statement in policy.statements if statement.actions.include(lower))
     )

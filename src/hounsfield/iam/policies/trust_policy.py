@@ -11,7 +11,7 @@ from hounsfield.iam.policies.document import Policy
 from hounsfield.iam.policies.evaluation import Outcome
 from hounsfield.iam.policies.principal_element import Party, Trust
 from hounsfield.iam.policies.statement import Statement
-from hounsfield.iam.policies.statement_index import relevant
+from hounsfield.iam.policies.statement_index import find_statements
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def decide_trust(policy: Policy, action: str, party: Party, context: ConditionCo
     context : ConditionContext
         The request's condition keys, such as ``sts:externalid`` or ``accounts.example.org:sub``.
     """
-    found = relevant((policy,), action)
+    found = find_statements((policy,), action)
     if _trust(found.of(Effect.DENY), party, context) is not Trust.NONE:
         return TrustDecision(Outcome.EXPLICIT_DENY)
     trust = _trust(found.of(Effect.ALLOW), party, context)

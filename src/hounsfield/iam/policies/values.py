@@ -26,7 +26,7 @@ _MOMENT: Final = re.compile(
 _TRUTHS: Final = {"true": True, "false": False}
 
 
-def number(text: str) -> Decimal | None:
+def parse_number(text: str) -> Decimal | None:
     """Read an integer or decimal number."""
     if not _NUMBER.fullmatch(text):
         return None
@@ -37,7 +37,7 @@ def number(text: str) -> Decimal | None:
 
 
 @lru_cache(maxsize=1024)
-def moment(text: str) -> Decimal | None:
+def parse_moment(text: str) -> Decimal | None:
     """Read a date in a form of ISO 8601 that W3C names (``2026-07-01T00:00:00Z``, down to the year), or seconds since 1970.
 
     Returns
@@ -48,7 +48,7 @@ def moment(text: str) -> Decimal | None:
     found = _MOMENT.fullmatch(text)
     # Four digits are a year, as W3C has it; all other digits are seconds.
     if found is None:
-        return number(text)
+        return parse_number(text)
     parts = found.groupdict()
     try:
         date = datetime(
@@ -73,12 +73,12 @@ def _zone(text: str | None) -> tzinfo:
     return timezone(timedelta(minutes=minutes if text[0] == "+" else -minutes))
 
 
-def truth(text: str) -> bool | None:
+def parse_boolean(text: str) -> bool | None:
     """Read ``true`` or ``false``."""
     return _TRUTHS.get(text.lower())
 
 
-def network(text: str) -> Network | None:
+def parse_network(text: str) -> Network | None:
     """Read a network in CIDR form, or an address, which stands for itself alone."""
     try:
         return ipaddress.ip_network(text, strict=False)
@@ -87,7 +87,7 @@ def network(text: str) -> Network | None:
 
 
 @lru_cache(maxsize=1024)
-def address(text: str) -> Address | None:
+def parse_address(text: str) -> Address | None:
     """Read an address; an IPv4 address in the form of IPv6 is one of IPv4."""
     try:
         found = ipaddress.ip_address(text)
@@ -97,7 +97,7 @@ def address(text: str) -> Address | None:
     return mapped or found
 
 
-def octets(text: str) -> bytes | None:
+def parse_base64(text: str) -> bytes | None:
     """Read base64."""
     try:
         return base64.b64decode(text, validate=True)

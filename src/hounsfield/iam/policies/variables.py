@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 
 from hounsfield.iam.policies.condition_context import ConditionContext
 from hounsfield.iam.policies.errors import PolicyError
-from hounsfield.iam.policies.wildcards import Exactly, Part
+from hounsfield.iam.policies.wildcards import LiteralText, Part
 
 _VARIABLE: Final = re.compile(r"\$\{([^}]*)\}")
 _NAMED: Final = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._/:-]*:[^\s,'{}]+(?: [^\s,'{}]+)*)\s*(?:,\s*'([^']*)'\s*)?")
@@ -101,22 +101,22 @@ class Template:
                 value = part.value(context)
                 if value is None:
                     return None
-                parts.append(Exactly(value))
+                parts.append(LiteralText(value))
             else:
                 parts.append(part)
         return tuple(parts)
 
 
-def plain(parts: tuple[Part, ...]) -> str:
+def join_plain_parts(parts: tuple[Part, ...]) -> str:
     """Give parts as text in which nothing is a wildcard."""
-    return "".join(part.text if isinstance(part, Exactly) else part for part in parts)
+    return "".join(part.text if isinstance(part, LiteralText) else part for part in parts)
 
 
 def segments(parts: tuple[Part, ...], count: int) -> list[list[Part]]:
     """Cut parts at colons of the policy's own text, into ``count`` segments at most."""
     found: list[list[Part]] = [[]]
     for part in parts:
-        if isinstance(part, Exactly):
+        if isinstance(part, LiteralText):
             found[-1].append(part)
             continue
         first, *others = part.split(":", count - len(found))
@@ -127,7 +127,7 @@ def segments(parts: tuple[Part, ...], count: int) -> list[list[Part]]:
 
 def _variable(name: str) -> TemplatePart:
     if name in _THEMSELVES:
-        return Exactly(name)
+        return LiteralText(name)
     named = _NAMED.fullmatch(name) if len(name) <= _LONGEST else None
     if named is None:
         raise PolicyError(

@@ -18,20 +18,20 @@ _SPECIAL: Final = re.compile(r"([*?])")
 
 
 @dataclass(frozen=True, slots=True)
-class Exactly:
+class LiteralText:
     """Characters of a pattern that stand for themselves, also ``*`` and ``?``."""
 
     text: str
 
 
-Part: TypeAlias = "str | Exactly"
+Part: TypeAlias = "str | LiteralText"
 """A part of a pattern: text in which ``*`` and ``?`` are wildcards, or text in which nothing is."""
 
 _Piece: TypeAlias = "tuple[int, str | re.Pattern[str]]"
 
 
 @dataclass(frozen=True, slots=True)
-class Wildcards:
+class WildcardPattern:
     """A pattern, ready to be compared.
 
     Attributes
@@ -43,11 +43,11 @@ class Wildcards:
     pieces: tuple[_Piece, ...]
 
     @classmethod
-    def of(cls, *parts: Part) -> Wildcards:
+    def of(cls, *parts: Part) -> WildcardPattern:
         """Make a pattern of parts that follow each other."""
         pieces: list[list[Part]] = [[]]
         for part in parts:
-            if isinstance(part, Exactly):
+            if isinstance(part, LiteralText):
                 pieces[-1].append(part)
                 continue
             for token in _SPECIAL.split(part):
@@ -59,7 +59,7 @@ class Wildcards:
         return cls(tuple(_piece(piece) for piece in kept))
 
     @property
-    def beginning(self) -> str:
+    def prefix(self) -> str:
         """What every text of this pattern begins with; empty where a wildcard comes early."""
         _, first = self.pieces[0]
         return first if isinstance(first, str) else ""
@@ -93,11 +93,11 @@ def _find(piece: str | re.Pattern[str], text: str, position: int) -> int:
 
 def _piece(parts: Sequence[Part]) -> _Piece:
     if ONE not in parts:
-        text = "".join(part.text if isinstance(part, Exactly) else part for part in parts)
+        text = "".join(part.text if isinstance(part, LiteralText) else part for part in parts)
         return len(text), text
     length, expression = 0, ""
     for part in parts:
-        text = part.text if isinstance(part, Exactly) else part
+        text = part.text if isinstance(part, LiteralText) else part
         length += len(text)
         expression += "." if part == ONE else re.escape(text)
     return length, re.compile(expression, re.DOTALL)

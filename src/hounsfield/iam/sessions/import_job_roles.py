@@ -236,7 +236,7 @@ class _DirectoryAccess:
         if role is None or role.id != self.job_role.id:
             return f"The role {arn} was deleted"
         trusted = decide_trust(
-            role.trust, "sts:AssumeRole", _SERVICE, _Keys({**self._source(), **self._facts().values})
+            role.trust, "sts:AssumeRole", _SERVICE, _ConditionValues({**self._source(), **self._facts().values})
         )
         if not trusted.allowed:
             return f"The role {arn} does not trust {SERVICE} to assume it for this data store"
@@ -246,9 +246,9 @@ class _DirectoryAccess:
         arn = self.job_role.datastore_arn
         return {"aws:sourcearn": arn, "aws:sourceaccount": arn.split(":")[4]}
 
-    def _facts(self) -> _Facts:
+    def _facts(self) -> _JobConditionKeys:
         now = self.roles.clock()
-        return _Facts(
+        return _JobConditionKeys(
             {
                 "aws:currenttime": datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
                 "aws:epochtime": str(int(now)),
@@ -258,7 +258,7 @@ class _DirectoryAccess:
 
 
 @dataclass(frozen=True, slots=True)
-class _Keys:
+class _ConditionValues:
     values: Mapping[str, str]
 
     def get(self, key: str, /) -> ContextValue | None:
@@ -266,7 +266,7 @@ class _Keys:
 
 
 @dataclass(frozen=True, slots=True)
-class _Facts:
+class _JobConditionKeys:
     """What is known of what a job does beside what it does."""
 
     values: Mapping[str, str] = field(default_factory=dict)

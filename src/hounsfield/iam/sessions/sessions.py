@@ -21,7 +21,7 @@ from hounsfield.iam.identities.names import new_secret
 from hounsfield.iam.identities.snapshot import Role
 from hounsfield.iam.policies.document import Policy, PolicyKind
 from hounsfield.iam.policies.parser import parse_policy
-from hounsfield.iam.policies.policy_set import Rights
+from hounsfield.iam.policies.policy_set import PolicySet
 from hounsfield.iam.principals import Principal, PrincipalKind, Session
 from hounsfield.iam.sessions.session_tokens import (
     MOST_PACKED_BYTES,
@@ -113,7 +113,7 @@ class OpenSession:
 
 
 @dataclass(frozen=True, slots=True)
-class _Made:
+class _OpenedToken:
     """What was made of a token, and of which role and managed policies."""
 
     role: Role
@@ -124,14 +124,14 @@ class _Made:
         return self.role is role and self.managed == managed
 
 
-class _Kept:
+class _TokenCacheEntry:
     """A token that was opened before; what was made of it last is replaced as a whole, as several threads may do so."""
 
     __slots__ = ("content", "made")
 
     def __init__(self, content: SessionContent) -> None:
         self.content = content
-        self.made: _Made | None = None
+        self.made: _OpenedToken | None = None
 
 
 class Sessions:
@@ -202,11 +202,11 @@ class Sessions:
         managed = self._managed(content)
         made = kept.made
         if made is None or not made.is_of(role, managed):
-            made = kept.made = _Made(role, managed, _opened(access_key_id, content, role, managed))
+            made = kept.made = _OpenedToken(role, managed, _opened(access_key_id, content, role, managed))
         return made.session
 
-    def _unsealed(self, access_key_id: str, token: str) -> _Kept:
-        return _Kept(self._sealer.open(access_key_id, token))
+    def _unsealed(self, access_key_id: str, token: str) -> _TokenCacheEntry:
+        return _TokenCacheEntry(self._sealer.open(access_key_id, token))
 
     def _managed(self, content: SessionContent) -> tuple[Policy, ...]:
         """Give managed session policies; one that was deleted cannot be left out, as without it more might be allowed."""
@@ -253,7 +253,7 @@ def session_principal(
         kind=PrincipalKind.ROLE,
         id=f"{role.id}:{session.name}",
         name=role.name,
-        rights=Rights(role.rights.identity, role.rights.boundary, policies),
+        rights=PolicySet(role.rights.identity, role.rights.boundary, policies),
         tags={**{key: value for key, value in role.tags.items() if key.lower() not in names}, **tags},
         session=session,
     )

@@ -25,15 +25,15 @@ from hounsfield.imaging.imagesets.copy_request import CopyRequest, PendingCopy
 from hounsfield.imaging.imagesets.copy_rules import refusal
 from hounsfield.imaging.imagesets.operation_slots import require_slot
 from hounsfield.imaging.imagesets.workflow import (
-    HeldImageSet,
+    LockedImageSet,
     Trigger,
     begin,
     claim,
     fail,
     insert_version,
-    release,
     succeed,
     under_way,
+    unlock,
 )
 from hounsfield.imaging.levels import index_entry, merge_levels
 from hounsfield.imaging.quotas import exceeds, require_metadata_size
@@ -53,16 +53,16 @@ _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class CopyBegun:
+class StartedCopy:
     """Source and destination as a copy begins."""
 
-    source: HeldImageSet
-    destination: HeldImageSet
+    source: LockedImageSet
+    destination: LockedImageSet
 
 
 def copy_image_set(
     image_store: ImageStore, access: ImageSetAccess, datastore_id: str, request: CopyRequest
-) -> CopyBegun:
+) -> StartedCopy:
     """Lock source and destination for a copy that is made soon after (CopyImageSet).
 
     Raises
@@ -100,14 +100,14 @@ def copy_image_set(
             into = _make_destination(connection, key, source, pending, forced=forced)
         else:
             into = begin(connection, key, destination, Trigger.COPY_INTO, request=pending, forced=forced)
-        begun = CopyBegun(begin(connection, key, source, Trigger.COPY_SOURCE), into)
+        begun = StartedCopy(begin(connection, key, source, Trigger.COPY_SOURCE), into)
         image_store.queue.enqueue(connection, COPY_IMAGE_SET, into.id)
     return begun
 
 
 def _claim_both(
     connection: Connection, key: DataKey, access: ImageSetAccess, request: CopyRequest
-) -> tuple[HeldImageSet, HeldImageSet | None]:
+) -> tuple[LockedImageSet, LockedImageSet | None]:
     """Claim both image sets by ascending id; promotion without a destination goes into the primary set of the series."""
     versions: dict[str, int | None] = {request.source_id: request.source_version}
     destination_id = None
@@ -148,7 +148,9 @@ def _primary_of_series(connection: Connection, datastore_id: str, image_set_id: 
     return None if found is None else str(found)
 
 
-def _check(connection: Connection, request: CopyRequest, source: HeldImageSet, into: HeldImageSet | None) -> list[Any]:
+def _check(
+    connection: Connection, request: CopyRequest, source: LockedImageSet, into: LockedImageSet | None
+) -> list[Any]:
     """Check all that can be seen without copying, and give the rows of the instances to copy."""
     if request.promote and source.is_primary:
         raise InvalidRequestError("promoteToPrimary: the source image set is primary already")
@@ -172,8 +174,8 @@ def _check_quotas(
     connection: Connection,
     image_store: ImageStore,
     request: CopyRequest,
-    source: HeldImageSet,
-    into: HeldImageSet | None,
+    source: LockedImageSet,
+    into: LockedImageSet | None,
     rows: Sequence[Any],
 ) -> None:
     """Check all quotas at once: what is copied, and into what, cannot change any more."""
@@ -189,10 +191,10 @@ def _check_quotas(
 
 
 def _make_destination(
-    connection: Connection, key: DataKey, source: HeldImageSet, pending: bytes, *, forced: bool | None
-) -> HeldImageSet:
+    connection: Connection, key: DataKey, source: LockedImageSet, pending: bytes, *, forced: bool | None
+) -> LockedImageSet:
     now = now_ms()
-    made = HeldImageSet(
+    made = LockedImageSet(
         id=new_id(),
         datastore_id=source.datastore_id,
         version=1,
@@ -224,7 +226,9 @@ def _make_destination(
     return made
 
 
-def _chosen(connection: Connection, source: HeldImageSet, sop_uids: Sequence[str] | frozenset[str] | None) -> list[Any]:
+def _chosen(
+    connection: Connection, source: LockedImageSet, sop_uids: Sequence[str] | frozenset[str] | None
+) -> list[Any]:
     """Read the rows of the instances to copy."""
     rows = connection.execute(
         select(instances).where(instances.c.image_set_id == source.id, instances.c.last_version.is_(None))
@@ -265,7 +269,7 @@ class ImageSetCopier:
                 _succeed(connection, key, trigger, pending, source, into)
             else:
                 fail(connection, into, trigger, message)
-            release(connection, source, pending.source_status)
+            unlock(connection, source, pending.source_status)
             self._image_store.queue.finish(connection, item)
         _log.info("copy ended", source=source.id, destination=into.id, copied=message is None)
 
@@ -275,7 +279,7 @@ class ImageSetCopier:
         return data_key(self._image_store, active_datastore(connection, self._image_store, datastore_id, lock=True))
 
 
-def _add(connection: Connection, into: HeldImageSet, rows: Sequence[Any]) -> None:
+def _add(connection: Connection, into: LockedImageSet, rows: Sequence[Any]) -> None:
     """Give the destination rows that share the records of the source, under keys of their own."""
     copies = [
         {**row._mapping, "key": new_instance_key(), "image_set_id": into.id, "first_version": into.version}  # noqa: SLF001 - public in SQLAlchemy
@@ -301,8 +305,8 @@ def _succeed(
     key: DataKey,
     trigger: Trigger,
     pending: PendingCopy,
-    source: HeldImageSet,
-    into: HeldImageSet,
+    source: LockedImageSet,
+    into: LockedImageSet,
 ) -> None:
     if pending.promote:
         connection.execute(update(image_sets).where(image_sets.c.id == into.id).values(is_primary=True))
@@ -317,5 +321,5 @@ def _succeed(
         refresh_studies(connection, into.datastore_id, {index_entry(levels).study_uid})
 
 
-def _levels_of_copy(promote: bool, source: HeldImageSet, into: HeldImageSet) -> Levels:
+def _levels_of_copy(promote: bool, source: LockedImageSet, into: LockedImageSet) -> Levels:
     return merge_levels(source.levels, into.levels) if promote else into.levels

@@ -11,7 +11,7 @@ from hounsfield.dicom.healthimaging.document import Levels
 from hounsfield.dicom.values.decode import JsonValue
 from hounsfield.imaging.grouping_keys import StudyVariant, variant_of
 from hounsfield.imaging.imagesets.copy_request import PendingCopy
-from hounsfield.imaging.imagesets.workflow import HeldImageSet
+from hounsfield.imaging.imagesets.workflow import LockedImageSet
 from hounsfield.imaging.levels import IndexEntry, grouping_of, index_entry
 from hounsfield.storage.db.database import in_groups
 from hounsfield.storage.db.image_set_tables import image_sets, instances
@@ -26,7 +26,7 @@ _STUDY: Final = "INVALID_REQUEST:  Study of SourceImageSet and primary image set
 
 
 def refusal(
-    connection: Connection, copy: PendingCopy, source: HeldImageSet, into: HeldImageSet, sop_uids: Sequence[str]
+    connection: Connection, copy: PendingCopy, source: LockedImageSet, into: LockedImageSet, sop_uids: Sequence[str]
 ) -> str | None:
     """Say why a copy cannot be made, or None when it can.
 
@@ -36,7 +36,7 @@ def refusal(
         A transaction that has the lock of the data store.
     copy : PendingCopy
         What was asked for.
-    source, into : HeldImageSet
+    source, into : LockedImageSet
         The two image sets; a destination of version 1 was made for the copy and is empty.
     sop_uids : Sequence[str]
         SOP Instance UIDs to copy.
@@ -72,7 +72,7 @@ def _present(level: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     return {key: value for key, value in trimmed.items() if value not in (None, "", [], {})}
 
 
-def _grouping_mismatch(source: HeldImageSet, into: HeldImageSet) -> str | None:
+def _grouping_mismatch(source: LockedImageSet, into: LockedImageSet) -> str | None:
     """Compare what an import compares: the seven grouping elements."""
     one, other = (grouping_of(index_entry(entry.levels)) for entry in (source, into))
     if one.patient_id != other.patient_id:
@@ -82,7 +82,7 @@ def _grouping_mismatch(source: HeldImageSet, into: HeldImageSet) -> str | None:
     return "Series" if one != other else None
 
 
-def _conflict(connection: Connection, source: HeldImageSet) -> str | None:
+def _conflict(connection: Connection, source: LockedImageSet) -> str | None:
     """Check that a new primary set fits among those of its study."""
     grouping = grouping_of(index_entry(source.levels))
     rows = connection.execute(
@@ -102,7 +102,7 @@ def _conflict(connection: Connection, source: HeldImageSet) -> str | None:
     return None if present <= {variant_of(grouping).study} else _STUDY
 
 
-def _are_in(connection: Connection, into: HeldImageSet, sop_uids: Sequence[str]) -> bool:
+def _are_in(connection: Connection, into: LockedImageSet, sop_uids: Sequence[str]) -> bool:
     current = select(instances.c.key).where(instances.c.image_set_id == into.id, instances.c.last_version.is_(None))
     return any(
         connection.execute(current.where(instances.c.sop_uid.in_(some)).limit(1)).first() is not None
@@ -110,7 +110,7 @@ def _are_in(connection: Connection, into: HeldImageSet, sop_uids: Sequence[str])
     )
 
 
-def _are_elsewhere(connection: Connection, into: HeldImageSet, sop_uids: Sequence[str]) -> bool:
+def _are_elsewhere(connection: Connection, into: LockedImageSet, sop_uids: Sequence[str]) -> bool:
     """Tell whether a primary image set other than the destination holds one of the instances."""
     others = (
         select(instances.c.key)

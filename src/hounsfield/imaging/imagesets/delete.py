@@ -20,7 +20,7 @@ from hounsfield.imaging.image_set_access import ImageSetAccess
 from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.imagesets.operation_slots import require_slot
 from hounsfield.imaging.imagesets.release_storage import RELEASE_IMAGE_SET
-from hounsfield.imaging.imagesets.workflow import HeldImageSet, Trigger, begin, claim
+from hounsfield.imaging.imagesets.workflow import LockedImageSet, Trigger, begin, claim
 from hounsfield.imaging.states import ImageSetState, WorkflowStatus
 from hounsfield.imaging.study_rows import refresh_studies
 from hounsfield.imaging.tags import TaggedResource, forget_tags
@@ -34,7 +34,7 @@ DELETE_IMAGE_SET: Final = "delete-image-set"
 
 def delete_image_set(
     image_store: ImageStore, access: ImageSetAccess, datastore_id: str, image_set_id: str
-) -> HeldImageSet:
+) -> LockedImageSet:
     """Lock an image set, to be deleted soon after (DeleteImageSet).
 
     Raises

@@ -124,7 +124,7 @@ class Edits:
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
+class EditedContent:
     """What of an image set the rules look at.
 
     Attributes
@@ -251,14 +251,14 @@ class _Parser:
         return element
 
 
-def check_edits(edits: Edits, content: Content, *, forced: bool, whole_study: bool = False) -> None:
+def check_edits(edits: Edits, content: EditedContent, *, forced: bool, whole_study: bool = False) -> None:
     """Check edits against the image set they are made for.
 
     Parameters
     ----------
     edits : Edits
         The edits.
-    content : Content
+    content : EditedContent
         The image set at its latest version.
     forced : bool
         Whether the caller gave ``force``.
@@ -284,7 +284,7 @@ def check_edits(edits: Edits, content: Content, *, forced: bool, whole_study: bo
     edited_levels(content.levels, edits)
 
 
-def _check_parents(edits: Edits, content: Content) -> None:
+def _check_parents(edits: Edits, content: EditedContent) -> None:
     series = {*edits.series, *edits.removed_series, *(uid for uid, _ in (*edits.instances, *edits.removed_instances))}
     if not series <= {content.series_uid}:
         raise InvalidRequestError("A Series Instance UID of the request is not that of the image set")

@@ -49,10 +49,10 @@ def get_image_set(
     with image_store.database.read() as connection:
         active_datastore(connection, image_store, datastore_id)
         row = version_row(connection, datastore_id, image_set_id, version)
-    return shown(image_store, datastore_id, row)
+    return make_image_set_version(image_store, datastore_id, row)
 
 
-def shown(image_store: ImageStore, datastore_id: str, row: Row[Any]) -> ImageSetVersion:
+def make_image_set_version(image_store: ImageStore, datastore_id: str, row: Row[Any]) -> ImageSetVersion:
     """Give a version as the API shows it, from what `version_row` reads."""
     return ImageSetVersion(
         datastore_id=datastore_id,

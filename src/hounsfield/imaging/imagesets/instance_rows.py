@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, insert, update
 
 from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.imagesets.edits import EditedInstance, Edits, edited_instance
-from hounsfield.imaging.instance_columns import index_of_fragment
+from hounsfield.imaging.instance_columns import read_fragment_columns
 from hounsfield.storage.blobs.packs import Extent, Label, PackWriter, RecordKind, read_records
 from hounsfield.storage.db.image_set_tables import instances
 from hounsfield.storage.keys.data_key import DataKey
@@ -109,7 +109,7 @@ def _entering(row: Row[Any], instance: EditedInstance, extent: Extent) -> dict[s
         "fragment_offset": extent.offset,
         "fragment_length": extent.length,
         "fragment_bytes": len(instance.fragment),
-        **asdict(index_of_fragment(instance.fragment)),
+        **asdict(read_fragment_columns(instance.fragment)),
     }
 
 

@@ -17,7 +17,7 @@ import structlog
 from sqlalchemy import Connection, delete, select, update
 
 from hounsfield.dicom.healthimaging.document import Levels
-from hounsfield.imaging.datastores import fetched_key, get_datastore, lock_datastore
+from hounsfield.imaging.datastores import fetch_key, get_datastore, lock_datastore
 from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.levels import index_entry
 from hounsfield.imaging.states import StorageTier
@@ -61,10 +61,10 @@ class StorageReleaser:
         # By the time of the installation: no clock that is set ahead may shorten the grace period.
         left = self._grace_seconds - (self._image_store.queue.clock.now() - item.since) / 1000
         if left > 0:
-            self._image_store.queue.release(item, min(left, _LONGEST_WAIT_SECONDS), failed=False)
+            self._image_store.queue.release_lease(item, min(left, _LONGEST_WAIT_SECONDS), failed=False)
             return
         datastore = get_datastore(self._image_store, datastore_id)
-        owners = self._owners(fetched_key(self._image_store, datastore), holding.pack_ids)
+        owners = self._owners(fetch_key(self._image_store, datastore), holding.pack_ids)
         with self._image_store.database.write() as connection:
             self._image_store.queue.hold(connection, item)
             lock_datastore(connection, datastore.id)

@@ -16,11 +16,11 @@ import structlog
 from sqlalchemy import Connection, func, select
 
 from hounsfield.dicom.healthimaging.document import Levels, document_size, document_size_of_totals
-from hounsfield.imaging.datastores import active_datastore, data_key, fetched_key, get_datastore
+from hounsfield.imaging.datastores import active_datastore, data_key, fetch_key, get_datastore
 from hounsfield.imaging.errors import InvalidRequestError, NotFoundError, QuotaExceededError
 from hounsfield.imaging.image_set_access import ImageSetAccess
 from hounsfield.imaging.image_store import ImageStore
-from hounsfield.imaging.imagesets.edits import Content, Edits, check_edits, edited_levels, parse_edits
+from hounsfield.imaging.imagesets.edits import EditedContent, Edits, check_edits, edited_levels, parse_edits
 from hounsfield.imaging.imagesets.instance_rows import (
     InstanceChanges,
     edited_instances,
@@ -31,7 +31,7 @@ from hounsfield.imaging.imagesets.instance_rows import (
 )
 from hounsfield.imaging.imagesets.operation_slots import require_slot
 from hounsfield.imaging.imagesets.update_request import PendingUpdate, UpdateRequest
-from hounsfield.imaging.imagesets.workflow import HeldImageSet, Trigger, begin, claim, fail, succeed, under_way
+from hounsfield.imaging.imagesets.workflow import LockedImageSet, Trigger, begin, claim, fail, succeed, under_way
 from hounsfield.imaging.levels import index_entry, open_levels
 from hounsfield.imaging.quotas import exceeds, require_metadata_size
 from hounsfield.imaging.study_rows import refresh_studies
@@ -48,12 +48,12 @@ _log = structlog.get_logger(__name__)
 
 def update_image_set_metadata(
     image_store: ImageStore, access: ImageSetAccess, datastore_id: str, image_set_id: str, request: UpdateRequest
-) -> HeldImageSet:
+) -> LockedImageSet:
     """Lock an image set for a change of its metadata that is made soon after (UpdateImageSetMetadata).
 
     Returns
     -------
-    HeldImageSet
+    LockedImageSet
         The image set with its new version under way.
 
     Raises
@@ -92,7 +92,7 @@ def update_image_set_metadata(
 
 def _claim(
     connection: Connection, key: DataKey, access: ImageSetAccess, image_set_id: str, request: UpdateRequest
-) -> dict[str, HeldImageSet]:
+) -> dict[str, LockedImageSet]:
     """Claim the image set, and the other primary ones of its study when they are meant too, by ascending id.
 
     What is claimed here is locked, and is all that the work item changes: the access is decided once, for the whole update.
@@ -115,7 +115,7 @@ def _claim(
     return {name: claim(connection, key, name, versions[name]) for name in sorted(versions)}
 
 
-def _check(connection: Connection, request: UpdateRequest, found: HeldImageSet) -> None:
+def _check(connection: Connection, request: UpdateRequest, found: LockedImageSet) -> None:
     """Check all that can be seen without reading the instances."""
     if request.revert_to is not None:
         _version_levels(connection, found.id, request.revert_to)
@@ -124,14 +124,14 @@ def _check(connection: Connection, request: UpdateRequest, found: HeldImageSet) 
     check_edits(edits, _content(connection, found, edits), forced=request.force, whole_study=request.whole_study)
 
 
-def _content(connection: Connection, found: HeldImageSet, edits: Edits) -> Content:
+def _content(connection: Connection, found: LockedImageSet, edits: Edits) -> EditedContent:
     current = (instances.c.image_set_id == found.id, instances.c.last_version.is_(None))
     count = connection.execute(select(func.count()).select_from(instances).where(*current)).scalar_one()
     there: set[str] = set()
     for some in in_groups(sorted(edits.mentioned_instances)):
         query = select(instances.c.sop_uid).where(*current, instances.c.sop_uid.in_(some))
         there.update(connection.execute(query).scalars())
-    return Content(found.is_primary, found.levels, there, count)
+    return EditedContent(found.is_primary, found.levels, there, count)
 
 
 def _version_levels(connection: Connection, image_set_id: str, version: int) -> bytes:
@@ -145,7 +145,11 @@ def _version_levels(connection: Connection, image_set_id: str, version: int) -> 
 
 
 def _check_sizes(
-    connection: Connection, image_store: ImageStore, key: DataKey, request: UpdateRequest, held: Sequence[HeldImageSet]
+    connection: Connection,
+    image_store: ImageStore,
+    key: DataKey,
+    request: UpdateRequest,
+    held: Sequence[LockedImageSet],
 ) -> None:
     """Check the metadata of all new versions where it is known already: only edits of instances need their content."""
     quota = image_store.quotas.metadata_bytes
@@ -202,15 +206,15 @@ class ImageSetUpdater:
         """Fail the update."""
         self._fail(item, _GIVEN_UP)
 
-    def _read(self, image_set_id: str) -> tuple[DataKey, HeldImageSet]:
+    def _read(self, image_set_id: str) -> tuple[DataKey, LockedImageSet]:
         with self._image_store.database.read() as connection:
             query = select(image_sets.c.datastore_id).where(image_sets.c.id == image_set_id)
             datastore_id = connection.execute(query).scalar_one()
-        key = fetched_key(self._image_store, get_datastore(self._image_store, datastore_id))
+        key = fetch_key(self._image_store, get_datastore(self._image_store, datastore_id))
         with self._image_store.database.read() as connection:
             return key, under_way(connection, key, image_set_id)
 
-    def _prepare(self, key: DataKey, begun: HeldImageSet, request: UpdateRequest) -> tuple[Levels, InstanceChanges]:
+    def _prepare(self, key: DataKey, begun: LockedImageSet, request: UpdateRequest) -> tuple[Levels, InstanceChanges]:
         """Compute the new version; raises `InvalidRequestError` and `QuotaExceededError` when its content does not allow it.
 
         No other operation can change a locked image set, so that what is read here still holds at the end.
@@ -232,7 +236,7 @@ class ImageSetUpdater:
             require_metadata_size(size, self._image_store.quotas.metadata_bytes)
         return levels, edited_rows(self._image_store, key, rows, edits, edited)
 
-    def _hold(self, connection: Connection, item: WorkItem, key: DataKey) -> HeldImageSet:
+    def _hold(self, connection: Connection, item: WorkItem, key: DataKey) -> LockedImageSet:
         self._image_store.queue.hold(connection, item)
         active_datastore(connection, self._image_store, key.datastore_id, lock=True)
         return under_way(connection, key, item.subject_id)
@@ -246,7 +250,7 @@ class ImageSetUpdater:
         _log.info("update ended", image_set=begun.id, version=begun.version, updated=False)
 
 
-def _pending(begun: HeldImageSet) -> PendingUpdate:
+def _pending(begun: LockedImageSet) -> PendingUpdate:
     if begun.request is None:
         raise NotFoundError(f"image set {begun.id} has no update under way")
     return PendingUpdate.from_bytes(begun.request)
@@ -262,13 +266,15 @@ def _update_siblings(connection: Connection, key: DataKey, pending: PendingUpdat
         succeed(connection, key, sibling, Trigger.UPDATE_SIBLING, levels=levels)
 
 
-def _fail_all(connection: Connection, key: DataKey, begun: HeldImageSet, pending: PendingUpdate, message: str) -> None:
+def _fail_all(
+    connection: Connection, key: DataKey, begun: LockedImageSet, pending: PendingUpdate, message: str
+) -> None:
     fail(connection, begun, Trigger.UPDATE, message)
     for name in sorted(pending.siblings):
         fail(connection, under_way(connection, key, name), Trigger.UPDATE_SIBLING, message)
 
 
-def _collision(connection: Connection, begun: HeldImageSet, levels: Levels, changes: InstanceChanges) -> str | None:
+def _collision(connection: Connection, begun: LockedImageSet, levels: Levels, changes: InstanceChanges) -> str | None:
     """Say what of a primary image set would be in another primary image set too."""
     if not begun.is_primary:
         return None

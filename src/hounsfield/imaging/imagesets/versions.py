@@ -6,7 +6,7 @@ from sqlalchemy import select
 
 from hounsfield.imaging.datastores import active_datastore
 from hounsfield.imaging.image_store import ImageStore
-from hounsfield.imaging.imagesets.get import ImageSetVersion, not_found, shown
+from hounsfield.imaging.imagesets.get import ImageSetVersion, make_image_set_version, not_found
 from hounsfield.imaging.pagination import Page, Position, page_of
 from hounsfield.storage.db.image_set_tables import image_set_versions, image_sets
 
@@ -47,5 +47,8 @@ def list_image_set_versions(
         if not rows and after is None:
             raise not_found(connection, datastore_id, image_set_id)
     return page_of(
-        rows, limit, lambda row: shown(image_store, datastore_id, row), lambda row: Position(row.version, image_set_id)
+        rows,
+        limit,
+        lambda row: make_image_set_version(image_store, datastore_id, row),
+        lambda row: Position(row.version, image_set_id),
     )

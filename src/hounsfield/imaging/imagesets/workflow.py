@@ -100,7 +100,7 @@ _UNREADABLE = frozenset(entry.during for entry in TRANSITIONS.values() if not en
 
 
 @dataclass(frozen=True, slots=True)
-class HeldImageSet:
+class LockedImageSet:
     """An image set at its latest version, its row locked until the caller's transaction ends."""
 
     id: str
@@ -116,7 +116,7 @@ class HeldImageSet:
     """What the operation under way was asked for, as it gave it to `begin`; None when there is none."""
 
 
-def claim(connection: Connection, key: DataKey, image_set_id: str, latest_version: int | None = None) -> HeldImageSet:
+def claim(connection: Connection, key: DataKey, image_set_id: str, latest_version: int | None = None) -> LockedImageSet:
     """Lock the row of an image set that an operation is about to change.
 
     Parameters
@@ -147,7 +147,7 @@ def claim(connection: Connection, key: DataKey, image_set_id: str, latest_versio
     return _held(key, row)
 
 
-def under_way(connection: Connection, key: DataKey, image_set_id: str) -> HeldImageSet:
+def under_way(connection: Connection, key: DataKey, image_set_id: str) -> LockedImageSet:
     """Lock the row of an image set whose operation was begun, to go on with it; raises `NotFoundError`."""
     row = _row(connection, key.datastore_id, image_set_id)
     if row is None:
@@ -158,12 +158,12 @@ def under_way(connection: Connection, key: DataKey, image_set_id: str) -> HeldIm
 def begin(
     connection: Connection,
     key: DataKey,
-    found: HeldImageSet,
+    found: LockedImageSet,
     trigger: Trigger,
     *,
     request: bytes | None = None,
     forced: bool | None = None,
-) -> HeldImageSet:
+) -> LockedImageSet:
     """Lock an image set for an operation and open its new version, which begins with the content of the one before.
 
     Parameters
@@ -172,7 +172,7 @@ def begin(
         The transaction in which ``found`` was claimed.
     key : DataKey
         Key of the data store; seals ``request``.
-    found : HeldImageSet
+    found : LockedImageSet
         The image set.
     trigger : Trigger
         What begins.
@@ -183,7 +183,7 @@ def begin(
 
     Returns
     -------
-    HeldImageSet
+    LockedImageSet
         As the image set is now; ``status`` of ``found`` is the status from before.
     """
     now = now_ms()
@@ -213,7 +213,9 @@ def begin(
     return begun
 
 
-def insert_version(connection: Connection, key: DataKey, version: HeldImageSet, *, forced: bool | None = None) -> None:
+def insert_version(
+    connection: Connection, key: DataKey, version: LockedImageSet, *, forced: bool | None = None
+) -> None:
     """Write the row of a version as it is described; the row of the image set itself is the caller's."""
     sealed_request = None
     if version.request is not None:
@@ -235,7 +237,7 @@ def insert_version(connection: Connection, key: DataKey, version: HeldImageSet, 
 def succeed(
     connection: Connection,
     key: DataKey,
-    begun: HeldImageSet,
+    begun: LockedImageSet,
     trigger: Trigger,
     *,
     levels: Levels | None = None,
@@ -248,7 +250,7 @@ def succeed(
         A write transaction that holds the image set.
     key : DataKey
         Key of the data store.
-    begun : HeldImageSet
+    begun : LockedImageSet
         From `begin` or `under_way`.
     trigger : Trigger
         One that opens a new version.
@@ -283,7 +285,7 @@ def succeed(
     refresh_series(connection, [begun.id])
 
 
-def fail(connection: Connection, begun: HeldImageSet, trigger: Trigger, message: str) -> None:
+def fail(connection: Connection, begun: LockedImageSet, trigger: Trigger, message: str) -> None:
     """Close the new version of an operation as a failure that ``message`` explains; its content is that of the one before.
 
     The caller must not have written rows of instances for the version.
@@ -295,13 +297,13 @@ def fail(connection: Connection, begun: HeldImageSet, trigger: Trigger, message:
         state=ImageSetState.ACTIVE,
         workflow_status=TRANSITIONS[trigger].failure,
         updated_at=now if begun.version > 1 else None,
-        message=showable(message),
+        message=make_showable(message),
         sealed_request=None,
     )
     _set_image_set(connection, begun, state=ImageSetState.ACTIVE, updated_at=now)
 
 
-def release(connection: Connection, held: HeldImageSet, status_before: WorkflowStatus) -> None:
+def unlock(connection: Connection, held: LockedImageSet, status_before: WorkflowStatus) -> None:
     """End an operation that made no new version (the source of a copy): ACTIVE, with the status from before."""
     _set_version(connection, held, state=ImageSetState.ACTIVE, workflow_status=status_before)
     _set_image_set(connection, held, state=ImageSetState.ACTIVE)
@@ -313,7 +315,7 @@ def check_readable(image_set_id: str, status: str) -> None:
         raise ConflictError(f"image set {image_set_id} is {status}, its metadata can be read when that has ended")
 
 
-def showable(message: str) -> str:
+def make_showable(message: str) -> str:
     """Bring a message into the form that the service model allows for the message of a version."""
     return _UNSHOWABLE.sub("-", message)[:_LONGEST_MESSAGE]
 
@@ -332,11 +334,11 @@ def _row(connection: Connection, datastore_id: str, image_set_id: str) -> Row[An
     ).first()
 
 
-def _held(key: DataKey, row: Row[Any]) -> HeldImageSet:
+def _held(key: DataKey, row: Row[Any]) -> LockedImageSet:
     request = None
     if row.sealed_request is not None:
         request = key.open(row.sealed_request, _request_context(row.image_set_id, row.version))
-    return HeldImageSet(
+    return LockedImageSet(
         id=row.image_set_id,
         datastore_id=row.datastore_id,
         version=row.version,
@@ -354,7 +356,7 @@ def _request_context(image_set_id: str, version: int) -> str:
     return f"request:{image_set_id}:{version}"
 
 
-def _set_version(connection: Connection, held: HeldImageSet, **values: object) -> None:
+def _set_version(connection: Connection, held: LockedImageSet, **values: object) -> None:
     connection.execute(
         update(image_set_versions)
         .where(image_set_versions.c.image_set_id == held.id, image_set_versions.c.version == held.version)
@@ -362,6 +364,6 @@ def _set_version(connection: Connection, held: HeldImageSet, **values: object) -
     )
 
 
-def _set_image_set(connection: Connection, held: HeldImageSet, **values: object) -> None:
+def _set_image_set(connection: Connection, held: LockedImageSet, **values: object) -> None:
     connection.execute(update(image_sets).where(image_sets.c.id == held.id).values(**values))
     follow_image_sets(connection, [held.id])

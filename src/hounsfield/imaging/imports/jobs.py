@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Row, func, insert, or_, select, update
 
-from hounsfield.imaging.client_tokens import remember, remembered
+from hounsfield.imaging.client_tokens import find_resource, record_resource
 from hounsfield.imaging.datastores import get_datastore, startable_datastore
 from hounsfield.imaging.errors import ConflictError, InvalidRequestError, NotFoundError, QuotaExceededError
 from hounsfield.imaging.image_store import ImageStore
@@ -142,7 +142,7 @@ def start_import_job(image_store: ImageStore, new: NewImportJob) -> ImportJob:
     ]
     with image_store.database.write() as connection:
         startable_datastore(connection, image_store, new.datastore_id, lock=True)
-        known = remembered(connection, image_store.account_id, "StartDICOMImportJob", new.client_token, parameters)
+        known = find_resource(connection, image_store.account_id, "StartDICOMImportJob", new.client_token, parameters)
         if known is not None:
             return _job(_row(connection, new.datastore_id, known))
         _check_quota(connection, image_store, new.datastore_id)
@@ -163,7 +163,9 @@ def start_import_job(image_store: ImageStore, new: NewImportJob) -> ImportJob:
                 submitted_at=now_ms(),
             )
         )
-        remember(connection, image_store.account_id, "StartDICOMImportJob", new.client_token, parameters, identifier)
+        record_resource(
+            connection, image_store.account_id, "StartDICOMImportJob", new.client_token, parameters, identifier
+        )
         image_store.queue.enqueue(connection, IMPORT, identifier)
         return _job(_row(connection, new.datastore_id, identifier))
 

@@ -44,11 +44,11 @@ class ImportJobForgetter:
     def run(self, item: WorkItem) -> None:
         """Forget, and come again later."""
         self.forget()
-        self._image_store.queue.release(item, self._pause_seconds, failed=False)
+        self._image_store.queue.release_lease(item, self._pause_seconds, failed=False)
 
     def give_up(self, item: WorkItem) -> None:
         """Try again later."""
-        self._image_store.queue.release(item, self._pause_seconds, failed=False)
+        self._image_store.queue.release_lease(item, self._pause_seconds, failed=False)
 
     def forget(self) -> int:
         """Remove what is too old, some jobs at a time; give how many there were."""

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 import structlog
 from sqlalchemy import select, update
 
-from hounsfield.imaging.datastores import Datastore, fetched_key, get_datastore, lock_datastore
+from hounsfield.imaging.datastores import Datastore, fetch_key, get_datastore, lock_datastore
 from hounsfield.imaging.image_set_access import ImageSetAccess
 from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.imports.batches import BatchRun
@@ -119,7 +119,7 @@ class ImportRunner:
         def check() -> None:
             if self._stop.is_set():
                 raise StoppedError
-            fetched_key(self._image_store, datastore)
+            fetch_key(self._image_store, datastore)
 
         return check
 
@@ -134,7 +134,7 @@ class ImportRunner:
         return IngestContext.of(
             self._image_store,
             datastore,
-            fetched_key(self._image_store, datastore),
+            fetch_key(self._image_store, datastore),
             S3Uri.parse(job.input_uri).bucket,
             self._metadata(job),
             access.buckets,
@@ -186,13 +186,13 @@ class ImportRunner:
 
     def _finish(self, item: WorkItem, job: ImportJob, datastore: Datastore, access: BucketAccess) -> None:
         """Organise against what is there, write the output files, and commit if nothing changed in between."""
-        key, image_sets = fetched_key(self._image_store, datastore), self._image_sets_of(job)
+        key, image_sets = fetch_key(self._image_store, datastore), self._image_sets_of(job)
         with self._image_store.database.read() as connection:
             records = file_records(connection, job.id, key)
         staged = {r.file.ordinal: r.instance for r in records if r.instance is not None}
         while True:
             # A job that waited for others must not commit with a key that was disabled meanwhile.
-            key = fetched_key(self._image_store, datastore)
+            key = fetch_key(self._image_store, datastore)
             with self._image_store.database.read() as connection:
                 situation = read_situation(connection, datastore.id, list(staged.values()))
                 plan = organise(sorted(staged.items(), key=lambda entry: entry[0]), situation)
@@ -276,7 +276,7 @@ class ImportRunner:
     def _known_records(self, job: ImportJob) -> list[FileRecord]:
         """Give what is known of the files of a job that failed; nothing when its key is not available."""
         try:
-            key = fetched_key(self._image_store, get_datastore(self._image_store, job.datastore_id))
+            key = fetch_key(self._image_store, get_datastore(self._image_store, job.datastore_id))
             with self._image_store.database.read() as connection:
                 return file_records(connection, job.id, key)
         except KeyUnavailableError:

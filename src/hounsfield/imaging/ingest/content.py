@@ -23,16 +23,16 @@ from hounsfield.imaging.staged_instance import StagedInstance
 from hounsfield.imaging.version_rows import fragment_total
 from hounsfield.storage.db.database import in_groups
 from hounsfield.storage.db.image_set_tables import image_set_versions, image_sets, instances
-from hounsfield.storage.db.prepared import Prepared, PreparedForValues
+from hounsfield.storage.db.prepared import PreparedStatement, PreparedValueStatement
 from hounsfield.storage.keys.data_key import DataKey
 
 _MOST_KNOWN: Final = 4096
-_EXTENDED: Final = Prepared(
+_EXTENDED: Final = PreparedStatement(
     select(image_sets.c.created_at, image_set_versions.c.sealed_levels)
     .join(image_set_versions, image_set_versions.c.image_set_id == image_sets.c.id)
     .where(image_sets.c.id == bindparam("image_set"), image_set_versions.c.version == bindparam("number"))
 )
-_REPLACED: Final = PreparedForValues(
+_REPLACED: Final = PreparedValueStatement(
     lambda uids: select(instances.c.sop_uid, instances.c.fragment_bytes).where(
         instances.c.image_set_id == bindparam("image_set"),
         instances.c.sop_uid.in_(uids),

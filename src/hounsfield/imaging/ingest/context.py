@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from hounsfield.imaging.ingest.metadata_files import ImportMetadata
 from hounsfield.pixels.transfer_syntaxes import LosslessFormat
-from hounsfield.storage.blobs.blobs import BlobPlace
+from hounsfield.storage.blobs.blobs import BlobLocation
 from hounsfield.storage.buckets.buckets import Buckets
 from hounsfield.storage.keys.data_key import DataKey
 
@@ -23,7 +23,7 @@ class IngestContext:
 
     buckets: Buckets
     bucket: str
-    blob_place: BlobPlace
+    blob_location: BlobLocation
     key: DataKey
     lossless_format: LosslessFormat
     bytes_per_file: int
@@ -44,7 +44,7 @@ class IngestContext:
         return cls(
             buckets=image_store.buckets if buckets is None else buckets,
             bucket=bucket,
-            blob_place=image_store.blob_place,
+            blob_location=image_store.blob_location,
             key=key,
             lossless_format=datastore.lossless_format,
             bytes_per_file=image_store.quotas.bytes_per_file,

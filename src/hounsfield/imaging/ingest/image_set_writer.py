@@ -19,7 +19,7 @@ from hounsfield.imaging.grouping_keys import SeriesKey, variant_of
 from hounsfield.imaging.image_set_access import ImageSetAccess
 from hounsfield.imaging.ingest.content import KnownSizes, SetContent, content_after
 from hounsfield.imaging.ingest.grouping import Destination, Placement, PrimarySet, Situation
-from hounsfield.imaging.instance_columns import InstanceIndex, instance_index
+from hounsfield.imaging.instance_columns import InstanceColumns, read_columns
 from hounsfield.imaging.levels import index_entry
 from hounsfield.imaging.quotas import exceeds
 from hounsfield.imaging.staged_instance import FrameRun, StagedInstance
@@ -30,11 +30,11 @@ from hounsfield.imaging.version_rows import VersionRow, insert_version_row
 from hounsfield.storage.clock import now_ms
 from hounsfield.storage.db.database import in_groups
 from hounsfield.storage.db.image_set_tables import frame_runs, image_sets, instances
-from hounsfield.storage.db.prepared import Prepared, PreparedForValues
+from hounsfield.storage.db.prepared import PreparedStatement, PreparedValueStatement
 from hounsfield.storage.keys.data_key import DataKey
 
 _GROUPING: Final = tuple(image_sets.c[field.name] for field in fields(Grouping))
-_PRIMARIES: Final = PreparedForValues(
+_PRIMARIES: Final = PreparedValueStatement(
     lambda studies: select(image_sets.c.id, image_sets.c.latest_version, image_sets.c.state, *_GROUPING).where(
         image_sets.c.datastore_id == bindparam("datastore"),
         image_sets.c.study_uid.in_(studies),
@@ -42,7 +42,7 @@ _PRIMARIES: Final = PreparedForValues(
         image_sets.c.deleted_at.is_(None),
     )
 )
-_OWNERS: Final = PreparedForValues(
+_OWNERS: Final = PreparedValueStatement(
     lambda uids: (
         select(instances.c.sop_uid, image_sets.c.study_uid, image_sets.c.series_uid)
         .join(image_sets, image_sets.c.id == instances.c.image_set_id)
@@ -55,14 +55,14 @@ _OWNERS: Final = PreparedForValues(
         )
     )
 )
-_EXTEND: Final = Prepared(
+_EXTEND: Final = PreparedStatement(
     update(image_sets).where(image_sets.c.id == bindparam("image_set")),
     ["latest_version", "updated_at", "last_accessed_at", "storage_tier", "instance_count"],
 )
 """Without what is searched by: SQLite writes the entries of all indexes that a statement names a column of, changed or not."""
-_INSERT_INSTANCES: Final = Prepared(insert(instances), [column.name for column in instances.c])
-_INDEX_COLUMNS: Final = tuple(field.name for field in fields(InstanceIndex))
-_INSERT_RUNS: Final = Prepared(insert(frame_runs), [column.name for column in frame_runs.c])
+_INSERT_INSTANCES: Final = PreparedStatement(insert(instances), [column.name for column in instances.c])
+_INDEX_COLUMNS: Final = tuple(field.name for field in fields(InstanceColumns))
+_INSERT_RUNS: Final = PreparedStatement(insert(frame_runs), [column.name for column in frame_runs.c])
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,7 +312,7 @@ def _insert_instances(
             "dataset_offset": instance.dataset.offset,
             "dataset_length": instance.dataset.length,
             "fragment_bytes": instance.fragment_bytes,
-            **_index_columns(instance.index or instance_index({})),
+            **_index_columns(instance.index or read_columns({})),
         }
         for instance in entering
     ]
@@ -322,7 +322,7 @@ def _insert_instances(
         _INSERT_RUNS.run_each(connection, runs)
 
 
-def _index_columns(index: InstanceIndex) -> dict[str, object]:
+def _index_columns(index: InstanceColumns) -> dict[str, object]:
     return {name: getattr(index, name) for name in _INDEX_COLUMNS}
 
 

@@ -57,7 +57,7 @@ def ingest_frames(
 
 
 def _store_part(context: IngestContext, plan: FramePlan, key: str, ordinals: range) -> StoredPixels:
-    pack = PackWriter(context.blob_place.open(), context.key)
+    pack = PackWriter(context.blob_location.open(), context.key)
     try:
         pixels = store_frames(plan, key, pack, ordinals)
         pack.close()
@@ -78,7 +78,7 @@ def ingest_with_parts(
     OSError
         The pack could not be written.
     """
-    pack = SeriesPack(context.blob_place.open(), context.key)
+    pack = SeriesPack(context.blob_location.open(), context.key)
     try:
         with opened(context, file) as source:
             part10, record = read_record(context, source)

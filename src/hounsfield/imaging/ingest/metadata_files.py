@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from hounsfield.dicom.healthimaging.overrides import check_overridable, overridden
+from hounsfield.dicom.healthimaging.overrides import check_overridable, override_elements
 from hounsfield.dicom.io.part10 import Part10
 from hounsfield.dicom.json.metadata_file import MetadataFile, check_size
 from hounsfield.dicom.json.reader import elements_of_json
@@ -77,7 +77,7 @@ def with_metadata(part10: Part10, metadata: ImportMetadata, bucket: Bucket) -> P
                 elements.update({element.tag: element for element in some})
         except DicomError as error:
             raise DicomError(f"Metadata file {source.mapping.path}: {error}") from error
-    return overridden(part10, tuple(elements.values()))
+    return override_elements(part10, tuple(elements.values()))
 
 
 def _elements(part10: Part10, file: MetadataFile) -> Iterator[Sequence[Element]]:

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from hounsfield.dicom.healthimaging.document import FrameEntry
-from hounsfield.dicom.healthimaging.overrides import overridden
+from hounsfield.dicom.healthimaging.overrides import override_elements
 from hounsfield.dicom.io.part10 import DEFLATED, Part10
 from hounsfield.dicom.values.elements import Element
 from hounsfield.dicom.values.warnings import ImportWarning, WarningCode
@@ -33,15 +33,15 @@ from hounsfield.imaging.pixel_description import (
     pixel_frames,
 )
 from hounsfield.imaging.staged_instance import FrameRun, PixelKind
-from hounsfield.pixels.codecs.decode import check_frame, decode_samples, irregular
+from hounsfield.pixels.codecs.decode import check_frame, decode_samples, find_irregularity
 from hounsfield.pixels.codecs.jpeg_colour import interpretation_of_jpeg
-from hounsfield.pixels.codecs.transcode import StoredFrame, keep_frame, transcode_frame
+from hounsfield.pixels.codecs.transcode import StoredFrame, store_unchanged, transcode_frame
 from hounsfield.pixels.errors import FramesError, PixelError
 from hounsfield.pixels.format import PixelFormat
 from hounsfield.pixels.frames.encapsulated_native import encapsulated_samples
 from hounsfield.pixels.frames.fragments import Fragments, scan_fragments
 from hounsfield.pixels.frames.frames import FrameSource, value_chunks
-from hounsfield.pixels.leniencies import PixelLeniency, PixelNote, joined
+from hounsfield.pixels.leniencies import PixelLeniency, PixelNote, merge_notes
 from hounsfield.pixels.transfer_syntaxes import (
     JPEG,
     JPEG_LOSSLESS,
@@ -51,7 +51,7 @@ from hounsfield.pixels.transfer_syntaxes import (
     LosslessFormat,
     Treatment,
     TreatmentKind,
-    treatment,
+    find_treatment,
 )
 from hounsfield.storage.blobs.packs import Extent, Label, PackWriter, RecordKind
 from hounsfield.storage.identifiers import frame_id
@@ -182,7 +182,7 @@ def plan_pixels(file: Part10, lossless: LosslessFormat) -> FramePlan | ObjectPla
         format_ = pixel_format(file)
     except PixelError as error:
         return ObjectPlan(PixelKind.WITHHELD, syntax, (description_warning(error),), None)
-    how = treatment(syntax, lossless=lossless, bits_allocated=format_.bits_allocated)
+    how = find_treatment(syntax, lossless=lossless, bits_allocated=format_.bits_allocated)
     if how.kind is TreatmentKind.BLOB:
         warning = ImportWarning(
             WarningCode.UNSUPPORTED_TRANSFER_SYNTAX,
@@ -248,7 +248,7 @@ def store_frames(plan: FramePlan, key: str, pack: PackWriter, ordinals: range) -
 
 def warned(pixels: StoredPixels) -> StoredPixels:
     """Turn the notes of pixel data, which may be of several parts of it, into warnings."""
-    told = tuple(note_warning(note) for note in joined(pixels.notes))
+    told = tuple(note_warning(note) for note in merge_notes(pixels.notes))
     return replace(pixels, warnings=(*pixels.warnings, *told), notes=()) if told else pixels
 
 
@@ -275,7 +275,7 @@ def as_stored(file: Part10, pixels: StoredPixels) -> Part10:
     count = len(pixels.entries)
     if pixels.kind.in_frames and count != (file.integer(NUMBER_OF_FRAMES) or 1):
         corrected.append(_text(NUMBER_OF_FRAMES, "IS", str(count)))
-    return overridden(file, corrected) if corrected else file
+    return override_elements(file, corrected) if corrected else file
 
 
 def _text(tag: int, vr: str, text: str) -> Element:
@@ -327,7 +327,7 @@ def _note(encoded: bytes, plan: FramePlan) -> PixelLeniency | None:
             check_frame(encoded, plan.source_syntax, plan.format)
         except PixelError:
             return PixelLeniency.DAMAGED_FRAMES
-    return irregular(encoded, plan.source_syntax)
+    return find_irregularity(encoded, plan.source_syntax)
 
 
 def _stored_frame(plan: FramePlan, encoded: bytes) -> StoredFrame:
@@ -335,7 +335,7 @@ def _stored_frame(plan: FramePlan, encoded: bytes) -> StoredFrame:
         return transcode_frame(encoded, plan.source_syntax, plan.format, plan.lossless)
     if plan.treatment.stored_transfer_syntax in NATIVE and plan.source_syntax not in NATIVE:
         encoded = encapsulated_samples(encoded, plan.source_syntax, plan.format)
-    return keep_frame(encoded, plan.format)
+    return store_unchanged(encoded, plan.format)
 
 
 def _store_object(file: Part10, plan: ObjectPlan, key: str, pack: PackWriter) -> StoredPixels:

@@ -244,7 +244,7 @@ class IngestScheduler:
 
 def _delete_packs(context: IngestContext, results: list[FileResult]) -> None:
     """Delete the packs of results that nobody gets; one that cannot be deleted is found as an orphan later."""
-    blobs = context.blob_place.open()
+    blobs = context.blob_location.open()
     with suppress(OSError):
         for pack_id in {pack_id for instance in staged_instances(results) for pack_id in instance.pack_ids}:
             blobs.delete(pack_name(context.key.datastore_id, pack_id))

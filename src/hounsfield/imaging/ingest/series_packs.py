@@ -11,9 +11,9 @@ from hounsfield.dicom.values.errors import DicomError
 from hounsfield.imaging.ingest.context import IngestContext
 from hounsfield.imaging.ingest.files import FileResult
 from hounsfield.imaging.ingest.pixel_writer import StoredPixels, as_stored, store_pixels
-from hounsfield.imaging.instance_columns import instance_index
+from hounsfield.imaging.instance_columns import read_columns
 from hounsfield.imaging.quotas import exceeds
-from hounsfield.imaging.staged_instance import Place, StagedInstance
+from hounsfield.imaging.staged_instance import PackRange, StagedInstance
 from hounsfield.pixels.errors import FramesError
 from hounsfield.storage.blobs.blobs import Blobs
 from hounsfield.storage.blobs.packs import Label, PackWriter, RecordKind
@@ -75,7 +75,7 @@ class SeriesPack:
             for _, instance in self._waiting:
                 data = instance.fragment if kind is RecordKind.FRAGMENT else instance.dataset
                 extent = self.writer.add(Label(kind, instance.key), data)
-                places.append(Place(extent.offset, extent.length))
+                places.append(PackRange(extent.offset, extent.length))
         self.writer.close()
         count = len(self._waiting)
         return [
@@ -83,7 +83,7 @@ class SeriesPack:
             for i, (ordinal, instance) in enumerate(self._waiting)
         ]
 
-    def _staged(self, instance: FinishedInstance, fragment: Place, dataset: Place) -> StagedInstance:
+    def _staged(self, instance: FinishedInstance, fragment: PackRange, dataset: PackRange) -> StagedInstance:
         record, pixels = instance.record, instance.pixels
         return StagedInstance(
             key=instance.key,
@@ -100,7 +100,7 @@ class SeriesPack:
             runs=pixels.runs,
             warnings=record.warnings,
             fragment_bytes=len(instance.fragment),
-            index=instance_index(record.attributes),
+            index=read_columns(record.attributes),
         )
 
 

@@ -62,7 +62,7 @@ def ingest(context: IngestContext, shares: Sequence[Share]) -> list[ShareOutcome
         What became of each share; an `OSError` when its packs could not be written, an `InputUnreadableError` when an object
         could not be read.
     """
-    blobs = context.blob_place.open()
+    blobs = context.blob_location.open()
     if len(shares) == 1:
         return [_end(*_begin(context, blobs, shares[0]))]
     with ThreadPoolExecutor(1) as closing:

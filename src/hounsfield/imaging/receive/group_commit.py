@@ -41,13 +41,13 @@ from hounsfield.imaging.ingest.image_set_writer import (
     read_situation,
 )
 from hounsfield.imaging.staged_instance import StagedInstance
-from hounsfield.runtime.supervised_threads import LastingThread
+from hounsfield.runtime.supervised_threads import SupervisedThread
 from hounsfield.storage.blobs.packs import pack_name
 from hounsfield.storage.db.database import in_groups
 from hounsfield.storage.db.errors import DatabaseTroubleError
 from hounsfield.storage.db.image_set_tables import instances
 from hounsfield.storage.keys.data_key import DataKey
-from hounsfield.storage.keys.data_key_cache import fetching_keys
+from hounsfield.storage.keys.data_key_cache import run_fetching_keys
 
 _log = structlog.get_logger(__name__)
 MOST_INSTANCES = 2_000
@@ -172,7 +172,7 @@ class GroupCommitter:
         self._sizes = KnownSizes()
         self._changed = threading.Condition()
         self._waiting: list[Waiting] = []
-        self._thread: LastingThread | None = None
+        self._thread: SupervisedThread | None = None
         self._closed = False
 
     def submit(self, request: StoreRequest) -> Future[StoreOutcome]:
@@ -186,7 +186,7 @@ class GroupCommitter:
             if not self._closed:
                 self._waiting.append(entry)
                 if self._thread is None:
-                    self._thread = LastingThread("group-commit", self._run)
+                    self._thread = SupervisedThread("group-commit", self._run)
                     self._thread.start()
                 self._changed.notify()
                 return entry.future
@@ -264,7 +264,7 @@ class GroupCommitter:
         """Commit a group; requests that cannot be committed with the others are committed without them, or wait."""
         try:
             # The key was at hand when the request began; only one that has reached its age since is waited for.
-            outcomes = fetching_keys(self._committed, [entry.request for entry in group])
+            outcomes = run_fetching_keys(self._committed, [entry.request for entry in group])
         except _PartError as error:
             self._hold([entry for at, entry in enumerate(group) if at in error.locked])
             free = [entry for at, entry in enumerate(group) if at not in error.locked]

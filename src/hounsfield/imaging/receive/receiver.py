@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 
-from hounsfield.imaging.datastores import active_datastore, fetched_key
+from hounsfield.imaging.datastores import active_datastore, fetch_key
 from hounsfield.imaging.image_set_access import ImageSetAccess
 from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.ingest.context import IngestContext
@@ -62,7 +62,7 @@ class Receiver:
         """
         with self._image_store.database.read() as connection:
             datastore = active_datastore(connection, self._image_store, datastore_id)
-        context = IngestContext.of(self._image_store, datastore, fetched_key(self._image_store, datastore))
+        context = IngestContext.of(self._image_store, datastore, fetch_key(self._image_store, datastore))
         self._contexts[datastore_id] = (time.monotonic() + _CONTEXT_SECONDS, context)
         return context
 

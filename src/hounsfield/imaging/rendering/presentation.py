@@ -2,7 +2,7 @@
 
     Modality LUT (PS3.3 C.11.1) · VOI LUT (C.11.2) · Image Pixel (C.7.6.3) · General Equipment's padding (C.7.5.1)
     Pixel Value Transformation and Frame VOI LUT of the functional groups, shared and per frame (C.7.6.16.2.9, .10)
-        ─▶ InstanceDisplay ─▶ FrameDisplay of each frame
+        ─▶ InstancePresentation ─▶ FramePresentation of each frame
 
 What is malformed is as if it was not there: an image that can be shown in some way is shown.
 """
@@ -35,13 +35,13 @@ from hounsfield.imaging.retrieve.pixel_element import float_tag, is_encapsulated
 from hounsfield.imaging.retrieve.transcoding import transfer_syntax_as_stored
 from hounsfield.imaging.staged_instance import PixelKind
 from hounsfield.pixels.codecs.colour import decoded_interpretation
-from hounsfield.pixels.codecs.decode import described_as_decoded
+from hounsfield.pixels.codecs.decode import describe_decoded
 from hounsfield.pixels.errors import PixelError
 from hounsfield.pixels.format import PixelFormat
 from hounsfield.pixels.rendering.colour import Palette
-from hounsfield.pixels.rendering.greyscale import GreyDisplay
+from hounsfield.pixels.rendering.greyscale import GreyscalePresentation
 from hounsfield.pixels.rendering.lookup_table import LookupTable, lookup_table
-from hounsfield.pixels.rendering.render import FrameDisplay
+from hounsfield.pixels.rendering.render import FramePresentation
 from hounsfield.pixels.rendering.voi_window import Window, WindowFunction
 
 _Item: TypeAlias = "dict[int, Element]"
@@ -60,7 +60,7 @@ _REPRESENTATIVE_FRAME_NUMBER = 0x00286010
 _SHARED_GROUPS, _PER_FRAME_GROUPS = 0x52009229, 0x52009230
 _PIXEL_VALUE_TRANSFORMATION, _FRAME_VOI_LUT = 0x00289145, 0x00289132
 _INVERSE: Final = "INVERSE"
-DISPLAY_TAGS: Final = frozenset(
+PRESENTATION_TAGS: Final = frozenset(
     {
         _TRANSFER_SYNTAX_UID,
         SPECIFIC_CHARACTER_SET,
@@ -95,7 +95,7 @@ _PLAIN_TYPES: Final = {FLOAT_PIXEL_DATA: {32: "<f4"}, DOUBLE_FLOAT_PIXEL_DATA: {
 
 
 @dataclass(frozen=True, slots=True)
-class KeptPixels:
+class StoredPixels:
     """How the pixel data of an instance is stored.
 
     Attributes
@@ -114,7 +114,7 @@ class KeptPixels:
 
 
 @dataclass(frozen=True, slots=True)
-class InstanceDisplay:
+class InstancePresentation:
     """How the frames of an instance are shown.
 
     Attributes
@@ -123,18 +123,18 @@ class InstanceDisplay:
         How many there are.
     representative : int or None
         Frame that stands for all of them, from 1 on, where the data set names one.
-    first : FrameDisplay
+    first : FramePresentation
         The display of all frames, but for their grey values.
-    greys : tuple of GreyDisplay
+    greys : tuple of GreyscalePresentation
         Of each frame where they differ, else one for all.
     """
 
     frame_count: int
     representative: int | None
-    first: FrameDisplay
-    greys: tuple[GreyDisplay, ...]
+    first: FramePresentation
+    greys: tuple[GreyscalePresentation, ...]
 
-    def of_frame(self, number: int) -> FrameDisplay:
+    def of_frame(self, number: int) -> FramePresentation:
         """Give the display of a frame, counted from 1."""
         return replace(self.first, grey=self.greys[min(number, len(self.greys)) - 1])
 
@@ -148,14 +148,14 @@ class InstanceDisplay:
         return 2048 + 256 * len(self.greys) + tables + palette
 
 
-def instance_display(part10: Part10, original: Part10, pixels: KeptPixels) -> InstanceDisplay:
+def read_presentation(part10: Part10, original: Part10, pixels: StoredPixels) -> InstancePresentation:
     """Read how an instance is shown.
 
     Parameters
     ----------
     part10, original : Part10
         Its data set now, and as it came: what describes the stored pixel data.
-    pixels : KeptPixels
+    pixels : StoredPixels
         How its pixel data is stored.
 
     Raises
@@ -169,7 +169,7 @@ def instance_display(part10: Part10, original: Part10, pixels: KeptPixels) -> In
     original = _describing(original)
     part10 = original if unedited else _describing(part10)
     original = with_corrected_colour(original, part10, pixels.transfer_syntax)
-    format_ = described_as_decoded(pixel_format(original), original.transfer_syntax)
+    format_ = describe_decoded(pixel_format(original), original.transfer_syntax)
     plain = ""
     frame_count = pixels.frame_count
     if pixels.kind is PixelKind.WHOLE:
@@ -185,17 +185,17 @@ def instance_display(part10: Part10, original: Part10, pixels: KeptPixels) -> In
     values = (-math.inf, math.inf) if plain.startswith("<f") else _stored_values(format_)
     greys = _of_frames(_with_item(grey, top, values), top, frame_count, values)
     palette = _palette(top, values) if interpretation == "PALETTE COLOR" else None
-    return InstanceDisplay(
+    return InstancePresentation(
         frame_count=frame_count,
         representative=part10.integer(_REPRESENTATIVE_FRAME_NUMBER),
-        first=FrameDisplay(format_, stored, interpretation, greys[0], palette, plain),
+        first=FramePresentation(format_, stored, interpretation, greys[0], palette, plain),
         greys=greys,
     )
 
 
 def _describing(part10: Part10) -> Part10:
-    """Leave out all elements that are not among `DISPLAY_TAGS`, so that nothing else can matter."""
-    return replace(part10, elements=tuple(element for element in part10.elements if element[0] in DISPLAY_TAGS))
+    """Leave out all elements that are not among `PRESENTATION_TAGS`, so that nothing else can matter."""
+    return replace(part10, elements=tuple(element for element in part10.elements if element[0] in PRESENTATION_TAGS))
 
 
 def _plain_type(original: Part10) -> str:
@@ -209,10 +209,12 @@ def _plain_type(original: Part10) -> str:
     raise PixelError("the pixel data was kept as one object of a form that cannot be shown")
 
 
-def _without_functional_groups(top: _Item, interpretation: str, bits_stored: int, *, plain: bool) -> GreyDisplay:
+def _without_functional_groups(
+    top: _Item, interpretation: str, bits_stored: int, *, plain: bool
+) -> GreyscalePresentation:
     shape = _text(top, _PRESENTATION_LUT_SHAPE)
     only = bits_stored == 1 and not plain and BITS_STORED in top
-    return GreyDisplay(
+    return GreyscalePresentation(
         # The two say the same twice where both are there (PS3.3 section C.8.11.3.1.2).
         inverted=interpretation == "MONOCHROME1" or shape == _INVERSE,
         padding=_padding(top),
@@ -226,7 +228,9 @@ def _stored_values(format_: PixelFormat) -> _Range:
     return (-span / 2, span / 2 - 1) if format_.signed else (0, span - 1)
 
 
-def _of_frames(grey: GreyDisplay, top: _Item, frame_count: int, values: _Range) -> tuple[GreyDisplay, ...]:
+def _of_frames(
+    grey: GreyscalePresentation, top: _Item, frame_count: int, values: _Range
+) -> tuple[GreyscalePresentation, ...]:
     """Read the functional groups: those of a frame win over shared ones, and these over the top level."""
     for group in _items(top, _SHARED_GROUPS)[:1]:
         grey = _with_group(grey, group, values)
@@ -237,14 +241,14 @@ def _of_frames(grey: GreyDisplay, top: _Item, frame_count: int, values: _Range) 
     return (*greys, *(grey for _ in range(frame_count - len(greys))))
 
 
-def _with_group(grey: GreyDisplay, group: _Item, values: _Range) -> GreyDisplay:
+def _with_group(grey: GreyscalePresentation, group: _Item, values: _Range) -> GreyscalePresentation:
     for tag in (_PIXEL_VALUE_TRANSFORMATION, _FRAME_VOI_LUT):
         for item in _items(group, tag)[:1]:
             grey = _with_item(grey, item, values)
     return grey
 
 
-def _with_item(grey: GreyDisplay, item: _Item, values: _Range) -> GreyDisplay:
+def _with_item(grey: GreyscalePresentation, item: _Item, values: _Range) -> GreyscalePresentation:
     """Put what an item, or the top level, says of grey values over what is known."""
     modality = _table_of(item, _MODALITY_LUT_SEQUENCE, values)
     slope, intercept = _number(item, _RESCALE_SLOPE), _number(item, _RESCALE_INTERCEPT)
@@ -257,7 +261,7 @@ def _with_item(grey: GreyDisplay, item: _Item, values: _Range) -> GreyDisplay:
     return grey if voi is None else replace(grey, voi=voi)
 
 
-def _rescaled(grey: GreyDisplay, values: _Range) -> _Range:
+def _rescaled(grey: GreyscalePresentation, values: _Range) -> _Range:
     """Give the smallest and the largest value that there can be after the modality transformation."""
     if grey.modality is not None:
         return 0, grey.modality.largest

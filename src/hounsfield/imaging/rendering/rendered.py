@@ -1,6 +1,6 @@
 """Pictures of frames: rendered, and thumbnails of instances, series and studies (PS3.18 sections 10.4.1.1.3 and 10.4.1.1.4).
 
-    UIDs ─▶ Pictured: what can be shown, and its version ─▶ display (kept) ─▶ stored frame ─▶ rendered ─▶ picture (kept)
+    UIDs ─▶ RenderingTarget: what can be shown, and its version ─▶ display (kept) ─▶ stored frame ─▶ rendered ─▶ picture (kept)
 
 What is kept is named by the version of the image set: an update makes other pictures, no old one is shown.
 """
@@ -15,8 +15,8 @@ from typing import Final, NamedTuple, TypeAlias
 from hounsfield.imaging.errors import InvalidRequestError, NotAcceptableError
 from hounsfield.imaging.image_set_access import ImageSetAccess
 from hounsfield.imaging.image_store import ImageStore
-from hounsfield.imaging.rendering.presentation import InstanceDisplay, KeptPixels, instance_display
-from hounsfield.imaging.rendering.series_presentation import SeriesDisplays
+from hounsfield.imaging.rendering.presentation import InstancePresentation, StoredPixels, read_presentation
+from hounsfield.imaging.rendering.series_presentation import SeriesPresentations
 from hounsfield.imaging.retrieve.data_set import current_data_set
 from hounsfield.imaging.retrieve.decode_check import may_not_decode
 from hounsfield.imaging.retrieve.instance_order import instances_in_order, series_in_order
@@ -34,8 +34,8 @@ from hounsfield.imaging.retrieve.stored_frames import StoredFrames, find_frame, 
 from hounsfield.imaging.retrieve.transcoding import check_numbers
 from hounsfield.imaging.staged_instance import PixelKind
 from hounsfield.pixels.errors import PixelError
-from hounsfield.pixels.rendering.render import Appearance, rendered
-from hounsfield.pixels.rendering.viewport import placed
+from hounsfield.pixels.rendering.render import Appearance, render_frame
+from hounsfield.pixels.rendering.viewport import locate_region
 from hounsfield.storage.blobs.lru_cache import WeightedCache
 
 _DISPLAY_BYTES: Final = 32 << 20
@@ -45,7 +45,7 @@ _CANDIDATES: Final = 16
 """Frames, or instances of a series, that are tried at most to find one that stands for all of them."""
 
 
-_Shown: TypeAlias = "tuple[tuple[str, int, str], InstanceDisplay]"
+_FoundPresentation: TypeAlias = "tuple[tuple[str, int, str], InstancePresentation]"
 
 
 class InstanceName(NamedTuple):
@@ -59,7 +59,7 @@ class InstanceName(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Pictured:
+class RenderingTarget:
     """An instance that pictures are to be made of, found the short way or the other.
 
     Attributes
@@ -96,7 +96,7 @@ class Pictured:
         return f"{image_set_id}-{version}-{key}"
 
 
-class Pictures:
+class FrameRenderer:
     """Makes pictures, and keeps the last ones.
 
     Parameters
@@ -109,20 +109,22 @@ class Pictures:
 
     def __init__(self, image_store: ImageStore, capacity: int) -> None:
         self._image_store = image_store
-        self._pictures: WeightedCache[tuple[tuple[str, int, str], int, Appearance], bytes] = WeightedCache(capacity)
-        self._displays: WeightedCache[tuple[str, int, str], InstanceDisplay] = WeightedCache(_DISPLAY_BYTES)
-        self._series = SeriesDisplays()
+        self._rendered: WeightedCache[tuple[tuple[str, int, str], int, Appearance], bytes] = WeightedCache(capacity)
+        self._presentations: WeightedCache[tuple[str, int, str], InstancePresentation] = WeightedCache(_DISPLAY_BYTES)
+        self._series = SeriesPresentations()
         self._representatives: WeightedCache[tuple[str, int], str] = WeightedCache(_CHOICE_BYTES)
 
-    def find(self, access: ImageSetAccess, name: InstanceName) -> Pictured:
+    def find(self, access: ImageSetAccess, name: InstanceName) -> RenderingTarget:
         """Find an instance; raises `NotFoundError`, and what ``access`` raises where the caller may not read it."""
         if name.image_set_id is None:
             found = frames_by_uids(self._image_store, access, *name[:4])
             if found is not None:
-                return Pictured(access, name, (found.image_set_id, found.version, found.instance_key), found=found)
-        return _pictured(access, find_instance(self._image_store, access, *name), name)
+                return RenderingTarget(
+                    access, name, (found.image_set_id, found.version, found.instance_key), found=found
+                )
+        return _make_target(access, find_instance(self._image_store, access, *name), name)
 
-    def frame(self, pictured: Pictured, number: int, appearance: Appearance) -> bytes:
+    def frame(self, target: RenderingTarget, number: int, appearance: Appearance) -> bytes:
         """Give the picture of a frame, counted from 1.
 
         Raises
@@ -134,80 +136,82 @@ class Pictures:
         NotAcceptableError
             No picture can be made of it.
         """
-        key = (pictured.identity, number, appearance)
-        kept = self._pictures.get(key)
+        key = (target.identity, number, appearance)
+        kept = self._rendered.get(key)
         if kept is not None:
-            self._image_store.accesses.touch(pictured.identity[0])
+            self._image_store.accesses.touch(target.identity[0])
             return kept
-        display = self.display(pictured)
-        check_last([number], display.frame_count)
-        format_ = display.first.format
+        presentation = self.presentation(target)
+        check_last([number], presentation.frame_count)
+        format_ = presentation.first.format
         if appearance.viewport is not None:
             try:
-                placed(appearance.viewport, format_.rows, format_.columns)
+                locate_region(appearance.viewport, format_.rows, format_.columns)
             except PixelError as error:
                 raise InvalidRequestError(str(error)) from error
-        encoded = self._encoded(pictured, number)
+        encoded = self._encoded(target, number)
         try:
-            picture = rendered(encoded, display.of_frame(number), appearance)
+            picture = render_frame(encoded, presentation.of_frame(number), appearance)
         except PixelError as error:
             raise NotAcceptableError(f"no picture can be made of frame {number}: {error}") from error
-        self._pictures.put(key, picture, len(picture))
+        self._rendered.put(key, picture, len(picture))
         return picture
 
-    def candidates(self, pictured: Pictured) -> list[int]:
+    def candidates(self, target: RenderingTarget) -> list[int]:
         """List a few frames that can stand for an instance, the best first; `NotAcceptableError` when it cannot be shown.
 
         It is the frame that the data set names, or the middle one, and where that does not decode one near it.
         """
-        display = self.display(pictured)
-        count = display.frame_count
-        named = display.representative
+        presentation = self.presentation(target)
+        count = presentation.frame_count
+        named = presentation.representative
         first = named if named is not None and 1 <= named <= count else count // 2 + 1
         near = (first + step * side for step in range(1, count) for side in (1, -1))
         return [first, *itertools.islice((number for number in near if 1 <= number <= count), _CANDIDATES)]
 
-    def check_frames(self, pictured: Pictured, numbers: Sequence[int]) -> None:
+    def check_frames(self, target: RenderingTarget, numbers: Sequence[int]) -> None:
         """Check a frame list; raises `InvalidRequestError` and `NotFoundError`."""
-        if pictured.instance is not None:
-            check_numbers(pictured.instance, numbers)
+        if target.instance is not None:
+            check_numbers(target.instance, numbers)
         elif min(numbers) < 1 or len(set(numbers)) != len(numbers):
             raise InvalidRequestError("the frame list must name frames from 1 on, each of them once")
-        check_last(numbers, self.display(pictured).frame_count)
+        check_last(numbers, self.presentation(target).frame_count)
 
-    def display(self, pictured: Pictured) -> InstanceDisplay:
+    def presentation(self, target: RenderingTarget) -> InstancePresentation:
         """Give how an instance is shown; raises `NotAcceptableError` when it cannot be."""
-        kept = self._displays.get(pictured.identity)
+        kept = self._presentations.get(target.identity)
         if kept is not None:
             return kept
         try:
-            identity, display = self._short_display(pictured) or self._long_display(pictured)
+            identity, presentation = self._read_stored_presentation(target) or self._read_edited_presentation(target)
         except PixelError as error:
             raise NotAcceptableError(f"no picture can be made of the instance: {error}") from error
-        self._displays.put(identity, display, display.size)
-        return display
+        self._presentations.put(identity, presentation, presentation.size)
+        return presentation
 
-    def _short_display(self, pictured: Pictured) -> _Shown | None:
+    def _read_stored_presentation(self, target: RenderingTarget) -> _FoundPresentation | None:
         """Read how an instance is shown that nothing was edited of; None for others."""
-        found = pictured.found
+        found = target.found
         data_set = found and unedited_data_set(self._image_store, found)
         if found is None or data_set is None:
             return None
-        pixels = KeptPixels(PixelKind.FRAMES, data_set.frame_count, found.transfer_syntax)
-        return pictured.identity, self._series.find((found.image_set_id, found.version), data_set, pixels)
+        pixels = StoredPixels(PixelKind.FRAMES, data_set.frame_count, found.transfer_syntax)
+        return target.identity, self._series.find((found.image_set_id, found.version), data_set, pixels)
 
-    def _long_display(self, pictured: Pictured) -> _Shown:
-        instance = pictured.instance or find_instance(self._image_store, pictured.access, *pictured.name)
+    def _read_edited_presentation(self, target: RenderingTarget) -> _FoundPresentation:
+        instance = target.instance or find_instance(self._image_store, target.access, *target.name)
         data_set = current_data_set(self._image_store, instance)
-        pixels = KeptPixels(instance.pixel_kind, instance.frame_count, instance.stored_transfer_syntax)
-        return _identity(instance), instance_display(data_set.part10, data_set.original, pixels)
+        pixels = StoredPixels(instance.pixel_kind, instance.frame_count, instance.stored_transfer_syntax)
+        return _identity(instance), read_presentation(data_set.part10, data_set.original, pixels)
 
-    def series(self, access: ImageSetAccess, image_set: ReadableImageSet) -> list[Pictured]:
+    def series(self, access: ImageSetAccess, image_set: ReadableImageSet) -> list[RenderingTarget]:
         """List the instances of an image set that have pixel data, by Instance Number."""
         found = instances_in_order(self._image_store, image_set)
-        return [_pictured(access, instance) for instance in found if instance.pixel_kind in _SHOWABLE]
+        return [_make_target(access, instance) for instance in found if instance.pixel_kind in _SHOWABLE]
 
-    def representatives(self, access: ImageSetAccess, image_sets: Sequence[ReadableImageSet]) -> Iterator[Pictured]:
+    def representatives(
+        self, access: ImageSetAccess, image_sets: Sequence[ReadableImageSet]
+    ) -> Iterator[RenderingTarget]:
         """Choose instances that can stand for image sets, the best first: of each set the middle one that can be shown.
 
         Those behind the first ones of all sets are a few others of each, for where no picture can be made of these.
@@ -224,7 +228,7 @@ class Pictures:
             others = itertools.islice(self._showable(self.series(access, image_set)), 1, _CANDIDATES)
             yield from (self._within(access, image_set, sop_uid) for sop_uid in others)
 
-    def _within(self, access: ImageSetAccess, image_set: ReadableImageSet, sop_uid: str) -> Pictured:
+    def _within(self, access: ImageSetAccess, image_set: ReadableImageSet, sop_uid: str) -> RenderingTarget:
         within = None if image_set.is_primary else image_set.image_set_id
         return self.find(
             access, InstanceName(image_set.datastore_id, image_set.study_uid, image_set.series_uid, sop_uid, within)
@@ -240,23 +244,23 @@ class Pictures:
         """Find primary image sets by Series Number; raises as `hounsfield.imaging.retrieve.instances.primary_image_sets`."""
         return series_in_order(primary_image_sets(self._image_store, access, datastore_id, study_uid))
 
-    def _showable(self, instances: Sequence[Pictured]) -> Iterator[str]:
+    def _showable(self, instances: Sequence[RenderingTarget]) -> Iterator[str]:
         """Give the SOP Instance UIDs of those that can be shown, what is nearest the middle first."""
         middle = len(instances) // 2
-        for pictured in sorted(instances, key=_distance_from(instances, middle)):
+        for target in sorted(instances, key=_distance_from(instances, middle)):
             try:
-                self.display(pictured)
+                self.presentation(target)
             except NotAcceptableError:
                 continue
-            yield pictured.name.sop_uid
+            yield target.name.sop_uid
 
-    def _encoded(self, pictured: Pictured, number: int) -> bytes:
-        image_store, name = self._image_store, pictured.name
-        if pictured.found is not None:
-            frame = find_frame(image_store, pictured.found, number - 1)
+    def _encoded(self, target: RenderingTarget, number: int) -> bytes:
+        image_store, name = self._image_store, target.name
+        if target.found is not None:
+            frame = find_frame(image_store, target.found, number - 1)
             if frame is not None:
                 return bytes(read_frame(image_store, frame))
-        instance = pictured.instance or find_instance(image_store, pictured.access, *name)
+        instance = target.instance or find_instance(image_store, target.access, *name)
         image_store.accesses.touch(instance.image_set.image_set_id)
         if instance.pixel_kind.in_frames:
             return next(read_some(image_store, instance, [number - 1]))
@@ -264,16 +268,16 @@ class Pictures:
         return b"".join(next(object_frames(original, stored_pixels(image_store, instance), [number])).chunks)
 
 
-def _distance_from(instances: Sequence[Pictured], middle: int) -> Callable[[Pictured], int]:
-    places = {pictured.identity: abs(place - middle) for place, pictured in enumerate(instances)}
-    return lambda pictured: places[pictured.identity]
+def _distance_from(instances: Sequence[RenderingTarget], middle: int) -> Callable[[RenderingTarget], int]:
+    places = {target.identity: abs(place - middle) for place, target in enumerate(instances)}
+    return lambda target: places[target.identity]
 
 
-def _pictured(access: ImageSetAccess, instance: StoredInstance, name: InstanceName | None = None) -> Pictured:
+def _make_target(access: ImageSetAccess, instance: StoredInstance, name: InstanceName | None = None) -> RenderingTarget:
     image_set = instance.image_set
     within = None if image_set.is_primary else image_set.image_set_id
     found = InstanceName(image_set.datastore_id, image_set.study_uid, image_set.series_uid, instance.sop_uid, within)
-    return Pictured(access, name or found, _identity(instance), instance=instance)
+    return RenderingTarget(access, name or found, _identity(instance), instance=instance)
 
 
 def _identity(instance: StoredInstance) -> tuple[str, int, str]:

@@ -12,7 +12,12 @@ from typing import Final
 from hounsfield.dicom.io.file_template import FileTemplate, pieces_of
 from hounsfield.dicom.io.part10 import Part10
 from hounsfield.dicom.values.errors import DicomError
-from hounsfield.imaging.rendering.presentation import DISPLAY_TAGS, InstanceDisplay, KeptPixels, instance_display
+from hounsfield.imaging.rendering.presentation import (
+    PRESENTATION_TAGS,
+    InstancePresentation,
+    StoredPixels,
+    read_presentation,
+)
 from hounsfield.imaging.retrieve.stored_data_set import UneditedDataSet
 from hounsfield.storage.blobs.lru_cache import WeightedCache
 
@@ -22,21 +27,21 @@ _TIMES_LARGER: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
-class _Shown:
+class _KnownPresentation:
     """An instance of an image set and how it is shown."""
 
     template: FileTemplate
-    pixels: KeptPixels
-    display: InstanceDisplay
+    pixels: StoredPixels
+    presentation: InstancePresentation
 
 
-class SeriesDisplays:
+class SeriesPresentations:
     """Finds how instances that nothing was edited of are shown, and keeps one of each image set; for several threads."""
 
     def __init__(self) -> None:
-        self._kept: WeightedCache[tuple[str, int], _Shown] = WeightedCache(_KEPT_BYTES)
+        self._kept: WeightedCache[tuple[str, int], _KnownPresentation] = WeightedCache(_KEPT_BYTES)
 
-    def find(self, version: tuple[str, int], data_set: UneditedDataSet, pixels: KeptPixels) -> InstanceDisplay:
+    def find(self, version: tuple[str, int], data_set: UneditedDataSet, pixels: StoredPixels) -> InstancePresentation:
         """Give how an instance is shown.
 
         Parameters
@@ -45,7 +50,7 @@ class SeriesDisplays:
             The image set that it is in, and its version.
         data_set : UneditedDataSet
             Its data set.
-        pixels : KeptPixels
+        pixels : StoredPixels
             How its pixel data is stored.
 
         Raises
@@ -56,17 +61,23 @@ class SeriesDisplays:
         known = self._kept.get(version)
         if known is not None and known.pixels == pixels:
             differing = known.template.differing(data_set.data)
-            if differing is not None and DISPLAY_TAGS.isdisjoint(element.tag for element in differing):
-                return known.display
+            if differing is not None and PRESENTATION_TAGS.isdisjoint(element.tag for element in differing):
+                return known.presentation
         part10 = data_set.read()
-        display = instance_display(part10, part10, pixels)
+        presentation = read_presentation(part10, part10, pixels)
         if known is None:
-            self._keep(version, part10, pixels, display)
-        return display
+            self._keep(version, part10, pixels, presentation)
+        return presentation
 
-    def _keep(self, version: tuple[str, int], part10: Part10, pixels: KeptPixels, display: InstanceDisplay) -> None:
+    def _keep(
+        self, version: tuple[str, int], part10: Part10, pixels: StoredPixels, presentation: InstancePresentation
+    ) -> None:
         try:
             template = FileTemplate(part10, pieces_of(part10))
         except DicomError:
             return
-        self._kept.put(version, _Shown(template, pixels, display), _TIMES_LARGER * len(part10.header) + display.size)
+        self._kept.put(
+            version,
+            _KnownPresentation(template, pixels, presentation),
+            _TIMES_LARGER * len(part10.header) + presentation.size,
+        )

@@ -16,9 +16,9 @@ from dataclasses import dataclass, replace
 import orjson
 import pydicom
 
-from hounsfield.dicom.healthimaging.edited_data_set import Amendment, amended, difference
+from hounsfield.dicom.healthimaging.edited_data_set import Amendment, apply_amendment, compute_amendment
 from hounsfield.dicom.io.byte_source import BytesSource
-from hounsfield.dicom.io.dataset_writer import written
+from hounsfield.dicom.io.dataset_writer import write_data_set
 from hounsfield.dicom.io.file_meta import preamble_and_meta
 from hounsfield.dicom.io.part10 import Part10, read_part10
 from hounsfield.dicom.values.decode import JsonValue, ValueDecoder
@@ -64,7 +64,7 @@ class CurrentDataSet:
 
     def to_pydicom(self) -> pydicom.Dataset:
         """Give the data set to those who work with pydicom."""
-        file = self.file_meta(EXPLICIT_VR_LITTLE_ENDIAN) + written(self.part10.elements)
+        file = self.file_meta(EXPLICIT_VR_LITTLE_ENDIAN) + write_data_set(self.part10.elements)
         return pydicom.dcmread(io.BytesIO(file))
 
 
@@ -160,14 +160,14 @@ def _current(instance: StoredInstance, data: bytes, fragment: bytes | None, leve
     current = original
     if levels.concern(instance):
         own = _values(original, tuple(element for element in original.elements if element.tag in LEVEL_TAGS))
-        current = _with(current, difference(own, levels.wanted(instance, own), {}))
+        current = _with(current, compute_amendment(own, levels.wanted(instance, own), {}))
     if fragment is not None:
         current = _with(current, _edits(original, fragment))
     return CurrentDataSet(instance, current, original)
 
 
 def _with(part10: Part10, amendment: Amendment) -> Part10:
-    return replace(part10, elements=amended(part10.elements, amendment)) if amendment else part10
+    return replace(part10, elements=apply_amendment(part10.elements, amendment)) if amendment else part10
 
 
 def _edits(original: Part10, fragment: bytes) -> Amendment:
@@ -180,7 +180,7 @@ def _edits(original: Part10, fragment: bytes) -> Amendment:
     now = {key: value for key, value in content["DICOM"].items() if (tag_of(key) or 0) >> 16 != _FILE_META_GROUP}
     for values in (own, now):
         values.pop(_WARNING_REASON, None)
-    return difference(own, now, content["DICOMVRs"])
+    return compute_amendment(own, now, content["DICOMVRs"])
 
 
 def _values(part10: Part10, elements: tuple[Element, ...]) -> dict[str, JsonValue]:

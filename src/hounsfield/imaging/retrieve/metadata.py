@@ -14,8 +14,8 @@ from collections.abc import Iterator, Sequence
 from operator import itemgetter
 from typing import Final
 
-from hounsfield.dicom.json.xml import native_model
-from hounsfield.imaging.content_coding import ContentCoding, compressed
+from hounsfield.dicom.json.xml import write_native_model
+from hounsfield.imaging.content_coding import ContentCoding, compress
 from hounsfield.imaging.image_set_access import ImageSetAccess
 from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.retrieve.data_set import current_data_set, kept_data_sets
@@ -100,7 +100,7 @@ class DicomMetadataReader:
         kept = self._look_up(key)
         if kept is None:
             plain = self._look_up((*key[:3], ContentCoding.IDENTITY)) or self._made(image_set, base_url)
-            kept = tuple(compressed((b"[", *plain, b"]"), coding))
+            kept = tuple(compress((b"[", *plain, b"]"), coding))
             self._keep(key, kept)
         return kept
 
@@ -143,7 +143,7 @@ class DicomMetadataReader:
     ) -> bytes:
         """Give the metadata of one instance as a document of the native DICOM model (PS3.19 A.1); see `series`."""
         found = find_instance(self._image_store, access, datastore_id, study_uid, series_uid, sop_uid, image_set_id)
-        return native_model(self._text(found, base_url))
+        return write_native_model(self._text(found, base_url))
 
     def series_xml(
         self,
@@ -156,12 +156,14 @@ class DicomMetadataReader:
     ) -> Iterator[bytes]:
         """Give a document of the native DICOM model for each instance of a series; see `series`."""
         image_set = find_image_set(self._image_store, access, datastore_id, study_uid, series_uid, image_set_id)
-        return (native_model(b"".join(parts)) for parts in self._written(image_set, base_url))
+        return (write_native_model(b"".join(parts)) for parts in self._written(image_set, base_url))
 
     def study_xml(self, access: ImageSetAccess, datastore_id: str, study_uid: str, base_url: str) -> Iterator[bytes]:
         """Give a document of the native DICOM model for each instance of the primary series of a study; see `series`."""
         found = series_in_order(primary_image_sets(self._image_store, access, datastore_id, study_uid))
-        return (native_model(b"".join(parts)) for image_set in found for parts in self._written(image_set, base_url))
+        return (
+            write_native_model(b"".join(parts)) for image_set in found for parts in self._written(image_set, base_url)
+        )
 
     def _objects(self, image_set: ReadableImageSet, base_url: str) -> tuple[bytes, ...]:
         """Give the objects of an image set, joined by commas, in chunks."""

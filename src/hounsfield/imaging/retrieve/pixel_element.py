@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from hounsfield.dicom.io.byte_order import swapped
+from hounsfield.dicom.io.byte_order import swap_bytes
 from hounsfield.dicom.io.dataset_writer import SEQUENCE_END, element_header, item_header
 from hounsfield.dicom.io.part10 import Part10
 from hounsfield.dicom.values.elements import (
@@ -39,7 +39,7 @@ from hounsfield.imaging.retrieve.pixel_reader import StoredPixels
 from hounsfield.pixels.format import PixelFormat
 from hounsfield.pixels.frames.encapsulate import OffsetTables, encapsulated_size, offset_tables, padded_size
 from hounsfield.pixels.frames.frames import fragments_of
-from hounsfield.pixels.frames.native_value import native_bits, without_gaps
+from hounsfield.pixels.frames.native_value import join_frames, native_bits
 from hounsfield.pixels.transfer_syntaxes import EXPLICIT_VR_BIG_ENDIAN, NATIVE
 
 _LONGEST_VALUE: Final = 0xFFFFFFFE
@@ -101,7 +101,7 @@ def native_element(
     if format_.bits_allocated > 8:
         vr = "OW"
     head = element_header(PIXEL_DATA, vr, padded_size(size))
-    chunks = itertools.chain((head,), without_gaps(frames, bits), (bytes(size % 2),))
+    chunks = itertools.chain((head,), join_frames(frames, bits), (bytes(size % 2),))
     changed = {**NO_OFFSETS, **_described(original, format_, interpretation)}
     if format_.bits_allocated == 12:
         changed[BITS_ALLOCATED] = _us(BITS_ALLOCATED, 16)
@@ -220,7 +220,7 @@ def native_object_bytes(original: Part10, chunk: bytes) -> bytes:
     vr = original.pixel_data.vr if original.pixel_data is not None else "OW"
     if vr == "OB" or (bits == 8 and vr != "OW"):
         return chunk
-    return swapped({32: "OF", 64: "OD"}.get(bits, "OW"), chunk)
+    return swap_bytes({32: "OF", 64: "OD"}.get(bits, "OW"), chunk)
 
 
 def _native_object(original: Part10, sizes: array[int], chunks: Iterator[bytes]) -> PixelElement:

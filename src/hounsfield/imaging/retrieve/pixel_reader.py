@@ -63,7 +63,7 @@ def read_some(image_store: ImageStore, instance: StoredInstance, ordinals: Itera
 
 
 def _place(image_store: ImageStore, instance: StoredInstance, ordinal: int) -> Extent:
-    extent = image_store.frame_places.find(image_store.database, instance.source_key, ordinal)
+    extent = image_store.frame_index.find(image_store.database, instance.source_key, ordinal)
     if extent is None:
         raise LookupError(f"record {ordinal} of instance {instance.source_key} has no place")
     return extent

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from sqlalchemy import bindparam, exists, select
 
-from hounsfield.dicom.io.byte_order import little_endian
+from hounsfield.dicom.io.byte_order import to_little_endian
 from hounsfield.dicom.io.byte_source import BytesSource
 from hounsfield.dicom.io.part10 import Part10, read_part10
 from hounsfield.imaging.image_store import ImageStore
@@ -21,9 +21,9 @@ from hounsfield.imaging.states import ImageSetState, WorkflowStatus
 from hounsfield.storage.blobs.packs import Extent, Label, RecordKind, read_record
 from hounsfield.storage.db.database import ONE
 from hounsfield.storage.db.image_set_tables import image_set_versions, image_sets, instances
-from hounsfield.storage.db.prepared import Prepared
+from hounsfield.storage.db.prepared import PreparedStatement
 
-_FIND = Prepared(
+_FIND = PreparedStatement(
     select(
         instances.c.frame_count,
         instances.c.dataset_pack_id,
@@ -84,4 +84,4 @@ def as_little_endian(part10: Part10) -> Part10:
     """Give a data set with its values little endian."""
     if part10.little_endian:
         return part10
-    return replace(part10, elements=little_endian(part10.elements), little_endian=True)
+    return replace(part10, elements=to_little_endian(part10.elements), little_endian=True)

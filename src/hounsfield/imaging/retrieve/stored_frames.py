@@ -23,7 +23,7 @@ from hounsfield.storage.blobs.frame_cache import is_large
 from hounsfield.storage.blobs.packs import Extent, Label, RecordKind
 from hounsfield.storage.db.database import ONE
 from hounsfield.storage.db.image_set_tables import datastores, image_sets, instances
-from hounsfield.storage.db.prepared import Prepared
+from hounsfield.storage.db.prepared import PreparedStatement
 from hounsfield.storage.keys.data_key import DataKey
 
 _FRAMES = (
@@ -45,10 +45,10 @@ _FRAMES = (
     )
     .limit(ONE)
 )
-_BY_ID = Prepared(
+_BY_ID = PreparedStatement(
     _FRAMES.where(instances.c.key == bindparam("key"), instances.c.image_set_id == bindparam("image_set_id"))
 )
-_BY_UIDS = Prepared(
+_BY_UIDS = PreparedStatement(
     _FRAMES.add_columns(image_sets.c.id, instances.c.key).where(
         instances.c.sop_uid == bindparam("sop_uid"),
         instances.c.last_version.is_(None),
@@ -157,7 +157,7 @@ def frames_by_uids(
 
 def find_frame(image_store: ImageStore, frames: StoredFrames, ordinal: int) -> StoredFrame | None:
     """Find frame ``ordinal``, counted from 0, in the frame index; None when the instance has no such frame."""
-    extent = image_store.frame_places.find(image_store.database, frames.source_key, ordinal)
+    extent = image_store.frame_index.find(image_store.database, frames.source_key, ordinal)
     return None if extent is None else StoredFrame(frames, ordinal, extent)
 
 
@@ -187,7 +187,7 @@ def read_frame(
     """
     frames, ordinal, extent = frame
     label = Label(RecordKind.FRAME, frames.source_key, ordinal)
-    cache, data_key = image_store.kept_frames, frames.data_key
+    cache, data_key = image_store.frame_cache, frames.data_key
     data: bytes | bytearray
     if is_large(extent):
         data = cache.shared(image_store.blobs, data_key, extent, label)

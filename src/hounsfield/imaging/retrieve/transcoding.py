@@ -25,7 +25,7 @@ from enum import Enum
 from functools import lru_cache, partial
 from typing import Final, TypeVar
 
-from hounsfield.dicom.io.dataset_writer import written
+from hounsfield.dicom.io.dataset_writer import write_data_set
 from hounsfield.dicom.io.part10 import DEFLATED, Part10
 from hounsfield.dicom.values.elements import PIXEL_DATA, Element
 from hounsfield.imaging.errors import InvalidRequestError, NotAcceptableError, NotFoundError
@@ -522,8 +522,8 @@ def _file(data_set: CurrentDataSet, syntax: str, pixels: PixelElement | None) ->
     elements.update((tag, element) for tag, element in changed.items() if element is not None)
     place = PIXEL_DATA if pixels is None else pixels.tag
     present = [element for tag, element in elements.items() if changed.get(tag, element) is not None]
-    before = written(element for element in present if element.tag <= place)
-    after = written(element for element in present if element.tag > place)
+    before = write_data_set(element for element in present if element.tag <= place)
+    after = write_data_set(element for element in present if element.tag > place)
     meta = data_set.file_meta(syntax)
     body = itertools.chain((before,), () if pixels is None else pixels.chunks, (after,))
     if syntax in DEFLATED:

@@ -1,7 +1,7 @@
 """Attribute matching (PS3.4 section C.2.2.2): what the text of a search key asks for. Pure.
 
-StudyDate=20240101-20240131  ─▶ Between        PatientName=ROE*     ─▶ Like
-SeriesInstanceUID=1.2,1.3    ─▶ OneOf          PatientName=jane, fuzzy ─▶ Words
+StudyDate=20240101-20240131  ─▶ RangeMatch        PatientName=ROE*     ─▶ PatternMatch
+SeriesInstanceUID=1.2,1.3    ─▶ ValueMatch          PatientName=jane, fuzzy ─▶ WordMatch
 PatientID=                   ─▶ None: matches everything
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from hounsfield.dicom.values.person_names import compared_name, folded, words_of
+from hounsfield.dicom.values.person_names import fold_case, normalise_name, split_words
 from hounsfield.imaging.errors import InvalidRequestError
 from hounsfield.imaging.search.search_keys import Matching, SearchKey
 
@@ -38,14 +38,14 @@ _LAST_LATIN: Final = "\u024f"
 
 
 @dataclass(frozen=True, slots=True)
-class OneOf:
+class ValueMatch:
     """Equals one of the values."""
 
     values: tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Between:
+class RangeMatch:
     """Lies between two texts, both included; None for an open end. A value that is missing never does."""
 
     lower: str | None
@@ -53,21 +53,21 @@ class Between:
 
 
 @dataclass(frozen=True, slots=True)
-class Like:
+class PatternMatch:
     """Equals one of the patterns, in which ``*`` stands for any characters and ``?`` for one."""
 
     patterns: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class LikeAnyCase:
+class AnyCasePatternMatch:
     """Equals one of the patterns, without regard to case."""
 
     patterns: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class WordMatch:
     """Has a word that is one of the patterns, or that begins with one of the prefixes."""
 
     patterns: tuple[str, ...] = ()
@@ -75,19 +75,21 @@ class Words:
 
 
 @dataclass(frozen=True, slots=True)
-class LikeOrWords:
+class PatternOrWordMatch:
     """Is like one or has the other: a pattern that words alone do not find all of."""
 
-    like: Like
-    words: Words
+    like: PatternMatch
+    words: WordMatch
 
 
 @dataclass(frozen=True, slots=True)
-class Present:
+class PresenceMatch:
     """Has a value."""
 
 
-Match: TypeAlias = OneOf | Between | Like | LikeAnyCase | Words | LikeOrWords | Present
+Match: TypeAlias = (
+    ValueMatch | RangeMatch | PatternMatch | AnyCasePatternMatch | WordMatch | PatternOrWordMatch | PresenceMatch
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,7 @@ class Criterion:
     match: Match
 
 
-def match_of(key: SearchKey, text: str, *, fuzzy: bool = False, any_case: bool = False) -> Match | None:
+def parse_match(key: SearchKey, text: str, *, fuzzy: bool = False, any_case: bool = False) -> Match | None:
     """Read the value of a search key.
 
     Parameters
@@ -125,11 +127,11 @@ def match_of(key: SearchKey, text: str, *, fuzzy: bool = False, any_case: bool =
     text = text.strip()
     _check(key, text)
     if text.strip("*") == "":
-        return Present() if text and key.matching is Matching.WARNING else None
+        return PresenceMatch() if text and key.matching is Matching.WARNING else None
     if key.matching is Matching.NAME:
         return _fuzzy(key, _unquoted(text)) if fuzzy else _name(_unquoted(text))
     if any_case and key.matching is Matching.DESCRIPTION:
-        return LikeAnyCase((text,))
+        return AnyCasePatternMatch((text,))
     return _MATCHERS[key.matching](key, text)
 
 
@@ -152,8 +154,8 @@ def _text(_key: SearchKey, text: str) -> Match:
     return _values((text,))
 
 
-def _values(values: tuple[str, ...]) -> OneOf | Like:
-    return Like(values) if any(_WILDCARDS.search(value) for value in values) else OneOf(values)
+def _values(values: tuple[str, ...]) -> ValueMatch | PatternMatch:
+    return PatternMatch(values) if any(_WILDCARDS.search(value) for value in values) else ValueMatch(values)
 
 
 def _list(key: SearchKey, text: str) -> Match:
@@ -164,8 +166,8 @@ def _list(key: SearchKey, text: str) -> Match:
     if key.matching is Matching.UID:
         if any(_WILDCARDS.search(value) for value in values):
             raise InvalidRequestError(f"{key.keyword} is a UID, which cannot be searched with wildcards")
-        return OneOf(values)
-    return Words(patterns=values) if key.matching is Matching.MODALITIES else _values(values)
+        return ValueMatch(values)
+    return WordMatch(patterns=values) if key.matching is Matching.MODALITIES else _values(values)
 
 
 def _unquoted(text: str) -> str:
@@ -177,35 +179,35 @@ def _fuzzy(key: SearchKey, text: str) -> Match | None:
     words, name = _words(key, text), _name(text)
     if words is None or name is None:
         return words
-    is_found_by_words = not _WILDCARDS.search(text) or _WORD_BEGINNING.search(folded(text))
-    return words if is_found_by_words else LikeOrWords(name, words)
+    is_found_by_words = not _WILDCARDS.search(text) or _WORD_BEGINNING.search(fold_case(text))
+    return words if is_found_by_words else PatternOrWordMatch(name, words)
 
 
-def _words(key: SearchKey, text: str) -> Words | None:
-    words = tuple(words_of(_WILDCARDS.sub(" ", text)))
+def _words(key: SearchKey, text: str) -> WordMatch | None:
+    words = tuple(split_words(_WILDCARDS.sub(" ", text)))
     if len(words) > MOST_WORDS:
         raise InvalidRequestError(f"{key.keyword} has {len(words)} words, at most {MOST_WORDS} may be searched for")
-    return Words(prefixes=words) if words else None
+    return WordMatch(prefixes=words) if words else None
 
 
-def _name(text: str) -> Like | None:
-    first, second, third = compared_name(text).split("=")
+def _name(text: str) -> PatternMatch | None:
+    first, second, third = normalise_name(text).split("=")
     if second or third:
-        return Like((f"{first or '*'}={second or '*'}={third or '*'}",))
+        return PatternMatch((f"{first or '*'}={second or '*'}={third or '*'}",))
     if _WILDCARDS.match(first) or (first and max(first) > _LAST_LATIN):
         # It may be of any component group; ideographic and phonetic ones are seldom written in Latin letters.
-        return Like((f"{first}=*=*", f"*={first}=*", f"*=*={first}"))
+        return PatternMatch((f"{first}=*=*", f"*={first}=*", f"*=*={first}"))
     if not _WILDCARDS.search(first):
-        return Like((f"{first}=*",)) if first else None
+        return PatternMatch((f"{first}=*",)) if first else None
     if _WILDCARDS.search(first[:-1]) is None and first.endswith("*"):
-        return Like((first,))
+        return PatternMatch((first,))
     # The two separators of a compared name keep a wildcard within the first component group.
-    return Like((f"{first}=*=*",))
+    return PatternMatch((f"{first}=*=*",))
 
 
 def _date(key: SearchKey, text: str) -> Match:
     given = _range(key, text, _DATE, "YYYYMMDD, YYYYMMDD-YYYYMMDD, YYYYMMDD- or -YYYYMMDD")
-    return OneOf((given.lower,)) if given.lower is not None and given.lower == given.upper else given
+    return ValueMatch((given.lower,)) if given.lower is not None and given.lower == given.upper else given
 
 
 def _time(key: SearchKey, text: str) -> Match:
@@ -213,10 +215,10 @@ def _time(key: SearchKey, text: str) -> Match:
     given = _range(key, text, _TIME, "HHMMSS, its beginning, or two of them with '-' between them")
     # 10, 1000 and 100000.0 are all ten o'clock; the least text of them is the one without zeros at its end.
     lower = None if given.lower is None else given.lower.rstrip("0.")
-    return Between(lower, None if given.upper is None else _latest(given.upper))
+    return RangeMatch(lower, None if given.upper is None else _latest(given.upper))
 
 
-def _range(key: SearchKey, text: str, form: re.Pattern[str], forms: str) -> Between:
+def _range(key: SearchKey, text: str, form: re.Pattern[str], forms: str) -> RangeMatch:
     lower, dash, upper = text.partition("-")
     lower, upper = lower.strip(), upper.strip()
     if not dash:
@@ -226,7 +228,7 @@ def _range(key: SearchKey, text: str, form: re.Pattern[str], forms: str) -> Betw
         raise InvalidRequestError(f"The value of {key.keyword} must be {forms}")
     if len(ends) == 2 and _latest(upper) < lower:
         raise InvalidRequestError(f"The range of {key.keyword} ends before it begins")
-    return Between(lower or None, upper or None)
+    return RangeMatch(lower or None, upper or None)
 
 
 def _latest(text: str) -> str:
@@ -237,13 +239,13 @@ def _latest(text: str) -> str:
 def _integer(key: SearchKey, text: str) -> Match:
     if not _INTEGER.fullmatch(text) or not -(2**31) <= int(text) < 2**31:
         raise InvalidRequestError(f"{key.keyword} must be an integer of 32 bits, without wildcards")
-    return OneOf((int(text),))
+    return ValueMatch((int(text),))
 
 
 def _warning(key: SearchKey, text: str) -> Match:
     if not _WARNING.fullmatch(text):
         raise InvalidRequestError(f"{key.keyword} must be a decimal number, with wildcards or without")
-    return Like((text,)) if _WILDCARDS.search(text) else OneOf((min(int(text), 2**31 - 1),))
+    return PatternMatch((text,)) if _WILDCARDS.search(text) else ValueMatch((min(int(text), 2**31 - 1),))
 
 
 _LISTS: Final = frozenset({Matching.UID, Matching.CODE, Matching.MODALITIES})

@@ -17,14 +17,14 @@ from hounsfield.dicom.json.includefield import IncludedAttributes
 from hounsfield.imaging.datastores import active_datastore
 from hounsfield.imaging.image_set_access import ImageSetAccess
 from hounsfield.imaging.image_store import ImageStore
-from hounsfield.imaging.search.attribute_matching import Criterion, OneOf
+from hounsfield.imaging.search.attribute_matching import Criterion, ValueMatch
 from hounsfield.imaging.search.dicom_plan import DicomSearchPlan
 from hounsfield.imaging.search.search_keys import SEARCH_KEYS, SearchLevel
 from hounsfield.imaging.search.sql_conditions import are_met
 from hounsfield.imaging.study_rows import primary_rows, study_row, word_rows
 from hounsfield.storage.db.database import in_groups
 from hounsfield.storage.db.image_set_tables import image_sets, instances
-from hounsfield.storage.db.prepared import PreparedForValues
+from hounsfield.storage.db.prepared import PreparedValueStatement
 from hounsfield.storage.db.study_tables import studies
 from hounsfield.storage.db.tag_filters import Formula, holds, keys_of
 from hounsfield.storage.db.tag_table import image_set_tags
@@ -96,22 +96,22 @@ _INSTANCE_COLUMNS: Final = tuple(
 )
 _STUDY_ROW: Final[Callable[..., FoundRow]] = make_dataclass("_STUDY_ROW", [c.name for c in _STUDY_COLUMNS], frozen=True)
 _LEAST_AT_ONCE: Final = 100
-_OF_STUDIES: Final = PreparedForValues(
+_OF_STUDIES: Final = PreparedValueStatement(
     lambda uids: select(*_STUDY_COLUMNS).where(
         studies.c.datastore_id == bindparam("datastore"), studies.c.study_uid.in_(uids)
     )
 )
-_OF_SERIES: Final = PreparedForValues(lambda ids: select(*_SERIES_COLUMNS).where(image_sets.c.id.in_(ids)))
-_OF_INSTANCES: Final = PreparedForValues(
+_OF_SERIES: Final = PreparedValueStatement(lambda ids: select(*_SERIES_COLUMNS).where(image_sets.c.id.in_(ids)))
+_OF_INSTANCES: Final = PreparedValueStatement(
     lambda keys: select(*_INSTANCE_COLUMNS).where(instances.c.key.in_(keys), instances.c.last_version.is_(None))
 )
 
-_TAGS: Final = PreparedForValues(
+_TAGS: Final = PreparedValueStatement(
     lambda ids: select(image_set_tags.c.image_set_id, image_set_tags.c.tag_value).where(
         image_set_tags.c.image_set_id.in_(ids), image_set_tags.c.tag_key == bindparam("key")
     )
 )
-_PRIMARY: Final = PreparedForValues(
+_PRIMARY: Final = PreparedValueStatement(
     lambda uids: select(image_sets.c.id, image_sets.c.study_uid).where(
         image_sets.c.datastore_id == bindparam("datastore"),
         image_sets.c.study_uid.in_(uids),
@@ -207,7 +207,7 @@ def find_results(image_store: ImageStore, access: ImageSetAccess, search: DicomS
 
 def _plan(search: DicomSearch) -> DicomSearchPlan:
     path = [(_STUDY_UID, search.study_uid), (_SERIES_UID, search.series_uid)]
-    given = [Criterion(SEARCH_KEYS[tag], OneOf((uid,))) for tag, uid in path if uid is not None]
+    given = [Criterion(SEARCH_KEYS[tag], ValueMatch((uid,))) for tag, uid in path if uid is not None]
     in_study = search.study_uid is not None and search.series_uid is None
     return DicomSearchPlan(search.datastore_id, search.level, (*given, *search.criteria), in_study=in_study)
 
@@ -320,7 +320,7 @@ def _study_rows(connection: Connection, datastore_id: str, uids: Collection[str]
 
 
 def _rows(
-    connection: Connection, query: PreparedForValues, key: str, values: Collection[str], **parameters: str
+    connection: Connection, query: PreparedValueStatement, key: str, values: Collection[str], **parameters: str
 ) -> Mapping[str, FoundRow]:
     """Give the rows of some values of a column, by these."""
     key_of = attrgetter(key)

@@ -30,7 +30,14 @@ from sqlalchemy import (
     union,
 )
 
-from hounsfield.imaging.search.attribute_matching import Between, Criterion, LikeAnyCase, LikeOrWords, OneOf, Words
+from hounsfield.imaging.search.attribute_matching import (
+    AnyCasePatternMatch,
+    Criterion,
+    PatternOrWordMatch,
+    RangeMatch,
+    ValueMatch,
+    WordMatch,
+)
 from hounsfield.imaging.search.image_sets_plan import MOST_STARTS
 from hounsfield.imaging.search.search_keys import SearchLevel
 from hounsfield.imaging.search.sql_conditions import (
@@ -42,7 +49,7 @@ from hounsfield.imaging.search.sql_conditions import (
 )
 from hounsfield.storage.db.database import in_groups
 from hounsfield.storage.db.image_set_tables import image_sets, instances
-from hounsfield.storage.db.prepared import PreparedForValues
+from hounsfield.storage.db.prepared import PreparedValueStatement
 from hounsfield.storage.db.study_tables import STUDY_INDEXES, studies
 from hounsfield.storage.db.tag_filters import Formula, IdIs, Start, TagIs, alternatives, starts
 from hounsfield.storage.db.tag_filters import condition as visible_condition
@@ -85,7 +92,7 @@ _SMALL: Final = ("sop_uid", "series_uid", "study_uid")
 """Of one value there are so few rows that they need not be counted."""
 
 
-_TAGGED: Final = PreparedForValues(
+_TAGGED: Final = PreparedValueStatement(
     lambda uids: (
         select(image_set_tags.c.study_uid)
         .where(
@@ -311,23 +318,23 @@ class DicomSearchPlan:
         if self.visible is True and len(self.criteria) == 1 and len(found) == 1:
             (start,) = found
             if start.level is self.level and start.index != _STUDY_UID_INDEX:
-                one = isinstance(start.criterion.match, OneOf) and len(start.criterion.match.values) == 1
+                one = isinstance(start.criterion.match, ValueMatch) and len(start.criterion.match.values) == 1
                 if one or self._entries(connection, start, self.few_entries) < self.few_entries:
                     return start
         return None
 
     def _start_at(self, criterion: Criterion) -> _Start | None:
         match, column, level = criterion.match, criterion.key.column, self._level_of(criterion)
-        if isinstance(match, (LikeAnyCase, LikeOrWords)):
+        if isinstance(match, (AnyCasePatternMatch, PatternOrWordMatch)):
             return None
-        if isinstance(match, Words):
+        if isinstance(match, WordMatch):
             return _Start(criterion, level, _STUDY_UID_INDEX) if literal_beginning(match) else None
         if column == "study_uid":
             return _Start(criterion, level, _STUDY_UID_INDEX if level is _STUDY else _LINK_INDEXES[_SERIES])
         index = _INDEXES.get(column)
         if index is None or not literal_beginning(match):
             return None
-        if isinstance(match, Between) and not match.lower and not match.upper:
+        if isinstance(match, RangeMatch) and not match.lower and not match.upper:
             return None
         return _Start(criterion, level, index)
 
@@ -342,7 +349,7 @@ class DicomSearchPlan:
     def _entries(self, connection: Connection, start: _Start, most: int) -> int:
         """Count the entries of the index that a search begins with, up to a number."""
         match = start.criterion.match
-        if isinstance(match, Words):
+        if isinstance(match, WordMatch):
             found = studies_with_words(self.datastore_id, word_field(start.criterion.key), match, "sqlite")
             return _count(connection, found, most)
         alone = DicomSearchPlan(self.datastore_id, start.level, [start.criterion])
@@ -379,7 +386,7 @@ class DicomSearchPlan:
         self, level: SearchLevel, dialect: str, start: _Start, *, hints: bool, loose: bool
     ) -> Select[Any] | CompoundSelect[Any]:
         match = start.criterion.match
-        if level is _STUDY and isinstance(match, Words) and len(self._by_level[_STUDY]) == 1:
+        if level is _STUDY and isinstance(match, WordMatch) and len(self._by_level[_STUDY]) == 1:
             # The words tell which studies they are, nothing has to be looked up in these.
             return studies_with_words(self.datastore_id, word_field(start.criterion.key), match, dialect)
         return self._rows(level, dialect, start, hints=hints, loose=loose)
@@ -439,7 +446,7 @@ class DicomSearchPlan:
 
     def _condition(self, criterion: Criterion, dialect: str, start: _Start | None) -> ColumnElement[bool]:
         key, match = criterion.key, criterion.match
-        if isinstance(match, Words):
+        if isinstance(match, WordMatch):
             field = word_field(criterion.key)
             if start is not None and start.criterion is criterion:
                 found: ColumnElement[bool] = studies.c.study_uid.in_(
@@ -447,10 +454,10 @@ class DicomSearchPlan:
                 )
                 return found
             return has_words(self.datastore_id, field, match, dialect)
-        if isinstance(match, LikeOrWords):
+        if isinstance(match, PatternOrWordMatch):
             words = has_words(self.datastore_id, word_field(key), match.words, dialect)
             return or_(words, condition(key, match.like, dialect))
-        if key.column == "study_uid" and self.level > _STUDY and isinstance(match, OneOf):
+        if key.column == "study_uid" and self.level > _STUDY and isinstance(match, ValueMatch):
             return image_sets.c.study_uid.in_(match.values)
         return condition(key, match, dialect)
 

@@ -16,7 +16,7 @@ from typing import Final
 from hounsfield.dicom.healthimaging.levels import Level, level_of
 from hounsfield.dicom.json.level_attributes import document_members
 from hounsfield.dicom.json.search_attributes import SERIES_ATTRIBUTES, STUDY_ATTRIBUTES
-from hounsfield.dicom.json.writer import joined
+from hounsfield.dicom.json.writer import join_members
 from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.retrieve.data_set import current_data_sets
 from hounsfield.imaging.retrieve.data_set_json import data_set_members
@@ -57,7 +57,9 @@ _OF_INSTANCES: Final = frozenset({0x00080016, 0x00080018, 0x00081196, 0x00083002
 """What tells instances apart, so that a study or a series has none of it."""
 
 
-def answers(image_store: ImageStore, search: DicomSearch, results: Sequence[Result], base_url: str) -> Iterator[bytes]:
+def write_results(
+    image_store: ImageStore, search: DicomSearch, results: Sequence[Result], base_url: str
+) -> Iterator[bytes]:
     """Write results.
 
     Parameters
@@ -84,10 +86,10 @@ def answers(image_store: ImageStore, search: DicomSearch, results: Sequence[Resu
         group = results[start : start + _GROUP]
         defaults = [default_members(search, result, base_url) for result in group]
         for members in _with_included(image_store, search, group, defaults, base_url):
-            yield joined((tag, members[tag]) for tag in sorted(members))
+            yield join_members((tag, members[tag]) for tag in sorted(members))
 
 
-def reads_more(search: DicomSearch, results: Sequence[Result], base_url: str) -> bool:
+def reads_stored_data(search: DicomSearch, results: Sequence[Result], base_url: str) -> bool:
     """Tell whether more than the rows must be read to write the answers."""
     if not results:
         return False

@@ -16,9 +16,9 @@ from typing import Any, Final
 import structlog
 from sqlalchemy import Connection, Row, bindparam, select, update
 
-from hounsfield.imaging.datastores import fetched_key, get_datastore, lock_datastore
+from hounsfield.imaging.datastores import fetch_key, get_datastore, lock_datastore
 from hounsfield.imaging.image_store import ImageStore
-from hounsfield.imaging.instance_columns import InstanceIndex, index_of_fragment
+from hounsfield.imaging.instance_columns import InstanceColumns, read_fragment_columns
 from hounsfield.imaging.levels import index_entry, open_levels
 from hounsfield.imaging.study_rows import INDEX_VERSION, refresh_series, refresh_studies
 from hounsfield.imaging.tag_index import follow_image_sets
@@ -54,7 +54,7 @@ def _waiting(after: str) -> Any:
     )
 
 
-class IndexFiller:
+class Reindexer:
     """Indexes the image sets that are not indexed in the newest form.
 
     Parameters
@@ -85,7 +85,7 @@ class IndexFiller:
             after = group[-1].id
         _log.info("search index filled", image_sets=done, left=left)
         if left:
-            self._image_store.queue.release(item, _AGAIN_SECONDS, failed=False)
+            self._image_store.queue.release_lease(item, _AGAIN_SECONDS, failed=False)
             return
         with self._image_store.database.write() as connection:
             self._image_store.queue.finish(connection, item)
@@ -104,7 +104,7 @@ class IndexFiller:
 
         Gives False when it was changed meanwhile.
         """
-        key = fetched_key(self._image_store, get_datastore(self._image_store, datastore_id))
+        key = fetch_key(self._image_store, get_datastore(self._image_store, datastore_id))
         columns = instances.c
         wanted = (columns.key, columns.first_version, columns.source_key)
         extent = (columns.fragment_pack_id, columns.fragment_offset, columns.fragment_length)
@@ -131,7 +131,7 @@ class IndexFiller:
             refresh_studies(connection, datastore_id, set(connection.execute(place).scalars()))
         return True
 
-    def _indexes(self, key: DataKey, rows: Sequence[Row[Any]]) -> list[InstanceIndex]:
+    def _indexes(self, key: DataKey, rows: Sequence[Row[Any]]) -> list[InstanceColumns]:
         """Read what is indexed of instances; nothing is known of one whose bytes are damaged or gone."""
         found = []
         for start in range(0, len(rows), _FRAGMENTS_AT_ONCE):
@@ -140,7 +140,7 @@ class IndexFiller:
                 texts = self._fragments(key, group)
             except (PackDamagedError, BlobMissingError):
                 texts = [self._fragment_or_empty(key, row) for row in group]
-            found += [index_of_fragment(text) for text in texts]
+            found += [read_fragment_columns(text) for text in texts]
         return found
 
     def _fragments(self, key: DataKey, rows: Sequence[Row[Any]]) -> list[bytes]:
@@ -174,7 +174,7 @@ def _latest(image_set_id: str) -> Any:
     )
 
 
-def _write(connection: Connection, rows: Sequence[Row[Any]], indexes: Sequence[InstanceIndex]) -> None:
+def _write(connection: Connection, rows: Sequence[Row[Any]], indexes: Sequence[InstanceColumns]) -> None:
     statement = update(instances).where(
         instances.c.key == bindparam("of_key"), instances.c.first_version == bindparam("of_version")
     )

@@ -30,15 +30,15 @@ from sqlalchemy import (
 from sqlalchemy.sql.visitors import replacement_traverse
 
 from hounsfield.imaging.search.attribute_matching import (
-    Between,
+    AnyCasePatternMatch,
     Criterion,
-    Like,
-    LikeAnyCase,
-    LikeOrWords,
     Match,
-    OneOf,
-    Present,
-    Words,
+    PatternMatch,
+    PatternOrWordMatch,
+    PresenceMatch,
+    RangeMatch,
+    ValueMatch,
+    WordMatch,
 )
 from hounsfield.imaging.search.search_keys import Matching, SearchKey, SearchLevel
 from hounsfield.storage.db.image_set_tables import image_sets, instances
@@ -63,24 +63,24 @@ def condition(key: SearchKey, match: Match, dialect: str) -> ColumnElement[bool]
         ``sqlite`` or ``postgresql``.
     """
     column: ColumnElement[Any] = _TABLES[key.level].c[key.column]
-    if isinstance(match, OneOf):
+    if isinstance(match, ValueMatch):
         equal = column == match.values[0] if len(match.values) == 1 else column.in_(match.values)
         return and_(equal, column.is_not(None)) if key.matching is Matching.WARNING else equal
-    if isinstance(match, Between):
+    if isinstance(match, RangeMatch):
         ends = [column != ""]
         if match.lower:
             ends.append(column >= match.lower)
         if match.upper is not None:
             ends.append(column <= match.upper)
         return and_(*ends)
-    if isinstance(match, Present):
+    if isinstance(match, PresenceMatch):
         return column.is_not(None)
-    if isinstance(match, Like):
+    if isinstance(match, PatternMatch):
         if key.matching is Matching.WARNING:
             return and_(column.is_not(None), _like(cast(column, Text), match.patterns, dialect, ranges=False))
         # Text of image sets is ordered by the language of a PostgreSQL database.
         return _like(column, match.patterns, dialect, ranges=dialect == "sqlite" or key.level is SearchLevel.STUDY)
-    if isinstance(match, LikeAnyCase):
+    if isinstance(match, AnyCasePatternMatch):
         return or_(*(_like_any_case(column, pattern, dialect) for pattern in match.patterns))
     raise TypeError(f"{key.keyword} is not matched by words here")
 
@@ -106,11 +106,11 @@ def are_met(
     for criterion in criteria:
         match = criterion.match
         either: list[ColumnElement[bool]] = [false()]
-        plain = match.like if isinstance(match, LikeOrWords) else match
-        by_words = match.words if isinstance(match, LikeOrWords) else match
-        if not isinstance(plain, Words):
+        plain = match.like if isinstance(match, PatternOrWordMatch) else match
+        by_words = match.words if isinstance(match, PatternOrWordMatch) else match
+        if not isinstance(plain, WordMatch):
             either.append(_of_values(condition(criterion.key, plain, dialect), study))
-        if isinstance(by_words, Words):
+        if isinstance(by_words, WordMatch):
             field = word_field(criterion.key)
             own = [row for row in words if row["field"] == field]
             either += [_of_values(word, row) for row in own for word in _words(by_words, dialect)]
@@ -133,7 +133,9 @@ def word_field(key: SearchKey) -> str:
     return key.column.removesuffix("_key")
 
 
-def studies_with_words(datastore_id: str, field: str, match: Words, dialect: str) -> Select[Any] | CompoundSelect[Any]:
+def studies_with_words(
+    datastore_id: str, field: str, match: WordMatch, dialect: str
+) -> Select[Any] | CompoundSelect[Any]:
     """Give a query for the UIDs of studies that have words; each pattern is looked up in the index on its own."""
     queries = [
         select(study_words.c.study_uid)
@@ -149,7 +151,7 @@ def primary_key_index(table: str) -> str:
     return f"sqlite_autoindex_{table}_1"
 
 
-def has_words(datastore_id: str, field: str, match: Words, dialect: str) -> ColumnElement[bool]:
+def has_words(datastore_id: str, field: str, match: WordMatch, dialect: str) -> ColumnElement[bool]:
     """Give the condition that the study of a row of studies has words."""
     own = (*_words_of(datastore_id, field), study_words.c.study_uid == studies.c.study_uid)
     return exists().where(*own, or_(*_words(match, dialect)))
@@ -161,11 +163,11 @@ def _words_of(datastore_id: str, field: str) -> tuple[ColumnElement[bool], ...]:
 
 def literal_beginning(match: Match) -> bool:
     """Tell whether an index helps to find what matches: not where every pattern may begin with anything."""
-    patterns = match.patterns if isinstance(match, (Like, Words)) else ()
+    patterns = match.patterns if isinstance(match, (PatternMatch, WordMatch)) else ()
     return all(not pattern.startswith(("*", "?")) for pattern in patterns)
 
 
-def _words(match: Words, dialect: str) -> list[ColumnElement[bool]]:
+def _words(match: WordMatch, dialect: str) -> list[ColumnElement[bool]]:
     patterns = (*match.patterns, *(f"{prefix}*" for prefix in match.prefixes))
     return [_like(study_words.c.word, (pattern,), dialect, ranges=True) for pattern in patterns]
 

@@ -15,7 +15,7 @@ import structlog
 from sqlalchemy import Connection, or_, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from hounsfield.imaging.datastores import fetched_key, get_datastore
+from hounsfield.imaging.datastores import fetch_key, get_datastore
 from hounsfield.imaging.errors import ImagingError
 from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.tiering.pack_references import owners_of, use_of
@@ -81,7 +81,7 @@ def _tell_of(image_store: ImageStore, damage: Damage) -> None:
 
 def _image_sets(image_store: ImageStore, damage: Damage) -> frozenset[str]:
     """Find the image sets that lie in a pack, by its contents, or where these cannot be read by looking at all rows."""
-    key = fetched_key(image_store, get_datastore(image_store, damage.datastore_id))
+    key = fetch_key(image_store, get_datastore(image_store, damage.datastore_id))
     try:
         owners = owners_of(image_store.blobs, key, damage.pack_id)
     except (PackDamagedError, BlobMissingError):

@@ -25,7 +25,7 @@ from typing import Any, Final
 import structlog
 from sqlalchemy import Connection, Select, delete, insert, select
 
-from hounsfield.imaging.datastores import fetched_key, get_datastore
+from hounsfield.imaging.datastores import fetch_key, get_datastore
 from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.imports.files import file_records
 from hounsfield.jobs.queue import WorkItem
@@ -69,7 +69,7 @@ class OrphanSweeper:
         """Sweep, and come again a day later."""
         self.sweep()
         self.abort_uploads(self._a_day_ago())
-        self._image_store.queue.release(item, _DAY_SECONDS, failed=False)
+        self._image_store.queue.release_lease(item, _DAY_SECONDS, failed=False)
 
     def give_up(self, item: WorkItem) -> None:
         """Go on trying: the work is never over."""
@@ -94,7 +94,7 @@ class OrphanSweeper:
         They hold nothing that can be read, so that this asks for no setting.
         """
         count = 0
-        for place in self._image_store.blob_places:
+        for place in self._image_store.blob_locations:
             try:
                 count += abort_open_uploads(place, "packs", before_ms)
             except OSError as error:
@@ -153,7 +153,7 @@ class OrphanSweeper:
             job_ids = connection.execute(query).scalars().all()
         if not job_ids:
             return named
-        key = fetched_key(self._image_store, get_datastore(self._image_store, datastore_id))
+        key = fetch_key(self._image_store, get_datastore(self._image_store, datastore_id))
         with self._image_store.database.read() as connection:
             for job_id in job_ids:
                 for record in file_records(connection, job_id, key):

@@ -15,7 +15,7 @@ from sqlalchemy import select
 from hounsfield.imaging.image_store import ImageStore
 from hounsfield.jobs.queue import WorkItem
 from hounsfield.storage.db.image_set_tables import datastores
-from hounsfield.storage.keys.pack_keys import keep_pack_key
+from hounsfield.storage.keys.pack_keys import write_pack_key
 
 KEEP_PACK_KEYS: Final = "keep-pack-keys"
 _EVERY_SECONDS: Final = 3600.0
@@ -48,7 +48,7 @@ class PackKeyKeeper:
         except OSError as error:
             _log.warning("data keys beside the packs could not be looked at", error=type(error).__name__)
             pause = _AGAIN_SECONDS
-        self._image_store.queue.release(item, pause, failed=False)
+        self._image_store.queue.release_lease(item, pause, failed=False)
 
     def give_up(self, item: WorkItem) -> None:
         """Go on trying: the work is never over."""
@@ -59,9 +59,9 @@ class PackKeyKeeper:
         with self._image_store.database.read() as connection:
             datastore_ids = connection.execute(select(datastores.c.id)).scalars().all()
         count = sum(
-            keep_pack_key(self._image_store.database, place, datastore_id)
+            write_pack_key(self._image_store.database, place, datastore_id)
             for datastore_id in datastore_ids
-            for place in self._image_store.pack_places
+            for place in self._image_store.pack_locations
         )
         if count:
             _log.info("data keys written beside the packs", count=count)

@@ -21,7 +21,7 @@ from typing import Any, Final
 import structlog
 from sqlalchemy import Connection, insert, select, update
 
-from hounsfield.imaging.datastores import fetched_key, get_datastore
+from hounsfield.imaging.datastores import fetch_key, get_datastore
 from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.states import StorageTier
 from hounsfield.imaging.tiering.damage_log import note_damage
@@ -35,7 +35,7 @@ from hounsfield.storage.db.database import Database, in_groups, lock_row
 from hounsfield.storage.db.image_set_tables import IS_MISPLACED, blob_places, image_sets
 from hounsfield.storage.identifiers import new_id
 from hounsfield.storage.keys.data_key import DataKey, KeyUnavailableError
-from hounsfield.storage.keys.pack_keys import keep_pack_key
+from hounsfield.storage.keys.pack_keys import write_pack_key
 
 _UNCERTAIN: Final = ""
 """``placed_tier`` of an image set whose packs are being moved, or may have been."""
@@ -153,13 +153,13 @@ class PackPlacer:
         if begun is None:
             return
         try:
-            key = fetched_key(self._image_store, get_datastore(self._image_store, begun.datastore_id))
+            key = fetch_key(self._image_store, get_datastore(self._image_store, begun.datastore_id))
         except KeyUnavailableError:
             _log.warning("packs of a data store without its key are left", datastore=begun.datastore_id)
             return
         if begun.datastore_id not in self._with_key:
             # It may have been made before there was a second place.
-            keep_pack_key(self._image_store.database, self._tiers.archived, begun.datastore_id)
+            write_pack_key(self._image_store.database, self._tiers.archived, begun.datastore_id)
             self._with_key.add(begun.datastore_id)
         settled = True
         for pack_id in begun.pack_ids:
@@ -273,7 +273,7 @@ class PackPlacer:
         if known is None:
             writer = self._tiers.archived.create(name)
             writer.write(b"packs of archived image sets\n")
-            writer.commit()
+            writer.publish()
         if not _has(self._tiers.archived, name):
             raise PlacesError(
                 f"HOUNSFIELD_ARCHIVE_BLOBS_URL has no {name}: it is not the place that packs were moved to, or not mounted"

@@ -73,7 +73,7 @@ class TierSweeper:
             except PlacesError as error:
                 # Somebody has to mount it or to mend the setting; until then packs stay where they are.
                 _log.error("packs are not moved", reason=str(error))
-        self._image_store.queue.release(item, self._every_seconds, failed=False)
+        self._image_store.queue.release_lease(item, self._every_seconds, failed=False)
 
     def give_up(self, item: WorkItem) -> None:
         """Go on trying: the work is never over."""

@@ -14,7 +14,7 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
-from hounsfield.pixels.codecs.wavelet import Reduction, reduced, unreduced
+from hounsfield.pixels.codecs.wavelet import Reduction, describe_unreduced, reduce_resolutions
 
 _SMALLEST_AREA = 128 * 128
 
@@ -79,8 +79,10 @@ def resolutions(
     """
     levels = len(level_sizes(samples.shape[1], samples.shape[0])) - 1
     known = value_range or (int(samples.min()), int(samples.max()))
-    smaller = reduced(samples, levels, colour_transform=colour_transform, value_range=known, precision=precision)
-    return [*reversed(smaller), unreduced(samples, known)]
+    smaller = reduce_resolutions(
+        samples, levels, colour_transform=colour_transform, value_range=known, precision=precision
+    )
+    return [*reversed(smaller), describe_unreduced(samples, known)]
 
 
 def crc32(data: NDArray[Any] | bytes) -> int:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from hounsfield.pixels.codecs.codestream import CodestreamHeader, lacks_end, read_j2k, read_jpeg, with_end
 from hounsfield.pixels.codecs.htj2k import decode_htj2k, decode_low_band
-from hounsfield.pixels.codecs.jpeg_colour import as_described
+from hounsfield.pixels.codecs.jpeg_colour import to_described
 from hounsfield.pixels.codecs.jpeg_xl import check_size, read_jpeg_xl, recompressed_jpeg
 from hounsfield.pixels.codecs.rle import decode_run_length
 from hounsfield.pixels.errors import PixelError
@@ -173,7 +173,7 @@ def _header_before_scan(head: bytes) -> CodestreamHeader:
     return read_jpeg(head + _START_OF_SCAN + b"\0\2" + _END_OF_IMAGE)
 
 
-def irregular(encoded: bytes, transfer_syntax: str) -> PixelLeniency | None:
+def find_irregularity(encoded: bytes, transfer_syntax: str) -> PixelLeniency | None:
     """Tell what is wrong with a frame that was decoded all the same."""
     return PixelLeniency.NO_END_MARKER if transfer_syntax in JPEG and lacks_end(encoded) else None
 
@@ -191,7 +191,7 @@ def stored_values(samples: Samples, format: PixelFormat) -> Samples:  # noqa: A0
     return values
 
 
-def described_as_decoded(format: PixelFormat, transfer_syntax: str) -> PixelFormat:  # noqa: A002
+def describe_decoded(format: PixelFormat, transfer_syntax: str) -> PixelFormat:  # noqa: A002
     """Give the description of samples once they are decoded: HighBit says nothing of those that a codestream held.
 
     A codestream has the values themselves, in the lowest bits; native and run-length frames have cells with all their bits.
@@ -268,7 +268,7 @@ def _decode_jpeg(encoded: bytes, format_: PixelFormat) -> Samples:
         if not np.array_equal(decoded, filled):
             raise PixelError(f"the codestream {fault} scan ends before all samples are decoded")
     if header.components == 3:
-        decoded = as_described(decoded, encoded, header.precision, format_)
+        decoded = to_described(decoded, encoded, header.precision, format_)
     return _fitted(decoded, header.precision, format_, signed=False)
 
 

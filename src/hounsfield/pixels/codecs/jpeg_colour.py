@@ -35,7 +35,7 @@ _FROM_RGB: Final = np.array(
 _TO_RGB: Final = np.array([[1, 0, 1.402], [1, -0.344136, -0.714136], [1, 1.772, 0]], np.float32).T
 
 
-def says_ybr(codestream: bytes) -> bool | None:
+def is_ybr(codestream: bytes) -> bool | None:
     """Tell whether a JPEG codestream of three components says that it is YCbCr, or RGB; None when it says neither.
 
     Raises
@@ -70,13 +70,13 @@ def interpretation_of_jpeg(codestream: bytes, format: PixelFormat) -> str:  # no
     given = format.photometric_interpretation
     if format.samples_per_pixel != 3 or given not in _YBR | {"RGB"}:
         return given
-    ybr = says_ybr(codestream)
+    ybr = is_ybr(codestream)
     if ybr is None or ybr == (given in _YBR):
         return given
     return "YBR_FULL_422" if ybr else "RGB"
 
 
-def as_described(samples: NDArray[Any], codestream: bytes, precision: int, format: PixelFormat) -> NDArray[Any]:  # noqa: A002
+def to_described(samples: NDArray[Any], codestream: bytes, precision: int, format: PixelFormat) -> NDArray[Any]:  # noqa: A002
     """Give the samples of a decoded JPEG codestream the colour that the data set says they have.
 
     Parameters

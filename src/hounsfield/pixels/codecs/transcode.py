@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hounsfield.pixels.codecs.checksum import LevelChecksum, checksums, crc32, resolutions
-from hounsfield.pixels.codecs.decode import decode_samples, described_as_decoded, stored_values
+from hounsfield.pixels.codecs.decode import decode_samples, describe_decoded, stored_values
 from hounsfield.pixels.codecs.encode import encode_frame, stated_precision, uses_colour_transform
-from hounsfield.pixels.codecs.wavelet import Reduction, unreduced
+from hounsfield.pixels.codecs.wavelet import Reduction, describe_unreduced
 from hounsfield.pixels.errors import PixelError
 from hounsfield.pixels.format import PixelFormat
 from hounsfield.pixels.transfer_syntaxes import LosslessFormat
@@ -74,7 +74,7 @@ def transcode_frame(
     PixelError
         The frame cannot be decoded or encoded, or what would be stored does not decode to what went in.
     """
-    format = described_as_decoded(format, transfer_syntax)
+    format = describe_decoded(format, transfer_syntax)
     decoded = decode_samples(encoded, transfer_syntax, format, strict=True)
     samples, value_range = _with_sign(np.ascontiguousarray(decoded), format)
     colour_transform, precision = uses_colour_transform(format, lossless), stated_precision(format, value_range)
@@ -90,7 +90,7 @@ def transcode_frame(
     return StoredFrame(data, level_checksums, low, high)
 
 
-def keep_frame(encoded: bytes, format: PixelFormat) -> StoredFrame:  # noqa: A002
+def store_unchanged(encoded: bytes, format: PixelFormat) -> StoredFrame:  # noqa: A002
     """Keep a frame as it came, with the checksum of its bytes."""
     return StoredFrame(encoded, (LevelChecksum(format.columns, format.rows, crc32(encoded)),), None, None)
 
@@ -100,7 +100,7 @@ def _checked_resolutions(
 ) -> list[Reduction]:
     """Resolutions that get a checksum: decoders lose the highest bit of unsigned 32-bit samples at the smaller ones."""
     if samples.dtype == np.uint32 and value_range[1] >= _DEEPEST_REDUCED:
-        return [unreduced(samples, value_range)]
+        return [describe_unreduced(samples, value_range)]
     return resolutions(samples, colour_transform=colour_transform, value_range=value_range, precision=precision)
 
 

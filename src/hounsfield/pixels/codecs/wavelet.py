@@ -56,12 +56,12 @@ class Reduction:
     absent: int | None
 
 
-def unreduced(samples: NDArray[Any], value_range: tuple[int, int]) -> Reduction:
+def describe_unreduced(samples: NDArray[Any], value_range: tuple[int, int]) -> Reduction:
     """Give an image with all its samples, whose smallest and largest are known, as a resolution of itself."""
     return Reduction(samples, samples, _absent(*value_range, samples.dtype))
 
 
-def reduced(
+def reduce_resolutions(
     samples: NDArray[Any],
     levels: int,
     *,

@@ -39,7 +39,7 @@ def native_frame(samples: NDArray[Any], format: PixelFormat) -> bytes:  # noqa: 
     return np.ascontiguousarray(samples, samples.dtype.newbyteorder("<")).tobytes()
 
 
-def without_gaps(frames: Iterable[bytes], frame_bits: int) -> Iterator[bytes]:
+def join_frames(frames: Iterable[bytes], frame_bits: int) -> Iterator[bytes]:
     """Let frames follow each other bit by bit (PS3.5 section 8.1.1: frames of one bit a sample begin within a byte).
 
     Parameters

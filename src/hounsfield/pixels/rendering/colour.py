@@ -33,7 +33,7 @@ class Palette:
     blue: LookupTable
 
 
-def red_green_blue(samples: NDArray[Any], interpretation: str, bits_stored: int) -> NDArray[np.uint8]:
+def convert_to_rgb(samples: NDArray[Any], interpretation: str, bits_stored: int) -> NDArray[np.uint8]:
     """Give a colour frame as RGB.
 
     Parameters
@@ -70,7 +70,7 @@ def _octets(samples: NDArray[Any], bits: int) -> NDArray[Any]:
     return np.asarray(np.minimum(scaled, 255), np.uint8)
 
 
-def coloured(samples: NDArray[Any], palette: Palette) -> NDArray[np.uint8]:
+def apply_palette(samples: NDArray[Any], palette: Palette) -> NDArray[np.uint8]:
     """Give the colours of a frame of palette indices, shape ``(rows, columns)``, as RGB."""
     if samples.dtype.itemsize > 2:
         return _colours(samples, palette)

@@ -25,7 +25,7 @@ Voi: TypeAlias = "Window | LookupTable"
 
 
 @dataclass(frozen=True, slots=True)
-class GreyDisplay:
+class GreyscalePresentation:
     """How stored values of one sample per pixel are shown.
 
     Attributes
@@ -54,14 +54,14 @@ class GreyDisplay:
     full_range: tuple[int, int] | None = None
 
 
-def shown(samples: NDArray[Any], display: GreyDisplay) -> NDArray[np.uint8]:
+def render_greyscale(samples: NDArray[Any], presentation: GreyscalePresentation) -> NDArray[np.uint8]:
     """Give the grey levels of stored values.
 
     Parameters
     ----------
     samples : numpy.ndarray
         Stored values, integers or floating point, of any shape.
-    display : GreyDisplay
+    presentation : GreyscalePresentation
         How to show them.
 
     Returns
@@ -72,20 +72,24 @@ def shown(samples: NDArray[Any], display: GreyDisplay) -> NDArray[np.uint8]:
     narrow = samples.dtype.kind in "iu" and samples.dtype.itemsize <= 2
     if narrow:
         samples = samples.astype(samples.dtype.newbyteorder("="), copy=False)
-    if display.voi is not None:
-        return _looked_up(_table(display, samples.dtype.str), samples) if narrow else _grey_levels(samples, display)
+    if presentation.voi is not None:
+        return (
+            _look_up(_table(presentation, samples.dtype.str), samples)
+            if narrow
+            else _grey_levels(samples, presentation)
+        )
     values = _value_range(samples)
-    window = None if values is None else _range_window(samples, values, display)
+    window = None if values is None else _range_window(samples, values, presentation)
     if values is None or window is None:
-        return np.full(samples.shape, 255 if display.inverted else 0, np.uint8)
-    display = replace(display, voi=window)
+        return np.full(samples.shape, 255 if presentation.inverted else 0, np.uint8)
+    presentation = replace(presentation, voi=window)
     if not narrow:
-        return _grey_levels(samples, display)
+        return _grey_levels(samples, presentation)
     # A window over the values of a frame is hardly ever that of another one: only the levels of these values are made.
-    return _looked_up(_table_between(int(values[0]), int(values[1]), samples.dtype, display), samples)
+    return _look_up(_table_between(int(values[0]), int(values[1]), samples.dtype, presentation), samples)
 
 
-def _looked_up(table: NDArray[np.uint8], samples: NDArray[Any]) -> NDArray[np.uint8]:
+def _look_up(table: NDArray[np.uint8], samples: NDArray[Any]) -> NDArray[np.uint8]:
     """Give the entries of a table for samples by their bits, a stretch at a time: numpy makes wide indices of them."""
     levels = np.empty(samples.shape, np.uint8)
     places, flat = samples.view(f"u{samples.dtype.itemsize}").reshape(-1), levels.reshape(-1)
@@ -96,59 +100,59 @@ def _looked_up(table: NDArray[np.uint8], samples: NDArray[Any]) -> NDArray[np.ui
 
 
 @lru_cache(maxsize=256)
-def _table(display: GreyDisplay, dtype: str) -> NDArray[np.uint8]:
+def _table(presentation: GreyscalePresentation, dtype: str) -> NDArray[np.uint8]:
     """Give the grey level of each stored value, in the order of its bits."""
     width = np.dtype(dtype).itemsize
     values = np.arange(1 << 8 * width, dtype=np.uint32).astype(f"u{width}").view(dtype)
-    return _grey_levels(values, display)
+    return _grey_levels(values, presentation)
 
 
-def _table_between(low: int, high: int, dtype: np.dtype[Any], display: GreyDisplay) -> NDArray[np.uint8]:
+def _table_between(low: int, high: int, dtype: np.dtype[Any], presentation: GreyscalePresentation) -> NDArray[np.uint8]:
     """Give a table as `_table` does, of which only the entries of the values from one to another mean anything."""
     values = np.arange(low, high + 1, dtype=np.int32)
     table = np.empty(1 << 8 * dtype.itemsize, np.uint8)
     # By their bits negative values are at the end of the table, from which negative indices count.
-    table[values] = _grey_levels(values, display)
+    table[values] = _grey_levels(values, presentation)
     return table
 
 
-def _grey_levels(samples: NDArray[Any], display: GreyDisplay) -> NDArray[np.uint8]:
-    values = modality_values(samples, display)
-    if isinstance(display.voi, LookupTable):
-        bright = display.voi(values) / display.voi.largest
-    elif display.voi is not None:
-        bright = display.voi(values)
+def _grey_levels(samples: NDArray[Any], presentation: GreyscalePresentation) -> NDArray[np.uint8]:
+    values = modality_values(samples, presentation)
+    if isinstance(presentation.voi, LookupTable):
+        bright = presentation.voi(values) / presentation.voi.largest
+    elif presentation.voi is not None:
+        bright = presentation.voi(values)
     else:
         raise TypeError("grey levels need a window")
     if samples.dtype.kind == "f":
         bright = np.nan_to_num(bright, nan=0.0)
-    if display.inverted:
+    if presentation.inverted:
         bright = 1 - bright
     return (bright * 255 + 0.5).astype(np.uint8)
 
 
-def modality_values(samples: NDArray[Any], display: GreyDisplay) -> NDArray[Any]:
+def modality_values(samples: NDArray[Any], presentation: GreyscalePresentation) -> NDArray[Any]:
     """Give values after the modality transformation, floating point."""
-    if display.modality is not None:
-        return display.modality(samples).astype(np.float64)
+    if presentation.modality is not None:
+        return presentation.modality(samples).astype(np.float64)
     values = samples.astype(np.float64)
-    if display.slope != 1 or display.intercept:
-        values = values * display.slope + display.intercept
+    if presentation.slope != 1 or presentation.intercept:
+        values = values * presentation.slope + presentation.intercept
     return values
 
 
-def _range_window(samples: NDArray[Any], values: tuple[Any, Any], display: GreyDisplay) -> Window | None:
+def _range_window(samples: NDArray[Any], values: tuple[Any, Any], presentation: GreyscalePresentation) -> Window | None:
     """Give a window over all values that are not padding; None when there is only one."""
-    low, high = display.full_range or _without_padding(samples, values, display.padding)
-    if display.modality is not None and samples.dtype.kind in "iu":
-        first, last = display.modality.first, display.modality.first + len(display.modality.entries) - 1
+    low, high = presentation.full_range or _without_padding(samples, values, presentation.padding)
+    if presentation.modality is not None and samples.dtype.kind in "iu":
+        first, last = presentation.modality.first, presentation.modality.first + len(presentation.modality.entries) - 1
         begin, end = (min(max(int(value), first), last) for value in (low, high))
-        stretch = display.modality.entries[begin - first : end - first + 1]
+        stretch = presentation.modality.entries[begin - first : end - first + 1]
         return whole_range(float(stretch.min()), float(stretch.max()))
-    if display.modality is not None:
-        ends = modality_values(np.array([low, high]), display).tolist()
+    if presentation.modality is not None:
+        ends = modality_values(np.array([low, high]), presentation).tolist()
     else:
-        ends = [float(value) * display.slope + display.intercept for value in (low, high)]
+        ends = [float(value) * presentation.slope + presentation.intercept for value in (low, high)]
     return whole_range(min(ends), max(ends))
 
 

@@ -17,9 +17,9 @@ from hounsfield.pixels.codecs.colour import JPEG_CODESTREAMS, rgb_of_jpeg
 from hounsfield.pixels.codecs.decode import decode_frame, decode_reduced
 from hounsfield.pixels.errors import PixelError
 from hounsfield.pixels.format import PixelFormat
-from hounsfield.pixels.rendering.colour import COLOURS, Palette, coloured, red_green_blue
-from hounsfield.pixels.rendering.greyscale import GreyDisplay, shown
-from hounsfield.pixels.rendering.viewport import Viewport, placed, seen
+from hounsfield.pixels.rendering.colour import COLOURS, Palette, apply_palette, convert_to_rgb
+from hounsfield.pixels.rendering.greyscale import GreyscalePresentation, render_greyscale
+from hounsfield.pixels.rendering.viewport import Viewport, crop_and_scale, locate_region
 from hounsfield.pixels.rendering.voi_window import Window
 
 _GREY: Final = frozenset({"MONOCHROME1", "MONOCHROME2"})
@@ -27,7 +27,7 @@ _PALETTE: Final = "PALETTE COLOR"
 _QUALITY: Final = 90
 
 
-class PictureKind(StrEnum):
+class RenderedMediaType(StrEnum):
     """Media types of pictures."""
 
     JPEG = "image/jpeg"
@@ -40,7 +40,7 @@ class Appearance:
 
     Attributes
     ----------
-    kind : PictureKind
+    kind : RenderedMediaType
         Its media type.
     quality : int
         Of JPEG, from 1 to 100.
@@ -50,14 +50,14 @@ class Appearance:
         What part is shown, and how large; None for all pixels of the frame.
     """
 
-    kind: PictureKind = PictureKind.JPEG
+    kind: RenderedMediaType = RenderedMediaType.JPEG
     quality: int = _QUALITY
     window: Window | None = None
     viewport: Viewport | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class FrameDisplay:
+class FramePresentation:
     """What must be known to show a frame.
 
     Attributes
@@ -68,7 +68,7 @@ class FrameDisplay:
         How the frame is stored.
     interpretation : str
         What its decoded samples mean.
-    grey : GreyDisplay
+    grey : GreyscalePresentation
         For one sample per pixel.
     palette : Palette or None
         For palette indices.
@@ -79,19 +79,19 @@ class FrameDisplay:
     format: PixelFormat
     transfer_syntax: str
     interpretation: str
-    grey: GreyDisplay
+    grey: GreyscalePresentation
     palette: Palette | None = None
     plain: str = ""
 
 
-def rendered(encoded: bytes, display: FrameDisplay, appearance: Appearance) -> bytes:
+def render_frame(encoded: bytes, presentation: FramePresentation, appearance: Appearance) -> bytes:
     """Give a frame as a picture.
 
     Parameters
     ----------
     encoded : bytes
         The frame as it is stored.
-    display : FrameDisplay
+    presentation : FramePresentation
         What its data set says of it.
     appearance : Appearance
         How the client wants it.
@@ -101,7 +101,7 @@ def rendered(encoded: bytes, display: FrameDisplay, appearance: Appearance) -> b
     PixelError
         The frame cannot be shown, does not decode, or does not have the region that is asked for.
     """
-    picture = np.ascontiguousarray(_picture(encoded, display, appearance))
+    picture = np.ascontiguousarray(_picture(encoded, presentation, appearance))
     try:
         return _encoded(picture, appearance)
     except RuntimeError as problem:
@@ -109,7 +109,7 @@ def rendered(encoded: bytes, display: FrameDisplay, appearance: Appearance) -> b
 
 
 def _encoded(picture: NDArray[np.uint8], appearance: Appearance) -> bytes:
-    if appearance.kind is PictureKind.PNG:
+    if appearance.kind is RenderedMediaType.PNG:
         # Fast, and nearly as small.
         return bytes(imagecodecs.png_encode(picture, 1, strategy=3, filter=16))
     # Colour is not subsampled: what is shown may be looked at closely.
@@ -117,40 +117,42 @@ def _encoded(picture: NDArray[np.uint8], appearance: Appearance) -> bytes:
     return bytes(imagecodecs.jpeg8_encode(picture, appearance.quality, subsampling=subsampling))
 
 
-def _picture(encoded: bytes, display: FrameDisplay, appearance: Appearance) -> NDArray[np.uint8]:
+def _picture(encoded: bytes, presentation: FramePresentation, appearance: Appearance) -> NDArray[np.uint8]:
     viewport = appearance.viewport
     if viewport is None:
-        return _shown(_decoded(encoded, display, 0), display, appearance)
-    frame = display.format.rows, display.format.columns
-    place = placed(viewport, *frame)
-    samples = _decoded(encoded, display, place.halvings)
-    return seen(_shown(samples, display, appearance), place, viewport, frame)
+        return _render_samples(_decoded(encoded, presentation, 0), presentation, appearance)
+    frame = presentation.format.rows, presentation.format.columns
+    place = locate_region(viewport, *frame)
+    samples = _decoded(encoded, presentation, place.halvings)
+    return crop_and_scale(_render_samples(samples, presentation, appearance), place, viewport, frame)
 
 
-def _decoded(encoded: bytes, display: FrameDisplay, halvings: int) -> NDArray[Any]:
-    format_ = display.format
-    if display.plain:
-        dtype = np.dtype(display.plain)
+def _decoded(encoded: bytes, presentation: FramePresentation, halvings: int) -> NDArray[Any]:
+    format_ = presentation.format
+    if presentation.plain:
+        dtype = np.dtype(presentation.plain)
         count = format_.rows * format_.columns
         if len(encoded) < count * dtype.itemsize:
             raise PixelError(f"the native frame has {len(encoded)} bytes, {count * dtype.itemsize} are needed")
         return np.frombuffer(encoded, dtype, count).reshape(format_.rows, format_.columns)
     # Indices and the values of segments have no mean; nothing can be halved of them.
-    if halvings and display.interpretation != _PALETTE and format_.bits_stored > 1:
-        return decode_reduced(encoded, display.transfer_syntax, format_, halvings)
-    samples = decode_frame(encoded, display.transfer_syntax, format_)
-    return rgb_of_jpeg(samples, format_) if display.transfer_syntax in JPEG_CODESTREAMS else samples
+    if halvings and presentation.interpretation != _PALETTE and format_.bits_stored > 1:
+        return decode_reduced(encoded, presentation.transfer_syntax, format_, halvings)
+    samples = decode_frame(encoded, presentation.transfer_syntax, format_)
+    return rgb_of_jpeg(samples, format_) if presentation.transfer_syntax in JPEG_CODESTREAMS else samples
 
 
-def _shown(samples: NDArray[Any], display: FrameDisplay, appearance: Appearance) -> NDArray[np.uint8]:
-    format_, interpretation = display.format, display.interpretation
+def _render_samples(
+    samples: NDArray[Any], presentation: FramePresentation, appearance: Appearance
+) -> NDArray[np.uint8]:
+    format_, interpretation = presentation.format, presentation.interpretation
     if format_.samples_per_pixel == 1 and interpretation in _GREY:
-        grey = display.grey if appearance.window is None else replace(display.grey, voi=appearance.window)
-        return shown(samples, grey)
-    if format_.samples_per_pixel == 1 and interpretation == _PALETTE and display.palette is not None:
-        return coloured(samples, display.palette)
+        grey = presentation.grey if appearance.window is None else replace(presentation.grey, voi=appearance.window)
+        return render_greyscale(samples, grey)
+    if format_.samples_per_pixel == 1 and interpretation == _PALETTE and presentation.palette is not None:
+        return apply_palette(samples, presentation.palette)
     if format_.samples_per_pixel == 3 and interpretation in COLOURS:
-        return red_green_blue(samples, interpretation, format_.bits_stored)
+        return convert_to_rgb(samples, interpretation, format_.bits_stored)
     raise PixelError(
         f"pixels of {format_.samples_per_pixel} samples with Photometric Interpretation {interpretation[:16]} "
         f"cannot be shown"

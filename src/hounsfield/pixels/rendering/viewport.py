@@ -45,7 +45,7 @@ class Viewport:
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class FrameRegion:
     """A viewport on a frame of a known size: the region that it shows, and the size of the picture."""
 
     left: float
@@ -62,7 +62,7 @@ class Placed:
         return max(0, int(math.log2(scale)))
 
 
-def placed(viewport: Viewport, rows: int, columns: int) -> Placed:
+def locate_region(viewport: Viewport, rows: int, columns: int) -> FrameRegion:
     """Place a viewport on a frame; raises `PixelError` when its region is not within the frame."""
     across = columns - viewport.left if viewport.across is None else viewport.across
     down = rows - viewport.top if viewport.down is None else viewport.down
@@ -75,17 +75,19 @@ def placed(viewport: Viewport, rows: int, columns: int) -> Placed:
     if not viewport.enlarging:
         scale = min(scale, 1.0)
     size = (max(1, min(viewport.width, round(across * scale))), max(1, min(viewport.height, round(down * scale))))
-    return Placed(viewport.left, viewport.top, right, bottom, *size)
+    return FrameRegion(viewport.left, viewport.top, right, bottom, *size)
 
 
-def seen(picture: NDArray[np.uint8], place: Placed, viewport: Viewport, frame: tuple[int, int]) -> NDArray[np.uint8]:
+def crop_and_scale(
+    picture: NDArray[np.uint8], place: FrameRegion, viewport: Viewport, frame: tuple[int, int]
+) -> NDArray[np.uint8]:
     """Give the part of a picture that a viewport shows.
 
     Parameters
     ----------
     picture : numpy.ndarray
         Shape ``(rows, columns)`` or ``(rows, columns, 3)``; the frame, or the frame halved some times.
-    place : Placed
+    place : FrameRegion
         Where the viewport is on the frame.
     viewport : Viewport
         The viewport.

@@ -1,6 +1,6 @@
 """Immutable objects by name: a local folder or an object store.
 
-A blob is written once, becomes visible whole or not at all, and is durable when `BlobWriter.commit` returns. Names are made
+A blob is written once, becomes visible whole or not at all, and is durable when `BlobWriter.publish` returns. Names are made
 by the archive itself (hexadecimal ids and slashes), never from input.
 """
 
@@ -60,7 +60,7 @@ class BlobWriter(Protocol):
         """Drop what was written since the last `mark`, which stays; ValueError where there is none."""
         ...
 
-    def commit(self) -> None:
+    def publish(self) -> None:
         """Make the blob durable and visible."""
         ...
 
@@ -122,7 +122,7 @@ class _FolderBlobWriter:
         self._file.seek(self._mark)
         self._file.truncate()
 
-    def commit(self) -> None:
+    def publish(self) -> None:
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
@@ -296,7 +296,7 @@ class _ObjectBlobWriter:
             while chunk := held.read(_HELD_BYTES):
                 self._send(chunk)
 
-    def commit(self) -> None:
+    def publish(self) -> None:
         self._send_held()
         with _in_a_bucket(self._name), _as_os_error(self._name):
             self._upload.close()
@@ -366,7 +366,7 @@ class ObjectBlobs:
 
 
 @dataclass(frozen=True, slots=True)
-class BlobPlace:
+class BlobLocation:
     """Where the blobs are, in a form that can be sent to a worker process: a folder, or a URL with options."""
 
     folder: str | None = None

@@ -16,7 +16,7 @@ from typing import Final, TypeAlias
 from weakref import WeakValueDictionary
 
 from hounsfield.storage.blobs.blobs import Blobs
-from hounsfield.storage.blobs.large_reads import LARGE_BYTES, need_room
+from hounsfield.storage.blobs.large_reads import LARGE_BYTES, require_room
 from hounsfield.storage.blobs.lru_cache import WeightedCache
 from hounsfield.storage.blobs.packs import Extent, Label, read_record, read_record_within
 from hounsfield.storage.keys.data_key import DataKey
@@ -25,7 +25,7 @@ _ENTRY_BYTES: Final = 512
 _Name: TypeAlias = tuple[str, str, int, int, str, str, int]
 
 
-class KeptFrames:
+class FrameCache:
     """Reads frames, and keeps them; for several threads.
 
     Parameters
@@ -82,7 +82,7 @@ class KeptFrames:
         bytes or bytearray
             The frame, which others hold too: it is not to be written to.
         """
-        need_room((extent.pack_id, extent.offset), extent.length)
+        require_room((extent.pack_id, extent.offset), extent.length)
         name = _name(key, extent, label)
         while True:
             with self._lock:
@@ -107,7 +107,7 @@ class KeptFrames:
 
 
 def is_large(extent: Extent) -> bool:
-    """Tell whether a frame is one that `KeptFrames.shared` is for."""
+    """Tell whether a frame is one that `FrameCache.shared` is for."""
     return extent.length >= LARGE_BYTES
 
 

@@ -17,14 +17,14 @@ from hounsfield.storage.blobs.lru_cache import WeightedCache
 from hounsfield.storage.blobs.packs import Extent
 from hounsfield.storage.db.database import ONE, Database
 from hounsfield.storage.db.image_set_tables import frame_runs
-from hounsfield.storage.db.prepared import Prepared
+from hounsfield.storage.db.prepared import PreparedStatement
 
 _KEPT_BYTES: Final = 32 * 1024 * 1024
 _ENTRY_BYTES: Final = 512
 _NEIGHBOURS: Final = 1024
 """Ordinals that are looked for under one entry; a run has at most so many records."""
 
-_FIND_RUN = Prepared(
+_FIND_RUN = PreparedStatement(
     select(frame_runs.c.first_ordinal, frame_runs.c.pack_id, frame_runs.c.first_offset, frame_runs.c.lengths)
     .where(frame_runs.c.source_key == bindparam("source_key"), frame_runs.c.first_ordinal <= bindparam("ordinal"))
     .order_by(frame_runs.c.first_ordinal.desc())
@@ -49,7 +49,7 @@ class _Run:
 
 
 @dataclass(frozen=True, slots=True)
-class FramePlaces:
+class FrameIndex:
     """Finds frames, and keeps the runs that were found; for several threads."""
 
     _kept: WeightedCache[tuple[str, int], _Run] = field(default_factory=lambda: WeightedCache(_KEPT_BYTES))

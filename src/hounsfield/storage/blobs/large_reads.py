@@ -1,7 +1,7 @@
 """Room in memory for large records, asked for before they are read.
 
-    read_record ─▶ need_room ─┬─ the work has room for it, or is not bounded ─▶ read
-                              └─ RoomNeededError ─▶ whoever runs the work waits for room, and begins it again
+    read_record ─▶ require_room ─┬─ the work has room for it, or is not bounded ─▶ read
+                                 └─ RoomNeededError ─▶ whoever runs the work waits for room, and begins it again
 
 Work that answers a request runs `within` the room that the request has; all other work is not bounded.
 """
@@ -57,7 +57,7 @@ def within(room: Room, work: Callable[[], T]) -> T:
         _room.reset(token)
 
 
-def need_room(name: Hashable, size: int) -> None:
+def require_room(name: Hashable, size: int) -> None:
     """Go on when there is room for a large record; raises `RoomNeededError` when there is none."""
     room = _room.get()
     if room is not None and not room.covers(name, size):

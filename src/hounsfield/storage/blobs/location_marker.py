@@ -35,17 +35,17 @@ _ROW: Final = PLACE_MARK
 _log = structlog.get_logger(__name__)
 
 
-class PlaceRefusedError(Exception):
+class BlobLocationError(Exception):
     """The place is not the one that the blobs of the installation are in."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Mark:
+class _Marker:
     installation: str
     place: str
 
 
-def check_place(database: Database, wrapper: KeyWrapper, blobs: Blobs, installation_secret: bytes) -> None:
+def check_location(database: Database, wrapper: KeyWrapper, blobs: Blobs, installation_secret: bytes) -> None:
     """Make sure that a place is the one of the installation, marking it when the installation has none yet.
 
     Parameters
@@ -61,7 +61,7 @@ def check_place(database: Database, wrapper: KeyWrapper, blobs: Blobs, installat
 
     Raises
     ------
-    PlaceRefusedError
+    BlobLocationError
         The place is another one; the message says what is wrong and what would be right.
     """
     installation = hashlib.sha256(b"hounsfield installation\0" + installation_secret).hexdigest()[:32]
@@ -80,26 +80,26 @@ def check_place(database: Database, wrapper: KeyWrapper, blobs: Blobs, installat
         _log.warning("the place of the packs could not be checked", error=type(error).__name__)
         return
     if found is None:
-        raise PlaceRefusedError(
+        raise BlobLocationError(
             f"{MARK} is not there: it is another place than that of the packs of this database, or was emptied; "
             "every node needs the same place"
         )
-    if found != _Mark(installation, known or ""):
-        raise PlaceRefusedError(_not_ours(found))
+    if found != _Marker(installation, known or ""):
+        raise BlobLocationError(_not_ours(found))
 
 
 def _claim(connection: Connection, wrapper: KeyWrapper, blobs: Blobs, installation: str) -> None:
     connection.execute(insert(secrets).values(name=_ROW, wrapped=b""))
     found = _read(blobs)
     if found is not None and found.installation != installation:
-        raise PlaceRefusedError(_not_ours(found))
+        raise BlobLocationError(_not_ours(found))
     # A mark of our own without a row is what a process left that died right here.
-    mark = found or _Mark(installation, new_id())
+    mark = found or _Marker(installation, new_id())
     if found is None:
         writer = blobs.create(MARK)
         try:
             writer.write(orjson.dumps(asdict(mark)))
-            writer.commit()
+            writer.publish()
         finally:
             writer.abort()
     connection.execute(
@@ -112,19 +112,19 @@ def _known(connection: Connection, wrapper: KeyWrapper) -> str | None:
     return None if wrapped is None else wrapper.unwrap(wrapped, _ROW).decode()
 
 
-def _read(blobs: Blobs) -> _Mark | None:
+def _read(blobs: Blobs) -> _Marker | None:
     try:
         size = blobs.size(MARK)
     except BlobMissingError:
         return None
     try:
         content = orjson.loads(blobs.read(MARK, 0, min(size, _LONGEST_MARK)))
-        return _Mark(str(content["installation"]), str(content["place"]))
+        return _Marker(str(content["installation"]), str(content["place"]))
     except (ValueError, KeyError, TypeError) as error:
-        raise PlaceRefusedError(f"{MARK} is damaged") from error
+        raise BlobLocationError(f"{MARK} is damaged") from error
 
 
-def _not_ours(found: _Mark) -> str:
+def _not_ours(found: _Marker) -> str:
     return (
         f"{MARK} there names the installation {found.installation} and the place {found.place}, not those of this database; "
         "every node needs the same place, and every installation one of its own"

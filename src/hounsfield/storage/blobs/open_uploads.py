@@ -10,17 +10,17 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from hounsfield.storage.blobs.blobs import BlobPlace
+from hounsfield.storage.blobs.blobs import BlobLocation
 from hounsfield.storage.buckets.s3_bucket import s3_client, s3_errors
 from hounsfield.storage.clock import to_ms
 
 
-def abort_open_uploads(place: BlobPlace, folder: str, before_ms: int) -> int:
+def abort_open_uploads(place: BlobLocation, folder: str, before_ms: int) -> int:
     """Abort the uploads of a place that were begun before a moment, and are still open.
 
     Parameters
     ----------
-    place : BlobPlace
+    place : BlobLocation
         Where blobs are; nothing is done for one that is no S3 bucket.
     folder : str
         Folder of the blobs within the place.

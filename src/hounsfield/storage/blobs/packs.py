@@ -28,7 +28,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from hounsfield.storage.blobs.blobs import BlobMissingError, Blobs
-from hounsfield.storage.blobs.large_reads import LARGE_BYTES, need_room
+from hounsfield.storage.blobs.large_reads import LARGE_BYTES, require_room
 from hounsfield.storage.identifiers import new_id
 from hounsfield.storage.keys.data_key import DataKey
 
@@ -162,7 +162,7 @@ class PackWriter:
         extent = self.add(Label(RecordKind.CONTENTS, self.pack_id), orjson.dumps(self._contents))
         self._writer.write(_TRAILER.pack(extent.offset, extent.length, _MAGIC))
         self.size += _TRAILER.size
-        self._writer.commit()
+        self._writer.publish()
 
     def mark(self) -> None:
         """Remember what was added so far: what is added from here on can be taken back by `rewind`."""
@@ -212,7 +212,7 @@ def _read(blobs: Blobs, key: DataKey, extent: Extent, label: Label) -> bytes:
 
 def _check_room(extent: Extent) -> None:
     if extent.length >= LARGE_BYTES:
-        need_room((extent.pack_id, extent.offset), extent.length)
+        require_room((extent.pack_id, extent.offset), extent.length)
 
 
 def open_record(sealed: bytes, key: DataKey, extent: Extent, label: Label) -> bytes:
@@ -404,7 +404,7 @@ def copy_pack(key: DataKey, pack_id: str, source: Blobs, target: Blobs) -> None:
     try:
         for offset in range(0, size, _GROUP_BYTES):
             writer.write(source.read(name, offset, min(_GROUP_BYTES, size - offset)))
-        writer.commit()
+        writer.publish()
     finally:
         writer.abort()
     if not _is_whole(target, key, pack_id, size):

@@ -151,7 +151,7 @@ class SpoolWriter:
             self._path.unlink(missing_ok=True)
 
 
-def forget_spooled(folder: Path) -> None:
+def remove_spooled_files(folder: Path) -> None:
     """Remove what a run that ended left; call it before anything is received."""
     if folder.is_dir():
         for path in folder.iterdir():

@@ -16,7 +16,7 @@ from hounsfield.storage.blobs.blobs import BlobMissingError, Blobs, BlobWriter
 _MOST_REMEMBERED = 10_000
 
 
-class BlobFarError(Exception):
+class BlobArchivedError(Exception):
     """The blob is in a place that must not be waited for in the event loop; ask again in a thread."""
 
 
@@ -44,7 +44,7 @@ class TieredBlobs:
         return self.frequent.create(name)
 
     def read(self, name: str, offset: int, length: int) -> bytes:
-        """Read a range from wherever the blob is; raises `BlobMissingError` and `BlobFarError`."""
+        """Read a range from wherever the blob is; raises `BlobMissingError` and `BlobArchivedError`."""
         if name not in self._seen_archived:
             try:
                 return self.frequent.read(name, offset, length)
@@ -81,7 +81,7 @@ class TieredBlobs:
             asyncio.get_running_loop()
         except RuntimeError:
             return
-        raise BlobFarError(f"blob {name} may be in a place behind the network")
+        raise BlobArchivedError(f"blob {name} may be in a place behind the network")
 
     def size(self, name: str) -> int:
         """Give the length of a blob in bytes; raises `BlobMissingError`."""

@@ -41,12 +41,12 @@ from hounsfield.storage.db.errors import (
     DatabaseDamagedError,
     DatabaseTroubleError,
     code_of,
+    log_damage,
     spoils_connection,
-    tell_damage,
-    trouble_of,
+    translate_error,
 )
 from hounsfield.storage.db.image_set_tables import metadata
-from hounsfield.storage.db.prepared import Prepared
+from hounsfield.storage.db.prepared import PreparedStatement
 from hounsfield.storage.db.schema import bring_up_to_date, is_up_to_date
 
 WAIT_SECONDS: Final = 20.0
@@ -208,7 +208,7 @@ class Database:
             return False
         return not busy
 
-    def lookup(self, statement: Prepared, parameters: Mapping[str, Any]) -> tuple[Any, ...] | None:
+    def lookup(self, statement: PreparedStatement, parameters: Mapping[str, Any]) -> tuple[Any, ...] | None:
         """Give the first row of a prepared statement, on a connection of the thread's own and without a transaction.
 
         This is for the one query that thousands of requests a second make; everything else reads through `read`.
@@ -246,7 +246,9 @@ class Database:
             with suppress(self._driver_error):
                 connection.close()
 
-    def _first_row(self, driver: Any, statement: Prepared, parameters: Mapping[str, Any]) -> tuple[Any, ...] | None:
+    def _first_row(
+        self, driver: Any, statement: PreparedStatement, parameters: Mapping[str, Any]
+    ) -> tuple[Any, ...] | None:
         cursor = driver.cursor()
         try:
             cursor.execute(*statement.bound(self.engine.dialect, parameters))
@@ -271,11 +273,11 @@ class Database:
 
 def _trouble(error: Exception, statement: str | None = None) -> DatabaseTroubleError | None:
     """Give what is wrong with the database by an error, logged where somebody must mend it; None for every other error."""
-    trouble = trouble_of(error)
+    trouble = translate_error(error)
     if trouble is None:
         return None
     if trouble is DatabaseDamagedError:
-        tell_damage(error, error.statement if isinstance(error, DBAPIError) else statement, metadata.tables.keys())
+        log_damage(error, error.statement if isinstance(error, DBAPIError) else statement, metadata.tables.keys())
     return trouble(f"the database failed: {code_of(error)}")
 
 

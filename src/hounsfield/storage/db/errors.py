@@ -1,6 +1,6 @@
 """What is wrong with the database when a statement fails for no fault of its own, the same for SQLite and PostgreSQL.
 
-    error of the driver ─▶ trouble_of ─┬─▶ DatabaseBusyError     locked, or too many use it: comes right by itself
+    error of the driver ─▶ translate_error ─┬─▶ DatabaseBusyError     locked, or too many use it: comes right by itself
                                        ├─▶ DatabaseDownError     not reached, or a disk that fails
                                        ├─▶ DatabaseFullError     no room is left
                                        └─▶ DatabaseDamagedError  a part of it cannot be read
@@ -77,7 +77,7 @@ class DatabaseDamagedError(DatabaseTroubleError):
     """The database, or a part of it, is not as it was written."""
 
 
-def trouble_of(error: BaseException) -> type[DatabaseTroubleError] | None:
+def translate_error(error: BaseException) -> type[DatabaseTroubleError] | None:
     """Find what is wrong with the database by an error of its driver or of SQLAlchemy; None where nothing is.
 
     Parameters
@@ -141,7 +141,7 @@ def code_of(error: BaseException) -> str:
     return str(getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None) or type(cause).__name__)
 
 
-def tell_damage(error: BaseException, statement: str | None, tables: Collection[str]) -> None:
+def log_damage(error: BaseException, statement: str | None, tables: Collection[str]) -> None:
     """Log which tables could not be read, and what is to be done about it; the same tables once a minute.
 
     Parameters

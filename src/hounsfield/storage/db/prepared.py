@@ -36,7 +36,7 @@ class _Compiled(NamedTuple):
         return values if self.names is None else [values[name] for name in self.names]
 
 
-class Prepared:
+class PreparedStatement:
     """A statement with named parameters (`bindparam`).
 
     Parameters
@@ -100,7 +100,7 @@ class Prepared:
         return compiled
 
 
-class PreparedForValues:
+class PreparedValueStatement:
     """A select that is asked for some values at once; a statement is kept for each power of two of them.
 
     Parameters
@@ -111,14 +111,14 @@ class PreparedForValues:
 
     def __init__(self, make: Callable[[list[BindParameter[Any]]], Select[Any]]) -> None:
         self._make = make
-        self._by_count: dict[int, Prepared] = {}
+        self._by_count: dict[int, PreparedStatement] = {}
 
     def rows(self, connection: Connection, values: Sequence[Any], parameters: Mapping[str, Any]) -> list[Any]:
         """Give the rows for some values, at least one."""
         count = 1 << (len(values) - 1).bit_length()
         prepared = self._by_count.get(count)
         if prepared is None:
-            prepared = Prepared(self._make([bindparam(f"value_{number}") for number in range(count)]))
+            prepared = PreparedStatement(self._make([bindparam(f"value_{number}") for number in range(count)]))
             self._by_count[count] = prepared
         # The last value stands in for those that are missing.
         filled = [*values, *[values[-1]] * (count - len(values))]

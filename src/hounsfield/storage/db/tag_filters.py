@@ -102,7 +102,7 @@ def any_of(parts: Iterable[Formula]) -> Formula:
     return AnyOf(tuple(kept)) if len(kept) > 1 else kept[0] if kept else False
 
 
-def opposite(part: Formula) -> Formula:
+def negate(part: Formula) -> Formula:
     """Give what is not meant by a formula."""
     return not part if isinstance(part, bool) else part.part if isinstance(part, Not) else Not(part)
 

@@ -15,7 +15,7 @@ from typing import Final
 
 import structlog
 
-from hounsfield.runtime.supervised_threads import LastingThread
+from hounsfield.runtime.supervised_threads import SupervisedThread
 from hounsfield.storage.db.database import Database
 from hounsfield.storage.db.errors import DatabaseTroubleError
 
@@ -31,7 +31,7 @@ _LONG_WAIT_SECONDS: Final = 1.0
 _log = structlog.get_logger(__name__)
 
 
-class LogKeeper:
+class LogCheckpointer:
     """Keeps the log short, from a thread of its own; for PostgreSQL there is nothing to do.
 
     Parameters
@@ -56,7 +56,7 @@ class LogKeeper:
         self._longest_read_seconds = longest_read_seconds
         self._seen: tuple[int, int] = (0, 0)
         self._stop = threading.Event()
-        self._thread = LastingThread("write-ahead-log", self._run, self._stop)
+        self._thread = SupervisedThread("write-ahead-log", self._run, self._stop)
 
     def start(self) -> None:
         """Begin to look now and then."""

@@ -2,7 +2,7 @@
 
     open ─┬─ wrapped by the local keyring ─▶ unwrapped here, kept
           └─ wrapped by a key service ─┬─ kept and young ─▶ given; past half its life it is asked for anew, beside
-                                       └─ else ─▶ KeyNotAtHandError ─▶ whoever runs the work calls `fetch` and begins again
+                                       └─ else ─▶ KeyNotCachedError ─▶ whoever runs the work calls `fetch` and begins again
     fetch ─▶ one call of the service for all who wait
 
 `open` never waits, because it is called in the event loop and within transactions of the database. A key of the service is
@@ -33,7 +33,7 @@ _REFUSAL_SECONDS = 1.0
 _REFRESH_AGAIN_SECONDS = 5.0
 
 
-class KeyNotAtHandError(Exception):
+class KeyNotCachedError(Exception):
     """A data key must be fetched, which takes a while: call `fetch` where one may wait, then begin again."""
 
     def __init__(self, fetch: Callable[[], object]) -> None:
@@ -41,7 +41,7 @@ class KeyNotAtHandError(Exception):
         self.fetch = fetch
 
 
-def fetching_keys(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+def run_fetching_keys(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Do ``work``, again whenever it needed a key that was not at hand, which is then fetched here.
 
     What ``work`` had begun when it met such a key must have been undone: a transaction that was rolled back is.
@@ -54,7 +54,7 @@ def fetching_keys(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     for _ in range(MOST_FETCHES):
         try:
             return work(*args, **kwargs)
-        except KeyNotAtHandError as needed:
+        except KeyNotCachedError as needed:
             needed.fetch()
     return work(*args, **kwargs)
 
@@ -79,7 +79,7 @@ _Name = tuple[str, bytes]
 """A data store and its wrapped key."""
 
 
-class DataKeys:
+class DataKeyCache:
     """The data keys of all data stores.
 
     Parameters
@@ -131,7 +131,7 @@ class DataKeys:
         ------
         KeyUnavailableError
             It cannot be had.
-        KeyNotAtHandError
+        KeyNotCachedError
             It must be fetched first.
         """
         if not is_of_service(wrapped):
@@ -140,7 +140,7 @@ class DataKeys:
         answer = self._answers.get(name)
         now = time.monotonic()
         if answer is None or now >= answer.until:
-            raise KeyNotAtHandError(lambda: self.fetch(datastore_id, wrapped))
+            raise KeyNotCachedError(lambda: self.fetch(datastore_id, wrapped))
         if now >= answer.renew_from:
             self._renew_beside(name)
         return answer.given()
@@ -149,7 +149,7 @@ class DataKeys:
         """Give the data key of a data store, and wait for the key service where that must be; raises `KeyUnavailableError`."""
         try:
             return self.open(datastore_id, wrapped)
-        except KeyNotAtHandError:
+        except KeyNotCachedError:
             return self._asked_once((datastore_id, wrapped))
 
     def _asked_once(self, name: _Name) -> DataKey:

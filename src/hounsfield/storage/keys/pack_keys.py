@@ -82,7 +82,7 @@ def read_pack_key(place: Blobs, datastore_id: str) -> bytes:
         raise error if isinstance(error, PackKeyError) else PackKeyError(f"{name} is damaged") from error
 
 
-def keep_pack_key(database: Database, place: Blobs, datastore_id: str) -> bool:
+def write_pack_key(database: Database, place: Blobs, datastore_id: str) -> bool:
     """Make sure that a place has the wrapped data key as it is in the database; tells whether it was written.
 
     Raises
@@ -98,7 +98,7 @@ def keep_pack_key(database: Database, place: Blobs, datastore_id: str) -> bool:
         writer = place.create(pack_key_name(datastore_id))
         try:
             writer.write(pack_key_content(datastore_id, written))
-            writer.commit()
+            writer.publish()
         finally:
             writer.abort()
         # Another process may have wrapped it anew meanwhile, and have written that before this was.

@@ -26,7 +26,7 @@ from hounsfield.storage.keys.database_key import rewrap_database_key
 from hounsfield.storage.keys.installation_secrets import secret_context
 from hounsfield.storage.keys.kms import is_of_service, service_key_of
 from hounsfield.storage.keys.master_keys import LocalKeyring, wrapping_key
-from hounsfield.storage.keys.pack_keys import PackKeyError, keep_pack_key, read_pack_key
+from hounsfield.storage.keys.pack_keys import PackKeyError, read_pack_key, write_pack_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ PACK_KEY: Final = "pack key"
 
 
 @dataclass(frozen=True, slots=True)
-class WrappedPlaces:
+class WrappedKeys:
     """Where everything is that the keyring wraps.
 
     Attributes
@@ -104,7 +104,7 @@ class WrappedPlaces:
             yield DATABASE_KEY
         for datastore_id, _ in self._values(WRAPPED[0]):
             for place in self.packs:
-                if keep_pack_key(self.database, place, datastore_id):
+                if write_pack_key(self.database, place, datastore_id):
                     yield PACK_KEY
 
     def uses(self) -> Mapping[bytes, Counter[str]]:
