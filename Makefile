@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 TEST_PROCESSES ?= 3
 PYTEST := $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
-.PHONY: install demo serve test test-all test-newest-python test-lowest fuzz check check-packaging docs audit-dependencies format bench clean
+.PHONY: install demo serve test test-all test-newest-python test-lowest test-installed dist fuzz check check-packaging docs audit-dependencies format bench clean
 
 install: $(VENV)/.installed
 
@@ -52,6 +52,13 @@ test-lowest:  ## the same and DICOMweb, with the lowest versions of what we depe
 	$(LOWEST)/bin/python -m pytest -n $(TEST_PROCESSES) --dist loadfile -m 'not slow' \
 	  tests/phantom tests/pixels tests/dicom tests/imaging tests/storage tests/jobs tests/gateway tests/api
 
+dist: install  ## wheel and sdist, in dist/, without the network
+	rm -rf dist
+	$(BIN)/python -m hatchling build
+
+test-installed: install  ## the package as users install it, by pip and uv, in environments with nothing else; the demo is run there
+	$(BIN)/python -m pytest -n 0 --timeout 900 tests/system/test_installed.py
+
 FUZZ_MINUTES ?= 10
 
 fuzz: install  ## the fuzz tests for longer, with new inputs each time: FUZZ_MINUTES=60 make fuzz
@@ -86,4 +93,4 @@ bench: install
 	$(BIN)/python -m bench
 
 clean:
-	rm -rf site $(VENV) .venv-newest $(LOWEST) demo-data .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf dist site $(VENV) .venv-newest $(LOWEST) demo-data .mypy_cache .ruff_cache .pytest_cache .hypothesis
