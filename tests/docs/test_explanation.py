@@ -1,9 +1,12 @@
-"""The pages that explain: what they name exists."""
+"""The pages that explain: what they name exists, and they are short enough to be read."""
 
 from __future__ import annotations
 
+import re
 from datetime import date
+from importlib import import_module
 
+import pytest
 from bench.__main__ import BENCHMARKS
 
 from support.doc_pages import Page, codes
@@ -17,3 +20,24 @@ def test_each_figure_has_a_command_and_a_date() -> None:
         assert set(names) <= BENCHMARKS.keys(), row["what"]
         assert date.fromisoformat(row["date"])
         assert names or row["command"].endswith("by hand"), row["what"]
+
+
+PAGES = ("architecture", "life-of-a-file")
+MOST_WORDS = 1000
+"""Two printed pages."""
+MODULE = re.compile(r"[a-z_]+(\.[a-z0-9_]+)+")
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_fits_on_two_pages(name: str) -> None:
+    words = re.findall(r"\w[\w.’'/-]*", Page.of(f"docs/explanation/{name}.md").text)
+    assert len(words) <= MOST_WORDS
+
+
+@pytest.mark.parametrize(("name", "least"), zip(PAGES, (14, 30), strict=True))
+def test_every_module_that_a_page_names_is_there(name: str, least: int) -> None:
+    prose = re.sub(r"^```.*?^```$", "", Page.of(f"docs/explanation/{name}.md").text, flags=re.DOTALL | re.MULTILINE)
+    named = {code for code in codes(prose) if MODULE.fullmatch(code)}
+    assert len(named) >= least
+    for module in sorted(named):
+        import_module(f"hounsfield.{module.removeprefix('hounsfield.')}")
