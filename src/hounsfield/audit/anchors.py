@@ -37,7 +37,7 @@ class Anchor:
 
 
 def make_anchor(index: ChainIndex) -> Anchor | None:
-    """Give the end of an index as it is now; None where it is empty or damaged."""
+    """Return the end of an index as it is now; None where it is empty or damaged."""
     lines = list(index.lines())
     if not lines or not lines[-1].endswith(b"\n"):
         return None
@@ -72,7 +72,7 @@ def _write(database: Database, anchor: Anchor) -> None:
 
 
 def read_anchors(database: Database) -> list[Anchor]:
-    """Give all anchors."""
+    """Return all anchors."""
     with database.read() as connection:
         rows = connection.execute(select(audit_indexes).order_by(audit_indexes.c.first_mac)).all()
     return [Anchor(row.first_mac, row.host, Position(row.sequence, row.mac)) for row in rows]

@@ -39,32 +39,32 @@ def new_chain_name(role: str) -> str:
 
 
 def is_chain_name(text: str) -> bool:
-    """Tell whether a text has the form of the name of a chain."""
+    """Return whether a text has the form of the name of a chain."""
     return _CHAIN.fullmatch(text) is not None
 
 
 def host_name() -> str:
-    """Give the name of this machine."""
+    """Return the name of this machine."""
     return socket.gethostname()[:64]
 
 
 def chain_file(folder: Path, chain: str, number: int) -> Path:
-    """Give the path of a file of a chain."""
+    """Return the path of a file of a chain."""
     return folder / f"{chain}.{number:06d}.jsonl"
 
 
 def head_file(folder: Path, chain: str) -> Path:
-    """Give the path of the file that tells how far a chain is durable."""
+    """Return the path of the file that tells how far a chain is durable."""
     return folder / f"{chain}.head"
 
 
 def live_file(folder: Path, chain: str) -> Path:
-    """Give the path of the file that the process of a chain locks."""
+    """Return the path of the file that the process of a chain locks."""
     return folder / f"{chain}.live"
 
 
 def chain_files(folder: Path, chain: str | None = None) -> Iterator[ChainFile]:
-    """Give the files of a chain, or of all, in their order."""
+    """Yield the files of a chain, or of all, in their order."""
     found = []
     for path in folder.iterdir() if folder.is_dir() else ():
         name = _FILE.fullmatch(path.name)

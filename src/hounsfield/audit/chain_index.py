@@ -54,7 +54,7 @@ class IndexEntry:
     incomplete_bytes: int = 0
 
     def body(self) -> bytes:
-        """Give the entry as JSON."""
+        """Return the entry as JSON."""
         content: dict[str, object] = {"chain": self.chain, "time": self.time}
         if self.kind is not LineKind.STARTED:
             content |= {"file": self.file, "sequence": self.at.sequence, "mac": self.at.mac.hex()}
@@ -64,7 +64,7 @@ class IndexEntry:
 
 
 def read_entry(line: Line) -> IndexEntry:
-    """Give the entry of a line whose code was checked."""
+    """Return the entry of a line whose code was checked."""
     content = orjson.loads(line.body)
     return IndexEntry(
         line.kind,
@@ -124,7 +124,7 @@ class ChainIndex:
         return position
 
     def lines(self) -> Iterator[bytes]:
-        """Give the lines as they are, each with its line break where it has one."""
+        """Yield the lines as they are, each with its line break where it has one."""
         try:
             content = self._path.read_bytes()
         except FileNotFoundError:
@@ -132,7 +132,7 @@ class ChainIndex:
         yield from content.splitlines(keepends=True)
 
     def entries(self) -> list[IndexEntry]:
-        """Give the entries up to the first that is not as it was written; `verification` tells what is wrong with that."""
+        """Return the entries up to the first that is not as it was written; `verification` tells what is wrong with that."""
         entries: list[IndexEntry] = []
         at = BEGINNING
         for text in self.lines():
@@ -148,7 +148,7 @@ class ChainIndex:
 
 
 def _end_of(lines: bytes) -> Position:
-    """Give the place of the last line; one that is damaged is replaced by the beginning, and the index stays damaged."""
+    """Return the place of the last line; one that is damaged is replaced by the beginning, and the index stays damaged."""
     last = lines[:-1].rpartition(b"\n")[2]
     if not last:
         return BEGINNING

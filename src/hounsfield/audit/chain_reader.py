@@ -67,7 +67,7 @@ class ChainDamage:
 def read_chain(
     sealer: Sealer, files: Sequence[ChainFile], after: Position = BEGINNING
 ) -> Iterator[CheckedLine | ChainDamage]:
-    """Give the lines of a chain, each checked; the last thing given is the damage, if there is any.
+    """Yield the lines of a chain, each checked; the last thing given is the damage, if there is any.
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ class Head:
 
 
 def read_head(folder: Path, key: bytes, chain: str) -> Head | None:
-    """Give how far a chain is durable for certain, None where that is not there or was changed."""
+    """Return how far a chain is durable for certain, None where that is not there or was changed."""
     try:
         text = head_file(folder, chain).read_bytes()
         line = read_line(text.removesuffix(b"\n"))

@@ -36,12 +36,12 @@ _STEP_BYTES: Final = 64 * 1024
 
 
 def utc_text() -> str:
-    """Give the present time as 2026-03-14T09:15:30Z."""
+    """Return the present time as 2026-03-14T09:15:30Z."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def head_bytes(key: bytes, chain: str, file: int, at: Position) -> bytes:
-    """Give the sealed line that says how far a chain is durable: up to a place, which is in the file of a number."""
+    """Return the sealed line that says how far a chain is durable: up to a place, which is in the file of a number."""
     body = orjson.dumps({"file": file, "sequence": at.sequence, "mac": at.mac.hex()})
     return Sealer(key, f"{chain}.head").seal(BEGINNING, LineKind.HEAD, body)[0]
 

@@ -59,7 +59,7 @@ class RecordBuilder:
         self._ends: dict[tuple[object, ...], bytes] = {}
 
     def record(self, event: AuditEvent) -> bytes:
-        """Give the record of an event as a JSON object of one line."""
+        """Return the record of an event as a JSON object of one line."""
         own: dict[str, object] = {}
         if event.failure is not None:
             own["errorCode"] = event.failure.code
@@ -74,7 +74,7 @@ class RecordBuilder:
         return b"%b,%b,%b" % (self._beginning(event), orjson.dumps(own)[1:-1], self._end(event))
 
     def _beginning(self, event: AuditEvent) -> bytes:
-        """Give the members that tell who called what when and from where; they are the same for the calls of a second."""
+        """Return the members that tell who called what when and from where; they are the same for the calls of a second."""
         origin, who = event.origin, event.principal
         name = (
             int(event.time),
@@ -101,7 +101,7 @@ class RecordBuilder:
         return known
 
     def _end(self, event: AuditEvent) -> bytes:
-        """Give the members that tell what kind of call it was and on what; of a service event they are its own."""
+        """Return the members that tell what kind of call it was and on what; of a service event they are its own."""
         host = event.origin.host if event.origin.tls else None
         name = (event.read_only, event.type, event.category, host, *event.resources)
         known = self._ends.get(name) if event.details is None else None

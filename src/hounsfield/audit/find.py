@@ -50,7 +50,7 @@ class RecordFilter:
     uids: frozenset[str] = frozenset()
 
     def fits(self, body: bytes) -> bool:
-        """Tell whether a record is wanted."""
+        """Return whether a record is wanted."""
         record = orjson.loads(body)
         time = record["eventTime"]
         return (
@@ -75,7 +75,7 @@ def _is_by(identity: dict[str, object], caller: str) -> bool:
 
 
 def read_records(folder: Path) -> Iterator[bytes]:
-    """Give all records, chain after chain, each in the order it was written."""
+    """Yield all records, chain after chain, each in the order it was written."""
     for file in chain_files(folder):
         with file.path.open("rb") as opened:
             for text in opened:
@@ -85,7 +85,7 @@ def read_records(folder: Path) -> Iterator[bytes]:
 
 
 def read_last_records(folder: Path, count: int) -> list[bytes]:
-    """Give the last records of all chains by their time, the newest last."""
+    """Return the last records of all chains by their time, the newest last."""
     newest: list[tuple[str, int, bytes]] = []
     number = 0
     for file in chain_files(folder):
@@ -101,7 +101,7 @@ def read_last_records(folder: Path, count: int) -> list[bytes]:
 
 
 def format_line(body: bytes) -> str:
-    """Give a record as one short line: when, who, what, on what, with which result."""
+    """Return a record as one short line: when, who, what, on what, with which result."""
     record = orjson.loads(body)
     identity = record["userIdentity"]
     who = identity.get("arn") or identity.get("accessKeyId") or identity["type"]

@@ -122,7 +122,7 @@ class Sealer:
         return line, Position(sequence, mac)
 
     def follows(self, line: Line, after: Position) -> bool:
-        """Tell whether a line is the one that was written after another."""
+        """Return whether a line is the one that was written after another."""
         if line.sequence != after.sequence + 1:
             return False
         return hmac.compare_digest(self._mac(after.mac, line.sequence, line.kind, line.body), line.mac)

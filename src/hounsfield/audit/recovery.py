@@ -24,7 +24,7 @@ _TAIL_BYTES: Final = LONGEST_LINE
 
 
 def find_unended_chains(index: ChainIndex) -> list[str]:
-    """Give the chains that were begun and not ended, in the order they were begun."""
+    """Return the chains that were begun and not ended, in the order they were begun."""
     chains: dict[str, None] = {}
     for entry in index.entries():
         if entry.kind is LineKind.STARTED:
@@ -91,7 +91,7 @@ def _seal(index: ChainIndex, folder: Path, key: bytes, chain: str) -> None:
 
 
 def _last_position(file: ChainFile) -> Position:
-    """Give the place of the last line of a file; the code of the next file's first line proves it."""
+    """Return the place of the last line of a file; the code of the next file's first line proves it."""
     size = file.path.stat().st_size
     with file.path.open("rb") as opened:
         opened.seek(max(0, size - _TAIL_BYTES))

@@ -92,7 +92,7 @@ class DeliveryProgress:
         write_file_durably(folder / POSITIONS, orjson.dumps(content))
 
     def has(self, file: ChainFile) -> bool:
-        """Tell whether a file is delivered to its end."""
+        """Return whether a file is delivered to its end."""
         place = self.chains.get(file.chain, FileOffset())
         return place.file > file.number or (place.file == file.number and place.offset >= file.path.stat().st_size)
 
@@ -189,7 +189,7 @@ class Delivery:
     def _records(
         self, chain: str, begin: FileOffset, end: FileOffset | None = None
     ) -> Iterator[tuple[bytes, FileOffset]]:
-        """Give the records of a chain from a place on, each with the place behind it."""
+        """Yield the records of a chain from a place on, each with the place behind it."""
         number = begin.file
         numbers = [file.number for file in chain_files(self.folder, chain) if file.number >= number]
         for number in numbers:

@@ -158,7 +158,7 @@ class Trail:
             self._chain.close()
 
     def _pause(self, synced_at: float) -> float | None:
-        """Give for how long the thread may sleep when nobody wakes it; None for ever."""
+        """Return for how long the thread may sleep when nobody wakes it; None for ever."""
         if self._chain.is_short:
             return SYNC_SECONDS
         told_in = self._unknown_callers.due_in
@@ -254,5 +254,5 @@ class Trail:
 
 
 def _is_change(told: Told) -> bool:
-    """Tell whether an event is of something that was changed; what is made later is of what was read or refused."""
+    """Return whether an event is of something that was changed; what is made later is of what was read or refused."""
     return isinstance(told, AuditEvent) and not told.read_only

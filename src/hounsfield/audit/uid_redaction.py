@@ -20,12 +20,12 @@ _DIGITS: Final = 32
 
 
 def leave_uid_plain(uid: str) -> str:
-    """Give a UID as it is."""
+    """Return a UID as it is."""
     return uid
 
 
 def make_uid_sealer(key: bytes) -> WriteUid:
-    """Give what seals UIDs, by the key of the installation's audit trail."""
+    """Return what seals UIDs, by the key of the installation's audit trail."""
     own_key = hmac.digest(key, b"hounsfield audit uids", "sha256")
 
     @lru_cache(maxsize=4096)

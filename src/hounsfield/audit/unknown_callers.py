@@ -86,7 +86,7 @@ class UnknownCallers:
         self._since = 0.0
 
     def admit(self, address: str) -> bool:
-        """Tell whether a call from an address gets a record of its own; it is counted where not."""
+        """Return whether a call from an address gets a record of its own; it is counted where not."""
         network = network_of(address)
         with self._lock:
             now = self._clock()
@@ -112,7 +112,7 @@ class UnknownCallers:
             return max(0.0, self._since + TELL_SECONDS - self._clock()) if self._count else None
 
     def take(self) -> CallCount | None:
-        """Give what was counted, and begin anew; None where nothing was."""
+        """Return what was counted, and begin anew; None where nothing was."""
         with self._lock:
             if not self._count:
                 return None
@@ -127,7 +127,7 @@ class UnknownCallers:
 
 @lru_cache(maxsize=_MOST_NETWORKS)
 def network_of(address: str) -> str:
-    """Give what counts as one caller: an IPv4 address, or the network of 64 bits of an IPv6 address."""
+    """Return what counts as one caller: an IPv4 address, or the network of 64 bits of an IPv6 address."""
     try:
         read = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:

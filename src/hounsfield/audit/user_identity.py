@@ -9,7 +9,7 @@ from hounsfield.iam.principals import Principal, PrincipalKind, Session
 
 
 def identity_of(principal: Principal) -> dict[str, Json]:
-    """Give the element of a caller who was proven."""
+    """Return the element of a caller who was proven."""
     identity: dict[str, Json] = {
         "type": principal.kind.value,
         "principalId": principal.id,
@@ -26,7 +26,7 @@ def identity_of(principal: Principal) -> dict[str, Json]:
 
 
 def unauthenticated_identity(account_id: str, claimed_key: str) -> dict[str, Json]:
-    """Give the element of a caller who was not proven: the key that was named, which need not be the caller's."""
+    """Return the element of a caller who was not proven: the key that was named, which need not be the caller's."""
     identity: dict[str, Json] = {"type": "Unknown", "principalId": "", "accountId": account_id}
     if claimed_key:
         identity["accessKeyId"] = claimed_key
@@ -34,7 +34,7 @@ def unauthenticated_identity(account_id: str, claimed_key: str) -> dict[str, Jso
 
 
 def service_identity(source: str) -> dict[str, Json]:
-    """Give the element of the service itself."""
+    """Return the element of the service itself."""
     return {"type": "AWSService", "invokedBy": source}
 
 

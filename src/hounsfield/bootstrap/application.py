@@ -68,7 +68,7 @@ class Beside:
     log_checkpointer: LogCheckpointer
 
     def why_not_ready(self) -> list[str]:
-        """Give what does not work as it should, each in a word; nothing of it waits, and nothing is secret."""
+        """Return what does not work as it should, each in a word; nothing of it waits, and nothing is secret."""
         # Where calls are carried out unrecorded, they are carried out.
         reasons = (
             ["audit-trail"] if not self.trail.is_ready and self.on_failure is not AuditFailureMode.CONTINUE else []
@@ -117,7 +117,7 @@ class Between:
     loopback_only: bool
 
     def door(self, app: ASGIApp, recorder: Recorder) -> ASGIApp:
-        """Give a door that knows of them; what is refused before it is recorded as its own calls are."""
+        """Return a door that knows of them; what is refused before it is recorded as its own calls are."""
         checked = CheckedHeads(app, self.header_bytes, recorder)
         shared = cross_origin(checked, self.origins)
         guarded = LoopbackOnly(shared, self.origins, recorder) if self.loopback_only else shared
@@ -155,6 +155,6 @@ def front_doors(
 
 
 def limits_of(settings: Settings) -> Limits:
-    """Give the bounds of what is done for a client before it is known who it is."""
+    """Return the bounds of what is done for a client before it is known who it is."""
     patience = Patience(settings.body_timeout_seconds, settings.answer_timeout_seconds, settings.least_bytes_per_second)
     return Limits(patience, ConnectionWatch(settings.header_timeout_seconds, patience))

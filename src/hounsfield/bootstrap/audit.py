@@ -29,7 +29,7 @@ def open_trail(settings: Settings, image_store: ImageStore, wrapper: KeyWrapper,
 
 
 def make_recorder(settings: Settings, image_store: ImageStore, trail: Trail) -> Recorder:
-    """Give what records the calls of the doors to images."""
+    """Return what records the calls of the doors to images."""
     return Recorder(
         trail,
         SERVICE,
@@ -40,7 +40,7 @@ def make_recorder(settings: Settings, image_store: ImageStore, trail: Trail) -> 
 
 
 def make_sts_recorder(settings: Settings, trail: Trail) -> Recorder:
-    """Give what records the calls of the Security Token Service; what they touch are roles."""
+    """Return what records the calls of the Security Token Service; what they touch are roles."""
     return Recorder(
         trail,
         SECURITY_TOKENS,

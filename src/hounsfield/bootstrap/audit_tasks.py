@@ -42,7 +42,7 @@ _log = structlog.get_logger(__name__)
 
 
 def make_delivery(settings: Settings, buckets: Buckets) -> Delivery | None:
-    """Give what delivers the audit trail; None where it is delivered nowhere."""
+    """Return what delivers the audit trail; None where it is delivered nowhere."""
     if not settings.audit_s3_uri:
         return None
     uri = S3Uri.parse(settings.audit_s3_uri)
@@ -79,7 +79,7 @@ class AuditMaintenance:
 
     @classmethod
     def of(cls, settings: Settings, image_store: ImageStore, wrapper: KeyWrapper) -> AuditMaintenance:
-        """Give the keeper of an installation."""
+        """Return the keeper of an installation."""
         return cls(
             audit_folder(settings),
             audit_key(image_store.database, wrapper),
@@ -144,7 +144,7 @@ class AuditedWorkHandler:
         self._record(item)
 
     def give_up(self, item: WorkItem) -> None:
-        """Give the work up, then record that."""
+        """Abandon the work, then record that."""
         self.handler.give_up(item)
         self._record(item)
 
@@ -169,7 +169,7 @@ class AuditedWorkHandler:
 
 
 def describe_ended_imports(image_store: ImageStore) -> Describe:
-    """Give what tells of an import job that has ended."""
+    """Return what tells of an import job that has ended."""
 
     def describe(item: WorkItem) -> tuple[str, Mapping[str, Json], list[str]] | None:
         query = select(import_jobs.c.datastore_id, import_jobs.c.status).where(import_jobs.c.id == item.subject_id)
@@ -184,7 +184,7 @@ def describe_ended_imports(image_store: ImageStore) -> Describe:
 
 
 def describe_released_storage(image_store: ImageStore) -> Describe:
-    """Give what tells of a deleted image set whose storage is released, which it is when the work item is gone."""
+    """Return what tells of a deleted image set whose storage is released, which it is when the work item is gone."""
 
     def describe(item: WorkItem) -> tuple[str, Mapping[str, Json], list[str]] | None:
         with image_store.database.read() as connection:

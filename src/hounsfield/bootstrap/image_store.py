@@ -49,14 +49,14 @@ _log = structlog.get_logger(__name__)
 
 
 def s3_credentials(settings: Settings) -> dict[str, str]:
-    """Give the credentials for the S3 endpoint, nothing where those of the environment are meant."""
+    """Return the credentials for the S3 endpoint, nothing where those of the environment are meant."""
     if not settings.s3_access_key_id:
         return {}
     return {"access_key_id": settings.s3_access_key_id, "secret_access_key": settings.s3_secret_access_key}
 
 
 def open_buckets(settings: Settings) -> Buckets:
-    """Give what ``s3://`` means for import jobs."""
+    """Return what ``s3://`` means for import jobs."""
     return Buckets(
         folder=str((settings.data / "buckets").absolute()),
         endpoint_url=settings.s3_endpoint_url or None,
@@ -67,7 +67,7 @@ def open_buckets(settings: Settings) -> Buckets:
 
 
 def make_key_service(settings: Settings) -> KeyService | None:
-    """Give the key service that the settings name, None where they name none."""
+    """Return the key service that the settings name, None where they name none."""
     if not settings.kms_endpoint_url and settings.kms != "aws":
         return None
     return KeyService(
@@ -81,14 +81,14 @@ def make_key_service(settings: Settings) -> KeyService | None:
 
 
 def blob_location(settings: Settings) -> BlobLocation:
-    """Give the place of the packs; ``s3://`` means the same endpoint as for import jobs."""
+    """Return the place of the packs; ``s3://`` means the same endpoint as for import jobs."""
     if not settings.blobs_url:
         return BlobLocation(folder=str((settings.data / "blobs").absolute()))
     return BlobLocation(url=settings.blobs_url, options=_store_options(settings, settings.blobs_url))
 
 
 def archive_location(settings: Settings) -> BlobLocation | None:
-    """Give the second place of packs, None where all stay in the first; raises `SettingsError` for one that cannot be."""
+    """Return the second place of packs, None where all stay in the first; raises `SettingsError` for one that cannot be."""
     url = settings.archive_blobs_url
     if settings.archive_storage_class and settings.archive_storage_class not in READABLE_CLASSES:
         known = ", ".join(sorted(READABLE_CLASSES))
@@ -134,7 +134,7 @@ def open_location(place: BlobLocation, setting: str) -> Blobs:
 
 
 def read_quotas(settings: Settings) -> Quotas:
-    """Give the quotas that the settings name."""
+    """Return the quotas that the settings name."""
     return Quotas(
         datastores=settings.quota_datastores,
         concurrent_copies=settings.quota_copies,

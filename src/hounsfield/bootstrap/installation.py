@@ -44,17 +44,17 @@ def open_database(settings: Settings, keyring: LocalKeyring) -> Database:
 
 
 def open_repository(settings: Settings, database: Database, keyring: LocalKeyring) -> Repository:
-    """Give the users, roles and policies that are kept in the database."""
+    """Return the users, roles and policies that are kept in the database."""
     return Repository.of(database, keyring, settings.account_id, settings.partition)
 
 
 def audit_folder(settings: Settings) -> Path:
-    """Give the folder of the audit trail."""
+    """Return the folder of the audit trail."""
     return settings.data / "audit"
 
 
 def audit_key(database: Database, keyring: KeyWrapper) -> bytes:
-    """Give the key that seals the audit trail, the same for all processes of an installation."""
+    """Return the key that seals the audit trail, the same for all processes of an installation."""
     return installation_secret(database, keyring, "audit")
 
 

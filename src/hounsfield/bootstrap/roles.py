@@ -40,12 +40,12 @@ def sts_door(
 
 
 def job_roles(settings: Settings, directory: Directory, image_store: ImageStore) -> JobRoles:
-    """Give what decides about roles of import jobs."""
+    """Return what decides about roles of import jobs."""
     return JobRoles(directory, image_store.buckets, settings.job_roles, settings.region)
 
 
 def import_access(roles: JobRoles, image_store: ImageStore) -> Callable[[ImportJob], BucketAccess]:
-    """Give the buckets of each import job, as its role lets it use them."""
+    """Return the buckets of each import job, as its role lets it use them."""
 
     def access_of(job: ImportJob) -> BucketAccess:
         role = JobRole(job.data_access_role_arn, job.role_id, image_store.datastore_arn(job.datastore_id))
@@ -55,7 +55,7 @@ def import_access(roles: JobRoles, image_store: ImageStore) -> Callable[[ImportJ
 
 
 def callers_of(settings: Settings, holders: Holders, service: str) -> Callers:
-    """Tell who calls a service: by signatures, or everybody."""
+    """Return what authenticates the callers of a service: by signatures, or not at all."""
     if settings.insecure_no_auth:
         return Callers.everybody(holders)
     return Callers.by_signature(settings.region, holders, service)

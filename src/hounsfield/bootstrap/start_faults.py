@@ -35,17 +35,17 @@ _SAID: Final = (
 
 
 def master_key_file(settings: Settings) -> Path:
-    """Give the file of the master keys."""
+    """Return the file of the master keys."""
     return settings.data / "keys" / "master.json"
 
 
 def database_file(settings: Settings) -> Path:
-    """Give the file of the embedded database."""
+    """Return the file of the embedded database."""
     return settings.data / "hounsfield.db"
 
 
 def database_key_file(settings: Settings) -> Path:
-    """Give the file of its wrapped key."""
+    """Return the file of its wrapped key."""
     return settings.data / "keys" / "database.key"
 
 

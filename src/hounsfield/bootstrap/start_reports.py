@@ -60,7 +60,7 @@ class StartReports:
 
 
 def is_received() -> bool:
-    """Tell whether a process that this one comes from receives reports."""
+    """Return whether a process that this one comes from receives reports."""
     return _writing is not None
 
 
@@ -71,7 +71,7 @@ def report_ready(name: str) -> None:
 
 
 def has_worked(name: str) -> bool:
-    """Tell whether a process of that name worked before, as far as this one, or the one it was forked from, was told."""
+    """Return whether a process of that name worked before, as far as this one, or the one it was forked from, was told."""
     return name in _worked
 
 

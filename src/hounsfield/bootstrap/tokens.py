@@ -13,7 +13,7 @@ from hounsfield.settings.authorizer_urls import parse_authorizer_urls
 
 
 def open_lambda(settings: Settings) -> LambdaClient | None:
-    """Give the client of the Lambda API; None where the settings name none: tokens must not go to AWS unasked."""
+    """Return the client of the Lambda API; None where the settings name none: tokens must not go to AWS unasked."""
     if not (settings.lambda_endpoint_url or settings.lambda_api or os.environ.get("AWS_ENDPOINT_URL_LAMBDA")):
         return None
     key = (settings.lambda_access_key_id, settings.lambda_secret_access_key)
@@ -23,7 +23,7 @@ def open_lambda(settings: Settings) -> LambdaClient | None:
 
 
 def make_token_authorizer(settings: Settings, issuer: Issuer | None) -> TokenAuthorizer:
-    """Give what finds out what tokens stand for; the issuer is that of the settings."""
+    """Return what finds out what tokens stand for; the issuer is that of the settings."""
     home = ServiceAccount(settings.partition, settings.region, settings.account_id)
     return TokenAuthorizer(
         Authorizers(home, parse_authorizer_urls(settings.authorizers), open_lambda(settings)),

@@ -137,7 +137,7 @@ def rotate(
 def _delivery(
     output: Output, profile: str | None, file: Path | None, *, replace: bool
 ) -> Iterator[access_keys.Delivery]:
-    """Give what hands a new secret over: to a profile of a file, else to standard output."""
+    """Yield what hands a new secret over: to a profile of a file, else to standard output."""
     if profile is None:
         if file is not None:
             raise InvalidError("--credentials-file needs --profile")

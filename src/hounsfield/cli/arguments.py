@@ -68,7 +68,7 @@ def with_holder(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def parse_holder(user: str | None, role: str | None) -> tuple[IdentityKind, str]:
-    """Give the one user or role that is named; raises `InvalidError`."""
+    """Return the one user or role that is named; raises `InvalidError`."""
     if user is not None and role is None:
         return IdentityKind.USER, user
     if role is not None and user is None:

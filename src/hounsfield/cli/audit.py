@@ -127,7 +127,7 @@ def _show(body: bytes, *, as_json: bool) -> None:
 
 @contextmanager
 def _database(settings: Settings) -> Iterator[tuple[Database, bytes]]:
-    """Give the database of the installation, and the key of the audit trail from it."""
+    """Open the database of the installation, with the key of the audit trail from it."""
     from hounsfield.bootstrap.installation import audit_key, open_database, open_keyring
     from hounsfield.cli.installation import check_installation_exists, report_refusals
 

@@ -60,7 +60,7 @@ class ImportSummary:
 
 
 def client_for(settings: Settings, url: str, profile: str | None = None) -> Any:
-    """Give a botocore client of the medical-imaging service for a server of ours.
+    """Return a botocore client of the medical-imaging service for a server of ours.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def _key_of_profile(profile: str) -> AccessKey:
 
 
 def _sender(tls: TlsFiles) -> Callable[..., AWSResponse]:
-    """Give what sends the requests of a client to the server of this machine, whose certificate may not name its address."""
+    """Return what sends the requests of a client to the server of this machine, whose certificate may not name its address."""
     pool = urllib3.PoolManager(ssl_context=tls.own_context(), assert_hostname=False)
 
     def send(request: Any, **_: object) -> AWSResponse:
@@ -168,7 +168,7 @@ def check_bucket_folder(settings: Settings) -> None:
 
 
 def find_datastore(client: Any, wanted: str) -> str:
-    """Give the id of the ACTIVE data store with this id or name, made when there is none.
+    """Return the id of the ACTIVE data store with this id or name, made when there is none.
 
     Raises
     ------
@@ -327,7 +327,7 @@ def _unreadable(error: OSError) -> None:
 
 
 def _files(path: Path) -> Iterator[tuple[Path, Path]]:
-    """Give each file below a path with its name within it; links are followed for files, not for folders."""
+    """Yield each file below a path with its name within it; links are followed for files, not for folders."""
     if path.is_file():
         yield path.resolve(), Path(path.name)
         return

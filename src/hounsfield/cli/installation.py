@@ -60,7 +60,7 @@ def with_directory(command: Callable[..., None]) -> Callable[..., None]:
 
 @contextmanager
 def open_directory(data: Path, context: click.Context) -> Iterator[Repository]:
-    """Give the users and roles of a data folder, and record the command.
+    """Open the users and roles of a data folder, and record the command.
 
     Raises
     ------

@@ -59,7 +59,7 @@ def _opened(settings: Settings) -> Iterator[tuple[LocalKeyring, WrappedKeys]]:
 
 
 def _pack_places(settings: Settings) -> list[Blobs]:
-    """Give the places of packs, beside which data keys are kept."""
+    """Return the places of packs, beside which data keys are kept."""
     second = archive_location(settings)
     first = open_location(blob_location(settings), "HOUNSFIELD_BLOBS_URL")
     return [first] if second is None else [first, open_location(second, "HOUNSFIELD_ARCHIVE_BLOBS_URL")]

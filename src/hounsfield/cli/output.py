@@ -73,12 +73,12 @@ def columns(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def day(value: datetime) -> str:
-    """Give the date of a moment, in UTC."""
+    """Return the date of a moment, in UTC."""
     return f"{value.astimezone(UTC):%Y-%m-%d}"
 
 
 def moment(value: datetime) -> str:
-    """Give a moment to the second, in UTC."""
+    """Return a moment to the second, in UTC."""
     return f"{value.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
@@ -87,7 +87,7 @@ def _when(value: datetime | None) -> str | None:
 
 
 def key_line(record: AccessKeyRecord) -> str:
-    """Give the state of a key in a few words."""
+    """Return the state of a key in a few words."""
     used = "never used" if record.last_used_at is None else f"last used {moment(record.last_used_at)}"
     parts = [record.status.value, f"created {moment(record.created_at)}", used]
     if record.expires_at is not None:
@@ -97,7 +97,7 @@ def key_line(record: AccessKeyRecord) -> str:
 
 
 def identity_lines(record: IdentityRecord) -> list[str]:
-    """Give all that is known of a user or role."""
+    """Return all that is known of a user or role."""
     pairs = [(record.kind.capitalize(), record.name), ("ARN", record.arn), ("Id", record.id)]
     pairs += [("Created", moment(record.created_at))]
     if record.description:
@@ -120,7 +120,7 @@ def _held(record: IdentityRecord) -> str:
 
 
 def key_json(record: AccessKeyRecord) -> dict[str, Json]:
-    """Give an access key, without its secret."""
+    """Return an access key, without its secret."""
     return {
         "access_key_id": record.id,
         "user": record.user,
@@ -132,7 +132,7 @@ def key_json(record: AccessKeyRecord) -> dict[str, Json]:
 
 
 def identity_json(record: IdentityRecord) -> dict[str, Json]:
-    """Give a user or role with all that hangs on it."""
+    """Return a user or role with all that hangs on it."""
     document: dict[str, Json] = {
         "name": record.name,
         "arn": record.arn,
@@ -154,7 +154,7 @@ def identity_json(record: IdentityRecord) -> dict[str, Json]:
 
 
 def policy_json(record: PolicyRecord) -> dict[str, Json]:
-    """Give a managed policy with its document."""
+    """Return a managed policy with its document."""
     return {
         "name": record.name,
         "arn": record.arn,

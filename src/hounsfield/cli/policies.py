@@ -97,7 +97,7 @@ def detach(repository: Repository, output: Output, policy: str, user: str | None
 @with_holder
 @with_directory
 def put(repository: Repository, output: Output, name: str, file: IO[bytes], user: str | None, role: str | None) -> None:
-    """Give a user or role the inline policy NAME, the JSON in FILE; - for standard input."""
+    """Set the inline policy NAME of a user or role to the JSON in FILE; - for standard input."""
     kind, holder = parse_holder(user, role)
     output.identity(attachments.put_inline_policy(repository, kind, holder, name, read_document(file)))
 

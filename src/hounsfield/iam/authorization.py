@@ -93,19 +93,19 @@ def require(principal: Principal, permission: Permission, facts: RequestConditio
 
 
 def refused_resources(principal: Principal, permission: Permission, facts: RequestConditionKeys) -> frozenset[str]:
-    """Give the ARNs of a permission on which the caller does not have it; parameters are those of `require`."""
+    """Return the ARNs of a permission on which the caller does not have it; parameters are those of `require`."""
     if principal.is_root:
         return frozenset()
     return frozenset(resource for resource, _ in _refusals(principal, permission, facts))
 
 
 def may_be_denied(principal: Principal, action: str, prefix: str) -> bool:
-    """Tell whether a policy may deny the caller an action on a resource whose ARN begins so, where it does not on every one."""
+    """Return whether a policy may deny the caller an action on some resources whose ARNs begin so, and not on all."""
     return not principal.is_root and denies_below(principal.rights, action, prefix)
 
 
 def _refusal(principal: Principal, permission: Permission, facts: RequestConditionKeys) -> tuple[str, Decision] | None:
-    """Give the resource on which it is not allowed, explicit denials first, and why."""
+    """Return the resource on which it is not allowed, explicit denials first, and why."""
     refused: tuple[str, Decision] | None = None
     for resource, decision in _refusals(principal, permission, facts):
         if decision.outcome is Outcome.EXPLICIT_DENY:
@@ -117,7 +117,7 @@ def _refusal(principal: Principal, permission: Permission, facts: RequestConditi
 def _refusals(
     principal: Principal, permission: Permission, facts: RequestConditionKeys
 ) -> Iterator[tuple[str, Decision]]:
-    """Give each resource on which it is not allowed, and why."""
+    """Yield each resource on which it is not allowed, and why."""
     kept: dict[str, ContextValue | None] = {}
     unless_denied = frozenset(permission.unless_denied)
     asked = [

@@ -29,7 +29,7 @@ class ProfileError(ValueError):
 
 
 def default_credentials_file() -> Path:
-    """Give the file that AWS clients read: that of ``AWS_SHARED_CREDENTIALS_FILE``, or ``~/.aws/credentials``."""
+    """Return the file that AWS clients read: that of ``AWS_SHARED_CREDENTIALS_FILE``, or ``~/.aws/credentials``."""
     return Path(os.environ.get("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials").expanduser()
 
 

@@ -88,7 +88,7 @@ class NoConditionKeys:
         return None
 
     def resource_tags(self, resource: str) -> Mapping[str, str]:  # noqa: ARG002
-        """Give no tags."""
+        """Return no tags."""
         return {}
 
 

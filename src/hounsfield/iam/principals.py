@@ -98,7 +98,7 @@ class Principal:
 
 
 def root_of(partition: str, account_id: str, access_key_id: str = "") -> Principal:
-    """Give the root principal of an account."""
+    """Return the root principal of an account."""
     return Principal(
         f"arn:{partition}:iam::{account_id}:root", PrincipalKind.ROOT, account_id, access_key_id=access_key_id
     )

@@ -27,11 +27,11 @@ class RequestConditionKeys(Protocol):
     """What is known of a request beside what it asks for; looked up only when a policy asks."""
 
     def value(self, key: str) -> ContextValue | None:
-        """Give a global condition key, in lower case, such as ``aws:sourceip``; None when the request has none."""
+        """Return a global condition key, in lower case, such as ``aws:sourceip``; None when the request has none."""
         ...
 
     def resource_tags(self, resource: str) -> Mapping[str, str]:
-        """Give the tags of a resource by its ARN (``aws:ResourceTag``); empty when it has none, or there is none."""
+        """Return the tags of a resource by its ARN (``aws:ResourceTag``); empty when it has none, or there is none."""
         ...
 
 
@@ -60,7 +60,7 @@ class RequestContext:
     kept: dict[str, ContextValue | None] = field(default_factory=dict, repr=False)
 
     def get(self, key: str, /) -> ContextValue | None:
-        """Give the value of a condition key by its name in lower case; None when the request does not have it."""
+        """Return the value of a condition key by its name in lower case; None when the request does not have it."""
         if key in self.kept:
             return self.kept[key]
         value = self._found(key)
@@ -91,7 +91,7 @@ def _tag(tags: Mapping[str, str], name: str) -> str | None:
 
 
 def _arn(principal: Principal) -> str:
-    """Give the ARN that policies know a caller by: for the session of a role that of the role."""
+    """Return the ARN that policies know a caller by: for the session of a role that of the role."""
     return principal.arn if principal.session is None else principal.session.role_arn
 
 

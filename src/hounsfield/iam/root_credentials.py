@@ -16,7 +16,7 @@ PROFILE = "default"
 
 
 def credentials_file(data: Path) -> Path:
-    """Give the path of the file with the root key pair of a data folder."""
+    """Return the path of the file with the root key pair of a data folder."""
     return data / "credentials"
 
 

@@ -19,7 +19,7 @@ _LIFE_MS = 24 * 3600 * 1000
 
 
 def find_resource(connection: Connection, account_id: str, operation: str, token: str, parameters: Any) -> str | None:
-    """Give the id of the resource that a client token made before, or None.
+    """Return the id of the resource that a client token made before, or None.
 
     Raises
     ------

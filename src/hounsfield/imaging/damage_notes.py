@@ -42,7 +42,7 @@ class DamageNotes:
             return begins
 
     def take(self) -> Damage | None:
-        """Give what is to be told next; None when there is nothing more, and nobody tells from then on."""
+        """Return what is to be told next; None when there is nothing more, and nobody tells from then on."""
         with self._lock:
             if self._waiting:
                 return self._waiting.popleft()
@@ -50,7 +50,7 @@ class DamageNotes:
             return None
 
     def left_out(self) -> int:
-        """Give how many damages were not noted, because too many waited, since this was asked last."""
+        """Return how many damages were not noted, because too many waited, since this was asked last."""
         with self._lock:
             count, self._left_out = self._left_out, 0
             return count

@@ -176,7 +176,7 @@ def _check_quota(connection: Connection, image_store: ImageStore) -> None:
 
 
 def get_datastore(image_store: ImageStore, datastore_id: str) -> Datastore:
-    """Give the properties of a data store, also of a deleted one; raises `NotFoundError` (GetDatastore)."""
+    """Return the properties of a data store, also of a deleted one; raises `NotFoundError` (GetDatastore)."""
     with image_store.database.read() as connection:
         return _datastore(image_store, _row(connection, image_store, datastore_id))
 
@@ -184,7 +184,7 @@ def get_datastore(image_store: ImageStore, datastore_id: str) -> Datastore:
 def active_datastore(
     connection: Connection, image_store: ImageStore, datastore_id: str, *, lock: bool = False
 ) -> Datastore:
-    """Give a data store that can be worked with, in the caller's transaction.
+    """Return a data store that can be worked with, in the caller's transaction.
 
     Parameters
     ----------
@@ -216,7 +216,7 @@ def active_datastore(
 def startable_datastore(
     connection: Connection, image_store: ImageStore, datastore_id: str, *, lock: bool = False
 ) -> Datastore:
-    """Give a data store as `active_datastore` does, also when its key cannot be had."""
+    """Return a data store as `active_datastore` does, also when its key cannot be had."""
     datastore = _datastore(image_store, _row(connection, image_store, datastore_id, lock=lock))
     if datastore.status is DatastoreStatus.DELETED:
         raise NotFoundError(f"data store {datastore_id} was deleted")
@@ -226,12 +226,12 @@ def startable_datastore(
 
 
 def data_key(image_store: ImageStore, datastore: Datastore) -> DataKey:
-    """Give the key that seals everything of a data store; raises `KeyUnavailableError` and `KeyNotAtHandError`."""
+    """Return the key that seals everything of a data store; raises `KeyUnavailableError` and `KeyNotAtHandError`."""
     return image_store.keys.open(datastore.id, datastore.wrapped_key)
 
 
 def fetch_key(image_store: ImageStore, datastore: Datastore) -> DataKey:
-    """Give the key as `data_key` does, and wait for it where that must be; not within a transaction."""
+    """Return the key as `data_key` does, and wait for it where that must be; not within a transaction."""
     return image_store.keys.fetch(datastore.id, datastore.wrapped_key)
 
 

@@ -31,6 +31,6 @@ class Variant(NamedTuple):
 
 
 def variant_of(grouping: Grouping) -> Variant:
-    """Give the part of the grouping elements in which instances of one series can differ."""
+    """Return the part of the grouping elements in which instances of one series can differ."""
     study = StudyVariant(grouping.study_date, grouping.accession_number, grouping.patient_id, grouping.study_id)
     return Variant(study, grouping.series_number)

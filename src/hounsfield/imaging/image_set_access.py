@@ -48,11 +48,11 @@ class ImageSetAccess(Protocol):
         ...
 
     def denied(self, connection: Connection, datastore_id: str, image_set_ids: Collection[str]) -> frozenset[str]:
-        """Give the image sets that the operation has to leave out; parameters are those of `require`."""
+        """Return the image sets that the operation has to leave out; parameters are those of `require`."""
         ...
 
     def visible(self, connection: Connection, datastore_id: str) -> Formula | None:
-        """Give the image sets of a data store that lists may show, as what an index can find.
+        """Return the image sets of a data store that lists may show, as what an index can find.
 
         Parameters
         ----------

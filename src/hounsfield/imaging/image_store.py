@@ -86,9 +86,9 @@ class ImageStore:
         return (self.blob_location,) if self.archive_location is None else (self.blob_location, self.archive_location)
 
     def datastore_arn(self, datastore_id: str) -> str:
-        """Give the ARN of a data store."""
+        """Return the ARN of a data store."""
         return f"arn:{self.partition}:medical-imaging:{self.region}:{self.account_id}:datastore/{datastore_id}"
 
     def image_set_arn(self, datastore_id: str, image_set_id: str) -> str:
-        """Give the ARN of an image set."""
+        """Return the ARN of an image set."""
         return f"{self.datastore_arn(datastore_id)}/imageset/{image_set_id}"

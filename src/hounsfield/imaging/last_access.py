@@ -43,7 +43,7 @@ class PendingAccesses:
             self._noted[image_set_id] = now_ms()
 
     def take(self) -> dict[str, int]:
-        """Give the time of the last access of each image set noted, in milliseconds, and forget them."""
+        """Return the time of the last access of each image set noted, in milliseconds, and forget them."""
         taken: dict[str, int] = {}
         # Entry by entry, each in one step, so that an access noted meanwhile by another thread is never lost.
         while self._noted:

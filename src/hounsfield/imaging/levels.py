@@ -79,7 +79,7 @@ def index_entry(levels: Levels) -> IndexEntry:
 
 
 def grouping_of(index: IndexEntry) -> Grouping:
-    """Give the seven grouping elements (developer guide, "Understanding import jobs")."""
+    """Return the seven grouping elements (developer guide, "Understanding import jobs")."""
     return Grouping(
         study_date=index.study_date,
         accession_number=index.accession_number,
@@ -101,7 +101,7 @@ def merge_levels(older: Levels, newer: Levels) -> Levels:
 
 
 def series_number_as_integer(text: str) -> int | None:
-    """Give SeriesNumber (IS) as a 32-bit integer, or None when it is not one."""
+    """Return SeriesNumber (IS) as a 32-bit integer, or None when it is not one."""
     if not _INTEGER.fullmatch(text):
         return None
     number = int(text)
@@ -109,7 +109,7 @@ def series_number_as_integer(text: str) -> int | None:
 
 
 def order_of(number: str) -> int:
-    """Give what is sorted by: the number that a text (IS) is, `LAST` when it is none."""
+    """Return what is sorted by: the number that a text (IS) is, `LAST` when it is none."""
     integer = series_number_as_integer(number)
     return LAST if integer is None else integer
 
@@ -123,7 +123,7 @@ def _request_attributes(series: Mapping[str, JsonValue]) -> str:
 
 
 def plain_text(level: Mapping[str, JsonValue], keyword: str) -> str:
-    """Give a value as text, several separated by backslashes, empty when missing."""
+    """Return a value as text, several separated by backslashes, empty when missing."""
     value = level.get(keyword)
     if isinstance(value, list):
         value = "\\".join(str(part).strip() for part in value)

@@ -56,5 +56,5 @@ def page_of(
 
 
 def beyond(columns: Sequence[ColumnElement[Any]], values: Sequence[Any], *, descending: bool) -> ColumnElement[bool]:
-    """Give the condition for rows that come after ``values`` in the order of ``columns``."""
+    """Return the condition for rows that come after ``values`` in the order of ``columns``."""
     return tuple_(*columns) < tuple_(*values) if descending else tuple_(*columns) > tuple_(*values)

@@ -65,7 +65,7 @@ def with_corrected_colour(original: Part10, now: Part10, stored_transfer_syntax:
 
 
 def pixel_frames(file: Part10, format_: PixelFormat) -> FrameSource:
-    """Give the frames of a file, read one by one; raises `FramesError`."""
+    """Return the frames of a file, read one by one; raises `FramesError`."""
     pixel_data = file.pixel_data
     if pixel_data is None:
         raise PixelError("the data set has no pixel data")

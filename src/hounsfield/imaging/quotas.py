@@ -25,5 +25,5 @@ def require_metadata_size(size: int, quota: int) -> None:
 
 
 def exceeds(wanted: int, quota: int) -> bool:
-    """Tell whether there would be more than a quota allows."""
+    """Return whether there would be more than a quota allows."""
     return 0 < quota < wanted

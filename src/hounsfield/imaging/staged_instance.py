@@ -83,7 +83,7 @@ class StagedInstance:
         return frozenset((self.pack_id, *(run.pack_id for run in self.runs)))
 
     def to_bytes(self) -> bytes:
-        """Give the JSON that `from_bytes` reads."""
+        """Return the JSON that `from_bytes` reads."""
         return orjson.dumps(self)
 
     @classmethod

@@ -85,7 +85,7 @@ class SeriesDetails:
 
 
 def refresh_series(connection: Connection, image_set_ids: Iterable[str]) -> None:
-    """Give image sets, which the caller has locked, the details of their first instances."""
+    """Write the details of the first instances of image sets to their rows, which the caller has locked."""
     for image_set_id in image_set_ids:
         first = _FIRST.first(connection, {"image_set": image_set_id})
         details = SeriesDetails() if first is None else SeriesDetails(*first)
@@ -143,7 +143,7 @@ def _made(connection: Connection, datastore_id: str, study_uids: Sequence[str]) 
 
 
 def primary_rows(connection: Connection, datastore_id: str, study_uids: Collection[str]) -> dict[str, list[Any]]:
-    """Give the rows of the primary image sets of studies, as `study_row` takes them; a study without any is left out."""
+    """Return the rows of the primary image sets of studies, as `study_row` takes them; a study without any is left out."""
     by_study: dict[str, list[Any]] = {}
     for some in in_groups(sorted(study_uids)):
         for row in _SERIES.rows(connection, some, {"datastore": datastore_id}):

@@ -59,7 +59,7 @@ def follow_studies(connection: Connection, datastore_id: str, changed_at: Mappin
 
 
 def distinct_values(connection: Connection, datastore_id: str, key: str, most: int) -> Collection[str] | None:
-    """Give all values that a tag has in a data store, each found by one step in the index; None for more than ``most``."""
+    """Return all values that a tag has in a data store, each found by one step in the index; None for more than ``most``."""
     columns = image_set_tags.c
     found: list[str] = []
     while len(found) <= most:

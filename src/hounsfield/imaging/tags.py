@@ -34,14 +34,14 @@ class TaggedResource:
     image_set_id: str | None = None
 
     def arn(self, image_store: ImageStore) -> str:
-        """Give the ARN under which the tags are kept."""
+        """Return the ARN under which the tags are kept."""
         if self.image_set_id is None:
             return image_store.datastore_arn(self.datastore_id)
         return image_store.image_set_arn(self.datastore_id, self.image_set_id)
 
 
 def list_tags(image_store: ImageStore, resource: TaggedResource) -> dict[str, str]:
-    """Give the tags of a resource by key; raises `NotFoundError` (ListTagsForResource)."""
+    """Return the tags of a resource by key; raises `NotFoundError` (ListTagsForResource)."""
     with image_store.database.read() as connection:
         _check_there(connection, image_store, resource, lock=False)
         rows = connection.execute(
@@ -53,7 +53,7 @@ def list_tags(image_store: ImageStore, resource: TaggedResource) -> dict[str, st
 
 
 def tags_of(image_store: ImageStore, arn: str) -> dict[str, str]:
-    """Give the tags that are kept under an ARN, whatever it names; empty when there are none."""
+    """Return the tags that are kept under an ARN, whatever it names; empty when there are none."""
     if not (arn.isascii() and arn.isprintable()):
         return {}
     with image_store.database.read() as connection:
@@ -64,7 +64,7 @@ def tags_of(image_store: ImageStore, arn: str) -> dict[str, str]:
 def tags_of_image_sets(
     connection: Connection, image_store: ImageStore, datastore_id: str, image_set_ids: Collection[str]
 ) -> dict[str, dict[str, str]]:
-    """Give the tags of image sets by ARN and key, as a transaction sees them; those without tags are left out."""
+    """Return the tags of image sets by ARN and key, as a transaction sees them; those without tags are left out."""
     found: dict[str, dict[str, str]] = {}
     for some in in_groups([image_store.image_set_arn(datastore_id, image_set_id) for image_set_id in image_set_ids]):
         for row in _TAGS.rows(connection, some, {}):

@@ -66,7 +66,7 @@ def fragment_sizes(connection: Connection, image_set_id: str, version: int) -> d
 def fragment_total(
     connection: Connection, image_set_id: str, version: int, without: Collection[str] = ()
 ) -> tuple[int, int]:
-    """Give how many instances a version has, and how many bytes their SOP Instance UIDs and their JSON have together."""
+    """Return how many instances a version has, and how many bytes their SOP Instance UIDs and their JSON have together."""
     columns = instances.c
     total = func.coalesce(func.sum(columns.fragment_bytes + func.length(columns.sop_uid)), 0)
     query = select(func.count(), total).where(*_in_version(image_set_id, version))

@@ -149,7 +149,7 @@ class WorkQueue:
             raise LeaseLostError(f"lease of {item.kind} {item.subject_id} was lost")
 
     def release_lease(self, item: WorkItem, delay_seconds: float, *, failed: bool = True) -> None:
-        """Give the item back, to be taken again after a delay; an attempt that did not fail does not count as one."""
+        """Free the item, to be taken again after a delay; an attempt that did not fail does not count as one."""
         attempts = item.attempts if failed else item.attempts - 1
         with self._database.write() as connection:
             connection.execute(

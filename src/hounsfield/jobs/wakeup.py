@@ -152,7 +152,7 @@ class PostgresqlWakeup:
 
 
 def make_wakeup(database: Database, data: Path) -> Wakeup:
-    """Give the bell that fits a database: a pipe in the data folder beside the embedded one."""
+    """Return the bell that fits a database: a pipe in the data folder beside the embedded one."""
     if database.engine.dialect.name == "postgresql":
         return PostgresqlWakeup(database)
     return PipeWakeup(data / "work.pipe")

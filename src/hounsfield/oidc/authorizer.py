@@ -81,7 +81,7 @@ class Authorizers:
     fetcher: Fetcher = field(default_factory=lambda: Fetcher(SECONDS, MOST_BYTES, 16), repr=False)
 
     def find(self, arn: str) -> Authorizer:
-        """Give the authorizer with an ARN.
+        """Return the authorizer with an ARN.
 
         Raises
         ------

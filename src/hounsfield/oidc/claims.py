@@ -41,7 +41,7 @@ class Claims:
         return cls(values)
 
     def seconds(self, name: str) -> float | None:
-        """Give a NumericDate, in seconds since 1970-01-01 UTC; None when there is none.
+        """Return a NumericDate, in seconds since 1970-01-01 UTC; None when there is none.
 
         Raises
         ------
@@ -56,7 +56,7 @@ class Claims:
         return float(value)
 
     def text(self, name: str) -> str:
-        """Give a claim that is text; empty when there is none or it is something else."""
+        """Return a claim that is text; empty when there is none or it is something else."""
         value = self.values.get(name)
         return value if isinstance(value, str) else ""
 
@@ -66,7 +66,7 @@ class Claims:
         return self.texts(("aud",))
 
     def texts(self, path: ClaimPath) -> tuple[str, ...]:
-        """Give the values of a claim: the text, or the texts of a list. ``scope`` is a list with blanks (RFC 8693, 4.2).
+        """Return the values of a claim: the text, or the texts of a list. ``scope`` is a list with blanks (RFC 8693, 4.2).
 
         Parameters
         ----------

@@ -52,7 +52,7 @@ class GrantCache:
         self._sought: dict[Hashable, asyncio.Task[Grant]] = {}
 
     async def find(self, key: Hashable, seek: Callable[[], Awaitable[Grant]]) -> Grant:
-        """Give the grant of a key, seeking it once for all who ask meanwhile.
+        """Return the grant of a key, seeking it once for all who ask meanwhile.
 
         Parameters
         ----------

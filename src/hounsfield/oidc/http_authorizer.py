@@ -46,7 +46,7 @@ class AuthorizerRequest:
     token: str = field(repr=False)
 
     def event(self) -> bytes:
-        """Give the event that authorizers are sent."""
+        """Return the event that authorizers are sent."""
         return orjson.dumps({"datastoreId": self.datastore_id, "operation": self.operation, "bearerToken": self.token})
 
 
@@ -99,7 +99,7 @@ class HttpAuthorizer:
 
 
 def parse_answer(answer: bytes) -> str:
-    """Give the ARN of the role that an authorizer answers, not yet looked at.
+    """Return the ARN of the role that an authorizer answers, not yet looked at.
 
     Raises
     ------

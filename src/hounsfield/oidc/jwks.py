@@ -85,7 +85,7 @@ class _FetchedKeys:
     fetched_at: float
 
     def find(self, key_id: str | None) -> Key | None:
-        """Give the key of an id; where the token names none, the only key there is."""
+        """Return the key of an id; where the token names none, the only key there is."""
         if key_id is None:
             return self.keys[0].key if len(self.keys) == 1 else None
         return next((entry.key for entry in self.keys if entry.id == key_id), None)
@@ -127,7 +127,7 @@ class KeySource:
         self._fetching = threading.Lock()
 
     def key(self, key_id: str | None) -> Key:
-        """Give the key with an id; may send requests.
+        """Return the key with an id; may send requests.
 
         Raises
         ------

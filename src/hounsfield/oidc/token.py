@@ -64,7 +64,7 @@ class _Bounds(JWSRegistry):
 
 
 def registry(algorithms: tuple[str, ...]) -> JWSRegistry:
-    """Give the rules by which joserfc reads tokens signed with some algorithms; unknown parameters of headers are ignored."""
+    """Return the rules by which joserfc reads tokens signed with some algorithms; unknown parameters of headers are ignored."""
     return _Bounds(algorithms=list(algorithms), strict_check_header=False)
 
 

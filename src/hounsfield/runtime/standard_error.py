@@ -131,7 +131,7 @@ class NonBlockingStream(io.RawIOBase):
                 self._lost = 0
 
     def _send(self, text: bytes) -> int:
-        """Give how many bytes were taken; raises OSError where there is no room."""
+        """Return how many bytes were taken; raises OSError where there is no room."""
         if self._again is not None:
             return os.write(self._again, text)
         if self._kind == stat.S_IFSOCK:
@@ -147,20 +147,20 @@ class NonBlockingStream(io.RawIOBase):
         return os.write(self._descriptor, text)
 
     def writable(self) -> bool:
-        """Tell that it is for writing."""
+        """Return True: it is for writing."""
         return True
 
     def fileno(self) -> int:
-        """Give the descriptor."""
+        """Return the descriptor."""
         return self._descriptor
 
     def isatty(self) -> bool:
-        """Tell whether somebody looks on."""
+        """Return whether somebody looks on."""
         return os.isatty(self._descriptor)
 
 
 def _opened_again(descriptor: int) -> int | None:
-    """Give a descriptor of the same pipe or terminal that does not wait; None for all else, and for what is another user's."""
+    """Return a descriptor of the same pipe or terminal that does not wait; None for others, and for another user's."""
     if not (stat.S_ISFIFO(os.fstat(descriptor).st_mode) or os.isatty(descriptor)):
         return None
     try:

@@ -55,7 +55,7 @@ class SupervisedThread:
         self._thread.join(timeout)
 
     def is_alive(self) -> bool:
-        """Tell whether it was begun and has not ended."""
+        """Return whether it was begun and has not ended."""
         return self._thread.is_alive()
 
     @property
@@ -76,5 +76,5 @@ class SupervisedThread:
 
 
 def failing_threads() -> list[str]:
-    """Give the names of the lasting threads of this process that are failing."""
+    """Return the names of the lasting threads of this process that are failing."""
     return sorted({thread.name for thread in list(_all) if thread.is_failing})

@@ -50,13 +50,13 @@ READY = signal.SIGUSR2
 
 
 def notify_ready() -> None:
-    """Tell the process that `PARENT` names, where it names one, that this one serves."""
+    """Notify the process that `PARENT` names, where it names one, that this one serves."""
     if PARENT in os.environ:
         os.kill(int(os.environ[PARENT]), READY)
 
 
 def notify_refusal() -> None:
-    """Tell the process that `PARENT` names, where it names one, that no child can work with the settings."""
+    """Notify the process that `PARENT` names, where it names one, that no child can work with the settings."""
     if PARENT in os.environ:
         os.kill(int(os.environ[PARENT]), REFUSAL)
 
@@ -192,7 +192,7 @@ class WorkerPool:
 
     @contextmanager
     def single(self) -> Iterator[Executor]:
-        """Give a pool of one process that nobody else uses, ended at the end of the block."""
+        """Open a pool of one process that nobody else uses, ended at the end of the block."""
         executor = self._new(1)
         try:
             yield executor

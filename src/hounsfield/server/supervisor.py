@@ -213,7 +213,7 @@ def allow_files(number: int) -> None:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether only this machine can reach an address to listen on."""
+    """Return whether only this machine can reach an address to listen on."""
     return host in _LOOPBACK
 
 
@@ -247,7 +247,7 @@ def _waited(asked: Sequence[int]) -> bool:
 
 
 def notify_when_ready(app: ASGIApp, asked: Sequence[int]) -> ASGIApp:
-    """Tell the process that keeps the API processes once this one serves; end then where a signal asked for that before."""
+    """Notify the supervisor of API processes once this one serves; end then where a signal asked for that before."""
 
     def telling(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != "lifespan":
@@ -274,12 +274,12 @@ def free_port(host: str) -> int:
 
 
 def server_file(data: Path) -> Path:
-    """Give the path of the file that tells the URL of the running server."""
+    """Return the path of the file that tells the URL of the running server."""
     return data / "server.json"
 
 
 def running_url(data: Path) -> str | None:
-    """Give the URL of the server of a data folder if one answers."""
+    """Return the URL of the server of a data folder if one answers."""
     with suppress(OSError, ValueError, KeyError):
         url = str(json.loads(server_file(data).read_text())["url"])
         if is_ready(url):
@@ -288,12 +288,12 @@ def running_url(data: Path) -> str | None:
 
 
 def url_of(settings: Settings, host: str, port: int) -> str:
-    """Give the URL of a server that listens on an address."""
+    """Return the URL of a server that listens on an address."""
     return f"{'http' if settings.tls is None else 'https'}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def is_ready(url: str) -> bool:
-    """Tell whether a server of this machine answers on its health route."""
+    """Return whether a server of this machine answers on its health route."""
     from urllib.request import urlopen
 
     tls = load_settings().tls
@@ -306,7 +306,7 @@ def is_ready(url: str) -> bool:
 
 @contextmanager
 def server_of(data: Path, *, host: str = "127.0.0.1", wait_seconds: float = 60.0) -> Iterator[str]:
-    """Give the URL of the server of a data folder; where none runs, one is started for as long as the block lasts.
+    """Yield the URL of the server of a data folder; where none runs, one is started for as long as the block lasts.
 
     Raises
     ------

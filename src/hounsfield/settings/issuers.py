@@ -14,7 +14,7 @@ from hounsfield.settings.urls import check_url
 
 
 def issuer_of(settings: Fields) -> IssuerConfiguration | None:
-    """Give the issuer, None when there is none.
+    """Return the issuer, None when there is none.
 
     Raises
     ------
@@ -90,7 +90,7 @@ MOST_LEEWAY: Final = 60.0
 
 
 def check_leeway(seconds: float) -> float:
-    """Give back a leeway; raises `ValueError` when it is no leeway but a longer life."""
+    """Return a leeway; raises `ValueError` when it is no leeway but a longer life."""
     if not 0 <= seconds <= MOST_LEEWAY:
         raise ValueError(f"it must be from 0 to {MOST_LEEWAY:g} seconds")
     return seconds

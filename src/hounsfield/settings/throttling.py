@@ -34,11 +34,11 @@ class Rate:
         object.__setattr__(self, "interval_ns", max(1, round(_SECOND_NS / self.per_second)))
 
     def __str__(self) -> str:
-        """Give the form that `parse_rates` reads, such as ``1000/2000``."""
+        """Return the form that `parse_rates` reads, such as ``1000/2000``."""
         return f"{self.per_second:g}/{self.burst}"
 
     def share_of(self, processes: int) -> Rate:
-        """Give the rate of one of several processes that answer the same requests; together they keep to this one."""
+        """Return the rate of one of several processes that answer the same requests; together they keep to this one."""
         return Rate(self.per_second / processes, max(1, self.burst // processes))
 
 
@@ -91,7 +91,7 @@ class Throttling(StrEnum):
 
 
 def parse_rates(throttling: Throttling, overrides: str) -> dict[str, Rate]:
-    """Give the rate of every action that has one.
+    """Return the rate of every action that has one.
 
     Parameters
     ----------

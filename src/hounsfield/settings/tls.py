@@ -70,7 +70,7 @@ class TlsFiles:
             raise TlsFilesError(f"the TLS files {files} cannot be used: {error}") from error
 
     def identity(self) -> tuple[tuple[int, int, int], ...]:
-        """Give what changes when a file is another one; nothing for one that is not there."""
+        """Return what changes when a file is another one; nothing for one that is not there."""
         found = []
         for path in (self.certificate, self.key, self.client_ca):
             if path is not None:
@@ -83,7 +83,7 @@ class TlsFiles:
         return tuple(found)
 
     def own_context(self) -> ssl.SSLContext:
-        """Give the context with which a command of this machine calls the server: it trusts this one certificate, by any name.
+        """Return the context for calls of the server from this machine: it trusts this one certificate, by any name.
 
         The server may be called by an address that its certificate does not name. Where clients must show a certificate,
         the command shows that of the server.

@@ -92,7 +92,7 @@ class BehindProxies:
         await self.app(scope, receive, send)
 
     def _client(self, hops: Sequence[_Hop]) -> _Hop:
-        """Give the hop of the client: the last that is not of a proxy, else the first."""
+        """Return the hop of the client: the last that is not of a proxy, else the first."""
         outside = [hop for hop in hops if not self._is_proxy(hop.address)]
         return outside[-1] if outside else hops[0] if hops else _Hop(None, None)
 

@@ -9,7 +9,7 @@ _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 
 
 def check_url(url: str) -> str:
-    """Give back a URL that tokens or keys may travel to or from.
+    """Return a URL that tokens or keys may travel to or from.
 
     Raises
     ------

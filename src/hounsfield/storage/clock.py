@@ -14,10 +14,10 @@ def now_ms() -> int:
 
 
 def to_datetime(milliseconds: int) -> datetime:
-    """Give an aware UTC datetime for ``milliseconds`` since the epoch."""
+    """Return an aware UTC datetime for ``milliseconds`` since the epoch."""
     return _EPOCH + timedelta(milliseconds=milliseconds)
 
 
 def to_ms(moment: datetime) -> int:
-    """Give milliseconds since the epoch for an aware datetime, rounded down."""
+    """Return milliseconds since the epoch for an aware datetime, rounded down."""
     return (moment - _EPOCH) // timedelta(milliseconds=1)

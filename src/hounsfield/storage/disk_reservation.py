@@ -16,7 +16,7 @@ _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 def is_full(error: OSError) -> bool:
-    """Tell whether an error says that there is no room left."""
+    """Return whether an error says that there is no room left."""
     return error.errno in _FULL
 
 
@@ -42,7 +42,7 @@ def reserve_space(descriptor: int, offset: int, length: int) -> bool:
 
 @lru_cache(maxsize=1)
 def _fallocate() -> Any:
-    """Give the function of the C library; None where it has none."""
+    """Return the function of the C library; None where it has none."""
     found = getattr(ctypes.CDLL(None, use_errno=True), "fallocate64", None)
     if found is not None:
         found.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)

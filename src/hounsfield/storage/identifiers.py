@@ -28,7 +28,7 @@ def new_instance_key() -> str:
 
 
 def frame_id(instance_key: str, ordinal: int) -> str:
-    """Give the 32-digit image frame id of frame ``ordinal`` (counted from 0) of an instance."""
+    """Return the 32-digit image frame id of frame ``ordinal`` (counted from 0) of an instance."""
     return f"{instance_key}{ordinal:08x}"
 
 

@@ -45,7 +45,7 @@ class ResourceArn:
             raise ValueError("The parts given make no ARN of a data store or image set.")
 
     def __str__(self) -> str:
-        """Give the text of the ARN."""
+        """Return the text of the ARN."""
         head = f"arn:{self.partition}:medical-imaging:{self.region}:{self.account_id}:datastore/{self.datastore_id}"
         return head if self.image_set_id is None else f"{head}/imageset/{self.image_set_id}"
 

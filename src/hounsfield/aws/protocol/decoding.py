@@ -56,7 +56,7 @@ class Mismatch(Exception):  # noqa: N818 - a finding on its way out, made a Vali
 
 @cache
 def decoder_of(shape: Shape) -> Decoder:
-    """Give the decoder for values of a shape in JSON.
+    """Return the decoder for values of a shape in JSON.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def decoder_of(shape: Shape) -> Decoder:
 
 @cache
 def text_decoder_of(shape: Shape) -> Decoder:
-    """Give the decoder for values of a shape in a path, query string or header.
+    """Return the decoder for values of a shape in a path, query string or header.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def text_decoder_of(shape: Shape) -> Decoder:
 
 
 def structure_decoder(members: Mapping[str, Member]) -> Callable[[object], Parameters]:
-    """Give the decoder for a JSON object with some members.
+    """Return the decoder for a JSON object with some members.
 
     Parameters
     ----------

@@ -191,7 +191,7 @@ class PackedPolicyTooLargeException(AwsError, status=400):
 
 
 def serialise_error(error: AwsError, request_id: str) -> WireResponse:
-    """Give the HTTP form of an error.
+    """Return the HTTP form of an error.
 
     Parameters
     ----------

@@ -11,45 +11,45 @@ T = TypeVar("T")
 
 
 def text(parameters: Parameters, member: str) -> str:
-    """Give a required string member."""
+    """Return a required string member."""
     return _as(str, parameters[member])
 
 
 def optional_text(parameters: Parameters, member: str) -> str | None:
-    """Give a string member, or None when it is absent."""
+    """Return a string member, or None when it is absent."""
     value = parameters.get(member)
     return None if value is None else _as(str, value)
 
 
 def optional_integer(parameters: Parameters, member: str) -> int | None:
-    """Give an integer member, or None when it is absent."""
+    """Return an integer member, or None when it is absent."""
     value = parameters.get(member)
     return None if value is None else _as(int, value)
 
 
 def mapping(parameters: Parameters, member: str) -> dict[str, str]:
-    """Give a map of strings, empty when it is absent."""
+    """Return a map of strings, empty when it is absent."""
     value = parameters.get(member)
     return {} if value is None else {key: _as(str, entry) for key, entry in structure(value).items()}
 
 
 def texts(value: Parameter) -> list[str]:
-    """Give a list of strings."""
+    """Return a list of strings."""
     return [_as(str, entry) for entry in _as(list, value)]
 
 
 def structure(value: Parameter) -> Parameters:
-    """Give a structure."""
+    """Return a structure."""
     return _as(dict, value)
 
 
 def structures(value: Parameter) -> list[Parameters]:
-    """Give a list of structures."""
+    """Return a list of structures."""
     return [structure(entry) for entry in _as(list, value)]
 
 
 def moment(value: Parameter) -> datetime:
-    """Give a timestamp."""
+    """Return a timestamp."""
     return _as(datetime, value)
 
 

@@ -94,7 +94,7 @@ class Shape:
         return self.inner[1]
 
     def located(self, location: Location) -> dict[str, Member]:
-        """Give the members that travel in one part of the HTTP message, by their wire name.
+        """Return the members that travel in one part of the HTTP message, by their wire name.
 
         The payload member counts to no part: it is the body itself.
         """

@@ -203,7 +203,7 @@ def _load(body: bytes) -> object:
 
 
 def _is_deep(body: bytes) -> bool:
-    """Tell whether arrays and objects are nested deeper than allowed; looks no further than to the first that is."""
+    """Return whether arrays and objects are nested deeper than allowed; looks no further than to the first that is."""
     depth = 0
     for token in _STRINGS_AND_BRACKETS.finditer(body):
         first = body[token.start()]

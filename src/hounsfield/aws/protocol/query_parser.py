@@ -166,7 +166,7 @@ def _decoder_of(shape: Shape) -> _Decode:
 
 
 def _text_decoder(shape: Shape) -> _Decode:
-    """Give the decoder of a scalar; blobs and maps are refused, as no input has them."""
+    """Return the decoder of a scalar; blobs and maps are refused, as no input has them."""
     decode_text = text_decoder_of(shape)
 
     def decode(node: _Node) -> Parameter:
@@ -178,7 +178,7 @@ def _text_decoder(shape: Shape) -> _Decode:
 
 
 def _list_decoder(shape: Shape) -> _Decode:
-    """Give the decoder of a list, whose elements are numbered: ``Tags.member.1``; an empty value is an empty list."""
+    """Return the decoder of a list, whose elements are numbered: ``Tags.member.1``; an empty value is an empty list."""
     decode_element = _decoder_of(shape.element)
 
     def decode(node: _Node) -> Parameter:

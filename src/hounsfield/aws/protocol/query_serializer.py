@@ -55,7 +55,7 @@ _Write: TypeAlias = Callable[[Element, object], None]
 def serialise_query(
     service: Service, operation: Operation, result: Mapping[str, object], request_id: str
 ) -> WireResponse:
-    """Give the HTTP response for the result of an operation.
+    """Return the HTTP response for the result of an operation.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def serialise_query(
 
 
 def serialise_query_error(service: Service, error: AwsError, request_id: str) -> WireResponse:
-    """Give the HTTP response of an error.
+    """Return the HTTP response of an error.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def serialise_query_error(service: Service, error: AwsError, request_id: str) ->
 
 
 def query_code(error: AwsError) -> tuple[str, int]:
-    """Give the code and the HTTP status of an error in the query protocol."""
+    """Return the code and the HTTP status of an error in the query protocol."""
     return _CODES.get(type(error), (error.code.removesuffix("Exception"), error.status))
 
 

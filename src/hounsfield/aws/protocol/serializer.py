@@ -31,7 +31,7 @@ class ResultError(TypeError):
 
 
 def serialise(operation: Operation, result: Mapping[str, object]) -> WireResponse:
-    """Give the HTTP response for the result of an operation.
+    """Return the HTTP response for the result of an operation.
 
     Parameters
     ----------

@@ -25,7 +25,7 @@ _REPEATED_SLASHES = re.compile(rb"(?<=[^/])/{2,}")
 def canonical_requests(
     request: Request, headers: HeaderValues, signed_headers: Sequence[bytes], payload_hash: str
 ) -> Iterator[bytes]:
-    """Give the canonical requests a client may have signed, the likeliest first, none twice.
+    """Yield the canonical requests a client may have signed, the likeliest first, none twice.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def canonical_requests(
 
 
 def canonical_queries(query_string: bytes) -> list[bytes]:
-    """Give the canonical forms of a query string: AWS's, sorted as sent, and as sent; none twice.
+    """Return the canonical forms of a query string: AWS's, sorted as sent, and as sent; none twice.
 
     Parameters
     ----------

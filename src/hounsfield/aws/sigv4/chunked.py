@@ -37,7 +37,7 @@ SIGNED_START_BYTES = 12 + len(b";chunk-signature=") + 64 + len(b"\r\n")
 
 
 def starts_signed_chunk(start: bytes) -> bool:
-    """Tell whether a body begins as a signed aws-chunked one does.
+    """Return whether a body begins as a signed aws-chunked one does.
 
     Parameters
     ----------

@@ -40,11 +40,11 @@ class PlainPayload:
     """A body the signature does not cover."""
 
     def feed(self, data: bytes) -> bytes:
-        """Give the bytes back."""
+        """Return the bytes back."""
         return data
 
     def finish(self) -> bytes:
-        """Give nothing more."""
+        """Return nothing more."""
         return b""
 
 
@@ -121,7 +121,7 @@ class SniffedPayload:
         return self._decide() if len(self._start) >= SIGNED_START_BYTES else b""
 
     def finish(self) -> bytes:
-        """Give what was held back; raises as the decoder does."""
+        """Return what was held back; raises as the decoder does."""
         held_back = self._decide() if self._reader is None else b""
         return held_back + (self._reader.finish() if self._reader is not None else b"")
 

@@ -32,7 +32,7 @@ class Request:
     headers: Sequence[tuple[bytes, bytes]]
 
     def header_values(self) -> dict[bytes, list[bytes]]:
-        """Give the header values by name."""
+        """Return the header values by name."""
         values: dict[bytes, list[bytes]] = {}
         for name, value in self.headers:
             values.setdefault(name, []).append(value)

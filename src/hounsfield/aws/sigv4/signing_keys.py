@@ -68,7 +68,7 @@ class SigningKeys:
         self._lock = Lock()
 
     def get(self, access_key_id: str, secret_access_key: str, scope: str) -> bytes:
-        """Give the signing key, derived anew only when it is not kept.
+        """Return the signing key, derived anew only when it is not kept.
 
         Parameters
         ----------

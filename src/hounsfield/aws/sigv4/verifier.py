@@ -119,7 +119,7 @@ class PendingPayload:
 
 
 def utc_now() -> datetime:
-    """Give the present time, with time zone UTC."""
+    """Return the present time, with time zone UTC."""
     return datetime.now(UTC)
 
 

@@ -165,7 +165,7 @@ def image_set_document(
 
 
 def document_size(levels: Levels, instances: Iterable[tuple[str, int]]) -> int:
-    """Give the size of the document of an image set without making it.
+    """Return the size of the document of an image set without making it.
 
     Parameters
     ----------
@@ -184,7 +184,7 @@ def document_size(levels: Levels, instances: Iterable[tuple[str, int]]) -> int:
 
 
 def document_size_of_totals(levels: Levels, count: int, total: int) -> int:
-    """Give the size of the document of an image set; ``total`` is that of all SOP Instance UIDs and fragments together.
+    """Return the size of the document of an image set; ``total`` is that of all SOP Instance UIDs and fragments together.
 
     Of a UID as JSON writes it; none of digits and dots needs more characters there.
     """
@@ -193,7 +193,7 @@ def document_size_of_totals(levels: Levels, count: int, total: int) -> int:
 
 
 def _head(datastore_id: str, image_set_id: str, levels: Levels) -> bytes:
-    """Give the document up to its first instance."""
+    """Return the document up to its first instance."""
     series_uid = levels.series.get("SeriesInstanceUID")
     return b"".join(
         (

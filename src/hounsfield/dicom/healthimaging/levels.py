@@ -206,7 +206,7 @@ KEYWORDS: Final[dict[Level, frozenset[str]]] = {
 
 
 def level_of(tag: int) -> Level:
-    """Tell at which level an element is kept.
+    """Return at which level an element is kept.
 
     Parameters
     ----------

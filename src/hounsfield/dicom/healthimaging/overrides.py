@@ -73,7 +73,7 @@ def check_overridable(part10: Part10, elements: Sequence[Element]) -> None:
 
 
 def _protected(tag: int) -> str | None:
-    """Tell why an element cannot be overridden, or None."""
+    """Return why an element cannot be overridden, or None."""
     if tag in _IDENTIFYING:
         return "identifies the instance"
     if tag in _DESCRIBING_PIXELS:
@@ -86,7 +86,7 @@ def _protected(tag: int) -> str | None:
 
 
 def _same(own: Element | None, given: Element, part10: Part10) -> bool:
-    """Tell whether an element says what the file says."""
+    """Return whether an element says what the file says."""
     if own is None or not isinstance(own.value, bytes) or not isinstance(given.value, bytes):
         return False
     if given.vr == "IS":
@@ -112,7 +112,7 @@ def _check_block(part10: Part10, given: dict[int, Element], element: Element) ->
 
 
 def override_elements(part10: Part10, elements: Sequence[Element]) -> Part10:
-    """Give a file with other elements.
+    """Return a file with other elements.
 
     Parameters
     ----------
@@ -143,7 +143,7 @@ def override_elements(part10: Part10, elements: Sequence[Element]) -> Part10:
 
 
 def _is_ascii(elements: Iterable[Element]) -> bool:
-    """Tell whether all text is in the repertoire that every character set has."""
+    """Return whether all text is in the repertoire that every character set has."""
     for element in elements:
         if isinstance(element.value, tuple):
             if not all(_is_ascii(item) for item in element.value):

@@ -181,7 +181,7 @@ def _sorted(vrs: dict[str, str]) -> dict[str, str]:
 
 
 def _findings(body: ValueDecoder, charset: CharacterSet) -> tuple[ImportWarning, ...]:
-    """Tell what was wrong with the values of a data set."""
+    """Return what was wrong with the values of a data set."""
     code = WarningCode.COERCION_OF_DATA_ELEMENTS
     result = []
     if not charset.known:

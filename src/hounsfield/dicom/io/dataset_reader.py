@@ -45,12 +45,12 @@ _HEADERS = {
 
 
 def looks_explicit(vr: bytes) -> bool:
-    """Tell from the two bytes behind a tag whether they can be a VR: two capital letters."""
+    """Return whether the two bytes behind a tag can be a VR: two capital letters."""
     return len(vr) == 2 and 0x41 <= vr[0] <= 0x5A and 0x41 <= vr[1] <= 0x5A
 
 
 def delimiter_bytes(*, little_endian: bool) -> bytes:
-    """Give the four bytes of the sequence delimiter's tag (FFFE,E0DD)."""
+    """Return the four bytes of the sequence delimiter's tag (FFFE,E0DD)."""
     return b"\xfe\xff\xdd\xe0" if little_endian else b"\xff\xfe\xe0\xdd"
 
 
@@ -171,14 +171,14 @@ class DataSetReader:
         return (short, position + 8) if looks_explicit(code) else (implicit, position + 8)
 
     def _explicit_layouts(self, position: int, short: int) -> list[tuple[int, int]]:
-        """Give length and place of a value behind a VR that is not known: with a length of 32 bits, and with one of 16."""
+        """Return length and place of a value behind a VR that is not known: with a length of 32 bits, and with one of 16."""
         narrow = (short, position + 8)
         if short or not self.window.reach(position + 12):
             return [narrow]
         return [(self._long(self.window.data, position + 8)[0], position + 12), narrow]
 
     def _goes_on(self, tag: int, length: int, value: int, *, explicit: bool) -> bool:
-        """Tell whether several elements follow a value, none of which need have a VR that is known: writers have runs of such.
+        """Return whether several elements follow a value, which need not have a VR that is known: writers have runs of such.
 
         Tags must ascend, and lengths stay in the data, until something stands there that is known.
         """
@@ -204,7 +204,7 @@ class DataSetReader:
         return self.window.remaining(position) >= 8 and self._explicit(self.window.data, position)[2] in VRS
 
     def _ascends(self, tag: int, length: int, value: int) -> bool:
-        """Tell whether behind a value an element with a larger tag begins, or the data ends."""
+        """Return whether behind a value an element with a larger tag begins, or the data ends."""
         end = value + length
         left = self.window.remaining(end)
         if left < 8 or not self.window.reach(end + 8):
@@ -213,7 +213,7 @@ class DataSetReader:
         return bool(group << 16 | number > tag)
 
     def _is_followed(self, length: int, value: int) -> bool:
-        """Tell whether behind a value the data ends, or something begins that can only be an element or a delimiter."""
+        """Return whether behind a value the data ends, or something begins that can only be an element or a delimiter."""
         if length == UNDEFINED_LENGTH:
             return self._starts_with_item(value)
         end = value + length
@@ -229,7 +229,7 @@ class DataSetReader:
         return bool(tag) and (code in VRS or (tag in ENTRIES and self._implicit(self.window.data, end)[2] <= left))
 
     def begins_explicit(self, position: int) -> bool:
-        """Tell by its first element, whose header is in the window, whether the elements of a data set have a VR.
+        """Return whether the elements of a data set have a VR, by the first one, whose header is in the window.
 
         Two capital letters are one. Other bytes are the beginning of a length, unless no element without a VR stands where
         that leads, but one with a VR where a header with a VR leads, even if that VR is none.
@@ -249,7 +249,7 @@ class DataSetReader:
         return any(self._goes_on(tag, *layout, explicit=True) for layout in layouts)
 
     def _leads_on(self, length: int, value: int, *, explicit: bool) -> bool:
-        """Tell whether behind a value the data ends, or a delimiter stands, or an element with or without a VR."""
+        """Return whether behind a value the data ends, or a delimiter stands, or an element with or without a VR."""
         if length == UNDEFINED_LENGTH or not self._is_followed(length, value):
             return length == UNDEFINED_LENGTH and self._starts_with_item(value)
         end = value + length
@@ -389,7 +389,7 @@ class DataSetReader:
         )
 
     def _is_padding(self, position: int, left: int) -> bool:
-        """Tell whether only zero bytes follow, which some writers put behind the data set to fill a block."""
+        """Return whether only zero bytes follow, which some writers put behind the data set to fill a block."""
         window = self.window
         if not window.reach(position + min(left, 8)) or any(window.data[position : position + 8]):
             return False

@@ -96,7 +96,7 @@ def _item_of(item: tuple[Element, ...]) -> bytes:
 
 
 def is_encapsulated(value: bytes) -> bool:
-    """Tell whether a value is nothing but items, as encapsulated pixel data is without its sequence delimiter."""
+    """Return whether a value is nothing but items, as encapsulated pixel data is without its sequence delimiter."""
     if not value.startswith(_ITEM_TAG):
         return False
     position = 0

@@ -81,7 +81,7 @@ class ElementWriter:
         return b"".join(parts)
 
     def _is_encapsulated(self, value: bytes) -> bool:
-        """Tell whether pixel data is nothing but items (PS3.5 section A.4), which implicit VR does not have."""
+        """Return whether pixel data is nothing but items (PS3.5 section A.4), which implicit VR does not have."""
         position = 0
         while self._explicit_vr and position + 8 <= len(value):
             group, number, length = self._read_plain(value, position)

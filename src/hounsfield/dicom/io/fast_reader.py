@@ -114,7 +114,7 @@ def _ended(begun: _Begun, elements: list[Element], data: bytes, end: int) -> _Be
 
 
 def _size_of_longer(data: bytes, position: int, end: int) -> int:
-    """Give the size of a plain element that the table has not; 0 when it is not plain."""
+    """Return the size of a plain element that the table has not; 0 when it is not plain."""
     code = data[position + 4 : position + 6]
     if code in _SHORT:
         return 8 + (data[position + 6] | data[position + 7] << 8)

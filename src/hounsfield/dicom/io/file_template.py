@@ -170,7 +170,7 @@ class FileTemplate:
         return None if length == _UNDEFINED or end > len(data) else (Element(tag, vr, data[value:end]), end)
 
     def _header(self, piece: TemplatePiece) -> tuple[bytes, Struct | None]:
-        """Give what an element begins with, and the form of its header; None for one that is not plain."""
+        """Return what an element begins with, and the form of its header; None for one that is not plain."""
         found = self._headers.get(piece.element.tag)
         if found is None:
             tag, vr, _ = piece.element

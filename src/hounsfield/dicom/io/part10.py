@@ -174,7 +174,7 @@ class Part10:
 
 
 def header_with_offset_table(part10: Part10, table: bytes) -> bytes:
-    """Give the header of a file whose pixel data element has its basic offset table (PS3.5 section A.4), and no fragments.
+    """Return the header of a file whose pixel data element has its basic offset table (PS3.5 section A.4), and no fragments.
 
     Parameters
     ----------
@@ -324,7 +324,7 @@ def _read_body(
 
 
 def _emptied(window: ByteWindow, position: int, pixel_data: PixelData, *, little_endian: bool) -> bytes:
-    """Give the header of the pixel data element with no value behind it; its length is the last four bytes of it."""
+    """Return the header of the pixel data element with no value behind it; its length is the last four bytes of it."""
     head = window.data[position : position + pixel_data.offset - pixel_data.start]
     if pixel_data.length is None:
         return head + delimiter_bytes(little_endian=little_endian) + bytes(4)
@@ -373,7 +373,7 @@ def _meta_text(meta: list[Element], tag: int) -> str:
 
 
 def _starts_like_dicom(window: ByteWindow) -> bool:
-    """Tell whether a file without preamble starts with an element that the dictionary knows and that fits in it."""
+    """Return whether a file without preamble starts with an element that the dictionary knows and that fits in it."""
     if not window.reach(8):
         return False
     for little_endian in (True, False):

@@ -54,7 +54,7 @@ class IncludedAttributes:
 
 
 def tag_named(name: str) -> int | None:
-    """Give the tag that a keyword or eight hexadecimal digits name, None when they name none."""
+    """Return the tag that a keyword or eight hexadecimal digits name, None when they name none."""
     if _HEXADECIMAL.fullmatch(name):
         return int(name, 16)
     return TAGS.get(name)

@@ -64,7 +64,7 @@ class MetadataFile:
             raise DicomError("its sequences are nested too deeply") from error
 
     def data_sets(self, sop_uid: str) -> Iterator[DataSet]:
-        """Give the data sets for an instance, the more particular one last."""
+        """Yield the data sets for an instance, the more particular one last."""
         if self._common:
             yield self._common
         if sop_uid in self._by_instance:
@@ -78,7 +78,7 @@ def check_size(size: int) -> None:
 
 
 def _instance_of(data_set: DataSet) -> str | None:
-    """Give the SOP Instance UID that a data set carries."""
+    """Return the SOP Instance UID that a data set carries."""
     attribute = next((value for key, value in data_set.items() if tag_of_json(key) == _SOP_INSTANCE_UID), None)
     if attribute is None:
         return None

@@ -96,7 +96,7 @@ class JsonTemplate:
 
 
 def _with_texts(pieces: Sequence[TemplatePiece], elements: Sequence[Element], texts: Texts) -> list[TemplatePiece]:
-    """Give pieces the texts of what is written of them; what is not in the file becomes a piece without bytes."""
+    """Return pieces with the texts of what is written of them; what is not in the file becomes a piece without bytes."""
     by_tag = {element.tag: element for element in elements}
     if len(by_tag) != len(elements):
         raise DicomError("the elements of a template must be in order, each of them once")

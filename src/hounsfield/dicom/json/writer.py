@@ -127,7 +127,7 @@ def sort_elements(elements: tuple[Element, ...]) -> tuple[Element, ...] | list[E
 
 
 def path_digest(owner: str, path: Path) -> str:
-    """Give the name of the value at a path in URIs: 32 hexadecimal digits that follow from whose it is and where it is."""
+    """Return the name of the value at a path in URIs: 32 hexadecimal digits that follow from whose it is and where it is."""
     text = owner + "".join(f"/{step:X}" for step in path)
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
@@ -157,7 +157,7 @@ def bulk_values(elements: tuple[Element, ...], path: Path = ()) -> Iterator[tupl
 
 @lru_cache(maxsize=4)
 def _texts(charset: CharacterSet) -> ResultMemo[Element, bytes]:  # noqa: ARG001
-    """Give the texts of elements that were written under a character set before."""
+    """Return the texts of elements that were written under a character set before."""
     return ResultMemo()
 
 

@@ -80,7 +80,7 @@ class _Decoded(NamedTuple):
 
 @lru_cache(maxsize=_TABLES)
 def _decoded_before(charset: CharacterSet, *, little_endian: bool) -> ResultMemo[Element, _Decoded]:  # noqa: ARG001
-    """Give the values that were decoded under a character set and byte order before."""
+    """Return the values that were decoded under a character set and byte order before."""
     return ResultMemo()
 
 
@@ -276,7 +276,7 @@ def _binary(vr: str, raw: bytes, *, little_endian: bool) -> JsonValue:
 
 
 def is_encoding_only(tag: int) -> bool:
-    """Tell whether an element is about the encoding only: group length outside group 0002, or trailing padding."""
+    """Return whether an element is about the encoding only: group length outside group 0002, or trailing padding."""
     return tag == DATA_SET_TRAILING_PADDING or (not tag & 0xFFFF and tag != 0x00020000)
 
 

@@ -95,12 +95,12 @@ def element_name(tag: int) -> str:
 
 
 def is_private(tag: int) -> bool:
-    """Tell whether a tag is private: odd group (PS3.5 section 7.8)."""
+    """Return whether a tag is private: odd group (PS3.5 section 7.8)."""
     return bool(tag & 0x10000)
 
 
 def is_private_creator(tag: int) -> bool:
-    """Tell whether a tag reserves a block of private elements: (gggg,0010-00FF) with gggg odd (PS3.5 7.8.1)."""
+    """Return whether a tag reserves a block of private elements: (gggg,0010-00FF) with gggg odd (PS3.5 7.8.1)."""
     return bool(tag & 0x10000) and 0x10 <= tag & 0xFFFF <= 0xFF
 
 

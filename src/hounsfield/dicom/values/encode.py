@@ -109,7 +109,7 @@ class ValueEncoder:
 
 
 def _fitting(vr: str, value: JsonValue) -> str:
-    """Give the VR of a private element; one tag may have different ones in different items, but the document tells one."""
+    """Return the VR of a private element; one tag may have different ones in different items, but the document tells one."""
     one = value[0] if isinstance(value, list) and value else value
     if isinstance(one, dict):
         return "SQ"

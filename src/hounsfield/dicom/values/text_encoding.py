@@ -55,7 +55,7 @@ class TextEncoding:
 
 
 def text_encoding(value: bytes) -> TextEncoding:
-    """Give the encoding that a raw value of Specific Character Set (0008,0005) asks for."""
+    """Return the encoding that a raw value of Specific Character Set (0008,0005) asks for."""
     return _text_encoding(bytes(value[:1024]))
 
 
@@ -72,7 +72,7 @@ UNICODE: Final = text_encoding(UTF_8.encode())
 
 
 def encoding_of(elements: tuple[Element, ...]) -> TextEncoding:
-    """Give the encoding of a data set by its own Specific Character Set (0008,0005); the default repertoire without."""
+    """Return the encoding of a data set by its own Specific Character Set (0008,0005); the default repertoire without."""
     return _own(elements) or text_encoding(b"")
 
 

@@ -195,7 +195,7 @@ def _are_uids(raw: bytes, relaxed: bool) -> bool:
 
 
 def _longest(element: Element, raw: bytes, charset: CharacterSet) -> int:
-    """Give the length in characters of the longest value of an element, without padding."""
+    """Return the length in characters of the longest value of an element, without padding."""
     text = _decoded(element, raw, charset)
     if element.vr in SINGLE_TEXT_VRS:
         return len(text.rstrip(" \0"))

@@ -114,7 +114,7 @@ def _make(
 
 
 def list_keys(repository: Repository, user: str | None = None) -> list[AccessKeyRecord]:
-    """Give the access keys of a user, or of all users, by user and age; raises `NoSuchEntityError`."""
+    """Return the access keys of a user, or of all users, by user and age; raises `NoSuchEntityError`."""
     with repository.database.read() as connection:
         if user is not None:
             return _of_user(connection, identity_row(connection, IdentityKind.USER, user))

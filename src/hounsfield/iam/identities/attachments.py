@@ -69,7 +69,7 @@ def detach_policy(repository: Repository, kind: IdentityKind, name: str, policy:
 def put_inline_policy(
     repository: Repository, kind: IdentityKind, name: str, policy: str, document: str
 ) -> IdentityRecord:
-    """Give a user or role a policy of its own, in the place of one of the same name (IAM PutUserPolicy, PutRolePolicy).
+    """Return a user or role a policy of its own, in the place of one of the same name (IAM PutUserPolicy, PutRolePolicy).
 
     Raises
     ------

@@ -66,7 +66,7 @@ class Directory:
         self.uses.stop()
 
     def key(self, access_key_id: str) -> KnownKey | None:
-        """Give an access key, also one that is disabled or expired; None for one that is not known.
+        """Return an access key, also one that is disabled or expired; None for one that is not known.
 
         Raises
         ------
@@ -76,15 +76,15 @@ class Directory:
         return self._trusted().keys.get(access_key_id)
 
     def role(self, arn: str) -> Role | None:
-        """Give a role by its ARN; raises as `key` does."""
+        """Return a role by its ARN; raises as `key` does."""
         return self._trusted().roles.get(arn)
 
     def policy(self, arn: str) -> Policy | None:
-        """Give a managed policy by its ARN, also one that is built in; raises as `key` does."""
+        """Return a managed policy by its ARN, also one that is built in; raises as `key` does."""
         return self._trusted().policies.get(arn)
 
     def is_restricted(self, datastore_id: str) -> bool:
-        """Tell whether each image set of a data store must be allowed, see `image_set_access`; raises as `key` does."""
+        """Return whether each image set of a data store must be allowed, see `image_set_access`; raises as `key` does."""
         return datastore_id in self._trusted().restricted_datastores
 
     def refresh(self) -> None:

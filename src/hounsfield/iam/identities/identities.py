@@ -107,13 +107,13 @@ def _create(
 
 
 def get_identity(repository: Repository, kind: IdentityKind, name: str) -> IdentityRecord:
-    """Give a user or role with all that hangs on it; raises `NoSuchEntityError`."""
+    """Return a user or role with all that hangs on it; raises `NoSuchEntityError`."""
     with repository.database.read() as connection:
         return _record(repository, connection, identity_row(connection, kind, name))
 
 
 def list_identities(repository: Repository, kind: IdentityKind) -> list[IdentityRecord]:
-    """Give all users or all roles, by name."""
+    """Return all users or all roles, by name."""
     with repository.database.read() as connection:
         rows = connection.execute(select(identities).where(identities.c.kind == kind)).all()
         return _records(repository, connection, sorted(rows, key=lambda row: str(row.name_key)))
@@ -265,7 +265,7 @@ def _age(row: Row[Any]) -> tuple[int, str]:
 
 
 def key_record(row: Row[Any], user: str) -> AccessKeyRecord:
-    """Give the record of an access key from its row."""
+    """Return the record of an access key from its row."""
     return AccessKeyRecord(
         id=row.id,
         user=user,

@@ -118,13 +118,13 @@ def delete_policy(repository: Repository, name: str) -> PolicyRecord:
 
 
 def get_policy(repository: Repository, name: str) -> PolicyRecord:
-    """Give a managed policy by its name or ARN; raises `NoSuchEntityError`."""
+    """Return a managed policy by its name or ARN; raises `NoSuchEntityError`."""
     with repository.database.read() as connection:
         return _record(repository, connection, name)
 
 
 def list_policies(repository: Repository) -> list[PolicyRecord]:
-    """Give all managed policies: the operator's by name, then those that are built in."""
+    """Return all managed policies: the operator's by name, then those that are built in."""
     with repository.database.read() as connection:
         holders = _holders(repository, connection)
         rows = connection.execute(select(managed_policies)).all()
@@ -133,7 +133,7 @@ def list_policies(repository: Repository) -> list[PolicyRecord]:
 
 
 def policy_arn(repository: Repository, connection: Connection, name: str) -> str:
-    """Give the ARN of a managed policy that is there, by its name or ARN; raises `NoSuchEntityError`."""
+    """Return the ARN of a managed policy that is there, by its name or ARN; raises `NoSuchEntityError`."""
     if name in built_in(repository.partition):
         return name
     own = repository.arn("policy", "")
@@ -171,7 +171,7 @@ def _query(name: str) -> Any:
 
 
 def _holders(repository: Repository, connection: Connection, arn: str | None = None) -> Mapping[str, Sequence[str]]:
-    """Give who has which policy, attached or as boundary: ARNs of users and roles by the ARN of the policy."""
+    """Return who has which policy, attached or as boundary: ARNs of users and roles by the ARN of the policy."""
     attached = select(identities.c.kind, identities.c.name, policy_attachments.c.policy_arn.label("arn")).join(
         policy_attachments, policy_attachments.c.identity_id == identities.c.id
     )

@@ -29,14 +29,14 @@ SESSION_SECONDS: Final = range(3600, 43_200 + 1)
 
 
 def validate_name(name: str, what: str, most: int = MOST_OF_IDENTITY_NAME) -> str:
-    """Give a name that may be one; raises `InvalidInputError` naming ``what`` it is of."""
+    """Return a name that may be one; raises `InvalidInputError` naming ``what`` it is of."""
     if not (1 <= len(name) <= most and _NAME.fullmatch(name)):
         raise InvalidInputError(f"the {what} name must be 1 to {most} letters, digits or any of _+=,.@-")
     return name
 
 
 def validate_tags(tags: Mapping[str, str]) -> Mapping[str, str]:
-    """Give tags that may be those of a user or role.
+    """Return tags that may be those of a user or role.
 
     Raises
     ------
@@ -60,14 +60,14 @@ def validate_tags(tags: Mapping[str, str]) -> Mapping[str, str]:
 
 
 def validate_description(description: str) -> str:
-    """Give a description of bounded length; raises `InvalidInputError`."""
+    """Return a description of bounded length; raises `InvalidInputError`."""
     if len(description) > MOST_OF_DESCRIPTION:
         raise InvalidInputError(f"the description must have {MOST_OF_DESCRIPTION} characters at most")
     return description
 
 
 def validate_session_seconds(seconds: int) -> int:
-    """Give a longest session that a role may have; raises `InvalidInputError`."""
+    """Return a longest session that a role may have; raises `InvalidInputError`."""
     if seconds not in SESSION_SECONDS:
         raise InvalidInputError(
             f"the longest session must be {SESSION_SECONDS[0]} to {SESSION_SECONDS[-1]} seconds, not {seconds}"
@@ -76,7 +76,7 @@ def validate_session_seconds(seconds: int) -> int:
 
 
 def format_name(name: str) -> str:
-    """Give a name that a caller sent in a form that is fit for a message; raises `InvalidInputError`."""
+    """Return a name that a caller sent in a form that is fit for a message; raises `InvalidInputError`."""
     if len(name) > MOST_OF_SHOWN or not name.isprintable():
         raise InvalidInputError(f"a name must be printable and {MOST_OF_SHOWN} characters at most")
     return name

@@ -19,7 +19,7 @@ MOST_OF_TRUST: Final = 4096
 
 @cache
 def built_in(partition: str) -> Mapping[str, Policy]:
-    """Give the managed policies that every installation of a partition has, by ARN."""
+    """Return the managed policies that every installation of a partition has, by ARN."""
     arns = managed_arns(partition)
     return {arn: policy for arn in arns if (policy := managed_policy(arn)) is not None}
 

@@ -21,7 +21,7 @@ class IdentityKind(StrEnum):
 
 
 class KeyStatus(StrEnum):
-    """Whether an access key may be used (IAM ``statusType``)."""
+    """Statuses of access keys (IAM ``statusType``)."""
 
     ACTIVE = "active"
     INACTIVE = "inactive"
@@ -55,7 +55,7 @@ class AccessKeyRecord:
     last_used_at: datetime | None
 
     def usable_at(self, moment: datetime) -> bool:
-        """Tell whether it is accepted at a moment."""
+        """Return whether it is accepted at a moment."""
         return self.status is KeyStatus.ACTIVE and (self.expires_at is None or moment < self.expires_at)
 
 

@@ -41,13 +41,13 @@ class Repository:
 
     @classmethod
     def of(cls, database: Database, wrapper: KeyWrapper, account_id: str, partition: str) -> Repository:
-        """Give the repository in a database; raises `KeyUnavailableError` with another master key."""
+        """Return the repository in a database; raises `KeyUnavailableError` with another master key."""
         sealer = DataKey(_SEALED_WITH, installation_secret(database, wrapper, _SEALED_WITH))
         return cls(database, account_id, partition, sealer)
 
     @contextmanager
     def change(self) -> Iterator[Connection]:
-        """Give a transaction that changes the directory; all processes notice it once it has committed.
+        """Open a transaction that changes the directory; all processes notice it once it has committed.
 
         Changes happen one after the other: each holds the row of the generation from its beginning on.
         """
@@ -57,7 +57,7 @@ class Repository:
             yield connection
 
     def arn(self, kind: str, name: str) -> str:
-        """Give the ARN of a user, role or policy (IAM User Guide, "IAM ARNs")."""
+        """Return the ARN of a user, role or policy (IAM User Guide, "IAM ARNs")."""
         return f"arn:{self.partition}:iam::{self.account_id}:{kind}/{name}"
 
     def seal(self, access_key_id: str, secret: str) -> bytes:
@@ -65,12 +65,12 @@ class Repository:
         return self.sealer.seal(secret.encode(), f"access-key:{access_key_id}")
 
     def unseal(self, access_key_id: str, sealed: bytes) -> str:
-        """Give the secret of an access key; raises `KeyUnavailableError` when it was changed or is another key's."""
+        """Return the secret of an access key; raises `KeyUnavailableError` when it was changed or is another key's."""
         return self.sealer.open(sealed, f"access-key:{access_key_id}").decode()
 
 
 def identity_row(connection: Connection, kind: IdentityKind, name: str) -> Row[Any]:
-    """Give the row of a user or role, whatever the case of its name; raises `NoSuchEntityError`."""
+    """Return the row of a user or role, whatever the case of its name; raises `NoSuchEntityError`."""
     query = select(identities).where(identities.c.kind == kind, identities.c.name_key == name.lower())
     row = connection.execute(query).first()
     if row is None:

@@ -36,7 +36,7 @@ def unrestrict_datastore(repository: Repository, datastore_id: str) -> None:
 
 
 def restricted_datastores(repository: Repository) -> list[str]:
-    """Give the ids of the data stores in which each image set must be allowed."""
+    """Return the ids of the data stores in which each image set must be allowed."""
     with repository.database.read() as connection:
         return sorted(_restricted(connection))
 

@@ -61,7 +61,7 @@ class KnownKey:
     expires_at: int | None
 
     def usable_at(self, moment: int) -> bool:
-        """Tell whether it is accepted at a moment, in milliseconds since 1970-01-01 UTC."""
+        """Return whether it is accepted at a moment, in milliseconds since 1970-01-01 UTC."""
         return self.active and (self.expires_at is None or moment < self.expires_at)
 
 

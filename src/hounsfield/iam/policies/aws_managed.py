@@ -54,12 +54,12 @@ DOCUMENTS: Final[Mapping[str, Mapping[str, object]]] = {
 
 
 def managed_arns(partition: str = "aws") -> tuple[str, ...]:
-    """Give the ARNs of all of them in a partition."""
+    """Return the ARNs of all of them in a partition."""
     return tuple(f"arn:{partition}:iam::aws:policy/{name}" for name in DOCUMENTS)
 
 
 def managed_policy(arn: str) -> Policy | None:
-    """Give a managed policy by its ARN, of any partition; None when there is none."""
+    """Return a managed policy by its ARN, of any partition; None when there is none."""
     named = _ARN.fullmatch(arn)
     return _policy(named["name"]) if named is not None and named["name"] in DOCUMENTS else None
 

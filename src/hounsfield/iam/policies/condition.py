@@ -84,7 +84,7 @@ class Condition:
         return texts if all(texts) else ()
 
     def met(self, context: ConditionContext, effect: Effect) -> bool:
-        """Tell whether the request meets it.
+        """Return whether the request meets it.
 
         Parameters
         ----------
@@ -144,7 +144,7 @@ class Condition:
 
 
 def _one(values: tuple[str, ...], predicates: Sequence[Predicate]) -> bool:
-    """Tell whether one of the values is one that is asked for; plain loops, as this is asked for every statement."""
+    """Return whether one of the values is one that is asked for; plain loops, as this is asked for every statement."""
     for value in values:
         for predicate in predicates:
             if predicate(value):

@@ -23,5 +23,5 @@ class ConditionContext(Protocol):
     """The condition keys of a request."""
 
     def get(self, key: str, /) -> ContextValue | None:
-        """Give the value of a condition key by its name in lower case; None when the request does not have it."""
+        """Return the value of a condition key by its name in lower case; None when the request does not have it."""
         ...

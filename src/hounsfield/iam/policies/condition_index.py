@@ -74,7 +74,7 @@ class ConditionIndex:
         return cls(tuple(others), {key: _PrefixIndex.of(found) for key, found in by_key.items()})
 
     def candidates(self, context: ConditionContext) -> Iterator[Statement]:
-        """Give those that may be met; one may come twice."""
+        """Yield those that may be met; one may come twice."""
         yield from self.others
         for key, by_prefix in self.by_key.items():
             value = context.get(key)

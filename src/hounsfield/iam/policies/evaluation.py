@@ -103,7 +103,7 @@ def decide_each(rights: PolicySet, action: str, asked: Iterable[tuple[str, Condi
 
 
 def denies_below(rights: PolicySet, action: str, prefix: str) -> bool:
-    """Tell whether a policy may deny an action on resources whose ARNs begin in some way, and not on every one alike.
+    """Return whether a policy may deny an action on resources whose ARNs begin in some way, and not on every one alike.
 
     It is found once for all policies of somebody, and kept.
     """
@@ -123,7 +123,7 @@ def _decided(
 
 
 def layers_of(rights: PolicySet) -> Iterator[tuple[PolicyKind, tuple[Policy, ...]]]:
-    """Give the policies of each kind that has a say."""
+    """Yield the policies of each kind that has a say."""
     yield PolicyKind.IDENTITY, rights.identity
     if rights.boundary is not None:
         yield PolicyKind.BOUNDARY, (rights.boundary,)

@@ -72,14 +72,14 @@ class Operand:
         return () if self.template is None else self.template.variables
 
     def text(self, context: ConditionContext) -> str | None:
-        """Give the text that an operand of ``StringEquals`` is equal to; None when a variable stands for nothing."""
+        """Return the text that an operand of ``StringEquals`` is equal to; None when a variable stands for nothing."""
         if self.template is None:
             return self.prefix
         parts = self.template.resolve(context)
         return None if parts is None else join_plain_parts(parts)
 
     def predicate(self, context: ConditionContext) -> Predicate | None:
-        """Give the test for a request; None when a variable stands for nothing."""
+        """Return the test for a request; None when a variable stands for nothing."""
         if self.template is None or self.make is None:
             return self.constant
         parts = self.template.resolve(context)
@@ -124,7 +124,7 @@ def _templated(make: Callable[[tuple[Part, ...]], Predicate]) -> Callable[[str, 
 def _read(
     read: Callable[[str], T | None], compare: Callable[[T, T], bool], form: str
 ) -> Callable[[str, bool], Operand]:
-    """Give the operands of values that are read, not compared as text; these have no variables."""
+    """Return the operands of values that are read, not compared as text; these have no variables."""
 
     def operand(text: str, _variables: bool) -> Operand:
         wanted = read(text)
@@ -154,7 +154,7 @@ def _like(parts: tuple[Part, ...]) -> Predicate:
 
 
 def _arn_like(parts: tuple[Part, ...]) -> Predicate:
-    """Give the test that compares each of the six segments of an ARN; a pattern of fewer is compared as a whole."""
+    """Return the test that compares each of the six segments of an ARN; a pattern of fewer is compared as a whole."""
     patterns = [WildcardPattern.of(*segment) for segment in segments(parts, _ARN_SEGMENTS)]
     if len(patterns) < _ARN_SEGMENTS:
         return WildcardPattern.of(*parts).match

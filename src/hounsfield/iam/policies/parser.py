@@ -196,7 +196,7 @@ def _strings(name: str, value: Json) -> tuple[str, ...]:
 
 
 def _text(value: Json) -> str | None:
-    """Give a JSON string; None for all else, numbers too."""
+    """Return a JSON string; None for all else, numbers too."""
     return value if isinstance(value, str) and not isinstance(value, Number) else None
 
 

@@ -82,7 +82,7 @@ class Parties:
     names: Mapping[PartyKind, frozenset[str]]
 
     def trust(self, party: Party) -> Trust:
-        """Tell how far somebody is meant."""
+        """Return how far somebody is meant."""
         if party.kind in self.everybody or not self.names.get(party.kind, frozenset()).isdisjoint(party.names):
             return Trust.NAMED
         if party.kind is PartyKind.AWS and party.account_id in self.accounts:

@@ -57,7 +57,7 @@ class ResourceFilter:
     values_of: ValuesOf
 
     def of(self, rights: PolicySet, action: str) -> Formula:
-        """Give the image sets on which somebody may do something.
+        """Return the image sets on which somebody may do something.
 
         Raises
         ------
@@ -68,7 +68,7 @@ class ResourceFilter:
         return all_of([*allowed, self.not_denied(rights, action)])
 
     def not_denied(self, rights: PolicySet, action: str) -> Formula:
-        """Give the image sets on which no statement denies it, whether or not one allows it; raises as `of` does."""
+        """Return the image sets on which no statement denies it, whether or not one allows it; raises as `of` does."""
         return negate(
             any_of(self._any(find_statements(policies, action), Effect.DENY) for _, policies in layers_of(rights))
         )
@@ -106,7 +106,7 @@ class ResourceFilter:
         return negate(any_of(found)) if not (unknown and effect is Effect.ALLOW) else False
 
     def _pattern(self, pattern: WildcardPattern) -> Formula:
-        """Give what a pattern says of ids, where it says the same of all of them, or names one."""
+        """Return what a pattern says of ids, where it says the same of all of them, or names one."""
         prefix = pattern.prefix
         if not (prefix.startswith(self.prefix) or self.prefix.startswith(prefix)):
             return False
@@ -121,7 +121,7 @@ class ResourceFilter:
         return False
 
     def _may_reach_ids(self, piece: str | re.Pattern[str]) -> bool:
-        """Tell whether a piece of a pattern, with what it says, may lie in an id, or over where ids begin."""
+        """Return whether a piece of a pattern, with what it says, may lie in an id, or over where ids begin."""
         if not isinstance(piece, str) or _OF_IDS.fullmatch(piece):
             return True
         return any(self.prefix.endswith(piece[:cut]) and _OF_IDS.fullmatch(piece[cut:]) for cut in range(1, len(piece)))
@@ -151,7 +151,7 @@ class ResourceFilter:
         return tag_is(key, unlike, others=others, absent=met(None))
 
     def _texts(self, condition: Condition) -> list[str]:
-        """Give the values that a condition asks for to the letter, with what their variables stand for."""
+        """Return the values that a condition asks for to the letter, with what their variables stand for."""
         texts = []
         for operand in condition.operands:
             text = operand.text(self.context)

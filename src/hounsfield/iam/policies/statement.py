@@ -27,7 +27,7 @@ class Actions:
     negated: bool = False
 
     def include(self, action: str) -> bool:
-        """Tell whether an action, in lower case, is meant."""
+        """Return whether an action, in lower case, is meant."""
         return any(pattern.match(action) for pattern in self.patterns) is not self.negated
 
 
@@ -56,13 +56,13 @@ class Resources:
     negated: bool = False
 
     def known(self, resource: str) -> bool | None:
-        """Tell whether a resource is meant, by its ARN, or ``*`` where the action has none; None if variables decide that."""
+        """Return whether a resource is meant, by its ARN, or ``*`` where the action has none; None if variables decide that."""
         if self.everything or resource in self.names or any(pattern.match(resource) for pattern in self.patterns):
             return not self.negated
         return None if self.templates else self.negated
 
     def include(self, resource: str, context: ConditionContext, effect: Effect) -> bool:
-        """Tell whether variables make a resource be meant that else would not.
+        """Return whether variables make a resource be meant that else would not.
 
         A value with a variable that stands for nothing names no resource; and to be none of these gives nobody a permission.
         """
@@ -114,11 +114,11 @@ class Statement:
         return frozenset(keys)
 
     def may_concern(self, resource: str) -> bool:
-        """Tell whether it is about a resource, or may be, with what its variables stand for."""
+        """Return whether it is about a resource, or may be, with what its variables stand for."""
         return self.resources is None or self.resources.known(resource) is not False
 
     def applies(self, resource: str, context: ConditionContext) -> bool:
-        """Tell whether it decides about a request whose action is one of its own, and whose resource it may concern."""
+        """Return whether it decides about a request whose action is one of its own, and whose resource it may concern."""
         resources = self.resources
         if (
             resources is not None
@@ -133,5 +133,5 @@ class Statement:
         return True
 
     def conditions_met(self, context: ConditionContext) -> bool:
-        """Tell whether all of its conditions are met."""
+        """Return whether all of its conditions are met."""
         return all(condition.met(context, self.effect) for condition in self.conditions)

@@ -53,15 +53,15 @@ class ActionStatements:
     _shared: dict[tuple[bool, ...], MatchingStatements] = field(default_factory=dict, init=False, repr=False)
 
     def on(self, resource: str) -> MatchingStatements:
-        """Give those that may concern a resource, by its ARN or ``*``."""
+        """Return those that may concern a resource, by its ARN or ``*``."""
         return _on(self, resource)
 
     def denies_below(self, prefix: str) -> bool:
-        """Tell whether one may deny a resource whose ARN begins in some way, and not every resource alike."""
+        """Return whether one may deny a resource whose ARN begins in some way, and not every resource alike."""
         return _denies_below(self, prefix)
 
     def of(self, effect: Effect) -> tuple[Statement, ...]:
-        """Give those with an effect."""
+        """Return those with an effect."""
         return tuple(statement for statement in self.statements if statement.effect is effect)
 
     def _find(self, resource: str) -> MatchingStatements:
@@ -101,7 +101,7 @@ def _tells_apart_below(statement: Statement, prefix: str) -> bool:
 
 
 def _may_share_prefix(name: str, prefix: str) -> bool:
-    """Tell whether something that begins so may be a name, which may end with a wildcard."""
+    """Return whether something that begins so may be a name, which may end with a wildcard."""
     if name.endswith(ANY):
         return name[:-1].startswith(prefix) or prefix.startswith(name[:-1])
     return name.startswith(prefix)
@@ -114,7 +114,7 @@ def _on(found: ActionStatements, resource: str) -> MatchingStatements:
 
 @lru_cache(maxsize=_MOST_ACTIONS)
 def find_statements(policies: tuple[Policy, ...], action: str) -> ActionStatements:
-    """Give the statements of some policies that are about an action, such as ``medical-imaging:GetImageFrame``.
+    """Return the statements of some policies that are about an action, such as ``medical-imaging:GetImageFrame``.
 
     Upper and lower case of the action do not matter.
     """

@@ -38,7 +38,7 @@ class Variable:
     default: str | None = None
 
     def value(self, context: ConditionContext) -> str | None:
-        """Give what it stands for; None when the key has no value, or more than one."""
+        """Return what it stands for; None when the key has no value, or more than one."""
         value = context.get(self.key)
         return value if isinstance(value, str) else self.default
 
@@ -94,7 +94,7 @@ class Template:
         return tuple(part for part in self.parts if isinstance(part, Variable))
 
     def resolve(self, context: ConditionContext) -> tuple[Part, ...] | None:
-        """Give the parts with every variable as the text it stands for; None when one stands for nothing."""
+        """Return the parts with every variable as the text it stands for; None when one stands for nothing."""
         parts: list[Part] = []
         for part in self.parts:
             if isinstance(part, Variable):
@@ -108,7 +108,7 @@ class Template:
 
 
 def join_plain_parts(parts: tuple[Part, ...]) -> str:
-    """Give parts as text in which nothing is a wildcard."""
+    """Return parts as text in which nothing is a wildcard."""
     return "".join(part.text if isinstance(part, LiteralText) else part for part in parts)
 
 

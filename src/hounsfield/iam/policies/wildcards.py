@@ -65,7 +65,7 @@ class WildcardPattern:
         return first if isinstance(first, str) else ""
 
     def match(self, text: str) -> bool:
-        """Tell whether the whole text is of this pattern; upper and lower case differ."""
+        """Return whether the whole text is of this pattern; upper and lower case differ."""
         length, first = self.pieces[0]
         if len(self.pieces) == 1:
             return text == first if isinstance(first, str) else first.fullmatch(text) is not None

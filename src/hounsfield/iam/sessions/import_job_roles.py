@@ -135,7 +135,7 @@ class JobRoles:
         return job_role
 
     def access(self, job_role: JobRole, session: str) -> BucketAccess:
-        """Give the buckets as a job may use them now.
+        """Return the buckets as a job may use them now.
 
         Parameters
         ----------
@@ -203,7 +203,7 @@ class _DirectoryAccess:
         return self.roles.buckets
 
     def checked(self) -> BucketAccess:
-        """Give itself, or why nothing may be used."""
+        """Return itself, or why nothing may be used."""
         found = self._role()
         return self if isinstance(found, Role) else _NoAccess(self.buckets, found)
 
@@ -230,7 +230,7 @@ class _DirectoryAccess:
         return None
 
     def _role(self) -> Role | str:
-        """Give the role as it is now, or why the job may not have it."""
+        """Return the role as it is now, or why the job may not have it."""
         arn = self.job_role.arn
         role = self.roles.directory.role(arn)
         if role is None or role.id != self.job_role.id:

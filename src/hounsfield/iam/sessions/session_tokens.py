@@ -142,7 +142,7 @@ class TokenSealer:
 
 
 def pack(content: SessionContent) -> bytes:
-    """Give the content as it is sealed; its size is what counts against `MOST_PACKED_BYTES`."""
+    """Return the content as it is sealed; its size is what counts against `MOST_PACKED_BYTES`."""
     return zlib.compress(orjson.dumps(asdict(content)), 9)
 
 

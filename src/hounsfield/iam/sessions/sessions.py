@@ -135,7 +135,7 @@ class _TokenCacheEntry:
 
 
 class Sessions:
-    """Gives out temporary credentials and accepts them.
+    """Issues temporary credentials and accepts them.
 
     Parameters
     ----------
@@ -209,7 +209,7 @@ class Sessions:
         return _TokenCacheEntry(self._sealer.open(access_key_id, token))
 
     def _managed(self, content: SessionContent) -> tuple[Policy, ...]:
-        """Give managed session policies; one that was deleted cannot be left out, as without it more might be allowed."""
+        """Return managed session policies; one that was deleted cannot be left out, as without it more might be allowed."""
         if not content.policy_arns:
             return ()
         found = [self._directory.policy(arn) for arn in content.policy_arns]
@@ -232,7 +232,7 @@ def _opened(access_key_id: str, content: SessionContent, role: Role, managed: tu
 def session_principal(
     role: Role, session: Session, policies: tuple[Policy, ...] = (), tags: Mapping[str, str] | None = None
 ) -> Principal:
-    """Give the principal of a session of a role.
+    """Return the principal of a session of a role.
 
     Parameters
     ----------
@@ -265,7 +265,7 @@ def _session_policy(text: str) -> Policy:
 
 
 def _packed_share(content: SessionContent) -> int:
-    """Give the share of what a token may hold that is taken by what the caller asked for."""
+    """Return the share of what a token may hold that is taken by what the caller asked for."""
     bare = replace(content, policies=(), policy_arns=(), tags={}, transitive=())
     room = MOST_PACKED_BYTES - len(pack(bare))
     return max(0, -(-100 * (len(pack(content)) - len(pack(bare))) // room))

@@ -280,7 +280,7 @@ class ImageSetCopier:
 
 
 def _add(connection: Connection, into: LockedImageSet, rows: Sequence[Any]) -> None:
-    """Give the destination rows that share the records of the source, under keys of their own."""
+    """Add rows to the destination that share the records of the source, under keys of their own."""
     copies = [
         {**row._mapping, "key": new_instance_key(), "image_set_id": into.id, "first_version": into.version}  # noqa: SLF001 - public in SQLAlchemy
         for row in rows

@@ -58,7 +58,7 @@ class PendingCopy:
     promote: bool
 
     def to_bytes(self) -> bytes:
-        """Give the JSON that `from_bytes` reads."""
+        """Return the JSON that `from_bytes` reads."""
         return orjson.dumps(asdict(self))
 
     @classmethod

@@ -111,7 +111,7 @@ def _are_in(connection: Connection, into: LockedImageSet, sop_uids: Sequence[str
 
 
 def _are_elsewhere(connection: Connection, into: LockedImageSet, sop_uids: Sequence[str]) -> bool:
-    """Tell whether a primary image set other than the destination holds one of the instances."""
+    """Return whether a primary image set other than the destination holds one of the instances."""
     others = (
         select(instances.c.key)
         .join(image_sets, image_sets.c.id == instances.c.image_set_id)

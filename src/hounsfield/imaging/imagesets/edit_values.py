@@ -232,5 +232,5 @@ def _misfit(element: ElementKey, vr: str, wanted: str) -> InvalidRequestError:
 
 
 def named(key: str) -> str:
-    """Give a key for a message, but not a whole text that somebody put in the place of a key."""
+    """Return a key for a message, but not a whole text that somebody put in the place of a key."""
     return key if re.fullmatch(r"\w{1,64}", key, re.ASCII) else "A key"

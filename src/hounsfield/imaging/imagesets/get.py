@@ -39,7 +39,7 @@ class ImageSetVersion:
 def get_image_set(
     image_store: ImageStore, datastore_id: str, image_set_id: str, version: int | None = None
 ) -> ImageSetVersion:
-    """Give the properties of an image set, of its latest version when none is named (GetImageSet).
+    """Return the properties of an image set, of its latest version when none is named (GetImageSet).
 
     Raises
     ------
@@ -53,7 +53,7 @@ def get_image_set(
 
 
 def make_image_set_version(image_store: ImageStore, datastore_id: str, row: Row[Any]) -> ImageSetVersion:
-    """Give a version as the API shows it, from what `version_row` reads."""
+    """Return a version as the API shows it, from what `version_row` reads."""
     return ImageSetVersion(
         datastore_id=datastore_id,
         image_set_id=row.image_set_id,

@@ -58,7 +58,7 @@ def edited_instances(
 
 
 def sizes_after(sizes: Mapping[str, int], edits: Edits, edited: Mapping[str, EditedInstance]) -> list[tuple[str, int]]:
-    """Give SOP Instance UID and size of the JSON of each instance after edits, from those of all before."""
+    """Return SOP Instance UID and size of the JSON of each instance after edits, from those of all before."""
     removed = {uid for _, uid in edits.removed_instances}
     kept = [(uid, size) for uid, size in sizes.items() if uid not in removed and uid not in edited]
     return kept + [(instance.sop_uid, len(instance.fragment)) for instance in edited.values()]

@@ -59,7 +59,7 @@ class MetadataReader:
         self._lock = threading.Lock()
 
     def read(self, datastore_id: str, image_set_id: str, version: int | None = None) -> bytes:
-        """Give the document of a version, of the latest when none is named, compressed with gzip.
+        """Return the document of a version, of the latest when none is named, compressed with gzip.
 
         Raises
         ------
@@ -86,7 +86,7 @@ class MetadataReader:
         return document
 
     def _texts(self, key: DataKey, fragments: list[_Fragment]) -> Iterator[tuple[str, bytes]]:
-        """Give the fragments in order; only one group of them is in memory at a time."""
+        """Yield the fragments in order; only one group of them is in memory at a time."""
         for start in range(0, len(fragments), _GROUP):
             group = fragments[start : start + _GROUP]
             wanted = [(f.extent, Label(RecordKind.FRAGMENT, f.source_key)) for f in group]
@@ -136,7 +136,7 @@ def _fragments(connection: Connection, image_set_id: str, version: int) -> list[
 
 
 def _with_key(text: bytes, fragment: _Fragment) -> bytes:
-    """Give a copied instance the frame ids of its own key; the quote keeps other text with the same digits as it is."""
+    """Return a copied instance the frame ids of its own key; the quote keeps other text with the same digits as it is."""
     return text.replace(f'"ID":"{fragment.source_key}'.encode(), f'"ID":"{fragment.key}'.encode())
 
 

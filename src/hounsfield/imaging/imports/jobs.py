@@ -191,14 +191,14 @@ def _check_quota(connection: Connection, image_store: ImageStore, datastore_id: 
 
 
 def get_import_job(image_store: ImageStore, datastore_id: str, job_id: str) -> ImportJob:
-    """Give the properties of a job; raises `NotFoundError`, also when it ended too long ago (GetDICOMImportJob)."""
+    """Return the properties of a job; raises `NotFoundError`, also when it ended too long ago (GetDICOMImportJob)."""
     get_datastore(image_store, datastore_id)
     with image_store.database.read() as connection:
         return _job(_row(connection, datastore_id, job_id, _shown(image_store)))
 
 
 def shown_since(image_store: ImageStore) -> int:
-    """Give the time in milliseconds since 1970 before which an ended job is no longer shown."""
+    """Return the time in milliseconds since 1970 before which an ended job is no longer shown."""
     return now_ms() - int(image_store.job_retention_seconds * 1000)
 
 
@@ -270,7 +270,7 @@ class Progress:
 
 
 def import_progress(image_store: ImageStore, job_id: str) -> Progress:
-    """Give the progress of a job; both numbers are 0 before the input was listed and after the end."""
+    """Return the progress of a job; both numbers are 0 before the input was listed and after the end."""
     waiting = import_files.c.outcome == "PENDING"
     counts = select(func.count(), func.count().filter(waiting)).where(import_files.c.job_id == job_id)
     with image_store.database.read() as connection:

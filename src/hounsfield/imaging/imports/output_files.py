@@ -23,7 +23,7 @@ _LINES = ("SUCCESS/success.ndjson", "FAILURE/failure.ndjson", "WARNING/warning.n
 
 
 def output_uses(output_uri: str) -> list[BucketUse]:
-    """Give what writing the output files below an output location does with its bucket."""
+    """Return what writing the output files below an output location does with its bucket."""
     uri = S3Uri.parse(output_uri)
     return [BucketUse(BucketAction.WRITE, uri.bucket, uri.key + name) for name in (*_LINES, MANIFEST)]
 

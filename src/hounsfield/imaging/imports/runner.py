@@ -114,7 +114,7 @@ class ImportRunner:
         self._fail(item, self._job(item), "The import job could not be run, see the log of the service")
 
     def _check(self, datastore: Datastore) -> Callable[[], None]:
-        """Give what tells whether to go on: no stop was asked for, and the key of the data store may still be used."""
+        """Return what tells whether to go on: no stop was asked for, and the key of the data store may still be used."""
 
         def check() -> None:
             if self._stop.is_set():
@@ -147,7 +147,7 @@ class ImportRunner:
                 move_job(connection, job.id, JobEvent.BEGIN)
 
     def _metadata(self, job: ImportJob) -> ImportMetadata | None:
-        """Give the metadata files of the job as they were listed."""
+        """Return the metadata files of the job as they were listed."""
         if not job.metadata_mappings:
             return None
         with self._image_store.database.read() as connection:
@@ -223,7 +223,7 @@ class ImportRunner:
                 return
 
     def _ended(self) -> dict[str, int]:
-        """Give when a job ends: what is shown, and what its age goes by."""
+        """Return when a job ends: what is shown, and what its age goes by."""
         return {"ended_at": now_ms(), "ended_steady": self._image_store.queue.clock.now()}
 
     def _check_under_way(self, item: WorkItem, job: ImportJob) -> None:
@@ -274,7 +274,7 @@ class ImportRunner:
             _log.warning("packs of a failed job are left", job=job.id, error=type(error).__name__)
 
     def _known_records(self, job: ImportJob) -> list[FileRecord]:
-        """Give what is known of the files of a job that failed; nothing when its key is not available."""
+        """Return what is known of the files of a job that failed; nothing when its key is not available."""
         try:
             key = fetch_key(self._image_store, get_datastore(self._image_store, job.datastore_id))
             with self._image_store.database.read() as connection:

@@ -81,7 +81,7 @@ class KnownSizes:
         self._known: dict[str, tuple[int, int, int]] = {}
 
     def of(self, connection: Connection, primary: PrimarySet) -> tuple[int, int]:
-        """Give count and total of the version that an image set has, counted where it is not remembered."""
+        """Return count and total of the version that an image set has, counted where it is not remembered."""
         version, count, total = self._known.get(primary.image_set_id, (0, 0, 0))
         if version == primary.version:
             return count, total
@@ -138,7 +138,7 @@ def content_after(
 
 
 def _replaced(connection: Connection, image_set_id: str, entering: Sequence[StagedInstance]) -> dict[str, int]:
-    """Give the sizes, by SOP Instance UID, of the instances that those entering take the place of."""
+    """Return the sizes, by SOP Instance UID, of the instances that those entering take the place of."""
     found: dict[str, int] = {}
     for some in in_groups([instance.sop_uid for instance in entering]):
         rows = _REPLACED.rows(connection, some, {"image_set": image_set_id})
@@ -151,7 +151,7 @@ def _size(sop_uid: str, fragment_bytes: int) -> int:
 
 
 def entering_levels(entering: Sequence[StagedInstance]) -> Levels:
-    """Give the levels of instances that enter an image set together; of values that differ the last one counts."""
+    """Return the levels of instances that enter an image set together; of values that differ the last one counts."""
     levels = Levels.from_json(entering[0].levels.encode())
     for before, instance in pairwise(entering):
         if instance.levels != before.levels:

@@ -133,7 +133,7 @@ def _placement(
 
 
 def _leading_variants(staged: Sequence[tuple[int, StagedInstance]], situation: Situation) -> dict[SeriesKey, Variant]:
-    """Give for each series the variant that its primary set has or gets."""
+    """Return for each series the variant that its primary set has or gets."""
     by_study: dict[str, Counter[StudyVariant]] = {}
     for _, instance in staged:
         variant = variant_of(instance.grouping)

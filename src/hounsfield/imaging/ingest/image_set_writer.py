@@ -255,7 +255,7 @@ def _extend_image_set(
 
 
 def _is_found_as_before(content: SetContent) -> bool:
-    """Tell whether what an image set is searched by is what it was in its version before."""
+    """Return whether what an image set is searched by is what it was in its version before."""
     before, after = content.levels_before, content.levels
     return before is not None and (before == after or index_entry(before) == index_entry(after))
 

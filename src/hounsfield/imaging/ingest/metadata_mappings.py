@@ -31,11 +31,11 @@ class MetadataMapping:
     path: str
 
     def covers(self, study_uid: str, series_uid: str) -> bool:
-        """Tell whether the metadata file is for the instances of a series."""
+        """Return whether the metadata file is for the instances of a series."""
         return self.study_uid == study_uid and self.series_uid in (None, series_uid)
 
     def key(self, input_uri: str) -> str:
-        """Give the object key of the metadata file."""
+        """Return the object key of the metadata file."""
         folder = S3Uri.parse(input_uri).key
         return f"{folder}{'/' if folder and not folder.endswith('/') else ''}{self.path}"
 
@@ -62,7 +62,7 @@ def check_mappings(mappings: Sequence[MetadataMapping]) -> None:
 
 
 def mappings_to_json(mappings: Iterable[MetadataMapping]) -> str:
-    """Give the text that `mappings_from_json` reads."""
+    """Return the text that `mappings_from_json` reads."""
     return orjson.dumps([(mapping.study_uid, mapping.series_uid, mapping.path) for mapping in mappings]).decode()
 
 

@@ -200,7 +200,7 @@ def plan_pixels(file: Part10, lossless: LosslessFormat) -> FramePlan | ObjectPla
 
 
 def _with_true_colour(format_: PixelFormat, frames: FrameSource, syntax: str) -> PixelFormat:
-    """Give the Photometric Interpretation that is true of the samples of JPEG lossless; to convert them would lose some.
+    """Return the Photometric Interpretation that is true of the samples of JPEG lossless; to convert them would lose some.
 
     What is lossy is converted, or kept as it came: there the colour is what was encoded, not the samples.
     """
@@ -253,7 +253,7 @@ def warned(pixels: StoredPixels) -> StoredPixels:
 
 
 def _colour_warnings(encoded: bytes, plan: FramePlan) -> tuple[ImportWarning, ...]:
-    """Tell of a JPEG codestream that says another colour of itself than the data set does."""
+    """Return the warning for a JPEG codestream that names another colour than the data set does."""
     given = plan.interpretation
     if plan.source_syntax not in JPEG or plan.format.samples_per_pixel != 3:
         return ()
@@ -268,7 +268,7 @@ def _colour_warnings(encoded: bytes, plan: FramePlan) -> tuple[ImportWarning, ..
 
 
 def as_stored(file: Part10, pixels: StoredPixels) -> Part10:
-    """Give a file whose Number of Frames and Photometric Interpretation are those of its frames, where it says others."""
+    """Return a file whose Number of Frames and Photometric Interpretation are those of its frames, where it says others."""
     corrected = []
     if pixels.true_interpretation:
         corrected.append(_text(PHOTOMETRIC_INTERPRETATION, "CS", pixels.true_interpretation))
@@ -283,7 +283,7 @@ def _text(tag: int, vr: str, text: str) -> Element:
 
 
 def kind_of_frames(notes: Iterable[PixelNote]) -> PixelKind:
-    """Tell the kind of pixel data that is stored in frames."""
+    """Return the kind of pixel data that is stored in frames."""
     damaged = any(note.leniency is PixelLeniency.DAMAGED_FRAMES for note in notes)
     return PixelKind.DAMAGED if damaged else PixelKind.FRAMES
 
@@ -321,7 +321,7 @@ def _decodes(encoded: bytes, plan: FramePlan, *, strict: bool) -> bool:
 
 
 def _note(encoded: bytes, plan: FramePlan) -> PixelLeniency | None:
-    """Tell what is wrong with a frame that is stored."""
+    """Return what is wrong with a frame that is stored."""
     if plan.treatment.kind is TreatmentKind.KEEP_FRAMES and plan.decoded is None:
         try:
             check_frame(encoded, plan.source_syntax, plan.format)

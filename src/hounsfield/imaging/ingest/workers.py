@@ -37,7 +37,7 @@ class IngestWorkers:
         self._starting.start()
 
     def is_started(self, *, spare: bool = False) -> bool:
-        """Whether the workers, or the spare one, are there, so that `pool` does not wait for them to be started."""
+        """Return whether the workers, or the spare one, are there, so that `pool` does not wait for them to be started."""
         return (self._spare if spare else self._pool) is not None
 
     def pool(self, *, spare: bool = False) -> WorkerPool:

@@ -195,7 +195,7 @@ class GroupCommitter:
 
     @contextmanager
     def expecting(self, caller: str = "") -> Iterator[None]:
-        """Tell that a request is with the workers, all of it, and will be handed in soon."""
+        """Announce, as a block, that a whole request is with the workers and will be handed in soon."""
         with self._changed:
             self._expected[caller] += 1
         try:
@@ -400,7 +400,7 @@ def discard_packs(
 
 
 def _numbered(requests: Sequence[StoreRequest]) -> list[list[tuple[int, StagedInstance]]]:
-    """Give the instances of each request in their order, numbered through all requests."""
+    """Return the instances of each request in their order, numbered through all requests."""
     numbered = []
     first = 0
     for request in requests:
@@ -411,7 +411,7 @@ def _numbered(requests: Sequence[StoreRequest]) -> list[list[tuple[int, StagedIn
 
 
 def _locked(plan: Sequence[Placement], numbered: Sequence[Sequence[tuple[int, StagedInstance]]]) -> frozenset[int]:
-    """Give the places of the requests that have instances for image sets which are being changed."""
+    """Return the places of the requests that have instances for image sets which are being changed."""
     wanted = {
         ordinal
         for placement in plan
@@ -427,7 +427,7 @@ def _outcomes(
     fixed: Sequence[Commitment],
     refused: Mapping[int, Failure],
 ) -> list[StoreOutcome]:
-    """Tell each request what became of its own instances, by their places in it."""
+    """Return what became of the instances of each request, by their places in it."""
     primary = {
         ordinal: commitment.destination.is_primary
         for commitment in fixed

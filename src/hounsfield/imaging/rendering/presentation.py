@@ -135,7 +135,7 @@ class InstancePresentation:
     greys: tuple[GreyscalePresentation, ...]
 
     def of_frame(self, number: int) -> FramePresentation:
-        """Give the display of a frame, counted from 1."""
+        """Return the display of a frame, counted from 1."""
         return replace(self.first, grey=self.greys[min(number, len(self.greys)) - 1])
 
     @property
@@ -199,7 +199,7 @@ def _describing(part10: Part10) -> Part10:
 
 
 def _plain_type(original: Part10) -> str:
-    """Tell the type of samples that were kept as one native value."""
+    """Return the type of samples that were kept as one native value."""
     if not is_encapsulated_object(original):
         bits, tag = original.integer(BITS_ALLOCATED) or 0, float_tag(original)
         if tag in _PLAIN_TYPES and bits in _PLAIN_TYPES[tag]:
@@ -223,7 +223,7 @@ def _without_functional_groups(
 
 
 def _stored_values(format_: PixelFormat) -> _Range:
-    """Give the smallest and the largest stored value that there can be."""
+    """Return the smallest and the largest stored value that there can be."""
     span = 1 << format_.bits_stored
     return (-span / 2, span / 2 - 1) if format_.signed else (0, span - 1)
 
@@ -262,7 +262,7 @@ def _with_item(grey: GreyscalePresentation, item: _Item, values: _Range) -> Grey
 
 
 def _rescaled(grey: GreyscalePresentation, values: _Range) -> _Range:
-    """Give the smallest and the largest value that there can be after the modality transformation."""
+    """Return the smallest and the largest value that there can be after the modality transformation."""
     if grey.modality is not None:
         return 0, grey.modality.largest
     low, high = sorted(value * grey.slope + grey.intercept for value in values)

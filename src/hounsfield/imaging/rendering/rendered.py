@@ -125,7 +125,7 @@ class FrameRenderer:
         return _make_target(access, find_instance(self._image_store, access, *name), name)
 
     def frame(self, target: RenderingTarget, number: int, appearance: Appearance) -> bytes:
-        """Give the picture of a frame, counted from 1.
+        """Return the picture of a frame, counted from 1.
 
         Raises
         ------
@@ -178,7 +178,7 @@ class FrameRenderer:
         check_last(numbers, self.presentation(target).frame_count)
 
     def presentation(self, target: RenderingTarget) -> InstancePresentation:
-        """Give how an instance is shown; raises `NotAcceptableError` when it cannot be."""
+        """Return how an instance is shown; raises `NotAcceptableError` when it cannot be."""
         kept = self._presentations.get(target.identity)
         if kept is not None:
             return kept
@@ -245,7 +245,7 @@ class FrameRenderer:
         return series_in_order(primary_image_sets(self._image_store, access, datastore_id, study_uid))
 
     def _showable(self, instances: Sequence[RenderingTarget]) -> Iterator[str]:
-        """Give the SOP Instance UIDs of those that can be shown, what is nearest the middle first."""
+        """Yield the SOP Instance UIDs of those that can be shown, what is nearest the middle first."""
         middle = len(instances) // 2
         for target in sorted(instances, key=_distance_from(instances, middle)):
             try:

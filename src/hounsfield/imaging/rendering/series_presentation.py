@@ -42,7 +42,7 @@ class SeriesPresentations:
         self._kept: WeightedCache[tuple[str, int], _KnownPresentation] = WeightedCache(_KEPT_BYTES)
 
     def find(self, version: tuple[str, int], data_set: UneditedDataSet, pixels: StoredPixels) -> InstancePresentation:
-        """Give how an instance is shown.
+        """Return how an instance is shown.
 
         Parameters
         ----------

@@ -20,7 +20,7 @@ from hounsfield.imaging.staged_instance import PixelKind
 
 
 def bulk_data(image_store: ImageStore, instance: StoredInstance, digest: str) -> bytes:
-    """Give a value that the metadata of an instance names by URI (GetDICOMBulkdata).
+    """Return a value that the metadata of an instance names by URI (GetDICOMBulkdata).
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def bulk_data(image_store: ImageStore, instance: StoredInstance, digest: str) ->
 
 
 def named_values(image_store: ImageStore, instance: StoredInstance, base_url: str) -> Iterator[tuple[str, bytes]]:
-    """Give all values of an instance that its metadata names by URI, with their URIs; parameters as for `bulk_data`."""
+    """Yield all values of an instance that its metadata names by URI, with their URIs; parameters as for `bulk_data`."""
     image_store.accesses.touch(instance.image_set.image_set_id)
     for path, value in bulk_values(current_data_set(image_store, instance).part10.elements):
         yield bulk_data_uri(instance, base_url, path), value
@@ -58,7 +58,7 @@ def named_values(image_store: ImageStore, instance: StoredInstance, base_url: st
 def every_frame(
     image_store: ImageStore, instance: StoredInstance, transfer_syntax: str | None = None
 ) -> InstanceFrames | None:
-    """Give the pixel data of an instance, frame by frame.
+    """Return the pixel data of an instance, frame by frame.
 
     Parameters
     ----------

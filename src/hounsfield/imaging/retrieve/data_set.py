@@ -63,7 +63,7 @@ class CurrentDataSet:
         return preamble_and_meta(self.part10.meta, sop_class, sop_uid, transfer_syntax)
 
     def to_pydicom(self) -> pydicom.Dataset:
-        """Give the data set to those who work with pydicom."""
+        """Return the data set to those who work with pydicom."""
         file = self.file_meta(EXPLICIT_VR_LITTLE_ENDIAN) + write_data_set(self.part10.elements)
         return pydicom.dcmread(io.BytesIO(file))
 

@@ -60,7 +60,7 @@ class SeriesWriter:
     _tried: int = 0
 
     def write(self, kept: KeptDataSet) -> tuple[Place, Sequence[bytes]]:
-        """Give the place of an instance among others, and its DICOM JSON object in parts; see `data_set_json`."""
+        """Return the place of an instance among others, and its DICOM JSON object in parts; see `data_set_json`."""
         found = None if kept.fragment is not None else self._by_template(kept)
         if found is not None:
             return found
@@ -96,7 +96,7 @@ class SeriesWriter:
 
 
 def _alike(kept: KeptDataSet) -> _Alike:
-    """Give what instances must have in common, beside their elements, to be written alike."""
+    """Return what instances must have in common, beside their elements, to be written alike."""
     instance = kept.instance
     edited = kept.levels.concern(instance)
     since = instance.since if edited else 0
@@ -139,7 +139,7 @@ def bulk_data_uri(instance: StoredInstance, base_url: str, path: Path) -> str:
 
 
 def digest_uri(instance: StoredInstance, base_url: str, digest: str) -> str:
-    """Give the URI of the value of an instance that has a digest; see `bulk_data_uri`."""
+    """Return the URI of the value of an instance that has a digest; see `bulk_data_uri`."""
     image_set = instance.image_set
     uids = [quote(uid, safe="") for uid in (image_set.study_uid, image_set.series_uid, instance.sop_uid)]
     query = "" if image_set.is_primary else f"?imageSetId={image_set.image_set_id}"

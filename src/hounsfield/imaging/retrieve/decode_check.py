@@ -28,7 +28,7 @@ MakeFrames = Callable[[Sequence[int]], Iterator[bytes]]
 
 
 def may_not_decode(kind: str, stored_transfer_syntax: str | None) -> bool:
-    """Tell whether frames of a pixel kind may turn out not to decode: those that were kept as they came."""
+    """Return whether frames of a pixel kind may turn out not to decode: those that were kept as they came."""
     return kind == PixelKind.DAMAGED or (kind == PixelKind.FRAMES and stored_transfer_syntax not in _VERIFIED)
 
 

@@ -55,7 +55,7 @@ def series_in_order(image_sets: list[ReadableImageSet]) -> list[ReadableImageSet
 
 
 def place_of(number: int | None, sop_uid: str) -> Place:
-    """Give what an instance is sorted by: its Instance Number, and its SOP Instance UID."""
+    """Return what an instance is sorted by: its Instance Number, and its SOP Instance UID."""
     return number is None, number or 0, sop_uid
 
 

@@ -51,11 +51,11 @@ class LevelChanges:
         self._changed: dict[int, frozenset[str]] = {}
 
     def concern(self, instance: StoredInstance) -> bool:
-        """Whether an instance may have other values at these levels than it came with."""
+        """Return whether an instance may have other values at these levels than it came with."""
         return instance.is_copy or bool(self._keywords(instance.since))
 
     def wanted(self, instance: StoredInstance, own: Values) -> dict[str, JsonValue]:
-        """Give the values of an instance at all three levels.
+        """Return the values of an instance at all three levels.
 
         Parameters
         ----------
@@ -101,7 +101,7 @@ def changed_since(since: int, steps: Sequence[tuple[int, Values, Values]]) -> fr
 
 
 def together(levels: Levels) -> dict[str, JsonValue]:
-    """Give the values of all three levels in one object."""
+    """Return the values of all three levels in one object."""
     return {**levels.patient, **levels.study, **levels.series}
 
 

@@ -62,7 +62,7 @@ class DicomMetadataReader:
         base_url: str,
         image_set_id: str | None = None,
     ) -> Sequence[bytes]:
-        """Give the metadata of all instances of a series (GetDICOMSeriesMetadata).
+        """Return the metadata of all instances of a series (GetDICOMSeriesMetadata).
 
         Parameters
         ----------
@@ -93,7 +93,7 @@ class DicomMetadataReader:
     def of_image_set(
         self, image_set: ReadableImageSet, base_url: str, coding: ContentCoding = ContentCoding.IDENTITY
     ) -> Sequence[bytes]:
-        """Give the metadata of all instances of an image set, in a content coding; see `series`."""
+        """Return the metadata of all instances of an image set, in a content coding; see `series`."""
         if coding is ContentCoding.IDENTITY:
             return (b"[", *self._objects(image_set, base_url), b"]")
         key = (image_set.image_set_id, image_set.version, base_url, coding)
@@ -105,12 +105,12 @@ class DicomMetadataReader:
         return kept
 
     def study(self, access: ImageSetAccess, datastore_id: str, study_uid: str, base_url: str) -> Iterator[bytes]:
-        """Give the metadata of all instances of the primary series of a study; see `series`."""
+        """Return the metadata of all instances of the primary series of a study; see `series`."""
         found = series_in_order(primary_image_sets(self._image_store, access, datastore_id, study_uid))
         return self.of_image_sets(found, base_url)
 
     def of_image_sets(self, image_sets: Sequence[ReadableImageSet], base_url: str) -> Iterator[bytes]:
-        """Give the metadata of all instances of image sets, one after another; see `series`."""
+        """Return the metadata of all instances of image sets, one after another; see `series`."""
         return _array(self._objects(image_set, base_url) for image_set in image_sets)
 
     def instance(
@@ -123,12 +123,12 @@ class DicomMetadataReader:
         base_url: str,
         image_set_id: str | None = None,
     ) -> bytes:
-        """Give the metadata of one instance as a JSON array of one object (GetDICOMInstanceMetadata); see `series`."""
+        """Return the metadata of one instance as a JSON array of one object (GetDICOMInstanceMetadata); see `series`."""
         found = find_instance(self._image_store, access, datastore_id, study_uid, series_uid, sop_uid, image_set_id)
         return self.of_instance(found, base_url)
 
     def of_instance(self, instance: StoredInstance, base_url: str) -> bytes:
-        """Give the metadata of one instance as a JSON array of one object; see `series`."""
+        """Return the metadata of one instance as a JSON array of one object; see `series`."""
         return b"[" + self._text(instance, base_url) + b"]"
 
     def instance_xml(
@@ -141,7 +141,7 @@ class DicomMetadataReader:
         base_url: str,
         image_set_id: str | None = None,
     ) -> bytes:
-        """Give the metadata of one instance as a document of the native DICOM model (PS3.19 A.1); see `series`."""
+        """Return the metadata of one instance as a document of the native DICOM model (PS3.19 A.1); see `series`."""
         found = find_instance(self._image_store, access, datastore_id, study_uid, series_uid, sop_uid, image_set_id)
         return write_native_model(self._text(found, base_url))
 
@@ -154,19 +154,19 @@ class DicomMetadataReader:
         base_url: str,
         image_set_id: str | None = None,
     ) -> Iterator[bytes]:
-        """Give a document of the native DICOM model for each instance of a series; see `series`."""
+        """Return a document of the native DICOM model for each instance of a series; see `series`."""
         image_set = find_image_set(self._image_store, access, datastore_id, study_uid, series_uid, image_set_id)
         return (write_native_model(b"".join(parts)) for parts in self._written(image_set, base_url))
 
     def study_xml(self, access: ImageSetAccess, datastore_id: str, study_uid: str, base_url: str) -> Iterator[bytes]:
-        """Give a document of the native DICOM model for each instance of the primary series of a study; see `series`."""
+        """Return a document of the native DICOM model for each instance of the primary series of a study; see `series`."""
         found = series_in_order(primary_image_sets(self._image_store, access, datastore_id, study_uid))
         return (
             write_native_model(b"".join(parts)) for image_set in found for parts in self._written(image_set, base_url)
         )
 
     def _objects(self, image_set: ReadableImageSet, base_url: str) -> tuple[bytes, ...]:
-        """Give the objects of an image set, joined by commas, in chunks."""
+        """Return the objects of an image set, joined by commas, in chunks."""
         key = (image_set.image_set_id, image_set.version, base_url, ContentCoding.IDENTITY)
         kept = self._look_up(key)
         if kept is None:

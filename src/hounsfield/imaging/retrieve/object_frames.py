@@ -45,7 +45,7 @@ def check_last(numbers: Sequence[int], count: int) -> None:
 
 
 def object_frames(original: Part10, pixels: StoredPixels, numbers: Sequence[int]) -> Iterator[InstanceFrame]:
-    """Give frames of an object.
+    """Return frames of an object.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def object_frames(original: Part10, pixels: StoredPixels, numbers: Sequence[int]
 
 
 def _native_frame_bytes(original: Part10) -> int:
-    """Give the size of a native frame; 0 where it cannot be told."""
+    """Return the size of a native frame; 0 where it cannot be told."""
     bits = original.integer(BITS_ALLOCATED) or 0
     samples = original.integer(SAMPLES_PER_PIXEL) or 1
     return 0 if bits % 8 else (original.integer(ROWS) or 0) * (original.integer(COLUMNS) or 0) * samples * bits // 8
@@ -89,7 +89,7 @@ def _whole(original: Part10, pixels: StoredPixels, size: int) -> InstanceFrame:
 
 
 def _cut(original: Part10, pixels: StoredPixels, start: int, length: int) -> Iterator[bytes]:
-    """Give a stretch of a native object; of its chunks only those that it touches are read."""
+    """Yield a stretch of a native object; of its chunks only those that it touches are read."""
     end, position = start + length, 0
     places = []
     for ordinal, size in enumerate(pixels.sizes):

@@ -109,7 +109,7 @@ def native_element(
 
 
 def fits_native(format_: PixelFormat) -> bool:
-    """Whether a native value can have all the frames: its length has 32 bits."""
+    """Return whether a native value can have all the frames: its length has 32 bits."""
     return (native_bits(format_) * format_.frame_count + 7) // 8 <= _LONGEST_VALUE
 
 
@@ -174,7 +174,7 @@ def object_element(original: Part10, pixels: StoredPixels) -> PixelElement:
 
 
 def _offset_table(original: Part10) -> bytes:
-    """Give the basic offset table that is kept in the pixel data element of the data set, empty where it has none."""
+    """Return the basic offset table that is kept in the pixel data element of the data set, empty where it has none."""
     pixel_data = original.pixel_data
     if pixel_data is None or pixel_data.length is not None:
         return b""
@@ -185,7 +185,7 @@ def _offset_table(original: Part10) -> bytes:
 
 
 def is_encapsulated_object(original: Part10) -> bool:
-    """Whether pixel data came encapsulated; the empty element in the kept data set tells."""
+    """Return whether pixel data came encapsulated; the empty element in the kept data set tells."""
     if original.pixel_data is not None:
         return original.pixel_data.length is None
     # Data sets kept by earlier versions have no such element; the transfer syntax tells of all but unknown ones.
@@ -193,7 +193,7 @@ def is_encapsulated_object(original: Part10) -> bool:
 
 
 def float_tag(original: Part10) -> int:
-    """Tell which pixel data element a data set has; floating point ones have no Bits Stored (PS3.3 C.7.6.24, C.7.6.25)."""
+    """Return which pixel data element a data set has; floating point ones have no Bits Stored (PS3.3 C.7.6.24, C.7.6.25)."""
     if original.pixel_data is not None:
         return original.pixel_data.tag
     described = original.integer(BITS_STORED) is not None or original.integer(PIXEL_REPRESENTATION) is not None
@@ -213,7 +213,7 @@ def encoded_changes(original: Part10, format_: PixelFormat, interpretation: str)
 
 
 def native_object_bytes(original: Part10, chunk: bytes) -> bytes:
-    """Give a chunk of native pixel data that was kept as one object, in little endian order."""
+    """Return a chunk of native pixel data that was kept as one object, in little endian order."""
     if original.transfer_syntax != EXPLICIT_VR_BIG_ENDIAN:
         return chunk
     bits = original.integer(BITS_ALLOCATED) or 16

@@ -41,7 +41,7 @@ class StoredPixels:
         return array("I", (length - SEAL_BYTES for run in self.runs for length in run.lengths))
 
     def read(self) -> Iterator[bytes]:
-        """Give all records in order; only a few are in memory at a time."""
+        """Return all records in order; only a few are in memory at a time."""
         return _read(self.image_store, self.instance, self._places())
 
     def _places(self) -> Iterator[tuple[int, Extent]]:
@@ -58,7 +58,7 @@ def stored_pixels(image_store: ImageStore, instance: StoredInstance) -> StoredPi
 
 
 def read_some(image_store: ImageStore, instance: StoredInstance, ordinals: Iterable[int]) -> Iterator[bytes]:
-    """Give some records in the order asked for, without looking at the places of all others."""
+    """Return some records in the order asked for, without looking at the places of all others."""
     return _read(image_store, instance, ((ordinal, _place(image_store, instance, ordinal)) for ordinal in ordinals))
 
 

@@ -85,21 +85,21 @@ _UPDATES: Final = (
 
 
 def row_of_image_set(connection: Connection, image_set_id: str) -> Any | None:
-    """Give an image set with its latest version; None when there is none."""
+    """Return an image set with its latest version; None when there is none."""
     return connection.execute(_VERSION, {"image_set": image_set_id}).first()
 
 
 def row_of_series(
     connection: Connection, datastore_id: str, uids: tuple[str, str], image_set_id: str | None
 ) -> Any | None:
-    """Give an image set of a series, by the UIDs of study and series, or its primary one for None."""
+    """Return an image set of a series, by the UIDs of study and series, or its primary one for None."""
     statement = _PRIMARY_OF_SERIES if image_set_id is None else _OF_SERIES
     parameters = {"datastore": datastore_id, "study": uids[0], "series": uids[1], "image_set": image_set_id}
     return connection.execute(statement, parameters).first()
 
 
 def rows_of_study(connection: Connection, datastore_id: str, study_uid: str) -> Sequence[Any]:
-    """Give the primary image sets of a study."""
+    """Return the primary image sets of a study."""
     return connection.execute(_PRIMARY_OF_STUDY, {"datastore": datastore_id, "study": study_uid}).all()
 
 
@@ -109,14 +109,14 @@ def versions_of_updates(connection: Connection, image_set_id: str, version: int)
 
 
 def first_sop_uid(connection: Connection, image_set_id: str) -> str | None:
-    """Give the SOP Instance UID of the first instance of an image set by Instance Number; None when it has none."""
+    """Return the SOP Instance UID of the first instance of an image set by Instance Number; None when it has none."""
     return connection.execute(_FIRST_UID, {"image_set": image_set_id}).scalar_one_or_none()
 
 
 def rows_of_instances(
     connection: Connection, image_set_id: str, version: int, sop_uids: Sequence[str] | None
 ) -> Sequence[Any]:
-    """Give the instances of a version of an image set: those of some SOP Instance UIDs, or all for None."""
+    """Return the instances of a version of an image set: those of some SOP Instance UIDs, or all for None."""
     parameters: dict[str, object] = {"image_set": image_set_id, "version": version}
     if sop_uids is None:
         return connection.execute(_OF_VERSION, parameters).all()

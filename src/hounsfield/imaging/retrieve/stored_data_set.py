@@ -81,7 +81,7 @@ def unedited_data_set(image_store: ImageStore, found: StoredFrames) -> UneditedD
 
 
 def as_little_endian(part10: Part10) -> Part10:
-    """Give a data set with its values little endian."""
+    """Return a data set with its values little endian."""
     if part10.little_endian:
         return part10
     return replace(part10, elements=to_little_endian(part10.elements), little_endian=True)

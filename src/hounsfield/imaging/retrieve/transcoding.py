@@ -131,12 +131,12 @@ class InstanceFrames:
 
 
 def stored_transfer_syntax(instance: StoredInstance) -> str:
-    """Give the transfer syntax that an instance is given in when it is asked for as stored: native is Explicit VR LE."""
+    """Return the transfer syntax that an instance is given in when it is asked for as stored: native is Explicit VR LE."""
     return transfer_syntax_as_stored(instance.stored_transfer_syntax)
 
 
 def transfer_syntax_as_stored(stored: str | None) -> str:
-    """Give the transfer syntax for one that pixel data is stored in, None where there is no pixel data."""
+    """Return the transfer syntax for one that pixel data is stored in, None where there is no pixel data."""
     return EXPLICIT_VR_LITTLE_ENDIAN if stored is None or stored in NATIVE else stored
 
 
@@ -198,7 +198,7 @@ def frame_transfer_syntaxes(instance: StoredInstance) -> tuple[str, ...]:
 
 
 def dicom_file(image_store: ImageStore, instance: StoredInstance, transfer_syntax: str | None = None) -> DicomFile:
-    """Give an instance as a DICOM file (GetDICOMInstance).
+    """Return an instance as a DICOM file (GetDICOMInstance).
 
     Parameters
     ----------
@@ -234,7 +234,7 @@ def dicom_file(image_store: ImageStore, instance: StoredInstance, transfer_synta
 
 
 def can_be_given(image_store: ImageStore, instance: StoredInstance, transfer_syntax: str) -> bool:
-    """Tell whether an instance can be given as a file in a transfer syntax; frames that may not decode are decoded for it."""
+    """Return whether an instance can be given as a file in a transfer syntax; frames that may not decode are decoded for it."""
     if transfer_syntax not in available_transfer_syntaxes(instance):
         return False
     if transfer_syntax in _CODESTREAMS:
@@ -252,7 +252,7 @@ def can_be_given(image_store: ImageStore, instance: StoredInstance, transfer_syn
 def instance_frames(
     image_store: ImageStore, instance: StoredInstance, numbers: Sequence[int], transfer_syntax: str | None = None
 ) -> InstanceFrames:
-    """Give frames of an instance (GetDICOMInstanceFrames).
+    """Return frames of an instance (GetDICOMInstanceFrames).
 
     Parameters
     ----------
@@ -316,7 +316,7 @@ def _decoded_or_stored(
 
 
 def offered_transfer_syntax(instance: StoredInstance, asked: str | None) -> str:
-    """Tell in which transfer syntax frames are tried to be given first, without reading them.
+    """Return in which transfer syntax frames are tried to be given first, without reading them.
 
     Raises
     ------
@@ -343,7 +343,7 @@ def _refuse_deep_codestream(instance: StoredInstance, original: Part10, asked: s
 
 
 def _transform_has_no_name(instance: StoredInstance, original: Part10) -> bool:
-    """Whether frames are stored with a colour transform that Photometric Interpretation has no word for."""
+    """Return whether frames are stored with a colour transform that Photometric Interpretation has no word for."""
     if instance.pixel_kind is not PixelKind.FRAMES or not _is_htj2k_colour(instance, original):
         return False
     format_ = pixel_format(original)
@@ -384,7 +384,7 @@ def _choice(instance: StoredInstance, asked: str | None, available: Sequence[str
 
 
 def _shown(syntax: str) -> str:
-    """Give a transfer syntax for a message, but no other text that stood in its place."""
+    """Return a transfer syntax for a message, but no other text that stood in its place."""
     return syntax if len(syntax) <= 64 and not set(syntax) - set("0123456789.") else "what is not a UID"
 
 
@@ -483,7 +483,7 @@ def _is_htj2k_colour(instance: StoredInstance, original: Part10) -> bool:
 
 
 def _transformed(frame: bytes, format_: PixelFormat) -> bytes:
-    """Give a frame with the colour transform, which earlier versions left out of what is not red, green and blue."""
+    """Return a frame with the colour transform, which earlier versions left out of what is not red, green and blue."""
     if not has_three_apart(frame):
         return frame
     samples = decode_samples(frame, HTJ2K_LOSSLESS_RPCL, format_)
@@ -506,7 +506,7 @@ def _begun(frames: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _no_pixels(original: Part10) -> PixelElement | None:
-    """Give the empty pixel data element of a file that came with one."""
+    """Return the empty pixel data element of a file that came with one."""
     if original.pixel_data is None:
         return None
     tag, vr = original.pixel_data.tag, original.pixel_data.vr
@@ -534,7 +534,7 @@ def _file(data_set: CurrentDataSet, syntax: str, pixels: PixelElement | None) ->
 
 
 def _true_of(data_set: CurrentDataSet, pixels: PixelElement) -> dict[int, Element | None]:
-    """Give what the data set must say of its pixels; a corrected colour stays corrected where no codestream contradicts."""
+    """Return what the data set must say of its pixels; a corrected colour stays corrected where no codestream contradicts."""
     changed = dict(pixels.changed)
     tag = PHOTOMETRIC_INTERPRETATION
     new, now = changed.get(tag), data_set.part10.text(tag)

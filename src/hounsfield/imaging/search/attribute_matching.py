@@ -136,7 +136,7 @@ def parse_match(key: SearchKey, text: str, *, fuzzy: bool = False, any_case: boo
 
 
 def takes_list(key: SearchKey | None) -> bool:
-    """Tell whether a search key takes a list of values, one of which must match."""
+    """Return whether a search key takes a list of values, one of which must match."""
     return key is not None and key.matching in _LISTS
 
 
@@ -232,7 +232,7 @@ def _range(key: SearchKey, text: str, form: re.Pattern[str], forms: str) -> Rang
 
 
 def _latest(text: str) -> str:
-    """Give the greatest text of a time (TM) that begins with a text; dates are whole."""
+    """Return the greatest text of a time (TM) that begins with a text; dates are whole."""
     return text if len(text) == 8 and "." not in text else text + _LATEST[len(text) :]
 
 

@@ -109,7 +109,7 @@ _CONSTANT: Final[Members] = {
 
 
 def default_members(search: DicomSearch, result: Result, base_url: str) -> Members:
-    """Give the default attributes of a result.
+    """Return the default attributes of a result.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ def study_object(study: FoundRow, base_url: str) -> bytes:
 
 @lru_cache(maxsize=_REMEMBERED)
 def _around_address(study: FoundRow) -> tuple[bytes, bytes]:
-    """Give the members of a study before and after its address, which depends on how the server is called."""
+    """Return the members of a study before and after its address, which depends on how the server is called."""
     members = {**_CONSTANT, **_of_study(study), **_of_timezone(study)}
     parts = ([tag for tag in members if tag < RETRIEVE_URL], [tag for tag in members if tag > RETRIEVE_URL])
     before, after = (b",".join(members[tag] for tag in sorted(part)) for part in parts)

@@ -322,7 +322,7 @@ def _study_rows(connection: Connection, datastore_id: str, uids: Collection[str]
 def _rows(
     connection: Connection, query: PreparedValueStatement, key: str, values: Collection[str], **parameters: str
 ) -> Mapping[str, FoundRow]:
-    """Give the rows of some values of a column, by these."""
+    """Return the rows of some values of a column, by these."""
     key_of = attrgetter(key)
     groups = in_groups(sorted(values))
     return {key_of(row): row for some in groups for row in query.rows(connection, some, parameters)}

@@ -152,7 +152,7 @@ class DicomSearchPlan:
     first: int = FIRST
 
     def find(self, connection: Connection, offset: int, limit: int) -> list[str]:
-        """Give the keys of rows in order: Study Instance UIDs, ids of image sets, or keys of instances."""
+        """Return the keys of rows in order: Study Instance UIDs, ids of image sets, or keys of instances."""
         if self.visible is False:
             return []
         start = self._start(connection)
@@ -180,7 +180,7 @@ class DicomSearchPlan:
         return _page(query.order_by(*self._sorting()), offset, limit)
 
     def _tags_to_begin_with(self, connection: Connection, start: _Start | None) -> list[Start] | None:
-        """Give the tags whose order is walked instead of that of all studies; None where another way is better."""
+        """Return the tags whose order is walked instead of that of all studies; None where another way is better."""
         if self.level is not _STUDY or (self.criteria and connection.dialect.name != "sqlite"):
             return None
         begin = starts(self.visible)
@@ -219,7 +219,7 @@ class DicomSearchPlan:
         return seen
 
     def _tagged(self, connection: Connection, begin: Sequence[Start], most: int) -> bool:
-        """Tell whether tags and ids have fewer entries than a number."""
+        """Return whether tags and ids have fewer entries than a number."""
         left = most
         for start in begin:
             if isinstance(start, IdIs):
@@ -241,7 +241,7 @@ class DicomSearchPlan:
         return query.with_hint(image_set_tags, "INDEXED BY ix_image_set_tags_by_study", "sqlite")
 
     def _study_of_tag(self, key: str, value: str) -> Select[Any]:
-        """Give the studies of the primary image sets with a tag that match, in the table of tags."""
+        """Return the studies of the primary image sets with a tag that match, in the table of tags."""
         columns = image_set_tags.c
         query = self._entries_of_tag(key, value).add_columns(columns.study_updated_at)
         if self.visible != TagIs(key, frozenset({value})):
@@ -272,7 +272,7 @@ class DicomSearchPlan:
         return [studies.c.datastore_id == self.datastore_id, *matching]
 
     def _leads_down_alone(self, start: _Start) -> bool:
-        """Tell whether instances are found by one criterion of a level above, which says no more of them than how many."""
+        """Return whether instances are found by one criterion of a level above, which says no more of them than how many."""
         alone = len(self.criteria) == 1 and self.level is _INSTANCE and start.level is not _INSTANCE
         return alone and start.criterion.key.column not in _SMALL
 
@@ -339,7 +339,7 @@ class DicomSearchPlan:
         return _Start(criterion, level, index)
 
     def _few_below(self, connection: Connection, start: _Start) -> bool:
-        """Tell whether few instances are below what a search begins with: a study has a few series, but any number of these."""
+        """Return whether few instances are below what a search begins with: a study has few series, these any number."""
         if self.level is not _INSTANCE or start.level is _INSTANCE or self._leads_down_alone(start):
             return True
         alone = DicomSearchPlan(self.datastore_id, self.level, [start.criterion])
@@ -358,7 +358,7 @@ class DicomSearchPlan:
     def _rows(
         self, level: SearchLevel, dialect: str, start: _Start | None, *, hints: bool, loose: bool = False
     ) -> Select[Any]:
-        """Give the keys of a level that match, with all criteria of the levels above.
+        """Return the keys of a level that match, with all criteria of the levels above.
 
         Parameters
         ----------
@@ -419,7 +419,7 @@ class DicomSearchPlan:
         return conditions
 
     def _one_is_visible(self) -> ColumnElement[bool]:
-        """Give the condition that a study has a primary image set which may be seen."""
+        """Return the condition that a study has a primary image set which may be seen."""
         tests = alternatives(self.visible)
         if tests is not None:
             return or_(*(self._has_tag(test) for test in tests))
@@ -462,7 +462,7 @@ class DicomSearchPlan:
         return condition(key, match, dialect)
 
     def _above(self, level: SearchLevel, dialect: str) -> list[ColumnElement[bool]]:
-        """Give the conditions on what a row belongs to."""
+        """Return the conditions on what a row belongs to."""
         if level is _INSTANCE:
             own = [*self._own(_SERIES, dialect, None), *self._above(_SERIES, dialect)]
             return [exists().where(image_sets.c.id == instances.c.image_set_id, *own)]
@@ -496,7 +496,7 @@ def studies_with_tags(
     offset: int,
     limit: int,
 ) -> Select[Any]:
-    """Give the query for the studies of what has one of some tags or ids: the first of each, then of these the first.
+    """Return the query for the studies of what has one of some tags or ids: the first of each, then of these the first.
 
     Parameters
     ----------

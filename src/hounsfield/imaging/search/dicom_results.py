@@ -90,7 +90,7 @@ def write_results(
 
 
 def reads_stored_data(search: DicomSearch, results: Sequence[Result], base_url: str) -> bool:
-    """Tell whether more than the rows must be read to write the answers."""
+    """Return whether more than the rows must be read to write the answers."""
     if not results:
         return False
     defaults = default_members(search, results[0], base_url)
@@ -104,7 +104,7 @@ def _wants_more(search: DicomSearch, defaults: Members) -> bool:
 
 
 def _belongs(level: SearchLevel, tag: int) -> bool:
-    """Whether a result of a level can have an attribute: nothing that is different from one row below it to the next."""
+    """Return whether a result of a level can have an attribute: nothing that is different from one row below it to the next."""
     if tag >> 16 == _FILE_META_GROUP:
         return False
     if level is SearchLevel.INSTANCE:
@@ -115,7 +115,7 @@ def _belongs(level: SearchLevel, tag: int) -> bool:
 def _with_included(
     image_store: ImageStore, search: DicomSearch, group: Sequence[Result], defaults: Sequence[Members], base_url: str
 ) -> Iterator[Members]:
-    """Give the members of each result: the default ones, and what is included besides."""
+    """Yield the members of each result: the default ones, and what is included besides."""
     if not any(_wants_more(search, own) for own in defaults):
         yield from defaults
         return
@@ -130,7 +130,7 @@ def _with_included(
 
 
 def _included(image_store: ImageStore, search: DicomSearch, group: Sequence[Result], base_url: str) -> list[Members]:
-    """Give what is included of each result."""
+    """Return what is included of each result."""
     if search.level is SearchLevel.INSTANCE:
         wanted = [
             (result.instance.image_set_id, result.instance.sop_uid) for result in group if result.instance is not None
@@ -142,7 +142,7 @@ def _included(image_store: ImageStore, search: DicomSearch, group: Sequence[Resu
 
 
 def _of_levels(image_store: ImageStore, search: DicomSearch, group: Sequence[Result], base_url: str) -> list[Members]:
-    """Give what is included of studies or series: of their levels, and where these do not have it of the first instance."""
+    """Return what is included of studies or series: of their levels, and where these do not have it of the first instance."""
     ids = [_image_set_id(result) for result in group]
     firsts = first_instances(image_store, search.datastore_id, ids)
     levels = [{} if first is None else dict(document_members(together(first.image_set.levels))) for first in firsts]

@@ -167,7 +167,7 @@ def search_image_sets(
 def _allowed_page(
     connection: Connection, access: ImageSetAccess, plan: Plan, sort: SearchSort, limit: int, most_looked_at: int
 ) -> Page[ImageSetSummary]:
-    """Give a page without the image sets that the caller is denied, ended early when too many of these were met."""
+    """Return a page without the image sets that the caller is denied, ended early when too many of these were met."""
     found: list[Row[Any]] = []
     at_once = max(limit + 1, _LEAST_AT_ONCE)
     for _ in range(-(-most_looked_at // at_once)):
@@ -259,12 +259,12 @@ def _study_date_condition(columns: Columns, criterion: SearchFilter) -> ColumnEl
 
 
 def _earliest_text(time: str) -> str:
-    """Give the least text that means a time (TM): 10, 1000 and 100000.0 are all ten o'clock."""
+    """Return the least text that means a time (TM): 10, 1000 and 100000.0 are all ten o'clock."""
     return time.rstrip("0.")
 
 
 def _latest_text(time: str) -> str:
-    """Give the greatest text that means a time (TM); no time means the start of the day."""
+    """Return the greatest text that means a time (TM); no time means the start of the day."""
     seconds, _, fraction = time.partition(".")
     return f"{seconds:0<6}.{fraction:0<6}"
 

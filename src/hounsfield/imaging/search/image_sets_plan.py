@@ -91,7 +91,7 @@ class Plan:
     few_rows: int = FEW_ROWS
 
     def find(self, connection: Connection, limit: int) -> Sequence[Row[Any]]:
-        """Give the first rows of the table of image sets."""
+        """Return the first rows of the table of image sets."""
         if self.visible is False:
             # A condition that nothing meets would leave none by which an index is found.
             return []
@@ -125,7 +125,7 @@ class Plan:
         return found.order_by(*self._sorting()).limit(limit)
 
     def _of_tag(self, start: tuple[str, str]) -> Select[Any]:
-        """Give the ids of what has a tag and matches; all that is asked for is in the table of tags."""
+        """Return the ids of what has a tag and matches; all that is asked for is in the table of tags."""
         key, value = start
         columns = image_set_tags.c
         query = select(columns.image_set_id).where(
@@ -140,7 +140,7 @@ class Plan:
         return query.with_hint(image_set_tags, f"INDEXED BY ix_image_set_tags_by_{self.order.name.lower()}", "sqlite")
 
     def _ids(self, query: Select[Any], limit: int) -> Select[Any]:
-        """Give the first ids of a query of image sets or of tags, in a form that can be put together with others."""
+        """Return the first ids of a query of image sets or of tags, in a form that can be put together with others."""
         tagged = image_set_tags.c.image_set_id in query.selected_columns.values()
         table = image_set_tags if tagged else image_sets
         order = [table.c[name] for name in self.order.value]
@@ -167,7 +167,7 @@ class Plan:
         return connection.execute(more).first() is None
 
     def matching(self, query: Select[Any], index: str | None = None) -> Select[Any]:
-        """Give a query of image sets with all conditions, begun with an index that SQLite is told."""
+        """Return a query of image sets with all conditions, begun with an index that SQLite is told."""
         columns = image_sets.c
         query = query.where(columns.datastore_id == self.datastore_id, columns.deleted_at.is_(None))
         for name, value in self.equal.items():

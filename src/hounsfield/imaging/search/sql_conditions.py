@@ -51,7 +51,7 @@ _SURROGATES: Final = range(0xD800, 0xE000)
 
 
 def condition(key: SearchKey, match: Match, dialect: str) -> ColumnElement[bool]:
-    """Give the condition on the column of a key, for all matches but those of words.
+    """Return the condition on the column of a key, for all matches but those of words.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def condition(key: SearchKey, match: Match, dialect: str) -> ColumnElement[bool]
 def are_met(
     connection: Connection, criteria: Iterable[Criterion], study: Mapping[str, Any], words: Iterable[Mapping[str, str]]
 ) -> bool:
-    """Tell whether a study that is in no table meets criteria.
+    """Return whether a study that is in no table meets criteria.
 
     Parameters
     ----------
@@ -129,14 +129,14 @@ def _of_values(wanted: ColumnElement[bool], values: Mapping[str, Any]) -> Column
 
 
 def word_field(key: SearchKey) -> str:
-    """Give the field of the table of words that a key is for."""
+    """Return the field of the table of words that a key is for."""
     return key.column.removesuffix("_key")
 
 
 def studies_with_words(
     datastore_id: str, field: str, match: WordMatch, dialect: str
 ) -> Select[Any] | CompoundSelect[Any]:
-    """Give a query for the UIDs of studies that have words; each pattern is looked up in the index on its own."""
+    """Return a query for the UIDs of studies that have words; each pattern is looked up in the index on its own."""
     queries = [
         select(study_words.c.study_uid)
         .where(*_words_of(datastore_id, field), word)
@@ -147,12 +147,12 @@ def studies_with_words(
 
 
 def primary_key_index(table: str) -> str:
-    """Give the name that SQLite gives the index of a primary key."""
+    """Return the name that SQLite gives the index of a primary key."""
     return f"sqlite_autoindex_{table}_1"
 
 
 def has_words(datastore_id: str, field: str, match: WordMatch, dialect: str) -> ColumnElement[bool]:
-    """Give the condition that the study of a row of studies has words."""
+    """Return the condition that the study of a row of studies has words."""
     own = (*_words_of(datastore_id, field), study_words.c.study_uid == studies.c.study_uid)
     return exists().where(*own, or_(*_words(match, dialect)))
 
@@ -162,7 +162,7 @@ def _words_of(datastore_id: str, field: str) -> tuple[ColumnElement[bool], ...]:
 
 
 def literal_beginning(match: Match) -> bool:
-    """Tell whether an index helps to find what matches: not where every pattern may begin with anything."""
+    """Return whether an index helps to find what matches: not where every pattern may begin with anything."""
     patterns = match.patterns if isinstance(match, (PatternMatch, WordMatch)) else ()
     return all(not pattern.startswith(("*", "?")) for pattern in patterns)
 
@@ -209,13 +209,13 @@ def _like_any_case(column: ColumnElement[Any], pattern: str, dialect: str) -> Co
 
 
 def _both_cases(character: str, alone: str) -> str:
-    """Give what stands for a character in a pattern: a class of characters where it has cases, or means something itself."""
+    """Return what stands for a character in a pattern: a class of characters where it has cases, or means something itself."""
     cases = {case for case in (character, character.lower(), character.upper()) if len(case) == 1}
     return f"[{''.join(sorted(cases))}]" if len(cases) > 1 or character == "[" else alone
 
 
 def _after(prefix: str) -> str | None:
-    """Give the least text that comes after all that begin with a prefix, None when there is none."""
+    """Return the least text that comes after all that begin with a prefix, None when there is none."""
     while prefix:
         last = ord(prefix[-1]) + 1
         if last in _SURROGATES:

@@ -29,7 +29,7 @@ _MOST_NAMED: Final = 100
 
 
 def note_damage(image_store: ImageStore, error: BaseException) -> bool:
-    """Tell in the log of the pack that an error, or what caused it, is about, soon and not each time.
+    """Log the pack that an error, or what caused it, is about, soon and not each time.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def _tell(image_store: ImageStore) -> None:
 
 
 def damage_of(error: BaseException) -> Damage | None:
-    """Give the damage that an error is about, or that caused it."""
+    """Return the damage that an error is about, or that caused it."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, PackDamagedError | PackMissingError):

@@ -104,7 +104,7 @@ class OrphanSweeper:
         return count
 
     def _a_day_ago(self) -> int:
-        """Give a time that was a day ago by the time of the installation and by the clock of this machine."""
+        """Return a time that was a day ago by the time of the installation and by the clock of this machine."""
         return min(self._image_store.queue.clock.now(), now_ms()) - _DAY_MS
 
     def _sweep(self, datastore_id: str) -> int:
@@ -145,7 +145,7 @@ class OrphanSweeper:
         return {**known, **dict.fromkeys(new, now)}
 
     def _named_by_jobs(self, datastore_id: str) -> set[str]:
-        """Give the packs that the results of unfinished import jobs lie in; raises `KeyUnavailableError`."""
+        """Return the packs that the results of unfinished import jobs lie in; raises `KeyUnavailableError`."""
         named: set[str] = set()
         with self._image_store.database.read() as connection:
             jobs = select(import_files.c.job_id).distinct().join(import_jobs, import_jobs.c.id == import_files.c.job_id)

@@ -50,7 +50,7 @@ class PlacesError(RuntimeError):
 
 
 def second_place_needed(database: Database) -> bool:
-    """Tell whether packs may be in the second place, which must then be known to every process."""
+    """Return whether packs may be in the second place, which must then be known to every process."""
     used = select(blob_places.c.marker).where(blob_places.c.name == _ARCHIVE_PLACE)
     moved = select(image_sets.c.id).where(image_sets.c.placed_tier != _FREQUENT).limit(1)
     with database.read() as connection:
@@ -135,7 +135,7 @@ class PackPlacer:
                     self._place(item, image_set_id)
 
     def _misplaced(self, tier: StorageTier) -> Iterator[Sequence[str]]:
-        """Give image sets of a tier whose packs may be elsewhere, some at a time, each once."""
+        """Yield image sets of a tier whose packs may be elsewhere, some at a time, each once."""
         after = ""
         while True:
             query = select(image_sets.c.id).where(

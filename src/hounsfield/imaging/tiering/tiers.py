@@ -31,7 +31,7 @@ _log = structlog.get_logger(__name__)
 
 
 def access_precision(archive_after_seconds: float) -> float:
-    """Give how many seconds the row of an image set may be behind its last access: an hour, or less for short tiers."""
+    """Return how many seconds the row of an image set may be behind its last access: an hour, or less for short tiers."""
     return min(_HOUR_SECONDS, archive_after_seconds / 10) if archive_after_seconds > 0 else _HOUR_SECONDS
 
 

@@ -59,7 +59,7 @@ def resolutions(
     value_range: tuple[int, int] | None = None,
     precision: int | None = None,
 ) -> list[Reduction]:
-    """Give the frame at each resolution that gets a checksum.
+    """Return the frame at each resolution that gets a checksum.
 
     Parameters
     ----------

@@ -120,12 +120,12 @@ def read_jpeg(data: bytes) -> CodestreamHeader:
 
 
 def lacks_end(data: bytes) -> bool:
-    """Whether a JPEG codestream has no end marker (EOI) at all."""
+    """Return whether a JPEG codestream has no end marker (EOI) at all."""
     return data.rfind(_END) < 0
 
 
 def with_end(data: bytes) -> bytes:
-    """Give a JPEG codestream that has no end marker with one behind its last byte that is no padding.
+    """Return a JPEG codestream that has no end marker with one behind its last byte that is no padding.
 
     Only where a single scan holds all components, without restart markers, can be seen whether its samples are all there;
     so others are refused.
@@ -155,7 +155,7 @@ def with_end(data: bytes) -> bytes:
 
 
 def jpeg_segments(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Give the marker and the content of each segment before the first scan of a JPEG codestream.
+    """Yield the marker and the content of each segment before the first scan of a JPEG codestream.
 
     Raises
     ------
@@ -172,7 +172,7 @@ def jpeg_segments(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _jpeg_markers(data: bytes) -> Iterator[tuple[int, int]]:
-    """Give each marker with a segment, up to that of the first scan, and where its length is."""
+    """Yield each marker with a segment, up to that of the first scan, and where its length is."""
     if data[:2] != b"\xff\xd8":
         raise PixelError("the JPEG codestream does not begin with an SOI marker")
     position = 2
@@ -225,7 +225,7 @@ def read_size(codestream: bytes) -> CodestreamHeader:
 
 
 def is_deep(codestream: bytes) -> bool:
-    """Whether a raw JPEG 2000 or HTJ2K codestream has samples of more than 16 bits; its SIZ segment is enough.
+    """Return whether a raw JPEG 2000 or HTJ2K codestream has samples of more than 16 bits; its SIZ segment is enough.
 
     Only the depth of the first component is read, as all have the same in what is stored.
     """
@@ -235,7 +235,7 @@ def is_deep(codestream: bytes) -> bool:
 
 
 def has_three_apart(codestream: bytes) -> bool:
-    """Whether a raw HTJ2K codestream has three components of up to 16 bits that are not transformed together.
+    """Return whether a raw HTJ2K codestream has three components of up to 16 bits that are not transformed together.
 
     The segments before its first tile-part are enough. codec-openjph, the decoder of most viewers, scrambles them.
     """
@@ -254,7 +254,7 @@ def has_three_apart(codestream: bytes) -> bool:
 
 
 def with_depth(codestream: bytes, components: int, precision: int, *, signed: bool) -> bytes:
-    """Give a raw JPEG 2000 or HTJ2K codestream with another depth of its components in its SIZ segment.
+    """Return a raw JPEG 2000 or HTJ2K codestream with another depth of its components in its SIZ segment.
 
     Nothing else in a reversible codestream depends on the precision: how many bit-planes are coded, its QCD segment tells.
     Only the level by which decoders shift unsigned samples up is half of the range that the precision gives.

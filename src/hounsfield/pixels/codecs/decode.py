@@ -174,12 +174,12 @@ def _header_before_scan(head: bytes) -> CodestreamHeader:
 
 
 def find_irregularity(encoded: bytes, transfer_syntax: str) -> PixelLeniency | None:
-    """Tell what is wrong with a frame that was decoded all the same."""
+    """Return what is wrong with a frame that was decoded all the same."""
     return PixelLeniency.NO_END_MARKER if transfer_syntax in JPEG and lacks_end(encoded) else None
 
 
 def stored_values(samples: Samples, format: PixelFormat) -> Samples:  # noqa: A002
-    """Give the values of the stored bits alone: BitsStored of them, from HighBit down (PS3.5 section 8.1.1).
+    """Return the values of the stored bits alone: BitsStored of them, from HighBit down (PS3.5 section 8.1.1).
 
     Bits above them become the sign, or zero when samples are unsigned; bits below them go.
     """
@@ -192,7 +192,7 @@ def stored_values(samples: Samples, format: PixelFormat) -> Samples:  # noqa: A0
 
 
 def describe_decoded(format: PixelFormat, transfer_syntax: str) -> PixelFormat:  # noqa: A002
-    """Give the description of samples once they are decoded: HighBit says nothing of those that a codestream held.
+    """Return the description of samples once they are decoded: HighBit says nothing of those that a codestream held.
 
     A codestream has the values themselves, in the lowest bits; native and run-length frames have cells with all their bits.
     """
@@ -230,7 +230,7 @@ def _decode_deflated(encoded: bytes, format_: PixelFormat) -> Samples:
 
 
 def _upsampled(flat: Samples, format_: PixelFormat) -> Samples:
-    """Give each pixel of a pair the chrominance of the pair: ``Y1 Y2 B R`` to ``Y1 B R Y2 B R`` (PS3.3 C.7.6.3.1.2)."""
+    """Copy the chrominance of a pair to each of its pixels: ``Y1 Y2 B R`` to ``Y1 B R Y2 B R`` (PS3.3 C.7.6.3.1.2)."""
     if len(flat) % 4:
         raise PixelError("YBR_FULL_422 needs an even number of pixels")
     pairs = flat.reshape(-1, 4)

@@ -51,7 +51,7 @@ def _transformable(format_: PixelFormat) -> bool:
 
 
 def stated_precision(format: PixelFormat, value_range: tuple[int, int]) -> int:  # noqa: A002
-    """Give the precision that a codestream of samples states: Bits Stored where that is true of all samples.
+    """Return the precision that a codestream of samples states: Bits Stored where that is true of all samples.
 
     It is that of the whole cell where half of it or less is stored: decoders would give narrower samples.
 

@@ -36,7 +36,7 @@ _TO_RGB: Final = np.array([[1, 0, 1.402], [1, -0.344136, -0.714136], [1, 1.772, 
 
 
 def is_ybr(codestream: bytes) -> bool | None:
-    """Tell whether a JPEG codestream of three components says that it is YCbCr, or RGB; None when it says neither.
+    """Return whether a JPEG codestream of three components says that it is YCbCr, or RGB; None when it says neither.
 
     Raises
     ------
@@ -66,7 +66,7 @@ def is_ybr(codestream: bytes) -> bool | None:
 
 
 def interpretation_of_jpeg(codestream: bytes, format: PixelFormat) -> str:  # noqa: A002
-    """Give the Photometric Interpretation that is true of a JPEG codestream: the data set's unless it says another colour."""
+    """Return the Photometric Interpretation that is true of a JPEG codestream: the data set's unless it says another colour."""
     given = format.photometric_interpretation
     if format.samples_per_pixel != 3 or given not in _YBR | {"RGB"}:
         return given
@@ -77,7 +77,7 @@ def interpretation_of_jpeg(codestream: bytes, format: PixelFormat) -> str:  # no
 
 
 def to_described(samples: NDArray[Any], codestream: bytes, precision: int, format: PixelFormat) -> NDArray[Any]:  # noqa: A002
-    """Give the samples of a decoded JPEG codestream the colour that the data set says they have.
+    """Convert the samples of a decoded JPEG codestream to the colour that the data set says they have.
 
     Parameters
     ----------

@@ -24,7 +24,7 @@ _SIZE_BITS: Final = (9, 13, 18, 30)
 
 
 def recompressed_jpeg(encoded: bytes, format_: PixelFormat) -> bytes:
-    """Give the JPEG codestream that was recompressed to JPEG XL (JPEG XL JPEG Recompression, PS3.5 section 8.2.17).
+    """Return the JPEG codestream that was recompressed to JPEG XL (JPEG XL JPEG Recompression, PS3.5 section 8.2.17).
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def check_size(size: tuple[int, int], format_: PixelFormat) -> None:
 
 
 def _boxes(encoded: bytes) -> dict[bytes, bytes]:
-    """Give which boxes there are, and the first bytes of the codestream."""
+    """Return which boxes there are, and the first bytes of the codestream."""
     if encoded.startswith(_BARE):
         return {b"codestream": encoded[:_HEADER_BYTES]}
     if not encoded.startswith(_SIGNATURE):

@@ -26,7 +26,7 @@ HEADER_BYTES: Final = 85
 
 
 def jph_header(codestream: bytes) -> bytes:
-    """Give the boxes that go before a codestream.
+    """Return the boxes that go before a codestream.
 
     Parameters
     ----------

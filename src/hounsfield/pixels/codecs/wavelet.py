@@ -57,7 +57,7 @@ class Reduction:
 
 
 def describe_unreduced(samples: NDArray[Any], value_range: tuple[int, int]) -> Reduction:
-    """Give an image with all its samples, whose smallest and largest are known, as a resolution of itself."""
+    """Return an image with all its samples, whose smallest and largest are known, as a resolution of itself."""
     return Reduction(samples, samples, _absent(*value_range, samples.dtype))
 
 

@@ -35,7 +35,7 @@ class OffsetTables:
 
 
 def padded_size(size: int) -> int:
-    """Give the size of a fragment with its padding to even length."""
+    """Return the size of a fragment with its padding to even length."""
     return size + size % 2
 
 
@@ -61,5 +61,5 @@ def offset_tables(sizes: Sequence[int]) -> OffsetTables:
 
 
 def encapsulated_size(tables: OffsetTables, sizes: Sequence[int] | array[int]) -> int:
-    """Give the size of all items in bytes, without the sequence delimiter."""
+    """Return the size of all items in bytes, without the sequence delimiter."""
     return _ITEM_HEADER + len(tables.basic) + sum(padded_size(size) + _ITEM_HEADER for size in sizes)

@@ -203,12 +203,12 @@ class EncapsulatedFrames:
 
 
 def _after(seams: NDArray[np.bool_]) -> Integers:
-    """Give the first fragment of each frame where frames end at some seams between fragments."""
+    """Return the first fragment of each frame where frames end at some seams between fragments."""
     return np.concatenate([np.zeros(1, np.int64), np.flatnonzero(seams) + 1])
 
 
 def _begins_run_length(fragment: bytes) -> bool:
-    """Whether a fragment begins with an RLE header: 1 to 15 segments, the first one after 64 bytes (PS3.5 section G.5)."""
+    """Return whether a fragment begins with an RLE header: 1 to 15 segments, the first after 64 bytes (PS3.5 section G.5)."""
     return fragment[1:8] == b"\0\0\0\x40\0\0\0" and 1 <= fragment[0] <= 15
 
 

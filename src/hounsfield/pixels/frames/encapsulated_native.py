@@ -16,7 +16,7 @@ from hounsfield.pixels.transfer_syntaxes import DEFLATED_IMAGE_FRAME
 
 
 def encapsulated_samples(encoded: bytes, transfer_syntax: str, format_: PixelFormat) -> bytes:
-    """Give the native samples of a frame, without padding.
+    """Return the native samples of a frame, without padding.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def encapsulated_samples(encoded: bytes, transfer_syntax: str, format_: PixelFor
 
 
 def _sizes(format_: PixelFormat) -> list[int]:
-    """Give the sizes a frame may have: data called YBR_FULL_422 may not be subsampled after all."""
+    """Return the sizes a frame may have: data called YBR_FULL_422 may not be subsampled after all."""
     sizes = [format_.native_frame_bytes]
     if format_.subsampled:
         sizes.append(format_.rows * format_.columns * format_.samples_per_pixel * format_.bits_allocated // 8)

@@ -125,12 +125,12 @@ def scan_fragments(read: Callable[[int, int], bytes], value_offset: int, value_e
 
 
 def _only_zeros(read: Callable[[int, int], bytes], position: int, value_end: int) -> bool:
-    """Whether nothing but zeros, and not too many, stand before the end of the value."""
+    """Return whether nothing but zeros, and not too many, stand before the end of the value."""
     return value_end - position <= _MOST_ZEROS and not any(read(position, value_end - position))
 
 
 def _cut_end(read: Callable[[int, int], bytes], position: int, value_end: int) -> PixelLeniency:
-    """Tell how a value ends that has no room for a delimiter behind its last fragment."""
+    """Return how a value ends that has no room for a delimiter behind its last fragment."""
     rest = read(position, value_end - position) if position < value_end else b""
     if _SEQUENCE_END.startswith(rest):
         return PixelLeniency.NO_DELIMITER

@@ -104,7 +104,7 @@ def value_chunks(
     *,
     chunk_bytes: int = CHUNK_BYTES,
 ) -> Iterator[bytes]:
-    """Give the whole value of pixel data, in chunks that joined are the object and one by one tell its fragments.
+    """Yield the whole value of pixel data, in chunks that joined are the object and one by one tell its fragments.
 
     A value of undefined length is encapsulated: its fragments are given without item headers and offset table, as a
     video is. If it is not a proper sequence of items, it is given as it lies in the file, so that nothing gets lost.

@@ -17,7 +17,7 @@ from hounsfield.pixels.format import PixelFormat
 
 
 def native_bits(format: PixelFormat) -> int:  # noqa: A002 - the word of the field
-    """Give the size in bits of one frame as it is written: whole samples but for those of one bit, no subsampling."""
+    """Return the size in bits of one frame as it is written: whole samples but for those of one bit, no subsampling."""
     width = 1 if format.bits_allocated == 1 else format.dtype.itemsize * 8
     return format.rows * format.columns * format.samples_per_pixel * width
 

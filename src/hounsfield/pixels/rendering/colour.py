@@ -34,7 +34,7 @@ class Palette:
 
 
 def convert_to_rgb(samples: NDArray[Any], interpretation: str, bits_stored: int) -> NDArray[np.uint8]:
-    """Give a colour frame as RGB.
+    """Return a colour frame as RGB.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def _octets(samples: NDArray[Any], bits: int) -> NDArray[Any]:
 
 
 def apply_palette(samples: NDArray[Any], palette: Palette) -> NDArray[np.uint8]:
-    """Give the colours of a frame of palette indices, shape ``(rows, columns)``, as RGB."""
+    """Return the colours of a frame of palette indices, shape ``(rows, columns)``, as RGB."""
     if samples.dtype.itemsize > 2:
         return _colours(samples, palette)
     native = np.ascontiguousarray(samples.astype(samples.dtype.newbyteorder("="), copy=False))

@@ -55,7 +55,7 @@ class GreyscalePresentation:
 
 
 def render_greyscale(samples: NDArray[Any], presentation: GreyscalePresentation) -> NDArray[np.uint8]:
-    """Give the grey levels of stored values.
+    """Return the grey levels of stored values.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def render_greyscale(samples: NDArray[Any], presentation: GreyscalePresentation)
 
 
 def _look_up(table: NDArray[np.uint8], samples: NDArray[Any]) -> NDArray[np.uint8]:
-    """Give the entries of a table for samples by their bits, a stretch at a time: numpy makes wide indices of them."""
+    """Return the entries of a table for samples by their bits, a stretch at a time: numpy makes wide indices of them."""
     levels = np.empty(samples.shape, np.uint8)
     places, flat = samples.view(f"u{samples.dtype.itemsize}").reshape(-1), levels.reshape(-1)
     for start in range(0, len(places), _STRETCH):
@@ -101,14 +101,14 @@ def _look_up(table: NDArray[np.uint8], samples: NDArray[Any]) -> NDArray[np.uint
 
 @lru_cache(maxsize=256)
 def _table(presentation: GreyscalePresentation, dtype: str) -> NDArray[np.uint8]:
-    """Give the grey level of each stored value, in the order of its bits."""
+    """Return the grey level of each stored value, in the order of its bits."""
     width = np.dtype(dtype).itemsize
     values = np.arange(1 << 8 * width, dtype=np.uint32).astype(f"u{width}").view(dtype)
     return _grey_levels(values, presentation)
 
 
 def _table_between(low: int, high: int, dtype: np.dtype[Any], presentation: GreyscalePresentation) -> NDArray[np.uint8]:
-    """Give a table as `_table` does, of which only the entries of the values from one to another mean anything."""
+    """Return a table as `_table` does, of which only the entries of the values from one to another mean anything."""
     values = np.arange(low, high + 1, dtype=np.int32)
     table = np.empty(1 << 8 * dtype.itemsize, np.uint8)
     # By their bits negative values are at the end of the table, from which negative indices count.
@@ -132,7 +132,7 @@ def _grey_levels(samples: NDArray[Any], presentation: GreyscalePresentation) -> 
 
 
 def modality_values(samples: NDArray[Any], presentation: GreyscalePresentation) -> NDArray[Any]:
-    """Give values after the modality transformation, floating point."""
+    """Return values after the modality transformation, floating point."""
     if presentation.modality is not None:
         return presentation.modality(samples).astype(np.float64)
     values = samples.astype(np.float64)
@@ -142,7 +142,7 @@ def modality_values(samples: NDArray[Any], presentation: GreyscalePresentation) 
 
 
 def _range_window(samples: NDArray[Any], values: tuple[Any, Any], presentation: GreyscalePresentation) -> Window | None:
-    """Give a window over all values that are not padding; None when there is only one."""
+    """Return a window over all values that are not padding; None when there is only one."""
     low, high = presentation.full_range or _without_padding(samples, values, presentation.padding)
     if presentation.modality is not None and samples.dtype.kind in "iu":
         first, last = presentation.modality.first, presentation.modality.first + len(presentation.modality.entries) - 1

@@ -85,7 +85,7 @@ class FramePresentation:
 
 
 def render_frame(encoded: bytes, presentation: FramePresentation, appearance: Appearance) -> bytes:
-    """Give a frame as a picture.
+    """Return a frame as a picture.
 
     Parameters
     ----------

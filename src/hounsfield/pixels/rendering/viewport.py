@@ -81,7 +81,7 @@ def locate_region(viewport: Viewport, rows: int, columns: int) -> FrameRegion:
 def crop_and_scale(
     picture: NDArray[np.uint8], place: FrameRegion, viewport: Viewport, frame: tuple[int, int]
 ) -> NDArray[np.uint8]:
-    """Give the part of a picture that a viewport shows.
+    """Return the part of a picture that a viewport shows.
 
     Parameters
     ----------

@@ -43,7 +43,7 @@ class Window:
             raise PixelError(f"the width of a window with the function {self.function} must be {least}")
 
     def __call__(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Give brightness from 0 to 1 for values after the modality transformation; values must be floating point."""
+        """Return brightness from 0 to 1 for values after the modality transformation; values must be floating point."""
         if self.function is WindowFunction.SIGMOID:
             # Beyond an exponent of 60 nothing changes any more, and numpy would warn of an overflow.
             exponent = np.clip(-4 * (values - self.center) / self.width, -60, 60)
@@ -56,7 +56,7 @@ class Window:
 
 
 def whole_range(low: float, high: float) -> Window | None:
-    """Give the window that shows the lowest value black and the highest white; None when they are the same."""
+    """Return the window that shows the lowest value black and the highest white; None when they are the same."""
     if not high > low:
         return None
     return Window((low + high) / 2, high - low, WindowFunction.LINEAR_EXACT)

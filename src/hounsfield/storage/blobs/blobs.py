@@ -81,7 +81,7 @@ class Blobs(Protocol):
         ...
 
     def size(self, name: str) -> int:
-        """Give the length of a blob in bytes; raises `BlobMissingError`."""
+        """Return the length of a blob in bytes; raises `BlobMissingError`."""
         ...
 
     def delete(self, name: str) -> None:
@@ -137,7 +137,7 @@ class _FolderBlobWriter:
 
 
 def _open_files() -> int:
-    """Give how many files to keep open: no more than a quarter of what the process may have, as connections need some too."""
+    """Return how many files to keep open: no more than a quarter of what the process may have, as connections need some too."""
     allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return _MOST_OPEN_FILES if allowed == resource.RLIM_INFINITY else max(1, min(_MOST_OPEN_FILES, allowed // 4))
 
@@ -179,7 +179,7 @@ class FolderBlobs:
             raise BlobMissingError(f"blob {name} is missing") from error
 
     def size(self, name: str) -> int:
-        """Give the size of the file in bytes."""
+        """Return the size of the file in bytes."""
         try:
             return (self._root / name).stat().st_size
         except FileNotFoundError as error:
@@ -211,7 +211,7 @@ def _written_before(path: Path, moment_ms: int) -> bool:
 
 @contextmanager
 def _as_os_error(name: str) -> Iterator[None]:
-    """Give a failure of the object store the form that a failure of a disk has; what is not found stays what it is."""
+    """Turn a failure of the object store into an error of the disk; what is not found stays what it is."""
     try:
         yield
     except FileNotFoundError:
@@ -226,7 +226,7 @@ def _as_os_error(name: str) -> Iterator[None]:
 
 @contextmanager
 def _in_a_bucket(name: str) -> Iterator[None]:
-    """Tell what is not found by somebody who writes: the bucket."""
+    """Raise that the bucket is missing where a writer finds something missing."""
     try:
         yield
     except FileNotFoundError as error:
@@ -345,7 +345,7 @@ class ObjectBlobs:
         return data
 
     def size(self, name: str) -> int:
-        """Give the size of the object in bytes."""
+        """Return the size of the object in bytes."""
         try:
             with _as_os_error(name):
                 return obstore.head(self._store, name)["size"]

@@ -42,7 +42,7 @@ class FrameCache:
         self._reading: dict[_Name, threading.Event] = {}
 
     def read(self, blobs: Blobs, key: DataKey, extent: Extent, label: Label, before: bytes, after: bytes) -> bytearray:
-        """Give a frame between other bytes.
+        """Return a frame between other bytes.
 
         Parameters
         ----------
@@ -73,7 +73,7 @@ class FrameCache:
         return bytearray().join((before, frame, after))
 
     def shared(self, blobs: Blobs, key: DataKey, extent: Extent, label: Label) -> bytes | bytearray:
-        """Give a large frame, read and held once for all who want it at the same time.
+        """Return a large frame, read and held once for all who want it at the same time.
 
         Parameters and errors are those of `read`.
 
@@ -107,7 +107,7 @@ class FrameCache:
 
 
 def is_large(extent: Extent) -> bool:
-    """Tell whether a frame is one that `FrameCache.shared` is for."""
+    """Return whether a frame is one that `FrameCache.shared` is for."""
     return extent.length >= LARGE_BYTES
 
 

@@ -31,7 +31,7 @@ class Room(Protocol):
     """Room that some work has."""
 
     def covers(self, name: Hashable, size: int) -> bool:
-        """Tell whether a record may be read."""
+        """Return whether a record may be read."""
         ...
 
 

@@ -26,7 +26,7 @@ class WeightedCache(Generic[Key, Value]):
         self._lock = threading.Lock()
 
     def get(self, key: Key) -> Value | None:
-        """Give what is kept under a key."""
+        """Return what is kept under a key."""
         with self._lock:
             found = self._kept.get(key)
             if found is None:

@@ -112,12 +112,12 @@ class Label:
     ordinal: int = 0
 
     def to_bytes(self) -> bytes:
-        """Give the bytes that are authenticated with the record."""
+        """Return the bytes that are authenticated with the record."""
         return f"{self.kind}:{self.owner}:{self.ordinal}".encode()
 
 
 def pack_name(datastore_id: str, pack_id: str) -> str:
-    """Give the blob name of a pack."""
+    """Return the blob name of a pack."""
     return f"packs/{datastore_id}/{pack_id[:2]}/{pack_id}"
 
 

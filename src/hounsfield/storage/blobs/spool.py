@@ -130,7 +130,7 @@ class SpoolWriter:
         self._waiting_bytes = 0
 
     def finish(self) -> SpooledFile:
-        """Give the file, of which all has arrived."""
+        """Return the file, of which all has arrived."""
         if self._file is None:
             data = b"".join(self._waiting)
             return SpooledFile(len(data), data)

@@ -84,7 +84,7 @@ class TieredBlobs:
         raise BlobArchivedError(f"blob {name} may be in a place behind the network")
 
     def size(self, name: str) -> int:
-        """Give the length of a blob in bytes; raises `BlobMissingError`."""
+        """Return the length of a blob in bytes; raises `BlobMissingError`."""
         for place in (self.frequent, self.archived, self.frequent):
             try:
                 return place.size(name)

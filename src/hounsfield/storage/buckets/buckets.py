@@ -86,7 +86,7 @@ class _FileReader:
 
 
 def _etag(status: os.stat_result) -> str:
-    """Give what changes with the content of a file: the time of its last change and its size."""
+    """Return what changes with the content of a file: the time of its last change and its size."""
     return f"{status.st_mtime_ns:x}-{status.st_size:x}"
 
 
@@ -174,7 +174,7 @@ def _segments(key: str) -> list[str]:
 
 
 def _has_link(root: Path, parts: list[str]) -> bool:
-    """Tell whether something on the way to a file of a bucket is a link, which could lead out of it."""
+    """Return whether something on the way to a file of a bucket is a link, which could lead out of it."""
     path = root
     for part in parts:
         path = path / part
@@ -219,7 +219,7 @@ class Buckets:
         return self.endpoint_url is not None or self.aws
 
     def under(self, role_arn: str, session: str) -> Buckets:
-        """Give the same buckets, used with the credentials of a role."""
+        """Return the same buckets, used with the credentials of a role."""
         role = AssumedRole(
             role_arn,
             session,
@@ -236,7 +236,7 @@ class Buckets:
             _segments(uri.key.removesuffix("/"))
 
     def open(self, name: str) -> Bucket:
-        """Give a bucket by name; whether it is there shows on first use.
+        """Return a bucket by name; whether it is there shows on first use.
 
         Raises
         ------

@@ -81,7 +81,7 @@ class RoleCredentials:
             raise OSError(f"the security token service cannot be asked: {type(error).__name__}") from error
 
     def for_obstore(self) -> S3Credential:
-        """Give the present credentials in the form of obstore."""
+        """Return the present credentials in the form of obstore."""
         frozen = self._credentials.get_frozen_credentials()
         return {
             "access_key_id": frozen.access_key,
@@ -91,7 +91,7 @@ class RoleCredentials:
         }
 
     def session(self) -> Any:
-        """Give a botocore session that uses them."""
+        """Return a botocore session that uses them."""
         from botocore.credentials import CredentialProvider, CredentialResolver
         from botocore.session import get_session
 
@@ -121,7 +121,7 @@ class RoleCredentials:
 
 @lru_cache(maxsize=16)
 def role_credentials(role: AssumedRole) -> RoleCredentials:
-    """Give the credentials of a role, the same object throughout a process."""
+    """Return the credentials of a role, the same object throughout a process."""
     return RoleCredentials(role)
 
 

@@ -196,7 +196,7 @@ def s3_bucket(name: str, options: Options, role: AssumedRole | None = None) -> S
 # botocore is loaded when it is needed: most workers never do, and it would cost each of them time and memory.
 @lru_cache(maxsize=8)
 def s3_client(options: Options, role: AssumedRole | None = None) -> Any:
-    """Give the botocore client of an S3 endpoint, made once in a process for the same options and role."""
+    """Return the botocore client of an S3 endpoint, made once in a process for the same options and role."""
     from botocore.config import Config
     from botocore.session import get_session
 
@@ -219,14 +219,14 @@ def s3_client(options: Options, role: AssumedRole | None = None) -> Any:
 
 
 def s3_errors() -> tuple[type[Exception], ...]:
-    """Give what a client of `s3_client` raises."""
+    """Return what a client of `s3_client` raises."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     return BotoCoreError, ClientError
 
 
 def _status(error: Exception) -> int | None:
-    """Give the HTTP status of an answer that is an error; None when there was no answer."""
+    """Return the HTTP status of an answer that is an error; None when there was no answer."""
     response = getattr(error, "response", None) or {}
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
     return int(status) if status is not None else None

@@ -100,7 +100,7 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """Give a connection that sees one consistent state.
+        """Open a connection that sees one consistent state.
 
         Raises
         ------
@@ -128,7 +128,7 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """Give a connection in a transaction that commits at the end and rolls back on any error.
+        """Open a connection in a transaction that commits at the end and rolls back on any error.
 
         Raises
         ------
@@ -209,7 +209,7 @@ class Database:
         return not busy
 
     def lookup(self, statement: PreparedStatement, parameters: Mapping[str, Any]) -> tuple[Any, ...] | None:
-        """Give the first row of a prepared statement, on a connection of the thread's own and without a transaction.
+        """Return the first row of a prepared statement, on a connection of the thread's own and without a transaction.
 
         This is for the one query that thousands of requests a second make; everything else reads through `read`.
 
@@ -272,7 +272,7 @@ class Database:
 
 
 def _trouble(error: Exception, statement: str | None = None) -> DatabaseTroubleError | None:
-    """Give what is wrong with the database by an error, logged where somebody must mend it; None for every other error."""
+    """Return what is wrong with the database by an error, logged where somebody must mend it; None for every other error."""
     trouble = translate_error(error)
     if trouble is None:
         return None
@@ -435,7 +435,7 @@ def after_commit(connection: Connection, action: Callable[[], None]) -> None:
 
 
 def lock_row(connection: Connection, statement: Any, *, skip_locked: bool = False) -> Any:
-    """Give ``statement`` with a row lock where the database has row locks (SQLite holds the one write lock already).
+    """Return ``statement`` with a row lock where the database has row locks (SQLite holds the one write lock already).
 
     With ``skip_locked`` rows that another transaction has locked are left out instead of waited for.
     """

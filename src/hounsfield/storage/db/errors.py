@@ -130,13 +130,13 @@ def _trouble_of_postgresql(state: str) -> type[DatabaseTroubleError] | None:
 
 
 def spoils_connection(error: BaseException) -> bool:
-    """Tell whether a connection of SQLCipher is of no more use: it goes on refusing pages once it has met a damaged one."""
+    """Return whether a connection of SQLCipher is of no more use: it goes on refusing pages once it has met a damaged one."""
     code = getattr(error, "sqlite_errorcode", None)
     return isinstance(code, int) and code & _PRIMARY in {_READONLY, _IOERR, _CORRUPT, _CANTOPEN, _NOTADB}
 
 
 def code_of(error: BaseException) -> str:
-    """Give the code of an error by the database's own name for it, that of its class where it has none."""
+    """Return the code of an error by the database's own name for it, that of its class where it has none."""
     cause = error.orig if isinstance(error, DBAPIError) else error
     return str(getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None) or type(cause).__name__)
 

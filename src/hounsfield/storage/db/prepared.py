@@ -54,19 +54,19 @@ class PreparedStatement:
         self._row = _row_maker(statement)
 
     def bound(self, dialect: Dialect, parameters: Mapping[str, Any]) -> tuple[str, Any]:
-        """Give the text for a kind of database, and the parameters in the form of its driver."""
+        """Return the text for a kind of database, and the parameters in the form of its driver."""
         compiled = self._for(dialect)
         return compiled.text, compiled.bound(parameters)
 
     def rows(self, connection: Connection, parameters: Mapping[str, Any]) -> list[Any]:
-        """Give the rows of a select, with attributes named like its columns."""
+        """Return the rows of a select, with attributes named like its columns."""
         compiled = self._for(connection.dialect)
         with _Cursor(connection, compiled.text) as cursor:
             cursor.execute(compiled.text, compiled.bound(parameters))
             return [self._row(*row) for row in cursor.fetchall()]
 
     def first(self, connection: Connection, parameters: Mapping[str, Any]) -> Any | None:
-        """Give the first row of a select, None when there is none."""
+        """Return the first row of a select, None when there is none."""
         return next(iter(self.rows(connection, parameters)), None)
 
     def run(self, connection: Connection, parameters: Mapping[str, Any]) -> None:
@@ -114,7 +114,7 @@ class PreparedValueStatement:
         self._by_count: dict[int, PreparedStatement] = {}
 
     def rows(self, connection: Connection, values: Sequence[Any], parameters: Mapping[str, Any]) -> list[Any]:
-        """Give the rows for some values, at least one."""
+        """Return the rows for some values, at least one."""
         count = 1 << (len(values) - 1).bit_length()
         prepared = self._by_count.get(count)
         if prepared is None:

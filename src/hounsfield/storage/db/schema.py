@@ -39,7 +39,7 @@ class NewerSchemaError(Exception):
 
 
 def is_up_to_date(connection: Connection) -> bool:
-    """Tell whether the tables are of the newest schema."""
+    """Return whether the tables are of the newest schema."""
     if not inspect(connection).has_table(_VERSIONS.name):
         return False
     return connection.execute(select(_VERSIONS.c.version_num)).scalar_one_or_none() == newest_revision()
@@ -85,7 +85,7 @@ def migrate(connection: Connection, revision: str = "head") -> None:
 
 
 def newest_revision() -> str:
-    """Give the revision of the newest schema: migrations are named by their numbers."""
+    """Return the revision of the newest schema: migrations are named by their numbers."""
     return max(_revisions())
 
 

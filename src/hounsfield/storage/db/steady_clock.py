@@ -28,7 +28,7 @@ _IDLE_SECONDS: Final = 30.0
 
 
 def steady_ms(connection: Connection) -> int:
-    """Give the time that the database has, which is never ahead of any runner's."""
+    """Return the time that the database has, which is never ahead of any runner's."""
     return int(connection.execute(select(steady_clock.c.ms)).scalar_one())
 
 
@@ -51,7 +51,7 @@ class SteadyClock:
         self._written_at = float("-inf")
 
     def now(self) -> int:
-        """Give the time; asks the database only at first."""
+        """Return the time; asks the database only at first."""
         with self._lock:
             now = self._reckoned()
         if now is not None:
@@ -60,7 +60,7 @@ class SteadyClock:
             return self.follow(connection)
 
     def follow(self, connection: Connection) -> int:
-        """Give the time, having looked in a transaction whether another process is ahead."""
+        """Return the time, having looked in a transaction whether another process is ahead."""
         return self._at_least(steady_ms(connection))
 
     def advance(self, connection: Connection) -> int:

@@ -73,7 +73,7 @@ Formula: TypeAlias = "bool | TagIs | IdIs | AllOf | AnyOf | Not"
 
 
 def tag_is(key: str, values: Iterable[str], *, others: bool, absent: bool) -> Formula:
-    """Give a test of one tag, in its shortest form; see `TagIs`."""
+    """Return a test of one tag, in its shortest form; see `TagIs`."""
     kept = frozenset(values)
     if not kept and others is absent:
         return others
@@ -81,7 +81,7 @@ def tag_is(key: str, values: Iterable[str], *, others: bool, absent: bool) -> Fo
 
 
 def all_of(parts: Iterable[Formula]) -> Formula:
-    """Give what is meant by every part, in its shortest form."""
+    """Return what is meant by every part, in its shortest form."""
     kept: list[Formula] = []
     for part in parts:
         if part is False:
@@ -92,7 +92,7 @@ def all_of(parts: Iterable[Formula]) -> Formula:
 
 
 def any_of(parts: Iterable[Formula]) -> Formula:
-    """Give what is meant by one part at least, in its shortest form."""
+    """Return what is meant by one part at least, in its shortest form."""
     kept: list[Formula] = []
     for part in parts:
         if part is True:
@@ -103,12 +103,12 @@ def any_of(parts: Iterable[Formula]) -> Formula:
 
 
 def negate(part: Formula) -> Formula:
-    """Give what is not meant by a formula."""
+    """Return what is not meant by a formula."""
     return not part if isinstance(part, bool) else part.part if isinstance(part, Not) else Not(part)
 
 
 def holds(formula: Formula, image_set_id: str, tags: Mapping[str, str]) -> bool:
-    """Tell whether an image set is meant.
+    """Return whether an image set is meant.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ def holds(formula: Formula, image_set_id: str, tags: Mapping[str, str]) -> bool:
 
 
 def condition(formula: Formula, image_set_id: ColumnElement[Any]) -> ColumnElement[bool]:
-    """Give a formula as the condition of a query, on the column that has the id of an image set."""
+    """Return a formula as the condition of a query, on the column that has the id of an image set."""
     match formula:
         case bool():
             return true() if formula else false()
@@ -165,7 +165,7 @@ def _of_tag(test: TagIs, image_set_id: ColumnElement[Any]) -> ColumnElement[bool
 
 
 def keys_of(formula: Formula) -> frozenset[str]:
-    """Give the keys of the tags that a formula tests."""
+    """Return the keys of the tags that a formula tests."""
     match formula:
         case TagIs(key):
             return frozenset({key})
@@ -178,7 +178,7 @@ def keys_of(formula: Formula) -> frozenset[str]:
 
 
 def alternatives(formula: Formula) -> list[TagIs] | None:
-    """Give the tests of which one is enough; None where a formula says more than that some tags have some values."""
+    """Return the tests of which one is enough; None where a formula says more than that some tags have some values."""
     parts = formula.parts if isinstance(formula, AnyOf) else (formula,)
     tests = [part for part in parts if isinstance(part, TagIs) and not (part.others or part.absent)]
     return tests if len(tests) == len(parts) else None
@@ -189,7 +189,7 @@ Start: TypeAlias = "tuple[str, str] | IdIs"
 
 
 def starts(formula: Formula) -> list[Start] | None:
-    """Give tags and ids of which every image set that is meant has one; None where there are none such."""
+    """Return tags and ids of which every image set that is meant has one; None where there are none such."""
     found: list[Start] | None = None
     match formula:
         case bool():

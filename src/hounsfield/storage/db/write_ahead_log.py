@@ -88,7 +88,7 @@ class LogCheckpointer:
             _log.warning("write-ahead log cannot be cut while it is read", bytes=size, readers_ended=ended)
 
     def _state(self) -> tuple[int, int]:
-        """Give length and time of the last change of the log."""
+        """Return length and time of the last change of the log."""
         if self._database.log is None:
             return 0, 0
         try:

@@ -125,7 +125,7 @@ class DataKeyCache:
         return self._service.make(service_key_arn, datastore_id)
 
     def open(self, datastore_id: str, wrapped: bytes) -> DataKey:
-        """Give the data key of a data store, without waiting for anything.
+        """Return the data key of a data store, without waiting for anything.
 
         Raises
         ------
@@ -146,7 +146,7 @@ class DataKeyCache:
         return answer.given()
 
     def fetch(self, datastore_id: str, wrapped: bytes) -> DataKey:
-        """Give the data key of a data store, and wait for the key service where that must be; raises `KeyUnavailableError`."""
+        """Return the data key of a data store, waiting for the key service where needed; raises `KeyUnavailableError`."""
         try:
             return self.open(datastore_id, wrapped)
         except KeyNotCachedError:
@@ -182,7 +182,7 @@ class DataKeyCache:
             return
 
     def _begin(self, name: _Name) -> Future[DataKey] | None:
-        """Give what the answer goes to; None when another thread is asking already."""
+        """Return what the answer goes to; None when another thread is asking already."""
         with self._lock:
             if name in self._asked:
                 return None

@@ -36,7 +36,7 @@ class DatabaseKeyMissingError(Exception):
 
 
 def database_key(path: Path, wrapper: KeyWrapper, database: Path | None = None) -> bytes:
-    """Give the 32-byte key of the embedded database, kept wrapped in ``path`` and made on first use.
+    """Return the 32-byte key of the embedded database, kept wrapped in ``path`` and made on first use.
 
     Parameters
     ----------

@@ -19,12 +19,12 @@ PLACE_MARK: Final = "blob-place"
 
 
 def secret_context(name: str) -> str:
-    """Give what the wrapping of a secret is bound to."""
+    """Return what the wrapping of a secret is bound to."""
     return name if name == PLACE_MARK else f"secret:{name}"
 
 
 def installation_secret(database: Database, wrapper: KeyWrapper, name: str) -> bytes:
-    """Give the 32-byte secret called ``name``, made when it is asked for first.
+    """Return the 32-byte secret called ``name``, made when it is asked for first.
 
     Raises
     ------

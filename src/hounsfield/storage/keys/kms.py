@@ -173,12 +173,12 @@ class KeyService:
 
 
 def is_of_service(wrapped: bytes) -> bool:
-    """Tell whether a wrapped data key was wrapped by a key service, not by the local keyring."""
+    """Return whether a wrapped data key was wrapped by a key service, not by the local keyring."""
     return wrapped.startswith(_MARK)
 
 
 def service_key_of(wrapped: bytes) -> str:
-    """Give the ARN of the key that wraps a data key for which `is_of_service` is true."""
+    """Return the ARN of the key that wraps a data key for which `is_of_service` is true."""
     return _parts(wrapped)[0]
 
 
@@ -189,7 +189,7 @@ def _parts(wrapped: bytes) -> tuple[str, bytes]:
 
 
 def _context(arn: str, datastore_id: str) -> dict[str, str]:
-    """Give the encryption context, with the keys that AWS HealthImaging uses."""
+    """Return the encryption context, with the keys that AWS HealthImaging uses."""
     return {"kms-arn": arn, "aws:medical-imaging:datastoreId": datastore_id}
 
 

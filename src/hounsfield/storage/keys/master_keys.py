@@ -225,7 +225,7 @@ class LocalKeyring:
 
 
 def wrapping_key(wrapped: bytes) -> bytes:
-    """Give the id of the master key that wrapped something."""
+    """Return the id of the master key that wrapped something."""
     return wrapped[:_KEY_ID_BYTES]
 
 

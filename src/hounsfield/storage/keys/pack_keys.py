@@ -36,12 +36,12 @@ class PackKeyError(ValueError):
 
 
 def pack_key_name(datastore_id: str) -> str:
-    """Give the blob name of the wrapped data key of a data store."""
+    """Return the blob name of the wrapped data key of a data store."""
     return f"{FOLDER}/{datastore_id}.json"
 
 
 def pack_key_content(datastore_id: str, wrapped: bytes) -> bytes:
-    """Give what stands in the object, for a wrapped data key as it is in the database."""
+    """Return what stands in the object, for a wrapped data key as it is in the database."""
     wrapped_by = (
         {"kms_key": service_key_of(wrapped)} if is_of_service(wrapped) else {"master_key": wrapping_key(wrapped).hex()}
     )
@@ -56,7 +56,7 @@ def pack_key_content(datastore_id: str, wrapped: bytes) -> bytes:
 
 
 def read_pack_key(place: Blobs, datastore_id: str) -> bytes:
-    """Give the wrapped data key that stands beside the packs of a data store.
+    """Return the wrapped data key that stands beside the packs of a data store.
 
     Raises
     ------
