@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import resource
 import shutil
@@ -21,9 +20,9 @@ from sqlalchemy import text
 from hounsfield.bootstrap.image_store import open_image_store
 from hounsfield.iam.root_credentials import credentials_file, root_key
 from hounsfield.settings import Settings
-from support.as_installed import as_installed
 from support.faults.standard_error import FAULTS as FAULTS_OF_OUTPUT
 from support.faults.unprivileged_user import as_any_user
+from support.programs import environment_of_programs, hounsfield
 from support.servers import free_port
 
 SERVERS = ("serve", "api", "runner", "import", "demo")
@@ -267,28 +266,28 @@ def _words(command: str, data: Path) -> list[str]:
     return [*words, "--data", str(data), *more.get(command, [])]
 
 
-def _begun(command: str, data: Path, fault: Fault) -> subprocess.Popen[str]:
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("HOUNSFIELD_", "AWS_"))}
-    return subprocess.Popen(
-        [sys.executable, "-m", "hounsfield", *_words(command, data)],
-        env={**kept, **as_installed(), **fault.environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+def _run(command: str, data: Path, fault: Fault) -> subprocess.CompletedProcess[str]:
+    words = _words(command, data)
+    if fault.prepare is None:
+        return hounsfield(*words, environment=fault.environment)
+    return subprocess.run(
+        [sys.executable, "-m", "hounsfield", *words],
+        env={**environment_of_programs(), **fault.environment},
+        capture_output=True,
         text=True,
-        preexec_fn=fault.prepare,  # noqa: PLW1509 - no threads are about
+        timeout=120,
+        check=False,
+        preexec_fn=fault.prepare,
     )
 
 
-def _check(process: subprocess.Popen[str], words: str) -> None:
-    try:
-        output, said = process.communicate(timeout=120)
-    finally:
-        process.kill()
+def _check(done: subprocess.CompletedProcess[str], words: str) -> None:
+    said = done.stderr
     lines = [line for line in said.splitlines() if not line.startswith("{")]
-    assert process.returncode == 1, said
+    assert done.returncode == 1, said
     assert len(lines) == 1, said
     assert re.match(r"Error: .*" + words, lines[0], re.DOTALL), said
-    assert "hidden" not in said + output
+    assert "hidden" not in said + done.stdout
     logged = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
     assert [entry for entry in logged if "exception" in entry] == []
 
@@ -299,7 +298,7 @@ def test_what_is_wrong_is_said_in_one_sentence(name: str, data: Path) -> None:
     fault = FAULTS[name]
     fault.make(data)
     command = fault.commands[list(FAULTS).index(name) % len(fault.commands)]
-    _check(_begun(command, data, fault), fault.words)
+    _check(_run(command, data, fault), fault.words)
 
 
 @pytest.mark.slow
@@ -310,29 +309,21 @@ def test_every_command_says_what_is_wrong(name: str, command: str, data: Path) -
     if command not in fault.commands:
         pytest.skip("it does not need what is wrong")
     fault.make(data)
-    _check(_begun(command, data, fault), fault.words)
+    _check(_run(command, data, fault), fault.words)
 
 
 @pytest.mark.parametrize("command", ["serve", "api"])
 def test_a_port_that_another_process_has_is_told(data: Path, command: str) -> None:
     with closing(socket.create_server(("127.0.0.1", free_port()))) as taken:
         port = taken.getsockname()[1]
-        process = subprocess.Popen(
-            [sys.executable, "-m", "hounsfield", command, "--data", str(data), "--port", str(port)],
-            env={**os.environ, **as_installed()},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        _check(process, rf"127\.0\.0\.1 port {port} cannot be listened on: another process listens there; stop it")
+        done = hounsfield(command, "--data", str(data), "--port", str(port))
+        _check(done, rf"127\.0\.0\.1 port {port} cannot be listened on: another process listens there; stop it")
 
 
 def test_nothing_new_is_made_where_something_is_missing(data: Path) -> None:
     """No new master key, and no new database, may be left where the old ones are missing."""
     shutil.rmtree(data / "keys")
-    _check(
-        _begun("runner", data, FAULTS["no master key"]), r"keys/master\.json is missing, and .*hounsfield\.db cannot"
-    )
+    _check(_run("runner", data, FAULTS["no master key"]), r"keys/master\.json is missing, and .*hounsfield\.db cannot")
     assert not (data / "keys").exists()
 
 
@@ -342,9 +333,9 @@ def test_a_setting_that_cannot_be_is_another_code(tmp_path: Path) -> None:
         ("HOUNSFIELD_CONFIG", "/none.toml", "cannot be read: No such file"),
         ("HOUNSFIELD_DATABASE_URL", "mysql://u:hidden@h/n", "must be the URL of a PostgreSQL database"),
     ):
-        process = _begun("runner", tmp_path / "data", Fault("", environment={variable: value}))
-        _, said = process.communicate(timeout=120)
-        assert process.returncode == 2, said
+        done = _run("runner", tmp_path / "data", Fault("", environment={variable: value}))
+        said = done.stderr
+        assert done.returncode == 2, said
         assert said.count("\n") == 1
         assert words in said
         assert "hidden" not in said
@@ -354,22 +345,12 @@ def test_a_setting_that_cannot_be_is_another_code(tmp_path: Path) -> None:
 def test_a_command_ends_quietly_when_nobody_reads_on(data: Path, words: str) -> None:
     """As before `| head`: without a word where the reader has gone, and with one where a disk is full."""
     for _ in range(3):
-        made = subprocess.run(_typed("keys prepare", data), env=_as_typed(), capture_output=True, check=False)
+        made = hounsfield("keys", "prepare", "--data", str(data))
         assert made.returncode == 0, made.stderr
-    for name, said in (("closed pipe", b""), ("full disk", b"No space left on device")):
+    for name, said in (("closed pipe", ""), ("full disk", "No space left on device")):
         with FAULTS_OF_OUTPUT[name]() as output:
-            done = subprocess.run(
-                _typed(words, data), env=_as_typed(), stdout=output, stderr=subprocess.PIPE, check=False
-            )
+            done = hounsfield(*words.split(), "--data", str(data), stdout=output)
         assert done.returncode == 1
         assert said in done.stderr
-        assert b"Traceback" not in done.stderr
-        assert done.stderr.count(b"\n") == (1 if said else 0), done.stderr
-
-
-def _typed(words: str, data: Path) -> list[str]:
-    return [sys.executable, "-m", "hounsfield", *words.split(), "--data", str(data)]
-
-
-def _as_typed() -> dict[str, str]:
-    return {**os.environ, **as_installed()}
+        assert "Traceback" not in done.stderr
+        assert done.stderr.count("\n") == (1 if said else 0), done.stderr

@@ -20,6 +20,7 @@ from support.as_installed import as_installed
 from support.files.synthetic import noise, save, slice_of
 from support.identities.users import answer, refusal
 from support.imaging.import_folders import fill
+from support.programs import aws_preloader, hounsfield
 from support.servers import ROLE, ServerProcess, finished_job, wait_for
 
 PROGRAMS = Path(sys.executable).parent
@@ -43,8 +44,7 @@ class Aws:
         )
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, str(PROGRAMS / "aws"), "medical-imaging", *arguments, "--output", "json"]
-        return subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=240, check=False)
+        return aws_preloader().run(["awscli", "medical-imaging", *arguments, "--output", "json"], self.environment)
 
     def __call__(self, *arguments: str) -> dict[str, Any]:
         done = self.run(*arguments)
@@ -98,7 +98,8 @@ def test_the_aws_cli_goes_the_whole_way(server: ServerProcess, aws: Aws, tmp_pat
 
 
 def test_the_aws_cli_shows_our_errors(aws: Aws) -> None:
-    done = aws.run("get-datastore", "--datastore-id", "0" * 32)
+    command = [str(PROGRAMS / "aws"), "medical-imaging", "get-datastore", "--datastore-id", "0" * 32]
+    done = subprocess.run(command, env=aws.environment, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode in {254, 255}
     assert "(ResourceNotFoundException)" in done.stderr
     aws.environment["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
@@ -108,12 +109,12 @@ def test_the_aws_cli_shows_our_errors(aws: Aws) -> None:
     assert "(UnrecognizedClientException)" in done.stderr
 
 
-def hounsfield(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a command of ours to its end."""
+def installed(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the program that is installed to its end."""
     command = [str(PROGRAMS / "hounsfield"), *arguments]
     return subprocess.run(
         command,
-        env=_environment(**as_installed(), **environment),
+        env=_environment(**as_installed()),
         capture_output=True,
         text=True,
         timeout=180,
@@ -139,7 +140,7 @@ def test_import_without_a_server_starts_one_and_stops_it(tmp_path: Path) -> None
     for number in range(3):
         save(slice_of(number=number), tmp_path / "files" / "deeper" / f"{number}.dcm")
     data = tmp_path / "data"
-    done = hounsfield("import", "--data", str(data), str(tmp_path / "files"))
+    done = installed("import", "--data", str(data), str(tmp_path / "files"))
     assert done.returncode == 0, done.stderr
     assert _counts(done.stdout) == [3, 3, 0, 1]
     assert not (data / "server.json").exists()
@@ -169,7 +170,7 @@ def test_import_as_a_user_is_what_the_user_may_do(own_server: ServerProcess, tmp
     command = ("import", "--data", str(own_server.data), "--datastore", "by-a-user", "--profile", "importer", str(good))
     credentials = tmp_path / "credentials"
     environment = {"AWS_SHARED_CREDENTIALS_FILE": str(credentials), "AWS_CONFIG_FILE": os.devnull}
-    unknown = hounsfield(*command, **environment)
+    unknown = hounsfield(*command, environment=environment)
     assert unknown.returncode == 1
     assert "profile importer" in unknown.stderr
     answer(own_server, "user", "create", "importer")
@@ -180,7 +181,7 @@ def test_import_as_a_user_is_what_the_user_may_do(own_server: ServerProcess, tmp
     profile = parser["importer"]
     client = own_server.client(key=(profile["aws_access_key_id"], profile["aws_secret_access_key"]))
     wait_for(lambda: refused(client) == "AccessDeniedException", "the key to be known")
-    denied = hounsfield(*command, **environment)
+    denied = hounsfield(*command, environment=environment)
     assert denied.returncode == 1
     assert "user/importer is not authorized to perform: medical-imaging:ListDatastores" in denied.stderr
     answer(own_server, "policy", "attach", "AWSHealthImagingFullAccess", "--user", "importer")
@@ -189,7 +190,7 @@ def test_import_as_a_user_is_what_the_user_may_do(own_server: ServerProcess, tmp
     answer(own_server, "role", "create", "hounsfield-import", "--trust", "-", given=policy(trust))
     answer(own_server, "policy", "put", "buckets", "-", "--role", "hounsfield-import", given=policy(buckets))
     wait_for(lambda: refused(client) == "", "the policy to count")
-    done = hounsfield(*command, **environment)
+    done = hounsfield(*command, environment=environment)
     assert done.returncode == 0, done.stderr
     assert _counts(done.stdout) == [1, 1, 0, 1]
 
@@ -233,6 +234,6 @@ def test_serving_without_authentication_is_for_loopback_only(tmp_path: Path) -> 
 
 
 def test_a_setting_of_the_wrong_type_is_named(tmp_path: Path) -> None:
-    done = hounsfield("serve", "--data", str(tmp_path / "data"), HOUNSFIELD_API_WORKERS="many")
+    done = hounsfield("serve", "--data", str(tmp_path / "data"), environment={"HOUNSFIELD_API_WORKERS": "many"})
     assert done.returncode == 2
     assert "HOUNSFIELD_API_WORKERS" in done.stderr

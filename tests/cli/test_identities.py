@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import configparser
 import json
-import os
 import stat
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,8 +12,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from support.as_installed import as_installed
 from support.identities.users import answer, command, refusal
+from support.programs import hounsfield
 from support.servers import ServerProcess, wait_for
 
 READ_ONLY = "arn:aws:iam::aws:policy/AWSHealthImagingReadOnlyAccess"
@@ -46,16 +43,7 @@ def user_with_key(server: ServerProcess, name: str) -> Any:
 
 def shell(server: ServerProcess, *arguments: str) -> str:
     """Run a command as a process of its own."""
-    program = str(Path(sys.executable).with_name("hounsfield"))
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("HOUNSFIELD_", "AWS_"))}
-    run = subprocess.run(
-        [program, *arguments, "--data", str(server.data)],
-        env={**environment, **as_installed()},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    run = hounsfield(*arguments, "--data", str(server.data))
     assert run.returncode == 0, run.stderr
     assert run.stderr == ""
     return run.stdout
@@ -191,9 +179,8 @@ def test_a_secret_that_cannot_be_handed_over_makes_no_key(server: ServerProcess,
     run = command(server, "key", "create", "undelivered", *root)
     assert (run.exit_code, "is the root key" in run.stderr) == (2, True)
     assert (server.data / "credentials").read_bytes() == before
-    program = [sys.executable, "-m", "hounsfield", "key", "create", "undelivered", "--data", str(server.data)]
     with Path("/dev/full").open("wb") as full:
-        run = subprocess.run(program, stdout=full, stderr=subprocess.PIPE, timeout=120, check=False)
+        run = hounsfield("key", "create", "undelivered", "--data", str(server.data), stdout=full.fileno())
     assert run.returncode != 0
     assert answer(server, "key", "list", "--user", "undelivered") == []
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from support.as_installed import as_installed
 from support.clients.dicomweb import part10, store
 from support.files.synthetic import slice_of
 from support.identities.users import command
 from support.imaging.import_folders import fill, import_folder, sop_instances
 from support.imaging.imports import document, frame
+from support.programs import hounsfield
 from support.servers import ServerProcess, active_datastore
 
 
@@ -32,14 +29,7 @@ def keys(server: ServerProcess, *arguments: str, fails: bool = False) -> str:
 
 def typed(server: ServerProcess, *arguments: str, fails: bool = False) -> str:
     """Run the command as a user types it."""
-    done = subprocess.run(
-        [sys.executable, "-m", "hounsfield", "keys", *arguments, "--data", str(server.data)],
-        env={**os.environ, **as_installed()},
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
+    done = hounsfield("keys", *arguments, "--data", str(server.data))
     assert (done.returncode != 0) == fails, done.stdout + done.stderr
     return done.stderr if fails else done.stdout
 

@@ -18,6 +18,7 @@ from hounsfield.settings import load_settings
 from hounsfield.settings.audit_on_failure import AuditFailureMode
 from support.audit_trail import record_of
 from support.doc_pages import Page
+from support.programs import path_of_programs
 from support.servers import ServerProcess
 
 PAGE = Page.of("docs/reference/audit-record.md")
@@ -71,7 +72,7 @@ def test_the_commands_work_as_they_stand_there(server: ServerProcess, client: An
     record_of(server, answer["ResponseMetadata"]["RequestId"])
     environment = {
         **{key: value for key, value in os.environ.items() if not key.startswith("HOUNSFIELD_")},
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PATH": path_of_programs(),
         "IMAGE_SET": "0f" * 16,
     }
     done = subprocess.run(

@@ -20,6 +20,7 @@ import pytest
 
 from support.files.synthetic import noise, save, slice_of
 from support.imaging.imports import document, instances, run_import
+from support.programs import path_of_programs
 from support.required_tools import required_tool
 from support.servers import ServerProcess
 
@@ -41,8 +42,7 @@ def image_set(server: ServerProcess, client: Any, datastore: str) -> str:
 
 def run(command: list[str], folder: Path, **variables: str) -> str:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "HOUNSFIELD_"))}
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**inherited, "PATH": path, "AWS_EC2_METADATA_DISABLED": "true", **variables}
+    environment = {**inherited, "PATH": path_of_programs(), "AWS_EC2_METADATA_DISABLED": "true", **variables}
     done = subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
     )

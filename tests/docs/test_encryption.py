@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from hounsfield.settings import Settings
 from hounsfield.settings.tls import ClientCertificates, TlsVersion
 from hounsfield.storage.db.image_set_tables import metadata
 from support.doc_pages import Page, codes, run_shell
+from support.programs import path_of_programs
 from support.servers import ServerProcess
 from support.services.key_service import KeyServiceDoor, key_service
 from support.services.object_store import ObjectStore
@@ -78,10 +78,9 @@ def test_the_columns_that_postgresql_shows_are_there() -> None:
 
 def test_the_example_of_tls_asks_for_files_that_are_there(tmp_path: Path) -> None:
     (example,) = TLS.blocks("sh")
-    here = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         ["bash", "-euc", example.replace("0.0.0.0", "127.0.0.1")],
-        env={**os.environ, "PATH": here},
+        env={**os.environ, "PATH": path_of_programs()},
         cwd=tmp_path,
         capture_output=True,
         text=True,

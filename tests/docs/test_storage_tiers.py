@@ -6,7 +6,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from hounsfield.storage.clock import now_ms
 from hounsfield.storage.db.image_set_tables import image_sets
 from support.files.synthetic import save, slice_of
 from support.imaging.imports import document, run_import
+from support.programs import path_of_programs
 from support.servers import ServerProcess, active_datastore, wait_for
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs/how-to/storage-tiers.md").read_text()
@@ -41,7 +41,7 @@ def test_the_page_archives_and_brings_back(tmp_path: Path) -> None:
         image_set = outcome.summary["imageSetsSummary"][0]["imageSetId"]
         environment = {
             **os.environ,
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PATH": path_of_programs(),
             "AWS_SHARED_CREDENTIALS_FILE": str(server.data / "credentials"),
             "AWS_DEFAULT_REGION": "us-east-1",
             "AWS_ENDPOINT_URL_MEDICAL_IMAGING": server.url,

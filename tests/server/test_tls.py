@@ -27,6 +27,7 @@ from urllib3.util import Retry
 
 from support.clients.dicomweb import BOUNDARY, multipart, part10
 from support.files.synthetic import save, slice_of, uid
+from support.programs import hounsfield
 from support.servers import ServerProcess, active_datastore, free_port, wait_for
 from support.services.certificates import Authority
 
@@ -261,11 +262,7 @@ def test_where_clients_must_show_a_certificate_the_import_command_works(
         with pytest.raises(OSError, match=r"."):
             process.get("/healthz", older)
         file = save(slice_of(study=821), tmp_path / "one.dcm")
-        command = [sys.executable, "-m", "hounsfield", "import", "--data", str(process.data), str(file)]
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("HOUNSFIELD_", "AWS_"))}
-        done = subprocess.run(
-            command, env={**inherited, **environment}, capture_output=True, text=True, timeout=120, check=False
-        )
+        done = hounsfield("import", "--data", str(process.data), str(file), environment=environment)
         assert done.returncode == 0, done.stdout + done.stderr
         assert "Files imported           1" in done.stdout
     finally:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import boto3
 import pytest
 
+from support.programs import path_of_programs
 from support.servers import ServerProcess
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -78,10 +78,9 @@ def variables(server: ServerProcess) -> dict[str, str]:
 def run_shell(server: ServerProcess, script: str, folder: Path, **more: str) -> str:
     """Run what a reader would paste into a shell, and give what it prints."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "HOUNSFIELD_"))}
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     run = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script],
-        env={**inherited, "PATH": path, **variables(server), **more},
+        env={**inherited, "PATH": path_of_programs(), **variables(server), **more},
         cwd=folder,
         capture_output=True,
         text=True,

@@ -1,9 +1,9 @@
 """Programs of Python that start at once: each is forked from a process that has imported what they need.
 
-    test ─args, environment, folder, descriptors─▶ preloader ─fork─▶ the program, which is run as ``python -m`` would run it
-         ◀──────────── process id, exit status ───┘
+    test ─arguments, environment, folder, descriptors─▶ preloader ─fork─▶ the program
+         ◀──────── process id, exit status ────────────┘
 
-Importing is nine tenths of the start of a server.
+Importing is nine tenths of the start of a server, and all but all of the start of a command.
 A program that is started so is the same program in a process of its own, with more modules imported than it asks for.
 What a test says about the start itself, about memory or about imports needs a process that Python started.
 """
@@ -14,26 +14,41 @@ import atexit
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 _PRELOADER: Final = Path(__file__).with_name("preloader.py")
-_MESSAGE_BYTES: Final = 1 << 17
+
+
+_COMMAND: Final = """#!{python} -IS
+import json, os, socket, sys
+with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
+    connection.connect({address!r})
+    program = {{"arguments": [{module!r}, *sys.argv[1:]], "environment": dict(os.environ), "folder": os.getcwd()}}
+    socket.send_fds(connection, [json.dumps(program).encode()], [0, 1, 2])
+    connection.recv(16)
+    status = int(connection.recv(16))
+sys.exit(status if status >= 0 else 128 - status)
+"""
+"""What a shell starts: it asks for a program with its own descriptors, waits for the end and ends with the same status."""
 
 
 class PreloadedProcess:
     """A program that was started by a `Preloader`, with what tests use of `subprocess.Popen`."""
 
-    def __init__(self, pid: int, args: Sequence[str], ended: socket.socket) -> None:
-        self.pid = pid
-        self.args = args
+    def __init__(self, arguments: Sequence[str], connection: socket.socket) -> None:
+        self.args = arguments
         self.returncode: int | None = None
-        self._ended = ended
+        self._connection = connection
+        self.pid = int(connection.recv(16) or b"0")
+        assert self.pid, "the preloader ended"
 
     def poll(self) -> int | None:
         """Return the exit status, None while it runs."""
@@ -60,9 +75,9 @@ class PreloadedProcess:
         self.send_signal(signal.SIGKILL)
 
     def _look(self, seconds: float | None) -> int | None:
-        if self.returncode is None and select.select([self._ended], [], [], seconds)[0]:
-            self.returncode = int(self._ended.recv(16) or b"-9")
-            self._ended.close()
+        if self.returncode is None and select.select([self._connection], [], [], seconds)[0]:
+            self.returncode = int(self._connection.recv(16) or -signal.SIGKILL)
+            self._connection.close()
         return self.returncode
 
 
@@ -75,17 +90,25 @@ class Preloader:
         What it imports.
     environment : mapping
         Its environment variables.
+
+    Attributes
+    ----------
+    folder : Path
+        A folder for ``PATH``: programs in it, made by `command`, are forked too.
     """
 
     def __init__(self, modules: Sequence[str], environment: Mapping[str, str]) -> None:
         self._environment = dict(environment)
-        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
+        self.folder = Path(tempfile.mkdtemp(prefix="preloaded-", dir="/tmp"))
+        self._address = str(self.folder / "socket")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+            listener.bind(self._address)
+            listener.listen(64)
             self._process = subprocess.Popen(
-                [sys.executable, str(_PRELOADER), str(theirs.fileno()), *modules],
+                [sys.executable, str(_PRELOADER), str(listener.fileno()), *modules],
                 env=self._environment,
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
+                pass_fds=[listener.fileno()],
+                stdin=subprocess.PIPE,
             )
         atexit.register(self.close)
 
@@ -116,16 +139,56 @@ class Preloader:
         stdin, stdout, stderr : int
             Descriptors.
         """
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            message = {"arguments": list(arguments), "environment": dict(environment), "folder": str(Path.cwd())}
-            descriptors = [stdin, stdout, stderr, theirs.fileno()]
-            socket.send_fds(self._socket, [json.dumps(message).encode()], descriptors)
-        pid = int(ours.recv(16) or b"0")
-        assert pid, "the preloader ended"
-        return PreloadedProcess(pid, arguments, ours)
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        connection.connect(self._address)
+        message = {"arguments": list(arguments), "environment": dict(environment), "folder": str(Path.cwd())}
+        socket.send_fds(connection, [json.dumps(message).encode()], [stdin, stdout, stderr])
+        return PreloadedProcess(arguments, connection)
+
+    def run(
+        self,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        *,
+        given: str = "",
+        stdout: int | None = None,
+        timeout: float = 240.0,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a program to its end, as `subprocess.run` that captures what it prints.
+
+        Parameters
+        ----------
+        given : str
+            What it finds on standard input.
+        stdout : int or None
+            Descriptor that it prints to; None to capture that.
+        timeout : float
+            Seconds that it may take.
+        """
+        with tempfile.TemporaryFile() as stdin, tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+            stdin.write(given.encode())
+            stdin.seek(0)
+            printing = output.fileno() if stdout is None else stdout
+            process = self.start(arguments, environment, stdin.fileno(), printing, errors.fileno())
+            try:
+                code = process.wait(timeout)
+            finally:
+                process.kill()
+            printed = []
+            for file in (output, errors):
+                file.seek(0)
+                printed.append(file.read().decode())
+        return subprocess.CompletedProcess(list(arguments), code, *printed)
+
+    def command(self, name: str, module: str) -> None:
+        """Put a command into `folder` that runs a module."""
+        path = self.folder / name
+        path.write_text(_COMMAND.format(python=sys.executable, address=self._address, module=module))
+        path.chmod(0o755)
 
     def close(self) -> None:
         """End the preloader; what it started goes on."""
-        self._socket.close()
+        assert self._process.stdin is not None
+        self._process.stdin.close()
         self._process.wait()
+        shutil.rmtree(self.folder)

@@ -26,7 +26,7 @@ from setproctitle import setproctitle
 _spawn = multiprocessing.util.spawnv_passfds
 
 
-def _fork_programs(control: socket.socket) -> dict[str, Any] | None:
+def _fork_programs(listener: socket.socket) -> dict[str, Any] | None:
     """Fork a process for each message; return the message in the new one, and None at the end in this one."""
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
@@ -34,29 +34,32 @@ def _fork_programs(control: socket.socket) -> dict[str, Any] | None:
     signal.signal(signal.SIGCHLD, lambda *_: None)
     running: dict[int, socket.socket] = {}
     while True:
-        ready, _, _ = select.select([control, woken], [], [])
+        ready, _, _ = select.select([0, listener, woken], [], [])
+        if 0 in ready:
+            return None
         if woken in ready:
             os.read(woken, 512)
             _tell_ended(running)
-        if control in ready:
-            message, descriptors, _, _ = socket.recv_fds(control, 1 << 17, 4)
-            if not message:
-                return None
+        if listener in ready:
+            connection, _ = listener.accept()
+            message, descriptors, _, _ = socket.recv_fds(connection, 1 << 17, 3)
             pid = os.fork()
             if pid == 0:
                 signal.set_wakeup_fd(-1)
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-                for number, descriptor in enumerate(descriptors[:3]):
+                for number, descriptor in enumerate(descriptors):
                     os.dup2(descriptor, number)
-                for one in (control, *running.values()):
+                for one in (listener, connection, *running.values()):
                     one.detach()
                 os.closerange(3, os.sysconf("SC_OPEN_MAX"))
                 program: dict[str, Any] = json.loads(message)
                 return program
-            for descriptor in descriptors[:3]:
+            for descriptor in descriptors:
                 os.close(descriptor)
-            running[pid] = socket.socket(fileno=descriptors[3])
-            running[pid].send(str(pid).encode())
+            running[pid] = connection
+            # Whoever asked for it may be gone.
+            with suppress(OSError):
+                connection.send(str(pid).encode())
 
 
 def _tell_ended(running: dict[int, socket.socket]) -> None:
@@ -65,16 +68,15 @@ def _tell_ended(running: dict[int, socket.socket]) -> None:
         pid, status = os.waitpid(-1, os.WNOHANG)
         if pid == 0:
             return
-        # Whoever started it may be gone.
-        with running.pop(pid) as ended, suppress(OSError):
-            ended.send(str(os.waitstatus_to_exitcode(status)).encode())
+        with running.pop(pid) as connection, suppress(OSError):
+            connection.send(str(os.waitstatus_to_exitcode(status)).encode())
 
 
-def _run(program: dict[str, Any]) -> None:
+def _run(program: dict[str, Any], put_by_imports: dict[str, str]) -> None:
     """Be a program, as ``python -m`` makes it."""
     os.chdir(program["folder"])
     os.environ.clear()
-    os.environ.update(program["environment"])
+    os.environ.update(put_by_imports | program["environment"])
     module, *arguments = program["arguments"]
     setproctitle(" ".join([sys.executable, "-m", module, *arguments]))
     multiprocessing.util.spawnv_passfds = _fork_or_spawn
@@ -119,12 +121,14 @@ if __name__ == "__main__":
     # As the command sets it before it imports anything.
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
     gc.disable()
+    before = dict(os.environ)
     for name in modules:
         importlib.import_module(name)
     gc.freeze()
+    put_by_imports = dict(os.environ.items() - before.items())
     # It finds the room for titles beside the environment that Python was started with.
     setproctitle("preloader of programs")
     program = _fork_programs(socket.socket(fileno=int(number)))
     gc.enable()
     if program is not None:
-        _run(program)
+        _run(program, put_by_imports)

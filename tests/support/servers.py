@@ -13,7 +13,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.error import URLError
@@ -22,8 +21,8 @@ from urllib.request import urlopen
 import boto3
 from botocore.config import Config
 
-from support.as_installed import as_installed
-from support.preloaded import PreloadedProcess, Preloader
+from support.preloaded import PreloadedProcess
+from support.programs import OWN_VARIABLES, environment_of_programs, hounsfield_preloader
 
 T = TypeVar("T")
 ROLE = "arn:aws:iam::000000000000:role/import"
@@ -71,28 +70,6 @@ def wait_for(condition: Callable[[], T], what: str, seconds: float = 60.0) -> T:
         time.sleep(min(0.1, 0.02 + waited / 20))
 
 
-_OWN_VARIABLES = ("HOUNSFIELD_", "AWS_")
-_IMPORTED = (
-    "hounsfield.cli.main",
-    "hounsfield.server.supervisor",
-    "hounsfield.server.runner",
-    "hounsfield.server.granian_server",
-    "hounsfield.bootstrap.api",
-)
-"""What ``hounsfield serve`` imports before it forks."""
-
-
-def _environment() -> dict[str, str]:
-    """Return the environment of a server that has no settings yet."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith((*_OWN_VARIABLES, "PYTEST_"))}
-    return {**kept, **as_installed(), **LOOKED_INTO}
-
-
-@cache
-def _preloader() -> Preloader:
-    return Preloader(_IMPORTED, _environment())
-
-
 class ServerProcess:
     """``hounsfield serve`` on a data folder.
 
@@ -124,10 +101,14 @@ class ServerProcess:
         command = ["hounsfield", "serve", "--data", str(self.data), "--port", str(self.port), *self.arguments]
         self.data.mkdir(parents=True, exist_ok=True)
         self.log = (self.data.parent / f"{self.data.name}.log").open("ab")
-        environment = {**_environment(), **self.environment}
+        environment = {**environment_of_programs(), **LOOKED_INTO, **self.environment}
         output = self.log.fileno()
         errors = output if self.standard_error is None else self.standard_error
-        if self.from_scratch or self.prepare is not None or not _preloader().takes(environment, _OWN_VARIABLES):
+        if (
+            self.from_scratch
+            or self.prepare is not None
+            or not hounsfield_preloader().takes(environment, OWN_VARIABLES)
+        ):
             self.process = subprocess.Popen(
                 [sys.executable, "-m", *command],
                 env=environment,
@@ -136,7 +117,7 @@ class ServerProcess:
                 preexec_fn=self.prepare,  # noqa: PLW1509 - the tests that use it have no threads then
             )
         else:
-            self.process = _preloader().start(command, environment, 0, output, errors)
+            self.process = hounsfield_preloader().start(command, environment, 0, output, errors)
         try:
             # A machine that does much else at the same time takes long to import all of it three times.
             wait_for(self._ready, "the server to become ready", seconds=240)

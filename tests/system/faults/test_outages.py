@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -26,6 +23,7 @@ from support.imaging.import_folders import fill, import_folder, sop_instances, s
 from support.imaging.imports import frame, outcome_of
 from support.imaging.stored_series import imported, settled, verified
 from support.processes import runners
+from support.programs import begin_hounsfield
 from support.servers import ServerProcess, active_datastore, finished_job, start_import, wait_for
 from support.services.object_store import ObjectStore
 from support.services.postgresql import PostgresqlServer
@@ -167,13 +165,9 @@ def test_a_runner_that_lost_its_lease_leaves_the_output_files_alone(tmp_path: Pa
         wait_for(lambda: import_progress(image_store, job_id).done == 1, "the file to be done")
         stale = suspended(server)
         _set_state(image_store, image_set, "ACTIVE")
-        with (tmp_path / "second.log").open("wb") as log:
-            second = subprocess.Popen(
-                [sys.executable, "-m", "hounsfield", "runner", "--data", str(server.data)],
-                env={**os.environ, **environment},
-                stdout=log,
-                stderr=log,
-            )
+        second = begin_hounsfield(
+            "runner", "--data", str(server.data), environment=environment, log=tmp_path / "second.log"
+        )
         try:
             job = finished_job(client, datastore, job_id)
         finally:

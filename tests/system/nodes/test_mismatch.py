@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +18,7 @@ from hounsfield.storage.db.image_set_tables import secrets
 from hounsfield.storage.keys.master_keys import LocalKeyring
 from support.files.synthetic import slice_of, uid
 from support.imaging.stored_series import imported, verified
+from support.programs import begin_hounsfield, hounsfield
 from support.servers import ServerProcess, active_datastore, free_port, wait_for
 from support.services.postgresql import PostgresqlServer
 
@@ -41,23 +39,14 @@ def node(data: Path, like: Path | None = None, **settings: str) -> Settings:
     return Settings(data=data, **settings)
 
 
-def command(name: str, settings: Settings, *arguments: str) -> subprocess.Popen[bytes]:
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("HOUNSFIELD_", "AWS_"))}
-    environment |= {"HOUNSFIELD_DATABASE_URL": settings.database_url, "HOUNSFIELD_BLOBS_URL": settings.blobs_url}
-    return subprocess.Popen(
-        [sys.executable, "-m", "hounsfield", name, "--data", str(settings.data), *arguments],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
+def variables(settings: Settings) -> dict[str, str]:
+    return {"HOUNSFIELD_DATABASE_URL": settings.database_url, "HOUNSFIELD_BLOBS_URL": settings.blobs_url}
 
 
-def said_at_its_end(process: subprocess.Popen[bytes]) -> tuple[int, str]:
-    try:
-        output, _ = process.communicate(timeout=120)
-    finally:
-        process.kill()
-    return process.returncode, output.decode()
+def said_at_its_end(name: str, settings: Settings, *arguments: str) -> tuple[int, str]:
+    """Run a command of ours; return its exit status, and all that it printed."""
+    done = hounsfield(name, "--data", str(settings.data), *arguments, environment=variables(settings))
+    return done.returncode, done.stdout + done.stderr
 
 
 @pytest.fixture
@@ -77,7 +66,7 @@ def test_a_node_with_another_master_key_does_not_start(tmp_path: Path, database_
         settings = node(second, database_url=database_url)
         if second.name == "another":
             LocalKeyring(second / "keys" / "master.json")
-        code, said = said_at_its_end(command(name, settings, *arguments))
+        code, said = said_at_its_end(name, settings, *arguments)
         assert code == 1
         assert f"{second}/keys/master.json {words}" in said
         assert "every node needs the same one" in said
@@ -93,7 +82,7 @@ def test_a_node_with_another_place_for_packs_does_not_start(tmp_path: Path, data
     # The setting for the common place was forgotten.
     second = node(tmp_path / "second", like=first.data, database_url=database_url)
     arguments = () if name == "runner" else ("--port", str(free_port()))
-    code, said = said_at_its_end(command(name, second, *arguments))
+    code, said = said_at_its_end(name, second, *arguments)
     assert code == 1
     assert f"{second.data}/blobs cannot be the place of the packs: {MARK} is not there" in said
     assert not (second.data / "blobs" / MARK).exists()
@@ -123,16 +112,22 @@ def test_of_two_first_nodes_with_two_places_one_is_refused(tmp_path: Path, datab
     with opened(node(tmp_path / "keys-only")):
         pass
     nodes = [node(tmp_path / name, like=tmp_path / "keys-only", database_url=database_url) for name in ("a", "b")]
-    running = [command("runner", entry) for entry in nodes]
+    running = {
+        entry.data: begin_hounsfield(
+            "runner", "--data", str(entry.data), environment=variables(entry), log=entry.data.with_suffix(".log")
+        )
+        for entry in nodes
+    }
     try:
-        ended = wait_for(lambda: [entry for entry in running if entry.poll() is not None], "one of them to end", 120)
+        ended = wait_for(
+            lambda: [data for data in running if running[data].poll() is not None], "one of them to end", 120
+        )
         (refused,) = ended
-        code, said = said_at_its_end(refused)
-        assert code == 1
-        assert MARK in said
+        assert running[refused].returncode == 1
+        assert MARK in refused.with_suffix(".log").read_text()
         assert sum((entry.data / "blobs" / MARK).exists() for entry in nodes) == 1
     finally:
-        for process in running:
+        for process in running.values():
             process.kill()
             process.wait()
 
