@@ -6,8 +6,10 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from shutil import disk_usage
 from typing import Any
 
+import psutil
 import pytest
 
 from longest_first import longest_first, taking_turns
@@ -23,8 +25,20 @@ sys.dont_write_bytecode = False
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
+MEMORY = Path("/dev/shm")
+ROOM_BYTES = 4 << 30
+"""Several times what the files of a whole run need."""
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.args = taking_turns(config.args)
+    _keep_files_in_memory()
+
+
+def _keep_files_in_memory() -> None:
+    """Let the folders of tests be in memory, where there is room: a server waits for the disk with all it acknowledges."""
+    if os.access(MEMORY, os.W_OK) and min(disk_usage(MEMORY).free, psutil.virtual_memory().available) > ROOM_BYTES:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
