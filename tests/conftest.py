@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from longest_first import longest_first, taking_turns
+from support.imaging.image_stores import image_store  # noqa: F401 - fixtures
 from support.servers import ServerProcess, active_datastore
 from support.services.object_store import s3  # noqa: F401 - fixtures
 from support.services.postgresql import postgresql_server, postgresql_url  # noqa: F401 - fixtures

@@ -26,11 +26,6 @@ DATASTORES, UNDER_WAY, FRAMES, BYTES, TAGS = 3, 2, 3, 200, 3
 
 
 @pytest.fixture(scope="module")
-def folders() -> Iterator[str]:
-    return (f"quotas-{number}" for number in range(1000))
-
-
-@pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """A server with small quotas."""
     quotas = {
@@ -49,8 +44,8 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
 
 
 @pytest.fixture(scope="module")
-def store(small: ServerProcess, folders: Iterator[str]) -> Store:
-    return Store(small, small.client(), folders)
+def store(small: ServerProcess) -> Store:
+    return Store(small, small.client())
 
 
 def refused(call: Callable[..., Any], *arguments: Any, **named: Any) -> tuple[tuple[str, int], str]:
@@ -257,9 +252,9 @@ def test_tags_of_a_resource(small: ServerProcess, store: Store) -> None:
     assert (code, message) == (INVALID, "tags has 4 entries, a resource can have 3")
 
 
-def test_limits_of_the_model_stand_whatever_the_quotas(server: ServerProcess, folders: Iterator[str]) -> None:
+def test_limits_of_the_model_stand_whatever_the_quotas(server: ServerProcess) -> None:
     """AWS's quota of 10 KB on a payload is below the limit of the model, 30,000 bytes for each blob."""
-    store = Store(server, server.client(parameter_validation=False), folders)
+    store = Store(server, server.client(parameter_validation=False))
     image_set = store.imported(slice_of(study=7))[0]
     update = json.dumps(patient(PatientComments="x")).encode()
     for size, expected in ((0, INVALID), (30_001, INVALID), (30_000, QUOTA), (10 * 1024 + 1, QUOTA)):
@@ -314,12 +309,12 @@ class Documents:
 
 
 @pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory, folders: Iterator[str]) -> Iterator[tuple[Documents, Any]]:
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Documents, Any]]:
     """Image sets made without quotas, then the server started anew with one."""
     environment = {f"HOUNSFIELD_QUOTA_{name}": "0" for name in ("METADATA_BYTES", "TAGS", "DATASTORES")}
     server = ServerProcess(tmp_path_factory.mktemp("metadata") / "data", environment).start()
     try:
-        documents = Documents(Store(server, server.client(), folders))
+        documents = Documents(Store(server, server.client()))
         store = documents.store
         arn = store.client.get_datastore(datastoreId=store.id)["datastoreProperties"]["datastoreArn"]
         store.client.tag_resource(resourceArn=arn, tags={f"key-{number}": "x" for number in range(60)})
@@ -416,14 +411,12 @@ def test_metadata_after_a_copy(prepared: tuple[Documents, Any]) -> None:
     assert documents.size(parts[fits]) == documents.quota
 
 
-def test_on_postgresql_requests_at_once_do_not_go_beyond(
-    tmp_path: Any, postgresql_url: str, folders: Iterator[str]
-) -> None:
+def test_on_postgresql_requests_at_once_do_not_go_beyond(tmp_path: Any, postgresql_url: str) -> None:
     quotas = {"HOUNSFIELD_QUOTA_DATASTORES": "3", "HOUNSFIELD_QUOTA_UPDATES": "2", "HOUNSFIELD_QUOTA_DELETES": "2"}
     server = ServerProcess(tmp_path / "data", {"HOUNSFIELD_DATABASE_URL": postgresql_url, **quotas}).start()
     try:
         client = server.client(max_pool_connections=10)
-        store = Store(server, client, folders)
+        store = Store(server, client)
         image_sets = store.imported(*(slice_of(number) for number in range(1, 13)))
 
         def done(call: Callable[..., Any], *arguments: Any, **named: Any) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import asdict, replace
 from itertools import product
 from typing import Any
@@ -10,16 +9,12 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, select, update
 
-from hounsfield.bootstrap.image_store import open_image_store
 from hounsfield.dicom.healthimaging.document import Levels
 from hounsfield.imaging.datastores import (
     DATASTORE_TRANSITIONS,
     SETTLE_DATASTORE,
     DatastoreEvent,
-    DatastoreSettler,
     DatastoreStatus,
-    NewDatastore,
-    create_datastore,
     data_key,
     delete_datastore,
     get_datastore,
@@ -50,11 +45,11 @@ from hounsfield.imaging.imports.jobs import (
 )
 from hounsfield.imaging.levels import index_entry
 from hounsfield.imaging.states import ImageSetState, StorageTier, WorkflowStatus
-from hounsfield.settings import load_settings
 from hounsfield.storage.db.image_set_tables import datastores, image_set_versions, image_sets
 from hounsfield.storage.db.job_tables import import_jobs
 from hounsfield.storage.identifiers import new_id
 from hounsfield.storage.keys.data_key import DataKey
+from support.imaging.image_stores import new_datastore, settle
 
 # The tables of the specification, written down a second time; in the order of the service's guide.
 DATASTORE_ROWS = {
@@ -88,27 +83,8 @@ SETTLED = [
 
 
 @pytest.fixture(scope="module")
-def image_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ImageStore]:
-    opened, _ = open_image_store(load_settings({"HOUNSFIELD_DATA": str(tmp_path_factory.mktemp("states"))}))
-    yield opened
-    opened.database.close()
-
-
-@pytest.fixture(scope="module")
 def store(image_store: ImageStore) -> str:
-    return _active(image_store)
-
-
-def _active(image_store: ImageStore) -> str:
-    made = create_datastore(image_store, NewDatastore(new_id())).id
-    _settle(image_store)
-    return made
-
-
-def _settle(image_store: ImageStore, *, give_up: bool = False) -> None:
-    settler = DatastoreSettler(image_store)
-    while (item := image_store.queue.claim([SETTLE_DATASTORE], "test")) is not None:
-        (settler.give_up if give_up else settler.run)(item)
+    return new_datastore(image_store)
 
 
 def test_the_tables_are_those_of_the_service() -> None:
@@ -127,14 +103,14 @@ def test_the_tables_are_those_of_the_service() -> None:
 def test_a_data_store_goes_where_its_table_says(
     image_store: ImageStore, status: DatastoreStatus, event: DatastoreEvent
 ) -> None:
-    store = _active(image_store)
+    store = new_datastore(image_store)
     with image_store.database.write() as connection:
         connection.execute(update(datastores).where(datastores.c.id == store).values(status=status))
         if event is not DatastoreEvent.DELETE:
             image_store.queue.enqueue(connection, SETTLE_DATASTORE, store)
     expected = DATASTORE_ROWS.get((status, event))
     if event is not DatastoreEvent.DELETE:
-        _settle(image_store, give_up=event is DatastoreEvent.GIVE_UP)
+        settle(image_store, give_up=event is DatastoreEvent.GIVE_UP)
     elif expected is not None or status is DatastoreStatus.DELETING:  # which is deleted once more without effect
         assert delete_datastore(image_store, store).status is DatastoreStatus.DELETING
     else:

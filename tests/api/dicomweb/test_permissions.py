@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from hounsfield.api.dicomweb.permissions import SERIES, STUDY, permission_of
 from hounsfield.api.dicomweb.resources import ROUTES
 from hounsfield.api.dicomweb.routes import find
-from hounsfield.bootstrap.image_store import open_image_store
 from hounsfield.iam.authorization import Permission
 from hounsfield.iam.policies.condition_context import UnsettledValue
 from hounsfield.imaging.image_store import ImageStore
-from hounsfield.settings import Settings
 
 STORE = "a" * 32
 ARN = f"arn:aws:medical-imaging:us-east-1:000000000000:datastore/{STORE}"
@@ -56,13 +52,6 @@ TABLE = {
     "DeleteInstance": ("DeleteImageSet", "study series"),
 }
 VALUES = {"study": (STUDY, "1.2"), "series": (SERIES, "1.3"), "all-series": (SERIES, UnsettledValue.CAUTIOUS)}
-
-
-@pytest.fixture(scope="module")
-def image_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ImageStore]:
-    opened, _ = open_image_store(Settings(data=tmp_path_factory.mktemp("permissions") / "data"))
-    yield opened
-    opened.database.close()
 
 
 def needed(image_store: ImageStore, method: str, path: str, *, by_classic: bool = False) -> Permission:

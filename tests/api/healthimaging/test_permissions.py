@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
@@ -13,22 +12,13 @@ from hounsfield.api.healthimaging.permissions import permission_of, permissions_
 from hounsfield.aws.protocol.model import load_service
 from hounsfield.aws.protocol.parser import parse_request
 from hounsfield.aws.protocol.routing import Router
-from hounsfield.bootstrap.image_store import open_image_store
 from hounsfield.iam.authorization import Permission
 from hounsfield.iam.policies.condition_context import UnsettledValue
 from hounsfield.imaging.image_store import ImageStore
-from hounsfield.settings import Settings
 
 STORE, SOURCE, DESTINATION = "a" * 32, "b" * 32, "c" * 32
 STORE_ARN = f"arn:aws:medical-imaging:us-east-1:000000000000:datastore/{STORE}"
 ROUTER = Router(load_service())
-
-
-@pytest.fixture(scope="module")
-def image_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ImageStore]:
-    opened, _ = open_image_store(Settings(data=tmp_path_factory.mktemp("permissions") / "data"))
-    yield opened
-    opened.database.close()
 
 
 def needed(image_store: ImageStore, method: str, path: str, body: dict[str, Any]) -> list[Permission]:

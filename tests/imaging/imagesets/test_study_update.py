@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import count
 
 import psutil
 import psycopg
@@ -38,14 +37,9 @@ def own_server(settings: Settings) -> Iterator[ServerProcess]:
     process.stop()
 
 
-@pytest.fixture(scope="module")
-def folders() -> Iterator[str]:
-    return (f"study-{number}" for number in count())
-
-
 @pytest.fixture
-def store(own_server: ServerProcess, folders: Iterator[str]) -> Store:
-    return Store(own_server, own_server.client(), folders)
+def store(own_server: ServerProcess) -> Store:
+    return Store(own_server, own_server.client())
 
 
 @pytest.fixture

@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import threading
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
@@ -14,18 +12,7 @@ from botocore.exceptions import ClientError
 from support.files.synthetic import slice_of, uid
 from support.imaging.imports import frame, image_sets, instances
 from support.imaging.updates import NOT_THE_LATEST, Store, by_uid, instance, patient, refused, series, study
-from support.servers import ServerProcess, active_datastore
-
-
-@pytest.fixture(scope="module")
-def folders() -> Iterator[str]:
-    """Names of input folders, each given once."""
-    return (f"update-{number}" for number in range(1000))
-
-
-@pytest.fixture
-def store(server: ServerProcess, client: Any, folders: Iterator[str]) -> Store:
-    return Store(server, client, folders)
+from support.servers import active_datastore
 
 
 def test_levels_are_updated_in_a_new_version(store: Store) -> None:

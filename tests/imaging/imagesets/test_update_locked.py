@@ -18,11 +18,6 @@ from support.servers import ServerProcess, wait_for
 
 
 @pytest.fixture(scope="module")
-def folders() -> Iterator[str]:
-    return (f"locked-{number}" for number in range(1000))
-
-
-@pytest.fixture(scope="module")
 def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """A server whose runner may be stopped."""
     process = ServerProcess(tmp_path_factory.mktemp("locked") / "data", {"HOUNSFIELD_LEASE_SECONDS": "2"}).start()
@@ -31,8 +26,8 @@ def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProce
 
 
 @pytest.fixture
-def store(own_server: ServerProcess, folders: Iterator[str]) -> Store:
-    return Store(own_server, own_server.client(), folders)
+def store(own_server: ServerProcess) -> Store:
+    return Store(own_server, own_server.client())
 
 
 def code_of(call: Any, *arguments: Any, **named: Any) -> str:
@@ -122,10 +117,10 @@ def test_an_import_waits_for_the_update_of_the_set_it_extends(store: Store) -> N
     assert statuses <= {"CREATED", "IMPORTED", "UPDATED"}
 
 
-def test_on_postgresql(tmp_path: Any, postgresql_url: str, folders: Iterator[str]) -> None:
+def test_on_postgresql(tmp_path: Any, postgresql_url: str) -> None:
     server = ServerProcess(tmp_path / "data", {"HOUNSFIELD_DATABASE_URL": postgresql_url}).start()
     try:
-        store = Store(server, server.client(), folders)
+        store = Store(server, server.client())
         one, two = store.imported(slice_of(1), slice_of(2))
         before = store.document(one)
         store.updated(one, "1", update=instance(1, {"DICOM": {"InstanceNumber": "5"}}))

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from hounsfield.bootstrap.image_store import open_image_store
-from hounsfield.imaging.datastores import SETTLE_DATASTORE, DatastoreSettler, NewDatastore, create_datastore
 from hounsfield.imaging.errors import BusyError
 from hounsfield.imaging.image_set_access import UNLIMITED
 from hounsfield.imaging.image_store import ImageStore
@@ -16,27 +13,16 @@ from hounsfield.imaging.ingest.context import IngestContext
 from hounsfield.imaging.ingest.files import InputFile, Share
 from hounsfield.imaging.ingest.worker import ingest
 from hounsfield.imaging.receive.receiver import Receiver
-from hounsfield.settings import load_settings
 from hounsfield.storage.blobs.spool import SpooledFile
-from hounsfield.storage.identifiers import new_id
 from support.clients.dicomweb import part10
 from support.faults.unwritable_disk import files_of_at_most
 from support.files.synthetic import slice_of, uid
-
-
-@pytest.fixture(scope="module")
-def image_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ImageStore]:
-    opened, _ = open_image_store(load_settings({"HOUNSFIELD_DATA": str(tmp_path_factory.mktemp("received"))}))
-    yield opened
-    opened.database.close()
+from support.imaging.image_stores import new_datastore
 
 
 @pytest.fixture(scope="module")
 def context(image_store: ImageStore) -> IngestContext:
-    datastore = create_datastore(image_store, NewDatastore(new_id()))
-    while (item := image_store.queue.claim([SETTLE_DATASTORE], "test")) is not None:
-        DatastoreSettler(image_store).run(item)
-    return Receiver(image_store, 1).context(datastore.id)
+    return Receiver(image_store, 1).context(new_datastore(image_store))
 
 
 def share(*contents: bytes | SpooledFile, study_uid: str | None = None) -> Share:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pydicom
@@ -17,21 +16,10 @@ from support.imaging.rebuilt_files import differences
 from support.imaging.retrieved import refused, retrieved
 from support.imaging.stored_series import settled
 from support.imaging.updates import Store, instance, patient, series, study
-from support.servers import ServerProcess
 
 STUDY = f"studies/{uid(1)}"
 SERIES = f"{STUDY}/series/{uid(1, 1)}"
 Read = Callable[..., Dataset]
-
-
-@pytest.fixture(scope="module")
-def folders() -> Iterator[str]:
-    return (f"rebuild-edits-{number}" for number in itertools.count())
-
-
-@pytest.fixture
-def store(server: ServerProcess, client: Any, folders: Iterator[str]) -> Store:
-    return Store(server, client, folders)
 
 
 @pytest.fixture

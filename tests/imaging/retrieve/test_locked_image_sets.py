@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -33,14 +32,9 @@ def own_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
     process.stop()
 
 
-@pytest.fixture(scope="module")
-def folders() -> Iterator[str]:
-    return (f"rebuild-locked-{number}" for number in itertools.count())
-
-
 @pytest.fixture
-def store(own_server: ServerProcess, folders: Iterator[str]) -> Store:
-    return Store(own_server, own_server.client(), folders)
+def store(own_server: ServerProcess) -> Store:
+    return Store(own_server, own_server.client())
 
 
 @pytest.fixture

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +21,7 @@ from support.imaging.import_folders import fill, import_folder
 from support.imaging.rebuilt_files import differences
 from support.imaging.retrieved import Retrieved, refused, retrieved
 from support.imaging.updates import Store
-from support.servers import ServerProcess, active_datastore
+from support.servers import active_datastore
 
 EXPLICIT = "1.2.840.10008.1.2.1"
 _4 = "1.2.840.10008.1.2.4."
@@ -32,19 +30,9 @@ UNKNOWN = "1.2.840.10008.1.2.4.110"
 CHUNK = 4 << 20
 
 
-@pytest.fixture(scope="module")
-def folders() -> Iterator[str]:
-    return (f"rebuild-objects-{number}" for number in itertools.count())
-
-
-@pytest.fixture
-def store(server: ServerProcess, client: Any, folders: Iterator[str]) -> Store:
-    return Store(server, client, folders)
-
-
 def stored(store: Store, dataset: Dataset, syntax: str | None = None) -> Retrieved:
     """Import a data set; ``syntax`` takes the place of its transfer syntax, for those that pydicom does not write."""
-    folder = next(store.folders)
+    folder = f"objects-{store.id}"
     (path,) = fill(store.server, folder, [dataset]).iterdir()
     if syntax is not None:
         named = dataset.file_meta.TransferSyntaxUID.encode()

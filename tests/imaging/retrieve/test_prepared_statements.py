@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from sqlalchemy import event
 from sqlalchemy.engine.interfaces import CacheStats
 
-from hounsfield.bootstrap.image_store import open_image_store
-from hounsfield.imaging.datastores import SETTLE_DATASTORE, DatastoreSettler, NewDatastore, create_datastore
 from hounsfield.imaging.image_set_access import UNLIMITED
 from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.ingest.files import InputFile, Share
@@ -18,37 +15,27 @@ from hounsfield.imaging.ingest.worker import ingest
 from hounsfield.imaging.receive.receiver import Receiver
 from hounsfield.imaging.retrieve.instances import find_instance, prepare
 from hounsfield.imaging.retrieve.metadata import DicomMetadataReader
-from hounsfield.settings import load_settings
 from hounsfield.storage.blobs.spool import SpooledFile
-from hounsfield.storage.identifiers import new_id
 from support.clients.dicomweb import part10
 from support.files.synthetic import slice_of, uid
+from support.imaging.image_stores import new_datastore
 
 STUDY, SERIES, INSTANCE = uid(1), uid(1, 1), uid(1, 1, 1)
 
 
 @pytest.fixture(scope="module")
-def image_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ImageStore]:
-    opened, _ = open_image_store(load_settings({"HOUNSFIELD_DATA": str(tmp_path_factory.mktemp("prepared"))}))
-    yield opened
-    opened.database.close()
-
-
-@pytest.fixture(scope="module")
 def datastore(image_store: ImageStore) -> str:
     """Give a data store with one instance."""
-    made = create_datastore(image_store, NewDatastore(new_id()))
-    while (item := image_store.queue.claim([SETTLE_DATASTORE], "test")) is not None:
-        DatastoreSettler(image_store).run(item)
+    made = new_datastore(image_store)
     receiver = Receiver(image_store, 1)
-    context = receiver.context(made.id)
+    context = receiver.context(made)
     file = part10(slice_of(number=1))
     (outcome,) = ingest(context, [Share((InputFile(0, SpooledFile(len(file), file)),), None)])
     assert not isinstance(outcome, Exception)
     assert outcome[0].instance is not None
     assert receiver.commit(context, UNLIMITED, "caller", {0: outcome[0].instance}).result().primary == {0: True}
     receiver.close()
-    return made.id
+    return made
 
 
 def test_no_statement_of_a_read_is_compiled_after_prepare(image_store: ImageStore, datastore: str) -> None:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from pathlib import Path
+from collections.abc import Collection
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection, insert
 
-from hounsfield.bootstrap.image_store import open_image_store
-from hounsfield.imaging.datastores import SETTLE_DATASTORE, DatastoreSettler, NewDatastore, create_datastore
 from hounsfield.imaging.image_set_access import UNLIMITED, UnlimitedAccess
 from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.pagination import Position
 from hounsfield.imaging.search.image_sets import SearchSort, SortField, search_image_sets
-from hounsfield.settings import load_settings
 from hounsfield.storage.db.image_set_tables import image_sets
-from hounsfield.storage.identifiers import new_id
+from support.imaging.image_stores import new_datastore
 from support.search.image_set_rows import ENTRIES
 
 COUNT = 640
@@ -46,18 +42,8 @@ def is_allowed(image_set_id: str) -> bool:
 
 
 @pytest.fixture(scope="module")
-def image_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ImageStore]:
-    data: Path = tmp_path_factory.mktemp("allowed")
-    opened, _ = open_image_store(load_settings({"HOUNSFIELD_DATA": str(data)}))
-    yield opened
-    opened.database.close()
-
-
-@pytest.fixture(scope="module")
 def datastore(image_store: ImageStore) -> str:
-    made = create_datastore(image_store, NewDatastore(new_id())).id
-    while (item := image_store.queue.claim([SETTLE_DATASTORE], "test")) is not None:
-        DatastoreSettler(image_store).run(item)
+    made = new_datastore(image_store)
     rows: list[dict[str, Any]] = [
         {
             **ENTRIES[number % len(ENTRIES)],

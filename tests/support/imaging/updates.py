@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,8 +10,8 @@ from botocore.exceptions import ClientError
 from pydicom.dataset import Dataset
 
 from support.files.synthetic import slice_of, uid
-from support.imaging.import_folders import fill, import_folder
 from support.imaging.imports import document, image_sets, instances
+from support.imaging.stored_series import imported
 from support.servers import ServerProcess, active_datastore, wait_for
 
 NOT_THE_LATEST = "Requested version(s) of ImageSet(s) is not the latest."
@@ -21,18 +20,13 @@ NOT_THE_LATEST = "Requested version(s) of ImageSet(s) is not the latest."
 class Store:
     """A data store of one test, with the calls that its tests make again and again."""
 
-    def __init__(self, server: ServerProcess, client: Any, folders: Iterator[str]) -> None:
-        self.server, self.client, self.folders = server, client, folders
+    def __init__(self, server: ServerProcess, client: Any) -> None:
+        self.server, self.client = server, client
         self.id = active_datastore(client)
 
     def imported(self, *slices: Dataset) -> list[str]:
         """Import slices in one job; give the image set of each file, in order."""
-        folder = next(self.folders)
-        fill(self.server, folder, slices)
-        outcome = import_folder(self.server, self.client, self.id, folder)
-        assert outcome.failure == []
-        lines = sorted(outcome.success, key=lambda line: line["inputFile"])
-        return [line["importResponse"]["imageSetId"] for line in lines]
+        return imported(self.server, self.client, self.id, *slices)
 
     def series(self, count: int = 3, **elements: Any) -> str:
         return self.imported(*(slice_of(number=number, **elements) for number in range(1, count + 1)))[0]
