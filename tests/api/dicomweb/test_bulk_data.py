@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import io
-import subprocess
-import sys
 import zipfile
-from collections.abc import Iterable
-from pathlib import Path
 
 import imagecodecs
 import numpy as np
@@ -17,7 +13,6 @@ import requests
 from pydicom.dataset import Dataset
 from pydicom.uid import JPEGBaseline8Bit
 
-from hounsfield.api.dicomweb.zip_archive import encode_zip, file_name
 from support.clients.dicomweb import part10, parts, root, session, store, web_client
 from support.clients.raw_http import exchange, head
 from support.clients.signed_http import signature
@@ -208,25 +203,3 @@ def test_an_archive_is_not_gathered_for_who_speaks_http_1_0(server: ServerProces
     assert b" 200 " in headers_sent.splitlines()[0]
     assert b"content-length" not in headers_sent.lower()
     assert len(unzipped(content)) == 4
-
-
-def test_files_of_an_archive_stay_in_their_folder() -> None:
-    assert file_name("1.2", "1.3", 7) == "1.2/1.3.dcm"
-    for bad in ("..", "1..2", "/etc/x", "1.2/..", "1.2\\x", "", ".1", "1.", "1.2\n", "١"):
-        assert file_name(bad, "1.2", 7) == file_name("1.2", bad, 7) == "instance-000007.dcm"
-
-
-def test_other_programs_read_the_archives(tmp_path: Path) -> None:
-    def chunks(size: int) -> Iterable[bytes]:
-        return (bytes([n % 256]) * 1000 for n in range(size))
-
-    files = [("1/1.dcm", 5000, chunks(5)), ("1/2.dcm", None, chunks(7)), ("2/1.dcm", 0, chunks(0))]
-    archive = tmp_path / "a.zip"
-    pieces = list(encode_zip(files))
-    assert len(pieces) > 12, "it is written as it goes out"
-    archive.write_bytes(b"".join(pieces))
-    done = subprocess.run(
-        [sys.executable, "-m", "zipfile", "-e", str(archive), str(tmp_path)], capture_output=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / "1" / "2.dcm").read_bytes() == b"".join(chunks(7))

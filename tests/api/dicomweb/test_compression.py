@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import gzip
-import zlib
 from typing import Any
 
 import imagecodecs
 import pytest
 import requests
-from hypothesis import given
-from hypothesis import strategies as st
 
-from hounsfield.imaging.content_coding import ContentCoding, compress
 from support.clients.dicomweb import part10, root, session, store, updated, web_client
 from support.files.synthetic import noise, slice_of, uid
 from support.servers import ServerProcess, active_datastore
@@ -124,23 +120,3 @@ def test_xml_is_compressed_too(server: ServerProcess, stored: str) -> None:
 def test_clients_that_accept_gzip_without_saying_so_of_themselves(server: ServerProcess, stored: str) -> None:
     """requests, on which dicomweb-client stands, always does."""
     assert len(web_client(server, stored).retrieve_series_metadata(uid(1), uid(1, 1))) == 20
-
-
-@given(st.lists(st.binary(max_size=300), max_size=20), st.sampled_from(list(ContentCoding)))
-def test_what_is_compressed_comes_out_as_it_was(chunks: list[bytes], coding: ContentCoding) -> None:
-    whole = b"".join(chunks)
-    sent = b"".join(compress(chunks, coding))
-    assert sent == b"".join(compress(chunks, coding)), "the same document always comes out the same"
-    if coding is ContentCoding.GZIP:
-        assert zlib.decompress(sent, 31) == whole
-    elif coding is ContentCoding.ZSTD:
-        assert not whole or bytes(imagecodecs.zstd_decode(sent)) == whole
-    else:
-        assert sent == whole
-
-
-def test_large_documents_are_frames_one_after_another() -> None:
-    piece = bytes(range(256)) * 4096
-    frames = list(compress((piece for _ in range(20)), ContentCoding.ZSTD))
-    assert b"".join(bytes(imagecodecs.zstd_decode(frame)) for frame in frames) == piece * 20
-    assert len(frames) == 3

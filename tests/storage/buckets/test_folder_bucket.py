@@ -62,11 +62,33 @@ def test_an_empty_prefix_is_the_whole_bucket(root: Path) -> None:
     assert len(keys(root, "")) == 5
 
 
-def test_links_are_not_followed(root: Path) -> None:
-    (root / "study-1" / "link.dcm").symlink_to(root.parent / "outside.dcm")
-    assert "study-1/link.dcm" not in keys(root, "study-1")
-    with pytest.raises(BucketError, match="must not lead over a symbolic link"):
-        FolderBucket(root).open(ObjectEntry("study-1/link.dcm", 6))
+@pytest.mark.parametrize("name", ["..", ".", "", "../other", "a/../..", "a\0b", "/etc", ".hidden", "a\\..\\b"])
+def test_no_bucket_is_outside_of_the_folder_of_buckets(tmp_path: Path, name: str) -> None:
+    (tmp_path / "buckets" / "good").mkdir(parents=True)
+    (tmp_path / "secret").write_bytes(b"secret")
+    with pytest.raises(BucketError):
+        Buckets(str(tmp_path / "buckets")).open(name)
+
+
+def test_links_lead_nowhere(tmp_path: Path) -> None:
+    bucket = tmp_path / "buckets" / "good"
+    bucket.mkdir(parents=True)
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "secret").write_bytes(b"secret")
+    (bucket / "link").symlink_to(outside)
+    (bucket / "file").symlink_to(outside / "secret")
+    opened = Buckets(str(tmp_path / "buckets")).open("good")
+    assert list(opened.list("")) == []
+    for prefix in ("link", "link/", "file", "link/secret"):
+        with pytest.raises(BucketError):
+            list(opened.list(prefix))
+    for key in ("link/secret", "file"):
+        with pytest.raises(BucketError, match="must not lead over a symbolic link"):
+            opened.open(ObjectEntry(key, 6))
+    with pytest.raises(BucketError):
+        opened.put("link/new", b"x")
+    assert [path.name for path in outside.iterdir()] == ["secret"]
 
 
 @pytest.mark.parametrize("key", ["../outside.dcm", "study-1/../../outside.dcm", "/etc/passwd", "a\0b"])
