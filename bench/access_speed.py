@@ -1,6 +1,6 @@
 """Letting a request in: its signature is checked, and policies of 100 statements decide on it.
 
-    signed headers ─▶ Callers.meet ─▶ body proven ─▶ require (data store, image set) ─▶ µs, median, against the limit
+    signed headers ─▶ Authenticator ─▶ body proven ─▶ require (data store, image set) ─▶ µs, median, against the limit
 
 In one process, without HTTP: what every request pays before anything is done for it, with users and policies in the directory
 of an installation. Measured is the processor time of the thread, as these are microseconds and the machine is shared.
@@ -22,8 +22,8 @@ from bench.scale import Run
 from hounsfield.api.healthimaging.permissions import permission_of
 from hounsfield.bootstrap.image_store import open_image_store
 from hounsfield.bootstrap.installation import open_repository
-from hounsfield.gateway.authentication import Callers, Holders
-from hounsfield.gateway.condition_keys import Facts
+from hounsfield.gateway.authentication import AccessKeyHolders, Authenticator
+from hounsfield.gateway.condition_keys import ConditionKeys
 from hounsfield.iam.authorization import require
 from hounsfield.iam.identities.access_keys import create_key
 from hounsfield.iam.identities.attachments import attach_policy
@@ -53,11 +53,11 @@ class Gate:
     """What decides about requests, as an API process has it."""
 
     image_store: ImageStore
-    callers: Callers
+    callers: Authenticator
 
     def let_in(self, scope: dict[str, object]) -> Principal:
         """Check the signature of a request."""
-        caller = self.callers.meet(scope)
+        caller = self.callers.authenticate(scope)
         reader = caller.reader()
         reader.feed(_BODY)
         reader.finish()
@@ -65,7 +65,9 @@ class Gate:
 
     def decide(self, principal: Principal, scope: dict[str, object]) -> None:
         """Ask for the permission that GetImageFrame needs."""
-        require(principal, permission_of("GetImageFrame", _PATH, self.image_store), Facts(scope, self.image_store))
+        require(
+            principal, permission_of("GetImageFrame", _PATH, self.image_store), ConditionKeys(scope, self.image_store)
+        )
 
 
 def run(setting: Run, report: Report) -> None:
@@ -82,8 +84,8 @@ def run(setting: Run, report: Report) -> None:
     try:
         sessions = Sessions(installation_secret(image_store.database, keyring, SEALED_WITH), directory)
         root = root_key(credentials_file(settings.data))
-        holders = Holders.of(root, directory, sessions, image_store.account_id, image_store.partition)
-        gate = Gate(image_store, Callers.by_signature(image_store.region, holders))
+        holders = AccessKeyHolders.of(root, directory, sessions, image_store.account_id, image_store.partition)
+        gate = Gate(image_store, Authenticator.by_signature(image_store.region, holders))
         report.note(
             f"{STATEMENTS} statements in {STATEMENTS // _PER_POLICY} policies; GetImageFrame is decided for two resources"
         )

@@ -15,7 +15,7 @@ from hounsfield.audit.trail import NotRecordedError, Trail
 from hounsfield.audit.unknown_callers import UnknownCallers
 from hounsfield.audit.verify import verify
 from hounsfield.aws.protocol.errors import ServiceUnavailableException
-from hounsfield.gateway.audit_record import Recorder
+from hounsfield.gateway.audit_record import CallRecord, Recorder
 from hounsfield.settings.audit_on_failure import AuditFailureMode
 from support.faults.unwritable_disk import put_back, take_away
 from support.servers import wait_for
@@ -60,10 +60,10 @@ def mended(folder: Path, away: Path, trail: Trail) -> None:
 def is_allowed(
     trail: Trail, policy: AuditFailureMode, operation: str, category: Category, *, data_events: bool = True
 ) -> bool:
-    call = Recorder(trail, "service", "arn:", data_events=data_events, on_failure=policy).begin(SCOPE)
-    call.found(operation, category, dict)
+    call = CallRecord(Recorder(trail, "service", "arn:", data_events=data_events, on_failure=policy), SCOPE)
+    call.set_operation(operation, category, dict)
     try:
-        call.allow()
+        call.require_recordable()
     except ServiceUnavailableException:
         return False
     return True

@@ -2,7 +2,7 @@ import pytest
 
 from hounsfield.aws.protocol.model import load_service
 from hounsfield.aws.protocol.parser import parse_request
-from hounsfield.aws.protocol.routing import Router
+from support.requests.route_tables import find_operation
 
 
 @pytest.fixture(scope="session")
@@ -11,16 +11,11 @@ def service():
 
 
 @pytest.fixture(scope="session")
-def router(service):
-    return Router(service)
-
-
-@pytest.fixture(scope="session")
-def read(router):
+def read():
     """Route and parse a request as the server would."""
 
     def read_request(request):
-        match = router.match(request.method, request.raw_path)
-        return match.operation.name, parse_request(match, request.query_string, request.headers, request.body)
+        operation, labels = find_operation(request.method, request.raw_path)
+        return operation.name, parse_request(operation, labels, request.query_string, request.headers, request.body)
 
     return read_request

@@ -15,26 +15,27 @@ from hounsfield.aws.protocol.errors import AwsError, ConflictException, serialis
 from hounsfield.aws.protocol.parser import parse_request
 from hounsfield.aws.protocol.serializer import serialise
 from hounsfield.aws.sigv4.verifier import Request, Verifier
+from support.requests.route_tables import find_operation
 from support.requests.shape_samples import MODEL, OPERATIONS, sample, sample_of
 
 KEY_ID, SECRET = "AKIAEXAMPLEEXAMPLE00", "secret/of+this=test"
 
 
 @pytest.fixture(scope="module")
-def address(router):
+def address():
     """An HTTP server that answers each operation with the sample of its output; gives its base URL."""
     verifier = Verifier("us-east-1", "medical-imaging", lambda claim: {KEY_ID: SECRET}.get(claim.access_key_id))
 
     def answer(request, body):
-        verified = verifier.verify(request, body)
+        body = verifier.authenticate(request).check(body)
         if request.raw_path.endswith(b"/studies"):
-            raise ConflictException(f"got {len(verified.body)} bytes")
-        match = router.match(request.method, request.raw_path)
-        parameters = parse_request(match, request.query_string, request.headers, verified.body)
+            raise ConflictException(f"got {len(body)} bytes")
+        operation, labels = find_operation(request.method, request.raw_path)
+        parameters = parse_request(operation, labels, request.query_string, request.headers, body)
         if parameters.get("clientToken") == "conflict":
             raise ConflictException("The token was used with other parameters.")
         seen.append(parameters)
-        return serialise(match.operation, sample_of(MODEL.operation_model(match.operation.name).output_shape))
+        return serialise(operation, sample_of(MODEL.operation_model(operation.name).output_shape))
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

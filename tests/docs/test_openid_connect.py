@@ -18,7 +18,7 @@ from urllib.request import urlopen
 import pytest
 import requests
 
-from hounsfield.gateway.errors import translated
+from hounsfield.gateway.bearer_errors import bearer_error
 from hounsfield.oidc.errors import BearerError
 from hounsfield.oidc.http_authorizer import SECONDS, AuthorizerRequest, parse_answer
 from hounsfield.oidc.lifetimes import LONGEST_AGE
@@ -118,7 +118,7 @@ def test_event_and_answer_are_those_of_the_code() -> None:
 def test_errors_are_those_of_the_code() -> None:
     kinds = {kind.message: kind for kind in descendants(BearerError)}
     rows = {codes(row["message"])[0]: int(row["status"]) for row in PAGE.section("## Errors").rows("status", "message")}
-    answers = {message: translated(kind("a reason"), "id").status for message, kind in kinds.items()}
+    answers = {message: bearer_error(kind("a reason"), "id").status for message, kind in kinds.items()}
     assert {message: status for message, status in rows.items() if not message.startswith("User: ")} == answers
 
 

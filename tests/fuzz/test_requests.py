@@ -16,23 +16,19 @@ from hounsfield.api.dicomweb.content_negotiation import accepted, content_type
 from hounsfield.api.dicomweb.qido_parameters import parse_search
 from hounsfield.api.dicomweb.rendering_parameters import rendered_appearance, thumbnail_appearance, warnings
 from hounsfield.api.dicomweb.request import Call, parse_query
-from hounsfield.api.dicomweb.routes import find, is_dicomweb
 from hounsfield.api.dicomweb.wado_frames import frame_numbers
 from hounsfield.aws.protocol.errors import AwsError
-from hounsfield.aws.protocol.model import load_service
 from hounsfield.aws.protocol.pagination import PageTokens
 from hounsfield.aws.protocol.parser import parse_request
-from hounsfield.aws.protocol.routing import Router
 from hounsfield.imaging.errors import InvalidRequestError
 from hounsfield.imaging.image_set_access import UNLIMITED
 from hounsfield.imaging.imagesets.edit_document import read_request
 from hounsfield.imaging.search.search_keys import SearchLevel
 from hounsfield.pixels.rendering.render import RenderedMediaType
 from support.fuzzing import damaged, fuzz
+from support.requests.route_tables import find_operation, route_table
 from support.requests.shape_samples import OPERATIONS, sample, sent
 
-SERVICE = load_service()
-ROUTER = Router(SERVICE)
 REFUSED = (AwsError, InvalidRequestError)
 
 digits = st.one_of(st.integers(0, 10**30).map(str), st.just("9" * 5000), st.just("-1"), st.just("٣"))
@@ -97,12 +93,14 @@ def test_pictures(query: str) -> None:
 @fuzz(st.binary(max_size=60), st.sampled_from(["GET", "POST", "DELETE", "OPTIONS", "HEAD", "BREW"]), examples=200)
 def test_paths(path: bytes, method: str) -> None:
     for raw in (b"/datastore/" + path, b"/" + path, b"/datastore/0/studies/" + path, b"/tags/" + path):
-        for look in (lambda raw=raw: ROUTER.match(method, raw), lambda raw=raw: find(method, raw, deletes=True)):
-            try:
-                look()
-            except AwsError as error:
-                refused_well(error)
-        is_dicomweb(method, raw)
+        match = route_table().find(method, raw)
+        if match.route is None:
+            refused_well(match.error())
+            continue
+        try:
+            assert match.api.decode_labels(match.labels).keys() == match.labels.keys()
+        except AwsError as error:
+            refused_well(error)
 
 
 media = st.lists(
@@ -188,9 +186,9 @@ def _put(draw: st.DrawFn, document: Any) -> None:
 def test_bodies_of_operations(body: tuple[str, bytes], query: str) -> None:
     operation, content = body
     request = sent(operation, sample(operation))
-    match = ROUTER.match(request.method, request.raw_path)
+    found, labels = find_operation(request.method, request.raw_path)
     try:
-        parse_request(match, query.encode("ascii", "replace"), request.headers, content)
+        parse_request(found, labels, query.encode("ascii", "replace"), request.headers, content)
     except AwsError as error:
         refused_well(error)
 

@@ -1,6 +1,6 @@
-"""Every route of every door turns strangers away with 403 and does nothing for them; a new route is walked by itself.
+"""Every route turns strangers away with 403 and does nothing for them; a new route is walked by itself.
 
-The routes come from the doors that `make_app` puts together, so nobody has to remember to add one here.
+The routes come from the table that `make_app` puts together, so nobody has to remember to add one here.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from starlette.responses import PlainTextResponse
 
 from hounsfield.api.dicomweb.resources import ROUTES
 from hounsfield.bootstrap.api import make_app
-from hounsfield.gateway.dispatch import DoorRoute, FrontDoor
+from hounsfield.gateway.pipeline import Pipeline
+from hounsfield.gateway.route_table import Route, RouteTable
 from hounsfield.iam.identities.access_keys import set_key_status
 from hounsfield.iam.identities.records import KeyStatus
 from hounsfield.iam.sessions.sessions import NewSession, TemporaryCredentials
@@ -31,7 +32,6 @@ from support.requests.every_route import (
     OPEN,
     UNSIGNED,
     Stranger,
-    routes_of,
     served,
     signed,
     trial_of,
@@ -39,17 +39,15 @@ from support.requests.every_route import (
     unsigned,
     walk,
 )
+from support.requests.route_tables import route_table
 from support.requests.shape_samples import OPERATIONS
 from support.servers import ServerProcess, active_datastore, wait_for
 
 
 @pytest.fixture(scope="module")
-def routes(tmp_path_factory: pytest.TempPathFactory) -> list[DoorRoute]:
+def routes() -> list[Route]:
     """What a server that allows everything answers."""
-    entrance = make_app(Settings(data=tmp_path_factory.mktemp("routes") / "data", dicomweb_delete=True))
-    entrance.opened()
-    entrance.closed()
-    return routes_of(entrance.doors)
+    return list(route_table().routes)
 
 
 @pytest.fixture(scope="module")
@@ -134,15 +132,15 @@ def state(server: ServerProcess) -> dict[str, Any]:
 
 
 def test_strangers_are_turned_away_everywhere_and_change_nothing(
-    walked: ServerProcess, routes: list[DoorRoute], values: dict[str, str], powerless: dict[str, Stranger]
+    walked: ServerProcess, routes: list[Route], values: dict[str, str], powerless: dict[str, Stranger]
 ) -> None:
     before = state(walked)
     assert walk(walked, routes, values, {**unknown_callers(walked), **powerless}) == []
     assert state(walked) == before
 
 
-def test_the_walk_goes_everywhere(routes: list[DoorRoute]) -> None:
-    """The routes that the doors tell are those of the service model, of DICOMweb, and the open one."""
+def test_the_walk_goes_everywhere(routes: list[Route]) -> None:
+    """The routes of the table are those of the service model, of DICOMweb, and the open one."""
     native = {route.operation for route in routes if route.operation in OPERATIONS}
     assert sorted(native) == OPERATIONS
     web = {(route.method, route.path) for route in routes}
@@ -156,7 +154,7 @@ def test_what_is_open_tells_nothing(walked: ServerProcess) -> None:
 
 
 def test_the_same_requests_work_with_the_right_key(
-    walked: ServerProcess, routes: list[DoorRoute], values: dict[str, str]
+    walked: ServerProcess, routes: list[Route], values: dict[str, str]
 ) -> None:
     """Else the walk would prove nothing: what is wrong with a request is told only to those who may make it."""
     call = signed(Credentials(*walked.key()))
@@ -168,17 +166,14 @@ def test_the_same_requests_work_with_the_right_key(
 
 
 def test_a_new_route_without_a_lock_fails_the_walk(tmp_path: Path, values: dict[str, str]) -> None:
-    """A test of the test: an entrance with one more door, which is open, is found out."""
+    """A test of the test: a gateway with one more route, which is open, is found out."""
     real = make_app(Settings(data=tmp_path / "data"))
-    real.opened()
-    forgotten = FrontDoor(
-        "new",
-        lambda _, path: path.startswith(b"/new/"),
-        PlainTextResponse("come in"),
-        (DoorRoute("GET", "/new/{datastoreId}", "ListNew"),),
-    )
-    entrance = replace(real, doors=(forgotten, *real.doors))
-    with served(entrance) as server:
-        findings = walk(server, routes_of(entrance.doors), values, {"without credentials": unsigned})
-    real.closed()
+    real.start()
+    forgotten = Route("GET", "/new/{datastoreId}", "ListNew", app=PlainTextResponse("come in"))
+    table = RouteTable(real.routes.apis, (*real.routes.open_routes, forgotten))
+    assert isinstance(real.pipeline, Pipeline)
+    gateway = replace(real, routes=table, pipeline=replace(real.pipeline, routes=table))
+    with served(gateway) as server:
+        findings = walk(server, table.routes, values, {"without credentials": unsigned})
+    real.stop()
     assert [str(finding) for finding in findings] == ["GET /new/{datastoreId} (ListNew), without credentials: 200 "]

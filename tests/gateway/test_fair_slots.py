@@ -1,4 +1,4 @@
-"""Turns: nobody has more than a caller may have, nobody is passed over, and no place is lost."""
+"""FairSlots: nobody has more than a caller may have, nobody is passed over, and no place is lost."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import suppress
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hounsfield.gateway.fair_slots import Turns
+from hounsfield.gateway.fair_slots import FairSlots
 
 CALLERS = st.sampled_from("abcd")
 STEPS = st.one_of(
@@ -27,10 +27,10 @@ async def settle() -> None:
 
 
 class Played:
-    """Turns, and the requests that were made of them."""
+    """FairSlots, and the requests that were made of them."""
 
     def __init__(self, places: int, each: int) -> None:
-        self.turns, self.places, self.each = Turns(places, each), places, each
+        self.turns, self.places, self.each = FairSlots(places, each), places, each
         self.running: list[str] = []
         self.waiting: list[tuple[str, asyncio.Task[None]]] = []
         self.begun: list[str] = []
@@ -124,7 +124,7 @@ def test_a_caller_alone_leaves_places_to_others() -> None:
 
 def test_a_turn_that_comes_as_its_task_is_cancelled_is_given_on() -> None:
     async def play() -> None:
-        turns = Turns(1, 1)
+        turns = FairSlots(1, 1)
         await turns.begin("a")
         second = asyncio.ensure_future(turns.begin("b"))
         await settle()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from hounsfield.aws.protocol.errors import ServiceUnavailableException
 from hounsfield.gateway import response_memory
-from hounsfield.gateway.response_memory import AnswerMemory
+from hounsfield.gateway.response_memory import ResponseMemory, ResponseRoom
 
 MOST = 100
 STEPS = st.one_of(
@@ -31,7 +31,7 @@ class Played:
     """Memory, and the requests that were made of it; a name stands for a record of one size."""
 
     def __init__(self) -> None:
-        self.memory = AnswerMemory(MOST)
+        self.memory = ResponseMemory(MOST)
         self.sizes: dict[int, int] = {}
         self.held: list[tuple[str, int]] = []
         self.waiting: list[tuple[str, int, asyncio.Task[None]]] = []
@@ -102,14 +102,14 @@ def test_a_request_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(response_memory, "WAIT_SECONDS", 0.0)
 
     async def play() -> None:
-        memory = AnswerMemory(MOST)
-        with memory.room("a") as room:
+        memory = ResponseMemory(MOST)
+        with ResponseRoom(memory, "a") as room:
             room.hold(MOST)
-            with memory.room("b") as other:
+            with ResponseRoom(memory, "b") as other:
                 with pytest.raises(ServiceUnavailableException) as refused:
                     await other.grow("x", 10)
                 assert ("Retry-After", "1") in refused.value.headers
-        with memory.room("b") as room:
+        with ResponseRoom(memory, "b") as room:
             await room.grow("x", MOST)
 
     asyncio.run(play())

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import structlog
 
-from hounsfield.gateway.root_key_warning import DATA_USES, RootUse
+from hounsfield.gateway.root_key_warning import DATA_USES, RootKeyWarning
 from hounsfield.iam.principals import Principal, PrincipalKind, root_of
 from hounsfield.settings.throttling import AWS_RATES, UNLIMITED_BY_AWS
 from support.servers import ServerProcess
@@ -43,7 +43,7 @@ def test_every_action_is_one_of_data_or_of_setting_up() -> None:
 
 def test_each_kind_of_use_is_told_once_an_hour() -> None:
     clock = Clock()
-    use = RootUse(clock)
+    use = RootKeyWarning(clock)
     with structlog.testing.capture_logs() as logs:
         for clock.now in (0.0, 1.0, 3599.0):
             for action in ("GetImageFrame", "GetDICOMInstanceFrames", "SearchImageSets", "ListDatastores"):
@@ -69,7 +69,7 @@ def test_each_kind_of_use_is_told_once_an_hour() -> None:
 def test_nobody_else_is_told_of(principal: Principal) -> None:
     with structlog.testing.capture_logs() as logs:
         for action in DATA_USES:
-            RootUse().note(principal, action)
+            RootKeyWarning().note(principal, action)
     assert logs == []
 
 

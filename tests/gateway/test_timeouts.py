@@ -8,10 +8,10 @@ import pytest
 from starlette.types import Message
 
 from hounsfield.aws.protocol.errors import RequestTimeoutException
-from hounsfield.gateway.request_body import ClientGoneError
-from hounsfield.gateway.timeouts import Patience, PatientReceive, PatientSend
+from hounsfield.gateway.request_body import ClientDisconnectedError
+from hounsfield.gateway.timeouts import TimeoutReceive, Timeouts, TimeoutSend
 
-SHORT = Patience(0.01, 0.01, 1_000_000)
+SHORT = Timeouts(0.01, 0.01, 1_000_000)
 BODY: Message = {"type": "http.request", "body": b"abc", "more_body": False}
 
 
@@ -25,7 +25,7 @@ def test_what_comes_is_given() -> None:
         return BODY
 
     async def run() -> Message:
-        return await PatientReceive(at_once, SHORT)()
+        return await TimeoutReceive(at_once, SHORT)()
 
     assert asyncio.run(run()) == BODY
 
@@ -34,7 +34,7 @@ def test_what_does_not_come_is_not_waited_for() -> None:
     async def run() -> int:
         for _ in range(3):
             with pytest.raises(RequestTimeoutException):
-                await PatientReceive(never, SHORT)()
+                await TimeoutReceive(never, SHORT)()
         task = asyncio.current_task()
         assert task is not None
         return task.cancelling()
@@ -44,7 +44,7 @@ def test_what_does_not_come_is_not_waited_for() -> None:
 
 def test_a_cancelled_request_is_cancelled() -> None:
     async def run() -> None:
-        task = asyncio.ensure_future(PatientReceive(never, Patience(60, 60, 1))())
+        task = asyncio.ensure_future(TimeoutReceive(never, Timeouts(60, 60, 1))())
         await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -63,12 +63,12 @@ def test_a_client_that_left_gets_nothing_more() -> None:
         sent.append(message)
 
     async def run() -> None:
-        patient = PatientSend(send, left, SHORT)
+        patient = TimeoutSend(send, left, SHORT)
         chunk = {"type": "http.response.body", "body": b"a", "more_body": True}
         await patient({"type": "http.response.start", "status": 200, "headers": []})
         await patient(chunk)
         await asyncio.sleep(0)
-        with pytest.raises(ClientGoneError):
+        with pytest.raises(ClientDisconnectedError):
             await patient(chunk)
         patient.end()
 
@@ -88,7 +88,7 @@ def test_a_client_that_has_all_of_its_answer_may_leave(length: int) -> None:
         return None
 
     async def run() -> None:
-        patient = PatientSend(send, receive, SHORT)
+        patient = TimeoutSend(send, receive, SHORT)
         headers = [(b"content-type", b"image/jph"), (b"content-length", str(length).encode())]
         await patient({"type": "http.response.start", "status": 200, "headers": headers})
         await patient({"type": "http.response.body", "body": b"a", "more_body": True})
@@ -99,7 +99,7 @@ def test_a_client_that_has_all_of_its_answer_may_leave(length: int) -> None:
         if length == 1:
             await end
         else:
-            with pytest.raises(ClientGoneError):
+            with pytest.raises(ClientDisconnectedError):
                 await end
         patient.end()
 
@@ -111,8 +111,8 @@ def test_a_client_that_takes_nothing_is_given_up() -> None:
         await never()
 
     async def run() -> None:
-        patient = PatientSend(stuck, never, SHORT)
-        with pytest.raises(ClientGoneError, match="took nothing"):
+        patient = TimeoutSend(stuck, never, SHORT)
+        with pytest.raises(ClientDisconnectedError, match="took nothing"):
             await patient({"type": "http.response.body", "body": b"a", "more_body": True})
         patient.end()
 

@@ -1,4 +1,4 @@
-"""Puts the front doors together; with `hounsfield.server.runner` the only place that knows all parts.
+"""The API process, put together from the settings; with `hounsfield.server.runner` the only place that knows all parts.
 
 Settings ─▶ open_image_store ─┬─▶ create_app                    one per API process
                           └─▶ runner_process.run_runner     one per runner process
@@ -13,28 +13,38 @@ from typing import NoReturn
 import structlog
 from starlette.types import ASGIApp
 
-from hounsfield.api.dicomweb.app import DicomwebDoor
+from hounsfield.api.dicomweb.api import DicomwebApi
 from hounsfield.api.dicomweb.context import Context as DicomwebContext
-from hounsfield.api.healthimaging.app import NativeDoor
+from hounsfield.api.dicomweb.routes import dicomweb_routes
+from hounsfield.api.healthimaging.api import HealthImagingApi, healthimaging_routes
 from hounsfield.api.healthimaging.context import Context
+from hounsfield.api.sts.api import StsApi, sts_routes
+from hounsfield.api.sts.context import Context as StsContext
+from hounsfield.audit.trail import Trail
 from hounsfield.aws.protocol.model import load_service
 from hounsfield.aws.protocol.pagination import PageTokens
-from hounsfield.aws.protocol.routing import Router
-from hounsfield.bootstrap.application import Beside, Between, front_doors, limits_of
-from hounsfield.bootstrap.audit import make_recorder, open_trail
+from hounsfield.bootstrap.audit import make_recorder, make_sts_recorder, open_trail
+from hounsfield.bootstrap.background_tasks import BackgroundTasks
 from hounsfield.bootstrap.image_store import open_image_store
 from hounsfield.bootstrap.installation import open_repository
-from hounsfield.bootstrap.roles import callers_of, job_roles, sts_door
+from hounsfield.bootstrap.roles import job_roles
 from hounsfield.bootstrap.start_faults import explain_start_faults
 from hounsfield.bootstrap.start_reports import report_refusal
 from hounsfield.bootstrap.tokens import make_token_authorizer
 from hounsfield.gateway.audit_record import Recorder
-from hounsfield.gateway.authentication import Callers, Holders
-from hounsfield.gateway.bearer_authentication import Bearers
-from hounsfield.gateway.dispatch import Entrance
-from hounsfield.gateway.request_body import BodyMemory
-from hounsfield.gateway.response_memory import AnswerMemory
-from hounsfield.gateway.threads import Threads, rendering_threads, request_threads, writing_threads
+from hounsfield.gateway.authentication import AccessKeyHolders, Authenticator
+from hounsfield.gateway.bearer_authentication import BearerAuthenticator
+from hounsfield.gateway.cors import CrossOrigin
+from hounsfield.gateway.dispatch import Gateway
+from hounsfield.gateway.handlers import Handlers
+from hounsfield.gateway.health import health_route, ready_route
+from hounsfield.gateway.idle_connections import ConnectionWatch
+from hounsfield.gateway.pipeline import Pipeline
+from hounsfield.gateway.request_body import RequestBodyMemory
+from hounsfield.gateway.response_memory import ResponseMemory
+from hounsfield.gateway.route_table import RouteTable
+from hounsfield.gateway.threads import Threads, rendering_threads, request_threads, session_threads, writing_threads
+from hounsfield.gateway.timeouts import Timeouts
 from hounsfield.iam.identities.directory import Directory
 from hounsfield.iam.root_credentials import credentials_file, root_key
 from hounsfield.iam.sessions.sessions import SEALED_WITH, Sessions
@@ -48,14 +58,14 @@ from hounsfield.imaging.rendering.rendered import FrameRenderer
 from hounsfield.imaging.retrieve.instances import prepare
 from hounsfield.imaging.retrieve.metadata import DicomMetadataReader
 from hounsfield.imaging.tiering.tiers import access_precision
-from hounsfield.oidc.issuer import open_issuer
+from hounsfield.oidc.issuer import Issuer, open_issuer
 from hounsfield.runtime.logs import configure_logs
 from hounsfield.runtime.standard_error import retry_standard_error
 from hounsfield.runtime.worker_pool import end_with_parent, notify_refusal
 from hounsfield.settings import InstallationError, Settings, SettingsError, load_settings
 from hounsfield.settings.cors_origins import parse_origins
 from hounsfield.settings.throttling import parse_rates
-from hounsfield.settings.trusted_proxies import parse_proxies
+from hounsfield.settings.trusted_proxies import behind_proxies, parse_proxies
 from hounsfield.storage.db.write_ahead_log import LogCheckpointer
 from hounsfield.storage.keys.installation_secrets import installation_secret
 
@@ -63,15 +73,15 @@ _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class _AtEveryDoor:
-    """What the doors have in common."""
+class _Shared:
+    """What the APIs share."""
 
-    callers: Callers
-    throttle: Throttle
+    settings: Settings
+    image_store: ImageStore
+    holders: AccessKeyHolders
+    authenticator: Authenticator
     recorder: Recorder
-    bodies: BodyMemory
-    answers: AnswerMemory
-    threads: Threads
+    reading: Threads
     writing: Threads
     local: bool
     """Whether database and packs are on this machine, so that a quick read need not wait for a thread."""
@@ -108,26 +118,26 @@ def _refuse(error: SettingsError) -> NoReturn:
     raise SystemExit(2) from error
 
 
-def make_app(settings: Settings) -> Entrance:
-    """Put the front doors together."""
+def make_app(settings: Settings) -> Gateway:
+    """Return the ASGI application of an API process."""
     image_store, keyring = open_image_store(settings)
     prepare(image_store)
     directory = Directory(open_repository(settings, image_store.database, keyring))
     sessions = Sessions(installation_secret(image_store.database, keyring, SEALED_WITH), directory)
-    holders = Holders.of(
+    holders = AccessKeyHolders.of(
         root_key(credentials_file(settings.data)), directory, sessions, settings.account_id, settings.partition
     )
     trail = open_trail(settings, image_store, keyring, "api")
     local = not (settings.database_url or settings.blobs_url)
-    shared = _AtEveryDoor(
-        callers=callers_of(settings, holders, "medical-imaging"),
-        throttle=Throttle(parse_rates(settings.throttling, settings.throttle_rates), settings.api_workers),
-        recorder=make_recorder(settings, image_store, trail),
-        bodies=BodyMemory(settings.body_memory_bytes),
-        answers=AnswerMemory(settings.answer_memory_bytes),
-        threads=request_threads(local=local),
-        writing=writing_threads(settings.database_wait_seconds),
-        local=local,
+    shared = _Shared(
+        settings,
+        image_store,
+        holders,
+        _authenticator(settings, holders, "medical-imaging"),
+        make_recorder(settings, image_store, trail),
+        request_threads(local=local),
+        writing_threads(settings.database_wait_seconds),
+        local,
     )
     issuer = None if settings.issuer is None else open_issuer(settings.issuer)
     token_authorizer = make_token_authorizer(settings, issuer)
@@ -138,81 +148,114 @@ def make_app(settings: Settings) -> Entrance:
         every_seconds=settings.access_flush_seconds,
         precision_seconds=access_precision(settings.archive_after_seconds),
     )
+    tasks = BackgroundTasks(
+        accesses,
+        receiver,
+        directory,
+        token_authorizer,
+        trail,
+        settings.audit_on_failure,
+        LogCheckpointer(image_store.database),
+    )
     page_tokens = PageTokens(installation_secret(image_store.database, keyring, "page-tokens"))
-    return front_doors(
-        _native_door(settings, image_store, shared, directory, page_tokens),
-        _dicomweb_door(settings, image_store, shared, Bearers(token_authorizer, directory, image_store), receiver),
-        sts_door(settings, image_store, holders, issuer, trail, shared.bodies),
-        Between(
-            parse_origins(settings.cors_origins),
-            parse_proxies(settings.trusted_proxies),
-            settings.max_header_bytes,
-            settings.insecure_no_auth,
+    most_header_bytes = settings.max_header_bytes
+    table = RouteTable(
+        (
+            _healthimaging(shared, page_tokens),
+            _dicomweb(shared, BearerAuthenticator(token_authorizer, directory, image_store), receiver),
+            _sts(shared, issuer, trail),
         ),
-        Beside(
-            accesses,
-            receiver,
-            directory,
-            token_authorizer,
-            trail,
-            settings.audit_on_failure,
-            LogCheckpointer(image_store.database),
-        ),
-        limits_of(settings),
+        (health_route(most_header_bytes), ready_route(most_header_bytes, tasks.why_not_ready)),
     )
+    return _gateway(shared, table, tasks)
 
 
-def _native_door(
-    settings: Settings, image_store: ImageStore, shared: _AtEveryDoor, directory: Directory, page_tokens: PageTokens
-) -> NativeDoor:
-    context = Context(
-        image_store=image_store,
-        metadata=MetadataReader(image_store, settings.metadata_cache_bytes),
-        tokens=page_tokens,
+def _authenticator(settings: Settings, holders: AccessKeyHolders, service: str) -> Authenticator:
+    """Return what authenticates the callers of a service."""
+    if settings.insecure_no_auth:
+        return Authenticator.everybody(holders)
+    return Authenticator.by_signature(settings.region, holders, service)
+
+
+def _gateway(shared: _Shared, table: RouteTable, tasks: BackgroundTasks) -> Gateway:
+    settings = shared.settings
+    origins = parse_origins(settings.cors_origins)
+    handlers = Handlers(
+        image_store=shared.image_store,
+        buckets=Throttle(parse_rates(settings.throttling, settings.throttle_rates), settings.api_workers),
+        cross_origins=CrossOrigin(origins) if origins else None,
+        loopback_origins=origins if settings.insecure_no_auth else None,
+        bodies=RequestBodyMemory(settings.body_memory_bytes),
+        most_header_bytes=settings.max_header_bytes,
         local=shared.local,
-        job_roles=job_roles(settings, directory, image_store),
     )
-    return NativeDoor(
-        context=context,
-        router=Router(load_service()),
-        callers=shared.callers,
-        throttle=shared.throttle,
+    pipeline = Pipeline(table, handlers, ResponseMemory(settings.answer_memory_bytes))
+    timeouts = Timeouts(settings.body_timeout_seconds, settings.answer_timeout_seconds, settings.least_bytes_per_second)
+    return Gateway(
+        table,
+        behind_proxies(pipeline, parse_proxies(settings.trusted_proxies)),
+        timeouts,
+        ConnectionWatch(settings.header_timeout_seconds, timeouts),
+        tasks.start,
+        tasks.stop,
+    )
+
+
+def _healthimaging(shared: _Shared, page_tokens: PageTokens) -> HealthImagingApi:
+    settings, image_store = shared.settings, shared.image_store
+    service = load_service()
+    return HealthImagingApi(
+        context=Context(
+            image_store=image_store,
+            metadata=MetadataReader(image_store, settings.metadata_cache_bytes),
+            tokens=page_tokens,
+            job_roles=job_roles(settings, shared.holders.directory, image_store),
+        ),
+        service=service,
+        routes=healthimaging_routes(service, settings.max_body_bytes, shared.reading, shared.writing),
         recorder=shared.recorder,
-        max_body_bytes=settings.max_body_bytes,
-        bodies=shared.bodies,
-        answers=shared.answers,
-        threads=shared.threads,
-        writing=shared.writing,
+        authenticator=shared.authenticator,
+        most_unproven_bytes=settings.max_body_bytes,
+        parsing=shared.reading,
     )
 
 
-def _dicomweb_door(
-    settings: Settings, image_store: ImageStore, shared: _AtEveryDoor, bearers: Bearers, receiver: Receiver
-) -> DicomwebDoor:
+def _dicomweb(shared: _Shared, bearer: BearerAuthenticator, receiver: Receiver) -> DicomwebApi:
+    settings, image_store = shared.settings, shared.image_store
     context = DicomwebContext(
         image_store=image_store,
         metadata=DicomMetadataReader(image_store),
         receiver=receiver,
         scheduler=IngestScheduler(receiver.workers),
         spool=settings.data / "spool",
-        local=shared.local,
         renderer=FrameRenderer(image_store, settings.rendered_cache_bytes),
         deletes=settings.dicomweb_delete,
         classic_searches=settings.classic_search_actions,
         descriptions_ignore_case=settings.descriptions_ignore_case,
     )
-    return DicomwebDoor(
+    return DicomwebApi(
         context=context,
-        callers=shared.callers,
-        bearers=bearers,
-        throttle=shared.throttle,
+        routes=dicomweb_routes(
+            deletes=settings.dicomweb_delete,
+            most_store_bytes=settings.max_store_bytes,
+            reading=shared.reading,
+            writing=shared.writing,
+            rendering=rendering_threads(),
+        ),
         recorder=shared.recorder,
-        max_unproven_bytes=settings.max_body_bytes,
-        max_store_bytes=settings.max_store_bytes,
-        bodies=shared.bodies,
-        answers=shared.answers,
-        threads=shared.threads,
-        writing=shared.writing,
-        rendering=rendering_threads(),
+        authenticator=shared.authenticator,
+        bearer=bearer,
+        most_unproven_bytes=settings.max_body_bytes,
         public_url=settings.public_url,
+    )
+
+
+def _sts(shared: _Shared, issuer: Issuer | None, trail: Trail) -> StsApi:
+    settings, holders = shared.settings, shared.holders
+    return StsApi(
+        context=StsContext(holders.directory, holders.sessions, issuer, settings.partition, settings.account_id),
+        service=load_service("sts"),
+        routes=sts_routes(session_threads()),
+        recorder=make_sts_recorder(settings, trail),
+        authenticator=_authenticator(settings, holders, "sts"),
     )

@@ -1,8 +1,8 @@
-"""Recording each call of a door in the audit trail: the door tells a `CallRecord` what it learns of the call.
+"""The audit record of a call: the pipeline tells a `CallRecord` what it learns of the request, and has it written.
 
-    begin ─▶ found(operation, parameters) ─▶ proven(principal) ─▶ allow ─▶ asked(parameters) · did(result) ─▶ kept(answer)
+    begin ─▶ set_operation ─▶ set_principal ─▶ set_request ─▶ require_recordable ─▶ set_response ─▶ write
 
-Exactly one record goes out for a call, when its answer begins. What changes something is recorded durably before it is
+Exactly one record goes out for a call, when its response begins. What changes something is recorded durably before it is
 answered; while nothing can be recorded, it is not carried out at all (`AuditFailureMode`).
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
@@ -24,7 +24,7 @@ from hounsfield.audit.trail import NotRecordedError, Trail
 from hounsfield.aws.protocol.errors import AwsError, ServiceUnavailableException
 from hounsfield.aws.protocol.response import WireResponse
 from hounsfield.gateway.audit_redaction import resources_of
-from hounsfield.gateway.responses import StreamedResult
+from hounsfield.gateway.responses import StreamedResponse
 from hounsfield.iam.principals import Principal
 from hounsfield.settings.audit_on_failure import AuditFailureMode
 from hounsfield.storage.identifiers import new_uuid
@@ -44,16 +44,21 @@ _LONG_TARGET: Final = 1024
 _TAKEN: Final[Scope] = {}
 
 
+def is_read_only(operation: str) -> bool:
+    """Return whether an operation changes nothing, by its name."""
+    return operation.startswith(_READS)
+
+
 @dataclass(frozen=True, slots=True)
 class Recorder:
-    """Records the calls of one door.
+    """Records the calls of one API.
 
     Attributes
     ----------
     trail : Trail
         Where records go.
     source : str
-        Service that the operations of the door are of.
+        Service that the operations of the API are of.
     arn_prefix : str
         Beginning of the ARNs of what the operations are about, such as that of data stores, up to ``datastore/``.
     data_events : bool
@@ -68,10 +73,6 @@ class Recorder:
     data_events: bool = True
     on_failure: AuditFailureMode = AuditFailureMode.REFUSE_WRITES
 
-    def begin(self, scope: Scope) -> CallRecord:
-        """Begin the record of a request."""
-        return CallRecord(self, scope)
-
 
 @dataclass(slots=True)
 class CallRecord:
@@ -80,7 +81,7 @@ class CallRecord:
     Attributes
     ----------
     recorder : Recorder
-        Of the door.
+        Of the API.
     scope : dict
         ASGI scope of the request.
     request_id : str
@@ -108,18 +109,18 @@ class CallRecord:
     _client: tuple[str, int | str] | None = None
     _tls: bool = False
 
-    def found(self, name: str, category: Category, labels: Callable[[], Mapping[str, Json]]) -> None:
+    def set_operation(self, name: str, category: Category, labels: Callable[[], Mapping[str, Json]]) -> None:
         """Note which operation it is, and how to tell its parameters from its path, should they not be read."""
         self._name = name
         self._category = category
         self._read_only = name.startswith(_READS)
         self._labels = labels
 
-    def proven(self, principal: Principal) -> None:
+    def set_principal(self, principal: Principal) -> None:
         """Note who calls, once that is certain."""
         self._principal = principal
 
-    def allow(self) -> None:
+    def require_recordable(self) -> None:
         """Let a call that can be recorded pass, before anything is done.
 
         Raises
@@ -127,13 +128,16 @@ class CallRecord:
         ServiceUnavailableException
             It cannot be recorded now, and must not be carried out unrecorded.
         """
-        if self._must_be_kept and self._is_recorded and not self.recorder.trail.is_ready:
+        policy = self.recorder.on_failure
+        if policy is AuditFailureMode.CONTINUE or (self._read_only and policy is not AuditFailureMode.REFUSE):
+            return
+        if self._is_recorded and not self.recorder.trail.is_ready:
             self._refused = True
             raise ServiceUnavailableException(
                 "The call cannot be recorded in the audit trail just now; try again later."
             )
 
-    def asked(self, shown: Callable[[], Mapping[str, Json]], *, later: bool = False) -> None:
+    def set_request(self, shown: Callable[[], Mapping[str, Json]], *, later: bool = False) -> None:
         """Note the parameters, once they are read and valid.
 
         Parameters
@@ -148,37 +152,45 @@ class CallRecord:
         else:
             self._parameters = shown()
 
-    def touches(self, arns: Sequence[str]) -> None:
-        """Note further resources, as far as they are of the kind that the operations of the door are about."""
+    def add_resources(self, arns: Sequence[str]) -> None:
+        """Note further resources, as far as they are of the kind that the operations of the API are about."""
         mine = self.recorder.arn_prefix
         self._resources.extend(arn for arn in arns if arn.startswith(mine) and arn not in self._resources)
 
-    def did(self, response: Mapping[str, Json]) -> None:
+    def set_response(self, response: Mapping[str, Json]) -> None:
         """Note what is answered, where that tells what was made or changed."""
         self._response = response
-        self.touches(resources_of(self.recorder.arn_prefix, response))
+        self.add_resources(resources_of(self.recorder.arn_prefix, response))
 
     @property
     def read_only(self) -> bool:
         """Whether the operation changes nothing."""
         return self._read_only
 
-    def left(self) -> None:
+    def client_disconnected(self) -> None:
         """Record a call whose client went away before its request was complete."""
         if self._is_recorded:
             self._failed = _CLIENT_GONE
             self._take_from_scope()
             self._put()
 
-    async def kept(self, answer: WireResponse | StreamedResult, error: AwsError | None) -> AwsError | None:
-        """Record the call; gives what is to be answered instead where the call could not be recorded.
+    def write(
+        self, answer: WireResponse | StreamedResponse, error: AwsError | None
+    ) -> Coroutine[None, None, AwsError | None] | None:
+        """Write the record.
 
         Parameters
         ----------
-        answer : WireResponse or StreamedResult
+        answer : WireResponse or StreamedResponse
             What it is answered.
         error : AwsError or None
             Why it was not done.
+
+        Returns
+        -------
+        coroutine or None
+            To be awaited where the record must be durable before the response goes out; gives what is to be answered instead
+            where it could not be written.
         """
         if not self._is_recorded:
             return None
@@ -190,6 +202,9 @@ class CallRecord:
         if self._read_only or self._refused or (error is not None and (error.status < 500 or unproven)):
             self._put()
             return None
+        return self._write_durably(error)
+
+    async def _write_durably(self, error: AwsError | None) -> AwsError | None:
         try:
             await asyncio.wrap_future(self.recorder.trail.put_durably(self._event()))
         except NotRecordedError:
@@ -216,7 +231,7 @@ class CallRecord:
         policy = self.recorder.on_failure
         return policy is AuditFailureMode.REFUSE or (policy is AuditFailureMode.REFUSE_WRITES and not self._read_only)
 
-    def _failure(self, answer: WireResponse | StreamedResult, error: AwsError | None) -> Failure | None:
+    def _failure(self, answer: WireResponse | StreamedResponse, error: AwsError | None) -> Failure | None:
         if error is not None:
             # What was hidden of the parameters may be in the message, as part of an ARN.
             told = error.status in _TOLD and HIDDEN not in (self._shown_parameters() or {}).values()
@@ -227,7 +242,7 @@ class CallRecord:
         return None
 
     def _shown_parameters(self) -> Mapping[str, Json] | None:
-        """Give the parameters, as far as they are known: those of the path where no others were read."""
+        """Return the parameters, as far as they are known: those of the path where no others were read."""
         if self._parameters is None and self._labels is not None:
             self._parameters = self._labels()
         return self._parameters
@@ -282,6 +297,6 @@ def _origin(address: str, user_agent: bytes, host: bytes, tls: bool) -> Origin:
 
 
 def _claimed_key(authorization: bytes, query_string: bytes) -> str:
-    """Give the access key id that a request names, where it has the form of one."""
+    """Return the access key id that a request names, where it has the form of one."""
     found = _KEY.search(authorization) or _KEY.search(query_string)
     return found[1].decode() if found else ""

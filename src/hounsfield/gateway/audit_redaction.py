@@ -1,4 +1,4 @@
-"""What the audit trail shows of parameters and answers: everything but what the service model marks as sensitive.
+"""The parameters and responses that the audit trail shows: everything but what the service model marks as sensitive.
 
 parsed parameters ─▶ shown_members          members that are sensitive are left out, blobs and bodies too
 labels of a path  ─▶ shown_labels           nothing was checked yet: only what has the form of its member is shown
@@ -26,6 +26,7 @@ _DIGEST: Final = re.compile(r"[0-9a-f]{1,128}")
 _SECRETS: Final = frozenset({"SecretAccessKey", "SessionToken", "TokenCode", "WebIdentityToken"})
 """Members that are never shown, whether or not the service model marks them as sensitive."""
 _LABELS: Final = {
+    "datastoreId": ("datastoreId", _ID),
     "study": ("studyInstanceUID", _UID),
     "series": ("seriesInstanceUID", _UID),
     "instance": ("sopInstanceUID", _UID),
@@ -35,7 +36,7 @@ _LABELS: Final = {
 
 
 def shown_members(shape: Shape, members: Mapping[str, object]) -> dict[str, Json]:
-    """Give the members of a structure that may be shown.
+    """Return the members of a structure that may be shown.
 
     Parameters
     ----------
@@ -56,7 +57,7 @@ def shown_members(shape: Shape, members: Mapping[str, object]) -> dict[str, Json
 
 
 def _lower_camel(name: str) -> str:
-    """Give a name as CloudTrail writes it; one that begins with an abbreviation stays as it is."""
+    """Return a name as CloudTrail writes it; one that begins with an abbreviation stays as it is."""
     return name if name[:2].isupper() else name[:1].lower() + name[1:]
 
 
@@ -80,7 +81,7 @@ def _shown(shape: Shape, value: object) -> Json:
 
 
 def shown_labels(shape: Shape, labels: Mapping[str, str]) -> dict[str, Json]:
-    """Give the labels of a path of the native API; those that do not have the form of their member are hidden.
+    """Return the labels of a path of the native API; those that do not have the form of their member are hidden.
 
     Parameters
     ----------
@@ -99,19 +100,17 @@ def shown_labels(shape: Shape, labels: Mapping[str, str]) -> dict[str, Json]:
     return shown
 
 
-def shown_dicomweb_labels(datastore_id: str, labels: Mapping[str, str], query_string: bytes) -> dict[str, Json]:
-    """Give what a DICOMweb request asks for by its path; what does not have the form it must have is hidden.
+def shown_dicomweb_labels(labels: Mapping[str, str], query_string: bytes) -> dict[str, Json]:
+    """Return what a DICOMweb request asks for by its path; what does not have the form it must have is hidden.
 
     Parameters
     ----------
-    datastore_id : str
-        Label of the data store.
     labels : Mapping of str to str
-        Labels below it.
+        Labels of the path.
     query_string : bytes
         The query as it was sent. Of it only ``imageSetId`` is shown: what is searched for may name a patient.
     """
-    shown: dict[str, Json] = {"datastoreId": _fitting(_ID, datastore_id)}
+    shown: dict[str, Json] = {}
     for label, value in labels.items():
         name, form = _LABELS[label]
         shown[name] = _fitting(form, value)
@@ -126,7 +125,7 @@ def _fitting(form: re.Pattern[str], value: str) -> str:
 
 
 def resources_of(prefix: str, parameters: Mapping[str, Json]) -> list[str]:
-    """Give the ARNs of the resources that parameters name.
+    """Return the ARNs of the resources that parameters name.
 
     Parameters
     ----------

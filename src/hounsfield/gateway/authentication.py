@@ -1,6 +1,6 @@
-"""Who is calling: from the headers of a request to a principal, and to a reader that proves its body.
+"""Authentication by signature: from the headers of a request to a principal, and to a reader that proves its body.
 
-    headers ─▶ Callers.meet ─▶ Caller(principal, proven) ─▶ body through Caller.reader ─▶ proven ─▶ Callers.note ─▶ permission
+    headers ─▶ Authenticator.authenticate ─▶ AuthenticatedCaller(principal, proven) ─▶ body through its reader ─▶ proven
                   │ access key id                │ and session token
                   ├─▶ the root key               └─▶ Sessions ─▶ role
                   └─▶ Directory ─▶ user
@@ -21,7 +21,8 @@ from hounsfield.aws.sigv4.credential_scope import Claim
 from hounsfield.aws.sigv4.payload_hash import PayloadReader, PlainPayload
 from hounsfield.aws.sigv4.request import Request
 from hounsfield.aws.sigv4.verifier import Verifier
-from hounsfield.gateway.root_key_warning import RootUse
+from hounsfield.gateway.request_body import header
+from hounsfield.gateway.root_key_warning import RootKeyWarning
 from hounsfield.iam.identities.directory import Directory
 from hounsfield.iam.principals import Principal, PrincipalKind, root_of
 from hounsfield.iam.root_credentials import AccessKey
@@ -30,8 +31,13 @@ from hounsfield.iam.sessions.sessions import Sessions
 from hounsfield.storage.clock import now_ms
 
 
+def is_signed(scope: Scope) -> bool:
+    """Return whether a request has a signature, in its headers or in its query."""
+    return header(scope, b"authorization") is not None or b"X-Amz-Signature=" in scope["query_string"]
+
+
 @dataclass(frozen=True, slots=True)
-class Caller:
+class AuthenticatedCaller:
     """A caller whose headers were accepted.
 
     Attributes
@@ -51,8 +57,8 @@ class Caller:
 
 
 @dataclass(frozen=True, slots=True)
-class Holders:
-    """Who holds which access key: the root of the account one, users others, sessions of roles those with a session token.
+class AccessKeyHolders:
+    """The holders of access keys: the root of the account one, users others, sessions of roles those with a session token.
 
     Attributes
     ----------
@@ -74,12 +80,12 @@ class Holders:
     @classmethod
     def of(
         cls, root_key: AccessKey, directory: Directory, sessions: Sessions, account_id: str, partition: str
-    ) -> Holders:
-        """Put them together."""
+    ) -> AccessKeyHolders:
+        """Return the holders of an account."""
         return cls(root_key, root_of(partition, account_id, root_key.id), directory, sessions)
 
     def secret(self, claim: Claim) -> str | None:
-        """Give the secret of a key that may be used now; None for one that is unknown, disabled or expired.
+        """Return the secret of a key that may be used now; None for one that is unknown, disabled or expired.
 
         Raises
         ------
@@ -104,7 +110,7 @@ class Holders:
             raise ExpiredTokenException("The security token included in the request is expired") from None
 
     def principal(self, access_key_id: str, session_token: str | None) -> Principal | None:
-        """Give the holder of a key, whether or not it may be used; None for one that is not known."""
+        """Return the holder of a key, whether or not it may be used; None for one that is not known."""
         if session_token is not None:
             try:
                 return self.sessions.open(access_key_id, session_token).principal
@@ -117,41 +123,46 @@ class Holders:
 
 
 @dataclass(frozen=True, slots=True)
-class Callers:
-    """Tells who is calling.
+class Authenticator:
+    """Authenticates callers by their signatures.
 
     Attributes
     ----------
     verifier : Verifier or None
         Checks signatures by the secrets of `holders`; None lets everybody in as root.
-    holders : Holders
+    holders : AccessKeyHolders
         Who holds which key.
-    root_use : RootUse
+    root_warning : RootKeyWarning
         Warns when root is used for data.
     """
 
     verifier: Verifier | None
-    holders: Holders
-    root_use: RootUse = field(default_factory=RootUse)
-    _anybody: Caller = field(init=False, repr=False)
+    holders: AccessKeyHolders
+    root_warning: RootKeyWarning = field(default_factory=RootKeyWarning)
+    _anybody: AuthenticatedCaller = field(init=False, repr=False)
     """Who calls where nobody has to prove who it is."""
 
     def __post_init__(self) -> None:
         root = self.holders.root
-        anybody = Caller(root_of(root.partition, root.account_id), proven=True, reader=PlainPayload)
+        anybody = AuthenticatedCaller(root_of(root.partition, root.account_id), proven=True, reader=PlainPayload)
         object.__setattr__(self, "_anybody", anybody)
 
     @classmethod
-    def by_signature(cls, region: str, holders: Holders, service: str = "medical-imaging") -> Callers:
-        """Let in who signs for a region and a service."""
+    def by_signature(cls, region: str, holders: AccessKeyHolders, service: str = "medical-imaging") -> Authenticator:
+        """Return the authenticator of signatures for a region and a service."""
         return cls(Verifier(region, service, holders.secret), holders)
 
     @classmethod
-    def everybody(cls, holders: Holders) -> Callers:
-        """Let everybody in as root, unsigned."""
+    def everybody(cls, holders: AccessKeyHolders) -> Authenticator:
+        """Return the authenticator that takes everybody for root, unsigned."""
         return cls(None, holders)
 
-    def meet(self, scope: Scope) -> Caller:
+    @property
+    def checks_signatures(self) -> bool:
+        """Whether a caller has to prove who it is."""
+        return self.verifier is not None
+
+    def authenticate(self, scope: Scope) -> AuthenticatedCaller:
         """Check the headers of a request.
 
         Parameters
@@ -172,7 +183,9 @@ class Callers:
         pending = self.verifier.authenticate(request)
         holder = self.holders.principal(pending.access_key_id, pending.session_token)
         # The reader of a request by nobody refuses it at the end of its body, as it would a wrong signature.
-        return Caller(holder or self._nobody(pending.access_key_id), pending.signature_verified, pending.reader)
+        return AuthenticatedCaller(
+            holder or self._nobody(pending.access_key_id), pending.signature_verified, pending.reader
+        )
 
     def _nobody(self, access_key_id: str) -> Principal:
         root = self.holders.root
@@ -184,11 +197,11 @@ class Callers:
         )
 
     def must_be_allowed_image_sets(self, principal: Principal, datastore_id: str | None) -> bool:
-        """Tell whether somebody must be allowed each image set of a data store that they touch, whatever the action."""
+        """Return whether somebody must be allowed each image set of a data store that they touch, whatever the action."""
         return datastore_id is not None and not principal.is_root and self.holders.directory.is_restricted(datastore_id)
 
-    def note(self, principal: Principal, action: str) -> None:
-        """Note that a caller, who is proven to be one, asks for something.
+    def note_use(self, principal: Principal, action: str) -> None:
+        """Note that a caller, who is proven to be one, uses a key.
 
         Parameters
         ----------
@@ -197,7 +210,7 @@ class Callers:
         action : str
             IAM action without its prefix.
         """
-        if principal.is_root:
-            self.root_use.note(principal, action)
-        elif principal.kind is PrincipalKind.USER:
+        if principal.kind is PrincipalKind.USER:
             self.holders.directory.uses.note(principal.access_key_id)
+        else:
+            self.root_warning.note(principal, action)

@@ -1,7 +1,7 @@
-"""Bearer tokens at DICOMweb: which data stores take them, and whose session a token is.
+"""Authentication by bearer token: which data stores take tokens, and whose session a token is.
 
 bearer token ─▶ authorizer of the data store, or issuer of the settings ─▶ ARN of a role
-ARN ─▶ Directory ─▶ the role, if it trusts the service ─▶ Caller: a session of that role
+ARN ─▶ Directory ─▶ the role, if it trusts the service ─▶ AuthenticatedCaller: a session of that role
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from starlette.types import Scope
 
 from hounsfield.aws.protocol.errors import IncompleteSignatureException
 from hounsfield.aws.sigv4.payload_hash import PlainPayload
-from hounsfield.gateway.authentication import Caller
+from hounsfield.gateway.authentication import AuthenticatedCaller
 from hounsfield.iam.identities.directory import Directory
 from hounsfield.iam.identities.snapshot import Role
 from hounsfield.iam.policies.aws_managed import SERVICE
@@ -33,12 +33,13 @@ from hounsfield.oidc.grant_cache import Grant
 from hounsfield.oidc.http_authorizer import AuthorizerRequest
 
 _SCHEME: Final = b"bearer"
+_SIGNATURE: Final = b"AWS4-"
 _ASSUME: Final = "sts:AssumeRole"
 _MOST_KNOWN: Final = 10_000
 
 
 def bearer_token(scope: Scope) -> str | None:
-    """Give the bearer token of a request (RFC 6750, section 2.1); None where it has none.
+    """Return the bearer token of a request (RFC 6750, section 2.1); None where it has none.
 
     Raises
     ------
@@ -46,6 +47,8 @@ def bearer_token(scope: Scope) -> str | None:
         It has a token and another Authorization header, or a signature in its query.
     """
     given = [value for name, value in scope["headers"] if name == b"authorization"]
+    if len(given) == 1 and given[0].startswith(_SIGNATURE):
+        return None
     parts = [value.strip().partition(b" ") for value in given]
     tokens = [token.strip() for scheme, _, token in parts if scheme.lower() == _SCHEME]
     if not tokens:
@@ -56,8 +59,8 @@ def bearer_token(scope: Scope) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Bearers:
-    """Tells who sends a bearer token.
+class BearerAuthenticator:
+    """Authenticates callers by their bearer tokens.
 
     Attributes
     ----------
@@ -74,8 +77,8 @@ class Bearers:
     image_store: ImageStore = field(repr=False)
     _authorizers: dict[str, str | None] = field(default_factory=dict, init=False, repr=False)
 
-    async def meet(self, token: str, datastore_id: str, operation: str) -> Caller:
-        """Find out who sends a token.
+    async def authenticate(self, token: str, datastore_id: str, operation: str) -> AuthenticatedCaller:
+        """Find out whose session a token is.
 
         Parameters
         ----------
@@ -102,10 +105,10 @@ class Bearers:
             grant = await self.token_authorizer.grant_by_issuer(token)
         else:
             raise DeniedTokenError("the data store has no authorizer, and no issuer is set")
-        return Caller(self._principal(grant, datastore_id), proven=True, reader=PlainPayload)
+        return AuthenticatedCaller(self._principal(grant, datastore_id), proven=True, reader=PlainPayload)
 
     async def _authorizer_of(self, datastore_id: str) -> str | None:
-        """Give the ARN of the authorizer of a data store, which never changes; None where it has none or is not there."""
+        """Return the ARN of the authorizer of a data store, which never changes; None where it has none or is not there."""
         if datastore_id in self._authorizers:
             return self._authorizers[datastore_id]
         try:
@@ -131,5 +134,5 @@ class Bearers:
 
 
 def _trusts(role: Role, source: Mapping[str, str]) -> bool:
-    """Tell whether the service may assume a role; conditions may name the data store (``aws:SourceArn``)."""
+    """Return whether the service may assume a role; conditions may name the data store (``aws:SourceArn``)."""
     return decide_trust(role.trust, _ASSUME, Party(PartyKind.SERVICE, frozenset({SERVICE})), source).allowed

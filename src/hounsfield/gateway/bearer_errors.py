@@ -1,4 +1,4 @@
-"""From what is wrong with a bearer token to what DICOMweb answers, and to what the log is told of it."""
+"""Map what is wrong with a bearer token to AWS errors, and log what the client is not told."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hounsfield.aws.protocol.errors import (
     ServiceUnavailableException,
     ThrottlingException,
 )
-from hounsfield.gateway.retry_after import SOON_SECONDS, come_again
+from hounsfield.aws.protocol.response import SOON_SECONDS, retry_after_headers
 from hounsfield.oidc.errors import (
     AuthorizerFailedError,
     AuthorizerForeignError,
@@ -43,13 +43,13 @@ _SHAPES: dict[type[BearerError], type[AwsError]] = {
 
 
 def bearer_error(error: BearerError, request_id: str) -> AwsError:
-    """Give the answer to a bearer token, and tell the log what the answer does not."""
+    """Return the AWS error for a bearer token, and log what it does not say."""
     shape = _SHAPES[type(error)]
     headers: list[tuple[str, str]] = []
     if isinstance(error, InvalidTokenError):
         headers = [("WWW-Authenticate", 'Bearer error="invalid_token"')]
     elif isinstance(error, TooManyAuthorizationsError | IssuerUnavailableError):
-        headers = come_again(SOON_SECONDS)
+        headers = retry_after_headers(SOON_SECONDS)
     # Anybody can send tokens that are none; what is wrong with an authorizer is for whoever runs the service.
     log = _log.debug if shape is AccessDeniedException else _log.warning
     log("bearer token refused", request_id=request_id, answer=str(error), reason=error.reason)

@@ -1,4 +1,4 @@
-"""From what went wrong in the domain to what the API answers, in one place."""
+"""Map the exceptions of the domain to AWS errors, in one place."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from hounsfield.aws.protocol.errors import (
     ThrottlingException,
     ValidationException,
 )
+from hounsfield.aws.protocol.response import SOON_SECONDS, retry_after_headers
 from hounsfield.gateway.bearer_errors import bearer_error
-from hounsfield.gateway.retry_after import SOON_SECONDS, come_again
 from hounsfield.iam.authorization import AccessDeniedError
 from hounsfield.iam.identities.errors import DirectoryUnavailableError
 from hounsfield.iam.sessions.import_job_roles import JobRoleDeniedError, JobRoleError
@@ -62,14 +62,14 @@ _SHAPES: dict[type[Exception], type[AwsError]] = {
 }
 
 
-def translated(
+def translate_error(
     error: Exception,
     request_id: str,
-    image_store: ImageStore | None = None,
+    image_store: ImageStore,
     *,
-    full: type[AwsError] = ServiceUnavailableException,
+    no_room: type[AwsError] = ServiceUnavailableException,
 ) -> AwsError:
-    """Give the AWS error for whatever a handler raised; what nobody foresaw is logged and answered as a server error.
+    """Return the AWS error for whatever a handler raised; what nobody foresaw is logged and answered as a server error.
 
     Parameters
     ----------
@@ -77,21 +77,21 @@ def translated(
         What was raised.
     request_id : str
         Identifier of the request.
-    image_store : ImageStore or None
+    image_store : ImageStore
         Where a pack is noted that turns out to be damaged.
-    full : type of AwsError
+    no_room : type of AwsError
         What it is called that there is no room left.
     """
     shape = _SHAPES.get(type(error))
     if shape is None:
-        known = _trouble(error, request_id, full)
+        known = _trouble(error, request_id, no_room)
     else:
-        known = shape(str(error), come_again(SOON_SECONDS) if shape is ServiceUnavailableException else ())
+        known = shape(str(error), retry_after_headers(SOON_SECONDS) if shape is ServiceUnavailableException else ())
     if known is not None:
         return known
     if isinstance(error, ThrottledError | TooManyUnderWayError):
         wait = error.wait_seconds if isinstance(error, ThrottledError) else SOON_SECONDS
-        return ThrottlingException(str(error), come_again(wait))
+        return ThrottlingException(str(error), retry_after_headers(wait))
     if isinstance(error, BearerError):
         return bearer_error(error, request_id)
     # The second: a key that has reached its age again and again before the work came to it, on a machine that is too busy.
@@ -104,27 +104,27 @@ def translated(
         _log.error("key unavailable", request_id=request_id)
         return AccessDeniedException("The key of the data store is not available: it was disabled, or may not be used.")
     told = "What is stored here is damaged or missing; the log of the service names the pack."
-    if image_store is None or not note_damage(image_store, error):
+    if not note_damage(image_store, error):
         _log.error("request failed", request_id=request_id, error=type(error).__name__, exc_info=error)
         told = f"The request could not be answered; the log of the service tells more of {request_id}."
     return InternalServerException(told)
 
 
-def _trouble(error: Exception, request_id: str, full: type[AwsError]) -> AwsError | None:
-    """Give the answer where the database or the store of the packs cannot do its part; None where it is something else."""
+def _trouble(error: Exception, request_id: str, no_room: type[AwsError]) -> AwsError | None:
+    """Return the error where the database or the store of the packs cannot do its part; None where it is something else."""
     name = type(error).__name__
     match error:
         case DatabaseBusyError():
             _log.warning("database busy", request_id=request_id)
             return ServiceUnavailableException(
                 "The database is busy: others lock what the request needs. Nothing was changed, try again in a moment.",
-                come_again(SOON_SECONDS),
+                retry_after_headers(SOON_SECONDS),
             )
         case DatabaseDownError() | BlobsUnreachableError():
             _log.error("store not reached", request_id=request_id, error=name, exc_info=error)
             what = "database" if isinstance(error, DatabaseDownError) else "store of the images"
             return ServiceUnavailableException(
-                f"The {what} cannot be reached just now. Try again in a moment.", come_again(SOON_SECONDS)
+                f"The {what} cannot be reached just now. Try again in a moment.", retry_after_headers(SOON_SECONDS)
             )
         case DatabaseDamagedError():
             _log.error("a damaged part of the database was needed", request_id=request_id)
@@ -139,12 +139,12 @@ def _trouble(error: Exception, request_id: str, full: type[AwsError]) -> AwsErro
             _log.error("disk refuses", request_id=request_id, reason=error.strerror, path=str(error.filename))
             return ServiceUnavailableException(
                 "The disk of the service lets nothing be written or opened just now. Try again later.",
-                come_again(_LATER_SECONDS),
+                retry_after_headers(_LATER_SECONDS),
             )
         case _:
             return None
     _log.error("no room left", request_id=request_id, error=name)
-    return full(
+    return no_room(
         "There is no room left to store this. Nothing of the request was stored; try again once there is room.",
-        come_again(_LATER_SECONDS),
+        retry_after_headers(_LATER_SECONDS),
     )

@@ -1,4 +1,4 @@
-"""Places that several callers share by turns, so that the burst of one of them does not keep the others waiting.
+"""Fair slots: places that callers share by turns, so that the burst of one of them does not keep the others waiting.
 
     begin ─▶ a place is free, and the caller has fewer than one caller may have ─▶ taken
        └──▶ else it waits in the caller's own line ◀── end: the next caller in the round whose line is not empty
@@ -13,7 +13,7 @@ import asyncio
 from collections import deque
 
 
-class Turns:
+class FairSlots:
     """Places that callers take by turns.
 
     Parameters
@@ -28,7 +28,7 @@ class Turns:
         self._free = places
         self._each = each
         self._held: dict[str, int] = {}
-        # Callers in the order of their turns: whoever had one goes to the end.
+        # Authenticator in the order of their turns: whoever had one goes to the end.
         self._lines: dict[str, deque[asyncio.Future[None]]] = {}
 
     async def begin(self, caller: str) -> None:

@@ -1,4 +1,4 @@
-"""Connections on which nothing happens, and which are closed so that they take no room from others.
+"""Idle connections, which are closed so that they take no room from others.
 
     API process ─▶ its own sockets, every now and then ─▶ no request under way, and hardly a byte taken for too long ─▶ shut
 
@@ -23,7 +23,7 @@ from typing import Final, TypeAlias
 import structlog
 from starlette.types import Scope
 
-from hounsfield.gateway.timeouts import Patience
+from hounsfield.gateway.timeouts import Timeouts
 from hounsfield.runtime.supervised_threads import SupervisedThread
 
 _log = structlog.get_logger(__name__)
@@ -65,20 +65,20 @@ class ConnectionWatch:
     ----------
     header_seconds : float
         How long a connection may be without a request.
-    patience : Patience
+    timeouts : Timeouts
         How long a client may take over what was sent, and how slowly.
     """
 
-    def __init__(self, header_seconds: float, patience: Patience) -> None:
+    def __init__(self, header_seconds: float, timeouts: Timeouts) -> None:
         self._header_seconds = header_seconds
-        self._patience = patience
+        self._timeouts = timeouts
         self._lock = threading.Lock()
         self._busy: dict[Peer, int] = {}
         self._ended: set[Peer] = set()
         self._marks: dict[int, _Mark] = {}
         self._stop = threading.Event()
         self._thread = SupervisedThread("connections", self._watch, self._stop)
-        self._pause = min(_LONGEST_PAUSE_SECONDS, header_seconds / 4, patience.answer_seconds / 4)
+        self._pause = min(_LONGEST_PAUSE_SECONDS, header_seconds / 4, timeouts.answer_seconds / 4)
 
     def start(self) -> None:
         """Begin to watch, where the kernel tells what is needed."""
@@ -92,7 +92,7 @@ class ConnectionWatch:
             self._thread.join()
 
     def begin(self, scope: Scope) -> Peer:
-        """Note that a request is under way; give who sends it, for `end`."""
+        """Note that a request is under way; return who sends it, for `end`."""
         peer: Peer = scope.get("client") or _NOBODY
         with self._lock:
             self._busy[peer] = self._busy.get(peer, 0) + 1
@@ -128,10 +128,10 @@ class ConnectionWatch:
                 if mark is None or _plain(connection.getpeername()) in busy:
                     mark = _Mark(now, flow.taken)
                 marks[inode] = mark
-                allowed = self._patience.answer_seconds if flow.outstanding else self._header_seconds
+                allowed = self._timeouts.answer_seconds if flow.outstanding else self._header_seconds
                 if now - mark.at < allowed:
                     continue
-                if flow.taken - mark.taken < allowed * self._patience.least_bytes_per_second:
+                if flow.taken - mark.taken < allowed * self._timeouts.least_bytes_per_second:
                     connection.shutdown(socket.SHUT_RDWR)
                 else:
                     marks[inode] = _Mark(now, flow.taken)
@@ -139,7 +139,7 @@ class ConnectionWatch:
 
 
 def _connections() -> list[tuple[int, socket.socket]]:
-    """Give the connections that clients made to this process, each by its inode and as a socket object to be closed.
+    """Return the connections that clients made to this process, each by its inode and as a socket object to be closed.
 
     Those of ours to a database or an object store do not have the port that we listen on.
     """
@@ -155,7 +155,7 @@ def _connections() -> list[tuple[int, socket.socket]]:
 
 
 def _sockets() -> Iterator[tuple[int, socket.socket]]:
-    """Give the TCP sockets of this process, as objects of their own on the same sockets."""
+    """Return the TCP sockets of this process, as objects of their own on the same sockets."""
     for name in os.listdir(_FOLDER):  # noqa: PTH208 - names are all that is needed
         with suppress(OSError):
             target = os.readlink(f"{_FOLDER}/{name}")  # noqa: PTH115
@@ -177,5 +177,5 @@ def _flow(connection: socket.socket) -> _Flow:
 
 
 def _plain(address: Peer | tuple[str, int, int, int]) -> tuple[str, int]:
-    """Give address and port, of an IPv4 client of an IPv6 socket as of any other."""
+    """Return address and port, of an IPv4 client of an IPv6 socket as of any other."""
     return address[0].removeprefix("::ffff:"), int(address[1])

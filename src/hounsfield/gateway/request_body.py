@@ -1,9 +1,8 @@
-"""Reading the body of a request, never more of it than is allowed."""
+"""The body of a request, of which never more is read than is allowed."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Self
 
 from starlette.types import Receive, Scope
 
@@ -16,11 +15,11 @@ _HTTP_1 = frozenset({"1.0", "1.1", "1"})
 _BODY_HEADERS = frozenset({b"content-length", b"transfer-encoding"})
 
 
-class ClientGoneError(Exception):
+class ClientDisconnectedError(Exception):
     """The client closed the connection, or takes nothing any more."""
 
 
-class BodyMemory:
+class RequestBodyMemory:
     """Bounds what the bodies of all requests of a process take in memory together.
 
     A body that has to be held before it is known who sends it is what a stranger can fill memory with.
@@ -34,10 +33,6 @@ class BodyMemory:
     def __init__(self, most: int) -> None:
         self._most = most
         self._held = 0
-
-    def share(self) -> BodyShare:
-        """Give the share of a request, for a block at the end of which it is given back."""
-        return BodyShare(self)
 
     def hold(self, size: int) -> None:
         """Hold some more bytes; raises ServiceUnavailableException when there is no room."""
@@ -53,19 +48,23 @@ class BodyMemory:
 
 
 class BodyShare:
-    """What one request holds of the memory for bodies."""
+    """What one request holds of the memory for bodies, until it is released.
+
+    Parameters
+    ----------
+    memory : RequestBodyMemory
+        The memory.
+    """
 
     __slots__ = ("_memory", "_size", "held")
 
-    def __init__(self, memory: BodyMemory) -> None:
+    def __init__(self, memory: RequestBodyMemory) -> None:
         self._memory = memory
         self._size = 0
         self.held = 0
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def release(self) -> None:
+        """Hold nothing any more."""
         self._memory.give_back(self.held)
         self.held = 0
 
@@ -79,17 +78,25 @@ class BodyShare:
 
 
 def header(scope: Scope, name: bytes) -> bytes | None:
-    """Give the first value of a header, by its name in lower case."""
-    return next((value for key, value in scope["headers"] if key == name), None)
+    """Return the first value of a header, by its name in lower case."""
+    for key, value in scope["headers"]:
+        if key == name:
+            return value  # type: ignore[no-any-return]
+    return None
 
 
 def may_have_body(scope: Scope) -> bool:
-    """Tell whether a request can come with a body (RFC 9112 section 6.3); one of HTTP/2 need not say so."""
-    return scope.get("http_version") not in _HTTP_1 or any(key in _BODY_HEADERS for key, _ in scope["headers"])
+    """Return whether a request can come with a body (RFC 9112 section 6.3); one of HTTP/2 need not say so."""
+    if scope.get("http_version") not in _HTTP_1:
+        return True
+    for key, _ in scope["headers"]:  # noqa: SIM110 - a generator costs a call for each header
+        if key in _BODY_HEADERS:
+            return True
+    return False
 
 
 async def body_chunks(scope: Scope, receive: Receive, most: int) -> AsyncIterator[bytes]:
-    """Give the body as it arrives.
+    """Return the body as it arrives.
 
     Parameters
     ----------
@@ -102,7 +109,7 @@ async def body_chunks(scope: Scope, receive: Receive, most: int) -> AsyncIterato
     ------
     RequestEntityTooLargeException
         The body is larger, or says so.
-    ClientGoneError
+    ClientDisconnectedError
         The client left.
     """
     arriving = _Arriving(scope, receive, most)
@@ -130,7 +137,7 @@ class _Arriving:
     async def next_chunk(self) -> bytes:
         message = await self._receive()
         if message["type"] == "http.disconnect":
-            raise ClientGoneError
+            raise ClientDisconnectedError
         chunk: bytes = message.get("body", b"")
         self._size += len(chunk)
         self._check(self._size)
@@ -144,7 +151,7 @@ class _Arriving:
 
 
 async def whole_body(scope: Scope, receive: Receive, most: int, share: BodyShare) -> bytes:
-    """Give the whole body.
+    """Return the whole body.
 
     Parameters
     ----------
@@ -159,7 +166,7 @@ async def whole_body(scope: Scope, receive: Receive, most: int, share: BodyShare
     ------
     ServiceUnavailableException
         Other requests take all the memory for bodies.
-    RequestEntityTooLargeException, ClientGoneError
+    RequestEntityTooLargeException, ClientDisconnectedError
         As `body_chunks` does.
     """
     arriving = _Arriving(scope, receive, most)

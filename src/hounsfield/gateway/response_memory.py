@@ -1,4 +1,4 @@
-"""What the large answers of a process take in memory while they wait to be sent, together, and by turns.
+"""The memory that large responses of a process take while they wait to be sent: bounded, and shared by turns.
 
     RoomNeededError ─▶ room of the request ─▶ free? ─▶ held until the answer is sent ─▶ the next caller in the round
                                                 └─ no ─▶ the caller's own line
@@ -18,7 +18,7 @@ from typing import Final, Self
 from anyio import fail_after
 
 from hounsfield.aws.protocol.errors import ServiceUnavailableException
-from hounsfield.gateway.retry_after import SOON_SECONDS, come_again
+from hounsfield.aws.protocol.response import SOON_SECONDS, retry_after_headers
 
 WAIT_SECONDS: Final = 30.0
 """How long an answer waits for room."""
@@ -26,7 +26,7 @@ _TRIM_FROM_BYTES: Final = 16 * 1024 * 1024
 _TRIM_AFTER_SECONDS: Final = 1.0
 
 
-class AnswerMemory:
+class ResponseMemory:
     """Bounds what large records take that are read for answers.
 
     Parameters
@@ -43,10 +43,6 @@ class AnswerMemory:
         # Records that several requests read: how large, whose, and how many read it.
         self._named: dict[Hashable, tuple[str, int, int]] = {}
         self._lines: dict[str, deque[tuple[int, asyncio.Future[None]]]] = {}
-
-    def room(self, caller: str = "") -> AnswerRoom:
-        """Give the room of a request, for a block at the end of which it is given back; whose it is may be set later."""
-        return AnswerRoom(self, caller)
 
     async def take(self, caller: str, name: Hashable, size: int) -> None:
         """Hold a record when there is room and it is the caller's turn; one that another request holds is shared.
@@ -69,7 +65,7 @@ class AnswerMemory:
         except TimeoutError:
             self._leave(caller, size, waiting)
             raise ServiceUnavailableException(
-                "The server holds as much of large answers as it can; try again.", come_again(SOON_SECONDS)
+                "The server holds as much of large answers as it can; try again.", retry_after_headers(SOON_SECONDS)
             ) from None
         except asyncio.CancelledError:
             self._leave(caller, size, waiting)
@@ -128,7 +124,7 @@ class AnswerMemory:
         return not own or own + size <= self._most // 2
 
     def _next(self) -> str | None:
-        """Give whose turn it is: the first in the round who does not hold its half. Nobody behind it goes first."""
+        """Return whose turn it is: the first in the round who does not hold its half. Nobody behind it goes first."""
         return next((caller for caller, line in self._lines.items() if self._may(caller, line[0][0])), None)
 
     def _serve(self) -> None:
@@ -147,8 +143,10 @@ class AnswerMemory:
                 waiting.set_result(None)
 
 
-class AnswerRoom:
-    """What one request holds of the memory for answers (`hounsfield.storage.blobs.large_reads.Room`).
+class ResponseRoom:
+    """What one request holds of the memory for responses, for a block at the end of which it is given back.
+
+    It is a `hounsfield.storage.blobs.large_reads.Room`.
 
     Attributes
     ----------
@@ -158,7 +156,7 @@ class AnswerRoom:
 
     __slots__ = ("_held", "_largest", "_memory", "caller")
 
-    def __init__(self, memory: AnswerMemory, caller: str) -> None:
+    def __init__(self, memory: ResponseMemory, caller: str = "") -> None:
         self._memory = memory
         self.caller = caller
         self._held: list[Hashable] = []
@@ -173,7 +171,7 @@ class AnswerRoom:
         self._held = []
 
     def covers(self, name: Hashable, size: int) -> bool:
-        """Tell whether a record may be read: this one, or one after another of its size."""
+        """Return whether a record may be read: this one, or one after another of its size."""
         return size <= self._largest or name in self._held
 
     async def grow(self, name: Hashable, size: int) -> None:

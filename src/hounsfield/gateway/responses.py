@@ -1,4 +1,4 @@
-"""How an answer goes out, whole or in chunks.
+"""Responses: sent whole or in chunks.
 
 a small body ─▶ send         a large one, in pieces, counted (`hounsfield.gateway.response_memory`) ─▶ send
 chunks that are there ──────────────────────────────────────────────────────┐
@@ -33,8 +33,8 @@ Chunk: TypeAlias = "bytes | bytearray"
 
 
 @dataclass(frozen=True, slots=True)
-class StreamedResult:
-    """A successful answer whose body comes in chunks.
+class StreamedResponse:
+    """A successful response whose body comes in chunks.
 
     Attributes
     ----------
@@ -54,9 +54,9 @@ class StreamedResult:
     status: int = 200
 
 
-async def send_answer(
+async def send_response(
     send: Send,
-    answer: WireResponse | StreamedResult,
+    answer: WireResponse | StreamedResponse,
     request_id: str,
     threads: CallerThreads | None = None,
     *,
@@ -68,7 +68,7 @@ async def send_answer(
     ----------
     send : callable
         ASGI send.
-    answer : WireResponse or StreamedResult
+    answer : WireResponse or StreamedResponse
         What to send.
     request_id : str
         Identifier of the request, sent as ``x-amzn-RequestId`` unless the answer has one.
@@ -77,8 +77,13 @@ async def send_answer(
     head : bool
         Whether to leave the body out, as for the method HEAD.
     """
-    headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers]
-    if _REQUEST_ID not in [name for name, _ in headers]:
+    headers = []
+    has_id = False
+    for name, value in answer.headers:
+        lower = name.lower().encode("latin-1")
+        has_id = has_id or lower == _REQUEST_ID
+        headers.append((lower, value.encode("latin-1")))
+    if not has_id:
         headers.append((_REQUEST_ID, request_id.encode()))
     size = len(answer.body) if isinstance(answer, WireResponse) else answer.size
     if size is not None and answer.status not in (204, 304):
@@ -88,7 +93,7 @@ async def send_answer(
         await send({"type": "http.response.body", "body": b"" if head else answer.body})
         return
     if not head:
-        chunks = _chunks(answer, threads) if isinstance(answer, StreamedResult) else _there((answer.body,))
+        chunks = _chunks(answer, threads) if isinstance(answer, StreamedResponse) else _there((answer.body,))
         async for chunk in chunks:
             if threads is not None and threads.room is not None and len(chunk) > _AT_ONCE_BYTES:
                 threads.room.hold(len(chunk))
@@ -111,29 +116,36 @@ async def _there(chunks: Sequence[Chunk]) -> AsyncIterator[Chunk]:
         yield chunk
 
 
-async def with_its_end_seen(
-    scope: Scope, answer: WireResponse | StreamedResult, threads: CallerThreads
-) -> WireResponse | StreamedResult:
-    """Make an answer whole before it is sent to a client that would not see that it is broken off.
+def unbounded(scope: Scope, response: WireResponse | StreamedResponse) -> StreamedResponse | None:
+    """Return a response whose client would not see that it is broken off; None for all others.
 
-    With HTTP/1.0, which proxies speak to servers too, an answer without Content-Length ends where the connection does, whatever
-    the reason. Parts and archives are sent as they are made all the same: they end with a closing boundary, or a directory.
+    With HTTP/1.0, which proxies speak to servers too, a response without Content-Length ends where the connection does,
+    whatever the reason. Parts and archives are none of them: they end with a closing boundary, or a directory.
     """
-    if not isinstance(answer, StreamedResult) or answer.size is not None or scope.get("http_version") in _WITH_CHUNKS:
-        return answer
-    if any(name.lower() == "content-type" and value.startswith(_WITH_ENDS) for name, value in answer.headers):
-        return answer
+    if (
+        not isinstance(response, StreamedResponse)
+        or response.size is not None
+        or scope.get("http_version") in _WITH_CHUNKS
+    ):
+        return None
+    if any(name.lower() == "content-type" and value.startswith(_WITH_ENDS) for name, value in response.headers):
+        return None
+    return response
+
+
+async def with_size(response: StreamedResponse, threads: CallerThreads) -> StreamedResponse:
+    """Return a response whose chunks are all made, and which so has a size."""
     chunks: list[Chunk] = []
     size = 0
-    async for chunk in _chunks(answer, threads):
+    async for chunk in _chunks(response, threads):
         chunks.append(chunk)
         size += len(chunk)
         if threads.room is not None and size > _AT_ONCE_BYTES:
             threads.room.hold(size)
-    return replace(answer, size=size, chunks=chunks)
+    return replace(response, size=size, chunks=chunks)
 
 
-async def _chunks(answer: StreamedResult, threads: CallerThreads | None) -> AsyncIterator[Chunk]:
+async def _chunks(answer: StreamedResponse, threads: CallerThreads | None) -> AsyncIterator[Chunk]:
     if isinstance(answer.chunks, Sequence):
         for there in answer.chunks:
             yield there

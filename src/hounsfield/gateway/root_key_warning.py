@@ -1,6 +1,6 @@
-"""A warning when the root key does what a user should do.
+"""The warning when the root key does what a user should do.
 
-door ─▶ RootUse.note(principal, action) ─▶ kind of action ─▶ one log line an hour for each kind
+authentication ─▶ RootKeyWarning.note(principal, action) ─▶ kind of action ─▶ one log line an hour for each kind
 
 The root key can neither be limited nor told from the person who holds it; it is for making users
 (docs/how-to/users-and-keys.md).
@@ -64,7 +64,7 @@ DATA_USES: Final[Mapping[str, DataUse]] = {
 """Actions that touch the data of patients. All others set an installation up, or show how it is set up."""
 
 
-class RootUse:
+class RootKeyWarning:
     """Logs, in one process, what the root key is used for.
 
     Parameters

@@ -16,10 +16,9 @@ from typing import Final, TypeVar
 
 from anyio import CapacityLimiter, fail_after, to_thread
 
-from hounsfield.gateway.fair_slots import Turns
-from hounsfield.gateway.response_memory import AnswerRoom
-from hounsfield.storage.blobs.large_reads import NO_ROOM, RoomNeededError, within
-from hounsfield.storage.blobs.tiered_blobs import BlobArchivedError
+from hounsfield.gateway.fair_slots import FairSlots
+from hounsfield.gateway.response_memory import ResponseRoom
+from hounsfield.storage.blobs.large_reads import RoomNeededError, within
 from hounsfield.storage.db.errors import DatabaseBusyError
 from hounsfield.storage.keys.data_key_cache import MOST_FETCHES, KeyNotCachedError
 
@@ -49,13 +48,13 @@ class Threads:
     """
 
     def __init__(self, count: int, each: int, wait_seconds: float | None = None) -> None:
-        self._turns = Turns(count, each)
+        self._turns = FairSlots(count, each)
         self._wait_seconds = wait_seconds
         self._count = count
         self._limiter: CapacityLimiter | None = None
 
-    def of(self, caller: str, room: AnswerRoom | None = None) -> CallerThreads:
-        """Give the threads as one caller, by its unique id, has them, for a request with room for large records."""
+    def of(self, caller: str, room: ResponseRoom | None = None) -> CallerThreads:
+        """Return the threads as one caller, by its unique id, has them, for a request with room for large records."""
         return CallerThreads(self, caller, room)
 
     async def run(self, caller: str, work: Callable[[], T]) -> T:
@@ -115,13 +114,13 @@ class CallerThreads:
         The threads.
     caller : str
         Unique id of the caller whose turns are taken.
-    room : AnswerRoom or None
+    room : ResponseRoom or None
         The room for large records that the request has; None where it is not bounded.
     """
 
     threads: Threads
     caller: str
-    room: AnswerRoom | None = None
+    room: ResponseRoom | None = None
 
     async def run(self, work: Callable[[], T]) -> T:
         """Do some work in a thread when it is the caller's turn; see `Threads.run`."""
@@ -135,25 +134,13 @@ class CallerThreads:
                 await room.grow(needed.name, needed.size)
         return await self.threads.run(self.caller, work)
 
-    async def run_quickly(self, work: Callable[[], T]) -> T:
-        """Do some work in the event loop, or in a thread where it would wait for what is far, or read what is large."""
-        room = self.room or NO_ROOM
-        try:
-            return within(room, work)
-        except (BlobArchivedError, KeyNotCachedError):
-            pass
-        except RoomNeededError as needed:
-            if self.room is not None:
-                await self.room.grow(needed.name, needed.size)
-        return await self.run(work)
-
     async def run_once(self, work: Callable[[], T]) -> T:
         """Do some work that cannot be begun again; see `Threads.run_once`."""
         return await self.threads.run_once(self.caller, work)
 
 
 def request_threads(*, local: bool) -> Threads:
-    """Make the threads for all requests but those that render.
+    """Return the threads for all requests but those that render.
 
     One caller has few of them where all that is waited for is on this machine: more would not be faster, as they share one
     interpreter, and each makes all others wait for it.
@@ -162,7 +149,7 @@ def request_threads(*, local: bool) -> Threads:
 
 
 def writing_threads(wait_seconds: float) -> Threads:
-    """Make the threads for requests that change something, which mostly wait: for the disk, for others that write, for a lock.
+    """Return the threads for requests that change something, which mostly wait: for the disk, other writers, a lock.
 
     Parameters
     ----------
@@ -172,7 +159,12 @@ def writing_threads(wait_seconds: float) -> Threads:
     return Threads(_WRITING, _EACH_WRITING, wait_seconds)
 
 
+def session_threads() -> Threads:
+    """Return the threads that begin sessions, which may wait for an issuer of tokens; strangers count as one caller."""
+    return Threads(_THREADS, _THREADS)
+
+
 def rendering_threads() -> Threads:
-    """Make the threads that render: as many for one caller as there are processors, and one that is left to others."""
+    """Return the threads that render: as many for one caller as there are processors, and one that is left to others."""
     processors = os.cpu_count() or 1
     return Threads(processors + 1, processors)

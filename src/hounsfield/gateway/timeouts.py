@@ -1,10 +1,10 @@
-"""How long a client may take to send a request and to take its answer.
+"""Timeouts of a client that sends a request or takes its response.
 
     receive ─▶ too long without a byte, or too slow on the whole ─▶ RequestTimeoutException (408)
-    send    ─▶ the client takes nothing, or left                 ─▶ ClientGoneError: the answer is broken off
+    send    ─▶ the client takes nothing, or left                 ─▶ ClientDisconnectedError: the answer is broken off
 
 Only the time spent waiting for the client counts, so that one is not blamed for how long we take. Headers are waited for by
-the server software, and connections on which no request is under way are looked after by `gate.connections`.
+the server software, and connections on which no request is under way are looked after by `hounsfield.gateway.idle_connections`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TypeVar
 from starlette.types import Message, Receive, Send
 
 from hounsfield.aws.protocol.errors import RequestTimeoutException
-from hounsfield.gateway.request_body import ClientGoneError
+from hounsfield.gateway.request_body import ClientDisconnectedError
 
 T = TypeVar("T")
 
@@ -48,7 +48,7 @@ async def _within(seconds: float, waited_for: Awaitable[T]) -> T:
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class Timeouts:
     """How long a client may take.
 
     Attributes
@@ -66,51 +66,51 @@ class Patience:
     least_bytes_per_second: int
 
 
-class PatientReceive:
+class TimeoutReceive:
     """Waits for the parts of a body, not longer than allowed.
 
     Parameters
     ----------
     receive : callable
         ASGI receive.
-    patience : Patience
+    timeouts : Timeouts
         How long to wait.
     """
 
-    __slots__ = ("_patience", "_receive", "_size", "_waited")
+    __slots__ = ("_receive", "_size", "_timeouts", "_waited")
 
-    def __init__(self, receive: Receive, patience: Patience) -> None:
+    def __init__(self, receive: Receive, timeouts: Timeouts) -> None:
         self._receive = receive
-        self._patience = patience
+        self._timeouts = timeouts
         self._size = 0
         self._waited = 0.0
 
     async def __call__(self) -> Message:
-        """Give the next message.
+        """Return the next message.
 
         Raises
         ------
         RequestTimeoutException
             The client pauses too long, or sends too slowly.
         """
-        patience = self._patience
+        timeouts = self._timeouts
         begun = time.monotonic()
         try:
-            message = await _within(patience.body_seconds, self._receive())
+            message = await _within(timeouts.body_seconds, self._receive())
         except TimeoutError:
             raise RequestTimeoutException(
-                f"The request body did not arrive: nothing came for {patience.body_seconds:g} s."
+                f"The request body did not arrive: nothing came for {timeouts.body_seconds:g} s."
             ) from None
         self._waited += time.monotonic() - begun
         self._size += len(message.get("body", b""))
-        if self._waited > patience.body_seconds + self._size / patience.least_bytes_per_second:
+        if self._waited > timeouts.body_seconds + self._size / timeouts.least_bytes_per_second:
             raise RequestTimeoutException(
-                f"The request body arrives too slowly; it must come with {patience.least_bytes_per_second} bytes a second."
+                f"The request body arrives too slowly; it must come with {timeouts.least_bytes_per_second} bytes a second."
             )
         return message
 
 
-class PatientSend:
+class TimeoutSend:
     """Sends an answer as long as the client takes it.
 
     An answer that is sent whole is not waited for here. One that comes in chunks is broken off when the client leaves, which
@@ -120,16 +120,16 @@ class PatientSend:
     ----------
     send, receive : callable
         Of ASGI.
-    patience : Patience
+    timeouts : Timeouts
         How long to wait.
     """
 
-    __slots__ = ("_gone", "_headers", "_owed", "_patience", "_receive", "_send")
+    __slots__ = ("_gone", "_headers", "_owed", "_receive", "_send", "_timeouts")
 
-    def __init__(self, send: Send, receive: Receive, patience: Patience) -> None:
+    def __init__(self, send: Send, receive: Receive, timeouts: Timeouts) -> None:
         self._send = send
         self._receive = receive
-        self._patience = patience
+        self._timeouts = timeouts
         self._gone: asyncio.Future[Message] | None = None
         self._headers: Sequence[tuple[bytes, bytes]] = ()
         self._owed: int | None = None
@@ -139,7 +139,7 @@ class PatientSend:
 
         Raises
         ------
-        ClientGoneError
+        ClientDisconnectedError
             The client left, or takes nothing for too long.
         """
         if message["type"] == "http.response.start":
@@ -153,12 +153,12 @@ class PatientSend:
         if self._gone.done():
             if self._owed == 0:
                 return
-            raise ClientGoneError("The client left before its answer was whole.")
+            raise ClientDisconnectedError("The client left before its answer was whole.")
         try:
-            await _within(self._patience.answer_seconds, self._send(message))
+            await _within(self._timeouts.answer_seconds, self._send(message))
         except TimeoutError:
-            raise ClientGoneError(
-                f"The client took nothing of its answer for {self._patience.answer_seconds:g} s."
+            raise ClientDisconnectedError(
+                f"The client took nothing of its answer for {self._timeouts.answer_seconds:g} s."
             ) from None
         if self._owed is not None:
             self._owed -= len(message.get("body", b""))

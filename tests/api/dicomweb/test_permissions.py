@@ -6,10 +6,10 @@ import pytest
 
 from hounsfield.api.dicomweb.permissions import SERIES, STUDY, permission_of
 from hounsfield.api.dicomweb.resources import ROUTES
-from hounsfield.api.dicomweb.routes import find
 from hounsfield.iam.authorization import Permission
 from hounsfield.iam.policies.condition_context import UnsettledValue
 from hounsfield.imaging.image_store import ImageStore
+from support.requests.route_tables import route_table
 
 STORE = "a" * 32
 ARN = f"arn:aws:medical-imaging:us-east-1:000000000000:datastore/{STORE}"
@@ -56,8 +56,9 @@ VALUES = {"study": (STUDY, "1.2"), "series": (SERIES, "1.3"), "all-series": (SER
 
 def needed(image_store: ImageStore, method: str, path: str, *, by_classic: bool = False) -> Permission:
     filled = path.format(study="1.2", series="1.3", instance="1.4", frames="1", digest="c" * 32)
-    found = find(method, f"/datastore/{STORE}/{filled}".encode(), deletes=True)
-    return permission_of(found, image_store, by_classic=by_classic)
+    match = route_table().find(method, f"/datastore/{STORE}/{filled}".rstrip("/").encode())
+    assert match.route is not None
+    return permission_of(match.route, match.labels, image_store, by_classic=by_classic)
 
 
 def test_every_route_has_its_permission(image_store: ImageStore) -> None:

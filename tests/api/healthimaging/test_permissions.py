@@ -11,22 +11,20 @@ import pytest
 from hounsfield.api.healthimaging.permissions import permission_of, permissions_of_parameters
 from hounsfield.aws.protocol.model import load_service
 from hounsfield.aws.protocol.parser import parse_request
-from hounsfield.aws.protocol.routing import Router
 from hounsfield.iam.authorization import Permission
 from hounsfield.iam.policies.condition_context import UnsettledValue
 from hounsfield.imaging.image_store import ImageStore
+from support.requests.route_tables import find_operation
 
 STORE, SOURCE, DESTINATION = "a" * 32, "b" * 32, "c" * 32
 STORE_ARN = f"arn:aws:medical-imaging:us-east-1:000000000000:datastore/{STORE}"
-ROUTER = Router(load_service())
 
 
 def needed(image_store: ImageStore, method: str, path: str, body: dict[str, Any]) -> list[Permission]:
-    """Ask for what a request needs in the order in which the door asks."""
-    match = ROUTER.match(method, path.encode())
-    name = match.operation.name
-    by_path = permission_of(name, match.path_parameters, image_store)
-    parameters = parse_request(match, b"", [], json.dumps(body).encode())
+    """Ask for what a request needs in the order in which the pipeline asks."""
+    operation, labels = find_operation(method, path.encode())
+    by_path = permission_of(operation.name, labels, image_store)
+    parameters = parse_request(operation, labels, b"", [], json.dumps(body).encode())
     return [by_path, *permissions_of_parameters(by_path, parameters, image_store)]
 
 
@@ -80,10 +78,10 @@ def test_tags_are_keys_of_the_request_once_they_are_known(image_store: ImageStor
         Permission("medical-imaging:TagResource", [STORE_ARN], hoped),
         Permission("medical-imaging:TagResource", [STORE_ARN], known),
     ]
-    match = ROUTER.match("DELETE", path.encode())
-    by_path = permission_of("UntagResource", match.path_parameters, image_store)
+    operation, labels = find_operation("DELETE", path.encode())
+    by_path = permission_of("UntagResource", labels, image_store)
     assert by_path == Permission("medical-imaging:UntagResource", [STORE_ARN], {"aws:tagkeys": UnsettledValue.HOPEFUL})
-    parameters = parse_request(match, b"tagKeys=Ward&tagKeys=x", [], b"")
+    parameters = parse_request(operation, labels, b"tagKeys=Ward&tagKeys=x", [], b"")
     assert list(permissions_of_parameters(by_path, parameters, image_store)) == [
         Permission("medical-imaging:UntagResource", [STORE_ARN], {"aws:tagkeys": ("Ward", "x")})
     ]

@@ -8,7 +8,6 @@ from botocore.model import ServiceModel
 from hounsfield.aws.protocol.errors import AwsError, ValidationException
 from hounsfield.aws.protocol.model import read_service
 from hounsfield.aws.protocol.parser import parse_request
-from hounsfield.aws.protocol.routing import Router
 from hounsfield.aws.protocol.serializer import ResultError, serialise
 
 SCALARS = {
@@ -41,7 +40,7 @@ def service_of(inputs, outputs=(), *, payload=None, output_payload=None, more=()
 
 
 def parse(service, query=b"", headers=(), body=b""):
-    return parse_request(Router(service).match("PUT", "/thing"), query, headers, body)
+    return parse_request(service.operations["PutThing"], {}, query, headers, body)
 
 
 def test_headers_and_moments_in_the_query():

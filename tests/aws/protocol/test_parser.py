@@ -22,7 +22,7 @@ SET_PATH = f"/datastore/{STORE}/imageSet/{IMAGE_SET}"
 
 
 @pytest.fixture
-def ask(router, read):
+def ask(read):
     """Parse a request given by its parts; gives the parameters."""
 
     def parse(method, path, body=b"", query=b""):

@@ -10,10 +10,8 @@ import pytest
 from botocore.credentials import Credentials
 
 from hounsfield.api.dicomweb.resources import ROUTES
-from hounsfield.bootstrap.api import make_app
-from hounsfield.gateway.dispatch import DoorRoute
+from hounsfield.gateway.route_table import Route
 from hounsfield.iam.identities.restricted_datastores import restrict_datastore
-from hounsfield.settings import Settings
 from support.identities.users_and_roles import SessionWorld, allow
 from support.requests.every_operation import (
     CHANGING,
@@ -25,7 +23,8 @@ from support.requests.every_operation import (
     uncovered,
     web_route,
 )
-from support.requests.every_route import FOR_EVERYBODY, FORMS, OPEN, Stranger, routes_of, signed
+from support.requests.every_route import FOR_EVERYBODY, FORMS, OPEN, Stranger, signed
+from support.requests.route_tables import route_table
 from support.servers import ServerProcess, wait_for
 
 READING = [
@@ -36,13 +35,10 @@ READING = [
 
 
 @pytest.fixture(scope="module")
-def routes(tmp_path_factory: pytest.TempPathFactory) -> list[DoorRoute]:
+def routes() -> list[Route]:
     """What a server that allows everything answers, but for who may call and whether it is up."""
-    entrance = make_app(Settings(data=tmp_path_factory.mktemp("routes") / "data", dicomweb_delete=True))
-    entrance.opened()
-    entrance.closed()
     others = {*FORMS, *FOR_EVERYBODY}
-    return [route for route in routes_of(entrance.doors) if route not in OPEN and route.operation not in others]
+    return [route for route in route_table().routes if route not in OPEN and route.operation not in others]
 
 
 @pytest.fixture(scope="module", params=["embedded", pytest.param("postgresql", marks=pytest.mark.slow)])
@@ -87,7 +83,7 @@ def denied(server: ServerProcess, world: SessionWorld, place: Place, restricted:
     return callers
 
 
-def test_every_operation_and_option_is_tried(routes: list[DoorRoute], place: Place) -> None:
+def test_every_operation_and_option_is_tried(routes: list[Route], place: Place) -> None:
     assert uncovered(routes, place) == []
     assert {route.operation for route in routes} == {*READING, *CHANGING, *ELSEWHERE}
 
@@ -138,8 +134,8 @@ def test_the_same_requests_of_root_change_it(server: ServerProcess) -> None:
         assert place.state() != before, operation
 
 
-def test_a_route_that_nobody_thought_of_is_found(routes: list[DoorRoute], place: Place) -> None:
+def test_a_route_that_nobody_thought_of_is_found(routes: list[Route], place: Place) -> None:
     """A test of the test."""
-    assert uncovered([*routes, DoorRoute("GET", "/new/{datastoreId}", "ListNew")], place) == ["ListNew"]
+    assert uncovered([*routes, Route("GET", "/new/{datastoreId}", "ListNew")], place) == ["ListNew"]
     with pytest.raises(ValueError, match="unpack"):
         web_route("ListNew")

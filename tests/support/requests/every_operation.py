@@ -28,7 +28,7 @@ from pydicom.dataset import Dataset
 
 from hounsfield.api.dicomweb.resources import ROUTES
 from hounsfield.dicom.values.decode import BULK_DATA_THRESHOLD
-from hounsfield.gateway.dispatch import DoorRoute
+from hounsfield.gateway.route_table import Route
 from hounsfield.imaging.search.search_keys import SearchLevel, keys_of
 from support.clients.dicomweb import BOUNDARY, multipart, part10, store
 from support.clients.signed_http import Answer
@@ -196,7 +196,7 @@ class Place:
         wait_for(done, "all operations to end")
 
 
-_NO_ROUTE: Final = DoorRoute("", "", "")
+_NO_ROUTE: Final = Route("", "", "")
 
 
 def _pictures(body: bytes) -> Iterator[tuple[int, int]]:
@@ -351,7 +351,7 @@ def native_trial(operation: str, place: Place, parameters: Parameters) -> Trial:
     request = sent(operation, whole)
     headers = {name.decode(): value.decode() for name, value in request.headers if name == b"content-type"}
     query = f"?{request.query_string.decode()}" if request.query_string else ""
-    route = DoorRoute(request.method, request.raw_path.decode(), operation)
+    route = Route(request.method, request.raw_path.decode(), operation)
     return Trial(route, request.method, request.raw_path.decode() + query, request.body, headers)
 
 
@@ -423,13 +423,13 @@ STOWED: Final = (marked(1, ImageComments="replaced"), marked(5))
 """An instance that would replace one of the target, and one that would be added to it."""
 
 
-def web_route(operation: str) -> DoorRoute:
+def web_route(operation: str) -> Route:
     """Give the route of a DICOMweb operation."""
     ((method, path),) = [(method, path) for method, path, name in ROUTES if name == operation]
-    return DoorRoute(method, f"/datastore/{{datastoreId}}/{path}".rstrip("/"), operation)
+    return Route(method, f"/datastore/{{datastoreId}}/{path}".rstrip("/"), operation)
 
 
-def web_trials(route: DoorRoute, place: Place) -> Iterator[Trial]:
+def web_trials(route: Route, place: Place) -> Iterator[Trial]:
     """Give the requests of a DICOMweb operation that are aimed at the target."""
     labels = {
         "datastoreId": place.datastore,
@@ -458,7 +458,7 @@ def web_trials(route: DoorRoute, place: Place) -> Iterator[Trial]:
             yield Trial(route, "GET", f"{path}?{name}={value}", headers={"Accept": "*/*"})
 
 
-def _parameters(route: DoorRoute, place: Place, path: str) -> Iterator[tuple[str, Sequence[str]]]:
+def _parameters(route: Route, place: Place, path: str) -> Iterator[tuple[str, Sequence[str]]]:
     """Give the query parameters of a route, as the server tells them to whoever gives one that it does not know."""
     refused = place.root(place.server, Trial(route, "GET", f"{path}?no-such-parameter=1")).message
     found = re.search(r"(?:Known are|nor one of) (.+?)\.$", refused)
@@ -507,7 +507,7 @@ def _native_trials(operation: str, place: Place) -> Iterator[Trial]:
             yield native_trial(operation, place, {**parameters, "datastoreId": place.other})
 
 
-def uncovered(routes: Iterable[DoorRoute], place: Place) -> list[str]:
+def uncovered(routes: Iterable[Route], place: Place) -> list[str]:
     """List operations, and members of their parameters, that no trial is made of."""
     found = []
     for operation in dict.fromkeys(route.operation for route in routes):

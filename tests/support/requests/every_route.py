@@ -1,4 +1,4 @@
-"""Requests to everything the server answers, made from the routes that its doors tell of."""
+"""Requests to everything the server answers, made from its route table."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import copy
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -21,12 +21,12 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from starlette.types import ASGIApp, Message
 
-from hounsfield.gateway.dispatch import DoorRoute, FrontDoor
+from hounsfield.gateway.route_table import Route
 from support.clients.signed_http import Answer, send
 from support.requests.shape_samples import OPERATIONS, sample, sent
 from support.servers import ServerProcess
 
-OPEN = frozenset({DoorRoute("GET", "/healthz", "Health"), DoorRoute("GET", "/readyz", "Ready")})
+OPEN = frozenset({Route("GET", "/healthz", "Health"), Route("GET", "/readyz", "Ready")})
 """The routes that answer everybody. A route that is added here needs a line in the threat model."""
 
 UNSIGNED = frozenset({"AssumeRoleWithWebIdentity"})
@@ -58,7 +58,7 @@ class Server(Protocol):
 class Trial:
     """One request to one route."""
 
-    route: DoorRoute
+    route: Route
     method: str
     path: str
     body: bytes = b""
@@ -69,7 +69,7 @@ class Trial:
 class Finding:
     """A route that answered a stranger as it should not."""
 
-    route: DoorRoute
+    route: Route
     stranger: str
     told: str
 
@@ -77,12 +77,7 @@ class Finding:
         return f"{self.route.method} {self.route.path} ({self.route.operation}), {self.stranger}: {self.told}"
 
 
-def routes_of(doors: Iterable[FrontDoor]) -> list[DoorRoute]:
-    """Give everything that the doors answer, each once."""
-    return list(dict.fromkeys(route for door in doors for route in door.routes))
-
-
-def trial_of(route: DoorRoute, values: Mapping[str, str]) -> Trial:
+def trial_of(route: Route, values: Mapping[str, str]) -> Trial:
     """Make the request of a route, with real ids wherever it has room for one, so that it would work if it were let in."""
     if route.operation in OPERATIONS:
         request = sent(route.operation, _with(copy.deepcopy(sample(route.operation)), values))
@@ -162,13 +157,13 @@ def unknown_callers(server: ServerProcess) -> dict[str, Stranger]:
     }
 
 
-def _refusals(route: DoorRoute) -> set[int]:
+def _refusals(route: Route) -> set[int]:
     """Give the statuses of a refusal; a token that is none is the client's error in AWS's words (InvalidIdentityToken, 400)."""
     return {400, 403} if route.operation in UNSIGNED else {403}
 
 
 def walk(
-    server: Server, routes: Sequence[DoorRoute], values: Mapping[str, str], callers: Mapping[str, Stranger]
+    server: Server, routes: Sequence[Route], values: Mapping[str, str], callers: Mapping[str, Stranger]
 ) -> list[Finding]:
     """Call every route as every stranger; give those that did not answer 403 in AWS's form."""
     findings = []

@@ -24,7 +24,7 @@ from hounsfield.api.dicomweb.content_negotiation import (
     acceptable,
 )
 from hounsfield.api.dicomweb.request import Call
-from hounsfield.api.dicomweb.resources import ROUTES, Route, routes
+from hounsfield.api.dicomweb.resources import ROUTES, ResourceRoute, offered_routes
 from hounsfield.aws.protocol.response import WireResponse
 from hounsfield.imaging.datastores import get_datastore
 from hounsfield.imaging.errors import NotAcceptableError
@@ -99,7 +99,7 @@ def get_capabilities(call: Call) -> WireResponse:
     """Describe the door; raises `NotFoundError` when there is no such data store, and `NotAcceptableError`."""
     call.only()
     get_datastore(call.context.image_store, call.datastore_id)
-    offered = routes(deletes=call.context.deletes)
+    offered = offered_routes(deletes=call.context.deletes)
     if acceptable(call.accepts, WADL, parts=False):
         return WireResponse(200, [("Content-Type", WADL)], as_wadl(resources(offered), call.base, MEDIA_TYPES))
     if acceptable(call.accepts, JSON, parts=False):
@@ -115,7 +115,7 @@ class Resource:
     below: dict[str, Resource] = field(default_factory=dict)
 
 
-def resources(offered: Sequence[Route]) -> Resource:
+def resources(offered: Sequence[ResourceRoute]) -> Resource:
     """Give the tree of the resources that routes of method, path and name lead to."""
     root = Resource()
     for method, path, name in offered:
@@ -158,7 +158,7 @@ def _add(parent: ET.Element, resource: Resource, media_types: Mapping[str, Seque
         _add(element, below, media_types)
 
 
-def as_json(offered: Sequence[Route], base: str, media_types: Mapping[str, Sequence[str]]) -> bytes:
+def as_json(offered: Sequence[ResourceRoute], base: str, media_types: Mapping[str, Sequence[str]]) -> bytes:
     """Write the same as a JSON object: the base URL, and each operation with method, path and media types."""
     operations = [
         {"id": name, "method": method, "path": f"/{path}", "mediaTypes": list(media_types.get(name, ()))}

@@ -15,7 +15,7 @@ from typing import Final
 from hounsfield.api.dicomweb.conditional_requests import entity_tag, tag_headers, unchanged
 from hounsfield.api.dicomweb.request import Call
 from hounsfield.aws.protocol.response import WireResponse
-from hounsfield.gateway.responses import StreamedResult
+from hounsfield.gateway.responses import StreamedResponse
 from hounsfield.imaging.content_coding import ContentCoding, compress
 
 VARY: Final = "Accept, Accept-Encoding"
@@ -57,14 +57,14 @@ def coding_headers(coding: ContentCoding) -> list[tuple[str, str]]:
     return [] if coding is ContentCoding.IDENTITY else [("Content-Encoding", coding)]
 
 
-def coded(call: Call, answer: WireResponse | StreamedResult) -> WireResponse | StreamedResult:
+def coded(call: Call, answer: WireResponse | StreamedResponse) -> WireResponse | StreamedResponse:
     """Compress an answer as its client accepts it.
 
     Parameters
     ----------
     call : Call
         The request.
-    answer : WireResponse or StreamedResult
+    answer : WireResponse or StreamedResponse
         A document without an entity tag. What is there whole gets one of its content when it is compressed.
     """
     coding = coding_of(call)
@@ -74,9 +74,9 @@ def coded(call: Call, answer: WireResponse | StreamedResult) -> WireResponse | S
         answer.headers.append(("Vary", VARY))
         return answer
     headers = [*answer.headers, *coding_headers(coding)]
-    if isinstance(answer, StreamedResult):
+    if isinstance(answer, StreamedResponse):
         chunks = compress(map(bytes, answer.chunks), coding)
-        return StreamedResult([*headers, ("Vary", VARY)], None, chunks, answer.status)
+        return StreamedResponse([*headers, ("Vary", VARY)], None, chunks, answer.status)
     body = b"".join(compress((bytes(answer.body),), coding))
     # As long as the content is the same, so is the tag: whatever it came from.
     tag = entity_tag(coding, hashlib.blake2b(body, digest_size=16).hexdigest())

@@ -1,4 +1,4 @@
-"""What every handler of the DICOMweb door works on."""
+"""What every operation of DICOMweb works on."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hounsfield.imaging.retrieve.metadata import DicomMetadataReader
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What every handler of the DICOMweb door works on.
+    """What every operation of DICOMweb works on.
 
     Attributes
     ----------
@@ -28,8 +28,6 @@ class Context:
         Gathers what requests have to store for the workers.
     spool : Path
         Folder where large files wait while they arrive.
-    local : bool
-        Whether database and packs are on this machine, so that a quick read need not wait for a thread.
     renderer : FrameRenderer
         Makes and keeps rendered frames.
     deletes : bool
@@ -45,7 +43,6 @@ class Context:
     receiver: Receiver
     scheduler: IngestScheduler
     spool: Path
-    local: bool
     renderer: FrameRenderer
     deletes: bool = False
     classic_searches: bool = False

@@ -22,9 +22,9 @@ from hounsfield.api.dicomweb.wado_rendered import (
     get_thumbnail,
 )
 from hounsfield.aws.protocol.response import WireResponse
-from hounsfield.gateway.responses import StreamedResult
+from hounsfield.gateway.responses import StreamedResponse
 
-Answer = WireResponse | StreamedResult
+Answer = WireResponse | StreamedResponse
 
 
 @dataclass(frozen=True, slots=True)

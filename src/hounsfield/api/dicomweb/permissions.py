@@ -12,10 +12,11 @@ Image sets are decided when they are found, see `hounsfield.imaging.image_set_ac
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from hounsfield.api.dicomweb.routes import Found
+from hounsfield.gateway.route_table import Route
 from hounsfield.iam.authorization import ContextValue, Permission
 from hounsfield.iam.policies.condition_context import UnsettledValue
 from hounsfield.imaging.image_store import ImageStore
@@ -24,7 +25,7 @@ PREFIX: Final = "medical-imaging:"
 STUDY: Final = "medical-imaging:studyinstanceuid"
 SERIES: Final = "medical-imaging:seriesinstanceuid"
 ON_IMAGE_SETS: Final = frozenset({f"{PREFIX}DeleteImageSet"})
-"""Actions that are those of the native API on image sets, and must be allowed on each of them, not on the data store alone."""
+"""Actions that are those of HealthImaging on image sets, and must be allowed on each of them, not on the data store alone."""
 WHOLE_STUDY: Final = frozenset(
     {
         "DeleteStudy",
@@ -45,29 +46,32 @@ CLASSIC: Final = {
 """For each search across studies or series the one within: the action that there was before June 2026."""
 
 
-def permission_of(found: Found, image_store: ImageStore, *, by_classic: bool = False) -> Permission:
+def permission_of(
+    route: Route, labels: Mapping[str, str], image_store: ImageStore, *, by_classic: bool = False
+) -> Permission:
     """Name what a request needs.
 
     Parameters
     ----------
-    found : Found
-        The operation, the data store and the labels of the path.
+    route : Route
+        The route of the operation.
+    labels : Mapping of str to str
+        The labels of its path.
     image_store : ImageStore
         The image store, for the account and region of ARNs.
     by_classic : bool
         Whether the action of the search within a study or series also grants the one across them.
     """
-    operation = found.operation
     context: dict[str, ContextValue] = {}
-    if "study" in found.labels:
-        context[STUDY] = found.labels["study"]
-    if "series" in found.labels:
-        context[SERIES] = found.labels["series"]
-    elif operation.name in WHOLE_STUDY:
+    if "study" in labels:
+        context[STUDY] = labels["study"]
+    if "series" in labels:
+        context[SERIES] = labels["series"]
+    elif route.operation in WHOLE_STUDY:
         context[SERIES] = UnsettledValue.CAUTIOUS
-    action = PREFIX + (operation.action or operation.name)
-    permission = Permission(action, [image_store.datastore_arn(found.datastore_id)], context)
-    classic = CLASSIC.get(operation.name) if by_classic else None
+    action = PREFIX + route.action
+    permission = Permission(action, [image_store.datastore_arn(labels["datastoreId"])], context)
+    classic = CLASSIC.get(route.operation) if by_classic else None
     if classic is None:
         return permission
     wider: dict[str, ContextValue] = {STUDY: UnsettledValue.CAUTIOUS, SERIES: UnsettledValue.CAUTIOUS, **context}

@@ -11,7 +11,7 @@ from hounsfield.api.dicomweb.request import Call
 from hounsfield.api.dicomweb.wado_metadata import document_kind, xml_documents
 from hounsfield.aws.protocol.response import WireResponse
 from hounsfield.dicom.json.xml import write_native_model
-from hounsfield.gateway.responses import StreamedResult
+from hounsfield.gateway.responses import StreamedResponse
 from hounsfield.imaging.search.dicom import find_results
 from hounsfield.imaging.search.dicom_results import json_array, reads_stored_data, write_results
 from hounsfield.imaging.search.search_keys import SearchLevel
@@ -20,26 +20,26 @@ _MORE: Final = ("Warning", '299 hounsfield "There are additional results that ca
 """Said when there is more than the limit (PS3.18 section 8.3.4.4)."""
 
 
-def search_studies(call: Call) -> WireResponse | StreamedResult:
+def search_studies(call: Call) -> WireResponse | StreamedResponse:
     """Operation SearchDICOMStudies; raises `NotFoundError`, `NotAcceptableError`, `InvalidRequestError`."""
     return _search(call, SearchLevel.STUDY)
 
 
-def search_series(call: Call) -> WireResponse | StreamedResult:
+def search_series(call: Call) -> WireResponse | StreamedResponse:
     """Operations SearchDICOMSeries and SearchDICOMAllSeries; errors are those of `search_studies`."""
     return _search(call, SearchLevel.SERIES)
 
 
-def search_instances(call: Call) -> WireResponse | StreamedResult:
+def search_instances(call: Call) -> WireResponse | StreamedResponse:
     """Operations SearchDICOMInstances, SearchDICOMStudyInstances, SearchDICOMAllInstances; errors as `search_studies`."""
     return _search(call, SearchLevel.INSTANCE)
 
 
-def _search(call: Call, level: SearchLevel) -> WireResponse | StreamedResult:
+def _search(call: Call, level: SearchLevel) -> WireResponse | StreamedResponse:
     return coded(call, _found(call, level))
 
 
-def _found(call: Call, level: SearchLevel) -> WireResponse | StreamedResult:
+def _found(call: Call, level: SearchLevel) -> WireResponse | StreamedResponse:
     kind = document_kind(call)
     search = parse_search(call, level, any_case=call.context.descriptions_ignore_case)
     image_store = call.context.image_store
@@ -48,8 +48,8 @@ def _found(call: Call, level: SearchLevel) -> WireResponse | StreamedResult:
     more = [_MORE] if results.more else []
     if kind == DICOM_XML:
         answer = xml_documents(write_native_model(text) for text in objects)
-        return StreamedResult([*answer.headers, *more], None, answer.chunks)
+        return StreamedResponse([*answer.headers, *more], None, answer.chunks)
     headers = [("Content-Type", kind), *more]
     if reads_stored_data(search, results.found, call.base):
-        return StreamedResult(headers, None, json_array(objects))
+        return StreamedResponse(headers, None, json_array(objects))
     return WireResponse(200, headers, b"".join(json_array(objects)))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Final, TypeAlias
 from urllib.parse import quote
 
-Route: TypeAlias = "tuple[str, str, str]"
+ResourceRoute: TypeAlias = "tuple[str, str, str]"
 """Method, path below the data store, name of the operation."""
 
 _UID = re.compile(r"[0-9.]+", re.ASCII)
@@ -16,7 +16,7 @@ _STUDY = f"{_STUDIES}/{{study}}"
 _SERIES = f"{_STUDY}/series/{{series}}"
 _INSTANCE = f"{_SERIES}/instances/{{instance}}"
 
-ROUTES: Sequence[Route] = (
+ROUTES: Final[Sequence[ResourceRoute]] = (
     ("OPTIONS", "", "RetrieveCapabilities"),
     ("POST", _STUDIES, "StoreDICOM"),
     ("POST", _STUDY, "StoreDICOMStudy"),
@@ -52,21 +52,21 @@ ROUTES: Sequence[Route] = (
     ("DELETE", _SERIES, "DeleteSeries"),
     ("DELETE", _INSTANCE, "DeleteInstance"),
 )
-"""Method, path below the data store, name of the operation."""
+"""Everything that DICOMweb answers."""
 
 
-def routes(*, deletes: bool) -> Sequence[Route]:
-    """Give the routes of an installation that allows DELETE, or does not."""
+def offered_routes(*, deletes: bool) -> Sequence[ResourceRoute]:
+    """Return the routes of an installation that allows DELETE, or does not."""
     return tuple(route for route in ROUTES if deletes or route[0] != "DELETE")
 
 
 def study_path(study_uid: str) -> str:
-    """Give the path of a study below its data store."""
+    """Return the path of a study below its data store."""
     return f"{_STUDIES}/{_segment(study_uid)}"
 
 
 def instance_path(study_uid: str, series_uid: str, sop_uid: str) -> str:
-    """Give the path of an instance below its data store; a UID may be none, and have in it what would end a header."""
+    """Return the path of an instance below its data store; a UID may be none, and have in it what would end a header."""
     if not _UID.fullmatch(study_uid + series_uid + sop_uid):
         study_uid, series_uid, sop_uid = _segment(study_uid), _segment(series_uid), _segment(sop_uid)
     return f"{_STUDIES}/{study_uid}/series/{series_uid}/instances/{sop_uid}"

@@ -1,138 +1,91 @@
-"""Which path is which DICOMweb operation (PS3.18 chapter 10).
-
-    GET /datastore/<id>/studies/1.2/series/1.3  ─▶  find  ─▶  Found(Route(SearchDICOM…), {"study": "1.2", …})
-
-The path is cut at its slashes before a segment is decoded, as for the native API.
-"""
+"""The routes of DICOMweb, and the labels of their paths (PS3.18 chapter 10)."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import Final
 from urllib.parse import unquote
 
 from hounsfield.api.dicomweb.operations import OPERATIONS, Operation
-from hounsfield.api.dicomweb.resources import ROUTES, Route, routes
-from hounsfield.aws.protocol.errors import MethodNotAllowedException, UnknownOperationException, ValidationException
+from hounsfield.api.dicomweb.resources import offered_routes
+from hounsfield.audit.events import Category
+from hounsfield.aws.protocol.errors import UnknownOperationException, ValidationException
+from hounsfield.gateway.audit_record import is_read_only
+from hounsfield.gateway.route_table import Route
+from hounsfield.gateway.threads import Threads
 
-LONGEST_LABEL = 4096
-_PLAIN = re.compile(rb"[0-9A-Za-z.,/]*")
-"""Paths with nothing to decode in them, as those of UIDs are."""
-
-_NUMBERS = re.compile(rb"(?:[0-9,]|%2[Cc])*")
+LONGEST_LABEL: Final = 4096
+MOST_UNUSED_BODY_BYTES: Final = 64 * 1024
+"""Largest body of an operation that does not use its body."""
+_NUMBERS: Final = re.compile(r"(?:[0-9,]|%2[Cc])*")
 """A frame list, which may be as long as a request line: one of its 10,000 numbers takes some five characters."""
-
-DOORWAYS = frozenset(path.partition("/")[0].encode() for _, path, _ in ROUTES if path)
-"""First segments below a data store that are DICOMweb's."""
-
-
-def is_dicomweb(method: str, raw_path: bytes) -> bool:
-    """Tell whether a request is for this door."""
-    segments = raw_path.split(b"/", 4)
-    if method == "OPTIONS" and segments[1:2] == [b"datastore"] and (len(segments) == 3 or segments[3:] == [b""]):
-        return True
-    return len(segments) > 3 and segments[1] == b"datastore" and segments[3] in DOORWAYS
+_MANAGEMENT_ACTIONS: Final = frozenset({"GetDatastore", "DeleteImageSet"})
+"""Actions of operations that are no data events, like their namesakes of HealthImaging."""
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """An operation found for a request, the data store and the labels of its path."""
-
-    operation: Operation
-    datastore_id: str
-    labels: Mapping[str, str]
-
-
-def find(method: str, raw_path: bytes, *, deletes: bool = False) -> Found:
-    """Find the operation of a request.
+def dicomweb_routes(
+    *, deletes: bool, most_store_bytes: int, reading: Threads, writing: Threads, rendering: Threads
+) -> tuple[Route, ...]:
+    """Return the routes of an installation.
 
     Parameters
     ----------
-    method : str
-        HTTP method.
-    raw_path : bytes
-        Path as it was sent.
     deletes : bool
-        Whether the installation allows DELETE.
+        Whether DELETE is allowed.
+    most_store_bytes : int
+        Largest body of a request that stores.
+    reading, writing, rendering : Threads
+        Where operations run that only read, those that change something, and those that render.
+    """
+
+    def threads_of(operation: Operation) -> Threads:
+        if operation.renders:
+            return rendering
+        # What is stored is committed by a thread of its own.
+        return reading if is_read_only(operation.name) or operation.take is not None else writing
+
+    def route_of(method: str, path: str, operation: Operation) -> Route:
+        return Route(
+            method,
+            f"/datastore/{{datastoreId}}/{path}".rstrip("/"),
+            operation.name,
+            action=operation.action or operation.name,
+            category=Category.MANAGEMENT if operation.action in _MANAGEMENT_ACTIONS else Category.DATA,
+            threads=threads_of(operation),
+            quick=operation.quick,
+            streams_body=operation.take is not None,
+            most_body_bytes=MOST_UNUSED_BODY_BYTES if operation.take is None else most_store_bytes,
+            answers_head=method == "GET",
+            answers_slash=True,
+        )
+
+    return tuple(route_of(method, path, OPERATIONS[name]) for method, path, name in offered_routes(deletes=deletes))
+
+
+def decode_labels(labels: dict[str, str]) -> dict[str, str]:
+    """Decode the labels of a path.
 
     Raises
     ------
     UnknownOperationException
-        No operation has the path.
-    MethodNotAllowedException
-        The path has operations, but not with this method.
+        A label is empty.
     ValidationException
-        A segment of the path is not UTF-8 or too long.
+        A label is not percent-encoded UTF-8, has a zero character in it, or is too long.
     """
-    segments = _segments(raw_path)
-    if len(segments) > 1 and segments[-1] == "":
-        segments.pop()
-    allowed: set[str] = set()
-    for template in _TREES[deletes].get(len(segments) - 1, ()):
-        labels = template.labels_of(segments)
-        if labels is not None:
-            name = template.operations.get("GET" if method == "HEAD" else method)
-            if name is not None:
-                return Found(OPERATIONS[name], segments[0], labels)
-            allowed |= template.operations.keys()
-    if allowed:
-        names = ", ".join(sorted(allowed))
-        raise MethodNotAllowedException(f"The method must be one of {names}.", [("Allow", names)])
-    raise UnknownOperationException("No DICOMweb operation has this path.")
+    if "" in labels.values():
+        raise UnknownOperationException("No operation has the path of the request.")
+    return {name: _decoded(label) for name, label in labels.items()}
 
 
-def _segments(raw_path: bytes) -> list[str]:
-    """Cut the path below ``/datastore/`` at its slashes and decode what lies between them."""
-    if len(raw_path) <= LONGEST_LABEL and _PLAIN.fullmatch(raw_path):
-        return raw_path.decode("ascii").split("/")[2:]
-    return [_decoded(segment) for segment in raw_path.split(b"/")[2:]]
-
-
-def _decoded(segment: bytes) -> str:
-    if len(segment) > LONGEST_LABEL and not _NUMBERS.fullmatch(segment):
+def _decoded(label: str) -> str:
+    if len(label) > LONGEST_LABEL and not _NUMBERS.fullmatch(label):
         raise ValidationException(f"A segment of the path is longer than {LONGEST_LABEL} bytes.")
     try:
-        text = unquote(segment.decode("ascii"), errors="strict")
+        text = unquote(label, errors="strict") if label.isascii() else None
     except UnicodeDecodeError:
-        raise ValidationException("The path must be percent-encoded UTF-8.") from None
+        text = None
+    if text is None:
+        raise ValidationException("The path must be percent-encoded UTF-8.")
     if "\0" in text:
         raise ValidationException("The path must not contain a zero byte.")
     return text
-
-
-@dataclass(frozen=True, slots=True)
-class _Template:
-    """A path of routes, cut at its slashes: what stands where, which places are labels, and the operation of each method.
-
-    Places are counted from that of the data store, which is 0.
-    """
-
-    words: tuple[tuple[int, str], ...]
-    labels: tuple[tuple[int, str], ...]
-    operations: dict[str, str]
-
-    def labels_of(self, segments: Sequence[str]) -> dict[str, str] | None:
-        """Give the labels of a path of as many segments as this one; None for another path."""
-        for place, word in self.words:
-            if segments[place] != word:
-                return None
-        labels = {name: segments[place] for place, name in self.labels}
-        return labels if all(labels.values()) else None
-
-
-def _tree(offered: Sequence[Route]) -> dict[int, list[_Template]]:
-    """Order routes by the number of the segments of their paths below the data store."""
-    paths: dict[str, dict[str, str]] = {}
-    for method, path, name in offered:
-        paths.setdefault(path, {})[method] = name
-    tree: dict[int, list[_Template]] = {}
-    for path, operations in paths.items():
-        parts = list(enumerate(path.split("/"), start=1)) if path else []
-        words = tuple((place, part) for place, part in parts if not part.startswith("{"))
-        labels = tuple((place, part[1:-1]) for place, part in parts if part.startswith("{"))
-        tree.setdefault(len(parts), []).append(_Template(words, labels, operations))
-    return tree
-
-
-_TREES = {deletes: _tree(routes(deletes=deletes)) for deletes in (False, True)}

@@ -15,7 +15,7 @@ from hounsfield.api.dicomweb.request import Call, instance_of
 from hounsfield.api.dicomweb.wado_bulk_data import bulk_data_of
 from hounsfield.api.dicomweb.zip_archive import encode_zip, file_name
 from hounsfield.aws.protocol.response import WireResponse
-from hounsfield.gateway.responses import StreamedResult
+from hounsfield.gateway.responses import StreamedResponse
 from hounsfield.imaging.errors import NotAcceptableError
 from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.retrieve.instance_order import find_series, find_study
@@ -27,7 +27,7 @@ _NAMED: Final = (
 )
 
 
-def get_instance(call: Call) -> WireResponse | StreamedResult:
+def get_instance(call: Call) -> WireResponse | StreamedResponse:
     """Operation GetDICOMInstance; raises `NotFoundError` and `NotAcceptableError`."""
     call.only("imageSetId")
     instance = instance_of(call)
@@ -46,7 +46,7 @@ def get_instance(call: Call) -> WireResponse | StreamedResult:
 
 def _instance_answer(
     call: Call, entry: MediaRange, instance: StoredInstance, file: DicomFile
-) -> WireResponse | StreamedResult:
+) -> WireResponse | StreamedResponse:
     version = (instance.image_set.image_set_id, str(instance.image_set.version), instance.key)
     form = "zip" if entry.kind == ZIP else "file"
     tag = entity_tag(*version, file.transfer_syntax, form, in_parts=entry.is_multipart)
@@ -57,10 +57,10 @@ def _instance_answer(
     if entry.is_multipart:
         return _in_parts(iter([(instance, file)]), tag_headers(tag))
     kind = f"{DICOM}; transfer-syntax={file.transfer_syntax}"
-    return StreamedResult([("Content-Type", kind), *tag_headers(tag)], file.size, file.chunks)
+    return StreamedResponse([("Content-Type", kind), *tag_headers(tag)], file.size, file.chunks)
 
 
-def get_series(call: Call) -> WireResponse | StreamedResult:
+def get_series(call: Call) -> WireResponse | StreamedResponse:
     """All instances of a series; raises `NotFoundError` and `NotAcceptableError`."""
     call.only("imageSetId")
     instances = find_series(
@@ -74,7 +74,7 @@ def get_series(call: Call) -> WireResponse | StreamedResult:
     return _all(call, instances)
 
 
-def get_study(call: Call) -> WireResponse | StreamedResult:
+def get_study(call: Call) -> WireResponse | StreamedResponse:
     """All instances of a study; raises `NotFoundError` and `NotAcceptableError`."""
     call.only()
     return _all(call, find_study(call.context.image_store, call.access, call.datastore_id, call.labels["study"]))
@@ -96,7 +96,7 @@ def _wants_bulk_data(entry: MediaRange) -> bool:
     return entry.is_multipart and entry.part_kind == OCTET_STREAM
 
 
-def _all(call: Call, instances: Sequence[StoredInstance]) -> WireResponse | StreamedResult:
+def _all(call: Call, instances: Sequence[StoredInstance]) -> WireResponse | StreamedResponse:
     image_store, accepted = call.context.image_store, _wanted(call)
     if not accepted:
         raise NotAcceptableError(f"{_NAMED}; the Accept header allows none of these.")
@@ -121,7 +121,9 @@ def _file_in_time(image_store: ImageStore, instance: StoredInstance, wanted: str
         return dicom_file(image_store, instance, ANY)
 
 
-def _in_parts(files: Iterable[tuple[StoredInstance, DicomFile]], headers: Sequence[tuple[str, str]]) -> StreamedResult:
+def _in_parts(
+    files: Iterable[tuple[StoredInstance, DicomFile]], headers: Sequence[tuple[str, str]]
+) -> StreamedResponse:
     boundary = new_boundary()
 
     def parts() -> Iterator[tuple[list[tuple[str, str]], Iterator[bytes]]]:
@@ -129,12 +131,12 @@ def _in_parts(files: Iterable[tuple[StoredInstance, DicomFile]], headers: Sequen
             yield [("Content-Type", f"{DICOM}; transfer-syntax={file.transfer_syntax}")], file.chunks
 
     kind = f'{MULTIPART}; type="{DICOM}"; boundary={boundary}'
-    return StreamedResult([("Content-Type", kind), *headers], None, encode_parts(boundary, parts()))
+    return StreamedResponse([("Content-Type", kind), *headers], None, encode_parts(boundary, parts()))
 
 
-def _zipped(files: Iterable[tuple[StoredInstance, DicomFile]], headers: Sequence[tuple[str, str]]) -> StreamedResult:
+def _zipped(files: Iterable[tuple[StoredInstance, DicomFile]], headers: Sequence[tuple[str, str]]) -> StreamedResponse:
     named = (
         (file_name(instance.image_set.series_uid, instance.sop_uid, number), file.size, file.chunks)
         for number, (instance, file) in enumerate(files, start=1)
     )
-    return StreamedResult([("Content-Type", ZIP), *headers], None, encode_zip(named))
+    return StreamedResponse([("Content-Type", ZIP), *headers], None, encode_zip(named))

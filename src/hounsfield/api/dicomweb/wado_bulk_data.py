@@ -20,7 +20,7 @@ from hounsfield.api.dicomweb.request import Call, instance_of
 from hounsfield.api.dicomweb.resources import instance_path
 from hounsfield.api.dicomweb.wado_stored_frame import frame_kind
 from hounsfield.aws.protocol.response import WireResponse
-from hounsfield.gateway.responses import StreamedResult
+from hounsfield.gateway.responses import StreamedResponse
 from hounsfield.imaging.errors import NotAcceptableError, NotFoundError
 from hounsfield.imaging.retrieve.bulk_data import bulk_data, every_frame, named_values
 from hounsfield.imaging.retrieve.data_set_json import digest_uri
@@ -32,7 +32,7 @@ from hounsfield.imaging.staged_instance import PixelKind
 _Part: TypeAlias = "tuple[list[tuple[str, str]], Iterable[bytes]]"
 
 
-def get_bulk_data(call: Call) -> WireResponse | StreamedResult:
+def get_bulk_data(call: Call) -> WireResponse | StreamedResponse:
     """Operation GetDICOMBulkdata: the bytes of one element; raises `NotFoundError` and `NotAcceptableError`."""
     call.only("imageSetId")
     instance = instance_of(call)
@@ -56,7 +56,7 @@ def get_bulk_data(call: Call) -> WireResponse | StreamedResult:
     return WireResponse(206, [*headers, ("Content-Range", part.content_range)], data[part.start : part.end])
 
 
-def get_all_bulk_data(call: Call) -> WireResponse | StreamedResult:
+def get_all_bulk_data(call: Call) -> WireResponse | StreamedResponse:
     """All bulk data of an instance, a series or a study; raises `NotFoundError` and `NotAcceptableError`."""
     instances = _instances(call)
     if not acceptable(call.accepts, OCTET_STREAM, parts=True):
@@ -66,14 +66,14 @@ def get_all_bulk_data(call: Call) -> WireResponse | StreamedResult:
     return bulk_data_of(call, instances)
 
 
-def get_pixel_data(call: Call) -> WireResponse | StreamedResult:
+def get_pixel_data(call: Call) -> WireResponse | StreamedResponse:
     """The pixel data of an instance, a series or a study; raises `NotFoundError` and `NotAcceptableError`."""
     instances = _instances(call)
     entry, wanted = _pixel_form(call, instances)
     return _streamed(_pixel_parts(call, instances, entry, wanted), "there is no pixel data")
 
 
-def bulk_data_of(call: Call, instances: Sequence[StoredInstance]) -> StreamedResult:
+def bulk_data_of(call: Call, instances: Sequence[StoredInstance]) -> StreamedResponse:
     """Answer all bulk data of instances as octets: values by URI, and pixel data decoded where it can be.
 
     Raises
@@ -164,7 +164,7 @@ def _whole(parts: Iterable[_Part], headers: Sequence[tuple[str, str]]) -> WireRe
     return WireResponse(200, [("Content-Type", kind), *headers], b"".join(encode_parts(boundary, parts)))
 
 
-def _streamed(parts: Iterator[_Part], nothing: str) -> StreamedResult:
+def _streamed(parts: Iterator[_Part], nothing: str) -> StreamedResponse:
     """Answer parts as they are made; the first before anything is answered: what is wrong is mostly wrong with it."""
     first = next(parts, None)
     if first is None:
@@ -172,6 +172,6 @@ def _streamed(parts: Iterator[_Part], nothing: str) -> StreamedResult:
     boundary = new_boundary()
     media = dict(first[0])["Content-Type"].partition(";")[0]
     kind = f'{MULTIPART}; type="{media}"; boundary={boundary}'
-    return StreamedResult(
+    return StreamedResponse(
         [("Content-Type", kind), ("Vary", "Accept")], None, encode_parts(boundary, itertools.chain([first], parts))
     )

@@ -24,7 +24,7 @@ from hounsfield.api.dicomweb.wado_stored_frame import (
 )
 from hounsfield.aws.protocol.errors import ValidationException
 from hounsfield.aws.protocol.response import WireResponse
-from hounsfield.gateway.responses import StreamedResult
+from hounsfield.gateway.responses import StreamedResponse
 from hounsfield.imaging.errors import NotAcceptableError
 from hounsfield.imaging.retrieve.instances import StoredInstance, find_instance
 from hounsfield.imaging.retrieve.transcoding import (
@@ -41,7 +41,7 @@ _LONGEST_TAG = 512
 _FRAME_LIST = re.compile(r"[0-9]{1,9}(?:,[0-9]{1,9})*", re.ASCII)
 
 
-def get_instance_frames(call: Call) -> WireResponse | StreamedResult:
+def get_instance_frames(call: Call) -> WireResponse | StreamedResponse:
     """Operation GetDICOMInstanceFrames.
 
     Raises
@@ -76,7 +76,7 @@ def get_instance_frames(call: Call) -> WireResponse | StreamedResult:
 
 def _answer(
     call: Call, entry: MediaRange, frames: InstanceFrames, numbers: Sequence[int], key: str
-) -> WireResponse | StreamedResult:
+) -> WireResponse | StreamedResponse:
     kind = frame_kind(entry, frames.transfer_syntax)
     tag = frames_tag(key, numbers, kind, parts=in_parts(entry))
     if len(tag) < _LONGEST_TAG and (answer := unchanged(call.headers, tag)) is not None:
@@ -147,11 +147,11 @@ def _chosen(
     )
 
 
-def _single(call: Call, frames: InstanceFrames, kind: str, tag: str) -> WireResponse | StreamedResult:
+def _single(call: Call, frames: InstanceFrames, kind: str, tag: str) -> WireResponse | StreamedResponse:
     (frame,) = frames.frames
     headers = [("Content-Type", kind), ("Accept-Ranges", "bytes"), *tag_headers(tag)]
     if frame.size is None:
-        return StreamedResult(headers, None, frame.chunks)
+        return StreamedResponse(headers, None, frame.chunks)
     part = asked_range(call.headers, frame.size, tag)
     if part is None:
         return _whole_or_streamed(headers, frame.size, frame.chunks)
@@ -161,11 +161,11 @@ def _single(call: Call, frames: InstanceFrames, kind: str, tag: str) -> WireResp
 
 def _whole_or_streamed(
     headers: list[tuple[str, str]], size: int, chunks: Iterator[bytes], status: int = 200
-) -> WireResponse | StreamedResult:
+) -> WireResponse | StreamedResponse:
     """Answer at once where it is short: sending chunk by chunk costs a change of threads each."""
     if size <= MOST_AT_ONCE:
         return WireResponse(status, headers, b"".join(chunks))
-    return StreamedResult(headers, size, chunks, status)
+    return StreamedResponse(headers, size, chunks, status)
 
 
 def _between(chunks: Iterator[bytes], start: int, end: int) -> Iterator[bytes]:
@@ -181,7 +181,7 @@ def _between(chunks: Iterator[bytes], start: int, end: int) -> Iterator[bytes]:
 
 def _parts(
     call: Call, frames: InstanceFrames, numbers: Sequence[int], entry: MediaRange, tag: str
-) -> WireResponse | StreamedResult:
+) -> WireResponse | StreamedResponse:
     boundary, kind = new_boundary(), frame_kind(entry, frames.transfer_syntax)
     headers = [parts_header(kind, boundary)]
     if len(tag) < _LONGEST_TAG:
@@ -192,7 +192,7 @@ def _parts(
             head, tail = part_head(boundary, part_headers(call, kind, frame.number)), b"\r\n" + closing(boundary)
             size = len(head) + frame.size + len(tail)
             return _whole_or_streamed(headers, size, _framed(head, frame.chunks, tail))
-        return StreamedResult(
+        return StreamedResponse(
             headers, None, encode_parts(boundary, [(part_headers(call, kind, frame.number), frame.chunks)])
         )
     parts = (
@@ -202,7 +202,7 @@ def _parts(
         )
         for frame in frames.frames
     )
-    return StreamedResult(headers, None, encode_parts(boundary, parts))
+    return StreamedResponse(headers, None, encode_parts(boundary, parts))
 
 
 def _framed(head: bytes, chunks: Iterator[bytes], tail: bytes) -> Iterator[bytes]:

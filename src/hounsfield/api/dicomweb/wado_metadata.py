@@ -12,7 +12,7 @@ from hounsfield.api.dicomweb.content_negotiation import DICOM_JSON, DICOM_XML, J
 from hounsfield.api.dicomweb.multipart import encode_parts, new_boundary
 from hounsfield.api.dicomweb.request import Call
 from hounsfield.aws.protocol.response import WireResponse
-from hounsfield.gateway.responses import StreamedResult
+from hounsfield.gateway.responses import StreamedResponse
 from hounsfield.imaging.content_coding import ContentCoding, compress
 from hounsfield.imaging.errors import NotAcceptableError
 from hounsfield.imaging.retrieve.instance_order import series_in_order
@@ -22,7 +22,7 @@ _FORM: Final = 1
 """Grows when the same instances are described in other words, which must not go by the tags of the old ones."""
 
 
-def get_instance_metadata(call: Call) -> WireResponse | StreamedResult:
+def get_instance_metadata(call: Call) -> WireResponse | StreamedResponse:
     """Operation GetDICOMInstanceMetadata; raises `NotFoundError` and `NotAcceptableError`."""
     call.only("imageSetId")
     labels, image_store = call.labels, call.context.image_store
@@ -38,7 +38,7 @@ def get_instance_metadata(call: Call) -> WireResponse | StreamedResult:
     return WireResponse(200, _headers(kind, coding, tag), body)
 
 
-def get_series_metadata(call: Call) -> WireResponse | StreamedResult:
+def get_series_metadata(call: Call) -> WireResponse | StreamedResponse:
     """Operation GetDICOMSeriesMetadata; raises `NotFoundError` and `NotAcceptableError`."""
     call.only("imageSetId")
     where = (call.access, call.datastore_id, call.labels["study"], call.labels["series"])
@@ -50,10 +50,10 @@ def get_series_metadata(call: Call) -> WireResponse | StreamedResult:
     if (answer := _known(call, tag, [image_set])) is not None:
         return answer
     chunks = reader.of_image_set(image_set, call.base, coding)
-    return StreamedResult(_headers(kind, coding, tag), sum(map(len, chunks)), chunks)
+    return StreamedResponse(_headers(kind, coding, tag), sum(map(len, chunks)), chunks)
 
 
-def get_study_metadata(call: Call) -> WireResponse | StreamedResult:
+def get_study_metadata(call: Call) -> WireResponse | StreamedResponse:
     """Metadata of all primary image sets of a study; raises `NotFoundError` and `NotAcceptableError`."""
     call.only()
     reader, kind = call.context.metadata, document_kind(call)
@@ -65,7 +65,7 @@ def get_study_metadata(call: Call) -> WireResponse | StreamedResult:
     if (answer := _known(call, tag, image_sets)) is not None:
         return answer
     chunks = reader.of_image_sets(image_sets, call.base)
-    return StreamedResult(_headers(kind, coding, tag), None, compress(chunks, coding))
+    return StreamedResponse(_headers(kind, coding, tag), None, compress(chunks, coding))
 
 
 def _tag(call: Call, kind: str, coding: ContentCoding, image_sets: Sequence[ReadableImageSet], key: str = "") -> str:
@@ -99,9 +99,9 @@ def document_kind(call: Call) -> str:
     )
 
 
-def xml_documents(documents: Iterator[bytes]) -> StreamedResult:
+def xml_documents(documents: Iterator[bytes]) -> StreamedResponse:
     """Answer with XML documents, each a part."""
     boundary = new_boundary()
     parts = (([("Content-Type", DICOM_XML)], iter([document])) for document in documents)
     kind = f'{MULTIPART}; type="{DICOM_XML}"; boundary={boundary}'
-    return StreamedResult([("Content-Type", kind)], None, encode_parts(boundary, parts))
+    return StreamedResponse([("Content-Type", kind)], None, encode_parts(boundary, parts))

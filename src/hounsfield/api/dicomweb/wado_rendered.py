@@ -27,7 +27,7 @@ from hounsfield.api.dicomweb.resources import instance_path
 from hounsfield.api.dicomweb.wado_frames import MOST_FRAMES, frame_numbers
 from hounsfield.aws.protocol.errors import ValidationException
 from hounsfield.aws.protocol.response import WireResponse
-from hounsfield.gateway.responses import StreamedResult
+from hounsfield.gateway.responses import StreamedResponse
 from hounsfield.imaging.errors import NotAcceptableError, NotFoundError
 from hounsfield.imaging.rendering.rendered import FrameRenderer, InstanceName, RenderingTarget
 from hounsfield.imaging.retrieve.decode_check import made_ahead
@@ -47,7 +47,7 @@ class _Form:
     parts: bool
 
 
-def get_rendered_frames(call: Call) -> WireResponse | StreamedResult:
+def get_rendered_frames(call: Call) -> WireResponse | StreamedResponse:
     """Rendered frames of an instance; raises `NotFoundError`, `NotAcceptableError` and `ValidationException`."""
     call.only(*RENDERED)
     numbers = frame_numbers(call.labels["frames"])
@@ -58,7 +58,7 @@ def get_rendered_frames(call: Call) -> WireResponse | StreamedResult:
     return _answer(call, form, appearance, [(target, number) for number in numbers], each=True)
 
 
-def get_rendered_instance(call: Call) -> WireResponse | StreamedResult:
+def get_rendered_instance(call: Call) -> WireResponse | StreamedResponse:
     """A rendered instance: all frames in parts, or the one that stands for it; raises as `get_rendered_frames` does."""
     call.only(*RENDERED)
     form = _form(call, 1)
@@ -72,7 +72,7 @@ def get_rendered_instance(call: Call) -> WireResponse | StreamedResult:
     return _first_made(call, form, appearance, [(target, number) for number in (first, *_candidates(call, target))])
 
 
-def get_rendered_series(call: Call) -> WireResponse | StreamedResult:
+def get_rendered_series(call: Call) -> WireResponse | StreamedResponse:
     """All frames of a series, rendered, in parts; raises as `get_rendered_frames` does."""
     call.only(*RENDERED)
     labels, renderer = call.labels, call.context.renderer
@@ -82,7 +82,7 @@ def get_rendered_series(call: Call) -> WireResponse | StreamedResult:
     return _all(call, renderer.series(call.access, image_set))
 
 
-def get_rendered_study(call: Call) -> WireResponse | StreamedResult:
+def get_rendered_study(call: Call) -> WireResponse | StreamedResponse:
     """All frames of a study, rendered, in parts; raises as `get_rendered_frames` does."""
     call.only(*(name for name in RENDERED if name != "imageSetId"))
     renderer = call.context.renderer
@@ -90,7 +90,7 @@ def get_rendered_study(call: Call) -> WireResponse | StreamedResult:
     return _all(call, [target for image_set in image_sets for target in renderer.series(call.access, image_set)])
 
 
-def get_thumbnail(call: Call) -> WireResponse | StreamedResult:
+def get_thumbnail(call: Call) -> WireResponse | StreamedResponse:
     """A small picture of a study, a series, an instance or a frame.
 
     Raises
@@ -142,7 +142,7 @@ def _candidates(call: Call, target: RenderingTarget) -> Iterator[int]:
 
 def _first_made(
     call: Call, form: _Form, appearance: Appearance, shots: Iterable[_Shot]
-) -> WireResponse | StreamedResult:
+) -> WireResponse | StreamedResponse:
     """Answer the first picture that can be made.
 
     Raises
@@ -175,7 +175,7 @@ def _check_count(count: int) -> None:
         )
 
 
-def _all(call: Call, instances: Sequence[RenderingTarget]) -> WireResponse | StreamedResult:
+def _all(call: Call, instances: Sequence[RenderingTarget]) -> WireResponse | StreamedResponse:
     """Answer all frames of instances; what cannot be shown is left out, but not everything."""
     renderer = call.context.renderer
     appearance = rendered_appearance(call, RenderedMediaType.JPEG)
@@ -210,7 +210,7 @@ def _form(call: Call, count: int) -> _Form:
 
 def _answer(
     call: Call, form: _Form, appearance: Appearance, shots: Sequence[_Shot], *, each: bool = False
-) -> WireResponse | StreamedResult:
+) -> WireResponse | StreamedResponse:
     """Answer pictures; those that cannot be made are left out, but with ``each`` all must be made.
 
     Raises
@@ -233,7 +233,7 @@ def _answer(
         ([("Content-Type", form.kind), ("Content-Location", _url(call, *shot))], [picture])
         for shot, picture in _made(renderer, appearance, shots, each=each)
     )
-    return StreamedResult([("Content-Type", kind), *headers], None, encode_parts(boundary, parts))
+    return StreamedResponse([("Content-Type", kind), *headers], None, encode_parts(boundary, parts))
 
 
 def _made(

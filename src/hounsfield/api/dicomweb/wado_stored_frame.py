@@ -19,7 +19,7 @@ from hounsfield.api.dicomweb.multipart import closing, new_boundary, part_head
 from hounsfield.api.dicomweb.request import Call
 from hounsfield.api.dicomweb.resources import instance_path
 from hounsfield.aws.protocol.response import WireResponse
-from hounsfield.gateway.responses import StreamedResult
+from hounsfield.gateway.responses import StreamedResponse
 from hounsfield.imaging.retrieve.stored_frames import (
     StoredFrame,
     StoredFrames,
@@ -69,7 +69,7 @@ def _form_as_stored(accepts: str, transfer_syntax: str) -> _Form | None:
     return None if refused(ranges, kind, transfer_syntax, parts=form.in_parts) else form
 
 
-def stored_frame_answer(call: Call, numbers: Sequence[int]) -> WireResponse | StreamedResult | None:
+def stored_frame_answer(call: Call, numbers: Sequence[int]) -> WireResponse | StreamedResponse | None:
     """Give one frame as it is stored; None when that is not what the client asks for first, or is not found this way."""
     accepts = call.accept_text
     if len(numbers) > 1 or numbers[0] < 1 or call.image_set_id is not None:
@@ -90,7 +90,7 @@ def stored_frame_answer(call: Call, numbers: Sequence[int]) -> WireResponse | St
     return None if frame is None else (_in_a_part if form.in_parts else _alone)(call, frame, form, tag)
 
 
-def _in_a_part(call: Call, frame: StoredFrame, form: _Form, tag: str) -> WireResponse | StreamedResult | None:
+def _in_a_part(call: Call, frame: StoredFrame, form: _Form, tag: str) -> WireResponse | StreamedResponse | None:
     boundary = new_boundary()
     number = frame.ordinal + 1
     before, after = part_head(boundary, part_headers(call, form.kind, number)), b"\r\n" + closing(boundary)
@@ -101,7 +101,7 @@ def _in_a_part(call: Call, frame: StoredFrame, form: _Form, tag: str) -> WireRes
     return _streamed(headers, (before, body, after)) if frame.is_large else WireResponse(200, headers, body)
 
 
-def _alone(call: Call, frame: StoredFrame, form: _Form, tag: str) -> WireResponse | StreamedResult | None:
+def _alone(call: Call, frame: StoredFrame, form: _Form, tag: str) -> WireResponse | StreamedResponse | None:
     body = read_frame(call.context.image_store, frame)
     if _given_otherwise(frame.frames, form, body, 0):
         return None
@@ -126,8 +126,10 @@ def _given_otherwise(found: StoredFrames, form: _Form, body: bytes | bytearray, 
     return found.transfer_syntax == HTJ2K_LOSSLESS_RPCL and has_three_apart(head)
 
 
-def _streamed(headers: list[tuple[str, str]], chunks: Sequence[bytes | bytearray], status: int = 200) -> StreamedResult:
-    return StreamedResult(headers, sum(map(len, chunks)), chunks, status)
+def _streamed(
+    headers: list[tuple[str, str]], chunks: Sequence[bytes | bytearray], status: int = 200
+) -> StreamedResponse:
+    return StreamedResponse(headers, sum(map(len, chunks)), chunks, status)
 
 
 def in_parts(entry: MediaRange) -> bool:

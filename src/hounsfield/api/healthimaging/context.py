@@ -1,4 +1,4 @@
-"""What every handler of the native API works on."""
+"""What every handler of HealthImaging works on."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hounsfield.imaging.imagesets.metadata_document import MetadataReader
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What every handler of the native API works on.
+    """What every handler of HealthImaging works on.
 
     Attributes
     ----------
@@ -24,8 +24,6 @@ class Context:
         Makes and keeps metadata documents.
     tokens : PageTokens
         Seals the position between pages.
-    local : bool
-        Whether database and packs are on this machine, so that a quick read need not wait for a thread.
     job_roles : JobRoles
         Decides about roles of import jobs.
     caller : Principal or None
@@ -37,13 +35,12 @@ class Context:
     image_store: ImageStore
     metadata: MetadataReader
     tokens: PageTokens
-    local: bool
     job_roles: JobRoles
     caller: Principal | None = None
     given_access: CallerAccess | None = None
 
     def of(self, caller: Principal, access: CallerAccess) -> Context:
-        """Give the context of a call of somebody."""
+        """Return the context of a call of somebody."""
         return replace(self, caller=caller, given_access=access)
 
     @property

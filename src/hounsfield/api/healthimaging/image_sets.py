@@ -8,7 +8,7 @@ from hounsfield.api.healthimaging.context import Context
 from hounsfield.api.healthimaging.media_types import acceptable, frame_media_type, media_type
 from hounsfield.api.healthimaging.parameters import optional_text, structure, text, version_number
 from hounsfield.aws.protocol.model import Parameters
-from hounsfield.gateway.responses import StreamedResult
+from hounsfield.gateway.responses import StreamedResponse
 from hounsfield.imaging.errors import NotFoundError
 from hounsfield.imaging.imagesets import get as domain
 from hounsfield.imaging.retrieve.image_frame import StoredImageFrame, get_image_frame
@@ -51,7 +51,7 @@ def get_image_set_metadata(context: Context, parameters: Parameters) -> Mapping[
     return {"imageSetMetadataBlob": document, "contentType": _JSON, "contentEncoding": "gzip"}
 
 
-def get_frame(context: Context, parameters: Parameters, accept: str | None) -> Mapping[str, object] | StreamedResult:
+def get_frame(context: Context, parameters: Parameters, accept: str | None) -> Mapping[str, object] | StreamedResponse:
     """API operation GetImageFrame."""
     information = structure(parameters["imageFrameInformation"])
     frame = get_image_frame(
@@ -66,13 +66,13 @@ def get_frame(context: Context, parameters: Parameters, accept: str | None) -> M
     return _frame_result(frame, kind)
 
 
-def _frame_result(frame: StoredImageFrame, kind: str) -> Mapping[str, object] | StreamedResult:
+def _frame_result(frame: StoredImageFrame, kind: str) -> Mapping[str, object] | StreamedResponse:
     if frame.chunk_count > 1:
-        return StreamedResult([("Content-Type", kind)], frame.size, frame.chunks)
+        return StreamedResponse([("Content-Type", kind)], frame.size, frame.chunks)
     data = next(frame.chunks, b"")
     if frame.is_shared:
         before = jph_header(bytes(data[:SIZE_BYTES])) if kind == _BOXED else b""
-        return StreamedResult([("Content-Type", kind)], len(before) + len(data), (before, data))
+        return StreamedResponse([("Content-Type", kind)], len(before) + len(data), (before, data))
     if kind == _BOXED:
         if not isinstance(data, bytearray):
             raise TypeError("a frame that room was left before must be one that can be written to")

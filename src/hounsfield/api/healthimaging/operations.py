@@ -1,4 +1,4 @@
-"""Which handler carries out which operation; what is not here answers that it is not carried out."""
+"""The handlers of the operations; an operation without one answers that it is not implemented."""
 
 from __future__ import annotations
 
@@ -12,28 +12,31 @@ from hounsfield.api.healthimaging.delete import delete_image_set
 from hounsfield.api.healthimaging.search import search
 from hounsfield.api.healthimaging.versions import list_image_set_versions, update_image_set_metadata
 from hounsfield.aws.protocol.model import Parameters
-from hounsfield.gateway.responses import StreamedResult
+from hounsfield.gateway.responses import StreamedResponse
 
-Result = Mapping[str, object] | StreamedResult
+Result = Mapping[str, object] | StreamedResponse
 
 
 @dataclass(frozen=True, slots=True)
 class Handler:
-    """What carries out an operation.
+    """The function of an operation, and what it needs.
 
     Attributes
     ----------
     run : Callable
-        Takes the context, the parsed parameters and the Accept header; gives the members of the result.
+        Takes the context, the parsed parameters, and the Accept header where it asks for it; returns the members of the result.
     quick : bool
         Whether it is a short read that may run in the event loop when all it reads is on this machine.
     asks_caller : bool
         Whether it has to know who calls.
+    asks_accept : bool
+        Whether it has to know which media types the client accepts.
     """
 
     run: Callable[[Context, Parameters, str | None], Result]
     quick: bool = False
     asks_caller: bool = False
+    asks_accept: bool = False
 
 
 def _plain(
@@ -52,7 +55,7 @@ HANDLERS: Mapping[str, Handler] = {
     "ListDICOMImportJobs": _plain(import_jobs.list_import_jobs),
     "GetImageSet": _plain(image_sets.get_image_set, quick=True),
     "GetImageSetMetadata": _plain(image_sets.get_image_set_metadata),
-    "GetImageFrame": Handler(image_sets.get_frame, quick=True),
+    "GetImageFrame": Handler(image_sets.get_frame, quick=True, asks_accept=True),
     "SearchImageSets": _plain(search, asks_caller=True),
     "ListImageSetVersions": _plain(list_image_set_versions),
     "UpdateImageSetMetadata": _plain(update_image_set_metadata, asks_caller=True),

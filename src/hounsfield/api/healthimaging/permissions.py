@@ -19,6 +19,8 @@ from hounsfield.iam.policies.aws_managed import SERVICE
 from hounsfield.iam.policies.condition_context import UnsettledValue
 from hounsfield.imaging.image_store import ImageStore
 
+NEED_MORE: Final = frozenset({"CopyImageSet", "CreateDatastore", "StartDICOMImportJob", "TagResource", "UntagResource"})
+"""Operations whose parameters need further permissions."""
 PREFIX: Final = "medical-imaging:"
 TAG_KEYS: Final = "aws:tagkeys"
 REQUEST_TAG: Final = "aws:requesttag/"

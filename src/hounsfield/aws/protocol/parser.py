@@ -14,7 +14,7 @@ one that breaks a constraint are a ValidationException, which SDKs know for ever
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import TypeAlias
 from urllib.parse import unquote
@@ -29,7 +29,6 @@ from hounsfield.aws.protocol.errors import (
     ValidationException,
 )
 from hounsfield.aws.protocol.model import Kind, Location, Operation, Parameter, Parameters
-from hounsfield.aws.protocol.routing import Match
 from hounsfield.aws.protocol.validation import validate
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
@@ -49,13 +48,17 @@ Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
 _STRINGS_AND_BRACKETS = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\Z)|[\[\]{}]', re.DOTALL)
 
 
-def parse_request(match: Match, query_string: bytes, headers: Headers, body: bytes) -> Parameters:
+def parse_request(
+    operation: Operation, labels: Mapping[str, str], query_string: bytes, headers: Headers, body: bytes
+) -> Parameters:
     """Read and validate the parameters of a request.
 
     Parameters
     ----------
-    match : Match
-        Operation and path parameters.
+    operation : Operation
+        The operation.
+    labels : Mapping of str to str
+        Decoded labels of the path by their name in the path template.
     query_string : bytes
         Query string as sent, without the question mark.
     headers : sequence of (bytes, bytes)
@@ -82,11 +85,10 @@ def parse_request(match: Match, query_string: bytes, headers: Headers, body: byt
         raise RequestEntityTooLargeException(f"The body must have at most {MAX_BODY_BYTES} bytes.")
     if len(query_string) > MAX_QUERY_BYTES:
         raise RequestEntityTooLargeException(f"The query string must have at most {MAX_QUERY_BYTES} bytes.")
-    operation = match.operation
     plan = _plan_of(operation)
     parameters: Parameters = {}
     try:
-        plan.read_path(match.path_parameters, parameters)
+        plan.read_path(labels, parameters)
         if query_string and plan.query:
             plan.read_query(query_string, parameters)
         if plan.headers:
@@ -120,7 +122,7 @@ class _Plan:
         self.headers = {name.lower().encode(): entry for name, entry in text_decoders[Location.HEADER].items()}
         self.read_body = _body_reader(operation)
 
-    def read_path(self, labels: dict[str, str], parameters: Parameters) -> None:
+    def read_path(self, labels: Mapping[str, str], parameters: Parameters) -> None:
         for label, (name, _, decode) in self.path.items():
             parameters[name] = _at(name, decode, labels[label])
 

@@ -35,16 +35,6 @@ class Room(Protocol):
         ...
 
 
-class _NoRoom:
-    """No room for any large record."""
-
-    def covers(self, name: Hashable, size: int) -> bool:  # noqa: ARG002 - as it is called
-        return False
-
-
-NO_ROOM: Final[Room] = _NoRoom()
-"""For work that must not take as long as a large record does."""
-
 _room: ContextVar[Room | None] = ContextVar("room", default=None)
 
 
