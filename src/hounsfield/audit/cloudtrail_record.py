@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Final
 
 import orjson
+from cachetools import LRUCache
 
 from hounsfield.audit.events import AuditEvent, Category, EventType, Json
 from hounsfield.audit.uid_redaction import UID_MEMBERS, WriteUid, leave_uid_plain
@@ -55,8 +56,8 @@ class RecordBuilder:
         self._uid = uid
         self._account_id = account_id
         self._region = region
-        self._beginnings: dict[tuple[object, ...], bytes] = {}
-        self._ends: dict[tuple[object, ...], bytes] = {}
+        self._beginnings: LRUCache[tuple[object, ...], bytes] = LRUCache(_MOST_KEPT)
+        self._ends: LRUCache[tuple[object, ...], bytes] = LRUCache(_MOST_KEPT)
 
     def record(self, event: AuditEvent) -> bytes:
         """Return the record of an event as a JSON object of one line."""
@@ -145,11 +146,9 @@ def _name_of(principal: Principal) -> tuple[str, str, float]:
     return principal.arn, principal.access_key_id, principal.session.issued_at if principal.session else 0.0
 
 
-def _keep(kept: dict[tuple[object, ...], bytes], name: tuple[object, ...], made: bytes) -> bytes:
+def _keep(kept: LRUCache[tuple[object, ...], bytes], name: tuple[object, ...], made: bytes) -> bytes:
     """Keep what was made, unless it is large; few are kept, as what comes again comes soon."""
     if len(made) <= _LONGEST_KEPT:
-        if len(kept) >= _MOST_KEPT:
-            kept.clear()
         kept[name] = made
     return made
 

@@ -11,11 +11,13 @@ from __future__ import annotations
 import ipaddress
 import threading
 import time
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
+
+from cachetools import LRUCache
 
 TELL_SECONDS: Final = 10.0
 """How long calls are counted before the count is recorded: what is lost at most when a process is killed."""
@@ -79,7 +81,7 @@ class UnknownCallers:
         self._per_second = per_second
         self._clock = clock
         self._lock = threading.Lock()
-        self._tokens: OrderedDict[str, _Tokens] = OrderedDict()
+        self._tokens: LRUCache[str, _Tokens] = LRUCache(_MOST_NETWORKS)
         self._all = self._new(per_second * MOST_BY_ALL)
         self._counts: Counter[str] = Counter()
         self._count = 0
@@ -93,9 +95,6 @@ class UnknownCallers:
             own = self._tokens.get(network)
             if own is None:
                 own = self._tokens[network] = self._new(self._per_second)
-                if len(self._tokens) > _MOST_NETWORKS:
-                    self._tokens.popitem(last=False)
-            self._tokens.move_to_end(network)
             if own.take(now) and self._all.take(now):
                 return True
             if not self._count:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from cachetools import LRUCache
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Scope
 
@@ -75,7 +76,9 @@ class BearerAuthenticator:
     token_authorizer: TokenAuthorizer
     directory: Directory = field(repr=False)
     image_store: ImageStore = field(repr=False)
-    _authorizers: dict[str, str | None] = field(default_factory=dict, init=False, repr=False)
+    _authorizers: LRUCache[str, str | None] = field(
+        default_factory=lambda: LRUCache(_MOST_KNOWN), init=False, repr=False
+    )
 
     async def authenticate(self, token: str, datastore_id: str, operation: str) -> AuthenticatedCaller:
         """Find out whose session a token is.
@@ -115,8 +118,6 @@ class BearerAuthenticator:
             datastore = await run_in_threadpool(get_datastore, self.image_store, datastore_id)
         except NotFoundError:
             return None
-        if len(self._authorizers) >= _MOST_KNOWN:
-            self._authorizers.clear()
         self._authorizers[datastore_id] = datastore.lambda_authorizer_arn
         return datastore.lambda_authorizer_arn
 

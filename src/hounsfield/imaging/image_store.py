@@ -12,11 +12,11 @@ from hounsfield.jobs.queue import WorkQueue
 from hounsfield.storage.blobs.blobs import BlobLocation, Blobs
 from hounsfield.storage.blobs.frame_cache import FrameCache
 from hounsfield.storage.blobs.frame_index import FrameIndex
-from hounsfield.storage.blobs.lru_cache import WeightedCache
 from hounsfield.storage.blobs.tiered_blobs import TieredBlobs
 from hounsfield.storage.buckets.buckets import Buckets
 from hounsfield.storage.db.database import Database
 from hounsfield.storage.keys.data_key_cache import DataKeyCache
+from hounsfield.storage.lru_cache import SharedCache
 
 _DECODED_INSTANCES: Final = 1 << 16
 
@@ -72,7 +72,7 @@ class ImageStore:
     damage_notes: DamageNotes = field(default_factory=DamageNotes)
     frame_index: FrameIndex = field(default_factory=FrameIndex)
     frame_cache: FrameCache = field(default_factory=FrameCache)
-    decoding: WeightedCache[str, Decoding] = field(default_factory=lambda: WeightedCache(_DECODED_INSTANCES))
+    decoding: SharedCache[str, Decoding] = field(default_factory=lambda: SharedCache(_DECODED_INSTANCES, lambda _: 1))
     """Whether all frames of an instance decode, by its source key; of those that this process tried."""
 
     @property

@@ -12,6 +12,8 @@ from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
 from typing import Final
 
+from cachetools import TTLCache
+
 MOST_KEPT: Final = 10_000
 
 
@@ -47,8 +49,7 @@ class GrantCache:
 
     def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._seconds = seconds
-        self._clock = clock
-        self._kept: dict[Hashable, tuple[Grant, float]] = {}
+        self._kept: TTLCache[Hashable, Grant] = TTLCache(MOST_KEPT, seconds, clock)
         self._sought: dict[Hashable, asyncio.Task[Grant]] = {}
 
     async def find(self, key: Hashable, seek: Callable[[], Awaitable[Grant]]) -> Grant:
@@ -62,8 +63,8 @@ class GrantCache:
             Finds it; what it raises goes to all who wait.
         """
         known = self._kept.get(key)
-        if known is not None and self._clock() < known[1]:
-            return known[0]
+        if known is not None:
+            return known
         task = self._sought.get(key)
         if task is None:
             task = asyncio.ensure_future(self._seek(key, seek))
@@ -75,10 +76,7 @@ class GrantCache:
     async def _seek(self, key: Hashable, seek: Callable[[], Awaitable[Grant]]) -> Grant:
         grant = await seek()
         if self._seconds > 0:
-            self._kept.pop(key, None)
-            while len(self._kept) >= MOST_KEPT:
-                del self._kept[next(iter(self._kept))]
-            self._kept[key] = grant, self._clock() + self._seconds
+            self._kept[key] = grant
         return grant
 
     def _found(self, key: Hashable, done: asyncio.Task[Grant]) -> None:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections import OrderedDict
 from threading import Lock
 from typing import TypeAlias
+
+from cachetools import LRUCache
 
 CacheKey: TypeAlias = tuple[str, str, bytes]
 
@@ -63,8 +64,7 @@ class SigningKeys:
     """
 
     def __init__(self, size: int) -> None:
-        self._size = size
-        self._keys: OrderedDict[CacheKey, bytes] = OrderedDict()
+        self._keys: LRUCache[CacheKey, bytes] = LRUCache(size)
         self._lock = Lock()
 
     def get(self, access_key_id: str, secret_access_key: str, scope: str) -> bytes:
@@ -80,12 +80,8 @@ class SigningKeys:
         place = (access_key_id, scope, hashlib.sha256(secret_access_key.encode()).digest())
         with self._lock:
             key = self._keys.get(place)
-            if key is not None:
-                self._keys.move_to_end(place)
-                return key
-        key = signing_key(secret_access_key, scope)
-        with self._lock:
-            self._keys[place] = key
-            while len(self._keys) > self._size:
-                self._keys.popitem(last=False)
+        if key is None:
+            key = signing_key(secret_access_key, scope)
+            with self._lock:
+                self._keys[place] = key
         return key

@@ -9,12 +9,14 @@ from then on before the element that differs.
 
 from __future__ import annotations
 
+import sys
 from bisect import bisect_left
 from typing import Final, TypeAlias
 
 from pydicom.valuerep import EXPLICIT_VR_LENGTH_32
 
 from hounsfield.dicom.values.elements import Element
+from hounsfield.dicom.values.memo import ResultMemo
 
 MOST_ELEMENTS: Final = 64
 """Elements of one run."""
@@ -32,7 +34,7 @@ class ElementRuns:
     __slots__ = ("_runs",)
 
     def __init__(self) -> None:
-        self._runs: dict[bytes, Run] = {}
+        self._runs: ResultMemo[bytes, Run] = ResultMemo(_MOST_RUNS, sys.maxsize)
 
     def at(self, first: bytes, data: bytes, position: int, end: int) -> Run | None:
         """Find the run that begins at a position, up to where it is what the data has there.
@@ -53,9 +55,7 @@ class ElementRuns:
 
     def keep(self, first: bytes, run: Run) -> None:
         """Remember a run that begins with an element."""
-        if len(self._runs) >= _MOST_RUNS:
-            self._runs.clear()
-        self._runs[first] = run
+        self._runs.keep(first, run, len(run[0]))
 
     def _shortened(self, first: bytes, run: Run, data: bytes) -> Run:
         """End a run before the element that differs."""

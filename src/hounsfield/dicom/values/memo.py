@@ -18,12 +18,22 @@ class ResultMemo(Generic[Key, Result]):
     """Results by what they were made of.
 
     Everything is forgotten when it is full: a series fills it anew with its first file. Results are shared by all who
-    ask, so nobody may change them.
+    ask, so nobody may change them. This is a dictionary and no cache of `cachetools`: a look-up takes 30 ns here and 140
+    to 260 there, and the reader looks each element of a file up.
+
+    Parameters
+    ----------
+    entries : int
+        Results that are remembered at most.
+    longest : int
+        Bytes that a result may be made of.
     """
 
-    __slots__ = ("_results", "get")
+    __slots__ = ("_entries", "_longest", "_results", "get")
 
-    def __init__(self) -> None:
+    def __init__(self, entries: int = ENTRIES, longest: int = LONGEST) -> None:
+        self._entries = entries
+        self._longest = longest
         self._results: dict[Key, Result] = {}
         self.get = self._results.get
 
@@ -39,7 +49,7 @@ class ResultMemo(Generic[Key, Result]):
         size : int
             Bytes that it was made of.
         """
-        if size <= LONGEST:
-            if len(self._results) >= ENTRIES:
+        if size <= self._longest:
+            if len(self._results) >= self._entries:
                 self._results.clear()
             self._results[key] = result

@@ -8,9 +8,7 @@ A version never changes, so its finished document can be kept as long as there i
 
 from __future__ import annotations
 
-import threading
 import zlib
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -26,6 +24,7 @@ from hounsfield.imaging.levels import open_levels
 from hounsfield.storage.blobs.packs import Extent, Label, RecordKind, read_records
 from hounsfield.storage.db.image_set_tables import instances
 from hounsfield.storage.keys.data_key import DataKey
+from hounsfield.storage.lru_cache import SharedCache
 
 _GZIP_WINDOW = 31
 _LEVEL = 1
@@ -53,10 +52,7 @@ class MetadataReader:
 
     def __init__(self, image_store: ImageStore, capacity: int = 256 * 1024 * 1024) -> None:
         self._image_store = image_store
-        self._capacity = capacity
-        self._kept: OrderedDict[tuple[str, int], bytes] = OrderedDict()
-        self._size = 0
-        self._lock = threading.Lock()
+        self._kept: SharedCache[tuple[str, int], bytes] = SharedCache(capacity, len, largest=capacity // 4)
 
     def read(self, datastore_id: str, image_set_id: str, version: int | None = None) -> bytes:
         """Return the document of a version, of the latest when none is named, compressed with gzip.
@@ -75,14 +71,14 @@ class MetadataReader:
                 raise NotFoundError(f"image set {image_set_id} was deleted")
             check_readable(image_set_id, row.workflow_status)
             self._image_store.accesses.touch(image_set_id)
-            kept = self._look_up(image_set_id, row.version)
+            kept = self._kept.get((image_set_id, row.version))
             if kept is not None:
                 return kept
             fragments = _fragments(connection, image_set_id, row.version)
         key = data_key(self._image_store, datastore)
         levels = open_levels(key, image_set_id, row.version, row.sealed_levels)
         document = _gzip(image_set_document(datastore_id, image_set_id, levels, self._texts(key, fragments)))
-        self._keep(image_set_id, row.version, document)
+        self._kept.put((image_set_id, row.version), document)
         return document
 
     def _texts(self, key: DataKey, fragments: list[_Fragment]) -> Iterator[tuple[str, bytes]]:
@@ -93,23 +89,6 @@ class MetadataReader:
             for fragment, text in zip(group, read_records(self._image_store.blobs, key, wanted), strict=True):
                 own = text if fragment.key == fragment.source_key else _with_key(text, fragment)
                 yield fragment.sop_uid, own
-
-    def _look_up(self, image_set_id: str, version: int) -> bytes | None:
-        with self._lock:
-            document = self._kept.get((image_set_id, version))
-            if document is not None:
-                self._kept.move_to_end((image_set_id, version))
-            return document
-
-    def _keep(self, image_set_id: str, version: int, document: bytes) -> None:
-        with self._lock:
-            if len(document) > self._capacity // 4 or (image_set_id, version) in self._kept:
-                return
-            self._kept[image_set_id, version] = document
-            self._size += len(document)
-            while self._size > self._capacity:
-                _, dropped = self._kept.popitem(last=False)
-                self._size -= len(dropped)
 
 
 def _fragments(connection: Connection, image_set_id: str, version: int) -> list[_Fragment]:

@@ -14,6 +14,7 @@ from itertools import pairwise
 from typing import Final
 
 import orjson
+from cachetools import LRUCache
 from sqlalchemy import Connection, bindparam, select
 
 from hounsfield.dicom.healthimaging.document import Levels, document_size_of_totals
@@ -78,7 +79,7 @@ class KnownSizes:
     """Remembers how many instances versions have and how large they are together; one for each thread that commits."""
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[int, int, int]] = {}
+        self._known: LRUCache[str, tuple[int, int, int]] = LRUCache(_MOST_KNOWN)
 
     def of(self, connection: Connection, primary: PrimarySet) -> tuple[int, int]:
         """Return count and total of the version that an image set has, counted where it is not remembered."""
@@ -89,10 +90,7 @@ class KnownSizes:
 
     def note(self, image_set_id: str, version: int, content: SetContent) -> None:
         """Remember the content of a version that was committed; only the last some image sets are remembered."""
-        self._known.pop(image_set_id, None)
         self._known[image_set_id] = (version, content.count, content.total)
-        if len(self._known) > _MOST_KNOWN:
-            del self._known[next(iter(self._known))]
 
 
 def content_after(

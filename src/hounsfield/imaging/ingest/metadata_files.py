@@ -8,10 +8,11 @@ What is wrong with a file, or with what it says of an instance, fails the instan
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
+
+from cachetools import LRUCache, cached
 
 from hounsfield.dicom.healthimaging.overrides import check_overridable, override_elements
 from hounsfield.dicom.io.part10 import Part10
@@ -87,34 +88,24 @@ def _elements(part10: Part10, file: MetadataFile) -> Iterator[Sequence[Element]]
         yield elements
 
 
-class _KeptFiles:
-    """The metadata files last used, or what was wrong with them, as long as they are not too much together."""
-
-    def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[str, str], MetadataFile | DicomError] = OrderedDict()
-
-    def get(self, job_id: str, source: MetadataSource, bucket: Bucket) -> MetadataFile | DicomError:
-        name = (job_id, source.mapping.path)
-        if name not in self._kept:
-            self._kept[name] = _read(source, bucket)
-        self._kept.move_to_end(name)
-        found = self._kept[name]
-        while len(self._kept) > 1 and sum(map(_size, self._kept.values())) > _MOST_KEPT_BYTES:
-            self._kept.popitem(last=False)
-        return found
+def _size(file: MetadataFile | DicomError) -> int:
+    return file.size if isinstance(file, MetadataFile) else len(str(file))
 
 
-_kept = _KeptFiles()
+def _name(job_id: str, source: MetadataSource, _bucket: Bucket) -> tuple[str, str]:
+    return job_id, source.mapping.path
 
 
 def _read_once(job_id: str, source: MetadataSource, bucket: Bucket) -> MetadataFile:
-    found = _kept.get(job_id, source, bucket)
+    found = _found(job_id, source, bucket)
     if isinstance(found, DicomError):
         raise DicomError(str(found))
     return found
 
 
-def _read(source: MetadataSource, bucket: Bucket) -> MetadataFile | DicomError:
+@cached(LRUCache(_MOST_KEPT_BYTES, _size), key=_name)
+def _found(_job_id: str, source: MetadataSource, bucket: Bucket) -> MetadataFile | DicomError:
+    """Read a metadata file, or return what is wrong with it; kept for the other files of the job."""
     if source.entry is None:
         return DicomError("it does not exist below the input location")
     try:
@@ -128,7 +119,3 @@ def _read(source: MetadataSource, bucket: Bucket) -> MetadataFile | DicomError:
         return DicomError("it was replaced or changed after the job had listed it")
     except DicomError as error:
         return error
-
-
-def _size(file: MetadataFile | DicomError) -> int:
-    return file.size if isinstance(file, MetadataFile) else len(str(file))

@@ -9,10 +9,12 @@ Nothing of a request is visible before its commit; packs of one that is not comm
 
 from __future__ import annotations
 
-import time
+import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
+
+from cachetools import TTLCache
 
 from hounsfield.imaging.datastores import active_datastore, fetch_key
 from hounsfield.imaging.image_set_access import ImageSetAccess
@@ -24,6 +26,7 @@ from hounsfield.imaging.staged_instance import StagedInstance
 from hounsfield.storage.identifiers import new_id
 
 _CONTEXT_SECONDS = 1.0
+_MOST_CONTEXTS = 1024
 START_SECONDS = 5.0
 """How long a process answers requests before its workers are started, if none that stores came before."""
 
@@ -44,7 +47,8 @@ class Receiver:
         self._image_store = image_store
         self.workers = IngestWorkers(processes)
         self._committer = GroupCommitter(image_store, processes)
-        self._contexts: dict[str, tuple[float, IngestContext]] = {}
+        self._contexts: TTLCache[str, IngestContext] = TTLCache(_MOST_CONTEXTS, _CONTEXT_SECONDS)
+        self._lock = threading.Lock()
 
     def start(self) -> None:
         """Start the workers in a while: importing takes each of them longer than an instance, and nobody should wait for it."""
@@ -63,16 +67,14 @@ class Receiver:
         with self._image_store.database.read() as connection:
             datastore = active_datastore(connection, self._image_store, datastore_id)
         context = IngestContext.of(self._image_store, datastore, fetch_key(self._image_store, datastore))
-        self._contexts[datastore_id] = (time.monotonic() + _CONTEXT_SECONDS, context)
+        with self._lock:
+            self._contexts[datastore_id] = context
         return context
 
     def recent_context(self, datastore_id: str) -> IngestContext | None:
         """Return what `context` returned a moment ago; the commit looks again whether the data store is still ACTIVE."""
-        until, context = self._contexts.get(datastore_id, (0.0, None))
-        if until > time.monotonic():
-            return context
-        self._contexts.pop(datastore_id, None)
-        return None
+        with self._lock:
+            return self._contexts.get(datastore_id)
 
     def commit(
         self, context: IngestContext, access: ImageSetAccess, caller: str, staged: Mapping[int, StagedInstance]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Final, NamedTuple, TypeAlias
 
 from hounsfield.imaging.errors import InvalidRequestError, NotAcceptableError
@@ -36,11 +37,11 @@ from hounsfield.imaging.staged_instance import PixelKind
 from hounsfield.pixels.errors import PixelError
 from hounsfield.pixels.rendering.render import Appearance, render_frame
 from hounsfield.pixels.rendering.viewport import locate_region
-from hounsfield.storage.blobs.lru_cache import WeightedCache
+from hounsfield.storage.lru_cache import SharedCache
 
 _DISPLAY_BYTES: Final = 32 << 20
 _SHOWABLE: Final = (PixelKind.FRAMES, PixelKind.DAMAGED, PixelKind.WHOLE)
-_CHOICE_BYTES: Final = 1 << 20
+_CHOICES: Final = 4096
 _CANDIDATES: Final = 16
 """Frames, or instances of a series, that are tried at most to find one that stands for all of them."""
 
@@ -109,10 +110,12 @@ class FrameRenderer:
 
     def __init__(self, image_store: ImageStore, capacity: int) -> None:
         self._image_store = image_store
-        self._rendered: WeightedCache[tuple[tuple[str, int, str], int, Appearance], bytes] = WeightedCache(capacity)
-        self._presentations: WeightedCache[tuple[str, int, str], InstancePresentation] = WeightedCache(_DISPLAY_BYTES)
+        self._rendered: SharedCache[tuple[tuple[str, int, str], int, Appearance], bytes] = SharedCache(capacity, len)
+        self._presentations: SharedCache[tuple[str, int, str], InstancePresentation] = SharedCache(
+            _DISPLAY_BYTES, attrgetter("size")
+        )
         self._series = SeriesPresentations()
-        self._representatives: WeightedCache[tuple[str, int], str] = WeightedCache(_CHOICE_BYTES)
+        self._representatives: SharedCache[tuple[str, int], str] = SharedCache(_CHOICES, lambda _: 1)
 
     def find(self, access: ImageSetAccess, name: InstanceName) -> RenderingTarget:
         """Find an instance; raises `NotFoundError`, and what ``access`` raises where the caller may not read it."""
@@ -154,7 +157,7 @@ class FrameRenderer:
             picture = render_frame(encoded, presentation.of_frame(number), appearance)
         except PixelError as error:
             raise NotAcceptableError(f"no picture can be made of frame {number}: {error}") from error
-        self._rendered.put(key, picture, len(picture))
+        self._rendered.put(key, picture)
         return picture
 
     def candidates(self, target: RenderingTarget) -> list[int]:
@@ -186,7 +189,7 @@ class FrameRenderer:
             identity, presentation = self._read_stored_presentation(target) or self._read_edited_presentation(target)
         except PixelError as error:
             raise NotAcceptableError(f"no picture can be made of the instance: {error}") from error
-        self._presentations.put(identity, presentation, presentation.size)
+        self._presentations.put(identity, presentation)
         return presentation
 
     def _read_stored_presentation(self, target: RenderingTarget) -> _FoundPresentation | None:
@@ -221,7 +224,7 @@ class FrameRenderer:
             sop_uid = self._representatives.get(key)
             if sop_uid is None:
                 sop_uid = next(self._showable(self.series(access, image_set)), "")
-                self._representatives.put(key, sop_uid, 256)
+                self._representatives.put(key, sop_uid)
             if sop_uid:
                 yield self._within(access, image_set, sop_uid)
         for image_set in image_sets:

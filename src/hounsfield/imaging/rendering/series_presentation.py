@@ -7,6 +7,7 @@ data set ─▶ compared with one of the image set ─┬─ differs in nothing 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Final
 
 from hounsfield.dicom.io.file_template import FileTemplate, pieces_of
@@ -19,7 +20,7 @@ from hounsfield.imaging.rendering.presentation import (
     read_presentation,
 )
 from hounsfield.imaging.retrieve.stored_data_set import UneditedDataSet
-from hounsfield.storage.blobs.lru_cache import WeightedCache
+from hounsfield.storage.lru_cache import SharedCache
 
 _KEPT_BYTES: Final = 16 << 20
 _TIMES_LARGER: Final = 16
@@ -33,13 +34,14 @@ class _KnownPresentation:
     template: FileTemplate
     pixels: StoredPixels
     presentation: InstancePresentation
+    size: int
 
 
 class SeriesPresentations:
     """Finds how instances that nothing was edited of are shown, and keeps one of each image set; for several threads."""
 
     def __init__(self) -> None:
-        self._kept: WeightedCache[tuple[str, int], _KnownPresentation] = WeightedCache(_KEPT_BYTES)
+        self._kept: SharedCache[tuple[str, int], _KnownPresentation] = SharedCache(_KEPT_BYTES, attrgetter("size"))
 
     def find(self, version: tuple[str, int], data_set: UneditedDataSet, pixels: StoredPixels) -> InstancePresentation:
         """Return how an instance is shown.
@@ -76,8 +78,5 @@ class SeriesPresentations:
             template = FileTemplate(part10, pieces_of(part10))
         except DicomError:
             return
-        self._kept.put(
-            version,
-            _KnownPresentation(template, pixels, presentation),
-            _TIMES_LARGER * len(part10.header) + presentation.size,
-        )
+        size = _TIMES_LARGER * len(part10.header) + presentation.size
+        self._kept.put(version, _KnownPresentation(template, pixels, presentation, size))

@@ -58,9 +58,9 @@ def frames_of_file(image_store: ImageStore, instance: StoredInstance, make: Make
     try:
         frames = made_ahead(make, ordinals)
     except PixelError:
-        image_store.decoding.put(instance.source_key, Decoding.BROKEN, 1)
+        image_store.decoding.put(instance.source_key, Decoding.BROKEN)
         raise
-    image_store.decoding.put(instance.source_key, Decoding.WHOLE, 1)
+    image_store.decoding.put(instance.source_key, Decoding.WHOLE)
     return frames
 
 

@@ -8,8 +8,6 @@ A version never changes, so what was made of it can be kept as long as there is 
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from operator import itemgetter
 from typing import Final
@@ -29,6 +27,7 @@ from hounsfield.imaging.retrieve.instances import (
     instances_of,
     primary_image_sets,
 )
+from hounsfield.storage.lru_cache import SharedCache
 
 _CHUNK: Final = 1 << 19
 
@@ -48,10 +47,7 @@ class DicomMetadataReader:
 
     def __init__(self, image_store: ImageStore, capacity: int = 64 * 1024 * 1024) -> None:
         self._image_store = image_store
-        self._capacity = capacity
-        self._kept: OrderedDict[_Key, tuple[bytes, ...]] = OrderedDict()
-        self._size = 0
-        self._lock = threading.Lock()
+        self._kept: SharedCache[_Key, tuple[bytes, ...]] = SharedCache(capacity, lambda chunks: sum(map(len, chunks)))
 
     def series(
         self,
@@ -101,7 +97,7 @@ class DicomMetadataReader:
         if kept is None:
             plain = self._look_up((*key[:3], ContentCoding.IDENTITY)) or self._made(image_set, base_url)
             kept = tuple(compress((b"[", *plain, b"]"), coding))
-            self._keep(key, kept)
+            self._kept.put(key, kept)
         return kept
 
     def study(self, access: ImageSetAccess, datastore_id: str, study_uid: str, base_url: str) -> Iterator[bytes]:
@@ -171,19 +167,17 @@ class DicomMetadataReader:
         kept = self._look_up(key)
         if kept is None:
             kept = self._made(image_set, base_url)
-            self._keep(key, kept)
+            self._kept.put(key, kept)
         return kept
 
     def _made(self, image_set: ReadableImageSet, base_url: str) -> tuple[bytes, ...]:
         return tuple(_chunked(self._written(image_set, base_url)))
 
     def _look_up(self, key: _Key) -> tuple[bytes, ...] | None:
-        with self._lock:
-            kept = self._kept.get(key)
-            if kept is not None:
-                self._image_store.accesses.touch(key[0])
-                self._kept.move_to_end(key)
-            return kept
+        kept = self._kept.get(key)
+        if kept is not None:
+            self._image_store.accesses.touch(key[0])
+        return kept
 
     def _text(self, instance: StoredInstance, base_url: str) -> bytes:
         self._image_store.accesses.touch(instance.image_set.image_set_id)
@@ -196,17 +190,6 @@ class DicomMetadataReader:
         found = kept_data_sets(self._image_store, instances_of(self._image_store, image_set))
         written = sorted(map(writer.write, found), key=itemgetter(0))
         return [parts for _, parts in written]
-
-    def _keep(self, key: _Key, chunks: tuple[bytes, ...]) -> None:
-        size = sum(map(len, chunks))
-        with self._lock:
-            if size > self._capacity // 2 or key in self._kept:
-                return
-            self._kept[key] = chunks
-            self._size += size
-            while self._size > self._capacity:
-                _, dropped = self._kept.popitem(last=False)
-                self._size -= sum(map(len, dropped))
 
 
 def _array(groups: Iterator[tuple[bytes, ...]]) -> Iterator[bytes]:

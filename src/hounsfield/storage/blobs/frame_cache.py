@@ -17,9 +17,9 @@ from weakref import WeakValueDictionary
 
 from hounsfield.storage.blobs.blobs import Blobs
 from hounsfield.storage.blobs.large_reads import LARGE_BYTES, require_room
-from hounsfield.storage.blobs.lru_cache import WeightedCache
 from hounsfield.storage.blobs.packs import Extent, Label, read_record, read_record_within
 from hounsfield.storage.keys.data_key import DataKey
+from hounsfield.storage.lru_cache import SharedCache
 
 _ENTRY_BYTES: Final = 512
 _Name: TypeAlias = tuple[str, str, int, int, str, str, int]
@@ -36,7 +36,7 @@ class FrameCache:
 
     def __init__(self, capacity: int = 0) -> None:
         self._keeps = capacity > 0
-        self._kept: WeightedCache[_Name, bytes | bytearray] = WeightedCache(capacity)
+        self._kept: SharedCache[_Name, bytes | bytearray] = SharedCache(capacity, _entry_bytes)
         self._lock = threading.Lock()
         self._large: WeakValueDictionary[_Name, _SharedFrame] = WeakValueDictionary()
         self._reading: dict[_Name, threading.Event] = {}
@@ -69,7 +69,7 @@ class FrameCache:
         frame = self._kept.get(name)
         if frame is None:
             frame = read_record(blobs, key, extent, label)
-            self._kept.put(name, frame, _ENTRY_BYTES + len(frame))
+            self._kept.put(name, frame)
         return bytearray().join((before, frame, after))
 
     def shared(self, blobs: Blobs, key: DataKey, extent: Extent, label: Label) -> bytes | bytearray:
@@ -97,7 +97,7 @@ class FrameCache:
             reading.wait()
         try:
             frame = read_record_within(blobs, key, extent, label, make=_SharedFrame)
-            self._kept.put(name, frame, _ENTRY_BYTES + len(frame))
+            self._kept.put(name, frame)
             with self._lock:
                 self._large[name] = frame
             return frame
@@ -113,6 +113,10 @@ def is_large(extent: Extent) -> bool:
 
 def _name(key: DataKey, extent: Extent, label: Label) -> _Name:
     return (key.datastore_id, extent.pack_id, extent.offset, extent.length, label.kind, label.owner, label.ordinal)
+
+
+def _entry_bytes(frame: bytes | bytearray) -> int:
+    return _ENTRY_BYTES + len(frame)
 
 
 class _SharedFrame(bytearray):

@@ -13,11 +13,11 @@ from typing import Final
 
 from sqlalchemy import bindparam, select
 
-from hounsfield.storage.blobs.lru_cache import WeightedCache
 from hounsfield.storage.blobs.packs import Extent
 from hounsfield.storage.db.database import ONE, Database
 from hounsfield.storage.db.image_set_tables import frame_runs
 from hounsfield.storage.db.prepared import PreparedStatement
+from hounsfield.storage.lru_cache import SharedCache
 
 _KEPT_BYTES: Final = 32 * 1024 * 1024
 _ENTRY_BYTES: Final = 512
@@ -40,6 +40,9 @@ class _Run:
     pack_id: str
     offsets: array[int]
 
+    def size(self) -> int:
+        return _ENTRY_BYTES + self.offsets.itemsize * len(self.offsets)
+
     def extent(self, ordinal: int) -> Extent | None:
         index = ordinal - self.first_ordinal
         if not 0 <= index < len(self.offsets) - 1:
@@ -52,7 +55,7 @@ class _Run:
 class FrameIndex:
     """Finds frames, and keeps the runs that were found; for several threads."""
 
-    _kept: WeightedCache[tuple[str, int], _Run] = field(default_factory=lambda: WeightedCache(_KEPT_BYTES))
+    _kept: SharedCache[tuple[str, int], _Run] = field(default_factory=lambda: SharedCache(_KEPT_BYTES, _Run.size))
 
     def find(self, database: Database, source_key: str, ordinal: int) -> Extent | None:
         """Find the place of a frame, None when the instance has no such frame.
@@ -78,5 +81,5 @@ class FrameIndex:
         run = _Run(first_ordinal, pack_id, array("Q", accumulate(array("I", packed), initial=first_offset)))
         extent = run.extent(ordinal)
         if extent is not None:
-            self._kept.put(near, run, _ENTRY_BYTES + run.offsets.itemsize * len(run.offsets))
+            self._kept.put(near, run)
         return extent

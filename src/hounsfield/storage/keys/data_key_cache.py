@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, ParamSpec, TypeVar
 
+from cachetools import LRUCache
+
 from hounsfield.storage.keys.data_key import KEY_BYTES, DataKey, KeyServiceDownError, KeyUnavailableError, KeyWrapper
 from hounsfield.storage.keys.kms import KeyService, UnusableKeyError, is_of_service
 
@@ -98,7 +100,7 @@ class DataKeyCache:
         self._life_seconds = life_seconds
         self._unwrapped = lru_cache(maxsize=_CAPACITY)(self._unwrap_locally)
         self._lock = threading.Lock()
-        self._answers: dict[_Name, _Answer] = {}
+        self._answers: LRUCache[_Name, _Answer] = LRUCache(_CAPACITY)
         self._asked: dict[_Name, Future[DataKey]] = {}
 
     def make(self, datastore_id: str, service_key_arn: str | None = None) -> bytes:
@@ -137,7 +139,8 @@ class DataKeyCache:
         if not is_of_service(wrapped):
             return self._unwrapped(datastore_id, wrapped)
         name = (datastore_id, wrapped)
-        answer = self._answers.get(name)
+        with self._lock:
+            answer = self._answers.get(name)
         now = time.monotonic()
         if answer is None or now >= answer.until:
             raise KeyNotCachedError(lambda: self.fetch(datastore_id, wrapped))
@@ -209,7 +212,8 @@ class DataKeyCache:
 
     def _refusal(self, name: _Name, error: KeyUnavailableError) -> _Answer:
         now = time.monotonic()
-        known = self._answers.get(name)
+        with self._lock:
+            known = self._answers.get(name)
         if isinstance(error, KeyServiceDownError) and known is not None and known.key is not None and now < known.until:
             # Nobody said that the key must not be used: it serves for as long as it would have.
             return _Answer(known.until, now + _REFRESH_AGAIN_SECONDS, known.key)
@@ -217,8 +221,6 @@ class DataKeyCache:
 
     def _keep(self, name: _Name, answer: _Answer) -> None:
         with self._lock:
-            while len(self._answers) >= _CAPACITY and name not in self._answers:
-                del self._answers[next(iter(self._answers))]
             self._answers[name] = answer
 
     def _unwrap_by_service(self, datastore_id: str, wrapped: bytes) -> DataKey:
