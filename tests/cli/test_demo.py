@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,7 +27,9 @@ from dicomweb_client.api import DICOMwebClient
 from requests import Session
 
 from hounsfield.cli.demo.failures import failure_lines
+from hounsfield.cli.demo.tour import earlier_import
 from hounsfield.phantom.ct_series import SERIES_UID, STUDY_UID
+from hounsfield.settings import Settings
 from support.as_installed import as_installed
 from support.clients.dicomweb import SignedRequests
 from support.servers import ServerProcess
@@ -222,6 +225,13 @@ def test_a_second_run_imports_nothing_again_and_mends_what_was_lost(demo: Demo) 
     assert _counts(done.stdout) == _counts(demo.printed)
     assert demo.key() != key
     assert demo.image_sets() == before
+
+
+def test_where_the_output_of_the_job_was_cleared_away_it_imports_again(demo: Demo) -> None:
+    settings = Settings(data=demo.data)
+    assert earlier_import(settings, demo.client(), demo.datastore) is not None
+    shutil.rmtree(demo.data / "buckets" / "imports")
+    assert earlier_import(settings, demo.client(), demo.datastore) is None
 
 
 def test_it_ends_when_it_is_interrupted_and_says_nothing_on_standard_error(demo: Demo) -> None:

@@ -71,7 +71,7 @@ def run(data: Path, *, keep_serving: bool) -> None:
     Raises
     ------
     DemoError
-        A frame does not have its checksum, or the key of the user is not let in.
+        A frame does not have its checksum, or the server refuses what the demo asks for.
     ImportFailedError
         Files cannot be imported into this installation.
     """
@@ -80,19 +80,26 @@ def run(data: Path, *, keep_serving: bool) -> None:
     check_bucket_folder(settings)
     click.echo(f"Hounsfield demo in {data}\n")
     with server_of(data) as url:
-        datastore_id = find_datastore(client_for(settings, url), DATASTORE)
-        key = user_key(settings, datastore_id)
-        client = client_with_key(settings, url, key)
-        _wait_for_key(client, datastore_id)
-        summary = _earlier_import(settings, client, datastore_id) or _import(settings, client, datastore_id)
-        image_sets = stored_image_sets(client, datastore_id)
-        volume = _read_back(client, datastore_id, image_sets)
-        _say_what_happened(summary, image_sets)
-        _make_picture(settings, url, key, datastore_id, volume)
+        try:
+            datastore_id = find_datastore(client_for(settings, url), DATASTORE)
+            _show(settings, url, datastore_id)
+        except ClientError as error:
+            raise DemoError(f"The server refused: {error}") from error
         click.echo(f"\nAll of it took {time.monotonic() - began:.0f} s.")
         _say_how_to_go_on(settings, url, datastore_id, keep_serving=keep_serving)
         if keep_serving:
             _serve_on(url)
+
+
+def _show(settings: Settings, url: str, datastore_id: str) -> None:
+    key = user_key(settings, datastore_id)
+    client = client_with_key(settings, url, key)
+    _wait_for_key(client, datastore_id)
+    summary = earlier_import(settings, client, datastore_id) or _import(settings, client, datastore_id)
+    image_sets = stored_image_sets(client, datastore_id)
+    volume = _read_back(client, datastore_id, image_sets)
+    _say_what_happened(summary, image_sets)
+    _make_picture(settings, url, key, datastore_id, volume)
 
 
 def carried_files() -> Path:
@@ -109,22 +116,36 @@ def _wait_for_key(client: Any, datastore_id: str) -> None:
     while True:
         try:
             client.get_datastore(datastoreId=datastore_id)
-        except ClientError as error:
+        except ClientError:
             if time.monotonic() > until:
-                raise DemoError(f"The user {NAME} is not let in: {error}") from error
+                raise
             time.sleep(_LOOK_SECONDS)
         else:
             return
 
 
-def _earlier_import(settings: Settings, client: Any, datastore_id: str) -> ImportSummary | None:
-    """Return what an earlier demo in the same folder imported, if it came to its end."""
+def earlier_import(settings: Settings, client: Any, datastore_id: str) -> ImportSummary | None:
+    """Return what an earlier demo in the same folder imported; None where none came to its end.
+
+    Parameters
+    ----------
+    settings : Settings
+        The installation.
+    client : botocore client
+        Of the medical-imaging service.
+    datastore_id : str
+        The data store of the demo.
+    """
     pages = client.get_paginator("list_dicom_import_jobs").paginate(datastoreId=datastore_id, jobStatus="COMPLETED")
     found = [job["jobId"] for page in pages for job in page["jobSummaries"] if job["jobName"] == _JOB]
     if not found:
         return None
     job = client.get_dicom_import_job(datastoreId=datastore_id, jobId=found[0])["jobProperties"]
-    counts, failures = outcome_of(settings, job)
+    try:
+        counts, failures = outcome_of(settings, job)
+    except (OSError, ValueError):
+        # Its output was cleared away: what it imported is imported once more.
+        return None
     click.echo("Everything is here from an earlier run and is not imported again.")
     return ImportSummary([counts], failures)
 
