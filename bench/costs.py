@@ -19,7 +19,7 @@ from hounsfield.imaging.ingest.context import IngestContext
 from hounsfield.imaging.ingest.files import InputFile, Share
 from hounsfield.imaging.ingest.pixel_writer import FramePlan, plan_pixels, store_pixels
 from hounsfield.imaging.ingest.series_packs import SeriesPack, finish_instance
-from hounsfield.imaging.ingest.worker import ingest, opened
+from hounsfield.imaging.ingest.worker import ingest, open_file
 from hounsfield.pixels.codecs.checksum import checksums, resolutions
 from hounsfield.pixels.codecs.decode import decode_samples
 from hounsfield.pixels.codecs.encode import encode_frame
@@ -88,7 +88,7 @@ def costs_per_file(work: Path, folder: Path, names: Sequence[str]) -> dict[str, 
 
 
 def _one_file(context: IngestContext, file: InputFile[ObjectEntry], pack: SeriesPack, watch: Stopwatch) -> None:
-    with opened(context, file) as source:
+    with open_file(context, file) as source:
         part10 = watch.time("read the file, parse DICOM", read_part10, source)
         record = watch.time("make the record of the instance", instance_record, part10)
         key = new_instance_key()

@@ -14,7 +14,7 @@ from hounsfield.dicom.io.byte_source import BytesSource
 from hounsfield.dicom.io.limits import ReadLimits
 from hounsfield.dicom.io.part10 import header_with_offset_table, read_part10
 from hounsfield.dicom.values.errors import DicomError
-from hounsfield.imaging.ingest.pixel_writer import as_stored, store_pixels
+from hounsfield.imaging.ingest.pixel_writer import describe_as_stored, store_pixels
 from hounsfield.pixels.errors import FramesError
 from hounsfield.pixels.transfer_syntaxes import LosslessFormat
 from hounsfield.storage.blobs.blobs import FolderBlobs
@@ -66,7 +66,7 @@ def test_damaged_pixel_data_is_stored_or_refused(data: bytes) -> None:
         finally:
             pack.abort()
     assert all(10 < len(warning.message) < 600 for warning in pixels.warnings)
-    corrected = as_stored(part10, pixels)
+    corrected = describe_as_stored(part10, pixels)
     header = header_with_offset_table(corrected, pixels.offset_table) if pixels.offset_table else corrected.header
     again = read_part10(BytesSource(header), LIMITS)
     assert [element.tag for element in again.elements] == [element.tag for element in corrected.elements]

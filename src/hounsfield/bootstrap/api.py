@@ -55,7 +55,7 @@ from hounsfield.imaging.ingest.scheduler import IngestScheduler
 from hounsfield.imaging.last_access import AccessWriter
 from hounsfield.imaging.receive.receiver import Receiver
 from hounsfield.imaging.rendering.rendered import FrameRenderer
-from hounsfield.imaging.retrieve.instances import prepare
+from hounsfield.imaging.retrieve.instances import prepare_statements
 from hounsfield.imaging.retrieve.metadata import DicomMetadataReader
 from hounsfield.imaging.tiering.tiers import access_precision
 from hounsfield.oidc.issuer import Issuer, open_issuer
@@ -121,7 +121,7 @@ def _refuse(error: SettingsError) -> NoReturn:
 def make_app(settings: Settings) -> Gateway:
     """Return the ASGI application of an API process."""
     image_store, keyring = open_image_store(settings)
-    prepare(image_store)
+    prepare_statements(image_store)
     directory = Directory(open_repository(settings, image_store.database, keyring))
     sessions = Sessions(installation_secret(image_store.database, keyring, SEALED_WITH), directory)
     holders = AccessKeyHolders.of(

@@ -15,7 +15,7 @@ from hounsfield.bootstrap.first_start import check_first_start
 from hounsfield.bootstrap.installation import open_database, open_keyring
 from hounsfield.bootstrap.start_faults import explain_start_faults
 from hounsfield.imaging.image_store import ImageStore, Quotas
-from hounsfield.imaging.tiering.pack_mover import second_place_needed
+from hounsfield.imaging.tiering.pack_mover import needs_archive_location
 from hounsfield.jobs.queue import WorkQueue
 from hounsfield.jobs.wakeup import make_wakeup
 from hounsfield.settings import InstallationError, Settings, SettingsError
@@ -179,7 +179,7 @@ def _opened(settings: Settings) -> tuple[ImageStore, LocalKeyring]:
     keyring = open_keyring(settings)
     database = open_database(settings, keyring)
     secret = installation_secret(database, keyring, "installation")
-    if second is None and second_place_needed(database):
+    if second is None and needs_archive_location(database):
         raise InstallationError(
             "HOUNSFIELD_ARCHIVE_BLOBS_URL is not set, but packs of archived image sets are there; set it as it was"
         )

@@ -24,7 +24,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from hounsfield.bootstrap.image_store import open_image_store
 from hounsfield.iam.root_credentials import AccessKey, credentials_file, root_key
 from hounsfield.imaging.image_store import ImageStore, Quotas
-from hounsfield.imaging.imports.jobs import import_progress
+from hounsfield.imaging.imports.jobs import read_progress
 from hounsfield.imaging.quotas import exceeds
 from hounsfield.server.supervisor import server_of
 from hounsfield.settings import Settings, load_settings
@@ -291,7 +291,7 @@ class _Job:
             answer = self.client.get_dicom_import_job(datastoreId=self.datastore_id, jobId=job_id)
             properties: dict[str, Any] = answer["jobProperties"]
             ended = properties["jobStatus"] in {"COMPLETED", "FAILED"}
-            show(total if ended else import_progress(self.image_store, job_id).done)
+            show(total if ended else read_progress(self.image_store, job_id).done)
             if ended:
                 return properties
             time.sleep(_POLL_SECONDS)

@@ -51,8 +51,8 @@ class Decoding(Enum):
 class ImageStore:
     """The stores behind the domain and the account they belong to.
 
-    New packs go to ``blob_location``. With a second place (``archive_location``) ``tiers`` is both of them and ``blobs`` the
-    same object, so that whoever reads or deletes a pack need not know where it is.
+    New packs go to ``blob_location``. With an archive location, ``tiers`` is both of them and ``blobs`` the same object, so
+    that whoever reads or deletes a pack need not know where it is.
     """
 
     database: Database

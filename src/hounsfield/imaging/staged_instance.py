@@ -1,6 +1,6 @@
 """An instance between its transcoding and its organising: all that a commit needs to know, in a form that can be stored.
 
-worker ──StagedInstance──▶ sealed row of the job ──▶ organise ──▶ rows of image sets, instances and frames
+worker ──StagedInstance──▶ sealed row of the job ──▶ grouping ──▶ rows of image sets, instances and frames
 """
 
 from __future__ import annotations

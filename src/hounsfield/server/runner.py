@@ -43,7 +43,7 @@ from hounsfield.imaging.ingest.workers import IngestWorkers
 from hounsfield.imaging.search.reindex import FILL_INDEX, Reindexer, schedule_indexing
 from hounsfield.imaging.tiering.damage_log import note_damage
 from hounsfield.imaging.tiering.orphan_packs import SWEEP_ORPHANS, OrphanSweeper, schedule_sweep
-from hounsfield.imaging.tiering.pack_key_sweep import KEEP_PACK_KEYS, PackKeyKeeper, schedule_pack_keys
+from hounsfield.imaging.tiering.pack_key_sweep import KEEP_PACK_KEYS, PackKeySweeper, schedule_pack_keys
 from hounsfield.imaging.tiering.tiers import SWEEP_TIERS, TierSweeper, schedule_tiers
 from hounsfield.jobs.runner import Runner, WakeupSignal, WorkHandler
 from hounsfield.runtime.logs import configure_logs
@@ -88,7 +88,7 @@ class _Work:
             RELEASE_IMAGE_SET: AuditedWorkHandler(releaser, self.trail, describe_released_storage(image_store)),
             SWEEP_ORPHANS: OrphanSweeper(image_store, delete=self.settings.delete_orphans),
             FORGET_IMPORT_JOBS: ImportJobForgetter(image_store),
-            KEEP_PACK_KEYS: PackKeyKeeper(image_store),
+            KEEP_PACK_KEYS: PackKeySweeper(image_store),
         }
 
     def long(self) -> dict[str, WorkHandler]:

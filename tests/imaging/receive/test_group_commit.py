@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hounsfield.imaging.image_set_access import UNLIMITED, UnlimitedAccess
-from hounsfield.imaging.receive.group_commit import MOST_INSTANCES, StoreRequest, Waiting, next_group
+from hounsfield.imaging.receive.group_commit import MOST_INSTANCES, StoreRequest, WaitingRequest, choose_group
 from hounsfield.imaging.staged_instance import StagedInstance
 from hounsfield.storage.keys.data_key import DataKey
 from support.imaging.staged_instances import staged
@@ -24,10 +24,10 @@ class LimitedAccess(UnlimitedAccess):
         return True
 
 
-def waiting(datastore: int, uids: list[int], *, held: bool = False, limited: bool = False) -> Waiting:
+def waiting(datastore: int, uids: list[int], *, held: bool = False, limited: bool = False) -> WaitingRequest:
     instances: dict[int, StagedInstance] = {place: staged(f"1.{uid}") for place, uid in enumerate(uids)}
     access = LimitedAccess() if limited else UNLIMITED
-    return Waiting(StoreRequest("r", _KEYS[datastore], instances, access), not_before=10.0 if held else 0.0)
+    return WaitingRequest(StoreRequest("r", _KEYS[datastore], instances, access), not_before=10.0 if held else 0.0)
 
 
 _WAITING = st.lists(
@@ -43,10 +43,10 @@ _WAITING = st.lists(
 
 
 @given(_WAITING)
-def test_groups_keep_the_order_of_requests_of_the_same_instance(queue: list[Waiting]) -> None:
+def test_groups_keep_the_order_of_requests_of_the_same_instance(queue: list[WaitingRequest]) -> None:
     left, done, now = list(queue), [], 5.0
     while left:
-        group, rest = next_group(left, now)
+        group, rest = choose_group(left, now)
         assert [entry for entry in left if entry in group] == group, "the order in which they came"
         assert [entry for entry in left if entry in rest] == rest
         assert len(group) + len(rest) == len(left)
@@ -70,8 +70,8 @@ def test_groups_keep_the_order_of_requests_of_the_same_instance(queue: list[Wait
 
 def test_a_group_is_bounded_and_a_single_request_is_not() -> None:
     large = [waiting(0, list(range(first, first + MOST_INSTANCES))) for first in (0, MOST_INSTANCES)]
-    group, rest = next_group(large, 0.0)
+    group, rest = choose_group(large, 0.0)
     assert (group, rest) == (large[:1], large[1:])
     several = replace(large[0].request, staged={i: staged(f"2.{i}") for i in range(MOST_INSTANCES + 1)})
-    group, rest = next_group([Waiting(several)], 0.0)
+    group, rest = choose_group([WaitingRequest(several)], 0.0)
     assert len(group) == 1

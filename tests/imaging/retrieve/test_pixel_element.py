@@ -15,7 +15,7 @@ from hounsfield.imaging.image_set_access import UNLIMITED
 from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.retrieve.instances import find_instance
 from hounsfield.imaging.retrieve.pixel_element import encoded_element
-from hounsfield.imaging.retrieve.transcoding import dicom_file
+from hounsfield.imaging.retrieve.transcoding import make_dicom_file
 from hounsfield.settings import Settings
 from support.clients.dicomweb import part10, store
 from support.files.synthetic import noise, slice_of, uid
@@ -50,7 +50,7 @@ def test_a_long_file_takes_little_memory(server: ServerProcess, datastore: str, 
     instance = find_instance(image_store, UNLIMITED, datastore, uid(1), uid(1, 1), uid(1, 1, 1))
     tracemalloc.start()
     try:
-        file = dicom_file(image_store, instance)
+        file = make_dicom_file(image_store, instance)
         lengths = [len(chunk) for chunk in file.chunks]
         _, peak = tracemalloc.get_traced_memory()
     finally:

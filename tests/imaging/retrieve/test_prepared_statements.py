@@ -13,7 +13,7 @@ from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.ingest.files import InputFile, Share
 from hounsfield.imaging.ingest.worker import ingest
 from hounsfield.imaging.receive.receiver import Receiver
-from hounsfield.imaging.retrieve.instances import find_instance, prepare
+from hounsfield.imaging.retrieve.instances import find_instance, prepare_statements
 from hounsfield.imaging.retrieve.metadata import DicomMetadataReader
 from hounsfield.storage.blobs.spool import SpooledFile
 from support.clients.dicomweb import part10
@@ -41,7 +41,7 @@ def datastore(image_store: ImageStore) -> str:
 def test_no_statement_of_a_read_is_compiled_after_prepare(image_store: ImageStore, datastore: str) -> None:
     engine = image_store.database.engine
     engine.clear_compiled_cache()
-    prepare(image_store)
+    prepare_statements(image_store)
     compiled: list[str] = []
 
     def note(_: Any, __: Any, statement: str, ___: Any, context: Any, ____: Any) -> None:

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import update
 
 from hounsfield.bootstrap.image_store import open_image_store
-from hounsfield.imaging.imports.jobs import JobStatus, get_import_job, import_progress
+from hounsfield.imaging.imports.jobs import JobStatus, get_import_job, read_progress
 from hounsfield.imaging.tiering.orphan_packs import OrphanSweeper
 from hounsfield.settings import Settings
 from hounsfield.storage.db.clock_table import steady_clock
@@ -115,7 +115,7 @@ def test_packs_of_an_unfinished_job_stay(own: ServerProcess) -> None:
     fill(own, "long", [slice_of(number=number, pixels=noise(512, 512, seed=number)) for number in range(FILES)])
     job_id = start_job(own, client, datastore, "long")
     image_store, _ = open_image_store(Settings(data=own.data))
-    wait_for(lambda: import_progress(image_store, job_id).done > 0, "the first outcomes of the job to be noted")
+    wait_for(lambda: read_progress(image_store, job_id).done > 0, "the first outcomes of the job to be noted")
     for runner in runners(own):
         runner.kill()
     own.stop()

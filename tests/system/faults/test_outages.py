@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from sqlalchemy import update
 
 from hounsfield.bootstrap.image_store import open_image_store
-from hounsfield.imaging.imports.jobs import import_progress
+from hounsfield.imaging.imports.jobs import read_progress
 from hounsfield.settings import Settings
 from hounsfield.storage.db.image_set_tables import image_sets
 from support.clients.dicomweb import part10, store
@@ -162,7 +162,7 @@ def test_a_runner_that_lost_its_lease_leaves_the_output_files_alone(tmp_path: Pa
         fill(server, "stale", [slice_of(number=2)])
         job_id = start_job(server, client, datastore, "stale")
         # All files are done; the job waits for the image set that it extends to be unlocked.
-        wait_for(lambda: import_progress(image_store, job_id).done == 1, "the file to be done")
+        wait_for(lambda: read_progress(image_store, job_id).done == 1, "the file to be done")
         stale = suspended(server)
         _set_state(image_store, image_set, "ACTIVE")
         second = begin_hounsfield(

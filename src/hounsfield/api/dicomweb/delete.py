@@ -15,7 +15,7 @@ from hounsfield.imaging.image_set_access import UNLIMITED
 from hounsfield.imaging.imagesets.delete import delete_image_sets_at_once
 from hounsfield.imaging.imagesets.update import update_image_set_metadata
 from hounsfield.imaging.imagesets.update_request import UpdateRequest
-from hounsfield.imaging.retrieve.instances import find_image_set, find_instance, instances_of, primary_image_sets
+from hounsfield.imaging.retrieve.instances import find_image_set, find_instance, find_primary_image_sets, list_instances
 
 
 def delete_study(call: Call) -> WireResponse:
@@ -32,7 +32,7 @@ def delete_study(call: Call) -> WireResponse:
     """
     call.only()
     # All of them: one that may not be deleted is not left out, but keeps the others from being deleted.
-    image_sets = primary_image_sets(call.context.image_store, UNLIMITED, call.datastore_id, call.labels["study"])
+    image_sets = find_primary_image_sets(call.context.image_store, UNLIMITED, call.datastore_id, call.labels["study"])
     return _deleted(call, [image_set.image_set_id for image_set in image_sets])
 
 
@@ -51,7 +51,7 @@ def delete_instance(call: Call) -> WireResponse:
     uids = (labels["study"], labels["series"], labels["instance"])
     found = find_instance(image_store, call.access, call.datastore_id, *uids)
     image_set = found.image_set
-    if len(instances_of(image_store, image_set)) == 1:
+    if len(list_instances(image_store, image_set)) == 1:
         return _deleted(call, [image_set.image_set_id])
     removal: dict[str, object] = {"Study": {"Series": {labels["series"]: {"Instances": {labels["instance"]: {}}}}}}
     request = UpdateRequest(image_set.version, removable=orjson.dumps({"SchemaVersion": 1.1, **removal}), force=True)

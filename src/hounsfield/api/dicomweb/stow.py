@@ -23,7 +23,7 @@ from hounsfield.api.dicomweb.stow_response import answer_form, store_response
 from hounsfield.aws.protocol.errors import UnsupportedMediaTypeException, ValidationException
 from hounsfield.aws.protocol.response import WireResponse
 from hounsfield.imaging.ingest.context import IngestContext
-from hounsfield.imaging.ingest.files import Failure, FailureReason, FileResult, InputFile, Share, staged_instances
+from hounsfield.imaging.ingest.files import Failure, FailureReason, FileResult, InputFile, Share, list_staged
 from hounsfield.imaging.ingest.scheduler import (
     BYTES_PER_BATCH,
     FILES_PER_BATCH,
@@ -213,9 +213,7 @@ class _StoreRequest:
         """Leave nothing of a request that is not carried out."""
         self._scheduler.withdraw(self._given)
         done = await asyncio.gather(*self._given, return_exceptions=True)
-        staged = [
-            one for results in done if not isinstance(results, BaseException) for one in staged_instances(results)
-        ]
+        staged = [one for results in done if not isinstance(results, BaseException) for one in list_staged(results)]
         with contextlib.suppress(Exception):
             await run_in_threadpool(self._receiver.discard, self._context, staged)
 

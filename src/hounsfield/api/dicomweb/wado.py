@@ -20,7 +20,7 @@ from hounsfield.imaging.errors import NotAcceptableError
 from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.retrieve.instance_order import find_series, find_study
 from hounsfield.imaging.retrieve.instances import StoredInstance
-from hounsfield.imaging.retrieve.transcoding import ANY, DicomFile, can_be_given, dicom_file
+from hounsfield.imaging.retrieve.transcoding import ANY, DicomFile, can_transcode, make_dicom_file
 
 _NAMED: Final = (
     "Instances are application/dicom, alone, in parts or in application/zip, or bulk data as octets in parts"
@@ -36,7 +36,7 @@ def get_instance(call: Call) -> WireResponse | StreamedResponse:
         if _wants_bulk_data(entry):
             return bulk_data_of(call, [instance])
         try:
-            file = dicom_file(call.context.image_store, instance, entry.transfer_syntax)
+            file = make_dicom_file(call.context.image_store, instance, entry.transfer_syntax)
         except NotAcceptableError as error:
             refusal = error
             continue
@@ -104,7 +104,7 @@ def _all(call: Call, instances: Sequence[StoredInstance]) -> WireResponse | Stre
         if _wants_bulk_data(entry):
             return bulk_data_of(call, instances)
         wanted = entry.transfer_syntax
-        if wanted in {None, ANY} or all(can_be_given(image_store, one, wanted) for one in instances):
+        if wanted in {None, ANY} or all(can_transcode(image_store, one, wanted) for one in instances):
             files = ((instance, _file_in_time(image_store, instance, wanted)) for instance in instances)
             return _zipped(files, [("Vary", "Accept")]) if entry.kind == ZIP else _in_parts(files, [("Vary", "Accept")])
     raise NotAcceptableError(
@@ -116,9 +116,9 @@ def _all(call: Call, instances: Sequence[StoredInstance]) -> WireResponse | Stre
 def _file_in_time(image_store: ImageStore, instance: StoredInstance, wanted: str | None) -> DicomFile:
     """Give a file for an answer that has begun; what only reading all of it tells to be impossible comes as stored."""
     try:
-        return dicom_file(image_store, instance, wanted)
+        return make_dicom_file(image_store, instance, wanted)
     except NotAcceptableError:
-        return dicom_file(image_store, instance, ANY)
+        return make_dicom_file(image_store, instance, ANY)
 
 
 def _in_parts(

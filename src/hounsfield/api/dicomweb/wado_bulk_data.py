@@ -22,11 +22,11 @@ from hounsfield.api.dicomweb.wado_stored_frame import frame_kind
 from hounsfield.aws.protocol.response import WireResponse
 from hounsfield.gateway.responses import StreamedResponse
 from hounsfield.imaging.errors import NotAcceptableError, NotFoundError
-from hounsfield.imaging.retrieve.bulk_data import bulk_data, every_frame, named_values
+from hounsfield.imaging.retrieve.bulk_data import read_bulk_data, read_every_frame, read_named_values
 from hounsfield.imaging.retrieve.data_set_json import digest_uri
 from hounsfield.imaging.retrieve.instance_order import find_series, find_study
 from hounsfield.imaging.retrieve.instances import StoredInstance
-from hounsfield.imaging.retrieve.transcoding import can_be_given, frame_transfer_syntaxes, stored_transfer_syntax
+from hounsfield.imaging.retrieve.transcoding import can_transcode, list_frame_transfer_syntaxes, stored_transfer_syntax
 from hounsfield.imaging.staged_instance import PixelKind
 
 _Part: TypeAlias = "tuple[list[tuple[str, str]], Iterable[bytes]]"
@@ -41,7 +41,7 @@ def get_bulk_data(call: Call) -> WireResponse | StreamedResponse:
     if not single and not acceptable(ranges, OCTET_STREAM, parts=True):
         raise NotAcceptableError(f"Bulk data is {OCTET_STREAM}, which the Accept header does not allow.")
     digest = call.labels["digest"].lower()
-    data = bulk_data(call.context.image_store, instance, digest)
+    data = read_bulk_data(call.context.image_store, instance, digest)
     # A value is that of its source and place for good: what comes in its place is another source.
     tag = entity_tag(instance.source_key, digest, in_parts=not single)
     if (answer := unchanged(call.headers, tag)) is not None:
@@ -117,7 +117,7 @@ def _pixel_form(call: Call, instances: Sequence[StoredInstance]) -> tuple[MediaR
     shown = [one for one in instances if one.pixel_kind not in {PixelKind.NONE, PixelKind.WITHHELD}]
     if not shown:
         raise NotFoundError("there is no pixel data")
-    available, stored = frame_transfer_syntaxes(shown[0]), stored_transfer_syntax(shown[0])
+    available, stored = list_frame_transfer_syntaxes(shown[0]), stored_transfer_syntax(shown[0])
     for entry in ranges:
         if entry.quality == 0 or not (entry.is_multipart or entry.kind == "*/*"):
             continue
@@ -126,7 +126,7 @@ def _pixel_form(call: Call, instances: Sequence[StoredInstance]) -> tuple[MediaR
                 continue
             if wanted == STORED and not all(_covers_stored(entry, one) for one in shown):
                 continue
-            if wanted in {None, STORED} or all(can_be_given(image_store, one, wanted) for one in shown):
+            if wanted in {None, STORED} or all(can_transcode(image_store, one, wanted) for one in shown):
                 return entry, wanted
     raise NotAcceptableError(
         f"Pixel data comes in parts, {MULTIPART}; type=…; of a transfer syntax that all of it can be had in, or with "
@@ -139,7 +139,7 @@ def _covers_stored(entry: MediaRange, instance: StoredInstance) -> bool:
 
 
 def _value_parts(call: Call, instance: StoredInstance) -> Iterator[_Part]:
-    for uri, value in named_values(call.context.image_store, instance, call.base):
+    for uri, value in read_named_values(call.context.image_store, instance, call.base):
         yield [("Content-Type", OCTET_STREAM), ("Content-Location", uri)], [value]
 
 
@@ -147,7 +147,7 @@ def _pixel_parts(
     call: Call, instances: Sequence[StoredInstance], entry: MediaRange, wanted: str | None
 ) -> Iterator[_Part]:
     for instance in instances:
-        frames = every_frame(call.context.image_store, instance, wanted)
+        frames = read_every_frame(call.context.image_store, instance, wanted)
         if frames is None:
             continue
         image_set = instance.image_set

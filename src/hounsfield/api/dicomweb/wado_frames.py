@@ -29,9 +29,9 @@ from hounsfield.imaging.errors import NotAcceptableError
 from hounsfield.imaging.retrieve.instances import StoredInstance, find_instance
 from hounsfield.imaging.retrieve.transcoding import (
     InstanceFrames,
-    frame_transfer_syntaxes,
-    instance_frames,
-    offered_transfer_syntax,
+    choose_frame_transfer_syntax,
+    list_frame_transfer_syntaxes,
+    make_instance_frames,
     stored_transfer_syntax,
 )
 
@@ -124,7 +124,7 @@ def _chosen(
 ) -> tuple[MediaRange, InstanceFrames] | WireResponse:
     """Give the frames in the first form that the client accepts and that can be made; 304 when it has them."""
     image_store, ranges = call.context.image_store, call.accepts
-    available, stored = frame_transfer_syntaxes(instance), stored_transfer_syntax(instance)
+    available, stored = list_frame_transfer_syntaxes(instance), stored_transfer_syntax(instance)
     for entry in ranges:
         if entry.quality == 0:
             continue
@@ -132,12 +132,12 @@ def _chosen(
             continue
         for wanted in syntaxes_of(entry, available, stored):
             try:
-                syntax = offered_transfer_syntax(instance, wanted)
+                syntax = choose_frame_transfer_syntax(instance, wanted)
                 kind = frame_kind(entry, syntax).partition(";")[0]
                 if refused(ranges, kind, syntax, parts=in_parts(entry)):
                     continue
                 known = _known_already(call, instance, numbers, entry, syntax)
-                return known or (entry, instance_frames(image_store, instance, numbers, wanted))
+                return known or (entry, make_instance_frames(image_store, instance, numbers, wanted))
             except NotAcceptableError:
                 continue
     several = " Several frames come as multipart/related only." if len(numbers) > 1 else ""

@@ -15,8 +15,13 @@ from hounsfield.aws.protocol.response import WireResponse
 from hounsfield.gateway.responses import StreamedResponse
 from hounsfield.imaging.content_coding import ContentCoding, compress
 from hounsfield.imaging.errors import NotAcceptableError
-from hounsfield.imaging.retrieve.instance_order import series_in_order
-from hounsfield.imaging.retrieve.instances import ReadableImageSet, find_image_set, find_instance, primary_image_sets
+from hounsfield.imaging.retrieve.instance_order import sort_series
+from hounsfield.imaging.retrieve.instances import (
+    ReadableImageSet,
+    find_image_set,
+    find_instance,
+    find_primary_image_sets,
+)
 
 _FORM: Final = 1
 """Grows when the same instances are described in other words, which must not go by the tags of the old ones."""
@@ -60,7 +65,7 @@ def get_study_metadata(call: Call) -> WireResponse | StreamedResponse:
     where = (call.access, call.datastore_id, call.labels["study"])
     if kind == DICOM_XML:
         return coded(call, xml_documents(reader.study_xml(*where, call.base)))
-    image_sets, coding = series_in_order(primary_image_sets(call.context.image_store, *where)), coding_of(call)
+    image_sets, coding = sort_series(find_primary_image_sets(call.context.image_store, *where)), coding_of(call)
     tag = _tag(call, kind, coding, image_sets)
     if (answer := _known(call, tag, image_sets)) is not None:
         return answer

@@ -30,7 +30,7 @@ from hounsfield.aws.protocol.response import WireResponse
 from hounsfield.gateway.responses import StreamedResponse
 from hounsfield.imaging.errors import NotAcceptableError, NotFoundError
 from hounsfield.imaging.rendering.rendered import FrameRenderer, InstanceName, RenderingTarget
-from hounsfield.imaging.retrieve.decode_check import made_ahead
+from hounsfield.imaging.retrieve.decode_check import make_ahead
 from hounsfield.pixels.rendering.render import Appearance, RenderedMediaType
 
 _KINDS: Final = (RenderedMediaType.JPEG, RenderedMediaType.PNG)
@@ -247,7 +247,7 @@ def _made(
     pairs: Iterator[tuple[_Shot, bytes]]
     if each:
         uncertain = any(target.may_not_decode for target, _ in shots)
-        made = made_ahead(make, shots) if uncertain else make(shots)
+        made = make_ahead(make, shots) if uncertain else make(shots)
         pairs = zip(shots, made, strict=True)
     else:
         pairs = _those_made(renderer, appearance, shots)

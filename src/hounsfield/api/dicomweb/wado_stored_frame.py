@@ -24,7 +24,7 @@ from hounsfield.imaging.retrieve.stored_frames import (
     StoredFrame,
     StoredFrames,
     find_frame,
-    frames_by_uids,
+    find_frames_by_uids,
     read_frame,
 )
 from hounsfield.imaging.staged_instance import PixelKind
@@ -76,7 +76,7 @@ def stored_frame_answer(call: Call, numbers: Sequence[int]) -> WireResponse | St
         return None
     image_store, labels = call.context.image_store, call.labels
     uids = (labels["study"], labels["series"], labels["instance"])
-    found = frames_by_uids(image_store, call.access, call.datastore_id, *uids)
+    found = find_frames_by_uids(image_store, call.access, call.datastore_id, *uids)
     form = None if found is None else _form_as_stored(accepts, found.transfer_syntax)
     if found is None or form is None:
         return None

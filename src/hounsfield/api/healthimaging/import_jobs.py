@@ -13,7 +13,7 @@ from hounsfield.iam.sessions.import_job_roles import JobRole
 from hounsfield.imaging.client_tokens import retry_if_raced
 from hounsfield.imaging.imports import jobs as domain
 from hounsfield.imaging.imports.jobs import ImportJob, JobStatus, NewImportJob
-from hounsfield.imaging.imports.output_files import output_uses
+from hounsfield.imaging.imports.output_files import list_output_uses
 from hounsfield.imaging.ingest.metadata_mappings import MetadataMapping
 from hounsfield.storage.buckets.bucket_access import BucketAction, BucketUse
 from hounsfield.storage.buckets.buckets import S3Uri
@@ -54,7 +54,7 @@ def _admitted(context: Context, new: NewImportJob) -> JobRole:
         context.caller,
         new.data_access_role_arn,
         context.image_store.datastore_arn(new.datastore_id),
-        [BucketUse(BucketAction.LIST, source.bucket, source.key), *output_uses(f"{target}{UNKNOWN_ID}/")],
+        [BucketUse(BucketAction.LIST, source.bucket, source.key), *list_output_uses(f"{target}{UNKNOWN_ID}/")],
     )
 
 

@@ -39,7 +39,7 @@ from hounsfield.imaging.levels import index_entry, merge_levels
 from hounsfield.imaging.quotas import exceeds, require_metadata_size
 from hounsfield.imaging.states import ImageSetState, StorageTier, WorkflowStatus
 from hounsfield.imaging.study_rows import INDEX_VERSION, refresh_studies
-from hounsfield.imaging.tiering.pack_mover import share_place
+from hounsfield.imaging.tiering.pack_mover import mark_copy_misplaced
 from hounsfield.imaging.version_rows import fragment_sizes
 from hounsfield.jobs.queue import WorkItem
 from hounsfield.storage.clock import now_ms
@@ -265,7 +265,7 @@ class ImageSetCopier:
             trigger = Trigger.COPY_NEW if into.version == 1 else Trigger.COPY_INTO
             if message is None:
                 _add(connection, into, rows)
-                share_place(connection, source.id, into.id)
+                mark_copy_misplaced(connection, source.id, into.id)
                 _succeed(connection, key, trigger, pending, source, into)
             else:
                 fail(connection, into, trigger, message)

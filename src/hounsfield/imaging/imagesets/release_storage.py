@@ -23,8 +23,14 @@ from hounsfield.imaging.levels import index_entry
 from hounsfield.imaging.states import StorageTier
 from hounsfield.imaging.study_rows import SeriesDetails
 from hounsfield.imaging.tiering.damage_log import note_damage
-from hounsfield.imaging.tiering.pack_mover import place_again
-from hounsfield.imaging.tiering.pack_references import Holding, holding_of, owners_of, references, use_of
+from hounsfield.imaging.tiering.pack_mover import mark_misplaced
+from hounsfield.imaging.tiering.pack_references import (
+    ImageSetRecords,
+    find_pack_use,
+    read_image_set_records,
+    read_owners,
+    read_references,
+)
 from hounsfield.jobs.queue import WorkItem
 from hounsfield.storage.blobs.blobs import BlobMissingError
 from hounsfield.storage.blobs.packs import PackDamagedError, pack_name
@@ -57,7 +63,7 @@ class StorageReleaser:
         with self._image_store.database.read() as connection:
             query = select(image_sets.c.datastore_id).where(image_sets.c.id == item.subject_id)
             datastore_id = connection.execute(query).scalar_one()
-            holding = holding_of(connection, item.subject_id)
+            holding = read_image_set_records(connection, item.subject_id)
         # By the time of the installation: no clock that is set ahead may shorten the grace period.
         left = self._grace_seconds - (self._image_store.queue.clock.now() - item.since) / 1000
         if left > 0:
@@ -69,9 +75,9 @@ class StorageReleaser:
             self._image_store.queue.hold(connection, item)
             lock_datastore(connection, datastore.id)
             _forget(connection, item.subject_id, holding)
-            uses = {pack_id: use_of(connection, pack_id, keys) for pack_id, keys in owners.items()}
+            uses = {pack_id: find_pack_use(connection, pack_id, keys) for pack_id, keys in owners.items()}
             # What is left of a shared pack may be archived altogether now.
-            place_again(connection, {name for use in uses.values() for name in use.image_set_ids})
+            mark_misplaced(connection, {name for use in uses.values() for name in use.image_set_ids})
         unused = [pack_id for pack_id, use in uses.items() if not use.named]
         for pack_id in unused:
             self._image_store.blobs.delete(pack_name(datastore.id, pack_id))
@@ -88,7 +94,7 @@ class StorageReleaser:
         owners = {}
         for pack_id in pack_ids:
             try:
-                owners[pack_id] = owners_of(self._image_store.blobs, key, pack_id)
+                owners[pack_id] = read_owners(self._image_store.blobs, key, pack_id)
             except BlobMissingError:
                 continue
             except PackDamagedError as error:
@@ -96,11 +102,11 @@ class StorageReleaser:
         return owners
 
 
-def _forget(connection: Connection, image_set_id: str, holding: Holding) -> None:
+def _forget(connection: Connection, image_set_id: str, holding: ImageSetRecords) -> None:
     """Remove the rows of the instances, those of frames that nobody reads any more, and everything of the patient."""
     connection.execute(delete(instances).where(instances.c.image_set_id == image_set_id))
     for some in in_groups(sorted(holding.source_keys)):
-        kept = {row.source_key for row in references(connection, some)}
+        kept = {row.source_key for row in read_references(connection, some)}
         gone = [key for key in some if key not in kept]
         connection.execute(delete(frame_runs).where(frame_runs.c.source_key.in_(gone)))
     connection.execute(

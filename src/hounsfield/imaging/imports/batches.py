@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import structlog
 
 from hounsfield.imaging.image_store import ImageStore
-from hounsfield.imaging.imports.files import FileRecord, JobFile, note_attempt, pending_files, record_outcomes
+from hounsfield.imaging.imports.files import FileRecord, JobFile, list_pending_files, note_attempt, record_outcomes
 from hounsfield.imaging.imports.input_listing import check_permitted
 from hounsfield.imaging.ingest.context import IngestContext
 from hounsfield.imaging.ingest.files import ENDED_ITS_WORKER, Failure, FailureReason, FileResult, Share
@@ -119,10 +119,10 @@ class BatchRun:
 
     def _pending(self) -> list[JobFile]:
         with self._image_store.database.read() as connection:
-            return pending_files(connection, self._item.subject_id)
+            return list_pending_files(connection, self._item.subject_id)
 
     async def _run_together(self, scheduler: IngestScheduler, files: Sequence[JobFile]) -> None:
-        waiting = batches(files, self._workers.processes)
+        waiting = cut_batches(files, self._workers.processes)
         running: dict[Results, tuple[JobFile, ...]] = {}
         finished: dict[Results, tuple[JobFile, ...]] = {}
         recorded = time.monotonic()
@@ -215,7 +215,7 @@ class BatchRun:
         return task.result()
 
 
-def batches(files: Sequence[JobFile], processes: int) -> Iterator[tuple[JobFile, ...]]:
+def cut_batches(files: Sequence[JobFile], processes: int) -> Iterator[tuple[JobFile, ...]]:
     """Cut files into batches, small enough that all processes are busy to the end."""
     most = max(1, min(FILES_PER_BATCH, -(-len(files) // (processes * 8))))
     batch: list[JobFile] = []

@@ -76,17 +76,17 @@ def add_files(
         connection.execute(insert(import_files), rows)
 
 
-def pending_files(connection: Connection, job_id: str) -> list[JobFile]:
+def list_pending_files(connection: Connection, job_id: str) -> list[JobFile]:
     """List the files whose outcome is not known yet, in order."""
-    return _files(connection, job_id, FileOutcome.PENDING)
+    return _list_files(connection, job_id, FileOutcome.PENDING)
 
 
-def skipped_files(connection: Connection, job_id: str) -> list[JobFile]:
+def list_skipped_files(connection: Connection, job_id: str) -> list[JobFile]:
     """List the files that are no instances, in order."""
-    return _files(connection, job_id, FileOutcome.SKIPPED)
+    return _list_files(connection, job_id, FileOutcome.SKIPPED)
 
 
-def _files(connection: Connection, job_id: str, outcome: FileOutcome) -> list[JobFile]:
+def _list_files(connection: Connection, job_id: str, outcome: FileOutcome) -> list[JobFile]:
     columns = import_files.c
     rows = connection.execute(
         select(columns.ordinal, columns.object_key, columns.size_bytes, columns.etag, columns.attempts)
@@ -135,7 +135,7 @@ def record_outcomes(connection: Connection, job_id: str, key: DataKey, records: 
         )
 
 
-def file_records(connection: Connection, job_id: str, key: DataKey) -> list[FileRecord]:
+def read_file_records(connection: Connection, job_id: str, key: DataKey) -> list[FileRecord]:
     """Read all files of a job, in order, with their staged instances."""
     rows = connection.execute(
         select(import_files).where(import_files.c.job_id == job_id).order_by(import_files.c.ordinal)

@@ -1,4 +1,4 @@
-"""Listing the input of an import job, within the quotas."""
+"""The listing of the input of an import job, within the quotas."""
 
 from __future__ import annotations
 

@@ -194,7 +194,7 @@ def get_import_job(image_store: ImageStore, datastore_id: str, job_id: str) -> I
     """Return the properties of a job; raises `NotFoundError`, also when it ended too long ago (GetDICOMImportJob)."""
     get_datastore(image_store, datastore_id)
     with image_store.database.read() as connection:
-        return _job(_row(connection, datastore_id, job_id, _shown(image_store)))
+        return _job(_row(connection, datastore_id, job_id, _is_shown(image_store)))
 
 
 def shown_since(image_store: ImageStore) -> int:
@@ -202,7 +202,7 @@ def shown_since(image_store: ImageStore) -> int:
     return now_ms() - int(image_store.job_retention_seconds * 1000)
 
 
-def _shown(image_store: ImageStore) -> ColumnElement[bool]:
+def _is_shown(image_store: ImageStore) -> ColumnElement[bool]:
     return or_(import_jobs.c.ended_at.is_(None), import_jobs.c.ended_at > shown_since(image_store))
 
 
@@ -235,7 +235,7 @@ def list_import_jobs(
         There is no such data store.
     """
     get_datastore(image_store, datastore_id)
-    query = select(import_jobs).where(import_jobs.c.datastore_id == datastore_id, _shown(image_store))
+    query = select(import_jobs).where(import_jobs.c.datastore_id == datastore_id, _is_shown(image_store))
     if status is not None:
         query = query.where(import_jobs.c.status == status)
     query = newest_first(query, import_jobs.c.submitted_at, import_jobs.c.id, after, limit)
@@ -269,7 +269,7 @@ class Progress:
     done: int
 
 
-def import_progress(image_store: ImageStore, job_id: str) -> Progress:
+def read_progress(image_store: ImageStore, job_id: str) -> Progress:
     """Return the progress of a job; both numbers are 0 before the input was listed and after the end."""
     waiting = import_files.c.outcome == "PENDING"
     counts = select(func.count(), func.count().filter(waiting)).where(import_files.c.job_id == job_id)

@@ -22,7 +22,7 @@ MANIFEST = "job-output-manifest.json"
 _LINES = ("SUCCESS/success.ndjson", "FAILURE/failure.ndjson", "WARNING/warning.ndjson")
 
 
-def output_uses(output_uri: str) -> list[BucketUse]:
+def list_output_uses(output_uri: str) -> list[BucketUse]:
     """Return what writing the output files below an output location does with its bucket."""
     uri = S3Uri.parse(output_uri)
     return [BucketUse(BucketAction.WRITE, uri.bucket, uri.key + name) for name in (*_LINES, MANIFEST)]

@@ -1,4 +1,4 @@
-"""Forgetting import jobs that ended long ago: ListDICOMImportJobs shows them for 90 days.
+"""The retention of import jobs: those that ended long ago go; ListDICOMImportJobs shows them for 90 days.
 
 The image sets that a job made stay, and so do its output files; what goes is the job itself, which nothing else refers to.
 """

@@ -1,11 +1,11 @@
 """The work of an import job, done by a runner under a lease.
 
-    scan ──▶ transcode in batches ──▶ organise ──▶ output files ──▶ one commit
+    scan ──▶ transcode in batches ──▶ grouping ──▶ output files ──▶ one commit
      │            │                                                   │
      └ list kept  └ outcomes kept batch by batch                      └ image sets and COMPLETED become visible together
 
 Whatever kills the process, another run goes on from the last committed batch: what is in the rows is done, what is not is
-done again. Packs written for a batch that was never committed are garbage, never read.
+done again. Packs written for a batch that was never committed are orphaned packs, never read.
 """
 
 from __future__ import annotations
@@ -26,17 +26,23 @@ from hounsfield.imaging.imports.files import (
     FileOutcome,
     FileRecord,
     add_files,
-    file_records,
     forget_files,
-    skipped_files,
+    list_skipped_files,
+    read_file_records,
 )
 from hounsfield.imaging.imports.input_listing import JobFailedError, check_permitted, scan
 from hounsfield.imaging.imports.jobs import ImportJob, JobEvent, JobStatus, get_import_job, move_job
-from hounsfield.imaging.imports.output_files import output_uses, write_outputs
+from hounsfield.imaging.imports.output_files import list_output_uses, write_outputs
 from hounsfield.imaging.ingest.content import KnownSizes
 from hounsfield.imaging.ingest.context import IngestContext
-from hounsfield.imaging.ingest.grouping import Destination, organise
-from hounsfield.imaging.ingest.image_set_writer import apply, commitments, denied_ordinals, oversized, read_situation
+from hounsfield.imaging.ingest.grouping import Destination, group_instances
+from hounsfield.imaging.ingest.image_set_writer import (
+    find_denied,
+    find_oversized,
+    plan_versions,
+    read_existing_image_sets,
+    write_versions,
+)
 from hounsfield.imaging.ingest.metadata_files import ImportMetadata, MetadataSource
 from hounsfield.imaging.ingest.workers import IngestWorkers
 from hounsfield.jobs.queue import LeaseLostError, WorkItem
@@ -151,7 +157,7 @@ class ImportRunner:
         if not job.metadata_mappings:
             return None
         with self._image_store.database.read() as connection:
-            listed = {file.content.key: file.content for file in skipped_files(connection, job.id)}
+            listed = {file.content.key: file.content for file in list_skipped_files(connection, job.id)}
         sources = [MetadataSource(m, listed.get(m.key(job.input_uri))) for m in job.metadata_mappings]
         return ImportMetadata(job.id, tuple(sources))
 
@@ -188,35 +194,35 @@ class ImportRunner:
         """Organise against what is there, write the output files, and commit if nothing changed in between."""
         key, image_sets = fetch_key(self._image_store, datastore), self._image_sets_of(job)
         with self._image_store.database.read() as connection:
-            records = file_records(connection, job.id, key)
+            records = read_file_records(connection, job.id, key)
         staged = {r.file.ordinal: r.instance for r in records if r.instance is not None}
         while True:
             # A job that waited for others must not commit with a key that was disabled meanwhile.
             key = fetch_key(self._image_store, datastore)
             with self._image_store.database.read() as connection:
-                situation = read_situation(connection, datastore.id, list(staged.values()))
-                plan = organise(sorted(staged.items(), key=lambda entry: entry[0]), situation)
-                fixed = commitments(connection, key, plan, staged, job.id, KnownSizes())
-                denied = denied_ordinals(connection, image_sets, datastore.id, plan)
-            refused = oversized(fixed, self._image_store.quotas.metadata_bytes) | dict.fromkeys(denied, _DENIED)
+                existing = read_existing_image_sets(connection, datastore.id, list(staged.values()))
+                plan = group_instances(sorted(staged.items(), key=lambda entry: entry[0]), existing)
+                versions = plan_versions(connection, key, plan, staged, job.id, KnownSizes())
+                denied = find_denied(connection, image_sets, datastore.id, plan)
+            refused = find_oversized(versions, self._image_store.quotas.metadata_bytes) | dict.fromkeys(denied, _DENIED)
             if refused:
                 # Without them others may come to stand first, so that the plan is made anew.
-                records = [_refused(record, refused) for record in records]
+                records = [_refuse(record, refused) for record in records]
                 staged = {ordinal: instance for ordinal, instance in staged.items() if ordinal not in refused}
                 continue
-            if any(placement.extends is not None and placement.extends.locked for placement in plan):
+            if any(assignment.extends is not None and assignment.extends.locked for assignment in plan):
                 self._wait_for_others()
                 continue
             self._check_under_way(item, job)
-            self._write_outputs(job, access, records, [entry.destination for entry in fixed])
+            self._write_outputs(job, access, records, [entry.destination for entry in versions])
             with self._image_store.database.write() as connection:
                 self._image_store.queue.hold(connection, item)
                 lock_datastore(connection, datastore.id)
-                if read_situation(connection, datastore.id, list(staged.values())) != situation:
+                if read_existing_image_sets(connection, datastore.id, list(staged.values())) != existing:
                     continue
-                if denied_ordinals(connection, image_sets, datastore.id, plan):
+                if find_denied(connection, image_sets, datastore.id, plan):
                     continue
-                apply(connection, key, fixed, staged)
+                write_versions(connection, key, versions, staged)
                 forget_files(connection, job.id)
                 move_job(connection, job.id, JobEvent.COMPLETE, **self._ended())
                 self._image_store.queue.finish(connection, item)
@@ -244,7 +250,7 @@ class ImportRunner:
         records: Sequence[FileRecord],
         destinations: Sequence[Destination],
     ) -> None:
-        check_permitted(access, output_uses(job.output_uri))
+        check_permitted(access, list_output_uses(job.output_uri))
         try:
             write_outputs(access.buckets, job, records, destinations)
         except BucketError as error:
@@ -260,7 +266,7 @@ class ImportRunner:
         with self._image_store.database.write() as connection:
             self._image_store.queue.hold(connection, item)
             forget_files(connection, job.id)
-            move_job(connection, job.id, JobEvent.FAIL, message=_shown(message), **self._ended())
+            move_job(connection, job.id, JobEvent.FAIL, message=_clean_message(message), **self._ended())
             self._image_store.queue.finish(connection, item)
         self._delete_packs(job, records)
 
@@ -278,12 +284,12 @@ class ImportRunner:
         try:
             key = fetch_key(self._image_store, get_datastore(self._image_store, job.datastore_id))
             with self._image_store.database.read() as connection:
-                return file_records(connection, job.id, key)
+                return read_file_records(connection, job.id, key)
         except KeyUnavailableError:
             return []
 
 
-def _refused(record: FileRecord, reasons: Mapping[int, str]) -> FileRecord:
+def _refuse(record: FileRecord, reasons: Mapping[int, str]) -> FileRecord:
     """Let a file fail that has a reason to, whatever became of it before."""
     reason = reasons.get(record.file.ordinal)
     if reason is None:
@@ -291,6 +297,6 @@ def _refused(record: FileRecord, reasons: Mapping[int, str]) -> FileRecord:
     return FileRecord(record.file, FileOutcome.FAILED, None, FileErrorType.CUSTOMER, reason)
 
 
-def _shown(message: str) -> str:
+def _clean_message(message: str) -> str:
     """Bring a message into the form that the service model allows for the message of a job."""
     return re.sub(r"[^\w -:]", "-", message)[:2048]

@@ -1,7 +1,7 @@
-"""What an image set has once new instances are in it: its levels, how many instances, and how large its metadata is.
+"""The content of an image set once new instances are in it: its levels, its count of instances, the size of its metadata.
 
-    placement, rows of what it replaces ─▶ content_after ─▶ SetContent ─┬─▶ oversized: whether that may be
-                                                                        └─▶ apply: the rows of the new version
+    assignment, rows of what it replaces ─▶ compute_content ─▶ ImageSetContent ─┬─▶ find_oversized: whether that may be
+                                                                                └─▶ write_versions: the rows
 
 Nothing is read that grows with the image set, where its size is remembered from before (`KnownSizes`).
 """
@@ -18,7 +18,7 @@ from cachetools import LRUCache
 from sqlalchemy import Connection, bindparam, select
 
 from hounsfield.dicom.healthimaging.document import Levels, document_size_of_totals
-from hounsfield.imaging.ingest.grouping import Placement, PrimarySet
+from hounsfield.imaging.ingest.grouping import Assignment, PrimaryImageSet
 from hounsfield.imaging.levels import merge_levels, open_levels
 from hounsfield.imaging.staged_instance import StagedInstance
 from hounsfield.imaging.version_rows import fragment_total
@@ -43,8 +43,8 @@ _REPLACED: Final = PreparedValueStatement(
 
 
 @dataclass(frozen=True, slots=True)
-class SetContent:
-    """What an image set has after a placement.
+class ImageSetContent:
+    """What an image set has after an assignment.
 
     Attributes
     ----------
@@ -81,51 +81,51 @@ class KnownSizes:
     def __init__(self) -> None:
         self._known: LRUCache[str, tuple[int, int, int]] = LRUCache(_MOST_KNOWN)
 
-    def of(self, connection: Connection, primary: PrimarySet) -> tuple[int, int]:
+    def of(self, connection: Connection, primary: PrimaryImageSet) -> tuple[int, int]:
         """Return count and total of the version that an image set has, counted where it is not remembered."""
         version, count, total = self._known.get(primary.image_set_id, (0, 0, 0))
         if version == primary.version:
             return count, total
         return fragment_total(connection, primary.image_set_id, primary.version)
 
-    def note(self, image_set_id: str, version: int, content: SetContent) -> None:
+    def note(self, image_set_id: str, version: int, content: ImageSetContent) -> None:
         """Remember the content of a version that was committed; only the last some image sets are remembered."""
         self._known[image_set_id] = (version, content.count, content.total)
 
 
-def content_after(
+def compute_content(
     connection: Connection,
     key: DataKey,
-    placement: Placement,
+    assignment: Assignment,
     staged: Mapping[int, StagedInstance],
     sizes: KnownSizes,
-) -> SetContent:
-    """Find what an image set has once the instances of a placement are in it.
+) -> ImageSetContent:
+    """Find what an image set has once the instances of an assignment are in it.
 
     Parameters
     ----------
     connection : Connection
-        Sees what the placement was planned from.
+        Sees what the assignment was planned from.
     key : DataKey
         The key of the data store.
-    placement : Placement
+    assignment : Assignment
         Which instances enter which image set.
     staged : Mapping of int to StagedInstance
         The instances by file ordinal.
     sizes : KnownSizes
         What is remembered of image sets.
     """
-    entering = [staged[ordinal] for ordinal in placement.ordinals]
-    levels = entering_levels(entering)
+    entering = [staged[ordinal] for ordinal in assignment.ordinals]
+    levels = merge_entering_levels(entering)
     added = sum(_size(instance.sop_uid, instance.fragment_bytes) for instance in entering)
-    if placement.extends is None:
-        return SetContent(levels, len(entering), added)
-    image_set_id, version = placement.extends.image_set_id, placement.extends.version
+    if assignment.extends is None:
+        return ImageSetContent(levels, len(entering), added)
+    image_set_id, version = assignment.extends.image_set_id, assignment.extends.version
     (row,) = _EXTENDED.rows(connection, {"image_set": image_set_id, "number": version})
     replaced = _replaced(connection, image_set_id, entering)
-    count, total = sizes.of(connection, placement.extends)
+    count, total = sizes.of(connection, assignment.extends)
     before = open_levels(key, image_set_id, version, row.sealed_levels)
-    return SetContent(
+    return ImageSetContent(
         merge_levels(before, levels),
         count - len(replaced) + len(entering),
         total - sum(_size(uid, size) for uid, size in replaced.items()) + added,
@@ -148,7 +148,7 @@ def _size(sop_uid: str, fragment_bytes: int) -> int:
     return len(orjson.dumps(sop_uid)) - len('""') + fragment_bytes
 
 
-def entering_levels(entering: Sequence[StagedInstance]) -> Levels:
+def merge_entering_levels(entering: Sequence[StagedInstance]) -> Levels:
     """Return the levels of instances that enter an image set together; of values that differ the last one counts."""
     levels = Levels.from_json(entering[0].levels.encode())
     for before, instance in pairwise(entering):

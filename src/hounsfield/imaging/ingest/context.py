@@ -1,4 +1,4 @@
-"""What a worker needs to know besides the files: where packs go, with which key, in which format, within which quotas."""
+"""The context of a worker: where packs go, with which key, in which format, within which quotas."""
 
 from __future__ import annotations
 

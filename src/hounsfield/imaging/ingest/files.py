@@ -97,6 +97,6 @@ ShareOutcome: TypeAlias = "list[FileResult] | Exception"
 """What became of a share: that of each of its files in no order, or why none could be stored."""
 
 
-def staged_instances(results: list[FileResult]) -> list[StagedInstance]:
+def list_staged(results: list[FileResult]) -> list[StagedInstance]:
     """List the instances among the results."""
     return [result.instance for result in results if result.instance is not None]

@@ -1,4 +1,4 @@
-"""Which image set each new instance goes to: primary or not, new or extended. Pure: values in, a plan out.
+"""The grouping of new instances into image sets: primary or not, new or extended. Pure: values in, a plan out.
 
 Rules (developer guide, "Understanding import jobs"; docs/reference/api/import-jobs.md for what it leaves open):
 
@@ -21,7 +21,7 @@ from hounsfield.imaging.staged_instance import StagedInstance
 
 
 @dataclass(frozen=True, slots=True)
-class PrimarySet:
+class PrimaryImageSet:
     """A primary image set as it is now; a locked one is being changed and takes no instances until that is done."""
 
     image_set_id: str
@@ -31,47 +31,47 @@ class PrimarySet:
 
 
 @dataclass(frozen=True, slots=True)
-class Situation:
+class ExistingImageSets:
     """What the data store holds that matters to the new instances.
 
     ``primaries`` has every primary set of each study that a new instance belongs to; ``owners`` says in which primary series
     a SOP Instance UID of the new instances is already.
     """
 
-    primaries: Mapping[SeriesKey, PrimarySet] = field(default_factory=dict)
+    primaries: Mapping[SeriesKey, PrimaryImageSet] = field(default_factory=dict)
     owners: Mapping[str, SeriesKey] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class Placement:
+class Assignment:
     """New instances for one image set: an existing primary set, or a new set when ``extends`` is None."""
 
     series: SeriesKey
     is_primary: bool
-    extends: PrimarySet | None
+    extends: PrimaryImageSet | None
     ordinals: tuple[int, ...]
     """File ordinals of the instances that enter the set, in file order."""
     superseded: tuple[int, ...]
     """File ordinals of instances that a later file of the same job replaces."""
 
 
-def organise(staged: Sequence[tuple[int, StagedInstance]], situation: Situation) -> list[Placement]:
+def group_instances(staged: Sequence[tuple[int, StagedInstance]], existing: ExistingImageSets) -> list[Assignment]:
     """Plan where the instances of one job go.
 
     Parameters
     ----------
     staged : Sequence[tuple[int, StagedInstance]]
         File ordinal and instance, in file order.
-    situation : Situation
+    existing : ExistingImageSets
         What is there already.
 
     Returns
     -------
     list[Placement]
-        Every ordinal is in exactly one placement, either entering or superseded.
+        Every ordinal is in exactly one assignment, either entering or superseded.
     """
-    leading = _leading_variants(staged, situation)
-    owners = dict(situation.owners)
+    leading = _choose_leading_variants(staged, existing)
+    owners = dict(existing.owners)
     groups: dict[tuple[SeriesKey, Variant, bool], list[tuple[int, str]]] = {}
     for ordinal, instance in staged:
         series = SeriesKey(instance.grouping.study_uid, instance.grouping.series_uid)
@@ -81,58 +81,62 @@ def organise(staged: Sequence[tuple[int, StagedInstance]], situation: Situation)
             owners[instance.sop_uid] = series
         groups.setdefault((series, variant, primary), []).append((ordinal, instance.sop_uid))
     return [
-        _placement(series, primary, situation.primaries.get(series) if primary else None, members)
+        _assign(series, primary, existing.primaries.get(series) if primary else None, members)
         for (series, _, primary), members in groups.items()
     ]
 
 
-def organise_in_turn(requests: Sequence[Sequence[tuple[int, StagedInstance]]], situation: Situation) -> list[Placement]:
+def group_requests(
+    requests: Sequence[Sequence[tuple[int, StagedInstance]]], existing: ExistingImageSets
+) -> list[Assignment]:
     """Plan where the instances of several requests go that are committed together.
 
     They go where they would go if the requests were committed one after another, but for this: an image set that several of
-    them extend, or that one makes and others extend, has one placement.
+    them extend, or that one makes and others extend, has one assignment.
 
     Parameters
     ----------
     requests : Sequence of sequences of (int, StagedInstance)
         Ordinal and instance of each request. Ordinals are unique over all, and no two requests have a SOP Instance UID in
         common.
-    situation : Situation
+    existing : ExistingImageSets
         What is there already.
     """
-    primaries = dict(situation.primaries)
-    joined: dict[SeriesKey, Placement] = {}
-    apart: list[Placement] = []
+    primaries = dict(existing.primaries)
+    joined: dict[SeriesKey, Assignment] = {}
+    apart: list[Assignment] = []
     for request in requests:
         of_ordinal = dict(request)
-        for placement in organise(request, Situation(primaries, situation.owners)):
-            if not placement.is_primary:
-                apart.append(placement)
+        for assignment in group_instances(request, ExistingImageSets(primaries, existing.owners)):
+            if not assignment.is_primary:
+                apart.append(assignment)
                 continue
-            joined[placement.series] = _joined(joined.get(placement.series), placement)
-            if placement.extends is None:
+            joined[assignment.series] = _merge(joined.get(assignment.series), assignment)
+            if assignment.extends is None:
                 # Of this image set no more need be known than what the next requests are compared with.
-                variant = variant_of(of_ordinal[placement.ordinals[0]].grouping)
-                primaries[placement.series] = PrimarySet("", 0, variant)
+                variant = variant_of(of_ordinal[assignment.ordinals[0]].grouping)
+                primaries[assignment.series] = PrimaryImageSet("", 0, variant)
     return [*joined.values(), *apart]
 
 
-def _joined(first: Placement | None, then: Placement) -> Placement:
+def _merge(first: Assignment | None, then: Assignment) -> Assignment:
     if first is None:
         return then
     return replace(first, ordinals=first.ordinals + then.ordinals, superseded=first.superseded + then.superseded)
 
 
-def _placement(
-    series: SeriesKey, primary: bool, extends: PrimarySet | None, members: list[tuple[int, str]]
-) -> Placement:
+def _assign(
+    series: SeriesKey, primary: bool, extends: PrimaryImageSet | None, members: list[tuple[int, str]]
+) -> Assignment:
     last = {sop_uid: ordinal for ordinal, sop_uid in members}
     entering = tuple(sorted(last.values()))
     superseded = tuple(ordinal for ordinal, sop_uid in members if last[sop_uid] != ordinal)
-    return Placement(series, primary, extends, entering, superseded)
+    return Assignment(series, primary, extends, entering, superseded)
 
 
-def _leading_variants(staged: Sequence[tuple[int, StagedInstance]], situation: Situation) -> dict[SeriesKey, Variant]:
+def _choose_leading_variants(
+    staged: Sequence[tuple[int, StagedInstance]], existing: ExistingImageSets
+) -> dict[SeriesKey, Variant]:
     """Return for each series the variant that its primary set has or gets."""
     by_study: dict[str, Counter[StudyVariant]] = {}
     for _, instance in staged:
@@ -141,7 +145,7 @@ def _leading_variants(staged: Sequence[tuple[int, StagedInstance]], situation: S
     # Counter.most_common keeps first-seen order among equals.
     study_variants = {study: {counts.most_common(1)[0][0]} for study, counts in by_study.items()}
     present: dict[str, set[StudyVariant]] = {}
-    for series, primary in situation.primaries.items():
+    for series, primary in existing.primaries.items():
         present.setdefault(series.study_uid, set()).add(primary.variant.study)
     study_variants.update({study: variants for study, variants in present.items() if study in study_variants})
 
@@ -153,7 +157,7 @@ def _leading_variants(staged: Sequence[tuple[int, StagedInstance]], situation: S
             series = SeriesKey(instance.grouping.study_uid, instance.grouping.series_uid)
             by_series.setdefault(series, Counter())[variant] += 1
     leading = {series: counts.most_common(1)[0][0] for series, counts in by_series.items()}
-    leading.update({series: primary.variant for series, primary in situation.primaries.items()})
+    leading.update({series: primary.variant for series, primary in existing.primaries.items()})
     return leading
 
 

@@ -1,6 +1,6 @@
-"""Turning a plan into rows: image sets, their versions, instances and frames, in the caller's transaction.
+"""The writer of image set versions: a plan becomes rows, in the transaction of the caller.
 
-Situation (read) ─▶ organise (pure) ─▶ Commitment (ids, versions and contents fixed) ─▶ apply (rows)
+ExistingImageSets (read) ─▶ group_instances (pure) ─▶ PlannedVersion (ids, versions, contents) ─▶ write_versions (rows)
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from hounsfield.dicom.healthimaging.document import Levels
 from hounsfield.dicom.healthimaging.record import Grouping
 from hounsfield.imaging.grouping_keys import SeriesKey, variant_of
 from hounsfield.imaging.image_set_access import ImageSetAccess
-from hounsfield.imaging.ingest.content import KnownSizes, SetContent, content_after
-from hounsfield.imaging.ingest.grouping import Destination, Placement, PrimarySet, Situation
+from hounsfield.imaging.ingest.content import ImageSetContent, KnownSizes, compute_content
+from hounsfield.imaging.ingest.grouping import Assignment, Destination, ExistingImageSets, PrimaryImageSet
 from hounsfield.imaging.instance_columns import InstanceColumns, read_columns
 from hounsfield.imaging.levels import index_entry
 from hounsfield.imaging.quotas import exceeds
@@ -66,28 +66,30 @@ _INSERT_RUNS: Final = PreparedStatement(insert(frame_runs), [column.name for col
 
 
 @dataclass(frozen=True, slots=True)
-class Commitment:
-    """A placement with its image set id and version fixed, and what the image set has by it."""
+class PlannedVersion:
+    """An assignment with its image set id and version fixed, and what the image set has by it."""
 
-    placement: Placement
+    assignment: Assignment
     destination: Destination
-    content: SetContent
+    content: ImageSetContent
 
 
-def read_situation(connection: Connection, datastore_id: str, staged: Sequence[StagedInstance]) -> Situation:
+def read_existing_image_sets(
+    connection: Connection, datastore_id: str, staged: Sequence[StagedInstance]
+) -> ExistingImageSets:
     """Read what the data store holds that matters to the staged instances."""
     studies = sorted({instance.grouping.study_uid for instance in staged})
-    primaries: dict[SeriesKey, PrimarySet] = {}
+    primaries: dict[SeriesKey, PrimaryImageSet] = {}
     for some in in_groups(studies):
         for row in _PRIMARIES.rows(connection, some, {"datastore": datastore_id}):
             image_set_id, version, state, *grouping = row
             locked = state == ImageSetState.LOCKED
-            primary = PrimarySet(image_set_id, version, variant_of(Grouping(*grouping)), locked)
+            primary = PrimaryImageSet(image_set_id, version, variant_of(Grouping(*grouping)), locked)
             primaries[SeriesKey(row.study_uid, row.series_uid)] = primary
-    return Situation(primaries, _owners(connection, datastore_id, staged))
+    return ExistingImageSets(primaries, _read_owners(connection, datastore_id, staged))
 
 
-def _owners(connection: Connection, datastore_id: str, staged: Sequence[StagedInstance]) -> dict[str, SeriesKey]:
+def _read_owners(connection: Connection, datastore_id: str, staged: Sequence[StagedInstance]) -> dict[str, SeriesKey]:
     owners: dict[str, SeriesKey] = {}
     for some in in_groups(sorted({instance.sop_uid for instance in staged})):
         rows = _OWNERS.rows(connection, some, {"datastore": datastore_id})
@@ -95,30 +97,30 @@ def _owners(connection: Connection, datastore_id: str, staged: Sequence[StagedIn
     return owners
 
 
-def denied_ordinals(
-    connection: Connection, access: ImageSetAccess, datastore_id: str, plan: Sequence[Placement]
+def find_denied(
+    connection: Connection, access: ImageSetAccess, datastore_id: str, plan: Sequence[Assignment]
 ) -> list[int]:
     """List the instances of a plan that would go into image sets which are there already and which the caller is denied."""
     if not access.is_limited:
         return []
-    there = {placement.extends.image_set_id for placement in plan if placement.extends is not None}
+    there = {assignment.extends.image_set_id for assignment in plan if assignment.extends is not None}
     denied = access.denied(connection, datastore_id, there)
     return [
         ordinal
-        for placement in plan
-        if placement.extends is not None and placement.extends.image_set_id in denied
-        for ordinal in (*placement.ordinals, *placement.superseded)
+        for assignment in plan
+        if assignment.extends is not None and assignment.extends.image_set_id in denied
+        for ordinal in (*assignment.ordinals, *assignment.superseded)
     ]
 
 
-def commitments(
+def plan_versions(
     connection: Connection,
     key: DataKey,
-    plan: Sequence[Placement],
+    plan: Sequence[Assignment],
     staged: Mapping[int, StagedInstance],
     job_id: str,
     sizes: KnownSizes,
-) -> list[Commitment]:
+) -> list[PlannedVersion]:
     """Fix ids, versions and contents: a new set begins with version 1, an existing one gets its next version.
 
     The id of a new set follows from the job and its first file, so that whoever writes the output files of a job, also one
@@ -130,7 +132,7 @@ def commitments(
         Sees what the plan was made from.
     key : DataKey
         The key of the data store.
-    plan : Sequence of Placement
+    plan : Sequence of Assignment
         Where the instances go.
     staged : Mapping of int to StagedInstance
         The instances by file ordinal.
@@ -139,56 +141,62 @@ def commitments(
     sizes : KnownSizes
         What is remembered of image sets.
     """
-    fixed = []
-    for placement in plan:
-        primary = placement.extends
+    versions = []
+    for assignment in plan:
+        primary = assignment.extends
         if primary is None:
-            name = f"{job_id}:{placement.ordinals[0]}:{placement.is_primary}"
+            name = f"{job_id}:{assignment.ordinals[0]}:{assignment.is_primary}"
             image_set_id, version = hashlib.sha256(name.encode()).hexdigest()[:32], 1
         else:
             image_set_id, version = primary.image_set_id, primary.version + 1
-        destination = Destination(image_set_id, version, placement.is_primary, placement.ordinals, placement.superseded)
-        fixed.append(Commitment(placement, destination, content_after(connection, key, placement, staged, sizes)))
-    return fixed
+        destination = Destination(
+            image_set_id, version, assignment.is_primary, assignment.ordinals, assignment.superseded
+        )
+        versions.append(
+            PlannedVersion(assignment, destination, compute_content(connection, key, assignment, staged, sizes))
+        )
+    return versions
 
 
-def apply(
+def write_versions(
     connection: Connection,
     key: DataKey,
-    fixed: Sequence[Commitment],
+    versions: Sequence[PlannedVersion],
     staged: Mapping[int, StagedInstance],
 ) -> None:
     """Write image set versions with their instances and frames, and bring the studies they belong to up to date."""
     study_uids: set[str] = set()
-    for commitment in fixed:
-        _apply(connection, key, commitment, staged)
-        if commitment.destination.is_primary:
-            study_uids.add(commitment.placement.series.study_uid)
-    refresh_series(connection, [commitment.destination.image_set_id for commitment in fixed])
+    for planned in versions:
+        _write_version(connection, key, planned, staged)
+        if planned.destination.is_primary:
+            study_uids.add(planned.assignment.series.study_uid)
+    refresh_series(connection, [planned.destination.image_set_id for planned in versions])
     follow_image_sets(
-        connection, [entry.destination.image_set_id for entry in fixed if entry.placement.extends is not None]
+        connection, [entry.destination.image_set_id for entry in versions if entry.assignment.extends is not None]
     )
     refresh_studies(connection, key.datastore_id, study_uids)
 
 
-def _apply(connection: Connection, key: DataKey, commitment: Commitment, staged: Mapping[int, StagedInstance]) -> None:
-    entering = [staged[ordinal] for ordinal in commitment.placement.ordinals]
-    if commitment.placement.extends is None:
-        _insert_image_set(connection, key, commitment, entering)
+def _write_version(
+    connection: Connection, key: DataKey, planned: PlannedVersion, staged: Mapping[int, StagedInstance]
+) -> None:
+    entering = [staged[ordinal] for ordinal in planned.assignment.ordinals]
+    if planned.assignment.extends is None:
+        _insert_image_set(connection, key, planned, entering)
     else:
-        _extend_image_set(connection, key, commitment, entering)
-    version = commitment.destination.version
-    _insert_instances(connection, key.datastore_id, commitment.destination, entering, last_version=None)
+        _extend_image_set(connection, key, planned, entering)
+    version = planned.destination.version
+    _insert_instances(connection, key.datastore_id, planned.destination, entering, last_version=None)
     # A file that another of its job replaced is in no version, but its packs must be known, to go with the image set.
-    replaced = [staged[ordinal] for ordinal in commitment.placement.superseded]
-    _insert_instances(connection, key.datastore_id, commitment.destination, replaced, last_version=version - 1)
+    replaced = [staged[ordinal] for ordinal in planned.assignment.superseded]
+    _insert_instances(connection, key.datastore_id, planned.destination, replaced, last_version=version - 1)
 
 
 def _insert_image_set(
-    connection: Connection, key: DataKey, commitment: Commitment, entering: Sequence[StagedInstance]
+    connection: Connection, key: DataKey, planned: PlannedVersion, entering: Sequence[StagedInstance]
 ) -> None:
     now = now_ms()
-    destination, content = commitment.destination, commitment.content
+    destination, content = planned.destination, planned.content
     connection.execute(
         insert(image_sets).values(
             id=destination.image_set_id,
@@ -211,10 +219,10 @@ def _insert_image_set(
 
 
 def _extend_image_set(
-    connection: Connection, key: DataKey, commitment: Commitment, entering: Sequence[StagedInstance]
+    connection: Connection, key: DataKey, planned: PlannedVersion, entering: Sequence[StagedInstance]
 ) -> None:
     now = now_ms()
-    destination, content = commitment.destination, commitment.content
+    destination, content = planned.destination, planned.content
     if content.replaces:
         current = (instances.c.image_set_id == destination.image_set_id, instances.c.last_version.is_(None))
         for some in in_groups([instance.sop_uid for instance in entering]):
@@ -230,7 +238,7 @@ def _extend_image_set(
         "storage_tier": StorageTier.FREQUENT_ACCESS.value,
         "instance_count": content.count,
     }
-    if _are_indexed(entering) and _is_found_as_before(content):
+    if _are_indexed(entering) and _keeps_search_columns(content):
         _EXTEND.run(connection, {**changed, "image_set": destination.image_set_id})
     else:
         connection.execute(
@@ -254,7 +262,7 @@ def _extend_image_set(
     )
 
 
-def _is_found_as_before(content: SetContent) -> bool:
+def _keeps_search_columns(content: ImageSetContent) -> bool:
     """Return whether what an image set is searched by is what it was in its version before."""
     before, after = content.levels_before, content.levels
     return before is not None and (before == after or index_entry(before) == index_entry(after))
@@ -340,12 +348,12 @@ def _run_row(key: str, run: FrameRun) -> dict[str, object]:
     }
 
 
-def oversized(fixed: Iterable[Commitment], quota: int) -> dict[int, str]:
+def find_oversized(versions: Iterable[PlannedVersion], quota: int) -> dict[int, str]:
     """Find the files that would make the metadata of their image set too large; nothing of them is taken in.
 
     Parameters
     ----------
-    fixed : Iterable of Commitment
+    versions : Iterable of PlannedVersion
         Where instances are to go, and what the image sets then have.
     quota : int
         Bytes that the metadata document of an image set may have, before compression.
@@ -356,9 +364,9 @@ def oversized(fixed: Iterable[Commitment], quota: int) -> dict[int, str]:
         The reason by file ordinal.
     """
     reasons: dict[int, str] = {}
-    for commitment in fixed:
-        size, placement = commitment.content.metadata_bytes, commitment.placement
+    for planned in versions:
+        size, assignment = planned.content.metadata_bytes, planned.assignment
         if exceeds(size, quota):
             reason = f"The metadata of the image set would have {size} bytes, the quota is {quota}"
-            reasons.update(dict.fromkeys((*placement.ordinals, *placement.superseded), reason))
+            reasons.update(dict.fromkeys((*assignment.ordinals, *assignment.superseded), reason))
     return reasons

@@ -1,4 +1,4 @@
-"""One large file worked on by several workers: each stores a range of its frames, then one makes the instance of them.
+"""The ingestion of a large file by several workers: each stores a range of its frames, one makes the instance of them.
 
 ingest_frames(part 0) ─▶ pack ─┐
 ingest_frames(part 1) ─▶ pack ─┼─▶ ingest_with_parts ─▶ pack with the JSON fragment and the data set
@@ -15,14 +15,14 @@ from hounsfield.imaging.ingest.files import FileResult, InputFile
 from hounsfield.imaging.ingest.pixel_writer import (
     FramePlan,
     StoredPixels,
-    kind_of_frames,
+    add_warnings,
+    choose_kind,
     plan_pixels,
     store_frames,
     store_pixels,
-    warned,
 )
 from hounsfield.imaging.ingest.series_packs import SeriesPack, finish_instance
-from hounsfield.imaging.ingest.worker import InputUnreadableError, failure_of, opened, read_record
+from hounsfield.imaging.ingest.worker import InputUnreadableError, make_failure, open_file, read_record
 from hounsfield.pixels.errors import FramesError, PixelError
 from hounsfield.storage.blobs.packs import PackWriter
 from hounsfield.storage.buckets.buckets import BucketError, ObjectChangedError, ObjectEntry
@@ -41,7 +41,7 @@ def ingest_frames(
         The pack could not be written.
     """
     try:
-        with opened(context, file) as source:
+        with open_file(context, file) as source:
             part10, _ = read_record(context, source)
             if part10.pixel_data is None:
                 return None
@@ -80,28 +80,28 @@ def ingest_with_parts(
     """
     pack = SeriesPack(context.blob_location.open(), context.key)
     try:
-        with opened(context, file) as source:
+        with open_file(context, file) as source:
             part10, record = read_record(context, source)
             if parts:
-                pixels = _joined(parts)
+                pixels = _join(parts)
             else:
                 pixels = store_pixels(part10, key, pack.writer, context.lossless_format)
             pack.add(file.ordinal, finish_instance(context, key, part10, record, pixels))
             return pack.close()[0]
     except (DicomError, FramesError, ObjectChangedError) as error:
-        return FileResult(file.ordinal, failure=failure_of(error))
+        return FileResult(file.ordinal, failure=make_failure(error))
     except BucketError as error:
         raise InputUnreadableError(str(error)) from error
     finally:
         pack.writer.abort()
 
 
-def _joined(pixels: tuple[StoredPixels, ...]) -> StoredPixels:
+def _join(pixels: tuple[StoredPixels, ...]) -> StoredPixels:
     whole = replace(
         pixels[0],
-        kind=kind_of_frames(note for some in pixels for note in some.notes),
+        kind=choose_kind(note for some in pixels for note in some.notes),
         entries=tuple(entry for some in pixels for entry in some.entries),
         runs=tuple(run for some in pixels for run in some.runs),
         notes=tuple(note for some in pixels for note in some.notes),
     )
-    return warned(whole)
+    return add_warnings(whole)

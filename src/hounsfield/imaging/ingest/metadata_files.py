@@ -45,7 +45,7 @@ class ImportMetadata:
     sources: tuple[MetadataSource, ...]
 
 
-def with_metadata(part10: Part10, metadata: ImportMetadata, bucket: Bucket) -> Part10:
+def apply_metadata(part10: Part10, metadata: ImportMetadata, bucket: Bucket) -> Part10:
     """Put the metadata files of a job over a file.
 
     Parameters

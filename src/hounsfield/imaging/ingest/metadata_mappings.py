@@ -1,4 +1,4 @@
-"""What an import job is told of metadata files: which study or series each one is for (shape DicomMetadataMapping)."""
+"""The metadata mappings of an import job: which study or series each metadata file is for (shape DicomMetadataMapping)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Storing the pixel data of one instance: as frames, or as one object with the warning that says why.
+"""The pixel writer: stores the pixel data of an instance as frames, or as one object with a warning that says why.
 
     treatment of the transfer syntax ─┬─ TRANSCODE    each frame decoded, encoded losslessly, verified     ─┐
                                       ├─ KEEP_FRAMES  each frame as it came                                 ├─▶ frame records
@@ -72,7 +72,7 @@ class StoredPixels:
     runs: tuple[FrameRun, ...] = ()
     warnings: tuple[ImportWarning, ...] = ()
     notes: tuple[PixelNote, ...] = ()
-    """What was wrong with frames, before `warned` made warnings of it."""
+    """What was wrong with frames, before `add_warnings` made warnings of it."""
     offset_table: bytes = b""
     """Basic offset table of fragments that are kept as one object."""
     true_interpretation: str = ""
@@ -105,7 +105,7 @@ def store_pixels(file: Part10, key: str, pack: PackWriter, lossless: LosslessFor
     plan = plan_pixels(file, lossless)
     if isinstance(plan, FramePlan):
         try:
-            return warned(_frames_or_as_they_came(plan, key, pack))
+            return add_warnings(_store_frames_or_as_they_came(plan, key, pack))
         except PixelError as error:
             plan = ObjectPlan(PixelKind.WHOLE, file.transfer_syntax, (transcoding_warning(error),), plan.format)
         except FramesError as error:
@@ -115,13 +115,13 @@ def store_pixels(file: Part10, key: str, pack: PackWriter, lossless: LosslessFor
     return _store_object(file, plan, key, pack)
 
 
-def _frames_or_as_they_came(plan: FramePlan, key: str, pack: PackWriter) -> StoredPixels:
+def _store_frames_or_as_they_came(plan: FramePlan, key: str, pack: PackWriter) -> StoredPixels:
     """Store frames; where some cannot be decoded, all of them as they came."""
     everything = range(len(plan.frames))
     try:
         return store_frames(plan, key, pack, everything)
     except PixelError:
-        kept = as_they_came(plan)
+        kept = plan_as_they_came(plan)
         if kept is None:
             raise
     pack.rewind()
@@ -235,7 +235,7 @@ def store_frames(plan: FramePlan, key: str, pack: PackWriter, ordinals: range) -
         entries.append(FrameEntry(frame_id(key, ordinal), checksums, frame.min_value, frame.max_value, len(frame.data)))
     notes = (*(plan.decoded or ()), *(PixelNote(leniency, tuple(frames)) for leniency, frames in noted.items()))
     return StoredPixels(
-        kind_of_frames(notes),
+        choose_kind(notes),
         plan.treatment.stored_transfer_syntax,
         plan.treatment.checksum_type,
         tuple(entries),
@@ -246,7 +246,7 @@ def store_frames(plan: FramePlan, key: str, pack: PackWriter, ordinals: range) -
     )
 
 
-def warned(pixels: StoredPixels) -> StoredPixels:
+def add_warnings(pixels: StoredPixels) -> StoredPixels:
     """Turn the notes of pixel data, which may be of several parts of it, into warnings."""
     told = tuple(note_warning(note) for note in merge_notes(pixels.notes))
     return replace(pixels, warnings=(*pixels.warnings, *told), notes=()) if told else pixels
@@ -267,7 +267,7 @@ def _colour_warnings(encoded: bytes, plan: FramePlan) -> tuple[ImportWarning, ..
     return (ImportWarning(WarningCode.COERCION_OF_DATA_ELEMENTS, text),)
 
 
-def as_stored(file: Part10, pixels: StoredPixels) -> Part10:
+def describe_as_stored(file: Part10, pixels: StoredPixels) -> Part10:
     """Return a file whose Number of Frames and Photometric Interpretation are those of its frames, where it says others."""
     corrected = []
     if pixels.true_interpretation:
@@ -282,13 +282,13 @@ def _text(tag: int, vr: str, text: str) -> Element:
     return Element(tag, vr, (text + " " * (len(text) % 2)).encode())
 
 
-def kind_of_frames(notes: Iterable[PixelNote]) -> PixelKind:
+def choose_kind(notes: Iterable[PixelNote]) -> PixelKind:
     """Return the kind of pixel data that is stored in frames."""
     damaged = any(note.leniency is PixelLeniency.DAMAGED_FRAMES for note in notes)
     return PixelKind.DAMAGED if damaged else PixelKind.FRAMES
 
 
-def as_they_came(plan: FramePlan) -> FramePlan | None:
+def plan_as_they_came(plan: FramePlan) -> FramePlan | None:
     """Plan to keep frames as they came, of which at least one does not decode and at least one does; None for others.
 
     Raises
@@ -360,7 +360,7 @@ def _store_object(file: Part10, plan: ObjectPlan, key: str, pack: PackWriter) ->
         plan.warnings,
         offset_table=table,
     )
-    return stored if end is None else warned(replace(stored, notes=(PixelNote(end),)))
+    return stored if end is None else add_warnings(replace(stored, notes=(PixelNote(end),)))
 
 
 def _fragments(file: Part10) -> Fragments | None:

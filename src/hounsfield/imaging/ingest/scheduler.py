@@ -36,7 +36,7 @@ from hounsfield.imaging.ingest.files import (
     FileResult,
     Share,
     ShareOutcome,
-    staged_instances,
+    list_staged,
 )
 from hounsfield.imaging.ingest.isolation import IsolatedWorker
 from hounsfield.imaging.ingest.worker import ingest
@@ -246,5 +246,5 @@ def _delete_packs(context: IngestContext, results: list[FileResult]) -> None:
     """Delete the packs of results that nobody gets; one that cannot be deleted is found as an orphan later."""
     blobs = context.blob_location.open()
     with suppress(OSError):
-        for pack_id in {pack_id for instance in staged_instances(results) for pack_id in instance.pack_ids}:
+        for pack_id in {pack_id for instance in list_staged(results) for pack_id in instance.pack_ids}:
             blobs.delete(pack_name(context.key.datastore_id, pack_id))

@@ -10,7 +10,7 @@ from hounsfield.dicom.io.part10 import Part10, header_with_offset_table
 from hounsfield.dicom.values.errors import DicomError
 from hounsfield.imaging.ingest.context import IngestContext
 from hounsfield.imaging.ingest.files import FileResult
-from hounsfield.imaging.ingest.pixel_writer import StoredPixels, as_stored, store_pixels
+from hounsfield.imaging.ingest.pixel_writer import StoredPixels, describe_as_stored, store_pixels
 from hounsfield.imaging.instance_columns import read_columns
 from hounsfield.imaging.quotas import exceeds
 from hounsfield.imaging.staged_instance import PackRange, StagedInstance
@@ -38,7 +38,7 @@ def finish_instance(
     context: IngestContext, key: str, part10: Part10, record: InstanceRecord, pixels: StoredPixels
 ) -> FinishedInstance:
     """Make the JSON fragment of an instance; raises `DicomError` when it is beyond the metadata quota."""
-    corrected = as_stored(part10, pixels)
+    corrected = describe_as_stored(part10, pixels)
     if corrected is not part10:
         part10, record = corrected, instance_record(corrected)
     record = record.with_warnings(pixels.warnings)

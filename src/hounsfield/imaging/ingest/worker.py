@@ -1,4 +1,4 @@
-"""What a worker process does with DICOM files: read, transcode and verify frames, and write packs. No database.
+"""The work of a worker process on DICOM files: read, transcode and verify frames, write packs. No database.
 
     object, spooled file ─▶ read_part10 ─▶ record ─┬─▶ frames ─▶ transcode or keep ─▶ pack: frame records
                                                    └─▶ JSON fragment, data set      ─▶ pack: at its end, of all instances
@@ -21,7 +21,7 @@ from hounsfield.dicom.io.part10 import Part10, read_part10
 from hounsfield.dicom.values.errors import DicomDirectory, DicomError
 from hounsfield.imaging.ingest.context import IngestContext
 from hounsfield.imaging.ingest.files import Failure, FailureReason, FileResult, InputFile, Share, ShareOutcome
-from hounsfield.imaging.ingest.metadata_files import with_metadata
+from hounsfield.imaging.ingest.metadata_files import apply_metadata
 from hounsfield.imaging.ingest.series_packs import SeriesPacks
 from hounsfield.imaging.quotas import exceeds
 from hounsfield.pixels.errors import FramesError
@@ -104,7 +104,7 @@ def _ingest(
 ) -> Failure | None:
     sop_uid = sop_class_uid = ""
     try:
-        with opened(context, file) as source:
+        with open_file(context, file) as source:
             part10, record = read_record(context, source)
             sop_uid, sop_class_uid = record.sop_uid, record.sop_class_uid
             if study_uid is not None and record.study_uid != study_uid:
@@ -112,11 +112,11 @@ def _ingest(
                 return Failure(FailureReason.WRONG_STUDY, message, sop_uid, sop_class_uid)
             packs.put(context, file.ordinal, part10, record)
     except (DicomError, FramesError, ObjectChangedError) as error:
-        return failure_of(error, sop_uid, sop_class_uid)
+        return make_failure(error, sop_uid, sop_class_uid)
     return None
 
 
-def failure_of(error: Exception, sop_uid: str = "", sop_class_uid: str = "") -> Failure:
+def make_failure(error: Exception, sop_uid: str = "", sop_class_uid: str = "") -> Failure:
     """Return why a file that cannot be read is not stored."""
     if isinstance(error, DicomDirectory):
         return Failure(FailureReason.SOP_CLASS_NOT_SUPPORTED, "The file is a DICOMDIR, not an instance")
@@ -124,7 +124,7 @@ def failure_of(error: Exception, sop_uid: str = "", sop_class_uid: str = "") -> 
 
 
 @contextlib.contextmanager
-def opened(context: IngestContext, file: InputFile[ObjectEntry | SpooledFile]) -> Iterator[ByteSource]:
+def open_file(context: IngestContext, file: InputFile[ObjectEntry | SpooledFile]) -> Iterator[ByteSource]:
     """Open a file, and end this process should the file take absurdly long, which only that file then pays for."""
     content = file.content
     source: SpoolReader | ObjectReader
@@ -148,5 +148,5 @@ def read_record(context: IngestContext, source: ByteSource) -> tuple[Part10, Ins
         raise DicomError(f"The file has {source.size} bytes, the quota is {context.bytes_per_file}")
     part10 = read_part10(source)
     if context.metadata is not None:
-        part10 = with_metadata(part10, context.metadata, context.buckets.open(context.bucket))
+        part10 = apply_metadata(part10, context.metadata, context.buckets.open(context.bucket))
     return part10, instance_record(part10)

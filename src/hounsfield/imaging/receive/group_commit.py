@@ -1,8 +1,8 @@
-"""Commits what requests have stored: those that arrive while a commit is under way are committed together in the next.
+"""The group commit of STOW-RS: what requests have stored while a commit was under way is committed together in the next.
 
-    request ─▶ submit ─▶ waiting ─┐                           ┌─▶ its outcome
-    request ─▶ submit ─▶ waiting ─┼─▶ one thread: next_group ─┼─▶ its outcome
-    request ─▶ submit ─▶ waiting ─┘   ONE transaction         └─▶ its error, alone
+    request ─▶ submit ─▶ waiting ─┐                             ┌─▶ its outcome
+    request ─▶ submit ─▶ waiting ─┼─▶ one thread: choose_group ─┼─▶ its outcome
+    request ─▶ submit ─▶ waiting ─┘   ONE transaction           └─▶ its error, alone
 
 A commit costs nearly the same for one instance and for many: a version, its index rows, an fsync. While the workers have more
 to do than they can begin with, a group therefore waits a moment for others of its caller (`GATHER_COMMITS`). What becomes of
@@ -31,14 +31,14 @@ from hounsfield.imaging.image_set_access import ImageSetAccess
 from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.ingest.content import KnownSizes
 from hounsfield.imaging.ingest.files import Failure, FailureReason
-from hounsfield.imaging.ingest.grouping import Placement, organise_in_turn
+from hounsfield.imaging.ingest.grouping import Assignment, group_requests
 from hounsfield.imaging.ingest.image_set_writer import (
-    Commitment,
-    apply,
-    commitments,
-    denied_ordinals,
-    oversized,
-    read_situation,
+    PlannedVersion,
+    find_denied,
+    find_oversized,
+    plan_versions,
+    read_existing_image_sets,
+    write_versions,
 )
 from hounsfield.imaging.staged_instance import StagedInstance
 from hounsfield.runtime.supervised_threads import SupervisedThread
@@ -104,7 +104,7 @@ class StoreOutcome:
 
 
 @dataclass(slots=True, eq=False)
-class Waiting:
+class WaitingRequest:
     """A request that waits for its commit; the moments are those of `time.monotonic`."""
 
     request: StoreRequest
@@ -119,7 +119,7 @@ class Waiting:
         self.sop_uids = frozenset(instance.sop_uid for instance in self.request.staged.values())
 
 
-class _PartError(Exception):
+class _GroupSplitError(Exception):
     """Some requests of a group cannot be committed with the others: those at these places of it."""
 
     def __init__(self, locked: frozenset[int]) -> None:
@@ -127,15 +127,15 @@ class _PartError(Exception):
         self.locked = locked
 
 
-def next_group(waiting: Sequence[Waiting], now: float) -> tuple[list[Waiting], list[Waiting]]:
+def choose_group(waiting: Sequence[WaitingRequest], now: float) -> tuple[list[WaitingRequest], list[WaitingRequest]]:
     """Choose the requests that are committed together next; give them and the rest, both in the order in which they came.
 
     They are of one data store. A request that has a SOP Instance UID in common with one that came before it waits until that
     is done, so that the later one replaces the earlier one as it would have without groups. One of somebody whom policies may
     deny image sets goes alone, so that all that it is decided about is there already.
     """
-    chosen: list[Waiting] = []
-    rest: list[Waiting] = []
+    chosen: list[WaitingRequest] = []
+    rest: list[WaitingRequest] = []
     before: set[tuple[str, str]] = set()
     count = 0
     for entry in waiting:
@@ -171,7 +171,7 @@ class GroupCommitter:
         self._gather_seconds = 0.0
         self._sizes = KnownSizes()
         self._changed = threading.Condition()
-        self._waiting: list[Waiting] = []
+        self._waiting: list[WaitingRequest] = []
         self._thread: SupervisedThread | None = None
         self._closed = False
 
@@ -181,7 +181,7 @@ class GroupCommitter:
         The future raises `BusyError` when an image set that the instances belong to stayed locked, `ConflictError` when the
         data store is not ACTIVE any more. One that is cancelled before its commit began is not committed.
         """
-        entry = Waiting(request)
+        entry = WaitingRequest(request)
         with self._changed:
             if not self._closed:
                 self._waiting.append(entry)
@@ -230,11 +230,11 @@ class GroupCommitter:
                 self._commit_or_fail(wanted)
                 self._gather_seconds = min(MOST_GATHER_SECONDS, GATHER_COMMITS * (time.monotonic() - begin))
 
-    def _groups(self) -> Iterator[list[Waiting]]:
+    def _groups(self) -> Iterator[list[WaitingRequest]]:
         while True:
             with self._changed:
                 now = time.monotonic()
-                group, self._waiting = next_group(self._waiting, now)
+                group, self._waiting = choose_group(self._waiting, now)
                 if not group:
                     if self._closed and not self._waiting:
                         return
@@ -250,7 +250,7 @@ class GroupCommitter:
                     continue
             yield group
 
-    def _commit_or_fail(self, group: list[Waiting]) -> None:
+    def _commit_or_fail(self, group: list[WaitingRequest]) -> None:
         """Commit a group; whoever waits is told also of what nobody foresaw."""
         try:
             self._commit(group)
@@ -260,12 +260,12 @@ class GroupCommitter:
                     entry.future.set_exception(error)
             raise
 
-    def _commit(self, group: list[Waiting]) -> None:
+    def _commit(self, group: list[WaitingRequest]) -> None:
         """Commit a group; requests that cannot be committed with the others are committed without them, or wait."""
         try:
             # The key was at hand when the request began; only one that has reached its age since is waited for.
             outcomes = run_fetching_keys(self._committed, [entry.request for entry in group])
-        except _PartError as error:
+        except _GroupSplitError as error:
             self._hold([entry for at, entry in enumerate(group) if at in error.locked])
             free = [entry for at, entry in enumerate(group) if at not in error.locked]
             if error.locked and free:
@@ -287,7 +287,7 @@ class GroupCommitter:
                 self._discard(entry.request, list(outcome.refused))
                 entry.future.set_result(outcome)
 
-    def _hold(self, locked: Sequence[Waiting]) -> None:
+    def _hold(self, locked: Sequence[WaitingRequest]) -> None:
         """Let requests wait for image sets that are being changed, or fail when they have waited long enough."""
         message = "An image set that the instances belong to is being changed. Store them again in a moment."
         held = []
@@ -301,7 +301,7 @@ class GroupCommitter:
         with self._changed:
             self._waiting[:0] = held
 
-    def _overdue(self) -> list[Waiting]:
+    def _overdue(self) -> list[WaitingRequest]:
         """Take those that have waited for the database as long as anybody should: each would wait for a try of its own."""
         latest = time.monotonic() - self._image_store.database.wait_seconds
         with self._changed:
@@ -313,14 +313,14 @@ class GroupCommitter:
                 self._discard(entry.request)
         return wanted
 
-    def _fail(self, group: Sequence[Waiting], error: Exception) -> None:
+    def _fail(self, group: Sequence[WaitingRequest], error: Exception) -> None:
         overdue = self._overdue() if isinstance(error, DatabaseTroubleError) else []
         for entry in (*group, *overdue):
             self._discard(entry.request)
             entry.future.set_exception(error)
 
     def _committed(self, requests: Sequence[StoreRequest]) -> list[StoreOutcome]:
-        """Make the instances of requests visible, all in one transaction, organised as those of an import job."""
+        """Make the instances of requests visible, all in one transaction, grouped as those of an import job."""
         key = requests[0].key
         with self._image_store.database.write() as connection:
             active_datastore(connection, self._image_store, key.datastore_id, lock=True)
@@ -328,19 +328,19 @@ class GroupCommitter:
             staged = {ordinal: instance for request in numbered for ordinal, instance in request}
             refused: dict[int, Failure] = {}
             while True:
-                fixed = self._planned(connection, requests, numbered, refused)
-                too_large = oversized(fixed, self._image_store.quotas.metadata_bytes)
+                versions = self._planned(connection, requests, numbered, refused)
+                too_large = find_oversized(versions, self._image_store.quotas.metadata_bytes)
                 if not too_large:
                     break
                 if len(requests) > 1:
                     # Each is then asked whether the quota has room for it, in turn.
-                    raise _PartError(frozenset())
+                    raise _GroupSplitError(frozenset())
                 for ordinal, reason in too_large.items():
                     refused[ordinal] = Failure(FailureReason.OUT_OF_RESOURCES, reason)
-            apply(connection, key, fixed, staged)
-        for commitment in fixed:
-            self._sizes.note(commitment.destination.image_set_id, commitment.destination.version, commitment.content)
-        return _outcomes(requests, numbered, fixed, refused)
+            write_versions(connection, key, versions, staged)
+        for planned in versions:
+            self._sizes.note(planned.destination.image_set_id, planned.destination.version, planned.content)
+        return _outcomes(requests, numbered, versions, refused)
 
     def _planned(
         self,
@@ -348,17 +348,17 @@ class GroupCommitter:
         requests: Sequence[StoreRequest],
         numbered: Sequence[Sequence[tuple[int, StagedInstance]]],
         refused: dict[int, Failure],
-    ) -> list[Commitment]:
+    ) -> list[PlannedVersion]:
         """Plan where instances go; those that may not go where they belong are refused, besides those that are already."""
         key = requests[0].key
         while True:
             kept = [[(ordinal, instance) for ordinal, instance in some if ordinal not in refused] for some in numbered]
             staged = {ordinal: instance for some in kept for ordinal, instance in some}
-            plan = organise_in_turn(kept, read_situation(connection, key.datastore_id, list(staged.values())))
+            plan = group_requests(kept, read_existing_image_sets(connection, key.datastore_id, list(staged.values())))
             denied = [
                 ordinal
                 for request, some in zip(requests, kept, strict=True)
-                for ordinal in denied_ordinals(connection, request.access, key.datastore_id, plan)
+                for ordinal in find_denied(connection, request.access, key.datastore_id, plan)
                 if ordinal in dict(some)
             ]
             if not denied:
@@ -367,8 +367,8 @@ class GroupCommitter:
             refused.update(dict.fromkeys(denied, _NOT_AUTHORIZED))
         locked = _locked(plan, numbered)
         if locked:
-            raise _PartError(locked)
-        return commitments(connection, key, plan, staged, requests[0].id, self._sizes)
+            raise _GroupSplitError(locked)
+        return plan_versions(connection, key, plan, staged, requests[0].id, self._sizes)
 
     def _discard(self, request: StoreRequest, ordinals: Sequence[int] | None = None) -> None:
         """Remove the packs of instances that are not committed; all of a request where ``ordinals`` does not say which."""
@@ -410,13 +410,13 @@ def _numbered(requests: Sequence[StoreRequest]) -> list[list[tuple[int, StagedIn
     return numbered
 
 
-def _locked(plan: Sequence[Placement], numbered: Sequence[Sequence[tuple[int, StagedInstance]]]) -> frozenset[int]:
+def _locked(plan: Sequence[Assignment], numbered: Sequence[Sequence[tuple[int, StagedInstance]]]) -> frozenset[int]:
     """Return the places of the requests that have instances for image sets which are being changed."""
     wanted = {
         ordinal
-        for placement in plan
-        if placement.extends is not None and placement.extends.locked
-        for ordinal in (*placement.ordinals, *placement.superseded)
+        for assignment in plan
+        if assignment.extends is not None and assignment.extends.locked
+        for ordinal in (*assignment.ordinals, *assignment.superseded)
     }
     return frozenset(at for at, some in enumerate(numbered) if any(ordinal in wanted for ordinal, _ in some))
 
@@ -424,14 +424,14 @@ def _locked(plan: Sequence[Placement], numbered: Sequence[Sequence[tuple[int, St
 def _outcomes(
     requests: Sequence[StoreRequest],
     numbered: Sequence[Sequence[tuple[int, StagedInstance]]],
-    fixed: Sequence[Commitment],
+    versions: Sequence[PlannedVersion],
     refused: Mapping[int, Failure],
 ) -> list[StoreOutcome]:
     """Return what became of the instances of each request, by their places in it."""
     primary = {
-        ordinal: commitment.destination.is_primary
-        for commitment in fixed
-        for ordinal in (*commitment.destination.ordinals, *commitment.destination.superseded)
+        ordinal: planned.destination.is_primary
+        for planned in versions
+        for ordinal in (*planned.destination.ordinals, *planned.destination.superseded)
     }
     outcomes = []
     for request, some in zip(requests, numbered, strict=True):

@@ -1,4 +1,4 @@
-"""Pictures of frames: rendered, and thumbnails of instances, series and studies (PS3.18 sections 10.4.1.1.3 and 10.4.1.1.4).
+"""Rendered frames, and thumbnails of instances, series and studies (PS3.18 sections 10.4.1.1.3 and 10.4.1.1.4).
 
     UIDs ─▶ RenderingTarget: what can be shown, and its version ─▶ display (kept) ─▶ stored frame ─▶ rendered ─▶ picture (kept)
 
@@ -18,20 +18,20 @@ from hounsfield.imaging.image_set_access import ImageSetAccess
 from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.rendering.presentation import InstancePresentation, StoredPixels, read_presentation
 from hounsfield.imaging.rendering.series_presentation import SeriesPresentations
-from hounsfield.imaging.retrieve.data_set import current_data_set
+from hounsfield.imaging.retrieve.data_set import read_current_data_set
 from hounsfield.imaging.retrieve.decode_check import may_not_decode
-from hounsfield.imaging.retrieve.instance_order import instances_in_order, series_in_order
+from hounsfield.imaging.retrieve.instance_order import list_instances_in_order, sort_series
 from hounsfield.imaging.retrieve.instances import (
     ReadableImageSet,
     StoredInstance,
     find_image_set,
     find_instance,
-    primary_image_sets,
+    find_primary_image_sets,
 )
-from hounsfield.imaging.retrieve.object_frames import check_last, object_frames
-from hounsfield.imaging.retrieve.pixel_reader import read_some, stored_pixels
-from hounsfield.imaging.retrieve.stored_data_set import unedited_data_set
-from hounsfield.imaging.retrieve.stored_frames import StoredFrames, find_frame, frames_by_uids, read_frame
+from hounsfield.imaging.retrieve.object_frames import check_last, cut_object_frames
+from hounsfield.imaging.retrieve.pixel_reader import find_stored_pixels, read_pixel_records
+from hounsfield.imaging.retrieve.stored_data_set import read_unedited_data_set
+from hounsfield.imaging.retrieve.stored_frames import StoredFrames, find_frame, find_frames_by_uids, read_frame
 from hounsfield.imaging.retrieve.transcoding import check_numbers
 from hounsfield.imaging.staged_instance import PixelKind
 from hounsfield.pixels.errors import PixelError
@@ -120,7 +120,7 @@ class FrameRenderer:
     def find(self, access: ImageSetAccess, name: InstanceName) -> RenderingTarget:
         """Find an instance; raises `NotFoundError`, and what ``access`` raises where the caller may not read it."""
         if name.image_set_id is None:
-            found = frames_by_uids(self._image_store, access, *name[:4])
+            found = find_frames_by_uids(self._image_store, access, *name[:4])
             if found is not None:
                 return RenderingTarget(
                     access, name, (found.image_set_id, found.version, found.instance_key), found=found
@@ -195,7 +195,7 @@ class FrameRenderer:
     def _read_stored_presentation(self, target: RenderingTarget) -> _FoundPresentation | None:
         """Read how an instance is shown that nothing was edited of; None for others."""
         found = target.found
-        data_set = found and unedited_data_set(self._image_store, found)
+        data_set = found and read_unedited_data_set(self._image_store, found)
         if found is None or data_set is None:
             return None
         pixels = StoredPixels(PixelKind.FRAMES, data_set.frame_count, found.transfer_syntax)
@@ -203,13 +203,13 @@ class FrameRenderer:
 
     def _read_edited_presentation(self, target: RenderingTarget) -> _FoundPresentation:
         instance = target.instance or find_instance(self._image_store, target.access, *target.name)
-        data_set = current_data_set(self._image_store, instance)
+        data_set = read_current_data_set(self._image_store, instance)
         pixels = StoredPixels(instance.pixel_kind, instance.frame_count, instance.stored_transfer_syntax)
         return _identity(instance), read_presentation(data_set.part10, data_set.original, pixels)
 
     def series(self, access: ImageSetAccess, image_set: ReadableImageSet) -> list[RenderingTarget]:
         """List the instances of an image set that have pixel data, by Instance Number."""
-        found = instances_in_order(self._image_store, image_set)
+        found = list_instances_in_order(self._image_store, image_set)
         return [_make_target(access, instance) for instance in found if instance.pixel_kind in _SHOWABLE]
 
     def representatives(
@@ -244,8 +244,8 @@ class FrameRenderer:
         return find_image_set(self._image_store, access, datastore_id, study_uid, series_uid, image_set_id)
 
     def find_study(self, access: ImageSetAccess, datastore_id: str, study_uid: str) -> list[ReadableImageSet]:
-        """Find primary image sets by Series Number; raises as `hounsfield.imaging.retrieve.instances.primary_image_sets`."""
-        return series_in_order(primary_image_sets(self._image_store, access, datastore_id, study_uid))
+        """Find primary image sets, by Series Number; raises as `find_primary_image_sets` does."""
+        return sort_series(find_primary_image_sets(self._image_store, access, datastore_id, study_uid))
 
     def _showable(self, instances: Sequence[RenderingTarget]) -> Iterator[str]:
         """Yield the SOP Instance UIDs of those that can be shown, what is nearest the middle first."""
@@ -266,9 +266,9 @@ class FrameRenderer:
         instance = target.instance or find_instance(image_store, target.access, *name)
         image_store.accesses.touch(instance.image_set.image_set_id)
         if instance.pixel_kind.in_frames:
-            return next(read_some(image_store, instance, [number - 1]))
-        original = current_data_set(image_store, instance).original
-        return b"".join(next(object_frames(original, stored_pixels(image_store, instance), [number])).chunks)
+            return next(read_pixel_records(image_store, instance, [number - 1]))
+        original = read_current_data_set(image_store, instance).original
+        return b"".join(next(cut_object_frames(original, find_stored_pixels(image_store, instance), [number])).chunks)
 
 
 def _distance_from(instances: Sequence[RenderingTarget], middle: int) -> Callable[[RenderingTarget], int]:

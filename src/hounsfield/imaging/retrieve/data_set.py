@@ -69,7 +69,7 @@ class CurrentDataSet:
 
 
 @dataclass(frozen=True, slots=True)
-class KeptDataSet:
+class StoredDataSet:
     """The data set of an instance as it is kept, and what may have been edited of it.
 
     Attributes
@@ -94,12 +94,12 @@ class KeptDataSet:
         return _current(self.instance, self.data, self.fragment, self.levels)
 
 
-def current_data_set(image_store: ImageStore, instance: StoredInstance) -> CurrentDataSet:
-    """Read the data set of one instance; errors are those of `current_data_sets`."""
-    return next(current_data_sets(image_store, [instance]))
+def read_current_data_set(image_store: ImageStore, instance: StoredInstance) -> CurrentDataSet:
+    """Read the data set of one instance; errors are those of `read_current_data_sets`."""
+    return next(read_current_data_sets(image_store, [instance]))
 
 
-def current_data_sets(image_store: ImageStore, instances: Sequence[StoredInstance]) -> Iterator[CurrentDataSet]:
+def read_current_data_sets(image_store: ImageStore, instances: Sequence[StoredInstance]) -> Iterator[CurrentDataSet]:
     """Read the data sets of instances, near ones together.
 
     Parameters
@@ -119,11 +119,11 @@ def current_data_sets(image_store: ImageStore, instances: Sequence[StoredInstanc
     PackDamagedError, BlobMissingError
         Stored bytes were changed or are gone.
     """
-    return (kept.current() for kept in kept_data_sets(image_store, instances))
+    return (kept.current() for kept in read_stored_data_sets(image_store, instances))
 
 
-def kept_data_sets(image_store: ImageStore, instances: Sequence[StoredInstance]) -> Iterator[KeptDataSet]:
-    """Read the data sets of instances as they are kept; see `current_data_sets`."""
+def read_stored_data_sets(image_store: ImageStore, instances: Sequence[StoredInstance]) -> Iterator[StoredDataSet]:
+    """Read the data sets of instances as they are kept; see `read_current_data_sets`."""
     changes: dict[str, LevelChanges] = {}
     for start in range(0, len(instances), _GROUP):
         group = instances[start : start + _GROUP]
@@ -132,7 +132,7 @@ def kept_data_sets(image_store: ImageStore, instances: Sequence[StoredInstance])
             image_set = instance.image_set
             if image_set.image_set_id not in changes:
                 changes[image_set.image_set_id] = LevelChanges(image_store, image_set)
-            yield KeptDataSet(instance, data, fragments.get(instance.key), changes[image_set.image_set_id])
+            yield StoredDataSet(instance, data, fragments.get(instance.key), changes[image_set.image_set_id])
 
 
 def _data_sets(image_store: ImageStore, instances: Sequence[StoredInstance]) -> list[bytes]:

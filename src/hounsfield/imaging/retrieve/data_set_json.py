@@ -25,11 +25,11 @@ from hounsfield.dicom.values.elements import Element
 from hounsfield.dicom.values.errors import DicomError
 from hounsfield.dicom.values.scalars import first_integer
 from hounsfield.imaging.pixel_description import BITS_ALLOCATED, PHOTOMETRIC_INTERPRETATION, PLANAR_CONFIGURATION
-from hounsfield.imaging.retrieve.data_set import CurrentDataSet, KeptDataSet
-from hounsfield.imaging.retrieve.instance_order import INSTANCE_NUMBER, Place, place_of
+from hounsfield.imaging.retrieve.data_set import CurrentDataSet, StoredDataSet
+from hounsfield.imaging.retrieve.instance_order import INSTANCE_NUMBER, SortKey, make_sort_key
 from hounsfield.imaging.retrieve.instances import StoredInstance
 from hounsfield.imaging.retrieve.level_changes import LEVEL_TAGS
-from hounsfield.imaging.retrieve.transcoding import stored_first, transfer_syntax_as_stored
+from hounsfield.imaging.retrieve.transcoding import list_transfer_syntaxes_stored_first, transfer_syntax_as_stored
 from hounsfield.imaging.staged_instance import PixelKind
 from hounsfield.pixels.transfer_syntaxes import HTJ2K_LOSSLESS_RPCL, JPEG_2000_LOSSLESS
 
@@ -59,7 +59,7 @@ class SeriesWriter:
     _templates: list[tuple[_Alike, JsonTemplate]] = field(default_factory=list)
     _tried: int = 0
 
-    def write(self, kept: KeptDataSet) -> tuple[Place, Sequence[bytes]]:
+    def write(self, kept: StoredDataSet) -> tuple[SortKey, Sequence[bytes]]:
         """Return the place of an instance among others, and its DICOM JSON object in parts; see `data_set_json`."""
         found = None if kept.fragment is not None else self._by_template(kept)
         if found is not None:
@@ -68,18 +68,18 @@ class SeriesWriter:
         if kept.fragment is None and self._tried < _MOST_TEMPLATES:
             self._make_template(kept, current)
         text = data_set_json(current, self.base_url, self._series)
-        return place_of(current.part10.integer(INSTANCE_NUMBER), kept.instance.sop_uid), (text,)
+        return make_sort_key(current.part10.integer(INSTANCE_NUMBER), kept.instance.sop_uid), (text,)
 
-    def _by_template(self, kept: KeptDataSet) -> tuple[Place, Sequence[bytes]] | None:
+    def _by_template(self, kept: StoredDataSet) -> tuple[SortKey, Sequence[bytes]] | None:
         alike = _alike(kept)
         for known, template in self._templates:
             written = template.write(kept.data) if known == alike else None
             if written is not None:
                 number = None if written.noted is None else first_integer(written.noted, little_endian=True)
-                return place_of(number, kept.instance.sop_uid), written.parts
+                return make_sort_key(number, kept.instance.sop_uid), written.parts
         return None
 
-    def _make_template(self, kept: KeptDataSet, current: CurrentDataSet) -> None:
+    def _make_template(self, kept: StoredDataSet, current: CurrentDataSet) -> None:
         """Make a template for the instances behind one that no template fits, where it is one for that."""
         self._tried += 1
         original, now = current.original, current.part10
@@ -95,7 +95,7 @@ class SeriesWriter:
             self._templates.append((_alike(kept), template))
 
 
-def _alike(kept: KeptDataSet) -> _Alike:
+def _alike(kept: StoredDataSet) -> _Alike:
     """Return what instances must have in common, beside their elements, to be written alike."""
     instance = kept.instance
     edited = kept.levels.concern(instance)
@@ -156,7 +156,9 @@ def _written(data_set: CurrentDataSet) -> tuple[Element, ...]:
 
 @lru_cache(maxsize=64)
 def _transfer_syntaxes(kind: PixelKind, stored: str | None, bits_allocated: int | None) -> tuple[Element, Element]:
-    available = [uid.encode("ascii", "replace") for uid in stored_first(kind, stored, bits_allocated)]
+    available = [
+        uid.encode("ascii", "replace") for uid in list_transfer_syntaxes_stored_first(kind, stored, bits_allocated)
+    ]
     return (
         Element(_TRANSFER_SYNTAX_UID, "UI", transfer_syntax_as_stored(stored).encode("ascii", "replace")),
         Element(_AVAILABLE_TRANSFER_SYNTAX_UID, "UI", b"\\".join(available)),

@@ -1,4 +1,4 @@
-"""Kept frames, which nobody decoded when they came: whether all of them decode is known before the first one is given.
+"""The decode check: whether all frames that nobody decoded when they came do decode, known before the first one is given.
 
     frames ─▶ decoded one by one, the first ones held ─┬─ one does not decode ─▶ PixelError, which is remembered
                                                        └─ all do ─▶ those held, then the others, decoded once more
@@ -32,7 +32,7 @@ def may_not_decode(kind: str, stored_transfer_syntax: str | None) -> bool:
     return kind == PixelKind.DAMAGED or (kind == PixelKind.FRAMES and stored_transfer_syntax not in _VERIFIED)
 
 
-def frames_of_file(image_store: ImageStore, instance: StoredInstance, make: MakeFrames) -> Iterator[bytes]:
+def check_file_frames(image_store: ImageStore, instance: StoredInstance, make: MakeFrames) -> Iterator[bytes]:
     """Make all frames of an instance, every one of which decodes.
 
     Parameters
@@ -56,7 +56,7 @@ def frames_of_file(image_store: ImageStore, instance: StoredInstance, make: Make
     if known is Decoding.WHOLE:
         return make(ordinals)
     try:
-        frames = made_ahead(make, ordinals)
+        frames = make_ahead(make, ordinals)
     except PixelError:
         image_store.decoding.put(instance.source_key, Decoding.BROKEN)
         raise
@@ -64,7 +64,7 @@ def frames_of_file(image_store: ImageStore, instance: StoredInstance, make: Make
     return frames
 
 
-def made_ahead(make: Callable[[Sequence[T]], Iterator[bytes]], wanted: Sequence[T]) -> Iterator[bytes]:
+def make_ahead(make: Callable[[Sequence[T]], Iterator[bytes]], wanted: Sequence[T]) -> Iterator[bytes]:
     """Make frames, or pictures of them, before the first is given.
 
     Parameters

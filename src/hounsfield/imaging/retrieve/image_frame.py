@@ -12,7 +12,7 @@ from hounsfield.imaging.datastores import active_datastore
 from hounsfield.imaging.errors import NotFoundError
 from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.imagesets.get import not_found
-from hounsfield.imaging.retrieve.stored_frames import StoredFrames, find_frame, frames_by_id, read_frame
+from hounsfield.imaging.retrieve.stored_frames import StoredFrames, find_frame, find_frames_by_id, read_frame
 from hounsfield.imaging.staged_instance import FrameRun, PixelKind
 from hounsfield.pixels.transfer_syntaxes import TABLE, TreatmentKind
 from hounsfield.storage.blobs.packs import SEAL_BYTES, Extent, Label, RecordKind, read_record
@@ -86,7 +86,7 @@ def get_image_frame(
     if split is None:
         raise _missing(image_store, datastore_id, image_set_id, frame_id)
     key, ordinal = split
-    found = frames_by_id(image_store, datastore_id, image_set_id, key)
+    found = find_frames_by_id(image_store, datastore_id, image_set_id, key)
     if found is None:
         raise _missing(image_store, datastore_id, image_set_id, frame_id)
     if found.in_frames:
@@ -121,7 +121,7 @@ def _whole_object(image_store: ImageStore, found: StoredFrames) -> StoredImageFr
     )
 
 
-def frame_runs_of(image_store: ImageStore, source_key: str) -> list[FrameRun]:
+def read_frame_runs(image_store: ImageStore, source_key: str) -> list[FrameRun]:
     """Find the places of all pixel records written under a key, by ordinal."""
     with image_store.database.read() as connection:
         rows = connection.execute(_FIND_RUNS, {"source_key": source_key}).all()
@@ -131,7 +131,7 @@ def frame_runs_of(image_store: ImageStore, source_key: str) -> list[FrameRun]:
 def _object_chunks(image_store: ImageStore, source_key: str) -> list[tuple[Extent, Label]]:
     """Find the records of pixel data kept as one object, but for empty ones that only end a fragment."""
     chunks = []
-    for run in frame_runs_of(image_store, source_key):
+    for run in read_frame_runs(image_store, source_key):
         offset = run.first_offset
         for ordinal, length in enumerate(run.lengths, run.first_ordinal):
             if length > SEAL_BYTES:

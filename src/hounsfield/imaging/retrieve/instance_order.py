@@ -11,13 +11,13 @@ from hounsfield.imaging.retrieve.instances import (
     ReadableImageSet,
     StoredInstance,
     find_image_set,
-    instances_of,
-    primary_image_sets,
+    find_primary_image_sets,
+    list_instances,
 )
 
 INSTANCE_NUMBER = 0x00200013
 
-Place: TypeAlias = "tuple[bool, int, str]"
+SortKey: TypeAlias = "tuple[bool, int, str]"
 """What instances are sorted by: those without a number come last, equal numbers by SOP Instance UID."""
 
 
@@ -33,7 +33,7 @@ def find_series(
 
     Parameters and errors are those of `hounsfield.imaging.retrieve.instances.find_image_set`.
     """
-    return instances_in_order(
+    return list_instances_in_order(
         image_store, find_image_set(image_store, access, datastore_id, study_uid, series_uid, image_set_id)
     )
 
@@ -43,27 +43,27 @@ def find_study(
 ) -> list[StoredInstance]:
     """List the instances of the primary image sets of a study by Series Number (0020,0011) and Instance Number.
 
-    Parameters and errors are those of `hounsfield.imaging.retrieve.instances.primary_image_sets`.
+    Parameters and errors are those of `hounsfield.imaging.retrieve.instances.find_primary_image_sets`.
     """
-    found = series_in_order(primary_image_sets(image_store, access, datastore_id, study_uid))
-    return [instance for image_set in found for instance in instances_in_order(image_store, image_set)]
+    found = sort_series(find_primary_image_sets(image_store, access, datastore_id, study_uid))
+    return [instance for image_set in found for instance in list_instances_in_order(image_store, image_set)]
 
 
-def series_in_order(image_sets: list[ReadableImageSet]) -> list[ReadableImageSet]:
+def sort_series(image_sets: list[ReadableImageSet]) -> list[ReadableImageSet]:
     """Sort image sets by Series Number; those without one come last."""
-    return sorted(image_sets, key=_series_place)
+    return sorted(image_sets, key=_make_series_sort_key)
 
 
-def place_of(number: int | None, sop_uid: str) -> Place:
+def make_sort_key(number: int | None, sop_uid: str) -> SortKey:
     """Return what an instance is sorted by: its Instance Number, and its SOP Instance UID."""
     return number is None, number or 0, sop_uid
 
 
-def instances_in_order(image_store: ImageStore, image_set: ReadableImageSet) -> list[StoredInstance]:
+def list_instances_in_order(image_store: ImageStore, image_set: ReadableImageSet) -> list[StoredInstance]:
     """List the instances of an image set by Instance Number, from their rows alone: they are read as they are sent."""
-    return sorted(instances_of(image_store, image_set), key=lambda instance: (instance.order, instance.sop_uid))
+    return sorted(list_instances(image_store, image_set), key=lambda instance: (instance.order, instance.sop_uid))
 
 
-def _series_place(image_set: ReadableImageSet) -> Place:
+def _make_series_sort_key(image_set: ReadableImageSet) -> SortKey:
     number = series_number_as_integer(str(image_set.levels.series.get("SeriesNumber") or "").strip())
     return number is None, number or 0, image_set.series_uid

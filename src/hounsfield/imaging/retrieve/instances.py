@@ -1,4 +1,4 @@
-"""Finding stored instances by the UIDs that DICOMweb names them with.
+"""The look-up of stored instances by the UIDs that DICOMweb names them with.
 
     data store, study, series, SOP instance ─▶ the primary image set of the series, or a given one ─▶ its version now ─▶ rows
 
@@ -185,7 +185,7 @@ def find_instance(
     return found[0]
 
 
-def current_instances(
+def find_current_instances(
     image_store: ImageStore, datastore_id: str, wanted: Sequence[tuple[str, str]]
 ) -> list[StoredInstance | None]:
     """Find instances by the ids of their image sets and their SOP Instance UIDs, in the order asked for.
@@ -211,7 +211,7 @@ def current_instances(
     return [found.get(entry) for entry in wanted]
 
 
-def first_instances(
+def find_first_instances(
     image_store: ImageStore, datastore_id: str, image_set_ids: Sequence[str]
 ) -> list[StoredInstance | None]:
     """Find the first instance of each image set by Instance Number; None for image sets that are not there any more."""
@@ -221,11 +221,11 @@ def first_instances(
             first = first_sop_uid(connection, image_set_id)
             if first is not None:
                 firsts[image_set_id] = (image_set_id, first)
-    found = dict(zip(firsts, current_instances(image_store, datastore_id, list(firsts.values())), strict=True))
+    found = dict(zip(firsts, find_current_instances(image_store, datastore_id, list(firsts.values())), strict=True))
     return [found.get(image_set_id) for image_set_id in image_set_ids]
 
 
-def prepare(image_store: ImageStore) -> None:
+def prepare_statements(image_store: ImageStore) -> None:
     """Have the statements of this module made ready for the database: the first time that takes longer than they do."""
     with image_store.database.read() as connection:
         for image_set_id in (None, ""):
@@ -238,13 +238,13 @@ def prepare(image_store: ImageStore) -> None:
             active_datastore(connection, image_store, "")
 
 
-def instances_of(image_store: ImageStore, image_set: ReadableImageSet) -> list[StoredInstance]:
+def list_instances(image_store: ImageStore, image_set: ReadableImageSet) -> list[StoredInstance]:
     """List the instances of an image set, in no order that means anything."""
     with image_store.database.read() as connection:
         return _instances(connection, image_set)
 
 
-def primary_image_sets(
+def find_primary_image_sets(
     image_store: ImageStore, access: ImageSetAccess, datastore_id: str, study_uid: str
 ) -> list[ReadableImageSet]:
     """List the primary image sets of a study, without those that the caller may not read.

@@ -1,4 +1,4 @@
-"""What updates changed in the patient, study and series levels of an image set, seen from one of its instances.
+"""The level changes of an image set: what updates changed in patient, study and series levels, seen from an instance.
 
 Levels are kept once for an image set, and the latest import wins. An instance keeps its own elements as they came all the
 same; what an update sets, it has like all others:

@@ -16,16 +16,16 @@ from hounsfield.dicom.json.xml import write_native_model
 from hounsfield.imaging.content_coding import ContentCoding, compress
 from hounsfield.imaging.image_set_access import ImageSetAccess
 from hounsfield.imaging.image_store import ImageStore
-from hounsfield.imaging.retrieve.data_set import current_data_set, kept_data_sets
+from hounsfield.imaging.retrieve.data_set import read_current_data_set, read_stored_data_sets
 from hounsfield.imaging.retrieve.data_set_json import SeriesWriter, data_set_json
-from hounsfield.imaging.retrieve.instance_order import series_in_order
+from hounsfield.imaging.retrieve.instance_order import sort_series
 from hounsfield.imaging.retrieve.instances import (
     ReadableImageSet,
     StoredInstance,
     find_image_set,
     find_instance,
-    instances_of,
-    primary_image_sets,
+    find_primary_image_sets,
+    list_instances,
 )
 from hounsfield.storage.lru_cache import SharedCache
 
@@ -102,7 +102,7 @@ class DicomMetadataReader:
 
     def study(self, access: ImageSetAccess, datastore_id: str, study_uid: str, base_url: str) -> Iterator[bytes]:
         """Return the metadata of all instances of the primary series of a study; see `series`."""
-        found = series_in_order(primary_image_sets(self._image_store, access, datastore_id, study_uid))
+        found = sort_series(find_primary_image_sets(self._image_store, access, datastore_id, study_uid))
         return self.of_image_sets(found, base_url)
 
     def of_image_sets(self, image_sets: Sequence[ReadableImageSet], base_url: str) -> Iterator[bytes]:
@@ -156,7 +156,7 @@ class DicomMetadataReader:
 
     def study_xml(self, access: ImageSetAccess, datastore_id: str, study_uid: str, base_url: str) -> Iterator[bytes]:
         """Return a document of the native DICOM model for each instance of the primary series of a study; see `series`."""
-        found = series_in_order(primary_image_sets(self._image_store, access, datastore_id, study_uid))
+        found = sort_series(find_primary_image_sets(self._image_store, access, datastore_id, study_uid))
         return (
             write_native_model(b"".join(parts)) for image_set in found for parts in self._written(image_set, base_url)
         )
@@ -181,13 +181,13 @@ class DicomMetadataReader:
 
     def _text(self, instance: StoredInstance, base_url: str) -> bytes:
         self._image_store.accesses.touch(instance.image_set.image_set_id)
-        return data_set_json(current_data_set(self._image_store, instance), base_url)
+        return data_set_json(read_current_data_set(self._image_store, instance), base_url)
 
     def _written(self, image_set: ReadableImageSet, base_url: str) -> list[Sequence[bytes]]:
         """Write the objects of an image set, each in parts."""
         self._image_store.accesses.touch(image_set.image_set_id)
         writer = SeriesWriter(base_url)
-        found = kept_data_sets(self._image_store, instances_of(self._image_store, image_set))
+        found = read_stored_data_sets(self._image_store, list_instances(self._image_store, image_set))
         written = sorted(map(writer.write, found), key=itemgetter(0))
         return [parts for _, parts in written]
 

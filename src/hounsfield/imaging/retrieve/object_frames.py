@@ -13,7 +13,7 @@ from hounsfield.dicom.io.part10 import Part10
 from hounsfield.imaging.errors import NotFoundError
 from hounsfield.imaging.pixel_description import BITS_ALLOCATED, COLUMNS, NUMBER_OF_FRAMES, ROWS, SAMPLES_PER_PIXEL
 from hounsfield.imaging.retrieve.pixel_element import is_encapsulated_object, native_object_bytes
-from hounsfield.imaging.retrieve.pixel_reader import StoredPixels, read_some
+from hounsfield.imaging.retrieve.pixel_reader import StoredPixels, read_pixel_records
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ def check_last(numbers: Sequence[int], count: int) -> None:
         raise NotFoundError(f"frame {max(numbers)} does not exist, the instance has {count}")
 
 
-def object_frames(original: Part10, pixels: StoredPixels, numbers: Sequence[int]) -> Iterator[InstanceFrame]:
+def cut_object_frames(original: Part10, pixels: StoredPixels, numbers: Sequence[int]) -> Iterator[InstanceFrame]:
     """Return frames of an object.
 
     Parameters
@@ -96,6 +96,6 @@ def _cut(original: Part10, pixels: StoredPixels, start: int, length: int) -> Ite
         if position < end and position + size > start:
             places.append((ordinal, position))
         position += size
-    chunks = read_some(pixels.image_store, pixels.instance, [ordinal for ordinal, _ in places])
+    chunks = read_pixel_records(pixels.image_store, pixels.instance, [ordinal for ordinal, _ in places])
     for (_, offset), chunk in zip(places, chunks, strict=True):
         yield native_object_bytes(original, chunk)[max(start - offset, 0) : end - offset]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from hounsfield.imaging.image_store import ImageStore
-from hounsfield.imaging.retrieve.image_frame import frame_runs_of
+from hounsfield.imaging.retrieve.image_frame import read_frame_runs
 from hounsfield.imaging.retrieve.instances import StoredInstance
 from hounsfield.imaging.staged_instance import FrameRun
 from hounsfield.storage.blobs.packs import SEAL_BYTES, Extent, Label, RecordKind, read_records
@@ -52,17 +52,19 @@ class StoredPixels:
                 offset += length
 
 
-def stored_pixels(image_store: ImageStore, instance: StoredInstance) -> StoredPixels:
+def find_stored_pixels(image_store: ImageStore, instance: StoredInstance) -> StoredPixels:
     """Find all pixel records of an instance."""
-    return StoredPixels(image_store, instance, tuple(frame_runs_of(image_store, instance.source_key)))
+    return StoredPixels(image_store, instance, tuple(read_frame_runs(image_store, instance.source_key)))
 
 
-def read_some(image_store: ImageStore, instance: StoredInstance, ordinals: Iterable[int]) -> Iterator[bytes]:
+def read_pixel_records(image_store: ImageStore, instance: StoredInstance, ordinals: Iterable[int]) -> Iterator[bytes]:
     """Return some records in the order asked for, without looking at the places of all others."""
-    return _read(image_store, instance, ((ordinal, _place(image_store, instance, ordinal)) for ordinal in ordinals))
+    return _read(
+        image_store, instance, ((ordinal, _find_extent(image_store, instance, ordinal)) for ordinal in ordinals)
+    )
 
 
-def _place(image_store: ImageStore, instance: StoredInstance, ordinal: int) -> Extent:
+def _find_extent(image_store: ImageStore, instance: StoredInstance, ordinal: int) -> Extent:
     extent = image_store.frame_index.find(image_store.database, instance.source_key, ordinal)
     if extent is None:
         raise LookupError(f"record {ordinal} of instance {instance.source_key} has no place")

@@ -61,7 +61,7 @@ class UneditedDataSet(NamedTuple):
         return as_little_endian(read_part10(BytesSource(self.data)))
 
 
-def unedited_data_set(image_store: ImageStore, found: StoredFrames) -> UneditedDataSet | None:
+def read_unedited_data_set(image_store: ImageStore, found: StoredFrames) -> UneditedDataSet | None:
     """Read the data set of an instance whose frames were found; None where it may have been edited.
 
     Raises

@@ -1,10 +1,10 @@
 """The one look-up of a stored frame, for whoever asks for it: by frame id, by UIDs, or to render it.
 
-    frame id                ─▶ frames_by_id   ─┐  instance row       ┌─▶ find_frame ─▶ (pack, offset, length) ─▶ read_frame
-    study, series, instance ─▶ frames_by_uids ─┴─▶ StoredFrames ─────┘    frame index       one range read, decrypted, cached
+    frame id                ─▶ find_frames_by_id   ─┐  instance row   ┌─▶ find_frame ─▶ (pack, offset, length) ─▶ read_frame
+    study, series, instance ─▶ find_frames_by_uids ─┴─▶ StoredFrames ─┘    frame index    one range read, decrypted, cached
 
 Both ways are two index look-ups; the second is saved for frames near one that was found before. No DICOM code runs here.
-What `frames_by_uids` does not find (an image set that is being changed, an instance that is not there)
+What `find_frames_by_uids` does not find (an image set that is being changed, an instance that is not there)
 `hounsfield.imaging.retrieve.instances` finds, or it says why it is not there.
 """
 
@@ -111,7 +111,7 @@ class StoredFrame(NamedTuple):
         return is_large(self.extent)
 
 
-def frames_by_id(
+def find_frames_by_id(
     image_store: ImageStore, datastore_id: str, image_set_id: str, instance_key: str
 ) -> StoredFrames | None:
     """Find the pixel data of an instance, of whichever version, by what its frame ids begin with; None without it."""
@@ -129,7 +129,7 @@ def frames_by_id(
     return StoredFrames(key, source_key, syntax, version, kind, image_set_id, instance_key)
 
 
-def frames_by_uids(
+def find_frames_by_uids(
     image_store: ImageStore, access: ImageSetAccess, datastore_id: str, study_uid: str, series_uid: str, sop_uid: str
 ) -> StoredFrames | None:
     """Find the frames of an instance of the primary image set; None when another way must look for them.

@@ -37,11 +37,11 @@ from hounsfield.imaging.pixel_description import (
     pixel_format,
     with_corrected_colour,
 )
-from hounsfield.imaging.retrieve.data_set import CurrentDataSet, current_data_set
-from hounsfield.imaging.retrieve.decode_check import frames_of_file, made_ahead, may_not_decode
+from hounsfield.imaging.retrieve.data_set import CurrentDataSet, read_current_data_set
+from hounsfield.imaging.retrieve.decode_check import check_file_frames, make_ahead, may_not_decode
 from hounsfield.imaging.retrieve.icon_images import with_native_icons
 from hounsfield.imaging.retrieve.instances import StoredInstance
-from hounsfield.imaging.retrieve.object_frames import InstanceFrame, check_last, object_frames
+from hounsfield.imaging.retrieve.object_frames import InstanceFrame, check_last, cut_object_frames
 from hounsfield.imaging.retrieve.pixel_element import (
     PixelElement,
     encoded_changes,
@@ -51,7 +51,7 @@ from hounsfield.imaging.retrieve.pixel_element import (
     native_element,
     object_element,
 )
-from hounsfield.imaging.retrieve.pixel_reader import StoredPixels, read_some, stored_pixels
+from hounsfield.imaging.retrieve.pixel_reader import StoredPixels, find_stored_pixels, read_pixel_records
 from hounsfield.imaging.staged_instance import PixelKind
 from hounsfield.pixels.codecs.codestream import has_three_apart
 from hounsfield.pixels.codecs.colour import (
@@ -140,7 +140,7 @@ def transfer_syntax_as_stored(stored: str | None) -> str:
     return EXPLICIT_VR_LITTLE_ENDIAN if stored is None or stored in NATIVE else stored
 
 
-def available_transfer_syntaxes(instance: StoredInstance, bits_allocated: int | None = None) -> tuple[str, ...]:
+def list_transfer_syntaxes(instance: StoredInstance, bits_allocated: int | None = None) -> tuple[str, ...]:
     """List what an instance can be asked for in.
 
     Parameters
@@ -160,7 +160,9 @@ def available_transfer_syntaxes(instance: StoredInstance, bits_allocated: int | 
 
 
 @lru_cache(maxsize=256)
-def stored_first(kind: PixelKind, stored: str | None, bits_allocated: int | None) -> tuple[str, ...]:
+def list_transfer_syntaxes_stored_first(
+    kind: PixelKind, stored: str | None, bits_allocated: int | None
+) -> tuple[str, ...]:
     """List what instances with pixel data of a kind can be asked for in, what they are stored in first.
 
     This is Available Transfer Syntax UID (0008,3002); clients that read one value of it are given what costs least.
@@ -172,7 +174,7 @@ def stored_first(kind: PixelKind, stored: str | None, bits_allocated: int | None
     stored : str or None
         Transfer syntax of what is stored; None without pixel data.
     bits_allocated : int or None
-        Bits Allocated, as for `available_transfer_syntaxes`.
+        Bits Allocated, as for `list_transfer_syntaxes`.
     """
     first = transfer_syntax_as_stored(stored)
     return tuple(sorted(_available(kind, stored, bits_allocated), key=lambda uid: uid != first))
@@ -190,14 +192,14 @@ def _available(kind: PixelKind, syntax: str | None, bits_allocated: int | None) 
     return (EXPLICIT_VR_LITTLE_ENDIAN, stored, other, _HTJ2K_LOSSLESS)
 
 
-def frame_transfer_syntaxes(instance: StoredInstance) -> tuple[str, ...]:
+def list_frame_transfer_syntaxes(instance: StoredInstance) -> tuple[str, ...]:
     """List what single frames of an instance can be asked for in, the default first; some of them may not decode."""
     if instance.pixel_kind is PixelKind.DAMAGED:
         return tuple(dict.fromkeys((EXPLICIT_VR_LITTLE_ENDIAN, stored_transfer_syntax(instance))))
-    return available_transfer_syntaxes(instance)
+    return list_transfer_syntaxes(instance)
 
 
-def dicom_file(image_store: ImageStore, instance: StoredInstance, transfer_syntax: str | None = None) -> DicomFile:
+def make_dicom_file(image_store: ImageStore, instance: StoredInstance, transfer_syntax: str | None = None) -> DicomFile:
     """Return an instance as a DICOM file (GetDICOMInstance).
 
     Parameters
@@ -222,34 +224,34 @@ def dicom_file(image_store: ImageStore, instance: StoredInstance, transfer_synta
     if transfer_syntax == ANY and _transform_has_no_name(instance, data_set.original):
         transfer_syntax = EXPLICIT_VR_LITTLE_ENDIAN
     if instance.pixel_kind is PixelKind.NONE:
-        syntax, _ = _choice(instance, transfer_syntax, available_transfer_syntaxes(instance))
+        syntax, _ = _choice(instance, transfer_syntax, list_transfer_syntaxes(instance))
         return _file(data_set, syntax, _no_pixels(data_set.original))
-    pixels = stored_pixels(image_store, instance)
+    pixels = find_stored_pixels(image_store, instance)
     return _first_possible(
         instance,
         transfer_syntax,
-        available_transfer_syntaxes(instance),
+        list_transfer_syntaxes(instance),
         lambda syntax, form: _file(data_set, syntax, _element(data_set, pixels, syntax, form)),
     )
 
 
-def can_be_given(image_store: ImageStore, instance: StoredInstance, transfer_syntax: str) -> bool:
+def can_transcode(image_store: ImageStore, instance: StoredInstance, transfer_syntax: str) -> bool:
     """Return whether an instance can be given as a file in a transfer syntax; frames that may not decode are decoded for it."""
-    if transfer_syntax not in available_transfer_syntaxes(instance):
+    if transfer_syntax not in list_transfer_syntaxes(instance):
         return False
     if transfer_syntax in _CODESTREAMS:
-        bits = current_data_set(image_store, instance).original.integer(BITS_ALLOCATED)
-        return transfer_syntax in available_transfer_syntaxes(instance, bits)
+        bits = read_current_data_set(image_store, instance).original.integer(BITS_ALLOCATED)
+        return transfer_syntax in list_transfer_syntaxes(instance, bits)
     decodes = transfer_syntax == stored_transfer_syntax(instance) or not may_not_decode(
         instance.pixel_kind, instance.stored_transfer_syntax
     )
     try:
-        return decodes or dicom_file(image_store, instance, transfer_syntax) is not None
+        return decodes or make_dicom_file(image_store, instance, transfer_syntax) is not None
     except NotAcceptableError:
         return False
 
 
-def instance_frames(
+def make_instance_frames(
     image_store: ImageStore, instance: StoredInstance, numbers: Sequence[int], transfer_syntax: str | None = None
 ) -> InstanceFrames:
     """Return frames of an instance (GetDICOMInstanceFrames).
@@ -280,25 +282,25 @@ def instance_frames(
     original = _current_data_set(image_store, instance).original
     _refuse_deep_codestream(instance, original, transfer_syntax)
     if instance.pixel_kind is PixelKind.WHOLE:
-        syntax, _ = _choice(instance, transfer_syntax, available_transfer_syntaxes(instance))
-        return InstanceFrames(syntax, object_frames(original, stored_pixels(image_store, instance), numbers))
+        syntax, _ = _choice(instance, transfer_syntax, list_transfer_syntaxes(instance))
+        return InstanceFrames(syntax, cut_object_frames(original, find_stored_pixels(image_store, instance), numbers))
     check_last(numbers, instance.frame_count)
 
     ordinals = [number - 1 for number in numbers]
 
     def make(syntax: str, form: _Form, some: Sequence[int]) -> Iterator[bytes]:
-        return _made(instance, original, read_some(image_store, instance, some), syntax, form)
+        return _made(instance, original, read_pixel_records(image_store, instance, some), syntax, form)
 
     def frames(syntax: str, form: _Form) -> InstanceFrames:
         uncertain = form is _Form.NATIVE and may_not_decode(instance.pixel_kind, instance.stored_transfer_syntax)
         if uncertain and transfer_syntax is None and len(numbers) > 1:
-            stored = read_some(image_store, instance, ordinals)
+            stored = read_pixel_records(image_store, instance, ordinals)
             return InstanceFrames(syntax, _decoded_or_stored(instance, original, numbers, stored))
-        made = made_ahead(partial(make, syntax, form), ordinals) if uncertain else _begun(make(syntax, form, ordinals))
+        made = make_ahead(partial(make, syntax, form), ordinals) if uncertain else _begun(make(syntax, form, ordinals))
         pairs = zip(numbers, made, strict=True)
         return InstanceFrames(syntax, (InstanceFrame(number, len(data), iter((data,))) for number, data in pairs))
 
-    return _first_possible(instance, transfer_syntax, frame_transfer_syntaxes(instance), frames)
+    return _first_possible(instance, transfer_syntax, list_frame_transfer_syntaxes(instance), frames)
 
 
 def _decoded_or_stored(
@@ -315,7 +317,7 @@ def _decoded_or_stored(
         yield InstanceFrame(number, len(data), iter((data,)), syntax)
 
 
-def offered_transfer_syntax(instance: StoredInstance, asked: str | None) -> str:
+def choose_frame_transfer_syntax(instance: StoredInstance, asked: str | None) -> str:
     """Return in which transfer syntax frames are tried to be given first, without reading them.
 
     Raises
@@ -323,11 +325,11 @@ def offered_transfer_syntax(instance: StoredInstance, asked: str | None) -> str:
     NotAcceptableError
         They cannot be given so.
     """
-    return _choice(instance, asked, frame_transfer_syntaxes(instance))[0]
+    return _choice(instance, asked, list_frame_transfer_syntaxes(instance))[0]
 
 
 def _current_data_set(image_store: ImageStore, instance: StoredInstance) -> CurrentDataSet:
-    data_set = current_data_set(image_store, instance)
+    data_set = read_current_data_set(image_store, instance)
     original = with_corrected_colour(data_set.original, data_set.part10, instance.stored_transfer_syntax)
     return data_set if original is data_set.original else replace(data_set, original=original)
 
@@ -420,9 +422,11 @@ def _element(data_set: CurrentDataSet, pixels: StoredPixels, syntax: str, form: 
         image_store = pixels.image_store
 
         def make(ordinals: Sequence[int]) -> Iterator[bytes]:
-            return _made(instance, original, read_some(image_store, instance, ordinals), syntax, form, within_file=True)
+            return _made(
+                instance, original, read_pixel_records(image_store, instance, ordinals), syntax, form, within_file=True
+            )
 
-        frames = frames_of_file(image_store, instance, make)
+        frames = check_file_frames(image_store, instance, make)
     else:
         frames = _begun(_made(instance, original, pixels.read(), syntax, form, within_file=True))
     if form is _Form.ENCODED:
@@ -440,7 +444,7 @@ def _true_colour(pixels: StoredPixels, original: Part10) -> dict[int, Element | 
     tag = PHOTOMETRIC_INTERPRETATION
     try:
         format_ = pixel_format(original)
-        true = interpretation_of_jpeg(next(read_some(pixels.image_store, instance, [0])), format_)
+        true = interpretation_of_jpeg(next(read_pixel_records(pixels.image_store, instance, [0])), format_)
     except PixelError:
         return {}
     return {} if true == format_.photometric_interpretation else {tag: Element(tag, "CS", true.encode())}

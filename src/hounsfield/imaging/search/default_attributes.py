@@ -12,7 +12,7 @@ from typing import Final
 from urllib.parse import quote
 
 from hounsfield.dicom.json.level_attributes import text_member
-from hounsfield.imaging.retrieve.transcoding import stored_first, transfer_syntax_as_stored
+from hounsfield.imaging.retrieve.transcoding import list_transfer_syntaxes_stored_first, transfer_syntax_as_stored
 from hounsfield.imaging.search.dicom import DicomSearch, FoundRow, Result
 from hounsfield.imaging.staged_instance import PixelKind
 
@@ -172,7 +172,9 @@ def _of_series(row: FoundRow) -> Members:
 
 
 def _of_instance(series: FoundRow, instance: FoundRow) -> Members:
-    available = stored_first(PixelKind(instance.pixel_kind), instance.stored_transfer_syntax, instance.bits_allocated)
+    available = list_transfer_syntaxes_stored_first(
+        PixelKind(instance.pixel_kind), instance.stored_transfer_syntax, instance.bits_allocated
+    )
     return {
         _STUDY_UID: text_member(_STUDY_UID, "UI", series.study_uid),
         _SERIES_UID: text_member(_SERIES_UID, "UI", series.series_uid),

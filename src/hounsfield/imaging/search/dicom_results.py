@@ -18,9 +18,9 @@ from hounsfield.dicom.json.level_attributes import document_members
 from hounsfield.dicom.json.search_attributes import SERIES_ATTRIBUTES, STUDY_ATTRIBUTES
 from hounsfield.dicom.json.writer import join_members
 from hounsfield.imaging.image_store import ImageStore
-from hounsfield.imaging.retrieve.data_set import current_data_sets
+from hounsfield.imaging.retrieve.data_set import read_current_data_sets
 from hounsfield.imaging.retrieve.data_set_json import data_set_members
-from hounsfield.imaging.retrieve.instances import StoredInstance, current_instances, first_instances
+from hounsfield.imaging.retrieve.instances import StoredInstance, find_current_instances, find_first_instances
 from hounsfield.imaging.retrieve.level_changes import together
 from hounsfield.imaging.search.default_attributes import (
     AVAILABILITY,
@@ -135,7 +135,7 @@ def _included(image_store: ImageStore, search: DicomSearch, group: Sequence[Resu
         wanted = [
             (result.instance.image_set_id, result.instance.sop_uid) for result in group if result.instance is not None
         ]
-        stored = current_instances(image_store, search.datastore_id, wanted)
+        stored = find_current_instances(image_store, search.datastore_id, wanted)
         members = _data_sets(image_store, stored, base_url)
         return [_chosen(search, entry) for entry in members]
     return _of_levels(image_store, search, group, base_url)
@@ -144,7 +144,7 @@ def _included(image_store: ImageStore, search: DicomSearch, group: Sequence[Resu
 def _of_levels(image_store: ImageStore, search: DicomSearch, group: Sequence[Result], base_url: str) -> list[Members]:
     """Return what is included of studies or series: of their levels, and where these do not have it of the first instance."""
     ids = [_image_set_id(result) for result in group]
-    firsts = first_instances(image_store, search.datastore_id, ids)
+    firsts = find_first_instances(image_store, search.datastore_id, ids)
     levels = [{} if first is None else dict(document_members(together(first.image_set.levels))) for first in firsts]
     if _needs_data_sets(search):
         members = _data_sets(image_store, firsts, base_url)
@@ -168,7 +168,7 @@ def _image_set_id(result: Result) -> str:
 
 def _data_sets(image_store: ImageStore, stored: Sequence[StoredInstance | None], base_url: str) -> list[Members]:
     """Read the members of data sets; none of what went away meanwhile."""
-    read = current_data_sets(image_store, [instance for instance in stored if instance is not None])
+    read = read_current_data_sets(image_store, [instance for instance in stored if instance is not None])
     return [{} if instance is None else dict(data_set_members(next(read), base_url)) for instance in stored]
 
 

@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from hounsfield.imaging.datastores import fetch_key, get_datastore
 from hounsfield.imaging.errors import ImagingError
 from hounsfield.imaging.image_store import ImageStore
-from hounsfield.imaging.tiering.pack_references import owners_of, use_of
+from hounsfield.imaging.tiering.pack_references import find_pack_use, read_owners
 from hounsfield.storage.blobs.blobs import BlobMissingError
 from hounsfield.storage.blobs.packs import Damage, PackDamagedError, PackMissingError
 from hounsfield.storage.db.image_set_tables import frame_runs, instances
@@ -43,23 +43,23 @@ def note_damage(image_store: ImageStore, error: BaseException) -> bool:
     bool
         False for an error that is about no pack: nothing is told of it here.
     """
-    damage = damage_of(error)
+    damage = find_damage(error)
     if damage is None:
         return False
     if image_store.damage_notes.put(damage):
-        threading.Thread(target=_tell, args=(image_store,), name="damage-log", daemon=True).start()
+        threading.Thread(target=_log_damages, args=(image_store,), name="damage-log", daemon=True).start()
     return True
 
 
-def _tell(image_store: ImageStore) -> None:
+def _log_damages(image_store: ImageStore) -> None:
     while (damage := image_store.damage_notes.take()) is not None:
-        _tell_of(image_store, damage)
+        _log_damage(image_store, damage)
     left_out = image_store.damage_notes.left_out()
     if left_out:
         _log.error("more packs are damaged", times=left_out)
 
 
-def damage_of(error: BaseException) -> Damage | None:
+def find_damage(error: BaseException) -> Damage | None:
     """Return the damage that an error is about, or that caused it."""
     cause: BaseException | None = error
     while cause is not None:
@@ -69,7 +69,7 @@ def damage_of(error: BaseException) -> Damage | None:
     return None
 
 
-def _tell_of(image_store: ImageStore, damage: Damage) -> None:
+def _log_damage(image_store: ImageStore, damage: Damage) -> None:
     about = {"pack": damage.pack_id, "datastore": damage.datastore_id, "what": damage.what}
     try:
         found = sorted(_image_sets(image_store, damage))
@@ -83,12 +83,12 @@ def _image_sets(image_store: ImageStore, damage: Damage) -> frozenset[str]:
     """Find the image sets that lie in a pack, by its contents, or where these cannot be read by looking at all rows."""
     key = fetch_key(image_store, get_datastore(image_store, damage.datastore_id))
     try:
-        owners = owners_of(image_store.blobs, key, damage.pack_id)
+        owners = read_owners(image_store.blobs, key, damage.pack_id)
     except (PackDamagedError, BlobMissingError):
         with image_store.database.read() as connection:
             owners = _owners_by_rows(connection, damage)
     with image_store.database.read() as connection:
-        return use_of(connection, damage.pack_id, owners).image_set_ids
+        return find_pack_use(connection, damage.pack_id, owners).image_set_ids
 
 
 def _owners_by_rows(connection: Connection, damage: Damage) -> frozenset[str]:

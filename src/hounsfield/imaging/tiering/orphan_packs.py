@@ -1,4 +1,4 @@
-"""Finding packs that no row refers to, and deleting them where the installation asks for that.
+"""Orphaned packs: no row refers to them; they are found, and deleted where the installation asks for that.
 
 Packs become orphans when a process dies between writing a pack and the rows that name it, or between forgetting the rows of
 a deleted image set and deleting its packs. A pack is an orphan when it is older than a day and neither a row of the data
@@ -27,7 +27,7 @@ from sqlalchemy import Connection, Select, delete, insert, select
 
 from hounsfield.imaging.datastores import fetch_key, get_datastore
 from hounsfield.imaging.image_store import ImageStore
-from hounsfield.imaging.imports.files import file_records
+from hounsfield.imaging.imports.files import read_file_records
 from hounsfield.jobs.queue import WorkItem
 from hounsfield.storage.blobs.open_uploads import abort_open_uploads
 from hounsfield.storage.clock import now_ms
@@ -156,7 +156,7 @@ class OrphanSweeper:
         key = fetch_key(self._image_store, get_datastore(self._image_store, datastore_id))
         with self._image_store.database.read() as connection:
             for job_id in job_ids:
-                for record in file_records(connection, job_id, key):
+                for record in read_file_records(connection, job_id, key):
                     if record.instance is not None:
                         named |= record.instance.pack_ids
         return named

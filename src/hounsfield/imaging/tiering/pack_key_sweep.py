@@ -1,4 +1,4 @@
-"""Keeping the wrapped data keys beside the packs as they are in the database.
+"""The sweep of pack keys: the wrapped data keys beside the packs are kept as they are in the database.
 
     every hour: each data store × each place of packs ─▶ as in the database? ─▶ else written
 
@@ -28,7 +28,7 @@ def schedule_pack_keys(image_store: ImageStore) -> None:
     image_store.queue.schedule(KEEP_PACK_KEYS)
 
 
-class PackKeyKeeper:
+class PackKeySweeper:
     """Looks at the wrapped data keys beside the packs, once an hour.
 
     Parameters

@@ -1,4 +1,4 @@
-"""Which packs an image set lies in, and which image sets lie in a pack.
+"""The references between packs and image sets: which packs an image set lies in, which image sets lie in a pack.
 
     image set ─▶ instances ─▶ packs of fragments, data sets, frames
     pack ─▶ its contents ─▶ instance keys ─▶ instances, originals and copies ─▶ image sets
@@ -23,7 +23,7 @@ from hounsfield.storage.keys.data_key import DataKey
 
 
 @dataclass(frozen=True, slots=True)
-class Holding:
+class ImageSetRecords:
     """What an image set holds: the keys its records were written under, and the packs they lie in."""
 
     source_keys: frozenset[str]
@@ -46,7 +46,7 @@ class PackUse:
     named: bool
 
 
-def holding_of(connection: Connection, image_set_id: str) -> Holding:
+def read_image_set_records(connection: Connection, image_set_id: str) -> ImageSetRecords:
     """Read what an image set holds, in all its versions."""
     columns = instances.c
     rows = connection.execute(
@@ -60,15 +60,15 @@ def holding_of(connection: Connection, image_set_id: str) -> Holding:
         packs.update(
             connection.execute(select(frame_runs.c.pack_id).where(frame_runs.c.source_key.in_(some))).scalars()
         )
-    return Holding(keys, frozenset(packs))
+    return ImageSetRecords(keys, frozenset(packs))
 
 
-def owners_of(blobs: Blobs, key: DataKey, pack_id: str) -> frozenset[str]:
+def read_owners(blobs: Blobs, key: DataKey, pack_id: str) -> frozenset[str]:
     """Ask a pack for the keys that its records were written under; raises `BlobMissingError` and `PackDamagedError`."""
     return frozenset(label.owner for label, _ in read_contents(blobs, key, pack_id))
 
 
-def use_of(connection: Connection, pack_id: str, source_keys: Collection[str]) -> PackUse:
+def find_pack_use(connection: Connection, pack_id: str, source_keys: Collection[str]) -> PackUse:
     """Find who refers to a pack.
 
     Parameters
@@ -78,7 +78,7 @@ def use_of(connection: Connection, pack_id: str, source_keys: Collection[str]) -
     pack_id : str
         The pack.
     source_keys : Collection[str]
-        What `owners_of` gives of it.
+        What `read_owners` gives of it.
     """
     users: set[str] = set()
     has_runs = False
@@ -88,13 +88,13 @@ def use_of(connection: Connection, pack_id: str, source_keys: Collection[str]) -
         has_runs = has_runs or bool(with_frames)
         users.update(
             row.image_set_id
-            for row in references(connection, some)
+            for row in read_references(connection, some)
             if pack_id in (row.fragment_pack_id, row.dataset_pack_id) or row.source_key in with_frames
         )
     return PackUse(frozenset(users), bool(users) or has_runs)
 
 
-def references(connection: Connection, source_keys: Sequence[str]) -> list[Any]:
+def read_references(connection: Connection, source_keys: Sequence[str]) -> list[Any]:
     """Read the rows of instances, originals and copies, whose records were written under these keys."""
     columns = instances.c
     originals = columns.key.in_(source_keys) & (columns.source_key == columns.key)

@@ -3,7 +3,7 @@
     FREQUENT_ACCESS ──30 days without access──▶ ARCHIVE_INSTANT_ACCESS
                     ◀────────access────────────
 
-The tier is a column. Where a second place for packs is set, `hounsfield.imaging.tiering.pack_mover` brings the packs
+The tier is a column. Where an archive location for packs is set, `hounsfield.imaging.tiering.pack_mover` brings the packs
 after it; a reader notices nothing of either.
 """
 
@@ -17,7 +17,7 @@ from sqlalchemy import Select, select, update
 
 from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.states import StorageTier
-from hounsfield.imaging.tiering.pack_mover import PackPlacer, PlacesError
+from hounsfield.imaging.tiering.pack_mover import ArchiveLocationError, PackMover
 from hounsfield.jobs.queue import WorkItem
 from hounsfield.storage.clock import now_ms
 from hounsfield.storage.db.database import in_groups, lock_row
@@ -62,15 +62,15 @@ class TierSweeper:
         self._after_seconds = archive_after_seconds
         self._every_seconds = every_seconds
         self._all_are_back = False
-        self._placer = None if image_store.tiers is None else PackPlacer(image_store, image_store.tiers, stop)
+        self._mover = None if image_store.tiers is None else PackMover(image_store, image_store.tiers, stop)
 
     def run(self, item: WorkItem) -> None:
         """Change the tiers that are due, move the packs that are elsewhere, and come again."""
         self.change_tiers()
-        if self._placer is not None:
+        if self._mover is not None:
             try:
-                self._placer.run(item)
-            except PlacesError as error:
+                self._mover.run(item)
+            except ArchiveLocationError as error:
                 # Somebody has to mount it or to mend the setting; until then packs stay where they are.
                 _log.error("packs are not moved", reason=str(error))
         self._image_store.queue.release_lease(item, self._every_seconds, failed=False)
