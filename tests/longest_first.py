@@ -86,7 +86,7 @@ TESTS: Final = Path(__file__).parent
 
 
 def taking_turns(named: Sequence[str]) -> list[str]:
-    """Give what pytest is to read: where that is the whole suite and several processes do, its files from one of them on."""
+    """Return what pytest is to read: where that is the whole suite and several processes do, its files from one of them on."""
     number, count = os.environ.get("PYTEST_XDIST_WORKER", ""), int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     if not number or [Path(name).resolve() for name in named] != [TESTS]:
         return list(named)

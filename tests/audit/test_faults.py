@@ -19,7 +19,7 @@ from support.clients.signed_http import send_signed
 from support.faults.unwritable_disk import put_back, take_away
 from support.processes import api_processes
 from support.servers import ServerProcess, active_datastore, wait_for
-from support.services.object_store import ObjectStore, door
+from support.services.object_store import ObjectStore, proxy
 
 KEY = re.compile(
     r"trail/AWSLogs/000000000000/CloudTrail/us-east-1/\d{4}/\d\d/\d\d/"
@@ -50,7 +50,7 @@ def test_the_trail_is_delivered_once_through_an_outage_and_the_death_of_processe
             return 503
         return None
 
-    with door(s3, watch) as store:
+    with proxy(s3, watch) as store:
         settings = {
             **store.environment(),
             "HOUNSFIELD_AUDIT_S3_URI": "s3://audit-trail/trail",

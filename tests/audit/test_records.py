@@ -1,4 +1,4 @@
-"""The audit trail: each call of each door leaves one record, which says who, what and how it ended, and no patient's data."""
+"""The audit trail: each call of each API leaves one record, which says who, what and how it ended, and no patient's data."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def _master(content: bytes | None) -> Callable[[Path], object]:
 
 
 def _file(name: str, content: bytes | None) -> Callable[[Path], object]:
-    """Give what puts something in the place of a file; None for nothing."""
+    """Return what puts something in the place of a file; None for nothing."""
 
     def make(data: Path) -> None:
         if (data / name).is_dir():

@@ -32,7 +32,7 @@ IMPORTER = {
 
 
 def user_with_key(server: ServerProcess, name: str) -> Any:
-    """Make a user who may list data stores, and give a client with its key that is let in."""
+    """Make a user who may list data stores, and return a client with its key that is let in."""
     answer(server, "user", "create", name)
     answer(server, "policy", "put", "listing", "-", "--user", name, given=json.dumps(LISTING))
     key = answer(server, "key", "create", name)

@@ -21,7 +21,7 @@ from support.servers import ServerProcess, active_datastore
 
 
 def keys(server: ServerProcess, *arguments: str, fails: bool = False) -> str:
-    """Run the command within this process, which starts sooner than one of its own, and give what it prints."""
+    """Run the command within this process, which starts sooner than one of its own, and return what it prints."""
     done = command(server, "keys", *arguments)
     assert (done.exit_code != 0) == fails, done.output
     return str(done.stderr if fails else done.stdout)
@@ -35,7 +35,7 @@ def typed(server: ServerProcess, *arguments: str, fails: bool = False) -> str:
 
 
 def listed(server: ServerProcess) -> dict[str, str]:
-    """Give what each key wraps, by its state; old keys by their ids."""
+    """Return what each key wraps, by its state; old keys by their ids."""
     found = {}
     for line in keys(server, "list").splitlines():
         key, state, rest = re.fullmatch(r"(\S+)  (\w+) .*wraps (.*)", line).groups()

@@ -131,7 +131,7 @@ def test_the_viewer_tags_by_an_encoded_arn(server: ServerProcess, client: Any, s
 
 
 def tile_parts(data: bytes) -> Iterator[int]:
-    """Give where each tile-part of a boxed codestream ends (ISO 15444-1 A.4.2: SOT marker, Psot)."""
+    """Return where each tile-part of a boxed codestream ends (ISO 15444-1 A.4.2: SOT marker, Psot)."""
     position = data.index(b"\xff\x4f\xff\x51")
     position = data.index(b"\xff\x90\x00\x0a", position)
     while data[position : position + 2] == b"\xff\x90":

@@ -26,7 +26,7 @@ from support.servers import ROLE, ServerProcess, wait_for
 
 
 def import_three(server: ServerProcess, client: Any, datastore_id: str, folder: str, study: int) -> list[str]:
-    """Import a series of two slices and one of a colour picture; give their image sets, that of the slices first."""
+    """Import a series of two slices and one of a colour picture; return their image sets, that of the slices first."""
     colours = np.stack([noise(40, 50, n, "u1") for n in range(3)], axis=-1)
     of_study = [slice_of(number=number, study=study, pixels=noise(200, 150, number)) for number in (1, 2)]
     of_study.append(

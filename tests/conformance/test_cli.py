@@ -103,7 +103,7 @@ def _latest(guide: Guide, example: str) -> str:
 
 
 def options(guide: Guide, example: CliExample) -> dict[str, str]:
-    """Give the values of this server for the options of a command."""
+    """Return the values of this server for the options of a command."""
     place = guide.place(example.name)
     values = {
         "--datastore-id": guide.datastore_id,
@@ -125,7 +125,7 @@ def options(guide: Guide, example: CliExample) -> dict[str, str]:
 
 
 def texts(guide: Guide, example: CliExample) -> Callable[[str], str]:
-    """Give the function that puts ids of this server into the JSON of a command or of a file beside it."""
+    """Return the function that puts ids of this server into the JSON of a command or of a file beside it."""
     place = guide.place(example.name)
     destination = guide.other["copy-image-set-3"] if example.name == "copy-image-set-3" else guide.primary["reading"]
 
@@ -143,7 +143,7 @@ def texts(guide: Guide, example: CliExample) -> Callable[[str], str]:
 
 
 def words_of(guide: Guide, example: CliExample, folder: Path) -> list[str]:
-    """Write the files of an example and give its words, about things that are there."""
+    """Write the files of an example and return its words, about things that are there."""
     adapted = texts(guide, example)
     for name, content in example.files.items():
         (folder / name).write_text(adapted(content))

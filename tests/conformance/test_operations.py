@@ -78,7 +78,7 @@ def recorded(server: ServerProcess) -> tuple[Any, Recorder]:
 
 
 def called(recorded: tuple[Any, Recorder], operation: str, parameters: Parameters) -> Parameters:
-    """Call an operation by the method that boto3 has for it, check its answer, and give it."""
+    """Call an operation by the method that boto3 has for it, check its answer, and return it."""
     client, recorder = recorded
     answer: Parameters = getattr(client, xform_name(operation))(**parameters)
     check_answer(operation, answer, recorder.response)

@@ -21,7 +21,7 @@ BAD_REQUESTS = list(bad_requests())
 
 
 def everything_there(client: Any, world: World) -> dict[str, Any]:
-    """Give all that a request could have changed."""
+    """Return all that a request could have changed."""
     stores = [
         (entry["datastoreId"], entry["datastoreName"])
         for page in client.get_paginator("list_datastores").paginate()
@@ -51,7 +51,7 @@ class Watch:
         self._last = self._look()
 
     def _written(self) -> int:
-        """Give a number that SQLite changes with whatever another connection commits."""
+        """Return a number that SQLite changes with whatever another connection commits."""
         return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
 
     def nothing_changed(self) -> None:

@@ -59,7 +59,7 @@ KINDS = {
 
 
 def samples_of(kind: Kind, size: tuple[int, int]) -> NDArray[Any]:
-    """Give smooth samples with some noise, and among them the smallest and the largest there can be."""
+    """Return smooth samples with some noise, and among them the smallest and the largest there can be."""
     rng = np.random.default_rng(size)
     rows, columns = np.indices(size)
     shape = size if kind.samples == 1 else (*size, kind.samples)
@@ -152,7 +152,7 @@ def test_every_cell_is_exact_refused_or_named(
 
 
 def named() -> dict[tuple[str, str, str], str]:
-    """Give what the docs say of cells that are not exact."""
+    """Return what the docs say of cells that are not exact."""
     told: dict[tuple[str, str, str], str] = {}
     for row in PAGE.rows("samples", "given as", "decoder", "what comes out"):
         (word,) = codes(row["what comes out"])

@@ -26,7 +26,7 @@ OF_HOUNSFIELD = "hounsfield:latest"
 
 
 def instructions(name: str) -> list[str]:
-    """Give what stands behind all instructions of a name, lines that go on joined."""
+    """Return what stands behind all instructions of a name, lines that go on joined."""
     lines = re.sub(r"\\\n\s*", " ", DOCKERFILE).splitlines()
     return [line.split(None, 1)[1] for line in lines if line.startswith(f"{name} ")]
 

@@ -23,7 +23,7 @@ _NAME = re.compile(r"[A-Za-z0-9._-]+")
 
 
 def named(requirements: list[str]) -> set[str]:
-    """Give the names of requirements."""
+    """Return the names of requirements."""
     found = set()
     for requirement in requirements:
         match = _NAME.match(requirement)

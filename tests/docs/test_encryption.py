@@ -17,7 +17,7 @@ from hounsfield.storage.db.image_set_tables import metadata
 from support.doc_pages import Page, codes, run_shell
 from support.programs import path_of_programs
 from support.servers import ServerProcess
-from support.services.key_service import KeyServiceDoor, key_service
+from support.services.key_service import KeyServiceProxy, key_service
 from support.services.object_store import ObjectStore
 
 KEYS = Page.of("docs/how-to/encryption-keys.md")
@@ -28,14 +28,14 @@ DATABASE = KEYS.section("## Rotate the key of the database")
 
 
 @pytest.fixture
-def door(s3: ObjectStore) -> Iterator[KeyServiceDoor]:
+def proxy(s3: ObjectStore) -> Iterator[KeyServiceProxy]:
     with key_service(s3) as place:
         yield place
 
 
-def test_the_examples_of_keys_run(door: KeyServiceDoor, tmp_path: Path) -> None:
-    process = ServerProcess(tmp_path / "data", {**door.environment(), "HOUNSFIELD_IMPORT_WORKERS": "1"}).start()
-    arn = door.new_key()
+def test_the_examples_of_keys_run(proxy: KeyServiceProxy, tmp_path: Path) -> None:
+    process = ServerProcess(tmp_path / "data", {**proxy.environment(), "HOUNSFIELD_IMPORT_WORKERS": "1"}).start()
+    arn = proxy.new_key()
     beside, stopped = MASTER.block("sh"), DATABASE.block("sh")
     try:
         assert run_shell(process, SERVICE.block("sh"), tmp_path, KMS_KEY_ARN=arn).split() == [arn]
@@ -53,9 +53,9 @@ def test_the_examples_of_keys_run(door: KeyServiceDoor, tmp_path: Path) -> None:
     assert "the embedded database has a new key" in run_shell(process, stopped, tmp_path)
 
     told = [codes(row["operation of the service"])[0] for row in SERVICE.rows("operation of the service")]
-    assert told[:2] == [asked.operation for asked in door.asked[:2]]
+    assert told[:2] == [asked.operation for asked in proxy.asked[:2]]
     contexts = {codes(row["operation of the service"])[0]: row for row in SERVICE.rows("operation of the service")}
-    assert codes(contexts["GenerateDataKey"]["encryption context"]) == list(door.asked[1].context)
+    assert codes(contexts["GenerateDataKey"]["encryption context"]) == list(proxy.asked[1].context)
 
 
 def test_the_settings_and_commands_are_those_of_the_code() -> None:

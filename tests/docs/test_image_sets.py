@@ -23,7 +23,7 @@ def image_set(server: ServerProcess, client: Any, datastore: str) -> str:
 
 
 def settled(client: Any, datastore: str, image_set: str) -> str:
-    """Wait until an image set is not LOCKED and give its workflow status."""
+    """Wait until an image set is not LOCKED and return its workflow status."""
 
     def status() -> str | None:
         found = client.get_image_set(datastoreId=datastore, imageSetId=image_set)

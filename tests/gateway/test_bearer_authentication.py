@@ -443,7 +443,7 @@ def test_who_names_an_authorizer_must_be_allowed_to_call_it(world: World) -> Non
 
 
 def tried(client: Any, **parameters: Any) -> str:
-    """Make a data store; give what is said when it may not be made with these parameters, nothing when not at all."""
+    """Make a data store; return what is said when it may not be made with these parameters, nothing when not at all."""
     try:
         client.create_datastore(**parameters)
     except ClientError as error:

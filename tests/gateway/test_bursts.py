@@ -25,7 +25,7 @@ from support.clients.dicomweb import SignedRequests, multipart, part10, root
 from support.files.synthetic import slice_of, uid
 from support.identities.users import repository_of
 from support.servers import ServerProcess, active_datastore, wait_for
-from support.services.object_store import ObjectStore, door
+from support.services.object_store import ObjectStore, proxy
 
 PARALLEL = 60
 BUCKET = "fair-packs"
@@ -89,7 +89,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, s3: ObjectStore) -> Iterator
     gate = Gate()
     with ExitStack() as stack:
         environment = {
-            **stack.enter_context(door(s3, gate)).environment(),
+            **stack.enter_context(proxy(s3, gate)).environment(),
             "HOUNSFIELD_BLOBS_URL": f"s3://{BUCKET}",
             "HOUNSFIELD_API_WORKERS": "1",
             "HOUNSFIELD_STORE_WORKERS": "1",

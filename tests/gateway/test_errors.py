@@ -77,7 +77,7 @@ def call(client: Any, operation: str, parameters: dict[str, Any]) -> Any:
 
 
 def refused(client: Any, operation: str, parameters: dict[str, Any], status: int, code: str) -> str:
-    """Call an operation that must be refused; give the message."""
+    """Call an operation that must be refused; return the message."""
     with pytest.raises(ClientError) as caught:
         call(client, operation, parameters)
     response = caught.value.response

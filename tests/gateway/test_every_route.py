@@ -26,7 +26,7 @@ from hounsfield.settings import Settings
 from support.clients.signed_http import send
 from support.files.synthetic import slice_of, uid
 from support.identities.users import refusal
-from support.identities.users_and_roles import SessionWorld, allow, role_arn, trust
+from support.identities.users_and_roles import UsersAndRoles, allow, role_arn, trust
 from support.imaging.import_folders import fill, import_folder, sop_instances
 from support.requests.every_route import (
     OPEN,
@@ -83,7 +83,7 @@ def values(walked: ServerProcess) -> dict[str, str]:
     }
 
 
-def session_of(world: SessionWorld, role: str, seconds_ago: int) -> TemporaryCredentials:
+def session_of(world: UsersAndRoles, role: str, seconds_ago: int) -> TemporaryCredentials:
     """Begin a session of a quarter of an hour some time ago, as the server would have."""
     sessions = world.sessions(lambda: time.time() - seconds_ago)
     return sessions.issue(sessions._directory.role(role_arn(role)), NewSession("night", 900))
@@ -92,7 +92,7 @@ def session_of(world: SessionWorld, role: str, seconds_ago: int) -> TemporaryCre
 @pytest.fixture(scope="module")
 def powerless(walked: ServerProcess) -> dict[str, Stranger]:
     """Callers who are known and may do nothing, or were somebody once."""
-    world = SessionWorld(walked)
+    world = UsersAndRoles(walked)
     everything = allow("*")
     key, disabled = world.user("nobody"), world.user("gone", everything)
     set_key_status(world.repository, disabled[0], KeyStatus.INACTIVE)

@@ -57,7 +57,7 @@ def refused(call: Callable[..., Any], *arguments: Any, **named: Any) -> tuple[tu
 
 
 def copy(store: Store, source: str, into: str | None = None, *, only: list[str] | None = None) -> str:
-    """Ask for a copy of the latest version; give the destination."""
+    """Ask for a copy of the latest version; return the destination."""
     information: dict[str, Any] = {"sourceImageSet": {"latestVersionId": store.get(source)["versionId"]}}
     if into is not None:
         destination = {"imageSetId": into, "latestVersionId": store.get(into)["versionId"]}
@@ -73,7 +73,7 @@ def copy(store: Store, source: str, into: str | None = None, *, only: list[str] 
 
 
 def copied(store: Store, *arguments: Any, **named: Any) -> str:
-    """Copy to a success; give the destination."""
+    """Copy to a success; return the destination."""
     source, *_ = arguments
     destination = copy(store, *arguments, **named)
     store.settled(source)

@@ -56,7 +56,7 @@ class Handler:
 
 
 def logs_of(database: Database, queue: WorkQueue, work: Callable[[WorkItem], None]) -> list[Any]:
-    """Give what a runner logs over one item."""
+    """Return what a runner logs over one item."""
     with database.write() as connection:
         queue.enqueue(connection, "k", "s")
     handler, stop = Handler(work), threading.Event()

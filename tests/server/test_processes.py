@@ -32,7 +32,7 @@ def test_processes_are_named_for_what_they_do(server: ServerProcess) -> None:
 
 
 def _may_be_looked_into(process: int) -> bool:
-    """Tell whether another process of the same user may read the memory of a process."""
+    """Return whether another process of the same user may read the memory of a process."""
     seen = subprocess.run(["cat", f"/proc/{process}/auxv"], capture_output=True, check=False, preexec_fn=as_any_user)
     assert seen.returncode == 0 or b"denied" in seen.stderr, seen.stderr
     return seen.returncode == 0

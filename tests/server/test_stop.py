@@ -36,7 +36,7 @@ def own_server(tmp_path: Path) -> Iterator[ServerProcess]:
 
 
 def write_study(folder: Path) -> dict[str, int]:
-    """Write the series and give the CRC-32 of the samples of each instance."""
+    """Write the series and return the CRC-32 of the samples of each instance."""
     checksums = {}
     for series in range(1, SERIES + 1):
         for number in range(1, SLICES + 1):

@@ -64,7 +64,7 @@ class TlsServer(ServerProcess):
             connection.close()
 
     def certificate_name(self) -> str:
-        """Connect anew and give the name in the certificate of the server."""
+        """Connect anew and return the name in the certificate of the server."""
         connection = self.connect()
         connection.connect()
         subject = connection.sock.getpeercert()["subject"]
@@ -72,7 +72,7 @@ class TlsServer(ServerProcess):
         return str(dict(entry[0] for entry in subject)["commonName"])
 
     def name_once_connected(self) -> str:
-        """Give the name, also where the process that shakes hands ends meanwhile."""
+        """Return the name, also where the process that shakes hands ends meanwhile."""
         try:
             return self.certificate_name()
         except (ssl.SSLEOFError, ConnectionResetError):
@@ -165,7 +165,7 @@ def test_a_certificate_that_is_shown_must_be_a_right_one(
 
 
 def signed_store(server: TlsServer, datastore_id: str) -> dict[str, str]:
-    """Give the headers of a request that stores, whose body is not part of the signature."""
+    """Return the headers of a request that stores, whose body is not part of the signature."""
     url = f"{server.url}/datastore/{datastore_id}/studies"
     request = AWSRequest("POST", url, headers={"Content-Type": KIND, "X-Amz-Content-SHA256": "UNSIGNED-PAYLOAD"})
     SigV4Auth(Credentials(*server.key()), "medical-imaging", "us-east-1").add_auth(request)

@@ -53,7 +53,7 @@ def told(number: int, rows: int = 64, columns: int = 64) -> Any:
 
 
 def encodings(text: str) -> Iterator[bytes]:
-    """Give the forms in which a text could stand in a file."""
+    """Return the forms in which a text could stand in a file."""
     for encoding in ("utf-8", "latin-1", "utf-16-le", "utf-16-be"):
         data = text.encode(encoding)
         yield data
@@ -69,7 +69,7 @@ def encodings(text: str) -> Iterator[bytes]:
 
 
 def of_bytes(data: bytes) -> Iterator[bytes]:
-    """Give some pieces of a long value, from its middle on."""
+    """Return some pieces of a long value, from its middle on."""
     for start in range(len(data) // 2, len(data) - NEEDLE_BYTES, max(1, len(data) // 8)):
         yield data[start : start + NEEDLE_BYTES]
 
@@ -198,7 +198,7 @@ def test_nothing_of_a_patient_is_readable_at_rest(place: Place) -> None:
 
 
 def mode_of(path: Path) -> int:
-    """Give the mode of a file; none of one that is gone."""
+    """Return the mode of a file; none of one that is gone."""
     try:
         return path.lstat().st_mode
     except FileNotFoundError:

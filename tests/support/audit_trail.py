@@ -17,12 +17,12 @@ Record = dict[str, Any]
 
 
 def audit_bytes(server: ServerProcess) -> bytes:
-    """Give every byte of the audit folder."""
+    """Return every byte of the audit folder."""
     return b"".join(kept_files(server.data / "audit").values())
 
 
 def records(server: ServerProcess) -> list[Record]:
-    """Give all records that are written, in the order of the files."""
+    """Return all records that are written, in the order of the files."""
     found = []
     for path in sorted((server.data / "audit").glob("*.jsonl")):
         for line in path.read_bytes().splitlines(keepends=True):
@@ -33,12 +33,12 @@ def records(server: ServerProcess) -> list[Record]:
 
 
 def api_chains(server: ServerProcess) -> set[str]:
-    """Give the names of the chains that API processes began."""
+    """Return the names of the chains that API processes began."""
     return {path.name.split(".")[0] for path in (server.data / "audit").glob("*-api-*.jsonl")}
 
 
 def record_of(server: ServerProcess, request_id: str) -> Record:
-    """Wait until the call of a request is recorded, and give its record, of which there is one."""
+    """Wait until the call of a request is recorded, and return its record, of which there is one."""
     found = wait_for(
         lambda: [record for record in records(server) if record.get("requestID") == request_id],
         "the record of the call",

@@ -29,7 +29,7 @@ class Page:
         return cls((ROOT / name).read_text())
 
     def section(self, heading: str) -> Page:
-        """Give what stands below a heading, such as ``## States``, up to the next one of its level or above."""
+        """Return what stands below a heading, such as ``## States``, up to the next one of its level or above."""
         _, found, rest = f"\n{self.text}".partition(f"\n{heading}\n")
         assert found, f"the page has no heading {heading}"
         level = len(heading.split(" ", 1)[0])
@@ -44,7 +44,7 @@ class Page:
         return found
 
     def rows(self, *columns: str) -> list[dict[str, str]]:
-        """Give the rows of all tables that begin with these columns."""
+        """Return the rows of all tables that begin with these columns."""
         found = []
         for table in re.findall(r"(?:^\|.*\|\n?)+", self.text, re.MULTILINE):
             head, _, *rows = [re.split(r"(?<!\\)\|", line.strip("|")) for line in table.splitlines()]
@@ -61,12 +61,12 @@ def _without_blocks(text: str) -> str:
 
 
 def codes(cell: str) -> list[str]:
-    """Give what is written as code in a cell."""
+    """Return what is written as code in a cell."""
     return re.findall(r"`([^`]+)`", cell)
 
 
 def variables(server: ServerProcess) -> dict[str, str]:
-    """Give the variables that the README says to export."""
+    """Return the variables that the README says to export."""
     return {
         "AWS_SHARED_CREDENTIALS_FILE": str(server.data / "credentials"),
         "AWS_DEFAULT_REGION": "us-east-1",
@@ -76,7 +76,7 @@ def variables(server: ServerProcess) -> dict[str, str]:
 
 
 def run_shell(server: ServerProcess, script: str, folder: Path, **more: str) -> str:
-    """Run what a reader would paste into a shell, and give what it prints."""
+    """Run what a reader would paste into a shell, and return what it prints."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "HOUNSFIELD_"))}
     run = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script],

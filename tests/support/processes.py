@@ -17,7 +17,7 @@ def _children(parent: int) -> list[psutil.Process]:
 
 
 def _command(process: psutil.Process) -> list[str]:
-    """Give the words of its command line; one that was given a name has them in one piece."""
+    """Return the words of its command line; one that was given a name has them in one piece."""
     try:
         return " ".join(process.cmdline()).split()
     except psutil.Error:

@@ -10,7 +10,7 @@ from support.servers import wait_for
 
 
 def paths_below(folder: Path) -> Iterator[Path]:
-    """Give folders and files below a folder; those that go while they are looked for may be among them."""
+    """Return folders and files below a folder; those that go while they are looked for may be among them."""
     for place, folders, files in os.walk(folder):
         for name in sorted([*folders, *files]):
             yield Path(place) / name

@@ -33,7 +33,7 @@ LOOKED_INTO = {"HOUNSFIELD_CORE_DUMPS": "true"}
 
 
 def _own_ports() -> Iterator[int]:
-    """Give ports again and again that no other process of the same run of pytest gives, from any of them on.
+    """Return ports again and again that no other process of the same run of pytest gives, from any of them on.
 
     They are below those that the kernel takes for outgoing connections (Linux: 32768 and more), so that a server that is
     stopped and started again finds its port as it left it.
@@ -47,7 +47,7 @@ _ports = _own_ports()
 
 
 def free_port() -> int:
-    """Give a port of the loopback address that is free, and stays so until somebody is told of it."""
+    """Return a port of the loopback address that is free, and stays so until somebody is told of it."""
     for port in itertools.islice(_ports, 1000):
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
@@ -188,7 +188,7 @@ def start_import(client: Any, datastore_id: str, source: str, target: str = "s3:
 
 
 def finished_job(client: Any, datastore_id: str, job_id: str, seconds: float = 120.0) -> dict[str, Any]:
-    """Wait until a job is COMPLETED or FAILED and give its properties."""
+    """Wait until a job is COMPLETED or FAILED and return its properties."""
 
     def finished() -> dict[str, Any] | None:
         job = client.get_dicom_import_job(datastoreId=datastore_id, jobId=job_id)["jobProperties"]

@@ -51,7 +51,7 @@ def prompt_server_on_postgresql(
 
 
 def run(server: ServerProcess, how: settings) -> Counter[str]:
-    """Run the machine; give how often each operation came to each end."""
+    """Run the machine; return how often each operation came to each end."""
     counted: Counter[str] = Counter()
 
     class OnServer(ArchiveMachine):

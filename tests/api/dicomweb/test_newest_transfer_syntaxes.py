@@ -1,4 +1,4 @@
-"""The newest transfer syntaxes through the front doors: imported by frame, shown, given back, re-coded without loss."""
+"""The newest transfer syntaxes over HTTP: imported by frame, shown, given back, re-coded without loss."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def lossless_jxl(samples: NDArray[Any]) -> bytes:
 
 
 def instance_url(server: ServerProcess, datastore: str, answer: Any) -> str:
-    """Give the URL of the one instance that was stored."""
+    """Return the URL of the one instance that was stored."""
     assert answer.status_code == 200, answer.text
     (item,) = answer.json()["00081199"]["Value"]
     path = values(item, "00081190")[0].split("/studies/", 1)[1]

@@ -382,7 +382,7 @@ def test_default_attributes(rich: World) -> None:
 
 
 def extra(rich: World, path: str, **parameters: Any) -> dict[str, Any]:
-    """Give what the first result has besides the default attributes."""
+    """Return what the first result has besides the default attributes."""
     usual = rich.get(path).json()[0]
     item = rich.get(path, **parameters).json()[0]
     assert usual.items() <= item.items()

@@ -302,7 +302,7 @@ def test_a_request_takes_memory_for_what_is_worked_on_only(server: ServerProcess
 
 
 def peak_of_memory(pid: int) -> int:
-    """Give the most bytes that a process had resident since this was asked last."""
+    """Return the most bytes that a process had resident since this was asked last."""
     status = Path(f"/proc/{pid}/status").read_text()
     Path(f"/proc/{pid}/clear_refs").write_text("5")
     return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024

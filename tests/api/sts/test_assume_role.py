@@ -1,4 +1,4 @@
-"""AssumeRole and GetCallerIdentity through the front door: who may begin a session, and what a session may do."""
+"""AssumeRole and GetCallerIdentity over HTTP: who may begin a session, and what a session may do."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from hounsfield.iam.identities.records import IdentityKind
 from hounsfield.iam.sessions.sessions import NewSession
 from support.clients.signed_http import send, send_signed
-from support.identities.users_and_roles import ACCOUNT, SessionWorld, allow, deny, refusal, role_arn, trust, user_arn
+from support.identities.users_and_roles import ACCOUNT, UsersAndRoles, allow, deny, refusal, role_arn, trust, user_arn
 from support.servers import ServerProcess, active_datastore, wait_for
 
 ROOT = f"arn:aws:iam::{ACCOUNT}:root"
@@ -23,7 +23,7 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 @pytest.fixture(scope="module")
 def world(server: ServerProcess):
-    world = SessionWorld(server)
+    world = UsersAndRoles(server)
     world.role(
         "sts-reader", trust({"AWS": ROOT}), EVERYTHING, max_session_seconds=7200, tags={"ward": "3", "Floor": "1"}
     )

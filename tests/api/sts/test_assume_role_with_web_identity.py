@@ -12,7 +12,7 @@ from botocore import UNSIGNED
 from botocore.config import Config
 
 from support.doc_pages import Page, run_shell
-from support.identities.users_and_roles import ACCOUNT, SessionWorld, allow, refusal, role_arn, trust
+from support.identities.users_and_roles import ACCOUNT, UsersAndRoles, allow, refusal, role_arn, trust
 from support.servers import ServerProcess, wait_for
 from support.services.token_issuer import AUDIENCE, TokenIssuer, key_for
 
@@ -45,8 +45,8 @@ def served(tmp_path_factory: pytest.TempPathFactory, issuer: TokenIssuer) -> Ite
 
 
 @pytest.fixture(scope="module")
-def world(served: ServerProcess, provider: str, sts) -> Iterator[SessionWorld]:
-    made = SessionWorld(served)
+def world(served: ServerProcess, provider: str, sts) -> Iterator[UsersAndRoles]:
+    made = UsersAndRoles(served)
     arn = f"arn:aws:iam::{ACCOUNT}:oidc-provider/{provider}"
     of_jane = {"StringEquals": {f"{provider}:sub": "jane", f"{provider}:aud": AUDIENCE}}
     made.role("jane", trust({"Federated": arn}, ACTION, Condition=of_jane), EVERYTHING)

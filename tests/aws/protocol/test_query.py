@@ -62,7 +62,7 @@ def test_what_boto3_sends_comes_out_as_it_went_in(name, data):
 
 
 def leaves_no_trace(parameters):
-    """Whether a structure without members is among the values, which is nothing on the wire."""
+    """Return whether a structure without members is among the values, which is nothing on the wire."""
     values = [item for value in parameters.values() for item in (value if isinstance(value, list) else [value])]
     return {} in values
 

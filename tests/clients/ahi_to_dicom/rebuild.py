@@ -25,7 +25,7 @@ def out_of_time(signum: int, frame: object) -> None:
 
 
 def rebuild(task: dict[str, Any], folder: Path) -> str | None:
-    """Rebuild the files of one task; give what went wrong."""
+    """Rebuild the files of one task; return what went wrong."""
     # A client of its own: what an error leaves running would take the work of the next one.
     client = AHItoDICOM(fetcher_process_count=2, dicomizer_process_count=1)
     datastore_id, header_only = task["datastoreId"], task.get("headerOnly", False)

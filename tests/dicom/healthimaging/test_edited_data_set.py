@@ -71,7 +71,7 @@ def without_character_sets(value: Any) -> Any:
 
 
 def lost(value: JsonValue) -> bool:
-    """Tell whether text has characters that were replaced when it was read."""
+    """Return whether text has characters that were replaced when it was read."""
     if isinstance(value, dict):
         return any(map(lost, value.values()))
     return any(map(lost, value)) if isinstance(value, list) else isinstance(value, str) and "\ufffd" in value

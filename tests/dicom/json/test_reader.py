@@ -27,7 +27,7 @@ UTF_8 = CharacterSet(("UTF8",))
 
 
 def decoded(data_set: object, *, little_endian: bool = True) -> dict[str, Any]:
-    """Read a data set and give its values as in the metadata document."""
+    """Read a data set and return its values as in the metadata document."""
     decoder = ValueDecoder(little_endian=little_endian)
     return dict(decoder.data_set(elements_of_json(data_set, little_endian=little_endian), UTF_8))  # type: ignore[arg-type]
 

@@ -22,7 +22,7 @@ EXPLICIT, IMPLICIT = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2"
 
 
 def kept(data: bytes) -> bytes:
-    """Give a file without the value of its pixel data."""
+    """Return a file without the value of its pixel data."""
     return read_part10(BytesSource(data)).header
 
 

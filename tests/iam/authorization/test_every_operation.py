@@ -12,7 +12,7 @@ from botocore.credentials import Credentials
 from hounsfield.api.dicomweb.resources import ROUTES
 from hounsfield.gateway.route_table import Route
 from hounsfield.iam.identities.restricted_datastores import restrict_datastore
-from support.identities.users_and_roles import SessionWorld, allow
+from support.identities.users_and_roles import UsersAndRoles, allow
 from support.requests.every_operation import (
     CHANGING,
     ELSEWHERE,
@@ -42,19 +42,19 @@ def routes() -> list[Route]:
 
 
 @pytest.fixture(scope="module", params=["embedded", pytest.param("postgresql", marks=pytest.mark.slow)])
-def world(request: pytest.FixtureRequest) -> SessionWorld:
-    made: SessionWorld = request.getfixturevalue(f"{request.param}_world")
+def world(request: pytest.FixtureRequest) -> UsersAndRoles:
+    made: UsersAndRoles = request.getfixturevalue(f"{request.param}_world")
     return made
 
 
 @pytest.fixture(scope="module", params=["as at AWS", "restricted"])
 def restricted(request: pytest.FixtureRequest) -> bool:
-    """Whether image sets need an Allow of their own."""
+    """Return whether image sets need an Allow of their own."""
     return bool(request.param == "restricted")
 
 
 @pytest.fixture(scope="module")
-def place(server: ServerProcess, world: SessionWorld, restricted: bool) -> Place:
+def place(server: ServerProcess, world: UsersAndRoles, restricted: bool) -> Place:
     made = Place.make(server)
     if restricted:
         restrict_datastore(world.repository, made.datastore)
@@ -62,7 +62,7 @@ def place(server: ServerProcess, world: SessionWorld, restricted: bool) -> Place
 
 
 @pytest.fixture(scope="module")
-def denied(server: ServerProcess, world: SessionWorld, place: Place, restricted: bool) -> dict[str, Stranger]:
+def denied(server: ServerProcess, world: UsersAndRoles, place: Place, restricted: bool) -> dict[str, Stranger]:
     """Users who may do everything but on the target."""
     passing = allow("iam:PassRole")
     everything = [allow("medical-imaging:*"), passing]

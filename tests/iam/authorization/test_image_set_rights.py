@@ -16,7 +16,7 @@ from pydicom.dataset import Dataset
 from support.audit_trail import record_of
 from support.clients.dicomweb import BOUNDARY, SignedRequests, multipart, part10, root, store, values
 from support.files.synthetic import slice_of, uid
-from support.identities.users_and_roles import SessionWorld, Statement, allow, role_arn
+from support.identities.users_and_roles import Statement, UsersAndRoles, allow, role_arn
 from support.imaging.import_folders import INPUT, fill
 from support.imaging.imports import outcome_of
 from support.servers import ServerProcess, active_datastore, finished_job, wait_for
@@ -32,7 +32,7 @@ class Study:
     """A study of two series in a data store of its own; the second was stored last, and is to be denied."""
 
     server: ServerProcess
-    world: SessionWorld
+    world: UsersAndRoles
     client: Any
     datastore: str
     allowed: str
@@ -98,7 +98,7 @@ def marked(number: int = 1, **elements: Any) -> Dataset:
 
 
 @pytest.fixture
-def study(server: ServerProcess, world: SessionWorld) -> Study:
+def study(server: ServerProcess, world: UsersAndRoles) -> Study:
     client = server.client()
     datastore = active_datastore(client)
     for slices in ([slice_of(1, 1), slice_of(1, 2)], [marked(1), marked(2)]):
@@ -282,7 +282,7 @@ def searched(client: Any, datastore: str, **more: Any) -> list[Any]:
     return [entry for page in pages for entry in page["imageSetsMetadataSummaries"]]
 
 
-def test_pages_go_on_behind_what_is_denied(server: ServerProcess, world: SessionWorld, study: Study) -> None:
+def test_pages_go_on_behind_what_is_denied(server: ServerProcess, world: UsersAndRoles, study: Study) -> None:
     slices = [slice_of(series, 1, study=2) for series in range(1, 8)]
     assert store(server, study.datastore, [part10(entry) for entry in slices]).status_code == 200
     everything = searched(study.client, study.datastore)

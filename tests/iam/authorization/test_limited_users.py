@@ -1,4 +1,4 @@
-"""Users with limited policies at both doors: what they may do, and in which words they are refused."""
+"""Users with limited policies at both APIs: what they may do, and in which words they are refused."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from support.clients.dicomweb import SignedRequests, root, store
 from support.clients.dicomweb import part10 as file_of
 from support.clients.signed_http import send_signed
 from support.files.synthetic import slice_of, uid
-from support.identities.users_and_roles import SessionWorld, allow, deny, role_arn, user_arn
+from support.identities.users_and_roles import UsersAndRoles, allow, deny, role_arn, user_arn
 from support.servers import ServerProcess, active_datastore, wait_for
 
 PREFIX = "arn:aws:medical-imaging:us-east-1:000000000000:datastore/"
@@ -25,7 +25,7 @@ Key = tuple[str, str]
 
 
 @pytest.fixture(scope="module")
-def world(embedded_world: SessionWorld) -> SessionWorld:
+def world(embedded_world: UsersAndRoles) -> UsersAndRoles:
     return embedded_world
 
 
@@ -55,7 +55,7 @@ def image_set(root_client: Any, datastore: str) -> str:
     return str(summary["imageSetId"])
 
 
-def client_of(world: SessionWorld, key: Key) -> Any:
+def client_of(world: UsersAndRoles, key: Key) -> Any:
     return world.client("medical-imaging", key)
 
 
@@ -89,7 +89,7 @@ def get(server: ServerProcess, key: Key, datastore: str, path: str, method: str 
     )
 
 
-def test_a_refusal_is_in_the_words_of_aws(world: SessionWorld, datastore: str) -> None:
+def test_a_refusal_is_in_the_words_of_aws(world: UsersAndRoles, datastore: str) -> None:
     key = world.user("reader", allow("medical-imaging:Get*"), deny("medical-imaging:GetDICOMImportJob"))
     client = client_of(world, key)
     assert client.get_datastore(datastoreId=datastore)["datastoreProperties"]["datastoreId"] == datastore
@@ -107,7 +107,7 @@ def test_a_refusal_is_in_the_words_of_aws(world: SessionWorld, datastore: str) -
     )
 
 
-def test_a_permissions_boundary_narrows_and_is_named(world: SessionWorld, datastore: str) -> None:
+def test_a_permissions_boundary_narrows_and_is_named(world: UsersAndRoles, datastore: str) -> None:
     client = client_of(world, world.user("bounded", allow("medical-imaging:*")))
     client.list_datastores()
     read_only = "arn:aws:iam::aws:policy/AWSHealthImagingReadOnlyAccess"
@@ -118,7 +118,7 @@ def test_a_permissions_boundary_narrows_and_is_named(world: SessionWorld, datast
     client.get_datastore(datastoreId=datastore)
 
 
-def test_only_the_resources_of_the_policy(world: SessionWorld, datastore: str, image_set: str) -> None:
+def test_only_the_resources_of_the_policy(world: UsersAndRoles, datastore: str, image_set: str) -> None:
     own = f"{PREFIX}{datastore}"
     client = client_of(world, world.user("of-store", allow("medical-imaging:*", own)))
     client.get_datastore(datastoreId=datastore)
@@ -136,7 +136,7 @@ def test_only_the_resources_of_the_policy(world: SessionWorld, datastore: str, i
 
 
 def test_tags_decide_and_a_changed_tag_counts_at_once(
-    world: SessionWorld, root_client: Any, datastore: str, image_set: str
+    world: UsersAndRoles, root_client: Any, datastore: str, image_set: str
 ) -> None:
     create_user(world.repository, "of-ward", {"ward": "3"})
     condition = {"StringEquals": {"aws:ResourceTag/Ward": "${aws:PrincipalTag/ward}"}}
@@ -163,7 +163,7 @@ def test_tags_decide_and_a_changed_tag_counts_at_once(
 
 
 @pytest.mark.slow
-def test_tags_are_looked_up_in_a_database_elsewhere_too(postgresql_world: SessionWorld) -> None:
+def test_tags_are_looked_up_in_a_database_elsewhere_too(postgresql_world: UsersAndRoles) -> None:
     server = postgresql_world.server
     datastore = active_datastore(server.client())
     tagged = {"StringEquals": {"aws:ResourceTag/ward": "3"}}
@@ -176,7 +176,7 @@ def test_tags_are_looked_up_in_a_database_elsewhere_too(postgresql_world: Sessio
     assert send_signed(server, "GET", "/datastore/%00%C3%A4", key=key).status == 403
 
 
-def test_tags_in_the_request_decide(world: SessionWorld, datastore: str) -> None:
+def test_tags_in_the_request_decide(world: UsersAndRoles, datastore: str) -> None:
     create = allow(
         "medical-imaging:CreateDatastore",
         Condition={
@@ -201,7 +201,7 @@ def test_tags_in_the_request_decide(world: SessionWorld, datastore: str) -> None
     client.untag_resource(resourceArn=arn, tagKeys=["my-note"])
 
 
-def test_a_data_store_with_tags_needs_both_actions(world: SessionWorld, root_client: Any) -> None:
+def test_a_data_store_with_tags_needs_both_actions(world: UsersAndRoles, root_client: Any) -> None:
     create = allow("medical-imaging:CreateDatastore")
     plain = client_of(world, world.user("maker", create))
     denied = client_of(world, world.user("maker-not-tagger", create, allow("*"), deny("medical-imaging:TagResource")))
@@ -213,7 +213,7 @@ def test_a_data_store_with_tags_needs_both_actions(world: SessionWorld, root_cli
         assert client.create_datastore()["datastoreStatus"] == "CREATING"
 
 
-def test_who_has_no_permission_learns_nothing_of_the_body(server: ServerProcess, world: SessionWorld) -> None:
+def test_who_has_no_permission_learns_nothing_of_the_body(server: ServerProcess, world: UsersAndRoles) -> None:
     nobody = world.user("nobody", allow("medical-imaging:ListDatastores"))
     mapper = world.user(
         "denied-tags",
@@ -230,7 +230,7 @@ def test_who_has_no_permission_learns_nothing_of_the_body(server: ServerProcess,
     assert codes == [400, 400, 400, 400, 403]
 
 
-def test_import_jobs_need_permission_to_pass_their_role(world: SessionWorld, datastore: str) -> None:
+def test_import_jobs_need_permission_to_pass_their_role(world: UsersAndRoles, datastore: str) -> None:
     service = {"StringEquals": {"iam:PassedToService": "medical-imaging.amazonaws.com"}}
     start = allow("medical-imaging:StartDICOMImportJob", f"{PREFIX}{datastore}")
     job = {
@@ -271,7 +271,7 @@ def test_import_jobs_need_permission_to_pass_their_role(world: SessionWorld, dat
         ("lasting", {"Null": {"aws:TokenIssueTime": "true"}}, True),
     ],
 )
-def test_facts_of_the_request(world: SessionWorld, name: str, condition: Any, allowed: bool) -> None:
+def test_facts_of_the_request(world: UsersAndRoles, name: str, condition: Any, allowed: bool) -> None:
     client = client_of(world, world.user(name, allow("medical-imaging:ListDatastores", Condition=condition)))
     if allowed:
         client.list_datastores()
@@ -280,7 +280,7 @@ def test_facts_of_the_request(world: SessionWorld, name: str, condition: Any, al
 
 
 def test_studies_and_series_decide_at_the_dicomweb_door(
-    server: ServerProcess, world: SessionWorld, datastore: str
+    server: ServerProcess, world: UsersAndRoles, datastore: str
 ) -> None:
     of_study = world.user(
         "of-study",
@@ -308,7 +308,7 @@ def test_studies_and_series_decide_at_the_dicomweb_door(
 
 
 def test_who_may_not_see_a_series_may_not_have_its_study_as_a_whole(
-    server: ServerProcess, world: SessionWorld, datastore: str
+    server: ServerProcess, world: UsersAndRoles, datastore: str
 ) -> None:
     hidden = world.user(
         "not-series-2",
@@ -328,7 +328,7 @@ def test_who_may_not_see_a_series_may_not_have_its_study_as_a_whole(
 
 
 def test_a_store_of_another_study_is_refused_before_its_body(
-    server: ServerProcess, world: SessionWorld, datastore: str
+    server: ServerProcess, world: UsersAndRoles, datastore: str
 ) -> None:
     condition = {"StringEquals": {STUDY: uid(1)}}
     key = world.user("storer", allow("medical-imaging:StoreDICOM*", Condition=condition))
@@ -349,7 +349,7 @@ def test_a_store_of_another_study_is_refused_before_its_body(
 
 
 def test_an_image_set_that_is_denied_is_not_read_through_dicomweb(
-    server: ServerProcess, world: SessionWorld, datastore: str, image_set: str
+    server: ServerProcess, world: UsersAndRoles, datastore: str, image_set: str
 ) -> None:
     arn = f"{PREFIX}{datastore}/imageset/{image_set}"
     denied = world.user("denied-set", allow("medical-imaging:*"), deny("medical-imaging:*", arn))
@@ -364,7 +364,7 @@ def test_an_image_set_that_is_denied_is_not_read_through_dicomweb(
 
 
 def test_searches_across_series_by_their_own_and_by_the_classic_action(
-    server: ServerProcess, world: SessionWorld, datastore: str, image_set: str
+    server: ServerProcess, world: UsersAndRoles, datastore: str, image_set: str
 ) -> None:
     classic = world.user("classic", allow("medical-imaging:SearchDICOMSeries"))
     assert get(server, classic, datastore, "/series").status_code == 200
@@ -394,7 +394,7 @@ def test_searches_across_series_by_their_own_and_by_the_classic_action(
 
 
 def test_what_dicomweb_deletes_must_be_allowed_for_each_image_set(
-    server: ServerProcess, world: SessionWorld, datastore: str
+    server: ServerProcess, world: UsersAndRoles, datastore: str
 ) -> None:
     study = f"/studies/{uid(2)}"
     of_store = world.user("deleter", allow("medical-imaging:DeleteImageSet", f"{PREFIX}{datastore}"))

@@ -18,7 +18,7 @@ from hounsfield.storage.db.study_tables import studies
 from hounsfield.storage.db.tag_table import image_set_tags
 from support.clients.dicomweb import BOUNDARY, SignedRequests, multipart, part10, root, store, values
 from support.files.synthetic import slice_of, uid
-from support.identities.users_and_roles import SessionWorld, Statement, allow
+from support.identities.users_and_roles import Statement, UsersAndRoles, allow
 from support.servers import ServerProcess, active_datastore, wait_for
 
 STUDIES, SERIES = 4, 3
@@ -31,7 +31,7 @@ class Hospital:
     """A restricted data store with four studies of three series, and tags of their image sets."""
 
     server: ServerProcess
-    world: SessionWorld
+    world: UsersAndRoles
     client: Any
     datastore: str
     by_series: dict[str, str]
@@ -78,7 +78,7 @@ class Hospital:
             token = {"nextToken": page["nextToken"]}
 
     def stow(self, key: Key, series: int, number: int, study: int) -> int:
-        """Store an instance, and give the status of the answer."""
+        """Store an instance, and return the status of the answer."""
         return requests.post(
             f"{root(self.server, self.datastore)}/studies",
             auth=SignedRequests(self.server, key=key),
@@ -111,7 +111,7 @@ def file_of(study: int, series: int, number: int) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def hospital(server: ServerProcess, world: SessionWorld) -> Hospital:
+def hospital(server: ServerProcess, world: UsersAndRoles) -> Hospital:
     client = server.client()
     datastore = active_datastore(client)
     for study in range(1, STUDIES + 1):

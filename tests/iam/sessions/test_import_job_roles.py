@@ -13,7 +13,7 @@ from hounsfield.settings.import_roles import ImportRoles
 from hounsfield.storage.buckets.bucket_access import BucketAction, BucketUse
 from hounsfield.storage.buckets.buckets import Buckets
 from support.files.synthetic import save, slice_of
-from support.identities.users_and_roles import ACCOUNT, SessionWorld, allow, deny, refusal, role_arn, trust
+from support.identities.users_and_roles import ACCOUNT, UsersAndRoles, allow, deny, refusal, role_arn, trust
 from support.servers import active_datastore, finished_job, wait_for
 
 SERVICE = "medical-imaging.amazonaws.com"
@@ -25,7 +25,7 @@ WRITE = allow("s3:PutObject", f"arn:aws:s3:::{OUTPUT}/results/*")
 
 @pytest.fixture(scope="module")
 def world(server):
-    world = SessionWorld(server)
+    world = UsersAndRoles(server)
     for number in range(3):
         save(slice_of(number=number), server.bucket(INPUT) / f"study/{number}.dcm")
     save(slice_of(5, 5), server.bucket(INPUT) / "study/secret/5.dcm")

@@ -43,7 +43,7 @@ class Copies:
         )
 
     def ended(self, source: str, into: str | None = None, **options: Any) -> dict[str, Any]:
-        """Copy and give the properties of the destination when both image sets are free again."""
+        """Copy and return the properties of the destination when both image sets are free again."""
         answer = self.begin(source, into, **options)
         settled(self.client, self.id, source)
         return settled(self.client, self.id, answer["destinationImageSetProperties"]["imageSetId"])

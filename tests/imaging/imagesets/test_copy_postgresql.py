@@ -23,7 +23,7 @@ def on_postgresql(tmp_path_factory: pytest.TempPathFactory, postgresql_url: str)
 
 
 def copied(client: Any, datastore: str, source: str, **flags: Any) -> str:
-    """Copy as soon as the source is free; give the destination."""
+    """Copy as soon as the source is free; return the destination."""
 
     def begun() -> str | None:
         try:

@@ -54,7 +54,7 @@ def of_instance(content: dict[str, Any]) -> bytes:
 
 
 def instance_edit(updatable: dict[str, Any] | None = None, removable: dict[str, Any] | None = None) -> bytes:
-    """Edit the instance and give its new fragment."""
+    """Edit the instance and return its new fragment."""
     edits = parse_edits(
         None if updatable is None else of_instance(updatable), None if removable is None else of_instance(removable)
     )

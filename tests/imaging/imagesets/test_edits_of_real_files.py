@@ -68,7 +68,7 @@ def test_writing_every_value_again_changes_nothing(folder: str, request: pytest.
 
 
 def is_updatable(key: str, value: Any) -> bool:
-    """Tell whether an update may say a value again.
+    """Return whether an update may say a value again.
 
     File meta information never; the SOP Instance UID is repeated there, and not in all files is it the same; and of
     private elements that stand at the top and in sequences (group 200D of one maker) the document tells one value
@@ -81,7 +81,7 @@ def is_updatable(key: str, value: Any) -> bool:
 
 
 def nested_keys(value: Any) -> Iterator[str]:
-    """Give the keys of all objects in a value."""
+    """Return the keys of all objects in a value."""
     if isinstance(value, dict):
         yield from value
     for entry in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():

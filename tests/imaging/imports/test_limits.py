@@ -55,7 +55,7 @@ def datastore(client: Any) -> str:
 
 
 def failed_message(server: ServerProcess, client: Any, datastore: str, folder: str) -> str:
-    """Run a job that must be FAILED, having written its output files and nothing else; give its message."""
+    """Run a job that must be FAILED, having written its output files and nothing else; return its message."""
     job = finished_job(client, datastore, start_job(server, client, datastore, folder))
     assert job["jobStatus"] == "FAILED"
     outcome = outcome_of(server, job)

@@ -241,7 +241,7 @@ def _syntax(dataset: Dataset) -> str:
 
 
 def _reference(tree: ImportedTree, name: str, dataset: Dataset) -> Dataset | None:
-    """Give the data set whose pixels another decoder can read: the file's own, or that of its sibling."""
+    """Return the data set whose pixels another decoder can read: the file's own, or that of its sibling."""
     if name in UNCOMPRESSED_SIBLINGS:
         return pydicom.dcmread(tree.root / UNCOMPRESSED_SIBLINGS[name])
     syntax = dataset.file_meta.TransferSyntaxUID
@@ -278,7 +278,7 @@ def _range(samples: NDArray[Any], dataset: Dataset) -> tuple[int, int]:
 
 
 def _stored_bits(samples: NDArray[Any], dataset: Dataset) -> NDArray[Any]:
-    """Give the values of the stored bits; what is in the bits above, overlays or signs not extended, does not count."""
+    """Return the values of the stored bits; what is in the bits above, overlays or signs not extended, does not count."""
     unused = samples.dtype.itemsize * 8 - int(dataset.BitsStored)
     return (samples << unused) >> unused
 

@@ -12,14 +12,14 @@ from support.files.bad_files import FAILING, written
 from support.files.synthetic import slice_of, uid
 from support.imaging.import_folders import fill, sop_instances, start_job
 from support.servers import ServerProcess, active_datastore, finished_job, start_import
-from support.services.object_store import ObjectStore, door
+from support.services.object_store import ObjectStore, proxy
 
 OWN, OTHER, THIRD = "000000000000", "111122223333", "444455556666"
 OWNER_HEADER = "x-amz-expected-bucket-owner"
 
 
 class Watcher:
-    """Stands at the door of an object store: knows who owns which bucket, and replaces objects when they are read."""
+    """Stands at the proxy of an object store: knows who owns which bucket, and replaces objects when they are read."""
 
     def __init__(self, store: ObjectStore) -> None:
         self.store = store
@@ -49,7 +49,7 @@ def watcher(s3: ObjectStore) -> Watcher:
 
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory, s3: ObjectStore, watcher: Watcher) -> Iterator[ServerProcess]:
-    with door(s3, watcher) as store:
+    with proxy(s3, watcher) as store:
         process = ServerProcess(tmp_path_factory.mktemp("watched") / "data", store.environment()).start()
         yield process
         process.stop()

@@ -39,7 +39,7 @@ def whole(syntax: str, seed: int) -> bytes:
 
 
 def frames_of(syntax: str, kinds: list[str]) -> list[bytes]:
-    """Give a frame for each kind; what an import can see is damaged is damaged for good."""
+    """Return a frame for each kind; what an import can see is damaged is damaged for good."""
     damage = {"zeros": lambda _: bytes(40), "empty": lambda _: b"", "cut": lambda data: data[: len(data) // 2]}
     return [damage.get(kind, bytes)(whole(syntax, seed)) for seed, kind in enumerate(kinds)]
 
@@ -139,7 +139,7 @@ def test_several_workers_store_what_one_does(syntax: str, kinds: list[str], coun
 
 
 def places(run: FrameRun) -> list[tuple[int, int, int]]:
-    """Give ordinal, offset and length of each record of a run."""
+    """Return ordinal, offset and length of each record of a run."""
     found, offset = [], run.first_offset
     for ordinal, length in enumerate(run.lengths, run.first_ordinal):
         found.append((ordinal, offset, length))

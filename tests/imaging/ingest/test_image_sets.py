@@ -40,14 +40,14 @@ class Store:
         return folder
 
     def imported(self, *slices: Any) -> list[dict[str, Any]]:
-        """Import slices in one job; give where each file went, in order."""
+        """Import slices in one job; return where each file went, in order."""
         outcome = import_folder(self.server, self.client, self.id, self.fill(*slices))
         check_counters(outcome)
         assert outcome.failure == []
         return [line["importResponse"] for line in sorted(outcome.success, key=lambda line: line["inputFile"])]
 
     def raced(self, *folders: str) -> list[Any]:
-        """Import folders by jobs started at once; give their outcomes."""
+        """Import folders by jobs started at once; return their outcomes."""
         jobs = [start_job(self.server, self.client, self.id, folder) for folder in folders]
         outcomes = [outcome_of(self.server, finished_job(self.client, self.id, job)) for job in jobs]
         assert all(outcome.job["jobStatus"] == "COMPLETED" for outcome in outcomes)

@@ -34,7 +34,7 @@ def stored(server: ServerProcess) -> str:
 
 
 def level(server: ServerProcess, datastore_id: str, path: str, size: tuple[int, int] = (64, 128)) -> int:
-    """Give the grey level of a thumbnail, which must be the same everywhere."""
+    """Return the grey level of a thumbnail, which must be the same everywhere."""
     answer = get(server, datastore_id, path, "image/png")
     assert answer.status_code == 200, answer.text
     pixels = np.asarray(Image.open(io.BytesIO(answer.content)))

@@ -31,7 +31,7 @@ class Broken(NamedTuple):
 
 
 def scan_cut_short(whole: bytes) -> bytes:
-    """Give a JPEG codestream whose header and end are as they should be, and half of whose scan is missing."""
+    """Return a JPEG codestream whose header and end are as they should be, and half of whose scan is missing."""
     start = whole.rindex(b"\xff\xda") + 14
     return whole[: start + (len(whole) - start) // 2] + b"\xff\xd9"
 

@@ -21,7 +21,7 @@ FRAGMENTS = [[b"\1" * 10, b"\2" * 6], [b"\3" * 8], [b"\4" * 2, b"", b"\5" * 12]]
 
 
 def pixel_element(file: bytes) -> bytes:
-    """Give the pixel data element of a file, from its tag to its end."""
+    """Return the pixel data element of a file, from its tag to its end."""
     return file[file.index(struct.pack("<HH2s", 0x7FE0, 0x0010, b"OB")) :]
 
 

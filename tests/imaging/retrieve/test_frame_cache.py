@@ -1,4 +1,4 @@
-"""Frames that the server keeps in memory are, at every door, what they were, and go with their image set."""
+"""Frames that the server keeps in memory are, by every API, what they were, and go with their image set."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def test_an_import_between_updates_does_not_hide_them() -> None:
 
 
 def without_pixels(path: Path) -> Part10:
-    """Give a data set as earlier versions kept it: without any pixel data element."""
+    """Return a data set as earlier versions kept it: without any pixel data element."""
     part10 = read_part10(BytesSource(path.read_bytes()))
     assert part10.pixel_data is not None
     empty = read_part10(BytesSource(part10.header)).pixel_data

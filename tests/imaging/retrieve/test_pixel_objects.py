@@ -19,7 +19,7 @@ from support.clients.dicomweb import parts, values
 from support.files.synthetic import noise, slice_of, uid
 from support.imaging.import_folders import fill, import_folder
 from support.imaging.rebuilt_files import differences
-from support.imaging.retrieved import Retrieved, refused, retrieved
+from support.imaging.retrieved import RetrievedInstance, refused, retrieved
 from support.imaging.updates import Store
 from support.servers import active_datastore
 
@@ -30,7 +30,7 @@ UNKNOWN = "1.2.840.10008.1.2.4.110"
 CHUNK = 4 << 20
 
 
-def stored(store: Store, dataset: Dataset, syntax: str | None = None) -> Retrieved:
+def stored(store: Store, dataset: Dataset, syntax: str | None = None) -> RetrievedInstance:
     """Import a data set; ``syntax`` takes the place of its transfer syntax, for those that pydicom does not write."""
     folder = f"objects-{store.id}"
     (path,) = fill(store.server, folder, [dataset]).iterdir()
@@ -54,7 +54,7 @@ def encapsulated(fragments: list[bytes], syntax: str, **elements: Any) -> Datase
 
 
 def fragments_of(dataset: Dataset) -> list[bytes]:
-    """Give the fragments behind the basic offset table."""
+    """Return the fragments behind the basic offset table."""
     return list(generate_fragments(dataset.PixelData))[1:]
 
 

@@ -25,7 +25,7 @@ STUDY, SERIES, INSTANCE = uid(1), uid(1, 1), uid(1, 1, 1)
 
 @pytest.fixture(scope="module")
 def datastore(image_store: ImageStore) -> str:
-    """Give a data store with one instance."""
+    """Return a data store with one instance."""
     made = new_datastore(image_store)
     receiver = Receiver(image_store, 1)
     context = receiver.context(made)

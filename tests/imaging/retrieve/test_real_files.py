@@ -195,7 +195,7 @@ def test_frames_are_those_of_the_file_in_every_transfer_syntax(files: list[Store
 
 
 def has_a_transform_without_a_name(file: StoredFile, found: Dataset) -> bool:
-    """Whether frames alone come with the colour transform, files with other codestreams or decoded."""
+    """Return whether frames alone come with the colour transform, files with other codestreams or decoded."""
     colour = str(found.PhotometricInterpretation).startswith("YBR_FULL") and found.BitsAllocated <= 16
     return colour and file.stored_as == HTJ2K
 

@@ -176,7 +176,7 @@ def test_the_index_is_made_anew_from_what_is_stored(tmp_path: Path) -> None:
 
 
 def _rows(data: Path) -> list[Any]:
-    """Give all rows of the index; what is in them must be what `refresh_studies` makes of the image sets."""
+    """Return all rows of the index; what is in them must be what `refresh_studies` makes of the image sets."""
     image_store, _ = open_image_store(Settings(data=data))
     try:
         with image_store.database.write() as connection:

@@ -26,7 +26,7 @@ from support.files.bad_files import written
 from support.files.synthetic import slice_of, uid
 from support.processes import workers
 from support.servers import ServerProcess, active_datastore, finished_job, start_import, wait_for
-from support.services.object_store import ObjectStore, door
+from support.services.object_store import ObjectStore, proxy
 
 BUCKET = "kept-packs"
 FRAMES = 9
@@ -76,7 +76,7 @@ def server(
     for bucket in (BUCKET, "large-files", "large-results"):
         s3.client.create_bucket(Bucket=bucket)
     with ExitStack() as stack:
-        environment = stack.enter_context(door(s3, interference)).environment()
+        environment = stack.enter_context(proxy(s3, interference)).environment()
         environment["HOUNSFIELD_BLOBS_URL"] = f"s3://{BUCKET}/below"
         process = ServerProcess(tmp_path_factory.mktemp("uploads") / "data", environment)
         stack.callback(process.stop)

@@ -16,7 +16,7 @@ import pytest
 from support.files.synthetic import slice_of
 from support.identities.users_and_roles import refusal, role_arn
 from support.servers import ServerProcess, active_datastore, finished_job
-from support.services.object_store import KEY, ObjectStore, door
+from support.services.object_store import KEY, ObjectStore, proxy
 
 ROLE = role_arn("s3-import")
 
@@ -107,7 +107,7 @@ def served(tmp_path_factory, s3: ObjectStore, sts_door: StsDoor, signers: Signer
         s3.client.create_bucket(Bucket=bucket)
     for number in range(4):
         s3.client.put_object(Bucket="sts-input", Key=f"study/{number}.dcm", Body=written(slice_of(number=number)))
-    with door(s3, signers) as store:
+    with proxy(s3, signers) as store:
         environment = {
             **store.environment(),
             "HOUNSFIELD_IMPORT_ROLES": "sts",

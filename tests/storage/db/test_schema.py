@@ -111,7 +111,7 @@ def test_tags_of_before_are_in_the_index_of_tags(kind: str, tmp_path: Path, requ
 
 
 def described(url: str, make: Callable[[Connection], None]) -> dict[str, set[tuple[Any, ...]]]:
-    """Make the tables in an empty database, and give what the database tells of them, and their rows, in no order."""
+    """Make the tables in an empty database, and return what the database tells of them, and their rows, in no order."""
     engine = create_engine(url)
     queries = TOLD_BY[engine.dialect.name]
     with engine.begin() as connection:

@@ -18,7 +18,7 @@ from support.files.synthetic import slice_of, uid
 from support.imaging.import_folders import fill, import_folder, sop_instances, start_job
 from support.imaging.imports import document, frame
 from support.servers import ServerProcess, active_datastore, finished_job, wait_for
-from support.services.key_service import KeyServiceDoor, key_service
+from support.services.key_service import KeyServiceProxy, key_service
 from support.services.object_store import ObjectStore
 
 STUDY = 810
@@ -27,15 +27,15 @@ LIFE_SECONDS = 5
 
 
 @pytest.fixture(scope="module")
-def door(s3: ObjectStore) -> Iterator[KeyServiceDoor]:
+def proxy(s3: ObjectStore) -> Iterator[KeyServiceProxy]:
     with key_service(s3) as place:
         yield place
 
 
 @pytest.fixture(scope="module")
-def server(door: KeyServiceDoor, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+def server(proxy: KeyServiceProxy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     life = {"HOUNSFIELD_KMS_CACHE_SECONDS": str(LIFE_SECONDS)}
-    environment = {**door.environment(), **life, "HOUNSFIELD_IMPORT_WORKERS": "1"}
+    environment = {**proxy.environment(), **life, "HOUNSFIELD_IMPORT_WORKERS": "1"}
     process = ServerProcess(tmp_path_factory.mktemp("kms") / "data", environment).start()
     yield process
     process.stop()
@@ -57,8 +57,8 @@ class Held:
 
 
 @pytest.fixture(scope="module")
-def held(server: ServerProcess, client: Any, door: KeyServiceDoor) -> Held:
-    key = door.new_key()
+def held(server: ServerProcess, client: Any, proxy: KeyServiceProxy) -> Held:
+    key = proxy.new_key()
     datastore_id = active_datastore(client, kmsKeyArn=key)
     fill(server, "kms", [slice_of(study=STUDY)])
     (line,) = import_folder(server, client, datastore_id, "kms").success
@@ -74,9 +74,9 @@ def test_the_key_beside_the_packs_is_wrapped_by_the_service(server: ServerProces
 
 
 @pytest.fixture(autouse=True)
-def everything_works_again(door: KeyServiceDoor) -> Iterator[None]:
+def everything_works_again(proxy: KeyServiceProxy) -> Iterator[None]:
     yield
-    door.restore()
+    proxy.restore()
 
 
 def refusal(call: Callable[[], object]) -> tuple[int, str] | None:
@@ -148,47 +148,47 @@ NO_VERSION = (404, "ResourceNotFoundException")
 """What changes answer when the key can be used: they name a version that is not there."""
 
 
-def test_the_key_is_shown_and_used_with_its_context(server: ServerProcess, client: Any, door: KeyServiceDoor) -> None:
-    key = door.new_key()
+def test_the_key_is_shown_and_used_with_its_context(server: ServerProcess, client: Any, proxy: KeyServiceProxy) -> None:
+    key = proxy.new_key()
     made = client.create_datastore(kmsKeyArn=key, clientToken="once")["datastoreId"]
     assert client.get_datastore(datastoreId=made)["datastoreProperties"]["kmsKeyArn"] == key
-    asked = [entry for entry in door.asked if entry.parameters["KeyId"] == key]
+    asked = [entry for entry in proxy.asked if entry.parameters["KeyId"] == key]
     assert [entry.operation for entry in asked] == ["DescribeKey", "GenerateDataKey"]
     assert asked[1].context == {"kms-arn": key, "aws:medical-imaging:datastoreId": made}
     assert client.create_datastore(kmsKeyArn=key, clientToken="once")["datastoreId"] == made
     with pytest.raises(ClientError, match="clientToken"):
-        client.create_datastore(kmsKeyArn=door.new_key(), clientToken="once")
-    assert door.count("GenerateDataKey") == len({id(e) for e in door.asked if e.operation == "GenerateDataKey"})
-    assert [entry for entry in door.asked if entry.parameters["KeyId"] == key] == asked
+        client.create_datastore(kmsKeyArn=proxy.new_key(), clientToken="once")
+    assert proxy.count("GenerateDataKey") == len({id(e) for e in proxy.asked if e.operation == "GenerateDataKey"})
+    assert [entry for entry in proxy.asked if entry.parameters["KeyId"] == key] == asked
 
 
-def test_an_alias_is_shown_as_it_was_given(client: Any, door: KeyServiceDoor) -> None:
-    key = door.new_key()
-    door.admin.create_alias(AliasName="alias/imaging-store", TargetKeyId=key)
+def test_an_alias_is_shown_as_it_was_given(client: Any, proxy: KeyServiceProxy) -> None:
+    key = proxy.new_key()
+    proxy.admin.create_alias(AliasName="alias/imaging-store", TargetKeyId=key)
     alias = key.rsplit(":", 1)[0] + ":alias/imaging-store"
     made = active_datastore(client, kmsKeyArn=alias)
     assert client.get_datastore(datastoreId=made)["datastoreProperties"]["kmsKeyArn"] == alias
 
 
-def test_a_key_that_cannot_be_used_makes_no_data_store(client: Any, door: KeyServiceDoor) -> None:
-    good, disabled, dying = door.new_key(), door.new_key(), door.new_key()
-    door.disable(disabled)
-    door.admin.schedule_key_deletion(KeyId=dying.split("/")[1], PendingWindowInDays=7)
+def test_a_key_that_cannot_be_used_makes_no_data_store(client: Any, proxy: KeyServiceProxy) -> None:
+    good, disabled, dying = proxy.new_key(), proxy.new_key(), proxy.new_key()
+    proxy.disable(disabled)
+    proxy.admin.schedule_key_deletion(KeyId=dying.split("/")[1], PendingWindowInDays=7)
     before = client.list_datastores(maxResults=50)["datastoreSummaries"]
     for key, message in (
         (disabled, "Disabled"),
         (dying, "PendingDeletion"),
-        (door.new_key(KeySpec="RSA_2048", KeyUsage="SIGN_VERIFY"), "symmetric"),
-        (door.new_key(KeySpec="HMAC_256", KeyUsage="GENERATE_VERIFY_MAC"), "symmetric"),
+        (proxy.new_key(KeySpec="RSA_2048", KeyUsage="SIGN_VERIFY"), "symmetric"),
+        (proxy.new_key(KeySpec="HMAC_256", KeyUsage="GENERATE_VERIFY_MAC"), "symmetric"),
         (good[:-4] + "0000", "no such key"),
         (good.replace("us-east-1", "eu-west-1"), "us-east-1"),
     ):
         with pytest.raises(ClientError, match=f"kmsKeyArn cannot be used: .*{message}") as refused:
             client.create_datastore(kmsKeyArn=key)
         assert refused.value.response["Error"]["Code"] == "ValidationException"
-    door.denied = True
+    proxy.denied = True
     assert refusal(lambda: client.create_datastore(kmsKeyArn=good)) == (403, "AccessDeniedException")
-    door.denied, door.down = False, True
+    proxy.denied, proxy.down = False, True
     assert refusal(lambda: client.create_datastore(kmsKeyArn=good)) == (503, "ServiceUnavailableException")
     assert client.list_datastores(maxResults=50)["datastoreSummaries"] == before
 
@@ -196,14 +196,14 @@ def test_a_key_that_cannot_be_used_makes_no_data_store(client: Any, door: KeySer
 def test_a_disabled_key_closes_the_data_store_within_its_life(
     server: ServerProcess,
     client: Any,
-    door: KeyServiceDoor,
+    proxy: KeyServiceProxy,
     held: Held,
     everything: dict[str, Callable[[], object]],
 ) -> None:
     usable = {name: refusal(call) for name, call in everything.items()}
     expected = dict.fromkeys(everything) | {"UpdateImageSetMetadata": NO_VERSION, "CopyImageSet": NO_VERSION}
     assert usable == expected
-    door.disable(held.key)
+    proxy.disable(held.key)
     disabled = time.monotonic()
     wait_for(lambda: refusal(everything["GetImageFrame"]), "the key to be refused")
     denied = (403, "AccessDeniedException")
@@ -219,7 +219,7 @@ def test_a_disabled_key_closes_the_data_store_within_its_life(
     shown = client.get_datastore(datastoreId=held.datastore_id)["datastoreProperties"]
     assert (shown["datastoreStatus"], shown["kmsKeyArn"]) == ("ACTIVE", held.key)
 
-    door.enable(held.key)
+    proxy.enable(held.key)
     wait_for(lambda: refusal(everything["GetImageFrame"]) is None, "the key to be given again")
     assert {name: refusal(call) for name, call in everything.items()} == expected
 
@@ -227,20 +227,20 @@ def test_a_disabled_key_closes_the_data_store_within_its_life(
 def test_an_outage_is_told_apart_from_a_refusal(
     server: ServerProcess,
     client: Any,
-    door: KeyServiceDoor,
+    proxy: KeyServiceProxy,
     held: Held,
     everything: dict[str, Callable[[], object]],
 ) -> None:
-    door.down = True
+    proxy.down = True
     went_down = time.monotonic()
     wait_for(lambda: refusal(everything["GetImageFrame"]), "the key to reach its age")
     down = (503, "ServiceUnavailableException")
     assert {name: refusal(call) for name, call in everything.items()} == dict.fromkeys(everything, down)
     outlive_keys(went_down)
     job_id = start_job(server, client, held.datastore_id, "kms")
-    begun = len(door.asked)
-    wait_for(lambda: len(door.asked) > begun, "the job to ask for the key")
-    door.down = False
+    begun = len(proxy.asked)
+    wait_for(lambda: len(proxy.asked) > begun, "the job to ask for the key")
+    proxy.down = False
     wait_for(lambda: refusal(everything["GetImageFrame"]) is None, "the key to be given again")
     assert finished_job(client, held.datastore_id, job_id)["jobStatus"] == "COMPLETED"
 
@@ -248,7 +248,7 @@ def test_an_outage_is_told_apart_from_a_refusal(
 def test_nobody_else_waits_for_the_key_service(
     server: ServerProcess,
     client: Any,
-    door: KeyServiceDoor,
+    proxy: KeyServiceProxy,
     held: Held,
     everything: dict[str, Callable[[], object]],
 ) -> None:
@@ -258,10 +258,10 @@ def test_nobody_else_waits_for_the_key_service(
     image_set_id = line["importResponse"]["imageSetId"]
     (instance,) = sop_instances(client, local, image_set_id).values()
     frame_id = instance["ImageFrames"][0]["ID"]
-    door.down = True
+    proxy.down = True
     wait_for(lambda: refusal(everything["GetImageFrame"]), "the key to reach its age")
-    door.passing.clear()
-    door.down = False
+    proxy.passing.clear()
+    proxy.down = False
 
     def answered(name: str) -> bool:
         """Ask until it is answered; a refusal of before is given for a moment more."""
@@ -269,12 +269,12 @@ def test_nobody_else_waits_for_the_key_service(
 
     with ThreadPoolExecutor(12) as threads:
         waiting = [threads.submit(answered, name) for name in ("GetImageFrame", "GetImageSet", "search") * 4]
-        assert door.waiting.acquire(timeout=120)
+        assert proxy.waiting.acquire(timeout=120)
         # One process, whose event loop answers short reads itself, and a transaction of the embedded database at a time.
         assert frame(client, local, image_set_id, frame_id)[0]
         client.tag_resource(
             resourceArn=client.get_datastore(datastoreId=local)["datastoreProperties"]["datastoreArn"], tags={"a": "b"}
         )
         assert not any(future.done() for future in waiting)
-        door.passing.set()
+        proxy.passing.set()
         assert all(future.result() for future in waiting)

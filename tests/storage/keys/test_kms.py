@@ -13,7 +13,7 @@ from hounsfield.storage.keys.data_key_cache import DataKeyCache, KeyNotCachedErr
 from hounsfield.storage.keys.kms import KeyService, KeyServicePlace, UnusableKeyError, is_of_service, service_key_of
 from hounsfield.storage.keys.master_keys import LocalKeyring
 from support.servers import wait_for
-from support.services.key_service import KeyServiceDoor, key_service
+from support.services.key_service import KeyServiceProxy, key_service
 from support.services.object_store import KEY, ObjectStore
 
 STORE = "a" * 32
@@ -21,22 +21,22 @@ OTHER = "b" * 32
 
 
 @pytest.fixture
-def door(s3: ObjectStore) -> Iterator[KeyServiceDoor]:
+def proxy(s3: ObjectStore) -> Iterator[KeyServiceProxy]:
     with key_service(s3) as place:
         yield place
 
 
 @pytest.fixture
-def service(door: KeyServiceDoor) -> KeyService:
-    return KeyService(KeyServicePlace("us-east-1", door.url, *KEY))
+def service(proxy: KeyServiceProxy) -> KeyService:
+    return KeyService(KeyServicePlace("us-east-1", proxy.url, *KEY))
 
 
 def data_keys(tmp_path: Path, service: KeyService | None, life_seconds: float = 300.0) -> DataKeyCache:
     return DataKeyCache(LocalKeyring(tmp_path / "master.json"), service, life_seconds)
 
 
-def test_a_key_is_wrapped_for_one_data_store_only(door: KeyServiceDoor, service: KeyService) -> None:
-    arn = door.new_key()
+def test_a_key_is_wrapped_for_one_data_store_only(proxy: KeyServiceProxy, service: KeyService) -> None:
+    arn = proxy.new_key()
     wrapped = service.make(arn, STORE)
     assert is_of_service(wrapped)
     assert service_key_of(wrapped) == arn
@@ -46,22 +46,22 @@ def test_a_key_is_wrapped_for_one_data_store_only(door: KeyServiceDoor, service:
     with pytest.raises(KeyUnavailableError, match="InvalidCiphertextException"):
         service.unwrap(wrapped, OTHER)
     expected = {"kms-arn": arn, "aws:medical-imaging:datastoreId": STORE}
-    assert [asked.operation for asked in door.asked] == ["DescribeKey", "GenerateDataKey", "Decrypt", "Decrypt"]
-    assert [asked.context for asked in door.asked[1:3]] == [expected, expected]
+    assert [asked.operation for asked in proxy.asked] == ["DescribeKey", "GenerateDataKey", "Decrypt", "Decrypt"]
+    assert [asked.context for asked in proxy.asked[1:3]] == [expected, expected]
 
 
-def test_an_alias_is_followed_when_the_key_is_made_and_not_again(door: KeyServiceDoor, service: KeyService) -> None:
-    first, second = door.new_key(), door.new_key()
-    door.admin.create_alias(AliasName="alias/imaging", TargetKeyId=first)
+def test_an_alias_is_followed_when_the_key_is_made_and_not_again(proxy: KeyServiceProxy, service: KeyService) -> None:
+    first, second = proxy.new_key(), proxy.new_key()
+    proxy.admin.create_alias(AliasName="alias/imaging", TargetKeyId=first)
     wrapped = service.make(first.rsplit(":", 1)[0] + ":alias/imaging", STORE)
     assert service_key_of(wrapped) == first
-    door.admin.update_alias(AliasName="alias/imaging", TargetKeyId=second)
-    door.disable(second)
+    proxy.admin.update_alias(AliasName="alias/imaging", TargetKeyId=second)
+    proxy.disable(second)
     assert service.unwrap(wrapped, STORE)
 
 
-def test_what_an_alias_of_nothing_or_another_region_says(door: KeyServiceDoor, service: KeyService) -> None:
-    arn = door.new_key()
+def test_what_an_alias_of_nothing_or_another_region_says(proxy: KeyServiceProxy, service: KeyService) -> None:
+    arn = proxy.new_key()
     for bad, message in (
         (arn.replace("us-east-1", "eu-west-1"), "us-east-1"),
         (arn[:-4] + "0000", "no such key"),
@@ -73,33 +73,33 @@ def test_what_an_alias_of_nothing_or_another_region_says(door: KeyServiceDoor, s
 
 
 def test_open_never_waits_and_fetch_asks_once_for_all(
-    tmp_path: Path, door: KeyServiceDoor, service: KeyService
+    tmp_path: Path, proxy: KeyServiceProxy, service: KeyService
 ) -> None:
     keys = data_keys(tmp_path, service)
-    wrapped = keys.make(STORE, door.new_key())
+    wrapped = keys.make(STORE, proxy.new_key())
     with pytest.raises(KeyNotCachedError):
         keys.open(STORE, wrapped)
-    assert door.count("Decrypt") == 0
-    door.passing.clear()
+    assert proxy.count("Decrypt") == 0
+    proxy.passing.clear()
     with ThreadPoolExecutor(20) as threads:
         fetched = [threads.submit(run_fetching_keys, keys.open, STORE, wrapped) for _ in range(20)]
-        assert door.waiting.acquire(timeout=120)
-        door.passing.set()
+        assert proxy.waiting.acquire(timeout=120)
+        proxy.passing.set()
         (secret,) = {future.result().secret for future in fetched}
-    assert door.count("Decrypt") == 1
+    assert proxy.count("Decrypt") == 1
     assert keys.open(STORE, wrapped).secret == secret
 
 
 def test_a_key_serves_while_it_lives_when_the_service_is_down(
-    tmp_path: Path, door: KeyServiceDoor, service: KeyService
+    tmp_path: Path, proxy: KeyServiceProxy, service: KeyService
 ) -> None:
     keys = data_keys(tmp_path, service, life_seconds=4.0)
-    wrapped = keys.make(STORE, door.new_key())
+    wrapped = keys.make(STORE, proxy.new_key())
     keys.fetch(STORE, wrapped)
-    door.down = True
-    asked = door.count("Decrypt")
+    proxy.down = True
+    asked = proxy.count("Decrypt")
     # Past half of its life the key is asked for anew beside, and that fails: it serves on.
-    wait_for(lambda: keys.open(STORE, wrapped) and door.count("Decrypt") > asked, "the renewal")
+    wait_for(lambda: keys.open(STORE, wrapped) and proxy.count("Decrypt") > asked, "the renewal")
     assert keys.open(STORE, wrapped)
 
     def refused() -> str | None:
@@ -110,18 +110,18 @@ def test_a_key_serves_while_it_lives_when_the_service_is_down(
         return None
 
     assert "does not answer" in wait_for(refused, "the end of the life of the key")
-    door.down = False
+    proxy.down = False
     wait_for(lambda: refused() is None, "the service to be asked again")
 
 
 def test_a_denied_key_is_given_to_nobody_once_that_is_known(
-    tmp_path: Path, door: KeyServiceDoor, service: KeyService
+    tmp_path: Path, proxy: KeyServiceProxy, service: KeyService
 ) -> None:
     keys = data_keys(tmp_path, service, life_seconds=4.0)
-    arn = door.new_key()
+    arn = proxy.new_key()
     wrapped = keys.make(STORE, arn)
     keys.fetch(STORE, wrapped)
-    door.disable(arn)
+    proxy.disable(arn)
 
     def refused() -> type[Exception] | None:
         try:
@@ -131,12 +131,12 @@ def test_a_denied_key_is_given_to_nobody_once_that_is_known(
         return None
 
     assert wait_for(refused, "the key to be refused") is KeyUnavailableError
-    door.enable(arn)
+    proxy.enable(arn)
     wait_for(lambda: refused() is None, "the key to be given again")
 
 
-def test_without_a_service_nothing_of_it_opens(tmp_path: Path, door: KeyServiceDoor, service: KeyService) -> None:
-    wrapped = data_keys(tmp_path, service).make(STORE, door.new_key())
+def test_without_a_service_nothing_of_it_opens(tmp_path: Path, proxy: KeyServiceProxy, service: KeyService) -> None:
+    wrapped = data_keys(tmp_path, service).make(STORE, proxy.new_key())
     keys = data_keys(tmp_path, None)
     with pytest.raises(KeyUnavailableError, match="names none"):
         run_fetching_keys(keys.open, STORE, wrapped)

@@ -27,7 +27,7 @@ from support.identities.users import command
 from support.imaging.import_folders import fill, import_folder
 from support.imaging.tiers import QUICK, archived, settings_of
 from support.servers import ServerProcess, active_datastore, finished_job, start_import, wait_for
-from support.services.object_store import KEY, ObjectStore, door
+from support.services.object_store import KEY, ObjectStore, proxy
 
 PIXELS = noise(64, 48, seed=19)
 
@@ -105,7 +105,7 @@ def test_object_stores_and_the_archive_have_the_keys_too(tmp_path: Path, s3: Obj
             return 503
         return None
 
-    with door(s3, watch) as store:
+    with proxy(s3, watch) as store:
         environment = {
             **QUICK,
             **store.environment(),

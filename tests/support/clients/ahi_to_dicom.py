@@ -73,7 +73,7 @@ def obstacle(series: dict[str, Any], instance: dict[str, Any]) -> Obstacle | Non
 
 
 def keys(elements: dict[str, Any]) -> Iterator[str]:
-    """Give the keys of a data set in a document, and of the items in it."""
+    """Return the keys of a data set in a document, and of the items in it."""
     for key, value in elements.items():
         yield key
         for item in value if isinstance(value, list) else ():
@@ -149,7 +149,7 @@ def value_of(value: Any) -> Any:
 
 
 def elements_of(dataset: Dataset) -> dict[str, Any]:
-    """Give the elements of a data set by tag, without what tells of the encoding only."""
+    """Return the elements of a data set by tag, without what tells of the encoding only."""
     return {
         f"{element.tag} {element.keyword}": value_of(element.value)
         for element in dataset

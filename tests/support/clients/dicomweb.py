@@ -52,19 +52,19 @@ class SignedRequests(AuthBase):
 
 
 def session(server: ServerProcess, payload: str | None = None) -> requests.Session:
-    """Give a session that signs."""
+    """Return a session that signs."""
     result = requests.Session()
     result.auth = SignedRequests(server, payload)
     return result
 
 
 def root(server: ServerProcess, datastore_id: str) -> str:
-    """Give the DICOMweb URL of a data store."""
+    """Return the DICOMweb URL of a data store."""
     return f"{server.url}/datastore/{datastore_id}"
 
 
 def web_client(server: ServerProcess, datastore_id: str) -> DICOMwebClient:
-    """Give a dicomweb-client of a data store."""
+    """Return a dicomweb-client of a data store."""
     return DICOMwebClient(root(server, datastore_id), session=session(server))
 
 
@@ -77,14 +77,14 @@ def get(
 
 
 def part10(dataset: Dataset) -> bytes:
-    """Give the P10 file of a data set."""
+    """Return the P10 file of a data set."""
     buffer = io.BytesIO()
     pydicom.dcmwrite(buffer, dataset, enforce_file_format=True)
     return buffer.getvalue()
 
 
 def multipart(files: Iterable[bytes], kind: str = "application/dicom", boundary: str = BOUNDARY) -> bytes:
-    """Give a multipart body as AWS's guide shows it: no line end after the last boundary."""
+    """Return a multipart body as AWS's guide shows it: no line end after the last boundary."""
     parts = b"".join(f"--{boundary}\r\nContent-Type: {kind}\r\n\r\n".encode() + file + b"\r\n" for file in files)
     return parts + f"--{boundary}--".encode()
 
@@ -104,12 +104,12 @@ def store(
 
 
 def values(item: dict[str, Any], tag: str) -> list[Any]:
-    """Give the values of an attribute of DICOM JSON."""
+    """Return the values of an attribute of DICOM JSON."""
     return list(item.get(tag, {}).get("Value", []))
 
 
 def parts(answer: requests.Response) -> Iterator[tuple[dict[str, str], bytes]]:
-    """Give the parts of a multipart answer: headers, by their names in lower case, and content."""
+    """Return the parts of a multipart answer: headers, by their names in lower case, and content."""
     found = re.search(r"boundary=(\w+)", answer.headers["content-type"])
     assert found is not None
     delimiter = f"--{found[1]}".encode()

@@ -8,7 +8,7 @@ from support.servers import ServerProcess
 
 
 def environment_of(server: ServerProcess, **more: str) -> dict[str, str]:
-    """Give the environment of a client program, without what AWS settings this process has."""
+    """Return the environment of a client program, without what AWS settings this process has."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "HOUNSFIELD_"))}
     return {
         **inherited,

@@ -25,7 +25,7 @@ class RawAnswer:
 
 @contextmanager
 def connection(server: ServerProcess, *, small: bool = False) -> Iterator[socket.socket]:
-    """Give a connection; a small one takes little before the server notices that nobody reads."""
+    """Return a connection; a small one takes little before the server notices that nobody reads."""
     with socket.socket() as client:
         if small:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -66,6 +66,6 @@ def exchange(server: ServerProcess, data: bytes) -> RawAnswer:
 
 
 def head(method: str, path: str, headers: dict[str, str], *more: str) -> bytes:
-    """Give request line and headers."""
+    """Return request line and headers."""
     lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items()), *more]
     return ("\r\n".join(lines) + "\r\n\r\n").encode()

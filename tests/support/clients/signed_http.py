@@ -57,7 +57,7 @@ def signature(
     region: str = "us-east-1",
     service: str = "medical-imaging",
 ) -> dict[str, str]:
-    """Give the headers of a request with its signature among them; the root key signs unless another is given."""
+    """Return the headers of a request with its signature among them; the root key signs unless another is given."""
     request = AWSRequest(method, f"{server.url}{path}", headers=dict(headers or {}), data=body)
     SigV4Auth(Credentials(*(key or server.key())), service, region).add_auth(request)
     return {name: str(value) for name, value in request.headers.items()}

@@ -57,17 +57,17 @@ class Guide:
         return guide
 
     def place(self, example: str) -> Place:
-        """Give the image set of an example; that of the reading ones where it has none of its own."""
+        """Return the image set of an example; that of the reading ones where it has none of its own."""
         others = self.other if example == "update-image-set-metadata-7" else self.primary
         return others.get(example, self.primary["reading"])
 
     def arn(self, example: str) -> str:
-        """Give what a tag example is about: the first of a page tags a data store, the second an image set."""
+        """Return what a tag example is about: the first of a page tags a data store, the second an image set."""
         store = f"arn:aws:medical-imaging:us-east-1:000000000000:datastore/{self.datastore_id}"
         return store if example.endswith("-1") else f"{store}/imageset/{self.place(example).image_set_id}"
 
     def shown(self, image_set_id: str) -> dict[str, Any]:
-        """Wait until an image set is no longer LOCKED, and give its properties."""
+        """Wait until an image set is no longer LOCKED, and return its properties."""
 
         def properties() -> dict[str, Any] | None:
             found = self.client.get_image_set(datastoreId=self.datastore_id, imageSetId=image_set_id)

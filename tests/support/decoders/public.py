@@ -129,7 +129,7 @@ def _run(command: list[Any], folder: Path | None = None) -> None:
 
 
 def readings(found: NDArray[Any] | None, true: NDArray[Any], bits: int) -> set[str]:
-    """Give all words that say how samples compare with the true ones; small images may have several.
+    """Return all words that say how samples compare with the true ones; small images may have several.
 
     Parameters
     ----------

@@ -11,7 +11,7 @@ _fork = os.fork
 
 
 def failing_while(file: Path) -> dict[str, str]:
-    """Give the environment of a server whose forks fail while a file is there."""
+    """Return the environment of a server whose forks fail while a file is there."""
     tests = Path(__file__).parents[2]
     path = os.pathsep.join((str(tests / "support" / "as_installed"), str(tests)))
     return {"PYTHONPATH": path, "FAULTS": "support.faults.failing_forks", _VARIABLE: str(file)}

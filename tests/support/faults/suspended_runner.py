@@ -34,7 +34,7 @@ def suspended(server: ServerProcess) -> psutil.Process:
 
 
 def _is_unlocked(database: Database) -> bool:
-    """Tell whether nobody is in the middle of a transaction that changes something."""
+    """Return whether nobody is in the middle of a transaction that changes something."""
     if database.engine.dialect.name == "postgresql":
         with database.engine.connect() as connection:
             waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"

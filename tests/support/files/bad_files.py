@@ -184,7 +184,7 @@ FAILING: dict[str, tuple[Callable[[], bytes], str]] = {
 
 @cache
 def warned() -> tuple[tuple[str, Dataset, int, str], ...]:
-    """Give name, data set, reason code and what the message must name, of every file imported with a warning."""
+    """Return name, data set, reason code and what the message must name, of every file imported with a warning."""
     return tuple(_warned())
 
 

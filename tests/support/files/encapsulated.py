@@ -20,25 +20,25 @@ SEQUENCE_END = struct.pack("<LL", 0xE0DDFFFE, 0)
 
 
 def ramp(rows: int = 64, columns: int = 64, seed: int = 0) -> NDArray[Any]:
-    """Give a frame of 12 bits in which no neighbours are alike."""
+    """Return a frame of 12 bits in which no neighbours are alike."""
     return ((np.arange(rows * columns) * 7 + 311 * seed) % 4096).astype("<u2").reshape(rows, columns)
 
 
 def colours(rows: int = 32, columns: int = 32, seed: int = 0) -> NDArray[Any]:
-    """Give a smooth frame of three samples of 8 bits."""
+    """Return a smooth frame of three samples of 8 bits."""
     y, x = np.mgrid[0:rows, 0:columns]
     planes = [(x * 3 + seed * 20) % 200, (y * 4) % 180 + 10, np.full_like(x, 60 + 10 * seed)]
     return np.stack(planes, axis=-1).astype("u1")
 
 
 def item(data: bytes) -> bytes:
-    """Give an item with some content, padded to even length."""
+    """Return an item with some content, padded to even length."""
     data += b"\0" * (len(data) % 2)
     return struct.pack("<LL", ITEM, len(data)) + data
 
 
 def offsets(frames: Sequence[Sequence[bytes]]) -> bytes:
-    """Give the basic offset table of frames, each a list of its fragments."""
+    """Return the basic offset table of frames, each a list of its fragments."""
     sizes = [sum(len(item(fragment)) for fragment in fragments) for fragments in frames]
     return b"".join(struct.pack("<L", sum(sizes[:number])) for number in range(len(sizes)))
 

@@ -12,7 +12,7 @@ _START_OF_SCAN: Final = 0xDA
 
 
 def adobe(transform: int) -> bytes:
-    """Give an Adobe segment with a transform: 0 for RGB, 1 for YCbCr."""
+    """Return an Adobe segment with a transform: 0 for RGB, 1 for YCbCr."""
     return b"\xff\xee" + pack(">H", 14) + b"Adobe\0\x64\0\0\0\0" + bytes([transform])
 
 

@@ -19,7 +19,7 @@ _MICROMETRE: float = 0.001
 
 
 def slide_picture(side: int = SIDE) -> NDArray[np.uint8]:
-    """Give the picture: red grows to the right, green downwards, blue in squares."""
+    """Return the picture: red grows to the right, green downwards, blue in squares."""
     y, x = np.mgrid[0:side, 0:side]
     squares = (x // (side // 8) + y // (side // 8)) % 2 * 200
     return np.stack([x * 255 // side, y * 255 // side, squares], axis=-1).astype(np.uint8)
@@ -53,7 +53,7 @@ def _level(series: int, number: int, side: int, *, jpeg: bool) -> Dataset:
 
 
 def _module(side: int) -> dict[str, Any]:
-    """Give what says how tiles make the slide."""
+    """Return what says how tiles make the slide."""
     origin, path, specimen = Dataset(), Dataset(), Dataset()
     origin.XOffsetInSlideCoordinateSystem = origin.YOffsetInSlideCoordinateSystem = 0.0
     path.OpticalPathIdentifier, path.ColorSpace = "1", "SRGB"

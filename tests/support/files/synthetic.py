@@ -13,12 +13,12 @@ from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 
 
 def uid(*parts: int) -> str:
-    """Give a UID that is the same for the same parts."""
+    """Return a UID that is the same for the same parts."""
     return "2.25.7" + "".join(f"{part:05d}" for part in parts)
 
 
 def noise(rows: int, columns: int, seed: int = 0, dtype: str = "<i2") -> NDArray[Any]:
-    """Give a smooth picture with some noise."""
+    """Return a smooth picture with some noise."""
     random = np.random.default_rng(seed)
     y, x = np.mgrid[0:rows, 0:columns]
     picture = 600 * np.sin(x / 17 + seed) + 400 * np.cos(y / 23) + random.normal(0, 8, (rows, columns))

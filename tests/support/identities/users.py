@@ -48,7 +48,7 @@ def command(server: ServerProcess, *arguments: str, given: str | None = None) ->
 
 
 def answer(server: ServerProcess, *arguments: str, given: str | None = None) -> Any:
-    """Run a command that works, and give what it prints as JSON."""
+    """Run a command that works, and return what it prints as JSON."""
     result = command(server, *arguments, "--json", given=given)
     assert result.exit_code == 0, result.output
     return json.loads(result.stdout)

@@ -53,7 +53,7 @@ def user_arn(name: str) -> str:
     return f"arn:aws:iam::{ACCOUNT}:user/{name}"
 
 
-class SessionWorld:
+class UsersAndRoles:
     """Users and roles of a server."""
 
     def __init__(self, server: ServerProcess) -> None:
@@ -69,7 +69,7 @@ class SessionWorld:
         self.database.close()
 
     def sessions(self, clock: Any) -> Sessions:
-        """Give what makes tokens as the server does, with another clock."""
+        """Return what makes tokens as the server does, with another clock."""
         return Sessions(self.secret, Directory(self.repository), clock)
 
     def role(self, name: str, trusted: Statement, *statements: Statement, **more: Any) -> str:
@@ -78,7 +78,7 @@ class SessionWorld:
         return role_arn(name)
 
     def user(self, name: str, *statements: Statement) -> tuple[str, str]:
-        """Make a user, and give a key that the server knows already."""
+        """Make a user, and return a key that the server knows already."""
         create_user(self.repository, name)
         self.let(IdentityKind.USER, name, *statements)
         made = create_key(self.repository, name)
@@ -117,7 +117,7 @@ class SessionWorld:
         return True
 
     def client(self, service: str, key: Sequence[str] | Mapping[str, str] = ()) -> Any:
-        """Give a client with a key, with the Credentials of an answer, or with the root key."""
+        """Return a client with a key, with the Credentials of an answer, or with the root key."""
         return client_of(self.server, service, key)
 
 
@@ -137,7 +137,7 @@ def client_of(server: ServerProcess, service: str, key: Sequence[str] | Mapping[
 
 
 def refusal(call: Any, **parameters: Any) -> tuple[str, int, str]:
-    """Give code, status and message of the error that a call ends with."""
+    """Return code, status and message of the error that a call ends with."""
     try:
         call(**parameters)
     except ClientError as error:

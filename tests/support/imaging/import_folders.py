@@ -69,7 +69,7 @@ def check_counters(outcome: Outcome) -> None:
 
 
 def primaries_by_series(client: Any, datastore_id: str) -> dict[tuple[str, str], dict[str, Any]]:
-    """Give the primary image set of each series, by study and series UID; two of one series are an error."""
+    """Return the primary image set of each series, by study and series UID; two of one series are an error."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for entry in image_sets(client, datastore_id):
         if entry["isPrimary"]:
@@ -81,5 +81,5 @@ def primaries_by_series(client: Any, datastore_id: str) -> dict[tuple[str, str],
 
 
 def sop_instances(client: Any, datastore_id: str, image_set_id: str, **version: str) -> dict[str, dict[str, Any]]:
-    """Give the instances of an image set version by SOP Instance UID."""
+    """Return the instances of an image set version by SOP Instance UID."""
     return dict(instances(document(client, datastore_id, image_set_id, **version)))

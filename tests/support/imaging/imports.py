@@ -28,7 +28,7 @@ def lines(path: Path) -> list[dict[str, Any]]:
 
 
 def run_import(server: ServerProcess, client: Any, datastore_id: str, folder: str, seconds: float = 240.0) -> Outcome:
-    """Import the folder ``folder`` of the bucket ``input`` and give what came of it."""
+    """Import the folder ``folder`` of the bucket ``input`` and return what came of it."""
     server.bucket("output")
     job_id = start_import(client, datastore_id, f"s3://input/{folder}", "s3://output/")
     job = finished_job(client, datastore_id, job_id, seconds)

@@ -17,7 +17,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from support.clients.dicomweb import root, session, store, values
 from support.imaging.import_folders import sop_instances
-from support.imaging.retrieved import Retrieved
+from support.imaging.retrieved import RetrievedInstance
 from support.servers import ServerProcess, active_datastore
 
 BIG_ENDIAN = "1.2.840.10008.1.2.2"
@@ -31,7 +31,7 @@ class StoredFile:
     """A file, and the instance that was made of it."""
 
     path: Path
-    instance: Retrieved
+    instance: RetrievedInstance
     transfer_syntaxes: list[str]
     """Those that it can be asked for in, what is stored first."""
     stored_as: str
@@ -56,7 +56,7 @@ def store_each(server: ServerProcess, client: Any, root_folder: Path, **datastor
                 continue
             image_set_id, frames = members[sop]
             url = f"{root(server, datastore_id)}/studies/{study}/series/{series}/instances/{sop}"
-            instance = Retrieved(url, web, image_set_id)
+            instance = RetrievedInstance(url, web, image_set_id)
             model = instance.metadata()
             (stored_as,), syntaxes = values(model, "00020010"), values(model, "00083002")
             decoded = frames if str(ExplicitVRLittleEndian) in syntaxes else 0
@@ -65,7 +65,7 @@ def store_each(server: ServerProcess, client: Any, root_folder: Path, **datastor
 
 
 def _members(client: Any, datastore_id: str) -> dict[str, tuple[str | None, int]]:
-    """Give image set, None for a primary one, and number of frames of each instance by its SOP Instance UID."""
+    """Return image set, None for a primary one, and number of frames of each instance by its SOP Instance UID."""
     pages = client.get_paginator("search_image_sets").paginate(datastoreId=datastore_id)
     return {
         uid: (None if entry["isPrimary"] else entry["imageSetId"], len(instance["ImageFrames"]))

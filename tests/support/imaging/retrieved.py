@@ -18,7 +18,7 @@ _SMALL = 1 << 20
 
 
 @dataclass(frozen=True)
-class Retrieved:
+class RetrievedInstance:
     """An instance, and the session of HTTP by which it is retrieved."""
 
     url: str
@@ -94,10 +94,10 @@ def retrieved(
     study: str = uid(1),
     series: str = uid(1, 1),
     image_set: str | None = None,
-) -> Retrieved:
+) -> RetrievedInstance:
     """Return an instance of a server, which need not be there."""
     url = f"{root(server, datastore)}/studies/{study}/series/{series}/instances/{sop}"
-    return Retrieved(url, session(server), image_set)
+    return RetrievedInstance(url, session(server), image_set)
 
 
 def refused(answer: requests.Response, status: int, text: str) -> None:

@@ -40,7 +40,7 @@ def level_sizes(width: int, height: int) -> list[tuple[int, int]]:
 
 
 def stays_in_range(samples: NDArray[Any], halvings: int, codestream: bytes) -> bool:
-    """Tell whether no smaller resolution can go beyond the range of the samples' precision.
+    """Return whether no smaller resolution can go beyond the range of the samples' precision.
 
     The low band of the 5/3 transform reaches a quarter of the span beyond either end in each direction; where it leaves the
     range, decoders differ: checksums are of limited samples, this decoder limits none.
@@ -54,7 +54,7 @@ def stays_in_range(samples: NDArray[Any], halvings: int, codestream: bytes) -> b
 
 
 def decoded_frame(client: Any, datastore_id: str, image_set_id: str, entry: dict[str, Any]) -> NDArray[Any]:
-    """Fetch a transcoded frame, check it against its metadata entry at every resolution, and give its samples."""
+    """Fetch a transcoded frame, check it against its metadata entry at every resolution, and return its samples."""
     data, kind = frame(client, datastore_id, image_set_id, entry["ID"])
     assert kind == "image/jph"
     codestream = codestream_of(data)
@@ -85,7 +85,7 @@ def kept_frame(client: Any, datastore_id: str, image_set_id: str, entry: dict[st
 
 
 def verify_frames(client: Any, datastore_id: str, image_set_id: str, instance: dict[str, Any]) -> int:
-    """Fetch and check all frames of an instance; give how many there are."""
+    """Fetch and check all frames of an instance; return how many there are."""
     for entry in instance["ImageFrames"]:
         if instance["ChecksumType"] == "DECOMPRESSED":
             decoded_frame(client, datastore_id, image_set_id, entry)

@@ -16,7 +16,7 @@ _folders = itertools.count()
 
 
 def imported(server: ServerProcess, client: Any, datastore_id: str, *slices: Dataset) -> list[str]:
-    """Import slices in one job; give the image set that each went to, in order."""
+    """Import slices in one job; return the image set that each went to, in order."""
     folder = f"series-{next(_folders)}-{datastore_id}"
     fill(server, folder, slices)
     outcome = import_folder(server, client, datastore_id, folder)
@@ -26,7 +26,7 @@ def imported(server: ServerProcess, client: Any, datastore_id: str, *slices: Dat
 
 
 def settled(client: Any, datastore_id: str, image_set_id: str) -> dict[str, Any]:
-    """Wait until an image set is no longer LOCKED and give its properties."""
+    """Wait until an image set is no longer LOCKED and return its properties."""
 
     def properties() -> dict[str, Any] | None:
         found = client.get_image_set(datastoreId=datastore_id, imageSetId=image_set_id)
@@ -36,7 +36,7 @@ def settled(client: Any, datastore_id: str, image_set_id: str) -> dict[str, Any]
 
 
 def deleted(client: Any, datastore_id: str, image_set_id: str) -> dict[str, Any]:
-    """Delete an image set and give its properties once it is DELETED."""
+    """Delete an image set and return its properties once it is DELETED."""
     client.delete_image_set(datastoreId=datastore_id, imageSetId=image_set_id)
     found = settled(client, datastore_id, image_set_id)
     assert found["imageSetState"] == "DELETED"
@@ -44,12 +44,12 @@ def deleted(client: Any, datastore_id: str, image_set_id: str) -> dict[str, Any]
 
 
 def pack_files(server: ServerProcess, datastore_id: str) -> set[Path]:
-    """Give the files of all packs of a data store."""
+    """Return the files of all packs of a data store."""
     return {path for path in (server.data / "blobs" / "packs" / datastore_id).rglob("*") if path.is_file()}
 
 
 def verified(client: Any, datastore_id: str, image_set_id: str) -> dict[str, dict[str, Any]]:
-    """Check every frame of an image set against its metadata; give its instances by SOP Instance UID."""
+    """Check every frame of an image set against its metadata; return its instances by SOP Instance UID."""
     found = sop_instances(client, datastore_id, image_set_id)
     for instance in found.values():
         assert verify_frames(client, datastore_id, image_set_id, instance) > 0

@@ -25,7 +25,7 @@ class Store:
         self.id = active_datastore(client)
 
     def imported(self, *slices: Dataset) -> list[str]:
-        """Import slices in one job; give the image set of each file, in order."""
+        """Import slices in one job; return the image set of each file, in order."""
         return imported(self.server, self.client, self.id, *slices)
 
     def series(self, count: int = 3, **elements: Any) -> str:
@@ -90,12 +90,12 @@ class Store:
         return wait_for(active, "the image set to be unlocked")
 
     def change(self, image_set_id: str, latest: str, **what: Any) -> dict[str, Any]:
-        """Update and wait for the end; give the properties."""
+        """Update and wait for the end; return the properties."""
         self.ask(image_set_id, latest, **what)
         return self.settled(image_set_id)
 
     def updated(self, image_set_id: str, latest: str, **what: Any) -> dict[str, Any]:
-        """Update to a success; give the document."""
+        """Update to a success; return the document."""
         found = self.change(image_set_id, latest, **what)
         assert (found["imageSetState"], found["imageSetWorkflowStatus"]) == ("ACTIVE", "UPDATED"), found
         assert found["versionId"] == str(int(latest) + 1)

@@ -41,13 +41,13 @@ class BadRequest:
         return f"{self.operation}-{self.member}-{self.kind}"
 
     def parameters(self, ids: dict[str, str]) -> dict[str, Any]:
-        """Give the parameters for boto3, valid but for the one violation, about things that are there."""
+        """Return the parameters for boto3, valid but for the one violation, about things that are there."""
         value = sample_of(shape_at(self.operation, self.path)) if self.raw else self.value
         broken: dict[str, Any] = with_value(self.operation, self.path, value)
         return {name: ids.get(name, given) if self.path != (name,) else given for name, given in broken.items()}
 
     def request(self, ids: dict[str, str]) -> SentRequest:
-        """Give the request that botocore makes of valid parameters, with the value put in afterwards."""
+        """Return the request that botocore makes of valid parameters, with the value put in afterwards."""
         request = sent(self.operation, self.parameters(ids))
         root = MODEL.operation_model(self.operation).input_shape
         member = root.members[self.path[0]]
@@ -90,7 +90,7 @@ def shape_at(operation: str, path: Path) -> Shape:
 
 
 def bad_requests() -> Iterator[BadRequest]:
-    """Give all of them."""
+    """Return all of them."""
     for operation in OPERATIONS:
         root = MODEL.operation_model(operation).input_shape
         for path, shape, _ in places(root):

@@ -161,7 +161,7 @@ class Place:
         return [MARKER.encode(), *stored, *(bytes(marked(number).PixelData)[:400] for number in (1, 2))]
 
     def told(self, answer: Answer) -> bool:
-        """Whether an answer tells anything of the target."""
+        """Return whether an answer tells anything of the target."""
         body = answer.body
         with suppress(OSError):
             body = gzip.decompress(body)
@@ -200,7 +200,7 @@ _NO_ROUTE: Final = Route("", "", "")
 
 
 def _pictures(body: bytes) -> Iterator[tuple[int, int]]:
-    """Give the sizes of the pictures in an answer."""
+    """Return the sizes of the pictures in an answer."""
     for begin in (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8"):
         for found in re.finditer(re.escape(begin), body):
             with suppress(OSError, SyntaxError):
@@ -356,7 +356,7 @@ def native_trial(operation: str, place: Place, parameters: Parameters) -> Trial:
 
 
 def members(shape: Any, prefix: str = "") -> Iterator[str]:
-    """Give the paths of everything that can be said in a shape of the model."""
+    """Return the paths of everything that can be said in a shape of the model."""
     if shape.type_name == "structure":
         for name, member in shape.members.items():
             yield from members(member, f"{prefix}/{name}")
@@ -367,7 +367,7 @@ def members(shape: Any, prefix: str = "") -> Iterator[str]:
 
 
 def said(value: Any, prefix: str = "") -> Iterator[str]:
-    """Give the paths of what is said in parameters; keys of maps are values."""
+    """Return the paths of what is said in parameters; keys of maps are values."""
     if isinstance(value, dict) and not prefix.endswith("/tags"):
         for name, member in value.items():
             yield from said(member, f"{prefix}/{name}")
@@ -424,13 +424,13 @@ STOWED: Final = (marked(1, ImageComments="replaced"), marked(5))
 
 
 def web_route(operation: str) -> Route:
-    """Give the route of a DICOMweb operation."""
+    """Return the route of a DICOMweb operation."""
     ((method, path),) = [(method, path) for method, path, name in ROUTES if name == operation]
     return Route(method, f"/datastore/{{datastoreId}}/{path}".rstrip("/"), operation)
 
 
 def web_trials(route: Route, place: Place) -> Iterator[Trial]:
-    """Give the requests of a DICOMweb operation that are aimed at the target."""
+    """Return the requests of a DICOMweb operation that are aimed at the target."""
     labels = {
         "datastoreId": place.datastore,
         "study": STUDY,
@@ -459,7 +459,7 @@ def web_trials(route: Route, place: Place) -> Iterator[Trial]:
 
 
 def _parameters(route: Route, place: Place, path: str) -> Iterator[tuple[str, Sequence[str]]]:
-    """Give the query parameters of a route, as the server tells them to whoever gives one that it does not know."""
+    """Return the query parameters of a route, as the server tells them to whoever gives one that it does not know."""
     refused = place.root(place.server, Trial(route, "GET", f"{path}?no-such-parameter=1")).message
     found = re.search(r"(?:Known are|nor one of) (.+?)\.$", refused)
     assert found is not None, f"{route.operation} does not tell its parameters: {refused}"
@@ -492,7 +492,7 @@ CHANGING: Final = (
 
 
 def trials(operation: str, place: Place) -> Iterable[Trial]:
-    """Give the requests of an operation that are aimed at the target."""
+    """Return the requests of an operation that are aimed at the target."""
     if operation in NATIVE:
         return _native_trials(operation, place)
     return web_trials(web_route(operation), place)

@@ -141,7 +141,7 @@ def signed(
 
 
 def unknown_callers(server: ServerProcess) -> dict[str, Stranger]:
-    """Give callers that nothing may be answered to, by what is wrong with them."""
+    """Return callers that nothing may be answered to, by what is wrong with them."""
     identifier, secret = server.key()
     long_ago = datetime.now(UTC) - timedelta(hours=1)
     key = Credentials(identifier, secret)
@@ -158,7 +158,7 @@ def unknown_callers(server: ServerProcess) -> dict[str, Stranger]:
 
 
 def _refusals(route: Route) -> set[int]:
-    """Give the statuses of a refusal; a token that is none is the client's error in AWS's words (InvalidIdentityToken, 400)."""
+    """Return the statuses of a refusal; what is no token is InvalidIdentityToken (400)."""
     return {400, 403} if route.operation in UNSIGNED else {403}
 
 

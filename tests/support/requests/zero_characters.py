@@ -16,7 +16,7 @@ ZERO = "a\0b"
 
 
 def requests_with_zeros(client: Any, datastore_id: str, image_set_id: str) -> Iterator[tuple[str, Callable[[], Any]]]:
-    """Give calls of the API by name, each with a zero character somewhere."""
+    """Return calls of the API by name, each with a zero character somewhere."""
     arn = f"arn:aws:medical-imaging:us-east-1:000000000000:datastore/{datastore_id}"
     job = {"datastoreId": datastore_id, "dataAccessRoleArn": ROLE, "inputS3Uri": "s3://in/", "outputS3Uri": "s3://out/"}
     for member in ("inputS3Uri", "outputS3Uri"):

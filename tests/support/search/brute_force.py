@@ -75,7 +75,7 @@ def study_moment(entry: Summary) -> str:
 
 
 def criteria(everything: list[Summary]) -> Iterator[tuple[dict[str, Any], Callable[[Summary], bool]]]:
-    """Give each filter with the predicate that it stands for."""
+    """Return each filter with the predicate that it stands for."""
     for member, tag in ATTRIBUTES.items():
         for value in sorted({entry["DICOMTags"][tag] for entry in everything}):
             yield equal(member, value), lambda entry, tag=tag, value=value: entry["DICOMTags"][tag] == value
@@ -104,7 +104,7 @@ def _digits(bound: dict[str, str]) -> str:
 
 
 def moments(everything: list[Summary]) -> Iterator[tuple[dict[str, Any], Callable[[Summary], bool]]]:
-    """Give filters over the times of the service, which boto3 sends in whole seconds: the last one is within the range."""
+    """Return filters over the times of the service, which boto3 sends in whole seconds: the last one is within the range."""
     for member in ("createdAt", "updatedAt"):
         times = sorted(entry[member] for entry in everything)
         middle = times[len(times) // 2].replace(microsecond=0)
@@ -119,7 +119,7 @@ def moments(everything: list[Summary]) -> Iterator[tuple[dict[str, Any], Callabl
 
 
 def check_filters(client: Any, datastore_id: str) -> int:
-    """Compare every filter, and every pair of an attribute and a range; give how many were compared."""
+    """Compare every filter, and every pair of an attribute and a range; return how many were compared."""
     everything = image_sets(client, datastore_id)
     single = [*criteria(everything), *moments(everything)]
     attributes = [entry for entry in single if entry[0]["operator"] == "EQUAL"]

@@ -58,7 +58,7 @@ class Asked:
 
 
 def http_endpoint(asked: Asked) -> QuietServer:
-    """Give an HTTP authorizer that behaves as its path says; a role's name answers the role."""
+    """Return an HTTP authorizer that behaves as its path says; a role's name answers the role."""
 
     class Handler(JsonHandler):
         def do_POST(self) -> None:  # noqa: N802
@@ -70,7 +70,7 @@ def http_endpoint(asked: Asked) -> QuietServer:
 
 
 def lambda_endpoint(asked: Asked, moto_url: str) -> QuietServer:
-    """Give an endpoint of the Lambda API (operation Invoke)."""
+    """Return an endpoint of the Lambda API (operation Invoke)."""
     errors = {
         "lambda-missing": (404, "ResourceNotFoundException"),
         "lambda-denied": (403, "AccessDeniedException"),

@@ -1,7 +1,7 @@
-"""A key service for tests: moto's server, and a door before it that keeps the rules which moto does not.
+"""A key service for tests: moto's server, and a proxy before it that keeps the rules which moto does not.
 
 moto speaks the wire of AWS KMS and checks the encryption context; it lets keys be used that are disabled or are to be deleted.
-The door refuses these as AWS does, notes what was asked, and can deny a key, not answer, or keep its callers waiting.
+The proxy refuses these as AWS does, notes what was asked, and can deny a key, not answer, or keep its callers waiting.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class Asked:
 
 
 @dataclass
-class KeyServiceDoor:
-    """What the door lets through, and what came by."""
+class KeyServiceProxy:
+    """What the proxy lets through, and what came by."""
 
     url: str
     admin: Any
@@ -79,7 +79,7 @@ class KeyServiceDoor:
         }
 
     def refusal(self, asked: Asked) -> str | None:
-        """Give the error that AWS would answer where moto does not."""
+        """Return the error that AWS would answer where moto does not."""
         if self.denied:
             return "AccessDeniedException"
         if asked.operation in {"Decrypt", "GenerateDataKey"}:
@@ -92,8 +92,8 @@ class KeyServiceDoor:
 
 
 @contextmanager
-def key_service(moto: ObjectStore) -> Iterator[KeyServiceDoor]:
-    """Put a door before the key service of moto's server, which is the one that the object store is in."""
+def key_service(moto: ObjectStore) -> Iterator[KeyServiceProxy]:
+    """Put a proxy before the key service of moto's server, which is the one that the object store is in."""
     target = urlsplit(moto.url).netloc
 
     class Handler(BaseHTTPRequestHandler):
@@ -117,7 +117,7 @@ def key_service(moto: ObjectStore) -> Iterator[KeyServiceDoor]:
                 status, data = answer.status, answer.read()
                 connection.close()
             else:
-                status, data = 400, json.dumps({"__type": refusal, "message": "refused at the door"}).encode()
+                status, data = 400, json.dumps({"__type": refusal, "message": "refused at the proxy"}).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/x-amz-json-1.1")
             self.send_header("Content-Length", str(len(data)))
@@ -132,7 +132,7 @@ def key_service(moto: ObjectStore) -> Iterator[KeyServiceDoor]:
     admin = boto3.client(
         "kms", endpoint_url=moto.url, region_name="us-east-1", aws_access_key_id=KEY[0], aws_secret_access_key=KEY[1]
     )
-    place = KeyServiceDoor(f"http://127.0.0.1:{server.server_port}", admin)
+    place = KeyServiceProxy(f"http://127.0.0.1:{server.server_port}", admin)
     place.passing.set()
     thread = threading.Thread(target=server.serve_forever)
     thread.start()

@@ -1,7 +1,7 @@
-"""An S3 object store for tests: moto's server in a process of its own, and a door before it that watches and interferes.
+"""An S3 object store for tests: moto's server in a process of its own, and a proxy before it that watches and interferes.
 
 moto speaks the S3 wire over a socket, which is what is under test; it does not prove how any particular store keeps its
-promises. It does not check ``x-amz-expected-bucket-owner``: the door does that in its place.
+promises. It does not check ``x-amz-expected-bucket-owner``: the proxy does that in its place.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class ObjectStore:
         return bytes(self.client.get_object(Bucket=bucket, Key=key)["Body"].read())
 
     def environment(self) -> dict[str, str]:
-        """Give the settings of a server that uses the store."""
+        """Return the settings of a server that uses the store."""
         return {
             "HOUNSFIELD_S3_ENDPOINT_URL": self.url,
             "HOUNSFIELD_S3_ACCESS_KEY_ID": KEY[0],
@@ -82,8 +82,8 @@ Watch = Callable[[str, str, Mapping[str, str]], int | None]
 
 
 @contextmanager
-def door(store: ObjectStore, watch: Watch) -> Iterator[ObjectStore]:
-    """Put a door before an object store."""
+def proxy(store: ObjectStore, watch: Watch) -> Iterator[ObjectStore]:
+    """Put a proxy before an object store."""
     target = urlsplit(store.url).netloc
 
     class Handler(BaseHTTPRequestHandler):

@@ -83,7 +83,7 @@ class PostgresqlServer:
         shutil.rmtree(self._folder)
 
     def new_database(self) -> str:
-        """Make a database and give its URL."""
+        """Make a database and return its URL."""
         name = f"test_{secrets.token_hex(6)}"
         with psycopg.connect(f"{self.url}/postgres", autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE {name}")

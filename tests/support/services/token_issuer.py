@@ -101,13 +101,13 @@ class TokenIssuer:
         self.documents["/keys"] = {"keys": [key.as_dict(private=False) for key in self.keys]}
 
     def claims(self, **changes: Any) -> dict[str, Any]:
-        """Give the claims of a good token; a change to None leaves a claim out."""
+        """Return the claims of a good token; a change to None leaves a claim out."""
         now = time.time()
         claims = {"iss": self.url, "aud": AUDIENCE, "sub": "jane", "iat": now - 10, "exp": now + 600, **changes}
         return {name: value for name, value in claims.items() if value is not None}
 
     def token(self, key: Key | None = None, header: Mapping[str, Any] | None = None, **changes: Any) -> str:
-        """Give a signed token, by the first key unless another is given."""
+        """Return a signed token, by the first key unless another is given."""
         key = key or self.keys[0]
         algorithm = str(key.get("alg"))
         return jwt.encode(

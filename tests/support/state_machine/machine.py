@@ -275,7 +275,7 @@ class ArchiveMachine(RuleBasedStateMachine):
         self._copy(Copy(source, None, lacking or None, promote=True))
 
     def _with_primary(self) -> list[tuple[ModelSet, ModelSet]]:
-        """Give the image sets that are not primary and have instances, with the primary set of their series."""
+        """Return the image sets that are not primary and have instances, with the primary set of their series."""
         others = [e for e in self.model.live if not e.latest.primary and e.latest.instances]
         pairs = [(entry, self.model.primary_of(series_of(entry.latest.levels))) for entry in others]
         return [(entry, primary) for entry, primary in pairs if primary is not None]
@@ -509,7 +509,7 @@ class ArchiveMachine(RuleBasedStateMachine):
         return {name for entry in self.model.sets for name in self._frames(entry)}
 
     def _frames(self, target: ModelSet) -> dict[str, bytes]:
-        """Give all frames of all versions of an image set."""
+        """Return all frames of all versions of an image set."""
         found: dict[str, bytes] = {}
         for version in target.versions:
             for instance in version.instances.values():

@@ -229,7 +229,7 @@ class Model:
         return placements
 
     def _leading(self, slices: Sequence[Slice]) -> dict[SeriesKey, Variant]:
-        """Give the variant that the primary set of each series has, or would get."""
+        """Return the variant that the primary set of each series has, or would get."""
         of_study: dict[str, Counter[tuple[str, str, str, str]]] = {}
         for entry in slices:
             of_study.setdefault(series_of(entry.levels).study_uid, Counter())[variant_of(entry.levels).study] += 1

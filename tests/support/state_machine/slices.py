@@ -36,7 +36,7 @@ _LEVELS = {"Patient": PATIENT, "Study": STUDY, "Series": SERIES}
 
 
 def shown(element: DataElement) -> Any:
-    """Give the value of an element as the document has it."""
+    """Return the value of an element as the document has it."""
     if element.is_empty:
         return None
     if dictionary_VM(element.tag) != "1":

@@ -135,7 +135,7 @@ def _let_in(server: ServerProcess, key: tuple[str, str], datastore: str) -> bool
 
 
 def _files() -> list[Dataset]:
-    """Give two CT slices, a cine, and one file for each way in which pixels are kept."""
+    """Return two CT slices, a cine, and one file for each way in which pixels are kept."""
     colour = np.stack([_pixels(seed, "u1") for seed in (4, 5, 6)], axis=-1)
     secondary = {"SOPClassUID": SecondaryCaptureImageStorage, "Modality": "OT"}
     run_length = slice_of(4, 1, pixels=_pixels(4), **secondary)

@@ -81,7 +81,7 @@ def _status(server: ServerProcess, client: Any, datastore_id: str, job_id: str) 
 def _import_under_fire(
     server: ServerProcess, datastore_id: str, folder: str, kinds: list[str], dice: random.Random
 ) -> tuple[Outcome, int]:
-    """Import a folder and kill at random moments in turn; give the outcome and how many kills hit a running job."""
+    """Import a folder and kill at random moments in turn; return the outcome and how many kills hit a running job."""
     client = server.client(connect_timeout=5, read_timeout=10)
     job_id = start_job(server, client, datastore_id, folder)
     hits, turn = 0, 0

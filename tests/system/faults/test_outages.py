@@ -92,7 +92,7 @@ def _status(client: Any, datastore: str, job_id: str) -> str:
 
 
 def _answer(client: Any, datastore: str, image_set: str, frame_id: str) -> bytes | int:
-    """Read a frame; give its bytes or the status."""
+    """Read a frame; return its bytes or the status."""
     try:
         return frame(client, datastore, image_set, frame_id)[0]
     except ClientError as error:

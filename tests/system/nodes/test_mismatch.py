@@ -33,7 +33,7 @@ def opened(settings: Settings) -> Iterator[ImageStore]:
 
 
 def node(data: Path, like: Path | None = None, **settings: str) -> Settings:
-    """Give the settings of a node, with the keys of another one."""
+    """Return the settings of a node, with the keys of another one."""
     if like is not None:
         shutil.copytree(like / "keys", data / "keys")
     return Settings(data=data, **settings)

@@ -17,7 +17,7 @@ from support.identities.users import answer, command, refusal
 from support.identities.users_and_roles import client_of
 from support.imaging.stored_series import verified
 from support.servers import ServerProcess, active_datastore, wait_for
-from support.services.key_service import KeyServiceDoor, key_service
+from support.services.key_service import KeyServiceProxy, key_service
 from support.services.object_store import ObjectStore
 
 INVALID = ("UnrecognizedClientException", "The security token included in the request is invalid.")
@@ -28,18 +28,18 @@ LISTING = {
 
 
 @pytest.fixture(scope="module")
-def door(s3: ObjectStore) -> Iterator[KeyServiceDoor]:
+def proxy(s3: ObjectStore) -> Iterator[KeyServiceProxy]:
     with key_service(s3) as place:
         yield place
 
 
 @pytest.fixture(scope="module")
 def nodes(
-    tmp_path_factory: pytest.TempPathFactory, postgresql_url: str, door: KeyServiceDoor
+    tmp_path_factory: pytest.TempPathFactory, postgresql_url: str, proxy: KeyServiceProxy
 ) -> Iterator[list[ServerProcess]]:
     folder = tmp_path_factory.mktemp("nodes")
     environment = {
-        **door.environment(),
+        **proxy.environment(),
         "HOUNSFIELD_DATABASE_URL": postgresql_url,
         "HOUNSFIELD_KMS_CACHE_SECONDS": "5",
     }
@@ -125,10 +125,10 @@ def test_a_session_that_one_node_began_is_one_on_the_other(nodes: list[ServerPro
 
 
 def test_a_key_of_a_key_service_opens_and_closes_a_data_store_on_both(
-    nodes: list[ServerProcess], door: KeyServiceDoor
+    nodes: list[ServerProcess], proxy: KeyServiceProxy
 ) -> None:
     first, second = nodes
-    key = door.new_key()
+    key = proxy.new_key()
     datastore_id = active_datastore(first.client(), kmsKeyArn=key)
     assert store(first, datastore_id, [part10(slice_of(study=840))]).status_code == 200
     (found,) = second.client().search_image_sets(datastoreId=datastore_id, searchCriteria={})[
@@ -136,7 +136,7 @@ def test_a_key_of_a_key_service_opens_and_closes_a_data_store_on_both(
     ]
     for node in nodes:
         assert verified(node.client(), datastore_id, found["imageSetId"]).keys() == {uid(840, 1, 1)}
-    door.disable(key)
+    proxy.disable(key)
     try:
         for node in nodes:
             search = node.client().search_image_sets
@@ -147,7 +147,7 @@ def test_a_key_of_a_key_service_opens_and_closes_a_data_store_on_both(
                 "the key to be given up",
             )
     finally:
-        door.restore()
+        proxy.restore()
     for client in [node.client() for node in nodes]:
         wait_for(
             lambda client=client: code_of(lambda: verified(client, datastore_id, found["imageSetId"])) is None,
