@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 
 from hounsfield.api.dicomweb.media_types import media_type
-from hounsfield.api.dicomweb.routes import ROUTES
+from hounsfield.api.dicomweb.resources import ROUTES
 from hounsfield.imaging.ingest.files import FailureReason
 from hounsfield.pixels.transfer_syntaxes import TABLE, LosslessFormat, find_treatment
 from hounsfield.settings import Settings
