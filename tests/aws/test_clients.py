@@ -15,6 +15,7 @@ from hounsfield.aws.protocol.errors import AwsError, ConflictException, serialis
 from hounsfield.aws.protocol.parser import parse_request
 from hounsfield.aws.protocol.serializer import serialise
 from hounsfield.aws.sigv4.verifier import Request, Verifier
+from support.clients.signers import read_whole
 from support.requests.route_tables import find_operation
 from support.requests.shape_samples import MODEL, OPERATIONS, sample, sample_of
 
@@ -24,10 +25,10 @@ KEY_ID, SECRET = "AKIAEXAMPLEEXAMPLE00", "secret/of+this=test"
 @pytest.fixture(scope="module")
 def address():
     """An HTTP server that answers each operation with the sample of its output; gives its base URL."""
-    verifier = Verifier("us-east-1", "medical-imaging", lambda claim: {KEY_ID: SECRET}.get(claim.access_key_id))
+    verifier = Verifier("us-east-1", "medical-imaging", lambda scope: {KEY_ID: SECRET}.get(scope.access_key_id))
 
     def answer(request, body):
-        body = verifier.authenticate(request).check(body)
+        body = read_whole(verifier.authenticate(request), body)
         if request.raw_path.endswith(b"/studies"):
             raise ConflictException(f"got {len(body)} bytes")
         operation, labels = find_operation(request.method, request.raw_path)

@@ -15,15 +15,16 @@ from hypothesis import strategies as st
 
 from hounsfield.aws.protocol.errors import AwsError
 from hounsfield.aws.sigv4.canonical_request import canonical_queries
-from hounsfield.aws.sigv4.credential_scope import read_claim
+from hounsfield.aws.sigv4.credential_scope import read_credential_scope
 from hounsfield.aws.sigv4.request import Request
 from hounsfield.aws.sigv4.verifier import Verifier
+from support.clients.signers import proven
 from support.fuzzing import damaged, fuzz
 
 KEY, SECRET = "AKIAEXAMPLEEXAMPLE00", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 NOW = datetime(2026, 3, 14, 15, 9, 26, tzinfo=UTC)
 VERIFIER = Verifier(
-    "us-east-1", "medical-imaging", lambda claim: {KEY: SECRET}.get(claim.access_key_id), clock=lambda: NOW
+    "us-east-1", "medical-imaging", lambda scope: {KEY: SECRET}.get(scope.access_key_id), clock=lambda: NOW
 )
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
@@ -72,17 +73,17 @@ def test_what_botocore_signs_is_verified_and_nothing_else(
     # The body of a presigned request goes into botocore's query string.
     body = b"" if presigned is not None else body
     request = signed(method, path, query, extra, body, presigned)
-    assert VERIFIER.verify(request, body).access_key_id == KEY
+    assert proven(VERIFIER, request, body).access_key_id == KEY
     for changed in (
         Request("PATCH", request.raw_path, request.query_string, request.headers),
         Request(method, request.raw_path + b"x", request.query_string, request.headers),
         Request(method, request.raw_path, request.query_string + b"&x=y", request.headers),
     ):
         with pytest.raises(AwsError) as refused:
-            VERIFIER.verify(changed, body)
+            proven(VERIFIER, changed, body)
         assert refused.value.status == 403
     with pytest.raises(AwsError):
-        VERIFIER.verify(request, body + b"x")
+        proven(VERIFIER, request, body + b"x")
 
 
 AUTHORIZATION = signed("GET", "/datastore", "", {}, b"", None).headers
@@ -108,7 +109,7 @@ def test_damaged_presigned_requests_are_refused_as_such(query: bytes, more: list
 
 def check(request: Request) -> None:
     with pytest.raises(AwsError) as refused:
-        VERIFIER.verify(request, b"")
+        proven(VERIFIER, request, b"")
     assert refused.value.status in {400, 403}
     assert refused.value.message
 
@@ -128,7 +129,7 @@ any_headers = st.lists(
 def test_noise_is_refused(path: bytes, query: bytes, sent: list[tuple[bytes, bytes]]) -> None:
     request = Request("GET", b"/" + path, query, sent)
     with pytest.raises(AwsError):
-        read_claim(request, request.header_values())
+        read_credential_scope(request, request.header_values())
     check(request)
 
 

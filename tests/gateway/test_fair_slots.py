@@ -14,8 +14,8 @@ from hounsfield.gateway.fair_slots import FairSlots
 
 CALLERS = st.sampled_from("abcd")
 STEPS = st.one_of(
-    st.tuples(st.just("begin"), CALLERS),
-    st.tuples(st.just("end"), st.integers(0, 20)),
+    st.tuples(st.just("acquire"), CALLERS),
+    st.tuples(st.just("release"), st.integers(0, 20)),
     st.tuples(st.just("cancel"), st.integers(0, 20)),
 )
 
@@ -36,17 +36,17 @@ class Played:
         self.begun: list[str] = []
 
     async def _one(self, caller: str) -> None:
-        await self.turns.begin(caller)
+        await self.turns.acquire(caller)
         self.running.append(caller)
         self.begun.append(caller)
 
-    async def begin(self, caller: str) -> None:
+    async def acquire(self, caller: str) -> None:
         self.waiting.append((caller, asyncio.ensure_future(self._one(caller))))
         await self._settled()
 
-    async def end(self, at: int) -> None:
+    async def release(self, at: int) -> None:
         if self.running:
-            self.turns.end(self.running.pop(at % len(self.running)))
+            self.turns.release(self.running.pop(at % len(self.running)))
             await self._settled()
 
     async def cancel(self, at: int) -> None:
@@ -82,7 +82,7 @@ def test_places_are_neither_lost_nor_given_twice(
             await getattr(played, name)(argument)
             played.check()
         while played.running:
-            await played.end(0)
+            await played.release(0)
             played.check()
         assert not played.waiting
 
@@ -94,13 +94,13 @@ def test_places_are_neither_lost_nor_given_twice(
 def test_callers_who_wait_are_served_one_after_another(lengths: dict[str, int], order: object) -> None:
     async def play() -> None:
         played = Played(1, 1)
-        await played.begin("first")
+        await played.acquire("first")
         coming = [caller for caller, length in lengths.items() for _ in range(length)]
         order.shuffle(coming)  # type: ignore[attr-defined]
         for caller in coming:
-            await played.begin(caller)
+            await played.acquire(caller)
         while played.running:
-            await played.end(0)
+            await played.release(0)
         left = Counter(lengths)
         for place in range(1, len(played.begun)):
             rounds = played.begun[place : place + len([caller for caller in left if left[caller]])]
@@ -114,9 +114,9 @@ def test_a_caller_alone_leaves_places_to_others() -> None:
     async def play() -> None:
         played = Played(3, 2)
         for _ in range(50):
-            await played.begin("burst")
+            await played.acquire("burst")
         assert played.running == ["burst", "burst"]
-        await played.begin("other")
+        await played.acquire("other")
         assert played.running == ["burst", "burst", "other"]
 
     asyncio.run(play())
@@ -125,13 +125,13 @@ def test_a_caller_alone_leaves_places_to_others() -> None:
 def test_a_turn_that_comes_as_its_task_is_cancelled_is_given_on() -> None:
     async def play() -> None:
         turns = FairSlots(1, 1)
-        await turns.begin("a")
-        second = asyncio.ensure_future(turns.begin("b"))
+        await turns.acquire("a")
+        second = asyncio.ensure_future(turns.acquire("b"))
         await settle()
-        turns.end("a")
+        turns.release("a")
         second.cancel()
         with suppress(asyncio.CancelledError):
             await second
-        await asyncio.wait_for(turns.begin("c"), 5)
+        await asyncio.wait_for(turns.acquire("c"), 5)
 
     asyncio.run(play())

@@ -38,11 +38,6 @@ def new_chain_name(role: str) -> str:
     return f"{stamp}-{role}-{os.getpid()}-{secrets.token_hex(4)}"
 
 
-def is_chain_name(text: str) -> bool:
-    """Return whether a text has the form of the name of a chain."""
-    return _CHAIN.fullmatch(text) is not None
-
-
 def host_name() -> str:
     """Return the name of this machine."""
     return socket.gethostname()[:64]

@@ -1,4 +1,4 @@
-"""The audit trail of a process, and what records the calls of its doors, put together from the settings."""
+"""The audit trail of a process, and what records the calls of its APIs, put together from the settings."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def open_trail(settings: Settings, image_store: ImageStore, wrapper: KeyWrapper,
 
 
 def make_recorder(settings: Settings, image_store: ImageStore, trail: Trail) -> Recorder:
-    """Return what records the calls of the doors to images."""
+    """Return what records the calls of the APIs of images."""
     return Recorder(
         trail,
         SERVICE,

@@ -81,7 +81,7 @@ def _shown(shape: Shape, value: object) -> Json:
 
 
 def shown_labels(shape: Shape, labels: Mapping[str, str]) -> dict[str, Json]:
-    """Return the labels of a path of the native API; those that do not have the form of their member are hidden.
+    """Return the labels of a path of HealthImaging; those that do not have the form of their member are hidden.
 
     Parameters
     ----------

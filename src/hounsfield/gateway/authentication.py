@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from starlette.types import Scope
 
 from hounsfield.aws.protocol.errors import ExpiredTokenException
-from hounsfield.aws.sigv4.credential_scope import Claim
+from hounsfield.aws.sigv4.credential_scope import CredentialScope
 from hounsfield.aws.sigv4.payload_hash import PayloadReader, PlainPayload
 from hounsfield.aws.sigv4.request import Request
 from hounsfield.aws.sigv4.verifier import Verifier
@@ -84,7 +84,7 @@ class AccessKeyHolders:
         """Return the holders of an account."""
         return cls(root_key, root_of(partition, account_id, root_key.id), directory, sessions)
 
-    def secret(self, claim: Claim) -> str | None:
+    def secret(self, scope: CredentialScope) -> str | None:
         """Return the secret of a key that may be used now; None for one that is unknown, disabled or expired.
 
         Raises
@@ -94,11 +94,11 @@ class AccessKeyHolders:
         DirectoryUnavailableError
             It is not the root key, and nothing certain is known of others at the moment.
         """
-        if claim.session_token is not None:
-            return self._session_secret(claim.access_key_id, claim.session_token)
-        if claim.access_key_id == self.root_key.id:
+        if scope.session_token is not None:
+            return self._session_secret(scope.access_key_id, scope.session_token)
+        if scope.access_key_id == self.root_key.id:
             return self.root_key.secret
-        key = self.directory.key(claim.access_key_id)
+        key = self.directory.key(scope.access_key_id)
         return key.secret if key is not None and key.usable_at(now_ms()) else None
 
     def _session_secret(self, access_key_id: str, token: str) -> str | None:

@@ -1,7 +1,7 @@
 """Fair slots: places that callers share by turns, so that the burst of one of them does not keep the others waiting.
 
-    begin ─▶ a place is free, and the caller has fewer than one caller may have ─▶ taken
-       └──▶ else it waits in the caller's own line ◀── end: the next caller in the round whose line is not empty
+    acquire ─▶ a place is free, and the caller has fewer than one caller may have ─▶ taken
+       └──▶ else it waits in the caller's own line ◀── release: the next caller in the round whose line is not empty
 
 However many requests one caller has waiting, the request of another waits for its turn only: for one request of each caller
 that waits. Everything here happens in the event loop.
@@ -31,8 +31,8 @@ class FairSlots:
         # Authenticator in the order of their turns: whoever had one goes to the end.
         self._lines: dict[str, deque[asyncio.Future[None]]] = {}
 
-    async def begin(self, caller: str) -> None:
-        """Take a place, to be given back by `end`, when it is the turn of ``caller``; the task may be cancelled meanwhile."""
+    async def acquire(self, caller: str) -> None:
+        """Take a place, to be given back by `release`, when it is the turn of ``caller``; the task may be cancelled before."""
         if self._has_room(caller):
             # Nobody who could have the place waits: it would have been given away.
             self._take(caller)
@@ -44,10 +44,10 @@ class FairSlots:
         except asyncio.CancelledError:
             if not waiting.cancelled():
                 # The place was given in the moment in which nobody wanted it any more.
-                self.end(caller)
+                self.release(caller)
             raise
 
-    def end(self, caller: str) -> None:
+    def release(self, caller: str) -> None:
         """Give a place back."""
         self._free += 1
         self._held[caller] -= 1

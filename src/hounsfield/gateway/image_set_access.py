@@ -1,6 +1,6 @@
-"""What the caller of a request may do with image sets that the request does not name: decided by policies when they are known.
+"""The access of a caller to image sets that the request does not name: decided by policies when they are known.
 
-door ─▶ CallerAccess(principal, the permission that let the request in) ─▶ domain ─▶ require, denied ─▶ policies
+parse ─▶ CallerAccess(principal, the permission that let the request in) ─▶ domain ─▶ require, denied ─▶ policies
                                                                                  └─▶ resources of the audit record
 """
 
@@ -48,7 +48,7 @@ class CallerAccess:
     on_image_sets : bool
         Whether the action must be allowed on each image set: it is one on image sets, or the data store asks for it. Any other
         one is allowed on the data store, and must not be denied on any of them.
-    facts : RequestConditionKeys
+    condition_keys : RequestConditionKeys
         What else is known of the request.
     image_store : ImageStore
         The image store, for ARNs and tags.
@@ -61,7 +61,7 @@ class CallerAccess:
     principal: Principal
     permission: Permission
     on_image_sets: bool
-    facts: RequestConditionKeys = field(repr=False)
+    condition_keys: RequestConditionKeys = field(repr=False)
     image_store: ImageStore = field(repr=False)
     note: Callable[[Sequence[str]], None] = field(repr=False)
     asked: Permission | None = None
@@ -79,30 +79,30 @@ class CallerAccess:
         arns = self._arns(datastore_id, image_set_ids)
         self.note(list(arns.values()))
         if self.is_limited:
-            facts = self._facts(connection, datastore_id, image_set_ids)
+            condition_keys = self._condition_keys(connection, datastore_id, image_set_ids)
             for needed in self._needed(arns.values()):
-                require(self.principal, needed, facts)
+                require(self.principal, needed, condition_keys)
 
     def denied(self, connection: Connection, datastore_id: str, image_set_ids: Collection[str]) -> frozenset[str]:
-        """Give the image sets that the operation has to leave out."""
+        """Return the image sets that the operation has to leave out."""
         if not self.is_limited:
             return frozenset()
         arns = self._arns(datastore_id, image_set_ids)
-        facts = self._facts(connection, datastore_id, image_set_ids)
+        condition_keys = self._condition_keys(connection, datastore_id, image_set_ids)
         refused: set[str] = set()
         for needed in self._needed(arns.values()):
-            refused |= refused_resources(self.principal, needed, facts)
+            refused |= refused_resources(self.principal, needed, condition_keys)
         return frozenset(image_set_id for image_set_id, arn in arns.items() if arn in refused)
 
     def kept(self) -> str | None:
-        """Give what `access_of_kept` needs to decide later as it is decided now; None where there is nothing to decide."""
+        """Return what `access_of_kept` needs to decide later as it is decided now; None where there is nothing to decide."""
         if not self.is_limited:
             return None
-        rights = PermissionSnapshot.of(self.principal, self.permission, self.facts)
+        rights = PermissionSnapshot.of(self.principal, self.permission, self.condition_keys)
         return orjson.dumps({"onImageSets": self.on_image_sets, "rights": rights.to_json()}).decode()
 
     def visible(self, connection: Connection, datastore_id: str) -> Formula | None:
-        """Give the image sets that lists may show, where each must be allowed and the policies can be said as a formula."""
+        """Return the image sets that lists may show, where each must be allowed and the policies can be said as a formula."""
         if not self.is_limited:
             return True
         if not self.on_image_sets:
@@ -111,7 +111,7 @@ class CallerAccess:
         parts = []
         try:
             for permission in self._permissions:
-                context = RequestContext(permission.context, self.principal, "", self.facts)
+                context = RequestContext(permission.context, self.principal, "", self.condition_keys)
                 resource_filter = ResourceFilter(
                     prefix, context, lambda key: distinct_values(connection, datastore_id, key, _MOST_VALUES)
                 )
@@ -146,19 +146,21 @@ class CallerAccess:
             resources, unless_denied = (list(arns), []) if allowed else ([], list(arns))
             yield replace(permission, resources=resources, unless_denied=unless_denied, instead=None)
 
-    def _facts(
+    def _condition_keys(
         self, connection: Connection | None, datastore_id: str, image_set_ids: Collection[str]
     ) -> RequestConditionKeys:
         if not self.principal.rights.ask_for_resource_tags:
-            return self.facts
+            return self.condition_keys
         if connection is None:
             with self.image_store.database.read() as own:
-                return self._facts(own, datastore_id, image_set_ids)
-        return _WithTags(self.facts, tags_of_image_sets(connection, self.image_store, datastore_id, image_set_ids))
+                return self._condition_keys(own, datastore_id, image_set_ids)
+        return _WithTags(
+            self.condition_keys, tags_of_image_sets(connection, self.image_store, datastore_id, image_set_ids)
+        )
 
 
 def access_of_kept(image_store: ImageStore, kept: str | None) -> ImageSetAccess:
-    """Give the access of a caller that `CallerAccess.kept` wrote down, for work that goes on after the request."""
+    """Return the access of a caller that `CallerAccess.kept` wrote down, for work that goes on after the request."""
     if kept is None:
         return UNLIMITED
     content = orjson.loads(kept)
@@ -172,11 +174,11 @@ def access_of_kept(image_store: ImageStore, kept: str | None) -> ImageSetAccess:
 class _WithTags:
     """What is known of a request, with the tags of image sets as a transaction sees them."""
 
-    facts: RequestConditionKeys
+    condition_keys: RequestConditionKeys
     tags: Mapping[str, Mapping[str, str]]
 
     def value(self, key: str) -> ContextValue | None:
-        return self.facts.value(key)
+        return self.condition_keys.value(key)
 
     def resource_tags(self, resource: str) -> Mapping[str, str]:
         return self.tags.get(resource, {})

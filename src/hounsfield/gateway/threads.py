@@ -48,7 +48,7 @@ class Threads:
     """
 
     def __init__(self, count: int, each: int, wait_seconds: float | None = None) -> None:
-        self._turns = FairSlots(count, each)
+        self._slots = FairSlots(count, each)
         self._wait_seconds = wait_seconds
         self._count = count
         self._limiter: CapacityLimiter | None = None
@@ -91,15 +91,15 @@ class Threads:
         try:
             return await to_thread.run_sync(work, limiter=self._limiter)
         finally:
-            self._turns.end(caller)
+            self._slots.release(caller)
 
     async def _turn(self, caller: str) -> None:
         if self._wait_seconds is None:
-            await self._turns.begin(caller)
+            await self._slots.acquire(caller)
             return
         try:
             with fail_after(self._wait_seconds):
-                await self._turns.begin(caller)
+                await self._slots.acquire(caller)
         except TimeoutError:
             raise DatabaseBusyError(f"no thread to write with within {self._wait_seconds} s") from None
 

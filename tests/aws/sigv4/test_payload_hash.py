@@ -17,6 +17,8 @@ from support.clients.signers import (
     SECRETS,
     changed,
     crc32,
+    proven,
+    read_whole,
     seed_signature,
     signed,
     signed_chunks,
@@ -30,7 +32,7 @@ UNSIGNED_TRAILER = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
 # Lengths whose hexadecimal digits have no letters: the case of a letter means nothing.
 CHUNKS = [b"the first chunk.", b"0\r\n\r\n", b"x" * 0x120]
 WHOLE = b"".join(CHUNKS)
-VERIFIER = Verifier("us-east-1", "medical-imaging", lambda claim: SECRETS.get(claim.access_key_id), clock=lambda: NOW)
+VERIFIER = Verifier("us-east-1", "medical-imaging", lambda scope: SECRETS.get(scope.access_key_id), clock=lambda: NOW)
 
 
 @pytest.fixture
@@ -58,16 +60,16 @@ def test_signed_chunks(announce, headers, size):
     request = announce(SIGNED, **headers)
     body = signed_chunks(seed_signature(request), CHUNKS)
     assert VERIFIER.authenticate(request).signature_verified
-    assert VERIFIER.verify(request, body).body == WHOLE
+    assert proven(VERIFIER, request, body).body == WHOLE
     assert in_pieces(request, body, size) == WHOLE
-    assert VERIFIER.verify(request, body[:-2]).body == WHOLE  # without the last line end
+    assert proven(VERIFIER, request, body[:-2]).body == WHOLE  # without the last line end
     pending = VERIFIER.authenticate(request)
-    assert pending.check(body) == pending.check(body) == WHOLE
+    assert read_whole(pending, body) == read_whole(pending, body) == WHOLE
 
 
 def test_signed_chunks_of_an_empty_body(announce):
     request = announce(SIGNED, Content_Encoding="aws-chunked")
-    assert VERIFIER.verify(request, signed_chunks(seed_signature(request), [])).body == b""
+    assert proven(VERIFIER, request, signed_chunks(seed_signature(request), [])).body == b""
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -78,7 +80,7 @@ def test_no_byte_of_signed_chunks_can_change(announce, data):
     place = data.draw(st.integers(0, len(body) - 1))
     other = data.draw(st.integers(0, 255).filter(lambda byte: byte != body[place]))
     with pytest.raises((InvalidSignatureException, SerializationException)):
-        VERIFIER.verify(request, body[:place] + bytes([other]) + body[place + 1 :])
+        proven(VERIFIER, request, body[:place] + bytes([other]) + body[place + 1 :])
 
 
 def test_chunks_cannot_be_moved_left_out_added_or_borrowed(announce):
@@ -89,12 +91,12 @@ def test_chunks_cannot_be_moved_left_out_added_or_borrowed(announce):
     first, second, rest = lines[:length], lines[length : 2 * length], lines[2 * length :]
     for body in [second + first + rest, first + rest, second + rest, first + first + second + rest, rest]:
         with pytest.raises(InvalidSignatureException):
-            VERIFIER.verify(request, body)
+            proven(VERIFIER, request, body)
     with pytest.raises(InvalidSignatureException):
-        VERIFIER.verify(request, signed_chunks("0" * 64, CHUNKS))
+        proven(VERIFIER, request, signed_chunks("0" * 64, CHUNKS))
     for body in [first + second, first, b"", first + second + rest + b"x", lines[: length - 5]]:
         with pytest.raises(SerializationException):
-            VERIFIER.verify(request, body)
+            proven(VERIFIER, request, body)
 
 
 @pytest.mark.parametrize("size", [1, 50, 1000])
@@ -118,13 +120,13 @@ def test_a_plain_body_is_refused_where_chunks_were_announced(announce):
         request = announce(SIGNED, Content_Encoding="aws-chunked", **headers)
         request = changed(request, headers=[*request.headers, (b"content-length", b"1200")])
         with pytest.raises(SerializationException, match="aws-chunked body must have"):
-            VERIFIER.verify(request, b"DICM" * 300)
+            proven(VERIFIER, request, b"DICM" * 300)
 
 
 def test_the_decoded_length_is_checked(announce):
     request = announce(SIGNED, X_Amz_Decoded_Content_Length=str(len(WHOLE) + 1))
     with pytest.raises(SerializationException, match=f"has {len(WHOLE)} bytes, not the {len(WHOLE) + 1}"):
-        VERIFIER.verify(request, signed_chunks(seed_signature(request), CHUNKS))
+        proven(VERIFIER, request, signed_chunks(seed_signature(request), CHUNKS))
     for length in ["-1", "x", "1,2", "9" * 20]:
         with pytest.raises(SerializationException, match="one number of bytes"):
             VERIFIER.authenticate(announce(SIGNED, X_Amz_Decoded_Content_Length=length))
@@ -144,15 +146,15 @@ def test_unsigned_chunks_are_proven_by_their_checksum(announce, name, size):
     good = [(name, CHECKSUMS[name])]
     assert in_pieces(request, unsigned_chunks(CHUNKS, good), size) == WHOLE
     with pytest.raises(ValidationException, match="not the checksum"):
-        VERIFIER.verify(request, unsigned_chunks([*CHUNKS, b"!"], good))
+        proven(VERIFIER, request, unsigned_chunks([*CHUNKS, b"!"], good))
     with pytest.raises(SerializationException, match="lacks a trailer announced"):
-        VERIFIER.verify(request, unsigned_chunks(CHUNKS, []))
+        proven(VERIFIER, request, unsigned_chunks(CHUNKS, []))
 
 
 def test_unsigned_chunks_with_a_checksum_not_known_here(announce):
     request = announce(UNSIGNED_TRAILER, X_Amz_Trailer="x-amz-checksum-crc64nvme")
     assert (
-        VERIFIER.verify(request, unsigned_chunks(CHUNKS, [(b"x-amz-checksum-crc64nvme", b"AAAAAAAAAAA=")])).body
+        proven(VERIFIER, request, unsigned_chunks(CHUNKS, [(b"x-amz-checksum-crc64nvme", b"AAAAAAAAAAA=")])).body
         == WHOLE
     )
 
@@ -161,35 +163,35 @@ def test_signed_chunks_with_signed_trailer(announce):
     request = announce(SIGNED_TRAILER, X_Amz_Trailer="x-amz-checksum-crc32")
     trailers = [(b"x-amz-checksum-crc32", crc32(WHOLE))]
     body = signed_chunks(seed_signature(request), CHUNKS, trailers)
-    assert VERIFIER.verify(request, body).body == WHOLE
+    assert proven(VERIFIER, request, body).body == WHOLE
     assert in_pieces(request, body, 1) == WHOLE
-    assert VERIFIER.verify(request, body[:-2]).body == WHOLE
+    assert proven(VERIFIER, request, body[:-2]).body == WHOLE
     for wrong in [body.replace(crc32(WHOLE), crc32(b"")), signed_chunks(seed_signature(request), CHUNKS)]:
         with pytest.raises(InvalidSignatureException):
-            VERIFIER.verify(request, wrong)
+            proven(VERIFIER, request, wrong)
     forged = body[: body.index(b"x-amz-trailer-signature")] + "x-amz-trailer-signature:é\r\n\r\n".encode()
     with pytest.raises(InvalidSignatureException):
-        VERIFIER.verify(request, forged)
+        proven(VERIFIER, request, forged)
 
 
 def test_signed_trailers_with_a_wrong_checksum(announce):
     request = announce(SIGNED_TRAILER, X_Amz_Trailer="x-amz-checksum-crc32")
     body = signed_chunks(seed_signature(request), CHUNKS, [(b"x-amz-checksum-crc32", crc32(b"other"))])
     with pytest.raises(ValidationException, match="not the checksum"):
-        VERIFIER.verify(request, body)
+        proven(VERIFIER, request, body)
 
 
 def test_limits_of_lines_and_trailers(announce):
     request = announce(UNSIGNED_TRAILER)
     with pytest.raises(SerializationException, match="less than 1024 bytes"):
-        VERIFIER.verify(request, b"0" * 2000)
+        proven(VERIFIER, request, b"0" * 2000)
     with pytest.raises(SerializationException, match="at most 16 trailers"):
-        VERIFIER.verify(request, unsigned_chunks(CHUNKS, [(b"x", b"y")] * 20))
+        proven(VERIFIER, request, unsigned_chunks(CHUNKS, [(b"x", b"y")] * 20))
     with pytest.raises(SerializationException, match="CRLF after each chunk"):
-        VERIFIER.verify(request, b"3\r\nabcde0\r\n\r\n")
+        proven(VERIFIER, request, b"3\r\nabcde0\r\n\r\n")
     request = announce(SIGNED, Content_Encoding="aws-chunked")
     with pytest.raises(SerializationException, match="has a trailer although none"):
-        VERIFIER.verify(request, signed_chunks(seed_signature(request), [])[:-2] + b"a:b\r\n\r\n")
+        proven(VERIFIER, request, signed_chunks(seed_signature(request), [])[:-2] + b"a:b\r\n\r\n")
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -204,7 +206,7 @@ def test_whatever_body_comes_the_answer_is_bytes_or_an_aws_error(announce, liter
         decoded = in_pieces(request, body, size)
     except AwsError:
         with pytest.raises(AwsError):
-            VERIFIER.verify(request, body)
+            proven(VERIFIER, request, body)
     else:
-        assert decoded == VERIFIER.verify(request, body).body
+        assert decoded == proven(VERIFIER, request, body).body
         assert len(decoded) < len(body)

@@ -5,6 +5,7 @@ import hmac
 import zlib
 from base64 import b64encode
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import botocore.auth
@@ -13,6 +14,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from hounsfield.aws.sigv4.request import Request
+from hounsfield.aws.sigv4.verifier import PendingPayload, Verifier
 
 KEY_ID = "AKIAEXAMPLEEXAMPLE00"
 SECRET = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
@@ -20,6 +22,26 @@ REGION = "us-east-1"
 SERVICE = "medical-imaging"
 NOW = datetime(2026, 3, 14, 15, 9, 26, tzinfo=UTC)
 SECRETS = {KEY_ID: SECRET}
+
+
+class Proven(NamedTuple):
+    """What a request proves with its whole body."""
+
+    access_key_id: str
+    session_token: str | None
+    body: bytes
+
+
+def proven(verifier: Verifier, request: Request, body: bytes) -> Proven:
+    """Verify a request that has arrived completely, as the server does piece by piece."""
+    pending = verifier.authenticate(request)
+    return Proven(pending.access_key_id, pending.session_token, read_whole(pending, body))
+
+
+def read_whole(pending: PendingPayload, body: bytes) -> bytes:
+    """Read a whole body and check it; the body decoded."""
+    reader = pending.reader()
+    return reader.feed(body) + reader.finish()
 
 
 def signed(

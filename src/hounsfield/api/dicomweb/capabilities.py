@@ -1,4 +1,4 @@
-"""Retrieve Capabilities (PS3.18 section 8.9): what the door offers, as WADL or JSON, made from its routes.
+"""Retrieve Capabilities (PS3.18 section 8.9): what the server offers, as WADL or JSON, made from its routes.
 
 ROUTES ─▶ tree of resources ─▶ application/vnd.sun.wadl+xml or application/json
 """
@@ -96,7 +96,7 @@ MEDIA_TYPES: Final[Mapping[str, Sequence[str]]] = {
 
 
 def get_capabilities(call: Call) -> WireResponse:
-    """Describe the door; raises `NotFoundError` when there is no such data store, and `NotAcceptableError`."""
+    """Describe what is offered; raises `NotFoundError` when there is no such data store, and `NotAcceptableError`."""
     call.only()
     get_datastore(call.context.image_store, call.datastore_id)
     offered = offered_routes(deletes=call.context.deletes)
@@ -116,7 +116,7 @@ class Resource:
 
 
 def resources(offered: Sequence[ResourceRoute]) -> Resource:
-    """Give the tree of the resources that routes of method, path and name lead to."""
+    """Return the tree of the resources that routes of method, path and name lead to."""
     root = Resource()
     for method, path, name in offered:
         place = root

@@ -20,7 +20,7 @@ VARY = "Accept"
 
 
 def entity_tag(*what: str, in_parts: bool = False) -> str:
-    """Give the entity tag of one form of a resource (RFC 9110 section 8.8.3).
+    """Return the entity tag of one form of a resource (RFC 9110 section 8.8.3).
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def entity_tag(*what: str, in_parts: bool = False) -> str:
 
 
 def tag_headers(tag: str, vary: str = VARY) -> list[tuple[str, str]]:
-    """Give the headers that let a client, or a cache, keep an answer and ask whether it is still right.
+    """Return the headers that let a client, or a cache, keep an answer and ask whether it is still right.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ class ByteRange:
 
 
 def asked_range(headers: Mapping[str, str], size: int, tag: str) -> ByteRange | None:
-    """Give the range a request asks for, None for all; several ranges in one request are answered whole.
+    """Return the range a request asks for, None for all; several ranges in one request are answered whole.
 
     Parameters
     ----------

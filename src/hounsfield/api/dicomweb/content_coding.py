@@ -53,7 +53,7 @@ def _chosen(text: str) -> ContentCoding:
 
 
 def coding_headers(coding: ContentCoding) -> list[tuple[str, str]]:
-    """Give the header that names a coding; none for a document as it is."""
+    """Return the header that names a coding; none for a document as it is."""
     return [] if coding is ContentCoding.IDENTITY else [("Content-Encoding", coding)]
 
 

@@ -64,13 +64,13 @@ class MediaRange:
         return self.parameters.get("transfer-syntax") or None
 
     def covers(self, kind: str) -> bool:
-        """Tell whether a media type lies in the range that the parts, or the single answer, must have."""
+        """Return whether a media type lies in the range that the parts, or the single answer, must have."""
         wanted = self.part_kind
         return wanted in {kind, "*/*"} or (wanted.endswith("/*") and kind.startswith(wanted[:-1]))
 
 
 def accepted(header: str | None, query: Sequence[str]) -> Sequence[MediaRange]:
-    """Give what a request accepts, the most preferred first; everything where it does not say.
+    """Return what a request accepts, the most preferred first; everything where it does not say.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def accepted(header: str | None, query: Sequence[str]) -> Sequence[MediaRange]:
 
 
 def accept_text(header: str | None, query: Sequence[str]) -> str:
-    """Give what a request accepts, as one text; parameters and errors are those of `accepted`."""
+    """Return what a request accepts, as one text; parameters and errors are those of `accepted`."""
     text = ",".join(query) if query else (header or "")
     if len(text) > LONGEST_ACCEPT:
         raise ValidationException(f"What the request accepts is longer than {LONGEST_ACCEPT} characters.")
@@ -104,7 +104,7 @@ def preferred(text: str) -> tuple[MediaRange, ...]:
 
 
 def acceptable(ranges: Sequence[MediaRange], kind: str, *, parts: bool | None = None) -> bool:
-    """Tell whether a media type may be the answer.
+    """Return whether a media type may be the answer.
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ def acceptable(ranges: Sequence[MediaRange], kind: str, *, parts: bool | None = 
 
 
 def refused(ranges: Sequence[MediaRange], kind: str, transfer_syntax: str | None = None, *, parts: bool) -> bool:
-    """Tell whether a request says of a media type that it is not to come: ``q=0``, and nothing as exact accepts it.
+    """Return whether a request says of a media type that it is not to come: ``q=0``, and nothing as exact accepts it.
 
     Parameters
     ----------

@@ -37,12 +37,12 @@ _KINDS = {_PREFIX + suffix: kind for kind, suffixes in _SYNTAXES.items() for suf
 
 
 def media_type(transfer_syntax: str) -> str:
-    """Give the media type of pixel data in a transfer syntax."""
+    """Return the media type of pixel data in a transfer syntax."""
     return _KINDS.get(transfer_syntax, OCTET_STREAM)
 
 
 def syntaxes_of(entry: MediaRange, available: Sequence[str], stored: str) -> Iterator[str | None]:
-    """Give the transfer syntaxes that a media range asks frames in, the most likely first.
+    """Return the transfer syntaxes that a media range asks frames in, the most likely first.
 
     Parameters
     ----------

@@ -174,7 +174,7 @@ class PartParser:
         return False
 
     def _possible_delimiter(self, at: int) -> int:
-        """Give where a delimiter may begin that is not whole yet; the end of the buffer when nowhere."""
+        """Return where a delimiter may begin that is not whole yet; the end of the buffer when nowhere."""
         while (at := self._buffer.find(b"\r", at)) >= 0:
             if self._delimiter.startswith(self._buffer[at:]):
                 return at
@@ -182,7 +182,7 @@ class PartParser:
         return len(self._buffer)
 
     def _delimiter_end(self, at: int) -> _DelimiterEnd | None:
-        """Tell where a delimiter ends, or that the line is content all the same; None while that cannot be told."""
+        """Return where a delimiter ends, or that the line is content all the same; None while that cannot be told."""
         at += len(self._delimiter)
         following = self._buffer[at : at + MOST_PADDING_BYTES]
         if following.startswith(b"--"):
@@ -219,7 +219,7 @@ def _headers(block: bytes) -> dict[str, str]:
 
 
 def new_boundary() -> str:
-    """Give a boundary that occurs in no content."""
+    """Return a boundary that occurs in no content."""
     return os.urandom(16).hex()
 
 
@@ -241,11 +241,11 @@ def encode_parts(boundary: str, parts: Iterable[tuple[list[tuple[str, str]], Ite
 
 
 def part_head(boundary: str, headers: Iterable[tuple[str, str]]) -> bytes:
-    """Give what stands before the content of a part."""
+    """Return what stands before the content of a part."""
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
     return f"--{boundary}\r\n{lines}\r\n".encode("latin-1")
 
 
 def closing(boundary: str) -> bytes:
-    """Give what stands after the last part."""
+    """Return what stands after the last part."""
     return f"--{boundary}--\r\n".encode("latin-1")

@@ -56,7 +56,7 @@ class Operation:
 
 
 def _rendering(name: str, read: Callable[[Call], Answer]) -> Operation:
-    """Give an operation that answers pictures, which show what frames do."""
+    """Return an operation that answers pictures, which show what frames do."""
     return Operation(name, read, action="GetDICOMInstanceFrames", renders=True)
 
 

@@ -19,12 +19,12 @@ _UTF_8: Final = frozenset({"utf-8", "utf8", "*"})
 
 
 def says_how(name: str) -> bool:
-    """Tell whether a parameter only says how an answer is wanted, and is ignored where it is not supported."""
+    """Return whether a parameter only says how an answer is wanted, and is ignored where it is not supported."""
     return name.lower() in SAYING_HOW
 
 
 def warning(query: Sequence[tuple[str, str]]) -> tuple[str, str] | None:
-    """Give the header that names what was ignored, None when nothing was."""
+    """Return the header that names what was ignored, None when nothing was."""
     names = {name.lower() for name, value in query if says_how(name) and not _is_met(name.lower(), value.lower())}
     if not names:
         return None
@@ -33,7 +33,7 @@ def warning(query: Sequence[tuple[str, str]]) -> tuple[str, str] | None:
 
 
 def _is_met(name: str, value: str) -> bool:
-    """Tell whether an answer is as a parameter wants it without anything being done."""
+    """Return whether an answer is as a parameter wants it without anything being done."""
     if name == CHARSET:
         return not _UTF_8.isdisjoint(part.partition(";")[0].strip() for part in value.split(","))
     return name == ICC_PROFILE and value == "no"

@@ -61,7 +61,7 @@ def thumbnail_appearance(call: Call, kind: RenderedMediaType) -> Appearance:
 
 
 def warnings(call: Call) -> list[tuple[str, str]]:
-    """Give the header that tells which annotations were asked for and are not made (PS3.18 section 8.3.5.1.1).
+    """Return the header that tells which annotations were asked for and are not made (PS3.18 section 8.3.5.1.1).
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""One request to the DICOMweb door, as its handlers see it."""
+"""One call of DICOMweb, as its operations see it."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Call:
     threads: CallerThreads = field(repr=False)
 
     def parameter(self, name: str) -> str | None:
-        """Give a query parameter that may be given once.
+        """Return a query parameter that may be given once.
 
         Raises
         ------

@@ -81,7 +81,7 @@ def get_study(call: Call) -> WireResponse | StreamedResponse:
 
 
 def _wanted(call: Call) -> list[MediaRange]:
-    """Give what a client accepts of what instances can be sent as, the most preferred first."""
+    """Return what a client accepts of what instances can be sent as, the most preferred first."""
     ranges = call.accepts
     wanted = []
     for entry in ranges:
@@ -114,7 +114,7 @@ def _all(call: Call, instances: Sequence[StoredInstance]) -> WireResponse | Stre
 
 
 def _file_in_time(image_store: ImageStore, instance: StoredInstance, wanted: str | None) -> DicomFile:
-    """Give a file for an answer that has begun; what only reading all of it tells to be impossible comes as stored."""
+    """Return a file for an answer that has begun; what only reading all of it tells to be impossible comes as stored."""
     try:
         return make_dicom_file(image_store, instance, wanted)
     except NotAcceptableError:

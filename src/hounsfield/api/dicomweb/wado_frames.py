@@ -122,7 +122,7 @@ def frame_numbers(text: str) -> list[int]:
 def _chosen(
     call: Call, instance: StoredInstance, numbers: Sequence[int]
 ) -> tuple[MediaRange, InstanceFrames] | WireResponse:
-    """Give the frames in the first form that the client accepts and that can be made; 304 when it has them."""
+    """Return the frames in the first form that the client accepts and that can be made; 304 when it has them."""
     image_store, ranges = call.context.image_store, call.accepts
     available, stored = list_frame_transfer_syntaxes(instance), stored_transfer_syntax(instance)
     for entry in ranges:

@@ -110,7 +110,7 @@ def get_thumbnail(call: Call) -> WireResponse | StreamedResponse:
 
 
 def _thumbnails_of(call: Call) -> Iterator[_Shot]:
-    """Give what a thumbnail can be made of, the best first."""
+    """Return what a thumbnail can be made of, the best first."""
     renderer, labels = call.context.renderer, call.labels
     if "frames" in labels:
         target = renderer.find(call.access, _name(call))
@@ -135,7 +135,7 @@ def _thumbnails_of(call: Call) -> Iterator[_Shot]:
 
 
 def _candidates(call: Call, target: RenderingTarget) -> Iterator[int]:
-    """Give frames that can stand for an instance; others than the first matter only where frames may not decode."""
+    """Return frames that can stand for an instance; others than the first matter only where frames may not decode."""
     numbers = call.context.renderer.candidates(target)
     return iter(numbers if target.may_not_decode else numbers[:1])
 

@@ -58,7 +58,7 @@ class _Form:
 
 @lru_cache(maxsize=256)
 def _form_as_stored(accepts: str, transfer_syntax: str) -> _Form | None:
-    """Give the form of frames for whoever accepts that; None where frames as they are stored are not what comes first."""
+    """Return the form of frames for whoever accepts that; None where frames as they are stored are not what comes first."""
     ranges = preferred(accepts)
     entry = ranges[0]
     asked = next(syntaxes_of(entry, (transfer_syntax,), transfer_syntax), None)
@@ -70,7 +70,7 @@ def _form_as_stored(accepts: str, transfer_syntax: str) -> _Form | None:
 
 
 def stored_frame_answer(call: Call, numbers: Sequence[int]) -> WireResponse | StreamedResponse | None:
-    """Give one frame as it is stored; None when that is not what the client asks for first, or is not found this way."""
+    """Return one frame as it is stored; None when that is not what the client asks for first, or is not found this way."""
     accepts = call.accept_text
     if len(numbers) > 1 or numbers[0] < 1 or call.image_set_id is not None:
         return None
@@ -133,12 +133,12 @@ def _streamed(
 
 
 def in_parts(entry: MediaRange) -> bool:
-    """Tell whether frames come in parts, as they do where the client does not say."""
+    """Return whether frames come in parts, as they do where the client does not say."""
     return entry.is_multipart or entry.kind == "*/*"
 
 
 def frame_kind(entry: MediaRange, transfer_syntax: str) -> str:
-    """Give the content type of frames: octets in some syntax, or the media type of the syntax, as it was asked for."""
+    """Return the content type of frames: octets in some syntax, or the media type of the syntax, as it was asked for."""
     kind = OCTET_STREAM if entry.part_kind == OCTET_STREAM else media_type(transfer_syntax)
     return f"{kind}; transfer-syntax={transfer_syntax}"
 
@@ -163,16 +163,16 @@ def frames_tag(key: str, numbers: Sequence[int], kind: str, *, parts: bool) -> s
 
 
 def parts_header(kind: str, boundary: str) -> tuple[str, str]:
-    """Give the header that says that the answer is made of parts of a content type."""
+    """Return the header that says that the answer is made of parts of a content type."""
     return "Content-Type", f'{MULTIPART}; type="{kind.partition(";")[0]}"; boundary={boundary}'
 
 
 def part_headers(call: Call, kind: str, number: int) -> list[tuple[str, str]]:
-    """Give the headers of the part of a frame."""
+    """Return the headers of the part of a frame."""
     return [("Content-Type", kind), ("Content-Location", f"{instance_url(call)}/frames/{number}")]
 
 
 def instance_url(call: Call) -> str:
-    """Give the URL of the instance that a request is about."""
+    """Return the URL of the instance that a request is about."""
     labels = call.labels
     return f"{call.base}/{instance_path(labels['study'], labels['series'], labels['instance'])}"

@@ -30,7 +30,7 @@ class _Sink:
         """Do nothing."""
 
     def taken(self) -> bytes:
-        """Give what was written since the last time."""
+        """Return what was written since the last time."""
         data = b"".join(self._written)
         self._written.clear()
         return data

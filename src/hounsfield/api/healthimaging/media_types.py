@@ -37,14 +37,14 @@ _BY_TRANSFER_SYNTAX = {
 
 
 def media_type(frame: StoredImageFrame) -> str:
-    """Give the content type of a stored frame."""
+    """Return the content type of a stored frame."""
     if not frame.is_frame:
         return OCTET_STREAM
     return frame_media_type(frame.stored_transfer_syntax)
 
 
 def frame_media_type(transfer_syntax: str) -> str:
-    """Give the content type of a frame that is stored in a transfer syntax."""
+    """Return the content type of a frame that is stored in a transfer syntax."""
     return _BY_TRANSFER_SYNTAX.get(transfer_syntax, OCTET_STREAM)
 
 

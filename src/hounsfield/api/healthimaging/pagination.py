@@ -45,7 +45,7 @@ class Listing:
             self.after = Position(first if isinstance(first, int) else str(first), str(identifier), str(second))
 
     def token(self, end: Position | None) -> str | None:
-        """Give the token of the next page, or None when there is none."""
+        """Return the token of the next page, or None when there is none."""
         if end is None:
             return None
         return self._tokens.seal([end.sort_value, end.id, end.second_value], self._context)

@@ -57,7 +57,7 @@ def permission_of(operation: str, path: Mapping[str, str], image_store: ImageSto
 
 
 def names_image_set(path: Mapping[str, str]) -> bool:
-    """Tell by its path whether an operation is one on image sets, and must be allowed on each that it touches."""
+    """Return, by its path, whether an operation is one on image sets, and must be allowed on each that it touches."""
     return _image_set_id(path) is not None
 
 
@@ -99,7 +99,7 @@ def permissions_of_parameters(
 
 
 def _tag_keys(operation: str, parameters: Parameters) -> dict[str, ContextValue]:
-    """Give the condition keys of the tags in a request; ``aws:TagKeys`` is absent where there are none."""
+    """Return the condition keys of the tags in a request; ``aws:TagKeys`` is absent where there are none."""
     if operation == "UntagResource":
         keys = parameters["tagKeys"]
         return {TAG_KEYS: tuple(str(key) for key in keys) if isinstance(keys, list) else ()}

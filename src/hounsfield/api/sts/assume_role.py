@@ -78,7 +78,7 @@ def assume_role(context: Context, call: Call) -> Mapping[str, object]:
         own["sts:sourceidentity"] = source
     actions = ["sts:AssumeRole", *(["sts:TagSession"] if tags.every else [])]
     for action in (*actions, *(["sts:SetSourceIdentity"] if source else [])):
-        if role is None or not may_assume(caller, role, action, own, call.facts):
+        if role is None or not may_assume(caller, role, action, own, call.condition_keys):
             raise AccessDeniedError(
                 f"User: {caller.arn} is not authorized to perform: {action} on resource: {arn[:256]}"
             )
@@ -122,7 +122,7 @@ def _tags(parameters: Parameters, caller: Principal) -> SessionTags:
 
 
 def _source_identity(parameters: Parameters, caller: Principal) -> str:
-    """Give the source identity: that of the caller's session once it has one, else what the request says.
+    """Return the source identity: that of the caller's session once it has one, else what the request says.
 
     Raises
     ------

@@ -44,7 +44,7 @@ def assume_role_with_web_identity(context: Context, call: Call) -> Mapping[str, 
         "aws:federatedprovider": _provider_arn(context, provider),
     }
     party = Party(PartyKind.FEDERATED, frozenset({provider, _provider_arn(context, provider)}))
-    if role is None or not may_assume_by_web(party, role, own, call.facts):
+    if role is None or not may_assume_by_web(party, role, own, call.condition_keys):
         raise AccessDeniedError(f"Not authorized to perform sts:{_OPERATION}")
     new = NewSession(
         name,
@@ -86,7 +86,7 @@ def _identity(context: Context, token: str) -> WebIdentity:
 
 
 def _provider_of(issuer: str) -> str:
-    """Give the name of a provider: the URL of the issuer without its scheme, as IAM has it."""
+    """Return the name of a provider: the URL of the issuer without its scheme, as IAM has it."""
     return issuer.partition("://")[2].rstrip("/")
 
 

@@ -1,4 +1,4 @@
-"""What every operation of the door works on, and what it is told of a call."""
+"""The context of the operations, and their calls."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ class Call:
         Its parameters, validated against the model.
     principal : Principal or None
         Who calls; None where the operation is called without a signature.
-    facts : RequestConditionKeys
+    condition_keys : RequestConditionKeys
         What else is known of the request.
     """
 
     parameters: Parameters
     principal: Principal | None
-    facts: RequestConditionKeys
+    condition_keys: RequestConditionKeys
 
     @property
     def caller(self) -> Principal:

@@ -29,7 +29,7 @@ MOST_POLICY_ARNS = 10
 
 
 def session_seconds(parameters: Parameters, role: Role) -> int:
-    """Give how long a session is to last.
+    """Return how long a session is to last.
 
     Raises
     ------
@@ -46,7 +46,7 @@ def session_seconds(parameters: Parameters, role: Role) -> int:
 
 
 def session_policies(parameters: Parameters) -> tuple[str, ...]:
-    """Give the session policies that are given as JSON.
+    """Return the session policies that are given as JSON.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def session_policies(parameters: Parameters) -> tuple[str, ...]:
 
 
 def session_policy_arns(parameters: Parameters, directory: Directory) -> tuple[str, ...]:
-    """Give the managed policies that are to be session policies.
+    """Return the managed policies that are to be session policies.
 
     Raises
     ------
@@ -118,7 +118,7 @@ def begun(context: Context, role: Role, new: NewSession) -> dict[str, object]:
 
 
 def tag_context(tags: Mapping[str, str], transitive: Sequence[str]) -> dict[str, str | tuple[str, ...]]:
-    """Give the condition keys of session tags: ``aws:RequestTag/…``, ``aws:TagKeys`` and ``sts:TransitiveTagKeys``."""
+    """Return the condition keys of session tags: ``aws:RequestTag/…``, ``aws:TagKeys`` and ``sts:TransitiveTagKeys``."""
     context: dict[str, str | tuple[str, ...]] = {f"aws:requesttag/{key.lower()}": value for key, value in tags.items()}
     if tags:
         context["aws:tagkeys"] = tuple(tags)

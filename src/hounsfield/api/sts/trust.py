@@ -33,7 +33,7 @@ _NAMED: Final = parse_policy(
 
 
 @dataclass(frozen=True, slots=True)
-class RoleFacts:
+class RoleConditionKeys:
     """What is known of a request for a session of a role: of the request itself, and the tags of the role.
 
     Attributes
@@ -48,18 +48,18 @@ class RoleFacts:
     role: Role
 
     def value(self, key: str) -> ContextValue | None:
-        """Give a global condition key, in lower case; None when the request has none."""
+        """Return a global condition key, in lower case; None when the request has none."""
         return self.request.value(key)
 
     def resource_tags(self, resource: str) -> Mapping[str, str]:
-        """Give the tags of the role by its ARN."""
+        """Return the tags of the role by its ARN."""
         return self.role.tags if resource == self.role.arn else {}
 
 
 def may_assume(
-    principal: Principal, role: Role, action: str, own: Mapping[str, ContextValue], facts: RequestConditionKeys
+    principal: Principal, role: Role, action: str, own: Mapping[str, ContextValue], condition_keys: RequestConditionKeys
 ) -> bool:
-    """Tell whether a caller may do something with a role.
+    """Return whether a caller may do something with a role.
 
     Parameters
     ----------
@@ -71,10 +71,10 @@ def may_assume(
         ``sts:AssumeRole``, ``sts:TagSession`` or ``sts:SetSourceIdentity``.
     own : Mapping of str to ContextValue
         Condition keys of the request itself, in lower case.
-    facts : RequestConditionKeys
+    condition_keys : RequestConditionKeys
         What else is known of the request.
     """
-    context = RequestContext(own, principal, role.arn, RoleFacts(facts, role))
+    context = RequestContext(own, principal, role.arn, RoleConditionKeys(condition_keys, role))
     decision = decide_trust(role.trust, action, party_of(principal), context)
     if not decision.allowed:
         return False
@@ -85,7 +85,7 @@ def may_assume(
 
 
 def party_of(principal: Principal) -> Party:
-    """Give what a trust policy can name a caller by."""
+    """Return what a trust policy can name a caller by."""
     names = {principal.arn, principal.id}
     if principal.session is not None:
         names = {principal.arn, principal.session.role_arn, principal.session.role_id}
@@ -100,23 +100,23 @@ class WebContext:
     ----------
     own : Mapping of str to ContextValue
         Keys of the request and of the token, in lower case.
-    facts : RoleFacts
+    condition_keys : RoleConditionKeys
         What else is known.
     """
 
     own: Mapping[str, ContextValue]
-    facts: RoleFacts
+    condition_keys: RoleConditionKeys
 
     def get(self, key: str, /) -> ContextValue | None:
-        """Give the value of a condition key by its name in lower case; None when the request does not have it."""
+        """Return the value of a condition key by its name in lower case; None when the request does not have it."""
         value = self.own.get(key)
-        return self.facts.value(key) if value is None else value
+        return self.condition_keys.value(key) if value is None else value
 
 
 def may_assume_by_web(
-    provider: Party, role: Role, own: Mapping[str, ContextValue], facts: RequestConditionKeys
+    provider: Party, role: Role, own: Mapping[str, ContextValue], condition_keys: RequestConditionKeys
 ) -> bool:
-    """Tell whether the holder of a web identity token may begin a session of a role.
+    """Return whether the holder of a web identity token may begin a session of a role.
 
     Parameters
     ----------
@@ -126,8 +126,8 @@ def may_assume_by_web(
         The role.
     own : Mapping of str to ContextValue
         Condition keys of the request and of the token.
-    facts : RequestConditionKeys
+    condition_keys : RequestConditionKeys
         What else is known of the request.
     """
-    context = WebContext(own, RoleFacts(facts, role))
+    context = WebContext(own, RoleConditionKeys(condition_keys, role))
     return decide_trust(role.trust, "sts:AssumeRoleWithWebIdentity", provider, context).allowed

@@ -1,7 +1,7 @@
-"""What a signed request says of its signature, read from the Authorization header or from the query string.
+"""The credential scope of a request, and all else that it says of its signature, in its header or in its query.
 
     Authorization: AWS4-HMAC-SHA256 Credential=…, SignedHeaders=…, Signature=…  ─┐
-                                                                                 ├─▶ Claim
+                                                                                 ├─▶ CredentialScope
     ?X-Amz-Algorithm=…&X-Amz-Credential=…&X-Amz-Date=…&…&X-Amz-Signature=…      ─┘
 
 Nothing is verified here but the form.
@@ -43,8 +43,8 @@ _MAY_BE_UNSIGNED = frozenset({b"x-amz-cf-id", b"x-amz-content-sha256", b"x-amz-u
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
-    """A signature as the client states it.
+class CredentialScope:
+    """A signature as the client states it: whose it is, for which scope, and what it covers.
 
     Attributes
     ----------
@@ -80,12 +80,12 @@ class Claim:
     content_sha256: str | None
 
     @property
-    def scope(self) -> str:
-        """Credential scope: date, region, service and the closing literal."""
+    def text(self) -> str:
+        """The scope as it is signed: date, region, service and the closing literal."""
         return f"{self.timestamp[:8]}/{self.region}/{self.service}/aws4_request"
 
 
-def read_claim(request: Request, headers: HeaderValues) -> Claim:
+def read_credential_scope(request: Request, headers: HeaderValues) -> CredentialScope:
     """Read what the request says of its signature.
 
     Parameters
@@ -97,8 +97,8 @@ def read_claim(request: Request, headers: HeaderValues) -> Claim:
 
     Returns
     -------
-    Claim
-        The claim, of the right form and not verified.
+    CredentialScope
+        The scope, of the right form and not verified.
 
     Raises
     ------
@@ -114,15 +114,15 @@ def read_claim(request: Request, headers: HeaderValues) -> Claim:
         raise MissingAuthenticationTokenException("Missing Authentication Token")
     if b"authorization" in headers and presigned:
         raise IncompleteSignatureException("The request must be signed in the header or in the query string, not both.")
-    claim = _presigned_claim(request, headers) if presigned else _header_claim(headers)
-    _check_coverage(claim, headers)
-    return claim
+    scope = _presigned_scope(request, headers) if presigned else _header_scope(headers)
+    _check_coverage(scope, headers)
+    return scope
 
 
-def _header_claim(headers: HeaderValues) -> Claim:
+def _header_scope(headers: HeaderValues) -> CredentialScope:
     parts = _authorization_parts(_single(headers, b"authorization") or "")
     timestamp, moment = _signing_time(headers)
-    return _claim(
+    return _make_scope(
         parts,
         timestamp=timestamp,
         moment=moment,
@@ -148,7 +148,7 @@ def _authorization_parts(authorization: str) -> dict[str, str]:
     return parts
 
 
-def _presigned_claim(request: Request, headers: HeaderValues) -> Claim:
+def _presigned_scope(request: Request, headers: HeaderValues) -> CredentialScope:
     parts: dict[str, str] = {}
     for pair in request.query_string.decode("utf-8", "replace").split("&"):
         name, _, value = pair.partition("=")
@@ -164,7 +164,7 @@ def _presigned_claim(request: Request, headers: HeaderValues) -> Claim:
         raise IncompleteSignatureException(
             f"X-Amz-Expires must be a number of seconds from 1 to {MAX_EXPIRES_SECONDS}."
         )
-    return _claim(
+    return _make_scope(
         {name: parts.get(f"X-Amz-{name}", "") for name in ("Credential", "SignedHeaders", "Signature")},
         timestamp=timestamp,
         moment=_moment(timestamp),
@@ -174,7 +174,7 @@ def _presigned_claim(request: Request, headers: HeaderValues) -> Claim:
     )
 
 
-def _claim(
+def _make_scope(
     parts: Mapping[str, str],
     *,
     timestamp: str,
@@ -182,7 +182,7 @@ def _claim(
     expires: timedelta | None,
     session_token: str | None,
     content_sha256: str | None,
-) -> Claim:
+) -> CredentialScope:
     credential = _CREDENTIAL.fullmatch(parts.get("Credential", ""))
     if credential is None:
         raise IncompleteSignatureException(
@@ -199,7 +199,7 @@ def _claim(
             f"Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: "
             f"'{credential['date']}' != '{timestamp[:8]}', from '{timestamp}'."
         )
-    return Claim(
+    return CredentialScope(
         access_key_id=credential["key"],
         region=credential["region"],
         service=credential["service"],
@@ -213,14 +213,14 @@ def _claim(
     )
 
 
-def _check_coverage(claim: Claim, headers: HeaderValues) -> None:
+def _check_coverage(scope: CredentialScope, headers: HeaderValues) -> None:
     """Check that the headers that count are signed.
 
     AWS wants host and every x-amz-* header. Content-Type is not asked for, although AWS's guide says so: real clients
     (the JavaScript SDK v2, grand-challenge) leave it out.
     """
-    signed = frozenset(claim.signed_headers)
-    if len(signed) != len(claim.signed_headers):
+    signed = frozenset(scope.signed_headers)
+    if len(signed) != len(scope.signed_headers):
         raise IncompleteSignatureException("'SignedHeaders' must name each header once.")
     if b"host" not in signed:
         raise IncompleteSignatureException("'Host' must be a 'SignedHeader' in the AWS Authorization.")

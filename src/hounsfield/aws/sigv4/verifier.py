@@ -1,8 +1,8 @@
-"""Signature Version 4: whether a request is from whom it says, and as they sent it.
+"""Verification of Signature Version 4: that a request is from whom it says, and as they sent it.
 
-    Request ─▶ read_claim ─▶ scope, time ─▶ secret ─▶ signing key ─▶ canonical request ─▶ compare ─▶ PendingPayload
-                                                                                                        │ body
-                                                                                              Verified ◀┘
+    Request ─▶ CredentialScope, time ─▶ secret ─▶ signing key ─▶ canonical request ─▶ compare ─▶ PendingPayload
+                                                                                                     │ body
+                                                                                            proven ◀─┘
 
 Headers and body are two steps, so that a large upload can be turned away before it is sent. Where the request does not
 state the hash of its body (boto3 does not, for this service), the signature can only be checked with the body at hand.
@@ -28,7 +28,7 @@ from hounsfield.aws.protocol.errors import (
 )
 from hounsfield.aws.sigv4.canonical_request import canonical_requests
 from hounsfield.aws.sigv4.chunked import ChunkDecoder, ChunkSigner
-from hounsfield.aws.sigv4.credential_scope import ALGORITHM, TIMESTAMP_FORMAT, Claim, read_claim
+from hounsfield.aws.sigv4.credential_scope import ALGORITHM, TIMESTAMP_FORMAT, CredentialScope, read_credential_scope
 from hounsfield.aws.sigv4.payload_hash import (
     HashedPayload,
     PayloadReader,
@@ -39,10 +39,10 @@ from hounsfield.aws.sigv4.payload_hash import (
 from hounsfield.aws.sigv4.request import HeaderValues, Request
 from hounsfield.aws.sigv4.signing_keys import SigningKeys, sign
 
-__all__ = ["PendingPayload", "Request", "SecretLookup", "VerifiedRequest", "Verifier"]
+__all__ = ["PendingPayload", "Request", "SecretLookup", "Verifier"]
 
-SecretLookup: TypeAlias = Callable[[Claim], str | None]
-"""Gives the secret access key for the access key id of a claim, and its session token where there is one, or None when they are
+SecretLookup: TypeAlias = Callable[[CredentialScope], str | None]
+"""Gives the secret access key for the access key id of a scope, and its session token where there is one, or None when they are
 not known. May raise an AwsError."""
 
 UNSIGNED = "UNSIGNED-PAYLOAD"
@@ -53,26 +53,6 @@ UNSIGNED_CHUNKS_TRAILER = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
 _LITERALS = frozenset({UNSIGNED, SIGNED_CHUNKS, SIGNED_CHUNKS_TRAILER, UNSIGNED_CHUNKS_TRAILER})
 _HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _LENGTH = re.compile(rb"[0-9]{1,15}")
-
-
-@dataclass(frozen=True, slots=True)
-class VerifiedRequest:
-    """A request proven to be from the holder of an access key.
-
-    Attributes
-    ----------
-    access_key_id : str
-        Whose request it is.
-    session_token : str or None
-        Token of temporary credentials, covered by the signature; whether it belongs to the key and is still good is for
-        the caller to decide.
-    body : bytes
-        The body, decoded where it was aws-chunked.
-    """
-
-    access_key_id: str
-    session_token: str | None
-    body: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,27 +75,6 @@ class PendingPayload:
     session_token: str | None
     signature_verified: bool
     reader: Callable[[], PayloadReader]
-
-    def check(self, body: bytes) -> bytes:
-        """Verify the whole body.
-
-        Parameters
-        ----------
-        body : bytes
-            The body as sent.
-
-        Returns
-        -------
-        bytes
-            The body decoded.
-
-        Raises
-        ------
-        AwsError
-            The body is not the one that was signed, or is not of the form announced.
-        """
-        reader = self.reader()
-        return reader.feed(body) + reader.finish()
 
 
 def utc_now() -> datetime:
@@ -159,29 +118,6 @@ class Verifier:
         # An unknown access key id is verified with this secret, so that it costs the time a wrong signature costs.
         self._nobodys_secret = random_source.token_hex(20)
 
-    def verify(self, request: Request, body: bytes) -> VerifiedRequest:
-        """Verify a request that has arrived completely.
-
-        Parameters
-        ----------
-        request : Request
-            The request.
-        body : bytes
-            Its body as sent.
-
-        Returns
-        -------
-        Verified
-            Who sent it, and the decoded body.
-
-        Raises
-        ------
-        AwsError
-            As `authenticate` and `PendingPayload.check` do.
-        """
-        pending = self.authenticate(request)
-        return VerifiedRequest(pending.access_key_id, pending.session_token, pending.check(body))
-
     def authenticate(self, request: Request) -> PendingPayload:
         """Verify a request as far as that is possible without its body.
 
@@ -207,14 +143,14 @@ class Verifier:
             The access key id, or its session token, is not known.
         """
         headers = request.header_values()
-        claim = read_claim(request, headers)
-        self._check_scope(claim)
-        self._check_time(claim)
-        secret = self._secrets(claim)
-        key = self._signing_key(claim, secret)
+        scope = read_credential_scope(request, headers)
+        self._check_scope(scope)
+        self._check_time(scope)
+        secret = self._secrets(scope)
+        key = self._signing_key(scope, secret)
 
         def check_signature(payload_hash: str) -> None:
-            matches = _matches(request, headers, claim, key, payload_hash)
+            matches = _matches(request, headers, scope, key, payload_hash)
             if secret is None:
                 raise UnrecognizedClientException("The security token included in the request is invalid.")
             if not matches:
@@ -223,52 +159,52 @@ class Verifier:
                     "Secret Access Key and signing method. Consult the service documentation for details."
                 )
 
-        declared = claim.content_sha256
+        declared = scope.content_sha256
         if declared is None:
-            return _pending(claim, lambda: UndeclaredPayload(check_signature), verified=False)
-        make_reader = _reader_maker(declared, headers, lambda: _chunk_signer(claim, key))
+            return _pending(scope, lambda: UndeclaredPayload(check_signature), verified=False)
+        make_reader = _reader_maker(declared, headers, lambda: _chunk_signer(scope, key))
         check_signature(declared)
-        return _pending(claim, make_reader, verified=True)
+        return _pending(scope, make_reader, verified=True)
 
-    def _signing_key(self, claim: Claim, secret: str | None) -> bytes:
+    def _signing_key(self, scope: CredentialScope, secret: str | None) -> bytes:
         if secret is None:
-            return self._keys.get("", self._nobodys_secret, claim.scope)
-        return self._keys.get(claim.access_key_id, secret, claim.scope)
+            return self._keys.get("", self._nobodys_secret, scope.text)
+        return self._keys.get(scope.access_key_id, secret, scope.text)
 
-    def _check_scope(self, claim: Claim) -> None:
-        if claim.region != self._region:
+    def _check_scope(self, scope: CredentialScope) -> None:
+        if scope.region != self._region:
             raise InvalidSignatureException(
                 f"Credential should be scoped to a valid region, which is '{self._region}'."
             )
-        if claim.service != self._service:
+        if scope.service != self._service:
             raise InvalidSignatureException(f"Credential should be scoped to correct service: '{self._service}'.")
 
-    def _check_time(self, claim: Claim) -> None:
+    def _check_time(self, scope: CredentialScope) -> None:
         now = self._clock()
-        earliest = now - (self._max_skew if claim.expires is None else claim.expires)
+        earliest = now - (self._max_skew if scope.expires is None else scope.expires)
         latest = now + self._max_skew
-        if claim.moment < earliest:
+        if scope.moment < earliest:
             raise InvalidSignatureException(
-                f"Signature expired: {claim.timestamp} is now earlier than {_stamp(earliest)} ({_stamp(now)} - "
+                f"Signature expired: {scope.timestamp} is now earlier than {_stamp(earliest)} ({_stamp(now)} - "
                 f"{_minutes(now - earliest)})"
             )
-        if claim.moment > latest:
+        if scope.moment > latest:
             raise InvalidSignatureException(
-                f"Signature not yet current: {claim.timestamp} is still later than {_stamp(latest)} ({_stamp(now)} + "
+                f"Signature not yet current: {scope.timestamp} is still later than {_stamp(latest)} ({_stamp(now)} + "
                 f"{_minutes(latest - now)})"
             )
 
 
-def _pending(claim: Claim, make_reader: Callable[[], PayloadReader], *, verified: bool) -> PendingPayload:
-    return PendingPayload(claim.access_key_id, claim.session_token, verified, make_reader)
+def _pending(scope: CredentialScope, make_reader: Callable[[], PayloadReader], *, verified: bool) -> PendingPayload:
+    return PendingPayload(scope.access_key_id, scope.session_token, verified, make_reader)
 
 
-def _matches(request: Request, headers: HeaderValues, claim: Claim, key: bytes, payload_hash: str) -> bool:
-    candidates = canonical_requests(request, headers, claim.signed_headers, payload_hash)
-    head = f"{ALGORITHM}\n{claim.timestamp}\n{claim.scope}\n"
+def _matches(request: Request, headers: HeaderValues, scope: CredentialScope, key: bytes, payload_hash: str) -> bool:
+    candidates = canonical_requests(request, headers, scope.signed_headers, payload_hash)
+    head = f"{ALGORITHM}\n{scope.timestamp}\n{scope.text}\n"
     for candidate in candidates:
         string_to_sign = head + hashlib.sha256(candidate).hexdigest()
-        if hmac.compare_digest(sign(key, string_to_sign.encode()), claim.signature):
+        if hmac.compare_digest(sign(key, string_to_sign.encode()), scope.signature):
             return True
     return False
 
@@ -306,8 +242,8 @@ def _signed_chunks_or_plain(
     return lambda: SniffedPayload(make_decoder())
 
 
-def _chunk_signer(claim: Claim, key: bytes) -> ChunkSigner:
-    return ChunkSigner(key, claim.timestamp, claim.scope, claim.signature)
+def _chunk_signer(scope: CredentialScope, key: bytes) -> ChunkSigner:
+    return ChunkSigner(key, scope.timestamp, scope.text, scope.signature)
 
 
 def _decoded_length(headers: HeaderValues) -> int | None:
