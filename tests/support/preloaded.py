@@ -29,6 +29,8 @@ _PRELOADER: Final = Path(__file__).with_name("preloader.py")
 
 _COMMAND: Final = """#!{python} -IS
 import json, os, socket, sys
+if os.environ.get("HOME") != {home!r}:
+    os.execv({installed!r}, [{installed!r}, *sys.argv[1:]])
 with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
     connection.connect({address!r})
     program = {{"arguments": [{module!r}, *sys.argv[1:]], "environment": dict(os.environ), "folder": os.getcwd()}}
@@ -37,7 +39,10 @@ with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
     status = int(connection.recv(16))
 sys.exit(status if status >= 0 else 128 - status)
 """
-"""What a shell starts: it asks for a program with its own descriptors, waits for the end and ends with the same status."""
+"""What a shell starts: it asks for a program with its own descriptors, waits for the end and ends with the same status.
+
+Modules look for the home folder when they are imported; with another one the program is the installed one.
+"""
 
 
 class PreloadedProcess:
@@ -183,7 +188,10 @@ class Preloader:
     def command(self, name: str, module: str) -> None:
         """Put a command into `folder` that runs a module."""
         path = self.folder / name
-        path.write_text(_COMMAND.format(python=sys.executable, address=self._address, module=module))
+        installed, home = str(Path(sys.executable).with_name(name)), self._environment.get("HOME")
+        path.write_text(
+            _COMMAND.format(python=sys.executable, address=self._address, module=module, installed=installed, home=home)
+        )
         path.chmod(0o755)
 
     def close(self) -> None:
