@@ -6,7 +6,6 @@ then stays there, and whoever had to wait for it would wait for ever.
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,14 +15,9 @@ from dataclasses import dataclass, field
 import pytest
 import requests
 
-from hounsfield.iam.identities.access_keys import create_key
-from hounsfield.iam.identities.attachments import attach_policy
-from hounsfield.iam.identities.identities import create_user
-from hounsfield.iam.identities.managed_policies import create_policy
-from hounsfield.iam.identities.records import IdentityKind
 from support.clients.dicomweb import SignedRequests, multipart, part10, root
 from support.files.synthetic import slice_of, uid
-from support.identities.users import repository_of
+from support.identities.users_and_roles import UsersAndRoles, allow
 from support.servers import ServerProcess, active_datastore, wait_for
 from support.services.object_store import ObjectStore, proxy
 
@@ -97,20 +91,10 @@ def world(tmp_path_factory: pytest.TempPathFactory, s3: ObjectStore) -> Iterator
         }
         server = ServerProcess(tmp_path_factory.mktemp("fair") / "data", environment).start()
         stack.callback(server.stop)
-        allowed = {"Effect": "Allow", "Action": "medical-imaging:*", "Resource": "*"}
-        with repository_of(server) as repository:
-            create_user(repository, "other")
-            create_policy(repository, "all", json.dumps({"Version": "2012-10-17", "Statement": [allowed]}))
-            attach_policy(repository, IdentityKind.USER, "other", "all")
-            made = create_key(repository, "other")
-        world = World(
-            server,
-            gate,
-            active_datastore(server.client()),
-            active_datastore(server.client()),
-            (made.record.id, made.secret),
-        )
-        wait_for(lambda: world.ask("GET", "/studies").status_code == 200, "the server to know the other user")
+        users = UsersAndRoles(server)
+        stack.callback(users.close)
+        key = users.user("other", allow("medical-imaging:*"))
+        world = World(server, gate, active_datastore(server.client()), active_datastore(server.client()), key)
         for datastore in (world.busy, world.other):
             body = multipart(part10(slice_of(number=number)) for number in range(3))
             headers = {"Content-Type": 'multipart/related; type="application/dicom"; boundary=the-boundary'}

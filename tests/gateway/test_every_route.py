@@ -19,8 +19,6 @@ from hounsfield.api.dicomweb.resources import ROUTES
 from hounsfield.bootstrap.api import make_app
 from hounsfield.gateway.pipeline import Pipeline
 from hounsfield.gateway.route_table import Route, RouteTable
-from hounsfield.iam.identities.access_keys import set_key_status
-from hounsfield.iam.identities.records import KeyStatus
 from hounsfield.iam.sessions.sessions import NewSession, TemporaryCredentials
 from hounsfield.settings import Settings
 from support.clients.signed_http import send
@@ -95,7 +93,7 @@ def powerless(walked: ServerProcess) -> dict[str, Stranger]:
     world = UsersAndRoles(walked)
     everything = allow("*")
     key, disabled = world.user("nobody"), world.user("gone", everything)
-    set_key_status(world.repository, disabled[0], KeyStatus.INACTIVE)
+    world.disable(disabled)
     client = walked.client(key=disabled)
     wait_for(lambda: (refusal(client) or "x")[0] == "UnrecognizedClientException", "the key to be disabled")
     world.role("powerless", trust({"AWS": "*"}))

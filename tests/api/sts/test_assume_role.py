@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from hounsfield.iam.identities.records import IdentityKind
 from hounsfield.iam.sessions.sessions import NewSession
 from support.clients.signed_http import send, send_signed
 from support.identities.users_and_roles import ACCOUNT, UsersAndRoles, allow, deny, refusal, role_arn, trust, user_arn
@@ -121,15 +120,15 @@ def test_trust_in_the_account_leaves_the_decision_to_identity_policies(world, no
 
 
 def test_trust_in_the_caller_suffices_unless_something_denies(world, jane):
-    world.let(IdentityKind.USER, "sts-jane")
+    world.let_user("sts-jane")
     try:
         sts = world.client("sts", jane)
         wait_for(lambda: refused(sts, "sts-reader"), "the policy to be gone")
         assert begin(sts, "sts-named")["Credentials"]
-        world.let(IdentityKind.USER, "sts-jane", deny("sts:AssumeRole"))
+        world.let_user("sts-jane", deny("sts:AssumeRole"))
         wait_for(lambda: refused(sts, "sts-named"), "the denial to count")
     finally:
-        world.let(IdentityKind.USER, "sts-jane", allow("sts:*"))
+        world.let_user("sts-jane", allow("sts:*"))
         wait_for(lambda: not refused(sts, "sts-reader"), "the policy to count")
 
 
@@ -237,7 +236,7 @@ def test_sessions_of_sessions_last_an_hour_and_keep_what_is_handed_on(world, sts
     assert opened.principal.session is not None
     assert opened.principal.session.source_identity == "jane"
     handed_on = {"StringEquals": {"aws:SourceIdentity": "jane", "aws:PrincipalTag/project": "lung"}}
-    world.let(IdentityKind.ROLE, "sts-tagged", allow("medical-imaging:*", Condition=handed_on), allow("sts:*"))
+    world.let_role("sts-tagged", allow("medical-imaging:*", Condition=handed_on), allow("sts:*"))
     imaging = world.client("medical-imaging", second["Credentials"])
     wait_for(
         lambda: code_of(world.client("medical-imaging", begin(sts, "sts-tagged")["Credentials"])), "the policy to count"
@@ -282,7 +281,7 @@ def test_a_changed_role_counts_at_once_and_a_namesake_is_another(world, sts):
     answer = wait_for(lambda: not_refused(sts, "sts-short"), "the role to be known")
     imaging = world.client("medical-imaging", answer["Credentials"])
     imaging.list_datastores()
-    world.let(IdentityKind.ROLE, "sts-short")
+    world.let_role("sts-short")
     wait_for(lambda: code_of(imaging) == "AccessDeniedException", "the change to count")
     world.remove_role("sts-short")
     wait_for(lambda: code_of(imaging) == "UnrecognizedClientException", "the role to be gone")

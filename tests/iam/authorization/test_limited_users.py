@@ -8,10 +8,6 @@ import pytest
 import requests
 from botocore.exceptions import ClientError
 
-from hounsfield.iam.identities.access_keys import create_key
-from hounsfield.iam.identities.attachments import set_boundary
-from hounsfield.iam.identities.identities import create_user
-from hounsfield.iam.identities.records import IdentityKind
 from support.clients.dicomweb import SignedRequests, root, store
 from support.clients.dicomweb import part10 as file_of
 from support.clients.signed_http import send_signed
@@ -111,7 +107,7 @@ def test_a_permissions_boundary_narrows_and_is_named(world: UsersAndRoles, datas
     client = client_of(world, world.user("bounded", allow("medical-imaging:*")))
     client.list_datastores()
     read_only = "arn:aws:iam::aws:policy/AWSHealthImagingReadOnlyAccess"
-    set_boundary(world.repository, IdentityKind.USER, "bounded", read_only)
+    world.bound("bounded", read_only)
     tag = {"resourceArn": f"{PREFIX}{datastore}", "tags": {"note": "x"}}
     message = wait_for(lambda: denial(client.tag_resource, **tag), "the boundary to be known")
     assert message.endswith("because no permissions boundary allows the medical-imaging:TagResource action")
@@ -138,12 +134,8 @@ def test_only_the_resources_of_the_policy(world: UsersAndRoles, datastore: str, 
 def test_tags_decide_and_a_changed_tag_counts_at_once(
     world: UsersAndRoles, root_client: Any, datastore: str, image_set: str
 ) -> None:
-    create_user(world.repository, "of-ward", {"ward": "3"})
     condition = {"StringEquals": {"aws:ResourceTag/Ward": "${aws:PrincipalTag/ward}"}}
-    world.let(IdentityKind.USER, "of-ward", allow("medical-imaging:*", Condition=condition))
-    made = create_key(world.repository, "of-ward")
-    key = (made.record.id, made.secret)
-    wait_for(lambda: world.knows(key), "the server to know the key")
+    key = world.user("of-ward", allow("medical-imaging:*", Condition=condition), tags={"ward": "3"})
     client = client_of(world, key)
     arns = f"{PREFIX}{datastore}", f"{PREFIX}{datastore}/imageset/{image_set}"
     target = {"datastoreId": datastore, "imageSetId": image_set}

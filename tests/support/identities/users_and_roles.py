@@ -13,10 +13,11 @@ from botocore.exceptions import ClientError
 from sqlalchemy import delete, insert
 
 from hounsfield.bootstrap.installation import open_database, open_keyring, open_repository
-from hounsfield.iam.identities.access_keys import create_key
+from hounsfield.iam.identities.access_keys import create_key, set_key_status
+from hounsfield.iam.identities.attachments import set_boundary
 from hounsfield.iam.identities.directory import Directory
 from hounsfield.iam.identities.identities import create_role, create_user, delete_identity, get_identity, update_role
-from hounsfield.iam.identities.records import IdentityKind
+from hounsfield.iam.identities.records import IdentityKind, KeyStatus
 from hounsfield.iam.identities.repository import Repository
 from hounsfield.iam.sessions.sessions import SEALED_WITH, Sessions
 from hounsfield.settings import load_settings
@@ -74,13 +75,13 @@ class UsersAndRoles:
 
     def role(self, name: str, trusted: Statement, *statements: Statement, **more: Any) -> str:
         create_role(self.repository, name, policy(trusted), **more)
-        self.let(IdentityKind.ROLE, name, *statements)
+        self.let_role(name, *statements)
         return role_arn(name)
 
-    def user(self, name: str, *statements: Statement) -> tuple[str, str]:
+    def user(self, name: str, *statements: Statement, tags: Mapping[str, str] | None = None) -> tuple[str, str]:
         """Make a user, and return a key that the server knows already."""
-        create_user(self.repository, name)
-        self.let(IdentityKind.USER, name, *statements)
+        create_user(self.repository, name, dict(tags or {}))
+        self.let_user(name, *statements)
         made = create_key(self.repository, name)
         key = (made.record.id, made.secret)
         wait_for(lambda: self.knows(key), "the server to know the key")
@@ -90,8 +91,23 @@ class UsersAndRoles:
         """Make a user with a name of its own."""
         return self.user(f"user-{next(_numbers)}", *statements)
 
-    def let(self, kind: IdentityKind, name: str, *statements: Statement) -> None:
-        """Put the inline policy of a user or role in the place of the one it has."""
+    def let_user(self, name: str, *statements: Statement) -> None:
+        """Put the inline policy of a user in the place of the one it has."""
+        self._let(IdentityKind.USER, name, *statements)
+
+    def let_role(self, name: str, *statements: Statement) -> None:
+        """Put the inline policy of a role in the place of the one it has."""
+        self._let(IdentityKind.ROLE, name, *statements)
+
+    def bound(self, name: str, policy_arn: str) -> None:
+        """Put a permissions boundary on a user."""
+        set_boundary(self.repository, IdentityKind.USER, name, policy_arn)
+
+    def disable(self, key: tuple[str, str]) -> None:
+        """Disable an access key."""
+        set_key_status(self.repository, key[0], KeyStatus.INACTIVE)
+
+    def _let(self, kind: IdentityKind, name: str, *statements: Statement) -> None:
         identity = get_identity(self.repository, kind, name)
         with self.repository.change() as connection:
             connection.execute(delete(inline_policies).where(inline_policies.c.identity_id == identity.id))
