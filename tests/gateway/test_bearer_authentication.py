@@ -18,10 +18,6 @@ from dicomweb_client.api import DICOMwebClient
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
-from hounsfield.iam.identities.access_keys import create_key
-from hounsfield.iam.identities.attachments import put_inline_policy
-from hounsfield.iam.identities.identities import create_role, create_user, delete_identity, update_role
-from hounsfield.iam.identities.records import IdentityKind
 from hounsfield.oidc.errors import InvalidTokenError
 from hounsfield.oidc.issuer import open_issuer
 from hounsfield.oidc.role_mapping import map_role
@@ -32,8 +28,8 @@ from support.audit_trail import record_of
 from support.clients.dicomweb import BOUNDARY, multipart, part10, root, session, store
 from support.clients.signed_http import send
 from support.files.synthetic import slice_of, uid
-from support.identities.bearer_tokens import ACCOUNT, SERVICE, VIEWER, World, allowing, function, let, trust, world_with
-from support.identities.users import repository_of
+from support.identities.bearer_tokens import ACCOUNT, VIEWER, World, function, images, trusting, world_with
+from support.identities.users_and_roles import allow, policy, trust
 from support.server_files import kept_files
 from support.servers import ServerProcess, active_datastore, wait_for
 from support.services.authorizers import verdict
@@ -168,7 +164,7 @@ def test_a_function_of_moto_is_called(world: World, s3: ObjectStore) -> None:
     source = io.BytesIO()
     with zipfile.ZipFile(source, "w") as archive:
         archive.writestr("authorizer.py", "def handler(event, context): ...")
-    trusted = trust({"Service": "lambda.amazonaws.com"})
+    trusted = policy(trust({"Service": "lambda.amazonaws.com"}))
     iam = boto3.client("iam", endpoint_url=s3.url, **keys)
     role = iam.create_role(RoleName="moto-authorizer", AssumeRolePolicyDocument=trusted)["Role"]["Arn"]
     made = boto3.client("lambda", endpoint_url=s3.url, **keys).create_function(
@@ -243,17 +239,16 @@ def test_a_role_that_is_gone_or_changed_counts_at_once(world: World) -> None:
         wait_for(is_so, f"the answer {message}")
 
     becomes(424, "Authorizer Misconfiguration")
-    with repository_of(world.server) as repository:
-        create_role(repository, "passing", trust({"Service": SERVICE}))
-        becomes(403, "not authorized to perform: medical-imaging:SearchDICOMStudies")
-        let(repository, "passing", "SearchDICOMStudies")
-        wait_for(lambda: world.get(arn, token).ok, "the policy to count")
-        update_role(repository, "passing", trust=trust({"AWS": ACCOUNT}))
-        becomes(424, "Authorizer Misconfiguration")
-        update_role(repository, "passing", trust=trust({"Service": SERVICE}))
-        wait_for(lambda: world.get(arn, token).ok, "the trust to count")
-        delete_identity(repository, IdentityKind.ROLE, "passing", force=True)
-        becomes(424, "Authorizer Misconfiguration")
+    world.identities.role("passing", trusting())
+    becomes(403, "not authorized to perform: medical-imaging:SearchDICOMStudies")
+    world.identities.let_role("passing", images("SearchDICOMStudies"))
+    wait_for(lambda: world.get(arn, token).ok, "the policy to count")
+    world.identities.trust("passing", trust({"AWS": ACCOUNT}))
+    becomes(424, "Authorizer Misconfiguration")
+    world.identities.trust("passing", trusting())
+    wait_for(lambda: world.get(arn, token).ok, "the trust to count")
+    world.identities.remove_role("passing")
+    becomes(424, "Authorizer Misconfiguration")
 
 
 def test_signatures_work_beside_tokens(world: World, stored: str) -> None:
@@ -428,18 +423,13 @@ def test_a_user_pool_of_cognito_is_an_issuer(s3: ObjectStore) -> None:
 
 
 def test_who_names_an_authorizer_must_be_allowed_to_call_it(world: World) -> None:
-    with repository_of(world.server) as repository:
-        create_user(repository, "maker")
-        key = create_key(repository, "maker")
-        make = "medical-imaging:CreateDatastore"
-        put_inline_policy(repository, IdentityKind.USER, "maker", "making", allowing(make))
-        client = world.server.client(key=(key.record.id, key.secret))
-        wait_for(lambda: tried(client), "the user to be known")
-        refused_to = tried(client, lambdaAuthorizerArn=function("reader"))
-        assert "not authorized to perform: lambda:InvokeFunction on resource: " + function("reader") in refused_to
-        call = allowing(make, "lambda:InvokeFunction")
-        put_inline_policy(repository, IdentityKind.USER, "maker", "making", call)
-        wait_for(lambda: tried(client, lambdaAuthorizerArn=function("reader")) == "made", "the policy to count")
+    make = "medical-imaging:CreateDatastore"
+    client = world.server.client(key=world.identities.user("maker", allow(make)))
+    assert tried(client)
+    refused_to = tried(client, lambdaAuthorizerArn=function("reader"))
+    assert "not authorized to perform: lambda:InvokeFunction on resource: " + function("reader") in refused_to
+    world.identities.let_user("maker", allow([make, "lambda:InvokeFunction"]))
+    wait_for(lambda: tried(client, lambdaAuthorizerArn=function("reader")) == "made", "the policy to count")
 
 
 def tried(client: Any, **parameters: Any) -> str:

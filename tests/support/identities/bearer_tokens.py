@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +11,8 @@ from typing import Any
 
 import requests
 
-from hounsfield.iam.identities.attachments import put_inline_policy
-from hounsfield.iam.identities.identities import create_role
-from hounsfield.iam.identities.records import IdentityKind
-from hounsfield.iam.identities.repository import Repository
 from support.clients.dicomweb import root
-from support.identities.users import repository_of
+from support.identities.users_and_roles import Statement, UsersAndRoles, allow, trust
 from support.servers import ServerProcess, active_datastore, free_port, wait_for
 from support.services.authorizers import Asked, http_endpoint, lambda_endpoint
 from support.services.token_issuer import TokenIssuer
@@ -36,22 +32,14 @@ def function(name: str, region: str = "us-east-1", account: str = ACCOUNT) -> st
     return f"arn:aws:lambda:{region}:{account}:function:{name}"
 
 
-def trust(party: dict[str, str], condition: dict[str, Any] | None = None) -> str:
-    statement = {"Effect": "Allow", "Principal": party, "Action": "sts:AssumeRole"}
-    return json.dumps(
-        {"Version": "2012-10-17", "Statement": [{**statement, **({"Condition": condition} if condition else {})}]}
-    )
+def images(*actions: str) -> Statement:
+    """Return a statement that allows some actions of DICOMweb."""
+    return allow([f"medical-imaging:{action}" for action in actions])
 
 
-def allowing(*actions: str) -> str:
-    statement = {"Effect": "Allow", "Action": actions, "Resource": "*"}
-    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-
-
-def let(repository: Repository, role: str, *actions: str) -> None:
-    """Let a role do some actions of DICOMweb."""
-    document = allowing(*(f"medical-imaging:{action}" for action in actions))
-    put_inline_policy(repository, IdentityKind.ROLE, role, "images", document)
+def trusting(condition: Mapping[str, Any] | None = None) -> Statement:
+    """Return a statement by which a role trusts the service."""
+    return trust({"Service": SERVICE}, **({"Condition": condition} if condition else {}))
 
 
 @dataclass
@@ -61,6 +49,7 @@ class World:
     server: ServerProcess
     issuer: TokenIssuer
     asked: Asked
+    identities: UsersAndRoles
     client: Any
     stores: dict[str, str]
 
@@ -105,22 +94,26 @@ def world_with(data: Path, moto_url: str) -> Iterator[World]:
         "HOUNSFIELD_LOG_LEVEL": "debug",
     }
     server = ServerProcess(data, environment).start()
+    identities = UsersAndRoles(server)
     try:
-        with repository_of(server) as repository:
-            create_role(repository, "reader", trust({"Service": SERVICE}))
-            create_role(repository, "writer", trust({"Service": SERVICE}))
-            create_role(repository, "untrusting", trust({"AWS": ACCOUNT}))
-            create_role(repository, "bound", trust({"Service": SERVICE}, {"StringEquals": {"aws:SourceArn": "none"}}))
-            here = {"aws:SourceArn": f"arn:aws:medical-imaging:us-east-1:{ACCOUNT}:datastore/*"}
-            create_role(repository, "near", trust({"Service": SERVICE}, {"ArnLike": here}))
-            for name in ROLES:
-                actions = ("*",) if name == "writer" else ("SearchDICOM*", "GetDICOM*")
-                let(repository, name, *actions)
-        made = World(server, issuer, asked, server.client(), {})
+        here = {"aws:SourceArn": f"arn:aws:medical-imaging:us-east-1:{ACCOUNT}:datastore/*"}
+        trusted = {
+            "reader": trusting(),
+            "writer": trusting(),
+            "untrusting": trust({"AWS": ACCOUNT}),
+            "bound": trusting({"StringEquals": {"aws:SourceArn": "none"}}),
+            "near": trusting({"ArnLike": here}),
+        }
+        for name in ROLES:
+            identities.role(
+                name, trusted[name], images(*(["*"] if name == "writer" else ["SearchDICOM*", "GetDICOM*"]))
+            )
+        made = World(server, issuer, asked, identities, server.client(), {})
         wait_for(lambda: made.get("reader", issuer.token()).ok, "the roles to be known")
         yield made
     finally:
         asked.released.set()
+        identities.close()
         server.stop()
         for each in (endpoint, invoke, issuer):
             each.stop()
