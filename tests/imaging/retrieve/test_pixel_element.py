@@ -13,9 +13,9 @@ from pydicom.encaps import generate_fragments
 from hounsfield.bootstrap.image_store import open_image_store
 from hounsfield.imaging.image_set_access import UNLIMITED
 from hounsfield.imaging.image_store import ImageStore
+from hounsfield.imaging.retrieve.dicom_file import make_dicom_file
 from hounsfield.imaging.retrieve.instances import find_instance
 from hounsfield.imaging.retrieve.pixel_element import encoded_element
-from hounsfield.imaging.retrieve.transcoding import make_dicom_file
 from hounsfield.settings import Settings
 from support.clients.dicomweb import part10, store
 from support.files.synthetic import noise, slice_of, uid

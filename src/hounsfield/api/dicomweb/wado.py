@@ -18,9 +18,10 @@ from hounsfield.aws.protocol.response import WireResponse
 from hounsfield.gateway.responses import StreamedResponse
 from hounsfield.imaging.errors import NotAcceptableError
 from hounsfield.imaging.image_store import ImageStore
+from hounsfield.imaging.retrieve.dicom_file import DicomFile, can_transcode, make_dicom_file
 from hounsfield.imaging.retrieve.instance_order import find_series, find_study
 from hounsfield.imaging.retrieve.instances import StoredInstance
-from hounsfield.imaging.retrieve.transcoding import ANY, DicomFile, can_transcode, make_dicom_file
+from hounsfield.imaging.retrieve.transfer_syntax_choice import ANY
 
 _NAMED: Final = (
     "Instances are application/dicom, alone, in parts or in application/zip, or bulk data as octets in parts"

@@ -24,9 +24,10 @@ from hounsfield.gateway.responses import StreamedResponse
 from hounsfield.imaging.errors import NotAcceptableError, NotFoundError
 from hounsfield.imaging.retrieve.bulk_data import read_bulk_data, read_every_frame, read_named_values
 from hounsfield.imaging.retrieve.data_set_json import digest_uri
+from hounsfield.imaging.retrieve.dicom_file import can_transcode
 from hounsfield.imaging.retrieve.instance_order import find_series, find_study
 from hounsfield.imaging.retrieve.instances import StoredInstance
-from hounsfield.imaging.retrieve.transcoding import can_transcode, list_frame_transfer_syntaxes, stored_transfer_syntax
+from hounsfield.imaging.retrieve.transfer_syntax_choice import list_frame_transfer_syntaxes, stored_transfer_syntax
 from hounsfield.imaging.staged_instance import PixelKind
 
 _Part: TypeAlias = "tuple[list[tuple[str, str]], Iterable[bytes]]"

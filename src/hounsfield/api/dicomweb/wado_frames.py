@@ -26,12 +26,11 @@ from hounsfield.aws.protocol.errors import ValidationException
 from hounsfield.aws.protocol.response import WireResponse
 from hounsfield.gateway.responses import StreamedResponse
 from hounsfield.imaging.errors import NotAcceptableError
+from hounsfield.imaging.retrieve.instance_frames import InstanceFrames, make_instance_frames
 from hounsfield.imaging.retrieve.instances import StoredInstance, find_instance
-from hounsfield.imaging.retrieve.transcoding import (
-    InstanceFrames,
+from hounsfield.imaging.retrieve.transfer_syntax_choice import (
     choose_frame_transfer_syntax,
     list_frame_transfer_syntaxes,
-    make_instance_frames,
     stored_transfer_syntax,
 )
 

@@ -32,7 +32,7 @@ from hounsfield.imaging.pixel_description import (
     with_corrected_colour,
 )
 from hounsfield.imaging.retrieve.pixel_element import float_tag, is_encapsulated_object
-from hounsfield.imaging.retrieve.transcoding import transfer_syntax_as_stored
+from hounsfield.imaging.retrieve.transfer_syntax_choice import transfer_syntax_as_stored
 from hounsfield.imaging.staged_instance import PixelKind
 from hounsfield.pixels.codecs.colour import decoded_interpretation
 from hounsfield.pixels.codecs.decode import describe_decoded

@@ -20,6 +20,7 @@ from hounsfield.imaging.rendering.presentation import InstancePresentation, Stor
 from hounsfield.imaging.rendering.series_presentation import SeriesPresentations
 from hounsfield.imaging.retrieve.data_set import read_current_data_set
 from hounsfield.imaging.retrieve.decode_check import may_not_decode
+from hounsfield.imaging.retrieve.instance_frames import check_numbers
 from hounsfield.imaging.retrieve.instance_order import list_instances_in_order, sort_series
 from hounsfield.imaging.retrieve.instances import (
     ReadableImageSet,
@@ -32,7 +33,6 @@ from hounsfield.imaging.retrieve.object_frames import check_last, cut_object_fra
 from hounsfield.imaging.retrieve.pixel_reader import find_stored_pixels, read_pixel_records
 from hounsfield.imaging.retrieve.stored_data_set import read_unedited_data_set
 from hounsfield.imaging.retrieve.stored_frames import StoredFrames, find_frame, find_frames_by_uids, read_frame
-from hounsfield.imaging.retrieve.transcoding import check_numbers
 from hounsfield.imaging.staged_instance import PixelKind
 from hounsfield.pixels.errors import PixelError
 from hounsfield.pixels.rendering.render import Appearance, render_frame

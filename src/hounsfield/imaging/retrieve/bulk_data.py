@@ -14,8 +14,8 @@ from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.pixel_description import NUMBER_OF_FRAMES
 from hounsfield.imaging.retrieve.data_set import read_current_data_set
 from hounsfield.imaging.retrieve.data_set_json import bulk_data_uri
+from hounsfield.imaging.retrieve.instance_frames import InstanceFrames, make_instance_frames
 from hounsfield.imaging.retrieve.instances import StoredInstance
-from hounsfield.imaging.retrieve.transcoding import InstanceFrames, make_instance_frames
 from hounsfield.imaging.staged_instance import PixelKind
 
 
@@ -67,7 +67,7 @@ def read_every_frame(
     instance : StoredInstance
         The instance.
     transfer_syntax : str or None
-        As for `hounsfield.imaging.retrieve.transcoding.make_instance_frames`.
+        As for `hounsfield.imaging.retrieve.instance_frames.make_instance_frames`.
 
     Returns
     -------

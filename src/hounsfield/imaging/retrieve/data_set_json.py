@@ -29,7 +29,10 @@ from hounsfield.imaging.retrieve.data_set import CurrentDataSet, StoredDataSet
 from hounsfield.imaging.retrieve.instance_order import INSTANCE_NUMBER, SortKey, make_sort_key
 from hounsfield.imaging.retrieve.instances import StoredInstance
 from hounsfield.imaging.retrieve.level_changes import LEVEL_TAGS
-from hounsfield.imaging.retrieve.transcoding import list_transfer_syntaxes_stored_first, transfer_syntax_as_stored
+from hounsfield.imaging.retrieve.transfer_syntax_choice import (
+    list_transfer_syntaxes_stored_first,
+    transfer_syntax_as_stored,
+)
 from hounsfield.imaging.staged_instance import PixelKind
 from hounsfield.pixels.transfer_syntaxes import HTJ2K_LOSSLESS_RPCL, JPEG_2000_LOSSLESS
 

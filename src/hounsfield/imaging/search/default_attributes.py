@@ -12,7 +12,10 @@ from typing import Final
 from urllib.parse import quote
 
 from hounsfield.dicom.json.level_attributes import text_member
-from hounsfield.imaging.retrieve.transcoding import list_transfer_syntaxes_stored_first, transfer_syntax_as_stored
+from hounsfield.imaging.retrieve.transfer_syntax_choice import (
+    list_transfer_syntaxes_stored_first,
+    transfer_syntax_as_stored,
+)
 from hounsfield.imaging.search.dicom import DicomSearch, FoundRow, Result
 from hounsfield.imaging.staged_instance import PixelKind
 
