@@ -1,4 +1,4 @@
-"""``python -m hounsfield`` is the command ``hounsfield``."""
+"""Entry point of ``python -m hounsfield``."""
 
 from hounsfield.cli.main import main
 

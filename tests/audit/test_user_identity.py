@@ -35,7 +35,7 @@ def key(server: ServerProcess) -> dict[str, str]:
     answer(server, "policy", "put", "listing", "-", "--user", "audit-ada", given=json.dumps(LISTING))
     answer(server, "role", "create", "audit-reader", "--trust", "-", given=json.dumps(TRUST))
     answer(server, "policy", "put", "listing", "-", "--role", "audit-reader", given=json.dumps(LISTING))
-    made: dict[str, str] = answer(server, "key", "create", "audit-ada")
+    made: dict[str, str] = answer(server, "access-key", "create", "audit-ada")
     client = server.client(key=(made["access_key_id"], made["secret_access_key"]))
     wait_for(lambda: refusal(client) is None, "the key to be let in")
     return made

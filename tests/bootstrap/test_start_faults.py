@@ -345,7 +345,7 @@ def test_a_setting_that_cannot_be_is_another_code(tmp_path: Path) -> None:
 def test_a_command_ends_quietly_when_nobody_reads_on(data: Path, words: str) -> None:
     """As before `| head`: without a word where the reader has gone, and with one where a disk is full."""
     for _ in range(3):
-        made = hounsfield("keys", "prepare", "--data", str(data))
+        made = hounsfield("master-key", "prepare", "--data", str(data))
         assert made.returncode == 0, made.stderr
     for name, said in (("closed pipe", ""), ("full disk", "No space left on device")):
         with FAULTS_OF_OUTPUT[name]() as output:

@@ -175,7 +175,7 @@ def test_import_as_a_user_is_what_the_user_may_do(own_server: ServerProcess, tmp
     assert "profile importer" in unknown.stderr
     answer(own_server, "user", "create", "importer")
     delivery = ("--profile", "importer", "--credentials-file", str(credentials))
-    answer(own_server, "key", "create", "importer", *delivery)
+    answer(own_server, "access-key", "create", "importer", *delivery)
     parser = configparser.ConfigParser(interpolation=None)
     parser.read(credentials)
     profile = parser["importer"]

@@ -35,7 +35,7 @@ def user_with_key(server: ServerProcess, name: str) -> Any:
     """Make a user who may list data stores, and return a client with its key that is let in."""
     answer(server, "user", "create", name)
     answer(server, "policy", "put", "listing", "-", "--user", name, given=json.dumps(LISTING))
-    key = answer(server, "key", "create", name)
+    key = answer(server, "access-key", "create", name)
     client = server.client(key=(key["access_key_id"], key["secret_access_key"]))
     wait_for(lambda: refusal(client) is None, "the key to be let in")
     return client
@@ -51,7 +51,7 @@ def shell(server: ServerProcess, *arguments: str) -> str:
 
 def test_a_viewer_is_made_and_shut_out_by_commands_of_their_own_processes(server: ServerProcess) -> None:
     assert "user/typed-viewer" in shell(server, "user", "create", "typed-viewer")
-    made = shell(server, "key", "create", "typed-viewer")
+    made = shell(server, "access-key", "create", "typed-viewer")
     identifier, secret = (line.split()[-1] for line in made.splitlines()[:2])
     client = server.client(key=(identifier, secret))
     shell(server, "policy", "attach", READ_ONLY, "--user", "typed-viewer")
@@ -59,7 +59,7 @@ def test_a_viewer_is_made_and_shut_out_by_commands_of_their_own_processes(server
     with pytest.raises(ClientError, match="no identity-based policy allows the medical-imaging:CreateDatastore"):
         client.create_datastore(datastoreName="not-allowed")
     assert secret not in shell(server, "user", "show", "typed-viewer", "--json")
-    shell(server, "key", "disable", identifier)
+    shell(server, "access-key", "disable", identifier)
     wait_for(lambda: refusal(client) == INVALID, "the key to be refused")
 
 
@@ -88,26 +88,26 @@ def test_policies_count_and_cease_to_count_while_the_server_runs(server: ServerP
 
 def test_rotation(server: ServerProcess) -> None:
     old = user_with_key(server, "rotated")
-    (before,) = answer(server, "key", "list", "--user", "rotated")
+    (before,) = answer(server, "access-key", "list", "--user", "rotated")
     wait_for(
-        lambda: answer(server, "key", "list", "--user", "rotated")[0]["last_used_at"],
+        lambda: answer(server, "access-key", "list", "--user", "rotated")[0]["last_used_at"],
         "the use of the old key to be told",
     )
-    made = answer(server, "key", "rotate", "rotated", "--expires", "90d")
+    made = answer(server, "access-key", "rotate", "rotated", "--expires", "90d")
     assert made["replaces"]["access_key_id"] == before["access_key_id"]
     assert made["replaces"]["last_used_at"] is not None
     assert made["expires_at"] is not None
     new = server.client(key=(made["access_key_id"], made["secret_access_key"]))
     wait_for(lambda: refusal(new) is None, "the new key to be let in")
     assert refusal(old) is None
-    again = command(server, "key", "rotate", "rotated")
+    again = command(server, "access-key", "rotate", "rotated")
     assert (again.exit_code, before["access_key_id"] in again.stderr) == (1, True)
-    finished = answer(server, "key", "rotate", "rotated", "--finish")
+    finished = answer(server, "access-key", "rotate", "rotated", "--finish")
     assert (finished["old"]["status"], finished["new"]["status"]) == ("inactive", "active")
     wait_for(lambda: refusal(old) == INVALID, "the old key to be refused")
     assert refusal(new) is None
-    answer(server, "key", "disable", made["access_key_id"])
-    unusable = command(server, "key", "rotate", "rotated", "--finish")
+    answer(server, "access-key", "disable", made["access_key_id"])
+    unusable = command(server, "access-key", "rotate", "rotated", "--finish")
     assert (unusable.exit_code, "disabled or expired" in unusable.stderr) == (2, True)
 
 
@@ -142,7 +142,7 @@ def test_a_profile_takes_the_secret_instead_of_the_screen(server: ServerProcess,
     file.chmod(0o644)
     answer(server, "user", "create", "profiled")
     where = ("--profile", "viewer", "--credentials-file", str(file))
-    made = command(server, "key", "create", "profiled", *where)
+    made = command(server, "access-key", "create", "profiled", *where)
     assert made.exit_code == 0, made.output
     parser = configparser.ConfigParser(interpolation=None)
     parser.read(file)
@@ -157,9 +157,9 @@ def test_a_profile_takes_the_secret_instead_of_the_screen(server: ServerProcess,
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     client = server.client(key=pair)
     wait_for(lambda: (refusal(client) or ("",))[0] == "AccessDeniedException", "the key of the profile to be known")
-    twice = command(server, "key", "create", "profiled", *where)
+    twice = command(server, "access-key", "create", "profiled", *where)
     assert (twice.exit_code, "has a profile viewer already" in twice.stderr) == (2, True)
-    rotated = answer(server, "key", "rotate", "profiled", *where)
+    rotated = answer(server, "access-key", "rotate", "profiled", *where)
     parser.read(file)
     assert parser["viewer"]["aws_access_key_id"] == rotated["access_key_id"] != pair[0]
     assert "secret_access_key" not in rotated
@@ -170,19 +170,26 @@ def test_a_secret_that_cannot_be_handed_over_makes_no_key(server: ServerProcess,
     answer(server, "user", "create", "undelivered")
     (tmp_path / "file").write_text("")
     run = command(
-        server, "key", "create", "undelivered", "--profile", "p", "--credentials-file", str(tmp_path / "file" / "below")
+        server,
+        "access-key",
+        "create",
+        "undelivered",
+        "--profile",
+        "p",
+        "--credentials-file",
+        str(tmp_path / "file" / "below"),
     )
     assert run.exit_code == 2
-    assert answer(server, "key", "list", "--user", "undelivered") == []
+    assert answer(server, "access-key", "list", "--user", "undelivered") == []
     root = ("--profile", "default", "--credentials-file", str(server.data / "credentials"))
     before = (server.data / "credentials").read_bytes()
-    run = command(server, "key", "create", "undelivered", *root)
+    run = command(server, "access-key", "create", "undelivered", *root)
     assert (run.exit_code, "is the root key" in run.stderr) == (2, True)
     assert (server.data / "credentials").read_bytes() == before
     with Path("/dev/full").open("wb") as full:
-        run = hounsfield("key", "create", "undelivered", "--data", str(server.data), stdout=full.fileno())
+        run = hounsfield("access-key", "create", "undelivered", "--data", str(server.data), stdout=full.fileno())
     assert run.returncode != 0
-    assert answer(server, "key", "list", "--user", "undelivered") == []
+    assert answer(server, "access-key", "list", "--user", "undelivered") == []
 
 
 def test_a_user_with_keys_is_deleted_only_with_force(server: ServerProcess) -> None:
@@ -203,7 +210,7 @@ def world(server: ServerProcess) -> Iterator[ServerProcess]:
     answer(server, "policy", "create", "world-policy", "-", given=json.dumps(LISTING))
     answer(server, "policy", "attach", "world-policy", "--user", "world")
     for _ in range(2):
-        answer(server, "key", "create", "world")
+        answer(server, "access-key", "create", "world")
     lists = [(group, "list") for group in ("user", "role", "policy")]
     before = [answer(server, *words) for words in lists]
     yield server

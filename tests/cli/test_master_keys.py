@@ -1,4 +1,4 @@
-"""`hounsfield keys` beside a running server: rotated, listed, retired, and everything still read."""
+"""`hounsfield master-key` beside a running server: rotated, listed, retired, and everything still read."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from support.servers import ServerProcess, active_datastore
 
 def keys(server: ServerProcess, *arguments: str, fails: bool = False) -> str:
     """Run the command within this process, which starts sooner than one of its own, and return what it prints."""
-    done = command(server, "keys", *arguments)
+    done = command(server, "master-key", *arguments)
     assert (done.exit_code != 0) == fails, done.output
     return str(done.stderr if fails else done.stdout)
 
 
 def typed(server: ServerProcess, *arguments: str, fails: bool = False) -> str:
     """Run the command as a user types it."""
-    done = hounsfield("keys", *arguments, "--data", str(server.data))
+    done = hounsfield("master-key", *arguments, "--data", str(server.data))
     assert (done.returncode != 0) == fails, done.stdout + done.stderr
     return done.stderr if fails else done.stdout
 

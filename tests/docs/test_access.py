@@ -100,7 +100,7 @@ def ok(answer: Answer) -> Answer | None:
 def commands() -> dict[str, click.Command]:
     context = click.Context(cli)
     found = {}
-    for group in ("user", "role", "policy", "key"):
+    for group in ("user", "role", "policy", "access-key"):
         made = cli.get_command(context, group)
         assert isinstance(made, click.Group)
         found |= {f"{group} {name}": made.commands[name] for name in made.commands}

@@ -65,7 +65,7 @@ def test_the_settings_and_commands_are_those_of_the_code() -> None:
     tls = {codes(row["setting"])[0]: codes(row["effect"]) for row in TLS.rows("setting")}
     assert tls["HOUNSFIELD_TLS_LEAST_VERSION"] == list(TlsVersion)
     assert tls["HOUNSFIELD_TLS_CLIENT_CERTIFICATES"] == list(ClientCertificates)
-    shown = CliRunner().invoke(cli, ["keys", "--help"]).output
+    shown = CliRunner().invoke(cli, ["master-key", "--help"]).output
     for row in MASTER.rows("command"):
         (command,) = codes(row["command"])
         assert f"  {command.split()[2]} " in shown

@@ -37,7 +37,7 @@ def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]
 def key(proxied: ServerProcess) -> Key:
     answer(proxied, "user", "create", "inside")
     answer(proxied, "policy", "put", "inside", "-", "--user", "inside", given=json.dumps(INSIDE))
-    made = answer(proxied, "key", "create", "inside")
+    made = answer(proxied, "access-key", "create", "inside")
     pair = (made["access_key_id"], made["secret_access_key"])
     wait_for(lambda: listing(proxied, pair).code != "UnrecognizedClientException", "the key to be known")
     return pair

@@ -1,6 +1,6 @@
-"""The audit trail: who did what and when, in the form of CloudTrail, sealed so that a change shows.
+"""The audit trail: CloudTrail records of every call in a hash chain.
 
-door ─▶ AuditEvent ─▶ Trail (queue, thread) ─▶ record ─▶ sealed line ─▶ file of the chain of this process
-                                                                         │  index of all chains
-                        verify · tail · find · delivery · retention ◀────┘
+gateway ─▶ events ─▶ trail (queue, thread) ─▶ cloudtrail_record ─▶ hash_chain ─▶ chain_writer ─▶ files of one process
+                                                                                      │  chain_index: all chains
+                          verify · find · s3_delivery · retention ◀─ chain_reader ◀───┘
 """

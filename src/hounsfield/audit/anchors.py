@@ -1,4 +1,4 @@
-"""Anchors of audit folders in the database: up to where the index of each is known to have been.
+"""Anchors of audit folders: rows that say how long each folder's index has been.
 
 process begins its chain ─▶ last entry of the index ─▶ database ─▶ `verify`: is the index still there, and at least that long?
 """

@@ -1,4 +1,4 @@
-"""What the files of the audit folder are called.
+"""Names of the files of an audit folder.
 
 index.jsonl                                  every chain: begun, ended, oldest files removed
 <chain>.000001.jsonl, <chain>.000002.jsonl   the lines of a chain, one chain for each process

@@ -1,4 +1,4 @@
-"""The index of an audit folder: which chains there are, so that none can be removed unseen.
+"""The index of an audit folder: a hash chain that lists all chains, so that none can be removed unseen.
 
 process starts ─▶ started ─┐
 process ends   ─▶ ended ───┼─▶ index.jsonl, itself a chain of sealed lines, one writer at a time by a lock

@@ -1,4 +1,4 @@
-"""Reading a chain: its files line after line, each checked against the one before it.
+"""Reader of a chain: its files line by line, each line checked against the one before it.
 
 files ─▶ CheckedLine … CheckedLine ─▶ ChainDamage where the first line is not as it was written
                                       └─ reading ends there: nothing after it can be trusted

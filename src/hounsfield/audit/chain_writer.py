@@ -1,4 +1,4 @@
-"""Writing the chain of one process: files of mode 0600, rotated, each ending where the next begins.
+"""Writer of the chain of one process: files of mode 0600, rotated, each ending where the next begins.
 
 open ─▶ file line · records … · end line ─rotate─▶ file line · records … · end line ─close─▶ ended, in the index
                       └─sync─▶ fsync ─▶ head: how far the chain is durable, at most once a second

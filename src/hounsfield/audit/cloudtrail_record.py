@@ -1,4 +1,4 @@
-"""From an event to its CloudTrail record (CloudTrail User Guide, "CloudTrail record contents").
+"""CloudTrail records of events (CloudTrail User Guide, "CloudTrail record contents").
 
 Parts that come again, such as who called, are made once and kept as bytes.
 """

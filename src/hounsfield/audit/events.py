@@ -1,4 +1,4 @@
-"""What happened, as the audit trail is told of it."""
+"""Events of the audit trail, before they become records."""
 
 from __future__ import annotations
 

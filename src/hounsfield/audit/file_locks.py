@@ -1,4 +1,4 @@
-"""Locks between processes that go with the process that holds them, also when it is killed."""
+"""File locks between processes, which end with the process that holds them, even when it is killed."""
 
 from __future__ import annotations
 

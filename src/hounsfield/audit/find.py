@@ -1,4 +1,4 @@
-"""Finding records in an audit folder, by what they say; nothing is checked here, see `verification`."""
+"""Search of an audit folder by what records say; nothing is verified here, see `verify`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sealed lines: each carries a code over itself and the code of the line before it.
+"""Sealed lines: each carries a code over itself and over the code of the line before it.
 
     {"sequence":7,"kind":"record","mac":"…","body":{…}}
                                     │

@@ -1,4 +1,4 @@
-"""Ending the chains of processes that could not do so themselves, because they were killed or the machine lost power.
+"""Recovery of chains whose process was killed or lost power: another process ends them.
 
 index: started, not ended ─▶ nobody has its lock ─▶ last file read to its end ─▶ cut after its last whole line ─▶ ended
                                                             │ not as it was written: left as it is, for `verify`

@@ -1,4 +1,4 @@
-"""Removing files of the audit trail that are older than they must be kept.
+"""Retention of audit files: removal of those that are older than they must be kept.
 
     oldest files of a chain ─▶ checked ─▶ removed, with the place of the last line: in the index ─▶ deleted
 

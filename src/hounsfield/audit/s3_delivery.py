@@ -1,4 +1,4 @@
-"""Delivering the audit trail to a bucket, in the folders and files of CloudTrail.
+"""Delivery of the audit trail to a bucket, in the folders and files of CloudTrail.
 
 files ─from the position─▶ {"Records":[…]}, gzip ─▶ planned: key, from, to ─▶ PUT ─▶ position moved on
 └─ durable first: what is put again after a crash is the

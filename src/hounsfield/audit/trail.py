@@ -1,4 +1,4 @@
-"""The audit trail of one process: takes events without making anybody wait, writes them from a thread of its own.
+"""The audit trail of one process: takes events without blocking, and writes them in a thread.
 
     put ─────────▶ queue ─every 50 ms, or at once─▶ events ─▶ records ─▶ file ─at least every second─▶ fsync
     put_durably ─▶ queue ─at once──────────────────────────────────────────────────────────▶ fsync ─▶ the future is done

@@ -1,4 +1,4 @@
-"""How UIDs of studies, series and instances stand in records: sealed, so that only who has the key finds a study by its UID.
+"""Redaction of study, series and instance UIDs in records: only the holder of the key finds a study by its UID.
 
 1.2.840.1 ─HMAC-SHA-256 with a key of its own─▶ sealed:5d0c…    the same each time, so that `find` can look for it
 """

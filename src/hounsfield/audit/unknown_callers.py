@@ -1,4 +1,4 @@
-"""Calls of whom nobody knows: a few each second are recorded one by one, the rest are counted.
+"""Rate limit for records of unknown callers: a few each second are recorded one by one, the rest are counted.
 
     address ─▶ network ─▶ tokens of the network, tokens of all ─yes─▶ a record of its own
                                                                └no──▶ counted ─every 10 s─▶ one record for all

@@ -1,4 +1,4 @@
-"""Who called, as CloudTrail writes it (CloudTrail User Guide, "CloudTrail userIdentity element")."""
+"""The userIdentity element of records (CloudTrail User Guide, "CloudTrail userIdentity element")."""
 
 from __future__ import annotations
 

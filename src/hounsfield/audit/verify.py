@@ -1,4 +1,4 @@
-"""Checking an audit folder: whether every line is as it was written, and none is missing.
+"""Verification of an audit folder: every line is as it was written, and none is missing.
 
     index ─▶ each chain: files, from the first that was not removed ─▶ every line follows the one before
                                                                      ─▶ the last is where the index, or the head, says

@@ -1,4 +1,4 @@
-"""The audit trail of a process, and what records the calls of its APIs, put together from the settings."""
+"""The audit trail of a process, and the recorders of its APIs, made from the settings."""
 
 from __future__ import annotations
 

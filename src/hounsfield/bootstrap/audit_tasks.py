@@ -1,4 +1,4 @@
-"""What a runner does for the audit trail: delivers it, removes what is old, and records what the service did by itself.
+"""Audit tasks of a runner: delivery, retention, and records of what the service did by itself.
 
 every audit_s3_seconds ─▶ delivery          every hour ─▶ retention
 work that changed data is done ─▶ AwsServiceEvent

@@ -1,4 +1,4 @@
-"""Whether an installation may make a new master key or a new database: never where something needs the old one.
+"""The check before a first start: a new master key or database is made only where nothing needs the old one.
 
 no keys/master.json  ─▶ database, its key, or packs there? ─▶ refused: the master key is to be put back
 no embedded database ─▶ packs there?                       ─▶ refused: the database is to be put back
@@ -48,7 +48,7 @@ def check_first_start(settings: Settings, place: BlobLocation, blobs: Blobs) -> 
         if found is not None and not master.exists():
             raise InstallationError(
                 f"{master} is missing, and {found} cannot be read without it; put it back from its copy, "
-                "or import it with `hounsfield keys import`; every node needs the same one, "
+                "or import it with `hounsfield master-key import`; every node needs the same one, "
                 "and every installation a place of its own"
             )
     elif not settings.database_url and not _holds_something(database_file(settings)):

@@ -1,4 +1,4 @@
-"""The stores of an installation, opened as its settings say: database, packs, buckets, keys.
+"""The image store of an installation, made from the settings: database, packs, buckets, keys.
 
 Settings ─▶ open_image_store ─▶ ImageStore, which every function of the domain works on
 """

@@ -1,4 +1,4 @@
-"""The keyring, the database and the directory of an installation, as its settings name them.
+"""Keyring, database, identities and audit folder of an installation, opened from the settings.
 
 Servers open more (`hounsfield.bootstrap.api`); commands that need no more start in a third of the time.
 """

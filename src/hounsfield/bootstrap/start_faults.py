@@ -1,4 +1,4 @@
-"""What keeps an installation from being opened, each said in one sentence: what is wrong, and what to do.
+"""Start faults: why an installation cannot be opened, in one sentence with the remedy.
 
 keys, database, credentials, folders ─▶ errors ─▶ explain_start_faults ─▶ InstallationError ─▶ standard error, exit code 1
 """
@@ -63,7 +63,7 @@ def explain_start_faults(settings: Settings) -> Iterator[None]:
     except KeyringError as error:
         raise InstallationError(
             f"{master_key_file(settings)} cannot be used, {error}; put back the copy that was kept of it, "
-            "or move it away and import one with `hounsfield keys import`"
+            "or move it away and import one with `hounsfield master-key import`"
         ) from error
     except DatabaseKeyMissingError as error:
         raise InstallationError(f"{error}; put it back from the copy that was kept of keys/") from error

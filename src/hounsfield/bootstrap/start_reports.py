@@ -1,4 +1,4 @@
-"""What processes tell the first one of their start: that they work, or in one sentence why they cannot.
+"""Start reports of processes to the supervisor: that they work, or why they cannot.
 
 serve ─fork─▶ runner ──────────────┐
       └─fork─▶ api ─fork─▶ API process ─▶ one pipe ─▶ serve: ready, or refused and why

@@ -1,4 +1,4 @@
-"""What vouches for bearer tokens, put together from the settings: authorizers of data stores, and an issuer."""
+"""Authorizers of bearer tokens, made from the settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``hounsfield key``: access keys of users, and how one takes the place of another."""
+"""``hounsfield access-key``: access keys of users, and their rotation."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def rotate(
         [
             f"{old.id} is disabled: {key_line(old)}",
             f"{new.id} stays: {key_line(new)}",
-            f"When nothing misses the old one: hounsfield key delete {old.id}",
+            f"When nothing misses the old one: hounsfield access-key delete {old.id}",
         ],
     )
 
@@ -180,7 +180,7 @@ def _lines(made: access_keys.NewKey, rest: list[str]) -> list[str]:
     if made.replaces is not None:
         lines += [
             f"It is to replace {made.replaces.id}: {key_line(made.replaces)}",
-            f"When the new one is in use everywhere: hounsfield key rotate {made.record.user} --finish",
+            f"When the new one is in use everywhere: hounsfield access-key rotate {made.record.user} --finish",
         ]
     return lines
 

@@ -1,4 +1,4 @@
-"""Arguments of commands: moments, tags, policy documents, and whom a policy is of."""
+"""Arguments of commands: moments, tags, policy documents, and the holders of policies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``hounsfield audit``: check the audit trail, look into it, deliver it."""
+"""``hounsfield audit``: verify, search and deliver the audit trail."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recording the operator's commands in the audit trail: what changes users, keys and policies must not go unseen.
+"""Audit records of commands that change users, keys and policies.
 
 command ─▶ chain of its own opened, or the command refused ─▶ done ─▶ record, durable ─▶ chain ended
 """

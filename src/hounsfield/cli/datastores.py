@@ -1,4 +1,4 @@
-"""``hounsfield datastore``: which data stores ask for the permission on each image set."""
+"""``hounsfield datastore``: data stores that ask for the permission on each image set."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands that users and roles have alike: list, show, tag, delete.
+"""Commands that users and roles share: list, show, tag, delete.
 
 IdentityCommands(kind, what its help says) ─▶ add_to ─▶ ``hounsfield user``, ``hounsfield role``
 """

@@ -1,4 +1,4 @@
-"""``hounsfield import``: files into the bucket folder, a job over the API, a progress bar, the summary.
+"""``hounsfield import``: copies files into a bucket folder, runs an import job, shows its progress and summary.
 
 PATH... ─copy─▶ DIR/buckets/imports/<run>/input ─▶ StartDICOMImportJob ─▶ poll ─▶ manifest
 """

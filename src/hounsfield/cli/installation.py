@@ -1,4 +1,4 @@
-"""What the commands have in common: the installation they open, and what becomes of a refusal.
+"""What commands share: the installation they open, and refusals.
 
 --data, settings ─▶ with_directory ─▶ command(repository, output, …) ─▶ exit code 0
                                          └─ DirectoryError ─▶ message, 1; InvalidInputError ─▶ message, 2
@@ -99,7 +99,7 @@ def check_installation_exists(settings: Settings) -> None:
             if of_installation.exists():
                 raise RefusedError(
                     f"{master} is missing, and {of_installation} cannot be read without it; put it back from its copy, "
-                    "or import it with `hounsfield keys import`"
+                    "or import it with `hounsfield master-key import`"
                 )
     except OSError as error:
         why = f"{master} cannot be looked for: {error.strerror}"

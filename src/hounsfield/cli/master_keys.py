@@ -1,4 +1,4 @@
-"""``hounsfield keys``: the master keys of an installation, seen and changed beside its running servers."""
+"""``hounsfield master-key``: list, rotate, retire, export and import the master keys, beside running servers."""
 
 from __future__ import annotations
 
@@ -95,7 +95,9 @@ def prepare(data: Path) -> None:
     """Make the next master key without using it, so that it can be copied to all nodes first."""
     with _opened(_settings(data)) as (keyring, _):
         key = keyring.prepare()
-    click.echo(f"prepared {key.id.hex()}; copy keys/master.json to all nodes, then run `hounsfield keys rotate` on one")
+    click.echo(
+        f"prepared {key.id.hex()}; copy keys/master.json to all nodes, then run `hounsfield master-key rotate` on one"
+    )
 
 
 @commands.command("rotate")
@@ -147,7 +149,11 @@ def retire(data: Path) -> None:
         unused = [key_id for key_id in old if key_id not in uses]
         keyring.remove(unused)
     for key_id in old:
-        what = "retired" if key_id in unused else f"kept: it wraps {_told(uses[key_id])}; run `hounsfield keys rotate`"
+        what = (
+            "retired"
+            if key_id in unused
+            else f"kept: it wraps {_told(uses[key_id])}; run `hounsfield master-key rotate`"
+        )
         click.echo(f"{key_id.hex()}  {what}")
     if not old:
         click.echo("there are no old keys")
@@ -186,7 +192,7 @@ def export(data: Path, passphrase_file: BinaryIO | None, file: Path) -> None:
 @_passphrase
 @click.argument("file", type=click.File("rb"))
 def import_command(data: Path, passphrase_file: BinaryIO | None, file: BinaryIO) -> None:
-    """Put the master keys of FILE, which `hounsfield keys export` wrote, into a data folder that has none."""
+    """Put the master keys of FILE, which `hounsfield master-key export` wrote, into a data folder that has none."""
     settings = _settings(data)
     passphrase = _given(passphrase_file, confirm=False)
     try:

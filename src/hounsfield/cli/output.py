@@ -1,4 +1,4 @@
-"""How commands answer: lines for people, or one JSON document with ``--json``."""
+"""Output of commands: lines for people, or one JSON document with ``--json``."""
 
 from __future__ import annotations
 

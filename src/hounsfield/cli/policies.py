@@ -1,4 +1,4 @@
-"""``hounsfield policy``: managed policies, and which users and roles have which policies."""
+"""``hounsfield policy``: managed and inline policies, and their attachments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``hounsfield role``: rights that users and services take on for a while (AssumeRole, import jobs)."""
+"""``hounsfield role``: roles, for AssumeRole and import jobs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``hounsfield user``: people and programs that call with access keys of their own."""
+"""``hounsfield user``: people and programs with access keys."""
 
 from __future__ import annotations
 

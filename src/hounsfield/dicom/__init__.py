@@ -1,1 +1,5 @@
-"""DICOM files and data sets as values: P10 in, level tables, the metadata document. Pure, no I/O."""
+"""DICOM files and data sets as values. Pure, no I/O.
+
+bytes ─▶ io (P10 reader) ─▶ values (elements) ─┬─▶ healthimaging (records, levels, metadata document)
+                                               └─▶ json (DICOM JSON, XML)
+"""

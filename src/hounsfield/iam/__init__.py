@@ -1,1 +1,5 @@
-"""Principals, authorization, and what they are decided by."""
+"""Principals and authorization.
+
+identities, sessions ─▶ principals ─┐
+request_context ────────────────────┴─▶ authorization ─▶ policies.evaluation ─▶ allowed, or AccessDeniedError
+"""

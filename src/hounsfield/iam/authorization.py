@@ -1,4 +1,4 @@
-"""What a caller may do.
+"""Authorization: what a caller may do.
 
     door ─▶ Permission(action, resources, context) ─▶ require(principal, permission, facts) ─▶ pass, or AccessDeniedError
 

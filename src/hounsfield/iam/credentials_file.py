@@ -1,4 +1,4 @@
-"""Profiles of an AWS shared credentials file: where a new secret can go without being shown.
+"""Profiles of an AWS shared credentials file, where a new secret can be written without being shown.
 
     [viewer]
     aws_access_key_id = AKIA…

@@ -1,4 +1,4 @@
-"""The rights of a caller as they were at a request, kept for work that goes on after it.
+"""The permission of a caller as it was at a request, kept for work that goes on after it.
 
 principal · permission · facts ─▶ PermissionSnapshot: policies, and the values of the condition keys these ask for ─▶ JSON
 JSON ─▶ PermissionSnapshot ─▶ principal · permission ─▶ decided as at the request, but for the tags of resources

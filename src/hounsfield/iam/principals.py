@@ -1,4 +1,4 @@
-"""Who is calling."""
+"""Principals: who is calling."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The condition keys of one request on one resource, for policies to ask.
+"""Request context: the condition keys of one request on one resource.
 
     of the request itself (permission) ─┐
     of the caller (principal)           ├─▶ get(key)     looked up only when a policy asks

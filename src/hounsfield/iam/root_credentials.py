@@ -1,4 +1,4 @@
-"""The root key pair of an installation: made at first start, kept in a file of the form that AWS clients read."""
+"""The root key pair of an installation, in a file that AWS clients read."""
 
 from __future__ import annotations
 

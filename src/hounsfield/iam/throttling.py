@@ -1,4 +1,4 @@
-"""How many requests an account may make: a token bucket per account and action.
+"""Throttling: a token bucket per account and action.
 
     permission given ─▶ Throttle.take ─┬─▶ the request goes on
                                        └─▶ ThrottledError: when to come again

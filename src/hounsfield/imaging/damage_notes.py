@@ -1,4 +1,4 @@
-"""Damaged packs that are still to be told of, each once in a while (`hounsfield.imaging.tiering.damage_log`)."""
+"""Notes of damaged packs for the log (`hounsfield.imaging.tiering.damage_log`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Data stores: make, show, list and delete them (CreateDatastore, GetDatastore, ListDatastores, DeleteDatastore).
+"""Data stores: CreateDatastore, GetDatastore, ListDatastores, DeleteDatastore.
 
     CREATING ─▶ ACTIVE ─▶ DELETING ─▶ DELETED
         └─────▶ CREATE_FAILED
@@ -226,7 +226,7 @@ def startable_datastore(
 
 
 def data_key(image_store: ImageStore, datastore: Datastore) -> DataKey:
-    """Return the key that seals everything of a data store; raises `KeyUnavailableError` and `KeyNotAtHandError`."""
+    """Return the key that seals everything of a data store; raises `KeyUnavailableError` and `KeyNotCachedError`."""
     return image_store.keys.open(datastore.id, datastore.wrapped_key)
 
 

@@ -1,4 +1,4 @@
-"""What can go wrong in the domain, one exception per kind of answer; a front door translates each once."""
+"""Errors of the domain, one exception per kind of response; each API translates them once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What instances are grouped by: the series, and the values that must agree within an image set."""
+"""Grouping keys: the series, and the values that must agree within an image set."""
 
 from __future__ import annotations
 

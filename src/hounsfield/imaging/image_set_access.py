@@ -1,4 +1,4 @@
-"""What the caller of an operation may do with image sets, asked by the domain when it knows which ones it will touch.
+"""Access to image sets: what the caller of an operation may do with those that the domain is about to touch.
 
     front door ─▶ ImageSetAccess ─▶ operation of the domain, in its transaction: which image sets? ─▶ require ─▶ read, change
                                                                                      or denied  ─▶ leave these out

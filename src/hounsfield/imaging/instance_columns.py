@@ -1,4 +1,4 @@
-"""What DICOMweb finds and lists instances by, read out of their own elements.
+"""Columns by which DICOMweb finds and lists instances, read from their elements.
 
 Series and study take the date, the time and the time zone of their first instance over: the levels of the metadata document
 do not have them.

@@ -1,4 +1,4 @@
-"""Which image sets were accessed: noted in memory by every read, written down now and then.
+"""Last access of image sets: noted in memory by every read, written at intervals.
 
     read ─▶ PendingAccesses.touch (one entry of a dict) ─▶ every few seconds, those whose row is out of date ─▶ image_sets
 

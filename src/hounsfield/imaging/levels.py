@@ -1,4 +1,4 @@
-"""What the image store reads out of the patient, study and series levels: the grouping elements and the search index.
+"""Patient, study and series levels: what is indexed of them, and their sealing.
 
 Both are taken from the levels and from nothing else, so that the index, the rules of organising and the metadata document
 always tell the same.

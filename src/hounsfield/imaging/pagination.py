@@ -1,4 +1,4 @@
-"""Pages of a listing, each starting where the one before ended, so that page 1,000 costs what page 1 costs."""
+"""Pagination of listings: each page starts where the one before ended, so page 1,000 costs what page 1 costs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the elements of the Image Pixel module (PS3.3 C.7.6.3) to what the pixel code works on."""
+"""Pixel description: the elements of the Image Pixel module (PS3.3 C.7.6.3) as values of the pixel code."""
 
 from __future__ import annotations
 

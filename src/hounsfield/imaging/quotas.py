@@ -1,4 +1,4 @@
-"""Quotas: whether a count or a size is beyond what may be. A quota of 0 is no quota."""
+"""Quotas: limits of counts and sizes. A quota of 0 is no quota."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An instance between its transcoding and its organising: all that a commit needs to know, in a form that can be stored.
+"""Staged instances: what a commit needs to know of a transcoded instance, in a form that can be stored.
 
 worker ──StagedInstance──▶ sealed row of the job ──▶ grouping ──▶ rows of image sets, instances and frames
 """

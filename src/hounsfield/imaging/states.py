@@ -1,4 +1,4 @@
-"""States of image sets and their storage tiers (API shapes ImageSetState, ImageSetWorkflowStatus, StorageTier)."""
+"""States and storage tiers of image sets (API shapes ImageSetState, ImageSetWorkflowStatus, StorageTier)."""
 
 from __future__ import annotations
 

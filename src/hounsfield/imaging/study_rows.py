@@ -1,4 +1,4 @@
-"""Studies as DICOMweb searches them: rows made of the primary image sets of each, and of nothing else.
+"""Study and series rows for DICOMweb searches, made of the primary image sets.
 
     image sets of a study (primary, not deleted) ─▶ one row: values of the one changed last, counts, modalities
                                                  └▶ words of its names, and its modalities, each a row

@@ -1,4 +1,4 @@
-"""Keeping the table of the tags of image sets like the tables it is made of.
+"""Index of tags of image sets, updated with the tables it is made of.
 
     TagResource, UntagResource, deletion ─▶ index_tags        the rows of the image set, anew
     a row of an image set changed        ─▶ follow_image_sets what they repeat of it

@@ -1,4 +1,4 @@
-"""Keys of tags: policies know them without their case, so no two of a resource may differ in nothing else.
+"""Tag keys: policies ignore their case, so no two of a resource may differ in case only.
 
 Source: IAM User Guide, "Controlling access to AWS resources using tags": names of condition keys are not case-sensitive.
 """

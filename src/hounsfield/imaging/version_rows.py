@@ -1,4 +1,4 @@
-"""The rows of image set versions and of the instances that a version has."""
+"""Rows of image set versions and of their instances."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Work as rows: put in with the change that makes it necessary, taken under a lease, removed with its effects.
+"""The work queue: rows that are added with the change that needs them, leased, and removed with their effects.
 
     enqueue ──▶ waiting ──claim──▶ leased ──finish──▶ gone
                    ▲                  │

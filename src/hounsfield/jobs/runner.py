@@ -46,7 +46,7 @@ class WorkHandler(Protocol):
 
 
 class WakeupSignal:
-    """Wakes the idle slots of a process when a bell rings; what rings while a slot looks for work is not missed."""
+    """Wakes the idle slots of a process; a notification that comes while a slot looks for work is not missed."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -54,7 +54,7 @@ class WakeupSignal:
 
     @property
     def count(self) -> int:
-        """How often it rang."""
+        """How many notifications there were."""
         return self._count
 
     def notify(self) -> None:
@@ -64,7 +64,7 @@ class WakeupSignal:
             self._changed.notify_all()
 
     def wait(self, seen: int, seconds: float) -> None:
-        """Wait until it has rung more than ``seen`` times, but not for longer than ``seconds``."""
+        """Wait until there were more than ``seen`` notifications, but not for longer than ``seconds``."""
         with self._changed:
             self._changed.wait_for(lambda: self._count != seen, seconds)
 
@@ -149,7 +149,7 @@ class Runner:
                 self._rest(seen)
 
     def _rest(self, seen: int) -> None:
-        """Wait until the bell rings or it is time to look: soon for one of the slots, which does so for all that are idle."""
+        """Wait for a notification or until it is time to look: soon for one slot, which does so for all idle ones."""
         if self._looking.acquire(blocking=False):
             try:
                 self._signal.wait(seen, self._poll_seconds)

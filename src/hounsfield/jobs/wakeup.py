@@ -1,9 +1,9 @@
-"""Telling idle runners that there is work, so that short work begins at once and not at their next look.
+"""Wakeup of idle runners, so that short work begins at once and not at their next poll.
 
     enqueue ──commit──▶ notify ──▶ a pipe in the data folder, or NOTIFY of PostgreSQL ──▶ listen ──▶ idle slots look for work
 
-A ring carries nothing and may be lost: the rows are the queue, and runners look by themselves as well. So a ring too many, a
-runner that was killed and one that does not listen yet do no harm.
+A notification carries nothing and may be lost: the rows are the queue, and runners poll it as well. So one notification too
+many, a runner that was killed and one that does not listen yet do no harm.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ class Wakeup(Protocol):
         ...
 
     def listen(self, woken: Callable[[], None], stop: threading.Event) -> None:
-        """Call ``woken`` at every ring that is heard, until ``stop`` is set."""
+        """Call ``woken`` at every notification, until ``stop`` is set."""
         ...
 
 
 class PipeWakeup:
     """A named pipe, for processes of one machine.
 
-    Of several runners one hears a ring; the others look by themselves.
+    Of several runners one gets a notification; the others poll.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class PipeWakeup:
         after_commit(connection, self._write)
 
     def _write(self) -> None:
-        # No pipe, no reader, or a pipe full of rings: in each case there is nobody to be told.
+        # No pipe, no reader, or a pipe that is full: in each case there is nobody to notify.
         with contextlib.suppress(OSError):
             pipe = os.open(self._path, os.O_WRONLY | os.O_NONBLOCK)
             try:
@@ -152,7 +152,7 @@ class PostgresqlWakeup:
 
 
 def make_wakeup(database: Database, data: Path) -> Wakeup:
-    """Return the bell that fits a database: a pipe in the data folder beside the embedded one."""
+    """Return the wakeup that fits a database: a pipe in the data folder beside the embedded one."""
     if database.engine.dialect.name == "postgresql":
         return PostgresqlWakeup(database)
     return PipeWakeup(data / "work.pipe")

@@ -1,7 +1,7 @@
-"""Bearer tokens (OpenID Connect): what they say, who vouches for them, and which role they stand for.
+"""Bearer tokens (OpenID Connect): validation, and the role that each stands for.
 
-    token ─▶ tokens ─▶ lifetimes ─┬─▶ authorizing: the authorizer of the data store ─┬─▶ role, name of the session
-                                  └─▶ issuers: keys of the issuer ─▶ claim_roles ────┘
+    token ─▶ token ─▶ lifetimes ─▶ grant_cache ─┬─▶ http_authorizer, lambda_authorizer ─┬─▶ Grant: role, session name
+             (parsed)  (checked)    (recent)    └─▶ issuer, jwks ─▶ role_mapping ───────┘
 
-What a token proves is decided here; the role's policies then decide what may be done with it.
+`authorizer` runs it, in threads. A token only says which role; the policies of the role decide what may be done.
 """

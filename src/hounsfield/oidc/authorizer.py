@@ -1,8 +1,8 @@
-"""From a bearer token to the role it stands for, in time and without holding up the event loop.
+"""Token authorizer: from a bearer token to its role, bounded in time, outside the event loop.
 
 token ─▶ read, times ─▶ recent grants ─┬─▶ authorizer of the data store ─▶ role ─┬─▶ Grant
-└─▶ issuer of the settings ─▶ claims ─────┘
-both in threads, a bounded number of them
+                                       └─▶ issuer of the settings ─▶ claims ─────┘
+                                           both in threads, a bounded number of them
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The claims of a token (RFC 7519, section 4): a JSON object, of which each value is only what it shows itself to be."""
+"""Claims of a token (RFC 7519, section 4): a JSON object with typed access."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be wrong with a bearer token or with who vouches for it: one exception per kind of answer.
+"""Errors of bearer tokens and authorizers: one exception per kind of response.
 
 The messages are those of the developer guide ("OIDC authorizer error codes") and tell nothing of the token; what was found out
 is in `BearerError.reason`, for the log.

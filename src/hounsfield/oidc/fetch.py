@@ -1,4 +1,4 @@
-"""HTTP requests to issuers and authorizers: bounded in time and size, without redirects, over TLS unless on this machine."""
+"""HTTP requests to issuers and authorizers: bounded in time and size, no redirects, TLS unless on this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a token was found to stand for, and the grants of the last few seconds.
+"""Grants of tokens, and a cache of the last few seconds.
 
 A viewer asks for a hundred frames with one token: the first request finds the grant, those that come meanwhile wait for it, and
 those of the next seconds find it here.

@@ -1,8 +1,8 @@
-"""Authorizers: what vouches for the tokens of a data store, as AWS HealthImaging asks it (developer guide, "OIDC").
+"""Authorizers of data stores, called over HTTP as AWS HealthImaging calls them (developer guide, "OIDC").
 
     {"datastoreId", "operation", "bearerToken"} ─▶ function or HTTP endpoint ─▶ {"isTokenValid", "roleArn"}
 
-Calls wait for the answer, so they are made in threads; `authorizing` bounds how many and for how long.
+Calls wait for the answer, so they are made in threads; `authorizer` bounds how many and for how long.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Tokens of a configured issuer, checked here: signature, issuer, audience, times (OpenID Connect Core 1.0, 3.1.3.7)."""
+"""Validation of tokens of a configured issuer: signature, issuer, audience, times (OpenID Connect Core 1.0, 3.1.3.7)."""
 
 from __future__ import annotations
 

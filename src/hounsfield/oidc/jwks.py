@@ -1,4 +1,4 @@
-"""The public keys of an issuer (JSON Web Key Set, RFC 7517), fetched when they are needed and kept for a bounded time.
+"""Public keys of an issuer (JSON Web Key Set, RFC 7517), fetched on demand and cached for a bounded time.
 
 key id ─▶ KeySource.key ─┬─ kept and fresh ───────────────────────▶ key
                          ├─ kept and old, or key id unknown ─▶ fetch, at most every so often

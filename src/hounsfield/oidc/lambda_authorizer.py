@@ -1,4 +1,4 @@
-"""An authorizer that is a Lambda function, called by the Invoke API of AWS or of what speaks it."""
+"""Authorizers that are Lambda functions, called by the Invoke API."""
 
 from __future__ import annotations
 

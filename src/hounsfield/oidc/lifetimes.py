@@ -1,4 +1,4 @@
-"""The times of a token, which the service itself checks, whoever vouches for the rest (developer guide, "OIDC")."""
+"""Lifetime checks of tokens, made whoever validates the rest (developer guide, "OIDC")."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Role mapping: which role a token of the configured issuer stands for, by the first claim rule that it meets."""
+"""Role mapping: the role of a token of the configured issuer, by the first claim rule that it meets."""
 
 from __future__ import annotations
 

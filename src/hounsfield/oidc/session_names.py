@@ -1,4 +1,4 @@
-"""The session name of a role that a token stands for: whom the token is about, in the characters that IAM takes."""
+"""Session names of tokens: their subject, in the characters that IAM takes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading a JSON Web Token in its compact form (RFC 7519, RFC 7515 section 3.1) without knowing yet who vouches for it."""
+"""JSON Web Tokens in compact form (RFC 7519, RFC 7515 section 3.1), parsed but not yet validated."""
 
 from __future__ import annotations
 

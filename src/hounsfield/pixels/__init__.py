@@ -1,1 +1,4 @@
-"""Pixel data as values: split into frames, decode, re-code to HTJ2K, verify. Pure, no I/O."""
+"""Pixel data as values: frames, codecs, rendering. Pure, no I/O.
+
+pixel data ─▶ frames ─▶ codecs.transcode ─▶ stored frame, verified ─▶ codecs.decode ─▶ rendering
+"""

@@ -1,4 +1,4 @@
-"""What can be wrong with pixel data: one error for the samples, one for the way they are cut into frames."""
+"""Errors of pixel data: one for the samples, one for the way they are cut into frames."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The description of pixel data: the elements of the Image Pixel module that say how samples lie in memory."""
+"""Pixel format: the elements of the Image Pixel module that say how samples lie in memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is read of pixel data although PS3.5 does not allow it, and what is said of it.
+"""Leniencies of pixel data: what is read although PS3.5 does not allow it, and the warning for it.
 
     fragments, frames ─▶ PixelNote(leniency, frames) ─▶ warnings of the instance
 

@@ -1,4 +1,4 @@
-"""Samples packed without regard to bytes: cut out of a bit stream, and unpacked (PS3.5 section 8.1.1, Annex D).
+"""Packed samples: bits cut out of a stream, and unpacked (PS3.5 section 8.1.1, Annex D).
 
     byte 0           byte 1
     7 6 5 4 3 2 1 0  7 6 5 4 3 2 1 0        the first sample lies in the lowest bits

@@ -1,4 +1,4 @@
-"""How the pixel data of each transfer syntax is stored: the one table of it.
+"""Storage of each transfer syntax's pixel data, as one table.
 
     transfer syntax ─▶ TRANSCODE    decode, encode in the data store's lossless format, verify
                        KEEP_FRAMES  each frame as it came

@@ -1,4 +1,4 @@
-"""Processes whose memory is not written to disk, nor read by other processes of the same user.
+"""Core dumps: forbidden, as is reading the memory of a process from another of the same user.
 
 A core dump of a server holds names of patients, keys of the installation and secrets of its users.
 """

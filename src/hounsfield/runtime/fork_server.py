@@ -1,4 +1,4 @@
-"""What a fork server imports first: it keeps all it imports and makes nothing else, so it has no garbage to look for.
+"""First import of a fork server: no garbage collection, no core dumps.
 
 Frozen objects are left alone by collections in the workers, so their pages stay those of the fork server.
 """

@@ -1,4 +1,4 @@
-"""Processes that are forked, also on a machine that has no room for one more now.
+"""Forked processes, also on a machine that has no room for one more now.
 
 start ─┬─▶ it runs
        └─▶ OSError: no memory, too many processes ─▶ nothing is left open, and it can be started again later

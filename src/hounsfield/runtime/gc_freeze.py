@@ -1,4 +1,4 @@
-"""What a process imports stays until it ends: it is not looked through for garbage, neither at the start nor at the end.
+"""Garbage collection that leaves out what a process imports, at the start and at the end.
 
     defer_collection ─▶ imports ─▶ gc.freeze ─▶ work ─▶ gc.freeze ─▶ end
 

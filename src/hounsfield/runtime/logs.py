@@ -1,4 +1,4 @@
-"""Structured logs: one JSON object a line on standard error, with request and job ids and never patient data."""
+"""Structured logs: one JSON object a line on standard error, with request and job ids, without patient data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Standard error that never fails and never waits: what it does not take is kept for a while, then counted and left out.
+"""Standard error that never fails and never blocks: what it does not take is held, then counted and dropped.
 
     print, log, traceback ─▶ sys.stderr ─▶ as much as is taken now ─▶ descriptor 2
                                  └─ no room, no reader, no disk ─▶ waits, bounded ─▶ tried again with the next line, or beside

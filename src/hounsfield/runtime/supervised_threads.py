@@ -1,4 +1,4 @@
-"""Threads that a process cannot do without: one that ends by an error is begun again, and who asks is told.
+"""Supervised threads: one that ends by an error is restarted, and readiness reports it.
 
 start ─▶ run ─┬─▶ returns: it was asked to end
               └─▶ raises ─▶ logged ─▶ a pause ─▶ run

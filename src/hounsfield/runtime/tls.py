@@ -1,4 +1,4 @@
-"""TLS: the certificate of the server, its renewal beside requests under way, and how commands of this machine trust it.
+"""TLS of the server: renewal of the certificate while requests go on.
 
 files change ─▶ CertificateWatch (in the process that keeps the API processes): a pair that fits? ─▶ SIGHUP
 ─▶ a new API process, with the new certificate ─▶ the old one asks clients to connect anew, finishes what is under way, ends

@@ -1,4 +1,4 @@
-"""The processes that do CPU work, as a pool that survives the death of its members.
+"""Worker pool: processes for CPU work, renewed when one of them dies.
 
 The seam is `concurrent.futures.Executor`: tasks are top-level functions with picklable arguments. When a worker dies, the
 standard pool breaks as a whole; `WorkerPool` then starts a new one, and whoever submitted work that was lost decides what to

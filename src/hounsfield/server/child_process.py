@@ -1,4 +1,4 @@
-"""Processes that are kept going: each is forked from one that has imported what it needs, and forked again when it ends.
+"""Child processes of the supervisor: forked from a process with all imports done, and restarted when they end.
 
     serve ─imports once─┬─fork─▶ api
                         └─fork─▶ runner

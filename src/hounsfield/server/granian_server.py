@@ -1,4 +1,4 @@
-"""The server software, with one thing it lacks: an API process that is renewed ends only once the new one serves.
+"""The Granian server with graceful renewal: an API process ends only once the new one serves.
 
 SIGHUP ─▶ a new process for each old one ─▶ it tells that it serves (`READY`) ─▶ both serve for a while ─▶ the old one ends
 """

@@ -1,4 +1,4 @@
-"""The process that carries out work: import jobs, changes of image sets, sweeps.
+"""The runner process: import jobs, changes of image sets, sweeps.
 
 imports  IMPORT                              slots of their own, and a pool of processes that transcode
 short    updates, copies, deletions, sweeps  never wait for imports, which may wait for them to unlock an image set

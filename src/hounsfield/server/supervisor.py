@@ -1,4 +1,4 @@
-"""Running the processes of an installation on one machine.
+"""Supervisor: forks the API processes and the runner of one machine, and restarts them.
 
     hounsfield serve ─┬─▶ hounsfield api ─▶ API processes (Granian)
      (keeps both      └─▶ hounsfield runner ─▶ transcoding processes

@@ -1,7 +1,7 @@
 """All settings of an installation, typed, from the environment and an optional TOML file.
 
     HOUNSFIELD_* environment ─┐
-    hounsfield.toml          ─┴─▶ reading ─▶ settings.Settings: fields, checked (environment wins)
+    hounsfield.toml          ─┴─▶ reading ─▶ settings.Settings: fields, checks (environment wins)
 
 Every field is set by ``HOUNSFIELD_<NAME>``, or by ``<name>`` in the TOML file that ``HOUNSFIELD_CONFIG`` names.
 """

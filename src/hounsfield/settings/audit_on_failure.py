@@ -1,4 +1,4 @@
-"""What becomes of calls while they cannot be recorded."""
+"""Audit failure modes: what becomes of calls while they cannot be recorded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How UIDs stand in audit records, as the settings name it."""
+"""Recording of UIDs in audit records: sealed or plain."""
 
 from __future__ import annotations
 

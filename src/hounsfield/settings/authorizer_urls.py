@@ -1,4 +1,4 @@
-"""Which URLs stand for which authorizer functions, as the settings say it."""
+"""URLs of authorizer functions."""
 
 from __future__ import annotations
 

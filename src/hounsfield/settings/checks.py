@@ -1,4 +1,4 @@
-"""What settings must be, each alone and together."""
+"""Checks of settings, each alone and together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Claim rules: which role a token of the configured issuer stands for, as the settings say."""
+"""Claim rules: the roles of tokens of the configured issuer."""
 
 from __future__ import annotations
 

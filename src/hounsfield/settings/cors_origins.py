@@ -1,4 +1,4 @@
-"""Origins of web pages (RFC 6454), as a setting lists them."""
+"""CORS origins (RFC 6454)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is said of a setting that cannot be: its name as the environment has it, and what would be right."""
+"""Errors of settings: the name as the environment has it, and what would be right."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fields of the settings, and what follows from single ones."""
+"""Fields of the settings, and values derived from single ones."""
 
 from __future__ import annotations
 

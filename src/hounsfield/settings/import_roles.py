@@ -1,4 +1,4 @@
-"""What roles of import jobs are, as the settings name it; `hounsfield.iam.sessions.import_job_roles` tells what each means."""
+"""Modes of import job roles; see `hounsfield.iam.sessions.import_job_roles`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The issuer whose tokens are taken, of the settings that are about it."""
+"""The token issuer, from the settings that are about it."""
 
 from __future__ import annotations
 

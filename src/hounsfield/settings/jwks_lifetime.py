@@ -1,4 +1,4 @@
-"""How long the keys of an issuer are kept."""
+"""Lifetime of the keys of an issuer."""
 
 from __future__ import annotations
 

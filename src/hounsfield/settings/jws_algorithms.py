@@ -1,4 +1,4 @@
-"""Which algorithms may sign tokens (RFC 7518, RFC 8037)."""
+"""Algorithms that may sign tokens (RFC 7518, RFC 8037)."""
 
 from __future__ import annotations
 

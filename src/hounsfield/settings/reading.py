@@ -1,4 +1,4 @@
-"""Reading the settings: the environment wins over the TOML file.
+"""Reader of the settings: the environment wins over the TOML file.
 
 HOUNSFIELD_* environment ─┐
 hounsfield.toml          ─┴─▶ values of the right types ─▶ Settings, which checks them

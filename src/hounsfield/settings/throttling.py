@@ -1,4 +1,4 @@
-"""Request rates: how often each action may be called, as the settings say."""
+"""Request rates of actions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Proxies before the server that are believed when they say for whom they call.
+"""Trusted proxies, and the client address behind them.
 
     client ─▶ proxy ─X-Forwarded-For, X-Forwarded-Proto─▶ BehindProxies ─▶ Entrance, which knows the address of the client
               or     Forwarded (RFC 7239)

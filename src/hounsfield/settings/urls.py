@@ -1,4 +1,4 @@
-"""URLs that tokens or keys may travel to or from."""
+"""Checks of URLs that tokens or keys travel over."""
 
 from __future__ import annotations
 

@@ -1,1 +1,5 @@
-"""Database tables, blobs, packs and the keys that seal them."""
+"""Database, blobs, packs, buckets, and the keys that seal them.
+
+keys (master key ─▶ data key of a data store ─▶ key of a pack) ─▶ blobs (packs of sealed records, caches)
+db (tables, transactions)                                         buckets (what import jobs read and write)
+"""

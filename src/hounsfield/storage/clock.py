@@ -1,4 +1,4 @@
-"""The time as the database keeps it: integer milliseconds since 1970-01-01 UTC."""
+"""Time as the database stores it: integer milliseconds since 1970-01-01 UTC."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Room on the disk for what will be written to the end of a file, taken before it is needed (Linux: fallocate).
+"""Disk reservations at the end of a file (Linux: fallocate).
 
 What fills the disk meanwhile does not get it. Where the system or the file system cannot do that, there is no room taken.
 """

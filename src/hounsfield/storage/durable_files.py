@@ -1,4 +1,4 @@
-"""Files that are there after a power cut: write aside, fsync, rename, fsync the folder."""
+"""Durable files: write aside, fsync, rename, fsync the folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Identifiers the archive makes itself, all random lower-case hexadecimal."""
+"""Identifiers that the service makes: random lower-case hexadecimal."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ def test_a_keyring_that_is_damaged_is_refused(content: bytes, tmp_path: Path) ->
 
 
 def _keys(data: Path, *words: str, given: str = "") -> Result:
-    return CliRunner().invoke(cli, ["keys", words[0], "--data", str(data), *words[1:]], input=given)
+    return CliRunner().invoke(cli, ["master-key", words[0], "--data", str(data), *words[1:]], input=given)
 
 
 def test_the_commands_carry_the_keys_to_another_folder(tmp_path: Path) -> None:

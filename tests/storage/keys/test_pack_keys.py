@@ -72,12 +72,12 @@ def test_packs_open_with_the_master_key_alone_through_rotation_and_loss(server: 
     (frame,) = opened_packs(BlobLocation(folder=str(tmp_path / "disk")).open(), tmp_path / "master.json", first)
     assert np.array_equal(imagecodecs.htj2k_decode(frame), PIXELS)
 
-    rotated = command(server, "keys", "rotate")
+    rotated = command(server, "master-key", "rotate")
     assert rotated.exit_code == 0, rotated.output
     assert "2 pack keys" in rotated.stdout
     new = LocalKeyring(server.data / "keys" / "master.json").current.id
     assert {wrapping_key(read_pack_key(place.open(), store)) for store in (first, second)} == {new}
-    assert "2 data keys, 1 database key, 2 pack keys" in command(server, "keys", "list").stdout
+    assert "2 data keys, 1 database key, 2 pack keys" in command(server, "master-key", "list").stdout
 
     # An installation that was made before keys were kept beside packs gets them, and so does one that lost some.
     server.stop()
@@ -127,7 +127,7 @@ def test_object_stores_and_the_archive_have_the_keys_too(tmp_path: Path, s3: Obj
             image_set = _imported(s3, client, datastore)
             archived(server, client, datastore, image_set)
             wait_for(lambda: not s3.keys("keys-hot", "packs/"), "the packs to leave")
-            rotated = command(server, "keys", "rotate")
+            rotated = command(server, "master-key", "rotate")
             assert rotated.exit_code == 0, rotated.output
             # The hot place is refused no more; both are wrapped anew.
             assert "2 pack keys" in rotated.stdout
@@ -139,11 +139,11 @@ def test_object_stores_and_the_archive_have_the_keys_too(tmp_path: Path, s3: Obj
             assert wrapping_key(read_pack_key(cold, datastore)) == ring.current.id
             assert s3.get("keys-hot", name) == s3.get("keys-cold", f"far/{name}")
             away["keys"] = True
-            failed = command(server, "keys", "rotate")
+            failed = command(server, "master-key", "rotate")
             assert failed.exit_code == 1
             assert "run the command again" in failed.stderr
             away["keys"] = False
-            again = command(server, "keys", "rotate")
+            again = command(server, "master-key", "rotate")
             assert "2 pack keys" in again.stdout
         finally:
             server.stop()

@@ -146,7 +146,7 @@ class Ward:
 
     def _rotate(self, turn: int) -> None:
         if turn == 0:
-            command(self.server, "keys", "rotate")
+            command(self.server, "master-key", "rotate")
         self.stop.wait(1)
 
 

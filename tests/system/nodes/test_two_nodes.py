@@ -67,7 +67,7 @@ def test_both_nodes_notice_every_change(nodes: list[ServerProcess]) -> None:
     first, second = nodes
     answer(first, "user", "create", "roaming")
     answer(second, "policy", "put", "listing", "-", "--user", "roaming", given=json.dumps(LISTING))
-    key = answer(first, "key", "create", "roaming")
+    key = answer(first, "access-key", "create", "roaming")
     clients = [node.client(key=(key["access_key_id"], key["secret_access_key"])) for node in nodes]
     for client in clients:
         wait_for(lambda client=client: refusal(client) is None, "the key to be let in")
@@ -76,12 +76,12 @@ def test_both_nodes_notice_every_change(nodes: list[ServerProcess]) -> None:
         wait_for(
             lambda client=client: (refusal(client) or ("",))[0] == "AccessDeniedException", "its policy to be gone"
         )
-    answer(second, "key", "disable", key["access_key_id"])
+    answer(second, "access-key", "disable", key["access_key_id"])
     for client in clients:
         wait_for(lambda client=client: refusal(client) == INVALID, "the key to be refused")
 
     def used() -> bool:
-        (listed,) = answer(first, "key", "list", "--user", "roaming")
+        (listed,) = answer(first, "access-key", "list", "--user", "roaming")
         return listed["last_used_at"] is not None
 
     # Nodes write down now and then what was used, not with each request.
@@ -106,7 +106,7 @@ def test_a_session_that_one_node_began_is_one_on_the_other(nodes: list[ServerPro
     assume = {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": "*"}
     asking = json.dumps({"Version": "2012-10-17", "Statement": [assume]})
     answer(first, "policy", "put", "asking", "-", "--user", "sleeper", given=asking)
-    key = answer(first, "key", "create", "sleeper")
+    key = answer(first, "access-key", "create", "sleeper")
     pair = (key["access_key_id"], key["secret_access_key"])
     asking = first.client(key=pair)
     wait_for(lambda: refusal(asking) != INVALID, "the key to be known")
@@ -162,11 +162,11 @@ def test_master_keys_are_rotated_for_both(nodes: list[ServerProcess]) -> None:
     (found,) = first.client().search_image_sets(datastoreId=datastore_id, searchCriteria={})[
         "imageSetsMetadataSummaries"
     ]
-    prepared = command(first, "keys", "prepare")
+    prepared = command(first, "master-key", "prepare")
     assert prepared.exit_code == 0, prepared.output
     (new,) = re.findall(r"[0-9a-f]{16}", prepared.stdout)[:1]
     shutil.copy(first.data / "keys" / "master.json", second.data / "keys" / "master.json")
-    rotated = command(first, "keys", "rotate")
+    rotated = command(first, "master-key", "rotate")
     assert rotated.exit_code == 0, rotated.output
     assert rotated.stdout.startswith(f"{new} wraps from now on")
     # What either wraps now, the other unwraps; so also a node that still wraps with the old key.

@@ -1,4 +1,4 @@
-"""Values on the wire turned into typed parameters, after their shapes.
+"""Decoders of wire values to typed parameters, made from their shapes.
 
     JSON value ─▶ decoder_of(shape) ─▶ str, int, bool, bytes, datetime, list, dict
     text of path, query or header ─▶ text_decoder_of(shape) ─▶ the same

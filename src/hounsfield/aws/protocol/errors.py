@@ -1,4 +1,4 @@
-"""Errors as AWS answers them: one exception per shape, and their form on the wire.
+"""AWS errors: one exception per error shape, and their form on the wire.
 
     raise ConflictException("…")  ─▶  serialise_error  ─▶  409, x-amzn-ErrorType: ConflictException, {"message": "…"}
 

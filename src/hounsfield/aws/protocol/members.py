@@ -1,4 +1,4 @@
-"""Taking typed values out of parsed parameters; the parser has checked them against the model already."""
+"""Typed access to the members of parsed parameters, which the parser has checked against the model."""
 
 from __future__ import annotations
 

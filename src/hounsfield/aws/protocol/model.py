@@ -1,4 +1,4 @@
-"""The service models: operations and shapes of AWS services as botocore ships them, in typed form.
+"""Service models: operations and shapes of AWS services as botocore ships them, in typed form.
 
     botocore's data file ─▶ botocore.model.ServiceModel ─▶ Service ─▶ Operation ─▶ Shape ─▶ Member ─▶ Shape …
 

@@ -1,4 +1,4 @@
-"""Tokens that lead to the next page, which hold their place themselves: nothing is kept on the server.
+"""Page tokens, which hold their position themselves: the server keeps nothing.
 
     place (JSON values) ─▶ seal ─▶ base64url( version · nonce · AES-256-GCM(JSON) ) ─▶ client ─▶ open ─▶ place
 

@@ -1,4 +1,4 @@
-"""From an HTTP request to the parameters of its operation.
+"""Parser of HTTP requests to the parameters of their operation (REST-JSON).
 
     path labels ─┐
     query string ─┼─▶ plan of the operation (built once) ─▶ {member name: value} ─▶ validation ─▶ parameters

@@ -1,4 +1,4 @@
-r"""Patterns of the service model, which are Java regular expressions, as functions.
+r"""Matchers for patterns of the service model, which are Java regular expressions.
 
 Java's ``matches`` wants the whole string, ``\w`` and ``\d`` mean ASCII, and ``\p{ASCII}`` is known. Most patterns go to
 `re`; those with categories of Unicode (``\p{L}``) to the `regex` package. A pattern that repeats a group may take time that

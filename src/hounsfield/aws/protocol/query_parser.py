@@ -1,4 +1,4 @@
-"""From a request of AWS's query protocol to the parameters of its operation.
+"""Parser of requests of AWS's query protocol to the parameters of their operation.
 
     Action=AssumeRole&Version=2011-06-15&Tags.member.1.Key=ward&…
       ─▶ read_form ─▶ {name: text} ─▶ operation_of ─▶ Operation

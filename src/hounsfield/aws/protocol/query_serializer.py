@@ -1,4 +1,4 @@
-"""From a result, or an error, to the XML answer of AWS's query protocol.
+"""Serializer of results and errors to the XML of AWS's query protocol.
 
     {member name: value} ─▶ checked against the model ─▶ <AssumeRoleResponse><AssumeRoleResult>…</…></…>
     AwsError             ─▶ <ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code>…</…></…>

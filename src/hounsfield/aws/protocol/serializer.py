@@ -1,4 +1,4 @@
-"""From a result to the HTTP response of its operation.
+"""Serializer of results to the HTTP response of their operation (REST-JSON).
 
     {member name: value} ─▶ plan of the operation (built once) ─┬▶ headers
                                                                 └▶ JSON body, or the payload as it is

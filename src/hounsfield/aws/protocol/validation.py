@@ -1,4 +1,4 @@
-"""The constraints of the service model, checked on parsed parameters.
+"""Validation of parsed parameters by the constraints of the service model.
 
     parameters ─▶ check (one function a shape, built once) ─▶ violations ─▶ one ValidationException that tells them all
 

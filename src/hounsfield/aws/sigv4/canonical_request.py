@@ -1,4 +1,4 @@
-r"""The canonical forms of a request, over which Signature Version 4 is calculated.
+r"""Canonical forms of a request, over which Signature Version 4 is calculated.
 
     METHOD \n path \n query \n header:value \n … \n \n signed;headers \n payload hash
 

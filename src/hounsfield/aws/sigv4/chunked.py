@@ -1,4 +1,4 @@
-"""The body encoding `aws-chunked`, read as it arrives.
+"""Decoder of the body encoding ``aws-chunked``.
 
     <size>;chunk-signature=<64> CRLF  <bytes> CRLF  …  0;chunk-signature=<64> CRLF  [trailer lines]  CRLF
 

@@ -1,4 +1,4 @@
-"""The ways a signature covers a body, each a reader that takes the body as it arrives.
+"""Payload readers: the ways in which a signature covers a body.
 
     x-amz-content-sha256                        reader             what proves the body
     <64 hexadecimal digits>                     HashedPayload      its hash, which the request's signature covers

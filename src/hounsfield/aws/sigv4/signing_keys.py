@@ -1,4 +1,4 @@
-"""Keys and signatures of Signature Version 4.
+"""Signing keys and signatures of Signature Version 4.
 
 secret access key ─HMAC date─▶ ─HMAC region─▶ ─HMAC service─▶ ─HMAC "aws4_request"─▶ signing key ─HMAC─▶ signature
 """

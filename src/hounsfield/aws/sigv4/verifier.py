@@ -1,4 +1,4 @@
-"""Verification of Signature Version 4: that a request is from whom it says, and as they sent it.
+"""Verification of Signature Version 4: the request is from whom it says, as they sent it.
 
     Request ─▶ CredentialScope, time ─▶ secret ─▶ signing key ─▶ canonical request ─▶ compare ─▶ PendingPayload
                                                                                                      │ body

@@ -1,4 +1,4 @@
-"""The metadata document of an image set, as GetImageSetMetadata answers it.
+"""The metadata document of an image set (GetImageSetMetadata).
 
     record + frames ─▶ instance_fragment ─▶ stored bytes, one object per instance
     levels + fragments of a version ─▶ image_set_document ─▶ one JSON document, in chunks

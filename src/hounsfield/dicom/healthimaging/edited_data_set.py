@@ -1,4 +1,4 @@
-"""A data set with the values of its metadata document that differ from it: what edits have made of it.
+"""Edited data sets: elements with the values of the metadata document that differ from them.
 
 What is not named stays as it is, byte for byte.
 """

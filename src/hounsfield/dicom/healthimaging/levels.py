@@ -1,4 +1,4 @@
-"""Which elements are kept once per patient, study or series of an image set; all others are kept per instance.
+"""Levels of elements: which are kept once per patient, study or series; all others are kept per instance.
 
 HealthImaging normalises metadata by these lists of its developer guide: 46 patient, 50 study and 44 series elements.
 The lists are AWS's, not the standard's: elements that PS3.3 puts into the same modules but the guide does not name stay

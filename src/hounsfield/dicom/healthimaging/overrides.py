@@ -1,4 +1,4 @@
-"""Replacing elements of a file by others, in what is indexed and in what is kept of the file alike.
+"""Overrides of elements of a file, in what is indexed and in what is stored of it.
 
 Part10 + elements in UTF-8 ─▶ may they be replaced? ─▶ one character set for all ─▶ Part10, its header written anew
 """

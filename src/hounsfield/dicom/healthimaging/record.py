@@ -1,4 +1,4 @@
-"""One instance as a record: its elements as JSON values, normalised into the four levels, and what is searched by.
+"""Instance records: elements as JSON values in four levels, and what is searched by.
 
 Part10 ─▶ check limits ─▶ decode each element ─┬─ patient list  ─▶ patient
                                                ├─ study list    ─▶ study

@@ -1,4 +1,4 @@
-"""Big endian values turned into little endian ones (PS3.5 section 7.3), so that only readers know of byte orders."""
+"""Byte order: big endian values turned into little endian ones (PS3.5 section 7.3)."""
 
 from __future__ import annotations
 

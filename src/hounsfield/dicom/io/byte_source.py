@@ -1,4 +1,4 @@
-"""Where the bytes of a file come from: anything that can read a range.
+"""Byte sources: anything that can read a range.
 
 The reader of this package does no I/O itself; the caller hands it a source over a file, an object store or bytes.
 """

@@ -1,4 +1,4 @@
-"""The part of a source that has been read so far; it grows as the reader asks for more.
+"""Byte window: the part of a source that has been read so far; it grows on demand.
 
 source  ────────────────────────────────────────────▶
 window      base ├──────── data ────────┤ grows by doubling, never past the limit

@@ -1,4 +1,4 @@
-"""Reading of a data set: bytes to elements (PS3.5 chapter 7).
+"""Reader of data sets: bytes to elements (PS3.5 chapter 7).
 
     header ─▶ tag, VR, length ─┬─ defined length ────────────▶ bytes of the value
                                ├─ SQ, or UN of undefined length ▶ items, each a data set again

@@ -1,4 +1,4 @@
-"""Writing of data sets in Explicit VR Little Endian (PS3.5 section 7.1.2), from elements with their raw values.
+"""Writer of data sets in Explicit VR Little Endian (PS3.5 section 7.1.2), from elements with raw values.
 
     Element(tag, VR, value) ─▶ tag · VR · length · value · pad      short: 16-bit length, long: 32-bit length
                      SQ     ─▶ items, again data sets, all lengths defined

@@ -1,4 +1,4 @@
-"""Deflated data sets (PS3.5 section A.5): inflation in steps that stops at a bound."""
+"""Deflated data sets (PS3.5 section A.5): inflation in steps with a bound."""
 
 from __future__ import annotations
 

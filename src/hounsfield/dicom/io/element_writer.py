@@ -1,4 +1,4 @@
-"""Writing of elements in the encoding of a file (PS3.5 chapter 7), the way back of `hounsfield.dicom.io.dataset_reader`.
+"""Writer of elements in the encoding of a file (PS3.5 chapter 7), the inverse of `hounsfield.dicom.io.dataset_reader`.
 
 Sequences and items get defined lengths; encapsulated pixel data within a sequence, such as an icon's, stays as it was.
 """

@@ -1,4 +1,4 @@
-"""Plain elements, read quickly: those of a known representation, with a defined length, that are no sequences.
+"""Fast reader of plain elements: of a known representation, with a defined length, no sequences.
 
     window ─▶ plain · plain · plain ─▶ anything else: back to the reader, which knows all the cases
 

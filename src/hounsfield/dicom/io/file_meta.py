@@ -1,4 +1,4 @@
-"""File meta information of the files we write (PS3.10 section 7.1): what describes the file is ours, the rest is kept."""
+"""File meta information of the files we write (PS3.10 section 7.1)."""
 
 from __future__ import annotations
 

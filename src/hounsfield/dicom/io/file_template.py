@@ -1,4 +1,4 @@
-"""Files that are alike, told from each other by their bytes: a file that was read before is the template.
+"""File templates: a file that was read before, against which similar files are compared by their bytes.
 
     template:  │ a │ b c d │ e │ f g │      stretches that all files had in common so far, and elements that they had not
     now:       │ a'│ b c d │ e'│ f g │      one comparison finds a stretch as it was; only a' and e' are read

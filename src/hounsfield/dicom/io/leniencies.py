@@ -1,4 +1,4 @@
-"""What is read of a data set although PS3.5 or PS3.10 does not allow it, and what is said of it.
+"""Leniencies: what is read although PS3.5 or PS3.10 does not allow it, and the warning for it.
 
     reader ─▶ Irregularities.note(leniency, tag) ─▶ warnings of the instance
 

@@ -1,4 +1,4 @@
-"""How much of a file the reader is willing to take in."""
+"""Limits of what the reader takes from a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading of DICOM files (PS3.10): the elements in memory, the pixel data left where it is.
+"""Reader of DICOM files (PS3.10): elements in memory, pixel data left where it is.
 
     preamble · meta (0002) · data set ──────┬─ pixel data ─┬── data set behind it
     └───────────── header, before ──────────┘   (skipped)  └── header, after ──┘

@@ -1,4 +1,4 @@
-"""Where pixel data of undefined length ends, found without reading the pixels.
+"""End of pixel data of undefined length, found without reading the pixels.
 
     offset                                                              end
     ▼                                                                   ▼

@@ -1,4 +1,4 @@
-"""Who reserved the blocks of private elements in a data set (PS3.5 section 7.8.1)."""
+"""Private creators: who reserved the blocks of private elements in a data set (PS3.5 section 7.8.1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs of elements that come again byte for byte: a slice of a series differs from the one before in a few elements only.
+"""Cache of element runs that repeat byte for byte: a slice differs from the one before in a few elements only.
 
     known · known · known · NEW · known · known …      the first data set that shares elements with another one
     └──── run ──────────┘         └──── run ─────      later ones: one comparison, all elements of the run at once

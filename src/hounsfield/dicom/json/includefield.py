@@ -1,4 +1,4 @@
-"""Which attributes a search is asked to include (``includefield``, PS3.18 section 8.3.4.3), and taking them out of DICOM JSON.
+"""``includefield`` of a search (PS3.18 section 8.3.4.3): which attributes of DICOM JSON it includes.
 
 all                          everything there is
 00081030, StudyDescription   an element

@@ -1,4 +1,4 @@
-"""Values of the metadata document as members of the DICOM JSON model: what is kept at the patient, study and series levels."""
+"""Members of the DICOM JSON model for values of the patient, study and series levels of the metadata document."""
 
 from __future__ import annotations
 

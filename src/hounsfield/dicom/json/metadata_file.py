@@ -1,4 +1,4 @@
-"""A file of metadata in DICOM JSON (PS3.18 Annex F): one data set, or a list of them.
+"""Metadata files in DICOM JSON (PS3.18 Annex F): one data set, or a list of them.
 
 [ {no SOPInstanceUID}, {SOPInstanceUID 1.2}, … ]  ─▶  for every instance: the first, and the one with its UID
 """

@@ -1,4 +1,4 @@
-"""DICOM JSON (PS3.18 Annex F) to elements.
+"""Reader of DICOM JSON (PS3.18 Annex F) to elements.
 
     {"00100010": {"vr": "PN", "Value": [{"Alphabetic": "ROE^JANE"}]}}  ─▶  Element(0x00100010, "PN", b"ROE^JANE")
 

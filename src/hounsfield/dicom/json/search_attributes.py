@@ -1,4 +1,4 @@
-"""Which attributes a DICOMweb search gives when all are asked for (``includefield=all``), by level.
+"""Attributes of a DICOMweb search with ``includefield=all``, by level.
 
 The lists are those of HealthImaging's guide. For an instance all means every element but its pixel data.
 """

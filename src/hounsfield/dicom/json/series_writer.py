@@ -1,4 +1,4 @@
-"""DICOM JSON of data sets that follow each other and share nearly all of their elements, such as the slices of a series.
+"""Writer of DICOM JSON for data sets that share nearly all elements, such as the slices of a series.
 
 before:  a b c d e f      texts of each kept
 now:     a b X d e f      one comparison finds X; only its text is made, the others are joined again

@@ -1,4 +1,4 @@
-"""DICOM JSON of files that are alike, written from their bytes: of most elements the text is that of a file before.
+"""Writer of DICOM JSON for similar files: the text of most elements is that of a file before.
 
 stretch that is as it was ─▶ its text, made once ─┐
 element that differs      ─▶ its text             ─┴─▶ {"…":{…},"…":{…}}

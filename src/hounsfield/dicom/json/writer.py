@@ -1,4 +1,4 @@
-"""The DICOM JSON model (PS3.18 Annex F), written as text straight from elements.
+"""Writer of the DICOM JSON model (PS3.18 Annex F), as text straight from elements.
 
     element ─▶ "GGGGEEEE":{"vr":"…","Value":[…]}        text and numbers
                "GGGGEEEE":{"vr":"…","InlineBinary":"…"}  bytes

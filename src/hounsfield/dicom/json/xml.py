@@ -1,4 +1,4 @@
-"""The native DICOM model in XML (PS3.19 Annex A.1), made of the DICOM JSON model: both say the same of every element."""
+"""Writer of the Native DICOM Model in XML (PS3.19 Annex A.1), from the DICOM JSON model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text of an element: bytes to Unicode by Specific Character Set (PS3.5 section 6.1, PS3.3 C.12.1.1.2).
+"""Character sets: bytes of an element to Unicode by Specific Character Set (PS3.5 section 6.1, PS3.3 C.12.1.1.2).
 
 The defined terms and escape sequences with their Python codecs come from pydicom's tables. Decoding never fails: what
 cannot be decoded becomes U+FFFD, and the caller reports it.

@@ -1,4 +1,4 @@
-"""Raw values to the JSON values of the metadata document.
+"""Decoder of raw values to the JSON values of the metadata document.
 
     text          string; DS and IS as written, other text without padding     several values: list
     binary number integer or number                                            several values: list

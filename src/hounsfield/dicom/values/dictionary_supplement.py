@@ -1,4 +1,4 @@
-"""What the dictionary of pydicom does not have yet of PS3.6: VR, value multiplicity and keyword by tag.
+"""Supplement to the dictionary of pydicom: VR, value multiplicity and keyword of newer tags of PS3.6.
 
 Source: PS3.6 2026c, Table 6-1; pydicom 3.0.2 has that of 2024d. Without an entry an implicit VR file cannot tell that an
 element is a sequence. A test fails when pydicom has caught up; then what it has goes from here.

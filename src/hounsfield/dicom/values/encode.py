@@ -1,4 +1,4 @@
-"""JSON values of the metadata document back to elements, the inverse of `hounsfield.dicom.values.decode`.
+"""Encoder of JSON values of the metadata document to elements, the inverse of `hounsfield.dicom.values.decode`.
 
 The VR is that of the dictionary, or of ``DICOMVRs`` where there is no keyword.
 """

@@ -1,4 +1,4 @@
-"""What is said when a file cannot be read as DICOM.
+"""Errors of files that cannot be read as DICOM.
 
 The messages go to the user who imported the file (`failure.ndjson`). They name tags, keywords, offsets and sizes and
 never a value of patient data.

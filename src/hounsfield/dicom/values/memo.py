@@ -1,4 +1,4 @@
-"""What was worked out for one file and holds for the next: results by the bytes they were made of, in bounded memory."""
+"""Memo of results by the bytes they were made of, in bounded memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Single values out of single elements: the first text, the first integer."""
+"""Single values of elements: the first text, the first integer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Unicode text to the bytes of an element, and a data set from one character set to another (PS3.5 section 6.1).
+"""Text encoding: Unicode to the bytes of an element, and a data set from one character set to another (PS3.5 section 6.1).
 
 Where the character set of a data set cannot hold a text, the caller makes the whole data set UTF-8.
 """

@@ -1,4 +1,4 @@
-"""Warnings of an import: the file was taken in, but something in it is not as DICOM wants it.
+"""Import warnings: a file was imported, but something in it is not as DICOM wants it.
 
 The codes are those of HealthImaging, written to Warning Reason (0008,1196). The developer guide prints three of the
 decimal values wrongly; the hexadecimal ones are the truth.

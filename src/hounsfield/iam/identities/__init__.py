@@ -1,6 +1,6 @@
-"""Users, roles, access keys and policies: how they are changed, and the copy of them that every request is looked up in.
+"""Users, roles, access keys and policies: rows in the database, and the snapshot that requests are looked up in.
 
-command ─▶ Repository.change ─▶ tables, generation + 1
-                                          │ looked at twice a second, by a thread
-request ─▶ Directory.key, Directory.role ─┴─▶ Snapshot: dicts in memory
+command ─▶ identities, access_keys, managed_policies, attachments ─▶ repository ─▶ tables, generation + 1
+                                                                                      │ polled twice a second
+request ─▶ directory (key, role, policy) ─▶ snapshot: dicts in memory ◀───────────────┘
 """

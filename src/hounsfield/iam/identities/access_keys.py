@@ -1,4 +1,4 @@
-"""Access keys of users: at most two each, so that one can take the place of the other.
+"""Access keys of users: at most two each, so that one can replace the other.
 
 Source: IAM User Guide, "Manage access keys for IAM users".
 """

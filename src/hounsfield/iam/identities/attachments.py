@@ -1,4 +1,4 @@
-"""Which policies a user or role has: managed ones attached, inline ones of its own, and a permissions boundary."""
+"""Policies of a user or role: attached managed ones, inline ones, and a permissions boundary."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The directory as each process keeps it: dicts in memory, made anew within a second of any change.
+"""The directory of identities in a process: dicts in memory, refreshed within a second of any change.
 
 request ─▶ key, role, policy ─▶ Snapshot                          never waits for the database
 thread  ─every 0.4 s─▶ generation changed? ─▶ take_snapshot ─▶ the new Snapshot takes the old one's place

@@ -1,4 +1,4 @@
-"""What can be wrong with a change of the directory, by the names that IAM has for it; messages hold no secrets."""
+"""Errors of changes of the directory, with the names that IAM gives them; messages hold no secrets."""
 
 from __future__ import annotations
 

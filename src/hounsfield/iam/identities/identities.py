@@ -1,4 +1,4 @@
-"""Users and roles: making, showing, tagging and deleting them."""
+"""Users and roles: create, show, tag and delete them."""
 
 from __future__ import annotations
 

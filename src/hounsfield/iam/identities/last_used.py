@@ -1,4 +1,4 @@
-"""When access keys were last used: noted in memory, written down now and then.
+"""Last use of access keys: noted in memory, written at intervals.
 
 request ─▶ LastUsedWriter.note (a dict entry) ─▶ now and then one write of what is a minute newer ─▶ access_keys
 """

@@ -1,4 +1,4 @@
-"""Managed policies: those that the operator makes, and those that are built in, which nobody changes.
+"""Managed policies: the operator's, and the built-in ones, which nobody changes.
 
 Source: IAM User Guide, "Managed policies and inline policies".
 """

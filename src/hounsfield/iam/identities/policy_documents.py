@@ -1,4 +1,4 @@
-"""Policy documents as they come from outside: bounded, then read by the policy language itself."""
+"""Policy documents from outside: bounded in size, then parsed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Users, roles, access keys and policies as those who keep them see them; secrets are in none."""
+"""Records of users, roles, access keys and policies for operators; none holds a secret."""
 
 from __future__ import annotations
 

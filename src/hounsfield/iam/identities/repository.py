@@ -1,4 +1,4 @@
-"""The directory in the database, and the transactions that change it."""
+"""Repository of identities: rows in the database, and the transactions that change them."""
 
 from __future__ import annotations
 

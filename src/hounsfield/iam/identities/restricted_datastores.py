@@ -1,4 +1,4 @@
-"""Data stores in which each image set must be allowed: the permission on the data store alone shows nothing that is in it.
+"""Restricted data stores: the permission on the data store alone shows none of its image sets.
 
 AWS HealthImaging has no such setting. It is the operator's, as users and policies are: no request changes it.
 """

@@ -1,4 +1,4 @@
-"""What the directory was at one moment, as dicts that a request is looked up in.
+"""Snapshot of the directory at one moment, as dicts that a request is looked up in.
 
 tables ─read at one generation─▶ rows ─▶ policies read once each ─▶ Snapshot(keys by id, roles by ARN, policies by ARN)
 """

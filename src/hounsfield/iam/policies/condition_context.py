@@ -1,4 +1,4 @@
-"""What is known of a request when a policy asks: the values of its condition keys."""
+"""Condition context: the values of the condition keys of a request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Choosing, of many statements, those that the request's values can meet at all.
+"""Index of statements by their conditions: it chooses those that the values of a request can meet.
 
     statements ─▶ asks a key for values that begin in some way? ─yes─▶ by that key: beginning ─▶ statements
                                                                 └no──▶ the others, which are always asked

@@ -1,4 +1,4 @@
-"""What is wrong with a policy document."""
+"""Errors of policy documents."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What policies decide (IAM User Guide, "Policy evaluation logic").
+"""Policy evaluation (IAM User Guide, "Policy evaluation logic").
 
 any policy denies      ─▶ explicit deny, by that kind
 no identity policy     ─▶ implicit deny   ┐

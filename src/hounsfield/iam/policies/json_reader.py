@@ -1,4 +1,4 @@
-"""Reading the JSON of a policy: bounded, without duplicate keys, numbers as they are written."""
+"""Reader of policy JSON: bounded, without duplicate keys, numbers as they are written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The condition operators (IAM User Guide, "IAM JSON policy elements: Condition operators"), as one table.
+"""Condition operators (IAM User Guide, "IAM JSON policy elements: Condition operators"), as one table.
 
     OPERATORS[name].operand(text) ─▶ Operand ─predicate(context)─▶ a test of one value of the request, or None
 

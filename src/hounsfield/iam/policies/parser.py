@@ -1,4 +1,4 @@
-"""From the JSON of a policy to a `Policy` (IAM User Guide, "Grammar of the IAM JSON policy language").
+"""Parser of policy JSON (IAM User Guide, "Grammar of the IAM JSON policy language").
 
 text ─▶ json_reading ─▶ elements checked one by one ─▶ Statement, … ─▶ Policy
 """

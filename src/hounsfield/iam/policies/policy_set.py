@@ -1,4 +1,4 @@
-"""All policies that decide for one principal."""
+"""Policy set: all policies that decide for one principal."""
 
 from __future__ import annotations
 

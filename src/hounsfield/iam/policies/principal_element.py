@@ -1,4 +1,4 @@
-"""Whom the trust policy of a role is about (IAM User Guide, "AWS JSON policy elements: Principal").
+"""The Principal element of trust policies (IAM User Guide, "AWS JSON policy elements: Principal").
 
 "Principal": {"AWS": "…:role/reader", "Service": "medical-imaging.amazonaws.com"} ─▶ Parties ─trust(party)─▶ Trust
 """

@@ -1,4 +1,4 @@
-"""On which image sets somebody may do something: a formula over ids and tags, in the place of a decision for each.
+"""Resource filters: the image sets on which an action is allowed, as a formula over ids and tags.
 
     statements about the action ─▶ what is known of the request counts now ─▶ names and tags of image sets stay
                                                                            ─▶ Formula, for an index

@@ -1,4 +1,4 @@
-"""A statement of a policy: its effect, and what it is about (IAM User Guide, "IAM JSON policy elements: Statement")."""
+"""Statements of policies: effect, actions, resources, conditions (IAM User Guide, "IAM JSON policy elements: Statement")."""
 
 from __future__ import annotations
 

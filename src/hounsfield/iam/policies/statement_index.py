@@ -1,4 +1,4 @@
-"""Which statements of some policies a request concerns; kept for actions and resources that come again.
+"""Index of statements by action and resource, with a cache for those that repeat.
 
     policies · action ─▶ find_statements ─▶ ActionStatements ─on(resource)─▶ MatchingStatements
 

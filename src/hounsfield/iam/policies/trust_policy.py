@@ -1,4 +1,4 @@
-"""Who may get a role (IAM User Guide, "How permissions work with role trust policies")."""
+"""Evaluation of trust policies (IAM User Guide, "How permissions work with role trust policies")."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Values that conditions compare: numbers, moments, truth values, networks, bytes.
+"""Parsers of values that conditions compare: numbers, moments, booleans, networks, bytes.
 
 Each function reads a text and gives None when it is not of its kind. Texts are of a policy or of a request.
 """

@@ -1,4 +1,4 @@
-"""Text of a policy with variables in it (IAM User Guide, "IAM policy elements: Variables and tags").
+"""Policy variables (IAM User Guide, "IAM policy elements: Variables and tags").
 
     "home/${aws:username}/${*}"  ─read─▶ "home/", aws:username, "/", * as itself ─resolve─▶ parts of a pattern, or None
 

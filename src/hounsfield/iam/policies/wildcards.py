@@ -1,4 +1,4 @@
-"""Patterns with ``*`` for any characters and ``?`` for one (IAM User Guide, "Using wildcards in resource ARNs").
+"""Wildcard patterns: ``*`` for any characters, ``?`` for one (IAM User Guide, "Using wildcards in resource ARNs").
 
 pattern "a*b?c*" ─▶ pieces "a", "b?c", "" ─▶ first at the start, last at the end, the others one after the other in between
 

@@ -1,4 +1,4 @@
-"""Roles of import jobs: who may start a job with which, and what it may then do with buckets.
+"""Roles of import jobs: who may start a job with which role, and which buckets the job may use.
 
                                        role of the directory          none of the directory
     open    (first steps)              its policies decide            only root may name it; the rights of the installation

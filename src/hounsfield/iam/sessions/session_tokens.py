@@ -1,4 +1,4 @@
-"""Session tokens: all that is known of a session of a role, sealed, so that no node has to keep it.
+"""Session tokens: the sealed content of a role session, so that no node has to keep it.
 
     SessionContent ─▶ JSON ─deflate─▶ AES-256-GCM, bound to the access key id ─▶ base64 ─▶ token
     token, access key id ─▶ SessionContent, or InvalidSessionError

@@ -1,4 +1,4 @@
-"""Sessions of roles: temporary credentials given out, and what is sent with them made a principal again.
+"""Sessions of roles: temporary credentials, and the principals behind them.
 
     Sessions.issue(role, …) ─▶ ASIA…, secret, session token
     ASIA…, session token ─▶ Sessions.open ─▶ secret, principal with the rights that the role has now

@@ -1,4 +1,4 @@
-"""Copying instances from one image set to another (CopyImageSet).
+"""CopyImageSet: copies instances from one image set to another.
 
     request: source LOCKED/COPYING_WITH_READ_ONLY_ACCESS, destination LOCKED/COPYING
     work:    checks ─▶ rows of instances with keys of their own, records shared ─▶ COPIED

@@ -1,4 +1,4 @@
-"""What CopyImageSet is asked for, as values: the request, what its work item keeps of it, and the chosen instances.
+"""Requests of CopyImageSet as values, and the part that the work item keeps.
 
 The chosen instances come as JSON:
 

@@ -1,4 +1,4 @@
-"""When a copy cannot be made (CopyImageSet): metadata that disagrees, SOP instances that would be twice, two primary sets."""
+"""Rules of CopyImageSet: metadata that disagrees, duplicate SOP instances, two primary image sets."""
 
 from __future__ import annotations
 

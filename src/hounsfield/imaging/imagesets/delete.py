@@ -1,4 +1,4 @@
-"""Deleting image sets (DeleteImageSet).
+"""DeleteImageSet.
 
     ACTIVE ─▶ LOCKED/DELETING ─▶ DELETED/DELETED ─▶ (grace period) ─▶ storage released
 

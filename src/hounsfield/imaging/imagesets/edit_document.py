@@ -1,4 +1,4 @@
-"""The two JSON blobs of UpdateImageSetMetadata, read into one tree. Pure.
+"""The JSON documents of UpdateImageSetMetadata, read into one tree. Pure.
 
     {"SchemaVersion": 1.1,
      "Patient": {"DICOM": {...}},

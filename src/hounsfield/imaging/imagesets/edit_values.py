@@ -1,4 +1,4 @@
-"""Whether a value of a metadata update fits its element. Pure.
+"""Checks of values of a metadata update against their elements. Pure.
 
 Two kinds of misfit are told apart: a value of the wrong JSON type cannot be stored at all, a value that only breaks a rule of
 the standard (PS3.5 section 6.2: format, length, multiplicity) is stored when the caller forces it.

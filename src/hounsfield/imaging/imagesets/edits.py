@@ -1,4 +1,4 @@
-"""Edits of metadata as the API operation UpdateImageSetMetadata describes them, and carrying them out. Pure.
+"""Edits of metadata (UpdateImageSetMetadata): parsing, checks, application. Pure.
 
     updatableAttributes, removableAttributes ─▶ parse_edits ─▶ Edits ─┬─▶ check_edits      may they be made?
                                                                       ├─▶ edited_levels    patient, study, series

@@ -1,4 +1,4 @@
-"""Image sets as the API shows them (GetImageSet), and finding one before anything is read from it."""
+"""GetImageSet, and the look-up of an image set version."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which rows of instances a new version ends and which it begins, for edits and for going back to an older version."""
+"""Instance rows that a new version ends and begins, for edits and for a return to an older version."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The metadata document of an image set version (GetImageSetMetadata).
+"""GetImageSetMetadata: the metadata document of an image set version.
 
     version ─▶ levels (sealed in the row) ─┐
             ─▶ fragments (in the packs)   ─┴─▶ one JSON document ─▶ gzip ─▶ kept in memory for the next reader

@@ -1,4 +1,4 @@
-"""Releasing the storage of deleted image sets, after a grace period.
+"""Release of the storage of deleted image sets, after a grace period.
 
     instances of the set ─▶ packs they lie in ─▶ who else has records there (the packs tell)
                         └─▶ one transaction: rows forgotten, packs that no row refers to any more found ─▶ blobs deleted

@@ -1,4 +1,4 @@
-"""JSON documents within a request: the blobs of UpdateImageSetMetadata, the chosen instances of CopyImageSet."""
+"""JSON documents within requests of UpdateImageSetMetadata and CopyImageSet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Changing the metadata of image sets (UpdateImageSetMetadata).
+"""UpdateImageSetMetadata: changes the metadata of image sets.
 
     request: checks ─▶ new version LOCKED/UPDATING, the other primary sets of the study too when asked for
     work:    fragments of the edited instances ─▶ a small pack, durable ─▶ ONE transaction: rows, levels, search index

@@ -1,4 +1,4 @@
-"""A request to change the metadata of an image set, and the form in which it waits for its work item. Pure."""
+"""Requests of UpdateImageSetMetadata, and the form in which they wait for their work item. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The versions of an image set (ListImageSetVersions), and what instances a version has."""
+"""ListImageSetVersions: the versions of an image set."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The state machines of image sets (API shape ImageSetWorkflowStatus) as a table, and the steps that follow it.
+"""State machine of image sets (API shape ImageSetWorkflowStatus), as a table, and its transitions.
 
     claim ──▶ begin ────────────────▶ (work, from a work item) ──▶ succeed
     checks    LOCKED, new version       reads, computes, packs  └─▶ fail: the version keeps the content of the one before

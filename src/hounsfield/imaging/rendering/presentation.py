@@ -1,4 +1,4 @@
-"""The presentation of an instance: from the elements that say how it is shown to what the rendering works on.
+"""Presentation of an instance: its display elements as values of the rendering code.
 
     Modality LUT (PS3.3 C.11.1) · VOI LUT (C.11.2) · Image Pixel (C.7.6.3) · General Equipment's padding (C.7.5.1)
     Pixel Value Transformation and Frame VOI LUT of the functional groups, shared and per frame (C.7.6.16.2.9, .10)

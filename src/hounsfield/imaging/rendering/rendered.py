@@ -1,4 +1,4 @@
-"""Rendered frames, and thumbnails of instances, series and studies (PS3.18 sections 10.4.1.1.3 and 10.4.1.1.4).
+"""Rendered frames and thumbnails of instances, series and studies (PS3.18 sections 10.4.1.1.3 and 10.4.1.1.4).
 
     UIDs ─▶ RenderingTarget: what can be shown, and its version ─▶ display (kept) ─▶ stored frame ─▶ rendered ─▶ picture (kept)
 

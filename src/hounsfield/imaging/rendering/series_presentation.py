@@ -1,4 +1,4 @@
-"""How the instances of an image set are shown, which mostly is one as the other.
+"""Cache of presentations of a series: most instances of an image set are shown in the same way.
 
 data set ─▶ compared with one of the image set ─┬─ differs in nothing that says how it is shown ─▶ the display of that one
                                                 └─ differs ─▶ read as `hounsfield.imaging.rendering.presentation` does

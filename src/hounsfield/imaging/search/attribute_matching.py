@@ -1,4 +1,4 @@
-"""Attribute matching (PS3.4 section C.2.2.2): what the text of a search key asks for. Pure.
+"""Attribute matching (PS3.4 section C.2.2.2): the text of a search key as a match. Pure.
 
 StudyDate=20240101-20240131  ─▶ RangeMatch        PatientName=ROE*     ─▶ PatternMatch
 SeriesInstanceUID=1.2,1.3    ─▶ ValueMatch          PatientName=jane, fuzzy ─▶ WordMatch

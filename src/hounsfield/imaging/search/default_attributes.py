@@ -1,4 +1,4 @@
-"""Default attributes of the results of a search as DICOM JSON members, out of their rows (PS3.18 section 10.6.3.3).
+"""Default attributes of search results as DICOM JSON members (PS3.18 section 10.6.3.3).
 
 rows of study, series, instance ──▶ members of each, remembered for the first two ──┐
 address of the result, what is the same in all ─────────────────────────────────────┴──▶ members by tag

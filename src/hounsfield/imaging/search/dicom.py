@@ -1,4 +1,4 @@
-"""Searching studies, series and instances (QIDO-RS, PS3.18 section 10.6): rows found, and the rows above them.
+"""Search of studies, series and instances (QIDO-RS, PS3.18 section 10.6).
 
 Only primary image sets are searched. Values of a study are those of the image set of it that was changed last.
 """

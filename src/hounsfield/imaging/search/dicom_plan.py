@@ -1,4 +1,4 @@
-"""How a DICOMweb search finds its rows, at which level its criteria are, and which index SQLite is told to begin with.
+"""Plan of a DICOMweb search: at which level each criterion is, and with which index SQLite begins.
 
     criteria ─┬─ one that few rows match (counted) ─▶ begin with its index, go down to the level of the results, sort
               └─ none                              ─▶ walk the order of the results, leave out what does not match

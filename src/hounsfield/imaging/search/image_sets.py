@@ -1,4 +1,4 @@
-"""Searching image sets by their indexed elements (SearchImageSets).
+"""SearchImageSets: search of image sets by their indexed elements.
 
 Which index a search walks is chosen in `hounsfield.imaging.search.image_sets_plan`.
 """

@@ -1,4 +1,4 @@
-"""How a search walks the indexes of the table of image sets, so that neither a late page nor a common value is slow.
+"""Plan of SearchImageSets: which indexes it walks, so that late pages and common values are not slow.
 
     all filters and the order in one index ──────────────────────▶ walk it from the position on
     a range of another order, few image sets in it (counted) ────▶ scan the range, sort

@@ -1,9 +1,9 @@
-"""Making the index that DICOMweb searches anew, out of what is stored.
+"""Reindexing: the index that DICOMweb searches, made anew from what is stored.
 
     image sets of an older index version ─▶ levels (sealed), fragments (packs) ─▶ columns of image set and instances ─▶ study
 
 A runner does it when it starts, image set by image set, while everything else goes on. What is not done when it stops the next
-one does. To change what is indexed, change `index_entry` or `instance_index` and count `INDEX_VERSION` up.
+one does. To change what is indexed, change `index_entry` or `read_columns` and count `INDEX_VERSION` up.
 """
 
 from __future__ import annotations

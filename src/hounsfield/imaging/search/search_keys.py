@@ -1,4 +1,4 @@
-"""The attributes that DICOMweb searches by: at which level each is, where its values are, and how it is matched."""
+"""Search keys of DICOMweb: level, column and kind of matching of each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Attribute matching as conditions of a statement, the same on both databases.
+"""SQL conditions of attribute matching, the same on both databases.
 
 The literal beginning of a pattern becomes a range, which an index can be walked over; what follows is left to GLOB (SQLite)
 or LIKE (PostgreSQL), both of which tell small letters from capital ones.

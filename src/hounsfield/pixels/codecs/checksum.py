@@ -1,4 +1,4 @@
-"""Image Frame Resolution Checksums: a CRC-32 of each resolution of a frame, made from what went in.
+"""Image Frame Resolution Checksums: a CRC-32 of each resolution of a frame, from the original samples.
 
     samples ─▶ halved while the half has 128 × 128 pixels or more ─▶ CRC-32 of each, the smallest first
 

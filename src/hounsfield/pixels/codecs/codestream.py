@@ -1,4 +1,4 @@
-"""The headers of codestreams, read before any decoder is trusted with them.
+"""Codestream headers, read before any decoder is trusted with them.
 
     JPEG, JPEG-LS   SOI … SOF (size, components, precision) … EOI            ISO/IEC 10918-1, 14495-1
     JPEG 2000       SOC SIZ [CAP] COD … SOT tile-part SOT tile-part … EOC    ISO/IEC 15444-1, -15

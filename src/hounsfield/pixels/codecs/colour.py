@@ -1,4 +1,4 @@
-"""Colour of decoded frames: what Photometric Interpretation is true of samples once their codestream is gone."""
+"""Photometric Interpretation of decoded frames."""
 
 from __future__ import annotations
 

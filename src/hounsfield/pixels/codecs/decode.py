@@ -1,4 +1,4 @@
-"""Decoding one frame to samples.
+"""Decoder of one frame to samples.
 
     encoded frame ─▶ header checked against the description ─▶ codec ─▶ decoded samples ─▶ values of the stored bits
                                                                         └ decode_samples    └ decode_frame

@@ -1,4 +1,4 @@
-"""Lossless encoding of one frame as a raw codestream.
+"""Lossless encoder of one frame as a raw codestream.
 
     HTJ2K     reversible 5/3, RPCL, TLM, one tile-part a resolution: a prefix of the bytes is a smaller image
     JPEG 2000 reversible 5/3

@@ -1,4 +1,4 @@
-"""Decoding HTJ2K without losing sight of errors.
+"""HTJ2K decoder that reports errors.
 
     codestream ─▶ codec ─┬─▶ samples
                          └─▶ errors within the codestream: reported as unraisable, samples are wrong from there on

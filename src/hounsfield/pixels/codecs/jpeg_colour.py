@@ -1,4 +1,4 @@
-"""Whether the colour samples of a JPEG codestream are YCbCr or RGB, as the codestream itself says.
+"""Colour of JPEG codestreams: YCbCr or RGB, as the codestream itself says.
 
     JFIF segment             YCbCr                                   ITU-T T.871 section 6.1
     Adobe segment            RGB when its transform is 0, else YCbCr ITU-T T.872 section 6.5.3

@@ -1,4 +1,4 @@
-"""JPEG XL codestreams, bare or in boxes: their size, and JPEG codestreams that were recompressed (ISO/IEC 18181-1, -2).
+"""JPEG XL codestreams, bare or in boxes: size, and recompressed JPEG codestreams (ISO/IEC 18181-1, -2).
 
 boxes:  signature · ftyp · [jbrd: what a JPEG codestream needs to come back bit for bit] · jxlc or jxlp: codestream
 bare:   FF 0A · SizeHeader · …

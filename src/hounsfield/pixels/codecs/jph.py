@@ -1,4 +1,4 @@
-"""A codestream in the boxes of a JPH file (ISO/IEC 15444-15 Annex D), as image decoders take it.
+"""JPH files: a codestream in boxes (ISO/IEC 15444-15 Annex D), as image decoders take it.
 
     signature │ ftyp 'jph ' │ jp2h ( ihdr, colr ) │ jp2c, length 0: to the end ─▶ codestream
 

@@ -1,4 +1,4 @@
-"""One frame from the form it came in to the form it is stored in, verified.
+"""Transcoder of one frame to the form in which it is stored, verified.
 
     encoded ─▶ decode ─┬─▶ each resolution ─▶ checksums
                        └─▶ encode ─▶ decode again at each resolution ─▶ equal bit for bit? ─▶ stored frame

@@ -1,4 +1,4 @@
-"""Smaller resolutions of an image as the reversible 5/3 transform of JPEG 2000 makes them (ISO/IEC 15444-1 Annex F, G).
+"""Lower resolutions of an image by the reversible 5/3 transform of JPEG 2000 (ISO/IEC 15444-1 Annex F, G).
 
     samples ─▶ (colour transform) ─▶ columns, then rows: low band ─▶ again … ─▶ (inverse colour transform) ─▶ limited
 

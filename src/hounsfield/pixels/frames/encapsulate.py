@@ -1,4 +1,4 @@
-"""Writing encapsulated pixel data (PS3.5 section A.4): which offset table tells where the frames are.
+"""Encapsulation of pixel data (PS3.5 section A.4), with its offset table.
 
 item(basic offset table) item(frame 0) item(frame 1) …          offsets below 4 GiB
 extended offset table · item(empty) item(frame 0) …             beyond

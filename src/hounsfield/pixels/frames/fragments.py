@@ -1,4 +1,4 @@
-"""The fragments of encapsulated pixel data, found by their item headers (PS3.5 section A.4).
+"""Fragments of encapsulated pixel data, found by their item headers (PS3.5 section A.4).
 
     item(basic offset table) item(fragment) item(fragment) … sequence delimiter, or what some writers end with
                              │◀─ base: offset tables count from here

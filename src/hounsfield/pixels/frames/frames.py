@@ -1,4 +1,4 @@
-"""Pixel data cut into frames, read one at a time; and its whole value in chunks.
+"""Frame sources: pixel data cut into frames, read one at a time; and its whole value in chunks.
 
     value of the pixel data element ─┬─ native       ─▶ NativeFrames       ─┐
                                      └─ encapsulated ─▶ EncapsulatedFrames ─┴─▶ frames[i] ─▶ bytes of one frame

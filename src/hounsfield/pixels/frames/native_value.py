@@ -1,4 +1,4 @@
-"""Decoded frames back to the value of native pixel data (PS3.5 section 8.1, Annex D), little endian.
+"""Native values of decoded frames (PS3.5 section 8.1, Annex D), little endian.
 
     samples ─▶ planes apart where PlanarConfiguration asks for it ─▶ bytes of a frame ─▶ frames without gaps, bits too
 

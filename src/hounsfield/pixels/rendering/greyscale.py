@@ -1,4 +1,4 @@
-"""The grey pipeline (PS3.3 sections C.11.1, C.11.2 and C.11.6; PS3.4 section N.2): from stored values to what is shown.
+"""Greyscale pipeline (PS3.3 sections C.11.1, C.11.2 and C.11.6; PS3.4 section N.2): stored values to grey levels.
 
     stored values ─▶ modality LUT, or slope and intercept ─▶ VOI LUT, or window ─▶ inverted or not ─▶ 0 … 255
 

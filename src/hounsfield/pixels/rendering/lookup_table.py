@@ -1,4 +1,4 @@
-"""Lookup tables as DICOM has them (PS3.3 sections C.7.6.3.1.5, C.7.9.2, C.11.1 and C.11.2): from input values to output values.
+"""Lookup tables (PS3.3 sections C.7.6.3.1.5, C.7.9.2, C.11.1 and C.11.2).
 
 descriptor: entries, first input value, bits of an entry ─┐
 data: entries, or segments that make them                 ─┴─▶ LookupTable

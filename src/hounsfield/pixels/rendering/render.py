@@ -1,4 +1,4 @@
-"""Rendering a stored frame as a picture that any program shows (PS3.18 section 8.7.4).
+"""Rendering of a stored frame as JPEG or PNG (PS3.18 section 8.7.4).
 
 encoded frame ─▶ decoded, no finer than is needed ─▶ grey or colour of 8 bits ─▶ viewport ─▶ JPEG or PNG
 """

@@ -1,4 +1,4 @@
-"""What part of a frame is shown, how large, and which way round (PS3.18 section 8.3.5.1.3)."""
+"""Viewports: which part of a frame is shown, how large, and which way round (PS3.18 section 8.3.5.1.3)."""
 
 from __future__ import annotations
 

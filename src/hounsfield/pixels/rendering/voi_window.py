@@ -1,4 +1,4 @@
-"""Windows: which values of interest (VOI) go from black to white, and along which curve (PS3.3 section C.11.2.1)."""
+"""VOI windows: which values go from black to white, and along which curve (PS3.3 section C.11.2.1)."""
 
 from __future__ import annotations
 

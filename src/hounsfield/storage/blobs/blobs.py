@@ -1,4 +1,4 @@
-"""Immutable objects by name: a local folder or an object store.
+"""Blobs: immutable objects by name, in a local folder or an object store.
 
 A blob is written once, becomes visible whole or not at all, and is durable when `BlobWriter.publish` returns. Names are made
 by the archive itself (hexadecimal ids and slashes), never from input.

@@ -1,4 +1,4 @@
-"""Frames as they are stored, kept in memory for those who ask next: several viewers of one study, or one that comes back.
+"""Cache of stored frames in memory, for several viewers of one study.
 
     extent ─▶ kept? ─▶ answer
                 └─ no ─▶ one range read ─▶ decrypt ─▶ keep

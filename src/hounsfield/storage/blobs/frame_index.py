@@ -1,4 +1,4 @@
-"""Where frames lie: instance key and ordinal ─▶ (pack, offset, length).
+"""Frame index: instance key and ordinal ─▶ (pack, offset, length).
 
 A run of records never changes: it is written once, and goes only when no instance refers to it any more. So what was looked up
 once is kept, and the frames of a multi-frame instance cost one look-up together. Whether a frame may be seen is not asked here.

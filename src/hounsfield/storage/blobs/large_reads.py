@@ -1,4 +1,4 @@
-"""Room in memory for large records, asked for before they are read.
+"""Memory reservations for large records, made before they are read.
 
     read_record ─▶ require_room ─┬─ the work has room for it, or is not bounded ─▶ read
                                  └─ RoomNeededError ─▶ whoever runs the work waits for room, and begins it again

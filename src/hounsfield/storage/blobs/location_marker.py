@@ -1,4 +1,4 @@
-"""The mark that an installation leaves where its blobs are, so that no node works with another place unnoticed.
+"""Location marker: a blob by which every node notices that it works with the wrong blobs.
 
     database  secret row: id of the place ──┐
                                             ├─ compared whenever a process starts

@@ -1,4 +1,4 @@
-"""Multipart uploads that nobody will complete any more: those of processes that died while they wrote to an object store.
+"""Open multipart uploads of processes that died, and their removal.
 
     uploads below the place of the packs ─▶ begun before a moment? ─▶ abort
 

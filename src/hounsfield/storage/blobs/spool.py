@@ -1,4 +1,4 @@
-"""Files that were received and are not stored yet: small ones in memory, large ones in a file that only this run can read.
+"""Spooled files: received and not yet stored; small ones in memory, large ones in an encrypted file.
 
     bytes as they arrive ─▶ SpoolWriter ─┬─ up to `MEMORY_BYTES` ─▶ SpooledFile(data)
                                          └─ beyond               ─▶ SpooledFile(path, key): AES-256 in counter mode

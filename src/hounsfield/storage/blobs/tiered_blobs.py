@@ -1,4 +1,4 @@
-"""Blobs in two places: those read often in one, those hardly ever read in the other.
+"""Blobs in two locations: frequent and archived.
 
     create ─▶ frequent      read, size ─▶ frequent, else archived      delete ─▶ both
 

@@ -1,4 +1,4 @@
-"""What import jobs ask of a bucket, wherever it is: list objects, read ranges of one, write one, tell whose it is."""
+"""Bucket protocol of import jobs: list objects, read ranges, write one, check the owner."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Buckets as somebody may use them: which there are, and what is refused.
+"""Access to buckets: which a job may use, and what is refused.
 
 ImportRunner ─▶ BucketAccess.refusal(uses) ─▶ None, or why not
 └▶ BucketAccess.buckets       ─▶ objects, with the credentials that go with it

@@ -1,4 +1,4 @@
-"""The buckets that import jobs read from and write to: ``s3://bucket/key`` behind an S3 endpoint or as local folders.
+"""Buckets of import jobs: ``s3://bucket/key`` behind an S3 endpoint or as local folders.
 
 s3://bucket/prefix ─▶ Buckets.open ─┬─▶ FolderBucket   DIR/buckets/bucket/prefix...
 └─▶ S3Bucket       an S3 endpoint, or AWS itself

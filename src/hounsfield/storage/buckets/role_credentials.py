@@ -1,4 +1,4 @@
-"""Credentials of a role of AWS, or of another store with AssumeRole, renewed for as long as they are used.
+"""Credentials of an assumed role, renewed for as long as they are used.
 
     AssumedRole ─▶ role_credentials ─▶ AssumeRole ─▶ credentials ─▶ botocore, obstore
                                             ▲                │

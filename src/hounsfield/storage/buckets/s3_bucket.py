@@ -1,4 +1,4 @@
-"""A bucket behind an S3 endpoint, or of AWS itself.
+"""Buckets behind an S3 endpoint, or of AWS itself.
 
     objects ─▶ obstore: fast ranges, connections kept open
     listing, owner, objects whose keys obstore refuses or changes ─▶ botocore: takes every key that S3 has

@@ -1,4 +1,4 @@
-"""The table that holds how far the indexes of audit folders have grown.
+"""Table of audit anchors.
 
 An index that was cut off, or removed with everything it names, does not show in its folder; it does here.
 """

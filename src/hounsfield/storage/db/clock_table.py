@@ -1,4 +1,4 @@
-"""The one row that holds the time of the installation (`hounsfield.storage.db.steady_clock`)."""
+"""Table of the time of the installation (`hounsfield.storage.db.steady_clock`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The database: an encrypted file beside the data, or PostgreSQL; the same SQL for both.
+"""The database: an encrypted SQLite file, or PostgreSQL; the same SQL for both.
 
 A write transaction takes the write lock at its start (SQLite: ``BEGIN IMMEDIATE``), so that what it reads cannot change
 before it commits; on PostgreSQL it takes row locks where the caller asks for them.

@@ -1,9 +1,9 @@
-"""What is wrong with the database when a statement fails for no fault of its own, the same for SQLite and PostgreSQL.
+"""Errors of the database that no statement is to blame for, the same for SQLite and PostgreSQL.
 
     error of the driver ─▶ translate_error ─┬─▶ DatabaseBusyError     locked, or too many use it: comes right by itself
-                                       ├─▶ DatabaseDownError     not reached, or a disk that fails
-                                       ├─▶ DatabaseFullError     no room is left
-                                       └─▶ DatabaseDamagedError  a part of it cannot be read
+                                            ├─▶ DatabaseDownError     not reached, or a disk that fails
+                                            ├─▶ DatabaseFullError     no room is left
+                                            └─▶ DatabaseDamagedError  a part of it cannot be read
 
 Everything else, such as a constraint that does not hold, stays the error that it was.
 

@@ -1,4 +1,4 @@
-"""The tables of who may call: users and roles, their keys and their policies.
+"""Tables of users, roles, access keys and policies.
 
     identities (users, roles) ─┬─▶ access_keys (users only)
                                ├─▶ identity_tags

@@ -1,4 +1,4 @@
-"""The database tables, as SQLAlchemy Core metadata.
+"""Tables of data stores and image sets, as SQLAlchemy Core metadata.
 
     datastores ─┬─▶ image_sets ─▶ image_set_versions
                 │        └──────▶ instances ─▶ frame_runs ─▶ (pack, offset, length)

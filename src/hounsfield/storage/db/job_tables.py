@@ -1,4 +1,4 @@
-"""The tables of what is asked for and carried out later.
+"""Tables of work items, import jobs and client tokens.
 
 import_jobs ─▶ import_files
 client_tokens: what was asked for twice is done once

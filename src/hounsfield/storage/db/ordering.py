@@ -1,4 +1,4 @@
-"""The place in an order of what has no number; workers know it without the database."""
+"""Sort value of what has no number; workers import it without the database."""
 
 from __future__ import annotations
 

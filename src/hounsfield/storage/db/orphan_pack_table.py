@@ -1,4 +1,4 @@
-"""The table of packs that no row referred to when a sweep last looked (`hounsfield.imaging.tiering.orphan_packs`)."""
+"""Table of packs without references at the last sweep (`hounsfield.imaging.tiering.orphan_packs`)."""
 
 from __future__ import annotations
 

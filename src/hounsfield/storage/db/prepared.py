@@ -1,4 +1,4 @@
-"""Statements that are compiled once and go straight to the driver, within a transaction of `Database`.
+"""Prepared statements: compiled once, sent straight to the driver, within a transaction of `Database`.
 
     Prepared(statement) ─first use─▶ text for the database at hand ─┬─▶ cursor of the transaction ─▶ rows
                                                                     └─▶ `Database.lookup` ─▶ one row, without a transaction

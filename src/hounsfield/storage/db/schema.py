@@ -1,4 +1,4 @@
-"""The schema of the database: a new one is made as the tables are defined, an older one is migrated step by step.
+"""Schema of the database: created from the tables, or migrated step by step.
 
 tables of today ─▶ nothing
 older tables    ─▶ migrations (Alembic), in one transaction

@@ -1,4 +1,4 @@
-"""The time of an installation: milliseconds that go on while a runner runs, whatever happens to the clocks of its machines.
+"""Steady clock of the installation: milliseconds that go on whatever happens to the clocks of its machines.
 
     row of the database ─▶ the latest that is known ─┐
     monotonic clock of the process ──────────────────┴─▶ now ─▶ row: by runners, at claims, renewals, and every 30 s

@@ -1,4 +1,4 @@
-"""The tables of studies and of the words of their names, made of the primary image sets, for searching by DICOMweb."""
+"""Tables of studies and of the words of their names, for DICOMweb searches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which image sets are meant, said by their ids and tags: a formula that a database answers, or Python for one of them.
+"""Tag filters: formulas over ids and tags of image sets, evaluated by the database or in Python.
 
 TagIs(ward in {3, 4}) ─┐
 IdIs(0f3a…)           ─┼─ AnyOf · AllOf · Not ─▶ holds(id, tags)      for one image set

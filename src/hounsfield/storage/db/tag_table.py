@@ -1,4 +1,4 @@
-"""The table of the tags of image sets, in the orders that lists have, so that what a caller may see is found alone.
+"""Table of tags of image sets, in the orders of lists.
 
     tags, by ARN ─▶ image_set_tags: data store · key · value ─▶ image sets in order of their update, creation, study date
                                                             └─▶ studies in order of their update

@@ -1,4 +1,4 @@
-"""Keeping the write-ahead log of the embedded database short.
+"""Checkpoints of the write-ahead log of the embedded database, which keep it short.
 
     every few seconds ─▶ there is a log, and nobody wrote since the last look ─▶ brought into the database, cut to nothing
                       ├▶ it is long, whoever writes                           ─▶ the same, as soon as readers let it

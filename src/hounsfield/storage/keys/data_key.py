@@ -1,4 +1,4 @@
-"""Keys: who wraps whom.
+"""Data keys, and the protocol of what wraps them.
 
     master key (a file) ─────wraps─▶ data key of each data store ──derives─▶ key of each pack
                           ├──wraps─▶ secrets of the installation

@@ -1,4 +1,4 @@
-"""Unwrapped data keys, kept for a while so that not every read asks for them.
+"""Cache of unwrapped data keys.
 
     open ─┬─ wrapped by the local keyring ─▶ unwrapped here, kept
           └─ wrapped by a key service ─┬─ kept and young ─▶ given; past half its life it is asked for anew, beside

@@ -1,4 +1,4 @@
-"""The key of the embedded database, kept wrapped in a file, and how it is changed.
+"""Key of the embedded database: wrapped in a file, and its change.
 
     nobody uses the database? ─▶ copy ─▶ the copy gets the new key, and is checked ─▶ database.key.next ─▶ the copy takes the
     place of the database ─▶ database.key.next takes the place of database.key

@@ -1,4 +1,4 @@
-"""Secrets of the installation that all its processes share, kept wrapped in the database."""
+"""Installation secrets, which all processes share, wrapped in the database."""
 
 from __future__ import annotations
 

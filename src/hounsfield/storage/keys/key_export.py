@@ -1,4 +1,4 @@
-"""Copies of the master keys for another place: the content of the keyring, sealed with a passphrase.
+"""Exports of the master keys, sealed with a passphrase.
 
     passphrase ─scrypt─▶ key ─AES-256-GCM─▶ {"format": "hounsfield master keys", "version": 1, "kdf": …, "sealed": …}
 

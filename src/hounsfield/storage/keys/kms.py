@@ -1,4 +1,4 @@
-"""Data keys that a key service wraps (the API of AWS KMS): only the service can unwrap them.
+"""Data keys wrapped by a key service (the API of AWS KMS).
 
     CreateDatastore ─▶ DescribeKey: symmetric, enabled? ─▶ GenerateDataKey ─▶ wrapped data key, in the row of the data store
     first use, and whenever what is kept in memory has reached its age ─▶ Decrypt ─▶ data key

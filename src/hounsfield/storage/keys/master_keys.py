@@ -1,4 +1,4 @@
-"""The master keys of an installation, in a file of mode 0600: the current one wraps, all unwrap.
+"""Master keys of an installation, in a file of mode 0600: the current one wraps, all unwrap.
 
     prepare ─▶ a further key, which only unwraps ─▶ activate ─▶ it wraps from now on ─▶ retire: the old one goes
 

@@ -1,4 +1,4 @@
-"""The wrapped data key of each data store, beside its packs: with the master key it opens them without the database.
+"""Pack keys: wrapped data keys beside the packs, which open them without the database.
 
     row of the data store ──wrapped_key──▶ keys/<data store>.json in every place of its packs
 

@@ -1,4 +1,4 @@
-"""A new master key, and everything that the keyring wraps wrapped with it.
+"""Rotation of the master key: everything that the keyring wraps is wrapped anew.
 
     make a key, let it wrap ─▶ data keys of data stores, row by row ─▶ secrets of the installation ─▶ key of the database
     ─▶ data keys beside the packs, in each place of packs
