@@ -1,8 +1,8 @@
 """Delivery of the audit trail to a bucket, in the folders and files of CloudTrail.
 
 files ─from the position─▶ {"Records":[…]}, gzip ─▶ planned: key, from, to ─▶ PUT ─▶ position moved on
-└─ durable first: what is put again after a crash is the
-same object under the same key
+                                                           └─ durable first: what is put again after a crash is
+                                                              the same object under the same key
 
 <prefix>/AWSLogs/<account>/CloudTrail/<region>/2026/03/14/<account>_CloudTrail_<region>_20260314T0915Z_<unique>.json.gz
 """

@@ -19,7 +19,7 @@ from hounsfield.iam.identities.repository import Repository
 from hounsfield.iam.root_credentials import PROFILE, AccessKey, credentials_file
 
 
-@click.group("key")
+@click.group("access-key")
 def commands() -> None:
     """Make, rotate and disable access keys."""
 

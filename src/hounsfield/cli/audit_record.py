@@ -23,6 +23,8 @@ from hounsfield.storage.keys.master_keys import LocalKeyring
 
 SOURCE: Final = "iam.amazonaws.com"
 READS: Final = frozenset({"list", "show"})
+_NOUNS: Final = {"access-key": "key", "master-key": "keys"}
+"""What events call a group of another name, so that one search finds the records of all versions."""
 
 
 @contextmanager
@@ -81,7 +83,8 @@ def record_command(
 def event_name(context: click.Context) -> str:
     """Return the event of a command: ``CreateUser`` for ``hounsfield user create``, ``Demo`` for ``hounsfield demo``."""
     group = context.parent.info_name if context.parent is not None and context.parent.parent is not None else ""
-    return "".join(word.capitalize() for part in (context.info_name, group) for word in (part or "").split("-"))
+    noun = _NOUNS.get(group or "", group)
+    return "".join(word.capitalize() for part in (context.info_name, noun) for word in (part or "").split("-"))
 
 
 def _shown(arguments: Mapping[str, object]) -> dict[str, Json]:

@@ -35,15 +35,18 @@ _data = click.option(
 _PORT: Final = click.IntRange(0, 65_535)
 
 _GROUPS: Final = {
+    "access-key": "hounsfield.cli.access_keys",
     "audit": "hounsfield.cli.audit",
     "datastore": "hounsfield.cli.datastores",
-    "key": "hounsfield.cli.access_keys",
-    "keys": "hounsfield.cli.master_keys",
+    "master-key": "hounsfield.cli.master_keys",
     "policy": "hounsfield.cli.policies",
     "role": "hounsfield.cli.roles",
     "user": "hounsfield.cli.users",
 }
 """Groups of commands, and the module whose ``commands`` each of them is."""
+
+_FORMER_NAMES: Final = {"key": "access-key", "keys": "master-key"}
+"""Names that groups had before: they work, are not listed, and the new name is told on standard error."""
 
 
 class _Groups(click.Group):
@@ -51,6 +54,15 @@ class _Groups(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted([*super().list_commands(ctx), *_GROUPS])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = _FORMER_NAMES.get(args[0])
+        if name is None:
+            return super().resolve_command(ctx, args)
+        click.echo(f"`hounsfield {args[0]}` is now `hounsfield {name}`; the old name still works", err=True)
+        return super().resolve_command(ctx, [name, *args[1:]])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         module = _GROUPS.get(cmd_name)

@@ -40,7 +40,7 @@ _data = click.option(
 )
 
 
-@click.group("keys")
+@click.group("master-key")
 def commands() -> None:
     """List, rotate, retire, export and import the master keys of the installation."""
 

@@ -17,7 +17,7 @@ Key = tuple[str, str]
 
 
 def created_key(server: ServerProcess, user: str) -> Key:
-    made = answer(server, "key", "create", user)
+    made = answer(server, "access-key", "create", user)
     return made["access_key_id"], made["secret_access_key"]
 
 
@@ -48,7 +48,7 @@ def test_a_wrong_secret_of_a_known_key_is_a_wrong_signature(server: ServerProces
     mistyped = server.client(key=(key[0], "x" * 40))
     code, _ = refusal(mistyped) or ("", "")
     assert code == "InvalidSignatureException"
-    answer(server, "key", "disable", key[0])
+    answer(server, "access-key", "disable", key[0])
     refused(server, key)
     # Nobody learns whether a disabled key's secret was right.
     assert refusal(mistyped) == INVALID
@@ -56,16 +56,16 @@ def test_a_wrong_secret_of_a_known_key_is_a_wrong_signature(server: ServerProces
 
 def test_a_disabled_key_is_refused_and_let_in_again(server: ServerProcess) -> None:
     key = known_key(server, "on-leave")
-    answer(server, "key", "disable", key[0])
+    answer(server, "access-key", "disable", key[0])
     refused(server, key)
-    answer(server, "key", "enable", key[0])
+    answer(server, "access-key", "enable", key[0])
     client = server.client(key=key)
     wait_for(lambda: refusal(client) != INVALID, "the key to be let in again")
 
 
 def test_a_deleted_key_and_a_deleted_user_are_refused(server: ServerProcess) -> None:
     first, second = known_key(server, "leaver"), created_key(server, "leaver")
-    answer(server, "key", "delete", first[0])
+    answer(server, "access-key", "delete", first[0])
     refused(server, first)
     answer(server, "user", "delete", "leaver", "--force")
     refused(server, second)
@@ -73,7 +73,7 @@ def test_a_deleted_key_and_a_deleted_user_are_refused(server: ServerProcess) -> 
 
 def test_a_key_expires_by_itself(server: ServerProcess) -> None:
     key = known_key(server, "locum")
-    answer(server, "key", "expire", key[0], (datetime.now(UTC) + timedelta(milliseconds=1500)).isoformat())
+    answer(server, "access-key", "expire", key[0], (datetime.now(UTC) + timedelta(milliseconds=1500)).isoformat())
     refused(server, key)
 
 
@@ -81,7 +81,7 @@ def test_the_last_use_is_written_down(server: ServerProcess) -> None:
     identifier, _ = known_key(server, "regular")
 
     def used() -> list[Any]:
-        return [entry for entry in answer(server, "key", "list", "--user", "regular") if entry["last_used_at"]]
+        return [entry for entry in answer(server, "access-key", "list", "--user", "regular") if entry["last_used_at"]]
 
     (entry,) = wait_for(used, "the use to be written")
     assert entry["access_key_id"] == identifier

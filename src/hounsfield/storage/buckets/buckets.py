@@ -1,7 +1,7 @@
 """Buckets of import jobs: ``s3://bucket/key`` behind an S3 endpoint or as local folders.
 
 s3://bucket/prefix ─▶ Buckets.open ─┬─▶ FolderBucket   DIR/buckets/bucket/prefix...
-└─▶ S3Bucket       an S3 endpoint, or AWS itself
+                                    └─▶ S3Bucket       an S3 endpoint, or AWS itself
 """
 
 from __future__ import annotations
