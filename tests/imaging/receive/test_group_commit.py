@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hounsfield.imaging.image_set_access import UNLIMITED, UnlimitedAccess
-from hounsfield.imaging.receive.group_commit import MOST_INSTANCES, StoreRequest, WaitingRequest, choose_group
+from hounsfield.imaging.receive.group_commit import MOST_INSTANCES, WaitingRequest, choose_group
+from hounsfield.imaging.receive.store_transaction import StoreRequest
 from hounsfield.imaging.staged_instance import StagedInstance
 from hounsfield.storage.keys.data_key import DataKey
 from support.imaging.staged_instances import staged

@@ -31,8 +31,8 @@ from hounsfield.imaging.ingest.scheduler import (
     Results,
     ScheduledShare,
 )
-from hounsfield.imaging.receive.group_commit import StoreOutcome
 from hounsfield.imaging.receive.receiver import Receiver
+from hounsfield.imaging.receive.store_transaction import StoreOutcome
 from hounsfield.storage.blobs.spool import SpooledFile, SpoolWriter
 
 MOST_PARTS = 50_000

@@ -21,7 +21,8 @@ from hounsfield.imaging.image_set_access import ImageSetAccess
 from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.ingest.context import IngestContext
 from hounsfield.imaging.ingest.workers import IngestWorkers
-from hounsfield.imaging.receive.group_commit import GroupCommitter, StoreOutcome, StoreRequest, discard_packs
+from hounsfield.imaging.receive.group_commit import GroupCommitter
+from hounsfield.imaging.receive.store_transaction import StoreOutcome, StoreRequest, discard_packs
 from hounsfield.imaging.staged_instance import StagedInstance
 from hounsfield.storage.identifiers import new_id
 
