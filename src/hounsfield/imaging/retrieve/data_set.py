@@ -9,16 +9,13 @@ Edits are found by comparing values, not replayed: what the metadata document sh
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import orjson
-import pydicom
 
 from hounsfield.dicom.healthimaging.edited_data_set import Amendment, apply_amendment, compute_amendment
 from hounsfield.dicom.io.byte_source import BytesSource
-from hounsfield.dicom.io.dataset_writer import write_data_set
 from hounsfield.dicom.io.file_meta import preamble_and_meta
 from hounsfield.dicom.io.part10 import Part10, read_part10
 from hounsfield.dicom.values.decode import JsonValue, ValueDecoder
@@ -28,7 +25,6 @@ from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.retrieve.instances import ReadableImageSet, StoredInstance
 from hounsfield.imaging.retrieve.level_changes import LEVEL_TAGS, LevelChanges
 from hounsfield.imaging.retrieve.stored_data_set import as_little_endian
-from hounsfield.pixels.transfer_syntaxes import EXPLICIT_VR_LITTLE_ENDIAN
 from hounsfield.storage.blobs.packs import Extent, Label, RecordKind, read_records
 
 _GROUP = 256
@@ -61,11 +57,6 @@ class CurrentDataSet:
         sop_class = self.part10.text(_SOP_CLASS_UID) or self.instance.sop_class_uid
         sop_uid = self.part10.text(_SOP_INSTANCE_UID) or self.instance.sop_uid
         return preamble_and_meta(self.part10.meta, sop_class, sop_uid, transfer_syntax)
-
-    def to_pydicom(self) -> pydicom.Dataset:
-        """Return the data set to those who work with pydicom."""
-        file = self.file_meta(EXPLICIT_VR_LITTLE_ENDIAN) + write_data_set(self.part10.elements)
-        return pydicom.dcmread(io.BytesIO(file))
 
 
 @dataclass(frozen=True, slots=True)
