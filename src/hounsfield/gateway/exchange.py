@@ -173,6 +173,10 @@ class Api(ABC):
     def shown_labels(self, route: Route, labels: Mapping[str, str], query_string: bytes) -> Mapping[str, Json]:
         """Return what the audit record shows of the labels of a path, and of a query, that were not validated."""
 
+    def datastore_of(self, labels: Mapping[str, str]) -> str:
+        """Return the data store whose bearer tokens a request may have; an API without bearer tokens has none."""
+        raise TypeError(f"{self.name} takes no bearer tokens, and has no label for the data store in {sorted(labels)}")
+
     @abstractmethod
     def permission_of(self, exchange: Exchange) -> Permission | None:
         """Return the permission that a request needs by its path; None where the operation decides by itself."""

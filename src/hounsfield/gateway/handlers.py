@@ -260,7 +260,7 @@ def _set_principal(exchange: Exchange, caller: AuthenticatedCaller) -> None:
 
 
 async def _authenticate_bearer(exchange: Exchange, authenticator: BearerAuthenticator, token: str) -> None:
-    datastore_id = exchange.labels["datastoreId"]
+    datastore_id = exchange.api.datastore_of(exchange.labels)
     _accept(exchange, await authenticator.authenticate(token, datastore_id, exchange.route.action))
 
 

@@ -74,6 +74,10 @@ class DicomwebApi(Api):
         """Return the ids and UIDs of the path that have their form."""
         return shown_dicomweb_labels(labels, query_string)
 
+    def datastore_of(self, labels: Mapping[str, str]) -> str:
+        """Return the data store of the path."""
+        return labels["datastoreId"]
+
     def permission_of(self, exchange: Exchange) -> Permission:
         """Return the permission of the operation on the data store."""
         return permission_of(
@@ -97,7 +101,7 @@ class DicomwebApi(Api):
         headers: dict[str, str] = {}
         for name, value in scope["headers"]:
             headers.setdefault(name.decode("latin-1"), value.decode("latin-1"))
-        datastore_id = labels["datastoreId"]
+        datastore_id = self.datastore_of(labels)
         return Call(
             context=self.context,
             datastore_id=datastore_id,

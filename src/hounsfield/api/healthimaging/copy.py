@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from hounsfield.api.healthimaging.context import Context
+from hounsfield.api.healthimaging.copiable_attributes import chosen_instances
 from hounsfield.api.healthimaging.parameters import structure, text, version_number
 from hounsfield.aws.protocol.model import Parameters
 from hounsfield.imaging.errors import NotFoundError
 from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.imagesets import copy as domain
-from hounsfield.imaging.imagesets.copy_request import CopyDestination, CopyRequest, chosen_instances
+from hounsfield.imaging.imagesets.copy_request import CopyDestination, CopyRequest
 from hounsfield.imaging.imagesets.workflow import NOT_THE_LATEST, LockedImageSet
 from hounsfield.storage.clock import to_datetime
 

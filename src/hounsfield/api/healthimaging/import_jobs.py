@@ -11,8 +11,9 @@ from hounsfield.api.healthimaging.parameters import optional_text, structure, st
 from hounsfield.aws.protocol.model import Parameters
 from hounsfield.iam.sessions.import_job_roles import JobRole
 from hounsfield.imaging.client_tokens import retry_if_raced
+from hounsfield.imaging.errors import InvalidRequestError
 from hounsfield.imaging.imports import jobs as domain
-from hounsfield.imaging.imports.jobs import ImportJob, JobStatus, NewImportJob
+from hounsfield.imaging.imports.jobs import ImportJob, JobStatus, NewImportJob, UnusableLocationError
 from hounsfield.imaging.imports.output_files import list_output_uses
 from hounsfield.imaging.ingest.metadata_mappings import MetadataMapping
 from hounsfield.storage.buckets.bucket_access import BucketAction, BucketUse
@@ -36,7 +37,11 @@ def start_import_job(context: Context, parameters: Parameters) -> Mapping[str, o
         starter_rights=context.access.kept(),
     )
     new = replace(new, role_id=_admitted(context, new).id)
-    job = retry_if_raced(lambda: domain.start_import_job(context.image_store, new))
+    try:
+        job = retry_if_raced(lambda: domain.start_import_job(context.image_store, new))
+    except UnusableLocationError as error:
+        member = "outputS3Uri" if error.is_output else "inputS3Uri"
+        raise InvalidRequestError(f"{member} cannot be used: {error.reason}") from error
     return {
         "datastoreId": job.datastore_id,
         "jobId": job.id,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from hounsfield.api.healthimaging.context import Context
 from hounsfield.api.healthimaging.pagination import Listing
@@ -34,6 +35,13 @@ _FIELDS = {
     "isPrimary": SearchField.IS_PRIMARY,
 }
 
+SORT_FIELDS: Final[Mapping[str, SortField]] = {
+    "updatedAt": SortField.UPDATED_AT,
+    "createdAt": SortField.CREATED_AT,
+    "DICOMStudyDateAndTime": SortField.STUDY_DATE_AND_TIME,
+}
+_SORT_FIELD_NAMES: Final = {field: name for name, field in SORT_FIELDS.items()}
+
 
 def search(context: Context, parameters: Parameters) -> Mapping[str, object]:
     """API operation SearchImageSets."""
@@ -51,7 +59,7 @@ def search(context: Context, parameters: Parameters) -> Mapping[str, object]:
     )
     return {
         "imageSetsMetadataSummaries": [_summary(entry) for entry in page.entries],
-        "sort": {"sortField": sort.field, "sortOrder": "DESC" if sort.descending else "ASC"},
+        "sort": {"sortField": _SORT_FIELD_NAMES[sort.field], "sortOrder": "DESC" if sort.descending else "ASC"},
         "nextToken": listing.token(page.end),
     }
 
@@ -60,7 +68,7 @@ def _sort(criteria: Parameters) -> SearchSort:
     if "sort" not in criteria:
         return SearchSort()
     sort = structure(criteria["sort"])
-    return SearchSort(SortField(text(sort, "sortField")), text(sort, "sortOrder") == "DESC")
+    return SearchSort(SORT_FIELDS[text(sort, "sortField")], text(sort, "sortOrder") == "DESC")
 
 
 def _filter(entry: Parameters) -> SearchFilter:

@@ -90,6 +90,23 @@ class ImportJob:
     starter_rights: str | None = None
 
 
+class UnusableLocationError(InvalidRequestError):
+    """A job cannot read its input, or cannot write its output, where it was told to.
+
+    Parameters
+    ----------
+    reason : str
+        Why.
+    is_output : bool
+        Whether it is about the output.
+    """
+
+    def __init__(self, reason: str, *, is_output: bool) -> None:
+        super().__init__(f"the {'output' if is_output else 'input'} location cannot be used: {reason}")
+        self.reason = reason
+        self.is_output = is_output
+
+
 @dataclass(frozen=True, slots=True)
 class NewImportJob:
     """What a caller says of a job to be started (API shape StartDICOMImportJobRequest).
@@ -171,11 +188,11 @@ def start_import_job(image_store: ImageStore, new: NewImportJob) -> ImportJob:
 
 
 def _check_locations(image_store: ImageStore, new: NewImportJob) -> None:
-    for name, location in (("inputS3Uri", new.input_uri), ("outputS3Uri", new.output_folder)):
+    for is_output, location in ((False, new.input_uri), (True, new.output_folder)):
         try:
             image_store.buckets.check_prefix(S3Uri.parse(location))
         except BucketError as error:
-            raise InvalidRequestError(f"{name} cannot be used: {error}") from error
+            raise UnusableLocationError(str(error), is_output=is_output) from error
 
 
 def _check_quota(connection: Connection, image_store: ImageStore, datastore_id: str) -> None:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, or_
@@ -46,12 +46,12 @@ class SearchOperator(StrEnum):
     BETWEEN = "BETWEEN"
 
 
-class SortField(StrEnum):
-    """API shape SortField."""
+class SortField(Enum):
+    """What results are ordered by (API shape SortField)."""
 
-    UPDATED_AT = "updatedAt"
-    CREATED_AT = "createdAt"
-    STUDY_DATE_AND_TIME = "DICOMStudyDateAndTime"
+    UPDATED_AT = auto()
+    CREATED_AT = auto()
+    STUDY_DATE_AND_TIME = auto()
 
 
 @dataclass(frozen=True, slots=True)
