@@ -70,7 +70,15 @@ def audit() -> Outcome | None:
     tools = Path(sys.executable).parent
     with tempfile.TemporaryDirectory() as folder:
         requirements = Path(folder) / "requirements.txt"
-        export = [str(tools / "uv"), "export", "--quiet", "--frozen", "--no-emit-project", "--no-hashes"]
+        export = [
+            str(tools / "uv"),
+            "export",
+            "--quiet",
+            "--frozen",
+            "--no-emit-project",
+            "--no-hashes",
+            "--all-groups",
+        ]
         requirements.write_bytes(subprocess.run(export, cwd=ROOT, check=True, capture_output=True).stdout)
         command = [str(tools / "pip-audit"), "--requirement", str(requirements), "--no-deps", "--disable-pip"]
         run = subprocess.run(
