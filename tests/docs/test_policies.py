@@ -114,7 +114,7 @@ def test_the_operators_are_those_of_the_code() -> None:
 def test_what_is_met_without_the_key(row: dict[str, str]) -> None:
     code = codes(row["the request does not have the key"])[0]
     operator = {"IfExists": "StringEqualsIfExists"}.get(code, f"{code}StringEquals" if code.endswith(":") else code)
-    met = read_condition(operator, "aws:x", ["1"], variables=True).met({}, Effect.ALLOW)
+    met = read_condition(operator, "aws:x", ["1"], variables=True).is_met({}, Effect.ALLOW)
     assert row["met"].startswith("yes") is met
 
 

@@ -20,7 +20,6 @@ from typing import Final
 
 INDEX: Final = "index.jsonl"
 _FILE: Final = re.compile(r"([0-9]{8}T[0-9]{6}Z-[a-z]+-[0-9]+-[0-9a-f]{8})\.([0-9]{6,9})\.jsonl")
-_CHAIN: Final = re.compile(r"[0-9]{8}T[0-9]{6}Z-[a-z]+-[0-9]+-[0-9a-f]{8}")
 
 
 @dataclass(frozen=True, slots=True, order=True)

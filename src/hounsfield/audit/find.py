@@ -49,7 +49,7 @@ class RecordFilter:
     failed: bool = False
     uids: frozenset[str] = frozenset()
 
-    def fits(self, body: bytes) -> bool:
+    def matches(self, body: bytes) -> bool:
         """Return whether a record is wanted."""
         record = orjson.loads(body)
         time = record["eventTime"]

@@ -97,7 +97,7 @@ def find_command(
             uids = frozenset({uid, make_uid_sealer(key)(uid)})
     wanted = RecordFilter(event, caller, resource, request_id, since, until, failed, uids)
     for body in read_records(audit_folder(settings)):
-        if wanted.fits(body):
+        if wanted.matches(body):
             _show(body, as_json=as_json)
 
 

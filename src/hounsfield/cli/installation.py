@@ -1,4 +1,4 @@
-"""What commands share: the installation they open, and refusals.
+"""The installation that commands open, and how they report refusals.
 
 --data, settings ─▶ with_directory ─▶ command(repository, output, …) ─▶ exit code 0
                                          └─ DirectoryError ─▶ message, 1; InvalidInputError ─▶ message, 2

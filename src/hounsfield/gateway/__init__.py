@@ -1,1 +1,1 @@
-"""What all APIs share: dispatch, limits, timeouts, authentication, CORS, audit record, errors."""
+"""The gateway, which all APIs share: pipeline, limits, timeouts, authentication, CORS, audit record, errors."""

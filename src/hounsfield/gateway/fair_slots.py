@@ -48,7 +48,7 @@ class FairSlots:
             raise
 
     def release(self, caller: str) -> None:
-        """Give a place back."""
+        """Free a place."""
         self._free += 1
         self._held[caller] -= 1
         if not self._held[caller]:

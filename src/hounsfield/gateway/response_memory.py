@@ -192,7 +192,7 @@ class ResponseRoom:
 
 
 def _trim() -> None:
-    """Give memory that the allocator keeps back to the system, where the C library can (glibc)."""
+    """Return memory that the allocator holds to the system, where the C library can (glibc)."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)

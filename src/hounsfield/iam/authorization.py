@@ -1,8 +1,8 @@
 """Authorization: what a caller may do.
 
-    door ─▶ Permission(action, resources, context) ─▶ require(principal, permission, facts) ─▶ pass, or AccessDeniedError
+    gateway ─▶ Permission(action, resources, context) ─▶ require(…, condition_keys) ─▶ pass, or AccessDeniedError
 
-The front doors ask here before they read a request, naming the action and the resources it touches. Every resource must be
+The APIs ask here before they read a request, naming the action and the resources it touches. Every resource must be
 allowed.
 """
 
@@ -57,7 +57,7 @@ class Permission:
     instead: Permission | None = None
 
 
-def require(principal: Principal, permission: Permission, facts: RequestConditionKeys) -> Permission:
+def require(principal: Principal, permission: Permission, condition_keys: RequestConditionKeys) -> Permission:
     """Let the caller pass; gives what allowed it, the permission or the one instead.
 
     Parameters
@@ -66,7 +66,7 @@ def require(principal: Principal, permission: Permission, facts: RequestConditio
         Who calls. The root of the account may do everything.
     permission : Permission
         What the request needs.
-    facts : RequestConditionKeys
+    condition_keys : RequestConditionKeys
         What else is known of the request.
 
     Raises
@@ -76,14 +76,14 @@ def require(principal: Principal, permission: Permission, facts: RequestConditio
     """
     if principal.is_root:
         return permission
-    refused = _refusal(principal, permission, facts)
+    refused = _refusal(principal, permission, condition_keys)
     if refused is None:
         return permission
     resource, decision = refused
     if (
         decision.outcome is Outcome.IMPLICIT_DENY
         and permission.instead is not None
-        and _refusal(principal, permission.instead, facts) is None
+        and _refusal(principal, permission.instead, condition_keys) is None
     ):
         return permission.instead
     raise AccessDeniedError(
@@ -92,11 +92,13 @@ def require(principal: Principal, permission: Permission, facts: RequestConditio
     )
 
 
-def refused_resources(principal: Principal, permission: Permission, facts: RequestConditionKeys) -> frozenset[str]:
+def refused_resources(
+    principal: Principal, permission: Permission, condition_keys: RequestConditionKeys
+) -> frozenset[str]:
     """Return the ARNs of a permission on which the caller does not have it; parameters are those of `require`."""
     if principal.is_root:
         return frozenset()
-    return frozenset(resource for resource, _ in _refusals(principal, permission, facts))
+    return frozenset(resource for resource, _ in _refusals(principal, permission, condition_keys))
 
 
 def may_be_denied(principal: Principal, action: str, prefix: str) -> bool:
@@ -104,10 +106,12 @@ def may_be_denied(principal: Principal, action: str, prefix: str) -> bool:
     return not principal.is_root and denies_below(principal.rights, action, prefix)
 
 
-def _refusal(principal: Principal, permission: Permission, facts: RequestConditionKeys) -> tuple[str, Decision] | None:
+def _refusal(
+    principal: Principal, permission: Permission, condition_keys: RequestConditionKeys
+) -> tuple[str, Decision] | None:
     """Return the resource on which it is not allowed, explicit denials first, and why."""
     refused: tuple[str, Decision] | None = None
-    for resource, decision in _refusals(principal, permission, facts):
+    for resource, decision in _refusals(principal, permission, condition_keys):
         if decision.outcome is Outcome.EXPLICIT_DENY:
             return resource, decision
         refused = refused or (resource, decision)
@@ -115,13 +119,13 @@ def _refusal(principal: Principal, permission: Permission, facts: RequestConditi
 
 
 def _refusals(
-    principal: Principal, permission: Permission, facts: RequestConditionKeys
+    principal: Principal, permission: Permission, condition_keys: RequestConditionKeys
 ) -> Iterator[tuple[str, Decision]]:
     """Yield each resource on which it is not allowed, and why."""
     kept: dict[str, ContextValue | None] = {}
     unless_denied = frozenset(permission.unless_denied)
     asked = [
-        (resource, RequestContext(permission.context, principal, resource, facts, kept))
+        (resource, RequestContext(permission.context, principal, resource, condition_keys, kept))
         for resource in (*permission.resources, *permission.unless_denied)
     ]
     for (resource, _), decision in zip(asked, decide_each(principal.rights, permission.action, asked), strict=True):

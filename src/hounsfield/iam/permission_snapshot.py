@@ -1,6 +1,6 @@
 """The permission of a caller as it was at a request, kept for work that goes on after it.
 
-principal · permission · facts ─▶ PermissionSnapshot: policies, and the values of the condition keys these ask for ─▶ JSON
+principal · permission · condition keys ─▶ PermissionSnapshot: policies, and values of the keys they ask for ─▶ JSON
 JSON ─▶ PermissionSnapshot ─▶ principal · permission ─▶ decided as at the request, but for the tags of resources
 """
 
@@ -38,9 +38,11 @@ class PermissionSnapshot:
     permission: Permission = field(repr=False)
 
     @classmethod
-    def of(cls, principal: Principal, permission: Permission, facts: RequestConditionKeys) -> PermissionSnapshot:
+    def of(
+        cls, principal: Principal, permission: Permission, condition_keys: RequestConditionKeys
+    ) -> PermissionSnapshot:
         """Keep the rights of a caller; parameters are those of `hounsfield.iam.authorization.require`."""
-        context = RequestContext(permission.context, principal, "*", facts)
+        context = RequestContext(permission.context, principal, "*", condition_keys)
         values: dict[str, ContextValue] = {}
         for policy in _policies(principal.rights):
             for key in policy.keys:

@@ -3,7 +3,7 @@
     of the request itself (permission) ─┐
     of the caller (principal)           ├─▶ get(key)     looked up only when a policy asks
     of the resource: its tags           │
-    of the connection, the time (facts) ┘
+    of the connection, the time ────────┘
 
 Source: IAM User Guide, "AWS global condition context keys".
 """
@@ -47,7 +47,7 @@ class RequestContext:
         Who calls.
     resource : str
         ARN of the resource.
-    facts : RequestConditionKeys
+    condition_keys : RequestConditionKeys
         What else is known.
     kept : dict
         Values that were found for this request already, on whichever resource.
@@ -56,7 +56,7 @@ class RequestContext:
     own: Mapping[str, ContextValue]
     principal: Principal
     resource: str
-    facts: RequestConditionKeys
+    condition_keys: RequestConditionKeys
     kept: dict[str, ContextValue | None] = field(default_factory=dict, repr=False)
 
     def get(self, key: str, /) -> ContextValue | None:
@@ -78,11 +78,11 @@ class RequestContext:
             if prefix in self.own:
                 return self.own[prefix]
             if prefix == RESOURCE_TAG:
-                return _tag(self.facts.resource_tags(self.resource), name)
+                return _tag(self.condition_keys.resource_tags(self.resource), name)
             if prefix == _PRINCIPAL_TAG:
                 return _tag(self.principal.tags, name)
         of_principal = PRINCIPAL_KEYS.get(key)
-        return self.facts.value(key) if of_principal is None else of_principal(self.principal)
+        return self.condition_keys.value(key) if of_principal is None else of_principal(self.principal)
 
 
 def _tag(tags: Mapping[str, str], name: str) -> str | None:

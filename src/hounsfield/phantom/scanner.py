@@ -1,4 +1,4 @@
-"""What a scanner adds to a picture: the table, and noise."""
+"""The scanner: it adds the table and noise to a picture."""
 
 from __future__ import annotations
 

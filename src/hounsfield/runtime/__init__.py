@@ -1,1 +1,1 @@
-"""What a process needs to run: logs, TLS, threads, forked workers."""
+"""The runtime of a process: logs, TLS, threads, forked workers."""

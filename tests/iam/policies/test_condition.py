@@ -21,12 +21,12 @@ KEY = "aws:x"
 ARN = "arn:aws:iam::123456789012:role/readers/night"
 
 
-def met(operator: str, values: Any, value: ContextValue | None, effect: Effect = Effect.ALLOW, **more: str) -> bool:
+def is_met(operator: str, values: Any, value: ContextValue | None, effect: Effect = Effect.ALLOW, **more: str) -> bool:
     context: dict[str, ContextValue] = {key.replace("_", ":"): entry for key, entry in more.items()}
     if value is not None:
         context[KEY] = value
     texts = [values] if isinstance(values, str) else list(values)
-    return read_condition(operator, KEY, texts, variables=True).met(context, effect)
+    return read_condition(operator, KEY, texts, variables=True).is_met(context, effect)
 
 
 EQUAL_PAIRS = [
@@ -77,10 +77,10 @@ EQUAL_PAIRS = [
 
 @pytest.mark.parametrize(("operator", "negation", "values", "value", "matches"), EQUAL_PAIRS)
 def test_values_match_or_do_not(operator: str, negation: str, values: Any, value: str, matches: bool) -> None:
-    assert met(operator, values, value) is matches
-    assert met(negation, values, value) is not matches
-    assert met(f"{operator}IfExists", values, value) is matches
-    assert met(f"{negation}IfExists", values, value) is not matches
+    assert is_met(operator, values, value) is matches
+    assert is_met(negation, values, value) is not matches
+    assert is_met(f"{operator}IfExists", values, value) is matches
+    assert is_met(f"{negation}IfExists", values, value) is not matches
 
 
 @pytest.mark.parametrize(
@@ -111,22 +111,22 @@ def test_values_match_or_do_not(operator: str, negation: str, values: Any, value
     ],
 )
 def test_operators_without_a_negation(operator: str, values: str, value: str, expected: bool) -> None:
-    assert met(operator, values, value) is expected
-    assert met(f"{operator}IfExists", values, value) is expected
+    assert is_met(operator, values, value) is expected
+    assert is_met(f"{operator}IfExists", values, value) is expected
 
 
 @pytest.mark.parametrize("name", [name for name in OPERATORS if name != "Null"])
 def test_without_the_key_only_what_is_negated_or_if_exists_is_met(name: str) -> None:
     value = {"Bool": "true", "BinaryEquals": "YQ==", "IpAddress": "::1", "NotIpAddress": "::1"}.get(name, "2026")
     negated = "Not" in name
-    assert met(name, value, None) is negated
-    assert met(f"{name}IfExists", value, None) is True
-    assert met(f"ForAllValues:{name}", value, None) is True
-    assert met(f"ForAnyValue:{name}", value, None) is False
-    assert met(f"ForAnyValue:{name}IfExists", value, None) is True
+    assert is_met(name, value, None) is negated
+    assert is_met(f"{name}IfExists", value, None) is True
+    assert is_met(f"ForAllValues:{name}", value, None) is True
+    assert is_met(f"ForAnyValue:{name}", value, None) is False
+    assert is_met(f"ForAnyValue:{name}IfExists", value, None) is True
     # A key without any value is as none.
-    assert met(name, value, ()) is negated
-    assert met(f"ForAllValues:{name}", value, "") is True
+    assert is_met(name, value, ()) is negated
+    assert is_met(f"ForAllValues:{name}", value, "") is True
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_without_the_key_only_what_is_negated_or_if_exists_is_met(name: str) -> 
     [("true", None, True), ("true", "x", False), ("false", None, False), ("false", "x", True), ("true", (), True)],
 )
 def test_null_asks_whether_the_key_is_there(values: str, value: ContextValue | None, expected: bool) -> None:
-    assert met("Null", values, value) is expected
+    assert is_met("Null", values, value) is expected
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_null_asks_whether_the_key_is_there(values: str, value: ContextValue | N
     ],
 )
 def test_set_operators(operator: str, value: tuple[str, ...], expected: bool) -> None:
-    assert met(operator, ["project", "ward-*"], value) is expected
+    assert is_met(operator, ["project", "ward-*"], value) is expected
 
 
 @pytest.mark.parametrize(
@@ -182,27 +182,27 @@ def test_set_operators(operator: str, value: tuple[str, ...], expected: bool) ->
     ],
 )
 def test_policy_variables(operator: str, text: str, value: str, expected: bool) -> None:
-    assert met(operator, text, value, aws_username="ann") is expected
+    assert is_met(operator, text, value, aws_username="ann") is expected
 
 
 def test_what_a_variable_stands_for_is_no_pattern() -> None:
-    assert not met("StringLike", "home/${aws:username}", "home/ann", aws_username="*")
-    assert met("StringLike", "home/${aws:username}", "home/*", aws_username="*")
-    assert not met("StringLike", "${aws:username}", "ann", aws_username="${aws:x}")
+    assert not is_met("StringLike", "home/${aws:username}", "home/ann", aws_username="*")
+    assert is_met("StringLike", "home/${aws:username}", "home/*", aws_username="*")
+    assert not is_met("StringLike", "${aws:username}", "ann", aws_username="${aws:x}")
     colons = "arn:aws:iam::${aws:username}:user/ann"
-    assert not met("ArnLike", colons, "arn:aws:iam::1:user/ann", aws_username="1:user/ann:x")
+    assert not is_met("ArnLike", colons, "arn:aws:iam::1:user/ann", aws_username="1:user/ann:x")
 
 
 def test_older_policies_have_no_variables() -> None:
     condition = read_condition("StringEquals", KEY, ["${aws:username}"], variables=False)
-    assert condition.met({KEY: "${aws:username}", "aws:username": "ann"}, Effect.ALLOW)
-    assert not condition.met({KEY: "ann", "aws:username": "ann"}, Effect.ALLOW)
+    assert condition.is_met({KEY: "${aws:username}", "aws:username": "ann"}, Effect.ALLOW)
+    assert not condition.is_met({KEY: "ann", "aws:username": "ann"}, Effect.ALLOW)
 
 
 @pytest.mark.parametrize("operator", ["StringNotEquals", "StringNotLike", "ForAllValues:StringNotEquals", "ArnNotLike"])
 def test_to_differ_from_a_variable_without_value_denies_but_does_not_allow(operator: str) -> None:
-    assert met(operator, "${aws:missing}", "ann", Effect.DENY)
-    assert not met(operator, "${aws:missing}", "ann", Effect.ALLOW)
+    assert is_met(operator, "${aws:missing}", "ann", Effect.DENY)
+    assert not is_met(operator, "${aws:missing}", "ann", Effect.ALLOW)
 
 
 @pytest.mark.parametrize(
@@ -244,10 +244,10 @@ def test_all_operators_and_keys_of_a_block_must_be_met() -> None:
 @pytest.mark.parametrize("operator", ["StringEquals", "StringNotEquals", "ForAllValues:StringLike", "Null"])
 def test_what_is_not_known_counts_as_hoped_for_or_as_feared(operator: str) -> None:
     values = "true" if operator == "Null" else "x"
-    assert met(operator, values, UnsettledValue.HOPEFUL, Effect.ALLOW)
-    assert not met(operator, values, UnsettledValue.HOPEFUL, Effect.DENY)
-    assert not met(operator, values, UnsettledValue.CAUTIOUS, Effect.ALLOW)
-    assert met(operator, values, UnsettledValue.CAUTIOUS, Effect.DENY)
+    assert is_met(operator, values, UnsettledValue.HOPEFUL, Effect.ALLOW)
+    assert not is_met(operator, values, UnsettledValue.HOPEFUL, Effect.DENY)
+    assert not is_met(operator, values, UnsettledValue.CAUTIOUS, Effect.ALLOW)
+    assert is_met(operator, values, UnsettledValue.CAUTIOUS, Effect.DENY)
 
 
 def matches(pattern: str, text: str) -> bool:

@@ -1,4 +1,4 @@
-"""What a client accepts: the Accept header and the ``accept`` query parameter (PS3.18 section 8.3.3, RFC 9110 section 12.5.1).
+"""Content negotiation: the Accept header and the ``accept`` parameter (PS3.18 section 8.3.3, RFC 9110 section 12.5.1).
 
 multipart/related; type="image/jphc"; transfer-syntax=1.2.840.10008.1.2.4.202; q=0.9
 └─ media range ──┘ └ of each part ┘ └ of the pixel data ──────────────────┘ └ preference

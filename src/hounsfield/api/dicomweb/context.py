@@ -1,4 +1,4 @@
-"""What every operation of DICOMweb works on."""
+"""The context of the DICOMweb operations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deleting studies, series and instances: DELETE on their resources, where the installation allows it.
+"""Deletion of studies, series and instances: DELETE on their resources, where the installation allows it.
 
 study, series  ─▶ the primary image sets, all or none ─▶ 204; they are gone for every reader at once
 instance       ─▶ an update of its image set          ─▶ 202; it is gone when the update is done

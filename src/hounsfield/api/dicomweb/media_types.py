@@ -1,4 +1,4 @@
-"""Which media type pixel data in a transfer syntax has (PS3.18 Table 8.7.3-5), and which syntaxes a media range means."""
+"""Media types of pixel data by transfer syntax, and back (PS3.18 Table 8.7.3-5)."""
 
 from __future__ import annotations
 

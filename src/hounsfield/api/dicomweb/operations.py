@@ -1,4 +1,4 @@
-"""Which handler carries out which DICOMweb operation."""
+"""The table of DICOMweb operations and their handlers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""QIDO-RS: searching for studies, series and instances (PS3.18 section 10.6)."""
+"""QIDO-RS: search for studies, series and instances (PS3.18 section 10.6)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a request that stores is answered (PS3.18 section 10.5.3, Tables 10.5.3-1 and I.2-1).
+"""The response of STOW-RS (PS3.18 section 10.5.3, Tables 10.5.3-1 and I.2-1).
 
 all stored ─▶ 200    some stored ─▶ 202    none stored ─▶ 409
 

@@ -114,7 +114,7 @@ def _alone(call: Call, frame: StoredFrame, form: _Form, tag: str) -> WireRespons
 
 
 def _given_otherwise(found: StoredFrames, form: _Form, body: bytes | bytearray, start: int) -> bool:
-    """Whether a frame is not given as it is stored, because viewers would show wrong values of it without an error.
+    """Return whether a frame is not given as it is stored, because viewers would show wrong values of it without an error.
 
     It has samples of 32 bits and its codestream is asked for by name, or an earlier version stored three components apart.
     """

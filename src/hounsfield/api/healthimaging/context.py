@@ -1,4 +1,4 @@
-"""What every handler of HealthImaging works on."""
+"""The context of the HealthImaging operations."""
 
 from __future__ import annotations
 

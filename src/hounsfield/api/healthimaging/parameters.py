@@ -1,4 +1,4 @@
-"""Taking typed values out of parsed parameters, and reading those that have a form of their own."""
+"""Typed values of parsed parameters, and of those that have a form of their own."""
 
 from __future__ import annotations
 

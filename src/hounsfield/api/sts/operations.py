@@ -1,4 +1,4 @@
-"""Which function carries out which operation; what is not here answers that it is not carried out."""
+"""The table of STS operations and their handlers; an operation without one answers that it is not implemented."""
 
 from __future__ import annotations
 

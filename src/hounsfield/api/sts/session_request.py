@@ -1,4 +1,4 @@
-"""What AssumeRole and AssumeRoleWithWebIdentity have in common: how long, with which policies, and what is answered.
+"""Session requests: what AssumeRole and AssumeRoleWithWebIdentity share in their parameters and results.
 
 Source: AWS STS API Reference; IAM User Guide, "Session policies" and "Pass session tags".
 """

@@ -1,4 +1,4 @@
-"""Who may begin a session of a role: what its trust policy and the caller's own policies say together.
+"""Trust of roles: the trust policy and the caller's own policies, decided together.
 
     trust policy denies, or names nobody that the caller is  ─▶ no
     trust policy names the account                           ─▶ the caller's identity policies must allow it too

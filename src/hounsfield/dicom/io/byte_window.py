@@ -39,7 +39,7 @@ class ByteWindow:
         self.limit = limit
         self.data = b""
 
-    def reach(self, end: int) -> bool:
+    def read_to(self, end: int) -> bool:
         """Make sure that `data` holds the bytes up to an index.
 
         Parameters

@@ -108,7 +108,7 @@ class DataSetReader:
         self._content_end: int | None = None
         self._explicit, self._implicit, self._long = _HEADERS["<" if little_endian else ">"]
 
-    def header(self, position: int, *, explicit: bool) -> tuple[int, str, int, int]:
+    def read_header(self, position: int, *, explicit: bool) -> tuple[int, str, int, int]:
         """Read the header of an element.
 
         Parameters
@@ -124,7 +124,7 @@ class DataSetReader:
             Tag, VR (empty when there is none or it is unknown), length, position of the value.
         """
         window = self.window
-        if not window.reach(position + 8):
+        if not window.read_to(position + 8):
             raise DicomError(f"The data set ends inside an element header at offset {window.base + position}")
         group: int
         number: int
@@ -137,7 +137,7 @@ class DataSetReader:
                 vr, long = known
                 if not long:
                     return tag, vr, length, position + 8
-                if not window.reach(position + 12):
+                if not window.read_to(position + 12):
                     raise self._beyond(tag, position, 12)
                 return tag, vr, self._long(window.data, position + 8)[0], position + 12
             if group != _DELIMITERS and tag:
@@ -173,7 +173,7 @@ class DataSetReader:
     def _explicit_layouts(self, position: int, short: int) -> list[tuple[int, int]]:
         """Return length and place of a value behind a VR that is not known: with a length of 32 bits, and with one of 16."""
         narrow = (short, position + 8)
-        if short or not self.window.reach(position + 12):
+        if short or not self.window.read_to(position + 12):
             return [narrow]
         return [(self._long(self.window.data, position + 8)[0], position + 12), narrow]
 
@@ -186,7 +186,7 @@ class DataSetReader:
             end = value + length
             if self._is_followed(length, value) and (explicit or not self._has_vr(end)):
                 return True
-            if length == UNDEFINED_LENGTH or self.window.remaining(end) < 8 or not self.window.reach(end + 8):
+            if length == UNDEFINED_LENGTH or self.window.remaining(end) < 8 or not self.window.read_to(end + 8):
                 return False
             group, number, code, short = self._explicit(self.window.data, end)
             following = group << 16 | number
@@ -207,7 +207,7 @@ class DataSetReader:
         """Return whether behind a value an element with a larger tag begins, or the data ends."""
         end = value + length
         left = self.window.remaining(end)
-        if left < 8 or not self.window.reach(end + 8):
+        if left < 8 or not self.window.read_to(end + 8):
             return not left
         group, number, _ = self._implicit(self.window.data, end)
         return bool(group << 16 | number > tag)
@@ -220,7 +220,7 @@ class DataSetReader:
         left = self.window.remaining(end)
         if left <= 0:
             return not left
-        if end + 8 > self.window.limit or not self.window.reach(end + 8):
+        if end + 8 > self.window.limit or not self.window.read_to(end + 8):
             return False
         group, number, code, _ = self._explicit(self.window.data, end)
         tag = group << 16 | number
@@ -261,9 +261,9 @@ class DataSetReader:
         if (code in VRS) != explicit:
             return False
         # Letters of a text may look like a VR, but not in a header that leads to another element.
-        return not explicit or self._is_followed(*self.header(end, explicit=True)[2:])
+        return not explicit or self._is_followed(*self.read_header(end, explicit=True)[2:])
 
-    def top_level(
+    def read_top_level(
         self, position: int, *, explicit: bool, groups: range = ALL_GROUPS, end: int | None = None
     ) -> tuple[list[Element], int]:
         """Read elements to the end of the source, to pixel data or to an element of another group.
@@ -299,7 +299,7 @@ class DataSetReader:
                 break
             if left < 8 and self._is_padding(position, left):
                 return elements, position + left
-            header = self.header(position, explicit=explicit)
+            header = self.read_header(position, explicit=explicit)
             tag = header[0]
             if not tag and self._is_padding(position, left):
                 return elements, position + left
@@ -315,16 +315,16 @@ class DataSetReader:
                 elements.append(element)
         return elements, position
 
-    def behind_stray_delimiters(self, position: int) -> int:
+    def skip_stray_delimiters(self, position: int) -> int:
         """Step over delimiters before the first element of a data set, which would hide how it is encoded.
 
         Raises
         ------
         DicomError
-            As of `top_level`.
+            As of `read_top_level`.
         """
-        while self.window.reach(position + 8):
-            header = self.header(position, explicit=False)
+        while self.window.read_to(position + 8):
+            header = self.read_header(position, explicit=False)
             if header[0] not in (ITEM_DELIMITER, SEQUENCE_DELIMITER):
                 break
             position = self._stray(header, position)
@@ -338,7 +338,7 @@ class DataSetReader:
         self.irregularities.note(Leniency.STRAY_DELIMITER, tag)
         return value
 
-    def element(self, position: int, creators: PrivateCreators, *, explicit: bool) -> tuple[Element, int]:
+    def read_element(self, position: int, creators: PrivateCreators, *, explicit: bool) -> tuple[Element, int]:
         """Read one element of the top level.
 
         Parameters
@@ -358,9 +358,9 @@ class DataSetReader:
         Raises
         ------
         DicomError
-            As of `top_level`.
+            As of `read_top_level`.
         """
-        return self._element(self.header(position, explicit=explicit), position, explicit, 0, creators)
+        return self._element(self.read_header(position, explicit=explicit), position, explicit, 0, creators)
 
     def _plain(
         self, elements: list[Element], creators: PrivateCreators, position: int, end: int | None, *, explicit: bool
@@ -391,10 +391,10 @@ class DataSetReader:
     def _is_padding(self, position: int, left: int) -> bool:
         """Return whether only zero bytes follow, which some writers put behind the data set to fill a block."""
         window = self.window
-        if not window.reach(position + min(left, 8)) or any(window.data[position : position + 8]):
+        if not window.read_to(position + min(left, 8)) or any(window.data[position : position + 8]):
             return False
         if self._content_end is None:
-            window.reach(position + left)
+            window.read_to(position + left)
             self._content_end = len(window.data.rstrip(b"\0"))
         return position >= self._content_end
 
@@ -422,7 +422,7 @@ class DataSetReader:
             end = self._undefined_end(tag, start, value)
             return Element(tag, vr, self.window.data[value : end - 8]), end
         end = value + length
-        if not self.window.reach(end):
+        if not self.window.read_to(end):
             raise self._beyond(tag, start, length)
         if vr == "SQ" and not header[1] and length and not self._starts_with(value, ITEM, SEQUENCE_DELIMITER):
             return self._no_sequence(tag, self.window.data[value:end]), end
@@ -484,7 +484,7 @@ class DataSetReader:
         return self._starts_with(position, ITEM)
 
     def _starts_with(self, position: int, *marks: int) -> bool:
-        if not self.window.reach(position + 8):
+        if not self.window.read_to(position + 8):
             return False
         group, number, _ = self._implicit(self.window.data, position)
         return group << 16 | number in marks
@@ -504,7 +504,7 @@ class DataSetReader:
             )
         items: list[tuple[Element, ...]] = []
         while end is None or position < end:
-            if not self.window.reach(position + 8):
+            if not self.window.read_to(position + 8):
                 raise DicomError(f"Sequence {tag_text(tag)} has no end; the data ends at {self._offset(position)}")
             group, number, length = self._implicit(self.window.data, position)
             mark = group << 16 | number
@@ -517,7 +517,7 @@ class DataSetReader:
                 )
             self._take()
             item_end = None if length == UNDEFINED_LENGTH else position + 8 + length
-            if item_end is not None and not self.window.reach(item_end):
+            if item_end is not None and not self.window.read_to(item_end):
                 raise self._beyond(ITEM, position, length)
             item, position = self._item(position + 8, item_end, explicit, depth)
             items.append(item)
@@ -538,7 +538,7 @@ class DataSetReader:
             position = self._plain(elements, creators, position, end, explicit=explicit)
             if end is not None and position >= end:
                 break
-            header = self.header(position, explicit=explicit)
+            header = self.read_header(position, explicit=explicit)
             tag = header[0]
             if tag == ITEM_DELIMITER:
                 return tuple(elements), header[3]
@@ -557,7 +557,7 @@ class DataSetReader:
         """Look at the first element of an item; an empty one says nothing and stays explicit."""
         if end is not None and end - position < 8:
             return True
-        if not self.window.reach(position + 8):
+        if not self.window.read_to(position + 8):
             return True
         group, _, _ = self._implicit(self.window.data, position)
         return group == _DELIMITERS or self.begins_explicit(position)
@@ -567,7 +567,7 @@ class DataSetReader:
         window = self.window
         while self._starts_with_item(position):
             length = self._long(window.data, position + 4)[0]
-            if length == UNDEFINED_LENGTH or not window.reach(position + 8 + length):
+            if length == UNDEFINED_LENGTH or not window.read_to(position + 8 + length):
                 raise self._beyond(tag, start, length)
             position += 8 + length
         mark = delimiter_bytes(little_endian=self.little_endian)
@@ -575,10 +575,10 @@ class DataSetReader:
         while (found := window.data.find(mark, searched)) < 0:
             searched = max(position, len(window.data) - 3)
             left = window.remaining(len(window.data))
-            if left <= 0 or not window.reach(len(window.data) + min(left, FIRST_READ)):
+            if left <= 0 or not window.read_to(len(window.data) + min(left, FIRST_READ)):
                 raise DicomError(
                     f"Element {tag_text(tag)} at {self._offset(start)} has undefined length and no sequence delimiter"
                 )
-        if not window.reach(found + 8):
+        if not window.read_to(found + 8):
             raise self._beyond(tag, start, 8)
         return found + 8

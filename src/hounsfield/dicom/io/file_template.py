@@ -187,7 +187,7 @@ class FileTemplate:
         """Read an element that is not plain, such as a sequence."""
         reader = DataSetReader(ByteWindow(BytesSource(data), 0, len(data)), ReadLimits(), little_endian=True)
         try:
-            element, end = reader.element(position, self._creators, explicit=self._explicit)
+            element, end = reader.read_element(position, self._creators, explicit=self._explicit)
         except DicomError:
             return None
         return None if reader.ambiguous or element.tag != tag else (element, end)
@@ -224,7 +224,7 @@ def pieces_of(part10: Part10) -> list[TemplatePiece]:
             element, end = Element(_END, "UN", b""), len(data)
         else:
             explicit = part10.explicit_vr or position < part10.data_set_start
-            element, end = reader.element(position, creators, explicit=explicit)
+            element, end = reader.read_element(position, creators, explicit=explicit)
             read.append(element)
             places.append(len(pieces))
         pieces.append(TemplatePiece(data[position:end], element, b""))

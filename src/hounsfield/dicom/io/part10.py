@@ -214,7 +214,7 @@ def read_part10(source: ByteSource, limits: ReadLimits = ReadLimits()) -> Part10
         When the file is not DICOM, has no transfer syntax, is truncated or damaged, or exceeds the limits.
     """
     window = ByteWindow(source, 0, limits.data_set_bytes)
-    start = _PREAMBLE if window.reach(_PREAMBLE) and window.data[128:132] == b"DICM" else 0
+    start = _PREAMBLE if window.read_to(_PREAMBLE) and window.data[128:132] == b"DICM" else 0
     if not start and not _starts_like_dicom(window):
         raise DicomError(NO_ATTRIBUTES)
     irregularities = Irregularities(limits.elements)
@@ -241,17 +241,17 @@ def _read_meta(reader: DataSetReader, start: int, irregularities: Irregularities
 
     Some files have another Transfer Syntax UID in the data set, which is not the one that the data set is encoded in.
     """
-    first, position = reader.top_level(start, explicit=True, groups=_META, end=start + 1)
+    first, position = reader.read_top_level(start, explicit=True, groups=_META, end=start + 1)
     length = first[0].value if first and first[0].tag == _META_LENGTH else b""
     if not isinstance(length, bytes) or len(length) != 4:
-        rest, position = reader.top_level(position, explicit=True, groups=_META)
+        rest, position = reader.read_top_level(position, explicit=True, groups=_META)
         return first + rest, position
     end = position + int.from_bytes(length, "little")
-    meta, position = reader.top_level(position, explicit=True, groups=_META, end=end)
+    meta, position = reader.read_top_level(position, explicit=True, groups=_META, end=end)
     if position == end and _meta_text(meta, _TRANSFER_SYNTAX_UID):
         return first + meta, position
     irregularities.note(Leniency.FILE_META_LENGTH, _META_LENGTH)
-    rest, position = reader.top_level(position, explicit=True, groups=_META)
+    rest, position = reader.read_top_level(position, explicit=True, groups=_META)
     return first + meta + rest, position
 
 
@@ -293,18 +293,18 @@ def _read_body(
     """Read the data set that starts in a window, and what follows its pixel data."""
     little = syntax != EXPLICIT_VR_BIG_ENDIAN
     commands = DataSetReader(window, limits, little_endian=True)
-    _, position = commands.top_level(position, explicit=False, groups=range(1))
+    _, position = commands.read_top_level(position, explicit=False, groups=range(1))
     if window.remaining(position) <= 0:
         raise DicomError(NO_ATTRIBUTES)
     reader = DataSetReader(window, limits, little_endian=little, irregularities=irregularities)
-    position = reader.behind_stray_delimiters(position)
+    position = reader.skip_stray_delimiters(position)
     explicit = syntax != IMPLICIT_VR_LITTLE_ENDIAN
-    if window.reach(position + 8):
+    if window.read_to(position + 8):
         explicit = reader.begins_explicit(position)
     if explicit != (syntax != IMPLICIT_VR_LITTLE_ENDIAN):
         irregularities.note(Leniency.OTHER_ENCODING, _TRANSFER_SYNTAX_UID)
     start = position
-    elements, position = reader.top_level(position, explicit=explicit)
+    elements, position = reader.read_top_level(position, explicit=explicit)
     count = len(elements)
     pixel_data = None
     emptied = after = b""
@@ -338,7 +338,7 @@ def _read_rest(reader: DataSetReader, offset: int, held: int, *, explicit: bool)
         window, reader.limits, little_endian=reader.little_endian, irregularities=reader.irregularities
     )
     rest.count = reader.count
-    elements, position = rest.top_level(0, explicit=explicit)
+    elements, position = rest.read_top_level(0, explicit=explicit)
     if window.remaining(position) > 0:
         raise DicomError(f"The data set has a second pixel data element at offset {offset + position}")
     reader.ambiguous = reader.ambiguous or rest.ambiguous
@@ -348,7 +348,7 @@ def _read_rest(reader: DataSetReader, offset: int, held: int, *, explicit: bool)
 def _pixel_data(reader: DataSetReader, position: int, *, explicit: bool) -> PixelData:
     """Find the extent of the pixel data element that starts at a position of the reader's window."""
     window = reader.window
-    tag, vr, length, value = reader.header(position, explicit=explicit)
+    tag, vr, length, value = reader.read_header(position, explicit=explicit)
     if vr not in ("OB", "OW", "OF", "OD"):
         native = {FLOAT_PIXEL_DATA: "OF", DOUBLE_FLOAT_PIXEL_DATA: "OD"}.get(tag, "OW")
         vr = "OB" if length == UNDEFINED_LENGTH else native
@@ -374,11 +374,11 @@ def _meta_text(meta: list[Element], tag: int) -> str:
 
 def _starts_like_dicom(window: ByteWindow) -> bool:
     """Return whether a file without preamble starts with an element that the dictionary knows and that fits in it."""
-    if not window.reach(8):
+    if not window.read_to(8):
         return False
     for little_endian in (True, False):
         reader = DataSetReader(window, ReadLimits(), little_endian=little_endian)
-        tag, vr, length, value = reader.header(0, explicit=True)
+        tag, vr, length, value = reader.read_header(0, explicit=True)
         low_group = 2 <= tag >> 16 <= 0x0010 and (tag in ENTRIES or not tag & 0xFFFF)
         if low_group and length <= window.remaining(value) and (vr or little_endian):
             return True

@@ -83,7 +83,7 @@ class Condition:
         texts = tuple(dict.fromkeys(operand.prefix for operand in self.operands))
         return texts if all(texts) else ()
 
-    def met(self, context: ConditionContext, effect: Effect) -> bool:
+    def is_met(self, context: ConditionContext, effect: Effect) -> bool:
         """Return whether the request meets it.
 
         Parameters

@@ -129,11 +129,11 @@ class ResourceFilter:
     def _condition(self, condition: Condition, effect: Effect) -> Formula:
         self._no_tags(variable.key for operand in condition.operands for variable in operand.variables)
         if not condition.key.startswith(RESOURCE_TAG):
-            return condition.met(self.context, effect)
+            return condition.is_met(self.context, effect)
         key = condition.key.removeprefix(RESOURCE_TAG)
 
-        def met(value: str | None) -> bool:
-            return condition.met(_TaggedContext(self.context, condition.key, value), effect)
+        def is_met(value: str | None) -> bool:
+            return condition.is_met(_TaggedContext(self.context, condition.key, value), effect)
 
         if condition.operator is NULL:
             named: Collection[str] = ()
@@ -143,12 +143,12 @@ class ResourceFilter:
             found = self.values_of(key)
             if found is None:
                 raise NotExpressibleError
-            return tag_is(key, (value for value in found if met(value)), others=False, absent=met(None))
+            return tag_is(key, (value for value in found if is_met(value)), others=False, absent=is_met(None))
         if _NO_VALUE in named:
             raise NotExpressibleError
-        others = met(_NO_VALUE)
-        unlike = (value for value in {*named, ""} if met(value) is not others)
-        return tag_is(key, unlike, others=others, absent=met(None))
+        others = is_met(_NO_VALUE)
+        unlike = (value for value in {*named, ""} if is_met(value) is not others)
+        return tag_is(key, unlike, others=others, absent=is_met(None))
 
     def _texts(self, condition: Condition) -> list[str]:
         """Return the values that a condition asks for to the letter, with what their variables stand for."""

@@ -128,10 +128,10 @@ class Statement:
         ):
             return False
         for condition in self.conditions:  # noqa: SIM110 - a plain loop: this is asked for every statement
-            if not condition.met(context, self.effect):
+            if not condition.is_met(context, self.effect):
                 return False
         return True
 
     def conditions_met(self, context: ConditionContext) -> bool:
         """Return whether all of its conditions are met."""
-        return all(condition.met(context, self.effect) for condition in self.conditions)
+        return all(condition.is_met(context, self.effect) for condition in self.conditions)

@@ -213,7 +213,7 @@ class _DirectoryAccess:
         if not isinstance(role, Role):
             return role
         principal = session_principal(role, Session(role.arn, role.id, self.roles.clock(), name=self.session))
-        facts = self._facts()
+        condition_keys = self._condition_keys()
         for use in uses:
             resource = f"arn:{role.arn.split(':')[1]}:s3:::{use.bucket}"
             own: dict[str, ContextValue] = dict(self._source())
@@ -221,7 +221,9 @@ class _DirectoryAccess:
                 own["s3:prefix"] = use.prefixes
             else:
                 resource = f"{resource}/{use.key}"
-            decision = decide(principal.rights, use.action, resource, RequestContext(own, principal, resource, facts))
+            decision = decide(
+                principal.rights, use.action, resource, RequestContext(own, principal, resource, condition_keys)
+            )
             if not decision.allowed:
                 return (
                     f"The role {role.arn} is not authorized to perform: {use.action} on bucket {use.bucket} "
@@ -236,7 +238,10 @@ class _DirectoryAccess:
         if role is None or role.id != self.job_role.id:
             return f"The role {arn} was deleted"
         trusted = decide_trust(
-            role.trust, "sts:AssumeRole", _SERVICE, _ConditionValues({**self._source(), **self._facts().values})
+            role.trust,
+            "sts:AssumeRole",
+            _SERVICE,
+            _ConditionValues({**self._source(), **self._condition_keys().values}),
         )
         if not trusted.allowed:
             return f"The role {arn} does not trust {SERVICE} to assume it for this data store"
@@ -246,7 +251,7 @@ class _DirectoryAccess:
         arn = self.job_role.datastore_arn
         return {"aws:sourcearn": arn, "aws:sourceaccount": arn.split(":")[4]}
 
-    def _facts(self) -> _JobConditionKeys:
+    def _condition_keys(self) -> _JobConditionKeys:
         now = self.roles.clock()
         return _JobConditionKeys(
             {

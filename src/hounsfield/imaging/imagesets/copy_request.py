@@ -1,4 +1,4 @@
-"""Requests to copy an image set, as values, and the part that the work item keeps."""
+"""Requests of CopyImageSet as values, and the part that the work item keeps."""
 
 from __future__ import annotations
 
