@@ -88,14 +88,19 @@ def _run(program: dict[str, Any], put_by_imports: dict[str, str]) -> None:
 def _fork_or_spawn(path: bytes, arguments: Sequence[Any], descriptors: Sequence[int]) -> int:
     """Start a program for the standard library: a fork server is forked, as what it would import is here already."""
     words = [os.fsdecode(word) for word in arguments]
-    # A process that other threads than Python's have locked something in cannot go on as a copy of itself.
-    is_early = threading.current_thread() is threading.main_thread()
-    if "multiprocessing.forkserver" not in words[-1] or not is_early:
+    if "multiprocessing.forkserver" not in words[-1] or _uses_object_store():
         return _spawn(path, arguments, descriptors)
     pid = os.fork()
     if pid == 0:
         _be_fork_server(words, set(descriptors))
     return pid
+
+
+def _uses_object_store() -> bool:
+    """Return whether a client of S3 may be at work here, whose threads a copy of this process would wait for in vain."""
+    settings = {name: value for name, value in os.environ.items() if name.startswith("HOUNSFIELD_")}
+    is_early = threading.current_thread() is threading.main_thread()
+    return not is_early and any("s3" in f"{name}={value}".lower() for name, value in settings.items())
 
 
 def _be_fork_server(words: list[str], kept: set[int]) -> NoReturn:
