@@ -52,8 +52,10 @@ class PreloadedProcess:
         self.args = arguments
         self.returncode: int | None = None
         self._connection = connection
-        self.pid = int(connection.recv(16) or b"0")
-        assert self.pid, "the preloader ended"
+        try:
+            self.pid = int(connection.recv(16))
+        except (OSError, ValueError) as error:
+            raise AssertionError("the preloader ended; what it said is on standard error") from error
 
     def poll(self) -> int | None:
         """Return the exit status, None while it runs."""

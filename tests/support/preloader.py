@@ -10,12 +10,14 @@ import importlib
 import json
 import multiprocessing.util
 import os
+import re
 import runpy
 import select
 import signal
 import socket
 import sys
 import threading
+import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -86,13 +88,13 @@ def _run(program: dict[str, Any], put_by_imports: dict[str, str]) -> None:
 
 
 def _fork_or_spawn(path: bytes, arguments: Sequence[Any], descriptors: Sequence[int]) -> int:
-    """Start a program for the standard library: a fork server is forked, as what it would import is here already."""
+    """Start a program for the standard library: what it starts needs only what is imported here, and is forked."""
     words = [os.fsdecode(word) for word in arguments]
-    if "multiprocessing.forkserver" not in words[-1] or _uses_object_store():
+    if "multiprocessing" not in words[-1] or _uses_object_store():
         return _spawn(path, arguments, descriptors)
     pid = os.fork()
     if pid == 0:
-        _be_fork_server(words, set(descriptors))
+        _be(words, set(descriptors))
     return pid
 
 
@@ -103,7 +105,7 @@ def _uses_object_store() -> bool:
     return not is_early and any("s3" in f"{name}={value}".lower() for name, value in settings.items())
 
 
-def _be_fork_server(words: list[str], kept: set[int]) -> NoReturn:
+def _be(words: list[str], kept: set[int]) -> NoReturn:
     try:
         nothing = os.open(os.devnull, os.O_RDWR)
         for descriptor in {int(one.name) for one in Path("/proc/self/fd").iterdir()} - {0, 1, 2, nothing, *kept}:
@@ -113,6 +115,10 @@ def _be_fork_server(words: list[str], kept: set[int]) -> NoReturn:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2):
             signal.signal(number, signal.SIG_DFL)
         sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
+        for word in words:
+            if word.startswith("-W"):
+                action, _, message = word.removeprefix("-W").partition(":")
+                warnings.filterwarnings(action, re.escape(message))
         setproctitle(" ".join(words))
         exec(words[-1], {"__name__": "__main__"})
     finally:

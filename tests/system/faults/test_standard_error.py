@@ -102,11 +102,11 @@ def _answers(client: Any) -> bool:
 
 WRITING = """
 import os, signal, sys
-from hounsfield.runtime.standard_error import guard_standard_error, keep_trying_standard_error
+from hounsfield.runtime.standard_error import guard_standard_error, retry_standard_error
 
 guard_standard_error()
 if sys.argv[1] == "beside":
-    keep_trying_standard_error()
+    retry_standard_error()
 signal.signal(signal.SIGUSR1, lambda *_: print("now it is read", file=sys.stderr))
 for number in range(20_000):
     print(f"line {number:0100}", file=sys.stderr)
