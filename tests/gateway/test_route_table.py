@@ -94,7 +94,6 @@ def test_other_paths_are_unknown(path: bytes) -> None:
         ("PUT", f"/datastore/{STORE}", "DELETE, GET, OPTIONS"),
         ("HEAD", f"/datastore/{STORE}", "DELETE, GET, OPTIONS"),
         ("POST", f"/datastore/{STORE}/studies/1/series", "GET"),
-        ("POST", "/healthz", "GET"),
     ],
 )
 def test_a_wrong_method_is_told_the_right_ones(method: str, path: str, allowed: str) -> None:
@@ -102,6 +101,25 @@ def test_a_wrong_method_is_told_the_right_ones(method: str, path: str, allowed: 
         found(method, path.encode())
     assert caught.value.status == 405
     assert caught.value.headers == (("Allow", allowed),)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "POST", "BREW"])
+def test_health_answers_the_method_that_a_load_balancer_likes(method: str) -> None:
+    """HAProxy asks with OPTIONS unless it is told otherwise."""
+    assert found(method, b"/healthz") == ("Health", {})
+    assert found(method, b"/readyz") == ("Ready", {})
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "name"),
+    [
+        ("GET", "studies/1/%73eries", "SearchDICOMSeries"),
+        ("GET", "%73tudies/1/%6D%65tadata/", "RetrieveStudyMetadata"),
+        ("POST", "search%49mageSets", "SearchImageSets"),
+    ],
+)
+def test_an_encoded_word_of_a_path_means_the_same(method: str, path: str, name: str) -> None:
+    assert found(method, f"/datastore/{STORE}/{path}".encode())[0] == name
 
 
 def test_a_server_that_forbids_delete_does_not_have_it() -> None:

@@ -1,4 +1,7 @@
-"""Health and readiness: the two routes that answer everybody, unsigned and unrecorded."""
+"""Health and readiness: the two routes that answer everybody, unsigned and unrecorded.
+
+They answer every method, because load balancers ask with the one they like: HAProxy with OPTIONS unless told otherwise.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from hounsfield.storage.identifiers import new_uuid
 def health_route(most_header_bytes: int) -> Route:
     """Return the route that tells that the process answers, and nothing else."""
     app = _WithinLimits(PlainTextResponse("ok\n"), most_header_bytes)
-    return Route("GET", "/healthz", "Health", app=app, answers_head=True)
+    return Route("GET", "/healthz", "Health", app=app)
 
 
 def ready_route(most_header_bytes: int, reasons: Callable[[], Sequence[str]]) -> Route:
@@ -37,7 +40,7 @@ def ready_route(most_header_bytes: int, reasons: Callable[[], Sequence[str]]) ->
         content = {"status": "not ready", "reasons": found} if found else {"status": "ready"}
         await JSONResponse(content, 503 if found else 200, {"Cache-Control": "no-store"})(scope, receive, send)
 
-    return Route("GET", "/readyz", "Ready", app=_WithinLimits(answer, most_header_bytes), answers_head=True)
+    return Route("GET", "/readyz", "Ready", app=_WithinLimits(answer, most_header_bytes))
 
 
 @dataclass(frozen=True, slots=True)

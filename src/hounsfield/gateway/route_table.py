@@ -3,8 +3,8 @@
     GET /tags/arn%3Aaws%3A…  ─▶  RouteTable.find  ─▶  Match(HealthImaging, ListTagsForResource, {"resourceArn": "arn%3A…"})
 
 The path is taken as it was sent and cut at its slashes; a label is decoded only afterwards, by its API, so that an encoded
-slash stays inside its label. A path that is no route's belongs to the API all of whose routes begin like it, else to the first
-API of the table.
+slash stays inside its label. A word of the path may be encoded too, which means the same (RFC 3986 section 6.2.2.2). A path
+that is no route's belongs to the API all of whose routes begin like it, else to the first API of the table.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote
 
 from starlette.types import ASGIApp
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 _PLAIN: Final = re.compile(r"[!-$&-~]{0,4096}")
 """Paths in which there is nothing to decode and nothing too long."""
+
+_ANY_METHOD: Final = "*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,7 @@ class Route:
     most_body_bytes : int
         Largest body.
     app : callable or None
-        ASGI application that answers everybody, unsigned and unrecorded; None for a route of the pipeline.
+        ASGI application that answers everybody, with every method, unsigned and unrecorded; None for a route of the pipeline.
     answers_head : bool
         Whether HEAD is answered as GET is, without the body.
     answers_slash : bool
@@ -194,9 +197,11 @@ class RouteTable:
                     last = node = node.rest
                     break
                 else:
-                    return Match(self._owner(node), None, {})
+                    following = node.literals.get(unquote(segment))
+                    if following is None:
+                        return Match(self._owner(node), None, {})
             last = node = following
-        entry = last.entries.get(method)
+        entry = last.entries.get(method) or last.entries.get(_ANY_METHOD)
         if entry is None or segments[0]:
             return Match(self._owner(last), None, {}, allowed=() if segments[0] else last.allowed)
         is_plain = "" not in values and _PLAIN.fullmatch(path) is not None
@@ -249,4 +254,6 @@ def _put(node: _Node, entry: _Entry) -> None:
 
 
 def _methods(route: Route) -> Iterable[str]:
+    if route.app is not None:
+        return (route.method, _ANY_METHOD)
     return (route.method, "HEAD") if route.answers_head else (route.method,)
