@@ -5,6 +5,7 @@ worker ──StagedInstance──▶ sealed row of the job ──▶ grouping �
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -99,3 +100,8 @@ class StagedInstance:
         if content.get("index") is not None:
             content["index"] = InstanceColumns(**content["index"])
         return cls(**content)
+
+
+def pack_ids_of(instances: Iterable[StagedInstance]) -> frozenset[str]:
+    """Return all packs that the records of some instances lie in."""
+    return frozenset[str]().union(*(instance.pack_ids for instance in instances))

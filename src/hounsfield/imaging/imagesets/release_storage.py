@@ -33,7 +33,7 @@ from hounsfield.imaging.tiering.pack_references import (
 )
 from hounsfield.jobs.queue import WorkItem
 from hounsfield.storage.blobs.blobs import BlobMissingError
-from hounsfield.storage.blobs.packs import PackDamagedError, pack_name
+from hounsfield.storage.blobs.packs import PackDamagedError, delete_packs
 from hounsfield.storage.db.database import in_groups
 from hounsfield.storage.db.image_set_tables import frame_runs, image_set_versions, image_sets, instances
 from hounsfield.storage.keys.data_key import DataKey
@@ -79,8 +79,7 @@ class StorageReleaser:
             # What is left of a shared pack may be archived altogether now.
             mark_misplaced(connection, {name for use in uses.values() for name in use.image_set_ids})
         unused = [pack_id for pack_id, use in uses.items() if not use.named]
-        for pack_id in unused:
-            self._image_store.blobs.delete(pack_name(datastore.id, pack_id))
+        delete_packs(self._image_store.blobs, datastore.id, unused)
         with self._image_store.database.write() as connection:
             self._image_store.queue.finish(connection, item)
         _log.info("storage released", image_set=item.subject_id, packs=len(unused), kept=len(owners) - len(unused))

@@ -32,7 +32,7 @@ from hounsfield.imaging.ingest.worker import InputUnreadableError
 from hounsfield.imaging.ingest.workers import IngestWorkers
 from hounsfield.jobs.queue import WorkItem
 from hounsfield.jobs.runner import StoppedError
-from hounsfield.storage.blobs.packs import pack_name
+from hounsfield.storage.blobs.packs import delete_packs
 from hounsfield.storage.buckets.bucket_access import BucketAccess, BucketAction, BucketUse
 from hounsfield.storage.identifiers import new_instance_key
 from hounsfield.storage.keys.data_key import KeyUnavailableError
@@ -202,9 +202,9 @@ class BatchRun:
 
     def _drop(self, parts: Sequence[StoredPixels]) -> None:
         """Delete the packs of parts that become no instance; one that cannot be deleted is found as an orphan later."""
-        for pack_id in {run.pack_id for part in parts for run in part.runs}:
-            with suppress(OSError):
-                self._image_store.blobs.delete(pack_name(self._context.key.datastore_id, pack_id))
+        pack_ids = {run.pack_id for part in parts for run in part.runs}
+        with suppress(OSError):
+            delete_packs(self._image_store.blobs, self._context.key.datastore_id, pack_ids)
 
     async def _checked(self, work: Awaitable[T]) -> T:
         """Wait for something, and check again and again whether to go on."""

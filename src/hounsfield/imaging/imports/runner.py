@@ -45,9 +45,10 @@ from hounsfield.imaging.ingest.image_set_writer import (
 )
 from hounsfield.imaging.ingest.metadata_files import ImportMetadata, MetadataSource
 from hounsfield.imaging.ingest.workers import IngestWorkers
+from hounsfield.imaging.staged_instance import pack_ids_of
 from hounsfield.jobs.queue import LeaseLostError, WorkItem
 from hounsfield.jobs.runner import StoppedError
-from hounsfield.storage.blobs.packs import pack_name
+from hounsfield.storage.blobs.packs import delete_packs
 from hounsfield.storage.buckets.bucket_access import BucketAccess, BucketAction, BucketUse
 from hounsfield.storage.buckets.buckets import BucketError, S3Uri
 from hounsfield.storage.clock import now_ms
@@ -274,8 +275,7 @@ class ImportRunner:
         """Delete what a failed job had stored; nothing else can name its packs."""
         instances = [record.instance for record in records if record.instance is not None]
         try:
-            for pack_id in sorted(frozenset[str]().union(*(instance.pack_ids for instance in instances))):
-                self._image_store.blobs.delete(pack_name(job.datastore_id, pack_id))
+            delete_packs(self._image_store.blobs, job.datastore_id, pack_ids_of(instances))
         except OSError as error:
             _log.warning("packs of a failed job are left", job=job.id, error=type(error).__name__)
 

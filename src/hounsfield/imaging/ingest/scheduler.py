@@ -41,7 +41,8 @@ from hounsfield.imaging.ingest.files import (
 from hounsfield.imaging.ingest.isolation import IsolatedWorker
 from hounsfield.imaging.ingest.worker import ingest
 from hounsfield.imaging.ingest.workers import IngestWorkers
-from hounsfield.storage.blobs.packs import pack_name
+from hounsfield.imaging.staged_instance import pack_ids_of
+from hounsfield.storage.blobs.packs import delete_packs
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -244,7 +245,5 @@ class IngestScheduler:
 
 def _delete_packs(context: IngestContext, results: list[FileResult]) -> None:
     """Delete the packs of results that nobody gets; one that cannot be deleted is found as an orphan later."""
-    blobs = context.blob_location.open()
     with suppress(OSError):
-        for pack_id in {pack_id for instance in list_staged(results) for pack_id in instance.pack_ids}:
-            blobs.delete(pack_name(context.key.datastore_id, pack_id))
+        delete_packs(context.blob_location.open(), context.key.datastore_id, pack_ids_of(list_staged(results)))

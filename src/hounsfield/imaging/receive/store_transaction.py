@@ -28,8 +28,8 @@ from hounsfield.imaging.ingest.image_set_writer import (
     read_existing_image_sets,
     write_versions,
 )
-from hounsfield.imaging.staged_instance import StagedInstance
-from hounsfield.storage.blobs.packs import pack_name
+from hounsfield.imaging.staged_instance import StagedInstance, pack_ids_of
+from hounsfield.storage.blobs.packs import delete_packs
 from hounsfield.storage.db.database import in_groups
 from hounsfield.storage.db.image_set_tables import instances
 from hounsfield.storage.keys.data_key import DataKey
@@ -169,7 +169,7 @@ class StoreTransaction:
         try:
             # Whoever lost the database at the end of a commit does not know whether that was carried out.
             if gone and (stays or not self._are_named(gone)):
-                kept = frozenset[str]().union(*(instance.pack_ids for instance in stays))
+                kept = pack_ids_of(stays)
                 discard_packs(self._image_store, request.key.datastore_id, gone, kept)
         except Exception as error:  # noqa: BLE001 - packs that nothing names are found by the daily sweep
             _log.warning("packs of a request are left", error=type(error).__name__)
@@ -186,8 +186,7 @@ def discard_packs(
     image_store: ImageStore, datastore_id: str, staged: Sequence[StagedInstance], kept: frozenset[str] = frozenset()
 ) -> None:
     """Remove the packs of instances that are not committed, but for those that others use too."""
-    for pack_id in sorted(frozenset[str]().union(*(instance.pack_ids for instance in staged)) - kept):
-        image_store.blobs.delete(pack_name(datastore_id, pack_id))
+    delete_packs(image_store.blobs, datastore_id, pack_ids_of(staged) - kept)
 
 
 def _numbered(requests: Sequence[StoreRequest]) -> list[list[tuple[int, StagedInstance]]]:

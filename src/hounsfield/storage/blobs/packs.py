@@ -17,7 +17,7 @@ from __future__ import annotations
 import errno
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -119,6 +119,12 @@ class Label:
 def pack_name(datastore_id: str, pack_id: str) -> str:
     """Return the blob name of a pack."""
     return f"packs/{datastore_id}/{pack_id[:2]}/{pack_id}"
+
+
+def delete_packs(blobs: Blobs, datastore_id: str, pack_ids: Iterable[str]) -> None:
+    """Delete packs of a data store; those that are gone already are no error. Raises OSError."""
+    for pack_id in sorted(pack_ids):
+        blobs.delete(pack_name(datastore_id, pack_id))
 
 
 class PackWriter:
