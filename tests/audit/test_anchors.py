@@ -10,7 +10,7 @@ from sqlalchemy import select
 from hounsfield.audit.anchors import Anchor, write_anchor
 from hounsfield.audit.hash_chain import Position
 from hounsfield.storage.db.audit_tables import audit_indexes
-from hounsfield.storage.db.database import open_postgresql
+from hounsfield.storage.db.engines import open_postgresql
 
 PROCESSES = 6
 

@@ -27,7 +27,7 @@ from hounsfield.audit.retention import remove_old_files
 from hounsfield.audit.s3_delivery import Delivery
 from hounsfield.audit.verify import verify
 from hounsfield.storage.buckets.bucket import Bucket, BucketError
-from hounsfield.storage.db.database import open_embedded
+from hounsfield.storage.db.engines import open_embedded
 
 KEY = bytes(range(32))
 FOLDER = "audit"

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from hounsfield.jobs.queue import LeaseLostError, WorkQueue
-from hounsfield.storage.db.database import Database, open_embedded, open_postgresql
+from hounsfield.storage.db.database import Database
+from hounsfield.storage.db.engines import open_embedded, open_postgresql
 from support.servers import wait_for
 
 

@@ -12,7 +12,8 @@ from structlog.testing import capture_logs
 
 from hounsfield.jobs.queue import LeaseLostError, WorkItem, WorkQueue
 from hounsfield.jobs.runner import Runner
-from hounsfield.storage.db.database import Database, open_embedded
+from hounsfield.storage.db.database import Database
+from hounsfield.storage.db.engines import open_embedded
 from support.servers import wait_for
 
 LEASE_SECONDS = 0.06

@@ -12,7 +12,8 @@ import pytest
 from hounsfield.jobs.queue import WorkItem, WorkQueue
 from hounsfield.jobs.runner import Runner, WakeupSignal
 from hounsfield.jobs.wakeup import PipeWakeup, Wakeup, make_wakeup
-from hounsfield.storage.db.database import Database, open_embedded, open_postgresql
+from hounsfield.storage.db.database import Database
+from hounsfield.storage.db.engines import open_embedded, open_postgresql
 from support.servers import wait_for
 
 NEVER_SECONDS = 3600.0

@@ -15,7 +15,7 @@ from hounsfield.bootstrap.start_faults import database_file, database_key_file, 
 from hounsfield.settings import InstallationError, Settings
 from hounsfield.storage.blobs.blobs import BlobLocation, BlobMissingError, Blobs
 from hounsfield.storage.blobs.location_marker import MARK
-from hounsfield.storage.db.database import open_postgresql
+from hounsfield.storage.db.engines import open_postgresql
 from hounsfield.storage.db.image_set_tables import secrets
 from hounsfield.storage.keys.pack_keys import FOLDER
 

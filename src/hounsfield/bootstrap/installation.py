@@ -14,7 +14,8 @@ from hounsfield.audit.recovery import seal_abandoned
 from hounsfield.bootstrap.start_faults import database_file, database_key_file, explain_start_faults, master_key_file
 from hounsfield.iam.identities.repository import Repository
 from hounsfield.settings import InstallationError, Settings
-from hounsfield.storage.db.database import Database, open_embedded, open_postgresql
+from hounsfield.storage.db.database import Database
+from hounsfield.storage.db.engines import open_embedded, open_postgresql
 from hounsfield.storage.durable_files import make_folder_durably
 from hounsfield.storage.keys.data_key import KeyWrapper
 from hounsfield.storage.keys.database_key import database_key, use_database

@@ -23,7 +23,7 @@ from hounsfield.iam.identities.records import IdentityKind, KeyStatus
 from hounsfield.iam.identities.repository import Repository
 from hounsfield.iam.identities.snapshot import take_snapshot
 from hounsfield.iam.policies.policy_set import NO_RIGHTS
-from hounsfield.storage.db.database import open_embedded, open_postgresql
+from hounsfield.storage.db.engines import open_embedded, open_postgresql
 from hounsfield.storage.db.iam_tables import access_keys, identities, inline_policies
 from hounsfield.storage.keys.data_key import KeyUnavailableError
 from hounsfield.storage.keys.master_keys import LocalKeyring

@@ -22,7 +22,8 @@ from hounsfield.imaging.search.dicom_plan import DicomSearchPlan
 from hounsfield.imaging.search.search_keys import SEARCH_KEYS, SearchLevel
 from hounsfield.imaging.study_rows import refresh_studies
 from hounsfield.imaging.tag_index import index_tags
-from hounsfield.storage.db.database import Database, open_embedded, open_postgresql
+from hounsfield.storage.db.database import Database
+from hounsfield.storage.db.engines import open_embedded, open_postgresql
 from hounsfield.storage.db.image_set_tables import datastores, image_sets, instances
 from hounsfield.storage.db.study_tables import studies
 from hounsfield.storage.db.tag_filters import AllOf, AnyOf, Formula, IdIs, Not, TagIs, holds

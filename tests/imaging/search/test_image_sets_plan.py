@@ -15,7 +15,8 @@ from sqlalchemy import insert
 
 from hounsfield.imaging.search.image_sets_plan import Order, Plan, Range
 from hounsfield.imaging.tag_index import index_tags
-from hounsfield.storage.db.database import Database, open_embedded, open_postgresql
+from hounsfield.storage.db.database import Database
+from hounsfield.storage.db.engines import open_embedded, open_postgresql
 from hounsfield.storage.db.image_set_tables import datastores, image_sets
 from hounsfield.storage.db.tag_filters import AllOf, AnyOf, Formula, IdIs, Not, TagIs, holds
 from support.search.image_set_rows import ATTRIBUTES, DATASTORE, ENTRIES, Entry

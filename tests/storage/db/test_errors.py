@@ -12,7 +12,8 @@ import pytest
 from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from hounsfield.storage.db.database import Database, open_embedded, open_postgresql
+from hounsfield.storage.db.database import Database
+from hounsfield.storage.db.engines import open_embedded, open_postgresql
 from hounsfield.storage.db.errors import (
     DatabaseBusyError,
     DatabaseDamagedError,

@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import bindparam, delete, insert, literal, select, update
 from sqlalchemy.exc import IntegrityError
 
-from hounsfield.storage.db.database import Database, open_embedded, open_postgresql
+from hounsfield.storage.db.database import Database
+from hounsfield.storage.db.engines import open_embedded, open_postgresql
 from hounsfield.storage.db.errors import DatabaseDownError
 from hounsfield.storage.db.image_set_tables import frame_runs
 from hounsfield.storage.db.prepared import PreparedStatement, PreparedValueStatement

@@ -11,7 +11,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, Text, create_engine, insert, inspect, select
 
-from hounsfield.storage.db.database import Database, open_embedded, open_postgresql
+from hounsfield.storage.db.database import Database
+from hounsfield.storage.db.engines import open_embedded, open_postgresql
 from hounsfield.storage.db.image_set_tables import datastores, image_sets, metadata, tags
 from hounsfield.storage.db.schema import bring_up_to_date, migrate, newest_revision
 from hounsfield.storage.db.study_tables import studies

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hounsfield.storage.db.database import Database, open_embedded
+from hounsfield.storage.db.database import Database
+from hounsfield.storage.db.engines import open_embedded
 from hounsfield.storage.db.steady_clock import SteadyClock, steady_ms
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hounsfield.storage.db.database import open_embedded
+from hounsfield.storage.db.engines import open_embedded
 from hounsfield.storage.keys.data_key import KeyUnavailableError
 from hounsfield.storage.keys.data_key_cache import DataKeyCache
 from hounsfield.storage.keys.database_key import database_key

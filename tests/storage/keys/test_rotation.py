@@ -14,7 +14,8 @@ import pytest
 from sqlalchemy import LargeBinary, event, insert, select
 from sqlalchemy.engine import Engine
 
-from hounsfield.storage.db.database import Database, open_embedded
+from hounsfield.storage.db.database import Database
+from hounsfield.storage.db.engines import open_embedded
 from hounsfield.storage.db.errors import DatabaseDamagedError
 from hounsfield.storage.db.image_set_tables import datastores, metadata
 from hounsfield.storage.keys.data_key import KeyUnavailableError

@@ -1,0 +1,174 @@
+"""Engines of the database: an encrypted SQLite file, or PostgreSQL, opened with its schema brought up to date."""
+
+from __future__ import annotations
+
+import fcntl
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import sqlcipher3.dbapi2
+from sqlalchemy import Connection, Engine, FromClause, create_engine, event, make_url, text
+from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
+from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.pool import QueuePool
+
+from hounsfield.storage.db.database import WAIT_SECONDS, Database
+from hounsfield.storage.db.errors import spoils_connection
+from hounsfield.storage.db.schema import bring_up_to_date, is_up_to_date
+
+KEPT_LOG_BYTES: Final = 16 * 1024 * 1024
+"""Length to which the write-ahead log is cut when it begins anew."""
+
+_EMBEDDED_READERS = 48
+"""More than there are threads that answer requests (40), so that none waits for a connection."""
+
+_POSTGRESQL_READERS = 24
+_POSTGRESQL_WRITERS = 8
+_MIGRATION_LOCK = 0x48_6F_75_6E_73
+
+
+class _HintingCompiler(SQLiteCompiler):
+    """Writes hints such as ``INDEXED BY``, which SQLAlchemy knows for other databases only."""
+
+    def get_from_hint_text(self, table: FromClause, text: str | None) -> str | None:  # noqa: ARG002 - as it is called
+        return text
+
+
+def open_embedded(path: Path, key: bytes, wait_seconds: float = WAIT_SECONDS) -> Database:
+    """Open the embedded database, a SQLCipher file in WAL mode with ``synchronous=FULL``.
+
+    Parameters
+    ----------
+    path : Path
+        The database file; made when it does not exist.
+    key : bytes
+        Its 32-byte key, used as it is (no key derivation).
+    wait_seconds : float
+        How long a lock or a connection is waited for.
+    """
+
+    def connect() -> Any:
+        connection = sqlcipher3.dbapi2.connect(
+            str(path), timeout=wait_seconds, isolation_level=None, check_same_thread=False
+        )
+        # It would write to standard error by itself, whoever reads that; what is wrong is told by errors.
+        connection.execute("PRAGMA cipher_log_level = NONE")
+        connection.execute(f"PRAGMA key = \"x'{key.hex()}'\"")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA temp_store = MEMORY")
+        connection.execute("PRAGMA cache_size = -65536")
+        connection.execute(f"PRAGMA journal_size_limit = {KEPT_LOG_BYTES}")
+        return connection
+
+    database = Database(
+        _embedded_engine(connect, _EMBEDDED_READERS, wait_seconds),
+        # They take turns, so that one is enough.
+        _embedded_engine(connect, 1, wait_seconds),
+        wait_seconds=wait_seconds,
+        log=Path(f"{path}-wal"),
+    )
+    with Path(f"{path}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _bring_up_to_date(database)
+    path.chmod(0o600)
+    return database
+
+
+def _embedded_engine(connect: Callable[[], Any], most: int, wait_seconds: float) -> Engine:
+    kept = min(4, most)
+    engine = create_engine(
+        "sqlite://",
+        module=sqlcipher3.dbapi2,
+        creator=connect,
+        poolclass=QueuePool,
+        pool_size=kept,
+        # What was used last has the pages of the database that are wanted next.
+        pool_use_lifo=True,
+        max_overflow=most - kept,
+        pool_timeout=wait_seconds,
+        hide_parameters=True,
+    )
+
+    engine.dialect.statement_compiler = _HintingCompiler
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        immediate = connection.get_execution_options().get("hounsfield_write", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+    @event.listens_for(engine, "handle_error")
+    def close_spoilt(context: ExceptionContext) -> None:
+        if spoils_connection(context.original_exception):
+            context.is_disconnect = True
+            context.invalidate_pool_on_disconnect = False
+
+    return engine
+
+
+def open_postgresql(url: str, wait_seconds: float = WAIT_SECONDS) -> Database:
+    """Open a PostgreSQL database by its URL (``postgresql+psycopg://user@host/name``), migrated to the newest schema.
+
+    Parameters
+    ----------
+    url : str
+        The URL.
+    wait_seconds : float
+        How long a lock or a connection is waited for.
+    """
+    if url.startswith("postgresql://"):
+        url = url.replace("postgresql://", "postgresql+psycopg://", 1)
+    reading = _postgresql_engine(url, _POSTGRESQL_READERS, wait_seconds)
+    writing = _postgresql_engine(url, _POSTGRESQL_WRITERS, wait_seconds)
+
+    @event.listens_for(writing, "connect")
+    def bound_waits(connection: Any, _: object) -> None:
+        with connection.cursor() as cursor:
+            # Nothing would be no limit.
+            cursor.execute(f"SET lock_timeout = {max(1, int(wait_seconds * 1000))}")
+        connection.commit()
+
+    database = Database(reading, writing, wait_seconds=wait_seconds)
+    with database.engine.connect() as connection:
+        connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": _MIGRATION_LOCK})
+        try:
+            _bring_up_to_date(database)
+        finally:
+            connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": _MIGRATION_LOCK})
+    return database
+
+
+def _postgresql_engine(url: str, most: int, wait_seconds: float) -> Engine:
+    # A server that does not answer at all must not be waited for as long as TCP does.
+    bounds = {"connect_timeout": max(2, math.ceil(wait_seconds)), "tcp_user_timeout": math.ceil(wait_seconds * 1000)}
+    given = make_url(url).query
+    engine = create_engine(
+        url,
+        pool_size=4,
+        max_overflow=most - 4,
+        pool_timeout=wait_seconds,
+        pool_pre_ping=True,
+        hide_parameters=True,
+        connect_args={name: value for name, value in bounds.items() if name not in given},
+    )
+
+    @event.listens_for(engine, "connect")
+    def prefer_indexes(connection: Any, _: object) -> None:
+        # By its default the planner reads a table from end to end rather than look some hundred rows up, as on turning disks.
+        with connection.cursor() as cursor:
+            cursor.execute("SET random_page_cost = 1.1")
+        connection.commit()
+
+    return engine
+
+
+def _bring_up_to_date(database: Database) -> None:
+    # A process that starts while others write for long does not wait for them.
+    with database.read() as connection:
+        if is_up_to_date(connection):
+            return
+    with database.write() as connection:
+        bring_up_to_date(connection)
