@@ -106,6 +106,8 @@ def test_a_stopped_server_gives_its_lease_back(tmp_path: Path) -> None:
         tell_another_thread_to_end(runner)
         runner.wait(120)
         server.stop()
+        # A copy of the database file alone has all that was written.
+        assert (server.data / "hounsfield.db-wal").stat().st_size == 0
         server.start()
         # Had the lease not been given back, the job would wait ten minutes.
         assert_complete(server, datastore, job_id, checksums)

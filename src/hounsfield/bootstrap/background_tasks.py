@@ -67,6 +67,6 @@ class BackgroundTasks:
         self.receiver.close()
         self.accesses.stop()
         self.directory.stop()
-        self.log_checkpointer.stop()
         self.token_authorizer.close()
         self.trail.stop()
+        self.log_checkpointer.stop()

@@ -136,9 +136,9 @@ def run_runner(settings: Settings) -> None:
     finally:
         work.workers.close()
         directory.stop()
-        log_checkpointer.stop()
         trail.stop()
         keeping.join(_KEEPING_SECONDS)
+        log_checkpointer.stop()
 
 
 def _end_on_signals(stop: threading.Event) -> None:

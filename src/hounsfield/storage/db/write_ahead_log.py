@@ -11,6 +11,8 @@ With reads without a pause, or one that takes long, it would grow for ever.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import structlog
@@ -64,17 +66,26 @@ class LogCheckpointer:
             self._thread.start()
 
     def stop(self) -> None:
-        """End."""
+        """End, with the log folded: a copy of the database file alone then has all that was written.
+
+        Of several processes that end, the last one leaves no log.
+        """
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join()
+        if self._database.log is not None:
+            self._fold_or_warn(partial(self._database.fold_log, _LONG_WAIT_SECONDS))
 
     def _run(self) -> None:
         while not self._stop.wait(_LOOK_SECONDS):
-            try:
-                self.look()
-            except (DatabaseTroubleError, OSError) as error:
-                _log.warning("write-ahead log not folded", error=type(error).__name__)
+            self._fold_or_warn(self.look)
+
+    @staticmethod
+    def _fold_or_warn(fold: Callable[[], object]) -> None:
+        try:
+            fold()
+        except (DatabaseTroubleError, OSError) as error:
+            _log.warning("write-ahead log not folded", error=type(error).__name__)
 
     def look(self) -> None:
         """Fold the log where that is due."""
