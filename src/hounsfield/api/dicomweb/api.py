@@ -101,7 +101,7 @@ class DicomwebApi(Api):
         headers: dict[str, str] = {}
         for name, value in scope["headers"]:
             headers.setdefault(name.decode("latin-1"), value.decode("latin-1"))
-        datastore_id = self.datastore_of(labels)
+        datastore_id = labels["datastoreId"]
         return Call(
             context=self.context,
             datastore_id=datastore_id,
