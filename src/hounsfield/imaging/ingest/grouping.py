@@ -67,7 +67,7 @@ def group_instances(staged: Sequence[tuple[int, StagedInstance]], existing: Exis
 
     Returns
     -------
-    list[Placement]
+    list[Assignment]
         Every ordinal is in exactly one assignment, either entering or superseded.
     """
     leading = _choose_leading_variants(staged, existing)
