@@ -102,7 +102,7 @@ class Demo:
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    data = tmp_path_factory.mktemp("demo") / "data"
+    data = tmp_path_factory.mktemp("demo") / "the patient's data"
     process = subprocess.Popen(
         _command(data, "--keep-serving"),
         env=_environment(**as_installed()),

@@ -5,6 +5,7 @@ server ─▶ data store ─▶ user ─▶ import ─▶ read back ─▶ summa
 
 from __future__ import annotations
 
+import shlex
 import socket
 import sys
 import time
@@ -220,11 +221,11 @@ def _make_picture(
 def _say_how_to_go_on(settings: Settings, url: str, datastore_id: str, *, keep_serving: bool) -> None:
     port = _port_for_later()
     shown = url if keep_serving else url_of(settings, _HOST, port)
-    credentials = user_credentials_file(settings.data).absolute()
+    credentials = shlex.quote(str(user_credentials_file(settings.data).absolute()))
     click.echo("\nGo on from here:")
     if not keep_serving:
         elsewhere = "" if port == _USUAL_PORT else f" --port {port}"
-        click.echo(f"  {_program()} serve --data {settings.data}{elsewhere}")
+        click.echo(f"  {_program()} serve --data {shlex.quote(str(settings.data))}{elsewhere}")
     click.echo("\nWith the AWS CLI:")
     click.echo(f"  export AWS_SHARED_CREDENTIALS_FILE={credentials} AWS_DEFAULT_REGION={settings.region}")
     click.echo(f"  export AWS_ENDPOINT_URL_MEDICAL_IMAGING={shown} AWS_DISABLE_HOST_PREFIX_INJECTION=true")
