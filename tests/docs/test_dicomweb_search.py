@@ -23,7 +23,8 @@ def test_the_examples_of_the_page_run(
         dataset.private_block(0x0019, "ACME", create=True).add_new(0x01, "LO", "own")
     assert store(server, datastore, [part10(dataset) for dataset in slices]).status_code == 200
     reader = PythonReader(server, monkeypatch, tmp_path, web=web_client(server, datastore), DATASTORE=datastore)
-    reader.types(CONNECT.section("## requests").block("python"))
+    for code in CONNECT.section("## requests").blocks("python"):
+        reader.types(code)
     found = []
     for code in PAGE.blocks("python"):
         reader.types(code)
