@@ -127,7 +127,11 @@ def runner_command(data: Path) -> None:
 @click.option("--profile", help="Profile of the AWS credentials file whose user imports.  [default: the root key]")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 def import_command(data: Path, datastore: str | None, profile: str | None, paths: tuple[Path, ...]) -> None:
-    """Import DICOM files and folders; exits with 1 when files failed."""
+    """Import DICOM files and folders; exits with 1 when files failed.
+
+    The server of the data folder imports them, or one that runs only as long.
+    A data folder that is not there is made.
+    """
     from hounsfield.cli import import_command
 
     try:

@@ -197,8 +197,11 @@ def _say_what_happened(summary: ImportSummary, image_sets: Sequence[StoredImageS
         same = [found for found in image_sets if found.modality == modality]
         instances = sum(len(found.instances) for found in same)
         click.echo(f"{modality or '(none)':<10}{len(same):>10}{instances:>11}{frames:>8}")
+    all_instances = sum(len(found.instances) for found in image_sets)
+    click.echo(f"{'all':<10}{len(image_sets):>10}{all_instances:>11}{total:>8}")
+    click.echo("Files that hold the same instance count once. Instances without pixel data have no frames.")
     if summary.failures:
-        click.echo("\nSome of the files of pydicom are broken on purpose. They were not imported:")
+        click.echo("\nSome of the files that pydicom carries are not DICOM, or lack something. They were not imported:")
         for line in failure_lines(summary.failures):
             click.echo(line)
 
