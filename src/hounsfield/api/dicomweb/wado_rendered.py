@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from typing import Final
+
+import orjson
 
 from hounsfield.api.dicomweb.conditional_requests import entity_tag, tag_headers, unchanged
 from hounsfield.api.dicomweb.content_negotiation import MULTIPART
@@ -271,8 +273,9 @@ def _those_made(
 
 
 def _tag(form: _Form, appearance: Appearance, shots: Sequence[_Shot]) -> str:
-    text = f"{form}{appearance}{[(target.tag, number) for target, number in shots]}"
-    return entity_tag(hashlib.blake2b(text.encode(), digest_size=16).hexdigest(), in_parts=form.parts)
+    # Of values, not of names in the code: nodes of two versions give the same tag.
+    shown = orjson.dumps([astuple(form), astuple(appearance), [(target.tag, number) for target, number in shots]])
+    return entity_tag(hashlib.blake2b(shown, digest_size=16).hexdigest(), in_parts=form.parts)
 
 
 def _url(call: Call, target: RenderingTarget, number: int) -> str:
