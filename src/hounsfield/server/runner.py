@@ -106,10 +106,10 @@ class _Work:
 def run_runner(settings: Settings) -> None:
     """Run a runner until SIGTERM or SIGINT."""
     configure_logs(settings.log_level)
+    # The workers' imports go on beside what this process does next; nothing may be forked once there are threads.
+    start_fork_server(warm_up.__module__)
     retry_standard_error()
     end_with_parent()
-    # The workers' imports go on beside what this process does next.
-    start_fork_server(warm_up.__module__)
     with explain_start_faults(settings):
         image_store, keyring = open_image_store(settings)
         directory = Directory(open_repository(settings, image_store.database, keyring))
