@@ -25,8 +25,8 @@ serve: install  ## start the server on ./data
 test: install  ## the whole suite but the slow tests
 	$(PYTEST) -m 'not slow'
 
-test-all: install
-	$(PYTEST)
+test-all: install  ## slow tests too, and all random examples of each property
+	ALL_EXAMPLES=1 $(PYTEST)
 
 # Of tests/imaging, what needs no server.
 WITH_NEWEST := test_state_machines.py test_worker_imports.py imagesets/test_edits.py imagesets/test_edits_of_real_files.py \
@@ -62,7 +62,7 @@ test-installed: install  ## the package as users install it, by pip and uv, in e
 FUZZ_MINUTES ?= 10
 
 fuzz: install  ## the fuzz tests for longer, with new inputs each time: FUZZ_MINUTES=60 make fuzz
-	FUZZ_MINUTES=$(FUZZ_MINUTES) $(BIN)/python -m pytest tests/fuzz --timeout 0
+	ALL_EXAMPLES=1 FUZZ_MINUTES=$(FUZZ_MINUTES) $(BIN)/python -m pytest tests/fuzz --timeout 0
 
 audit-dependencies: install  ## known vulnerabilities of the locked dependencies; fails when they cannot be looked up
 	$(BIN)/python .ci/audit_dependencies.py

@@ -11,8 +11,10 @@ from typing import Any
 
 import psutil
 import pytest
+from hypothesis import settings
 
 from longest_first import longest_first, taking_turns
+from support.examples import examples
 from support.imaging.image_stores import image_store  # noqa: F401 - fixtures
 from support.servers import ServerProcess, active_datastore
 from support.services.object_store import s3  # noqa: F401 - fixtures
@@ -22,6 +24,10 @@ from support.services.postgresql import postgresql_server, postgresql_url  # noq
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # The same goes for tests, which pytest compiles in a way of its own: for each of its processes, half a minute.
 sys.dont_write_bytecode = False
+
+# The time that an example takes says more about the machine than about the property.
+settings.register_profile("suite", max_examples=examples(100), deadline=None)
+settings.load_profile("suite")
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

@@ -28,6 +28,7 @@ from hounsfield.audit.s3_delivery import Delivery
 from hounsfield.audit.verify import verify
 from hounsfield.storage.buckets.bucket import Bucket, BucketError
 from hounsfield.storage.db.engines import open_embedded
+from support.examples import examples
 
 KEY = bytes(range(32))
 FOLDER = "audit"
@@ -108,7 +109,7 @@ def tampered(draw: st.DrawFn, files: dict[str, bytes]) -> dict[str, bytes]:
     return changed
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(400), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_change_of_any_byte_is_found(original: dict[str, bytes], tmp_path: Path, data: st.DataObject) -> None:
     changed = data.draw(tampered(original))
@@ -299,7 +300,7 @@ class KeptBucket:
         ]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(st.sampled_from(["write", "deliver", "away", "back", "crash"]), max_size=12))
 def test_each_record_is_delivered_whatever_happens_in_between(tmp_path: Path, steps: list[str]) -> None:
     folder = tmp_path / FOLDER

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hounsfield.gateway.fair_slots import FairSlots
+from support.examples import examples
 
 CALLERS = st.sampled_from("abcd")
 STEPS = st.one_of(
@@ -71,7 +72,7 @@ class Played:
             )
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 @given(places=st.integers(1, 4), each=st.integers(1, 4), steps=st.lists(STEPS, max_size=60))
 def test_places_are_neither_lost_nor_given_twice(
     places: int, each: int, steps: Sequence[tuple[str, str | int]]
@@ -89,7 +90,7 @@ def test_places_are_neither_lost_nor_given_twice(
     asyncio.run(play())
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 @given(lengths=st.dictionaries(CALLERS, st.integers(1, 12), min_size=2), order=st.randoms())
 def test_callers_who_wait_are_served_one_after_another(lengths: dict[str, int], order: object) -> None:
     async def play() -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hounsfield.aws.protocol.errors import ServiceUnavailableException
 from hounsfield.gateway import response_memory
 from hounsfield.gateway.response_memory import ResponseMemory, ResponseRoom
+from support.examples import examples
 
 MOST = 100
 STEPS = st.one_of(
@@ -66,7 +67,7 @@ class Played:
             assert not self.waiting, "all is free, and somebody waits"
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 @given(steps=st.lists(STEPS, max_size=50))
 def test_what_is_held_is_bounded_and_nobody_waits_for_nothing(steps: Sequence[tuple[str, object]]) -> None:
     async def play() -> None:

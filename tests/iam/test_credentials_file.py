@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from hounsfield.iam.credentials_file import CredentialsProfile, ProfileError
 from hounsfield.iam.root_credentials import AccessKey
+from support.examples import examples
 
 KEY = AccessKey("AKIAAAAAAAAAAAAAAAAA", "a-secret_of-40")
 PROFILES = st.from_regex(r"[A-Za-z0-9_.@+/-]{1,12}", fullmatch=True).filter(lambda name: name.lower() != "default")
@@ -27,7 +28,7 @@ def read(path: Path) -> dict[str, dict[str, str]]:
     return {name: dict(parser[name]) for name in parser.sections()}
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(sections=FILES, name=PROFILES)
 def test_a_key_is_put_into_its_profile_and_nothing_else_changes(
     tmp_path: Path, sections: list[tuple[str, list[str]]], name: str

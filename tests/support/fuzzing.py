@@ -19,6 +19,8 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from support.examples import examples as sized
+
 MINUTES = float(os.environ.get("FUZZ_MINUTES", "0"))
 TESTS: list[str] = []
 MOST_CPU_SECONDS = 20.0
@@ -45,7 +47,7 @@ def fuzz(*inputs: st.SearchStrategy[Any], examples: int = 80) -> Callable[[Calla
             assert time.process_time() - begun < MOST_CPU_SECONDS, "the input takes too long"
 
         configured = settings(
-            max_examples=examples,
+            max_examples=sized(examples),
             derandomize=not MINUTES,
             database=None,
             deadline=None,

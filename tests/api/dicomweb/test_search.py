@@ -16,6 +16,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from support.clients.dicomweb import part10, root, session, store, values, web_client
+from support.examples import examples
 from support.files.synthetic import noise, slice_of, uid
 from support.search.random_studies import (
     DESCRIPTIONS,
@@ -169,7 +170,7 @@ def order_of(level: str, values_: dict[str, str]) -> tuple[float, str]:
     return number(values_[keyword]), values_[UID_OF[level]]
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(120), deadline=None, suppress_health_check=list(HealthCheck))
 @given(searches())
 def test_searches_find_what_a_plain_filter_finds(world: World, search: tuple[str, str, dict[str, str], bool]) -> None:
     level, path, keys, fuzzy = search

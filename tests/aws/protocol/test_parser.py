@@ -13,6 +13,7 @@ from hounsfield.aws.protocol.errors import (
     ValidationException,
 )
 from hounsfield.aws.protocol.parser import MAX_BODY_BYTES, MAX_QUERY_BYTES
+from support.examples import examples
 from support.requests.shape_samples import MODEL, OPERATIONS, SentRequest, sample, sent, values_of
 
 STORE = "0" * 32
@@ -37,7 +38,9 @@ def ask(read):
 
 @pytest.mark.parametrize("name", OPERATIONS)
 @settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=examples(20),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(data=st.data())
 def test_what_boto3_sends_comes_out_as_it_went_in(read, name, data):
@@ -210,7 +213,7 @@ def test_the_largest_import_job_fits(read):
     assert read(sent("StartDICOMImportJob", job))[1] == job
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     operation=st.sampled_from(OPERATIONS),
     query=st.binary(max_size=60) | st.text("maxResultsforcenextTkvgKy=&%12-.", max_size=40).map(str.encode),

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hounsfield.aws.protocol.serializer import ResultError, serialise
+from support.examples import examples
 from support.requests.shape_samples import MODEL, OPERATIONS, values_of
 
 STORE = "0" * 32
@@ -37,7 +38,7 @@ def plain_headers(value):
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(20), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_botocore_reads_what_went_in(service, name, data):
     result = data.draw(values_of(MODEL.operation_model(name).output_shape, fractions=True))

@@ -25,6 +25,7 @@ from support.clients.signers import (
     unsigned_chunks,
     with_header,
 )
+from support.examples import examples
 
 SIGNED = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"
 SIGNED_TRAILER = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER"
@@ -72,7 +73,7 @@ def test_signed_chunks_of_an_empty_body(announce):
     assert proven(VERIFIER, request, signed_chunks(seed_signature(request), [])).body == b""
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_no_byte_of_signed_chunks_can_change(announce, data):
     request = announce(SIGNED, Content_Encoding="aws-chunked")
@@ -194,7 +195,7 @@ def test_limits_of_lines_and_trailers(announce):
         proven(VERIFIER, request, signed_chunks(seed_signature(request), [])[:-2] + b"a:b\r\n\r\n")
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(200), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.sampled_from([SIGNED, SIGNED_TRAILER, UNSIGNED_TRAILER]),
     st.binary(max_size=40) | st.text("0123af;chunk-signature=\r\n:", max_size=120).map(str.encode),

@@ -33,6 +33,7 @@ from support.clients.signers import (
     signed,
     with_header,
 )
+from support.examples import examples
 
 ARN_PATH = "/tags/" + quote("arn:aws:medical-imaging:us-east-1:000000000000:datastore/" + "0" * 32, safe="")
 BODY = b'{"imageFrameId": "x"}'
@@ -398,7 +399,7 @@ TEXTS = st.text(st.characters(max_codepoint=255), max_size=60) | st.text(
 )
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(300), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_whatever_is_sent_the_answer_is_an_aws_error(data, sign):
     request = sign("GET", "/datastore", expires=data.draw(st.sampled_from([None, 60])))

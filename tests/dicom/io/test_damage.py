@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hounsfield.dicom.healthimaging.document import instance_fragment
 from hounsfield.dicom.healthimaging.record import instance_record
 from hounsfield.dicom.io.part10 import BytesSource, DicomError, ReadLimits, read_part10
+from support.examples import examples
 
 FILES = Path(pydicom.__path__[0]) / "data" / "test_files"
 NAMES = [
@@ -69,13 +70,15 @@ def damaged(draw: st.DrawFn) -> bytes:
     return bytes(data[: draw(st.integers(0, len(data)))] if draw(st.booleans()) else data)
 
 
-@settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large], deadline=None)
+@settings(
+    max_examples=examples(400), suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large], deadline=None
+)
 @given(damaged())
 def test_damaged_files(data: bytes) -> None:
     take(data)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(
     st.binary(max_size=400),
     st.sampled_from([b"1.2.840.10008.1.2\0", b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.2\0"]),

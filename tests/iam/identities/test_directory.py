@@ -27,6 +27,7 @@ from hounsfield.storage.db.engines import open_embedded, open_postgresql
 from hounsfield.storage.db.iam_tables import access_keys, identities, inline_policies
 from hounsfield.storage.keys.data_key import KeyUnavailableError
 from hounsfield.storage.keys.master_keys import LocalKeyring
+from support.examples import examples
 
 ALLOW = json.dumps(
     {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "medical-imaging:*", "Resource": "*"}]}
@@ -173,7 +174,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(15), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS)
 def test_the_directory_follows_any_changes(repository: Repository, steps: list[tuple[str, str]]) -> None:
     for record in list_identities(repository, USER):

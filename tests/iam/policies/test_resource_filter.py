@@ -21,6 +21,7 @@ from hounsfield.iam.request_context import RequestContext
 from hounsfield.storage.db.image_set_tables import metadata
 from hounsfield.storage.db.tag_filters import Formula, IdIs, condition, holds, starts
 from hounsfield.storage.db.tag_table import image_set_tags
+from support.examples import examples
 
 STORE: Final = "arn:aws:medical-imaging:us-east-1:000000000000:datastore/" + "5a" * 16
 PREFIX: Final = f"{STORE}/imageset/"
@@ -156,7 +157,7 @@ def found(connection: Connection, formula: Formula, of: Mapping[str, Mapping[str
     return seen
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(granted=rights, given=st.lists(tags, min_size=len(IDS), max_size=len(IDS)))
 def test_the_formula_means_what_is_decided(
     connection: Connection, granted: PolicySet, given: list[dict[str, str]]

@@ -12,11 +12,12 @@ from hounsfield.iam.sessions.session_tokens import (
     SessionContent,
     SessionTooLargeError,
 )
+from support.examples import examples
 from support.identities.session_tokens import CONTENT, KEY_ID, SEALER, STRANGER, TOKEN, contents, texts
 
 
 @given(contents)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_what_is_sealed_comes_out(content):
     token = SEALER.seal(KEY_ID, content)
     assert len(token) <= MOST_TOKEN_CHARACTERS

@@ -26,6 +26,7 @@ from hounsfield.storage.blobs.blobs import BlobLocation, FolderBlobs
 from hounsfield.storage.blobs.packs import Extent, Label, PackWriter, RecordKind, read_contents, read_record
 from hounsfield.storage.buckets.buckets import Buckets, ObjectEntry
 from hounsfield.storage.keys.data_key import DataKey
+from support.examples import examples
 from support.files.encapsulated import colours, file_of, jpeg, jpeg_2000, jpeg_lossless, ramp
 
 JPEG, JPEG_LOSSLESS, JPEG_2000, HTJ2K = (f"1.2.840.10008.1.2.4.{part}" for part in ("50", "70", "90", "202"))
@@ -72,7 +73,7 @@ def stored(file: bytes) -> Stored:
     syntax=st.sampled_from([JPEG, JPEG_LOSSLESS, JPEG_2000]),
     kinds=st.lists(st.sampled_from(["good", "good", "zeros", "empty", "cut"]), min_size=1, max_size=5),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_every_frame_is_stored_once_and_the_damaged_ones_are_named(syntax: str, kinds: list[str]) -> None:
     frames = frames_of(syntax, kinds)
     result = stored(file_with(syntax, frames))
@@ -100,7 +101,7 @@ def test_every_frame_is_stored_once_and_the_damaged_ones_are_named(syntax: str, 
     kinds=st.lists(st.sampled_from(["good", "good", "good", "cut"]), min_size=4, max_size=8),
     count=st.integers(2, 4),
 )
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 def test_several_workers_store_what_one_does(syntax: str, kinds: list[str], count: int) -> None:
     file = file_with(syntax, frames_of(syntax, kinds))
     with tempfile.TemporaryDirectory() as folder:

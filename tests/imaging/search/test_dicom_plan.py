@@ -27,6 +27,7 @@ from hounsfield.storage.db.engines import open_embedded, open_postgresql
 from hounsfield.storage.db.image_set_tables import datastores, image_sets, instances
 from hounsfield.storage.db.study_tables import studies
 from hounsfield.storage.db.tag_filters import AllOf, AnyOf, Formula, IdIs, Not, TagIs, holds
+from support.examples import examples
 from support.services.postgresql import PostgresqlServer
 
 DATASTORE = "d" * 32
@@ -152,7 +153,7 @@ def criteria(level: SearchLevel, chosen: dict[str, str], *, fuzzy: bool) -> list
     return found
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(80), deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     st.sampled_from(SearchLevel),
     st.lists(st.sampled_from(sorted(VALUES)), max_size=3, unique=True).flatmap(
@@ -186,7 +187,7 @@ FORMULAS: list[Formula] = [
 ]
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(80), deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     st.sampled_from(SearchLevel),
     st.sampled_from(FORMULAS),

@@ -19,6 +19,7 @@ from hounsfield.storage.db.database import Database
 from hounsfield.storage.db.engines import open_embedded, open_postgresql
 from hounsfield.storage.db.image_set_tables import datastores, image_sets
 from hounsfield.storage.db.tag_filters import AllOf, AnyOf, Formula, IdIs, Not, TagIs, holds
+from support.examples import examples
 from support.search.image_set_rows import ATTRIBUTES, DATASTORE, ENTRIES, Entry
 
 LIVE = [entry for entry in ENTRIES if entry["deleted_at"] is None and entry["datastore_id"] == DATASTORE]
@@ -94,7 +95,7 @@ def plans(draw: st.DrawFn) -> tuple[Plan, list[Entry]]:
     return plan, sorted(wanted, key=lambda entry: ordered(entry, order), reverse=descending)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(200), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(plans(), st.integers(1, 40))
 def test_pages_of_any_plan_hold_what_brute_force_finds(
     database: Database, planned: tuple[Plan, list[Entry]], limit: int

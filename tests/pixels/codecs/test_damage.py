@@ -28,6 +28,7 @@ from pydicom.uid import (
 from hounsfield.pixels.codecs.codestream import read_j2k
 from hounsfield.pixels.codecs.decode import decode_frame
 from hounsfield.pixels.errors import PixelError
+from support.examples import examples
 from support.files.pixel_data import image, make_format
 
 SAMPLES = image("u2", (40, 50), bits=12)
@@ -65,7 +66,7 @@ def test_frames_that_are_cut_off_are_refused(syntax: str) -> None:
 
 @pytest.mark.parametrize("syntax", SYNTAXES)
 @given(data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_damaged_frames_give_samples_or_our_error(syntax: str, data: st.DataObject) -> None:
     damaged = bytearray(encoded(syntax))
     reach = data.draw(st.sampled_from([64, 200, len(damaged)]))
@@ -80,7 +81,7 @@ def test_damaged_frames_give_samples_or_our_error(syntax: str, data: st.DataObje
 
 @pytest.mark.parametrize("syntax", SYNTAXES)
 @given(noise=st.binary(max_size=200))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 def test_noise_is_refused(syntax: str, noise: bytes) -> None:
     with pytest.raises(PixelError):
         decode_frame(noise, syntax, FORMAT)

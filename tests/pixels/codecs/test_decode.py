@@ -29,6 +29,7 @@ from pydicom.uid import (
 
 from hounsfield.pixels.codecs.decode import decode_frame, decode_reduced, decode_samples
 from hounsfield.pixels.errors import PixelError
+from support.examples import examples
 from support.files.pixel_data import image, make_format, source
 
 DTYPES = ["u1", "i1", "u2", "i2", "u4", "i4"]
@@ -137,7 +138,7 @@ def test_subsampled_native_colour_is_given_to_both_pixels() -> None:
 
 
 @given(values=st.lists(st.integers(0, 4095), min_size=1, max_size=40), signed=st.booleans())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_twelve_bit_packed_samples(values: list[int], signed: bool) -> None:
     number = sum(value << 12 * place for place, value in enumerate(values))
     encoded = number.to_bytes((len(values) * 12 + 7) // 8, "little")

@@ -30,6 +30,7 @@ from hounsfield.pixels.codecs.wavelet import reduce_resolutions
 from hounsfield.pixels.errors import PixelError
 from hounsfield.pixels.format import PixelFormat
 from hounsfield.pixels.transfer_syntaxes import LosslessFormat
+from support.examples import examples
 from support.files.pixel_data import dataset_format, image, make_format
 
 DTYPES = ["u1", "i1", "u2", "i2", "u4", "i4"]
@@ -54,7 +55,7 @@ def test_every_kind_of_sample_comes_out_equal(lossless: LosslessFormat, dtype: s
 
 
 @given(data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_any_samples_come_out_equal(data: st.DataObject) -> None:
     shape = data.draw(st.tuples(st.integers(1, 20), st.integers(1, 20)))
     if data.draw(st.booleans()):
@@ -68,7 +69,7 @@ def test_any_samples_come_out_equal(data: st.DataObject) -> None:
 @pytest.mark.parametrize("dtype", ["u1", "i1", "u2", "i2", "i4"])
 @pytest.mark.parametrize("colour", [False, True])
 @given(data=st.data())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 def test_smaller_resolutions_are_those_of_another_decoder(dtype: str, colour: bool, data: st.DataObject) -> None:
     if colour and dtype == "i4":
         return
@@ -140,7 +141,7 @@ def test_no_step_overflows_where_the_filter_goes_furthest(dtype: str, low: int, 
 
 
 @given(data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_the_value_called_absent_is(data: st.DataObject) -> None:
     dtype = np.dtype(data.draw(st.sampled_from(DTYPES)))
     samples = data.draw(hnp.arrays(dtype, st.tuples(st.integers(1, 12), st.integers(1, 12))))

@@ -17,6 +17,7 @@ from hounsfield.pixels.codecs.decode import decode_samples
 from hounsfield.pixels.codecs.jpeg_xl import read_jpeg_xl
 from hounsfield.pixels.errors import PixelError
 from hounsfield.pixels.frames.encapsulated_native import encapsulated_samples
+from support.examples import examples
 from support.files.pixel_data import image, make_format
 
 UNCOMPRESSED, DEFLATED = "1.2.840.10008.1.2.1.98", "1.2.840.10008.1.2.8.1"
@@ -104,7 +105,7 @@ def test_recompressed_jpeg_decodes_as_the_jpeg_it_was(subsampling: str) -> None:
 
 
 @given(rows=st.integers(1, 700), columns=st.integers(1, 700))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_the_size_of_jpeg_xl_is_read_from_its_header(rows: int, columns: int) -> None:
     for lossless in (True, False):  # in boxes, and bare
         options: dict[str, Any] = {"lossless": lossless, "effort": 1}

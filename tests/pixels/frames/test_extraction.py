@@ -22,6 +22,7 @@ from hounsfield.pixels.errors import FrameProblem, FramesError
 from hounsfield.pixels.frames.fragments import scan_fragments
 from hounsfield.pixels.frames.frames import fragments_of, frame_source, value_chunks
 from hounsfield.pixels.leniencies import PixelLeniency
+from support.examples import examples
 from support.files.pixel_data import make_format, reader, source
 
 SEQUENCE_END, ITEM_END = pack("<LL", 0xE0DDFFFE, 0), pack("<LL", 0xE00DFFFE, 0)
@@ -71,7 +72,7 @@ class Counting:
     ),
     fragments=st.integers(1, 4),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_frames_with_a_basic_offset_table_come_back(frames: list[bytes], fragments: int) -> None:
     frames = [frame + b"\0" * 8 for frame in frames]
     value = encapsulate(frames, fragments_per_frame=fragments, has_bot=True) + SEQUENCE_END
@@ -81,7 +82,7 @@ def test_frames_with_a_basic_offset_table_come_back(frames: list[bytes], fragmen
 
 
 @given(frames=st.lists(st.binary(min_size=1, max_size=81), min_size=1, max_size=8))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_frames_with_an_extended_offset_table_come_back_without_padding(frames: list[bytes]) -> None:
     value, offsets, lengths = encapsulate_extended(frames)
     padded = [frame + b"\0" * (len(frame) % 2) for frame in frames]
@@ -233,7 +234,7 @@ def test_small_fragments_are_read_together() -> None:
 
 
 @given(data=st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_damaged_values_give_frames_or_our_error(data: st.DataObject) -> None:
     value = bytearray(encapsulate(JPEGS, fragments_per_frame=2, has_bot=data.draw(st.booleans())))
     for _ in range(data.draw(st.integers(1, 4))):
@@ -262,7 +263,7 @@ def test_native_frames_in_both_byte_orders(bits: int, vr: str) -> None:
 
 
 @given(rows=st.integers(1, 9), columns=st.integers(1, 9), count=st.integers(1, 9), words=st.booleans())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 def test_packed_frames_begin_at_a_byte_wherever_they_lie(rows: int, columns: int, count: int, words: bool) -> None:
     bits = np.random.default_rng(rows * 100 + columns).integers(0, 2, (count, rows * columns), dtype="u1")
     value = np.packbits(bits.reshape(-1), bitorder="little").tobytes()

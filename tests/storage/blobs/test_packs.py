@@ -27,6 +27,7 @@ from hounsfield.storage.blobs.packs import (
     read_records,
 )
 from hounsfield.storage.keys.data_key import DataKey
+from support.examples import examples
 
 KEY = DataKey("d" * 32, bytes(range(32)))
 LABELS = st.builds(Label, st.sampled_from(RecordKind), st.sampled_from(["a" * 24, "b" * 24]), st.integers(0, 5))
@@ -66,7 +67,7 @@ def test_a_pack_lists_its_records_without_a_database(blobs: FolderBlobs) -> None
 
 
 @pytest.mark.parametrize("kind", ["folder", "objects"])
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(files=st.lists(st.tuples(st.lists(st.sampled_from([0, 7, 300, 90_000]), max_size=4), st.booleans()), max_size=6))
 def test_what_is_taken_back_is_not_in_the_pack_and_no_nonce_is_used_twice(
     tmp_path_factory: pytest.TempPathFactory, kind: str, files: list[tuple[list[int], bool]]

@@ -21,6 +21,7 @@ from hounsfield.storage.buckets.buckets import (
     S3Uri,
 )
 from hounsfield.storage.buckets.s3_bucket import S3Bucket, s3_bucket
+from support.examples import examples
 from support.services.object_store import KEY, ObjectStore
 
 SEGMENTS = st.sampled_from(
@@ -135,7 +136,7 @@ def files_below(folder: str) -> list[str]:
     return [str(path.relative_to(folder)) for path in Path(folder).rglob("*") if path.is_file()]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(key=KEYS, prefix=KEYS)
 def test_what_is_written_listed_and_opened_is_what_the_key_says(key: str, prefix: str) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hounsfield.storage.db.database import Database
 from hounsfield.storage.db.engines import open_embedded
 from hounsfield.storage.db.steady_clock import SteadyClock, steady_ms
+from support.examples import examples
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +51,7 @@ STEPS = st.lists(
 
 
 @given(STEPS)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_it_only_goes_forward_and_never_faster_than_time(database: Database, steps: list[tuple[str, float]]) -> None:
     machine = Machine(database)
     machine.begin(0.0)
