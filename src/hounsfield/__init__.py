@@ -17,7 +17,7 @@ _MOVED: Final = {
     "demo": "cli.demo",
     "dicomweb": "api.dicomweb",
     "forking": "runtime.forking",
-    "front": "bootstrap.application",
+    "front": "gateway.dispatch",
     "garbage": "runtime.gc_freeze",
     "gate": "gateway",
     "importer": "cli.import_command",

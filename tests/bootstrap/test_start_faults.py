@@ -26,7 +26,7 @@ from support.programs import environment_of_programs, hounsfield
 from support.servers import free_port
 
 SERVERS = ("serve", "api", "runner", "import", "demo")
-COMMANDS = ("user list", "role list", "policy list", "key list", "keys list", "keys export copy", "audit verify")
+COMMANDS = ("user list", "role list", "policy list", "access-key list", "master-key list", "master-key export copy", "audit verify")
 ALL = (*SERVERS, *COMMANDS)
 SERVING = ("serve", "api", "demo")
 OPENING = ("serve", "api", "runner", "import", "demo")
@@ -133,17 +133,17 @@ FAULTS: dict[str, Fault] = {
         r"master\.json is not the master key of this database.*put back", _of_another("keys/master.json")
     ),
     "no master key": Fault(
-        r"keys/master\.json is missing, and .*database\.key cannot be read without it.*keys import",
+        r"keys/master\.json is missing, and .*database\.key cannot be read without it.*master-key import",
         _master(None),
         commands=OPENING,
     ),
     "no master key, for commands": Fault(
-        r"keys/master\.json is missing, and .*database\.key cannot be read without it.*keys import",
+        r"keys/master\.json is missing, and .*database\.key cannot be read without it.*master-key import",
         _master(None),
         commands=COMMANDS,
     ),
     "no keys, for commands": Fault(
-        r"keys/master\.json is missing, and .*hounsfield\.db cannot be read without it.*keys import",
+        r"keys/master\.json is missing, and .*hounsfield\.db cannot be read without it.*master-key import",
         _file("keys", None),
         commands=COMMANDS,
     ),
@@ -202,13 +202,13 @@ FAULTS: dict[str, Fault] = {
         r"(cannot be used|cannot be written to .*audit): (Permission denied|unable to open database file|attempt to write)",
         _mode(".", 0o500),
         prepare=as_any_user,
-        commands=("serve", "api", "runner", "import", "demo", "keys export copy", "user list"),
+        commands=("serve", "api", "runner", "import", "demo", "master-key export copy", "user list"),
     ),
     "full disk": Fault(r"cannot be used: .*room", _gone, commands=OPENING, prepare=_no_room),
     "audit trail that is a file": Fault(
         r"the audit trail cannot be written to .*audit: .*room",
         _file("audit", b""),
-        commands=(*OPENING, "keys export copy"),
+        commands=(*OPENING, "master-key export copy"),
     ),
     "PostgreSQL that cannot be reached": Fault(
         r"the database none on 127\.0\.0\.1 of HOUNSFIELD_DATABASE_URL cannot be used: .*refused.*; see that it runs",
@@ -217,7 +217,7 @@ FAULTS: dict[str, Fault] = {
     "place of packs that is none": Fault(
         r"HOUNSFIELD_BLOBS_URL is 'nonsense://packs', which cannot be a place of packs",
         environment={"HOUNSFIELD_BLOBS_URL": "nonsense://packs"},
-        commands=(*OPENING, "keys list", "keys export copy"),
+        commands=(*OPENING, "master-key list", "master-key export copy"),
     ),
     "place of packs that is another": Fault(
         r"cannot be the place of the packs: installation\.json is not there",
@@ -257,7 +257,7 @@ def _words(command: str, data: Path) -> list[str]:
         "api": ["--port", str(free_port())],
         "import": [__file__],
         "demo": ["--stop"],
-        "keys export copy": ["--passphrase-file", str(data.parent / "passphrase")],
+        "master-key export copy": ["--passphrase-file", str(data.parent / "passphrase")],
     }
     words = command.split()
     if words[-1] == "copy":
@@ -341,7 +341,7 @@ def test_a_setting_that_cannot_be_is_another_code(tmp_path: Path) -> None:
         assert "hidden" not in said
 
 
-@pytest.mark.parametrize("words", ["policy list", "policy list --json", "keys list", "audit tail -n 100000 --json"])
+@pytest.mark.parametrize("words", ["policy list", "policy list --json", "master-key list", "audit tail -n 100000 --json"])
 def test_a_command_ends_quietly_when_nobody_reads_on(data: Path, words: str) -> None:
     """As before `| head`: without a word where the reader has gone, and with one where a disk is full."""
     for _ in range(3):
