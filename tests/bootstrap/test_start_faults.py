@@ -26,7 +26,15 @@ from support.programs import environment_of_programs, hounsfield
 from support.servers import free_port
 
 SERVERS = ("serve", "api", "runner", "import", "demo")
-COMMANDS = ("user list", "role list", "policy list", "access-key list", "master-key list", "master-key export copy", "audit verify")
+COMMANDS = (
+    "user list",
+    "role list",
+    "policy list",
+    "access-key list",
+    "master-key list",
+    "master-key export copy",
+    "audit verify",
+)
 ALL = (*SERVERS, *COMMANDS)
 SERVING = ("serve", "api", "demo")
 OPENING = ("serve", "api", "runner", "import", "demo")
@@ -341,7 +349,9 @@ def test_a_setting_that_cannot_be_is_another_code(tmp_path: Path) -> None:
         assert "hidden" not in said
 
 
-@pytest.mark.parametrize("words", ["policy list", "policy list --json", "master-key list", "audit tail -n 100000 --json"])
+@pytest.mark.parametrize(
+    "words", ["policy list", "policy list --json", "master-key list", "audit tail -n 100000 --json"]
+)
 def test_a_command_ends_quietly_when_nobody_reads_on(data: Path, words: str) -> None:
     """As before `| head`: without a word where the reader has gone, and with one where a disk is full."""
     for _ in range(3):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from hounsfield.iam.identities.directory import Directory
-from hounsfield.iam.identities.records import IdentityKind
 from hounsfield.iam.principals import root_of
 from hounsfield.iam.sessions.import_job_roles import JobRoleDeniedError, JobRoleError, JobRoles
 from hounsfield.settings import SettingsError, load_settings
@@ -175,7 +174,7 @@ def test_a_role_that_is_changed_or_deleted_while_the_job_works(world):
     job_role = roles.admit(root_of("aws", ACCOUNT), role, datastore, uses)
     access = roles.access(job_role, "job")
     assert access.refusal(uses) is None
-    world.let(IdentityKind.ROLE, "import-going", READ)
+    world.let_role("import-going", READ)
     directory.refresh()
     assert "no identity-based policy allows the s3:ListBucket action" in access.refusal(uses)
     world.remove_role("import-going")
