@@ -210,8 +210,10 @@ def aws(
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
 
+    driver = create_clidriver()
+
     def run(command: str) -> str:
-        code = create_clidriver().main(["medical-imaging", *shlex.split(command)])
+        code = driver.main(["medical-imaging", *shlex.split(command)])
         printed = capsys.readouterr()
         assert code == 0, printed.err
         return printed.out

@@ -44,13 +44,12 @@ def guide(server: ServerProcess, client: Any) -> Guide:
 class Cli:
     """``aws`` in this process; gives the exit code, and what it printed and complained of."""
 
+    driver: Any
     capture: pytest.CaptureFixture[str]
 
     def run(self, *words: str) -> tuple[int, str, str]:
-        from awscli.clidriver import create_clidriver
-
         self.capture.readouterr()
-        code = create_clidriver().main([*words, "--output", "json"])
+        code = self.driver.main([*words, "--output", "json"])
         printed = self.capture.readouterr()
         return code, printed.out, printed.err
 
@@ -60,9 +59,19 @@ class Cli:
         return dict(json.loads(out)) if out.strip() else {}
 
 
-@pytest.fixture
-def aws(guide: Guide, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
+@pytest.fixture(scope="module")
+def driver() -> Any:
+    """What carries out the commands; it reads the models of services once."""
     required_tool(bool(EXAMPLES), "the AWS CLI is not installed beside this Python")
+    from awscli.clidriver import create_clidriver
+
+    return create_clidriver()
+
+
+@pytest.fixture
+def aws(
+    driver: Any, guide: Guide, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Cli:
     for name, value in {
         "AWS_ENDPOINT_URL_MEDICAL_IMAGING": guide.server.url,
         "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
@@ -76,7 +85,7 @@ def aws(guide: Guide, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
     for name in ("AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
-    return Cli(capsys)
+    return Cli(driver, capsys)
 
 
 def names_in(value: Any) -> set[str]:

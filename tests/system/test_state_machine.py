@@ -22,8 +22,8 @@ ENVIRONMENT = {
     "HOUNSFIELD_RELEASE_AFTER_SECONDS": "0",
 }
 SHORT = settings(
-    max_examples=8,
-    stateful_step_count=12,
+    max_examples=6,
+    stateful_step_count=10,
     deadline=None,
     derandomize=True,
     database=None,
