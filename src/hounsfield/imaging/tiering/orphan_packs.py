@@ -117,7 +117,8 @@ class OrphanSweeper:
                 named |= _named_by_rows(connection, datastore_id)
             orphans = {name for name in old if PurePosixPath(name).name not in named}
         first_seen = self._noted(datastore_id, orphans, now)
-        due = [name for name in sorted(orphans) if first_seen[name] <= min(now - _DAY_MS, self._began)]
+        # What was noted in the millisecond in which the process began may have been noted by itself.
+        due = [name for name in sorted(orphans) if first_seen[name] <= now - _DAY_MS and first_seen[name] < self._began]
         if self._delete:
             for name in due:
                 self._image_store.blobs.delete(name)
