@@ -23,7 +23,7 @@ from bench.processes import processor_seconds
 from bench.report import Report, median
 from bench.scale import Run
 from bench.server import Server
-from hounsfield.imaging.imports.batches import FILES_PER_BATCH
+from hounsfield.imaging.imports.batches import FILES_PER_SHARE
 from hounsfield.storage.db.job_tables import import_jobs
 
 LIMIT = 1.35
@@ -74,7 +74,7 @@ def run(setting: Run, report: Report) -> None:
 
 
 def _codec_alone(pool: ProcessPoolExecutor, processes: int, frames: Path, count: int) -> Taken:
-    step = max(1, min(FILES_PER_BATCH, count // (processes * 8)))
+    step = max(1, min(FILES_PER_SHARE, count // (processes * 8)))
     firsts = range(0, count, step)
     lasts = [min(count, first + step) for first in firsts]
     begin = time.perf_counter()

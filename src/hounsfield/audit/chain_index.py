@@ -132,7 +132,7 @@ class ChainIndex:
         yield from content.splitlines(keepends=True)
 
     def entries(self) -> list[IndexEntry]:
-        """Return the entries up to the first that is not as it was written; `verification` tells what is wrong with that."""
+        """Return the entries up to the first that is not as it was written; `verify` tells what is wrong with that."""
         entries: list[IndexEntry] = []
         at = BEGINNING
         for text in self.lines():

@@ -79,7 +79,7 @@ class AuditMaintenance:
 
     @classmethod
     def of(cls, settings: Settings, image_store: ImageStore, wrapper: KeyWrapper) -> AuditMaintenance:
-        """Return the keeper of an installation."""
+        """Return the maintenance of an installation."""
         return cls(
             audit_folder(settings),
             audit_key(image_store.database, wrapper),

@@ -11,18 +11,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hounsfield.cli.data_option import data_option
 from hounsfield.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from hounsfield.storage.db.database import Database
-
-_data = click.option(
-    "--data",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=lambda: load_settings().data,
-    show_default="HOUNSFIELD_DATA, or ./data",
-    help="Folder of everything that is kept.",
-)
 
 
 @click.group("audit")
@@ -31,7 +24,7 @@ def commands() -> None:
 
 
 @commands.command("verify")
-@_data
+@data_option
 def verify_command(data: Path) -> None:
     """Check that no record was changed or removed; exits with 1 when one was."""
     from hounsfield.audit.anchors import read_anchors
@@ -50,7 +43,7 @@ def verify_command(data: Path) -> None:
 
 
 @commands.command("tail")
-@_data
+@data_option
 @click.option("-n", "count", default=20, show_default=True, type=click.IntRange(1, 100_000), help="How many.")
 @click.option("--json", "as_json", is_flag=True, help="Whole records, one a line.")
 def tail_command(data: Path, count: int, as_json: bool) -> None:
@@ -63,7 +56,7 @@ def tail_command(data: Path, count: int, as_json: bool) -> None:
 
 
 @commands.command("find")
-@_data
+@data_option
 @click.option("--event", default="", help="Name of the operation, such as GetImageFrame.")
 @click.option("--caller", default="", help="Access key id, user name, or part of the ARN of who called.")
 @click.option("--resource", default="", help="Part of the ARN of a resource, such as the id of an image set.")
@@ -102,7 +95,7 @@ def find_command(
 
 
 @commands.command("deliver")
-@_data
+@data_option
 def deliver_command(data: Path) -> None:
     """Deliver the audit trail of this machine now; runners do it by themselves."""
     from hounsfield.bootstrap.audit_tasks import make_delivery

@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
+from hounsfield.cli.data_option import data_option
 from hounsfield.cli.output import Output
 from hounsfield.iam.credentials_file import ProfileError
 from hounsfield.iam.identities.errors import DirectoryError, InvalidInputError
@@ -42,13 +43,7 @@ class InvalidError(click.ClickException):
 def with_directory(command: Callable[..., None]) -> Callable[..., None]:
     """Open the users and roles of ``--data`` for a command, which gets the repository and its output first."""
 
-    @click.option(
-        "--data",
-        type=click.Path(file_okay=False, path_type=Path),
-        default=lambda: load_settings().data,
-        show_default="HOUNSFIELD_DATA, or ./data",
-        help="Folder of everything that is kept.",
-    )
+    @data_option
     @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
     @functools.wraps(command)
     def run(data: Path, as_json: bool, **arguments: Any) -> None:

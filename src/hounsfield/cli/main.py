@@ -15,6 +15,7 @@ from typing import Final
 
 import click
 
+from hounsfield.cli.data_option import data_option
 from hounsfield.runtime.core_dumps import VARIABLE, forbid_core_dumps
 from hounsfield.runtime.gc_freeze import defer_collection, skip_collection_at_exit
 from hounsfield.runtime.logs import configure_logs
@@ -22,15 +23,6 @@ from hounsfield.runtime.standard_error import guard_standard_error
 from hounsfield.runtime.worker_pool import start_fork_server
 from hounsfield.server.supervisor import ServerEndedError, ServingError, serve, serve_api
 from hounsfield.settings import PREFIX, InstallationError, SettingsError, load_settings
-
-_data = click.option(
-    "--data",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=lambda: load_settings().data,
-    show_default="HOUNSFIELD_DATA, or ./data",
-    help="Folder of everything that is kept.",
-)
-
 
 _PORT: Final = click.IntRange(0, 65_535)
 
@@ -80,7 +72,7 @@ def cli() -> None:
 
 
 @cli.command("serve")
-@_data
+@data_option
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8080, type=_PORT, show_default=True, help="Port to listen on; 0 for any free one.")
 @click.option("--insecure-no-auth", is_flag=True, help="Let everybody in; only possible on loopback.")
@@ -97,7 +89,7 @@ def serve_command(data: Path, host: str, port: int, insecure_no_auth: bool) -> N
 
 
 @cli.command("api")
-@_data
+@data_option
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8080, type=_PORT, show_default=True, help="Port to listen on.")
 def api_command(data: Path, host: str, port: int) -> None:
@@ -108,7 +100,7 @@ def api_command(data: Path, host: str, port: int) -> None:
 
 
 @cli.command("runner")
-@_data
+@data_option
 def runner_command(data: Path) -> None:
     """Run import jobs only; the API is served by other processes."""
     # The workers' imports and those of this process go on side by side.
@@ -120,7 +112,7 @@ def runner_command(data: Path) -> None:
 
 
 @cli.command("import")
-@_data
+@data_option
 @click.option(
     "--datastore", help="Id or name of the data store; one is made when there is none of that name. [default: imports]"
 )

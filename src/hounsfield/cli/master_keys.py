@@ -17,6 +17,7 @@ from hounsfield.bootstrap.image_store import archive_location, blob_location, op
 from hounsfield.bootstrap.installation import open_database, open_keyring
 from hounsfield.bootstrap.start_faults import database_file, database_key_file, master_key_file
 from hounsfield.cli.audit_record import record_command
+from hounsfield.cli.data_option import data_option
 from hounsfield.cli.installation import InvalidError, RefusedError, check_installation_exists, report_refusals
 from hounsfield.settings import Settings, load_settings
 from hounsfield.storage.blobs.blobs import Blobs
@@ -30,14 +31,6 @@ from hounsfield.storage.keys.rotation import WrappedKeys
 
 RETIRE_AFTER: Final = timedelta(minutes=5)
 """How long a key must have been replaced before it can be removed: longer than any transaction that began with it."""
-
-_data = click.option(
-    "--data",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=lambda: load_settings().data,
-    show_default="HOUNSFIELD_DATA, or ./data",
-    help="Folder of everything that is kept.",
-)
 
 
 @click.group("master-key")
@@ -70,7 +63,7 @@ def _settings(data: Path) -> Settings:
 
 
 @commands.command("list")
-@_data
+@data_option
 def show(data: Path) -> None:
     """List the master keys and the keys of the key service, with what they wrap."""
     with _opened(_settings(data)) as (keyring, places):
@@ -90,7 +83,7 @@ def show(data: Path) -> None:
 
 
 @commands.command("prepare")
-@_data
+@data_option
 def prepare(data: Path) -> None:
     """Make the next master key without using it, so that it can be copied to all nodes first."""
     with _opened(_settings(data)) as (keyring, _):
@@ -101,7 +94,7 @@ def prepare(data: Path) -> None:
 
 
 @commands.command("rotate")
-@_data
+@data_option
 @click.option("--database", is_flag=True, help="Also encrypt the embedded database anew; the server must be stopped.")
 def rotate(data: Path, database: bool) -> None:
     """Make a new master key, or take the prepared one, and wrap everything with it; servers may run."""
@@ -136,7 +129,7 @@ def rotate(data: Path, database: bool) -> None:
 
 
 @commands.command("retire")
-@_data
+@data_option
 def retire(data: Path) -> None:
     """Remove the master keys that nothing is wrapped with any more."""
     with _opened(_settings(data)) as (keyring, places):
@@ -167,7 +160,7 @@ _passphrase = click.option(
 
 
 @commands.command("export")
-@_data
+@data_option
 @_passphrase
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 def export(data: Path, passphrase_file: BinaryIO | None, file: Path) -> None:
@@ -188,7 +181,7 @@ def export(data: Path, passphrase_file: BinaryIO | None, file: Path) -> None:
 
 
 @commands.command("import")
-@_data
+@data_option
 @_passphrase
 @click.argument("file", type=click.File("rb"))
 def import_command(data: Path, passphrase_file: BinaryIO | None, file: BinaryIO) -> None:

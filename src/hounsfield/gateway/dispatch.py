@@ -1,7 +1,7 @@
 """The gateway: the ASGI application of an API process, with the timeouts of its clients around the pipeline.
 
 request ─▶ Gateway ─▶ trusted proxies ─▶ Pipeline: route table, handlers
-└─▶ Timeouts: body and response move on
+              └─▶ Timeouts: body and response move on
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Access to image sets: what the caller of an operation may do with those that the domain is about to touch.
 
-    front door ─▶ ImageSetAccess ─▶ operation of the domain, in its transaction: which image sets? ─▶ require ─▶ read, change
+    gateway ─▶ ImageSetAccess ─▶ operation of the domain, in its transaction: which image sets? ─▶ require ─▶ read, change
                                                                                      or denied  ─▶ leave these out
 
 A request names some of the image sets that it touches. The others (siblings in a study, the primary image set of a series,
@@ -43,7 +43,7 @@ class ImageSetAccess(Protocol):
         Raises
         ------
         Exception
-            One is refused: the error of whoever decides, which the front door translates.
+            One is refused: the error of whoever decides, which the gateway translates.
         """
         ...
 

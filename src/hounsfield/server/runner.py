@@ -53,7 +53,7 @@ from hounsfield.runtime.worker_pool import end_with_parent, start_fork_server
 from hounsfield.settings import Settings
 from hounsfield.storage.db.write_ahead_log import LogCheckpointer
 
-_KEEPING_SECONDS: Final = 5.0
+_MAINTENANCE_SECONDS: Final = 5.0
 _LOOK_SECONDS: Final = 0.5
 """How often the first thread looks for signals that another one was told of."""
 
@@ -123,12 +123,12 @@ def run_runner(settings: Settings) -> None:
     for schedule in (schedule_sweep, schedule_forgetting, schedule_tiers, schedule_indexing, schedule_pack_keys):
         schedule(image_store)
     # A bucket that does not answer must not keep the process from ending; what is not delivered then is later.
-    keeper = AuditMaintenance.of(settings, image_store, keyring)
-    keeping = SupervisedThread("audit-keeper", partial(keeper.run, work.stop), work.stop)
+    maintenance = AuditMaintenance.of(settings, image_store, keyring)
+    maintaining = SupervisedThread("audit-keeper", partial(maintenance.run, work.stop), work.stop)
     log_checkpointer = LogCheckpointer(image_store.database)
     log_checkpointer.start()
     directory.start()
-    keeping.start()
+    maintaining.start()
     trail.start()
     report_ready("runner")
     try:
@@ -137,7 +137,7 @@ def run_runner(settings: Settings) -> None:
         work.workers.close()
         directory.stop()
         trail.stop()
-        keeping.join(_KEEPING_SECONDS)
+        maintaining.join(_MAINTENANCE_SECONDS)
         log_checkpointer.stop()
 
 

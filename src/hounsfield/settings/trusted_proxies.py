@@ -67,7 +67,7 @@ class _Hop(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class BehindProxies:
-    """The ASGI application before all doors that tells them who is behind a proxy.
+    """The ASGI application before the pipeline that tells them who is behind a proxy.
 
     Attributes
     ----------

@@ -4,7 +4,7 @@
 
 The first group is the error shapes of the service model; the second the ones every AWS REST-JSON service may answer
 besides ("common errors"); the third those of the Security Token Service. SDKs take the code from the header
-`x-amzn-ErrorType`; services with the query protocol answer in XML (`query_serialising.py`).
+`x-amzn-ErrorType`; services with the query protocol answer in XML (`query_serializer.py`).
 """
 
 # ruff: noqa: N818 - the classes bear the names AWS gave the shapes, which end in Exception

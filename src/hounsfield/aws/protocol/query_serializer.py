@@ -64,7 +64,7 @@ def serialise_query(
     operation : Operation
         The operation.
     result : mapping of str to object
-        Values by member name, as `serialising.serialise` takes them.
+        Values by member name, as `serializer.serialise` takes them.
     request_id : str
         Identifier of the request.
 

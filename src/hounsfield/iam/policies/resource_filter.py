@@ -3,8 +3,8 @@
     statements about the action ─▶ what is known of the request counts now ─▶ names and tags of image sets stay
                                                                            ─▶ Formula, for an index
 
-The formula means the same image sets that `deciding` allows. Policies that say something which no formula says are not reached
-(`NotExpressibleError`), and are decided for one image set after the other.
+The formula means the same image sets that `evaluation` allows. Policies that say something which no formula says are not
+reached (`NotExpressibleError`), and are decided for one image set after the other.
 """
 
 from __future__ import annotations

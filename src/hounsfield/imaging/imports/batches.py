@@ -40,8 +40,8 @@ from hounsfield.storage.keys.data_key import KeyUnavailableError
 T = TypeVar("T")
 _log = structlog.get_logger(__name__)
 
-FILES_PER_BATCH = 25
-BYTES_PER_BATCH = 32 * 1024 * 1024
+FILES_PER_SHARE = 25
+BYTES_PER_SHARE = 32 * 1024 * 1024
 LARGE_FILE_BYTES = 48 * 1024 * 1024
 _MAX_ATTEMPTS = 3
 _STOP_SECONDS = 0.5
@@ -122,7 +122,7 @@ class BatchRun:
             return list_pending_files(connection, self._item.subject_id)
 
     async def _run_together(self, scheduler: IngestScheduler, files: Sequence[JobFile]) -> None:
-        waiting = cut_batches(files, self._workers.processes)
+        waiting = cut_shares(files, self._workers.processes)
         running: dict[Results, tuple[JobFile, ...]] = {}
         finished: dict[Results, tuple[JobFile, ...]] = {}
         recorded = time.monotonic()
@@ -215,16 +215,16 @@ class BatchRun:
         return task.result()
 
 
-def cut_batches(files: Sequence[JobFile], processes: int) -> Iterator[tuple[JobFile, ...]]:
-    """Cut files into batches, small enough that all processes are busy to the end."""
-    most = max(1, min(FILES_PER_BATCH, -(-len(files) // (processes * 8))))
-    batch: list[JobFile] = []
+def cut_shares(files: Sequence[JobFile], processes: int) -> Iterator[tuple[JobFile, ...]]:
+    """Cut files into shares, small enough that all processes are busy to the end."""
+    most = max(1, min(FILES_PER_SHARE, -(-len(files) // (processes * 8))))
+    share: list[JobFile] = []
     size = 0
     for file in files:
-        if batch and (len(batch) >= most or size + file.size > BYTES_PER_BATCH):
-            yield tuple(batch)
-            batch, size = [], 0
-        batch.append(file)
+        if share and (len(share) >= most or size + file.size > BYTES_PER_SHARE):
+            yield tuple(share)
+            share, size = [], 0
+        share.append(file)
         size += file.size
-    if batch:
-        yield tuple(batch)
+    if share:
+        yield tuple(share)

@@ -192,7 +192,7 @@ class ImportRunner:
             raise JobFailedError(f"inputOwnerAccountId does not fit the input location: {error}") from error
 
     def _finish(self, item: WorkItem, job: ImportJob, datastore: Datastore, access: BucketAccess) -> None:
-        """Organise against what is there, write the output files, and commit if nothing changed in between."""
+        """Group by what is there, write the output files, and commit if nothing changed in between."""
         key, image_sets = fetch_key(self._image_store, datastore), self._image_sets_of(job)
         with self._image_store.database.read() as connection:
             records = read_file_records(connection, job.id, key)

@@ -1,7 +1,7 @@
 """The isolated worker: a process for files that were with a worker when it died, each alone, so that only the culprit fails.
 
 files of the lost shares ─▶ IsolatedWorker ─┬─▶ result
-└─▶ its process died: this file did it; a new process for the next
+                                            └─▶ its process died: this file did it; a new process for the next
 """
 
 from __future__ import annotations

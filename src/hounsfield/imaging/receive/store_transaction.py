@@ -1,8 +1,8 @@
 """The transaction that makes the instances of requests visible, all of several requests together or those of one.
 
 staged instances ─▶ group_requests ─▶ planned versions ─▶ rows ─▶ outcome of each request
-│
-└─▶ locked, denied, too large: refused, or to be committed apart (`GroupSplitError`)
+                                      │
+                                      └─▶ locked, denied, too large: refused, or to be committed apart (`GroupSplitError`)
 """
 
 from __future__ import annotations

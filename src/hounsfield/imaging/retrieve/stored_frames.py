@@ -189,7 +189,7 @@ def read_frame(
     label = Label(RecordKind.FRAME, frames.source_key, ordinal)
     cache, data_key = image_store.frame_cache, frames.data_key
     data: bytes | bytearray
-    if is_large(extent):
+    if frame.is_large:
         data = cache.shared(image_store.blobs, data_key, extent, label)
     else:
         data = cache.read(image_store.blobs, data_key, extent, label, before, after)

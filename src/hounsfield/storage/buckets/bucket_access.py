@@ -1,7 +1,7 @@
 """Access to buckets: which a job may use, and what is refused.
 
 ImportRunner ─▶ BucketAccess.refusal(uses) ─▶ None, or why not
-└▶ BucketAccess.buckets       ─▶ objects, with the credentials that go with it
+             └▶ BucketAccess.buckets       ─▶ objects, with the credentials that go with it
 """
 
 from __future__ import annotations
