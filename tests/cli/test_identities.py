@@ -211,10 +211,18 @@ def world(server: ServerProcess) -> Iterator[ServerProcess]:
     answer(server, "policy", "attach", "world-policy", "--user", "world")
     for _ in range(2):
         answer(server, "access-key", "create", "world")
-    lists = [(group, "list") for group in ("user", "role", "policy")]
-    before = [answer(server, *words) for words in lists]
+    before = _identities(server)
     yield server
-    assert [answer(server, *words) for words in lists] == before
+    assert _identities(server) == before
+
+
+def _identities(server: ServerProcess) -> list[Any]:
+    """All users, roles and policies, but when keys were last used: a thread of the server writes that down in its own time."""
+    lists = [answer(server, group, "list") for group in ("user", "role", "policy")]
+    for user in lists[0]:
+        for key in user["keys"]:
+            del key["last_used_at"]
+    return lists
 
 
 MISSING = "AKIAAAAAAAAAAAAAAAAA"

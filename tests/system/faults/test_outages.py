@@ -68,7 +68,8 @@ def test_everything_goes_on_when_the_database_is_back(tmp_path: Path, mortal_pos
         mortal_postgresql.start()
         wait_for(lambda: _answer(client, datastore, image_set, frame_id) != 503, "the directory to be looked at again")
         assert _in_all_threads(client, datastore, image_set, frame_id) == before
-        assert _ready(server) == (200, b'{"status":"ready"}')
+        # Each API process looks at the database in its own time.
+        wait_for(lambda: _ready(server) == (200, b'{"status":"ready"}'), "it to be told")
         outcome = outcome_of(server, finished_job(client, datastore, job_id))
         assert (outcome.job["jobStatus"], outcome.failure, len(outcome.success)) == ("COMPLETED", [], LONG)
         (image_set,) = {line["importResponse"]["imageSetId"] for line in outcome.success}
