@@ -1,0 +1,1 @@
+"""Pages of the console in Debian's chromium, driven by Playwright."""

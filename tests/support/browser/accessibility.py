@@ -1,0 +1,67 @@
+"""What axe-core finds on a page, and a person who has only a keyboard."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from axe_playwright_python.base import AXE_SCRIPT
+from playwright.sync_api import Locator, Page
+
+_FOCUSED: Final = """() => {
+  const element = document.activeElement, style = getComputedStyle(element);
+  const name = element.getAttribute("aria-label") || element.labels?.[0]?.innerText || element.innerText || element.name || "";
+  return {
+    text: `${element.tagName.toLowerCase()}${element.id && "#" + element.id} "${name.trim().slice(0, 60)}"`,
+    place: [...document.querySelectorAll("*")].indexOf(element),
+    nothing: element === document.body,
+    shown: (style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0) || style.boxShadow !== "none",
+  };
+}"""
+
+
+def check_accessibility(page: Page) -> None:
+    """Fail with rule, selector and reason of each violation that axe-core finds, by all of its rules."""
+    if not page.evaluate("() => 'axe' in window"):
+        page.evaluate(AXE_SCRIPT)
+    result = page.evaluate("() => axe.run({resultTypes: ['violations']})")
+    assert not result["violations"], _told(page.url, result["violations"])
+
+
+def _told(url: str, violations: list[dict[str, Any]]) -> str:
+    lines = [f"axe-core finds on {url}:"]
+    for violation in violations:
+        lines.append(f"{violation['id']} ({violation['impact']}): {violation['help']}")
+        for node in violation["nodes"]:
+            reason = " ".join(node["failureSummary"].split())
+            lines.append(f"    {node['target']}: {reason} In: {node['html'][:200]}")
+    return "\n".join(lines)
+
+
+def reach(page: Page, target: Locator, key: str = "Tab") -> None:
+    """Press a key until an element has the focus; fail if it never gets it, or if an element on the way shows no focus."""
+    passed: list[str] = []
+    places: list[int] = []
+    target.wait_for()
+    # Once round, from wherever it begins.
+    while not places or places.count(places[-1]) < 3:
+        if target.evaluate("element => element === document.activeElement"):
+            return
+        page.keyboard.press(key)
+        focused = page.evaluate(_FOCUSED)
+        places.append(focused["place"])
+        assert focused["nothing"] or focused["shown"], f"one does not see that this has the focus: {focused['text']}"
+        passed.append(focused["text"])
+    raise AssertionError(f"{key} does not lead to {target}; it led to {list(dict.fromkeys(passed))}")
+
+
+def press(page: Page, target: Locator, key: str = "Enter") -> None:
+    """Go to an element by Tab, and press a key there."""
+    reach(page, target)
+    page.keyboard.press(key)
+
+
+def type_into(page: Page, target: Locator, text: str) -> None:
+    """Go to a field by Tab, and type there instead of what it holds."""
+    reach(page, target)
+    page.keyboard.press("Control+A")
+    page.keyboard.type(text)
