@@ -1,4 +1,4 @@
-"""Buckets of import jobs: ``s3://bucket/key`` behind an S3 endpoint or as local folders.
+"""Buckets of the installation: ``s3://bucket/key`` behind an S3 endpoint or as local folders.
 
 s3://bucket/prefix ─▶ Buckets.open ─┬─▶ FolderBucket   DIR/buckets/bucket/prefix...
                                     └─▶ S3Bucket       an S3 endpoint, or AWS itself
@@ -10,12 +10,22 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from hounsfield.storage.buckets.bucket import Bucket, BucketError, ObjectChangedError, ObjectEntry, ObjectReader
+from hounsfield.storage.buckets.bucket import (
+    Bucket,
+    BucketError,
+    NoSuchBucketError,
+    ObjectChangedError,
+    ObjectEntry,
+    ObjectPage,
+    ObjectReader,
+)
+from hounsfield.storage.buckets.folder_pages import read_folder_page
 from hounsfield.storage.buckets.role_credentials import AssumedRole
-from hounsfield.storage.buckets.s3_bucket import s3_bucket
+from hounsfield.storage.buckets.s3_bucket import list_s3_buckets, s3_bucket
 from hounsfield.storage.durable_files import FULL_ERRNOS, write_file_durably
 
 __all__ = [
@@ -23,6 +33,8 @@ __all__ = [
     "BucketError",
     "Buckets",
     "FolderBucket",
+    "ListedBucket",
+    "NoSuchBucketError",
     "ObjectChangedError",
     "ObjectEntry",
     "ObjectReader",
@@ -110,8 +122,7 @@ class FolderBucket:
 
     def list(self, prefix: str) -> Iterator[ObjectEntry]:
         """Walk the files below ``prefix``; links and special files are not followed."""
-        if not self._root.is_dir():
-            raise BucketError(f"bucket {self._root.name} does not exist")
+        self._check_exists()
         start = self._path(prefix.removesuffix("/")) if prefix else self._root
         try:
             if not prefix.endswith("/") and start.is_file():
@@ -128,6 +139,21 @@ class FolderBucket:
                 if not path.is_symlink() and path.is_file():
                     yield _entry(key, path)
 
+    def read_page(self, prefix: str, *, by_folder: bool, after: str | None, limit: int) -> ObjectPage:
+        """Read one page of the files below the folder that the last slash of ``prefix`` leads to."""
+        self._check_exists()
+        folder = self._path(prefix.rpartition("/")[0]) if "/" in prefix else self._root
+        return read_folder_page(folder, prefix, by_folder=by_folder, after=after, limit=limit)
+
+    def find(self, key: str) -> ObjectEntry | None:
+        """Look for one file."""
+        self._check_exists()
+        path = self._path(key)
+        try:
+            return _entry(key, path) if path.is_file() else None
+        except OSError as error:
+            raise BucketError(f"object {key} cannot be read: {error.strerror}") from error
+
     def open(self, entry: ObjectEntry) -> ObjectReader:
         """Open one file."""
         try:
@@ -137,8 +163,7 @@ class FolderBucket:
 
     def put(self, key: str, data: bytes) -> None:
         """Write one file, aside first."""
-        if not self._root.is_dir():
-            raise BucketError(f"bucket {self._root.name} does not exist")
+        self._check_exists()
         try:
             write_file_durably(self._path(key), data, mode=0o644)
         except OSError as error:
@@ -153,6 +178,10 @@ class FolderBucket:
             raise BucketError(
                 f"bucket {self._root.name} belongs to account {own_account_id}, not to account {account_id}"
             )
+
+    def _check_exists(self) -> None:
+        if not self._root.is_dir():
+            raise NoSuchBucketError(self._root.name)
 
     def _path(self, key: str) -> Path:
         parts = _segments(key)
@@ -184,6 +213,14 @@ def _has_link(root: Path, parts: list[str]) -> bool:
         except OSError as error:
             raise BucketError(f"an object cannot be reached: {error.strerror}") from error
     return False
+
+
+@dataclass(frozen=True, slots=True)
+class ListedBucket:
+    """A bucket by its name, and when it was made; None where that is not known."""
+
+    name: str
+    created_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,8 +284,28 @@ class Buckets:
             if not _FOLDER_NAME.fullmatch(name):
                 raise BucketError("bucket names have letters, digits, '.', '-' and '_', and do not begin with a '.'")
             return FolderBucket(Path(self.folder) / name)
+        return s3_bucket(name, self._s3_options, self.role)
+
+    def list_all(self) -> list[ListedBucket]:
+        """List the buckets by their names: the folders, or those that the object store shows (S3 operation ListBuckets).
+
+        Raises
+        ------
+        BucketError
+            The object store does not answer, or refuses to.
+        """
+        if self.remote:
+            return [ListedBucket(*found) for found in list_s3_buckets(self._s3_options, self.role)]
+        try:
+            folders = [entry.name for entry in Path(self.folder).iterdir() if entry.is_dir()]
+        except OSError as error:
+            raise BucketError(f"the folder of buckets cannot be read: {error.strerror}") from error
+        return [ListedBucket(name) for name in sorted(folders) if _FOLDER_NAME.fullmatch(name)]
+
+    @property
+    def _s3_options(self) -> tuple[tuple[str, str], ...]:
         options = {"region": self.region, **self.options}
         if self.endpoint_url is not None:
             options["endpoint"] = self.endpoint_url
             options["virtual_hosted_style_request"] = "false"
-        return s3_bucket(name, tuple(sorted(options.items())), self.role)
+        return tuple(sorted(options.items()))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,7 +20,14 @@ from obstore.exceptions import BaseError as StoreError
 from obstore.exceptions import PreconditionError
 from obstore.store import S3Store
 
-from hounsfield.storage.buckets.bucket import BucketError, ObjectChangedError, ObjectEntry
+from hounsfield.storage.buckets.bucket import (
+    BucketError,
+    ListedObject,
+    NoSuchBucketError,
+    ObjectChangedError,
+    ObjectEntry,
+    ObjectPage,
+)
 from hounsfield.storage.buckets.role_credentials import AssumedRole, role_credentials
 
 if TYPE_CHECKING:
@@ -106,6 +114,30 @@ class S3Bucket:
         except s3_errors() as error:
             raise BucketError(f"bucket {self._name} cannot be listed") from error
 
+    def read_page(self, prefix: str, *, by_folder: bool, after: str | None, limit: int) -> ObjectPage:
+        """Ask for one page of a listing."""
+        options = {"Delimiter": "/"} if by_folder else {}
+        if after is not None:
+            options["ContinuationToken"] = after
+        try:
+            found = self._client.list_objects_v2(Bucket=self._name, Prefix=prefix, MaxKeys=limit, **options)
+        except s3_errors() as error:
+            if _status(error) == 404:
+                raise NoSuchBucketError(self._name) from error
+            raise BucketError(f"bucket {self._name} cannot be listed") from error
+        return ObjectPage(
+            [ListedObject(entry["Key"], entry["Size"], entry["LastModified"]) for entry in found.get("Contents", ())],
+            [entry["Prefix"] for entry in found.get("CommonPrefixes", ())],
+            found.get("NextContinuationToken"),
+        )
+
+    def find(self, key: str) -> ObjectEntry | None:
+        """Ask for the size of one object."""
+        try:
+            return next(self._object(key), None)
+        except s3_errors() as error:
+            raise BucketError(f"object {key} cannot be read") from error
+
     def _object(self, key: str) -> Iterator[ObjectEntry]:
         try:
             found = self._client.head_object(Bucket=self._name, Key=key)
@@ -191,6 +223,15 @@ class S3Bucket:
 def s3_bucket(name: str, options: Options, role: AssumedRole | None = None) -> S3Bucket:
     """Connect to a bucket once per process; connections are kept open for the next objects."""
     return S3Bucket(name, options, role)
+
+
+def list_s3_buckets(options: Options, role: AssumedRole | None = None) -> list[tuple[str, datetime]]:
+    """List the names of the buckets behind an S3 endpoint, and when they were made; raises `BucketError`."""
+    try:
+        found = s3_client(options, role).list_buckets()["Buckets"]
+    except s3_errors() as error:
+        raise BucketError("the buckets of the object store cannot be listed") from error
+    return [(entry["Name"], entry["CreationDate"]) for entry in found]
 
 
 # botocore is loaded when it is needed: most workers never do, and it would cost each of them time and memory.
