@@ -6,8 +6,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
+from typing import Any, Final
 
 import orjson
 
@@ -19,13 +20,28 @@ from hounsfield.storage.buckets.bucket_access import BucketAction, BucketUse
 from hounsfield.storage.buckets.buckets import Buckets, S3Uri
 
 MANIFEST = "job-output-manifest.json"
-_LINES = ("SUCCESS/success.ndjson", "FAILURE/failure.ndjson", "WARNING/warning.ndjson")
+
+
+class ResultKind(StrEnum):
+    """What became of a file, by the name of the folder that tells of it."""
+
+    SUCCESS = "SUCCESS"
+    FAILURE = "FAILURE"
+    WARNING = "WARNING"
+
+
+RESULT_FILES: Final[Mapping[ResultKind, str]] = {
+    ResultKind.SUCCESS: "SUCCESS/success.ndjson",
+    ResultKind.FAILURE: "FAILURE/failure.ndjson",
+    ResultKind.WARNING: "WARNING/warning.ndjson",
+}
+"""The file of each kind, below the output location of a job."""
 
 
 def list_output_uses(output_uri: str) -> list[BucketUse]:
     """Return what writing the output files below an output location does with its bucket."""
     uri = S3Uri.parse(output_uri)
-    return [BucketUse(BucketAction.WRITE, uri.bucket, uri.key + name) for name in (*_LINES, MANIFEST)]
+    return [BucketUse(BucketAction.WRITE, uri.bucket, uri.key + name) for name in (*RESULT_FILES.values(), MANIFEST)]
 
 
 def write_outputs(
@@ -37,7 +53,7 @@ def write_outputs(
     by_ordinal = {o: d for d in destinations for o in (*d.ordinals, *d.superseded)}
     imported = [record for record in records if record.file.ordinal in by_ordinal]
     failed = [record for record in records if record.outcome is FileOutcome.FAILED]
-    success, failure, warning = (uri.key + name for name in _LINES)
+    success, failure, warning = (uri.key + name for name in RESULT_FILES.values())
     bucket.put(success, _lines(_success(r, by_ordinal[r.file.ordinal]) for r in imported))
     bucket.put(failure, _lines(_failure(record) for record in failed))
     warned = [r for r in imported if r.instance is not None and r.instance.warnings]
