@@ -6,6 +6,7 @@ import heapq
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +17,20 @@ from hounsfield.audit.hash_chain import LineDamagedError, LineKind, read_line
 from hounsfield.audit.uid_redaction import UID_MEMBERS
 
 _TAIL_BYTES: Final = 4 * 1024 * 1024
+
+
+class Outcome(StrEnum):
+    """How a call ended."""
+
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+    """It was not answered as asked, for whatever reason."""
+    DENIED = "Denied"
+    """It failed because the caller may not do it, or was not proven."""
+
+
+_DENIALS: Final = ("AccessDenied", "UnrecognizedClient", "InvalidSignature", "MissingAuthentication", "ExpiredToken")
+"""What the error codes of denied calls begin with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +49,14 @@ class RecordFilter:
         Identifier of the request.
     since, until : str
         Bounds of the time, as 2026-03-14T09:15:30Z or a beginning of that; until is not included.
-    failed : bool
-        Only calls that were not answered as asked.
+    outcome : Outcome or None
+        Only calls that ended so.
     uids : frozenset of str
         What stands in a record for the UID of a study, series or instance, in any form; empty when it is not asked for.
+    text : str
+        What the record says anywhere, in any case.
+    read_only : bool or None
+        Whether only calls that changed nothing are wanted, or only others.
     """
 
     event: str = ""
@@ -46,8 +65,10 @@ class RecordFilter:
     request_id: str = ""
     since: str = ""
     until: str = ""
-    failed: bool = False
+    outcome: Outcome | None = None
     uids: frozenset[str] = frozenset()
+    text: str = ""
+    read_only: bool | None = None
 
     def matches(self, body: bytes) -> bool:
         """Return whether a record is wanted."""
@@ -57,12 +78,42 @@ class RecordFilter:
             (not self.event or record["eventName"] == self.event)
             and (not self.since or time >= self.since)
             and (not self.until or time < self.until)
-            and (not self.failed or "errorCode" in record)
+            and (self.outcome is None or _ended(record, self.outcome))
+            and (self.read_only is None or record["readOnly"] is self.read_only)
             and (not self.request_id or record.get("requestID") == self.request_id)
             and (not self.caller or _is_by(record["userIdentity"], self.caller))
             and (not self.uids or not self.uids.isdisjoint(_uids_of(record)))
             and (not self.resource or any(self.resource in entry["ARN"] for entry in record.get("resources", ())))
+            and (not self.text or self.text.casefold() in _words(record).casefold())
         )
+
+    def may_match(self, line: bytes) -> bool:
+        """Return False where a line cannot have a record that is wanted; much faster than reading it."""
+        parts = (self.event, self.caller, self.resource, self.request_id)
+        return all(_escaped(part) in line for part in parts if part) and (
+            not self.text or not self.text.isascii() or _escaped(self.text).lower() in line.lower()
+        )
+
+
+def _escaped(text: str) -> bytes:
+    """Return a text as it is written in JSON."""
+    return orjson.dumps(text)[1:-1]
+
+
+def _words(record: object) -> str:
+    """Return all values of a record, each on a line of its own."""
+    if isinstance(record, dict):
+        return "\n".join(map(_words, record.values()))
+    if isinstance(record, list):
+        return "\n".join(map(_words, record))
+    return str(record)
+
+
+def _ended(record: dict[str, str], outcome: Outcome) -> bool:
+    code = record.get("errorCode")
+    if code is None:
+        return outcome is Outcome.SUCCEEDED
+    return outcome is Outcome.FAILED or (outcome is Outcome.DENIED and code.startswith(_DENIALS))
 
 
 def _uids_of(record: dict[str, dict[str, str] | None]) -> list[str]:

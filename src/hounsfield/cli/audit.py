@@ -79,7 +79,7 @@ def find_command(
     as_json: bool,
 ) -> None:
     """Show the records that say what is asked for."""
-    from hounsfield.audit.find import RecordFilter, read_records
+    from hounsfield.audit.find import Outcome, RecordFilter, read_records
     from hounsfield.audit.uid_redaction import make_uid_sealer
     from hounsfield.bootstrap.installation import audit_folder
 
@@ -88,7 +88,7 @@ def find_command(
     if uid:
         with _database(settings) as (_, key):
             uids = frozenset({uid, make_uid_sealer(key)(uid)})
-    wanted = RecordFilter(event, caller, resource, request_id, since, until, failed, uids)
+    wanted = RecordFilter(event, caller, resource, request_id, since, until, Outcome.FAILED if failed else None, uids)
     for body in read_records(audit_folder(settings)):
         if wanted.matches(body):
             _show(body, as_json=as_json)
