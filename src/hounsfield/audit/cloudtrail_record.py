@@ -22,7 +22,7 @@ from hounsfield.storage.identifiers import new_uuid
 EVENT_VERSION: Final = "1.11"
 DATASTORE_TYPE: Final = "AWS::MedicalImaging::Datastore"
 IMAGE_SET_TYPE: Final = "AWS::MedicalImaging::Imageset"
-ROLE_TYPE: Final = "AWS::IAM::Role"
+_IAM_TYPES: Final = {"user": "AWS::IAM::User", "role": "AWS::IAM::Role", "policy": "AWS::IAM::ManagedPolicy"}
 HIDDEN: Final = "HIDDEN_DUE_TO_SECURITY_REASONS"
 """What stands in the place of a value that is not shown; CloudTrail's own words."""
 
@@ -159,8 +159,9 @@ def _timestamp(second: int) -> str:
 
 
 def _type_of(arn: str) -> str:
-    if ":role/" in arn:
-        return ROLE_TYPE
+    _, _, service, _, _, resource = arn.split(":", 5)
+    if service == "iam":
+        return _IAM_TYPES.get(resource.partition("/")[0], "AWS::IAM::Role")
     return IMAGE_SET_TYPE if "/imageset/" in arn else DATASTORE_TYPE
 
 

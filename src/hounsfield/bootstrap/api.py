@@ -13,6 +13,8 @@ from typing import NoReturn
 import structlog
 from starlette.types import ASGIApp
 
+from hounsfield.api.administration.api import SIGNED_FOR, AdministrationApi, administration_routes
+from hounsfield.api.administration.context import Context as AdministrationContext
 from hounsfield.api.dicomweb.api import DicomwebApi
 from hounsfield.api.dicomweb.context import Context as DicomwebContext
 from hounsfield.api.dicomweb.routes import dicomweb_routes
@@ -23,7 +25,7 @@ from hounsfield.api.sts.context import Context as StsContext
 from hounsfield.audit.trail import Trail
 from hounsfield.aws.protocol.model import load_service
 from hounsfield.aws.protocol.pagination import PageTokens
-from hounsfield.bootstrap.audit import make_recorder, make_sts_recorder, open_trail
+from hounsfield.bootstrap.audit import make_administration_recorder, make_recorder, make_sts_recorder, open_trail
 from hounsfield.bootstrap.background_tasks import BackgroundTasks
 from hounsfield.bootstrap.image_store import open_image_store
 from hounsfield.bootstrap.installation import open_repository
@@ -46,6 +48,7 @@ from hounsfield.gateway.route_table import RouteTable
 from hounsfield.gateway.threads import Threads, rendering_threads, request_threads, session_threads, writing_threads
 from hounsfield.gateway.timeouts import Timeouts
 from hounsfield.iam.identities.directory import Directory
+from hounsfield.iam.identities.repository import Repository
 from hounsfield.iam.root_credentials import credentials_file, root_key
 from hounsfield.iam.sessions.sessions import SEALED_WITH, Sessions
 from hounsfield.iam.throttling import Throttle
@@ -122,7 +125,8 @@ def make_app(settings: Settings) -> Gateway:
     """Return the ASGI application of an API process."""
     image_store, keyring = open_image_store(settings)
     prepare_statements(image_store)
-    directory = Directory(open_repository(settings, image_store.database, keyring))
+    repository = open_repository(settings, image_store.database, keyring)
+    directory = Directory(repository)
     sessions = Sessions(installation_secret(image_store.database, keyring, SEALED_WITH), directory)
     holders = AccessKeyHolders.of(
         root_key(credentials_file(settings.data)), directory, sessions, settings.account_id, settings.partition
@@ -164,6 +168,7 @@ def make_app(settings: Settings) -> Gateway:
             _healthimaging(shared, page_tokens),
             _dicomweb(shared, BearerAuthenticator(token_authorizer, directory, image_store), receiver),
             _sts(shared, issuer, trail),
+            _administration(shared, repository, trail),
         ),
         (health_route(most_header_bytes), ready_route(most_header_bytes, tasks.why_not_ready)),
     )
@@ -247,6 +252,17 @@ def _dicomweb(shared: _Shared, bearer: BearerAuthenticator, receiver: Receiver) 
         bearer=bearer,
         most_unproven_bytes=settings.max_body_bytes,
         public_url=settings.public_url,
+    )
+
+
+def _administration(shared: _Shared, repository: Repository, trail: Trail) -> AdministrationApi:
+    settings, holders, image_store = shared.settings, shared.holders, shared.image_store
+    return AdministrationApi(
+        context=AdministrationContext(repository, holders.directory, image_store, holders.root_key.id),
+        routes=administration_routes(shared.reading, shared.writing),
+        recorder=make_administration_recorder(settings, image_store, trail),
+        authenticator=_authenticator(settings, holders, SIGNED_FOR),
+        parsing=shared.reading,
     )
 
 

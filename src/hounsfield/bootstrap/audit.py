@@ -16,6 +16,7 @@ from hounsfield.settings.audit_uids import UidRecording
 from hounsfield.storage.keys.data_key import KeyWrapper
 
 SERVICE: Final = "medical-imaging.amazonaws.com"
+IDENTITIES: Final = "iam.amazonaws.com"
 SECURITY_TOKENS: Final = "sts.amazonaws.com"
 
 
@@ -45,5 +46,16 @@ def make_sts_recorder(settings: Settings, trail: Trail) -> Recorder:
         trail,
         SECURITY_TOKENS,
         f"arn:{settings.partition}:iam::{settings.account_id}:",
+        on_failure=settings.audit_on_failure,
+    )
+
+
+def make_administration_recorder(settings: Settings, image_store: ImageStore, trail: Trail) -> Recorder:
+    """Return what records the calls of administration; each of its operations names the service it is of."""
+    return Recorder(
+        trail,
+        IDENTITIES,
+        image_store.datastore_arn(""),
+        (f"arn:{settings.partition}:iam::{settings.account_id}:",),
         on_failure=settings.audit_on_failure,
     )

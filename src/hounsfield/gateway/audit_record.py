@@ -29,7 +29,7 @@ from hounsfield.iam.principals import Principal
 from hounsfield.settings.audit_on_failure import AuditFailureMode
 from hounsfield.storage.identifiers import new_uuid
 
-_READS: Final = ("Assume", "Get", "List", "Search", "Retrieve")
+_READS: Final = ("Assume", "Get", "List", "Lookup", "Search", "Simulate", "Retrieve")
 _KEY: Final = re.compile(rb"Credential=([A-Z0-9]{16,128})(?:/|%2F)")
 _CLIENT_GONE: Final = Failure("ClientDisconnected", "The client closed the connection before its request was complete.")
 _TOLD: Final = frozenset({401, 402, 403, 405, 429, 500, 501, 503})
@@ -61,6 +61,8 @@ class Recorder:
         Service that the operations of the API are of.
     arn_prefix : str
         Beginning of the ARNs of what the operations are about, such as that of data stores, up to ``datastore/``.
+    further_arn_prefixes : tuple of str
+        Beginnings of the ARNs of what else they may be about.
     data_events : bool
         Whether events of the category Data are recorded.
     on_failure : AuditFailureMode
@@ -70,6 +72,7 @@ class Recorder:
     trail: Trail
     source: str
     arn_prefix: str
+    further_arn_prefixes: tuple[str, ...] = ()
     data_events: bool = True
     on_failure: AuditFailureMode = AuditFailureMode.REFUSE_WRITES
 
@@ -95,6 +98,7 @@ class CallRecord:
     _name: str = _UNKNOWN
     _category: Category = Category.MANAGEMENT
     _read_only: bool = True
+    _source: str = ""
     _principal: Principal | None = None
     _labels: Callable[[], Mapping[str, Json]] | None = None
     _parameters: Mapping[str, Json] | None = None
@@ -109,9 +113,24 @@ class CallRecord:
     _client: tuple[str, int | str] | None = None
     _tls: bool = False
 
-    def set_operation(self, name: str, category: Category, labels: Callable[[], Mapping[str, Json]]) -> None:
-        """Note which operation it is, and how to tell its parameters from its path, should they not be read."""
+    def set_operation(
+        self, name: str, category: Category, labels: Callable[[], Mapping[str, Json]], source: str = ""
+    ) -> None:
+        """Note which operation it is, and how to tell its parameters from its path, should they not be read.
+
+        Parameters
+        ----------
+        name : str
+            Name of the operation.
+        category : Category
+            Category of the event.
+        labels : callable
+            Tells the parameters of the path.
+        source : str
+            Service that the operation is of, where it is another one than that of its API.
+        """
         self._name = name
+        self._source = source
         self._category = category
         self._read_only = name.startswith(_READS)
         self._labels = labels
@@ -154,7 +173,7 @@ class CallRecord:
 
     def add_resources(self, arns: Sequence[str]) -> None:
         """Note further resources, as far as they are of the kind that the operations of the API are about."""
-        mine = self.recorder.arn_prefix
+        mine = (self.recorder.arn_prefix, *self.recorder.further_arn_prefixes)
         self._resources.extend(arn for arn in arns if arn.startswith(mine) and arn not in self._resources)
 
     def set_response(self, response: Mapping[str, Json]) -> None:
@@ -275,7 +294,7 @@ class CallRecord:
             self._resources = [*named, *(arn for arn in self._resources if arn not in named)]
         return AuditEvent(
             name=self._name,
-            source=self.recorder.source,
+            source=self._source or self.recorder.source,
             time=self._began,
             origin=_origin(self._client[0] if self._client else "", self._user_agent, self._host, self._tls),
             category=self._category,

@@ -1,6 +1,7 @@
 """The parameters and responses that the audit trail shows: everything but what the service model marks as sensitive.
 
 parsed parameters ─▶ shown_members          members that are sensitive are left out, blobs and bodies too
+members as JSON    ─▶ shown_json            where there is no model: secrets are left out by their names
 labels of a path  ─▶ shown_labels           nothing was checked yet: only what has the form of its member is shown
 DICOMweb path     ─▶ shown_dicomweb_labels  likewise; the UIDs of the path tell which study was asked for
 """
@@ -54,6 +55,27 @@ def shown_members(shape: Shape, members: Mapping[str, object]) -> dict[str, Json
             continue
         shown[_lower_camel(name)] = _shown(member.shape, value)
     return shown
+
+
+def shown_json(members: Mapping[str, object]) -> dict[str, Json]:
+    """Return members of an API without a service model as they may be shown: all but secrets, by the names CloudTrail has.
+
+    Parameters
+    ----------
+    members : Mapping of str to object
+        Members of a request, once they are read and valid, or of an answer.
+    """
+    return {_lower_camel(name): _shown_value(value) for name, value in members.items() if name not in _SECRETS}
+
+
+def _shown_value(value: object) -> Json:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    if isinstance(value, Mapping):
+        return shown_json(value)
+    if isinstance(value, list | tuple):
+        return [_shown_value(entry) for entry in value]
+    return value if isinstance(value, str | int | bool | float) else HIDDEN
 
 
 def _lower_camel(name: str) -> str:

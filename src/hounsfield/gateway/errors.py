@@ -8,7 +8,12 @@ from hounsfield.aws.protocol.errors import (
     AccessDeniedException,
     AwsError,
     ConflictException,
+    DeleteConflictException,
+    EntityAlreadyExistsException,
     InternalServerException,
+    LimitExceededException,
+    MalformedPolicyDocumentException,
+    NoSuchEntityException,
     NotAcceptableException,
     ResourceNotFoundException,
     ServiceQuotaExceededException,
@@ -19,7 +24,15 @@ from hounsfield.aws.protocol.errors import (
 from hounsfield.aws.protocol.response import SOON_SECONDS, retry_after_headers
 from hounsfield.gateway.bearer_errors import bearer_error
 from hounsfield.iam.authorization import AccessDeniedError
-from hounsfield.iam.identities.errors import DirectoryUnavailableError
+from hounsfield.iam.identities.errors import (
+    DeleteConflictError,
+    DirectoryUnavailableError,
+    EntityAlreadyExistsError,
+    InvalidInputError,
+    LimitExceededError,
+    MalformedPolicyError,
+    NoSuchEntityError,
+)
 from hounsfield.iam.sessions.import_job_roles import JobRoleDeniedError, JobRoleError
 from hounsfield.iam.throttling import ThrottledError
 from hounsfield.imaging.errors import (
@@ -59,6 +72,12 @@ _SHAPES: dict[type[Exception], type[AwsError]] = {
     JobRoleError: ValidationException,
     JobRoleDeniedError: AccessDeniedException,
     DirectoryUnavailableError: ServiceUnavailableException,
+    NoSuchEntityError: NoSuchEntityException,
+    EntityAlreadyExistsError: EntityAlreadyExistsException,
+    DeleteConflictError: DeleteConflictException,
+    LimitExceededError: LimitExceededException,
+    InvalidInputError: ValidationException,
+    MalformedPolicyError: MalformedPolicyDocumentException,
 }
 
 

@@ -99,7 +99,7 @@ class Handlers:
         if not route.is_chosen_by_body:
             # The record may outlive the exchange, so it keeps no more of it than it shows.
             shown = partial(api.shown_labels, route, exchange.labels, exchange.scope["query_string"])
-            exchange.record.set_operation(route.operation, route.category, shown)
+            exchange.record.set_operation(route.operation, route.category, shown, route.source)
 
     def authenticate(self, exchange: Exchange) -> Awaitable[None] | None:
         """Authenticate the caller by the headers: a signature, or a bearer token where the API takes one."""

@@ -46,6 +46,8 @@ class Route:
         IAM action without its prefix.
     category : Category
         Category of its audit events.
+    source : str
+        Service that its audit events name; empty for that of its API.
     threads : Threads or None
         Where it is run; None for a route that has an application of its own.
     quick : bool
@@ -71,6 +73,7 @@ class Route:
     operation: str
     action: str = field(default="", compare=False)
     category: Category = field(default=Category.MANAGEMENT, compare=False)
+    source: str = field(default="", compare=False)
     threads: Threads | None = field(default=None, compare=False, repr=False)
     quick: bool = field(default=False, compare=False)
     streams_body: bool = field(default=False, compare=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import json
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,8 +22,10 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from starlette.types import ASGIApp, Message
 
+from hounsfield.api.administration.api import PATH, SIGNED_FOR
 from hounsfield.gateway.route_table import Route
 from support.clients.signed_http import Answer, send
+from support.requests.administration_samples import sample_of
 from support.requests.shape_samples import OPERATIONS, sample, sent
 from support.servers import ServerProcess
 
@@ -89,6 +92,9 @@ def trial_of(route: Route, values: Mapping[str, str]) -> Trial:
         if route.method == "GET":
             return Trial(route, "GET", f"/?{form}")
         return Trial(route, route.method, "/", form.encode(), {"Content-Type": "application/x-www-form-urlencoded"})
+    if route.path.startswith(PATH):
+        body = json.dumps(_with(sample_of(route.operation), values)).encode()
+        return Trial(route, route.method, route.path, body, {"Content-Type": "application/json"})
     path = _LABEL.sub(lambda label: quote(values.get(label[1], label[1]), safe=""), route.path)
     return Trial(route, route.method, path)
 
@@ -97,6 +103,13 @@ def _with(parameters: Any, values: Mapping[str, str]) -> Any:
     if isinstance(parameters, dict):
         return {name: values.get(name, _with(value, values)) for name, value in parameters.items()}
     return [_with(value, values) for value in parameters] if isinstance(parameters, list) else parameters
+
+
+def _service_of(route: Route) -> str:
+    """Return the service that requests of a route are signed for."""
+    if route.path.startswith(PATH):
+        return SIGNED_FOR
+    return "sts" if route.path == "/" else "medical-imaging"
 
 
 Stranger = Callable[[Server, Trial], Answer]
@@ -119,7 +132,7 @@ def signed(
 
     def call(server: Server, trial: Trial) -> Answer:
         url = f"http://127.0.0.1:{server.port}"
-        service = "sts" if trial.route.path == "/" else "medical-imaging"
+        service = _service_of(trial.route)
         request = AWSRequest(trial.method, f"{url}{trial.path}", headers=dict(trial.headers))
         # The body of a presigned request would go into botocore's query string.
         request.data = trial.body if presigned is None else b""

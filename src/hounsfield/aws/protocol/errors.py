@@ -3,7 +3,7 @@
     raise ConflictException("…")  ─▶  serialise_error  ─▶  409, x-amzn-ErrorType: ConflictException, {"message": "…"}
 
 The first group is the error shapes of the service model; the second the ones every AWS REST-JSON service may answer
-besides ("common errors"); the third those of the Security Token Service. SDKs take the code from the header
+besides ("common errors"); the third those of the Security Token Service and of IAM. SDKs take the code from the header
 `x-amzn-ErrorType`; services with the query protocol answer in XML (`query_serializer.py`).
 """
 
@@ -183,11 +183,27 @@ class InvalidIdentityTokenException(AwsError, status=400):
 
 
 class MalformedPolicyDocumentException(AwsError, status=400):
-    """The session policy is no valid policy."""
+    """The document is no valid policy."""
 
 
 class PackedPolicyTooLargeException(AwsError, status=400):
     """Session policies and session tags together are larger than a session token may hold."""
+
+
+class NoSuchEntityException(AwsError, status=404):
+    """There is no user, role, key or policy of that name."""
+
+
+class EntityAlreadyExistsException(AwsError, status=409):
+    """The name of a user, role or policy is taken."""
+
+
+class DeleteConflictException(AwsError, status=409):
+    """A user, role or policy is still used."""
+
+
+class LimitExceededException(AwsError, status=409):
+    """There are as many of a user's, role's or policy's parts as there may be."""
 
 
 def serialise_error(error: AwsError, request_id: str) -> WireResponse:

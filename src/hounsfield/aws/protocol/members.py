@@ -27,6 +27,12 @@ def optional_integer(parameters: Parameters, member: str) -> int | None:
     return None if value is None else _as(int, value)
 
 
+def optional_boolean(parameters: Parameters, member: str) -> bool | None:
+    """Return a boolean member, or None when it is absent."""
+    value = parameters.get(member)
+    return None if value is None else _as(bool, value)
+
+
 def mapping(parameters: Parameters, member: str) -> dict[str, str]:
     """Return a map of strings, empty when it is absent."""
     value = parameters.get(member)

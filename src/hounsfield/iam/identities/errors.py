@@ -24,7 +24,11 @@ class LimitExceededError(DirectoryError):
 
 
 class InvalidInputError(DirectoryError, ValueError):
-    """A value is not of its form (IAM ``ValidationError``, ``MalformedPolicyDocument``)."""
+    """A value is not of its form (IAM ``ValidationError``)."""
+
+
+class MalformedPolicyError(InvalidInputError):
+    """The document is no valid policy; the message says where and why (IAM ``MalformedPolicyDocument``)."""
 
 
 class DirectoryUnavailableError(Exception):

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from hounsfield.iam.identities.errors import DeleteConflictError, EntityAlreadyExistsError, NoSuchEntityError
+from hounsfield.iam.identities.managed_policies import policy_arn
 from hounsfield.iam.identities.names import (
     format_name,
     new_unique_id,
@@ -32,8 +33,21 @@ from hounsfield.storage.db.iam_tables import (
 DEFAULT_SESSION_SECONDS = 3600
 
 
-def create_user(repository: Repository, name: str, tags: Mapping[str, str] | None = None) -> IdentityRecord:
+def create_user(
+    repository: Repository, name: str, tags: Mapping[str, str] | None = None, *, boundary: str | None = None
+) -> IdentityRecord:
     """Make a user, who may do nothing yet (IAM CreateUser).
+
+    Parameters
+    ----------
+    repository : Repository
+        Where.
+    name : str
+        Its name.
+    tags : Mapping of str to str
+        Its tags.
+    boundary : str or None
+        Managed policy, by its name or ARN, that bounds what it may do.
 
     Raises
     ------
@@ -41,8 +55,10 @@ def create_user(repository: Repository, name: str, tags: Mapping[str, str] | Non
         The name or a tag is not of its form.
     EntityAlreadyExistsError
         There is a user of this name, whatever its case.
+    NoSuchEntityError
+        There is no such policy.
     """
-    return _create(repository, IdentityKind.USER, name, tags or {}, {})
+    return _create(repository, IdentityKind.USER, name, tags or {}, boundary, {})
 
 
 def create_role(
@@ -53,6 +69,7 @@ def create_role(
     max_session_seconds: int = DEFAULT_SESSION_SECONDS,
     description: str = "",
     tags: Mapping[str, str] | None = None,
+    boundary: str | None = None,
 ) -> IdentityRecord:
     """Make a role, which may do nothing yet (IAM CreateRole).
 
@@ -70,6 +87,8 @@ def create_role(
         What it is for.
     tags : Mapping of str to str
         Its tags.
+    boundary : str or None
+        Managed policy, by its name or ARN, that bounds what it may do.
 
     Raises
     ------
@@ -77,17 +96,24 @@ def create_role(
         One of them is not of its form.
     EntityAlreadyExistsError
         There is a role of this name, whatever its case.
+    NoSuchEntityError
+        There is no such policy.
     """
     values: dict[str, str | int] = {
         "trust_policy": trust_policy(trust).text,
         "max_session_seconds": validate_session_seconds(max_session_seconds),
         "description": validate_description(description),
     }
-    return _create(repository, IdentityKind.ROLE, name, tags or {}, values)
+    return _create(repository, IdentityKind.ROLE, name, tags or {}, boundary, values)
 
 
 def _create(
-    repository: Repository, kind: IdentityKind, name: str, tags: Mapping[str, str], values: Mapping[str, str | int]
+    repository: Repository,
+    kind: IdentityKind,
+    name: str,
+    tags: Mapping[str, str],
+    boundary: str | None,
+    values: Mapping[str, str | int],
 ) -> IdentityRecord:
     validate_name(name, kind)
     validate_tags(tags)
@@ -99,7 +125,13 @@ def _create(
         identifier = new_unique_id(kind.id_prefix)
         connection.execute(
             insert(identities).values(
-                id=identifier, kind=kind, name=name, name_key=name.lower(), created_at=now_ms(), **values
+                id=identifier,
+                kind=kind,
+                name=name,
+                name_key=name.lower(),
+                created_at=now_ms(),
+                boundary_arn=None if boundary is None else policy_arn(repository, connection, boundary),
+                **values,
             )
         )
         _put_tags(connection, identifier, tags)

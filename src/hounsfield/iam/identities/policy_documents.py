@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cache, lru_cache
 from typing import Final
 
-from hounsfield.iam.identities.errors import InvalidInputError
+from hounsfield.iam.identities.errors import MalformedPolicyError
 from hounsfield.iam.policies.aws_managed import managed_arns, managed_policy
 from hounsfield.iam.policies.document import Policy, PolicyKind
 from hounsfield.iam.policies.errors import PolicyError
@@ -25,12 +25,12 @@ def built_in(partition: str) -> Mapping[str, Policy]:
 
 
 def identity_policy(text: str, most: int = MOST_OF_MANAGED) -> Policy:
-    """Read the policy of a user or role; raises `InvalidInputError`."""
+    """Read the policy of a user or role; raises `MalformedPolicyError`."""
     return _read(text, most, PolicyKind.IDENTITY)
 
 
 def trust_policy(text: str) -> Policy:
-    """Read the trust policy of a role; raises `InvalidInputError`."""
+    """Read the trust policy of a role; raises `MalformedPolicyError`."""
     return _read(text, MOST_OF_TRUST, PolicyKind.TRUST)
 
 
@@ -40,4 +40,4 @@ def _read(text: str, most: int, kind: PolicyKind) -> Policy:
     try:
         return parse_policy(text, kind=kind, most=most)
     except PolicyError as error:
-        raise InvalidInputError(str(error)) from error
+        raise MalformedPolicyError(str(error)) from error

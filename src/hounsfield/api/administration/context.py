@@ -1,0 +1,53 @@
+"""The context of the operations, and their calls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hounsfield.aws.protocol.model import Parameters
+from hounsfield.iam.identities.directory import Directory
+from hounsfield.iam.identities.repository import Repository
+from hounsfield.iam.principals import Principal
+from hounsfield.iam.request_context import RequestConditionKeys
+from hounsfield.imaging.image_store import ImageStore
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What every operation works on.
+
+    Attributes
+    ----------
+    repository : Repository
+        Users, roles and policies in the database.
+    directory : Directory
+        The same in memory, as requests are decided by it.
+    image_store : ImageStore
+        The domain's stores.
+    root_key_id : str
+        Access key id of the root key.
+    """
+
+    repository: Repository
+    directory: Directory
+    image_store: ImageStore
+    root_key_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call of an operation.
+
+    Attributes
+    ----------
+    parameters : Parameters
+        Its parameters, as its members say.
+    principal : Principal
+        Who calls.
+    condition_keys : RequestConditionKeys
+        What else is known of the request.
+    """
+
+    parameters: Parameters
+    principal: Principal
+    condition_keys: RequestConditionKeys
