@@ -162,6 +162,8 @@ def _type_of(arn: str) -> str:
     _, _, service, _, _, resource = arn.split(":", 5)
     if service == "iam":
         return _IAM_TYPES.get(resource.partition("/")[0], "AWS::IAM::Role")
+    if service == "s3":
+        return "AWS::S3::Object" if "/" in resource else "AWS::S3::Bucket"
     return IMAGE_SET_TYPE if "/imageset/" in arn else DATASTORE_TYPE
 
 

@@ -168,7 +168,7 @@ def make_app(settings: Settings) -> Gateway:
             _healthimaging(shared, page_tokens),
             _dicomweb(shared, BearerAuthenticator(token_authorizer, directory, image_store), receiver),
             _sts(shared, issuer, trail),
-            _administration(shared, repository, trail),
+            _administration(shared, repository, trail, page_tokens),
         ),
         (health_route(most_header_bytes), ready_route(most_header_bytes, tasks.why_not_ready)),
     )
@@ -255,10 +255,19 @@ def _dicomweb(shared: _Shared, bearer: BearerAuthenticator, receiver: Receiver) 
     )
 
 
-def _administration(shared: _Shared, repository: Repository, trail: Trail) -> AdministrationApi:
+def _administration(
+    shared: _Shared, repository: Repository, trail: Trail, page_tokens: PageTokens
+) -> AdministrationApi:
     settings, holders, image_store = shared.settings, shared.holders, shared.image_store
     return AdministrationApi(
-        context=AdministrationContext(repository, holders.directory, image_store, holders.root_key.id),
+        context=AdministrationContext(
+            repository=repository,
+            directory=holders.directory,
+            image_store=image_store,
+            root_key_id=holders.root_key.id,
+            job_roles=job_roles(settings, holders.directory, image_store),
+            tokens=page_tokens,
+        ),
         routes=administration_routes(shared.reading, shared.writing),
         recorder=make_administration_recorder(settings, image_store, trail),
         authenticator=_authenticator(settings, holders, SIGNED_FOR),

@@ -56,6 +56,6 @@ def make_administration_recorder(settings: Settings, image_store: ImageStore, tr
         trail,
         IDENTITIES,
         image_store.datastore_arn(""),
-        (f"arn:{settings.partition}:iam::{settings.account_id}:",),
+        (f"arn:{settings.partition}:iam::{settings.account_id}:", f"arn:{settings.partition}:s3:::"),
         on_failure=settings.audit_on_failure,
     )

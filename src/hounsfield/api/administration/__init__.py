@@ -1,4 +1,4 @@
 """Administration: users, roles, keys, policies and what else no API of AWS HealthImaging has, as JSON over HTTP.
 
-operations (users, …) ─▶ Operation(name, action, members, permissions, handle) ─▶ routes ─▶ AdministrationApi
+operations (users, buckets, …) ─▶ Operation(name, action, members, permissions, handle) ─▶ routes ─▶ AdministrationApi
 """

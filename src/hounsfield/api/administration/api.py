@@ -15,7 +15,7 @@ from typing import Final
 import orjson
 
 from hounsfield.api.administration.context import Call, Context
-from hounsfield.api.administration.members import MOST_BODY_BYTES, read_members, sent_members
+from hounsfield.api.administration.members import MOST_BODY_BYTES, read_members, shown_members
 from hounsfield.api.administration.operation import Operation
 from hounsfield.api.administration.operations import OPERATIONS
 from hounsfield.audit.events import Json
@@ -97,7 +97,7 @@ class AdministrationApi(Api):
     async def _parse(self, exchange: Exchange, operation: Operation) -> None:
         threads = self.parsing.of(exchange.principal.id, exchange.room)
         parameters = await threads.run(partial(read_members, operation.members, exchange.body))
-        exchange.record.set_request(lambda: shown_json(sent_members(parameters)))
+        exchange.record.set_request(lambda: shown_json(shown_members(operation.members, parameters)))
         call = Call(parameters, exchange.principal, exchange.condition_keys)
         exchange.further = await threads.run(partial(operation.permissions, self.context, call, operation.action))
         exchange.run = partial(_run, operation, self.context, call, exchange.record)

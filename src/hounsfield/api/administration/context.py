@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hounsfield.aws.protocol.model import Parameters
+from hounsfield.aws.protocol.pagination import PageTokens
 from hounsfield.iam.identities.directory import Directory
 from hounsfield.iam.identities.repository import Repository
 from hounsfield.iam.principals import Principal
 from hounsfield.iam.request_context import RequestConditionKeys
+from hounsfield.iam.sessions.import_job_roles import JobRoles
 from hounsfield.imaging.image_store import ImageStore
 
 
@@ -26,12 +28,18 @@ class Context:
         The domain's stores.
     root_key_id : str
         Access key id of the root key.
+    job_roles : JobRoles
+        Gives the buckets as import jobs use them.
+    tokens : PageTokens
+        Seals where the next page begins.
     """
 
     repository: Repository
     directory: Directory
     image_store: ImageStore
     root_key_id: str
+    job_roles: JobRoles
+    tokens: PageTokens
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final, NoReturn, TypeAlias
 
+from hounsfield.audit.cloudtrail_record import HIDDEN
 from hounsfield.aws.protocol.errors import SerializationException, ValidationException
 from hounsfield.aws.protocol.model import Parameter, Parameters
 
@@ -58,6 +59,9 @@ class Member:
         Longest list.
     choices : tuple of str
         All values that a string may have; empty for any.
+    shown : bool
+        Whether the audit trail shows its value, not only that it is there. Keys of objects and what is searched for may name
+        patients.
     """
 
     name: str
@@ -67,6 +71,7 @@ class Member:
     least: int = 1
     most_entries: int = 100
     choices: tuple[str, ...] = ()
+    shown: bool = True
 
 
 _Json: TypeAlias = object
@@ -111,12 +116,14 @@ def read_members(members: Sequence[Member], body: bytes) -> Parameters:
     return parameters
 
 
-def sent_members(parameters: Parameters) -> Mapping[str, object]:
-    """Return parameters in the form in which a request has them: tags as a list again."""
-    return {
-        name: [{"Key": key, "Value": text} for key, text in value.items()] if isinstance(value, dict) else value
-        for name, value in parameters.items()
-    }
+def shown_members(members: Sequence[Member], parameters: Parameters) -> Mapping[str, object]:
+    """Return parameters in the form in which a request has them, tags as a list again, as the audit trail may show them."""
+    hidden = {member.name for member in members if not member.shown}
+    return {name: HIDDEN if name in hidden else _sent(value) for name, value in parameters.items()}
+
+
+def _sent(value: Parameter) -> object:
+    return [{"Key": key, "Value": text} for key, text in value.items()] if isinstance(value, dict) else value
 
 
 def _load(body: bytes) -> Mapping[str, _Json]:

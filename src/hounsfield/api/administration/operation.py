@@ -23,6 +23,9 @@ class Source(StrEnum):
     """Services of AWS that operations are named after; the audit trail names them so (``eventSource``)."""
 
     IAM = "iam.amazonaws.com"
+    S3 = "s3.amazonaws.com"
+    MEDICAL_IMAGING = "medical-imaging.amazonaws.com"
+    CLOUDTRAIL = "cloudtrail.amazonaws.com"
 
 
 @dataclass(frozen=True, slots=True)
