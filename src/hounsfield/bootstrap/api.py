@@ -27,6 +27,7 @@ from hounsfield.aws.protocol.model import load_service
 from hounsfield.aws.protocol.pagination import PageTokens
 from hounsfield.bootstrap.audit import make_administration_recorder, make_recorder, make_sts_recorder, open_trail
 from hounsfield.bootstrap.background_tasks import BackgroundTasks
+from hounsfield.bootstrap.console import console_routes, make_console
 from hounsfield.bootstrap.image_store import open_image_store
 from hounsfield.bootstrap.installation import open_repository
 from hounsfield.bootstrap.roles import job_roles
@@ -163,6 +164,7 @@ def make_app(settings: Settings) -> Gateway:
     )
     page_tokens = PageTokens(installation_secret(image_store.database, keyring, "page-tokens"))
     most_header_bytes = settings.max_header_bytes
+    console = make_console(settings, image_store, keyring, holders, trail)
     table = RouteTable(
         (
             _healthimaging(shared, page_tokens),
@@ -170,9 +172,14 @@ def make_app(settings: Settings) -> Gateway:
             _sts(shared, issuer, trail),
             _administration(shared, repository, trail, page_tokens),
         ),
-        (health_route(most_header_bytes), ready_route(most_header_bytes, tasks.why_not_ready)),
+        (
+            health_route(most_header_bytes),
+            ready_route(most_header_bytes, tasks.why_not_ready),
+            *console_routes(console),
+        ),
     )
-    return _gateway(shared, table, tasks)
+    gateway, console.pipeline = _gateway(shared, table, tasks)
+    return gateway
 
 
 def _authenticator(settings: Settings, holders: AccessKeyHolders, service: str) -> Authenticator:
@@ -182,7 +189,8 @@ def _authenticator(settings: Settings, holders: AccessKeyHolders, service: str) 
     return Authenticator.by_signature(settings.region, holders, service)
 
 
-def _gateway(shared: _Shared, table: RouteTable, tasks: BackgroundTasks) -> Gateway:
+def _gateway(shared: _Shared, table: RouteTable, tasks: BackgroundTasks) -> tuple[Gateway, ASGIApp]:
+    """Return the application of the process, and the pipeline inside it, which the console calls."""
     settings = shared.settings
     origins = parse_origins(settings.cors_origins)
     handlers = Handlers(
@@ -196,7 +204,7 @@ def _gateway(shared: _Shared, table: RouteTable, tasks: BackgroundTasks) -> Gate
     )
     pipeline = Pipeline(table, handlers, ResponseMemory(settings.answer_memory_bytes))
     timeouts = Timeouts(settings.body_timeout_seconds, settings.answer_timeout_seconds, settings.least_bytes_per_second)
-    return Gateway(
+    gateway = Gateway(
         table,
         behind_proxies(pipeline, parse_proxies(settings.trusted_proxies)),
         timeouts,
@@ -204,6 +212,7 @@ def _gateway(shared: _Shared, table: RouteTable, tasks: BackgroundTasks) -> Gate
         tasks.start,
         tasks.stop,
     )
+    return gateway, pipeline
 
 
 def _healthimaging(shared: _Shared, page_tokens: PageTokens) -> HealthImagingApi:

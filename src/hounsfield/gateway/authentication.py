@@ -11,8 +11,11 @@ session token that is not one of the key. That the time of a session is over is 
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final
 
 from starlette.types import Scope
 
@@ -29,6 +32,9 @@ from hounsfield.iam.root_credentials import AccessKey
 from hounsfield.iam.sessions.session_tokens import ExpiredSessionError, InvalidSessionError
 from hounsfield.iam.sessions.sessions import Sessions
 from hounsfield.storage.clock import now_ms
+
+IN_PROCESS_CALLER: Final = "hounsfield.caller"
+"""Entry of the scope of a request that this process makes itself for somebody it has authenticated; no client can set it."""
 
 
 def is_signed(scope: Scope) -> bool:
@@ -108,6 +114,29 @@ class AccessKeyHolders:
             return None
         except ExpiredSessionError:
             raise ExpiredTokenException("The security token included in the request is expired") from None
+
+    def holder(self, access_key_id: str, session_token: str | None) -> Principal | None:
+        """Return the holder of a key that may be used now; None where it may not, or is not known.
+
+        Raises
+        ------
+        DirectoryUnavailableError
+            It is not the root key, and nothing certain is known of others at the moment.
+        """
+        if session_token is None and access_key_id != self.root_key.id:
+            key = self.directory.key(access_key_id)
+            return key.principal if key is not None and key.usable_at(now_ms()) else None
+        return self.principal(access_key_id, session_token)
+
+    def signs_in(self, access_key_id: str, secret: str) -> Principal | None:
+        """Return the holder of a key whose secret was given; None where the two do not fit, or may not be used.
+
+        An unknown key takes the same work as a wrong secret. Raises as `holder` does.
+        """
+        key = self.root_key if access_key_id == self.root_key.id else self.directory.key(access_key_id)
+        right = "" if key is None else key.secret
+        same = hmac.compare_digest(hashlib.sha256(right.encode()).digest(), hashlib.sha256(secret.encode()).digest())
+        return self.holder(access_key_id, None) if same and key is not None else None
 
     def principal(self, access_key_id: str, session_token: str | None) -> Principal | None:
         """Return the holder of a key, whether or not it may be used; None for one that is not known."""

@@ -234,6 +234,10 @@ class Fields:
         Let processes write core dumps, and let debuggers of the same user look into them: both show names of patients and keys.
     log_level : str
         Least level that is logged: debug, info, warning, error.
+    console_idle_seconds : int
+        How long somebody stays signed in to the console without doing anything.
+    console_session_seconds : int
+        How long somebody stays signed in to the console at most.
     """
 
     data: Path = Path("data")
@@ -328,6 +332,8 @@ class Fields:
     oidc_roles: str = ""
     oidc_leeway_seconds: float = 5.0
     oidc_keys_seconds: float = 300.0
+    console_idle_seconds: int = 30 * 60
+    console_session_seconds: int = 12 * 3600
     oidc_keys_most_seconds: float = 3600.0
     oidc_refetch_seconds: float = 10.0
     insecure_no_auth: bool = False

@@ -27,6 +27,7 @@ OTHERS = {
     "audit/": "CloudTrail's records name parameters as the API does",
     "bootstrap/audit_tasks.py": "it makes such records for what work items do",
     "cli/": "its commands are clients of the API",
+    "console/": "it is a client of the API",
     "gateway/audit_redaction.py": "it makes the parameters of such records",
     "imaging/imagesets/edit_document.py": "its messages, which a failed version keeps, name the blob that is wrong",
     "imaging/imports/output_files.py": "the manifest and the result files of an import job have AWS's format",

@@ -29,8 +29,16 @@ from support.requests.administration_samples import sample_of
 from support.requests.shape_samples import OPERATIONS, sample, sent
 from support.servers import ServerProcess
 
-OPEN = frozenset({Route("GET", "/healthz", "Health"), Route("GET", "/readyz", "Ready")})
-"""The routes that answer everybody. A route that is added here needs a line in the threat model."""
+OPEN = frozenset(
+    {
+        Route("GET", "/healthz", "Health"),
+        Route("GET", "/readyz", "Ready"),
+        Route("GET", "/console", "Console"),
+        Route("GET", "/console/{rest}", "Console"),
+    }
+)
+"""The routes that answer everybody. A route that is added here needs a line in the threat model. The pages of the console have
+sessions; `tests/console/test_signing_in.py` walks them."""
 
 UNSIGNED = frozenset({"AssumeRoleWithWebIdentity"})
 """Operations that are not signed, as the token they are given is what proves the caller: theirs is of nobody."""

@@ -15,6 +15,7 @@ from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, Strin
 from hounsfield.storage.clock import now_ms
 from hounsfield.storage.db import (  # noqa: F401 - parts of the metadata
     audit_tables,
+    console_tables,
     job_tables,
     orphan_pack_table,
     study_tables,

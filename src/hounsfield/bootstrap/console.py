@@ -1,0 +1,65 @@
+"""The console of an API process, made from the settings."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Final
+
+from starlette.types import Scope
+
+from hounsfield.audit.trail import Trail
+from hounsfield.console.app import Console, Limits
+from hounsfield.console.sessions import SEALED_WITH, ConsoleSessions, SessionTimes
+from hounsfield.console.sign_in import SignIn
+from hounsfield.console.templates import make_environment
+from hounsfield.console.visit import Place
+from hounsfield.gateway.audit_record import Recorder
+from hounsfield.gateway.authentication import AccessKeyHolders
+from hounsfield.gateway.condition_keys import ConditionKeys
+from hounsfield.gateway.route_table import Route
+from hounsfield.imaging.image_store import ImageStore
+from hounsfield.settings import Settings
+from hounsfield.settings.cors_origins import parse_origins
+from hounsfield.storage.keys.data_key import KeyWrapper
+from hounsfield.storage.keys.installation_secrets import installation_secret
+
+SIGN_IN: Final = "signin.amazonaws.com"
+"""Service that CloudTrail has sign-ins of a console under."""
+
+
+def make_console(
+    settings: Settings, image_store: ImageStore, wrapper: KeyWrapper, holders: AccessKeyHolders, trail: Trail
+) -> Console:
+    """Make the console; its `pipeline` is to be set."""
+    secret = installation_secret(image_store.database, wrapper, SEALED_WITH)
+    times = SessionTimes(settings.console_idle_seconds, settings.console_session_seconds)
+    sessions = ConsoleSessions(image_store.database, secret, holders, times)
+    environment = make_environment()
+    recorder = Recorder(
+        trail,
+        SIGN_IN,
+        f"arn:{settings.partition}:iam::{settings.account_id}:",
+        on_failure=settings.audit_on_failure,
+    )
+    cookie = f"hounsfield-{hashlib.sha256(b'cookie:' + secret).hexdigest()[:8]}"
+
+    def condition_keys(scope: Scope) -> ConditionKeys:
+        return ConditionKeys(scope, image_store)
+
+    return Console(
+        sessions,
+        SignIn(sessions, holders, recorder, environment, cookie, settings.insecure_no_auth),
+        condition_keys,
+        environment,
+        Place(settings.account_id, settings.region, settings.partition),
+        Limits(settings.max_header_bytes, parse_origins(settings.cors_origins) if settings.insecure_no_auth else None),
+    )
+
+
+def console_routes(console: Console) -> Sequence[Route]:
+    """Return the routes of the console: all that is below ``/console``."""
+    return (
+        Route("GET", "/console", "Console", app=console),
+        Route("GET", "/console/{rest}", "Console", app=console, rest_is_label=True),
+    )

@@ -1,0 +1,226 @@
+"""The ASGI application of the console: what is below ``/console/``.
+
+    request ─▶ limits ─▶ static file? ─▶ sign-in? ─▶ session ─▶ CSRF ─┬─▶ page ─▶ HTML
+                                            └─▶ no session: sign in    └─▶ bridge ─▶ API
+
+Every answer has the security headers. A page that is asked for without a session leads to the sign-in, and from there back.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import quote
+
+import structlog
+from jinja2 import Environment
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Match, Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from hounsfield.aws.protocol.errors import AwsError
+from hounsfield.console.calls import ApiError, Calls
+from hounsfield.console.page import Page
+from hounsfield.console.pages import PAGES
+from hounsfield.console.security_headers import BRIDGE_HEADERS, PAGE_HEADERS
+from hounsfield.console.sessions import ConsoleSessions, Session
+from hounsfield.console.sign_in import SignIn
+from hounsfield.console.static_files import send_static_file
+from hounsfield.console.visit import MOST_FORM_BYTES, Form, Place, Visit
+from hounsfield.gateway.header_limits import check_header_limits
+from hounsfield.gateway.loopback_only import check_loopback_only
+from hounsfield.gateway.request_body import ClientDisconnectedError, body_chunks
+from hounsfield.iam.identities.errors import DirectoryUnavailableError
+from hounsfield.iam.request_context import RequestConditionKeys
+from hounsfield.storage.db.errors import DatabaseTroubleError
+from hounsfield.storage.identifiers import new_uuid
+
+_log = structlog.get_logger(__name__)
+
+BRIDGE: Final = "/console/api/"
+_SAFE: Final = frozenset({"GET", "HEAD"})
+_FORM: Final = "application/x-www-form-urlencoded"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a request may be.
+
+    Attributes
+    ----------
+    most_header_bytes : int
+        Largest number of bytes of all headers.
+    loopback_origins : sequence of str or None
+        Origins whose pages may call where only this machine may, as nobody is authenticated; None where all machines may.
+    """
+
+    most_header_bytes: int
+    loopback_origins: Sequence[str] | None
+
+    def check(self, scope: Scope) -> None:
+        """Check a request before anything of it is used; raises `AwsError`."""
+        if self.loopback_origins is not None:
+            check_loopback_only(scope, self.loopback_origins)
+        check_header_limits(scope, self.most_header_bytes)
+
+
+@dataclass(slots=True)
+class Console:
+    """The ASGI application of the console.
+
+    Attributes
+    ----------
+    sessions : ConsoleSessions
+        Who is signed in.
+    sign_in : SignIn
+        The pages that begin and end sessions.
+    condition_keys : callable
+        Returns what policies may ask about a request, from its ASGI scope.
+    environment : Environment
+        The templates.
+    place : Place
+        Parts of ARNs.
+    limits : Limits
+        What a request may be.
+    pipeline : callable
+        ASGI application that answers the requests of all APIs; set once it is made, since the console is one of its routes.
+    """
+
+    sessions: ConsoleSessions
+    sign_in: SignIn
+    condition_keys: Callable[[Scope], RequestConditionKeys]
+    environment: Environment
+    place: Place
+    limits: Limits
+    pipeline: ASGIApp = field(init=False)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        try:
+            self.limits.check(scope)
+            if await send_static_file(scope, send):
+                return
+            if scope["path"].startswith(BRIDGE):
+                await self._bridge(scope, receive, send)
+                return
+            response = await self._answer(Request(scope, receive))
+        except AwsError as error:
+            response = self._trouble(error.status, error.message)
+        except (DatabaseTroubleError, DirectoryUnavailableError):
+            response = self._trouble(503, "The server cannot reach its database at the moment. Try again in a while.")
+        for name, value in PAGE_HEADERS.items():
+            response.headers.setdefault(name, value)
+        await response(scope, receive, send)
+
+    async def _answer(self, request: Request) -> Response:
+        form = await _read_form(request)
+        session = await self._session(request)
+        signing = await self.sign_in.answer(request, session, form)
+        if signing is not None:
+            return signing
+        if session is None:
+            return self._signed_out(request)
+        if request.method not in _SAFE and not _has_csrf_token(request, session, form):
+            return self._trouble(403, "The page that sent this is out of date. Reload it and try again.")
+        return await self._page(request, session, form)
+
+    async def _page(self, request: Request, session: Session, form: Form) -> Response:
+        page, labels = _find(request.scope)
+        visit = self._visit(request, session, form, labels)
+        if page is None:
+            return visit.refusal(ApiError(404, "NotFound", "There is no page at this address.", ""))
+        try:
+            return await page.handler(visit)
+        except ApiError as error:
+            return visit.refusal(error)
+        except (AwsError, ClientDisconnectedError, DatabaseTroubleError, DirectoryUnavailableError):
+            raise
+        except Exception as error:  # noqa: BLE001 - the last resort of a process that must go on
+            request_id = new_uuid()
+            _log.exception("page failed", request_id=request_id, page=page.path, error=type(error).__name__)
+            return visit.refusal(ApiError(500, "InternalFailure", "The server failed to make this page.", request_id))
+
+    async def _bridge(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand a request of the browser on to the API, as who is signed in."""
+        request = Request(scope, receive)
+        session = await self._session(request)
+        if session is None or (request.method not in _SAFE and not _has_csrf_token(request, session, Form())):
+            status, reason = (
+                (401, "Sign in first.") if session is None else (403, "The header X-CSRF-Token is missing.")
+            )
+            await HTMLResponse(reason, status, PAGE_HEADERS)(scope, receive, send)
+            return
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message["headers"], *BRIDGE_HEADERS]}
+            await send(message)
+
+        raw_path = scope["raw_path"][len(BRIDGE) - 1 :]
+        await Calls(self.pipeline, scope, session.principal).stream(raw_path, receive, with_headers)
+
+    async def _session(self, request: Request) -> Session | None:
+        token = request.cookies.get(self.sign_in.cookie, "")
+        return await run_in_threadpool(self.sessions.find, token) if token else None
+
+    def _visit(self, request: Request, session: Session, form: Form, labels: dict[str, str]) -> Visit:
+        request.scope["path_params"] = labels
+        return Visit(
+            request,
+            session,
+            Calls(self.pipeline, request.scope, session.principal),
+            self.place,
+            form,
+            self.condition_keys(request.scope),
+            self.environment,
+        )
+
+    def _signed_out(self, request: Request) -> Response:
+        """Return the answer to a request of nobody: a page leads to the sign-in and back, a script is told."""
+        if request.headers.get("hx-request") == "true" or request.method not in _SAFE:
+            return self._trouble(401, "Your session has ended. Sign in again; what you typed is still here.")
+        target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        return RedirectResponse(f"/console/sign-in?next={quote(target, safe='')}", 303)
+
+    def _trouble(self, status: int, reason: str) -> Response:
+        """Return the page that says why there is none, for somebody who need not be signed in."""
+        html = self.environment.get_template("trouble.html").render(reason=reason, status=status)
+        return HTMLResponse(html, status, {"Retry-After": "5"} if status == 503 else None)
+
+
+_ROUTES: Final = tuple((Route(page.path, lambda _request: None, methods=page.methods), page) for page in PAGES)
+
+
+def _find(scope: Scope) -> tuple[Page | None, dict[str, str]]:
+    """Return the page of a path and method, and its labels."""
+    for route, page in _ROUTES:
+        match, found = route.matches(scope)
+        if match is Match.FULL:
+            return page, found["path_params"]
+    return None, {}
+
+
+async def _read_form(request: Request) -> Form:
+    """Read the form that a request sends; an answer of 4 MiB is the largest; raises `AwsError`."""
+    if request.method in _SAFE or request.headers.get("content-type", "").partition(";")[0].strip() != _FORM:
+        return Form()
+    content = b"".join([chunk async for chunk in body_chunks(request.scope, request.receive, MOST_FORM_BYTES)])
+    try:
+        return Form(content)
+    except ValueError:
+        raise _bad_form() from None
+
+
+def _bad_form() -> AwsError:
+    from hounsfield.aws.protocol.errors import ValidationException
+
+    return ValidationException("The form has too many fields, or is not in UTF-8.")
+
+
+def _has_csrf_token(request: Request, session: Session, form: Form) -> bool:
+    given = request.headers.get("x-csrf-token") or form.text("csrf_token")
+    return hmac.compare_digest(given.encode(), session.csrf_token.encode())

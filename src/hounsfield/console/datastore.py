@@ -1,0 +1,87 @@
+"""The data store that a page is about."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hounsfield.console.calls import ApiError, label
+from hounsfield.console.navigation import Entry, tabs_of
+from hounsfield.console.visit import Visit
+
+
+@dataclass(frozen=True, slots=True)
+class Datastore:
+    """A data store as pages show it (API operation GetDatastore).
+
+    Attributes
+    ----------
+    id, arn : str
+        What it is known by.
+    name : str
+        Its name; empty where it has none, or where the caller may not know it.
+    status : str
+        Such as ``ACTIVE``; empty where the caller may not know it.
+    storage_format : str
+        In which format frames are stored.
+    kms_key_arn, authorizer_arn : str or None
+        Its key of the key service, and what decides about bearer tokens.
+    created_at, updated_at : float or None
+        In seconds since 1970-01-01 UTC.
+    tabs : sequence of Entry
+        What is offered of it.
+    """
+
+    id: str
+    arn: str
+    name: str
+    status: str
+    storage_format: str
+    kms_key_arn: str | None
+    authorizer_arn: str | None
+    created_at: float | None
+    updated_at: float | None
+    tabs: Sequence[Entry]
+
+    @property
+    def title(self) -> str:
+        """What pages call it."""
+        return self.name or self.id
+
+    @property
+    def path(self) -> str:
+        """Address of its pages."""
+        return f"/console/datastores/{label(self.id)}"
+
+
+async def open_datastore(visit: Visit) -> Datastore:
+    """Return the data store that the path of a page names.
+
+    Who may not see what it is (GetDatastore), but may work in it, is shown its id.
+
+    Raises
+    ------
+    ApiError
+        It is not there.
+    """
+    datastore_id = visit.labels["datastore"]
+    arn = visit.place.datastore_arn(datastore_id)
+    tabs = tabs_of(visit, arn)
+    if tabs and not visit.may("medical-imaging:GetDatastore", arn):
+        return Datastore(datastore_id, arn, "", "", "", None, None, None, None, tabs)
+    found = (await visit.calls.get(f"/datastore/{label(datastore_id)}")).json()
+    properties = found.get("datastoreProperties")
+    if properties is None:
+        raise ApiError(404, "ResourceNotFoundException", "There is no such data store.", "")
+    return Datastore(
+        datastore_id,
+        properties["datastoreArn"],
+        properties.get("datastoreName") or "",
+        properties["datastoreStatus"],
+        properties.get("losslessStorageFormat") or "HTJ2K",
+        properties.get("kmsKeyArn"),
+        properties.get("lambdaAuthorizerArn"),
+        properties.get("createdAt"),
+        properties.get("updatedAt"),
+        tabs,
+    )

@@ -1,0 +1,50 @@
+"""The navigation: the parts of the console, each offered to who may look at it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from hounsfield.console.visit import Visit
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A part of the console, or a tab of a data store.
+
+    Attributes
+    ----------
+    title : str
+        What it is called.
+    path : str
+        Its address; that of a tab follows that of its data store.
+    is_offered : callable
+        Takes the visit, and the ARN of the data store for a tab; tells whether it is offered.
+    """
+
+    title: str
+    path: str
+    is_offered: Callable[[Visit, str], bool]
+
+
+def _may(*actions: str) -> Callable[[Visit, str], bool]:
+    return lambda visit, arn: all(visit.may(action, arn or "*") for action in actions)
+
+
+ENTRIES: Final[tuple[Entry, ...]] = (Entry("Data stores", "/console/datastores", lambda _visit, _arn: True),)
+"""Parts of the console, in the order of the navigation."""
+
+TABS: Final[tuple[Entry, ...]] = (Entry("Details", "details", _may("medical-imaging:GetDatastore")),)
+"""Tabs of a data store, in their order; the first that is offered is shown first."""
+
+
+def entries_of(visit: Visit) -> Sequence[Entry]:
+    """Return the parts of the console that a visit is offered."""
+    return [entry for entry in ENTRIES if entry.is_offered(visit, "")]
+
+
+def tabs_of(visit: Visit, datastore_arn: str) -> Sequence[Entry]:
+    """Return the tabs of a data store that a visit is offered."""
+    return [entry for entry in TABS if entry.is_offered(visit, datastore_arn)]

@@ -1,0 +1,11 @@
+"""The pages of the console, a module for each part of the navigation."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from hounsfield.console.page import Page
+from hounsfield.console.pages import datastores, session
+
+PAGES: Final[tuple[Page, ...]] = (*datastores.PAGES, *session.PAGES)
+"""All pages; of two whose paths fit, the first is meant."""

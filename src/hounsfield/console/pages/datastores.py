@@ -1,0 +1,135 @@
+"""Data stores: the list, a new one, details, and the end of one (API operations ListDatastores, CreateDatastore, …)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+from uuid import uuid4
+
+from starlette.responses import Response
+
+from hounsfield.console.calls import ApiError, label
+from hounsfield.console.datastore import open_datastore
+from hounsfield.console.navigation import tabs_of
+from hounsfield.console.page import Page
+from hounsfield.console.visit import Visit
+
+LIST: Final = "/console/datastores"
+_A_PAGE: Final = 50
+_STATUSES: Final = ("ACTIVE", "CREATING", "CREATE_FAILED", "DELETING", "DELETED")
+_FORMATS: Final = ("HTJ2K", "JPEG_2000_LOSSLESS")
+
+
+async def list_datastores(visit: Visit) -> Response:
+    """Show the data stores."""
+    status = visit.query.get("status", "ACTIVE")
+    query = {
+        "maxResults": _A_PAGE,
+        "nextToken": visit.query.get("page"),
+        "datastoreStatus": status if status in _STATUSES else None,
+    }
+    found = (await visit.calls.get("/datastore", query)).json()
+    return visit.render(
+        "datastores/list.html",
+        datastores=found["datastoreSummaries"],
+        next_page=found.get("nextToken"),
+        statuses=_STATUSES,
+        chosen=status,
+    )
+
+
+async def show_first_tab(visit: Visit) -> Response:
+    """Lead to the first tab of a data store that is offered."""
+    arn = visit.place.datastore_arn(visit.labels["datastore"])
+    tabs = tabs_of(visit, arn)
+    return visit.redirect(f"{LIST}/{label(visit.labels['datastore'])}/{tabs[0].path if tabs else 'details'}")
+
+
+async def show_details(visit: Visit) -> Response:
+    """Show what a data store is."""
+    datastore = await open_datastore(visit)
+    return visit.render("datastores/details.html", datastore=datastore, tab="details")
+
+
+async def new_datastore(visit: Visit) -> Response:
+    """Show the form of a new data store."""
+    return _creation_form(visit, {"format": _FORMATS[0], "client_token": str(uuid4())})
+
+
+async def create_datastore(visit: Visit) -> Response:
+    """Make a data store."""
+    form = visit.form
+    try:
+        tags = read_tags(form.raw("tags"))
+        made = await visit.calls.post(
+            "/datastore",
+            {
+                "clientToken": form.text("client_token") or str(uuid4()),
+                "datastoreName": form.text("name") or None,
+                "losslessStorageFormat": form.text("format") or None,
+                "kmsKeyArn": form.text("kms_key_arn") or None,
+                "lambdaAuthorizerArn": form.text("authorizer_arn") or None,
+                "tags": tags or None,
+            },
+        )
+    except ValueError as error:
+        return _creation_form(visit, form.values(), ApiError(400, "ValidationException", str(error), ""))
+    except ApiError as error:
+        return _creation_form(visit, form.values(), error)
+    return visit.redirect(f"{LIST}/{label(made.json()['datastoreId'])}", "The data store was made.")
+
+
+def _creation_form(visit: Visit, values: Mapping[str, str], error: ApiError | None = None) -> Response:
+    return visit.render(
+        "datastores/new.html", status=error.status if error else 200, values=values, error=error, formats=_FORMATS
+    )
+
+
+async def ask_deletion(visit: Visit) -> Response:
+    """Ask whether a data store is to be deleted."""
+    return visit.render("datastores/delete.html", datastore=await open_datastore(visit), error=None, typed="")
+
+
+async def delete_datastore(visit: Visit) -> Response:
+    """Delete a data store whose name was typed."""
+    datastore = await open_datastore(visit)
+    typed = visit.form.text("name")
+    error: ApiError | None = None
+    if typed != (datastore.name or datastore.id):
+        error = ApiError(400, "ValidationException", "This is not the name of the data store.", "")
+    else:
+        try:
+            await visit.calls.call("DELETE", f"/datastore/{label(datastore.id)}")
+        except ApiError as refused:
+            error = refused
+    if error is not None:
+        return visit.render(
+            "datastores/delete.html", status=error.status, datastore=datastore, error=error, typed=typed
+        )
+    return visit.redirect(LIST, "The data store is being deleted.")
+
+
+def read_tags(text: str) -> dict[str, str]:
+    """Read tags as they are typed, ``key=value`` on a line each; raises `ValueError` with what is wrong."""
+    tags: dict[str, Any] = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            continue
+        key, sign, value = line.partition("=")
+        if not sign or not key.strip():
+            raise ValueError(f"Line {number} of the tags must have the form key=value.")
+        if key.strip() in tags:
+            raise ValueError(f"Line {number} of the tags has a key that was given before.")
+        tags[key.strip()] = value.strip()
+    return tags
+
+
+PAGES: Final = (
+    Page(LIST, list_datastores),
+    Page(f"{LIST}/new", new_datastore),
+    Page(f"{LIST}/new", create_datastore, ("POST",)),
+    Page(f"{LIST}/{{datastore}}", show_first_tab),
+    Page(f"{LIST}/{{datastore}}/details", show_details),
+    Page(f"{LIST}/{{datastore}}/delete", ask_deletion),
+    Page(f"{LIST}/{{datastore}}/delete", delete_datastore, ("POST",)),
+)

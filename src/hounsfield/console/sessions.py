@@ -1,0 +1,274 @@
+"""Sessions of the console: who is signed in with which browser.
+
+    key and secret, link, web identity ─▶ ConsoleSessions.begin ─▶ cookie
+    cookie ─▶ ConsoleSessions.find ─▶ Session: principal as it is now, CSRF token
+
+The database has a row for each session, named by the SHA-256 of its cookie, so that all API processes know it and who reads
+the database cannot use it. The row has a key, not rights: the principal is looked up at each request, so a key that is disabled
+or a user that is deleted ends the session. A session ends when it was not used for a while, and at the latest some hours after
+it began.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+
+from sqlalchemy import delete, insert, select, update
+
+from hounsfield.gateway.authentication import AccessKeyHolders
+from hounsfield.iam.principals import Principal
+from hounsfield.storage.clock import now_ms
+from hounsfield.storage.db.console_tables import console_links, console_sessions
+from hounsfield.storage.db.database import Database
+
+SEALED_WITH: Final = "console"
+"""Name of the secret of the installation that CSRF tokens and states of sign-ins are made with."""
+LINK_SECONDS: Final = 300
+"""How long a link can be used that signs in once."""
+_TOKEN_BYTES: Final = 32
+_NOTED_EVERY_MS: Final = 60_000
+"""How exactly it is noted when a session was used last."""
+_LONGEST_TOKEN: Final = 128
+
+
+@dataclass(frozen=True, slots=True)
+class SessionTimes:
+    """How long sessions last.
+
+    Attributes
+    ----------
+    idle_seconds : int
+        How long one lasts without a request.
+    most_seconds : int
+        How long one lasts at most.
+    """
+
+    idle_seconds: int
+    most_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A session that goes on.
+
+    Attributes
+    ----------
+    id_hash : bytes
+        Which one it is.
+    principal : Principal
+        Who is signed in, with the rights of now.
+    csrf_token : str
+        What a request must bring that changes something.
+    created_at, expires_at : datetime
+        When it began, and when it ends whatever is done.
+    """
+
+    id_hash: bytes = field(repr=False)
+    principal: Principal
+    csrf_token: str = field(repr=False)
+    created_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedSession:
+    """A session as the list of one's own shows it.
+
+    Attributes
+    ----------
+    created_at, seen_at, expires_at : datetime
+        When it began, was used last, and ends.
+    address, user_agent : str
+        Of the browser that began it.
+    is_this : bool
+        Whether it is the one that asks.
+    """
+
+    created_at: datetime
+    seen_at: datetime
+    expires_at: datetime
+    address: str
+    user_agent: str
+    is_this: bool
+
+
+class ConsoleSessions:
+    """Begins, finds and ends sessions.
+
+    Parameters
+    ----------
+    database : Database
+        Where they are.
+    secret : bytes
+        The secret of the installation called `SEALED_WITH`.
+    holders : AccessKeyHolders
+        Who holds which key.
+    times : SessionTimes
+        How long they last.
+    clock : callable
+        The time in milliseconds since 1970-01-01 UTC.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        secret: bytes,
+        holders: AccessKeyHolders,
+        times: SessionTimes,
+        clock: Callable[[], int] = now_ms,
+    ) -> None:
+        self._database = database
+        self._secret = secret
+        self._holders = holders
+        self._times = times
+        self._clock = clock
+
+    def begin(
+        self,
+        principal: Principal,
+        access_key_id: str,
+        session_token: str | None = None,
+        *,
+        address: str = "",
+        user_agent: str = "",
+        until_ms: int | None = None,
+    ) -> str:
+        """Begin a session of the holder of a key.
+
+        Parameters
+        ----------
+        principal : Principal
+            Who signs in.
+        access_key_id : str
+            By which key.
+        session_token : str or None
+            Token of temporary credentials.
+        address, user_agent : str
+            Of the browser.
+        until_ms : int or None
+            When it must end at the latest, in milliseconds since 1970-01-01 UTC.
+
+        Returns
+        -------
+        str
+            The value of the cookie.
+        """
+        token = secrets.token_urlsafe(_TOKEN_BYTES)
+        now = self._clock()
+        latest = now + self._times.most_seconds * 1000
+        values = {
+            "id_hash": _hashed(token),
+            "access_key_id": access_key_id,
+            "session_token": session_token,
+            "holder_id": principal.id,
+            "created_at": now,
+            "seen_at": now,
+            "expires_at": latest if until_ms is None else min(latest, until_ms),
+            "address": address[:64],
+            "user_agent": user_agent[:256],
+        }
+        with self._database.write() as connection:
+            connection.execute(delete(console_sessions).where(console_sessions.c.expires_at <= now))
+            connection.execute(insert(console_sessions).values(values))
+        return token
+
+    def find(self, token: str) -> Session | None:
+        """Return the session of a cookie, and note that it is used; None where there is none, or none any more."""
+        if not token or len(token) > _LONGEST_TOKEN:
+            return None
+        id_hash = _hashed(token)
+        now = self._clock()
+        columns = console_sessions.c
+        with self._database.read() as connection:
+            row = connection.execute(select(console_sessions).where(columns.id_hash == id_hash)).one_or_none()
+        if row is None or now >= row.expires_at or now >= row.seen_at + self._times.idle_seconds * 1000:
+            return None
+        principal = self._holders.holder(row.access_key_id, row.session_token)
+        if principal is None or principal.id != row.holder_id:
+            return None
+        if now - row.seen_at >= min(_NOTED_EVERY_MS, self._times.idle_seconds * 250):
+            with self._database.write() as connection:
+                of_row = (columns.id_hash == id_hash, columns.seen_at < now)
+                connection.execute(update(console_sessions).where(*of_row).values(seen_at=now))
+        return Session(id_hash, principal, self.csrf_token(token), _moment(row.created_at), _moment(row.expires_at))
+
+    def csrf_token(self, token: str) -> str:
+        """Return what a request of the session of a cookie must bring that changes something."""
+        return hmac.new(self._secret, b"csrf:" + token.encode(), hashlib.sha256).hexdigest()
+
+    def end(self, session: Session) -> None:
+        """End a session."""
+        with self._database.write() as connection:
+            connection.execute(delete(console_sessions).where(console_sessions.c.id_hash == session.id_hash))
+
+    def end_all(self, session: Session) -> int:
+        """End all sessions of who is signed in, this one too; gives how many there were."""
+        with self._database.write() as connection:
+            ended = connection.execute(
+                delete(console_sessions).where(console_sessions.c.holder_id == session.principal.id)
+            )
+        return ended.rowcount
+
+    def opened(self, session: Session) -> list[OpenedSession]:
+        """Return all sessions of who is signed in, that was used last first."""
+        now = self._clock()
+        idle = now - self._times.idle_seconds * 1000
+        columns = console_sessions.c
+        query = (
+            select(console_sessions)
+            .where(columns.holder_id == session.principal.id, columns.expires_at > now, columns.seen_at > idle)
+            .order_by(columns.seen_at.desc())
+        )
+        with self._database.read() as connection:
+            rows = connection.execute(query).all()
+        return [
+            OpenedSession(
+                _moment(row.created_at),
+                _moment(row.seen_at),
+                _moment(row.expires_at),
+                row.address,
+                row.user_agent,
+                row.id_hash == session.id_hash,
+            )
+            for row in rows
+        ]
+
+    def take_link(self, token: str) -> str | None:
+        """Use a link that signs in once up; gives the key whose holder it signs in, None where it cannot be used (any more)."""
+        if not token or len(token) > _LONGEST_TOKEN:
+            return None
+        with self._database.write() as connection:
+            of_link = console_links.c.token_hash == _hashed(token)
+            row = connection.execute(select(console_links).where(of_link)).one_or_none()
+            # Of two that use it at the same time, one deletes the row.
+            if row is None or connection.execute(delete(console_links).where(of_link)).rowcount != 1:
+                return None
+        return str(row.access_key_id) if self._clock() < row.expires_at else None
+
+
+def make_link(database: Database, access_key_id: str, clock: Callable[[], int] = now_ms) -> str:
+    """Make a link that signs in as the holder of a key, once, within `LINK_SECONDS`; gives its token."""
+    token = secrets.token_urlsafe(_TOKEN_BYTES)
+    now = clock()
+    with database.write() as connection:
+        connection.execute(delete(console_links).where(console_links.c.expires_at <= now))
+        connection.execute(
+            insert(console_links).values(
+                token_hash=_hashed(token), access_key_id=access_key_id, expires_at=now + LINK_SECONDS * 1000
+            )
+        )
+    return token
+
+
+def _hashed(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
+
+
+def _moment(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)

@@ -1,0 +1,34 @@
+// What every page needs beside htmx: locale, theme, CSRF token, a server that is gone, a session that has ended.
+import { localise } from "./locale.js"
+import { watchConnection } from "./connection.js"
+import { watchSession } from "./session.js"
+
+localise(document)
+document.addEventListener("htmx:afterSwap", (event) => localise(event.detail.target.parentElement ?? document))
+document.addEventListener("htmx:afterSettle", (event) => {
+  // Where a form comes back with what is wrong, that is read out and seen first.
+  const error = event.detail.elt.querySelector?.("#error, [aria-invalid=true]")
+  if (error?.id === "error") error.tabIndex = -1
+  error?.focus()
+})
+watchConnection()
+watchSession()
+
+for (const button of document.querySelectorAll("[data-theme-switch]")) {
+  const root = document.documentElement
+  const isDark = () => (root.dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark"
+  const say = () => { button.setAttribute("aria-label", isDark() ? "Switch to the light theme" : "Switch to the dark theme"); button.textContent = isDark() ? "Light" : "Dark" }
+  say()
+  button.addEventListener("click", () => {
+    root.dataset.theme = isDark() ? "light" : "dark"
+    try { localStorage.setItem("hounsfield-theme", root.dataset.theme) } catch { /* it counts for this page only */ }
+    say()
+  })
+}
+
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest?.("[data-copy]")
+  if (!button) return
+  await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent)
+  button.textContent = "Copied"
+})

@@ -1,0 +1,109 @@
+"""Static files of the console: scripts, styles and pictures, which a browser keeps for as long as it likes.
+
+    static_url("console.css") ─▶ /console/static/3f9a…/console.css ─▶ send_static_file ─▶ gzip, immutable
+
+The path has a hash over all files, so a new version has new paths, and scripts import each other by relative ones.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
+from typing import Final
+
+from starlette.types import Scope, Send
+
+from hounsfield.gateway.request_body import header
+
+PREFIX: Final = "/console/static/"
+_TYPES: Final = {
+    "css": "text/css; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "svg": "image/svg+xml",
+    "png": "image/png",
+    "wasm": "application/wasm",
+    "txt": "text/plain; charset=utf-8",
+}
+_PACKED: Final = frozenset({"css", "js", "svg", "wasm", "txt"})
+
+
+@dataclass(frozen=True, slots=True)
+class StaticFile:
+    """A file as it is sent.
+
+    Attributes
+    ----------
+    media_type : str
+        Of its content.
+    content : bytes
+        The content.
+    packed : bytes or None
+        The same in gzip; None where that is not smaller.
+    """
+
+    media_type: str
+    content: bytes = field(repr=False)
+    packed: bytes | None = field(repr=False)
+
+
+@cache
+def static_files() -> dict[str, StaticFile]:
+    """Return all files by their names below ``static/``."""
+    found: dict[str, StaticFile] = {}
+    folders = [("", resources.files("hounsfield.console").joinpath("static"))]
+    while folders:
+        prefix, folder = folders.pop()
+        for entry in folder.iterdir():
+            if entry.is_dir():
+                folders.append((f"{prefix}{entry.name}/", entry))
+                continue
+            suffix = entry.name.rpartition(".")[2]
+            if suffix in _TYPES:
+                found[prefix + entry.name] = _static_file(suffix, entry.read_bytes())
+    return found
+
+
+@cache
+def _prefix() -> str:
+    digest = hashlib.sha256()
+    for name, file in sorted(static_files().items()):
+        digest.update(name.encode() + b"\0" + hashlib.sha256(file.content).digest())
+    return f"{PREFIX}{digest.hexdigest()[:16]}/"
+
+
+def static_url(name: str) -> str:
+    """Return the path of a file by its name; raises `KeyError` for one that is not there."""
+    if name not in static_files():
+        raise KeyError(name)
+    return _prefix() + name
+
+
+def _static_file(suffix: str, content: bytes) -> StaticFile:
+    packed = gzip.compress(content, 9, mtime=0) if suffix in _PACKED else None
+    return StaticFile(_TYPES[suffix], content, packed if packed is not None and len(packed) < len(content) else None)
+
+
+async def send_static_file(scope: Scope, send: Send) -> bool:
+    """Send a file by its path; gives whether there is one."""
+    path: str = scope["path"]
+    file = static_files().get(path.removeprefix(_prefix())) if path.startswith(_prefix()) else None
+    if file is None:
+        return False
+    packed = file.packed is not None and b"gzip" in (header(scope, b"accept-encoding") or b"")
+    content = file.packed if packed and file.packed is not None else file.content
+    headers = [
+        (b"content-type", file.media_type.encode()),
+        (b"content-length", str(len(content)).encode()),
+        (b"cache-control", b"public, max-age=31536000, immutable"),
+        (b"vary", b"Accept-Encoding"),
+        (b"x-content-type-options", b"nosniff"),
+        (b"cross-origin-resource-policy", b"same-origin"),
+    ]
+    if packed:
+        headers.append((b"content-encoding", b"gzip"))
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else content})
+    return True

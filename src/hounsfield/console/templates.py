@@ -1,0 +1,66 @@
+"""Templates: pages from Jinja2, everything escaped, with what every page may use.
+
+Visit.render("datastores.html", …) ─▶ environment ─▶ HTML
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Final
+
+from jinja2 import Environment, PackageLoader
+from markupsafe import Markup, escape
+
+from hounsfield.console.calls import label
+from hounsfield.console.static_files import static_url
+
+_UNITS: Final = ("bytes", "kB", "MB", "GB", "TB", "PB")
+
+
+def make_environment() -> Environment:
+    """Return the environment of all templates: what is shown is escaped."""
+    environment = Environment(
+        loader=PackageLoader("hounsfield.console", "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(static=static_url)
+    environment.filters.update(moment=show_moment, size=show_size, number=show_number, label=label)
+    return environment
+
+
+def show_moment(value: object) -> Markup:
+    """Return a moment as an element that the browser shows in its own locale and time zone.
+
+    Parameters
+    ----------
+    value : datetime, float or None
+        The moment, or seconds since 1970-01-01 UTC as the API gives them; None is shown as a dash.
+    """
+    if value is None:
+        return Markup("–")
+    moment = value if isinstance(value, datetime) else datetime.fromtimestamp(float(str(value)), UTC)
+    moment = moment.astimezone(UTC)
+    return Markup('<time datetime="{}">{} UTC</time>').format(
+        moment.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z", moment.strftime("%Y-%m-%d %H:%M:%S")
+    )
+
+
+def show_size(value: object) -> Markup:
+    """Return a number of bytes in a unit that suits it, as an element that the browser shows in its own locale."""
+    if value is None:
+        return Markup("–")
+    size = int(str(value))
+    number, unit = float(size), 0
+    while number >= 999.5 and unit < len(_UNITS) - 1:
+        number, unit = number / 1000, unit + 1
+    text = f"{number:.0f}" if unit == 0 or number >= 99.95 else f"{number:.1f}"
+    return Markup('<data value="{}" data-as="size">{} {}</data>').format(size, text, _UNITS[unit])
+
+
+def show_number(value: object) -> Markup:
+    """Return a number as an element that the browser shows with the separators of its own locale."""
+    if value is None:
+        return Markup("–")
+    return Markup('<data value="{}" data-as="number">{}</data>').format(value, escape(str(value)))

@@ -1,0 +1,232 @@
+"""Visits: one request for a page, with who is signed in and what a page needs to answer it.
+
+    request ─▶ Visit: session, form, calls, may ─▶ page ─▶ Visit.render | Visit.redirect ─▶ response
+
+Every answer is a whole page. A script that wants a part of it (htmx) takes that part out, so each state has one address.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import parse_qsl, quote, unquote, urlencode
+
+from jinja2 import Environment
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from hounsfield.console.calls import ApiError, Calls
+from hounsfield.console.navigation import Entry, entries_of
+from hounsfield.console.sessions import Session
+from hounsfield.iam.authorization import AccessDeniedError, ContextValue, Permission, require
+from hounsfield.iam.request_context import RequestConditionKeys
+
+MOST_FORM_BYTES: Final = 4 * 1024 * 1024
+_MOST_FIELDS: Final = 2000
+MESSAGE_COOKIE: Final = "hounsfield-message"
+_MESSAGE_SECONDS: Final = 60
+
+
+class Form:
+    """A form that was sent: names and values in their order.
+
+    Parameters
+    ----------
+    content : bytes
+        The body, ``application/x-www-form-urlencoded``.
+
+    Raises
+    ------
+    ValueError
+        It has too many fields, or is not in UTF-8.
+    """
+
+    def __init__(self, content: bytes = b"") -> None:
+        self._pairs = parse_qsl(
+            content.decode("utf-8"), keep_blank_values=True, max_num_fields=_MOST_FIELDS, errors="strict"
+        )
+
+    def text(self, name: str, default: str = "") -> str:
+        """Return the first value of a field, without white space around it."""
+        return next((value.strip() for key, value in self._pairs if key == name), default)
+
+    def raw(self, name: str) -> str:
+        """Return the first value of a field as it was sent, but for line ends, which are single line feeds."""
+        return next((value.replace("\r\n", "\n") for key, value in self._pairs if key == name), "")
+
+    def texts(self, name: str) -> list[str]:
+        """Return all values of a field, without white space around them."""
+        return [value.strip() for key, value in self._pairs if key == name]
+
+    def __contains__(self, name: str) -> bool:
+        return any(key == name for key, _ in self._pairs)
+
+    def values(self) -> dict[str, str]:
+        """Return the first value of each field, for a form that is shown again with what was typed."""
+        return dict(reversed(self._pairs))
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the installation is, for ARNs and addresses.
+
+    Attributes
+    ----------
+    account_id, region, partition : str
+        Parts of ARNs.
+    """
+
+    account_id: str
+    region: str
+    partition: str
+
+    def datastore_arn(self, datastore_id: str) -> str:
+        """Return the ARN of a data store."""
+        return f"arn:{self.partition}:medical-imaging:{self.region}:{self.account_id}:datastore/{datastore_id}"
+
+    def image_set_arn(self, datastore_id: str, image_set_id: str) -> str:
+        """Return the ARN of an image set."""
+        return f"{self.datastore_arn(datastore_id)}/imageset/{image_set_id}"
+
+    def iam_arn(self, kind: str, name: str) -> str:
+        """Return the ARN of a user, role or policy."""
+        return f"arn:{self.partition}:iam::{self.account_id}:{kind}/{name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One request of somebody who is signed in.
+
+    Attributes
+    ----------
+    request : Request
+        The request.
+    session : Session
+        Who is signed in.
+    calls : Calls
+        Makes calls of the API as who is signed in.
+    place : Place
+        Parts of ARNs.
+    form : Form
+        The form that was sent; empty for a request without one.
+    """
+
+    request: Request
+    session: Session
+    calls: Calls = field(repr=False)
+    place: Place
+    form: Form
+    _condition_keys: RequestConditionKeys = field(repr=False)
+    _environment: Environment = field(repr=False)
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """Labels of the path by name, decoded."""
+        return self.request.path_params
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        """Parameters of the query by name; of one that is given twice, the last."""
+        return self.request.query_params
+
+    @property
+    def is_part(self) -> bool:
+        """Whether a script asks, to put a part of the answer into the page."""
+        return self.request.headers.get("hx-request") == "true"
+
+    def may(self, action: str, *resources: str, context: Mapping[str, ContextValue] | None = None) -> bool:
+        """Return whether who is signed in is allowed something now, as far as that can be known before it is asked for.
+
+        Parameters
+        ----------
+        action : str
+            IAM action, such as ``medical-imaging:DeleteDatastore``.
+        *resources : str
+            ARNs of what it is about; ``*`` where it names nothing.
+        context : mapping, optional
+            Condition keys of the action.
+        """
+        try:
+            require(
+                self.session.principal, Permission(action, resources or ("*",), context or {}), self._condition_keys
+            )
+        except AccessDeniedError:
+            return False
+        return True
+
+    def render(
+        self, template: str, *, status: int = 200, headers: Mapping[str, str] | None = None, **values: Any
+    ) -> Response:
+        """Return a page.
+
+        Parameters
+        ----------
+        template : str
+            Name of the template.
+        status : int
+            HTTP status.
+        headers : mapping, optional
+            Further headers.
+        **values
+            What the template shows.
+        """
+        message = self._message()
+        html = self._environment.get_template(template).render(
+            visit=self,
+            may=self.may,
+            place=self.place,
+            principal=self.session.principal,
+            csrf_token=self.session.csrf_token,
+            navigation=self.navigation(),
+            message=message,
+            **values,
+        )
+        response = HTMLResponse(html, status, dict(headers or {}))
+        if message is not None:
+            response.delete_cookie(MESSAGE_COOKIE, path="/console")
+        return response
+
+    def navigation(self) -> Sequence[Entry]:
+        """Return the parts of the console that are offered."""
+        return entries_of(self)
+
+    def redirect(self, path: str, message: str = "") -> Response:
+        """Return the answer that leads to another page, where a message says what was done. It names no patient."""
+        if self.is_part:
+            response = Response(status_code=204, headers={"HX-Redirect": path})
+        else:
+            response = RedirectResponse(path, 303)
+        if message:
+            response.set_cookie(
+                MESSAGE_COOKIE,
+                quote(message),
+                max_age=_MESSAGE_SECONDS,
+                path="/console",
+                httponly=True,
+                samesite="lax",
+                secure=self.request.url.scheme == "https",
+            )
+        return response
+
+    def refusal(self, error: ApiError) -> Response:
+        """Return the page that says that an operation was refused or failed, and why."""
+        headers = {"HX-Retarget": "#errors", "HX-Reselect": "#error", "HX-Reswap": "innerHTML"} if self.is_part else {}
+        return self.render("error.html", status=error.status, headers=headers, error=error)
+
+    def address(self, **changes: object) -> str:
+        """Return the address of this page with other parameters of the query; None leaves one out."""
+        kept = {name: value for name, value in self.query.items() if name not in changes}
+        given = {name: value for name, value in changes.items() if value is not None and value != ""}
+        query = urlencode({**kept, **given})
+        return f"{self.request.url.path}?{query}" if query else self.request.url.path
+
+    def _message(self) -> str | None:
+        cookie = self.request.cookies.get(MESSAGE_COOKIE)
+        return unquote(cookie)[:500] if cookie and not self.is_part else None
+
+
+def to_json(value: object) -> str:
+    """Return a value as JSON for people: indented, and with all characters as they are."""
+    return json.dumps(value, indent=2, ensure_ascii=False, default=str)
