@@ -100,6 +100,12 @@ def test_no_page_is_shown_to_strangers(server: ServerProcess, page: Page) -> Non
             assert answer.status_code == 401
 
 
+def test_the_body_of_a_stranger_is_not_read(server: ServerProcess) -> None:
+    large = {"secret_access_key": "x" * 20_000}
+    assert requests.post(server.url + SIGN_IN, large, timeout=30).status_code == 413
+    assert requests.post(server.url + "/console/datastores/new", large, timeout=30).status_code == 401
+
+
 def test_no_client_can_name_its_caller(server: ServerProcess) -> None:
     answer = requests.get(server.url + "/datastore", headers={"hounsfield.caller": "root"}, timeout=30)
     assert answer.status_code == 403

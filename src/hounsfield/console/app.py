@@ -22,7 +22,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from hounsfield.aws.protocol.errors import AwsError
+from hounsfield.aws.protocol.errors import AwsError, ValidationException
 from hounsfield.console.calls import ApiError, Calls
 from hounsfield.console.page import Page
 from hounsfield.console.pages import PAGES
@@ -43,6 +43,7 @@ _log = structlog.get_logger(__name__)
 
 BRIDGE: Final = "/console/api/"
 _SAFE: Final = frozenset({"GET", "HEAD"})
+_MOST_SIGN_IN_BYTES: Final = 16 * 1024
 _FORM: Final = "application/x-www-form-urlencoded"
 
 
@@ -117,8 +118,11 @@ class Console:
         await response(scope, receive, send)
 
     async def _answer(self, request: Request) -> Response:
-        form = await _read_form(request)
         session = await self._session(request)
+        if session is None and not self.sign_in.takes(request):
+            return self._signed_out(request)
+        # Of somebody who is not signed in, no more is read than a form to sign in with needs.
+        form = await _read_form(request, MOST_FORM_BYTES if session else _MOST_SIGN_IN_BYTES)
         signing = await self.sign_in.answer(request, session, form)
         if signing is not None:
             return signing
@@ -204,21 +208,15 @@ def _find(scope: Scope) -> tuple[Page | None, dict[str, str]]:
     return None, {}
 
 
-async def _read_form(request: Request) -> Form:
-    """Read the form that a request sends; an answer of 4 MiB is the largest; raises `AwsError`."""
+async def _read_form(request: Request, most: int) -> Form:
+    """Read the form that a request sends, of so many bytes at most; raises `AwsError`."""
     if request.method in _SAFE or request.headers.get("content-type", "").partition(";")[0].strip() != _FORM:
         return Form()
-    content = b"".join([chunk async for chunk in body_chunks(request.scope, request.receive, MOST_FORM_BYTES)])
+    content = b"".join([chunk async for chunk in body_chunks(request.scope, request.receive, most)])
     try:
         return Form(content)
     except ValueError:
-        raise _bad_form() from None
-
-
-def _bad_form() -> AwsError:
-    from hounsfield.aws.protocol.errors import ValidationException
-
-    return ValidationException("The form has too many fields, or is not in UTF-8.")
+        raise ValidationException("The form has too many fields, or is not in UTF-8.") from None
 
 
 def _has_csrf_token(request: Request, session: Session, form: Form) -> bool:

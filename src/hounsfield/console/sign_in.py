@@ -63,6 +63,11 @@ class SignIn:
     everybody: bool
     attempts: Attempts = field(default_factory=Attempts)
 
+    def takes(self, request: Request) -> bool:
+        """Return whether a request is for one of these pages, or signs in by itself since everybody is let in."""
+        is_page = (request.method, request.url.path.rstrip("/")) in _PAGES
+        return is_page or (self.everybody and request.method == "GET")
+
     async def answer(self, request: Request, session: Session | None, form: Form) -> Response | None:
         """Answer a request for one of these pages; None for all others."""
         answer = _PAGES.get((request.method, request.url.path.rstrip("/")))
