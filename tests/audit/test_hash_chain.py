@@ -25,7 +25,7 @@ from hounsfield.audit.chain_writer import ChainWriter
 from hounsfield.audit.recovery import seal_abandoned
 from hounsfield.audit.retention import remove_old_files
 from hounsfield.audit.s3_delivery import Delivery
-from hounsfield.audit.verify import verify
+from hounsfield.audit.verify import Verification, verify, verify_step
 from hounsfield.storage.buckets.bucket import Bucket, BucketError
 from hounsfield.storage.db.engines import open_embedded
 from support.examples import examples
@@ -49,6 +49,19 @@ def written(folder: Path, chains: int = 2, records: int = 12, *, ended: bool = T
 
 def problems(folder: Path, key: bytes = KEY) -> list[str]:
     return [f"{finding.place}: {finding.text}" for finding in verify(folder, key).findings if finding.problem]
+
+
+def in_steps(folder: Path, most_bytes: int) -> tuple[Verification, int]:
+    """Verify step by step; gives what all steps found together, and how many there were."""
+    together, number, after = Verification(), 0, None
+    while number == 0 or after is not None:
+        step = verify_step(folder, KEY, after=after, most_bytes=most_bytes)
+        after, number = step.following, number + 1
+        together.chains += step.found.chains
+        together.files += step.found.files
+        together.records += step.found.records
+        together.findings += step.found.findings
+    return together, number
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +128,10 @@ def test_any_change_of_any_byte_is_found(original: dict[str, bytes], tmp_path: P
     changed = data.draw(tampered(original))
     put(tmp_path / FOLDER, changed)
     assert bool(problems(tmp_path / FOLDER)) == (changed != original)
+    stepped, _ = in_steps(tmp_path / FOLDER, data.draw(st.sampled_from([1, 2000])))
+    whole = verify(tmp_path / FOLDER, KEY)
+    assert [finding.problem for finding in stepped.findings] == [finding.problem for finding in whole.findings]
+    assert (stepped.chains, stepped.files, stepped.records) == (whole.chains, whole.files, whole.records)
 
 
 @pytest.mark.parametrize("position", ["first", "middle", "last"])
@@ -198,6 +215,30 @@ def test_a_chain_that_is_being_written_is_intact(tmp_path: Path) -> None:
         writer.close()
     found = verify(folder, KEY)
     assert (found.findings, found.records) == ([], 26)
+
+
+def test_a_chain_that_is_being_written_is_verified_in_steps(tmp_path: Path) -> None:
+    folder = tmp_path / FOLDER
+    writers = written(folder, ended=False)
+    first = verify_step(folder, KEY, most_bytes=1)
+    assert (first.found.files, first.found.chains, first.following is None) == (1, 1, False)
+    for writer in writers:
+        writer.add([b'{"eventName":"Last"}'] * 3)
+        writer.sync()
+    found, steps = in_steps(folder, 1)
+    assert (found.findings, found.records, found.chains) == ([], 30, 2)
+    assert steps == found.files
+    second = verify_step(folder, KEY, after=first.following, most_bytes=1)
+    aged(folder, 31)
+    assert remove_old_files(folder, KEY, 30 * 86400) > 3
+    third = verify_step(folder, KEY, after=second.following)
+    assert (third.found.findings, third.following) == ([], None)
+    (folder / "index.jsonl").unlink()
+    (gone,) = verify_step(folder, KEY, after=first.following).found.findings
+    assert gone.problem
+    assert "was there, and is gone" in gone.text
+    for writer in writers:
+        writer.close()
 
 
 def test_files_are_private(tmp_path: Path) -> None:

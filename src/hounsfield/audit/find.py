@@ -57,6 +57,8 @@ class RecordFilter:
         What the record says anywhere, in any case.
     read_only : bool or None
         Whether only calls that changed nothing are wanted, or only others.
+    event_id : str
+        Identifier of the record.
     """
 
     event: str = ""
@@ -69,6 +71,7 @@ class RecordFilter:
     uids: frozenset[str] = frozenset()
     text: str = ""
     read_only: bool | None = None
+    event_id: str = ""
 
     def matches(self, body: bytes) -> bool:
         """Return whether a record is wanted."""
@@ -81,6 +84,7 @@ class RecordFilter:
             and (self.outcome is None or _ended(record, self.outcome))
             and (self.read_only is None or record["readOnly"] is self.read_only)
             and (not self.request_id or record.get("requestID") == self.request_id)
+            and (not self.event_id or record["eventID"] == self.event_id)
             and (not self.caller or _is_by(record["userIdentity"], self.caller))
             and (not self.uids or not self.uids.isdisjoint(_uids_of(record)))
             and (not self.resource or any(self.resource in entry["ARN"] for entry in record.get("resources", ())))
@@ -89,7 +93,7 @@ class RecordFilter:
 
     def may_match(self, line: bytes) -> bool:
         """Return False where a line cannot have a record that is wanted; much faster than reading it."""
-        parts = (self.event, self.caller, self.resource, self.request_id)
+        parts = (self.event, self.caller, self.resource, self.request_id, self.event_id)
         return all(_escaped(part) in line for part in parts if part) and (
             not self.text or not self.text.isascii() or _escaped(self.text).lower() in line.lower()
         )

@@ -5,12 +5,16 @@
 
 What is found is a finding with its place: a problem where something is not as it was written, a note where a process ended
 in the middle of its work, which no check can tell from the loss of what it wrote last.
+
+A large trail is checked in steps, each of which goes on where the one before ended (`verify_step`).
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
 
 from hounsfield.audit.anchors import Anchor
@@ -91,8 +95,59 @@ class _IndexedChain:
         return self.ended is not None and self.first_file > self.ended.file
 
 
+@dataclass(frozen=True, slots=True)
+class VerifiedUpTo:
+    """How far a check has come: all chains before one, and the files of that before a file.
+
+    Attributes
+    ----------
+    chain : str
+        The chain that comes next.
+    file : int
+        The file of it that comes next; 0 for the first that is there.
+    at : Position
+        The line before that file.
+    """
+
+    chain: str
+    file: int = 0
+    at: Position = BEGINNING
+
+
+@dataclass(frozen=True, slots=True)
+class VerificationStep:
+    """One step of a check.
+
+    Attributes
+    ----------
+    found : Verification
+        What it found; each file and each finding is in one step.
+    following : VerifiedUpTo or None
+        Where the next step goes on; None when the check has come to its end.
+    bytes_read : int
+        How many bytes of files the step read.
+    """
+
+    found: Verification
+    following: VerifiedUpTo | None
+    bytes_read: int
+
+
 def verify(folder: Path, key: bytes, anchors: Sequence[Anchor] = (), *, only_folder: bool = True) -> Verification:
-    """Check an audit folder; processes may write to it meanwhile.
+    """Check a whole audit folder at once; parameters are those of `verify_step`."""
+    return verify_step(folder, key, anchors, only_folder=only_folder).found
+
+
+def verify_step(
+    folder: Path,
+    key: bytes,
+    anchors: Sequence[Anchor] = (),
+    *,
+    only_folder: bool = True,
+    after: VerifiedUpTo | None = None,
+    most_bytes: int = sys.maxsize,
+) -> VerificationStep:
+    """Check an audit folder, or go on with that; processes may write to it meanwhile.
 
     Parameters
     ----------
@@ -104,18 +159,53 @@ def verify(folder: Path, key: bytes, anchors: Sequence[Anchor] = (), *, only_fol
         Up to where the indexes of the installation are known to have been, read before.
     only_folder : bool
         Whether the installation has no other audit folder.
+    after : VerifiedUpTo or None
+        Where the step before ended.
+    most_bytes : int
+        Bytes of files after which a step ends; it reads one file at least.
     """
-    found = Verification()
+    found, room = Verification(), _Room(most_bytes)
     index = ChainIndex(folder, key)
     places: list[Position] = []
-    chains = _read_index(index, places, found)
-    _verify_anchors(places, anchors, found, only_folder=only_folder)
-    for chain, indexed in chains.items():
-        _verify_chain(folder, key, chain, indexed, index, found)
+    # What is wrong with the index is told by the first step.
+    chains = _read_index(index, places, found if after is None else Verification())
+    if after is None:
+        _verify_anchors(places, anchors, found, only_folder=only_folder)
+    elif after.chain not in chains:
+        found.problem(INDEX, f"the entry of {after.chain} was there, and is gone")
+        return VerificationStep(found, None, 0)
+    names = list(chains)
+    for chain in names if after is None else names[names.index(after.chain) :]:
+        begun = after if after is not None and after.chain == chain else VerifiedUpTo(chain)
+        following = begun if room.is_used_up else _verify_chain(folder, key, chains[chain], index, found, begun, room)
+        if following is not None:
+            return VerificationStep(found, following, room.used)
     unlisted = {file.chain for file in chain_files(folder)} - chains.keys()
     for chain in sorted(unlisted):
         _verify_unlisted(folder, key, chain, found)
-    return found
+    return VerificationStep(found, None, room.used)
+
+
+@dataclass(slots=True)
+class _Room:
+    """How much a step may read, and has read."""
+
+    most: int
+    used: int = 0
+
+    @property
+    def is_used_up(self) -> bool:
+        return self.used >= self.most
+
+    def take(self, files: Sequence[ChainFile]) -> list[ChainFile]:
+        """Return the files, in their order, for which there is room; the first at least."""
+        taken: list[ChainFile] = []
+        for file in files:
+            if taken and self.is_used_up:
+                break
+            taken.append(file)
+            self.used += file.path.stat().st_size
+        return taken
 
 
 def _verify_anchors(
@@ -164,38 +254,48 @@ def _read_index(index: ChainIndex, places: list[Position], found: Verification) 
 
 
 def _verify_chain(
-    folder: Path, key: bytes, chain: str, indexed: _IndexedChain, index: ChainIndex, found: Verification
-) -> None:
+    folder: Path,
+    key: bytes,
+    indexed: _IndexedChain,
+    index: ChainIndex,
+    found: Verification,
+    begun: VerifiedUpTo,
+    room: _Room,
+) -> VerifiedUpTo | None:
+    """Check a chain from where it was begun; gives where to go on when there is no room for all of it."""
+    chain = begun.chain
     live = is_locked(live_file(folder, chain))
     head = read_head(folder, key, chain) if indexed.ended is None else None
     if indexed.ended is None and head is None:
         # Its process may have ended it just now.
         indexed.ended = next((e for e in index.entries() if e.chain == chain and e.kind is LineKind.ENDED), None)
-    files = [file for file in chain_files(folder, chain) if file.number >= indexed.first_file]
-    found.chains += 1
-    first = chain_file(folder, chain, indexed.first_file).name
+    first_number, before = max((indexed.first_file, indexed.before), (begun.file, begun.at), key=itemgetter(0))
+    files = [file for file in chain_files(folder, chain) if file.number >= first_number]
+    found.chains += not begun.file
+    first = chain_file(folder, chain, first_number).name
     if indexed.all_removed:
         if files:
             found.problem(files[0].path.name, "the chain has no such file")
-        return
-    if not files or files[0].number != indexed.first_file:
+        return None
+    if not files or files[0].number != first_number:
         found.problem(first, "the file is missing")
-        return
-    # A head that is before what was removed says nothing of what is left.
-    end = _ChainEnd(indexed.before, head_seen=head is not None and head.at.sequence <= indexed.before.sequence)
-    for finding in _walk(key, chain, files, end, head, found):
-        if finding.incomplete and indexed.ended is None and finding.file == files[-1]:
-            if not live:
-                found.note(
-                    _place(finding),
-                    f"{finding.incomplete} bytes of a record that was not complete when its process ended",
-                )
-            continue
-        found.problem(_place(finding), finding.reason)
-        return
+        return None
+    # A head that is before what was removed, or checked by another step, says nothing of what is left.
+    end = _ChainEnd(before, head_seen=head is not None and head.at.sequence <= before.sequence)
+    taken = room.take(files)
+    for damage in _walk(key, chain, taken, end, head, found):
+        if not (damage.incomplete and indexed.ended is None and damage.file == files[-1]):
+            found.problem(_place(damage), damage.reason)
+            return None
+        if not live:
+            text = f"{damage.incomplete} bytes of a record that was not complete when its process ended"
+            found.note(_place(damage), text)
+    if len(taken) < len(files):
+        return VerifiedUpTo(chain, taken[-1].number + 1, end.at)
     _verify_end(chain, indexed.ended, head, end, files[-1], found)
     if indexed.ended is None and not live:
         found.note(files[-1].path.name, "the process did not end its chain; records of its last second may be missing")
+    return None
 
 
 @dataclass(slots=True)

@@ -23,13 +23,14 @@ from hounsfield.api.healthimaging.context import Context
 from hounsfield.api.sts.api import StsApi, sts_routes
 from hounsfield.api.sts.context import Context as StsContext
 from hounsfield.audit.trail import Trail
+from hounsfield.audit.trail_folder import TrailFolder
 from hounsfield.aws.protocol.model import load_service
 from hounsfield.aws.protocol.pagination import PageTokens
 from hounsfield.bootstrap.audit import make_administration_recorder, make_recorder, make_sts_recorder, open_trail
 from hounsfield.bootstrap.background_tasks import BackgroundTasks
 from hounsfield.bootstrap.console import console_routes, make_console
 from hounsfield.bootstrap.image_store import open_image_store
-from hounsfield.bootstrap.installation import open_repository
+from hounsfield.bootstrap.installation import audit_folder, audit_key, open_repository
 from hounsfield.bootstrap.roles import job_roles
 from hounsfield.bootstrap.start_faults import explain_start_faults
 from hounsfield.bootstrap.start_reports import report_refusal
@@ -133,6 +134,9 @@ def make_app(settings: Settings) -> Gateway:
         root_key(credentials_file(settings.data)), directory, sessions, settings.account_id, settings.partition
     )
     trail = open_trail(settings, image_store, keyring, "api")
+    trail_folder = TrailFolder(
+        audit_folder(settings), audit_key(image_store.database, keyring), is_only=not settings.database_url
+    )
     local = not (settings.database_url or settings.blobs_url)
     shared = _Shared(
         settings,
@@ -170,7 +174,7 @@ def make_app(settings: Settings) -> Gateway:
             _healthimaging(shared, page_tokens),
             _dicomweb(shared, BearerAuthenticator(token_authorizer, directory, image_store), receiver),
             _sts(shared, issuer, trail),
-            _administration(shared, repository, trail, page_tokens),
+            _administration(shared, repository, trail, trail_folder, page_tokens),
         ),
         (
             health_route(most_header_bytes),
@@ -265,7 +269,7 @@ def _dicomweb(shared: _Shared, bearer: BearerAuthenticator, receiver: Receiver) 
 
 
 def _administration(
-    shared: _Shared, repository: Repository, trail: Trail, page_tokens: PageTokens
+    shared: _Shared, repository: Repository, trail: Trail, trail_folder: TrailFolder, page_tokens: PageTokens
 ) -> AdministrationApi:
     settings, holders, image_store = shared.settings, shared.holders, shared.image_store
     return AdministrationApi(
@@ -276,6 +280,7 @@ def _administration(
             root_key_id=holders.root_key.id,
             job_roles=job_roles(settings, holders.directory, image_store),
             tokens=page_tokens,
+            trail=trail_folder,
         ),
         routes=administration_routes(shared.reading, shared.writing),
         recorder=make_administration_recorder(settings, image_store, trail),

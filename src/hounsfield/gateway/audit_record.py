@@ -29,7 +29,7 @@ from hounsfield.iam.principals import Principal
 from hounsfield.settings.audit_on_failure import AuditFailureMode
 from hounsfield.storage.identifiers import new_uuid
 
-_READS: Final = ("Assume", "Get", "List", "Lookup", "Search", "Simulate", "Retrieve")
+_READS: Final = ("Assume", "Get", "List", "Lookup", "Search", "Simulate", "Retrieve", "Verify")
 _KEY: Final = re.compile(rb"Credential=([A-Z0-9]{16,128})(?:/|%2F)")
 _CLIENT_GONE: Final = Failure("ClientDisconnected", "The client closed the connection before its request was complete.")
 _TOLD: Final = frozenset({401, 402, 403, 405, 429, 500, 501, 503})

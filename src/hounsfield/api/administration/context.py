@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hounsfield.audit.trail_folder import TrailFolder
 from hounsfield.aws.protocol.model import Parameters
 from hounsfield.aws.protocol.pagination import PageTokens
 from hounsfield.iam.identities.directory import Directory
@@ -32,6 +33,8 @@ class Context:
         Gives the buckets as import jobs use them.
     tokens : PageTokens
         Seals where the next page begins.
+    trail : TrailFolder
+        The audit trail of this machine.
     """
 
     repository: Repository
@@ -40,6 +43,7 @@ class Context:
     root_key_id: str
     job_roles: JobRoles
     tokens: PageTokens
+    trail: TrailFolder
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from hounsfield.api.administration import buckets, import_results, users
+from hounsfield.api.administration import audit, buckets, import_results, users
 from hounsfield.api.administration.operation import Operation
 
+_MODULES: Final = (users, buckets, import_results, audit)
 OPERATIONS: Final[Mapping[str, Operation]] = {
-    operation.name: operation for operation in (*users.OPERATIONS, *buckets.OPERATIONS, *import_results.OPERATIONS)
+    operation.name: operation for module in _MODULES for operation in module.OPERATIONS
 }
