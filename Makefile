@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 TEST_PROCESSES ?= 3
 PYTEST := $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
-.PHONY: install demo serve test test-all test-newest-python test-lowest test-installed dist fuzz check check-packaging docs audit-dependencies format bench clean
+.PHONY: install demo serve test test-all test-newest-python test-lowest test-installed dist fuzz screenshots check check-packaging docs audit-dependencies format bench clean
 
 install: $(VENV)/.installed
 
@@ -59,6 +59,10 @@ dist: install  ## wheel and sdist, in dist/, without the network
 test-installed: install  ## the package as users install it, by pip and uv, in environments with nothing else; the demo is run there
 	$(BIN)/python -m pytest -n 0 --timeout 900 tests/system/test_installed.py
 
+screenshots: install  ## pictures of every page of the console, in screenshots/, and those of the documentation in docs/assets/
+	$(BIN)/python -m pytest -n 0 --timeout 900 tests/console/test_screenshots.py
+	cp screenshots/docs/*.png docs/assets/
+
 FUZZ_MINUTES ?= 10
 
 fuzz: install  ## the fuzz tests for longer, with new inputs each time: FUZZ_MINUTES=60 make fuzz
@@ -93,4 +97,4 @@ bench: install
 	$(BIN)/python -m bench
 
 clean:
-	rm -rf dist site $(VENV) .venv-newest $(LOWEST) demo-data .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf dist site screenshots $(VENV) .venv-newest $(LOWEST) demo-data .mypy_cache .ruff_cache .pytest_cache .hypothesis

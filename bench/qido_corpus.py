@@ -7,7 +7,7 @@ than others; dates and the order of import are close to each other for six of te
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from itertools import islice
@@ -60,12 +60,15 @@ class Study:
         return f"{_ROOT}.5.{self.number}.{ordinal}"
 
 
-def fill(image_store: ImageStore, datastore_id: str, count: int) -> list[Study]:
+def fill(
+    image_store: ImageStore, datastore_id: str, count: int, studies_of: Callable[[int], Iterator[Study]] | None = None
+) -> list[Study]:
     """Write studies into an empty data store, and give a few hundred of them spread over all.
 
     The indexes are taken away and made again at the end, as a database does it fastest.
+    ``studies_of`` makes the studies, `all_studies` unless another is given.
     """
-    made = all_studies(count)
+    made = (studies_of or all_studies)(count)
     step = max(1, count // 400)
     samples: list[Study] = []
     tables = (image_sets, instances, studies, study_words)

@@ -26,6 +26,9 @@ class Scale:
     searches: int
     study_searches: int
     updates: int
+    console_image_sets: int
+    page_visits: int
+    idle_seconds: float
 
 
 REAL = Scale(
@@ -45,6 +48,9 @@ REAL = Scale(
     searches=60,
     study_searches=200,
     updates=50,
+    console_image_sets=100_000,
+    page_visits=5,
+    idle_seconds=20,
 )
 QUICK = Scale(
     quick=True,
@@ -63,6 +69,9 @@ QUICK = Scale(
     searches=2,
     study_searches=2,
     updates=3,
+    console_image_sets=300,
+    page_visits=1,
+    idle_seconds=1,
 )
 
 

@@ -26,6 +26,8 @@ from support.required_tools import required_tool
 PATH: Final = shutil.which("chromium")
 TIMEOUT_MS: Final = 30_000
 """How long an element may take to come, on a machine that does much else at the same time."""
+PICTURES: Final = Path(__file__).parents[3] / "screenshots"
+"""Where pictures of pages go; nothing of it is committed."""
 SCREEN: Final = {"width": 1024, "height": 768}
 
 
@@ -80,8 +82,3 @@ class Chromium:
             self._playwright.stop()
         finally:
             asyncio._set_running_loop(None)
-
-
-def failure_folder() -> Path:
-    """Return where the picture of a page goes whose test failed."""
-    return Path(__file__).parents[3] / "screenshots" / "failed"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import BrowserContext, Page
 
-from support.browser.chromium import Chromium, failure_folder
+from support.browser.chromium import PICTURES, Chromium
 from support.browser.page_faults import PageFaults
 from support.servers import ServerProcess
 
@@ -62,7 +62,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 
 def _keep_pictures(name: str, context: BrowserContext) -> None:
-    folder = failure_folder()
+    folder = PICTURES / "failed"
     folder.mkdir(parents=True, exist_ok=True)
     safe = "".join(letter if letter.isalnum() else "-" for letter in name)[:100]
     for number, page in enumerate(context.pages):

@@ -49,6 +49,10 @@ class PageFaults:
         """Let faults pass whose text has a match of a regular expression: the test wants them."""
         self._allowed.append(re.compile(pattern))
 
+    def forget(self) -> None:
+        """Begin again without faults: those so far were told."""
+        self._found.clear()
+
     @property
     def found(self) -> list[str]:
         """The faults so far that are not allowed."""

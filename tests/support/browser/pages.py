@@ -22,10 +22,10 @@ _QUIET: Final = """() => document.readyState === "complete"
 def sign_in(page: Page, key: tuple[str, str], path: str = "/console/") -> None:
     """Sign in by the form with an access key and its secret, on the way to a page."""
     page.goto(path)
-    page.get_by_label("Access key").fill(key[0])
-    page.get_by_label("Secret").fill(key[1])
+    page.get_by_label("Access key", exact=True).fill(key[0])
+    page.get_by_label("Secret access key").fill(key[1])
     page.get_by_role("button", name="Sign in").click()
-    page.get_by_role("button", name="Sign out").wait_for(state="attached")
+    page.get_by_role("button", name="Sign out").wait_for()
     settle(page)
 
 

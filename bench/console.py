@@ -1,0 +1,117 @@
+"""The console in Debian's chromium, beside a data store of 100,000 image sets: pages, upload, progress, and doing nothing.
+
+hospital_corpus ─▶ tables ─┐
+CT series ─▶ import ───────┴▶ server ─▶ chromium: each page with an empty cache ─▶ bytes, milliseconds until usable
+                                  ├──▶ 500 files: STOW with 25 a request, upload of the console, in turn ─▶ ratio
+                                  └──▶ no page, then an open page ─▶ processor time of the server
+
+All of it shares the processors of this machine, the browser too.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from playwright.sync_api import Browser, Page
+
+from bench.browser import Visit, chromium, new_page, signed_in, visit
+from bench.corpus import write_ct_series
+from bench.hospital_corpus import hospital_studies
+from bench.processes import processor_seconds
+from bench.qido_corpus import SERIES, fill
+from bench.report import Report, median
+from bench.scale import Run
+from bench.server import Server
+from hounsfield.console.pages import PAGES
+
+BYTES_LIMIT: Final = 150_000
+USABLE_LIMIT_MS: Final = 200
+IDLE_LIMIT_PERCENT: Final = 1
+_SERIES_FILES: Final = 25
+
+
+def run(setting: Run, report: Report) -> None:
+    """Measure pages, then what an open page costs."""
+    if chromium() is None:
+        report.skipped = "chromium is not installed (on Debian: apt-get install chromium)"
+        print(f"  skipped: {report.skipped}")
+        return
+    folder = setting.folder("console")
+    server = Server(folder / "data")
+    with server:
+        datastore_id = server.datastore()
+    studies = setting.scale.console_image_sets // SERIES
+    image_store = server.image_store()
+    fill(image_store, datastore_id, studies, hospital_studies)
+    image_store.database.close()
+    report.note(
+        f"{studies * SERIES} image sets in {studies} studies, one API process; the browser shares the processors"
+    )
+    with server:
+        paths = write_ct_series(setting.corpus / "ct", setting.scale.series_instances)
+        server.put("series", paths[:_SERIES_FILES])
+        job = server.import_prefix(datastore_id, "series")
+        labels = {"datastore": datastore_id, "image_set": _newest(server, datastore_id), "job": job.job_id}
+        with signed_in(server) as (browser, cookies):
+            _pages(setting, report, server, (browser, cookies), labels)
+            _idle(setting, report, server, (browser, cookies), f"/console/datastores/{datastore_id}")
+
+
+def _newest(server: Server, datastore_id: str) -> str:
+    """Give the image set that was made last, the only one that has pixels."""
+    found = server.client.search_image_sets(datastoreId=datastore_id, searchCriteria={})["imageSetsMetadataSummaries"]
+    return str(found[0]["imageSetId"])
+
+
+def _pages(
+    setting: Run, report: Report, server: Server, session: tuple[Browser, Any], labels: Mapping[str, str]
+) -> None:
+    """Measure every page whose labels are known: the heaviest, and the slowest."""
+    found: dict[str, list[Visit]] = {}
+    for path, address in _addresses(labels):
+        for _ in range(setting.scale.page_visits):
+            with new_page(server, *session) as page:
+                found.setdefault(path, []).append(visit(page, address))
+    sizes = {path: max(one.bytes for one in visits) for path, visits in found.items()}
+    times = {path: median([one.milliseconds for one in visits]) for path, visits in found.items()}
+    report.details["pages"] = {path: {"bytes": sizes[path], "ms": times[path]} for path in found}
+    heaviest, slowest = max(sizes, key=sizes.__getitem__), max(times, key=times.__getitem__)
+    report.figure(f"transferred in all, the heaviest of {len(found)} pages", sizes[heaviest], "bytes", BYTES_LIMIT)
+    report.note(f"the heaviest: {heaviest}")
+    report.figure("until usable, empty cache, the slowest page, p50", times[slowest], "ms", USABLE_LIMIT_MS)
+    report.note(f"the slowest: {slowest}")
+    report.figure("until usable, empty cache, all pages, p50", median(list(times.values())), "ms")
+
+
+def _addresses(labels: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for page in PAGES:
+        if "GET" in page.methods:
+            try:
+                yield page.path, page.path.format_map(labels)
+            except KeyError:
+                continue
+
+
+def _idle(setting: Run, report: Report, server: Server, session: tuple[Browser, Any], address: str) -> None:
+    """Measure the processor time of the server without and with an open page."""
+    seconds = setting.scale.idle_seconds
+    without = _spent(server, seconds)
+    with new_page(server, *session) as page:
+        visit(page, address)
+        page.wait_for_timeout(1000)
+        with_page = _spent(server, seconds, page)
+    report.figure("server, no page open", without * 100 / seconds, "%")
+    share = max(0.0, with_page - without) * 100 / seconds
+    report.figure("server, for an open page that nobody touches", share, "%", IDLE_LIMIT_PERCENT)
+
+
+def _spent(server: Server, seconds: float, page: Page | None = None) -> float:
+    begin = processor_seconds(server.pid)
+    if page is None:
+        time.sleep(seconds)
+    else:
+        # The browser's own events are handled meanwhile.
+        page.wait_for_timeout(seconds * 1000)
+    return processor_seconds(server.pid) - begin

@@ -1,0 +1,103 @@
+"""What pages of the console are about when all of them are walked over: one of each thing, with hostile names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from hounsfield.console.pages import PAGES
+
+from support.files.hospital import write_hospital
+from support.files.synthetic import slice_of
+from support.imaging.import_folders import INPUT, fill, import_folder
+from support.imaging.imports import document, image_sets
+from support.servers import ServerProcess, active_datastore
+
+IMAGE: Final = "<img src=x onerror=alert(1)>"
+SCRIPT: Final = '"><script>alert(1)</script>'
+TEMPLATE: Final = "{{7*7}}${7*7}<%= 7*7 %>"
+OVERRIDE: Final = "\u202egnp.exe\u202c"
+FOUR_BYTES: Final = "𝒥𝒶𝓃𝑒 👩‍⚕️ 𠮷"
+LONG: Final = "Wolfeschlegelsteinhausenbergerdorff" * 8 + " " + "x" * 20
+HOSTILE: Final = (IMAGE, SCRIPT, TEMPLATE, OVERRIDE, FOUR_BYTES)
+EXTRA_QUERIES: Final[Mapping[str, tuple[str, ...]]] = {"/console/datastores": ("?status=any",)}
+"""By the path of a page, queries with which it looks another way; it is walked over without one, too."""
+
+
+@dataclass(frozen=True)
+class World:
+    """A server, and what the labels in paths of pages stand for there."""
+
+    server: ServerProcess
+    client: Any
+    labels: Mapping[str, str]
+
+    def addresses(self) -> Iterator[tuple[str, str]]:
+        """Return the path of each page that is looked at, with an address at which there is something."""
+        for page in PAGES:
+            if "GET" in page.methods:
+                for query in ("", *EXTRA_QUERIES.get(page.path, ())):
+                    yield page.path, self.address(page.path) + query
+
+    def address(self, path: str) -> str:
+        """Return the address of a page; a label without a value is an error."""
+        return path.format_map(self.labels)
+
+
+def make_world(server: ServerProcess) -> World:
+    """Make one of each thing that pages are about."""
+    client = server.client()
+    datastore_id = active_datastore(
+        client, datastoreName="Walked_over." * 21, tags={"purpose": "walk", "owner": "A. Roe"}
+    )
+    folder = f"walk {FOUR_BYTES}"
+    fill(server, folder, _slices())
+    outcome = import_folder(server, client, datastore_id, folder)
+    image_set_id = outcome.success[0]["importResponse"]["imageSetId"]
+    labels = {"datastore": datastore_id, "image_set": image_set_id, "job": outcome.job["jobId"]}
+    return World(server, client, labels)
+
+
+def _slices() -> Iterator[Any]:
+    """Make an instance for each hostile text, which is in its patient, study and series."""
+    for number, text in enumerate((*HOSTILE, LONG), start=1):
+        yield slice_of(
+            study=number,
+            SpecificCharacterSet="ISO_IR 192",
+            PatientName=text.replace("^", ""),
+            PatientID=text[:60],
+            AccessionNumber=text[:16],
+            StudyDescription=text[:64],
+            SeriesDescription=text[:64],
+            StudyID=text[:16],
+            BodyPartExamined="HEAD",
+        )
+
+
+def make_hospital(server: ServerProcess) -> World:
+    """Make a data store as hospitals have them, with what has happened there: for pictures."""
+    client = server.client()
+    datastore_id = active_datastore(
+        client, datastoreName="radiology", tags={"department": "Radiology", "site": "North"}
+    )
+    active_datastore(client, datastoreName="research-anonymised", losslessStorageFormat="HTJ2K")
+    active_datastore(client, datastoreName="teaching")
+    folder = server.bucket(INPUT) / "ct-scanner-2"
+    write_hospital(folder)
+    (folder / "DICOMDIR.txt").write_text("An index of the files beside it.\n")
+    (folder / "cut-off.dcm").write_bytes(next(folder.rglob("*.dcm")).read_bytes()[:3000])
+    outcome = import_folder(server, client, datastore_id, "ct-scanner-2")
+    image_set_id = _image_set_of(client, datastore_id, patient_id="00412077", description="Thorax 5.0 venous")
+    labels = {"datastore": datastore_id, "image_set": image_set_id, "job": outcome.job["jobId"]}
+    return World(server, client, labels)
+
+
+def _image_set_of(client: Any, datastore_id: str, patient_id: str, description: str) -> str:
+    """Return the image set of a series of a patient."""
+    for entry in image_sets(client, datastore_id):
+        if entry["DICOMTags"].get("DICOMPatientId") == patient_id:
+            series = document(client, datastore_id, entry["imageSetId"])["Study"]["Series"].values()
+            if any(one["DICOM"].get("SeriesDescription") == description for one in series):
+                return str(entry["imageSetId"])
+    raise AssertionError(f"no series {description} of {patient_id}")
