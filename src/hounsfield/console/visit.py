@@ -149,12 +149,20 @@ class Visit:
             Condition keys of the action.
         """
         try:
-            require(
-                self.session.principal, Permission(action, resources or ("*",), context or {}), self._condition_keys
-            )
+            self._require(action, resources, context or {})
         except AccessDeniedError:
             return False
         return True
+
+    def require(self, action: str, *resources: str) -> None:
+        """Refuse a page that leads to what is not allowed, such as a form; raises `ApiError` with the words of the API."""
+        try:
+            self._require(action, resources, {})
+        except AccessDeniedError as error:
+            raise ApiError(403, "AccessDeniedException", str(error), "") from None
+
+    def _require(self, action: str, resources: tuple[str, ...], context: Mapping[str, ContextValue]) -> None:
+        require(self.session.principal, Permission(action, resources or ("*",), context), self._condition_keys)
 
     def render(
         self, template: str, *, status: int = 200, headers: Mapping[str, str] | None = None, **values: Any

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from hounsfield.console.pages import PAGES
-
 from support.files.hospital import write_hospital
 from support.files.synthetic import slice_of
 from support.imaging.import_folders import INPUT, fill, import_folder

@@ -53,6 +53,7 @@ async def show_details(visit: Visit) -> Response:
 
 async def new_datastore(visit: Visit) -> Response:
     """Show the form of a new data store."""
+    visit.require("medical-imaging:CreateDatastore")
     return _creation_form(visit, {"format": _FORMATS[0], "client_token": str(uuid4())})
 
 
