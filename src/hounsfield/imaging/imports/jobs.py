@@ -19,6 +19,7 @@ from hounsfield.imaging.client_tokens import find_resource, record_resource
 from hounsfield.imaging.datastores import get_datastore, startable_datastore
 from hounsfield.imaging.errors import ConflictError, InvalidRequestError, NotFoundError, QuotaExceededError
 from hounsfield.imaging.image_store import ImageStore
+from hounsfield.imaging.imports.files import FileOutcome
 from hounsfield.imaging.ingest.metadata_mappings import (
     MetadataMapping,
     check_mappings,
@@ -280,19 +281,32 @@ def move_job(connection: Connection, job_id: str, event: JobEvent, **values: obj
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a job is: how many files it found, and for how many the outcome is known."""
+    """How far a job is.
+
+    Attributes
+    ----------
+    scanned : int
+        How many files it found, without those that are no instances.
+    done : int
+        For how many of them the outcome is known.
+    failed : int
+        How many of those that are done cannot be imported.
+    """
 
     scanned: int
     done: int
+    failed: int
 
 
 def read_progress(image_store: ImageStore, job_id: str) -> Progress:
-    """Return the progress of a job; both numbers are 0 before the input was listed and after the end."""
-    waiting = import_files.c.outcome == "PENDING"
-    counts = select(func.count(), func.count().filter(waiting)).where(import_files.c.job_id == job_id)
+    """Return the progress of a job; all numbers are 0 before the input was listed and after the end."""
+    outcome = import_files.c.outcome
+    counts = select(outcome, func.count()).where(import_files.c.job_id == job_id).group_by(outcome)
     with image_store.database.read() as connection:
-        total, pending = connection.execute(counts).one()
-    return Progress(total, total - pending)
+        by_outcome = {FileOutcome(name): count for name, count in connection.execute(counts)}
+    failed = by_outcome.get(FileOutcome.FAILED, 0)
+    done = by_outcome.get(FileOutcome.STAGED, 0) + failed
+    return Progress(done + by_outcome.get(FileOutcome.PENDING, 0), done, failed)
 
 
 def _row(connection: Connection, datastore_id: str, job_id: str, *which: ColumnElement[bool]) -> Row[Any]:
