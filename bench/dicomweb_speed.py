@@ -11,14 +11,13 @@ import http.client
 import os
 import time
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
 from multiprocessing import get_context
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import orjson
-import pydicom
 from pydicom.uid import generate_uid
 
 from bench import codec
@@ -26,15 +25,14 @@ from bench.corpus import write_ct_series
 from bench.processes import processor_seconds
 from bench.report import Report, median, percentile
 from bench.scale import Run
-from bench.server import BenchmarkError, Server
-from bench.signing import SignedRequest, fetch, get, post, signed_get, signed_store
+from bench.server import Server
+from bench.signing import fetch, get, signed_get
+from bench.stow import bodies_of, file_of_own, store
 
 COLD_LIMIT_MS = 80
 WARM_LIMIT_MS = 15
 LEAST_STORED = 100
 """Instances a second: three times what Orthanc stores with its JPEG 2000 transcoding, one a request, as measured beside."""
-_FAILED = "00081198"
-_BOUNDARY = "a-boundary-of-the-benchmark"
 
 
 def run(setting: Run, report: Report) -> None:
@@ -46,11 +44,13 @@ def run(setting: Run, report: Report) -> None:
     with server:
         datastore_id = server.datastore()
         _codec_alone(report, codec.write_frames(folder / "frames.npy", len(paths)), len(paths))
-        _store(server, datastore_id, [_file(path, generate_uid()) for path in paths[: 2 * (os.cpu_count() or 1)]], 2)
+        store(
+            server, datastore_id, [file_of_own(path, generate_uid()) for path in paths[: 2 * (os.cpu_count() or 1)]], 2
+        )
         for batch in (1, 25):
             for connections in (4, 16):
                 series_uid = generate_uid()
-                bodies = _bodies([_file(path, series_uid) for path in paths], batch)
+                bodies = bodies_of([file_of_own(path, series_uid) for path in paths], batch)
                 _stored(report, server, datastore_id, bodies, (len(paths), batch, connections))
         path = _series(server, datastore_id)
     _metadata(setting, report, server, path)
@@ -68,53 +68,18 @@ def _codec_alone(report: Report, frames: Path, count: int) -> None:
     report.figure("codec alone, processor time", spent * 1000 / count, "ms/instance")
 
 
-def _file(path: Path, series_uid: str) -> bytes:
-    """Give a file of the corpus with UIDs of its own, in a study of its own."""
-    dataset = pydicom.dcmread(path)
-    dataset.StudyInstanceUID = series_uid[:60].rstrip(".")
-    dataset.SeriesInstanceUID = series_uid
-    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = generate_uid()
-    buffer = pydicom.filebase.DicomBytesIO()
-    pydicom.dcmwrite(buffer, dataset, enforce_file_format=True)
-    return bytes(buffer.getvalue())
-
-
-def _bodies(files: Sequence[bytes], batch: int) -> list[bytes]:
-    head, tail = f"--{_BOUNDARY}\r\nContent-Type: application/dicom\r\n\r\n".encode(), f"--{_BOUNDARY}--".encode()
-    groups = [files[start : start + batch] for start in range(0, len(files), batch)]
-    return [b"".join(head + file + b"\r\n" for file in group) + tail for group in groups]
-
-
 def _stored(
     report: Report, server: Server, datastore_id: str, bodies: Sequence[bytes], sizes: tuple[int, int, int]
 ) -> None:
     count, batch, connections = sizes
     spent = processor_seconds(server.pid)
     begin = time.perf_counter()
-    _store(server, datastore_id, bodies, connections, whole=True)
+    store(server, datastore_id, bodies, connections, whole=True)
     wall = time.perf_counter() - begin
     name = f"STOW, {batch} a request, {connections} connections"
     limit = LEAST_STORED if batch == 1 else None
     report.figure(name, count / wall, "instances/s", limit, at_most=False)
     report.figure(f"{name}, processor time", (processor_seconds(server.pid) - spent) * 1000 / count, "ms/instance")
-
-
-def _store(server: Server, datastore_id: str, files: Sequence[bytes], connections: int, *, whole: bool = False) -> None:
-    """Store bodies, or files each in a body of its own, over some connections; raises `BenchmarkError`."""
-    bodies = list(files) if whole else _bodies(files, 1)
-    kind = f'multipart/related; type="application/dicom"; boundary={_BOUNDARY}'
-    requests = [signed_store(server, f"/datastore/{datastore_id}/studies", kind, body) for body in bodies]
-    with ThreadPoolExecutor(connections) as pool:
-        list(pool.map(_send_all, [server.url] * connections, [requests[at::connections] for at in range(connections)]))
-
-
-def _send_all(url: str, requests: Sequence[SignedRequest]) -> None:
-    address = urlsplit(url)
-    with closing(http.client.HTTPConnection(address.hostname or "", address.port)) as connection:
-        for request in requests:
-            _, body = post(connection, request)
-            if _FAILED in orjson.loads(body):
-                raise BenchmarkError(f"an instance was not stored: {body[:300]!r}")
 
 
 def _metadata(setting: Run, report: Report, server: Server, path: str) -> None:
