@@ -39,6 +39,19 @@ ENTRIES: Final[tuple[Entry, ...]] = (Entry("Data stores", "/console/datastores",
 TABS: Final[tuple[Entry, ...]] = (Entry("Details", "details", _may("medical-imaging:GetDatastore")),)
 """Tabs of a data store, in their order; the first that is offered is shown first."""
 
+IMAGE_SET_TABS: Final[tuple[Entry, ...]] = (Entry("Overview", "", lambda _visit, _arn: True),)
+"""Tabs of an image set, in their order."""
+
+
+def may_on_image_set(visit: Visit, operation: str, arn: str) -> bool:
+    """Return whether a visit is allowed an operation of HealthImaging on an image set, by its ARN, and on its data store."""
+    return visit.may(f"medical-imaging:{operation}", arn.partition("/imageset/")[0], arn)
+
+
+def image_set_tabs_of(visit: Visit, arn: str) -> Sequence[Entry]:
+    """Return the tabs of an image set that a visit is offered, by its ARN."""
+    return [entry for entry in IMAGE_SET_TABS if entry.is_offered(visit, arn)]
+
 
 def entries_of(visit: Visit) -> Sequence[Entry]:
     """Return the parts of the console that a visit is offered."""
