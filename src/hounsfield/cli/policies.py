@@ -11,8 +11,6 @@ from hounsfield.cli.arguments import DOCUMENT, parse_holder, read_document, with
 from hounsfield.cli.installation import InvalidError, with_directory
 from hounsfield.cli.output import Output, policy_json
 from hounsfield.iam.identities import attachments, managed_policies
-from hounsfield.iam.identities.errors import NoSuchEntityError
-from hounsfield.iam.identities.identities import get_identity
 from hounsfield.iam.identities.repository import Repository
 
 
@@ -47,11 +45,7 @@ def show(repository: Repository, output: Output, name: str, user: str | None, ro
     if user is None and role is None:
         output.policy(managed_policies.get_policy(repository, name))
         return
-    kind, holder = parse_holder(user, role)
-    record = get_identity(repository, kind, holder)
-    document = record.inline.get(name)
-    if document is None:
-        raise NoSuchEntityError(f"the {kind} {record.name} has no inline policy of that name")
+    document = attachments.get_inline_policy(repository, *parse_holder(user, role), name)
     output.say(json.loads(document), [document.rstrip()])
 
 

@@ -2,18 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
-
 from support.clients.administration import administer, call, refused
 from support.identities.users_and_roles import UsersAndRoles, allow, deny, user_arn
 from support.servers import ServerProcess
-
-
-@pytest.fixture(scope="module")
-def world(server: ServerProcess):
-    world = UsersAndRoles(server)
-    yield world
-    world.close()
 
 
 def test_the_life_of_a_user(server: ServerProcess) -> None:

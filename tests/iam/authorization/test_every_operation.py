@@ -9,6 +9,7 @@ from __future__ import annotations
 import pytest
 from botocore.credentials import Credentials
 
+from hounsfield.api.administration.operations import OPERATIONS as ADMINISTRATION
 from hounsfield.api.dicomweb.resources import ROUTES
 from hounsfield.gateway.route_table import Route
 from hounsfield.iam.identities.restricted_datastores import restrict_datastore
@@ -36,8 +37,8 @@ READING = [
 
 @pytest.fixture(scope="module")
 def routes() -> list[Route]:
-    """What a server that allows everything answers, but for who may call and whether it is up."""
-    others = {*FORMS, *FOR_EVERYBODY}
+    """What a server that allows everything answers, but for who may call, whether it is up, and administration."""
+    others = {*FORMS, *FOR_EVERYBODY, *ADMINISTRATION}
     return [route for route in route_table().routes if route not in OPEN and route.operation not in others]
 
 

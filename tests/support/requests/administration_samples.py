@@ -20,6 +20,11 @@ _BY_FORM: Mapping[Form, Any] = {
     Form.MOMENT: "2099-01-01T00:00:00Z",
     Form.ENTRIES: [{"ContextKeyName": "aws:CurrentTime", "ContextKeyValues": ["2026-01-01T00:00:00Z"]}],
 }
+_BY_NAME: Mapping[str, Any] = {
+    "DatastoreId": "0" * 32,
+    "PolicySourceArn": "arn:aws:iam::000000000000:user/walked",
+    "ActionNames": ["medical-imaging:GetDatastore"],
+}
 
 
 def sample_of(operation: str) -> dict[str, Any]:
@@ -28,6 +33,8 @@ def sample_of(operation: str) -> dict[str, Any]:
 
 
 def _sample(member: Member) -> Any:
+    if member.name in _BY_NAME:
+        return _BY_NAME[member.name]
     if member.choices:
         return member.choices[0]
     if member.form is Form.INTEGER:

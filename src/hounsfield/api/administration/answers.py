@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from hounsfield.audit.events import Json
-from hounsfield.iam.identities.records import IdentityKind, IdentityRecord
+from hounsfield.iam.identities.records import IdentityKind, IdentityRecord, PolicyRecord
 
 
 def time_text(moment: datetime | None) -> str | None:
@@ -42,4 +42,17 @@ def identity_members(record: IdentityRecord) -> Mapping[str, Json]:
         "MaxSessionDuration": record.max_session_seconds,
         "AssumeRolePolicyDocument": record.trust,
         **shared,
+    }
+
+
+def policy_members(record: PolicyRecord) -> Mapping[str, Json]:
+    """Return a managed policy without its document."""
+    return {
+        "PolicyName": record.name,
+        "PolicyId": record.id or None,
+        "Arn": record.arn,
+        "Description": record.description,
+        "AttachmentCount": len(record.users_and_roles),
+        "CreateDate": time_text(record.created_at),
+        "UpdateDate": time_text(record.updated_at),
     }

@@ -19,6 +19,10 @@ Permissions: TypeAlias = Callable[[Context, Call, str], Sequence[Permission]]
 """Gives the permissions that a call needs, all of them; its last argument is the action of the operation."""
 
 
+Handle: TypeAlias = Callable[[Context, Call], "Answer | Response"]
+"""Carries an operation out."""
+
+
 class Source(StrEnum):
     """Services of AWS that operations are named after; the audit trail names them so (``eventSource``)."""
 
@@ -53,7 +57,7 @@ class Operation:
     action: str
     permissions: Permissions
     members: tuple[Member, ...]
-    handle: Callable[[Context, Call], Answer | Response]
+    handle: Handle
 
 
 def on_everything(_context: Context, _call: Call, action: str) -> Sequence[Permission]:

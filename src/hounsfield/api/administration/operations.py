@@ -5,10 +5,34 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from hounsfield.api.administration import audit, buckets, import_progress, import_results, users
+from hounsfield.api.administration import (
+    access_keys,
+    attachments,
+    audit,
+    buckets,
+    datastore_access,
+    import_progress,
+    import_results,
+    policies,
+    roles,
+    simulation,
+    users,
+)
 from hounsfield.api.administration.operation import Operation
 
-_MODULES: Final = (users, buckets, import_results, import_progress, audit)
+_MODULES: Final = (
+    users,
+    access_keys,
+    roles,
+    policies,
+    attachments,
+    simulation,
+    datastore_access,
+    buckets,
+    import_progress,
+    import_results,
+    audit,
+)
 OPERATIONS: Final[Mapping[str, Operation]] = {
     operation.name: operation for module in _MODULES for operation in module.OPERATIONS
 }

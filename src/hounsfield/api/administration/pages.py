@@ -21,7 +21,14 @@ PAGE_MEMBERS: Final = (
 )
 
 
-def page_of(call: Call, name: str, items: Sequence[T], key: Callable[[T], str], shown: Callable[[T], Json]) -> Answer:
+def page_of(
+    call: Call,
+    name: str,
+    items: Sequence[T],
+    key: Callable[[T], str],
+    shown: Callable[[T], Json],
+    marker_of: Callable[[T], str] | None = None,
+) -> Answer:
     """Return one page of a list.
 
     Parameters
@@ -33,9 +40,11 @@ def page_of(call: Call, name: str, items: Sequence[T], key: Callable[[T], str], 
     items : sequence
         The whole list.
     key : callable
-        Gives the name of an item, which no other has; the list is ordered by it, whatever the case.
+        Gives the name of an item, which the filter is for.
     shown : callable
         Gives an item as the answer has it.
+    marker_of : callable or None
+        Gives what no other item has; the list is ordered by it, whatever the case. None where that is the name.
 
     Returns
     -------
@@ -45,13 +54,14 @@ def page_of(call: Call, name: str, items: Sequence[T], key: Callable[[T], str], 
     wanted = (optional_text(call.parameters, "NameContains") or "").lower()
     marker = optional_text(call.parameters, "Marker")
     count = optional_integer(call.parameters, "MaxItems") or DEFAULT_ITEMS
-    found = sorted((item for item in items if wanted in key(item).lower()), key=lambda item: key(item).lower())
-    rest = [item for item in found if marker is None or key(item).lower() > marker.lower()]
+    unique = marker_of or key
+    found = sorted((item for item in items if wanted in key(item).lower()), key=lambda item: unique(item).lower())
+    rest = [item for item in found if marker is None or unique(item).lower() > marker.lower()]
     page = rest[:count]
     truncated = len(rest) > count
     return {
         name: [shown(item) for item in page],
         "IsTruncated": truncated,
         "TotalCount": len(found),
-        "Marker": key(page[-1]) if truncated else None,
+        "Marker": unique(page[-1]) if truncated else None,
     }

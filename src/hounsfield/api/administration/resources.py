@@ -70,10 +70,18 @@ def permission_on(
     own : Mapping of str to ContextValue, optional
         Condition keys that the request has of its own, in lower case.
     """
-    record = find_identity(context, call, kind)
-    arn = context.repository.arn(kind, named_identity(call, kind)) if record is None else record.arn
-    tags = {} if record is None else tag_context(record.tags)
-    return Permission(action, (arn,), {**tags, **(own or {})})
+    return permission_on_named(context, action, kind, named_identity(call, kind), own)
+
+
+def permission_on_named(
+    context: Context, action: str, kind: IdentityKind, name: str, own: Mapping[str, ContextValue] | None = None
+) -> Permission:
+    """Return the permission for an action on a user or role; parameters are those of `permission_on`."""
+    try:
+        record = get_identity(context.repository, kind, name)
+    except NoSuchEntityError:
+        return Permission(action, (context.repository.arn(kind, name),), own or {})
+    return Permission(action, (record.arn,), {**tag_context(record.tags), **(own or {})})
 
 
 def tag_context(tags: Mapping[str, str]) -> dict[str, ContextValue]:

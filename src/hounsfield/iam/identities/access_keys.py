@@ -124,7 +124,7 @@ def list_keys(repository: Repository, user: str | None = None) -> list[AccessKey
 
 def set_key_status(repository: Repository, access_key_id: str, status: KeyStatus) -> AccessKeyRecord:
     """Enable or disable a key (IAM UpdateAccessKey); raises `NoSuchEntityError`."""
-    return _change(repository, access_key_id, status=status)
+    return update_key(repository, access_key_id, status=status)
 
 
 def set_key_expiry(repository: Repository, access_key_id: str, expires_at: datetime | None) -> AccessKeyRecord:
@@ -137,14 +137,56 @@ def set_key_expiry(repository: Repository, access_key_id: str, expires_at: datet
     InvalidInputError
         That moment is past; disabling is for that.
     """
+    return update_key(repository, access_key_id, expires_at=expires_at, never_expires=expires_at is None)
+
+
+def update_key(
+    repository: Repository,
+    access_key_id: str,
+    user: str | None = None,
+    *,
+    status: KeyStatus | None = None,
+    expires_at: datetime | None = None,
+    never_expires: bool = False,
+) -> AccessKeyRecord:
+    """Change what is given of a key (IAM UpdateAccessKey).
+
+    Parameters
+    ----------
+    repository : Repository
+        Where.
+    access_key_id : str
+        Which key.
+    user : str or None
+        Name of the user whose key it must be; None for anybody's.
+    status : KeyStatus or None
+        Whether it may be used.
+    expires_at : datetime or None
+        From when on it is refused.
+    never_expires : bool
+        Whether it never is.
+
+    Raises
+    ------
+    NoSuchEntityError
+        There is no such key, or not one of the user.
+    InvalidInputError
+        The expiry is past; disabling is for that.
+    """
     _check_future(expires_at)
-    return _change(repository, access_key_id, expires_at=None if expires_at is None else to_ms(expires_at))
-
-
-def delete_key(repository: Repository, access_key_id: str) -> AccessKeyRecord:
-    """Delete a key (IAM DeleteAccessKey); raises `NoSuchEntityError`."""
+    values: dict[str, object] = {} if status is None else {"status": status}
+    if expires_at is not None or never_expires:
+        values["expires_at"] = None if expires_at is None else to_ms(expires_at)
     with repository.change() as connection:
-        record = _key(connection, access_key_id)
+        record = _key(connection, access_key_id, user)
+        connection.execute(update(access_keys).where(access_keys.c.id == record.id).values(**values))
+        return _key(connection, record.id)
+
+
+def delete_key(repository: Repository, access_key_id: str, user: str | None = None) -> AccessKeyRecord:
+    """Delete a key (IAM DeleteAccessKey), of a user where one is named; raises `NoSuchEntityError`."""
+    with repository.change() as connection:
+        record = _key(connection, access_key_id, user)
         connection.execute(delete(access_keys).where(access_keys.c.id == record.id))
         return record
 
@@ -197,20 +239,13 @@ def finish_rotation(repository: Repository, user: str) -> tuple[AccessKeyRecord,
         return _key(connection, old.id), new
 
 
-def _change(repository: Repository, access_key_id: str, **values: object) -> AccessKeyRecord:
-    with repository.change() as connection:
-        record = _key(connection, access_key_id)
-        connection.execute(update(access_keys).where(access_keys.c.id == record.id).values(**values))
-        return _key(connection, record.id)
-
-
 def _query() -> Any:
     return select(access_keys, identities.c.name).join(identities, identities.c.id == access_keys.c.identity_id)
 
 
-def _key(connection: Connection, access_key_id: str) -> AccessKeyRecord:
+def _key(connection: Connection, access_key_id: str, user: str | None = None) -> AccessKeyRecord:
     row = connection.execute(_query().where(access_keys.c.id == access_key_id)).first()
-    if row is None:
+    if row is None or (user is not None and row.name.lower() != user.lower()):
         raise NoSuchEntityError(f"there is no access key {format_name(access_key_id)}")
     return key_record(row, row.name)
 

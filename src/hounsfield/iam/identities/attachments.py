@@ -97,6 +97,15 @@ def put_inline_policy(
     return get_identity(repository, kind, name)
 
 
+def get_inline_policy(repository: Repository, kind: IdentityKind, name: str, policy: str) -> str:
+    """Return an inline policy, JSON (IAM GetUserPolicy, GetRolePolicy); raises `NoSuchEntityError`."""
+    record = get_identity(repository, kind, name)
+    document = record.inline.get(policy)
+    if document is None:
+        raise NoSuchEntityError(f"the {kind} {record.name} has no inline policy {format_name(policy)}")
+    return document
+
+
 def remove_inline_policy(repository: Repository, kind: IdentityKind, name: str, policy: str) -> IdentityRecord:
     """Delete an inline policy (IAM DeleteUserPolicy, DeleteRolePolicy); raises `NoSuchEntityError`."""
     with repository.change() as connection:

@@ -1,0 +1,17 @@
+"""Users and roles of the server of the suite."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from support.identities.users_and_roles import UsersAndRoles
+from support.servers import ServerProcess
+
+
+@pytest.fixture(scope="module")
+def world(server: ServerProcess) -> Iterator[UsersAndRoles]:
+    world = UsersAndRoles(server)
+    yield world
+    world.close()
