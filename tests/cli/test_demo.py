@@ -21,6 +21,7 @@ import imagecodecs
 import numpy as np
 import pydicom
 import pytest
+import requests
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from dicomweb_client.api import DICOMwebClient
@@ -209,6 +210,17 @@ def test_what_it_says_to_do_next_can_be_done(demo: Demo, tmp_path: Path) -> None
     assert run.returncode == 0, run.stderr
     assert len(json.loads(run.stdout)["imageSetsMetadataSummaries"]) == _counts(demo.printed)["Image sets"]
     assert imagecodecs.png_decode((tmp_path / "heart.png").read_bytes()).shape[:2] == (512, 512)
+
+
+def test_its_link_opens_the_console(demo: Demo) -> None:
+    link = re.search(r"^(http\S+/console/link)#(\S+)$", demo.printed, re.MULTILINE)
+    assert link is not None, demo.printed
+    assert link[1] == f"{demo.url}/console/link"
+    browser = requests.Session()
+    page = browser.post(link[1], {"token": link[2]}, timeout=30)
+    assert page.url == f"{demo.url}/console/datastores"
+    assert demo.datastore in page.text
+    assert requests.post(link[1], {"token": link[2]}, timeout=30).status_code == 401
 
 
 def test_a_second_run_imports_nothing_again_and_mends_what_was_lost(demo: Demo) -> None:

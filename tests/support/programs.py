@@ -26,6 +26,7 @@ _HOUNSFIELD: Final = (
         f"hounsfield.cli.{group}"
         for group in ("access_keys", "audit", "datastores", "master_keys", "policies", "roles", "users")
     ),
+    "hounsfield.cli.console_link",
     "hounsfield.cli.import_command",
 )
 """What ``hounsfield serve`` imports before it forks, and what the other commands import."""

@@ -29,7 +29,12 @@ _NOUNS: Final = {"access-key": "key", "master-key": "keys"}
 
 @contextmanager
 def record_command(
-    settings: Settings, database: Database, keyring: LocalKeyring, context: click.Context, source: str = SOURCE
+    settings: Settings,
+    database: Database,
+    keyring: LocalKeyring,
+    context: click.Context,
+    source: str = SOURCE,
+    name: str | None = None,
 ) -> Iterator[None]:
     """Record the command that is carried out meanwhile, also one that fails; those that only show something are not.
 
@@ -43,6 +48,8 @@ def record_command(
         Of the command.
     source : str
         Service that the record names.
+    name : str or None
+        What the record calls the command; None for what is made of its name.
 
     Raises
     ------
@@ -64,7 +71,7 @@ def record_command(
         raise
     finally:
         event = AuditEvent(
-            name=event_name(context),
+            name=name or event_name(context),
             source=source,
             time=began,
             origin=Origin("localhost", "hounsfield"),

@@ -24,6 +24,8 @@ from hounsfield.runtime.logs import configure_logs
 from hounsfield.settings import InstallationError, Settings, SettingsError, load_settings
 
 Command = TypeVar("Command", bound=Callable[..., None])
+IDENTITIES: Final = "iam.amazonaws.com"
+"""Service that commands on users, roles and policies are recorded under."""
 _REFUSED: Final = 1
 _INVALID: Final = 2
 
@@ -54,8 +56,21 @@ def with_directory(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @contextmanager
-def open_directory(data: Path, context: click.Context) -> Iterator[Repository]:
+def open_directory(
+    data: Path, context: click.Context, *, source: str = IDENTITIES, event: str | None = None
+) -> Iterator[Repository]:
     """Open the users and roles of a data folder, and record the command.
+
+    Parameters
+    ----------
+    data : Path
+        The data folder.
+    context : click.Context
+        Of the command.
+    source : str
+        Service that the record names.
+    event : str or None
+        What the record calls the command; None for what is made of its name.
 
     Raises
     ------
@@ -75,7 +90,7 @@ def open_directory(data: Path, context: click.Context) -> Iterator[Repository]:
         keyring = open_keyring(settings)
         database = open_database(settings, keyring)
         try:
-            with record_command(settings, database, keyring, context):
+            with record_command(settings, database, keyring, context, source, event):
                 yield open_repository(settings, database, keyring)
         finally:
             database.close()

@@ -135,6 +135,22 @@ def import_command(data: Path, datastore: str | None, profile: str | None, paths
     sys.exit(1 if failed else 0)
 
 
+@cli.command("console")
+@data_option
+@click.option(
+    "--url",
+    help="Where browsers reach the server.  [default: HOUNSFIELD_PUBLIC_URL, the server of the data folder, "
+    "or http://127.0.0.1:8080]",
+)
+@click.option("--user", metavar="NAME", help="Sign in as this user, by one of its active keys.  [default: root]")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def console_command(data: Path, url: str | None, user: str | None, as_json: bool) -> None:
+    """Print a link that signs in to the console: it works once, within five minutes."""
+    from hounsfield.cli.console_link import print_link
+
+    print_link(data, url, user, as_json=as_json)
+
+
 @cli.command("demo")
 @click.option("--data", type=click.Path(file_okay=False, path_type=Path), default=Path("demo-data"), show_default=True)
 @click.option("--keep-serving/--stop", default=None, help="Serve on after the tour.  [default: when in a terminal]")

@@ -123,13 +123,21 @@ class SignIn:
         key = None
         if not wait and _is_same_origin(request):
             key = await run_in_threadpool(self.sessions.take_link, form.text("token"))
-        principal = self.holders.holder(key, None) if key else None
+        principal = await run_in_threadpool(self._holder_now, key) if key else None
         if key is None or principal is None:
             self.attempts.note(counted)
             await self._record(request, "ConsoleLogin", None, UnrecognizedClientException(_LINK_REFUSED))
             html = self.environment.get_template("link.html").render(error=_LINK_REFUSED)
             return HTMLResponse(html, 429 if wait else 401)
         return await self._begin(request, principal, key, HOME)
+
+    def _holder_now(self, key: str) -> Principal | None:
+        """Return the holder of a key, also of one that was made a moment ago: a link cannot be used again."""
+        holder = self.holders.holder(key, None)
+        if holder is None:
+            self.holders.directory.refresh()
+            holder = self.holders.holder(key, None)
+        return holder
 
     async def status(self, _request: Request, session: Session | None, _form: Form) -> Response:
         """Return whether there is a session, for a script, and the token that changes need."""

@@ -24,6 +24,7 @@ import numpy as np
 from botocore.exceptions import ClientError
 from numpy.typing import NDArray
 
+from hounsfield.cli.console_link import new_link
 from hounsfield.cli.demo.failures import failure_lines
 from hounsfield.cli.demo.picture import HEART_IMAGE, RenderingError, four_views, rendered_url
 from hounsfield.cli.demo.read_back import ChecksumError, StoredImageSet, checked_frame, stored_image_sets
@@ -238,6 +239,15 @@ def _say_how_to_go_on(settings: Settings, url: str, datastore_id: str, *, keep_s
     click.echo(f"    --user \"$(sed -n 's/.* = //p' {credentials} | paste -sd:)\" \\")
     click.echo("    -H 'Accept: image/png' --output heart.png \\")
     click.echo(f"    '{rendered_url(shown, datastore_id, HEART_IMAGE)}'")
+    _offer_console(settings.data, shown, keep_serving=keep_serving)
+
+
+def _offer_console(data: Path, url: str, *, keep_serving: bool) -> None:
+    """Print a link to the console that signs in as root: the demo has nothing but what it made itself."""
+    while_serving = "" if keep_serving else ", while the command above serves"
+    click.echo(f"\nThe console, in a browser{while_serving}. The link signs in once, within five minutes:")
+    click.echo(new_link(data, url).address)
+    click.echo(f"Another one: {_program()} console --data {shlex.quote(str(data))}")
 
 
 def _port_for_later() -> int:
