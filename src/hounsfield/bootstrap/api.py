@@ -22,6 +22,7 @@ from hounsfield.api.healthimaging.api import HealthImagingApi, healthimaging_rou
 from hounsfield.api.healthimaging.context import Context
 from hounsfield.api.sts.api import StsApi, sts_routes
 from hounsfield.api.sts.context import Context as StsContext
+from hounsfield.audit.call_counts import CallCounter
 from hounsfield.audit.trail import Trail
 from hounsfield.audit.trail_folder import TrailFolder
 from hounsfield.aws.protocol.model import load_service
@@ -62,6 +63,7 @@ from hounsfield.imaging.receive.receiver import Receiver
 from hounsfield.imaging.rendering.rendered import FrameRenderer
 from hounsfield.imaging.retrieve.instances import prepare_statements
 from hounsfield.imaging.retrieve.metadata import DicomMetadataReader
+from hounsfield.imaging.search.usage import UsageReader
 from hounsfield.imaging.tiering.tiers import access_precision
 from hounsfield.oidc.issuer import Issuer, open_issuer
 from hounsfield.runtime.logs import configure_logs
@@ -281,6 +283,8 @@ def _administration(
             job_roles=job_roles(settings, holders.directory, image_store),
             tokens=page_tokens,
             trail=trail_folder,
+            calls=CallCounter(trail_folder.path),
+            usage=UsageReader(image_store),
         ),
         routes=administration_routes(shared.reading, shared.writing),
         recorder=make_administration_recorder(settings, image_store, trail),

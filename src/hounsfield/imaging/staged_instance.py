@@ -79,6 +79,16 @@ class StagedInstance:
     index: InstanceColumns | None = None
 
     @property
+    def pixel_bytes(self) -> int:
+        """Size of the records of its pixel data."""
+        return sum(sum(run.lengths) for run in self.runs)
+
+    @property
+    def stored_bytes(self) -> int:
+        """Size of all its records."""
+        return self.fragment.length + self.dataset.length + self.pixel_bytes
+
+    @property
     def pack_ids(self) -> frozenset[str]:
         """All packs that its records lie in."""
         return frozenset((self.pack_id, *(run.pack_id for run in self.runs)))

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, func, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, Label, Row, func, insert, or_, select
 
 from hounsfield.dicom.healthimaging.document import Levels
 from hounsfield.imaging.levels import seal_levels
@@ -74,6 +74,25 @@ def fragment_total(
         query = query.where(columns.sop_uid.not_in(sorted(without)))
     row = connection.execute(query).one()
     return int(row[0]), int(row[1])
+
+
+def stored_bytes_of(columns: Any) -> Label[int]:
+    """Return the size of all records of an instance, of the columns of its row."""
+    size: ColumnElement[int] = columns.fragment_length + columns.dataset_length + columns.pixel_bytes
+    return size.label("stored_bytes")
+
+
+def current_totals(connection: Connection, image_set_id: str) -> dict[str, int]:
+    """Return what the row of an image set has of the instances of its latest version, by the names of the columns."""
+    columns = instances.c
+    row = connection.execute(
+        select(
+            func.count(),
+            func.coalesce(func.sum(columns.frame_count), 0),
+            func.coalesce(func.sum(stored_bytes_of(columns)), 0),
+        ).where(columns.image_set_id == image_set_id, columns.last_version.is_(None))
+    ).one()
+    return {"instance_count": int(row[0]), "frame_count": int(row[1]), "stored_bytes": int(row[2])}
 
 
 def _in_version(image_set_id: str, version: int) -> tuple[ColumnElement[bool], ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hounsfield.audit.call_counts import CallCounter
 from hounsfield.audit.trail_folder import TrailFolder
 from hounsfield.aws.protocol.model import Parameters
 from hounsfield.aws.protocol.pagination import PageTokens
@@ -13,6 +14,7 @@ from hounsfield.iam.principals import Principal
 from hounsfield.iam.request_context import RequestConditionKeys
 from hounsfield.iam.sessions.import_job_roles import JobRoles
 from hounsfield.imaging.image_store import ImageStore
+from hounsfield.imaging.search.usage import UsageReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,10 @@ class Context:
         Seals where the next page begins.
     trail : TrailFolder
         The audit trail of this machine.
+    calls : CallCounter
+        Counts the calls that it tells of.
+    usage : UsageReader
+        Counts what is stored and imported.
     """
 
     repository: Repository
@@ -44,6 +50,8 @@ class Context:
     job_roles: JobRoles
     tokens: PageTokens
     trail: TrailFolder
+    calls: CallCounter
+    usage: UsageReader
 
 
 @dataclass(frozen=True, slots=True)

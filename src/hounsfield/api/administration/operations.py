@@ -16,6 +16,7 @@ from hounsfield.api.administration import (
     policies,
     roles,
     simulation,
+    usage,
     users,
 )
 from hounsfield.api.administration.operation import Operation
@@ -32,6 +33,7 @@ _MODULES: Final = (
     import_progress,
     import_results,
     audit,
+    usage,
 )
 OPERATIONS: Final[Mapping[str, Operation]] = {
     operation.name: operation for module in _MODULES for operation in module.OPERATIONS

@@ -32,7 +32,7 @@ from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy import Connection, Row, select, update
 
 from hounsfield.dicom.healthimaging.document import Levels
 from hounsfield.imaging.errors import ConflictError, NotFoundError
@@ -40,10 +40,10 @@ from hounsfield.imaging.levels import index_entry, open_levels, seal_levels
 from hounsfield.imaging.states import ImageSetState, StorageTier, WorkflowStatus
 from hounsfield.imaging.study_rows import refresh_series
 from hounsfield.imaging.tag_index import follow_image_sets
-from hounsfield.imaging.version_rows import VersionRow, insert_version_row
+from hounsfield.imaging.version_rows import VersionRow, current_totals, insert_version_row
 from hounsfield.storage.clock import now_ms
 from hounsfield.storage.db.database import lock_row
-from hounsfield.storage.db.image_set_tables import image_set_versions, image_sets, instances
+from hounsfield.storage.db.image_set_tables import image_set_versions, image_sets
 from hounsfield.storage.keys.data_key import DataKey
 
 NOT_THE_LATEST: Final = "Requested version(s) of ImageSet(s) is not the latest."
@@ -261,8 +261,6 @@ def succeed(
     """
     now = now_ms()
     levels = begun.levels if levels is None else levels
-    current = (instances.c.image_set_id == begun.id, instances.c.last_version.is_(None))
-    count = connection.execute(select(func.count()).select_from(instances).where(*current)).scalar_one()
     _set_version(
         connection,
         begun,
@@ -279,7 +277,7 @@ def succeed(
         updated_at=now,
         last_accessed_at=now,
         storage_tier=StorageTier.FREQUENT_ACCESS,
-        instance_count=count,
+        **current_totals(connection, begun.id),
         **asdict(index_entry(levels)),
     )
     refresh_series(connection, [begun.id])

@@ -225,7 +225,8 @@ class ImportRunner:
                     continue
                 write_versions(connection, key, versions, staged)
                 forget_files(connection, job.id)
-                move_job(connection, job.id, JobEvent.COMPLETE, **self._ended())
+                counts = _counts(records, [entry.destination for entry in versions])
+                move_job(connection, job.id, JobEvent.COMPLETE, **self._ended(), **counts)
                 self._image_store.queue.finish(connection, item)
                 return
 
@@ -267,7 +268,8 @@ class ImportRunner:
         with self._image_store.database.write() as connection:
             self._image_store.queue.hold(connection, item)
             forget_files(connection, job.id)
-            move_job(connection, job.id, JobEvent.FAIL, message=_clean_message(message), **self._ended())
+            counts = _counts(records, [])
+            move_job(connection, job.id, JobEvent.FAIL, message=_clean_message(message), **self._ended(), **counts)
             self._image_store.queue.finish(connection, item)
         self._delete_packs(job, records)
 
@@ -287,6 +289,14 @@ class ImportRunner:
                 return read_file_records(connection, job.id, key)
         except KeyUnavailableError:
             return []
+
+
+def _counts(records: Sequence[FileRecord], destinations: Sequence[Destination]) -> dict[str, int]:
+    """Return how many files a job imported and how many it could not, as its manifest has them."""
+    return {
+        "imported_files": sum(len(d.ordinals) + len(d.superseded) for d in destinations),
+        "failed_files": sum(1 for record in records if record.outcome is FileOutcome.FAILED),
+    }
 
 
 def _refuse(record: FileRecord, reasons: Mapping[int, str]) -> FileRecord:

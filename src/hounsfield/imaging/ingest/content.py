@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final
 
 import orjson
 from cachetools import LRUCache
@@ -21,7 +21,7 @@ from hounsfield.dicom.healthimaging.document import Levels, document_size_of_tot
 from hounsfield.imaging.ingest.grouping import Assignment, PrimaryImageSet
 from hounsfield.imaging.levels import merge_levels, open_levels
 from hounsfield.imaging.staged_instance import StagedInstance
-from hounsfield.imaging.version_rows import fragment_total
+from hounsfield.imaging.version_rows import fragment_total, stored_bytes_of
 from hounsfield.storage.db.database import in_groups
 from hounsfield.storage.db.image_set_tables import image_set_versions, image_sets, instances
 from hounsfield.storage.db.prepared import PreparedStatement, PreparedValueStatement
@@ -29,12 +29,19 @@ from hounsfield.storage.keys.data_key import DataKey
 
 _MOST_KNOWN: Final = 4096
 _EXTENDED: Final = PreparedStatement(
-    select(image_sets.c.created_at, image_set_versions.c.sealed_levels)
+    select(
+        image_sets.c.created_at,
+        image_sets.c.frame_count,
+        image_sets.c.stored_bytes,
+        image_set_versions.c.sealed_levels,
+    )
     .join(image_set_versions, image_set_versions.c.image_set_id == image_sets.c.id)
     .where(image_sets.c.id == bindparam("image_set"), image_set_versions.c.version == bindparam("number"))
 )
 _REPLACED: Final = PreparedValueStatement(
-    lambda uids: select(instances.c.sop_uid, instances.c.fragment_bytes).where(
+    lambda uids: select(
+        instances.c.sop_uid, instances.c.fragment_bytes, instances.c.frame_count, stored_bytes_of(instances.c)
+    ).where(
         instances.c.image_set_id == bindparam("image_set"),
         instances.c.sop_uid.in_(uids),
         instances.c.last_version.is_(None),
@@ -54,6 +61,10 @@ class ImageSetContent:
         How many instances it has.
     total : int
         Bytes of the SOP Instance UIDs and the JSON of all its instances.
+    frames : int
+        How many image frames they have.
+    stored_bytes : int
+        Bytes of all their records.
     replaces : bool
         Whether instances that were there are replaced.
     created_at : int or None
@@ -65,6 +76,8 @@ class ImageSetContent:
     levels: Levels
     count: int
     total: int
+    frames: int
+    stored_bytes: int
     replaces: bool = False
     created_at: int | None = None
     levels_before: Levels | None = None
@@ -118,8 +131,10 @@ def compute_content(
     entering = [staged[ordinal] for ordinal in assignment.ordinals]
     levels = merge_entering_levels(entering)
     added = sum(_size(instance.sop_uid, instance.fragment_bytes) for instance in entering)
+    frames = sum(instance.frame_count for instance in entering)
+    stored = sum(instance.stored_bytes for instance in entering)
     if assignment.extends is None:
-        return ImageSetContent(levels, len(entering), added)
+        return ImageSetContent(levels, len(entering), added, frames, stored)
     image_set_id, version = assignment.extends.image_set_id, assignment.extends.version
     (row,) = _EXTENDED.rows(connection, {"image_set": image_set_id, "number": version})
     replaced = _replaced(connection, image_set_id, entering)
@@ -128,20 +143,19 @@ def compute_content(
     return ImageSetContent(
         merge_levels(before, levels),
         count - len(replaced) + len(entering),
-        total - sum(_size(uid, size) for uid, size in replaced.items()) + added,
+        total - sum(_size(gone.sop_uid, gone.fragment_bytes) for gone in replaced) + added,
+        row.frame_count - sum(gone.frame_count for gone in replaced) + frames,
+        row.stored_bytes - sum(gone.stored_bytes for gone in replaced) + stored,
         replaces=bool(replaced),
         created_at=row.created_at,
         levels_before=before,
     )
 
 
-def _replaced(connection: Connection, image_set_id: str, entering: Sequence[StagedInstance]) -> dict[str, int]:
-    """Return the sizes, by SOP Instance UID, of the instances that those entering take the place of."""
-    found: dict[str, int] = {}
-    for some in in_groups([instance.sop_uid for instance in entering]):
-        rows = _REPLACED.rows(connection, some, {"image_set": image_set_id})
-        found.update({row.sop_uid: row.fragment_bytes for row in rows})
-    return found
+def _replaced(connection: Connection, image_set_id: str, entering: Sequence[StagedInstance]) -> list[Any]:
+    """Return SOP Instance UIDs and sizes of the instances that those entering take the place of."""
+    groups = in_groups(sorted({instance.sop_uid for instance in entering}))
+    return [row for some in groups for row in _REPLACED.rows(connection, some, {"image_set": image_set_id})]
 
 
 def _size(sop_uid: str, fragment_bytes: int) -> int:

@@ -57,7 +57,15 @@ _OWNERS: Final = PreparedValueStatement(
 )
 _EXTEND: Final = PreparedStatement(
     update(image_sets).where(image_sets.c.id == bindparam("image_set")),
-    ["latest_version", "updated_at", "last_accessed_at", "storage_tier", "instance_count"],
+    [
+        "latest_version",
+        "updated_at",
+        "last_accessed_at",
+        "storage_tier",
+        "instance_count",
+        "frame_count",
+        "stored_bytes",
+    ],
 )
 """Without what is searched by: SQLite writes the entries of all indexes that a statement names a column of, changed or not."""
 _INSERT_INSTANCES: Final = PreparedStatement(insert(instances), [column.name for column in instances.c])
@@ -209,6 +217,8 @@ def _insert_image_set(
             last_accessed_at=now,
             storage_tier=StorageTier.FREQUENT_ACCESS,
             instance_count=content.count,
+            frame_count=content.frames,
+            stored_bytes=content.stored_bytes,
             index_version=INDEX_VERSION if _are_indexed(entering) else 0,
             **asdict(index_entry(content.levels)),
         )
@@ -237,6 +247,8 @@ def _extend_image_set(
         "last_accessed_at": now,
         "storage_tier": StorageTier.FREQUENT_ACCESS.value,
         "instance_count": content.count,
+        "frame_count": content.frames,
+        "stored_bytes": content.stored_bytes,
     }
     if _are_indexed(entering) and _keeps_search_columns(content):
         _EXTEND.run(connection, {**changed, "image_set": destination.image_set_id})
@@ -320,6 +332,7 @@ def _insert_instances(
             "dataset_offset": instance.dataset.offset,
             "dataset_length": instance.dataset.length,
             "fragment_bytes": instance.fragment_bytes,
+            "pixel_bytes": instance.pixel_bytes,
             **_index_columns(instance.index or read_columns({})),
         }
         for instance in entering

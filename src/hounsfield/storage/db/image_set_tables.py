@@ -85,6 +85,8 @@ image_sets = Table(
     Column("storage_tier", String(32), nullable=False),
     Column("placed_tier", String(32), nullable=False, server_default="FREQUENT_ACCESS"),
     Column("instance_count", Integer, nullable=False),
+    Column("frame_count", Integer, nullable=False, server_default="0"),
+    Column("stored_bytes", BigInteger, nullable=False, server_default="0"),
     Column("patient_id", Text, nullable=False),
     Column("patient_name", Text, nullable=False),
     Column("patient_birth_date", Text, nullable=False),
@@ -110,7 +112,8 @@ image_sets = Table(
     Column("index_version", Integer, nullable=False, server_default="0"),
 )
 
-"""``placed_tier`` is the tier whose place the packs of the image set were brought to; empty while that is not certain.
+"""``frame_count`` and ``stored_bytes`` are those of the instances of the latest version; copies count what they share in full.
+``placed_tier`` is the tier whose place the packs of the image set were brought to; empty while that is not certain.
 
 ``index_version`` tells which form of the search index the columns have, see `hounsfield.imaging.search.reindex`.
 ``request_attributes`` is a member of DICOM JSON.
@@ -234,6 +237,7 @@ instances = Table(
     Column("dataset_offset", BigInteger, nullable=False),
     Column("dataset_length", BigInteger, nullable=False),
     Column("fragment_bytes", BigInteger, nullable=False, server_default="0"),
+    Column("pixel_bytes", BigInteger, nullable=False, server_default="0"),
     Column("instance_number", Text, nullable=False, server_default=""),
     Column("instance_order", BigInteger, nullable=False, server_default=str(LAST)),
     Column("pixel_rows", Integer),
@@ -256,6 +260,7 @@ One that a later file of its own import job replaced ends before it begins: it i
 
 ``key`` is what its frame ids begin with; ``source_key`` the key its records were written under. They differ for copies.
 ``fragment_length`` is the size of a sealed record, ``fragment_bytes`` that of the JSON in it.
+``pixel_bytes`` is the size of all sealed records of its pixel data.
 """
 
 _CURRENT = text("last_version IS NULL")

@@ -57,6 +57,8 @@ import_jobs = Table(
     Column("scanned_at", BigInteger),
     Column("ended_at", BigInteger),
     Column("ended_steady", BigInteger),
+    Column("imported_files", Integer),
+    Column("failed_files", Integer),
     Index("ix_import_jobs_list", "datastore_id", "submitted_at", "id"),
     Index("ix_import_jobs_status", "datastore_id", "status"),
 )
