@@ -53,7 +53,7 @@ def run(setting: Run, report: Report) -> None:
         paths = write_ct_series(setting.corpus / "ct", setting.scale.series_instances)
         server.put("series", paths[:_SERIES_FILES])
         job = server.import_prefix(datastore_id, "series")
-        labels = {"datastore": datastore_id, "image_set": _newest(server, datastore_id), "job": job.job_id}
+        labels = {"datastore": datastore_id, "imageset": _newest(server, datastore_id), "job": job.job_id}
         with signed_in(server) as (browser, cookies):
             _pages(setting, report, server, (browser, cookies), labels)
             _idle(setting, report, server, (browser, cookies), f"/console/datastores/{datastore_id}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from string import Formatter
 from typing import Any, Final
 
 from hounsfield.console.pages import PAGES
@@ -41,6 +42,8 @@ class World:
 
     def address(self, path: str) -> str:
         """Return the address of a page; a label without a value is an error."""
+        unknown = [name for _, name, _, _ in Formatter().parse(path) if name and name not in self.labels]
+        assert not unknown, f"this world has nothing for {unknown} of {path}: add it to the labels"
         return path.format_map(self.labels)
 
 
@@ -54,7 +57,7 @@ def make_world(server: ServerProcess) -> World:
     fill(server, folder, _slices())
     outcome = import_folder(server, client, datastore_id, folder)
     image_set_id = outcome.success[0]["importResponse"]["imageSetId"]
-    labels = {"datastore": datastore_id, "image_set": image_set_id, "job": outcome.job["jobId"]}
+    labels = {"datastore": datastore_id, "imageset": image_set_id, "job": outcome.job["jobId"]}
     return World(server, client, labels)
 
 
@@ -88,7 +91,7 @@ def make_hospital(server: ServerProcess) -> World:
     (folder / "cut-off.dcm").write_bytes(next(folder.rglob("*.dcm")).read_bytes()[:3000])
     outcome = import_folder(server, client, datastore_id, "ct-scanner-2")
     image_set_id = _image_set_of(client, datastore_id, patient_id="00412077", description="Thorax 5.0 venous")
-    labels = {"datastore": datastore_id, "image_set": image_set_id, "job": outcome.job["jobId"]}
+    labels = {"datastore": datastore_id, "imageset": image_set_id, "job": outcome.job["jobId"]}
     return World(server, client, labels)
 
 
