@@ -52,7 +52,7 @@ def make_console(
         SignIn(sessions, holders, recorder, environment, cookie, settings.insecure_no_auth),
         condition_keys,
         environment,
-        Place(settings.account_id, settings.region, settings.partition),
+        Place(settings.account_id, settings.region, settings.partition, settings.job_roles, settings.max_store_bytes),
         Limits(settings.max_header_bytes, parse_origins(settings.cors_origins) if settings.insecure_no_auth else None),
     )
 

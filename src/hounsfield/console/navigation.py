@@ -36,7 +36,10 @@ def _may(*actions: str) -> Callable[[Visit, str], bool]:
 ENTRIES: Final[tuple[Entry, ...]] = (Entry("Data stores", "/console/datastores", lambda _visit, _arn: True),)
 """Parts of the console, in the order of the navigation."""
 
-TABS: Final[tuple[Entry, ...]] = (Entry("Details", "details", _may("medical-imaging:GetDatastore")),)
+TABS: Final[tuple[Entry, ...]] = (
+    Entry("Imports", "imports", _may("medical-imaging:ListDICOMImportJobs")),
+    Entry("Details", "details", _may("medical-imaging:GetDatastore")),
+)
 """Tabs of a data store, in their order; the first that is offered is shown first."""
 
 IMAGE_SET_TABS: Final[tuple[Entry, ...]] = (Entry("Overview", "", lambda _visit, _arn: True),)

@@ -5,10 +5,12 @@ Visit.render("datastores.html", …) ─▶ environment ─▶ HTML
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
+from urllib.parse import urlencode
 
-from jinja2 import Environment, PackageLoader
+from jinja2 import Environment, PackageLoader, Undefined
 from markupsafe import Markup, escape
 
 from hounsfield.console.calls import label
@@ -26,7 +28,14 @@ def make_environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.globals.update(static=static_url)
-    environment.filters.update(moment=show_moment, size=show_size, number=show_number, label=label)
+    environment.filters.update(
+        moment=show_moment,
+        iso_moment=show_iso_moment,
+        size=show_size,
+        number=show_number,
+        label=label,
+        query=query_string,
+    )
     return environment
 
 
@@ -36,9 +45,9 @@ def show_moment(value: object) -> Markup:
     Parameters
     ----------
     value : datetime, float or None
-        The moment, or seconds since 1970-01-01 UTC as the API gives them; None is shown as a dash.
+        The moment, or seconds since 1970-01-01 UTC as the API gives them; one that is absent is shown as a dash.
     """
-    if value is None:
+    if _is_absent(value):
         return Markup("–")
     moment = value if isinstance(value, datetime) else datetime.fromtimestamp(float(str(value)), UTC)
     moment = moment.astimezone(UTC)
@@ -47,9 +56,19 @@ def show_moment(value: object) -> Markup:
     )
 
 
+def show_iso_moment(value: object) -> Markup:
+    """Return a moment in ISO 8601, as the administration API gives them, as `show_moment` does; None is shown as a dash."""
+    return show_moment(None if _is_absent(value) else datetime.fromisoformat(str(value)))
+
+
+def query_string(parameters: Mapping[str, object]) -> str:
+    """Return parameters as the query of an address; those that are None are left out."""
+    return urlencode({name: str(value) for name, value in parameters.items() if value is not None})
+
+
 def show_size(value: object) -> Markup:
     """Return a number of bytes in a unit that suits it, as an element that the browser shows in its own locale."""
-    if value is None:
+    if _is_absent(value):
         return Markup("–")
     size = int(str(value))
     number, unit = float(size), 0
@@ -61,6 +80,11 @@ def show_size(value: object) -> Markup:
 
 def show_number(value: object) -> Markup:
     """Return a number as an element that the browser shows with the separators of its own locale."""
-    if value is None:
+    if _is_absent(value):
         return Markup("–")
     return Markup('<data value="{}" data-as="number">{}</data>').format(value, escape(str(value)))
+
+
+def _is_absent(value: object) -> bool:
+    """Return whether a member of an answer is not there: None, or what Jinja has for a name that it does not find."""
+    return value is None or isinstance(value, Undefined)

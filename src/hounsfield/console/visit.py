@@ -22,6 +22,7 @@ from hounsfield.console.navigation import Entry, entries_of
 from hounsfield.console.sessions import Session
 from hounsfield.iam.authorization import AccessDeniedError, ContextValue, Permission, require
 from hounsfield.iam.request_context import RequestConditionKeys
+from hounsfield.settings.import_roles import ImportRoles
 
 MOST_FORM_BYTES: Final = 4 * 1024 * 1024
 _MOST_FIELDS: Final = 2000
@@ -70,17 +71,23 @@ class Form:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the installation is, for ARNs and addresses.
+    """Where the installation is, for ARNs and addresses, and what its settings say of what pages lead to.
 
     Attributes
     ----------
     account_id, region, partition : str
         Parts of ARNs.
+    import_roles : ImportRoles
+        What roles of import jobs are.
+    most_store_bytes : int
+        Largest body of a request that stores instances.
     """
 
     account_id: str
     region: str
     partition: str
+    import_roles: ImportRoles
+    most_store_bytes: int
 
     def datastore_arn(self, datastore_id: str) -> str:
         """Return the ARN of a data store."""

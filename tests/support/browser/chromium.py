@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from playwright.sync_api import Browser, BrowserContext, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 
 from support.browser.page_faults import PageFaults
 from support.required_tools import required_tool
@@ -66,6 +66,7 @@ class Chromium:
             context = self._browser.new_context(base_url=url, **{**given, **options})
             try:
                 context.set_default_timeout(TIMEOUT_MS)
+                expect.set_options(timeout=TIMEOUT_MS)
                 faults = PageFaults(context, url)
                 yield context, faults
                 faults.check()

@@ -14,7 +14,10 @@ document.addEventListener("securitypolicyviolation", event => console.error(
   `securitypolicyviolation: ${event.effectiveDirective} forbids ${event.blockedURI || "what is in the page"}`));
 """
 _OWN_SCHEMES: Final = {"data", "blob", "about"}
-_STATUS: Final = re.compile(r"Failed to load resource: the server responded with a status of (\d{3})")
+_STATUS: Final = re.compile(
+    r"Failed to load resource: the server responded with a status of \d{3}|Response Status Error Code \d{3} from "
+)
+"""What chromium and htmx say of an answer."""
 _MAY_BE_REFUSED: Final = {"document", "xhr", "fetch"}
 """Kinds of requests whose answer may be 400 to 499: pages and their parts say so in words."""
 

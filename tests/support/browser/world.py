@@ -21,7 +21,11 @@ OVERRIDE: Final = "\u202egnp.exe\u202c"
 FOUR_BYTES: Final = "𝒥𝒶𝓃𝑒 👩‍⚕️ 𠮷"
 LONG: Final = "Wolfeschlegelsteinhausenbergerdorff" * 8 + " " + "x" * 20
 HOSTILE: Final = (IMAGE, SCRIPT, TEMPLATE, OVERRIDE, FOUR_BYTES)
-EXTRA_QUERIES: Final[Mapping[str, tuple[str, ...]]] = {"/console/datastores": ("?status=any",)}
+EXTRA_QUERIES: Final[Mapping[str, tuple[str, ...]]] = {
+    "/console/datastores": ("?status=any",),
+    "/console/datastores/{datastore}/imports/new": (f"?input_uri=s3://{INPUT}/", "?input_uri=s3://not-there/"),
+    "/console/datastores/{datastore}/imports/{job}": ("?kind=SUCCESS&text=walk",),
+}
 """By the path of a page, queries with which it looks another way; it is walked over without one, too."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from hounsfield.console.page import Page
-from hounsfield.console.pages import datastores, image_set, session
+from hounsfield.console.pages import datastores, image_set, imports, session
 
-PAGES: Final[tuple[Page, ...]] = (*datastores.PAGES, *image_set.PAGES, *session.PAGES)
+PAGES: Final[tuple[Page, ...]] = (*datastores.PAGES, *image_set.PAGES, *imports.PAGES, *session.PAGES)
 """All pages; of two whose paths fit, the first is meant."""

@@ -9,7 +9,9 @@ document.addEventListener("htmx:afterSettle", (event) => {
   // Where a form comes back with what is wrong, that is read out and seen first.
   const error = event.detail.elt.querySelector?.("#error, [aria-invalid=true]")
   if (error?.id === "error") error.tabIndex = -1
-  error?.focus()
+  // Where a list was replaced whose link had the focus, the new list gets it.
+  const focused = error ?? event.detail.elt.querySelector?.("[data-focus]")
+  focused?.focus({ preventScroll: focused !== error })
 })
 watchConnection()
 watchSession()
