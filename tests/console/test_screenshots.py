@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 import pytest
@@ -18,10 +18,21 @@ from support.browser.pages import settle, sign_in, take_pictures
 from support.browser.world import World, make_hospital
 from support.servers import ServerProcess
 
-DOCUMENTED: Final = {
-    "console-data-stores": "/console/datastores",
+Prepare = Callable[[Page], None]
+
+
+@dataclass(frozen=True)
+class Documented:
+    """A picture of the documentation: the address of the page, and what is done there before it is taken."""
+
+    path: str
+    prepare: Prepare | None = None
+
+
+DOCUMENTED: Final[Mapping[str, Documented]] = {
+    "console-data-stores": Documented("/console/datastores"),
 }
-"""Pictures of the documentation: the name of the file, and the address of the page."""
+"""By the name of the file."""
 COLOURS: Final = 128
 SCREEN: Final = {"width": 1120, "height": 700}
 
@@ -53,16 +64,21 @@ def test_every_page(world: World, page: Page) -> None:
 
 def test_those_of_the_documentation(world: World, page: Page) -> None:
     page.set_viewport_size(SCREEN)
+    page.goto("/console/sign-in")
+    keep(page, "console-sign-in")
     sign_in(page, world.server.key())
-    for name, path in DOCUMENTED.items():
-        page.goto(world.address(path))
-        page.wait_for_load_state("networkidle")
-        settle(page)
-        keep(page, PICTURES / "docs" / f"{name}.png")
+    for name, documented in DOCUMENTED.items():
+        page.goto(world.address(documented.path))
+        if documented.prepare is not None:
+            documented.prepare(page)
+        keep(page, name)
 
 
-def keep(page: Page, path: Path) -> None:
+def keep(page: Page, name: str) -> None:
     """Keep what is to be seen of a page, as a small file."""
+    page.wait_for_load_state("networkidle")
+    settle(page)
+    path = PICTURES / "docs" / f"{name}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=path)
     with Image.open(path) as picture:

@@ -25,7 +25,6 @@ class EventType(StrEnum):
 
     CALL = "AwsApiCall"
     SERVICE = "AwsServiceEvent"
-    SIGN_IN = "AwsConsoleSignIn"
 
 
 @dataclass(frozen=True, slots=True)

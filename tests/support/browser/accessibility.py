@@ -18,12 +18,15 @@ _FOCUSED: Final = """() => {
   };
 }"""
 
+_OF_COLOURS: Final = {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}
 
-def check_accessibility(page: Page) -> None:
-    """Fail with rule, selector and reason of each violation that axe-core finds, by all of its rules."""
+
+def check_accessibility(page: Page, *, only_colours: bool = False) -> None:
+    """Fail with rule, selector and reason of each violation that axe-core finds, by all of its rules or those of colours."""
     if not page.evaluate("() => 'axe' in window"):
         page.evaluate(AXE_SCRIPT)
-    result = page.evaluate("() => axe.run({resultTypes: ['violations']})")
+    options = {"resultTypes": ["violations"], **({"runOnly": _OF_COLOURS} if only_colours else {})}
+    result = page.evaluate("options => axe.run(options)", options)
     assert not result["violations"], _told(page.url, result["violations"])
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from string import Formatter
 from typing import Any, Final
+from urllib.parse import quote
 
 from hounsfield.console.pages import PAGES
 from support.files.hospital import write_hospital
@@ -18,12 +19,17 @@ IMAGE: Final = "<img src=x onerror=alert(1)>"
 SCRIPT: Final = '"><script>alert(1)</script>'
 TEMPLATE: Final = "{{7*7}}${7*7}<%= 7*7 %>"
 OVERRIDE: Final = "\u202egnp.exe\u202c"
-FOUR_BYTES: Final = "𝒥𝒶𝓃𝑒 👩‍⚕️ 𠮷"
-LONG: Final = "Wolfeschlegelsteinhausenbergerdorff" * 8 + " " + "x" * 20
+FOUR_BYTES: Final = "𝒥𝒶𝓃𝑒 𠮷 🫀"
+LONG: Final = "Wolfeschlegelsteinhausenbergerdorff" * 7 + " x"
+"""As long as a name may be, nearly."""
 HOSTILE: Final = (IMAGE, SCRIPT, TEMPLATE, OVERRIDE, FOUR_BYTES)
+FOLDER: Final = f"walk {FOUR_BYTES}"
 EXTRA_QUERIES: Final[Mapping[str, tuple[str, ...]]] = {
     "/console/datastores": ("?status=any",),
-    "/console/datastores/{datastore}/imports/new": (f"?input_uri=s3://{INPUT}/", "?input_uri=s3://not-there/"),
+    "/console/datastores/{datastore}/imports/new": (
+        f"?input_uri={quote(f's3://{INPUT}/{FOLDER}/')}",
+        "?input_uri=s3://not-there/",
+    ),
     "/console/datastores/{datastore}/imports/{job}": ("?kind=SUCCESS&text=walk",),
 }
 """By the path of a page, queries with which it looks another way; it is walked over without one, too."""
@@ -57,9 +63,10 @@ def make_world(server: ServerProcess) -> World:
     datastore_id = active_datastore(
         client, datastoreName="Walked_over." * 21, tags={"purpose": "walk", "owner": "A. Roe"}
     )
-    folder = f"walk {FOUR_BYTES}"
-    fill(server, folder, _slices())
-    outcome = import_folder(server, client, datastore_id, folder)
+    folder = fill(server, FOLDER, _slices())
+    for name in (IMAGE, OVERRIDE, TEMPLATE, "x" * 200):
+        (folder / name).write_bytes(b"no image")
+    outcome = import_folder(server, client, datastore_id, FOLDER)
     image_set_id = outcome.success[0]["importResponse"]["imageSetId"]
     labels = {"datastore": datastore_id, "imageset": image_set_id, "job": outcome.job["jobId"]}
     return World(server, client, labels)
