@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hounsfield.oidc.claims import Claims
-from hounsfield.oidc.errors import ExpiredTokenError, InvalidTokenError
+from hounsfield.oidc.errors import EarlyTokenError, ExpiredTokenError, InvalidTokenError
 from hounsfield.oidc.lifetimes import LONGEST_AGE, check_lifetime
 from hounsfield.oidc.role_mapping import map_role
 from hounsfield.oidc.token import LONGEST_TOKEN, read_token
@@ -102,8 +102,8 @@ def test_any_text_is_a_token_or_invalid(content: str | list[bytes]) -> None:
         ({"iat": -10, "exp": 600, "nbf": 4}, None),
         ({"iat": -10}, InvalidTokenError),
         ({"exp": 600}, InvalidTokenError),
-        ({"iat": 6, "exp": 600}, InvalidTokenError),
-        ({"iat": -10, "exp": 600, "nbf": 6}, InvalidTokenError),
+        ({"iat": 6, "exp": 600}, EarlyTokenError),
+        ({"iat": -10, "exp": 600, "nbf": 6}, EarlyTokenError),
         ({"iat": -10, "exp": -6}, ExpiredTokenError),
         ({"iat": -LONGEST_AGE - 6, "exp": 600}, ExpiredTokenError),
     ],

@@ -25,6 +25,7 @@ class EventType(StrEnum):
 
     CALL = "AwsApiCall"
     SERVICE = "AwsServiceEvent"
+    SIGN_IN = "AwsConsoleSignIn"
 
 
 @dataclass(frozen=True, slots=True)

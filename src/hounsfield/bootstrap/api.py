@@ -170,7 +170,7 @@ def make_app(settings: Settings) -> Gateway:
     )
     page_tokens = PageTokens(installation_secret(image_store.database, keyring, "page-tokens"))
     most_header_bytes = settings.max_header_bytes
-    console = make_console(settings, image_store, keyring, holders, trail)
+    console = make_console(settings, image_store, keyring, holders, trail, issuer)
     table = RouteTable(
         (
             _healthimaging(shared, page_tokens),

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from starlette.types import Scope
 
 from hounsfield.audit.trail import Trail
 from hounsfield.console.app import Console, Limits
+from hounsfield.console.attempts import Attempts
+from hounsfield.console.provider_sign_in import ProviderSignIn
 from hounsfield.console.sessions import SEALED_WITH, ConsoleSessions, SessionTimes
 from hounsfield.console.sign_in import SignIn
 from hounsfield.console.templates import make_environment
@@ -18,7 +21,11 @@ from hounsfield.gateway.audit_record import Recorder
 from hounsfield.gateway.authentication import AccessKeyHolders
 from hounsfield.gateway.condition_keys import ConditionKeys
 from hounsfield.gateway.route_table import Route
+from hounsfield.iam.sessions.web_identity import IdentityProvider
 from hounsfield.imaging.image_store import ImageStore
+from hounsfield.oidc.code_flow import ClientCredentials, CodeFlow
+from hounsfield.oidc.fetch import Fetcher
+from hounsfield.oidc.issuer import Issuer
 from hounsfield.settings import Settings
 from hounsfield.settings.cors_origins import parse_origins
 from hounsfield.storage.keys.data_key import KeyWrapper
@@ -26,10 +33,18 @@ from hounsfield.storage.keys.installation_secrets import installation_secret
 
 SIGN_IN: Final = "signin.amazonaws.com"
 """Service that CloudTrail has sign-ins of a console under."""
+_PROVIDER_SECONDS: Final = 5.0
+"""How long the identity provider may take to answer."""
+_MOST_BYTES: Final = 256 * 1024
 
 
 def make_console(
-    settings: Settings, image_store: ImageStore, wrapper: KeyWrapper, holders: AccessKeyHolders, trail: Trail
+    settings: Settings,
+    image_store: ImageStore,
+    wrapper: KeyWrapper,
+    holders: AccessKeyHolders,
+    trail: Trail,
+    issuer: Issuer | None,
 ) -> Console:
     """Make the console; its `pipeline` is to be set."""
     secret = installation_secret(image_store.database, wrapper, SEALED_WITH)
@@ -47,13 +62,50 @@ def make_console(
     def condition_keys(scope: Scope) -> ConditionKeys:
         return ConditionKeys(scope, image_store)
 
+    provider = None if issuer is None else _provider(settings, issuer, holders, condition_keys, secret, cookie)
     return Console(
         sessions,
-        SignIn(sessions, holders, recorder, environment, cookie, settings.insecure_no_auth),
+        SignIn(
+            sessions,
+            holders,
+            recorder,
+            environment,
+            cookie,
+            settings.insecure_no_auth,
+            provider,
+            Attempts(settings.api_workers),
+        ),
         condition_keys,
         environment,
         Place(settings.account_id, settings.region, settings.partition, settings.job_roles, settings.max_store_bytes),
         Limits(settings.max_header_bytes, parse_origins(settings.cors_origins) if settings.insecure_no_auth else None),
+    )
+
+
+def _provider(
+    settings: Settings,
+    issuer: Issuer,
+    holders: AccessKeyHolders,
+    condition_keys: Callable[[Scope], ConditionKeys],
+    secret: bytes,
+    cookie: str,
+) -> ProviderSignIn | None:
+    """Return the sign-in by the issuer of the settings; None where the console is no client of it."""
+    client = ClientCredentials(settings.console_oidc_client_id, settings.console_oidc_client_secret)
+    if not client.id or settings.issuer is None:
+        return None
+    # An ID token is for the client that asked for it, and access tokens of others are not taken here.
+    of_client = replace(issuer, audiences=(client.id,))
+    return ProviderSignIn(
+        CodeFlow(of_client, client, settings.console_oidc_scopes, Fetcher(_PROVIDER_SECONDS, _MOST_BYTES)),
+        IdentityProvider.of(issuer.url, settings.partition, settings.account_id),
+        settings.issuer.roles,
+        holders,
+        lambda request: condition_keys(request.scope),
+        secret,
+        settings.public_url,
+        settings.console_session_seconds,
+        cookie,
     )
 
 

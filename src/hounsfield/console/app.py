@@ -18,7 +18,7 @@ import structlog
 from jinja2 import Environment
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -42,6 +42,12 @@ from hounsfield.storage.identifiers import new_uuid
 _log = structlog.get_logger(__name__)
 
 BRIDGE: Final = "/console/api/"
+CSRF_HEADER: Final = "X-CSRF-Token"
+"""What a request must bring that changes something, unless its form has it."""
+STALE: Final = "stale"
+"""The same header of an answer that refuses a request for its token: a script gets the new one and asks again."""
+BACKGROUND: Final = "x-background"
+"""Header of requests that a page makes by itself, such as for progress: they do not make a session last longer."""
 _SAFE: Final = frozenset({"GET", "HEAD"})
 _MOST_SIGN_IN_BYTES: Final = 16 * 1024
 _FORM: Final = "application/x-www-form-urlencoded"
@@ -129,7 +135,9 @@ class Console:
         if session is None:
             return self._signed_out(request)
         if request.method not in _SAFE and not _has_csrf_token(request, session, form):
-            return self._trouble(403, "The page that sent this is out of date. Reload it and try again.")
+            response = self._trouble(403, "The page that sent this is out of date. Reload it and try again.")
+            response.headers[CSRF_HEADER] = STALE
+            return response
         return await self._page(request, session, form)
 
     async def _page(self, request: Request, session: Session, form: Form) -> Response:
@@ -153,10 +161,12 @@ class Console:
         request = Request(scope, receive)
         session = await self._session(request)
         if session is None or (request.method not in _SAFE and not _has_csrf_token(request, session, Form())):
-            status, reason = (
-                (401, "Sign in first.") if session is None else (403, "The header X-CSRF-Token is missing.")
+            status, reason, own = (
+                (401, "Sign in first.", {})
+                if session is None
+                else (403, "The header X-CSRF-Token is missing or out of date.", {CSRF_HEADER: STALE})
             )
-            await HTMLResponse(reason, status, PAGE_HEADERS)(scope, receive, send)
+            await PlainTextResponse(reason, status, {**PAGE_HEADERS, **own})(scope, receive, send)
             return
 
         async def with_headers(message: Message) -> None:
@@ -169,13 +179,15 @@ class Console:
 
     async def _session(self, request: Request) -> Session | None:
         token = request.cookies.get(self.sign_in.cookie, "")
-        return await run_in_threadpool(self.sessions.find, token) if token else None
+        is_used = BACKGROUND not in request.headers
+        return await run_in_threadpool(lambda: self.sessions.find(token, is_used=is_used)) if token else None
 
     def _visit(self, request: Request, session: Session, form: Form, labels: dict[str, str]) -> Visit:
         request.scope["path_params"] = labels
         return Visit(
             request,
             session,
+            self.sessions,
             Calls(self.pipeline, request.scope, session.principal),
             self.place,
             form,
@@ -185,7 +197,8 @@ class Console:
 
     def _signed_out(self, request: Request) -> Response:
         """Return the answer to a request of nobody: a page leads to the sign-in and back, a script is told."""
-        if request.headers.get("hx-request") == "true" or request.method not in _SAFE:
+        is_page = request.headers.get("sec-fetch-dest", "document") == "document"
+        if not is_page or request.headers.get("hx-request") == "true" or request.method not in _SAFE:
             return self._trouble(401, "Your session has ended. Sign in again; what you typed is still here.")
         target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         return RedirectResponse(f"/console/sign-in?next={quote(target, safe='')}", 303)
@@ -220,5 +233,5 @@ async def _read_form(request: Request, most: int) -> Form:
 
 
 def _has_csrf_token(request: Request, session: Session, form: Form) -> bool:
-    given = request.headers.get("x-csrf-token") or form.text("csrf_token")
+    given = request.headers.get(CSRF_HEADER) or form.text("csrf_token")
     return hmac.compare_digest(given.encode(), session.csrf_token.encode())

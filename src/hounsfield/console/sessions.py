@@ -14,12 +14,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final
+from enum import StrEnum
+from typing import Any, Final
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import Row, delete, insert, select, update
 
 from hounsfield.gateway.authentication import AccessKeyHolders
 from hounsfield.iam.principals import Principal
@@ -35,6 +36,7 @@ _TOKEN_BYTES: Final = 32
 _NOTED_EVERY_MS: Final = 60_000
 """How exactly it is noted when a session was used last."""
 _LONGEST_TOKEN: Final = 128
+_MOST_SHOWN: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +78,48 @@ class Session:
     expires_at: datetime
 
 
+class SignInMethod(StrEnum):
+    """Ways to sign in, as the audit trail names them."""
+
+    KEY = "access key"
+    LINK = "link"
+    PROVIDER = "OpenID Connect"
+    NOBODY_ASKED = "no authentication"
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """Somebody who has proven who they are, and whose session may begin.
+
+    Attributes
+    ----------
+    principal : Principal
+        Who it is.
+    access_key_id : str
+        The key whose holder that is.
+    method : SignInMethod
+        How it was proven.
+    session_token : str or None
+        Token of temporary credentials.
+    until_ms : int or None
+        When the session must end at the latest, in milliseconds since 1970-01-01 UTC.
+    """
+
+    principal: Principal
+    access_key_id: str
+    method: SignInMethod
+    session_token: str | None = field(default=None, repr=False)
+    until_ms: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class OpenedSession:
     """A session as the list of one's own shows it.
 
     Attributes
     ----------
+    id : str
+        Names it, and signs nobody in.
     created_at, seen_at, expires_at : datetime
         When it began, was used last, and ends.
     address, user_agent : str
@@ -90,6 +128,7 @@ class OpenedSession:
         Whether it is the one that asks.
     """
 
+    id: str
     created_at: datetime
     seen_at: datetime
     expires_at: datetime
@@ -129,30 +168,15 @@ class ConsoleSessions:
         self._times = times
         self._clock = clock
 
-    def begin(
-        self,
-        principal: Principal,
-        access_key_id: str,
-        session_token: str | None = None,
-        *,
-        address: str = "",
-        user_agent: str = "",
-        until_ms: int | None = None,
-    ) -> str:
-        """Begin a session of the holder of a key.
+    def begin(self, signed_in: SignedIn, *, address: str = "", user_agent: str = "") -> str:
+        """Begin a session.
 
         Parameters
         ----------
-        principal : Principal
-            Who signs in.
-        access_key_id : str
-            By which key.
-        session_token : str or None
-            Token of temporary credentials.
+        signed_in : SignedIn
+            Whose.
         address, user_agent : str
             Of the browser.
-        until_ms : int or None
-            When it must end at the latest, in milliseconds since 1970-01-01 UTC.
 
         Returns
         -------
@@ -164,12 +188,12 @@ class ConsoleSessions:
         latest = now + self._times.most_seconds * 1000
         values = {
             "id_hash": _hashed(token),
-            "access_key_id": access_key_id,
-            "session_token": session_token,
-            "holder_id": principal.id,
+            "access_key_id": signed_in.access_key_id,
+            "session_token": signed_in.session_token,
+            "holder_id": signed_in.principal.id,
             "created_at": now,
             "seen_at": now,
-            "expires_at": latest if until_ms is None else min(latest, until_ms),
+            "expires_at": latest if signed_in.until_ms is None else min(latest, signed_in.until_ms),
             "address": address[:64],
             "user_agent": user_agent[:256],
         }
@@ -178,8 +202,16 @@ class ConsoleSessions:
             connection.execute(insert(console_sessions).values(values))
         return token
 
-    def find(self, token: str) -> Session | None:
-        """Return the session of a cookie, and note that it is used; None where there is none, or none any more."""
+    def find(self, token: str, *, is_used: bool = True) -> Session | None:
+        """Return the session of a cookie; None where there is none, or none any more.
+
+        Parameters
+        ----------
+        token : str
+            Value of the cookie.
+        is_used : bool
+            Whether somebody does something, which makes it last longer; False for what a page asks for by itself.
+        """
         if not token or len(token) > _LONGEST_TOKEN:
             return None
         id_hash = _hashed(token)
@@ -192,7 +224,7 @@ class ConsoleSessions:
         principal = self._holders.holder(row.access_key_id, row.session_token)
         if principal is None or principal.id != row.holder_id:
             return None
-        if now - row.seen_at >= min(_NOTED_EVERY_MS, self._times.idle_seconds * 250):
+        if is_used and now - row.seen_at >= min(_NOTED_EVERY_MS, self._times.idle_seconds * 250):
             with self._database.write() as connection:
                 of_row = (columns.id_hash == id_hash, columns.seen_at < now)
                 connection.execute(update(console_sessions).where(*of_row).values(seen_at=now))
@@ -207,6 +239,15 @@ class ConsoleSessions:
         with self._database.write() as connection:
             connection.execute(delete(console_sessions).where(console_sessions.c.id_hash == session.id_hash))
 
+    def end_one(self, session: Session, opened_id: str) -> bool:
+        """End a session of who is signed in, by its id of `opened`; gives whether there was one."""
+        for one in self._rows(session):
+            if hmac.compare_digest(_shown_id(one.id_hash), opened_id):
+                with self._database.write() as connection:
+                    connection.execute(delete(console_sessions).where(console_sessions.c.id_hash == one.id_hash))
+                return True
+        return False
+
     def end_all(self, session: Session) -> int:
         """End all sessions of who is signed in, this one too; gives how many there were."""
         with self._database.write() as connection:
@@ -217,18 +258,9 @@ class ConsoleSessions:
 
     def opened(self, session: Session) -> list[OpenedSession]:
         """Return all sessions of who is signed in, that was used last first."""
-        now = self._clock()
-        idle = now - self._times.idle_seconds * 1000
-        columns = console_sessions.c
-        query = (
-            select(console_sessions)
-            .where(columns.holder_id == session.principal.id, columns.expires_at > now, columns.seen_at > idle)
-            .order_by(columns.seen_at.desc())
-        )
-        with self._database.read() as connection:
-            rows = connection.execute(query).all()
         return [
             OpenedSession(
+                _shown_id(row.id_hash),
                 _moment(row.created_at),
                 _moment(row.seen_at),
                 _moment(row.expires_at),
@@ -236,8 +268,21 @@ class ConsoleSessions:
                 row.user_agent,
                 row.id_hash == session.id_hash,
             )
-            for row in rows
+            for row in self._rows(session)
         ]
+
+    def _rows(self, session: Session) -> Sequence[Row[Any]]:
+        now = self._clock()
+        idle = now - self._times.idle_seconds * 1000
+        columns = console_sessions.c
+        query = (
+            select(console_sessions)
+            .where(columns.holder_id == session.principal.id, columns.expires_at > now, columns.seen_at > idle)
+            .order_by(columns.seen_at.desc())
+            .limit(_MOST_SHOWN)
+        )
+        with self._database.read() as connection:
+            return connection.execute(query).all()
 
     def take_link(self, token: str) -> str | None:
         """Use a link that signs in once up; gives the key whose holder it signs in, None where it cannot be used (any more)."""
@@ -264,6 +309,10 @@ def make_link(database: Database, access_key_id: str, clock: Callable[[], int] =
             )
         )
     return token
+
+
+def _shown_id(id_hash: bytes) -> str:
+    return hashlib.sha256(id_hash).hexdigest()[:16]
 
 
 def _hashed(token: str) -> bytes:

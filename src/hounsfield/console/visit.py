@@ -19,7 +19,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from hounsfield.console.calls import ApiError, Calls
 from hounsfield.console.navigation import Entry, entries_of
-from hounsfield.console.sessions import Session
+from hounsfield.console.sessions import ConsoleSessions, Session
 from hounsfield.iam.authorization import AccessDeniedError, ContextValue, Permission, require
 from hounsfield.iam.request_context import RequestConditionKeys
 from hounsfield.settings.import_roles import ImportRoles
@@ -112,6 +112,8 @@ class Visit:
         The request.
     session : Session
         Who is signed in.
+    sessions : ConsoleSessions
+        Where else that is.
     calls : Calls
         Makes calls of the API as who is signed in.
     place : Place
@@ -122,6 +124,7 @@ class Visit:
 
     request: Request
     session: Session
+    sessions: ConsoleSessions = field(repr=False)
     calls: Calls = field(repr=False)
     place: Place
     form: Form

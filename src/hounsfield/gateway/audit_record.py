@@ -19,7 +19,7 @@ from typing import Final
 from starlette.types import Scope
 
 from hounsfield.audit.cloudtrail_record import HIDDEN, LONGEST_OF_STRANGER, LONGEST_TEXT
-from hounsfield.audit.events import AuditEvent, Category, Failure, Json, Origin
+from hounsfield.audit.events import AuditEvent, Category, EventType, Failure, Json, Origin
 from hounsfield.audit.trail import NotRecordedError, Trail
 from hounsfield.aws.protocol.errors import AwsError, ServiceUnavailableException
 from hounsfield.aws.protocol.response import WireResponse
@@ -31,6 +31,7 @@ from hounsfield.storage.identifiers import new_uuid
 
 _READS: Final = ("Assume", "Get", "List", "Lookup", "Search", "Simulate", "Retrieve", "Verify")
 _KEY: Final = re.compile(rb"Credential=([A-Z0-9]{16,128})(?:/|%2F)")
+_KEY_ID: Final = re.compile(r"[A-Z0-9]{16,128}")
 _CLIENT_GONE: Final = Failure("ClientDisconnected", "The client closed the connection before its request was complete.")
 _TOLD: Final = frozenset({401, 402, 403, 405, 429, 500, 501, 503})
 """Status of errors whose messages are recorded; those of others may quote what a client sent, such as a name for an id."""
@@ -112,6 +113,7 @@ class CallRecord:
     _claimed_key: str = ""
     _client: tuple[str, int | str] | None = None
     _tls: bool = False
+    _signs_in_by: str | None = None
 
     def set_operation(
         self, name: str, category: Category, labels: Callable[[], Mapping[str, Json]], source: str = ""
@@ -134,6 +136,19 @@ class CallRecord:
         self._category = category
         self._read_only = name.startswith(_READS)
         self._labels = labels
+
+    def set_sign_in(self, method: str, claimed_key: str) -> None:
+        """Note that somebody signs in or out of the console, which CloudTrail has a form of its own for.
+
+        Parameters
+        ----------
+        method : str
+            How somebody signs in; empty for the end of a session.
+        claimed_key : str
+            What was given as the access key id; it is noted where it has the form of one.
+        """
+        self._signs_in_by = method
+        self._claimed_key = claimed_key if _KEY_ID.fullmatch(claimed_key) else ""
 
     def set_principal(self, principal: Principal) -> None:
         """Note who calls, once that is certain."""
@@ -278,7 +293,7 @@ class CallRecord:
                 self._host = value[: min(longest, _LONGEST_HOST)]
             elif name == b"authorization":
                 authorization = value
-        if self._principal is None:
+        if self._principal is None and self._signs_in_by is None:
             self._claimed_key = _claimed_key(authorization, scope["query_string"])
         if len(scope["raw_path"]) + len(scope["query_string"]) > _LONG_TARGET:
             self._shown_parameters()
@@ -303,11 +318,22 @@ class CallRecord:
             claimed_key=self._claimed_key,
             request_id=self.request_id,
             parameters=parameters,
-            response=None if self._failed is not None else self._response,
+            response=self._shown_response(),
             failure=self._failed,
             resources=self._resources,
-            additional={} if self._sent is None or self._category is not Category.DATA else {_SENT: self._sent},
+            additional=self._additional(),
+            type=EventType.CALL if self._signs_in_by is None else EventType.SIGN_IN,
         )
+
+    def _shown_response(self) -> Mapping[str, Json] | None:
+        if self._signs_in_by is not None:
+            return {self._name: "Success" if self._failed is None else "Failure"}
+        return None if self._failed is not None else self._response
+
+    def _additional(self) -> Mapping[str, Json]:
+        if self._signs_in_by:
+            return {"MFAUsed": "No", "signInMethod": self._signs_in_by}
+        return {} if self._sent is None or self._category is not Category.DATA else {_SENT: self._sent}
 
 
 @lru_cache(maxsize=256)

@@ -20,7 +20,9 @@ from hounsfield.oidc.errors import (
     AuthorizerTimeoutError,
     BearerError,
     DeniedTokenError,
+    EarlyTokenError,
     ExpiredTokenError,
+    ForeignAudienceError,
     InvalidTokenError,
     IssuerUnavailableError,
     TooManyAuthorizationsError,
@@ -30,6 +32,8 @@ _log = structlog.get_logger(__name__)
 
 _SHAPES: dict[type[BearerError], type[AwsError]] = {
     InvalidTokenError: AccessDeniedException,
+    EarlyTokenError: AccessDeniedException,
+    ForeignAudienceError: AccessDeniedException,
     ExpiredTokenError: AccessDeniedException,
     DeniedTokenError: AccessDeniedException,
     AuthorizerMisconfiguredError: FailedDependencyException,

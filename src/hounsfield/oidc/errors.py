@@ -35,6 +35,14 @@ class ExpiredTokenError(InvalidTokenError):
     """The time of the token is over."""
 
 
+class EarlyTokenError(InvalidTokenError):
+    """The time of the token has not begun: one of the clocks is wrong."""
+
+
+class ForeignAudienceError(InvalidTokenError):
+    """The token is for somebody else."""
+
+
 class DeniedTokenError(BearerError):
     """The token is genuine, and stands for no role."""
 
@@ -69,6 +77,23 @@ class TooManyAuthorizationsError(BearerError):
     """As many authorizers are being asked as may be at the same time."""
 
     message = "Too many requests"
+
+
+class CodeRefusedError(Exception):
+    """The issuer gave no token for the code of a sign-in.
+
+    Attributes
+    ----------
+    code : str
+        What it calls the error (RFC 6749, section 5.2), such as ``invalid_grant``.
+    reason : str
+        The same in words, for logs.
+    """
+
+    def __init__(self, code: str) -> None:
+        super().__init__(f"the issuer answers {code}")
+        self.reason = str(self)
+        self.code = code
 
 
 class IssuerUnavailableError(BearerError):

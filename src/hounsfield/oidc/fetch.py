@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import urlencode
 
 import urllib3
 from urllib3.exceptions import HTTPError, NewConnectionError
@@ -49,17 +51,22 @@ class Fetcher:
 
     def get(self, url: str) -> Response:
         """Get a document; raises `UnreachableError`."""
-        return self._request("GET", url, None)
+        return self._request("GET", url, None, {})
 
     def post(self, url: str, body: bytes) -> Response:
         """Post JSON; raises `UnreachableError`."""
-        return self._request("POST", url, body)
+        return self._request("POST", url, body, {"Content-Type": "application/json"})
 
-    def _request(self, method: str, url: str, body: bytes | None) -> Response:
+    def post_form(self, url: str, fields: Mapping[str, str], authorization: str = "") -> Response:
+        """Post a form, with an Authorization header where one is given; raises `UnreachableError`."""
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        if authorization:
+            headers["Authorization"] = authorization
+        return self._request("POST", url, urlencode(fields).encode(), headers)
+
+    def _request(self, method: str, url: str, body: bytes | None, own: Mapping[str, str]) -> Response:
         deadline = time.monotonic() + self._seconds
-        headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
-        if body is not None:
-            headers["Content-Type"] = "application/json"
+        headers = {"Accept": "application/json", "Accept-Encoding": "identity", **own}
         try:
             response = self._pool.request(
                 method,

@@ -11,7 +11,7 @@ from joserfc import jws
 from joserfc.errors import JoseError
 
 from hounsfield.oidc.claims import Claims
-from hounsfield.oidc.errors import InvalidTokenError
+from hounsfield.oidc.errors import ForeignAudienceError, InvalidTokenError
 from hounsfield.oidc.fetch import Fetcher
 from hounsfield.oidc.jwks import KeySource
 from hounsfield.oidc.lifetimes import check_lifetime
@@ -103,7 +103,7 @@ class Issuer:
         claims = self._signed(token)
         audience = next((entry for entry in claims.audiences if entry in self.audiences), None)
         if audience is None:
-            raise InvalidTokenError("aud has none of the configured audiences")
+            raise ForeignAudienceError("aud has none of the configured audiences")
         if "cnf" in claims.values:
             # Whoever stole such a token must not get in with it (RFC 9449, section 7.2).
             raise InvalidTokenError("it is bound to a key of its holder, which a bearer token does not prove")

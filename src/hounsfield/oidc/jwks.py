@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,16 +18,15 @@ import structlog
 from joserfc.errors import JoseError
 from joserfc.jwk import Key, OctKey, RSAKey, import_key
 
+from hounsfield.oidc.discovery import DiscoveryError, fetch_discovery, fetch_document, url_in
 from hounsfield.oidc.errors import InvalidTokenError, IssuerUnavailableError
 from hounsfield.oidc.fetch import Fetcher, UnreachableError
 from hounsfield.settings.jwks_lifetime import JwksLifetime
-from hounsfield.settings.urls import check_url
 
 _log = structlog.get_logger(__name__)
 
 MOST_KEYS: Final = 100
 SMALLEST_RSA_BITS: Final = 2048
-DISCOVERY: Final = "/.well-known/openid-configuration"
 
 
 class KeySetError(ValueError):
@@ -169,35 +168,10 @@ class KeySource:
     def _fetch(self) -> None:
         self._tried_at = self._clock()
         try:
-            keys = read_key_set(self._document(self._jwks_url or self._discovered()))
-        except (UnreachableError, KeySetError) as error:
+            location = self._jwks_url or url_in(fetch_discovery(self._fetcher, self._issuer), "jwks_uri")
+            keys = read_key_set(fetch_document(self._fetcher, location))
+        except (UnreachableError, DiscoveryError, KeySetError) as error:
             self._failed = True
             _log.error("keys of the token issuer cannot be fetched", issuer=self._issuer, reason=str(error))
             return
         self._kept, self._failed = _FetchedKeys(keys, self._clock()), False
-
-    def _discovered(self) -> str:
-        configuration = _object(self._document(self._issuer.rstrip("/") + DISCOVERY))
-        if configuration.get("issuer") != self._issuer:
-            raise KeySetError("the discovery document is of another issuer")
-        location = configuration.get("jwks_uri")
-        try:
-            return check_url(location if isinstance(location, str) else "")
-        except ValueError as error:
-            raise KeySetError(f"jwks_uri of the discovery document: {error}") from error
-
-    def _document(self, url: str) -> bytes:
-        response = self._fetcher.get(url)
-        if response.status != 200:
-            raise KeySetError(f"{url} answers with status {response.status}")
-        return response.body
-
-
-def _object(document: bytes) -> Mapping[str, object]:
-    try:
-        value = orjson.loads(document)
-    except orjson.JSONDecodeError:
-        raise KeySetError("the discovery document is not JSON") from None
-    if not isinstance(value, dict):
-        raise KeySetError("the discovery document is not a JSON object")
-    return value

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from hounsfield.oidc.claims import Claims
-from hounsfield.oidc.errors import ExpiredTokenError, InvalidTokenError
+from hounsfield.oidc.errors import EarlyTokenError, ExpiredTokenError, InvalidTokenError
 
 LONGEST_AGE: Final = 12 * 3600.0
 """Seconds since a token was issued."""
@@ -32,16 +32,18 @@ def check_lifetime(claims: Claims, now: float, leeway: float) -> float:
     ------
     ExpiredTokenError
         ``exp`` is past, or ``iat`` more than 12 hours ago.
+    EarlyTokenError
+        ``iat`` or ``nbf`` is in the future.
     InvalidTokenError
-        ``exp`` or ``iat`` is missing, ``iat`` or ``nbf`` is in the future, or one is no number.
+        ``exp`` or ``iat`` is missing, or one is no number.
     """
     expires, issued, begins = (claims.seconds(name) for name in ("exp", "iat", "nbf"))
     if expires is None or issued is None:
         raise InvalidTokenError("exp is missing" if expires is None else "iat is missing")
     if issued > now + leeway:
-        raise InvalidTokenError("iat is in the future")
+        raise EarlyTokenError("iat is in the future")
     if begins is not None and begins > now + leeway:
-        raise InvalidTokenError("nbf is in the future")
+        raise EarlyTokenError("nbf is in the future")
     if expires <= now - leeway:
         raise ExpiredTokenError("exp is past")
     if issued < now - LONGEST_AGE - leeway:

@@ -42,6 +42,7 @@ def check(settings: Fields) -> None:
     _check_keys_and_certificates(settings)
     _check_callers(settings)
     _check_tokens(settings)
+    _check_console(settings)
     _check_import_roles(settings)
     _check_audit(settings)
 
@@ -93,6 +94,19 @@ def _check_tokens(settings: Fields) -> None:
     with fault_of("oidc_leeway_seconds"):
         check_leeway(settings.oidc_leeway_seconds)
     issuer_of(settings)
+
+
+def _check_console(settings: Fields) -> None:
+    for name in ("console_idle_seconds", "console_session_seconds"):
+        if not getattr(settings, name) > 0:
+            raise SettingsError(f"{PREFIX}{name.upper()} must be more than 0")
+    if not settings.console_oidc_client_id:
+        return
+    for name in ("oidc_issuer", "oidc_roles"):
+        if not getattr(settings, name):
+            raise SettingsError(f"{PREFIX}CONSOLE_OIDC_CLIENT_ID needs {PREFIX}{name.upper()}")
+    if "openid" not in settings.console_oidc_scopes.split():
+        raise SettingsError(f"{PREFIX}CONSOLE_OIDC_SCOPES must have openid among them")
 
 
 def _check_import_roles(settings: Fields) -> None:

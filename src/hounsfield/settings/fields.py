@@ -238,6 +238,12 @@ class Fields:
         How long somebody stays signed in to the console without doing anything.
     console_session_seconds : int
         How long somebody stays signed in to the console at most.
+    console_oidc_client_id : str
+        Who the console is to the issuer (``client_id``), to let people sign in there; empty for no such sign-in.
+    console_oidc_client_secret : str
+        Secret of that client; empty for a public client.
+    console_oidc_scopes : str
+        Scopes that the console asks the issuer for, with blanks between them; ``openid`` is one of them.
     """
 
     data: Path = Path("data")
@@ -334,6 +340,9 @@ class Fields:
     oidc_keys_seconds: float = 300.0
     console_idle_seconds: int = 30 * 60
     console_session_seconds: int = 12 * 3600
+    console_oidc_client_id: str = ""
+    console_oidc_client_secret: str = ""
+    console_oidc_scopes: str = "openid"
     oidc_keys_most_seconds: float = 3600.0
     oidc_refetch_seconds: float = 10.0
     insecure_no_auth: bool = False

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 
 from hounsfield.api.sts.context import Call, Context
 from hounsfield.api.sts.session_request import begun, refuse, session_policies, session_policy_arns, session_seconds
-from hounsfield.api.sts.trust import may_assume_by_web
 from hounsfield.aws.protocol.errors import (
     ExpiredIdentityTokenException,
     IDPCommunicationErrorException,
@@ -19,9 +18,8 @@ from hounsfield.aws.protocol.errors import (
 )
 from hounsfield.aws.protocol.members import text
 from hounsfield.iam.authorization import AccessDeniedError
-from hounsfield.iam.policies.condition_context import ContextValue
-from hounsfield.iam.policies.principal_element import Party, PartyKind
 from hounsfield.iam.sessions.sessions import NewSession
+from hounsfield.iam.sessions.web_identity import IdentityProvider, may_assume_by_web
 from hounsfield.oidc.errors import ExpiredTokenError, InvalidTokenError, IssuerUnavailableError
 from hounsfield.oidc.issuer import WebIdentity
 
@@ -36,27 +34,20 @@ def assume_role_with_web_identity(context: Context, call: Call) -> Mapping[str, 
     policies = session_policies(parameters)
     identity = _identity(context, text(parameters, "WebIdentityToken"))
     role = context.directory.role(arn)
-    provider = _provider_of(identity.issuer)
-    own: dict[str, ContextValue] = {
-        "sts:rolesessionname": name,
-        f"{provider.lower()}:sub": identity.subject,
-        f"{provider.lower()}:aud": identity.audience,
-        "aws:federatedprovider": _provider_arn(context, provider),
-    }
-    party = Party(PartyKind.FEDERATED, frozenset({provider, _provider_arn(context, provider)}))
-    if role is None or not may_assume_by_web(party, role, own, call.condition_keys):
+    provider = IdentityProvider.of(identity.issuer, context.partition, context.account_id)
+    if role is None or not may_assume_by_web(provider, identity, role, name, call.condition_keys):
         raise AccessDeniedError(f"Not authorized to perform sts:{_OPERATION}")
     new = NewSession(
         name,
         session_seconds(parameters, role),
         policies,
         session_policy_arns(parameters, context.directory),
-        provider=_provider_arn(context, provider),
+        provider=provider.arn,
     )
     return {
         **begun(context, role, new),
         "SubjectFromWebIdentityToken": identity.subject,
-        "Provider": _provider_arn(context, provider),
+        "Provider": provider.arn,
         "Audience": identity.audience,
     }
 
@@ -83,12 +74,3 @@ def _identity(context: Context, token: str) -> WebIdentity:
         raise InvalidIdentityTokenException(f"The token is not one that can be taken: {error.reason}.") from None
     except IssuerUnavailableError as error:
         raise IDPCommunicationErrorException(str(error)) from error
-
-
-def _provider_of(issuer: str) -> str:
-    """Return the name of a provider: the URL of the issuer without its scheme, as IAM has it."""
-    return issuer.partition("://")[2].rstrip("/")
-
-
-def _provider_arn(context: Context, provider: str) -> str:
-    return f"arn:{context.partition}:iam::{context.account_id}:oidc-provider/{provider}"

@@ -13,7 +13,6 @@ Source: IAM User Guide, "Policy evaluation logic" and "How permissions work with
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from hounsfield.iam.identities.snapshot import Role
@@ -25,35 +24,12 @@ from hounsfield.iam.policies.principal_element import Party, PartyKind, Trust
 from hounsfield.iam.policies.trust_policy import decide_trust
 from hounsfield.iam.principals import Principal
 from hounsfield.iam.request_context import RequestConditionKeys, RequestContext
+from hounsfield.iam.sessions.web_identity import RoleConditionKeys
 
 _NAMED: Final = parse_policy(
     '{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "sts:*", "Resource": "*"}}'
 )
 """Stands in for an identity policy where the trust policy names the caller."""
-
-
-@dataclass(frozen=True, slots=True)
-class RoleConditionKeys:
-    """What is known of a request for a session of a role: of the request itself, and the tags of the role.
-
-    Attributes
-    ----------
-    request : RequestConditionKeys
-        What is known of the request.
-    role : Role
-        The role.
-    """
-
-    request: RequestConditionKeys
-    role: Role
-
-    def value(self, key: str) -> ContextValue | None:
-        """Return a global condition key, in lower case; None when the request has none."""
-        return self.request.value(key)
-
-    def resource_tags(self, resource: str) -> Mapping[str, str]:
-        """Return the tags of the role by its ARN."""
-        return self.role.tags if resource == self.role.arn else {}
 
 
 def may_assume(
@@ -90,44 +66,3 @@ def party_of(principal: Principal) -> Party:
     if principal.session is not None:
         names = {principal.arn, principal.session.role_arn, principal.session.role_id}
     return Party(PartyKind.AWS, frozenset(names), principal.account_id)
-
-
-@dataclass(frozen=True, slots=True)
-class WebContext:
-    """The condition keys of a request that brings a web identity token.
-
-    Attributes
-    ----------
-    own : Mapping of str to ContextValue
-        Keys of the request and of the token, in lower case.
-    condition_keys : RoleConditionKeys
-        What else is known.
-    """
-
-    own: Mapping[str, ContextValue]
-    condition_keys: RoleConditionKeys
-
-    def get(self, key: str, /) -> ContextValue | None:
-        """Return the value of a condition key by its name in lower case; None when the request does not have it."""
-        value = self.own.get(key)
-        return self.condition_keys.value(key) if value is None else value
-
-
-def may_assume_by_web(
-    provider: Party, role: Role, own: Mapping[str, ContextValue], condition_keys: RequestConditionKeys
-) -> bool:
-    """Return whether the holder of a web identity token may begin a session of a role.
-
-    Parameters
-    ----------
-    provider : Party
-        The identity provider.
-    role : Role
-        The role.
-    own : Mapping of str to ContextValue
-        Condition keys of the request and of the token.
-    condition_keys : RequestConditionKeys
-        What else is known of the request.
-    """
-    context = WebContext(own, RoleConditionKeys(condition_keys, role))
-    return decide_trust(role.trust, "sts:AssumeRoleWithWebIdentity", provider, context).allowed
