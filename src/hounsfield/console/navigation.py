@@ -38,6 +38,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (Entry("Data stores", "/console/datastores",
 
 TABS: Final[tuple[Entry, ...]] = (
     Entry("Imports", "imports", _may("medical-imaging:ListDICOMImportJobs")),
+    Entry("Upload", "upload", _may("medical-imaging:StoreDICOM")),
     Entry("Details", "details", _may("medical-imaging:GetDatastore")),
 )
 """Tabs of a data store, in their order; the first that is offered is shown first."""

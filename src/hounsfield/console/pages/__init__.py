@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from hounsfield.console.page import Page
-from hounsfield.console.pages import datastores, image_set, imports, session
+from hounsfield.console.pages import datastores, image_set, imports, session, upload
 
-PAGES: Final[tuple[Page, ...]] = (*datastores.PAGES, *image_set.PAGES, *imports.PAGES, *session.PAGES)
+PAGES: Final[tuple[Page, ...]] = (*datastores.PAGES, *image_set.PAGES, *imports.PAGES, *session.PAGES, *upload.PAGES)
 """All pages; of two whose paths fit, the first is meant."""
