@@ -12,9 +12,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
+from pathlib import Path
 from typing import Any, Final
 
 from playwright.sync_api import Browser, Page
+from pydicom.uid import generate_uid
 
 from bench.browser import Visit, chromium, new_page, signed_in, visit
 from bench.corpus import write_ct_series
@@ -23,12 +26,17 @@ from bench.processes import processor_seconds
 from bench.qido_corpus import SERIES, fill
 from bench.report import Report, median
 from bench.scale import Run
-from bench.server import Server
+from bench.server import BenchmarkError, Server
+from bench.stow import bodies_of, file_of_own, store
 from hounsfield.console.pages import PAGES
 
 BYTES_LIMIT: Final = 150_000
 USABLE_LIMIT_MS: Final = 200
 IDLE_LIMIT_PERCENT: Final = 1
+UPLOAD_LIMIT: Final = 0.7
+PROGRESS_LIMIT_SECONDS: Final = 1
+_FILES_A_REQUEST: Final = 25
+_CONNECTIONS: Final = 4
 _SERIES_FILES: Final = 25
 
 
@@ -56,6 +64,7 @@ def run(setting: Run, report: Report) -> None:
         labels = {"datastore": datastore_id, "imageset": _newest(server, datastore_id), "job": job.job_id}
         with signed_in(server) as (browser, cookies):
             _pages(setting, report, server, (browser, cookies), labels)
+            _upload(setting, report, server, (browser, cookies))
             _idle(setting, report, server, (browser, cookies), f"/console/datastores/{datastore_id}")
 
 
@@ -98,6 +107,59 @@ def _addresses(labels: Mapping[str, str]) -> Iterator[tuple[str, str]]:
                 yield page.path, page.path.format_map(labels)
             except KeyError:
                 continue
+
+
+def _upload(setting: Run, report: Report, server: Server, session: tuple[Browser, Any]) -> None:
+    """Measure STOW and the upload of a dropped folder in turn, with files of the same pixels and UIDs of their own."""
+    paths = write_ct_series(setting.corpus / "ct", setting.scale.series_instances)
+    datastore_id = server.datastore()
+    stow: list[float] = []
+    dropped: list[float] = []
+    longest_wait = 0.0
+    for number in range(setting.scale.uploads):
+        files = [file_of_own(path, uid) for uid in [generate_uid()] for path in paths]
+        begin = time.perf_counter()
+        store(server, datastore_id, bodies_of(files, _FILES_A_REQUEST), _CONNECTIONS, whole=True)
+        stow.append(len(files) / (time.perf_counter() - begin))
+        folder = setting.folder(f"dropped-{number}")
+        for path, content in zip(
+            paths, [file_of_own(path, uid) for uid in [generate_uid()] for path in paths], strict=True
+        ):
+            (folder / path.name).write_bytes(content)
+        with new_page(server, *session) as page:
+            seconds, wait = _drop(page, f"/console/datastores/{datastore_id}/upload", folder, len(paths))
+        dropped.append(len(paths) / seconds)
+        longest_wait = max(longest_wait, wait)
+    report.figure(f"STOW, {_FILES_A_REQUEST} a request, {_CONNECTIONS} connections", median(stow), "instances/s")
+    report.figure("upload of a dropped folder", median(dropped), "instances/s")
+    ratio = median([mine / theirs for mine, theirs in zip(dropped, stow, strict=True)])
+    report.figure("upload / STOW", ratio, "×", UPLOAD_LIMIT, at_most=False)
+    report.figure("upload, longest time without progress on the page", longest_wait, "s", PROGRESS_LIMIT_SECONDS)
+
+
+_WATCH: Final = """() => {
+  const root = document.getElementById("upload");
+  window.moved = [performance.now()];
+  new MutationObserver(() => window.moved.push(performance.now())).observe(
+    root, {subtree: true, childList: true, characterData: true, attributes: true});
+}"""
+
+
+def _drop(page: Page, address: str, folder: Path, count: int) -> tuple[float, float]:
+    """Drop a folder onto the page; give the seconds until all is stored, and the longest in which nothing moved."""
+    page.goto(address)
+    page.wait_for_load_state("networkidle")
+    page.evaluate(_WATCH)
+    devtools = page.context.new_cdp_session(page)
+    data = {"items": [], "files": [str(folder)], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        devtools.send("Input.dispatchDragEvent", {"type": kind, "x": 300, "y": 300, "data": data})
+    page.locator("#upload[data-state=done]").wait_for(timeout=600_000)
+    moved = page.evaluate("() => window.moved")
+    state = page.locator("[data-part=state]").inner_text()
+    if f"{count:,} files stored." not in state:
+        raise BenchmarkError(f"the upload says: {state}")
+    return (moved[-1] - moved[0]) / 1000, max(b - a for a, b in pairwise(moved)) / 1000
 
 
 def _idle(setting: Run, report: Report, server: Server, session: tuple[Browser, Any], address: str) -> None:

@@ -28,6 +28,7 @@ class Scale:
     updates: int
     console_image_sets: int
     page_visits: int
+    uploads: int
     idle_seconds: float
 
 
@@ -50,6 +51,7 @@ REAL = Scale(
     updates=50,
     console_image_sets=100_000,
     page_visits=5,
+    uploads=3,
     idle_seconds=20,
 )
 QUICK = Scale(
@@ -71,6 +73,7 @@ QUICK = Scale(
     updates=3,
     console_image_sets=300,
     page_visits=1,
+    uploads=1,
     idle_seconds=1,
 )
 
