@@ -44,11 +44,15 @@ def _own_ports() -> Iterator[int]:
 
 
 _ports = _own_ports()
+REFUSED_BY_BROWSERS = 10_080
+"""The one port of those that browsers open nothing at (Fetch standard, "port blocking")."""
 
 
 def free_port() -> int:
     """Return a port of the loopback address that is free, and stays so until somebody is told of it."""
     for port in itertools.islice(_ports, 1000):
+        if port == REFUSED_BY_BROWSERS:
+            continue
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port

@@ -33,13 +33,18 @@ def _may(*actions: str) -> Callable[[Visit, str], bool]:
     return lambda visit, arn: all(visit.may(action, arn or "*") for action in actions)
 
 
-ENTRIES: Final[tuple[Entry, ...]] = (Entry("Data stores", "/console/datastores", lambda _visit, _arn: True),)
+ENTRIES: Final[tuple[Entry, ...]] = (
+    Entry("Data stores", "/console/datastores", lambda _visit, _arn: True),
+    Entry("Usage", "/console/usage", _may("hounsfield:GetUsage")),
+    Entry("Audit", "/console/audit", _may("cloudtrail:LookupEvents")),
+)
 """Parts of the console, in the order of the navigation."""
 
 TABS: Final[tuple[Entry, ...]] = (
     Entry("Imports", "imports", _may("medical-imaging:ListDICOMImportJobs")),
     Entry("Upload", "upload", _may("medical-imaging:StoreDICOM")),
     Entry("Details", "details", _may("medical-imaging:GetDatastore")),
+    Entry("Usage", "usage", _may("hounsfield:GetUsage")),
 )
 """Tabs of a data store, in their order; the first that is offered is shown first."""
 

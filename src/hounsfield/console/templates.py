@@ -31,6 +31,8 @@ def make_environment() -> Environment:
     environment.filters.update(
         moment=show_moment,
         iso_moment=show_iso_moment,
+        day=show_day,
+        hour=show_hour,
         size=show_size,
         number=show_number,
         label=label,
@@ -64,6 +66,19 @@ def show_iso_moment(value: object) -> Markup:
 def query_string(parameters: Mapping[str, object]) -> str:
     """Return parameters as the query of an address; those that are None are left out."""
     return urlencode({name: str(value) for name, value in parameters.items() if value is not None})
+
+
+def show_day(value: object) -> Markup:
+    """Return a day in ISO 8601 as an element that the browser shows in its own locale."""
+    return Markup('<time datetime="{}" data-as="day">{}</time>').format(value, value)
+
+
+def show_hour(value: object) -> Markup:
+    """Return a moment in ISO 8601 as `show_moment` does, without its seconds."""
+    moment = datetime.fromisoformat(str(value)).astimezone(UTC)
+    return Markup('<time datetime="{}" data-as="hour">{} UTC</time>').format(
+        moment.strftime("%Y-%m-%dT%H:%M:%SZ"), moment.strftime("%Y-%m-%d %H:%M")
+    )
 
 
 def show_size(value: object) -> Markup:

@@ -9,6 +9,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from hounsfield.console.pages import PAGES
+from support.clients.administration import administer
 from support.files.hospital import write_hospital
 from support.files.synthetic import slice_of
 from support.imaging.import_folders import INPUT, fill, import_folder
@@ -31,6 +32,8 @@ EXTRA_QUERIES: Final[Mapping[str, tuple[str, ...]]] = {
         "?input_uri=s3://not-there/",
     ),
     "/console/datastores/{datastore}/imports/{job}": ("?kind=SUCCESS&text=walk",),
+    "/console/usage/calls": ("?span=month",),
+    "/console/audit": ("?span=own&from=2026-01-01T00:00&uid=1.2.3&text=nothing+says+this",),
 }
 """By the path of a page, queries with which it looks another way; it is walked over without one, too."""
 
@@ -68,8 +71,15 @@ def make_world(server: ServerProcess) -> World:
         (folder / name).write_bytes(b"no image")
     outcome = import_folder(server, client, datastore_id, FOLDER)
     image_set_id = outcome.success[0]["importResponse"]["imageSetId"]
-    labels = {"datastore": datastore_id, "imageset": image_set_id, "job": outcome.job["jobId"]}
+    job_id = outcome.job["jobId"]
+    labels = {"datastore": datastore_id, "imageset": image_set_id, "job": job_id, "event": _event_id(server)}
     return World(server, client, labels)
+
+
+def _event_id(server: ServerProcess) -> str:
+    """Return the id of a record of the audit trail that says much: that of the start of an import job."""
+    found = administer(server, "LookupEvents", EventName="StartDICOMImportJob", MaxResults=1)
+    return str(found["Events"][0]["EventId"])
 
 
 def _slices() -> Iterator[Any]:
@@ -102,7 +112,8 @@ def make_hospital(server: ServerProcess) -> World:
     (folder / "cut-off.dcm").write_bytes(next(folder.rglob("*.dcm")).read_bytes()[:3000])
     outcome = import_folder(server, client, datastore_id, "ct-scanner-2")
     image_set_id = _image_set_of(client, datastore_id, patient_id="00412077", description="Thorax 5.0 venous")
-    labels = {"datastore": datastore_id, "imageset": image_set_id, "job": outcome.job["jobId"]}
+    job_id = outcome.job["jobId"]
+    labels = {"datastore": datastore_id, "imageset": image_set_id, "job": job_id, "event": _event_id(server)}
     return World(server, client, labels)
 
 

@@ -1,5 +1,7 @@
 // Shows moments, sizes and numbers as the reader's locale has them; what the server wrote stays in the title.
 const moments = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" })
+const hours = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" })
+const days = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeZone: "UTC" })
 const numbers = new Intl.NumberFormat()
 const UNITS = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte", "petabyte"]
 
@@ -16,7 +18,7 @@ export function localise(root) {
     const moment = new Date(element.dateTime)
     if (Number.isNaN(moment.getTime())) continue
     element.title = element.textContent.trim()
-    element.textContent = moments.format(moment)
+    element.textContent = ({ day: days, hour: hours }[element.dataset.as] ?? moments).format(moment)
     element.dataset.shown = ""
   }
   for (const element of root.querySelectorAll("data[data-as]:not([data-shown])")) {
