@@ -49,6 +49,10 @@ class ApiError(Exception):
         self.message = message
         self.request_id = request_id
 
+    def after(self, done: str) -> ApiError:
+        """Return the error with what was done before, in words: one step of several failed."""
+        return ApiError(self.status, self.code, f"{done} Then this failed: {self.message}", self.request_id)
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:

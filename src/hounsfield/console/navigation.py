@@ -36,6 +36,9 @@ def _may(*actions: str) -> Callable[[Visit, str], bool]:
 ENTRIES: Final[tuple[Entry, ...]] = (
     Entry("Data stores", "/console/datastores", lambda _visit, _arn: True),
     Entry("Usage", "/console/usage", _may("hounsfield:GetUsage")),
+    Entry("Users", "/console/users", _may("iam:ListUsers")),
+    Entry("Roles", "/console/roles", _may("iam:ListRoles")),
+    Entry("Policies", "/console/policies", _may("iam:ListPolicies")),
     Entry("Audit", "/console/audit", _may("cloudtrail:LookupEvents")),
 )
 """Parts of the console, in the order of the navigation."""
@@ -45,6 +48,7 @@ TABS: Final[tuple[Entry, ...]] = (
     Entry("Upload", "upload", _may("medical-imaging:StoreDICOM")),
     Entry("Details", "details", _may("medical-imaging:GetDatastore")),
     Entry("Usage", "usage", _may("hounsfield:GetUsage")),
+    Entry("Access", "access", _may("hounsfield:ListDatastoreAccess")),
 )
 """Tabs of a data store, in their order; the first that is offered is shown first."""
 

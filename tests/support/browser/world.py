@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from string import Formatter
 from typing import Any, Final
@@ -12,6 +13,7 @@ from hounsfield.console.pages import PAGES
 from support.clients.administration import administer
 from support.files.hospital import write_hospital
 from support.files.synthetic import slice_of
+from support.identities.users_and_roles import ACCOUNT, allow, trust
 from support.imaging.import_folders import INPUT, fill, import_folder
 from support.imaging.imports import document, image_sets
 from support.servers import ServerProcess, active_datastore
@@ -34,6 +36,10 @@ EXTRA_QUERIES: Final[Mapping[str, tuple[str, ...]]] = {
     "/console/datastores/{datastore}/imports/{job}": ("?kind=SUCCESS&text=walk",),
     "/console/usage/calls": ("?span=month",),
     "/console/audit": ("?span=own&from=2026-01-01T00:00&uid=1.2.3&text=nothing+says+this",),
+    "/console/datastores/{datastore}/access": (
+        f"?everybody=yes&principal=arn:aws:iam::{ACCOUNT}:user/ann.roe&action=GetImageFrame",
+    ),
+    "/console/users": ("?name=nobody-has-this-name",),
 }
 """By the path of a page, queries with which it looks another way; it is walked over without one, too."""
 
@@ -73,7 +79,7 @@ def make_world(server: ServerProcess) -> World:
     image_set_id = outcome.success[0]["importResponse"]["imageSetId"]
     job_id = outcome.job["jobId"]
     labels = {"datastore": datastore_id, "imageset": image_set_id, "job": job_id, "event": _event_id(server)}
-    return World(server, client, labels)
+    return World(server, client, {**labels, **_make_identities(server, HOSTILE)})
 
 
 def _event_id(server: ServerProcess) -> str:
@@ -114,7 +120,24 @@ def make_hospital(server: ServerProcess) -> World:
     image_set_id = _image_set_of(client, datastore_id, patient_id="00412077", description="Thorax 5.0 venous")
     job_id = outcome.job["jobId"]
     labels = {"datastore": datastore_id, "imageset": image_set_id, "job": job_id, "event": _event_id(server)}
-    return World(server, client, labels)
+    return World(server, client, {**labels, **_make_identities(server, ("Reads CT of ward 3",))})
+
+
+def _make_identities(server: ServerProcess, texts: Sequence[str]) -> Mapping[str, str]:
+    """Make a policy, and a user and a role who have it; the texts are where IAM takes any."""
+    document = json.dumps({"Version": "2012-10-17", "Statement": [{"Sid": "Read", **allow("medical-imaging:Get*")}]})
+    trusted = json.dumps({"Version": "2012-10-17", "Statement": [trust({"Service": "medical-imaging.amazonaws.com"})]})
+    name, description = "radiology+readers@north", " ".join(texts)
+    administer(server, "CreatePolicy", PolicyName=name, PolicyDocument=document, Description=description)
+    arn = f"arn:aws:iam::{ACCOUNT}:policy/{name}"
+    administer(server, "CreateUser", UserName="ann.roe", Tags=[{"Key": "ward", "Value": "3"}], PermissionsBoundary=arn)
+    administer(server, "CreateRole", RoleName="importer", AssumeRolePolicyDocument=trusted, Description=description)
+    for noun, who in (("User", "ann.roe"), ("Role", "importer")):
+        member = {f"{noun}Name": who}
+        administer(server, f"Attach{noun}Policy", **member, PolicyArn=arn)
+        administer(server, f"Put{noun}Policy", **member, PolicyName="own", PolicyDocument=document)
+    key = administer(server, "CreateAccessKey", UserName="ann.roe")["AccessKey"]["AccessKeyId"]
+    return {"user": "ann.roe", "role": "importer", "owner": "own", "policy": name, "inline": "own", "key": key}
 
 
 def _image_set_of(client: Any, datastore_id: str, patient_id: str, description: str) -> str:

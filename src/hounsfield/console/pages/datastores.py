@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 from uuid import uuid4
 
 from starlette.responses import Response
@@ -12,6 +12,7 @@ from hounsfield.console.calls import ApiError, label
 from hounsfield.console.datastore import open_datastore
 from hounsfield.console.navigation import tabs_of
 from hounsfield.console.page import Page
+from hounsfield.console.tags import read_tags
 from hounsfield.console.visit import Visit
 
 LIST: Final = "/console/datastores"
@@ -108,21 +109,6 @@ async def delete_datastore(visit: Visit) -> Response:
             "datastores/delete.html", status=error.status, datastore=datastore, error=error, typed=typed
         )
     return visit.redirect(LIST, "The data store is being deleted.")
-
-
-def read_tags(text: str) -> dict[str, str]:
-    """Read tags as they are typed, ``key=value`` on a line each; raises `ValueError` with what is wrong."""
-    tags: dict[str, Any] = {}
-    for number, line in enumerate(text.splitlines(), start=1):
-        if not line.strip():
-            continue
-        key, sign, value = line.partition("=")
-        if not sign or not key.strip():
-            raise ValueError(f"Line {number} of the tags must have the form key=value.")
-        if key.strip() in tags:
-            raise ValueError(f"Line {number} of the tags has a key that was given before.")
-        tags[key.strip()] = value.strip()
-    return tags
 
 
 PAGES: Final = (
