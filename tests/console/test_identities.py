@@ -8,11 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import Page, expect
 
 from support.browser.accessibility import check_accessibility, press, type_into
 from support.browser.fixtures import NewContext
-from support.browser.page_faults import PageFaults
 from support.browser.pages import settle, sign_in
 from support.clients.administration import administer, call
 from support.identities.users_and_roles import ACCOUNT, UsersAndRoles, allow, policy, user_arn
@@ -82,7 +81,7 @@ def test_an_administrator_makes_a_user_who_signs_in(
     assert len(administer(server, "ListAccessKeys", UserName="console-ann")["AccessKeyMetadata"]) == 1
 
 
-def test_policies_boundary_tags_and_the_end_of_a_user(server: ServerProcess, page: Page, faults: PageFaults) -> None:
+def test_policies_boundary_tags_and_the_end_of_a_user(server: ServerProcess, page: Page) -> None:
     administer(server, "CreateUser", UserName="console-bert")
     sign_in(page, server.key(), "/console/users?name=console-b")
     page.get_by_role("link", name="console-bert").click()
@@ -97,7 +96,6 @@ def test_policies_boundary_tags_and_the_end_of_a_user(server: ServerProcess, pag
     at = page.get_by_label("Policy", exact=True).evaluate("area => area.value.slice(0, area.selectionStart)")
     assert at.split("\n")[2] == '  "Statement" '
     expect(page.get_by_label("Name", exact=True)).to_have_value("own")
-    faults.forget()
     document = policy(allow("medical-imaging:SearchImageSets"))
     page.get_by_label("Policy", exact=True).fill(document)
     submit(page, "Save")
@@ -111,7 +109,6 @@ def test_policies_boundary_tags_and_the_end_of_a_user(server: ServerProcess, pag
     page.get_by_label("key=value, each on a line").fill("ward=3\nfloor")
     submit(page, "Save")
     expect(page.locator("#error")).to_contain_text("Line 2 of the tags must have the form key=value.")
-    faults.forget()
     page.get_by_label("key=value, each on a line").fill("ward=3\nfloor=1")
     submit(page, "Save")
     page.get_by_label("key=value, each on a line").fill("ward=4")
@@ -126,7 +123,6 @@ def test_policies_boundary_tags_and_the_end_of_a_user(server: ServerProcess, pag
     page.get_by_label("Type console-bert to confirm").fill("bert")
     submit(page, "Delete user")
     expect(page.locator("#error")).to_contain_text("This is not the name of the user.")
-    faults.forget()
     page.get_by_label("Type console-bert to confirm").fill("console-bert")
     submit(page, "Delete user")
     told(page, "The user console-bert is deleted.")
@@ -160,7 +156,7 @@ def test_a_role_by_keyboard_alone(server: ServerProcess, page: Page) -> None:
     assert call(server, "GetRole", RoleName="console-night").status == 404
 
 
-def test_the_life_of_a_policy(server: ServerProcess, page: Page, faults: PageFaults) -> None:
+def test_the_life_of_a_policy(server: ServerProcess, page: Page) -> None:
     sign_in(page, server.key(), "/console/policies")
     page.get_by_role("link", name="Create policy").click()
     page.get_by_label("Name", exact=True).fill("console-search")
@@ -170,7 +166,6 @@ def test_the_life_of_a_policy(server: ServerProcess, page: Page, faults: PageFau
     page.get_by_label("Policy", exact=True).fill(policy({"Effect": "Maybe"}))
     submit(page, "Save")
     expect(page.locator("#document-hint")).to_contain_text("Statement 1: Effect is 'Maybe'; it must be Allow or Deny")
-    faults.forget()
     page.get_by_label("Policy", exact=True).fill(policy(allow("medical-imaging:Get*")))
     submit(page, "Save")
     told(page, "The policy is saved.")
@@ -186,7 +181,6 @@ def test_the_life_of_a_policy(server: ServerProcess, page: Page, faults: PageFau
     submit(page, "Delete policy")
     expect(page.locator("#error")).to_contain_text(user_arn("console-holder"))
     expect(page.locator("#error")).to_contain_text("Request id")
-    faults.forget()
     administer(server, "DeleteUser", UserName="console-holder", Force=True)
     submit(page, "Delete policy")
     told(page, "The policy console-search is deleted.")
@@ -194,9 +188,7 @@ def test_the_life_of_a_policy(server: ServerProcess, page: Page, faults: PageFau
     assert page.locator("main").get_by_role("button").count() == 0
 
 
-def test_who_may_only_look_is_offered_nothing_else(
-    server: ServerProcess, world: UsersAndRoles, page: Page, faults: PageFaults
-) -> None:
+def test_who_may_only_look_is_offered_nothing_else(server: ServerProcess, world: UsersAndRoles, page: Page) -> None:
     key = world.user("console-looker", allow(["iam:List*", "iam:Get*"]))
     administer(server, "CreateUser", UserName="console-looked-at", Tags=[{"Key": "ward", "Value": "3"}])
     sign_in(page, key, "/console/users?name=console-looked")
@@ -215,16 +207,13 @@ def test_who_may_only_look_is_offered_nothing_else(
     assert "Request id" in tried.text()
     page.goto("/console/users/new")
     expect(page.locator("main")).to_contain_text("is not authorized to perform: iam:CreateUser")
-    faults.forget()
     # On a user with this tag more is allowed: the page asks with the tags of the user.
     ward = {"StringEquals": {"aws:ResourceTag/ward": "3"}}
     world.let_user("console-looker", allow(["iam:List*", "iam:Get*"]), allow("iam:TagUser", Condition=ward))
     wait_for(lambda: page.goto("/console/users/console-looked-at") and page.get_by_role("textbox").count(), "the tags")
 
 
-def test_who_may_do_what_in_a_data_store_and_why(
-    server: ServerProcess, world: UsersAndRoles, page: Page, context: BrowserContext
-) -> None:
+def test_who_may_do_what_in_a_data_store_and_why(server: ServerProcess, world: UsersAndRoles, page: Page) -> None:
     datastore = active_datastore(server.client(), datastoreName="console-access")
     arn = f"arn:aws:medical-imaging:us-east-1:{ACCOUNT}:datastore/{datastore}"
     world.user("console-reader", {**allow("medical-imaging:Get*", f"{arn}*"), "Sid": "Read"})
@@ -234,13 +223,13 @@ def test_who_may_do_what_in_a_data_store_and_why(
         zip(page.locator(".matrix thead th").all_inner_texts(), row.locator("th, td").all_inner_texts(), strict=True)
     )
     assert (cells["See"], cells["Read images"], cells["Import"], cells["Store"]) == ("yes", "yes", "partly", "no")
-    page.get_by_label("Action").select_option("GetImageFrame")
+    page.get_by_label("Action", exact=True).select_option("GetImageFrame")
     submit(page, "Try")
     result = page.locator("#result")
     expect(result).to_contain_text("console-reader may GetImageFrame.")
     expect(result).to_contain_text("Allowed by statement 1 (Read) of the inline policy own")
     assert "action=GetImageFrame" in page.url
-    page.get_by_label("Action").select_option("DeleteDatastore")
+    page.get_by_label("Action", exact=True).select_option("DeleteDatastore")
     submit(page, "Try")
     expect(result).to_contain_text("console-reader may not DeleteDatastore.")
     expect(result).to_contain_text("because no identity-based policy allows")

@@ -10,10 +10,12 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from hounsfield.console.pages import PAGES
+from hounsfield.iam.identities.identities import create_role
+from hounsfield.iam.identities.managed_policies import create_policy
 from support.clients.administration import administer
 from support.files.hospital import write_hospital
 from support.files.synthetic import slice_of
-from support.identities.users_and_roles import ACCOUNT, allow, trust
+from support.identities.users_and_roles import ACCOUNT, UsersAndRoles, allow, trust
 from support.imaging.import_folders import INPUT, fill, import_folder
 from support.imaging.imports import document, image_sets
 from support.servers import ServerProcess, active_datastore
@@ -128,10 +130,12 @@ def _make_identities(server: ServerProcess, texts: Sequence[str]) -> Mapping[str
     document = json.dumps({"Version": "2012-10-17", "Statement": [{"Sid": "Read", **allow("medical-imaging:Get*")}]})
     trusted = json.dumps({"Version": "2012-10-17", "Statement": [trust({"Service": "medical-imaging.amazonaws.com"})]})
     name, description = "radiology+readers@north", " ".join(texts)
-    administer(server, "CreatePolicy", PolicyName=name, PolicyDocument=document, Description=description)
-    arn = f"arn:aws:iam::{ACCOUNT}:policy/{name}"
+    # As commands make them, which take any description.
+    users = UsersAndRoles(server)
+    arn = create_policy(users.repository, name, document, description).arn
+    create_role(users.repository, "importer", trusted, description=description)
+    users.close()
     administer(server, "CreateUser", UserName="ann.roe", Tags=[{"Key": "ward", "Value": "3"}], PermissionsBoundary=arn)
-    administer(server, "CreateRole", RoleName="importer", AssumeRolePolicyDocument=trusted, Description=description)
     for noun, who in (("User", "ann.roe"), ("Role", "importer")):
         member = {f"{noun}Name": who}
         administer(server, f"Attach{noun}Policy", **member, PolicyArn=arn)

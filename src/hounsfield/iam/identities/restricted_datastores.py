@@ -1,6 +1,6 @@
 """Restricted data stores: the permission on the data store alone shows none of its image sets.
 
-AWS HealthImaging has no such setting. It is the operator's, as users and policies are: no request changes it.
+AWS HealthImaging has no such setting. It is the operator's: no request changes it.
 """
 
 from __future__ import annotations
