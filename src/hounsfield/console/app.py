@@ -206,7 +206,9 @@ class Console:
     def _trouble(self, status: int, reason: str) -> Response:
         """Return the page that says why there is none, for somebody who need not be signed in."""
         html = self.environment.get_template("trouble.html").render(reason=reason, status=status)
-        return HTMLResponse(html, status, {"Retry-After": "5"} if status == 503 else None)
+        # A script that asked for a part of a page shows it above what is there, which stays.
+        headers = {"HX-Retarget": "#errors", "HX-Reselect": "#error", "HX-Reswap": "innerHTML"}
+        return HTMLResponse(html, status, headers | ({"Retry-After": "5"} if status == 503 else {}))
 
 
 _ROUTES: Final = tuple((Route(page.path, lambda _request: None, methods=page.methods), page) for page in PAGES)

@@ -15,6 +15,7 @@ from markupsafe import Markup, escape
 
 from hounsfield.console.calls import label
 from hounsfield.console.static_files import static_url
+from hounsfield.iam.principals import Principal
 
 _UNITS: Final = ("bytes", "kB", "MB", "GB", "TB", "PB")
 
@@ -27,7 +28,7 @@ def make_environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(static=static_url)
+    environment.globals.update(static=static_url, who_is=who_is)
     environment.filters.update(
         moment=show_moment,
         iso_moment=show_iso_moment,
@@ -39,6 +40,13 @@ def make_environment() -> Environment:
         query=query_string,
     )
     return environment
+
+
+def who_is(principal: Principal) -> str:
+    """Return whom a person knows a principal as: the name of a user, role and session of a role, or root."""
+    if principal.session is not None:
+        return f"{principal.name}/{principal.session.name}"
+    return principal.name or ("root" if principal.is_root else principal.arn)
 
 
 def show_moment(value: object) -> Markup:

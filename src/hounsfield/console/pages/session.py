@@ -4,15 +4,27 @@ from __future__ import annotations
 
 from typing import Final
 
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from hounsfield.console.page import Page
+from hounsfield.console.user_agents import browser_name
 from hounsfield.console.visit import Visit
+
+PATH: Final = "/console/session"
 
 
 async def show_session(visit: Visit) -> Response:
-    """Show who is signed in."""
-    return visit.render("session.html", session=visit.session)
+    """Show who is signed in, and all sessions of them."""
+    opened = await run_in_threadpool(visit.sessions.opened, visit.session)
+    rows = [(one, browser_name(one.user_agent)) for one in opened]
+    return visit.render("session.html", session=visit.session, rows=rows)
 
 
-PAGES: Final = (Page("/console/session", show_session),)
+async def end_session(visit: Visit) -> Response:
+    """End another session of who is signed in."""
+    ended = await run_in_threadpool(visit.sessions.end_one, visit.session, visit.form.text("end"))
+    return visit.redirect(PATH, "That session is ended." if ended else "That session had ended already.")
+
+
+PAGES: Final = (Page(PATH, show_session), Page(PATH, end_session, ("POST",)))

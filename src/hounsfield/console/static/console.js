@@ -1,6 +1,7 @@
 // What every page needs beside htmx: locale, theme, CSRF token, a server that is gone, a session that has ended.
 import { localise } from "./locale.js"
 import { watchConnection } from "./connection.js"
+import { watchForms } from "./forms.js"
 import { watchSession } from "./session.js"
 
 localise(document)
@@ -15,12 +16,18 @@ document.addEventListener("htmx:afterSettle", (event) => {
 })
 watchConnection()
 watchSession()
+watchForms()
 
 for (const button of document.querySelectorAll("[data-theme-switch]")) {
   const root = document.documentElement
   const isDark = () => (root.dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark"
   const say = () => { button.setAttribute("aria-label", isDark() ? "Switch to the light theme" : "Switch to the dark theme"); button.textContent = isDark() ? "Light" : "Dark" }
   say()
+  window.addEventListener("storage", ({ key, newValue }) => {
+    if (key !== "hounsfield-theme" || !["light", "dark"].includes(newValue)) return
+    root.dataset.theme = newValue
+    say()
+  })
   button.addEventListener("click", () => {
     root.dataset.theme = isDark() ? "light" : "dark"
     try { localStorage.setItem("hounsfield-theme", root.dataset.theme) } catch { /* it counts for this page only */ }
