@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from hounsfield.dicom.healthimaging.edit_values import VRS, named
 from hounsfield.imaging.errors import InvalidRequestError
-from hounsfield.imaging.imagesets.edit_values import VRS, named
 from hounsfield.imaging.imagesets.request_json import read_request_json
 
 UPDATABLE: Final = "updatableAttributes"

@@ -16,33 +16,14 @@ from typing import Final
 import orjson
 
 from hounsfield.dicom.healthimaging.document import Levels
-from hounsfield.dicom.healthimaging.levels import Level, level_of
-from hounsfield.dicom.values.decode import JsonValue, is_encoding_only
-from hounsfield.dicom.values.dictionary import is_private, tag_of
+from hounsfield.dicom.healthimaging.edit_values import EditValueError, ElementKey, check_value, element_key
+from hounsfield.dicom.healthimaging.editable_elements import UIDS, check_removable, check_uid, editable_element
+from hounsfield.dicom.healthimaging.levels import Level
+from hounsfield.dicom.values.decode import JsonValue
+from hounsfield.dicom.values.dictionary import tag_of
 from hounsfield.imaging.errors import InvalidRequestError
 from hounsfield.imaging.imagesets.edit_document import LevelRequest, read_request
-from hounsfield.imaging.imagesets.edit_values import ElementKey, check_value, element_key
 
-_UIDS: Final = frozenset({"StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"})
-_IDENTIFYING: Final = _UIDS | {"StudyID"}
-_GENERATED: Final = frozenset(
-    {
-        "SchemaVersion",
-        "DatastoreID",
-        "ImageSetID",
-        "PixelData",
-        "FloatPixelData",
-        "DoubleFloatPixelData",
-        "Checksum",
-        "Width",
-        "Height",
-        "MinPixelValue",
-        "MaxPixelValue",
-        "FrameSizeInBytes",
-    }
-)
-_LONGEST_UID: Final = 256
-_FILE_META_GROUP: Final = 0x0002
 _SOP_UID: Final = "SOPInstanceUID"
 _MEDIA_STORAGE_UID: Final = "MediaStorageSOPInstanceUID"
 
@@ -104,7 +85,7 @@ class Edits:
     def changes_uids(self) -> bool:
         """Whether a Study, Series or SOP Instance UID is changed."""
         changes = [self.study, *self.series.values(), *self.instances.values()]
-        return any(not _UIDS.isdisjoint(change.values) for change in changes)
+        return any(not UIDS.isdisjoint(change.values) for change in changes)
 
     @property
     def named_instances(self) -> frozenset[str]:
@@ -207,6 +188,12 @@ class _Parser:
         self.objections: list[str] = []
 
     def change(self, request: LevelRequest, level: Level) -> Change:
+        try:
+            return self._change(request, level)
+        except EditValueError as error:
+            raise InvalidRequestError(str(error)) from error
+
+    def _change(self, request: LevelRequest, level: Level) -> Change:
         values: dict[str, JsonValue] = {}
         unchecked: dict[str, object] = {}
         for name, value in request.values.items():
@@ -217,8 +204,7 @@ class _Parser:
                 continue
             checked = check_value(element, vr, value, request.vrs)
             self.objections += checked.objections
-            if element.key in _UIDS:
-                _check_uid(element.key, checked.value)
+            check_uid(element, checked.value)
             values[element.key] = checked.value
         removed = frozenset(self._removed(name, level) for name in request.removed)
         both = removed & (values.keys() | unchecked.keys())
@@ -227,28 +213,14 @@ class _Parser:
         return Change(values, unchecked, request.vrs, removed)
 
     def _removed(self, name: str, level: Level) -> str:
-        key = self._element(name, level).key
-        if key in _UIDS:
-            raise InvalidRequestError(f"{key} cannot be removed")
-        return key
+        element = self._element(name, level)
+        check_removable(element)
+        return element.key
 
     def _element(self, name: str, level: Level) -> ElementKey:
-        if name in _GENERATED:
-            raise InvalidRequestError(f"{name} is made by the service and cannot be changed")
-        element = element_key(name)
-        if element.tag >> 16 == _FILE_META_GROUP or is_encoding_only(element.tag):
-            raise InvalidRequestError(f"{element.key} describes the file, not the instance, and cannot be changed")
-        if level_of(element.tag) is not level:
-            raise InvalidRequestError(
-                f"{element.key} belongs to the level {level_of(element.tag).value}, not to {level.value}"
-            )
-        if is_private(element.tag):
-            self.objections.append(f"{element.key} is private")
-        elif element.vr is None:
-            self.objections.append(f"{element.key} is not an element of the DICOM standard")
-        if element.key in _IDENTIFYING:
-            self.objections.append(f"{element.key} identifies what others refer to")
-        return element
+        found = editable_element(name, level)
+        self.objections += found.objections
+        return found.element
 
 
 def check_edits(edits: Edits, content: EditedContent, *, forced: bool, whole_study: bool = False) -> None:
@@ -365,7 +337,10 @@ def _checked_late(change: Change, vrs: Mapping[str, str]) -> dict[str, JsonValue
     for key, value in change.unchecked.items():
         if key not in vrs:
             raise InvalidRequestError(f"DICOMVRs must give the value representation of {key}")
-        values[key] = check_value(element_key(key), vrs[key], value, vrs).value
+        try:
+            values[key] = check_value(element_key(key), vrs[key], value, vrs).value
+        except EditValueError as error:
+            raise InvalidRequestError(str(error)) from error
     return values
 
 
@@ -383,8 +358,3 @@ def _keys_of(value: JsonValue) -> set[str]:
     if isinstance(value, list):
         return set().union(*(_keys_of(entry) for entry in value))
     return set()
-
-
-def _check_uid(key: str, value: JsonValue) -> None:
-    if not isinstance(value, str) or not 0 < len(value) <= _LONGEST_UID or set(value) - set("0123456789."):
-        raise InvalidRequestError(f"{key} must be one UID of digits and dots, {_LONGEST_UID} at most")

@@ -20,7 +20,11 @@ from hounsfield.dicom.values.elements import Element
 from hounsfield.dicom.values.errors import DicomError
 from hounsfield.dicom.values.scalars import CUSTOM_CHARSET_VRS, FIXED_CHARSET_VRS, SINGLE_TEXT_VRS, strip_text
 from hounsfield.dicom.values.vr_checks import check_maximums, check_values
-from hounsfield.imaging.errors import InvalidRequestError
+
+
+class EditValueError(ValueError):
+    """An update cannot have this key or value, whether forced or not; the message names no value."""
+
 
 _UTF_8 = CharacterSet(("utf-8",))
 _DEEPEST: Final = 64
@@ -88,17 +92,15 @@ class CheckedValue:
 
 
 def element_key(key: str) -> ElementKey:
-    """Find the element behind a key of an update; raises `InvalidRequestError` when there is none."""
+    """Find the element behind a key of an update; raises `EditValueError` when there is none."""
     tag = TAGS.get(key)
     if tag is not None:
         return ElementKey(key, tag, ENTRIES[tag].vr, ENTRIES[tag].multiple)
     if _TAG.fullmatch(key) is None:
-        raise InvalidRequestError(
-            f"{named(key)} is neither a keyword of the DICOM dictionary nor eight hexadecimal digits"
-        )
+        raise EditValueError(f"{named(key)} is neither a keyword of the DICOM dictionary nor eight hexadecimal digits")
     tag = int(key, 16)
     if tag in ENTRIES:
-        raise InvalidRequestError(f"{key} must be named by its keyword {ENTRIES[tag].keyword}")
+        raise EditValueError(f"{key} must be named by its keyword {ENTRIES[tag].keyword}")
     return ElementKey(f"{tag:08X}", tag, None, multiple=False)
 
 
@@ -120,7 +122,7 @@ def check_value(element: ElementKey, vr: str, value: object, vrs: Mapping[str, s
 
     Raises
     ------
-    InvalidRequestError
+    EditValueError
         The JSON type does not fit, or the value is beyond the limits of the service.
     """
     if value is None:
@@ -143,9 +145,9 @@ def check_value(element: ElementKey, vr: str, value: object, vrs: Mapping[str, s
 
 def _sequence(element: ElementKey, value: object, vrs: Mapping[str, str], depth: int) -> CheckedValue:
     if depth >= _DEEPEST:
-        raise InvalidRequestError(f"{element.key} is nested deeper than {_DEEPEST} sequences")
+        raise EditValueError(f"{element.key} is nested deeper than {_DEEPEST} sequences")
     if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
-        raise InvalidRequestError(f"{element.key} is a sequence, its value must be a list of objects")
+        raise EditValueError(f"{element.key} is a sequence, its value must be a list of objects")
     items: list[JsonValue] = []
     for item in value:
         checked: list[tuple[int, str, JsonValue]] = []
@@ -153,7 +155,7 @@ def _sequence(element: ElementKey, value: object, vrs: Mapping[str, str], depth:
             inner = element_key(name)
             vr = inner.vr or vrs.get(inner.key)
             if vr is None:
-                raise InvalidRequestError(f"DICOMVRs must give the value representation of {inner.key}")
+                raise EditValueError(f"DICOMVRs must give the value representation of {inner.key}")
             checked.append((inner.tag, inner.key, check_value(inner, vr, entry, vrs, depth + 1).value))
         items.append({key: entry for _, key, entry in sorted(checked, key=lambda entry: entry[0])})
     return CheckedValue(items, (f"{element.key} is a sequence",))
@@ -205,12 +207,12 @@ def _base64(element: ElementKey, vr: str, value: object) -> str:
 
 
 def _text_objections(element: ElementKey, vr: str, texts: Sequence[str]) -> list[str]:
-    """Check format and length; raises `InvalidRequestError` beyond the limits of the service."""
+    """Check format and length; raises `EditValueError` beyond the limits of the service."""
     raw = Element(element.tag, vr, "\\".join(texts).encode())
     try:
         check_maximums([raw], _UTF_8, little_endian=True)
     except DicomError as error:
-        raise InvalidRequestError(str(error)) from error
+        raise EditValueError(str(error)) from error
     objections = [warning.message.rstrip(".") for warning in check_values([raw], _UTF_8)]
     pattern = _FORMATS.get(vr)
     if pattern is not None and not all(pattern.fullmatch(text) for text in texts if text):
@@ -227,8 +229,8 @@ def _empty_as_null(value: JsonValue, vr: str) -> JsonValue:
     return None if value in ("", [], [""]) and vr not in _BINARY_VRS else value
 
 
-def _misfit(element: ElementKey, vr: str, wanted: str) -> InvalidRequestError:
-    return InvalidRequestError(f"{element.key} has the value representation {vr}, its value must be {wanted}")
+def _misfit(element: ElementKey, vr: str, wanted: str) -> EditValueError:
+    return EditValueError(f"{element.key} has the value representation {vr}, its value must be {wanted}")
 
 
 def named(key: str) -> str:
