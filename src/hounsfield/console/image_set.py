@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
-from hounsfield.console.calls import label
+from hounsfield.console.calls import ApiError, label
 from hounsfield.console.datastore import Datastore, open_datastore
 from hounsfield.console.navigation import Entry, image_set_tabs_of
 from hounsfield.console.visit import Visit
@@ -180,6 +180,21 @@ async def open_image_set(visit: Visit) -> ImageSet:
     if version and version != latest.version:
         shown = read_version((await visit.calls.post(operation, query={"version": version})).json())
     return ImageSet(datastore, image_set_id, arn, latest, shown, image_set_tabs_of(visit, arn))
+
+
+def require_unchanged(visit: Visit, image_set: ImageSet) -> None:
+    """Make sure that a form is about the latest version; raises `ApiError` where that has moved since it was opened.
+
+    One that is locked is left to the API, which says so.
+    """
+    if visit.form.text("version") != image_set.latest.version and not image_set.latest.is_locked:
+        raise ApiError(
+            409,
+            "ConflictException",
+            "This image set has changed since you opened the page. Nothing was done. "
+            "Look at it as it is now, then send it again.",
+            "",
+        )
 
 
 def render_image_set(visit: Visit, template: str, image_set: ImageSet, tab: str, **values: Any) -> Response:

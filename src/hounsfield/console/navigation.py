@@ -47,12 +47,16 @@ TABS: Final[tuple[Entry, ...]] = (
     Entry("Imports", "imports", _may("medical-imaging:ListDICOMImportJobs")),
     Entry("Upload", "upload", _may("medical-imaging:StoreDICOM")),
     Entry("Details", "details", _may("medical-imaging:GetDatastore")),
-    Entry("Usage", "usage", _may("hounsfield:GetUsage")),
+    Entry("Tags", "tags", _may("medical-imaging:ListTagsForResource")),
     Entry("Access", "access", _may("hounsfield:ListDatastoreAccess")),
+    Entry("Usage", "usage", _may("hounsfield:GetUsage")),
 )
 """Tabs of a data store, in their order; the first that is offered is shown first."""
 
-IMAGE_SET_TABS: Final[tuple[Entry, ...]] = (Entry("Overview", "", lambda _visit, _arn: True),)
+IMAGE_SET_TABS: Final[tuple[Entry, ...]] = (
+    Entry("Overview", "", lambda _visit, _arn: True),
+    Entry("Tags", "tags", _may("medical-imaging:ListTagsForResource")),
+)
 """Tabs of an image set, in their order."""
 
 

@@ -14,7 +14,9 @@ from jinja2 import Environment, PackageLoader, Undefined
 from markupsafe import Markup, escape
 
 from hounsfield.console.calls import label
+from hounsfield.console.image_set_content import show_tag, show_value
 from hounsfield.console.static_files import static_url
+from hounsfield.console.vr_hints import vr_hint
 from hounsfield.iam.principals import Principal
 
 _UNITS: Final = ("bytes", "kB", "MB", "GB", "TB", "PB")
@@ -38,6 +40,9 @@ def make_environment() -> Environment:
         number=show_number,
         label=label,
         query=query_string,
+        tag=show_tag,
+        value=show_value,
+        vr_hint=vr_hint,
     )
     return environment
 

@@ -61,6 +61,10 @@ class Form:
         """Return all values of a field, without white space around them."""
         return [value.strip() for key, value in self._pairs if key == name]
 
+    def raws(self, name: str) -> list[str]:
+        """Return all values of a field as they were sent, but for line ends, which are single line feeds."""
+        return [value.replace("\r\n", "\n") for key, value in self._pairs if key == name]
+
     def __contains__(self, name: str) -> bool:
         return any(key == name for key, _ in self._pairs)
 

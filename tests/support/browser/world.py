@@ -30,7 +30,9 @@ LONG: Final = "Wolfeschlegelsteinhausenbergerdorff" * 7 + " x"
 HOSTILE: Final = (IMAGE, SCRIPT, TEMPLATE, OVERRIDE, FOUR_BYTES)
 FOLDER: Final = f"walk {FOUR_BYTES}"
 EXTRA_QUERIES: Final[Mapping[str, tuple[str, ...]]] = {
+    "/console/attributes": ("?key=patient",),
     "/console/datastores": ("?status=any",),
+    "/console/datastores/{datastore}/imagesets/{imageset}/edit": ("?key=PatientName", "?key=nonsense"),
     "/console/datastores/{datastore}/imports/new": (
         f"?input_uri={quote(f's3://{INPUT}/{FOLDER}/')}",
         "?input_uri=s3://not-there/",

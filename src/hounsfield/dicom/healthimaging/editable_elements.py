@@ -1,4 +1,4 @@
-"""Which elements a metadata update can change (API operation UpdateImageSetMetadata). Pure.
+"""Elements that a metadata update can change (API operation UpdateImageSetMetadata). Pure.
 
 key, level ─▶ editable_element ─▶ the element, and what only a forced update may disregard
 """

@@ -1,0 +1,225 @@
+"""Edits of the attributes of an image set (API operation UpdateImageSetMetadata).
+
+type ─▶ review ─┬─▶ sent: the image set is LOCKED, its page shows how it ends
+  ▲             └─▶ the version has moved: both are shown, and mine can be applied to the new one
+  └──── change ─┘
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from string import hexdigits
+from typing import Final
+
+from starlette.responses import Response
+
+from hounsfield.console.calls import ApiError
+from hounsfield.console.image_set import ImageSet, open_image_set, render_image_set
+from hounsfield.console.image_set_content import Difference, ImageSetContent, differences, read_content
+from hounsfield.console.page import Page
+from hounsfield.console.pages.image_set import IMAGE_SET
+from hounsfield.console.typed_edits import CheckedEdit, TypedEdit, check_edit, duplicates, updates_of
+from hounsfield.console.visit import Visit
+from hounsfield.dicom.healthimaging.edit_values import VRS, EditValueError, element_key
+from hounsfield.dicom.healthimaging.editable_elements import editable_element
+from hounsfield.dicom.healthimaging.levels import Level, level_of
+from hounsfield.dicom.values.dictionary import key_of
+
+_MOST_DIFFERENCES: Final = 50
+_TAG_DIGITS: Final = 8
+_LOCKED: Final = ApiError(
+    409,
+    "ConflictException",
+    "Another operation on this image set is under way. What you typed is still here: send it again when that has ended.",
+    "",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Meanwhile:
+    """What others changed since the form was opened.
+
+    Attributes
+    ----------
+    version : str
+        The version that the form was about.
+    edits : sequence of CheckedEdit
+        The edits beside what there was then.
+    differences : sequence of Difference
+        What changed since, the first of it.
+    """
+
+    version: str
+    edits: Sequence[CheckedEdit]
+    differences: Sequence[Difference]
+
+
+async def ask_edits(visit: Visit) -> Response:
+    """Show the form, with the attribute that the query names."""
+    image_set = await open_image_set(visit)
+    key = visit.query.get("key", "").strip()
+    if key and (problem := _key_problem(_key(key))):
+        return await _form(visit, image_set, (), key_problem=problem)
+    typed = TypedEdit(_key(key), visit.query.get("remove") == "yes", None, visit.query.get("instance", ""))
+    return await _form(visit, image_set, [typed] if key else (), opened=0)
+
+
+async def take_edits(visit: Visit) -> Response:
+    """Add an attribute to the form, review what was typed, or send it."""
+    image_set = await open_image_set(visit)
+    form = visit.form
+    edits = _read(visit)
+    wanted = form.text("do") or "next"
+    key = form.text("key")
+    if wanted == "add" or (wanted == "next" and key):
+        problem = _key_problem(_key(key))
+        if problem:
+            return await _form(visit, image_set, edits, key_problem=problem)
+        return await _form(visit, image_set, [*edits, TypedEdit(_key(key))], opened=len(edits))
+    if wanted.startswith("drop-") and wanted[5:].isdecimal():
+        edits = [edit for number, edit in enumerate(edits) if number != int(wanted[5:])]
+        return await _form(visit, image_set, edits)
+    if wanted == "change":
+        return await _form(visit, image_set, edits)
+    if wanted == "send":
+        return await _send(visit, image_set, edits)
+    return await _form(visit, image_set, edits, review=True)
+
+
+def _key(typed: str) -> str:
+    """Return the key of the attribute that was typed; a tag may have parentheses and a comma."""
+    digits = typed.strip("()").replace(",", "").replace(" ", "")
+    is_tag = len(digits) == _TAG_DIGITS and all(digit in hexdigits for digit in digits)
+    return key_of(int(digits, 16)) if is_tag else typed
+
+
+def _key_problem(key: str) -> str:
+    """Return why an attribute cannot be changed; empty where it can."""
+    if not key:
+        return "Type the name or the tag of an attribute."
+    try:
+        editable_element(key, level_of(element_key(key).tag))
+    except EditValueError as error:
+        return f"{error}."
+    return ""
+
+
+def _read(visit: Visit) -> list[TypedEdit]:
+    form = visit.form
+    columns = (
+        form.texts("edit-key"),
+        form.texts("edit-what"),
+        form.raws("edit-value"),
+        form.texts("edit-instance"),
+        form.texts("edit-vr"),
+    )
+    return [
+        TypedEdit(key, what == "remove", value, instance, vr)
+        for key, what, value, instance, vr in zip(*columns, strict=False)
+    ]
+
+
+async def _send(visit: Visit, image_set: ImageSet, edits: Sequence[TypedEdit]) -> Response:
+    if image_set.latest.is_locked or image_set.latest.is_deleted:
+        return await _form(visit, image_set, edits)
+    form = visit.form
+    content = await read_content(visit.calls, image_set.datastore.id, image_set.id)
+    checked = _checked(edits, content, image_set)
+    objections = any(edit.objections for edit in checked)
+    forced = "force" in form
+    stale = form.text("version") != image_set.latest.version
+    wrong = not checked or any(edit.problem for edit in checked) or bool(duplicates(checked))
+    if stale or wrong or (objections and not forced):
+        unforced = not stale and objections and not forced
+        return await _form(visit, image_set, edits, review=True, force_problem=unforced)
+    try:
+        answer = await visit.calls.post(
+            f"{image_set.api_path}/updateImageSetMetadata",
+            {"DICOMUpdates": updates_of(checked, content)},
+            query={
+                "latestVersion": image_set.latest.version,
+                "force": "true" if objections else None,
+                "includeStudyImageSets": "true" if "study" in form else None,
+            },
+        )
+    except ApiError as error:
+        # It may be the version that moved just now: what is shown then is what is there then.
+        return await _form(visit, await open_image_set(visit), edits, review=True, error=error)
+    version = answer.json()["latestVersionId"]
+    return visit.redirect(image_set.path, f"The changes are on their way, as version {version}.")
+
+
+def _checked(edits: Sequence[TypedEdit], content: ImageSetContent, image_set: ImageSet) -> list[CheckedEdit]:
+    return [check_edit(edit, content, is_primary=image_set.latest.is_primary) for edit in edits]
+
+
+async def _form(
+    visit: Visit,
+    image_set: ImageSet,
+    edits: Sequence[TypedEdit],
+    *,
+    review: bool = False,
+    opened: int | None = None,
+    key_problem: str = "",
+    force_problem: bool = False,
+    error: ApiError | None = None,
+) -> Response:
+    latest, given = image_set.latest, visit.form.text("version")
+    content_version = None
+    if latest.is_locked:
+        if not given.isdecimal():
+            return render_image_set(visit, "image_set/edit.html", image_set, "edit", edits=())
+        # What was typed stays, and waits for the end of the other operation.
+        error, review, content_version = error or _LOCKED, True, given
+    elif latest.is_deleted:
+        raise ApiError(404, "ResourceNotFoundException", "This image set was deleted.", "")
+    content = await read_content(visit.calls, image_set.datastore.id, image_set.id, content_version)
+    checked = _checked(edits, content, image_set)
+    twice = duplicates(checked)
+    meanwhile = None
+    if given.isdecimal() and given != latest.version and not latest.is_locked:
+        meanwhile = await _meanwhile(visit, image_set, edits, content, given)
+    problems = bool(twice) or any(edit.problem for edit in checked)
+    return render_image_set(
+        visit,
+        "image_set/edit.html",
+        image_set,
+        "edit",
+        edits=checked,
+        twice=twice,
+        show_problems=review,
+        version=given if latest.is_locked else latest.version,
+        opened=opened,
+        content=content,
+        review=review and bool(checked) and not problems,
+        meanwhile=meanwhile,
+        key_problem=key_problem or ("Add an attribute first." if review and not checked else ""),
+        force_problem=force_problem,
+        form=visit.form,
+        error=error,
+        vrs=sorted(VRS),
+        for_study=latest.is_primary and all(edit.level in (Level.PATIENT, Level.STUDY) for edit in checked),
+        objections=list(dict.fromkeys(text for edit in checked for text in edit.objections)),
+    )
+
+
+async def _meanwhile(
+    visit: Visit, image_set: ImageSet, edits: Sequence[TypedEdit], now: ImageSetContent, version: str
+) -> Meanwhile:
+    try:
+        then = await read_content(visit.calls, image_set.datastore.id, image_set.id, version)
+    except ApiError:
+        return Meanwhile(version, (), ())
+    return Meanwhile(
+        version,
+        _checked(edits, then, image_set),
+        list(islice(differences(then, now), _MOST_DIFFERENCES)),
+    )
+
+
+PAGES: Final = (
+    Page(f"{IMAGE_SET}/edit", ask_edits),
+    Page(f"{IMAGE_SET}/edit", take_edits, ("POST",)),
+)
