@@ -9,6 +9,7 @@ const root = document.getElementById("upload")
 const part = (name) => root.querySelector(`[data-part="${name}"]`)
 const numbers = new Intl.NumberFormat()
 const SHOWN_EACH_MS = 250
+const LISTED_EACH_MS = 1000
 const RATE_OVER_MS = 10_000
 const BEGIN_WITH = 200
 
@@ -23,6 +24,7 @@ const list = new UploadList(part("list"), queue)
 const samples = []
 let timer = 0
 let choosing = 0
+let listed = 0
 
 const guard = (event) => { event.preventDefault(); event.returnValue = "" }
 
@@ -89,7 +91,10 @@ function show() {
   offer("again", counts.failed + counts.cancelled, (count) => `Send again (${count})`)
   offer("duplicates", counts.duplicate, (count) => `Send duplicates too (${count})`)
   part("save").hidden = queue.running || !queue.items.length
-  list.show()
+  if (!queue.running || performance.now() - listed > LISTED_EACH_MS) {
+    listed = performance.now()
+    list.show()
+  }
 }
 
 function offer(name, count, words) {
