@@ -16,7 +16,7 @@ from hounsfield.imaging.imports.files import FileOutcome
 from support.browser.accessibility import press, type_into
 from support.browser.pages import check_page, settle, sign_in
 from support.files.synthetic import slice_of
-from support.identities.users_and_roles import UsersAndRoles, allow
+from support.identities.users_and_roles import UsersAndRoles, allow, trust
 from support.imaging.import_folders import fill, start_job
 from support.imaging.standing_job import standing_job
 from support.servers import ServerProcess, active_datastore, finished_job
@@ -205,3 +205,23 @@ def test_who_may_only_see_jobs_is_offered_no_more(
     }
     assert page.request.post(f"{imports}/new", form=form).status == 403
     assert len(jobs(server, datastore_id)) == before
+
+
+def test_the_roles_that_one_may_pass_are_offered(
+    server: ServerProcess, imports: str, datastore_id: str, users: UsersAndRoles, page: Page
+) -> None:
+    service = trust({"Service": "medical-imaging.amazonaws.com"})
+    buckets = [allow(["s3:ListBucket", "s3:GetObject", "s3:PutObject"])]
+    role = users.role("console-import", service, *buckets)
+    users.role("console-import-of-others", service, *buckets)
+    users.role("console-no-import", trust({"AWS": "arn:aws:iam::000000000000:root"}), *buckets)
+    starter = users.some_user(
+        allow(["medical-imaging:*", "iam:ListRoles", "s3:ListAllMyBuckets", "s3:ListBucket", "s3:GetObject"]),
+        allow("iam:PassRole", role),
+    )
+    sign_in(page, starter, f"{imports}/new?input_uri=s3://input/console/ct/")
+    expect(page.get_by_label("Data access role").locator("option")).to_have_text(["console-import"])
+    page.get_by_label("Write the results to").fill("s3://not-there/")
+    page.get_by_role("button", name="Start import").click()
+    expect(page.get_by_text("The import failed. Nothing was imported.")).to_be_visible()
+    expect(page.get_by_text("bucket not-there does not exist")).to_be_visible()
