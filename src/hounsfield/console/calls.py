@@ -9,7 +9,7 @@ record are the browser's, and policies that ask for the address have it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import quote, urlencode
@@ -142,6 +142,45 @@ class Calls:
         ApiError
             The answer says no.
         """
+        scope, body = self._request(method, path, query, json, body, headers)
+        collected = _Collected()
+        await self.pipeline(scope, _Body(body).receive, collected.send)
+        answer = collected.answer()
+        if answer.status >= 400:
+            raise _api_error(answer)
+        return answer
+
+    async def open(
+        self,
+        method: str,
+        path: str,
+        receive: Receive,
+        *,
+        query: Query | None = None,
+        json: object = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> OpenedAnswer:
+        """Call an operation and wait for the beginning of its answer only; parameters and errors are those of `call`.
+
+        Parameters
+        ----------
+        receive : callable
+            Receives what the browser sends, which is by now that it has left.
+        """
+        scope, body = self._request(method, path, query, json, None, headers)
+        opened = OpenedAnswer(self.pipeline, scope, _Body(body, receive).receive)
+        await opened.begin()
+        return opened
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        query: Query | None,
+        json: object,
+        body: bytes | None,
+        headers: Mapping[str, str] | None,
+    ) -> tuple[Scope, bytes]:
         if isinstance(json, dict):
             json = {name: value for name, value in json.items() if value is not None}
         content = orjson.dumps(json) if json is not None else body or b""
@@ -153,13 +192,7 @@ class Calls:
             sent.append((b"content-length", str(len(content)).encode()))
         pairs = query.items() if isinstance(query, Mapping) else query or ()
         text = urlencode([(name, str(value)) for name, value in pairs if value is not None and value != ""])
-        scope = _scope(self.scope, self.principal, method, path.encode("ascii"), text.encode("ascii"), sent)
-        collected = _Collected()
-        await self.pipeline(scope, _Body(content).receive, collected.send)
-        answer = collected.answer()
-        if answer.status >= 400:
-            raise _api_error(answer)
-        return answer
+        return _scope(self.scope, self.principal, method, path.encode("ascii"), text.encode("ascii"), sent), content
 
     async def stream(self, raw_path: bytes, receive: Receive, send: Send) -> None:
         """Hand the browser's own request on to the API, under another path, and its answer back, both as they come."""
@@ -196,12 +229,15 @@ def _scope(
 class _Body:
     """The body of a call, as ASGI receives it."""
 
-    __slots__ = ("_content",)
+    __slots__ = ("_content", "_receive")
 
-    def __init__(self, content: bytes) -> None:
+    def __init__(self, content: bytes, receive: Receive | None = None) -> None:
         self._content: bytes | None = content
+        self._receive = receive
 
     async def receive(self) -> Message:
+        if self._content is None and self._receive is not None:
+            return await self._receive()
         if self._content is None:
             # A call does not leave before it is answered; who waits for that is cancelled at the end.
             await asyncio.Event().wait()
@@ -209,27 +245,85 @@ class _Body:
         return {"type": "http.request", "body": content, "more_body": False}
 
 
+class OpenedAnswer:
+    """The answer of an operation that is carried out while what it says is sent on.
+
+    Whoever opened it reads all of it, or closes it.
+
+    Attributes
+    ----------
+    status : int
+        HTTP status.
+    headers : Mapping of str to str
+        By their names in lower case.
+    """
+
+    def __init__(self, pipeline: ASGIApp, scope: Scope, receive: Receive) -> None:
+        self.status = 500
+        self.headers: Mapping[str, str] = {}
+        # No more is made than is taken.
+        self._messages: asyncio.Queue[Message | None] = asyncio.Queue(1)
+        self._task = asyncio.create_task(self._run(pipeline, scope, receive))
+
+    async def begin(self) -> None:
+        """Wait for status and headers; raises `ApiError` where the answer says no."""
+        collected = _Collected()
+        try:
+            while (message := await self._messages.get()) is not None:
+                await collected.send(message)
+                self.status, self.headers = collected.status, collected.headers
+                if self.status < 400:
+                    return
+            await self._task
+        except BaseException:
+            self.close()
+            raise
+        raise _api_error(collected.answer())
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the body as it comes."""
+        try:
+            while (message := await self._messages.get()) is not None:
+                if message["type"] == "http.response.body":
+                    yield bytes(message.get("body", b""))
+            await self._task
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Leave the rest."""
+        self._task.cancel()
+
+    async def _run(self, pipeline: ASGIApp, scope: Scope, receive: Receive) -> None:
+        try:
+            await pipeline(scope, receive, self._messages.put)
+        except Exception:
+            await self._messages.put(None)
+            raise
+        await self._messages.put(None)
+
+
 class _Collected:
     """An answer while it comes."""
 
-    __slots__ = ("_chunks", "_headers", "_status")
+    __slots__ = ("_chunks", "headers", "status")
 
     def __init__(self) -> None:
-        self._status = 500
-        self._headers: dict[str, str] = {}
+        self.status = 500
+        self.headers: dict[str, str] = {}
         self._chunks: list[bytes] = []
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self._status = message["status"]
-            self._headers = {
+            self.status = message["status"]
+            self.headers = {
                 name.decode("latin-1").lower(): value.decode("latin-1") for name, value in message["headers"]
             }
         elif message["type"] == "http.response.body":
             self._chunks.append(bytes(message.get("body", b"")))
 
     def answer(self) -> Answer:
-        return Answer(self._status, self._headers, b"".join(self._chunks))
+        return Answer(self.status, self.headers, b"".join(self._chunks))
 
 
 def _api_error(answer: Answer) -> ApiError:

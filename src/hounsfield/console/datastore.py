@@ -54,10 +54,17 @@ class Datastore:
         return f"/console/datastores/{label(self.id)}"
 
 
-async def open_datastore(visit: Visit) -> Datastore:
+async def open_datastore(visit: Visit, *, of_what_is_in_it: bool = False) -> Datastore:
     """Return the data store that the path of a page names.
 
     Who may not see what it is (GetDatastore), but may work in it, is shown its id.
+
+    Parameters
+    ----------
+    visit : Visit
+        The visit.
+    of_what_is_in_it : bool
+        Whether the page is about something in the data store, for which there is a permission of its own.
 
     Raises
     ------
@@ -67,7 +74,7 @@ async def open_datastore(visit: Visit) -> Datastore:
     datastore_id = visit.labels["datastore"]
     arn = visit.place.datastore_arn(datastore_id)
     tabs = tabs_of(visit, arn)
-    if tabs and not visit.may("medical-imaging:GetDatastore", arn):
+    if (tabs or of_what_is_in_it) and not visit.may("medical-imaging:GetDatastore", arn):
         return Datastore(datastore_id, arn, "", "", "", None, None, None, None, tabs)
     found = (await visit.calls.get(f"/datastore/{label(datastore_id)}")).json()
     properties = found.get("datastoreProperties")

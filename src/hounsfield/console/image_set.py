@@ -170,7 +170,7 @@ async def open_image_set(visit: Visit) -> ImageSet:
     ApiError
         The data store, the image set or the version is not there, or who asks may not see it (GetImageSet).
     """
-    datastore = await open_datastore(visit)
+    datastore = await open_datastore(visit, of_what_is_in_it=True)
     image_set_id = visit.labels["imageset"]
     arn = visit.place.image_set_arn(datastore.id, image_set_id)
     operation = f"{image_set_api_path(datastore.id, image_set_id)}/getImageSet"

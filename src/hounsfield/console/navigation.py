@@ -55,6 +55,8 @@ TABS: Final[tuple[Entry, ...]] = (
 
 IMAGE_SET_TABS: Final[tuple[Entry, ...]] = (
     Entry("Overview", "", lambda _visit, _arn: True),
+    Entry("Metadata", "metadata", lambda visit, arn: may_on_image_set(visit, "GetImageSetMetadata", arn)),
+    Entry("Versions", "versions", lambda visit, arn: may_on_image_set(visit, "ListImageSetVersions", arn)),
     Entry("Tags", "tags", _may("medical-imaging:ListTagsForResource")),
 )
 """Tabs of an image set, in their order."""

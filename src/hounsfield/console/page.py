@@ -22,8 +22,11 @@ class Page:
         Takes the visit, gives the response; what the API refuses (`ApiError`) it may let through.
     methods : tuple of str
         HTTP methods.
+    is_file : bool
+        Whether it answers a file that the browser keeps, not a page.
     """
 
     path: str
     handler: Callable[[Visit], Awaitable[Response]]
     methods: tuple[str, ...] = ("GET",)
+    is_file: bool = False

@@ -13,11 +13,12 @@ from hounsfield.console.pages import PAGES
 from hounsfield.iam.identities.identities import create_role
 from hounsfield.iam.identities.managed_policies import create_policy
 from support.clients.administration import administer
+from support.clients.dicomweb import updated
 from support.files.hospital import write_hospital
 from support.files.synthetic import slice_of
 from support.identities.users_and_roles import ACCOUNT, UsersAndRoles, allow, trust
 from support.imaging.import_folders import INPUT, fill, import_folder
-from support.imaging.imports import document, image_sets
+from support.imaging.imports import document, image_sets, instances
 from support.servers import ServerProcess, active_datastore
 
 IMAGE: Final = "<img src=x onerror=alert(1)>"
@@ -44,8 +45,11 @@ EXTRA_QUERIES: Final[Mapping[str, tuple[str, ...]]] = {
         f"?everybody=yes&principal=arn:aws:iam::{ACCOUNT}:user/ann.roe&action=GetImageFrame",
     ),
     "/console/users": ("?name=nobody-has-this-name",),
+    "/console/datastores/{datastore}/imagesets/{imageset}/metadata": ("?q=a",),
+    "/console/datastores/{datastore}/imagesets/{imageset}/metadata/element": ("?level=Instance&instance={instance}",),
+    "/console/datastores/{datastore}/imagesets/{imageset}/versions": ("?who=1",),
 }
-"""By the path of a page, queries with which it looks another way; it is walked over without one, too."""
+"""By the path of a page, queries with which it looks another way, with labels; it is walked over without one, too."""
 
 
 @dataclass(frozen=True)
@@ -59,9 +63,9 @@ class World:
     def addresses(self) -> Iterator[tuple[str, str]]:
         """Return the path of each page that is looked at, with an address at which there is something."""
         for page in PAGES:
-            if "GET" in page.methods:
+            if "GET" in page.methods and not page.is_file:
                 for query in ("", *EXTRA_QUERIES.get(page.path, ())):
-                    yield page.path, self.address(page.path) + query
+                    yield page.path, self.address(page.path + query)
 
     def address(self, path: str) -> str:
         """Return the address of a page; a label without a value is an error."""
@@ -81,9 +85,20 @@ def make_world(server: ServerProcess) -> World:
         (folder / name).write_bytes(b"no image")
     outcome = import_folder(server, client, datastore_id, FOLDER)
     image_set_id = outcome.success[0]["importResponse"]["imageSetId"]
-    job_id = outcome.job["jobId"]
-    labels = {"datastore": datastore_id, "imageset": image_set_id, "job": job_id, "event": _event_id(server)}
+    labels = _labels(server, client, datastore_id, image_set_id, outcome.job["jobId"])
     return World(server, client, {**labels, **_make_identities(server, HOSTILE)})
+
+
+def _labels(server: ServerProcess, client: Any, datastore_id: str, image_set_id: str, job_id: str) -> Mapping[str, str]:
+    first, _ = next(instances(document(client, datastore_id, image_set_id)))
+    return {
+        "datastore": datastore_id,
+        "imageset": image_set_id,
+        "instance": first,
+        "frame": "0" * 32,
+        "job": job_id,
+        "event": _event_id(server),
+    }
 
 
 def _event_id(server: ServerProcess) -> str:
@@ -122,8 +137,10 @@ def make_hospital(server: ServerProcess) -> World:
     (folder / "cut-off.dcm").write_bytes(next(folder.rglob("*.dcm")).read_bytes()[:3000])
     outcome = import_folder(server, client, datastore_id, "ct-scanner-2")
     image_set_id = _image_set_of(client, datastore_id, patient_id="00412077", description="Thorax 5.0 venous")
-    job_id = outcome.job["jobId"]
-    labels = {"datastore": datastore_id, "imageset": image_set_id, "job": job_id, "event": _event_id(server)}
+    series = {"DICOM": {"ProtocolName": "Thorax venous, low dose"}}
+    uid = next(iter(document(client, datastore_id, image_set_id)["Study"]["Series"]))
+    updated(client, datastore_id, image_set_id, {"SchemaVersion": "1.1", "Study": {"Series": {uid: series}}})
+    labels = _labels(server, client, datastore_id, image_set_id, outcome.job["jobId"])
     return World(server, client, {**labels, **_make_identities(server, ("Reads CT of ward 3",))})
 
 

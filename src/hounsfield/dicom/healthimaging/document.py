@@ -22,7 +22,8 @@ SCHEMA_VERSION: Final = "1.1"
 ID_DIGITS: Final = 32
 """Hexadecimal digits of the id of a data store or an image set."""
 _CHUNK: Final = 1 << 16
-_TAIL: Final = b"}}}}}"
+DOCUMENT_END: Final = b"}}}}}"
+"""What follows the last instance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +161,7 @@ def image_set_document(
         if size >= _CHUNK:
             yield b"".join(parts)
             parts, size = [], 0
-    parts.append(_TAIL)
+    parts.append(DOCUMENT_END)
     yield b"".join(parts)
 
 
@@ -189,7 +190,7 @@ def document_size_of_totals(levels: Levels, count: int, total: int) -> int:
     Of a UID as JSON writes it; none of digits and dots needs more characters there.
     """
     head = _head("0" * ID_DIGITS, "0" * ID_DIGITS, levels)
-    return len(head) + total + count * len(b'"":,') - (1 if count else 0) + len(_TAIL)
+    return len(head) + total + count * len(b'"":,') - (1 if count else 0) + len(DOCUMENT_END)
 
 
 def _head(datastore_id: str, image_set_id: str, levels: Levels) -> bytes:
