@@ -102,6 +102,14 @@ async def send_static_file(scope: Scope, send: Send) -> bool:
         (b"x-content-type-options", b"nosniff"),
         (b"cross-origin-resource-policy", b"same-origin"),
     ]
+    if file.media_type.startswith("text/javascript"):
+        # What a script does as a worker has the policy of its own answer.
+        headers.append(
+            (
+                b"content-security-policy",
+                b"default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'",
+            )
+        )
     if packed:
         headers.append((b"content-encoding", b"gzip"))
     await send({"type": "http.response.start", "status": 200, "headers": headers})

@@ -25,6 +25,7 @@ from hounsfield.console.pages import (
     upload,
     usage,
     users,
+    viewer,
 )
 
 PAGES: Final[tuple[Page, ...]] = (

@@ -1,0 +1,319 @@
+// The viewer: series of a study, one, two or four viewports, tools by mouse, touch and keyboard.
+import { Decoder } from "./decoder.js"
+import { framesOf, normalOf, sorted, text, value } from "./dicom.js"
+import { FrameStore } from "./frames.js"
+import { PRESETS } from "./greyscale.js"
+import { POINTS } from "./measurements.js"
+import { Stack } from "./stack.js"
+import { Viewport } from "./viewport.js"
+
+const root = document.querySelector("[data-viewer]")
+const base = root.dataset.study
+const store = new FrameStore(new Decoder())
+const stacks = new Map()
+const viewports = [...root.querySelectorAll("[data-viewport]")].map((element) => new Viewport(element))
+let active = viewports[0]
+let tool = "window"
+let cine = null
+let isLinked = true
+let drawing = null
+
+async function json(path) {
+  const answer = await fetch(path, { headers: { Accept: "application/dicom+json" } })
+  if (answer.status === 204) return []
+  if (!answer.ok) throw new Error(answer.status === 403 ? "You may not see this study." : answer.status === 401 ? "Your session has ended. Sign in again." : `The server does not give the study (${answer.status}).`)
+  return answer.json()
+}
+
+async function open() {
+  const list = root.querySelector("[data-series-list]")
+  const found = (await json(`${base}/series?includefield=all`)).sort((one, other) => (value(one, "00200011") ?? 0) - (value(other, "00200011") ?? 0))
+  if (!found.length) throw new Error("This study has no series that you may see.")
+  for (const [index, series] of found.entries()) list.append(seriesButton(series, index))
+  const wanted = new URLSearchParams(location.search).get("series")
+  const first = found.find((series) => text(series, "0020000E") === wanted) ?? found.find((series) => value(series, "00201209") !== 0) ?? found[0]
+  await openSeries(first)
+}
+
+function seriesButton(series, index) {
+  const uid = text(series, "0020000E")
+  const button = document.createElement("button")
+  button.type = "button"
+  button.dataset.series = uid
+  const picture = document.createElement("img")
+  Object.assign(picture, { src: `${base}/series/${uid}/thumbnail`, alt: "", loading: "lazy", width: 96, height: 96 })
+  picture.addEventListener("error", () => picture.classList.add("none"))
+  const words = document.createElement("span")
+  words.textContent = `${value(series, "00200011") ?? index + 1} ${text(series, "00080060")} ${text(series, "0008103E")} (${value(series, "00201209") ?? "?"})`
+  button.append(picture, words)
+  button.addEventListener("click", () => openSeries(series).catch(fail))
+  return button
+}
+
+async function openSeries(series) {
+  const uid = text(series, "0020000E")
+  for (const button of root.querySelectorAll("[data-series]")) button.setAttribute("aria-pressed", String(button.dataset.series === uid))
+  const viewport = active
+  say("Loading …")
+  const path = `${base}/series/${uid}`
+  if (!stacks.has(uid)) stacks.set(uid, await json(`${path}/metadata`))
+  const frames = sorted(stacks.get(uid).filter((dataset) => value(dataset, "00280010")).flatMap((dataset) => framesOf(dataset, path)))
+  if (!frames.length) throw new Error("This series has no images: it holds documents, structures or signals.")
+  say("")
+  await viewport.show(new Stack(series, frames, store))
+}
+
+function fail(error) { say(error.message) }
+function say(words) { root.querySelector("[data-status]").textContent = words }
+
+function activate(viewport) {
+  active = viewport
+  for (const one of viewports) one.element.toggleAttribute("data-active", one === viewport)
+}
+
+// Scrolls, and takes along viewports whose images lie in parallel in the same patient.
+function scroll(steps, viewport = active) {
+  if (!viewport.stack) return
+  viewport.stack.go(viewport.stack.index + steps)
+  if (isLinked) for (const other of viewports) if (other !== viewport && !other.element.hidden) follow(other, viewport)
+}
+
+function follow(viewport, leader) {
+  const target = leader.stack.frame
+  const stack = viewport.stack
+  if (!stack || !target.position || text(target.dataset, "00200052") !== text(stack.frame.dataset, "00200052")) return
+  if (!stack.frame.position || stack.frame.orientation.some((cosine, index) => Math.abs(cosine - target.orientation[index]) > 1e-3)) return
+  const normal = normalOf(target.orientation)
+  const along = ({ position }) => position[0] * normal[0] + position[1] * normal[1] + position[2] * normal[2]
+  const place = along(target)
+  const distances = stack.frames.map((frame) => Math.abs(along(frame) - place))
+  stack.go(distances.indexOf(Math.min(...distances)))
+}
+
+function setTool(name) {
+  tool = name
+  for (const button of root.querySelectorAll("[data-tool]")) button.setAttribute("aria-pressed", String(button.dataset.tool === name))
+}
+
+function setLayout(count) {
+  root.dataset.layout = String(count)
+  viewports.forEach((viewport, index) => { viewport.element.hidden = index >= count })
+  for (const button of root.querySelectorAll("[data-layout-of]")) button.setAttribute("aria-pressed", String(button.dataset.layoutOf === String(count)))
+  if (active.element.hidden) activate(viewports[0])
+}
+
+function zoomBy(factor) {
+  if (!active.frame) return
+  const now = active.view.zoom === "1:1" ? 1 / active.scale.fit : active.view.zoom
+  active.set({ zoom: Math.min(64, Math.max(0.05, now * factor)) })
+}
+
+function setWindow(preset) { active.set({ window: preset }) }
+
+function presetsOf(frame) {
+  return [...(frame?.windows ?? []), ...(PRESETS[frame?.modality] ?? [])]
+}
+
+function toggleCine() {
+  if (cine) { cancelAnimationFrame(cine); cine = null; press("cine", false); return }
+  if (!active.stack || active.stack.frames.length < 2) return
+  const viewport = active
+  let last = performance.now()
+  const step = (now) => {
+    const pause = 1000 / Number(root.querySelector("[data-speed]").value)
+    const { stack } = viewport
+    const next = (stack.index + 1) % stack.frames.length
+    if (now - last >= pause) {
+      // An image that is not here yet is waited for, so that none is left out.
+      if (viewport.image?.isWhole || viewport.failure) { last = now; stack.go(next) }
+    }
+    cine = requestAnimationFrame(step)
+  }
+  cine = requestAnimationFrame(step)
+  press("cine", true)
+}
+
+function press(action, isOn) { root.querySelector(`[data-action="${action}"]`)?.setAttribute("aria-pressed", String(isOn)) }
+
+function savePicture() {
+  if (!active.image) return
+  active.canvas.toBlob((blob) => {
+    const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(blob), download: `image-${active.stack.index + 1}.png` })
+    link.click()
+    setTimeout(() => URL.revokeObjectURL(link.href), 1000)
+  }, "image/png")
+}
+
+const ACTIONS = {
+  fit: () => active.set({ zoom: 1, panX: 0, panY: 0 }),
+  actual: () => active.set({ zoom: "1:1", panX: 0, panY: 0 }),
+  larger: () => zoomBy(1.25),
+  smaller: () => zoomBy(0.8),
+  invert: () => active.set({ isInverted: !active.view.isInverted }),
+  flipx: () => active.set({ flipX: !active.view.flipX }),
+  flipy: () => active.set({ flipY: !active.view.flipY }),
+  left: () => active.set({ rotation: (active.view.rotation + 270) % 360 }),
+  right: () => active.set({ rotation: (active.view.rotation + 90) % 360 }),
+  reset: () => active.reset(),
+  texts: () => { for (const viewport of viewports) { viewport.hasTexts = !viewport.hasTexts; viewport.draw() } },
+  clear: () => { active.measurements = []; active.draw() },
+  cine: toggleCine,
+  save: savePicture,
+  link: () => { isLinked = !isLinked; press("link", isLinked) },
+  help: () => root.querySelector("[data-help]").showModal(),
+  range: () => { if (active.image?.components === 1) setWindow(active.rangeWindow ?? null) },
+}
+
+const KEYS = {
+  ArrowUp: () => scroll(-1), ArrowDown: () => scroll(1), ArrowLeft: () => scroll(-1), ArrowRight: () => scroll(1),
+  PageUp: () => scroll(-10), PageDown: () => scroll(10), Home: () => scroll(-Infinity), End: () => scroll(Infinity),
+  w: () => setTool("window"), p: () => setTool("pan"), z: () => setTool("zoom"), s: () => setTool("scroll"),
+  l: () => setTool("length"), a: () => setTool("angle"), e: () => setTool("ellipse"), r: () => setTool("rectangle"), q: () => setTool("probe"),
+  i: ACTIONS.invert, h: ACTIONS.flipx, v: ACTIONS.flipy, "[": ACTIONS.left, "]": ACTIONS.right, 0: ACTIONS.fit, o: ACTIONS.actual,
+  "+": ACTIONS.larger, "-": ACTIONS.smaller, t: ACTIONS.texts, x: ACTIONS.reset, " ": ACTIONS.cine, k: ACTIONS.save, Delete: ACTIONS.clear, "?": ACTIONS.help,
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea, dialog")) return
+  if (event.key === " " && event.target.closest("button, a, summary")) return
+  const digit = Number(event.key)
+  if (digit >= 1 && digit <= 9) {
+    const preset = presetsOf(active.frame)[digit - 1]
+    if (preset) setWindow(preset)
+    return
+  }
+  const action = KEYS[event.key] ?? KEYS[event.key.toLowerCase()]
+  if (action) { event.preventDefault(); action() }
+})
+
+for (const button of root.querySelectorAll("[data-tool]")) button.addEventListener("click", () => setTool(button.dataset.tool))
+for (const button of root.querySelectorAll("[data-action]")) button.addEventListener("click", () => ACTIONS[button.dataset.action]())
+for (const button of root.querySelectorAll("[data-layout-of]")) button.addEventListener("click", () => setLayout(Number(button.dataset.layoutOf)))
+
+const presets = root.querySelector("[data-presets]")
+presets.addEventListener("change", () => {
+  const preset = presetsOf(active.frame)[Number(presets.value)]
+  if (presets.value === "range") ACTIONS.range()
+  else if (preset) setWindow(preset)
+})
+
+function listPresets() {
+  const found = presetsOf(active.frame)
+  const key = found.map(({ name }) => name).join("|")
+  if (presets.dataset.key === key) return
+  presets.dataset.key = key
+  presets.replaceChildren(new Option("Window …", ""), ...found.map((preset, index) => new Option(`${index + 1} ${preset.name} (${preset.width} / ${preset.center})`, String(index))), new Option("Whole range", "range"))
+}
+
+for (const viewport of viewports) {
+  const { element, canvas } = viewport
+  element.addEventListener("viewer:image", () => {
+    if (viewport === active) listPresets()
+    root.querySelector("[data-announce]").textContent = viewport.failure ? viewport.failure.message : `Image ${viewport.stack.index + 1} of ${viewport.stack.frames.length}`
+  })
+  element.addEventListener("pointerdown", () => activate(viewport), true)
+  element.addEventListener("focusin", () => activate(viewport))
+  let travelled = 0
+  element.addEventListener("wheel", (event) => {
+    event.preventDefault()
+    activate(viewport)
+    if (event.ctrlKey) { zoomBy(event.deltaY < 0 ? 1.1 : 1 / 1.1); return }
+    // A wheel turns by notches; a touchpad glides, and a step is taken every forty of its pixels.
+    travelled += event.deltaMode ? event.deltaY * 40 : event.deltaY
+    const steps = Math.trunc(travelled / 40)
+    if (steps) { travelled -= steps * 40; scroll(steps, viewport) }
+  }, { passive: false })
+  canvas.addEventListener("contextmenu", (event) => event.preventDefault())
+  handlePointers(viewport)
+}
+
+// Mouse: left uses the tool, middle pans, right zooms. Touch: one finger uses the tool, two zoom and pan.
+function handlePointers(viewport) {
+  const { canvas } = viewport
+  const pointers = new Map()
+  let leftOver = 0
+  canvas.addEventListener("pointerdown", (event) => {
+    canvas.setPointerCapture(event.pointerId)
+    pointers.set(event.pointerId, event)
+    if (pointers.size === 1 && event.button === 0 && POINTS[tool] && viewport.frame) setPoint(viewport, event)
+  })
+  canvas.addEventListener("pointermove", (event) => {
+    const before = pointers.get(event.pointerId)
+    if (!viewport.frame) return
+    if (!before) { if (drawing?.viewport === viewport) movePoint(event); return }
+    pointers.set(event.pointerId, event)
+    const [dx, dy] = [event.clientX - before.clientX, event.clientY - before.clientY]
+    if (pointers.size === 2) { pinch(viewport, [...pointers.values()], before, event); return }
+    const kind = event.buttons & 4 ? "pan" : event.buttons & 2 ? "zoom" : tool
+    if (kind === "window") dragWindow(viewport, dx, dy)
+    else if (kind === "pan") viewport.set({ panX: viewport.view.panX + dx * viewport.ratio, panY: viewport.view.panY + dy * viewport.ratio })
+    else if (kind === "zoom") zoomBy(Math.exp(-dy / 200))
+    else if (kind === "scroll") {
+      leftOver += dy
+      const steps = Math.trunc(leftOver / 8)
+      if (steps) { leftOver -= steps * 8; scroll(steps, viewport) }
+    } else if (drawing?.viewport === viewport) movePoint(event)
+  })
+  const release = (event) => {
+    const before = pointers.get(event.pointerId)
+    pointers.delete(event.pointerId)
+    leftOver = 0
+    if (before && drawing?.viewport === viewport) endPoint(event)
+  }
+  canvas.addEventListener("pointerup", release)
+  canvas.addEventListener("pointercancel", release)
+}
+
+function dragWindow(viewport, dx, dy) {
+  const { window: shown } = viewport
+  if (!shown || viewport.isColour) return
+  const speed = Math.max(0.001, shown.width / 256)
+  const least = shown.curve === "LINEAR" ? 1 : Number.EPSILON
+  viewport.set({ window: { curve: shown.curve, width: Math.max(least, shown.width + dx * speed), center: shown.center + dy * speed, name: "" } })
+}
+
+function pinch(viewport, [one, other], before, after) {
+  const still = one.pointerId === after.pointerId ? other : one
+  const distance = (pointer) => Math.hypot(pointer.clientX - still.clientX, pointer.clientY - still.clientY)
+  zoomBy(distance(after) / Math.max(1, distance(before)))
+  const [dx, dy] = [(after.clientX - before.clientX) / 2, (after.clientY - before.clientY) / 2]
+  viewport.set({ panX: viewport.view.panX + dx * viewport.ratio, panY: viewport.view.panY + dy * viewport.ratio })
+}
+
+function setPoint(viewport, event) {
+  const point = viewport.imagePoint(event.clientX, event.clientY)
+  if (drawing?.viewport === viewport) { movePoint(event); drawing.start = event; return }
+  const measurement = { kind: tool, path: viewport.frame.path, points: POINTS[tool] === 1 ? [point] : [point, point] }
+  viewport.measurements.push(measurement)
+  drawing = POINTS[tool] === 1 ? null : { viewport, measurement, start: event }
+  viewport.draw()
+}
+
+function movePoint(event) {
+  const { viewport, measurement } = drawing
+  measurement.points[measurement.points.length - 1] = viewport.imagePoint(event.clientX, event.clientY)
+  viewport.draw()
+}
+
+// A drag sets two points; two clicks do too.
+function endPoint(event) {
+  const { viewport, measurement, start } = drawing
+  const wasDragged = Math.hypot(event.clientX - start.clientX, event.clientY - start.clientY) > 4
+  if (!wasDragged && !drawing.wasClicked) { drawing.wasClicked = true; return }
+  if (measurement.points.length < POINTS[measurement.kind]) {
+    measurement.points.push(viewport.imagePoint(event.clientX, event.clientY))
+    drawing.wasClicked = true
+    return
+  }
+  drawing = null
+  viewport.draw()
+}
+
+setTool("window")
+setLayout(1)
+activate(viewports[0])
+press("link", isLinked)
+open().catch(fail)
+
+// For tests and for people who look behind: what is shown, as it is.
+root.viewer = { viewports, store, get active() { return active } }

@@ -1,0 +1,218 @@
+// One image on a canvas: window, zoom, pan, rotation, flips, orientation letters, texts.
+import { letters, text } from "./dicom.js"
+import { greyLevels, pixelsOf, wholeRange } from "./greyscale.js"
+import { drawMeasurements } from "./measurements.js"
+
+const NOTHING = { zoom: 1, panX: 0, panY: 0, rotation: 0, flipX: false, flipY: false, isInverted: false, window: null }
+
+export class Viewport {
+  constructor(element) {
+    this.element = element
+    this.canvas = element.querySelector("canvas")
+    this.context = this.canvas.getContext("2d", { alpha: false })
+    this.drawing = element.querySelector("svg")
+    this.picture = new OffscreenCanvas(1, 1)
+    this.view = { ...NOTHING }
+    this.stack = null
+    this.image = null
+    this.frame = null
+    this.failure = null
+    this.hasTexts = true
+    this.measurements = []
+    this.levels = null
+    new ResizeObserver(() => this.resize()).observe(element)
+    this.resize()
+  }
+
+  show(stack) {
+    this.stack?.close()
+    this.stack = stack
+    this.view = { ...NOTHING }
+    this.measurements = []
+    this.image = null
+    this.frame = stack.frame
+    stack.listen((frame, image, failure) => this.#receive(frame, image, failure))
+    return stack.show()
+  }
+
+  get window() { return this.view.window ?? this.frame?.windows[0] ?? this.rangeWindow }
+  get isSigned() { return this.image?.samples instanceof Int16Array || this.image?.samples instanceof Int8Array }
+  get isColour() { return this.image?.components === 3 }
+
+  // Changes how the image is shown.
+  set(changes) {
+    Object.assign(this.view, changes)
+    if ("window" in changes || "isInverted" in changes) this.#makePicture()
+    this.draw()
+  }
+
+  reset() {
+    this.view = { ...NOTHING }
+    this.#makePicture()
+    this.draw()
+  }
+
+  resize() {
+    const { width, height } = this.element.getBoundingClientRect()
+    const ratio = window.devicePixelRatio || 1
+    this.canvas.width = Math.max(1, Math.round(width * ratio))
+    this.canvas.height = Math.max(1, Math.round(height * ratio))
+    this.ratio = ratio
+    this.draw()
+  }
+
+  // How many pixels of the canvas a column and a row of the image have.
+  get scale() {
+    const { rows, columns, spacing } = this.frame
+    const aspect = spacing ? spacing[0] / spacing[1] : 1
+    const turned = this.view.rotation % 180 !== 0
+    const [wide, high] = turned ? [rows * aspect, columns] : [columns, rows * aspect]
+    const fit = Math.min(this.canvas.width / wide, this.canvas.height / high)
+    const zoom = this.view.zoom === "1:1" ? 1 : fit * this.view.zoom
+    return { x: zoom, y: zoom * aspect, fit }
+  }
+
+  // From columns and rows of the image, whose first pixel begins at 0, to pixels of the canvas.
+  get matrix() {
+    const { x, y } = this.scale
+    return new DOMMatrix()
+      .translate(this.canvas.width / 2 + this.view.panX, this.canvas.height / 2 + this.view.panY)
+      .rotate(this.view.rotation)
+      .scale(this.view.flipX ? -x : x, this.view.flipY ? -y : y)
+      .translate(-this.frame.columns / 2, -this.frame.rows / 2)
+  }
+
+  // The place in the image under a place of the page, in columns and rows.
+  imagePoint(clientX, clientY) {
+    const { left, top } = this.canvas.getBoundingClientRect()
+    const point = this.matrix.inverse().transformPoint(new DOMPoint((clientX - left) * this.ratio, (clientY - top) * this.ratio))
+    return [point.x, point.y]
+  }
+
+  // Stored value, value after the modality transformation, and place of the pixel under a point of the image.
+  probe([column, row]) {
+    const { image, frame } = this
+    const x = Math.floor(column)
+    const y = Math.floor(row)
+    if (!image?.isWhole || x < 0 || y < 0 || x >= image.width || y >= image.height) return null
+    if (image.components === 3) {
+      const at = (y * image.width + x) * 3
+      return { x, y, colour: [...image.samples.subarray(at, at + 3)] }
+    }
+    const stored = image.samples[y * image.width + x]
+    return { x, y, stored, value: stored * frame.slope + frame.intercept }
+  }
+
+  draw() {
+    const { context, canvas } = this
+    context.setTransform(1, 0, 0, 1, 0, 0)
+    context.fillStyle = "#000"
+    context.fillRect(0, 0, canvas.width, canvas.height)
+    if (this.frame && this.image) {
+      const { x, y } = this.scale
+      context.imageSmoothingEnabled = !(x === 1 && y === 1)
+      context.imageSmoothingQuality = "high"
+      context.setTransform(this.matrix)
+      context.drawImage(this.picture, 0, 0, this.frame.columns, this.frame.rows)
+    }
+    this.#write()
+    drawMeasurements(this)
+  }
+
+  #receive(frame, image, failure) {
+    const other = frame.rows !== this.frame?.rows || frame.columns !== this.frame?.columns
+    this.frame = frame
+    this.failure = failure
+    this.image = image
+    if (other) Object.assign(this.view, { panX: 0, panY: 0 })
+    if (image && image.components === 1 && !frame.windows[0]) this.rangeWindow = wholeRange(frame, image.samples)
+    this.#makePicture()
+    this.draw()
+    this.element.dispatchEvent(new CustomEvent("viewer:image", { bubbles: true, detail: { isWhole: image?.isWhole ?? false, failure } }))
+  }
+
+  #makePicture() {
+    const { image } = this
+    if (!image) return
+    const levels = image.components === 1 ? greyLevels(this.frame, this.window, this.view.isInverted, this.isSigned) : null
+    const pixels = pixelsOf(image, levels)
+    if (image.components === 3 && this.view.isInverted) invert(pixels.data)
+    if (this.picture.width !== image.width || this.picture.height !== image.height) this.picture = new OffscreenCanvas(image.width, image.height)
+    this.picture.getContext("2d", { alpha: false }).putImageData(pixels, 0, 0)
+  }
+
+  #write() {
+    const { element, frame, stack } = this
+    const say = (place, lines) => {
+      const box = element.querySelector(`[data-place="${place}"]`)
+      box.replaceChildren(...lines.filter(Boolean).map((line) => Object.assign(document.createElement("div"), { textContent: line })))
+    }
+    element.querySelector("[data-failure]").textContent = this.failure ? `Image ${stack.index + 1}: ${this.failure.message}` : ""
+    if (!frame) return
+    const { dataset } = frame
+    const shown = this.hasTexts
+    say("top-left", shown ? [text(dataset, "00100010").replaceAll("^", " "), text(dataset, "00100020"), [date(text(dataset, "00100030")), text(dataset, "00100040")].filter(Boolean).join(" ")] : [])
+    say("top-right", shown ? [text(dataset, "00080080"), date(text(dataset, "00080020")), text(dataset, "00081030"), text(dataset, "0008103E")] : [])
+    say("bottom-left", [`Image ${stack.index + 1} of ${stack.frames.length}${this.image && !this.image.isWhole ? " …" : ""}`, ...(shown ? technique(frame) : [])])
+    say("bottom-right", [this.#windowText(), `${Math.round((this.image ? this.scale.x / this.ratio : 1) * 100)} %`, spacingText(frame)])
+    const sides = this.#sides()
+    for (const place of ["top", "right", "bottom", "left"]) element.querySelector(`[data-side="${place}"]`).textContent = sides[place] ?? ""
+  }
+
+  #windowText() {
+    const { window: shown } = this
+    if (this.isColour || !shown) return ""
+    return `W ${round(shown.width)} C ${round(shown.center)}${shown.name ? ` ${shown.name}` : ""}${this.view.isInverted ? " inverted" : ""}`
+  }
+
+  // Which side of the patient is at which edge, as the image lies now.
+  #sides() {
+    const cosines = this.frame.orientation
+    const own = (text(this.frame.dataset, "00200020") && this.frame.dataset["00200020"].Value) || null
+    if (!cosines && !own) return {}
+    const right = cosines ? cosines.slice(0, 3) : null
+    const down = cosines ? cosines.slice(3) : null
+    const towards = (x, y) => {
+      // The direction on the screen, in the image before it was turned and flipped.
+      const angle = (-this.view.rotation * Math.PI) / 180
+      const column = Math.round(x * Math.cos(angle) - y * Math.sin(angle)) * (this.view.flipX ? -1 : 1)
+      const row = Math.round(x * Math.sin(angle) + y * Math.cos(angle)) * (this.view.flipY ? -1 : 1)
+      if (right) return letters([0, 1, 2].map((axis) => right[axis] * column + down[axis] * row))
+      return column ? opposite(own[0], column < 0) : opposite(own[1], row < 0)
+    }
+    return { right: towards(1, 0), left: towards(-1, 0), bottom: towards(0, 1), top: towards(0, -1) }
+  }
+}
+
+const OPPOSITES = { L: "R", R: "L", A: "P", P: "A", H: "F", F: "H" }
+const opposite = (sides = "", turned = false) => (turned ? [...sides].map((side) => OPPOSITES[side] ?? side).join("") : sides)
+export const round = (value) => (Math.abs(value) >= 100 ? Math.round(value) : Number(value.toPrecision(4)))
+
+export function date(text) {
+  const found = /^(\d{4})(\d{2})(\d{2})$/.exec(text)
+  return found ? new Date(Date.UTC(found[1], found[2] - 1, found[3])).toLocaleDateString(undefined, { timeZone: "UTC" }) : text
+}
+
+function technique(frame) {
+  const { dataset } = frame
+  const thickness = text(dataset, "00180050")
+  return [
+    thickness && `${round(Number(thickness))} mm`,
+    frame.position && `${round(frame.position[2])} mm`,
+    text(dataset, "00180060") && `${text(dataset, "00180060")} kV`,
+    text(dataset, "00181030"),
+  ]
+}
+
+function spacingText(frame) {
+  if (!frame.spacing) return "not calibrated"
+  return frame.spacingSource === "PixelSpacing" ? "" : `mm by ${frame.spacingSource}`
+}
+
+function invert(data) {
+  for (let at = 0; at < data.length; at += 4) {
+    data[at] = 255 - data[at]
+    data[at + 1] = 255 - data[at + 1]
+    data[at + 2] = 255 - data[at + 2]
+  }
+}
