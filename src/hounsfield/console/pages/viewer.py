@@ -12,8 +12,6 @@ from hounsfield.console.page import Page
 from hounsfield.console.security_headers import VIEWER_POLICY
 from hounsfield.console.visit import Visit
 
-_UID: Final = frozenset("0123456789.")
-
 TOOLS: Final = (
     ("window", "Window", "W"),
     ("pan", "Pan", "P"),
@@ -49,13 +47,13 @@ async def show_viewer(visit: Visit) -> Response:
     """Show the viewer of a study."""
     datastore = await open_datastore(visit)
     study = visit.query.get("study", "")
-    if not study or len(study) > 64 or not _UID.issuperset(study):
+    if not study:
         raise ApiError(400, "ValidationException", "The address must name a study by its UID: ?study=1.2.3", "")
     response = visit.render(
         "viewer.html",
         datastore=datastore,
         study=study,
-        path=f"/console/api/datastore/{label(datastore.id)}/studies/{study}",
+        path=f"/console/api/datastore/{label(datastore.id)}/studies/{label(study)}",
         tools=TOOLS,
         actions=ACTIONS,
     )

@@ -27,7 +27,7 @@ function group(dataset, frame, tag) {
 export function framesOf(dataset, seriesPath) {
   const count = number(dataset, "00280008") ?? 1
   const sop = text(dataset, "00080018")
-  return Array.from({ length: count }, (_, index) => frameOf(dataset, index, `${seriesPath}/instances/${sop}/frames/${index + 1}`))
+  return Array.from({ length: count }, (_, index) => frameOf(dataset, index, `${seriesPath}/instances/${encodeURIComponent(sop)}/frames/${index + 1}`))
 }
 
 function frameOf(dataset, index, path) {
@@ -50,6 +50,7 @@ function frameOf(dataset, index, path) {
     photometric: text(dataset, "00280004"),
     bitsAllocated: number(dataset, "00280100") ?? 16,
     bitsStored: number(dataset, "00280101") ?? 16,
+    highBit: number(dataset, "00280102") ?? (number(dataset, "00280101") ?? 16) - 1,
     isSigned: number(dataset, "00280103") === 1,
     slope: number(transformation, "00281053") || 1,
     intercept: number(transformation, "00281052") ?? 0,

@@ -105,6 +105,7 @@ export class FrameStore {
     if (frame.bitsAllocated === 8) samples = frame.isSigned ? new Int8Array(content, 0, count) : new Uint8Array(content, 0, count)
     else if (frame.bitsAllocated === 16) samples = frame.isSigned ? new Int16Array(content, 0, count) : new Uint16Array(content, 0, count)
     else return this.#rendered(frame, signal)
+    if (frame.bitsStored < frame.bitsAllocated) keepStored(frame, samples)
     return { width: frame.columns, height: frame.rows, components: 1, samples, isWhole: true, bytes: content.byteLength }
   }
 
@@ -137,10 +138,21 @@ export class FrameStore {
   }
 }
 
+// Bits of a sample that are not of its value may hold an overlay, or anything.
+function keepStored({ bitsStored, highBit, isSigned }, samples) {
+  const shift = highBit + 1 - bitsStored
+  const unused = 32 - bitsStored
+  for (let at = 0; at < samples.length; at += 1) {
+    const bits = (samples[at] >>> shift) << unused
+    samples[at] = isSigned ? bits >> unused : bits >>> unused
+  }
+}
+
 async function ask(path, headers, signal) {
   let answer
   try {
-    answer = await fetch(path, { headers, signal })
+    // Kept here, and not by the browser: it would take a part of one form of a frame for a part of another.
+    answer = await fetch(path, { headers, signal, cache: "no-store" })
   } catch (error) {
     if (error.name === "AbortError") throw error
     throw new FrameError("The server cannot be reached.")

@@ -55,7 +55,8 @@ export function describe(viewport, { kind, points }) {
     const found = viewport.probe(points[0])
     if (!found) return []
     if (found.colour) return [`RGB ${found.colour.join(", ")}`]
-    return [found.value === found.stored ? `${found.stored}` : `${Number(found.value.toPrecision(6))}${frame.unit ? ` ${frame.unit}` : ""} (stored ${found.stored})`]
+    const words = `${Number(found.value.toPrecision(6))}${frame.unit ? ` ${frame.unit}` : ""}`
+    return [found.value === found.stored ? words : `${words} (stored ${found.stored})`]
   }
   if (!image?.isWhole || image.components !== 1) return []
   const { area, count, mean, deviation, least, most } = statisticsOf(frame, image, kind, points)

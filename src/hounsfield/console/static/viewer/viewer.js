@@ -41,7 +41,7 @@ function seriesButton(series, index) {
   button.type = "button"
   button.dataset.series = uid
   const picture = document.createElement("img")
-  Object.assign(picture, { src: `${base}/series/${uid}/thumbnail`, alt: "", loading: "lazy", width: 96, height: 96 })
+  Object.assign(picture, { src: `${base}/series/${encodeURIComponent(uid)}/thumbnail`, alt: "", loading: "lazy", width: 96, height: 96 })
   picture.addEventListener("error", () => picture.classList.add("none"))
   const words = document.createElement("span")
   words.textContent = `${value(series, "00200011") ?? index + 1} ${text(series, "00080060")} ${text(series, "0008103E")} (${value(series, "00201209") ?? "?"})`
@@ -55,7 +55,7 @@ async function openSeries(series) {
   for (const button of root.querySelectorAll("[data-series]")) button.setAttribute("aria-pressed", String(button.dataset.series === uid))
   const viewport = active
   say("Loading …")
-  const path = `${base}/series/${uid}`
+  const path = `${base}/series/${encodeURIComponent(uid)}`
   if (!stacks.has(uid)) stacks.set(uid, await json(`${path}/metadata`))
   const frames = sorted(stacks.get(uid).filter((dataset) => value(dataset, "00280010")).flatMap((dataset) => framesOf(dataset, path)))
   if (!frames.length) throw new Error("This series has no images: it holds documents, structures or signals.")
@@ -110,8 +110,11 @@ function zoomBy(factor) {
 
 function setWindow(preset) { active.set({ window: preset }) }
 
+// The windows of the file, then those of the modality that are others.
 function presetsOf(frame) {
-  return [...(frame?.windows ?? []), ...(PRESETS[frame?.modality] ?? [])]
+  const own = frame?.windows ?? []
+  const isOther = (preset) => !own.some(({ center, width }) => center === preset.center && width === preset.width)
+  return [...own, ...(PRESETS[frame?.modality] ?? []).filter(isOther)]
 }
 
 function toggleCine() {
@@ -144,14 +147,20 @@ function savePicture() {
   }, "image/png")
 }
 
+// Flips along an axis of the screen, which is the other one of an image that lies on its side.
+function flip(upright, lying) {
+  const axis = active.view.rotation % 180 ? lying : upright
+  active.set({ [axis]: !active.view[axis] })
+}
+
 const ACTIONS = {
   fit: () => active.set({ zoom: 1, panX: 0, panY: 0 }),
   actual: () => active.set({ zoom: "1:1", panX: 0, panY: 0 }),
   larger: () => zoomBy(1.25),
   smaller: () => zoomBy(0.8),
   invert: () => active.set({ isInverted: !active.view.isInverted }),
-  flipx: () => active.set({ flipX: !active.view.flipX }),
-  flipy: () => active.set({ flipY: !active.view.flipY }),
+  flipx: () => flip("flipX", "flipY"),
+  flipy: () => flip("flipY", "flipX"),
   left: () => active.set({ rotation: (active.view.rotation + 270) % 360 }),
   right: () => active.set({ rotation: (active.view.rotation + 90) % 360 }),
   reset: () => active.reset(),

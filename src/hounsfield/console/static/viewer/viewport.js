@@ -75,11 +75,17 @@ export class Viewport {
   // From columns and rows of the image, whose first pixel begins at 0, to pixels of the canvas.
   get matrix() {
     const { x, y } = this.scale
-    return new DOMMatrix()
+    const matrix = new DOMMatrix()
       .translate(this.canvas.width / 2 + this.view.panX, this.canvas.height / 2 + this.view.panY)
       .rotate(this.view.rotation)
       .scale(this.view.flipX ? -x : x, this.view.flipY ? -y : y)
       .translate(-this.frame.columns / 2, -this.frame.rows / 2)
+    if (x === 1 && y === 1) {
+      // A pixel of the image is one of the canvas, and not parts of two.
+      matrix.e = Math.round(matrix.e)
+      matrix.f = Math.round(matrix.f)
+    }
+    return matrix
   }
 
   // The place in the image under a place of the page, in columns and rows.
