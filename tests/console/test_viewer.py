@@ -272,4 +272,3 @@ def test_who_may_not_see_is_told(server: ServerProcess, datastore: str, page: Pa
     users.close()
     assert answer is not None
     assert answer.status == 403
-

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 from typing import Final
 
+import orjson
 from starlette.responses import Response
 
 from hounsfield.console.calls import label
@@ -46,19 +48,30 @@ ACTIONS: Final = (
 async def show_viewer(visit: Visit) -> Response:
     """Show the viewer of a study."""
     datastore = await open_datastore(visit)
-    study = visit.query.get("study", "")
+    study, series = visit.query.get("study", ""), visit.query.get("series", "")
+    if visit.query.get("imageset"):
+        study, series = await _series_of(visit, datastore.id, visit.query["imageset"])
     if not study:
-        raise ApiError(400, "ValidationException", "The address must name a study by its UID: ?study=1.2.3", "")
+        return visit.redirect(datastore.path)
     response = visit.render(
         "viewer.html",
         datastore=datastore,
         study=study,
+        series=series,
         path=f"/console/api/datastore/{label(datastore.id)}/studies/{label(study)}",
         tools=TOOLS,
         actions=ACTIONS,
     )
     response.headers["Content-Security-Policy"] = VIEWER_POLICY
     return response
+
+
+async def _series_of(visit: Visit, datastore_id: str, image_set_id: str) -> tuple[str, str]:
+    """Return the UIDs of study and series of an image set (API operation GetImageSetMetadata)."""
+    path = f"/datastore/{label(datastore_id)}/imageSet/{label(image_set_id)}/getImageSetMetadata"
+    metadata = (await visit.calls.post(path, {})).body
+    study = orjson.loads(gzip.decompress(metadata))["Study"]
+    return study["DICOM"]["StudyInstanceUID"], next(iter(study["Series"]), "")
 
 
 PAGES: Final = (Page("/console/datastores/{datastore}/view", show_viewer),)

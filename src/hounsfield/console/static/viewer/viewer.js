@@ -30,7 +30,7 @@ async function open() {
   const found = (await json(`${base}/series?includefield=all`)).sort((one, other) => (value(one, "00200011") ?? 0) - (value(other, "00200011") ?? 0))
   if (!found.length) throw new Error("This study has no series that you may see.")
   for (const [index, series] of found.entries()) list.append(seriesButton(series, index))
-  const wanted = new URLSearchParams(location.search).get("series")
+  const wanted = root.dataset.firstSeries
   const first = found.find((series) => text(series, "0020000E") === wanted) ?? found.find((series) => value(series, "00201209") !== 0) ?? found[0]
   await openSeries(first)
 }
