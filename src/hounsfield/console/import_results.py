@@ -35,7 +35,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ResultsQuery:
     """What is looked for among the results of a job.
 
     Attributes
@@ -133,7 +133,7 @@ def _code(warning: Mapping[str, Any]) -> str:
     return f"0x{int(warning.get('warning_reason_code', 0)):04X}"
 
 
-async def read_results(visit: Visit, wanted: Wanted, token: str | None) -> Results:
+async def read_results(visit: Visit, wanted: ResultsQuery, token: str | None) -> Results:
     """Return a page of results, or why there is none."""
     try:
         found = await wanted.read(visit, token, _A_PAGE)
@@ -142,7 +142,7 @@ async def read_results(visit: Visit, wanted: Wanted, token: str | None) -> Resul
     return Results([Result.of(line) for line in found["Results"]], found.get("NextToken"))
 
 
-async def download_results(visit: Visit, wanted: Wanted, *, as_csv: bool) -> StreamingResponse:
+async def download_results(visit: Visit, wanted: ResultsQuery, *, as_csv: bool) -> StreamingResponse:
     """Return all results as a file, read page by page while it is sent; raises `ApiError` before the first line.
 
     In CSV, a text that a spreadsheet would take for a formula has an apostrophe before it: names of files are anybody's.

@@ -16,7 +16,7 @@ from hounsfield.console.bucket_browser import Folder, browse, list_buckets
 from hounsfield.console.calls import ApiError, label
 from hounsfield.console.datastore import Datastore, open_datastore
 from hounsfield.console.import_job_roles import passable_roles
-from hounsfield.console.import_results import Kind, Results, Wanted, download_results, read_results
+from hounsfield.console.import_results import Kind, Results, ResultsQuery, download_results, read_results
 from hounsfield.console.page import Page
 from hounsfield.console.visit import Visit
 
@@ -142,7 +142,7 @@ async def show_job(visit: Visit) -> Response:
     job = await _job(visit, datastore, visit.labels["job"])
     has_ended = job["jobStatus"] in _ENDED
     summary, summary_error = await _manifest(visit, job) if job["jobStatus"] == "COMPLETED" else ({}, None)
-    wanted = Wanted(job["datastoreId"], job["jobId"], _kind(visit, summary), visit.query.get("text", ""))
+    wanted = ResultsQuery(job["datastoreId"], job["jobId"], _kind(visit, summary), visit.query.get("text", ""))
     download = visit.query.get("download")
     if download in ("csv", "ndjson"):
         return await download_results(visit, wanted, as_csv=download == "csv")
