@@ -162,7 +162,7 @@ def _resource_of(event: Mapping[str, Any]) -> tuple[str, str]:
 
 
 async def download(visit: Visit) -> Response:
-    """Give the records of a search as JSON lines, newest first."""
+    """Return the records of a search as JSON lines, newest first."""
     wanted = Search.of(visit.form.values())
     for message in wanted.errors.values():
         raise ApiError(400, "ValidationException", f"The time must be {message[0].lower()}{message[1:]}.", "")
