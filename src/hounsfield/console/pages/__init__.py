@@ -48,5 +48,6 @@ PAGES: Final[tuple[Page, ...]] = (
     *upload.PAGES,
     *usage.PAGES,
     *users.PAGES,
+    *viewer.PAGES,
 )
 """All pages; of two whose paths fit, the first is meant."""
