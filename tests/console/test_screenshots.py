@@ -31,6 +31,8 @@ class Documented:
 
 DOCUMENTED: Final[Mapping[str, Documented]] = {
     "console-data-stores": Documented("/console/datastores"),
+    "console-usage": Documented("/console/usage"),
+    "console-audit": Documented("/console/audit?kind=change"),
 }
 """By the name of the file."""
 COLOURS: Final = 128

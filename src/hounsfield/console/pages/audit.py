@@ -70,8 +70,10 @@ class Search:
     def of(cls, given: Mapping[str, str]) -> Search:
         """Read the fields of a form or a query."""
         values = {name: given.get(name, "").strip() for name in (*_TEXTS, "span", "from", "to", "outcome", "kind")}
-        if values["span"] not in _SPANS:
-            values["span"] = "own" if values["from"] or values["to"] else "all" if _names_one(values) else "day"
+        if values["from"] or values["to"]:
+            values["span"] = "own"
+        elif values["span"] not in _SPANS:
+            values["span"] = "all" if _names_one(values) else "day"
         errors: dict[str, str] = {}
         members: dict[str, object] = {member: values[name] or None for name, member in _TEXTS.items()}
         members["Outcome"] = values["outcome"] if values["outcome"] in dict(_OUTCOMES) and values["outcome"] else None
