@@ -1,7 +1,13 @@
 // Signs in by the token of the link, which is behind the # so that no server or proxy sees it before this does.
 const form = document.querySelector("[data-link]")
-if (form && location.hash.length > 1) {
+
+function signIn() {
+  if (location.hash.length < 2) return
   form.elements.token.value = location.hash.slice(1)
   history.replaceState(null, "", location.pathname)
   form.submit()
 }
+
+signIn()
+// Where the page is open already, such as after a link that was used up, the next one loads nothing.
+window.addEventListener("hashchange", signIn)
