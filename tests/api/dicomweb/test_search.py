@@ -216,6 +216,26 @@ def test_more_than_the_limit_is_told(world: World) -> None:
     assert world.get("studies", offset=count).json() == []
 
 
+@pytest.mark.parametrize("sign", ["", "-"])
+def test_studies_come_in_the_order_that_is_asked_for(world: World, sign: str) -> None:
+    for keyword, tag in (("StudyDate", "00080020"), ("PatientID", "00100020"), ("00081030", "00081030")):
+        answer = world.get("studies", orderby=f"{sign}{keyword}")
+        assert "warning" not in answer.headers
+        found = ["".join(values(item, tag)) for item in answer.json()]
+        assert len(found) == len(world.get("studies").json())
+        assert found == sorted(found, reverse=bool(sign))
+        pages = [world.uids("study", "studies", orderby=f"{sign}{keyword}", limit=2, offset=at) for at in (0, 2)]
+        assert pages[0] + pages[1] == [values(item, "0020000D")[0] for item in answer.json()][:4]
+
+
+@pytest.mark.parametrize("order", ["StudyTime", "Modality", "x", "", "StudyDate,PatientID", "--StudyDate"])
+def test_an_order_that_there_is_not_is_told(world: World, order: str) -> None:
+    answer = world.get("studies", orderby=order)
+    assert "orderby" in answer.headers["warning"]
+    assert answer.json() == world.get("studies").json()
+    assert "orderby" in world.get("series", orderby="StudyDate").headers["warning"]
+
+
 def test_study_instances_come_by_the_last_change_first(world: World) -> None:
     study = 90
     for series in (1, 2):

@@ -177,6 +177,15 @@ def test_lists_show_what_a_tag_allows(hospital: Hospital, own: Key) -> None:
     assert hospital.listed(nobody) == hospital.found(nobody, "/studies", STUDY) == []
 
 
+def test_no_order_tells_about_what_is_hidden(hospital: Hospital, own: Key) -> None:
+    plain = hospital.web(own, "/studies")
+    ordered = hospital.web(own, "/studies?orderby=-PatientName")
+    assert len(plain.json()) > 1
+    assert ordered.json() == plain.json()
+    assert "orderby" in ordered.headers["warning"]
+    assert "warning" not in hospital.web(hospital.server.key(), "/studies?orderby=-PatientName").headers
+
+
 def test_what_is_not_allowed_is_refused_on_every_path(hospital: Hospital, own: Key) -> None:
     hidden, shown = hospital.image_set(2, 1), hospital.image_set(2, 2)
     series = f"/studies/{uid(2)}/series/"

@@ -18,14 +18,14 @@ from hounsfield.dicom.healthimaging.document import Levels
 from hounsfield.dicom.values.dictionary import TAGS
 from hounsfield.imaging.levels import index_entry
 from hounsfield.imaging.search.attribute_matching import Criterion, WordMatch, parse_match
-from hounsfield.imaging.search.dicom_plan import DicomSearchPlan
+from hounsfield.imaging.search.dicom_plan import DicomSearchPlan, StudyOrder
 from hounsfield.imaging.search.search_keys import SEARCH_KEYS, SearchLevel
 from hounsfield.imaging.study_rows import refresh_studies
 from hounsfield.imaging.tag_index import index_tags
 from hounsfield.storage.db.database import Database
 from hounsfield.storage.db.engines import open_embedded, open_postgresql
 from hounsfield.storage.db.image_set_tables import datastores, image_sets, instances
-from hounsfield.storage.db.study_tables import studies
+from hounsfield.storage.db.study_tables import STUDY_INDEXES, studies
 from hounsfield.storage.db.tag_filters import AllOf, AnyOf, Formula, IdIs, Not, TagIs, holds
 from support.examples import examples
 from support.services.postgresql import PostgresqlServer
@@ -172,6 +172,41 @@ def test_every_way_finds_the_same(database: Database, level: SearchLevel, chosen
         assert others == [first] * 3
         assert [way.find(connection, 3, 4) for way in ways] == [first[3:7]] * 4
         assert [way.find(connection, 5000, 4) for way in ways] == [[]] * 4
+
+
+ORDERS = [StudyOrder(column, descending) for column in STUDY_INDEXES for descending in (False, True)]
+
+
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    st.sampled_from(ORDERS),
+    st.lists(st.sampled_from(sorted(VALUES)), max_size=2, unique=True).flatmap(
+        lambda keys: st.fixed_dictionaries({key: st.sampled_from(VALUES[key]) for key in keys})
+    ),
+)
+def test_every_way_finds_studies_in_another_order(
+    database: Database, order: StudyOrder, chosen: dict[str, str]
+) -> None:
+    given_criteria = criteria(SearchLevel.STUDY, chosen, fuzzy=False)
+    with database.read() as connection:
+        found = set(DicomSearchPlan(DATASTORE, SearchLevel.STUDY, given_criteria).find(connection, 0, 1000))
+        columns = (studies.c[order.column], studies.c.updated_at, studies.c.study_uid)
+        rows = [tuple(row) for row in connection.execute(select(*columns)) if row.study_uid in found]
+        expected = [row[2] for row in sorted(rows, reverse=order.descending)]
+        for few, entries in ((5000, 40000), (0, 40000), (0, 0)):
+            plan = DicomSearchPlan(
+                DATASTORE, SearchLevel.STUDY, given_criteria, order=order, few=few, few_entries=entries
+            )
+            assert plan.find(connection, 0, 1000) == expected
+            assert plan.find(connection, 2, 3) == expected[2:5]
+
+
+@pytest.mark.parametrize("order", ORDERS, ids=str)
+def test_another_order_is_that_of_an_index(embedded: Database, order: StudyOrder) -> None:
+    with embedded.read() as connection:
+        steps = explained(connection, DicomSearchPlan(DATASTORE, SearchLevel.STUDY, [], order=order))
+    assert any(f"ix_studies_by_{order.column}" in step for step in steps), steps
+    assert not [step for step in steps if "TEMP B-TREE" in step], steps
 
 
 FORMULAS: list[Formula] = [

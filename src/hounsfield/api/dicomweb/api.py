@@ -17,11 +17,12 @@ from typing import Final
 from starlette.types import Scope
 
 from hounsfield.api.dicomweb.context import Context
-from hounsfield.api.dicomweb.operations import OPERATIONS, Answer
+from hounsfield.api.dicomweb.operations import OPERATIONS, Answer, Operation
 from hounsfield.api.dicomweb.permissions import ON_IMAGE_SETS, permission_of
 from hounsfield.api.dicomweb.query_parameters import warning
 from hounsfield.api.dicomweb.request import Call, parse_query
 from hounsfield.api.dicomweb.routes import decode_labels
+from hounsfield.api.dicomweb.study_order import ORDER_BY, study_order
 from hounsfield.audit.events import Json
 from hounsfield.aws.protocol.errors import InsufficientStorageException, ValidationException
 from hounsfield.gateway.audit_record import Recorder
@@ -90,9 +91,9 @@ class DicomwebApi(Api):
         call = self._call(exchange)
         read, take = operation.read, operation.take
         if take is not None:
-            exchange.take = lambda chunks: _taken(call, take(call, chunks))
+            exchange.take = lambda chunks: _taken(call, operation, take(call, chunks))
         elif read is not None:
-            exchange.run = partial(_read, call, read)
+            exchange.run = partial(_read, call, operation, read)
         else:
             raise TypeError(f"operation {operation.name} has no handler")
 
@@ -135,20 +136,21 @@ class DicomwebApi(Api):
         return f"{scope['scheme']}://{host}{_missing_port(scope, host, headers)}"
 
 
-def _read(call: Call, read: Callable[[Call], Answer]) -> Answer:
-    return _with_warning(call, read(call)) if call.query else read(call)
+def _read(call: Call, operation: Operation, read: Callable[[Call], Answer]) -> Answer:
+    return _with_warning(call, operation, read(call)) if call.query else read(call)
 
 
-def _with_warning(call: Call, response: Answer) -> Answer:
+def _with_warning(call: Call, operation: Operation, response: Answer) -> Answer:
     """Return a response with a warning of the query parameters that were passed over."""
-    ignored = warning(call.query) if call.query else None
+    is_ordered = operation.orders and study_order(call.query) is not None
+    ignored = warning(call.query, [ORDER_BY] if is_ordered else []) if call.query else None
     if ignored is not None:
         response.headers.append(ignored)
     return response
 
 
-async def _taken(call: Call, response: Awaitable[Answer]) -> Answer:
-    return _with_warning(call, await response)
+async def _taken(call: Call, operation: Operation, response: Awaitable[Answer]) -> Answer:
+    return _with_warning(call, operation, await response)
 
 
 def _missing_port(scope: Scope, host: str, headers: dict[str, str]) -> str:

@@ -45,6 +45,8 @@ class Operation:
         Whether it is a short read that may run in the event loop when all it reads is on this machine.
     renders : bool
         Whether it needs the processor for long, and gets a thread of those that render.
+    orders : bool
+        Whether it takes ``orderby``.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Operation:
     action: str = ""
     quick: bool = False
     renders: bool = False
+    orders: bool = False
 
 
 def _rendering(name: str, read: Callable[[Call], Answer]) -> Operation:
@@ -65,7 +68,7 @@ OPERATIONS: Mapping[str, Operation] = {
     for operation in (
         Operation("StoreDICOM", take=store),
         Operation("StoreDICOMStudy", take=store),
-        Operation("SearchDICOMStudies", search_studies),
+        Operation("SearchDICOMStudies", search_studies, orders=True),
         Operation("SearchDICOMSeries", search_series),
         Operation("SearchDICOMAllSeries", search_series),
         Operation("SearchDICOMInstances", search_instances),

@@ -18,6 +18,10 @@ from hounsfield.imaging.search.search_keys import SearchLevel
 
 _MORE: Final = ("Warning", '299 hounsfield "There are additional results that can be requested"')
 """Said when there is more than the limit (PS3.18 section 8.3.4.4)."""
+_UNORDERED: Final = (
+    "Warning",
+    '299 hounsfield "The query parameter orderby was ignored, as not all image sets may be seen"',
+)
 
 
 def search_studies(call: Call) -> WireResponse | StreamedResponse:
@@ -45,7 +49,7 @@ def _found(call: Call, level: SearchLevel) -> WireResponse | StreamedResponse:
     image_store = call.context.image_store
     results = find_results(image_store, call.access, search)
     objects = write_results(image_store, search, results.found, call.base)
-    more = [_MORE] if results.more else []
+    more = [*([_MORE] if results.more else []), *([] if results.is_ordered else [_UNORDERED])]
     if kind == DICOM_XML:
         answer = xml_documents(write_native_model(text) for text in objects)
         return StreamedResponse([*answer.headers, *more], None, answer.chunks)

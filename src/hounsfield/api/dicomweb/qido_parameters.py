@@ -2,6 +2,7 @@
 
 PatientName=ROE*&00080020=20240101-&includefield=00081030,00081032&limit=25&offset=50&fuzzymatching=true
 └ keys, by keyword or tag ────────┘ └ also all, paths, private ─┘ └ 1 to 1000
+orderby=-StudyDate ─▶ studies, the latest first
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Final
 
 from hounsfield.api.dicomweb.query_parameters import says_how
 from hounsfield.api.dicomweb.request import Call
+from hounsfield.api.dicomweb.study_order import study_order
 from hounsfield.aws.protocol.errors import ValidationException
 from hounsfield.dicom.json.includefield import parse_includefield, tag_named
 from hounsfield.dicom.values.dictionary import is_private_creator, key_of
@@ -76,6 +78,7 @@ def parse_search(call: Call, level: SearchLevel, *, any_case: bool = False) -> D
         offset=_number(call, _OFFSET, 0, MOST_SKIPPED, 0),
         # Whoever asks for more than the maximum is given that (PS3.18 section 8.3.4.4).
         limit=min(_number(call, _LIMIT, 1, None, MOST_RESULTS), MOST_RESULTS),
+        order=study_order(call.query) if level is SearchLevel.STUDY else None,
     )
 
 

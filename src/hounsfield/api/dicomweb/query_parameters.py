@@ -1,6 +1,6 @@
 """Query parameters that say how an answer is wanted, not of what (PS3.18 section 8.3): supported, or ignored with a warning.
 
-orderby=StudyDate  ─▶ Warning: 299 hounsfield "The query parameters orderby are not supported and were ignored"
+charset=latin1  ─▶ Warning: 299 hounsfield "The query parameters charset are not supported and were ignored"
 
 Whoever asks for less than this server gives is better served with the answer than with an error. What says which results are
 wanted is never ignored: more patients than were asked for would be found.
@@ -8,7 +8,7 @@ wanted is never ignored: more patients than were asked for would be found.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 CHARSET: Final = "charset"
@@ -23,9 +23,18 @@ def says_how(name: str) -> bool:
     return name.lower() in SAYING_HOW
 
 
-def warning(query: Sequence[tuple[str, str]]) -> tuple[str, str] | None:
-    """Return the header that names what was ignored, None when nothing was."""
+def warning(query: Sequence[tuple[str, str]], met: Collection[str] = ()) -> tuple[str, str] | None:
+    """Return the header that names what was ignored, None when nothing was.
+
+    Parameters
+    ----------
+    query : sequence of (str, str)
+        Query parameters.
+    met : collection of str
+        Names in lower case of what the operation has done.
+    """
     names = {name.lower() for name, value in query if says_how(name) and not _is_met(name.lower(), value.lower())}
+    names.difference_update(met)
     if not names:
         return None
     told = ", ".join(sorted(names))

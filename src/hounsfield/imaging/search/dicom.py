@@ -18,7 +18,7 @@ from hounsfield.imaging.datastores import active_datastore
 from hounsfield.imaging.image_set_access import ImageSetAccess
 from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.search.attribute_matching import Criterion, ValueMatch
-from hounsfield.imaging.search.dicom_plan import DicomSearchPlan
+from hounsfield.imaging.search.dicom_plan import DicomSearchPlan, StudyOrder
 from hounsfield.imaging.search.search_keys import SEARCH_KEYS, SearchLevel
 from hounsfield.imaging.search.sql_conditions import are_met
 from hounsfield.imaging.study_rows import primary_rows, study_row, word_rows
@@ -139,6 +139,8 @@ class DicomSearch:
         What results tell besides the default attributes.
     offset, limit : int
         Results to skip, and to give at most.
+    order : StudyOrder or None
+        The order of studies; None for the last change first.
     """
 
     datastore_id: str
@@ -149,6 +151,7 @@ class DicomSearch:
     included: IncludedAttributes = NOTHING
     offset: int = 0
     limit: int = MOST_RESULTS
+    order: StudyOrder | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,10 +165,11 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """Results in order, and whether there are more."""
+    """Results in order, whether there are more, and whether the order is the one that was asked for."""
 
     found: Sequence[Result]
     more: bool
+    is_ordered: bool = True
 
 
 def find_results(image_store: ImageStore, access: ImageSetAccess, search: DicomSearch) -> Results:
@@ -173,6 +177,9 @@ def find_results(image_store: ImageStore, access: ImageSetAccess, search: DicomS
 
     Studies come by their last change, the newest first; series by Series Number; instances by Instance Number, but those of a
     study by the last change of their image set, the newest first. Ties are broken by UIDs.
+
+    Another order of studies is not kept for a caller who may not see all image sets: the place of a study would tell of values
+    that may be those of an image set which is hidden.
 
     Parameters
     ----------
@@ -195,10 +202,12 @@ def find_results(image_store: ImageStore, access: ImageSetAccess, search: DicomS
         visible = access.visible(connection, search.datastore_id)
         plan = replace(_plan(search), visible=True if visible is None else visible)
         if visible is not True:
+            plan = replace(plan, order=None)
             hidden: _Hidden = partial(access.denied, connection, search.datastore_id)
             if visible is not None:
                 hidden = partial(_not_visible, connection, visible)
-            return _allowed_results(connection, plan, hidden, search)
+            seen = _allowed_results(connection, plan, hidden, search)
+            return replace(seen, is_ordered=search.order is None)
         keys = plan.find(connection, search.offset, search.limit + 1)
         # PostgreSQL may let something go between two statements.
         found = _RESULTS[search.level](connection, search.datastore_id, keys[: search.limit])
@@ -209,7 +218,8 @@ def _plan(search: DicomSearch) -> DicomSearchPlan:
     path = [(_STUDY_UID, search.study_uid), (_SERIES_UID, search.series_uid)]
     given = [Criterion(SEARCH_KEYS[tag], ValueMatch((uid,))) for tag, uid in path if uid is not None]
     in_study = search.study_uid is not None and search.series_uid is None
-    return DicomSearchPlan(search.datastore_id, search.level, (*given, *search.criteria), in_study=in_study)
+    criteria = (*given, *search.criteria)
+    return DicomSearchPlan(search.datastore_id, search.level, criteria, in_study=in_study, order=search.order)
 
 
 _Hidden: TypeAlias = Callable[[Sequence[str]], frozenset[str]]

@@ -3,6 +3,7 @@
     criteria ─┬─ one that few rows match (counted) ─▶ begin with its index, go down to the level of the results, sort
               └─ none                              ─▶ walk the order of the results, leave out what does not match
     some may be seen only, by their tags  ─▶ for studies, walk the order of each tag instead
+    studies in another order than by change ─▶ walk the index of that attribute instead
 
 Levels are linked one way or the other: down from what was found (``study_uid IN (…)``), or up from each row (``EXISTS (…)``).
 SQLite keeps no statistics here; PostgreSQL has them and chooses itself.
@@ -118,6 +119,22 @@ class _Start:
     entries: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class StudyOrder:
+    """An order of studies other than by their last change.
+
+    Attributes
+    ----------
+    column : str
+        A column of the table of studies that is one of `STUDY_INDEXES`.
+    descending : bool
+        Whether the greatest comes first.
+    """
+
+    column: str
+    descending: bool = False
+
+
 @dataclass(frozen=True)
 class DicomSearchPlan:
     """A search.
@@ -134,6 +151,8 @@ class DicomSearchPlan:
         Whether it is for the instances of one study, which have an order of their own.
     visible : Formula
         Which image sets may be seen; a study of which one may be seen is found.
+    order : StudyOrder or None
+        The order of studies; None for the last change first.
     few, few_entries, few_below, fewest : int
         What is looked up rather than walked past.
     first : int
@@ -145,6 +164,7 @@ class DicomSearchPlan:
     criteria: Sequence[Criterion]
     in_study: bool = False
     visible: Formula = True
+    order: StudyOrder | None = None
     few: int = FEW
     few_entries: int = FEW_ENTRIES
     few_below: int = FEW_BELOW
@@ -181,7 +201,7 @@ class DicomSearchPlan:
 
     def _tags_to_begin_with(self, connection: Connection, start: _Start | None) -> list[Start] | None:
         """Return the tags whose order is walked instead of that of all studies; None where another way is better."""
-        if self.level is not _STUDY or (self.criteria and connection.dialect.name != "sqlite"):
+        if self.level is not _STUDY or self.order or (self.criteria and connection.dialect.name != "sqlite"):
             return None
         begin = starts(self.visible)
         if begin is None or len(begin) > MOST_STARTS:
@@ -195,7 +215,7 @@ class DicomSearchPlan:
         self, connection: Connection, start: _Start, tests: Sequence[TagIs], offset: int, limit: int
     ) -> list[str]:
         """Sort the few studies that match as if all could be seen, and keep from the first on those that can."""
-        everything = DicomSearchPlan(self.datastore_id, self.level, self.criteria)
+        everything = DicomSearchPlan(self.datastore_id, self.level, self.criteria, order=self.order)
         found: list[str] = []
         looked_at = 0
         # Mostly the first of them are enough.
@@ -317,7 +337,8 @@ class DicomSearchPlan:
         # Where the index has all that is asked of a row, many more can be seen.
         if self.visible is True and len(self.criteria) == 1 and len(found) == 1:
             (start,) = found
-            if start.level is self.level and start.index != _STUDY_UID_INDEX:
+            is_in_order = self.order is None or self.order.column == start.criterion.key.column
+            if start.level is self.level and start.index != _STUDY_UID_INDEX and is_in_order:
                 one = isinstance(start.criterion.match, ValueMatch) and len(start.criterion.match.values) == 1
                 if one or self._entries(connection, start, self.few_entries) < self.few_entries:
                     return start
@@ -393,7 +414,8 @@ class DicomSearchPlan:
 
     def _index(self, level: SearchLevel, start: _Start | None) -> str:
         if start is None:
-            return _ORDER_INDEXES[level]
+            is_ordered = level is _STUDY and self.level is _STUDY and self.order is not None
+            return _INDEXES[self.order.column] if is_ordered and self.order else _ORDER_INDEXES[level]
         return start.index if start.level is level else _LINK_INDEXES[level]
 
     def _own(self, level: SearchLevel, dialect: str, start: _Start | None) -> list[ColumnElement[bool]]:
@@ -473,7 +495,11 @@ class DicomSearchPlan:
 
     def _sorting(self) -> list[ColumnElement[Any]]:
         if self.level is _STUDY:
-            return [studies.c.updated_at.desc(), studies.c.study_uid.desc()]
+            columns = [studies.c.updated_at, studies.c.study_uid]
+            if self.order is None:
+                return [column.desc() for column in columns]
+            columns.insert(0, studies.c[self.order.column])
+            return [column.desc() if self.order.descending else column.asc() for column in columns]
         if self.level is _SERIES:
             return [image_sets.c.series_order.asc(), image_sets.c.series_uid.asc(), image_sets.c.id.asc()]
         order: list[ColumnElement[Any]] = [
