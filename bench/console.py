@@ -61,17 +61,24 @@ def run(setting: Run, report: Report) -> None:
         paths = write_ct_series(setting.corpus / "ct", setting.scale.series_instances)
         server.put("series", paths[:_SERIES_FILES])
         job = server.import_prefix(datastore_id, "series")
-        labels = {"datastore": datastore_id, "imageset": _newest(server, datastore_id), "job": job.job_id}
+        newest = _newest(server, datastore_id)
+        labels = {
+            "datastore": datastore_id,
+            "imageset": str(newest["imageSetId"]),
+            "study": str(newest["DICOMTags"]["DICOMStudyInstanceUID"]),
+            "job": job.job_id,
+        }
         with signed_in(server) as (browser, cookies):
             _pages(setting, report, server, (browser, cookies), labels)
             _upload(setting, report, server, (browser, cookies))
             _idle(setting, report, server, (browser, cookies), f"/console/datastores/{datastore_id}")
 
 
-def _newest(server: Server, datastore_id: str) -> str:
-    """Give the image set that was made last, the only one that has pixels."""
+def _newest(server: Server, datastore_id: str) -> Mapping[str, Any]:
+    """Give what a search tells of the image set that was made last, the only one that has pixels."""
     found = server.client.search_image_sets(datastoreId=datastore_id, searchCriteria={})["imageSetsMetadataSummaries"]
-    return str(found[0]["imageSetId"])
+    newest: Mapping[str, Any] = found[0]
+    return newest
 
 
 def _pages(

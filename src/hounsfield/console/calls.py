@@ -63,7 +63,7 @@ class Answer:
     status : int
         HTTP status.
     headers : Mapping of str to str
-        By their names in lower case.
+        By their names in lower case; of several the values with commas between.
     body : bytes
         The whole body.
     """
@@ -316,9 +316,9 @@ class _Collected:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            self.headers = {
-                name.decode("latin-1").lower(): value.decode("latin-1") for name, value in message["headers"]
-            }
+            for name, value in message["headers"]:
+                key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+                self.headers[key] = f"{self.headers[key]}, {text}" if key in self.headers else text
         elif message["type"] == "http.response.body":
             self._chunks.append(bytes(message.get("body", b"")))
 

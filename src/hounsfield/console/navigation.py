@@ -44,6 +44,8 @@ ENTRIES: Final[tuple[Entry, ...]] = (
 """Parts of the console, in the order of the navigation."""
 
 TABS: Final[tuple[Entry, ...]] = (
+    Entry("Studies", "studies", _may("medical-imaging:SearchDICOMStudies")),
+    Entry("Image sets", "imagesets", _may("medical-imaging:SearchImageSets")),
     Entry("Imports", "imports", _may("medical-imaging:ListDICOMImportJobs")),
     Entry("Upload", "upload", _may("medical-imaging:StoreDICOM")),
     Entry("Details", "details", _may("medical-imaging:GetDatastore")),

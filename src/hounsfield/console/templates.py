@@ -14,7 +14,9 @@ from jinja2 import Environment, PackageLoader, Undefined
 from markupsafe import Markup, escape
 
 from hounsfield.console.calls import label
+from hounsfield.console.dicom_dates import show_dicom_date
 from hounsfield.console.image_set_content import show_tag, show_value
+from hounsfield.console.person_names import show_person_name
 from hounsfield.console.static_files import static_url
 from hounsfield.console.vr_hints import vr_hint
 from hounsfield.iam.principals import Principal
@@ -44,6 +46,7 @@ def make_environment() -> Environment:
         value=show_value,
         vr_hint=vr_hint,
     )
+    environment.filters.update(person=show_person_name, dicom_date=show_dicom_date)
     return environment
 
 

@@ -34,6 +34,8 @@ EXTRA_QUERIES: Final[Mapping[str, tuple[str, ...]]] = {
     "/console/attributes": ("?key=patient",),
     "/console/datastores": ("?status=any",),
     "/console/datastores/{datastore}/imagesets/{imageset}/edit": ("?key=PatientName", "?key=nonsense"),
+    "/console/datastores/{datastore}/studies": ("?q=nobody",),
+    "/console/datastores/{datastore}/imagesets": ("?by=DICOMPatientId&value=nobody",),
     "/console/datastores/{datastore}/imports/new": (
         f"?input_uri={quote(f's3://{INPUT}/{FOLDER}/')}",
         "?input_uri=s3://not-there/",
@@ -94,6 +96,7 @@ def _labels(server: ServerProcess, client: Any, datastore_id: str, image_set_id:
     return {
         "datastore": datastore_id,
         "imageset": image_set_id,
+        "study": _study_of(client, datastore_id, image_set_id),
         "instance": first,
         "frame": "0" * 32,
         "job": job_id,
@@ -161,6 +164,11 @@ def _make_identities(server: ServerProcess, texts: Sequence[str]) -> Mapping[str
         administer(server, f"Put{noun}Policy", **member, PolicyName="own", PolicyDocument=document)
     key = administer(server, "CreateAccessKey", UserName="ann.roe")["AccessKey"]["AccessKeyId"]
     return {"user": "ann.roe", "role": "importer", "owner": "own", "policy": name, "inline": "own", "key": key}
+
+
+def _study_of(client: Any, datastore_id: str, image_set_id: str) -> str:
+    """Return the Study Instance UID of an image set."""
+    return str(document(client, datastore_id, image_set_id)["Study"]["DICOM"]["StudyInstanceUID"])
 
 
 def _image_set_of(client: Any, datastore_id: str, patient_id: str, description: str) -> str:

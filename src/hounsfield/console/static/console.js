@@ -3,6 +3,7 @@ import { localise } from "./locale.js"
 import { watchConnection } from "./connection.js"
 import { watchForms } from "./forms.js"
 import { watchSession } from "./session.js"
+import { watchShortcuts } from "./shortcuts.js"
 
 localise(document)
 document.addEventListener("htmx:afterSwap", (event) => localise(event.detail.target.parentElement ?? document))
@@ -17,6 +18,7 @@ document.addEventListener("htmx:afterSettle", (event) => {
 watchConnection()
 watchSession()
 watchForms()
+watchShortcuts()
 
 for (const button of document.querySelectorAll("[data-theme-switch]")) {
   const root = document.documentElement

@@ -2,6 +2,8 @@
 const moments = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" })
 const hours = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" })
 const days = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeZone: "UTC" })
+// Moments of DICOM have no time zone: they are read and shown in one and the same.
+const clocks = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short", timeZone: "UTC" })
 const numbers = new Intl.NumberFormat()
 const UNITS = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte", "petabyte"]
 
@@ -15,10 +17,13 @@ export function formatSize(bytes) {
 
 export function localise(root) {
   for (const element of root.querySelectorAll("time[datetime]:not([data-shown])")) {
-    const moment = new Date(element.dateTime)
+    const zoned = element.dateTime.endsWith("Z")
+    const isDay = element.dateTime.length === 10
+    const moment = new Date(zoned || isDay ? element.dateTime : `${element.dateTime}Z`)
     if (Number.isNaN(moment.getTime())) continue
     element.title = element.textContent.trim()
-    element.textContent = ({ day: days, hour: hours }[element.dataset.as] ?? moments).format(moment)
+    const format = { day: days, hour: hours }[element.dataset.as] ?? (zoned ? moments : isDay ? days : clocks)
+    element.textContent = format.format(moment)
     element.dataset.shown = ""
   }
   for (const element of root.querySelectorAll("data[data-as]:not([data-shown])")) {
