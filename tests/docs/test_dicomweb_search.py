@@ -31,6 +31,7 @@ def test_the_examples_of_the_page_run(
         found.append(reader.names.get("found"))
     assert len(reader.names["studies"]) == 1
     assert len(reader.names["series"]) == 2
-    assert [len(entry) for entry in found if entry is not None] == [1, 2]
+    assert len(reader.names["latest"]) == 1
+    assert [len(entry) for entry in found if entry is not None] == [1, 1, 2]
     assert {"00180050", "00190010", "00191001"} <= reader.names["found"][0].keys()
     assert {"00180050", "00080008"} <= reader.names["everything"].keys()
