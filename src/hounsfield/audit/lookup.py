@@ -20,7 +20,7 @@ from hounsfield.audit.backwards import RecordLine, read_backwards, read_times
 from hounsfield.audit.chain_files import chain_files
 from hounsfield.audit.find import RecordFilter
 
-MOST_BYTES: Final = 64 * 1024 * 1024
+MOST_BYTES: Final = 32 * 1024 * 1024
 """What one page reads at most, more or less."""
 _LONGEST_CALL: Final = timedelta(hours=1)
 """How much later than it began the record of a call is looked for."""
