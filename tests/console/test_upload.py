@@ -19,7 +19,7 @@ from support.files.real_files import INSTALLED
 from support.files.synthetic import save, slice_of
 from support.identities.users_and_roles import UsersAndRoles, allow
 from support.imaging.imports import image_sets
-from support.servers import ServerProcess, active_datastore
+from support.servers import ServerProcess, active_datastore, wait_for
 
 HOSTILE: Final = "<img src=x onerror=alert(1)>.dcm"
 REAL: Final = INSTALLED / "test_files"
@@ -37,8 +37,8 @@ def address(datastore_id: str) -> str:
 
 @pytest.fixture(scope="module")
 def slow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """A server of the file's own, which comes and goes, and takes one request that stores in a second."""
-    rates = {"HOUNSFIELD_THROTTLING": "aws", "HOUNSFIELD_THROTTLE_RATES": "StoreDICOM=1/1"}
+    """A server of the file's own, which comes and goes, and takes two requests that store in a second."""
+    rates = {"HOUNSFIELD_THROTTLING": "aws", "HOUNSFIELD_THROTTLE_RATES": "StoreDICOM=2/1"}
     process = ServerProcess(tmp_path_factory.mktemp("upload") / "data", rates).start()
     yield process
     process.stop()
@@ -77,7 +77,6 @@ def test_a_folder_with_other_files_is_uploaded(
         huge.write(whole[:200])
         huge.truncate(2 * 1024**3)
     sign_in(page, server.key(), address)
-    check_page(page)
     page.locator("#folder").set_input_files(folder)
     ended(page)
     expect(
@@ -216,4 +215,27 @@ def test_who_may_not_store_is_offered_no_upload(
     assert page.goto(address).status == 403  # type: ignore[union-attr]
     expect(page.get_by_text("is not authorized to perform: medical-imaging:StoreDICOM")).to_be_visible()
     settle(page)
+    users.close()
+
+
+def test_who_loses_the_permission_is_told_and_sends_no_more(
+    server: ServerProcess, address: str, page: Page, tmp_path: Path
+) -> None:
+    users = UsersAndRoles(server)
+    paths = [save(slice_of(study=54, number=number), tmp_path / f"{number}.dcm") for number in range(1, 101)]
+    see = allow("medical-imaging:GetDatastore")
+    sign_in(page, users.user("uploader", see, allow("medical-imaging:StoreDICOM")), address)
+    users.let_user("uploader", see)
+    other = page.context.new_page()
+    wait_for(lambda: other.goto(address).status == 403, "the permission to be gone")  # type: ignore[union-attr]
+    page.locator("#files").set_input_files(paths)
+    ended(page)
+    expect(page.get_by_text("The upload has ended: 0 files stored,")).to_be_visible()
+    told = rows(page)
+    assert list(told)[:3] == ["1.dcm", "2.dcm", "3.dcm"]
+    assert told["1.dcm"].startswith("Failed")
+    assert told["100.dcm"].startswith("Not sent")
+    for words in told.values():
+        assert "is not authorized to perform: medical-imaging:StoreDICOM" in words
+        assert "(request id " in words
     users.close()

@@ -62,6 +62,7 @@ function end() {
   window.removeEventListener("beforeunload", guard)
   show()
   root.dataset.state = "done"
+  part("look").hidden = !(queue.counts.stored + queue.counts.warned)
   const { stored, warned, failed, cancelled, skipped, duplicate } = queue.counts
   const rest = [[failed, "failed"], [cancelled, "not sent"], [skipped, "left out"], [duplicate, "left out as duplicates"]].filter(([count]) => count)
   say(`The upload has ended: ${counted(stored + warned)} stored${rest.map(([count, words]) => `, ${numbers.format(count)} ${words}`).join("")}.`)
@@ -139,7 +140,7 @@ for (const [button, input] of [["choose-files", "files"], ["choose-folder", "fol
   const chooser = document.getElementById(input)
   part(button).addEventListener("click", () => chooser.click())
   chooser.addEventListener("change", () => {
-    const files = [...inputFiles(chooser)]
+    const files = inputFiles(chooser)
     chooser.value = ""
     if (files.length) take(files)
   })

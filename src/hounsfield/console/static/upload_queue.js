@@ -14,6 +14,8 @@ const LONGEST_WAIT_MS = 30_000
 const PASSING = new Set([0, 429, 502, 503, 504])
 const MARGIN_BYTES = 64 * 1024
 const MOST_REFUSALS = 20
+// Whoever is answered so is answered so again: not allowed, no such data store, or one that takes nothing, no room left.
+const HOPELESS = new Set([403, 404, 409, 507])
 const UNREADABLE = "The browser cannot read it: it was changed, moved or removed since it was chosen. Choose it again."
 
 const duplicateWords = (item, first) => `It has the SOP Instance UID of ${first.path} ${first.size === item.size ? "and" : "but not"} its size. It was left out.`
@@ -75,7 +77,12 @@ export class UploadQueue {
   cancel() {
     this.abort?.abort()
     this.pause?.end()
-    for (; this.next < this.waiting.length; this.next += 1) this.#settle(this.waiting[this.next], "cancelled", "Not sent.")
+    this.#drop("Not sent.")
+  }
+
+  // Gives up what waits; what is being sent comes to its end.
+  #drop(words) {
+    for (; this.next < this.waiting.length; this.next += 1) this.#settle(this.waiting[this.next], "cancelled", words)
   }
 
   // Sends again what was not stored, or what was left out as a duplicate.
@@ -203,7 +210,9 @@ export class UploadQueue {
         left = readable
       } else {
         const reason = answer.reason || `The server answered with the status ${answer.status}.`
-        return this.#close(left, "failed", answer.requestId ? `${reason} (request id ${answer.requestId})` : reason)
+        const words = answer.requestId ? `${reason} (request id ${answer.requestId})` : reason
+        if (HOPELESS.has(answer.status)) this.#drop(words)
+        return this.#close(left, "failed", words)
       }
     }
     return undefined
