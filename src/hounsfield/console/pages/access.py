@@ -98,7 +98,10 @@ async def show_access(visit: Visit) -> Response:
 def _row(found: Mapping[str, Any]) -> dict[str, Any]:
     decisions = found["Decisions"]
     kind = IdentityKind(found["Type"].lower())
-    cells = [(group, _together([decisions[name] for name in names])) for group, names in GROUPS.items()]
+    cells = [
+        (group, _together([decisions[name] for name in names]), _telling(names, decisions))
+        for group, names in GROUPS.items()
+    ]
     return {
         "arn": found["Arn"],
         "name": found["Name"],
@@ -115,6 +118,11 @@ def _together(decisions: Sequence[str]) -> str:
     if len(different) == 1:
         return decisions[0]
     return "conditional" if "denied" not in different else "partly"
+
+
+def _telling(names: Sequence[str], decisions: Mapping[str, str]) -> str:
+    """Return the action of a group that tells why its word is not yes; the first where it is."""
+    return next((name for word in ("denied", "conditional") for name in names if decisions[name] == word), names[0])
 
 
 def _asked(visit: Visit) -> dict[str, str]:

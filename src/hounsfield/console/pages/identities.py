@@ -5,7 +5,6 @@ IdentityPages(kind) ─▶ /console/users, /console/users/{user}, …, or those 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,30 +15,13 @@ from hounsfield.console.calls import ApiError, label
 from hounsfield.console.identity import Identity, noun_of, open_identity, path_of
 from hounsfield.console.page import Page
 from hounsfield.console.pages.access_keys import open_keys
+from hounsfield.console.policy_document import EMPTY_POLICY, check_unchanged, document_values, mark_of
 from hounsfield.console.tags import read_tags, write_tags
 from hounsfield.console.visit import Visit
 from hounsfield.iam.identities.records import IdentityKind
 
 A_PAGE: Final = 50
 MOST_OFFERED: Final = 1000
-EMPTY_POLICY: Final = """{
-  "Version": "2012-10-17",
-  "Statement": [
-    {
-      "Effect": "Allow",
-      "Action": ["medical-imaging:Get*", "medical-imaging:List*", "medical-imaging:Search*"],
-      "Resource": "*"
-    }
-  ]
-}
-"""
-_PLACE: Final = re.compile(r"line (\d+), column (\d+)")
-
-
-def error_place(error: ApiError | None) -> Mapping[str, str]:
-    """Return the attributes of a document's field that say where it is wrong, for the script that goes there."""
-    found = _PLACE.search(error.message) if error is not None else None
-    return {} if found is None else {"data-line": found[1], "data-column": found[2]}
 
 
 def _invalid(reason: str) -> ApiError:
@@ -222,29 +204,42 @@ class IdentityPages:
         identity = await open_identity(visit, self.kind)
         if not identity.may(f"iam:Put{identity.noun}Policy"):
             visit.require(f"iam:Put{identity.noun}Policy", identity.arn)
-        return self._inline_form(visit, identity, "", EMPTY_POLICY)
+        return self._inline_form(visit, identity, "", EMPTY_POLICY, EMPTY_POLICY)
 
     async def show_inline(self, visit: Visit) -> Response:
         """Show an inline policy in the form that changes it."""
         identity, name = await open_identity(visit, self.kind), visit.labels["inline"]
+        document = await self._document(visit, identity, name)
+        return self._inline_form(visit, identity, name, document, document)
+
+    async def _document(self, visit: Visit, identity: Identity, name: str) -> str:
         found = await visit.calls.administration(f"Get{identity.noun}Policy", **identity.member, PolicyName=name)
-        return self._inline_form(visit, identity, name, found["PolicyDocument"])
+        return str(found["PolicyDocument"])
 
     async def put_inline(self, visit: Visit) -> Response:
         """Put an inline policy, a new one or one in the place of another."""
         identity = await open_identity(visit, self.kind)
         known = visit.labels.get("inline", "")
         name, document = known or visit.form.text("name"), visit.form.raw("document")
+        current = await self._document(visit, identity, known) if known else ""
         try:
+            if known:
+                check_unchanged(visit.form, current)
             await visit.calls.administration(
                 f"Put{identity.noun}Policy", **identity.member, PolicyName=name, PolicyDocument=document
             )
         except ApiError as error:
-            return self._inline_form(visit, identity, known, document, error)
+            return self._inline_form(visit, identity, known, document, current, error)
         return visit.redirect(identity.path, f"The inline policy {name} is saved.")
 
     def _inline_form(
-        self, visit: Visit, identity: Identity, name: str, document: str, error: ApiError | None = None
+        self,
+        visit: Visit,
+        identity: Identity,
+        name: str,
+        document: str,
+        current: str,
+        error: ApiError | None = None,
     ) -> Response:
         return visit.render(
             "identities/inline.html",
@@ -252,10 +247,9 @@ class IdentityPages:
             identity=identity,
             name=name,
             typed_name=visit.form.text("name"),
-            document_text=document,
-            error=error,
-            place_of_error=error_place(error),
+            seen=mark_of(current) if name else "",
             address=f"{identity.path}/inline/{label(name)}" if name else f"{identity.path}/inline",
+            **document_values(document, error),
         )
 
     async def delete_inline(self, visit: Visit) -> Response:

@@ -10,7 +10,8 @@ from starlette.responses import Response
 from hounsfield.console.calls import ApiError, label
 from hounsfield.console.identity import path_of, read_moment
 from hounsfield.console.page import Page
-from hounsfield.console.pages.identities import A_PAGE, EMPTY_POLICY, error_place
+from hounsfield.console.pages.identities import A_PAGE
+from hounsfield.console.policy_document import EMPTY_POLICY, check_unchanged, document_values, mark_of
 from hounsfield.console.visit import Visit
 from hounsfield.iam.identities.records import IdentityKind
 
@@ -81,8 +82,7 @@ def _creation_form(visit: Visit, values: Mapping[str, str], error: ApiError | No
         "policies/new.html",
         status=error.status if error else 200,
         values=values,
-        error=error,
-        place_of_error=error_place(error),
+        **document_values(values.get("document", ""), error),
     )
 
 
@@ -123,19 +123,22 @@ async def _page_of(visit: Visit, error: ApiError | None) -> Response:
         "policies/show.html",
         status=error.status if error else 200,
         policy=policy,
-        document_text=visit.form.raw("document") if error else document,
         holders=holders,
-        error=error,
-        place_of_error=error_place(error),
+        is_shown=document is not None,
+        seen=mark_of(document or ""),
+        **document_values(visit.form.raw("document") if error else document or "", error),
     )
 
 
 async def put_document(visit: Visit) -> Response:
     """Put another document in the place of that of a policy."""
+    arn, call = _arn(visit), visit.calls.administration
     try:
-        await visit.calls.administration(
-            "CreatePolicyVersion", PolicyArn=_arn(visit), PolicyDocument=visit.form.raw("document"), SetAsDefault=True
-        )
+        if "seen" in visit.form:
+            found = await call("GetPolicyVersion", PolicyArn=arn)
+            check_unchanged(visit.form, found["PolicyVersion"]["Document"])
+        document = visit.form.raw("document")
+        await call("CreatePolicyVersion", PolicyArn=arn, PolicyDocument=document, SetAsDefault=True)
     except ApiError as error:
         if error.status == 403:
             raise

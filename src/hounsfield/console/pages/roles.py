@@ -10,7 +10,8 @@ from starlette.responses import Response
 from hounsfield.console.calls import ApiError
 from hounsfield.console.identity import Identity, open_identity, path_of
 from hounsfield.console.page import Page
-from hounsfield.console.pages.identities import IdentityPages, error_place, policy_choices
+from hounsfield.console.pages.identities import IdentityPages, policy_choices
+from hounsfield.console.policy_document import check_unchanged, document_values, mark_of
 from hounsfield.console.tags import read_tags
 from hounsfield.console.visit import Visit
 from hounsfield.iam.identities.records import IdentityKind
@@ -47,8 +48,7 @@ async def _form(visit: Visit, values: dict[str, str], error: ApiError | None) ->
         values=values,
         choices=await policy_choices(visit),
         longest=LONGEST,
-        error=error,
-        place_of_error=error_place(error),
+        **document_values(values.get("trust", ""), error),
     )
 
 
@@ -106,9 +106,8 @@ def _trust_form(visit: Visit, role: Identity, document: str, error: ApiError | N
         "identities/trust.html",
         status=error.status if error else 200,
         identity=role,
-        document_text=document,
-        error=error,
-        place_of_error=error_place(error),
+        seen=mark_of(role.trust),
+        **document_values(document, error),
     )
 
 
@@ -116,6 +115,7 @@ async def put_trust(visit: Visit) -> Response:
     """Put another trust policy in the place of that of a role."""
     role, document = await open_identity(visit, IdentityKind.ROLE), visit.form.raw("document")
     try:
+        check_unchanged(visit.form, role.trust)
         await visit.calls.administration("UpdateAssumeRolePolicy", **role.member, PolicyDocument=document)
     except ApiError as error:
         return _trust_form(visit, role, document, error)
