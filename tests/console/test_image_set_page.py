@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Iterator
 from typing import Any, Final
 
+import numpy as np
 import pydicom
 import pytest
 import requests
@@ -16,7 +17,7 @@ from playwright.sync_api import Page
 
 from support.browser.pages import check_page, settle, sign_in
 from support.clients.dicomweb import part10, store, updated
-from support.files.synthetic import slice_of, uid
+from support.files.synthetic import noise, slice_of, uid
 from support.identities.users_and_roles import UsersAndRoles, allow
 from support.imaging.imports import document, image_sets, instances
 from support.servers import ServerProcess, active_datastore, wait_for
@@ -252,6 +253,37 @@ def test_a_deleted_image_set_says_so(server: ServerProcess, client: Any) -> None
     assert "Download" not in page
     assert "was deleted" in reader.words("/metadata", 404)
     wait_for(lambda: "Deleted by root" in reader.words("/versions?who=1"), "the record of the deletion")
+
+
+def test_pages_stay_small_whatever_an_instance_holds(server: ServerProcess, client: Any) -> None:
+    datastore_id = active_datastore(client)
+    enhanced = slice_of(1, 1, pixels=np.stack([noise(8, 8)] * 300), ImageComments="a" * 300_000)
+    enhanced.PerFrameFunctionalGroupsSequence = [pydicom.Dataset() for _ in range(300)]
+    for number, item in enumerate(enhanced.PerFrameFunctionalGroupsSequence):
+        item.FrameContentSequence = [pydicom.Dataset()]
+        item.FrameContentSequence[0].StackID = str(number)
+    block = enhanced.private_block(0x0099, "MANY", create=True)
+    for number in range(150):
+        block.add_new(number, "LO", f"value {number}")
+    assert store(server, datastore_id, [part10(enhanced)]).status_code == 200
+    (found,) = image_sets(client, datastore_id)
+    reader = Reader(server, f"/console/datastores/{datastore_id}/imagesets/{found['imageSetId']}", server.key())
+    groups = f"{instance(1)}&path=PerFrameFunctionalGroupsSequence"
+    pages = {
+        instance(1): "value 0",
+        f"{instance(1)}&start=100": "300 items",
+        groups: "Item 100",
+        f"{groups}&start=200": "Item 300",
+        f"{groups}.299": "StackID (0020,9056) SH 299",
+        "/metadata/frames": "Show more",
+        "/metadata/frames?start=200": "Picture of frame 300",
+        "/metadata?q=StackID": "and there are more",
+        "/metadata?q=aaaa": "(300,000 characters) Show all",
+    }
+    for page, words in pages.items():
+        answer = reader.get(page)
+        assert words in reader.words(page), page
+        assert len(answer.content) < 150_000, page
 
 
 def test_the_tree_is_read_by_mouse_and_keyboard(server: ServerProcess, address: str, page: Page) -> None:

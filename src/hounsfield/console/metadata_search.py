@@ -19,7 +19,7 @@ from hounsfield.dicom.healthimaging.document_parts import DocumentParts
 from hounsfield.dicom.values.decode import JsonValue
 from hounsfield.dicom.values.dictionary import is_private, key_of, tag_of
 
-MOST_FOUND: Final = 200
+MOST_FOUND: Final = 100
 _NO_HEXADECIMAL: Final = re.compile(r"[^0-9a-f]")
 _TAG: Final = re.compile(r"\(?[0-9a-f]{4},?[0-9a-f]{0,4}\)?")
 

@@ -16,10 +16,12 @@ from hounsfield.console.metadata import Level, levels_of, read_instance
 from hounsfield.dicom.healthimaging.document_parts import DocumentParts
 
 INSTANCE: Final = "Instance"
-MOST_ROWS: Final = 200
+MOST_ROWS: Final = 100
 """Elements of a data set, or items of a sequence, that a page shows at a time."""
 _MOST_INNER: Final = 40
 """Elements of a sequence that come with the data set that it is in."""
+_MOST_OF_ALL: Final = 150
+"""Elements of all sequences that do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +140,13 @@ class Branch:
             Number of the first row.
         """
         elements = list_elements(self.data_set if data_set is None else data_set, self.vrs, path)
-        return [self._row(element) for element in elements[start : start + MOST_ROWS]]
+        found, room = [], _MOST_OF_ALL
+        for element in elements[start : start + MOST_ROWS]:
+            inner = sum(map(count_elements, element.items)) if element.is_sequence else 0
+            fits = inner <= min(_MOST_INNER, room)
+            room -= inner if fits else 0
+            found.append(self._row(element, inner=fits))
+        return found
 
     def items(self, element: Element, start: int = 0) -> list[Item]:
         """Return the items of a sequence, from one on."""
@@ -150,9 +158,9 @@ class Branch:
             found.append(Item(number + 1, count, self.place.address(path), rows))
         return found
 
-    def _row(self, element: Element) -> Row:
+    def _row(self, element: Element, *, inner: bool) -> Row:
         items: Sequence[Sequence[Row]] = ()
-        if element.is_sequence and sum(map(count_elements, element.items)) <= _MOST_INNER:
+        if inner:
             items = [self.rows(item, f"{element.path}.{number}") for number, item in enumerate(element.items)]
         return Row(element, element.show(), self.place.address(element.path), items)
 

@@ -41,6 +41,8 @@ class Event:
         Where from.
     request_id : str
         Identifier of the request.
+    event_id : str
+        Identifier of the record.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Event:
     caller: str
     address: str
     request_id: str
+    event_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +151,7 @@ def _event(record: Mapping[str, Any]) -> Event:
         record.get("Username") or "",
         record.get("SourceIPAddress") or "",
         record.get("RequestId") or "",
+        record["EventId"],
     )
 
 

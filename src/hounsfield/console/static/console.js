@@ -40,6 +40,13 @@ for (const button of document.querySelectorAll("[data-theme-switch]")) {
 document.addEventListener("click", async (event) => {
   const button = event.target.closest?.("[data-copy]")
   if (!button) return
-  await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent)
-  button.textContent = "Copied"
+  const source = document.getElementById(button.dataset.copy)
+  // Browsers give a clipboard to pages of HTTPS and of this machine only; elsewhere the text is chosen, ready for Ctrl+C.
+  try {
+    await navigator.clipboard.writeText(source.textContent)
+    button.textContent = "Copied"
+  } catch {
+    getSelection().selectAllChildren(source)
+    button.textContent = "Selected: press Ctrl+C"
+  }
 })
