@@ -214,8 +214,10 @@ def render_image_set(visit: Visit, template: str, image_set: ImageSet, tab: str,
     tab : str
         Path of the tab that the page is.
     **values
-        What the template shows besides.
+        What the template shows besides. With ``error``, why something was not done, the status is that of the error.
     """
     asks_again = visit.request.headers.get("hx-target") == _STATE
     headers = {"HX-Refresh": "true"} if asks_again and not image_set.latest.is_locked else {}
-    return visit.render(template, headers=headers, image_set=image_set, tab=tab, **values)
+    error = values.get("error")
+    status = error.status if isinstance(error, ApiError) else 200
+    return visit.render(template, status=status, headers=headers, image_set=image_set, tab=tab, **values)

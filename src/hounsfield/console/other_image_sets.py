@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -10,7 +10,8 @@ from hounsfield.console.calls import Calls, label
 from hounsfield.console.image_set_content import ImageSetContent, show_value
 from hounsfield.dicom.healthimaging.levels import Level
 
-_MOST: Final = 50
+_A_PAGE: Final = 50
+_PAGES: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +46,34 @@ class OtherImageSet:
 async def find_others(
     calls: Calls, datastore_id: str, image_set_id: str, content: ImageSetContent
 ) -> list[OtherImageSet]:
-    """Find the other image sets of the same study, those of the same series first; raises `ApiError`."""
+    """Find the other image sets of the same study, those of the same series and then primary ones first; raises `ApiError`.
+
+    Of the series it is the first 200 at most, and of the study.
+    """
     study_uid = show_value(content.values(Level.STUDY).get("StudyInstanceUID"))
-    found = await calls.post(
-        f"/datastore/{label(datastore_id)}/searchImageSets",
-        {"filters": [{"operator": "EQUAL", "values": [{"DICOMStudyInstanceUID": study_uid}]}]},
-        query={"maxResults": _MOST},
-    )
-    others = [
-        _other(one, content.series_uid)
-        for one in found.json()["imageSetsMetadataSummaries"]
-        if one["imageSetId"] != image_set_id
-    ]
-    return sorted(others, key=lambda other: (not other.is_same_series, not other.is_primary))
+    others: dict[str, OtherImageSet] = {}
+    for criterion in ({"DICOMSeriesInstanceUID": content.series_uid}, {"DICOMStudyInstanceUID": study_uid}):
+        async for found in _search(calls, datastore_id, criterion):
+            if found.get("DICOMTags", {}).get("DICOMStudyInstanceUID") == study_uid:
+                others.setdefault(found["imageSetId"], _other(found, content.series_uid))
+    others.pop(image_set_id, None)
+    return sorted(others.values(), key=lambda other: (not other.is_same_series, not other.is_primary))
+
+
+async def _search(calls: Calls, datastore_id: str, criterion: Mapping[str, str]) -> AsyncIterator[Mapping[str, Any]]:
+    token: str | None = None
+    for _ in range(_PAGES):
+        answer = await calls.post(
+            f"/datastore/{label(datastore_id)}/searchImageSets",
+            {"filters": [{"operator": "EQUAL", "values": [criterion]}]},
+            query={"maxResults": _A_PAGE, "nextToken": token},
+        )
+        page = answer.json()
+        for found in page["imageSetsMetadataSummaries"]:
+            yield found
+        token = page.get("nextToken")
+        if token is None:
+            return
 
 
 def _other(found: Mapping[str, Any], series_uid: str) -> OtherImageSet:
