@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import requests
 
+from hounsfield.settings import SettingsError, load_settings
 from support.audit_trail import records
 from support.browser.fixtures import NewContext
 from support.identities.users_and_roles import UsersAndRoles, allow, trust
@@ -246,3 +247,24 @@ def test_without_a_provider_there_is_no_such_page(server: ServerProcess) -> None
     assert "Sign in with" not in requests.get(server.url + "/console/sign-in", timeout=30).text
     answer = requests.get(server.url + BEGIN, allow_redirects=False, timeout=30)
     assert answer.headers["location"] == "/console/sign-in"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"OIDC_ISSUER": ""}, "CONSOLE_OIDC_CLIENT_ID needs HOUNSFIELD_OIDC_ISSUER"),
+        ({"OIDC_ROLES": ""}, "CONSOLE_OIDC_CLIENT_ID needs HOUNSFIELD_OIDC_ROLES"),
+        ({"CONSOLE_OIDC_SCOPES": "profile"}, "CONSOLE_OIDC_SCOPES must have openid"),
+        ({"CONSOLE_IDLE_SECONDS": "0"}, "CONSOLE_IDLE_SECONDS must be more than 0"),
+    ],
+)
+def test_settings_that_sign_nobody_in_are_refused(changes: dict[str, str], words: str) -> None:
+    good = {
+        "OIDC_ISSUER": "https://id.example.org",
+        "OIDC_AUDIENCE": "hounsfield",
+        "OIDC_ROLES": json.dumps([{"claim": "groups", "value": "a", "role": f"arn:aws:iam::{ACCOUNT}:role/a"}]),
+        "CONSOLE_OIDC_CLIENT_ID": CLIENT,
+    }
+    load_settings({f"HOUNSFIELD_{name}": value for name, value in good.items()})
+    with pytest.raises(SettingsError, match=words):
+        load_settings({f"HOUNSFIELD_{name}": value for name, value in {**good, **changes}.items()})

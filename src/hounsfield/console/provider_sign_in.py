@@ -56,6 +56,8 @@ _log = structlog.get_logger(__name__)
 PATH: Final = "/console/sign-in/oidc"
 RETURN_PATH: Final = f"{PATH}/callback"
 """Where the provider sends the browser back to; to be registered there."""
+REFUSED: Final = "sign-in by the identity provider refused"
+"""Log event that says why, beyond the words of the page."""
 _SECONDS: Final = 600
 """How long somebody may take at the provider."""
 _THREADS: Final = 4
@@ -196,7 +198,7 @@ class ProviderSignIn:
     def _session(self, request: Request, token: Token, identity: WebIdentity) -> SignedIn:
         role_arn = map_role(identity.claims, self.roles)
         if role_arn is None:
-            _log.warning("sign-in by the identity provider refused", reason="no claim stands for a role")
+            _log.warning(REFUSED, reason="no claim stands for a role")
             raise ProviderSignInError(
                 403,
                 "The identity provider knows you, but nothing that it says of you stands for a role here. "
@@ -208,7 +210,7 @@ class ProviderSignIn:
             self.provider, identity, role, session_name, self.condition_keys(request)
         ):
             _log.warning(
-                "sign-in by the identity provider refused",
+                REFUSED,
                 reason="there is no such role" if role is None else "the trust policy of the role does not allow it",
                 role=role_arn,
             )
@@ -233,7 +235,7 @@ class ProviderSignIn:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, ask)
         except (BearerError, CodeRefusedError) as error:
-            _log.warning("sign-in by the identity provider refused", reason=error.reason)
+            _log.warning(REFUSED, reason=error.reason)
             raise _in_words(error) from error
         finally:
             self._waiting -= 1
@@ -272,7 +274,7 @@ def _told(error: str) -> ProviderSignInError:
     if error in ("temporarily_unavailable", "server_error"):
         return ProviderSignInError(503, "The identity provider cannot sign anybody in just now. Try again in a while.")
     shown = error if error.isprintable() else "an error without a name"
-    _log.warning("sign-in by the identity provider refused", reason=f"the provider answers {shown}")
+    _log.warning(REFUSED, reason=f"the provider answers {shown}")
     return ProviderSignInError(400, f"The identity provider refused the request of this server: {shown}.")
 
 
