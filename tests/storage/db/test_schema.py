@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,11 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, Text, create_engine, insert, inspect, select
+from sqlalchemy import Connection, Text, create_engine, insert, inspect, select, text
 
 from hounsfield.storage.db.database import Database
 from hounsfield.storage.db.engines import open_embedded, open_postgresql
-from hounsfield.storage.db.image_set_tables import datastores, image_sets, metadata, tags
+from hounsfield.storage.db.image_set_tables import datastores, frame_runs, image_sets, instances, metadata, tags
 from hounsfield.storage.db.schema import bring_up_to_date, migrate, newest_revision
 from hounsfield.storage.db.study_tables import studies
 from hounsfield.storage.db.tag_table import image_set_tags
@@ -55,40 +56,77 @@ def test_migrations_come_to_what_is_made_at_once_postgresql(postgresql_server: P
     assert described(one, migrate) == described(other, bring_up_to_date)
 
 
+def url_of(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> str:
+    """Return the address of an empty database of a kind."""
+    if kind == "embedded":
+        return f"sqlite:///{tmp_path / 'before.db'}"
+    made: str = request.getfixturevalue("postgresql_server").new_database()
+    return made.replace("postgresql://", "postgresql+psycopg://", 1)
+
+
+def make_datastore(connection: Connection) -> None:
+    """Make a data store as it was before."""
+    store = {"account_id": "0" * 12, "name": "d", "status": "ACTIVE", "lossless_format": "HTJ2K", "wrapped_key": b"k"}
+    connection.execute(insert(datastores).values(id="d" * 32, **store, created_at=1, updated_at=1))
+
+
+def make_image_set(connection: Connection, identifier: str, **values: Any) -> None:
+    """Make an image set of the data store as it was before."""
+    texts = {column.name: "" for column in image_sets.c if isinstance(column.type, Text) and not column.nullable}
+    common = {"datastore_id": "d" * 32, "state": "ACTIVE", "latest_version": 1, "instance_count": 1, "created_at": 5}
+    common |= {"last_accessed_at": 5, "storage_tier": "FREQUENT_ACCESS", **texts, "study_uid": "1.2", "updated_at": 7}
+    connection.execute(insert(image_sets).values({**common, "id": identifier, **values}))
+
+
+@pytest.mark.parametrize("kind", ["embedded", "postgresql"])
+def test_image_sets_of_before_have_their_frames_and_bytes(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """Those of the latest version; a copy has the size of what it shares with its source."""
+    engine = create_engine(url_of(kind, tmp_path, request))
+    with engine.begin() as connection:
+        migrate(connection, "0014")
+        make_datastore(connection)
+        for number, name in enumerate("ab"):
+            make_image_set(connection, name * 32, is_primary=not number)
+        common = {"datastore_id": "d" * 32, "sop_uid": "1.2.3", "sop_class_uid": "1.2", "pixel_kind": "frames"}
+        common |= dict.fromkeys(("fragment_pack_id", "dataset_pack_id"), "p" * 32)
+        common |= {"fragment_offset": 0, "fragment_length": 10, "dataset_offset": 0, "dataset_length": 100}
+        for key, source, image_set, first, last, frames in (
+            ("k1", "k1", "a", 1, 1, 3),
+            ("k1", "k1", "a", 2, None, 3),
+            ("k2", "k2", "a", 1, None, 1),
+            ("k3", "k1", "b", 1, None, 3),
+            ("k4", "k4", "b", 1, None, 0),
+        ):
+            row = {**common, "key": key, "source_key": source, "image_set_id": image_set * 32, "frame_count": frames}
+            names = ", ".join((*row, "first_version", "last_version"))
+            marks = ", ".join(f":{name}" for name in (*row, "first_version", "last_version"))
+            statement = text(f"INSERT INTO instances ({names}) VALUES ({marks})")
+            connection.execute(statement, {**row, "first_version": first, "last_version": last})
+        for source, ordinal, lengths in (("k1", 0, [1000, 2000]), ("k1", 2, [4000]), ("k2", 0, [70000])):
+            run = {"pack_id": "p" * 32, "first_offset": 0, "lengths": array("I", lengths).tobytes()}
+            connection.execute(insert(frame_runs).values(source_key=source, first_ordinal=ordinal, **run))
+        migrate(connection)
+        sizes = dict(connection.execute(select(instances.c.key, instances.c.pixel_bytes)).all())
+        found = connection.execute(
+            select(image_sets.c.frame_count, image_sets.c.stored_bytes).order_by(image_sets.c.id)
+        )
+        assert sizes == {"k1": 7000, "k2": 70000, "k3": 7000, "k4": 0}
+        assert [tuple(row) for row in found] == [(4, 77220), (3, 7220)]
+    engine.dispose()
+
+
 @pytest.mark.parametrize("kind", ["embedded", "postgresql"])
 def test_tags_of_before_are_in_the_index_of_tags(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """Of image sets that are there; of keys that differ only in case, the one that conditions read."""
-    url = f"sqlite:///{tmp_path / 'before.db'}"
-    if kind == "postgresql":
-        url = (
-            request.getfixturevalue("postgresql_server")
-            .new_database()
-            .replace("postgresql://", "postgresql+psycopg://", 1)
-        )
-    engine = create_engine(url)
+    engine = create_engine(url_of(kind, tmp_path, request))
     prefix = "arn:aws:medical-imaging:us-east-1:000000000000:datastore/" + "d" * 32
     with engine.begin() as connection:
         migrate(connection, "0012")
-        texts = {column.name: "" for column in image_sets.c if isinstance(column.type, Text) and not column.nullable}
-        common = {
-            "datastore_id": "d" * 32,
-            "state": "ACTIVE",
-            "latest_version": 1,
-            "instance_count": 1,
-            "created_at": 5,
-        }
-        common |= {"last_accessed_at": 5, "storage_tier": "FREQUENT_ACCESS", **texts, "study_uid": "1.2"}
-        store = {
-            "account_id": "0" * 12,
-            "name": "d",
-            "status": "ACTIVE",
-            "lossless_format": "HTJ2K",
-            "wrapped_key": b"k",
-        }
-        connection.execute(insert(datastores).values(id="d" * 32, **store, created_at=1, updated_at=1))
+        make_datastore(connection)
         for name, primary, deleted in (("a", True, None), ("b", False, None), ("c", True, 9)):
-            row = {**common, "id": name * 32, "is_primary": primary, "updated_at": 7, "deleted_at": deleted}
-            connection.execute(insert(image_sets).values(row))
+            make_image_set(connection, name * 32, is_primary=primary, deleted_at=deleted)
         values = {column.name: "" for column in studies.c if isinstance(column.type, Text)} | {"study_uid": "1.2"}
         counts = {"updated_at": 8, "series_count": 1, "instance_count": 1, "image_set_id": "a" * 32}
         connection.execute(insert(studies).values(**values, **counts, datastore_id="d" * 32))
