@@ -171,6 +171,7 @@ def test_what_cannot_be_imported_is_said_where_it_was_typed(
     output.fill("s3://results/")
     page.get_by_role("button", name="Start import").click()
     expect(page.get_by_label("Name")).to_have_attribute("aria-invalid", "true")
+    expect(page.get_by_text("A name has up to 64 letters")).to_be_visible()
     expect(page.get_by_label("Name")).to_have_value("nothing here")
     page.get_by_label("Name").fill("nothing-here")
     page.get_by_role("button", name="Start import").click()

@@ -25,7 +25,20 @@ _A_PAGE: Final = 50
 _IMAGE_SETS_A_PAGE: Final = 25
 _STATUSES: Final = ("SUBMITTED", "IN_PROGRESS", "COMPLETED", "FAILED")
 _ENDED: Final = frozenset({"COMPLETED", "FAILED"})
+_NOT_APART: Final = "OutputAmongInput"
 _BUSY: Final = frozenset({429, 500, 503})
+
+
+_ADDRESS_FORM: Final = (
+    "An address has the form s3://bucket/folder/. A bucket has 3 to 63 small letters, digits, dots and hyphens."
+)
+_FIELDS: Final[Mapping[str, tuple[str, str]]] = {
+    "jobName": ("name", "A name has up to 64 letters, digits and . - _ / # and no spaces."),
+    "inputS3Uri": ("input_uri", _ADDRESS_FORM),
+    "outputS3Uri": ("output_uri", _ADDRESS_FORM),
+    "dataAccessRoleArn": ("role", "The ARN of a role has the form arn:aws:iam::123456789012:role/name."),
+}
+"""Fields of the form by members of the API, and what is said of a value that has not the right form."""
 
 
 async def list_jobs(visit: Visit) -> Response:
@@ -87,29 +100,39 @@ def _check_apart(source: str, target: str) -> None:
     """Keep results out of what is imported, since the next import of the same folder would try them as files."""
     inner, outer = (f"{address.rstrip('/')}/" for address in (target, source))
     if source and target and inner.startswith(outer):
-        raise ApiError(
-            400,
-            "ValidationException",
-            "The results would be among the files to import. Choose another place for them (outputS3Uri).",
-            "",
-        )
+        message = "The results would be among the files to import. Choose another place for them."
+        raise ApiError(400, _NOT_APART, message, "")
 
 
 async def _form(
     visit: Visit, datastore: Datastore, values: Mapping[str, str], error: ApiError | None = None
 ) -> Response:
     is_browsing = visit.is_part and error is None
+    wrong = _wrong_field(error)
     return visit.render(
         "imports/new.html",
         status=error.status if error else 200,
         datastore=datastore,
         tab="imports",
         values=values,
-        error=error,
+        error=None if wrong else error,
+        wrong=wrong,
         view=await browse(visit, values.get("input_uri", ""), visit.query.get("page")),
         roles=() if is_browsing else await passable_roles(visit),
         buckets=() if is_browsing else await _bucket_names(visit),
     )
+
+
+def _wrong_field(error: ApiError | None) -> Mapping[str, str]:
+    """Return the field that an error is about, and the error in words; nothing where it is about none."""
+    if error is None:
+        return {}
+    if error.code == _NOT_APART:
+        return {"output_uri": error.message}
+    for member, (field, form) in _FIELDS.items():
+        if member in error.message:
+            return {field: form if "constraint" in error.message else error.message}
+    return {}
 
 
 async def _bucket_names(visit: Visit) -> Sequence[Folder]:
@@ -179,7 +202,7 @@ async def _show_progress(visit: Visit) -> Response:
         if error.status in _BUSY:
             return Response(status_code=204)
         raise
-    return visit.render("imports/progress.html", path=visit.request.url.path, progress=progress)
+    return visit.render("imports/progress.html", path=visit.request.url.path, progress=progress, is_alone=True)
 
 
 async def _progress(visit: Visit) -> Mapping[str, Any]:
