@@ -281,14 +281,18 @@ class OpenedAnswer:
         raise _api_error(collected.answer())
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """Yield the body as it comes."""
+        """Yield the body as it comes; raises `ConnectionError` where it ends before it is whole."""
+        whole = False
         try:
             while (message := await self._messages.get()) is not None:
                 if message["type"] == "http.response.body":
+                    whole = not message.get("more_body", False)
                     yield bytes(message.get("body", b""))
             await self._task
         finally:
             self.close()
+        if not whole:
+            raise ConnectionError("the answer of the API was cut off")
 
     def close(self) -> None:
         """Leave the rest."""

@@ -38,9 +38,11 @@ async def show_overview(visit: Visit) -> Response:
             summary = await ask_document(visit, image_set, summarise)
         except ApiError as error:
             refused = error
-    may_read_files = summary is not None and visit.may(
-        "medical-imaging:GetDICOMInstance", image_set.datastore.arn, context=summary.series.context
-    )
+
+    def may_read(operation: str) -> bool:
+        action, arn = f"medical-imaging:{operation}", image_set.datastore.arn
+        return summary is not None and visit.may(action, arn, context=summary.series.context)
+
     return render_image_set(
         visit,
         "image_set/overview.html",
@@ -48,7 +50,14 @@ async def show_overview(visit: Visit) -> Response:
         "",
         summary=summary,
         refused=refused,
-        may_read_files=may_read_files,
+        may_read_files=may_read("GetDICOMInstance"),
+        # Those of older versions cannot be had.
+        may_see_pictures=(
+            summary is not None
+            and summary.frame_count > 0
+            and image_set.is_latest
+            and may_read("GetDICOMInstanceFrames")
+        ),
         origin=f"{visit.request.url.scheme}://{visit.request.url.netloc}",
     )
 
