@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from typing import Final
 
 import pytest
@@ -57,11 +59,12 @@ def test_every_page(world: World, page: Page) -> None:
     page.goto("/console/sign-in")
     take_pictures(page, "sign-in", PICTURES)
     sign_in(page, world.server.key())
-    for path, address in world.addresses():
-        page.goto(address)
-        settle(page)
-        name = f"{path.removeprefix('/console/')}{address.removeprefix(world.address(path))}"
-        take_pictures(page, "".join(letter if letter.isalnum() else "-" for letter in name).strip("-"), PICTURES)
+    for path, some in groupby(world.addresses(), key=itemgetter(0)):
+        name = "".join(letter if letter.isalnum() else "-" for letter in path.removeprefix("/console/")).strip("-")
+        for number, (_, address) in enumerate(some):
+            page.goto(address)
+            settle(page)
+            take_pictures(page, f"{name}-{number}" if number else name, PICTURES)
 
 
 def test_those_of_the_documentation(world: World, page: Page) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Literal
 
@@ -54,9 +55,16 @@ def check_page(page: Page) -> None:
     for theme in both_themes(page):
         # Between themes only colours differ.
         check_accessibility(page, only_colours=theme == THEMES[-1])
+    with narrow(page):
+        check_width(page)
+
+
+@contextmanager
+def narrow(page: Page) -> Iterator[None]:
+    """Give a page the least width for a while."""
     before = page.viewport_size
     page.set_viewport_size({"width": WIDTHS[0], "height": _HEIGHTS[WIDTHS[0]]})
-    check_width(page)
+    yield
     if before is not None:
         page.set_viewport_size(before)
 

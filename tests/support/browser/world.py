@@ -62,11 +62,11 @@ class World:
     client: Any
     labels: Mapping[str, str]
 
-    def addresses(self) -> Iterator[tuple[str, str]]:
+    def addresses(self, *, with_queries: bool = True) -> Iterator[tuple[str, str]]:
         """Return the path of each page that is looked at, with an address at which there is something."""
         for page in PAGES:
             if "GET" in page.methods and not page.is_file:
-                for query in ("", *EXTRA_QUERIES.get(page.path, ())):
+                for query in ("", *(EXTRA_QUERIES.get(page.path, ()) if with_queries else ())):
                     yield page.path, self.address(page.path + query)
 
     def address(self, path: str) -> str:
