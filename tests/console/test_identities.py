@@ -117,6 +117,8 @@ def test_policies_boundary_tags_and_the_end_of_a_user(server: ServerProcess, pag
     assert user["Tags"] == [{"Key": "ward", "Value": "4"}]
     assert user["PermissionsBoundary"]["PermissionsBoundaryArn"].endswith(READ_ONLY)
     submit(page, f"Detach {READ_ONLY}")
+    page.get_by_role("link", name="own", exact=True).click()
+    page.get_by_text("Delete this inline policy").click()
     submit(page, "Delete own")
     told(page, "The inline policy own is deleted.")
     page.get_by_role("link", name="Delete user").click()

@@ -33,6 +33,8 @@ class Documented:
 
 DOCUMENTED: Final[Mapping[str, Documented]] = {
     "console-data-stores": Documented("/console/datastores"),
+    "console-user": Documented("/console/users/{user}"),
+    "console-access": Documented("/console/datastores/{datastore}/access?everybody=yes"),
     "console-usage": Documented("/console/usage"),
     "console-audit": Documented("/console/audit?kind=change"),
 }

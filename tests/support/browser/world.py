@@ -88,7 +88,7 @@ def make_world(server: ServerProcess) -> World:
     outcome = import_folder(server, client, datastore_id, FOLDER)
     image_set_id = outcome.success[0]["importResponse"]["imageSetId"]
     labels = _labels(server, client, datastore_id, image_set_id, outcome.job["jobId"])
-    return World(server, client, {**labels, **_make_identities(server, HOSTILE)})
+    return World(server, client, {**labels, **_make_identities(server, "radiology+readers@north", HOSTILE)})
 
 
 def _labels(server: ServerProcess, client: Any, datastore_id: str, image_set_id: str, job_id: str) -> Mapping[str, str]:
@@ -144,14 +144,14 @@ def make_hospital(server: ServerProcess) -> World:
     uid = next(iter(document(client, datastore_id, image_set_id)["Study"]["Series"]))
     updated(client, datastore_id, image_set_id, {"SchemaVersion": "1.1", "Study": {"Series": {uid: series}}})
     labels = _labels(server, client, datastore_id, image_set_id, outcome.job["jobId"])
-    return World(server, client, {**labels, **_make_identities(server, ("Reads CT of ward 3",))})
+    return World(server, client, {**labels, **_make_identities(server, "radiology-readers", ("Reads CT of ward 3",))})
 
 
-def _make_identities(server: ServerProcess, texts: Sequence[str]) -> Mapping[str, str]:
-    """Make a policy, and a user and a role who have it; the texts are where IAM takes any."""
+def _make_identities(server: ServerProcess, name: str, texts: Sequence[str]) -> Mapping[str, str]:
+    """Make a policy of a name, and a user and a role who have it; the texts are where IAM takes any."""
     document = json.dumps({"Version": "2012-10-17", "Statement": [{"Sid": "Read", **allow("medical-imaging:Get*")}]})
     trusted = json.dumps({"Version": "2012-10-17", "Statement": [trust({"Service": "medical-imaging.amazonaws.com"})]})
-    name, description = "radiology+readers@north", " ".join(texts)
+    description = " ".join(texts)
     # As commands make them, which take any description.
     users = UsersAndRoles(server)
     arn = create_policy(users.repository, name, document, description).arn
