@@ -110,6 +110,15 @@ def test_who_the_provider_vouches_for_has_a_session_of_the_role(
     assert not [cookie for cookie in context.cookies() if cookie["path"] != "/console"]
     # What the role does not allow is not offered, and refused.
     assert page.goto("/console/datastores/new").status == 403
+    # When the session ends, the dialog offers the same way in a new tab, and this one goes on.
+    assert finished(serving).status_code == 303
+    page.goto("/console/session")
+    context.clear_cookies()
+    page.get_by_role("button", name="with python-requests").click()
+    with context.expect_page() as opened:
+        page.get_by_role("dialog").get_by_role("link", name="Sign in with 127.0.0.1").click()
+    opened.value.get_by_role("heading", name="Your sessions").wait_for()
+    page.get_by_text("That session is ended.").wait_for()
     record = login_record(serving, "Success")
     assert record["userIdentity"]["type"] == "AssumedRole"
     assert record["userIdentity"]["arn"] == arn

@@ -122,6 +122,9 @@ def test_the_bridge_is_the_api_for_who_is_signed_in(server: ServerProcess, brows
     answer = browser.get(server.url + "/console/api/datastore", timeout=30)
     assert "datastoreSummaries" in answer.json()
     assert "sandbox" in answer.headers["content-security-policy"]
+    link = {"Sec-Fetch-Dest": "document", "Referer": f"{server.url}/console/datastores?status=ACTIVE"}
+    led = requests.get(server.url + "/console/api/datastore", headers=link, allow_redirects=False, timeout=30)
+    assert led.headers["location"].endswith("?next=%2Fconsole%2Fdatastores%3Fstatus%3DACTIVE")
     forged = browser.post(server.url + "/console/api/datastore", json={"clientToken": "x"}, timeout=30)
     assert forged.status_code == 403
 

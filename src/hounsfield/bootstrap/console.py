@@ -63,6 +63,7 @@ def make_console(
         return ConditionKeys(scope, image_store)
 
     provider = None if issuer is None else _provider(settings, issuer, holders, condition_keys, secret, cookie)
+    environment.globals["sign_in_provider"] = None if provider is None else provider.name
     return Console(
         sessions,
         SignIn(

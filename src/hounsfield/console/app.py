@@ -12,7 +12,7 @@ import hmac
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import structlog
 from jinja2 import Environment
@@ -161,6 +161,11 @@ class Console:
         request = Request(scope, receive)
         session = await self._session(request)
         if session is None or (request.method not in _SAFE and not _has_csrf_token(request, session, Form())):
+            if session is None and request.headers.get("sec-fetch-dest") == "document":
+                # Whoever followed a link to a download comes back to the page that has it.
+                page = urlsplit(request.headers.get("referer", ""))
+                await _to_sign_in(page.path, page.query)(scope, receive, send)
+                return
             status, reason, own = (
                 (401, "Sign in first.", {})
                 if session is None
@@ -200,8 +205,7 @@ class Console:
         is_page = request.headers.get("sec-fetch-dest", "document") == "document"
         if not is_page or request.headers.get("hx-request") == "true" or request.method not in _SAFE:
             return self._trouble(401, "Your session has ended. Sign in again; what you typed is still here.")
-        target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-        return RedirectResponse(f"/console/sign-in?next={quote(target, safe='')}", 303)
+        return _to_sign_in(request.url.path, request.url.query)
 
     def _trouble(self, status: int, reason: str) -> Response:
         """Return the page that says why there is none, for somebody who need not be signed in."""
@@ -221,6 +225,12 @@ def _find(scope: Scope) -> tuple[Page | None, dict[str, str]]:
         if match is Match.FULL:
             return page, found["path_params"]
     return None, {}
+
+
+def _to_sign_in(path: str, query: str) -> Response:
+    """Return the answer that leads to the sign-in, and from there to a page; which one is checked there."""
+    target = f"{path}?{query}" if query else path
+    return RedirectResponse(f"/console/sign-in?next={quote(target, safe='')}", 303, PAGE_HEADERS)
 
 
 async def _read_form(request: Request, most: int) -> Form:
