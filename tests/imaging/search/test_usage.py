@@ -104,7 +104,7 @@ def test_copies_and_deletions_are_counted(store: Store, image_store: ImageStore)
     store.settled(copy)
     usage = check(image_store, store.id)
     assert (usage.total.image_sets, usage.primary.image_sets, usage.total.instances) == (3, 1, 4)
-    assert list(usage.by(lambda group: group.tier.value)) == ["FREQUENT_ACCESS"]
+    assert list(usage.by_tier) == ["FREQUENT_ACCESS"]
     deleted(store.client, store.id, image_set)
     assert check(image_store, store.id).total.image_sets == 2
 
@@ -153,7 +153,7 @@ def test_usage_is_summed_by_what_is_asked() -> None:
     usage = Usage(datetime(2026, 3, 14, 9, tzinfo=UTC), groups, 2, imports)
     assert usage.total == Amount(3, 6, 9, 45)
     assert usage.primary == Amount(2, 4, 6, 40)
-    assert {name: amount.bytes for name, amount in usage.by(lambda g: g.modality).items()} == {"MR": 30, "CT": 15}
+    assert {name: amount.bytes for name, amount in usage.by_modality.items()} == {"MR": 30, "CT": 15}
     grown = list(usage.growth(3))
     assert [(day.day.day, day.added.bytes, day.total.bytes) for day in grown] == [
         (12, 0, 5),

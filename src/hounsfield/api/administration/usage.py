@@ -50,11 +50,9 @@ def _usage(context: Context, call: Call) -> Answer:
             "Studies": usage.studies,
             "Series": primary.image_sets,
         },
-        "ByDatastore": None
-        if datastore_id is not None
-        else _by("DatastoreId", usage.by(lambda group: group.datastore_id)),
-        "ByStorageTier": _by("StorageTier", usage.by(lambda group: group.tier.value)),
-        "ByModality": _by("Modality", usage.by(lambda group: group.modality)),
+        "ByDatastore": None if datastore_id is not None else _by("DatastoreId", usage.by_datastore),
+        "ByStorageTier": _by("StorageTier", usage.by_tier),
+        "ByModality": _by("Modality", usage.by_modality),
         "ByDay": _growth(usage, days),
         "ImportsByDay": [
             {

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, Final
+from functools import cached_property
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, func, select
 
@@ -23,6 +24,7 @@ from hounsfield.storage.db.image_set_tables import image_sets
 from hounsfield.storage.db.job_tables import import_jobs
 from hounsfield.storage.db.study_tables import studies
 
+Key = TypeVar("Key", bound=Hashable)
 KEPT_SECONDS: Final = 60.0
 """How long counts are kept."""
 _DAY_MS: Final = 86_400_000
@@ -89,9 +91,9 @@ class GrowthDay:
     total: Amount
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Usage:
-    """What was counted, of a data store or of all.
+    """What was counted, of a data store or of all. There may be thousands of groups: what is summed is kept.
 
     Attributes
     ----------
@@ -110,35 +112,45 @@ class Usage:
     studies: int
     imports: Sequence[tuple[str, ImportDay]]
 
-    @property
+    @cached_property
     def total(self) -> Amount:
         """All image sets."""
-        return _sum(group.amount for group in self.groups)
+        return _sum(self._by_day.values())
 
-    @property
+    @cached_property
     def primary(self) -> Amount:
         """The primary image sets, of which each series has one."""
-        return _sum(group.amount for group in self.groups if group.is_primary)
+        return _tally(self.groups, lambda group: group.is_primary).get(True, Amount())
 
-    def by(self, of: Callable[[ImageSetGroup], str]) -> dict[str, Amount]:
-        """Return how much there is of each of something, the largest first."""
-        found: dict[str, Amount] = {}
-        for group in self.groups:
-            found[of(group)] = found.get(of(group), Amount()) + group.amount
-        return dict(sorted(found.items(), key=lambda entry: (-entry[1].bytes, entry[0])))
+    @cached_property
+    def by_datastore(self) -> Mapping[str, Amount]:
+        """How much each data store has, by its id, the largest first."""
+        return _largest_first(_tally(self.groups, lambda group: group.datastore_id))
+
+    @cached_property
+    def by_tier(self) -> Mapping[str, Amount]:
+        """How much there is in each storage tier, the largest first."""
+        return _largest_first(_tally(self.groups, lambda group: group.tier.value))
+
+    @cached_property
+    def by_modality(self) -> Mapping[str, Amount]:
+        """How much there is of each modality, the largest first."""
+        return _largest_first(_tally(self.groups, lambda group: group.modality))
+
+    @cached_property
+    def _by_day(self) -> Mapping[date, Amount]:
+        return _tally(self.groups, lambda group: group.day)
 
     def growth(self, days: int) -> Iterator[GrowthDay]:
         """Yield the last some days up to that of counting."""
         last = self.counted_at.date()
         first = last - timedelta(days=days - 1)
-        total = _sum(group.amount for group in self.groups if group.day < first)
-        added: dict[date, Amount] = {}
-        for group in self.groups:
-            added[group.day] = added.get(group.day, Amount()) + group.amount
+        total = _sum(amount for day, amount in self._by_day.items() if day < first)
         for number in range(days):
             day = first + timedelta(days=number)
-            total += added.get(day, Amount())
-            yield GrowthDay(day, added.get(day, Amount()), total)
+            added = self._by_day.get(day, Amount())
+            total += added
+            yield GrowthDay(day, added, total)
 
     def import_days(self, days: int) -> Iterator[ImportDay]:
         """Yield the import jobs of the last some days up to that of counting."""
@@ -155,14 +167,21 @@ def _sum(amounts: Iterable[Amount]) -> Amount:
     return sum(amounts, Amount())
 
 
-@dataclass(frozen=True, slots=True)
-class _Counts:
-    """What was counted of all data stores."""
+def _tally(groups: Iterable[ImageSetGroup], of: Callable[[ImageSetGroup], Key]) -> dict[Key, Amount]:
+    """Return how much there is of each of something."""
+    found: dict[Key, list[int]] = {}
+    for group in groups:
+        counts = found.setdefault(of(group), [0, 0, 0, 0])
+        amount = group.amount
+        counts[0] += amount.image_sets
+        counts[1] += amount.instances
+        counts[2] += amount.frames
+        counts[3] += amount.bytes
+    return {key: Amount(*counts) for key, counts in found.items()}
 
-    counted_at: datetime
-    groups: Sequence[ImageSetGroup]
-    studies: dict[str, int]
-    imports: Sequence[tuple[str, ImportDay]]
+
+def _largest_first(amounts: Mapping[str, Amount]) -> dict[str, Amount]:
+    return dict(sorted(amounts.items(), key=lambda entry: (-entry[1].bytes, entry[0])))
 
 
 @dataclass(slots=True)
@@ -180,38 +199,34 @@ class UsageReader:
     image_store: ImageStore
     clock: Callable[[], float] = time.monotonic
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _counts: _Counts | None = None
+    _counted: dict[str | None, Usage] = field(default_factory=dict)
     _until: float = 0.0
 
     def read(self, datastore_id: str | None = None) -> Usage:
         """Return the usage of a data store, or of all; one that is not there has none."""
-        counts = self._read()
-        if datastore_id is None:
-            return Usage(counts.counted_at, counts.groups, sum(counts.studies.values()), counts.imports)
-        return Usage(
-            counts.counted_at,
-            [group for group in counts.groups if group.datastore_id == datastore_id],
-            counts.studies.get(datastore_id, 0),
-            [entry for entry in counts.imports if entry[0] == datastore_id],
-        )
-
-    def _read(self) -> _Counts:
         # Whoever comes meanwhile waits: counting twice at a time takes longer.
         with self._lock:
-            if self._counts is None or self.clock() >= self._until:
+            if not self._counted or self.clock() >= self._until:
                 with self.image_store.database.read() as connection:
-                    self._counts = _count(connection)
+                    self._counted = _count(connection)
                 self._until = self.clock() + KEPT_SECONDS
-            return self._counts
+            found = self._counted.get(datastore_id)
+            return found if found is not None else Usage(self._counted[None].counted_at, [], 0, [])
 
 
-def _count(connection: Connection) -> _Counts:
-    return _Counts(
-        datetime.now(UTC),
-        [*_image_sets(connection)],
-        {row[0]: row[1] for row in connection.execute(_of_each_datastore())},
-        [*_imports(connection)],
-    )
+def _count(connection: Connection) -> dict[str | None, Usage]:
+    """Count, and return the usage of each data store that has some, and with None that of all."""
+    now = datetime.now(UTC)
+    studies_of = {row[0]: row[1] for row in connection.execute(_of_each_datastore())}
+    groups, imports = [*_image_sets(connection)], [*_imports(connection)]
+    found: dict[str | None, Usage] = {None: Usage(now, groups, sum(studies_of.values()), imports)}
+    groups_of: dict[str, list[ImageSetGroup]] = {}
+    for group in groups:
+        groups_of.setdefault(group.datastore_id, []).append(group)
+    for datastore_id in {*groups_of, *(entry[0] for entry in imports)}:
+        own = [entry for entry in imports if entry[0] == datastore_id]
+        found[datastore_id] = Usage(now, groups_of.get(datastore_id, []), studies_of.get(datastore_id, 0), own)
+    return found
 
 
 def _of_each_datastore() -> Any:
