@@ -257,7 +257,7 @@ def test_a_deleted_image_set_says_so(server: ServerProcess, client: Any) -> None
 
 def test_pages_stay_small_whatever_an_instance_holds(server: ServerProcess, client: Any) -> None:
     datastore_id = active_datastore(client)
-    enhanced = slice_of(1, 1, pixels=np.stack([noise(8, 8)] * 300), ImageComments="a" * 300_000)
+    enhanced = slice_of(1, 1, pixels=np.stack([noise(8, 8)] * 300))
     enhanced.PerFrameFunctionalGroupsSequence = [pydicom.Dataset() for _ in range(300)]
     for number, item in enumerate(enhanced.PerFrameFunctionalGroupsSequence):
         item.FrameContentSequence = [pydicom.Dataset()]
@@ -265,6 +265,7 @@ def test_pages_stay_small_whatever_an_instance_holds(server: ServerProcess, clie
     block = enhanced.private_block(0x0099, "MANY", create=True)
     for number in range(150):
         block.add_new(number, "LO", f"value {number}")
+    block.add_new(0xF0, "UT", "a" * 300_000)
     assert store(server, datastore_id, [part10(enhanced)]).status_code == 200
     (found,) = image_sets(client, datastore_id)
     reader = Reader(server, f"/console/datastores/{datastore_id}/imagesets/{found['imageSetId']}", server.key())
@@ -278,6 +279,7 @@ def test_pages_stay_small_whatever_an_instance_holds(server: ServerProcess, clie
         "/metadata/frames": "Show more",
         "/metadata/frames?start=200": "Picture of frame 300",
         "/metadata?q=StackID": "and there are more",
+        "/metadata?page=7": "300 frames",
         "/metadata?q=aaaa": "(300,000 characters) Show all",
     }
     for page, words in pages.items():

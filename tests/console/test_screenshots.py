@@ -31,12 +31,25 @@ class Documented:
     prepare: Prepare | None = None
 
 
+IMAGE_SET: Final = "/console/datastores/{datastore}/imagesets/{imageset}"
+
+
+def _open_metadata(page: Page) -> None:
+    """Open the patient and the first instance."""
+    page.locator("details.branch > summary").first.click()
+    page.locator("h2 + details.branch > summary").click()
+    page.get_by_role("row", name="ImageType").wait_for()
+
+
 DOCUMENTED: Final[Mapping[str, Documented]] = {
     "console-data-stores": Documented("/console/datastores"),
     "console-user": Documented("/console/users/{user}"),
     "console-access": Documented("/console/datastores/{datastore}/access?everybody=yes"),
     "console-usage": Documented("/console/usage"),
     "console-audit": Documented("/console/audit?kind=change"),
+    "console-image-set": Documented(IMAGE_SET),
+    "console-metadata": Documented(f"{IMAGE_SET}/metadata", _open_metadata),
+    "console-compare": Documented(f"{IMAGE_SET}/compare"),
 }
 """By the name of the file."""
 COLOURS: Final = 128

@@ -49,22 +49,23 @@ async def show_metadata(visit: Visit) -> Response:
             tree = await ask_document(visit, image_set, lambda document: _tree_of(document, image_set))
     except ApiError as error:
         refused = error
-    start = (_number(visit, "page", 1) - 1) * _INSTANCES
+    instances = tree.instances if tree else []
+    page_count = max(1, -(-len(instances) // _INSTANCES))
+    page = min(_number(visit, "page", 1), page_count)
     return render_image_set(
         visit,
         "image_set/metadata.html",
         image_set,
         TAB,
-        status=refused.status if refused else 200,
-        refused=refused,
+        error=refused,
         text=text,
         found=found,
         place_of=lambda level, sop_uid: Place(image_set, level, sop_uid),
         branches=tree.branches if tree else [],
-        instances=tree.instances[start : start + _INSTANCES] if tree else [],
-        instance_count=len(tree.instances) if tree else 0,
-        page=start // _INSTANCES + 1,
-        page_count=-(-len(tree.instances) // _INSTANCES) if tree else 0,
+        instances=instances[(page - 1) * _INSTANCES : page * _INSTANCES],
+        instance_count=len(instances),
+        page=page,
+        page_count=page_count,
     )
 
 
