@@ -194,7 +194,7 @@ async def show_job(visit: Visit) -> Response:
 
 
 async def _show_progress(visit: Visit) -> Response:
-    """Show how far a job is, and nothing around it: this is asked for each second, so it costs one call."""
+    """Show how far a job is, and nothing around it: this is asked for more than once a second, so it costs one call."""
     try:
         progress = await _progress(visit)
     except ApiError as error:
