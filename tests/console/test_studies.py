@@ -193,6 +193,8 @@ def test_a_study_has_its_series_image_sets_and_files(hospital: Hospital, client:
     answer = hospital.get(f"studies/{uid(JANE)}")
     assert answer.status_code == 200
     assert "Lung" in answer.text
+    assert f'href="{hospital.path}/view?study={uid(JANE)}"' in answer.text
+    assert "/view?" not in hospital.get(f"studies/{uid(REPORT)}").text
     own = {
         one["imageSetId"]
         for one in image_sets(client, hospital.datastore)
@@ -225,7 +227,7 @@ def test_what_one_may_not_do_is_not_offered(hospital: Hospital, users: UsersAndR
     )
     page = only_dicomweb.get(f"studies/{uid(JANE)}").text
     assert "Lung" in page
-    for offered in ("/imagesets", "<img", "download"):
+    for offered in ("/imagesets", "<img", "download", "/view?"):
         assert offered not in page
         assert offered not in only_dicomweb.get("studies").text
 
