@@ -15,6 +15,7 @@ import requests
 from hounsfield.settings import SettingsError, load_settings
 from support.audit_trail import records
 from support.browser.fixtures import NewContext
+from support.browser.pages import check_page
 from support.identities.users_and_roles import UsersAndRoles, allow, trust
 from support.servers import ServerProcess, wait_for
 from support.services.sign_in_provider import CLIENT, Provider
@@ -101,6 +102,7 @@ def test_who_the_provider_vouches_for_has_a_session_of_the_role(
     faults.allow(f"request to another origin: GET {provider.server.url}/authorize")
     page = context.new_page()
     page.goto("/console/datastores?status=ACTIVE")
+    check_page(page)
     page.get_by_role("link", name="Sign in with 127.0.0.1").click()
     page.get_by_role("heading", name="Data stores").wait_for()
     assert page.url == f"{serving.url}/console/datastores?status=ACTIVE"
@@ -221,6 +223,14 @@ def test_two_sign_ins_go_on_in_two_tabs(serving: ServerProcess) -> None:
     assert answers == ["/console/datastores", "/console/session"]
     again = browser.get(first, allow_redirects=False, timeout=30)
     assert again.status_code == 400
+
+
+def test_sign_ins_that_are_left_do_not_pile_up(serving: ServerProcess) -> None:
+    browser = requests.Session()
+    for _ in range(20):
+        begun(serving, browser)
+    assert len(browser.cookies) <= 8
+    assert finished(serving, browser).status_code == 303
 
 
 def test_behind_a_proxy_with_tls_cookies_are_secure(serving: ServerProcess) -> None:

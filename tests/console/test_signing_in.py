@@ -16,7 +16,7 @@ from playwright.sync_api import expect
 from hounsfield.console.page import Page
 from hounsfield.console.pages import PAGES
 from support.audit_trail import record_of, records, verified
-from support.browser.pages import sign_in
+from support.browser.pages import check_page, sign_in
 from support.identities.users import answer
 from support.servers import ServerProcess, active_datastore, wait_for
 
@@ -307,6 +307,7 @@ def test_a_link_signs_in_the_browser_that_opens_it(server: ServerProcess, page: 
     page.goto(first)
     expect(page.get_by_role("alert")).to_contain_text("was used already")
     assert page.url == f"{server.url}/console/link"
+    check_page(page)
     # The page is open already: a browser loads nothing for another link to it.
     page.evaluate("link => location.assign(link)", second)
     expect(page.get_by_role("heading", name="Data stores")).to_be_visible()

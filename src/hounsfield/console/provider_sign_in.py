@@ -62,6 +62,8 @@ _SECONDS: Final = 600
 """How long somebody may take at the provider."""
 _THREADS: Final = 4
 _MOST_WAITING: Final = 64
+_MOST_PENDING: Final = 8
+"""Sign-ins that a browser may have begun at the same time."""
 _NONCE_BYTES: Final = 12
 _LONGEST_TARGET: Final = 1500
 _LONGEST_CODE: Final = 4096
@@ -153,6 +155,11 @@ class ProviderSignIn:
         pending = PendingSignIn.new(f"{self._origin(request)}{RETURN_PATH}")
         location = await self._asked(lambda: self.flow.begin(pending))
         response = RedirectResponse(location, 303)
+        pending_names = [name for name in request.cookies if name.startswith(f"{self.cookie}-")]
+        if len(pending_names) >= _MOST_PENDING:
+            # Sign-ins that were begun and left, which a page elsewhere may have made the browser do.
+            for name in pending_names:
+                response.delete_cookie(name, path=PATH)
         name = self._cookie_of(pending.state)
         response.set_cookie(
             name,

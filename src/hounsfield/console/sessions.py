@@ -15,6 +15,7 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -27,6 +28,7 @@ from hounsfield.iam.principals import Principal
 from hounsfield.storage.clock import now_ms
 from hounsfield.storage.db.console_tables import console_links, console_sessions
 from hounsfield.storage.db.database import Database
+from hounsfield.storage.db.errors import DatabaseTroubleError
 
 SEALED_WITH: Final = "console"
 """Name of the secret of the installation that CSRF tokens and states of sign-ins are made with."""
@@ -225,7 +227,8 @@ class ConsoleSessions:
         if principal is None or principal.id != row.holder_id:
             return None
         if is_used and now - row.seen_at >= min(_NOTED_EVERY_MS, self._times.idle_seconds * 250):
-            with self._database.write() as connection:
+            # Who only looks at something is not kept from it because that cannot be noted now.
+            with suppress(DatabaseTroubleError), self._database.write() as connection:
                 of_row = (columns.id_hash == id_hash, columns.seen_at < now)
                 connection.execute(update(console_sessions).where(*of_row).values(seen_at=now))
         return Session(id_hash, principal, self.csrf_token(token), _moment(row.created_at), _moment(row.expires_at))

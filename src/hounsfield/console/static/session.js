@@ -95,6 +95,8 @@ export function watchSession() {
   dialog.querySelector("form").addEventListener("submit", submit)
   channel.addEventListener("message", ({ data }) => { data === "signed in" ? lookElsewhere() : leave() })
   document.addEventListener("visibilitychange", lookElsewhere)
+  // A browser may show a page as it was when one goes back to it, also after signing out.
+  window.addEventListener("pageshow", ({ persisted }) => { if (persisted) leave() })
   // Whoever sees this page is signed in; a tab that waits for that goes on.
   channel.postMessage("signed in")
 }
