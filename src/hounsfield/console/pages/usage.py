@@ -124,7 +124,7 @@ def _charts(usage: Mapping[str, Any]) -> Sequence[Chart]:
             [Series("Instances", "one", [day["Added"]["Instances"] for day in days])],
         ),
         Chart(
-            "Files of import jobs",
+            "Files of imports",
             "number",
             times,
             [
