@@ -108,6 +108,8 @@ def in_rgb(samples: NDArray[Any], interpretation: str) -> NDArray[Any]:
 @pytest.mark.parametrize("case", CASES)
 def test_pictures_have_the_true_colour(server: ServerProcess, stored: tuple[str, Any], case: str) -> None:
     close(rendered(server, stored[0], path_of(case)), PICTURE, 4)
+    smaller = PICTURE.reshape(16, 4, 16, 4, 3).mean(axis=(1, 3))
+    close(rendered(server, stored[0], path_of(case), "?viewport=16,16"), smaller, 5)
 
 
 @pytest.mark.parametrize("case", CASES)

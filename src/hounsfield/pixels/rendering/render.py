@@ -137,8 +137,9 @@ def _decoded(encoded: bytes, presentation: FramePresentation, halvings: int) -> 
         return np.frombuffer(encoded, dtype, count).reshape(format_.rows, format_.columns)
     # Indices and the values of segments have no mean; nothing can be halved of them.
     if halvings and presentation.interpretation != _PALETTE and format_.bits_stored > 1:
-        return decode_reduced(encoded, presentation.transfer_syntax, format_, halvings)
-    samples = decode_frame(encoded, presentation.transfer_syntax, format_)
+        samples = decode_reduced(encoded, presentation.transfer_syntax, format_, halvings)
+    else:
+        samples = decode_frame(encoded, presentation.transfer_syntax, format_)
     return rgb_of_jpeg(samples, format_) if presentation.transfer_syntax in JPEG_CODESTREAMS else samples
 
 
