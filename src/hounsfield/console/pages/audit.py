@@ -24,7 +24,7 @@ _SHORT: Final = 10
 """Digits of an id that are shown in a list."""
 _LONGEST_NAME: Final = 40
 _MOST_DOWNLOADED: Final = 100_000
-_MOST_PAGES_OF_ONE: Final = 50
+_MOST_PAGES_OF_ONE: Final = 20
 _SPANS: Final[Mapping[str, tuple[str, timedelta | None]]] = {
     "hour": ("Last hour", timedelta(hours=1)),
     "day": ("Last 24 hours", timedelta(days=1)),
@@ -210,7 +210,10 @@ async def show_event(visit: Visit) -> Response:
         token = found.get("NextToken")
         if token is None:
             break
-    raise ApiError(404, "NotFound", "The audit trail of this machine has no such record.", "")
+    reason = "The audit trail of this machine has no such record."
+    if token is not None:
+        reason = "The newest part of the audit trail has no such record. Search for it by its time."
+    raise ApiError(404, "NotFound", reason, "")
 
 
 def _render_event(visit: Visit, record: dict[str, Any]) -> Response:
