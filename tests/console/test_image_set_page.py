@@ -240,11 +240,26 @@ def test_what_one_may_not_do_is_not_offered(
     assert "medical-imaging:GetImageSet" in stranger.text(status=403)
 
 
-def test_a_deleted_image_set_says_so(server: ServerProcess, client: Any) -> None:
+def test_a_failed_update_and_a_deletion_are_said_in_words(server: ServerProcess, client: Any) -> None:
     datastore_id = active_datastore(client)
     assert store(server, datastore_id, [part10(slice_of(1, 1))]).status_code == 200
     (found,) = image_sets(client, datastore_id)
     names = {"datastoreId": datastore_id, "imageSetId": found["imageSetId"]}
+    missing = {"Study": {"Series": {uid(1, 1): {"Instances": {uid(1, 1, 1): {"DICOM": {"KVP": None}}}}}}}
+    client.update_image_set_metadata(
+        **names,
+        latestVersionId="1",
+        updateImageSetMetadataUpdates={
+            "DICOMUpdates": {"removableAttributes": json.dumps({"SchemaVersion": "1.1", **missing}).encode()}
+        },
+    )
+    wait_for(lambda: client.get_image_set(**names)["imageSetState"] == "ACTIVE", "the update to end")
+    failed = Reader(server, f"/console/datastores/{datastore_id}/imagesets/{found['imageSetId']}", server.key())
+    for page in ("", "/metadata", "/versions"):
+        assert "ACTIVE · UPDATE_FAILED" in failed.words(page)
+        assert "The change that was to be this version failed" in failed.words(page)
+        assert "KVP" in failed.words(page).partition("INVALID_REQUEST")[2]
+    assert "no difference" in failed.words("/compare")
     client.delete_image_set(**names)
     wait_for(lambda: client.get_image_set(**names)["imageSetState"] == "DELETED", "the image set to be deleted")
     reader = Reader(server, f"/console/datastores/{datastore_id}/imagesets/{found['imageSetId']}", server.key())
