@@ -109,7 +109,7 @@ def _pages(
 
 def _addresses(labels: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for page in PAGES:
-        if "GET" in page.methods:
+        if "GET" in page.methods and not page.is_file:
             try:
                 yield page.path, page.path.format_map(labels)
             except KeyError:
