@@ -6,15 +6,14 @@ GetImageSetMetadata ─▶ ImageSetContent ─▶ value(level, key, instance)
 
 from __future__ import annotations
 
-import gzip
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-import orjson
-
 from hounsfield.console.calls import Calls, label
+from hounsfield.console.metadata import in_thread, unpack
+from hounsfield.dicom.healthimaging.document_parts import DocumentParts
 from hounsfield.dicom.healthimaging.levels import Level
 from hounsfield.dicom.values.decode import JsonValue
 from hounsfield.dicom.values.dictionary import tag_of
@@ -91,28 +90,27 @@ class ImageSetContent:
 async def read_content(
     calls: Calls, datastore_id: str, image_set_id: str, version: str | None = None
 ) -> ImageSetContent:
-    """Read the metadata of an image set at a version, the latest without one; raises `ApiError`."""
+    """Read the metadata of an image set at a version, the latest without one, in a thread; raises `ApiError`."""
     answer = await calls.post(
         f"/datastore/{label(datastore_id)}/imageSet/{label(image_set_id)}/getImageSetMetadata",
         query={"version": version},
     )
-    body = gzip.decompress(answer.body) if answer.headers.get("content-encoding") == "gzip" else answer.body
-    return content_of(orjson.loads(body))
+    return await in_thread(lambda: content_of(unpack(answer.body)))
 
 
-def content_of(document: Mapping[str, Any]) -> ImageSetContent:
-    """Arrange a metadata document (SchemaVersion 1.1)."""
-    study = document["Study"]
-    ((series_uid, series),) = study["Series"].items()
-    instances = [
-        Instance(uid, one["DICOM"], one.get("DICOMVRs", {}), len(one.get("ImageFrames", ())))
-        for uid, one in series["Instances"].items()
-    ]
+def content_of(document: DocumentParts) -> ImageSetContent:
+    """Arrange a metadata document."""
+    levels = document.levels
+    instances = [_instance(uid, document.instance(uid)) for uid in document.ranges]
     return ImageSetContent(
-        series_uid,
-        {Level.PATIENT: document["Patient"]["DICOM"], Level.STUDY: study["DICOM"], Level.SERIES: series["DICOM"]},
+        show_value(levels.series.get("SeriesInstanceUID")),
+        {Level.PATIENT: levels.patient, Level.STUDY: levels.study, Level.SERIES: levels.series},
         {one.uid: one for one in sorted(instances, key=_place)},
     )
+
+
+def _instance(uid: str, found: Mapping[str, Any]) -> Instance:
+    return Instance(uid, found["DICOM"], found.get("DICOMVRs") or {}, len(found.get("ImageFrames") or ()))
 
 
 def _place(instance: Instance) -> tuple[int, str]:
