@@ -9,8 +9,8 @@ from typing import Final
 from hounsfield.console.image_set_content import ImageSetContent
 from hounsfield.console.visit import Form
 
-MOST_LISTED: Final = 1000
-"""Instances that a form lists; more of them are chosen by their numbers."""
+MOST_LISTED: Final = 400
+"""Instances that a form lists, which is 100 kB; more of them are chosen by their numbers."""
 _RANGE: Final = re.compile(r"(\d{1,12})(?:\s*-\s*(\d{1,12}))?")
 
 

@@ -81,6 +81,10 @@ class ImageSetContent:
         """Return the value representation of an element without a keyword, where an instance has it."""
         return next((one.vrs[key] for one in self.instances.values() if key in one.vrs), None)
 
+    def text(self, key: str) -> str:
+        """Return a value of the patient, study or series as text; empty where there is none."""
+        return next((show_value(self.levels[level][key]) for level in LEVELS if key in self.levels[level]), "")
+
     @property
     def frame_count(self) -> int:
         """How many frames all instances have."""

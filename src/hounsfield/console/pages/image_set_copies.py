@@ -169,9 +169,10 @@ async def merge(visit: Visit) -> Response:
 
 
 async def _merge_form(visit: Visit, image_set: ImageSet, into: str, *, error: ApiError | None = None) -> Response:
-    shown: dict[str, Any] = {"into": into, "other": None, "others": (), "problem": ""}
+    shown: dict[str, Any] = {"into": into, "other": None, "others": (), "problem": "", "content": None}
     if not _is_closed(image_set):
         content = await read_content(visit.calls, image_set.datastore.id, image_set.id)
+        shown["content"] = content
         if into == image_set.id:
             shown["problem"] = "This is the image set itself."
         elif into:
@@ -197,7 +198,6 @@ async def _compared(visit: Visit, image_set: ImageSet, content: ImageSetContent,
         "other": other,
         "other_path": _path_of(image_set, into),
         "there": there,
-        "content": content,
         "changes": level_differences(there, content),
         "twice": [uid for uid in content.instances if uid in there.instances],
     }

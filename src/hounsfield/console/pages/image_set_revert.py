@@ -45,14 +45,21 @@ async def revert(visit: Visit) -> Response:
 async def _form(
     visit: Visit, image_set: ImageSet, wanted: str, *, stale: bool = False, error: ApiError | None = None
 ) -> Response:
-    shown: dict[str, Any] = {"wanted": wanted, "stale": stale, "error": error, "changes": None, "more": False}
+    shown: dict[str, Any] = {
+        "wanted": wanted,
+        "stale": stale,
+        "error": error,
+        "changes": None,
+        "more": False,
+        "content": None,
+    }
     latest = image_set.latest
     if not latest.is_locked and not latest.is_deleted:
         if wanted.isdecimal() and int(wanted) != int(latest.version):
             now = await read_content(visit.calls, image_set.datastore.id, image_set.id)
             then = await read_content(visit.calls, image_set.datastore.id, image_set.id, wanted)
             found = list(islice(differences(now, then), _MOST_DIFFERENCES + 1))
-            shown.update(changes=found[:_MOST_DIFFERENCES], more=len(found) > _MOST_DIFFERENCES)
+            shown.update(content=now, changes=found[:_MOST_DIFFERENCES], more=len(found) > _MOST_DIFFERENCES)
         else:
             listing = await visit.calls.post(
                 f"{image_set.api_path}/listImageSetVersions", query={"maxResults": _MOST_VERSIONS}
