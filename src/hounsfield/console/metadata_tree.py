@@ -50,6 +50,10 @@ class Place:
         """Return the address of the list of frames, from one on."""
         return self._address("frames", "", start)
 
+    def picture_address(self, frame: int) -> str:
+        """Return the address of the picture of a frame, by its number from 1."""
+        return self._address("picture", "", frame)
+
     def _address(self, page: str, path: str, start: int) -> str:
         version = "" if self.image_set.is_latest else self.image_set.shown.version
         query = {

@@ -123,6 +123,26 @@ async def show_frames(visit: Visit) -> Response:
     return render_image_set(visit, "image_set/frames.html", image_set, TAB, **shown)
 
 
+async def show_picture(visit: Visit) -> Response:
+    """Show a frame as a picture, the first one of the first instance where none is named."""
+    image_set = await open_image_set(visit)
+    number, sop_uid = _number(visit, "start", 1), visit.query.get("instance", "")
+
+    def look_up(document: DocumentParts) -> dict[str, Any]:
+        chosen = sop_uid or next(iter(document.ranges), "")
+        instance = read_instance(document, chosen)
+        if number > len(instance.frames):
+            raise KeyError(number)
+        return {
+            "instance_place": Place(image_set, INSTANCE, chosen),
+            "frame_count": len(instance.frames),
+            "series": series_of(document),
+        }
+
+    shown = await ask_document(visit, image_set, _or_missing(look_up))
+    return render_image_set(visit, "image_set/picture.html", image_set, TAB, number=number, **shown)
+
+
 async def download_metadata(visit: Visit) -> Response:
     """Send the document as a file."""
     image_set = await open_image_set(visit)
@@ -143,7 +163,7 @@ def _or_missing(question: Callable[[DocumentParts], T]) -> Callable[[DocumentPar
         try:
             return question(document)
         except KeyError:
-            message = "This version of the image set has no such instance or element."
+            message = "This version of the image set has no such instance, element or frame."
             raise ApiError(404, "ResourceNotFoundException", message, "") from None
 
     return ask
@@ -159,5 +179,6 @@ PAGES: Final = (
     Page(f"{IMAGE_SET}/metadata", show_metadata),
     Page(f"{IMAGE_SET}/metadata/element", show_element),
     Page(f"{IMAGE_SET}/metadata/frames", show_frames),
+    Page(f"{IMAGE_SET}/metadata/picture", show_picture),
     Page(f"{IMAGE_SET}/metadata.json", download_metadata, is_file=True),
 )
