@@ -9,6 +9,7 @@ const STATUS = "/console/session-status"
 const channel = new BroadcastChannel("hounsfield-session")
 const principal = document.querySelector('meta[name="principal"]')?.content
 const dialog = document.getElementById("session-ended")
+const form = dialog?.querySelector("form")
 let asking = null
 
 // Asks once, however many want to know; gives whether there is a session again.
@@ -54,15 +55,15 @@ async function lookElsewhere() {
 }
 
 function close() {
-  const form = dialog.querySelector("form")
-  form.reset()
-  form.querySelector("[data-reason]").textContent = ""
+  if (form) {
+    form.reset()
+    form.querySelector("[data-reason]").textContent = ""
+  }
   dialog.close("signed-in")
 }
 
 async function submit(event) {
   event.preventDefault()
-  const form = event.target
   const reason = form.querySelector("[data-reason]")
   reason.textContent = ""
   const body = new URLSearchParams(new FormData(form))
@@ -92,7 +93,7 @@ export function watchSession() {
   document.addEventListener("htmx:responseError", async ({ detail }) => {
     if ((detail.xhr.status === 401 || isStale(detail.xhr)) && (await signInAgain())) sendAgain(detail)
   })
-  dialog.querySelector("form").addEventListener("submit", submit)
+  form?.addEventListener("submit", submit)
   channel.addEventListener("message", ({ data }) => { data === "signed in" ? lookElsewhere() : leave() })
   document.addEventListener("visibilitychange", lookElsewhere)
   // A browser may show a page as it was when one goes back to it, also after signing out.
