@@ -66,13 +66,22 @@ STEPS = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3), st.integers(0, 
 
 
 @settings(max_examples=examples(150), deadline=None)
-@given(STEPS, st.integers(1, 7), st.sampled_from([1, 700, 5000, 1 << 30]), st.sampled_from([400, 1500, 256 * 1024]))
-def test_every_record_is_found_once(steps: list[tuple[int, int, int]], limit: int, most_bytes: int, block: int) -> None:
+@given(
+    STEPS,
+    st.integers(1, 7),
+    st.sampled_from([1, 700, 5000, 1 << 30]),
+    st.sampled_from([400, 1500, 256 * 1024]),
+    st.booleans(),
+)
+def test_every_record_is_found_once(
+    steps: list[tuple[int, int, int]], limit: int, most_bytes: int, block: int, is_before: bool
+) -> None:
+    """Also of calls that began before the files were opened that their records are in."""
     with tempfile.TemporaryDirectory() as made, pytest.MonkeyPatch.context() as patched:
         patched.setattr(backwards, "_BLOCK_BYTES", block)
         folder = Path(made)
         writers = [ChainWriter(folder, KEY, "api", file_bytes=2500, file_seconds=3600) for _ in range(3)]
-        second, written = 0, []
+        second, written = -3 * 86_400 if is_before else 0, []
         for number, (writer, pause, took) in enumerate(steps):
             second += pause
             writers[writer].add([record(number, second - took)])
@@ -84,11 +93,11 @@ def test_every_record_is_found_once(steps: list[tuple[int, int, int]], limit: in
             page = look_up_records(folder, RecordFilter(), after=after, limit=limit, most_bytes=most_bytes)
             found += [json.loads(body)["requestID"] for body in page.records]
             # What is written while somebody reads on is in none of the pages.
-            writers[0].add([record(1000, second + 1000)])
+            writers[0].add([record(1000, second + 10 * 86_400)])
             writers[0].sync()
         assert sorted(name for name in found if name != "request-1000") == sorted(written)
         assert "request-1000" not in found
-        if not any(took for _, _, took in steps):
+        if not (is_before or any(took for _, _, took in steps)):
             times = [int(name.removeprefix("request-")) for name in found]
             seconds = [sum(step[1] for step in steps[: number + 1]) for number in times]
             assert seconds == sorted(seconds, reverse=True)

@@ -101,6 +101,7 @@ class _File:
 
     name: str
     path: Path
+    opened: str
     last: str
     end: int
 
@@ -139,7 +140,7 @@ class _Search:
             if unread is not None:
                 self._unread[name] = unread
             last = min(times.last, self.after.time)
-            found.append(_File(name, file.path, last, times.size if unread is None else unread))
+            found.append(_File(name, file.path, times.opened, last, times.size if unread is None else unread))
         return found
 
     def lines(self, files: Sequence[_File]) -> Iterator[tuple[str, RecordLine]]:
@@ -171,10 +172,12 @@ class _Search:
         yield file.name, RecordLine(file.last, file.end, b"")
         last = file.last
         for line in read_backwards(file.path, file.end, _AFTER_ALL if new else last):
-            if line.time > self.after.time:
+            # A call may have begun before the file was opened, its record was written after that.
+            time = max(line.time, file.opened)
+            if time > self.after.time:
                 # It was written after the first page, or that page would have begun the file.
                 continue
-            last = min(last, line.time)
+            last = min(last, time)
             yield file.name, RecordLine(last, line.start, line.text)
         yield file.name, RecordLine(last, 0, b"")
 
