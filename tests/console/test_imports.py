@@ -21,6 +21,7 @@ from support.imaging.import_folders import fill, start_job
 from support.imaging.standing_job import standing_job
 from support.servers import ServerProcess, active_datastore, finished_job
 
+NO_ROLE: Final = "none: the permissions of the server"
 HOSTILE: Final = "<img src=x onerror=alert(1)>.dcm"
 
 
@@ -68,6 +69,7 @@ def test_an_import_is_started_by_clicks_and_its_results_are_read(
     expect(page.get_by_label("Folder")).to_have_value("s3://input/console/ct/")
     expect(page.get_by_label("Name")).to_have_value("head-ct")
     page.get_by_label("Write the results to").fill("s3://results/")
+    page.get_by_label("Data access role").select_option(NO_ROLE)
     page.get_by_role("button", name="Start import").click()
     page.wait_for_url(re.compile("/imports/[0-9a-f]{32}$"))
     expect(page.get_by_text("2 of 5 files could not be imported.")).to_be_visible()
@@ -118,6 +120,7 @@ def test_by_keyboard_alone_and_twice_it_starts_one(
     settle(page)
     expect(page.get_by_label("Folder")).to_have_value("s3://input/console/rubbish/")
     type_into(page, page.get_by_label("Write the results to"), "s3://results/")
+    press(page, page.get_by_label("Data access role"), "End")
     token = page.locator("input[name=client_token]").get_attribute("value")
     form: dict[str, str | float | bool] = {
         "csrf_token": page.locator("meta[name=csrf-token]").get_attribute("content") or "",
@@ -163,6 +166,7 @@ def test_what_cannot_be_imported_is_said_where_it_was_typed(
     output.click()
     expect(page.get_by_text("There is nothing in this folder.")).to_be_visible()
     page.get_by_label("Name").fill("nothing here")
+    page.get_by_label("Data access role").select_option(NO_ROLE)
     output.fill("s3://input/console/empty/results/")
     page.get_by_role("button", name="Start import").click()
     expect(page.get_by_text("The results would be among the files to import.")).to_be_visible()

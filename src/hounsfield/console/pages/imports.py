@@ -70,7 +70,7 @@ async def new_job(visit: Visit) -> Response:
     visit.require("medical-imaging:StartDICOMImportJob", datastore.arn)
     values = {"client_token": str(uuid4()), "input_uri": visit.query.get("input_uri", "")}
     if not visit.is_part:
-        values["output_uri"] = await _last_output(visit, datastore)
+        values.update(await _values_of_last_job(visit, datastore))
     return await _form(visit, datastore, values)
 
 
@@ -142,19 +142,20 @@ async def _bucket_names(visit: Visit) -> Sequence[Folder]:
         return ()
 
 
-async def _last_output(visit: Visit, datastore: Datastore) -> str:
-    """Return where the last job wrote its results; empty where that cannot be known."""
+async def _values_of_last_job(visit: Visit, datastore: Datastore) -> Mapping[str, str]:
+    """Return where the last job wrote its results, and its role; nothing where that cannot be known."""
     try:
         listing = f"/listDICOMImportJobs/datastore/{label(datastore.id)}"
         visit.require("medical-imaging:ListDICOMImportJobs", datastore.arn)
         visit.require("medical-imaging:GetDICOMImportJob", datastore.arn)
         jobs = (await visit.calls.get(listing, {"maxResults": 1})).json()["jobSummaries"]
         if not jobs:
-            return ""
-        output: str = (await _job(visit, datastore, jobs[0]["jobId"]))["outputS3Uri"]
+            return {}
+        last = await _job(visit, datastore, jobs[0]["jobId"])
     except ApiError:
-        return ""
-    return re.sub(r"[^/]*-DicomImport-[^/]*/$", "", output)
+        return {}
+    output = re.sub(r"[^/]*-DicomImport-[^/]*/$", "", last["outputS3Uri"])
+    return {"output_uri": output, "role": last["dataAccessRoleArn"]}
 
 
 async def show_job(visit: Visit) -> Response:
