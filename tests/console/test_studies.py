@@ -206,9 +206,10 @@ def test_a_study_has_its_series_image_sets_and_files(hospital: Hospital, client:
     (address,) = re.findall(r'href="(/console/api/[^"]*)" download', answer.text)
     archive = hospital.browser.get(hospital.server.url + address, timeout=60)
     assert len(zipfile.ZipFile(io.BytesIO(archive.content)).namelist()) == 2
-    missing = hospital.get("studies/1.2.3")
-    assert missing.status_code == 404
-    assert "no such study" in missing.text
+    for missing in ("1.2.3", "abc", "9" * 300, "%F0%9F%AB%80"):
+        answer = hospital.get(f"studies/{missing}")
+        assert answer.status_code == 404
+        assert "no such study" in answer.text
 
 
 def test_what_one_may_not_do_is_not_offered(hospital: Hospital, users: UsersAndRoles) -> None:

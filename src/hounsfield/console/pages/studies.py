@@ -181,19 +181,23 @@ async def _search(visit: Visit, datastore: Datastore, path: str, query: Mapping[
 
 
 async def _image_sets(visit: Visit, datastore: Datastore, study_uid: str) -> tuple[list[FoundImageSet], bool]:
-    """Return the first image sets of a study, and whether there are more; none where the caller may not search for them."""
+    """Return the first image sets of a study, and whether there are more.
+
+    There are none where the caller may not search for them, and where the UID is one that SearchImageSets does not take.
+    """
     found: list[FoundImageSet] = []
-    if not visit.may("medical-imaging:SearchImageSets", datastore.arn) or len(study_uid) > 256:
+    if not visit.may("medical-imaging:SearchImageSets", datastore.arn):
         return found, False
     token: str | None = None
     criteria = {"filters": [{"operator": "EQUAL", "values": [{"DICOMStudyInstanceUID": study_uid}]}]}
     while len(found) < _MOST_IMAGE_SETS:
-        answer = await visit.calls.post(
-            f"/datastore/{label(datastore.id)}/searchImageSets",
-            criteria,
-            {"maxResults": 50, "nextToken": token},
-        )
-        page = answer.json()
+        path, query = f"/datastore/{label(datastore.id)}/searchImageSets", {"maxResults": 50, "nextToken": token}
+        try:
+            page = (await visit.calls.post(path, criteria, query)).json()
+        except ApiError as error:
+            if error.status not in (400, 403):
+                raise
+            break
         found += [read_image_set(one) for one in page["imageSetsMetadataSummaries"]]
         token = page.get("nextToken")
         if token is None:
