@@ -221,8 +221,17 @@ def test_who_may_only_look_is_offered_nothing_else(server: ServerProcess, world:
     expect(page.locator("main")).to_contain_text("is not authorized to perform: iam:CreateUser")
     # On a user with this tag more is allowed: the page asks with the tags of the user.
     ward = {"StringEquals": {"aws:ResourceTag/ward": "3"}}
-    world.let_user("console-looker", allow(["iam:List*", "iam:Get*"]), allow("iam:TagUser", Condition=ward))
+    some = allow("iam:CreateUser", user_arn("ward-3-*"))
+    world.let_user("console-looker", allow(["iam:List*", "iam:Get*"]), allow("iam:TagUser", Condition=ward), some)
     wait_for(lambda: page.goto("/console/users/console-looked-at") and page.get_by_role("textbox").count(), "the tags")
+    # Who may create users of some names only is offered the form, and told which name may not be.
+    page.goto("/console/users")
+    page.get_by_role("link", name="Create user").click()
+    page.get_by_label("Name", exact=True).fill("ward-4-x")
+    submit(page, "Create user")
+    expect(page.locator("#error")).to_contain_text(
+        f"is not authorized to perform: iam:CreateUser on resource: {user_arn('ward-4-x')}"
+    )
 
 
 def test_who_may_do_what_in_a_data_store_and_why(server: ServerProcess, world: UsersAndRoles, page: Page) -> None:

@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from hounsfield.console.calls import label
 from hounsfield.console.visit import Visit
 from hounsfield.iam.authorization import ContextValue
 from hounsfield.iam.identities.records import IdentityKind
 from hounsfield.iam.policies.condition_context import UnsettledValue
+from hounsfield.iam.simulation import allows_some_below
+
+_NOT_KNOWN_YET: Final[Mapping[str, ContextValue]] = dict.fromkeys(
+    ("aws:requesttag/", "aws:tagkeys", "iam:permissionsboundary"), UnsettledValue.HOPEFUL
+)
+"""Condition keys that a form will give."""
 
 
 def noun_of(kind: IdentityKind) -> str:
@@ -27,6 +33,29 @@ def path_of(kind: IdentityKind, name: str) -> str:
 def read_moment(text: str | None) -> datetime | None:
     """Return a time of an answer; None for none."""
     return None if text is None else datetime.fromisoformat(text)
+
+
+def may_create(visit: Visit, action: str, kind: str) -> bool:
+    """Return whether who is signed in may create a user, role or policy of some name, with some tags and some boundary.
+
+    Parameters
+    ----------
+    visit : Visit
+        Of who is signed in.
+    action : str
+        IAM action, such as ``iam:CreateUser``.
+    kind : str
+        What its ARN has before the name: ``user``, ``role``, ``policy``.
+    """
+    prefix = visit.place.iam_arn(kind, "")
+    principal = visit.session.principal
+    return visit.may(action, f"{prefix}*", context=_NOT_KNOWN_YET) or allows_some_below(principal, action, prefix)
+
+
+def require_creation(visit: Visit, action: str, kind: str) -> None:
+    """Refuse the form of a new user, role or policy to who may create none; raises `ApiError`."""
+    if not may_create(visit, action, kind):
+        visit.require(action, visit.place.iam_arn(kind, "*"))
 
 
 @dataclass(frozen=True, slots=True)

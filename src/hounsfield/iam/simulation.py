@@ -22,7 +22,8 @@ from hounsfield.iam.policies.condition_context import ContextValue
 from hounsfield.iam.policies.document import Policy
 from hounsfield.iam.policies.evaluation import Decision, Outcome, decide
 from hounsfield.iam.policies.policy_set import NO_RIGHTS, PolicySet
-from hounsfield.iam.policies.statement import Resources
+from hounsfield.iam.policies.statement import Statement
+from hounsfield.iam.policies.statement_index import find_statements
 from hounsfield.iam.principals import Principal, PrincipalKind, Session
 from hounsfield.iam.request_context import RequestConditionKeys, RequestContext
 
@@ -183,15 +184,20 @@ class SimulatedPrincipal:
 
     def names_below(self, action: str, prefix: str) -> bool:
         """Return whether a statement about an action names single resources whose ARNs begin in some way."""
-        return any(
-            statement.resources is not None and _names_below(statement.resources, prefix)
-            for held in self.policies
-            for statement in held.policy.statements
-            if statement.actions.include(action.lower())
-        )
+        statements = find_statements(tuple(held.policy for held in self.policies), action).statements
+        return any(_names_below(statement, prefix) for statement in statements)
 
 
-def _names_below(resources: Resources, prefix: str) -> bool:
+def allows_some_below(principal: Principal, action: str, prefix: str) -> bool:
+    """Return whether a policy allows an action on single resources whose ARNs begin in some way, such as ``…:user/ward-*``."""
+    statements = find_statements(principal.rights.identity, action).of(Effect.ALLOW)
+    return any(_names_below(statement, prefix) for statement in statements)
+
+
+def _names_below(statement: Statement, prefix: str) -> bool:
+    resources = statement.resources
+    if resources is None:
+        return False
     named = (*resources.names, *(pattern.prefix for pattern in resources.patterns))
     return any(len(name) > len(prefix) and name.startswith(prefix) for name in named)
 

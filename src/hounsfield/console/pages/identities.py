@@ -12,7 +12,7 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from hounsfield.console.calls import ApiError, label
-from hounsfield.console.identity import Identity, noun_of, open_identity, path_of
+from hounsfield.console.identity import Identity, may_create, noun_of, open_identity, path_of
 from hounsfield.console.page import Page
 from hounsfield.console.pages.access_keys import open_keys
 from hounsfield.console.policy_document import EMPTY_POLICY, check_unchanged, document_values, mark_of
@@ -79,6 +79,7 @@ class IdentityPages:
         )
         return visit.render(
             "identities/list.html",
+            may_create=may_create(visit, f"iam:Create{noun}", self.kind.value),
             kind=self.kind.value,
             noun=noun,
             path=self.path,

@@ -8,7 +8,7 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from hounsfield.console.calls import ApiError, label
-from hounsfield.console.identity import path_of, read_moment
+from hounsfield.console.identity import may_create, path_of, read_moment, require_creation
 from hounsfield.console.page import Page
 from hounsfield.console.pages.identities import A_PAGE
 from hounsfield.console.policy_document import EMPTY_POLICY, check_unchanged, document_values, mark_of
@@ -48,6 +48,7 @@ async def show_list(visit: Visit) -> Response:
     )
     return visit.render(
         "policies/list.html",
+        may_create=may_create(visit, "iam:CreatePolicy", "policy"),
         policies=[_shown(one) for one in found["Policies"]],
         total=found["TotalCount"],
         next_page=found.get("Marker"),
@@ -73,7 +74,7 @@ def _shown(found: Mapping[str, Any]) -> dict[str, Any]:
 
 async def new_policy(visit: Visit) -> Response:
     """Show the form of a new policy."""
-    visit.require("iam:CreatePolicy", visit.place.iam_arn("policy", "*"))
+    require_creation(visit, "iam:CreatePolicy", "policy")
     return _creation_form(visit, {"document": EMPTY_POLICY}, None)
 
 

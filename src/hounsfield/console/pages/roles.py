@@ -8,7 +8,7 @@ from typing import Final
 from starlette.responses import Response
 
 from hounsfield.console.calls import ApiError
-from hounsfield.console.identity import Identity, open_identity, path_of
+from hounsfield.console.identity import Identity, open_identity, path_of, require_creation
 from hounsfield.console.page import Page
 from hounsfield.console.pages.identities import IdentityPages, policy_choices
 from hounsfield.console.policy_document import check_unchanged, document_values, mark_of
@@ -37,7 +37,7 @@ def _trust_of_account(visit: Visit) -> str:
 
 async def new_role(visit: Visit) -> Response:
     """Show the form of a new role."""
-    visit.require("iam:CreateRole", visit.place.iam_arn("role", "*"))
+    require_creation(visit, "iam:CreateRole", "role")
     return await _form(visit, {"trust": _trust_of_account(visit)}, None)
 
 

@@ -7,7 +7,7 @@ from typing import Final
 from starlette.responses import Response
 
 from hounsfield.console.calls import ApiError
-from hounsfield.console.identity import Identity
+from hounsfield.console.identity import Identity, require_creation
 from hounsfield.console.page import Page
 from hounsfield.console.pages import access_keys
 from hounsfield.console.pages.identities import IdentityPages, policy_choices
@@ -20,7 +20,7 @@ _USERS: Final = IdentityPages(IdentityKind.USER)
 
 async def new_user(visit: Visit) -> Response:
     """Show the form of a new user."""
-    visit.require("iam:CreateUser", visit.place.iam_arn("user", "*"))
+    require_creation(visit, "iam:CreateUser", "user")
     return await _form(visit, None)
 
 
