@@ -2,6 +2,7 @@
 import { localise } from "./locale.js"
 import { watchConnection } from "./connection.js"
 import { watchForms } from "./forms.js"
+import { watchMenus } from "./menu.js"
 import { watchSession } from "./session.js"
 import { watchShortcuts } from "./shortcuts.js"
 
@@ -18,6 +19,7 @@ document.addEventListener("htmx:afterSettle", (event) => {
 watchConnection()
 watchSession()
 watchForms()
+watchMenus()
 watchShortcuts()
 
 for (const button of document.querySelectorAll("[data-theme-switch]")) {
