@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 import pytest
@@ -18,6 +20,7 @@ from playwright.sync_api import Page
 from support.browser.chromium import PICTURES
 from support.browser.pages import settle, sign_in, take_pictures
 from support.browser.world import World, make_hospital
+from support.files.hospital import STUDIES, write_hospital
 from support.servers import ServerProcess
 
 Prepare = Callable[[Page], None]
@@ -41,8 +44,33 @@ def _open_metadata(page: Page) -> None:
     page.get_by_role("row", name="ImageType").wait_for()
 
 
+def _upload(page: Page) -> None:
+    """Upload a series that is there already, with what is no image among it."""
+    with TemporaryDirectory() as folder:
+        write_hospital(Path(folder, "disc"), STUDIES[-2:])
+        Path(folder, "disc", "README.txt").write_text("What is on this disc\n")
+        page.locator("#folder").set_input_files(Path(folder, "disc"))
+        page.locator("#upload[data-state=done]").wait_for()
+
+
+def _review_edit(page: Page) -> None:
+    """Correct the patient ID, up to the review."""
+    page.get_by_label("Attribute", exact=True).fill("PatientID")
+    page.get_by_role("button", name="Add").click()
+    page.get_by_label("New value").fill("00412078")
+    page.get_by_role("button", name="Review changes").click()
+    page.get_by_role("button", name="Send changes").wait_for()
+
+
 DOCUMENTED: Final[Mapping[str, Documented]] = {
     "console-data-stores": Documented("/console/datastores"),
+    "console-studies": Documented("/console/datastores/{datastore}/studies"),
+    "console-study": Documented("/console/datastores/{datastore}/studies/{study}"),
+    "console-image-sets": Documented("/console/datastores/{datastore}/imagesets"),
+    "console-import": Documented("/console/datastores/{datastore}/imports/{job}"),
+    "console-new-import": Documented("/console/datastores/{datastore}/imports/new?input_uri=s3://input/"),
+    "console-upload": Documented("/console/datastores/{datastore}/upload", _upload),
+    "console-edit": Documented(f"{IMAGE_SET}/edit", _review_edit),
     "console-user": Documented("/console/users/{user}"),
     "console-access": Documented("/console/datastores/{datastore}/access?everybody=yes"),
     "console-usage": Documented("/console/usage"),
