@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hounsfield.console.attempts import Attempts
+from hounsfield.console.sessions.attempts import Attempts
 
 
 class Clock:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hounsfield.console.user_agents import browser_name
+from hounsfield.console.sessions.user_agents import browser_name
 
 _WEBKIT = "AppleWebKit/537.36 (KHTML, like Gecko)"
 

@@ -14,8 +14,8 @@ from typing import Final
 
 import requests
 
-from hounsfield.console import provider_sign_in
-from hounsfield.console.sessions import LINK_SECONDS
+from hounsfield.console.sessions import provider_sign_in
+from hounsfield.console.sessions.sessions import LINK_SECONDS
 from hounsfield.settings import Settings, load_settings
 from support.audit_trail import records
 from support.doc_pages import Page, run_shell

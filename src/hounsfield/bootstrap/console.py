@@ -11,10 +11,10 @@ from starlette.types import Scope
 
 from hounsfield.audit.trail import Trail
 from hounsfield.console.app import Console, Limits
-from hounsfield.console.attempts import Attempts
-from hounsfield.console.provider_sign_in import ProviderSignIn
-from hounsfield.console.sessions import SEALED_WITH, ConsoleSessions, SessionTimes
-from hounsfield.console.sign_in import SignIn
+from hounsfield.console.sessions.attempts import Attempts
+from hounsfield.console.sessions.provider_sign_in import ProviderSignIn
+from hounsfield.console.sessions.sessions import SEALED_WITH, ConsoleSessions, SessionTimes
+from hounsfield.console.sessions.sign_in import SignIn
 from hounsfield.console.templates import make_environment
 from hounsfield.console.visit import Place
 from hounsfield.gateway.audit_record import Recorder

@@ -17,7 +17,7 @@ import click
 
 from hounsfield.cli.installation import InvalidError, RefusedError, open_directory
 from hounsfield.cli.output import Output
-from hounsfield.console.sessions import LINK_SECONDS, make_link
+from hounsfield.console.sessions.sessions import LINK_SECONDS, make_link
 from hounsfield.iam.identities import access_keys
 from hounsfield.iam.identities.repository import Repository
 from hounsfield.iam.root_credentials import CredentialsError, credentials_file, root_key

@@ -24,13 +24,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hounsfield.aws.protocol.errors import AwsError, ValidationException
 from hounsfield.console.calls import ApiError, Calls
+from hounsfield.console.form import MOST_FORM_BYTES, Form
 from hounsfield.console.page import Page
 from hounsfield.console.pages import PAGES
 from hounsfield.console.security_headers import BRIDGE_HEADERS, PAGE_HEADERS
-from hounsfield.console.sessions import ConsoleSessions, Session
-from hounsfield.console.sign_in import SignIn
+from hounsfield.console.sessions.sessions import ConsoleSessions, Session
+from hounsfield.console.sessions.sign_in import SignIn
 from hounsfield.console.static_files import send_static_file
-from hounsfield.console.visit import MOST_FORM_BYTES, Form, Place, Visit
+from hounsfield.console.visit import Place, Visit
 from hounsfield.gateway.header_limits import check_header_limits
 from hounsfield.gateway.loopback_only import check_loopback_only
 from hounsfield.gateway.request_body import ClientDisconnectedError, body_chunks

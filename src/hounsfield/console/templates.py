@@ -15,10 +15,10 @@ from markupsafe import Markup, escape
 
 from hounsfield.console.calls import label
 from hounsfield.console.dicom_dates import show_dicom_date
-from hounsfield.console.image_set_content import show_tag, show_value
+from hounsfield.console.imagesets.image_set_content import show_tag, show_value
+from hounsfield.console.imagesets.vr_hints import vr_hint
 from hounsfield.console.person_names import show_person_name
 from hounsfield.console.static_files import static_url
-from hounsfield.console.vr_hints import vr_hint
 from hounsfield.iam.principals import Principal
 
 _UNITS: Final = ("bytes", "kB", "MB", "GB", "TB", "PB")

@@ -11,66 +11,22 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
-from urllib.parse import parse_qsl, quote, unquote, urlencode
+from urllib.parse import quote, unquote, urlencode
 
 from jinja2 import Environment
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from hounsfield.console.calls import ApiError, Calls
+from hounsfield.console.form import Form
 from hounsfield.console.navigation import Entry, entries_of
-from hounsfield.console.sessions import ConsoleSessions, Session
+from hounsfield.console.sessions.sessions import ConsoleSessions, Session
 from hounsfield.iam.authorization import AccessDeniedError, ContextValue, Permission, require
 from hounsfield.iam.request_context import RequestConditionKeys
 from hounsfield.settings.import_roles import ImportRoles
 
-MOST_FORM_BYTES: Final = 4 * 1024 * 1024
-_MOST_FIELDS: Final = 2000
 MESSAGE_COOKIE: Final = "hounsfield-message"
 _MESSAGE_SECONDS: Final = 60
-
-
-class Form:
-    """A form that was sent: names and values in their order.
-
-    Parameters
-    ----------
-    content : bytes
-        The body, ``application/x-www-form-urlencoded``.
-
-    Raises
-    ------
-    ValueError
-        It has too many fields, or is not in UTF-8.
-    """
-
-    def __init__(self, content: bytes = b"") -> None:
-        self._pairs = parse_qsl(
-            content.decode("utf-8"), keep_blank_values=True, max_num_fields=_MOST_FIELDS, errors="strict"
-        )
-
-    def text(self, name: str, default: str = "") -> str:
-        """Return the first value of a field, without white space around it."""
-        return next((value.strip() for key, value in self._pairs if key == name), default)
-
-    def raw(self, name: str) -> str:
-        """Return the first value of a field as it was sent, but for line ends, which are single line feeds."""
-        return next((value.replace("\r\n", "\n") for key, value in self._pairs if key == name), "")
-
-    def texts(self, name: str) -> list[str]:
-        """Return all values of a field, without white space around them."""
-        return [value.strip() for key, value in self._pairs if key == name]
-
-    def raws(self, name: str) -> list[str]:
-        """Return all values of a field as they were sent, but for line ends, which are single line feeds."""
-        return [value.replace("\r\n", "\n") for key, value in self._pairs if key == name]
-
-    def __contains__(self, name: str) -> bool:
-        return any(key == name for key, _ in self._pairs)
-
-    def values(self) -> dict[str, str]:
-        """Return the first value of each field, for a form that is shown again with what was typed."""
-        return dict(reversed(self._pairs))
 
 
 @dataclass(frozen=True, slots=True)

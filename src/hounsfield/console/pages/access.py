@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from hounsfield.console.calls import ApiError
 from hounsfield.console.datastore import Datastore, open_datastore
-from hounsfield.console.identity import path_of
+from hounsfield.console.identities.identity import path_of
 from hounsfield.console.page import Page
 from hounsfield.console.pages.policies import policy_path
 from hounsfield.console.visit import Visit

@@ -10,7 +10,7 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from hounsfield.console.calls import ApiError, label
-from hounsfield.console.identity import Identity, open_identity, read_moment
+from hounsfield.console.identities.identity import Identity, open_identity, read_moment
 from hounsfield.console.page import Page
 from hounsfield.console.visit import Visit
 from hounsfield.iam.identities.records import IdentityKind

@@ -15,8 +15,9 @@ import orjson
 from starlette.responses import Response, StreamingResponse
 
 from hounsfield.console.calls import ApiError, Calls, label
+from hounsfield.console.form import Form
 from hounsfield.console.page import Page
-from hounsfield.console.visit import Form, Visit, to_json
+from hounsfield.console.visit import Visit, to_json
 
 PATH: Final = "/console/audit"
 _A_PAGE: Final = 50

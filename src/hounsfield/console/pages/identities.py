@@ -12,10 +12,10 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from hounsfield.console.calls import ApiError, label
-from hounsfield.console.identity import Identity, may_create, noun_of, open_identity, path_of
+from hounsfield.console.identities.identity import Identity, may_create, noun_of, open_identity, path_of
+from hounsfield.console.identities.policy_document import EMPTY_POLICY, check_unchanged, document_values, mark_of
 from hounsfield.console.page import Page
 from hounsfield.console.pages.access_keys import open_keys
-from hounsfield.console.policy_document import EMPTY_POLICY, check_unchanged, document_values, mark_of
 from hounsfield.console.tags import read_tags, write_tags
 from hounsfield.console.visit import Visit
 from hounsfield.iam.identities.records import IdentityKind

@@ -8,8 +8,8 @@ from starlette.responses import Response
 
 from hounsfield.console.calls import ApiError
 from hounsfield.console.downloads import open_download
-from hounsfield.console.image_set import open_image_set, render_image_set
-from hounsfield.console.metadata import Summary, ask_document, series_of, summarise
+from hounsfield.console.imagesets.image_set import open_image_set, render_image_set
+from hounsfield.console.imagesets.metadata import Summary, ask_document, series_of, summarise
 from hounsfield.console.navigation import may_on_image_set
 from hounsfield.console.page import Page
 from hounsfield.console.visit import Visit

@@ -9,8 +9,8 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from hounsfield.console.calls import ApiError, label
-from hounsfield.console.chosen_instances import MOST_LISTED, read_chosen
-from hounsfield.console.image_set import (
+from hounsfield.console.imagesets.chosen_instances import MOST_LISTED, read_chosen
+from hounsfield.console.imagesets.image_set import (
     ImageSet,
     image_set_api_path,
     open_image_set,
@@ -18,9 +18,9 @@ from hounsfield.console.image_set import (
     render_image_set,
     require_unchanged,
 )
-from hounsfield.console.image_set_content import ImageSetContent, level_differences, read_content
+from hounsfield.console.imagesets.image_set_content import ImageSetContent, level_differences, read_content
+from hounsfield.console.imagesets.other_image_sets import OtherImageSet, find_others
 from hounsfield.console.navigation import may_on_image_set
-from hounsfield.console.other_image_sets import OtherImageSet, find_others
 from hounsfield.console.page import Page
 from hounsfield.console.pages.image_set import IMAGE_SET
 from hounsfield.console.visit import Visit

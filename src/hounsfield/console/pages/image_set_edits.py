@@ -16,11 +16,11 @@ from typing import Final
 from starlette.responses import Response
 
 from hounsfield.console.calls import ApiError
-from hounsfield.console.image_set import ImageSet, open_image_set, render_image_set
-from hounsfield.console.image_set_content import Difference, ImageSetContent, differences, read_content
+from hounsfield.console.imagesets.image_set import ImageSet, open_image_set, render_image_set
+from hounsfield.console.imagesets.image_set_content import Difference, ImageSetContent, differences, read_content
+from hounsfield.console.imagesets.typed_edits import CheckedEdit, TypedEdit, check_edit, duplicates, updates_of
 from hounsfield.console.page import Page
 from hounsfield.console.pages.image_set import IMAGE_SET
-from hounsfield.console.typed_edits import CheckedEdit, TypedEdit, check_edit, duplicates, updates_of
 from hounsfield.console.visit import Visit
 from hounsfield.dicom.healthimaging.edit_values import VRS, EditValueError, element_key
 from hounsfield.dicom.healthimaging.editable_elements import editable_element

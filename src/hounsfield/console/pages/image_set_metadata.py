@@ -10,11 +10,18 @@ from starlette.responses import Response
 
 from hounsfield.console.calls import ApiError
 from hounsfield.console.downloads import open_download
-from hounsfield.console.elements import DataSet, element_at, find
-from hounsfield.console.image_set import ImageSet, open_image_set, render_image_set
-from hounsfield.console.metadata import InstanceEntry, ask_document, levels_of, list_instances, read_instance, series_of
-from hounsfield.console.metadata_search import FoundElements, search_document
-from hounsfield.console.metadata_tree import INSTANCE, MOST_ROWS, Branch, Place, branch_of, branch_of_level
+from hounsfield.console.imagesets.elements import DataSet, element_at, find
+from hounsfield.console.imagesets.image_set import ImageSet, open_image_set, render_image_set
+from hounsfield.console.imagesets.metadata import (
+    InstanceEntry,
+    ask_document,
+    levels_of,
+    list_instances,
+    read_instance,
+    series_of,
+)
+from hounsfield.console.imagesets.metadata_search import FoundElements, search_document
+from hounsfield.console.imagesets.metadata_tree import INSTANCE, MOST_ROWS, Branch, Place, branch_of, branch_of_level
 from hounsfield.console.page import Page
 from hounsfield.console.pages.image_set import IMAGE_SET
 from hounsfield.console.visit import Visit

@@ -7,13 +7,13 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from hounsfield.console.calls import ApiError
-from hounsfield.console.chosen_instances import MOST_LISTED, read_chosen
-from hounsfield.console.image_set import ImageSet, open_image_set, render_image_set, require_unchanged
-from hounsfield.console.image_set_content import read_content, show_value
-from hounsfield.console.other_image_sets import find_others
+from hounsfield.console.imagesets.chosen_instances import MOST_LISTED, read_chosen
+from hounsfield.console.imagesets.image_set import ImageSet, open_image_set, render_image_set, require_unchanged
+from hounsfield.console.imagesets.image_set_content import read_content, show_value
+from hounsfield.console.imagesets.other_image_sets import find_others
+from hounsfield.console.imagesets.typed_edits import removal_of
 from hounsfield.console.page import Page
 from hounsfield.console.pages.image_set import IMAGE_SET
-from hounsfield.console.typed_edits import removal_of
 from hounsfield.console.visit import Visit
 from hounsfield.dicom.healthimaging.levels import Level
 

@@ -8,8 +8,8 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from hounsfield.console.calls import ApiError
-from hounsfield.console.image_set import ImageSet, open_image_set, read_version, render_image_set
-from hounsfield.console.image_set_content import differences, read_content
+from hounsfield.console.imagesets.image_set import ImageSet, open_image_set, read_version, render_image_set
+from hounsfield.console.imagesets.image_set_content import differences, read_content
 from hounsfield.console.page import Page
 from hounsfield.console.pages.image_set import IMAGE_SET
 from hounsfield.console.visit import Visit

@@ -9,8 +9,8 @@ from starlette.responses import Response
 
 from hounsfield.console.calls import ApiError, label
 from hounsfield.console.datastore import Datastore, open_datastore
-from hounsfield.console.found_image_sets import FoundImageSet, read_image_set
-from hounsfield.console.image_set_filters import ATTRIBUTES, DATES, WITHOUT_VALUE, ImageSetFilters
+from hounsfield.console.imagesets.found_image_sets import FoundImageSet, read_image_set
+from hounsfield.console.imagesets.image_set_filters import ATTRIBUTES, DATES, WITHOUT_VALUE, ImageSetFilters
 from hounsfield.console.page import Page
 from hounsfield.console.pages.studies import may_see_pictures
 from hounsfield.console.visit import Visit

@@ -8,14 +8,14 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from hounsfield.console.calls import ApiError
-from hounsfield.console.image_set import open_image_set, render_image_set
-from hounsfield.console.metadata import fetch_document, in_thread, unpack
-from hounsfield.console.metadata_comparison import compare_documents
-from hounsfield.console.metadata_tree import Place
+from hounsfield.console.imagesets.image_set import open_image_set, render_image_set
+from hounsfield.console.imagesets.metadata import fetch_document, in_thread, unpack
+from hounsfield.console.imagesets.metadata_comparison import compare_documents
+from hounsfield.console.imagesets.metadata_tree import Place
+from hounsfield.console.imagesets.version_history import LOOKUP, History, list_versions, look_up_history
 from hounsfield.console.navigation import may_on_image_set
 from hounsfield.console.page import Page
 from hounsfield.console.pages.image_set import IMAGE_SET
-from hounsfield.console.version_history import LOOKUP, History, list_versions, look_up_history
 from hounsfield.console.visit import Visit
 
 TAB: Final = "versions"

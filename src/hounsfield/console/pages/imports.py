@@ -12,11 +12,11 @@ from uuid import uuid4
 
 from starlette.responses import Response
 
-from hounsfield.console.bucket_browser import Folder, browse, list_buckets
 from hounsfield.console.calls import ApiError, label
 from hounsfield.console.datastore import Datastore, open_datastore
-from hounsfield.console.import_job_roles import passable_roles
-from hounsfield.console.import_results import Kind, Results, ResultsQuery, download_results, read_results
+from hounsfield.console.imports.bucket_browser import Folder, browse, list_buckets
+from hounsfield.console.imports.import_job_roles import passable_roles
+from hounsfield.console.imports.import_results import Kind, Results, ResultsQuery, download_results, read_results
 from hounsfield.console.page import Page
 from hounsfield.console.visit import Visit
 

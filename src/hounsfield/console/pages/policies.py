@@ -8,10 +8,10 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from hounsfield.console.calls import ApiError, label
-from hounsfield.console.identity import may_create, path_of, read_moment, require_creation
+from hounsfield.console.identities.identity import may_create, path_of, read_moment, require_creation
+from hounsfield.console.identities.policy_document import EMPTY_POLICY, check_unchanged, document_values, mark_of
 from hounsfield.console.page import Page
 from hounsfield.console.pages.identities import A_PAGE
-from hounsfield.console.policy_document import EMPTY_POLICY, check_unchanged, document_values, mark_of
 from hounsfield.console.visit import Visit
 from hounsfield.iam.identities.records import IdentityKind
 

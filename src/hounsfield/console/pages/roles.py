@@ -8,10 +8,10 @@ from typing import Final
 from starlette.responses import Response
 
 from hounsfield.console.calls import ApiError
-from hounsfield.console.identity import Identity, open_identity, path_of, require_creation
+from hounsfield.console.identities.identity import Identity, open_identity, path_of, require_creation
+from hounsfield.console.identities.policy_document import check_unchanged, document_values, mark_of
 from hounsfield.console.page import Page
 from hounsfield.console.pages.identities import IdentityPages, policy_choices
-from hounsfield.console.policy_document import check_unchanged, document_values, mark_of
 from hounsfield.console.tags import read_tags
 from hounsfield.console.visit import Visit
 from hounsfield.iam.identities.records import IdentityKind

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from hounsfield.console.calls import ApiError
 from hounsfield.console.page import Page
-from hounsfield.console.user_agents import browser_name
+from hounsfield.console.sessions.user_agents import browser_name
 from hounsfield.console.visit import Visit
 
 PATH: Final = "/console/session"

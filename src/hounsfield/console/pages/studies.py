@@ -10,10 +10,10 @@ from starlette.responses import Response
 
 from hounsfield.console.calls import ApiError, label
 from hounsfield.console.datastore import Datastore, open_datastore
-from hounsfield.console.found_image_sets import FoundImageSet, read_image_set
-from hounsfield.console.found_studies import FoundSeries, FoundStudy, read_series, read_study
+from hounsfield.console.imagesets.found_image_sets import FoundImageSet, read_image_set
 from hounsfield.console.page import Page
-from hounsfield.console.study_search import (
+from hounsfield.console.studies.found_studies import FoundSeries, FoundStudy, read_series, read_study
+from hounsfield.console.studies.study_search import (
     FIELDS,
     SORTS,
     StudyFilters,

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from hounsfield.console.calls import ApiError, label
 from hounsfield.console.datastore import Datastore, open_datastore
-from hounsfield.console.image_set import ImageSet, open_image_set, render_image_set
+from hounsfield.console.imagesets.image_set import ImageSet, open_image_set, render_image_set
 from hounsfield.console.page import Page
 from hounsfield.console.pages.datastores import LIST
 from hounsfield.console.pages.image_set import IMAGE_SET

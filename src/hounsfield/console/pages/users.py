@@ -7,7 +7,7 @@ from typing import Final
 from starlette.responses import Response
 
 from hounsfield.console.calls import ApiError
-from hounsfield.console.identity import Identity, require_creation
+from hounsfield.console.identities.identity import Identity, require_creation
 from hounsfield.console.page import Page
 from hounsfield.console.pages import access_keys
 from hounsfield.console.pages.identities import IdentityPages, policy_choices

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from hounsfield.console.calls import Calls, label
-from hounsfield.console.image_set_content import ImageSetContent, show_value
+from hounsfield.console.imagesets.image_set_content import ImageSetContent, show_value
 from hounsfield.dicom.healthimaging.levels import Level
 
 _A_PAGE: Final = 50

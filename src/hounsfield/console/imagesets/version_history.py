@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from hounsfield.console.image_set import ImageSet, ImageSetVersion, read_version
+from hounsfield.console.imagesets.image_set import ImageSet, ImageSetVersion, read_version
 from hounsfield.console.visit import Visit
 
 LOOKUP: Final = "cloudtrail:LookupEvents"

@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from hounsfield.console.image_set_content import ImageSetContent
-from hounsfield.console.visit import Form
+from hounsfield.console.form import Form
+from hounsfield.console.imagesets.image_set_content import ImageSetContent
 
 MOST_LISTED: Final = 400
 """Instances that a form lists, which is 100 kB; more of them are chosen by their numbers."""

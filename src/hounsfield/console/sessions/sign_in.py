@@ -22,11 +22,11 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from hounsfield.audit.events import Category
 from hounsfield.aws.protocol.errors import AwsError, ThrottlingException, UnrecognizedClientException
 from hounsfield.aws.protocol.response import WireResponse
-from hounsfield.console import provider_sign_in
-from hounsfield.console.attempts import Attempts
-from hounsfield.console.provider_sign_in import ProviderSignIn, ProviderSignInError
-from hounsfield.console.sessions import ConsoleSessions, Session, SignedIn, SignInMethod
-from hounsfield.console.visit import Form
+from hounsfield.console.form import Form
+from hounsfield.console.sessions import provider_sign_in
+from hounsfield.console.sessions.attempts import Attempts
+from hounsfield.console.sessions.provider_sign_in import ProviderSignIn, ProviderSignInError
+from hounsfield.console.sessions.sessions import ConsoleSessions, Session, SignedIn, SignInMethod
 from hounsfield.gateway.audit_record import CallRecord, Recorder
 from hounsfield.gateway.authentication import AccessKeyHolders
 from hounsfield.iam.principals import Principal

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hounsfield.console.found_studies import NO_PICTURES
+from hounsfield.console.studies.found_studies import NO_PICTURES
 
 
 @dataclass(frozen=True, slots=True)

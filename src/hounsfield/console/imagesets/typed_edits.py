@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import orjson
 
-from hounsfield.console.image_set_content import ImageSetContent, show_value
+from hounsfield.console.imagesets.image_set_content import ImageSetContent, show_value
 from hounsfield.dicom.healthimaging.edit_values import VRS, EditValueError, check_value, element_key
 from hounsfield.dicom.healthimaging.editable_elements import UIDS, check_removable, check_uid, editable_element
 from hounsfield.dicom.healthimaging.levels import Level, level_of
@@ -37,7 +37,8 @@ class TypedEdit:
     remove : bool
         Whether it is to be removed; else it gets a value.
     value : str
-        Its new value, see `hounsfield.console.image_set_content.show_value`; None for the present one, not typed over yet.
+        Its new value, see `hounsfield.console.imagesets.image_set_content.show_value`; None for the present one that nobody
+        typed over yet.
     instance : str
         For an attribute of instances: SOP Instance UID, instance number, or ``all``.
     vr : str

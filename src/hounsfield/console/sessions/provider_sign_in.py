@@ -30,7 +30,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from hounsfield.console.sessions import SignedIn, SignInMethod
+from hounsfield.console.sessions.sessions import SignedIn, SignInMethod
 from hounsfield.gateway.authentication import AccessKeyHolders
 from hounsfield.iam.request_context import RequestConditionKeys
 from hounsfield.iam.sessions.session_tokens import SessionTooLargeError

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlencode
 
-from hounsfield.console.elements import DataSet, Element, ShownValue, count_elements, list_elements
-from hounsfield.console.image_set import ImageSet
-from hounsfield.console.metadata import Level, levels_of, read_instance
+from hounsfield.console.imagesets.elements import DataSet, Element, ShownValue, count_elements, list_elements
+from hounsfield.console.imagesets.image_set import ImageSet
+from hounsfield.console.imagesets.metadata import Level, levels_of, read_instance
 from hounsfield.dicom.healthimaging.document_parts import DocumentParts
 
 INSTANCE: Final = "Instance"

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from hounsfield.console.calls import ApiError
-from hounsfield.console.visit import Form
+from hounsfield.console.form import Form
 
 EMPTY_POLICY: Final = """{
   "Version": "2012-10-17",

@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 from anyio import CapacityLimiter, to_thread
 
 from hounsfield.console.calls import label
-from hounsfield.console.image_set import ImageSet
+from hounsfield.console.imagesets.image_set import ImageSet
 from hounsfield.console.visit import Visit
 from hounsfield.dicom.healthimaging.document_parts import DocumentParts, split_document
 from hounsfield.dicom.values.decode import JsonValue

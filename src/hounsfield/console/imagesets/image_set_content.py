@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from hounsfield.console.calls import Calls, label
-from hounsfield.console.metadata import in_thread, unpack
+from hounsfield.console.imagesets.metadata import in_thread, unpack
 from hounsfield.dicom.healthimaging.document_parts import DocumentParts
 from hounsfield.dicom.healthimaging.levels import Level
 from hounsfield.dicom.values.decode import JsonValue

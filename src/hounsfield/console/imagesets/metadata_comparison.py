@@ -15,8 +15,8 @@ from typing import Final
 
 import orjson
 
-from hounsfield.console.elements import DataSet, Element, element_at, flatten
-from hounsfield.console.metadata import levels_of, read_instance
+from hounsfield.console.imagesets.elements import DataSet, Element, element_at, flatten
+from hounsfield.console.imagesets.metadata import levels_of, read_instance
 from hounsfield.dicom.healthimaging.document_parts import DocumentParts
 from hounsfield.dicom.values.decode import JsonValue
 

@@ -1,0 +1,1 @@
+"""Users, roles and policies as pages show them."""

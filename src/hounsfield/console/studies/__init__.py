@@ -1,0 +1,1 @@
+"""Studies as pages show them, and how they are found."""
