@@ -17,6 +17,7 @@ import pytest
 
 SECONDS: Final = {
     "cli/test_commands.py": 65,
+    "console/test_every_page.py": 50,
     "imaging/tiering/test_pack_mover.py": 50,
     "system/faults/test_kill.py": 50,
     "system/nodes/test_mismatch.py": 45,
