@@ -33,6 +33,7 @@ PATH = "/administration/CreateUser"
         (b'{"UserName": 7}', "ValidationException", "UserName must be a string"),
         (b'{"UserName": ""}', "ValidationException", "1 to 64 characters, not 0"),
         (b'{"UserName": "a\\u0000b"}', "ValidationException", "characters that can be printed"),
+        (b'{"UserName": "a", "Tags": [{"Key": "\\ud800", "Value": ""}]}', "SerializationException", "half a character"),
         (b'{"UserName": "a/b"}', "ValidationException", "the user name must be 1 to 64 letters"),
         (b'{"UserName": "a", "Tags": {"a": "b"}}', "ValidationException", "Tags must be a list of tags"),
         (b'{"UserName": "a", "Tags": [{"Key": "a"}]}', "ValidationException", "an object with Key and Value"),
@@ -87,6 +88,14 @@ def test_an_answer_is_json_that_nobody_keeps(server: ServerProcess) -> None:
     answer = call(server, "ListUsers")
     assert (answer.headers["content-type"], answer.headers["cache-control"]) == ("application/json", "no-store")
     assert json.loads(answer.body)["IsTruncated"] is False
+
+
+def test_a_call_that_no_record_can_hold_is_refused_and_recorded(server: ServerProcess) -> None:
+    body = b'{"UserName": "ann", "PolicyName": "own", "PolicyDocument": "\\ud800"}'
+    answer = post(server, "PutUserPolicy", body)
+    assert (answer.status, answer.code) == (400, "SerializationException")
+    record = record_of(server, answer.headers["x-amzn-requestid"])
+    assert (record["eventName"], record["requestParameters"]) == ("PutUserPolicy", None)
 
 
 def test_a_call_is_recorded_as_one_of_its_service(server: ServerProcess) -> None:

@@ -141,7 +141,16 @@ def _load(body: bytes) -> Mapping[str, _Json]:
         raise SerializationException("The body has a number that is longer than any value.") from None
     if not isinstance(document, dict):
         raise SerializationException("The body must be a JSON object, such as {}.")
+    _check_characters(document)
     return document
+
+
+def _check_characters(document: Mapping[str, _Json]) -> None:
+    """Refuse halves of characters, which JSON can escape: neither the database nor the audit trail can write them down."""
+    try:
+        json.dumps(document, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise SerializationException("The body escapes half a character, a surrogate without the other.") from None
 
 
 def _is_deep(body: bytes) -> bool:
