@@ -2,11 +2,12 @@
 
 page ─▶ open_download(visit, …, file_name) ─▶ Calls.open ─▶ Download: content type and length of the API, name of ours
                                                 └─▶ ApiError: the page that says why not
+page ─▶ MadeDownload: what the console itself makes of the answers of many calls
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Final
 from urllib.parse import quote
 
@@ -47,6 +48,35 @@ class Download(Response):
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             self._opened.close()
+
+
+class MadeDownload(Response):
+    """The response that sends a file which is made meanwhile.
+
+    That the browser left is found out by who sends (`hounsfield.gateway.timeouts.TimeoutSend`). Were it waited for here
+    too, as Starlette's streams do, one of the two who wait is told so while the browser is there.
+
+    Parameters
+    ----------
+    chunks : AsyncIterator of bytes
+        The content.
+    media_type : str
+        Of the content.
+    file_name : str
+        What the browser calls the file; of letters, digits and ``._-``.
+    """
+
+    def __init__(self, chunks: AsyncIterator[bytes], media_type: str, file_name: str) -> None:
+        super().__init__(headers={"content-disposition": f'attachment; filename="{file_name}"'}, media_type=media_type)
+        del self.headers["content-length"]
+        self._chunks = chunks
+
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        """Send it."""
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        async for chunk in self._chunks:
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 async def open_download(

@@ -14,9 +14,9 @@ from enum import StrEnum
 from typing import Any, Final
 
 import orjson
-from starlette.responses import StreamingResponse
 
 from hounsfield.console.calls import ApiError
+from hounsfield.console.downloads import MadeDownload
 from hounsfield.console.visit import Visit
 
 _A_PAGE: Final = 50
@@ -142,7 +142,7 @@ async def read_results(visit: Visit, wanted: ResultsQuery, token: str | None) ->
     return Results([Result.of(line) for line in found["Results"]], found.get("NextToken"))
 
 
-async def download_results(visit: Visit, wanted: ResultsQuery, *, as_csv: bool) -> StreamingResponse:
+async def download_results(visit: Visit, wanted: ResultsQuery, *, as_csv: bool) -> MadeDownload:
     """Return all results as a file, read page by page while it is sent; raises `ApiError` before the first line.
 
     In CSV, a text that a spreadsheet would take for a formula has an apostrophe before it: names of files are anybody's.
@@ -166,9 +166,7 @@ async def download_results(visit: Visit, wanted: ResultsQuery, *, as_csv: bool) 
 
     suffix, media_type = ("csv", "text/csv; charset=utf-8") if as_csv else ("ndjson", "application/x-ndjson")
     name = f"import-{wanted.job_id}-{wanted.kind.lower()}.{suffix}"
-    return StreamingResponse(
-        lines(), media_type=media_type, headers={"Content-Disposition": f'attachment; filename="{name}"'}
-    )
+    return MadeDownload(lines(), media_type, name)
 
 
 def _row(result: Result) -> Sequence[str]:

@@ -12,9 +12,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import orjson
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from hounsfield.console.calls import ApiError, Calls, label
+from hounsfield.console.downloads import MadeDownload
 from hounsfield.console.form import Form
 from hounsfield.console.page import Page
 from hounsfield.console.visit import Visit, to_json
@@ -172,8 +173,7 @@ async def download(visit: Visit) -> Response:
     # What is refused is said by a page, before anything is sent.
     first = await _page(visit.calls, wanted, None, 1000)
     name = f"audit-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.jsonl"
-    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    return StreamingResponse(_lines(visit.calls, wanted, first), 200, headers, "application/x-ndjson")
+    return MadeDownload(_lines(visit.calls, wanted, first), "application/x-ndjson", name)
 
 
 async def _lines(calls: Calls, wanted: Search, page: Mapping[str, Any]) -> AsyncIterator[bytes]:
