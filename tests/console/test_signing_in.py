@@ -116,6 +116,19 @@ def test_signing_out_everywhere_ends_all_sessions(server: ServerProcess) -> None
         assert answer.headers["location"].startswith(SIGN_IN)
 
 
+def test_somebody_has_so_many_sessions_and_no_more(server: ServerProcess, browser: requests.Session) -> None:
+    signed_in(server, browser)
+    latest = requests.Session()
+    for _ in range(100):
+        latest.cookies.clear()
+        signed_in(server, latest)
+    assert browser.get(server.url + "/console/session-status", timeout=30).status_code == 401
+    page = latest.get(server.url + "/console/session", timeout=30)
+    assert page.text.count('name="end"') == 99
+    form = {"csrf_token": csrf_token(page), "end": "\u00e9"}
+    assert latest.post(server.url + "/console/session", form, timeout=30).status_code == 404
+
+
 def test_the_bridge_is_the_api_for_who_is_signed_in(server: ServerProcess, browser: requests.Session) -> None:
     assert browser.get(server.url + "/console/api/datastore", timeout=30).status_code == 401
     signed_in(server, browser)

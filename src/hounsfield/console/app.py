@@ -51,6 +51,7 @@ BACKGROUND: Final = "x-background"
 """Header of requests that a page makes by itself, such as for progress: they do not make a session last longer."""
 _SAFE: Final = frozenset({"GET", "HEAD"})
 _MOST_SIGN_IN_BYTES: Final = 16 * 1024
+_LONG_FORM_BYTES: Final = 64 * 1024
 _FORM: Final = "application/x-www-form-urlencoded"
 
 
@@ -240,7 +241,8 @@ async def _read_form(request: Request, most: int) -> Form:
         return Form()
     content = b"".join([chunk async for chunk in body_chunks(request.scope, request.receive, most)])
     try:
-        return Form(content)
+        # A long one takes long to take apart, while all others would have to wait.
+        return await run_in_threadpool(Form, content) if len(content) > _LONG_FORM_BYTES else Form(content)
     except ValueError:
         raise ValidationException("The form has too many fields, or is not in UTF-8.") from None
 

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from hounsfield.console.calls import label
 from hounsfield.console.datastore import open_datastore
+from hounsfield.console.imagesets.metadata import in_thread
 from hounsfield.console.page import Page
 from hounsfield.console.security_headers import VIEWER_POLICY
 from hounsfield.console.visit import Visit
@@ -70,7 +71,7 @@ async def _series_of(visit: Visit, datastore_id: str, image_set_id: str) -> tupl
     """Return the UIDs of study and series of an image set (API operation GetImageSetMetadata)."""
     path = f"/datastore/{label(datastore_id)}/imageSet/{label(image_set_id)}/getImageSetMetadata"
     metadata = (await visit.calls.post(path, {})).body
-    study = orjson.loads(gzip.decompress(metadata))["Study"]
+    study = await in_thread(lambda: orjson.loads(gzip.decompress(metadata))["Study"])
     return study["DICOM"]["StudyInstanceUID"], next(iter(study["Series"]), "")
 
 

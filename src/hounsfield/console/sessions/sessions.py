@@ -38,7 +38,8 @@ _TOKEN_BYTES: Final = 32
 _NOTED_EVERY_MS: Final = 60_000
 """How exactly it is noted when a session was used last."""
 _LONGEST_TOKEN: Final = 128
-_MOST_SHOWN: Final = 100
+_MOST_OF_ONE: Final = 100
+"""How many sessions somebody may have; whoever signs in once more loses the one that was not used for longest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,8 +201,15 @@ class ConsoleSessions:
             "user_agent": user_agent[:256],
         }
         with self._database.write() as connection:
-            connection.execute(delete(console_sessions).where(console_sessions.c.expires_at <= now))
+            columns = console_sessions.c
+            connection.execute(delete(console_sessions).where(columns.expires_at <= now))
             connection.execute(insert(console_sessions).values(values))
+            own = columns.holder_id == signed_in.principal.id
+            newest = columns.seen_at.desc(), columns.created_at.desc()
+            surplus = select(columns.id_hash).where(own, columns.id_hash != values["id_hash"]).order_by(*newest)
+            lost = connection.scalars(surplus.offset(_MOST_OF_ONE - 1).limit(_MOST_OF_ONE)).all()
+            if lost:
+                connection.execute(delete(console_sessions).where(columns.id_hash.in_(lost)))
         return token
 
     def find(self, token: str, *, is_used: bool = True) -> Session | None:
@@ -245,7 +253,7 @@ class ConsoleSessions:
     def end_one(self, session: Session, opened_id: str) -> bool:
         """End a session of who is signed in, by its id of `opened`; gives whether there was one."""
         for one in self._rows(session):
-            if hmac.compare_digest(_shown_id(one.id_hash), opened_id):
+            if hmac.compare_digest(_shown_id(one.id_hash).encode(), opened_id.encode()):
                 with self._database.write() as connection:
                     connection.execute(delete(console_sessions).where(console_sessions.c.id_hash == one.id_hash))
                 return True
@@ -282,7 +290,7 @@ class ConsoleSessions:
             select(console_sessions)
             .where(columns.holder_id == session.principal.id, columns.expires_at > now, columns.seen_at > idle)
             .order_by(columns.seen_at.desc())
-            .limit(_MOST_SHOWN)
+            .limit(_MOST_OF_ONE)
         )
         with self._database.read() as connection:
             return connection.execute(query).all()
