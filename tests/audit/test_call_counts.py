@@ -29,8 +29,10 @@ def record(event: str, code: str = "", offset: int = 0, *, arn: str = ARN, **mor
         "eventTime": f"{NOW + timedelta(hours=offset):%Y-%m-%dT%H:%M:%SZ}",
         "eventName": event,
         # What a client sends cannot pass for a member of the record.
-        "userAgent": '","errorCode":"Made up","eventType":"AwsServiceEvent","',
+        "userAgent": f'","errorCode":"Made up","eventType":"AwsServiceEvent",":datastore/{"f" * 32}"',
         **({"errorCode": code} if code else {}),
+        # Nor can the key of a tag.
+        "requestParameters": {"tags": {"errorCode": "Made up", "eventType": "AwsServiceEvent", "resources": "none"}},
         "resources": [{"ARN": arn}] if arn else [],
         "eventType": "AwsApiCall",
         **more,

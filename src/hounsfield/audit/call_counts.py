@@ -28,7 +28,11 @@ _BLOCK_BYTES: Final = 1024 * 1024
 _TIME: Final = b'"eventTime":"'
 _NAME: Final = b'"eventName":"'
 _CODE: Final = b'"errorCode":"'
+_PARAMETERS: Final = b'"requestParameters":'
+"""What callers choose follows, such as the keys of tags, which may be those of a record."""
+_RESOURCES: Final = b'"resources":['
 _DATASTORE: Final = b":datastore/"
+_TYPE: Final = b'"eventType":"'
 _SERVICE_EVENT: Final = b'"eventType":"AwsServiceEvent"'
 _HOUR_LENGTH: Final = len("2026-03-14T09")
 _ID_LENGTH: Final = 32
@@ -160,16 +164,19 @@ def _calls_of(line: bytes) -> CountedCalls | None:
     """Return what the call of a line is counted with; None for a line that has none."""
     at = line.find(_TIME)
     named = line.find(_NAME, at)
-    if at < 0 or named < 0 or _SERVICE_EVENT in line:
+    if at < 0 or named < 0 or line.startswith(_SERVICE_EVENT, line.rfind(_TYPE)):
         return None
     hour = line[at + len(_TIME) : at + len(_TIME) + _HOUR_LENGTH]
-    datastore = line.find(_DATASTORE, named)
+    resources = line.rfind(_RESOURCES)
+    datastore = line.find(_DATASTORE, resources, line.find(b"]", resources)) if resources > named else -1
     identifier = line[datastore + len(_DATASTORE) :][:_ID_LENGTH] if datastore > 0 else b""
+    parameters = line.find(_PARAMETERS, named)
+    code = line.find(_CODE, named, parameters if parameters > 0 else len(line))
     return CountedCalls(
         hour.decode("ascii", "replace"),
         _value_at(line, named + len(_NAME)),
         identifier.decode("ascii", "replace"),
-        _value_at(line, code + len(_CODE)) if (code := line.find(_CODE, named)) > 0 else "",
+        _value_at(line, code + len(_CODE)) if code > 0 else "",
     )
 
 
