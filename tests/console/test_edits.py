@@ -114,16 +114,69 @@ def test_an_attribute_changes_by_keyboard_alone_and_by_force(store: Store, image
     page.keyboard.press("Control+A")
     page.keyboard.type("S-2")
     page.keyboard.press("Enter")
-    expect(page.get_by_role("button", name="Send changes")).to_be_focused()
+    # Whoever types on sends nothing: the review is to be read first.
+    expect(page.get_by_role("heading", name="Review")).to_be_focused()
     page.keyboard.press("Enter")
+    press(page, page.get_by_role("button", name="Back to the form"))
+    press(page, page.get_by_role("button", name="Review changes"))
+    press(page, page.get_by_role("button", name="Send changes"))
     expect(page.get_by_text("Tick Force to send these changes")).to_be_visible()
     press(page, page.get_by_role("checkbox", name="Force"), "Space")
-    press(page, page.get_by_role("checkbox", name="Change the whole study"), "Space")
+    assert page.get_by_role("checkbox", name="Change the whole study").count() == 0
     press(page, page.get_by_role("button", name="Send changes"))
     expect(page.get_by_text("ACTIVE · UPDATED")).to_be_visible()
     found = store.get(image_set)
     assert (found["versionId"], found["overrides"]) == ("2", {"forced": True})
     assert store.document(image_set)["Study"]["DICOM"]["StudyID"] == "S-2"
+
+
+def test_a_name_changes_in_the_whole_study_unless_somebody_says_otherwise(
+    store: Store, users: UsersAndRoles, root: PlainSession, page: Page
+) -> None:
+    number = next(_studies)
+    one, other, third = store.imported(*(slice_of(study=number, series=series) for series in (1, 2, 3)))
+    form = path_of(store, one) + "/edit"
+    sign_in(page, store.server.key(), form + "?key=PatientName")
+    page.get_by_label("New value").fill("Doe^John")
+    page.get_by_role("button", name="Review changes").click()
+    expect(page.get_by_role("heading", name="Review")).to_be_focused()
+    whole = page.get_by_role("checkbox", name="Change the whole study")
+    expect(whole).to_be_checked()
+    expect(page.get_by_text("in 3 image sets of this study at once")).to_be_visible()
+    warning = page.get_by_text("The study will then show two values.")
+    expect(warning).to_be_hidden()
+    whole.uncheck()
+    expect(warning).to_be_visible()
+    expect(page.get_by_text("The other 2 keep the value of now")).to_be_visible()
+    check_page(page)
+    whole.check()
+    page.get_by_role("button", name="Send changes").click()
+    expect(page.get_by_text("as version 2, in 3 image sets of this study.")).to_be_visible()
+    for changed in (one, other, third):
+        store.settled(changed)
+        assert store.document(changed)["Patient"]["DICOM"]["PatientName"] == "Doe^John"
+    # A form that was never asked about the others is asked now; one that was, and says no, changes one.
+    name = edit("PatientName", "Split^Name")
+    unasked = words(root.send(form, [("do", "send"), ("version", "2"), *name]))
+    assert "in 3 image sets of this study" in unasked
+    assert store.get(one)["versionId"] == "2"
+    # What an update cannot change everywhere is said to differ.
+    mixed = words(root.send(form, [("do", "review"), ("version", "2"), *name, *edit("SeriesDescription", "Other")]))
+    assert "leave out what is not of the patient or the study" in mixed
+    assert 'name="study"' not in mixed
+    arn = f"arn:aws:medical-imaging:us-east-1:000000000000:datastore/{store.id}"
+    writes = allow(["medical-imaging:UpdateImageSetMetadata"], [arn, f"{arn}/imageset/{one}"])
+    limited = PlainSession(store.server, users.some_user(allow([*READS, "medical-imaging:SearchImageSets"]), writes))
+    assert "You may not change all of the others." in words(
+        limited.send(form, [("do", "review"), ("version", "2"), *name])
+    )
+    blind = PlainSession(store.server, users.some_user(allow([*READS, "medical-imaging:UpdateImageSetMetadata"])))
+    assert "How many these are is not shown" in words(blind.send(form, [("do", "review"), ("version", "2"), *name]))
+    alone = root.send(form, [("do", "send"), ("version", "2"), ("study-asked", "yes"), *name])
+    assert alone.status_code == 303
+    store.settled(one)
+    assert store.document(one)["Patient"]["DICOM"]["PatientName"] == "Split^Name"
+    assert store.document(other)["Patient"]["DICOM"]["PatientName"] == "Doe^John"
 
 
 def test_who_edits_second_sees_both_and_applies_hers(store: Store, image_set: str, context: BrowserContext) -> None:

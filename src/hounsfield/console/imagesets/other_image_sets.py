@@ -12,6 +12,8 @@ from hounsfield.dicom.healthimaging.levels import Level
 
 _A_PAGE: Final = 50
 _PAGES: Final = 4
+MOST_FOUND: Final = _A_PAGE * _PAGES
+"""Image sets of a series, and of a study, that are found at most."""
 
 
 @dataclass(frozen=True, slots=True)

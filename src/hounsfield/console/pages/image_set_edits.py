@@ -18,7 +18,9 @@ from starlette.responses import Response
 from hounsfield.console.calls import ApiError
 from hounsfield.console.imagesets.image_set import ImageSet, open_image_set, render_image_set
 from hounsfield.console.imagesets.image_set_content import Difference, ImageSetContent, differences, read_content
+from hounsfield.console.imagesets.other_image_sets import MOST_FOUND, find_others
 from hounsfield.console.imagesets.typed_edits import CheckedEdit, TypedEdit, check_edit, duplicates, updates_of
+from hounsfield.console.navigation import may_on_image_set
 from hounsfield.console.page import Page
 from hounsfield.console.pages.image_set import IMAGE_SET
 from hounsfield.console.visit import Visit
@@ -35,6 +37,40 @@ _LOCKED: Final = ApiError(
     "Another operation on this image set is under way. What you typed is still here: send it again when that has ended.",
     "",
 )
+
+
+@dataclass(frozen=True, slots=True)
+class StudyChange:
+    """What a change of values of the patient or the study means for the rest of the study, which keeps them too.
+
+    Attributes
+    ----------
+    is_known : bool
+        Whether the other image sets could be looked up.
+    count : int
+        How many primary image sets the study has, with this one.
+    is_possible : bool
+        Whether all of them can be changed in one update: no other level is changed.
+    is_allowed : bool
+        Whether who asks may change all of them.
+    """
+
+    is_known: bool
+    count: int
+    is_possible: bool
+    is_allowed: bool
+
+    @property
+    def is_offered(self) -> bool:
+        """Whether the whole study is to be changed unless somebody says otherwise."""
+        return self.is_possible and self.is_allowed and (self.count > 1 or not self.is_known)
+
+    @property
+    def image_sets(self) -> str:
+        """The image sets of the study in words."""
+        if not self.is_known:
+            return "all primary image sets of this study"
+        return f"{self.count}{' or more' if self.count > MOST_FOUND else ''} image sets of this study"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +165,13 @@ async def _send(visit: Visit, image_set: ImageSet, edits: Sequence[TypedEdit]) -
     checked = _checked(edits, content, image_set)
     objections = any(edit.objections for edit in checked)
     forced = "force" in form
+    change = await _study_change(visit, image_set, content, checked)
+    # A study is never split unseen: where it has other image sets, the review was to ask about them.
+    unasked = change is not None and change.is_known and "study-asked" not in form
     stale = form.text("version") != image_set.latest.version
     wrong = not checked or any(edit.problem for edit in checked) or bool(duplicates(checked))
-    if stale or wrong or (objections and not forced):
-        unforced = not stale and objections and not forced
+    if stale or wrong or unasked or (objections and not forced):
+        unforced = not stale and not unasked and objections and not forced
         return await _form(visit, image_set, edits, review=True, force_problem=unforced)
     try:
         answer = await visit.calls.post(
@@ -148,11 +187,34 @@ async def _send(visit: Visit, image_set: ImageSet, edits: Sequence[TypedEdit]) -
         # It may be the version that moved just now: what is shown then is what is there then.
         return await _form(visit, await open_image_set(visit), edits, review=True, error=error)
     version = answer.json()["latestVersionId"]
-    return visit.redirect(image_set.path, f"The changes are on their way, as version {version}.")
+    where = f", in {change.image_sets}" if change and "study" in form else ""
+    return visit.redirect(image_set.path, f"The changes are on their way, as version {version}{where}.")
 
 
 def _checked(edits: Sequence[TypedEdit], content: ImageSetContent, image_set: ImageSet) -> list[CheckedEdit]:
     return [check_edit(edit, content, is_primary=image_set.latest.is_primary) for edit in edits]
+
+
+async def _study_change(
+    visit: Visit, image_set: ImageSet, content: ImageSetContent, edits: Sequence[CheckedEdit]
+) -> StudyChange | None:
+    """Return what edits mean for the other primary image sets of the study; None where they mean nothing for them."""
+    of_study = [edit.level in (Level.PATIENT, Level.STUDY) for edit in edits]
+    if not image_set.latest.is_primary or not any(of_study):
+        return None
+    if not visit.may("medical-imaging:SearchImageSets", image_set.datastore.arn):
+        return StudyChange(is_known=False, count=0, is_possible=all(of_study), is_allowed=True)
+    found = await find_others(visit.calls, image_set.datastore.id, image_set.id, content)
+    primary = [other.id for other in found if other.is_primary]
+    if not primary:
+        return None
+    arns = [visit.place.image_set_arn(image_set.datastore.id, other) for other in primary]
+    return StudyChange(
+        is_known=True,
+        count=len(primary) + 1,
+        is_possible=all(of_study),
+        is_allowed=all(may_on_image_set(visit, "UpdateImageSetMetadata", arn) for arn in arns),
+    )
 
 
 async def _form(
@@ -178,10 +240,13 @@ async def _form(
     content = await read_content(visit.calls, image_set.datastore.id, image_set.id, content_version)
     checked = _checked(edits, content, image_set)
     twice = duplicates(checked)
-    meanwhile = None
+    meanwhile, show_problems = None, review
     if given.isdecimal() and given != latest.version and not latest.is_locked:
         meanwhile = await _meanwhile(visit, image_set, edits, content, given)
     problems = bool(twice) or any(edit.problem for edit in checked)
+    review = review and bool(checked) and not problems
+    change = await _study_change(visit, image_set, content, checked) if review else None
+    asked = "study-asked" in visit.form
     return render_image_set(
         visit,
         "image_set/edit.html",
@@ -189,18 +254,19 @@ async def _form(
         "edit",
         edits=checked,
         twice=twice,
-        show_problems=review,
+        show_problems=show_problems,
         version=given if latest.is_locked else latest.version,
         opened=opened,
         content=content,
-        review=review and bool(checked) and not problems,
+        review=review,
         meanwhile=meanwhile,
-        key_problem=key_problem or ("Add an attribute first." if review and not checked else ""),
+        key_problem=key_problem or ("Add an attribute first." if show_problems and not checked else ""),
         force_problem=force_problem,
         form=visit.form,
         error=error,
         vrs=sorted(VRS),
-        for_study=latest.is_primary and all(edit.level in (Level.PATIENT, Level.STUDY) for edit in checked),
+        study_change=change,
+        whole_study="study" in visit.form if asked else change is not None and change.is_offered,
         objections=list(dict.fromkeys(text for edit in checked for text in edit.objections)),
     )
 
