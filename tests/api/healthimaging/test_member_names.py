@@ -23,6 +23,7 @@ WIRE = ("api/healthimaging/", "aws/")
 """Where they belong."""
 
 OTHERS = {
+    "api/administration/": "its operations name data stores and jobs as the API does",
     "api/dicomweb/": "AWS's DICOMweb takes imageSetId and its paths have datastoreId",
     "audit/": "CloudTrail's records name parameters as the API does",
     "bootstrap/audit_tasks.py": "it makes such records for what work items do",
