@@ -220,7 +220,7 @@ def test_two_sign_ins_go_on_in_two_tabs(serving: ServerProcess) -> None:
     first = begun(serving, browser, BEGIN + "?next=%2Fconsole%2Fsession")
     second = begun(serving, browser, BEGIN + "?next=https%3A%2F%2Fevil.example")
     answers = [browser.get(back, allow_redirects=False, timeout=30).headers["location"] for back in (second, first)]
-    assert answers == ["/console/datastores", "/console/session"]
+    assert answers == ["/console/start", "/console/session"]
     again = browser.get(first, allow_redirects=False, timeout=30)
     assert again.status_code == 400
 

@@ -85,7 +85,7 @@ def test_a_page_leads_to_the_sign_in_and_back(server: ServerProcess, browser: re
 )
 def test_the_sign_in_leads_nowhere_else(server: ServerProcess, browser: requests.Session, target: str) -> None:
     answer = signed_in(server, browser, next=target)
-    assert answer.headers["location"] == "/console/datastores"
+    assert answer.headers["location"] == "/console/start"
 
 
 def test_a_form_without_the_token_changes_nothing(server: ServerProcess, browser: requests.Session) -> None:

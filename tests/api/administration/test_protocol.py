@@ -32,7 +32,7 @@ PATH = "/administration/CreateUser"
         (b'{"UserName": null}', "ValidationException", "UserName must be given"),
         (b'{"UserName": 7}', "ValidationException", "UserName must be a string"),
         (b'{"UserName": ""}', "ValidationException", "1 to 64 characters, not 0"),
-        (b'{"UserName": "a\\u0000b"}', "ValidationException", "characters that can be printed"),
+        (b'{"UserName": "a\\u0000b"}', "ValidationException", "no control characters"),
         (b'{"UserName": "a", "Tags": [{"Key": "\\ud800", "Value": ""}]}', "SerializationException", "half a character"),
         (b'{"UserName": "a/b"}', "ValidationException", "the user name must be 1 to 64 letters"),
         (b'{"UserName": "a", "Tags": {"a": "b"}}', "ValidationException", "Tags must be a list of tags"),

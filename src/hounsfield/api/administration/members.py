@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -175,6 +176,10 @@ def _once(pairs: list[tuple[str, _Json]]) -> dict[str, _Json]:
     return found
 
 
+_NO_TEXT: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
+"""Categories of characters that no name has: controls, half characters, ends of lines. Joiners belong to words."""
+
+
 def _no_constant(name: str) -> NoReturn:
     raise SerializationException(f"The body has {name}, which is not JSON.")
 
@@ -189,8 +194,8 @@ def _text(member: Member, value: _Json, name: str = "") -> str:
         raise ValidationException(f"{name} must be a string.")
     if not member.least <= len(value) <= member.most:
         raise ValidationException(f"{name} must have {member.least} to {member.most} characters, not {len(value)}.")
-    if not value.isprintable():
-        raise ValidationException(f"{name} must consist of characters that can be printed.")
+    if any(unicodedata.category(sign) in _NO_TEXT for sign in value):
+        raise ValidationException(f"{name} must have no control characters.")
     if member.choices and value not in member.choices:
         raise ValidationException(f"{name} must be one of {', '.join(member.choices)}.")
     return value

@@ -39,6 +39,13 @@ async def list_datastores(visit: Visit) -> Response:
     )
 
 
+async def start(visit: Visit) -> Response:
+    """Lead to where work begins: into the only data store, else to the list of them."""
+    found = (await visit.calls.get("/datastore", {"maxResults": 2, "datastoreStatus": "ACTIVE"})).json()
+    only = found["datastoreSummaries"] if not found.get("nextToken") else []
+    return visit.redirect(f"{LIST}/{label(only[0]['datastoreId'])}" if len(only) == 1 else LIST)
+
+
 async def show_first_tab(visit: Visit) -> Response:
     """Lead to the first tab of a data store that is offered."""
     arn = visit.place.datastore_arn(visit.labels["datastore"])
@@ -112,6 +119,7 @@ async def delete_datastore(visit: Visit) -> Response:
 
 
 PAGES: Final = (
+    Page("/console/start", start),
     Page(LIST, list_datastores),
     Page(f"{LIST}/new", new_datastore),
     Page(f"{LIST}/new", create_datastore, ("POST",)),

@@ -31,7 +31,7 @@ from hounsfield.gateway.audit_record import CallRecord, Recorder
 from hounsfield.gateway.authentication import AccessKeyHolders
 from hounsfield.iam.principals import Principal
 
-HOME: Final = "/console/datastores"
+HOME: Final = "/console/start"
 _REFUSED: Final = "The access key and the secret do not belong together, or may not be used."
 _LINK_REFUSED: Final = "This link was used already, or is older than five minutes. Make a new one."
 _OTHER_SITE: Final = "The form was sent from a page of another site."
