@@ -218,8 +218,8 @@ def test_its_link_opens_the_console(demo: Demo) -> None:
     assert link[1] == f"{demo.url}/console/link"
     browser = requests.Session()
     page = browser.post(link[1], {"token": link[2]}, timeout=30)
-    # There is one data store, so the page is that of its studies.
-    assert page.url == f"{demo.url}/console/datastores/{demo.datastore}/studies"
+    assert page.url.startswith(f"{demo.url}/console/datastores")
+    assert demo.datastore in page.text
     assert requests.post(link[1], {"token": link[2]}, timeout=30).status_code == 401
 
 

@@ -18,6 +18,7 @@ from hounsfield.console.pages import PAGES
 from support.audit_trail import record_of, records, verified
 from support.browser.pages import check_page, sign_in
 from support.identities.users import answer
+from support.identities.users_and_roles import UsersAndRoles
 from support.servers import ServerProcess, active_datastore, wait_for
 
 SIGN_IN: Final = "/console/sign-in"
@@ -338,3 +339,18 @@ def test_the_theme_is_chosen_for_all_tabs_and_stays(server: ServerProcess, page:
     # It is set before anything is painted, also on the page that is shown to nobody yet.
     other.goto("/console/link")
     assert other.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(18, 24, 29)"
+
+
+def test_a_refused_form_is_recorded(server: ServerProcess, browser: requests.Session) -> None:
+    users = UsersAndRoles(server)
+    key = users.some_user()
+    browser.post(
+        server.url + SIGN_IN, {"access_key_id": key[0], "secret_access_key": key[1]}, allow_redirects=False, timeout=30
+    )
+    page = browser.get(server.url + "/console/datastores/new", timeout=30)
+    users.close()
+    assert page.status_code == 403
+    request_id = re.search("Request id <code>([0-9a-f-]+)</code>", page.text)
+    assert request_id is not None
+    record = record_of(server, request_id[1])
+    assert (record["eventName"], record["errorCode"]) == ("CreateDatastore", "AccessDeniedException")

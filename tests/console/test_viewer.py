@@ -15,7 +15,7 @@ from pydicom.dataset import Dataset
 
 from support.browser.accessibility import check_accessibility
 from support.browser.page_faults import PageFaults
-from support.browser.pages import sign_in
+from support.browser.pages import check_width, sign_in
 from support.clients.dicomweb import get, part10, store
 from support.files.synthetic import slice_of
 from support.identities.users_and_roles import UsersAndRoles
@@ -237,14 +237,30 @@ def test_the_keyboard_does_all(server: ServerProcess, datastore: str, signed_in:
     assert sides == ["L", "A"]
     signed_in.keyboard.press("4")
     expect(texts).to_contain_text("W 80 C 40 Brain")
+    presets = signed_in.locator("[data-presets]")
+    expect(presets.locator("option:checked")).to_contain_text("Brain")
+    place = signed_in.locator("[data-active] canvas").bounding_box()
+    assert place is not None
+    signed_in.mouse.move(place["x"] + 300, place["y"] + 300)
+    for notch in (100, 120, 53):
+        # A notch of a wheel is one image, whatever a browser makes of it.
+        before = signed_in.evaluate(f"() => {ACTIVE}.stack.index")
+        signed_in.mouse.wheel(0, -notch)
+        signed_in.wait_for_function(f"before => {ACTIVE}.stack.index === before - 1", arg=before)
+    signed_in.mouse.down()
+    signed_in.mouse.move(place["x"] + 340, place["y"] + 310)
+    signed_in.mouse.up()
+    expect(presets.locator("option:checked")).to_have_text("Window …")
     signed_in.keyboard.press("t")
     expect(texts).not_to_contain_text("Roe")
     signed_in.keyboard.press("?")
-    expect(signed_in.get_by_role("dialog", name="Keys")).to_be_visible()
+    expect(signed_in.get_by_role("heading", name="Keys")).to_be_focused()
     check_accessibility(signed_in)
     signed_in.keyboard.press("Escape")
     check_accessibility(signed_in)
     assert signed_in.title() == "Viewer – Hounsfield"
+    signed_in.set_viewport_size({"width": 360, "height": 740})
+    check_width(signed_in)
 
 
 def test_a_lost_image_is_told_and_the_rest_goes_on(

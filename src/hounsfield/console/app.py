@@ -22,8 +22,10 @@ from starlette.responses import HTMLResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from hounsfield.aws.protocol.errors import AwsError, ValidationException
-from hounsfield.console.calls import ApiError, Calls
+from hounsfield.audit.events import Category
+from hounsfield.aws.protocol.errors import AccessDeniedException, AwsError, ValidationException
+from hounsfield.aws.protocol.response import WireResponse
+from hounsfield.console.calls import ApiError, Calls, FormRefusedError
 from hounsfield.console.form import MOST_FORM_BYTES, Form
 from hounsfield.console.page import Page
 from hounsfield.console.pages import PAGES
@@ -32,6 +34,7 @@ from hounsfield.console.sessions.sessions import ConsoleSessions, Session
 from hounsfield.console.sessions.sign_in import SignIn
 from hounsfield.console.static_files import send_static_file
 from hounsfield.console.visit import Place, Visit
+from hounsfield.gateway.audit_record import CallRecord
 from hounsfield.gateway.header_limits import check_header_limits
 from hounsfield.gateway.loopback_only import check_loopback_only
 from hounsfield.gateway.request_body import ClientDisconnectedError, body_chunks
@@ -149,6 +152,9 @@ class Console:
             return visit.refusal(ApiError(404, "NotFound", "There is no page at this address.", ""))
         try:
             return await page.handler(visit)
+        except FormRefusedError as error:
+            await self._record_refusal(request, session, error)
+            return visit.refusal(error)
         except ApiError as error:
             return visit.refusal(error)
         except (AwsError, ClientDisconnectedError, DatabaseTroubleError, DirectoryUnavailableError):
@@ -157,6 +163,18 @@ class Console:
             request_id = new_uuid()
             _log.exception("page failed", request_id=request_id, page=page.path, error=type(error).__name__)
             return visit.refusal(ApiError(500, "InternalFailure", "The server failed to make this page.", request_id))
+
+    async def _record_refusal(self, request: Request, session: Session, refused: FormRefusedError) -> None:
+        """Write down that a form was refused, as the API does with what it refuses."""
+        record = CallRecord(self.sign_in.recorder, request.scope)
+        service, _, name = refused.action.partition(":")
+        source = f"{service}.amazonaws.com" if service != "hounsfield" else "medical-imaging.amazonaws.com"
+        record.set_operation(name, Category.MANAGEMENT, dict, source)
+        record.set_principal(session.principal)
+        written = record.write(WireResponse(403, [], b""), AccessDeniedException(refused.message))
+        if written is not None:
+            await written
+        refused.request_id = record.request_id
 
     async def _bridge(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand a request of the browser on to the API, as who is signed in."""

@@ -54,6 +54,20 @@ class ApiError(Exception):
         return ApiError(self.status, self.code, f"{done} Then this failed: {self.message}", self.request_id)
 
 
+class FormRefusedError(ApiError):
+    """A page leads to what is not allowed, such as a form, and so is not shown; nothing was asked of the API.
+
+    Attributes
+    ----------
+    action : str
+        IAM action that is not allowed.
+    """
+
+    def __init__(self, action: str, message: str) -> None:
+        super().__init__(403, "AccessDeniedException", message, "")
+        self.action = action
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """The answer of an operation that was carried out.

@@ -17,7 +17,7 @@ from jinja2 import Environment
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from hounsfield.console.calls import ApiError, Calls
+from hounsfield.console.calls import ApiError, Calls, FormRefusedError
 from hounsfield.console.form import Form
 from hounsfield.console.navigation import Entry, entries_of
 from hounsfield.console.sessions.sessions import ConsoleSessions, Session
@@ -125,11 +125,11 @@ class Visit:
         return True
 
     def require(self, action: str, *resources: str) -> None:
-        """Refuse a page that leads to what is not allowed, such as a form; raises `ApiError` with the words of the API."""
+        """Refuse a page that leads to what is not allowed, such as a form; raises `FormRefusedError` in the API's words."""
         try:
             self._require(action, resources, {})
         except AccessDeniedError as error:
-            raise ApiError(403, "AccessDeniedException", str(error), "") from None
+            raise FormRefusedError(action, str(error)) from None
 
     def _require(self, action: str, resources: tuple[str, ...], context: Mapping[str, ContextValue]) -> None:
         require(self.session.principal, Permission(action, resources or ("*",), context), self._condition_keys)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Final
 from uuid import uuid4
@@ -16,6 +17,8 @@ from hounsfield.console.tags import read_tags
 from hounsfield.console.visit import Visit
 
 LIST: Final = "/console/datastores"
+_LOOKS: Final = 10
+_BETWEEN_LOOKS_SECONDS: Final = 0.3
 _A_PAGE: Final = 50
 _STATUSES: Final = ("ACTIVE", "CREATING", "CREATE_FAILED", "DELETING", "DELETED")
 _FORMATS: Final = ("HTJ2K", "JPEG_2000_LOSSLESS")
@@ -40,7 +43,14 @@ async def list_datastores(visit: Visit) -> Response:
 
 
 async def start(visit: Visit) -> Response:
-    """Lead to where work begins: into the only data store, else to the list of them."""
+    """Lead to where work begins: into the only data store, else to the list of them.
+
+    Who may not list them is asked which one is meant.
+    """
+    if visit.query.get("datastore"):
+        return visit.redirect(f"{LIST}/{label(visit.query['datastore'].strip())}")
+    if not visit.may("medical-imaging:ListDatastores"):
+        return visit.render("datastores/open.html")
     found = (await visit.calls.get("/datastore", {"maxResults": 2, "datastoreStatus": "ACTIVE"})).json()
     only = found["datastoreSummaries"] if not found.get("nextToken") else []
     return visit.redirect(f"{LIST}/{label(only[0]['datastoreId'])}" if len(only) == 1 else LIST)
@@ -85,7 +95,23 @@ async def create_datastore(visit: Visit) -> Response:
         return _creation_form(visit, form.values(), ApiError(400, "ValidationException", str(error), ""))
     except ApiError as error:
         return _creation_form(visit, form.values(), error)
-    return visit.redirect(f"{LIST}/{label(made.json()['datastoreId'])}", "The data store was made.")
+    datastore_id = made.json()["datastoreId"]
+    return visit.redirect(
+        f"{LIST}/{label(datastore_id)}{'' if await _is_ready(visit, datastore_id) else '/details'}",
+        "The data store was made.",
+    )
+
+
+async def _is_ready(visit: Visit, datastore_id: str) -> bool:
+    """Wait a moment until a new data store can be used; return whether it can."""
+    if not visit.may("medical-imaging:GetDatastore", visit.place.datastore_arn(datastore_id)):
+        return False
+    for _ in range(_LOOKS):
+        found = (await visit.calls.get(f"/datastore/{label(datastore_id)}")).json()
+        if found["datastoreProperties"]["datastoreStatus"] != "CREATING":
+            return True
+        await asyncio.sleep(_BETWEEN_LOOKS_SECONDS)
+    return False
 
 
 def _creation_form(visit: Visit, values: Mapping[str, str], error: ApiError | None = None) -> Response:
@@ -96,7 +122,9 @@ def _creation_form(visit: Visit, values: Mapping[str, str], error: ApiError | No
 
 async def ask_deletion(visit: Visit) -> Response:
     """Ask whether a data store is to be deleted."""
-    return visit.render("datastores/delete.html", datastore=await open_datastore(visit), error=None, typed="")
+    datastore = await open_datastore(visit)
+    visit.require("medical-imaging:DeleteDatastore", datastore.arn)
+    return visit.render("datastores/delete.html", datastore=datastore, error=None, typed="")
 
 
 async def delete_datastore(visit: Visit) -> Response:

@@ -95,7 +95,7 @@ class SignIn:
         target = _safe_target(request.query_params.get("next", ""))
         if session is not None:
             return RedirectResponse(target, 303)
-        return self._page(target)
+        return self._page(target, has_ended=self.cookie in request.cookies)
 
     async def by_key(self, request: Request, session: Session | None, form: Form) -> Response:
         """Sign in by access key and secret."""
@@ -257,10 +257,11 @@ class SignIn:
         html = self.environment.get_template("link.html").render(error=reason)
         return HTMLResponse(html, status, {"Retry-After": str(wait)} if wait else None)
 
-    def _page(self, target: str, error: str = "", key: str = "") -> Response:
+    def _page(self, target: str, error: str = "", key: str = "", *, has_ended: bool = False) -> Response:
         html = self.environment.get_template("sign_in.html").render(
             next=target,
             error=error,
+            has_ended=has_ended,
             access_key_id=key,
             provider=None if self.provider is None else self.provider.name,
             provider_path=provider_sign_in.PATH,

@@ -58,17 +58,21 @@ async function openSeries(series) {
   const path = `${base}/series/${encodeURIComponent(uid)}`
   if (!stacks.has(uid)) stacks.set(uid, await json(`${path}/metadata`))
   const frames = sorted(stacks.get(uid).filter((dataset) => value(dataset, "00280010")).flatMap((dataset) => framesOf(dataset, path)))
-  if (!frames.length) throw new Error("This series has no images: it holds documents, structures or signals.")
+  if (!frames.length) throw new Error("This series has no images that can be shown here. It may hold documents, structures or signals.")
   say("")
   await viewport.show(new Stack(series, frames, store))
 }
 
-function fail(error) { say(error.message) }
+function fail(error) {
+  say(error.message)
+  active.element.querySelector("[data-failure]").textContent = error.message
+}
 function say(words) { root.querySelector("[data-status]").textContent = words }
 
 function activate(viewport) {
   active = viewport
   for (const one of viewports) one.element.toggleAttribute("data-active", one === viewport)
+  if (viewport.frame) listPresets()
 }
 
 // Scrolls, and takes along viewports whose images lie in parallel in the same patient.
@@ -206,7 +210,15 @@ presets.addEventListener("change", () => {
   else if (preset) setWindow(preset)
 })
 
+// Lists the windows of the active image, and marks the one it is shown with.
 function listPresets() {
+  fillPresets()
+  const shown = active.window
+  const place = active.isColour || !shown ? -1 : presetsOf(active.frame).findIndex(({ center, width, curve }) => center === shown.center && width === shown.width && curve === shown.curve)
+  presets.value = place >= 0 ? String(place) : ""
+}
+
+function fillPresets() {
   const found = presetsOf(active.frame)
   const key = found.map(({ name }) => name).join("|")
   if (presets.dataset.key === key) return
@@ -220,6 +232,7 @@ for (const viewport of viewports) {
     if (viewport === active) listPresets()
     root.querySelector("[data-announce]").textContent = viewport.failure ? viewport.failure.message : `Image ${viewport.stack.index + 1} of ${viewport.stack.frames.length}`
   })
+  element.addEventListener("viewer:window", () => { if (viewport === active) listPresets() })
   element.addEventListener("pointerdown", () => activate(viewport), true)
   element.addEventListener("focusin", () => activate(viewport))
   let travelled = 0
@@ -227,8 +240,10 @@ for (const viewport of viewports) {
     event.preventDefault()
     activate(viewport)
     if (event.ctrlKey) { zoomBy(event.deltaY < 0 ? 1.1 : 1 / 1.1); return }
-    // A wheel turns by notches; a touchpad glides, and a step is taken every forty of its pixels.
-    travelled += event.deltaMode ? event.deltaY * 40 : event.deltaY
+    const delta = event.deltaMode ? event.deltaY * 40 : event.deltaY
+    // A notch of a wheel is one image, however many pixels a browser makes of it; a touchpad glides, forty of its pixels an image.
+    if (Math.abs(delta) >= 50) { travelled = 0; scroll(Math.sign(delta) * Math.max(1, Math.round(Math.abs(delta) / 120)), viewport); return }
+    travelled += delta
     const steps = Math.trunc(travelled / 40)
     if (steps) { travelled -= steps * 40; scroll(steps, viewport) }
   }, { passive: false })

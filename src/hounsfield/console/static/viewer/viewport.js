@@ -44,12 +44,14 @@ export class Viewport {
     Object.assign(this.view, changes)
     if ("window" in changes || "isInverted" in changes) this.#makePicture()
     this.draw()
+    if ("window" in changes) this.element.dispatchEvent(new CustomEvent("viewer:window"))
   }
 
   reset() {
     this.view = { ...NOTHING }
     this.#makePicture()
     this.draw()
+    this.element.dispatchEvent(new CustomEvent("viewer:window"))
   }
 
   resize() {
