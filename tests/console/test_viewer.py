@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 from pydicom.dataset import Dataset
 
 from support.browser.accessibility import check_accessibility
@@ -261,6 +261,30 @@ def test_the_keyboard_does_all(server: ServerProcess, datastore: str, signed_in:
     assert signed_in.title() == "Viewer – Hounsfield"
     signed_in.set_viewport_size({"width": 360, "height": 740})
     check_width(signed_in)
+
+
+def test_parts_of_two_images_are_not_put_together(server: ServerProcess, datastore: str, signed_in: Page) -> None:
+    pixels = np.random.default_rng(7).integers(0, 4096, (128, 128), dtype=np.uint16)
+    assert store(server, datastore, [part10(slice_of(study=7, pixels=pixels))]).status_code == 200
+    replaced: list[str] = []
+
+    def replace(route: Route) -> None:
+        asked = route.request.headers.get("range", "")
+        if not asked.startswith("bytes=") or asked.startswith("bytes=0-"):
+            route.continue_()
+            return
+        answer = route.fetch()
+        replaced.append(asked)
+        headers = {**answer.headers, "etag": '"another"'}
+        route.fulfill(status=206, headers=headers, body=bytes(len(answer.body())))
+
+    signed_in.route("**/frames/**", replace)
+    open_study(signed_in, datastore, str(slice_of(study=7).StudyInstanceUID))
+    assert wait_shown(signed_in) == ""
+    assert replaced
+    path = signed_in.evaluate(STATE)["path"]
+    levels = picture(get(server, datastore, f"{path}/rendered", "image/png").content).astype(int)
+    assert np.abs(canvas_pixels(signed_in) - levels[..., None]).max() <= 1
 
 
 def test_a_lost_image_is_told_and_the_rest_goes_on(

@@ -49,12 +49,12 @@ export class FrameStore {
     const codestream = readCodestream(bytes)
     if (codestream && !isDecodable(codestream)) return this.#asItIs(frame, signal)
     const size = answer.status === 206 ? Number(answer.headers.get("content-range")?.split("/")[1]) : bytes.length
-    if (bytes.length < size) bytes = await this.#rest(frame, bytes, size, codestream, onPicture, signal)
-    return { ...(await this.#decoded(frame, bytes, 0, isUrgent)), isWhole: true, bytes: size }
+    if (bytes.length < size) bytes = await this.#rest(frame, bytes, { size, tag: answer.headers.get("etag") }, codestream, onPicture, signal)
+    return { ...(await this.#decoded(frame, bytes, 0, isUrgent)), isWhole: true, bytes: bytes.length }
   }
 
   // Fetches what is missing in one request, and shows each resolution as soon as it is there.
-  async #rest(frame, start, size, codestream, onPicture, signal) {
+  async #rest(frame, start, { size, tag }, codestream, onPicture, signal) {
     const ends = codestream?.resolutionEnds ?? []
     const bytes = new Uint8Array(size)
     bytes.set(start)
@@ -73,6 +73,11 @@ export class FrameStore {
     }
     showBest()
     const answer = await ask(frame.path, { Accept: "image/jphc", Range: `bytes=${filled}-` }, signal)
+    if (answer.status !== 206 || answer.headers.get("etag") !== tag) {
+      // Another image has taken the place of the one that the beginning is of: nothing of that may be among its pixels.
+      await busy
+      return new Uint8Array(await (await ask(frame.path, { Accept: "image/jphc" }, signal)).arrayBuffer())
+    }
     const reader = answer.body.getReader()
     for (;;) {
       const { done, value } = await reader.read()
