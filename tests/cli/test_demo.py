@@ -30,10 +30,11 @@ from requests import Session
 from hounsfield.cli.demo.failures import failure_lines
 from hounsfield.cli.demo.tour import earlier_import
 from hounsfield.phantom.ct_series import SERIES_UID, STUDY_UID
+from hounsfield.server.supervisor import running_url
 from hounsfield.settings import Settings
 from support.as_installed import as_installed
 from support.clients.dicomweb import SignedRequests
-from support.servers import ServerProcess
+from support.servers import ServerProcess, wait_for
 
 PROGRAMS = Path(sys.executable).parent
 PHANTOM_PIXELS = "5b638e7ee03b77174c333be1541c9d6fae864ca18c028c5758ea71968bd0e37d"
@@ -252,6 +253,16 @@ def test_it_ends_when_it_is_interrupted_and_says_nothing_on_standard_error(demo:
     assert demo.process.returncode == 0
     assert said == ""
     assert not (demo.data / "server.json").exists()
+
+
+def test_the_server_ends_with_a_demo_that_is_terminated(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        _command(tmp_path, "--keep-serving"), env=_environment(**as_installed()), stdout=subprocess.DEVNULL
+    ) as process:
+        wait_for(lambda: running_url(tmp_path), "the server")
+        process.terminate()
+        assert process.wait(60) == 128 + signal.SIGTERM
+    assert not (tmp_path / "server.json").exists()
 
 
 def test_it_says_that_files_cannot_be_copied_into_s3(tmp_path: Path) -> None:

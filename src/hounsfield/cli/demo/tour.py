@@ -6,6 +6,7 @@ server ─▶ data store ─▶ user ─▶ import ─▶ read back ─▶ summa
 from __future__ import annotations
 
 import shlex
+import signal
 import socket
 import sys
 import time
@@ -16,6 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from shutil import which
 from tempfile import TemporaryDirectory
+from types import FrameType
 from typing import Any, Final
 
 import click
@@ -68,7 +70,7 @@ def run(data: Path, *, keep_serving: bool) -> None:
     data : Path
         Data folder of the demo.
     keep_serving : bool
-        Whether to serve on until interrupted.
+        Whether to serve on until interrupted or terminated.
 
     Raises
     ------
@@ -77,6 +79,8 @@ def run(data: Path, *, keep_serving: bool) -> None:
     ImportFailedError
         Files cannot be imported into this installation.
     """
+    # Without this, SIGTERM would end the demo only, and leave the server that it started.
+    signal.signal(signal.SIGTERM, _end)
     began = time.monotonic()
     settings = replace(load_settings(), data=data)
     check_bucket_folder(settings)
@@ -91,6 +95,11 @@ def run(data: Path, *, keep_serving: bool) -> None:
         _say_how_to_go_on(settings, url, datastore_id, keep_serving=keep_serving)
         if keep_serving:
             _serve_on(url)
+
+
+def _end(number: int, _frame: FrameType | None) -> None:
+    """End the program as the signal would, but by way of all that is to be done at its end."""
+    raise SystemExit(128 + number)
 
 
 def _show(settings: Settings, url: str, datastore_id: str) -> None:
