@@ -16,7 +16,7 @@ from support.browser.accessibility import press
 from support.browser.fixtures import NewContext
 from support.browser.pages import check_page, settle, sign_in
 from support.files.real_files import INSTALLED
-from support.files.synthetic import save, slice_of
+from support.files.synthetic import save, slice_of, uid
 from support.identities.users_and_roles import UsersAndRoles, allow
 from support.imaging.imports import image_sets
 from support.servers import ServerProcess, active_datastore, wait_for
@@ -86,6 +86,8 @@ def test_a_folder_with_other_files_is_uploaded(
     told = rows(page)
     assert "(0xC000)" in told["disc/cut.dcm"]
     assert "Import it from a bucket" in told["disc/huge.dcm"]
+    # What can never be stored is not offered to be sent again.
+    expect(page.get_by_role("button", name="Send again")).to_be_hidden()
     assert sum("It has the SOP Instance UID of disc/" in words for words in told.values()) == 1
     check_page(page)
     page.get_by_label("Show").select_option("Left out")
@@ -102,6 +104,9 @@ def test_a_folder_with_other_files_is_uploaded(
     assert any(row[0] == f"disc/series-1/{HOSTILE}" for row in saved)
     page.get_by_role("button", name="Send duplicates too (1)").click()
     expect(page.get_by_text("The upload has ended: 31 files stored, 2 failed, 3 left out.")).to_be_visible()
+    page.get_by_label("Show").select_option("Stored")
+    page.get_by_role("link", name="Study of disc/series-1/003.dcm").click()
+    expect(page).to_have_url(re.compile(f"/studies/{re.escape(uid(50))}$"))
 
 
 def test_files_are_chosen_by_keyboard_and_warnings_are_told(

@@ -42,7 +42,7 @@ function answerOf(request) {
 // Whether an answer says what became of each file.
 export const tellsOutcomes = ({ content }) => Boolean(content && (content[FAILED] || content[STORED] || content[OTHERS]))
 
-// What became of each file, in their order, by the UIDs that they say they have: {state, words}.
+// What became of each file, in their order, by the UIDs that they say they have: {state, words, study, isFinal}.
 export function outcomesOf(content, uids) {
   const value = (item, tag) => item[tag]?.Value?.[0]
   const items = (tag) => content[tag]?.Value ?? []
@@ -69,8 +69,15 @@ function stored(item, value) {
   const warned = value(item, WARNING)
   const words = warned === undefined ? "" : value(item, COMMENT) || `Warning ${hex(warned)}`
   const place = item[URL] ? "" : "It is not in the primary image set of its series."
-  return { state: warned === undefined ? "stored" : "warned", words: [words, place].filter(Boolean).join(" ") }
+  const study = /\/studies\/([^/]+)\/series\//.exec(item[URL]?.Value?.[0] ?? "")?.[1] ?? ""
+  return { state: warned === undefined ? "stored" : "warned", words: [words, place].filter(Boolean).join(" "), study }
 }
 
-const failed = (item, value) => ({ state: "failed", words: `${value(item, COMMENT) || "The server gave no reason."} (${hex(value(item, REASON) ?? 0)})` })
+function failed(item, value) {
+  const reason = Number(value(item, REASON) ?? 0)
+  return { state: "failed", words: `${value(item, COMMENT) || "The server gave no reason."} (${hex(reason)})`, isFinal: isFinal(reason) }
+}
+
+// Whether the same file fails again: it is not of the study, cannot be understood, or its SOP Class is not taken (PS3.18 Table I.2-2).
+const isFinal = (reason) => reason === 0x0122 || reason >> 8 === 0xa9 || reason >> 12 === 0xc
 const hex = (code) => `0x${Number(code).toString(16).toUpperCase().padStart(4, "0")}`

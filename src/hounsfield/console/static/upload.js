@@ -20,7 +20,7 @@ const queue = new UploadQueue({
   hasEnded: hasSessionEnded,
   sizeText: formatSize,
 })
-const list = new UploadList(part("list"), queue)
+const list = new UploadList(part("list"), queue, root.dataset.studies)
 const samples = []
 let timer = 0
 let choosing = 0
@@ -89,7 +89,7 @@ function show() {
   }
   showPause(pause)
   part("cancel").hidden = !queue.running
-  offer("again", counts.failed + counts.cancelled, (count) => `Send again (${count})`)
+  offer("again", queue.sendable, (count) => `Send again (${count})`)
   offer("duplicates", counts.duplicate, (count) => `Send duplicates too (${count})`)
   part("save").hidden = queue.running || !queue.items.length
   if (!queue.running || performance.now() - listed > LISTED_EACH_MS) {

@@ -15,7 +15,9 @@ const STATES = {
 }
 
 export class UploadList {
-  constructor(root, queue) {
+  // studies: the address of the studies of the data store, which that of each is below.
+  constructor(root, queue, studies) {
+    this.studies = studies
     this.queue = queue
     this.body = root.querySelector("tbody")
     this.choice = root.querySelector("select")
@@ -56,6 +58,12 @@ export class UploadList {
     badge.className = `badge ${LOOKS[item.state] ?? ""}`
     badge.textContent = WORDS[item.state]
     result.replaceChildren(badge, item.words ? ` ${item.words}` : "")
+    if (!item.study || !this.studies) return
+    const link = document.createElement("a")
+    link.href = `${this.studies}/${item.study}`
+    link.textContent = "Study"
+    link.setAttribute("aria-label", `Study of ${item.path}`)
+    result.append(" ", link)
   }
 
   // Saves all files with what became of them. A text that a spreadsheet would take for a formula gets an apostrophe.

@@ -27,6 +27,7 @@ export class UploadQueue {
     this.items = []
     this.counts = { waiting: 0, sending: 0, stored: 0, warned: 0, failed: 0, skipped: 0, duplicate: 0, cancelled: 0 }
     this.bytes = { total: 0, settled: 0 }
+    this.final = 0
     this.pause = null
     this.running = false
     this.waiting = []
@@ -47,9 +48,11 @@ export class UploadQueue {
   }
 
   add({ file, path, error }) {
-    const item = { file, path, size: file?.size ?? 0, state: "", words: "", uid: "", force: false }
+    const item = { file, path, size: file?.size ?? 0, state: "", words: "", uid: "", study: "", isFinal: false, force: false }
     this.items.push(item)
     if (!file) {
+      item.isFinal = true
+      this.final += 1
       this.#set(item, "failed", `${UNREADABLE}${error?.name ? ` (${error.name})` : ""}`)
       return
     }
@@ -85,10 +88,13 @@ export class UploadQueue {
     for (; this.next < this.waiting.length; this.next += 1) this.#settle(this.waiting[this.next], "cancelled", words)
   }
 
+  // How many files are worth to be sent again: what was not stored, without what would fail again.
+  get sendable() { return this.counts.failed + this.counts.cancelled - this.final }
+
   // Sends again what was not stored, or what was left out as a duplicate.
   again(...states) {
     for (const item of this.items) {
-      if (!states.includes(item.state) || !item.file) continue
+      if (!states.includes(item.state) || item.isFinal) continue
       item.force = true
       this.#enqueue(item)
     }
@@ -112,7 +118,10 @@ export class UploadQueue {
   }
 
   // An item that is done with counts as sent, whatever became of it, so that the bar comes to its end.
-  #settle(item, state, words) {
+  #settle(item, state, words, { study = "", isFinal = false } = {}) {
+    item.study = study
+    item.isFinal = isFinal
+    if (isFinal) this.final += 1
     this.bytes.settled += item.size
     if (state === "failed") this.#sendOther(item)
     this.#set(item, state, words)
@@ -170,7 +179,7 @@ export class UploadQueue {
     else if (head.kind === "empty") this.#settle(item, "skipped", "The file is empty.")
     else if (head.kind === "other") this.#settle(item, "skipped", "This is no DICOM file.")
     else if (head.kind === "directory") this.#settle(item, "skipped", "This is the index of a medium (DICOMDIR), no image.")
-    else if (item.size + MARGIN_BYTES > mostBytes) this.#settle(item, "failed", `It has ${sizeText(item.size)}, the server takes ${sizeText(mostBytes)} in a request. Import it from a bucket.`)
+    else if (item.size + MARGIN_BYTES > mostBytes) this.#settle(item, "failed", `It has ${sizeText(item.size)}, the server takes ${sizeText(mostBytes)} in a request. Import it from a bucket.`, { isFinal: true })
     else return this.#admitOnce(item, head.uid)
     return false
   }
@@ -195,7 +204,7 @@ export class UploadQueue {
       const answer = await this.#post(left)
       if (tellsOutcomes(answer)) {
         this.misses = 0
-        for (const [index, { state, words }] of outcomesOf(answer.content, left.map((item) => item.uid)).entries()) this.#settle(left[index], state, words)
+        for (const [index, { state, words, ...more }] of outcomesOf(answer.content, left.map((item) => item.uid)).entries()) this.#settle(left[index], state, words, more)
         return undefined
       }
       if (this.abort.signal.aborted) return this.#close(left, "cancelled", "It was being sent; whether it was stored is not known.")
