@@ -110,7 +110,9 @@ def test_signing_out_everywhere_ends_all_sessions(server: ServerProcess) -> None
     signed_in(server, one)
     signed_in(server, other)
     page = one.get(server.url + "/console/session", timeout=30)
-    one.post(server.url + "/console/sign-out", {"csrf_token": csrf_token(page), "everywhere": "yes"}, timeout=30)
+    form = {"csrf_token": csrf_token(page), "everywhere": "yes"}
+    ended = one.post(server.url + "/console/sign-out", form, timeout=30)
+    assert re.search("You are signed out everywhere: [0-9]+ sessions have ended", ended.text)
     for browser in (one, other):
         answer = browser.get(server.url + "/console/datastores", allow_redirects=False, timeout=30)
         assert answer.status_code == 303

@@ -260,12 +260,14 @@ class ConsoleSessions:
         return False
 
     def end_all(self, session: Session) -> int:
-        """End all sessions of who is signed in, this one too; gives how many there were."""
+        """End all sessions of who is signed in, this one too; gives how many could still be used."""
+        now, columns = self._clock(), console_sessions.c
+        own = columns.holder_id == session.principal.id
+        live = (own, columns.expires_at > now, columns.seen_at > now - self._times.idle_seconds * 1000)
         with self._database.write() as connection:
-            ended = connection.execute(
-                delete(console_sessions).where(console_sessions.c.holder_id == session.principal.id)
-            )
-        return ended.rowcount
+            ended = connection.execute(delete(console_sessions).where(*live)).rowcount
+            connection.execute(delete(console_sessions).where(own))
+        return ended
 
     def opened(self, session: Session) -> list[OpenedSession]:
         """Return all sessions of who is signed in, that was used last first."""

@@ -10,6 +10,7 @@ whether the key exists.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
@@ -95,7 +96,12 @@ class SignIn:
         target = _safe_target(request.query_params.get("next", ""))
         if session is not None:
             return RedirectResponse(target, 303)
-        return self._page(target, has_ended=self.cookie in request.cookies)
+        ended = request.query_params.get("ended", "")
+        return self._page(
+            target,
+            has_ended=self.cookie in request.cookies,
+            ended=int(ended) if re.fullmatch("[0-9]{1,6}", ended) else 0,
+        )
 
     async def by_key(self, request: Request, session: Session | None, form: Form) -> Response:
         """Sign in by access key and secret."""
@@ -183,12 +189,16 @@ class SignIn:
 
         A page of ours may ask for that, whatever its token: who leaves is not to stay signed in as the page is out of date.
         """
+        ended = 0
         if session is not None:
             if form.text("csrf_token") != session.csrf_token and not _is_surely_same_origin(request):
                 return RedirectResponse(HOME, 303)
-            await run_in_threadpool(self.sessions.end_all if form.text("everywhere") else self.sessions.end, session)
+            if form.text("everywhere"):
+                ended = await run_in_threadpool(self.sessions.end_all, session)
+            else:
+                await run_in_threadpool(self.sessions.end, session)
             await self._record_end(request, session.principal)
-        response = RedirectResponse("/console/sign-in", 303)
+        response = RedirectResponse(f"/console/sign-in?ended={ended}" if ended else "/console/sign-in", 303)
         response.delete_cookie(self.cookie, path="/console")
         return response
 
@@ -257,12 +267,15 @@ class SignIn:
         html = self.environment.get_template("link.html").render(error=reason)
         return HTMLResponse(html, status, {"Retry-After": str(wait)} if wait else None)
 
-    def _page(self, target: str, error: str = "", key: str = "", *, has_ended: bool = False) -> Response:
+    def _page(
+        self, target: str, error: str = "", key: str = "", *, has_ended: bool = False, ended: int = 0
+    ) -> Response:
         html = self.environment.get_template("sign_in.html").render(
             next=target,
             error=error,
             has_ended=has_ended,
             access_key_id=key,
+            ended=ended,
             provider=None if self.provider is None else self.provider.name,
             provider_path=provider_sign_in.PATH,
         )
