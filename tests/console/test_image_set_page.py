@@ -113,6 +113,11 @@ def test_the_first_page_says_what_an_image_set_is(reader: Reader, image_set_id: 
     assert re.search(
         rf"aws medical-imaging get-image-set --endpoint-url \S+ .* --image-set-id {image_set_id}$", words[:-13]
     )
+    study = f'/studies/{uid(1)}">'
+    # From the crumb and from the facts.
+    assert reader.text().count(study) == 2
+    assert "Patient Yamada, Tarou 山田 太郎 やまだ たろう" in words
+    assert study in reader.text("/edit")
     older = reader.words("?version=2")
     assert "You see version 2. The latest is version 4" in older
     assert "Patient ID P-1" in older

@@ -134,6 +134,7 @@ def test_what_was_asked_for_stays_in_the_form(hospital: Hospital) -> None:
     assert 'name="sort" value="-StudyDate"' in bad.text
     assert 'id="error"' in bad.text
     assert "Request id" in bad.text
+    assert 'type="search" value="doe"' in hospital.get("studies?q=doe").text
     nothing = hospital.get("studies?name=nobody&modality=CT").text
     assert "No study matches" in nothing
     assert f'href="{hospital.path}/studies?modality=CT"' in nothing

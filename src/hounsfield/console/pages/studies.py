@@ -26,6 +26,8 @@ from hounsfield.console.visit import Visit
 
 _STUDIES: Final = "/console/datastores/{datastore}/studies"
 PAGE_SIZES: Final = (25, 50, 100)
+_NOT_QUICK: Final = frozenset({"from", "to", "modality"})
+"""Fields that the quick search does not look at."""
 _MOST_SKIPPED: Final = 1_000_000
 _MOST_SERIES: Final = 200
 _MOST_IMAGE_SETS: Final = 200
@@ -134,6 +136,8 @@ def _page(
         more=more and offset + size <= _MOST_SKIPPED,
         error=error,
         not_found=not_found,
+        # What the quick search found stays typed, as far as it is of one field.
+        found=given if len(filters.values) == 1 and not filters.values.keys() & _NOT_QUICK else "",
         also=[(name, given) for name in also] if len(filters.values) == 1 else [],
         shows_pictures=may_see_pictures(visit, datastore),
     )
