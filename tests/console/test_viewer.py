@@ -263,6 +263,16 @@ def test_the_keyboard_does_all(server: ServerProcess, datastore: str, signed_in:
     check_width(signed_in)
 
 
+def test_an_empty_value_of_a_window_is_not_zero(server: ServerProcess, datastore: str, signed_in: Page) -> None:
+    image = slice_of(study=8, WindowCenter=["", "2000"], WindowWidth=["400", "3000"])
+    assert store(server, datastore, [part10(image)]).status_code == 200
+    open_study(signed_in, datastore, str(image.StudyInstanceUID))
+    assert wait_shown(signed_in) == ""
+    assert signed_in.evaluate(f"() => {ACTIVE}.frame.windows.map(({{ center, width }}) => [center, width])") == [
+        [2000, 3000]
+    ]
+
+
 def test_parts_of_two_images_are_not_put_together(server: ServerProcess, datastore: str, signed_in: Page) -> None:
     pixels = np.random.default_rng(7).integers(0, 4096, (128, 128), dtype=np.uint16)
     assert store(server, datastore, [part10(slice_of(study=7, pixels=pixels))]).status_code == 200

@@ -6,7 +6,8 @@ export const number = (dataset, tag) => {
   const found = value(dataset, tag)
   return found === undefined || found === null ? undefined : Number(found)
 }
-export const numbers = (dataset, tag) => values(dataset, tag).map(Number)
+// An empty value among several is null, which is no number, least of all 0.
+export const numbers = (dataset, tag) => values(dataset, tag).map((one) => (one === null ? NaN : Number(one)))
 export const text = (dataset, tag) => {
   const found = value(dataset, tag)
   if (found === undefined || found === null) return ""
@@ -59,8 +60,8 @@ function frameOf(dataset, index, path) {
     windows: windowsOf(voi),
     shape: text(dataset, "20500020"),
     padding: paddingOf(dataset),
-    position: position.length === 3 ? position : null,
-    orientation: orientation.length === 6 ? orientation : null,
+    position: position.length === 3 && position.every(Number.isFinite) ? position : null,
+    orientation: orientation.length === 6 && orientation.every(Number.isFinite) ? orientation : null,
     ...spacingOf(dataset, measures),
   }
 }
