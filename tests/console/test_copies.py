@@ -167,7 +167,7 @@ def test_what_would_fail_is_said_before(store: Store, root: PlainSession) -> Non
     itself = words(root.get(f"{path_of(store, aside)}/merge?into={aside}"))
     assert "This is the image set itself." in itself
     deletion = words(root.get(f"{path_of(store, aside)}/delete"))
-    assert "1 of these instances are also in 1 other image set of this series" in deletion.replace(
+    assert "1 of these instances is also in 1 other image set of this series" in deletion.replace(
         '<data value="1" data-as="number">1</data>', "1"
     )
     # Sent all the same, the API decides, and the copy that failed says why.

@@ -71,8 +71,10 @@ def test_several_attributes_change_in_one_update_by_mouse(store: Store, image_se
     field = page.get_by_label("Attribute", exact=True)
     field.press_sequentially("Patientnam")
     page.locator("#attributes option[value=PatientName]").wait_for(state="attached")
-    field.fill("PatientName")
-    page.get_by_role("button", name="Add").click()
+    field.fill("patient's na")
+    page.locator("#attributes option[value=PatientName]").filter(has_text="Patient's Name").wait_for(state="attached")
+    page.get_by_role("button", name="Patient name").click()
+    expect(page.get_by_role("button", name="Patient name")).to_have_count(0)
     expect(page.get_by_label("New value")).to_have_value("Roe^Jane")
     expect(page.get_by_label("New value")).to_be_focused()
     page.get_by_label("New value").fill(HOSTILE)
@@ -239,7 +241,7 @@ def test_instances_are_removed_and_an_image_set_is_deleted_by_keyboard(
     page.keyboard.press("Enter")
     press(page, page.get_by_role("link", name="Delete"))
     expect(page.get_by_label("to confirm")).to_be_focused()
-    expect(page.get_by_text("1, with 1 frames")).to_be_visible()
+    expect(page.get_by_text("1, with 1 frame")).to_be_visible()
     page.keyboard.type("delete")
     page.keyboard.press("Enter")
     expect(page.get_by_text(f"Type {image_set[:8]}.")).to_be_visible()
@@ -328,6 +330,39 @@ def test_what_cannot_be_sent_is_said_before_and_is_not_sent(
 @pytest.fixture(scope="module")
 def unchanged(store: Store) -> str:
     return store.imported(*(slice_of(number=one, study=99) for one in (1, 2, 3)))[0]
+
+
+@pytest.mark.parametrize(
+    ("typed", "key"),
+    [
+        ("Patient name", "PatientName"),
+        ("patient's name", "PatientName"),
+        ("PATIENT’S-NAME", "PatientName"),
+        ("patient_name", "PatientName"),
+        ("patients birth date", "PatientBirthDate"),
+        ("accession number", "AccessionNumber"),
+        ("(0010, 0040)", "PatientSex"),
+    ],
+)
+def test_attributes_are_named_as_people_write_them(
+    store: Store, root: PlainSession, unchanged: str, typed: str, key: str
+) -> None:
+    answer = root.send(path_of(store, unchanged) + "/edit", {"do": "add", "version": "1", "key": typed})
+    assert f'name="edit-key" value="{key}"' in answer.text
+    # A patient and a study have one of each.
+    assert "A backslash separates several values" not in answer.text
+
+
+def test_what_a_uid_may_be_is_said_alike_before_and_after(store: Store, root: PlainSession) -> None:
+    aside = store.imported(slice_of(study=95), slice_of(study=95, number=2, PatientID="TYPO"))[1]
+    form = [("version", "1"), ("do", "review")]
+    asked = words(root.send(path_of(store, aside) + "/edit", [("version", "1"), ("do", "add"), ("key", "Image type")]))
+    assert "A backslash separates several values" in asked
+    for wrong in ("1.2.x", "1" * 257):
+        answer = words(root.send(path_of(store, aside) + "/edit", [*form, *edit("SeriesInstanceUID", wrong)]))
+        assert "up to 64 characters" in answer or "at most 256 are allowed" in answer
+    long = words(root.send(path_of(store, aside) + "/edit", [*form, *edit("SeriesInstanceUID", "1" * 65)]))
+    assert "These changes need force" in long
 
 
 @pytest.mark.parametrize("key", ["Patient", "(0010,00", "PixelData", "<script>alert(1)</script>", "0002 0010"])

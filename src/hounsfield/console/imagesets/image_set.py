@@ -51,7 +51,7 @@ class ImageSetVersion:
     is_primary : bool
         Whether DICOMweb shows it as its series.
     forced : bool
-        Whether it was made with force, against what identifies patient, study or series.
+        Whether it was made with force.
     created_at, updated_at, deleted_at, last_accessed_at : float or None
         In seconds since 1970-01-01 UTC; `created_at` is that of the image set.
     storage_tier : str

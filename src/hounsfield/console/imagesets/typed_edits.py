@@ -66,6 +66,8 @@ class CheckedEdit:
         Value representation; empty where it is not known.
     is_keyword : bool
         Whether the dictionary knows the attribute.
+    multiple : bool
+        Whether it takes more than one value.
     is_there : bool
         Whether it is there now.
     before : JsonValue
@@ -88,6 +90,7 @@ class CheckedEdit:
     level: Level | None = None
     vr: str = ""
     is_keyword: bool = True
+    multiple: bool = False
     is_there: bool = False
     before: JsonValue = None
     after: JsonValue = None
@@ -139,6 +142,7 @@ def check_edit(typed: TypedEdit, content: ImageSetContent, *, is_primary: bool) 
         level,
         vr,
         is_keyword=element.vr is not None,
+        multiple=element.multiple,
         is_there=bool(holders),
         before=values[0] if values and not varies else None,
         varies=varies,

@@ -44,7 +44,15 @@ _HINTS: Final[Mapping[str, str]] = {
 _SEVERAL: Final = frozenset(_HINTS) - {"LT", "ST", "UT", "UR", "SQ", "OB", "OD", "OF", "OL", "OV", "OW", "UN"}
 
 
-def vr_hint(vr: str) -> str:
-    """Return what a value of a value representation looks like; empty for one that is not known."""
+def vr_hint(vr: str, *, multiple: bool = False) -> str:
+    """Return what a value of a value representation looks like; empty for one that is not known.
+
+    Parameters
+    ----------
+    vr : str
+        The value representation.
+    multiple : bool
+        Whether the attribute takes more than one value.
+    """
     hint = _HINTS.get(vr, "")
-    return f"{hint}. A backslash separates several values." if vr in _SEVERAL else hint
+    return f"{hint}. A backslash separates several values." if multiple and vr in _SEVERAL else hint

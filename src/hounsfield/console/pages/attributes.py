@@ -13,7 +13,7 @@ from hounsfield.console.visit import Visit
 from hounsfield.dicom.healthimaging.edit_values import EditValueError
 from hounsfield.dicom.healthimaging.editable_elements import editable_element
 from hounsfield.dicom.healthimaging.levels import Level, level_of
-from hounsfield.dicom.values.dictionary import ENTRIES, DictionaryEntry
+from hounsfield.dicom.values.dictionary import ENTRIES, DictionaryEntry, letters_of, name_of
 from hounsfield.dicom.values.errors import tag_text
 
 _SHOWN: Final = 20
@@ -25,7 +25,7 @@ class Attribute:
 
     Attributes
     ----------
-    keyword, tag, vr : str
+    keyword, name, tag, vr : str
         What it is known by, and its value representation.
     level : str
         Where an image set keeps it.
@@ -34,6 +34,7 @@ class Attribute:
     """
 
     keyword: str
+    name: str
     tag: str
     vr: str
     level: str
@@ -41,29 +42,32 @@ class Attribute:
 
 
 async def search_attributes(visit: Visit) -> Response:
-    """Show the attributes whose keyword or tag has what was typed."""
+    """Show the attributes whose name, keyword or tag has what was typed."""
     typed = visit.query.get("key", "").strip()
     return visit.render("attributes.html", typed=typed, attributes=list(_found(typed)) if typed else [])
 
 
 def _found(typed: str) -> Iterator[Attribute]:
     """Find attributes: first those that begin with what was typed, and those of the image set before those of instances."""
-    wanted = typed.casefold().replace(" ", "")
+    wanted = letters_of(typed)
     digits = typed.strip("()").replace(",", "").casefold()
     matches = [
         (tag, entry)
         for tag, entry in ENTRIES.items()
-        if wanted in entry.keyword.casefold() or f"{tag:08x}".startswith(digits)
+        if (wanted and (wanted in entry.keyword.casefold() or wanted in letters_of(name_of(tag))))
+        or f"{tag:08x}".startswith(digits)
     ]
 
     def rank(match: tuple[int, DictionaryEntry]) -> tuple[bool, bool, str]:
         tag, entry = match
-        starts = entry.keyword.casefold().startswith(wanted)
+        starts = entry.keyword.casefold().startswith(wanted) or letters_of(name_of(tag)).startswith(wanted)
         return not starts, level_of(tag) is Level.INSTANCE, entry.keyword
 
     for tag, entry in sorted(matches, key=rank)[:_SHOWN]:
         level = level_of(tag)
-        yield Attribute(entry.keyword, tag_text(tag), entry.vr, level.value, _is_editable(entry.keyword, level))
+        yield Attribute(
+            entry.keyword, name_of(tag), tag_text(tag), entry.vr, level.value, _is_editable(entry.keyword, level)
+        )
 
 
 def _is_editable(keyword: str, level: Level) -> bool:

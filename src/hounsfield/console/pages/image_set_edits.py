@@ -27,8 +27,18 @@ from hounsfield.console.visit import Visit
 from hounsfield.dicom.healthimaging.edit_values import VRS, EditValueError, element_key
 from hounsfield.dicom.healthimaging.editable_elements import editable_element
 from hounsfield.dicom.healthimaging.levels import Level, level_of
-from hounsfield.dicom.values.dictionary import key_of
+from hounsfield.dicom.values.dictionary import key_of, tag_of, tag_of_name
 
+_USUAL: Final = {
+    "PatientName": "Patient name",
+    "PatientID": "Patient ID",
+    "PatientBirthDate": "Birth date",
+    "PatientSex": "Sex",
+    "AccessionNumber": "Accession number",
+    "StudyDescription": "Study description",
+    "StudyDate": "Study date",
+    "SeriesDescription": "Series description",
+}
 _MOST_DIFFERENCES: Final = 50
 _TAG_DIGITS: Final = 8
 _LOCKED: Final = ApiError(
@@ -108,8 +118,8 @@ async def take_edits(visit: Visit) -> Response:
     form = visit.form
     edits = _read(visit)
     wanted = form.text("do") or "next"
-    key = form.text("key")
-    if wanted == "add" or (wanted == "next" and key):
+    key = wanted if wanted in _USUAL else form.text("key")
+    if wanted == "add" or wanted in _USUAL or (wanted == "next" and key):
         problem = _key_problem(_key(key))
         if problem:
             return await _form(visit, image_set, edits, key_problem=problem)
@@ -125,16 +135,21 @@ async def take_edits(visit: Visit) -> Response:
 
 
 def _key(typed: str) -> str:
-    """Return the key of the attribute that was typed; a tag may have parentheses and a comma."""
+    """Return the key of the attribute that was typed: a tag with or without its signs, or a name as people write it."""
     digits = typed.strip("()").replace(",", "").replace(" ", "")
     is_tag = len(digits) == _TAG_DIGITS and all(digit in hexdigits for digit in digits)
-    return key_of(int(digits, 16)) if is_tag else typed
+    if is_tag:
+        return key_of(int(digits, 16))
+    tag = tag_of_name(typed)
+    return typed if tag is None else key_of(tag)
 
 
 def _key_problem(key: str) -> str:
     """Return why an attribute cannot be changed; empty where it can."""
     if not key:
         return "Type the name or the tag of an attribute."
+    if tag_of(key) is None:
+        return "No attribute of DICOM has this name or tag. Type more of its name, and choose one of those that are suggested."
     try:
         editable_element(key, level_of(element_key(key).tag))
     except EditValueError as error:
@@ -265,6 +280,7 @@ async def _form(
         form=visit.form,
         error=error,
         vrs=sorted(VRS),
+        usual={key: words for key, words in _USUAL.items() if key not in {edit.key for edit in checked}},
         study_change=change,
         whole_study="study" in visit.form if asked else change is not None and change.is_offered,
         objections=list(dict.fromkeys(text for edit in checked for text in edit.objections)),

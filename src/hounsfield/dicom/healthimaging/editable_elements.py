@@ -32,7 +32,7 @@ _GENERATED: Final = frozenset(
         "FrameSizeInBytes",
     }
 )
-_LONGEST_UID: Final = 256
+_LONGEST_UID: Final = 256  # By force; DICOM allows 64 characters (PS3.5 section 9.1).
 _FILE_META_GROUP: Final = 0x0002
 
 
@@ -95,4 +95,4 @@ def check_uid(element: ElementKey, value: JsonValue) -> None:
     if element.key not in UIDS:
         return
     if not isinstance(value, str) or not 0 < len(value) <= _LONGEST_UID or set(value) - set("0123456789."):
-        raise EditValueError(f"{element.key} must be one UID of digits and dots, {_LONGEST_UID} at most")
+        raise EditValueError(f"{element.key} must be one UID of digits and dots, up to 64 characters")

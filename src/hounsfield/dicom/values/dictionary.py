@@ -9,8 +9,9 @@ groups (50xx, 60xx …), where one keyword stands for many tags and would collid
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Final
 
 from pydicom.datadict import DicomDictionary, dictionary_VR, private_dictionary_VR  # type: ignore[attr-defined]
@@ -86,6 +87,39 @@ def tag_of(key: str) -> int | None:
         except ValueError:
             return None
     return tag
+
+
+def name_of(tag: int) -> str:
+    """Return the name of a standard element, such as ``Patient's Name``; its keyword where the dictionary has no name."""
+    known = DicomDictionary.get(tag)
+    return known[2] if known is not None and known[2] else key_of(tag)
+
+
+def letters_of(name: str) -> str:
+    """Return the letters and digits of a name in lower case, by which people mean the same attribute."""
+    return "".join(letter for letter in name.casefold() if letter.isalnum())
+
+
+def tag_of_name(name: str) -> int | None:
+    """Find the tag that somebody means by a name or keyword, in any case and with any signs between its words.
+
+    Parameters
+    ----------
+    name : str
+        Such as ``Patient name``, ``patient's name`` or ``PatientName``.
+
+    Returns
+    -------
+    int or None
+        None when no standard element is called so.
+    """
+    return _tags_by_letters().get(letters_of(name))
+
+
+@cache
+def _tags_by_letters() -> Mapping[str, int]:
+    names = {letters_of(name_of(tag)): tag for tag in ENTRIES}
+    return names | {letters_of(entry.keyword): tag for tag, entry in ENTRIES.items()}
 
 
 def element_name(tag: int) -> str:
