@@ -274,6 +274,7 @@ def test_one_that_is_locked_is_left_alone_until_it_is_done(
     finally:
         runner.resume()
     expect(other.get_by_label("New value")).to_be_visible()
+    expect(other.get_by_text("Done: version 2 is made.")).to_be_visible()
     page.get_by_role("button", name="Send changes").click()
     expect(page.get_by_role("region", name="What changed in between")).to_contain_text("By another")
     page.get_by_role("button", name="Apply to version 2").click()

@@ -177,16 +177,20 @@ class Visit:
         else:
             response = RedirectResponse(path, 303)
         if message:
-            response.set_cookie(
-                MESSAGE_COOKIE,
-                quote(message),
-                max_age=_MESSAGE_SECONDS,
-                path="/console",
-                httponly=True,
-                samesite="lax",
-                secure=self.request.url.scheme == "https",
-            )
+            self.leave_message(response, message)
         return response
+
+    def leave_message(self, response: Response, message: str) -> None:
+        """Let the next page say what was done. It names no patient."""
+        response.set_cookie(
+            MESSAGE_COOKIE,
+            quote(message),
+            max_age=_MESSAGE_SECONDS,
+            path="/console",
+            httponly=True,
+            samesite="lax",
+            secure=self.request.url.scheme == "https",
+        )
 
     def refusal(self, error: ApiError) -> Response:
         """Return the page that says that an operation was refused or failed, and why."""

@@ -201,7 +201,7 @@ def render_image_set(visit: Visit, template: str, image_set: ImageSet, tab: str,
     """Return a page of an image set.
 
     The page of one that is locked asks again and again whether it still is (`_STATE`). Once it is not, all of the page is out
-    of date, and the browser is told to load it anew.
+    of date, and the browser is told to load it anew. That page then says that it is done.
 
     Parameters
     ----------
@@ -220,4 +220,10 @@ def render_image_set(visit: Visit, template: str, image_set: ImageSet, tab: str,
     headers = {"HX-Refresh": "true"} if asks_again and not image_set.latest.is_locked else {}
     error = values.get("error")
     status = error.status if isinstance(error, ApiError) else 200
-    return visit.render(template, status=status, headers=headers, image_set=image_set, tab=tab, **values)
+    response = visit.render(template, status=status, headers=headers, image_set=image_set, tab=tab, **values)
+    if headers and not image_set.latest.has_failed:
+        words = (
+            "the image set is deleted" if image_set.latest.is_deleted else f"version {image_set.latest.version} is made"
+        )
+        visit.leave_message(response, f"Done: {words}.")
+    return response
