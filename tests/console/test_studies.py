@@ -276,3 +276,25 @@ def test_in_the_browser(hospital: Hospital, page: Page, faults: PageFaults) -> N
         page.get_by_role("link", name="Download as ZIP").click()
     assert download.value.suggested_filename == f"{uid(JOHN)}.zip"
     assert not faults.found
+
+
+def test_a_study_without_pixels_is_not_offered_to_the_viewer(
+    server: ServerProcess, client: Any, page: Page, faults: PageFaults
+) -> None:
+    made = [slice_of(series, 1, study=1) for series in (1, 2)] + [slice_of(1, 1, study=2)]
+    for blank in made[1:]:
+        for keyword in ("Rows", "Columns", "PixelData"):
+            delattr(blank, keyword)
+    other = Hospital(server, active_datastore(client), server.key())
+    assert "00081198" not in store(server, other.datastore, [part10(one) for one in made]).json()
+    mixed = other.get(f"studies/{uid(1)}").text
+    assert f"view?study={uid(1)}&amp;series={uid(1, 1)}" in mixed.replace("&series", "&amp;series")
+    assert f"series={uid(1, 2)}" not in mixed
+    assert "Open in the viewer" in mixed
+    for offered in ("/view?", "<img"):
+        assert offered not in other.get(f"studies/{uid(2)}").text
+    # A list does not know it until the picture is asked for.
+    faults.allow("404")
+    sign_in(page, server.key(), f"{other.path}/studies")
+    expect(page.locator("a.thumbnail")).to_have_count(1)
+    expect(page.locator("span.thumbnail img")).to_have_count(1)

@@ -31,6 +31,8 @@ _NOT_QUICK: Final = frozenset({"from", "to", "modality"})
 _MOST_SKIPPED: Final = 1_000_000
 _MOST_SERIES: Final = 200
 _MOST_IMAGE_SETS: Final = 200
+_MOST_LOOKED_AT: Final = 100
+"""How many instances are looked at for whether they are images; a study with more is taken to have some."""
 MODALITIES: Final = (
     "CT",
     "MR",
@@ -154,11 +156,13 @@ async def show_study(visit: Visit) -> Response:
     if visit.may("medical-imaging:SearchDICOMStudies", datastore.arn) or not image_sets:
         found = await _search(visit, datastore, "studies", {"StudyInstanceUID": uid, "limit": 1})
         study = read_study(found[0]) if found else None
-    if study is not None and _may_search_series(visit, datastore, uid):
+    if study is not None and _may_search(visit, datastore, uid, "SearchDICOMSeries"):
         query = {"includefield": "00080021,00080031,00180015", "limit": _MOST_SERIES + 1, "offset": offset}
         series = [read_series(one) for one in await _search(visit, datastore, f"studies/{label(uid)}/series", query)]
     if study is None and not image_sets:
         raise ApiError(404, "ResourceNotFoundException", "There is no such study in this data store.", "")
+    shows_pictures = may_see_pictures(visit, datastore)
+    blank = await _series_without_images(visit, datastore, study, series) if study and shows_pictures else set()
     of_series: dict[str, list[FoundImageSet]] = {}
     for one in image_sets:
         of_series.setdefault(one.series_uid, []).append(one)
@@ -175,7 +179,9 @@ async def show_study(visit: Visit) -> Response:
         others=[one for one in image_sets if one.series_uid not in {row.uid for row in series}],
         more_image_sets=more_image_sets,
         may_download=visit.may("medical-imaging:GetDICOMInstance", datastore.arn),
-        shows_pictures=may_see_pictures(visit, datastore),
+        shows_pictures=shows_pictures,
+        blank=blank,
+        is_blank=bool(blank) and all(one.uid in blank for one in series),
     )
 
 
@@ -239,9 +245,25 @@ def may_see_pictures(visit: Visit, datastore: Datastore) -> bool:
     return visit.may("medical-imaging:GetDICOMInstanceFrames", datastore.arn)
 
 
-def _may_search_series(visit: Visit, datastore: Datastore, study_uid: str) -> bool:
+async def _series_without_images(
+    visit: Visit, datastore: Datastore, study: FoundStudy, series: Sequence[FoundSeries]
+) -> set[str]:
+    """Return the UIDs of series of which no instance has rows (0028,0010), as far as that can be told by one look."""
+    count = study.instance_count or 0
+    may_look = _may_search(visit, datastore, study.uid, "SearchDICOMInstances")
+    if not may_look or not study.has_pictures or not 0 < count <= _MOST_LOOKED_AT:
+        return set()
+    path = f"studies/{label(study.uid)}/instances"
+    found = await _search(visit, datastore, path, {"limit": _MOST_LOOKED_AT + 1})
+    if len(found) > _MOST_LOOKED_AT:
+        return set()
+    with_images = {one["0020000E"]["Value"][0] for one in found if one.get("00280010", {}).get("Value")}
+    return {one.uid for one in series} - with_images
+
+
+def _may_search(visit: Visit, datastore: Datastore, study_uid: str, operation: str) -> bool:
     context = {"medical-imaging:studyinstanceuid": study_uid}
-    return visit.may("medical-imaging:SearchDICOMSeries", datastore.arn, context=context)
+    return visit.may(f"medical-imaging:{operation}", datastore.arn, context=context)
 
 
 def _tidy_address(visit: Visit) -> Mapping[str, str]:

@@ -16,6 +16,17 @@ document.addEventListener("htmx:afterSettle", (event) => {
   const focused = error ?? event.detail.elt.querySelector?.("[data-focus]")
   focused?.focus({ preventScroll: focused !== error })
 })
+// A study whose picture cannot be had leads to no viewer from here; its own page tells whether it has images.
+const unlink = (picture) => {
+  const link = picture.closest?.("a.thumbnail")
+  if (!link) return
+  const place = document.createElement("span")
+  place.className = link.className
+  place.append(picture)
+  link.replaceWith(place)
+}
+document.addEventListener("error", ({ target }) => unlink(target), true)
+for (const picture of document.querySelectorAll("a.thumbnail img")) if (picture.complete && !picture.naturalWidth) unlink(picture)
 watchConnection()
 watchSession()
 watchForms()
