@@ -75,6 +75,12 @@ def test_a_part_is_split_off_and_removed_by_mouse(store: Store, image_set: str, 
     page.get_by_role("link", name="Split").click()
     page.get_by_role("button", name="Split").click()
     expect(page.get_by_text("Choose the instances to copy.")).to_be_visible()
+    page.get_by_label("Instance numbers").fill("2-3, 9")
+    expect(page.get_by_text("2 chosen of 4")).to_be_visible()
+    page.get_by_role("button", name="Split").click()
+    expect(page.get_by_text("No instance has the number 9. Numbers are from 1 to 4.")).to_be_visible()
+    expect(page.get_by_text("2 chosen of 4")).to_be_visible()
+    page.get_by_label("Instance numbers").fill("")
     settle(page)
     page.get_by_label("All that are listed").check()
     expect(page.get_by_text("4 chosen")).to_be_visible()
@@ -181,7 +187,8 @@ def test_rubbish_and_stale_forms_copy_nothing(store: Store, root: PlainSession, 
     path = path_of(store, image_set)
     for ranges, reason in {
         "one": "Ranges are instance numbers such as 1-20, 35.",
-        "9": "No instance has the number 9.",
+        "9": "No instance has the number 9. Numbers are from 1 to 4.",
+        "3-9": "No instance has the number 9.",
         "7-9": "No instance has a number from 7 to 9.",
         "": "Choose the instances to copy.",
     }.items():

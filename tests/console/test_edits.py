@@ -233,7 +233,7 @@ def test_instances_are_removed_and_an_image_set_is_deleted_by_keyboard(
     expect(page.get_by_text("An image set keeps at least one instance.")).to_be_visible()
     type_into(page, page.get_by_label("Instance numbers"), "3")
     press(page, page.get_by_role("checkbox", name="Instance 1"), "Space")
-    expect(page.get_by_text("1 chosen")).to_be_visible()
+    expect(page.get_by_text("2 chosen of 3")).to_be_visible()
     press(page, page.get_by_role("button", name="Remove instances"))
     expect(page.get_by_text("ACTIVE · UPDATED")).to_be_visible()
     assert [one["DICOM"]["InstanceNumber"] for one in by_uid(store.document(image_set)).values()] == ["2 "]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from hounsfield.console.form import Form
@@ -20,18 +20,21 @@ def read_chosen(form: Form, content: ImageSetContent) -> Sequence[str]:
     gone = chosen - content.instances.keys()
     if gone:
         raise ValueError(f"{len(gone)} of the chosen instances are no longer in the image set.")
+    numbers = {uid: int(one.number) for uid, one in content.instances.items() if one.number.isdecimal()}
     for low, high in _ranges(form.text("range")):
-        found = {
-            uid for uid, one in content.instances.items() if one.number.isdecimal() and low <= int(one.number) <= high
-        }
-        if not found:
-            raise ValueError(
-                f"No instance has a number from {low} to {high}."
-                if low < high
-                else f"No instance has the number {low}."
-            )
+        found = {uid for uid, number in numbers.items() if low <= number <= high}
+        if not found and low < high:
+            raise ValueError(f"No instance has a number from {low} to {high}. {_extent(numbers.values())}")
+        # A number in between may be missing, the ends of a range may not: they are where one mistypes.
+        for end in (low, high):
+            if end not in numbers.values():
+                raise ValueError(f"No instance has the number {end}. {_extent(numbers.values())}")
         chosen |= found
     return [uid for uid in content.instances if uid in chosen]
+
+
+def _extent(numbers: Collection[int]) -> str:
+    return f"Numbers are from {min(numbers)} to {max(numbers)}." if numbers else "None has a number: tick them."
 
 
 def _ranges(text: str) -> list[tuple[int, int]]:
