@@ -266,15 +266,20 @@ def test_in_the_browser(hospital: Hospital, page: Page, faults: PageFaults) -> N
     page.keyboard.press("Enter")
     expect(page.locator("tbody tr")).to_contain_text(["(no name)"])
     expect(page).to_have_url(re.compile(r"/studies\?modality=sr$"))
-    page.go_back()
+    with page.expect_event("load"):
+        page.go_back()
     expect(page).to_have_url(re.compile(r"/studies$"))
-    page.go_back()
+    with page.expect_event("load"):
+        page.go_back()
     expect(page.get_by_label("Patient ID")).to_have_value("PID-2")
     page.get_by_role("link", name="Doe, John").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Doe, John M (Dr, Jr)")
     with page.expect_download() as download:
         page.get_by_role("link", name="Download as ZIP").click()
     assert download.value.suggested_filename == f"{uid(JOHN)}.zip"
+    page.set_viewport_size({"width": 360, "height": 800})
+    page.goto(f"{hospital.server.url}{hospital.path}/studies")
+    assert page.locator(".table").evaluate("region => region.scrollWidth <= region.clientWidth")
     assert not faults.found
 
 

@@ -79,7 +79,7 @@ function show() {
   bar.max = Math.max(1, bytes.total)
   bar.value = bytes.total ? sent : queue.items.length ? 1 : 0
   const done = counts.stored + counts.warned
-  const figures = [`${formatSize(sent)} of ${formatSize(bytes.total)}`, `${numbers.format(done)} of ${counted(queue.items.length)} stored`]
+  const figures = [`${formatSize(sent)} of ${formatSize(bytes.total)}`, `${numbers.format(queue.items.length - counts.waiting - counts.sending)} of ${counted(queue.items.length)} done, ${numbers.format(done)} stored`]
   if (queue.running) figures.push(...speed(sent, bytes.total - sent))
   part("figures").textContent = figures.join(", ")
   for (const [state, count] of Object.entries(counts)) {
