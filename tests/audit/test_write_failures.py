@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from hounsfield.audit.chain_writer import ChainWriter
 from hounsfield.audit.cloudtrail_record import RecordBuilder
-from hounsfield.audit.events import AuditEvent, Category, Origin
+from hounsfield.audit.events import AuditEvent, Category, Failure, Origin
 from hounsfield.audit.trail import NotRecordedError, Trail
 from hounsfield.audit.unknown_callers import UnknownCallers
 from hounsfield.audit.verify import verify
@@ -107,3 +108,17 @@ def test_records_that_were_lost_are_counted_and_told(folder: Path, trail: Trail)
     found = verify(folder, KEY)
     assert found.intact
     assert found.findings == []
+
+
+def test_a_call_whose_details_cannot_be_written_is_recorded_without_them(folder: Path, trail: Trail) -> None:
+    half = "\ud800"  # no text: it has no form in UTF-8
+    failure = Failure("AccessDenied", f"not allowed on {half}")
+    event = replace(EVENT, name="DeleteImageSet", read_only=False, parameters={"name": half}, failure=failure)
+    trail.put_durably(event).result(30)
+    trail.stop()
+    assert verify(folder, KEY).intact
+    lines = [json.loads(line) for path in sorted(folder.glob("*.jsonl")) for line in path.read_bytes().splitlines()]
+    bodies = [line["body"] for line in lines if line["kind"] == "record"]
+    (record,) = [body for body in bodies if body["eventName"] == "DeleteImageSet"]
+    assert record["errorCode"] == "AccessDenied"
+    assert record.get("requestParameters") is None

@@ -15,13 +15,14 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
+from dataclasses import replace
 from typing import Final, TypeAlias
 
 import structlog
 
 from hounsfield.audit.chain_writer import ChainWriter
-from hounsfield.audit.cloudtrail_record import RecordBuilder
-from hounsfield.audit.events import AuditEvent, Category, EventType, Json, Origin
+from hounsfield.audit.cloudtrail_record import HIDDEN, RecordBuilder
+from hounsfield.audit.events import AuditEvent, Category, EventType, Failure, Json, Origin
 from hounsfield.audit.unknown_callers import UnknownCallers
 from hounsfield.runtime.supervised_threads import SupervisedThread
 
@@ -206,7 +207,7 @@ class Trail:
                     self._lost += 1
                 continue
             try:
-                records.append(self._maker.record(told if isinstance(told, AuditEvent) else told()))
+                records.append(self._made(told if isinstance(told, AuditEvent) else told()))
             except Exception as error:  # noqa: BLE001 - a record that cannot be made must not end the trail; it is told of
                 _log.error("audit record cannot be made", error=type(error).__name__)
                 with self._losing:
@@ -218,6 +219,17 @@ class Trail:
                 if waiter is not None:
                     waiters.append(waiter)
         return records, waiters
+
+    def _made(self, event: AuditEvent) -> bytes:
+        """Make a record; one whose details cannot be written down is made without them, so that the call itself is not lost."""
+        try:
+            return self._maker.record(event)
+        except Exception as error:  # noqa: BLE001 - whatever it is, who called what is still to be told
+            _log.error("audit record made without details", error=type(error).__name__)
+            failure = event.failure and Failure(event.failure.code, HIDDEN)
+            return self._maker.record(
+                replace(event, parameters=None, response=None, additional={}, details=None, failure=failure)
+            )
 
     def _record_lost(self) -> None:
         if not self._lost:
