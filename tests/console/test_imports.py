@@ -181,6 +181,9 @@ def test_what_cannot_be_imported_is_said_where_it_was_typed(
     page.get_by_role("button", name="Start import").click()
     expect(page.get_by_text("The import failed. Nothing was imported.")).to_be_visible()
     expect(page.get_by_text("The input location has no objects")).to_be_visible()
+    page.get_by_role("link", name="Start another import of this folder").click()
+    expect(folder).to_have_value("s3://input/console/empty/")
+    expect(output).to_have_value("s3://results/")
     assert page.goto(f"{imports}/{'0' * 32}").status == 404  # type: ignore[union-attr]
     expect(page.get_by_text("does not exist in data store")).to_be_visible()
 

@@ -291,6 +291,9 @@ def test_a_study_without_pixels_is_not_offered_to_the_viewer(
         for keyword in ("Rows", "Columns", "PixelData"):
             delattr(blank, keyword)
     other = Hospital(server, active_datastore(client), server.key())
+    for empty in ("studies", "imagesets"):
+        assert f'{other.path}/imports/new">Import from a bucket' in other.get(empty).text
+    assert f'{other.path}/imagesets">image sets' in other.get("delete").text
     assert "00081198" not in store(server, other.datastore, [part10(one) for one in made]).json()
     mixed = other.get(f"studies/{uid(1)}").text
     assert f"view?study={uid(1)}&amp;series={uid(1, 1)}" in mixed.replace("&series", "&amp;series")
