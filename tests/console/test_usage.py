@@ -13,7 +13,7 @@ from support.clients.administration import call
 from support.files.synthetic import slice_of
 from support.identities.users_and_roles import UsersAndRoles, allow
 from support.imaging.updates import Store
-from support.servers import ServerProcess
+from support.servers import ServerProcess, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +103,16 @@ def test_a_data_store_without_anything_says_so(server: ServerProcess, page: Page
     page.goto(f"/console/datastores/{empty}/usage/calls?operation=NoSuchOperation")
     expect(page.locator("#calls-chart")).to_contain_text("No calls in this time")
     check_page(page)
+    # Once it is deleted, only what it was is left to see.
+    client = server.client()
+    client.delete_datastore(datastoreId=empty)
+    wait_for(
+        lambda: client.get_datastore(datastoreId=empty)["datastoreProperties"]["datastoreStatus"] == "DELETED",
+        "the data store to be deleted",
+    )
+    page.goto("/console/datastores?status=DELETED")
+    page.locator(f"a[href$='{empty}/details']").click()
+    expect(page.get_by_role("navigation", name="Data store").get_by_role("link")).to_have_text(["Details"])
 
 
 def test_who_may_see_one_data_store_is_offered_that_one_only(

@@ -90,5 +90,6 @@ async def open_datastore(visit: Visit, *, of_what_is_in_it: bool = False) -> Dat
         properties.get("lambdaAuthorizerArn"),
         properties.get("createdAt"),
         properties.get("updatedAt"),
-        tabs,
+        # Of one that is deleted nothing else is there.
+        [tab for tab in tabs if tab.path == "details"] if properties["datastoreStatus"] == "DELETED" else tabs,
     )
