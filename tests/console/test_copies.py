@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -89,14 +90,63 @@ def test_a_part_is_split_off_and_removed_by_mouse(store: Store, image_set: str, 
     page.get_by_role("checkbox", name="Instance 3").click(modifiers=["Shift"])
     expect(page.get_by_text("3 chosen")).to_be_visible()
     page.get_by_role("button", name="Split").click()
-    expect(page.get_by_role("heading", name="Remove instances")).to_be_visible()
+    steps = page.get_by_role("listitem")
+    expect(page.get_by_text("so they leave the original first")).to_be_visible()
+    copied = page.url.partition("/after-split")[0].rpartition("/")[2]
+    check_page(page)
+    page.get_by_role("link", name="Give them a Series Instance UID of their own").click()
+    made = page.get_by_label("New value")
+    assert re.fullmatch(r"2\.25\.[1-9][0-9]{20,38}", made.input_value())
+    first = made.input_value()
+    page.get_by_role("button", name="Make a new UID").click()
+    expect(made).not_to_have_value(first)
+    second = made.input_value()
+    page.get_by_role("button", name="Review changes").click()
+    page.get_by_role("checkbox", name="Force").check()
+    page.get_by_role("button", name="Send changes").click()
+    expect(steps.filter(has_text="done").filter(has_text="Series Instance UID")).to_be_visible()
+    assert page.get_by_role("link", name="Promote to primary").count() == 0
+    steps.get_by_role("link", name="Remove them from the original").click()
     expect(page.get_by_role("checkbox", name="Instance 2")).to_be_checked()
     expect(page.get_by_role("checkbox", name="Instance 4")).not_to_be_checked()
-    copied = page.url.partition("copied=")[2]
     page.get_by_role("button", name="Remove instances").click()
-    expect(page.get_by_text("ACTIVE · UPDATED")).to_be_visible()
+    page.wait_for_url("**/after-split?from=*")
+    store.settled(image_set)
+    page.reload()
+    expect(steps.filter(has_text="done").filter(has_text="Remove them from the original")).to_be_visible()
+    expect(page.get_by_text("No list shows all of these instances now.")).to_be_visible()
+    steps.get_by_role("link", name="Promote to primary").last.click()
+    page.get_by_role("button", name="Promote").click()
+    expect(steps.filter(has_text="done").filter(has_text="Promote to primary")).to_be_visible()
+    check_page(page)
+    primary = page.get_by_role("link", name="a primary image set").get_attribute("href")
+    assert primary is not None
+    page.get_by_role("link", name="Delete this image set").click()
+    page.get_by_label("to confirm").fill(copied[:8])
+    page.get_by_role("button", name="Delete image set").click()
+    expect(page.get_by_text("It was deleted.")).to_be_visible()
     assert numbers(store, image_set) == ["4"]
-    assert numbers(store, copied) == ["1", "2", "3"]
+    found = primary.rpartition("/")[2]
+    assert numbers(store, found) == ["1", "2", "3"]
+    assert second in store.document(found)["Study"]["Series"]
+
+
+def test_what_is_split_off_and_removed_is_said_to_be_in_no_list(
+    store: Store, root: PlainSession, image_set: str
+) -> None:
+    path = path_of(store, image_set)
+    after = root.send(f"{path}/split", {"version": "1", "range": "1-2"}).headers["location"]
+    copied = after.partition("/after-split")[0].rpartition("/")[2]
+    store.settled(copied)
+    store.settled(image_set)
+    assert "no list shows them" in words(root.get(after))
+    assert "show primary image sets only" in words(root.get(f"{path}/remove?copied={copied}"))
+    sent = root.send(f"{path}/remove", {"version": "1", "range": "1-2", "copied": copied})
+    assert sent.headers["location"] == after
+    store.settled(image_set)
+    assert "No list shows all of these instances now." in words(root.get(after))
+    assert "this undoes the split" in words(root.get(f"{path_of(store, copied)}/promote"))
+    assert "is not known here" in words(root.get(f"{path_of(store, copied)}/after-split"))
 
 
 def test_all_is_copied_by_keyboard_alone(store: Store, image_set: str, page: Page) -> None:
@@ -234,6 +284,10 @@ def test_who_may_not_copy_is_offered_nothing_and_refused(
     # Who may copy but neither search nor change still merges by the id, and is not led on to remove.
     copier = PlainSession(store.server, users.some_user(allow([*READS, "medical-imaging:CopyImageSet"])))
     assert "Or its id" in copier.get(f"{path}/merge").text
-    assert "Go on to remove them" not in copier.get(f"{path}/split").text
+    after = copier.send(f"{path}/split", {"version": "1", "range": "1"}).headers["location"]
+    store.settled(after.partition("/after-split")[0].rpartition("/")[2])
+    store.settled(image_set)
+    assert "/remove?copied" not in copier.get(after).text
+    assert "(you may not do this)" in words(copier.get(after))
     assert copier.send(f"{path}/copy", {"version": "1"}).status_code == 303
     assert store.settled(image_set)["imageSetState"] == "ACTIVE"

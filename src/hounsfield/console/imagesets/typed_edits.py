@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
+from uuid import uuid4
 
 import orjson
 
@@ -272,6 +273,11 @@ def _places(blob: dict[str, Any], edit: CheckedEdit, series_uid: str) -> list[di
         return [series]
     instances = series.setdefault("Instances", {})
     return [instances.setdefault(uid, {}) for uid in edit.instances]
+
+
+def new_uid() -> str:
+    """Return a UID that nothing has yet: one made of a random UUID (PS3.5 section B.2)."""
+    return f"2.25.{uuid4().int}"
 
 
 def removal_of(sop_uids: Iterable[str], series_uid: str) -> Mapping[str, str]:

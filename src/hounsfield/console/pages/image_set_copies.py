@@ -120,12 +120,12 @@ async def split(visit: Visit) -> Response:
     except ApiError as error:
         return await _split_form(visit, await open_image_set(visit), error=error)
     count = f"{len(chosen)} instance{'s' if len(chosen) != 1 else ''}"
-    if "remove" in visit.form and len(chosen) < len(content.instances):
-        return visit.redirect(
-            f"{image_set.path}/remove?copied={label(made)}",
-            f"The copy of {count} into a new image set is on its way. When it is made, remove them from this one.",
-        )
-    return visit.redirect(_path_of(image_set, made), f"The copy of {count} is being made: this is the new image set.")
+    if len(chosen) == len(content.instances):
+        return visit.redirect(_path_of(image_set, made), "All is being copied: this is the new image set.")
+    return visit.redirect(
+        f"{_path_of(image_set, made)}/after-split?from={label(image_set.id)}",
+        f"The copy of {count} is being made: this is the new image set.",
+    )
 
 
 async def _split_form(
@@ -144,9 +144,42 @@ async def _split_form(
         ticked=set(visit.form.texts("instance")),
         problem=problem,
         error=error,
-        may_remove=may_on_image_set(visit, "UpdateImageSetMetadata", image_set.arn),
         form=visit.form,
     )
+
+
+async def show_split(visit: Visit) -> Response:
+    """Show what comes after a split, what of it is done, and in which lists the copies are."""
+    image_set = await open_image_set(visit)
+    shown: dict[str, Any] = {"content": None, "original": None}
+    original_id = visit.query.get("from", "")
+    if original_id and not _is_closed(image_set):
+        content = await read_content(visit.calls, image_set.datastore.id, image_set.id)
+        original = await read_content(visit.calls, image_set.datastore.id, original_id)
+        others = await _others(visit, image_set, content)
+        of_series = (other.id for other in others if other.is_primary and other.is_same_series)
+        primary = next((other for other in of_series if other != original_id), None)
+        arn = visit.place.image_set_arn(image_set.datastore.id, original_id)
+        failed = None
+        if (promoted := visit.query.get("promoted")) and primary is None:
+            path = image_set_api_path(image_set.datastore.id, promoted)
+            version = read_version((await visit.calls.post(f"{path}/getImageSet")).json())
+            failed = version if version.has_failed else None
+        shown = {
+            "content": content,
+            "original": original,
+            "failed": failed,
+            "original_id": original_id,
+            "original_path": _path_of(image_set, original_id),
+            "has_own_uid": content.series_uid != original.series_uid,
+            "primary_path": _path_of(image_set, primary) if primary else "",
+            "still_there": sum(uid in original.instances for uid in content.instances),
+            "may_edit": may_on_image_set(visit, "UpdateImageSetMetadata", image_set.arn),
+            "may_promote": may_on_image_set(visit, "CopyImageSet", image_set.arn),
+            "may_remove": may_on_image_set(visit, "UpdateImageSetMetadata", arn),
+            "may_delete": may_on_image_set(visit, "DeleteImageSet", image_set.arn),
+        }
+    return render_image_set(visit, "image_set/after_split.html", image_set, "after-split", **shown)
 
 
 async def ask_merge(visit: Visit) -> Response:
@@ -221,11 +254,17 @@ async def promote(visit: Visit) -> Response:
         made = await _start(visit, image_set, promote=True)
     except ApiError as error:
         return await _promotion_form(visit, await open_image_set(visit), error)
+    if split_from := visit.form.text("split-from"):
+        return visit.redirect(
+            f"{image_set.path}/after-split?from={label(split_from)}&promoted={label(made)}",
+            "The promotion to a primary image set is being made.",
+        )
     return visit.redirect(_path_of(image_set, made), "The promotion is being made: this is the primary image set.")
 
 
 async def _promotion_form(visit: Visit, image_set: ImageSet, error: ApiError | None = None) -> Response:
     shown: dict[str, Any] = {"content": None, "primary": None, "siblings": 0, "changes": (), "twice": ()}
+    shown["split_from"] = visit.form.text("split-from") or visit.query.get("split-from", "")
     if not _is_closed(image_set) and not image_set.latest.is_primary:
         content = await read_content(visit.calls, image_set.datastore.id, image_set.id)
         shown["content"] = content
@@ -250,6 +289,7 @@ PAGES: Final = (
     Page(f"{IMAGE_SET}/copy", copy, ("POST",)),
     Page(f"{IMAGE_SET}/split", ask_split),
     Page(f"{IMAGE_SET}/split", split, ("POST",)),
+    Page(f"{IMAGE_SET}/after-split", show_split),
     Page(f"{IMAGE_SET}/merge", ask_merge),
     Page(f"{IMAGE_SET}/merge", merge, ("POST",)),
     Page(f"{IMAGE_SET}/promote", ask_promotion),

@@ -8,24 +8,24 @@ type ─▶ review ─┬─▶ sent: the image set is LOCKED, its page shows ho
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from string import hexdigits
 from typing import Final
 
 from starlette.responses import Response
 
-from hounsfield.console.calls import ApiError
+from hounsfield.console.calls import ApiError, label
 from hounsfield.console.imagesets.image_set import ImageSet, open_image_set, render_image_set
 from hounsfield.console.imagesets.image_set_content import Difference, ImageSetContent, differences, read_content
 from hounsfield.console.imagesets.other_image_sets import MOST_FOUND, find_others
-from hounsfield.console.imagesets.typed_edits import CheckedEdit, TypedEdit, check_edit, duplicates, updates_of
+from hounsfield.console.imagesets.typed_edits import CheckedEdit, TypedEdit, check_edit, duplicates, new_uid, updates_of
 from hounsfield.console.navigation import may_on_image_set
 from hounsfield.console.page import Page
 from hounsfield.console.pages.image_set import IMAGE_SET
 from hounsfield.console.visit import Visit
 from hounsfield.dicom.healthimaging.edit_values import VRS, EditValueError, element_key
-from hounsfield.dicom.healthimaging.editable_elements import editable_element
+from hounsfield.dicom.healthimaging.editable_elements import UIDS, editable_element
 from hounsfield.dicom.healthimaging.levels import Level, level_of
 from hounsfield.dicom.values.dictionary import key_of, tag_of, tag_of_name
 
@@ -108,7 +108,8 @@ async def ask_edits(visit: Visit) -> Response:
     key = visit.query.get("key", "").strip()
     if key and (problem := _key_problem(_key(key))):
         return await _form(visit, image_set, (), key_problem=problem)
-    typed = TypedEdit(_key(key), visit.query.get("remove") == "yes", None, visit.query.get("instance", ""))
+    value = new_uid() if visit.query.get("new-uid") == "yes" and _key(key) in UIDS else None
+    typed = TypedEdit(_key(key), visit.query.get("remove") == "yes", value, visit.query.get("instance", ""))
     return await _form(visit, image_set, [typed] if key else (), opened=0)
 
 
@@ -124,10 +125,12 @@ async def take_edits(visit: Visit) -> Response:
         if problem:
             return await _form(visit, image_set, edits, key_problem=problem)
         return await _form(visit, image_set, [*edits, TypedEdit(_key(key))], opened=len(edits))
-    if wanted.startswith("drop-") and wanted[5:].isdecimal():
-        edits = [edit for number, edit in enumerate(edits) if number != int(wanted[5:])]
-        return await _form(visit, image_set, edits)
-    if wanted == "change":
+    what, _, row = wanted.partition("-")
+    if what == "drop":
+        edits = [edit for number, edit in enumerate(edits) if str(number) != row]
+    elif what == "uid":
+        edits = [replace(edit, value=new_uid()) if str(number) == row else edit for number, edit in enumerate(edits)]
+    if what in ("drop", "uid", "change"):
         return await _form(visit, image_set, edits)
     if wanted == "send":
         return await _send(visit, image_set, edits)
@@ -203,7 +206,9 @@ async def _send(visit: Visit, image_set: ImageSet, edits: Sequence[TypedEdit]) -
         return await _form(visit, await open_image_set(visit), edits, review=True, error=error)
     version = answer.json()["latestVersionId"]
     where = f", in {change.image_sets}" if change and "study" in form else ""
-    return visit.redirect(image_set.path, f"The changes are on their way, as version {version}{where}.")
+    split_from = form.text("split-from")
+    path = f"{image_set.path}/after-split?from={label(split_from)}" if split_from else image_set.path
+    return visit.redirect(path, f"The changes are on their way, as version {version}{where}.")
 
 
 def _checked(edits: Sequence[TypedEdit], content: ImageSetContent, image_set: ImageSet) -> list[CheckedEdit]:
@@ -280,6 +285,8 @@ async def _form(
         form=visit.form,
         error=error,
         vrs=sorted(VRS),
+        uids=() if latest.is_primary else UIDS,
+        split_from=visit.form.text("split-from") or visit.query.get("split-from", ""),
         usual={key: words for key, words in _USUAL.items() if key not in {edit.key for edit in checked}},
         study_change=change,
         whole_study="study" in visit.form if asked else change is not None and change.is_offered,

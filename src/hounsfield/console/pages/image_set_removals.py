@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
-from hounsfield.console.calls import ApiError
+from hounsfield.console.calls import ApiError, label
 from hounsfield.console.imagesets.chosen_instances import MOST_LISTED, read_chosen
 from hounsfield.console.imagesets.image_set import ImageSet, open_image_set, render_image_set, require_unchanged
 from hounsfield.console.imagesets.image_set_content import read_content, show_value
@@ -54,16 +54,19 @@ async def remove(visit: Visit) -> Response:
     except ApiError as error:
         return await _removal_form(visit, await open_image_set(visit), error=error)
     version = answer.json()["latestVersionId"]
-    return visit.redirect(image_set.path, f"The chosen instances are being removed, by version {version}.")
+    path, copied = image_set.path, visit.form.text("copied")
+    if copied:
+        path = f"{image_set.datastore.path}/imagesets/{label(copied)}/after-split?from={label(image_set.id)}"
+    return visit.redirect(path, f"The chosen instances are being removed from the image set, by version {version}.")
 
 
 async def _removal_form(
     visit: Visit, image_set: ImageSet, *, problem: str = "", error: ApiError | None = None
 ) -> Response:
     content, ticked = None, set(visit.form.texts("instance"))
+    copied = visit.form.text("copied") or visit.query.get("copied", "")
     if not image_set.latest.is_locked and not image_set.latest.is_deleted:
         content = await read_content(visit.calls, image_set.datastore.id, image_set.id)
-        copied = visit.query.get("copied", "")
         if copied and visit.request.method == "GET":
             ticked |= set((await read_content(visit.calls, image_set.datastore.id, copied)).instances)
     return render_image_set(
@@ -74,6 +77,7 @@ async def _removal_form(
         content=content,
         most=MOST_LISTED,
         ticked=ticked,
+        copied=copied,
         problem=problem,
         error=error,
         form=visit.form,
