@@ -42,7 +42,7 @@ def store(server: ServerProcess, world: UsersAndRoles) -> Store:
 
 def test_what_is_stored_is_shown_in_figures_charts_and_tables(server: ServerProcess, store: Store, page: Page) -> None:
     sign_in(page, server.key())
-    press(page, page.get_by_role("link", name="Usage"))
+    press(page, page.get_by_role("navigation", name="Main").get_by_role("link", name="Usage"))
     page.wait_for_url("**/console/usage")
     for title, figure in (("Studies", "1"), ("Series", "2"), ("Instances", "4"), ("Image sets", "2")):
         expect(page.locator(".figures div", has=page.get_by_text(title, exact=True)).locator("dd")).to_contain_text(

@@ -116,7 +116,7 @@ def test_pages_hold_every_record_once(server: ServerProcess, ada: tuple[str, str
         ({"StartTime": "2026-03-14T12:00:00"}, "StartTime must be a time with its offset"),
         ({"Outcome": "Failure"}, "Outcome must be one of Succeeded, Failed, Denied"),
         ({"Text": ""}, "Text must have 1 to 256 characters"),
-        ({"Caller": "a\nb"}, "characters that can be printed"),
+        ({"Caller": "a\nb"}, "no control characters"),
         ({"MaxResults": 1001}, "MaxResults must be 1 to 1000"),
         ({"ReadOnly": "true"}, "ReadOnly must be true or false"),
         ({"NextToken": "made-up"}, "NextToken must be what"),
