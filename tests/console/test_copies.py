@@ -162,6 +162,7 @@ def test_all_is_copied_by_keyboard_alone(store: Store, image_set: str, page: Pag
     assert numbers(store, made) == numbers(store, image_set)
 
 
+@pytest.mark.slow
 def test_two_are_merged_by_force_by_keyboard_alone(store: Store, page: Page) -> None:
     study = next(_studies)
     series(store, study, 1)
@@ -186,6 +187,7 @@ def test_two_are_merged_by_force_by_keyboard_alone(store: Store, page: Page) -> 
     assert store.document(into)["Patient"]["DICOM"]["PatientName"] == "Stays^Here"
 
 
+@pytest.mark.slow
 def test_one_that_an_import_put_aside_is_corrected_and_promoted_by_mouse(store: Store, page: Page) -> None:
     study = next(_studies)
     primary = series(store, study, 1)

@@ -106,6 +106,7 @@ def test_several_attributes_change_in_one_update_by_mouse(store: Store, image_se
     assert sorted(comments) == ["All alike", "Slice 1", "Slice 3"]
 
 
+@pytest.mark.slow
 def test_an_attribute_changes_by_keyboard_alone_and_by_force(store: Store, image_set: str, page: Page) -> None:
     sign_in(page, store.server.key(), path_of(store, image_set))
     press(page, page.get_by_role("link", name="Edit attributes"))
@@ -224,6 +225,7 @@ def test_a_version_comes_back_by_mouse(store: Store, image_set: str, page: Page)
     assert store.document(image_set) == {**store.document(image_set, versionId="1")}
 
 
+@pytest.mark.slow
 def test_instances_are_removed_and_an_image_set_is_deleted_by_keyboard(
     store: Store, image_set: str, page: Page
 ) -> None:

@@ -131,6 +131,7 @@ def test_policies_boundary_tags_and_the_end_of_a_user(server: ServerProcess, pag
     assert call(server, "GetUser", UserName="console-bert").status == 404
 
 
+@pytest.mark.slow
 def test_a_role_by_keyboard_alone(server: ServerProcess, page: Page) -> None:
     sign_in(page, server.key(), "/console/roles")
     press(page, page.get_by_role("link", name="Create role"))

@@ -57,6 +57,7 @@ def test_tags_of_a_data_store_by_mouse(server: ServerProcess, client: Any, page:
     assert tags_of(client, arn_of(datastore_id)) == {"site": "South"}
 
 
+@pytest.mark.slow
 def test_tags_of_an_image_set_by_keyboard_alone(server: ServerProcess, client: Any, page: Page) -> None:
     store = Store(server, client)
     image_set = store.series(1)

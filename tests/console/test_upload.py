@@ -164,6 +164,7 @@ def test_a_session_that_ends_loses_nothing(server: ServerProcess, address: str, 
     expect(page.get_by_text("The upload has ended: 1 file stored.")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_a_server_that_is_gone_and_one_that_is_busy_are_waited_for(
     slow_server: ServerProcess, new_context: NewContext, tmp_path: Path
 ) -> None:

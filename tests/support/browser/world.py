@@ -155,15 +155,15 @@ def _make_identities(server: ServerProcess, name: str, texts: Sequence[str]) -> 
     # As commands make them, which take any description.
     users = UsersAndRoles(server)
     arn = create_policy(users.repository, name, document, description).arn
-    create_role(users.repository, "importer", trusted, description=description)
+    create_role(users.repository, "walked-importer", trusted, description=description)
     users.close()
     administer(server, "CreateUser", UserName="ann.roe", Tags=[{"Key": "ward", "Value": "3"}], PermissionsBoundary=arn)
-    for noun, who in (("User", "ann.roe"), ("Role", "importer")):
+    for noun, who in (("User", "ann.roe"), ("Role", "walked-importer")):
         member = {f"{noun}Name": who}
         administer(server, f"Attach{noun}Policy", **member, PolicyArn=arn)
         administer(server, f"Put{noun}Policy", **member, PolicyName="own", PolicyDocument=document)
     key = administer(server, "CreateAccessKey", UserName="ann.roe")["AccessKey"]["AccessKeyId"]
-    return {"user": "ann.roe", "role": "importer", "owner": "own", "policy": name, "inline": "own", "key": key}
+    return {"user": "ann.roe", "role": "walked-importer", "owner": "own", "policy": name, "inline": "own", "key": key}
 
 
 def _study_of(client: Any, datastore_id: str, image_set_id: str) -> str:
