@@ -53,7 +53,7 @@ def test_commands_that_change_something_are_recorded(server: ServerProcess, key:
         (
             record
             for record in of_commands
-            if record["eventName"] == "CreateUser" and record["requestParameters"].get("name") == "audit-ada"
+            if record["eventName"] == "CreateUser" and (record["requestParameters"] or {}).get("name") == "audit-ada"
         ),
         key=lambda record: "errorCode" in record,
     )
