@@ -27,6 +27,7 @@ from hounsfield.aws.sigv4.verifier import Verifier
 from hounsfield.gateway.request_body import header
 from hounsfield.gateway.root_key_warning import RootKeyWarning
 from hounsfield.iam.identities.directory import Directory
+from hounsfield.iam.identities.snapshot import KnownKey
 from hounsfield.iam.principals import Principal, PrincipalKind, root_of
 from hounsfield.iam.root_credentials import AccessKey
 from hounsfield.iam.sessions.session_tokens import ExpiredSessionError, InvalidSessionError
@@ -104,8 +105,13 @@ class AccessKeyHolders:
             return self._session_secret(scope.access_key_id, scope.session_token)
         if scope.access_key_id == self.root_key.id:
             return self.root_key.secret
-        key = self.directory.key(scope.access_key_id)
-        return key.secret if key is not None and key.usable_at(now_ms()) else None
+        key = self._usable_key(scope.access_key_id)
+        return None if key is None else key.secret
+
+    def _usable_key(self, access_key_id: str) -> KnownKey | None:
+        """Return the key of a user that may be used now."""
+        key = self.directory.key(access_key_id)
+        return key if key is not None and key.usable_at(now_ms()) else None
 
     def _session_secret(self, access_key_id: str, token: str) -> str | None:
         try:
@@ -124,8 +130,8 @@ class AccessKeyHolders:
             It is not the root key, and nothing certain is known of others at the moment.
         """
         if session_token is None and access_key_id != self.root_key.id:
-            key = self.directory.key(access_key_id)
-            return key.principal if key is not None and key.usable_at(now_ms()) else None
+            key = self._usable_key(access_key_id)
+            return None if key is None else key.principal
         return self.principal(access_key_id, session_token)
 
     def signs_in(self, access_key_id: str, secret: str) -> Principal | None:
