@@ -1,4 +1,5 @@
 // The list of the files of an upload: some rows at a time, however many files there are.
+import { saveFile } from "./save_file.js"
 import { formatSize } from "./locale.js"
 
 const A_PAGE = 100
@@ -70,12 +71,8 @@ export class UploadList {
   save() {
     const cell = (text) => `"${String(text).replace(/^[=+\-@\t\r]/, "'$&").replaceAll('"', '""')}"`
     const lines = this.queue.items.map((item) => [item.path, item.size, WORDS[item.state], item.words, item.uid].map(cell).join(","))
-    const url = URL.createObjectURL(new Blob([["file,bytes,result,message,sopInstanceUID", ...lines].join("\r\n"), "\r\n"], { type: "text/csv" }))
-    const link = document.createElement("a")
-    link.href = url
-    link.download = "upload.csv"
-    link.click()
-    setTimeout(() => URL.revokeObjectURL(url), 60_000)
+    const text = [["file,bytes,result,message,sopInstanceUID", ...lines].join("\r\n"), "\r\n"]
+    saveFile(new Blob(text, { type: "text/csv" }), "upload.csv")
   }
 }
 

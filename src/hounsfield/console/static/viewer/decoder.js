@@ -23,10 +23,6 @@ export class Decoder {
     })
   }
 
-  close() {
-    for (const worker of [...this.idle, ...[...this.asked.values()].map((job) => job.worker)]) worker.terminate()
-  }
-
   #next() {
     while (this.idle.length && this.waiting.length) {
       const job = this.waiting.pop()

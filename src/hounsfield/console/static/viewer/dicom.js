@@ -102,14 +102,14 @@ export function sorted(frames) {
   const along = frames.length > 1 && first.orientation && frames.every((frame) => frame.position && isParallel(frame, first))
   if (along) {
     const normal = normalOf(first.orientation)
-    const place = new Map(frames.map((frame) => [frame, dot(frame.position, normal)]))
+    const place = new Map(frames.map((frame) => [frame, placeAlong(frame, normal)]))
     if (new Set(place.values()).size === frames.length) return [...frames].sort((one, other) => place.get(one) - place.get(other))
   }
   return [...frames].sort((one, other) => (one.instanceNumber ?? 0) - (other.instanceNumber ?? 0) || one.index - other.index)
 }
 
-const isParallel = (one, other) => one.orientation?.every((cosine, index) => Math.abs(cosine - other.orientation[index]) < 1e-3)
-const dot = (one, other) => one[0] * other[0] + one[1] * other[1] + one[2] * other[2]
+export const isParallel = (one, other) => one.orientation?.every((cosine, index) => Math.abs(cosine - other.orientation[index]) < 1e-3)
+export const placeAlong = ({ position }, normal) => position[0] * normal[0] + position[1] * normal[1] + position[2] * normal[2]
 export const normalOf = ([a, b, c, d, e, f]) => [b * f - c * e, c * d - a * f, a * e - b * d]
 
 // Letters of the patient's sides towards which a direction leads (PS3.3 C.7.6.1.1.1), the strongest first.

@@ -133,8 +133,10 @@ export class FrameStore {
   }
 
   #keep(frame, picture) {
+    // It may have been fetched ahead and asked for at the same time.
+    const before = this.kept.get(frame.path)
     this.kept.set(frame.path, picture)
-    this.keptBytes += picture.samples.byteLength
+    this.keptBytes += picture.samples.byteLength - (before?.samples.byteLength ?? 0)
     for (const [path, other] of this.kept) {
       if (this.keptBytes <= MOST_KEPT_BYTES || path === frame.path) break
       this.kept.delete(path)

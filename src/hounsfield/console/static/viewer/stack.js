@@ -17,10 +17,9 @@ export class Stack {
   }
 
   get frame() { return this.frames[this.index] }
-  get loadedCount() { return this.frames.reduce((count, frame) => count + (this.store.kept.has(frame.path) ? 1 : 0), 0) }
 
   // Calls a function with (frame, picture, failure) for everything that is to be shown.
-  listen(listener) { this.listeners.add(listener); return () => this.listeners.delete(listener) }
+  listen(listener) { this.listeners.add(listener) }
 
   async go(index) {
     const target = Math.min(this.frames.length - 1, Math.max(0, index))

@@ -1,6 +1,7 @@
 // The viewer: series of a study, one, two or four viewports, tools by mouse, touch and keyboard.
+import { saveFile } from "../save_file.js"
 import { Decoder } from "./decoder.js"
-import { framesOf, normalOf, sorted, text, value } from "./dicom.js"
+import { framesOf, isParallel, placeAlong, normalOf, sorted, text, value } from "./dicom.js"
 import { FrameStore } from "./frames.js"
 import { PRESETS } from "./greyscale.js"
 import { POINTS } from "./measurements.js"
@@ -86,11 +87,10 @@ function follow(viewport, leader) {
   const target = leader.stack.frame
   const stack = viewport.stack
   if (!stack || !target.position || text(target.dataset, "00200052") !== text(stack.frame.dataset, "00200052")) return
-  if (!stack.frame.position || stack.frame.orientation.some((cosine, index) => Math.abs(cosine - target.orientation[index]) > 1e-3)) return
+  if (!stack.frame.position || !isParallel(stack.frame, target)) return
   const normal = normalOf(target.orientation)
-  const along = ({ position }) => position[0] * normal[0] + position[1] * normal[1] + position[2] * normal[2]
-  const place = along(target)
-  const distances = stack.frames.map((frame) => Math.abs(along(frame) - place))
+  const place = placeAlong(target, normal)
+  const distances = stack.frames.map((frame) => Math.abs(placeAlong(frame, normal) - place))
   stack.go(distances.indexOf(Math.min(...distances)))
 }
 
@@ -144,11 +144,7 @@ function press(action, isOn) { root.querySelector(`[data-action="${action}"]`)?.
 
 function savePicture() {
   if (!active.image) return
-  active.canvas.toBlob((blob) => {
-    const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(blob), download: `image-${active.stack.index + 1}.png` })
-    link.click()
-    setTimeout(() => URL.revokeObjectURL(link.href), 1000)
-  }, "image/png")
+  active.canvas.toBlob((blob) => saveFile(blob, `image-${active.stack.index + 1}.png`), "image/png")
 }
 
 // Flips along an axis of the screen, which is the other one of an image that lies on its side.

@@ -1,5 +1,5 @@
 // One image on a canvas: window, zoom, pan, rotation, flips, orientation letters, texts.
-import { letters, text } from "./dicom.js"
+import { letters, text, values } from "./dicom.js"
 import { greyLevels, pixelsOf, wholeRange } from "./greyscale.js"
 import { drawMeasurements } from "./measurements.js"
 
@@ -19,7 +19,7 @@ export class Viewport {
     this.failure = null
     this.hasTexts = true
     this.measurements = []
-    this.levels = null
+    this.levels = { key: "", table: null }
     new ResizeObserver(() => this.resize()).observe(element)
     this.resize()
   }
@@ -139,10 +139,18 @@ export class Viewport {
     this.element.dispatchEvent(new CustomEvent("viewer:image", { bubbles: true, detail: { isWhole: image?.isWhole ?? false, failure } }))
   }
 
+  // The table of grey levels, kept for as long as what it is made of is the same, as from image to image of a series.
+  #levels() {
+    const { slope, intercept, photometric, shape } = this.frame
+    const key = JSON.stringify([slope, intercept, photometric, shape, this.window, this.view.isInverted, this.isSigned])
+    if (this.levels.key !== key) this.levels = { key, table: greyLevels(this.frame, this.window, this.view.isInverted, this.isSigned) }
+    return this.levels.table
+  }
+
   #makePicture() {
     const { image } = this
     if (!image) return
-    const levels = image.components === 1 ? greyLevels(this.frame, this.window, this.view.isInverted, this.isSigned) : null
+    const levels = image.components === 1 ? this.#levels() : null
     const pixels = pixelsOf(image, levels)
     if (image.components === 3 && this.view.isInverted) invert(pixels.data)
     if (this.picture.width !== image.width || this.picture.height !== image.height) this.picture = new OffscreenCanvas(image.width, image.height)
@@ -176,8 +184,8 @@ export class Viewport {
   // Which side of the patient is at which edge, as the image lies now.
   #sides() {
     const cosines = this.frame.orientation
-    const own = (text(this.frame.dataset, "00200020") && this.frame.dataset["00200020"].Value) || null
-    if (!cosines && !own) return {}
+    const own = values(this.frame.dataset, "00200020")
+    if (!cosines && !own[0]) return {}
     const right = cosines ? cosines.slice(0, 3) : null
     const down = cosines ? cosines.slice(3) : null
     const towards = (x, y) => {
