@@ -40,13 +40,13 @@ class StaticFile:
         Of its content.
     content : bytes
         The content.
-    packed : bytes or None
-        The same in gzip; None where that is not smaller.
+    packs : bool
+        Whether gzip is likely to make it smaller.
     """
 
     media_type: str
     content: bytes = field(repr=False)
-    packed: bytes | None = field(repr=False)
+    packs: bool
 
 
 @cache
@@ -62,7 +62,7 @@ def static_files() -> dict[str, StaticFile]:
                 continue
             suffix = entry.name.rpartition(".")[2]
             if suffix in _TYPES:
-                found[prefix + entry.name] = _static_file(suffix, entry.read_bytes())
+                found[prefix + entry.name] = StaticFile(_TYPES[suffix], entry.read_bytes(), suffix in _PACKED)
     return found
 
 
@@ -81,19 +81,25 @@ def static_url(name: str) -> str:
     return _prefix() + name
 
 
-def _static_file(suffix: str, content: bytes) -> StaticFile:
-    packed = gzip.compress(content, 9, mtime=0) if suffix in _PACKED else None
-    return StaticFile(_TYPES[suffix], content, packed if packed is not None and len(packed) < len(content) else None)
+@cache
+def _packed(name: str) -> bytes | None:
+    """Return a file in gzip, made when it is asked for first, as most pages need few of them; None where it is not smaller."""
+    file = static_files()[name]
+    packed = gzip.compress(file.content, 9, mtime=0) if file.packs else file.content
+    return packed if len(packed) < len(file.content) else None
 
 
 async def send_static_file(scope: Scope, send: Send) -> bool:
     """Send a file by its path; gives whether there is one."""
     path: str = scope["path"]
-    file = static_files().get(path.removeprefix(_prefix())) if path.startswith(_prefix()) else None
+    if not path.startswith(_prefix()):
+        return False
+    name = path.removeprefix(_prefix())
+    file = static_files().get(name)
     if file is None:
         return False
-    packed = file.packed is not None and b"gzip" in (header(scope, b"accept-encoding") or b"")
-    content = file.packed if packed and file.packed is not None else file.content
+    packed = _packed(name) if b"gzip" in (header(scope, b"accept-encoding") or b"") else None
+    content = file.content if packed is None else packed
     headers = [
         (b"content-type", file.media_type.encode()),
         (b"content-length", str(len(content)).encode()),
@@ -110,7 +116,7 @@ async def send_static_file(scope: Scope, send: Send) -> bool:
                 b"default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'",
             )
         )
-    if packed:
+    if packed is not None:
         headers.append((b"content-encoding", b"gzip"))
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else content})
