@@ -27,11 +27,17 @@ from hounsfield.audit.trail import Trail
 from hounsfield.audit.trail_folder import TrailFolder
 from hounsfield.aws.protocol.model import load_service
 from hounsfield.aws.protocol.pagination import PageTokens
-from hounsfield.bootstrap.audit import make_administration_recorder, make_recorder, make_sts_recorder, open_trail
+from hounsfield.bootstrap.audit import (
+    make_administration_recorder,
+    make_recorder,
+    make_sts_recorder,
+    open_trail,
+    open_trail_folder,
+)
 from hounsfield.bootstrap.background_tasks import BackgroundTasks
 from hounsfield.bootstrap.console import console_routes, make_console
 from hounsfield.bootstrap.image_store import open_image_store
-from hounsfield.bootstrap.installation import audit_folder, audit_key, open_repository
+from hounsfield.bootstrap.installation import open_repository
 from hounsfield.bootstrap.roles import job_roles
 from hounsfield.bootstrap.start_faults import explain_start_faults
 from hounsfield.bootstrap.start_reports import report_refusal
@@ -136,9 +142,6 @@ def make_app(settings: Settings) -> Gateway:
         root_key(credentials_file(settings.data)), directory, sessions, settings.account_id, settings.partition
     )
     trail = open_trail(settings, image_store, keyring, "api")
-    trail_folder = TrailFolder(
-        audit_folder(settings), audit_key(image_store.database, keyring), is_only=not settings.database_url
-    )
     local = not (settings.database_url or settings.blobs_url)
     shared = _Shared(
         settings,
@@ -176,7 +179,7 @@ def make_app(settings: Settings) -> Gateway:
             _healthimaging(shared, page_tokens),
             _dicomweb(shared, BearerAuthenticator(token_authorizer, directory, image_store), receiver),
             _sts(shared, issuer, trail),
-            _administration(shared, repository, trail, trail_folder, page_tokens),
+            _administration(shared, repository, trail, open_trail_folder(settings, image_store, keyring), page_tokens),
         ),
         (
             health_route(most_header_bytes),

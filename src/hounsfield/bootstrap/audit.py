@@ -6,9 +6,10 @@ from typing import Final
 
 from hounsfield.audit.cloudtrail_record import RecordBuilder
 from hounsfield.audit.trail import Trail
+from hounsfield.audit.trail_folder import TrailFolder
 from hounsfield.audit.uid_redaction import leave_uid_plain, make_uid_sealer
 from hounsfield.audit.unknown_callers import UnknownCallers
-from hounsfield.bootstrap.installation import audit_key, open_chain
+from hounsfield.bootstrap.installation import audit_folder, audit_key, open_chain
 from hounsfield.gateway.audit_record import Recorder
 from hounsfield.imaging.image_store import ImageStore
 from hounsfield.settings import Settings
@@ -27,6 +28,13 @@ def open_trail(settings: Settings, image_store: ImageStore, wrapper: KeyWrapper,
     uid = leave_uid_plain if settings.audit_uids is UidRecording.PLAIN else make_uid_sealer(key)
     maker = RecordBuilder(image_store.account_id, image_store.region, uid)
     return Trail(chain, maker, SERVICE, UnknownCallers(settings.audit_unproven_per_second))
+
+
+def open_trail_folder(settings: Settings, image_store: ImageStore, wrapper: KeyWrapper) -> TrailFolder:
+    """Return the folder of the audit trail, for looking things up in it."""
+    return TrailFolder(
+        audit_folder(settings), audit_key(image_store.database, wrapper), is_only=not settings.database_url
+    )
 
 
 def make_recorder(settings: Settings, image_store: ImageStore, trail: Trail) -> Recorder:
