@@ -338,16 +338,16 @@ class Fields:
     oidc_roles: str = ""
     oidc_leeway_seconds: float = 5.0
     oidc_keys_seconds: float = 300.0
-    console_idle_seconds: int = 30 * 60
-    console_session_seconds: int = 12 * 3600
-    console_oidc_client_id: str = ""
-    console_oidc_client_secret: str = ""
-    console_oidc_scopes: str = "openid"
     oidc_keys_most_seconds: float = 3600.0
     oidc_refetch_seconds: float = 10.0
     insecure_no_auth: bool = False
     core_dumps: bool = False
     log_level: str = "info"
+    console_idle_seconds: int = 30 * 60
+    console_session_seconds: int = 12 * 3600
+    console_oidc_client_id: str = ""
+    console_oidc_client_secret: str = ""
+    console_oidc_scopes: str = "openid"
 
     def __repr__(self) -> str:
         return f"Settings(data={str(self.data)!r})"
