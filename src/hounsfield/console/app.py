@@ -24,7 +24,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hounsfield.audit.events import Category
 from hounsfield.aws.protocol.errors import AccessDeniedException, AwsError, ValidationException
-from hounsfield.aws.protocol.response import WireResponse
 from hounsfield.console.calls import ApiError, Calls, FormRefusedError
 from hounsfield.console.form import MOST_FORM_BYTES, Form
 from hounsfield.console.page import Page
@@ -33,7 +32,7 @@ from hounsfield.console.security_headers import BRIDGE_HEADERS, PAGE_HEADERS
 from hounsfield.console.sessions.sessions import ConsoleSessions, Session
 from hounsfield.console.sessions.sign_in import SignIn
 from hounsfield.console.static_files import send_static_file
-from hounsfield.console.visit import Place, Visit
+from hounsfield.console.visit import ABOVE_THE_PAGE, Place, Visit
 from hounsfield.gateway.audit_record import CallRecord
 from hounsfield.gateway.header_limits import check_header_limits
 from hounsfield.gateway.loopback_only import check_loopback_only
@@ -171,9 +170,7 @@ class Console:
         source = f"{service}.amazonaws.com" if service != "hounsfield" else "medical-imaging.amazonaws.com"
         record.set_operation(name, Category.MANAGEMENT, dict, source)
         record.set_principal(session.principal)
-        written = record.write(WireResponse(403, [], b""), AccessDeniedException(refused.message))
-        if written is not None:
-            await written
+        await record.write_end(refused.status, AccessDeniedException(refused.message))
         refused.request_id = record.request_id
 
     async def _bridge(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -230,9 +227,7 @@ class Console:
     def _trouble(self, status: int, reason: str) -> Response:
         """Return the page that says why there is none, for somebody who need not be signed in."""
         html = self.environment.get_template("trouble.html").render(reason=reason, status=status)
-        # A script that asked for a part of a page shows it above what is there, which stays.
-        headers = {"HX-Retarget": "#errors", "HX-Reselect": "#error", "HX-Reswap": "innerHTML"}
-        return HTMLResponse(html, status, headers | ({"Retry-After": "5"} if status == 503 else {}))
+        return HTMLResponse(html, status, {**ABOVE_THE_PAGE, **({"Retry-After": "5"} if status == 503 else {})})
 
 
 _ROUTES: Final = tuple((Route(page.path, lambda _request: None, methods=page.methods), page) for page in PAGES)

@@ -8,7 +8,7 @@ Every answer is a whole page. A script that wants a part of it (htmx) takes that
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import quote, unquote, urlencode
@@ -18,8 +18,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from hounsfield.console.calls import ApiError, Calls, FormRefusedError
+from hounsfield.console.cookies import PATH, set_cookie
 from hounsfield.console.form import Form
-from hounsfield.console.navigation import Entry, entries_of
+from hounsfield.console.navigation import entries_of
 from hounsfield.console.sessions.sessions import ConsoleSessions, Session
 from hounsfield.iam.authorization import AccessDeniedError, ContextValue, Permission, require
 from hounsfield.iam.request_context import RequestConditionKeys
@@ -27,6 +28,12 @@ from hounsfield.settings.import_roles import ImportRoles
 
 MESSAGE_COOKIE: Final = "hounsfield-message"
 _MESSAGE_SECONDS: Final = 60
+ABOVE_THE_PAGE: Final[Mapping[str, str]] = {
+    "HX-Retarget": "#errors",
+    "HX-Reselect": "#error",
+    "HX-Reswap": "innerHTML",
+}
+"""Headers by which htmx shows the error of an answer above the page that is there, which stays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,18 +164,14 @@ class Visit:
             place=self.place,
             principal=self.session.principal,
             csrf_token=self.session.csrf_token,
-            navigation=self.navigation(),
+            navigation=entries_of(self),
             message=message,
             **values,
         )
         response = HTMLResponse(html, status, dict(headers or {}))
         if message is not None:
-            response.delete_cookie(MESSAGE_COOKIE, path="/console")
+            response.delete_cookie(MESSAGE_COOKIE, path=PATH)
         return response
-
-    def navigation(self) -> Sequence[Entry]:
-        """Return the parts of the console that are offered."""
-        return entries_of(self)
 
     def redirect(self, path: str, message: str = "") -> Response:
         """Return the answer that leads to another page, where a message says what was done. It names no patient."""
@@ -182,19 +185,11 @@ class Visit:
 
     def leave_message(self, response: Response, message: str) -> None:
         """Let the next page say what was done. It names no patient."""
-        response.set_cookie(
-            MESSAGE_COOKIE,
-            quote(message),
-            max_age=_MESSAGE_SECONDS,
-            path="/console",
-            httponly=True,
-            samesite="lax",
-            secure=self.request.url.scheme == "https",
-        )
+        set_cookie(self.request, response, MESSAGE_COOKIE, quote(message), seconds=_MESSAGE_SECONDS)
 
     def refusal(self, error: ApiError) -> Response:
         """Return the page that says that an operation was refused or failed, and why."""
-        headers = {"HX-Retarget": "#errors", "HX-Reselect": "#error", "HX-Reswap": "innerHTML"} if self.is_part else {}
+        headers = ABOVE_THE_PAGE if self.is_part else None
         return self.render("error.html", status=error.status, headers=headers, error=error)
 
     def address(self, **changes: object) -> str:

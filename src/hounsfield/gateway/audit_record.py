@@ -238,6 +238,19 @@ class CallRecord:
             return None
         return self._write_durably(error)
 
+    async def write_end(self, status: int, error: AwsError | None = None) -> AwsError | None:
+        """Write the record of what no pipeline answers, such as a sign-in; parameters and result are those of `write`.
+
+        Parameters
+        ----------
+        status : int
+            HTTP status of the answer.
+        error : AwsError or None
+            Why it was not done.
+        """
+        written = self.write(WireResponse(status, [], b""), error)
+        return None if written is None else await written
+
     async def _write_durably(self, error: AwsError | None) -> AwsError | None:
         try:
             await asyncio.wrap_future(self.recorder.trail.put_durably(self._event()))

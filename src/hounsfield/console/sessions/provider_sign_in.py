@@ -30,6 +30,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from hounsfield.console.cookies import set_cookie
 from hounsfield.console.sessions.sessions import SignedIn, SignInMethod
 from hounsfield.gateway.authentication import AccessKeyHolders
 from hounsfield.iam.request_context import RequestConditionKeys
@@ -161,15 +162,8 @@ class ProviderSignIn:
             for name in pending_names:
                 response.delete_cookie(name, path=PATH)
         name = self._cookie_of(pending.state)
-        response.set_cookie(
-            name,
-            self._seal(name, pending, target if len(target) <= _LONGEST_TARGET else ""),
-            max_age=_SECONDS,
-            path=PATH,
-            httponly=True,
-            samesite="lax",
-            secure=request.url.scheme == "https",
-        )
+        content = self._seal(name, pending, target if len(target) <= _LONGEST_TARGET else "")
+        set_cookie(request, response, name, content, path=PATH, seconds=_SECONDS)
         return response
 
     async def finish(self, request: Request) -> tuple[SignedIn, str]:

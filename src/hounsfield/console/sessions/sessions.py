@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import Row, delete, insert, select, update
+from sqlalchemy import ColumnElement, Row, delete, insert, select, update
 
 from hounsfield.gateway.authentication import AccessKeyHolders
 from hounsfield.iam.principals import Principal
@@ -247,27 +247,32 @@ class ConsoleSessions:
 
     def end(self, session: Session) -> None:
         """End a session."""
-        with self._database.write() as connection:
-            connection.execute(delete(console_sessions).where(console_sessions.c.id_hash == session.id_hash))
+        self._end(session.id_hash)
 
     def end_one(self, session: Session, opened_id: str) -> bool:
         """End a session of who is signed in, by its id of `opened`; gives whether there was one."""
         for one in self._rows(session):
             if hmac.compare_digest(_shown_id(one.id_hash).encode(), opened_id.encode()):
-                with self._database.write() as connection:
-                    connection.execute(delete(console_sessions).where(console_sessions.c.id_hash == one.id_hash))
+                self._end(one.id_hash)
                 return True
         return False
 
+    def _end(self, id_hash: bytes) -> None:
+        with self._database.write() as connection:
+            connection.execute(delete(console_sessions).where(console_sessions.c.id_hash == id_hash))
+
     def end_all(self, session: Session) -> int:
         """End all sessions of who is signed in, this one too; gives how many could still be used."""
-        now, columns = self._clock(), console_sessions.c
-        own = columns.holder_id == session.principal.id
-        live = (own, columns.expires_at > now, columns.seen_at > now - self._times.idle_seconds * 1000)
+        own = console_sessions.c.holder_id == session.principal.id
         with self._database.write() as connection:
-            ended = connection.execute(delete(console_sessions).where(*live)).rowcount
+            ended = connection.execute(delete(console_sessions).where(own, *self._live())).rowcount
             connection.execute(delete(console_sessions).where(own))
         return ended
+
+    def _live(self) -> tuple[ColumnElement[bool], ...]:
+        """Return the conditions of sessions that can still be used."""
+        now, columns = self._clock(), console_sessions.c
+        return columns.expires_at > now, columns.seen_at > now - self._times.idle_seconds * 1000
 
     def opened(self, session: Session) -> list[OpenedSession]:
         """Return all sessions of who is signed in, that was used last first."""
@@ -285,12 +290,10 @@ class ConsoleSessions:
         ]
 
     def _rows(self, session: Session) -> Sequence[Row[Any]]:
-        now = self._clock()
-        idle = now - self._times.idle_seconds * 1000
         columns = console_sessions.c
         query = (
             select(console_sessions)
-            .where(columns.holder_id == session.principal.id, columns.expires_at > now, columns.seen_at > idle)
+            .where(columns.holder_id == session.principal.id, *self._live())
             .order_by(columns.seen_at.desc())
             .limit(_MOST_OF_ONE)
         )

@@ -22,7 +22,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 
 from hounsfield.audit.events import Category
 from hounsfield.aws.protocol.errors import AwsError, ThrottlingException, UnrecognizedClientException
-from hounsfield.aws.protocol.response import WireResponse
+from hounsfield.console.cookies import PATH, set_cookie
 from hounsfield.console.form import Form
 from hounsfield.console.sessions import provider_sign_in
 from hounsfield.console.sessions.attempts import Attempts
@@ -199,7 +199,7 @@ class SignIn:
                 await run_in_threadpool(self.sessions.end, session)
             await self._record_end(request, session.principal)
         response = RedirectResponse(f"/console/sign-in?ended={ended}" if ended else "/console/sign-in", 303)
-        response.delete_cookie(self.cookie, path="/console")
+        response.delete_cookie(self.cookie, path=PATH)
         return response
 
     async def _begin(self, request: Request, before: Session | None, signed_in: SignedIn, target: str) -> Response:
@@ -215,14 +215,7 @@ class SignIn:
             response: Response = _signed_in_json(signed_in.principal, self.sessions.csrf_token(token))
         else:
             response = RedirectResponse(target, 303)
-        response.set_cookie(
-            self.cookie,
-            token,
-            path="/console",
-            httponly=True,
-            samesite="lax",
-            secure=request.url.scheme == "https",
-        )
+        set_cookie(request, response, self.cookie, token)
         return response
 
     async def _record(
@@ -240,17 +233,14 @@ class SignIn:
         if principal is not None:
             record.set_principal(principal)
             record.require_recordable()
-        written = record.write(WireResponse(401 if error else 200, [], b""), error)
-        return None if written is None else await written
+        return await record.write_end(401 if error else 200, error)
 
     async def _record_end(self, request: Request, principal: Principal) -> None:
         record = CallRecord(self.recorder, request.scope)
         record.set_operation("ConsoleLogout", Category.MANAGEMENT, dict)
         record.set_sign_in("", "")
         record.set_principal(principal)
-        written = record.write(WireResponse(200, [], b""), None)
-        if written is not None:
-            await written
+        await record.write_end(200)
 
     def _refuse(
         self, request: Request, target: str, reason: str, status: int, key: str = "", wait: int = 0
