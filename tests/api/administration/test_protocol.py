@@ -25,6 +25,19 @@ PATH = "/administration/CreateUser"
         (b'{"UserName": "\xff"}', "SerializationException", "must be UTF-8; byte 14 is not"),
         (b'{"MaxItems": 1%s}' % (b"0" * 5000), "SerializationException", "number that is longer than any value"),
         (b"[" * 40 + b"]" * 40, "SerializationException", "at most 16 deep"),
+        # Counting the nesting of such a string took hours.
+        pytest.param(
+            b'{"UserName": "' + b'\\"' * 250_000,
+            "SerializationException",
+            "stops being JSON at line 1, column 14",
+            id="a string without an end",
+        ),
+        pytest.param(
+            ('["\u2200",' + "[" * 100_000 + '"').encode("utf-16-le"),
+            "SerializationException",
+            "stops being JSON at line 1, column 2",
+            id="UTF-16, deep",
+        ),
         (b'{"UserName": "a", "Path": "/"}', "ValidationException", "no member Path; the operation has UserName, Tags"),
         (b'{"\x7f": 1}', "ValidationException", "a name that cannot be shown"),
         (b"{}", "ValidationException", "UserName must be given: a string"),

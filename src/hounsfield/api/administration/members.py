@@ -8,7 +8,6 @@ Whatever is wrong is said in words: a member that is not known, one that is miss
 from __future__ import annotations
 
 import json
-import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,12 +17,12 @@ from typing import Final, NoReturn, TypeAlias
 
 from hounsfield.audit.cloudtrail_record import HIDDEN
 from hounsfield.aws.protocol.errors import SerializationException, ValidationException
+from hounsfield.aws.protocol.json_nesting import is_nested_deeper
 from hounsfield.aws.protocol.model import Parameter, Parameters
 
 MOST_BODY_BYTES: Final = 512 * 1024
 """Largest body; the longest policy with its blanks has room, however its characters are escaped."""
 _MOST_NESTED: Final = 16
-_STRINGS_AND_BRACKETS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 _TIME: Final = "2027-01-31T12:00:00Z"
 
 
@@ -128,10 +127,11 @@ def _sent(value: Parameter) -> object:
 
 
 def _load(body: bytes) -> Mapping[str, _Json]:
-    if _is_deep(body):
+    if is_nested_deeper(body, _MOST_NESTED):
         raise SerializationException(f"The body must nest arrays and objects at most {_MOST_NESTED} deep.")
     try:
-        document = json.loads(body, object_pairs_hook=_once, parse_constant=_no_constant)
+        # Bytes alone could be UTF-16 too, in which no nesting was counted.
+        document = json.loads(body.decode("utf-8-sig"), object_pairs_hook=_once, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
         # The message of the decoder may quote the text; the position alone cannot.
         message = f"The body must be a JSON object; it stops being JSON at line {error.lineno}, column {error.colno}."
@@ -152,19 +152,6 @@ def _check_characters(document: Mapping[str, _Json]) -> None:
         json.dumps(document, ensure_ascii=False).encode()
     except UnicodeEncodeError:
         raise SerializationException("The body escapes half a character, a surrogate without the other.") from None
-
-
-def _is_deep(body: bytes) -> bool:
-    depth = 0
-    for token in _STRINGS_AND_BRACKETS.finditer(body):
-        first = body[token.start()]
-        if first in b"[{":
-            depth += 1
-            if depth > _MOST_NESTED:
-                return True
-        elif first in b"]}":
-            depth -= 1
-    return False
 
 
 def _once(pairs: list[tuple[str, _Json]]) -> dict[str, _Json]:

@@ -13,7 +13,6 @@ one that breaks a constraint are a ValidationException, which SDKs know for ever
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import TypeAlias
@@ -28,6 +27,7 @@ from hounsfield.aws.protocol.errors import (
     SerializationException,
     ValidationException,
 )
+from hounsfield.aws.protocol.json_nesting import is_nested_deeper
 from hounsfield.aws.protocol.model import Kind, Location, Operation, Parameter, Parameters
 from hounsfield.aws.protocol.validation import validate
 
@@ -44,8 +44,6 @@ MAX_BRACKETS = 100_000
 """Most arrays and objects in a body, which take far more memory than their bytes; 1,000 metadata mappings have 2,000."""
 
 Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
-
-_STRINGS_AND_BRACKETS = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\Z)|[\[\]{}]', re.DOTALL)
 
 
 def parse_request(
@@ -194,7 +192,7 @@ def _load(body: bytes) -> object:
     brackets = body.count(b"{") + body.count(b"[")
     if brackets > MAX_BRACKETS:
         raise SerializationException(f"The body must have at most {MAX_BRACKETS} arrays and objects.")
-    if brackets > MAX_DEPTH and _is_deep(body):
+    if brackets > MAX_DEPTH and is_nested_deeper(body, MAX_DEPTH):
         raise SerializationException(f"The body must nest arrays and objects at most {MAX_DEPTH} deep.")
     try:
         return orjson.loads(body)
@@ -202,20 +200,6 @@ def _load(body: bytes) -> object:
         # The message of the decoder may quote the text; the position alone cannot.
         message = f"The body must be a JSON object in UTF-8; it stops being JSON at character {error.pos}."
         raise SerializationException(message) from None
-
-
-def _is_deep(body: bytes) -> bool:
-    """Return whether arrays and objects are nested deeper than allowed; looks no further than to the first that is."""
-    depth = 0
-    for token in _STRINGS_AND_BRACKETS.finditer(body):
-        first = body[token.start()]
-        if first in b"[{":
-            depth += 1
-            if depth > MAX_DEPTH:
-                return True
-        elif first in b"]}":
-            depth -= 1
-    return False
 
 
 @cache
