@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
 from pathlib import Path
 from typing import Final
 
-from hounsfield.audit.chain_files import ChainFile
-from hounsfield.audit.hash_chain import LineDamagedError, LineKind, read_line
+from hounsfield.audit.chain_files import ChainFile, chain_files
+from hounsfield.audit.hash_chain import record_in
 
 _BLOCK_BYTES: Final = 256 * 1024
 _TAIL_BYTES: Final = 16 * 1024
 _HEAD_BYTES: Final = 4 * 1024
 _TIME_LENGTH: Final = len("2026-03-14T09:15:30Z")
-_BEGINS: Final = b'"eventTime":"'
+EVENT_TIME: Final = b'"eventTime":"'
+"""What is before the time at which a call began, in the line of its record."""
 _OPENED: Final = b'"opened":"'
 
 
@@ -56,16 +56,17 @@ class RecordLine:
     @property
     def body(self) -> bytes | None:
         """The record in it; None where the line is not of the form of one."""
-        with suppress(LineDamagedError):
-            line = read_line(self.text)
-            return line.body if line.kind is LineKind.RECORD else None
-        return None
+        return record_in(self.text)
 
 
-def read_times(file: ChainFile) -> FileTimes:
-    """Return the times of a file; raises OSError where it is gone."""
-    size = file.path.stat().st_size
-    return _read_times(file.path, size)
+def files_with_times(folder: Path) -> Iterator[tuple[ChainFile, FileTimes]]:
+    """Yield the files of all chains with their times; one that goes away meanwhile was older than it must be kept."""
+    for file in chain_files(folder):
+        try:
+            times = _read_times(file.path, file.path.stat().st_size)
+        except OSError:
+            continue
+        yield file, times
 
 
 @lru_cache(maxsize=4096)
@@ -121,7 +122,7 @@ def _lines(path: Path, start: int, end: int) -> Iterator[RecordLine]:
         return
     at = 0 if start == 0 else block.find(b"\n") + 1
     while (line_end := block.find(b"\n", at) + 1) > 0:
-        time = _text_after(_BEGINS, block, at, line_end)
+        time = _text_after(EVENT_TIME, block, at, line_end)
         if time:
             yield RecordLine(time, start + at, block[at : line_end - 1])
         at = line_end

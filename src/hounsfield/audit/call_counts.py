@@ -18,14 +18,13 @@ from typing import Final, NamedTuple
 
 from cachetools import LRUCache
 
-from hounsfield.audit.backwards import FileTimes, read_times
-from hounsfield.audit.chain_files import ChainFile, chain_files
+from hounsfield.audit.backwards import EVENT_TIME, FileTimes, files_with_times
+from hounsfield.audit.chain_files import ChainFile
 
 MOST_BYTES: Final = 32 * 1024 * 1024
 """What one call reads at most, more or less."""
 _MOST_FILES: Final = 1024
 _BLOCK_BYTES: Final = 1024 * 1024
-_TIME: Final = b'"eventTime":"'
 _NAME: Final = b'"eventName":"'
 _CODE: Final = b'"errorCode":"'
 _PARAMETERS: Final = b'"requestParameters":'
@@ -128,11 +127,7 @@ class CallCounter:
     def _files(self, since: str, until: str) -> list[tuple[ChainFile, FileTimes]]:
         """Return the files in which there may be calls of a span, newest first."""
         found = []
-        for file in chain_files(self._folder):
-            try:
-                times = read_times(file)
-            except OSError:
-                continue
+        for file, times in files_with_times(self._folder):
             if times.last[:_HOUR_LENGTH] >= since and times.opened[:_HOUR_LENGTH] <= until:
                 found.append((file, times))
         return sorted(found, key=lambda entry: entry[1].last, reverse=True)
@@ -162,11 +157,11 @@ def _count_more(path: Path, known: _FileCounts, end: int) -> int:
 
 def _calls_of(line: bytes) -> CountedCalls | None:
     """Return what the call of a line is counted with; None for a line that has none."""
-    at = line.find(_TIME)
+    at = line.find(EVENT_TIME)
     named = line.find(_NAME, at)
     if at < 0 or named < 0 or line.startswith(_SERVICE_EVENT, line.rfind(_TYPE)):
         return None
-    hour = line[at + len(_TIME) : at + len(_TIME) + _HOUR_LENGTH]
+    hour = line[at + len(EVENT_TIME) : at + len(EVENT_TIME) + _HOUR_LENGTH]
     resources = line.rfind(_RESOURCES)
     datastore = line.find(_DATASTORE, resources, line.find(b"]", resources)) if resources > named else -1
     identifier = line[datastore + len(_DATASTORE) :][:_ID_LENGTH] if datastore > 0 else b""

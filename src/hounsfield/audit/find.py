@@ -13,7 +13,7 @@ from typing import Final
 import orjson
 
 from hounsfield.audit.chain_files import chain_files
-from hounsfield.audit.hash_chain import LineDamagedError, LineKind, read_line
+from hounsfield.audit.hash_chain import record_in
 from hounsfield.audit.uid_redaction import UID_MEMBERS
 
 _TAIL_BYTES: Final = 4 * 1024 * 1024
@@ -134,7 +134,7 @@ def read_records(folder: Path) -> Iterator[bytes]:
     for file in chain_files(folder):
         with file.path.open("rb") as opened:
             for text in opened:
-                body = _record_in(text)
+                body = record_in(text)
                 if body is not None:
                     yield body
 
@@ -147,7 +147,7 @@ def read_last_records(folder: Path, count: int) -> list[bytes]:
         with file.path.open("rb") as opened:
             opened.seek(max(0, file.path.stat().st_size - _TAIL_BYTES))
             for text in opened:
-                body = _record_in(text)
+                body = record_in(text)
                 if body is not None:
                     number += 1
                     entry = (orjson.loads(body)["eventTime"], number, body)
@@ -164,11 +164,3 @@ def format_line(body: bytes) -> str:
     words = [record["eventTime"], str(record["sourceIPAddress"]), str(who), record["eventName"], resources[-1]["ARN"]]
     # Like in JSON, so that no text of a client can break the line or the terminal.
     return " ".join([*(json.dumps(word)[1:-1] for word in words), record.get("errorCode", "OK")])
-
-
-def _record_in(text: bytes) -> bytes | None:
-    try:
-        line = read_line(text.removesuffix(b"\n"))
-    except LineDamagedError:
-        return None
-    return line.body if line.kind is LineKind.RECORD else None

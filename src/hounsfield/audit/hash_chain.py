@@ -144,3 +144,12 @@ def read_line(line: bytes) -> Line:
     except ValueError:
         raise LineDamagedError("the line is of a kind that is never written") from None
     return Line(int(found[1]), kind, bytes.fromhex(found[3].decode()), found[4])
+
+
+def record_in(line: bytes) -> bytes | None:
+    """Return the record in a line, with or without its line break; None where the line has none, or is damaged."""
+    try:
+        found = read_line(line.removesuffix(b"\n"))
+    except LineDamagedError:
+        return None
+    return found.body if found.kind is LineKind.RECORD else None

@@ -16,8 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from hounsfield.audit.backwards import RecordLine, read_backwards, read_times
-from hounsfield.audit.chain_files import chain_files
+from hounsfield.audit.backwards import RecordLine, files_with_times, read_backwards
 from hounsfield.audit.find import RecordFilter
 
 MOST_BYTES: Final = 32 * 1024 * 1024
@@ -126,14 +125,9 @@ class _Search:
         """Return the files in which there may be something."""
         found = []
         until = min(_moved(self.wanted.until, _LONGEST_CALL) or _AFTER_ALL, self.after.time)
-        for file in chain_files(folder):
+        for file, times in files_with_times(folder):
             name = file.path.name
             unread = self.after.unread.get(name)
-            try:
-                times = read_times(file)
-            except OSError:
-                # It was older than it must be kept.
-                continue
             if unread is None and (times.opened > until or times.last < self._since):
                 continue
             self._opened[name] = times.opened

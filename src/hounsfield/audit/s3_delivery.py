@@ -24,7 +24,7 @@ import structlog
 
 from hounsfield.audit.chain_files import ChainFile, chain_file, chain_files
 from hounsfield.audit.file_locks import try_lock
-from hounsfield.audit.hash_chain import LineDamagedError, LineKind, read_line
+from hounsfield.audit.hash_chain import record_in
 from hounsfield.storage.buckets.bucket import Bucket, BucketError
 from hounsfield.storage.durable_files import write_file_durably
 
@@ -204,18 +204,10 @@ class Delivery:
                     place = FileOffset(number, offset)
                     if end is not None and place > end:
                         return
-                    body = _record_in(text)
+                    # `verify` tells of a line that is damaged; what is whole is delivered all the same.
+                    body = record_in(text)
                     if body is not None:
                         yield body, place
-
-
-def _record_in(text: bytes) -> bytes | None:
-    try:
-        line = read_line(text.removesuffix(b"\n"))
-    except LineDamagedError:
-        # `verify` tells of it; what is whole is delivered all the same.
-        return None
-    return line.body if line.kind is LineKind.RECORD else None
 
 
 def deliver_with_retries(delivery: Delivery) -> bool:
