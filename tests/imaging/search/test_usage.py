@@ -5,7 +5,6 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -146,10 +145,7 @@ def test_usage_is_summed_by_what_is_asked() -> None:
         group(today - timedelta(days=1), "MR", StorageTier.ARCHIVE_INSTANT_ACCESS, 30),
         group(today - timedelta(days=400), "CT", StorageTier.ARCHIVE_INSTANT_ACCESS, 5, is_primary=False),
     ]
-    imports: list[tuple[str, Any]] = [
-        ("1" * 32, ImportDay(today, 1, 1, 0, 7, 2)),
-        ("1" * 32, ImportDay(today, 1, 0, 1, 0, 1)),
-    ]
+    imports = [ImportDay(today, 1, 1, 0, 7, 2), ImportDay(today, 1, 0, 1, 0, 1)]
     usage = Usage(datetime(2026, 3, 14, 9, tzinfo=UTC), groups, 2, imports)
     assert usage.total == Amount(3, 6, 9, 45)
     assert usage.primary == Amount(2, 4, 6, 40)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
+from itertools import chain
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, func, select
@@ -103,14 +104,14 @@ class Usage:
         Image sets that are not deleted.
     studies : int
         Studies of primary image sets.
-    imports : sequence of (str, ImportDay)
-        Import jobs, as long as they are kept, each with the id of its data store.
+    imports : sequence of ImportDay
+        Import jobs, as long as they are kept; there may be several entries of a day.
     """
 
     counted_at: datetime
     groups: Sequence[ImageSetGroup]
     studies: int
-    imports: Sequence[tuple[str, ImportDay]]
+    imports: Sequence[ImportDay]
 
     @cached_property
     def total(self) -> Amount:
@@ -155,7 +156,7 @@ class Usage:
     def import_days(self, days: int) -> Iterator[ImportDay]:
         """Yield the import jobs of the last some days up to that of counting."""
         found: dict[date, ImportDay] = {}
-        for _, counted in self.imports:
+        for counted in self.imports:
             found[counted.day] = found.get(counted.day, ImportDay(counted.day)) + counted
         last = self.counted_at.date()
         for number in reversed(range(days)):
@@ -218,14 +219,21 @@ def _count(connection: Connection) -> dict[str | None, Usage]:
     """Count, and return the usage of each data store that has some, and with None that of all."""
     now = datetime.now(UTC)
     studies_of = {row[0]: row[1] for row in connection.execute(_of_each_datastore())}
-    groups, imports = [*_image_sets(connection)], [*_imports(connection)]
-    found: dict[str | None, Usage] = {None: Usage(now, groups, sum(studies_of.values()), imports)}
     groups_of: dict[str, list[ImageSetGroup]] = {}
-    for group in groups:
+    for group in _image_sets(connection):
         groups_of.setdefault(group.datastore_id, []).append(group)
-    for datastore_id in {*groups_of, *(entry[0] for entry in imports)}:
-        own = [entry for entry in imports if entry[0] == datastore_id]
-        found[datastore_id] = Usage(now, groups_of.get(datastore_id, []), studies_of.get(datastore_id, 0), own)
+    imports_of: dict[str, list[ImportDay]] = {}
+    for datastore_id, imported in _imports(connection):
+        imports_of.setdefault(datastore_id, []).append(imported)
+    groups, imports = [*chain(*groups_of.values())], [*chain(*imports_of.values())]
+    found: dict[str | None, Usage] = {None: Usage(now, groups, sum(studies_of.values()), imports)}
+    for datastore_id in groups_of.keys() | imports_of.keys():
+        found[datastore_id] = Usage(
+            now,
+            groups_of.get(datastore_id, []),
+            studies_of.get(datastore_id, 0),
+            imports_of.get(datastore_id, []),
+        )
     return found
 
 
