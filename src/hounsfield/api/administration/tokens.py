@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Final
 
 from hounsfield.api.administration.context import Call, Context
@@ -36,11 +35,7 @@ class NextPage:
 
     def __init__(self, context: Context, call: Call, operation: str, member: str = "NextToken") -> None:
         self._tokens = context.tokens
-        bound = {
-            name: value.isoformat() if isinstance(value, datetime) else value
-            for name, value in call.parameters.items()
-            if name not in _OF_PAGES
-        }
+        bound = {name: value for name, value in call.parameters.items() if name not in _OF_PAGES}
         self._context = page_context(f"administration:{operation}", bound)
         self._member = member
         token = optional_text(call.parameters, member)
