@@ -13,7 +13,7 @@ from typing import Final
 
 from hounsfield.api.administration.context import Call, Context
 from hounsfield.api.administration.members import Form, Member
-from hounsfield.api.administration.operation import Answer, Operation, Source
+from hounsfield.api.administration.operation import Answer, Operation, Source, on_datastore
 from hounsfield.api.administration.pages import PAGE_MEMBERS, page_of
 from hounsfield.api.administration.simulation import SimulatedConditionKeys
 from hounsfield.api.dicomweb.operations import OPERATIONS as DICOMWEB
@@ -68,10 +68,6 @@ def actions_on_datastores() -> Mapping[str, _Action]:
         name = web.action or web.name
         found.setdefault(name, _Action(("datastoreId",), not name.startswith(_NOT_ON_IMAGE_SETS)))
     return found
-
-
-def _on_datastore(context: Context, call: Call, action: str) -> Sequence[Permission]:
-    return (Permission(action, (context.image_store.datastore_arn(text(call.parameters, "DatastoreId")),)),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +140,7 @@ OPERATIONS: Final = (
         "ListDatastoreAccess",
         Source.MEDICAL_IMAGING,
         "hounsfield:ListDatastoreAccess",
-        _on_datastore,
+        on_datastore,
         (
             Member("DatastoreId", required=True, least=32, most=32),
             Member("ActionNames", Form.TEXTS, most=128),

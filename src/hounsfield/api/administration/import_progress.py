@@ -6,19 +6,13 @@ in between. Whoever may see the job may ask (``medical-imaging:GetDICOMImportJob
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
 from hounsfield.api.administration.context import Call, Context
 from hounsfield.api.administration.members import Member
-from hounsfield.api.administration.operation import Answer, Operation, Source
+from hounsfield.api.administration.operation import Answer, Operation, Source, on_datastore
 from hounsfield.aws.protocol.members import text
-from hounsfield.iam.authorization import Permission
 from hounsfield.imaging.imports.jobs import get_import_job, read_progress
-
-
-def _permissions(context: Context, call: Call, action: str) -> Sequence[Permission]:
-    return (Permission(action, (context.image_store.datastore_arn(text(call.parameters, "DatastoreId")),)),)
 
 
 def _progress(context: Context, call: Call) -> Answer:
@@ -39,7 +33,7 @@ OPERATIONS: Final = (
         "GetImportJobProgress",
         Source.MEDICAL_IMAGING,
         "medical-imaging:GetDICOMImportJob",
-        _permissions,
+        on_datastore,
         (Member("DatastoreId", required=True, most=32), Member("JobId", required=True, most=32)),
         _progress,
     ),

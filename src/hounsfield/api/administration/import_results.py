@@ -11,7 +11,7 @@ from typing import Final
 from hounsfield.api.administration.buckets import bucket_arn
 from hounsfield.api.administration.context import Call, Context
 from hounsfield.api.administration.members import Form, Member
-from hounsfield.api.administration.operation import Answer, Operation, Permissions, Source
+from hounsfield.api.administration.operation import Answer, Operation, Permissions, Source, on_datastore
 from hounsfield.api.administration.tokens import LONGEST_TOKEN, NextPage
 from hounsfield.aws.protocol.members import optional_integer, optional_text, text
 from hounsfield.iam.authorization import Permission
@@ -30,8 +30,7 @@ _JOB: Final = Member("JobId", required=True, most=32)
 
 def _permissions(uri_of: Callable[[Call, ImportJob], S3Uri]) -> Permissions:
     def permissions(context: Context, call: Call, action: str) -> Sequence[Permission]:
-        datastore_arn = context.image_store.datastore_arn(text(call.parameters, "DatastoreId"))
-        needed = [Permission("medical-imaging:GetDICOMImportJob", (datastore_arn,))]
+        needed = on_datastore(context, call, "medical-imaging:GetDICOMImportJob")
         try:
             uri = uri_of(call, _job(context, call))
         except NotFoundError:

@@ -10,6 +10,7 @@ from typing import TypeAlias
 from hounsfield.api.administration.context import Call, Context
 from hounsfield.api.administration.members import Member
 from hounsfield.audit.events import Json
+from hounsfield.aws.protocol.members import text
 from hounsfield.gateway.exchange import Response
 from hounsfield.iam.authorization import Permission
 
@@ -63,3 +64,8 @@ class Operation:
 def on_everything(_context: Context, _call: Call, action: str) -> Sequence[Permission]:
     """Return the permission for an action that names no resource, as lists do."""
     return (Permission(action, ("*",)),)
+
+
+def on_datastore(context: Context, call: Call, action: str) -> Sequence[Permission]:
+    """Return the permission for an action on the data store that a call names, ``DatastoreId``."""
+    return (Permission(action, (context.image_store.datastore_arn(text(call.parameters, "DatastoreId")),)),)

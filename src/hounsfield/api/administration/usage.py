@@ -9,7 +9,7 @@ from typing import Final
 from hounsfield.api.administration.answers import time_text
 from hounsfield.api.administration.context import Call, Context
 from hounsfield.api.administration.members import Form, Member
-from hounsfield.api.administration.operation import Answer, Operation, Source
+from hounsfield.api.administration.operation import Answer, Operation, Source, on_datastore, on_everything
 from hounsfield.audit.call_counts import CountedCalls
 from hounsfield.audit.events import Json
 from hounsfield.aws.protocol.errors import ValidationException
@@ -28,10 +28,9 @@ _DATASTORE: Final = Member("DatastoreId", least=32, most=32)
 _HOUR: Final = "%Y-%m-%dT%H"
 
 
-def _on_datastore(context: Context, call: Call, action: str) -> Sequence[Permission]:
-    datastore_id = optional_text(call.parameters, "DatastoreId")
-    resource = "*" if datastore_id is None else context.image_store.datastore_arn(datastore_id)
-    return (Permission(action, (resource,)),)
+def _on_datastore_or_all(context: Context, call: Call, action: str) -> Sequence[Permission]:
+    which = on_datastore if "DatastoreId" in call.parameters else on_everything
+    return which(context, call, action)
 
 
 def _usage(context: Context, call: Call) -> Answer:
@@ -152,7 +151,7 @@ OPERATIONS: Final = (
         "GetUsage",
         Source.MEDICAL_IMAGING,
         "hounsfield:GetUsage",
-        _on_datastore,
+        _on_datastore_or_all,
         (_DATASTORE, Member("Days", Form.INTEGER, most=MOST_DAYS)),
         _usage,
     ),
@@ -160,7 +159,7 @@ OPERATIONS: Final = (
         "GetCallStatistics",
         Source.MEDICAL_IMAGING,
         "hounsfield:GetCallStatistics",
-        _on_datastore,
+        _on_datastore_or_all,
         (
             _DATASTORE,
             Member("StartTime", Form.MOMENT),
