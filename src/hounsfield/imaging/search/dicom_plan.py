@@ -413,10 +413,11 @@ class DicomSearchPlan:
         return self._rows(level, dialect, start, hints=hints, loose=loose)
 
     def _index(self, level: SearchLevel, start: _Start | None) -> str:
-        if start is None:
-            is_ordered = level is _STUDY and self.level is _STUDY and self.order is not None
-            return _INDEXES[self.order.column] if is_ordered and self.order else _ORDER_INDEXES[level]
-        return start.index if start.level is level else _LINK_INDEXES[level]
+        if start is not None:
+            return start.index if start.level is level else _LINK_INDEXES[level]
+        if self.order is not None and level is _STUDY:
+            return _INDEXES[self.order.column]
+        return _ORDER_INDEXES[level]
 
     def _own(self, level: SearchLevel, dialect: str, start: _Start | None) -> list[ColumnElement[bool]]:
         conditions: list[ColumnElement[bool]] = []
