@@ -215,7 +215,9 @@ class ImportRunner:
                 self._wait_for_others()
                 continue
             self._check_under_way(item, job)
-            self._write_outputs(job, access, records, [entry.destination for entry in versions])
+            destinations = [entry.destination for entry in versions]
+            counts = _counts(records, destinations)
+            self._write_outputs(job, access, records, destinations)
             with self._image_store.database.write() as connection:
                 self._image_store.queue.hold(connection, item)
                 lock_datastore(connection, datastore.id)
@@ -225,7 +227,6 @@ class ImportRunner:
                     continue
                 write_versions(connection, key, versions, staged)
                 forget_files(connection, job.id)
-                counts = _counts(records, [entry.destination for entry in versions])
                 move_job(connection, job.id, JobEvent.COMPLETE, **self._ended(), **counts)
                 self._image_store.queue.finish(connection, item)
                 return
@@ -265,10 +266,10 @@ class ImportRunner:
             self._write_outputs(job, self._access_of(job), records, [])
         except (JobFailedError, OSError):
             _log.warning("output files of a failed job could not be written", job=job.id)
+        counts = _counts(records, [])
         with self._image_store.database.write() as connection:
             self._image_store.queue.hold(connection, item)
             forget_files(connection, job.id)
-            counts = _counts(records, [])
             move_job(connection, job.id, JobEvent.FAIL, message=_clean_message(message), **self._ended(), **counts)
             self._image_store.queue.finish(connection, item)
         self._delete_packs(job, records)
