@@ -71,15 +71,12 @@ class MatchedStatement:
         Which statement of it, from 1 on.
     sid : str
         Its identifier; empty without one.
-    denies : bool
-        Whether it denies.
     """
 
     policy: str
     source: PolicySource
     number: int
     sid: str
-    denies: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +171,7 @@ class SimulatedPrincipal:
         ]
         denied = decision.outcome is Outcome.EXPLICIT_DENY
         matched = tuple(
-            MatchedStatement(held.name, held.source, number, statement.sid, denied)
+            MatchedStatement(held.name, held.source, number, statement.sid)
             for held, number, statement in about
             if (statement.effect is Effect.DENY) == denied and statement.applies(resource, context)
         )
