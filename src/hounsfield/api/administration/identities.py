@@ -20,6 +20,7 @@ from hounsfield.api.administration.resources import (
     find_identity,
     named_identity,
     permission_on,
+    permission_on_record,
     requested_tags,
 )
 from hounsfield.aws.protocol.members import mapping, optional_boolean, texts
@@ -96,18 +97,18 @@ class IdentityOperations:
 
     def _may_delete(self, context: Context, call: Call, action: str) -> Sequence[Permission]:
         """Return what is needed to delete it, and with Force to take off all that it has before."""
-        needed = [permission_on(context, call, action, self.kind)]
-        record = find_identity(context, call, self.kind)
-        if record is None or not optional_boolean(call.parameters, "Force"):
-            return needed
+        record = find_identity(context, call, self.kind) if optional_boolean(call.parameters, "Force") else None
+        if record is None:
+            return [permission_on(context, call, action, self.kind)]
         noun = self.noun
         own = boundary_context(context, record.boundary)
+        needed = [permission_on_record(record, action)]
         if record.keys:
-            needed.append(permission_on(context, call, "iam:DeleteAccessKey", self.kind))
+            needed.append(permission_on_record(record, "iam:DeleteAccessKey"))
         if record.inline:
-            needed.append(permission_on(context, call, f"iam:Delete{noun}Policy", self.kind, own))
+            needed.append(permission_on_record(record, f"iam:Delete{noun}Policy", own))
         needed.extend(
-            permission_on(context, call, f"iam:Detach{noun}Policy", self.kind, {**own, "iam:policyarn": arn})
+            permission_on_record(record, f"iam:Detach{noun}Policy", {**own, "iam:policyarn": arn})
             for arn in record.attached
         )
         return needed

@@ -81,6 +81,13 @@ def permission_on_named(
         record = get_identity(context.repository, kind, name)
     except NoSuchEntityError:
         return Permission(action, (context.repository.arn(kind, name),), own or {})
+    return permission_on_record(record, action, own)
+
+
+def permission_on_record(
+    record: IdentityRecord, action: str, own: Mapping[str, ContextValue] | None = None
+) -> Permission:
+    """Return the permission for an action on a user or role that there is; parameters are those of `permission_on`."""
     return Permission(action, (record.arn,), {**tag_context(record.tags), **(own or {})})
 
 
