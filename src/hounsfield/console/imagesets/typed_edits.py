@@ -7,7 +7,6 @@ form ─▶ TypedEdit ─▶ check_edit(content) ─▶ CheckedEdit: before, aft
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -210,8 +209,8 @@ def _json_value(vr: str, text: str, *, multiple: bool) -> object:
     """Read a value as it is typed; what cannot be read is left to the check, which says what is wanted."""
     if vr == "SQ":
         try:
-            return json.loads(text or "[]")
-        except json.JSONDecodeError as error:
+            return orjson.loads(text or "[]")
+        except orjson.JSONDecodeError as error:
             raise EditValueError(
                 f"A sequence is typed as a list of objects in JSON; line {error.lineno} is not JSON"
             ) from error
