@@ -12,6 +12,20 @@ README: Final = (TESTS / "README.md").read_text()
 IMPORT: Final = re.compile(r"^\s*(?:from|import)\s+([\w.]+)", re.MULTILINE)
 FILES: Final = sorted(path for path in TESTS.rglob("*.py") if "clients/ahi_to_dicom/" not in path.as_posix())
 
+USER_MADE: Final = re.compile(
+    r"""(?:\.user\(\s*|user_with_key\(server, |"CreateUser", UserName=|"user", "create", )"([^"]+)\""""
+)
+
+
+def test_no_two_files_make_a_user_of_one_name() -> None:
+    """Files that run in one process share its server, whichever they are."""
+    makers: dict[str, set[str]] = {}
+    for path in FILES:
+        for name in USER_MADE.findall(path.read_text()) if path.name.startswith("test_") else ():
+            makers.setdefault(name.lower(), set()).add(path.name)
+    assert len(makers) > 50
+    assert {name: files for name, files in makers.items() if len(files) > 1} == {}
+
 
 def test_no_module_imports_a_test() -> None:
     named = {path: set(IMPORT.findall(path.read_text())) for path in FILES}

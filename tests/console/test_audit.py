@@ -42,7 +42,7 @@ def denied(server: ServerProcess, world: UsersAndRoles) -> dict[str, Any]:
     """The record of a call of Ada that was denied; there are others before and after it."""
     datastore_id = active_datastore(server.client(), tags={"note": HOSTILE[:200]})
     send_signed(server, "GET", f"/datastore/{datastore_id}/studies/{UID}/metadata")
-    key = world.user("ada", allow("iam:ListUsers"))
+    key = world.user("beatrix", allow("iam:ListUsers"))
     answer = call(server, "DeleteUser", key, UserName="nobody")
     for _ in range(60):
         administer(server, "ListUsers", key)
@@ -55,14 +55,14 @@ def test_records_are_found_by_keyboard_and_read(server: ServerProcess, denied: d
     page.wait_for_url("**/console/audit")
     rows = page.locator("#results tbody tr")
     expect(rows).to_have_count(50)
-    type_into(page, page.get_by_label("Caller"), "ada")
+    type_into(page, page.get_by_label("Caller"), "beatrix")
     page.keyboard.press("Enter")
     page.wait_for_url("**caller=ada**")
     settle(page)
     expect(rows).to_have_count(50)
     page.get_by_role("link", name="Older records").click()
     page.wait_for_url("**page=**")
-    expect(rows.first).to_contain_text("ada")
+    expect(rows.first).to_contain_text("beatrix")
     assert 10 <= rows.count() < 50
     page.get_by_label("Outcome").select_option("Denied")
     page.wait_for_url("**outcome=Denied**")

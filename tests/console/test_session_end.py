@@ -191,15 +191,15 @@ def test_what_a_page_asks_for_by_itself_does_not_keep_a_session(serving: ServerP
 
 
 def test_a_session_ends_with_its_user_and_rights_change_at_once(serving: ServerProcess) -> None:
-    answer(serving, "user", "create", "leaving")
-    key = answer(serving, "access-key", "create", "leaving")
+    answer(serving, "user", "create", "leaving-browser")
+    key = answer(serving, "access-key", "create", "leaving-browser")
     form = {"access_key_id": key["access_key_id"], "secret_access_key": key["secret_access_key"]}
     browser = requests.Session()
     signing = serving.url + "/console/sign-in"
     wait_for(lambda: browser.post(signing, form, allow_redirects=False, timeout=30).status_code == 303, "the sign-in")
     asked = serving.url + "/console/datastores"
     assert browser.get(asked, timeout=30).status_code == 403
-    answer(serving, "policy", "attach", "AWSHealthImagingReadOnlyAccess", "--user", "leaving")
+    answer(serving, "policy", "attach", "AWSHealthImagingReadOnlyAccess", "--user", "leaving-browser")
     wait_for(lambda: browser.get(asked, timeout=30).status_code == 200, "the right to count")
-    answer(serving, "user", "delete", "leaving", "--force")
+    answer(serving, "user", "delete", "leaving-browser", "--force")
     wait_for(lambda: browser.get(asked, allow_redirects=False, timeout=30).status_code == 303, "the session to end")

@@ -58,10 +58,10 @@ def test_the_life_of_a_key(server: ServerProcess, world: UsersAndRoles) -> None:
 
 
 def test_what_a_change_must_say(server: ServerProcess, world: UsersAndRoles) -> None:
-    key_id = world.user("changing")[0]
+    key_id = world.user("changing-keys")[0]
 
     def said(**members: object) -> str:
-        return refused(server, "UpdateAccessKey", UserName="changing", AccessKeyId=key_id, **members)[2]
+        return refused(server, "UpdateAccessKey", UserName="changing-keys", AccessKeyId=key_id, **members)[2]
 
     assert "One of Status, ExpirationDate and NeverExpires" in said()
     assert "exclude each other" in said(NeverExpires=True, ExpirationDate="2099-01-01T00:00:00Z")

@@ -195,7 +195,7 @@ def test_tags_in_the_request_decide(world: UsersAndRoles, datastore: str) -> Non
 
 def test_a_data_store_with_tags_needs_both_actions(world: UsersAndRoles, root_client: Any) -> None:
     create = allow("medical-imaging:CreateDatastore")
-    plain = client_of(world, world.user("maker", create))
+    plain = client_of(world, world.user("plain-maker", create))
     denied = client_of(world, world.user("maker-not-tagger", create, allow("*"), deny("medical-imaging:TagResource")))
     before = len(root_client.list_datastores()["datastoreSummaries"])
     for client, reason in ((plain, "because no identity-based policy"), (denied, "with an explicit deny")):
@@ -206,7 +206,7 @@ def test_a_data_store_with_tags_needs_both_actions(world: UsersAndRoles, root_cl
 
 
 def test_who_has_no_permission_learns_nothing_of_the_body(server: ServerProcess, world: UsersAndRoles) -> None:
-    nobody = world.user("nobody", allow("medical-imaging:ListDatastores"))
+    nobody = world.user("lister-only", allow("medical-imaging:ListDatastores"))
     mapper = world.user(
         "denied-tags",
         allow("medical-imaging:*"),
