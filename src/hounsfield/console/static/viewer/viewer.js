@@ -1,23 +1,26 @@
 // The viewer: series of a study, one, two or four viewports, tools by mouse, touch and keyboard.
 import { saveFile } from "../save_file.js"
 import { Decoder } from "./decoder.js"
-import { framesOf, isParallel, placeAlong, normalOf, sorted, text, value } from "./dicom.js"
+import { isParallel, placeAlong, normalOf, text, value } from "./dicom.js"
 import { FrameStore } from "./frames.js"
 import { PRESETS } from "./greyscale.js"
-import { POINTS } from "./measurements.js"
-import { Stack } from "./stack.js"
+import { openKind } from "./kinds.js"
+import { handlePointers } from "./pointers.js"
+import { SidePanel } from "./side.js"
 import { Viewport } from "./viewport.js"
 
 const root = document.querySelector("[data-viewer]")
 const base = root.dataset.study
 const store = new FrameStore(new Decoder())
-const stacks = new Map()
+const side = new SidePanel(root.querySelector("[data-side-panel]"))
+const found = new Map()
+const datasets = new Map()
 const viewports = [...root.querySelectorAll("[data-viewport]")].map((element) => new Viewport(element))
 let active = viewports[0]
 let tool = "window"
 let cine = null
 let isLinked = true
-let drawing = null
+let wholeStage = null
 
 async function json(path) {
   const answer = await fetch(path, { headers: { Accept: "application/dicom+json" } })
@@ -28,12 +31,14 @@ async function json(path) {
 
 async function open() {
   const list = root.querySelector("[data-series-list]")
-  const found = (await json(`${base}/series?includefield=all`)).sort((one, other) => (value(one, "00200011") ?? 0) - (value(other, "00200011") ?? 0))
-  if (!found.length) throw new Error("This study has no series that you may see.")
-  for (const [index, series] of found.entries()) list.append(seriesButton(series, index))
+  const all = (await json(`${base}/series?includefield=all`)).sort((one, other) => (value(one, "00200011") ?? 0) - (value(other, "00200011") ?? 0))
+  if (!all.length) throw new Error("This study has no series that you may see.")
+  for (const [index, series] of all.entries()) {
+    found.set(text(series, "0020000E"), series)
+    list.append(seriesButton(series, index))
+  }
   const wanted = root.dataset.firstSeries
-  const first = found.find((series) => text(series, "0020000E") === wanted) ?? found.find((series) => value(series, "00201209") !== 0) ?? found[0]
-  await openSeries(first)
+  await openSeries(found.has(wanted) ? wanted : text(all.find((series) => value(series, "00201209") !== 0) ?? all[0], "0020000E"))
 }
 
 function seriesButton(series, index) {
@@ -47,21 +52,57 @@ function seriesButton(series, index) {
   const words = document.createElement("span")
   words.textContent = `${value(series, "00200011") ?? index + 1} ${text(series, "00080060")} ${text(series, "0008103E")} (${value(series, "00201209") ?? "?"})`
   button.append(picture, words)
-  button.addEventListener("click", () => openSeries(series).catch(fail))
+  button.addEventListener("click", () => openSeries(uid).catch(fail))
   return button
 }
 
-async function openSeries(series) {
-  const uid = text(series, "0020000E")
-  for (const button of root.querySelectorAll("[data-series]")) button.setAttribute("aria-pressed", String(button.dataset.series === uid))
-  const viewport = active
+// The data sets of a series of the study, asked for once.
+function datasetsOf(uid) {
+  if (!datasets.has(uid)) {
+    const asked = json(`${pathOf(uid)}/metadata`)
+    asked.catch(() => datasets.delete(uid))
+    datasets.set(uid, asked)
+  }
+  return datasets.get(uid)
+}
+
+const pathOf = (uid) => `${base}/series/${encodeURIComponent(uid)}`
+
+async function openSeries(uid, viewport = active) {
   say("Loading …")
-  const path = `${base}/series/${encodeURIComponent(uid)}`
-  if (!stacks.has(uid)) stacks.set(uid, await json(`${path}/metadata`))
-  const frames = sorted(stacks.get(uid).filter((dataset) => value(dataset, "00280010")).flatMap((dataset) => framesOf(dataset, path)))
-  if (!frames.length) throw new Error("This series has no images that can be shown here. It may hold documents, structures or signals.")
-  say("")
-  await viewport.show(new Stack(series, frames, store))
+  viewport.wanted = uid
+  try {
+    const context = { page, series: found.get(uid), datasets: await datasetsOf(uid), path: pathOf(uid), viewport }
+    if (viewport.wanted !== uid) return
+    releaseStage()
+    say("")
+    await openKind(context)
+    markSeries()
+  } catch (error) {
+    if (viewport.wanted === uid) throw error
+  }
+}
+
+function markSeries() {
+  const uid = active.wanted ?? ""
+  for (const button of root.querySelectorAll("[data-series]")) button.setAttribute("aria-pressed", String(button.dataset.series === uid))
+}
+
+// Lets something fill the stage in place of the viewports, as a volume does: view has an element and close().
+function occupyStage(view) {
+  releaseStage()
+  wholeStage = view
+  root.querySelector("[data-stage]").append(view.element)
+  root.toggleAttribute("data-whole-stage", true)
+}
+
+function releaseStage() {
+  if (!wholeStage) return
+  const view = wholeStage
+  wholeStage = null
+  view.element.remove()
+  root.toggleAttribute("data-whole-stage", false)
+  view.close?.()
 }
 
 function fail(error) {
@@ -74,10 +115,12 @@ function activate(viewport) {
   active = viewport
   for (const one of viewports) one.element.toggleAttribute("data-active", one === viewport)
   if (viewport.frame) listPresets()
+  markSeries()
 }
 
 // Scrolls, and takes along viewports whose images lie in parallel in the same patient.
 function scroll(steps, viewport = active) {
+  if (viewport.guest?.scroll) { viewport.guest.scroll(steps); return }
   if (!viewport.stack) return
   viewport.stack.go(viewport.stack.index + steps)
   if (isLinked) for (const other of viewports) if (other !== viewport && !other.element.hidden) follow(other, viewport)
@@ -100,6 +143,7 @@ function setTool(name) {
 }
 
 function setLayout(count) {
+  releaseStage()
   root.dataset.layout = String(count)
   viewports.forEach((viewport, index) => { viewport.element.hidden = index >= count })
   for (const button of root.querySelectorAll("[data-layout-of]")) button.setAttribute("aria-pressed", String(button.dataset.layoutOf === String(count)))
@@ -107,6 +151,7 @@ function setLayout(count) {
 }
 
 function zoomBy(factor) {
+  if (active.guest?.zoomBy) active.guest.zoomBy(factor)
   if (!active.frame) return
   const now = active.view.zoom === "1:1" ? 1 / active.scale.fit : active.view.zoom
   active.set({ zoom: Math.min(64, Math.max(0.05, now * factor)) })
@@ -151,6 +196,15 @@ function savePicture() {
 function flip(upright, lying) {
   const axis = active.view.rotation % 180 ? lying : upright
   active.set({ [axis]: !active.view[axis] })
+}
+
+// What kinds, layers and panels work with.
+const page = {
+  root, base, store, viewports, side,
+  get active() { return active },
+  get tool() { return tool },
+  series: found,
+  datasetsOf, pathOf, openSeries, json, say, fail, scroll, zoomBy, setLayout, occupyStage, releaseStage,
 }
 
 const ACTIONS = {
@@ -244,89 +298,7 @@ for (const viewport of viewports) {
     if (steps) { travelled -= steps * 40; scroll(steps, viewport) }
   }, { passive: false })
   canvas.addEventListener("contextmenu", (event) => event.preventDefault())
-  handlePointers(viewport)
-}
-
-// Mouse: left uses the tool, middle pans, right zooms. Touch: one finger uses the tool, two zoom and pan.
-function handlePointers(viewport) {
-  const { canvas } = viewport
-  const pointers = new Map()
-  let leftOver = 0
-  canvas.addEventListener("pointerdown", (event) => {
-    canvas.setPointerCapture(event.pointerId)
-    pointers.set(event.pointerId, event)
-    if (pointers.size === 1 && event.button === 0 && POINTS[tool] && viewport.frame) setPoint(viewport, event)
-  })
-  canvas.addEventListener("pointermove", (event) => {
-    const before = pointers.get(event.pointerId)
-    if (!viewport.frame) return
-    if (!before) { if (drawing?.viewport === viewport) movePoint(event); return }
-    pointers.set(event.pointerId, event)
-    const [dx, dy] = [event.clientX - before.clientX, event.clientY - before.clientY]
-    if (pointers.size === 2) { pinch(viewport, [...pointers.values()], before, event); return }
-    const kind = event.buttons & 4 ? "pan" : event.buttons & 2 ? "zoom" : tool
-    if (kind === "window") dragWindow(viewport, dx, dy)
-    else if (kind === "pan") viewport.set({ panX: viewport.view.panX + dx * viewport.ratio, panY: viewport.view.panY + dy * viewport.ratio })
-    else if (kind === "zoom") zoomBy(Math.exp(-dy / 200))
-    else if (kind === "scroll") {
-      leftOver += dy
-      const steps = Math.trunc(leftOver / 8)
-      if (steps) { leftOver -= steps * 8; scroll(steps, viewport) }
-    } else if (drawing?.viewport === viewport) movePoint(event)
-  })
-  const release = (event) => {
-    const before = pointers.get(event.pointerId)
-    pointers.delete(event.pointerId)
-    leftOver = 0
-    if (before && drawing?.viewport === viewport) endPoint(event)
-  }
-  canvas.addEventListener("pointerup", release)
-  canvas.addEventListener("pointercancel", release)
-}
-
-function dragWindow(viewport, dx, dy) {
-  const { window: shown } = viewport
-  if (!shown || viewport.isColour) return
-  const speed = Math.max(0.001, shown.width / 256)
-  const least = shown.curve === "LINEAR" ? 1 : Number.EPSILON
-  viewport.set({ window: { curve: shown.curve, width: Math.max(least, shown.width + dx * speed), center: shown.center + dy * speed, name: "" } })
-}
-
-function pinch(viewport, [one, other], before, after) {
-  const still = one.pointerId === after.pointerId ? other : one
-  const distance = (pointer) => Math.hypot(pointer.clientX - still.clientX, pointer.clientY - still.clientY)
-  zoomBy(distance(after) / Math.max(1, distance(before)))
-  const [dx, dy] = [(after.clientX - before.clientX) / 2, (after.clientY - before.clientY) / 2]
-  viewport.set({ panX: viewport.view.panX + dx * viewport.ratio, panY: viewport.view.panY + dy * viewport.ratio })
-}
-
-function setPoint(viewport, event) {
-  const point = viewport.imagePoint(event.clientX, event.clientY)
-  if (drawing?.viewport === viewport) { movePoint(event); drawing.start = event; return }
-  const measurement = { kind: tool, path: viewport.frame.path, points: POINTS[tool] === 1 ? [point] : [point, point] }
-  viewport.measurements.push(measurement)
-  drawing = POINTS[tool] === 1 ? null : { viewport, measurement, start: event }
-  viewport.draw()
-}
-
-function movePoint(event) {
-  const { viewport, measurement } = drawing
-  measurement.points[measurement.points.length - 1] = viewport.imagePoint(event.clientX, event.clientY)
-  viewport.draw()
-}
-
-// A drag sets two points; two clicks do too.
-function endPoint(event) {
-  const { viewport, measurement, start } = drawing
-  const wasDragged = Math.hypot(event.clientX - start.clientX, event.clientY - start.clientY) > 4
-  if (!wasDragged && !drawing.wasClicked) { drawing.wasClicked = true; return }
-  if (measurement.points.length < POINTS[measurement.kind]) {
-    measurement.points.push(viewport.imagePoint(event.clientX, event.clientY))
-    drawing.wasClicked = true
-    return
-  }
-  drawing = null
-  viewport.draw()
+  handlePointers(viewport, page)
 }
 
 setTool("window")
@@ -336,4 +308,4 @@ press("link", isLinked)
 open().catch(fail)
 
 // For tests and for people who look behind: what is shown, as it is.
-root.viewer = { viewports, store, get active() { return active } }
+root.viewer = page

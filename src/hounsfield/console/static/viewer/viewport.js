@@ -19,20 +19,52 @@ export class Viewport {
     this.failure = null
     this.hasTexts = true
     this.measurements = []
+    this.layers = []
+    this.guest = null
+    this.wanted = null
     this.levels = { key: "", table: null }
     new ResizeObserver(() => this.resize()).observe(element)
     this.resize()
   }
 
   show(stack) {
-    this.stack?.close()
+    this.#clear()
     this.stack = stack
-    this.view = { ...NOTHING }
-    this.measurements = []
-    this.image = null
     this.frame = stack.frame
     stack.listen((frame, image, failure) => this.#receive(frame, image, failure))
     return stack.show()
+  }
+
+  // Lets something else than images take the place of the canvas: guest has an element; close(), scroll(steps) and
+  // zoomBy(factor) where it can.
+  host(guest) {
+    this.#clear()
+    this.guest = guest
+    this.element.querySelector("[data-host]").replaceChildren(guest.element)
+    this.element.toggleAttribute("data-hosting", true)
+    this.draw()
+  }
+
+  // Draws something over the images: layer.draw(viewport) is called with the context set to columns and rows of the image;
+  // close() when other images are shown.
+  addLayer(layer) {
+    this.layers.push(layer)
+    this.draw()
+  }
+
+  removeLayer(layer) {
+    this.layers = this.layers.filter((one) => one !== layer)
+    layer.close?.()
+    this.draw()
+  }
+
+  #clear() {
+    this.stack?.close()
+    this.guest?.close?.()
+    for (const layer of this.layers) layer.close?.()
+    this.element.querySelector("[data-host]").replaceChildren()
+    this.element.toggleAttribute("data-hosting", false)
+    Object.assign(this, { stack: null, frame: null, image: null, failure: null, guest: null, layers: [], measurements: [], view: { ...NOTHING } })
   }
 
   get window() { return this.view.window ?? this.frame?.windows[0] ?? this.rangeWindow }
@@ -122,6 +154,11 @@ export class Viewport {
       context.imageSmoothingQuality = "high"
       context.setTransform(this.matrix)
       context.drawImage(this.picture, 0, 0, this.frame.columns, this.frame.rows)
+      for (const layer of this.layers) {
+        context.save()
+        layer.draw(this)
+        context.restore()
+      }
     }
     this.#write()
     drawMeasurements(this)
@@ -164,7 +201,10 @@ export class Viewport {
       box.replaceChildren(...lines.filter(Boolean).map((line) => Object.assign(document.createElement("div"), { textContent: line })))
     }
     element.querySelector("[data-failure]").textContent = this.failure ? `Image ${stack.index + 1}: ${this.failure.message}` : ""
-    if (!frame) return
+    if (!frame) {
+      for (const box of element.querySelectorAll("[data-place], [data-side]")) box.replaceChildren()
+      return
+    }
     const { dataset } = frame
     const shown = this.hasTexts
     say("top-left", shown ? [text(dataset, "00100010").replaceAll("^", " "), text(dataset, "00100020"), [date(text(dataset, "00100030")), text(dataset, "00100040")].filter(Boolean).join(" ")] : [])
