@@ -31,18 +31,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
 
 
 @pytest.fixture(scope="module")
-def world(server: ServerProcess) -> Iterator[UsersAndRoles]:
-    world = UsersAndRoles(server)
-    yield world
-    world.close()
-
-
-@pytest.fixture(scope="module")
-def denied(server: ServerProcess, world: UsersAndRoles) -> dict[str, Any]:
+def denied(server: ServerProcess, users: UsersAndRoles) -> dict[str, Any]:
     """The record of a call of Ada that was denied; there are others before and after it."""
     datastore_id = active_datastore(server.client(), tags={"note": HOSTILE[:200]})
     send_signed(server, "GET", f"/datastore/{datastore_id}/studies/{UID}/metadata")
-    key = world.user("beatrix", allow("iam:ListUsers"))
+    key = users.user("beatrix", allow("iam:ListUsers"))
     answer = call(server, "DeleteUser", key, UserName="nobody")
     for _ in range(60):
         administer(server, "ListUsers", key)
@@ -126,8 +119,8 @@ def test_what_is_wrong_with_a_search_is_said(server: ServerProcess, denied: dict
     expect(page.get_by_label("Text")).to_have_value(HOSTILE)
 
 
-def test_who_may_search_is_not_offered_to_verify(server: ServerProcess, world: UsersAndRoles, page: Page) -> None:
-    sign_in(page, world.some_user(allow("cloudtrail:LookupEvents")), "/console/audit")
+def test_who_may_search_is_not_offered_to_verify(server: ServerProcess, users: UsersAndRoles, page: Page) -> None:
+    sign_in(page, users.some_user(allow("cloudtrail:LookupEvents")), "/console/audit")
     assert page.get_by_role("link", name="Verify the trail").count() == 0
     page.goto("/console/audit/verify")
     expect(page.locator("#error")).to_contain_text("hounsfield:VerifyAuditTrail")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import html
 import re
-from collections.abc import Iterator
 from typing import Any, Final
 
 import pytest
@@ -12,31 +10,13 @@ from playwright.sync_api import Page, expect
 
 from support.browser.accessibility import press, type_into
 from support.browser.pages import check_page, settle, sign_in
-from support.browser.plain_session import PlainSession
+from support.browser.plain_session import PlainSession, words
 from support.files.synthetic import slice_of
 from support.identities.users_and_roles import UsersAndRoles, allow
 from support.imaging.updates import Store, by_uid, patient
-from support.servers import ServerProcess
 
 HOSTILE: Final = "<img src=x onerror=alert(1)>"
 READS: Final = ["medical-imaging:GetDatastore", "medical-imaging:GetImageSet", "medical-imaging:GetImageSetMetadata"]
-
-
-@pytest.fixture(scope="module")
-def store(server: ServerProcess) -> Store:
-    return Store(server, server.client())
-
-
-@pytest.fixture(scope="module")
-def root(server: ServerProcess) -> PlainSession:
-    return PlainSession(server, server.key())
-
-
-@pytest.fixture(scope="module")
-def users(server: ServerProcess) -> Iterator[UsersAndRoles]:
-    made = UsersAndRoles(server)
-    yield made
-    made.close()
 
 
 _studies = iter(range(300, 1000))
@@ -64,10 +44,6 @@ def image_set_of(page: Page) -> str:
 
 def numbers(store: Store, image_set: str) -> list[str]:
     return sorted(one["DICOM"]["InstanceNumber"].strip() for one in by_uid(store.document(image_set)).values())
-
-
-def words(answer: Any) -> str:
-    return " ".join(html.unescape(answer.text).split())
 
 
 def test_a_part_is_split_off_and_removed_by_mouse(store: Store, image_set: str, page: Page) -> None:
@@ -149,7 +125,9 @@ def test_what_is_split_off_and_removed_is_said_to_be_in_no_list(
     assert "is not known here" in words(root.get(f"{path_of(store, copied)}/after-split"))
 
 
-def test_all_is_copied_by_keyboard_alone(store: Store, image_set: str, page: Page) -> None:
+def test_all_is_copied_by_keyboard_alone_and_another_is_merged_into_the_copy_by_mouse(store: Store, page: Page) -> None:
+    study = next(_studies)
+    image_set = series(store, study, 1, 2, 3, 4)
     sign_in(page, store.server.key(), path_of(store, image_set))
     press(page, page.get_by_text("More actions"))
     press(page, page.get_by_role("link", name="Copy", exact=True))
@@ -160,6 +138,16 @@ def test_all_is_copied_by_keyboard_alone(store: Store, image_set: str, page: Pag
     assert made != image_set
     assert store.document(made)["Patient"] == store.document(image_set)["Patient"]
     assert numbers(store, made) == numbers(store, image_set)
+    aside = series(store, study, 5, PatientID="P-FROM")
+    page.goto(path_of(store, aside))
+    page.get_by_text("More actions").click()
+    page.get_by_role("link", name="Merge").click()
+    page.get_by_role("link", name=f"Choose {made}").click()
+    page.get_by_role("checkbox", name="Force").check()
+    page.get_by_role("button", name="Merge").click()
+    assert image_set_of(page) == made
+    expect(page.get_by_text("ACTIVE · COPIED")).to_be_visible()
+    assert numbers(store, made) == ["1", "2", "3", "4", "5"]
 
 
 @pytest.mark.slow

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
@@ -12,32 +11,14 @@ from playwright.sync_api import BrowserContext, Page, expect
 from support.browser.accessibility import press, reach, type_into
 from support.browser.page_faults import PageFaults
 from support.browser.pages import check_page, settle, sign_in
-from support.browser.plain_session import PlainSession
+from support.browser.plain_session import PlainSession, words
 from support.faults.suspended_runner import suspended
 from support.files.synthetic import slice_of
 from support.identities.users_and_roles import UsersAndRoles, allow
 from support.imaging.updates import Store, by_uid, patient, study
-from support.servers import ServerProcess
 
 HOSTILE: Final = '"><img src=x onerror=alert(1)>{{7*7}}'
 READS: Final = ["medical-imaging:GetDatastore", "medical-imaging:GetImageSet", "medical-imaging:GetImageSetMetadata"]
-
-
-@pytest.fixture(scope="module")
-def store(server: ServerProcess) -> Store:
-    return Store(server, server.client())
-
-
-@pytest.fixture(scope="module")
-def root(server: ServerProcess) -> PlainSession:
-    return PlainSession(server, server.key())
-
-
-@pytest.fixture(scope="module")
-def users(server: ServerProcess) -> Iterator[UsersAndRoles]:
-    made = UsersAndRoles(server)
-    yield made
-    made.close()
 
 
 _studies = iter(range(100, 1000))
@@ -59,10 +40,6 @@ def edit(key: str, value: str = "", *, what: str = "set", instance: str = "", vr
     """One attribute of the form, as a browser sends it."""
     row = {"key": key, "what": what, "value": value, "instance": instance, "vr": vr}
     return [(f"edit-{name}", entry) for name, entry in row.items()]
-
-
-def words(answer: Any) -> str:
-    return " ".join(html.unescape(answer.text).split())
 
 
 def test_several_attributes_change_in_one_update_by_mouse(store: Store, image_set: str, page: Page) -> None:

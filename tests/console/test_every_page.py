@@ -5,7 +5,7 @@ The pages come from the console, so that a new one is walked over by itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final
 
 import pytest
@@ -14,7 +14,7 @@ from playwright.sync_api import Page
 from hounsfield.console.pages import PAGES
 from support.browser.accessibility import check_accessibility
 from support.browser.page_faults import PageFaults
-from support.browser.pages import both_themes, check_width, narrow, settle, sign_in, widths
+from support.browser.pages import both_themes, check_width, narrow, send_form, settle, sign_in, widths
 from support.browser.world import HOSTILE, World, make_world
 from support.identities.users_and_roles import UsersAndRoles
 from support.servers import ServerProcess
@@ -33,11 +33,9 @@ def world(server: ServerProcess) -> World:
 
 
 @pytest.fixture(scope="module")
-def nobody(world: World) -> Iterator[tuple[str, str]]:
+def nobody(users: UsersAndRoles) -> tuple[str, str]:
     """The key of a user without any permission."""
-    users = UsersAndRoles(world.server)
-    yield users.some_user()
-    users.close()
+    return users.some_user()
 
 
 def walk(
@@ -102,11 +100,9 @@ def test_who_may_nothing_is_told_so(world: World, nobody: tuple[str, str], page:
 
 def test_who_may_nothing_changes_nothing(world: World, nobody: tuple[str, str], page: Page) -> None:
     sign_in(page, nobody)
-    token = page.locator("meta[name='csrf-token']").get_attribute("content")
     for one in PAGES:
         if "POST" in one.methods:
-            form = {"csrf_token": token or ""}
-            answer = page.request.post(world.address(one.path), form=form, max_redirects=0)
+            answer = send_form(page, world.address(one.path), {})
             assert answer.status in {400, 403, 404}, f"{one.path}: {answer.status} {answer.text()[:300]}"
             without = page.request.post(world.address(one.path), form={}, max_redirects=0)
             assert without.status == 403, f"{one.path} without a CSRF token: {without.status}"

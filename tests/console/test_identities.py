@@ -4,27 +4,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Page, expect
 
-from support.browser.accessibility import check_accessibility, press, type_into
+from support.browser.accessibility import check_accessibility
 from support.browser.fixtures import NewContext
-from support.browser.pages import settle, sign_in
+from support.browser.pages import send_form, settle, sign_in
+from support.browser.ways import Way, both_ways
 from support.clients.administration import administer, call
 from support.identities.users_and_roles import ACCOUNT, UsersAndRoles, allow, policy, user_arn
 from support.servers import ServerProcess, active_datastore, wait_for
 
 READ_ONLY = "AWSHealthImagingReadOnlyAccess"
-
-
-@pytest.fixture(scope="module")
-def world(server: ServerProcess) -> Iterator[UsersAndRoles]:
-    world = UsersAndRoles(server)
-    yield world
-    world.close()
 
 
 def submit(page: Page, name: str | re.Pattern[str]) -> None:
@@ -131,30 +123,30 @@ def test_policies_boundary_tags_and_the_end_of_a_user(server: ServerProcess, pag
     assert call(server, "GetUser", UserName="console-bert").status == 404
 
 
-@pytest.mark.slow
-def test_a_role_by_keyboard_alone(server: ServerProcess, page: Page) -> None:
+@both_ways
+def test_the_life_of_a_role(server: ServerProcess, page: Page, way: Way) -> None:
     sign_in(page, server.key(), "/console/roles")
-    press(page, page.get_by_role("link", name="Create role"))
-    type_into(page, page.get_by_label("Name", exact=True), "console-night")
-    press(page, page.get_by_role("button", name="Create role"))
+    way.press(page, page.get_by_role("link", name="Create role"))
+    way.type_into(page, page.get_by_label("Name", exact=True), "console-night")
+    way.press(page, page.get_by_role("button", name="Create role"))
     settle(page)
     told(page, "The role console-night is made.")
-    type_into(page, page.get_by_label("Description"), "Reads at night")
+    way.type_into(page, page.get_by_label("Description"), "Reads at night")
     settings = page.locator("#settings").get_by_role("button", name="Save")
-    press(page, settings)
+    way.press(page, settings)
     settle(page)
     told(page, "The role is changed.")
-    press(page, page.get_by_role("link", name="Change the trust policy"))
+    way.press(page, page.get_by_role("link", name="Change the trust policy"))
     trust = json.loads(page.get_by_label("Trust policy", exact=True).input_value())
     assert trust["Statement"][0]["Principal"] == {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}
-    press(page, page.get_by_role("button", name="Save"))
+    way.press(page, page.get_by_role("button", name="Save"))
     settle(page)
     told(page, "The trust policy is saved.")
     role = administer(server, "GetRole", RoleName="console-night")["Role"]
     assert role["Description"] == "Reads at night"
-    press(page, page.get_by_role("link", name="Delete role"))
-    type_into(page, page.get_by_label("Type console-night to confirm"), "console-night")
-    press(page, page.get_by_role("button", name="Delete role"))
+    way.press(page, page.get_by_role("link", name="Delete role"))
+    way.type_into(page, page.get_by_label("Type console-night to confirm"), "console-night")
+    way.press(page, page.get_by_role("button", name="Delete role"))
     settle(page)
     assert call(server, "GetRole", RoleName="console-night").status == 404
 
@@ -201,8 +193,8 @@ def test_the_life_of_a_policy(server: ServerProcess, page: Page) -> None:
     assert page.locator("main").get_by_role("button").count() == 0
 
 
-def test_who_may_only_look_is_offered_nothing_else(server: ServerProcess, world: UsersAndRoles, page: Page) -> None:
-    key = world.user("console-looker", allow(["iam:List*", "iam:Get*"]))
+def test_who_may_only_look_is_offered_nothing_else(server: ServerProcess, users: UsersAndRoles, page: Page) -> None:
+    key = users.user("console-looker", allow(["iam:List*", "iam:Get*"]))
     administer(server, "CreateUser", UserName="console-looked-at", Tags=[{"Key": "ward", "Value": "3"}])
     sign_in(page, key, "/console/users?name=console-looked")
     assert page.locator("main").get_by_role("button").count() == 0
@@ -211,10 +203,7 @@ def test_who_may_only_look_is_offered_nothing_else(server: ServerProcess, world:
     expect(main.get_by_text("ward=3")).to_be_visible()
     assert main.get_by_role("button").count() == main.get_by_role("textbox").count() == 0
     assert main.get_by_role("link", name="Delete").count() == 0
-    token = page.locator("meta[name='csrf-token']").get_attribute("content") or ""
-    tried = page.request.post(
-        "/console/users/console-looked-at/tags", form={"csrf_token": token, "tags": "ward=4"}, max_redirects=0
-    )
+    tried = send_form(page, "/console/users/console-looked-at/tags", {"tags": "ward=4"})
     assert tried.status == 403
     assert "is not authorized to perform: iam:TagUser" in tried.text()
     assert "Request id" in tried.text()
@@ -223,7 +212,7 @@ def test_who_may_only_look_is_offered_nothing_else(server: ServerProcess, world:
     # On a user with this tag more is allowed: the page asks with the tags of the user.
     ward = {"StringEquals": {"aws:ResourceTag/ward": "3"}}
     some = allow("iam:CreateUser", user_arn("ward-3-*"))
-    world.let_user("console-looker", allow(["iam:List*", "iam:Get*"]), allow("iam:TagUser", Condition=ward), some)
+    users.let_user("console-looker", allow(["iam:List*", "iam:Get*"]), allow("iam:TagUser", Condition=ward), some)
     wait_for(lambda: page.goto("/console/users/console-looked-at") and page.get_by_role("textbox").count(), "the tags")
     # Who may create users of some names only is offered the form, and told which name may not be.
     page.goto("/console/users")
@@ -235,10 +224,10 @@ def test_who_may_only_look_is_offered_nothing_else(server: ServerProcess, world:
     )
 
 
-def test_who_may_do_what_in_a_data_store_and_why(server: ServerProcess, world: UsersAndRoles, page: Page) -> None:
+def test_who_may_do_what_in_a_data_store_and_why(server: ServerProcess, users: UsersAndRoles, page: Page) -> None:
     datastore = active_datastore(server.client(), datastoreName="console-access")
     arn = f"arn:aws:medical-imaging:us-east-1:{ACCOUNT}:datastore/{datastore}"
-    world.user("console-reader", {**allow("medical-imaging:Get*", f"{arn}*"), "Sid": "Read"})
+    users.user("console-reader", {**allow("medical-imaging:Get*", f"{arn}*"), "Sid": "Read"})
     sign_in(page, server.key(), f"/console/datastores/{datastore}/access?name=console-reader")
     row = page.get_by_role("row").filter(has_text="console-reader")
     cells = dict(

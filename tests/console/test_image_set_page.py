@@ -6,7 +6,6 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import Iterator
 from typing import Any, Final
 
 import numpy as np
@@ -16,6 +15,7 @@ import requests
 from playwright.sync_api import Page
 
 from support.browser.pages import check_page, settle, sign_in
+from support.browser.plain_session import PlainSession
 from support.clients.dicomweb import part10, store, updated
 from support.files.synthetic import noise, slice_of, uid
 from support.identities.users_and_roles import UsersAndRoles, allow
@@ -31,14 +31,12 @@ CREATOR: Final = "SIEMENS CSA HEADER"
 class Reader:
     """Somebody who is signed in, and reads the pages of an image set."""
 
-    def __init__(self, server: ServerProcess, address: str, key: tuple[str, str]) -> None:
-        self._session = requests.Session()
-        form = {"access_key_id": key[0], "secret_access_key": key[1]}
-        self._session.post(f"{server.url}/console/sign-in", form, timeout=30)
-        self._address = server.url + address
+    def __init__(self, session: PlainSession, address: str) -> None:
+        self._session = session
+        self._address = address
 
     def get(self, page: str = "", status: int = 200) -> requests.Response:
-        answer = self._session.get(self._address + page, timeout=60)
+        answer = self._session.get(self._address + page)
         assert answer.status_code == status, answer.text
         return answer
 
@@ -88,15 +86,8 @@ def address(datastore_id: str, image_set_id: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def reader(server: ServerProcess, address: str) -> Reader:
-    return Reader(server, address, server.key())
-
-
-@pytest.fixture(scope="module")
-def users(server: ServerProcess) -> Iterator[UsersAndRoles]:
-    made = UsersAndRoles(server)
-    yield made
-    made.close()
+def reader(root: PlainSession, address: str) -> Reader:
+    return Reader(root, address)
 
 
 def instance(number: int) -> str:
@@ -124,14 +115,14 @@ def test_the_first_page_says_what_an_image_set_is(reader: Reader, image_set_id: 
     assert "DICOM files can be had of the latest version only" in older
 
 
-def test_what_is_not_there_is_said_in_words(server: ServerProcess, reader: Reader, datastore_id: str) -> None:
+def test_what_is_not_there_is_said_in_words(root: PlainSession, reader: Reader, datastore_id: str) -> None:
     assert "has no version 7" in reader.text("?version=7", 404)
     assert "versionId" in reader.text("?version=x", 400)
     assert "no such instance" in reader.text("/metadata/element?level=Nobody", 404)
     assert "no such instance" in reader.text("/metadata/element?path=PatientID.0.PatientID", 404)
     assert "no such instance" in reader.text("/metadata/frames?instance=1.2", 404)
     assert "element or frame" in reader.text("/metadata/picture?start=2", 404)
-    other = Reader(server, f"/console/datastores/{datastore_id}/imagesets/{'0' * 32}", server.key())
+    other = Reader(root, f"/console/datastores/{datastore_id}/imagesets/{'0' * 32}")
     assert "does not exist" in other.text(status=404)
 
 
@@ -226,7 +217,7 @@ def test_any_two_versions_are_compared(reader: Reader) -> None:
 def test_what_one_may_not_do_is_not_offered(
     server: ServerProcess, address: str, users: UsersAndRoles, image_set_id: str
 ) -> None:
-    looker = Reader(server, address, users.some_user(allow("medical-imaging:GetImageSet")))
+    looker = Reader(PlainSession(server, users.some_user(allow("medical-imaging:GetImageSet"))), address)
     page = looker.words()
     assert image_set_id in page
     assert "P-2" not in page
@@ -235,18 +226,19 @@ def test_what_one_may_not_do_is_not_offered(
     for tab in ("/metadata", "/metadata/element", "/metadata.json", "/versions", "/compare", "/files.zip"):
         assert "is not authorized to perform" in looker.text(tab, 403)
         assert "P-2" not in looker.text(tab, 403)
-    lister = Reader(
-        server, address, users.some_user(allow(["medical-imaging:GetImageSet", "medical-imaging:ListImageSetVersions"]))
-    )
+    lists = allow(["medical-imaging:GetImageSet", "medical-imaging:ListImageSetVersions"])
+    lister = Reader(PlainSession(server, users.some_user(lists)), address)
     versions = lister.text("/versions")
     assert "which you may not look up" in versions
     assert "hx-trigger" not in versions
     assert "/compare" not in versions.partition("<tbody>")[2]
-    stranger = Reader(server, address, users.some_user(allow("medical-imaging:ListDatastores")))
+    stranger = Reader(PlainSession(server, users.some_user(allow("medical-imaging:ListDatastores"))), address)
     assert "medical-imaging:GetImageSet" in stranger.text(status=403)
 
 
-def test_a_failed_update_and_a_deletion_are_said_in_words(server: ServerProcess, client: Any) -> None:
+def test_a_failed_update_and_a_deletion_are_said_in_words(
+    server: ServerProcess, root: PlainSession, client: Any
+) -> None:
     datastore_id = active_datastore(client)
     assert store(server, datastore_id, [part10(slice_of(1, 1))]).status_code == 200
     (found,) = image_sets(client, datastore_id)
@@ -260,15 +252,14 @@ def test_a_failed_update_and_a_deletion_are_said_in_words(server: ServerProcess,
         },
     )
     wait_for(lambda: client.get_image_set(**names)["imageSetState"] == "ACTIVE", "the update to end")
-    failed = Reader(server, f"/console/datastores/{datastore_id}/imagesets/{found['imageSetId']}", server.key())
+    reader = Reader(root, f"/console/datastores/{datastore_id}/imagesets/{found['imageSetId']}")
     for page in ("", "/metadata", "/versions"):
-        assert "ACTIVE · UPDATE_FAILED" in failed.words(page)
-        assert "The change that was to be this version failed" in failed.words(page)
-        assert "KVP" in failed.words(page).partition("INVALID_REQUEST")[2]
-    assert "no difference" in failed.words("/compare")
+        assert "ACTIVE · UPDATE_FAILED" in reader.words(page)
+        assert "The change that was to be this version failed" in reader.words(page)
+        assert "KVP" in reader.words(page).partition("INVALID_REQUEST")[2]
+    assert "no difference" in reader.words("/compare")
     client.delete_image_set(**names)
     wait_for(lambda: client.get_image_set(**names)["imageSetState"] == "DELETED", "the image set to be deleted")
-    reader = Reader(server, f"/console/datastores/{datastore_id}/imagesets/{found['imageSetId']}", server.key())
     page = reader.words()
     assert "It was deleted" in page
     assert "Download" not in page
@@ -276,7 +267,7 @@ def test_a_failed_update_and_a_deletion_are_said_in_words(server: ServerProcess,
     wait_for(lambda: "Deleted by root" in reader.words("/versions?who=1"), "the record of the deletion")
 
 
-def test_pages_stay_small_whatever_an_instance_holds(server: ServerProcess, client: Any) -> None:
+def test_pages_stay_small_whatever_an_instance_holds(server: ServerProcess, root: PlainSession, client: Any) -> None:
     datastore_id = active_datastore(client)
     enhanced = slice_of(1, 1, pixels=np.stack([noise(8, 8)] * 300))
     enhanced.PerFrameFunctionalGroupsSequence = [pydicom.Dataset() for _ in range(300)]
@@ -289,7 +280,7 @@ def test_pages_stay_small_whatever_an_instance_holds(server: ServerProcess, clie
     block.add_new(0xF0, "UT", "a" * 300_000)
     assert store(server, datastore_id, [part10(enhanced)]).status_code == 200
     (found,) = image_sets(client, datastore_id)
-    reader = Reader(server, f"/console/datastores/{datastore_id}/imagesets/{found['imageSetId']}", server.key())
+    reader = Reader(root, f"/console/datastores/{datastore_id}/imagesets/{found['imageSetId']}")
     groups = f"{instance(1)}&path=PerFrameFunctionalGroupsSequence"
     pages = {
         instance(1): "value 0",

@@ -12,6 +12,7 @@ import requests
 from playwright.sync_api import Page, expect
 
 from support.browser.pages import sign_in
+from support.browser.plain_session import PlainSession
 from support.clients.dicomweb import part10, store
 from support.files.synthetic import noise, slice_of, uid
 from support.imaging.imports import image_sets
@@ -37,25 +38,15 @@ def datastore(server: ServerProcess, client: Any) -> str:
     return made
 
 
-@pytest.fixture(scope="module")
-def browser(server: ServerProcess) -> requests.Session:
-    key = server.key()
-    opened = requests.Session()
-    form = {"access_key_id": key[0], "secret_access_key": key[1]}
-    opened.post(f"{server.url}/console/sign-in", form, timeout=30)
-    return opened
-
-
 class Search:
     """The page of a data store."""
 
-    def __init__(self, server: ServerProcess, browser: requests.Session, datastore: str) -> None:
+    def __init__(self, session: PlainSession, datastore: str) -> None:
         self.path = f"/console/datastores/{datastore}/imagesets"
-        self._address = server.url + self.path
-        self._browser = browser
+        self._session = session
 
     def get(self, query: str = "") -> requests.Response:
-        return self._browser.get(f"{self._address}?{query}", timeout=60)
+        return self._session.get(f"{self.path}?{query}")
 
     def found(self, query: str) -> list[str]:
         """Return the ids of the image sets that a page lists."""
@@ -65,8 +56,8 @@ class Search:
 
 
 @pytest.fixture
-def search(server: ServerProcess, browser: requests.Session, datastore: str) -> Search:
-    return Search(server, browser, datastore)
+def search(root: PlainSession, datastore: str) -> Search:
+    return Search(root, datastore)
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +13,7 @@ from playwright.sync_api import Page, expect
 
 from hounsfield.imaging.imports.files import FileOutcome
 from support.browser.accessibility import press, type_into
-from support.browser.pages import check_page, settle, sign_in
+from support.browser.pages import check_page, send_form, settle, sign_in
 from support.files.synthetic import slice_of
 from support.identities.users_and_roles import UsersAndRoles, allow, trust
 from support.imaging.import_folders import fill, start_job
@@ -42,13 +41,6 @@ def imports(server: ServerProcess, datastore_id: str) -> str:
     (server.bucket("input") / "console" / "empty").mkdir()
     server.bucket("results")
     return f"/console/datastores/{datastore_id}/imports"
-
-
-@pytest.fixture(scope="module")
-def users(server: ServerProcess) -> Iterator[UsersAndRoles]:
-    users = UsersAndRoles(server)
-    yield users
-    users.close()
 
 
 def jobs(server: ServerProcess, datastore_id: str) -> list[Any]:
@@ -122,14 +114,13 @@ def test_by_keyboard_alone_and_twice_it_starts_one(
     type_into(page, page.get_by_label("Write the results to"), "s3://results/")
     press(page, page.get_by_label("Data access role"), "End")
     token = page.locator("input[name=client_token]").get_attribute("value")
-    form: dict[str, str | float | bool] = {
-        "csrf_token": page.locator("meta[name=csrf-token]").get_attribute("content") or "",
+    form = {
         "client_token": token or "",
         "input_uri": "s3://input/console/rubbish/",
         "output_uri": "s3://results/",
         "role": page.get_by_label("Data access role").input_value(),
     }
-    first = page.request.post(f"{imports}/new", form=form, max_redirects=0).headers["location"]
+    first = send_form(page, f"{imports}/new", form).headers["location"]
     press(page, page.get_by_role("button", name="Start import"))
     page.wait_for_url(f"**{first}")
     assert len(jobs(server, datastore_id)) == before + 1
@@ -203,13 +194,12 @@ def test_who_may_only_see_jobs_is_offered_no_more(
     check_page(page)
     assert page.goto(f"{imports}/new").status == 403  # type: ignore[union-attr]
     before = len(jobs(server, datastore_id))
-    form: dict[str, str | float | bool] = {
-        "csrf_token": page.locator("meta[name=csrf-token]").get_attribute("content") or "",
+    form = {
         "input_uri": "s3://input/console/ct/",
         "output_uri": "s3://results/",
         "role": "arn:aws:iam::000000000000:role/import",
     }
-    assert page.request.post(f"{imports}/new", form=form).status == 403
+    assert send_form(page, f"{imports}/new", form).status == 403
     assert len(jobs(server, datastore_id)) == before
 
 

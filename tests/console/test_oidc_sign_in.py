@@ -16,11 +16,10 @@ from hounsfield.settings import SettingsError, load_settings
 from support.audit_trail import records
 from support.browser.fixtures import NewContext
 from support.browser.pages import check_page
-from support.identities.users_and_roles import UsersAndRoles, allow, trust
+from support.identities.users_and_roles import ACCOUNT, UsersAndRoles, allow, role_arn, trust
 from support.servers import ServerProcess, wait_for
 from support.services.sign_in_provider import CLIENT, Provider
 
-ACCOUNT: Final = "000000000000"
 BACK: Final = "/console/sign-in/oidc/callback"
 BEGIN: Final = "/console/sign-in/oidc"
 SECRET: Final = "a secret: with / and %"
@@ -37,7 +36,7 @@ def provider() -> Iterator[Provider]:
 def serving(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """A server with two API processes, one of which begins a sign-in and perhaps the other ends it."""
     roles = [
-        {"claim": "groups", "value": group, "role": f"arn:aws:iam::{ACCOUNT}:role/{group}"}
+        {"claim": "groups", "value": group, "role": role_arn(group)}
         for group in ("readers", "untrusting", "picky", "gone")
     ]
     settings = {

@@ -15,6 +15,7 @@ from hounsfield.storage.db.console_tables import console_sessions
 from support.browser.accessibility import check_accessibility
 from support.browser.fixtures import NewContext
 from support.browser.pages import sign_in
+from support.browser.plain_session import PlainSession
 from support.identities.users import answer, repository_of
 from support.identities.users_and_roles import UsersAndRoles, allow
 from support.servers import ServerProcess, wait_for
@@ -79,9 +80,8 @@ def test_a_form_of_htmx_is_sent_again_after_the_dialog(serving: ServerProcess, t
 
 def test_a_plain_form_is_sent_again_after_a_sign_in_in_another_tab(serving: ServerProcess, tab: Page) -> None:
     datastore = serving.client().create_datastore(datastoreName="ended")["datastoreId"]
-    other = requests.Session()
     key = serving.key()
-    other.post(serving.url + "/console/sign-in", {"access_key_id": key[0], "secret_access_key": key[1]}, timeout=30)
+    other = PlainSession(serving, key)
     tab.goto("/console/session")
     expect(tab.get_by_role("row")).to_have_count(1 + _open_sessions(serving))
     with repository_of(serving) as repository, repository.database.write() as connection:
@@ -97,7 +97,7 @@ def test_a_plain_form_is_sent_again_after_a_sign_in_in_another_tab(serving: Serv
     second.get_by_role("button", name="Sign out").wait_for()
     # The first tab hears of it, and does what was asked for.
     expect(tab.get_by_text("That session is ended.")).to_be_visible()
-    assert other.get(serving.url + "/console/session", allow_redirects=False, timeout=30).status_code == 303
+    assert other.get("/console/session", allow_redirects=False).status_code == 303
     assert datastore
 
 
@@ -168,10 +168,7 @@ def test_a_proxy_without_a_server_takes_no_form_away(tab: Page) -> None:
 
 
 def test_what_a_page_asks_for_by_itself_does_not_keep_a_session(serving: ServerProcess) -> None:
-    browser, key = requests.Session(), serving.key()
-    form = {"access_key_id": key[0], "secret_access_key": key[1]}
-    browser.post(serving.url + "/console/sign-in", form, timeout=30)
-    asked = serving.url + "/console/session"
+    browser, asked = PlainSession(serving, serving.key()), "/console/session"
 
     def seen_at() -> list[int]:
         with repository_of(serving) as repository, repository.database.write() as connection:
@@ -181,13 +178,13 @@ def test_what_a_page_asks_for_by_itself_does_not_keep_a_session(serving: ServerP
     with repository_of(serving) as repository, repository.database.write() as connection:
         connection.execute(update(console_sessions).values(seen_at=console_sessions.c.seen_at - 120_000))
     before = seen_at()
-    assert browser.get(asked, headers={"X-Background": "true"}, timeout=30).status_code == 200
+    assert browser.get(asked, headers={"X-Background": "true"}).status_code == 200
     assert seen_at() == before
-    assert browser.get(asked, timeout=30).status_code == 200
+    assert browser.get(asked).status_code == 200
     assert seen_at() != before
     with repository_of(serving) as repository, repository.database.write() as connection:
         connection.execute(update(console_sessions).values(seen_at=console_sessions.c.seen_at - 1_800_000))
-    assert browser.get(asked, allow_redirects=False, timeout=30).status_code == 303
+    assert browser.get(asked, allow_redirects=False).status_code == 303
 
 
 def test_a_session_ends_with_its_user_and_rights_change_at_once(serving: ServerProcess) -> None:

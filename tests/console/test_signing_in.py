@@ -17,6 +17,7 @@ from hounsfield.console.page import Page
 from hounsfield.console.pages import PAGES
 from support.audit_trail import record_of, records, verified
 from support.browser.pages import check_page, sign_in
+from support.browser.plain_session import PlainSession, csrf_token
 from support.identities.users import answer
 from support.identities.users_and_roles import UsersAndRoles
 from support.servers import ServerProcess, active_datastore, wait_for
@@ -62,12 +63,6 @@ def attempts_until_one_waits(server: ServerProcess, address: str, key: str, secr
 def sign_ins(server: ServerProcess, address: str) -> list[dict[str, Any]]:
     """Return the records of the attempts from an address."""
     return [record for record in records(server) if record["sourceIPAddress"] == address]
-
-
-def csrf_token(page: requests.Response) -> str:
-    found = re.search('<meta name="csrf-token" content="([0-9a-f]+)">', page.text)
-    assert found is not None
-    return found[1]
 
 
 def test_a_page_leads_to_the_sign_in_and_back(server: ServerProcess, browser: requests.Session) -> None:
@@ -343,14 +338,8 @@ def test_the_theme_is_chosen_for_all_tabs_and_stays(server: ServerProcess, page:
     assert other.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(18, 24, 29)"
 
 
-def test_a_refused_form_is_recorded(server: ServerProcess, browser: requests.Session) -> None:
-    users = UsersAndRoles(server)
-    key = users.some_user()
-    browser.post(
-        server.url + SIGN_IN, {"access_key_id": key[0], "secret_access_key": key[1]}, allow_redirects=False, timeout=30
-    )
-    page = browser.get(server.url + "/console/datastores/new", timeout=30)
-    users.close()
+def test_a_refused_form_is_recorded(server: ServerProcess, users: UsersAndRoles) -> None:
+    page = PlainSession(server, users.some_user()).get("/console/datastores/new")
     assert page.status_code == 403
     request_id = re.search("Request id <code>([0-9a-f-]+)</code>", page.text)
     assert request_id is not None

@@ -6,7 +6,8 @@ import io
 import re
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -17,6 +18,7 @@ from pydicom.dataset import Dataset
 
 from support.browser.page_faults import PageFaults
 from support.browser.pages import sign_in
+from support.browser.plain_session import PlainSession
 from support.clients.dicomweb import part10, store
 from support.files.synthetic import noise, slice_of, uid
 from support.identities.users_and_roles import UsersAndRoles, allow, deny
@@ -54,18 +56,17 @@ class Hospital:
     server: ServerProcess
     datastore: str
     key: tuple[str, str]
-    browser: requests.Session = field(default_factory=requests.Session)
 
-    def __post_init__(self) -> None:
-        form = {"access_key_id": self.key[0], "secret_access_key": self.key[1]}
-        self.browser.post(f"{self.server.url}/console/sign-in", form, timeout=30)
+    @cached_property
+    def session(self) -> PlainSession:
+        return PlainSession(self.server, self.key)
 
     @property
     def path(self) -> str:
         return f"/console/datastores/{self.datastore}"
 
     def get(self, path: str) -> requests.Response:
-        return self.browser.get(f"{self.server.url}{self.path}/{path}", timeout=60)
+        return self.session.get(f"{self.path}/{path}")
 
     def found(self, query: str) -> list[str]:
         """Return the UIDs of the studies that a page lists."""
@@ -80,13 +81,6 @@ def hospital(server: ServerProcess, client: Any) -> Hospital:
     stored = store(server, datastore, list(files())).json()
     assert "00081198" not in stored, stored
     return Hospital(server, datastore, server.key())
-
-
-@pytest.fixture(scope="module")
-def users(server: ServerProcess) -> Iterator[UsersAndRoles]:
-    world = UsersAndRoles(server)
-    yield world
-    world.close()
 
 
 def test_names_and_dates_are_shown_as_people_read_them(hospital: Hospital) -> None:
@@ -205,7 +199,7 @@ def test_a_study_has_its_series_image_sets_and_files(hospital: Hospital, client:
     assert linked == own
     assert len(own) == 2
     (address,) = re.findall(r'href="(/console/api/[^"]*)" download', answer.text)
-    archive = hospital.browser.get(hospital.server.url + address, timeout=60)
+    archive = hospital.session.get(address)
     assert len(zipfile.ZipFile(io.BytesIO(archive.content)).namelist()) == 2
     for missing in ("1.2.3", "abc", "9" * 300, "%F0%9F%AB%80"):
         answer = hospital.get(f"studies/{missing}")

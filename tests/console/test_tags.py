@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator
 from typing import Any, Final
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from support.browser.accessibility import press, type_into
 from support.browser.pages import settle, sign_in
 from support.browser.plain_session import PlainSession
+from support.browser.ways import Way, both_ways
 from support.identities.users_and_roles import UsersAndRoles, allow
 from support.imaging.updates import Store
 from support.servers import ServerProcess, active_datastore
 
 HOSTILE: Final = '"><img src=x onerror=alert(1)>'
 SEES: Final = ["medical-imaging:GetDatastore", "medical-imaging:ListTagsForResource"]
-
-
-@pytest.fixture(scope="module")
-def users(server: ServerProcess) -> Iterator[UsersAndRoles]:
-    made = UsersAndRoles(server)
-    yield made
-    made.close()
 
 
 def arn_of(datastore_id: str) -> str:
@@ -57,23 +49,23 @@ def test_tags_of_a_data_store_by_mouse(server: ServerProcess, client: Any, page:
     assert tags_of(client, arn_of(datastore_id)) == {"site": "South"}
 
 
-@pytest.mark.slow
-def test_tags_of_an_image_set_by_keyboard_alone(server: ServerProcess, client: Any, page: Page) -> None:
+@both_ways
+def test_tags_of_an_image_set(server: ServerProcess, client: Any, page: Page, way: Way) -> None:
     store = Store(server, client)
     image_set = store.series(1)
     sign_in(page, server.key(), f"/console/datastores/{store.id}/imagesets/{image_set}")
-    press(page, page.get_by_role("link", name="Tags"))
-    type_into(page, page.get_by_role("textbox", name="Key", exact=True), "project")
+    way.press(page, page.get_by_role("link", name="Tags"))
+    way.type_into(page, page.get_by_role("textbox", name="Key", exact=True), "project")
     page.keyboard.press("Tab")
     page.keyboard.type("Lung")
     page.keyboard.press("Enter")
     expect(page.get_by_text("The tag project was added.")).to_be_visible()
-    type_into(page, page.get_by_label("Value of project"), "Liver")
+    way.type_into(page, page.get_by_label("Value of project"), "Liver")
     page.keyboard.press("Enter")
     expect(page.get_by_text("The tag project was changed.")).to_be_visible()
     arn = f"{arn_of(store.id)}/imageset/{image_set}"
     assert tags_of(client, arn) == {"project": "Liver"}
-    press(page, page.get_by_role("button", name="Remove project"))
+    way.press(page, page.get_by_role("button", name="Remove project"))
     expect(page.get_by_text("This image set has no tags.")).to_be_visible()
     assert tags_of(client, arn) == {}
     assert store.get(image_set)["versionId"] == "1"
@@ -93,9 +85,8 @@ def test_tags_of_an_image_set_by_keyboard_alone(server: ServerProcess, client: A
     ],
 )
 def test_what_cannot_be_a_tag_is_said_and_stays_typed(
-    server: ServerProcess, client: Any, kept: str, key: str, value: str, reason: str
+    root: PlainSession, client: Any, kept: str, key: str, value: str, reason: str
 ) -> None:
-    root = PlainSession(server, server.key())
     answer = root.send(f"/console/datastores/{kept}/tags", {"do": "add", "key": key, "value": value})
     assert reason in html.unescape(answer.text)
     assert f'value="{html.escape(value)}"' in answer.text
@@ -108,10 +99,9 @@ def kept(client: Any) -> str:
     return active_datastore(client, tags={"site": "North"})
 
 
-def test_two_who_change_a_tag_see_each_other(server: ServerProcess, client: Any) -> None:
+def test_two_who_change_a_tag_see_each_other(root: PlainSession, client: Any) -> None:
     datastore_id = active_datastore(client, tags={"site": "North", **{f"k{n}": "" for n in range(49)}})
     path = f"/console/datastores/{datastore_id}/tags"
-    root = PlainSession(server, server.key())
     mine = {"do": "save", "key": "site", "before": "North", "value": "Mine"}
     client.tag_resource(resourceArn=arn_of(datastore_id), tags={"site": "Theirs"})
     answer = root.send(path, mine)

@@ -14,7 +14,7 @@ from playwright.sync_api import Page, expect
 
 from support.browser.accessibility import press
 from support.browser.fixtures import NewContext
-from support.browser.pages import check_page, settle, sign_in
+from support.browser.pages import check_page, send_form, settle, sign_in
 from support.files.real_files import INSTALLED
 from support.files.synthetic import save, slice_of, uid
 from support.identities.users_and_roles import UsersAndRoles, allow
@@ -150,8 +150,7 @@ def test_a_folder_is_dropped_onto_the_page(
 def test_a_session_that_ends_loses_nothing(server: ServerProcess, address: str, page: Page, tmp_path: Path) -> None:
     path = save(slice_of(study=53), tmp_path / "one.dcm")
     sign_in(page, server.key(), address)
-    token = page.locator("meta[name=csrf-token]").get_attribute("content") or ""
-    page.request.post("/console/sign-out", form={"csrf_token": token})
+    send_form(page, "/console/sign-out", {})
     page.locator("#files").set_input_files(path)
     dialog = page.get_by_role("dialog", name="Your session has ended")
     expect(dialog).to_be_visible()
@@ -213,21 +212,18 @@ def test_one_is_asked_before_one_leaves_an_upload_that_runs(
 
 
 def test_who_may_not_store_is_offered_no_upload(
-    server: ServerProcess, datastore_id: str, address: str, page: Page
+    users: UsersAndRoles, datastore_id: str, address: str, page: Page
 ) -> None:
-    users = UsersAndRoles(server)
     sign_in(page, users.some_user(allow("medical-imaging:GetDatastore")), f"/console/datastores/{datastore_id}/details")
     expect(page.get_by_role("link", name="Upload")).to_have_count(0)
     assert page.goto(address).status == 403  # type: ignore[union-attr]
     expect(page.get_by_text("is not authorized to perform: medical-imaging:StoreDICOM")).to_be_visible()
     settle(page)
-    users.close()
 
 
 def test_who_loses_the_permission_is_told_and_sends_no_more(
-    server: ServerProcess, address: str, page: Page, tmp_path: Path
+    users: UsersAndRoles, address: str, page: Page, tmp_path: Path
 ) -> None:
-    users = UsersAndRoles(server)
     paths = [save(slice_of(study=54, number=number), tmp_path / f"{number}.dcm") for number in range(1, 101)]
     see = allow("medical-imaging:GetDatastore")
     sign_in(page, users.user("uploader", see, allow("medical-imaging:StoreDICOM")), address)
@@ -244,4 +240,3 @@ def test_who_loses_the_permission_is_told_and_sends_no_more(
     for words in told.values():
         assert "is not authorized to perform: medical-imaging:StoreDICOM" in words
         assert "(request id " in words
-    users.close()

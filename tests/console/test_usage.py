@@ -25,14 +25,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
 
 
 @pytest.fixture(scope="module")
-def world(server: ServerProcess) -> Iterator[UsersAndRoles]:
-    world = UsersAndRoles(server)
-    yield world
-    world.close()
-
-
-@pytest.fixture(scope="module")
-def store(server: ServerProcess, world: UsersAndRoles) -> Store:
+def store(server: ServerProcess, users: UsersAndRoles) -> Store:
     store = Store(server, server.client())
     store.imported(*(slice_of(number=number) for number in (1, 2, 3)), slice_of(series=2, Modality="MR"))
     for _ in range(2):
@@ -104,8 +97,15 @@ def test_a_data_store_without_anything_says_so(server: ServerProcess, page: Page
     expect(page.locator("#calls-chart")).to_contain_text("No calls in this time")
     check_page(page)
     # Once it is deleted, only what it was is left to see.
+    page.goto(f"/console/datastores/{empty}/details")
+    page.get_by_role("link", name="Delete").click()
+    page.get_by_label("to confirm").fill(empty[:8])
+    page.get_by_role("button", name="Delete data store").click()
+    expect(page.locator("#error")).to_contain_text("This is not the name of the data store.")
+    page.get_by_label("to confirm").fill(empty)
+    page.get_by_role("button", name="Delete data store").click()
+    expect(page.get_by_text("The data store is being deleted.")).to_be_visible()
     client = server.client()
-    client.delete_datastore(datastoreId=empty)
     wait_for(
         lambda: client.get_datastore(datastoreId=empty)["datastoreProperties"]["datastoreStatus"] == "DELETED",
         "the data store to be deleted",
@@ -116,10 +116,10 @@ def test_a_data_store_without_anything_says_so(server: ServerProcess, page: Page
 
 
 def test_who_may_see_one_data_store_is_offered_that_one_only(
-    server: ServerProcess, world: UsersAndRoles, store: Store, page: Page
+    server: ServerProcess, users: UsersAndRoles, store: Store, page: Page
 ) -> None:
     arn = f"arn:aws:medical-imaging:us-east-1:000000000000:datastore/{store.id}"
-    sign_in(page, world.some_user(allow("hounsfield:GetUsage", arn)), f"/console/datastores/{store.id}/usage")
+    sign_in(page, users.some_user(allow("hounsfield:GetUsage", arn)), f"/console/datastores/{store.id}/usage")
     expect(page.locator(".figures")).to_be_visible()
     assert page.get_by_role("navigation", name="Main").get_by_role("link", name="Usage").count() == 0
     assert page.get_by_role("link", name="Calls and errors").count() == 0

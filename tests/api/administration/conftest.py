@@ -1,4 +1,4 @@
-"""Users and roles of the server of the suite."""
+"""Users and roles of the server: that of the suite, or that of a file which has its own."""
 
 from __future__ import annotations
 

@@ -29,13 +29,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
 
 
 @pytest.fixture(scope="module")
-def world(server: ServerProcess) -> Iterator[UsersAndRoles]:
-    world = UsersAndRoles(server)
-    yield world
-    world.close()
-
-
-@pytest.fixture(scope="module")
 def ada(server: ServerProcess, world: UsersAndRoles) -> tuple[str, str]:
     """A user who listed and tried to delete, whose calls are recorded."""
     key = world.user("ada", allow("iam:ListUsers"))

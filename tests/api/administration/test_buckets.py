@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from support.audit_trail import audit_bytes, record_of
@@ -12,13 +10,6 @@ from support.identities.users_and_roles import UsersAndRoles, allow, deny
 from support.servers import ServerProcess
 
 WARD = "arn:aws:s3:::ward-3"
-
-
-@pytest.fixture(scope="module")
-def world(server: ServerProcess) -> Iterator[UsersAndRoles]:
-    world = UsersAndRoles(server)
-    yield world
-    world.close()
 
 
 @pytest.fixture(scope="module")

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
-
 from hounsfield.imaging.imports.files import FileOutcome
 from support.clients.administration import administer, refused
 from support.files.synthetic import slice_of
@@ -15,13 +11,6 @@ from support.imaging.standing_job import standing_job
 from support.servers import ServerProcess, active_datastore, finished_job
 
 OUTCOMES = (FileOutcome.SKIPPED, *[FileOutcome.STAGED] * 2, FileOutcome.FAILED, *[FileOutcome.PENDING] * 3)
-
-
-@pytest.fixture(scope="module")
-def world(server: ServerProcess) -> Iterator[UsersAndRoles]:
-    world = UsersAndRoles(server)
-    yield world
-    world.close()
 
 
 def test_progress_is_told_from_begin_to_end(server: ServerProcess, world: UsersAndRoles) -> None:

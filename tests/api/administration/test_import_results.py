@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,13 +15,6 @@ from support.files.synthetic import slice_of
 from support.identities.users_and_roles import UsersAndRoles, allow
 from support.imaging.import_folders import fill, start_job
 from support.servers import ServerProcess, active_datastore, finished_job
-
-
-@pytest.fixture(scope="module")
-def world(server: ServerProcess) -> Iterator[UsersAndRoles]:
-    world = UsersAndRoles(server)
-    yield world
-    world.close()
 
 
 @pytest.fixture(scope="module")

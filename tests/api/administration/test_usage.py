@@ -27,13 +27,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
 
 
 @pytest.fixture(scope="module")
-def world(server: ServerProcess) -> Iterator[UsersAndRoles]:
-    world = UsersAndRoles(server)
-    yield world
-    world.close()
-
-
-@pytest.fixture(scope="module")
 def store(server: ServerProcess) -> Store:
     store = Store(server, server.client())
     store.imported(slice_of(number=1), slice_of(number=2), slice_of(series=2, Modality="MR"))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Literal
 
-from playwright.sync_api import Page
+from playwright.sync_api import APIResponse, Page
 
 from support.browser.accessibility import check_accessibility
 
@@ -33,6 +33,12 @@ def sign_in(page: Page, key: tuple[str, str], path: str = "/console/") -> None:
 def settle(page: Page) -> None:
     """Wait until the page is loaded and no part of it is being asked for or swapped by htmx."""
     page.wait_for_function(_QUIET)
+
+
+def send_form(page: Page, path: str, fields: Mapping[str, str]) -> APIResponse:
+    """Send a form in the session of a page, without the page; the answer is not followed."""
+    token = page.locator("meta[name='csrf-token']").get_attribute("content") or ""
+    return page.request.post(path, form={"csrf_token": token, **fields}, max_redirects=0)
 
 
 def both_themes(page: Page) -> Iterator[Theme]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from string import Formatter
@@ -16,7 +15,7 @@ from support.clients.administration import administer
 from support.clients.dicomweb import updated
 from support.files.hospital import write_hospital
 from support.files.synthetic import slice_of
-from support.identities.users_and_roles import ACCOUNT, UsersAndRoles, allow, trust
+from support.identities.users_and_roles import ACCOUNT, UsersAndRoles, allow, policy, trust
 from support.imaging.import_folders import INPUT, fill, import_folder
 from support.imaging.imports import document, image_sets, instances
 from support.servers import ServerProcess, active_datastore
@@ -149,8 +148,8 @@ def make_hospital(server: ServerProcess) -> World:
 
 def _make_identities(server: ServerProcess, name: str, texts: Sequence[str]) -> Mapping[str, str]:
     """Make a policy of a name, and a user and a role who have it; the texts are where IAM takes any."""
-    document = json.dumps({"Version": "2012-10-17", "Statement": [{"Sid": "Read", **allow("medical-imaging:Get*")}]})
-    trusted = json.dumps({"Version": "2012-10-17", "Statement": [trust({"Service": "medical-imaging.amazonaws.com"})]})
+    document = policy({"Sid": "Read", **allow("medical-imaging:Get*")})
+    trusted = policy(trust({"Service": "medical-imaging.amazonaws.com"}))
     description = " ".join(texts)
     # As commands make them, which take any description.
     users = UsersAndRoles(server)

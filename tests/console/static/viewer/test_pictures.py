@@ -314,11 +314,9 @@ def test_a_lost_image_is_told_and_the_rest_goes_on(
     faults.forget()  # the image that was kept from it
 
 
-def test_who_may_not_see_is_told(server: ServerProcess, datastore: str, page: Page) -> None:
+def test_who_may_not_see_is_told(server: ServerProcess, datastore: str, users: UsersAndRoles, page: Page) -> None:
     assert store(server, datastore, [part10(slice_of())]).status_code == 200
-    users = UsersAndRoles(server)
     sign_in(page, users.some_user())
     answer = page.goto(f"/console/datastores/{datastore}/view?study={slice_of().StudyInstanceUID}")
-    users.close()
     assert answer is not None
     assert answer.status == 403
