@@ -28,6 +28,8 @@ from hounsfield.settings.import_roles import ImportRoles
 
 MESSAGE_COOKIE: Final = "hounsfield-message"
 _MESSAGE_SECONDS: Final = 60
+_MOST_DIGITS: Final = 9
+_MOST_NUMBER: Final = 10**_MOST_DIGITS - 1
 ABOVE_THE_PAGE: Final[Mapping[str, str]] = {
     "HX-Retarget": "#errors",
     "HX-Reselect": "#error",
@@ -107,6 +109,12 @@ class Visit:
     def query(self) -> Mapping[str, str]:
         """Parameters of the query by name; of one that is given twice, the last."""
         return self.request.query_params
+
+    def number(self, name: str, least: int = 0, most: int = _MOST_NUMBER) -> int:
+        """Return a whole number of the query, between two others; the least where there is none."""
+        text = self.query.get(name, "")
+        is_number = text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS
+        return max(least, min(int(text), most)) if is_number else least
 
     @property
     def is_part(self) -> bool:

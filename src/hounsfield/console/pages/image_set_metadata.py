@@ -58,7 +58,7 @@ async def show_metadata(visit: Visit) -> Response:
         refused = error
     instances = tree.instances if tree else []
     page_count = max(1, -(-len(instances) // _INSTANCES))
-    page = min(_number(visit, "page", 1), page_count)
+    page = visit.number("page", 1, page_count)
     return render_image_set(
         visit,
         "image_set/metadata.html",
@@ -83,7 +83,7 @@ def _tree_of(document: DocumentParts, image_set: ImageSet) -> _Tree:
 async def show_element(visit: Visit) -> Response:
     """Show a level, an instance, an item or a sequence with what is in it, or all of a value."""
     image_set = await open_image_set(visit)
-    path, start = visit.query.get("path", ""), _number(visit, "start", 0)
+    path, start = visit.query.get("path", ""), visit.number("start")
     level, sop_uid = visit.query.get("level", "Patient"), visit.query.get("instance", "")
     shown = await ask_document(
         visit,
@@ -112,7 +112,7 @@ def _look_up(branch: Branch, path: str, start: int) -> dict[str, Any]:
 async def show_frames(visit: Visit) -> Response:
     """Show the frames of an instance, of the first where none is named."""
     image_set = await open_image_set(visit)
-    start, sop_uid = _number(visit, "start", 0), visit.query.get("instance", "")
+    start, sop_uid = visit.number("start"), visit.query.get("instance", "")
 
     def look_up(document: DocumentParts) -> dict[str, Any]:
         chosen = sop_uid or next(iter(document.ranges), "")
@@ -133,7 +133,7 @@ async def show_frames(visit: Visit) -> Response:
 async def show_picture(visit: Visit) -> Response:
     """Show a frame as a picture, the first one of the first instance where none is named."""
     image_set = await open_image_set(visit)
-    number, sop_uid = _number(visit, "start", 1), visit.query.get("instance", "")
+    number, sop_uid = visit.number("start", 1), visit.query.get("instance", "")
 
     def look_up(document: DocumentParts) -> dict[str, Any]:
         chosen = sop_uid or next(iter(document.ranges), "")
@@ -174,12 +174,6 @@ def _or_missing(question: Callable[[DocumentParts], T]) -> Callable[[DocumentPar
             raise ApiError(404, "ResourceNotFoundException", message, "") from None
 
     return ask
-
-
-def _number(visit: Visit, name: str, least: int) -> int:
-    """Return a number in the query; the least where there is none."""
-    text = visit.query.get(name, "")
-    return max(least, int(text)) if text.isdecimal() and len(text) <= 9 else least
 
 
 PAGES: Final = (

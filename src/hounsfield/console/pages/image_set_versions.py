@@ -11,7 +11,6 @@ from hounsfield.console.calls import ApiError
 from hounsfield.console.imagesets.image_set import open_image_set, render_image_set
 from hounsfield.console.imagesets.metadata import fetch_document, in_thread, unpack
 from hounsfield.console.imagesets.metadata_comparison import compare_documents
-from hounsfield.console.imagesets.metadata_tree import Place
 from hounsfield.console.imagesets.version_history import LOOKUP, History, list_versions, look_up_history
 from hounsfield.console.navigation import may_on_image_set
 from hounsfield.console.page import Page
@@ -59,8 +58,8 @@ async def show_comparison(visit: Visit) -> Response:
     rows: list[tuple[str, Any]] = [(change.level, change) for change in comparison.changes]
     rows += [("Instances added", sop_uid) for sop_uid in comparison.added]
     rows += [("Instances removed", sop_uid) for sop_uid in comparison.removed]
-    text = visit.query.get("page", "")
-    page = min(max(1, int(text) if text.isdecimal() and len(text) < 9 else 1), max(1, -(-len(rows) // _ROWS)))
+    page_count = max(1, -(-len(rows) // _ROWS))
+    page = visit.number("page", 1, page_count)
     shown = rows[(page - 1) * _ROWS : page * _ROWS]
     return render_image_set(
         visit,
@@ -72,8 +71,7 @@ async def show_comparison(visit: Visit) -> Response:
         comparison=comparison,
         sections=[(name, [row for _, row in group]) for name, group in groupby(shown, key=lambda row: row[0])],
         page=page,
-        page_count=-(-len(rows) // _ROWS),
-        place_of=lambda level, sop_uid: Place(image_set, level, sop_uid),
+        page_count=page_count,
     )
 
 

@@ -173,7 +173,7 @@ async def show_job(visit: Visit) -> Response:
     results = Results()
     if job["jobStatus"] == "COMPLETED":
         results = await read_results(visit, wanted, visit.query.get("page"))
-    start = _number(visit.query.get("sets", ""))
+    start = visit.number("sets")
     image_sets = summary.get("imageSetsSummary") or []
     return visit.render(
         "imports/job.html",
@@ -234,10 +234,6 @@ def _kind(visit: Visit, summary: Mapping[str, Any]) -> Kind:
         return Kind(asked)
     failed = summary.get("numberOfFilesWithCustomerError", 0) or summary.get("numberOfFilesWithServerError", 0)
     return Kind.SUCCESS if summary and not failed else Kind.FAILURE
-
-
-def _number(text: str) -> int:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
 
 
 def _duration(job: Mapping[str, Any]) -> str:

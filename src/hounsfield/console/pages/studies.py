@@ -94,7 +94,7 @@ async def _is_image_set(visit: Visit, datastore: Datastore, image_set_id: str) -
 
 
 async def _show_studies(visit: Visit, datastore: Datastore, filters: StudyFilters) -> Response:
-    size, offset = _size(visit), _number(visit, "offset", _MOST_SKIPPED)
+    size, offset = _size(visit), visit.number("offset", most=_MOST_SKIPPED)
     query = [*filters.parameters(), ("limit", size + 1), ("offset", offset)]
     try:
         answer = await visit.calls.get(f"/datastore/{label(datastore.id)}/studies", query)
@@ -118,7 +118,7 @@ def _page(
     error: ApiError | None = None,
     not_found: str = "",
 ) -> Response:
-    size, offset = _size(visit), _number(visit, "offset", _MOST_SKIPPED)
+    size, offset = _size(visit), visit.number("offset", most=_MOST_SKIPPED)
     also = [name for name in visit.query.get("also", "").split(",") if name in FIELDS]
     given = next(iter(filters.values.values()), "")
     return visit.render(
@@ -152,7 +152,7 @@ async def show_study(visit: Visit) -> Response:
     image_sets, more_image_sets = await _image_sets(visit, datastore, uid)
     study: FoundStudy | None = None
     series: Sequence[FoundSeries] = ()
-    offset = _number(visit, "offset", _MOST_SKIPPED)
+    offset = visit.number("offset", most=_MOST_SKIPPED)
     if visit.may("medical-imaging:SearchDICOMStudies", datastore.arn) or not image_sets:
         found = await _search(visit, datastore, "studies", {"StudyInstanceUID": uid, "limit": 1})
         study = read_study(found[0]) if found else None
@@ -273,13 +273,8 @@ def _tidy_address(visit: Visit) -> Mapping[str, str]:
 
 
 def _size(visit: Visit) -> int:
-    size = _number(visit, "size", PAGE_SIZES[-1])
+    size = visit.number("size", most=PAGE_SIZES[-1])
     return size if size in PAGE_SIZES else PAGE_SIZES[0]
-
-
-def _number(visit: Visit, name: str, most: int) -> int:
-    text = visit.query.get(name, "")
-    return min(int(text), most) if text.isascii() and text.isdigit() and len(text) < 10 else 0
 
 
 PAGES: Final = (
