@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -13,6 +12,7 @@ from hounsfield.console.datastore import Datastore, open_datastore
 from hounsfield.console.identities.identity import path_of
 from hounsfield.console.page import Page
 from hounsfield.console.pages.policies import policy_path
+from hounsfield.console.studies.study_search import is_image_set_id
 from hounsfield.console.visit import Visit
 from hounsfield.iam.identities.records import IdentityKind
 
@@ -57,7 +57,6 @@ _ON_IMAGE_SETS: Final = frozenset(
     }
 )
 """Actions that are asked for on the data store and on the image set."""
-_IMAGE_SET: Final = re.compile(r"[0-9a-z]{32}")
 _CHOSEN: Final = "GetImageFrame"
 
 
@@ -164,7 +163,7 @@ async def _simulated(visit: Visit, datastore: Datastore) -> tuple[Mapping[str, A
 
 def _resources(visit: Visit, datastore: Datastore, asked: Mapping[str, str]) -> list[str]:
     image_set = asked["image_set"]
-    if image_set and not _IMAGE_SET.fullmatch(image_set):
+    if image_set and not is_image_set_id(image_set):
         raise ApiError(400, "ValidationException", "The id of an image set is 32 digits and lower-case letters.", "")
     if asked["action"] not in _ON_IMAGE_SETS:
         return [datastore.arn]

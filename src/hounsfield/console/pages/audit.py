@@ -121,9 +121,7 @@ async def search(visit: Visit) -> Response:
         visit.require("cloudtrail:LookupEvents", "*")
     else:
         try:
-            found = await visit.calls.administration(
-                "LookupEvents", MaxResults=_A_PAGE, NextToken=visit.query.get("page") or None, **wanted.members
-            )
+            found = await _page(visit.calls, wanted, visit.query.get("page") or None, _A_PAGE)
         except ApiError as refused:
             if refused.status != 400:
                 raise

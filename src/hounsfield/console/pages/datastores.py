@@ -21,7 +21,7 @@ _LOOKS: Final = 10
 _BETWEEN_LOOKS_SECONDS: Final = 0.3
 _A_PAGE: Final = 50
 _STATUSES: Final = ("ACTIVE", "CREATING", "CREATE_FAILED", "DELETING", "DELETED")
-_FORMATS: Final = ("HTJ2K", "JPEG_2000_LOSSLESS")
+_USUAL_FORMAT: Final = "HTJ2K"
 
 
 async def list_datastores(visit: Visit) -> Response:
@@ -72,7 +72,7 @@ async def show_details(visit: Visit) -> Response:
 async def new_datastore(visit: Visit) -> Response:
     """Show the form of a new data store."""
     visit.require("medical-imaging:CreateDatastore")
-    return _creation_form(visit, {"format": _FORMATS[0], "client_token": str(uuid4())})
+    return _creation_form(visit, {"format": _USUAL_FORMAT, "client_token": str(uuid4())})
 
 
 async def create_datastore(visit: Visit) -> Response:
@@ -115,9 +115,7 @@ async def _is_ready(visit: Visit, datastore_id: str) -> bool:
 
 
 def _creation_form(visit: Visit, values: Mapping[str, str], error: ApiError | None = None) -> Response:
-    return visit.render(
-        "datastores/new.html", status=error.status if error else 200, values=values, error=error, formats=_FORMATS
-    )
+    return visit.render("datastores/new.html", status=error.status if error else 200, values=values, error=error)
 
 
 async def ask_deletion(visit: Visit) -> Response:
@@ -132,7 +130,7 @@ async def delete_datastore(visit: Visit) -> Response:
     datastore = await open_datastore(visit)
     typed = visit.form.text("name")
     error: ApiError | None = None
-    if typed != (datastore.name or datastore.id):
+    if typed != datastore.title:
         error = ApiError(400, "ValidationException", "This is not the name of the data store.", "")
     else:
         try:
