@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
-from hounsfield.console.calls import ApiError, label
+from hounsfield.console.calls import ApiError, Calls, label
 from hounsfield.console.datastore import Datastore, open_datastore
 from hounsfield.console.navigation import Entry, image_set_tabs_of
 from hounsfield.console.visit import Visit
@@ -88,6 +88,11 @@ class ImageSetVersion:
         return self.state == "DELETED" or self.status == "DELETING"
 
     @property
+    def is_closed(self) -> bool:
+        """Whether no operation on it can begin: one is under way, or it is gone."""
+        return self.is_locked or self.is_deleted
+
+    @property
     def has_failed(self) -> bool:
         """Whether the operation that made it failed."""
         return self.status in _FAILED
@@ -162,6 +167,14 @@ def image_set_api_path(datastore_id: str, image_set_id: str) -> str:
     return f"/datastore/{label(datastore_id)}/imageSet/{label(image_set_id)}"
 
 
+async def get_version(
+    calls: Calls, datastore_id: str, image_set_id: str, version: str | None = None
+) -> ImageSetVersion:
+    """Return a version of an image set, the latest without one; raises `ApiError`."""
+    operation = f"{image_set_api_path(datastore_id, image_set_id)}/getImageSet"
+    return read_version((await calls.post(operation, query={"version": version})).json())
+
+
 async def open_image_set(visit: Visit) -> ImageSet:
     """Return the image set that the path of a page names, at the version that its query names.
 
@@ -173,12 +186,11 @@ async def open_image_set(visit: Visit) -> ImageSet:
     datastore = await open_datastore(visit, of_what_is_in_it=True)
     image_set_id = visit.labels["imageset"]
     arn = visit.place.image_set_arn(datastore.id, image_set_id)
-    operation = f"{image_set_api_path(datastore.id, image_set_id)}/getImageSet"
-    latest = read_version((await visit.calls.post(operation)).json())
+    latest = await get_version(visit.calls, datastore.id, image_set_id)
     version = visit.query.get("version")
     shown = latest
     if version and version != latest.version:
-        shown = read_version((await visit.calls.post(operation, query={"version": version})).json())
+        shown = await get_version(visit.calls, datastore.id, image_set_id, version)
     return ImageSet(datastore, image_set_id, arn, latest, shown, image_set_tabs_of(visit, arn))
 
 

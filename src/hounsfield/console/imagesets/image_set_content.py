@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from hounsfield.console.calls import Calls, label
-from hounsfield.console.imagesets.metadata import in_thread, unpack
+from hounsfield.console.calls import Calls
+from hounsfield.console.imagesets import metadata
+from hounsfield.console.imagesets.image_set import image_set_api_path
+from hounsfield.console.imagesets.metadata import in_thread, instance_order, read_instance, unpack
 from hounsfield.dicom.healthimaging.document_parts import DocumentParts
 from hounsfield.dicom.healthimaging.levels import Level
 from hounsfield.dicom.values.decode import JsonValue
@@ -96,7 +98,7 @@ async def read_content(
 ) -> ImageSetContent:
     """Read the metadata of an image set at a version, the latest without one, in a thread; raises `ApiError`."""
     answer = await calls.post(
-        f"/datastore/{label(datastore_id)}/imageSet/{label(image_set_id)}/getImageSetMetadata",
+        f"{image_set_api_path(datastore_id, image_set_id)}/getImageSetMetadata",
         query={"version": version},
     )
     return await in_thread(lambda: content_of(unpack(answer.body)))
@@ -105,23 +107,16 @@ async def read_content(
 def content_of(document: DocumentParts) -> ImageSetContent:
     """Arrange a metadata document."""
     levels = document.levels
-    instances = [_instance(uid, document.instance(uid)) for uid in document.ranges]
+    instances = [_instance(read_instance(document, uid)) for uid in document.ranges]
     return ImageSetContent(
         show_value(levels.series.get("SeriesInstanceUID")),
         {Level.PATIENT: levels.patient, Level.STUDY: levels.study, Level.SERIES: levels.series},
-        {one.uid: one for one in sorted(instances, key=_place)},
+        {one.uid: one for one in sorted(instances, key=lambda one: instance_order(one.number, one.uid))},
     )
 
 
-def _instance(uid: str, found: Mapping[str, Any]) -> Instance:
-    return Instance(uid, found["DICOM"], found.get("DICOMVRs") or {}, len(found.get("ImageFrames") or ()))
-
-
-def _place(instance: Instance) -> tuple[int, str]:
-    try:
-        return int(instance.number), instance.uid
-    except ValueError:
-        return 1 << 31, instance.uid
+def _instance(found: metadata.Instance) -> Instance:
+    return Instance(found.sop_uid, found.data_set, found.vrs, len(found.frames))
 
 
 @dataclass(frozen=True, slots=True)

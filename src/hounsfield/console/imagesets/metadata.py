@@ -225,11 +225,12 @@ def list_instances(document: DocumentParts) -> list[InstanceEntry]:
     for sop_uid in document.ranges:
         instance = read_instance(document, sop_uid)
         found.append(InstanceEntry(sop_uid, instance.number, len(instance.frames)))
-    return sorted(found, key=_order)
+    return sorted(found, key=lambda entry: instance_order(entry.number, entry.sop_uid))
 
 
-def _order(entry: InstanceEntry) -> tuple[bool, int, str]:
+def instance_order(number: str, sop_uid: str) -> tuple[bool, int, str]:
+    """Return what instances are ordered by: their Instance Number, and last those without one."""
     try:
-        return False, int(entry.number), entry.sop_uid
+        return False, int(number), sop_uid
     except ValueError:
-        return True, 0, entry.sop_uid
+        return True, 0, sop_uid

@@ -12,9 +12,8 @@ from hounsfield.console.calls import ApiError, label
 from hounsfield.console.imagesets.chosen_instances import MOST_LISTED, read_chosen
 from hounsfield.console.imagesets.image_set import (
     ImageSet,
-    image_set_api_path,
+    get_version,
     open_image_set,
-    read_version,
     render_image_set,
     require_unchanged,
 )
@@ -68,10 +67,6 @@ async def _start(
     return str(answer.json()["destinationImageSetProperties"]["imageSetId"])
 
 
-def _is_closed(image_set: ImageSet) -> bool:
-    return image_set.latest.is_locked or image_set.latest.is_deleted
-
-
 def _path_of(image_set: ImageSet, other_id: str) -> str:
     return f"{image_set.datastore.path}/imagesets/{label(other_id)}"
 
@@ -93,7 +88,7 @@ async def copy(visit: Visit) -> Response:
 
 async def _copy_form(visit: Visit, image_set: ImageSet, error: ApiError | None = None) -> Response:
     content = None
-    if not _is_closed(image_set):
+    if not image_set.latest.is_closed:
         content = await read_content(visit.calls, image_set.datastore.id, image_set.id)
     return render_image_set(visit, "image_set/copy.html", image_set, "copy", content=content, error=error)
 
@@ -106,15 +101,15 @@ async def ask_split(visit: Visit) -> Response:
 async def split(visit: Visit) -> Response:
     """Copy the chosen instances into a new image set."""
     image_set = await open_image_set(visit)
-    if _is_closed(image_set):
+    if image_set.latest.is_closed:
         return await _split_form(visit, image_set)
     content = await read_content(visit.calls, image_set.datastore.id, image_set.id)
     try:
         chosen = read_chosen(visit.form, content)
     except ValueError as problem:
-        return await _split_form(visit, image_set, problem=str(problem))
+        return await _split_form(visit, image_set, content, problem=str(problem))
     if not chosen:
-        return await _split_form(visit, image_set, problem="Choose the instances to copy.")
+        return await _split_form(visit, image_set, content, problem="Choose the instances to copy.")
     try:
         made = await _start(visit, image_set, chosen=(content.series_uid, chosen))
     except ApiError as error:
@@ -129,10 +124,14 @@ async def split(visit: Visit) -> Response:
 
 
 async def _split_form(
-    visit: Visit, image_set: ImageSet, *, problem: str = "", error: ApiError | None = None
+    visit: Visit,
+    image_set: ImageSet,
+    content: ImageSetContent | None = None,
+    *,
+    problem: str = "",
+    error: ApiError | None = None,
 ) -> Response:
-    content = None
-    if not _is_closed(image_set):
+    if content is None and not image_set.latest.is_closed:
         content = await read_content(visit.calls, image_set.datastore.id, image_set.id)
     return render_image_set(
         visit,
@@ -153,7 +152,7 @@ async def show_split(visit: Visit) -> Response:
     image_set = await open_image_set(visit)
     shown: dict[str, Any] = {"content": None, "original": None}
     original_id = visit.query.get("from", "")
-    if original_id and not _is_closed(image_set):
+    if original_id and not image_set.latest.is_closed:
         content = await read_content(visit.calls, image_set.datastore.id, image_set.id)
         original = await read_content(visit.calls, image_set.datastore.id, original_id)
         others = await _others(visit, image_set, content)
@@ -162,8 +161,7 @@ async def show_split(visit: Visit) -> Response:
         arn = visit.place.image_set_arn(image_set.datastore.id, original_id)
         failed = None
         if (promoted := visit.query.get("promoted")) and primary is None:
-            path = image_set_api_path(image_set.datastore.id, promoted)
-            version = read_version((await visit.calls.post(f"{path}/getImageSet")).json())
+            version = await get_version(visit.calls, image_set.datastore.id, promoted)
             failed = version if version.has_failed else None
         shown = {
             "content": content,
@@ -192,7 +190,7 @@ async def merge(visit: Visit) -> Response:
     image_set = await open_image_set(visit)
     form = visit.form
     into = form.text("into")
-    if "into-version" not in form or _is_closed(image_set):
+    if "into-version" not in form or image_set.latest.is_closed:
         return await _merge_form(visit, image_set, into)
     try:
         await _start(visit, image_set, destination=(into, form.text("into-version")), force="force" in form)
@@ -203,7 +201,7 @@ async def merge(visit: Visit) -> Response:
 
 async def _merge_form(visit: Visit, image_set: ImageSet, into: str, *, error: ApiError | None = None) -> Response:
     shown: dict[str, Any] = {"into": into, "other": None, "others": (), "problem": "", "content": None}
-    if not _is_closed(image_set):
+    if not image_set.latest.is_closed:
         content = await read_content(visit.calls, image_set.datastore.id, image_set.id)
         shown["content"] = content
         if into == image_set.id:
@@ -220,8 +218,7 @@ async def _merge_form(visit: Visit, image_set: ImageSet, into: str, *, error: Ap
 
 async def _compared(visit: Visit, image_set: ImageSet, content: ImageSetContent, into: str) -> dict[str, Any]:
     """Return what a merge into another image set meets there."""
-    found = await visit.calls.post(f"{image_set_api_path(image_set.datastore.id, into)}/getImageSet")
-    other = read_version(found.json())
+    other = await get_version(visit.calls, image_set.datastore.id, into)
     if other.is_deleted:
         return {"problem": "This image set is deleted."}
     if other.is_locked:
@@ -265,7 +262,7 @@ async def promote(visit: Visit) -> Response:
 async def _promotion_form(visit: Visit, image_set: ImageSet, error: ApiError | None = None) -> Response:
     shown: dict[str, Any] = {"content": None, "primary": None, "siblings": 0, "changes": (), "twice": ()}
     shown["split_from"] = visit.form.text("split-from") or visit.query.get("split-from", "")
-    if not _is_closed(image_set) and not image_set.latest.is_primary:
+    if not image_set.latest.is_closed and not image_set.latest.is_primary:
         content = await read_content(visit.calls, image_set.datastore.id, image_set.id)
         shown["content"] = content
         primaries = [other for other in await _others(visit, image_set, content) if other.is_primary]

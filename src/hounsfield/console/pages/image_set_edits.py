@@ -176,7 +176,7 @@ def _read(visit: Visit) -> list[TypedEdit]:
 
 
 async def _send(visit: Visit, image_set: ImageSet, edits: Sequence[TypedEdit]) -> Response:
-    if image_set.latest.is_locked or image_set.latest.is_deleted:
+    if image_set.latest.is_closed:
         return await _form(visit, image_set, edits)
     form = visit.form
     content = await read_content(visit.calls, image_set.datastore.id, image_set.id)
@@ -190,7 +190,7 @@ async def _send(visit: Visit, image_set: ImageSet, edits: Sequence[TypedEdit]) -
     wrong = not checked or any(edit.problem for edit in checked) or bool(duplicates(checked))
     if stale or wrong or unasked or (objections and not forced):
         unforced = not stale and not unasked and objections and not forced
-        return await _form(visit, image_set, edits, review=True, force_problem=unforced)
+        return await _form(visit, image_set, edits, content, review=True, force_problem=unforced)
     try:
         answer = await visit.calls.post(
             f"{image_set.api_path}/updateImageSetMetadata",
@@ -241,6 +241,7 @@ async def _form(
     visit: Visit,
     image_set: ImageSet,
     edits: Sequence[TypedEdit],
+    content: ImageSetContent | None = None,
     *,
     review: bool = False,
     opened: int | None = None,
@@ -257,7 +258,8 @@ async def _form(
         error, review, content_version = error or _LOCKED, True, given
     elif latest.is_deleted:
         raise ApiError(404, "ResourceNotFoundException", "This image set was deleted.", "")
-    content = await read_content(visit.calls, image_set.datastore.id, image_set.id, content_version)
+    if content is None:
+        content = await read_content(visit.calls, image_set.datastore.id, image_set.id, content_version)
     checked = _checked(edits, content, image_set)
     twice = duplicates(checked)
     meanwhile, show_problems = None, review

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from hounsfield.console.calls import ApiError, label
 from hounsfield.console.imagesets.chosen_instances import MOST_LISTED, read_chosen
 from hounsfield.console.imagesets.image_set import ImageSet, open_image_set, render_image_set, require_unchanged
-from hounsfield.console.imagesets.image_set_content import read_content, show_value
+from hounsfield.console.imagesets.image_set_content import ImageSetContent, read_content, show_value
 from hounsfield.console.imagesets.other_image_sets import find_others
 from hounsfield.console.imagesets.typed_edits import removal_of
 from hounsfield.console.page import Page
@@ -30,7 +30,7 @@ async def ask_removal(visit: Visit) -> Response:
 async def remove(visit: Visit) -> Response:
     """Remove the chosen instances by a new version."""
     image_set = await open_image_set(visit)
-    if image_set.latest.is_locked or image_set.latest.is_deleted:
+    if image_set.latest.is_closed:
         return await _removal_form(visit, image_set)
     content = await read_content(visit.calls, image_set.datastore.id, image_set.id)
     problem = ""
@@ -43,7 +43,7 @@ async def remove(visit: Visit) -> Response:
     except ValueError as wrong:
         problem = str(wrong)
     if problem:
-        return await _removal_form(visit, image_set, problem=problem)
+        return await _removal_form(visit, image_set, content, problem=problem)
     try:
         require_unchanged(visit, image_set)
         answer = await visit.calls.post(
@@ -61,11 +61,16 @@ async def remove(visit: Visit) -> Response:
 
 
 async def _removal_form(
-    visit: Visit, image_set: ImageSet, *, problem: str = "", error: ApiError | None = None
+    visit: Visit,
+    image_set: ImageSet,
+    content: ImageSetContent | None = None,
+    *,
+    problem: str = "",
+    error: ApiError | None = None,
 ) -> Response:
-    content, ticked = None, set(visit.form.texts("instance"))
+    ticked = set(visit.form.texts("instance"))
     copied = visit.form.text("copied") or visit.query.get("copied", "")
-    if not image_set.latest.is_locked and not image_set.latest.is_deleted:
+    if content is None and not image_set.latest.is_closed:
         content = await read_content(visit.calls, image_set.datastore.id, image_set.id)
         if copied and visit.request.method == "GET":
             ticked |= set((await read_content(visit.calls, image_set.datastore.id, copied)).instances)
@@ -113,7 +118,7 @@ async def _deletion_form(
     visit: Visit, image_set: ImageSet, *, problem: str = "", error: ApiError | None = None
 ) -> Response:
     shown: dict[str, Any] = {"content": None, "others": (), "shared": 0, "compared": True}
-    if not image_set.latest.is_locked and not image_set.latest.is_deleted:
+    if not image_set.latest.is_closed:
         shown.update(await _what_goes(visit, image_set))
     return render_image_set(
         visit,

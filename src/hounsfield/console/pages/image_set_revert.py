@@ -8,14 +8,14 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from hounsfield.console.calls import ApiError
-from hounsfield.console.imagesets.image_set import ImageSet, open_image_set, read_version, render_image_set
+from hounsfield.console.imagesets.image_set import ImageSet, open_image_set, render_image_set
 from hounsfield.console.imagesets.image_set_content import differences, read_content
+from hounsfield.console.imagesets.version_history import list_versions
 from hounsfield.console.page import Page
 from hounsfield.console.pages.image_set import IMAGE_SET
 from hounsfield.console.visit import Visit
 
 _MOST_DIFFERENCES: Final = 100
-_MOST_VERSIONS: Final = 50
 
 
 async def ask_version(visit: Visit) -> Response:
@@ -54,17 +54,14 @@ async def _form(
         "content": None,
     }
     latest = image_set.latest
-    if not latest.is_locked and not latest.is_deleted:
+    if not latest.is_closed:
         if wanted.isdecimal() and int(wanted) != int(latest.version):
             now = await read_content(visit.calls, image_set.datastore.id, image_set.id)
             then = await read_content(visit.calls, image_set.datastore.id, image_set.id, wanted)
             found = list(islice(differences(now, then), _MOST_DIFFERENCES + 1))
             shown.update(content=now, changes=found[:_MOST_DIFFERENCES], more=len(found) > _MOST_DIFFERENCES)
         else:
-            listing = await visit.calls.post(
-                f"{image_set.api_path}/listImageSetVersions", query={"maxResults": _MOST_VERSIONS}
-            )
-            versions = [read_version(one) for one in listing.json()["imageSetPropertiesList"]]
+            versions, _ = await list_versions(visit, image_set)
             shown.update(versions=[one for one in versions if one.version != latest.version])
     return render_image_set(visit, "image_set/revert.html", image_set, "revert", **shown)
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import gzip
 from typing import Final
 
-import orjson
 from starlette.responses import Response
 
 from hounsfield.console.calls import label
 from hounsfield.console.datastore import open_datastore
-from hounsfield.console.imagesets.metadata import in_thread
+from hounsfield.console.imagesets.image_set import image_set_api_path
+from hounsfield.console.imagesets.metadata import SeriesUids, in_thread, series_of, unpack
 from hounsfield.console.page import Page
 from hounsfield.console.security_headers import VIEWER_POLICY
 from hounsfield.console.visit import Visit
@@ -51,7 +50,8 @@ async def show_viewer(visit: Visit) -> Response:
     datastore = await open_datastore(visit)
     study, series = visit.query.get("study", ""), visit.query.get("series", "")
     if visit.query.get("imageset"):
-        study, series = await _series_of(visit, datastore.id, visit.query["imageset"])
+        named = await _ask_series(visit, datastore.id, visit.query["imageset"])
+        study, series = named.study_uid, named.series_uid
     if not study:
         return visit.redirect(datastore.path)
     response = visit.render(
@@ -67,12 +67,11 @@ async def show_viewer(visit: Visit) -> Response:
     return response
 
 
-async def _series_of(visit: Visit, datastore_id: str, image_set_id: str) -> tuple[str, str]:
+async def _ask_series(visit: Visit, datastore_id: str, image_set_id: str) -> SeriesUids:
     """Return the UIDs of study and series of an image set (API operation GetImageSetMetadata)."""
-    path = f"/datastore/{label(datastore_id)}/imageSet/{label(image_set_id)}/getImageSetMetadata"
-    metadata = (await visit.calls.post(path, {})).body
-    study = await in_thread(lambda: orjson.loads(gzip.decompress(metadata))["Study"])
-    return study["DICOM"]["StudyInstanceUID"], next(iter(study["Series"]), "")
+    path = f"{image_set_api_path(datastore_id, image_set_id)}/getImageSetMetadata"
+    packed = (await visit.calls.post(path)).body
+    return await in_thread(lambda: series_of(unpack(packed)))
 
 
 PAGES: Final = (Page("/console/datastores/{datastore}/view", show_viewer),)
