@@ -48,6 +48,10 @@ class Datastore:
         """What pages call it."""
         return self.name or self.id
 
+    def offers(self, tab: str) -> bool:
+        """Return whether a tab is offered, by its path."""
+        return any(entry.path == tab for entry in self.tabs)
+
     @property
     def path(self) -> str:
         """Address of its pages."""
