@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from hounsfield.console.calls import Calls, label
 from hounsfield.console.studies.found_studies import NO_PICTURES
 
 
@@ -90,3 +91,31 @@ def read_image_set(found: Mapping[str, Any]) -> FoundImageSet:
         series_number=tags.get("DICOMSeriesNumber"),
         instance_count=tags.get("DICOMNumberOfStudyRelatedInstances"),
     )
+
+
+async def search_image_sets(
+    calls: Calls, datastore_id: str, criteria: Mapping[str, Any], most: int, token: str | None
+) -> tuple[list[FoundImageSet], str | None]:
+    """Return a page of image sets, and the token of the next page (API operation SearchImageSets).
+
+    Parameters
+    ----------
+    calls : Calls
+        Makes the call.
+    datastore_id : str
+        Where they are.
+    criteria : mapping
+        The member ``searchCriteria``.
+    most : int
+        Image sets of a page.
+    token : str or None
+        Token of the page; None for the first.
+
+    Raises
+    ------
+    ApiError
+        The caller may not search, or the criteria cannot be searched for.
+    """
+    path = f"/datastore/{label(datastore_id)}/searchImageSets"
+    found = (await calls.post(path, criteria, {"maxResults": most, "nextToken": token})).json()
+    return [read_image_set(one) for one in found["imageSetsMetadataSummaries"]], found.get("nextToken")

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from hounsfield.console.calls import ApiError, label
 from hounsfield.console.imagesets.chosen_instances import MOST_LISTED, read_chosen
+from hounsfield.console.imagesets.found_image_sets import FoundImageSet
 from hounsfield.console.imagesets.image_set import (
     ImageSet,
     get_version,
@@ -18,7 +19,7 @@ from hounsfield.console.imagesets.image_set import (
     require_unchanged,
 )
 from hounsfield.console.imagesets.image_set_content import ImageSetContent, level_differences, read_content
-from hounsfield.console.imagesets.other_image_sets import OtherImageSet, find_others
+from hounsfield.console.imagesets.other_image_sets import find_others
 from hounsfield.console.navigation import may_on_image_set
 from hounsfield.console.page import Page
 from hounsfield.console.pages.image_set import IMAGE_SET
@@ -156,7 +157,7 @@ async def show_split(visit: Visit) -> Response:
         content = await read_content(visit.calls, image_set.datastore.id, image_set.id)
         original = await read_content(visit.calls, image_set.datastore.id, original_id)
         others = await _others(visit, image_set, content)
-        of_series = (other.id for other in others if other.is_primary and other.is_same_series)
+        of_series = (other.id for other in others if other.is_primary and other.series_uid == content.series_uid)
         primary = next((other for other in of_series if other != original_id), None)
         arn = visit.place.image_set_arn(image_set.datastore.id, original_id)
         failed = None
@@ -233,7 +234,7 @@ async def _compared(visit: Visit, image_set: ImageSet, content: ImageSetContent,
     }
 
 
-async def _others(visit: Visit, image_set: ImageSet, content: ImageSetContent) -> Sequence[OtherImageSet]:
+async def _others(visit: Visit, image_set: ImageSet, content: ImageSetContent) -> Sequence[FoundImageSet]:
     if not visit.may("medical-imaging:SearchImageSets", image_set.datastore.arn):
         return ()
     return await find_others(visit.calls, image_set.datastore.id, image_set.id, content)
@@ -270,11 +271,12 @@ async def _promotion_form(visit: Visit, image_set: ImageSet, error: ApiError | N
         # A series has one primary image set at most. Where it has none, it must fit in with those of its study.
         if primaries:
             there = await read_content(visit.calls, image_set.datastore.id, primaries[0].id)
-            shared = _GROUPING if primaries[0].is_same_series else _GROUPING[:-2]
+            is_same_series = primaries[0].series_uid == content.series_uid
+            shared = _GROUPING if is_same_series else _GROUPING[:-2]
             shown["changes"] = [
                 one for one in level_differences(there, content) if (Level(one.where), one.key) in shared
             ]
-            if primaries[0].is_same_series:
+            if is_same_series:
                 shown["primary"] = primaries[0]
                 shown["twice"] = [uid for uid in content.instances if uid in there.instances]
             shown["compared_with"] = _path_of(image_set, primaries[0].id)

@@ -147,7 +147,7 @@ async def _what_goes(visit: Visit, image_set: ImageSet) -> dict[str, Any]:
     }
     try:
         found = await find_others(visit.calls, image_set.datastore.id, image_set.id, content)
-        others = [other for other in found if other.is_same_series]
+        others = [other for other in found if other.series_uid == content.series_uid]
         elsewhere: set[str] = set()
         for other in others[:_MOST_COMPARED]:
             elsewhere |= set((await read_content(visit.calls, image_set.datastore.id, other.id)).instances)

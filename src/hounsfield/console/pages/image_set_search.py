@@ -7,9 +7,9 @@ from typing import Final
 
 from starlette.responses import Response
 
-from hounsfield.console.calls import ApiError, label
+from hounsfield.console.calls import ApiError
 from hounsfield.console.datastore import Datastore, open_datastore
-from hounsfield.console.imagesets.found_image_sets import FoundImageSet, read_image_set
+from hounsfield.console.imagesets.found_image_sets import FoundImageSet, search_image_sets
 from hounsfield.console.imagesets.image_set_filters import ATTRIBUTES, DATES, WITHOUT_VALUE, ImageSetFilters
 from hounsfield.console.page import Page
 from hounsfield.console.pages.studies import may_see_pictures
@@ -21,22 +21,21 @@ _MOST_TRAIL: Final = 12
 """Pages that one can go back: the address has the token of each."""
 
 
-async def search_image_sets(visit: Visit) -> Response:
+async def show_image_sets(visit: Visit) -> Response:
     """Show the image sets that match."""
     datastore = await open_datastore(visit)
     filters = ImageSetFilters.of_query(visit.query)
-    query = {"maxResults": _A_PAGE, "nextToken": visit.query.get("page")}
     try:
-        path = f"/datastore/{label(datastore.id)}/searchImageSets"
-        found = (await visit.calls.post(path, filters.criteria(), query)).json()
+        image_sets, next_page = await search_image_sets(
+            visit.calls, datastore.id, filters.criteria(), _A_PAGE, visit.query.get("page")
+        )
     except ValueError as error:
         return _page(visit, datastore, filters, error=ApiError(400, "ValidationException", str(error), ""))
     except ApiError as error:
         if error.status != 400:
             raise
         return _page(visit, datastore, filters, error=error)
-    image_sets = [read_image_set(one) for one in found["imageSetsMetadataSummaries"]]
-    return _page(visit, datastore, filters, image_sets=image_sets, next_page=found.get("nextToken"))
+    return _page(visit, datastore, filters, image_sets=image_sets, next_page=next_page)
 
 
 def _page(
@@ -97,4 +96,4 @@ def _tidy_address(visit: Visit, filters: ImageSetFilters) -> Mapping[str, str]:
     return {"HX-Push-Url": visit.address(**dict.fromkeys(left_out))}
 
 
-PAGES: Final = (Page(IMAGE_SETS, search_image_sets),)
+PAGES: Final = (Page(IMAGE_SETS, show_image_sets),)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 from starlette.responses import Response
 
 from hounsfield.console.calls import ApiError, label
 from hounsfield.console.datastore import Datastore, open_datastore
-from hounsfield.console.imagesets.found_image_sets import FoundImageSet, read_image_set
+from hounsfield.console.imagesets.found_image_sets import FoundImageSet, search_image_sets
 from hounsfield.console.page import Page
 from hounsfield.console.studies.found_studies import FoundSeries, FoundStudy, read_series, read_study
 from hounsfield.console.studies.study_search import (
@@ -21,6 +21,7 @@ from hounsfield.console.studies.study_search import (
     is_image_set_id,
     is_uid,
     quick_search,
+    search_dicomweb,
 )
 from hounsfield.console.visit import Visit
 
@@ -31,6 +32,7 @@ _NOT_QUICK: Final = frozenset({"from", "to", "modality"})
 _MOST_SKIPPED: Final = 1_000_000
 _MOST_SERIES: Final = 200
 _MOST_IMAGE_SETS: Final = 200
+_IMAGE_SETS_A_PAGE: Final = 50
 _MOST_LOOKED_AT: Final = 100
 """How many instances are looked at for whether they are images; a study with more is taken to have some."""
 MODALITIES: Final = (
@@ -154,11 +156,12 @@ async def show_study(visit: Visit) -> Response:
     series: Sequence[FoundSeries] = ()
     offset = visit.number("offset", most=_MOST_SKIPPED)
     if visit.may("medical-imaging:SearchDICOMStudies", datastore.arn) or not image_sets:
-        found = await _search(visit, datastore, "studies", {"StudyInstanceUID": uid, "limit": 1})
+        found = await search_dicomweb(visit.calls, datastore.id, "studies", [("StudyInstanceUID", uid), ("limit", 1)])
         study = read_study(found[0]) if found else None
     if study is not None and _may_search(visit, datastore, uid, "SearchDICOMSeries"):
-        query = {"includefield": "00080021,00080031,00180015", "limit": _MOST_SERIES + 1, "offset": offset}
-        series = [read_series(one) for one in await _search(visit, datastore, f"studies/{label(uid)}/series", query)]
+        path = f"studies/{label(uid)}/series"
+        query = [("includefield", "00080021,00080031,00180015"), ("limit", _MOST_SERIES + 1), ("offset", offset)]
+        series = [read_series(one) for one in await search_dicomweb(visit.calls, datastore.id, path, query)]
     if study is None and not image_sets:
         raise ApiError(404, "ResourceNotFoundException", "There is no such study in this data store.", "")
     shows_pictures = may_see_pictures(visit, datastore)
@@ -185,11 +188,6 @@ async def show_study(visit: Visit) -> Response:
     )
 
 
-async def _search(visit: Visit, datastore: Datastore, path: str, query: Mapping[str, object]) -> list[Any]:
-    found = (await visit.calls.get(f"/datastore/{label(datastore.id)}/{path}", query)).json()
-    return found if isinstance(found, list) else []
-
-
 async def _image_sets(visit: Visit, datastore: Datastore, study_uid: str) -> tuple[list[FoundImageSet], bool]:
     """Return the first image sets of a study, and whether there are more.
 
@@ -201,15 +199,13 @@ async def _image_sets(visit: Visit, datastore: Datastore, study_uid: str) -> tup
     token: str | None = None
     criteria = {"filters": [{"operator": "EQUAL", "values": [{"DICOMStudyInstanceUID": study_uid}]}]}
     while len(found) < _MOST_IMAGE_SETS:
-        path, query = f"/datastore/{label(datastore.id)}/searchImageSets", {"maxResults": 50, "nextToken": token}
         try:
-            page = (await visit.calls.post(path, criteria, query)).json()
+            page, token = await search_image_sets(visit.calls, datastore.id, criteria, _IMAGE_SETS_A_PAGE, token)
         except ApiError as error:
             if error.status not in (400, 403):
                 raise
             break
-        found += [read_image_set(one) for one in page["imageSetsMetadataSummaries"]]
-        token = page.get("nextToken")
+        found += page
         if token is None:
             break
     return found, token is not None
@@ -254,7 +250,7 @@ async def _series_without_images(
     if not may_look or not study.has_pictures or not 0 < count <= _MOST_LOOKED_AT:
         return set()
     path = f"studies/{label(study.uid)}/instances"
-    found = await _search(visit, datastore, path, {"limit": _MOST_LOOKED_AT + 1})
+    found = await search_dicomweb(visit.calls, datastore.id, path, [("limit", _MOST_LOOKED_AT + 1)])
     if len(found) > _MOST_LOOKED_AT:
         return set()
     with_images = {one["0020000E"]["Value"][0] for one in found if one.get("00280010", {}).get("Value")}

@@ -159,7 +159,7 @@ async def find_study_of_uid(calls: Calls, datastore_id: str, uid: str) -> str | 
         ("series", "SeriesInstanceUID"),
         ("instances", "SOPInstanceUID"),
     ):
-        found = await _search(calls, datastore_id, path, [(key, uid)])
+        found = await _first(calls, datastore_id, path, [(key, uid)])
         if found:
             return str(found[0]["0020000D"]["Value"][0])
     return None
@@ -176,14 +176,18 @@ def is_image_set_id(text: str) -> bool:
 
 
 async def _finds(calls: Calls, datastore_id: str, guess: Guess) -> bool:
-    return bool(await _search(calls, datastore_id, "studies", StudyFilters({guess.field: guess.text}).parameters()))
+    return bool(await _first(calls, datastore_id, "studies", StudyFilters({guess.field: guess.text}).parameters()))
 
 
 async def _begins_words(calls: Calls, datastore_id: str, text: str) -> bool:
-    return bool(await _search(calls, datastore_id, "studies", [("PatientName", text), ("fuzzymatching", "true")]))
+    return bool(await _first(calls, datastore_id, "studies", [("PatientName", text), ("fuzzymatching", "true")]))
 
 
-async def _search(calls: Calls, datastore_id: str, path: str, parameters: Query) -> list[Any]:
-    query = [*parameters, ("limit", 1)]
-    answer = (await calls.get(f"/datastore/{label(datastore_id)}/{path}", query)).json()
+async def _first(calls: Calls, datastore_id: str, path: str, parameters: Query) -> list[Any]:
+    return await search_dicomweb(calls, datastore_id, path, [*parameters, ("limit", 1)])
+
+
+async def search_dicomweb(calls: Calls, datastore_id: str, path: str, parameters: Query) -> list[Any]:
+    """Return the results of a search, in DICOM JSON (QIDO-RS, PS3.18 section 10.6); raises `ApiError`."""
+    answer = (await calls.get(f"/datastore/{label(datastore_id)}/{path}", parameters)).json()
     return answer if isinstance(answer, list) else []
