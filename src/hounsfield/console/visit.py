@@ -150,7 +150,13 @@ class Visit:
         require(self.session.principal, Permission(action, resources or ("*",), context), self._condition_keys)
 
     def render(
-        self, template: str, *, status: int = 200, headers: Mapping[str, str] | None = None, **values: Any
+        self,
+        template: str,
+        *,
+        status: int | None = None,
+        headers: Mapping[str, str] | None = None,
+        error: ApiError | None = None,
+        **values: Any,
     ) -> Response:
         """Return a page.
 
@@ -158,10 +164,12 @@ class Visit:
         ----------
         template : str
             Name of the template.
-        status : int
-            HTTP status.
+        status : int, optional
+            HTTP status; without one that of the error, or 200.
         headers : mapping, optional
             Further headers.
+        error : ApiError, optional
+            Why something was not done, which the template shows too.
         **values
             What the template shows.
         """
@@ -174,8 +182,11 @@ class Visit:
             csrf_token=self.session.csrf_token,
             navigation=entries_of(self),
             message=message,
+            error=error,
             **values,
         )
+        if status is None:
+            status = 200 if error is None else error.status
         response = HTMLResponse(html, status, dict(headers or {}))
         if message is not None:
             response.delete_cookie(MESSAGE_COOKIE, path=PATH)
@@ -198,7 +209,7 @@ class Visit:
     def refusal(self, error: ApiError) -> Response:
         """Return the page that says that an operation was refused or failed, and why."""
         headers = ABOVE_THE_PAGE if self.is_part else None
-        return self.render("error.html", status=error.status, headers=headers, error=error)
+        return self.render("error.html", headers=headers, error=error)
 
     def address(self, **changes: object) -> str:
         """Return the address of this page with other parameters of the query; None leaves one out."""

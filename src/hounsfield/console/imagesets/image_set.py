@@ -226,13 +226,11 @@ def render_image_set(visit: Visit, template: str, image_set: ImageSet, tab: str,
     tab : str
         Path of the tab that the page is.
     **values
-        What the template shows besides. With ``error``, why something was not done, the status is that of the error.
+        What the template shows besides, and `error`, see `Visit.render`.
     """
     asks_again = visit.request.headers.get("hx-target") == _STATE
     headers = {"HX-Refresh": "true"} if asks_again and not image_set.latest.is_locked else {}
-    error = values.get("error")
-    status = error.status if isinstance(error, ApiError) else 200
-    response = visit.render(template, status=status, headers=headers, image_set=image_set, tab=tab, **values)
+    response = visit.render(template, headers=headers, image_set=image_set, tab=tab, **values)
     if headers and not image_set.latest.has_failed:
         words = (
             "the image set is deleted" if image_set.latest.is_deleted else f"version {image_set.latest.version} is made"

@@ -110,7 +110,6 @@ async def _page_of(visit: Visit, error: ApiError | None) -> Response:
         raise ApiError(404, "NoSuchEntityException", f"The user {identity.name} has no such access key.", "")
     return visit.render(
         "identities/key.html",
-        status=error.status if error else 200,
         identity=identity,
         key=key,
         others=[one for one in keys if one.id != key.id],

@@ -128,7 +128,7 @@ async def search(visit: Visit) -> Response:
             error = refused
     return visit.render(
         "audit/search.html",
-        status=400 if wanted.errors or error else 200,
+        status=400 if wanted.errors else None,
         wanted=wanted,
         error=error,
         events=found["Events"],

@@ -115,7 +115,7 @@ async def _is_ready(visit: Visit, datastore_id: str) -> bool:
 
 
 def _creation_form(visit: Visit, values: Mapping[str, str], error: ApiError | None = None) -> Response:
-    return visit.render("datastores/new.html", status=error.status if error else 200, values=values, error=error)
+    return visit.render("datastores/new.html", values=values, error=error)
 
 
 async def ask_deletion(visit: Visit) -> Response:
@@ -138,9 +138,7 @@ async def delete_datastore(visit: Visit) -> Response:
         except ApiError as refused:
             error = refused
     if error is not None:
-        return visit.render(
-            "datastores/delete.html", status=error.status, datastore=datastore, error=error, typed=typed
-        )
+        return visit.render("datastores/delete.html", datastore=datastore, error=error, typed=typed)
     return visit.redirect(LIST, "The data store is being deleted.")
 
 

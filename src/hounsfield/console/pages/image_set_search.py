@@ -49,7 +49,6 @@ def _page(
 ) -> Response:
     return visit.render(
         "image_sets/search.html",
-        status=error.status if error else 200,
         headers=_tidy_address(visit, filters),
         datastore=datastore,
         tab="imagesets",

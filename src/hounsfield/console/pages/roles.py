@@ -44,7 +44,6 @@ async def new_role(visit: Visit) -> Response:
 async def _form(visit: Visit, values: dict[str, str], error: ApiError | None) -> Response:
     return visit.render(
         "identities/new_role.html",
-        status=error.status if error else 200,
         values=values,
         choices=await policy_choices(visit),
         longest=LONGEST,
@@ -104,7 +103,6 @@ async def show_trust(visit: Visit) -> Response:
 def _trust_form(visit: Visit, role: Identity, document: str, error: ApiError | None) -> Response:
     return visit.render(
         "identities/trust.html",
-        status=error.status if error else 200,
         identity=role,
         seen=mark_of(role.trust),
         **document_values(document, error),

@@ -23,8 +23,7 @@ async def show_session(visit: Visit) -> Response:
 async def _page(visit: Visit, error: ApiError | None = None) -> Response:
     opened = await run_in_threadpool(visit.sessions.opened, visit.session)
     rows = [(one, browser_name(one.user_agent)) for one in opened]
-    status = 200 if error is None else error.status
-    return visit.render("session.html", status=status, session=visit.session, rows=rows, error=error)
+    return visit.render("session.html", session=visit.session, rows=rows, error=error)
 
 
 async def end_session(visit: Visit) -> Response:

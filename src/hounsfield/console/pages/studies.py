@@ -125,7 +125,6 @@ def _page(
     given = next(iter(filters.values.values()), "")
     return visit.render(
         "studies/list.html",
-        status=error.status if error else 200,
         headers=_tidy_address(visit),
         datastore=datastore,
         tab="studies",

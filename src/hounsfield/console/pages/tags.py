@@ -115,8 +115,7 @@ async def _page(
     }
     if isinstance(resource, ImageSet):
         return render_image_set(visit, "image_set/tags.html", resource, "tags", **values)
-    status = error.status if error else 200
-    return visit.render("datastores/tags.html", status=status, datastore=resource, tab="tags", **values)
+    return visit.render("datastores/tags.html", datastore=resource, tab="tags", **values)
 
 
 def _may_set(visit: Visit, arn: str, key: str, value: str) -> bool:

@@ -27,7 +27,6 @@ async def new_user(visit: Visit) -> Response:
 async def _form(visit: Visit, error: ApiError | None) -> Response:
     return visit.render(
         "identities/new_user.html",
-        status=error.status if error else 200,
         values=visit.form.values(),
         choices=await policy_choices(visit),
         spans=access_keys.SPANS,
