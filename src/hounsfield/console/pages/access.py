@@ -10,8 +10,8 @@ from starlette.responses import Response
 from hounsfield.console.calls import ApiError
 from hounsfield.console.datastore import Datastore, open_datastore
 from hounsfield.console.identities.identity import path_of
+from hounsfield.console.identities.managed_policies import policy_path
 from hounsfield.console.page import Page
-from hounsfield.console.pages.policies import policy_path
 from hounsfield.console.studies.study_search import is_image_set_id
 from hounsfield.console.visit import Visit
 from hounsfield.iam.identities.records import IdentityKind
@@ -75,7 +75,6 @@ async def show_access(visit: Visit) -> Response:
     result, error = await _simulated(visit, datastore)
     return visit.render(
         "datastores/access.html",
-        status=error.status if error else 200,
         datastore=datastore,
         tab="access",
         groups=list(GROUPS),

@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from hounsfield.console.calls import ApiError, label
 from hounsfield.console.identities.identity import Identity, may_create, noun_of, open_identity, path_of
+from hounsfield.console.identities.managed_policies import is_built_in, policy_path
 from hounsfield.console.identities.policy_document import EMPTY_POLICY, check_unchanged, document_values, mark_of
 from hounsfield.console.page import Page
 from hounsfield.console.pages.access_keys import open_keys
@@ -116,6 +117,8 @@ class IdentityPages:
             typed_tags=visit.form.raw("tags") if "tags" in errors else write_tags(identity.tags),
             typed=visit.form,
             errors=errors,
+            is_built_in=is_built_in,
+            policy_path=policy_path,
         )
 
     async def _do(self, visit: Visit, form: str, done: str, operation: str, **members: object) -> Response:
@@ -183,7 +186,6 @@ class IdentityPages:
         identity = await open_identity(visit, self.kind)
         return visit.render(
             "identities/delete.html",
-            status=error.status if error else 200,
             identity=identity,
             error=error,
             typed=visit.form.text("name"),
@@ -244,7 +246,6 @@ class IdentityPages:
     ) -> Response:
         return visit.render(
             "identities/inline.html",
-            status=error.status if error else 200,
             identity=identity,
             name=name,
             typed_name=visit.form.text("name"),

@@ -7,32 +7,25 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
-from hounsfield.console.calls import ApiError, label
+from hounsfield.console.calls import ApiError
 from hounsfield.console.identities.identity import may_create, path_of, read_moment, require_creation
+from hounsfield.console.identities.managed_policies import BUILT_IN, POLICIES, policy_path
 from hounsfield.console.identities.policy_document import EMPTY_POLICY, check_unchanged, document_values, mark_of
 from hounsfield.console.page import Page
 from hounsfield.console.pages.identities import A_PAGE
 from hounsfield.console.visit import Visit
 from hounsfield.iam.identities.records import IdentityKind
 
-LIST: Final = "/console/policies"
 SCOPES: Final = (("All", "All"), ("Local", "Of this installation"), ("AWS", "Built in"))
-_BUILT_IN: Final = "aws"
-_ONE: Final = f"{LIST}/{{owner}}/{{policy}}"
-
-
-def policy_path(arn: str) -> str:
-    """Return the address of the page of a managed policy."""
-    owner, name = arn.split(":")[4], arn.rpartition("/")[2]
-    return f"{LIST}/{_BUILT_IN if owner == _BUILT_IN else 'own'}/{label(name)}"
+_ONE: Final = f"{POLICIES}/{{owner}}/{{policy}}"
 
 
 def _arn(visit: Visit) -> str:
     """Return the ARN of the policy that the path of a page names."""
     own = visit.place.iam_arn("policy", visit.labels["policy"])
-    if visit.labels["owner"] != _BUILT_IN:
+    if visit.labels["owner"] != BUILT_IN:
         return own
-    return f"arn:{visit.place.partition}:iam::{_BUILT_IN}:policy/{visit.labels['policy']}"
+    return f"arn:{visit.place.partition}:iam::{BUILT_IN}:policy/{visit.labels['policy']}"
 
 
 async def show_list(visit: Visit) -> Response:
@@ -81,7 +74,6 @@ async def new_policy(visit: Visit) -> Response:
 def _creation_form(visit: Visit, values: Mapping[str, str], error: ApiError | None) -> Response:
     return visit.render(
         "policies/new.html",
-        status=error.status if error else 200,
         values=values,
         **document_values(values.get("document", ""), error),
     )
@@ -122,7 +114,6 @@ async def _page_of(visit: Visit, error: ApiError | None) -> Response:
         ]
     return visit.render(
         "policies/show.html",
-        status=error.status if error else 200,
         policy=policy,
         holders=holders,
         is_shown=document is not None,
@@ -144,7 +135,7 @@ async def put_document(visit: Visit) -> Response:
         if error.status == 403:
             raise
         return await _page_of(visit, error)
-    return visit.redirect(policy_path(_arn(visit)), "The policy is saved. It counts within a second.")
+    return visit.redirect(policy_path(arn), "The policy is saved. It counts within a second.")
 
 
 async def ask_deletion(visit: Visit) -> Response:
@@ -156,7 +147,6 @@ async def _deletion(visit: Visit, error: ApiError | None) -> Response:
     policy = _shown((await visit.calls.administration("GetPolicy", PolicyArn=_arn(visit)))["Policy"])
     return visit.render(
         "policies/delete.html",
-        status=error.status if error else 200,
         policy=policy,
         error=error,
         typed=visit.form.text("name"),
@@ -171,13 +161,13 @@ async def delete_policy(visit: Visit) -> Response:
         await visit.calls.administration("DeletePolicy", PolicyArn=_arn(visit))
     except ApiError as error:
         return await _deletion(visit, error)
-    return visit.redirect(LIST, f"The policy {visit.labels['policy']} is deleted.")
+    return visit.redirect(POLICIES, f"The policy {visit.labels['policy']} is deleted.")
 
 
 PAGES: Final = (
-    Page(LIST, show_list),
-    Page(f"{LIST}/new", new_policy),
-    Page(f"{LIST}/new", create_policy, ("POST",)),
+    Page(POLICIES, show_list),
+    Page(f"{POLICIES}/new", new_policy),
+    Page(f"{POLICIES}/new", create_policy, ("POST",)),
     Page(_ONE, show_policy),
     Page(_ONE, put_document, ("POST",)),
     Page(f"{_ONE}/delete", ask_deletion),
