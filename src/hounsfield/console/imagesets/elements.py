@@ -16,13 +16,13 @@ from typing import Any, Final, TypeAlias
 
 from pydicom.datadict import private_dictionary_description
 
+from hounsfield.dicom.healthimaging.edit_values import BINARY_VRS
 from hounsfield.dicom.values.decode import BULK_DATA_THRESHOLD, JsonValue
 from hounsfield.dicom.values.dictionary import ENTRIES, is_private, is_private_creator, tag_of
 from hounsfield.dicom.values.errors import tag_text
 
 DataSet: TypeAlias = Mapping[str, JsonValue]
 
-_BINARY_VRS: Final = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
 SHORTENED: Final = 200
 """Characters of a value that a row shows at most."""
 _SHORTENED_BYTES: Final = 32
@@ -189,7 +189,7 @@ def show_value(vr: str, value: JsonValue, most: int = SHORTENED) -> ShownValue:
     most : int
         Characters at most.
     """
-    is_binary = not _BINARY_VRS.isdisjoint(vr.split(" or "))
+    is_binary = not BINARY_VRS.isdisjoint(vr.split(" or "))
     if value is None or value in ("", []):
         large = is_binary and value is None
         note = f"not in the document: larger than {BULK_DATA_THRESHOLD // 1024:,} KiB, or empty" if large else "empty"

@@ -15,7 +15,7 @@ from uuid import uuid4
 import orjson
 
 from hounsfield.console.imagesets.image_set_content import ImageSetContent, show_value
-from hounsfield.dicom.healthimaging.edit_values import VRS, EditValueError, check_value, element_key
+from hounsfield.dicom.healthimaging.edit_values import BINARY_VRS, VRS, EditValueError, check_value, element_key
 from hounsfield.dicom.healthimaging.editable_elements import UIDS, check_removable, check_uid, editable_element
 from hounsfield.dicom.healthimaging.levels import Level, level_of
 from hounsfield.dicom.values.decode import JsonValue
@@ -23,7 +23,6 @@ from hounsfield.dicom.values.scalars import CUSTOM_CHARSET_VRS, FIXED_CHARSET_VR
 
 ALL_INSTANCES: Final = "all"
 _TEXTS: Final = CUSTOM_CHARSET_VRS | FIXED_CHARSET_VRS
-_BINARY: Final = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +117,7 @@ class CheckedEdit:
     @property
     def is_long(self) -> bool:
         """Whether the value needs a field of several lines."""
-        return self.vr in ("LT", "ST", "UT", "SQ") or self.vr in _BINARY
+        return self.vr in ("LT", "ST", "UT", "SQ") or self.vr in BINARY_VRS
 
 
 def check_edit(typed: TypedEdit, content: ImageSetContent, *, is_primary: bool) -> CheckedEdit:
@@ -218,7 +217,7 @@ def _json_value(vr: str, text: str, *, multiple: bool) -> object:
         return None
     if vr in _TEXTS:
         return text.split("\\") if multiple else text
-    if vr in _BINARY:
+    if vr in BINARY_VRS:
         return "".join(text.split())
     parts = [_number(vr, part.strip()) for part in text.split("\\")]
     return parts if multiple or len(parts) > 1 else parts[0]

@@ -29,7 +29,8 @@ class EditValueError(ValueError):
 _UTF_8 = CharacterSet(("utf-8",))
 _DEEPEST: Final = 64
 _TEXT_VRS = CUSTOM_CHARSET_VRS | FIXED_CHARSET_VRS
-_BINARY_VRS = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
+BINARY_VRS: Final = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
+"""Value representations whose values are base64 in a metadata document."""
 _INTEGERS: Final[Mapping[str, tuple[int, int]]] = {
     "US": (0, 2**16 - 1),
     "SS": (-(2**15), 2**15 - 1),
@@ -42,7 +43,7 @@ _INTEGERS: Final[Mapping[str, tuple[int, int]]] = {
     "US or OW": (0, 2**16 - 1),
 }
 _NOT_FINITE = frozenset({"NaN", "Infinity", "-Infinity"})
-VRS: Final = _TEXT_VRS | _BINARY_VRS | frozenset({"AT", "FD", "FL", "SL", "SQ", "SS", "SV", "UL", "US", "UV"})
+VRS: Final = _TEXT_VRS | BINARY_VRS | frozenset({"AT", "FD", "FL", "SL", "SQ", "SS", "SV", "UL", "US", "UV"})
 """Value representations that an element can be given."""
 
 _FORMATS: Final[Mapping[str, re.Pattern[str]]] = {
@@ -226,7 +227,7 @@ def _text_objections(element: ElementKey, vr: str, texts: Sequence[str]) -> list
 
 
 def _empty_as_null(value: JsonValue, vr: str) -> JsonValue:
-    return None if value in ("", [], [""]) and vr not in _BINARY_VRS else value
+    return None if value in ("", [], [""]) and vr not in BINARY_VRS else value
 
 
 def _misfit(element: ElementKey, vr: str, wanted: str) -> EditValueError:
