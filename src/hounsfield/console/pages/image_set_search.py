@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from starlette.responses import Response
@@ -12,7 +12,7 @@ from hounsfield.console.datastore import Datastore, open_datastore
 from hounsfield.console.imagesets.found_image_sets import FoundImageSet, search_image_sets
 from hounsfield.console.imagesets.image_set_filters import ATTRIBUTES, DATES, WITHOUT_VALUE, ImageSetFilters
 from hounsfield.console.page import Page
-from hounsfield.console.pages.studies import may_see_pictures
+from hounsfield.console.pages.studies import may_see_pictures, tidy_address
 from hounsfield.console.visit import Visit
 
 IMAGE_SETS: Final = "/console/datastores/{datastore}/imagesets"
@@ -49,7 +49,7 @@ def _page(
 ) -> Response:
     return visit.render(
         "image_sets/search.html",
-        headers=_tidy_address(visit, filters),
+        headers=tidy_address(visit, *_idle_fields(filters)),
         datastore=datastore,
         tab="imagesets",
         filters=filters,
@@ -85,14 +85,10 @@ def _trail(visit: Visit) -> list[str]:
     return visit.query.get("trail", "").split()[-_MOST_TRAIL:]
 
 
-def _tidy_address(visit: Visit, filters: ImageSetFilters) -> Mapping[str, str]:
-    """Return the header that puts the address of a part into the browser, without the fields that say nothing."""
-    if not visit.is_part:
-        return {}
-    left_out = [name for name, value in visit.query.items() if not value.strip()]
-    left_out += [] if filters.has_attribute else ["by", "value"]
-    left_out += [] if filters.has_range else ["date", "from_time", "to_time"]
-    return {"HX-Push-Url": visit.address(**dict.fromkeys(left_out))}
+def _idle_fields(filters: ImageSetFilters) -> list[str]:
+    """Return the fields that say nothing without another one."""
+    idle = [] if filters.has_attribute else ["by", "value"]
+    return idle if filters.has_range else [*idle, "date", "from_time", "to_time"]
 
 
 PAGES: Final = (Page(IMAGE_SETS, show_image_sets),)

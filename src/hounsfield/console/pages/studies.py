@@ -125,7 +125,7 @@ def _page(
     given = next(iter(filters.values.values()), "")
     return visit.render(
         "studies/list.html",
-        headers=_tidy_address(visit),
+        headers=tidy_address(visit),
         datastore=datastore,
         tab="studies",
         filters=filters,
@@ -261,10 +261,12 @@ def _may_search(visit: Visit, datastore: Datastore, study_uid: str, operation: s
     return visit.may(f"medical-imaging:{operation}", datastore.arn, context=context)
 
 
-def _tidy_address(visit: Visit) -> Mapping[str, str]:
-    """Return the header that puts the address of a part into the browser, without the fields that are empty."""
-    kept = {name: None for name, value in visit.query.items() if not value.strip()}
-    return {"HX-Push-Url": visit.address(**kept)} if visit.is_part else {}
+def tidy_address(visit: Visit, *idle: str) -> Mapping[str, str]:
+    """Return the header that puts the address of a part into the browser, without fields that are empty or idle."""
+    if not visit.is_part:
+        return {}
+    empty = [name for name, value in visit.query.items() if not value.strip()]
+    return {"HX-Push-Url": visit.address(**dict.fromkeys((*empty, *idle)))}
 
 
 def _size(visit: Visit) -> int:
