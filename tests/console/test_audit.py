@@ -50,7 +50,7 @@ def test_records_are_found_by_keyboard_and_read(server: ServerProcess, denied: d
     expect(rows).to_have_count(50)
     type_into(page, page.get_by_label("Caller"), "beatrix")
     page.keyboard.press("Enter")
-    page.wait_for_url("**caller=ada**")
+    page.wait_for_url("**caller=beatrix**")
     settle(page)
     expect(rows).to_have_count(50)
     page.get_by_role("link", name="Older records").click()
@@ -86,11 +86,11 @@ def test_a_search_is_narrowed_shared_and_downloaded(server: ServerProcess, denie
     settle(page)
     expect(rows).to_have_count(1)
     address = page.url
-    page.goto("/console/audit?kind=change&caller=ada")
+    page.goto("/console/audit?kind=change&caller=beatrix")
     expect(rows).to_have_count(1)
     page.goto(address)
     expect(page.get_by_label("UID")).to_be_visible()
-    page.goto("/console/audit?caller=ada")
+    page.goto("/console/audit?caller=beatrix")
     with page.expect_download() as begun:
         page.get_by_role("button", name="Download all as JSON lines").click()
     assert begun.value.suggested_filename.endswith(".jsonl")
