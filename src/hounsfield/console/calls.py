@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from hounsfield.aws.sigv4.payload_hash import PlainPayload
 from hounsfield.gateway.authentication import IN_PROCESS_CALLER, AuthenticatedCaller
 from hounsfield.iam.principals import Principal
+from hounsfield.runtime.picklable_error import PicklableError
 
 Query = Mapping[str, object] | Sequence[tuple[str, object]]
 
@@ -27,7 +28,7 @@ _KEPT_HEADERS: Final = frozenset({b"host", b"user-agent", b"referer"})
 _BRIDGED_AWAY: Final = frozenset({b"cookie", b"authorization", b"x-csrf-token", b"x-amz-security-token", b"x-amz-date"})
 
 
-class ApiError(Exception):
+class ApiError(PicklableError):
     """The API refused an operation, or could not carry it out.
 
     Attributes

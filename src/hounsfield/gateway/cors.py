@@ -14,6 +14,8 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Scope, Send
 
+from hounsfield.runtime.picklable_error import PicklableError
+
 EXPOSED: Final = (
     "Content-Length",
     "Content-Location",
@@ -28,7 +30,7 @@ EXPOSED: Final = (
 )
 
 
-class PreflightError(Exception):
+class PreflightError(PicklableError):
     """A request that is a preflight: it ends with this response, and no operation is run.
 
     Parameters

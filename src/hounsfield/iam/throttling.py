@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from hounsfield.runtime.picklable_error import PicklableError
 from hounsfield.settings.throttling import Rate
 
 _SECOND_NS: Final = 1_000_000_000
@@ -43,7 +44,7 @@ def take_token(rate: Rate, full_at: int, now: int) -> tuple[int, int]:
     return (after, 0) if missing <= 0 else (full_at, missing)
 
 
-class ThrottledError(Exception):
+class ThrottledError(PicklableError):
     """The account made more requests than it may; the message may be shown to the caller.
 
     Parameters

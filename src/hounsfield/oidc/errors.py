@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from hounsfield.runtime.picklable_error import PicklableError
 
-class BearerError(Exception):
+
+class BearerError(PicklableError):
     """Base of all.
 
     Parameters
@@ -79,7 +81,7 @@ class TooManyAuthorizationsError(BearerError):
     message = "Too many requests"
 
 
-class CodeRefusedError(Exception):
+class CodeRefusedError(PicklableError):
     """The issuer gave no token for the code of a sign-in.
 
     Attributes

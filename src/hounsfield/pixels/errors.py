@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import Enum
 
+from hounsfield.runtime.picklable_error import PicklableError
+
 
 class PixelError(Exception):
     """Pixel data that cannot be described, decoded, encoded or verified.
@@ -20,7 +22,7 @@ class FrameProblem(Enum):
     OFFSET_TABLE = "offset table"
 
 
-class FramesError(Exception):
+class FramesError(PicklableError):
     """Frames cannot be cut out of the value of the pixel data element.
 
     Parameters

@@ -50,6 +50,7 @@ from hounsfield.oidc.issuer import WebIdentity
 from hounsfield.oidc.role_mapping import map_role
 from hounsfield.oidc.session_names import make_session_name
 from hounsfield.oidc.token import Token
+from hounsfield.runtime.picklable_error import PicklableError
 from hounsfield.settings.claim_roles import ClaimRole
 
 _log = structlog.get_logger(__name__)
@@ -72,7 +73,7 @@ _LONGEST_ERROR: Final = 64
 _T = TypeVar("_T")
 
 
-class ProviderSignInError(Exception):
+class ProviderSignInError(PicklableError):
     """Nobody is signed in by the provider.
 
     Attributes

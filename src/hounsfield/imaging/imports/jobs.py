@@ -28,6 +28,7 @@ from hounsfield.imaging.ingest.metadata_mappings import (
 )
 from hounsfield.imaging.pagination import Page, Position, newest_first, page_of
 from hounsfield.imaging.quotas import exceeds
+from hounsfield.runtime.picklable_error import PicklableError
 from hounsfield.storage.buckets.buckets import BucketError, S3Uri
 from hounsfield.storage.clock import now_ms, to_datetime
 from hounsfield.storage.db.job_tables import import_files, import_jobs
@@ -91,7 +92,7 @@ class ImportJob:
     starter_rights: str | None = None
 
 
-class UnusableLocationError(InvalidRequestError):
+class UnusableLocationError(PicklableError, InvalidRequestError):
     """A job cannot read its input, or cannot write its output, where it was told to.
 
     Parameters

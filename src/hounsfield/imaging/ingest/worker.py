@@ -25,6 +25,7 @@ from hounsfield.imaging.ingest.metadata_files import apply_metadata
 from hounsfield.imaging.ingest.series_packs import SeriesPacks
 from hounsfield.imaging.quotas import exceeds
 from hounsfield.pixels.errors import FramesError
+from hounsfield.runtime.picklable_error import make_picklable
 from hounsfield.storage.blobs.blobs import Blobs
 from hounsfield.storage.blobs.spool import SpooledFile, SpoolReader
 from hounsfield.storage.buckets.buckets import BucketError, ObjectChangedError, ObjectEntry, ObjectReader
@@ -84,7 +85,7 @@ def _begin(context: IngestContext, blobs: Blobs, share: Share) -> tuple[SeriesPa
     except BucketError as error:
         return packs, InputUnreadableError(str(error))
     except Exception as error:  # noqa: BLE001 - what befalls one request is not to befall those it shares a worker with
-        return packs, error
+        return packs, make_picklable(error)
     return packs, results
 
 
@@ -96,7 +97,7 @@ def _end(packs: SeriesPacks, begun: ShareOutcome) -> ShareOutcome:
         finally:
             packs.abort()
     except Exception as error:  # noqa: BLE001 - as above, also where they cannot be dropped
-        return error
+        return make_picklable(error)
 
 
 def _ingest(

@@ -29,6 +29,7 @@ from hounsfield.imaging.ingest.image_set_writer import (
     write_versions,
 )
 from hounsfield.imaging.staged_instance import StagedInstance, pack_ids_of
+from hounsfield.runtime.picklable_error import PicklableError
 from hounsfield.storage.blobs.packs import delete_packs
 from hounsfield.storage.db.database import in_groups
 from hounsfield.storage.db.image_set_tables import instances
@@ -81,7 +82,7 @@ class StoreOutcome:
     refused: Mapping[int, Failure]
 
 
-class GroupSplitError(Exception):
+class GroupSplitError(PicklableError):
     """Some requests of a group cannot be committed with the others: those at these places of it."""
 
     def __init__(self, locked: frozenset[int]) -> None:

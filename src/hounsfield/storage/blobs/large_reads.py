@@ -12,13 +12,15 @@ from collections.abc import Callable, Hashable
 from contextvars import ContextVar
 from typing import Final, Protocol, TypeVar
 
+from hounsfield.runtime.picklable_error import PicklableError
+
 T = TypeVar("T")
 
 LARGE_BYTES: Final = 1024 * 1024
 """Records from this size on need room."""
 
 
-class RoomNeededError(Exception):
+class RoomNeededError(PicklableError):
     """There is no room yet for a record of ``size`` bytes; who reads it at the same time by the same ``name`` shares it."""
 
     def __init__(self, name: Hashable, size: int) -> None:

@@ -27,6 +27,7 @@ import orjson
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from hounsfield.runtime.picklable_error import PicklableError
 from hounsfield.storage.blobs.blobs import BlobMissingError, Blobs
 from hounsfield.storage.blobs.large_reads import LARGE_BYTES, require_room
 from hounsfield.storage.identifiers import new_id
@@ -61,7 +62,7 @@ class Damage:
     owner: str = ""
 
 
-class PackDamagedError(Exception):
+class PackDamagedError(PicklableError):
     """A pack, or a record in it, is not what was written."""
 
     def __init__(self, damage: Damage) -> None:
@@ -69,7 +70,7 @@ class PackDamagedError(Exception):
         self.damage = damage
 
 
-class PackMissingError(BlobMissingError):
+class PackMissingError(PicklableError, BlobMissingError):
     """A pack is not there, or ends before a record that it had."""
 
     def __init__(self, damage: Damage) -> None:

@@ -7,19 +7,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from hounsfield.runtime.picklable_error import PicklableError
+
 
 class BucketError(Exception):
     """A bucket or object cannot be read or written; the message names it."""
 
 
-class NoSuchBucketError(BucketError):
+class NoSuchBucketError(PicklableError, BucketError):
     """There is no bucket of the name."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"bucket {name} does not exist")
 
 
-class ObjectChangedError(BucketError):
+class ObjectChangedError(PicklableError, BucketError):
     """An object is no longer the one that was listed."""
 
     def __init__(self) -> None:

@@ -42,6 +42,13 @@ class KeyNotCachedError(Exception):
         super().__init__("a data key is not at hand")
         self.fetch = fetch
 
+    def __reduce__(self) -> tuple[type[KeyNotCachedError], tuple[Callable[[], object]]]:
+        return KeyNotCachedError, (_fetch_elsewhere,)
+
+
+def _fetch_elsewhere() -> None:
+    raise KeyUnavailableError("the data key can be fetched by the process only that asked for it")
+
 
 def run_fetching_keys(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Do ``work``, again whenever it needed a key that was not at hand, which is then fetched here.
