@@ -48,8 +48,8 @@ def test_an_address_that_tries_many_keys_waits_for_all() -> None:
     attempts = Attempts(clock=clock)
     for number in range(30):
         attempts.note("192.0.2.1", f"key {number}")
-    assert attempts.wait_seconds("192.0.2.1", "another") > 30
-    assert attempts.wait_seconds("192.0.2.1") > 30
+    assert attempts.wait_seconds("192.0.2.1", "another") > 9
+    assert attempts.wait_seconds("192.0.2.1") > 9
     assert attempts.wait_seconds("192.0.2.2", "another") == 0
 
 
@@ -75,4 +75,4 @@ def test_what_is_kept_is_bounded() -> None:
     for number in range(30_000):
         attempts.note("192.0.2.1", f"key {number}")
     assert len(attempts._failed) <= 20_000
-    assert attempts.wait_seconds("192.0.2.1", "another") > 30, "the address is not forgotten over its many keys"
+    assert attempts.wait_seconds("192.0.2.1", "another") > 9, "the address is not forgotten over its many keys"

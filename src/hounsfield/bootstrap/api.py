@@ -42,6 +42,7 @@ from hounsfield.bootstrap.roles import job_roles
 from hounsfield.bootstrap.start_faults import explain_start_faults
 from hounsfield.bootstrap.start_reports import report_refusal
 from hounsfield.bootstrap.tokens import make_token_authorizer
+from hounsfield.console.front_door import FrontDoor
 from hounsfield.gateway.audit_record import Recorder
 from hounsfield.gateway.authentication import AccessKeyHolders, Authenticator
 from hounsfield.gateway.bearer_authentication import BearerAuthenticator
@@ -187,7 +188,7 @@ def make_app(settings: Settings) -> Gateway:
             *console_routes(console),
         ),
     )
-    gateway, console.pipeline = _gateway(shared, table, tasks)
+    gateway, console.pipeline = _gateway(shared, table, tasks, console.bodies)
     return gateway
 
 
@@ -198,7 +199,9 @@ def _authenticator(settings: Settings, holders: AccessKeyHolders, service: str) 
     return Authenticator.by_signature(settings.region, holders, service)
 
 
-def _gateway(shared: _Shared, table: RouteTable, tasks: BackgroundTasks) -> tuple[Gateway, ASGIApp]:
+def _gateway(
+    shared: _Shared, table: RouteTable, tasks: BackgroundTasks, bodies: RequestBodyMemory
+) -> tuple[Gateway, ASGIApp]:
     """Return the application of the process, and the pipeline inside it, which the console calls."""
     settings = shared.settings
     origins = parse_origins(settings.cors_origins)
@@ -207,7 +210,7 @@ def _gateway(shared: _Shared, table: RouteTable, tasks: BackgroundTasks) -> tupl
         buckets=Throttle(parse_rates(settings.throttling, settings.throttle_rates), settings.api_workers),
         cross_origins=CrossOrigin(origins) if origins else None,
         loopback_origins=origins if settings.insecure_no_auth else None,
-        bodies=RequestBodyMemory(settings.body_memory_bytes),
+        bodies=bodies,
         most_header_bytes=settings.max_header_bytes,
         local=shared.local,
     )
@@ -215,7 +218,7 @@ def _gateway(shared: _Shared, table: RouteTable, tasks: BackgroundTasks) -> tupl
     timeouts = Timeouts(settings.body_timeout_seconds, settings.answer_timeout_seconds, settings.least_bytes_per_second)
     gateway = Gateway(
         table,
-        behind_proxies(pipeline, parse_proxies(settings.trusted_proxies)),
+        behind_proxies(FrontDoor(pipeline), parse_proxies(settings.trusted_proxies)),
         timeouts,
         ConnectionWatch(settings.header_timeout_seconds, timeouts),
         tasks.start,

@@ -20,6 +20,7 @@ from hounsfield.console.visit import Place
 from hounsfield.gateway.audit_record import Recorder
 from hounsfield.gateway.authentication import AccessKeyHolders
 from hounsfield.gateway.condition_keys import ConditionKeys
+from hounsfield.gateway.request_body import RequestBodyMemory
 from hounsfield.gateway.route_table import Route
 from hounsfield.iam.sessions.web_identity import IdentityProvider
 from hounsfield.imaging.image_store import ImageStore
@@ -79,6 +80,7 @@ def make_console(
         condition_keys,
         environment,
         Place(settings.account_id, settings.region, settings.partition, settings.job_roles, settings.max_store_bytes),
+        RequestBodyMemory(settings.body_memory_bytes),
         Limits(settings.max_header_bytes, parse_origins(settings.cors_origins) if settings.insecure_no_auth else None),
     )
 

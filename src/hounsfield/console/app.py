@@ -36,7 +36,7 @@ from hounsfield.console.visit import ABOVE_THE_PAGE, Place, Visit
 from hounsfield.gateway.audit_record import CallRecord
 from hounsfield.gateway.header_limits import check_header_limits
 from hounsfield.gateway.loopback_only import check_loopback_only
-from hounsfield.gateway.request_body import ClientDisconnectedError, body_chunks
+from hounsfield.gateway.request_body import BodyShare, ClientDisconnectedError, RequestBodyMemory, whole_body
 from hounsfield.iam.identities.errors import DirectoryUnavailableError
 from hounsfield.iam.request_context import RequestConditionKeys
 from hounsfield.storage.db.errors import DatabaseTroubleError
@@ -54,6 +54,7 @@ BACKGROUND: Final = "x-background"
 _SAFE: Final = frozenset({"GET", "HEAD"})
 _MOST_SIGN_IN_BYTES: Final = 16 * 1024
 _LONG_FORM_BYTES: Final = 64 * 1024
+_CACHING: Final = frozenset({b"cache-control", b"expires"})
 _FORM: Final = "application/x-www-form-urlencoded"
 
 
@@ -95,6 +96,8 @@ class Console:
         The templates.
     place : Place
         Parts of ARNs.
+    bodies : RequestBodyMemory
+        Bounds what bodies take in memory, those of the console and of the APIs together.
     limits : Limits
         What a request may be.
     pipeline : callable
@@ -106,6 +109,7 @@ class Console:
     condition_keys: Callable[[Scope], RequestConditionKeys]
     environment: Environment
     place: Place
+    bodies: RequestBodyMemory
     limits: Limits
     pipeline: ASGIApp = field(init=False)
 
@@ -128,11 +132,18 @@ class Console:
         await response(scope, receive, send)
 
     async def _answer(self, request: Request) -> Response:
+        share = BodyShare(self.bodies)
+        try:
+            return await self._answer_form(request, share)
+        finally:
+            share.release()
+
+    async def _answer_form(self, request: Request, share: BodyShare) -> Response:
         session = await self._session(request)
         if session is None and not self.sign_in.takes(request):
             return self._signed_out(request)
         # Of somebody who is not signed in, no more is read than a form to sign in with needs.
-        form = await _read_form(request, MOST_FORM_BYTES if session else _MOST_SIGN_IN_BYTES)
+        form = await _read_form(request, MOST_FORM_BYTES if session else _MOST_SIGN_IN_BYTES, share)
         signing = await self.sign_in.answer(request, session, form)
         if signing is not None:
             return signing
@@ -193,7 +204,7 @@ class Console:
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message = {**message, "headers": [*message["headers"], *BRIDGE_HEADERS]}
+                message = {**message, "headers": [*_uncached(message["headers"]), *BRIDGE_HEADERS]}
             await send(message)
 
         raw_path = scope["raw_path"][len(BRIDGE) - 1 :]
@@ -213,6 +224,7 @@ class Console:
             Calls(self.pipeline, request.scope, session.principal),
             self.place,
             form,
+            f"{self.sign_in.cookie}-message",
             self.condition_keys(request.scope),
             self.environment,
         )
@@ -248,16 +260,24 @@ def _to_sign_in(path: str, query: str) -> Response:
     return RedirectResponse(f"/console/sign-in?next={quote(target, safe='')}", 303, PAGE_HEADERS)
 
 
-async def _read_form(request: Request, most: int) -> Form:
+async def _read_form(request: Request, most: int, share: BodyShare) -> Form:
     """Read the form that a request sends, of so many bytes at most; raises `AwsError`."""
     if request.method in _SAFE or request.headers.get("content-type", "").partition(";")[0].strip() != _FORM:
         return Form()
-    content = b"".join([chunk async for chunk in body_chunks(request.scope, request.receive, most)])
+    content = await whole_body(request.scope, request.receive, most, share)
     try:
         # A long one takes long to take apart, while all others would have to wait.
         return await run_in_threadpool(Form, content) if len(content) > _LONG_FORM_BYTES else Form(content)
     except ValueError:
         raise ValidationException("The form has too many fields, or is not in UTF-8.") from None
+
+
+def _uncached(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Return headers of the API by which no browser keeps what names patients; small pictures it may keep."""
+    if any(name == b"content-type" and value.startswith(b"image/") for name, value in headers):
+        return headers
+    kept = [(name, value) for name, value in headers if name not in _CACHING]
+    return [*kept, (b"cache-control", b"private, no-store")]
 
 
 def _has_csrf_token(request: Request, session: Session, form: Form) -> bool:

@@ -26,7 +26,6 @@ from hounsfield.iam.authorization import AccessDeniedError, ContextValue, Permis
 from hounsfield.iam.request_context import RequestConditionKeys
 from hounsfield.settings.import_roles import ImportRoles
 
-MESSAGE_COOKIE: Final = "hounsfield-message"
 _MESSAGE_SECONDS: Final = 60
 _MOST_DIGITS: Final = 9
 _MOST_NUMBER: Final = 10**_MOST_DIGITS - 1
@@ -89,6 +88,8 @@ class Visit:
         Parts of ARNs.
     form : Form
         The form that was sent; empty for a request without one.
+    message_cookie : str
+        Name of the cookie that takes a message to the next page.
     """
 
     request: Request
@@ -97,6 +98,7 @@ class Visit:
     calls: Calls = field(repr=False)
     place: Place
     form: Form
+    message_cookie: str
     _condition_keys: RequestConditionKeys = field(repr=False)
     _environment: Environment = field(repr=False)
 
@@ -189,7 +191,7 @@ class Visit:
             status = 200 if error is None else error.status
         response = HTMLResponse(html, status, dict(headers or {}))
         if message is not None:
-            response.delete_cookie(MESSAGE_COOKIE, path=PATH)
+            response.delete_cookie(self.message_cookie, path=PATH)
         return response
 
     def redirect(self, path: str, message: str = "") -> Response:
@@ -204,7 +206,7 @@ class Visit:
 
     def leave_message(self, response: Response, message: str) -> None:
         """Let the next page say what was done. It names no patient."""
-        set_cookie(self.request, response, MESSAGE_COOKIE, quote(message), seconds=_MESSAGE_SECONDS)
+        set_cookie(self.request, response, self.message_cookie, quote(message), seconds=_MESSAGE_SECONDS)
 
     def refusal(self, error: ApiError) -> Response:
         """Return the page that says that an operation was refused or failed, and why."""
@@ -219,7 +221,7 @@ class Visit:
         return f"{self.request.url.path}?{query}" if query else self.request.url.path
 
     def _message(self) -> str | None:
-        cookie = self.request.cookies.get(MESSAGE_COOKIE)
+        cookie = self.request.cookies.get(self.message_cookie)
         return unquote(cookie)[:500] if cookie and not self.is_part else None
 
 

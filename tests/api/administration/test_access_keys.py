@@ -94,3 +94,9 @@ def test_the_root_key_is_nobodys_to_change(server: ServerProcess) -> None:
         status, code, said = refused(server, operation, AccessKeyId=root, **more)
         assert (status, code) == (400, "ValidationException")
         assert "is the root key" in said
+
+
+def test_who_may_nothing_does_not_learn_which_key_is_the_root_key(server: ServerProcess, world: UsersAndRoles) -> None:
+    key = world.user("guesser", allow("medical-imaging:ListDatastores"))
+    for key_id in (server.key()[0], key[0]):
+        assert refused(server, "DeleteAccessKey", key, AccessKeyId=key_id)[0] == 403

@@ -21,6 +21,7 @@ from hounsfield.aws.protocol.members import moment, optional_boolean, optional_t
 from hounsfield.iam.authorization import Permission
 from hounsfield.iam.identities.access_keys import create_key, delete_key, list_keys, update_key
 from hounsfield.iam.identities.records import AccessKeyRecord, IdentityKind, KeyStatus
+from hounsfield.iam.principals import PrincipalKind
 
 STATUSES: Final = {"Active": KeyStatus.ACTIVE, "Inactive": KeyStatus.INACTIVE}
 _NAMES: Final = {status: name for name, status in STATUSES.items()}
@@ -42,10 +43,9 @@ def key_members(record: AccessKeyRecord) -> Mapping[str, Json]:
 
 
 def _on_owner(context: Context, call: Call, action: str) -> Sequence[Permission]:
-    if optional_text(call.parameters, "AccessKeyId") == context.root_key_id:
-        raise ValidationException(
-            "The key is the root key, which is no user's: it is neither disabled nor deleted here."
-        )
+    if call.principal.kind is PrincipalKind.ROOT:
+        # Who may do everything is told at once: it has no user's name to leave out.
+        _refuse_root_key(context, call)
     return (permission_on(context, call, action, IdentityKind.USER),)
 
 
@@ -64,8 +64,16 @@ def _list(context: Context, call: Call) -> Answer:
     return {"AccessKeyMetadata": [key_members(record) for record in records]}
 
 
+def _refuse_root_key(context: Context, call: Call) -> None:
+    if optional_text(call.parameters, "AccessKeyId") == context.root_key_id:
+        raise ValidationException(
+            "The key is the root key, which is no user's: it is neither disabled nor deleted here."
+        )
+
+
 def _update(context: Context, call: Call) -> Answer:
     parameters = call.parameters
+    _refuse_root_key(context, call)
     status, expires = optional_text(parameters, "Status"), parameters.get("ExpirationDate")
     never = optional_boolean(parameters, "NeverExpires") or False
     if never and expires is not None:
@@ -84,6 +92,7 @@ def _update(context: Context, call: Call) -> Answer:
 
 
 def _delete(context: Context, call: Call) -> Answer:
+    _refuse_root_key(context, call)
     delete_key(context.repository, text(call.parameters, "AccessKeyId"), named_identity(call, IdentityKind.USER))
     return {}
 

@@ -32,8 +32,8 @@ class _Rule(NamedTuple):
 _OF_KEY_FROM_ADDRESS: Final = _Rule(3, 60)
 _OF_KEY: Final = _Rule(20, 10)
 """Mild: who knows a key of somebody else must not be able to keep them out."""
-_OF_ADDRESS: Final = _Rule(20, 60)
-"""Many people may share the address of a proxy."""
+_OF_ADDRESS: Final = _Rule(20, 10)
+"""Mild too: many people may share the address of a router or proxy, and one of them must not keep the others out."""
 
 
 class Attempts:
