@@ -6,6 +6,8 @@ import json
 import re
 from pathlib import Path
 
+import pytest
+from botocore.exceptions import ClientError
 from playwright.sync_api import Page, expect
 
 from support.browser.accessibility import check_accessibility
@@ -247,3 +249,13 @@ def test_who_may_do_what_in_a_data_store_and_why(server: ServerProcess, users: U
     check_accessibility(page)
     page.reload()
     expect(result).to_contain_text("console-reader may not DeleteDatastore.")
+    page.get_by_role("link", name="read and upload").click()
+    begun = page.get_by_label("Policy", exact=True).input_value()
+    page.get_by_label("Name", exact=True).fill("console-of-one-store")
+    submit(page, "Create policy")
+    told(page, "The policy console-of-one-store is made.")
+    own = users.user("console-of-one", *json.loads(begun)["Statement"])
+    one, other = (users.client("medical-imaging", own).get_datastore, active_datastore(server.client()))
+    wait_for(lambda: one(datastoreId=datastore)["datastoreProperties"], "the policy to count")
+    with pytest.raises(ClientError, match="GetDatastore"):
+        one(datastoreId=other)

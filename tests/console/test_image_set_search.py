@@ -16,7 +16,7 @@ from support.browser.plain_session import PlainSession
 from support.clients.dicomweb import part10, store
 from support.files.synthetic import noise, slice_of, uid
 from support.imaging.imports import image_sets
-from support.servers import ServerProcess, active_datastore
+from support.servers import ServerProcess, active_datastore, wait_for
 
 HOSTILE: Final = "<img src=x onerror=alert(1)>"
 STUDIES: Final = range(1, 31)
@@ -140,6 +140,35 @@ def test_hostile_values_and_partial_dates_are_shown_as_they_are(search: Search) 
     nothing = search.get("by=DICOMPatientId&value=" + quote(HOSTILE)).text
     assert "No image set matches" in nothing
     assert HOSTILE not in nothing
+
+
+def test_several_image_sets_are_deleted_at_once(root: PlainSession, server: ServerProcess, client: Any) -> None:
+    made = active_datastore(client)
+    files = [part10(slice_of(study=number, pixels=noise(16, 16, number))) for number in range(61, 66)]
+    assert store(server, made, files).status_code == 200
+    search = Search(root, made)
+    ids = search.found("")
+    assert len(ids) == 5
+    assert "Delete the chosen" in search.get().text
+    query = "&".join(f"image_set={one}" for one in ids[:3])
+    asked = root.get(f"{search.path}/delete?{query}")
+    assert "Delete 3 image sets" in asked.text
+    chosen = re.findall(r'name="image_set" value="([^"]+)"', asked.text)
+
+    def send(image_sets: list[str], count: str) -> requests.Response:
+        fields = [*(("image_set", one) for one in image_sets), ("count", count)]
+        return root.send(f"{search.path}/delete?{query}", fields)
+
+    wrong = send(chosen, "2")
+    assert (wrong.status_code, "Type 3." in wrong.text) == (400, True)
+    # One has changed since, and one is gone: both are said, and the third is deleted.
+    changed = chosen[0].replace(":1", ":7")
+    gone = f"{'0' * 32}:1"
+    ended = send([changed, gone, chosen[2]], "3")
+    assert "1 of 3 image sets are being deleted" in ended.text
+    assert "It has changed since you looked at it" in ended.text
+    wait_for(lambda: sorted(search.found("")) == sorted(set(ids) - {ids[2]}), "the image set to be deleted")
+    assert root.get(f"{search.path}/delete").url.endswith("/imagesets")
 
 
 def test_in_the_browser(server: ServerProcess, datastore: str, page: Page) -> None:

@@ -34,6 +34,7 @@ EXTRA_QUERIES: Final[Mapping[str, tuple[str, ...]]] = {
     "/console/datastores": ("?status=any",),
     "/console/datastores/{datastore}/imagesets/{imageset}/edit": ("?key=PatientName", "?key=nonsense"),
     "/console/datastores/{datastore}/studies": ("?q=nobody",),
+    "/console/datastores/{datastore}/imagesets/delete": ("?image_set={imageset}",),
     "/console/datastores/{datastore}/imagesets": ("?by=DICOMPatientId&value=nobody",),
     "/console/datastores/{datastore}/imports/new": (
         f"?input_uri={quote(f's3://{INPUT}/{FOLDER}/')}",

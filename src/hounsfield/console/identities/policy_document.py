@@ -6,6 +6,7 @@ shown ─▶ mark in the form ─▶ sent with the mark ─▶ does the document
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping
 from typing import Any, Final
@@ -25,6 +26,12 @@ EMPTY_POLICY: Final = """{
 }
 """
 """What a new policy begins with."""
+SCOPES_OF_DATASTORE: Final[Mapping[str, tuple[str, ...]]] = {
+    "read": ("Get*", "List*", "Search*"),
+    "store": ("Get*", "List*", "Search*", "StoreDICOM*"),
+    "change": ("*",),
+}
+"""What a policy for one data store may be begun with: actions by name."""
 _PLACE: Final = re.compile(r"line (\d+), column (\d+)")
 
 
@@ -45,6 +52,27 @@ class ChangedMeanwhileError(ApiError):
             "",
         )
         self.current = current
+
+
+def policy_of_datastore(arn: str, actions: tuple[str, ...]) -> str:
+    """Return a policy that allows actions in one data store, and to find it in the list of all.
+
+    Parameters
+    ----------
+    arn : str
+        ARN of the data store.
+    actions : tuple of str
+        HealthImaging actions, without their prefix.
+    """
+    statements = [
+        {
+            "Effect": "Allow",
+            "Action": [f"medical-imaging:{action}" for action in actions],
+            "Resource": [arn, f"{arn}/*"],
+        },
+        {"Effect": "Allow", "Action": "medical-imaging:ListDatastores", "Resource": "*"},
+    ]
+    return json.dumps({"Version": "2012-10-17", "Statement": statements}, indent=2) + "\n"
 
 
 def mark_of(document: str) -> str:

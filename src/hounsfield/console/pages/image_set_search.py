@@ -16,7 +16,7 @@ from hounsfield.console.pages.studies import may_see_pictures, tidy_address
 from hounsfield.console.visit import Visit
 
 IMAGE_SETS: Final = "/console/datastores/{datastore}/imagesets"
-_A_PAGE: Final = 25
+A_PAGE: Final = 25
 _MOST_TRAIL: Final = 12
 """Pages that one can go back: the address has the token of each."""
 
@@ -27,7 +27,7 @@ async def show_image_sets(visit: Visit) -> Response:
     filters = ImageSetFilters.of_query(visit.query)
     try:
         image_sets, next_page = await search_image_sets(
-            visit.calls, datastore.id, filters.criteria(), _A_PAGE, visit.query.get("page")
+            visit.calls, datastore.id, filters.criteria(), A_PAGE, visit.query.get("page")
         )
     except ValueError as error:
         return _page(visit, datastore, filters, error=ApiError(400, "ValidationException", str(error), ""))
@@ -61,6 +61,11 @@ def _page(
         previous_address=_previous_address(visit),
         error=error,
         shows_pictures=may_see_pictures(visit, datastore),
+        deletable={
+            one.id
+            for one in image_sets
+            if visit.may("medical-imaging:DeleteImageSet", visit.place.image_set_arn(datastore.id, one.id))
+        },
     )
 
 

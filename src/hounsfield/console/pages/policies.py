@@ -10,7 +10,14 @@ from starlette.responses import Response
 from hounsfield.console.calls import ApiError
 from hounsfield.console.identities.identity import may_create, path_of, read_moment, require_creation
 from hounsfield.console.identities.managed_policies import BUILT_IN, POLICIES, policy_path
-from hounsfield.console.identities.policy_document import EMPTY_POLICY, check_unchanged, document_values, mark_of
+from hounsfield.console.identities.policy_document import (
+    EMPTY_POLICY,
+    SCOPES_OF_DATASTORE,
+    check_unchanged,
+    document_values,
+    mark_of,
+    policy_of_datastore,
+)
 from hounsfield.console.page import Page
 from hounsfield.console.pages.identities import A_PAGE
 from hounsfield.console.visit import Visit
@@ -68,7 +75,11 @@ def _shown(found: Mapping[str, Any]) -> dict[str, Any]:
 async def new_policy(visit: Visit) -> Response:
     """Show the form of a new policy."""
     require_creation(visit, "iam:CreatePolicy", "policy")
-    return _creation_form(visit, {"document": EMPTY_POLICY}, None)
+    begun = EMPTY_POLICY
+    actions = SCOPES_OF_DATASTORE.get(visit.query.get("allow", ""))
+    if actions and visit.query.get("datastore"):
+        begun = policy_of_datastore(visit.place.datastore_arn(visit.query["datastore"]), actions)
+    return _creation_form(visit, {"document": begun}, None)
 
 
 def _creation_form(visit: Visit, values: Mapping[str, str], error: ApiError | None) -> Response:
