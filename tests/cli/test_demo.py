@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import boto3
 import imagecodecs
@@ -213,15 +214,16 @@ def test_what_it_says_to_do_next_can_be_done(demo: Demo, tmp_path: Path) -> None
     assert imagecodecs.png_decode((tmp_path / "heart.png").read_bytes()).shape[:2] == (512, 512)
 
 
-def test_its_link_opens_the_console(demo: Demo) -> None:
-    link = re.search(r"^(http\S+/console/link)#(\S+)$", demo.printed, re.MULTILINE)
-    assert link is not None, demo.printed
-    assert link[1] == f"{demo.url}/console/link"
-    browser = requests.Session()
-    page = browser.post(link[1], {"token": link[2]}, timeout=30)
-    assert page.url.startswith(f"{demo.url}/console/datastores")
-    assert demo.datastore in page.text
-    assert requests.post(link[1], {"token": link[2]}, timeout=30).status_code == 401
+def test_its_links_open_the_viewer_and_the_console(demo: Demo) -> None:
+    viewer, console = re.findall(r"^(http\S+/console/link)#(\S+?)(?:&next=(\S+))?$", demo.printed, re.MULTILINE)
+    for address, token, page in (viewer, console):
+        assert address == f"{demo.url}/console/link"
+        browser = requests.Session()
+        opened = browser.post(address, {"token": token, "next": unquote(page)}, timeout=30)
+        assert opened.url.startswith(f"{demo.url}/console/datastores")
+        assert demo.datastore in opened.text
+        assert requests.post(address, {"token": token}, timeout=30).status_code == 401
+    assert unquote(viewer[2]) == f"/console/datastores/{demo.datastore}/view?study={STUDY_UID}"
 
 
 def test_a_second_run_imports_nothing_again_and_mends_what_was_lost(demo: Demo) -> None:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 import pytest
 import requests
@@ -320,9 +321,11 @@ def test_a_link_signs_in_the_browser_that_opens_it(server: ServerProcess, page: 
     assert page.url == f"{server.url}/console/link"
     check_page(page)
     # The page is open already: a browser loads nothing for another link to it.
-    page.evaluate("link => location.assign(link)", second)
-    expect(page.get_by_role("heading", name="Data stores")).to_be_visible()
-    assert page.url == f"{server.url}/console/datastores"
+    page.evaluate("link => location.assign(link)", f"{second}&next={quote('/console/users?name=a', safe='')}")
+    page.wait_for_url("**/console/users?name=a")
+    # It leads nowhere else.
+    page.goto(answer(server, "console", "--url", server.url)["url"] + "&next=https%3A%2F%2Fexample.org%2F")
+    page.wait_for_url("**/console/datastores")
 
 
 def test_the_theme_is_chosen_for_all_tabs_and_stays(server: ServerProcess, page: Tab) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import click
 
@@ -81,7 +81,7 @@ def print_link(data: Path, url: str | None, user: str | None, *, as_json: bool) 
         click.echo(warning, err=True)
 
 
-def new_link(data: Path, base: str, user: str | None = None) -> ConsoleLink:
+def new_link(data: Path, base: str, user: str | None = None, page: str = "") -> ConsoleLink:
     """Make a link, recorded in the audit trail.
 
     Parameters
@@ -92,6 +92,8 @@ def new_link(data: Path, base: str, user: str | None = None) -> ConsoleLink:
         URL of the server.
     user : str or None
         Name of the user whom it signs in; None for root.
+    page : str
+        Path and query of the page that it opens; empty for the first one.
 
     Raises
     ------
@@ -102,7 +104,8 @@ def new_link(data: Path, base: str, user: str | None = None) -> ConsoleLink:
         key = _root_key(data) if user is None else _user_key(repository, user)
         expires_at = datetime.now(UTC) + timedelta(seconds=LINK_SECONDS)
         token = make_link(repository.database, key)
-    return ConsoleLink(f"{base}/console/link#{token}", user or "root", expires_at)
+    opens = f"&next={quote(page, safe='')}" if page else ""
+    return ConsoleLink(f"{base}/console/link#{token}{opens}", user or "root", expires_at)
 
 
 def _root_key(data: Path) -> str:

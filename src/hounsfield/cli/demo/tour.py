@@ -42,7 +42,7 @@ from hounsfield.cli.import_command import (
     run_import,
 )
 from hounsfield.iam.root_credentials import AccessKey
-from hounsfield.phantom.ct_series import SERIES_UID, VERSION, ct_files
+from hounsfield.phantom.ct_series import SERIES_UID, STUDY_UID, VERSION, ct_files
 from hounsfield.phantom.torso import PARTS, empty_volume
 from hounsfield.phantom.volume import SLICES
 from hounsfield.server.supervisor import free_port, server_of, url_of
@@ -248,13 +248,17 @@ def _say_how_to_go_on(settings: Settings, url: str, datastore_id: str, *, keep_s
     click.echo(f"    --user \"$(sed -n 's/.* = //p' {credentials} | paste -sd:)\" \\")
     click.echo("    -H 'Accept: image/png' --output heart.png \\")
     click.echo(f"    '{rendered_url(shown, datastore_id, HEART_IMAGE)}'")
-    _offer_console(settings.data, shown, keep_serving=keep_serving)
+    _offer_console(settings.data, shown, datastore_id, keep_serving=keep_serving)
 
 
-def _offer_console(data: Path, url: str, *, keep_serving: bool) -> None:
-    """Print a link to the console that signs in as root: the demo has nothing but what it made itself."""
+def _offer_console(data: Path, url: str, datastore_id: str, *, keep_serving: bool) -> None:
+    """Print links that sign in to the console as root: the demo has nothing but what it made itself."""
     while_serving = "" if keep_serving else ", while the command above serves"
-    click.echo(f"\nThe console, in a browser{while_serving}. The link signs in once, within five minutes:")
+    click.echo(
+        f"\nIn a browser{while_serving}. Each link signs in once, within five minutes. The phantom in the viewer:"
+    )
+    click.echo(new_link(data, url, page=f"/console/datastores/{datastore_id}/view?study={STUDY_UID}").address)
+    click.echo("The console:")
     click.echo(new_link(data, url).address)
     click.echo(f"Another one: {_program()} console --data {shlex.quote(str(data))}")
 

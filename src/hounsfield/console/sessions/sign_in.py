@@ -144,7 +144,8 @@ class SignIn:
             self.attempts.note(address)
             await self._record(request, SignInMethod.LINK, UnrecognizedClientException(_LINK_REFUSED))
             return self._refuse_link(_LINK_REFUSED, 401)
-        return await self._begin(request, session, SignedIn(principal, key, SignInMethod.LINK), HOME)
+        target = _safe_target(form.text("next"))
+        return await self._begin(request, session, SignedIn(principal, key, SignInMethod.LINK), target)
 
     def _holder_now(self, key: str) -> Principal | None:
         """Return the holder of a key, also of one that was made a moment ago: a link cannot be used again."""

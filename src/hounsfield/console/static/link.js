@@ -3,7 +3,9 @@ const form = document.querySelector("[data-link]")
 
 function signIn() {
   if (location.hash.length < 2) return
-  form.elements.token.value = location.hash.slice(1)
+  const [token, next = ""] = location.hash.slice(1).split("&next=")
+  form.elements.token.value = token
+  form.elements.next.value = decodeURIComponent(next)
   history.replaceState(null, "", location.pathname)
   form.submit()
 }
