@@ -2,17 +2,20 @@
 //
 // A kind's module has open({ page, series, datasets, path, viewport }): it shows the series in the viewport, or beside it,
 // and rejects with an Error whose message says in words why it cannot.
-import { value } from "./dicom.js"
+import { text, value } from "./dicom.js"
 
 const withPixels = (datasets) => datasets.some((dataset) => value(dataset, "00280010"))
+const withContentTree = (datasets) => datasets.every((dataset) => text(dataset, "00080016").startsWith("1.2.840.10008.5.1.4.1.1.88.") || text(dataset, "0040A040") === "CONTAINER")
 
 const KINDS = [
+  { takes: withContentTree, load: () => import("./documents/structured_report.js") },
   { takes: withPixels, load: () => import("./pictures.js") },
+  { takes: () => true, load: () => import("./documents/facts.js") },
 ]
 
 export async function openKind(context) {
+  if (!context.datasets.length) throw new Error("This series has nothing that can be shown here.")
   const kind = KINDS.find(({ takes }) => takes(context.datasets))
-  if (!kind) throw new Error("This series has nothing that can be shown here.")
   const { open } = await kind.load()
   await open(context)
 }

@@ -41,14 +41,29 @@ async function open() {
   await openSeries(found.has(wanted) ? wanted : text(all.find((series) => value(series, "00201209") !== 0) ?? all[0], "0020000E"))
 }
 
+// Asks for the small picture of a series when its place comes into view; a document or a video has none.
+const thumbnails = new IntersectionObserver((entries) => {
+  for (const { target, isIntersecting } of entries) {
+    if (!isIntersecting) continue
+    thumbnails.unobserve(target)
+    showThumbnail(target).catch(() => target.classList.add("none"))
+  }
+})
+
+async function showThumbnail(picture) {
+  const answer = await fetch(`${pathOf(picture.parentElement.dataset.series)}/thumbnail`)
+  if (!answer.ok) throw new Error("no picture")
+  picture.src = URL.createObjectURL(await answer.blob())
+}
+
 function seriesButton(series, index) {
   const uid = text(series, "0020000E")
   const button = document.createElement("button")
   button.type = "button"
   button.dataset.series = uid
   const picture = document.createElement("img")
-  Object.assign(picture, { src: `${base}/series/${encodeURIComponent(uid)}/thumbnail`, alt: "", loading: "lazy", width: 96, height: 96 })
-  picture.addEventListener("error", () => picture.classList.add("none"))
+  Object.assign(picture, { alt: "", width: 96, height: 96 })
+  thumbnails.observe(picture)
   const words = document.createElement("span")
   words.textContent = `${value(series, "00200011") ?? index + 1} ${text(series, "00080060")} ${text(series, "0008103E")} (${value(series, "00201209") ?? "?"})`
   button.append(picture, words)
