@@ -70,8 +70,13 @@ def test_values_that_are_no_numbers_do_not_stretch_the_window() -> None:
     assert render_greyscale(np.full((2, 2), np.nan), GreyscalePresentation()).tolist() == [[0, 0], [0, 0]]
 
 
-def test_a_frame_of_padding_alone_is_shown() -> None:
-    assert render_greyscale(np.full((2, 2), -2000, "<i2"), GreyscalePresentation(padding=(-2000, -2000))).max() == 0
+@pytest.mark.parametrize("inverted", [False, True])
+def test_padding_is_black(inverted: bool) -> None:
+    presentation = GreyscalePresentation(padding=(-2000, -2000), inverted=inverted)
+    assert render_greyscale(np.full((2, 2), -2000, "<i2"), presentation).max() == 0
+    for dtype in ("<i2", "<f4"):
+        shown = render_greyscale(np.array([[-2000, 0, 100]], dtype), presentation)
+        assert shown.tolist() == [[0, 255, 0] if inverted else [0, 0, 255]]
 
 
 @pytest.mark.parametrize("width", [0, 0.5, -1, float("nan"), float("inf")])

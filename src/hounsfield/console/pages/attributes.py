@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
+import orjson
 from starlette.responses import Response
 
+from hounsfield.console.imagesets.metadata import in_thread
 from hounsfield.console.page import Page
 from hounsfield.console.visit import Visit
 from hounsfield.dicom.healthimaging.edit_values import EditValueError
@@ -78,4 +82,17 @@ def _is_editable(keyword: str, level: Level) -> bool:
     return True
 
 
-PAGES: Final = (Page("/console/attributes", search_attributes),)
+@cache
+def _keywords() -> bytes:
+    return gzip.compress(orjson.dumps({f"{tag:08X}": entry.keyword for tag, entry in ENTRIES.items() if entry.keyword}))
+
+
+async def send_keywords(visit: Visit) -> Response:
+    """Send the keywords of the dictionary by tag, for scripts that show data sets."""
+    return Response(await in_thread(_keywords), media_type="application/json", headers={"Content-Encoding": "gzip"})
+
+
+PAGES: Final = (
+    Page("/console/attributes", search_attributes),
+    Page("/console/attributes/keywords", send_keywords, is_file=True),
+)

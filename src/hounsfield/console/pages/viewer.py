@@ -39,7 +39,10 @@ ACTIONS: Final = (
     ("invert", "Invert", "I"),
     ("reset", "Reset", "X"),
     ("texts", "Texts", "T"),
-    ("clear", "Remove measurements", "Delete"),
+    ("measurements", "List of measurements", "M"),
+    ("remove", "Remove the chosen measurement", "Delete"),
+    ("clear", "Remove all measurements", "Shift+Delete"),
+    ("metadata", "Metadata", "D"),
     ("save", "Save as PNG", "K"),
 )
 """What is done at once: name, words, key."""

@@ -48,7 +48,8 @@ _Item: TypeAlias = "dict[int, Element]"
 _Range: TypeAlias = "tuple[float, float]"
 
 _TRANSFER_SYNTAX_UID = 0x00020010
-_PIXEL_PADDING_VALUE, _PIXEL_PADDING_RANGE_LIMIT = 0x00280120, 0x00280121
+_PADDING: Final = ((0x00280120, 0x00280121), (0x00280122, 0x00280124), (0x00280123, 0x00280125))
+"""Pixel Padding Value and its range limit, and those of floating point of 32 and 64 bits."""
 _WINDOW_CENTER, _WINDOW_WIDTH, _VOI_LUT_FUNCTION = 0x00281050, 0x00281051, 0x00281056
 _RESCALE_INTERCEPT, _RESCALE_SLOPE = 0x00281052, 0x00281053
 _MODALITY_LUT_SEQUENCE, _VOI_LUT_SEQUENCE = 0x00283000, 0x00283010
@@ -74,8 +75,7 @@ PRESENTATION_TAGS: Final = frozenset(
         BITS_STORED,
         HIGH_BIT,
         PIXEL_REPRESENTATION,
-        _PIXEL_PADDING_VALUE,
-        _PIXEL_PADDING_RANGE_LIMIT,
+        *(tag for tags in _PADDING for tag in tags),
         _WINDOW_CENTER,
         _WINDOW_WIDTH,
         _VOI_LUT_FUNCTION,
@@ -324,12 +324,13 @@ def _palette(top: _Item, indices: _Range) -> Palette:
     return Palette(red, green, blue)
 
 
-def _padding(top: _Item) -> tuple[int, int] | None:
-    value, limit = _number(top, _PIXEL_PADDING_VALUE), _number(top, _PIXEL_PADDING_RANGE_LIMIT)
-    if value is None:
-        return None
-    ends = int(value), int(value if limit is None else limit)
-    return min(ends), max(ends)
+def _padding(top: _Item) -> tuple[float, float] | None:
+    for value_tag, limit_tag in _PADDING:
+        value, limit = _number(top, value_tag), _number(top, limit_tag)
+        if value is not None:
+            ends = value, value if limit is None else limit
+            return min(ends), max(ends)
+    return None
 
 
 def _items(item: _Item, tag: int) -> Sequence[_Item]:

@@ -38,8 +38,8 @@ class GreyscalePresentation:
         What is of interest; None for all values of the frame.
     inverted : bool
         Whether small values are bright.
-    padding : tuple of int or None
-        Smallest and largest stored value that stands for no image; None for none.
+    padding : tuple of float or None
+        Smallest and largest stored value that stands for no image, and is black; None for none.
     full_range : tuple of int or None
         Smallest and largest stored value that there can be, where they are black and white without a window; None to
         take those of the frame.
@@ -50,7 +50,7 @@ class GreyscalePresentation:
     modality: LookupTable | None = None
     voi: Voi | None = None
     inverted: bool = False
-    padding: tuple[int, int] | None = None
+    padding: tuple[float, float] | None = None
     full_range: tuple[int, int] | None = None
 
 
@@ -81,7 +81,9 @@ def render_greyscale(samples: NDArray[Any], presentation: GreyscalePresentation)
     values = _value_range(samples)
     window = None if values is None else _range_window(samples, values, presentation)
     if values is None or window is None:
-        return np.full(samples.shape, 255 if presentation.inverted else 0, np.uint8)
+        return _without_light(
+            np.full(samples.shape, 255 if presentation.inverted else 0, np.uint8), samples, presentation
+        )
     presentation = replace(presentation, voi=window)
     if not narrow:
         return _grey_levels(samples, presentation)
@@ -128,7 +130,17 @@ def _grey_levels(samples: NDArray[Any], presentation: GreyscalePresentation) -> 
         bright = np.nan_to_num(bright, nan=0.0)
     if presentation.inverted:
         bright = 1 - bright
-    return (bright * 255 + 0.5).astype(np.uint8)
+    return _without_light((bright * 255 + 0.5).astype(np.uint8), samples, presentation)
+
+
+def _without_light(
+    levels: NDArray[np.uint8], samples: NDArray[Any], presentation: GreyscalePresentation
+) -> NDArray[np.uint8]:
+    """Make padding black: it is background, also where small values are bright (PS3.3 section C.7.5.1.1.2)."""
+    if presentation.padding is not None:
+        low, high = presentation.padding
+        levels[(samples >= low) & (samples <= high)] = 0
+    return levels
 
 
 def modality_values(samples: NDArray[Any], presentation: GreyscalePresentation) -> NDArray[Any]:
@@ -164,7 +176,7 @@ def _value_range(samples: NDArray[Any]) -> tuple[Any, Any] | None:
 
 
 def _without_padding(
-    samples: NDArray[Any], values: tuple[Any, Any], padding: tuple[int, int] | None
+    samples: NDArray[Any], values: tuple[Any, Any], padding: tuple[float, float] | None
 ) -> tuple[Any, Any]:
     """Find the smallest and the largest value that is not padding; those of all values where there is nothing else."""
     low, high = values

@@ -1,13 +1,35 @@
 // Frames over the wire: a small picture first by byte range, sharper as bytes come, kept while there is room.
 import { isDecodable, readCodestream } from "./codestream.js"
 
-const FIRST_BYTES = 8192
+const USEFUL_SHARE = 0.08
+const LEAST_BYTES = 4096
+const MOST_FIRST_BYTES = 256 * 1024
 const MOST_KEPT_BYTES = 512 * 1024 * 1024
+// What a canvas and the memory of a tab hold of one image; larger ones are shown smaller.
+const MOST_PIXELS = 2 ** 25
+const MOST_SIDE = 16384
+const MOST_RENDERED_SIDE = 8192
+const FAST_BYTES_A_MS = 4000
 const HTJ2K = new Set(["1.2.840.10008.1.2.4.201", "1.2.840.10008.1.2.4.202", "1.2.840.10008.1.2.4.203"])
-const RAW = "application/octet-stream; transfer-syntax=1.2.840.10008.1.2.1"
+const NATIVE = "application/octet-stream; transfer-syntax=1.2.840.10008.1.2.1"
+const AS_STORED = "application/octet-stream; transfer-syntax=*"
+const BIG_ENDIAN = "1.2.840.10008.1.2.2"
 
+// Why a frame is not shown; `passes` where it may be had again later.
 export class FrameError extends Error {
-  constructor(message, status = 0) { super(message); this.status = status }
+  constructor(message, status = 0, passes = false) {
+    super(message)
+    this.status = status
+    this.passes = passes
+  }
+}
+
+// How often an image must be halved before it can be held.
+export function halvingsOf({ rows, columns }) {
+  let halvings = 0
+  const side = (whole) => Math.ceil(whole / 2 ** halvings)
+  while (side(rows) * side(columns) > MOST_PIXELS || Math.max(side(rows), side(columns)) > MOST_SIDE) halvings += 1
+  return halvings
 }
 
 export class FrameStore {
@@ -15,7 +37,13 @@ export class FrameStore {
     this.decoder = decoder
     this.kept = new Map()
     this.keptBytes = 0
+    this.firstBytes = new Map()
+    this.coming = new Map()
+    this.speed = 0
   }
+
+  // Whether what is fetched ahead takes hardly anything from what is looked at.
+  get isFast() { return this.speed > FAST_BYTES_A_MS }
 
   // The whole picture where it is here already.
   at(frame) {
@@ -26,37 +54,74 @@ export class FrameStore {
 
   // Loads a frame; onPicture gets each better one. Resolves to the whole picture.
   async load(frame, { onPicture = () => {}, signal, isUrgent = true } = {}) {
-    const here = this.at(frame)
+    const here = this.at(frame) ?? (await this.#fromAhead(frame, signal))
     if (here) { onPicture(here); return here }
-    const whole = await this.#fetched(frame, onPicture, signal, isUrgent)
-    this.#keep(frame, whole)
-    onPicture(whole)
-    return whole
+    if (!frame.rows || !frame.columns) throw new FrameError("Rows or Columns are missing.")
+    if (frame.isPalette && !frame.palette) throw new FrameError("The colours of its palette are missing or malformed.")
+    const coming = this.#fetched(frame, onPicture, signal, isUrgent)
+    const { path } = frame
+    if (!isUrgent) this.coming.set(path, coming)
+    try {
+      const whole = await coming
+      this.#keep(frame, whole)
+      onPicture(whole)
+      return whole
+    } finally {
+      if (this.coming.get(path) === coming) this.coming.delete(path)
+    }
+  }
+
+  // What is being fetched ahead is waited for where that is quick; null where it does not come.
+  async #fromAhead(frame, signal) {
+    const coming = this.isFast ? this.coming.get(frame.path) : null
+    if (!coming) return null
+    const found = await coming.catch(() => null)
+    if (signal?.aborted) throw new DOMException("No longer wanted", "AbortError")
+    return found
   }
 
   #fetched(frame, onPicture, signal, isUrgent) {
-    if (frame.hasLookupTable || frame.photometric === "PALETTE COLOR") return this.#rendered(frame, signal)
     // The first syntax that a frame is to be had in is the one it is stored in.
     return HTJ2K.has(frame.syntax) ? this.#progressive(frame, onPicture, signal, isUrgent) : this.#asItIs(frame, signal)
   }
 
   async #progressive(frame, onPicture, signal, isUrgent) {
+    const halvings = halvingsOf(frame)
     const headers = { Accept: "image/jphc" }
-    if (isUrgent) headers.Range = `bytes=0-${FIRST_BYTES - 1}`
+    if (isUrgent || halvings) headers.Range = `bytes=0-${this.#firstBytesOf(frame) - 1}`
     const answer = await ask(frame.path, headers, signal)
     if (answer.status === 406) return this.#asItIs(frame, signal)
-    let bytes = new Uint8Array(await answer.arrayBuffer())
+    let bytes = new Uint8Array(await bodyOf(answer))
     const codestream = readCodestream(bytes)
     if (codestream && !isDecodable(codestream)) return this.#asItIs(frame, signal)
+    if (codestream) checkSize(frame, codestream)
     const size = answer.status === 206 ? Number(answer.headers.get("content-range")?.split("/")[1]) : bytes.length
-    if (bytes.length < size) bytes = await this.#rest(frame, bytes, { size, tag: answer.headers.get("etag") }, codestream, onPicture, signal)
-    return { ...(await this.#decoded(frame, bytes, 0, isUrgent)), isWhole: true, bytes: bytes.length }
+    this.#learn(frame, codestream, size)
+    const wanted = halvings ? codestream?.resolutionEnds?.at(-1 - halvings) : size
+    if (!wanted) return this.#rendered(frame, signal)
+    if (bytes.length < wanted) bytes = await this.#rest(frame, bytes, { size, wanted, tag: answer.headers.get("etag") }, codestream, onPicture, signal)
+    const whole = await this.#decoded(frame, bytes, halvings, isUrgent)
+    return { ...whole, isWhole: true, isReduced: halvings > 0, bytes: bytes.length }
+  }
+
+  // As much as makes a useful picture: the best resolution within a twelfth of the bytes, once one such frame was seen.
+  #firstBytesOf(frame) {
+    const known = this.firstBytes.get(likeness(frame))
+    if (known) return known
+    const native = frame.rows * frame.columns * frame.samplesPerPixel * (frame.bitsAllocated / 8)
+    return Math.round(Math.min(MOST_FIRST_BYTES, Math.max(LEAST_BYTES, native * 0.033)))
+  }
+
+  #learn(frame, codestream, size) {
+    const best = codestream?.resolutionEnds?.findLast((end) => end <= size * USEFUL_SHARE * 0.95)
+    // Frames of a series differ a little in size.
+    if (best) this.firstBytes.set(likeness(frame), Math.round(Math.max(LEAST_BYTES, Math.min(size * USEFUL_SHARE, best * 1.1))))
   }
 
   // Fetches what is missing in one request, and shows each resolution as soon as it is there.
-  async #rest(frame, start, { size, tag }, codestream, onPicture, signal) {
-    const ends = codestream?.resolutionEnds ?? []
-    const bytes = new Uint8Array(size)
+  async #rest(frame, start, { size, wanted, tag }, codestream, onPicture, signal) {
+    const ends = mayBePreviewed(frame) ? codestream?.resolutionEnds ?? [] : []
+    let bytes = new Uint8Array(wanted)
     bytes.set(start)
     let filled = start.length
     let shown = -1
@@ -72,53 +137,66 @@ export class FrameStore {
         .catch(() => { /* the next one is better */ })
     }
     showBest()
-    const answer = await ask(frame.path, { Accept: "image/jphc", Range: `bytes=${filled}-` }, signal)
+    const range = wanted < size ? `bytes=${filled}-${wanted - 1}` : `bytes=${filled}-`
+    const begin = performance.now()
+    const answer = await ask(frame.path, { Accept: "image/jphc", Range: range }, signal)
     if (answer.status !== 206 || answer.headers.get("etag") !== tag) {
       // Another image has taken the place of the one that the beginning is of: nothing of that may be among its pixels.
       await busy
-      return new Uint8Array(await (await ask(frame.path, { Accept: "image/jphc" }, signal)).arrayBuffer())
+      return new Uint8Array(await bodyOf(await ask(frame.path, { Accept: "image/jphc" }, signal)))
     }
     const reader = answer.body.getReader()
     for (;;) {
-      const { done, value } = await reader.read()
+      const { done, value } = await reader.read().catch(lost)
       if (done) break
-      bytes.set(value, filled)
-      filled += value.length
+      bytes.set(value.subarray(0, wanted - filled), filled)
+      filled = Math.min(wanted, filled + value.length)
       showBest()
     }
-    if (filled !== size) throw new FrameError("The connection ended in the middle of the image.")
+    if (filled !== wanted) throw new FrameError("The connection ended in the middle of the image.", 0, true)
+    this.#measure(wanted - start.length, performance.now() - begin)
     await busy
     return bytes
   }
 
+  #measure(bytes, milliseconds) {
+    const speed = bytes / Math.max(1, milliseconds)
+    this.speed = this.speed ? 0.7 * this.speed + 0.3 * speed : speed
+  }
+
   async #decoded(frame, bytes, level, isUrgent) {
     try {
-      return await this.decoder.decode(bytes, level, isUrgent)
+      const codestream = readCodestream(bytes)
+      if (!codestream) throw new Error("it ends before its first pixel")
+      checkSize(frame, codestream)
+      const picture = await this.decoder.decode(bytes, level, isUrgent)
+      if (picture.components === 1) picture.samples = fit(frame, codestream, picture.samples)
+      return picture
     } catch (error) {
-      throw new FrameError(`This image does not decode: ${error.message}`)
+      throw error instanceof FrameError ? error : new FrameError(`This image does not decode: ${error.message}.`)
     }
   }
 
   // Stored values that the server decodes, where the decoder here would not give them as they are.
   async #asItIs(frame, signal) {
-    if (frame.samplesPerPixel !== 1 || frame.bitsAllocated > 16) return this.#rendered(frame, signal)
-    const answer = await ask(frame.path, { Accept: RAW }, signal)
+    if (frame.samplesPerPixel !== 1 || frame.bitsAllocated === 1 || halvingsOf(frame)) return this.#rendered(frame, signal)
+    let answer = await ask(frame.path, { Accept: NATIVE }, signal)
+    if (answer.status === 406) answer = await ask(frame.path, { Accept: AS_STORED }, signal)
     if (answer.status === 406) return this.#rendered(frame, signal)
-    const content = await answer.arrayBuffer()
-    const count = frame.rows * frame.columns
-    let samples
-    if (frame.bitsAllocated === 8) samples = frame.isSigned ? new Int8Array(content, 0, count) : new Uint8Array(content, 0, count)
-    else if (frame.bitsAllocated === 16) samples = frame.isSigned ? new Int16Array(content, 0, count) : new Uint16Array(content, 0, count)
-    else return this.#rendered(frame, signal)
-    if (frame.bitsStored < frame.bitsAllocated) keepStored(frame, samples)
-    return { width: frame.columns, height: frame.rows, components: 1, samples, isWhole: true, bytes: content.byteLength }
+    const content = await bodyOf(answer)
+    const syntax = /transfer-syntax="?([0-9.]+)/.exec(answer.headers.get("content-type") ?? "")?.[1] ?? ""
+    const found = nativeSamples(frame, content, syntax === BIG_ENDIAN)
+    if (!found) return this.#rendered(frame, signal)
+    return { width: frame.columns, height: frame.rows, components: 1, ...found, isWhole: true, isReduced: false, bytes: content.byteLength }
   }
 
-  // A picture that the server makes, where colours or tables are to be worked out.
+  // A picture that the server makes, where colours are to be worked out, or the image is too large.
   async #rendered(frame, signal) {
-    const answer = await ask(`${frame.path}/rendered`, { Accept: "image/png" }, signal)
-    if (!answer.ok) throw new FrameError("The server cannot make a picture of this image.", answer.status)
-    const bitmap = await createImageBitmap(await answer.blob(), { colorSpaceConversion: "none", premultiplyAlpha: "none" })
+    const halvings = halvingsOf(frame)
+    const size = [frame.columns, frame.rows].map((side) => Math.min(MOST_RENDERED_SIDE, Math.ceil(side / 2 ** halvings)))
+    const answer = await ask(`${frame.path}/rendered${halvings ? `?viewport=${size}` : ""}`, { Accept: "image/png" }, signal)
+    if (!answer.ok) throw new FrameError("This image does not decode: the server cannot make a picture of it.", answer.status)
+    const bitmap = await createImageBitmap(new Blob([await bodyOf(answer)]), { colorSpaceConversion: "none", premultiplyAlpha: "none" })
     const canvas = new OffscreenCanvas(bitmap.width, bitmap.height)
     const context = canvas.getContext("2d")
     context.drawImage(bitmap, 0, 0)
@@ -129,7 +207,7 @@ export class FrameStore {
       samples[to + 1] = data[from + 1]
       samples[to + 2] = data[from + 2]
     }
-    return { width, height, components: 3, samples, isWhole: true, isRendered: true, bytes: 0 }
+    return { width, height, components: 3, samples, isWhole: true, isReduced: halvings > 0, isRendered: true, bytes: 0 }
   }
 
   #keep(frame, picture) {
@@ -145,6 +223,50 @@ export class FrameStore {
   }
 }
 
+const likeness = ({ rows, columns, samplesPerPixel, bitsAllocated }) => `${rows} ${columns} ${samplesPerPixel} ${bitsAllocated}`
+
+// Indices of a palette, segments, and bits of an overlay have no mean: there is no smaller picture of them.
+const mayBePreviewed = (frame) => !frame.palette && frame.bitsStored > 1 && !frame.hasOverlayBits
+
+function checkSize({ rows, columns }, codestream) {
+  if (codestream.width === columns && codestream.height === rows) return
+  throw new FrameError(`This image does not decode: it has ${codestream.width} × ${codestream.height} pixels, its data set says ${columns} × ${rows}.`)
+}
+
+// Brings samples to the type and to the bits that the data set describes.
+function fit(frame, codestream, samples) {
+  let fitting = samples
+  if (codestream.signed !== frame.isSigned) {
+    const Kind = samples.BYTES_PER_ELEMENT === 1 ? (frame.isSigned ? Int8Array : Uint8Array) : frame.isSigned ? Int16Array : Uint16Array
+    fitting = new Kind(samples.buffer)
+    keepStored({ bitsStored: codestream.bits, highBit: codestream.bits - 1, isSigned: frame.isSigned }, fitting)
+  }
+  if (codestream.bits > frame.bitsStored) keepStored(frame, fitting)
+  return fitting
+}
+
+// The samples of native little-endian frames, by how many bytes each has; null where they are none.
+function nativeSamples(frame, content, isBigEndian) {
+  const count = frame.rows * frame.columns
+  const bytes = content.byteLength < count ? 0 : frame.isFloat ? frame.bitsAllocated / 8 : [8, 4, 2, 1].find((size) => content.byteLength >= count * size)
+  const Kind = (frame.isFloat ? { 4: Float32Array, 8: Float64Array } : KINDS[frame.isSigned ? "signed" : "unsigned"])[bytes]
+  if (!Kind || content.byteLength < count * bytes) return null
+  if (isBigEndian && bytes > 1) swap(new Uint8Array(content), bytes)
+  const samples = new Kind(content, 0, count)
+  if (bytes === 8 && !frame.isFloat) return { samples: Float64Array.from(samples, Number) }
+  if (!frame.isFloat && frame.bitsStored < bytes * 8) keepStored(frame, samples)
+  return { samples }
+}
+
+const KINDS = {
+  signed: { 1: Int8Array, 2: Int16Array, 4: Int32Array, 8: BigInt64Array },
+  unsigned: { 1: Uint8Array, 2: Uint16Array, 4: Uint32Array, 8: BigUint64Array },
+}
+
+function swap(bytes, size) {
+  for (let at = 0; at + size <= bytes.length; at += size) bytes.subarray(at, at + size).reverse()
+}
+
 // Bits of a sample that are not of its value may hold an overlay, or anything.
 function keepStored({ bitsStored, highBit, isSigned }, samples) {
   const shift = highBit + 1 - bitsStored
@@ -155,6 +277,13 @@ function keepStored({ bitsStored, highBit, isSigned }, samples) {
   }
 }
 
+function lost(error) {
+  if (error.name === "AbortError") throw error
+  throw new FrameError("The connection was lost in the middle of the image.", 0, true)
+}
+
+const bodyOf = (answer) => answer.arrayBuffer().catch(lost)
+
 async function ask(path, headers, signal) {
   let answer
   try {
@@ -162,10 +291,11 @@ async function ask(path, headers, signal) {
     answer = await fetch(path, { headers, signal, cache: "no-store" })
   } catch (error) {
     if (error.name === "AbortError") throw error
-    throw new FrameError("The server cannot be reached.")
+    throw new FrameError("The server cannot be reached. It is asked again.", 0, true)
   }
   if (answer.ok || answer.status === 406) return answer
-  if (answer.status === 401) throw new FrameError("Your session has ended. Sign in again in another tab.", 401)
+  if (answer.status === 401) throw new FrameError("Your session has ended.", 401, true)
   if (answer.status === 403) throw new FrameError("You may not see this image.", 403)
-  throw new FrameError(`The server does not give this image (${answer.status}).`, answer.status)
+  if (answer.status === 404) throw new FrameError("The server does not have this image.", 404)
+  throw new FrameError(`The server does not give this image (${answer.status}).`, answer.status, answer.status === 429 || answer.status >= 500)
 }

@@ -1,68 +1,135 @@
-// Length, angle, ellipse and rectangle on an image, in millimetres where the file says how large a pixel is.
+// Length, angle, ellipse and rectangle on an image, in the units that the file gives for the place, and the values within.
+import { calibrationOf, isOneUnit } from "./calibration.js"
+import { realWorldValues } from "./real_world.js"
 
 const SVG = "http://www.w3.org/2000/svg"
 
 // How many points are needed before a measurement is complete.
 export const POINTS = { length: 2, angle: 3, ellipse: 2, rectangle: 2, probe: 1 }
+export const NAMES = { length: "Length", angle: "Angle", ellipse: "Ellipse", rectangle: "Rectangle", probe: "Pixel value" }
 
-export function spacingOf(frame) {
-  return frame.spacing ? { x: frame.spacing[1], y: frame.spacing[0], unit: "mm" } : { x: 1, y: 1, unit: "px" }
-}
-
-// Distance of two points of an image, in the unit of its spacing.
-export function lengthOf(frame, [one, other]) {
-  const { x, y } = spacingOf(frame)
-  return Math.hypot((one[0] - other[0]) * x, (one[1] - other[1]) * y)
-}
+// Distance of two points, in the unit of the calibration.
+function lengthOf({ x, y }, [one, other]) { return Math.hypot((one[0] - other[0]) * x, (one[1] - other[1]) * y) }
 
 // Angle at the second point, in degrees.
-export function angleOf(frame, [one, corner, other]) {
-  const { x, y } = spacingOf(frame)
+function angleOf({ x, y }, [one, corner, other]) {
   const [ax, ay] = [(one[0] - corner[0]) * x, (one[1] - corner[1]) * y]
   const [bx, by] = [(other[0] - corner[0]) * x, (other[1] - corner[1]) * y]
   return (Math.abs(Math.atan2(ax * by - ay * bx, ax * bx + ay * by)) * 180) / Math.PI
 }
 
-// Mean, standard deviation, smallest and largest value of the pixels whose centres lie within, and the area of the figure.
-export function statisticsOf(frame, image, kind, [one, other]) {
-  const [left, right] = [Math.min(one[0], other[0]), Math.max(one[0], other[0])]
-  const [top, bottom] = [Math.min(one[1], other[1]), Math.max(one[1], other[1])]
+function box([one, other]) {
+  return { left: Math.min(one[0], other[0]), right: Math.max(one[0], other[0]), top: Math.min(one[1], other[1]), bottom: Math.max(one[1], other[1]) }
+}
+
+// Calls a function with the place of each pixel whose centre lies within the figure.
+function eachWithin(image, kind, points, visit) {
+  const { left, right, top, bottom } = box(points)
   const [centerX, centerY, radiusX, radiusY] = [(left + right) / 2, (top + bottom) / 2, (right - left) / 2, (bottom - top) / 2]
-  const { x, y, unit } = spacingOf(frame)
-  const area = (right - left) * x * (bottom - top) * y * (kind === "ellipse" ? Math.PI / 4 : 1)
-  let [count, sum, squares, least, most] = [0, 0, 0, Infinity, -Infinity]
   for (let row = Math.max(0, Math.ceil(top - 0.5)); row + 0.5 <= bottom && row < image.height; row += 1) {
     for (let column = Math.max(0, Math.ceil(left - 0.5)); column + 0.5 <= right && column < image.width; column += 1) {
       if (kind === "ellipse" && ((column + 0.5 - centerX) / radiusX) ** 2 + ((row + 0.5 - centerY) / radiusY) ** 2 > 1) continue
-      const value = image.samples[row * image.width + column] * frame.slope + frame.intercept
-      count += 1
-      sum += value
-      squares += value * value
-      least = Math.min(least, value)
-      most = Math.max(most, value)
+      visit(row * image.width + column)
     }
   }
-  const mean = sum / count
-  return { area, unit, count, mean, deviation: Math.sqrt(Math.max(0, squares / count - mean * mean)), least, most }
 }
 
-export function describe(viewport, { kind, points }) {
-  const { frame, image } = viewport
-  const { unit } = spacingOf(frame)
-  if (kind === "length") return [`${lengthOf(frame, points).toFixed(1)} ${unit}`]
-  if (kind === "angle") return [`${angleOf(frame, points).toFixed(1)}°`]
-  if (kind === "probe") {
-    const found = viewport.probe(points[0])
-    if (!found) return []
-    if (found.colour) return [`RGB ${found.colour.join(", ")}`]
-    const words = `${Number(found.value.toPrecision(6))}${frame.unit ? ` ${frame.unit}` : ""}`
-    return [found.value === found.stored ? words : `${words} (stored ${found.stored})`]
+// Mean, standard deviation, smallest and largest of values as they come.
+class Statistics {
+  count = 0
+  mean = 0
+  squares = 0
+  least = Infinity
+  most = -Infinity
+
+  add(value) {
+    this.count += 1
+    const before = value - this.mean
+    this.mean += before / this.count
+    this.squares += before * (value - this.mean)
+    this.least = Math.min(this.least, value)
+    this.most = Math.max(this.most, value)
   }
-  if (!image?.isWhole || image.components !== 1) return []
-  const { area, count, mean, deviation, least, most } = statisticsOf(frame, image, kind, points)
-  const lines = [`${area.toFixed(area < 100 ? 1 : 0)} ${unit}²`]
-  if (count) lines.push(`mean ${mean.toFixed(1)} SD ${deviation.toFixed(1)}`, `${Number(least.toPrecision(6))} … ${Number(most.toPrecision(6))}${frame.unit ? ` ${frame.unit}` : ""}`)
+
+  get deviation() { return Math.sqrt(this.squares / this.count) }
+}
+
+const short = (value) => String(Number(value.toPrecision(6)))
+const spaced = (unit) => (unit ? ` ${unit}` : "")
+
+// The lines that say what a measurement measures.
+export function describe(viewport, { kind, points }) {
+  const { frame } = viewport
+  const size = calibrationOf(frame, points)
+  const note = size.note ? [size.note] : []
+  if (kind === "length") return [...lengthLines(size, points), ...note]
+  if (kind === "angle") return isOneUnit(size) ? [`${angleOf(size, points).toFixed(1)}°`, ...note] : ["no angle between different units"]
+  if (kind === "probe") return probeLines(viewport, points[0])
+  return [areaOf(size, kind, points), ...note, ...valueLines(viewport, kind, points)]
+}
+
+function lengthLines(size, points) {
+  if (isOneUnit(size)) return [`${lengthOf(size, points).toFixed(1)} ${size.unitX}`]
+  const [one, other] = points
+  return [`${short(Math.abs(one[0] - other[0]) * size.x)} ${size.unitX}, ${short(Math.abs(one[1] - other[1]) * size.y)} ${size.unitY}`]
+}
+
+function areaOf(size, kind, points) {
+  const { left, right, top, bottom } = box(points)
+  const area = (right - left) * size.x * (bottom - top) * size.y * (kind === "ellipse" ? Math.PI / 4 : 1)
+  return `${area.toFixed(area < 100 ? 1 : 0)} ${isOneUnit(size) ? `${size.unitX}²` : `${size.unitX}·${size.unitY}`}`
+}
+
+function probeLines(viewport, point) {
+  const { frame, suv } = viewport
+  const found = viewport.probe(point)
+  if (!found) return viewport.image?.isReduced ? ["no value: the image is shown smaller than it is"] : []
+  if (found.colour) return [`RGB ${found.colour.join(", ")}${found.stored === undefined ? "" : ` (stored ${found.stored})`}`]
+  if (found.isPadding) return [`padding (stored ${found.stored})`]
+  const words = `${short(found.value)}${spaced(frame.unit)}`
+  return [
+    found.value === found.stored ? words : `${words} (stored ${found.stored})`,
+    ...found.mapped.map(({ name, value, unit }) => `${name} ${short(value)}${spaced(unit)}`),
+    ...(suv?.factor ? [`SUV ${short(found.value * suv.factor)} g/ml`] : []),
+  ]
+}
+
+function valueLines(viewport, kind, points) {
+  const { frame, image, suv } = viewport
+  if (!viewport.hasPixels) return image?.isReduced ? ["no values: the image is shown smaller than it is"] : []
+  if (image.components === 3) return colourLines(image, kind, points)
+  if (frame.isPalette) return []
+  const found = new Statistics()
+  const mapped = new Map()
+  let left = 0
+  eachWithin(image, kind, points, (at) => {
+    const stored = image.samples[at]
+    const value = frame.rescaled(stored)
+    if (viewport.isPadding(stored) || !Number.isFinite(value)) { left += 1; return }
+    found.add(value)
+    for (const { name, value: real, unit } of frame.hasRealWorldValues ? realWorldValues(frame, stored) : []) {
+      const key = `${name}\n${unit}`
+      if (!mapped.has(key)) mapped.set(key, new Statistics())
+      mapped.get(key).add(real)
+    }
+  })
+  if (!found.count) return left ? ["only padding"] : []
+  const lines = [`mean ${found.mean.toFixed(1)} SD ${found.deviation.toFixed(1)}`, `${short(found.least)} … ${short(found.most)}${spaced(frame.unit)}`]
+  if (Math.abs(found.most) < 1 && Math.abs(found.least) < 1) lines[0] = `mean ${short(found.mean)} SD ${short(found.deviation)}`
+  for (const [key, { mean, deviation, count }] of mapped) {
+    const [name, unit] = key.split("\n")
+    lines.push(`${name} mean ${short(mean)} SD ${short(deviation)}${spaced(unit)}${count < found.count ? ` of ${count} pixels` : ""}`)
+  }
+  if (suv?.factor) lines.push(`SUV mean ${(found.mean * suv.factor).toFixed(2)} max ${(found.most * suv.factor).toFixed(2)}`)
+  if (left) lines.push(`${left} pixels without a value left out`)
   return lines
+}
+
+function colourLines(image, kind, points) {
+  const channels = [new Statistics(), new Statistics(), new Statistics()]
+  eachWithin(image, kind, points, (at) => channels.forEach((channel, index) => channel.add(image.samples[at * 3 + index])))
+  if (!channels[0].count) return []
+  return channels.map((channel, index) => `${["red", "green", "blue"][index]} mean ${channel.mean.toFixed(1)} SD ${channel.deviation.toFixed(1)} (${channel.least} … ${channel.most})`)
 }
 
 // Draws those of the frame that is shown; places go through the viewport's matrix, so they follow zoom and rotation.
@@ -76,25 +143,34 @@ export function drawMeasurements(viewport) {
     if (measurement.path !== frame.path || measurement.points.length < 1) continue
     drawOne(drawing, viewport, measurement, measurement.points.map(place), place)
   }
+  if (viewport.cursor) drawCursor(drawing, place(viewport.cursor))
+}
+
+function append(parent, name, attributes) {
+  const element = document.createElementNS(SVG, name)
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value)
+  parent.append(element)
+  return element
 }
 
 function drawOne(drawing, viewport, measurement, places, place) {
   const { kind, points } = measurement
-  const add = (name, attributes) => {
-    const element = document.createElementNS(SVG, name)
-    for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value)
-    drawing.append(element)
-    return element
-  }
-  if (kind === "length" || kind === "angle") add("polyline", { points: places.map((one) => one.join(",")).join(" ") })
+  const figure = append(drawing, "g", { class: measurement === viewport.selected ? "measurement selected" : "measurement" })
+  if (kind === "length" || kind === "angle") append(figure, "polyline", { points: places.map((one) => one.join(",")).join(" ") })
   else if (kind !== "probe" && points.length === 2) {
     const outline = kind === "rectangle" ? corners(points) : circle(points)
-    add("polygon", { points: outline.map(place).map((one) => one.join(",")).join(" ") })
+    append(figure, "polygon", { points: outline.map(place).map((one) => one.join(",")).join(" ") })
   }
-  for (const [x, y] of places) add("circle", { cx: x, cy: y, r: 3 })
+  for (const [x, y] of places) append(figure, "circle", { cx: x, cy: y, r: 3 })
   if (points.length < POINTS[kind]) return
   const [x, y] = places.at(-1)
-  describe(viewport, measurement).forEach((line, index) => { add("text", { x: x + 8, y: y + 4 + index * 16 }).textContent = line })
+  describe(viewport, measurement).forEach((line, index) => { append(figure, "text", { x: x + 8, y: y + 4 + index * 16 }).textContent = line })
+}
+
+function drawCursor(drawing, [x, y]) {
+  const figure = append(drawing, "g", { class: "cursor" })
+  append(figure, "line", { x1: x - 12, x2: x + 12, y1: y, y2: y })
+  append(figure, "line", { x1: x, x2: x, y1: y - 12, y2: y + 12 })
 }
 
 const corners = ([[x, y], [otherX, otherY]]) => [[x, y], [otherX, y], [otherX, otherY], [x, otherY]]

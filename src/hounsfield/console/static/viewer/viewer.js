@@ -1,13 +1,12 @@
 // The viewer: series of a study, one, two or four viewports, tools by mouse, touch and keyboard.
 import { saveFile } from "../save_file.js"
 import { Decoder } from "./decoder.js"
-import { isParallel, placeAlong, normalOf, text, value } from "./dicom.js"
+import { isParallel, text, value } from "./dicom.js"
 import { FrameStore } from "./frames.js"
-import { PRESETS } from "./greyscale.js"
 import { openKind } from "./kinds.js"
-import { handlePointers } from "./pointers.js"
+import { cancelPoint, handleKey, handlePointers, remove } from "./pointers.js"
 import { SidePanel } from "./side.js"
-import { Viewport } from "./viewport.js"
+import { round, Viewport } from "./viewport.js"
 
 const root = document.querySelector("[data-viewer]")
 const base = root.dataset.study
@@ -23,9 +22,18 @@ let isLinked = true
 let wholeStage = null
 
 async function json(path) {
-  const answer = await fetch(path, { headers: { Accept: "application/dicom+json" } })
+  let answer
+  try {
+    answer = await fetch(path, { headers: { Accept: "application/dicom+json" } })
+  } catch {
+    throw new Error("The server cannot be reached. Open the series again when it is back.")
+  }
   if (answer.status === 204) return []
-  if (!answer.ok) throw new Error(answer.status === 403 ? "You may not see this study." : answer.status === 401 ? "Your session has ended. Sign in again." : `The server does not give the study (${answer.status}).`)
+  if (answer.status === 401) {
+    const { signInAgain } = await import("../session.js")
+    if (await signInAgain()) return json(path)
+  }
+  if (!answer.ok) throw new Error(answer.status === 403 ? "You may not see this study." : answer.status === 401 ? "Your session has ended. Sign in again." : answer.status === 404 ? "There is no such study, or you may not see it." : `The server does not give the study (${answer.status}).`)
   return answer.json()
 }
 
@@ -131,6 +139,7 @@ function activate(viewport) {
   for (const one of viewports) one.element.toggleAttribute("data-active", one === viewport)
   if (viewport.frame) listPresets()
   markSeries()
+  root.dispatchEvent(new CustomEvent("viewer:active"))
 }
 
 // Scrolls, and takes along viewports whose images lie in parallel in the same patient.
@@ -145,15 +154,13 @@ function follow(viewport, leader) {
   const target = leader.stack.frame
   const stack = viewport.stack
   if (!stack || !target.position || text(target.dataset, "00200052") !== text(stack.frame.dataset, "00200052")) return
-  if (!stack.frame.position || !isParallel(stack.frame, target)) return
-  const normal = normalOf(target.orientation)
-  const place = placeAlong(target, normal)
-  const distances = stack.frames.map((frame) => Math.abs(placeAlong(frame, normal) - place))
-  stack.go(distances.indexOf(Math.min(...distances)))
+  if (stack.frame.position && isParallel(stack.frame, target)) stack.go(stack.nearestTo(target))
 }
 
 function setTool(name) {
   tool = name
+  cancelPoint()
+  for (const viewport of viewports) if (viewport.cursor) { viewport.cursor = null; viewport.draw() }
   for (const button of root.querySelectorAll("[data-tool]")) button.setAttribute("aria-pressed", String(button.dataset.tool === name))
 }
 
@@ -173,13 +180,6 @@ function zoomBy(factor) {
 }
 
 function setWindow(preset) { active.set({ window: preset }) }
-
-// The windows of the file, then those of the modality that are others.
-function presetsOf(frame) {
-  const own = frame?.windows ?? []
-  const isOther = (preset) => !own.some(({ center, width }) => center === preset.center && width === preset.width)
-  return [...own, ...(PRESETS[frame?.modality] ?? []).filter(isOther)]
-}
 
 function toggleCine() {
   if (cine) { cancelAnimationFrame(cine); cine = null; press("cine", false); return }
@@ -234,12 +234,15 @@ const ACTIONS = {
   right: () => active.set({ rotation: (active.view.rotation + 90) % 360 }),
   reset: () => active.reset(),
   texts: () => { for (const viewport of viewports) { viewport.hasTexts = !viewport.hasTexts; viewport.draw() } },
-  clear: () => { active.measurements = []; active.draw() },
+  remove: () => { if (active.selected) remove(active, active.selected) },
+  clear: () => remove(active),
+  metadata: () => import("./metadata.js").then(({ toggleMetadata }) => toggleMetadata(page)),
+  measurements: () => import("./measurement_list.js").then(({ toggleMeasurements }) => toggleMeasurements(page)),
   cine: toggleCine,
   save: savePicture,
   link: () => { isLinked = !isLinked; press("link", isLinked) },
   help: () => root.querySelector("[data-help]").showModal(),
-  range: () => { if (active.image?.components === 1) setWindow(active.rangeWindow ?? null) },
+  range: () => { if (active.rangeWindow) setWindow(active.rangeWindow) },
 }
 
 const KEYS = {
@@ -248,15 +251,19 @@ const KEYS = {
   w: () => setTool("window"), p: () => setTool("pan"), z: () => setTool("zoom"), s: () => setTool("scroll"),
   l: () => setTool("length"), a: () => setTool("angle"), e: () => setTool("ellipse"), r: () => setTool("rectangle"), q: () => setTool("probe"),
   i: ACTIONS.invert, h: ACTIONS.flipx, v: ACTIONS.flipy, "[": ACTIONS.left, "]": ACTIONS.right, 0: ACTIONS.fit, o: ACTIONS.actual,
-  "+": ACTIONS.larger, "-": ACTIONS.smaller, t: ACTIONS.texts, x: ACTIONS.reset, " ": ACTIONS.cine, k: ACTIONS.save, Delete: ACTIONS.clear, "?": ACTIONS.help,
+  "+": ACTIONS.larger, "-": ACTIONS.smaller, t: ACTIONS.texts, x: ACTIONS.reset, " ": ACTIONS.cine, k: ACTIONS.save, d: ACTIONS.metadata, m: ACTIONS.measurements, n: ACTIONS.link, Delete: ACTIONS.remove, "?": ACTIONS.help,
 }
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea, dialog")) return
   if (event.key === " " && event.target.closest("button, a, summary")) return
+  if (event.target.closest("[data-viewport]") || event.target === document.body) {
+    if (handleKey(active, tool, event)) { event.preventDefault(); return }
+  }
+  if (event.key === "Delete" && event.shiftKey) { ACTIONS.clear(); return }
   const digit = Number(event.key)
   if (digit >= 1 && digit <= 9) {
-    const preset = presetsOf(active.frame)[digit - 1]
+    const preset = active.presets[digit - 1]
     if (preset) setWindow(preset)
     return
   }
@@ -270,7 +277,7 @@ for (const button of root.querySelectorAll("[data-layout-of]")) button.addEventL
 
 const presets = root.querySelector("[data-presets]")
 presets.addEventListener("change", () => {
-  const preset = presetsOf(active.frame)[Number(presets.value)]
+  const preset = active.presets[Number(presets.value)]
   if (presets.value === "range") ACTIONS.range()
   else if (preset) setWindow(preset)
 })
@@ -279,16 +286,16 @@ presets.addEventListener("change", () => {
 function listPresets() {
   fillPresets()
   const shown = active.window
-  const place = active.isColour || !shown ? -1 : presetsOf(active.frame).findIndex(({ center, width, curve }) => center === shown.center && width === shown.width && curve === shown.curve)
+  const place = active.isColour || !shown ? -1 : active.presets.findIndex(({ center, width, curve, table }) => center === shown.center && width === shown.width && curve === shown.curve && table === shown.table)
   presets.value = place >= 0 ? String(place) : ""
 }
 
 function fillPresets() {
-  const found = presetsOf(active.frame)
-  const key = found.map(({ name }) => name).join("|")
+  const found = active.presets
+  const key = found.map(({ name, width, center }) => `${name} ${width} ${center}`).join("|")
   if (presets.dataset.key === key) return
   presets.dataset.key = key
-  presets.replaceChildren(new Option("Window …", ""), ...found.map((preset, index) => new Option(`${index + 1} ${preset.name} (${preset.width} / ${preset.center})`, String(index))), new Option("Whole range", "range"))
+  presets.replaceChildren(new Option("Window …", ""), ...found.map((preset, index) => new Option(`${index + 1} ${preset.name}${preset.table ? " (table)" : ` (${round(preset.width)} / ${round(preset.center)})`}`, String(index))), new Option("Whole range", "range"))
 }
 
 for (const viewport of viewports) {

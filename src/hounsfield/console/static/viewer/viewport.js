@@ -1,7 +1,9 @@
 // One image on a canvas: window, zoom, pan, rotation, flips, orientation letters, texts.
 import { letters, text, values } from "./dicom.js"
-import { greyLevels, pixelsOf, wholeRange } from "./greyscale.js"
+import { colourWords, isSignedArray, isWide, pixelsOf, suvPresets, wholeRange, wordsOf, PRESETS } from "./greyscale.js"
 import { drawMeasurements } from "./measurements.js"
+import { realWorldValues } from "./real_world.js"
+import { suvOf } from "./suv.js"
 
 const NOTHING = { zoom: 1, panX: 0, panY: 0, rotation: 0, flipX: false, flipY: false, isInverted: false, window: null }
 
@@ -22,7 +24,9 @@ export class Viewport {
     this.layers = []
     this.guest = null
     this.wanted = null
-    this.levels = { key: "", table: null }
+    this.selected = null
+    this.cursor = null
+    this.words = { key: "", made: [], table: null }
     new ResizeObserver(() => this.resize()).observe(element)
     this.resize()
   }
@@ -64,12 +68,38 @@ export class Viewport {
     for (const layer of this.layers) layer.close?.()
     this.element.querySelector("[data-host]").replaceChildren()
     this.element.toggleAttribute("data-hosting", false)
-    Object.assign(this, { stack: null, frame: null, image: null, failure: null, guest: null, layers: [], measurements: [], view: { ...NOTHING } })
+    Object.assign(this, { stack: null, frame: null, image: null, failure: null, guest: null, layers: [], measurements: [], selected: null, cursor: null, view: { ...NOTHING } })
+  }
+
+  // The window over all values of the image that is shown, worked out when it is asked for.
+  get rangeWindow() {
+    if (this.isColour || !this.image) return null
+    if (this.range?.image !== this.image) this.range = { image: this.image, window: wholeRange(this.frame, this.image.samples) }
+    return this.range.window
   }
 
   get window() { return this.view.window ?? this.frame?.windows[0] ?? this.rangeWindow }
-  get isSigned() { return this.image?.samples instanceof Int16Array || this.image?.samples instanceof Int8Array }
-  get isColour() { return this.image?.components === 3 }
+  get isSigned() { return Boolean(this.image) && isSignedArray(this.image.samples) }
+  get isColour() { return this.image?.components === 3 || Boolean(this.frame?.isPalette) }
+
+  // The windows and VOI LUTs of the file, then windows of the modality that are others.
+  get presets() {
+    const { frame, suv } = this
+    const own = frame?.windows ?? []
+    const usual = frame?.modality === "PT" && suv?.factor ? suvPresets(suv.factor) : PRESETS[frame?.modality] ?? []
+    return [...own, ...usual.filter((preset) => !own.some(({ center, width }) => center === preset.center && width === preset.width))]
+  }
+
+  // What makes standardised uptake values of a PET image, or why nothing does; null for other images.
+  get suv() {
+    if (this.frame?.modality !== "PT" || this.isColour) return null
+    const { dataset } = this.frame
+    if (this.uptake?.dataset !== dataset) {
+      const datasets = new Set(this.stack.frames.map((frame) => frame.dataset))
+      this.uptake = { dataset, ...suvOf(dataset, [...datasets]) }
+    }
+    return this.uptake
+  }
 
   // Changes how the image is shown.
   set(changes) {
@@ -97,8 +127,7 @@ export class Viewport {
 
   // How many pixels of the canvas a column and a row of the image have.
   get scale() {
-    const { rows, columns, spacing } = this.frame
-    const aspect = spacing ? spacing[0] / spacing[1] : 1
+    const { rows, columns, aspect } = this.frame
     const turned = this.view.rotation % 180 !== 0
     const [wide, high] = turned ? [rows * aspect, columns] : [columns, rows * aspect]
     const fit = Math.min(this.canvas.width / wide, this.canvas.height / high)
@@ -129,18 +158,28 @@ export class Viewport {
     return [point.x, point.y]
   }
 
-  // Stored value, value after the modality transformation, and place of the pixel under a point of the image.
+  // Whether the pixels of the image that is shown are those of the file, and not of a smaller one.
+  get hasPixels() { return Boolean(this.image?.isWhole && this.image.width === this.frame.columns && this.image.height === this.frame.rows) }
+
+  // Stored value, value after the modality transformation, real world values, and place of the pixel under a point of the image.
   probe([column, row]) {
     const { image, frame } = this
     const x = Math.floor(column)
     const y = Math.floor(row)
-    if (!image?.isWhole || x < 0 || y < 0 || x >= image.width || y >= image.height) return null
+    if (!this.hasPixels || x < 0 || y < 0 || x >= image.width || y >= image.height) return null
     if (image.components === 3) {
       const at = (y * image.width + x) * 3
       return { x, y, colour: [...image.samples.subarray(at, at + 3)] }
     }
     const stored = image.samples[y * image.width + x]
-    return { x, y, stored, value: stored * frame.slope + frame.intercept }
+    const shown = wordsOf(frame, { center: 0, width: 1, curve: "LINEAR" }, false)
+    if (frame.isPalette) return { x, y, stored, colour: [0, 8, 16].map((shift) => (shown(stored) >> shift) & 255) }
+    return { x, y, stored, isPadding: this.isPadding(stored), value: frame.rescaled(stored), mapped: realWorldValues(frame, stored) }
+  }
+
+  isPadding(stored) {
+    const { padding } = this.frame
+    return Boolean(padding) && stored >= padding[0] && stored <= padding[1]
   }
 
   draw() {
@@ -170,25 +209,29 @@ export class Viewport {
     this.failure = failure
     this.image = image
     if (other) Object.assign(this.view, { panX: 0, panY: 0 })
-    if (image && image.components === 1 && !frame.windows[0]) this.rangeWindow = wholeRange(frame, image.samples)
     this.#makePicture()
     this.draw()
     this.element.dispatchEvent(new CustomEvent("viewer:image", { bubbles: true, detail: { isWhole: image?.isWhole ?? false, failure } }))
   }
 
-  // The table of grey levels, kept for as long as what it is made of is the same, as from image to image of a series.
-  #levels() {
-    const { slope, intercept, photometric, shape } = this.frame
-    const key = JSON.stringify([slope, intercept, photometric, shape, this.window, this.view.isInverted, this.isSigned])
-    if (this.levels.key !== key) this.levels = { key, table: greyLevels(this.frame, this.window, this.view.isInverted, this.isSigned) }
-    return this.levels.table
+  // What each stored value is shown as, kept for as long as what it is made of is the same, as from image to image of a series.
+  #words() {
+    const { frame, image, view } = this
+    if (isWide(image.samples)) return wordsOf(frame, this.window, view.isInverted)
+    const { slope, intercept, photometric, shape, padding, modalityTable, palette } = frame
+    const { center, width, curve, table } = this.window ?? {}
+    const key = JSON.stringify([slope, intercept, photometric, shape, padding, center, width, curve, view.isInverted, this.isSigned])
+    const made = [modalityTable, palette, table]
+    if (this.words.key !== key || made.some((one, index) => one !== this.words.made[index])) {
+      this.words = { key, made, table: colourWords(frame, this.window, view.isInverted, this.isSigned) }
+    }
+    return this.words.table
   }
 
   #makePicture() {
     const { image } = this
     if (!image) return
-    const levels = image.components === 1 ? this.#levels() : null
-    const pixels = pixelsOf(image, levels)
+    const pixels = pixelsOf(image, image.components === 1 ? this.#words() : null, this.frame)
     if (image.components === 3 && this.view.isInverted) invert(pixels.data)
     if (this.picture.width !== image.width || this.picture.height !== image.height) this.picture = new OffscreenCanvas(image.width, image.height)
     this.picture.getContext("2d", { alpha: false }).putImageData(pixels, 0, 0)
@@ -209,15 +252,23 @@ export class Viewport {
     const shown = this.hasTexts
     say("top-left", shown ? [text(dataset, "00100010").replaceAll("^", " "), text(dataset, "00100020"), [date(text(dataset, "00100030")), text(dataset, "00100040")].filter(Boolean).join(" ")] : [])
     say("top-right", shown ? [text(dataset, "00080080"), date(text(dataset, "00080020")), text(dataset, "00081030"), text(dataset, "0008103E")] : [])
-    say("bottom-left", [`Image ${stack.index + 1} of ${stack.frames.length}${this.image && !this.image.isWhole ? " …" : ""}`, ...(shown ? technique(frame) : [])])
-    say("bottom-right", [this.#windowText(), `${Math.round((this.image ? this.scale.x / this.ratio : 1) * 100)} %`, spacingText(frame)])
+    say("bottom-left", [this.#sizeText(), `Image ${stack.index + 1} of ${stack.frames.length}${this.image && !this.image.isWhole ? " …" : ""}`, ...(shown ? technique(frame) : [])])
+    say("bottom-right", [this.suv?.reason ? `No SUV: ${this.suv.reason}` : "", this.#windowText(), `${Math.round((this.image ? this.scale.x / this.ratio : 1) * 100)} %`, frame.spacingWords])
     const sides = this.#sides()
     for (const place of ["top", "right", "bottom", "left"]) element.querySelector(`[data-side="${place}"]`).textContent = sides[place] ?? ""
+  }
+
+  // Says where an image is too large to be held, so that nobody takes what is shown for all of it.
+  #sizeText() {
+    const { image, frame } = this
+    if (!image?.isReduced) return ""
+    return `Too large for this browser: shown as ${image.width} × ${image.height} of ${frame.columns} × ${frame.rows} pixels, without values`
   }
 
   #windowText() {
     const { window: shown } = this
     if (this.isColour || !shown) return ""
+    if (shown.table) return `${shown.name}${this.view.isInverted ? " inverted" : ""}`
     return `W ${round(shown.width)} C ${round(shown.center)}${shown.name ? ` ${shown.name}` : ""}${this.view.isInverted ? " inverted" : ""}`
   }
 
@@ -242,7 +293,10 @@ export class Viewport {
 
 const OPPOSITES = { L: "R", R: "L", A: "P", P: "A", H: "F", F: "H" }
 const opposite = (sides = "", turned = false) => (turned ? [...sides].map((side) => OPPOSITES[side] ?? side).join("") : sides)
-export const round = (value) => (Math.abs(value) >= 100 ? Math.round(value) : Number(value.toPrecision(4)))
+export function round(value) {
+  if (Math.abs(value) >= 1e7) return value.toExponential(3)
+  return Math.abs(value) >= 100 ? Math.round(value) : Number(value.toPrecision(4))
+}
 
 export function date(text) {
   const found = /^(\d{4})(\d{2})(\d{2})$/.exec(text)
@@ -258,11 +312,6 @@ function technique(frame) {
     text(dataset, "00180060") && `${text(dataset, "00180060")} kV`,
     text(dataset, "00181030"),
   ]
-}
-
-function spacingText(frame) {
-  if (!frame.spacing) return "not calibrated"
-  return frame.spacingSource === "PixelSpacing" ? "" : `mm by ${frame.spacingSource}`
 }
 
 function invert(data) {
