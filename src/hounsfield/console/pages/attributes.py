@@ -87,7 +87,7 @@ def _keywords() -> bytes:
     return gzip.compress(orjson.dumps({f"{tag:08X}": entry.keyword for tag, entry in ENTRIES.items() if entry.keyword}))
 
 
-async def send_keywords(visit: Visit) -> Response:
+async def send_keywords(_: Visit) -> Response:
     """Send the keywords of the dictionary by tag, for scripts that show data sets."""
     return Response(await in_thread(_keywords), media_type="application/json", headers={"Content-Encoding": "gzip"})
 
