@@ -42,6 +42,9 @@ export function framesOf(dataset, seriesPath) {
   return Array.from({ length: count }, (_, index) => new Frame(instance, index))
 }
 
+// The frames of all images of a series, in the order of the data sets.
+export const framesOfSeries = (datasets, seriesPath) => datasets.filter((dataset) => value(dataset, "00280010")).flatMap((dataset) => framesOf(dataset, seriesPath))
+
 class Instance {
   constructor(dataset, seriesPath) {
     this.dataset = dataset

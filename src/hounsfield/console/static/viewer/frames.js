@@ -10,7 +10,7 @@ const MOST_PIXELS = 2 ** 25
 const MOST_SIDE = 16384
 const MOST_RENDERED_SIDE = 8192
 const FAST_BYTES_A_MS = 4000
-const HTJ2K = new Set(["1.2.840.10008.1.2.4.201", "1.2.840.10008.1.2.4.202", "1.2.840.10008.1.2.4.203"])
+export const HTJ2K = new Set(["1.2.840.10008.1.2.4.201", "1.2.840.10008.1.2.4.202", "1.2.840.10008.1.2.4.203"])
 const NATIVE = "application/octet-stream; transfer-syntax=1.2.840.10008.1.2.1"
 const AS_STORED = "application/octet-stream; transfer-syntax=*"
 const BIG_ENDIAN = "1.2.840.10008.1.2.2"
@@ -164,6 +164,15 @@ export class FrameStore {
     this.speed = this.speed ? 0.7 * this.speed + 0.3 * speed : speed
   }
 
+  // The samples of a codestream, or of the beginning that a resolution needs, as the data set describes them.
+  decode(frame, bytes, level) { return this.#decoded(frame, bytes, level, false) }
+
+  // The stored values as the server decodes them; null where there are none.
+  async values(frame, signal) {
+    const picture = await this.#asItIs(frame, signal)
+    return picture.isRendered || picture.isReduced ? null : picture
+  }
+
   async #decoded(frame, bytes, level, isUrgent) {
     try {
       const codestream = readCodestream(bytes)
@@ -282,9 +291,9 @@ function lost(error) {
   throw new FrameError("The connection was lost in the middle of the image.", 0, true)
 }
 
-const bodyOf = (answer) => answer.arrayBuffer().catch(lost)
+export const bodyOf = (answer) => answer.arrayBuffer().catch(lost)
 
-async function ask(path, headers, signal) {
+export async function ask(path, headers, signal) {
   let answer
   try {
     // Kept here, and not by the browser: it would take a part of one form of a frame for a part of another.

@@ -7,6 +7,7 @@ import { openKind } from "./kinds.js"
 import { cancelPoint, handleKey, handlePointers, remove } from "./pointers.js"
 import { SidePanel } from "./side.js"
 import { round, Viewport } from "./viewport.js"
+import { VolumeOffer } from "./volume_offer.js"
 
 const root = document.querySelector("[data-viewer]")
 const base = root.dataset.study
@@ -101,6 +102,7 @@ async function openSeries(uid, viewport = active) {
     say("")
     await openKind(context)
     markSeries()
+    root.dispatchEvent(new CustomEvent("viewer:series"))
   } catch (error) {
     if (viewport.wanted === uid) throw error
   }
@@ -111,12 +113,14 @@ function markSeries() {
   for (const button of root.querySelectorAll("[data-series]")) button.setAttribute("aria-pressed", String(button.dataset.series === uid))
 }
 
-// Lets something fill the stage in place of the viewports, as a volume does: view has an element and close().
+// Lets something fill the stage in place of the viewports, as a volume does: view has an element and close(); where it can
+// setWindow(preset), handleKey(event), which is true where it took the key, and act(name), which is false where it has no such action.
 function occupyStage(view) {
   releaseStage()
   wholeStage = view
   root.querySelector("[data-stage]").append(view.element)
   root.toggleAttribute("data-whole-stage", true)
+  press("volume", Boolean(view.isVolume))
 }
 
 function releaseStage() {
@@ -125,6 +129,7 @@ function releaseStage() {
   wholeStage = null
   view.element.remove()
   root.toggleAttribute("data-whole-stage", false)
+  press("volume", false)
   view.close?.()
 }
 
@@ -179,7 +184,10 @@ function zoomBy(factor) {
   active.set({ zoom: Math.min(64, Math.max(0.05, now * factor)) })
 }
 
-function setWindow(preset) { active.set({ window: preset }) }
+function setWindow(preset) {
+  if (wholeStage?.setWindow) wholeStage.setWindow(preset)
+  else active.set({ window: preset })
+}
 
 function toggleCine() {
   if (cine) { cancelAnimationFrame(cine); cine = null; press("cine", false); return }
@@ -218,9 +226,12 @@ const page = {
   root, base, store, viewports, side,
   get active() { return active },
   get tool() { return tool },
+  get whole() { return wholeStage },
   series: found,
   datasetsOf, pathOf, openSeries, json, say, fail, scroll, zoomBy, setLayout, occupyStage, releaseStage,
 }
+
+const volumes = new VolumeOffer(page)
 
 const ACTIONS = {
   fit: () => active.set({ zoom: 1, panX: 0, panY: 0 }),
@@ -242,7 +253,16 @@ const ACTIONS = {
   save: savePicture,
   link: () => { isLinked = !isLinked; press("link", isLinked) },
   help: () => root.querySelector("[data-help]").showModal(),
+  volume: () => volumes.toggle().catch((error) => say(error.message)),
   range: () => { if (active.rangeWindow) setWindow(active.rangeWindow) },
+}
+
+const OF_THE_PAGE = new Set(["help", "link", "volume", "metadata"])
+
+// Does what a button or a key says, on the images or on what fills the stage in their place.
+function act(name) {
+  if (!wholeStage?.act || OF_THE_PAGE.has(name)) ACTIONS[name]()
+  else if (!wholeStage.act(name)) say("That is for images only.")
 }
 
 const KEYS = {
@@ -250,17 +270,19 @@ const KEYS = {
   PageUp: () => scroll(-10), PageDown: () => scroll(10), Home: () => scroll(-Infinity), End: () => scroll(Infinity),
   w: () => setTool("window"), p: () => setTool("pan"), z: () => setTool("zoom"), s: () => setTool("scroll"),
   l: () => setTool("length"), a: () => setTool("angle"), e: () => setTool("ellipse"), r: () => setTool("rectangle"), q: () => setTool("probe"),
-  i: ACTIONS.invert, h: ACTIONS.flipx, v: ACTIONS.flipy, "[": ACTIONS.left, "]": ACTIONS.right, 0: ACTIONS.fit, o: ACTIONS.actual,
-  "+": ACTIONS.larger, "-": ACTIONS.smaller, t: ACTIONS.texts, x: ACTIONS.reset, " ": ACTIONS.cine, k: ACTIONS.save, d: ACTIONS.metadata, m: ACTIONS.measurements, n: ACTIONS.link, Delete: ACTIONS.remove, "?": ACTIONS.help,
+  i: () => act("invert"), h: () => act("flipx"), v: () => act("flipy"), "[": () => act("left"), "]": () => act("right"), 0: () => act("fit"), o: () => act("actual"),
+  "+": () => act("larger"), "-": () => act("smaller"), t: () => act("texts"), x: () => act("reset"), " ": () => act("cine"), k: () => act("save"),
+  d: () => act("metadata"), m: () => act("measurements"), n: () => act("link"), Delete: () => act("remove"), u: () => act("volume"), "?": () => act("help"),
 }
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea, dialog")) return
   if (event.key === " " && event.target.closest("button, a, summary")) return
-  if (event.target.closest("[data-viewport]") || event.target === document.body) {
+  if (wholeStage?.handleKey?.(event)) { event.preventDefault(); return }
+  if (!wholeStage && (event.target.closest("[data-viewport]") || event.target === document.body)) {
     if (handleKey(active, tool, event)) { event.preventDefault(); return }
   }
-  if (event.key === "Delete" && event.shiftKey) { ACTIONS.clear(); return }
+  if (event.key === "Delete" && event.shiftKey) { act("clear"); return }
   const digit = Number(event.key)
   if (digit >= 1 && digit <= 9) {
     const preset = active.presets[digit - 1]
@@ -272,13 +294,13 @@ document.addEventListener("keydown", (event) => {
 })
 
 for (const button of root.querySelectorAll("[data-tool]")) button.addEventListener("click", () => setTool(button.dataset.tool))
-for (const button of root.querySelectorAll("[data-action]")) button.addEventListener("click", () => ACTIONS[button.dataset.action]())
+for (const button of root.querySelectorAll("[data-action]")) button.addEventListener("click", () => act(button.dataset.action))
 for (const button of root.querySelectorAll("[data-layout-of]")) button.addEventListener("click", () => setLayout(Number(button.dataset.layoutOf)))
 
 const presets = root.querySelector("[data-presets]")
 presets.addEventListener("change", () => {
   const preset = active.presets[Number(presets.value)]
-  if (presets.value === "range") ACTIONS.range()
+  if (presets.value === "range") act("range")
   else if (preset) setWindow(preset)
 })
 
