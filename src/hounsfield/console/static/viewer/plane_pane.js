@@ -102,8 +102,9 @@ export class PlanePane {
     const title = `${this.name}${angle > 0.5 ? `, oblique ${angle.toFixed(0)}°` : ""}`
     this.element.setAttribute("aria-label", title)
     const { number, count } = view.numberOf(axes.normal)
-    write(this.texts["top-left"], [title, ...(view.hasTexts ? view.patientTexts : [])])
-    write(this.texts["top-right"], view.hasTexts ? view.studyTexts : [])
+    const isNamed = view.hasTexts && view.isNamed(this)
+    write(this.texts["top-left"], [title, ...(isNamed ? view.patientTexts : [])])
+    write(this.texts["top-right"], isNamed ? view.studyTexts : [])
     write(this.texts["bottom-left"], [number ? `${number} of ${count}` : "", `${along(axes.normal, view.cursor)}`, view.slabText])
     write(this.texts["bottom-right"], [view.windowText])
     for (const [side, direction] of Object.entries({ right: axes.right, left: scaled(axes.right, -1), bottom: axes.down, top: scaled(axes.down, -1) })) this.sides[side].textContent = letters(direction)
@@ -151,7 +152,7 @@ export class PlanePane {
         if (!this.lengths.includes(drag.line)) this.lengths.push(drag.line)
         drag.line.points[1] = this.toPatient(event.clientX, event.clientY)
         this.drawLines()
-      }
+      } else view.page.say("That tool is for images only.")
     })
     const release = (event) => {
       pointers.delete(event.pointerId)

@@ -98,7 +98,8 @@ export class RayCaster {
     this.table.key = ""
   }
 
-  // The middle of the volume in the patient, and the length of its longest diagonal, in mm.
+  // How far the volume reaches along each axis of the patient, its middle, and its longest diagonal, in mm.
+  get extent() { return [0, 1, 2].map((axis) => this.voxels.steps.reduce((sum, step, at) => sum + Math.abs(step[axis]) * this.voxels.size[at], 0)) }
   get middle() { return toPatient(this.voxels, this.voxels.size.map((count) => (count - 1) / 2)) }
   get reach() {
     const [columns, rows, slices] = this.voxels.size

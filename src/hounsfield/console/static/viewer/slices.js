@@ -19,10 +19,6 @@ export class Slices {
   // Loads all slices at half resolution; false where they are not stored so that they could be.
   async loadHalf(receive, signal) {
     if (this.frames.some((frame) => !HTJ2K.has(frame.syntax) || Math.min(frame.rows, frame.columns) < 2)) return false
-    const middle = this.frames.length >> 1
-    const first = await this.#half(middle, signal)
-    if (!first) return false
-    receive(middle, first)
     let isPossible = true
     const load = async (slice) => {
       if (!isPossible) return
@@ -30,7 +26,7 @@ export class Slices {
       if (picture) receive(slice, picture)
       else isPossible = false
     }
-    const failures = await this.#each(load, signal, middle)
+    const failures = await this.#each(load, signal)
     return isPossible ? failures : false
   }
 
@@ -40,9 +36,9 @@ export class Slices {
   }
 
   // Works through the slices from the middle outwards, several at once; one that fails does not stop the others.
-  async #each(load, signal, done = null) {
+  async #each(load, signal) {
     const middle = this.frames.length >> 1
-    const order = this.frames.map((_, slice) => slice).filter((slice) => slice !== done).sort((one, other) => Math.abs(one - middle) - Math.abs(other - middle))
+    const order = this.frames.map((_, slice) => slice).sort((one, other) => Math.abs(one - middle) - Math.abs(other - middle))
     const failures = new Map()
     const work = async () => {
       while (order.length) {

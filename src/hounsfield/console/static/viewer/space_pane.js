@@ -97,17 +97,11 @@ export class SpacePane {
     this.#settle()
   }
 
-  // Millimetres for a pixel of the screen.
+  // Millimetres for a pixel of the screen: the volume fits in, seen from each side.
   get scale() {
     const { width, height } = this.element.getBoundingClientRect()
-    return this.caster.reach / Math.max(1, Math.min(width, height)) / this.zoom
-  }
-
-  // Where a place of the patient is on the screen, in CSS pixels of the pane.
-  toScreen(point) {
-    const { width, height } = this.element.getBoundingClientRect()
-    const way = minus(point, this.caster.middle)
-    return [width / 2 + dot(way, this.right) / this.scale + this.pan[0], height / 2 - dot(way, this.up) / this.scale + this.pan[1]]
+    const [x, y, z] = this.caster.extent
+    return Math.max(Math.max(x, y) / Math.max(1, width), Math.max(y, z) / Math.max(1, height)) / this.zoom
   }
 
   redraw(isQuick = false) {
@@ -138,7 +132,7 @@ export class SpacePane {
     const directions = { right, left: scaled(right, -1), top: up, bottom: scaled(up, -1) }
     for (const [side, direction] of Object.entries(directions)) this.sides[side].textContent = letters(direction)
     const { center, width: wide } = this.shownWindow
-    write(this.texts["top-left"], [this.isShaded ? "Surfaces" : "MIP", ...(this.view.hasTexts ? this.view.patientTexts : [])])
+    write(this.texts["top-left"], [this.isShaded ? "Surfaces" : "MIP", ...(this.view.hasTexts && this.view.isNamed(this) ? this.view.patientTexts : [])])
     write(this.texts["bottom-left"], [`W ${round(wide)} C ${round(center)}`])
   }
 

@@ -278,9 +278,13 @@ export class VolumeView {
       one.element.querySelector(".enlarge").setAttribute("aria-pressed", String(one === pane && !isLarge))
     }
     this.grid.dataset.large = isLarge ? "no" : "yes"
+    this.space.redraw()
   }
 
   activate(pane) { this.active = pane }
+
+  // Whether a pane says whose images they are: the first one does, and one that is alone.
+  isNamed(pane) { return pane === this.planes[0] || pane.element.hasAttribute("data-large") }
 
   // Draws at the next frame of the screen: planes whose values change, and the crosshair of the others.
   redraw(planes = this.planes) {

@@ -38,11 +38,12 @@ export class Voxels {
     this.present[slice] = 1
   }
 
-  #putRescaled(frame, samples, place) {
-    const [first, last] = frame.padding ?? [Infinity, -Infinity]
+  #putRescaled({ slope, intercept, modalityTable, padding }, samples, place) {
+    const [first, last] = padding ?? [Infinity, -Infinity]
     for (let at = 0; at < samples.length; at += 1) {
       const stored = samples[at]
-      this.samples[place + at] = stored >= first && stored <= last ? NaN : frame.rescaled(stored)
+      const value = modalityTable ? modalityTable.at(stored) : stored * slope + intercept
+      this.samples[place + at] = stored >= first && stored <= last ? NaN : value
     }
   }
 
