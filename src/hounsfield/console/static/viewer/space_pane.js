@@ -145,9 +145,9 @@ export class SpacePane {
   turn(dx, dy) {
     const angle = (pixels) => (pixels * Math.PI) / 360
     const eye = cross(this.right, this.up)
-    const right = turned(this.right, eye, -angle(dx))
+    const right = turned(this.right, eye, angle(dx))
     const newEye = cross(right, this.up)
-    this.up = normalized(turned(this.up, newEye, angle(dy)))
+    this.up = normalized(turned(this.up, newEye, -angle(dy)))
     this.right = normalized(minus(right, scaled(this.up, dot(right, this.up))))
     this.redraw(true)
     this.#settle()
