@@ -160,7 +160,7 @@ def studied(page: Page, server: ServerProcess, datastore: str) -> Iterator[Page]
     """The viewer with a study that has all of `VOLUMES`."""
     files = [part10(image) for _, images in VOLUMES.values() for image in images]
     assert store(server, datastore, files).status_code == 200
-    page.set_viewport_size({"width": 1100, "height": 800})
+    page.set_viewport_size({"width": 900, "height": 640})
     sign_in(page, server.key())
     page.goto(f"/console/datastores/{datastore}/view?study={slice_of().StudyInstanceUID}")
     yield page
@@ -170,14 +170,14 @@ def _open_series(page: Page, series: int) -> None:
     page.locator(f"[data-series='{uid(1, series)}']").click()
     page.wait_for_function(
         """uid => { const { active, whole } = document.querySelector("[data-viewer]").viewer
-          return !whole && active.frame?.path.includes(uid) && document.querySelector('[data-action="volume"]').title }""",
+          return !whole && active.frame?.path.includes(uid) && document.querySelector('[data-action="volume"]').dataset.of === uid }""",
         arg=uid(1, series),
     )
 
 
 def _open_volume(page: Page, series: int) -> None:
     _open_series(page, series)
-    page.keyboard.press("m")
+    page.keyboard.press("u")
     page.wait_for_function(FULL)
 
 
@@ -268,6 +268,6 @@ def test_what_is_no_volume_is_refused_with_the_reason(server: ServerProcess, dat
     for series, (_, reason) in REFUSED.items():
         _open_series(page, series)
         expect(button).to_have_attribute("aria-disabled", "true")
-        page.keyboard.press("m")
+        page.keyboard.press("u")
         expect(page.locator("[data-status]")).to_contain_text(f"No volume: {reason}")
         assert page.evaluate(f"() => {VIEW}") is None
