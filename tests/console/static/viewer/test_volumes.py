@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pytest
-import SimpleITK as sitk
+import SimpleITK
 from numpy.typing import NDArray
 from playwright.sync_api import Page, expect
 from pydicom.dataset import Dataset
-from pydicom.sequence import Sequence as Items
-from pydicom.uid import EnhancedCTImageStorage, PositronEmissionTomographyImageStorage
+from pydicom.uid import PositronEmissionTomographyImageStorage
 
-from support.browser.accessibility import check_accessibility
-from support.browser.pages import check_width, sign_in
+from support.browser.pages import sign_in
 from support.clients.dicomweb import part10, store
 from support.files.synthetic import save, slice_of, uid
 from support.servers import ServerProcess
@@ -111,31 +109,33 @@ VOLUMES: Final[dict[int, tuple[str, list[Dataset]]]] = {
 }
 
 
-def _save_series(folder: Path, files: list[Dataset]) -> sitk.Image:
+def _save_series(folder: Path, files: list[Dataset]) -> SimpleITK.Image:
     """Write a series, and read it as SimpleITK does; a type that holds fractions, since it takes that of the first slice."""
     names = [save(image, folder / f"{number}.dcm") or folder / f"{number}.dcm" for number, image in enumerate(files)]
-    reader = sitk.ImageSeriesReader()
+    reader = SimpleITK.ImageSeriesReader()
     reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(names[0].parent)))
-    reader.SetOutputPixelType(sitk.sitkFloat32)
+    reader.SetOutputPixelType(SimpleITK.sitkFloat32)
     return reader.Execute()
 
 
 OUTSIDE: Final = -1e6
 
 
-def _cut(image: sitk.Image, plane: dict[str, Any]) -> NDArray[Any]:
+def _cut(image: SimpleITK.Image, plane: dict[str, Any]) -> NDArray[Any]:
     """Cut a plane out of an image with SimpleITK."""
     right, down = np.array(plane["right"]), np.array(plane["down"])
     scale = float(np.linalg.norm(right))
     right, down = right / scale, down / scale
-    grid = sitk.Image(plane["width"], plane["height"], 1, sitk.sitkFloat32)
+    grid = SimpleITK.Image(plane["width"], plane["height"], 1, SimpleITK.sitkFloat32)
     grid.SetOrigin(plane["origin"])
     grid.SetSpacing((scale, scale, 1.0))
     grid.SetDirection(np.column_stack([right, down, np.cross(right, down)]).ravel().tolist())
-    return sitk.GetArrayFromImage(sitk.Resample(image, grid, sitk.Transform(), sitk.sitkLinear, OUTSIDE))[0]
+    return SimpleITK.GetArrayFromImage(
+        SimpleITK.Resample(image, grid, SimpleITK.Transform(), SimpleITK.sitkLinear, OUTSIDE)
+    )[0]
 
 
-def _compare(page: Page, image: sitk.Image, what: str) -> None:
+def _compare(page: Page, image: SimpleITK.Image, what: str) -> None:
     """Fail where a plane has other values than SimpleITK's, or other grey levels than its window has."""
     planes = page.evaluate(PLANES)
     assert [plane["name"] for plane in planes] == ["Axial", "Coronal", "Sagittal"]
@@ -156,21 +156,24 @@ def _compare(page: Page, image: sitk.Image, what: str) -> None:
 
 
 @pytest.fixture
-def studied(page: Page, server: ServerProcess, datastore: str) -> Iterator[Page]:
+def studied(page: Page, server: ServerProcess, datastore: str) -> Page:
     """The viewer with a study that has all of `VOLUMES`."""
     files = [part10(image) for _, images in VOLUMES.values() for image in images]
     assert store(server, datastore, files).status_code == 200
     page.set_viewport_size({"width": 900, "height": 640})
     sign_in(page, server.key())
     page.goto(f"/console/datastores/{datastore}/view?study={slice_of().StudyInstanceUID}")
-    yield page
+    return page
 
 
 def _open_series(page: Page, series: int) -> None:
     page.locator(f"[data-series='{uid(1, series)}']").click()
     page.wait_for_function(
-        """uid => { const { active, whole } = document.querySelector("[data-viewer]").viewer
-          return !whole && active.frame?.path.includes(uid) && document.querySelector('[data-action="volume"]').dataset.of === uid }""",
+        """uid => {
+          const { active, whole } = document.querySelector("[data-viewer]").viewer
+          const { dataset } = document.querySelector('[data-action="volume"]')
+          return !whole && active.frame?.path.includes(uid) && dataset.of === uid
+        }""",
         arg=uid(1, series),
     )
 
