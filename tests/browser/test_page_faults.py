@@ -12,7 +12,7 @@ from typing import Any, Final
 import pytest
 from playwright.sync_api import BrowserContext, Page
 
-from support.browser.accessibility import check_accessibility, press, reach, type_into
+from support.browser.accessibility import AccessibilityOfMany, check_accessibility, press, reach, type_into
 from support.browser.page_faults import PageFaults
 from support.browser.pages import check_page, check_width, settle
 
@@ -36,7 +36,8 @@ FAULTS: Final[Mapping[str, tuple[str, list[str]]]] = {
     "status": ("<script src='/ask.js'></script>", ["status 500: GET"]),
 }
 FILES: Final = {
-    "/style.css": "a:focus, input:focus { outline: 2px solid } .wide { width: 2000px } .own { overflow-x: auto }",
+    "/style.css": "a:focus, input:focus { outline: 2px solid } .wide { width: 2000px } .own { overflow-x: auto }"
+    " .pale { color: #ccc }",
     "/script.js": "console.log('ready')",
     "/error.js": "throw new Error('planted')",
     "/console.js": "console.error('planted')",
@@ -130,6 +131,25 @@ def test_a_violation_of_accessibility_is_told(server: Pages, page: Page) -> None
     page.goto("/")
     with pytest.raises(AssertionError, match=r"label \(critical\).*\n.*#bare"):
         check_accessibility(page)
+
+
+def test_a_violation_is_told_of_each_page_of_many(server: Pages, page: Page, context: BrowserContext) -> None:
+    keeping = context.new_page()
+    keeping.goto("/")
+    accessibility = AccessibilityOfMany(keeping)
+    page.goto("/")
+    accessibility.check(page)
+    server.body = f"{HTML}<main><h1>A page</h1><input id='bare'></main>"
+    page.goto("/")
+    with pytest.raises(AssertionError, match=r"/:\nlabel \(critical\).*\n.*#bare"):
+        accessibility.check(page)
+    server.body = CLEAN + "<p class='pale'>hardly to be read</p>"
+    page.goto("/")
+    with pytest.raises(AssertionError, match="color-contrast"):
+        accessibility.check(page)
+    server.body = CLEAN
+    page.goto("/")
+    accessibility.check(page)
 
 
 def test_a_page_that_scrolls_sideways_is_told(server: Pages, page: Page) -> None:

@@ -17,7 +17,7 @@ from playwright.sync_api import expect
 from hounsfield.console.page import Page
 from hounsfield.console.pages import PAGES
 from support.audit_trail import record_of, records, verified
-from support.browser.pages import check_page, sign_in
+from support.browser.pages import check_page, sign_in_by_form
 from support.browser.plain_session import PlainSession, csrf_token
 from support.identities.users import answer
 from support.identities.users_and_roles import UsersAndRoles
@@ -330,7 +330,7 @@ def test_a_link_signs_in_the_browser_that_opens_it(server: ServerProcess, page: 
 
 def test_the_theme_is_chosen_for_all_tabs_and_stays(server: ServerProcess, page: Tab) -> None:
     page.emulate_media(color_scheme="light")
-    sign_in(page, server.key())
+    sign_in_by_form(page, server.key())
     other = page.context.new_page()
     other.goto("/console/session")
     page.get_by_role("button", name="Switch to the dark theme").click()

@@ -1,4 +1,4 @@
-"""Debian's chromium: one browser for all tests of a process, a context of its own for each test.
+"""Debian's chromium without windows: one browser for all tests of a process, a context of its own for each test.
 
     driver (node, carried by Playwright) ─▶ chromium ─▶ context ─▶ pages
          started with the first test that asks        one a test, watched by `PageFaults`
@@ -23,7 +23,8 @@ from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 from support.browser.page_faults import PageFaults
 from support.required_tools import required_tool
 
-PATH: Final = shutil.which("chromium")
+PATH: Final = shutil.which("chromium-headless-shell") or shutil.which("chromium")
+"""The same engine without the windows of a browser, which take as long as the pages; else the whole browser."""
 TIMEOUT_MS: Final = 30_000
 """How long an element may take to come, on a machine that does much else at the same time."""
 PICTURES: Final = Path(__file__).parents[3] / "screenshots"
@@ -35,7 +36,9 @@ class Chromium:
     """A browser without a screen, with the driver that it needs."""
 
     def __init__(self) -> None:
-        required_tool(PATH is not None, "Debian's package chromium is not installed")
+        required_tool(
+            PATH is not None, "neither of Debian's packages chromium-headless-shell and chromium is installed"
+        )
         self._playwright = sync_playwright().start()
         self._loop = asyncio.get_running_loop()
         try:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Literal
 
-from playwright.sync_api import APIResponse, Page
+from playwright.sync_api import APIResponse, Page, Response
 
 from support.browser.accessibility import check_accessibility
 
@@ -21,8 +21,19 @@ _QUIET: Final = """() => document.readyState === "complete"
 
 
 def sign_in(page: Page, key: tuple[str, str], path: str = "/console/") -> None:
-    """Sign in by the form with an access key and its secret, on the way to a page."""
+    """Sign in with an access key and its secret, without the form, and open a page."""
+    answer = page.request.post(
+        "/console/sign-in", form={"access_key_id": key[0], "secret_access_key": key[1]}, max_redirects=0
+    )
+    assert answer.status == 303, answer.text()
     page.goto(path)
+    page.get_by_role("button", name="Sign out").wait_for()
+    settle(page)
+
+
+def sign_in_by_form(page: Page, key: tuple[str, str]) -> None:
+    """Sign in as people do, on the way to the first page."""
+    page.goto("/console/")
     page.get_by_label("Access key", exact=True).fill(key[0])
     page.get_by_label("Secret access key").fill(key[1])
     page.get_by_role("button", name="Sign in").click()
@@ -33,6 +44,15 @@ def sign_in(page: Page, key: tuple[str, str], path: str = "/console/") -> None:
 def settle(page: Page) -> None:
     """Wait until the page is loaded and no part of it is being asked for or swapped by htmx."""
     page.wait_for_function(_QUIET)
+
+
+def open_page(page: Page, address: str) -> Response | None:
+    """Open a page, wait until it is settled, and return the answer."""
+    answer = page.goto(address)
+    # It is loaded, and seldom asks for parts of itself: to wait costs it much more than to be asked.
+    if not page.evaluate(_QUIET):
+        settle(page)
+    return answer
 
 
 def send_form(page: Page, path: str, fields: Mapping[str, str]) -> APIResponse:
