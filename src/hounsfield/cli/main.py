@@ -151,6 +151,47 @@ def console_command(data: Path, url: str | None, user: str | None, as_json: bool
     print_link(data, url, user, as_json=as_json)
 
 
+@cli.command("verify")
+@data_option
+@click.option("--datastore", metavar="ID", help="Only this data store.")
+@click.option("--image-set", metavar="ID", help="Only this image set.")
+@click.option("--sample", metavar="N|P%", help="Only so many image sets, or such a part of them, drawn at random.")
+@click.option(
+    "--rate", metavar="BYTES", help="Read at most so many bytes a second, such as 50M.  [default: any number]"
+)
+@click.option("--processes", type=click.IntRange(1, 1024), help="Processes that check.  [default: one per processor]")
+@click.option("--resume", is_flag=True, help="Go on with the pass of these options that did not come to its end.")
+@click.option("--status", is_flag=True, help="Show how the last passes stand, those of runners too, and check nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def verify_command(
+    data: Path,
+    datastore: str | None,
+    image_set: str | None,
+    sample: str | None,
+    rate: str | None,
+    processes: int | None,
+    resume: bool,
+    status: bool,
+    as_json: bool,
+) -> None:
+    """Check that everything stored is as it was written.
+
+    Exits with 0 when all is well, 1 when something is damaged, and 3 when not everything could be looked at.
+    """
+    # The imports of the processes and those of this one go on side by side.
+    if not status:
+        start_fork_server("hounsfield.imaging.verify.record_check")
+    with defer_collection():
+        from hounsfield.cli import verify
+        from hounsfield.cli.output import Output
+    if status:
+        verify.show_status(data, Output(as_json=as_json))
+        return
+    scope = verify.parse_scope(datastore, image_set, sample)
+    bound = verify.parse_rate(rate)
+    sys.exit(verify.verify(data, scope, rate=bound, processes=processes, resume=resume, output=Output(as_json=as_json)))
+
+
 @cli.command("demo")
 @click.option("--data", type=click.Path(file_okay=False, path_type=Path), default=Path("demo-data"), show_default=True)
 @click.option("--keep-serving/--stop", default=None, help="Serve on after the tour.  [default: when in a terminal]")

@@ -84,11 +84,16 @@ class SeriesDetails:
     timezone_offset: str = ""
 
 
+def read_series_details(connection: Connection, image_set_id: str) -> SeriesDetails:
+    """Return what a series has from the first of its instances, all empty where there is none."""
+    first = _FIRST.first(connection, {"image_set": image_set_id})
+    return SeriesDetails() if first is None else SeriesDetails(*first)
+
+
 def refresh_series(connection: Connection, image_set_ids: Iterable[str]) -> None:
     """Write the details of the first instances of image sets to their rows, which the caller has locked."""
     for image_set_id in image_set_ids:
-        first = _FIRST.first(connection, {"image_set": image_set_id})
-        details = SeriesDetails() if first is None else SeriesDetails(*first)
+        details = read_series_details(connection, image_set_id)
         (before,) = _DETAILS.rows(connection, {"image_set": image_set_id})
         if SeriesDetails(*before) != details:
             connection.execute(update(image_sets).where(image_sets.c.id == image_set_id).values(**asdict(details)))

@@ -19,7 +19,8 @@ from hounsfield.storage.db.prepared import PreparedStatement
 from hounsfield.storage.db.study_tables import studies
 from hounsfield.storage.db.tag_table import image_set_tags
 
-_REPEATED: Final = ("datastore_id", "study_uid", "is_primary", "updated_at", "created_at", "study_date", "study_time")
+REPEATED: Final = ("datastore_id", "study_uid", "is_primary", "updated_at", "created_at", "study_date", "study_time")
+"""Columns of an image set that the rows of its tags repeat."""
 _TAGGED: Final = PreparedStatement(
     select(image_set_tags.c.tag_key).where(image_set_tags.c.image_set_id == bindparam("image_set")).limit(1)
 )
@@ -34,14 +35,20 @@ _FOLLOW_STUDY: Final = PreparedStatement(
 def index_tags(connection: Connection, image_set_id: str, tags: Mapping[str, str]) -> None:
     """Write the rows of an image set, whose row the caller has locked, with all tags it has now."""
     connection.execute(delete(image_set_tags).where(image_set_tags.c.image_set_id == image_set_id))
-    by_key: dict[str, str] = {}
-    for key in sorted(tags):
-        # Of keys that differ only in case, which there are from before these were refused, conditions read the first.
-        by_key.setdefault(key.lower(), tags[key])
+    by_key = indexed_tags(tags)
     if by_key:
         repeated = _repeated(connection, image_set_id)
         rows = [{**repeated, "tag_key": key, "tag_value": value} for key, value in by_key.items()]
         connection.execute(insert(image_set_tags), rows)
+
+
+def indexed_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """Return tags as they are indexed: their keys in lower case."""
+    by_key: dict[str, str] = {}
+    for key in sorted(tags):
+        # Of keys that differ only in case, which there are from before these were refused, conditions read the first.
+        by_key.setdefault(key.lower(), tags[key])
+    return by_key
 
 
 def follow_image_sets(connection: Connection, image_set_ids: Iterable[str]) -> None:
@@ -76,7 +83,7 @@ def distinct_values(connection: Connection, datastore_id: str, key: str, most: i
 
 
 def _repeated(connection: Connection, image_set_id: str) -> dict[str, object]:
-    columns = [image_sets.c[name] for name in _REPEATED]
+    columns = [image_sets.c[name] for name in REPEATED]
     row = connection.execute(select(*columns).where(image_sets.c.id == image_set_id)).one()
     query = select(studies.c.updated_at).where(
         studies.c.datastore_id == row.datastore_id, studies.c.study_uid == row.study_uid

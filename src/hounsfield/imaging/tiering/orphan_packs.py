@@ -68,7 +68,7 @@ class OrphanSweeper:
     def run(self, item: WorkItem) -> None:
         """Sweep, and come again a day later."""
         self.sweep()
-        self.abort_uploads(self._a_day_ago())
+        self.abort_uploads(a_day_ago(self._image_store))
         self._image_store.queue.release_lease(item, _DAY_SECONDS, failed=False)
 
     def give_up(self, item: WorkItem) -> None:
@@ -103,16 +103,12 @@ class OrphanSweeper:
             _log.info("uploads that nobody completes aborted", uploads=count)
         return count
 
-    def _a_day_ago(self) -> int:
-        """Return a time that was a day ago by the time of the installation and by the clock of this machine."""
-        return min(self._image_store.queue.clock.now(), now_ms()) - _DAY_MS
-
     def _sweep(self, datastore_id: str) -> int:
         now = self._image_store.queue.clock.now()
-        old = list(self._image_store.blobs.names(f"packs/{datastore_id}/", before_ms=self._a_day_ago()))
+        old = list(self._image_store.blobs.names(f"packs/{datastore_id}/", before_ms=a_day_ago(self._image_store)))
         orphans: set[str] = set()
         if old:
-            named = self._named_by_jobs(datastore_id)
+            named = list_packs_of_jobs(self._image_store, datastore_id)
             with self._image_store.database.read() as connection:
                 named |= _named_by_rows(connection, datastore_id)
             orphans = {name for name in old if PurePosixPath(name).name not in named}
@@ -145,22 +141,28 @@ class OrphanSweeper:
                     connection.execute(insert(orphan_packs), rows)
         return {**known, **dict.fromkeys(new, now)}
 
-    def _named_by_jobs(self, datastore_id: str) -> set[str]:
-        """Return the packs that the results of unfinished import jobs lie in; raises `KeyUnavailableError`."""
-        named: set[str] = set()
-        with self._image_store.database.read() as connection:
-            jobs = select(import_files.c.job_id).distinct().join(import_jobs, import_jobs.c.id == import_files.c.job_id)
-            query = jobs.where(import_jobs.c.datastore_id == datastore_id)
-            job_ids = connection.execute(query).scalars().all()
-        if not job_ids:
-            return named
-        key = fetch_key(self._image_store, get_datastore(self._image_store, datastore_id))
-        with self._image_store.database.read() as connection:
-            for job_id in job_ids:
-                for record in read_file_records(connection, job_id, key):
-                    if record.instance is not None:
-                        named |= record.instance.pack_ids
+
+def list_packs_of_jobs(image_store: ImageStore, datastore_id: str) -> set[str]:
+    """Return the packs that the results of unfinished import jobs lie in; raises `KeyUnavailableError`."""
+    named: set[str] = set()
+    with image_store.database.read() as connection:
+        jobs = select(import_files.c.job_id).distinct().join(import_jobs, import_jobs.c.id == import_files.c.job_id)
+        query = jobs.where(import_jobs.c.datastore_id == datastore_id)
+        job_ids = connection.execute(query).scalars().all()
+    if not job_ids:
         return named
+    key = fetch_key(image_store, get_datastore(image_store, datastore_id))
+    with image_store.database.read() as connection:
+        for job_id in job_ids:
+            for record in read_file_records(connection, job_id, key):
+                if record.instance is not None:
+                    named |= record.instance.pack_ids
+    return named
+
+
+def a_day_ago(image_store: ImageStore) -> int:
+    """Return a time that was a day ago by the time of the installation and by the clock of this machine."""
+    return min(image_store.queue.clock.now(), now_ms()) - _DAY_MS
 
 
 def _named_by_rows(connection: Connection, datastore_id: str) -> set[str]:

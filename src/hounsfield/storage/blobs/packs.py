@@ -17,7 +17,7 @@ from __future__ import annotations
 import errno
 import struct
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -355,6 +355,36 @@ def read_contents(blobs: Blobs, key: DataKey, pack_id: str) -> list[tuple[Label,
         (Label(RecordKind(kind), owner, ordinal), Extent(pack_id, start, size))
         for kind, owner, ordinal, start, size in listing
     ]
+
+
+def check_structure(blobs: Blobs, key: DataKey, pack_id: str, contents: Sequence[tuple[Label, Extent]]) -> None:
+    """Check what of a pack is neither a record nor read by `read_contents`: its header, and the bytes between records.
+
+    Parameters
+    ----------
+    blobs, key, pack_id
+        The pack.
+    contents : Sequence of (Label, Extent)
+        What `read_contents` gave of it.
+
+    Raises
+    ------
+    PackDamagedError
+        The header is of another pack, or something stands between records.
+    PackMissingError
+        The pack is gone.
+    """
+    name = pack_name(key.datastore_id, pack_id)
+    size = _size(blobs, key, pack_id)
+    (contents_offset, _, _) = _TRAILER.unpack(blobs.read(name, size - _TRAILER.size, _TRAILER.size))
+    header = _HEADER.pack(_MAGIC, key.datastore_id.encode(), pack_id.encode())
+    if blobs.read(name, 0, _HEADER.size) != header:
+        raise PackDamagedError(Damage(key.datastore_id, pack_id, "it has no header, or that of another pack"))
+    end = _HEADER.size
+    for start, length in [*sorted((extent.offset, extent.length) for _, extent in contents), (contents_offset, 0)]:
+        if start < end or (start > end and any(blobs.read(name, end, start - end))):
+            raise PackDamagedError(Damage(key.datastore_id, pack_id, f"there is something at byte {end}"))
+        end = start + length
 
 
 def check_pack(blobs: Blobs, key: DataKey, pack_id: str) -> None:

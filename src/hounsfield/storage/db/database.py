@@ -107,6 +107,15 @@ class Database:
             raise trouble from error
 
     @contextmanager
+    def read_snapshot(self) -> Iterator[Connection]:
+        """Open a connection all of whose statements see the state that the first of them saw; raises as `read` does."""
+        with self.read() as connection:
+            if connection.dialect.name == "postgresql":
+                # SQLite's transactions do so by themselves.
+                connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            yield connection
+
+    @contextmanager
     def write(self) -> Iterator[Connection]:
         """Open a connection in a transaction that commits at the end and rolls back on any error.
 

@@ -20,6 +20,7 @@ from hounsfield.storage.db import (  # noqa: F401 - parts of the metadata
     orphan_pack_table,
     study_tables,
     tag_table,
+    verification_table,
 )
 from hounsfield.storage.db.clock_table import steady_clock
 from hounsfield.storage.db.iam_tables import identity_generation

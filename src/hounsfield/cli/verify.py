@@ -1,0 +1,171 @@
+"""``hounsfield verify``: everything that is stored is as it was written.
+
+options ─▶ pass, begun or gone on with ─▶ walk ─▶ saved again and again ─▶ audit trail ─▶ report, exit code
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+import re
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import click
+
+from hounsfield.bootstrap.audit_verification import verify_audit_trail
+from hounsfield.bootstrap.image_store import open_image_store
+from hounsfield.cli.installation import InvalidError, RefusedError, check_installation_exists, report_refusals
+from hounsfield.cli.output import Output
+from hounsfield.imaging.errors import NotFoundError
+from hounsfield.imaging.image_store import ImageStore
+from hounsfield.imaging.verify.check_processes import CheckProcesses
+from hounsfield.imaging.verify.findings import Finding, FindingKind
+from hounsfield.imaging.verify.passes import (
+    Pass,
+    PassKind,
+    PassState,
+    begin_pass,
+    find_unfinished,
+    list_passes,
+    save_pass,
+)
+from hounsfield.imaging.verify.rate_limit import RateLimit
+from hounsfield.imaging.verify.reports import report_json, report_lines, result_of, status_line
+from hounsfield.imaging.verify.scopes import Sample, Scope
+from hounsfield.imaging.verify.verifier import Verifier
+from hounsfield.jobs.runner import StoppedError
+from hounsfield.runtime.logs import configure_logs
+from hounsfield.settings import Settings, load_settings
+from hounsfield.storage.db.errors import DatabaseDamagedError, DatabaseTroubleError
+from hounsfield.storage.keys.master_keys import LocalKeyring
+
+EXIT_CODES: Final = {"intact": 0, "damaged": 1, "incomplete": 3}
+"""Exit codes by results; 2 is for options that cannot be."""
+_SAVE_SECONDS: Final = 2.0
+_ID: Final = re.compile(r"[0-9a-f]{32}")
+_RATE: Final = re.compile(r"(?P<number>[1-9][0-9]{0,14})(?P<unit>[kMG]?)")
+_UNITS: Final = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
+
+
+class NotVerifiedError(click.ClickException):
+    """Nothing could be verified, or not to the end."""
+
+    exit_code = EXIT_CODES["incomplete"]
+
+
+def parse_scope(datastore: str | None, image_set: str | None, sample: str | None) -> Scope:
+    """Return what is to be verified; raises `InvalidError`."""
+    for name, value in (("--datastore", datastore), ("--image-set", image_set)):
+        if value is not None and not _ID.fullmatch(value):
+            raise InvalidError(f"{name} {value!r} is no id: it has 32 hexadecimal digits")
+    if image_set is not None and sample is not None:
+        raise InvalidError("--sample and --image-set exclude each other")
+    if sample is not None:
+        try:
+            Sample.parse(sample)
+        except ValueError as error:
+            raise InvalidError(f"--sample: {error}") from error
+    return Scope(datastore or "", image_set or "", sample or "")
+
+
+def parse_rate(text: str | None) -> int:
+    """Return bytes a second, 0 for no bound; raises `InvalidError`."""
+    if text is None:
+        return 0
+    found = _RATE.fullmatch(text)
+    if found is None:
+        raise InvalidError(f"--rate {text!r} is no rate: it is a number of bytes a second, such as 50000000 or 50M")
+    return int(found["number"]) * _UNITS[found["unit"]]
+
+
+def verify(data: Path, scope: Scope, *, rate: int, processes: int | None, resume: bool, output: Output) -> int:
+    """Verify an installation, print the report, and return the exit code.
+
+    Raises
+    ------
+    NotVerifiedError
+        There is no installation, or it cannot be opened; or what is to be verified is not there.
+    """
+    with _opened(data) as (settings, image_store, keyring), _stopped_by_signals() as stop:
+        current = find_unfinished(image_store, PassKind.COMMAND, scope) if resume else None
+        if current is None:
+            current = begin_pass(image_store, PassKind.COMMAND, scope)
+        checkers = CheckProcesses(processes or os.cpu_count() or 1)
+        try:
+            verifier = Verifier(image_store, checkers, pace=RateLimit(rate, stop).wait, stop=stop)
+            current = _run(settings, image_store, keyring, verifier, current)
+        finally:
+            checkers.close()
+        output.say(report_json(current), report_lines(current))
+        return EXIT_CODES[result_of(current)]
+
+
+def show_status(data: Path, output: Output) -> None:
+    """Print how the last passes stand; raises `NotVerifiedError`."""
+    with _opened(data) as (_, image_store, _):
+        passes = list_passes(image_store)
+        output.say([report_json(one) for one in passes], [status_line(one) for one in passes] or ["no pass yet"])
+
+
+def _run(settings: Settings, image_store: ImageStore, keyring: LocalKeyring, verifier: Verifier, current: Pass) -> Pass:
+    began, before = time.monotonic(), current.seconds
+    saved = -math.inf
+    try:
+        for unit in verifier.walk(current):
+            current = current.with_unit(unit.position, unit.counts, unit.findings)
+            now = time.monotonic()
+            current = dataclasses.replace(current, seconds=before + now - began)
+            if now - saved >= _SAVE_SECONDS or unit.findings:
+                save_pass(image_store, current)
+                saved = now
+        if current.scope.is_everything:
+            findings, counts = verify_audit_trail(settings, image_store.database, keyring)
+            current = current.with_unit(current.position, counts, findings)
+        current = dataclasses.replace(current, state=PassState.ENDED, seconds=before + time.monotonic() - began)
+    except StoppedError:
+        pass
+    except NotFoundError as error:
+        raise NotVerifiedError(str(error)) from error
+    except DatabaseDamagedError as error:
+        finding = Finding(kind=FindingKind.DATABASE_DAMAGED, what=str(error))
+        return current.with_unit(current.position, Counter(), [finding])
+    except DatabaseTroubleError as error:
+        raise NotVerifiedError(f"{error}; `hounsfield verify --resume` goes on") from error
+    save_pass(image_store, current)
+    return current
+
+
+@contextmanager
+def _opened(data: Path) -> Iterator[tuple[Settings, ImageStore, LocalKeyring]]:
+    configure_logs("warning")
+    settings = dataclasses.replace(load_settings(), data=data)
+    try:
+        check_installation_exists(settings)
+        with report_refusals(settings):
+            image_store, keyring = open_image_store(settings)
+    except RefusedError as error:
+        raise NotVerifiedError(error.message) from error
+    try:
+        yield settings, image_store, keyring
+    finally:
+        image_store.database.close()
+
+
+@contextmanager
+def _stopped_by_signals() -> Iterator[threading.Event]:
+    """Yield an event that an interrupt sets, so that the pass is saved and can be gone on with."""
+    stop = threading.Event()
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

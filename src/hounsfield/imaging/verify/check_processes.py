@@ -1,0 +1,109 @@
+"""Worker processes that check records; a record that ends its process fails alone.
+
+submit ─▶ WorkerPool ─▶ check_records ─▶ result
+└─ the process ended ─▶ each instance alone, in a process of its own
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from typing import Final
+
+from hounsfield.imaging.verify.findings import Finding, FindingKind
+from hounsfield.imaging.verify.record_check import RecordCheck, RecordCheckResult, check_records
+from hounsfield.runtime.worker_pool import WorkerPool
+
+_NICENESS: Final = 15
+
+
+def start_politely() -> None:
+    """Have a process of the background pass run only when nobody else wants the processor."""
+    start()
+    os.nice(_NICENESS)
+
+
+def start() -> None:
+    """Leave it to the command to act on an interrupt."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@dataclass(frozen=True, slots=True)
+class PendingCheck:
+    """A task that was handed in."""
+
+    task: RecordCheck
+    executor: Executor
+    future: Future[RecordCheckResult]
+
+
+class CheckProcesses:
+    """Some processes that check records.
+
+    Parameters
+    ----------
+    processes : int
+        How many.
+    warm_up : callable
+        Run once in each: `start` or `start_politely`.
+    """
+
+    def __init__(self, processes: int, warm_up: Callable[[], None] = start) -> None:
+        self.processes = processes
+        self._pool = WorkerPool(processes, warm_up)
+
+    def submit(self, task: RecordCheck) -> PendingCheck:
+        """Hand in a task."""
+        return PendingCheck(task, *self._pool.submit(check_records, task))
+
+    def result(self, pending: PendingCheck) -> RecordCheckResult:
+        """Wait for what a task found; what could not be looked at is among the findings."""
+        try:
+            return pending.future.result()
+        except BrokenProcessPool:
+            self._pool.renew(pending.executor)
+            return self._alone(pending.task)
+        except OSError as error:
+            return _unreachable(pending.task, error)
+
+    def check(self, task: RecordCheck) -> RecordCheckResult:
+        """Do a task, and wait for it."""
+        return self.result(self.submit(task))
+
+    def close(self) -> None:
+        """End the processes."""
+        self._pool.close()
+
+    def _alone(self, task: RecordCheck) -> RecordCheckResult:
+        joined = RecordCheckResult()
+        for instance in task.instances:
+            one = replace(task, instances=(instance,))
+            with self._pool.single() as executor:
+                try:
+                    result = executor.submit(check_records, one).result()
+                except BrokenProcessPool:
+                    what = "the process that checked the records of the instance ended"
+                    result = _result(one, FindingKind.RECORD_DAMAGED, what)
+                except OSError as error:
+                    result = _unreachable(one, error)
+            joined.findings += result.findings
+            joined.frames += result.frames
+            joined.records += result.records
+            joined.bytes += result.bytes
+        return joined
+
+
+def _unreachable(task: RecordCheck, error: OSError) -> RecordCheckResult:
+    return _result(task, FindingKind.NOT_CHECKED, f"a place of packs cannot be reached: {type(error).__name__}")
+
+
+def _result(task: RecordCheck, kind: FindingKind, what: str) -> RecordCheckResult:
+    datastore_id = task.key.datastore_id
+    findings = {
+        Finding(datastore_id, instance.image_set_id, instance.key, 0, "", kind, what) for instance in task.instances
+    }
+    return RecordCheckResult(sorted(findings))

@@ -1,0 +1,208 @@
+"""Walk over the packs of a data store: what no row names of them.
+
+    names of the packs ─▶ contents ─▶ keys of the records ─▶ rows ─┬─ name all of them
+                                                                   ├─ name some: the others decrypt, and are counted
+                                                                   └─ name none, for more than a day: an orphan
+
+Records that rows name are checked with their image sets (`hounsfield.imaging.verify.record_check`).
+"""
+
+from __future__ import annotations
+
+import zlib
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Any, Final
+
+from sqlalchemy import Connection, or_, select
+
+from hounsfield.imaging.image_store import ImageStore
+from hounsfield.imaging.staged_instance import PixelKind
+from hounsfield.imaging.tiering.orphan_packs import a_day_ago, list_packs_of_jobs
+from hounsfield.imaging.verify.findings import Finding, FindingKind
+from hounsfield.storage.blobs.blobs import BlobMissingError
+from hounsfield.storage.blobs.packs import (
+    Extent,
+    Label,
+    PackDamagedError,
+    RecordKind,
+    check_structure,
+    pack_name,
+    read_contents,
+    read_records,
+)
+from hounsfield.storage.db.database import in_groups
+from hounsfield.storage.db.image_set_tables import frame_runs, instances
+from hounsfield.storage.keys.data_key import DataKey
+
+SHARDS: Final = tuple(f"{number:02x}" for number in range(256))
+"""Folders of the packs of a data store."""
+_BATCH_BYTES: Final = 8 << 20
+_IN_FRAMES: Final = frozenset(kind.value for kind in PixelKind if kind.in_frames)
+
+
+@dataclass(slots=True)
+class PackWalk:
+    """What was found in a folder of packs."""
+
+    findings: list[Finding] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+
+
+class PackWalker:
+    """Walks over the packs of a data store.
+
+    Parameters
+    ----------
+    image_store : ImageStore
+        Where everything is.
+    key : DataKey
+        The key of the data store.
+    """
+
+    def __init__(self, image_store: ImageStore, key: DataKey) -> None:
+        self._image_store = image_store
+        self._key = key
+        self._datastore_id = key.datastore_id
+
+    def walk(self, shard: str) -> PackWalk:
+        """Walk over one folder of packs."""
+        result = PackWalk()
+        blobs = self._image_store.blobs
+        prefix = f"packs/{self._datastore_id}/{shard}/"
+        old = set(blobs.names(prefix, before_ms=a_day_ago(self._image_store)))
+        for name in sorted({*blobs.names(prefix), *old}):
+            found = self._check(name, result.counts, is_old=name in old)
+            if found:
+                # Meanwhile it may have been deleted, or have got its rows.
+                again = self._check(name, Counter(), is_old=name in old)
+                result.findings += [finding for finding in found if finding in again]
+        return result
+
+    def _finding(self, pack_id: str, kind: FindingKind, what: str) -> Finding:
+        return Finding(self._datastore_id, "", "", 0, pack_id, kind, what)
+
+    def _check(self, name: str, counts: Counter[str], *, is_old: bool) -> list[Finding]:
+        pack_id = PurePosixPath(name).name
+        if name != pack_name(self._datastore_id, pack_id) or pack_id.startswith("."):
+            what = "a file among the packs that is none, left behind by a process that ended"
+            return [self._finding(pack_id, FindingKind.ORPHANED_PACK, what)] if is_old and self._is_there(name) else []
+        try:
+            contents = read_contents(self._image_store.blobs, self._key, pack_id)
+            check_structure(self._image_store.blobs, self._key, pack_id, contents)
+        except BlobMissingError:
+            return []
+        except (PackDamagedError, ValueError, zlib.error) as error:
+            what = error.damage.what if isinstance(error, PackDamagedError) else "it cannot be read"
+            # The image sets that lie in it name it too.
+            return [] if self._has_rows(pack_id) else [self._finding(pack_id, FindingKind.PACK_DAMAGED, what)]
+        counts["packs"] += 1
+        with self._image_store.database.read_snapshot() as connection:
+            named = _named_records(connection, pack_id, sorted({label.owner for label, _ in contents}))
+        unnamed = [(extent, label) for label, extent in contents if (label, extent) not in named]
+        if not unnamed:
+            return []
+        counts["records"] += len(unnamed)
+        counts["bytes"] += sum(extent.length for extent, _ in unnamed)
+        found = self._read(pack_id, unnamed)
+        if named and is_old:
+            counts["unnamed_records"] += len(unnamed)
+        elif not named and is_old and pack_id not in list_packs_of_jobs(self._image_store, self._datastore_id):
+            what = f"no row names the pack, which has {len(contents)} records and is older than a day"
+            found.append(self._finding(pack_id, FindingKind.ORPHANED_PACK, what))
+        return found
+
+    def _is_there(self, name: str) -> bool:
+        try:
+            return self._image_store.blobs.size(name) >= 0
+        except BlobMissingError:
+            return False
+
+    def _has_rows(self, pack_id: str) -> bool:
+        with self._image_store.database.read() as connection:
+            columns = instances.c
+            named = select(columns.key).where(
+                columns.datastore_id == self._datastore_id,
+                or_(columns.fragment_pack_id == pack_id, columns.dataset_pack_id == pack_id),
+            )
+            framed = select(frame_runs.c.source_key).where(frame_runs.c.pack_id == pack_id)
+            return any(connection.execute(query.limit(1)).first() is not None for query in (named, framed))
+
+    def _read(self, pack_id: str, records: Sequence[tuple[Extent, Label]]) -> list[Finding]:
+        """Decrypt records that no row names."""
+        found = []
+        for batch in _batches(records):
+            try:
+                read_records(self._image_store.blobs, self._key, batch)
+            except BlobMissingError:
+                return []
+            except (PackDamagedError, zlib.error):
+                found += [finding for record in batch for finding in self._read_one(pack_id, record)]
+        return found
+
+    def _read_one(self, pack_id: str, record: tuple[Extent, Label]) -> list[Finding]:
+        try:
+            read_records(self._image_store.blobs, self._key, [record])
+        except BlobMissingError:
+            return []
+        except (PackDamagedError, zlib.error):
+            extent, label = record
+            what = f"{label.kind} {label.ordinal} at byte {extent.offset} was changed; no row names it"
+            return [self._finding(pack_id, FindingKind.RECORD_DAMAGED, what)]
+        return []
+
+
+def _batches(records: Iterable[tuple[Extent, Label]]) -> Iterable[list[tuple[Extent, Label]]]:
+    batch: list[tuple[Extent, Label]] = []
+    size = 0
+    for record in records:
+        if batch and size + record[0].length > _BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+        batch.append(record)
+        size += record[0].length
+    if batch:
+        yield batch
+
+
+def _named_records(connection: Connection, pack_id: str, owners: Sequence[str]) -> set[tuple[Label, Extent]]:
+    """Return the records of a pack that rows of instances name."""
+    named: set[tuple[Label, Extent]] = set()
+    for some in in_groups(owners):
+        kinds: dict[str, RecordKind] = {}
+        for row in _rows_of(connection, some):
+            kinds[row.source_key] = RecordKind.FRAME if row.pixel_kind in _IN_FRAMES else RecordKind.BLOB
+            for kind, found in (
+                (RecordKind.FRAGMENT, Extent(row.fragment_pack_id, row.fragment_offset, row.fragment_length)),
+                (RecordKind.DATASET, Extent(row.dataset_pack_id, row.dataset_offset, row.dataset_length)),
+            ):
+                if found.pack_id == pack_id:
+                    named.add((Label(kind, row.source_key), found))
+        query = select(frame_runs).where(frame_runs.c.source_key.in_(sorted(kinds)), frame_runs.c.pack_id == pack_id)
+        for run in connection.execute(query):
+            offset = run.first_offset
+            for ordinal, length in enumerate(array("I", run.lengths[: len(run.lengths) // 4 * 4]), run.first_ordinal):
+                named.add((Label(kinds[run.source_key], run.source_key, ordinal), Extent(pack_id, offset, length)))
+                offset += length
+    return named
+
+
+def _rows_of(connection: Connection, source_keys: Sequence[str]) -> list[Any]:
+    """Read the rows of instances, originals and copies, whose records were written under some keys."""
+    columns = instances.c
+    query = select(
+        columns.source_key,
+        columns.pixel_kind,
+        columns.fragment_pack_id,
+        columns.fragment_offset,
+        columns.fragment_length,
+        columns.dataset_pack_id,
+        columns.dataset_offset,
+        columns.dataset_length,
+    )
+    originals = columns.key.in_(source_keys) & (columns.source_key == columns.key)
+    copies = columns.source_key.in_(source_keys) & (columns.source_key != columns.key)
+    return [row for condition in (originals, copies) for row in connection.execute(query.where(condition))]

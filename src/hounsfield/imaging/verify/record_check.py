@@ -1,0 +1,428 @@
+"""Check of the records that instances have in packs: the work of a worker process, without a database.
+
+rows of instances ─▶ their records, by pack ─┬─ the pack says the same of them ─ no ─▶ finding
+├─ they decrypt
+├─ the JSON of an instance: what its row and its data set say
+└─ frames: their checksums, at each resolution
+"""
+
+from __future__ import annotations
+
+import threading
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+import orjson
+from cachetools import LRUCache
+
+from hounsfield.dicom.healthimaging.record import instance_record
+from hounsfield.dicom.io.byte_source import BytesSource
+from hounsfield.dicom.io.part10 import read_part10
+from hounsfield.dicom.values.errors import DicomError
+from hounsfield.imaging.instance_columns import InstanceColumns, read_columns
+from hounsfield.imaging.staged_instance import FrameRun, PixelKind
+from hounsfield.imaging.verify.findings import Finding, FindingKind
+from hounsfield.pixels.codecs.checksum import LevelChecksum
+from hounsfield.pixels.codecs.frame_check import find_wrong_resolutions, holds_unchanged
+from hounsfield.pixels.errors import PixelError
+from hounsfield.pixels.transfer_syntaxes import ChecksumType
+from hounsfield.storage.blobs.blobs import BlobLocation, BlobMissingError, Blobs
+from hounsfield.storage.blobs.packs import (
+    Extent,
+    Label,
+    PackDamagedError,
+    PackMissingError,
+    RecordKind,
+    check_structure,
+    read_contents,
+    read_records,
+)
+from hounsfield.storage.blobs.tiered_blobs import TieredBlobs
+from hounsfield.storage.identifiers import frame_id
+from hounsfield.storage.keys.data_key import DataKey
+
+_BATCH_BYTES: Final = 8 << 20
+_BATCH_RECORDS: Final = 256
+_KEPT_PACKS: Final = 4
+_WARNING_REASON: Final = "WarningReason"
+
+
+@dataclass(frozen=True, slots=True)
+class PackLocations:
+    """Where the packs are, in a form that can be sent to a worker process."""
+
+    frequent: BlobLocation
+    archived: BlobLocation | None
+
+    def open(self) -> Blobs:
+        """Connect to the places."""
+        first = self.frequent.open()
+        if self.archived is None:
+            return first
+        return TieredBlobs(first, self.archived.open(), far=False)
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceRecords:
+    """The records of a row of an instance, and what the row says of them.
+
+    Attributes
+    ----------
+    image_set_id : str
+        Image set of the row.
+    key, source_key : str
+        Key of the instance, and that which its records were written under.
+    sop_uid, sop_class_uid : str
+        Of the row.
+    stored_transfer_syntax : str or None
+        Of its frames.
+    pixel_kind : PixelKind
+        How its pixel data is kept.
+    frame_count : int
+        How many frames it has.
+    fragment, dataset : Extent
+        Where its JSON and its data set are.
+    fragment_bytes : int
+        Size of its JSON.
+    columns : InstanceColumns or None
+        What is indexed of it; None where the index is of an older form.
+    runs : tuple of FrameRun
+        Records of its pixel data that are to be checked.
+    """
+
+    image_set_id: str
+    key: str
+    source_key: str
+    sop_uid: str
+    sop_class_uid: str
+    stored_transfer_syntax: str | None
+    pixel_kind: PixelKind
+    frame_count: int
+    fragment: Extent
+    dataset: Extent
+    fragment_bytes: int
+    columns: InstanceColumns | None
+    runs: tuple[FrameRun, ...]
+
+    @property
+    def size(self) -> int:
+        """Sealed bytes of all records that are checked."""
+        return self.fragment.length + self.dataset.length + sum(sum(run.lengths) for run in self.runs)
+
+    def with_runs(self, runs: Iterable[FrameRun]) -> InstanceRecords:
+        """Return the same with some of the records of its pixel data."""
+        return replace(self, runs=tuple(runs))
+
+    @property
+    def is_edited(self) -> bool:
+        """Whether its JSON was edited: edits write it to a pack apart from the data set."""
+        return self.fragment.pack_id != self.dataset.pack_id
+
+
+@dataclass(frozen=True, slots=True)
+class RecordCheck:
+    """A task of a worker."""
+
+    locations: PackLocations
+    key: DataKey
+    instances: tuple[InstanceRecords, ...]
+
+    @property
+    def size(self) -> int:
+        """Sealed bytes that are read."""
+        return sum(instance.size for instance in self.instances)
+
+
+@dataclass(slots=True)
+class RecordCheckResult:
+    """What a task found, and how much it looked at."""
+
+    findings: list[Finding] = field(default_factory=list)
+    frames: int = 0
+    records: int = 0
+    bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _PackContents:
+    """The records that a pack lists, or what is wrong with it."""
+
+    extents: Mapping[Label, Extent]
+    problem: tuple[FindingKind, str] | None = None
+
+
+_kept_lock: Final = threading.Lock()
+_kept: Final[LRUCache[tuple[str, str], _PackContents]] = LRUCache(_KEPT_PACKS)
+
+
+def check_records(task: RecordCheck) -> RecordCheckResult:
+    """Check the records of some instances.
+
+    Raises
+    ------
+    OSError
+        A place of packs cannot be reached.
+    """
+    return _Checker(task, task.locations.open()).run()
+
+
+class _Checker:
+    def __init__(self, task: RecordCheck, blobs: Blobs) -> None:
+        self._task = task
+        self._blobs = blobs
+        self._contents: dict[str, _PackContents] = {}
+        self._result = RecordCheckResult()
+
+    def run(self) -> RecordCheckResult:
+        fragments = self._read_small(RecordKind.FRAGMENT)
+        datasets = self._read_small(RecordKind.DATASET)
+        for number, instance in enumerate(self._task.instances):
+            fragment = fragments.get(number)
+            document = None if fragment is None else self._check_document(instance, fragment, datasets.get(number))
+            if instance.runs:
+                self._check_pixels(instance, document)
+        return self._result
+
+    def _find(
+        self, instance: InstanceRecords, kind: FindingKind, what: str, *, frame: int = 0, pack_id: str = ""
+    ) -> None:
+        datastore_id = self._task.key.datastore_id
+        self._result.findings.append(
+            Finding(datastore_id, instance.image_set_id, instance.key, frame, pack_id, kind, what)
+        )
+
+    # Packs and records
+
+    def _listed(self, instance: InstanceRecords, label: Label, extent: Extent, frame: int = 0) -> None:
+        """Compare what a row says of a record with what its pack says."""
+        pack = self._pack(extent.pack_id)
+        if pack.problem is not None:
+            kind, what = pack.problem
+            datastore_id = self._task.key.datastore_id
+            found = Finding(datastore_id, instance.image_set_id, "", 0, extent.pack_id, kind, what)
+            if found not in self._result.findings:
+                self._result.findings.append(found)
+            return
+        listed = pack.extents.get(label)
+        if listed == extent:
+            return
+        what = (
+            f"the pack has no {label.kind} {label.ordinal} that is at byte {extent.offset} with {extent.length} bytes"
+        )
+        if listed is not None:
+            what += f", but one at byte {listed.offset} with {listed.length} bytes"
+        self._find(instance, FindingKind.RECORD_MISSING, what, frame=frame, pack_id=extent.pack_id)
+
+    def _pack(self, pack_id: str) -> _PackContents:
+        known = self._contents.get(pack_id)
+        if known is None:
+            known = self._contents[pack_id] = _kept_pack(self._blobs, self._task.key, pack_id)
+        return known
+
+    def _read(
+        self, instance: InstanceRecords, wanted: Sequence[tuple[Extent, Label]], *, in_frames: bool
+    ) -> Iterator[bytes | None]:
+        """Read records, some at a time; one that is damaged is a finding and comes as None."""
+        batch: list[tuple[Extent, Label]] = []
+        size = 0
+        for extent, label in wanted:
+            if batch and (size + extent.length > _BATCH_BYTES or len(batch) == _BATCH_RECORDS):
+                yield from self._read_batch(instance, batch, in_frames=in_frames)
+                batch, size = [], 0
+            batch.append((extent, label))
+            size += extent.length
+        yield from self._read_batch(instance, batch, in_frames=in_frames)
+
+    def _read_batch(
+        self, instance: InstanceRecords, batch: list[tuple[Extent, Label]], *, in_frames: bool
+    ) -> Iterable[bytes | None]:
+        self._count(batch)
+        try:
+            return read_records(self._blobs, self._task.key, batch)
+        except (PackDamagedError, BlobMissingError, zlib.error):
+            return [
+                self._read_one(instance, extent, label, frame=label.ordinal + 1 if in_frames else 0)
+                for extent, label in batch
+            ]
+
+    def _count(self, batch: Sequence[tuple[Extent, Label]]) -> None:
+        self._result.records += len(batch)
+        self._result.bytes += sum(extent.length for extent, _ in batch)
+
+    def _read_one(self, instance: InstanceRecords, extent: Extent, label: Label, *, frame: int = 0) -> bytes | None:
+        try:
+            return read_records(self._blobs, self._task.key, [(extent, label)])[0]
+        except (PackDamagedError, PackMissingError) as error:
+            if self._pack(extent.pack_id).problem is None or isinstance(error, PackDamagedError):
+                self._find(instance, FindingKind.RECORD_DAMAGED, error.damage.what, frame=frame, pack_id=extent.pack_id)
+        except zlib.error:
+            what = f"{label.kind} {label.ordinal} at byte {extent.offset} does not inflate"
+            self._find(instance, FindingKind.RECORD_DAMAGED, what, frame=frame, pack_id=extent.pack_id)
+        return None
+
+    def _read_small(self, kind: RecordKind) -> dict[int, bytes]:
+        """Read the JSON, or the data set, of all instances, near ones together."""
+        instances = self._task.instances
+        wanted = [
+            (
+                instance.fragment if kind is RecordKind.FRAGMENT else instance.dataset,
+                Label(kind, instance.source_key),
+            )
+            for instance in instances
+        ]
+        for instance, (extent, label) in zip(instances, wanted, strict=True):
+            self._listed(instance, label, extent)
+        self._count(wanted)
+        try:
+            return dict(enumerate(read_records(self._blobs, self._task.key, wanted)))
+        except (PackDamagedError, BlobMissingError, zlib.error):
+            found = ((number, self._read_one(instance, *wanted[number])) for number, instance in enumerate(instances))
+            return {number: data for number, data in found if data is not None}
+
+    # The JSON of an instance
+
+    def _check_document(
+        self, instance: InstanceRecords, fragment: bytes, dataset: bytes | None
+    ) -> Mapping[str, Any] | None:
+        """Compare the JSON of an instance with its row and with its data set; gives it where it can be read."""
+        try:
+            document: dict[str, Any] = orjson.loads(fragment)
+            attributes, frames = document["DICOM"], document["ImageFrames"]
+        except (orjson.JSONDecodeError, KeyError, TypeError):
+            self._find(instance, FindingKind.DOCUMENT_WRONG, "the JSON of the instance cannot be read")
+            return None
+        for what, here, there in (
+            ("size", len(fragment), instance.fragment_bytes),
+            ("SOP Instance UID", attributes.get("SOPInstanceUID"), instance.sop_uid),
+            ("transfer syntax", document.get("StoredTransferSyntaxUID"), instance.stored_transfer_syntax),
+            ("number of frames", len(frames), instance.frame_count),
+        ):
+            if here != there:
+                self._find(instance, FindingKind.ROW_WRONG, f"the row has another {what} than the JSON of the instance")
+        if instance.columns is not None and read_columns(attributes) != instance.columns:
+            self._find(instance, FindingKind.INDEX_WRONG, "the row is indexed by other values than the JSON has")
+        ids = [frame.get("ID") for frame in frames]
+        if ids != [frame_id(instance.source_key, ordinal) for ordinal in range(len(frames))]:
+            self._find(instance, FindingKind.DOCUMENT_WRONG, "the JSON of the instance names other frames")
+        if dataset is not None:
+            self._check_data_set(instance, attributes, dataset)
+        return document
+
+    def _check_data_set(self, instance: InstanceRecords, attributes: Mapping[str, Any], dataset: bytes) -> None:
+        """Make the JSON anew out of the data set; edits and warnings of the import are in the JSON only."""
+        try:
+            record = instance_record(read_part10(BytesSource(dataset)))
+        except DicomError:
+            self._find(instance, FindingKind.DOCUMENT_WRONG, "the data set cannot be read")
+            return
+        if instance.is_edited:
+            return
+        names = sorted(
+            name
+            for name in attributes.keys() | record.attributes.keys()
+            if name != _WARNING_REASON
+            and attributes.get(name) != orjson.loads(orjson.dumps(record.attributes.get(name)))
+        )
+        if names:
+            listed = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
+            self._find(instance, FindingKind.DOCUMENT_WRONG, f"the data set has other values than the JSON: {listed}")
+
+    # Pixel data
+
+    def _check_pixels(self, instance: InstanceRecords, document: Mapping[str, Any] | None) -> None:
+        in_frames = instance.pixel_kind.in_frames
+        kind = RecordKind.FRAME if in_frames else RecordKind.BLOB
+        wanted = []
+        for run in instance.runs:
+            offset = run.first_offset
+            for ordinal, length in enumerate(run.lengths, run.first_ordinal):
+                extent, label = Extent(run.pack_id, offset, length), Label(kind, instance.source_key, ordinal)
+                self._listed(instance, label, extent, ordinal + 1 if in_frames else 0)
+                wanted.append((extent, label))
+                offset += length
+        records = self._read(instance, wanted, in_frames=in_frames)
+        if in_frames:
+            self._check_frames(instance, document, zip(wanted, records, strict=True))
+        else:
+            self._check_object(instance, document, records)
+
+    def _check_frames(
+        self,
+        instance: InstanceRecords,
+        document: Mapping[str, Any] | None,
+        records: Iterable[tuple[tuple[Extent, Label], bytes | None]],
+    ) -> None:
+        frames = [] if document is None else document["ImageFrames"]
+        decompressed = document is not None and document.get("ChecksumType") == ChecksumType.DECOMPRESSED
+        for (extent, label), data in records:
+            if data is None or label.ordinal >= len(frames):
+                continue
+            self._result.frames += 1
+            what = _find_wrong_frame(data, frames[label.ordinal], decompressed=decompressed)
+            if what:
+                self._find(instance, FindingKind.FRAME_WRONG, what, frame=label.ordinal + 1, pack_id=extent.pack_id)
+
+    def _check_object(
+        self, instance: InstanceRecords, document: Mapping[str, Any] | None, records: Iterable[bytes | None]
+    ) -> None:
+        size = checksum = 0
+        complete = True
+        for data in records:
+            if data is None:
+                complete = False
+                continue
+            size += len(data)
+            checksum = zlib.crc32(data, checksum)
+        entries = [] if document is None else document["ImageFrames"]
+        if not complete or not entries:
+            return
+        self._result.frames += 1
+        (level,) = entries[0]["PixelDataChecksumFromBaseToFullResolution"]
+        if (size, checksum) != (entries[0]["FrameSizeInBytes"], level["Checksum"]):
+            self._find(instance, FindingKind.FRAME_WRONG, "the object has another checksum or size", frame=1)
+
+
+def _find_wrong_frame(data: bytes, entry: Mapping[str, Any], *, decompressed: bool) -> str:
+    """Return what is wrong with a frame; nothing where it is as it was stored."""
+    if len(data) != entry["FrameSizeInBytes"]:
+        return f"the frame has {len(data)} bytes, its metadata say {entry['FrameSizeInBytes']}"
+    levels = [
+        LevelChecksum(level["Width"], level["Height"], level["Checksum"])
+        for level in entry["PixelDataChecksumFromBaseToFullResolution"]
+    ]
+    if not decompressed:
+        return "" if holds_unchanged(data, levels[-1]) else "the frame has another checksum"
+    try:
+        wrong = find_wrong_resolutions(data, levels)
+    except PixelError as error:
+        return f"the frame does not decode: {error}"
+    sizes = ", ".join(f"{level.width} × {level.height}" for level in wrong)
+    return f"the frame has another checksum at {sizes} pixels" if wrong else ""
+
+
+def _kept_pack(blobs: Blobs, key: DataKey, pack_id: str) -> _PackContents:
+    """Read what a pack lists, or take what the task before read, which often was about the same pack."""
+    name = (key.datastore_id, pack_id)
+    with _kept_lock:
+        kept = _kept.get(name)
+    if kept is None:
+        kept = _read_pack(blobs, key, pack_id)
+        if kept.problem is None:
+            with _kept_lock:
+                _kept[name] = kept
+    return kept
+
+
+def _read_pack(blobs: Blobs, key: DataKey, pack_id: str) -> _PackContents:
+    try:
+        contents = read_contents(blobs, key, pack_id)
+        check_structure(blobs, key, pack_id, contents)
+    except PackMissingError as error:
+        return _PackContents({}, (FindingKind.PACK_MISSING, error.damage.what))
+    except PackDamagedError as error:
+        return _PackContents({}, (FindingKind.PACK_DAMAGED, error.damage.what))
+    except (BlobMissingError, ValueError, zlib.error):
+        return _PackContents({}, (FindingKind.PACK_DAMAGED, "it cannot be read"))
+    return _PackContents(dict(contents))
