@@ -22,12 +22,15 @@ PREFIX: Final = "/console/static/"
 _TYPES: Final = {
     "css": "text/css; charset=utf-8",
     "js": "text/javascript; charset=utf-8",
+    "mjs": "text/javascript; charset=utf-8",
     "svg": "image/svg+xml",
     "png": "image/png",
     "wasm": "application/wasm",
     "txt": "text/plain; charset=utf-8",
+    "bcmap": "application/octet-stream",
+    "pfb": "application/octet-stream",
 }
-_PACKED: Final = frozenset({"css", "js", "svg", "wasm", "txt"})
+_PACKED: Final = frozenset({"css", "js", "mjs", "svg", "wasm", "txt"})
 
 
 @dataclass(frozen=True, slots=True)

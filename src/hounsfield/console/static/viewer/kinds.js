@@ -8,9 +8,11 @@ const withPixels = (datasets) => datasets.some((dataset) => value(dataset, "0028
 const withContentTree = (datasets) => datasets.every((dataset) => text(dataset, "00080016").startsWith("1.2.840.10008.5.1.4.1.1.88.") || text(dataset, "0040A040") === "CONTAINER")
 
 const withWaveforms = (datasets) => datasets.every((dataset) => dataset["54000100"] || text(dataset, "00080016").startsWith("1.2.840.10008.5.1.4.1.1.9."))
+const withDocument = (datasets) => datasets.every((dataset) => dataset["00420011"] || text(dataset, "00080016").startsWith("1.2.840.10008.5.1.4.1.1.104."))
 
 const KINDS = [
   { takes: withContentTree, load: () => import("./documents/structured_report.js") },
+  { takes: withDocument, load: () => import("./documents/encapsulated.js") },
   { takes: withWaveforms, load: () => import("./documents/waveforms.js") },
   { takes: withPixels, load: () => import("./pictures.js") },
   { takes: () => true, load: () => import("./documents/facts.js") },
