@@ -26,6 +26,7 @@ from hounsfield.audit.events import Category
 from hounsfield.aws.protocol.errors import AccessDeniedException, AwsError, ValidationException
 from hounsfield.console.calls import ApiError, Calls, FormRefusedError
 from hounsfield.console.form import MOST_FORM_BYTES, Form
+from hounsfield.console.ohif import send_ohif_file
 from hounsfield.console.page import Page
 from hounsfield.console.pages import PAGES
 from hounsfield.console.security_headers import BRIDGE_HEADERS, PAGE_HEADERS
@@ -117,7 +118,7 @@ class Console:
         """Answer one request."""
         try:
             self.limits.check(scope)
-            if await send_static_file(scope, send):
+            if await send_static_file(scope, send) or await send_ohif_file(scope, send):
                 return
             if scope["path"].startswith(BRIDGE):
                 await self._bridge(scope, receive, send)

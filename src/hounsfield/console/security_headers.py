@@ -17,6 +17,11 @@ POLICY: Final = (
 VIEWER_POLICY: Final = POLICY.replace("script-src 'self'", "script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'")
 """Of the viewer, whose decoder is WebAssembly."""
 
+OHIF_WORKER_POLICY: Final = (
+    b"default-src 'none'; script-src 'self' 'unsafe-eval' 'wasm-unsafe-eval'; connect-src 'self'; frame-ancestors 'none'"
+)
+"""Of files of OHIF, for its workers: their decoders make functions from text. The page itself may not."""
+
 PAGE_HEADERS: Final[Mapping[str, str]] = {
     "Content-Security-Policy": POLICY,
     "Cache-Control": "no-store",
@@ -36,3 +41,30 @@ BRIDGE_HEADERS: Final = (
     (b"referrer-policy", b"no-referrer"),
 )
 """Of every answer of the bridge; its caching is the API's."""
+
+
+def ohif_headers(host: str, *paths: str) -> Mapping[str, str]:
+    """Return the headers of a page of OHIF, which is not our code and is held to what it needs.
+
+    Styles may be inline and workers made from text, but no script may be inline or from elsewhere. It may ask for what
+    is below some paths only, so that no script in it comes by the token of the session, other pages, or other data stores. It opens
+    no windows and frames, and sends no forms. As its opener policy is not that of our pages, it has no hold of their windows.
+
+    Parameters
+    ----------
+    host : str
+        Host and port that the browser asked.
+    *paths : str
+        What it may ask for, each with all that is below it where it ends with a slash.
+    """
+    # A policy cannot name an address of IPv6 (CSP3, "host-source").
+    asked = "'self'" if host.startswith("[") else " ".join(f"{host}{path}" for path in paths)
+    return {
+        "Content-Security-Policy": (
+            "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self' blob:; style-src 'self' 'unsafe-inline'; "
+            f"img-src 'self' blob: data:; font-src 'self' data:; media-src blob:; connect-src {asked} blob: data:; "
+            "form-action 'none'; base-uri 'none'; frame-ancestors 'none'; "
+            "sandbox allow-scripts allow-same-origin allow-downloads allow-modals"
+        ),
+        "Cross-Origin-Opener-Policy": "same-origin-allow-popups",
+    }
