@@ -20,6 +20,7 @@ import tarfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
@@ -77,10 +78,11 @@ class OhifFiles(BuildHookInterface[Any]):
         listed = folder / "files.json"
         if listed.exists() and json.loads(listed.read_text())["made_of"] == made_of:
             return
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
         files = {**dict(_released(_tarball())), **{file.name: file.read_bytes() for file in own}}
-        _write(folder, files, made_of)
+        with TemporaryDirectory(dir=package, prefix=".app-") as made:
+            _write(Path(made), files, made_of)
+            shutil.rmtree(folder, ignore_errors=True)
+            shutil.copytree(made, folder)
 
 
 def _tarball() -> Path:
@@ -94,7 +96,9 @@ def _tarball() -> Path:
         _fetch(cache)
     digest = base64.b64encode(hashlib.sha512(tarball.read_bytes()).digest()).decode()
     if f"sha512-{digest}" != INTEGRITY:
-        raise RuntimeError(f"{tarball} is not {PACKAGE} {VERSION} as it was released: its SHA-512 is another. Remove it")
+        raise RuntimeError(
+            f"{tarball} is not {PACKAGE} {VERSION} as it was released: its SHA-512 is another. Remove it"
+        )
     return tarball
 
 
@@ -106,7 +110,7 @@ def _fetch(cache: Path) -> None:
         )
     cache.mkdir(parents=True, exist_ok=True)
     command = [npm, "pack", f"{PACKAGE}@{VERSION}", "--silent", "--pack-destination", str(cache)]
-    subprocess.run(command, cwd=cache, check=True, stdout=subprocess.DEVNULL)  # noqa: S603
+    subprocess.run(command, cwd=cache, check=True, stdout=subprocess.DEVNULL)
 
 
 def _released(tarball: Path) -> Iterator[tuple[str, bytes]]:

@@ -2,7 +2,7 @@
 
     hounsfield_ohif/app/files.json ─▶ installed_ohif() ─▶ /console/ohif/3f9a…/app.bundle.js ─▶ send_ohif_file ─▶ gzip, immutable
 
-The files are packed in the distribution and are read when they are asked for: all together are larger than a process should hold.
+The files are packed in the distribution. They are read when they are asked for, as no process should hold all of them.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ class Page:
     methods : tuple of str
         HTTP methods.
     is_file : bool
-        Whether it answers a file that the browser keeps, not a page.
+        Whether it answers what is no page of the console: a file that the browser keeps, or OHIF.
     """
 
     path: str

@@ -17,8 +17,13 @@ POLICY: Final = (
 VIEWER_POLICY: Final = POLICY.replace("script-src 'self'", "script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'")
 """Of the viewer, whose decoder is WebAssembly."""
 
-OHIF_WORKER_POLICY: Final = (
-    b"default-src 'none'; script-src 'self' 'unsafe-eval' 'wasm-unsafe-eval'; connect-src 'self'; frame-ancestors 'none'"
+OHIF_WORKER_POLICY: Final = b"; ".join(
+    (
+        b"default-src 'none'",
+        b"script-src 'self' 'unsafe-eval' 'wasm-unsafe-eval'",
+        b"connect-src 'self'",
+        b"frame-ancestors 'none'",
+    )
 )
 """Of files of OHIF, for its workers: their decoders make functions from text. The page itself may not."""
 
@@ -47,8 +52,8 @@ def ohif_headers(host: str, *paths: str) -> Mapping[str, str]:
     """Return the headers of a page of OHIF, which is not our code and is held to what it needs.
 
     Styles may be inline and workers made from text, but no script may be inline or from elsewhere. It may ask for what
-    is below some paths only, so that no script in it comes by the token of the session, other pages, or other data stores. It opens
-    no windows and frames, and sends no forms. As its opener policy is not that of our pages, it has no hold of their windows.
+    is below some paths only: no script in it gets at the token of the session, at other pages or at other data stores. It
+    opens no windows or frames, and sends no forms. Its opener policy is not that of our pages, so it cannot reach into them.
 
     Parameters
     ----------
@@ -59,12 +64,18 @@ def ohif_headers(host: str, *paths: str) -> Mapping[str, str]:
     """
     # A policy cannot name an address of IPv6 (CSP3, "host-source").
     asked = "'self'" if host.startswith("[") else " ".join(f"{host}{path}" for path in paths)
-    return {
-        "Content-Security-Policy": (
-            "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self' blob:; style-src 'self' 'unsafe-inline'; "
-            f"img-src 'self' blob: data:; font-src 'self' data:; media-src blob:; connect-src {asked} blob: data:; "
-            "form-action 'none'; base-uri 'none'; frame-ancestors 'none'; "
-            "sandbox allow-scripts allow-same-origin allow-downloads allow-modals"
-        ),
-        "Cross-Origin-Opener-Policy": "same-origin-allow-popups",
-    }
+    policy = (
+        "default-src 'none'",
+        "script-src 'self' 'wasm-unsafe-eval'",
+        "worker-src 'self' blob:",
+        "style-src 'self' 'unsafe-inline'",
+        "img-src 'self' blob: data:",
+        "font-src 'self' data:",
+        "media-src 'self' blob:",
+        f"connect-src {asked} blob: data:",
+        "form-action 'none'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+        "sandbox allow-scripts allow-same-origin allow-downloads allow-modals",
+    )
+    return {"Content-Security-Policy": "; ".join(policy), "Cross-Origin-Opener-Policy": "same-origin-allow-popups"}

@@ -17,6 +17,7 @@ from hounsfield.console.calls import label
 from hounsfield.console.dicom_dates import show_dicom_date
 from hounsfield.console.imagesets.image_set_content import show_tag, show_value
 from hounsfield.console.imagesets.vr_hints import vr_hint
+from hounsfield.console.ohif import installed_ohif
 from hounsfield.console.person_names import show_person_name
 from hounsfield.console.static_files import static_url
 from hounsfield.iam.principals import Principal
@@ -32,7 +33,7 @@ def make_environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(static=static_url, who_is=who_is)
+    environment.globals.update(static=static_url, who_is=who_is, installed_ohif=installed_ohif)
     environment.filters.update(
         moment=show_moment,
         iso_moment=show_iso_moment,

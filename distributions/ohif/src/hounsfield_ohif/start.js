@@ -70,7 +70,7 @@
   function Logo({ React }) {
     const study = new URLSearchParams(location.search).get("StudyInstanceUIDs")?.split(",")[0]
     const href = study ? `${back}/${encodeURIComponent(study)}` : back
-    return React.createElement("a", { href, className: "hounsfield-back" }, study ? "‹ Study" : "‹ Studies")
+    return React.createElement("a", { href, className: "hounsfield-back" }, study ? "Study in the console" : "Console")
   }
 
   const { open } = XMLHttpRequest.prototype

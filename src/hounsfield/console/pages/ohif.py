@@ -27,4 +27,8 @@ async def show_ohif(visit: Visit) -> Response:
     return visit.render("ohif.html", headers=headers, datastore=datastore, ohif=ohif, page=page, root=root)
 
 
-PAGES: Final = (Page("/console/datastores/{datastore}/ohif/{page:path}", show_ohif),)
+PAGES: Final = (
+    Page("/console/datastores/{datastore}/ohif", show_ohif, is_file=True),
+    Page("/console/datastores/{datastore}/ohif/{page:path}", show_ohif, is_file=True),
+)
+"""With and without the slash: OHIF's list of studies has none when one comes back to it."""
