@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 TEST_PROCESSES ?= 3
 PYTEST := $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
-.PHONY: install demo serve test test-all test-newest-python test-lowest test-installed dist fuzz screenshots check check-packaging docs audit-dependencies format bench clean
+.PHONY: install demo serve test test-all test-newest-python test-lowest test-installed dist ohif fuzz screenshots check check-packaging docs audit-dependencies format bench clean
 
 install: $(VENV)/.installed
 
@@ -55,6 +55,10 @@ test-lowest:  ## the same and DICOMweb, with the lowest versions of what we depe
 dist: install  ## wheel and sdist, in dist/, without the network
 	rm -rf dist
 	$(BIN)/python -m hatchling build
+
+ohif: install  ## OHIF for the console: its wheel in dist/, installed here; npm fetches what it is made of
+	cd distributions/ohif && $(CURDIR)/$(BIN)/python -m hatchling build --target wheel --directory $(CURDIR)/dist
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --no-deps --reinstall dist/hounsfield_ohif-*.whl
 
 test-installed: install  ## the package as users install it, by pip and uv, in environments with nothing else; the demo is run there
 	$(BIN)/python -m pytest -n 0 --timeout 900 tests/system/test_installed.py

@@ -2,8 +2,8 @@
 
     npm's @ohif/app ─▶ SHA-512 as pinned? ─▶ what is needed ─▶ paths below `PREFIX` ─▶ gzip ─▶ app/ and app/files.json
 
-Nothing is built or minified: what a browser gets is what OHIF released but for the paths. Who has the wheel needs neither npm
-nor Node.
+Nothing is built or minified: what a browser gets is what OHIF released, but for the paths and the tour of the first start.
+Who has the wheel needs neither npm nor Node.
 """
 
 from __future__ import annotations
@@ -39,6 +39,14 @@ _BASE: Final = f"{PREFIX}@hash@/"
 _HASH_LENGTH: Final = 16
 _PUBLIC_PATH: Final = re.compile(rb'__webpack_require__\.p = "/";')
 _IN_STYLES: Final = re.compile(rb"url\(/(?!/)")
+_MAIN_SCRIPT: Final = re.compile(r"app\.bundle\.[0-9a-f]+\.js")
+_TOUR: Final = re.compile(
+    rb";// CONCATENATED MODULE: [^\n]*/shepherd\.js/dist/js/shepherd\.mjs\n.*?//# sourceMappingURL=shepherd\.mjs\.map\n",
+    re.DOTALL,
+)
+"""shepherd.js, which shows a tour at the first start. It is under the AGPL, so nothing of it may be in what we distribute."""
+_NO_TOUR: Final = b"const shepherd_fe = { Tour: class { addStep() {} start() {} } };\n"
+_STYLES_OF_TOUR: Final = re.compile(rb"[^{}\n]*\.shepherd[^{}\n]*\{[^{}\n]*\}")
 _LEFT_OUT: Final = (
     # Models for segmentation and the code that runs them: 114 MB.
     "ort/",
@@ -122,12 +130,22 @@ def _released(tarball: Path) -> Iterator[tuple[str, bytes]]:
                 continue
             content = archive.extractfile(member)
             if content is not None:
-                yield name, _below_prefix(name, content.read())
+                yield name, _below_prefix(name, _without_tour(name, content.read()))
 
 
 def _is_needed(name: str) -> bool:
     left_out = name.startswith(_LEFT_OUT) and not name.startswith(_KEPT)
     return not left_out and not name.endswith(".map")
+
+
+def _without_tour(name: str, content: bytes) -> bytes:
+    if name.endswith(".css"):
+        return _STYLES_OF_TOUR.sub(b"", content)
+    if _MAIN_SCRIPT.fullmatch(name):
+        content, found = _TOUR.subn(_NO_TOUR, content)
+        if found != 1:
+            raise RuntimeError(f"shepherd.js is {found} times in {name}, where it was expected once")
+    return content
 
 
 def _below_prefix(name: str, content: bytes) -> bytes:
@@ -155,7 +173,7 @@ def _write(folder: Path, files: dict[str, bytes], made_of: str) -> None:
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(write, files))
-    scripts = [name for name in files if re.fullmatch(r"app\.bundle\.[0-9a-f]+\.js", name)]
+    scripts = [name for name in files if _MAIN_SCRIPT.fullmatch(name)]
     if len(scripts) != 1:
         raise RuntimeError(f"{PACKAGE} {VERSION} has {len(scripts)} main scripts where one is expected")
     listed = {
