@@ -64,7 +64,9 @@ def test_the_wheel_says_what_it_needs_and_which_command_it_has(wheel: dict[str, 
     assert metadata["Requires-Python"] == PROJECT["requires-python"]
     assert metadata["License-Expression"] == PROJECT["license"]
     needed = {str(Requirement(text)) for text in metadata.get_all("Requires-Dist", [])}
-    assert needed == {str(Requirement(text)) for text in PROJECT["dependencies"]}
+    extras = PROJECT["optional-dependencies"]
+    of_extras = {str(Requirement(f'{text}; extra == "{name}"')) for name, texts in extras.items() for text in texts}
+    assert needed == {str(Requirement(text)) for text in PROJECT["dependencies"]} | of_extras
     ((name, value),) = re.findall(r"^(\w+) = (\S+)$", wheel[f"{about}entry_points.txt"].decode(), re.MULTILINE)
     assert name == "hounsfield"
     assert callable(EntryPoint(name, value, "console_scripts").load())
