@@ -39,6 +39,7 @@ ACTIONS: Final = (
     ("invert", "Invert", "I"),
     ("reset", "Reset", "X"),
     ("texts", "Texts", "T"),
+    ("planes", "Overlay planes", "G"),
     ("measurements", "List of measurements", "M"),
     ("remove", "Remove the chosen measurement", "Delete"),
     ("clear", "Remove all measurements", "Shift+Delete"),

@@ -1,4 +1,5 @@
 // Frames over the wire: a small picture first by byte range, sharper as bytes come, kept while there is room.
+import { unpackBits } from "./bits.js"
 import { isDecodable, readCodestream } from "./codestream.js"
 
 const USEFUL_SHARE = 0.08
@@ -188,7 +189,7 @@ export class FrameStore {
 
   // Stored values that the server decodes, where the decoder here would not give them as they are.
   async #asItIs(frame, signal) {
-    if (frame.samplesPerPixel !== 1 || frame.bitsAllocated === 1 || halvingsOf(frame)) return this.#rendered(frame, signal)
+    if (frame.samplesPerPixel !== 1 || halvingsOf(frame)) return this.#rendered(frame, signal)
     let answer = await ask(frame.path, { Accept: NATIVE }, signal)
     if (answer.status === 406) answer = await ask(frame.path, { Accept: AS_STORED }, signal)
     if (answer.status === 406) return this.#rendered(frame, signal)
@@ -257,6 +258,8 @@ function fit(frame, codestream, samples) {
 // The samples of native little-endian frames, by how many bytes each has; null where they are none.
 function nativeSamples(frame, content, isBigEndian) {
   const count = frame.rows * frame.columns
+  // A frame of one bit a pixel begins at a byte.
+  if (frame.bitsAllocated === 1) return content.byteLength * 8 < count ? null : { samples: unpackBits(new Uint8Array(content), count) }
   const bytes = content.byteLength < count ? 0 : frame.isFloat ? frame.bitsAllocated / 8 : [8, 4, 2, 1].find((size) => content.byteLength >= count * size)
   const Kind = (frame.isFloat ? { 4: Float32Array, 8: Float64Array } : KINDS[frame.isSigned ? "signed" : "unsigned"])[bytes]
   if (!Kind || content.byteLength < count * bytes) return null

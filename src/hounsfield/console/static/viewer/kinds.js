@@ -6,7 +6,7 @@ import { text, value } from "./dicom.js"
 
 const withPixels = (datasets) => datasets.some((dataset) => value(dataset, "00280010"))
 const withContentTree = (datasets) => datasets.every((dataset) => text(dataset, "00080016").startsWith("1.2.840.10008.5.1.4.1.1.88.") || text(dataset, "0040A040") === "CONTAINER")
-
+const isOf = (...classes) => (datasets) => datasets.some((dataset) => classes.includes(text(dataset, "00080016")))
 const withWaveforms = (datasets) => datasets.every((dataset) => dataset["54000100"] || text(dataset, "00080016").startsWith("1.2.840.10008.5.1.4.1.1.9."))
 const withDocument = (datasets) => datasets.every((dataset) => dataset["00420011"] || text(dataset, "00080016").startsWith("1.2.840.10008.5.1.4.1.1.104."))
 
@@ -14,6 +14,7 @@ const KINDS = [
   { takes: withContentTree, load: () => import("./documents/structured_report.js") },
   { takes: withDocument, load: () => import("./documents/encapsulated.js") },
   { takes: withWaveforms, load: () => import("./documents/waveforms.js") },
+  { takes: isOf("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7"), load: () => import("./overlays/segmentation.js") },
   { takes: withPixels, load: () => import("./pictures.js") },
   { takes: () => true, load: () => import("./documents/facts.js") },
 ]

@@ -221,6 +221,8 @@ function flip(upright, lying) {
   active.set({ [axis]: !active.view[axis] })
 }
 
+const toggleOverlays = () => import("./overlays/panel.js").then(({ toggleOverlays: toggle }) => toggle(page)).catch(fail)
+
 // What kinds, layers and panels work with.
 const page = {
   root, base, store, viewports, side,
@@ -250,6 +252,8 @@ const ACTIONS = {
   metadata: () => import("./metadata.js").then(({ toggleMetadata }) => toggleMetadata(page)),
   measurements: () => import("./measurement_list.js").then(({ toggleMeasurements }) => toggleMeasurements(page)),
   cine: toggleCine,
+  overlays: toggleOverlays,
+  planes: () => { for (const layer of active.layers) if (layer.isOfPlanes) layer.toggle() },
   save: savePicture,
   link: () => { isLinked = !isLinked; press("link", isLinked) },
   help: () => root.querySelector("[data-help]").showModal(),
@@ -272,7 +276,7 @@ const KEYS = {
   l: () => setTool("length"), a: () => setTool("angle"), e: () => setTool("ellipse"), r: () => setTool("rectangle"), q: () => setTool("probe"),
   i: () => act("invert"), h: () => act("flipx"), v: () => act("flipy"), "[": () => act("left"), "]": () => act("right"), 0: () => act("fit"), o: () => act("actual"),
   "+": () => act("larger"), "-": () => act("smaller"), t: () => act("texts"), x: () => act("reset"), " ": () => act("cine"), k: () => act("save"),
-  d: () => act("metadata"), m: () => act("measurements"), n: () => act("link"), Delete: () => act("remove"), u: () => act("volume"), "?": () => act("help"),
+  d: () => act("metadata"), m: () => act("measurements"), n: () => act("link"), y: () => act("overlays"), g: () => act("planes"), Delete: () => act("remove"), u: () => act("volume"), "?": () => act("help"),
 }
 
 document.addEventListener("keydown", (event) => {

@@ -1,0 +1,135 @@
+// The panel of what lies over the images of the active viewport: a legend for each, and what more the study has to lay over.
+import { text } from "../dicom.js"
+import { button, element } from "../documents/element.js"
+import { isDerived } from "./references.js"
+
+const NAME = "overlays"
+const LAYERS = { SEG: () => import("./segmentation.js") }
+
+export function toggleOverlays(page) {
+  if (page.side.name === NAME) { page.side.close(NAME); return }
+  openOverlays(page)
+  page.side.element.querySelector("[data-content] :is(input, button)")?.focus()
+}
+
+export function openOverlays(page) {
+  const content = element("div", { className: "overlays" })
+  const closing = new AbortController()
+  let listed = null
+  const list = () => {
+    const key = [page.active, page.active.stack, ...page.active.layers]
+    if (listed && key.length === listed.length && key.every((one, index) => one === listed[index])) return
+    listed = key
+    fill(content, page)
+  }
+  for (const name of ["viewer:image", "viewer:active"]) page.root.addEventListener(name, list, { signal: closing.signal })
+  page.root.addEventListener("viewer:overlays", () => { listed = null; list() }, { signal: closing.signal })
+  list()
+  page.side.open(NAME, "Overlays", content, {
+    onClose: () => {
+      closing.abort()
+      if (document.activeElement === document.body) page.active.element.focus()
+    },
+  })
+}
+
+function fill(content, page) {
+  const focused = content.contains(document.activeElement) ? document.activeElement.dataset.key : null
+  const viewport = page.active
+  const layers = viewport.layers.filter(({ items }) => items)
+  const sections = layers.map((layer, index) => legend(page, viewport, layer, index))
+  const offers = offersOf(page, viewport, layers)
+  if (offers) sections.push(offers)
+  if (!sections.length) sections.push(element("p", { textContent: "Nothing lies over these images, and the study has no segmentation." }))
+  content.replaceChildren(...sections)
+  if (focused) [...content.querySelectorAll("[data-key]")].find(({ dataset }) => dataset.key === focused)?.focus()
+}
+
+// One layer: what is wrong with it, how opaque it is, its items by colour.
+function legend(page, viewport, layer, index) {
+  const section = element("section")
+  const heading = element("h3", { textContent: layer.title, id: `overlay-${index}` })
+  section.setAttribute("aria-labelledby", heading.id)
+  section.append(heading)
+  if (layer.problems.length) section.append(element("ul", { className: "words" }, ...layer.problems.map((words) => element("li", {}, words))))
+  const list = element("ul", { className: "items" })
+  const boxes = layer.items.map((item) => {
+    const box = element("input", { type: "checkbox", checked: item.isVisible })
+    box.dataset.key = `${index} ${item.key}`
+    box.addEventListener("change", () => layer.setVisible([item.key], box.checked))
+    list.append(entry(page, viewport, layer, item, box))
+    return box
+  })
+  const showAll = (isVisible) => {
+    for (const box of boxes) box.checked = isVisible
+    layer.setVisible(layer.items.map(({ key }) => key), isVisible)
+  }
+  section.append(opacity(layer, index), buttons(viewport, layer, showAll), list)
+  return section
+}
+
+function entry(page, viewport, layer, item, box) {
+  const swatch = element("span", { className: "swatch" })
+  swatch.style.background = item.css
+  const row = element("li", {}, element("label", {}, box, swatch, element("span", {}, item.name)))
+  if (layer.firstImage) {
+    const first = button("First image", async () => {
+      try {
+        const at = await layer.firstImage(item.key)
+        if (at < 0) page.say(`No image of this series shows ${item.name}.`)
+        else page.scroll(at - viewport.stack.index, viewport)
+      } catch (error) {
+        page.say(error.message)
+      }
+    })
+    first.setAttribute("aria-label", `First image of ${item.name}`)
+    row.append(first)
+  }
+  if (item.detail) row.append(element("p", { textContent: item.detail }))
+  return row
+}
+
+function opacity(layer, index) {
+  const range = element("input", { type: "range", min: 0, max: 100, step: 5, value: Math.round(layer.opacity * 100) })
+  range.dataset.key = `opacity ${index}`
+  range.addEventListener("input", () => layer.setOpacity(Number(range.value) / 100))
+  return element("label", { className: "opacity" }, "Opacity", range)
+}
+
+function buttons(viewport, layer, showAll) {
+  const set = element("div", { className: "set" })
+  if (layer.items.length > 1) set.append(button("Show all", () => showAll(true)), button("Hide all", () => showAll(false)))
+  if (layer.series) set.append(button("Remove", () => {
+    viewport.removeLayer(layer)
+    viewport.element.dispatchEvent(new CustomEvent("viewer:overlays", { bubbles: true }))
+  }))
+  return set
+}
+
+// Segmentations and structure sets of the study that do not lie over the images yet.
+function offersOf(page, viewport, layers) {
+  if (!viewport.stack) return null
+  const series = [...page.series.values()].filter((one) => isDerived(one) && !layers.some((layer) => layer.series === text(one, "0020000E")))
+  if (!series.length) return null
+  const section = element("section", {}, element("h3", {}, "Also in this study"))
+  for (const one of series) section.append(offer(page, viewport, one))
+  return section
+}
+
+function offer(page, viewport, series) {
+  const uid = text(series, "0020000E")
+  const words = element("p", { className: "words" })
+  words.setAttribute("role", "status")
+  const lay = button(`Lay over: ${[text(series, "00080060"), text(series, "00200011"), text(series, "0008103E")].filter(Boolean).join(" ")}`, async () => {
+    words.textContent = "Loading …"
+    try {
+      const [{ lay: layOver }, datasets] = await Promise.all([LAYERS[text(series, "00080060")](), page.datasetsOf(uid)])
+      await layOver({ page, series, datasets, path: page.pathOf(uid), viewport })
+      viewport.element.dispatchEvent(new CustomEvent("viewer:overlays", { bubbles: true }))
+    } catch (error) {
+      words.textContent = error.message
+    }
+  })
+  lay.dataset.key = `offer ${uid}`
+  return element("div", { className: "offer" }, lay, words)
+}
