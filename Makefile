@@ -2,8 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Tests of one file run in one process, which has servers of its own. Tests also wait, so three keep two processors busy.
-TEST_PROCESSES ?= 3
+# Tests of one file run in one process, which has servers of its own. Tests also wait, so four keep two processors busy.
+TEST_PROCESSES ?= 4
 PYTEST := $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
 .PHONY: install demo serve test test-all test-newest-python test-lowest test-installed dist ohif fuzz screenshots check check-packaging docs audit-dependencies format bench clean

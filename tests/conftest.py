@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from shutil import disk_usage
 from typing import Any
@@ -13,6 +13,7 @@ import psutil
 import pytest
 from hypothesis import settings
 
+from hounsfield.runtime.gc_freeze import defer_collection
 from longest_first import longest_first, taking_turns
 from support.examples import examples
 from support.imaging.image_stores import image_store  # noqa: F401 - fixtures
@@ -46,6 +47,13 @@ def _keep_files_in_memory() -> None:
     """Let the folders of tests be in memory, where there is room: a server waits for the disk with all it acknowledges."""
     if os.access(MEMORY, os.W_OK) and min(disk_usage(MEMORY).free, psutil.virtual_memory().available) > ROOM_BYTES:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect without looking for garbage, and never look through what was collected: all of it stays to the end."""
+    with defer_collection():
+        return (yield)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
