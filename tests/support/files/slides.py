@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -117,3 +118,96 @@ def _jpeg(tile: NDArray[np.uint8]) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(tile).save(buffer, "JPEG", quality=95, subsampling="4:2:2")
     return buffer.getvalue()
+
+
+Pictures = dict[tuple[str, float], NDArray[np.uint8]]
+"""Pictures of one size by optical path and height of the focal plane in micrometres."""
+
+
+def level_of(
+    series: int,
+    number: int,
+    pictures: Pictures,
+    *,
+    spacing: tuple[float, float],
+    tile: int = 128,
+    places: list[tuple[int, int]] | None = None,
+    **elements: Any,
+) -> Dataset:
+    """Make one size of a slide, TILED_FULL, or TILED_SPARSE with frames at places.
+
+    Parameters
+    ----------
+    series, number : int
+        Of the instance.
+    pictures : Pictures
+        What is on it; paths and planes in the order of frames.
+    spacing : tuple of float
+        Millimetres between rows and between columns.
+    tile : int
+        Rows and columns of a frame; what lies beyond the picture is filled with 77.
+    places : list of tuple of int, optional
+        Row and column of the first pixel of each frame, counted from 0; without it all tiles in their order.
+    **elements
+        By keyword, instead of those of the slide.
+    """
+    (rows, columns, *rest), paths = (
+        next(iter(pictures.values())).shape,
+        list(dict.fromkeys(path for path, _ in pictures)),
+    )
+    planes = sorted({height for _, height in pictures})
+    grid = [(row, column) for row in range(0, rows, tile) for column in range(0, columns, tile)]
+    chosen = grid if places is None else places
+    dataset = _level(series, number, TILE, jpeg=False)
+    for keyword, value in {"TotalPixelMatrixRows": rows, "TotalPixelMatrixColumns": columns, **elements}.items():
+        setattr(dataset, keyword, value)
+    dataset.Rows = dataset.Columns = tile
+    if not rest:
+        dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
+        del dataset.PlanarConfiguration
+    dataset.TotalPixelMatrixFocalPlanes, dataset.NumberOfOpticalPaths = len(planes), len(paths)
+    dataset.NumberOfFrames = len(chosen) * len(pictures)
+    dataset.DimensionOrganizationType = "TILED_FULL" if places is None else "TILED_SPARSE"
+    first = dataset.OpticalPathSequence[0]
+    dataset.OpticalPathSequence = [_named(first, path) for path in paths]
+    shared = dataset.SharedFunctionalGroupsSequence[0]
+    shared.PixelMeasuresSequence[0].PixelSpacing = list(spacing)
+    if len(planes) > 1:
+        shared.PixelMeasuresSequence[0].SpacingBetweenSlices = (planes[1] - planes[0]) * _MICROMETRE
+    if places is not None:
+        del shared.OpticalPathIdentificationSequence
+        dataset.PerFrameFunctionalGroupsSequence = [
+            _place(dataset, path, height, row, column) for path, height in pictures for row, column in chosen
+        ]
+    frames = [_cut(picture, row, column, tile) for picture in pictures.values() for row, column in chosen]
+    dataset.PixelData = np.stack(frames).tobytes()
+    return dataset
+
+
+def _named(path: Dataset, name: str) -> Dataset:
+    copy = deepcopy(path)
+    copy.OpticalPathIdentifier, copy.OpticalPathDescription, copy.ObjectiveLensPower = name, f"Stain {name}", 20
+    return copy
+
+
+def _place(dataset: Dataset, path: str, height: float, row: int, column: int) -> Dataset:
+    place, used, item = Dataset(), Dataset(), Dataset()
+    right, down = dataset.ImageOrientationSlide[:2], dataset.ImageOrientationSlide[3:5]
+    spacing = dataset.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0].PixelSpacing
+    origin = dataset.TotalPixelMatrixOriginSequence[0]
+    offsets = [origin.XOffsetInSlideCoordinateSystem, origin.YOffsetInSlideCoordinateSystem]
+    place.XOffsetInSlideCoordinateSystem, place.YOffsetInSlideCoordinateSystem = (
+        round(float(offset) + right[axis] * column * spacing[1] + down[axis] * row * spacing[0], 8)
+        for axis, offset in enumerate(offsets)
+    )
+    place.ZOffsetInSlideCoordinateSystem = height
+    place.ColumnPositionInTotalImagePixelMatrix, place.RowPositionInTotalImagePixelMatrix = column + 1, row + 1
+    used.OpticalPathIdentifier = path
+    item.PlanePositionSlideSequence, item.OpticalPathIdentificationSequence = [place], [used]
+    return item
+
+
+def _cut(picture: NDArray[np.uint8], row: int, column: int, tile: int) -> NDArray[np.uint8]:
+    part = picture[row : row + tile, column : column + tile]
+    padding = [(0, tile - part.shape[0]), (0, tile - part.shape[1])] + [(0, 0)] * (part.ndim - 2)
+    return np.pad(part, padding, constant_values=77)

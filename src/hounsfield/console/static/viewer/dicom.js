@@ -45,7 +45,8 @@ export function framesOf(dataset, seriesPath) {
 // The frames of all images of a series, in the order of the data sets.
 export const framesOfSeries = (datasets, seriesPath) => datasets.filter((dataset) => value(dataset, "00280010")).flatMap((dataset) => framesOf(dataset, seriesPath))
 
-class Instance {
+// What the frames of an instance have in common.
+export class Instance {
   constructor(dataset, seriesPath) {
     this.dataset = dataset
     this.sop = text(dataset, "00080018")

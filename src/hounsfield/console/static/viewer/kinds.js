@@ -10,7 +10,10 @@ const isOf = (...classes) => (datasets) => datasets.some((dataset) => classes.in
 const withWaveforms = (datasets) => datasets.every((dataset) => dataset["54000100"] || text(dataset, "00080016").startsWith("1.2.840.10008.5.1.4.1.1.9."))
 const withDocument = (datasets) => datasets.every((dataset) => dataset["00420011"] || text(dataset, "00080016").startsWith("1.2.840.10008.5.1.4.1.1.104."))
 
+const ofTheSlide = (datasets) => datasets.some((dataset) => text(dataset, "00080016") === "1.2.840.10008.5.1.4.1.1.77.1.6" && value(dataset, "00280010"))
+
 const KINDS = [
+  { takes: ofTheSlide, load: () => import("./slides.js") },
   { takes: withContentTree, load: () => import("./documents/structured_report.js") },
   { takes: withDocument, load: () => import("./documents/encapsulated.js") },
   { takes: withWaveforms, load: () => import("./documents/waveforms.js") },

@@ -263,10 +263,11 @@ const ACTIONS = {
 
 const OF_THE_PAGE = new Set(["help", "link", "volume", "metadata"])
 
-// Does what a button or a key says, on the images or on what fills the stage in their place.
+// Does what a button or a key says, on the images or on what is there in their place.
 function act(name) {
-  if (!wholeStage?.act || OF_THE_PAGE.has(name)) ACTIONS[name]()
-  else if (!wholeStage.act(name)) say("That is for images only.")
+  const instead = wholeStage ?? active.guest
+  if (!instead?.act || OF_THE_PAGE.has(name)) ACTIONS[name]()
+  else if (!instead.act(name)) say("That is for images only.")
 }
 
 const KEYS = {
@@ -282,7 +283,7 @@ const KEYS = {
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea, dialog")) return
   if (event.key === " " && event.target.closest("button, a, summary")) return
-  if (wholeStage?.handleKey?.(event)) { event.preventDefault(); return }
+  if ((wholeStage ?? active.guest)?.handleKey?.(event)) { event.preventDefault(); return }
   if (!wholeStage && (event.target.closest("[data-viewport]") || event.target === document.body)) {
     if (handleKey(active, tool, event)) { event.preventDefault(); return }
   }

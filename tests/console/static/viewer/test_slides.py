@@ -1,0 +1,291 @@
+"""Slides in the viewer: what is shown at a place and a zoom is what the slide has there."""
+
+from __future__ import annotations
+
+import base64
+import io
+from typing import Any, Final
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from playwright.sync_api import Page, expect
+from pydicom.dataset import Dataset
+
+from support.browser.accessibility import check_accessibility
+from support.browser.page_faults import PageFaults
+from support.browser.pages import check_width, sign_in
+from support.clients.dicomweb import part10, store
+from support.files.slides import Pictures, level_of
+from support.files.synthetic import slice_of
+from support.servers import ServerProcess
+
+GUEST: Final = 'document.querySelector("[data-viewer]").viewer.active.guest'
+SETTLED: Final = f"() => Boolean({GUEST}?.item?.getFullyLoaded() && !{GUEST}.running.size)"
+PIXELS: Final = f"""([left, top, columns, rows]) => {{
+  const [x, y] = {GUEST}.toScreen([left, top])
+  const canvas = {GUEST}.viewer.drawer.canvas
+  const {{ data }} = canvas.getContext("2d").getImageData(Math.round(x), Math.round(y), columns, rows)
+  let text = ""
+  for (let at = 0; at < data.length; at += 4) text += String.fromCharCode(data[at], data[at + 1], data[at + 2])
+  return btoa(text)
+}}"""
+ROWS, COLUMNS = 700, 1100
+SPACING: Final = (0.0005, 0.0005)
+
+
+def noise(seed: int, rows: int = ROWS, columns: int = COLUMNS) -> NDArray[np.uint8]:
+    """Return a coloured picture of which no part is as another."""
+    return np.random.default_rng(seed).integers(0, 256, (rows, columns, 3), np.uint8)
+
+
+def settle(page: Page) -> None:
+    page.wait_for_function(SETTLED)
+
+
+def shown(page: Page, left: int, top: int, columns: int, rows: int) -> NDArray[Any]:
+    """Return what is on the canvas from a place of the largest level on, which is shown at 1:1."""
+    flat = np.frombuffer(base64.b64decode(page.evaluate(PIXELS, [left, top, columns, rows])), np.uint8)
+    return flat.reshape(rows, columns, 3).astype(int)
+
+
+def centre_on(page: Page, column: int, row: int) -> None:
+    """Show the largest level at 1:1, with a place of it in the middle."""
+    show_at(page, 1, column, row)
+    page.keyboard.press("o")
+    page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    settle(page)
+
+
+def show_at(page: Page, zoom: float, column: int, row: int) -> None:
+    """Show a place of the largest level, of which a pixel is so large on the screen."""
+    page.evaluate(
+        f"""([zoom, column, row]) => {{
+          const guest = {GUEST}, {{ viewport }} = guest.viewer, {{ base, width }} = guest.slide, {{ Point }} = guest.library
+          viewport.zoomTo(viewport.imageToViewportZoom(zoom), null, true)
+          viewport.panTo(new Point(column * base.spacing[1] / width, row * base.spacing[0] / width), true)
+          const [x, y] = guest.toScreen([0, 0])
+          viewport.panBy(viewport.deltaPointsFromPixels(new Point(x - Math.round(x), y - Math.round(y))), true)
+        }}""",
+        [zoom, column, row],
+    )
+    page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    settle(page)
+
+
+def check_pixels(page: Page, picture: NDArray[np.uint8], left: int, top: int, columns: int, rows: int) -> None:
+    found = shown(page, left, top, columns, rows)
+    assert np.abs(found - picture[top : top + rows, left : left + columns]).max() == 0
+
+
+@pytest.fixture
+def signed_in(page: Page, server: ServerProcess) -> Page:
+    sign_in(page, server.key())
+    return page
+
+
+def open_slide(page: Page, server: ServerProcess, datastore: str, instances: list[Dataset]) -> None:
+    answer = store(server, datastore, [part10(instance) for instance in instances])
+    assert answer.status_code == 200, answer.text
+    page.goto(f"/console/datastores/{datastore}/view?study={slice_of().StudyInstanceUID}")
+    settle(page)
+
+
+def test_tiles_of_all_levels_lie_where_they_belong(server: ServerProcess, datastore: str, signed_in: Page) -> None:
+    """Three levels of irregular ratio with tiles at the edges, two optical paths, three focal planes."""
+    base: Pictures = {
+        (path, z): noise(number * 10 + int(z)) for number, path in enumerate("AB") for z in (0.0, 2.0, 4.0)
+    }
+    middle: Pictures = {("A", 0.0): noise(50, 255, 400), ("B", 0.0): noise(51, 255, 400)}
+    small: Pictures = {("A", 0.0): noise(60, 44, 69), ("B", 0.0): noise(61, 44, 69)}
+    levels = [
+        level_of(1, 1, base, spacing=SPACING),
+        level_of(1, 2, middle, spacing=(0.0005 * 700 / 255, 0.0005 * 1100 / 400)),
+        level_of(1, 3, small, spacing=(0.008, 0.008), tile=80),
+    ]
+    open_slide(signed_in, server, datastore, levels)
+    centre_on(signed_in, 550, 350)
+    check_pixels(signed_in, base["A", 0.0], 400, 250, 300, 200)
+    # The last tiles end where the slide does.
+    centre_on(signed_in, 1050, 650)
+    check_pixels(signed_in, base["A", 0.0], 900, 600, 200, 100)
+    signed_in.keyboard.press("PageDown")
+    settle(signed_in)
+    check_pixels(signed_in, base["A", 2.0], 900, 600, 200, 100)
+    signed_in.get_by_label("Optical path").select_option("Stain B")
+    settle(signed_in)
+    check_pixels(signed_in, base["B", 2.0], 900, 600, 200, 100)
+    # Farther away the smallest level is shown, of which the only focal plane is the nearest one.
+    show_at(signed_in, 1 / 16, 550, 350)
+    found = shown(signed_in, 0, 0, 69, 44)
+    assert np.abs(found - small["B", 0.0]).max() == 0
+
+
+def test_frames_lie_where_they_say(server: ServerProcess, datastore: str, signed_in: Page) -> None:
+    """TILED_SPARSE: frames in no order, some beside the grid, a gap; one image in two parts; the other level is full."""
+    picture, small = noise(1), np.full((175, 275, 3), (10, 20, 30), np.uint8)
+    places = [(row, column) for row in range(0, ROWS, 128) for column in range(0, COLUMNS, 128)]
+    gap = (128, 256)
+    places = [place for place in places[::-1] if place != gap and place[0] < 512] + [(512, 60), (512, 188), (520, 900)]
+    first, second = (
+        level_of(
+            1,
+            number,
+            {("A", 0.0): picture},
+            spacing=SPACING,
+            places=part,
+            ConcatenationUID="2.25.4711",
+            InConcatenationNumber=number,
+            InConcatenationTotalNumber=2,
+            ConcatenationFrameOffsetNumber=offset,
+            SOPInstanceUIDOfConcatenationSource="2.25.4712",
+        )
+        for number, part, offset in ((1, places[:20], 0), (2, places[20:], 20))
+    )
+    level = level_of(1, 3, {("A", 0.0): small}, spacing=(0.002, 0.002))
+    open_slide(signed_in, server, datastore, [second, level, first])
+    state = signed_in.evaluate(f"() => [{GUEST}.slide.levels.map(({{ columns }}) => columns), {GUEST}.slide.notes]")
+    assert state == [[COLUMNS, 275], []]
+    centre_on(signed_in, 550, 350)
+    check_pixels(signed_in, picture, 384, 100, 300, 412)
+    check_pixels(signed_in, picture, 110, 512, 206, 120)
+    check_pixels(signed_in, picture, 900, 520, 90, 120)
+    # Where the largest level has nothing the smaller one is seen, also beside a frame within its tile.
+    for left, top in ((260, 132), (770, 520)):
+        assert set(map(tuple, shown(signed_in, left, top, 120, 120).reshape(-1, 3).tolist())) == {(10, 20, 30)}
+
+
+def _origin(x: float, y: float) -> list[Dataset]:
+    origin = Dataset()
+    origin.XOffsetInSlideCoordinateSystem, origin.YOffsetInSlideCoordinateSystem = x, y
+    return [origin]
+
+
+def _drag(page: Page, key: str, start: tuple[float, float], end: tuple[float, float]) -> None:
+    """Choose a tool by its key, and draw from one place of the largest level to another."""
+    page.keyboard.press(key)
+    places = page.evaluate(
+        f"""points => {{
+          const guest = {GUEST}, {{ left, top }} = guest.canvasBox.getBoundingClientRect()
+          return points.map(point => guest.toScreen(point)).map(([x, y]) => [left + x, top + y])
+        }}""",
+        [start, end],
+    )
+    page.mouse.move(*places[0])
+    page.mouse.down()
+    page.mouse.move(*[(one + other) / 2 for one, other in zip(*places, strict=True)])
+    page.mouse.move(*places[1])
+    page.mouse.up()
+
+
+def test_lengths_and_places_are_those_of_the_slide(server: ServerProcess, datastore: str, signed_in: Page) -> None:
+    """Pixels that are twice as high as wide, on a slide that lies across; places by PS3.3 C.8.12.2.1.1."""
+    hostile = '<img src=x onerror="document.title=1">'
+    level = level_of(
+        1,
+        1,
+        {("A", 0.0): noise(3, 300, 900)},
+        spacing=(0.002, 0.001),
+        TotalPixelMatrixOriginSequence=_origin(20.5, 60.25),
+        ContainerIdentifier=hostile,
+        SeriesDescription=hostile,
+    )
+    level.OpticalPathSequence[0].OpticalPathDescription = hostile
+    open_slide(signed_in, server, datastore, [level])
+    show_at(signed_in, 0.5, 450, 150)
+    slide = signed_in.locator(".slide")
+    expect(slide).to_contain_text(hostile)
+    # The scale bar is as long on the screen as it says: half a pixel of the screen is a micrometre.
+    bar, words = slide.locator(".slide-scale-line"), slide.locator(".slide-scale-words")
+    expect(words).to_have_text("200 µm")
+    assert bar.evaluate("element => element.getBoundingClientRect().width - 2") == pytest.approx(100)
+    expect(slide).to_contain_text("10× (objective 20×), 2 µm a pixel")
+    # Columns run along -y here, rows along -x.
+    place = signed_in.evaluate(f"() => {GUEST}.slide.slidePoint([100.5, 50.5])")
+    assert place == pytest.approx([20.5 - 50 * 0.002, 60.25 - 100 * 0.001])
+    assert signed_in.evaluate(f"place => {GUEST}.slide.matrixPoint(place)", place) == pytest.approx([100.5, 50.5])
+    _drag(signed_in, "q", (100.5, 50.5), (100.5, 50.5))
+    texts = slide.locator("svg text")
+    expect(texts).to_have_text(["x 20.4000 mm, y 60.1500 mm"])
+    signed_in.keyboard.press("Delete")
+    _drag(signed_in, "l", (100, 100), (400, 300))
+    expect(texts).to_have_text([f"{np.hypot(300, 400):.1f} µm"])
+    signed_in.keyboard.press("]")
+    expect(texts).to_have_text([f"{np.hypot(300, 400):.1f} µm"])
+    signed_in.keyboard.press("[")
+    signed_in.keyboard.press("Delete")
+    _drag(signed_in, "r", (100, 100), (400, 200))
+    _drag(signed_in, "e", (100, 100), (400, 200))
+    expect(texts).to_have_text([f"{0.3 * 0.2 * 1e6:.0f} µm²", f"{0.3 * 0.2 * np.pi / 4 * 1e6:.0f} µm²"])
+    with signed_in.expect_download() as download:
+        signed_in.keyboard.press("k")
+    assert download.value.suggested_filename == "slide.png"
+    saved = np.asarray(Image.open(io.BytesIO(download.value.path().read_bytes())))
+    assert list(saved.shape[:2]) == signed_in.evaluate(
+        f"() => [{GUEST}.viewer.drawer.canvas.height, {GUEST}.viewer.drawer.canvas.width]"
+    )
+    assert signed_in.title() == "Viewer – Hounsfield"
+
+
+def test_the_keyboard_moves_over_a_slide(server: ServerProcess, datastore: str, signed_in: Page) -> None:
+    label = level_of(1, 2, {("A", 0.0): noise(5, 90, 120)}, spacing=(0.01, 0.01))
+    label.ImageType = ["ORIGINAL", "PRIMARY", "LABEL", "NONE"]
+    label.Rows, label.Columns, label.NumberOfFrames = 90, 120, 1
+    label.PixelData = noise(5, 90, 120).tobytes()
+    open_slide(signed_in, server, datastore, [level_of(1, 1, {("A", 0.0): noise(4)}, spacing=SPACING), label])
+    state = f"""() => {{
+      const {{ viewport }} = {GUEST}.viewer, {{ x, y }} = viewport.getCenter(true)
+      return [x, y, viewport.getZoom(true), viewport.getRotation()]
+    }}"""
+    x, y, zoom, turned = signed_in.evaluate(state)
+    for key in ("+", "+", "ArrowRight", "ArrowDown", "]"):
+        signed_in.keyboard.press(key)
+    signed_in.wait_for_function(f"before => {GUEST}.viewer.viewport.getZoom(true) > before * 2", arg=zoom)
+    signed_in.wait_for_function(f"() => {GUEST}.viewer.viewport.getRotation(true) === 90")
+    moved = signed_in.evaluate(state)
+    assert moved[0] != x
+    assert moved[1] != y
+    signed_in.keyboard.press("x")
+    signed_in.wait_for_function(f"zoom => Math.abs({GUEST}.viewer.viewport.getZoom(true) - zoom) < 1e-6", arg=zoom)
+    assert signed_in.evaluate(state) == pytest.approx([x, y, zoom, turned])
+    texts = signed_in.locator(".slide")
+    expect(texts).to_contain_text("Roe Jane")
+    signed_in.keyboard.press("t")
+    expect(texts).not_to_contain_text("Roe")
+    signed_in.get_by_role("button", name="Label and overview").click()
+    picture = signed_in.get_by_role("img", name="Label")
+    signed_in.wait_for_function("() => document.querySelector('.slide-beside')?.naturalWidth > 0")
+    expect(picture).to_be_visible()
+    check_accessibility(signed_in)
+    signed_in.set_viewport_size({"width": 360, "height": 740})
+    check_width(signed_in)
+
+
+def test_a_tile_that_does_not_come_is_told_and_the_rest_goes_on(
+    server: ServerProcess, datastore: str, signed_in: Page, faults: PageFaults
+) -> None:
+    picture = noise(6)
+    level = level_of(1, 1, {("A", 0.0): picture, ("B", 0.0): noise(7)}, spacing=SPACING)
+    lost = f"**/{level.SOPInstanceUID}/frames/12"
+    signed_in.route(lost, lambda route: route.abort())
+    open_slide(signed_in, server, datastore, [level])
+    centre_on(signed_in, 400, 300)
+    failure = signed_in.locator(".slide-failure")
+    expect(failure).to_have_text(
+        "1 tile does not come: The server cannot be reached. It is asked again. What lies there is shown coarser or not at all."
+    )
+    expect(signed_in.locator(".slide svg .lost")).to_have_count(2)
+    check_pixels(signed_in, picture, 128, 256, 128, 128)
+    assert not shown(signed_in, 260, 140, 100, 100).any()
+    signed_in.unroute(lost)
+    signed_in.get_by_role("button", name="Load again").click()
+    expect(failure).to_have_count(0)
+    settle(signed_in)
+    check_pixels(signed_in, picture, 200, 100, 300, 300)
+    # A right that is taken away takes away what is shown.
+    signed_in.route("**/frames/*", lambda route: route.fulfill(status=403))
+    signed_in.get_by_label("Optical path").select_option("Stain B")
+    expect(failure).to_have_text("You may not see this image.")
+    assert signed_in.evaluate(f"() => {GUEST}.viewer.world.getItemCount()") == 0
+    faults.forget()  # the tile that was kept from it
