@@ -42,7 +42,7 @@ from hounsfield.bootstrap.roles import job_roles
 from hounsfield.bootstrap.start_faults import explain_start_faults
 from hounsfield.bootstrap.start_reports import report_refusal
 from hounsfield.bootstrap.tokens import make_token_authorizer
-from hounsfield.console.front_door import FrontDoor
+from hounsfield.console.front_door import BrowserRedirect
 from hounsfield.gateway.audit_record import Recorder
 from hounsfield.gateway.authentication import AccessKeyHolders, Authenticator
 from hounsfield.gateway.bearer_authentication import BearerAuthenticator
@@ -218,7 +218,7 @@ def _gateway(
     timeouts = Timeouts(settings.body_timeout_seconds, settings.answer_timeout_seconds, settings.least_bytes_per_second)
     gateway = Gateway(
         table,
-        behind_proxies(FrontDoor(pipeline), parse_proxies(settings.trusted_proxies)),
+        behind_proxies(BrowserRedirect(pipeline), parse_proxies(settings.trusted_proxies)),
         timeouts,
         ConnectionWatch(settings.header_timeout_seconds, timeouts),
         tasks.start,

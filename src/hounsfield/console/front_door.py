@@ -15,7 +15,7 @@ from hounsfield.console.security_headers import PAGE_HEADERS
 
 
 @dataclass(frozen=True, slots=True)
-class FrontDoor:
+class BrowserRedirect:
     """ASGI application that leads browsers to the console.
 
     Attributes
