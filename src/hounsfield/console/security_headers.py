@@ -14,8 +14,10 @@ POLICY: Final = (
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 
-VIEWER_POLICY: Final = POLICY.replace("script-src 'self'", "script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'")
-"""Of the viewer, whose decoder is WebAssembly."""
+VIEWER_POLICY: Final = POLICY.replace(
+    "script-src 'self'", "script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; media-src 'self'"
+)
+"""Of the viewer, whose decoder is WebAssembly, and which plays video."""
 
 OHIF_WORKER_POLICY: Final = b"; ".join(
     (

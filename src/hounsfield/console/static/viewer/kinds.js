@@ -9,6 +9,7 @@ const withContentTree = (datasets) => datasets.every((dataset) => text(dataset, 
 const isOf = (...classes) => (datasets) => datasets.some((dataset) => classes.includes(text(dataset, "00080016")))
 const withWaveforms = (datasets) => datasets.every((dataset) => dataset["54000100"] || text(dataset, "00080016").startsWith("1.2.840.10008.5.1.4.1.1.9."))
 const withDocument = (datasets) => datasets.every((dataset) => dataset["00420011"] || text(dataset, "00080016").startsWith("1.2.840.10008.5.1.4.1.1.104."))
+const withVideo = (datasets) => datasets.every((dataset) => /^1\.2\.840\.10008\.1\.2\.4\.10[0-8](\.1)?$/.test(text(dataset, "00083002")))
 
 const ofTheSlide = (datasets) => datasets.some((dataset) => text(dataset, "00080016") === "1.2.840.10008.5.1.4.1.1.77.1.6" && value(dataset, "00280010"))
 
@@ -18,6 +19,7 @@ const KINDS = [
   { takes: withDocument, load: () => import("./documents/encapsulated.js") },
   { takes: withWaveforms, load: () => import("./documents/waveforms.js") },
   { takes: isOf("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7"), load: () => import("./overlays/segmentation.js") },
+  { takes: withVideo, load: () => import("./documents/video.js") },
   { takes: withPixels, load: () => import("./pictures.js") },
   { takes: () => true, load: () => import("./documents/facts.js") },
 ]

@@ -191,6 +191,7 @@ function setWindow(preset) {
 
 function toggleCine() {
   if (cine) { cancelAnimationFrame(cine); cine = null; press("cine", false); return }
+  if (active.guest) { active.guest.toggle?.(); return }
   if (!active.stack || active.stack.frames.length < 2) return
   const viewport = active
   let last = performance.now()

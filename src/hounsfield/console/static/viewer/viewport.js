@@ -39,8 +39,8 @@ export class Viewport {
     return stack.show()
   }
 
-  // Lets something else than images take the place of the canvas: guest has an element; close(), scroll(steps) and
-  // zoomBy(factor) where it can.
+  // Lets something else than images take the place of the canvas: guest has an element; close(), scroll(steps), zoomBy(factor),
+  // toggle() to play and reveal(reference) where it can.
   host(guest) {
     this.#clear()
     this.guest = guest

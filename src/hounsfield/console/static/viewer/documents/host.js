@@ -17,7 +17,7 @@ const inOrder = (one, other) => (number(one, "00200013") ?? 0) - (number(other, 
 
 export class DocumentHost {
   // `name` says what an object is called in the list; `show(dataset, host)` fills the body, and gives what is asked
-  // for scroll(steps), zoomBy(factor), close() and reveal(reference), where it has them.
+  // for scroll(steps), zoomBy(factor), toggle(), close() and reveal(reference), where it has them.
   constructor({ page, viewport, datasets, name, show }) {
     this.page = page
     this.viewport = viewport
@@ -77,6 +77,8 @@ export class DocumentHost {
     this.shown.close?.()
     this.shown = {}
   }
+
+  toggle() { this.shown.toggle?.() }
 
   zoomBy(factor) { this.shown.zoomBy?.(factor) }
 
