@@ -99,7 +99,16 @@ def test_objects_come_back_fragment_by_fragment(store: Store, syntax: str) -> No
         assert [len(part) for part in fragments_of(found)] == [len(part) for part in padded]
         assert fragments_of(found) == padded
         assert differences(made, found) == []
-    assert instance.frames([1]) == [b"".join(padded)]
+    whole = b"".join(padded)
+    assert instance.frames([1]) == [whole]
+    # Within a chunk, over the ends of chunks, of 100 bytes at the end.
+    for asked, part in (
+        ("bytes=3-9", whole[3:10]),
+        (f"bytes={CHUNK - 5}-{2 * CHUNK + 20}", whole[CHUNK - 5 : 2 * CHUNK + 21]),
+        ("bytes=-100", whole[-100:]),
+    ):
+        answer = instance.get("application/octet-stream; transfer-syntax=*", "/frames/1", Range=asked)
+        assert (answer.status_code, answer.content) == (206, part), asked
     for wanted in (EXPLICIT, HTJ2K, "1.2.3"):
         refused(instance.answer(wanted), 406, "transfer-syntax=*")
         refused(instance.answer_with_frames([1], wanted), 406, "")

@@ -28,10 +28,10 @@ class RetrievedInstance:
     known: dict[str | None, tuple[bytes, str]] = field(default_factory=dict, compare=False)
     """Files that were retrieved with `file_once`."""
 
-    def get(self, accept: str, below: str = "") -> requests.Response:
+    def get(self, accept: str, below: str = "", **headers: str) -> requests.Response:
         """Ask for the instance, or for something below it."""
         query = "" if self.image_set is None else f"?imageSetId={self.image_set}"
-        return self.web.get(f"{self.url}{below}{query}", headers={"Accept": accept}, timeout=120)
+        return self.web.get(f"{self.url}{below}{query}", headers={"Accept": accept, **headers}, timeout=120)
 
     def answer(self, transfer_syntax: str | None = None) -> requests.Response:
         """Ask for the file."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from hounsfield.api.dicomweb.conditional_requests import asked_range, tag_headers, unchanged
 from hounsfield.api.dicomweb.content_negotiation import MULTIPART, MediaRange, refused
@@ -155,7 +156,9 @@ def _single(call: Call, frames: InstanceFrames, kind: str, tag: str) -> WireResp
     if part is None:
         return _whole_or_streamed(headers, frame.size, frame.chunks)
     headers.append(("Content-Range", part.content_range))
-    return _whole_or_streamed(headers, part.end - part.start, _between(frame.chunks, part.start, part.end), 206)
+    # Of a long video only the part that is asked for is read.
+    read = frame.part or partial(_between, frame.chunks)
+    return _whole_or_streamed(headers, part.end - part.start, read(part.start, part.end), 206)
 
 
 def _whole_or_streamed(

@@ -6,7 +6,7 @@ anything else: video, what could not be decoded                     ─▶ one f
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from hounsfield.dicom.io.part10 import Part10
@@ -30,12 +30,15 @@ class InstanceFrame:
         The frame; one chunk, but for large objects.
     transfer_syntax : str or None
         How it is encoded where that is not what all others are: a frame that does not decode comes as it is stored.
+    part : Callable or None
+        Reads the bytes from one place to before another, and none of what lies before them; None where all is read anyway.
     """
 
     number: int
     size: int | None
     chunks: Iterator[bytes]
     transfer_syntax: str | None = None
+    part: Callable[[int, int], Iterator[bytes]] | None = None
 
 
 def check_last(numbers: Sequence[int], count: int) -> None:
@@ -85,11 +88,12 @@ def _whole(original: Part10, pixels: StoredPixels, size: int) -> InstanceFrame:
     chunks = (chunk for chunk in pixels.read() if chunk)
     if not is_encapsulated_object(original):
         chunks = (native_object_bytes(original, chunk) for chunk in chunks)
-    return InstanceFrame(1, size, chunks)
+    return InstanceFrame(1, size, chunks, part=lambda start, end: _cut(original, pixels, start, end - start))
 
 
 def _cut(original: Part10, pixels: StoredPixels, start: int, length: int) -> Iterator[bytes]:
-    """Yield a stretch of a native object; of its chunks only those that it touches are read."""
+    """Yield a stretch of an object; of its chunks only those that it touches are read."""
+    is_native = not is_encapsulated_object(original)
     end, position = start + length, 0
     places = []
     for ordinal, size in enumerate(pixels.sizes):
@@ -98,4 +102,4 @@ def _cut(original: Part10, pixels: StoredPixels, start: int, length: int) -> Ite
         position += size
     chunks = read_pixel_records(pixels.image_store, pixels.instance, [ordinal for ordinal, _ in places])
     for (_, offset), chunk in zip(places, chunks, strict=True):
-        yield native_object_bytes(original, chunk)[max(start - offset, 0) : end - offset]
+        yield (native_object_bytes(original, chunk) if is_native else chunk)[max(start - offset, 0) : end - offset]
