@@ -28,6 +28,7 @@ from bench import (
     restricted_speed,
     search_speed,
     update_speed,
+    viewer,
 )
 from bench.report import Report
 from bench.scale import QUICK, REAL, Run, Scale
@@ -46,6 +47,7 @@ BENCHMARKS: Mapping[str, Callable[[Run, Report], None]] = {
     "qido_speed": qido_speed.run,
     "fairness": fairness.run,
     "console": console.run,
+    "viewer": viewer.run,
     "restricted_speed": restricted_speed.run,
     "update_speed": update_speed.run,
     "access_speed": access_speed.run,

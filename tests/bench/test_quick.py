@@ -28,6 +28,7 @@ NAMES = {
     "fairness",
     "memory",
     "console",
+    "viewer",
 }
 
 
@@ -47,7 +48,7 @@ def test_quick_run_writes_a_json_file_for_each_benchmark(tmp_path: Path) -> None
         if name in {"audit_speed", "frame_speed", "encryption_speed", "rendered_speed"} and shutil.which("wrk") is None:
             assert "wrk" in report["skipped"]
             continue
-        if name == "console" and shutil.which("chromium") is None:
+        if name in {"console", "viewer"} and shutil.which("chromium") is None:
             assert "chromium" in report["skipped"]
             continue
         assert report["skipped"] is None

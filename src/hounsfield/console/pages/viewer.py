@@ -6,7 +6,7 @@ from typing import Final
 
 from starlette.responses import Response
 
-from hounsfield.console.calls import label
+from hounsfield.console.calls import ApiError, label
 from hounsfield.console.datastore import open_datastore
 from hounsfield.console.imagesets.image_set import image_set_api_path
 from hounsfield.console.imagesets.metadata import SeriesUids, in_thread, series_of, unpack
@@ -49,6 +49,30 @@ ACTIONS: Final = (
 """What is done at once: name, words, key."""
 
 
+MODULES: Final = tuple(
+    f"viewer/{name}.js"
+    for name in (
+        "decoder",
+        "frames",
+        "codestream",
+        "kinds",
+        "dicom",
+        "lookup_table",
+        "viewport",
+        "greyscale",
+        "measurements",
+        "calibration",
+        "real_world",
+        "suv",
+        "pointers",
+        "side",
+        "pictures",
+        "stack",
+    )
+)
+"""What the first image needs of the viewer: fetched at once, not one after the other as modules name each other."""
+
+
 async def show_viewer(visit: Visit) -> Response:
     """Show the viewer of a study."""
     datastore = await open_datastore(visit)
@@ -58,17 +82,30 @@ async def show_viewer(visit: Visit) -> Response:
         study, series = named.study_uid, named.series_uid
     if not study:
         return visit.redirect(datastore.path)
+    path = f"/datastore/{label(datastore.id)}/studies/{label(study)}"
     response = visit.render(
         "viewer.html",
         datastore=datastore,
         study=study,
         series=series,
-        path=f"/console/api/datastore/{label(datastore.id)}/studies/{label(study)}",
+        path=f"/console/api{path}",
+        found=await _find_series(visit, path),
+        modules=MODULES,
         tools=TOOLS,
         actions=ACTIONS,
     )
     response.headers["Content-Security-Policy"] = VIEWER_POLICY
     return response
+
+
+async def _find_series(visit: Visit, path: str) -> str:
+    """Return the series of a study as DICOM JSON (SearchForSeries), which saves the browser a request; empty where refused."""
+    try:
+        answer = await visit.calls.get(f"{path}/series", {"includefield": "all"}, {"Accept": "application/dicom+json"})
+    except ApiError:
+        # The browser asks again, and says in words why there is none.
+        return ""
+    return answer.body.decode()
 
 
 async def _ask_series(visit: Visit, datastore_id: str, image_set_id: str) -> SeriesUids:

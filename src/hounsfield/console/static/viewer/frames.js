@@ -93,7 +93,7 @@ export class FrameStore {
     const answer = await ask(frame.path, headers, signal)
     if (answer.status === 406) return this.#asItIs(frame, signal)
     let bytes = new Uint8Array(await bodyOf(answer))
-    const codestream = readCodestream(bytes)
+    const codestream = headerOf(bytes)
     if (codestream && !isDecodable(codestream)) return this.#asItIs(frame, signal)
     if (codestream) checkSize(frame, codestream)
     const size = answer.status === 206 ? Number(answer.headers.get("content-range")?.split("/")[1]) : bytes.length
@@ -162,7 +162,8 @@ export class FrameStore {
 
   #measure(bytes, milliseconds) {
     const speed = bytes / Math.max(1, milliseconds)
-    this.speed = this.speed ? 0.7 * this.speed + 0.3 * speed : speed
+    // A link that has become slow is known at once, one that is fast again after a while.
+    this.speed = this.speed && speed > this.speed ? 0.7 * this.speed + 0.3 * speed : speed
   }
 
   // The samples of a codestream, or of the beginning that a resolution needs, as the data set describes them.
@@ -176,7 +177,7 @@ export class FrameStore {
 
   async #decoded(frame, bytes, level, isUrgent) {
     try {
-      const codestream = readCodestream(bytes)
+      const codestream = headerOf(bytes)
       if (!codestream) throw new Error("it ends before its first pixel")
       checkSize(frame, codestream)
       const picture = await this.decoder.decode(bytes, level, isUrgent)
@@ -241,6 +242,14 @@ const mayBePreviewed = (frame) => !frame.palette && frame.bitsStored > 1 && !fra
 function checkSize({ rows, columns }, codestream) {
   if (codestream.width === columns && codestream.height === rows) return
   throw new FrameError(`This image does not decode: it has ${codestream.width} × ${codestream.height} pixels, its data set says ${columns} × ${rows}.`)
+}
+
+function headerOf(bytes) {
+  try {
+    return readCodestream(bytes)
+  } catch (error) {
+    throw new FrameError(`This image does not decode: ${error.message}.`)
+  }
 }
 
 // Brings samples to the type and to the bits that the data set describes.

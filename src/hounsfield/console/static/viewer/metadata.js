@@ -127,7 +127,7 @@ function itemsOf(element, tag, frame) {
 function naming(dataset, tag, trail) {
   const name = create("span", "keyword", nameOf(dataset, tag))
   if (trail) name.prepend(create("span", "muted", trail))
-  return [name, create("span", "tag", `(${tag.slice(0, 4)},${tag.slice(4)}) ${dataset[tag].vr ?? ""}`)]
+  return [name, create("span", "number", `(${tag.slice(0, 4)},${tag.slice(4)}) ${dataset[tag].vr ?? ""}`)]
 }
 
 // A keyword of the dictionary; of a private element who made it, and its number in their block.

@@ -40,14 +40,21 @@ async function json(path) {
 
 async function open() {
   const list = root.querySelector("[data-series-list]")
-  const all = (await json(`${base}/series?includefield=all`)).sort((one, other) => (value(one, "00200011") ?? 0) - (value(other, "00200011") ?? 0))
+  // The page has the series, so that what follows is asked for at once; where it was refused them, the API says why.
+  const known = root.dataset.found ? JSON.parse(root.dataset.found) : await json(`${base}/series?includefield=all`)
+  const all = known.sort((one, other) => (value(one, "00200011") ?? 0) - (value(other, "00200011") ?? 0))
   if (!all.length) throw new Error("This study has no series that you may see.")
   for (const [index, series] of all.entries()) {
     found.set(text(series, "0020000E"), series)
     list.append(seriesButton(series, index))
   }
   const wanted = root.dataset.firstSeries
-  await openSeries(found.has(wanted) ? wanted : text(all.find((series) => value(series, "00201209") !== 0) ?? all[0], "0020000E"))
+  try {
+    await openSeries(found.has(wanted) ? wanted : text(all.find((series) => value(series, "00201209") !== 0) ?? all[0], "0020000E"))
+  } finally {
+    // Small pictures wait for the large one, which they would take the server from.
+    for (const picture of list.querySelectorAll("img")) thumbnails.observe(picture)
+  }
 }
 
 // Asks for the small picture of a series when its place comes into view; a document or a video has none.
@@ -72,7 +79,6 @@ function seriesButton(series, index) {
   button.dataset.series = uid
   const picture = document.createElement("img")
   Object.assign(picture, { alt: "", width: 96, height: 96 })
-  thumbnails.observe(picture)
   const words = document.createElement("span")
   words.textContent = `${value(series, "00200011") ?? index + 1} ${text(series, "00080060")} ${text(series, "0008103E")} (${value(series, "00201209") ?? "?"})`
   button.append(picture, words)

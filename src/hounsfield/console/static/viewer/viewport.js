@@ -211,6 +211,8 @@ export class Viewport {
     if (other) Object.assign(this.view, { panX: 0, panY: 0 })
     this.#makePicture()
     this.draw()
+    if (image) mark("viewer:first image")
+    if (image?.isWhole) mark("viewer:whole image")
     this.element.dispatchEvent(new CustomEvent("viewer:image", { bubbles: true, detail: { isWhole: image?.isWhole ?? false, failure } }))
   }
 
@@ -293,6 +295,13 @@ export class Viewport {
 
 const OPPOSITES = { L: "R", R: "L", A: "P", P: "A", H: "F", F: "H" }
 const opposite = (sides = "", turned = false) => (turned ? [...sides].map((side) => OPPOSITES[side] ?? side).join("") : sides)
+// For those who measure: when something was drawn for the first time, from the start of the navigation.
+const marked = new Set()
+function mark(name) {
+  if (!marked.has(name)) performance.mark(name)
+  marked.add(name)
+}
+
 export function round(value) {
   if (Math.abs(value) >= 1e7) return value.toExponential(3)
   return Math.abs(value) >= 100 ? Math.round(value) : Number(value.toPrecision(4))
