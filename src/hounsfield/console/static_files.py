@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import posixpath
+import re
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
@@ -30,6 +32,7 @@ _TYPES: Final = {
     "bcmap": "application/octet-stream",
     "pfb": "application/octet-stream",
 }
+_IMPORT: Final = re.compile(r"""^import\b[^"']*["'](\.[^"']+)["']""", re.MULTILINE)
 _PACKED: Final = frozenset({"css", "js", "mjs", "svg", "wasm", "txt"})
 
 
@@ -82,6 +85,21 @@ def static_url(name: str) -> str:
     if name not in static_files():
         raise KeyError(name)
     return _prefix() + name
+
+
+@cache
+def imported_modules(*names: str) -> tuple[str, ...]:
+    """Return ES modules with all that they import, at once and further on: what a page lets the browser fetch together."""
+    found: dict[str, None] = dict.fromkeys(names)
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        for imported in _IMPORT.findall(static_files()[name].content.decode()):
+            path = posixpath.normpath(posixpath.join(posixpath.dirname(name), imported))
+            if path not in found:
+                found[path] = None
+                waiting.append(path)
+    return tuple(found)
 
 
 @cache

@@ -12,6 +12,7 @@ from hounsfield.console.imagesets.image_set import image_set_api_path
 from hounsfield.console.imagesets.metadata import SeriesUids, in_thread, series_of, unpack
 from hounsfield.console.page import Page
 from hounsfield.console.security_headers import VIEWER_POLICY
+from hounsfield.console.static_files import imported_modules
 from hounsfield.console.visit import Visit
 
 TOOLS: Final = (
@@ -49,30 +50,6 @@ ACTIONS: Final = (
 """What is done at once: name, words, key."""
 
 
-MODULES: Final = tuple(
-    f"viewer/{name}.js"
-    for name in (
-        "decoder",
-        "frames",
-        "codestream",
-        "kinds",
-        "dicom",
-        "lookup_table",
-        "viewport",
-        "greyscale",
-        "measurements",
-        "calibration",
-        "real_world",
-        "suv",
-        "pointers",
-        "side",
-        "pictures",
-        "stack",
-    )
-)
-"""What the first image needs of the viewer: fetched at once, not one after the other as modules name each other."""
-
-
 async def show_viewer(visit: Visit) -> Response:
     """Show the viewer of a study."""
     datastore = await open_datastore(visit)
@@ -90,7 +67,7 @@ async def show_viewer(visit: Visit) -> Response:
         series=series,
         path=f"/console/api{path}",
         found=await _find_series(visit, path),
-        modules=MODULES,
+        modules=imported_modules("viewer/viewer.js", "viewer/pictures.js"),
         tools=TOOLS,
         actions=ACTIONS,
     )
