@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -40,6 +41,9 @@ ROOM_BYTES = 4 << 30
 
 def pytest_configure(config: pytest.Config) -> None:
     config.args = taking_turns(config.args)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell lets what it starts in the background ignore it, and so would each program of the tests.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     _keep_files_in_memory()
 
 
