@@ -20,6 +20,7 @@ const KINDS = [
   { takes: withWaveforms, load: () => import("./documents/waveforms.js") },
   { takes: isOf("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7"), load: () => import("./overlays/segmentation.js") },
   { takes: withVideo, load: () => import("./documents/video.js") },
+  { takes: isOf("1.2.840.10008.5.1.4.1.1.481.3"), load: () => import("./overlays/structure_set.js") },
   { takes: withPixels, load: () => import("./pictures.js") },
   { takes: () => true, load: () => import("./documents/facts.js") },
 ]

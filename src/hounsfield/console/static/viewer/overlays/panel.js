@@ -4,7 +4,7 @@ import { button, element } from "../documents/element.js"
 import { isDerived } from "./references.js"
 
 const NAME = "overlays"
-const LAYERS = { SEG: () => import("./segmentation.js") }
+const LAYERS = { SEG: () => import("./segmentation.js"), RTSTRUCT: () => import("./structure_set.js") }
 
 export function toggleOverlays(page) {
   if (page.side.name === NAME) { page.side.close(NAME); return }
@@ -40,7 +40,7 @@ function fill(content, page) {
   const sections = layers.map((layer, index) => legend(page, viewport, layer, index))
   const offers = offersOf(page, viewport, layers)
   if (offers) sections.push(offers)
-  if (!sections.length) sections.push(element("p", { textContent: "Nothing lies over these images, and the study has no segmentation." }))
+  if (!sections.length) sections.push(element("p", { textContent: "Nothing lies over these images, and the study has no segmentation and no contours." }))
   content.replaceChildren(...sections)
   if (focused) [...content.querySelectorAll("[data-key]")].find(({ dataset }) => dataset.key === focused)?.focus()
 }

@@ -1,7 +1,8 @@
 // Which series of the study segmentations and structure sets are made for.
 import { text, value, values } from "../dicom.js"
 
-const DERIVED = new Set(["SEG"])
+const SLIDES = "1.2.840.10008.5.1.4.1.1.77.1.6"
+const DERIVED = new Set(["SEG", "RTSTRUCT"])
 export const isDerived = (series) => DERIVED.has(text(series, "00080060"))
 
 // The series that data sets name, or that lies in their frame of reference; where there is none, an Error says why.
@@ -48,15 +49,17 @@ export async function openOver({ page, series, datasets, path, viewport }, layer
     uid = await referencedSeries(datasets, page)
     const images = await page.datasetsOf(uid)
     if (viewport.wanted !== wanted) return
+    if (images.some((dataset) => text(dataset, "00080016") === SLIDES)) throw new Error("It was made for a slide, and is not laid over one here")
     await open({ page, series: page.series.get(uid), datasets: images, path: page.pathOf(uid), viewport })
     if (viewport.wanted !== wanted) return
     await addLayers({ page, series, datasets, path, viewport }, layersOf)
     if (matchMedia("(min-width: 64rem)").matches) (await import("./panel.js")).openOverlays(page)
   } catch (error) {
     if (viewport.wanted !== wanted) return
-    if (!datasets.some((dataset) => value(dataset, "00280010"))) throw new Error(sentence(error.message))
-    await open({ page, series, datasets, path, viewport })
-    page.say(`${sentence(error.message)} It is shown as pictures of its own.`)
+    const hasPictures = datasets.some((dataset) => value(dataset, "00280010"))
+    const { open: openAlone } = hasPictures ? { open } : await import("../documents/facts.js")
+    await openAlone({ page, series, datasets, path, viewport })
+    page.say(`${sentence(error.message)}${hasPictures ? " It is shown as pictures of its own." : ""}`)
   }
 }
 
