@@ -17,11 +17,14 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page
 
+from hounsfield.phantom.ct_series import STUDY_UID, ct_files
+from hounsfield.phantom.torso import PARTS, empty_volume
 from support.browser.chromium import PICTURES
 from support.browser.pages import settle, sign_in, take_pictures
 from support.browser.world import World, make_hospital
+from support.clients.dicomweb import store
 from support.files.hospital import STUDIES, write_hospital
-from support.servers import ServerProcess
+from support.servers import ServerProcess, active_datastore
 
 Prepare = Callable[[Page], None]
 
@@ -120,6 +123,47 @@ def test_those_of_the_documentation(world: World, page: Page) -> None:
         if documented.prepare is not None:
             documented.prepare(page)
         keep(page, name)
+
+
+def test_those_of_the_viewer(server: ServerProcess, page: Page) -> None:
+    page.set_viewport_size(SCREEN)
+    datastore = active_datastore(server.client(), datastoreName="demo")
+    volume = empty_volume()
+    for paint in PARTS:
+        paint(volume)
+    files = [content for _, content in ct_files(volume)]
+    for first in range(0, len(files), 50):
+        assert store(server, datastore, files[first : first + 50]).status_code == 200
+    sign_in(page, server.key(), f"/console/datastores/{datastore}/view?study={STUDY_UID}")
+    _scroll_to(page, 90)
+    keep(page, "viewer-ct")
+    page.keyboard.press("2")
+    keep(page, "viewer-lung")
+    page.keyboard.press("1")
+    page.keyboard.press("l")
+    _drag(page, (0.253, 0.5), (0.747, 0.5))
+    page.keyboard.press("e")
+    _drag(page, (0.365, 0.41), (0.425, 0.47))
+    keep(page, "viewer-measure")
+
+
+def _scroll_to(page: Page, number: int) -> None:
+    """Wait until the first image is there, and go to another one."""
+    whole = "() => document.querySelector('[data-viewer]').viewer.active.image?.isWhole"
+    page.wait_for_function(whole)
+    page.evaluate(f"() => document.querySelector('[data-viewer]').viewer.active.stack.go({number})")
+    page.wait_for_function(whole)
+
+
+def _drag(page: Page, start: tuple[float, float], end: tuple[float, float]) -> None:
+    """Drag over the image, from and to parts of its width and height."""
+    box = page.locator("[data-active] canvas").bounding_box()
+    assert box is not None
+    (x0, y0), (x1, y1) = ((box["x"] + box["width"] * x, box["y"] + box["height"] * y) for x, y in (start, end))
+    page.mouse.move(x0, y0)
+    page.mouse.down()
+    page.mouse.move(x1, y1, steps=5)
+    page.mouse.up()
 
 
 def keep(page: Page, name: str) -> None:

@@ -22,7 +22,7 @@ from support.identities.users import refusal
 from support.required_tools import required_tool
 from support.servers import ServerProcess, wait_for
 
-FIRST, PYTHON, VIEWER = (Page.of(f"docs/tutorials/{name}.md") for name in ("first-import", "python", "viewer"))
+FIRST, PYTHON, OHIF = (Page.of(f"docs/tutorials/{name}.md") for name in ("first-import", "python", "ohif"))
 SIGNING = Page.of("docs/how-to/connect-dicomweb-clients.md").section("## requests")
 SHOWN = "http://127.0.0.1:8080"
 EXPLICIT = "1.2.840.10008.1.2.1"
@@ -97,7 +97,7 @@ def test_the_viewer(tmp_path: Path) -> None:
     origin = "http://localhost:3000"
     (variable,) = re.findall(
         r"^HOUNSFIELD_CORS_ORIGINS=(\S+) hounsfield serve",
-        VIEWER.section("## 1. Start the server").block("sh"),
+        OHIF.section("## 1. Start the server").block("sh"),
         re.MULTILINE,
     )
     assert variable == origin
@@ -107,8 +107,8 @@ def test_the_viewer(tmp_path: Path) -> None:
     try:
         (tmp_path / "package/dist").mkdir(parents=True)
         (tmp_path / "package/dist/index.html").write_text("the viewer")
-        _, configuring = VIEWER.section("## 3. Configure the viewer").blocks("sh")
-        script = VIEWER.section("## 2. Import an image").block("sh").replace(". .venv/bin/activate\n", "") + configuring
+        _, configuring = OHIF.section("## 3. Configure the viewer").blocks("sh")
+        script = OHIF.section("## 2. Import an image").block("sh").replace(". .venv/bin/activate\n", "") + configuring
         run_shell(server, script.replace("http://localhost:8080", shown), tmp_path)
         config = (tmp_path / "package/dist/app-config.js").read_text()
         (root,) = set(re.findall(r"(?:qido|wado)Root: \"(\S+)\"", config))
@@ -126,7 +126,7 @@ def test_the_server_of_the_viewer(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     (tmp_path / "package/dist/app.js").write_text("the program")
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {"__name__": "viewer"}
-    exec(compile(VIEWER.section("## 4. Open the viewer").block("python"), "viewer.py", "exec"), names)
+    exec(compile(OHIF.section("## 4. Open the viewer").block("python"), "viewer.py", "exec"), names)
     serving = ThreadingHTTPServer(
         ("127.0.0.1", 0), lambda *request: names["Viewer"](*request, directory="package/dist")
     )
