@@ -19,6 +19,7 @@ import requests
 from PIL import Image
 from playwright.sync_api import Page, expect
 
+from hounsfield.console.security_headers import ohif_headers
 from support.browser.fixtures import NewContext
 from support.browser.pages import sign_in
 from support.browser.plain_session import PlainSession
@@ -190,9 +191,24 @@ def test_a_script_in_ohif_reads_the_data_store_and_no_more(
     page.goto(f"/console/datastores/{filled}/ohif/")
     own = f"/console/api/datastore/{filled}/studies"
     assert page.evaluate(ATTEMPTS, [filled, f"{own}?limit=1"]) == {"reached": [], "status": 200}
+    told = page.locator("dialog.hounsfield")
+    page.evaluate(
+        "document.body.append(Object.assign(document.createElement('object'), { data: '/x', type: 'application/pdf' }))"
+    )
+    expect(told).to_contain_text("OHIF shows no PDF here.")
+    told.get_by_role("button", name="Close").click()
     assert page.evaluate(STORE, own) == "nothing is stored from OHIF"
-    expect(page.locator("dialog.hounsfield")).to_contain_text("OHIF only reads here.")
+    expect(told).to_contain_text("OHIF only reads here.")
     faults.forget()
+
+
+@pytest.mark.parametrize(
+    ("host", "asked"),
+    [("pacs.example.org", "pacs.example.org/console/ohif/"), ("[::1]:8080", "'self'")],
+)
+def test_a_policy_names_what_it_can(host: str, asked: str) -> None:
+    policy = ohif_headers(host, "/console/ohif/")["Content-Security-Policy"]
+    assert f"; connect-src {asked} blob: data:; " in policy
 
 
 def test_files_are_packed_and_kept_for_ever(ohif: ServerProcess, wheel: Path) -> None:

@@ -100,6 +100,11 @@
     else if (status >= 500) tell("The server failed to answer. What is missing comes when you open it again.")
   }
 
+  // The policy of the page lets no plug-in show anything; OHIF would say that the browser has none.
+  document.addEventListener("securitypolicyviolation", ({ effectiveDirective }) => {
+    if (effectiveDirective === "object-src") tell("OHIF shows no PDF here. The viewer of the console does.")
+  })
+
   // Said once, until it is closed, however many requests fail.
   let shown = null
   function tell(words) {
@@ -130,6 +135,7 @@
     button.type = "button"
     button.textContent = action
     button.addEventListener("click", done)
+    dialog.addEventListener("close", () => dialog.remove())
     dialog.append(text, button)
     document.body.append(dialog)
     return dialog
