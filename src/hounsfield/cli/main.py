@@ -27,15 +27,18 @@ from hounsfield.settings import PREFIX, InstallationError, SettingsError, load_s
 _PORT: Final = click.IntRange(0, 65_535)
 
 _GROUPS: Final = {
-    "access-key": "hounsfield.cli.access_keys",
-    "audit": "hounsfield.cli.audit",
-    "datastore": "hounsfield.cli.datastores",
-    "master-key": "hounsfield.cli.master_keys",
-    "policy": "hounsfield.cli.policies",
-    "role": "hounsfield.cli.roles",
-    "user": "hounsfield.cli.users",
+    "access-key": ("hounsfield.cli.access_keys", "Make, rotate and disable access keys."),
+    "audit": ("hounsfield.cli.audit", "Check the audit trail, and look into it."),
+    "datastore": ("hounsfield.cli.datastores", "Say who sees the image sets of a data store."),
+    "master-key": (
+        "hounsfield.cli.master_keys",
+        "List, rotate, retire, export and import the master keys of the installation.",
+    ),
+    "policy": ("hounsfield.cli.policies", "Make policies and attach them to users and roles."),
+    "role": ("hounsfield.cli.roles", "Make and manage roles."),
+    "user": ("hounsfield.cli.users", "Make and manage users."),
 }
-"""Groups of commands, and the module whose ``commands`` each of them is."""
+"""Groups of commands: the module whose ``commands`` each of them is, and its help, for which the module is not imported."""
 
 _FORMER_NAMES: Final = {"key": "access-key", "keys": "master-key"}
 """Names that groups had before: they work, are not listed, and the new name is told on standard error."""
@@ -57,12 +60,17 @@ class _Groups(click.Group):
         return super().resolve_command(ctx, [name, *args[1:]])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        module = _GROUPS.get(cmd_name)
-        if module is None:
+        if cmd_name not in _GROUPS:
             return super().get_command(ctx, cmd_name)
         with defer_collection():
-            group: click.Group = importlib.import_module(module).commands
+            group: click.Group = importlib.import_module(_GROUPS[cmd_name][0]).commands
         return group
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - of click
+        shown = {**self.commands, **{name: click.Group(name, help=text) for name, (_, text) in _GROUPS.items()}}
+        room = formatter.width - 6 - max(map(len, shown))
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, command.get_short_help_str(room)) for name, command in sorted(shown.items())])
 
 
 @click.group(cls=_Groups, context_settings={"help_option_names": ["-h", "--help"]})

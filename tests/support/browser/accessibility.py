@@ -26,6 +26,7 @@ _COPY: Final = """async text => {
   await Promise.all(sheets.map(link => link.sheet || new Promise(done => link.onload = link.onerror = done)));
 }"""
 """Shows the text of a page without running its scripts."""
+_RUN: Final = "options => axe.run(options).then(result => result.violations)"
 _OF_COLOURS: Final = {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}
 
 
@@ -58,8 +59,8 @@ def _run_axe(page: Page, url: str, options: dict[str, Any]) -> None:
     """Run axe-core in a page; a failure is told of an address."""
     if not page.evaluate("() => 'axe' in window"):
         page.evaluate(AXE_SCRIPT)
-    result = page.evaluate("options => axe.run(options)", {"resultTypes": ["violations"], **options})
-    assert not result["violations"], _told(url, result["violations"])
+    found = page.evaluate(_RUN, {"resultTypes": ["violations"], **options})
+    assert not found, _told(url, found)
 
 
 def _told(url: str, violations: list[dict[str, Any]]) -> str:
