@@ -8,10 +8,13 @@ from typing import Any, Final
 
 import numpy as np
 import pytest
+from highdicom.ann import AnnotationGroup, MicroscopyBulkSimpleAnnotations
+from highdicom.spatial import ImageToReferenceTransformer
 from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Page, expect
 from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
 
 from support.browser.accessibility import check_accessibility
 from support.browser.page_faults import PageFaults
@@ -289,3 +292,95 @@ def test_a_tile_that_does_not_come_is_told_and_the_rest_goes_on(
     expect(failure).to_have_text("You may not see this image.")
     assert signed_in.evaluate(f"() => {GUEST}.viewer.world.getItemCount()") == 0
     faults.forget()  # the tile that was kept from it
+
+
+def _annotations(images: list[Dataset], kind: str, groups: list[AnnotationGroup], series: int) -> Dataset:
+    return MicroscopyBulkSimpleAnnotations(
+        source_images=images,
+        annotation_coordinate_type=kind,
+        annotation_groups=groups,
+        series_instance_uid=str(slice_of(series).SeriesInstanceUID),
+        series_number=series,
+        sop_instance_uid=str(slice_of(series).SOPInstanceUID),
+        instance_number=1,
+        manufacturer="none",
+        manufacturer_model_name="none",
+        software_versions="1",
+        device_serial_number="1",
+    )
+
+
+def _group(number: int, label: str, kind: str, data: list[NDArray[Any]]) -> AnnotationGroup:
+    return AnnotationGroup(
+        number=number,
+        uid=f"2.25.99{number}",
+        label=label,
+        annotated_property_category=codes.SCT.MorphologicallyAbnormalStructure,
+        annotated_property_type=codes.SCT.Neoplasm,
+        graphic_type=kind,
+        graphic_data=data,
+        algorithm_type="MANUAL",
+    )
+
+
+ALPHA: Final = f"""points => {{
+  const context = {GUEST}.annotationCanvas.getContext("2d")
+  return points.map(point => {{
+    const [x, y] = {GUEST}.toScreen(point)
+    return context.getImageData(Math.round(x), Math.round(y), 1, 1).data[3] > 100
+  }})
+}}"""
+
+
+def test_annotations_lie_where_highdicom_drew_them(server: ServerProcess, datastore: str, signed_in: Page) -> None:
+    """Bulk annotations in millimetres of the slide, and in pixels of its smaller level."""
+    where: dict[str, Any] = {"TotalPixelMatrixOriginSequence": _origin(20.5, 60.25)}
+    base = level_of(1, 1, {("A", 0.0): noise(8, 400, 600)}, spacing=SPACING, **where)
+    small = level_of(1, 2, {("A", 0.0): noise(9, 100, 150)}, spacing=(0.002, 0.002), **where)
+    square = np.array([[100.0, 100.0], [200.0, 100.0], [200.0, 180.0], [100.0, 180.0]])
+    triangle = np.array([[300.0, 50.0], [400.0, 50.0], [350.0, 150.0]])
+    to_slide = ImageToReferenceTransformer.for_image(base, for_total_pixel_matrix=True)
+    lines = _group(1, "<b>Areas</b>", "POLYGON", [to_slide(square), to_slide(triangle)])
+    dots = _group(2, "Dots", "POINT", [to_slide(np.array([[500.0, 300.0]]))])
+    ring = np.array([[20.0, 70.0], [60.0, 70.0], [40.0, 65.0], [40.0, 75.0]])
+    answer = (
+        _annotations([base], "3D", [lines, dots], 2),
+        _annotations([small], "2D", [_group(1, "Ring", "ELLIPSE", [ring])], 3),
+    )
+    open_slide(signed_in, server, datastore, [base, small, *answer])
+    # Their own series leads to the slide, with all of them.
+    signed_in.locator(f"[data-series='{slice_of(2).SeriesInstanceUID}']").click()
+    panel = signed_in.locator("[data-side-panel]")
+    expect(panel.locator("label")).to_have_text(
+        ["<b>Areas</b>, Neoplasm (2)", "Dots, Neoplasm (1)", "Ring, Neoplasm (1)"]
+    )
+    settle(signed_in)
+    centre_on(signed_in, 300, 200)
+    on = [[150, 100], [200, 140], [350, 50], [500, 300], [160, 260], [80, 280], [240, 280]]
+    off = [[150, 140], [350, 100], [160, 280], [520, 300]]
+    signed_in.wait_for_function(f"points => ({ALPHA})(points).every(Boolean)", arg=on)
+    assert signed_in.evaluate(ALPHA, off) == [False] * len(off)
+    check_accessibility(signed_in)
+    panel.get_by_label("Ring, Neoplasm (1)").uncheck()
+    assert signed_in.evaluate(ALPHA, on) == [True] * 4 + [False] * 3
+
+
+@pytest.mark.slow
+def test_very_many_places_are_read_in_a_thread(server: ServerProcess, datastore: str, signed_in: Page) -> None:
+    """A line of frames across a large sparse matrix; only those in the view are fetched."""
+    count, tile = 1001, 8
+    picture = np.zeros((count * tile, count * tile), np.uint8)
+    places = [(index * tile, index * tile) for index in range(count)]
+    for index, (row, column) in enumerate(places):
+        picture[row : row + tile, column : column + tile] = index % 251 + 1
+    base = level_of(1, 1, {("A", 0.0): picture}, spacing=SPACING, tile=tile, places=places)
+    small = level_of(1, 2, {("A", 0.0): np.full((125, 125), 9, np.uint8)}, spacing=(0.032, 0.032))
+    asked: list[str] = []
+    signed_in.on("request", lambda request: asked.append(request.url))
+    open_slide(signed_in, server, datastore, [base, small])
+    assert signed_in.evaluate(f"() => Boolean({GUEST}.slide.base.dataset.framePlaces)")
+    centre_on(signed_in, 4004, 4004)
+    for index in (480, 500, 520):
+        found = shown(signed_in, index * tile, index * tile, tile, tile)
+        assert set(found.reshape(-1).tolist()) == {index % 251 + 1}
+    assert sum("/frames/" in url for url in asked) < 200

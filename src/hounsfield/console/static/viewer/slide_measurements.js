@@ -9,7 +9,6 @@ export class SlideMeasurements {
     this.all = []
     this.drawn = null
     this.lost = []
-    this.layers = []
   }
 
   get tool() { const { tool } = this.view.page; return POINTS[tool] ? tool : null }
@@ -123,7 +122,6 @@ export class SlideMeasurements {
       drawing.append(element)
       return element
     }
-    for (const layer of this.layers) layer.draw(add, view)
     const { viewport } = view.viewer
     for (const { bounds } of this.lost) {
       const corner = (x, y) => { const point = viewport.pixelFromPoint(new view.library.Point(x, y), true); return `${point.x},${point.y}` }

@@ -136,7 +136,7 @@ class TiledImage {
   #isSparse() {
     const type = text(this.dataset, "00209311")
     if (type) return type !== "TILED_FULL"
-    return this.parts.some(({ dataset }) => values(dataset, PERFRAME).some((item) => value(item, "0048021A")))
+    return this.parts.some(({ dataset }) => dataset.framePlaces || values(dataset, PERFRAME).some((item) => value(item, "0048021A")))
   }
 
   // Frames lie row by row, then plane by plane, then path by path (PS3.3 C.7.6.17.3).
@@ -161,12 +161,9 @@ class TiledImage {
     const planes = new Map()
     const own = value(value(this.dataset, SHARED), "00480207")
     for (const { dataset, first } of this.parts) {
-      for (const [index, item] of values(dataset, PERFRAME).entries()) {
-        const place = value(item, "0048021A")
-        const [column, row] = [number(place, "0048021E") - 1, number(place, "0048021F") - 1]
+      for (const { index, column, row, name, z } of placesOf(dataset)) {
         if (!Number.isFinite(column) || !Number.isFinite(row)) continue
-        const path = text(value(item, "00480207") ?? own, "00480106") || this.paths[0].id
-        const z = number(place, "0040074A") ?? 0
+        const path = name || text(own, "00480106") || this.paths[0].id
         const key = `${path} ${z}`
         if (!planes.has(key)) planes.set(key, { path, z, cells: new Map() })
         this.#lay(planes.get(key).cells, { index: first + index, column, row })
@@ -194,6 +191,20 @@ class TiledImage {
   frameAt(index) {
     const { instance, first } = this.partOf(index)
     return new Frame(instance, index - first)
+  }
+}
+
+// Where each frame of a sparse image says that it lies: in the data set, or in the arrays that were made of it.
+function* placesOf(dataset) {
+  const { framePlaces } = dataset
+  if (framePlaces) {
+    const { columns, rows, heights, paths, names } = framePlaces
+    for (let index = 0; index < columns.length; index += 1) yield { index, column: columns[index] - 1, row: rows[index] - 1, z: heights[index], name: names[paths[index]] }
+    return
+  }
+  for (const [index, item] of values(dataset, PERFRAME).entries()) {
+    const place = value(item, "0048021A")
+    yield { index, column: number(place, "0048021E") - 1, row: number(place, "0048021F") - 1, z: number(place, "0040074A") ?? 0, name: text(value(item, "00480207"), "00480106") }
   }
 }
 

@@ -3,9 +3,6 @@ import { ask, bodyOf } from "./frames.js"
 import { colourWords, isSignedArray, isWide, pixelsOf, wholeRange, wordsOf } from "./greyscale.js"
 
 const JPEG = "1.2.840.10008.1.2.4.50"
-// So many frames say which values there are, where the file says nothing of a window.
-const MOST_SAMPLED = 64
-
 export class SlideTiles {
   constructor(store) {
     this.store = store
@@ -13,10 +10,9 @@ export class SlideTiles {
     this.forget()
   }
 
-  // Begins anew with the window, for other frames: those of a small level, which stand for all.
-  forget(frames = []) {
-    const step = Math.max(1, frames.length / MOST_SAMPLED)
-    this.sampled = frames.filter((_, index) => Math.floor(index / step) !== Math.floor((index - 1) / step))
+  // Begins anew with the window, for other frames: some of them stand for all.
+  forget(sample = () => []) {
+    this.sample = sample
     this.window = null
     this.windowing = null
   }
@@ -58,7 +54,7 @@ export class SlideTiles {
   async #windowOf(frame, signal) {
     if (frame.windows[0]) return frame.windows[0]
     if (frame.bitsStored <= 8 && !frame.isSigned) return { center: 128, width: 256, curve: "LINEAR", name: "Whole range" }
-    const ranges = await Promise.all(this.sampled.map((one) => this.store.load(one, { isUrgent: false }).then(({ samples }) => wholeRange(frame, samples)).catch(() => null)))
+    const ranges = await Promise.all(this.sample().map((one) => this.store.load(one, { isUrgent: false }).then(({ samples }) => wholeRange(frame, samples)).catch(() => null)))
     const found = ranges.filter(Boolean).length ? ranges.filter(Boolean) : [wholeRange(frame, (await this.store.load(frame, { signal, isUrgent: false })).samples)]
     const low = Math.min(...found.map(({ center, width }) => center - width / 2))
     const high = Math.max(...found.map(({ center, width }) => center + width / 2))

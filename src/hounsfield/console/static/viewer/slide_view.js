@@ -1,11 +1,19 @@
 // A slide in a viewport: OpenSeadragon draws the tiles; scale bar, texts, places, measurements and keys are ours.
 import { text, value, values } from "./dicom.js"
+import { element } from "./documents/element.js"
+import { annotationsOf, drawAnnotations } from "./slide_annotations.js"
 import { SlideMeasurements } from "./slide_measurements.js"
 import { SlideTiles } from "./slide_tiles.js"
 import { saveFile } from "../save_file.js"
 
 const AT_ONCE = 6
 const ACTION_KEYS = { 0: "fit", Home: "fit", o: "actual", "+": "larger", "-": "smaller", "[": "left", "]": "right", h: "flipx", v: "flipy", x: "reset", t: "texts", k: "save", Delete: "remove" }
+// So many frames say which values there are, where the file says nothing of a window.
+const MOST_SAMPLED = 64
+// Tiles that are kept as pictures: four bytes a pixel.
+const MOST_KEPT_PIXELS = 2 ** 26
+const LEAST_KEPT = 64
+const MOST_KEPT = 5000
 const FIRST_PAUSE_MS = 5000
 const LONGEST_PAUSE_MS = 60000
 // So many tiles of the smallest level may lie in the view; one zooms out no further.
@@ -27,10 +35,13 @@ export class SlideView {
   // Tiles of one component have a window, which is that of the path and plane.
   #forgetWindow() {
     const { image, plane } = this.slide.levels.findLast((level) => level.at(this.path, this.z)).at(this.path, this.z)
-    const cells = Array.from({ length: image.across * image.down }, (_, cell) => [cell % image.across, Math.floor(cell / image.across)])
-    this.tiles.forget(cells.flatMap(([x, y]) => plane.framesAt(x, y)).map(({ index }) => image.frameAt(index)))
+    this.tiles.forget(() => {
+      const cells = image.across * image.down
+      const count = Math.min(MOST_SAMPLED, cells)
+      const chosen = Array.from({ length: count }, (_, index) => Math.floor((index * cells) / count))
+      return chosen.flatMap((cell) => plane.framesAt(cell % image.across, Math.floor(cell / image.across))).map(({ index }) => image.frameAt(index))
+    })
   }
-
 
   #build() {
     const make = (name, className, ...children) => {
@@ -40,6 +51,7 @@ export class SlideView {
     }
     this.canvasBox = make("div", "slide-canvas")
     this.navigatorBox = make("div", "slide-navigator")
+    this.annotationCanvas = make("canvas", "slide-annotations")
     this.drawing = document.createElementNS("http://www.w3.org/2000/svg", "svg")
     this.drawing.setAttribute("aria-hidden", "true")
     this.barLine = make("div", "slide-scale-line")
@@ -50,7 +62,7 @@ export class SlideView {
     this.notes = make("div", "slide-notes")
     this.notes.setAttribute("role", "status")
     this.controls = make("div", "slide-controls", ...this.#controls())
-    this.element = make("div", "slide", this.canvasBox, this.drawing, this.patient, this.place, this.navigatorBox, this.bar, this.notes, this.controls)
+    this.element = make("div", "slide", this.canvasBox, this.annotationCanvas, this.drawing, this.patient, this.place, this.navigatorBox, this.bar, this.notes, this.controls)
     this.measurements = new SlideMeasurements(this)
     // The wheel zooms, and does not scroll images as well.
     this.element.addEventListener("wheel", (event) => event.stopPropagation())
@@ -81,7 +93,61 @@ export class SlideView {
       button.addEventListener("click", () => this.#showBeside())
       found.push(button)
     }
+    if ([...this.page.series.values()].some((series) => text(series, "00080060") === "ANN")) {
+      const button = Object.assign(document.createElement("button"), { type: "button", className: "tool", textContent: "Annotations" })
+      button.addEventListener("click", () => this.showAnnotations().catch((error) => this.page.say(error.message)))
+      found.push(button)
+    }
     return found
+  }
+
+  // Lists the annotations of the slide in the panel beside, all of them shown at once where that is asked for.
+  async showAnnotations(areShown = false) {
+    this.groups ??= await annotationsOf(this.page, this.slide)
+    const list = element("ul", { className: "items" })
+    if (!this.groups.length) list.append(element("li", {}, "The annotations of this study are about other slides."))
+    for (const group of this.groups) {
+      const box = element("input", { type: "checkbox", checked: group.isShown || areShown })
+      const swatch = element("span", { className: "swatch" })
+      swatch.style.background = group.colour
+      const problem = element("p", { attributes: { role: "status" } })
+      box.addEventListener("change", () => this.#toggle(group, box.checked, problem))
+      list.append(element("li", {}, element("label", {}, box, swatch, element("span", {}, `${[group.label, group.meaning].filter(Boolean).join(", ")} (${group.count})`)), problem))
+      if (areShown) this.#toggle(group, true, problem)
+    }
+    this.page.side.open("slide-annotations", "Annotations", element("div", { className: "overlays" }, list))
+  }
+
+  async #toggle(group, isShown, problem) {
+    group.isShown = isShown
+    problem.textContent = ""
+    if (isShown) await group.load().catch((error) => { problem.textContent = `Not shown: ${error.message}` })
+    this.#drawAnnotations()
+  }
+
+  #drawAnnotations() {
+    const { annotationCanvas: canvas } = this
+    const from = this.viewer.drawer.canvas
+    if (canvas.width !== from.width || canvas.height !== from.height) Object.assign(canvas, { width: from.width, height: from.height })
+    const context = canvas.getContext("2d")
+    context.setTransform(1, 0, 0, 1, 0, 0)
+    context.clearRect(0, 0, canvas.width, canvas.height)
+    if (this.isOver || !this.groups?.some(({ isShown }) => isShown)) return
+    const ratio = this.library.pixelDensityRatio
+    context.scale(ratio, ratio)
+    this.#paintAnnotations(context)
+  }
+
+  #paintAnnotations(context) {
+    const { x, y } = this.viewer.viewport.getContainerSize()
+    const corners = [[0, 0], [x, 0], [x, y], [0, y]].map((place) => this.toMatrix(...place))
+    const [columns, rows] = [0, 1].map((axis) => corners.map((corner) => corner[axis]))
+    const box = [Math.min(...columns), Math.min(...rows), Math.max(...columns), Math.max(...rows)]
+    // The transformation is linear: three places say it for all.
+    const [origin, right, down] = [[0, 0], [1000, 0], [0, 1000]].map((place) => this.toScreen(place))
+    const [ax, ay, bx, by] = [(right[0] - origin[0]) / 1000, (right[1] - origin[1]) / 1000, (down[0] - origin[0]) / 1000, (down[1] - origin[1]) / 1000]
+    const toScreen = ([column, row]) => [origin[0] + column * ax + row * bx, origin[1] + column * ay + row * by]
+    drawAnnotations(context, this.groups ?? [], { path: this.path, toScreen, box })
   }
 
   // Begins to draw, once the element is in the page: OpenSeadragon takes its size.
@@ -104,7 +170,7 @@ export class SlideView {
       maxZoomPixelRatio: 16,
       imageLoaderLimit: AT_ONCE,
       maxTilesPerFrame: AT_ONCE,
-      maxImageCacheCount: 600,
+      maxImageCacheCount: Math.min(MOST_KEPT, Math.max(LEAST_KEPT, Math.floor(MOST_KEPT_PIXELS / (slide.base.tileColumns * slide.base.tileRows)))),
       smoothTileEdgesMinZoom: Infinity,
       timeout: 120000,
       crossOriginPolicy: false,
@@ -264,9 +330,10 @@ export class SlideView {
     this.viewer.navigator?.world.removeAll()
     this.failures.clear()
     this.drawing.replaceChildren()
+    this.#drawAnnotations()
     this.patient.replaceChildren()
     this.place.replaceChildren()
-    this.page.side.close("slide-beside")
+    for (const name of ["slide-beside", "slide-annotations"]) this.page.side.close(name)
     this.controls.hidden = true
     const button = Object.assign(document.createElement("button"), { type: "button", className: "tool", textContent: "Load again" })
     button.addEventListener("click", () => this.page.openSeries(this.viewport.wanted, this.viewport).catch(this.page.fail))
@@ -299,6 +366,7 @@ export class SlideView {
     this.#writeScale()
     this.#writePlace()
     this.measurements.draw()
+    this.#drawAnnotations()
     this.#writeFailures()
   }
 
@@ -490,6 +558,7 @@ export class SlideView {
     context.drawImage(from, 0, 0)
     const ratio = this.library.pixelDensityRatio
     context.scale(ratio, ratio)
+    this.#paintAnnotations(context)
     this.measurements.paint(context)
     const [bottom, wide] = [from.height / ratio - 20, this.barLine.getBoundingClientRect().width]
     context.fillStyle = "#000a"
@@ -520,7 +589,7 @@ export class SlideView {
     clearTimeout(this.later)
     window.removeEventListener("online", this.whenOnline)
     for (const abort of this.running.values()) abort.abort()
-    this.page.side.close("slide-beside")
+    for (const name of ["slide-beside", "slide-annotations"]) this.page.side.close(name)
     this.viewer.destroy()
   }
 }

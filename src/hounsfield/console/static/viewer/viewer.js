@@ -22,7 +22,7 @@ let cine = null
 let isLinked = true
 let wholeStage = null
 
-async function json(path) {
+async function json(path, read = (answer) => answer.json()) {
   let answer
   try {
     answer = await fetch(path, { headers: { Accept: "application/dicom+json" } })
@@ -32,10 +32,10 @@ async function json(path) {
   if (answer.status === 204) return []
   if (answer.status === 401) {
     const { signInAgain } = await import("../session.js")
-    if (await signInAgain()) return json(path)
+    if (await signInAgain()) return json(path, read)
   }
   if (!answer.ok) throw new Error(answer.status === 403 ? "You may not see this study." : answer.status === 401 ? "Your session has ended. Sign in again." : answer.status === 404 ? "There is no such study, or you may not see it." : `The server does not give the study (${answer.status}).`)
-  return answer.json()
+  return read(answer)
 }
 
 async function open() {
@@ -89,7 +89,9 @@ function seriesButton(series, index) {
 // The data sets of a series of the study, asked for once.
 function datasetsOf(uid) {
   if (!datasets.has(uid)) {
-    const asked = json(`${pathOf(uid)}/metadata`)
+    const ofASlide = text(found.get(uid), "00080060") === "SM"
+    const read = ofASlide ? async (answer) => (await import("./slide_metadata.js")).readDatasets(answer) : undefined
+    const asked = json(`${pathOf(uid)}/metadata`, read)
     asked.catch(() => datasets.delete(uid))
     datasets.set(uid, asked)
   }
