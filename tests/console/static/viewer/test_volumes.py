@@ -13,9 +13,12 @@ import SimpleITK
 from numpy.typing import NDArray
 from playwright.sync_api import Page, expect
 from pydicom.dataset import Dataset
-from pydicom.uid import PositronEmissionTomographyImageStorage
+from pydicom.sequence import Sequence as Items
+from pydicom.uid import EnhancedCTImageStorage, PositronEmissionTomographyImageStorage
 
-from support.browser.pages import sign_in
+from support.browser.accessibility import check_accessibility
+from support.browser.page_faults import PageFaults
+from support.browser.pages import check_width, sign_in
 from support.clients.dicomweb import part10, store
 from support.files.synthetic import save, slice_of, uid
 from support.servers import ServerProcess
@@ -274,3 +277,251 @@ def test_what_is_no_volume_is_refused_with_the_reason(server: ServerProcess, dat
         page.keyboard.press("u")
         expect(page.locator("[data-status]")).to_contain_text(f"No volume: {reason}")
         assert page.evaluate(f"() => {VIEW}") is None
+
+
+MARKS: Final = {"left": (38, 20, 9), "front": (20, 4, 12), "head": (11, 27, 20)}
+"""Columns, rows and slices of bright blocks in a dark volume, each away from the middle towards one side of the patient."""
+FROM: Final = {
+    "front": ((1, 0, 0), (0, 0, 1)),
+    "back": ((-1, 0, 0), (0, 0, 1)),
+    "left": ((0, 1, 0), (0, 0, 1)),
+    "right": ((0, -1, 0), (0, 0, 1)),
+    "head": ((-1, 0, 0), (0, -1, 0)),
+    "feet": ((1, 0, 0), (0, -1, 0)),
+}
+"""What is right and up on the screen for somebody who looks from a side of the patient."""
+SPACE: Final = f"""() => {{
+  const {{ space }} = {VIEW}
+  clearTimeout(space.settling)
+  space.isQuick = false
+  space.draw()
+  const {{ width, height }} = space.canvas
+  const copy = new OffscreenCanvas(width, height).getContext("2d")
+  copy.drawImage(space.canvas, 0, 0)
+  let text = ""
+  for (let at = 0, {{ data }} = copy.getImageData(0, 0, width, height); at < data.length; at += 4) {{
+    text += String.fromCharCode(data[at])
+  }}
+  return {{ width, height, scale: space.scale * space.element.clientWidth / width, grey: btoa(text),
+    sides: Object.fromEntries(Object.entries(space.sides).map(([side, one]) => [side, one.textContent])) }}
+}}"""
+
+
+@pytest.mark.parametrize(
+    "orientation", [pytest.param(AXIAL, id="axial"), pytest.param(CORONAL, id="coronal", marks=pytest.mark.slow)]
+)
+def test_marks_lie_where_the_direction_of_sight_says(
+    server: ServerProcess, datastore: str, page: Page, orientation: Any
+) -> None:
+    """Bright blocks are seen from six sides; what is to the left of the patient must not come to the right."""
+    volume = np.zeros((24, 32, 44), "i2")
+    for column, row, number in MARKS.values():
+        volume[number - 1 : number + 2, row - 1 : row + 2, column - 1 : column + 2] = 2000
+    spacing, first = (1.1, 0.7, 1.9), (-13.25, 21.5, 104.75)
+    files = _slices(
+        30, volume, orientation, spacing, first, RescaleIntercept="0", WindowCenter="1000", WindowWidth="2000"
+    )
+    assert store(server, datastore, [part10(image) for image in files]).status_code == 200
+    page.set_viewport_size({"width": 900, "height": 640})
+    sign_in(page, server.key())
+    page.goto(f"/console/datastores/{datastore}/view?study={slice_of().StudyInstanceUID}")
+    _open_volume(page, 30)
+    page.locator("[data-plane=space][data-ready]").wait_for()
+    axes = [np.array(one) for one in (*orientation, np.cross(*orientation))]
+    steps = [axes[0] * spacing[1], axes[1] * spacing[0], axes[2] * spacing[2]]
+
+    def place(index: Sequence[float]) -> Any:
+        return np.array(first) + sum(step * at for step, at in zip(steps, index, strict=True))
+
+    middle = place([(count - 1) / 2 for count in volume.shape[::-1]])
+    for side, (right, up) in FROM.items():
+        page.locator(f"[data-from={side}]").click()
+        found = page.evaluate(SPACE)
+        grey = np.frombuffer(base64.b64decode(found["grey"]), np.uint8).reshape(found["height"], found["width"])
+        bright = grey > 100
+        seen = np.zeros_like(bright)
+        for index in MARKS.values():
+            way = place(index) - middle
+            column = found["width"] / 2 + way @ right / found["scale"]
+            row = found["height"] / 2 - way @ up / found["scale"]
+            assert bright[round(row), round(column)], (side, index)
+            # A block has three voxels, and its edges are blurred over one more.
+            reach = 2.6 * max(spacing) / found["scale"]
+            rows, columns = np.ogrid[: found["height"], : found["width"]]
+            seen |= (abs(rows - row) <= reach) & (abs(columns - column) <= reach)
+        assert not (bright & ~seen).any(), side
+        letters = {"right": right, "top": up}
+        for edge, direction in letters.items():
+            axis = int(np.argmax(np.abs(direction)))
+            assert found["sides"][edge] == ("LPH" if direction[axis] > 0 else "RAF")[axis]
+
+
+def _enhanced(series: int, volume: NDArray[Any], spacing: float) -> Dataset:
+    """Make an enhanced CT: one instance whose frames lie in another order than their places."""
+    image = slice_of(series=series, pixels=volume, SOPClassUID=EnhancedCTImageStorage, FrameOfReferenceUID=uid(77))
+    image.file_meta.MediaStorageSOPClassUID = EnhancedCTImageStorage
+    shared, measures, orientation = Dataset(), Dataset(), Dataset()
+    measures.PixelSpacing, measures.SliceThickness = ["0.8", "0.8"], "2"
+    orientation.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
+    shared.PixelMeasuresSequence, shared.PlaneOrientationSequence = Items([measures]), Items([orientation])
+    image.SharedFunctionalGroupsSequence = Items([shared])
+    frames = []
+    for number in range(len(volume)):
+        frame, position, transformation = Dataset(), Dataset(), Dataset()
+        position.ImagePositionPatient = [0, 0, f"{-number * spacing:.3f}"]
+        transformation.RescaleSlope, transformation.RescaleIntercept, transformation.RescaleType = 2, -1000, "HU"
+        frame.PlanePositionSequence, frame.PixelValueTransformationSequence = Items([position]), Items([transformation])
+        frames.append(frame)
+    image.PerFrameFunctionalGroupsSequence = Items(frames)
+    return image
+
+
+VOXELS: Final = f"""() => {{
+  const {{ samples, size, slope, intercept }} = {VIEW}.voxels
+  return {{ size, slope, intercept, values: Array.from(samples) }}
+}}"""
+
+
+def test_padding_inversion_and_multi_frame_images(server: ServerProcess, datastore: str, page: Page) -> None:
+    dark = np.random.default_rng(31).integers(100, 4000, (5, 18, 20)).astype("u2")
+    dark[:, :4] = 65535
+    monochrome1 = {
+        "PhotometricInterpretation": "MONOCHROME1",
+        "Modality": "MR",
+        "PixelPaddingValue": 65535,
+        "RescaleIntercept": "0",
+        "RescaleType": "US",
+        "WindowCenter": "2000",
+        "WindowWidth": "4000",
+    }
+    frames = np.random.default_rng(32).integers(-500, 1500, (7, 16, 24)).astype("i2")
+    files = [*_slices(31, dark, **monochrome1), _enhanced(32, frames, 1.5)]
+    assert store(server, datastore, [part10(image) for image in files]).status_code == 200
+    page.set_viewport_size({"width": 900, "height": 640})
+    sign_in(page, server.key())
+    page.goto(f"/console/datastores/{datastore}/view?study={slice_of().StudyInstanceUID}")
+
+    _open_volume(page, 31)
+    found = page.evaluate(PLANES)[0]
+    shape = found["height"], found["width"]
+    values = np.frombuffer(base64.b64decode(found["values"]), np.float32).reshape(shape)
+    grey = np.frombuffer(base64.b64decode(found["grey"]), np.uint8).reshape(shape).astype(int)
+    # Nothing is between padding and a value: padding is black, though low values are white.
+    known = ~np.isnan(values)
+    assert values[known].min() >= 100
+    assert values[known].max() < 4000
+    assert (grey[~known] == 0).all()
+    assert np.abs(grey[known] - 255 * np.clip(1 - ((values[known] - 1999.5) / 3999 + 0.5), 0, 1)).max() <= 1
+    first = files[0].ImagePositionPatient
+    _move(page, [float(first[0]), float(first[1]), float(first[2])])
+    expect(page.locator(".probe")).to_contain_text("no value")
+
+    _open_volume(page, 32)
+    voxels = page.evaluate(VOXELS)
+    assert voxels["size"] == [24, 16, 7]
+    assert (voxels["slope"], voxels["intercept"]) == (2, -1000)
+    # From the feet to the head, which is the other way round than in the file.
+    assert voxels["values"] == frames[::-1].ravel().tolist()
+    _move(page, [5 * 0.8, 3 * 0.8, -2 * 1.5])
+    expect(page.locator(".probe")).to_have_text(f"L 4.0  P 2.4  F 3.0 mm: {frames[2, 3, 5] * 2 - 1000} HU")
+
+
+def test_the_crosshair_leads_through_all_planes(studied: Page) -> None:
+    _open_volume(studied, 1)
+    probe = studied.locator(".probe")
+    axial, coronal = (studied.locator(f"[data-plane={name}]") for name in ("axial", "coronal"))
+    expect(axial).to_contain_text("5 of 9")
+    canvas = axial.locator("canvas")
+    box = canvas.bounding_box()
+    assert box is not None
+    before = probe.inner_text()
+    studied.mouse.move(box["x"] + 30 + box["width"] / 2, box["y"] + 40 + box["height"] / 2)
+    studied.mouse.wheel(0, 100)
+    expect(axial).to_contain_text("6 of 9")
+    # A click puts the crosshair there, to the left and back; a drag of it brings it on.
+    studied.mouse.click(box["x"] + 30 + box["width"] / 2, box["y"] + 40 + box["height"] / 2)
+    expect(probe).not_to_have_text(before)
+    place = studied.evaluate(f"() => {VIEW}.cursor")
+    middle = studied.evaluate(f"() => {VIEW}.middle")
+    scale = studied.evaluate(f"() => {VIEW}.scale")
+    assert abs(place[0] - middle[0] - 30 * scale) <= 1.1 / 2 + 1e-3
+    assert abs(place[1] - middle[1] - 40 * scale) <= 0.7 / 2 + 1e-3
+    cross = studied.evaluate(f"() => {VIEW}.planes[0].toScreen({VIEW}.cursor)")
+    studied.mouse.move(box["x"] + cross[0], box["y"] + cross[1])
+    studied.mouse.down()
+    studied.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, steps=3)
+    studied.mouse.up()
+    dragged = studied.evaluate(f"() => {VIEW}.cursor")
+    assert np.abs(np.array(dragged)[:2] - np.array(middle)[:2]).max() <= 1.1
+    # By keys: through the plane, and within it.
+    studied.keyboard.press("ArrowUp")
+    expect(axial).to_contain_text("5 of 9")
+    studied.keyboard.press("End")
+    expect(axial).to_contain_text("9 of 9")
+    studied.keyboard.press("Shift+ArrowLeft")
+    moved = studied.evaluate(f"() => {VIEW}.cursor")
+    assert abs(dragged[0] - moved[0] - 1.1) < 1e-3
+    # The window is that of all planes.
+    studied.keyboard.press("5")
+    expect(coronal).to_contain_text("Brain")
+    studied.mouse.move(box["x"] + 20, box["y"] + 60)
+    studied.mouse.down()
+    studied.mouse.move(box["x"] + 60, box["y"] + 60, steps=2)
+    studied.mouse.up()
+    expect(coronal).not_to_contain_text("Brain")
+    # A length, in millimetres of the patient.
+    studied.keyboard.press("l")
+    studied.mouse.move(box["x"] + 90, box["y"] + 90)
+    studied.mouse.down()
+    studied.mouse.move(box["x"] + 150, box["y"] + 170, steps=2)
+    studied.mouse.up()
+    expect(axial.locator("svg text")).to_have_text(f"{100 * scale:.1f} mm")
+    studied.get_by_label("Slab").select_option("5")
+    expect(axial).to_contain_text("Slab 5 mm, MIP")
+    check_accessibility(studied)
+    coronal.get_by_role("button", name="Enlarge").click()
+    expect(axial).to_be_hidden()
+    expect(coronal).to_contain_text("Roe Jane")
+    studied.set_viewport_size({"width": 360, "height": 740})
+    check_width(studied)
+    studied.get_by_role("button", name="Back to images").click()
+    expect(studied.locator("[data-active]")).to_contain_text("Image 1 of 9")
+
+
+def _memory(gibibytes: str) -> str:
+    """Return a script after which the browser says that its machine has so much memory."""
+    return f"Object.defineProperty(navigator, 'deviceMemory', {{ get: () => {gibibytes}, configurable: true }})"
+
+
+def test_what_does_not_come_is_told_and_what_does_not_fit_stays_small(
+    server: ServerProcess, datastore: str, page: Page, faults: PageFaults
+) -> None:
+    files = _slices(40, _noise(9, 64, 64, seed=40))
+    assert store(server, datastore, [part10(image) for image in files]).status_code == 200
+    page.set_viewport_size({"width": 900, "height": 640})
+    # The whole has 72 KiB, and the bound is an eighth of the memory.
+    page.add_init_script(_memory("8 * 48 / 1024 ** 2"))
+    sign_in(page, server.key())
+    page.goto(f"/console/datastores/{datastore}/view?study={slice_of().StudyInstanceUID}")
+    _open_series(page, 40)
+    page.keyboard.press("u")
+    expect(page.locator(".volume-status")).to_contain_text(
+        "Half resolution: the whole volume has 0.07 MiB, and 0.05 MiB"
+    )
+    page.evaluate(_memory("8 * 4 / 1024 ** 2"))
+    page.keyboard.press("u")
+    page.keyboard.press("u")
+    expect(page.locator("[data-status]")).to_contain_text("The volume is too large to be shown here")
+    page.evaluate(_memory("8"))
+    page.route(f"**/{files[6].SOPInstanceUID}/frames/**", lambda route: route.fulfill(status=404))
+    page.evaluate("() => document.querySelector('[data-viewer]').viewer.store.kept.clear()")
+    page.keyboard.press("u")
+    page.wait_for_function(FULL)
+    expect(page.locator(".volume-status")).to_have_text(
+        "Full resolution. Image 7 is missing and shown in red: The server does not have this image."
+    )
+    _move(page, [float(one) for one in files[6].ImagePositionPatient])
+    expect(page.locator(".probe")).to_contain_text("no value")
+    _move(page, [float(one) for one in files[5].ImagePositionPatient])
+    expect(page.locator(".probe")).to_contain_text(" HU")
+    faults.forget()  # the image that was kept from it

@@ -41,8 +41,8 @@ function gather(values, layer, mode, counts) {
 }
 
 function sample(voxels, origin, right, down, width, height, values) {
-  const { size: [columns, rows, slices], samples, slope, intercept } = voxels
-  const isPlain = voxels.isUniform && voxels.padding === null && voxels.isWhole
+  const { size: [columns, rows, slices], samples, slope, intercept, present } = voxels
+  const [lowest, highest] = voxels.padding ?? [Infinity, -Infinity]
   const start = toIndex(voxels, origin)
   const next = toIndex(voxels, voxels.origin.map((part, axis) => part + right[axis]))
   const below = toIndex(voxels, voxels.origin.map((part, axis) => part + down[axis]))
@@ -74,12 +74,16 @@ function sample(voxels, origin, right, down, width, height, values) {
       if (top < 0) { top = 0; shareY = 0 } else if (top >= rows - 1) shareY = 0
       if (first < 0) { first = 0; shareZ = 0 } else if (first >= slices - 1) shareZ = 0
       const place = first * area + top * columns + left
-      if (!isPlain) {
-        values[at] = careful(voxels, place, first, shareX, shareY, shareZ)
+      if (!present[first] || (shareZ && !present[first + 1])) {
+        values[at] = MISSING
         continue
       }
       const toRight = shareX ? 1 : 0
       const toBelow = shareY ? columns : 0
+      if (hasPadding(samples, place, toRight, toBelow, lowest, highest) || (shareZ && hasPadding(samples, place + area, toRight, toBelow, lowest, highest))) {
+        values[at] = besidePadding(voxels, place, shareX, shareY, shareZ)
+        continue
+      }
       const near = mix(samples, place, toRight, toBelow, shareX, shareY)
       const stored = shareZ ? near + (mix(samples, place + area, toRight, toBelow, shareX, shareY) - near) * shareZ : near
       values[at] = stored * slope + intercept
@@ -96,23 +100,19 @@ function mix(samples, place, toRight, toBelow, shareX, shareY) {
   return above + (below - above) * shareY
 }
 
+// Whether one of four neighbours is none of the patient's values; padding of rescaled values is no number.
+function hasPadding(samples, place, toRight, toBelow, lowest, highest) {
+  const one = samples[place]
+  const other = samples[place + toRight]
+  const below = samples[place + toBelow]
+  const across = samples[place + toBelow + toRight]
+  return (one >= lowest && one <= highest) || (other >= lowest && other <= highest) || (below >= lowest && below <= highest) || (across >= lowest && across <= highest) || Number.isNaN(one + other + below + across)
+}
+
 // Beside padding there is nothing to interpolate with: the nearest voxel counts there.
-function careful(voxels, place, slice, shareX, shareY, shareZ) {
-  const { size: [columns, rows], samples, slope, intercept, present } = voxels
-  if (!present[slice] || (shareZ && !present[slice + 1])) return MISSING
-  let sum = 0
-  let nearest = -1
-  let nearestWeight = 0
-  let hasPadding = false
-  for (let corner = 0; corner < 8; corner += 1) {
-    const weight = (corner & 1 ? shareX : 1 - shareX) * (corner & 2 ? shareY : 1 - shareY) * (corner & 4 ? shareZ : 1 - shareZ)
-    if (!weight) continue
-    const sample = samples[place + (corner & 1) + (corner & 2 ? columns : 0) + (corner & 4 ? columns * rows : 0)]
-    if (voxels.isPadding(sample)) hasPadding = true
-    else sum += weight * sample
-    if (weight > nearestWeight) [nearest, nearestWeight] = [sample, weight]
-  }
-  if (!hasPadding) return sum * slope + intercept
+function besidePadding(voxels, place, shareX, shareY, shareZ) {
+  const { size: [columns, rows], samples, slope, intercept } = voxels
+  const nearest = samples[place + (shareX > 0.5 ? 1 : 0) + (shareY > 0.5 ? columns : 0) + (shareZ > 0.5 ? columns * rows : 0)]
   return voxels.isPadding(nearest) ? NOTHING : nearest * slope + intercept
 }
 

@@ -44,7 +44,8 @@ export class SpacePane {
     if (signal.aborted) return
     this.#listWindow()
     this.element.dataset.ready = "yes"
-    this.redraw()
+    // While the whole volume is loading, the processor may have to draw this too.
+    this.redraw(this.view.isLoading)
   }
 
   fail(error) { this.message.textContent = error.message }

@@ -13,6 +13,8 @@ import { Voxels } from "./voxels.js"
 // How large an array of voxels may be; less where the machine has little memory (navigator.deviceMemory, in GiB).
 const MOST_BYTES = 640 * 1024 ** 2
 const MEMORY_SHARE = 1 / 8
+// How often what has come is shown while more comes.
+const PAUSE_MS = 400
 const UNITS = { CT: "HU" }
 
 // Shows a series in place of the images of the stage; rejects with the reason in words where it is no volume.
@@ -56,6 +58,7 @@ export class VolumeView {
     this.slab = { thickness: 0, mode: "most" }
     this.alongPatient = false
     this.failures = new Map()
+    this.told = -Infinity
     this.control = new AbortController()
     this.waiting = new Set()
     const [first] = volume.frames
@@ -113,9 +116,12 @@ export class VolumeView {
       if (whyHalf) { this.say(whyHalf); return }
       this.isLoading = true
       const whole = new Voxels(this.volume, 1)
+      // The same window before and after, where it is that of all values.
+      if (failures && !failures.size) whole.takeRange(half)
       const lost = await slices.loadFull((slice, picture) => this.#receive(whole, slice, picture, "Full resolution", Boolean(failures)), signal)
       this.#finish(whole, lost)
-      if (!failures) this.#showSpace(whole)
+      if (failures) this.space.redraw()
+      else this.#showSpace(whole)
     } catch (error) {
       if (error.name === "AbortError") return
       this.isLoading = false
@@ -126,11 +132,12 @@ export class VolumeView {
   // Keeps a slice. At first what is there is shown at once; a whole volume takes the place of its half when all is there.
   #receive(voxels, slice, picture, words, isBehind = false) {
     voxels.put(slice, picture)
-    const count = voxels.present.reduce((sum, one) => sum + one, 0)
-    this.say(`${words}: ${count} of ${voxels.present.length} images …`)
-    if (isBehind) return
-    this.voxels = voxels
-    if (count === 1 || count % 32 === 0) this.redraw()
+    const now = performance.now()
+    if (!isBehind) this.voxels = voxels
+    if (now - this.told < PAUSE_MS) return
+    this.told = now
+    this.say(`${words}: ${voxels.present.reduce((sum, one) => sum + one, 0)} of ${voxels.present.length} images …`)
+    if (!isBehind) this.redraw()
   }
 
   #finish(voxels, failures) {

@@ -22,8 +22,6 @@ export class Voxels {
     this.samples = new Samples(this.size[0] * this.size[1] * slices)
   }
 
-  get isWhole() { return this.present.every((one) => one === 1) }
-
   static bytesOf({ frames, size: [columns, rows, slices] }, factor) {
     return Math.ceil(columns / factor) * Math.ceil(rows / factor) * slices * arrayOf(frames, hasOneScale(frames)).BYTES_PER_ELEMENT
   }
@@ -34,7 +32,7 @@ export class Voxels {
     const place = columns * rows * slice
     if (this.isUniform) this.samples.set(samples, place)
     else this.#putRescaled(this.frames[slice], samples, place)
-    this.#widenRange(place, columns * rows)
+    if (!this.hasRange) this.#widenRange(place, columns * rows)
     this.present[slice] = 1
   }
 
@@ -61,6 +59,11 @@ export class Voxels {
     const ends = [low * slope + intercept, high * slope + intercept]
     this.low = Math.min(this.low, ...ends)
     this.high = Math.max(this.high, ...ends)
+  }
+
+  // Takes the range of other voxels of the same volume for its own.
+  takeRange({ low, high }) {
+    Object.assign(this, { low, high, hasRange: true })
   }
 
   // Whether a stored value is none of the patient's.
