@@ -25,6 +25,7 @@ from bench.report import Report, median
 from bench.scale import Run
 from bench.server import Server
 from bench.stow import bodies_of, file_of_own, store
+from bench.volume_speed import measure_volume
 
 FIRST_LIMIT_MS: Final = 500
 WHOLE_LIMIT_MS: Final = 1000
@@ -120,6 +121,7 @@ def run(setting: Run, report: Report) -> None:
             _opening(setting, report, server, session, address)
             _narrow_link(report, server, session, address)
             _scrolling(report, server, session, address, series[1])
+            measure_volume(setting, report, server, session, address)
 
 
 def _opening(setting: Run, report: Report, server: Server, session: tuple[Browser, Any], address: str) -> None:

@@ -1,19 +1,16 @@
-"""A CT of 500 slices as a volume in Debian's chromium: from the key to planes of half the resolution, and of the whole.
+"""A CT as a volume in the viewer: from the key to planes of half the resolution, and of the whole.
 
-CT series ─▶ import ─▶ server ─▶ chromium: the viewer, then the key U ─▶ milliseconds until all slices are there
-                                                                     └─▶ milliseconds to draw the three planes anew
-
-All of it shares the processors of this machine, the browser too.
+viewer ─▶ key U ─▶ milliseconds until all slices are there
+               └─▶ milliseconds to draw the three planes anew
 """
 
 from __future__ import annotations
 
 from typing import Any, Final
 
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page
 
-from bench.browser import chromium, new_page, signed_in
-from bench.corpus import write_ct_series
+from bench.browser import new_page
 from bench.report import Report, median
 from bench.scale import Run
 from bench.server import Server
@@ -51,27 +48,19 @@ _DRAW: Final = """() => {
 }"""
 
 
-def run(setting: Run, report: Report) -> None:
-    """Measure a volume in the browser."""
-    if chromium() is None:
-        report.skipped = "chromium is not installed (on Debian: apt-get install chromium)"
-        print(f"  skipped: {report.skipped}")
-        return
-    server = Server(setting.folder("volume") / "data")
-    paths = write_ct_series(setting.corpus / "ct", setting.scale.series_instances)
-    with server:
-        server.put("series", paths)
-        datastore_id = server.datastore()
-        server.import_prefix(datastore_id, "series")
-        found = server.client.search_image_sets(datastoreId=datastore_id, searchCriteria={})
-        study = found["imageSetsMetadataSummaries"][0]["DICOMTags"]["DICOMStudyInstanceUID"]
-        rounds = []
-        with signed_in(server) as (browser, cookies):
-            for _ in range(setting.scale.rounds):
-                with new_page(server, browser, cookies) as page:
-                    page.goto(f"/console/datastores/{datastore_id}/view?study={study}")
-                    rounds.append(_measure(page))
-    report.note(f"{len(paths)} slices of 512 × 512, one API process; medians of {len(rounds)} rounds")
+def measure_volume(setting: Run, report: Report, server: Server, session: tuple[Browser, Any], address: str) -> None:
+    """Open a series of the viewer as a volume, each time in a page that has nothing in its cache.
+
+    Parameters
+    ----------
+    address : str
+        The viewer of a study, with the series.
+    """
+    rounds = []
+    for _ in range(setting.scale.rounds):
+        with new_page(server, *session) as page:
+            page.goto(address)
+            rounds.append(_measure(page))
     half = median([one["half"] for one in rounds])
     report.figure("volume: planes of half the resolution, all slices", half, "ms", HALF_LIMIT_MS)
     full = median([one["full"] for one in rounds])

@@ -26,6 +26,8 @@ export async function openVolume(page, uid) {
   if (half > most) throw new Error(`The volume is too large to be shown here: ${megabytes(half)} at half of its resolution, and ${megabytes(most)} is the most.`)
   await loadStyles()
   const view = new VolumeView(page, volume)
+  // What would be fetched ahead of images comes with the volume.
+  page.active.stack?.ahead.abort()
   page.occupyStage(view)
   view.load(whole <= most ? null : `Half resolution: the whole volume has ${megabytes(whole)}, and ${megabytes(most)} is the most.`)
   return view
