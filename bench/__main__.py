@@ -28,6 +28,7 @@ from bench import (
     restricted_speed,
     search_speed,
     update_speed,
+    verify_speed,
     viewer,
 )
 from bench.report import Report
@@ -50,6 +51,7 @@ BENCHMARKS: Mapping[str, Callable[[Run, Report], None]] = {
     "viewer": viewer.run,
     "restricted_speed": restricted_speed.run,
     "update_speed": update_speed.run,
+    "verify_speed": verify_speed.run,
     "access_speed": access_speed.run,
     "memory": memory.run,
 }

@@ -24,6 +24,7 @@ NAMES = {
     "qido_speed",
     "restricted_speed",
     "update_speed",
+    "verify_speed",
     "access_speed",
     "fairness",
     "memory",

@@ -47,7 +47,7 @@ def test_the_table_has_the_fields_of_records_in_their_order() -> None:
 def test_the_events_of_the_service_are_listed() -> None:
     text = PAGE.section("## What is recorded").text
     sources = [path.read_text() for path in Path(sys.modules["hounsfield"].__path__[0]).rglob("*.py")]
-    ended = ("ImportJobCompleted", "ImportJobFailed", "ImageSetStorageReleased")
+    ended = ("ImportJobCompleted", "ImportJobFailed", "ImageSetStorageReleased", "VerificationCompleted")
     for name in (*ended, "AuditRecordsLost", "UnprovenCallsCounted"):
         assert f"`{name}`" in text
         assert any(f'"{name}"' in source for source in sources)

@@ -25,6 +25,8 @@ from hounsfield.bootstrap.audit import SERVICE
 from hounsfield.bootstrap.installation import audit_folder, audit_key
 from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.imports.jobs import JobStatus
+from hounsfield.imaging.verify.passes import Pass
+from hounsfield.imaging.verify.reports import result_of
 from hounsfield.jobs.queue import WorkItem
 from hounsfield.jobs.runner import WorkHandler
 from hounsfield.settings import Settings
@@ -197,3 +199,33 @@ def describe_released_storage(image_store: ImageStore) -> Describe:
         return "ImageSetStorageReleased", details, [image_store.image_set_arn(datastore_id, item.subject_id)]
 
     return describe
+
+
+def record_verifications(trail: Trail) -> Callable[[Pass], None]:
+    """Return what records a pass of verification that came to its end."""
+
+    def record(verified: Pass) -> None:
+        details: dict[str, Json] = {
+            "passId": verified.id,
+            "result": result_of(verified),
+            "damages": verified.damages,
+            "notChecked": verified.unchecked,
+            "imageSets": verified.counts["image_sets"],
+            "frames": verified.counts["frames"],
+            "bytes": verified.counts["bytes"],
+        }
+        trail.put(
+            AuditEvent(
+                name="VerificationCompleted",
+                source=SERVICE,
+                time=time.time(),
+                origin=Origin(SERVICE, SERVICE),
+                category=Category.MANAGEMENT,
+                read_only=True,
+                resources=[],
+                type=EventType.SERVICE,
+                details=details,
+            )
+        )
+
+    return record

@@ -2,7 +2,7 @@
 
 imports  IMPORT                              slots of their own, and a pool of processes that transcode
 short    updates, copies, deletions, sweeps  never wait for imports, which may wait for them to unlock an image set
-long     moving packs, filling the index     takes long and never ends; nobody who waits for an update waits for it
+long     moving packs, the index, verifying  takes long and never ends; nobody who waits for an update waits for it
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from hounsfield.bootstrap.audit_tasks import (
     AuditMaintenance,
     describe_ended_imports,
     describe_released_storage,
+    record_verifications,
 )
 from hounsfield.bootstrap.image_store import open_image_store
 from hounsfield.bootstrap.installation import open_repository
@@ -52,6 +53,7 @@ from hounsfield.runtime.supervised_threads import SupervisedThread
 from hounsfield.runtime.worker_pool import end_with_parent, start_fork_server
 from hounsfield.settings import Settings
 from hounsfield.storage.db.write_ahead_log import LogCheckpointer
+from hounsfield.storage.keys.master_keys import LocalKeyring
 
 _MAINTENANCE_SECONDS: Final = 5.0
 _LOOK_SECONDS: Final = 0.5
@@ -64,6 +66,7 @@ class _Work:
 
     settings: Settings
     image_store: ImageStore
+    keyring: LocalKeyring
     directory: Directory
     trail: Trail
     workers: IngestWorkers
@@ -93,6 +96,7 @@ class _Work:
 
     def long(self) -> dict[str, WorkHandler]:
         return {
+            **self._verification(),
             FILL_INDEX: Reindexer(self.image_store, self.stop),
             SWEEP_TIERS: TierSweeper(
                 self.image_store,
@@ -101,6 +105,23 @@ class _Work:
                 stop=self.stop,
             ),
         }
+
+    def _verification(self) -> dict[str, WorkHandler]:
+        if self.settings.verify_days <= 0:
+            return {}
+        # What decodes frames takes memory, and is not needed where nothing is verified.
+        from hounsfield.bootstrap.audit_verification import verify_audit_trail
+        from hounsfield.imaging.verify.background import VERIFY, BackgroundVerifier, schedule_verification
+
+        schedule_verification(self.image_store)
+        handler = BackgroundVerifier(
+            self.image_store,
+            days=self.settings.verify_days,
+            stop=self.stop,
+            check_audit=partial(verify_audit_trail, self.settings, self.image_store.database, self.keyring),
+            ended=record_verifications(self.trail),
+        )
+        return {VERIFY: handler}
 
 
 def run_runner(settings: Settings) -> None:
@@ -119,7 +140,7 @@ def run_runner(settings: Settings) -> None:
     trail = open_trail(settings, image_store, keyring, "runner")
     workers = IngestWorkers(settings.import_processes)
     workers.start()
-    work = _Work(settings, image_store, directory, trail, workers, stop)
+    work = _Work(settings, image_store, keyring, directory, trail, workers, stop)
     for schedule in (schedule_sweep, schedule_forgetting, schedule_tiers, schedule_indexing, schedule_pack_keys):
         schedule(image_store)
     # A bucket that does not answer must not keep the process from ending; what is not delivered then is later.
@@ -155,7 +176,7 @@ def _carry_out(work: _Work) -> None:
     failed = partial(note_damage, work.image_store)
     imports = Runner(queue, work.imports(), stop, slots=work.settings.import_slots, signal=signal, failed=failed)
     short = Runner(queue, work.short(), stop, signal=signal, failed=failed)
-    long = Runner(queue, work.long(), stop, slots=2, failed=failed)
+    long = Runner(queue, work.long(), stop, slots=3, failed=failed)
     threads = [
         SupervisedThread("listener", partial(queue.listen, signal.notify, stop), stop, daemon=False),
         SupervisedThread("imports", imports.run, stop, daemon=False),

@@ -120,12 +120,7 @@ def instance_record(part10: Part10) -> InstanceRecord:
     """
     charset = part10.character_set
     check_maximums(part10.elements, charset, little_endian=part10.little_endian)
-    # File meta information is little endian whatever the data set is (PS3.10 section 7.1).
-    meta = ValueDecoder(little_endian=True)
-    body = ValueDecoder(little_endian=part10.little_endian)
-    attributes: dict[str, JsonValue] = {}
-    meta.add(attributes, part10.meta, _META_CHARACTER_SET)
-    body.add(attributes, part10.elements, charset)
+    attributes, vrs, body = _decoded(part10)
     patient, study, series = (_taken(attributes, level) for level in (Level.PATIENT, Level.STUDY, Level.SERIES))
     study_uid = _required(study, "StudyInstanceUID")
     series_uid = _required(series, "SeriesInstanceUID")
@@ -139,11 +134,31 @@ def instance_record(part10: Part10) -> InstanceRecord:
         study=study,
         series=series,
         attributes=attributes,
-        vrs=_sorted({**meta.vrs, **body.vrs}),
+        vrs=vrs,
         warnings=part10.warnings + check_values(part10.elements, charset) + _findings(body, charset),
         grouping=grouping_of(patient, study, series),
     )
     return record.with_warnings(())
+
+
+def instance_values(part10: Part10) -> tuple[dict[str, JsonValue], dict[str, str]]:
+    """Return the attributes and VRs of the record of a file, without the checks of `instance_record` and what they warn of."""
+    attributes, vrs, _ = _decoded(part10)
+    for level in (Level.PATIENT, Level.STUDY, Level.SERIES):
+        for keyword in KEYWORDS[level] & attributes.keys():
+            del attributes[keyword]
+    return attributes, vrs
+
+
+def _decoded(part10: Part10) -> tuple[dict[str, JsonValue], dict[str, str], ValueDecoder]:
+    """Decode all elements; gives the values, the VRs of those without keyword, and the decoder of the data set."""
+    # File meta information is little endian whatever the data set is (PS3.10 section 7.1).
+    meta = ValueDecoder(little_endian=True)
+    body = ValueDecoder(little_endian=part10.little_endian)
+    attributes: dict[str, JsonValue] = {}
+    meta.add(attributes, part10.meta, _META_CHARACTER_SET)
+    body.add(attributes, part10.elements, part10.character_set)
+    return attributes, _sorted({**meta.vrs, **body.vrs}), body
 
 
 def grouping_of(patient: dict[str, JsonValue], study: dict[str, JsonValue], series: dict[str, JsonValue]) -> Grouping:

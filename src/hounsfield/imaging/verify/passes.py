@@ -19,6 +19,7 @@ from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.verify.findings import Finding, Severity
 from hounsfield.imaging.verify.samples import largest_lot_of
 from hounsfield.imaging.verify.scopes import Scope
+from hounsfield.jobs.queue import WorkItem
 from hounsfield.storage.clock import now_ms
 from hounsfield.storage.db.image_set_tables import image_sets
 from hounsfield.storage.db.verification_table import verification_passes
@@ -132,9 +133,26 @@ def begin_pass(image_store: ImageStore, kind: PassKind, scope: Scope) -> Pass:
     return begun
 
 
-def save_pass(image_store: ImageStore, current: Pass) -> None:
-    """Write down how far a pass has come."""
+def save_pass(image_store: ImageStore, current: Pass, item: WorkItem | None = None) -> None:
+    """Write down how far a pass has come.
+
+    Parameters
+    ----------
+    image_store : ImageStore
+        Where it is kept.
+    current : Pass
+        The pass.
+    item : WorkItem or None
+        The work item whose lease must still be ours.
+
+    Raises
+    ------
+    LeaseLostError
+        Somebody else makes the pass.
+    """
     with image_store.database.write() as connection:
+        if item is not None:
+            image_store.queue.hold(connection, item)
         own = verification_passes.c.id == current.id
         connection.execute(update(verification_passes).where(own).values(**_values(current)))
 

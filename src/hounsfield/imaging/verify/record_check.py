@@ -17,7 +17,7 @@ from typing import Any, Final
 import orjson
 from cachetools import LRUCache
 
-from hounsfield.dicom.healthimaging.record import instance_record
+from hounsfield.dicom.healthimaging.record import instance_values
 from hounsfield.dicom.io.byte_source import BytesSource
 from hounsfield.dicom.io.part10 import read_part10
 from hounsfield.dicom.values.errors import DicomError
@@ -168,6 +168,45 @@ def check_records(task: RecordCheck) -> RecordCheckResult:
     return _Checker(task, task.locations.open()).run()
 
 
+@dataclass(frozen=True, slots=True)
+class _PixelRecord:
+    """A record of the pixel data of an instance, which is that of a number in the task."""
+
+    number: int
+    instance: InstanceRecords
+    extent: Extent
+    label: Label
+
+    @property
+    def frame(self) -> int:
+        """Number of the frame, 0 for a part of an object."""
+        return self.label.ordinal + 1 if self.label.kind is RecordKind.FRAME else 0
+
+
+@dataclass(frozen=True, slots=True)
+class _MadeValues:
+    """Values made of a data set, and what the JSON of an instance begins with when it has the same."""
+
+    attributes: Mapping[str, Any]
+    text: bytes
+
+
+@dataclass(slots=True)
+class _PixelObject:
+    """Size and CRC-32 of the parts of an object that were read."""
+
+    size: int = 0
+    checksum: int = 0
+    is_complete: bool = True
+
+    def add(self, data: bytes | None) -> None:
+        if data is None:
+            self.is_complete = False
+            return
+        self.size += len(data)
+        self.checksum = zlib.crc32(data, self.checksum)
+
+
 class _Checker:
     def __init__(self, task: RecordCheck, blobs: Blobs) -> None:
         self._task = task
@@ -178,11 +217,13 @@ class _Checker:
     def run(self) -> RecordCheckResult:
         fragments = self._read_small(RecordKind.FRAGMENT)
         datasets = self._read_small(RecordKind.DATASET)
+        documents: list[Mapping[str, Any] | None] = []
         for number, instance in enumerate(self._task.instances):
             fragment = fragments.get(number)
-            document = None if fragment is None else self._check_document(instance, fragment, datasets.get(number))
-            if instance.runs:
-                self._check_pixels(instance, document)
+            documents.append(
+                None if fragment is None else self._check_document(instance, fragment, datasets.get(number))
+            )
+        self._check_pixels(documents)
         return self._result
 
     def _find(
@@ -221,30 +262,26 @@ class _Checker:
             known = self._contents[pack_id] = _kept_pack(self._blobs, self._task.key, pack_id)
         return known
 
-    def _read(
-        self, instance: InstanceRecords, wanted: Sequence[tuple[Extent, Label]], *, in_frames: bool
-    ) -> Iterator[bytes | None]:
-        """Read records, some at a time; one that is damaged is a finding and comes as None."""
-        batch: list[tuple[Extent, Label]] = []
+    def _read(self, wanted: Iterable[_PixelRecord]) -> Iterator[tuple[_PixelRecord, bytes | None]]:
+        """Read records, some at a time, near ones together; one that is damaged is a finding and comes as None."""
+        batch: list[_PixelRecord] = []
         size = 0
-        for extent, label in wanted:
-            if batch and (size + extent.length > _BATCH_BYTES or len(batch) == _BATCH_RECORDS):
-                yield from self._read_batch(instance, batch, in_frames=in_frames)
+        for record in wanted:
+            if batch and (size + record.extent.length > _BATCH_BYTES or len(batch) == _BATCH_RECORDS):
+                yield from zip(batch, self._read_batch(batch), strict=True)
                 batch, size = [], 0
-            batch.append((extent, label))
-            size += extent.length
-        yield from self._read_batch(instance, batch, in_frames=in_frames)
+            batch.append(record)
+            size += record.extent.length
+        yield from zip(batch, self._read_batch(batch), strict=True)
 
-    def _read_batch(
-        self, instance: InstanceRecords, batch: list[tuple[Extent, Label]], *, in_frames: bool
-    ) -> Iterable[bytes | None]:
-        self._count(batch)
+    def _read_batch(self, batch: Sequence[_PixelRecord]) -> Iterable[bytes | None]:
+        wanted = [(record.extent, record.label) for record in batch]
+        self._count(wanted)
         try:
-            return read_records(self._blobs, self._task.key, batch)
-        except (PackDamagedError, BlobMissingError, zlib.error):
+            return read_records(self._blobs, self._task.key, wanted)
+        except (PackDamagedError, BlobMissingError):
             return [
-                self._read_one(instance, extent, label, frame=label.ordinal + 1 if in_frames else 0)
-                for extent, label in batch
+                self._read_one(record.instance, record.extent, record.label, frame=record.frame) for record in batch
             ]
 
     def _count(self, batch: Sequence[tuple[Extent, Label]]) -> None:
@@ -286,10 +323,19 @@ class _Checker:
     def _check_document(
         self, instance: InstanceRecords, fragment: bytes, dataset: bytes | None
     ) -> Mapping[str, Any] | None:
-        """Compare the JSON of an instance with its row and with its data set; gives it where it can be read."""
+        """Compare the JSON of an instance with its row and with its data set; gives what it says of frames."""
+        made = None if dataset is None else self._make_values(instance, dataset)
         try:
-            document: dict[str, Any] = orjson.loads(fragment)
-            attributes, frames = document["DICOM"], document["ImageFrames"]
+            if made is not None and fragment.startswith(made.text):
+                # Nearly always; then there is no need to read the same once more.
+                attributes = made.attributes
+                document: dict[str, Any] = orjson.loads(b"{" + fragment[len(made.text) + 1 :])
+            else:
+                document = orjson.loads(fragment)
+                attributes = document["DICOM"]
+                if made is not None and not instance.is_edited:
+                    self._compare_values(instance, attributes, orjson.loads(made.text + b"}")["DICOM"])
+            frames = document["ImageFrames"]
         except (orjson.JSONDecodeError, KeyError, TypeError):
             self._find(instance, FindingKind.DOCUMENT_WRONG, "the JSON of the instance cannot be read")
             return None
@@ -306,24 +352,25 @@ class _Checker:
         ids = [frame.get("ID") for frame in frames]
         if ids != [frame_id(instance.source_key, ordinal) for ordinal in range(len(frames))]:
             self._find(instance, FindingKind.DOCUMENT_WRONG, "the JSON of the instance names other frames")
-        if dataset is not None:
-            self._check_data_set(instance, attributes, dataset)
         return document
 
-    def _check_data_set(self, instance: InstanceRecords, attributes: Mapping[str, Any], dataset: bytes) -> None:
-        """Make the JSON anew out of the data set; edits and warnings of the import are in the JSON only."""
+    def _make_values(self, instance: InstanceRecords, dataset: bytes) -> _MadeValues | None:
+        """Make the values of the JSON anew out of the data set."""
         try:
-            record = instance_record(read_part10(BytesSource(dataset)))
+            values, vrs = instance_values(read_part10(BytesSource(dataset)))
         except DicomError:
             self._find(instance, FindingKind.DOCUMENT_WRONG, "the data set cannot be read")
-            return
-        if instance.is_edited:
-            return
+            return None
+        return _MadeValues(values, orjson.dumps({"DICOM": values, "DICOMVRs": vrs})[:-1])
+
+    def _compare_values(
+        self, instance: InstanceRecords, attributes: Mapping[str, Any], made: Mapping[str, Any]
+    ) -> None:
+        """Compare values that are not the same in every character: a warning of the import is in the JSON only."""
         names = sorted(
             name
-            for name in attributes.keys() | record.attributes.keys()
-            if name != _WARNING_REASON
-            and attributes.get(name) != orjson.loads(orjson.dumps(record.attributes.get(name)))
+            for name in attributes.keys() | made.keys()
+            if name != _WARNING_REASON and attributes.get(name) != made.get(name)
         )
         if names:
             listed = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
@@ -331,56 +378,48 @@ class _Checker:
 
     # Pixel data
 
-    def _check_pixels(self, instance: InstanceRecords, document: Mapping[str, Any] | None) -> None:
-        in_frames = instance.pixel_kind.in_frames
-        kind = RecordKind.FRAME if in_frames else RecordKind.BLOB
-        wanted = []
-        for run in instance.runs:
-            offset = run.first_offset
-            for ordinal, length in enumerate(run.lengths, run.first_ordinal):
-                extent, label = Extent(run.pack_id, offset, length), Label(kind, instance.source_key, ordinal)
-                self._listed(instance, label, extent, ordinal + 1 if in_frames else 0)
-                wanted.append((extent, label))
-                offset += length
-        records = self._read(instance, wanted, in_frames=in_frames)
-        if in_frames:
-            self._check_frames(instance, document, zip(wanted, records, strict=True))
-        else:
-            self._check_object(instance, document, records)
+    def _check_pixels(self, documents: Sequence[Mapping[str, Any] | None]) -> None:
+        objects: dict[int, _PixelObject] = {}
+        for record, data in self._read(self._pixel_records()):
+            document = documents[record.number]
+            if record.instance.pixel_kind.in_frames:
+                if data is not None and document is not None:
+                    self._check_frame(record, document, data)
+            else:
+                objects.setdefault(record.number, _PixelObject()).add(data)
+        for number, found in objects.items():
+            self._check_object(self._task.instances[number], documents[number], found)
 
-    def _check_frames(
-        self,
-        instance: InstanceRecords,
-        document: Mapping[str, Any] | None,
-        records: Iterable[tuple[tuple[Extent, Label], bytes | None]],
-    ) -> None:
-        frames = [] if document is None else document["ImageFrames"]
-        decompressed = document is not None and document.get("ChecksumType") == ChecksumType.DECOMPRESSED
-        for (extent, label), data in records:
-            if data is None or label.ordinal >= len(frames):
-                continue
-            self._result.frames += 1
-            what = _find_wrong_frame(data, frames[label.ordinal], decompressed=decompressed)
-            if what:
-                self._find(instance, FindingKind.FRAME_WRONG, what, frame=label.ordinal + 1, pack_id=extent.pack_id)
+    def _pixel_records(self) -> Iterator[_PixelRecord]:
+        for number, instance in enumerate(self._task.instances):
+            kind = RecordKind.FRAME if instance.pixel_kind.in_frames else RecordKind.BLOB
+            for run in instance.runs:
+                offset = run.first_offset
+                for ordinal, length in enumerate(run.lengths, run.first_ordinal):
+                    extent, label = Extent(run.pack_id, offset, length), Label(kind, instance.source_key, ordinal)
+                    record = _PixelRecord(number, instance, extent, label)
+                    self._listed(instance, label, extent, record.frame)
+                    yield record
+                    offset += length
 
-    def _check_object(
-        self, instance: InstanceRecords, document: Mapping[str, Any] | None, records: Iterable[bytes | None]
-    ) -> None:
-        size = checksum = 0
-        complete = True
-        for data in records:
-            if data is None:
-                complete = False
-                continue
-            size += len(data)
-            checksum = zlib.crc32(data, checksum)
+    def _check_frame(self, record: _PixelRecord, document: Mapping[str, Any], data: bytes) -> None:
+        frames = document["ImageFrames"]
+        if record.label.ordinal >= len(frames):
+            return
+        self._result.frames += 1
+        decompressed = document.get("ChecksumType") == ChecksumType.DECOMPRESSED
+        what = _find_wrong_frame(data, frames[record.label.ordinal], decompressed=decompressed)
+        if what:
+            pack_id = record.extent.pack_id
+            self._find(record.instance, FindingKind.FRAME_WRONG, what, frame=record.frame, pack_id=pack_id)
+
+    def _check_object(self, instance: InstanceRecords, document: Mapping[str, Any] | None, found: _PixelObject) -> None:
         entries = [] if document is None else document["ImageFrames"]
-        if not complete or not entries:
+        if not found.is_complete or not entries:
             return
         self._result.frames += 1
         (level,) = entries[0]["PixelDataChecksumFromBaseToFullResolution"]
-        if (size, checksum) != (entries[0]["FrameSizeInBytes"], level["Checksum"]):
+        if (found.size, found.checksum) != (entries[0]["FrameSizeInBytes"], level["Checksum"]):
             self._find(instance, FindingKind.FRAME_WRONG, "the object has another checksum or size", frame=1)
 
 

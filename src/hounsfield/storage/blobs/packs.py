@@ -222,7 +222,7 @@ def _check_room(extent: Extent) -> None:
         require_room((extent.pack_id, extent.offset), extent.length)
 
 
-def open_record(sealed: bytes, key: DataKey, extent: Extent, label: Label) -> bytes:
+def open_record(sealed: bytes | memoryview, key: DataKey, extent: Extent, label: Label) -> bytes:
     """Decrypt the sealed bytes of a record and check that they are what ``label`` says.
 
     Raises
@@ -304,7 +304,7 @@ def read_records(blobs: Blobs, key: DataKey, wanted: list[tuple[Extent, Label]])
         for index in group:
             extent, label = wanted[index]
             start = extent.offset - first.offset
-            answers[index] = open_record(bytes(data[start : start + extent.length]), key, extent, label)
+            answers[index] = open_record(data[start : start + extent.length], key, extent, label)
     return answers
 
 
