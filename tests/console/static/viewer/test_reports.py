@@ -25,6 +25,8 @@ from support.files.synthetic import slice_of, uid
 from support.servers import ServerProcess
 
 HOSTILE: Final = '<img src=x onerror="alert(1)">'
+SQUARE: Final = [20, 6, 15, 24, 6, 15, 24, 9, 15, 20, 9, 15, 20, 6, 15]
+"""A polygon of the patient, in mm."""
 REAL: Final = ("sr_document.dcm", "sr_document_with_multiple_groups.dcm")
 
 
@@ -113,7 +115,8 @@ def report(images: Sequence[Dataset], elsewhere: Dataset) -> Dataset:
     millimetres, nothing = code("mm", "UCUM", "millimeter"), code("114000", "DCM", "Not a number")
     source = item("IMAGE", "", "SELECTED FROM", ReferencedSOPSequence=[reference(images[1])])
     region = item("SCOORD", "Outline", children=[source], GraphicData=[40, 20, 40, 28], GraphicType="CIRCLE")
-    space = item("SCOORD3D", "Place", GraphicData=[1.25, 2, -3], GraphicType="POINT")
+    frame = images[0].FrameOfReferenceUID
+    space = item("SCOORD3D", "Place", GraphicData=SQUARE, GraphicType="POLYGON", ReferencedFrameOfReferenceUID=frame)
     numbers = [
         item("NUM", "Diameter", MeasuredValueSequence=[measured("12.5", millimetres)]),
         item("NUM", "Ratio", MeasuredValueSequence=[], NumericValueQualifierCodeSequence=[nothing]),
@@ -159,7 +162,11 @@ def line(body: Locator, path: str) -> Locator:
 
 def test_a_report_is_a_tree_that_leads_to_its_images(server: ServerProcess, datastore: str, signed_in: Page) -> None:
     pixels = np.zeros((64, 64), "i2")
-    images = [slice_of(number=number, pixels=pixels, WindowCenter="500", WindowWidth="1000") for number in (1, 2, 3)]
+    said = {"WindowCenter": "500", "WindowWidth": "1000", "PixelSpacing": ["0.5", "0.5"], "FrameOfReferenceUID": uid(8)}
+    said |= {"ImageOrientationPatient": [1, 0, 0, 0, 1, 0]}
+    images = [
+        slice_of(number=number, pixels=pixels, ImagePositionPatient=[10, 0, 5 * number], **said) for number in (1, 2, 3)
+    ]
     report_of = report(images, slice_of(series=9, number=9))
     empty = document(ComprehensiveSRStorage, 2, [], 2, CompletionFlag="COMPLETE", VerificationFlag="VERIFIED")
     assert store(server, datastore, list(map(part10, [*images, report_of, empty]))).status_code == 200
@@ -173,7 +180,8 @@ def test_a_report_is_a_tree_that_leads_to_its_images(server: ServerProcess, data
         "1.1.3": "Count: 3",
         "1.1.4": "Outline: Circle, its centre and a point on it, (40, 20) (40, 28), in columns, rows drawn on "
         "CT image of series 1",
-        "1.1.5": "Place: Point (1.25, 2, -3), in mm",
+        "1.1.5": "Place: Polygon through (20, 6, 15) (24, 6, 15) (24, 9, 15) (20, 9, 15) (20, 6, 15), in mm drawn on "
+        "the images it lies in",
         "1.1.6": "Seen on: CT image of series 1",
         "1.1.7": "Prior: CT image",
         "1.1.8": "inferred from see Diameter",
@@ -211,6 +219,10 @@ def test_a_report_is_a_tree_that_leads_to_its_images(server: ServerProcess, data
     drawn = signed_in.evaluate(YELLOW)
     # The circle about (40, 20) with a radius of 8.
     assert drawn == pytest.approx([32, 12, 48, 28], abs=1)
+    line(body, "1.1.5").get_by_role("button").click()
+    expect(other).to_contain_text("Image 3 of 3")
+    # From 10 mm on in columns, two a millimetre, and the centre of the first pixel at half a column.
+    assert signed_in.evaluate(YELLOW) == pytest.approx([20.5, 12.5, 28.5, 18.5], abs=1)
 
     signed_in.set_viewport_size({"width": 360, "height": 740})
     check_width(signed_in)

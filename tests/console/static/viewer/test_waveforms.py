@@ -263,7 +263,6 @@ def test_samples_of_every_kind_have_their_values(server: ServerProcess, datastor
     lowest, highest = np.flatnonzero(ramp.any(axis=1)).max(), np.flatnonzero(ramp[:, 372:].any(axis=1)).min()
     assert lowest - highest == pytest.approx(19 * PX_PER_MM, abs=2)
     assert columns.max() - columns.min() == pytest.approx(100 * PX_PER_MM, abs=3)
-    check_accessibility(signed_in)
 
 
 def test_broken_waveforms_say_so(server: ServerProcess, datastore: str, signed_in: Page) -> None:

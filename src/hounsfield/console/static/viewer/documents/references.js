@@ -1,7 +1,8 @@
 // References of a document to other objects: where they are, and opening them in another viewport.
-import { text, value, values } from "../dicom.js"
+import { framesOf, text, value, values } from "../dicom.js"
 import { datastoreAddress } from "./about.js"
 import { button, element } from "./element.js"
+import { nearestFrame } from "./region_layer.js"
 import { kindName } from "./sop_classes.js"
 
 const EVIDENCE = ["0040A375", "0040A385", "0040A360", "0040A525"]
@@ -35,14 +36,34 @@ export class References {
       return element("span", {}, element("a", { href: `${datastoreAddress(this.page)}/view?${query}`, target: "_blank" }, words), " (another study)")
     }
     if (place && !this.page.series.has(place.series)) return element("span", {}, `${words} (not here)`)
+    return this.#opener(words, "not here", after, async () => {
+      const series = place?.series ?? await this.#find(reference.sop)
+      return series && this.#open(series, reference)
+    })
+  }
+
+  // A way to the image of the study that a region of the patient lies in.
+  linkInSpace(frameOfReference, points, after) {
+    return this.#opener("the images it lies in", "no image here lies in its frame of reference", after, async () => {
+      for (const [uid, series] of this.page.series) {
+        const own = text(series, "00200052")
+        if ((own && own !== frameOfReference) || value(series, "00201209") === 0) continue
+        const pictures = (await this.page.datasetsOf(uid).catch(() => [])).filter((dataset) => value(dataset, "00280010") && text(dataset, "00080060") !== "SEG")
+        const nearest = nearestFrame(pictures.flatMap((dataset) => framesOf(dataset, this.page.pathOf(uid))), frameOfReference, points)
+        if (nearest) return this.#open(uid, { sop: nearest.sop, frames: [nearest.index + 1] })
+      }
+      return null
+    })
+  }
+
+  #opener(words, nothing, after, open) {
     const told = element("span", { attributes: { role: "status" } })
     const show = async () => {
       told.textContent = ""
       try {
-        const series = place?.series ?? await this.#find(reference.sop)
-        const viewport = series && await this.#open(series, reference)
+        const viewport = await open()
         if (viewport) after(viewport)
-        else told.textContent = " (not here)"
+        else told.textContent = ` (${nothing})`
       } catch (error) {
         told.textContent = ` ${error.message}`
       }

@@ -1,4 +1,8 @@
-// A region of a document (SCOORD, PS3.3 section C.18.6) over the image that it is of.
+// Regions of a document over the images that they are of: in an image (SCOORD, PS3.3 section C.18.6), or in the patient
+// (SCOORD3D, section C.18.9).
+import { frameOfReference, placeIn, planeOf, stepOf } from "../overlays/planes.js"
+
+const CORNERS = 72
 
 // Coordinates are columns and rows, the first pixel begins at 0: those that layers draw in.
 export class RegionLayer {
@@ -10,12 +14,54 @@ export class RegionLayer {
 
   draw({ context, frame, scale, ratio }) {
     if (!this.path || frame.sop !== this.sop || (this.frames.length && !this.frames.includes(frame.index + 1))) return
-    for (const [colour, width] of [["#000", 4], ["#ffd75e", 2]]) {
-      context.strokeStyle = colour
-      context.lineWidth = (width * ratio) / scale.x
-      context.lineCap = "round"
-      context.stroke(this.path)
-    }
+    stroke(this.path, context, ratio / scale.x)
+  }
+}
+
+// Is drawn on every image that its points lie in, to half the distance of images.
+export class SpatialRegionLayer {
+  constructor(reference, shape, points) {
+    this.reference = reference
+    this.shape = shape === "ELLIPSE" ? "POLYGON" : shape
+    this.points = shape === "ELLIPSE" && points.length === 4 ? ellipse(points) : points
+  }
+
+  draw({ context, frame, stack, scale, ratio }) {
+    const plane = planeOf(frame)
+    if (!plane || frameOfReference(frame) !== this.reference) return
+    const most = Math.max(stepOf(stack.frames) / 2, 0.01) + 1e-3
+    const places = this.points.map((point) => placeIn(plane, point))
+    const isLoose = this.shape === "POINT" || this.shape === "MULTIPOINT"
+    const shown = places.filter(([, , distance]) => Math.abs(distance) <= most)
+    if (!shown.length || (!isLoose && shown.length < places.length)) return
+    const path = pathOf(this.shape, shown)
+    if (path) stroke(path, context, ratio / scale.x)
+  }
+}
+
+// The frame that the first point of a region is nearest to; null where none lies in its frame of reference.
+export function nearestFrame(frames, reference, [point]) {
+  const distance = (frame) => Math.abs(placeIn(planeOf(frame), point)[2])
+  return frames.filter((frame) => planeOf(frame) && frameOfReference(frame) === reference)
+    .reduce((best, frame) => (best && distance(best) <= distance(frame) ? best : frame), null)
+}
+
+export const canDraw = (shape) => shape !== "ELLIPSOID"
+
+// The corners of an ellipse by the ends of its axes.
+function ellipse([one, other, third, fourth]) {
+  const centre = one.map((part, axis) => (part + other[axis]) / 2)
+  return Array.from({ length: CORNERS }, (_, index) => {
+    const angle = (2 * Math.PI * index) / CORNERS
+    return centre.map((part, axis) => part + (Math.cos(angle) * (other[axis] - one[axis]) + Math.sin(angle) * (fourth[axis] - third[axis])) / 2)
+  })
+}
+
+function stroke(path, context, pixel) {
+  context.lineCap = "round"
+  for (const [colour, width] of [["#000", 4], ["#ffd75e", 2]]) {
+    Object.assign(context, { strokeStyle: colour, lineWidth: width * pixel })
+    context.stroke(path)
   }
 }
 

@@ -3,7 +3,7 @@ import { codeElement, codeOf } from "./codes.js"
 import { childrenOf, nameOf, pointsOf, referenceOf, relationOf, shapeOf, targetOf, typeOf, valueOf } from "./content_item.js"
 import { dateTimeText } from "./moments.js"
 import { button, element } from "./element.js"
-import { RegionLayer } from "./region_layer.js"
+import { RegionLayer, SpatialRegionLayer, canDraw } from "./region_layer.js"
 import { text } from "../dicom.js"
 
 // Of a report with more items only what one opens is made.
@@ -92,6 +92,7 @@ export class ReportTree {
       return reference ? this.references.link(reference) : element("em", {}, "a reference that names no object")
     }
     if (type === "SCOORD") return element("span", {}, valueOf(item), this.#showRegion(item))
+    if (type === "SCOORD3D") return element("span", {}, valueOf(item), this.#showInSpace(item))
     return valueOf(item)
   }
 
@@ -103,11 +104,15 @@ export class ReportTree {
     if (!reference || !points) return null
     const layer = new RegionLayer(reference, shapeOf(item), points)
     if (!layer.path) return null
-    const draw = (viewport) => {
-      for (const other of viewport.layers.filter((one) => one instanceof RegionLayer)) viewport.removeLayer(other)
-      viewport.addLayer(layer)
-    }
-    return element("span", {}, " drawn on ", this.references.link(reference, draw))
+    return element("span", {}, " drawn on ", this.references.link(reference, drawing(layer)))
+  }
+
+  #showInSpace(item) {
+    const reference = text(item, "30060024")
+    const points = pointsOf(item, 3)
+    if (!reference || !points || !canDraw(shapeOf(item))) return null
+    const layer = new SpatialRegionLayer(reference, shapeOf(item), points)
+    return element("span", {}, " drawn on ", this.references.linkInSpace(reference, points, drawing(layer)))
   }
 
   #byReference(path) {
@@ -115,6 +120,12 @@ export class ReportTree {
     if (!target) return element("em", {}, `item ${path}, which this document does not have`)
     return button(`see ${wordsOf(target)}`, () => this.reveal(path), { className: "link" })
   }
+}
+
+// Puts a region over the images of a viewport, in place of the one that was shown before.
+const drawing = (layer) => (viewport) => {
+  for (const other of viewport.layers.filter((one) => one instanceof RegionLayer || one instanceof SpatialRegionLayer)) viewport.removeLayer(other)
+  viewport.addLayer(layer)
 }
 
 // What an item is called where its value does not stand beside it.
