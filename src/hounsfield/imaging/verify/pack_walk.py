@@ -1,8 +1,8 @@
 """Walk over the packs of a data store: what no row names of them.
 
-    names of the packs ─▶ contents ─▶ keys of the records ─▶ rows ─┬─ name all of them
+    packs older than a day ─▶ contents ─▶ keys of the records ─▶ rows ─┬─ name all of them
                                                                    ├─ name some: the others decrypt, and are counted
-                                                                   └─ name none, for more than a day: an orphan
+                                                                   └─ name none: an orphan
 
 Records that rows name are checked with their image sets (`hounsfield.imaging.verify.record_check`).
 """
@@ -12,8 +12,9 @@ from __future__ import annotations
 import zlib
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import PurePosixPath
 from typing import Any, Final
 
@@ -40,13 +41,14 @@ from hounsfield.storage.keys.data_key import DataKey
 
 SHARDS: Final = tuple(f"{number:02x}" for number in range(256))
 """Folders of the packs of a data store."""
+_FEW: Final = 1000
 _BATCH_BYTES: Final = 8 << 20
 _IN_FRAMES: Final = frozenset(kind.value for kind in PixelKind if kind.in_frames)
 
 
 @dataclass(slots=True)
 class PackWalk:
-    """What was found in a folder of packs."""
+    """What was found in some packs."""
 
     findings: list[Finding] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
@@ -68,28 +70,39 @@ class PackWalker:
         self._key = key
         self._datastore_id = key.datastore_id
 
-    def walk(self, shard: str) -> PackWalk:
-        """Walk over one folder of packs."""
+    def list_few(self) -> list[str] | None:
+        """Return the names of all packs that are older than a day, sorted; None where they are many."""
+        names = list(islice(self._names(""), _FEW + 1))
+        return None if len(names) > _FEW else sorted(names)
+
+    def list_shard(self, shard: str) -> list[str]:
+        """Return the names of packs in one folder that are older than a day, sorted."""
+        return sorted(self._names(f"{shard}/"))
+
+    def _names(self, folder: str) -> Iterator[str]:
+        # Those of today may not have their rows yet; when they have, they are checked with their image sets.
+        before = a_day_ago(self._image_store)
+        return self._image_store.blobs.names(f"packs/{self._datastore_id}/{folder}", before_ms=before)
+
+    def walk(self, names: Iterable[str]) -> PackWalk:
+        """Walk over packs that are older than a day."""
         result = PackWalk()
-        blobs = self._image_store.blobs
-        prefix = f"packs/{self._datastore_id}/{shard}/"
-        old = set(blobs.names(prefix, before_ms=a_day_ago(self._image_store)))
-        for name in sorted({*blobs.names(prefix), *old}):
-            found = self._check(name, result.counts, is_old=name in old)
+        for name in names:
+            found = self._check(name, result.counts)
             if found:
                 # Meanwhile it may have been deleted, or have got its rows.
-                again = self._check(name, Counter(), is_old=name in old)
+                again = self._check(name, Counter())
                 result.findings += [finding for finding in found if finding in again]
         return result
 
     def _finding(self, pack_id: str, kind: FindingKind, what: str) -> Finding:
         return Finding(self._datastore_id, "", "", 0, pack_id, kind, what)
 
-    def _check(self, name: str, counts: Counter[str], *, is_old: bool) -> list[Finding]:
+    def _check(self, name: str, counts: Counter[str]) -> list[Finding]:
         pack_id = PurePosixPath(name).name
         if name != pack_name(self._datastore_id, pack_id) or pack_id.startswith("."):
             what = "a file among the packs that is none, left behind by a process that ended"
-            return [self._finding(pack_id, FindingKind.ORPHANED_PACK, what)] if is_old and self._is_there(name) else []
+            return [self._finding(pack_id, FindingKind.ORPHANED_PACK, what)] if self._is_there(name) else []
         try:
             contents = read_contents(self._image_store.blobs, self._key, pack_id)
             check_structure(self._image_store.blobs, self._key, pack_id, contents)
@@ -108,9 +121,9 @@ class PackWalker:
         counts["records"] += len(unnamed)
         counts["bytes"] += sum(extent.length for extent, _ in unnamed)
         found = self._read(pack_id, unnamed)
-        if named and is_old:
+        if named:
             counts["unnamed_records"] += len(unnamed)
-        elif not named and is_old and pack_id not in list_packs_of_jobs(self._image_store, self._datastore_id):
+        elif pack_id not in list_packs_of_jobs(self._image_store, self._datastore_id):
             what = f"no row names the pack, which has {len(contents)} records and is older than a day"
             found.append(self._finding(pack_id, FindingKind.ORPHANED_PACK, what))
         return found

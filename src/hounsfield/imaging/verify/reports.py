@@ -16,7 +16,7 @@ COUNTED: Final = {
     "instances": "instances",
     "frames": "frames",
     "records": "records",
-    "packs": "packs",
+    "packs": "packs older than a day",
     "studies": "studies",
     "bytes": "bytes",
     "audit_records": "audit records",

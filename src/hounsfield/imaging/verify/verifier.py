@@ -11,6 +11,7 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
+from functools import partial
 from itertools import chain
 from typing import Any, Final
 
@@ -327,16 +328,24 @@ class Verifier:
 
     def _check_packs(self, key: DataKey, after: str) -> Iterator[Unit]:
         walker = PackWalker(self._image_store, key)
-        for shard in SHARDS:
-            if shard > after:
-                try:
-                    walk = walker.walk(shard)
-                except OSError as error:
-                    what = f"packs whose ids begin with {shard} cannot be listed: {type(error).__name__}"
-                    finding = Finding(key.datastore_id, kind=FindingKind.NOT_CHECKED, what=what)
-                    yield Unit(Position(key.datastore_id, Step.PACKS, shard), [finding])
-                    continue
-                yield Unit(Position(key.datastore_id, Step.PACKS, shard), walk.findings, walk.counts)
+        parts: dict[str, Callable[[], list[str]]] = {
+            shard: partial(walker.list_shard, shard) for shard in SHARDS if shard > after
+        }
+        try:
+            few = walker.list_few() if not after else None
+        except OSError:
+            few = None
+        if few is not None:
+            parts = {SHARDS[-1]: partial(list, few)}
+        for shard, names in parts.items():
+            position = Position(key.datastore_id, Step.PACKS, shard)
+            try:
+                walk = walker.walk(names())
+            except OSError as error:
+                what = f"packs whose ids begin with {shard} cannot be read: {type(error).__name__}"
+                yield Unit(position, [Finding(key.datastore_id, kind=FindingKind.NOT_CHECKED, what=what)])
+                continue
+            yield Unit(position, walk.findings, walk.counts)
 
 
 def _without_key(datastore: Datastore, error: KeyUnavailableError) -> Finding:
