@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
+from pydicom.uid import EnhancedCTImageStorage
 
 from support.files.synthetic import slice_of, uid
 
@@ -24,7 +25,7 @@ ORIGIN: Final = np.array([-31.0, 17.5, -204.25])
 COLOURS: Final = ((230, 40, 60), (20, 200, 120), (90, 80, 240), (250, 200, 10))
 
 
-def position(slice_: float, row: float = 0, column: float = 0) -> NDArray[Any]:
+def position(slice_: float, row: float | NDArray[Any] = 0, column: float | NDArray[Any] = 0) -> NDArray[Any]:
     """Return a place in the patient, in millimetres (PS3.3 equation C.7.6.2.1-1)."""
     right, down, on = AXES
     found: NDArray[Any] = ORIGIN + on * slice_ * SPACING[0] + down * row * SPACING[1] + right * column * SPACING[2]
@@ -57,6 +58,28 @@ def askew_series(study: int = 1, series: int = 1, **elements: Any) -> list[Datas
         )
         for number in range(SHAPE[0])
     ]
+
+
+def askew_frames(count: int, series: int = 1) -> Dataset:
+    """Make one multi-frame image of small slices of the series."""
+    shape = (count, 16, 18)
+    image = slice_of(
+        series, pixels=np.random.default_rng(6).integers(0, 1000, shape).astype("<i2"), FrameOfReferenceUID=uid(77)
+    )
+    image.SOPClassUID = image.file_meta.MediaStorageSOPClassUID = EnhancedCTImageStorage
+    shared, measures, orientation = Dataset(), Dataset(), Dataset()
+    whole = geometry(0)
+    measures.PixelSpacing, measures.SliceThickness = whole["PixelSpacing"], whole["SliceThickness"]
+    orientation.ImageOrientationPatient = whole["ImageOrientationPatient"]
+    shared.PixelMeasuresSequence, shared.PlaneOrientationSequence = [measures], [orientation]
+    image.SharedFunctionalGroupsSequence = [shared]
+    image.PerFrameFunctionalGroupsSequence = []
+    for number in range(count):
+        own, place = Dataset(), Dataset()
+        place.ImagePositionPatient = geometry(number)["ImagePositionPatient"]
+        own.PlanePositionSequence = [place]
+        image.PerFrameFunctionalGroupsSequence.append(own)
+    return image
 
 
 def blobs(shape: tuple[int, ...] = SHAPE, count: int = 3) -> NDArray[np.bool_]:

@@ -56,5 +56,11 @@ def structure_set(series: int, regions: Sequence[Region], of_series: str = uid(1
 def _contour(kind: str, points: NDArray[Any]) -> Dataset:
     item = Dataset()
     item.ContourGeometricType, item.NumberOfContourPoints = kind, len(points)
-    item.ContourData = [f"{one:.9g}" for one in points.ravel()]
+    text = "\\".join(f"{one:.9g}" for one in points.ravel())
+    # What is too long for a length of 16 bits is written as UN (PS3.5 section 6.2.2).
+    item.add_new(
+        "ContourData",
+        "DS" if len(text) < 2**16 else "UN",
+        text if len(text) < 2**16 else text.encode() + b" " * (len(text) % 2),
+    )
     return item

@@ -55,10 +55,10 @@ def _add_plane(dataset: Dataset, group: int, bits: NDArray[np.bool_] | None, **s
 def _laid(bits: NDArray[np.bool_], origin: tuple[int, int] = (1, 1)) -> NDArray[np.bool_]:
     """Put bits where they lie on an image, whose first pixel is 1\\1."""
     found = np.zeros((ROWS, COLUMNS), bool)
-    for row, column in np.argwhere(bits):
-        y, x = row + origin[0] - 1, column + origin[1] - 1
-        if 0 <= y < ROWS and 0 <= x < COLUMNS:
-            found[y, x] = True
+    rows, columns = np.nonzero(bits)
+    y, x = rows + origin[0] - 1, columns + origin[1] - 1
+    inside = (y >= 0) & (y < ROWS) & (x >= 0) & (x < COLUMNS)
+    found[y[inside], x[inside]] = True
     return found
 
 

@@ -208,8 +208,8 @@ function toggleCine() {
     const { stack } = viewport
     const next = (stack.index + 1) % stack.frames.length
     if (now - last >= pause) {
-      // An image that is not here yet is waited for, so that none is left out.
-      if (viewport.image?.isWhole || viewport.failure) { last = now; stack.go(next) }
+      // An image that is not here yet is waited for, with what lies over it, so that none is left out.
+      if ((viewport.image?.isWhole && viewport.layers.every(({ isComplete = true }) => isComplete)) || viewport.failure) { last = now; stack.go(next) }
     }
     cine = requestAnimationFrame(step)
   }

@@ -25,6 +25,7 @@ class OverlayPlanes {
     this.isOfPlanes = true
     this.problems = []
     this.opacity = 1
+    this.height = 2
     this.items = groups.map((group, index) => ({ key: group, ...named(viewport, group), colour: COLOURS[index % COLOURS.length], css: css(COLOURS[index % COLOURS.length]), isVisible: true }))
     this.drawn = new Map()
     this.closing = new AbortController()

@@ -65,6 +65,12 @@ export async function openOver({ page, series, datasets, path, viewport }, layer
 
 const sentence = (words) => (words.endsWith(".") ? words : `${words}.`)
 
+// Areas under lines, lines under drawings, whichever came first.
+function sortLayers(viewport) {
+  viewport.layers.sort((one, other) => (one.height ?? 0) - (other.height ?? 0))
+  viewport.draw()
+}
+
 // Lays each data set over the images of a viewport; throws where none can be.
 export async function addLayers({ page, series, datasets, path, viewport }, layersOf) {
   const { stack } = viewport
@@ -74,6 +80,7 @@ export async function addLayers({ page, series, datasets, path, viewport }, laye
       const layer = await layersOf({ page, series, dataset, path, viewport })
       if (viewport.stack !== stack) return
       viewport.addLayer(layer)
+      sortLayers(viewport)
     } catch (error) {
       failures.push(error)
     }

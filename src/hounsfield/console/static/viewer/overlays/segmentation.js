@@ -72,7 +72,7 @@ class SegmentationLayer {
       for (const part of parts) this.failures.delete(part.frame.path)
     }
     const missing = parts.filter((part) => !this.#isHere(part))
-    this.isComplete = !missing.length
+    this.isComplete = missing.every((part) => this.failures.has(part.frame.path))
     const failed = missing.find((part) => this.failures.has(part.frame.path))
     this.#fetch(frame)
     context.imageSmoothingEnabled = false

@@ -23,6 +23,7 @@ class StructureLayer {
     this.problems = read.problems
     this.items = [...read.regions.values()]
     this.opacity = 0.15
+    this.height = 1
   }
 
   setOpacity(share) { this.opacity = share; this.viewport.draw() }
