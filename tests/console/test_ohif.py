@@ -18,6 +18,8 @@ import pytest
 import requests
 from PIL import Image
 from playwright.sync_api import Page, expect
+from pydicom.dataset import Dataset
+from pydicom.uid import EncapsulatedPDFStorage
 
 from hounsfield.console.security_headers import ohif_headers
 from support.browser.fixtures import NewContext
@@ -73,8 +75,18 @@ def filled(ohif: ServerProcess) -> str:
         part10(slice_of(number=number, pixels=pixels, ImagePositionPatient=[-25.6, -25.6, 2.0 * number], **GEOMETRY))
         for number in range(1, 4)
     ]
-    assert store(ohif, datastore, slices).status_code == 200
+    assert store(ohif, datastore, [*slices, part10(document())]).status_code == 200
     return datastore
+
+
+def document() -> Dataset:
+    """Make a PDF of so many bytes that metadata name an address for it."""
+    made = slice_of(study=2, SOPClassUID=EncapsulatedPDFStorage, Modality="DOC", EncapsulatedDocument=bytes(1_200_000))
+    made.file_meta.MediaStorageSOPClassUID = EncapsulatedPDFStorage
+    made.MIMETypeOfEncapsulatedDocument = "application/pdf"
+    for keyword in [one.keyword for one in made.group_dataset(0x0028)] + ["PixelData"]:
+        delattr(made, keyword)
+    return made
 
 
 def address(datastore: str, study: str = STUDY) -> str:
@@ -138,7 +150,7 @@ def test_a_study_opens_for_who_is_signed_in(new_context: NewContext, ohif: Serve
     users.let_user("radiologist", allow("medical-imaging:*"))
     wait_for(lambda: context.request.get(search).ok, "the server to know the policy")
     page.reload()
-    expect(page.get_by_text("Roe, Jane")).to_be_visible()
+    expect(page.get_by_text("Roe, Jane").first).to_be_visible()
     users.close()
 
     other = context.new_page()
@@ -181,24 +193,36 @@ STORE: Final = """(path) => {
 }"""
 
 
+DOWNLOAD: Final = """() => {
+  const link = document.createElement("a")
+  Object.assign(link, { href: URL.createObjectURL(new Blob(["length,12"])), download: "measurements.csv" })
+  link.click()
+}"""
+
+
 def test_a_script_in_ohif_reads_the_data_store_and_no_more(
     new_context: NewContext, ohif: ServerProcess, filled: str
 ) -> None:
     context, faults = new_context(url=ohif.url)
     page = context.new_page()
     sign_in(page, ohif.key())
-    # The policy is that of each page of it, whatever it shows.
-    page.goto(f"/console/datastores/{filled}/ohif/")
-    own = f"/console/api/datastore/{filled}/studies"
-    assert page.evaluate(ATTEMPTS, [filled, f"{own}?limit=1"]) == {"reached": [], "status": 200}
+    with page.expect_response(lambda answer: "/bulkdata/" in answer.url) as bulk_data:
+        page.goto(address(filled, uid(2)))
+    assert bulk_data.value.status == 200
     told = page.locator("dialog.hounsfield")
-    page.evaluate(
-        "document.body.append(Object.assign(document.createElement('object'), { data: '/x', type: 'application/pdf' }))"
-    )
     expect(told).to_contain_text("OHIF shows no PDF here.")
     told.get_by_role("button", name="Close").click()
+    own = f"/console/api/datastore/{filled}/studies"
+    assert page.evaluate(ATTEMPTS, [filled, f"{own}?limit=1"]) == {"reached": [], "status": 200}
     assert page.evaluate(STORE, own) == "nothing is stored from OHIF"
     expect(told).to_contain_text("OHIF only reads here.")
+    with page.expect_download() as begun:
+        page.evaluate(DOWNLOAD)
+    assert begun.value.suggested_filename == "measurements.csv"
+
+    context.clear_cookies()
+    assert page.evaluate("path => fetch(path).then(answer => answer.status)", own) == 401
+    expect(page.get_by_text("Your session has ended. Sign in again to go on.")).to_be_visible()
     faults.forget()
 
 

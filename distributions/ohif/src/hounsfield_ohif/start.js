@@ -7,6 +7,7 @@
 // There is no token for requests that change something, so nothing is stored; that is said where somebody tries to.
 (() => {
   const { assets, root, page, back, name } = document.currentScript.dataset
+  const BULK_DATA = "bulk-data:"
   const READS = new Set(["GET", "HEAD"])
   const api = new URL(root + "/", location.href).href
 
@@ -52,7 +53,7 @@
           thumbnailRendering: "wadors",
           enableStudyLazyLoad: true,
           singlepart: "bulkdata,video",
-          bulkDataURI: { enabled: true, transform: overBridge },
+          bulkDataURI: { enabled: true, transform: markBulkData, startsWith: BULK_DATA, prefixWith: root },
           omitQuotationForMultipartRequest: true,
         },
       },
@@ -60,11 +61,12 @@
     httpErrorHandler: () => {},
   }
 
-  // Metadata name bulk data by the address of the API; the browser has no signature for it, but a session.
-  function overBridge(address) {
+  // Metadata name bulk data by the address of the API; the browser has no signature for it, but a session. OHIF drops what
+  // `transform` gives unless a prefix of it is replaced.
+  function markBulkData(address) {
     const { pathname, search } = new URL(address, location.href)
     const at = pathname.indexOf("/studies/")
-    return at < 0 ? address : root + pathname.slice(at) + search
+    return at < 0 ? address : BULK_DATA + pathname.slice(at) + search
   }
 
   function Logo({ React }) {
@@ -116,7 +118,7 @@
   let ended = null
   function sessionEnded() {
     if (ended) return
-    const words = "Your session has ended. Sign in again to go on with this study."
+    const words = "Your session has ended. Sign in again to go on."
     ended = box(words, "Sign in", () => {
       location.assign(`/console/sign-in?next=${encodeURIComponent(location.pathname + location.search)}`)
     })
