@@ -2,8 +2,8 @@
 
 Before that each process reads all files, and compiles those that no other has compiled yet: so each begins with another one.
 
-The seconds are those of two processes on two processors, roughly; only the order counts. A file that is not listed takes
-less than ten.
+The seconds are guessed from the processor time of a file and what it waits; only the order counts. A file that is not listed
+takes less than ten.
 """
 
 from __future__ import annotations
