@@ -13,9 +13,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
+import pydicom
 import pytest
 from PIL import Image
 from playwright.sync_api import Page
+from pydicom.data import get_testdata_file
 
 from hounsfield.phantom.ct_series import STUDY_UID, ct_files
 from hounsfield.phantom.torso import PARTS, empty_volume
@@ -145,6 +147,21 @@ def test_those_of_the_viewer(server: ServerProcess, page: Page) -> None:
     page.keyboard.press("e")
     _drag(page, (0.365, 0.41), (0.425, 0.47))
     keep(page, "viewer-measure")
+
+
+def test_those_of_documents_in_the_viewer(server: ServerProcess, page: Page) -> None:
+    page.set_viewport_size(SCREEN)
+    datastore = active_datastore(server.client(), datastoreName="documents")
+    sign_in(page, server.key())
+    for name, file in (("viewer-ecg", "waveform_ecg.dcm"), ("viewer-report", "test-SR.dcm")):
+        path = Path(str(get_testdata_file(file)))
+        assert store(server, datastore, [path.read_bytes()]).status_code == 200
+        page.goto(f"/console/datastores/{datastore}/view?study={pydicom.dcmread(path).StudyInstanceUID}")
+        page.locator(".document h2").wait_for()
+        if name == "viewer-ecg":
+            page.get_by_role("combobox", name="Layout").first.select_option("3×4")
+            page.locator(".waveform").first.evaluate("section => section.scrollIntoView()")
+        keep(page, name)
 
 
 def _scroll_to(page: Page, number: int) -> None:

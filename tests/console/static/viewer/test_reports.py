@@ -331,6 +331,11 @@ def test_what_has_no_picture_says_what_it_is(server: ServerProcess, datastore: s
 
     body = open_series(signed_in, datastore, plan)
     expect(body.get_by_role("region", name="Dose references").get_by_role("row").nth(2)).to_contain_text("30.826203")
+    signed_in.locator("[data-viewport]").first.focus()
+    signed_in.keyboard.press("d")
+    panel = signed_in.locator("[data-side-panel]")
+    expect(panel).to_contain_text("The document that is shown")
+    expect(panel).to_contain_text("Plan1")
     check_accessibility(signed_in)
     signed_in.get_by_role("link", name="Metadata").click()
     expect(

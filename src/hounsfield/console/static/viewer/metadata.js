@@ -53,10 +53,12 @@ class Metadata {
   }
 
   show() {
-    const { frame, stack } = this.page.active
+    const { frame: image, stack, guest } = this.page.active
+    // A document is one object; of what else takes the place of images nothing is known here.
+    const frame = image ?? (guest?.dataset ? { dataset: guest.dataset, index: 0 } : null)
     if (!frame) { this.heading.textContent = "No image is shown."; this.list.replaceChildren(); return }
     const many = number(frame.dataset, "00280008") > 1 ? `, frame ${frame.index + 1} of its instance` : ""
-    this.heading.textContent = `Image ${stack.index + 1}${many}`
+    this.heading.textContent = image ? `Image ${stack.index + 1}${many}` : "The document that is shown"
     const wanted = this.search.value.trim()
     const height = this.element.parentElement?.parentElement?.scrollTop
     this.list.replaceChildren(...(wanted ? this.#matches(frame, wanted) : this.#rows(frame.dataset, frame, "")))

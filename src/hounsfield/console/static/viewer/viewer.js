@@ -68,8 +68,9 @@ const thumbnails = new IntersectionObserver((entries) => {
 
 async function showThumbnail(picture) {
   const answer = await fetch(`${pathOf(picture.parentElement.dataset.series)}/thumbnail`)
+  const content = await answer.blob()
   if (!answer.ok) throw new Error("no picture")
-  picture.src = URL.createObjectURL(await answer.blob())
+  picture.src = URL.createObjectURL(content)
 }
 
 function seriesButton(series, index) {

@@ -16,8 +16,8 @@ function loadStyles() {
 const inOrder = (one, other) => (number(one, "00200013") ?? 0) - (number(other, "00200013") ?? 0)
 
 export class DocumentHost {
-  // `name` says what an object is called in the list; `show(dataset, host)` fills the body, and gives what is asked
-  // for scroll(steps), zoomBy(factor), toggle(), close() and reveal(reference), where it has them.
+  // `name` says what an object is called in the list; `show(dataset, host)` fills the body, and gives what has
+  // scroll(steps), zoomBy(factor), fit(), toggle(), close() and reveal(reference) where it can.
   constructor({ page, viewport, datasets, name, show }) {
     this.page = page
     this.viewport = viewport
@@ -44,6 +44,9 @@ export class DocumentHost {
     return host
   }
 
+  // The data set of the object that is shown.
+  get dataset() { return this.datasets[this.index] }
+
   async go(index) {
     const turn = this.turn += 1
     const dataset = this.datasets[index]
@@ -56,6 +59,7 @@ export class DocumentHost {
     this.body.replaceChildren()
     this.body.scrollTop = 0
     this.body.setAttribute("aria-label", this.name(dataset, index))
+    this.page.root.dispatchEvent(new CustomEvent("viewer:active"))
     this.say("Loading …")
     try {
       const shown = await this.fill(dataset, this)
@@ -79,6 +83,13 @@ export class DocumentHost {
   }
 
   toggle() { this.shown.toggle?.() }
+
+  // Does what a button of the bar says, where that means something for a document; gives whether it does.
+  act(name) {
+    const done = { larger: () => this.zoomBy(1.25), smaller: () => this.zoomBy(0.8), fit: () => this.shown.fit?.(), cine: () => this.toggle() }[name]
+    done?.()
+    return Boolean(done)
+  }
 
   zoomBy(factor) { this.shown.zoomBy?.(factor) }
 

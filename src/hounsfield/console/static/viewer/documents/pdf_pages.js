@@ -85,9 +85,8 @@ class Pages {
       element("label", {}, "Page ", this.number, ` of ${pdf.numPages}`),
       button("−", () => this.zoomBy(0.8), { ariaLabel: "Smaller", title: "Smaller (-)" }),
       button("+", () => this.zoomBy(1.25), { ariaLabel: "Larger", title: "Larger (+)" }),
-      button("Fit width", () => { this.isFitting = true; this.#resize(this.#fitting()) }))
-    this.isFitting = true
-    this.#resize(this.#fitting())
+      button("Fit width", () => this.fit(), { title: "Fit width (0)" }))
+    this.fit()
     for (const { element: one } of this.pages) this.near.observe(one)
     this.resized.observe(host.body)
     await this.pages[0].setNear(true)
@@ -98,6 +97,11 @@ class Pages {
     this.resized.disconnect()
     this.host.body.removeEventListener("scroll", this.onScroll)
     this.loading.destroy()
+  }
+
+  fit() {
+    this.isFitting = true
+    this.#resize(this.#fitting())
   }
 
   zoomBy(factor) {
