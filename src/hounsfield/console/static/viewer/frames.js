@@ -2,7 +2,8 @@
 import { unpackBits } from "./bits.js"
 import { isDecodable, readCodestream } from "./codestream.js"
 
-const USEFUL_SHARE = 0.08
+// Frames of a series differ a little in size; a picture from a twelfth of the bytes is worth looking at.
+const USEFUL_SHARE = 0.076
 const LEAST_BYTES = 4096
 const MOST_FIRST_BYTES = 256 * 1024
 const MOST_KEPT_BYTES = 512 * 1024 * 1024
@@ -97,7 +98,7 @@ export class FrameStore {
     if (codestream && !isDecodable(codestream)) return this.#asItIs(frame, signal)
     if (codestream) checkSize(frame, codestream)
     const size = answer.status === 206 ? Number(answer.headers.get("content-range")?.split("/")[1]) : bytes.length
-    this.#learn(frame, codestream, size)
+    this.#learn(frame, size)
     const wanted = halvings ? codestream?.resolutionEnds?.at(-1 - halvings) : size
     if (!wanted) return this.#rendered(frame, signal)
     if (bytes.length < wanted) bytes = await this.#rest(frame, bytes, { size, wanted, tag: answer.headers.get("etag") }, codestream, onPicture, signal)
@@ -105,7 +106,7 @@ export class FrameStore {
     return { ...whole, isWhole: true, isReduced: halvings > 0, bytes: bytes.length }
   }
 
-  // As much as makes a useful picture: the best resolution within a twelfth of the bytes, once one such frame was seen.
+  // As much as makes a useful picture: a share of the bytes, once one such frame was seen.
   #firstBytesOf(frame) {
     const known = this.firstBytes.get(likeness(frame))
     if (known) return known
@@ -113,10 +114,8 @@ export class FrameStore {
     return Math.round(Math.min(MOST_FIRST_BYTES, Math.max(LEAST_BYTES, native * 0.033)))
   }
 
-  #learn(frame, codestream, size) {
-    const best = codestream?.resolutionEnds?.findLast((end) => end <= size * USEFUL_SHARE * 0.95)
-    // Frames of a series differ a little in size.
-    if (best) this.firstBytes.set(likeness(frame), Math.round(Math.max(LEAST_BYTES, Math.min(size * USEFUL_SHARE, best * 1.1))))
+  #learn(frame, size) {
+    this.firstBytes.set(likeness(frame), Math.round(Math.max(LEAST_BYTES, Math.min(MOST_FIRST_BYTES, size * USEFUL_SHARE))))
   }
 
   // Fetches what is missing in one request, and shows each resolution as soon as it is there.
@@ -127,17 +126,18 @@ export class FrameStore {
     let filled = start.length
     let shown = -1
     let busy = Promise.resolve()
-    const showBest = () => {
-      const best = ends.findLastIndex((end) => end <= filled)
+    const showBest = (least) => {
+      const best = ends.findLastIndex((end, index) => end - (1 - least) * (end - (ends[index - 1] ?? 0)) <= filled)
       if (best <= shown || best >= ends.length - 1) return
       shown = best
       const level = ends.length - 1 - best
-      const part = bytes.slice(0, ends[best])
+      const part = bytes.slice(0, Math.min(filled, ends[best]))
       busy = this.#decoded(frame, part, level, true)
         .then((picture) => { if (!signal?.aborted) onPicture({ ...picture, isWhole: false, bytes: part.length }) })
         .catch(() => { /* the next one is better */ })
     }
-    showBest()
+    // Of a resolution that half of is here the decoder makes a picture, too: it only lacks the finest detail.
+    showBest(0.5)
     const range = wanted < size ? `bytes=${filled}-${wanted - 1}` : `bytes=${filled}-`
     const begin = performance.now()
     const answer = await ask(frame.path, { Accept: "image/jphc", Range: range }, signal)
@@ -152,7 +152,7 @@ export class FrameStore {
       if (done) break
       bytes.set(value.subarray(0, wanted - filled), filled)
       filled = Math.min(wanted, filled + value.length)
-      showBest()
+      showBest(1)
     }
     if (filled !== wanted) throw new FrameError("The connection ended in the middle of the image.", 0, true)
     this.#measure(wanted - start.length, performance.now() - begin)
