@@ -25,7 +25,7 @@ from support.browser.viewer import (
     wait_shown,
 )
 from support.clients.dicomweb import get, part10, store
-from support.files.synthetic import slice_of
+from support.files.synthetic import noise, slice_of
 from support.identities.users_and_roles import UsersAndRoles
 from support.imaging.imports import run_import
 from support.imaging.rendered_images import picture
@@ -224,6 +224,34 @@ def test_an_empty_value_of_a_window_is_not_zero(server: ServerProcess, datastore
     assert signed_in.evaluate(f"() => {ACTIVE}.frame.windows.map(({{ center, width }}) => [center, width])") == [
         [2000, 3000]
     ]
+
+
+def test_a_twelfth_of_the_bytes_is_a_picture(server: ServerProcess, datastore: str, signed_in: Page) -> None:
+    # Slices far from the first, so that none of those that are looked at was fetched ahead.
+    files = [part10(slice_of(number=number, pixels=noise(512, 512, seed=number))) for number in (1, 2, 3)]
+    assert store(server, datastore, files).status_code == 200
+    open_study(signed_in, datastore, str(slice_of().StudyInstanceUID))
+    assert wait_shown(signed_in) == ""
+    found = signed_in.evaluate(
+        f"""async () => {{
+          const {{ stack }} = {ACTIVE}
+          const {{ store, frames }} = stack
+          stack.close()
+          store.kept.clear()
+          const pictures = []
+          await store.load(frames[1], {{ onPicture: (one) => pictures.push(one) }})
+          return pictures.map(({{ width, bytes, isWhole, samples }}) => [width, bytes, isWhole, Array.from(samples).at(9000)])
+        }}"""
+    )
+    whole = found[-1]
+    assert whole[0] == 512
+    assert whole[2]
+    width, first_bytes, is_whole, value = found[0]
+    assert width >= 128
+    assert not is_whole
+    assert first_bytes <= 0.08 * whole[1]
+    # It is a picture of the same thing.
+    assert abs(value - noise(512, 512, seed=2)[(9000 // width) * 512 // width, (9000 % width) * 512 // width]) < 150
 
 
 def test_parts_of_two_images_are_not_put_together(server: ServerProcess, datastore: str, signed_in: Page) -> None:

@@ -343,7 +343,7 @@ def test_real_world_values_are_beside_the_rescaled_ones(server: ServerProcess, d
     assert wait_shown(viewer) == ""
     stored = int(UNSIGNED[10, 10])
     click_points(viewer, "q", (10.5, 10.5))
-    assert measured_texts(viewer) == [f"{stored * 2} (stored {stored})", f"T1 {stored * 0.5 + 1:.6g} ms"]
+    assert measured_texts(viewer) == [f"{stored * 2} HU (stored {stored})", f"T1 {stored * 0.5 + 1:.6g} ms"]
     viewer.keyboard.press("Delete")
     click_points(viewer, "r", (2, 2), (20, 12))
     (left, top), (right, bottom) = viewer.evaluate(f"() => {ACTIVE}.measurements[0].points")

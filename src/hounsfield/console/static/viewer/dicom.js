@@ -160,9 +160,11 @@ for (const name of ["slope", "intercept", "modalityTable", "unit", "windows", "s
 
 const UNITS = { BQML: "Bq/ml", GML: "g/ml", CNTS: "counts", PROPCNTS: "counts", CPS: "counts/s", MGML: "mg/ml", PCNT: "%", OD: "10⁻³ OD", US: "", NONE: "", HU: "HU", Z_EFF: "Z eff", ED: "10²³ e/ml" }
 
-// Rescale Type, Modality LUT Type or Units of PET, as people write them.
+// Rescale Type, Modality LUT Type or Units of PET, as people write them. CT has Hounsfield units unless it says otherwise
+// (PS3.3 C.8.2.1).
 function unitOf(dataset, transformation, table) {
-  const said = table ? text(value(transformation, "00283000") ?? value(dataset, "00283000"), "00283004") : text(transformation, "00281054") || text(dataset, "00541001")
+  const usual = text(dataset, "00080060") === "CT" && value(transformation, "00281053") !== undefined ? "HU" : ""
+  const said = table ? text(value(transformation, "00283000") ?? value(dataset, "00283000"), "00283004") : text(transformation, "00281054") || text(dataset, "00541001") || usual
   return UNITS[said] ?? said
 }
 

@@ -324,7 +324,7 @@ function listPresets() {
   fillPresets()
   const shown = active.window
   const place = active.isColour || !shown ? -1 : active.presets.findIndex(({ center, width, curve, table }) => center === shown.center && width === shown.width && curve === shown.curve && table === shown.table)
-  presets.value = place >= 0 ? String(place) : ""
+  presets.value = place >= 0 ? String(place) : shown && shown === active.rangeWindow ? "range" : ""
 }
 
 function fillPresets() {
