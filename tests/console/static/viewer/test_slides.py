@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 import pytest
 from highdicom.ann import AnnotationGroup, MicroscopyBulkSimpleAnnotations
+from highdicom.seg import SegmentAlgorithmTypeValues, Segmentation, SegmentDescription
 from highdicom.spatial import ImageToReferenceTransformer
 from numpy.typing import NDArray
 from PIL import Image
@@ -384,3 +385,54 @@ def test_very_many_places_are_read_in_a_thread(server: ServerProcess, datastore:
         found = shown(signed_in, index * tile, index * tile, tile, tile)
         assert set(found.reshape(-1).tolist()) == {index % 251 + 1}
     assert sum("/frames/" in url for url in asked) < 200
+
+
+def _coloured(page: Page, points: list[tuple[int, int]]) -> list[bool]:
+    """Whether places of a white slide are coloured."""
+    return [bool(np.ptp(shown(page, column, row, 1, 1)) > 20) for column, row in points]
+
+
+@pytest.mark.parametrize("kind", ["BINARY", pytest.param("LABELMAP", marks=pytest.mark.slow)])
+def test_segments_lie_where_highdicom_put_them(
+    server: ServerProcess, datastore: str, signed_in: Page, kind: str
+) -> None:
+    """A segmentation in tiles of its own, sparse, with two segments, as highdicom writes it for the whole matrix."""
+    base = level_of(1, 1, {("A", 0.0): np.full((300, 500, 3), 240, np.uint8)}, spacing=SPACING)
+    mask = np.zeros((1, 300, 500), np.uint8)
+    mask[0, 40:120, 60:200] = 1
+    mask[0, 150:280, 300:480] = 2
+    described = [
+        SegmentDescription(number, label, codes.SCT.Tissue, codes.SCT.Tissue, SegmentAlgorithmTypeValues.MANUAL)
+        for number, label in ((1, "<b>Stroma</b>"), (2, "Tumour"))
+    ]
+    segmentation = Segmentation(
+        [base],
+        mask,
+        kind,
+        described,
+        series_instance_uid=str(slice_of(2).SeriesInstanceUID),
+        series_number=2,
+        sop_instance_uid=str(slice_of(2).SOPInstanceUID),
+        instance_number=1,
+        manufacturer="none",
+        manufacturer_model_name="none",
+        software_versions="1",
+        device_serial_number="1",
+        tile_pixel_array=True,
+        tile_size=(64, 96),
+    )
+    open_slide(signed_in, server, datastore, [base, segmentation])
+    signed_in.locator(f"[data-series='{slice_of(2).SeriesInstanceUID}']").click()
+    panel = signed_in.locator("[data-side-panel]")
+    expect(panel.locator("label")).to_have_text(["Segmentation: <b>Stroma</b>", "Segmentation: Tumour"])
+    signed_in.wait_for_function(f"() => {GUEST}.segmentations[0].item?.getFullyLoaded()")
+    centre_on(signed_in, 250, 150)
+    signed_in.wait_for_function(f"() => {GUEST}.segmentations[0].item?.getFullyLoaded()")
+    inside = [(60, 40), (199, 119), (300, 150), (479, 279)]
+    outside = [(59, 40), (60, 39), (200, 119), (299, 150), (480, 279), (479, 280)]
+    assert _coloured(signed_in, inside) == [True] * 4
+    assert _coloured(signed_in, outside) == [False] * 6
+    panel.get_by_label("Segmentation: Tumour").uncheck()
+    signed_in.wait_for_function(f"() => {GUEST}.segmentations[0].item?.getFullyLoaded() && !{GUEST}.running.size")
+    settle(signed_in)
+    assert _coloured(signed_in, inside) == [True, True, False, False]

@@ -4,6 +4,8 @@ import { bytesOf } from "./documents/bulk.js"
 import { css, distinct, fromCielab, isColour } from "./overlays/colours.js"
 
 export const ANNOTATIONS = "1.2.840.10008.5.1.4.1.1.91.1"
+// Segments have the colours of small numbers.
+const FIRST_COLOUR = 100
 // More points than these of one group are not drawn: the view would stand still.
 const MOST_POINTS = 5_000_000
 
@@ -16,7 +18,7 @@ export async function open({ page, datasets, viewport }) {
   if (!uid) throw new Error("The slide of these annotations is not in this study, or you may not see it.")
   await page.openSeries(uid, viewport)
   if (!viewport.guest?.showAnnotations) throw new Error("The slide of these annotations is not shown.")
-  await viewport.guest.showAnnotations(true)
+  await viewport.guest.showAnnotations({ annotations: true })
 }
 
 function slideOfTheStudy(page, dataset) {
@@ -66,7 +68,7 @@ class AnnotationGroup {
   constructor(page, item, { isFlat, problem, toMatrix, number: order }) {
     Object.assign(this, { page, item, problem, toMatrix })
     const said = numbers(item, "0062000D")
-    this.colour = css(isColour(said) ? fromCielab(said) : distinct(order))
+    this.colour = css(isColour(said) ? fromCielab(said) : distinct(FIRST_COLOUR + order))
     this.label = text(item, "006A0005") || "Annotations"
     this.meaning = text(value(item, "006A000A"), "00080104")
     this.graphicType = text(item, "00700023")

@@ -31,7 +31,7 @@ export class Slide {
     this.dataset = base.dataset
     const levels = new Map()
     for (const image of images) {
-      const reason = whyNoLevel(image, base)
+      const reason = image.misfit(base)
       if (reason) { this.notes.push(`${image.columns} × ${image.rows} is left out: ${reason}`); continue }
       // A picture of the whole stands for the smallest level where there is none of its size.
       if (image.isThumbnail && images.some((other) => !other.isThumbnail && other.columns <= image.columns * 1.5)) continue
@@ -70,24 +70,6 @@ export class Slide {
   }
 }
 
-// Why an image cannot be laid over the largest one.
-function whyNoLevel(image, base) {
-  if (image === base) return ""
-  const away = image.orientation && base.orientation && image.orientation.some((cosine, index) => Math.abs(cosine - base.orientation[index]) > 1e-3)
-  if (away) return "it lies otherwise on the slide."
-  if (image.pyramid && base.pyramid && image.pyramid !== base.pyramid) return "it is of another pyramid."
-  if (!image.isCalibrated || !base.isCalibrated) {
-    const share = (image.columns * base.rows) / (image.rows * base.columns)
-    return Math.abs(share - 1) < 0.02 ? "" : "its pixels have no size, and its shape is another."
-  }
-  const differences = [
-    [image.columns * image.spacing[1], base.columns * base.spacing[1], image.spacing[1]],
-    [image.rows * image.spacing[0], base.rows * base.spacing[0], image.spacing[0]],
-  ]
-  // A level may end up to two of its pixels before or after the largest one.
-  return differences.some(([one, other, pixel]) => Math.abs(one - other) > 2 * pixel + other * 0.005) ? "its Pixel Spacing does not fit its size." : ""
-}
-
 // Instances by concatenation (PS3.3 C.7.6.16.1.4): the parts of each in their order.
 function joined(datasets, notes) {
   const groups = new Map()
@@ -104,8 +86,10 @@ function joined(datasets, notes) {
   return [...groups.values()]
 }
 
-class TiledImage {
-  constructor(parts, seriesPath, notes) {
+// An image in tiles: which frame of which part is which tile. Its frames are told apart by optical paths, or by what a functional
+// group of each names.
+export class TiledImage {
+  constructor(parts, seriesPath, notes, { paths = pathsOf(parts[0].dataset), group = "00480207", name = "00480106" } = {}) {
     const { dataset } = parts[0]
     this.parts = parts
     this.dataset = dataset
@@ -127,8 +111,8 @@ class TiledImage {
     this.isCalibrated = spacing.length === 2 && spacing.every((one) => one > 0 && Number.isFinite(one))
     this.spacing = this.isCalibrated ? spacing : [1, 1]
     for (const part of parts) part.instance = new Instance(part.dataset, seriesPath)
-    this.paths = pathsOf(dataset)
-    this.planes = this.#isSparse() ? this.#sparsePlanes() : this.#fullPlanes(notes)
+    this.paths = paths
+    this.planes = this.#isSparse() ? this.#sparsePlanes(group, name) : this.#fullPlanes(notes)
   }
 
   get count() { return Math.max(...this.parts.map(({ first, count }) => first + count)) }
@@ -157,13 +141,13 @@ class TiledImage {
   #whole(index, x, y) { return this.partOf(index) ? [{ index, column: x * this.tileColumns, row: y * this.tileRows }] : [] }
 
   // Each frame says where it lies, by its place in the matrix, and it need not lie in rows with others.
-  #sparsePlanes() {
+  #sparsePlanes(group, tag) {
     const planes = new Map()
-    const own = value(value(this.dataset, SHARED), "00480207")
+    const own = value(value(this.dataset, SHARED), group)
     for (const { dataset, first } of this.parts) {
-      for (const { index, column, row, name, z } of placesOf(dataset)) {
+      for (const { index, column, row, name, z } of placesOf(dataset, group, tag)) {
         if (!Number.isFinite(column) || !Number.isFinite(row)) continue
-        const path = name || text(own, "00480106") || this.paths[0].id
+        const path = name || text(own, tag) || this.paths[0].id
         const key = `${path} ${z}`
         if (!planes.has(key)) planes.set(key, { path, z, cells: new Map() })
         this.#lay(planes.get(key).cells, { index: first + index, column, row })
@@ -185,6 +169,25 @@ class TiledImage {
     }
   }
 
+  // Why it cannot be laid over the largest image, as a level of it or as a part.
+  misfit(base, { isPart = false } = {}) {
+    if (this === base) return ""
+    const away = this.orientation && base.orientation && this.orientation.some((cosine, index) => Math.abs(cosine - base.orientation[index]) > 1e-3)
+    if (away) return "it lies otherwise on the slide."
+    if (!isPart && this.pyramid && base.pyramid && this.pyramid !== base.pyramid) return "it is of another pyramid."
+    if (!this.isCalibrated || !base.isCalibrated) {
+      const share = (this.columns * base.rows) / (this.rows * base.columns)
+      return Math.abs(share - 1) < 0.02 ? "" : "its pixels have no size, and its shape is another."
+    }
+    if (isPart) return ""
+    const differences = [
+      [this.columns * this.spacing[1], base.columns * base.spacing[1], this.spacing[1]],
+      [this.rows * this.spacing[0], base.rows * base.spacing[0], this.spacing[0]],
+    ]
+    // A level may end up to two of its pixels before or after the largest one.
+    return differences.some(([one, other, pixel]) => Math.abs(one - other) > 2 * pixel + other * 0.005) ? "its Pixel Spacing does not fit its size." : ""
+  }
+
   partOf(index) { return this.parts.find(({ first, count }) => index >= first && index < first + count) }
 
   // A frame as the loader of frames takes it.
@@ -195,7 +198,7 @@ class TiledImage {
 }
 
 // Where each frame of a sparse image says that it lies: in the data set, or in the arrays that were made of it.
-function* placesOf(dataset) {
+function* placesOf(dataset, group, tag) {
   const { framePlaces } = dataset
   if (framePlaces) {
     const { columns, rows, heights, paths, names } = framePlaces
@@ -204,7 +207,7 @@ function* placesOf(dataset) {
   }
   for (const [index, item] of values(dataset, PERFRAME).entries()) {
     const place = value(item, "0048021A")
-    yield { index, column: number(place, "0048021E") - 1, row: number(place, "0048021F") - 1, z: number(place, "0040074A") ?? 0, name: text(value(item, "00480207"), "00480106") }
+    yield { index, column: number(place, "0048021E") - 1, row: number(place, "0048021F") - 1, z: number(place, "0040074A") ?? 0, name: text(value(item, group), tag) }
   }
 }
 
@@ -219,7 +222,7 @@ function pathsOf(dataset) {
 }
 
 // One size of the slide: images of it, each of some optical paths and focal planes.
-class Level {
+export class Level {
   constructor(image, base) {
     this.columns = image.columns
     this.rows = image.rows

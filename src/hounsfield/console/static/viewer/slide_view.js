@@ -2,6 +2,7 @@
 import { text, value, values } from "./dicom.js"
 import { element } from "./documents/element.js"
 import { annotationsOf, drawAnnotations } from "./slide_annotations.js"
+import { segmentationsOf } from "./slide_segmentation.js"
 import { SlideMeasurements } from "./slide_measurements.js"
 import { SlideTiles } from "./slide_tiles.js"
 import { saveFile } from "../save_file.js"
@@ -16,6 +17,8 @@ const LEAST_KEPT = 64
 const MOST_KEPT = 5000
 const FIRST_PAUSE_MS = 5000
 const LONGEST_PAUSE_MS = 60000
+// Of segments over the tiles.
+const OPACITY = 0.5
 // So many tiles of the smallest level may lie in the view; one zooms out no further.
 const MOST_TILES = 400
 
@@ -93,7 +96,7 @@ export class SlideView {
       button.addEventListener("click", () => this.#showBeside())
       found.push(button)
     }
-    if ([...this.page.series.values()].some((series) => text(series, "00080060") === "ANN")) {
+    if ([...this.page.series.values()].some((series) => ["ANN", "SEG"].includes(text(series, "00080060")))) {
       const button = Object.assign(document.createElement("button"), { type: "button", className: "tool", textContent: "Annotations" })
       button.addEventListener("click", () => this.showAnnotations().catch((error) => this.page.say(error.message)))
       found.push(button)
@@ -101,21 +104,74 @@ export class SlideView {
     return found
   }
 
-  // Lists the annotations of the slide in the panel beside, all of them shown at once where that is asked for.
-  async showAnnotations(areShown = false) {
+  // Lists annotations and segments of the slide in the panel beside; those that are asked for are shown at once.
+  async showAnnotations({ annotations = false, segmentation = null } = {}) {
     this.groups ??= await annotationsOf(this.page, this.slide)
+    this.segmentations ??= await segmentationsOf(this.page, this.slide, text(this.series, "0020000E"))
     const list = element("ul", { className: "items" })
-    if (!this.groups.length) list.append(element("li", {}, "The annotations of this study are about other slides."))
-    for (const group of this.groups) {
-      const box = element("input", { type: "checkbox", checked: group.isShown || areShown })
+    if (!this.groups.length && !this.segmentations.length) list.append(element("li", {}, "The annotations of this study are about other slides."))
+    const add = ({ colour, isShown, words, problem = "" }, toggle) => {
+      const box = element("input", { type: "checkbox", checked: isShown })
       const swatch = element("span", { className: "swatch" })
-      swatch.style.background = group.colour
-      const problem = element("p", { attributes: { role: "status" } })
-      box.addEventListener("change", () => this.#toggle(group, box.checked, problem))
-      list.append(element("li", {}, element("label", {}, box, swatch, element("span", {}, `${[group.label, group.meaning].filter(Boolean).join(", ")} (${group.count})`)), problem))
-      if (areShown) this.#toggle(group, true, problem)
+      swatch.style.background = colour
+      const status = element("p", { attributes: { role: "status" } }, problem)
+      box.addEventListener("change", () => toggle(box.checked, status))
+      list.append(element("li", {}, element("label", {}, box, swatch, element("span", {}, words)), status))
+      return status
+    }
+    for (const group of this.groups) {
+      const words = `${[group.label, group.meaning].filter(Boolean).join(", ")} (${group.count})`
+      const status = add({ colour: group.colour, isShown: group.isShown || annotations, words }, (isShown, told) => this.#toggle(group, isShown, told))
+      if (annotations) this.#toggle(group, true, status)
+    }
+    for (const one of this.segmentations) {
+      if (one.uid === segmentation) for (const item of one.items) item.isVisible = true
+      for (const item of one.items) add({ colour: item.css, isShown: item.isVisible, words: `${one.title}: ${item.name}` }, (isShown) => { item.isVisible = isShown; this.#lay(one) })
+      for (const words of one.problems) list.append(element("li", {}, element("p", {}, `${one.title}: ${words}`)))
+      if (one.uid === segmentation) this.#lay(one)
     }
     this.page.side.open("slide-annotations", "Annotations", element("div", { className: "overlays" }, list))
+  }
+
+  // Lays the segments of a segmentation that are chosen over the tiles.
+  #lay(segmentation) {
+    const { world } = this.viewer
+    const turn = segmentation.turn = (segmentation.turn ?? 0) + 1
+    if (segmentation.item) world.removeItem(segmentation.item)
+    segmentation.item = null
+    if (!segmentation.visible.length) { this.#changed(); return }
+    const { z } = this
+    const levels = segmentation.levels.map((entry) => ({ ...entry, has: (x, y) => segmentation.partsAt(entry, x, y, z).length > 0 })).reverse()
+    const draw = (entry, x, y, signal) => segmentation.draw(entry, x, y, z, signal)
+    this.viewer.addTiledImage({
+      tileSource: Object.assign(this.#source(levels, `${segmentation.uid}/${turn}/${z}`, draw), { isOver: true }),
+      opacity: OPACITY,
+      success: ({ item }) => {
+        if (turn !== segmentation.turn || this.isOver) { world.removeItem(item); return }
+        segmentation.item = item
+        fitTogether(item)
+        this.#changed()
+      },
+    })
+  }
+
+  // Of a segmentation that has no small level nothing is drawn where it would be too many tiles.
+  #boundSegmentations() {
+    if (!this.segmentations) return
+    const seen = this.viewer.viewport.getBounds(false).getBoundingBox()
+    const words = []
+    for (const { item, levels, title } of this.segmentations) {
+      if (!item) continue
+      const { image, level } = levels.at(-1)
+      const across = (seen.width * this.slide.base.columns) / level.scale[0] / image.tileColumns
+      const down = (seen.height * this.slide.width) / this.slide.base.spacing[0] / level.scale[1] / image.tileRows
+      const isTooMuch = Math.min(across, image.across) * Math.min(down, image.down) > MOST_TILES
+      item.setOpacity(isTooMuch ? 0 : OPACITY)
+      if (isTooMuch) words.push(`${title} is shown when you zoom in.`)
+    }
+    this.segmentationWords ??= this.notes.appendChild(element("p", { hidden: true }))
+    this.segmentationWords.textContent = words.join(" ")
+    this.segmentationWords.hidden = !words.length
   }
 
   async #toggle(group, isShown, problem) {
@@ -187,6 +243,9 @@ export class SlideView {
     this.viewer.addHandler("animation-finish", () => this.#abandon())
     this.viewer.addHandler("resize", () => this.#changed())
     this.measurements.listen(this.viewer)
+    // The small picture shows where one is, and no segments.
+    const small = this.viewer.navigator.world
+    small.addHandler("add-item", ({ item }) => { if (item.source.isOver) queueMicrotask(() => small.removeItem(item)) })
     this.#listenToWindow()
     this.#load()
     this.#write()
@@ -228,7 +287,7 @@ export class SlideView {
     if (this.item) viewer.world.removeItem(this.item)
     this.item = null
     viewer.addTiledImage({
-      tileSource: this.#source(),
+      tileSource: this.#tiles(turn),
       index: 0,
       success: ({ item }) => {
         if (turn !== this.loads || this.isOver) { viewer.world.removeItem(item); return }
@@ -244,13 +303,18 @@ export class SlideView {
     })
   }
 
-  #source() {
-    const { library, slide, path, z, loads: turn } = this
-    const { base } = slide
-    // The smallest level is level 0, as OpenSeadragon counts.
-    const levels = slide.levels.map((level) => ({ level, ...level.at(path, z) })).filter(({ image }) => image).reverse()
+  #tiles(turn) {
+    const { path, z } = this
+    const levels = this.slide.levels.map((level) => ({ level, ...level.at(path, z) })).filter(({ image }) => image).reverse()
+    for (const entry of levels) entry.has = (x, y) => entry.plane.framesAt(x, y).length > 0
+    return this.#source(levels, `${turn}/${path}/${z}`, ({ image, plane }, x, y, signal) => this.tiles.draw(image, plane, x, y, signal))
+  }
+
+  // What OpenSeadragon asks for tiles: of levels, the smallest first, as it counts them.
+  #source(levels, key, draw) {
+    const { library, slide } = this
+    const { base, width, height } = slide
     const isTileOf = (level, x, y) => x >= 0 && y >= 0 && x < levels[level].image.across && y < levels[level].image.down
-    const { width, height } = slide
     const source = new library.TileSource({ width: base.columns, height: (base.columns * height) / width, tileSize: base.tileColumns, tileOverlap: Number.MIN_VALUE, minLevel: 0, maxLevel: levels.length - 1, ready: true })
     const [pixelX, pixelY] = [base.spacing[1] / width, base.spacing[0] / width]
     // In the coordinates of OpenSeadragon the slide is 1 wide; a pixel of a level is as wide as it is on the slide.
@@ -275,22 +339,22 @@ export class SlideView {
         if (isSource) return new Rect(0, 0, wide, high)
         return new Rect(scale.left + x * image.tileColumns * scale.x, scale.top + y * image.tileRows * scale.y, wide * scale.x, high * scale.y)
       },
-      tileExists: (level, x, y) => isTileOf(level, x, y) && levels[level].plane.framesAt(x, y).length > 0,
-      getTileUrl: (level, x, y) => `${turn}/${path}/${z}/${level}/${x}/${y}`,
-      getTileHashKey: (level, x, y) => `${turn}/${path}/${z}/${level}/${x}/${y}`,
-      hasTransparency: () => false,
+      tileExists: (level, x, y) => isTileOf(level, x, y) && levels[level].has(x, y),
+      getTileUrl: (level, x, y) => `${key}/${level}/${x}/${y}`,
+      getTileHashKey: (level, x, y) => `${key}/${level}/${x}/${y}`,
+      hasTransparency: () => Boolean(source.isOver),
       equals: () => false,
-      downloadTileStart: (job) => this.#fetch(job, levels[job.tile.level]),
+      downloadTileStart: (job) => this.#fetch(job, (signal) => draw(levels[job.tile.level], job.tile.x, job.tile.y, signal)),
       downloadTileAbort: (job) => this.running.get(job)?.abort(),
     })
   }
 
-  async #fetch(job, { image, plane }) {
+  async #fetch(job, draw) {
     const { tile } = job
     const abort = new AbortController()
     this.running.set(job, abort)
     try {
-      const context = await this.tiles.draw(image, plane, tile.x, tile.y, abort.signal)
+      const context = await draw(abort.signal)
       this.failures.delete(tile.cacheKey)
       job.finish(context, null, "context2d")
     } catch (error) {
@@ -349,7 +413,7 @@ export class SlideView {
   #ask() {
     if (this.isOver) return
     for (const { tile } of this.failures.values()) { tile.exists = true; tile.loading = false }
-    if (this.item) this.item._needsUpdate = true
+    for (let at = 0; at < this.viewer.world.getItemCount(); at += 1) this.viewer.world.getItemAt(at)._needsUpdate = true
     this.viewer.forceRedraw()
   }
 
@@ -358,7 +422,7 @@ export class SlideView {
     if (!this.item) return
     const seen = this.viewer.viewport.getBounds(false).getBoundingBox()
     const isSeen = ({ bounds }) => bounds.x < seen.x + seen.width && bounds.x + bounds.width > seen.x && bounds.y < seen.y + seen.height && bounds.y + bounds.height > seen.y
-    for (const [job, abort] of this.running) if (job.tile.tiledImage === this.item && !isSeen(job.tile)) abort.abort()
+    for (const [job, abort] of this.running) if (job.tile.tiledImage.viewer === this.viewer && !isSeen(job.tile)) abort.abort()
   }
 
   #changed() {
@@ -367,6 +431,7 @@ export class SlideView {
     this.#writePlace()
     this.measurements.draw()
     this.#drawAnnotations()
+    this.#boundSegmentations()
     this.#writeFailures()
   }
 
@@ -478,6 +543,7 @@ export class SlideView {
     if (this.planeChoice) this.planeChoice.value = String(z)
     this.failures.clear()
     this.#load()
+    for (const one of this.segmentations ?? []) this.#lay(one)
   }
 
   // Goes through the focal planes, as one scrolls through images.

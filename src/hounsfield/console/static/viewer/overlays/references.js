@@ -49,7 +49,11 @@ export async function openOver({ page, series, datasets, path, viewport }, layer
     uid = await referencedSeries(datasets, page)
     const images = await page.datasetsOf(uid)
     if (viewport.wanted !== wanted) return
-    if (images.some((dataset) => text(dataset, "00080016") === SLIDES)) throw new Error("It was made for a slide, and is not laid over one here")
+    if (images.some((dataset) => text(dataset, "00080016") === SLIDES)) {
+      if (text(series, "00080060") !== "SEG") throw new Error("It was made for a slide, and is not laid over one here")
+      const { openOverSlide } = await import("../slide_segmentation.js")
+      return await openOverSlide({ page, series, viewport }, uid)
+    }
     await open({ page, series: page.series.get(uid), datasets: images, path: page.pathOf(uid), viewport })
     if (viewport.wanted !== wanted) return
     await addLayers({ page, series, datasets, path, viewport }, layersOf)

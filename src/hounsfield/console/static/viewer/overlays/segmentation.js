@@ -174,13 +174,13 @@ class SegmentationLayer {
 }
 
 // Paints a colour over others, as opaque as a sample says.
-function paint(data, samples, [red, green, blue], share) {
+export function paint(data, samples, [red, green, blue], share) {
   for (let at = 0, to = 0; at < samples.length; at += 1, to += 4) {
     if (samples[at]) blend(data, to, red, green, blue, Math.min(1, samples[at] * share))
   }
 }
 
-function paintLabels(data, samples, colours, opacity) {
+export function paintLabels(data, samples, colours, opacity) {
   let [last, colour] = [-1, undefined]
   for (let at = 0, to = 0; at < samples.length; at += 1, to += 4) {
     const label = samples[at]
