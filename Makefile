@@ -101,4 +101,4 @@ bench: install
 	$(BIN)/python -m bench
 
 clean:
-	rm -rf dist site screenshots $(VENV) .venv-newest $(LOWEST) demo-data .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf dist distributions/ohif/src/hounsfield_ohif/app site screenshots $(VENV) .venv-newest $(LOWEST) demo-data .mypy_cache .ruff_cache .pytest_cache .hypothesis

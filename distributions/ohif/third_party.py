@@ -79,9 +79,7 @@ def main(modules: Path) -> None:
             body = "\n".join(line for line in lines if line not in holders)
             users[re.sub(r"\n{3,}", "\n\n", body).strip()].append("; ".join([name, *holders]))
     print("Packages in OHIF as this distribution carries it, and their licences. OHIF itself: OHIF-LICENSE.")
-    print(
-        "Codecs in WebAssembly: CODECS.txt. Where OHIF takes any version of a package, the one of the day is named.\n"
-    )
+    print("Codecs and the font: BUNDLED.txt. Where OHIF takes any version of a package, the one of the day is named.\n")
     print("\n".join(rows))
     for body, who in sorted(users.items(), key=lambda pair: -len(pair[1])):
         print("\n" + "=" * 78 + "\n\n" + "\n".join(who) + "\n\n" + body)

@@ -272,7 +272,7 @@ def test_the_wheel_has_what_is_needed_with_its_licences(wheel: Path) -> None:
     packed = ZipFile(wheel)
     names = set(packed.namelist())
     notices = {name.rpartition("/")[2]: packed.read(name).decode() for name in names if "/licenses/" in name}
-    assert set(notices) == {"LICENSE", "OHIF-LICENSE", "THIRD-PARTY.txt", "CODECS.txt"}
+    assert set(notices) == {"LICENSE", "OHIF-LICENSE", "THIRD-PARTY.txt", "BUNDLED.txt"}
     listed = json.loads(packed.read("hounsfield_ohif/app/files.json"))
     stored = {f"hounsfield_ohif/app/{one['stored']}" for one in listed["files"].values()}
     assert {name for name in names if "/app/" in name} == stored | {"hounsfield_ohif/app/files.json"}
