@@ -245,11 +245,19 @@ def waveforms(groups: Sequence[Dataset], study: int) -> Dataset:
 def test_samples_of_every_kind_have_their_values(server: ServerProcess, datastore: str, signed_in: Page) -> None:
     groups = [group(samples, kind) for kind, (samples, _) in SAMPLES.items()]
     padded = group(np.array([-32768] * 50 + [1, 2, 3] * 50, "<i2"), "SS padded")
+    # Longer than a block of extremes, the greatest within the first and the least within the last.
+    long = np.zeros(5000, "<i2")
+    long[[300, 4990]] = 700, -900
+    groups.append(group(long, "SS long"))
     padded.add_new(0x5400100A, "OW", np.array([-32768], "<i2").tobytes())
     dataset = waveforms([*groups, padded], study=61)
     assert store(server, datastore, [part10(dataset)]).status_code == 200
     body = open_waveforms(signed_in, datastore, dataset)
-    for kind, ends in {**{kind: ends for kind, (_, ends) in SAMPLES.items()}, "SS padded": (1, 3)}.items():
+    for kind, ends in {
+        **{kind: ends for kind, (_, ends) in SAMPLES.items()},
+        "SS padded": (1, 3),
+        "SS long": (-900, 700),
+    }.items():
         row = body.get_by_role("region", name=f"Channels of {kind}", exact=True).get_by_role("row").nth(1)
         # Half a unit a step, corrected by two, from ten on.
         low, high = (end * 0.5 * 2 + 10 for end in ends)
@@ -270,6 +278,8 @@ def test_broken_waveforms_say_so(server: ServerProcess, datastore: str, signed_i
     strange = group(samples, "XX")
     standing = group(samples, "SS standing")
     del standing.SamplingFrequency
+    uncounted = group(samples, "SS uncounted")
+    del uncounted.NumberOfWaveformSamples
     empty = group(samples, "SS empty")
     del empty.WaveformData
     groups = [
@@ -277,6 +287,7 @@ def test_broken_waveforms_say_so(server: ServerProcess, datastore: str, signed_i
         group(samples, "SS bare", described=False),
         strange,
         standing,
+        uncounted,
         empty,
     ]
     broken, nothing = waveforms(groups, study=62), waveforms([], study=63)
@@ -288,9 +299,10 @@ def test_broken_waveforms_say_so(server: ServerProcess, datastore: str, signed_i
         "not said: stored values, not calibrated",
         "Its samples have 16 bits as XX, which the standard does not have.",
         "It does not say how many samples a second has",
+        "It does not say how many samples it has. All that are there are shown.",
         "This group cannot be shown. It has no samples.",
     ):
         expect(body).to_contain_text(words)
-    expect(body.locator("canvas")).to_have_count(2)
+    expect(body.locator("canvas")).to_have_count(3)
     body = open_waveforms(signed_in, datastore, nothing)
     expect(body).to_contain_text("This object has no waveforms.")

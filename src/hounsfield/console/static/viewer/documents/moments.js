@@ -43,5 +43,6 @@ export function nameText(name) {
   }
   const written = (form) => form.split("^").map((part) => part.trim()).filter(Boolean).join(" ")
   const others = [name.Ideographic, name.Phonetic].filter(Boolean).map(written)
-  return [name.Alphabetic && spoken(name.Alphabetic), others.length && `(${others.join(", ")})`].filter(Boolean).join(" ")
+  if (!name.Alphabetic) return others.join(", ")
+  return spoken(name.Alphabetic) + (others.length ? ` (${others.join(", ")})` : "")
 }

@@ -115,8 +115,8 @@ export class Plot {
     const perSample = (speed / group.rate) * this.scale
     const start = this.#x(x)
     // Sample s lies at start + (s - first) * perSample.
-    const first = from * group.rate
-    const [low, high] = [Math.ceil(first), Math.min(group.count, Math.ceil((from + seconds) * group.rate))]
+    const first = (from - channel.delay) * group.rate
+    const [low, high] = [Math.max(0, Math.ceil(first)), Math.min(group.count, Math.ceil(first + seconds * group.rate))]
     const seen = (pixel) => first + (pixel - start) / perSample
     const begin = Math.max(low, Math.floor(seen(-1)))
     const end = Math.min(high, Math.ceil(seen(columns + 1)) + 1)

@@ -7,6 +7,7 @@ const ARRAYS = {
   "8 SB": Int8Array, "8 UB": Uint8Array, "8 MB": Uint8Array, "8 AB": Uint8Array, "16 SS": Int16Array, "16 US": Uint16Array,
   "32 SL": Int32Array, "32 UL": Uint32Array, "64 SV": BigInt64Array, "64 UV": BigUint64Array,
 }
+const BLOCK = 512
 const VOLTS = { V: 1, mV: 1e-3, uV: 1e-6, "µV": 1e-6, nV: 1e-9 }
 const BY_MEANING = { volt: "V", millivolt: "mV", microvolt: "uV", nanovolt: "nV" }
 
@@ -33,27 +34,29 @@ export class WaveformGroup {
     this.interpretation = text(item, "54001006")
     this.bits = number(item, "54001004")
     this.channelCount = number(item, "003A0005") ?? 0
-    this.saidCount = number(item, "003A0010") ?? 0
+    this.saidCount = number(item, "003A0010")
     this.warnings = []
     const Stored = ARRAYS[`${this.bits} ${this.interpretation}`]
     if (!Stored) throw new Error(`Its samples have ${this.bits ?? "an unknown number of"} bits as ${this.interpretation || "an unknown kind"}, which the standard does not have.`)
     if (!(this.rate > 0)) throw new Error("It does not say how many samples a second has, so nothing can be drawn at the right speed.")
     if (!(this.channelCount > 0) || !bytes?.length) throw new Error("It has no samples.")
     const sampleBytes = Stored.BYTES_PER_ELEMENT
-    this.count = Math.min(this.saidCount, Math.floor(bytes.length / (sampleBytes * this.channelCount)))
+    const there = Math.floor(bytes.length / (sampleBytes * this.channelCount))
+    this.count = Math.min(this.saidCount ?? there, there)
+    if (this.saidCount === undefined) this.warnings.push("It does not say how many samples it has. All that are there are shown.")
     if (this.count < this.saidCount) this.warnings.push(`It says to have ${this.saidCount} samples a channel, but ends after ${this.count}. The rest is missing.`)
     if (!this.count) throw new Error("It has no whole sample of all channels.")
     this.stored = new Stored(bytes.buffer, bytes.byteOffset, this.count * this.channelCount)
     this.padding = paddingOf(item, Stored)
     this.channels = this.#channels(values(item, "003A0200"))
-    this.ranges = new Map()
+    this.blocks = new Map()
   }
 
   get seconds() { return this.count / this.rate }
 
   #channels(definitions) {
     if (definitions.length < this.channelCount) this.warnings.push(`Only ${definitions.length} of its ${this.channelCount} channels are described. The others have no name and no unit.`)
-    return Array.from({ length: this.channelCount }, (_, index) => channelOf(definitions[index], index))
+    return Array.from({ length: this.channelCount }, (_, index) => channelOf(definitions[index], index, this.rate))
   }
 
   // The value of a sample in the unit of its channel; NaN where nothing was recorded.
@@ -64,21 +67,49 @@ export class WaveformGroup {
     return (expanded ? expanded[raw] : Number(raw)) * channel.factor + channel.baseline
   }
 
-  // The least and the greatest value of a channel.
-  range(channel) {
-    if (!this.ranges.has(channel)) this.ranges.set(channel, this.extremes(channel, 0, this.count))
-    return this.ranges.get(channel)
+  // The least and the greatest value of a channel, null where it has none.
+  range(channel) { return this.extremes(channel, 0, this.count) }
+
+  // The least and the greatest value from one sample to before another, null where there is none. Those of whole blocks are
+  // found once, so that a day can be drawn again and again.
+  extremes(channel, from, to) {
+    const found = { least: Infinity, most: -Infinity }
+    const firstBlock = Math.ceil(from / BLOCK)
+    const lastBlock = Math.floor(to / BLOCK)
+    if (lastBlock <= firstBlock) this.#look(channel, from, to, found)
+    else {
+      const blocks = this.#blocksOf(channel)
+      this.#look(channel, from, firstBlock * BLOCK, found)
+      for (let block = firstBlock; block < lastBlock; block += 1) {
+        found.least = Math.min(found.least, blocks[2 * block])
+        found.most = Math.max(found.most, blocks[2 * block + 1])
+      }
+      this.#look(channel, lastBlock * BLOCK, to, found)
+    }
+    return found.least <= found.most ? found : null
   }
 
-  // The least and the greatest value from one sample to before another, null where there is none.
-  extremes(channel, from, to) {
-    let [least, most] = [Infinity, -Infinity]
+  #look(channel, from, to, found) {
     for (let sample = from; sample < to; sample += 1) {
       const value = this.at(channel, sample)
-      if (value < least) least = value
-      if (value > most) most = value
+      if (value < found.least) found.least = value
+      if (value > found.most) found.most = value
     }
-    return least <= most ? { least, most } : null
+  }
+
+  #blocksOf(channel) {
+    if (!this.blocks.has(channel)) {
+      const count = Math.floor(this.count / BLOCK)
+      const blocks = new Float64Array(2 * count)
+      for (let block = 0; block < count; block += 1) {
+        const found = { least: Infinity, most: -Infinity }
+        this.#look(channel, block * BLOCK, (block + 1) * BLOCK, found)
+        blocks[2 * block] = found.least
+        blocks[2 * block + 1] = found.most
+      }
+      this.blocks.set(channel, blocks)
+    }
+    return this.blocks.get(channel)
   }
 }
 
@@ -91,7 +122,7 @@ function paddingOf(item, Stored) {
   return attribute?.Value?.[0]
 }
 
-function channelOf(definition, index) {
+function channelOf(definition, index, rate) {
   const source = codeOf(definition, "003A0208")
   const lead = definition ? leadOf(definition) : null
   const sensitivity = number(definition, "003A0210")
@@ -115,6 +146,8 @@ function channelOf(definition, index) {
     correction,
     factor: isCalibrated ? sensitivity * correction * scale : 1,
     baseline: isCalibrated ? (number(definition, "003A0213") || 0) * scale : 0,
+    // How much later than the group its first sample was taken, in seconds.
+    delay: number(definition, "003A0214") || (number(definition, "003A0215") || 0) / rate,
     low: number(definition, "003A0220"),
     high: number(definition, "003A0221"),
     notch: number(definition, "003A0222"),

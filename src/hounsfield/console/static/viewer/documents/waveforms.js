@@ -63,7 +63,7 @@ class GroupSection {
     this.measured = element("output", { className: "measured" })
     this.plot.tell = (words) => { this.measured.textContent = words }
     this.element = element("section", { className: "waveform" },
-      element("h3", {}, `${title} – ${group.channelCount} channel${group.channelCount > 1 ? "s" : ""}, ${duration(group.seconds)}, ${group.rate} samples a second`),
+      element("h3", {}, `${title} – ${group.channelCount} channel${group.channelCount > 1 ? "s" : ""}, ${duration(group.seconds)}, ${group.rate} samples a second${group.offset ? `, begins at ${group.offset} ms` : ""}`),
       ...group.warnings.map((words) => element("p", { className: "warning" }, words)),
       this.#bar(), this.note, this.plot.element,
       element("p", { className: "fine" }, "Drag to measure; or press C, then Shift with the arrows. Arrows move along."),
@@ -119,7 +119,7 @@ class GroupSection {
     const [speedLabel, speed] = choose("Speed", [...SPEEDS.map((one) => [String(one), `${one} mm/s`]), ["fit", "whole recording"]], first)
     const [gainLabel, gain] = choose("Gain", GAINS.map((one) => [String(one), `${one} mm/mV`]), "10")
     const layouts = layoutsOf(this.group)
-    const [layoutLabel, layout] = choose("Layout", layouts.map((one) => [one, one]), layouts[0])
+    const [layoutLabel, layout] = choose("Layout", layouts.map((one) => [one, one]), leftOut(this.group).length ? STRIPS : layouts[0])
     const move = (sign) => () => {
       const last = Math.max(0, this.group.seconds - WINDOW_SECONDS)
       this.start = Math.min(last, Math.max(0, this.start + sign * WINDOW_SECONDS))
