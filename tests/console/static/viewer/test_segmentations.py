@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import highdicom as hd
@@ -14,12 +15,13 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Page, expect
+from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 
 from support.browser.accessibility import check_accessibility, press
 from support.browser.pages import sign_in
 from support.browser.viewer_canvas import ACTIVE, open_overlay, open_viewer, read_canvas, show_image
-from support.clients.dicomweb import part10
+from support.clients.dicomweb import part10, store
 from support.files.segmentations import (
     COLOURS,
     SHAPE,
@@ -41,14 +43,14 @@ def viewer(page: Page, server: ServerProcess, datastore: str) -> Page:
     return page
 
 
-def _blended(plain: NDArray[Any], shares: NDArray[Any]) -> NDArray[Any]:
+def _blended(plain: NDArray[Any], shares: NDArray[Any], of_segments: Sequence[Sequence[int]] = COLOURS) -> NDArray[Any]:
     """Lay colours over an image in the order of the segments, each half as opaque as its share of a pixel."""
     over = np.zeros((*plain.shape[:2], 4))
     for body in range(shares.shape[-1]):
         alpha = shares[..., body, None] * 0.5
         below = over[..., 3:] * (1 - alpha)
         both = alpha + below
-        colours = np.array(COLOURS[body]) * alpha + over[..., :3] * below
+        colours = np.array(of_segments[body]) * alpha + over[..., :3] * below
         over[..., :3] = np.divide(colours, both, out=over[..., :3].copy(), where=both > 0)
         over[..., 3:] = both
     return plain * (1 - over[..., 3:]) + over[..., :3] * over[..., 3:]
@@ -114,6 +116,38 @@ def test_masks_are_those_that_highdicom_reads(server: ServerProcess, datastore: 
             assert (found[compared] == plain[number][compared])[untouched[compared]].all(), (series, number)
 
 
+REAL: Final = ("ct_binary", "ct_binary_overlap", "ct_binary_fractional", "ct_true_fractional")
+"""Segmentations of a series that pydicom carries."""
+
+
+@pytest.mark.slow
+def test_masks_of_real_files_are_those_that_highdicom_reads(
+    server: ServerProcess, datastore: str, viewer: Page, shared_data: Path
+) -> None:
+    folder = Path(str(get_testdata_file("DICOMDIR"))).parent / "77654033" / "CT2"
+    images = [pydicom.dcmread(path) for path in folder.iterdir()]
+    files = [hd.seg.segread(shared_data / "highdicom" / "test_files" / f"seg_image_{name}.dcm") for name in REAL]
+    assert store(server, datastore, [part10(one) for one in (*images, *files)]).status_code == 200
+    first = images[0]
+    viewer.goto(f"/console/datastores/{datastore}/view?study={first.StudyInstanceUID}&series={first.SeriesInstanceUID}")
+    viewer.wait_for_function(f"() => {ACTIVE}.image?.isWhole")
+    order = viewer.evaluate(f"() => {ACTIVE}.stack.frames.map((one) => one.sop)")
+    images.sort(key=lambda one: order.index(one.SOPInstanceUID))
+    plain = [show_image(viewer, number) for number in range(len(images))]
+    touched = 0
+    for name, file in zip(REAL, files, strict=True):
+        series = str(file.SeriesInstanceUID)
+        viewer.locator(f"[data-series='{series}']").click()
+        viewer.wait_for_function(f"uid => {ACTIVE}.layers.some((one) => one.series === uid)", arg=series)
+        shares = _shares(file, images)
+        colours = viewer.evaluate(f"() => {ACTIVE}.layers[0].items.map((one) => one.colour)")
+        for number in range(len(images)):
+            expected = _blended(plain[number], shares[number], colours)
+            assert np.abs(show_image(viewer, number) - expected).max() <= 3, (name, number)
+            touched += bool(shares[number].any())
+    assert touched >= 8
+
+
 def test_only_frames_near_the_image_are_fetched(server: ServerProcess, datastore: str, viewer: Page) -> None:
     image = askew_frames(30)
     masks = blobs((30, 16, 18))
@@ -152,6 +186,9 @@ def test_the_legend_is_worked_by_keyboard(server: ServerProcess, datastore: str,
     expect(offer).to_be_focused()
     viewer.keyboard.press("Enter")
     legend = viewer.get_by_role("region", name=HOSTILE)
+    expect(viewer.locator("[data-status]")).to_have_text(f"{HOSTILE} lies over the images.")
+    expect(legend.get_by_label("Opacity")).to_be_focused()
+    expect(viewer.get_by_role("button", name="Overlays (1)")).to_be_visible()
     for number, label in labels.items():
         expect(legend.get_by_label(label, exact=True)).to_be_checked()
         assert (show_image(viewer, 1) != plain[1]).any(axis=-1)[masks[1, ..., number - 1]].all()
@@ -180,7 +217,7 @@ def test_the_legend_is_worked_by_keyboard(server: ServerProcess, datastore: str,
     press(viewer, legend.get_by_role("button", name=f"First image of {HOSTILE}"))
     expect(viewer.locator("[data-active]")).to_contain_text("Image 2 of 5")
     press(viewer, legend.get_by_role("button", name="Remove"))
-    expect(offer).to_be_visible()
+    expect(offer).to_be_focused()
     viewer.keyboard.press("y")
     expect(viewer.locator("[data-side-panel]")).to_be_hidden()
     assert viewer.title() == "Viewer – Hounsfield"

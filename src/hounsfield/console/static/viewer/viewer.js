@@ -48,6 +48,8 @@ async function open() {
     found.set(text(series, "0020000E"), series)
     list.append(seriesButton(series, index))
   }
+  const overlays = all.filter((series) => ["SEG", "RTSTRUCT"].includes(text(series, "00080060"))).length
+  if (overlays) root.querySelector("[data-action=overlays]").textContent = `Overlays (${overlays})`
   const wanted = root.dataset.firstSeries
   try {
     await openSeries(found.has(wanted) ? wanted : text(all.find((series) => value(series, "00201209") !== 0) ?? all[0], "0020000E"))
@@ -291,8 +293,10 @@ const KEYS = {
 }
 
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea, dialog")) return
-  if (event.key === " " && event.target.closest("button, a, summary")) return
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input:not([type=checkbox], [type=range]), select, textarea, dialog")) return
+  if (event.key === " " && event.target.closest("button, a, summary, input")) return
+  // A slider is moved by arrows and their like; a legend is no reason to lose the letters.
+  if (event.key.length > 1 && event.target.closest("[type=range]")) return
   if ((wholeStage ?? active.guest)?.handleKey?.(event)) { event.preventDefault(); return }
   if (!wholeStage && (event.target.closest("[data-viewport]") || event.target === document.body)) {
     if (handleKey(active, tool, event)) { event.preventDefault(); return }

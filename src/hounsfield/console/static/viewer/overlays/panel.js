@@ -42,7 +42,10 @@ function fill(content, page) {
   if (offers) sections.push(offers)
   if (!sections.length) sections.push(element("p", { textContent: "Nothing lies over these images, and the study has no segmentation and no contours." }))
   content.replaceChildren(...sections)
-  if (focused) [...content.querySelectorAll("[data-key]")].find(({ dataset }) => dataset.key === focused)?.focus()
+  if (!focused) return
+  const same = [...content.querySelectorAll("[data-key]")].find(({ dataset }) => dataset.key === focused)
+  const next = same ?? content.querySelector("input, button")
+  next?.focus()
 }
 
 // One layer: what is wrong with it, how opaque it is, its items by colour.
@@ -99,10 +102,14 @@ function opacity(layer, index) {
 function buttons(viewport, layer, showAll) {
   const set = element("div", { className: "set" })
   if (layer.items.length > 1) set.append(button("Show all", () => showAll(true)), button("Hide all", () => showAll(false)))
-  if (layer.series) set.append(button("Remove", () => {
-    viewport.removeLayer(layer)
-    viewport.element.dispatchEvent(new CustomEvent("viewer:overlays", { bubbles: true }))
-  }))
+  if (layer.series) {
+    const remove = button("Remove", () => {
+      viewport.removeLayer(layer)
+      viewport.element.dispatchEvent(new CustomEvent("viewer:overlays", { bubbles: true }))
+    })
+    remove.dataset.key = `remove ${layer.series}`
+    set.append(remove)
+  }
   return set
 }
 
@@ -125,6 +132,7 @@ function offer(page, viewport, series) {
     try {
       const [{ lay: layOver }, datasets] = await Promise.all([LAYERS[text(series, "00080060")](), page.datasetsOf(uid)])
       await layOver({ page, series, datasets, path: page.pathOf(uid), viewport })
+      page.say(`${text(series, "0008103E") || text(series, "00080060")} lies over the images.`)
       viewport.element.dispatchEvent(new CustomEvent("viewer:overlays", { bubbles: true }))
     } catch (error) {
       words.textContent = error.message
