@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 import SimpleITK
 from numpy.typing import NDArray
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Error, Page, Route, expect
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
 from pydicom.uid import EnhancedCTImageStorage, PositronEmissionTomographyImageStorage
@@ -138,6 +139,23 @@ def _cut(image: SimpleITK.Image, plane: dict[str, Any]) -> NDArray[Any]:
     )[0]
 
 
+def _ramp(slices: int, rows: int, columns: int) -> NDArray[Any]:
+    """Return values that rise evenly along each axis: half of the resolution has the same at the same places."""
+    z, y, x = np.mgrid[0:slices, 0:rows, 0:columns]
+    return (20 * x + 14 * y + 6 * z).astype("i2")
+
+
+def _compare_half(page: Page, image: SimpleITK.Image) -> None:
+    """Fail where half of the resolution lies elsewhere than the whole: half a pixel would be ten units."""
+    for plane in page.evaluate(PLANES):
+        found = np.frombuffer(base64.b64decode(plane["values"]), np.float32).reshape(plane["height"], plane["width"])
+        expected = _cut(image, plane)
+        inside = (expected != OUTSIDE) & ~np.isnan(found)
+        assert inside.sum() > 0.8 * (expected != OUTSIDE).sum()
+        # At the edges half of the resolution reaches less far.
+        assert np.quantile(np.abs(found[inside] - expected[inside]), 0.75) <= 2, plane["name"]
+
+
 def _compare(page: Page, image: SimpleITK.Image, what: str) -> None:
     """Fail where a plane has other values than SimpleITK's, or other grey levels than its window has."""
     planes = page.evaluate(PLANES)
@@ -163,7 +181,7 @@ def studied(page: Page, server: ServerProcess, datastore: str) -> Page:
     """The viewer with a study that has all of `VOLUMES`."""
     files = [part10(image) for _, images in VOLUMES.values() for image in images]
     assert store(server, datastore, files).status_code == 200
-    page.set_viewport_size({"width": 900, "height": 640})
+    page.set_viewport_size({"width": 720, "height": 540})
     sign_in(page, server.key())
     page.goto(f"/console/datastores/{datastore}/view?study={slice_of().StudyInstanceUID}")
     return page
@@ -322,7 +340,7 @@ def test_marks_lie_where_the_direction_of_sight_says(
         30, volume, orientation, spacing, first, RescaleIntercept="0", WindowCenter="1000", WindowWidth="2000"
     )
     assert store(server, datastore, [part10(image) for image in files]).status_code == 200
-    page.set_viewport_size({"width": 900, "height": 640})
+    page.set_viewport_size({"width": 720, "height": 540})
     sign_in(page, server.key())
     page.goto(f"/console/datastores/{datastore}/view?study={slice_of().StudyInstanceUID}")
     _open_volume(page, 30)
@@ -397,7 +415,7 @@ def test_padding_inversion_and_multi_frame_images(server: ServerProcess, datasto
     frames = np.random.default_rng(32).integers(-500, 1500, (7, 16, 24)).astype("i2")
     files = [*_slices(31, dark, **monochrome1), _enhanced(32, frames, 1.5)]
     assert store(server, datastore, [part10(image) for image in files]).status_code == 200
-    page.set_viewport_size({"width": 900, "height": 640})
+    page.set_viewport_size({"width": 720, "height": 540})
     sign_in(page, server.key())
     page.goto(f"/console/datastores/{datastore}/view?study={slice_of().StudyInstanceUID}")
 
@@ -494,11 +512,11 @@ def _memory(gibibytes: str) -> str:
 
 
 def test_what_does_not_come_is_told_and_what_does_not_fit_stays_small(
-    server: ServerProcess, datastore: str, page: Page, faults: PageFaults
+    server: ServerProcess, datastore: str, page: Page, faults: PageFaults, tmp_path: Path
 ) -> None:
-    files = _slices(40, _noise(9, 64, 64, seed=40))
+    files = _slices(40, _ramp(9, 64, 64))
     assert store(server, datastore, [part10(image) for image in files]).status_code == 200
-    page.set_viewport_size({"width": 900, "height": 640})
+    page.set_viewport_size({"width": 720, "height": 540})
     # The whole has 72 KiB, and the bound is an eighth of the memory.
     page.add_init_script(_memory("8 * 48 / 1024 ** 2"))
     sign_in(page, server.key())
@@ -508,6 +526,8 @@ def test_what_does_not_come_is_told_and_what_does_not_fit_stays_small(
     expect(page.locator(".volume-status")).to_contain_text(
         "Half resolution: the whole volume has 0.07 MiB, and 0.05 MiB"
     )
+    page.wait_for_function(f"() => !{VIEW}.isLoading && !{VIEW}.frameAsked")
+    _compare_half(page, _save_series(tmp_path, files))
     page.evaluate(_memory("8 * 4 / 1024 ** 2"))
     page.keyboard.press("u")
     page.keyboard.press("u")
@@ -525,3 +545,32 @@ def test_what_does_not_come_is_told_and_what_does_not_fit_stays_small(
     _move(page, [float(one) for one in files[5].ImagePositionPatient])
     expect(page.locator(".probe")).to_contain_text(" HU")
     faults.forget()  # the image that was kept from it
+
+
+@pytest.mark.slow
+def test_of_many_slices_every_second_one_is_shown_first(
+    server: ServerProcess, datastore: str, page: Page, tmp_path: Path
+) -> None:
+    files = _slices(41, _ramp(259, 24, 20), spacing=(0.7, 1.1, 0.4))
+    for at in range(0, len(files), 50):
+        assert store(server, datastore, [part10(image) for image in files[at : at + 50]]).status_code == 200
+    image = _save_series(tmp_path, files)
+    page.set_viewport_size({"width": 720, "height": 540})
+    held: list[Route] = []
+    page.route(
+        "**/frames/1", lambda route: route.continue_() if "range" in route.request.headers else held.append(route)
+    )
+    sign_in(page, server.key())
+    page.goto(f"/console/datastores/{datastore}/view?study={slice_of().StudyInstanceUID}")
+    _open_series(page, 41)
+    page.keyboard.press("u")
+    page.wait_for_function(f"() => {VIEW}?.element.dataset.resolution === 'half' && !{VIEW}.frameAsked")
+    assert page.evaluate(f"() => {VIEW}.voxels.size") == [10, 12, 130]
+    _compare_half(page, image)
+    page.unroute("**/frames/1")
+    for route in held:
+        with suppress(Error):  # what was fetched ahead is no longer wanted
+            route.continue_()
+    page.wait_for_function(FULL)
+    assert page.evaluate(f"() => {VIEW}.voxels.size") == [20, 24, 259]
+    _compare(page, image, "all slices")

@@ -6,39 +6,38 @@ const AT_ONCE = 6
 const TRIES = 4
 
 export class Slices {
-  constructor(frames, store) {
-    this.frames = frames
+  constructor(store) {
     this.store = store
     this.starts = new Map()
     this.longest = 0
   }
 
   // How many bytes half of the resolution may take: as many as of the images so far, and some more.
-  get #guess() { return Math.max(2048, this.longest ? Math.ceil(this.longest * 1.05) : (this.frames[0].rows * this.frames[0].columns) >> 2) }
+  #guess({ rows, columns }) { return Math.max(2048, this.longest ? Math.ceil(this.longest * 1.05) : (rows * columns) >> 2) }
 
-  // Loads all slices at half resolution; false where they are not stored so that they could be.
-  async loadHalf(receive, signal) {
-    if (this.frames.some((frame) => !HTJ2K.has(frame.syntax) || Math.min(frame.rows, frame.columns) < 2)) return false
+  // Loads frames at half of their resolution; false where they are not stored so that they could be.
+  async loadHalf(frames, receive, signal) {
+    if (frames.some((frame) => !HTJ2K.has(frame.syntax) || Math.min(frame.rows, frame.columns) < 2)) return false
     let isPossible = true
     const load = async (slice) => {
       if (!isPossible) return
-      const picture = await this.#half(slice, signal)
+      const picture = await this.#half(frames[slice], signal)
       if (picture) receive(slice, picture)
       else isPossible = false
     }
-    const failures = await this.#each(load, signal)
+    const failures = await this.#each(frames, load, signal)
     return isPossible ? failures : false
   }
 
-  // Loads all slices as they are. Resolves to errors by the number of the slice.
-  loadFull(receive, signal) {
-    return this.#each(async (slice) => receive(slice, await this.#full(slice, signal)), signal)
+  // Loads frames as they are. Resolves to errors by the number of the frame among them.
+  loadFull(frames, receive, signal) {
+    return this.#each(frames, async (slice) => receive(slice, await this.#full(frames[slice], signal)), signal)
   }
 
   // Works through the slices from the middle outwards, several at once; one that fails does not stop the others.
-  async #each(load, signal) {
-    const middle = this.frames.length >> 1
-    const order = this.frames.map((_, slice) => slice).sort((one, other) => Math.abs(one - middle) - Math.abs(other - middle))
+  async #each(frames, load, signal) {
+    const middle = frames.length >> 1
+    const order = frames.map((_, slice) => slice).sort((one, other) => Math.abs(one - middle) - Math.abs(other - middle))
     const failures = new Map()
     const work = async () => {
       while (order.length) {
@@ -55,9 +54,8 @@ export class Slices {
     return failures
   }
 
-  async #half(slice, signal) {
-    const frame = this.frames[slice]
-    const answer = await ask(frame.path, { Accept: "image/jphc", Range: `bytes=0-${this.#guess - 1}` }, signal)
+  async #half(frame, signal) {
+    const answer = await ask(frame.path, { Accept: "image/jphc", Range: `bytes=0-${this.#guess(frame) - 1}` }, signal)
     if (answer.status === 406) return null
     let bytes = new Uint8Array(await bodyOf(answer))
     const start = { bytes, tag: answer.headers.get("etag"), size: answer.status === 206 ? Number(answer.headers.get("content-range")?.split("/")[1]) : bytes.length }
@@ -69,7 +67,7 @@ export class Slices {
       bytes = await this.#continued(frame, start, end, signal)
       start.bytes = bytes
     }
-    this.starts.set(slice, start)
+    this.starts.set(frame.path, start)
     return this.store.decode(frame, bytes.slice(0, end), 1)
   }
 
@@ -91,14 +89,13 @@ export class Slices {
     return new Uint8Array(await bodyOf(answer))
   }
 
-  async #full(slice, signal) {
-    const frame = this.frames[slice]
+  async #full(frame, signal) {
     const here = this.store.at(frame)
     if (here?.components === 1 && !here.isRendered && !here.isReduced) return here
     if (HTJ2K.has(frame.syntax)) {
-      const start = this.starts.get(slice)
+      const start = this.starts.get(frame.path)
       const bytes = start ? await this.#continued(frame, start, start.size, signal) : await this.#whole(frame, signal)
-      this.starts.delete(slice)
+      this.starts.delete(frame.path)
       const codestream = bytes && readCodestream(bytes)
       if (codestream && isDecodable(codestream)) return this.store.decode(frame, bytes, 0)
     }

@@ -15,6 +15,8 @@ const SIDES = {
   Feet: { right: [1, 0, 0], up: [0, -1, 0] },
 }
 const WINDOWS = { CT: { surface: { center: 250, width: 400 }, mip: { center: 350, width: 1000 } } }
+// Of the range of values, where they have no scale of their own: what is bright in PET is far brighter than the rest.
+const SHARES = { MR: { surface: [0.3, 0.4], mip: [0.55, 0.9] }, PT: { surface: [0.2, 0.2], mip: [0.15, 0.3] } }
 // While one turns it, as many pixels as are drawn in this time.
 const QUICK_MS = 60
 
@@ -59,7 +61,8 @@ export class SpacePane {
     const { low, high } = this.caster?.voxels ?? voxels
     if (known && low < known.center && high > known.center) return { ...known, curve: "LINEAR_EXACT" }
     const span = Math.max(high - low, 1e-6)
-    return { center: low + span * 0.35, width: span * (this.isShaded ? 0.4 : 0.7), curve: "LINEAR_EXACT" }
+    const [center, width] = (SHARES[volume.frames[0].modality] ?? SHARES.MR)[this.mode.value]
+    return { center: low + span * center, width: span * width, curve: "LINEAR_EXACT" }
   }
 
   #controls() {

@@ -7,14 +7,16 @@ import { SpacePane } from "./space_pane.js"
 import { valueAt } from "./reslice.js"
 import { add, dot, length, minus, scaled } from "./vectors.js"
 import { date, round } from "./viewport.js"
-import { PATIENT_AXES, obliquity, ownAxes, placeText, planesAlong, spacingAlong, toIndex, toPatient, volumeOf } from "./volume_geometry.js"
+import { PATIENT_AXES, obliquity, ownAxes, placeText, planesAlong, spacingAlong, thinned, toIndex, toPatient, volumeOf } from "./volume_geometry.js"
 import { Voxels } from "./voxels.js"
 
 // How large an array of voxels may be; less where the machine has little memory (navigator.deviceMemory, in GiB).
 const MOST_BYTES = 640 * 1024 ** 2
 const MEMORY_SHARE = 1 / 8
 // How often what has come is shown while more comes.
-const PAUSE_MS = 400
+const PAUSE_MS = 600
+// Of more slices than this, every second one is enough to begin with: half of the resolution along them, too.
+const MANY_SLICES = 256
 const UNITS = { CT: "HU" }
 
 // Shows a series in place of the images of the stage; rejects with the reason in words where it is no volume.
@@ -107,23 +109,25 @@ export class VolumeView {
 
   // Loads half of the resolution and shows it as it comes, then the whole; why it stays at half is said.
   async load(whyHalf) {
-    const slices = new Slices(this.volume.frames, this.page.store)
+    const { store } = this.page
+    const slices = new Slices(store)
     const { signal } = this.control
     try {
-      const half = new Voxels(this.volume, 2)
-      const failures = await slices.loadHalf((slice, picture) => this.#receive(half, slice, picture, "Half resolution"), signal)
-      if (failures) this.#finish(half, failures)
+      const isThinned = !whyHalf && this.volume.frames.length > MANY_SLICES
+      const half = new Voxels(isThinned ? thinned(this.volume) : this.volume, 2)
+      const failures = await slices.loadHalf(half.frames, (slice, picture) => this.#receive(half, slice, picture, "Half resolution"), signal)
       if (whyHalf && !failures) throw new Error("The volume is too large for its whole resolution, and its images are not stored so that half of it could be had.")
-      if (failures) this.#showSpace(half)
+      if (failures) this.#finish(half, failures)
+      // Where bytes come fast, the processor has enough to do with the whole; and the picture is made of that.
+      if (failures && (whyHalf || !store.isFast)) this.#showSpace(half)
       if (whyHalf) { this.say(whyHalf); return }
       this.isLoading = true
       const whole = new Voxels(this.volume, 1)
       // The same window before and after, where it is that of all values.
-      if (failures && !failures.size) whole.takeRange(half)
-      const lost = await slices.loadFull((slice, picture) => this.#receive(whole, slice, picture, "Full resolution", Boolean(failures)), signal)
+      if (failures && !failures.size && !isThinned) whole.takeRange(half)
+      const lost = await slices.loadFull(whole.frames, (slice, picture) => this.#receive(whole, slice, picture, "Full resolution", Boolean(failures)), signal)
       this.#finish(whole, lost)
-      if (failures) this.space.redraw()
-      else this.#showSpace(whole)
+      this.#showSpace(whole)
     } catch (error) {
       if (error.name === "AbortError") return
       this.isLoading = false
@@ -151,12 +155,13 @@ export class VolumeView {
     this.redraw()
   }
 
-  #outcome({ factor }) {
+  #outcome({ factor, frames }) {
     const what = factor === 1 ? "Full resolution" : "Half resolution"
     if (!this.failures.size) return what
     const [[slice, error]] = this.failures
-    const which = this.failures.size === 1 ? `Image ${slice + 1} is` : `${this.failures.size} images are`
-    return `${what}. ${which} missing and shown in red: ${error.message}`
+    const which = this.failures.size === 1 ? `Image ${this.volume.frames.indexOf(frames[slice]) + 1} is` : `${this.failures.size} images are`
+    const why = error.passes && !error.status ? "The connection to the server was lost." : error.message
+    return `${what}. ${which} missing and shown in red: ${why}`
   }
 
   #showSpace(voxels) {
@@ -238,12 +243,12 @@ export class VolumeView {
     return { number: shares[axis] > 0 ? at + 1 : count - at, count }
   }
 
+  // Planes a voxel apart, as many to both sides as lie within the slab.
   slabOf(normal) {
     const { thickness, mode } = this.slab
     if (!thickness) return null
-    const step = Math.min(this.stepAlong(normal), thickness) / 2
-    const layers = Math.max(1, Math.round(thickness / step)) + 1
-    return { layers, step: scaled(normal, thickness / (layers - 1)), mode }
+    const step = this.stepAlong(normal)
+    return { layers: 2 * Math.floor(thickness / 2 / step + 1e-6) + 1, step: scaled(normal, step), mode }
   }
   get slabText() {
     const { thickness, mode } = this.slab
