@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from support.faults.data_rules import check_data_rules
 from support.servers import ServerProcess
 from support.state_machine.machine import ArchiveMachine
 
@@ -70,13 +71,16 @@ def check_variety(seen: Counter[str]) -> None:
 
 def test_any_sequence_of_operations_keeps_to_the_model(prompt_server: ServerProcess) -> None:
     check_variety(run(prompt_server, SHORT))
+    check_data_rules(prompt_server)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("fixture", ["prompt_server", "prompt_server_on_postgresql"])
 def test_longer_sequences_keep_to_the_model(request: pytest.FixtureRequest, fixture: str) -> None:
-    seen = run(request.getfixturevalue(fixture), LONG)
+    server = request.getfixturevalue(fixture)
+    seen = run(server, LONG)
+    check_data_rules(server)
     check_variety(seen)
     for kind in ("update", "study update", "revert", "copy", "promotion"):
         assert seen[f"{kind} DONE"], seen

@@ -14,10 +14,7 @@ import psutil
 import pytest
 from botocore.exceptions import BotoCoreError
 
-from hounsfield.bootstrap.image_store import open_image_store
-from hounsfield.imaging.datastores import data_key, get_datastore
-from hounsfield.settings import Settings
-from hounsfield.storage.blobs.packs import read_contents, read_record
+from support.faults.data_rules import check_data_rules
 from support.files.synthetic import noise, slice_of, uid
 from support.imaging.import_folders import check_counters, fill, primaries_by_series, sop_instances, start_job
 from support.imaging.imports import Outcome, image_sets, outcome_of
@@ -102,20 +99,6 @@ def _import_under_fire(
     return outcome_of(server, job), hits
 
 
-def _check_packs(server: ServerProcess, datastore_id: str) -> None:
-    """Open every record of every pack, also of those that no row names."""
-    image_store, _ = open_image_store(Settings(data=server.data))
-    try:
-        key = data_key(image_store, get_datastore(image_store, datastore_id))
-        names = list(image_store.blobs.names(f"packs/{datastore_id}"))
-        assert names
-        for name in names:
-            for label, extent in read_contents(image_store.blobs, key, name.rpartition("/")[2]):
-                assert read_record(image_store.blobs, key, extent, label)
-    finally:
-        image_store.database.close()
-
-
 def _check_store(server: ServerProcess, datastore_id: str, outcome: Outcome, version: int) -> None:
     """Every instance once, all frames as promised, one primary set of each series, counters that add up."""
     client = server.client()
@@ -133,7 +116,7 @@ def _check_store(server: ServerProcess, datastore_id: str, outcome: Outcome, ver
             assert verify_frames(client, datastore_id, entry["imageSetId"], instance) == 1
         frames = [instance["ImageFrames"][0]["ID"] for instance in instances.values()]
         assert len(set(frames)) == FILES // 2
-    _check_packs(server, datastore_id)
+    check_data_rules(server)
 
 
 def _slices() -> Iterator[Any]:

@@ -15,6 +15,7 @@ import pytest
 
 from support.audit_trail import verified
 from support.clients.dicomweb import part10, store, updated
+from support.faults.data_rules import check_data_rules
 from support.files.synthetic import noise, save, slice_of, uid
 from support.imaging.imports import document, frame, image_sets, instances, run_import
 from support.servers import ServerProcess
@@ -85,6 +86,7 @@ def test_every_answer_is_the_recorded_one(earlier: Earlier) -> None:
         if as_compared(answer) != as_compared(now[question])
     }
     assert different == {}
+    check_data_rules(earlier.server)
 
 
 def test_the_folder_takes_what_is_new(earlier: Earlier) -> None:

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from hounsfield.pixels.codecs.checksum import LevelChecksum, crc32
 from hounsfield.pixels.codecs.codestream import J2kHeader, read_j2k
-from hounsfield.pixels.codecs.htj2k import decode_htj2k, decode_low_band
-from hounsfield.pixels.codecs.wavelet import reduce_resolutions
+from hounsfield.pixels.codecs.htj2k import decode_htj2k
+from hounsfield.pixels.codecs.wavelet import Reduction, reduce_resolutions
 from hounsfield.pixels.errors import PixelError
 
 
@@ -67,19 +67,19 @@ def _holds(codestream: bytes, header: J2kHeader, whole: NDArray[Any], halvings: 
         return _is(whole, checksum)
     # From OpenJPH 0.32 on the codec leaves no level out by which the shorter side would have less than a pixel.
     if not header.high_throughput or not min(whole.shape[:2]) >> halvings:
-        return _is(_reduced(whole, header, halvings), checksum)
-    if _is(decode_htj2k(codestream, halvings), checksum):
+        reduced = _reduce(whole, header, halvings, header.samples.precision)
+        # JPEG 2000 states no more bits of deep samples than their values need.
+        return _is(reduced.limited, checksum) or _is(_reduce(whole, header, halvings, None).limited, checksum)
+    decoded = decode_htj2k(codestream, halvings)
+    if _is(decoded, checksum):
         return True
-    # Checksums are of samples within their range; at sharp edges the codec alone lets them wrap around.
-    limited = decode_low_band(codestream, header, halvings)
-    return _is(limited.astype(whole.dtype, copy=False), checksum)
+    # Checksums are of samples within their range; at sharp edges the codec lets them wrap around.
+    reduced = _reduce(whole, header, halvings, header.samples.precision)
+    return _is(reduced.limited, checksum) and np.array_equal(decoded, reduced.wrapped)
 
 
-def _reduced(whole: NDArray[Any], header: J2kHeader, halvings: int) -> NDArray[Any]:
-    reductions = reduce_resolutions(
-        whole, halvings, colour_transform=header.colour_transform, precision=header.samples.precision
-    )
-    return np.ascontiguousarray(reductions[-1].limited)
+def _reduce(whole: NDArray[Any], header: J2kHeader, halvings: int, precision: int | None) -> Reduction:
+    return reduce_resolutions(whole, halvings, colour_transform=header.colour_transform, precision=precision)[-1]
 
 
 def _is(samples: NDArray[Any], checksum: LevelChecksum) -> bool:
