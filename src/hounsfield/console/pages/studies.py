@@ -181,6 +181,7 @@ async def show_study(visit: Visit) -> Response:
         others=[one for one in image_sets if one.series_uid not in {row.uid for row in series}],
         more_image_sets=more_image_sets,
         may_download=visit.may("medical-imaging:GetDICOMInstance", datastore.arn),
+        opens_viewer=visit.may("medical-imaging:GetDICOMSeriesMetadata", datastore.arn),
         shows_pictures=shows_pictures,
         blank=blank,
         is_blank=bool(blank) and all(one.uid in blank for one in series),
