@@ -68,6 +68,7 @@ def _with_ids(images: list[Dataset], series: Callable[[int], int] = lambda numbe
     return files
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_odd_images_are_shown(server: ServerProcess, datastore: str, viewer: Page) -> None:
     files = _with_ids([make() for make in ODD.values()])
@@ -265,6 +266,27 @@ def test_an_image_that_is_too_large_is_shown_smaller(server: ServerProcess, data
     for key in ("q", "Enter", "Enter"):
         viewer.keyboard.press(key)
     expect(place.locator("svg text")).to_have_text("no value: the image is shown smaller than it is")
+
+
+def test_metadata_that_is_too_large_or_cut_off_is_told(server: ServerProcess, datastore: str, viewer: Page) -> None:
+    assert store(server, datastore, [part10(slice_of())]).status_code == 200
+    open_study(viewer, datastore, STUDY)
+    assert wait_shown(viewer) == ""
+    told = viewer.evaluate(
+        """async () => {
+          const place = document.querySelector('script[src*="viewer/viewer.js"]').src
+          const { readJson } = await import(place.replace("viewer.js", "json_reader.js"))
+          const chunk = new Uint8Array(2 ** 20)
+          const endless = new ReadableStream({ pull: (controller) => controller.enqueue(chunk) })
+          const cut = new ReadableStream({ pull: (controller) => controller.error(new TypeError("network error")) })
+          const why = (stream) => readJson(new Response(stream)).catch((error) => error.message)
+          return [await why(endless), await why(cut)]
+        }"""
+    )
+    assert told == [
+        "The metadata of this series has more than 256 MiB, which this browser cannot hold.",
+        "The connection was lost while the series was read. Open it again.",
+    ]
 
 
 def test_planted_markup_of_windows_and_tables_is_text(server: ServerProcess, datastore: str, viewer: Page) -> None:

@@ -170,6 +170,8 @@ def test_every_kind_has_its_values_and_looks_as_the_server_renders_it(
             _compare(server, datastore, viewer, name, dataset, frame)
         if name == "VOI LUTs":
             _check_presets(viewer, dataset)
+        if name == "palette":
+            _check_region(viewer)
 
 
 def _compare(server: ServerProcess, datastore: str, page: Page, name: str, dataset: Dataset, frame: int) -> None:
@@ -194,6 +196,16 @@ def _compare(server: ServerProcess, datastore: str, page: Page, name: str, datas
         assert expected[:6].max() == 0
         click_points(page, "q", (3.5, 3.5))
         assert measured_texts(page) == ["padding (stored -2000)"]
+
+
+def _check_region(page: Page) -> None:
+    """Of a region of a palette image the colours have a mean, its indices have none."""
+    colours = canvas_pixels(page)
+    click_points(page, "r", (5, 5), (30, 30))
+    (left, top), (right, bottom) = page.evaluate(f"() => {ACTIVE}.measurements.at(-1).points")
+    rows, columns = np.mgrid[0:40, 0:56] + 0.5
+    red = colours[(columns >= left) & (columns <= right) & (rows >= top) & (rows <= bottom)][:, 0]
+    assert f"red mean {red.mean():.1f} SD {red.std():.1f} ({red.min()} … {red.max()})" in measured_texts(page)
 
 
 def _check_presets(page: Page, dataset: Dataset) -> None:
@@ -303,6 +315,10 @@ UPTAKE: Final[dict[str, tuple[Callable[[], Dataset], float | str]]] = {
 """PET by kind: what is made, and the factor from a value of the file to the uptake, or why there is none."""
 
 
+OPENED: Final = ("from the start of the series", "counts of Philips to activity", "without a weight")
+"""Of these the texts are looked at, in the viewer; all others are worked out in the page."""
+
+
 def test_uptake_is_that_of_the_rule(server: ServerProcess, datastore: str, viewer: Page) -> None:
     images = {}
     for number, (name, (make, _)) in enumerate(UPTAKE.items(), 1):
@@ -311,19 +327,32 @@ def test_uptake_is_that_of_the_rule(server: ServerProcess, datastore: str, viewe
         images[name].file_meta.MediaStorageSOPInstanceUID = like.SOPInstanceUID
     assert store(server, datastore, [part10(one) for one in images.values()]).status_code in {200, 202}
     open_study(viewer, datastore, str(slice_of().StudyInstanceUID))
-    for name, (_, expected) in UPTAKE.items():
-        assert open_series(viewer, str(images[name].SeriesInstanceUID)) == "", name
-        found = viewer.evaluate(f"() => ({{ ...{ACTIVE}.suv, dataset: null }})")
+    assert wait_shown(viewer) == ""
+    all_found = viewer.evaluate(
+        """async (series) => {
+          const place = document.querySelector('script[src*="viewer/viewer.js"]').src
+          const { suvOf } = await import(place.replace("viewer.js", "suv.js"))
+          const { datasetsOf } = document.querySelector("[data-viewer]").viewer
+          return Promise.all(series.map(async (uid) => suvOf((await datasetsOf(uid))[0])))
+        }""",
+        [str(one.SeriesInstanceUID) for one in images.values()],
+    )
+    for (name, (_, expected)), found in zip(UPTAKE.items(), all_found, strict=True):
         if isinstance(expected, str):
             assert expected in found["reason"], name
-            assert "No SUV: " in viewer.locator("[data-active]").inner_text()
-            continue
-        assert found.get("factor") == pytest.approx(expected, rel=1e-9), (name, found)
+        else:
+            assert found.get("factor") == pytest.approx(expected, rel=1e-9), (name, found)
+    for name in OPENED:
+        assert open_series(viewer, str(images[name].SeriesInstanceUID)) == ""
         click_points(viewer, "q", (30.5, 20.5))
-        value = UNSIGNED[20, 30] * 1.5
-        said = measured_texts(viewer)[-1]
-        assert said.startswith("SUV ")
-        assert float(said.split()[1]) == pytest.approx(value * expected, rel=1e-5), name
+        said, expected = measured_texts(viewer)[-1], UPTAKE[name][1]
+        if isinstance(expected, str):
+            assert "SUV" not in said
+            assert f"No SUV: {expected}" in viewer.locator("[data-active]").inner_text()
+        else:
+            assert float(said.removeprefix("SUV ").split()[0]) == pytest.approx(
+                UNSIGNED[20, 30] * 1.5 * expected, rel=1e-5
+            )
 
 
 def test_real_world_values_are_beside_the_rescaled_ones(server: ServerProcess, datastore: str, viewer: Page) -> None:

@@ -1,5 +1,6 @@
 // Length, angle, ellipse and rectangle on an image, in the units that the file gives for the place, and the values within.
 import { calibrationOf, isOneUnit } from "./calibration.js"
+import { colourAt } from "./lookup_table.js"
 import { realWorldValues } from "./real_world.js"
 
 const SVG = "http://www.w3.org/2000/svg"
@@ -97,8 +98,9 @@ function probeLines(viewport, point) {
 function valueLines(viewport, kind, points) {
   const { frame, image, suv } = viewport
   if (!viewport.hasPixels) return image?.isReduced ? ["no values: the image is shown smaller than it is"] : []
-  if (image.components === 3) return colourLines(image, kind, points)
-  if (frame.isPalette) return []
+  if (image.components === 3) return colourLines(image, kind, points, (at) => [0, 1, 2].map((channel) => image.samples[at * 3 + channel]))
+  // Indices have no mean; the colours that they stand for do.
+  if (frame.isPalette) return colourLines(image, kind, points, (at) => colourAt(frame.palette, image.samples[at]))
   const found = new Statistics()
   const mapped = new Map()
   let left = 0
@@ -125,9 +127,9 @@ function valueLines(viewport, kind, points) {
   return lines
 }
 
-function colourLines(image, kind, points) {
+function colourLines(image, kind, points, colour) {
   const channels = [new Statistics(), new Statistics(), new Statistics()]
-  eachWithin(image, kind, points, (at) => channels.forEach((channel, index) => channel.add(image.samples[at * 3 + index])))
+  eachWithin(image, kind, points, (at) => colour(at).forEach((level, index) => channels[index].add(level)))
   if (!channels[0].count) return []
   return channels.map((channel, index) => `${["red", "green", "blue"][index]} mean ${channel.mean.toFixed(1)} SD ${channel.deviation.toFixed(1)} (${channel.least} … ${channel.most})`)
 }

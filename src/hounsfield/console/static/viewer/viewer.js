@@ -3,6 +3,7 @@ import { saveFile } from "../save_file.js"
 import { Decoder } from "./decoder.js"
 import { isParallel, text, value } from "./dicom.js"
 import { FrameStore } from "./frames.js"
+import { readJson } from "./json_reader.js"
 import { openKind } from "./kinds.js"
 import { cancelPoint, handleKey, handlePointers, remove } from "./pointers.js"
 import { SidePanel } from "./side.js"
@@ -22,7 +23,7 @@ let cine = null
 let isLinked = true
 let wholeStage = null
 
-async function json(path, read = (answer) => answer.json()) {
+async function json(path, read = readJson) {
   let answer
   try {
     answer = await fetch(path, { headers: { Accept: "application/dicom+json" } })
