@@ -241,9 +241,12 @@ def _changed(file: hd.seg.Segmentation, series: int, change: Callable[[Dataset],
 
 
 def _without_sources(file: Dataset) -> None:
+    """Only places say what the frames are of, and segments have them with other digits."""
     del file.ReferencedSeriesSequence
-    for group in file.PerFrameFunctionalGroupsSequence:
+    for number, group in enumerate(file.PerFrameFunctionalGroupsSequence):
         del group.DerivationImageSequence
+        place = group.PlanePositionSequence[0]
+        place.ImagePositionPatient = [float(one) + 0.003 * (number % 2) for one in place.ImagePositionPatient]
 
 
 def _lie_elsewhere(file: Dataset) -> None:

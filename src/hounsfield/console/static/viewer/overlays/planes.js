@@ -49,17 +49,19 @@ export function matrixBetween(from, to, { rows, columns }) {
   return isSame ? IDENTITY : matrix
 }
 
-// The distance of slices: the least one between their places, else what the file says of it.
+// The distance of slices: the least one between their places, else what the file says of it. Places that differ by less than
+// a tenth of it are one, written with other digits.
 export function stepOf(frames) {
   const planes = frames.map(planeOf).filter(Boolean)
   if (!planes.length) return 0
-  const places = planes.map(({ position }) => dot(position, planes[0].normal)).sort((one, other) => one - other)
-  let gap = Infinity
-  for (let at = 1; at < places.length; at += 1) if (places[at] - places[at - 1] > 1e-3) gap = Math.min(gap, places[at] - places[at - 1])
   const measures = group(frames[0].dataset, frames[0].index, "00289110")
-  const between = Math.abs(number(measures, "00180088") ?? 0)
-  if (between > 1e-3) gap = Math.min(gap, between)
-  return Number.isFinite(gap) ? gap : number(measures, "00180050") || 0
+  const between = Math.abs(number(measures, "00180088") || 0)
+  const thickness = number(measures, "00180050") || 0
+  const least = Math.max(1e-3, 0.1 * (between || thickness))
+  const places = planes.map(({ position }) => dot(position, planes[0].normal)).sort((one, other) => one - other)
+  let gap = between > 1e-3 ? between : Infinity
+  for (let at = 1; at < places.length; at += 1) if (places[at] - places[at - 1] > least) gap = Math.min(gap, places[at] - places[at - 1])
+  return Number.isFinite(gap) ? gap : thickness
 }
 
 export const frameOfReference = ({ dataset }) => text(dataset, "00200052")
