@@ -26,7 +26,12 @@ from support.files.synthetic import slice_of
 from support.servers import ServerProcess
 
 GUEST: Final = 'document.querySelector("[data-viewer]").viewer.active.guest'
-SETTLED: Final = f"() => Boolean({GUEST}?.item?.getFullyLoaded() && !{GUEST}.running.size)"
+SETTLED: Final = f"""() => {{
+  const guest = {GUEST}
+  const isStill = guest?.item && !guest.viewer.world.needsDraw() && !guest.viewer.isAnimating()
+  return Boolean(isStill && guest.item.getFullyLoaded() && !guest.running.size)
+}}"""
+DRAWN: Final = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
 PIXELS: Final = f"""([left, top, columns, rows]) => {{
   const [x, y] = {GUEST}.toScreen([left, top])
   const canvas = {GUEST}.viewer.drawer.canvas
@@ -45,7 +50,10 @@ def noise(seed: int, rows: int = ROWS, columns: int = COLUMNS) -> NDArray[np.uin
 
 
 def settle(page: Page) -> None:
-    page.wait_for_function(SETTLED)
+    """Wait until all tiles of the view are there and drawn."""
+    for _ in range(2):
+        page.wait_for_function(SETTLED)
+        page.evaluate(DRAWN)
 
 
 def shown(page: Page, left: int, top: int, columns: int, rows: int) -> NDArray[Any]:
@@ -58,7 +66,7 @@ def centre_on(page: Page, column: int, row: int) -> None:
     """Show the largest level at 1:1, with a place of it in the middle."""
     show_at(page, 1, column, row)
     page.keyboard.press("o")
-    page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    page.evaluate(DRAWN)
     settle(page)
 
 
@@ -74,7 +82,7 @@ def show_at(page: Page, zoom: float, column: int, row: int) -> None:
         }}""",
         [zoom, column, row],
     )
-    page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    page.evaluate(DRAWN)
     settle(page)
 
 
@@ -181,6 +189,25 @@ def _drag(page: Page, key: str, start: tuple[float, float], end: tuple[float, fl
     page.mouse.move(*[(one + other) / 2 for one, other in zip(*places, strict=True)])
     page.mouse.move(*places[1])
     page.mouse.up()
+
+
+def test_a_slide_without_a_small_level_is_shown_in_part(server: ServerProcess, datastore: str, signed_in: Page) -> None:
+    """However many tiles there are, no view asks for all of them, nor does the small picture."""
+    level = level_of(1, 1, {("A", 0.0): noise(11, 320, 320)}, spacing=SPACING, tile=8)
+    assert store(server, datastore, [part10(level)]).status_code == 200
+    signed_in.goto(f"/console/datastores/{datastore}/view?study={slice_of().StudyInstanceUID}")
+    expect(signed_in.locator(".slide-notes")).to_have_text(
+        "This slide has no small level. It is shown a part at a time."
+    )
+    signed_in.wait_for_function(f"() => {GUEST}.item")
+    home = signed_in.evaluate(f"() => {GUEST}.viewer.viewport.getHomeZoom()")
+    for key in ("-", "0", "x"):
+        signed_in.keyboard.press(key)
+        # Half of its height: 400 of 1,600 tiles.
+        signed_in.wait_for_function(
+            f"home => Math.abs({GUEST}.viewer.viewport.getZoom(true) - 2 * home) < 1e-6", arg=home
+        )
+    signed_in.wait_for_function(f"() => {GUEST}.viewer.navigator.world.getItemCount() === 0")
 
 
 def test_lengths_and_places_are_those_of_the_slide(server: ServerProcess, datastore: str, signed_in: Page) -> None:

@@ -243,19 +243,19 @@ export class SlideView {
     this.viewer.addHandler("animation-finish", () => this.#abandon())
     this.viewer.addHandler("resize", () => this.#changed())
     this.measurements.listen(this.viewer)
+    const { image } = slide.levels.findLast((level) => level.at(this.path, this.z)).at(this.path, this.z)
+    // The share of width and height that may be seen at once.
+    this.leastShare = Math.min(1, Math.sqrt(MOST_TILES / (image.across * image.down)))
+    this.isPartial = this.leastShare < 1
+    this.navigatorBox.hidden = this.isPartial
     // The small picture shows where one is, and no segments.
     const small = this.viewer.navigator.world
-    small.addHandler("add-item", ({ item }) => { if (item.source.isOver) queueMicrotask(() => small.removeItem(item)) })
+    small.addHandler("add-item", ({ item }) => { if (item.source.isOver || this.isPartial) queueMicrotask(() => small.removeItem(item)) })
     this.#listenToWindow()
     this.#load()
     this.#write()
     this.notes.append(...slide.notes.map((words) => Object.assign(document.createElement("p"), { textContent: words })))
-    const smallest = slide.levels.at(-1)
-    const { image } = smallest.at(this.path, this.z) ?? {}
-    if (image && image.across * image.down > MOST_TILES) {
-      this.leastShare = Math.sqrt(MOST_TILES / (image.across * image.down))
-      this.#note("This slide has no small level. It is shown a part at a time.")
-    }
+    if (this.isPartial) this.#note("This slide has no small level. It is shown a part at a time.")
   }
 
   // Drags change the window of tiles of one component; they are made again when it ends.
@@ -294,11 +294,8 @@ export class SlideView {
         this.item = item
         fitTogether(item)
         if (!isFirst) return
-        viewer.viewport.goHome(true)
-        if (this.leastShare) {
-          viewer.viewport.minZoomLevel = viewer.viewport.getHomeZoom() / this.leastShare
-          viewer.viewport.zoomTo(viewer.viewport.minZoomLevel, null, true)
-        }
+        if (this.isPartial) viewer.viewport.minZoomLevel = viewer.viewport.getHomeZoom() / this.leastShare
+        this.#goHome(true)
       },
     })
   }
@@ -559,18 +556,27 @@ export class SlideView {
     this.viewer.viewport.applyConstraints()
   }
 
+  // Shows the whole slide, or its middle where that would be too many tiles.
+  #goHome(isAtOnce = false) {
+    const { viewport } = this.viewer
+    if (!this.isPartial) { viewport.goHome(isAtOnce); return }
+    const { x, y } = viewport.getHomeBounds().getCenter()
+    viewport.zoomTo(viewport.minZoomLevel, null, true)
+    viewport.panTo(new this.library.Point(x, y), true)
+  }
+
   // What the buttons and keys of the viewer do on a slide; false for what means nothing here.
   act(name) {
     const { viewport } = this.viewer
     const turn = (degrees) => viewport.setRotation(viewport.getRotation() + degrees)
     const actions = {
-      fit: () => viewport.goHome(),
+      fit: () => this.#goHome(),
       actual: () => this.#oneToOne(),
       larger: () => this.zoomBy(1.5),
       smaller: () => this.zoomBy(1 / 1.5),
       left: () => turn(-90),
       right: () => turn(90),
-      reset: () => { viewport.setRotation(0, true); viewport.goHome(true) },
+      reset: () => { viewport.setRotation(0, true); this.#goHome(true) },
       texts: () => { this.hasTexts = !this.hasTexts; this.#write() },
       clear: () => this.measurements.clear(),
       remove: () => this.measurements.removeLast(),
