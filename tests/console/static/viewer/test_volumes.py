@@ -91,6 +91,12 @@ def _slices(
     return made
 
 
+def _dose() -> Dataset:
+    dose = Dataset()
+    dose.RadionuclideTotalDose, dose.RadionuclideHalfLife = "400000000", "6586.2"
+    return dose
+
+
 VOLUMES: Final[dict[int, tuple[str, list[Dataset]]]] = {
     1: ("axial, thick", _slices(1, _noise(9, 30, 41, seed=1))),
     2: ("axial, from the head down", _slices(2, _noise(12, 24, 32, seed=2)[::-1])[::-1]),
@@ -108,6 +114,10 @@ VOLUMES: Final[dict[int, tuple[str, list[Dataset]]]] = {
             RescaleSlope=[f"{0.5 + 0.31 * number:.2f}" for number in range(8)],
             RescaleIntercept="0",
             RescaleType="",
+            CorrectedImage="ATTN\\DECY",
+            DecayCorrection="ADMIN",
+            PatientWeight="80",
+            RadiopharmaceuticalInformationSequence=Items([_dose()]),
         ),
     ),
 }
@@ -225,6 +235,9 @@ def test_planes_are_those_of_simpleitk(studied: Page, tmp_path: Path) -> None:
             _compare(studied, image, what)
             probe = float(image[index])
             expect(studied.locator(".probe")).to_contain_text(f": {probe:.6g} ")
+            if series == 6:
+                # By body weight, corrected to the administration: 80 kg and 400 MBq.
+                expect(studied.locator(".probe")).to_contain_text(f"SUV {probe * 80000 / 4e8:.2f} g/ml")
         if series == 5:
             studied.get_by_label("Planes along").select_option("patient")
             studied.wait_for_function(f"() => !{VIEW}.frameAsked")

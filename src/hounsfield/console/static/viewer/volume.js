@@ -5,6 +5,7 @@ import { PlanePane, element } from "./plane_pane.js"
 import { Slices } from "./slices.js"
 import { SpacePane } from "./space_pane.js"
 import { valueAt } from "./reslice.js"
+import { suvOf } from "./suv.js"
 import { add, dot, length, minus, scaled } from "./vectors.js"
 import { date, round } from "./viewport.js"
 import { PATIENT_AXES, obliquity, ownAxes, placeText, planesAlong, spacingAlong, thinned, toIndex, toPatient, volumeOf } from "./volume_geometry.js"
@@ -318,8 +319,18 @@ export class VolumeView {
 
   #writeProbe() {
     const found = valueAt(this.voxels, this.cursor)
-    const words = Number.isFinite(found) ? `${Number(found.toPrecision(6))}${this.unit ? ` ${this.unit}` : ""}` : "no value"
+    const words = Number.isFinite(found) ? `${Number(found.toPrecision(6))}${this.unit ? ` ${this.unit}` : ""}${this.#uptakeText(found)}` : "no value"
     this.probe.textContent = `${placeText(this.cursor)}: ${words}`
+  }
+
+  // The standardised uptake value, by the image that is nearest to the crosshair.
+  #uptakeText(found) {
+    const { frames, size } = this.volume
+    if (frames[0].modality !== "PT") return ""
+    const { dataset } = frames[Math.min(size[2] - 1, Math.max(0, Math.round(toIndex(this.volume, this.cursor)[2])))]
+    this.datasets ??= [...new Set(frames.map((frame) => frame.dataset))]
+    if (this.uptake?.dataset !== dataset) this.uptake = { dataset, ...suvOf(dataset, this.datasets) }
+    return this.uptake.factor ? `, SUV ${(found * this.uptake.factor).toFixed(2)} g/ml` : ""
   }
 
   reset() {

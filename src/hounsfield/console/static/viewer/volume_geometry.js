@@ -4,6 +4,8 @@ import { add, cross, dot, inverted, length, minus, normalized, scaled } from "./
 
 const MODALITIES = new Set(["CT", "MR", "PT"])
 const LEAST_SLICES = 3
+// Beyond that the memory of a tab has no room for slices of a useful size; a cine may have a hundred thousand frames.
+const MOST_SLICES = 4096
 // Of the distance of two slices: how far one may lie from its place in the row. Positions are often rounded to a tenth of a millimetre.
 const PLACE_TOLERANCE = 0.05
 // Of a pixel: how far the last slice may be shifted sideways against the first.
@@ -26,6 +28,7 @@ function whyNoGrid(frames) {
   if (frames.some(({ samplesPerPixel, isPalette, palette }) => samplesPerPixel !== 1 || isPalette || palette)) return "The images are in colour."
   if (frames.some(({ bitsAllocated }) => bitsAllocated !== 8 && bitsAllocated !== 16)) return "The images have other samples than those of 8 or 16 bits."
   if (frames.length < LEAST_SLICES) return `A volume needs at least ${LEAST_SLICES} images, and the series has ${frames.length}.`
+  if (frames.length > MOST_SLICES) return `A volume has at most ${MOST_SLICES} images here, and the series has ${frames.length}.`
   const without = (what) => frames.filter((frame) => !frame[what]).length
   for (const [what, name] of [["position", "Image Position (Patient)"], ["orientation", "Image Orientation (Patient)"]]) {
     const count = without(what)
