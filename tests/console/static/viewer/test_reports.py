@@ -178,9 +178,9 @@ def test_a_report_is_a_tree_that_leads_to_its_images(server: ServerProcess, data
         "1.1.1": "Diameter: 12.5 mm",
         "1.1.2": "Ratio: no value: Not a number",
         "1.1.3": "Count: 3",
-        "1.1.4": "Outline: Circle, its centre and a point on it, (40, 20) (40, 28), in columns, rows drawn on "
+        "1.1.4": "Outline: Circle, its centre and a point on it, (40, 20) (40, 28), in columns, rows – show on "
         "CT image of series 1",
-        "1.1.5": "Place: Polygon through (20, 6, 15) (24, 6, 15) (24, 9, 15) (20, 9, 15) (20, 6, 15), in mm drawn on "
+        "1.1.5": "Place: Polygon through (20, 6, 15) (24, 6, 15) (24, 9, 15) (20, 9, 15) (20, 6, 15), in mm – show on "
         "the images it lies in",
         "1.1.6": "Seen on: CT image of series 1",
         "1.1.7": "Prior: CT image",

@@ -117,8 +117,10 @@ def test_video_that_no_browser_plays_says_so(
     server: ServerProcess, datastore: str, signed_in: Page, faults: PageFaults
 ) -> None:
     program = video_of(b"\0\0\1\xba" + bytes(2000), MPEG2MPML, 1)
+    still = slice_of(series=3, number=9)
+    among = video_of(VIDEO.read_bytes(), MPEG4HP41, 3)
     broken = video_of(VIDEO.read_bytes()[:200] + b"\xff" * 800, MPEG4HP41, 2)
-    assert store(server, datastore, [part10(program), part10(broken)]).status_code == 200
+    assert store(server, datastore, [part10(one) for one in (program, broken, still, among)]).status_code == 200
     body = open_video(signed_in, datastore, program)
     expect(body).to_contain_text("Browsers do not play MPEG-2 in an MPEG program stream.")
     expect(body.locator("video")).to_have_count(0)
@@ -126,4 +128,12 @@ def test_video_that_no_browser_plays_says_so(
     body = open_video(signed_in, datastore, broken)
     expect(body).to_contain_text(re.compile("This browser cannot play this video"))
     expect(body.locator("video")).to_be_hidden()
+    # Among stills of its series it is a button away.
+    page_of = f"/console/datastores/{datastore}/view?study={still.StudyInstanceUID}&series={still.SeriesInstanceUID}"
+    signed_in.goto(page_of)
+    expect(signed_in.locator("[data-active]")).to_contain_text("Image 1 of 1")
+    signed_in.get_by_role("button", name="Videos (1)").click()
+    expect(body.locator("output")).to_have_text("0.00 of 3.00 s, frame 1 of 30")
+    signed_in.get_by_role("button", name="Images (1)").click()
+    expect(signed_in.locator("[data-active]")).to_contain_text("Image 1 of 1")
     assert faults.found == []

@@ -24,9 +24,23 @@ const KINDS = [
   { takes: () => true, load: () => import("./documents/facts.js") },
 ]
 
+// What is shown apart from the images of its series, as the video of an endoscopy among its stills.
+const APART = [[withContentTree, "Reports"], [withDocument, "Documents"], [withWaveforms, "Waveforms"], [withVideo, "Videos"]]
+const apartAs = (dataset) => APART.find(([takes]) => takes([dataset]))?.[1] ?? "Images"
+
 export async function openKind(context) {
   if (!context.datasets.length) throw new Error("This series has nothing that can be shown here.")
+  const groups = new Map()
+  for (const dataset of context.datasets) {
+    const name = apartAs(dataset)
+    if (!groups.has(name)) groups.set(name, [])
+    groups.get(name).push(dataset)
+  }
+  if (groups.size > 1) {
+    const { openMixed } = await import("./documents/mixed_series.js")
+    return openMixed(context, groups, openKind)
+  }
   const kind = KINDS.find(({ takes }) => takes(context.datasets))
   const { open } = await kind.load()
-  await open(context)
+  return open(context)
 }

@@ -104,7 +104,7 @@ export class ReportTree {
     if (!reference || !points) return null
     const layer = new RegionLayer(reference, shapeOf(item), points)
     if (!layer.path) return null
-    return element("span", {}, " drawn on ", this.references.link(reference, drawing(layer)))
+    return element("span", {}, " – show on ", this.references.link(reference, drawing(layer)))
   }
 
   #showInSpace(item) {
@@ -112,7 +112,7 @@ export class ReportTree {
     const points = pointsOf(item, 3)
     if (!reference || !points || !canDraw(shapeOf(item))) return null
     const layer = new SpatialRegionLayer(reference, shapeOf(item), points)
-    return element("span", {}, " drawn on ", this.references.linkInSpace(reference, points, drawing(layer)))
+    return element("span", {}, " – show on ", this.references.linkInSpace(reference, points, drawing(layer)))
   }
 
   #byReference(path) {
