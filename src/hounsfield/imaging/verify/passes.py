@@ -26,7 +26,8 @@ from hounsfield.storage.db.verification_table import verification_passes
 from hounsfield.storage.identifiers import new_id
 
 _MOST_KEPT: Final = 20
-_MOST_FINDINGS: Final = 10_000
+MOST_FINDINGS: Final = 10_000
+"""Findings of a pass that are kept; of more there is a count."""
 
 
 class PassKind(StrEnum):
@@ -101,8 +102,11 @@ class Pass:
 
     def with_unit(self, position: Position, counts: Counter[str], findings: Iterable[Finding]) -> Pass:
         """Return the pass with what a unit of the walk found added."""
-        found = sorted({*self.findings, *findings})[:_MOST_FINDINGS]
-        return replace(self, position=position, counts=self.counts + counts, findings=tuple(found))
+        new = set(findings).difference(self.findings)
+        found = sorted(new.union(self.findings))[:MOST_FINDINGS] if new else self.findings
+        return replace(
+            self, position=position, counts=self.counts + counts + Counter(findings=len(new)), findings=tuple(found)
+        )
 
 
 def begin_pass(image_store: ImageStore, kind: PassKind, scope: Scope) -> Pass:

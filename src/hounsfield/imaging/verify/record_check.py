@@ -20,6 +20,7 @@ from cachetools import LRUCache
 from hounsfield.dicom.healthimaging.record import instance_values
 from hounsfield.dicom.io.byte_source import BytesSource
 from hounsfield.dicom.io.part10 import read_part10
+from hounsfield.dicom.values.dictionary import tag_of
 from hounsfield.dicom.values.errors import DicomError
 from hounsfield.imaging.instance_columns import InstanceColumns, read_columns
 from hounsfield.imaging.staged_instance import FrameRun, PixelKind
@@ -46,7 +47,7 @@ from hounsfield.storage.keys.data_key import DataKey
 _BATCH_BYTES: Final = 8 << 20
 _BATCH_RECORDS: Final = 256
 _KEPT_PACKS: Final = 4
-_WARNING_REASON: Final = "WarningReason"
+_WARNING_REASON: Final = 0x00081196
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,7 +335,7 @@ class _Checker:
                 document = orjson.loads(fragment)
                 attributes = document["DICOM"]
                 if made is not None and not instance.is_edited:
-                    self._compare_values(instance, attributes, orjson.loads(made.text + b"}")["DICOM"])
+                    self._compare_values(instance, document, orjson.loads(made.text + b"}"))
             frames = document["ImageFrames"]
         except (orjson.JSONDecodeError, KeyError, TypeError):
             self._find(instance, FindingKind.DOCUMENT_WRONG, "the JSON of the instance cannot be read")
@@ -363,14 +364,18 @@ class _Checker:
             return None
         return _MadeValues(values, orjson.dumps({"DICOM": values, "DICOMVRs": vrs})[:-1])
 
-    def _compare_values(
-        self, instance: InstanceRecords, attributes: Mapping[str, Any], made: Mapping[str, Any]
-    ) -> None:
-        """Compare values that are not the same in every character: a warning of the import is in the JSON only."""
+    def _compare_values(self, instance: InstanceRecords, document: Mapping[str, Any], made: Mapping[str, Any]) -> None:
+        """Compare values that are not the same in every character.
+
+        A warning of the import is in the JSON only. A dictionary that has grown since gives elements other names, or values
+        of another representation.
+        """
+        here, there = _by_tag(document["DICOM"]), _by_tag(made["DICOM"])
+        vrs = [_by_tag(one["DICOMVRs"]) for one in (document, made)]
         names = sorted(
-            name
-            for name in attributes.keys() | made.keys()
-            if name != _WARNING_REASON and attributes.get(name) != made.get(name)
+            f"{name:08X}" if isinstance(name, int) else name
+            for name in here.keys() | there.keys()
+            if name != _WARNING_REASON and here.get(name) != there.get(name) and vrs[0].get(name) == vrs[1].get(name)
         )
         if names:
             listed = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
@@ -421,6 +426,17 @@ class _Checker:
         (level,) = entries[0]["PixelDataChecksumFromBaseToFullResolution"]
         if (found.size, found.checksum) != (entries[0]["FrameSizeInBytes"], level["Checksum"]):
             self._find(instance, FindingKind.FRAME_WRONG, "the object has another checksum or size", frame=1)
+
+
+def _by_tag(values: Mapping[str, Any]) -> dict[int | str, Any]:
+    """Return values by their tags, in sequences too; by their names where these are of no tag."""
+    return {name if (tag := tag_of(name)) is None else tag: _named_by_tags(value) for name, value in values.items()}
+
+
+def _named_by_tags(value: Any) -> Any:
+    if isinstance(value, dict):
+        return _by_tag(value)
+    return [_named_by_tags(one) for one in value] if isinstance(value, list) else value
 
 
 def _find_wrong_frame(data: bytes, entry: Mapping[str, Any], *, decompressed: bool) -> str:

@@ -46,6 +46,7 @@ def report_json(verified: Pass) -> dict[str, Any]:
         "result": result_of(verified),
         "seconds": round(verified.seconds, 3),
         "checked": {_member(name): verified.counts[name] for name in COUNTED},
+        "findingCount": verified.counts["findings"],
         "findings": [finding.to_json() for finding in verified.findings],
     }
 
@@ -56,6 +57,8 @@ def report_lines(verified: Pass) -> list[str]:
     findings = sorted(verified.findings, key=lambda finding: (order.index(finding.severity), finding))
     counted = ", ".join(f"{verified.counts[name]} {words}" for name, words in COUNTED.items() if verified.counts[name])
     lines = [finding.line() for finding in findings]
+    if len(findings) < verified.counts["findings"]:
+        lines.append(f"{verified.counts['findings'] - len(findings)} more findings are not listed")
     lines.append(f"checked {counted or 'nothing'} in {verified.seconds:.1f} s")
     if verified.state is not PassState.ENDED:
         lines.append("not to its end: `hounsfield verify --resume` with the same options goes on")

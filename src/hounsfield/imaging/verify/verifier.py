@@ -41,6 +41,7 @@ from hounsfield.storage.keys.kms import is_of_service
 from hounsfield.storage.keys.pack_keys import PackKeyError, read_pack_key
 
 _STEPS: Final = tuple(Step)
+_NOT_MADE: Final = (DatastoreStatus.CREATING.value, DatastoreStatus.CREATE_FAILED.value)
 _IMAGE_SETS_AT_ONCE: Final = 64
 _INSTANCES_AT_ONCE: Final = 2000
 _TASK_BYTES: Final = 16 << 20
@@ -126,7 +127,7 @@ class Verifier:
     def _datastore_ids(self, scope: Scope) -> list[str]:
         columns = datastores.c
         query = select(columns.id).where(
-            columns.account_id == self._image_store.account_id, columns.status != DatastoreStatus.CREATING.value
+            columns.account_id == self._image_store.account_id, columns.status.not_in(_NOT_MADE)
         )
         if scope.datastore_id:
             query = query.where(columns.id == scope.datastore_id)
