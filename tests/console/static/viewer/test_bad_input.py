@@ -20,8 +20,9 @@ from support.browser.page_faults import PageFaults
 from support.browser.pages import sign_in
 from support.browser.viewer import ACTIVE, canvas_pixels, open_series, open_study, wait_shown
 from support.clients.dicomweb import part10, store
-from support.files.synthetic import noise, slice_of, uid
+from support.files.synthetic import noise, save, slice_of, uid
 from support.identities.users_and_roles import UsersAndRoles, allow
+from support.imaging.imports import run_import
 from support.servers import ServerProcess
 
 STUDY: Final = str(slice_of().StudyInstanceUID)
@@ -266,6 +267,33 @@ def test_an_image_that_is_too_large_is_shown_smaller(server: ServerProcess, data
     for key in ("q", "Enter", "Enter"):
         viewer.keyboard.press(key)
     expect(place.locator("svg text")).to_have_text("no value: the image is shown smaller than it is")
+
+
+@pytest.mark.slow
+def test_an_image_of_thirty_thousand_rows_is_thinned_out(
+    server: ServerProcess, client: Any, datastore: str, viewer: Page
+) -> None:
+    side = 30_000
+    dataset = slice_of(pixels=np.zeros((2, 2), "u1"))
+    del dataset.PixelData
+    dataset.Rows = dataset.Columns = side
+    row = (np.arange(side) // 118).astype("u1")
+    path = save(dataset, server.bucket("input") / "huge" / "one.dcm")
+    with path.open("ab") as file:
+        file.write(b"\xe0\x7f\x10\x00OB\x00\x00" + (side * side).to_bytes(4, "little"))
+        for shift in range(side):
+            file.write(np.roll(row, shift).tobytes())
+    run_import(server, client, datastore, "huge/")
+    path.unlink()
+    open_study(viewer, datastore, STUDY)
+    viewer.set_default_timeout(240_000)
+    assert wait_shown(viewer) == ""
+    expect(viewer.locator("[data-active]")).to_contain_text("shown as 3750 × 3750 of 30000 × 30000 pixels")
+    places = np.random.default_rng(1).integers(0, 3750, (200, 2)).tolist()
+    found = viewer.evaluate(
+        f"places => places.map(([row, column]) => {ACTIVE}.image.samples[row * 3750 + column])", places
+    )
+    assert found == [int(row[(column * 8 - line * 8) % side]) for line, column in places]
 
 
 def test_metadata_that_is_too_large_or_cut_off_is_told(server: ServerProcess, datastore: str, viewer: Page) -> None:

@@ -64,6 +64,7 @@ export class Instance {
     this.highBit = number(dataset, "00280102") ?? this.bitsStored - 1
     this.isSigned = number(dataset, "00280103") === 1
     this.isFloat = number(dataset, "00280101") === undefined && (this.bitsAllocated === 32 || this.bitsAllocated === 64)
+    this.isInterleaved = number(dataset, "00280006") !== 1
     this.shape = text(dataset, "20500020")
     this.padding = paddingOf(dataset)
     this.hasOverlayBits = Object.keys(dataset).some((tag) => /^60..0100$/.test(tag) && number(dataset, tag) > 1)
@@ -151,7 +152,7 @@ export class Frame {
   }
 }
 
-for (const name of ["dataset", "sop", "instanceNumber", "modality", "syntax", "rows", "columns", "samplesPerPixel", "photometric", "bitsAllocated", "bitsStored", "highBit", "isSigned", "isFloat", "shape", "padding", "hasOverlayBits", "palette"]) {
+for (const name of ["dataset", "sop", "instanceNumber", "modality", "syntax", "rows", "columns", "samplesPerPixel", "photometric", "bitsAllocated", "bitsStored", "highBit", "isSigned", "isFloat", "isInterleaved", "shape", "padding", "hasOverlayBits", "palette"]) {
   Object.defineProperty(Frame.prototype, name, { get() { return this.instance[name] } })
 }
 for (const name of ["slope", "intercept", "modalityTable", "unit", "windows", "spacing", "spacingSource", "spacingWords", "aspect"]) {

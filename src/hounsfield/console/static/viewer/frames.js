@@ -11,10 +11,12 @@ const MOST_KEPT_BYTES = 512 * 1024 * 1024
 const MOST_PIXELS = 2 ** 25
 const MOST_SIDE = 16384
 const MOST_RENDERED_SIDE = 8192
+const TOLD_BYTES = 2 ** 27
 const FAST_BYTES_A_MS = 4000
 export const HTJ2K = new Set(["1.2.840.10008.1.2.4.201", "1.2.840.10008.1.2.4.202", "1.2.840.10008.1.2.4.203"])
 const NATIVE = "application/octet-stream; transfer-syntax=1.2.840.10008.1.2.1"
 const AS_STORED = "application/octet-stream; transfer-syntax=*"
+const LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
 const BIG_ENDIAN = "1.2.840.10008.1.2.2"
 
 // Why a frame is not shown; `passes` where it may be had again later.
@@ -84,7 +86,9 @@ export class FrameStore {
 
   #fetched(frame, onPicture, signal, isUrgent) {
     // The first syntax that a frame is to be had in is the one it is stored in.
-    return HTJ2K.has(frame.syntax) ? this.#progressive(frame, onPicture, signal, isUrgent) : this.#asItIs(frame, signal)
+    if (HTJ2K.has(frame.syntax)) return this.#progressive(frame, onPicture, signal, isUrgent)
+    if (halvingsOf(frame) && frame.syntax === LITTLE_ENDIAN && isPlain(frame)) return this.#thinnedOut(frame, onPicture, signal)
+    return this.#asItIs(frame, signal)
   }
 
   async #progressive(frame, onPicture, signal, isUrgent) {
@@ -201,6 +205,31 @@ export class FrameStore {
     return { width: frame.columns, height: frame.rows, components: 1, ...found, isWhole: true, isReduced: false, bytes: content.byteLength }
   }
 
+  // Of native pixels that are too many to be held, those of some rows and columns, as they come by; nothing else is kept.
+  async #thinnedOut(frame, onPicture, signal) {
+    const step = 2 ** halvingsOf(frame)
+    const [width, height] = [Math.ceil(frame.columns / step), Math.ceil(frame.rows / step)]
+    const { samplesPerPixel: components } = frame
+    const pixelBytes = (frame.bitsAllocated / 8) * components
+    const rowBytes = frame.columns * pixelBytes
+    const kept = new Uint8Array(width * height * pixelBytes)
+    const Kind = kindOf(frame, frame.bitsAllocated / 8)
+    const picture = (isWhole, bytes) => ({ width, height, components, samples: thinnedSamples(frame, Kind, isWhole ? kept : kept.slice()), isWhole, isReduced: true, bytes })
+    const answer = await ask(frame.path, { Accept: NATIVE }, signal)
+    if (answer.status === 406) return this.#rendered(frame, signal)
+    const reader = answer.body.getReader()
+    let [at, told] = [0, 0]
+    for (;;) {
+      const { done, value } = await reader.read().catch(lost)
+      if (done) break
+      keepSome(kept, value, at, { step, width, pixelBytes, rowBytes, height })
+      at += value.length
+      if (at - told > TOLD_BYTES) { told = at; onPicture(picture(false, at)) }
+    }
+    if (at < rowBytes * frame.rows) throw new FrameError("The connection ended in the middle of the image.", 0, true)
+    return picture(true, at)
+  }
+
   // A picture that the server makes, where colours are to be worked out, or the image is too large.
   async #rendered(frame, signal) {
     const halvings = halvingsOf(frame)
@@ -270,13 +299,40 @@ function nativeSamples(frame, content, isBigEndian) {
   // A frame of one bit a pixel begins at a byte.
   if (frame.bitsAllocated === 1) return content.byteLength * 8 < count ? null : { samples: unpackBits(new Uint8Array(content), count) }
   const bytes = content.byteLength < count ? 0 : frame.isFloat ? frame.bitsAllocated / 8 : [8, 4, 2, 1].find((size) => content.byteLength >= count * size)
-  const Kind = (frame.isFloat ? { 4: Float32Array, 8: Float64Array } : KINDS[frame.isSigned ? "signed" : "unsigned"])[bytes]
+  const Kind = kindOf(frame, bytes)
   if (!Kind || content.byteLength < count * bytes) return null
   if (isBigEndian && bytes > 1) swap(new Uint8Array(content), bytes)
   const samples = new Kind(content, 0, count)
   if (bytes === 8 && !frame.isFloat) return { samples: Float64Array.from(samples, Number) }
   if (!frame.isFloat && frame.bitsStored < bytes * 8) keepStored(frame, samples)
   return { samples }
+}
+
+const kindOf = (frame, bytes) => (frame.isFloat ? { 4: Float32Array, 8: Float64Array } : KINDS[frame.isSigned ? "signed" : "unsigned"])[bytes]
+
+const isPlain = (frame) => frame.bitsAllocated % 8 === 0 && (frame.samplesPerPixel === 1 || (frame.samplesPerPixel === 3 && frame.photometric === "RGB" && frame.bitsAllocated === 8 && frame.isInterleaved))
+
+// Copies the pixels of a chunk that are kept; the chunk begins `at` bytes of the frame, perhaps within a pixel.
+function keepSome(kept, chunk, at, { step, width, pixelBytes, rowBytes, height }) {
+  const stride = step * pixelBytes
+  const last = Math.min(height - 1, Math.floor((at + chunk.length - 1) / rowBytes / step))
+  for (let row = Math.max(0, Math.floor(at / rowBytes / step)); row <= last; row += 1) {
+    const start = row * step * rowBytes - at
+    const from = Math.max(0, Math.floor(-start / stride))
+    for (let column = from; column < width; column += 1) {
+      const place = start + column * stride
+      if (place >= chunk.length) break
+      const target = (row * width + column) * pixelBytes
+      for (let byte = Math.max(0, -place); byte < pixelBytes && place + byte < chunk.length; byte += 1) kept[target + byte] = chunk[place + byte]
+    }
+  }
+}
+
+function thinnedSamples(frame, Kind, bytes) {
+  const samples = new Kind(bytes.buffer)
+  if (Kind === BigInt64Array || Kind === BigUint64Array) return Float64Array.from(samples, Number)
+  if (!frame.isFloat && frame.bitsStored < Kind.BYTES_PER_ELEMENT * 8) keepStored(frame, samples)
+  return samples
 }
 
 const KINDS = {
