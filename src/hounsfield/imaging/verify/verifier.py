@@ -33,7 +33,7 @@ from hounsfield.imaging.verify.record_check import InstanceRecords, PackLocation
 from hounsfield.imaging.verify.scopes import Scope, draw
 from hounsfield.imaging.verify.snapshots import ImageSetSnapshot, read_snapshots
 from hounsfield.jobs.runner import StoppedError
-from hounsfield.storage.blobs.blobs import BlobMissingError
+from hounsfield.storage.blobs.blobs import BlobMissingError, Blobs
 from hounsfield.storage.blobs.packs import Extent
 from hounsfield.storage.db.image_set_tables import datastores, image_sets
 from hounsfield.storage.keys.data_key import DataKey, KeyUnavailableError
@@ -150,7 +150,7 @@ class Verifier:
         datastore = self._datastore(position.datastore_id)
         key = fetch_key(self._image_store, datastore)
         steps: dict[Step, Callable[[str], Iterator[Unit]]] = {
-            Step.KEYS: lambda _: self._check_keys(datastore),
+            Step.KEYS: lambda _: self._check_keys(datastore, key),
             Step.IMAGE_SETS: lambda after: self._check_image_sets(current, key, after),
         }
         if current.scope.has_all_image_sets:
@@ -165,29 +165,38 @@ class Verifier:
 
     # Keys
 
-    def _check_keys(self, datastore: Datastore) -> Iterator[Unit]:
+    def _check_keys(self, datastore: Datastore, key: DataKey) -> Iterator[Unit]:
         found = []
         for place in self._image_store.pack_locations:
             try:
-                what = "" if self._has_key(place, datastore) else "the data key beside the packs is another one"
-            except BlobMissingError:
-                what = "the data key beside the packs is missing"
-            except PackKeyError:
-                what = "the data key beside the packs is damaged"
+                wrong = self._find_wrong_key(place, datastore, key)
             except OSError as error:
                 what = f"a place of packs cannot be reached: {type(error).__name__}"
                 found.append(Finding(datastore.id, kind=FindingKind.NOT_CHECKED, what=what))
                 continue
-            if what:
+            if wrong:
+                what = f"the data key beside the packs {wrong}"
                 found.append(Finding(datastore.id, kind=FindingKind.KEY_WRONG, what=what))
         yield Unit(Position(datastore.id, Step.IMAGE_SETS), found, Counter(datastores=1))
 
-    def _has_key(self, place: Any, datastore: Datastore) -> bool:
-        # A rotation writes the row, then the places: what is there may be newer or older than what was read before.
-        if read_pack_key(place, datastore.id) == datastore.wrapped_key:
-            return True
-        self._stop.wait(1.0)
-        return bool(read_pack_key(place, datastore.id) == self._datastore(datastore.id).wrapped_key)
+    def _find_wrong_key(self, place: Blobs, datastore: Datastore, key: DataKey) -> str:
+        """Return what is wrong with the key beside the packs; nothing where it opens to that of the data store.
+
+        What wraps it may be an earlier master key: a rotation writes the row first and the places then, and a runner writes
+        what was left out.
+        """
+        try:
+            wrapped = read_pack_key(place, datastore.id)
+        except BlobMissingError:
+            return "is missing"
+        except PackKeyError:
+            return "is damaged"
+        if wrapped == datastore.wrapped_key:
+            return ""
+        try:
+            return "" if self._image_store.keys.fetch(datastore.id, wrapped) == key else "is another one"
+        except KeyUnavailableError:
+            return "does not open"
 
     # Image sets
 
