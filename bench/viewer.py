@@ -21,15 +21,17 @@ from pydicom.uid import generate_uid
 
 from bench.browser import chromium, new_page, signed_in
 from bench.corpus import write_ct_series
+from bench.ohif import ServerWithOhif, first_image_ms, ohif_address
 from bench.report import Report, median
 from bench.scale import Run
-from bench.server import Server
+from bench.server import BenchmarkError, Server
 from bench.stow import bodies_of, file_of_own, store
 from bench.volume_speed import measure_volume
 
 FIRST_LIMIT_MS: Final = 500
 WHOLE_LIMIT_MS: Final = 1000
 BYTES_LIMIT: Final = 500_000
+OHIF_LIMIT: Final = 4
 WARM_LIMIT: Final = 30
 COLD_LIMIT: Final = 10
 SHARE_LIMIT_PERCENT: Final = 8
@@ -109,7 +111,7 @@ def run(setting: Run, report: Report) -> None:
         return
     paths = write_ct_series(setting.corpus / "ct", setting.scale.series_instances)
     report.note(f"a CT of {len(paths)} slices of 512 × 512; browser and server share the processors")
-    with Server(setting.folder("viewer") / "data") as server:
+    with _server(setting, report) as server:
         datastore_id = server.datastore()
         study = generate_uid(prefix=None).ljust(60, "7")[:60]
         series = [f"{study}.{number}" for number in (1, 2)]
@@ -118,13 +120,27 @@ def run(setting: Run, report: Report) -> None:
             store(server, datastore_id, bodies_of(files, _FILES_A_REQUEST), _CONNECTIONS, whole=True)
         address = f"/console/datastores/{datastore_id}/view?study={study}&series={series[0]}"
         with signed_in(server) as session:
-            _opening(setting, report, server, session, address)
+            first = _opening(setting, report, server, session, address)
+            if isinstance(server, ServerWithOhif):
+                _beside_ohif(setting, report, server, session, ohif_address(datastore_id, study), first)
             _narrow_link(report, server, session, address)
             _scrolling(report, server, session, address, series[1])
             measure_volume(setting, report, server, session, address)
 
 
-def _opening(setting: Run, report: Report, server: Server, session: tuple[Browser, Any], address: str) -> None:
+def _server(setting: Run, report: Report) -> Server:
+    """Make a server with OHIF beside the viewer, where OHIF can be built; the small run does without."""
+    data = setting.folder("viewer") / "data"
+    if not setting.scale.quick:
+        try:
+            return ServerWithOhif(data)
+        except BenchmarkError as error:
+            report.note(str(error))
+    return Server(data)
+
+
+def _opening(setting: Run, report: Report, server: Server, session: tuple[Browser, Any], address: str) -> float:
+    """Measure opening; gives the median of the first images, in milliseconds."""
     found = []
     for _ in range(setting.scale.page_visits):
         with new_page(server, *session) as page:
@@ -133,6 +149,18 @@ def _opening(setting: Run, report: Report, server: Server, session: tuple[Browse
     report.figure("full first image, p50", median([one.whole for one in found]), "ms", WHOLE_LIMIT_MS)
     report.figure("bytes before the first image", max(one.bytes for one in found), "bytes", BYTES_LIMIT)
     report.details["openings"] = [(one.first, one.whole, one.bytes) for one in found]
+    return median([one.first for one in found])
+
+
+def _beside_ohif(
+    setting: Run, report: Report, server: Server, session: tuple[Browser, Any], address: str, first: float
+) -> None:
+    times = []
+    for _ in range(setting.scale.page_visits):
+        with new_page(server, *session) as page:
+            times.append(first_image_ms(page, address))
+    report.figure("OHIF, first image, p50", median(times), "ms")
+    report.figure("OHIF / viewer, first image", median(times) / first, "×", OHIF_LIMIT, at_most=False)
 
 
 def open_viewer(page: Page, address: str) -> Opening:
