@@ -44,6 +44,7 @@ from hounsfield.imaging.verify.verifier import Verifier
 from hounsfield.jobs.runner import StoppedError
 from hounsfield.runtime.logs import configure_logs
 from hounsfield.settings import Settings, load_settings
+from hounsfield.storage.blobs.blobs import BlobsUnreachableError
 from hounsfield.storage.db.errors import DatabaseDamagedError, DatabaseTroubleError
 from hounsfield.storage.keys.master_keys import LocalKeyring
 
@@ -137,6 +138,9 @@ def _run(settings: Settings, image_store: ImageStore, keyring: LocalKeyring, ver
     except DatabaseDamagedError as error:
         finding = Finding(kind=FindingKind.DATABASE_DAMAGED, what=str(error))
         return current.with_unit(current.position, Counter(), [finding])
+    except BlobsUnreachableError as error:
+        save_pass(image_store, current)
+        raise NotVerifiedError(f"{error}; `hounsfield verify --resume` goes on") from error
     except DatabaseTroubleError as error:
         raise NotVerifiedError(f"{error}; `hounsfield verify --resume` goes on") from error
     save_pass(image_store, current)

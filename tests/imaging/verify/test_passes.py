@@ -155,6 +155,22 @@ def test_parts_and_samples(server: ServerProcess, image_store: ImageStore) -> No
     assert len(list_passes(image_store)) <= 20
 
 
+def test_what_cannot_be_opened_does_not_stop_the_rest(server: ServerProcess, image_store: ImageStore) -> None:
+    pack = max(path for path in (server.data / "blobs" / "packs").rglob("*") if path.is_file())
+    aside = pack.with_name("aside")
+    pack.rename(aside)
+    pack.mkdir()
+    try:
+        _, report = verified(server)
+    finally:
+        pack.rmdir()
+        aside.rename(pack)
+    unchecked = [entry for entry in report["findings"] if entry["kind"] == "not-checked"]
+    assert unchecked
+    assert report["checked"]["imageSets"] == SERIES
+    assert "Is a directory" in unchecked[0]["what"]
+
+
 @pytest.mark.parametrize(
     ("options", "code", "words"),
     [

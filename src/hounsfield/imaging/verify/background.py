@@ -35,6 +35,7 @@ from hounsfield.imaging.verify.scopes import Scope
 from hounsfield.imaging.verify.verifier import Unit, Verifier
 from hounsfield.jobs.queue import WorkItem
 from hounsfield.jobs.runner import StoppedError
+from hounsfield.storage.blobs.blobs import BlobsUnreachableError
 from hounsfield.storage.clock import now_ms
 
 VERIFY: Final = "verify"
@@ -137,7 +138,7 @@ class BackgroundVerifier:
         while True:
             try:
                 unit = next(walk, None)
-            except StoppedError:
+            except (StoppedError, BlobsUnreachableError):
                 self._save(item, current)
                 raise
             current = replace(current, seconds=before + time.monotonic() - began)

@@ -17,6 +17,7 @@ from typing import Final
 from hounsfield.imaging.verify.findings import Finding, FindingKind
 from hounsfield.imaging.verify.record_check import RecordCheck, RecordCheckResult, check_records
 from hounsfield.runtime.worker_pool import WorkerPool
+from hounsfield.storage.blobs.blobs import BlobsUnreachableError
 
 _NICENESS: Final = 15
 
@@ -61,14 +62,22 @@ class CheckProcesses:
         return PendingCheck(task, *self._pool.submit(check_records, task))
 
     def result(self, pending: PendingCheck) -> RecordCheckResult:
-        """Wait for what a task found; what could not be looked at is among the findings."""
+        """Wait for what a task found; what could not be looked at is among the findings.
+
+        Raises
+        ------
+        BlobsUnreachableError
+            An object store does not answer: nothing else can be looked at either.
+        """
         try:
             return pending.future.result()
+        except BlobsUnreachableError:
+            raise
         except BrokenProcessPool:
             self._pool.renew(pending.executor)
             return self._alone(pending.task)
         except OSError as error:
-            return _unreachable(pending.task, error)
+            return _unreadable(pending.task, error)
 
     def check(self, task: RecordCheck) -> RecordCheckResult:
         """Do a task, and wait for it."""
@@ -88,8 +97,10 @@ class CheckProcesses:
                 except BrokenProcessPool:
                     what = "the process that checked the records of the instance ended"
                     result = _result(one, FindingKind.RECORD_DAMAGED, what)
+                except BlobsUnreachableError:
+                    raise
                 except OSError as error:
-                    result = _unreachable(one, error)
+                    result = _unreadable(one, error)
             joined.findings += result.findings
             joined.frames += result.frames
             joined.records += result.records
@@ -97,8 +108,8 @@ class CheckProcesses:
         return joined
 
 
-def _unreachable(task: RecordCheck, error: OSError) -> RecordCheckResult:
-    return _result(task, FindingKind.NOT_CHECKED, f"a place of packs cannot be reached: {type(error).__name__}")
+def _unreadable(task: RecordCheck, error: OSError) -> RecordCheckResult:
+    return _result(task, FindingKind.NOT_CHECKED, f"packs cannot be read: {error.strerror or type(error).__name__}")
 
 
 def _result(task: RecordCheck, kind: FindingKind, what: str) -> RecordCheckResult:

@@ -8,6 +8,7 @@ rows of instances ─▶ their records, by pack ─┬─ the pack says the same
 
 from __future__ import annotations
 
+import errno
 import threading
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -480,4 +481,8 @@ def _read_pack(blobs: Blobs, key: DataKey, pack_id: str) -> _PackContents:
         return _PackContents({}, (FindingKind.PACK_DAMAGED, error.damage.what))
     except (BlobMissingError, ValueError, zlib.error):
         return _PackContents({}, (FindingKind.PACK_DAMAGED, "it cannot be read"))
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        return _PackContents({}, (FindingKind.PACK_DAMAGED, "the disk does not give all of it"))
     return _PackContents(dict(contents))

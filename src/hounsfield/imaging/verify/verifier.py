@@ -33,7 +33,7 @@ from hounsfield.imaging.verify.record_check import InstanceRecords, PackLocation
 from hounsfield.imaging.verify.scopes import Scope, draw
 from hounsfield.imaging.verify.snapshots import ImageSetSnapshot, read_snapshots
 from hounsfield.jobs.runner import StoppedError
-from hounsfield.storage.blobs.blobs import BlobMissingError, Blobs
+from hounsfield.storage.blobs.blobs import BlobMissingError, Blobs, BlobsUnreachableError
 from hounsfield.storage.blobs.packs import Extent
 from hounsfield.storage.db.image_set_tables import datastores, image_sets
 from hounsfield.storage.keys.data_key import DataKey, KeyUnavailableError
@@ -110,6 +110,8 @@ class Verifier:
             The data store or the image set that the pass is about is not there.
         StoppedError
             The walk was ended before its end.
+        BlobsUnreachableError
+            An object store does not answer; the walk can go on from where it was once it does.
         """
         for datastore_id in self._datastore_ids(current.scope):
             position = current.position
@@ -170,8 +172,10 @@ class Verifier:
         for place in self._image_store.pack_locations:
             try:
                 wrong = self._find_wrong_key(place, datastore, key)
+            except BlobsUnreachableError:
+                raise
             except OSError as error:
-                what = f"a place of packs cannot be reached: {type(error).__name__}"
+                what = f"the data key beside the packs cannot be read: {error.strerror or type(error).__name__}"
                 found.append(Finding(datastore.id, kind=FindingKind.NOT_CHECKED, what=what))
                 continue
             if wrong:
@@ -341,16 +345,15 @@ class Verifier:
         parts: dict[str, Callable[[], list[str]]] = {
             shard: partial(walker.list_shard, shard) for shard in SHARDS if shard > after
         }
-        try:
-            few = walker.list_few() if not after else None
-        except OSError:
-            few = None
+        few = walker.list_few() if not after else None
         if few is not None:
             parts = {SHARDS[-1]: partial(list, few)}
         for shard, names in parts.items():
             position = Position(key.datastore_id, Step.PACKS, shard)
             try:
                 walk = walker.walk(names())
+            except BlobsUnreachableError:
+                raise
             except OSError as error:
                 what = f"packs whose ids begin with {shard} cannot be read: {type(error).__name__}"
                 yield Unit(position, [Finding(key.datastore_id, kind=FindingKind.NOT_CHECKED, what=what)])
