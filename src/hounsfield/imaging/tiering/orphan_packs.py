@@ -130,15 +130,17 @@ class OrphanSweeper:
         query = select(columns.name, columns.first_seen_at).where(own)
         with self._image_store.database.read() as connection:
             known = {row.name: row.first_seen_at for row in connection.execute(query)}
-        new = [name for name in sorted(orphans) if name not in known]
-        gone = [name for name in known if name not in orphans]
-        if new or gone:
-            with self._image_store.database.write() as connection:
-                for some in in_groups(gone):
-                    connection.execute(delete(orphan_packs).where(own, columns.name.in_(some)))
-                for some in in_groups(new):
-                    rows = [{"datastore_id": datastore_id, "name": name, "first_seen_at": now} for name in some]
-                    connection.execute(insert(orphan_packs), rows)
+        if known.keys() == set(orphans):
+            return known
+        with self._image_store.database.write() as connection:
+            # Looked at once more where nobody else writes: a sweep of another process may have noted some in between.
+            known = {row.name: row.first_seen_at for row in connection.execute(query)}
+            new = [name for name in sorted(orphans) if name not in known]
+            for some in in_groups([name for name in known if name not in orphans]):
+                connection.execute(delete(orphan_packs).where(own, columns.name.in_(some)))
+            for some in in_groups(new):
+                rows = [{"datastore_id": datastore_id, "name": name, "first_seen_at": now} for name in some]
+                connection.execute(insert(orphan_packs), rows)
         return {**known, **dict.fromkeys(new, now)}
 
 
