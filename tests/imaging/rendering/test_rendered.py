@@ -102,11 +102,14 @@ def test_grey_levels(server: ServerProcess, greys: str, case: str) -> None:
     close(rendered(server, greys, path), GREY[case][2](dataset))
 
 
-def test_padding_does_not_widen_the_window(server: ServerProcess, datastore: str) -> None:
+@pytest.mark.parametrize(("kind", "added"), [("SS", 0), ("US", 2**16)])
+def test_padding_does_not_widen_the_window(server: ServerProcess, datastore: str, kind: str, added: int) -> None:
     pixels = noise(40, 48)
     pixels[:5], pixels[5:10] = -32768, -32700
-    dataset = slice_of(pixels=pixels, PixelPaddingValue=-32768, PixelPaddingRangeLimit=-32700)
-    dataset["PixelPaddingValue"].VR = dataset["PixelPaddingRangeLimit"].VR = "SS"
+    dataset = slice_of(pixels=pixels)
+    # Some scanners write both as if the pixels were not signed.
+    dataset.add_new("PixelPaddingValue", kind, -32768 + added)
+    dataset.add_new("PixelPaddingRangeLimit", kind, -32700 + added)
     assert store(server, datastore, [part10(dataset)]).status_code == 200
     close(rendered(server, datastore, INSTANCE), stretched(pixels, pixels < -30000))
 

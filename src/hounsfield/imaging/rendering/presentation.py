@@ -325,8 +325,14 @@ def _palette(top: _Item, indices: _Range) -> Palette:
 
 
 def _padding(top: _Item) -> tuple[float, float] | None:
+    # Of signed pixels it is signed, too, though some scanners write it as if it were not (PS3.3 C.7.5.1.1.2).
+    bits = _number(top, BITS_ALLOCATED)
+    span = 2**bits if bits is not None and 0 < bits <= 64 and _number(top, PIXEL_REPRESENTATION) == 1 else math.inf
     for value_tag, limit_tag in _PADDING:
-        value, limit = _number(top, value_tag), _number(top, limit_tag)
+        value, limit = (
+            said - span if said is not None and span / 2 <= said < span else said
+            for said in (_number(top, value_tag), _number(top, limit_tag))
+        )
         if value is not None:
             ends = value, value if limit is None else limit
             return min(ends), max(ends)

@@ -104,6 +104,14 @@ def _padded(interpretation: str) -> Dataset:
     return dataset
 
 
+def _padded_as_unsigned() -> Dataset:
+    """Have the padding of signed pixels as some scanners write it."""
+    dataset = _padded("MONOCHROME2")
+    dataset.PixelPaddingValue = 2**16 - 2000
+    dataset["PixelPaddingValue"].VR = "US"
+    return dataset
+
+
 def _enhanced() -> Dataset:
     """Have two frames with slopes and windows of their own."""
     dataset = _image(np.stack([SIGNED, SIGNED]))
@@ -138,6 +146,7 @@ KINDS: Final[dict[str, Callable[[], Dataset]]] = {
     "32 bits signed": lambda: _image(SIGNED.astype("i4") * 100_003),
     "padding": lambda: _padded("MONOCHROME2"),
     "padding where small is bright": lambda: _padded("MONOCHROME1"),
+    "padding as if it were unsigned": _padded_as_unsigned,
     "presentation LUT shape": lambda: _image(
         SIGNED, PresentationLUTShape="INVERSE", WindowCenter="9", WindowWidth="900"
     ),
@@ -353,6 +362,15 @@ def test_uptake_is_that_of_the_rule(server: ServerProcess, datastore: str, viewe
             assert float(said.removeprefix("SUV ").split()[0]) == pytest.approx(
                 UNSIGNED[20, 30] * 1.5 * expected, rel=1e-5
             )
+
+
+def test_angles_are_those_of_the_shape_of_pixels(server: ServerProcess, datastore: str, viewer: Page) -> None:
+    dataset = _image(UNSIGNED, PixelAspectRatio=[2, 1])
+    assert store(server, datastore, [part10(dataset)]).status_code in {200, 202}
+    open_study(viewer, datastore, str(dataset.StudyInstanceUID))
+    assert wait_shown(viewer) == ""
+    click_points(viewer, "a", (2, 2), (2, 8), (8, 5))
+    assert measured_texts(viewer) == ["45.0°"]
 
 
 def test_real_world_values_are_beside_the_rescaled_ones(server: ServerProcess, datastore: str, viewer: Page) -> None:

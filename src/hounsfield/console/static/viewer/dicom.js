@@ -35,15 +35,23 @@ export function groupItems(dataset, frame, tag) {
 
 // The frames of an instance, in their order. There may be a hundred thousand: a frame is two words, and what the viewer has to
 // know of it is worked out when somebody asks.
-export function framesOf(dataset, seriesPath) {
+export function framesOf(dataset, seriesPath, most = MOST_FRAMES) {
   const said = number(dataset, "00280008") ?? 1
   const instance = new Instance(dataset, seriesPath)
-  const count = Number.isFinite(said) ? Math.min(MOST_FRAMES, Math.max(1, Math.floor(said))) : 1
+  const count = Number.isFinite(said) ? Math.min(most, Math.max(1, Math.floor(said))) : 1
   return Array.from({ length: count }, (_, index) => new Frame(instance, index))
 }
 
-// The frames of all images of a series, in the order of the data sets.
-export const framesOfSeries = (datasets, seriesPath) => datasets.filter((dataset) => value(dataset, "00280010")).flatMap((dataset) => framesOf(dataset, seriesPath))
+// The frames of all images of a series, in the order of the data sets. A file may say that it has frames without end: once there
+// are as many as a tab can hold, the first of each image is left.
+export function framesOfSeries(datasets, seriesPath) {
+  let left = MOST_FRAMES
+  return datasets.filter((dataset) => value(dataset, "00280010")).flatMap((dataset) => {
+    const frames = framesOf(dataset, seriesPath, Math.max(1, left))
+    left -= frames.length
+    return frames
+  })
+}
 
 // What the frames of an instance have in common.
 export class Instance {
@@ -184,12 +192,16 @@ export function isUsable({ center, width, curve }) {
   return Number.isFinite(center) && Number.isFinite(width) && (curve === "LINEAR" ? width >= 1 : width > 0)
 }
 
-// Pixel Padding Value, its range limit, and those of floating point.
+// Pixel Padding Value, its range limit, and those of floating point. Of signed pixels it is signed, too, though some scanners
+// write it as if it were not (PS3.3 C.7.5.1.1.2).
 function paddingOf(dataset) {
+  const span = number(dataset, "00280103") === 1 ? 2 ** (number(dataset, "00280100") ?? 16) : Infinity
+  const own = (said) => (said >= span / 2 && said < span ? said - span : said)
   for (const [tag, limit] of [["00280120", "00280121"], ["00280122", "00280124"], ["00280123", "00280125"]]) {
-    const low = number(dataset, tag)
-    if (low === undefined || !Number.isFinite(low)) continue
-    const other = number(dataset, limit) ?? low
+    const said = number(dataset, tag)
+    if (said === undefined || !Number.isFinite(said)) continue
+    const low = own(said)
+    const other = own(number(dataset, limit) ?? said)
     return [Math.min(low, other), Math.max(low, other)]
   }
   return null

@@ -12,6 +12,9 @@ export const NAMES = { length: "Length", angle: "Angle", ellipse: "Ellipse", rec
 // Distance of two points, in the unit of the calibration.
 function lengthOf({ x, y }, [one, other]) { return Math.hypot((one[0] - other[0]) * x, (one[1] - other[1]) * y) }
 
+// Of pixels without a size the shape is known (PixelAspectRatio).
+const shapeOf = (size, { aspect }) => (size.unitX === "px" ? { ...size, y: aspect } : size)
+
 // Angle at the second point, in degrees.
 function angleOf({ x, y }, [one, corner, other]) {
   const [ax, ay] = [(one[0] - corner[0]) * x, (one[1] - corner[1]) * y]
@@ -64,7 +67,7 @@ export function describe(viewport, { kind, points }) {
   const size = calibrationOf(frame, points)
   const note = size.note ? [size.note] : []
   if (kind === "length") return [...lengthLines(size, points), ...note]
-  if (kind === "angle") return isOneUnit(size) ? [`${angleOf(size, points).toFixed(1)}°`, ...note] : ["no angle between different units"]
+  if (kind === "angle") return isOneUnit(size) ? [`${angleOf(shapeOf(size, frame), points).toFixed(1)}°`, ...note] : ["no angle between different units"]
   if (kind === "probe") return probeLines(viewport, points[0])
   return [areaOf(size, kind, points), ...note, ...valueLines(viewport, kind, points)]
 }
