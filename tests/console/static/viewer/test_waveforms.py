@@ -306,3 +306,14 @@ def test_broken_waveforms_say_so(server: ServerProcess, datastore: str, signed_i
     expect(body.locator("canvas")).to_have_count(3)
     body = open_waveforms(signed_in, datastore, nothing)
     expect(body).to_contain_text("This object has no waveforms.")
+
+
+def test_absurd_rates_are_drawn_at_once(server: ServerProcess, datastore: str, signed_in: Page) -> None:
+    groups = [
+        group(_ramp("<i2", 0, 1000), f"SS {rate}", SamplingFrequency=rate) for rate in ("1e-30", "1e-300", "1e300")
+    ]
+    dataset = waveforms(groups, study=64)
+    assert store(server, datastore, [part10(dataset)]).status_code == 200
+    body = open_waveforms(signed_in, datastore, dataset)
+    expect(body.locator("canvas")).to_have_count(3)
+    expect(signed_in.locator(".document-status")).to_have_text("")

@@ -2,13 +2,18 @@
 importScripts("openjphjs.js")
 
 const base = self.location.href.slice(0, self.location.href.lastIndexOf("/") + 1)
-const ready = Module({ locateFile: (name) => base + name, print: () => {}, printErr: () => {} })
+const load = () => Module({ locateFile: (name) => base + name, print: () => {}, printErr: () => {} })
+let ready = load()
+// Who waits for it is told why it does not come.
+ready.catch(() => {})
 
 self.addEventListener("message", async (event) => {
   const { id, bytes, level } = event.data
+  let codec = null
   let decoder = null
   try {
-    const codec = await ready
+    ready ??= load()
+    codec = await ready
     decoder = new codec.HTJ2KDecoder()
     decoder.getEncodedBuffer(bytes.length).set(bytes)
     if (level) decoder.decodeSubResolution(level)
@@ -23,6 +28,11 @@ self.addEventListener("message", async (event) => {
     const samples = decoded.slice().buffer
     self.postMessage({ id, width, height, components: info.componentCount, signed: info.isSigned, sampleBytes, samples }, [samples])
   } catch (error) {
+    // A codec that did not load, or that was stopped in its work, as for want of memory, decodes nothing any more.
+    if (!codec || error instanceof WebAssembly.RuntimeError) {
+      decoder = null
+      ready = null
+    }
     self.postMessage({ id, failure: String(error?.message ?? error) })
   } finally {
     decoder?.delete()

@@ -2,15 +2,21 @@
 
 export class Decoder {
   constructor(threads = Math.max(1, Math.min(4, (navigator.hardwareConcurrency || 2) - 1))) {
-    const address = new URL("decode_worker.js", import.meta.url)
-    this.idle = Array.from({ length: threads }, () => new Worker(address))
+    this.most = threads
+    this.threads = 0
+    this.idle = []
     this.waiting = []
     this.asked = new Map()
     this.last = 0
-    for (const worker of this.idle) {
-      worker.addEventListener("message", (event) => this.#finish(worker, event.data))
-      worker.addEventListener("error", () => this.#fail(worker))
-    }
+    while (this.threads < threads) this.#start()
+  }
+
+  #start() {
+    const worker = new Worker(new URL("decode_worker.js", import.meta.url))
+    worker.addEventListener("message", (event) => this.#finish(worker, event.data))
+    worker.addEventListener("error", () => this.#fail(worker))
+    this.idle.push(worker)
+    this.threads += 1
   }
 
   // Resolves to {width, height, components, samples: typed array}; rejects where the codestream does not decode.
@@ -24,7 +30,9 @@ export class Decoder {
   }
 
   #next() {
-    while (this.idle.length && this.waiting.length) {
+    // One that could not be loaded, as while the server was gone, is begun again when there is something to decode.
+    while (this.waiting.length && (this.idle.length || this.threads < this.most)) {
+      if (!this.idle.length) this.#start()
       const job = this.waiting.pop()
       job.worker = this.idle.pop()
       this.asked.set(job.id, job)
@@ -42,11 +50,15 @@ export class Decoder {
   }
 
   #fail(worker) {
+    worker.terminate()
+    this.threads -= 1
+    this.idle = this.idle.filter((one) => one !== worker)
     for (const [id, job] of this.asked) {
       if (job.worker !== worker) continue
       this.asked.delete(id)
       job.reject(new Error("the decoder could not be loaded"))
     }
+    this.#next()
   }
 }
 

@@ -106,6 +106,9 @@ export class FrameStore {
     const wanted = halvings ? codestream?.resolutionEnds?.at(-1 - halvings) : size
     if (!wanted) return this.#rendered(frame, signal)
     if (bytes.length < wanted) bytes = await this.#rest(frame, bytes, { size, wanted, tag: answer.headers.get("etag") }, codestream, onPicture, signal)
+    // A long header ends behind the first bytes, and another image may have taken the place of the one that they are of.
+    const header = headerOf(bytes)
+    if (header && !isDecodable(header)) return this.#asItIs(frame, signal)
     const whole = await this.#decoded(frame, bytes, halvings, isUrgent)
     return { ...whole, isWhole: true, isReduced: halvings > 0, bytes: bytes.length }
   }

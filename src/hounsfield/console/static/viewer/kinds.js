@@ -37,10 +37,13 @@ export async function openKind(context) {
     groups.get(name).push(dataset)
   }
   if (groups.size > 1) {
+    const { wanted } = context.viewport
     const { openMixed } = await import("./documents/mixed_series.js")
-    return openMixed(context, groups, openKind)
+    return context.viewport.wanted === wanted ? openMixed(context, groups, openKind) : undefined
   }
   const kind = KINDS.find(({ takes }) => takes(context.datasets))
+  const { wanted } = context.viewport
   const { open } = await kind.load()
-  return open(context)
+  // While the module came another series may have been opened.
+  return context.viewport.wanted === wanted ? open(context) : undefined
 }

@@ -64,6 +64,7 @@ function pinch(viewport, [one, other], before, after) {
 }
 
 function setPoint(viewport, tool, point, start) {
+  giveUpElsewhere()
   if (drawing?.viewport === viewport) { movePoint(point); drawing.start = start; return }
   const measurement = { kind: tool, path: viewport.frame.path, points: POINTS[tool] === 1 ? [point] : [point, point] }
   viewport.measurements.push(measurement)
@@ -72,7 +73,14 @@ function setPoint(viewport, tool, point, start) {
   changed(viewport)
 }
 
+// A place of one image is none of another: what was begun on an image that is no longer shown is given up.
+function giveUpElsewhere() {
+  if (drawing && drawing.measurement.path !== drawing.viewport.frame?.path) cancelPoint()
+}
+
 function movePoint(point) {
+  giveUpElsewhere()
+  if (!drawing) return
   const { viewport, measurement } = drawing
   measurement.points[measurement.points.length - 1] = point
   viewport.draw()
@@ -80,6 +88,8 @@ function movePoint(point) {
 
 // A drag sets two points; two clicks do too.
 function endPoint(event) {
+  giveUpElsewhere()
+  if (!drawing) return
   const { viewport, measurement, start } = drawing
   const wasDragged = Math.hypot(event.clientX - start.clientX, event.clientY - start.clientY) > 4
   if (!wasDragged && !drawing.wasClicked) { drawing.wasClicked = true; return }
@@ -135,7 +145,7 @@ export function handleKey(viewport, tool, event) {
   if (!viewport.frame || !viewport.image || !POINTS[tool]) return false
   if (event.key === "Enter") {
     if (!viewport.cursor) viewport.cursor = [Math.floor(viewport.frame.columns / 2) + 0.5, Math.floor(viewport.frame.rows / 2) + 0.5]
-    else if (drawing?.viewport === viewport) nextPoint(viewport, drawing.measurement, viewport.cursor)
+    else if (drawing?.viewport === viewport && drawing.measurement.path === viewport.frame.path) nextPoint(viewport, drawing.measurement, viewport.cursor)
     else setPoint(viewport, tool, viewport.cursor, null)
     viewport.draw()
     return true

@@ -1,5 +1,5 @@
 // A series as a stack of frames: where one is, what is loaded, and what is fetched ahead.
-import { normalOf } from "./dicom.js"
+import { isParallel, normalOf, placeAlong } from "./dicom.js"
 
 const AHEAD = 40
 const AT_ONCE = 3
@@ -86,7 +86,7 @@ export class Stack {
   // The index of the frame that lies nearest to another one of parallel frames.
   nearestTo(target) {
     const normal = normalOf(target.orientation)
-    const along = ({ position }) => (position ? position[0] * normal[0] + position[1] * normal[1] + position[2] * normal[2] : NaN)
+    const along = (frame) => (frame.position && isParallel(frame, target) ? placeAlong(frame, normal) : NaN)
     const key = target.orientation.join()
     if (this.places?.key !== key) this.places = { key, list: Float64Array.from(this.frames, along) }
     const place = along(target)

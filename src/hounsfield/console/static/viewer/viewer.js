@@ -110,13 +110,17 @@ async function openSeries(uid, viewport = active) {
   try {
     const context = { page, series: found.get(uid), datasets: await datasetsOf(uid), path: pathOf(uid), viewport }
     if (viewport.wanted !== uid) return
+    viewport.opened = uid
     releaseStage()
     say("")
     await openKind(context)
     markSeries()
     root.dispatchEvent(new CustomEvent("viewer:series"))
   } catch (error) {
-    if (viewport.wanted === uid) throw error
+    if (viewport.wanted !== uid) return
+    // What was there before is still there, where nothing of this series came.
+    viewport.wanted = viewport.opened
+    throw error
   }
 }
 
@@ -170,7 +174,9 @@ function scroll(steps, viewport = active) {
 function follow(viewport, leader) {
   const target = leader.stack.frame
   const stack = viewport.stack
-  if (!stack || !target.position || text(target.dataset, "00200052") !== text(stack.frame.dataset, "00200052")) return
+  const reference = text(target.dataset, "00200052")
+  // Without a frame of reference places of one series say nothing of those of another (PS3.3 C.7.4.1).
+  if (!stack || !target.position || !reference || reference !== text(stack.frame.dataset, "00200052")) return
   if (stack.frame.position && isParallel(stack.frame, target)) stack.go(stack.nearestTo(target))
 }
 
@@ -225,7 +231,7 @@ function press(action, isOn) { root.querySelector(`[data-action="${action}"]`)?.
 
 function savePicture() {
   if (!active.image) return
-  active.canvas.toBlob((blob) => saveFile(blob, `image-${active.stack.index + 1}.png`), "image/png")
+  active.canvas.toBlob((blob) => saveFile(blob, `image-${active.index + 1}.png`), "image/png")
 }
 
 // Flips along an axis of the screen, which is the other one of an image that lies on its side.
@@ -344,7 +350,7 @@ for (const viewport of viewports) {
   const { element, canvas } = viewport
   element.addEventListener("viewer:image", () => {
     if (viewport === active) listPresets()
-    root.querySelector("[data-announce]").textContent = viewport.failure ? viewport.failure.message : `Image ${viewport.stack.index + 1} of ${viewport.stack.frames.length}`
+    root.querySelector("[data-announce]").textContent = viewport.failure ? viewport.failure.message : `Image ${viewport.index + 1} of ${viewport.stack.frames.length}`
   })
   element.addEventListener("viewer:window", () => { if (viewport === active) listPresets() })
   element.addEventListener("pointerdown", () => activate(viewport), true)

@@ -16,6 +16,7 @@ export class Viewport {
     this.picture = new OffscreenCanvas(1, 1)
     this.view = { ...NOTHING }
     this.stack = null
+    this.index = 0
     this.image = null
     this.frame = null
     this.failure = null
@@ -24,6 +25,7 @@ export class Viewport {
     this.layers = []
     this.guest = null
     this.wanted = null
+    this.opened = null
     this.selected = null
     this.cursor = null
     this.words = { key: "", made: [], table: null }
@@ -34,6 +36,7 @@ export class Viewport {
   show(stack) {
     this.#clear()
     this.stack = stack
+    this.index = stack.index
     this.frame = stack.frame
     stack.listen((frame, image, failure) => this.#receive(frame, image, failure))
     return stack.show()
@@ -206,6 +209,8 @@ export class Viewport {
   #receive(frame, image, failure) {
     const other = frame.rows !== this.frame?.rows || frame.columns !== this.frame?.columns
     this.frame = frame
+    // The image that is shown, while the stack waits for another one.
+    this.index = this.stack.index
     this.failure = failure
     this.image = image
     if (other) Object.assign(this.view, { panX: 0, panY: 0 })
@@ -245,7 +250,7 @@ export class Viewport {
       const box = element.querySelector(`[data-place="${place}"]`)
       box.replaceChildren(...lines.filter(Boolean).map((line) => Object.assign(document.createElement("div"), { textContent: line })))
     }
-    element.querySelector("[data-failure]").textContent = this.failure ? `Image ${stack.index + 1}: ${this.failure.message}` : ""
+    element.querySelector("[data-failure]").textContent = this.failure ? `Image ${this.index + 1}: ${this.failure.message}` : ""
     if (!frame) {
       for (const box of element.querySelectorAll("[data-place], [data-side]")) box.replaceChildren()
       return
@@ -254,7 +259,7 @@ export class Viewport {
     const shown = this.hasTexts
     say("top-left", shown ? [text(dataset, "00100010").replaceAll("^", " "), text(dataset, "00100020"), [date(text(dataset, "00100030")), text(dataset, "00100040")].filter(Boolean).join(" ")] : [])
     say("top-right", shown ? [text(dataset, "00080080"), date(text(dataset, "00080020")), text(dataset, "00081030"), text(dataset, "0008103E")] : [])
-    say("bottom-left", [this.#sizeText(), `Image ${stack.index + 1} of ${stack.frames.length}${this.image && !this.image.isWhole ? " …" : ""}`, ...(shown ? technique(frame) : [])])
+    say("bottom-left", [this.#sizeText(), `Image ${this.index + 1} of ${stack.frames.length}${this.image && !this.image.isWhole ? " …" : ""}`, ...(shown ? technique(frame) : [])])
     say("bottom-right", [this.suv?.reason ? `No SUV: ${this.suv.reason}` : "", this.#windowText(), `${Math.round((this.image ? this.scale.x / this.ratio : 1) * 100)} %`, frame.spacingWords])
     const sides = this.#sides()
     for (const place of ["top", "right", "bottom", "left"]) element.querySelector(`[data-side="${place}"]`).textContent = sides[place] ?? ""

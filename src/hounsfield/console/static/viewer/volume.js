@@ -28,6 +28,8 @@ export async function openVolume(page, uid) {
   const [whole, half] = [Voxels.bytesOf(volume, 1), Voxels.bytesOf(volume, 2)]
   if (half > most) throw new Error(`The volume is too large to be shown here: ${megabytes(half)} at half of its resolution, and ${megabytes(most)} is the most.`)
   await loadStyles()
+  // Another series may have been opened meanwhile.
+  if (page.active.wanted !== uid) return null
   const view = new VolumeView(page, volume)
   // What would be fetched ahead of images comes with the volume.
   page.active.stack?.ahead.abort()

@@ -179,7 +179,7 @@ export class Plot {
     context.fillStyle = PAPER.text
     context.font = `${10 * ratio}px sans-serif`
     for (const { x, from, seconds, speed } of sheet.rulers) {
-      const step = [0.2, 0.5, 1, 2, 5, 10, 30, 60, 300, 600, 1800, 3600, 7200].find((one) => one * speed >= 12) ?? 14400
+      const step = [0.2, 0.5, 1, 2, 5, 10, 30, 60, 300, 600, 1800, 3600, 7200].find((one) => one * speed >= 12) ?? 14400 * Math.ceil(12 / speed / 14400)
       const first = Math.max(Math.ceil(from / step), Math.ceil((from + (this.left / this.scale - x) / speed) / step))
       for (let tick = first; tick * step <= from + seconds + 1e-9; tick += 1) {
         const place = this.#x(x + (tick * step - from) * speed)

@@ -8,6 +8,9 @@ import { note } from "./notes.js"
 
 const COLOURS = [[126, 231, 135], [255, 170, 90], [150, 190, 255], [255, 150, 220]]
 const MOST_DRAWN = 64
+const MOST_DRAWN_BYTES = 128 * 1024 * 1024
+// As of an image that is shown at all.
+const MOST_PIXELS = 2 ** 25
 const RAW = "application/octet-stream; transfer-syntax=1.2.840.10008.1.2.1"
 
 const groupsOf = (dataset) => Array.from({ length: 16 }, (_, index) => (0x6000 + 2 * index).toString(16).toUpperCase()).filter((group) => dataset[`${group}0010`] || dataset[`${group}3000`])
@@ -76,10 +79,21 @@ class OverlayPlanes {
         .then((found) => Object.assign(plane, found), (error) => { plane.failure = error.message })
         .then(() => {
           plane.isReady = true
+          this.#forget()
           if (!this.closing.signal.aborted && this.viewport.frame === frame) this.viewport.draw()
         })
     }
     return this.drawn.get(key)
+  }
+
+  // Of large planes only the last ones are kept, and those of the image that is shown.
+  #forget() {
+    const { path } = this.viewport.frame ?? {}
+    let bytes = 0
+    for (const [key, { canvas }] of [...this.drawn].reverse()) {
+      bytes += canvas ? canvas.width * canvas.height * 4 : 0
+      if (bytes > MOST_DRAWN_BYTES && !key.endsWith(` ${path}`)) this.drawn.delete(key)
+    }
   }
 }
 
@@ -94,6 +108,7 @@ async function picture(frame, { key: group, colour }, page, signal) {
   const { dataset } = frame
   const [rows, columns] = [number(dataset, `${group}0010`), number(dataset, `${group}0011`)]
   if (!(rows > 0 && columns > 0)) throw new Error("the file does not say how large it is.")
+  if (rows * columns > MOST_PIXELS) throw new Error("it is too large to be shown here.")
   const [row = 1, column = 1] = numbers(dataset, `${group}0050`)
   const bits = await (dataset[`${group}3000`] ? ownBits(frame, group, rows * columns, page) : unusedBits(frame, group, signal))
   if (!bits) return {}
