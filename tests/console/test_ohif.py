@@ -21,7 +21,7 @@ from playwright.sync_api import Page, expect
 from pydicom.dataset import Dataset
 from pydicom.uid import EncapsulatedPDFStorage
 
-from hounsfield.console.security_headers import ohif_headers
+from hounsfield.console.security_headers import ohif_file_policy, ohif_headers
 from support.browser.fixtures import NewContext
 from support.browser.pages import sign_in
 from support.browser.plain_session import PlainSession
@@ -181,6 +181,12 @@ ATTEMPTS: Final = """async ([datastore, own]) => {
   document.body.append(script, image)
   await new Promise((resolve) => setTimeout(resolve, 200))
   if (window.planted) reached.push(window.planted)
+  // A script of the console is no worker of OHIF's, whose policy would be another one.
+  const icon = document.querySelector("link[rel=icon]").href
+  const worker = new Worker(icon.replace("icon.svg", "viewer/slide_metadata_worker.js"))
+  const answer = new Promise((resolve) => { worker.onerror = () => resolve(false); worker.onmessage = () => resolve(true) })
+  worker.postMessage(new ArrayBuffer(0))
+  if (await answer) reached.push("a worker of the console")
   try { (0, eval)("1"); reached.push("eval") } catch { /* refused */ }
   const status = (await fetch(own)).status
   return { reached, status }
@@ -233,6 +239,9 @@ def test_a_script_in_ohif_reads_the_data_store_and_no_more(
 def test_a_policy_names_what_it_can(host: str, asked: str) -> None:
     policy = ohif_headers(host, "/console/ohif/")["Content-Security-Policy"]
     assert f"; connect-src {asked} blob: data:; " in policy
+    assert f"; script-src {asked} 'wasm-unsafe-eval'; worker-src {asked} blob:; " in policy
+    # A worker reaches no more than the page that began it.
+    assert f"; connect-src {asked}; " in ohif_file_policy(host, "/console/ohif/")
 
 
 def test_files_are_packed_and_kept_for_ever(ohif: ServerProcess, wheel: Path) -> None:
@@ -243,6 +252,8 @@ def test_files_are_packed_and_kept_for_ever(ohif: ServerProcess, wheel: Path) ->
         raw = packed.raw.read()
         assert packed.headers["cache-control"] == "public, max-age=31536000, immutable"
         assert packed.headers["x-content-type-options"] == "nosniff"
+        own = ohif.url.partition("://")[2] + listed["base"]
+        assert f"; connect-src {own}; " in packed.headers["content-security-policy"]
         assert packed.headers.get("content-encoding") == ("gzip" if listed["files"][name]["packed"] else None)
         content = gzip.decompress(raw) if "content-encoding" in packed.headers else raw
         assert hashlib.sha256(content).hexdigest() == listed["files"][name]["sha256"]

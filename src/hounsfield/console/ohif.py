@@ -21,7 +21,7 @@ import structlog
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Scope, Send
 
-from hounsfield.console.security_headers import OHIF_WORKER_POLICY
+from hounsfield.console.security_headers import ohif_file_policy
 from hounsfield.gateway.request_body import header
 
 PREFIX: Final = "/console/ohif/"
@@ -131,9 +131,10 @@ async def send_ohif_file(scope: Scope, send: Send) -> bool:
         return False
     ohif = installed_ohif()
     file = ohif.files.get(scope["path"]) if ohif else None
-    if file is None:
+    if ohif is None or file is None:
         return False
     takes_packed = b"gzip" in (header(scope, b"accept-encoding") or b"")
+    host = (header(scope, b"host") or b"").decode("latin-1")
     headers = [
         (b"content-type", file.media_type),
         (b"cache-control", b"public, max-age=31536000, immutable"),
@@ -141,7 +142,7 @@ async def send_ohif_file(scope: Scope, send: Send) -> bool:
         (b"x-content-type-options", b"nosniff"),
         (b"cross-origin-resource-policy", b"same-origin"),
         # A worker has the policy of its own script.
-        (b"content-security-policy", OHIF_WORKER_POLICY),
+        (b"content-security-policy", ohif_file_policy(host, ohif.base).encode("latin-1")),
     ]
     if file.is_packed and takes_packed:
         headers.append((b"content-encoding", b"gzip"))

@@ -23,7 +23,7 @@ async def show_ohif(visit: Visit) -> Response:
     page = f"{datastore.path}/ohif"
     root = f"/console/api/datastore/{label(datastore.id)}"
     host = visit.request.url.netloc
-    headers = ohif_headers(host, f"{root}/studies", f"{root}/studies/", f"{page}/", ohif.base)
+    headers = ohif_headers(host, ohif.base, f"{root}/studies", f"{root}/studies/", f"{page}/")
     return visit.render("ohif.html", headers=headers, datastore=datastore, ohif=ohif, page=page, root=root)
 
 
