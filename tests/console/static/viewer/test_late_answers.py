@@ -196,6 +196,15 @@ def test_absurd_numbers_of_frames_are_bounded(viewer: Page) -> None:
         }}"""
     )
     assert counts == [1_000_002, 1_000_001]
+    planes = viewer.evaluate(
+        f"""async () => {{
+          const {{ Slide, SLIDE }} = await ({MODULE})("slide_pyramid.js")
+          const said = {{ "00080016": SLIDE, "00280008": 2147483647, "00280010": 1, "00280011": 1, "00480303": 4294967295 }}
+          const dataset = Object.fromEntries(Object.entries(said).map(([tag, one]) => [tag, {{ vr: "UL", Value: [one] }}]))
+          return new Slide([dataset], "").planesOf("").length
+        }}"""
+    )
+    assert planes == 1
 
 
 def _answer_with_a_long_comment(route: Route) -> None:

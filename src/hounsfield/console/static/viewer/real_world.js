@@ -3,7 +3,7 @@ import { groupItems, number, text, value } from "./dicom.js"
 
 // Gives { value, unit, name } of a stored value by each mapping that has it.
 export function realWorldValues(frame, stored) {
-  return groupItems(frame.dataset, frame.index, "00409096").map(read).flatMap(({ first, last, slope, intercept, table, unit, name }) => {
+  return groupItems(frame.dataset, frame.index, "00409096").filter(Boolean).map(read).flatMap(({ first, last, slope, intercept, table, unit, name }) => {
     if (stored < first || stored > last) return []
     const found = table ? Number(table[stored - first]) : stored * slope + intercept
     return Number.isFinite(found) ? [{ value: found, unit, name }] : []

@@ -9,6 +9,8 @@ import { Frame, Instance, number, numbers, text, value, values } from "./dicom.j
 export const SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
 const PERFRAME = "52009230"
 const SHARED = "52009229"
+// More planes of an optical path than these nobody focuses through; a file may say that it has billions.
+const MOST_PLANES = 10_000
 
 // What an instance of a slide is, by the third value of Image Type.
 const flavour = (dataset) => String(values(dataset, "00080008")[2] ?? "VOLUME").toUpperCase()
@@ -132,7 +134,8 @@ export class TiledImage {
     const paths = this.paths.slice(0, number(this.dataset, "00480302") || this.paths.length)
     const needed = each * planes * paths.length
     if (this.count < needed) notes.push(`The image of ${this.columns} × ${this.rows} has ${this.count} frames of ${needed}. What is missing is not shown.`)
-    return paths.flatMap(({ id }, path) => Array.from({ length: planes }, (_, plane) => {
+    const length = Math.min(planes, MOST_PLANES, Math.max(1, Math.ceil(this.count / each)))
+    return paths.flatMap(({ id }, path) => Array.from({ length }, (_, plane) => {
       const start = (path * planes + plane) * each
       return { path: id, z: first + plane * step, framesAt: (x, y) => this.#whole(start + y * this.across + x, x, y) }
     }))

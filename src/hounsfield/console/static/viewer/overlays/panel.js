@@ -4,6 +4,8 @@ import { button, element } from "../documents/element.js"
 import { isDerived } from "./references.js"
 
 const NAME = "overlays"
+// A file may describe 65,535 segments: a list of all of them would take the browser long.
+const MOST_LISTED = 1000
 const LAYERS = { SEG: () => import("./segmentation.js"), RTSTRUCT: () => import("./structure_set.js") }
 
 export function toggleOverlays(page) {
@@ -56,7 +58,7 @@ function legend(page, viewport, layer, index) {
   section.append(heading)
   if (layer.problems.length) section.append(element("ul", { className: "words" }, ...layer.problems.map((words) => element("li", {}, words))))
   const list = element("ul", { className: "items" })
-  const boxes = layer.items.map((item) => {
+  const boxes = layer.items.slice(0, MOST_LISTED).map((item) => {
     const box = element("input", { type: "checkbox", checked: item.isVisible })
     box.dataset.key = `${index} ${item.key}`
     box.addEventListener("change", () => layer.setVisible([item.key], box.checked))
@@ -68,6 +70,7 @@ function legend(page, viewport, layer, index) {
     layer.setVisible(layer.items.map(({ key }) => key), isVisible)
   }
   section.append(opacity(layer, index), buttons(viewport, layer, showAll), list)
+  if (layer.items.length > MOST_LISTED) section.append(element("p", { className: "words" }, `Only the first ${MOST_LISTED} of ${layer.items.length} are listed.`))
   return section
 }
 
