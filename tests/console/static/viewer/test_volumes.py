@@ -541,6 +541,7 @@ def test_what_does_not_come_is_told_and_what_does_not_fit_stays_small(
     )
     page.wait_for_function(f"() => !{VIEW}.isLoading && !{VIEW}.frameAsked")
     _compare_half(page, _save_series(tmp_path, files))
+    expect(page.locator(".probe")).to_contain_text("at half of the resolution")
     page.evaluate(_memory("8 * 4 / 1024 ** 2"))
     page.keyboard.press("u")
     page.keyboard.press("u")

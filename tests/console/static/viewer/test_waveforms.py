@@ -308,12 +308,16 @@ def test_broken_waveforms_say_so(server: ServerProcess, datastore: str, signed_i
     expect(body).to_contain_text("This object has no waveforms.")
 
 
-def test_absurd_rates_are_drawn_at_once(server: ServerProcess, datastore: str, signed_in: Page) -> None:
-    groups = [
-        group(_ramp("<i2", 0, 1000), f"SS {rate}", SamplingFrequency=rate) for rate in ("1e-30", "1e-300", "1e300")
-    ]
+def test_absurd_numbers_are_drawn_at_once(server: ServerProcess, datastore: str, signed_in: Page) -> None:
+    samples = _ramp("<i2", 0, 1000)
+    groups = [group(samples, f"SS {rate}", SamplingFrequency=rate) for rate in ("1e-30", "1e-300", "1e300")]
+    # As many channels as would make a canvas that is too high for a browser.
+    groups.append(group(np.tile(samples, 10), "SS many", NumberOfWaveformChannels=1000, NumberOfWaveformSamples=4))
     dataset = waveforms(groups, study=64)
     assert store(server, datastore, [part10(dataset)]).status_code == 200
     body = open_waveforms(signed_in, datastore, dataset)
-    expect(body.locator("canvas")).to_have_count(3)
+    expect(body.locator("canvas")).to_have_count(4)
     expect(signed_in.locator(".document-status")).to_have_text("")
+    many = body.locator(".waveform").last
+    expect(many).to_contain_text("Only the first 256 of 1000 channels are drawn.")
+    assert is_trace(pixels_of(many)).any()

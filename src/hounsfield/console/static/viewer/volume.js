@@ -251,7 +251,9 @@ export class VolumeView {
     const { thickness, mode } = this.slab
     if (!thickness) return null
     const step = this.stepAlong(normal)
-    return { layers: 2 * Math.floor(thickness / 2 / step + 1e-6) + 1, step: scaled(normal, step), mode }
+    // No plane beyond the volume has anything, however small its voxels are.
+    const most = this.volume.size.reduce((sum, count) => sum + count, 0)
+    return { layers: 2 * Math.min(most, Math.floor(thickness / 2 / step + 1e-6)) + 1, step: scaled(normal, step), mode }
   }
   get slabText() {
     const { thickness, mode } = this.slab
@@ -322,7 +324,8 @@ export class VolumeView {
   #writeProbe() {
     const found = valueAt(this.voxels, this.cursor)
     const words = Number.isFinite(found) ? `${Number(found.toPrecision(6))}${this.unit ? ` ${this.unit}` : ""}${this.#uptakeText(found)}` : "no value"
-    this.probe.textContent = `${placeText(this.cursor)}: ${words}`
+    // A value of half of the resolution is a mean of voxels, not what is stored.
+    this.probe.textContent = `${placeText(this.cursor)}: ${words}${this.voxels.factor === 1 ? "" : " at half of the resolution"}`
   }
 
   // The standardised uptake value, by the image that is nearest to the crosshair.

@@ -14,6 +14,8 @@ import { dateTimeText } from "./moments.js"
 const SPEEDS = [100, 50, 25, 12.5, 5, 1]
 const GAINS = [5, 10, 20]
 const MOST_MARKS = 500
+// A canvas for more than these would be higher than browsers can draw.
+const MOST_STRIPS = 256
 
 export function open({ page, viewport, datasets }) {
   return DocumentHost.open({ page, viewport, datasets, show, name: (dataset) => kindName(text(dataset, "00080016")) })
@@ -85,7 +87,7 @@ class GroupSection {
     const isPaper = this.isPaper && this.layout.value !== STRIPS
     const sheet = isPaper
       ? paper(group, { speed, gain: Number(this.gain.value), layout: this.layout.value, start: this.start })
-      : strips(group, group.channels, { speed })
+      : strips(group, group.channels.slice(0, MOST_STRIPS), { speed })
     const { rulers: [{ x, from, seconds }] } = sheet
     sheet.marks = this.annotations.flatMap((one) => one.moments.map((moment) => ({ moment, words: markWords(one) })))
       .filter(({ moment }) => moment >= from && moment <= from + seconds).sort((one, other) => one.moment - other.moment).slice(0, MOST_MARKS)
@@ -93,7 +95,11 @@ class GroupSection {
     for (const step of this.steps) step.hidden = seconds >= group.seconds
     this.gain.parentElement.hidden = !isPaper
     const others = isPaper ? leftOut(group) : []
-    this.note.textContent = others.length ? `Not on this paper, because they are no voltage: ${others.join(", ")}. The layout of strips has them.` : ""
+    const notDrawn = isPaper ? 0 : Math.max(0, group.channels.length - MOST_STRIPS)
+    this.note.textContent = [
+      others.length ? `Not on this paper, because they are no voltage: ${others.join(", ")}. The layout of strips has them.` : "",
+      notDrawn ? `Only the first ${MOST_STRIPS} of ${group.channels.length} channels are drawn. The table below has all.` : "",
+    ].filter(Boolean).join(" ")
     plot.show(sheet, this.#words(sheet, speed))
   }
 
