@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
+import orjson
 from starlette.responses import Response
 
 from hounsfield.console.calls import ApiError, label
@@ -60,13 +62,16 @@ async def show_viewer(visit: Visit) -> Response:
     if not study:
         return visit.redirect(datastore.path)
     path = f"/datastore/{label(datastore.id)}/studies/{label(study)}"
+    found = await _find_series(visit, path)
+    first = series or _first_series(found)
     response = visit.render(
         "viewer.html",
         datastore=datastore,
         study=study,
         series=series,
         path=f"/console/api{path}",
-        found=await _find_series(visit, path),
+        found=found,
+        metadata=f"/console/api{path}/series/{label(first)}/metadata" if first else "",
         modules=imported_modules("viewer/viewer.js", "viewer/pictures.js"),
         tools=TOOLS,
         actions=ACTIONS,
@@ -83,6 +88,18 @@ async def _find_series(visit: Visit, path: str) -> str:
         # The browser asks again, and says in words why there is none.
         return ""
     return answer.body.decode()
+
+
+def _first_series(found: str) -> str:
+    """Return the UID of the series that is opened first: the lowest number of those with instances; empty for none."""
+    every = sorted(orjson.loads(found or "[]"), key=lambda series: _number(series, "00200011") or 0)
+    first = next((series for series in every if _number(series, "00201209") != 0), None)
+    return str(first["0020000E"]["Value"][0]) if first else ""
+
+
+def _number(series: Mapping[str, Any], tag: str) -> float | None:
+    found = series.get(tag, {}).get("Value", [None])[0]
+    return found if isinstance(found, int | float) else None
 
 
 async def _ask_series(visit: Visit, datastore_id: str, image_set_id: str) -> SeriesUids:

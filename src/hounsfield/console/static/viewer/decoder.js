@@ -12,7 +12,9 @@ export class Decoder {
   }
 
   #start() {
-    const worker = new Worker(new URL("decode_worker.js", import.meta.url))
+    const begun = window.viewerBegun?.decoder
+    if (begun) window.viewerBegun.decoder = null
+    const worker = begun ?? new Worker(new URL("decode_worker.js", import.meta.url))
     worker.addEventListener("message", (event) => this.#finish(worker, event.data))
     worker.addEventListener("error", () => this.#fail(worker))
     this.idle.push(worker)

@@ -12,8 +12,8 @@ const withDocument = (datasets) => datasets.every((dataset) => dataset["00420011
 const withVideo = (datasets) => datasets.every((dataset) => /^1\.2\.840\.10008\.1\.2\.4\.10[0-8](\.1)?$/.test(text(dataset, "00083002")))
 
 const KINDS = [
-  { takes: isOf("1.2.840.10008.5.1.4.1.1.77.1.6"), load: () => import("./slides.js") },
-  { takes: isOf("1.2.840.10008.5.1.4.1.1.91.1"), load: () => import("./slide_annotations.js") },
+  { takes: isOf("1.2.840.10008.5.1.4.1.1.77.1.6"), load: () => import("./slides/slides.js") },
+  { takes: isOf("1.2.840.10008.5.1.4.1.1.91.1"), load: () => import("./slides/annotations.js") },
   { takes: withContentTree, load: () => import("./documents/structured_report.js") },
   { takes: withDocument, load: () => import("./documents/encapsulated.js") },
   { takes: withWaveforms, load: () => import("./documents/waveforms.js") },

@@ -8,7 +8,7 @@ import { openKind } from "./kinds.js"
 import { cancelPoint, handleKey, handlePointers, remove } from "./pointers.js"
 import { SidePanel } from "./side.js"
 import { round, Viewport } from "./viewport.js"
-import { VolumeOffer } from "./volume_offer.js"
+import { VolumeOffer } from "./volumes/offer.js"
 
 const root = document.querySelector("[data-viewer]")
 const base = root.dataset.study
@@ -23,10 +23,18 @@ let cine = null
 let isLinked = true
 let wholeStage = null
 
+// What begin.js asked for already, once.
+function begun(path) {
+  const { answer } = window.viewerBegun
+  if (window.viewerBegun.path !== path) return null
+  window.viewerBegun.path = null
+  return answer
+}
+
 async function json(path, read = readJson) {
   let answer
   try {
-    answer = await fetch(path, { headers: { Accept: "application/dicom+json" } })
+    answer = await (begun(path) ?? fetch(path, { headers: { Accept: "application/dicom+json" } }))
   } catch {
     throw new Error("The server cannot be reached. Open the series again when it is back.")
   }
@@ -94,7 +102,7 @@ function seriesButton(series, index) {
 function datasetsOf(uid) {
   if (!datasets.has(uid)) {
     const ofASlide = text(found.get(uid), "00080060") === "SM"
-    const read = ofASlide ? async (answer) => (await import("./slide_metadata.js")).readDatasets(answer) : undefined
+    const read = ofASlide ? async (answer) => (await import("./slides/metadata.js")).readDatasets(answer) : undefined
     const asked = json(`${pathOf(uid)}/metadata`, read)
     asked.catch(() => datasets.delete(uid))
     datasets.set(uid, asked)
@@ -375,7 +383,8 @@ setTool("window")
 setLayout(1)
 activate(viewports[0])
 press("link", isLinked)
-open().catch(fail)
+// What every page of the console has comes once the first image is there.
+open().catch(fail).finally(() => import("../console.js"))
 
 // For tests and for people who look behind: what is shown, as it is.
 root.viewer = page

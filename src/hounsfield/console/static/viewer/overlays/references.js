@@ -51,7 +51,7 @@ export async function openOver({ page, series, datasets, path, viewport }, layer
     if (viewport.wanted !== wanted) return
     if (images.some((dataset) => text(dataset, "00080016") === SLIDES)) {
       if (text(series, "00080060") !== "SEG") throw new Error("It was made for a slide, and is not laid over one here")
-      const { openOverSlide } = await import("../slide_segmentation.js")
+      const { openOverSlide } = await import("../slides/segmentation.js")
       return await openOverSlide({ page, series, viewport }, uid)
     }
     await open({ page, series: page.series.get(uid), datasets: images, path: page.pathOf(uid), viewport })

@@ -1,7 +1,7 @@
 // Annotations of slides (Microscopy Bulk Simple Annotations, PS3.3 C.37.1): groups of points, lines and areas over the tiles.
-import { number, numbers, text, value, values } from "./dicom.js"
-import { bytesOf } from "./documents/bulk.js"
-import { css, distinct, fromCielab, isColour } from "./overlays/colours.js"
+import { number, numbers, text, value, values } from "../dicom.js"
+import { bytesOf } from "../documents/bulk.js"
+import { css, distinct, fromCielab, isColour } from "../overlays/colours.js"
 
 export const ANNOTATIONS = "1.2.840.10008.5.1.4.1.1.91.1"
 // Segments have the colours of small numbers.

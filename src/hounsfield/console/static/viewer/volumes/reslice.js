@@ -1,6 +1,6 @@
 // Planes through voxels: linear interpolation between the middles of voxels, as wide as the voxels reach.
-import { brightness } from "./greyscale.js"
-import { isDark, toIndex } from "./volume_geometry.js"
+import { brightness } from "../greyscale.js"
+import { isDark, toIndex } from "./geometry.js"
 
 // Outside of all voxels, or padding.
 const NOTHING = NaN

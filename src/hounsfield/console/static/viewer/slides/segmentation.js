@@ -1,9 +1,9 @@
 // Segmentations of slides (PS3.3 A.51 with frames in tiles): colours over the tiles, level by level.
-import { text } from "./dicom.js"
-import { paint, paintLabels } from "./overlays/segmentation.js"
-import { referencedSeries } from "./overlays/references.js"
-import { readSegmentation } from "./overlays/segments.js"
-import { Level, TiledImage } from "./slide_pyramid.js"
+import { text } from "../dicom.js"
+import { paint, paintLabels } from "../overlays/segmentation.js"
+import { referencedSeries } from "../overlays/references.js"
+import { readSegmentation } from "../overlays/segments.js"
+import { Level, TiledImage } from "./pyramid.js"
 
 // Opens the slide that a segmentation was made for, with all of its segments.
 export async function openOverSlide({ page, series, viewport }, slideSeries) {

@@ -1,9 +1,9 @@
 // The volume in three dimensions: turned by drag or keys, seen from a side of the patient, as MIP or as surfaces in light.
-import { letters } from "./dicom.js"
+import { letters } from "../dicom.js"
 import { element, write } from "./plane_pane.js"
 import { RayCaster } from "./ray_caster.js"
 import { cross, dot, minus, normalized, scaled } from "./vectors.js"
-import { round } from "./viewport.js"
+import { round } from "../viewport.js"
 
 // What is right and up on the screen when one looks from a side of the patient.
 const SIDES = {

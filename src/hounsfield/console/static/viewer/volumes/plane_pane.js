@@ -1,8 +1,8 @@
 // One plane through a volume on a canvas, with crosshair, letters of the patient's sides, and lengths.
-import { letters } from "./dicom.js"
+import { letters } from "../dicom.js"
 import { paint, reslice } from "./reslice.js"
 import { add, dot, length, minus, scaled } from "./vectors.js"
-import { obliquity, placeText } from "./volume_geometry.js"
+import { obliquity, placeText } from "./geometry.js"
 
 const SVG = "http://www.w3.org/2000/svg"
 const GAP = 14

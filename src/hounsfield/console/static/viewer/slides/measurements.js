@@ -1,5 +1,5 @@
 // Lengths, angles and areas on a slide, in micrometres and millimetres, and marks where tiles are missing.
-import { POINTS } from "./measurements.js"
+import { POINTS } from "../measurements.js"
 
 const SVG = "http://www.w3.org/2000/svg"
 

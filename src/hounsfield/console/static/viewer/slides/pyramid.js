@@ -4,7 +4,7 @@
 //   instances ─▶ images (a concatenation is one) ─▶ levels, the largest first ─▶ frame of a tile
 //
 // Lengths are in millimetres, heights of focal planes in micrometres, as the standard has them.
-import { Frame, Instance, number, numbers, text, value, values } from "./dicom.js"
+import { Frame, Instance, number, numbers, text, value, values } from "../dicom.js"
 
 export const SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
 const PERFRAME = "52009230"

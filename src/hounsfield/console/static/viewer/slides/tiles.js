@@ -1,6 +1,6 @@
 // Tiles of a slide as pictures: stored JPEG by the browser, all else by the loader of frames; grey through a window.
-import { ask, bodyOf } from "./frames.js"
-import { colourWords, isSignedArray, isWide, pixelsOf, wholeRange, wordsOf } from "./greyscale.js"
+import { ask, bodyOf } from "../frames.js"
+import { colourWords, isSignedArray, isWide, pixelsOf, wholeRange, wordsOf } from "../greyscale.js"
 
 const JPEG = "1.2.840.10008.1.2.4.50"
 export class SlideTiles {

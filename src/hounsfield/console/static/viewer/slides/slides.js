@@ -1,6 +1,6 @@
 // A slide under the microscope: its pyramid in OpenSeadragon, which is loaded with the first slide.
-import { Slide } from "./slide_pyramid.js"
-import { SlideView } from "./slide_view.js"
+import { Slide } from "./pyramid.js"
+import { SlideView } from "./view.js"
 
 // Of a tile.
 const MOST_PIXELS = 2 ** 24
@@ -40,7 +40,7 @@ export async function open({ page, series, datasets, path, viewport }) {
   const slide = new Slide(datasets, path)
   // What is in one piece is an image like others.
   if (slide.base.tileColumns * slide.base.tileRows > MOST_PIXELS) {
-    const pictures = await import("./pictures.js")
+    const pictures = await import("../pictures.js")
     return pictures.open({ page, series, datasets, path, viewport })
   }
   const library = await openSeadragon()

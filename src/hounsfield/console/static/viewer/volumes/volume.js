@@ -1,14 +1,14 @@
 // A series as a volume: axial, coronal and sagittal planes with a crosshair, and a picture in three dimensions.
-import { saveFile } from "../save_file.js"
-import { framesOfSeries, text } from "./dicom.js"
+import { saveFile } from "../../save_file.js"
+import { framesOfSeries, text } from "../dicom.js"
 import { PlanePane, element } from "./plane_pane.js"
 import { Slices } from "./slices.js"
 import { SpacePane } from "./space_pane.js"
 import { valueAt } from "./reslice.js"
-import { suvOf } from "./suv.js"
+import { suvOf } from "../suv.js"
 import { add, dot, length, minus, scaled } from "./vectors.js"
-import { date, round } from "./viewport.js"
-import { PATIENT_AXES, obliquity, ownAxes, placeText, planesAlong, spacingAlong, thinned, toIndex, toPatient, volumeOf } from "./volume_geometry.js"
+import { date, round } from "../viewport.js"
+import { PATIENT_AXES, obliquity, ownAxes, placeText, planesAlong, spacingAlong, thinned, toIndex, toPatient, volumeOf } from "./geometry.js"
 import { Voxels } from "./voxels.js"
 
 // How large an array of voxels may be; less where the machine has little memory (navigator.deviceMemory, in GiB).

@@ -1,6 +1,6 @@
 // The images of a volume over the wire: first a half of their resolution by byte range, then the rest of their bytes.
-import { isDecodable, readCodestream } from "./codestream.js"
-import { FrameError, HTJ2K, ask, bodyOf } from "./frames.js"
+import { isDecodable, readCodestream } from "../codestream.js"
+import { FrameError, HTJ2K, ask, bodyOf } from "../frames.js"
 
 const AT_ONCE = 6
 const TRIES = 4

@@ -1,11 +1,11 @@
 // A slide in a viewport: OpenSeadragon draws the tiles; scale bar, texts, places, measurements and keys are ours.
-import { text, value, values } from "./dicom.js"
-import { element } from "./documents/element.js"
-import { annotationsOf, drawAnnotations } from "./slide_annotations.js"
-import { segmentationsOf } from "./slide_segmentation.js"
-import { SlideMeasurements } from "./slide_measurements.js"
-import { SlideTiles } from "./slide_tiles.js"
-import { saveFile } from "../save_file.js"
+import { text, value, values } from "../dicom.js"
+import { element } from "../documents/element.js"
+import { annotationsOf, drawAnnotations } from "./annotations.js"
+import { segmentationsOf } from "./segmentation.js"
+import { SlideMeasurements } from "./measurements.js"
+import { SlideTiles } from "./tiles.js"
+import { saveFile } from "../../save_file.js"
 
 const AT_ONCE = 6
 const ACTION_KEYS = { 0: "fit", Home: "fit", o: "actual", "+": "larger", "-": "smaller", "[": "left", "]": "right", h: "flipx", v: "flipy", x: "reset", t: "texts", k: "save", Delete: "remove" }

@@ -5,7 +5,7 @@
 export async function readDatasets(answer) {
   const bytes = await answer.arrayBuffer()
   return new Promise((resolve, reject) => {
-    const worker = new Worker(new URL("slide_metadata_worker.js", import.meta.url))
+    const worker = new Worker(new URL("metadata_worker.js", import.meta.url))
     const end = (settle, what) => { worker.terminate(); settle(what) }
     const fail = () => end(reject, new Error("The data sets of the slide cannot be read."))
     worker.addEventListener("message", ({ data }) => (data ? end(resolve, data) : fail()))

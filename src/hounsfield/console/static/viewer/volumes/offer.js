@@ -1,6 +1,6 @@
 // The button that shows the active series as a volume; where it is none, the button says why.
-import { framesOfSeries } from "./dicom.js"
-import { volumeOf } from "./volume_geometry.js"
+import { framesOfSeries } from "../dicom.js"
+import { volumeOf } from "./geometry.js"
 
 export class VolumeOffer {
   constructor(page) {
