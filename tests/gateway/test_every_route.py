@@ -17,6 +17,7 @@ from starlette.responses import PlainTextResponse
 
 from hounsfield.api.dicomweb.resources import ROUTES
 from hounsfield.bootstrap.api import make_app
+from hounsfield.console.browser_redirect import BrowserRedirect
 from hounsfield.gateway.pipeline import Pipeline
 from hounsfield.gateway.route_table import Route, RouteTable
 from hounsfield.iam.sessions.sessions import NewSession, TemporaryCredentials
@@ -170,8 +171,9 @@ def test_a_new_route_without_a_lock_fails_the_walk(tmp_path: Path, values: dict[
     real.start()
     forgotten = Route("GET", "/new/{datastoreId}", "ListNew", app=PlainTextResponse("come in"))
     table = RouteTable(real.routes.apis, (*real.routes.open_routes, forgotten))
-    assert isinstance(real.pipeline, Pipeline)
-    gateway = replace(real, routes=table, pipeline=replace(real.pipeline, routes=table))
+    assert isinstance(real.pipeline, BrowserRedirect)
+    assert isinstance(real.pipeline.pipeline, Pipeline)
+    gateway = replace(real, routes=table, pipeline=replace(real.pipeline.pipeline, routes=table))
     with served(gateway) as server:
         findings = walk(server, table.routes, values, {"without credentials": unsigned})
     real.stop()

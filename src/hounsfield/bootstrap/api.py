@@ -42,7 +42,7 @@ from hounsfield.bootstrap.roles import job_roles
 from hounsfield.bootstrap.start_faults import explain_start_faults
 from hounsfield.bootstrap.start_reports import report_refusal
 from hounsfield.bootstrap.tokens import make_token_authorizer
-from hounsfield.console.front_door import BrowserRedirect
+from hounsfield.console.browser_redirect import BrowserRedirect
 from hounsfield.gateway.audit_record import Recorder
 from hounsfield.gateway.authentication import AccessKeyHolders, Authenticator
 from hounsfield.gateway.bearer_authentication import BearerAuthenticator
