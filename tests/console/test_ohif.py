@@ -183,7 +183,7 @@ ATTEMPTS: Final = """async ([datastore, own]) => {
   if (window.planted) reached.push(window.planted)
   // A script of the console is no worker of OHIF's, whose policy would be another one.
   const icon = document.querySelector("link[rel=icon]").href
-  const worker = new Worker(icon.replace("icon.svg", "viewer/slide_metadata_worker.js"))
+  const worker = new Worker(icon.replace("icon.svg", "viewer/slides/metadata_worker.js"))
   const answer = new Promise((resolve) => { worker.onerror = () => resolve(false); worker.onmessage = () => resolve(true) })
   worker.postMessage(new ArrayBuffer(0))
   if (await answer) reached.push("a worker of the console")

@@ -52,6 +52,8 @@ ODD: Final[dict[str, Callable[[], Dataset]]] = {
     "a slope of nothing": lambda: _window(RescaleSlope="0", RescaleIntercept="NaN"),
     "spacing of nothing": lambda: _window(PixelSpacing=["0", "-1"], ImagerPixelSpacing=["NaN", "1"]),
     "a wide spacing": lambda: _window(PixelSpacing=["1e9", "1e-9"]),
+    "a spacing beyond all numbers": lambda: _window(PixelSpacing=["1e-300", "1e300"]),
+    "a spacing of less than atoms": lambda: _window(PixelSpacing=["1e-300", "1e-300"]),
     "an orientation of nothing": lambda: _window(
         ImageOrientationPatient=[0, 0, 0, 0, 0, 0], ImagePositionPatient=[0, 0, 0]
     ),
@@ -79,7 +81,7 @@ def test_odd_images_are_shown(server: ServerProcess, datastore: str, viewer: Pag
     open_study(viewer, datastore, STUDY)
     for number, name in enumerate(ODD, 1):
         assert open_series(viewer, uid(1, number)) == "", name
-        assert viewer.evaluate(f"() => Number.isFinite({ACTIVE}.scale.x) && {ACTIVE}.hasPixels"), name
+        assert viewer.evaluate(f"() => {ACTIVE}.scale.x > 0 && {ACTIVE}.scale.y > 0 && {ACTIVE}.hasPixels"), name
     # A window is dragged wherever it is.
     box = viewer.locator("[data-active] canvas").bounding_box()
     assert box is not None

@@ -179,6 +179,7 @@ CALIBRATED: Final[dict[str, tuple[dict[str, Any], str, str]]] = {
         "calibrated by fiducial",
         "5.0 mm",
     ),
+    "as fine as in the eye": ({"PixelSpacing": ["0.0039", "0.0039"]}, "", "0.195 mm"),
     "not at all": ({"PixelSpacing": ["0", "0"]}, "not calibrated", "50.0 px"),
     "by region": (
         {"SequenceOfUltrasoundRegions": Sequence([_region(0, 63, (3, 3), (0.01, 0.02))])},

@@ -99,7 +99,7 @@ def test_another_series_is_not_replaced_by_one_that_comes_late(viewer: Page, fau
 
     # A volume whose styles come late.
     assert open_series(viewer, VOLUME) == ""
-    styles = Held(viewer, "**/viewer/volume.css")
+    styles = Held(viewer, "**/viewer/volumes/volume.css")
     with viewer.expect_request(styles.pattern):
         viewer.keyboard.press("u")
     assert open_series(viewer, IMAGES) == ""
@@ -198,7 +198,7 @@ def test_absurd_numbers_of_frames_are_bounded(viewer: Page) -> None:
     assert counts == [1_000_002, 1_000_001]
     planes = viewer.evaluate(
         f"""async () => {{
-          const {{ Slide, SLIDE }} = await ({MODULE})("slide_pyramid.js")
+          const {{ Slide, SLIDE }} = await ({MODULE})("slides/pyramid.js")
           const said = {{ "00080016": SLIDE, "00280008": 2147483647, "00280010": 1, "00280011": 1, "00480303": 4294967295 }}
           const dataset = Object.fromEntries(Object.entries(said).map(([tag, one]) => [tag, {{ vr: "UL", Value: [one] }}]))
           return new Slide([dataset], "").planesOf("").length

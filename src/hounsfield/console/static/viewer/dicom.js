@@ -207,9 +207,16 @@ function paddingOf(dataset) {
   return null
 }
 
+// Pixels are neither smaller than atoms nor larger than a kilometre, nor a thousand times as long as wide: such numbers are no
+// size, and nothing could be drawn by them.
+const LEAST_SIZE = 1e-8
+const MOST_SIZE = 1e6
+const MOST_ASPECT = 1000
+
 const pair = (dataset, tag) => {
   const found = numbers(dataset, tag)
-  return found.length === 2 && found.every((one) => Number.isFinite(one) && one > 0) ? found : null
+  if (found.length !== 2 || !found.every((one) => one >= LEAST_SIZE && one <= MOST_SIZE)) return null
+  return Math.max(...found) <= MOST_ASPECT * Math.min(...found) ? found : null
 }
 
 // Millimetres between rows and between columns, which attribute says so, and what of (PS3.3 section 10.7.1.3).

@@ -59,6 +59,8 @@ class Statistics {
 }
 
 const short = (value) => String(Number(value.toPrecision(6)))
+// Tenths, and of what is less than one, as in images of the eye, three digits.
+export const rounded = (size) => (size > 0 && size < 1 ? String(Number(size.toPrecision(3))) : size.toFixed(1))
 const spaced = (unit) => (unit ? ` ${unit}` : "")
 
 // The lines that say what a measurement measures.
@@ -73,7 +75,7 @@ export function describe(viewport, { kind, points }) {
 }
 
 function lengthLines(size, points) {
-  if (isOneUnit(size)) return [`${lengthOf(size, points).toFixed(1)} ${size.unitX}`]
+  if (isOneUnit(size)) return [`${rounded(lengthOf(size, points))} ${size.unitX}`]
   const [one, other] = points
   return [`${short(Math.abs(one[0] - other[0]) * size.x)} ${size.unitX}, ${short(Math.abs(one[1] - other[1]) * size.y)} ${size.unitY}`]
 }
@@ -81,7 +83,7 @@ function lengthLines(size, points) {
 function areaOf(size, kind, points) {
   const { left, right, top, bottom } = box(points)
   const area = (right - left) * size.x * (bottom - top) * size.y * (kind === "ellipse" ? Math.PI / 4 : 1)
-  return `${area.toFixed(area < 100 ? 1 : 0)} ${isOneUnit(size) ? `${size.unitX}²` : `${size.unitX}·${size.unitY}`}`
+  return `${area < 100 ? rounded(area) : area.toFixed(0)} ${isOneUnit(size) ? `${size.unitX}²` : `${size.unitX}·${size.unitY}`}`
 }
 
 function probeLines(viewport, point) {

@@ -1,5 +1,6 @@
 // One plane through a volume on a canvas, with crosshair, letters of the patient's sides, and lengths.
 import { letters } from "../dicom.js"
+import { rounded } from "../measurements.js"
 import { paint, reslice } from "./reslice.js"
 import { add, dot, length, minus, scaled } from "./vectors.js"
 import { obliquity, placeText } from "./geometry.js"
@@ -91,7 +92,7 @@ export class PlanePane {
       const ends = points.map((point) => this.toScreen(point))
       add("polyline", { points: ends.map((one) => one.join(",")).join(" ") })
       for (const [cx, cy] of ends) add("circle", { cx, cy, r: 3 })
-      add("text", { x: ends[1][0] + 8, y: ends[1][1] + 4 }).textContent = `${length(minus(...points)).toFixed(1)} mm`
+      add("text", { x: ends[1][0] + 8, y: ends[1][1] + 4 }).textContent = `${rounded(length(minus(...points)))} mm`
     }
     this.#write()
   }
