@@ -126,7 +126,15 @@ def test_another_series_is_not_replaced_by_one_that_comes_late(viewer: Page, fau
 
 def test_the_image_that_is_there_keeps_its_number_and_its_points(viewer: Page) -> None:
     place = viewer.locator("[data-active]")
-    viewer.evaluate(f"() => {{ {ACTIVE}.stack.ahead.abort(); {ACTIVE}.stack.store.kept.clear() }}")
+    # Nothing that was fetched ahead is there.
+    viewer.evaluate(
+        f"""async () => {{
+          const {{ ahead, store }} = {ACTIVE}.stack
+          ahead.abort()
+          await Promise.allSettled([...store.coming.values()])
+          store.kept.clear()
+        }}"""
+    )
     held = Held(viewer, f"**/{uid(1, 1, 2)}/frames/1")
     with viewer.expect_request(held.pattern):
         viewer.keyboard.press("ArrowDown")
