@@ -188,7 +188,14 @@ def test_the_legend_is_worked_by_keyboard(server: ServerProcess, datastore: str,
     legend = viewer.get_by_role("region", name=HOSTILE)
     expect(viewer.locator("[data-status]")).to_have_text(f"{HOSTILE} lies over the images.")
     expect(legend.get_by_label("Opacity")).to_be_focused()
-    expect(viewer.get_by_role("button", name="Overlays (1)")).to_be_visible()
+    expect(viewer.get_by_role("button", name="Overlays (1 of 1)")).to_be_visible()
+    # A volume has no overlays, and says so; nothing else is said of them there.
+    viewer.keyboard.press("u")
+    expect(viewer.locator(".volume-overlays")).to_have_text(f"Not shown in the volume: {HOSTILE}")
+    expect(viewer.locator(".overlays > .words")).to_contain_text("Not shown in the volume.")
+    expect(viewer.locator("[data-status]")).to_have_text("")
+    viewer.keyboard.press("u")
+    expect(viewer.locator(".overlays > .words")).to_have_count(0)
     for number, label in labels.items():
         expect(legend.get_by_label(label, exact=True)).to_be_checked()
         assert (show_image(viewer, 1) != plain[1]).any(axis=-1)[masks[1, ..., number - 1]].all()

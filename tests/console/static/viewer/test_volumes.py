@@ -333,7 +333,7 @@ SPACE: Final = f"""() => {{
   for (let at = 0, {{ data }} = copy.getImageData(0, 0, width, height); at < data.length; at += 4) {{
     text += String.fromCharCode(data[at])
   }}
-  return {{ width, height, scale: space.scale * space.element.clientWidth / width, grey: btoa(text),
+  return {{ width, height, scale: space.scale * space.picture.clientWidth / width, grey: btoa(text),
     sides: Object.fromEntries(Object.entries(space.sides).map(([side, one]) => [side, one.textContent])) }}
 }}"""
 
@@ -353,10 +353,15 @@ def test_marks_lie_where_the_direction_of_sight_says(
         30, volume, orientation, spacing, first, RescaleIntercept="0", WindowCenter="1000", WindowWidth="2000"
     )
     assert store(server, datastore, [part10(image) for image in files]).status_code == 200
-    page.set_viewport_size({"width": 720, "height": 540})
+    page.set_viewport_size({"width": 960, "height": 720})
     sign_in(page, server.key())
     page.goto(f"/console/datastores/{datastore}/view?study={slice_of().StudyInstanceUID}")
     _open_volume(page, 30)
+    # Its controls lie beside the picture, not on it.
+    bar, picture = (page.locator(f"[data-plane=space] .{part}").bounding_box() for part in ("space-bar", "picture"))
+    assert bar is not None
+    assert picture is not None
+    assert bar["y"] + bar["height"] <= picture["y"] + 1
     page.locator("[data-plane=space][data-ready]").wait_for()
     axes = [np.array(one) for one in (*orientation, np.cross(*orientation))]
     steps = [axes[0] * spacing[1], axes[1] * spacing[0], axes[2] * spacing[2]]
@@ -458,9 +463,14 @@ def test_padding_inversion_and_multi_frame_images(server: ServerProcess, datasto
 
 
 def test_the_crosshair_leads_through_all_planes(studied: Page) -> None:
-    _open_volume(studied, 1)
+    _open_series(studied, 1)
+    for _ in range(4):
+        studied.keyboard.press("ArrowDown")
+    studied.keyboard.press("u")
+    studied.wait_for_function(FULL)
     probe = studied.locator(".probe")
     axial, coronal = (studied.locator(f"[data-plane={name}]") for name in ("axial", "coronal"))
+    # The volume opens at the image that was being read.
     expect(axial).to_contain_text("5 of 9")
     canvas = axial.locator("canvas")
     box = canvas.bounding_box()
@@ -516,7 +526,8 @@ def test_the_crosshair_leads_through_all_planes(studied: Page) -> None:
     studied.set_viewport_size({"width": 360, "height": 740})
     check_width(studied)
     studied.get_by_role("button", name="Back to images").click()
-    expect(studied.locator("[data-active]")).to_contain_text("Image 1 of 9")
+    # Back at the image that the crosshair is on.
+    expect(studied.locator("[data-active]")).to_contain_text("Image 9 of 9")
 
 
 def _memory(gibibytes: str) -> str:

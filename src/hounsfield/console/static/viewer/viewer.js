@@ -57,8 +57,7 @@ async function open() {
     found.set(text(series, "0020000E"), series)
     list.append(seriesButton(series, index))
   }
-  const overlays = all.filter((series) => ["SEG", "RTSTRUCT"].includes(text(series, "00080060"))).length
-  if (overlays) root.querySelector("[data-action=overlays]").textContent = `Overlays (${overlays})`
+  countOverlays()
   const wanted = root.dataset.firstSeries
   try {
     await openSeries(found.has(wanted) ? wanted : text(all.find((series) => value(series, "00201209") !== 0) ?? all[0], "0020000E"))
@@ -67,6 +66,14 @@ async function open() {
     for (const picture of list.querySelectorAll("img")) thumbnails.observe(picture)
   }
 }
+
+// How many segmentations and structure sets of the study lie over the active images.
+function countOverlays() {
+  const all = [...found].filter(([, series]) => ["SEG", "RTSTRUCT"].includes(text(series, "00080060"))).map(([uid]) => uid)
+  const shown = all.filter((uid) => active.layers.some(({ series }) => series === uid)).length
+  if (all.length) root.querySelector("[data-action=overlays]").textContent = `Overlays (${shown} of ${all.length})`
+}
+for (const name of ["viewer:active", "viewer:series", "viewer:overlays"]) root.addEventListener(name, countOverlays)
 
 // Asks for the small picture of a series when its place comes into view; a document or a video has none.
 const thumbnails = new IntersectionObserver((entries) => {
@@ -121,7 +128,13 @@ async function openSeries(uid, viewport = active) {
     viewport.opened = uid
     releaseStage()
     say("")
+    const before = viewport.layers.filter(({ series }) => series)
     await openKind(context)
+    const gone = before.filter((layer) => !viewport.layers.some(({ series }) => series === layer.series))
+    if (gone.length && viewport.wanted === uid) {
+      const words = `No longer over the images: ${gone.map(({ title }) => title).join(", ")}. Overlays (Y) lays it over again.`
+      say([root.querySelector("[data-status]").textContent, words].filter(Boolean).join(" "))
+    }
     markSeries()
     root.dispatchEvent(new CustomEvent("viewer:series"))
   } catch (error) {
@@ -145,6 +158,10 @@ function occupyStage(view) {
   root.querySelector("[data-stage]").append(view.element)
   root.toggleAttribute("data-whole-stage", true)
   press("volume", Boolean(view.isVolume))
+  // What was said of the images is not so of what takes their place.
+  say("")
+  root.querySelector("[data-announce]").textContent = ""
+  root.dispatchEvent(new CustomEvent("viewer:stage"))
 }
 
 function releaseStage() {
@@ -155,6 +172,7 @@ function releaseStage() {
   root.toggleAttribute("data-whole-stage", false)
   press("volume", false)
   view.close?.()
+  root.dispatchEvent(new CustomEvent("viewer:stage"))
 }
 
 function fail(error) {

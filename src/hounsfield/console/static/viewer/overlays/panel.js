@@ -1,6 +1,7 @@
 // The panel of what lies over the images of the active viewport: a legend for each, and what more the study has to lay over.
-import { text } from "../dicom.js"
+import { text, values } from "../dicom.js"
 import { button, element } from "../documents/element.js"
+import { date } from "../viewport.js"
 import { isDerived } from "./references.js"
 
 const NAME = "overlays"
@@ -19,12 +20,12 @@ export function openOverlays(page) {
   const closing = new AbortController()
   let listed = null
   const list = () => {
-    const key = [page.active, page.active.stack, ...page.active.layers]
+    const key = [page.whole, page.active, page.active.stack, ...page.active.layers]
     if (listed && key.length === listed.length && key.every((one, index) => one === listed[index])) return
     listed = key
     fill(content, page)
   }
-  for (const name of ["viewer:image", "viewer:active"]) page.root.addEventListener(name, list, { signal: closing.signal })
+  for (const name of ["viewer:image", "viewer:active", "viewer:stage"]) page.root.addEventListener(name, list, { signal: closing.signal })
   page.root.addEventListener("viewer:overlays", () => { listed = null; list() }, { signal: closing.signal })
   list()
   page.side.open(NAME, "Overlays", content, {
@@ -43,6 +44,9 @@ function fill(content, page) {
   const offers = offersOf(page, viewport, layers)
   if (offers) sections.push(offers)
   if (!sections.length) sections.push(element("p", { textContent: "Nothing lies over these images, and the study has no segmentation and no contours." }))
+  const isHidden = Boolean(page.whole?.isVolume)
+  content.toggleAttribute("data-not-shown", isHidden && layers.length > 0)
+  if (isHidden) sections.unshift(element("p", { className: "words" }, "Not shown in the volume. Overlays lie over the images only."))
   content.replaceChildren(...sections)
   if (!focused) return
   const same = [...content.querySelectorAll("[data-key]")].find(({ dataset }) => dataset.key === focused)
@@ -122,20 +126,47 @@ function offersOf(page, viewport, layers) {
   const series = [...page.series.values()].filter((one) => isDerived(one) && !layers.some((layer) => layer.series === text(one, "0020000E")))
   if (!series.length) return null
   const section = element("section", {}, element("h3", {}, "Also in this study"))
-  for (const one of series) section.append(offer(page, viewport, one))
+  const names = series.map(nameOf)
+  for (const [index, one] of series.entries()) {
+    const made = offer(page, viewport, one)
+    section.append(made)
+    if (names.indexOf(names[index]) !== names.lastIndexOf(names[index])) tellApart(page, one, made.querySelector("button"))
+  }
   return section
+}
+
+// Modality, number and description of a series.
+const nameOf = (series) => [text(series, "00080060"), text(series, "00200011"), text(series, "0008103E")].filter(Boolean).join(" ")
+
+// Series of one name differ in what their files say.
+async function tellApart(page, series, lay) {
+  const [dataset] = await page.datasetsOf(text(series, "0020000E")).catch(() => [])
+  if (!dataset) return
+  const segments = values(dataset, "00620002")
+  const regions = values(dataset, "30060020").map((item) => text(item, "30060026"))
+  const names = [...segments.map((item) => text(item, "00620005")), ...regions].filter(Boolean)
+  const referenced = values(dataset, "00081115").map((item) => page.series.get(text(item, "0020000E"))).filter(Boolean).map((one) => text(one, "00200011"))
+  const details = [
+    text(dataset, "00700080") || text(dataset, "30060002"),
+    names.slice(0, 3).join(", ") + (names.length > 3 ? `, … (${names.length})` : ""),
+    [...new Set(segments.map((item) => text(item, "00620008").toLowerCase()))].join(", "),
+    text(dataset, "00700084").replaceAll("^", " "),
+    date(text(dataset, "00080023") || text(dataset, "30060008")),
+    referenced.length ? `of series ${[...new Set(referenced)].join(", ")}` : "",
+  ].filter(Boolean)
+  lay.textContent = [`Lay over: ${nameOf(series)}`, ...details].join(" · ")
 }
 
 function offer(page, viewport, series) {
   const uid = text(series, "0020000E")
   const words = element("p", { className: "words" })
   words.setAttribute("role", "status")
-  const lay = button(`Lay over: ${[text(series, "00080060"), text(series, "00200011"), text(series, "0008103E")].filter(Boolean).join(" ")}`, async () => {
+  const lay = button(`Lay over: ${nameOf(series)}`, async () => {
     words.textContent = "Loading …"
     try {
       const [{ lay: layOver }, datasets] = await Promise.all([LAYERS[text(series, "00080060")](), page.datasetsOf(uid)])
       await layOver({ page, series, datasets, path: page.pathOf(uid), viewport })
-      page.say(`${text(series, "0008103E") || text(series, "00080060")} lies over the images.`)
+      page.say(`${text(series, "0008103E") || nameOf(series)} lies over the images${page.whole?.isVolume ? ", and is not shown in the volume" : ""}.`)
       viewport.element.dispatchEvent(new CustomEvent("viewer:overlays", { bubbles: true }))
     } catch (error) {
       words.textContent = error.message

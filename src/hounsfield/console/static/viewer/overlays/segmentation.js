@@ -21,7 +21,7 @@ class SegmentationLayer {
   constructor({ page, series, viewport, read, parts }) {
     Object.assign(this, { page, viewport, read, parts })
     this.series = text(series, "0020000E")
-    this.title = text(series, "0008103E") || text(read.dataset, "00700080") || "Segmentation"
+    this.title = text(series, "0008103E") || [text(series, "00080060"), text(series, "00200011"), text(read.dataset, "00700080")].filter(Boolean).join(" ") || "Segmentation"
     this.problems = read.problems
     this.items = [...read.segments.values()]
     this.opacity = 0.5

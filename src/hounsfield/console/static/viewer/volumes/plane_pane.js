@@ -20,7 +20,9 @@ export class PlanePane {
     this.drawing.setAttribute("aria-hidden", "true")
     this.texts = Object.fromEntries(["top-left", "top-right", "bottom-left", "bottom-right"].map((place) => [place, element("div", { class: `text ${place}` })]))
     this.sides = Object.fromEntries(["top", "right", "bottom", "left"].map((side) => [side, element("div", { class: `side at-${side}`, "data-side": side })]))
-    this.element.append(this.canvas, this.drawing, ...Object.values(this.texts), ...Object.values(this.sides))
+    this.message = element("p", { class: "waiting" })
+    this.isEmpty = true
+    this.element.append(this.canvas, this.drawing, this.message, ...Object.values(this.texts), ...Object.values(this.sides))
     this.lengths = []
     this.pan = [0, 0]
     this.ratio = 1
@@ -64,6 +66,9 @@ export class PlanePane {
     const picture = context.createImageData(canvas.width, canvas.height)
     paint(this.values, view.voxels, view.window, view.isInverted, view.isLoading, new Uint32Array(picture.data.buffer))
     context.putImageData(picture, 0, 0)
+    // Black for want of images is no picture.
+    this.isEmpty = view.isLoading && this.values.every(Number.isNaN)
+    this.message.textContent = this.isEmpty ? view.status.textContent : ""
     this.drawLines()
   }
 

@@ -6,8 +6,9 @@ const AT_ONCE = 6
 const TRIES = 4
 
 export class Slices {
-  constructor(store) {
-    this.store = store
+  // `share` says where among the frames one begins, from 0 to 1; `onWait()` is called where a frame has to be asked for again.
+  constructor(store, share, onWait) {
+    Object.assign(this, { store, share, onWait })
     this.starts = new Map()
     this.longest = 0
   }
@@ -34,16 +35,16 @@ export class Slices {
     return this.#each(frames, async (slice) => receive(slice, await this.#full(frames[slice], signal)), signal)
   }
 
-  // Works through the slices from the middle outwards, several at once; one that fails does not stop the others.
+  // Works through the slices from where one begins outwards, several at once; one that fails does not stop the others.
   async #each(frames, load, signal) {
-    const middle = frames.length >> 1
-    const order = frames.map((_, slice) => slice).sort((one, other) => Math.abs(one - middle) - Math.abs(other - middle))
+    const begin = Math.round(this.share * (frames.length - 1))
+    const order = frames.map((_, slice) => slice).sort((one, other) => Math.abs(one - begin) - Math.abs(other - begin))
     const failures = new Map()
     const work = async () => {
       while (order.length) {
         const slice = order.shift()
         try {
-          await patiently(() => load(slice), signal)
+          await patiently(() => load(slice), this.onWait, signal)
         } catch (error) {
           if (error.name === "AbortError" || error.status === 401 || error.status === 403) throw error
           failures.set(slice, error)
@@ -111,12 +112,13 @@ export class Slices {
 }
 
 // Asks again after a while where the server has no time now, or the connection was lost.
-async function patiently(load, signal) {
+async function patiently(load, onWait, signal) {
   for (let wait = 250, left = TRIES; ; wait *= 2, left -= 1) {
     try {
       return await load()
     } catch (error) {
       if (!error.passes || error.status === 401 || left <= 1) throw error
+      if (!error.status && !signal.aborted) onWait()
       await new Promise((resolve) => setTimeout(resolve, wait))
       signal.throwIfAborted()
     }

@@ -27,12 +27,15 @@ export class SpacePane {
     this.canvas = element("canvas")
     this.sides = Object.fromEntries(["top", "right", "bottom", "left"].map((side) => [side, element("div", { class: `side at-${side}`, "data-side": side })]))
     this.texts = { "top-left": element("div", { class: "text top-left" }), "bottom-left": element("div", { class: "text bottom-left" }) }
-    this.message = element("p", { class: "failure" })
-    this.element.append(this.canvas, ...Object.values(this.texts), ...Object.values(this.sides), this.message, this.#controls())
+    this.message = element("p", { class: "waiting" })
+    this.isEmpty = true
+    this.picture = element("div", { class: "picture" })
+    this.picture.append(this.canvas, ...Object.values(this.texts), ...Object.values(this.sides), this.message)
+    this.element.append(this.#controls(), this.picture)
     this.share = 0.5
     this.reset()
     this.#handlePointers()
-    new ResizeObserver(() => this.redraw()).observe(this.element)
+    new ResizeObserver(() => this.redraw()).observe(this.picture)
   }
 
   reset() {
@@ -44,13 +47,19 @@ export class SpacePane {
     this.caster ??= new RayCaster(this.canvas)
     await this.caster.take(voxels, signal)
     if (signal.aborted) return
+    this.isEmpty = false
+    this.message.textContent = ""
     this.#listWindow()
     this.element.dataset.ready = "yes"
     // While the whole volume is loading, the processor may have to draw this too.
     this.redraw(this.view.isLoading)
   }
 
-  fail(error) { this.message.textContent = error.message }
+  fail(error) {
+    this.isEmpty = false
+    this.message.className = "failure"
+    this.message.textContent = error.message
+  }
 
   get isShaded() { return this.mode.value === "surface" }
 
@@ -78,9 +87,9 @@ export class SpacePane {
       button.addEventListener("click", () => { Object.assign(this, side); this.redraw() })
       from.append(button)
     }
-    this.level = slider("Level", () => this.#takeWindow())
+    this.center = slider("Center", () => this.#takeWindow())
     this.width = slider("Width", () => this.#takeWindow())
-    bar.append(label, from, this.level.label, this.width.label)
+    bar.append(label, from, this.center.label, this.width.label)
     return bar
   }
 
@@ -89,21 +98,21 @@ export class SpacePane {
     if (low === undefined) return
     const { center, width } = this.shownWindow
     const step = (high - low) / 1000 || 1e-6
-    for (const [{ input }, least, most, at] of [[this.level, low, high, center], [this.width, step, high - low, width]]) {
+    for (const [{ input }, least, most, at] of [[this.center, low, high, center], [this.width, step, high - low, width]]) {
       Object.assign(input, { min: least, max: most, step: "any" })
       input.value = at
     }
   }
 
   #takeWindow() {
-    this.window = { center: Number(this.level.input.value), width: Math.max(1e-6, Number(this.width.input.value)), curve: "LINEAR_EXACT" }
+    this.window = { center: Number(this.center.input.value), width: Math.max(1e-6, Number(this.width.input.value)), curve: "LINEAR_EXACT" }
     this.redraw(true)
     this.#settle()
   }
 
   // Millimetres for a pixel of the screen: the volume fits in, seen from each side.
   get scale() {
-    const { width, height } = this.element.getBoundingClientRect()
+    const { width, height } = this.picture.getBoundingClientRect()
     const [x, y, z] = this.caster.extent
     return Math.max(Math.max(x, y) / Math.max(1, width), Math.max(y, z) / Math.max(1, height)) / this.zoom
   }
@@ -117,7 +126,7 @@ export class SpacePane {
   }
 
   draw() {
-    const { width, height } = this.element.getBoundingClientRect()
+    const { width, height } = this.picture.getBoundingClientRect()
     if (!this.caster?.texture || width < 2) return
     const ratio = this.isQuick ? this.share : Math.min(1.5, window.devicePixelRatio || 1)
     this.canvas.width = Math.max(1, Math.round(width * ratio))

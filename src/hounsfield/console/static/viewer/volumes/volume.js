@@ -72,7 +72,12 @@ export class VolumeView {
     this.chosenWindow = first.windows[0] ?? null
     this.unit = first.unit || UNITS[first.modality] || ""
     this.middle = toPatient(volume, volume.size.map((count) => (count - 1) / 2))
-    this.cursor = toPatient(volume, volume.size.map((count) => Math.floor((count - 1) / 2)))
+    this.viewport = page.active
+    this.uid = page.active.wanted
+    // Of the images the one that is being read, else the one in the middle.
+    const read = volume.frames.findIndex(({ path }) => path === this.viewport.frame?.path)
+    this.begin = volume.size.map((count, axis) => (axis === 2 && read >= 0 ? read : Math.floor((count - 1) / 2)))
+    this.cursor = toPatient(volume, this.begin)
     this.element = element("section", { class: "volume", "aria-label": "Volume" })
     this.planes = ["Axial", "Coronal", "Sagittal"].map((name) => new PlanePane(this, name))
     this.space = new SpacePane(this)
@@ -83,6 +88,8 @@ export class VolumeView {
     this.grid = grid
     this.#setAxes()
     this.element.append(this.#bar(), grid)
+    this.#tellOverlays()
+    page.root.addEventListener("viewer:overlays", () => this.#tellOverlays(), { signal: this.control.signal })
     for (const pane of this.panes) {
       const button = element("button", { type: "button", class: "tool enlarge", "aria-pressed": "false" }, "Enlarge")
       button.addEventListener("click", () => this.enlarge(pane))
@@ -113,7 +120,8 @@ export class VolumeView {
   // Loads half of the resolution and shows it as it comes, then the whole; why it stays at half is said.
   async load(whyHalf) {
     const { store } = this.page
-    const slices = new Slices(store)
+    const slices = new Slices(store, this.begin[2] / Math.max(1, this.volume.size[2] - 1), () => this.say("The server cannot be reached. Trying again."))
+    this.say(`Loading ${this.volume.frames.length} images …`)
     const { signal } = this.control
     try {
       const isThinned = !whyHalf && this.volume.frames.length > MANY_SLICES
@@ -123,7 +131,7 @@ export class VolumeView {
       if (failures) this.#finish(half, failures)
       // Where bytes come fast, the processor has enough to do with the whole; and the picture is made of that.
       if (failures && (whyHalf || !store.isFast)) this.#showSpace(half)
-      if (whyHalf) { this.say(whyHalf); return }
+      if (whyHalf) { this.say(whyHalf, ""); return }
       this.isLoading = true
       const whole = new Voxels(this.volume, 1)
       // The same window before and after, where it is that of all values.
@@ -154,7 +162,7 @@ export class VolumeView {
     this.failures = failures
     this.isLoading = false
     this.element.dataset.resolution = voxels.factor === 1 ? "full" : "half"
-    this.say(this.#outcome(voxels))
+    this.say(this.#outcome(voxels), this.space.isEmpty ? "Loading …" : "")
     this.redraw()
   }
 
@@ -171,7 +179,17 @@ export class VolumeView {
     this.space.take(voxels, this.control.signal).catch((error) => this.space.fail(error))
   }
 
-  say(words) { this.status.textContent = words }
+  // Says what happens; panes that have nothing to show yet say it, too, or what they wait for.
+  say(words, waiting = words) {
+    this.status.textContent = words
+    for (const pane of this.panes) if (pane.isEmpty) pane.message.textContent = waiting
+  }
+
+  // Overlays are of images; nobody shall take a volume without them for one that has none.
+  #tellOverlays() {
+    const titles = this.viewport.layers.map(({ title, isOfPlanes }) => title || (isOfPlanes ? "overlay planes" : "")).filter(Boolean)
+    this.overlays.textContent = titles.length ? `Not shown in the volume: ${[...new Set(titles)].join(", ")}` : ""
+  }
 
   // What there is to set for all panes.
   #bar() {
@@ -187,7 +205,8 @@ export class VolumeView {
     for (const { select } of [thickness, mode]) select.addEventListener("change", () => { this.slab = { thickness: Number(thickness.select.value), mode: mode.select.value }; this.redraw() })
     this.probe = element("output", { class: "probe", "aria-label": "At the crosshair" })
     this.status = element("p", { class: "volume-status", role: "status" })
-    bar.append(images, axes.label, thickness.label, mode.label, this.probe, this.status)
+    this.overlays = element("p", { class: "volume-overlays", role: "status" })
+    bar.append(images, axes.label, thickness.label, mode.label, this.probe, this.overlays, this.status)
     return bar
   }
 
@@ -340,7 +359,7 @@ export class VolumeView {
 
   reset() {
     Object.assign(this, { zoom: 1, isInverted: false, chosenWindow: this.volume.frames[0].windows[0] ?? null })
-    this.cursor = toPatient(this.volume, this.volume.size.map((count) => Math.floor((count - 1) / 2)))
+    this.cursor = toPatient(this.volume, this.begin)
     for (const pane of this.planes) Object.assign(pane, { pan: [0, 0], lengths: [] })
     this.space.reset()
     this.fit()
@@ -377,7 +396,17 @@ export class VolumeView {
     return true
   }
 
+  // Leads back to the image that is nearest to the crosshair, where its series is still the one that is open.
+  #goToImage() {
+    const { viewport, volume } = this
+    if (!viewport.stack || viewport.opened !== this.uid) return
+    const { path } = volume.frames[Math.min(volume.size[2] - 1, Math.max(0, Math.round(toIndex(volume, this.cursor)[2])))]
+    const at = viewport.stack.frames.findIndex((frame) => frame.path === path)
+    if (at >= 0) this.page.scroll(at - viewport.stack.index, viewport)
+  }
+
   close() {
+    this.#goToImage()
     this.control.abort()
     cancelAnimationFrame(this.frameAsked)
     this.space.close()
