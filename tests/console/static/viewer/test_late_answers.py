@@ -242,3 +242,21 @@ def test_what_the_decoder_would_change_is_found_behind_a_long_header(
     open_study(page, datastore, STUDY)
     assert wait_shown(page) == ""
     assert page.evaluate(f"() => [...{ACTIVE}.image.samples]") == pixels.ravel().tolist()
+
+
+def test_an_instance_that_is_replaced_is_read_with_its_own_data_set(
+    viewer: Page, server: ServerProcess, datastore: str
+) -> None:
+    (other,) = _slices(1, 1, RescaleSlope="2", RescaleIntercept="0")
+    other.PixelData = np.full((32, 32), 50, np.uint16).tobytes()
+    assert store(server, datastore, [part10(other)]).status_code == 200
+    # It is noticed while one looks, and when the series is opened again.
+    viewer.evaluate(f"() => {{ {VIEWER}.lookAgainAfter = 0; {VIEWER}.scroll(1) }}")
+    expect(viewer.locator("[data-status]")).to_have_text("This series has changed on the server and was loaded anew.")
+    probe = f"() => {ACTIVE}.index === 0 && {ACTIVE}.image?.isWhole && {ACTIVE}.probe([3.5, 4.5])?.value"
+    viewer.evaluate(f"() => {{ {VIEWER}.lookAgainAfter = Infinity; {VIEWER}.scroll(-Infinity) }}")
+    viewer.wait_for_function(f"{probe} === 100")
+    other.PixelData = np.full((32, 32), 60, np.uint16).tobytes()
+    assert store(server, datastore, [part10(other)]).status_code == 200
+    viewer.evaluate(f"uid => {VIEWER}.openSeries(uid)", IMAGES)
+    viewer.wait_for_function(f"{probe} === 120")

@@ -43,11 +43,23 @@ export class FrameStore {
     this.keptBytes = 0
     this.firstBytes = new Map()
     this.coming = new Map()
+    this.generation = 0
     this.speed = 0
   }
 
   // Whether what is fetched ahead takes hardly anything from what is looked at.
   get isFast() { return this.speed > FAST_BYTES_A_MS }
+
+  // Forgets pictures whose paths begin so.
+  forget(prefix) {
+    this.generation += 1
+    this.coming.clear()
+    for (const [path, picture] of this.kept) {
+      if (!path.startsWith(prefix)) continue
+      this.kept.delete(path)
+      this.keptBytes -= picture.samples.byteLength
+    }
+  }
 
   // The whole picture where it is here already.
   at(frame) {
@@ -64,10 +76,11 @@ export class FrameStore {
     if (frame.isPalette && !frame.palette) throw new FrameError("The colours of its palette are missing or malformed.")
     const coming = this.#fetched(frame, onPicture, signal, isUrgent)
     const { path } = frame
+    const { generation } = this
     if (!isUrgent) this.coming.set(path, coming)
     try {
       const whole = await coming
-      this.#keep(frame, whole)
+      if (generation === this.generation) this.#keep(frame, whole)
       onPicture(whole)
       return whole
     } finally {

@@ -16,6 +16,7 @@ const store = new FrameStore(new Decoder())
 const side = new SidePanel(root.querySelector("[data-side-panel]"))
 const found = new Map()
 const datasets = new Map()
+const tags = new Map()
 const viewports = [...root.querySelectorAll("[data-viewport]")].map((element) => new Viewport(element))
 let active = viewports[0]
 let tool = "window"
@@ -43,6 +44,7 @@ async function json(path, read = readJson) {
     const { signInAgain } = await import("../session.js")
     if (await signInAgain()) return json(path, read)
   }
+  tags.set(path, answer.headers.get("etag"))
   if (!answer.ok) throw new Error(answer.status === 403 ? "You may not see this study." : answer.status === 401 ? "Your session has ended. Sign in again." : answer.status === 404 ? "There is no such study, or you may not see it." : `The server does not give the study (${answer.status}).`)
   return read(answer)
 }
@@ -105,6 +107,38 @@ function seriesButton(series, index) {
   return button
 }
 
+const LOOK_AGAIN_MS = 60_000
+let lastLook = performance.now()
+
+// Whether a series is another one than when its data sets came: an instance was replaced, edited, added or removed.
+async function hasChanged(uid) {
+  const path = `${pathOf(uid)}/metadata`
+  const tag = tags.get(path)
+  if (!tag || !datasets.has(uid)) return false
+  const headers = { Accept: "application/dicom+json", "If-None-Match": tag, "X-Background": "1" }
+  const answer = await fetch(path, { headers, cache: "no-store" }).catch(() => null)
+  answer?.body?.cancel()
+  return answer?.status === 200
+}
+
+// Forgets data sets and pictures of a series: neither may be told of the other.
+function forget(uid) {
+  datasets.delete(uid)
+  store.forget(`${pathOf(uid)}/`)
+  volumes.forget(uid)
+}
+
+// Looks now and then, while images come, whether what is shown is still so; what has changed is loaded anew.
+async function lookAgain(viewport) {
+  const uid = viewport.wanted
+  if (!viewport.stack || performance.now() - lastLook < page.lookAgainAfter) return
+  lastLook = performance.now()
+  if (!(await hasChanged(uid))) return
+  forget(uid)
+  for (const one of viewports) if (one.wanted === uid && one.stack) await openSeries(uid, one)
+  say("This series has changed on the server and was loaded anew.")
+}
+
 // The data sets of a series of the study, asked for once.
 function datasetsOf(uid) {
   if (!datasets.has(uid)) {
@@ -123,6 +157,8 @@ async function openSeries(uid, viewport = active) {
   say("Loading …")
   viewport.wanted = uid
   try {
+    if (await hasChanged(uid)) forget(uid)
+    if (viewport.wanted !== uid) return
     const context = { page, series: found.get(uid), datasets: await datasetsOf(uid), path: pathOf(uid), viewport }
     if (viewport.wanted !== uid) return
     viewport.opened = uid
@@ -270,6 +306,7 @@ const toggleOverlays = () => import("./overlays/panel.js").then(({ toggleOverlay
 
 // What kinds, layers and panels work with.
 const page = {
+  lookAgainAfter: LOOK_AGAIN_MS,
   root, base, store, viewports, side,
   get active() { return active },
   get tool() { return tool },
@@ -376,6 +413,7 @@ for (const viewport of viewports) {
   const { element, canvas } = viewport
   element.addEventListener("viewer:image", () => {
     if (viewport === active) listPresets()
+    lookAgain(viewport).catch(fail)
     root.querySelector("[data-announce]").textContent = viewport.failure ? viewport.failure.message : `Image ${viewport.index + 1} of ${viewport.stack.frames.length}`
   })
   element.addEventListener("viewer:window", () => { if (viewport === active) listPresets() })

@@ -21,6 +21,9 @@ export class VolumeOffer {
     if (uid === page.active.wanted) await openVolume(page, uid)
   }
 
+  // Forgets what was found of a series that has changed.
+  forget(uid) { this.reasons.delete(uid) }
+
   async #offer() {
     const uid = this.page.active.wanted
     const reason = await this.#reason(uid).catch((error) => error.message)
