@@ -203,9 +203,12 @@ class Console:
             await PlainTextResponse(reason, status, {**PAGE_HEADERS, **own})(scope, receive, send)
             return
 
+        keeps = scope["path"].endswith("/thumbnail")
+
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message = {**message, "headers": [*_uncached(message["headers"]), *BRIDGE_HEADERS]}
+                headers = message["headers"] if keeps else _uncached(message["headers"])
+                message = {**message, "headers": [*headers, *BRIDGE_HEADERS]}
             await send(message)
 
         raw_path = scope["raw_path"][len(BRIDGE) - 1 :]
@@ -274,9 +277,7 @@ async def _read_form(request: Request, most: int, share: BodyShare) -> Form:
 
 
 def _uncached(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """Return headers of the API by which no browser keeps what names patients; small pictures it may keep."""
-    if any(name == b"content-type" and value.startswith(b"image/") for name, value in headers):
-        return headers
+    """Return headers of the API by which no browser keeps images, or what names patients; it may keep small pictures."""
     kept = [(name, value) for name, value in headers if name not in _CACHING]
     return [*kept, (b"cache-control", b"private, no-store")]
 
