@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from playwright.sync_api import Page, expect
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
@@ -16,6 +18,7 @@ from support.browser.pages import check_width, sign_in
 from support.browser.viewer import ACTIVE, click_points, measured_texts, open_series, open_study, wait_shown
 from support.clients.dicomweb import part10, store
 from support.files.synthetic import slice_of, uid
+from support.imaging.rendered_images import picture
 from support.servers import ServerProcess
 
 HOSTILE: Final = '<img src=x onerror="alert(1)">'
@@ -294,3 +297,154 @@ def test_fingers_zoom_pan_and_use_the_tool(server: ServerProcess, datastore: str
     touch("touchMove", (x - 30, y), (x + 30, y))
     touch("touchEnd")
     assert page.evaluate(f"() => {ACTIVE}.measurements.length") == 0
+
+
+def test_what_one_must_know_is_in_the_corners(server: ServerProcess, datastore: str, viewer: Page) -> None:
+    enhanced = _enhanced()
+    anatomy, shared = Dataset(), Dataset()
+    anatomy.FrameLaterality = "L"
+    shared.FrameAnatomySequence = Sequence([anatomy])
+    enhanced.SharedFunctionalGroupsSequence = Sequence([shared])
+    view = Dataset()
+    view.CodeValue, view.CodingSchemeDesignator, view.CodeMeaning = "399162004", "SCT", "cranio-caudal"
+    lossy = {"LossyImageCompression": "01", "LossyImageCompressionRatio": "12.5"}
+    mammogram = {"Modality": "MG", "ImageLaterality": "R", "ViewPosition": "CC", "ViewCodeSequence": Sequence([view])}
+    radiograph = {"Modality": "DX", "Laterality": "L", "ViewPosition": "AP", "ProtocolName": "RT"}
+    files = [
+        slice_of(**mammogram),
+        enhanced,
+        slice_of(series=3, **radiograph, LossyImageCompressionMethod="ISO_10918_1", **lossy),
+    ]
+    # Image 3 of five at even distances is not there.
+    files += [
+        slice_of(
+            series=4,
+            number=number,
+            ImagePositionPatient=[0, 0, number * 2.5],
+            ImageOrientationPatient=AXIAL,
+            SliceThickness="1.5",
+        )
+        for number in (1, 2, 4, 5, 6)
+    ]
+    assert store(server, datastore, [part10(dataset) for dataset in files]).status_code == 200
+    open_study(viewer, datastore, str(slice_of().StudyInstanceUID))
+    assert wait_shown(viewer) == ""
+    port = viewer.locator("[data-active]")
+    words = port.locator("[data-view]")
+    expect(words).to_have_text("R CC (cranio-caudal)")
+    for line in ("Roe, Jane", "born 1 Jan 1970, F"):
+        expect(port.locator("[data-place=top-left]")).to_contain_text(line)
+    for line in ("2 Jan 2024, 10:11:12", "accession A-1", "Series 1"):
+        expect(port.locator("[data-place=top-right]")).to_contain_text(line)
+    assert open_series(viewer, uid(1, 2)) == ""
+    expect(words).to_have_text("Left")
+    assert open_series(viewer, uid(1, 3)) == ""
+    expect(words).to_have_text("Left AP")
+    expect(port.locator("[data-place=bottom-left]")).to_contain_text("Lossy 12.5:1 JPEG")
+    expect(port.locator("[data-place=bottom-left] div").last).to_have_text("protocol RT")
+    assert open_series(viewer, uid(1, 4)) == ""
+    for line in ("thickness 1.5 mm", "at 2.5 mm", "May be missing: 1 image between 2 and 3"):
+        expect(port.locator("[data-place=bottom-left]")).to_contain_text(line)
+    viewer.locator("[data-layout-of='2']").click()
+    expect(viewer.locator("[data-empty]").nth(1)).to_be_visible()
+    check_accessibility(viewer)
+    # What is no study says so where it cannot be overlooked.
+    viewer.goto(f"/console/datastores/{datastore}/view?study=2.25.404")
+    expect(viewer.locator("[data-missing]")).to_contain_text("There is no such study")
+    check_accessibility(viewer)
+    viewer.get_by_role("link", name="Back to the studies").click()
+    expect(viewer.locator("[data-viewer]")).to_have_count(0)
+
+
+def test_a_saved_picture_says_whose_it_is_and_which_side_is_which(
+    server: ServerProcess, datastore: str, viewer: Page
+) -> None:
+    black = np.zeros((64, 64), "i2")
+    placed = {"ImagePositionPatient": [0, 0, 1], "ImageOrientationPatient": AXIAL, "PixelSpacing": [1, 1]}
+    image = slice_of(pixels=black, WindowCenter="1000", WindowWidth="400", **placed)
+    assert store(server, datastore, [part10(image)]).status_code == 200
+    open_study(viewer, datastore, str(image.StudyInstanceUID))
+    assert wait_shown(viewer) == ""
+    viewer.keyboard.press("h")
+    click_points(viewer, "l", (20, 20), (40, 40))
+    named = _saved(viewer)
+    places = (
+        "[data-place=top-left]",
+        "[data-place=top-right]",
+        "[data-side=left]",
+        "[data-side=right]",
+        "svg polyline",
+    )
+    assert [_is_written(viewer, named, place) for place in places] == [True] * 5
+    boxes = [viewer.locator(f"[data-active] {place}").bounding_box() for place in places]
+    viewer.keyboard.press("t")
+    nameless = _saved(viewer)
+    found = [_is_written(viewer, nameless, place, box) for place, box in zip(places, boxes, strict=True)]
+    assert found == [False, False, True, True, True]
+
+
+def _saved(page: Page) -> NDArray[Any]:
+    with page.expect_download() as download:
+        page.keyboard.press("k")
+    assert download.value.suggested_filename == "CT-20240102-series-1-image-1.png"
+    return picture(Path(download.value.path()).read_bytes())[..., :3]
+
+
+def _is_written(page: Page, pixels: NDArray[Any], place: str, box: Any = None) -> bool:
+    """Return whether a picture has anything bright where the page has an element."""
+    found = box or page.locator(f"[data-active] {place}").bounding_box()
+    canvas = page.locator("[data-active] canvas").bounding_box()
+    assert found is not None
+    assert canvas is not None
+    left, top = int(found["x"] - canvas["x"]), int(found["y"] - canvas["y"])
+    return bool(pixels[top : top + int(found["height"]) + 1, left : left + int(found["width"]) + 1].max() > 100)
+
+
+def test_prone_images_scroll_along_and_others_say_why_not(server: ServerProcess, datastore: str, viewer: Page) -> None:
+    prone, sagittal = [-1, 0, 0, 0, -1, 0], [0, 1, 0, 0, 0, -1]
+    files = [
+        part10(
+            slice_of(
+                series=series,
+                number=number,
+                ImagePositionPatient=[0, 0, number * 5],
+                ImageOrientationPatient=orientation,
+                FrameOfReferenceUID=uid(frame),
+            )
+        )
+        for series, orientation, frame in ((1, AXIAL, 5), (2, prone, 5), (3, AXIAL, 6), (4, sagittal, 5))
+        for number in (1, 2, 3)
+    ]
+    # Planes that look the other way: what comes next there is before it here.
+    mirrored = {"ImageOrientationPatient": [1, 0, 0, 0, -1, 0], "FrameOfReferenceUID": uid(5)}
+    files += [
+        part10(slice_of(series=5, number=number, ImagePositionPatient=[0, 0, number * 5], **mirrored))
+        for number in (1, 2, 3)
+    ]
+    assert store(server, datastore, files).status_code == 200
+    open_study(viewer, datastore, str(slice_of().StudyInstanceUID))
+    assert wait_shown(viewer) == ""
+    viewer.locator("[data-layout-of='4']").click()
+    ports = viewer.locator("[data-viewport]")
+    for place, series in ((1, 2), (2, 3), (3, 4)):
+        ports.nth(place).click()
+        assert open_series(viewer, uid(1, series)) == ""
+    ports.nth(0).click()
+    viewer.keyboard.press("End")
+    for place, words in (
+        (1, "Image 3 of 3"),
+        (2, "Not linked: another frame of reference"),
+        (3, "Not linked: its planes are not parallel"),
+    ):
+        expect(ports.nth(place)).to_contain_text(words)
+    expect(ports.nth(2)).to_contain_text("Image 1 of 3")
+    ports.nth(3).click()
+    assert open_series(viewer, uid(1, 5)) == ""
+    expect(ports.nth(3)).to_contain_text("Image 1 of 3")
+    viewer.keyboard.press("ArrowDown")
+    viewer.keyboard.press("ArrowDown")
+    # The first of these lies at 15 mm, their last at 5 mm.
+    for place in (0, 1):
+        expect(ports.nth(place)).to_contain_text("Image 1 of 3")
+    viewer.keyboard.press("n")
+    expect(viewer.get_by_text("Not linked")).to_have_count(0)

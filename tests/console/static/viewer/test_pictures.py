@@ -176,7 +176,7 @@ def test_the_keyboard_does_all(server: ServerProcess, datastore: str, signed_in:
     texts = signed_in.locator("[data-active]")
     expect(texts).to_contain_text("Image 1 of 5")
     # From the feet to the head, whatever the numbers are.
-    expect(texts).to_contain_text("-5 mm")
+    expect(texts).to_contain_text("at −5 mm")
     sides = [signed_in.locator(f"[data-active] [data-side={side}]").inner_text() for side in ("top", "right")]
     assert sides == ["A", "L"]
     signed_in.keyboard.press("End")

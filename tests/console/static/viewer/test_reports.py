@@ -188,7 +188,7 @@ def test_a_report_is_a_tree_that_leads_to_its_images(server: ServerProcess, data
         "1.2.1": "Day: 29 Feb 2024",
         "1.2.2": "Clock: 14:15:16",
         "1.2.3": "Moment: 29 Feb 2024, 14:15:16 UTC+01:00",
-        "1.2.4": "context Reader: Dr. Jane Q Roe, MD (山田 太郎)",
+        "1.2.4": "context Reader: Roe, Jane Q (Dr., MD) 山田 太郎",
         "1.2.5": f"Tracked: {uid(9)}",
         "1.2.6": "Finding: Nodule",
         "1.2.7": f"inferred from {HOSTILE}: {HOSTILE} second line",

@@ -279,7 +279,7 @@ def test_the_keyboard_moves_over_a_slide(server: ServerProcess, datastore: str, 
     signed_in.wait_for_function(f"zoom => Math.abs({GUEST}.viewer.viewport.getZoom(true) - zoom) < 1e-6", arg=zoom)
     assert signed_in.evaluate(state) == pytest.approx([x, y, zoom, turned])
     texts = signed_in.locator(".slide")
-    expect(texts).to_contain_text("Roe Jane")
+    expect(texts).to_contain_text("Roe, Jane")
     signed_in.keyboard.press("t")
     expect(texts).not_to_contain_text("Roe")
     signed_in.get_by_role("button", name="Label and overview").click()

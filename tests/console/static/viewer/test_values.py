@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 from pydicom.dataset import Dataset
 from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 from pydicom.sequence import Sequence
@@ -32,6 +32,7 @@ from support.servers import ServerProcess
 SIGNED: Final = np.linspace(-1024, 3071, 40 * 56).reshape(40, 56).astype("i2")
 UNSIGNED: Final = np.linspace(0, 4095, 40 * 56).reshape(40, 56).astype("u2")
 INDICES: Final = np.linspace(0, 255, 40 * 56).reshape(40, 56).astype("u1")
+PLACED: Final = f"() => {ACTIVE}.measurements.at(-1).points[0].map(Math.floor)"
 PROBE: Final = f"([x, y]) => {ACTIVE}.probe([x + 0.5, y + 0.5])"
 
 
@@ -134,6 +135,14 @@ def _with_overlay() -> Dataset:
     return dataset
 
 
+def _dose(window: str | None) -> Dataset:
+    """Have a dose whose values are stored ones times a factor, with a window over what is stored."""
+    said = {"WindowCenter": "2e8", "WindowWidth": window} if window else {}
+    dataset = _image(UNSIGNED.astype("u4") * 100_003, Modality="RTDOSE", **said)
+    dataset.DoseGridScaling, dataset.DoseUnits = "1.5e-7", "GY"
+    return dataset
+
+
 KINDS: Final[dict[str, Callable[[], Dataset]]] = {
     "VOI LUTs": lambda: _tables("Soft", "Hard"),
     "modality LUT": _modality,
@@ -143,6 +152,9 @@ KINDS: Final[dict[str, Callable[[], Dataset]]] = {
     "float": lambda: _floating("<f4"),
     "double": lambda: _floating("<f8"),
     "32 bits": lambda: _image(UNSIGNED.astype("u4") * 100_003, WindowCenter="2e8", WindowWidth="3e8"),
+    "dose": lambda: _dose("3e8"),
+    "dose with a window of one": lambda: _dose("1"),
+    "dose without a window": lambda: _dose(None),
     "32 bits signed": lambda: _image(SIGNED.astype("i4") * 100_003),
     "padding": lambda: _padded("MONOCHROME2"),
     "padding where small is bright": lambda: _padded("MONOCHROME1"),
@@ -192,6 +204,11 @@ def _compare(server: ServerProcess, datastore: str, page: Page, name: str, datas
     if name == "overlay above the values":
         stored = stored & 0xFFF
     values = apply_modality_lut(stored, dataset)
+    if name.startswith("dose"):
+        values = stored * 1.5e-7
+        click_points(page, "q", (50.5, 30.5))
+        gray = values[tuple(reversed(page.evaluate(PLACED)))]
+        assert f"{gray:.6g} Gy (stored " in measured_texts(page)[-1]
     if name == "functional groups":
         values = stored * (2.0, 3.0)[frame] - 7
     for row, column in ((7, 5), (dataset.Rows - 1, dataset.Columns - 1)):
@@ -397,3 +414,25 @@ def test_real_world_values_are_beside_the_rescaled_ones(server: ServerProcess, d
     rows, columns = np.mgrid[0:40, 0:56] + 0.5
     inside = UNSIGNED[(columns >= left) & (columns <= right) & (rows >= top) & (rows <= bottom)] * 0.5 + 1
     assert f"T1 mean {inside.mean():.6g} SD {inside.std():.6g} ms" in measured_texts(viewer)
+
+
+def test_without_a_window_a_value_is_as_bright_in_all_images(
+    server: ServerProcess, datastore: str, viewer: Page
+) -> None:
+    images = [_image(UNSIGNED.astype("i2") * factor, number=factor, Modality="MR") for factor in (1, 2, 4)]
+    assert store(server, datastore, [part10(image) for image in images]).status_code == 200
+    open_study(viewer, datastore, str(slice_of().StudyInstanceUID))
+    assert wait_shown(viewer) == ""
+    window = viewer.locator("[data-active] [data-place=bottom-right]")
+    for index, image in enumerate(images):
+        if index:
+            viewer.keyboard.press("ArrowDown")
+            viewer.wait_for_function(f"index => {ACTIVE}.index === index && {ACTIVE}.image?.isWhole", arg=index)
+        levels = np.clip(image.pixel_array / 4095, 0, 1) * 255
+        assert np.abs(canvas_pixels(viewer)[..., 0] - levels).max() <= 1
+        expect(window).to_contain_text("W 4095 C 2048 Range of image 1")
+    viewer.locator("[data-presets]").select_option("range")
+    expect(window).to_contain_text("W 16380 C 8190 Range of image 3")
+    assert np.abs(canvas_pixels(viewer)[..., 0] - images[2].pixel_array / 16380 * 255).max() <= 1
+    viewer.keyboard.press("x")
+    expect(window).to_contain_text("Range of image 1")

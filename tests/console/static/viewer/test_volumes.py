@@ -522,7 +522,7 @@ def test_the_crosshair_leads_through_all_planes(studied: Page) -> None:
     check_accessibility(studied)
     coronal.get_by_role("button", name="Enlarge").click()
     expect(axial).to_be_hidden()
-    expect(coronal).to_contain_text("Roe Jane")
+    expect(coronal).to_contain_text("Roe, Jane")
     studied.set_viewport_size({"width": 360, "height": 740})
     check_width(studied)
     studied.get_by_role("button", name="Back to images").click()

@@ -121,9 +121,32 @@ export class Instance {
       ...spacingOf(dataset, group(dataset, index, "00289110")),
     }
     const ends = table ? [0, table.largest] : this.range.map((one) => one * found.slope + found.intercept).sort((one, other) => one - other)
-    const windows = [group(dataset, index, "00289132"), dataset].map((voi) => [...voiTables(voi, ends), ...windowsOf(voi)])
-    return { ...found, windows: windows.find(({ length }) => length) ?? [] }
+    const windows = [group(dataset, index, "00289132"), dataset].map((voi) => [...voiTables(voi, ends), ...windowsOf(voi)]).find(({ length }) => length) ?? []
+    return inDose(dataset, { ...found, windows })
   }
+}
+
+const DOSE_UNITS = { GY: "Gy", RELATIVE: "relative" }
+
+// Values of a dose are stored ones times Dose Grid Scaling, in Dose Units (PS3.3 C.8.8.3). Windows of the file are over what is
+// stored: the same stored value is as bright over the dose.
+function inDose(dataset, found) {
+  const scaling = number(dataset, "3004000E")
+  if (text(dataset, "00080060") !== "RTDOSE" || !(scaling > 0 && Number.isFinite(scaling)) || found.modalityTable || found.slope !== 1 || found.intercept !== 0) return found
+  const windows = found.windows.map((window) => {
+    const { center, width, curve, table } = window
+    const shift = !table && curve === "LINEAR" ? 1 : 0
+    return {
+      ...window,
+      center: (center - shift / 2) * scaling,
+      // A LINEAR window of a width of 1 is a step.
+      width: Math.max(Number.MIN_VALUE, (width - shift || 1e-6) * scaling),
+      curve: shift ? "LINEAR_EXACT" : curve,
+      ...(table && { table: Object.create(table, { at: { value: (dose) => table.at(Math.round(dose / scaling)) } }) }),
+    }
+  })
+  const said = text(dataset, "30040002")
+  return { ...found, slope: scaling, unit: DOSE_UNITS[said] ?? said, windows }
 }
 
 function size(dataset, tag) {
@@ -265,6 +288,12 @@ export function sorted(frames) {
 export const isParallel = (one, other) => {
   const [own, others] = [one.orientation, other.orientation]
   return Boolean(own && others && own.every((cosine, index) => Math.abs(cosine - others[index]) < 1e-3))
+}
+// Whether images lie in planes along each other, also where rows and columns lead elsewhere, as of a patient who lies prone.
+export const liesAlong = (one, other) => {
+  if (!one.orientation || !other.orientation) return false
+  const [own, others] = [normalOf(one.orientation), normalOf(other.orientation)]
+  return [1, -1].some((way) => own.every((part, axis) => Math.abs(part - way * others[axis]) < 1e-3))
 }
 export const placeAlong = ({ position }, normal) => position[0] * normal[0] + position[1] * normal[1] + position[2] * normal[2]
 export const normalOf = ([a, b, c, d, e, f]) => [b * f - c * e, c * d - a * f, a * e - b * d]

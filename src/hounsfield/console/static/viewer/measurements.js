@@ -122,7 +122,7 @@ function valueLines(viewport, kind, points) {
   })
   if (!found.count) return left ? ["only padding"] : []
   const lines = [`mean ${found.mean.toFixed(1)} SD ${found.deviation.toFixed(1)}`, `${short(found.least)} … ${short(found.most)}${spaced(frame.unit)}`]
-  if (Math.abs(found.most) < 1 && Math.abs(found.least) < 1) lines[0] = `mean ${short(found.mean)} SD ${short(found.deviation)}`
+  if (frame.modality === "RTDOSE" || (Math.abs(found.most) < 1 && Math.abs(found.least) < 1)) lines[0] = `mean ${short(found.mean)} SD ${short(found.deviation)}`
   for (const [key, { mean, deviation, count }] of mapped) {
     const [name, unit] = key.split("\n")
     lines.push(`${name} mean ${short(mean)} SD ${short(deviation)}${spaced(unit)}${count < found.count ? ` of ${count} pixels` : ""}`)

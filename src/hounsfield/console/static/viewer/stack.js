@@ -1,5 +1,6 @@
 // A series as a stack of frames: where one is, what is loaded, and what is fetched ahead.
-import { isParallel, normalOf, placeAlong } from "./dicom.js"
+import { liesAlong, normalOf, placeAlong } from "./dicom.js"
+import { gapText } from "./gaps.js"
 
 const AHEAD = 40
 const AT_ONCE = 3
@@ -25,6 +26,9 @@ export class Stack {
     window.addEventListener("online", this.onReturn)
     window.addEventListener("focus", this.onReturn)
   }
+
+  // Says where images seem to be missing, worked out once.
+  get gapText() { return (this.gaps ??= gapText(this.frames)) }
 
   get frame() { return this.frames[this.index] }
 
@@ -86,7 +90,7 @@ export class Stack {
   // The index of the frame that lies nearest to another one of parallel frames.
   nearestTo(target) {
     const normal = normalOf(target.orientation)
-    const along = (frame) => (frame.position && isParallel(frame, target) ? placeAlong(frame, normal) : NaN)
+    const along = (frame) => (frame.position && liesAlong(frame, target) ? placeAlong(frame, normal) : NaN)
     const key = target.orientation.join()
     if (this.places?.key !== key) this.places = { key, list: Float64Array.from(this.frames, along) }
     const place = along(target)

@@ -1,10 +1,11 @@
 // The viewer: series of a study, one, two or four viewports, tools by mouse, touch and keyboard.
-import { saveFile } from "../save_file.js"
+import { pictureName } from "./captions.js"
 import { Decoder } from "./decoder.js"
-import { isParallel, text, value } from "./dicom.js"
+import { liesAlong, text, value } from "./dicom.js"
 import { FrameStore } from "./frames.js"
 import { readJson } from "./json_reader.js"
 import { openKind } from "./kinds.js"
+import { savePicture } from "./picture_file.js"
 import { cancelPoint, handleKey, handlePointers, remove } from "./pointers.js"
 import { SidePanel } from "./side.js"
 import { round, Viewport } from "./viewport.js"
@@ -32,6 +33,11 @@ function begun(path) {
   return answer
 }
 
+// There is nothing to choose from, and no place where anything could be shown.
+class MissingStudy extends Error {
+  message = "There is no such study in this data store, or nothing in it that you may see."
+}
+
 async function json(path, read = readJson) {
   let answer
   try {
@@ -45,7 +51,8 @@ async function json(path, read = readJson) {
     if (await signInAgain()) return json(path, read)
   }
   tags.set(path, answer.headers.get("etag"))
-  if (!answer.ok) throw new Error(answer.status === 403 ? "You may not see this study." : answer.status === 401 ? "Your session has ended. Sign in again." : answer.status === 404 ? "There is no such study, or you may not see it." : `The server does not give the study (${answer.status}).`)
+  if (answer.status === 404 && path.startsWith(`${base}/series?`)) throw new MissingStudy()
+  if (!answer.ok) throw new Error(answer.status === 403 ? "You may not see this study." : answer.status === 401 ? "Your session has ended. Sign in again." : answer.status === 404 ? "There is no such series, or you may not see it." : `The server does not give the study (${answer.status}).`)
   return read(answer)
 }
 
@@ -54,7 +61,7 @@ async function open() {
   // The page has the series, so that what follows is asked for at once; where it was refused them, the API says why.
   const known = root.dataset.found ? JSON.parse(root.dataset.found) : await json(`${base}/series?includefield=all`)
   const all = known.sort((one, other) => (value(one, "00200011") ?? 0) - (value(other, "00200011") ?? 0))
-  if (!all.length) throw new Error("This study has no series that you may see.")
+  if (!all.length) throw new MissingStudy()
   for (const [index, series] of all.entries()) {
     found.set(text(series, "0020000E"), series)
     list.append(seriesButton(series, index))
@@ -156,6 +163,7 @@ const pathOf = (uid) => `${base}/series/${encodeURIComponent(uid)}`
 async function openSeries(uid, viewport = active) {
   say("Loading …")
   viewport.wanted = uid
+  viewport.draw()
   try {
     if (await hasChanged(uid)) forget(uid)
     if (viewport.wanted !== uid) return
@@ -172,6 +180,7 @@ async function openSeries(uid, viewport = active) {
       say([root.querySelector("[data-status]").textContent, words].filter(Boolean).join(" "))
     }
     markSeries()
+    tellLinks()
     root.dispatchEvent(new CustomEvent("viewer:series"))
   } catch (error) {
     if (viewport.wanted !== uid) return
@@ -212,6 +221,12 @@ function releaseStage() {
 }
 
 function fail(error) {
+  if (error instanceof MissingStudy) {
+    const notice = root.querySelector("[data-missing]")
+    notice.querySelector("p").textContent = error.message
+    notice.hidden = false
+    return
+  }
   say(error.message)
   active.element.querySelector("[data-failure]").textContent = error.message
 }
@@ -222,6 +237,7 @@ function activate(viewport) {
   for (const one of viewports) one.element.toggleAttribute("data-active", one === viewport)
   if (viewport.frame) listPresets()
   markSeries()
+  tellLinks()
   root.dispatchEvent(new CustomEvent("viewer:active"))
 }
 
@@ -234,12 +250,27 @@ function scroll(steps, viewport = active) {
 }
 
 function follow(viewport, leader) {
-  const target = leader.stack.frame
-  const stack = viewport.stack
-  const reference = text(target.dataset, "00200052")
+  if (viewport.stack && !whyApart(viewport.stack.frame, leader.stack.frame)) viewport.stack.go(viewport.stack.nearestTo(leader.stack.frame))
+}
+
+// Why an image cannot be led to the place of another one; nothing where it can.
+function whyApart(frame, leader) {
+  const reference = text(leader.dataset, "00200052")
   // Without a frame of reference places of one series say nothing of those of another (PS3.3 C.7.4.1).
-  if (!stack || !target.position || !reference || reference !== text(stack.frame.dataset, "00200052")) return
-  if (stack.frame.position && isParallel(stack.frame, target)) stack.go(stack.nearestTo(target))
+  if (!reference || !text(frame.dataset, "00200052")) return "no frame of reference"
+  if (reference !== text(frame.dataset, "00200052")) return "another frame of reference"
+  if (!leader.position || !frame.position) return "no position in the patient"
+  return liesAlong(frame, leader) ? "" : "its planes are not parallel"
+}
+
+// Says in a viewport that does not scroll along with the active one why.
+function tellLinks() {
+  for (const viewport of viewports) {
+    const leads = viewport === active || !isLinked || viewport.element.hidden || !viewport.stack || !active.stack
+    const why = leads ? "" : whyApart(viewport.stack.frame, active.stack.frame)
+    const words = why && `Not linked: ${why}`
+    if (viewport.linkText !== words) { viewport.linkText = words; viewport.draw() }
+  }
 }
 
 function setTool(name) {
@@ -255,6 +286,7 @@ function setLayout(count) {
   viewports.forEach((viewport, index) => { viewport.element.hidden = index >= count })
   for (const button of root.querySelectorAll("[data-layout-of]")) button.setAttribute("aria-pressed", String(button.dataset.layoutOf === String(count)))
   if (active.element.hidden) activate(viewports[0])
+  tellLinks()
 }
 
 function zoomBy(factor) {
@@ -291,9 +323,9 @@ function toggleCine() {
 
 function press(action, isOn) { root.querySelector(`[data-action="${action}"]`)?.setAttribute("aria-pressed", String(isOn)) }
 
-function savePicture() {
+function saveImage() {
   if (!active.image) return
-  active.canvas.toBlob((blob) => saveFile(blob, `image-${active.index + 1}.png`), "image/png")
+  savePicture(active.element, pictureName(active.frame.dataset, `image-${active.index + 1}`)).catch(() => say("The picture cannot be saved."))
 }
 
 // Flips along an axis of the screen, which is the other one of an image that lies on its side.
@@ -336,8 +368,8 @@ const ACTIONS = {
   cine: toggleCine,
   overlays: toggleOverlays,
   planes: () => { for (const layer of active.layers) if (layer.isOfPlanes) layer.toggle() },
-  save: savePicture,
-  link: () => { isLinked = !isLinked; press("link", isLinked) },
+  save: saveImage,
+  link: () => { isLinked = !isLinked; press("link", isLinked); tellLinks() },
   help: () => root.querySelector("[data-help]").showModal(),
   volume: () => volumes.toggle().catch((error) => say(error.message)),
   range: () => { if (active.rangeWindow) setWindow(active.rangeWindow) },
@@ -406,7 +438,7 @@ function fillPresets() {
   const key = found.map(({ name, width, center }) => `${name} ${width} ${center}`).join("|")
   if (presets.dataset.key === key) return
   presets.dataset.key = key
-  presets.replaceChildren(new Option("Window …", ""), ...found.map((preset, index) => new Option(`${index + 1} ${preset.name}${preset.table ? " (table)" : ` (${round(preset.width)} / ${round(preset.center)})`}`, String(index))), new Option("Whole range", "range"))
+  presets.replaceChildren(new Option("Window …", ""), ...found.map((preset, index) => new Option(`${index + 1} ${preset.name}${preset.table ? " (table)" : ` (${round(preset.width)} / ${round(preset.center)})`}`, String(index))), new Option("Range of this image", "range"))
 }
 
 for (const viewport of viewports) {
@@ -414,6 +446,7 @@ for (const viewport of viewports) {
   element.addEventListener("viewer:image", () => {
     if (viewport === active) listPresets()
     lookAgain(viewport).catch(fail)
+    tellLinks()
     root.querySelector("[data-announce]").textContent = viewport.failure ? viewport.failure.message : `Image ${viewport.index + 1} of ${viewport.stack.frames.length}`
   })
   element.addEventListener("viewer:window", () => { if (viewport === active) listPresets() })

@@ -1,5 +1,6 @@
 // One image on a canvas: window, zoom, pan, rotation, flips, orientation letters, texts.
-import { letters, text, values } from "./dicom.js"
+import { lossText, patientLines, studyLines, techniqueLines, viewText } from "./captions.js"
+import { letters, values } from "./dicom.js"
 import { colourWords, isSignedArray, isWide, pixelsOf, suvPresets, wholeRange, wordsOf, PRESETS } from "./greyscale.js"
 import { drawMeasurements } from "./measurements.js"
 import { realWorldValues } from "./real_world.js"
@@ -28,6 +29,8 @@ export class Viewport {
     this.opened = null
     this.selected = null
     this.cursor = null
+    // Why it does not scroll along with the active one.
+    this.linkText = ""
     this.words = { key: "", made: [], table: null }
     new ResizeObserver(() => this.resize()).observe(element)
     this.resize()
@@ -77,11 +80,28 @@ export class Viewport {
   // The window over all values of the image that is shown, worked out when it is asked for.
   get rangeWindow() {
     if (this.isColour || !this.image) return null
-    if (this.range?.image !== this.image) this.range = { image: this.image, window: wholeRange(this.frame, this.image.samples) }
+    if (this.range?.image !== this.image) {
+      this.range = { image: this.image, window: { ...wholeRange(this.frame, this.image.samples), name: `Range of image ${this.index + 1}` } }
+    }
     return this.range.window
   }
 
-  get window() { return this.view.window ?? this.frame?.windows[0] ?? this.rangeWindow }
+  // Without a window of the file: the range of the image of the series that was shown first, so that the same value has the same
+  // brightness in all of them. Images of another kind have their own.
+  get #usualWindow() {
+    const { frame, image, stack } = this
+    if (this.isColour || !image) return null
+    const kind = `${frame.photometric} ${frame.bitsStored} ${frame.isSigned} ${frame.unit}`
+    if (!this.ranges || this.ranges.stack !== stack) this.ranges = { stack, kinds: new Map() }
+    const { kinds } = this.ranges
+    if (!kinds.has(kind)) {
+      if (!image.isWhole) return this.rangeWindow
+      kinds.set(kind, this.rangeWindow)
+    }
+    return kinds.get(kind)
+  }
+
+  get window() { return this.view.window ?? this.frame?.windows[0] ?? this.#usualWindow }
   get isSigned() { return Boolean(this.image) && isSignedArray(this.image.samples) }
   get isColour() { return this.image?.components === 3 || Boolean(this.frame?.isPalette) }
 
@@ -250,17 +270,20 @@ export class Viewport {
       const box = element.querySelector(`[data-place="${place}"]`)
       box.replaceChildren(...lines.filter(Boolean).map((line) => Object.assign(document.createElement("div"), { textContent: line })))
     }
+    element.querySelector("[data-empty]").hidden = Boolean(frame || this.guest || this.wanted)
     element.querySelector("[data-failure]").textContent = this.failure ? `Image ${this.index + 1}: ${this.failure.message}` : ""
     if (!frame) {
-      for (const box of element.querySelectorAll("[data-place], [data-side]")) box.replaceChildren()
+      for (const box of element.querySelectorAll("[data-place], [data-side], [data-view]")) box.replaceChildren()
       return
     }
     const { dataset } = frame
     const shown = this.hasTexts
-    say("top-left", shown ? [text(dataset, "00100010").replaceAll("^", " "), text(dataset, "00100020"), [date(text(dataset, "00100030")), text(dataset, "00100040")].filter(Boolean).join(" ")] : [])
-    say("top-right", shown ? [text(dataset, "00080080"), date(text(dataset, "00080020")), text(dataset, "00081030"), text(dataset, "0008103E")] : [])
-    say("bottom-left", [this.#sizeText(), `Image ${this.index + 1} of ${stack.frames.length}${this.image && !this.image.isWhole ? " …" : ""}`, ...(shown ? technique(frame) : [])])
-    say("bottom-right", [this.suv?.reason ? `No SUV: ${this.suv.reason}` : "", this.#windowText(), `${Math.round((this.image ? this.scale.x / this.ratio : 1) * 100)} %`, frame.spacingWords])
+    say("top-left", shown ? patientLines(dataset) : [])
+    say("top-right", shown ? studyLines(dataset) : [])
+    // What one must know to read the image right stays when texts are hidden.
+    element.querySelector("[data-view]").textContent = viewText(frame)
+    say("bottom-left", [this.#sizeText(), lossText(frame), stack.gapText, `Image ${this.index + 1} of ${stack.frames.length}${this.image && !this.image.isWhole ? " …" : ""}`, ...(shown ? techniqueLines(frame) : [])])
+    say("bottom-right", [this.linkText, this.suv?.reason ? `No SUV: ${this.suv.reason}` : "", this.#windowText(), `${Math.round((this.image ? this.scale.x / this.ratio : 1) * 100)} %`, frame.spacingWords])
     const sides = this.#sides()
     for (const place of ["top", "right", "bottom", "left"]) element.querySelector(`[data-side="${place}"]`).textContent = sides[place] ?? ""
   }
@@ -310,22 +333,6 @@ function mark(name) {
 export function round(value) {
   if (Math.abs(value) >= 1e7) return value.toExponential(3)
   return Math.abs(value) >= 100 ? Math.round(value) : Number(value.toPrecision(4))
-}
-
-export function date(text) {
-  const found = /^(\d{4})(\d{2})(\d{2})$/.exec(text)
-  return found ? new Date(Date.UTC(found[1], found[2] - 1, found[3])).toLocaleDateString(undefined, { timeZone: "UTC" }) : text
-}
-
-function technique(frame) {
-  const { dataset } = frame
-  const thickness = text(dataset, "00180050")
-  return [
-    thickness && `${round(Number(thickness))} mm`,
-    frame.position && `${round(frame.position[2])} mm`,
-    text(dataset, "00180060") && `${text(dataset, "00180060")} kV`,
-    text(dataset, "00181030"),
-  ]
 }
 
 function invert(data) {

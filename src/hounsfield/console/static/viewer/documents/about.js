@@ -14,7 +14,7 @@ export const datastoreAddress = (page) => `/console/datastores/${/\/datastore\/(
 
 export function about(dataset, rows = []) {
   return definitions([
-    ["Patient", [nameText(dataset["00100010"]?.Value?.[0]), text(dataset, "00100020")].filter(Boolean).join(", ")],
+    ["Patient", [nameText(dataset["00100010"]?.Value?.[0]), text(dataset, "00100020")].filter(Boolean).join(" · ")],
     ["Born", dateText(text(dataset, "00100030"))],
     ["Sex", text(dataset, "00100040")],
     ["Study", [dateText(text(dataset, "00080020"), text(dataset, "00080030")), text(dataset, "00081030")].filter(Boolean).join(", ")],

@@ -33,7 +33,7 @@ async function show(dataset, host) {
   host.tools.append(button("Save file", () => saveFile(new Blob([bytes], { type: type || "application/octet-stream" }), fileName(dataset, type))))
   if (type === "application/pdf" || startsAsPdf(bytes)) {
     // Pages name whom they are of in their own way, if at all.
-    host.tools.append(element("span", { className: "fine" }, [nameText(value(dataset, "00100010")), text(dataset, "00100020")].filter(Boolean).join(", ")))
+    host.tools.append(element("span", { className: "fine" }, [nameText(value(dataset, "00100010")), text(dataset, "00100020")].filter(Boolean).join(" · ")))
     const { showPdf } = await import("./pdf_pages.js")
     return showPdf(bytes.slice(), host, titleOf(dataset))
   }

@@ -34,15 +34,20 @@ export function dateTimeText(text) {
   return [dateText(date, time ?? ""), offset && `UTC${offset.slice(0, 3)}:${offset.slice(3)}`].filter(Boolean).join(" ")
 }
 
-// A person's name (VR PN) as it is read: prefix, given, middle and family name, suffix; then its other forms.
+// A person's name (VR PN) in the order that all pages of the console have: family name, given and middle name (prefix, suffix); then
+// its other forms.
 export function nameText(name) {
   if (!name || typeof name !== "object") return String(name ?? "")
-  const spoken = (form) => {
-    const [family = "", given = "", middle = "", prefix = "", suffix = ""] = form.split("^").map((part) => part.trim())
-    return [prefix, given, middle, family].filter(Boolean).join(" ") + (suffix && `, ${suffix}`)
+  const listed = (form) => {
+    const parts = form.replace(/[\^ ]+$/, "").split("^").map((part) => part.trim())
+    // What is no name of five components is shown as it is.
+    if (parts.length > 5 || !parts[0]) return form
+    const [family, given = "", middle = "", prefix = "", suffix = ""] = parts
+    const own = [given, middle].filter(Boolean).join(" ")
+    const titles = [prefix, suffix].filter(Boolean).join(", ")
+    return [family, own].filter(Boolean).join(", ") + (titles && ` (${titles})`)
   }
   const written = (form) => form.split("^").map((part) => part.trim()).filter(Boolean).join(" ")
   const others = [name.Ideographic, name.Phonetic].filter(Boolean).map(written)
-  if (!name.Alphabetic) return others.join(", ")
-  return spoken(name.Alphabetic) + (others.length ? ` (${others.join(", ")})` : "")
+  return [name.Alphabetic && listed(name.Alphabetic), ...others].filter(Boolean).join(" ")
 }

@@ -1,7 +1,7 @@
 // The panel of what lies over the images of the active viewport: a legend for each, and what more the study has to lay over.
 import { text, values } from "../dicom.js"
 import { button, element } from "../documents/element.js"
-import { date } from "../viewport.js"
+import { dateText } from "../documents/moments.js"
 import { isDerived } from "./references.js"
 
 const NAME = "overlays"
@@ -151,7 +151,7 @@ async function tellApart(page, series, lay) {
     names.slice(0, 3).join(", ") + (names.length > 3 ? `, … (${names.length})` : ""),
     [...new Set(segments.map((item) => text(item, "00620008").toLowerCase()))].join(", "),
     text(dataset, "00700084").replaceAll("^", " "),
-    date(text(dataset, "00080023") || text(dataset, "30060008")),
+    dateText(text(dataset, "00080023") || text(dataset, "30060008")),
     referenced.length ? `of series ${[...new Set(referenced)].join(", ")}` : "",
   ].filter(Boolean)
   lay.textContent = [`Lay over: ${nameOf(series)}`, ...details].join(" · ")

@@ -5,6 +5,7 @@ import { annotationsOf, drawAnnotations } from "./annotations.js"
 import { segmentationsOf } from "./segmentation.js"
 import { SlideMeasurements } from "./measurements.js"
 import { SlideTiles } from "./tiles.js"
+import { nameText } from "../documents/moments.js"
 import { saveFile } from "../../save_file.js"
 
 const AT_ONCE = 6
@@ -496,7 +497,7 @@ export class SlideView {
   #write() {
     const { dataset, paths } = this.slide
     const lines = this.hasTexts ? [
-      text(dataset, "00100010").replaceAll("^", " "),
+      nameText(value(dataset, "00100010")),
       text(dataset, "00100020"),
       text(dataset, "00400512") && `Container ${text(dataset, "00400512")}`,
       ...values(dataset, "00400560").map((specimen) => `Specimen ${text(specimen, "00400551")}`),

@@ -1,13 +1,14 @@
 // A series as a volume: axial, coronal and sagittal planes with a crosshair, and a picture in three dimensions.
-import { saveFile } from "../../save_file.js"
-import { framesOfSeries, text } from "../dicom.js"
+import { patientLines, pictureName, studyLines } from "../captions.js"
+import { framesOfSeries } from "../dicom.js"
+import { savePicture } from "../picture_file.js"
 import { PlanePane, element } from "./plane_pane.js"
 import { Slices } from "./slices.js"
 import { SpacePane } from "./space_pane.js"
 import { valueAt } from "./reslice.js"
 import { suvOf } from "../suv.js"
 import { add, dot, length, minus, scaled } from "./vectors.js"
-import { date, round } from "../viewport.js"
+import { round } from "../viewport.js"
 import { PATIENT_AXES, obliquity, ownAxes, placeText, planesAlong, spacingAlong, thinned, toIndex, toPatient, volumeOf } from "./geometry.js"
 import { Voxels } from "./voxels.js"
 
@@ -110,11 +111,11 @@ export class VolumeView {
 
   get patientTexts() {
     const { dataset } = this.volume.frames[0]
-    return [text(dataset, "00100010").replaceAll("^", " "), text(dataset, "00100020"), [date(text(dataset, "00100030")), text(dataset, "00100040")].filter(Boolean).join(" ")]
+    return patientLines(dataset)
   }
   get studyTexts() {
     const { dataset } = this.volume.frames[0]
-    return [text(dataset, "00080080"), date(text(dataset, "00080020")), text(dataset, "00081030"), text(dataset, "0008103E")]
+    return studyLines(dataset)
   }
 
   // Loads half of the resolution and shows it as it comes, then the whole; why it stays at half is said.
@@ -377,10 +378,22 @@ export class VolumeView {
       remove: () => { this.active.lengths?.pop(); this.redraw([]) },
       clear: () => { for (const pane of this.planes) pane.lengths = []; this.redraw([]) },
       range: () => this.setWindow(null),
-      save: () => this.active.canvas.toBlob((blob) => saveFile(blob, `${(this.active.name ?? "3d").toLowerCase()}.png`), "image/png"),
+      save: () => this.#save().catch(() => this.say("The picture cannot be saved.")),
     }
     actions[name]?.()
     return name in actions
+  }
+
+  // Saves the active pane as it is seen, and says whose it is also where another pane does.
+  #save() {
+    const { active } = this
+    const { dataset } = this.volume.frames[0]
+    const { number } = active.axes ? this.numberOf(active.axes.normal) : {}
+    const what = [(active.name ?? "3d").toLowerCase(), number].filter(Boolean).join("-")
+    // What another pane says of all of them, or what there was no room for.
+    const study = active === this.space || !this.isNamed(active) ? this.studyTexts : []
+    const lines = [...(this.isNamed(active) ? [] : this.patientTexts), ...study]
+    return savePicture(active.element, pictureName(dataset, what), this.hasTexts ? lines : [])
   }
 
   // Arrows go through the planes, with Shift they move the crosshair within one.
