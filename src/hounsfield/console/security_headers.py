@@ -37,7 +37,7 @@ BRIDGE_HEADERS: Final = (
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"referrer-policy", b"no-referrer"),
 )
-"""Of every answer of the bridge; its caching is the API's."""
+"""Of every answer of the bridge; none but small pictures is kept by a browser."""
 
 
 def ohif_headers(host: str, base: str, *paths: str) -> Mapping[str, str]:
