@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -22,6 +23,7 @@ from support.browser.page_faults import PageFaults
 from support.browser.pages import check_width, sign_in
 from support.clients.dicomweb import part10, store
 from support.files.synthetic import save, slice_of, uid
+from support.imaging.rendered_images import picture
 from support.servers import ServerProcess
 
 VIEW: Final = 'document.querySelector("[data-viewer]").viewer.whole'
@@ -520,6 +522,15 @@ def test_the_crosshair_leads_through_all_planes(studied: Page) -> None:
     studied.get_by_label("Slab").select_option("5")
     expect(axial).to_contain_text("Slab 5 mm, MIP")
     check_accessibility(studied)
+    # A pane that does not name the patient does so where it is saved alone.
+    coronal.focus()
+    shown = coronal.screenshot()
+    with studied.expect_download() as download:
+        studied.keyboard.press("k")
+    assert re.fullmatch(r"CT-20240102-series-1-coronal-\d+\.png", download.value.suggested_filename)
+    saved, seen = picture(Path(download.value.path()).read_bytes())[..., :3], picture(shown)[..., :3]
+    below_title = (slice(28, 60), slice(8, 90))
+    assert (saved[below_title] != seen[below_title]).any()
     coronal.get_by_role("button", name="Enlarge").click()
     expect(axial).to_be_hidden()
     expect(coronal).to_contain_text("Roe, Jane")

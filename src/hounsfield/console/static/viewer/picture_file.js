@@ -3,8 +3,9 @@ import { saveFile } from "../save_file.js"
 
 const TEXTS = ".text, .side, .view"
 
-// Saves an element with a canvas, lines in SVG and texts over it. Lines above the texts say what they leave out.
-export async function savePicture(element, name, lines = []) {
+// Saves an element with a canvas, lines in SVG and texts over it. Lines at the upper left and right say
+// what the texts leave out.
+export async function savePicture(element, name, lines = {}) {
   const blob = await pictureOf(element, lines).convertToBlob({ type: "image/png" })
   saveFile(blob, name)
 }
@@ -20,8 +21,7 @@ function pictureOf(element, lines) {
   for (const shape of element.querySelectorAll("svg *")) drawShape(context, shape)
   context.translate(-left, -top)
   for (const box of element.querySelectorAll(TEXTS)) drawTexts(context, box)
-  const first = element.querySelector(".text.top-left")
-  if (lines.length && first) drawLines(context, lines.filter(Boolean), first)
+  for (const [side, words] of Object.entries(lines)) drawLines(context, words.filter(Boolean), side, element)
   return picture
 }
 
@@ -103,10 +103,14 @@ function drawAt(context, words, place, style) {
   write(context, words, place.left, place.top + place.height * 0.8, style, style.color)
 }
 
-// Below what stands at the upper left.
-function drawLines(context, lines, box) {
+// Below what stands in an upper corner already.
+function drawLines(context, lines, side, element) {
+  const box = element.querySelector(".text.top-left")
   const style = getComputedStyle(box)
-  const { left, bottom } = box.getBoundingClientRect()
+  const { left, top, bottom } = box.getBoundingClientRect()
+  const outer = element.getBoundingClientRect()
+  const isRight = side === "right"
   const height = parseFloat(style.fontSize) * 1.3
-  lines.forEach((line, index) => write(context, line, left, bottom + height * (index + 0.8), style, style.color))
+  context.textAlign = isRight ? "right" : "left"
+  lines.forEach((line, index) => write(context, line, isRight ? outer.right - (left - outer.left) : left, (isRight ? top : bottom) + height * (index + 0.8), style, style.color))
 }

@@ -391,9 +391,9 @@ export class VolumeView {
     const { number } = active.axes ? this.numberOf(active.axes.normal) : {}
     const what = [(active.name ?? "3d").toLowerCase(), number].filter(Boolean).join("-")
     // What another pane says of all of them, or what there was no room for.
-    const study = active === this.space || !this.isNamed(active) ? this.studyTexts : []
-    const lines = [...(this.isNamed(active) ? [] : this.patientTexts), ...study]
-    return savePicture(active.element, pictureName(dataset, what), this.hasTexts ? lines : [])
+    const right = active === this.space || !this.isNamed(active) ? this.studyTexts : []
+    const left = this.isNamed(active) ? [] : this.patientTexts
+    return savePicture(active.element, pictureName(dataset, what), this.hasTexts ? { left, right } : {})
   }
 
   // Arrows go through the planes, with Shift they move the crosshair within one.
