@@ -118,6 +118,14 @@ def test_metadata_is_searched_and_follows_scrolling(server: ServerProcess, datas
     assert viewer.locator("img[src=x]").count() == 0
     viewer.set_viewport_size({"width": 360, "height": 740})
     check_width(viewer)
+    # Escape closes the menu, then the panel, also from its own field.
+    viewer.locator(".more summary").click()
+    viewer.keyboard.press("Escape")
+    expect(viewer.locator(".more")).not_to_have_attribute("open", "")
+    expect(panel).to_be_visible()
+    search.focus()
+    viewer.keyboard.press("Escape")
+    expect(panel).to_be_hidden()
 
 
 def test_one_measures_by_keys_and_removes_one_of_several(server: ServerProcess, datastore: str, viewer: Page) -> None:
@@ -263,7 +271,8 @@ def test_four_images_scroll_together_by_their_place(server: ServerProcess, datas
 
 
 def test_fingers_zoom_pan_and_use_the_tool(server: ServerProcess, datastore: str, new_context: NewContext) -> None:
-    assert store(server, datastore, [part10(slice_of(WindowCenter="40", WindowWidth="400"))]).status_code == 200
+    files = [part10(slice_of(number=number, WindowCenter="40", WindowWidth="400")) for number in (1, 2)]
+    assert store(server, datastore, files).status_code == 200
     context, _ = new_context(viewport={"width": 400, "height": 800}, has_touch=True)
     page = context.new_page()
     sign_in(page, server.key())
@@ -278,6 +287,14 @@ def test_fingers_zoom_pan_and_use_the_tool(server: ServerProcess, datastore: str
         given = [{"x": px, "y": py, "id": number} for number, (px, py) in enumerate(points)]
         devtools.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": given})
 
+    # At first a finger scrolls, and leaves the window as it is.
+    expect(page.locator("[data-tool=scroll]")).to_have_attribute("aria-pressed", "true")
+    touch("touchStart", (x, y))
+    touch("touchMove", (x, y + 40))
+    touch("touchEnd")
+    expect(page.locator("[data-active]")).to_contain_text("Image 2 of 2")
+    assert page.evaluate(f"() => {ACTIVE}.window.width") == 400
+    page.keyboard.press("w")
     touch("touchStart", (x, y))
     touch("touchMove", (x + 30, y))
     touch("touchEnd")

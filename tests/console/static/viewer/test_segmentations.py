@@ -230,6 +230,35 @@ def test_the_legend_is_worked_by_keyboard(server: ServerProcess, datastore: str,
     assert viewer.title() == "Viewer – Hounsfield"
 
 
+def test_segmentations_of_one_name_are_told_apart(server: ServerProcess, datastore: str, viewer: Page) -> None:
+    images = askew_series()
+    files = [
+        segmentation(images, blobs(), "BINARY", series, segments={1: label, 2: "Vessel", 3: "Cyst"})
+        for series, label in ((11, "Liver"), (12, "Kidney"))
+    ]
+    for file in files:
+        file.SeriesNumber, file.SeriesDescription, file.ContentLabel = 11, "Organs", "LABEL"
+        file.ContentDate = "20200203"
+    open_viewer(viewer, server, datastore, [*images, *files])
+    viewer.keyboard.press("y")
+    offers = viewer.get_by_role("button", name="Lay over: SEG 11 Organs")
+    expect(offers).to_have_count(2)
+    for label in ("Liver", "Kidney"):
+        expect(offers.filter(has_text=f"LABEL · {label}, Vessel, Cyst · automatic")).to_have_count(1)
+    # Stays at the image that is read; what other images take away is told, and can be had again.
+    show_image(viewer, 2)
+    offers.first.click()
+    button = viewer.locator("[data-action=overlays]")
+    expect(button).to_have_text("Overlays (1 of 2)")
+    viewer.locator(f"[data-series='{uid(1, 1)}']").click()
+    expect(viewer.locator("[data-status]")).to_have_text(
+        "No longer over the images: Organs. Overlays (Y) lays it over again."
+    )
+    expect(button).to_have_text("Overlays (0 of 2)")
+    expect(viewer.locator("[data-active]")).to_contain_text("Image 3 of 5")
+    expect(offers).to_have_count(2)
+
+
 CANVAS: Final = f"""() => {{
   const {{ canvas, context }} = {ACTIVE}
   let text = ""

@@ -239,7 +239,7 @@ def test_planes_are_those_of_simpleitk(studied: Page, tmp_path: Path) -> None:
             expect(studied.locator(".probe")).to_contain_text(f": {probe:.6g} ")
             if series == 6:
                 # By body weight, corrected to the administration: 80 kg and 400 MBq.
-                expect(studied.locator(".probe")).to_contain_text(f"SUV {probe * 80000 / 4e8:.2f} g/ml")
+                expect(studied.locator(".probe")).to_contain_text(f"SUVbw {probe * 80000 / 4e8:.2f} g/ml")
         if series == 5:
             studied.get_by_label("Planes along").select_option("patient")
             studied.wait_for_function(f"() => !{VIEW}.frameAsked")

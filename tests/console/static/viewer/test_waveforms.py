@@ -117,6 +117,10 @@ def test_an_electrocardiogram_is_on_its_paper(server: ServerProcess, datastore: 
     assert store(server, datastore, [path.read_bytes()]).status_code == 200
     body = open_waveforms(signed_in, datastore, dataset)
     rhythm, median = body.locator(".waveform").all()
+    # What does nothing on paper is grey.
+    for button in ("[data-tool=length]", "[data-tool=window]", "[data-action=cine]", "[data-action=invert]"):
+        expect(signed_in.locator(button)).to_have_attribute("aria-disabled", "true")
+    expect(signed_in.locator("[data-action=metadata]")).not_to_have_attribute("aria-disabled", "true")
     millivolts = dataset.waveform_array(0) / 1000
     rate = float(dataset.WaveformSequence[0].SamplingFrequency)
 

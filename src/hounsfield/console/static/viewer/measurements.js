@@ -4,6 +4,8 @@ import { colourAt } from "./lookup_table.js"
 import { realWorldValues } from "./real_world.js"
 
 const SVG = "http://www.w3.org/2000/svg"
+// The height of a line of words.
+const LINE = 16
 
 // How many points are needed before a measurement is complete.
 export const POINTS = { length: 2, angle: 3, ellipse: 2, rectangle: 2, probe: 1 }
@@ -96,7 +98,7 @@ function probeLines(viewport, point) {
   return [
     found.value === found.stored ? words : `${words} (stored ${found.stored})`,
     ...found.mapped.map(({ name, value, unit }) => `${name} ${short(value)}${spaced(unit)}`),
-    ...(suv?.factor ? [`SUV ${short(found.value * suv.factor)} g/ml`] : []),
+    ...(suv?.factor ? [`SUVbw ${(found.value * suv.factor).toFixed(3)} g/ml`] : []),
   ]
 }
 
@@ -127,7 +129,7 @@ function valueLines(viewport, kind, points) {
     const [name, unit] = key.split("\n")
     lines.push(`${name} mean ${short(mean)} SD ${short(deviation)}${spaced(unit)}${count < found.count ? ` of ${count} pixels` : ""}`)
   }
-  if (suv?.factor) lines.push(`SUV mean ${(found.mean * suv.factor).toFixed(2)} max ${(found.most * suv.factor).toFixed(2)}`)
+  if (suv?.factor) lines.push(`SUVbw mean ${(found.mean * suv.factor).toFixed(2)} max ${(found.most * suv.factor).toFixed(2)}`)
   if (left) lines.push(`${left} pixels without a value left out`)
   return lines
 }
@@ -146,9 +148,10 @@ export function drawMeasurements(viewport) {
   if (!frame || !viewport.image) return
   const { matrix, ratio } = viewport
   const place = ([x, y]) => { const point = matrix.transformPoint(new DOMPoint(x, y)); return [point.x / ratio, point.y / ratio] }
+  const taken = []
   for (const measurement of viewport.measurements) {
     if (measurement.path !== frame.path || measurement.points.length < 1) continue
-    drawOne(drawing, viewport, measurement, measurement.points.map(place), place)
+    drawOne(drawing, viewport, measurement, measurement.points.map(place), place, taken)
   }
   if (viewport.cursor) drawCursor(drawing, place(viewport.cursor))
 }
@@ -160,7 +163,7 @@ function append(parent, name, attributes) {
   return element
 }
 
-function drawOne(drawing, viewport, measurement, places, place) {
+function drawOne(drawing, viewport, measurement, places, place, taken) {
   const { kind, points } = measurement
   const figure = append(drawing, "g", { class: measurement === viewport.selected ? "measurement selected" : "measurement" })
   if (kind === "length" || kind === "angle") append(figure, "polyline", { points: places.map((one) => one.join(",")).join(" ") })
@@ -171,7 +174,28 @@ function drawOne(drawing, viewport, measurement, places, place) {
   for (const [x, y] of places) append(figure, "circle", { cx: x, cy: y, r: 3 })
   if (points.length < POINTS[kind]) return
   const [x, y] = places.at(-1)
-  describe(viewport, measurement).forEach((line, index) => { append(figure, "text", { x: x + 8, y: y + 4 + index * 16 }).textContent = line })
+  const made = describe(viewport, measurement).map((line, index) => {
+    const words = append(figure, "text", { x: x + 8, y: y + 4 + index * LINE })
+    words.textContent = line
+    return words
+  })
+  if (made.length) moveApart(made, [x, y], taken)
+}
+
+// Puts lines of words where no others are: at the right, else at the left, else farther down.
+function moveApart(lines, [x, y], taken) {
+  const width = Math.max(...lines.map((line) => line.getComputedTextLength()))
+  const { width: wide, height: high } = lines[0].ownerSVGElement.getBoundingClientRect()
+  const height = lines.length * LINE
+  const isFree = ([left, top]) => left >= 0 && left + width <= wide && top >= 0 && top + height <= high
+    && !taken.some((one) => left < one.right && left + width > one.left && top < one.bottom && top + height > one.top)
+  const tries = Array.from({ length: 8 }, (_, step) => [0, step, -step]).flat().flatMap((step) => [[x + 8, y - 9 + step * LINE], [x - 8 - width, y - 9 + step * LINE]])
+  const [left, top] = tries.find(isFree) ?? tries[0]
+  lines.forEach((line, index) => {
+    line.setAttribute("x", left)
+    line.setAttribute("y", top + 13 + index * LINE)
+  })
+  taken.push({ left, top, right: left + width, bottom: top + height })
 }
 
 function drawCursor(drawing, [x, y]) {

@@ -20,7 +20,9 @@ const datasets = new Map()
 const tags = new Map()
 const viewports = [...root.querySelectorAll("[data-viewport]")].map((element) => new Viewport(element))
 let active = viewports[0]
-let tool = "window"
+// A finger scrolls, as everywhere; a mouse has a wheel for that.
+const FIRST_TOOL = matchMedia("(pointer: coarse)").matches ? "scroll" : "window"
+let tool = FIRST_TOOL
 let cine = null
 let isLinked = true
 let wholeStage = null
@@ -349,6 +351,19 @@ const page = {
 
 const volumes = new VolumeOffer(page)
 
+// Greys what does nothing where a document is in the place of the images.
+function greyOut() {
+  const isDocument = Boolean(active.guest && !wholeStage)
+  const does = active.guest?.actions
+  for (const button of root.querySelectorAll("[data-tool], [data-action]")) {
+    const { action } = button.dataset
+    if (action === "volume" || OF_THE_PAGE.has(action)) continue
+    button.setAttribute("aria-disabled", String(isDocument && Boolean(does) && !does.has(action)))
+  }
+  presets.disabled = isDocument && Boolean(does)
+}
+for (const name of ["viewer:active", "viewer:series", "viewer:stage"]) root.addEventListener(name, greyOut)
+
 const ACTIONS = {
   fit: () => active.set({ zoom: 1, panX: 0, panY: 0 }),
   actual: () => active.set({ zoom: "1:1", panX: 0, panY: 0 }),
@@ -394,6 +409,20 @@ const KEYS = {
   d: () => act("metadata"), m: () => act("measurements"), n: () => act("link"), y: () => act("overlays"), g: () => act("planes"), Delete: () => act("remove"), u: () => act("volume"), "?": () => act("help"),
 }
 
+// Escape closes what is open, from wherever one is: the menu first, then the panel from its own fields.
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape" || event.target.closest("dialog")) return
+  const menu = root.querySelector(".more[open]")
+  if (menu) {
+    menu.open = false
+    menu.querySelector("summary").focus()
+    event.stopImmediatePropagation()
+  } else if (event.target.closest("[data-side-panel]")) {
+    side.close()
+    event.stopImmediatePropagation()
+  }
+})
+
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input:not([type=checkbox], [type=range]), select, textarea, dialog")) return
   if (event.key === " " && event.target.closest("button, a, summary, input")) return
@@ -404,6 +433,7 @@ document.addEventListener("keydown", (event) => {
     if (handleKey(active, tool, event)) { event.preventDefault(); return }
   }
   if (event.key === "Delete" && event.shiftKey) { act("clear"); return }
+  if (event.key === "Escape") { side.close(); return }
   const digit = Number(event.key)
   if (digit >= 1 && digit <= 9) {
     const preset = active.presets[digit - 1]
@@ -468,7 +498,7 @@ for (const viewport of viewports) {
   handlePointers(viewport, page)
 }
 
-setTool("window")
+setTool(FIRST_TOOL)
 setLayout(1)
 activate(viewports[0])
 press("link", isLinked)

@@ -65,6 +65,7 @@ export class DocumentHost {
       const shown = await this.fill(dataset, this)
       if (turn !== this.turn) { shown?.close?.(); return }
       this.shown = shown ?? {}
+      this.page.root.dispatchEvent(new CustomEvent("viewer:active"))
       this.say("")
     } catch (error) {
       if (turn === this.turn) this.say(error.message, true)
@@ -86,9 +87,16 @@ export class DocumentHost {
 
   // Does what a button of the bar says, where that means something for a document; gives whether it does.
   act(name) {
-    const done = { larger: () => this.zoomBy(1.25), smaller: () => this.zoomBy(0.8), fit: () => this.shown.fit?.(), cine: () => this.toggle() }[name]
-    done?.()
-    return Boolean(done)
+    if (!this.actions.has(name)) return false
+    const does = { larger: () => this.zoomBy(1.25), smaller: () => this.zoomBy(0.8), fit: () => this.shown.fit(), cine: () => this.toggle() }
+    does[name]()
+    return true
+  }
+
+  // Which of those mean something for what is shown.
+  get actions() {
+    const { zoomBy, fit, toggle } = this.shown
+    return new Set([...(zoomBy ? ["larger", "smaller"] : []), ...(fit ? ["fit"] : []), ...(toggle ? ["cine"] : [])])
   }
 
   zoomBy(factor) { this.shown.zoomBy?.(factor) }

@@ -159,17 +159,19 @@ export class Plot {
     }
   }
 
-  // Each has a line; words that would run into those before them are left to the table.
+  // Each has a line, below the words of all; words that would run into those before them are left to the table.
   #drawMarks(ratio) {
     const { context } = this
     context.fillStyle = PAPER.mark
     context.font = `${10 * ratio}px sans-serif`
+    Object.assign(context, { strokeStyle: PAPER.background, lineWidth: 3 * ratio })
     let free = -Infinity
+    for (const { x, y } of this.sheet.marks) context.fillRect(Math.round(this.#x(x)), Math.round(this.#y(y)), Math.max(1, ratio), 4 * this.scale)
     for (const { x, y, words } of this.sheet.marks) {
       const place = this.#x(x)
-      context.fillRect(Math.round(place), Math.round(this.#y(y)), Math.max(1, ratio), 3 * this.scale)
       if (place < free) continue
-      context.fillText(words, place + 3 * ratio, this.#y(y) + 9 * ratio)
+      context.strokeText(words, place + 3 * ratio, this.#y(y) + 10 * ratio)
+      context.fillText(words, place + 3 * ratio, this.#y(y) + 10 * ratio)
       free = place + context.measureText(words).width + 8 * ratio
     }
   }

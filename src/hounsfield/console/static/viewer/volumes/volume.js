@@ -355,7 +355,7 @@ export class VolumeView {
     const { dataset } = frames[Math.min(size[2] - 1, Math.max(0, Math.round(toIndex(this.volume, this.cursor)[2])))]
     this.datasets ??= [...new Set(frames.map((frame) => frame.dataset))]
     if (this.uptake?.dataset !== dataset) this.uptake = { dataset, ...suvOf(dataset, this.datasets) }
-    return this.uptake.factor ? `, SUV ${(found * this.uptake.factor).toFixed(2)} g/ml` : ""
+    return this.uptake.factor ? `, SUVbw ${(found * this.uptake.factor).toFixed(2)} g/ml` : ""
   }
 
   reset() {
