@@ -152,6 +152,7 @@ def test_contours_that_cannot_be_shown_are_told(server: ServerProcess, datastore
     assert viewer.title() == "Viewer – Hounsfield"
     viewer.locator(f"[data-series='{uid(1, 43)}']").click()
     expect(viewer.locator("[data-status]")).to_have_text(
-        "The series that it was made for is not in this study, or you may not see it."
+        "The series that it was made for is not in this study, or you may not see it. "
+        "No longer over the images: Structures 42. Overlays (Y) lays it over again."
     )
     expect(viewer.get_by_text("Plan A")).to_be_visible()
