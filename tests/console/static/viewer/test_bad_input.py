@@ -346,6 +346,6 @@ def test_planted_markup_of_windows_and_tables_is_text(server: ServerProcess, dat
     assert wait_shown(viewer) == ""
     for key in ("q", "Enter", "Enter", "m", "d"):
         viewer.keyboard.press(key)
-    expect(viewer.locator("[data-active]")).to_contain_text("A <b>bold</b>")
+    expect(viewer.locator("[data-active]")).to_contain_text("A, <b>bold</b>")
     expect(viewer.locator("[data-presets]")).to_contain_text(hostile)
     assert viewer.locator("svg[onload]").count() == 0

@@ -580,7 +580,15 @@ def test_what_does_not_come_is_told_and_what_does_not_fit_stays_small(
     expect(page.locator(".probe")).to_contain_text("no value")
     _move(page, [float(one) for one in files[5].ImagePositionPatient])
     expect(page.locator(".probe")).to_contain_text(" HU")
-    faults.forget()  # the image that was kept from it
+    # Where nothing comes at all the panes say so, in place of black.
+    page.route("**/frames/**", lambda route: route.abort())
+    page.keyboard.press("u")
+    page.evaluate("() => document.querySelector('[data-viewer]').viewer.store.kept.clear()")
+    page.keyboard.press("u")
+    expect(page.locator(".plane .waiting")).to_have_text(["The server cannot be reached. Trying again."] * 4)
+    page.goto("about:blank")
+    page.unroute("**/frames/**")
+    faults.forget()  # the images that were kept from it
 
 
 @pytest.mark.slow
