@@ -468,6 +468,7 @@ def test_the_crosshair_leads_through_all_planes(studied: Page) -> None:
     _open_series(studied, 1)
     for _ in range(4):
         studied.keyboard.press("ArrowDown")
+    expect(studied.locator("[data-active]")).to_contain_text("Image 5 of 9")
     studied.keyboard.press("u")
     studied.wait_for_function(FULL)
     probe = studied.locator(".probe")
