@@ -217,7 +217,7 @@ def _wait_for_failure(page: Page, message: str) -> None:
         f"""async message => {{
           const {{ stack }} = {ACTIVE}
           for (let number = 0; number < 300; number += 1) {{
-            stack.store.kept.clear()
+            stack.store.forget("")
             await stack.show()
             if (({ACTIVE}.failure?.message ?? "") === message) return true
             await new Promise((resolve) => setTimeout(resolve, 100))

@@ -132,7 +132,7 @@ def test_the_image_that_is_there_keeps_its_number_and_its_points(viewer: Page) -
           const {{ ahead, store }} = {ACTIVE}.stack
           ahead.abort()
           await Promise.allSettled([...store.coming.values()])
-          store.kept.clear()
+          store.forget("")
         }}"""
     )
     held = Held(viewer, f"**/{uid(1, 1, 2)}/frames/1")

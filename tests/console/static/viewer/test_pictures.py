@@ -239,7 +239,7 @@ def test_a_twelfth_of_the_bytes_is_a_picture(server: ServerProcess, datastore: s
           stack.close()
           // What was fetched ahead already is decoded after that.
           await Promise.allSettled([...store.coming.values()])
-          store.kept.clear()
+          store.forget("")
           const pictures = []
           await store.load(frames[1], {{ onPicture: (one) => pictures.push(one) }})
           return pictures.map(({{ width, bytes, isWhole, samples }}) => [width, bytes, isWhole, Array.from(samples).at(9000)])

@@ -571,7 +571,7 @@ def test_what_does_not_come_is_told_and_what_does_not_fit_stays_small(
     expect(page.locator("[data-status]")).to_contain_text("The volume is too large to be shown here")
     page.evaluate(_memory("8"))
     page.route(f"**/{files[6].SOPInstanceUID}/frames/**", lambda route: route.fulfill(status=404))
-    page.evaluate("() => document.querySelector('[data-viewer]').viewer.store.kept.clear()")
+    page.evaluate("() => document.querySelector('[data-viewer]').viewer.store.forget('')")
     page.keyboard.press("u")
     page.wait_for_function(FULL)
     expect(page.locator(".volume-status")).to_have_text(
@@ -584,7 +584,7 @@ def test_what_does_not_come_is_told_and_what_does_not_fit_stays_small(
     # Where nothing comes at all the panes say so, in place of black.
     page.route("**/frames/**", lambda route: route.abort())
     page.keyboard.press("u")
-    page.evaluate("() => document.querySelector('[data-viewer]').viewer.store.kept.clear()")
+    page.evaluate("() => document.querySelector('[data-viewer]').viewer.store.forget('')")
     page.keyboard.press("u")
     expect(page.locator(".plane .waiting")).to_have_text(["The server cannot be reached. Trying again."] * 4)
     page.goto("about:blank")
