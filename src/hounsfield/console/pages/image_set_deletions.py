@@ -39,13 +39,13 @@ class Ended:
 async def ask_deletions(visit: Visit) -> Response:
     """Ask whether the image sets that were chosen on a page of the search are to be deleted, and show what they are."""
     datastore = await open_datastore(visit)
-    chosen = visit.request.query_params.getlist(_CHOSEN)
+    chosen = set(visit.request.query_params.getlist(_CHOSEN))
     if not chosen:
         return visit.redirect(f"{datastore.path}/imagesets", "Choose the image sets to delete first.")
     criteria = ImageSetFilters.of_query(visit.query).criteria()
     found, _ = await search_image_sets(visit.calls, datastore.id, criteria, A_PAGE, visit.query.get("page"))
-    image_sets = [one for one in found if one.id in set(chosen)]
-    return _form(visit, datastore, image_sets, gone=len(set(chosen)) - len(image_sets))
+    image_sets = [one for one in found if one.id in chosen]
+    return _form(visit, datastore, image_sets, gone=len(chosen) - len(image_sets))
 
 
 async def delete_chosen(visit: Visit) -> Response:
