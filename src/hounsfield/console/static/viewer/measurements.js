@@ -3,7 +3,7 @@ import { calibrationOf, isOneUnit } from "./calibration.js"
 import { colourAt } from "./lookup_table.js"
 import { realWorldValues } from "./real_world.js"
 
-const SVG = "http://www.w3.org/2000/svg"
+export const SVG = "http://www.w3.org/2000/svg"
 // The height of a line of words.
 const LINE = 16
 
@@ -17,8 +17,8 @@ function lengthOf({ x, y }, [one, other]) { return Math.hypot((one[0] - other[0]
 // Of pixels without a size the shape is known (PixelAspectRatio).
 const shapeOf = (size, { aspect }) => (size.unitX === "px" ? { ...size, y: aspect } : size)
 
-// Angle at the second point, in degrees.
-function angleOf({ x, y }, [one, corner, other]) {
+// Angle at the second point, in degrees, where x and y are the sizes of a pixel.
+export function angleOf({ x, y }, [one, corner, other]) {
   const [ax, ay] = [(one[0] - corner[0]) * x, (one[1] - corner[1]) * y]
   const [bx, by] = [(other[0] - corner[0]) * x, (other[1] - corner[1]) * y]
   return (Math.abs(Math.atan2(ax * by - ay * bx, ax * bx + ay * by)) * 180) / Math.PI
@@ -156,7 +156,8 @@ export function drawMeasurements(viewport) {
   if (viewport.cursor) drawCursor(drawing, place(viewport.cursor))
 }
 
-function append(parent, name, attributes) {
+// Appends an element to a drawing.
+export function appendSvg(parent, name, attributes) {
   const element = document.createElementNS(SVG, name)
   for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value)
   parent.append(element)
@@ -165,17 +166,17 @@ function append(parent, name, attributes) {
 
 function drawOne(drawing, viewport, measurement, places, place, taken) {
   const { kind, points } = measurement
-  const figure = append(drawing, "g", { class: measurement === viewport.selected ? "measurement selected" : "measurement" })
-  if (kind === "length" || kind === "angle") append(figure, "polyline", { points: places.map((one) => one.join(",")).join(" ") })
+  const figure = appendSvg(drawing, "g", { class: measurement === viewport.selected ? "measurement selected" : "measurement" })
+  if (kind === "length" || kind === "angle") appendSvg(figure, "polyline", { points: places.map((one) => one.join(",")).join(" ") })
   else if (kind !== "probe" && points.length === 2) {
     const outline = kind === "rectangle" ? corners(points) : circle(points)
-    append(figure, "polygon", { points: outline.map(place).map((one) => one.join(",")).join(" ") })
+    appendSvg(figure, "polygon", { points: outline.map(place).map((one) => one.join(",")).join(" ") })
   }
-  for (const [x, y] of places) append(figure, "circle", { cx: x, cy: y, r: 3 })
+  for (const [x, y] of places) appendSvg(figure, "circle", { cx: x, cy: y, r: 3 })
   if (points.length < POINTS[kind]) return
   const [x, y] = places.at(-1)
   const made = describe(viewport, measurement).map((line, index) => {
-    const words = append(figure, "text", { x: x + 8, y: y + 4 + index * LINE })
+    const words = appendSvg(figure, "text", { x: x + 8, y: y + 4 + index * LINE })
     words.textContent = line
     return words
   })
@@ -199,13 +200,14 @@ function moveApart(lines, [x, y], taken) {
 }
 
 function drawCursor(drawing, [x, y]) {
-  const figure = append(drawing, "g", { class: "cursor" })
-  append(figure, "line", { x1: x - 12, x2: x + 12, y1: y, y2: y })
-  append(figure, "line", { x1: x, x2: x, y1: y - 12, y2: y + 12 })
+  const figure = appendSvg(drawing, "g", { class: "cursor" })
+  appendSvg(figure, "line", { x1: x - 12, x2: x + 12, y1: y, y2: y })
+  appendSvg(figure, "line", { x1: x, x2: x, y1: y - 12, y2: y + 12 })
 }
 
-const corners = ([[x, y], [otherX, otherY]]) => [[x, y], [otherX, y], [otherX, otherY], [x, otherY]]
-const circle = ([[x, y], [otherX, otherY]]) => Array.from({ length: 64 }, (_, step) => {
+// The outlines of figures between two points.
+export const corners = ([[x, y], [otherX, otherY]]) => [[x, y], [otherX, y], [otherX, otherY], [x, otherY]]
+export const circle = ([[x, y], [otherX, otherY]]) => Array.from({ length: 64 }, (_, step) => {
   const angle = (step / 64) * 2 * Math.PI
   return [(x + otherX) / 2 + (Math.cos(angle) * (otherX - x)) / 2, (y + otherY) / 2 + (Math.sin(angle) * (otherY - y)) / 2]
 })

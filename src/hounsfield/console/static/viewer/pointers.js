@@ -159,3 +159,19 @@ export function handleKey(viewport, tool, event) {
   viewport.draw()
   return true
 }
+
+// Turns the wheel over an element: with Control it zooms, else it scrolls. begin() is called before either.
+export function handleWheel(element, { begin, zoomBy, scroll }) {
+  let travelled = 0
+  element.addEventListener("wheel", (event) => {
+    event.preventDefault()
+    begin()
+    if (event.ctrlKey) { zoomBy(event.deltaY < 0 ? 1.1 : 1 / 1.1); return }
+    const delta = event.deltaMode ? event.deltaY * 40 : event.deltaY
+    // A notch of a wheel is one image, however many pixels a browser makes of it; a touchpad glides, forty of its pixels an image.
+    if (Math.abs(delta) >= 50) { travelled = 0; scroll(Math.sign(delta) * Math.max(1, Math.round(Math.abs(delta) / 120))); return }
+    travelled += delta
+    const steps = Math.trunc(travelled / 40)
+    if (steps) { travelled -= steps * 40; scroll(steps) }
+  }, { passive: false })
+}

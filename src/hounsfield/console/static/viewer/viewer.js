@@ -6,7 +6,7 @@ import { FrameStore } from "./frames.js"
 import { readJson } from "./json_reader.js"
 import { openKind } from "./kinds.js"
 import { savePicture } from "./picture_file.js"
-import { cancelPoint, handleKey, handlePointers, remove } from "./pointers.js"
+import { cancelPoint, handleKey, handlePointers, handleWheel, remove } from "./pointers.js"
 import { SidePanel } from "./side.js"
 import { round, Viewport } from "./viewport.js"
 import { VolumeOffer } from "./volumes/offer.js"
@@ -482,18 +482,7 @@ for (const viewport of viewports) {
   element.addEventListener("viewer:window", () => { if (viewport === active) listPresets() })
   element.addEventListener("pointerdown", () => activate(viewport), true)
   element.addEventListener("focusin", () => activate(viewport))
-  let travelled = 0
-  element.addEventListener("wheel", (event) => {
-    event.preventDefault()
-    activate(viewport)
-    if (event.ctrlKey) { zoomBy(event.deltaY < 0 ? 1.1 : 1 / 1.1); return }
-    const delta = event.deltaMode ? event.deltaY * 40 : event.deltaY
-    // A notch of a wheel is one image, however many pixels a browser makes of it; a touchpad glides, forty of its pixels an image.
-    if (Math.abs(delta) >= 50) { travelled = 0; scroll(Math.sign(delta) * Math.max(1, Math.round(Math.abs(delta) / 120)), viewport); return }
-    travelled += delta
-    const steps = Math.trunc(travelled / 40)
-    if (steps) { travelled -= steps * 40; scroll(steps, viewport) }
-  }, { passive: false })
+  handleWheel(element, { begin: () => activate(viewport), zoomBy, scroll: (steps) => scroll(steps, viewport) })
   canvas.addEventListener("contextmenu", (event) => event.preventDefault())
   handlePointers(viewport, page)
 }

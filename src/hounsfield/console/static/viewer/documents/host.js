@@ -1,17 +1,11 @@
 // What takes the place of the images in a viewport: a bar, and below it one of the objects of a series at a time.
 import { number, text } from "../dicom.js"
 import { button, element } from "./element.js"
+import { loadStyles } from "../styles.js"
 import { aboutAddress } from "./about.js"
 
 // A notch of the wheel, and what a page of keys scrolls.
 const STEP = 80
-
-// One of the style sheet, which is loaded with the first document.
-function loadStyles() {
-  const href = new URL("documents.css", import.meta.url).href
-  if (document.querySelector(`link[href="${href}"]`)) return
-  document.head.append(element("link", { rel: "stylesheet", href }))
-}
 
 const inOrder = (one, other) => (number(one, "00200013") ?? 0) - (number(other, "00200013") ?? 0)
 
@@ -26,7 +20,7 @@ export class DocumentHost {
     this.fill = show
     this.shown = {}
     this.turn = 0
-    loadStyles()
+    loadStyles(new URL("documents.css", import.meta.url).href)
     this.tools = element("div", { className: "document-tools" })
     this.body = element("div", { className: "document-body", tabIndex: 0, attributes: { role: "region" } })
     this.status = element("p", { className: "document-status", attributes: { role: "status" } })

@@ -2,8 +2,7 @@
 //
 // Places in a frame are those of its drawing: its first pixel reaches from 0 to 1, and has its centre at 0.5.
 import { group, normalOf, number, text } from "../dicom.js"
-
-const dot = (one, other) => one[0] * other[0] + one[1] * other[1] + one[2] * other[2]
+import { dot } from "../vectors.js"
 
 const known = new WeakMap()
 

@@ -1,7 +1,5 @@
 // Lengths, angles and areas on a slide, in micrometres and millimetres, and marks where tiles are missing.
-import { POINTS } from "../measurements.js"
-
-const SVG = "http://www.w3.org/2000/svg"
+import { POINTS, angleOf, appendSvg, circle, corners } from "../measurements.js"
 
 export class SlideMeasurements {
   constructor(view) {
@@ -85,12 +83,9 @@ export class SlideMeasurements {
     const { slide } = this.view
     const { spacing, isCalibrated } = slide.base
     const [dx, dy] = isCalibrated ? [spacing[1], spacing[0]] : [1, 1]
-    const [one, other, third] = points
+    const [one, other] = points
     if (kind === "length") return [lengthWords(Math.hypot((one[0] - other[0]) * dx, (one[1] - other[1]) * dy), isCalibrated)]
-    if (kind === "angle") {
-      const [ax, ay, bx, by] = [(one[0] - other[0]) * dx, (one[1] - other[1]) * dy, (third[0] - other[0]) * dx, (third[1] - other[1]) * dy]
-      return [`${((Math.abs(Math.atan2(ax * by - ay * bx, ax * bx + ay * by)) * 180) / Math.PI).toFixed(1)}°`]
-    }
+    if (kind === "angle") return [`${angleOf({ x: dx, y: dy }, points).toFixed(1)}°`]
     if (kind === "probe") {
       const found = slide.slidePoint(one)
       return [found ? `x ${found[0].toFixed(4)} mm, y ${found[1].toFixed(4)} mm` : `column ${Math.floor(one[0]) + 1}, row ${Math.floor(one[1]) + 1}`]
@@ -116,12 +111,7 @@ export class SlideMeasurements {
     const { drawing } = view
     if (view.isOver) return
     drawing.replaceChildren()
-    const add = (name, attributes) => {
-      const element = document.createElementNS(SVG, name)
-      for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value)
-      drawing.append(element)
-      return element
-    }
+    const add = (name, attributes) => appendSvg(drawing, name, attributes)
     const { viewport } = view.viewer
     for (const { bounds } of this.lost) {
       const corner = (x, y) => { const point = viewport.pixelFromPoint(new view.library.Point(x, y), true); return `${point.x},${point.y}` }
@@ -166,9 +156,3 @@ function areaWords(area, isCalibrated) {
   if (!isCalibrated) return `${area.toFixed(0)} px²`
   return area >= 0.1 ? `${area.toFixed(3)} mm²` : `${(area * 1e6).toFixed(0)} µm²`
 }
-
-const corners = ([[x, y], [otherX, otherY]]) => [[x, y], [otherX, y], [otherX, otherY], [x, otherY]]
-const circle = ([[x, y], [otherX, otherY]]) => Array.from({ length: 64 }, (_, step) => {
-  const angle = (step / 64) * 2 * Math.PI
-  return [(x + otherX) / 2 + (Math.cos(angle) * (otherX - x)) / 2, (y + otherY) / 2 + (Math.sin(angle) * (otherY - y)) / 2]
-})

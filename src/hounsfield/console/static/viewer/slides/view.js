@@ -1,6 +1,7 @@
 // A slide in a viewport: OpenSeadragon draws the tiles; scale bar, texts, places, measurements and keys are ours.
 import { text, value, values } from "../dicom.js"
 import { element } from "../documents/element.js"
+import { SVG } from "../measurements.js"
 import { annotationsOf, drawAnnotations } from "./annotations.js"
 import { segmentationsOf } from "./segmentation.js"
 import { SlideMeasurements } from "./measurements.js"
@@ -56,7 +57,7 @@ export class SlideView {
     this.canvasBox = make("div", "slide-canvas")
     this.navigatorBox = make("div", "slide-navigator")
     this.annotationCanvas = make("canvas", "slide-annotations")
-    this.drawing = document.createElementNS("http://www.w3.org/2000/svg", "svg")
+    this.drawing = document.createElementNS(SVG, "svg")
     this.drawing.setAttribute("aria-hidden", "true")
     this.barLine = make("div", "slide-scale-line")
     this.barWords = make("div", "slide-scale-words")

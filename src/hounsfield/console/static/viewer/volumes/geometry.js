@@ -1,6 +1,6 @@
 // Whether the frames of a series are one volume, and where its voxels lie in the patient (PS3.3 C.7.6.2.1.1).
 import { isParallel, letters, normalOf, placeAlong, text } from "../dicom.js"
-import { add, cross, dot, inverted, length, minus, normalized, scaled } from "./vectors.js"
+import { add, cross, dot, inverted, length, minus, normalized, scaled } from "../vectors.js"
 
 const MODALITIES = new Set(["CT", "MR", "PT"])
 const LEAST_SLICES = 3

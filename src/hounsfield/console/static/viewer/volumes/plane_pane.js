@@ -1,11 +1,11 @@
 // One plane through a volume on a canvas, with crosshair, letters of the patient's sides, and lengths.
 import { letters } from "../dicom.js"
-import { rounded } from "../measurements.js"
+import { SVG, appendSvg, rounded } from "../measurements.js"
+import { handleWheel } from "../pointers.js"
 import { paint, reslice } from "./reslice.js"
-import { add, dot, length, minus, scaled } from "./vectors.js"
+import { add, dot, length, minus, scaled } from "../vectors.js"
 import { obliquity, placeText } from "./geometry.js"
 
-const SVG = "http://www.w3.org/2000/svg"
 const GAP = 14
 const REACH = 12
 
@@ -75,12 +75,7 @@ export class PlanePane {
   drawLines() {
     const { view, drawing, axes, ratio, canvas } = this
     drawing.replaceChildren()
-    const add = (name, attributes) => {
-      const line = document.createElementNS(SVG, name)
-      for (const [key, value] of Object.entries(attributes)) line.setAttribute(key, value)
-      drawing.append(line)
-      return line
-    }
+    const add = (name, attributes) => appendSvg(drawing, name, attributes)
     const [x, y] = this.toScreen(view.cursor)
     const [width, height] = [canvas.width / ratio, canvas.height / ratio]
     for (const pane of view.planes) {
@@ -170,17 +165,7 @@ export class PlanePane {
     canvas.addEventListener("pointercancel", release)
     canvas.addEventListener("contextmenu", (event) => event.preventDefault())
     this.element.addEventListener("focusin", () => view.activate(this))
-    let travelled = 0
-    this.element.addEventListener("wheel", (event) => {
-      event.preventDefault()
-      view.activate(this)
-      if (event.ctrlKey) { view.zoomBy(event.deltaY < 0 ? 1.1 : 1 / 1.1); return }
-      const delta = event.deltaMode ? event.deltaY * 40 : event.deltaY
-      if (Math.abs(delta) >= 50) { travelled = 0; view.scroll(Math.sign(delta) * Math.max(1, Math.round(Math.abs(delta) / 120)), this); return }
-      travelled += delta
-      const steps = Math.trunc(travelled / 40)
-      if (steps) { travelled -= steps * 40; view.scroll(steps, this) }
-    }, { passive: false })
+    handleWheel(this.element, { begin: () => view.activate(this), zoomBy: (factor) => view.zoomBy(factor), scroll: (steps) => view.scroll(steps, this) })
   }
 
   panBy(dx, dy) {

@@ -1,6 +1,6 @@
 // A volume in three dimensions by WebGL 2: rays through a texture, the largest value of each or surfaces in light.
 import { brightness } from "../greyscale.js"
-import { add, cross, dot, length, scaled } from "./vectors.js"
+import { add, cross, dot, length, scaled } from "../vectors.js"
 import { isDark, toIndex, toPatient } from "./geometry.js"
 
 // Voxels of the texture; what has more is averaged in blocks.

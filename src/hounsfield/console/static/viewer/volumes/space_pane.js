@@ -2,7 +2,7 @@
 import { letters } from "../dicom.js"
 import { element, write } from "./plane_pane.js"
 import { RayCaster } from "./ray_caster.js"
-import { cross, dot, minus, normalized, scaled } from "./vectors.js"
+import { cross, dot, minus, normalized, scaled } from "../vectors.js"
 import { round } from "../viewport.js"
 
 // What is right and up on the screen when one looks from a side of the patient.

@@ -7,7 +7,8 @@ import { Slices } from "./slices.js"
 import { SpacePane } from "./space_pane.js"
 import { valueAt } from "./reslice.js"
 import { suvOf } from "../suv.js"
-import { add, dot, length, minus, scaled } from "./vectors.js"
+import { loadStyles } from "../styles.js"
+import { add, dot, length, minus, scaled } from "../vectors.js"
 import { round } from "../viewport.js"
 import { PATIENT_AXES, obliquity, ownAxes, placeText, planesAlong, spacingAlong, thinned, toIndex, toPatient, volumeOf } from "./geometry.js"
 import { Voxels } from "./voxels.js"
@@ -28,7 +29,7 @@ export async function openVolume(page, uid) {
   const most = Math.min(MOST_BYTES, (navigator.deviceMemory ?? 8) * MEMORY_SHARE * 1024 ** 3)
   const [whole, half] = [Voxels.bytesOf(volume, 1), Voxels.bytesOf(volume, 2)]
   if (half > most) throw new Error(`The volume is too large to be shown here: ${megabytes(half)} at half of its resolution, and ${megabytes(most)} is the most.`)
-  await loadStyles()
+  await loadStyles(new URL("volume.css", import.meta.url).href)
   // Another series may have been opened meanwhile.
   if (page.active.wanted !== uid) return null
   const view = new VolumeView(page, volume)
@@ -40,17 +41,6 @@ export async function openVolume(page, uid) {
 }
 
 const megabytes = (bytes) => (bytes < 1024 ** 2 ? `${(bytes / 1024 ** 2).toFixed(2)} MiB` : `${Math.round(bytes / 1024 ** 2)} MiB`)
-
-function loadStyles() {
-  const href = new URL("volume.css", import.meta.url).href
-  if (document.querySelector(`link[href="${CSS.escape(href)}"]`)) return Promise.resolve()
-  return new Promise((resolve) => {
-    const link = element("link", { rel: "stylesheet", href })
-    link.addEventListener("load", resolve)
-    link.addEventListener("error", resolve)
-    document.head.append(link)
-  })
-}
 
 export class VolumeView {
   constructor(page, volume) {

@@ -1,5 +1,5 @@
 // The voxels of a volume: one array of stored values, or of rescaled ones where the images do not share one scale.
-import { inverted } from "./vectors.js"
+import { inverted } from "../vectors.js"
 
 export class Voxels {
   // factor is how many columns and rows of the images become one voxel. A low-pass sample of a wavelet lies where every second
