@@ -171,6 +171,7 @@ def make_app(settings: Settings) -> Gateway:
         trail,
         settings.audit_on_failure,
         LogCheckpointer(image_store.database),
+        image_store.free_space,
     )
     page_tokens = PageTokens(installation_secret(image_store.database, keyring, "page-tokens"))
     most_header_bytes = settings.max_header_bytes

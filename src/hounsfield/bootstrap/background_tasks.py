@@ -12,6 +12,7 @@ from hounsfield.oidc.authorizer import TokenAuthorizer
 from hounsfield.runtime.supervised_threads import failing_threads
 from hounsfield.settings.audit_on_failure import AuditFailureMode
 from hounsfield.storage.db.write_ahead_log import LogCheckpointer
+from hounsfield.storage.free_space import FreeSpace
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,8 @@ class BackgroundTasks:
         What becomes of calls while they cannot be written down.
     log_checkpointer : LogCheckpointer
         Keeps the write-ahead log of the embedded database short.
+    free_space : FreeSpace
+        Looks whether the disks take more.
     """
 
     accesses: AccessWriter
@@ -43,6 +46,7 @@ class BackgroundTasks:
     trail: Trail
     on_failure: AuditFailureMode
     log_checkpointer: LogCheckpointer
+    free_space: FreeSpace
 
     def why_not_ready(self) -> list[str]:
         """Return what does not work as it should, each in a word; nothing of it waits, and nothing is secret."""
@@ -56,6 +60,7 @@ class BackgroundTasks:
 
     def start(self) -> None:
         """Begin with the first request."""
+        self.free_space.start()
         self.trail.start()
         self.receiver.start()
         self.accesses.start()
@@ -70,3 +75,4 @@ class BackgroundTasks:
         self.token_authorizer.close()
         self.trail.stop()
         self.log_checkpointer.stop()
+        self.free_space.stop()

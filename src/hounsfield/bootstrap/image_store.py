@@ -25,6 +25,7 @@ from hounsfield.storage.blobs.location_marker import BlobLocationError, check_lo
 from hounsfield.storage.blobs.tiered_blobs import TieredBlobs
 from hounsfield.storage.buckets.buckets import Buckets
 from hounsfield.storage.durable_files import keep_private, make_folder_durably
+from hounsfield.storage.free_space import FreeSpace
 from hounsfield.storage.keys.data_key_cache import DataKeyCache
 from hounsfield.storage.keys.installation_secrets import installation_secret
 from hounsfield.storage.keys.kms import KeyService, KeyServicePlace
@@ -152,6 +153,12 @@ def read_quotas(settings: Settings) -> Quotas:
     )
 
 
+def written_folders(settings: Settings) -> list[Path]:
+    """Return the folders that an installation stores in, without that of the archive; each can be a disk of its own."""
+    packs = blob_location(settings).folder
+    return [settings.data.absolute(), *([Path(packs)] if packs else []), settings.data.absolute() / "spool"]
+
+
 def open_image_store(settings: Settings) -> tuple[ImageStore, LocalKeyring]:
     """Open all stores of an installation, making what is not there yet.
 
@@ -203,6 +210,10 @@ def _opened(settings: Settings) -> tuple[ImageStore, LocalKeyring]:
         job_retention_seconds=settings.job_retention_seconds,
         archive_location=second,
         tiers=tiers,
+        free_space=FreeSpace(written_folders(settings), settings.free_space_floor_bytes),
+        archive_free_space=FreeSpace(
+            [Path(second.folder)] if second is not None and second.folder else [], settings.free_space_floor_bytes
+        ),
         frame_cache=FrameCache(settings.frame_cache_bytes),
     )
     return image_store, keyring

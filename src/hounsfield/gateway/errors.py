@@ -55,6 +55,7 @@ from hounsfield.storage.db.errors import (
     DatabaseFullError,
 )
 from hounsfield.storage.durable_files import FULL_ERRNOS, REFUSING_ERRNOS
+from hounsfield.storage.free_space import DiskTrouble, DiskTroubleError
 from hounsfield.storage.keys.data_key import KeyServiceDownError, KeyUnavailableError
 from hounsfield.storage.keys.data_key_cache import KeyNotCachedError
 
@@ -150,19 +151,34 @@ def _trouble(error: Exception, request_id: str, no_room: type[AwsError]) -> AwsE
             return InternalServerException(
                 f"A part of the database is damaged; the log of the service tells more of {request_id}."
             )
-        case DatabaseFullError():
-            pass
-        case OSError() if error.errno in FULL_ERRNOS:
-            pass
-        case OSError() if error.errno in REFUSING_ERRNOS:
-            _log.error("disk refuses", request_id=request_id, reason=error.strerror, path=str(error.filename))
-            return ServiceUnavailableException(
-                "The disk of the service lets nothing be written or opened just now. Try again later.",
-                retry_after_headers(_LATER_SECONDS),
-            )
+        case DiskTroubleError():
+            # It is in the log once, when it begins.
+            return _no_room(no_room) if error.trouble is DiskTrouble.FULL else _refused()
+        case DatabaseFullError() | OSError():
+            return _disk_trouble(error, request_id, no_room)
         case _:
             return None
-    _log.error("no room left", request_id=request_id, error=name)
+
+
+def _disk_trouble(error: DatabaseFullError | OSError, request_id: str, no_room: type[AwsError]) -> AwsError | None:
+    """Return the error where a disk is full or lets nothing be written; None where it is something else."""
+    if isinstance(error, OSError) and error.errno in REFUSING_ERRNOS:
+        _log.error("disk refuses", request_id=request_id, reason=error.strerror, path=str(error.filename))
+        return _refused()
+    if isinstance(error, OSError) and error.errno not in FULL_ERRNOS:
+        return None
+    _log.error("no room left", request_id=request_id, error=type(error).__name__)
+    return _no_room(no_room)
+
+
+def _refused() -> AwsError:
+    return ServiceUnavailableException(
+        "The disk of the service lets nothing be written or opened just now. Try again later.",
+        retry_after_headers(_LATER_SECONDS),
+    )
+
+
+def _no_room(no_room: type[AwsError]) -> AwsError:
     return no_room(
         "There is no room left to store this. Nothing of the request was stored; try again once there is room.",
         retry_after_headers(_LATER_SECONDS),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 import structlog
 from starlette.concurrency import run_in_threadpool
@@ -40,6 +41,8 @@ from hounsfield.storage.blobs.large_reads import RoomNeededError, within
 from hounsfield.storage.blobs.tiered_blobs import BlobArchivedError
 from hounsfield.storage.keys.data_key_cache import KeyNotCachedError
 
+_LONGEST_LENGTH: Final = 18
+"""Digits of a Content-Length that is looked at; a longer one is refused with the body."""
 _log = structlog.get_logger(__name__)
 
 
@@ -147,6 +150,13 @@ class Handlers:
         """Refuse a request of an account that has sent too many of its kind."""
         if exchange.caller is not None:
             self.buckets.take(exchange.caller.principal.account_id, exchange.route.action)
+
+    def require_room(self, exchange: Exchange) -> None:
+        """Refuse a request that stores where the disk is to take no more, before its body is read."""
+        if exchange.route.stores:
+            length = header(exchange.scope, b"content-length")
+            known = length is not None and length.isdigit() and len(length) <= _LONGEST_LENGTH
+            self.image_store.free_space.require(int(length) if known and length else 0)
 
     def read_body(self, exchange: Exchange) -> Awaitable[None] | None:
         """Read the body, now that the caller may send it; an operation that takes it as it arrives reads it itself."""

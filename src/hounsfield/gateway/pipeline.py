@@ -1,7 +1,7 @@
 """The pipeline that every request goes through, whichever API it is for: one list of named handlers.
 
     RouteTable.find ─▶ loopback ─▶ cross_origin ─▶ limits ─▶ route ─▶ authenticate ─▶ prove ─▶ authorize ─▶ throttle
-        ─▶ read_body ─▶ parse ─▶ authorize_parameters ─▶ require_audit ─▶ handle ─▶ buffer
+        ─▶ require_room ─▶ read_body ─▶ parse ─▶ authorize_parameters ─▶ require_audit ─▶ handle ─▶ buffer
                  │ what any of them raises
                  └─▶ serialise_failure ─▶ audit ─▶ send
 
@@ -38,6 +38,7 @@ REQUEST_HANDLERS: Final = (
     Handlers.prove,
     Handlers.authorize,
     Handlers.throttle,
+    Handlers.require_room,
     Handlers.read_body,
     Handlers.parse,
     Handlers.authorize_parameters,

@@ -56,6 +56,8 @@ class Route:
         Whether the operation takes its body as it arrives, instead of whole.
     most_body_bytes : int
         Largest body.
+    stores : bool
+        Whether it stores what takes room, and is refused where the disk is to take no more.
     app : callable or None
         ASGI application that answers everybody, with every method, unsigned and unrecorded; None for a route of the pipeline.
     answers_head : bool
@@ -78,6 +80,7 @@ class Route:
     quick: bool = field(default=False, compare=False)
     streams_body: bool = field(default=False, compare=False)
     most_body_bytes: int = field(default=0, compare=False)
+    stores: bool = field(default=False, compare=False)
     app: ASGIApp | None = field(default=None, compare=False, repr=False)
     answers_head: bool = field(default=False, compare=False)
     answers_slash: bool = field(default=False, compare=False)

@@ -15,6 +15,7 @@ from hounsfield.storage.blobs.frame_index import FrameIndex
 from hounsfield.storage.blobs.tiered_blobs import TieredBlobs
 from hounsfield.storage.buckets.buckets import Buckets
 from hounsfield.storage.db.database import Database
+from hounsfield.storage.free_space import FreeSpace
 from hounsfield.storage.keys.data_key_cache import DataKeyCache
 from hounsfield.storage.lru_cache import SharedCache
 
@@ -52,7 +53,8 @@ class ImageStore:
     """The stores behind the domain and the account they belong to.
 
     New packs go to ``blob_location``. With an archive location, ``tiers`` is both of them and ``blobs`` the same object, so
-    that whoever reads or deletes a pack need not know where it is.
+    that whoever reads or deletes a pack need not know where it is. ``free_space`` is that of everything but the archive
+    location, which has its own.
     """
 
     database: Database
@@ -68,6 +70,8 @@ class ImageStore:
     job_retention_seconds: float = 90 * 24 * 3600.0
     archive_location: BlobLocation | None = None
     tiers: TieredBlobs | None = None
+    free_space: FreeSpace = field(default_factory=FreeSpace)
+    archive_free_space: FreeSpace = field(default_factory=FreeSpace)
     accesses: PendingAccesses = field(default_factory=PendingAccesses)
     damage_notes: DamageNotes = field(default_factory=DamageNotes)
     frame_index: FrameIndex = field(default_factory=FrameIndex)

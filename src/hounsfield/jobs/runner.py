@@ -15,15 +15,19 @@ from functools import partial
 from typing import Protocol
 
 import structlog
+from cachetools import LRUCache
 
 from hounsfield.jobs.queue import LeaseLostError, WorkItem, WorkQueue
 from hounsfield.runtime.supervised_threads import SupervisedThread
 from hounsfield.storage.db.errors import DatabaseTroubleError
 from hounsfield.storage.identifiers import new_id
 from hounsfield.storage.keys.data_key_cache import run_fetching_keys
+from hounsfield.storage.outages import describe_outage
 
 _log = structlog.get_logger(__name__)
 _LONGEST_DELAY_SECONDS = 60.0
+_LONGEST_OUTAGE_DELAY_SECONDS = 10.0
+_MOST_OUTAGES = 1024
 _RENEWED_SECONDS = 0.1
 _OTHERS_LOOK = 5
 """How many times as long the other idle slots wait as the one that looks for all."""
@@ -114,6 +118,7 @@ class Runner:
         self._name = f"{socket.gethostname()[:20]}-{os.getpid()}-{new_id()[:8]}"
         self._stop = stop
         self._active: set[WorkItem] = set()
+        self._outages: LRUCache[str, int] = LRUCache(_MOST_OUTAGES)
         self._lock = threading.Lock()
         self._looking = threading.Lock()
         self._ended = threading.Event()
@@ -167,12 +172,17 @@ class Runner:
                 run_fetching_keys(handler.give_up, item)
             else:
                 run_fetching_keys(handler.run, item)
+            self._outages.pop(item.id, None)
         except LeaseLostError:
             _log.warning("lease lost", kind=item.kind, subject=item.subject_id)
         except StoppedError:
             _log.info("work left for the next runner", kind=item.kind, subject=item.subject_id)
             self._queue.release_lease(item, 0.0, failed=False)
         except Exception as error:  # noqa: BLE001 - the last resort of a process that must go on
+            outage = describe_outage(error)
+            if outage is not None:
+                self._put_off(item, outage, error)
+                return
             delay = min(0.5 * 2**item.attempts, _LONGEST_DELAY_SECONDS)
             if self._failed is None or not self._failed(error):
                 _log.exception(
@@ -186,6 +196,21 @@ class Runner:
         finally:
             with self._lock:
                 self._active.discard(item)
+
+    def _put_off(self, item: WorkItem, outage: str, error: Exception) -> None:
+        """Try again for as long as something outside is to be mended, in growing steps: that is no failure of the work."""
+        count = self._outages.get(item.id, 0) + 1
+        self._outages[item.id] = count
+        delay = min(0.5 * 2**count, _LONGEST_OUTAGE_DELAY_SECONDS)
+        _log.warning(
+            "work waits",
+            kind=item.kind,
+            subject=item.subject_id,
+            reason=outage,
+            error=type(error).__name__,
+            retry_seconds=delay,
+        )
+        self._queue.release_lease(item, delay, failed=False)
 
     def _heartbeat(self) -> None:
         while not self._stop.wait(self._queue.lease_seconds / 3):

@@ -148,6 +148,7 @@ def run_runner(settings: Settings) -> None:
     maintaining = SupervisedThread("audit-keeper", partial(maintenance.run, work.stop), work.stop)
     log_checkpointer = LogCheckpointer(image_store.database)
     log_checkpointer.start()
+    image_store.free_space.start()
     directory.start()
     maintaining.start()
     trail.start()
@@ -160,6 +161,7 @@ def run_runner(settings: Settings) -> None:
         trail.stop()
         maintaining.join(_MAINTENANCE_SECONDS)
         log_checkpointer.stop()
+        image_store.free_space.stop()
 
 
 def _end_on_signals(stop: threading.Event) -> None:

@@ -53,6 +53,8 @@ def _check_numbers(settings: Fields) -> None:
     for field in fields(settings):
         if field.name.startswith("quota_") and getattr(settings, field.name) < 0:
             raise SettingsError(f"{PREFIX}{field.name.upper()} must be 0 for no limit, or more")
+    if settings.free_space_floor_bytes < 0:
+        raise SettingsError(f"{PREFIX}FREE_SPACE_FLOOR_BYTES must be 0 to fill the disk, or more")
     for name in _MORE_THAN_NOTHING:
         if not getattr(settings, name) > 0:
             raise SettingsError(f"{PREFIX}{name.upper()} must be more than 0")

@@ -110,6 +110,9 @@ class Fields:
         Memory of each API process for image frames that were read, as they are stored; 0 for none.
     rendered_cache_bytes : int
         Memory of each API process for rendered frames and thumbnails; 0 for none.
+    free_space_floor_bytes : int
+        How many bytes of each disk with data folder, packs or spool stay free: below that nothing is stored or imported, while
+        reads and deletions go on; 0 to fill it.
     release_after_seconds : float
         How long after its deletion the storage of an image set is released.
     archive_after_days : float
@@ -289,6 +292,7 @@ class Fields:
     metadata_cache_bytes: int = 256 * 1024 * 1024
     frame_cache_bytes: int = 128 * 1024 * 1024
     rendered_cache_bytes: int = 64 * 1024 * 1024
+    free_space_floor_bytes: int = 1024 * 1024 * 1024
     release_after_seconds: float = 24 * 3600.0
     archive_after_days: float = 30.0
     archive_blobs_url: str = ""

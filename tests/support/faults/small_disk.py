@@ -29,9 +29,27 @@ class SmallDisk:
                     while True:
                         file.write(bytes(size))
 
+    def fill_but(self, free: int) -> None:
+        """Take what is free but for so many bytes."""
+        with self._filling.open("ab", buffering=0) as file:
+            found = os.statvfs(self.folder)
+            file.write(bytes(max(0, found.f_bavail * found.f_frsize - free)))
+
     def empty(self) -> None:
         """Give back what was taken."""
         self._filling.unlink()
+
+    @contextmanager
+    def read_only(self) -> Iterator[None]:
+        """Let it be read only, which needs that nobody has a file of it open for writing."""
+        self._remount("ro")
+        try:
+            yield
+        finally:
+            self._remount("rw")
+
+    def _remount(self, how: str) -> None:
+        subprocess.run(["mount", "-o", f"remount,{how}", self.folder], check=True)
 
     @contextmanager
     def full(self) -> Iterator[None]:

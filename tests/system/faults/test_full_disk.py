@@ -28,6 +28,8 @@ def disk_and_server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[
         "HOUNSFIELD_STORE_WORKERS": "1",
         "HOUNSFIELD_IMPORT_WORKERS": "1",
         "HOUNSFIELD_AUDIT_ON_FAILURE": request.param,
+        # Others may fill a disk to its last byte, whatever is left free for that.
+        "HOUNSFIELD_FREE_SPACE_FLOOR_BYTES": "0",
     }
     with small_disk(tmp_path / "data", 64 * MEBIBYTE) as disk:
         process = ServerProcess(disk.folder, settings)

@@ -39,7 +39,12 @@ from support.imaging.stored_frames import verify_frames
 from support.processes import api_processes, runners, store_workers, workers
 from support.servers import ServerProcess, active_datastore, wait_for
 
-ENVIRONMENT = {"HOUNSFIELD_LEASE_SECONDS": "2", "HOUNSFIELD_IMPORT_WORKERS": "1", "HOUNSFIELD_STORE_WORKERS": "1"}
+ENVIRONMENT = {
+    "HOUNSFIELD_LEASE_SECONDS": "2",
+    "HOUNSFIELD_IMPORT_WORKERS": "1",
+    "HOUNSFIELD_STORE_WORKERS": "1",
+    "HOUNSFIELD_FREE_SPACE_FLOOR_BYTES": str(16 << 20),
+}
 DISK_BYTES = 192 << 20
 WORK_SECONDS = 4.0
 HOUR, DAY = 3600, 86_400

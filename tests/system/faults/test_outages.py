@@ -127,10 +127,12 @@ def test_files_wait_while_the_packs_cannot_be_stored(tmp_path: Path, s3: ObjectS
         s3.client.delete_bucket(Bucket="waiting-packs")
         job_id = start_import(client, datastore, "s3://waiting-sources/", "s3://waiting-results/")
         wait_for(
-            lambda: server.log_text().count('"work failed"') > 1 or _status(client, datastore, job_id) == "COMPLETED",
+            lambda: server.log_text().count('"work waits"') > 1 or _status(client, datastore, job_id) == "COMPLETED",
             "the job to be tried twice",
         )
-        assert _status(client, datastore, job_id) == "IN_PROGRESS"
+        waiting = client.get_dicom_import_job(datastoreId=datastore, jobId=job_id)["jobProperties"]
+        assert waiting["jobStatus"] == "IN_PROGRESS"
+        assert "the store of the images cannot be reached" in waiting["message"]
         answer = store(server, datastore, [part10(slice_of(study=9))])
         assert (answer.status_code, answer.headers["x-amzn-errortype"]) == (503, "ServiceUnavailableException")
         assert answer.headers["retry-after"].isdigit()

@@ -54,6 +54,7 @@ def dicomweb_routes(
             threads=threads_of(operation),
             quick=operation.quick,
             streams_body=operation.take is not None,
+            stores=operation.take is not None,
             most_body_bytes=MOST_UNUSED_BODY_BYTES if operation.take is None else most_store_bytes,
             answers_head=method == "GET",
             answers_slash=True,

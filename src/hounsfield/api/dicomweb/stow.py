@@ -51,6 +51,8 @@ async def store(call: Call, body: AsyncIterator[bytes]) -> WireResponse:
         The client accepts none of the forms of the answer.
     BusyError
         An image set that the instances belong to stayed locked.
+    DiskTroubleError
+        The disk is to take no more.
     """
     call.only()
     form = answer_form(call)
@@ -136,6 +138,7 @@ class _StoreRequest:
         self._receiver: Receiver = call.context.receiver
         self._scheduler: IngestScheduler = call.context.scheduler
         self._folder: Path = call.context.spool
+        self._free_space = call.context.image_store.free_space
         self._study_uid = call.labels.get("study")
         self._context = context
         self._caller = call.threads.caller
@@ -153,6 +156,7 @@ class _StoreRequest:
             raise ValidationException(f"A request may have at most {MOST_PARTS} parts.")
         kind = content_type(headers["content-type"]).kind if headers.get("content-type") else DICOM
         if kind == DICOM:
+            self._free_space.require()
             self._writer = SpoolWriter(self._folder)
             return
         message = f"The part is of type {kind[:64]}, it must be {DICOM}"

@@ -40,6 +40,7 @@ from hounsfield.iam.authorization import Permission
 
 _LARGE_BODY_BYTES: Final = 64 * 1024
 _SMALL_BODY_BYTES: Final = 1024
+_STORING: Final = frozenset({"CopyImageSet", "StartDICOMImportJob", "UpdateImageSetMetadata"})
 _DATA_EVENTS: Final = frozenset({"GetImageFrame"})
 
 
@@ -67,6 +68,7 @@ def healthimaging_routes(
             threads=reading if is_read_only(operation.name) else writing,
             quick=operation.name in HANDLERS and HANDLERS[operation.name].quick,
             most_body_bytes=most_body_bytes,
+            stores=operation.name in _STORING,
             rest_is_label=_ends_in_arn(operation),
         )
         for operation in service.operations.values()

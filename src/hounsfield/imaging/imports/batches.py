@@ -22,6 +22,7 @@ import structlog
 from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.imports.files import FileRecord, JobFile, list_pending_files, note_attempt, record_outcomes
 from hounsfield.imaging.imports.input_listing import check_permitted
+from hounsfield.imaging.imports.waiting import JobWait
 from hounsfield.imaging.ingest.context import IngestContext
 from hounsfield.imaging.ingest.files import ENDED_ITS_WORKER, Failure, FailureReason, FileResult, Share
 from hounsfield.imaging.ingest.isolation import IsolatedWorker
@@ -70,6 +71,8 @@ class BatchRun:
         Called again and again; raises when the work is not to go on.
     access : BucketAccess
         What the job may read, asked for every file before a worker gets it.
+    wait : JobWait
+        Lets the job wait while the disks take no more.
     """
 
     def __init__(
@@ -80,6 +83,7 @@ class BatchRun:
         context: IngestContext,
         check: Callable[[], None],
         access: BucketAccess,
+        wait: JobWait,
     ) -> None:
         self._image_store = image_store
         self._workers = workers
@@ -87,6 +91,7 @@ class BatchRun:
         self._context = context
         self._check = check
         self._access = access
+        self._wait = wait
 
     def run(self) -> None:
         """Work until no file is pending, in an event loop of this thread.
@@ -125,9 +130,13 @@ class BatchRun:
         waiting = cut_shares(files, self._workers.processes)
         running: dict[Results, tuple[JobFile, ...]] = {}
         finished: dict[Results, tuple[JobFile, ...]] = {}
-        recorded = time.monotonic()
+        recorded, all_begun = time.monotonic(), False
         while True:
-            while len(running) < scheduler.places and (batch := next(waiting, None)) is not None:
+            while len(running) < scheduler.places and self._wait.is_over and not all_begun:
+                batch = next(waiting, None)
+                if batch is None:
+                    all_begun = True
+                    break
                 self._check_readable(batch)
                 share = scheduler.submit(self._item.subject_id, self._context, Share(batch), isolates=False)
                 running[share.results] = batch
@@ -135,7 +144,11 @@ class BatchRun:
                 self._record(finished)
                 finished, recorded = {}, time.monotonic()
             if not running:
-                return
+                if all_begun:
+                    return
+                # What was begun is in the rows.
+                self._wait.for_room()
+                continue
             done, _ = await asyncio.wait(running, timeout=_STOP_SECONDS, return_when=asyncio.FIRST_COMPLETED)
             self._check()
             finished.update((results, running.pop(results)) for results in done)
@@ -172,6 +185,7 @@ class BatchRun:
     async def _run_alone(self, file: JobFile, work: Coroutine[Any, Any, FileResult]) -> None:
         """Bring one file to its outcome, or count one more attempt of it."""
         try:
+            self._wait.for_room()
             self._check_readable((file,))
         except BaseException:
             work.close()

@@ -33,6 +33,7 @@ from hounsfield.imaging.imports.files import (
 from hounsfield.imaging.imports.input_listing import JobFailedError, check_permitted, scan
 from hounsfield.imaging.imports.jobs import ImportJob, JobEvent, JobStatus, get_import_job, move_job
 from hounsfield.imaging.imports.output_files import list_output_uses, write_outputs
+from hounsfield.imaging.imports.waiting import JobWait
 from hounsfield.imaging.ingest.content import KnownSizes
 from hounsfield.imaging.ingest.context import IngestContext
 from hounsfield.imaging.ingest.grouping import Destination, group_instances
@@ -53,7 +54,8 @@ from hounsfield.storage.buckets.bucket_access import BucketAccess, BucketAction,
 from hounsfield.storage.buckets.buckets import BucketError, S3Uri
 from hounsfield.storage.clock import now_ms
 from hounsfield.storage.db.job_tables import import_jobs
-from hounsfield.storage.keys.data_key import KeyServiceDownError, KeyUnavailableError
+from hounsfield.storage.keys.data_key import KeyUnavailableError
+from hounsfield.storage.outages import describe_outage
 
 _log = structlog.get_logger(__name__)
 _LOCKED_SECONDS = 0.2
@@ -96,21 +98,27 @@ class ImportRunner:
         job = self._job(item)
         datastore = get_datastore(self._image_store, job.datastore_id)
         log = _log.bind(job=job.id, datastore=job.datastore_id)
+        wait = JobWait(self._image_store, item, self._stop)
         log.info("import begins", attempt=item.attempts)
         try:
-            self._begin_once(item, job)
+            self._begin_once(item, job, wait)
+            wait.for_room()
             access = self._access_of(job)
             self._scan_once(item, job, access)
             context = self._context(job, datastore, access)
-            BatchRun(self._image_store, self._workers, item, context, self._check(datastore), access).run()
+            BatchRun(self._image_store, self._workers, item, context, self._check(datastore), access, wait).run()
+            wait.for_room()
             self._finish(item, job, datastore, access)
         except JobFailedError as error:
             log.warning("import failed", reason=str(error))
             self._fail(item, job, str(error))
-        except KeyServiceDownError:
-            # It comes back, and the job goes on from what is in the rows.
-            raise
-        except KeyUnavailableError:
+        except Exception as error:
+            outage = describe_outage(error)
+            if outage is not None:
+                # It comes back, and the job goes on from what is in the rows.
+                wait.note(outage)
+            if outage is not None or not isinstance(error, KeyUnavailableError):
+                raise
             log.warning("import failed", reason="the key is not available")
             self._fail(item, job, "The key of the data store is not available: it was disabled, or may not be used")
         else:
@@ -147,7 +155,9 @@ class ImportRunner:
             access.buckets,
         )
 
-    def _begin_once(self, item: WorkItem, job: ImportJob) -> None:
+    def _begin_once(self, item: WorkItem, job: ImportJob, wait: JobWait) -> None:
+        if job.message is not None:
+            wait.end()
         if job.status is JobStatus.SUBMITTED:
             with self._image_store.database.write() as connection:
                 self._image_store.queue.hold(connection, item)

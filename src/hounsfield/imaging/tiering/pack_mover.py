@@ -114,6 +114,8 @@ class PackMover:
         ------
         ArchiveLocationError
             The archive location is not what it was.
+        DiskTroubleError
+            The disk that packs are moved to takes no more.
         StoppedError
             The runner ends.
         """
@@ -165,9 +167,17 @@ class PackMover:
         for pack_id in moving.pack_ids:
             if self._stop.is_set():
                 raise StoppedError
+            self._require_room(moving.tier)
             settled = self._move_pack(item, key, pack_id) and settled
         if settled:
             self._end(item, moving)
+
+    def _require_room(self, tier: StorageTier) -> None:
+        """Leave the rest for later where the disk takes no more; raises `DiskTroubleError`."""
+        image_store = self._image_store
+        space = image_store.archive_free_space if tier is _ARCHIVED else image_store.free_space
+        space.look()
+        space.require()
 
     def _begin(self, item: WorkItem, image_set_id: str) -> _MovingImageSet | None:
         columns = image_sets.c

@@ -22,6 +22,7 @@ from hounsfield.jobs.queue import WorkItem
 from hounsfield.storage.clock import now_ms
 from hounsfield.storage.db.database import in_groups, lock_row
 from hounsfield.storage.db.image_set_tables import IS_FREQUENT, image_sets
+from hounsfield.storage.free_space import DiskTroubleError
 
 SWEEP_TIERS: Final = "sweep-tiers"
 _SUBJECT: Final = "all"
@@ -73,6 +74,8 @@ class TierSweeper:
             except ArchiveLocationError as error:
                 # Somebody has to mount it or to mend the setting; until then packs stay where they are.
                 _log.error("packs are not moved", reason=str(error))
+            except DiskTroubleError as error:
+                _log.warning("packs are not moved", reason=str(error))
         self._image_store.queue.release_lease(item, self._every_seconds, failed=False)
 
     def give_up(self, item: WorkItem) -> None:
