@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from hounsfield.jobs.queue import WorkItem, WorkQueue
 from hounsfield.jobs.runner import Runner, WakeupSignal
@@ -133,6 +134,30 @@ def embedded(tmp_path: Path) -> Iterator[Database]:
     opened = open_embedded(tmp_path / "h.db", bytes(32))
     yield opened
     opened.close()
+
+
+def test_a_listener_that_lost_its_connection_listens_again(postgresql_url: str, tmp_path: Path) -> None:
+    database = open_postgresql(postgresql_url)
+    queue = WorkQueue(database, wakeup=make_wakeup(database, tmp_path))
+    handler = Finishing(database, queue)
+    listening = "SELECT pid FROM pg_stat_activity WHERE query LIKE 'LISTEN%' AND datname = current_database()"
+
+    def listeners() -> set[int]:
+        with database.read() as connection:
+            return set(connection.execute(text(listening)).scalars())
+
+    try:
+        with running(queue, handler, NEVER_SECONDS):
+            before = wait_for(listeners, "the listener to begin")
+            with database.read() as connection:
+                for pid in before:
+                    connection.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
+            wait_for(lambda: listeners() - before, "it to listen again")
+            for number in range(5):
+                put(database, queue, str(number))
+            wait_for(lambda: len(handler.done) == 5, "all to be done")
+    finally:
+        database.close()
 
 
 def test_a_pipe_that_was_taken_away_is_made_anew_and_gone_at_the_end(embedded: Database, tmp_path: Path) -> None:

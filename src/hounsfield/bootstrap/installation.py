@@ -33,7 +33,9 @@ def open_database(settings: Settings, keyring: LocalKeyring) -> Database:
     """Open the database that the settings name, migrated to the newest schema; raises `InstallationError`."""
     with explain_start_faults(settings):
         if settings.database_url:
-            return open_postgresql(settings.database_url, settings.database_wait_seconds)
+            return open_postgresql(
+                settings.database_url, settings.database_wait_seconds, settings.database_statement_seconds
+            )
         path = database_file(settings)
         make_folder_durably(settings.data)
         # Before the key is read: from here on it stays what it is.

@@ -49,6 +49,7 @@ from hounsfield.imaging.tiering.damage_log import note_damage
 from hounsfield.oidc.errors import BearerError
 from hounsfield.storage.blobs.blobs import BlobsUnreachableError
 from hounsfield.storage.db.errors import (
+    CommitUnknownError,
     DatabaseBusyError,
     DatabaseDamagedError,
     DatabaseDownError,
@@ -142,10 +143,7 @@ def _trouble(error: Exception, request_id: str, no_room: type[AwsError]) -> AwsE
             )
         case DatabaseDownError() | BlobsUnreachableError():
             _log.error("store not reached", request_id=request_id, error=name, exc_info=error)
-            what = "database" if isinstance(error, DatabaseDownError) else "store of the images"
-            return ServiceUnavailableException(
-                f"The {what} cannot be reached just now. Try again in a moment.", retry_after_headers(SOON_SECONDS)
-            )
+            return ServiceUnavailableException(_not_reached(error), retry_after_headers(SOON_SECONDS))
         case DatabaseDamagedError():
             _log.error("a damaged part of the database was needed", request_id=request_id)
             return InternalServerException(
@@ -183,3 +181,13 @@ def _no_room(no_room: type[AwsError]) -> AwsError:
         "There is no room left to store this. Nothing of the request was stored; try again once there is room.",
         retry_after_headers(_LATER_SECONDS),
     )
+
+
+def _not_reached(error: DatabaseDownError | BlobsUnreachableError) -> str:
+    if isinstance(error, CommitUnknownError):
+        return (
+            "The database was lost while it carried out the request, which it did as a whole or not at all. "
+            "Look whether it was done before you try again."
+        )
+    what = "database" if isinstance(error, DatabaseDownError) else "store of the images"
+    return f"The {what} cannot be reached just now. Try again in a moment."

@@ -1,6 +1,7 @@
 """The threads that carry out requests, shared by the callers by turns (`hounsfield.gateway.fair_slots`).
 
     work ─▶ turn of the caller ─▶ thread ─▶ KeyNotCachedError ─▶ fetch, in a thread of its own kind ─▶ work
+                                         └─▶ TransactionLostError, and nothing was changed ─▶ work, once more
 
 Whoever waits for the key service holds no thread of the other requests. Nor does what changes something, which waits for others
 that do: it has threads of its own.
@@ -19,7 +20,8 @@ from anyio import CapacityLimiter, fail_after, to_thread
 from hounsfield.gateway.fair_slots import FairSlots
 from hounsfield.gateway.response_memory import ResponseRoom
 from hounsfield.storage.blobs.large_reads import RoomNeededError, within
-from hounsfield.storage.db.errors import DatabaseBusyError
+from hounsfield.storage.db.database import begin_work
+from hounsfield.storage.db.errors import DatabaseBusyError, TransactionLostError
 from hounsfield.storage.keys.data_key_cache import MOST_FETCHES, KeyNotCachedError
 
 T = TypeVar("T")
@@ -65,7 +67,8 @@ class Threads:
         caller : str
             Unique id of who it is done for.
         work : callable
-            What to do; where it needs a key that is not at hand, it is begun again: what it began must be undone.
+            What to do; where it needs a key that is not at hand, it is begun again: what it began must be undone. So it is,
+            once, where the database was lost before the work had committed anything.
 
         Raises
         ------
@@ -74,12 +77,16 @@ class Threads:
         KeyUnavailableError
             A key cannot be had.
         """
+        may_repeat = True
         for _ in range(MOST_FETCHES):
             try:
-                return await self.run_once(caller, work)
+                return await self.run_once(caller, partial(begin_work, work))
             except KeyNotCachedError as needed:
-                fetch = needed.fetch
-            await to_thread.run_sync(fetch, limiter=_waiting)
+                await to_thread.run_sync(needed.fetch, limiter=_waiting)
+            except TransactionLostError as error:
+                if not (error.is_first and may_repeat):
+                    raise
+                may_repeat = False
         return await self.run_once(caller, work)
 
     async def run_once(self, caller: str, work: Callable[[], T]) -> T:

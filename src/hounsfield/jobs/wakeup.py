@@ -24,7 +24,7 @@ from hounsfield.storage.db.database import Database, after_commit
 
 _CHANNEL: Final = "hounsfield_work"
 _STOP_SECONDS: Final = 0.5
-_PAUSE_SECONDS: Final = 5.0
+_PAUSE_SECONDS: Final = 1.0
 _BYTES_AT_ONCE: Final = 65_536
 _log = structlog.get_logger(__name__)
 
@@ -145,6 +145,7 @@ class PostgresqlWakeup:
             # What was put in before is found now.
             woken()
             while not stop.is_set():
+                # The rest of a batch is lost with the loop, but one notification says as much as many.
                 for _ in driver.notifies(timeout=_STOP_SECONDS, stop_after=1):
                     woken()
         finally:

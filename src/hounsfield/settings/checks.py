@@ -65,6 +65,8 @@ def _check_keys_and_certificates(settings: Fields) -> None:
         raise SettingsError(
             f"{PREFIX}DATABASE_URL must be the URL of a PostgreSQL database: postgresql://user@host/name"
         )
+    if settings.database_statement_seconds < 0:
+        raise SettingsError(f"{PREFIX}DATABASE_STATEMENT_SECONDS must be 0 for no limit, or more")
     if not 5 <= settings.kms_cache_seconds <= 3600:
         raise SettingsError(f"{PREFIX}KMS_CACHE_SECONDS is {settings.kms_cache_seconds}, it must be 5 to 3600")
     if settings.kms not in {"", "aws"}:

@@ -34,6 +34,9 @@ class Fields:
     database_wait_seconds : float
         How long a request or a piece of work waits for the database where others lock it, or use all connections to it; then
         it is answered 503, or tried again.
+    database_statement_seconds : float
+        How long a statement of PostgreSQL may take, and how long a transaction there may stand still; 0 for no
+        limit.
     blobs_url : str
         Object store for packs, such as ``s3://bucket/prefix``; empty for the data folder.
     s3_endpoint_url : str
@@ -257,6 +260,7 @@ class Fields:
     partition: str = "aws"
     database_url: str = ""
     database_wait_seconds: float = 20.0
+    database_statement_seconds: float = 300.0
     blobs_url: str = ""
     s3_endpoint_url: str = ""
     s3: str = ""

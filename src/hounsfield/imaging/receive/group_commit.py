@@ -27,7 +27,12 @@ from hounsfield.imaging.errors import BusyError, ImagingError
 from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.receive.store_transaction import GroupSplitError, StoreOutcome, StoreRequest, StoreTransaction
 from hounsfield.runtime.supervised_threads import SupervisedThread
-from hounsfield.storage.db.errors import DatabaseTroubleError
+from hounsfield.storage.db.errors import (
+    CommitUnknownError,
+    DatabaseDownError,
+    DatabaseTroubleError,
+    TransactionLostError,
+)
 from hounsfield.storage.keys.data_key_cache import run_fetching_keys
 
 _log = structlog.get_logger(__name__)
@@ -192,8 +197,7 @@ class GroupCommitter:
     def _commit(self, group: list[WaitingRequest]) -> None:
         """Commit a group; requests that cannot be committed with the others are committed without them, or wait."""
         try:
-            # The key was at hand when the request began; only one that has reached its age since is waited for.
-            outcomes = run_fetching_keys(self._transaction.commit, [entry.request for entry in group])
+            outcomes = self._carry_out([entry.request for entry in group])
         except GroupSplitError as error:
             self._hold([entry for at, entry in enumerate(group) if at in error.locked])
             free = [entry for at, entry in enumerate(group) if at not in error.locked]
@@ -215,6 +219,14 @@ class GroupCommitter:
             for entry, outcome in zip(group, outcomes, strict=True):
                 self._transaction.discard(entry.request, list(outcome.refused))
                 entry.future.set_result(outcome)
+
+    def _carry_out(self, requests: Sequence[StoreRequest]) -> list[StoreOutcome]:
+        # The key was at hand when the request began; only one that has reached its age since is waited for.
+        try:
+            return run_fetching_keys(self._transaction.commit, requests)
+        except TransactionLostError:
+            # Nothing of it was carried out, and another server may have taken over.
+            return run_fetching_keys(self._transaction.commit, requests)
 
     def _hold(self, locked: Sequence[WaitingRequest]) -> None:
         """Let requests wait for image sets that are being changed, or fail when they have waited long enough."""
@@ -243,7 +255,13 @@ class GroupCommitter:
         return wanted
 
     def _fail(self, group: Sequence[WaitingRequest], error: Exception) -> None:
+        unknown = isinstance(error, CommitUnknownError)
         overdue = self._overdue() if isinstance(error, DatabaseTroubleError) else []
-        for entry in (*group, *overdue):
-            self._transaction.discard(entry.request)
+        for entry in group:
+            # What may be committed keeps its packs; those that nothing names are found by the daily sweep.
+            if not unknown:
+                self._transaction.discard(entry.request)
             entry.future.set_exception(error)
+        for entry in overdue:
+            self._transaction.discard(entry.request)
+            entry.future.set_exception(DatabaseDownError("it was lost before the commit began") if unknown else error)

@@ -1,7 +1,14 @@
 """The database: read and write transactions, the same on SQLite and PostgreSQL (`hounsfield.storage.db.engines`).
 
 A write transaction takes the write lock at its start (SQLite: ``BEGIN IMMEDIATE``), so that what it reads cannot change
-before it commits; on PostgreSQL it takes row locks where the caller asks for them.
+before it commits; on PostgreSQL it takes row locks where the caller asks for them. A read transaction sees one state of the
+database from its first statement to its last, on both (PostgreSQL: ``REPEATABLE READ``).
+
+Where the connection is lost while a transaction commits, its outcome is asked for on another one:
+
+    COMMIT ─▶ no answer ─▶ outcome of the transaction ─┬─ committed ─▶ as if it had been answered
+                                                       ├─ aborted   ─▶ TransactionLostError
+                                                       └─ not told  ─▶ CommitUnknownError
 """
 
 from __future__ import annotations
@@ -10,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import IO, Any, Final, TypeVar, cast
 
@@ -26,11 +34,15 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import PoolProxiedConnection
 
+from hounsfield.storage.db.commit_outcomes import CommitOutcome, Transaction, find_outcome, transaction_of
 from hounsfield.storage.db.errors import (
+    CommitUnknownError,
     DatabaseBusyError,
     DatabaseDamagedError,
     DatabaseTroubleError,
+    TransactionLostError,
     code_of,
+    is_lost,
     log_damage,
     translate_error,
 )
@@ -39,12 +51,15 @@ from hounsfield.storage.db.prepared import PreparedStatement
 
 WAIT_SECONDS: Final = 20.0
 """How long a lock or a connection is waited for, unless the installation says otherwise."""
-
+STATEMENT_SECONDS: Final = 300.0
+"""How long a statement of PostgreSQL may take, unless the installation says otherwise."""
 
 _VALUES_AT_ONCE = 400
 ONE: Final[ColumnElement[int]] = literal_column("1", Integer)
 """A limit written out: SQLite prepares a statement anew at every execution when its limit is a parameter."""
 _AFTER_COMMIT = "hounsfield_after_commit"
+_committed: ContextVar[bool] = ContextVar("committed", default=False)
+"""Whether the work of this context has committed something, see `begin_work`."""
 
 Value = TypeVar("Value")
 
@@ -69,8 +84,8 @@ class Database:
         self.wait_seconds = wait_seconds
         self.log = log
         self._own = threading.local()
-        # SQLite opens no transaction by itself here; PostgreSQL's driver does, and one left open would see old rows.
-        self._transactional = reading.dialect.name != "sqlite"
+        # SQLite opens no transaction by itself here; PostgreSQL's driver does, with a round trip each to begin and to end it.
+        self._begins_by_itself = reading.dialect.name != "sqlite"
         self._driver_error: type[Exception] = reading.dialect.loaded_dbapi.Error
         self._writing = writing.execution_options(hounsfield_write=True)
         self._turn = threading.Lock()
@@ -80,7 +95,7 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """Open a connection that sees one consistent state.
+        """Open a connection all of whose statements see the state that the first of them saw.
 
         Raises
         ------
@@ -108,11 +123,10 @@ class Database:
 
     @contextmanager
     def read_snapshot(self) -> Iterator[Connection]:
-        """Open a connection all of whose statements see the state that the first of them saw; raises as `read` does."""
+        """Open a connection as `read` does, for what would be wrong with anything less; nothing can be written with it."""
         with self.read() as connection:
             if connection.dialect.name == "postgresql":
-                # SQLite's transactions do so by themselves.
-                connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+                connection.exec_driver_sql("SET TRANSACTION READ ONLY")
             yield connection
 
     @contextmanager
@@ -121,23 +135,52 @@ class Database:
 
         Raises
         ------
+        CommitUnknownError
+            The database was lost while it committed: all of the transaction was carried out, or nothing.
         DatabaseTroubleError
             The database cannot do what is asked; nothing of the transaction is left.
         """
+        transaction, commits = None, False
+        actions: list[Callable[[], None]] = []
         with self._turn_to_write(self.wait_seconds):
             try:
                 with self._writing.begin() as connection:
                     # What a transaction left that was rolled back on the same connection is not done.
                     connection.info.pop(_AFTER_COMMIT, None)
+                    transaction = transaction_of(connection)
                     yield connection
-                    actions: list[Callable[[], None]] = connection.info.pop(_AFTER_COMMIT, [])
-            except (DBAPIError, PoolTimeoutError) as error:
-                trouble = _trouble(error)
-                if trouble is None:
-                    raise
-                raise trouble from error
+                    actions = connection.info.pop(_AFTER_COMMIT, [])
+                    commits = True
+            except (self._driver_error, DBAPIError, PoolTimeoutError) as error:
+                if not self._has_committed(error, transaction, commits=commits):
+                    trouble = _trouble(error)
+                    if trouble is None:
+                        raise
+                    raise trouble from error
+        _committed.set(True)
         for action in actions:
             action()
+
+    def _has_committed(self, error: Exception, transaction: Transaction | None, *, commits: bool) -> bool:
+        """Return whether a transaction was carried out all the same that ended with an error.
+
+        Raises
+        ------
+        TransactionLostError
+            It was not, and nobody but the network is to blame.
+        CommitUnknownError
+            Nobody knows.
+        """
+        if transaction is None or not is_lost(error):
+            return False
+        if commits:
+            match find_outcome(self.engine, transaction, self.wait_seconds):
+                case CommitOutcome.COMMITTED:
+                    return True
+                case CommitOutcome.UNKNOWN:
+                    raise CommitUnknownError(f"the database was lost while it committed: {code_of(error)}") from error
+        message = f"the database was lost before it committed: {code_of(error)}"
+        raise TransactionLostError(message, is_first=not _committed.get()) from error
 
     @contextmanager
     def _turn_to_write(self, seconds: float) -> Iterator[None]:
@@ -219,6 +262,8 @@ class Database:
             self._own.driver = connection.dbapi_connection
             self._own.connection = connection
             connection.detach()
+            if self._begins_by_itself:
+                self._own.driver.autocommit = True
             return self._first_row(self._own.driver, statement, parameters)
         except (self._driver_error, DBAPIError, PoolTimeoutError) as error:
             self._let_go()
@@ -244,8 +289,6 @@ class Database:
             row: tuple[Any, ...] | None = cursor.fetchone()
         finally:
             cursor.close()
-            if self._transactional:
-                driver.rollback()
         return row
 
     def close(self) -> None:
@@ -268,6 +311,15 @@ def _trouble(error: Exception, statement: str | None = None) -> DatabaseTroubleE
     if trouble is DatabaseDamagedError:
         log_damage(error, error.statement if isinstance(error, DBAPIError) else statement, metadata.tables.keys())
     return trouble(f"the database failed: {code_of(error)}")
+
+
+def begin_work(work: Callable[[], Value]) -> Value:
+    """Do some work that can be begun again where it raises a `TransactionLostError` that says so."""
+    token = _committed.set(False)
+    try:
+        return work()
+    finally:
+        _committed.reset(token)
 
 
 def after_commit(connection: Connection, action: Callable[[], None]) -> None:

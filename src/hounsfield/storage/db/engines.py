@@ -14,7 +14,8 @@ from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.pool import QueuePool
 
-from hounsfield.storage.db.database import WAIT_SECONDS, Database
+from hounsfield.storage.db.commit_outcomes import remember_transactions
+from hounsfield.storage.db.database import STATEMENT_SECONDS, WAIT_SECONDS, Database
 from hounsfield.storage.db.errors import spoils_connection
 from hounsfield.storage.db.schema import bring_up_to_date, is_up_to_date
 
@@ -24,8 +25,9 @@ KEPT_LOG_BYTES: Final = 16 * 1024 * 1024
 _EMBEDDED_READERS = 48
 """More than there are threads that answer requests (40), so that none waits for a connection."""
 
-_POSTGRESQL_READERS = 24
-_POSTGRESQL_WRITERS = 8
+POSTGRESQL_READERS: Final = 24
+POSTGRESQL_WRITERS: Final = 8
+"""Connections of each process at most; threads that look frames up have one more each."""
 _MIGRATION_LOCK = 0x48_6F_75_6E_73
 
 
@@ -109,7 +111,9 @@ def _embedded_engine(connect: Callable[[], Any], most: int, wait_seconds: float)
     return engine
 
 
-def open_postgresql(url: str, wait_seconds: float = WAIT_SECONDS) -> Database:
+def open_postgresql(
+    url: str, wait_seconds: float = WAIT_SECONDS, statement_seconds: float = STATEMENT_SECONDS
+) -> Database:
     """Open a PostgreSQL database by its URL (``postgresql+psycopg://user@host/name``), migrated to the newest schema.
 
     Parameters
@@ -118,21 +122,20 @@ def open_postgresql(url: str, wait_seconds: float = WAIT_SECONDS) -> Database:
         The URL.
     wait_seconds : float
         How long a lock or a connection is waited for.
+    statement_seconds : float
+        How long a statement may take, and how long a transaction may wait for its next one; 0 for as long as it takes.
     """
     if url.startswith("postgresql://"):
         url = url.replace("postgresql://", "postgresql+psycopg://", 1)
-    reading = _postgresql_engine(url, _POSTGRESQL_READERS, wait_seconds)
-    writing = _postgresql_engine(url, _POSTGRESQL_WRITERS, wait_seconds)
-
-    @event.listens_for(writing, "connect")
-    def bound_waits(connection: Any, _: object) -> None:
-        with connection.cursor() as cursor:
-            # Nothing would be no limit.
-            cursor.execute(f"SET lock_timeout = {max(1, int(wait_seconds * 1000))}")
-        connection.commit()
-
+    # A transaction of its own isolation begins with the same round trip as any other.
+    reading = _postgresql_engine(url, POSTGRESQL_READERS, wait_seconds, statement_seconds, "REPEATABLE READ")
+    writing = _postgresql_engine(url, POSTGRESQL_WRITERS, wait_seconds, statement_seconds, "READ COMMITTED")
+    remember_transactions(writing)
     database = Database(reading, writing, wait_seconds=wait_seconds)
     with database.engine.connect() as connection:
+        # Another node may be migrating, for as long as that takes.
+        for bound in ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout"):
+            connection.execute(text(f"SET LOCAL {bound} = 0"))
         connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": _MIGRATION_LOCK})
         try:
             _bring_up_to_date(database)
@@ -141,7 +144,7 @@ def open_postgresql(url: str, wait_seconds: float = WAIT_SECONDS) -> Database:
     return database
 
 
-def _postgresql_engine(url: str, most: int, wait_seconds: float) -> Engine:
+def _postgresql_engine(url: str, most: int, wait_seconds: float, statement_seconds: float, isolation: str) -> Engine:
     # A server that does not answer at all must not be waited for as long as TCP does.
     bounds = {"connect_timeout": max(2, math.ceil(wait_seconds)), "tcp_user_timeout": math.ceil(wait_seconds * 1000)}
     given = make_url(url).query
@@ -151,15 +154,25 @@ def _postgresql_engine(url: str, most: int, wait_seconds: float) -> Engine:
         max_overflow=most - 4,
         pool_timeout=wait_seconds,
         pool_pre_ping=True,
+        isolation_level=isolation,
         hide_parameters=True,
         connect_args={name: value for name, value in bounds.items() if name not in given},
     )
+    statement_ms = math.ceil(statement_seconds * 1000)
+    settings = {
+        # By its default the planner reads a table from end to end rather than look some hundred rows up, as on turning disks.
+        "random_page_cost": "1.1",
+        # Nothing would be no limit.
+        "lock_timeout": str(max(1, int(wait_seconds * 1000))),
+        "statement_timeout": str(statement_ms),
+        # A process that stands still would hold on to its locks.
+        "idle_in_transaction_session_timeout": str(statement_ms),
+    }
 
     @event.listens_for(engine, "connect")
-    def prefer_indexes(connection: Any, _: object) -> None:
-        # By its default the planner reads a table from end to end rather than look some hundred rows up, as on turning disks.
+    def set_up(connection: Any, _: object) -> None:
         with connection.cursor() as cursor:
-            cursor.execute("SET random_page_cost = 1.1")
+            cursor.execute("; ".join(f"SET {name} = {value}" for name, value in settings.items()))
         connection.commit()
 
     return engine
@@ -171,4 +184,7 @@ def _bring_up_to_date(database: Database) -> None:
         if is_up_to_date(connection):
             return
     with database.write() as connection:
+        if connection.dialect.name == "postgresql":
+            # It may have much to move; waiting for a lock is bounded all the same.
+            connection.execute(text("SET LOCAL statement_timeout = 0"))
         bring_up_to_date(connection)

@@ -2,6 +2,8 @@
 
     error of the driver ─▶ translate_error ─┬─▶ DatabaseBusyError     locked, or too many use it: comes right by itself
                                             ├─▶ DatabaseDownError     not reached, or a disk that fails
+                                            │     ├─ TransactionLostError  lost within a transaction that changed nothing
+                                            │     └─ CommitUnknownError    lost while it committed: nobody knows
                                             ├─▶ DatabaseFullError     no room is left
                                             └─▶ DatabaseDamagedError  a part of it cannot be read
 
@@ -54,6 +56,8 @@ _DOWN_STATES: Final = frozenset(
         "58030",  # io_error
     }
 )
+_ENDING_STATES: Final = frozenset({"25P03", "57P01", "57P02", "57P03", "57P05"})
+"""After these the server closes the connection."""
 _CONNECTION_CLASS: Final = "08"
 
 
@@ -67,6 +71,27 @@ class DatabaseBusyError(DatabaseTroubleError):
 
 class DatabaseDownError(DatabaseTroubleError):
     """The database is not reached, or its disk fails."""
+
+
+class TransactionLostError(DatabaseDownError):
+    """The connection was lost within a transaction that writes, and nothing of it was carried out.
+
+    Attributes
+    ----------
+    is_first : bool
+        Whether the work had committed nothing before, so that it can be begun again from its beginning.
+    """
+
+    def __init__(self, message: str, *, is_first: bool = False) -> None:
+        super().__init__(message)
+        self.is_first = is_first
+
+    def __reduce__(self) -> tuple[type[TransactionLostError], tuple[str]]:
+        return TransactionLostError, (str(self),)
+
+
+class CommitUnknownError(DatabaseDownError):
+    """The connection was lost while a transaction committed, and nobody can tell whether it did."""
 
 
 class DatabaseFullError(DatabaseTroubleError):
@@ -127,6 +152,18 @@ def _trouble_of_postgresql(state: str) -> type[DatabaseTroubleError] | None:
     if state in _DOWN_STATES or state.startswith(_CONNECTION_CLASS):
         return DatabaseDownError
     return None
+
+
+def is_lost(error: BaseException) -> bool:
+    """Return whether a connection to PostgreSQL broke, or the server ended it, so that nobody is there to answer any more."""
+    if isinstance(error, DBAPIError):
+        if error.connection_invalidated:
+            return True
+        error = error.orig or error
+    state = getattr(error, "sqlstate", None)
+    if state is None:
+        return type(error).__name__ in {"OperationalError", "InterfaceError"}
+    return str(state) in _ENDING_STATES or str(state).startswith(_CONNECTION_CLASS)
 
 
 def spoils_connection(error: BaseException) -> bool:
