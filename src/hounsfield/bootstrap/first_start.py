@@ -2,6 +2,7 @@
 
 no keys/master.json  ─▶ database, its key, or packs there? ─▶ refused: the master key is to be put back
 no embedded database ─▶ packs there?                       ─▶ refused: the database is to be put back
+a restore not ended  ─▶ refused: it is to be run again
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from hounsfield.storage.db.engines import open_postgresql
 from hounsfield.storage.db.image_set_tables import secrets
 from hounsfield.storage.keys.pack_keys import FOLDER
 
+RESTORING: Final = "restoring.json"
+"""Note in a data folder into which a restore has not ended (`hounsfield.bootstrap.backup`)."""
 _PACKS: Final = "packs"
 
 
@@ -41,6 +44,10 @@ def check_first_start(settings: Settings, place: BlobLocation, blobs: Blobs) -> 
     OSError
         The place cannot be reached.
     """
+    if (settings.data / RESTORING).exists():
+        raise InstallationError(
+            f"a restore into {settings.data} has not ended; run `hounsfield restore` again, it goes on where it was"
+        )
     master = master_key_file(settings)
     if not master.exists():
         found = _needs_master_key(settings, place, blobs)

@@ -85,7 +85,7 @@ def blob_location(settings: Settings) -> BlobLocation:
     """Return the place of the packs; ``s3://`` means the same endpoint as for import jobs."""
     if not settings.blobs_url:
         return BlobLocation(folder=str((settings.data / "blobs").absolute()))
-    return BlobLocation(url=settings.blobs_url, options=_store_options(settings, settings.blobs_url))
+    return BlobLocation(url=settings.blobs_url, options=store_options(settings, settings.blobs_url))
 
 
 def archive_location(settings: Settings) -> BlobLocation | None:
@@ -101,7 +101,7 @@ def archive_location(settings: Settings) -> BlobLocation | None:
     first = blob_location(settings)
     if "://" in url and not url.startswith("file://"):
         place = BlobLocation(
-            url=url, options=_store_options(settings, url), storage_class=settings.archive_storage_class
+            url=url, options=store_options(settings, url), storage_class=settings.archive_storage_class
         )
         same = first.url is not None and first.url.rstrip("/") == url.rstrip("/")
     else:
@@ -113,7 +113,8 @@ def archive_location(settings: Settings) -> BlobLocation | None:
     return place
 
 
-def _store_options(settings: Settings, url: str) -> dict[str, str]:
+def store_options(settings: Settings, url: str) -> dict[str, str]:
+    """Return the options that obstore needs for the object store of a URL: endpoint and credentials of the settings."""
     if not url.startswith("s3://"):
         return {}
     options = {"region": settings.region, **s3_credentials(settings)}

@@ -98,6 +98,7 @@ def open_directory(
 
 def check_installation_exists(settings: Settings) -> None:
     """Make sure that there is an installation in the data folder; raises `RefusedError`."""
+    from hounsfield.bootstrap.first_start import RESTORING
     from hounsfield.bootstrap.start_faults import database_file, database_key_file, master_key_file
 
     master = master_key_file(settings)
@@ -105,6 +106,10 @@ def check_installation_exists(settings: Settings) -> None:
         if master.exists():
             return
         why = f"{master} is not there"
+        if (settings.data / RESTORING).exists():
+            raise RefusedError(
+                f"a restore into {settings.data} has not ended; run `hounsfield restore` again, it goes on where it was"
+            )
         for of_installation in (database_key_file(settings), database_file(settings)):
             if of_installation.exists():
                 raise RefusedError(

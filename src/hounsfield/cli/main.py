@@ -11,11 +11,12 @@ import os
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import click
 
 from hounsfield.cli.data_option import data_option
+from hounsfield.cli.passphrase_option import passphrase_option
 from hounsfield.runtime.core_dumps import VARIABLE, forbid_core_dumps
 from hounsfield.runtime.gc_freeze import defer_collection, skip_collection_at_exit
 from hounsfield.runtime.logs import configure_logs
@@ -191,13 +192,91 @@ def verify_command(
         start_fork_server("hounsfield.imaging.verify.record_check")
     with defer_collection():
         from hounsfield.cli import verify
+        from hounsfield.cli.long_work import parse_rate
         from hounsfield.cli.output import Output
     if status:
         verify.show_status(data, Output(as_json=as_json))
         return
     scope = verify.parse_scope(datastore, image_set, sample)
-    bound = verify.parse_rate(rate)
+    bound = parse_rate(rate)
     sys.exit(verify.verify(data, scope, rate=bound, processes=processes, resume=resume, output=Output(as_json=as_json)))
+
+
+@cli.command("backup")
+@data_option
+@passphrase_option
+@click.option(
+    "--kms-key", metavar="ARN", help="Wrap the master keys by this key of the key service, not by a passphrase."
+)
+@click.option(
+    "--rate", metavar="BYTES", help="Copy at most so many bytes a second, such as 50M.  [default: any number]"
+)
+@click.option("--new", "anew", is_flag=True, help="Begin a new backup in a place that held one and holds none now.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.argument("target")
+def backup_command(
+    data: Path,
+    passphrase_file: BinaryIO | None,
+    kms_key: str | None,
+    rate: str | None,
+    anew: bool,
+    as_json: bool,
+    target: str,
+) -> None:
+    """Back up to TARGET, a folder or s3://bucket/prefix, beside running servers.
+
+    What is there already is not copied again. The passphrase, or the key, is needed for the first backup and after each
+    rotation of the master key.
+    Exits with 0 when the backup is complete, 1 when packs are lost that it should have, and 3 when none was made.
+    """
+    with defer_collection():
+        from hounsfield.cli import backup
+        from hounsfield.cli.output import Output
+    sys.exit(
+        backup.make_backup(
+            data,
+            target,
+            passphrase_file=passphrase_file,
+            kms_key=kms_key,
+            rate=rate,
+            anew=anew,
+            output=Output(as_json=as_json),
+        )
+    )
+
+
+@cli.command("restore")
+@data_option
+@passphrase_option
+@click.option("--generation", metavar="NAME", help="Restore this generation.  [default: the newest]")
+@click.option("--to", metavar="TIME", help="Restore the state of this time, such as 2026-03-14T09:15:30Z.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.argument("source")
+def restore_command(
+    data: Path,
+    passphrase_file: BinaryIO | None,
+    generation: str | None,
+    to: str | None,
+    as_json: bool,
+    source: str,
+) -> None:
+    """Restore the backup in SOURCE into an empty data folder, database and place of packs; nothing is written over.
+
+    Exits with 0 when all is well, 1 when something is missing or damaged, and 3 when nothing was restored.
+    """
+    with defer_collection():
+        from hounsfield.cli import backup
+        from hounsfield.cli.output import Output
+    sys.exit(
+        backup.restore_backup(
+            data,
+            source,
+            generation=generation,
+            to=to,
+            passphrase_file=passphrase_file,
+            output=Output(as_json=as_json),
+        )
+    )
 
 
 @cli.command("demo")

@@ -19,6 +19,8 @@ from hounsfield.bootstrap.start_faults import database_file, database_key_file, 
 from hounsfield.cli.audit_record import record_command
 from hounsfield.cli.data_option import data_option
 from hounsfield.cli.installation import InvalidError, RefusedError, check_installation_exists, report_refusals
+from hounsfield.cli.passphrase_option import passphrase_option
+from hounsfield.cli.passphrases import read_passphrase
 from hounsfield.settings import Settings, load_settings
 from hounsfield.storage.blobs.blobs import Blobs
 from hounsfield.storage.db.errors import DatabaseDamagedError
@@ -152,22 +154,15 @@ def retire(data: Path) -> None:
         click.echo("there are no old keys")
 
 
-_passphrase = click.option(
-    "--passphrase-file",
-    type=click.File("rb"),
-    help="A file whose first line is the passphrase; - for standard input.  [default: it is asked for]",
-)
-
-
 @commands.command("export")
 @data_option
-@_passphrase
+@passphrase_option
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 def export(data: Path, passphrase_file: BinaryIO | None, file: Path) -> None:
     """Write a copy of the master keys to FILE, sealed with a passphrase, to be kept in another place."""
     if file.exists():
         raise RefusedError(f"{file} is there already; choose another name")
-    passphrase = _given(passphrase_file, confirm=True)
+    passphrase = read_passphrase(passphrase_file, confirm=True)
     with _opened(_settings(data)) as (keyring, _):
         try:
             sealed = export_keys(keyring.content, passphrase)
@@ -182,12 +177,12 @@ def export(data: Path, passphrase_file: BinaryIO | None, file: Path) -> None:
 
 @commands.command("import")
 @data_option
-@_passphrase
+@passphrase_option
 @click.argument("file", type=click.File("rb"))
 def import_command(data: Path, passphrase_file: BinaryIO | None, file: BinaryIO) -> None:
     """Put the master keys of FILE, which `hounsfield master-key export` wrote, into a data folder that has none."""
     settings = _settings(data)
-    passphrase = _given(passphrase_file, confirm=False)
+    passphrase = read_passphrase(passphrase_file, confirm=False)
     try:
         content = import_keys(file.read(), passphrase)
     except ExportError as error:
@@ -202,17 +197,6 @@ def import_command(data: Path, passphrase_file: BinaryIO | None, file: BinaryIO)
     if (dict(there.keys), there.current) != (dict(content.keys), content.current):
         raise RefusedError(f"{master} holds other keys, which are left as they are; move it away first")
     click.echo(f"{master} holds {len(content.keys)} master key{'s' if len(content.keys) != 1 else ''}")
-
-
-def _given(file: BinaryIO | None, *, confirm: bool) -> str:
-    if file is None:
-        return str(click.prompt("Passphrase", hide_input=True, confirmation_prompt=confirm, err=True))
-    try:
-        # Some editors begin a file with a byte order mark, which nobody types who is asked for the passphrase later.
-        return file.readline().decode("utf-8-sig").rstrip("\r\n")
-    except UnicodeDecodeError:
-        # Without the error itself, which shows a part of it.
-        raise InvalidError(f"the first line of {file.name} is no text in UTF-8; a passphrase must be one") from None
 
 
 def _write_new(file: Path, data: bytes) -> None:

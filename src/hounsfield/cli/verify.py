@@ -9,8 +9,6 @@ import dataclasses
 import math
 import os
 import re
-import signal
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -23,6 +21,7 @@ import click
 from hounsfield.bootstrap.audit_verification import verify_audit_trail
 from hounsfield.bootstrap.image_store import open_image_store
 from hounsfield.cli.installation import InvalidError, RefusedError, check_installation_exists, report_refusals
+from hounsfield.cli.long_work import stopped_by_signals
 from hounsfield.cli.output import Output
 from hounsfield.imaging.errors import NotFoundError
 from hounsfield.imaging.image_store import ImageStore
@@ -52,8 +51,6 @@ EXIT_CODES: Final = {"intact": 0, "damaged": 1, "incomplete": 3}
 """Exit codes by results; 2 is for options that cannot be."""
 _SAVE_SECONDS: Final = 2.0
 _ID: Final = re.compile(r"[0-9a-f]{32}")
-_RATE: Final = re.compile(r"(?P<number>[1-9][0-9]{0,14})(?P<unit>[kMG]?)")
-_UNITS: Final = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
 
 
 class NotVerifiedError(click.ClickException):
@@ -77,16 +74,6 @@ def parse_scope(datastore: str | None, image_set: str | None, sample: str | None
     return Scope(datastore or "", image_set or "", sample or "")
 
 
-def parse_rate(text: str | None) -> int:
-    """Return bytes a second, 0 for no bound; raises `InvalidError`."""
-    if text is None:
-        return 0
-    found = _RATE.fullmatch(text)
-    if found is None:
-        raise InvalidError(f"--rate {text!r} is no rate: it is a number of bytes a second, such as 50000000 or 50M")
-    return int(found["number"]) * _UNITS[found["unit"]]
-
-
 def verify(data: Path, scope: Scope, *, rate: int, processes: int | None, resume: bool, output: Output) -> int:
     """Verify an installation, print the report, and return the exit code.
 
@@ -95,7 +82,7 @@ def verify(data: Path, scope: Scope, *, rate: int, processes: int | None, resume
     NotVerifiedError
         There is no installation, or it cannot be opened; or what is to be verified is not there.
     """
-    with _opened(data) as (settings, image_store, keyring), _stopped_by_signals() as stop:
+    with _opened(data) as (settings, image_store, keyring), stopped_by_signals() as stop:
         current = find_unfinished(image_store, PassKind.COMMAND, scope) if resume else None
         if current is None:
             current = begin_pass(image_store, PassKind.COMMAND, scope)
@@ -161,15 +148,3 @@ def _opened(data: Path) -> Iterator[tuple[Settings, ImageStore, LocalKeyring]]:
         yield settings, image_store, keyring
     finally:
         image_store.database.close()
-
-
-@contextmanager
-def _stopped_by_signals() -> Iterator[threading.Event]:
-    """Yield an event that an interrupt sets, so that the pass is saved and can be gone on with."""
-    stop = threading.Event()
-    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

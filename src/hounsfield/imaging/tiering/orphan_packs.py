@@ -18,7 +18,7 @@ The order matters: a job that ends in between moves its packs from its results t
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import PurePosixPath
 from typing import Any, Final
 
@@ -35,7 +35,7 @@ from hounsfield.storage.db.database import in_groups
 from hounsfield.storage.db.image_set_tables import datastores, frame_runs, instances
 from hounsfield.storage.db.job_tables import import_files, import_jobs
 from hounsfield.storage.db.orphan_pack_table import orphan_packs
-from hounsfield.storage.keys.data_key import KeyUnavailableError
+from hounsfield.storage.keys.data_key import DataKey, KeyUnavailableError
 
 SWEEP_ORPHANS: Final = "sweep-orphans"
 _DAY_SECONDS: Final = 24 * 3600
@@ -146,20 +146,27 @@ class OrphanSweeper:
 
 def list_packs_of_jobs(image_store: ImageStore, datastore_id: str) -> set[str]:
     """Return the packs that the results of unfinished import jobs lie in; raises `KeyUnavailableError`."""
-    named: set[str] = set()
     with image_store.database.read() as connection:
-        jobs = select(import_files.c.job_id).distinct().join(import_jobs, import_jobs.c.id == import_files.c.job_id)
-        query = jobs.where(import_jobs.c.datastore_id == datastore_id)
-        job_ids = connection.execute(query).scalars().all()
-    if not job_ids:
-        return named
+        if not _jobs_with_results(connection, datastore_id):
+            return set()
     key = fetch_key(image_store, get_datastore(image_store, datastore_id))
     with image_store.database.read() as connection:
-        for job_id in job_ids:
-            for record in read_file_records(connection, job_id, key):
-                if record.instance is not None:
-                    named |= record.instance.pack_ids
+        return read_packs_of_jobs(connection, key)
+
+
+def read_packs_of_jobs(connection: Connection, key: DataKey) -> set[str]:
+    """Return the packs that the results of unfinished import jobs of a data store lie in, by its key."""
+    named: set[str] = set()
+    for job_id in _jobs_with_results(connection, key.datastore_id):
+        for record in read_file_records(connection, job_id, key):
+            if record.instance is not None:
+                named |= record.instance.pack_ids
     return named
+
+
+def _jobs_with_results(connection: Connection, datastore_id: str) -> Sequence[str]:
+    jobs = select(import_files.c.job_id).distinct().join(import_jobs, import_jobs.c.id == import_files.c.job_id)
+    return connection.execute(jobs.where(import_jobs.c.datastore_id == datastore_id)).scalars().all()
 
 
 def a_day_ago(image_store: ImageStore) -> int:

@@ -1,4 +1,4 @@
-"""Bound of the bytes a second that a verification reads."""
+"""Bound of the bytes a second that a verification, or a backup, reads."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 
 
 class RateLimit:
-    """Waits before bytes are read, so that their mean rate stays below a bound.
+    """Waits before bytes are read, so that their mean rate stays below a bound; for several threads.
 
     Parameters
     ----------
@@ -21,12 +21,14 @@ class RateLimit:
         self._bytes_per_second = bytes_per_second
         self._stop = stop
         self._free_at = time.monotonic()
+        self._lock = threading.Lock()
 
     def wait(self, size: int) -> None:
         """Wait until ``size`` bytes may be read."""
         if not self._bytes_per_second:
             return
-        now = time.monotonic()
-        begin = max(now, self._free_at)
-        self._free_at = begin + size / self._bytes_per_second
+        with self._lock:
+            now = time.monotonic()
+            begin = max(now, self._free_at)
+            self._free_at = begin + size / self._bytes_per_second
         self._stop.wait(begin - now)

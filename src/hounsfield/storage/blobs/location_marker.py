@@ -35,6 +35,11 @@ _ROW: Final = PLACE_MARK
 _log = structlog.get_logger(__name__)
 
 
+def forget_location(connection: Connection) -> None:
+    """Forget which place the packs are in, so that the next start marks the one that its settings name."""
+    connection.execute(secrets.delete().where(secrets.c.name == _ROW))
+
+
 class BlobLocationError(Exception):
     """The place is not the one that the blobs of the installation are in."""
 
@@ -43,6 +48,11 @@ class BlobLocationError(Exception):
 class _Marker:
     installation: str
     place: str
+
+
+def installation_id(installation_secret: bytes) -> str:
+    """Return the id that tells an installation from all others, by the secret that only it has."""
+    return hashlib.sha256(b"hounsfield installation\0" + installation_secret).hexdigest()[:32]
 
 
 def check_location(database: Database, wrapper: KeyWrapper, blobs: Blobs, installation_secret: bytes) -> None:
@@ -64,7 +74,7 @@ def check_location(database: Database, wrapper: KeyWrapper, blobs: Blobs, instal
     BlobLocationError
         The place is another one; the message says what is wrong and what would be right.
     """
-    installation = hashlib.sha256(b"hounsfield installation\0" + installation_secret).hexdigest()[:32]
+    installation = installation_id(installation_secret)
     with database.read() as connection:
         known = _known(connection, wrapper)
     if known is None:

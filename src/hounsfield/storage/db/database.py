@@ -322,6 +322,13 @@ def begin_work(work: Callable[[], Value]) -> Value:
         _committed.reset(token)
 
 
+def lift_time_limits(connection: Connection) -> None:
+    """Let the statements of a transaction, and the pauses between them, take as long as they need: for work on all rows."""
+    if connection.dialect.name == "postgresql":
+        for limit in ("statement_timeout", "idle_in_transaction_session_timeout"):
+            connection.exec_driver_sql(f"SET LOCAL {limit} = 0")
+
+
 def after_commit(connection: Connection, action: Callable[[], None]) -> None:
     """Have something done once the transaction of `Database.write` has committed, and not at all when it does not.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import sqlcipher3.dbapi2
-from sqlalchemy import Connection, Engine, FromClause, create_engine, event, make_url, text
+from sqlalchemy import Connection, Engine, FromClause, create_engine, event, inspect, make_url, text
 from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.pool import QueuePool
@@ -125,8 +125,7 @@ def open_postgresql(
     statement_seconds : float
         How long a statement may take, and how long a transaction may wait for its next one; 0 for as long as it takes.
     """
-    if url.startswith("postgresql://"):
-        url = url.replace("postgresql://", "postgresql+psycopg://", 1)
+    url = _with_driver(url)
     # A transaction of its own isolation begins with the same round trip as any other.
     reading = _postgresql_engine(url, POSTGRESQL_READERS, wait_seconds, statement_seconds, "REPEATABLE READ")
     writing = _postgresql_engine(url, POSTGRESQL_WRITERS, wait_seconds, statement_seconds, "READ COMMITTED")
@@ -142,6 +141,20 @@ def open_postgresql(
         finally:
             connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": _MIGRATION_LOCK})
     return database
+
+
+def has_tables(url: str, wait_seconds: float = WAIT_SECONDS) -> bool:
+    """Return whether a PostgreSQL database has any tables, and make none."""
+    engine = _postgresql_engine(_with_driver(url), POSTGRESQL_READERS, wait_seconds, 0.0, "READ COMMITTED")
+    try:
+        with engine.connect() as connection:
+            return bool(inspect(connection).get_table_names())
+    finally:
+        engine.dispose()
+
+
+def _with_driver(url: str) -> str:
+    return url.replace("postgresql://", "postgresql+psycopg://", 1) if url.startswith("postgresql://") else url
 
 
 def _postgresql_engine(url: str, most: int, wait_seconds: float, statement_seconds: float, isolation: str) -> Engine:

@@ -15,6 +15,7 @@ from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, Strin
 from hounsfield.storage.clock import now_ms
 from hounsfield.storage.db import (  # noqa: F401 - parts of the metadata
     audit_tables,
+    backup_table,
     console_tables,
     job_tables,
     orphan_pack_table,
@@ -84,6 +85,22 @@ def migrate(connection: Connection, revision: str = "head") -> None:
     config.set_main_option("script_location", str(_MIGRATIONS))
     config.attributes["connection"] = connection
     command.upgrade(config, revision)
+
+
+def tables() -> MetaData:
+    """Return all tables of the newest schema."""
+    return metadata
+
+
+def forget_tables(connection: Connection) -> None:
+    """Remove all tables, so that `migrate` makes those of an older revision; in the transaction of the connection."""
+    metadata.drop_all(connection)
+    _VERSIONS.drop(connection)
+
+
+def is_known(revision: str) -> bool:
+    """Return whether this version knows a revision of the tables."""
+    return revision in _revisions()
 
 
 def newest_revision() -> str:

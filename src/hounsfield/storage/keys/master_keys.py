@@ -93,6 +93,17 @@ class KeyringContent:
             raise KeyringError("it is damaged")
         return ring
 
+    def unwrap(self, wrapped: bytes, context: str) -> bytes:
+        """Decrypt what a key of the ring wrapped, bound to ``context``; raises `KeyUnavailableError`."""
+        key_id, rest = wrapping_key(wrapped), wrapped[_KEY_ID_BYTES:]
+        master = self.keys.get(key_id)
+        if master is None:
+            raise KeyUnavailableError(f"master key {key_id.hex()} is not in the keyring")
+        try:
+            return AESGCM(master.secret).decrypt(rest[:_NONCE_BYTES], rest[_NONCE_BYTES:], context.encode())
+        except (InvalidTag, ValueError) as error:
+            raise KeyUnavailableError(f"wrapped key does not belong to {context}") from error
+
     def text(self) -> bytes:
         """Write it."""
         entries = [
@@ -152,16 +163,9 @@ class LocalKeyring:
 
     def unwrap(self, wrapped: bytes, context: str) -> bytes:
         """Decrypt what `wrap` made with any key of the ring; raises `KeyUnavailableError`."""
-        key_id, rest = wrapping_key(wrapped), wrapped[_KEY_ID_BYTES:]
-        if key_id not in self._ring.keys:
+        if wrapping_key(wrapped) not in self._ring.keys:
             self._look()
-        master = self._ring.keys.get(key_id)
-        if master is None:
-            raise KeyUnavailableError(f"master key {key_id.hex()} is not in the keyring")
-        try:
-            return AESGCM(master.secret).decrypt(rest[:_NONCE_BYTES], rest[_NONCE_BYTES:], context.encode())
-        except (InvalidTag, ValueError) as error:
-            raise KeyUnavailableError(f"wrapped key does not belong to {context}") from error
+        return self._ring.unwrap(wrapped, context)
 
     def prepare(self) -> MasterKey:
         """Add a key that does not wrap yet, for all nodes to have before one uses it; gives one that is prepared already."""

@@ -1,0 +1,200 @@
+"""``hounsfield backup`` and ``hounsfield restore``.
+
+options ─▶ generation made, or brought back ─▶ audit record ─▶ report, exit code
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO, Final
+
+import click
+
+from hounsfield.bootstrap.backup import BackupOrder, back_up, backup_location, check_target, restore
+from hounsfield.bootstrap.image_store import make_key_service, open_image_store
+from hounsfield.bootstrap.installation import open_database, open_keyring
+from hounsfield.cli.audit_record import record_command
+from hounsfield.cli.installation import InvalidError, RefusedError, check_installation_exists, report_refusals
+from hounsfield.cli.long_work import ProgressLines, parse_rate, stopped_by_signals
+from hounsfield.cli.output import Output
+from hounsfield.cli.passphrases import read_passphrase
+from hounsfield.imaging.backup.errors import BackupError
+from hounsfield.imaging.backup.place import BackupPlace, explain_trouble
+from hounsfield.imaging.backup.restore import RestoreResult, choose_generation, open_generation
+from hounsfield.imaging.backup.runs import BackupRun, RunState
+from hounsfield.imaging.backup.wrapped_keys import KeyProtection, needs_passphrase
+from hounsfield.jobs.runner import StoppedError
+from hounsfield.runtime.logs import configure_logs
+from hounsfield.settings import Settings, load_settings
+from hounsfield.storage.db.errors import DatabaseTroubleError
+from hounsfield.storage.keys.key_export import LEAST_PASSPHRASE
+
+SOURCE: Final = "backup.amazonaws.com"
+"""Service that backups and restores are recorded under."""
+
+
+class NotCarriedOutError(click.ClickException):
+    """There is no new generation, or nothing that was restored."""
+
+    exit_code = 3
+
+
+def make_backup(
+    data: Path,
+    target: str,
+    *,
+    passphrase_file: BinaryIO | None,
+    kms_key: str | None,
+    rate: str | None,
+    anew: bool,
+    output: Output,
+) -> int:
+    """Make a generation, print what it has, and return the exit code.
+
+    Raises
+    ------
+    NotCarriedOutError
+        There is no new generation; the message says why.
+    InvalidError
+        An option cannot be.
+    """
+    if kms_key is not None and passphrase_file is not None:
+        raise InvalidError("--passphrase-file and --kms-key exclude each other")
+    bound = parse_rate(rate)
+    passphrase = None if passphrase_file is None else read_passphrase(passphrase_file, confirm=False)
+    if passphrase is not None and len(passphrase) < LEAST_PASSPHRASE:
+        raise InvalidError(f"a passphrase must have at least {LEAST_PASSPHRASE} characters")
+    settings = _settings(data)
+    with _explained(target):
+        check_installation_exists(settings)
+        with report_refusals(settings):
+            image_store, keyring = open_image_store(settings)
+        try:
+            order = BackupOrder(KeyProtection(passphrase, make_key_service(settings), kms_key), anew, bound)
+            with (
+                stopped_by_signals() as stop,
+                record_command(settings, image_store.database, keyring, click.get_current_context(), SOURCE),
+            ):
+                run = back_up(settings, image_store, keyring, target, order, ProgressLines().tell, stop)
+        finally:
+            image_store.database.close()
+    output.say(_run_json(run), _run_lines(run))
+    return 0 if run.state is RunState.COMPLETE else 1
+
+
+def restore_backup(
+    data: Path,
+    source: str,
+    *,
+    generation: str | None,
+    to: str | None,
+    passphrase_file: BinaryIO | None,
+    output: Output,
+) -> int:
+    """Restore a generation, print what came back, and return the exit code.
+
+    Raises
+    ------
+    NotCarriedOutError
+        Nothing that can be used was restored; the message says why.
+    InvalidError
+        An option cannot be.
+    """
+    if generation is not None and to is not None:
+        raise InvalidError("--generation and --to exclude each other")
+    moment = None if to is None else _moment(to)
+    settings = _settings(data)
+
+    def protection(document: bytes, name: str) -> KeyProtection:
+        passphrase = read_passphrase(passphrase_file, confirm=False) if needs_passphrase(document, name) else None
+        return KeyProtection(passphrase, make_key_service(settings))
+
+    with _explained(source), report_refusals(settings):
+        place = BackupPlace(backup_location(settings, source), make=False)
+        name = choose_generation(place, generation, moment)
+        check_target(settings, place.name, name)
+        chosen = open_generation(place, name, protection)
+        with stopped_by_signals() as stop:
+            result = restore(settings, place, chosen, ProgressLines().tell, stop)
+        keyring = open_keyring(settings)
+        database = open_database(settings, keyring)
+        try:
+            with record_command(settings, database, keyring, click.get_current_context(), SOURCE):
+                pass
+        finally:
+            database.close()
+    output.say(_result_json(name, result), _result_lines(settings, name, result))
+    return 1 if result.problems else 0
+
+
+def _settings(data: Path) -> Settings:
+    configure_logs("warning")
+    return dataclasses.replace(load_settings(), data=data)
+
+
+@contextmanager
+def _explained(place: str) -> Iterator[None]:
+    try:
+        yield
+    except RefusedError as error:
+        raise NotCarriedOutError(error.message) from error
+    except StoppedError as error:
+        raise NotCarriedOutError("interrupted; the same command goes on from what is there") from error
+    except BackupError as error:
+        raise NotCarriedOutError(str(error)) from error
+    except DatabaseTroubleError as error:
+        raise NotCarriedOutError(f"{error}; run the command again") from error
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise NotCarriedOutError(explain_trouble(error.filename or place, error)) from error
+
+
+def _moment(text: str) -> datetime:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise InvalidError(f"--to {text!r} is no time: it is one such as 2026-03-14T09:15:30Z") from None
+    if found.tzinfo is None:
+        raise InvalidError(f"--to {text!r} has no time zone: end it with Z for UTC, or with an offset such as +01:00")
+    return found.astimezone(UTC)
+
+
+def _run_json(run: BackupRun) -> dict[str, str | int]:
+    return {
+        "generation": run.id,
+        "target": run.target,
+        "state": run.state.value,
+        "packs": run.packs,
+        "bytes": run.bytes,
+        "copiedBytes": run.copied_bytes,
+    }
+
+
+def _run_lines(run: BackupRun) -> list[str]:
+    lines = [f"generation {run.id}: {run.packs} packs of {run.bytes} bytes, {run.copied_bytes} bytes copied"]
+    if run.state is RunState.LOST_PACKS:
+        lines.append("some packs are lost or unreadable here, and are not in it; `hounsfield verify` names them")
+    return lines
+
+
+def _result_json(generation: str, result: RestoreResult) -> dict[str, str | int | list[str]]:
+    return {
+        "generation": generation,
+        "packs": result.packs,
+        "bytes": result.bytes,
+        "rows": result.rows,
+        "problems": result.problems,
+    }
+
+
+def _result_lines(settings: Settings, generation: str, result: RestoreResult) -> list[str]:
+    return [
+        *(f"PROBLEM  {problem}" for problem in result.problems),
+        f"generation {generation}: {result.packs} packs of {result.bytes} bytes and {result.rows} rows restored",
+        f"run `hounsfield verify --data {settings.data}`, then start the server",
+    ]

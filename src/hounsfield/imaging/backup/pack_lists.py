@@ -1,0 +1,41 @@
+"""Lists of packs of a generation: name, size and checksum of each, in sealed objects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+import orjson
+
+from hounsfield.imaging.backup.errors import BackupDamagedError
+from hounsfield.imaging.backup.manifests import GENERATIONS
+from hounsfield.imaging.backup.place import BackupPlace, ObjectDigest
+from hounsfield.imaging.backup.sealed_objects import BackupKey
+
+_FOLDER: Final = "packs"
+
+
+def list_name(generation: str, number: int) -> str:
+    """Return the name of a list of packs."""
+    return f"{GENERATIONS}/{generation}/{_FOLDER}/{number:06d}"
+
+
+def write_pack_list(place: BackupPlace, key: BackupKey, name: str, packs: Mapping[str, ObjectDigest]) -> ObjectDigest:
+    """Write a list of packs."""
+    entries = [[pack, written.size, written.sha256] for pack, written in packs.items()]
+    return place.write(name, key.seal(orjson.dumps(entries), name))
+
+
+def read_pack_list(place: BackupPlace, key: BackupKey, name: str) -> Iterator[tuple[str, ObjectDigest]]:
+    """Yield the packs of a list; raises `BackupDamagedError` and `BackupIncompleteError`."""
+    text = key.open(place.read(name), name)
+    try:
+        for pack, size, sha256 in orjson.loads(text):
+            yield pack, ObjectDigest(size, sha256)
+    except (TypeError, ValueError) as error:
+        raise BackupDamagedError(f"{name} of the backup is not of its form") from error
+
+
+def find_pack_lists(place: BackupPlace, generation: str) -> list[str]:
+    """Return the names of the lists of a generation that may not be complete."""
+    return sorted(place.sizes(f"{GENERATIONS}/{generation}/{_FOLDER}/"))
