@@ -11,6 +11,7 @@ from typing import Final
 import structlog
 from obstore.exceptions import BaseError as StoreError
 
+from hounsfield.bootstrap.common_settings import check_common_settings
 from hounsfield.bootstrap.first_start import check_first_start
 from hounsfield.bootstrap.installation import open_database, open_keyring
 from hounsfield.bootstrap.start_faults import explain_start_faults
@@ -195,6 +196,7 @@ def _opened(settings: Settings) -> tuple[ImageStore, LocalKeyring]:
         check_location(database, keyring, blobs, secret)
     except BlobLocationError as error:
         raise InstallationError(f"{place.folder or place.url} cannot be the place of the packs: {error}") from error
+    check_common_settings(settings, database, keyring)
     far = None if second is None else open_location(second, "HOUNSFIELD_ARCHIVE_BLOBS_URL")
     tiers = None if second is None or far is None else TieredBlobs(blobs, far, far=second.folder is None)
     image_store = ImageStore(

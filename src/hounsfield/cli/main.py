@@ -37,6 +37,7 @@ _GROUPS: Final = {
     ),
     "policy": ("hounsfield.cli.policies", "Make policies and attach them to users and roles."),
     "role": ("hounsfield.cli.roles", "Make and manage roles."),
+    "settings": ("hounsfield.cli.settings", "Change the settings that all nodes have alike."),
     "user": ("hounsfield.cli.users", "Make and manage users."),
 }
 """Groups of commands: the module whose ``commands`` each of them is, and its help, for which the module is not imported."""

@@ -1,20 +1,23 @@
-"""Several nodes of one installation: one that has another master key or another place for packs is refused at its start."""
+"""Several nodes of one installation: one that has another master key, place for packs or settings is refused at its start."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 
 from hounsfield.bootstrap.image_store import open_image_store
 from hounsfield.imaging.image_store import ImageStore
 from hounsfield.settings import Settings, SettingsError
 from hounsfield.storage.db.image_set_tables import secrets
+from hounsfield.storage.keys.installation_secrets import secret_context
 from hounsfield.storage.keys.master_keys import LocalKeyring
 from support.files.synthetic import slice_of, uid
 from support.imaging.stored_series import imported, verified
@@ -32,7 +35,7 @@ def opened(settings: Settings) -> Iterator[ImageStore]:
     image_store.database.close()
 
 
-def node(data: Path, like: Path | None = None, **settings: str) -> Settings:
+def node(data: Path, like: Path | None = None, **settings: Any) -> Settings:
     """Return the settings of a node, with the keys of another one."""
     if like is not None:
         shutil.copytree(like / "keys", data / "keys")
@@ -172,3 +175,76 @@ def test_a_start_that_died_after_marking_is_gone_on_with(tmp_path: Path) -> None
         with opened(settings):
             pass
     assert json.loads(mark.read_bytes()) == before
+
+
+def test_a_node_with_other_settings_is_refused_until_they_are_accepted(tmp_path: Path, database_url: str) -> None:
+    place = f"file://{tmp_path}/first/blobs"
+    first = node(tmp_path / "first", database_url=database_url, oidc_issuer="https://id.example.org", oidc_audience="a")
+    with opened(first):
+        pass
+    drifted = {"region": "eu-west-1", "release_after_seconds": 5.0, "oidc_audience": "hidden", "api_workers": 3}
+    second = node(tmp_path / "second", like=first.data, database_url=database_url, blobs_url=place)
+    second = dataclasses.replace(second, oidc_issuer=first.oidc_issuer, **drifted)
+    with pytest.raises(SettingsError) as caught, opened(second):
+        pass
+    assert "HOUNSFIELD_REGION is eu-west-1, there it is us-east-1" in str(caught.value)
+    assert "HOUNSFIELD_RELEASE_AFTER_SECONDS" in str(caught.value)
+    assert "HOUNSFIELD_OIDC_AUDIENCE" in str(caught.value)
+    assert "hidden" not in str(caught.value)
+    assert "API_WORKERS" not in str(caught.value)
+    assert "hounsfield settings accept" in str(caught.value)
+    environment = {
+        **variables(second),
+        "HOUNSFIELD_REGION": "eu-west-1",
+        "HOUNSFIELD_RELEASE_AFTER_SECONDS": "5",
+        "HOUNSFIELD_OIDC_ISSUER": first.oidc_issuer,
+        "HOUNSFIELD_OIDC_AUDIENCE": "hidden",
+    }
+    done = hounsfield("settings", "accept", "--data", str(second.data), environment=environment)
+    assert done.returncode == 0, done.stderr
+    changed = ("OIDC_AUDIENCE", "REGION", "RELEASE_AFTER_SECONDS")
+    assert done.stdout.splitlines() == [f"HOUNSFIELD_{name} is changed" for name in changed]
+    with opened(second):
+        pass
+    with pytest.raises(SettingsError, match="HOUNSFIELD_REGION is us-east-1, there it is eu-west-1"), opened(first):
+        pass
+
+
+@pytest.mark.parametrize("name", ["runner", "api"])
+def test_a_process_with_other_settings_does_not_start(tmp_path: Path, database_url: str, name: str) -> None:
+    first = node(tmp_path / "first", database_url=database_url)
+    with opened(first):
+        pass
+    environment = {**variables(first), "HOUNSFIELD_ACCOUNT_ID": "111111111111"}
+    arguments = () if name == "runner" else ("--port", str(free_port()))
+    done = hounsfield(name, "--data", str(first.data), *arguments, environment=environment)
+    assert done.returncode in {1, 2}
+    assert "HOUNSFIELD_ACCOUNT_ID is 111111111111, there it is 000000000000" in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_accepting_settings_needs_a_common_database(tmp_path: Path) -> None:
+    with opened(node(tmp_path / "alone")):
+        pass
+    done = hounsfield("settings", "accept", "--data", str(tmp_path / "alone"))
+    assert done.returncode == 2
+    assert "HOUNSFIELD_DATABASE_URL" in done.stderr
+
+
+def test_of_settings_that_an_earlier_version_did_not_compare_the_first_count(
+    tmp_path: Path, database_url: str
+) -> None:
+    settings = node(tmp_path / "data", database_url=database_url)
+    with opened(settings) as image_store:
+        keyring = LocalKeyring(settings.data / "keys" / "master.json")
+        context = secret_context("common-settings")
+        with image_store.database.write() as connection:
+            sealed = connection.execute(select(secrets.c.wrapped).where(secrets.c.name == "common-settings")).scalar_one()
+            known = json.loads(keyring.unwrap(sealed, context))
+            del known["region"]
+            kept = keyring.wrap(json.dumps({**known, "gone": "x"}).encode(), context)
+            connection.execute(secrets.update().where(secrets.c.name == "common-settings").values(wrapped=kept))
+    with opened(dataclasses.replace(settings, region="eu-west-1")):
+        pass
+    with pytest.raises(SettingsError, match="HOUNSFIELD_REGION"), opened(settings):
+        pass
