@@ -231,15 +231,15 @@ def test_accepting_settings_needs_a_common_database(tmp_path: Path) -> None:
     assert "HOUNSFIELD_DATABASE_URL" in done.stderr
 
 
-def test_of_settings_that_an_earlier_version_did_not_compare_the_first_count(
-    tmp_path: Path, database_url: str
-) -> None:
+def test_of_settings_that_an_earlier_version_did_not_compare_the_first_count(tmp_path: Path, database_url: str) -> None:
     settings = node(tmp_path / "data", database_url=database_url)
     with opened(settings) as image_store:
         keyring = LocalKeyring(settings.data / "keys" / "master.json")
         context = secret_context("common-settings")
         with image_store.database.write() as connection:
-            sealed = connection.execute(select(secrets.c.wrapped).where(secrets.c.name == "common-settings")).scalar_one()
+            sealed = connection.execute(
+                select(secrets.c.wrapped).where(secrets.c.name == "common-settings")
+            ).scalar_one()
             known = json.loads(keyring.unwrap(sealed, context))
             del known["region"]
             kept = keyring.wrap(json.dumps({**known, "gone": "x"}).encode(), context)

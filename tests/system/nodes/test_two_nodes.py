@@ -1,4 +1,4 @@
-"""Two nodes with one PostgreSQL: users, sessions, and keys of one are those of the other."""
+"""Two nodes with one PostgreSQL and one object store: what one changes counts for the other, and runners share the work."""
 
 from __future__ import annotations
 
@@ -11,12 +11,17 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 
-from support.clients.dicomweb import part10, store
-from support.files.synthetic import slice_of, uid
+from support.clients.dicomweb import get, part10, store, updated
+from support.faults.data_rules import check_data_rules
+from support.faults.suspended_runner import suspended
+from support.files.synthetic import noise, slice_of, uid
 from support.identities.users import answer, command, refusal
 from support.identities.users_and_roles import client_of
-from support.imaging.stored_series import verified
-from support.servers import ServerProcess, active_datastore, wait_for
+from support.imaging.import_folders import sop_instances
+from support.imaging.imports import document, frame, image_sets
+from support.imaging.stored_series import deleted, verified
+from support.processes import runners
+from support.servers import ServerProcess, active_datastore, finished_job, start_import, wait_for
 from support.services.key_service import KeyServiceProxy, key_service
 from support.services.object_store import ObjectStore
 
@@ -35,11 +40,16 @@ def proxy(s3: ObjectStore) -> Iterator[KeyServiceProxy]:
 
 @pytest.fixture(scope="module")
 def nodes(
-    tmp_path_factory: pytest.TempPathFactory, postgresql_url: str, proxy: KeyServiceProxy
+    tmp_path_factory: pytest.TempPathFactory, postgresql_url: str, proxy: KeyServiceProxy, s3: ObjectStore
 ) -> Iterator[list[ServerProcess]]:
     folder = tmp_path_factory.mktemp("nodes")
+    for bucket in ("nodes-packs", "nodes-sources", "nodes-results"):
+        s3.client.create_bucket(Bucket=bucket)
     environment = {
+        **s3.environment(),
         **proxy.environment(),
+        "HOUNSFIELD_BLOBS_URL": "s3://nodes-packs/archive",
+        "HOUNSFIELD_LEASE_SECONDS": "3",
         "HOUNSFIELD_DATABASE_URL": postgresql_url,
         "HOUNSFIELD_KMS_CACHE_SECONDS": "5",
     }
@@ -49,7 +59,6 @@ def nodes(
             data = folder / name
             if started:
                 copied(started[0].data, data)
-                environment = {**environment, "HOUNSFIELD_BLOBS_URL": f"file://{started[0].data}/blobs"}
             started.append(ServerProcess(data, environment).start())
         yield started
     finally:
@@ -87,6 +96,98 @@ def test_both_nodes_notice_every_change(nodes: list[ServerProcess]) -> None:
     # Nodes write down now and then what was used, not with each request.
     wait_for(used, "the use of the key to be written down")
     assert command(second, "user", "create", "Roaming").exit_code == 1
+
+
+def _everything(
+    node: ServerProcess, datastore: str, image_set: str, frame_id: str, study: int
+) -> dict[str, tuple[int, bytes]]:
+    """Ask a node for all that an API process keeps of an image set of one instance: status and content of each answer."""
+    client, series = node.client(), f"studies/{uid(study)}/series/{uid(study, 1)}"
+    instance = f"{series}/instances/{uid(study, 1, 1)}"
+    found = {
+        "DICOMweb metadata": get(node, datastore, f"{series}/metadata", "application/dicom+json"),
+        "DICOMweb frame": get(node, datastore, f"{instance}/frames/1", 'multipart/related; type="image/jphc"'),
+        "instance": get(node, datastore, instance, 'multipart/related; type="application/dicom"'),
+        "rendered": get(node, datastore, f"{instance}/rendered", "image/png"),
+        "thumbnail": get(node, datastore, f"{series}/thumbnail", "image/png"),
+    }
+    return {
+        "metadata": _answer(lambda: json.dumps(document(client, datastore, image_set)).encode()),
+        "frame": _answer(lambda: frame(client, datastore, image_set, frame_id)[0]),
+        **{name: (answer.status_code, answer.content) for name, answer in found.items()},
+    }
+
+
+def _answer(call: Callable[[], bytes]) -> tuple[int, bytes]:
+    try:
+        return 200, call()
+    except ClientError as error:
+        return error.response["ResponseMetadata"]["HTTPStatusCode"], b""
+
+
+def test_what_one_node_changes_or_deletes_the_other_serves_no_more(nodes: list[ServerProcess]) -> None:
+    first, second = nodes
+    client = first.client()
+    datastore = active_datastore(client)
+    slice_ = slice_of(study=850, pixels=noise(64, 64, seed=850), PatientName="BEFORE^A")
+    assert store(first, datastore, [part10(slice_)]).status_code == 200
+    (found,) = image_sets(client, datastore)
+    (instance,) = sop_instances(client, datastore, found["imageSetId"]).values()
+    asked = (datastore, found["imageSetId"], instance["ImageFrames"][0]["ID"], 850)
+    # The second time from memory, on both.
+    before = [_everything(node, *asked) for node in nodes for _ in range(2)]
+    assert [{status for status, _ in seen.values()} for seen in before] == [{200}] * 4
+    named = ("metadata", "DICOMweb metadata", "instance")
+    assert all(b"BEFORE^A" in seen[name][1] for seen in before for name in named)
+
+    updated(client, *asked[:2], {"SchemaVersion": 1.1, "Patient": {"DICOM": {"PatientName": "AFTER^A"}}})
+    now = _everything(second, *asked)
+    assert all(b"AFTER^A" in now[name][1] and b"BEFORE^A" not in now[name][1] for name in named)
+    assert now["frame"] == before[0]["frame"]
+
+    deleted(client, *asked[:2])
+    assert {name: status for name, (status, _) in _everything(second, *asked).items()} == dict.fromkeys(now, 404)
+
+
+@pytest.mark.slow
+def test_runners_share_jobs_and_one_goes_on_with_those_of_another(nodes: list[ServerProcess], s3: ObjectStore) -> None:
+    """One runner is killed and the other stands still for longer than a lease, in the midst of jobs; then it wakes."""
+    jobs, files = 20, 3
+    for job in range(jobs):
+        for number in range(files):
+            body = part10(slice_of(number=number, study=860 + job, pixels=noise(96, 96, seed=job)))
+            s3.client.put_object(Bucket="nodes-sources", Key=f"{job}/{number}.dcm", Body=body)
+    clients = [node.client() for node in nodes]
+    datastore = active_datastore(clients[0])
+    started = {
+        job: start_import(clients[job % 2], datastore, f"s3://nodes-sources/{job}/", "s3://nodes-results/")
+        for job in range(jobs)
+    }
+    stale = suspended(nodes[1])
+    try:
+        for runner in runners(nodes[0]):
+            runner.kill()
+        ended = {job: finished_job(clients[0], datastore, job_id) for job, job_id in started.items()}
+    finally:
+        stale.resume()
+    assert {ended[job]["jobStatus"] for job in ended} == {"COMPLETED"}
+    found = image_sets(clients[1], datastore)
+    # What the runner that woke had begun changes nothing any more.
+    assert sorted(entry["DICOMTags"]["DICOMStudyInstanceUID"] for entry in found) == sorted(
+        uid(860 + job) for job in range(jobs)
+    )
+    last = start_import(clients[0], datastore, "s3://nodes-sources/0/", "s3://nodes-results/")
+    assert finished_job(clients[1], datastore, last)["jobStatus"] == "COMPLETED"
+    wait_for(lambda: len({runner.pid for node in nodes for runner in runners(node)}) == 2, "both runners to be up")
+    for entry in image_sets(clients[1], datastore):
+        first = entry["DICOMTags"]["DICOMStudyInstanceUID"] == uid(860)
+        assert entry["version"] == (2 if first else 1)
+        assert len(verified(clients[1], datastore, entry["imageSetId"])) == files
+    for job, job_id in started.items():
+        keys = [key for key in s3.keys("nodes-results") if job_id in key and key.endswith("success.ndjson")]
+        assert len(keys) == 1, (job, keys)
+        assert len(s3.get("nodes-results", keys[0]).splitlines()) == files
+    check_data_rules(nodes[0])
 
 
 def test_a_session_that_one_node_began_is_one_on_the_other(nodes: list[ServerProcess]) -> None:
