@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import resource
 import shutil
@@ -22,6 +23,7 @@ from hounsfield.iam.root_credentials import credentials_file, root_key
 from hounsfield.settings import Settings
 from support.faults.standard_error import FAULTS as FAULTS_OF_OUTPUT
 from support.faults.unprivileged_user import as_any_user
+from support.files.synthetic import save, slice_of
 from support.programs import environment_of_programs, hounsfield
 from support.servers import free_port
 
@@ -34,6 +36,7 @@ COMMANDS = (
     "master-key list",
     "master-key export copy",
     "audit verify",
+    "verify",
 )
 ALL = (*SERVERS, *COMMANDS)
 SERVING = ("serve", "api", "demo")
@@ -114,7 +117,34 @@ def _newer(data: Path) -> None:
     image_store, _ = open_image_store(Settings(data=data))
     with image_store.database.write() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        connection.execute(text("INSERT INTO schema_upgrades VALUES ('9999', '12.3', 0)"))
     image_store.database.close()
+
+
+def _many_packs(data: Path) -> list[Path]:
+    packs = [path for path in (data / "blobs" / "packs").rglob("*") if path.is_file()]
+    assert len(packs) > 2
+    return packs
+
+
+def _without_packs(data: Path) -> None:
+    for pack in _many_packs(data):
+        pack.unlink()
+
+
+def _packs_cut_short(data: Path) -> None:
+    for pack in _many_packs(data):
+        os.truncate(pack, 100)
+
+
+def _blobs_of_another(data: Path) -> None:
+    shutil.rmtree(data / "blobs")
+    shutil.copytree(data.parent / "another" / "blobs", data / "blobs")
+
+
+def _of_another_user(data: Path) -> None:
+    for path in (data, *data.rglob("*")):
+        os.chown(path, 10_001, 10_001)
 
 
 def _no_room() -> None:
@@ -171,7 +201,39 @@ FAULTS: dict[str, Fault] = {
         r"hounsfield\.db cannot be used: unable to open database file", _folder("hounsfield.db")
     ),
     "database of a newer version": Fault(
-        r"the database is of a newer Hounsfield than this \(its schema is 9999, this one knows \d{4}\)", _newer
+        r"the database is of a newer Hounsfield than this \(version 12\.3 made it, its schema is 9999, this one knows \d{4}\)",
+        _newer,
+    ),
+    "keys of another installation": Fault(
+        r"hounsfield\.db does not open with .*database\.key: .*put back copies of both that were made together",
+        lambda data: [_of_another(f"keys/{name}")(data) for name in ("master.json", "database.key")],
+    ),
+    "database and its key of another installation": Fault(
+        r"master\.json is not the master key of this database",
+        lambda data: [_of_another(name)(data) for name in ("hounsfield.db", "keys/database.key")],
+    ),
+    "database and all keys of another installation": Fault(
+        r"blobs cannot be the place of the packs: installation\.json there names the installation",
+        lambda data: [_of_another(name)(data) for name in ("hounsfield.db", "keys/master.json", "keys/database.key")],
+        commands=(*OPENING, "verify"),
+    ),
+    "packs of another installation": Fault(
+        r"blobs cannot be the place of the packs: installation\.json there names the installation",
+        _blobs_of_another,
+        commands=("verify", *OPENING),
+    ),
+    "packs that were not copied": Fault(
+        r"(\d+) of \1 packs that were looked for are missing or cut short in .*blobs: the copy of it is not whole",
+        _without_packs,
+        commands=("serve", "api", "runner", "import"),
+    ),
+    "packs that were copied halfway": Fault(
+        r"(\d+) of \1 packs that were looked for are missing or cut short in .*blobs: the copy of it is not whole",
+        _packs_cut_short,
+        commands=("runner", "serve", "api", "import"),
+    ),
+    "folder of another user": Fault(
+        r"master\.json belongs to the user 10001, .*run this as 10001, .*chown -R", _of_another_user
     ),
     "no database, but packs": Fault(
         r"hounsfield\.db is missing, but the packs in .* are those of an installation; put it back",
@@ -250,6 +312,10 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
         image_store.database.close()
         root_key(credentials_file(folder / name))
         (folder / name / "audit").mkdir()
+    for number in range(3):
+        save(slice_of(series=number + 1), folder / "files" / f"{number}.dcm")
+    done = hounsfield("import", "--data", str(folder / "data"), str(folder / "files"))
+    assert done.returncode == 0, done.stderr
     return folder
 
 
@@ -289,10 +355,19 @@ def _run(command: str, data: Path, fault: Fault) -> subprocess.CompletedProcess[
     )
 
 
-def _check(done: subprocess.CompletedProcess[str], words: str) -> None:
+def _contents(folder: Path) -> dict[str, tuple[int, bytes]]:
+    """Return every file of a folder but locks, and what shows that a process has the database open."""
+    return {
+        str(path.relative_to(folder)): (path.stat().st_mode, path.read_bytes())
+        for path in folder.rglob("*")
+        if path.is_file() and not path.name.endswith((".lock", ".use", "-shm", "-wal"))
+    }
+
+
+def _check(done: subprocess.CompletedProcess[str], words: str, code: int = 1) -> None:
     said = done.stderr
     lines = [line for line in said.splitlines() if not line.startswith("{")]
-    assert done.returncode == 1, said
+    assert done.returncode == code, said
     assert len(lines) == 1, said
     assert re.match(r"Error: .*" + words, lines[0], re.DOTALL), said
     assert "hidden" not in said + done.stdout
@@ -300,13 +375,26 @@ def _check(done: subprocess.CompletedProcess[str], words: str) -> None:
     assert [entry for entry in logged if "exception" in entry] == []
 
 
-@pytest.mark.parametrize("name", FAULTS)
+def _code(command: str) -> int:
+    """Return the exit code of a command that is refused."""
+    return 3 if command == "verify" else 1
+
+
+OF_TWO_KINDS = ("database and its key of another installation", "packs that were copied halfway")
+"""Faults that are met as another one is."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in OF_TWO_KINDS else ()) for name in FAULTS]
+)
 def test_what_is_wrong_is_said_in_one_sentence(name: str, data: Path) -> None:
     """By one of those that it keeps from working, another for each fault; by all of them in the slow test."""
     fault = FAULTS[name]
     fault.make(data)
     command = fault.commands[list(FAULTS).index(name) % len(fault.commands)]
-    _check(_run(command, data, fault), fault.words)
+    before = _contents(data)
+    _check(_run(command, data, fault), fault.words, _code(command))
+    assert _contents(data) == before
 
 
 @pytest.mark.slow
@@ -317,7 +405,9 @@ def test_every_command_says_what_is_wrong(name: str, command: str, data: Path) -
     if command not in fault.commands:
         pytest.skip("it does not need what is wrong")
     fault.make(data)
-    _check(_run(command, data, fault), fault.words)
+    before = _contents(data)
+    _check(_run(command, data, fault), fault.words, _code(command))
+    assert _contents(data) == before
 
 
 @pytest.mark.parametrize("command", ["serve", "api"])

@@ -38,6 +38,7 @@ from hounsfield.bootstrap.background_tasks import BackgroundTasks
 from hounsfield.bootstrap.console import console_routes, make_console
 from hounsfield.bootstrap.image_store import open_image_store
 from hounsfield.bootstrap.installation import open_repository
+from hounsfield.bootstrap.pack_presence import check_packs_present
 from hounsfield.bootstrap.roles import job_roles
 from hounsfield.bootstrap.start_faults import explain_start_faults
 from hounsfield.bootstrap.start_reports import report_refusal
@@ -135,6 +136,9 @@ def _refuse(error: SettingsError) -> NoReturn:
 def make_app(settings: Settings) -> Gateway:
     """Return the ASGI application of an API process."""
     image_store, keyring = open_image_store(settings)
+    if image_store.blob_location.folder is not None:
+        # In a bucket a runner looks for them.
+        check_packs_present(settings, image_store)
     prepare_statements(image_store)
     repository = open_repository(settings, image_store.database, keyring)
     directory = Directory(repository)

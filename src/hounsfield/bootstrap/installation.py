@@ -11,6 +11,7 @@ from hounsfield.audit.anchors import make_anchor, write_anchor
 from hounsfield.audit.chain_index import ChainIndex
 from hounsfield.audit.chain_writer import ChainWriter
 from hounsfield.audit.recovery import seal_abandoned
+from hounsfield.bootstrap.folder_claim import check_owner
 from hounsfield.bootstrap.start_faults import database_file, database_key_file, explain_start_faults, master_key_file
 from hounsfield.iam.identities.repository import Repository
 from hounsfield.settings import InstallationError, Settings
@@ -25,6 +26,7 @@ from hounsfield.storage.keys.master_keys import LocalKeyring
 
 def open_keyring(settings: Settings) -> LocalKeyring:
     """Open the keyring of the data folder, made at first start; raises `InstallationError`."""
+    check_owner(settings)
     with explain_start_faults(settings):
         return LocalKeyring(master_key_file(settings))
 

@@ -280,6 +280,20 @@ def restore_command(
     )
 
 
+@cli.command("status")
+@data_option
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def status_command(data: Path, as_json: bool) -> None:
+    """Show how the installation stands, whether or not its server runs.
+
+    Exits with 0 when nothing needs a person, 1 when something does, and 3 when the installation cannot be opened.
+    """
+    with defer_collection():
+        from hounsfield.cli import status
+        from hounsfield.cli.output import Output
+    sys.exit(status.show_status(data, Output(as_json=as_json)))
+
+
 @cli.command("demo")
 @click.option("--data", type=click.Path(file_okay=False, path_type=Path), default=Path("demo-data"), show_default=True)
 @click.option("--keep-serving/--stop", default=None, help="Serve on after the tour.  [default: when in a terminal]")

@@ -22,6 +22,7 @@ from setproctitle import setproctitle
 
 from hounsfield.bootstrap.start_reports import StartReports, report_refusal
 from hounsfield.runtime.forking import ForkedProcess
+from hounsfield.runtime.service_manager import stop_notifying
 from hounsfield.settings import SettingsError
 
 _log = structlog.get_logger(__name__)
@@ -129,6 +130,7 @@ def _live(name: str, run: Callable[[], None], variables: Mapping[str, str]) -> N
     # Processes that are made of this one would otherwise run the script of the first one to find out what it defines.
     sys.modules["__main__"] = ModuleType("__main__")
     os.environ.update(variables)
+    stop_notifying()
     try:
         run()
     except SettingsError as error:

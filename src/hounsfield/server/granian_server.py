@@ -19,6 +19,8 @@ from granian.server.mp import MPServer
 
 from hounsfield.bootstrap.start_reports import report_ready
 from hounsfield.runtime.forking import ForkedPopen
+from hounsfield.runtime.service_manager import READY as SERVICE_READY
+from hounsfield.runtime.service_manager import notify_service_manager
 from hounsfield.runtime.worker_pool import READY
 from hounsfield.settings.tls import TlsFiles, TlsVersion
 
@@ -120,6 +122,8 @@ class ApiServer(MPServer):
     def _count(self, *_: object) -> None:
         self._serving += 1
         report_ready("api")
+        if self._serving == 1:
+            notify_service_manager(SERVICE_READY)
 
     def _begin_to_renew(self) -> None:
         self._renewing = True

@@ -23,11 +23,13 @@ from hounsfield.bootstrap.audit_tasks import (
     describe_released_storage,
     record_verifications,
 )
+from hounsfield.bootstrap.folder_claim import RUNNER, claim_folder
 from hounsfield.bootstrap.image_store import open_image_store
 from hounsfield.bootstrap.installation import open_repository
+from hounsfield.bootstrap.pack_presence import check_packs_present
 from hounsfield.bootstrap.roles import import_access, job_roles
 from hounsfield.bootstrap.start_faults import explain_start_faults
-from hounsfield.bootstrap.start_reports import report_ready
+from hounsfield.bootstrap.start_reports import is_received, report_ready
 from hounsfield.gateway.image_set_access import access_of_kept
 from hounsfield.iam.identities.directory import Directory
 from hounsfield.imaging.datastores import SETTLE_DATASTORE, DatastoreSettler
@@ -48,6 +50,7 @@ from hounsfield.imaging.tiering.pack_key_sweep import KEEP_PACK_KEYS, PackKeySwe
 from hounsfield.imaging.tiering.tiers import SWEEP_TIERS, TierSweeper, schedule_tiers
 from hounsfield.jobs.runner import Runner, WakeupSignal, WorkHandler
 from hounsfield.runtime.logs import configure_logs
+from hounsfield.runtime.service_manager import READY, STOPPING, notify_service_manager
 from hounsfield.runtime.standard_error import retry_standard_error
 from hounsfield.runtime.supervised_threads import SupervisedThread
 from hounsfield.runtime.worker_pool import end_with_parent, start_fork_server
@@ -131,8 +134,12 @@ def run_runner(settings: Settings) -> None:
     start_fork_server(warm_up.__module__)
     retry_standard_error()
     end_with_parent()
+    if not is_received():
+        # Where another process keeps this one, it has claimed the folder.
+        claim_folder(settings, (RUNNER,)).keep_touching()
     with explain_start_faults(settings):
         image_store, keyring = open_image_store(settings)
+        check_packs_present(settings, image_store)
         directory = Directory(open_repository(settings, image_store.database, keyring))
     # Before the chain of the audit trail begins, which only an orderly end ends.
     stop = threading.Event()
@@ -153,9 +160,11 @@ def run_runner(settings: Settings) -> None:
     maintaining.start()
     trail.start()
     report_ready("runner")
+    notify_service_manager(READY)
     try:
         _carry_out(work)
     finally:
+        notify_service_manager(STOPPING)
         work.workers.close()
         directory.stop()
         trail.stop()

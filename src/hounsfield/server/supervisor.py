@@ -28,8 +28,9 @@ from typing import TYPE_CHECKING
 import structlog
 
 from hounsfield.bootstrap.start_reports import StartReports, has_worked, is_received
-from hounsfield.iam.root_credentials import credentials_file
+from hounsfield.iam.root_credentials import credentials_file, root_key
 from hounsfield.runtime.gc_freeze import defer_collection
+from hounsfield.runtime.service_manager import READY, STOPPING, notify_service_manager
 from hounsfield.runtime.tls import CertificateWatch, reconnect_after_renewal
 from hounsfield.runtime.worker_pool import PARENT, REFUSAL, end_with_parent, notify_ready
 from hounsfield.server.child_process import ChildProcess, RefusedError
@@ -39,6 +40,8 @@ from hounsfield.storage.durable_files import make_folder_durably, write_file_dur
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from hounsfield.bootstrap.folder_claim import FolderClaim
 
 _log = structlog.get_logger(__name__)
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -88,11 +91,7 @@ def serve(settings: Settings, host: str, port: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     run_runner = _import_once()
-    from hounsfield.bootstrap.start_faults import explain_start_faults
-
-    with explain_start_faults(settings):
-        make_folder_durably(settings.data)
-        write_file_durably(server_file(settings.data), json.dumps({"url": url, "pid": os.getpid()}).encode())
+    claim = _claim(settings, url)
     _log.info("serving", url=url, credentials=str(credentials_file(settings.data)))
     reports = StartReports()
     reports.receive()
@@ -101,19 +100,46 @@ def serve(settings: Settings, host: str, port: int) -> None:
     try:
         kept.append(ChildProcess("runner", lambda: run_runner(load_settings()), variables, reports))
         kept.append(ChildProcess("api", lambda: serve_api(load_settings(), host, port), variables, reports))
-        while not stop.wait(_WATCH_SECONDS):
-            for process in kept:
-                process.restart_if_ended()
-            # What was not taken is tried again; a thread of its own is nothing to have before a fork.
-            sys.stderr.flush()
+        _keep_going(kept, reports, claim, stop)
     except RefusedError as error:
         raise ServingError(str(error)) from error
     finally:
+        notify_service_manager(STOPPING)
         for process in kept:
             process.ask_to_end()
         for process in kept:
             process.end()
         server_file(settings.data).unlink(missing_ok=True)
+        claim.release()
+
+
+def _claim(settings: Settings, url: str) -> FolderClaim:
+    """Claim the data folder for this server, and leave its URL there; raises `InstallationError` where that cannot be."""
+    from hounsfield.bootstrap.folder_claim import API, RUNNER, claim_folder
+    from hounsfield.bootstrap.start_faults import explain_start_faults
+
+    claim = claim_folder(settings, (API, RUNNER))
+    with explain_start_faults(settings):
+        if credentials_file(settings.data).exists():
+            # Before the runner begins to work, for which API processes that are refused would end it.
+            root_key(credentials_file(settings.data))
+        make_folder_durably(settings.data)
+        write_file_durably(server_file(settings.data), json.dumps({"url": url, "pid": os.getpid()}).encode())
+    return claim
+
+
+def _keep_going(kept: Sequence[ChildProcess], reports: StartReports, claim: FolderClaim, stop: threading.Event) -> None:
+    """Start again what ends, until ``stop`` is set; raises `RefusedError`."""
+    ready = False
+    while not stop.wait(_WATCH_SECONDS):
+        for process in kept:
+            process.restart_if_ended()
+        claim.touch()
+        if not ready and reports.ready >= {"api", "runner"}:
+            ready = True
+            notify_service_manager(READY)
+        # What was not taken is tried again; a thread of its own is nothing to have before a fork.
+        sys.stderr.flush()
 
 
 def _import_once() -> Callable[[Settings], None]:
@@ -133,6 +159,7 @@ def serve_api(settings: Settings, host: str, port: int) -> None:
     # Commands that only ask for a server have no need of the server software, and API processes are forked from this one.
     with defer_collection():
         import hounsfield.bootstrap.api  # noqa: F401
+        from hounsfield.bootstrap.folder_claim import API, claim_folder
         from hounsfield.server.granian_server import ApiServer, ConnectionLimits
         from hounsfield.storage.blobs.spool import remove_spooled_files
 
@@ -145,14 +172,16 @@ def serve_api(settings: Settings, host: str, port: int) -> None:
             raise InstallationError(str(error)) from error
     elif not is_loopback(host):
         _log.warning("plain HTTP: everybody on the network can read along; set HOUNSFIELD_TLS_CERTIFICATE", host=host)
+    if not is_received():
+        # Where another process keeps this one, it has looked before it began.
+        check_address(host, port)
+        claim_folder(settings, (API,)).keep_touching()
     os.environ[PARENT] = str(os.getpid())
     os.environ[f"{PREFIX}DATA"] = str(settings.data.absolute())
     remove_spooled_files(settings.data / "spool")
     allow_files(settings.max_connections + _OTHER_FILES)
     reports = StartReports()
     if not is_received():
-        # Where another process keeps this one, it has looked before it began.
-        check_address(host, port)
         reports.receive()
     refused = threading.Event()
 

@@ -133,6 +133,8 @@ class Fields:
         Delete packs older than a day that the database does not know, when two looks a day apart agree, the first of them
         before the runner was started. Leave it off after the database was lost or put back from an older copy: such packs are
         then images that are still to be saved.
+    serve_without_packs : bool
+        Start although most packs that were looked for are missing, to read what is left.
     verify_days : float
         Days in which a runner verifies everything that is stored, again and again, with the lowest priority; 0 for never.
     throttling : Throttling
@@ -304,6 +306,7 @@ class Fields:
     tier_sweep_seconds: float = 60.0
     access_flush_seconds: float = 5.0
     delete_orphans: bool = False
+    serve_without_packs: bool = False
     verify_days: float = 0.0
     throttling: Throttling = Throttling.OFF
     throttle_rates: str = ""

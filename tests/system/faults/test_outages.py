@@ -149,14 +149,19 @@ def test_files_wait_while_the_packs_cannot_be_stored(tmp_path: Path, s3: ObjectS
         server.stop()
 
 
-def test_a_runner_that_lost_its_lease_leaves_the_output_files_alone(tmp_path: Path) -> None:
+def test_a_runner_that_lost_its_lease_leaves_the_output_files_alone(
+    tmp_path: Path, postgresql_server: PostgresqlServer
+) -> None:
+    # Of an embedded database there is one runner.
+    url = postgresql_server.new_database()
     environment = {
+        "HOUNSFIELD_DATABASE_URL": url,
         "HOUNSFIELD_LEASE_SECONDS": "2",
         "HOUNSFIELD_IMPORT_SLOTS": "1",
         "HOUNSFIELD_IMPORT_WORKERS": "1",
     }
     server = ServerProcess(tmp_path / "data", environment).start()
-    image_store, _ = open_image_store(Settings(data=server.data))
+    image_store, _ = open_image_store(Settings(data=server.data, database_url=url))
     try:
         client = server.client()
         datastore = active_datastore(client)

@@ -7,6 +7,7 @@ none            ─▶ create all, and note the newest revision
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
@@ -26,6 +27,7 @@ from hounsfield.storage.db import (  # noqa: F401 - parts of the metadata
 from hounsfield.storage.db.clock_table import steady_clock
 from hounsfield.storage.db.iam_tables import identity_generation
 from hounsfield.storage.db.image_set_tables import metadata
+from hounsfield.storage.db.schema_table import schema_upgrades
 
 _MIGRATIONS: Final = Path(__file__).with_name("migrations")
 _VERSIONS: Final = Table(
@@ -67,12 +69,35 @@ def bring_up_to_date(connection: Connection) -> None:
         connection.execute(steady_clock.insert().values(id=1, ms=now_ms()))
         _VERSIONS.create(connection, checkfirst=False)
         connection.execute(_VERSIONS.insert().values(version_num=newest_revision()))
+        _note_upgrade(connection)
         return
     found = connection.execute(select(_VERSIONS.c.version_num)).scalar_one_or_none()
     if found is not None and found not in _revisions():
-        raise NewerSchemaError(f"its schema is {found}, this one knows {newest_revision()}")
+        maker = _maker(connection, found)
+        raise NewerSchemaError(
+            f"{'' if maker is None else f'version {maker} made it, '}its schema is {found}, this one knows {newest_revision()}"
+        )
     if found != newest_revision():
         migrate(connection)
+
+
+def read_schema(connection: Connection) -> tuple[str, str | None]:
+    """Return the revision of the tables, and the version of Hounsfield that brought them there; None where nobody noted it."""
+    found = connection.execute(select(_VERSIONS.c.version_num)).scalar_one()
+    return found, _maker(connection, found)
+
+
+def _note_upgrade(connection: Connection) -> None:
+    connection.execute(
+        schema_upgrades.insert().values(revision=newest_revision(), version=version("hounsfield"), upgraded_at=now_ms())
+    )
+
+
+def _maker(connection: Connection, revision: str) -> str | None:
+    if not inspect(connection).has_table(schema_upgrades.name):
+        return None
+    columns = schema_upgrades.c
+    return connection.execute(select(columns.version).where(columns.revision == revision)).scalar_one_or_none()
 
 
 def migrate(connection: Connection, revision: str = "head") -> None:
@@ -85,6 +110,8 @@ def migrate(connection: Connection, revision: str = "head") -> None:
     config.set_main_option("script_location", str(_MIGRATIONS))
     config.attributes["connection"] = connection
     command.upgrade(config, revision)
+    if revision == "head":
+        _note_upgrade(connection)
 
 
 def tables() -> MetaData:
