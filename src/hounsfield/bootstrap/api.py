@@ -36,7 +36,7 @@ from hounsfield.bootstrap.audit import (
 )
 from hounsfield.bootstrap.background_tasks import BackgroundTasks
 from hounsfield.bootstrap.console import console_routes, make_console
-from hounsfield.bootstrap.image_store import open_image_store
+from hounsfield.bootstrap.image_store import make_journal_flusher, open_image_store
 from hounsfield.bootstrap.installation import open_repository
 from hounsfield.bootstrap.pack_presence import check_packs_present
 from hounsfield.bootstrap.roles import job_roles
@@ -174,6 +174,7 @@ def make_app(settings: Settings) -> Gateway:
         token_authorizer,
         trail,
         settings.audit_on_failure,
+        make_journal_flusher(image_store),
         LogCheckpointer(image_store.database),
         image_store.free_space,
     )

@@ -13,6 +13,7 @@ from hounsfield.runtime.supervised_threads import failing_threads
 from hounsfield.settings.audit_on_failure import AuditFailureMode
 from hounsfield.storage.db.write_ahead_log import LogCheckpointer
 from hounsfield.storage.free_space import FreeSpace
+from hounsfield.storage.journal.journal_writer import JournalFlusher
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,8 @@ class BackgroundTasks:
         Writes down who called.
     on_failure : AuditFailureMode
         What becomes of calls while they cannot be written down.
+    journal_flusher : JournalFlusher
+        Makes the journal durable.
     log_checkpointer : LogCheckpointer
         Keeps the write-ahead log of the embedded database short.
     free_space : FreeSpace
@@ -45,6 +48,7 @@ class BackgroundTasks:
     token_authorizer: TokenAuthorizer
     trail: Trail
     on_failure: AuditFailureMode
+    journal_flusher: JournalFlusher
     log_checkpointer: LogCheckpointer
     free_space: FreeSpace
 
@@ -66,6 +70,7 @@ class BackgroundTasks:
         self.accesses.start()
         self.directory.start()
         self.log_checkpointer.start()
+        self.journal_flusher.start()
 
     def stop(self) -> None:
         """Finish what is under way."""
@@ -74,5 +79,6 @@ class BackgroundTasks:
         self.directory.stop()
         self.token_authorizer.close()
         self.trail.stop()
+        self.journal_flusher.stop()
         self.log_checkpointer.stop()
         self.free_space.stop()

@@ -5,6 +5,7 @@ Settings ─▶ open_image_store ─▶ ImageStore, which every function of the 
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -27,10 +28,12 @@ from hounsfield.storage.blobs.tiered_blobs import TieredBlobs
 from hounsfield.storage.buckets.buckets import Buckets
 from hounsfield.storage.durable_files import keep_private, make_folder_durably
 from hounsfield.storage.free_space import FreeSpace
+from hounsfield.storage.journal.journal_writer import JournalFlusher, JournalWriter
 from hounsfield.storage.keys.data_key_cache import DataKeyCache
 from hounsfield.storage.keys.installation_secrets import installation_secret
 from hounsfield.storage.keys.kms import KeyService, KeyServicePlace
 from hounsfield.storage.keys.master_keys import LocalKeyring
+from hounsfield.storage.keys.secret_copies import JOURNAL, write_secrets
 
 READABLE_CLASSES: Final = frozenset(
     {
@@ -219,4 +222,26 @@ def _opened(settings: Settings) -> tuple[ImageStore, LocalKeyring]:
         ),
         frame_cache=FrameCache(settings.frame_cache_bytes),
     )
+    database.recorder = _journal(image_store, keyring)
     return image_store, keyring
+
+
+def _journal(image_store: ImageStore, keyring: LocalKeyring) -> JournalWriter:
+    """Return what records the changes of this process, with its key beside the packs."""
+    database = image_store.database
+    secret = installation_secret(database, keyring, JOURNAL)
+    place, clock = image_store.blob_location, image_store.queue.clock
+    # Asked for within transactions: what the database has of it is known from now on.
+    clock.now()
+    try:
+        write_secrets(database, image_store.new_blobs)
+    except OSError as error:
+        # An object store that is away comes back, and the flusher tries again.
+        _log.warning("the secrets beside the packs could not be looked at", error=type(error).__name__)
+    return JournalWriter(database, place, image_store.new_blobs, secret, clock.now)
+
+
+def make_journal_flusher(image_store: ImageStore) -> JournalFlusher:
+    """Return what makes the journal of this process durable."""
+    database = image_store.database
+    return JournalFlusher(database, partial(write_secrets, database, image_store.new_blobs))

@@ -31,6 +31,7 @@ from hounsfield.storage.db.image_set_tables import datastores, image_sets, tags
 from hounsfield.storage.db.job_tables import import_jobs
 from hounsfield.storage.db.prepared import PreparedStatement
 from hounsfield.storage.identifiers import new_id
+from hounsfield.storage.journal.changes import note_datastore, note_tags
 from hounsfield.storage.keys.data_key import DataKey
 from hounsfield.storage.keys.kms import UnusableKeyError
 from hounsfield.storage.keys.pack_keys import write_pack_key
@@ -154,6 +155,8 @@ def create_datastore(image_store: ImageStore, new: NewDatastore) -> Datastore:
             arn = image_store.datastore_arn(identifier)
             rows = [{"resource_arn": arn, "tag_key": key, "tag_value": value} for key, value in new.tags.items()]
             connection.execute(insert(tags), rows)
+            note_tags(connection, arn)
+        note_datastore(connection, identifier)
         record_resource(connection, image_store.account_id, "CreateDatastore", new.client_token, parameters, identifier)
         image_store.queue.enqueue(connection, SETTLE_DATASTORE, identifier)
         return _datastore(image_store, _row(connection, image_store, identifier))
@@ -329,6 +332,7 @@ def _move(connection: Connection, datastore: Datastore, event: DatastoreEvent) -
         connection.execute(
             update(datastores).where(datastores.c.id == datastore.id).values(status=following, updated_at=now_ms())
         )
+        note_datastore(connection, datastore.id)
 
 
 def _row(connection: Connection, image_store: ImageStore, datastore_id: str, *, lock: bool = False) -> Any:

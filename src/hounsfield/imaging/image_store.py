@@ -85,6 +85,11 @@ class ImageStore:
         return (self.blobs,) if self.tiers is None else (self.tiers.frequent, self.tiers.archived)
 
     @property
+    def new_blobs(self) -> Blobs:
+        """The place that new packs go to, by itself."""
+        return self.blobs if self.tiers is None else self.tiers.frequent
+
+    @property
     def blob_locations(self) -> tuple[BlobLocation, ...]:
         """All places where packs can be."""
         return (self.blob_location,) if self.archive_location is None else (self.blob_location, self.archive_location)

@@ -19,6 +19,7 @@ from hounsfield.runtime.supervised_threads import SupervisedThread
 from hounsfield.storage.clock import now_ms
 from hounsfield.storage.db.database import Database, in_groups, lock_row
 from hounsfield.storage.db.image_set_tables import image_sets
+from hounsfield.storage.journal.changes import note_accessed
 
 _MOST_NOTED = 100_000
 _log = structlog.get_logger(__name__)
@@ -134,6 +135,7 @@ class AccessWriter:
                     .where(columns.id == row.id)
                     .values(last_accessed_at=moment, storage_tier=StorageTier.FREQUENT_ACCESS)
                 )
+            note_accessed(connection, {row.id: max(row.last_accessed_at, noted[row.id]) for row in rows})
         return set(noted).difference(due).union(row.id for row in rows)
 
     def _due(self, noted: Mapping[str, int]) -> Sequence[str]:

@@ -20,6 +20,7 @@ from hounsfield.imaging.tag_keys import check_distinct
 from hounsfield.storage.db.database import in_groups, lock_row
 from hounsfield.storage.db.image_set_tables import datastores, image_sets, tags
 from hounsfield.storage.db.prepared import PreparedValueStatement
+from hounsfield.storage.journal.changes import note_tags
 
 _TAGS: Final = PreparedValueStatement(
     lambda arns: select(tags.c.resource_arn, tags.c.tag_key, tags.c.tag_value).where(tags.c.resource_arn.in_(arns))
@@ -99,6 +100,7 @@ def tag_resource(image_store: ImageStore, resource: TaggedResource, wanted: Mapp
         if wanted:
             rows = [{"resource_arn": arn, "tag_key": key, "tag_value": value} for key, value in wanted.items()]
             connection.execute(insert(tags), rows)
+        note_tags(connection, arn)
         _index(connection, resource, arn)
 
 
@@ -108,6 +110,7 @@ def untag_resource(image_store: ImageStore, resource: TaggedResource, keys: Coll
         _check_there(connection, image_store, resource, lock=True)
         arn = resource.arn(image_store)
         _remove(connection, arn, keys)
+        note_tags(connection, arn)
         _index(connection, resource, arn)
 
 
@@ -115,6 +118,7 @@ def forget_tags(connection: Connection, image_store: ImageStore, resource: Tagge
     """Remove all tags of a resource that is being deleted."""
     arn = resource.arn(image_store)
     connection.execute(delete(tags).where(tags.c.resource_arn == arn))
+    note_tags(connection, arn)
     _index(connection, resource, arn)
 
 

@@ -14,6 +14,7 @@ from hounsfield.imaging.states import ImageSetState, WorkflowStatus
 from hounsfield.storage.db.database import in_groups
 from hounsfield.storage.db.image_set_tables import image_set_versions, instances
 from hounsfield.storage.db.prepared import PreparedStatement
+from hounsfield.storage.journal.changes import note_version
 from hounsfield.storage.keys.data_key import DataKey
 
 
@@ -44,6 +45,7 @@ def insert_version_row(connection: Connection, key: DataKey, row: VersionRow, le
     values = {name: getattr(row, name) for name in _VERSION_COLUMNS}
     values |= {"state": row.state.value, "workflow_status": row.workflow_status.value, "sealed_levels": sealed}
     _INSERT_VERSION.run(connection, values)
+    note_version(connection, values)
 
 
 def instance_rows(

@@ -24,7 +24,7 @@ from hounsfield.bootstrap.audit_tasks import (
     record_verifications,
 )
 from hounsfield.bootstrap.folder_claim import RUNNER, claim_folder
-from hounsfield.bootstrap.image_store import open_image_store
+from hounsfield.bootstrap.image_store import make_journal_flusher, open_image_store
 from hounsfield.bootstrap.installation import open_repository
 from hounsfield.bootstrap.pack_presence import check_packs_present
 from hounsfield.bootstrap.roles import import_access, job_roles
@@ -156,6 +156,8 @@ def run_runner(settings: Settings) -> None:
     log_checkpointer = LogCheckpointer(image_store.database)
     log_checkpointer.start()
     image_store.free_space.start()
+    journal_flusher = make_journal_flusher(image_store)
+    journal_flusher.start()
     directory.start()
     maintaining.start()
     trail.start()
@@ -169,6 +171,7 @@ def run_runner(settings: Settings) -> None:
         directory.stop()
         trail.stop()
         maintaining.join(_MAINTENANCE_SECONDS)
+        journal_flusher.stop()
         log_checkpointer.stop()
         image_store.free_space.stop()
 

@@ -167,6 +167,7 @@ def described(url: str, make: Callable[[Connection], None]) -> dict[str, set[tup
         "alembic_version",
         "identity_generation",
         "schema_upgrades",
+        "journal_outbox",
         "steady_clock",
     }
     return found

@@ -45,6 +45,7 @@ from hounsfield.jobs.queue import WorkItem
 from hounsfield.storage.clock import now_ms
 from hounsfield.storage.db.image_set_tables import image_set_versions, image_sets, instances
 from hounsfield.storage.identifiers import new_id, new_instance_key
+from hounsfield.storage.journal.changes import note_begun
 from hounsfield.storage.keys.data_key import DataKey
 
 COPY_IMAGE_SET: Final = "copy-image-set"
@@ -286,6 +287,7 @@ def _add(connection: Connection, into: LockedImageSet, rows: Sequence[Any]) -> N
         for row in rows
     ]
     connection.execute(insert(instances), copies)
+    note_begun(connection, copies, into.version, None, [[row.key, row.first_version] for row in rows])
     if rows:
         _lower_index_version(connection, rows[0].image_set_id, into.id)
 

@@ -28,6 +28,7 @@ from hounsfield.jobs.queue import WorkItem
 from hounsfield.storage.clock import now_ms
 from hounsfield.storage.db.database import lock_row
 from hounsfield.storage.db.image_set_tables import image_set_versions, image_sets
+from hounsfield.storage.journal.changes import note_all_versions
 
 DELETE_IMAGE_SET: Final = "delete-image-set"
 
@@ -124,6 +125,7 @@ def _mark_deleted(connection: Connection, image_store: ImageStore, image_set_id:
         .where(image_set_versions.c.image_set_id == image_set_id)
         .values(state=ImageSetState.DELETED, workflow_status=WorkflowStatus.DELETED)
     )
+    note_all_versions(connection, image_set_id)
     forget_tags(connection, image_store, TaggedResource(row.datastore_id, image_set_id))
     image_store.queue.enqueue(connection, RELEASE_IMAGE_SET, image_set_id)
     return str(row.study_uid) if row.is_primary else None

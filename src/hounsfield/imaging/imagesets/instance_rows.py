@@ -13,6 +13,7 @@ from hounsfield.imaging.imagesets.edits import EditedInstance, Edits, edited_ins
 from hounsfield.imaging.instance_columns import read_fragment_columns
 from hounsfield.storage.blobs.packs import Extent, Label, PackWriter, RecordKind, read_records
 from hounsfield.storage.db.image_set_tables import instances
+from hounsfield.storage.journal.changes import fragment_digest, note_begun, note_ended
 from hounsfield.storage.keys.data_key import DataKey
 
 _VALIDITY: Final = frozenset({"first_version", "last_version"})
@@ -28,10 +29,13 @@ class InstanceChanges:
         Key and first version of rows that are valid up to the version before.
     entering : tuple of Mapping
         Columns, without the versions, of rows that begin with the version.
+    fragments : tuple
+        Which JSON each of those has, as the journal keeps it (`hounsfield.storage.journal.changes.INSTANCE_FACTS`).
     """
 
     ended: tuple[tuple[str, int], ...] = ()
     entering: tuple[Mapping[str, Any], ...] = ()
+    fragments: tuple[object, ...] = ()
 
 
 def edited_instances(
@@ -90,14 +94,16 @@ def edited_rows(
     writer = PackWriter(image_store.blobs, key)
     try:
         entering = []
+        fragments = []
         for row in changed:
             instance = edited[row.sop_uid]
             extent = writer.add(Label(RecordKind.FRAGMENT, row.source_key), instance.fragment)
             entering.append(_entering(row, instance, extent))
+            fragments.append(fragment_digest(instance.fragment))
         writer.close()
     finally:
         writer.abort()
-    return InstanceChanges(ended, tuple(entering))
+    return InstanceChanges(ended, tuple(entering), tuple(fragments))
 
 
 def _entering(row: Row[Any], instance: EditedInstance, extent: Extent) -> dict[str, Any]:
@@ -125,9 +131,10 @@ def reverted_rows(rows: Sequence[Row[Any]], wanted: Sequence[Row[Any]]) -> Insta
     """
     before = {row.key: _content(row) for row in rows}
     after = {row.key: _content(row) for row in wanted}
+    fragments = {row.key: [row.key, row.first_version] for row in wanted}
     ended = tuple((row.key, row.first_version) for row in rows if after.get(row.key) != before[row.key])
     entering = tuple(content for key, content in after.items() if before.get(key) != content)
-    return InstanceChanges(ended, entering)
+    return InstanceChanges(ended, entering, tuple(fragments[content["key"]] for content in entering))
 
 
 def write_rows(connection: Connection, version: int, changes: InstanceChanges) -> None:
@@ -138,6 +145,8 @@ def write_rows(connection: Connection, version: int, changes: InstanceChanges) -
             .where(instances.c.key == key, instances.c.first_version == first_version)
             .values(last_version=version - 1)
         )
+    note_ended(connection, version - 1, changes.ended)
+    note_begun(connection, changes.entering, version, None, changes.fragments)
     if changes.entering:
         connection.execute(
             insert(instances),

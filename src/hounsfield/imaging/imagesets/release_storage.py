@@ -36,6 +36,7 @@ from hounsfield.storage.blobs.blobs import BlobMissingError
 from hounsfield.storage.blobs.packs import PackDamagedError, delete_packs
 from hounsfield.storage.db.database import in_groups
 from hounsfield.storage.db.image_set_tables import frame_runs, image_set_versions, image_sets, instances
+from hounsfield.storage.journal.changes import note_released
 from hounsfield.storage.keys.data_key import DataKey
 
 RELEASE_IMAGE_SET: Final = "release-image-set"
@@ -122,3 +123,4 @@ def _forget(connection: Connection, image_set_id: str, holding: ImageSetRecords)
             placed_tier=StorageTier.FREQUENT_ACCESS,
         )
     )
+    note_released(connection, image_set_id)

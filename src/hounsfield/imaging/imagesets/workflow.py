@@ -44,6 +44,7 @@ from hounsfield.imaging.version_rows import VersionRow, current_totals, insert_v
 from hounsfield.storage.clock import now_ms
 from hounsfield.storage.db.database import lock_row
 from hounsfield.storage.db.image_set_tables import image_set_versions, image_sets
+from hounsfield.storage.journal.changes import note_image_set
 from hounsfield.storage.keys.data_key import DataKey
 
 NOT_THE_LATEST: Final = "Requested version(s) of ImageSet(s) is not the latest."
@@ -232,6 +233,7 @@ def insert_version(
         sealed_request=sealed_request,
     )
     insert_version_row(connection, key, row, version.levels)
+    note_image_set(connection, version.id)
 
 
 def succeed(
@@ -360,8 +362,10 @@ def _set_version(connection: Connection, held: LockedImageSet, **values: object)
         .where(image_set_versions.c.image_set_id == held.id, image_set_versions.c.version == held.version)
         .values(**values)
     )
+    note_image_set(connection, held.id, held.version)
 
 
 def _set_image_set(connection: Connection, held: LockedImageSet, **values: object) -> None:
     connection.execute(update(image_sets).where(image_sets.c.id == held.id).values(**values))
+    note_image_set(connection, held.id)
     follow_image_sets(connection, [held.id])

@@ -33,6 +33,7 @@ from hounsfield.storage.buckets.buckets import BucketError, S3Uri
 from hounsfield.storage.clock import now_ms, to_datetime
 from hounsfield.storage.db.job_tables import import_files, import_jobs
 from hounsfield.storage.identifiers import new_id
+from hounsfield.storage.journal.changes import note_job
 
 IMPORT = "import"
 
@@ -186,6 +187,7 @@ def start_import_job(image_store: ImageStore, new: NewImportJob) -> ImportJob:
             connection, image_store.account_id, "StartDICOMImportJob", new.client_token, parameters, identifier
         )
         image_store.queue.enqueue(connection, IMPORT, identifier)
+        note_job(connection, identifier)
         return _job(_row(connection, new.datastore_id, identifier))
 
 
@@ -278,6 +280,7 @@ def move_job(connection: Connection, job_id: str, event: JobEvent, **values: obj
     if following is None:
         raise ConflictError(f"import job {job_id} is {status}, {event} is no step from there")
     connection.execute(update(import_jobs).where(import_jobs.c.id == job_id).values(status=following, **values))
+    note_job(connection, job_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from hounsfield.imaging.imports.jobs import shown_since
 from hounsfield.jobs.queue import WorkItem
 from hounsfield.storage.db.database import in_groups
 from hounsfield.storage.db.job_tables import client_tokens, import_files, import_jobs
+from hounsfield.storage.journal.changes import note_jobs_forgotten
 
 FORGET_IMPORT_JOBS: Final = "forget-import-jobs"
 _LONGEST_PAUSE_SECONDS: Final = 24 * 3600.0
@@ -66,6 +67,7 @@ class ImportJobForgetter:
                     delete(import_jobs).where(import_jobs.c.id.in_(some)),
                 ):
                     connection.execute(statement)
+                note_jobs_forgotten(connection, some)
         if ids:
             _log.info("import jobs forgotten", jobs=len(ids))
         return len(ids)

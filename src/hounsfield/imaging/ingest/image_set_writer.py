@@ -31,6 +31,7 @@ from hounsfield.storage.clock import now_ms
 from hounsfield.storage.db.database import in_groups
 from hounsfield.storage.db.image_set_tables import frame_runs, image_sets, instances
 from hounsfield.storage.db.prepared import PreparedStatement, PreparedValueStatement
+from hounsfield.storage.journal.changes import note_begun, note_extended, note_made, note_replaced
 from hounsfield.storage.keys.data_key import DataKey
 
 _GROUPING: Final = tuple(image_sets.c[field.name] for field in fields(Grouping))
@@ -205,24 +206,24 @@ def _insert_image_set(
 ) -> None:
     now = now_ms()
     destination, content = planned.destination, planned.content
-    connection.execute(
-        insert(image_sets).values(
-            id=destination.image_set_id,
-            datastore_id=key.datastore_id,
-            is_primary=destination.is_primary,
-            state=ImageSetState.ACTIVE,
-            latest_version=destination.version,
-            created_at=now,
-            updated_at=now,
-            last_accessed_at=now,
-            storage_tier=StorageTier.FREQUENT_ACCESS,
-            instance_count=content.count,
-            frame_count=content.frames,
-            stored_bytes=content.stored_bytes,
-            index_version=INDEX_VERSION if _are_indexed(entering) else 0,
-            **asdict(index_entry(content.levels)),
-        )
-    )
+    row = {
+        "id": destination.image_set_id,
+        "datastore_id": key.datastore_id,
+        "is_primary": destination.is_primary,
+        "state": ImageSetState.ACTIVE,
+        "latest_version": destination.version,
+        "created_at": now,
+        "updated_at": now,
+        "last_accessed_at": now,
+        "storage_tier": StorageTier.FREQUENT_ACCESS,
+        "instance_count": content.count,
+        "frame_count": content.frames,
+        "stored_bytes": content.stored_bytes,
+        "index_version": INDEX_VERSION if _are_indexed(entering) else 0,
+        **asdict(index_entry(content.levels)),
+    }
+    connection.execute(insert(image_sets).values(row))
+    note_made(connection, row)
     _insert_version(
         connection, key, destination, WorkflowStatus.CREATED, content.levels, created_at=now, updated_at=None
     )
@@ -241,6 +242,7 @@ def _extend_image_set(
                 .where(*current, instances.c.sop_uid.in_(some))
                 .values(last_version=destination.version - 1)
             )
+            note_replaced(connection, destination.image_set_id, destination.version - 1, some)
     changed = {
         "latest_version": destination.version,
         "updated_at": now,
@@ -262,6 +264,7 @@ def _extend_image_set(
                 **asdict(index_entry(content.levels)),
             )
         )
+    note_extended(connection, destination.image_set_id, destination.version, now, indexed=_are_indexed(entering))
     created_at = now if content.created_at is None else content.created_at
     _insert_version(
         connection,
@@ -338,6 +341,7 @@ def _insert_instances(
         for instance in entering
     ]
     _INSERT_INSTANCES.run_each(connection, rows)
+    note_begun(connection, rows, destination.version, last_version)
     runs = [_run_row(instance.key, run) for instance in entering for run in instance.runs]
     if runs:
         _INSERT_RUNS.run_each(connection, runs)

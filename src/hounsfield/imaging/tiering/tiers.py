@@ -23,6 +23,7 @@ from hounsfield.storage.clock import now_ms
 from hounsfield.storage.db.database import in_groups, lock_row
 from hounsfield.storage.db.image_set_tables import IS_FREQUENT, image_sets
 from hounsfield.storage.free_space import DiskTroubleError
+from hounsfield.storage.journal.changes import note_tier
 
 SWEEP_TIERS: Final = "sweep-tiers"
 _SUBJECT: Final = "all"
@@ -124,4 +125,5 @@ class TierSweeper:
             ids = connection.execute(lock_row(connection, found, skip_locked=True)).scalars().all()
             for some in in_groups(ids):
                 connection.execute(update(image_sets).where(image_sets.c.id.in_(some)).values(storage_tier=tier))
+            note_tier(connection, tier, ids)
         return len(ids)

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
-from typing import IO, Any, Final, TypeVar, cast
+from typing import IO, Any, Final, Protocol, TypeVar, cast
 
 from sqlalchemy import (
     ColumnElement,
@@ -60,8 +60,26 @@ ONE: Final[ColumnElement[int]] = literal_column("1", Integer)
 _AFTER_COMMIT = "hounsfield_after_commit"
 _committed: ContextVar[bool] = ContextVar("committed", default=False)
 """Whether the work of this context has committed something, see `begin_work`."""
+NOTED_CHANGES: Final = "hounsfield_noted_changes"
+"""What a transaction has noted for the recorder, among the things that go with its connection."""
 
 Value = TypeVar("Value")
+
+
+class CommitRecorder(Protocol):
+    """What writes down what transactions change, as a part of each of them."""
+
+    def record(self, connection: Connection) -> None:
+        """Write down what the transaction noted, before it commits."""
+        ...
+
+    def look(self) -> None:
+        """Make durable what was written so far; raises OSError and DatabaseTroubleError."""
+        ...
+
+    def close(self) -> None:
+        """Make durable what was written, as the process ends or closes its connections; must not raise."""
+        ...
 
 
 class Database:
@@ -92,6 +110,7 @@ class Database:
         self._readers: dict[int, list[Any]] = {}
         self._readers_change = threading.Lock()
         self._closed_with: list[IO[str]] = []
+        self.recorder: CommitRecorder | None = None
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -147,8 +166,11 @@ class Database:
                 with self._writing.begin() as connection:
                     # What a transaction left that was rolled back on the same connection is not done.
                     connection.info.pop(_AFTER_COMMIT, None)
+                    connection.info.pop(NOTED_CHANGES, None)
                     transaction = transaction_of(connection)
                     yield connection
+                    if self.recorder is not None:
+                        self.recorder.record(connection)
                     actions = connection.info.pop(_AFTER_COMMIT, [])
                     commits = True
             except (self._driver_error, DBAPIError, PoolTimeoutError) as error:
@@ -293,6 +315,8 @@ class Database:
 
     def close(self) -> None:
         """Close all connections."""
+        if self.recorder is not None:
+            self.recorder.close()
         self.engine.dispose()
         self._writing.dispose()
         while self._closed_with:

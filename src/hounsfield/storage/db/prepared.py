@@ -132,6 +132,14 @@ def _row_maker(statement: Statement) -> Callable[..., Any]:
     return namedtuple("PreparedRow", [column.name for column in columns])
 
 
+def run_text(connection: Connection, text: str, parameters: Sequence[Any]) -> tuple[Any, ...]:
+    """Carry out a statement that is written for the database at hand, in a transaction, and return the one row it gives."""
+    with _Cursor(connection, text) as cursor:
+        cursor.execute(text, parameters)
+        row: tuple[Any, ...] = cursor.fetchone()  # type: ignore[assignment]
+        return row
+
+
 class _Cursor:
     """A cursor of a transaction, as a block; what the driver raises in it becomes an error of SQLAlchemy."""
 

@@ -19,6 +19,7 @@ from hounsfield.storage.db import (  # noqa: F401 - parts of the metadata
     backup_table,
     console_tables,
     job_tables,
+    journal_table,
     orphan_pack_table,
     study_tables,
     tag_table,
@@ -67,6 +68,7 @@ def bring_up_to_date(connection: Connection) -> None:
         metadata.create_all(connection, checkfirst=False)
         connection.execute(identity_generation.insert().values(id=1, generation=1))
         connection.execute(steady_clock.insert().values(id=1, ms=now_ms()))
+        connection.execute(journal_table.journal_outbox.insert().values(content=journal_table.ORIGIN))
         _VERSIONS.create(connection, checkfirst=False)
         connection.execute(_VERSIONS.insert().values(version_num=newest_revision()))
         _note_upgrade(connection)

@@ -1,7 +1,7 @@
 """Rotation of the master key: everything that the keyring wraps is wrapped anew.
 
     make a key, let it wrap ─▶ data keys of data stores, row by row ─▶ secrets of the installation ─▶ key of the database
-    ─▶ data keys beside the packs, in each place of packs
+    ─▶ data keys beside the packs, in each place of packs ─▶ secrets beside the packs, in the first
 
 `WRAPPED` lists the columns; whatever else wants to be wrapped by the keyring is one entry more. Packs are not touched: what
 seals them are the data keys, which stay the same. Every step is whole by itself, so that it does not matter where it ends,
@@ -27,6 +27,7 @@ from hounsfield.storage.keys.installation_secrets import secret_context
 from hounsfield.storage.keys.kms import is_of_service, service_key_of
 from hounsfield.storage.keys.master_keys import LocalKeyring, wrapping_key
 from hounsfield.storage.keys.pack_keys import PackKeyError, read_pack_key, write_pack_key
+from hounsfield.storage.keys.secret_copies import SecretCopyError, read_secrets, write_secrets
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,8 @@ WRAPPED: Final = (
 DATABASE_KEY: Final = "database key"
 PACK_KEY: Final = "pack key"
 """A data key beside the packs."""
+COPIED: Final = "pack secret"
+"""A secret of the installation beside the packs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,7 @@ class WrappedKeys:
     database_key : Path
         The file with the key of the embedded database; need not be there.
     packs : sequence of Blobs
-        The places of the packs, beside which data keys are kept.
+        The places of the packs, beside which data keys are kept; that of new packs first.
     """
 
     database: Database
@@ -106,6 +109,9 @@ class WrappedKeys:
             for place in self.packs:
                 if write_pack_key(self.database, place, datastore_id):
                     yield PACK_KEY
+        for place in self.packs[:1]:
+            if write_secrets(self.database, place):
+                yield from (COPIED for _ in read_secrets(place))
 
     def uses(self) -> Mapping[bytes, Counter[str]]:
         """Count what each master key wraps, by its id and by what it is; raises OSError where packs cannot be reached."""
@@ -117,14 +123,21 @@ class WrappedKeys:
         for path in (self.database_key, self.database_key.with_name(f"{self.database_key.name}.next")):
             if path.exists():
                 found.setdefault(wrapping_key(path.read_bytes()), Counter())[DATABASE_KEY] += 1
+        for what, wrapped in self._beside_packs():
+            found.setdefault(wrapping_key(wrapped), Counter())[what] += 1
+        return found
+
+    def _beside_packs(self) -> Iterator[tuple[str, bytes]]:
+        """List what the keyring wrapped beside the packs; what is missing or damaged is written anew by a server."""
         for datastore_id, _ in self._values(WRAPPED[0]):
             for place in self.packs:
-                # What is missing or damaged wraps nothing, and is written anew by a runner.
                 with suppress(BlobMissingError, PackKeyError):
                     wrapped = read_pack_key(place, datastore_id)
                     if not is_of_service(wrapped):
-                        found.setdefault(wrapping_key(wrapped), Counter())[PACK_KEY] += 1
-        return found
+                        yield PACK_KEY, wrapped
+        for place in self.packs[:1]:
+            with suppress(BlobMissingError, SecretCopyError):
+                yield from ((COPIED, wrapped) for wrapped in read_secrets(place).values())
 
     def service_uses(self) -> Counter[str]:
         """Count the data keys that each key of a key service wraps, by its ARN."""

@@ -1,0 +1,20 @@
+"""Table of journal records that are not yet durable in the journal (`hounsfield.storage.journal`)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import BigInteger, Column, Integer, LargeBinary, Table
+
+from hounsfield.storage.db.image_set_tables import metadata
+
+journal_outbox = Table(
+    "journal_outbox",
+    metadata,
+    Column("sequence", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("content", LargeBinary, nullable=False),
+)
+"""The row of the highest sequence is never deleted: on SQLite the next record is one higher."""
+
+ORIGIN: Final = b'\x00{"w":0,"s":0,"c":[["origin"]]}'
+"""The first record of a database that is made: all that happens in it is in the journal."""

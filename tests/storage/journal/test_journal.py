@@ -1,0 +1,157 @@
+"""The journal of an image store: each change is in it before anybody is answered, and no process that dies takes one along."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import insert, select
+
+from hounsfield.bootstrap.image_store import open_image_store
+from hounsfield.imaging.image_store import ImageStore
+from hounsfield.imaging.tags import TaggedResource, tag_resource, untag_resource
+from hounsfield.settings import load_settings
+from hounsfield.storage.db.journal_table import journal_outbox
+from hounsfield.storage.journal.changes import ChangeRecord, pack_changes
+from hounsfield.storage.journal.journal_reader import JournalReader
+from hounsfield.storage.journal.journal_writer import JournalWriter
+from hounsfield.storage.keys.installation_secrets import secret_context
+from hounsfield.storage.keys.master_keys import LocalKeyring
+from hounsfield.storage.keys.secret_copies import JOURNAL, read_secrets, write_secrets
+from support.imaging.image_stores import new_datastore
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[ImageStore]:
+    image_store, _ = open_image_store(load_settings({"HOUNSFIELD_DATA": str(tmp_path)}))
+    yield image_store
+    image_store.database.close()
+
+
+def read_journal(image_store: ImageStore, data: Path) -> list[ChangeRecord]:
+    """Read the journal by what stands beside the packs and the master key."""
+    wrapped = read_secrets(image_store.new_blobs)[JOURNAL]
+    secret = LocalKeyring(data / "keys" / "master.json").unwrap(wrapped, secret_context(JOURNAL))
+    with JournalReader(image_store.new_blobs, secret) as reader:
+        records = list(reader.records())
+        assert reader.damage == []
+        assert [record.sequence for record in records] == sorted({record.sequence for record in records})
+    return records
+
+
+def kinds(records: list[ChangeRecord]) -> list[str]:
+    return [change[0] for record in records for change in record.changes]
+
+
+def in_outbox(image_store: ImageStore) -> list[int]:
+    with image_store.database.read() as connection:
+        return list(connection.execute(select(journal_outbox.c.sequence).order_by(journal_outbox.c.sequence)).scalars())
+
+
+def journal_of(image_store: ImageStore) -> JournalWriter:
+    writer = image_store.database.recorder
+    assert isinstance(writer, JournalWriter)
+    return writer
+
+
+def test_a_change_is_in_the_folder_when_its_transaction_returns(store: ImageStore, tmp_path: Path) -> None:
+    made = new_datastore(store)
+    tag_resource(store, TaggedResource(made), {"ward": "7"})
+    untag_resource(store, TaggedResource(made), ["ward"])
+    changes = [change for record in read_journal(store, tmp_path) for change in record.changes]
+    assert [change[1][3] for change in changes if change[0] == "datastore"] == ["CREATING", "ACTIVE"]
+    assert [change[2] for change in changes if change[0] == "tags"] == [{"ward": "7"}, {}]
+
+
+def test_nothing_of_it_can_be_read_without_the_key(store: ImageStore, tmp_path: Path) -> None:
+    tag_resource(store, TaggedResource(new_datastore(store)), {"ward": "a very particular value"})
+    written = [path.read_bytes() for path in (tmp_path / "blobs" / "journal").rglob("*") if path.is_file()]
+    assert written
+    assert not any(b"particular" in data for data in written)
+
+
+def test_what_is_durable_leaves_the_database_but_for_the_last(store: ImageStore, tmp_path: Path) -> None:
+    made = new_datastore(store)
+    before = in_outbox(store)
+    assert len(before) == 3
+    journal_of(store).look()
+    assert in_outbox(store) == before[-1:]
+    tag_resource(store, TaggedResource(made), {"a": "b"})
+    assert in_outbox(store) == [before[-1], before[-1] + 1]
+    assert kinds(read_journal(store, tmp_path)) == ["origin", "datastore", "datastore", "tags"]
+
+
+def test_what_a_dead_process_left_is_written_by_another(store: ImageStore, tmp_path: Path) -> None:
+    new_datastore(store)
+    left = pack_changes([["tags", "arn:of:a:dead:process", {}]], 1, 1)
+    with store.database.write() as connection:
+        connection.execute(insert(journal_outbox).values(content=left))
+    writer = journal_of(store)
+    assert writer.take_leftovers() == 0, "it may be alive"
+    assert writer.take_leftovers() == 2, "that of the origin, which nobody wrote, and that"
+    assert writer.take_leftovers() == 0
+    assert kinds(read_journal(store, tmp_path)) == ["origin", "datastore", "datastore", "tags"]
+
+
+def test_a_change_is_made_though_the_journal_cannot_be_written(store: ImageStore, tmp_path: Path) -> None:
+    obstacle = tmp_path / "blobs" / "journal"
+    obstacle.write_text("")
+    made = new_datastore(store)
+    writer = journal_of(store)
+    with pytest.raises(OSError, match="journal"):
+        writer.flush()
+    obstacle.unlink()
+    writer.look()
+    assert kinds(read_journal(store, tmp_path)) == ["origin", "datastore", "datastore"]
+    assert len(in_outbox(store)) == 1
+    assert store.blobs.size(f"keys/{made}.json")
+
+
+def test_what_was_rolled_back_is_not_recorded(store: ImageStore, tmp_path: Path) -> None:
+    made = new_datastore(store)
+    with pytest.raises(Exception, match="tags"):
+        tag_resource(store, TaggedResource(made), {str(number): "x" for number in range(60)})
+    tag_resource(store, TaggedResource(made), {"a": "b"})
+    assert kinds(read_journal(store, tmp_path)).count("tags") == 1
+
+
+def test_secrets_beside_the_packs_follow_the_database(store: ImageStore, tmp_path: Path) -> None:
+    place = store.new_blobs
+    there = read_secrets(place)
+    assert {"installation", JOURNAL, "blob-place"} <= there.keys()
+    assert not write_secrets(store.database, place)
+    for damage in (b"", b"{}", b"[1]", b'{"format": "hounsfield secrets", "version": 1, "secrets": {"a": 1}}'):
+        (tmp_path / "blobs" / "keys" / "secrets.json").write_bytes(damage)
+        with pytest.raises(ValueError, match=r"secrets\.json"):
+            read_secrets(store.blob_location.open())
+    assert write_secrets(store.database, place)
+    assert read_secrets(store.blob_location.open()) == there
+
+
+def test_secrets_of_a_newer_version_are_not_read(store: ImageStore, tmp_path: Path) -> None:
+    file = tmp_path / "blobs" / "keys" / "secrets.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "version": 2}))
+    with pytest.raises(ValueError, match="version 2"):
+        read_secrets(store.blob_location.open())
+
+
+def test_a_gap_in_the_records_is_told(store: ImageStore, tmp_path: Path) -> None:
+    for _ in range(3):
+        new_datastore(store)
+    wrapped = read_secrets(store.new_blobs)[JOURNAL]
+    secret = LocalKeyring(tmp_path / "keys" / "master.json").unwrap(wrapped, secret_context(JOURNAL))
+    with JournalReader(store.new_blobs, secret) as reader:
+        # The origin waits for the first flush of a server.
+        assert reader.missing() == [(1, 1)]
+        assert not reader.begins_with_database
+        assert reader.missing(1) == []
+        assert [record.sequence for record in reader.records(4)] == [5, 6, 7]
+    journal_of(store).look()
+    with JournalReader(store.new_blobs, secret) as reader:
+        assert reader.missing() == []
+        assert reader.begins_with_database
+        last = list(reader.records())[-1]
+        assert list(reader.records(until_ms=0)) == list(reader.records())[:1]
+        assert list(reader.records(until_ms=last.wall_ms))[-1] == last
