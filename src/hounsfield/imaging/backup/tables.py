@@ -17,6 +17,7 @@ import orjson
 from sqlalchemy import Connection, LargeBinary, MetaData, Table, func, inspect, select
 
 from hounsfield.imaging.backup.errors import BackupDamagedError
+from hounsfield.storage.db.journal_table import continue_sequence
 from hounsfield.storage.db.schema import forget_tables, migrate, newest_revision, tables
 
 LEFT_OUT: Final = frozenset({"backup_runs", "console_links", "console_sessions", "orphan_packs"})
@@ -97,6 +98,7 @@ def import_tables(
         progress(_insert(connection, known, chunk))
     if revision != newest_revision():
         migrate(connection)
+    continue_sequence(connection)
 
 
 def _insert(connection: Connection, known: MetaData, chunk: bytes) -> int:

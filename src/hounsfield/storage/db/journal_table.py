@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import BigInteger, Column, Integer, LargeBinary, Table
+from sqlalchemy import BigInteger, Column, Connection, Integer, LargeBinary, Table, func, select, text
 
 from hounsfield.storage.db.image_set_tables import metadata
 
@@ -18,3 +18,14 @@ journal_outbox = Table(
 
 ORIGIN: Final = b'\x00{"w":0,"s":0,"c":[["origin"]]}'
 """The first record of a database that is made: all that happens in it is in the journal."""
+
+
+def continue_sequence(connection: Connection) -> None:
+    """Let the next record be one higher than the highest, where rows were written with sequences of their own."""
+    if connection.dialect.name == "postgresql":
+        highest = connection.execute(select(func.max(journal_outbox.c.sequence))).scalar()
+        if highest is not None:
+            connection.execute(
+                text("SELECT setval(pg_get_serial_sequence('journal_outbox', 'sequence'), :highest)"),
+                {"highest": highest},
+            )
