@@ -33,6 +33,7 @@ from hounsfield.imaging.backup.errors import BackupDamagedError, BackupError
 from hounsfield.imaging.backup.grown_files import GrowingFile
 from hounsfield.imaging.backup.lock import lock_backups
 from hounsfield.imaging.backup.place import BackupPlace
+from hounsfield.imaging.backup.pruning import Pruned, Retention, prune
 from hounsfield.imaging.backup.restore import ChosenGeneration, Restorer, RestoreResult
 from hounsfield.imaging.backup.runs import BackupRun
 from hounsfield.imaging.backup.wrapped_keys import KeyProtection
@@ -77,11 +78,14 @@ class BackupOrder:
         Whether a place that held a backup is taken for a new one.
     rate : int
         Bytes a second; 0 for any number.
+    retention : Retention
+        Which generations stay.
     """
 
     protection: KeyProtection
     anew: bool
     rate: int
+    retention: Retention
 
 
 def back_up(
@@ -92,8 +96,8 @@ def back_up(
     order: BackupOrder,
     progress: Progress,
     stop: threading.Event,
-) -> BackupRun:
-    """Make a generation of a backup.
+) -> tuple[BackupRun, Pruned]:
+    """Make a generation of a backup, and remove those that are not to stay.
 
     Raises
     ------
@@ -107,17 +111,19 @@ def back_up(
     location = backup_location(settings, target)
     _check_apart(settings, location)
     with lock_backups(image_store.database, settings.data):
+        place = BackupPlace(location, make=True)
         writer = BackupWriter(
             image_store,
             keyring,
-            BackupPlace(location, make=True),
+            place,
             installation=installation_id(installation_secret(image_store.database, keyring, "installation")),
             software=version("hounsfield"),
             rate=RateLimit(order.rate, stop),
             progress=progress,
             stop=stop,
         )
-        return writer.run(order.protection, lambda: _read_files(settings), anew=order.anew)
+        run = writer.run(order.protection, lambda: _read_files(settings), anew=order.anew)
+        return run, prune(place, writer.key, order.retention)
 
 
 def _check_apart(settings: Settings, location: BlobLocation) -> None:

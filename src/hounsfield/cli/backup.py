@@ -6,7 +6,7 @@ options ─▶ generation made, or brought back ─▶ audit record ─▶ repor
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,10 +20,12 @@ from hounsfield.bootstrap.installation import open_database, open_keyring
 from hounsfield.cli.audit_record import record_command
 from hounsfield.cli.installation import InvalidError, RefusedError, check_installation_exists, report_refusals
 from hounsfield.cli.long_work import ProgressLines, parse_rate, stopped_by_signals
-from hounsfield.cli.output import Output
+from hounsfield.cli.output import Output, moment
 from hounsfield.cli.passphrases import read_passphrase
 from hounsfield.imaging.backup.errors import BackupError
+from hounsfield.imaging.backup.manifests import list_generations, read_manifest
 from hounsfield.imaging.backup.place import BackupPlace, explain_trouble
+from hounsfield.imaging.backup.pruning import Pruned, Retention
 from hounsfield.imaging.backup.restore import RestoreResult, choose_generation, open_generation
 from hounsfield.imaging.backup.runs import BackupRun, RunState
 from hounsfield.imaging.backup.wrapped_keys import KeyProtection, needs_passphrase
@@ -50,6 +52,7 @@ def make_backup(
     passphrase_file: BinaryIO | None,
     kms_key: str | None,
     rate: str | None,
+    retention: Retention,
     anew: bool,
     output: Output,
 ) -> int:
@@ -74,16 +77,51 @@ def make_backup(
         with report_refusals(settings):
             image_store, keyring = open_image_store(settings)
         try:
-            order = BackupOrder(KeyProtection(passphrase, make_key_service(settings), kms_key), anew, bound)
+            order = BackupOrder(KeyProtection(passphrase, make_key_service(settings), kms_key), anew, bound, retention)
             with (
                 stopped_by_signals() as stop,
                 record_command(settings, image_store.database, keyring, click.get_current_context(), SOURCE),
             ):
-                run = back_up(settings, image_store, keyring, target, order, ProgressLines().tell, stop)
+                run, pruned = back_up(settings, image_store, keyring, target, order, ProgressLines().tell, stop)
         finally:
             image_store.database.close()
-    output.say(_run_json(run), _run_lines(run))
+    output.say(_run_json(run, pruned), _run_lines(run, pruned))
     return 0 if run.state is RunState.COMPLETE else 1
+
+
+def list_backup(data: Path, target: str, output: Output) -> int:
+    """Print the generations of a backup, the oldest first; raises `NotCarriedOutError`."""
+    settings = _settings(data)
+    documents: list[Mapping[str, str | int]] = []
+    with _explained(target), report_refusals(settings):
+        place = BackupPlace(backup_location(settings, target), make=False)
+        complete, _ = list_generations(place)
+        for generation in complete:
+            try:
+                found = read_manifest(place, generation)
+            except BackupError as error:
+                documents.append({"generation": generation, "problem": str(error)})
+                continue
+            documents.append(
+                {
+                    "generation": generation,
+                    "time": moment(found.time),
+                    "packs": found.packs,
+                    "bytes": found.pack_bytes,
+                    "imageSets": found.rows.get("image_sets", 0),
+                    "lostPacks": found.lost,
+                    "software": found.software,
+                }
+            )
+    output.say(documents, [_generation_line(each) for each in documents] or ["no complete generation"])
+    return 0
+
+
+def _generation_line(document: Mapping[str, str | int]) -> str:
+    if "problem" in document:
+        return f"{document['generation']}  {document['problem']}"
+    lost = f", {document['lostPacks']} packs lost" if document["lostPacks"] else ""
+    return f"{document['generation']}  {document['packs']} packs of {document['bytes']} bytes{lost}"
 
 
 def restore_backup(
@@ -106,7 +144,7 @@ def restore_backup(
     """
     if generation is not None and to is not None:
         raise InvalidError("--generation and --to exclude each other")
-    moment = None if to is None else _moment(to)
+    until = None if to is None else _moment(to)
     settings = _settings(data)
 
     def protection(document: bytes, name: str) -> KeyProtection:
@@ -115,7 +153,7 @@ def restore_backup(
 
     with _explained(source), report_refusals(settings):
         place = BackupPlace(backup_location(settings, source), make=False)
-        name = choose_generation(place, generation, moment)
+        name = choose_generation(place, generation, until)
         check_target(settings, place.name, name)
         chosen = open_generation(place, name, protection)
         with stopped_by_signals() as stop:
@@ -164,7 +202,7 @@ def _moment(text: str) -> datetime:
     return found.astimezone(UTC)
 
 
-def _run_json(run: BackupRun) -> dict[str, str | int]:
+def _run_json(run: BackupRun, pruned: Pruned) -> dict[str, str | int | list[str]]:
     return {
         "generation": run.id,
         "target": run.target,
@@ -172,13 +210,21 @@ def _run_json(run: BackupRun) -> dict[str, str | int]:
         "packs": run.packs,
         "bytes": run.bytes,
         "copiedBytes": run.copied_bytes,
+        "prunedGenerations": list(pruned.generations),
+        "prunedPacks": pruned.packs,
     }
 
 
-def _run_lines(run: BackupRun) -> list[str]:
+def _run_lines(run: BackupRun, pruned: Pruned) -> list[str]:
     lines = [f"generation {run.id}: {run.packs} packs of {run.bytes} bytes, {run.copied_bytes} bytes copied"]
     if run.state is RunState.LOST_PACKS:
         lines.append("some packs are lost or unreadable here, and are not in it; `hounsfield verify` names them")
+    if pruned.generations or pruned.packs:
+        lines.append(f"{len(pruned.generations)} old generations and {pruned.packs} packs that no other needs removed")
+    if pruned.unreadable:
+        lines.append(
+            f"generation {pruned.unreadable} cannot be read, so no pack was removed; remove its folder if you give it up"
+        )
     return lines
 
 

@@ -212,6 +212,11 @@ def verify_command(
 @click.option(
     "--rate", metavar="BYTES", help="Copy at most so many bytes a second, such as 50M.  [default: any number]"
 )
+@click.option(
+    "--keep", metavar="N", type=click.IntRange(1, 100_000), help="Remove all generations but so many of the newest."
+)
+@click.option("--keep-days", metavar="N", type=click.IntRange(1, 100_000), help="Keep those of so many last days, too.")
+@click.option("--list", "as_list", is_flag=True, help="List the generations that are there, and make none.")
 @click.option("--new", "anew", is_flag=True, help="Begin a new backup in a place that held one and holds none now.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.argument("target")
@@ -220,6 +225,9 @@ def backup_command(
     passphrase_file: BinaryIO | None,
     kms_key: str | None,
     rate: str | None,
+    keep: int | None,
+    keep_days: int | None,
+    as_list: bool,
     anew: bool,
     as_json: bool,
     target: str,
@@ -233,6 +241,9 @@ def backup_command(
     with defer_collection():
         from hounsfield.cli import backup
         from hounsfield.cli.output import Output
+        from hounsfield.imaging.backup.pruning import Retention
+    if as_list:
+        sys.exit(backup.list_backup(data, target, Output(as_json=as_json)))
     sys.exit(
         backup.make_backup(
             data,
@@ -240,6 +251,7 @@ def backup_command(
             passphrase_file=passphrase_file,
             kms_key=kms_key,
             rate=rate,
+            retention=Retention(keep, keep_days),
             anew=anew,
             output=Output(as_json=as_json),
         )

@@ -1,31 +1,19 @@
-"""A backup made beside a server at work comes back in another folder, with every answer as it was."""
+"""A backup made beside a server comes back elsewhere, on the other database too, with every answer as it was."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from support.clients.dicomweb import part10, store
+from support.backup.installations import ENVIRONMENT, backed_up, fill, restored
 from support.faults.data_rules import check_data_rules
-from support.files.synthetic import noise, slice_of
 from support.identities.users import command
-from support.imaging.imports import image_sets
-from support.servers import ServerProcess, active_datastore, wait_for
-from support.upgrade.answers import answers
-
-ENVIRONMENT = {"HOUNSFIELD_IMPORT_WORKERS": "1", "HOUNSFIELD_STORE_WORKERS": "1"}
-PASSPHRASE = "backup of the ward"
-
-
-@pytest.fixture(scope="module")
-def passphrase(tmp_path_factory: pytest.TempPathFactory) -> str:
-    path = tmp_path_factory.mktemp("passphrase") / "passphrase"
-    path.write_text(PASSPHRASE)
-    return str(path)
+from support.servers import ServerProcess
+from support.services.key_service import key_service
+from support.services.object_store import ObjectStore
+from support.upgrade.answers import Answers, answers
 
 
 @pytest.fixture(scope="module")
@@ -36,55 +24,53 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     process.stop()
 
 
-def fill(server: ServerProcess) -> None:
-    """Make image sets with versions, a copy, tags, and one that is deleted."""
-    client = server.client()
-    datastore = active_datastore(client, datastoreName="backed-up")
-    for study in (1, 2, 3):
-        files = [part10(slice_of(1, number, study=study, pixels=noise(32, 32, seed=number))) for number in (1, 2)]
-        assert store(server, datastore, files).status_code == 200
-    first, second, third = (entry["imageSetId"] for entry in image_sets(client, datastore))
-    name = {"SchemaVersion": 1.1, "Patient": {"DICOM": {"PatientName": "Turn^Two"}}}
-    client.update_image_set_metadata(
-        datastoreId=datastore,
-        imageSetId=first,
-        latestVersionId="1",
-        updateImageSetMetadataUpdates={"DICOMUpdates": {"updatableAttributes": json.dumps(name)}},
-    )
-    client.copy_image_set(
-        datastoreId=datastore,
-        sourceImageSetId=second,
-        copyImageSetInformation={"sourceImageSet": {"latestVersionId": "1"}},
-    )
-    client.tag_resource(
-        resourceArn=client.get_image_set(datastoreId=datastore, imageSetId=second)["imageSetArn"], tags={"Ward": "3"}
-    )
-    client.delete_image_set(datastoreId=datastore, imageSetId=third)
-    wait_for(lambda: all(_is_settled(client, datastore, one) for one in (first, second)), "the changes to end")
+def answered(server: ServerProcess) -> Answers:
+    """Start a restored server, ask it for everything, and check what it holds."""
+    server.start()
+    try:
+        return answers(server, {})
+    finally:
+        server.stop()
+        check_data_rules(server)
 
 
-def _is_settled(client: Any, datastore: str, image_set: str) -> bool:
-    return client.get_image_set(datastoreId=datastore, imageSetId=image_set)["imageSetState"] == "ACTIVE"
-
-
-def backed_up(server: ServerProcess, target: Path | str, *options: str) -> dict[str, Any]:
-    result = command(server, "backup", str(target), "--json", *options)
-    assert result.exit_code == 0, result.output
-    return json.loads(result.stdout)
-
-
-def test_every_answer_is_equal(server: ServerProcess, tmp_path: Path, passphrase: str) -> None:
-    made = backed_up(server, tmp_path / "backup", "--passphrase-file", passphrase)
+@pytest.mark.slow
+def test_another_folder(server: ServerProcess, tmp_path: Path) -> None:
+    (tmp_path / "passphrase").write_text("backup of the ward")
+    options = ("--passphrase-file", str(tmp_path / "passphrase"))
+    made = backed_up(server, tmp_path / "backup", *options)
     assert made["packs"] > 0
     before = answers(server, {})
-    restored = ServerProcess(tmp_path / "restored", ENVIRONMENT)
-    result = command(restored, "restore", str(tmp_path / "backup"), "--passphrase-file", passphrase)
-    assert result.exit_code == 0, result.output
-    check_data_rules(restored)
-    restored.start()
-    try:
-        assert restored.key() == server.key()
-        assert answers(restored, {}) == before
-    finally:
-        restored.stop()
-    check_data_rules(restored)
+    copy = restored(tmp_path / "backup", tmp_path / "restored", *options)
+    assert copy.key() == server.key()
+    check_data_rules(copy)
+    assert answered(copy) == before
+
+
+def test_to_a_cluster_and_back(server: ServerProcess, tmp_path: Path, postgresql_url: str, s3: ObjectStore) -> None:
+    """From SQLite and a folder, by a bucket, to PostgreSQL and a bucket, and by a folder back; keys by a key service."""
+    for bucket in ("backups", "restored-packs"):
+        s3.client.create_bucket(Bucket=bucket)
+    before = answers(server, {})
+    with key_service(s3) as service:
+        server.environment.update({**s3.environment(), **service.environment()})
+        cluster = {
+            **server.environment,
+            "HOUNSFIELD_DATABASE_URL": postgresql_url,
+            "HOUNSFIELD_BLOBS_URL": "s3://restored-packs/there",
+        }
+        arn = service.new_key()
+        made = backed_up(server, "s3://backups/ward", "--kms-key", arn)
+        copy = restored("s3://backups/ward", tmp_path / "cluster", environment=cluster)
+        assert len(s3.keys("restored-packs", "there/packs/")) == made["packs"]
+        assert answered(copy) == before
+        # The database and the bucket are taken now.
+        again = command(ServerProcess(tmp_path / "again", cluster), "restore", "s3://backups/ward")
+        assert (again.exit_code, "HOUNSFIELD_DATABASE_URL is not empty" in again.output) == (3, True), again.output
+        backed_up(copy, tmp_path / "backup", "--kms-key", arn)
+        service.disable(arn)
+        refused = command(ServerProcess(tmp_path / "home", service.environment()), "restore", str(tmp_path / "backup"))
+        assert (refused.exit_code, f"wrapped by {arn}, which does not open them" in refused.output) == (3, True)
+        service.enable(arn)
+        home = restored(tmp_path / "backup", tmp_path / "home", environment=service.environment())
+        assert answered(home) == before

@@ -18,9 +18,10 @@ import errno
 import hashlib
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -32,6 +33,7 @@ from hounsfield.storage.blobs.blobs import BlobLocation, BlobMissingError, Blobs
 from hounsfield.storage.durable_files import FULL_ERRNOS, REFUSING_ERRNOS
 
 PIECE_BYTES: Final = 4 << 20
+_DELETED_AT_ONCE: Final = 1000
 _MOST_BYTES: Final = 1 << 30
 """More than any object that is read as a whole; what claims to be larger is none of ours."""
 
@@ -178,6 +180,21 @@ class BackupPlace:
     def delete(self, name: str) -> None:
         """Remove an object; no error when there is none."""
         self.blobs.delete(name)
+
+    def delete_all(self, names: Iterable[str]) -> None:
+        """Remove many objects, not durably; what comes back after a crash is removed the next time. Raises OSError."""
+        if self._folder is not None:
+            for name in names:
+                (self._folder / name).unlink(missing_ok=True)
+            return
+        rest = iter(names)
+        while some := list(islice(rest, _DELETED_AT_ONCE)):
+            try:
+                obstore.delete(self._store, some)  # type: ignore[arg-type]
+            except FileNotFoundError:
+                continue
+            except (StoreError, OSError) as error:
+                raise OSError(f"{self.name} does not remove objects: {type(error).__name__}") from error
 
     def delete_unfinished(self) -> None:
         """Remove what writers of a folder left that died."""

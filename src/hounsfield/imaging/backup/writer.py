@@ -133,6 +133,9 @@ class BackupWriter:
         self._progress = progress
         self._stop = stop
         self._generation = new_generation()
+        self._secret = installation_secret(image_store.database, keyring, KEY_CONTEXT)
+        self.key = BackupKey(self._secret)
+        """Seals what is written."""
         self._lists: dict[str, ObjectDigest] = {}
         self._waiting: dict[str, ObjectDigest] = {}
         self._copied_bytes = 0
@@ -160,13 +163,13 @@ class BackupWriter:
         """
         database = self._image_store.database
         mark = self._check_place(anew=anew)
-        secret = installation_secret(database, self._keyring, KEY_CONTEXT)
-        key = BackupKey(secret)
+        self._place.delete_unfinished()
+        key = self.key
         # Before anything of patients is written, even sealed: without its keys a backup is worth nothing.
         keys = keep_keys(self._place, mark.backup, self._keyring.content, protection)
         run = begin_run(database, self._generation, self._place.name)
         try:
-            manifest = self._make(mark, keys, key, secret, files)
+            manifest = self._make(mark, keys, key, files)
             write_manifest(self._place, manifest, key)
         except BaseException as error:
             reason = str(error) or type(error).__name__
@@ -204,14 +207,12 @@ class BackupWriter:
             raise BackupError(f"{self._place.name} holds something else than a backup; name an empty folder or prefix")
         return write_mark(self._place, self._installation)
 
-    def _make(
-        self, mark: BackupMark, keys: str, key: BackupKey, secret: bytes, files: Callable[[], SmallFiles]
-    ) -> Manifest:
+    def _make(self, mark: BackupMark, keys: str, key: BackupKey, files: Callable[[], SmallFiles]) -> Manifest:
         known = self._read_known(key)
         lost: set[str] = set()
         for _ in range(_TRIES):
             self._lists, self._waiting = {}, {}
-            manifest, named = self._snapshot(mark, keys, key, secret)
+            manifest, named = self._snapshot(mark, keys, key)
             packs, missing = self._copy_packs(key, named, known)
             if missing <= lost:
                 break
@@ -258,7 +259,7 @@ class BackupWriter:
                     continue
         return known
 
-    def _snapshot(self, mark: BackupMark, keys: str, key: BackupKey, secret: bytes) -> tuple[Manifest, list[str]]:
+    def _snapshot(self, mark: BackupMark, keys: str, key: BackupKey) -> tuple[Manifest, list[str]]:
         """Write the tables of one state of the database, and find the packs that it names."""
         rows: Counter[str] = Counter()
         written: dict[str, ObjectDigest] = {}
@@ -289,7 +290,7 @@ class BackupWriter:
             moment=moment,
             steady=steady,
             keys=keys,
-            wrapped_key=self._keyring.wrap(secret, KEY_CONTEXT),
+            wrapped_key=self._keyring.wrap(self._secret, KEY_CONTEXT),
             rows=dict(rows),
             tables=written,
             pack_lists={},

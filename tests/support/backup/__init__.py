@@ -1,0 +1,1 @@
+"""Installations to back up, and their backups."""
