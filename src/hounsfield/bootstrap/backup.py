@@ -24,6 +24,7 @@ from hounsfield.audit.chain_files import INDEX, chain_files
 from hounsfield.audit.chain_index import ChainIndex
 from hounsfield.audit.file_locks import locked
 from hounsfield.bootstrap.audit_verification import verify_audit_trail
+from hounsfield.bootstrap.common_settings import forget_common_settings
 from hounsfield.bootstrap.first_start import RESTORING
 from hounsfield.bootstrap.image_store import archive_location, blob_location, open_location, store_options
 from hounsfield.bootstrap.installation import audit_folder, open_database
@@ -292,6 +293,7 @@ def _restored_database(
             raise BackupError(
                 "the database of HOUNSFIELD_DATABASE_URL is that of another installation; restore into a new one"
             )
+        forget_common_settings(database)
         yield database
     finally:
         database.close()

@@ -116,6 +116,12 @@ def accept_common_settings(settings: Settings, database: Database, wrapper: KeyW
     return changed
 
 
+def forget_common_settings(database: Database) -> None:
+    """Forget what the nodes had alike, so that those of the first node that starts count: they may be other machines now."""
+    with database.write() as connection:
+        connection.execute(secrets.delete().where(secrets.c.name == _ROW))
+
+
 def _common(settings: Settings) -> dict[str, str]:
     values = {name: str(getattr(settings, name)) for name in COMMON}
     # A folder may be mounted elsewhere on another node, and the empty name stands for a role by what S3 is.

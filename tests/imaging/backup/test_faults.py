@@ -47,7 +47,7 @@ def test_no_room(server: ServerProcess, tmp_path: Path, passphrase: tuple[str, s
         assert (result.exit_code, "there is no room left" in result.output) == (3, True), result.output
         refused = command(ServerProcess(tmp_path / "none"), "restore", str(target), *passphrase)
         assert (refused.exit_code, "no complete generation" in refused.output) == (3, True), refused.output
-        assert not [path for path in (target / "packs").rglob(".*")]
+        assert not list((target / "packs").rglob(".*"))
         disk.empty()
         backed_up(server, target, *passphrase)
         check_data_rules(restored(target, tmp_path / "restored", *passphrase))
@@ -61,7 +61,7 @@ def test_killed_at_any_moment(server: ServerProcess, tmp_path: Path, passphrase:
         process = subprocess.Popen(
             [*words, "--data", str(server.data)], env={**environment_of_programs(), **server.environment}
         )
-        wait_for(lambda: (target / "generations").exists() or process.poll() is not None, "the backup to begin")
+        wait_for((target / "generations").exists, "the backup to begin")
         time.sleep(0.3 * moment)
         process.kill()
         assert process.wait() != 0
@@ -70,7 +70,7 @@ def test_killed_at_any_moment(server: ServerProcess, tmp_path: Path, passphrase:
     backed_up(server, target)
     (generation,) = (target / "generations").iterdir()
     assert (generation / "manifest.json").exists()
-    assert not [path for path in target.rglob(".*")]
+    assert not list(target.rglob(".*"))
     check_data_rules(restored(target, tmp_path / "restored", *passphrase))
 
 
