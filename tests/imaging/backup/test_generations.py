@@ -1,4 +1,4 @@
-"""Generations: only what is new is copied, old ones go with what only they needed, and what is lost or vanishes is told."""
+"""Generations: only what is new is copied, old ones go with what only they needed, what is lost or vanishes is told, a full disk too."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from hounsfield.settings import Settings
 from hounsfield.storage.blobs.blobs import Blobs
 from support.backup.installations import ENVIRONMENT, backed_up, restored, store_study
 from support.faults.data_rules import check_data_rules
+from support.faults.small_disk import small_disk
 from support.identities.users import command
 from support.imaging.imports import image_sets
 from support.servers import ServerProcess, active_datastore, wait_for
@@ -71,6 +72,7 @@ def test_incremental_and_pruned(server: ServerProcess, tmp_path: Path, passphras
     check_data_rules(copy)
 
 
+@pytest.mark.slow
 def test_a_lost_pack_is_told_and_comes_back(server: ServerProcess, tmp_path: Path, passphrase: tuple[str, str]) -> None:
     datastore = active_datastore(server.client())
     store_study(server, datastore, 1)
@@ -159,3 +161,18 @@ def test_one_at_a_time(server: ServerProcess, tmp_path: Path, passphrase: tuple[
     finally:
         database.close()
     assert (second.exit_code, "another backup of this installation is under way" in second.output) == (3, True)
+
+
+def test_no_room(server: ServerProcess, tmp_path: Path, passphrase: tuple[str, str]) -> None:
+    store_study(server, active_datastore(server.client()), 1)
+    with small_disk(tmp_path / "disk", 1 << 20) as disk:
+        target = disk.folder / "backup"
+        disk.fill_but(40 << 10)
+        result = command(server, "backup", str(target), *passphrase)
+        assert (result.exit_code, "there is no room left" in result.output) == (3, True), result.output
+        refused = command(ServerProcess(tmp_path / "none"), "restore", str(target), *passphrase)
+        assert (refused.exit_code, "no complete generation" in refused.output) == (3, True), refused.output
+        assert not list((target / "packs").rglob(".*"))
+        disk.empty()
+        backed_up(server, target, *passphrase)
+        check_data_rules(restored(target, tmp_path / "restored", *passphrase))

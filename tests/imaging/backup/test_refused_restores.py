@@ -130,14 +130,14 @@ def remove_mark(backup: Path) -> None:
     [
         (remove_manifest, "holds no complete generation; 1 were cut short; none is complete"),
         pytest.param(cut_manifest, "manifest.json of the backup is damaged", marks=pytest.mark.slow),
-        (change_manifest, "manifest.json of the backup was changed"),
-        (newer_schema, "has tables of revision 9999"),
+        pytest.param(change_manifest, "manifest.json of the backup was changed", marks=pytest.mark.slow),
+        pytest.param(newer_schema, "has tables of revision 9999", marks=pytest.mark.slow),
         pytest.param(newer_format, "is of version 2, this Hounsfield reads 1", marks=pytest.mark.slow),
         (cut_table, "is not as it was written; restore another generation"),
         pytest.param(exchange_tables, "is not as it was written; restore another generation", marks=pytest.mark.slow),
         pytest.param(remove_table, "is missing in the backup", marks=pytest.mark.slow),
         pytest.param(cut_list, "is not as it was written; restore another generation", marks=pytest.mark.slow),
-        (remove_keys, "is missing in the backup"),
+        pytest.param(remove_keys, "is missing in the backup", marks=pytest.mark.slow),
         pytest.param(damage_keys, "is damaged", marks=pytest.mark.slow),
         pytest.param(remove_mark, "holds no backup of Hounsfield", marks=pytest.mark.slow),
     ],
@@ -152,6 +152,7 @@ def test_what_is_not_whole_is_refused(
     assert not (tmp_path / "data/keys/master.json").exists()
 
 
+@pytest.mark.slow
 def test_a_damaged_pack_is_told_and_left_out(copy: Path, tmp_path: Path, passphrase: str) -> None:
     (pack,) = (path for path in (copy / "packs").rglob("*") if path.is_file())
     data = bytearray(pack.read_bytes())
@@ -198,6 +199,7 @@ def test_a_restore_that_was_interrupted_goes_on(backup: Path, tmp_path: Path, pa
     assert command(server, "verify", "--processes", "1").exit_code == 0
 
 
+@pytest.mark.slow
 def test_generations_are_chosen_by_name_and_by_time(backup: Path, tmp_path: Path, passphrase: str) -> None:
     options = ("--passphrase-file", passphrase)
     for choice, code in (
