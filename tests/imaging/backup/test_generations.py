@@ -1,4 +1,4 @@
-"""Generations: only what is new is copied, old ones go with what only they needed, what is lost or vanishes is told, a full disk too."""
+"""Generations: only what is new is copied, old ones go with what only they needed; losses and a full disk are told."""
 
 from __future__ import annotations
 

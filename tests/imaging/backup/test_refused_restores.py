@@ -214,6 +214,7 @@ def test_generations_are_chosen_by_name_and_by_time(backup: Path, tmp_path: Path
     assert restored(tmp_path / "nowhere", tmp_path / "data", *options).exit_code == 3
 
 
+@pytest.mark.slow
 def test_targets_that_cannot_be(
     backup: Path, stopped: ServerProcess, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, passphrase: str
 ) -> None:
