@@ -135,7 +135,7 @@ def _refuse(error: SettingsError) -> NoReturn:
 
 def make_app(settings: Settings) -> Gateway:
     """Return the ASGI application of an API process."""
-    image_store, keyring = open_image_store(settings)
+    image_store, keyring = open_image_store(settings, cached=True)
     if image_store.blob_location.folder is not None:
         # In a bucket a runner looks for them.
         check_packs_present(settings, image_store)

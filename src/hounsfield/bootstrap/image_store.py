@@ -24,6 +24,7 @@ from hounsfield.settings import InstallationError, Settings, SettingsError
 from hounsfield.storage.blobs.blobs import BlobLocation, Blobs
 from hounsfield.storage.blobs.frame_cache import FrameCache
 from hounsfield.storage.blobs.location_marker import BlobLocationError, check_location
+from hounsfield.storage.blobs.read_cache import CachedBlobs, ReadCache
 from hounsfield.storage.blobs.tiered_blobs import TieredBlobs
 from hounsfield.storage.buckets.buckets import Buckets
 from hounsfield.storage.durable_files import keep_private, make_folder_durably
@@ -164,8 +165,16 @@ def written_folders(settings: Settings) -> list[Path]:
     return [settings.data.absolute(), *([Path(packs)] if packs else []), settings.data.absolute() / "spool"]
 
 
-def open_image_store(settings: Settings) -> tuple[ImageStore, LocalKeyring]:
+def open_image_store(settings: Settings, *, cached: bool = False) -> tuple[ImageStore, LocalKeyring]:
     """Open all stores of an installation, making what is not there yet.
+
+    Parameters
+    ----------
+    settings : Settings
+        The installation.
+    cached : bool
+        Whether packs in object stores are read through the cache on the local disk, as for those who answer requests. Who
+        verifies or moves packs must read them where they are.
 
     Raises
     ------
@@ -181,10 +190,10 @@ def open_image_store(settings: Settings) -> tuple[ImageStore, LocalKeyring]:
         except PermissionError:
             _log.warning("the data folder is another user's, and others may look into it", folder=str(settings.data))
         make_folder_durably(settings.data / "buckets")
-        return _opened(settings)
+        return _opened(settings, cached=cached)
 
 
-def _opened(settings: Settings) -> tuple[ImageStore, LocalKeyring]:
+def _opened(settings: Settings, *, cached: bool) -> tuple[ImageStore, LocalKeyring]:
     place, second = blob_location(settings), archive_location(settings)
     blobs = open_location(place, "HOUNSFIELD_BLOBS_URL")
     check_first_start(settings, place, blobs)
@@ -201,6 +210,10 @@ def _opened(settings: Settings) -> tuple[ImageStore, LocalKeyring]:
         raise InstallationError(f"{place.folder or place.url} cannot be the place of the packs: {error}") from error
     check_common_settings(settings, database, keyring)
     far = None if second is None else open_location(second, "HOUNSFIELD_ARCHIVE_BLOBS_URL")
+    if cached:
+        cache = _read_cache(settings)
+        blobs = _through_cache(blobs, place, cache)
+        far = None if second is None or far is None else _through_cache(far, second, cache)
     tiers = None if second is None or far is None else TieredBlobs(blobs, far, far=second.folder is None)
     image_store = ImageStore(
         database=database,
@@ -245,3 +258,18 @@ def make_journal_flusher(image_store: ImageStore) -> JournalFlusher:
     """Return what makes the journal of this process durable."""
     database = image_store.database
     return JournalFlusher(database, partial(write_secrets, database, image_store.new_blobs))
+
+
+def _read_cache(settings: Settings) -> ReadCache | None:
+    if settings.read_cache_bytes == 0:
+        return None
+    return ReadCache(
+        settings.data.absolute() / "read-cache", settings.read_cache_bytes, settings.free_space_floor_bytes
+    )
+
+
+def _through_cache(blobs: Blobs, place: BlobLocation, cache: ReadCache | None) -> Blobs:
+    """Read a place through a cache, where there is one and the place is no folder."""
+    if cache is None or place.url is None or place.url.startswith("file://"):
+        return blobs
+    return CachedBlobs(blobs, cache)

@@ -65,6 +65,8 @@ def _check_keys_and_certificates(settings: Fields) -> None:
         raise SettingsError(
             f"{PREFIX}DATABASE_URL must be the URL of a PostgreSQL database: postgresql://user@host/name"
         )
+    if settings.read_cache_bytes < 0:
+        raise SettingsError(f"{PREFIX}READ_CACHE_BYTES must be 0 for none, or more")
     if settings.database_statement_seconds < 0:
         raise SettingsError(f"{PREFIX}DATABASE_STATEMENT_SECONDS must be 0 for no limit, or more")
     if not 5 <= settings.kms_cache_seconds <= 3600:

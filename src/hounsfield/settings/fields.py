@@ -116,6 +116,8 @@ class Fields:
     free_space_floor_bytes : int
         How many bytes of each disk with data folder, packs or spool stay free: below that nothing is stored or imported, while
         reads and deletions go on; 0 to fill it.
+    read_cache_bytes : int
+        Bytes of the local disk for what API processes have read of packs in object stores, encrypted as there; 0 for none.
     release_after_seconds : float
         How long after its deletion the storage of an image set is released.
     archive_after_days : float
@@ -297,6 +299,7 @@ class Fields:
     least_bytes_per_second: int = 1024
     metadata_cache_bytes: int = 256 * 1024 * 1024
     frame_cache_bytes: int = 128 * 1024 * 1024
+    read_cache_bytes: int = 10 * 1024**3
     rendered_cache_bytes: int = 64 * 1024 * 1024
     free_space_floor_bytes: int = 1024 * 1024 * 1024
     release_after_seconds: float = 24 * 3600.0

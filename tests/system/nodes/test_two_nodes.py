@@ -137,6 +137,7 @@ def test_what_one_node_changes_or_deletes_the_other_serves_no_more(nodes: list[S
     # The second time from memory, on both.
     before = [_everything(node, *asked) for node in nodes for _ in range(2)]
     assert [{status for status, _ in seen.values()} for seen in before] == [{200}] * 4
+    assert all(any((node.data / "read-cache" / datastore).rglob("*-*")) for node in nodes)
     named = ("metadata", "DICOMweb metadata", "instance")
     assert all(b"BEFORE^A" in seen[name][1] for seen in before for name in named)
 
