@@ -171,6 +171,12 @@ def console_command(data: Path, url: str | None, user: str | None, as_json: bool
 )
 @click.option("--processes", type=click.IntRange(1, 1024), help="Processes that check.  [default: one per processor]")
 @click.option("--resume", is_flag=True, help="Go on with the pass of these options that did not come to its end.")
+@click.option(
+    "--repair", is_flag=True, help="Heal damaged and lost packs from the archive location, and from a backup."
+)
+@click.option(
+    "--from", "backup", metavar="BACKUP", help="Heal them from this backup too, a folder or s3://bucket/prefix."
+)
 @click.option("--status", is_flag=True, help="Show how the last passes stand, those of runners too, and check nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def verify_command(
@@ -181,6 +187,8 @@ def verify_command(
     rate: str | None,
     processes: int | None,
     resume: bool,
+    repair: bool,
+    backup: str | None,
     status: bool,
     as_json: bool,
 ) -> None:
@@ -200,7 +208,10 @@ def verify_command(
         return
     scope = verify.parse_scope(datastore, image_set, sample)
     bound = parse_rate(rate)
-    sys.exit(verify.verify(data, scope, rate=bound, processes=processes, resume=resume, output=Output(as_json=as_json)))
+    order = verify.RepairOrder(repair, backup)
+    order.check()
+    output = Output(as_json=as_json)
+    sys.exit(verify.verify(data, scope, order, rate=bound, processes=processes, resume=resume, output=output))
 
 
 @cli.command("backup")

@@ -13,16 +13,23 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import click
 
 from hounsfield.bootstrap.audit_verification import verify_audit_trail
+from hounsfield.bootstrap.backup import backup_location
 from hounsfield.bootstrap.image_store import open_image_store
+from hounsfield.cli.audit_record import record_command
 from hounsfield.cli.installation import InvalidError, RefusedError, check_installation_exists, report_refusals
 from hounsfield.cli.long_work import stopped_by_signals
 from hounsfield.cli.output import Output
+from hounsfield.imaging.backup.errors import BackupError
+from hounsfield.imaging.backup.manifests import read_mark
+from hounsfield.imaging.backup.pack_repair import PackRepairer, Repair, RepairSource
+from hounsfield.imaging.backup.place import BackupPlace
 from hounsfield.imaging.errors import NotFoundError
 from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.verify.check_processes import CheckProcesses
@@ -44,11 +51,16 @@ from hounsfield.jobs.runner import StoppedError
 from hounsfield.runtime.logs import configure_logs
 from hounsfield.settings import Settings, load_settings
 from hounsfield.storage.blobs.blobs import BlobsUnreachableError
+from hounsfield.storage.clock import now_ms
 from hounsfield.storage.db.errors import DatabaseDamagedError, DatabaseTroubleError
+from hounsfield.storage.identifiers import new_id
 from hounsfield.storage.keys.master_keys import LocalKeyring
 
 EXIT_CODES: Final = {"intact": 0, "damaged": 1, "incomplete": 3}
 """Exit codes by results; 2 is for options that cannot be."""
+SOURCE: Final = "medical-imaging.amazonaws.com"
+"""Service that repairs are recorded under."""
+REPAIRED: Final = "RepairPacks"
 _SAVE_SECONDS: Final = 2.0
 _ID: Final = re.compile(r"[0-9a-f]{32}")
 
@@ -74,8 +86,38 @@ def parse_scope(datastore: str | None, image_set: str | None, sample: str | None
     return Scope(datastore or "", image_set or "", sample or "")
 
 
-def verify(data: Path, scope: Scope, *, rate: int, processes: int | None, resume: bool, output: Output) -> int:
-    """Verify an installation, print the report, and return the exit code.
+@dataclass(frozen=True, slots=True)
+class RepairOrder:
+    """Whether damaged packs are to be healed, and from which backup besides the places of the installation.
+
+    Attributes
+    ----------
+    wanted : bool
+        Whether they are.
+    backup : str or None
+        Folder or URL of the backup.
+    """
+
+    wanted: bool = False
+    backup: str | None = None
+
+    def check(self) -> None:
+        """Raise `InvalidError` for a backup without anything to do."""
+        if self.backup is not None and not self.wanted:
+            raise InvalidError("--from is for --repair")
+
+
+def verify(
+    data: Path,
+    scope: Scope,
+    repair: RepairOrder,
+    *,
+    rate: int,
+    processes: int | None,
+    resume: bool,
+    output: Output,
+) -> int:
+    """Verify an installation, repair what is to be, print the report, and return the exit code.
 
     Raises
     ------
@@ -90,10 +132,53 @@ def verify(data: Path, scope: Scope, *, rate: int, processes: int | None, resume
         try:
             verifier = Verifier(image_store, checkers, pace=RateLimit(rate, stop).wait, stop=stop)
             current = _run(settings, image_store, keyring, verifier, current)
+            repairs: list[Repair] = []
+            if repair.wanted and current.state is PassState.ENDED and current.damages:
+                with record_command(
+                    settings, image_store.database, keyring, click.get_current_context(), SOURCE, REPAIRED
+                ):
+                    current = _repair(settings, image_store, verifier, current, repair, repairs)
         finally:
             checkers.close()
-        output.say(report_json(current), report_lines(current))
+        document = report_json(current)
+        if repair.wanted:
+            document["repairs"] = [one.to_json() for one in repairs]
+        output.say(document, [*(one.line() for one in repairs), *report_lines(current)])
         return EXIT_CODES[result_of(current)]
+
+
+def _repair(
+    settings: Settings,
+    image_store: ImageStore,
+    verifier: Verifier,
+    current: Pass,
+    order: RepairOrder,
+    repairs: list[Repair],
+) -> Pass:
+    """Heal packs, adding what became of each, and return the pass with what is still wrong."""
+    try:
+        backups = []
+        if order.backup is not None:
+            place = BackupPlace(backup_location(settings, order.backup), make=False)
+            if read_mark(place) is None:
+                raise NotVerifiedError(f"{place.name} holds no backup of Hounsfield; nothing was repaired")
+            backups.append(RepairSource(place.name, place.blobs))
+        repairs.extend(PackRepairer(image_store, backups).repair(current.findings))
+    except BackupError as error:
+        raise NotVerifiedError(f"{error}; nothing was repaired") from error
+    except OSError as error:
+        raise NotVerifiedError(f"{error}; run the command again, what was healed stays") from error
+    healed = {(one.datastore_id, one.pack_id) for one in repairs if one.is_healed}
+    left = {one for one in current.findings if (one.datastore_id, one.pack_id) not in healed}
+    # Healed is what verifies now.
+    for image_set_id in sorted({each for one in repairs if one.is_healed for each in one.image_set_ids}):
+        again = Pass(new_id(), PassKind.COMMAND, Scope(image_set_id=image_set_id), now_ms(), 0)
+        left.update(finding for unit in verifier.walk(again) for finding in unit.findings)
+    unlisted = current.counts["findings"] - len(current.findings)
+    counts = Counter({**current.counts, "findings": len(left) + unlisted})
+    current = dataclasses.replace(current, findings=tuple(sorted(left)), counts=counts)
+    save_pass(image_store, current)
+    return current
 
 
 def show_status(data: Path, output: Output) -> None:
