@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -32,6 +33,7 @@ from hounsfield.bootstrap.start_faults import database_file, database_key_file, 
 from hounsfield.iam.root_credentials import credentials_file
 from hounsfield.imaging.backup.errors import BackupDamagedError, BackupError
 from hounsfield.imaging.backup.grown_files import GrowingFile
+from hounsfield.imaging.backup.journal_copies import list_segments
 from hounsfield.imaging.backup.lock import lock_backups
 from hounsfield.imaging.backup.place import BackupPlace
 from hounsfield.imaging.backup.pruning import Pruned, Retention, prune
@@ -52,6 +54,7 @@ from hounsfield.storage.db.image_set_tables import secrets
 from hounsfield.storage.durable_files import keep_private, make_folder_durably, sync_folder, write_file_durably
 from hounsfield.storage.keys.installation_secrets import installation_secret
 from hounsfield.storage.keys.master_keys import LocalKeyring
+from hounsfield.storage.keys.secret_copies import JOURNAL, write_secrets
 
 _CREDENTIALS: Final = "credentials"
 _AUDIT: Final = "audit"
@@ -123,7 +126,7 @@ def back_up(
             progress=progress,
             stop=stop,
         )
-        run = writer.run(order.protection, lambda: _read_files(settings), anew=order.anew)
+        run = writer.run(order.protection, lambda: _read_files(settings, image_store), anew=order.anew)
         return run, prune(place, writer.key, order.retention)
 
 
@@ -153,13 +156,13 @@ def _check_apart(settings: Settings, location: BlobLocation) -> None:
             )
 
 
-def _read_files(settings: Settings) -> SmallFiles:
-    """Read the small files, and how long the files of the audit trail are at one moment."""
+def _read_files(settings: Settings, image_store: ImageStore) -> SmallFiles:
+    """Read the small files, and how long the journal and, at one moment, the files of the audit trail are."""
     small = {}
+    growing = list_segments(image_store.blob_location, image_store.blobs)
     with suppress(FileNotFoundError):
         small[_CREDENTIALS] = credentials_file(settings.data).read_bytes()
     folder = audit_folder(settings)
-    growing: list[GrowingFile] = []
     if (folder / INDEX).exists():
         # No chain begins, ends or loses files meanwhile. Heads are read before the lengths of the files that they are about.
         with locked(folder / "index.lock"):
@@ -171,8 +174,14 @@ def _read_files(settings: Settings) -> SmallFiles:
                     small[f"{_HEADS}{head.name}"] = head.read_bytes()
             for path in [folder / INDEX, *(file.path for file in chain_files(folder))]:
                 with suppress(FileNotFoundError):
-                    growing.append(GrowingFile(f"{area}/{path.name}", path, path.stat().st_size))
+                    growing.append(GrowingFile(f"{area}/{path.name}", path.stat().st_size, partial(_read_at, path)))
     return SmallFiles(small, growing)
+
+
+def _read_at(path: Path, offset: int, length: int) -> bytes:
+    with path.open("rb") as file:
+        file.seek(offset)
+        return file.read(length)
 
 
 def check_target(settings: Settings, source: str, generation: str) -> None:
@@ -251,7 +260,9 @@ def restore(
         with _restored_database(settings, keyring, restorer, chosen) as database:
             check_location(database, keyring, blobs, installation_secret(database, keyring, "installation"))
             restorer.write_pack_keys(database, blobs)
+            write_secrets(database, blobs)
             restorer.check_keys(database, keyring)
+            restorer.restore_journal(database, blobs, installation_secret(database, keyring, JOURNAL))
             _restore_files(settings, restorer)
             if not settings.database_url:
                 _forget_other_anchors(settings, database)
@@ -303,6 +314,8 @@ def _restore_files(settings: Settings, restorer: Restorer) -> None:
     for name, content in restorer.small_files().items():
         write_file_durably(_within(settings.data, name), content, mode=0o600)
     for name, parts in restorer.grown_files().items():
+        if not name.startswith(f"{_AUDIT}/"):
+            continue
         area, _, file = name.split("/", 2)
         path = _within(settings.data, f"{area}/{file}")
         make_folder_durably(path.parent)

@@ -88,7 +88,7 @@ def parse_scope(datastore: str | None, image_set: str | None, sample: str | None
 
 @dataclass(frozen=True, slots=True)
 class RepairOrder:
-    """Whether damaged packs are to be healed, and from which backup besides the places of the installation.
+    """What is to be done about damaged packs: nothing, or healing them, from a backup too.
 
     Attributes
     ----------

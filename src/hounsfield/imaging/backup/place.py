@@ -92,6 +92,7 @@ class BackupPlace:
 
     def __init__(self, location: BlobLocation, *, make: bool) -> None:
         self.name = location.folder or location.url or ""
+        self._location = location
         self._folder = None if location.folder is None else Path(location.folder)
         self._store: obstore.store.ObjectStore | None = None
         if self._folder is not None and not make and not self._folder.is_dir():
@@ -111,22 +112,7 @@ class BackupPlace:
 
     def sizes(self, folder: str) -> dict[str, int]:
         """Return the sizes in bytes of all objects below a folder, by their names; raises OSError."""
-        return dict(self._sizes(folder))
-
-    def _sizes(self, folder: str) -> Iterator[tuple[str, int]]:
-        if self._folder is None:
-            try:
-                for page in obstore.list(self._store, prefix=folder):  # type: ignore[arg-type]
-                    yield from ((entry["path"], entry["size"]) for entry in page)
-            except (StoreError, OSError) as error:
-                raise OSError(f"{self.name} does not list its objects: {type(error).__name__}") from error
-            return
-        for path, _, files in os.walk(self._folder / folder):
-            for file in files:
-                if not file.startswith("."):
-                    found = Path(path) / file
-                    with suppress(FileNotFoundError):
-                        yield str(found.relative_to(self._folder)), found.stat().st_size
+        return dict(list_sizes(self._location, folder))
 
     def read(self, name: str) -> bytes:
         """Return a whole object.
@@ -209,6 +195,24 @@ class BackupPlace:
         for path, _, _ in os.walk(self._folder / folder, topdown=False) if self._folder is not None else ():
             with suppress(OSError):
                 Path(path).rmdir()
+
+
+def list_sizes(place: BlobLocation, folder: str) -> Iterator[tuple[str, int]]:
+    """Yield all objects of a place below a folder, with their sizes in bytes; raises OSError."""
+    if place.folder is None:
+        try:
+            for page in obstore.list(place.object_store(), prefix=folder):
+                yield from ((entry["path"], entry["size"]) for entry in page)
+        except (StoreError, OSError) as error:
+            raise OSError(f"{place.url} does not list its objects: {type(error).__name__}") from error
+        return
+    root = Path(place.folder)
+    for path, _, files in os.walk(root / folder):
+        for file in files:
+            if not file.startswith("."):
+                found = Path(path) / file
+                with suppress(FileNotFoundError):
+                    yield str(found.relative_to(root)), found.stat().st_size
 
 
 def explain_trouble(name: str, error: OSError) -> str:

@@ -13,7 +13,7 @@ import hashlib
 import secrets
 import threading
 from base64 import b64decode
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,10 +21,11 @@ from itertools import islice
 from typing import Final
 
 import orjson
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, func, select, update
 
 from hounsfield.imaging.backup.errors import BackupDamagedError, BackupError, BackupIncompleteError
-from hounsfield.imaging.backup.grown_files import Part, read_file, read_parts
+from hounsfield.imaging.backup.grown_files import GrownFileReader, Part, read_parts
+from hounsfield.imaging.backup.journal_copies import read_records, write_records
 from hounsfield.imaging.backup.manifests import (
     BackupMark,
     Manifest,
@@ -45,6 +46,7 @@ from hounsfield.storage.blobs.blobs import BlobMissingError, Blobs
 from hounsfield.storage.blobs.location_marker import forget_location
 from hounsfield.storage.db.database import Database, lift_time_limits
 from hounsfield.storage.db.image_set_tables import blob_places, datastores, image_sets
+from hounsfield.storage.db.journal_table import journal_outbox
 from hounsfield.storage.db.schema import is_known, newest_revision
 from hounsfield.storage.keys.data_key import KeyUnavailableError
 from hounsfield.storage.keys.kms import is_of_service
@@ -191,6 +193,7 @@ class Restorer:
         self._progress = progress
         self._stop = stop
         self.result = RestoreResult()
+        self._grown_reader = GrownFileReader(place, chosen.key)
 
     def restore_packs(self, target: Blobs) -> None:
         """Copy the packs into their place; those that an earlier try brought there are read and checked instead.
@@ -321,9 +324,17 @@ class Restorer:
             parts.update(read_parts(self._open(name, written)))
         return parts
 
-    def read_grown(self, parts: list[Part]) -> Iterator[bytes]:
+    def read_grown(self, parts: Sequence[Part]) -> Iterator[bytes]:
         """Yield the bytes of a file that only grows; raises `BackupDamagedError`."""
-        return read_file(self._place, self._chosen.key, parts)
+        return self._grown_reader.read(parts)
+
+    def restore_journal(self, database: Database, target: Blobs, secret: bytes) -> None:
+        """Write the journal up to what the database has; raises OSError."""
+        with database.read() as connection:
+            until = connection.execute(select(func.max(journal_outbox.c.sequence))).scalar() or 0
+        damage: list[str] = []
+        write_records(read_records(self.grown_files(), self._grown_reader, secret, damage), target, secret, until)
+        self.result.problems += (f"the journal in the backup: {what}" for what in damage)
 
     def write_pack_keys(self, database: Database, target: Blobs) -> None:
         """Write the wrapped data key of each data store beside the packs."""

@@ -341,15 +341,15 @@ class BackupWriter:
             self._waiting = {}
 
     def _copy_grown(self, key: BackupKey, growing: Iterable[GrowingFile], known: _Known) -> dict[str, ObjectDigest]:
-        copier = GrownFiles(self._place, key, known.parts)
-        parts = {}
+        copier = GrownFiles(self._place, key, self._generation, known.parts)
         for file in growing:
             if self._stop.is_set():
                 raise StoppedError
-            parts[file.name] = copier.copy(self._generation, file)
+            copier.add(file)
+        copier.flush()
         self._copied_bytes += copier.copied_bytes
         name = f"{GENERATIONS}/{self._generation}/grown"
-        return {name: self._place.write(name, key.seal(parts_text(parts), name))}
+        return {name: self._place.write(name, key.seal(parts_text(copier.parts), name))}
 
     def _write_small(self, key: BackupKey, small: Mapping[str, bytes]) -> dict[str, ObjectDigest]:
         name = f"{GENERATIONS}/{self._generation}/files"
