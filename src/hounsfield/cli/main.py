@@ -114,11 +114,13 @@ def api_command(data: Path, host: str, port: int) -> None:
 def runner_command(data: Path) -> None:
     """Run import jobs only; the API is served by other processes."""
     # The workers' imports and those of this process go on side by side.
-    start_fork_server("hounsfield.imaging.ingest.worker")
+    settings = dataclasses.replace(load_settings(), data=data)
+    if not settings.executor:
+        start_fork_server("hounsfield.imaging.ingest.worker")
     with defer_collection():
         from hounsfield.server.runner import run_runner
 
-    run_runner(dataclasses.replace(load_settings(), data=data))
+    run_runner(settings)
 
 
 @cli.command("import")

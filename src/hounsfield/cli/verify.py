@@ -15,12 +15,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from hounsfield.bootstrap.audit_verification import verify_audit_trail
 from hounsfield.bootstrap.backup import backup_location
+from hounsfield.bootstrap.cluster import FALL_BACK_SECONDS, open_cluster
 from hounsfield.bootstrap.image_store import open_image_store
 from hounsfield.cli.audit_record import record_command
 from hounsfield.cli.installation import InvalidError, RefusedError, check_installation_exists, report_refusals
@@ -55,6 +56,10 @@ from hounsfield.storage.clock import now_ms
 from hounsfield.storage.db.errors import DatabaseDamagedError, DatabaseTroubleError
 from hounsfield.storage.identifiers import new_id
 from hounsfield.storage.keys.master_keys import LocalKeyring
+
+if TYPE_CHECKING:
+    # What it needs is installed only where there is a cluster.
+    from hounsfield.runtime.cluster.remote_pool import RemotePool
 
 EXIT_CODES: Final = {"intact": 0, "damaged": 1, "incomplete": 3}
 """Exit codes by results; 2 is for options that cannot be."""
@@ -128,7 +133,8 @@ def verify(
         current = find_unfinished(image_store, PassKind.COMMAND, scope) if resume else None
         if current is None:
             current = begin_pass(image_store, PassKind.COMMAND, scope)
-        checkers = CheckProcesses(processes or os.cpu_count() or 1)
+        cluster = None if processes else _joined_cluster(settings)
+        checkers = CheckProcesses(processes or os.cpu_count() or 1, cluster=cluster)
         try:
             verifier = Verifier(image_store, checkers, pace=RateLimit(rate, stop).wait, stop=stop)
             current = _run(settings, image_store, keyring, verifier, current)
@@ -140,6 +146,8 @@ def verify(
                     current = _repair(settings, image_store, verifier, current, repair, repairs)
         finally:
             checkers.close()
+            if cluster is not None:
+                cluster.close()
         document = report_json(current)
         if repair.wanted:
             document["repairs"] = [one.to_json() for one in repairs]
@@ -217,6 +225,18 @@ def _run(settings: Settings, image_store: ImageStore, keyring: LocalKeyring, ver
         raise NotVerifiedError(f"{error}; `hounsfield verify --resume` goes on") from error
     save_pass(image_store, current)
     return current
+
+
+def _joined_cluster(settings: Settings) -> RemotePool | None:
+    """Return the workers of the cluster that the settings name, where there are any."""
+    cluster = open_cluster(settings)
+    if cluster is None:
+        return None
+    from hounsfield.runtime.cluster.remote_pool import RemotePool
+
+    if not cluster.wait_ready(FALL_BACK_SECONDS):
+        click.echo(f"The cluster is not used, processes of this machine are: {cluster.state.fault}", err=True)
+    return RemotePool(cluster, wait_seconds=FALL_BACK_SECONDS)
 
 
 @contextmanager

@@ -20,11 +20,11 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from multiprocessing import forkserver
 from multiprocessing.util import get_temp_dir
 from pathlib import Path
-from typing import Final, ParamSpec, TypeVar
+from typing import Final, ParamSpec, Protocol, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -137,6 +137,38 @@ def _ready() -> int:
     return os.getpid()
 
 
+class NoWorkersError(Exception):
+    """There is no worker on any machine that a task could be given to, and there was none for as long as it was to wait."""
+
+
+class TaskPool(Protocol):
+    """Worker processes, of this machine or others, that tasks are handed to."""
+
+    @property
+    def processes(self) -> int:
+        """How many tasks are worked on at a time."""
+        ...
+
+    def submit(self, task: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> tuple[Executor, Future[T]]:
+        """Hand in a task; also gives the executor it went to, which `renew` needs.
+
+        The future raises what the task raises, and `BrokenProcessPool` when a process died with which it was.
+        """
+        ...
+
+    def single(self) -> AbstractContextManager[Executor]:
+        """Open an executor in which a process that dies does so by the task that it works on."""
+        ...
+
+    def renew(self, broken: Executor) -> None:
+        """Replace an executor that broke."""
+        ...
+
+    def close(self) -> None:
+        """End the pool; what it has not handed in yet is lost."""
+        ...
+
+
 class WorkerPool:
     """A process pool that can be renewed after a worker died.
 
@@ -150,12 +182,17 @@ class WorkerPool:
     """
 
     def __init__(self, processes: int, warm_up: Callable[[], None] | None = None) -> None:
-        self.processes = processes
+        self._processes = processes
         self._warm_up = warm_up
         if warm_up is not None:
             start_fork_server(warm_up.__module__)
         self._lock = threading.Lock()
         self._executor: Executor = self._new(processes)
+
+    @property
+    def processes(self) -> int:
+        """How many worker processes."""
+        return self._processes
 
     def _new(self, processes: int) -> Executor:
         executor = ProcessPoolExecutor(

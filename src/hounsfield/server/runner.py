@@ -12,7 +12,7 @@ import threading
 import types
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from hounsfield.audit.trail import Trail
 from hounsfield.bootstrap.audit import open_trail
@@ -23,6 +23,7 @@ from hounsfield.bootstrap.audit_tasks import (
     describe_released_storage,
     record_verifications,
 )
+from hounsfield.bootstrap.cluster import FALL_BACK_SECONDS, VERIFY_PRIORITY, open_cluster
 from hounsfield.bootstrap.folder_claim import RUNNER, claim_folder
 from hounsfield.bootstrap.image_store import make_journal_flusher, open_image_store
 from hounsfield.bootstrap.installation import open_repository
@@ -58,6 +59,11 @@ from hounsfield.settings import Settings
 from hounsfield.storage.db.write_ahead_log import LogCheckpointer
 from hounsfield.storage.keys.master_keys import LocalKeyring
 
+if TYPE_CHECKING:
+    # What it needs is installed only where there is a cluster.
+    from hounsfield.runtime.cluster.cluster import Cluster
+    from hounsfield.runtime.cluster.remote_pool import RemotePool
+
 _MAINTENANCE_SECONDS: Final = 5.0
 _LOOK_SECONDS: Final = 0.5
 """How often the first thread looks for signals that another one was told of."""
@@ -73,6 +79,7 @@ class _Work:
     directory: Directory
     trail: Trail
     workers: IngestWorkers
+    cluster: Cluster | None
     stop: threading.Event
 
     def imports(self) -> dict[str, WorkHandler]:
@@ -123,15 +130,23 @@ class _Work:
             stop=self.stop,
             check_audit=partial(verify_audit_trail, self.settings, self.image_store.database, self.keyring),
             ended=record_verifications(self.trail),
+            cluster=None if self.cluster is None else _pool(self.cluster, VERIFY_PRIORITY, FALL_BACK_SECONDS),
         )
         return {VERIFY: handler}
+
+
+def _pool(cluster: Cluster, priority: int = 0, wait_seconds: float | None = None) -> RemotePool:
+    from hounsfield.runtime.cluster.remote_pool import RemotePool
+
+    return RemotePool(cluster, priority=priority, wait_seconds=wait_seconds)
 
 
 def run_runner(settings: Settings) -> None:
     """Run a runner until SIGTERM or SIGINT."""
     configure_logs(settings.log_level)
     # The workers' imports go on beside what this process does next; nothing may be forked once there are threads.
-    start_fork_server(warm_up.__module__)
+    if not settings.executor:
+        start_fork_server(warm_up.__module__)
     retry_standard_error()
     end_with_parent()
     if not is_received():
@@ -145,9 +160,10 @@ def run_runner(settings: Settings) -> None:
     stop = threading.Event()
     _end_on_signals(stop)
     trail = open_trail(settings, image_store, keyring, "runner")
-    workers = IngestWorkers(settings.import_processes)
+    cluster = open_cluster(settings)
+    workers = IngestWorkers(settings.import_processes, None if cluster is None else _pool(cluster), waits=True)
     workers.start()
-    work = _Work(settings, image_store, keyring, directory, trail, workers, stop)
+    work = _Work(settings, image_store, keyring, directory, trail, workers, cluster, stop)
     for schedule in (schedule_sweep, schedule_forgetting, schedule_tiers, schedule_indexing, schedule_pack_keys):
         schedule(image_store)
     # A bucket that does not answer must not keep the process from ending; what is not delivered then is later.

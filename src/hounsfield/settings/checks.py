@@ -44,6 +44,7 @@ def check(settings: Fields) -> None:
     _check_tokens(settings)
     _check_console(settings)
     _check_import_roles(settings)
+    _check_executor(settings)
     _check_audit(settings)
 
 
@@ -122,6 +123,11 @@ def _check_import_roles(settings: Fields) -> None:
         )
     if settings.job_roles is ImportRoles.STS and not (settings.s3_endpoint_url or settings.s3 == "aws"):
         raise SettingsError(f"{PREFIX}IMPORT_ROLES is sts, but buckets are folders; set {PREFIX}S3_ENDPOINT_URL or S3")
+
+
+def _check_executor(settings: Fields) -> None:
+    with fault_of("executor"):
+        _ = settings.cluster
 
 
 def _check_audit(settings: Fields) -> None:

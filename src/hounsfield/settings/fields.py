@@ -8,6 +8,7 @@ from pathlib import Path
 
 from hounsfield.settings.audit_on_failure import AuditFailureMode
 from hounsfield.settings.audit_uids import UidRecording
+from hounsfield.settings.executor import ExecutorPlace, check_executor
 from hounsfield.settings.import_roles import ImportRoles
 from hounsfield.settings.throttling import Throttling
 from hounsfield.settings.tls import ClientCertificates, TlsFiles, TlsVersion
@@ -83,6 +84,17 @@ class Fields:
         Let DICOMweb searches match StudyDescription without regard to case; then no index helps to find it.
     dicomweb_delete : bool
         Allow DELETE of studies, series and instances by DICOMweb.
+    executor : str
+        Scheduler of a Dask cluster whose workers import, and share in what is stored by DICOMweb and in verifying:
+        ``dask+tls://host:port``, or ``dask://host:port`` on this machine; empty for processes of this machine alone.
+    executor_ca : str
+        PEM file with the authorities for certificates of the cluster.
+    executor_certificate : str
+        PEM file with the certificate that this installation shows to the cluster.
+    executor_key : str
+        PEM file with its private key, not encrypted.
+    executor_plain : bool
+        Let keys of data stores travel to a cluster on other machines without TLS; whoever can listen there reads them.
     import_slots : int
         Import jobs worked on at the same time by one runner.
     lease_seconds : float
@@ -286,6 +298,11 @@ class Fields:
     classic_search_actions: bool = False
     descriptions_ignore_case: bool = False
     dicomweb_delete: bool = False
+    executor: str = ""
+    executor_ca: str = ""
+    executor_certificate: str = ""
+    executor_key: str = ""
+    executor_plain: bool = False
     import_slots: int = 2
     lease_seconds: float = 15.0
     max_body_bytes: int = 4 * 1024 * 1024
@@ -381,6 +398,12 @@ class Fields:
             clients=self.tls_client_certificates,
             least=self.tls_least_version,
         )
+
+    @property
+    def cluster(self) -> ExecutorPlace | None:
+        """The Dask cluster that works; None where processes of this machine do. Raises ValueError where it cannot be."""
+        files = self.executor_ca, self.executor_certificate, self.executor_key
+        return check_executor(self.executor, files, plain=self.executor_plain)
 
     @property
     def job_roles(self) -> ImportRoles:

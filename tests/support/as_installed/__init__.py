@@ -16,10 +16,10 @@ from packaging.requirements import Requirement
 
 
 @cache
-def as_installed() -> dict[str, str]:
-    """The environment of a process that is to see only what is installed with it."""
+def as_installed(*extras: str) -> dict[str, str]:
+    """The environment of a process that is to see only what is installed with it, and with some of its extras."""
     seen: set[tuple[str, frozenset[str]]] = set()
-    _need("hounsfield", frozenset(), seen)
+    _need("hounsfield", frozenset(extras), seen)
     needed = {name for name, _ in seen}
     hidden = [
         package

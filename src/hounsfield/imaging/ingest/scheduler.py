@@ -42,6 +42,7 @@ from hounsfield.imaging.ingest.isolation import IsolatedWorker
 from hounsfield.imaging.ingest.worker import ingest
 from hounsfield.imaging.ingest.workers import IngestWorkers
 from hounsfield.imaging.staged_instance import pack_ids_of
+from hounsfield.runtime.worker_pool import NoWorkersError
 from hounsfield.storage.blobs.packs import delete_packs
 
 P = ParamSpec("P")
@@ -104,14 +105,17 @@ class IngestScheduler:
 
     def __init__(self, workers: IngestWorkers) -> None:
         self._workers = workers
-        self.places = _PLACES_PER_WORKER * workers.processes
-        """Batches that are with the workers at most, besides the one of the spare worker."""
-        self._free = self.places
+        self._taken = 0
         self._spare_is_free = True
         # Owners in the order of their turns: whoever had one goes to the end.
         self._lines: dict[str, deque[ScheduledShare]] = {}
         self._under_way: Counter[str] = Counter()
         self._running: set[asyncio.Task[None]] = set()
+
+    @property
+    def places(self) -> int:
+        """Batches that are with the workers at most, besides the one of the spare worker; more when workers join."""
+        return _PLACES_PER_WORKER * self._workers.processes
 
     def submit(self, owner: str, context: IngestContext, share: Share, *, isolates: bool = True) -> ScheduledShare:
         """Let a share be worked on when the turn of its owner comes; parameters are those of `ScheduledShare`."""
@@ -152,7 +156,7 @@ class IngestScheduler:
             if spare:
                 self._spare_is_free = False
             else:
-                self._free -= 1
+                self._taken += 1
             self._under_way[owner] += 1
             for waiting in batch:
                 if not waiting.begun.done():
@@ -163,7 +167,7 @@ class IngestScheduler:
 
     def _turn(self) -> tuple[str, bool] | None:
         """Return whose turn it is, and whether it goes to the spare worker; None when there is nobody, or no place."""
-        if self._free:
+        if self._taken < self.places:
             following = next(iter(self._lines), None)
             return None if following is None else (following, False)
         if not self._spare_is_free:
@@ -205,7 +209,7 @@ class IngestScheduler:
             if spare:
                 self._spare_is_free = True
             else:
-                self._free += 1
+                self._taken -= 1
             self._under_way[owner] -= 1
             if not self._under_way[owner]:
                 del self._under_way[owner]
@@ -214,13 +218,21 @@ class IngestScheduler:
     async def _outcomes(self, batch: Sequence[ScheduledShare], *, spare: bool) -> Sequence[ShareOutcome]:
         context, shares = batch[0].context, tuple(waiting.share for waiting in batch)
         try:
-            pool = partial(self._workers.pool, spare=spare)
-            ready = pool() if self._workers.is_started(spare=spare) else await asyncio.to_thread(pool)
-            executor, future = ready.submit(ingest, context, shares)
+            remote = self._workers.remote(shares)
             try:
-                return await asyncio.wrap_future(future)
+                if remote is not None:
+                    # Those that are not reached any more are not waited for where processes of this machine can do it.
+                    with suppress(NoWorkersError):
+                        return await asyncio.wrap_future(remote.submit(ingest, context, shares)[1])
+                pool = partial(self._workers.pool, spare=spare)
+                ready = pool() if self._workers.is_started(spare=spare) else await asyncio.to_thread(pool)
+                executor, future = ready.submit(ingest, context, shares)
+                try:
+                    return await asyncio.wrap_future(future)
+                except BrokenProcessPool:
+                    await asyncio.to_thread(self._workers.renew, executor)
+                    raise
             except BrokenProcessPool as error:
-                await asyncio.to_thread(self._workers.renew, executor)
                 return [await self._isolated(waiting) if waiting.isolates else error for waiting in batch]
         except Exception as error:  # noqa: BLE001 - whoever waits must be told, whatever it is
             return [error] * len(batch)

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
 
 from cachetools import TTLCache
 
@@ -25,6 +26,9 @@ from hounsfield.imaging.receive.group_commit import GroupCommitter
 from hounsfield.imaging.receive.store_transaction import StoreOutcome, StoreRequest, discard_packs
 from hounsfield.imaging.staged_instance import StagedInstance
 from hounsfield.storage.identifiers import new_id
+
+if TYPE_CHECKING:
+    from hounsfield.runtime.cluster.remote_pool import RemotePool
 
 _CONTEXT_SECONDS = 1.0
 _MOST_CONTEXTS = 1024
@@ -42,11 +46,13 @@ class Receiver:
     processes : int
         Worker processes; they are started a while after `start`, or with the first instance that is received. There is one
         more, the spare one, from when it is used first.
+    cluster : RemotePool or None
+        The workers of a cluster, which come first for what is in memory.
     """
 
-    def __init__(self, image_store: ImageStore, processes: int) -> None:
+    def __init__(self, image_store: ImageStore, processes: int, cluster: RemotePool | None = None) -> None:
         self._image_store = image_store
-        self.workers = IngestWorkers(processes)
+        self.workers = IngestWorkers(processes, cluster)
         self._committer = GroupCommitter(image_store, processes)
         self._contexts: TTLCache[str, IngestContext] = TTLCache(_MOST_CONTEXTS, _CONTEXT_SECONDS)
         self._lock = threading.Lock()

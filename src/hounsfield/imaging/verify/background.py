@@ -13,7 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -37,6 +37,10 @@ from hounsfield.jobs.queue import WorkItem
 from hounsfield.jobs.runner import StoppedError
 from hounsfield.storage.blobs.blobs import BlobsUnreachableError
 from hounsfield.storage.clock import now_ms
+
+if TYPE_CHECKING:
+    # What it needs is installed only where there is a cluster.
+    from hounsfield.runtime.cluster.remote_pool import RemotePool
 
 VERIFY: Final = "verify"
 _DAY_SECONDS: Final = 24 * 3600.0
@@ -73,6 +77,8 @@ class BackgroundVerifier:
         Checks the audit trail at the end of a pass.
     ended : callable
         Is given each pass that came to its end.
+    cluster : RemotePool or None
+        Workers that check records while there are any; otherwise a process of this machine does.
     """
 
     def __init__(
@@ -83,12 +89,14 @@ class BackgroundVerifier:
         stop: threading.Event,
         check_audit: AuditCheck,
         ended: Callable[[Pass], None],
+        cluster: RemotePool | None = None,
     ) -> None:
         self._image_store = image_store
         self._seconds = days * _DAY_SECONDS
         self._stop = stop
         self._check_audit = check_audit
         self._ended = ended
+        self._cluster = cluster
 
     def run(self, item: WorkItem) -> None:
         """Verify as much as is due, and come again."""
@@ -124,7 +132,7 @@ class BackgroundVerifier:
     def _go_on(self, item: WorkItem, current: Pass) -> Pass:
         """Walk until the pass is ahead of its time, or at its end."""
         rate = max(_LEAST_RATE, _CATCH_UP * current.total_bytes / self._seconds)
-        processes = CheckProcesses(1, start_politely)
+        processes = CheckProcesses(1, start_politely, self._cluster)
         try:
             verifier = Verifier(self._image_store, processes, pace=RateLimit(rate, self._stop).wait, stop=self._stop)
             return self._walk(item, current, verifier)

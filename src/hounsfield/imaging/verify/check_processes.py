@@ -1,7 +1,8 @@
 """Worker processes that check records; a record that ends its process fails alone.
 
-submit ─▶ WorkerPool ─▶ check_records ─▶ result
-└─ the process ended ─▶ each instance alone, in a process of its own
+submit ─▶ WorkerPool, or a cluster while it has workers ─▶ check_records ─▶ result
+            │
+            └─ the process ended ─▶ each instance alone, in a process of its own
 """
 
 from __future__ import annotations
@@ -12,12 +13,16 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from hounsfield.imaging.verify.findings import Finding, FindingKind
 from hounsfield.imaging.verify.record_check import RecordCheck, RecordCheckResult, check_records
-from hounsfield.runtime.worker_pool import WorkerPool
+from hounsfield.runtime.worker_pool import NoWorkersError, TaskPool, WorkerPool
 from hounsfield.storage.blobs.blobs import BlobsUnreachableError
+
+if TYPE_CHECKING:
+    # What it needs is installed only where there is a cluster.
+    from hounsfield.runtime.cluster.remote_pool import RemotePool
 
 _NICENESS: Final = 15
 
@@ -38,6 +43,7 @@ class PendingCheck:
     """A task that was handed in."""
 
     task: RecordCheck
+    pool: TaskPool
     executor: Executor
     future: Future[RecordCheckResult]
 
@@ -48,18 +54,36 @@ class CheckProcesses:
     Parameters
     ----------
     processes : int
-        How many.
+        How many on this machine.
     warm_up : callable
         Run once in each: `start` or `start_politely`.
+    cluster : RemotePool or None
+        Workers that come first while there are any; it must not wait for them for long. Processes of this machine are then
+        started with the first task that finds none.
     """
 
-    def __init__(self, processes: int, warm_up: Callable[[], None] = start) -> None:
-        self.processes = processes
-        self._pool = WorkerPool(processes, warm_up)
+    def __init__(self, processes: int, warm_up: Callable[[], None] = start, cluster: RemotePool | None = None) -> None:
+        self._processes = processes
+        self._warm_up = warm_up
+        self._cluster = cluster
+        self._pool = WorkerPool(processes, warm_up) if cluster is None else None
+
+    @property
+    def processes(self) -> int:
+        """How many tasks are worked on at a time."""
+        if self._cluster is None:
+            return self._processes
+        return max(self._processes, self._cluster.processes)
 
     def submit(self, task: RecordCheck) -> PendingCheck:
         """Hand in a task."""
-        return PendingCheck(task, *self._pool.submit(check_records, task))
+        pool: TaskPool = self._cluster if self._cluster is not None and self._cluster.is_ready else self._own()
+        return PendingCheck(task, pool, *pool.submit(check_records, task))
+
+    def _own(self) -> WorkerPool:
+        if self._pool is None:
+            self._pool = WorkerPool(self._processes, self._warm_up)
+        return self._pool
 
     def result(self, pending: PendingCheck) -> RecordCheckResult:
         """Wait for what a task found; what could not be looked at is among the findings.
@@ -73,8 +97,11 @@ class CheckProcesses:
             return pending.future.result()
         except BlobsUnreachableError:
             raise
+        except NoWorkersError:
+            pool = self._own()
+            return self.result(PendingCheck(pending.task, pool, *pool.submit(check_records, pending.task)))
         except BrokenProcessPool:
-            self._pool.renew(pending.executor)
+            pending.pool.renew(pending.executor)
             return self._alone(pending.task)
         except OSError as error:
             return _unreadable(pending.task, error)
@@ -85,13 +112,14 @@ class CheckProcesses:
 
     def close(self) -> None:
         """End the processes."""
-        self._pool.close()
+        if self._pool is not None:
+            self._pool.close()
 
     def _alone(self, task: RecordCheck) -> RecordCheckResult:
         joined = RecordCheckResult()
         for instance in task.instances:
             one = replace(task, instances=(instance,))
-            with self._pool.single() as executor:
+            with self._own().single() as executor:
                 try:
                     result = executor.submit(check_records, one).result()
                 except BrokenProcessPool:

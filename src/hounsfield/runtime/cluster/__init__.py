@@ -1,0 +1,1 @@
+"""The Dask cluster: worker processes on other machines, handed work through a scheduler."""

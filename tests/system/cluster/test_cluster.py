@@ -1,0 +1,64 @@
+"""A server whose work is done by two workers of a Dask cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.clients.dicomweb import part10, store
+from support.faults.data_rules import check_data_rules
+from support.files.synthetic import noise, slice_of
+from support.identities.users import command
+from support.imaging.import_folders import check_counters, fill, import_folder
+from support.processes import store_workers, workers
+from support.servers import ServerProcess, active_datastore, wait_for
+from support.services.dask_cluster import DaskCluster, dask_cluster, joined
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaskCluster]:
+    with dask_cluster(tmp_path_factory.mktemp("cluster"), "first", "second") as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def server(cluster: DaskCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    environment = {**cluster.environment(), "HOUNSFIELD_STORE_WORKERS": "1"}
+    process = ServerProcess(tmp_path_factory.mktemp("with-cluster") / "data", environment).start()
+    yield process
+    process.stop()
+
+
+def test_an_import_is_shared_by_both_workers(server: ServerProcess, cluster: DaskCluster) -> None:
+    client = server.client()
+    datastore = active_datastore(client)
+    folder = fill(server, "shared", (slice_of(number=number) for number in range(1, 33)))
+    (folder / "broken.dcm").write_bytes(b"no DICOM")
+    wait_for(lambda: all(joined(server.log_text(), name) for name in ("first", "second")), "both workers to join")
+    outcome = import_folder(server, client, datastore, "shared")
+    check_counters(outcome)
+    assert (len(outcome.success), len(outcome.failure)) == (32, 1)
+    assert all(cluster.task_processes(name) for name in ("first", "second"))
+    assert workers(server) == []
+
+
+def test_what_is_small_is_stored_by_them_and_what_is_spooled_here(server: ServerProcess) -> None:
+    datastore = active_datastore(server.client())
+    assert store(server, datastore, [part10(slice_of(study=2))]).status_code == 200
+    assert store_workers(server) == []
+    large = part10(slice_of(study=3, pixels=noise(1100, 1100)))
+    assert store(server, datastore, [large, part10(slice_of(study=3, number=2))]).status_code == 200
+    assert store_workers(server) != []
+
+
+def test_they_verify_and_nothing_shows_names_or_keys(server: ServerProcess, cluster: DaskCluster) -> None:
+    result = command(server, "verify", "--json")
+    assert result.exit_code == 0, result.stderr
+    assert "not used" not in result.stderr
+    check_data_rules(server)
+    told = server.log_text() + cluster.log_text()
+    for secret in ("Roe", "P-1", "shared/0", "secret=", "DataKey", "broken.dcm"):
+        assert secret not in told, secret
