@@ -16,6 +16,7 @@ from bench import (
     append_bytes,
     audit_speed,
     console,
+    dask_speed,
     dicomweb_speed,
     encryption_speed,
     fairness,
@@ -52,6 +53,7 @@ BENCHMARKS: Mapping[str, Callable[[Run, Report], None]] = {
     "restricted_speed": restricted_speed.run,
     "update_speed": update_speed.run,
     "verify_speed": verify_speed.run,
+    "dask_speed": dask_speed.run,
     "access_speed": access_speed.run,
     "memory": memory.run,
 }

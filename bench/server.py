@@ -63,7 +63,7 @@ class ProcessOnPort:
         self._arguments = arguments
         self._log = log
         self._environment = environment or {}
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -190,7 +190,8 @@ class Server(ProcessOnPort):
         return str(found[0]["imageSetId"])
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Give a port of the loopback address that was free a moment ago."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

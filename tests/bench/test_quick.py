@@ -25,6 +25,7 @@ NAMES = {
     "restricted_speed",
     "update_speed",
     "verify_speed",
+    "dask_speed",
     "access_speed",
     "fairness",
     "memory",

@@ -17,6 +17,7 @@ from hounsfield.storage.shared_places import SharedPlaces, read_mark
 if TYPE_CHECKING:
     # What it needs is installed only where there is a cluster.
     from hounsfield.runtime.cluster.cluster import Cluster
+    from hounsfield.runtime.cluster.state import ClusterState
 
 TASKS: Final = "hounsfield.imaging.ingest.worker"
 """Module that the processes of workers begin with."""
@@ -60,3 +61,28 @@ def open_cluster(settings: Settings) -> Cluster | None:
         return pickle.dumps(found.find_fault)
 
     return Cluster(place, Admission(TASKS, places))
+
+
+def read_cluster_state(settings: Settings, seconds: float = FALL_BACK_SECONDS) -> ClusterState | None:
+    """Connect to the cluster that the settings name, and return how it stands after a while; None where they name none.
+
+    Parameters
+    ----------
+    settings : Settings
+        The settings.
+    seconds : float
+        How long to wait at most until every worker was asked whether it is fit.
+
+    Raises
+    ------
+    InstallationError
+        What a cluster needs is not installed, or its files cannot be read.
+    """
+    cluster = open_cluster(settings)
+    if cluster is None:
+        return None
+    try:
+        cluster.wait_asked(seconds)
+        return cluster.state
+    finally:
+        cluster.close()

@@ -63,7 +63,7 @@ def parse_executor(url: str) -> SchedulerAddress:
         port = 0
     proper = parts.username is None and not (parts.path.strip("/") or parts.query or parts.fragment)
     if parts.scheme not in _SCHEMES or not parts.hostname or port == 0 or not proper:
-        raise ValueError(f"{url!r} must be dask+tls://host:port, or dask://host:port for a scheduler on this machine")
+        raise ValueError("it must be dask+tls://host:port, or dask://host:port for a scheduler on this machine")
     return SchedulerAddress(parts.hostname, port or _DEFAULT_PORT, _SCHEMES[parts.scheme] == "tls")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -47,7 +46,9 @@ class DaskCluster:
             "scheduler", "--host", "127.0.0.1", "--port", str(self.port), "--no-dashboard", "--no-jupyter"
         )
 
-    def start_worker(self, name: str, environment: dict[str, str] | None = None, *more: str, nanny: bool = False) -> None:
+    def start_worker(
+        self, name: str, environment: dict[str, str] | None = None, *more: str, nanny: bool = False
+    ) -> None:
         address = f"{self._scheme}://127.0.0.1:{self.port}"
         options = ["--name", name, "--nthreads", "1", "--memory-limit", "0", "--no-dashboard"]
         options += ["--local-directory", str(self.folder / name), *([] if nanny else ["--no-nanny"])]
@@ -103,7 +104,7 @@ def dask_cluster(folder: Path, *names: str, security: tuple[str, ...] = ()) -> I
 def open_by(process: psutil.Process, file: Path) -> bool:
     """Return whether a process has a file open."""
     try:
-        return any(os.path.samefile(opened.path, file) for opened in process.open_files())
+        return any(Path(opened.path).samefile(file) for opened in process.open_files())
     except (psutil.Error, OSError):
         return False
 
@@ -111,5 +112,3 @@ def open_by(process: psutil.Process, file: Path) -> bool:
 def joined(log: str, name: str) -> bool:
     """Return whether a log tells that a worker was let in."""
     return any("cluster worker joined" in line and f'"worker": "{name}"' in line for line in log.splitlines())
-
-

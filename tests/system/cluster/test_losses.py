@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,12 +11,22 @@ from typing import Any
 import psutil
 import pytest
 
+from hounsfield.bootstrap.cluster import read_cluster_state
+from hounsfield.settings import Settings
 from support.clients.dicomweb import part10, store
 from support.faults.data_rules import check_data_rules
+from support.files.real_files import dicom_files
 from support.files.synthetic import noise, save, slice_of
-from support.imaging.import_folders import check_counters, fill, primaries_by_series, sop_instances, start_job
-from support.imaging.imports import outcome_of
-from support.imaging.stored_frames import verify_frames
+from support.imaging.import_folders import (
+    INPUT,
+    check_counters,
+    fill,
+    import_folder,
+    primaries_by_series,
+    sop_instances,
+    start_job,
+)
+from support.imaging.imports import frame, image_sets, outcome_of
 from support.servers import ServerProcess, active_datastore, finished_job, wait_for
 from support.services.certificates import Authority
 from support.services.dask_cluster import DaskCluster, dask_cluster, joined, open_by
@@ -22,6 +34,7 @@ from support.services.dask_cluster import DaskCluster, dask_cluster, joined, ope
 pytestmark = pytest.mark.slow
 FILES = 160
 SECONDS = 240.0
+LARGEST = 200_000
 
 
 @pytest.fixture
@@ -153,22 +166,48 @@ def test_by_tls_all_kinds_of_files_come_out_as_by_processes_of_this_machine(tmp_
             "HOUNSFIELD_EXECUTOR_CERTIFICATE": str(certificate),
             "HOUNSFIELD_EXECUTOR_KEY": str(key),
         }
+        other = tmp_path / "other"
+        other.mkdir()
+        strange, strange_key = Authority(other).sign("strange")
+        stranger = Settings(
+            data=tmp_path / "none",
+            executor=cluster.url,
+            executor_ca=str(authority.file),
+            executor_certificate=str(strange),
+            executor_key=str(strange_key),
+        )
+        state = read_cluster_state(stranger, seconds=15)
+        assert state is not None
+        assert (state.threads, state.fault) == (0, "the scheduler does not answer")
         found = {}
         for name, settings in (("cluster", environment), ("here", {"HOUNSFIELD_IMPORT_WORKERS": "1"})):
             server = ServerProcess(tmp_path / name / "data", settings).start()
             try:
                 client = server.client()
                 datastore = active_datastore(client)
-                found[name] = _frames_of_real_files(server, client, datastore)
+                found[name] = _what_became_of_real_files(server, client, datastore)
                 check_data_rules(server)
             finally:
                 server.stop()
         assert found["cluster"] == found["here"]
 
 
-def _frames_of_real_files(server: ServerProcess, client: Any, datastore: str) -> dict[str, Any]:
-    """Import the files that pydicom carries; return of each what became of it, with the checksums of its frames."""
-    raise NotImplementedError
-
-
-__all__ = ["verify_frames"]
+def _what_became_of_real_files(server: ServerProcess, client: Any, datastore: str) -> dict[str, Any]:
+    """Import the small ones of the files that pydicom carries; return all that does not differ between two imports."""
+    folder = server.bucket(INPUT) / "real"
+    folder.mkdir()
+    for number, path in enumerate(dicom_files()):
+        if path.stat().st_size < LARGEST:
+            shutil.copy(path, folder / f"{number:03d}-{path.name}")
+    outcome = import_folder(server, client, datastore, "real", SECONDS)
+    found: dict[str, Any] = {line["inputFile"]: line["exception"] for line in outcome.failure}
+    for entry in image_sets(client, datastore):
+        image_set = entry["imageSetId"]
+        for uid, instance in sop_instances(client, datastore, image_set).items():
+            frames = instance.pop("ImageFrames", [])
+            for one in frames:
+                content, kind = frame(client, datastore, image_set, one.pop("ID"))
+                one["content"] = hashlib.sha256(content).hexdigest(), kind
+            found.setdefault(uid, []).append((entry["isPrimary"], instance, frames))
+    assert len(found) > 50
+    return {name: sorted(what, key=str) if isinstance(what, list) else what for name, what in found.items()}

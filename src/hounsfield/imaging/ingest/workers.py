@@ -113,6 +113,8 @@ class IngestWorkers:
             pools = [pool for pool in (self._pool, self._spare) if pool is not None]
             self._pool = self._spare = None
             self._closed = True
+        if self._cluster is not None:
+            self._cluster.close()
         for pool in pools:
             pool.close()
 

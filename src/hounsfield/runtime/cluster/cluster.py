@@ -178,13 +178,20 @@ class Cluster:
 
     def wait_ready(self, seconds: float) -> bool:
         """Wait until there is a worker, but not for longer than ``seconds``; returns whether there is one."""
+        return self._wait(seconds, lambda: self.is_ready)
+
+    def wait_asked(self, seconds: float) -> bool:
+        """Wait until every worker that there is was asked, at least one; returns whether it was within ``seconds``."""
+        return self._wait(seconds, lambda: bool(self._state.workers) and self._state.is_asked)
+
+    def _wait(self, seconds: float, condition: Callable[[], bool]) -> bool:
         self.start()
         until = time.monotonic() + seconds
-        while not self.is_ready and (left := until - time.monotonic()) > 0:
+        while not condition() and (left := until - time.monotonic()) > 0:
             self._looked.clear()
-            if not self.is_ready:
+            if not condition():
                 self._looked.wait(left)
-        return self.is_ready
+        return condition()
 
     def submit(
         self,

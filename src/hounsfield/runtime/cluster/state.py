@@ -49,6 +49,11 @@ class ClusterState:
     workers: tuple[ClusterWorker, ...] = ()
 
     @property
+    def is_asked(self) -> bool:
+        """Whether each worker was asked whether it is fit."""
+        return all(worker.fault is not None for worker in self.workers)
+
+    @property
     def threads(self) -> int:
         """Tasks that are worked on at a time by the workers that get work."""
         return sum(worker.threads for worker in self.workers if worker.fault == "")
