@@ -69,10 +69,13 @@ class _Cluster:
         return [processor_seconds(process.pid) for process in self._started]
 
     def stop(self) -> None:
-        for process in self._started:
-            process.terminate()
-        for process in self._started:
-            process.wait(_END_SECONDS)
+        scheduler, *workers = self._started
+        # A worker that is asked to end at the same moment as its scheduler may hang (distributed 2026.8).
+        for ending in (workers, [scheduler]):
+            for process in ending:
+                process.terminate()
+            for process in ending:
+                process.wait(_END_SECONDS)
 
 
 def run(setting: Run, report: Report) -> None:

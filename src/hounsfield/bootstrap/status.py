@@ -9,6 +9,7 @@ Each section is read by itself: one that cannot be read is a problem, and the ot
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import platform
 import time
@@ -27,6 +28,7 @@ from sqlalchemy.engine import make_url
 
 from hounsfield.audit.chain_files import chain_files
 from hounsfield.audit.s3_delivery import DeliveryProgress
+from hounsfield.bootstrap.cluster import read_cluster_state
 from hounsfield.bootstrap.folder_claim import API, RUNNER, read_holder
 from hounsfield.bootstrap.installation import audit_folder
 from hounsfield.bootstrap.start_faults import database_file, database_key_file
@@ -382,6 +384,33 @@ def _certificate(opened: OpenInstallation, section: StatusSection) -> None:
         section.problems.append(f"the certificate {tls.certificate} {when}: put a new one there, it is taken at once")
 
 
+def _executor(opened: OpenInstallation, section: StatusSection) -> None:
+    settings = opened.settings
+    state = read_cluster_state(settings)
+    if state is None:
+        section.facts["kind"] = "processes"
+        section.lines.append("processes of the machines of the servers")
+        return
+    workers = [dataclasses.asdict(worker) for worker in state.workers]
+    section.facts.update(
+        {"kind": "dask", "scheduler": state.scheduler, "dashboard": state.dashboard or None, "threads": state.threads}
+    )
+    section.facts["workers"] = workers
+    section.lines.append(
+        f"Dask scheduler {state.scheduler}{f', dashboard {state.dashboard}' if state.dashboard else ''}"
+    )
+    for worker in state.workers:
+        fit = "is asked" if worker.fault is None else "gets no work" if worker.fault else f"{worker.threads} threads"
+        section.lines.append(f"worker {worker.name}: {fit}")
+        if worker.fault:
+            section.problems.append(f"the worker {worker.name} at {worker.address} gets no work: {worker.fault}")
+    if state.fault:
+        section.problems.append(
+            f"the Dask cluster at {state.scheduler} is not used, and import jobs wait: {state.fault}; "
+            "see that its scheduler and workers run"
+        )
+
+
 def _server(opened: OpenInstallation, section: StatusSection) -> None:
     describe_server(opened.settings, section)
 
@@ -391,6 +420,7 @@ _SECTIONS: Final[Mapping[str, Callable[[OpenInstallation, StatusSection], None]]
     "database": _database,
     "work": _work,
     "imports": _imports,
+    "executor": _executor,
     "stored": _stored,
     "verification": _verification,
     "keys": _keys,

@@ -72,15 +72,16 @@ class DaskCluster:
         return [process for process in forked if not process.children() and process.parent() in forked]
 
     def stop(self) -> None:
-        started = [*self.workers.values(), *([self.scheduler] if self.scheduler else [])]
-        for process in started:
-            process.terminate()
-        for process in started:
-            try:
-                process.wait(30)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        # A worker that is asked to end at the same moment as its scheduler may hang (distributed 2026.8).
+        for started in (list(self.workers.values()), [] if self.scheduler is None else [self.scheduler]):
+            for process in started:
+                process.terminate()
+            for process in started:
+                try:
+                    process.wait(30)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
 
 
 def _program() -> Path:
