@@ -39,6 +39,7 @@ from hounsfield.runtime.cluster.parcel import (
 )
 from hounsfield.runtime.cluster.state import ClusterState, ClusterWorker
 from hounsfield.runtime.cluster.versions import read_versions
+from hounsfield.runtime.picklable_error import PicklableError
 from hounsfield.runtime.worker_pool import NoWorkersError
 from hounsfield.settings.executor import ExecutorPlace, is_loopback
 
@@ -104,7 +105,7 @@ class _Order:
     losses: int = 0
 
 
-class _LostError(Exception):
+class _LostError(PicklableError):
     """A task was lost; whether that may have been its own doing."""
 
     def __init__(self, *, suspicious: bool) -> None:

@@ -1,4 +1,4 @@
-"""How a cluster stands, as one process sees it."""
+"""The state of a cluster, as one process sees it."""
 
 from __future__ import annotations
 
