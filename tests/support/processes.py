@@ -37,10 +37,18 @@ def api_processes(server: ServerProcess) -> list[psutil.Process]:
     return [*fathers, *(child for father in fathers for child in _children(father.pid))]
 
 
+def _fork_servers(process: psutil.Process) -> list[psutil.Process]:
+    return [child for child in _children(process.pid) if "multiprocessing.forkserver" in " ".join(_command(child))]
+
+
 def _forked(process: psutil.Process) -> list[psutil.Process]:
     """What the fork server of a process has made."""
-    servers = [child for child in _children(process.pid) if "multiprocessing.forkserver" in " ".join(_command(child))]
-    return [worker for server in servers for worker in _children(server.pid)]
+    return [worker for server in _fork_servers(process) for worker in _children(server.pid)]
+
+
+def fork_servers(server: ServerProcess) -> list[psutil.Process]:
+    """The processes that fork those that transcode."""
+    return [child for parent in runners(server) + api_processes(server) for child in _fork_servers(parent)]
 
 
 def workers(server: ServerProcess) -> list[psutil.Process]:
