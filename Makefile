@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 TEST_PROCESSES ?= 4
 PYTEST := $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
-.PHONY: install demo serve test test-all test-newest-python test-lowest test-installed dist ohif fuzz screenshots check check-packaging docs audit-dependencies format bench clean
+.PHONY: install demo serve test test-all test-newest-python test-lowest test-installed dist ohif fuzz soak screenshots check check-packaging docs audit-dependencies format bench clean
 
 install: $(VENV)/.installed
 
@@ -71,6 +71,11 @@ FUZZ_MINUTES ?= 10
 
 fuzz: install  ## the fuzz tests for longer, with new inputs each time: FUZZ_MINUTES=60 make fuzz
 	ALL_EXAMPLES=1 FUZZ_MINUTES=$(FUZZ_MINUTES) $(BIN)/python -m pytest tests/fuzz --timeout 0
+
+SOAK_MINUTES ?= 60
+
+soak: install  ## a mixed load for so many minutes: no call fails, and neither memory nor descriptors grow
+	SOAK_MINUTES=$(SOAK_MINUTES) $(BIN)/python -m pytest tests/system/test_soak.py -n 0 -s
 
 audit-dependencies: install  ## known vulnerabilities of the locked dependencies; fails when they cannot be looked up
 	$(BIN)/python .ci/audit_dependencies.py

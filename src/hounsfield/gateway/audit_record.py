@@ -22,7 +22,7 @@ from hounsfield.audit.cloudtrail_record import HIDDEN, LONGEST_OF_STRANGER, LONG
 from hounsfield.audit.events import AuditEvent, Category, EventType, Failure, Json, Origin
 from hounsfield.audit.trail import NotRecordedError, Trail
 from hounsfield.aws.protocol.errors import AwsError, ServiceUnavailableException
-from hounsfield.aws.protocol.response import WireResponse
+from hounsfield.aws.protocol.response import SOON_SECONDS, WireResponse, retry_after_headers
 from hounsfield.gateway.audit_redaction import resources_of
 from hounsfield.gateway.responses import StreamedResponse
 from hounsfield.iam.principals import Principal
@@ -168,7 +168,8 @@ class CallRecord:
         if self._is_recorded and not self.recorder.trail.is_ready:
             self._refused = True
             raise ServiceUnavailableException(
-                "The call cannot be recorded in the audit trail just now; try again later."
+                "The call cannot be recorded in the audit trail just now; try again later.",
+                retry_after_headers(SOON_SECONDS),
             )
 
     def set_request(self, shown: Callable[[], Mapping[str, Json]], *, later: bool = False) -> None:

@@ -47,6 +47,7 @@ from hounsfield.imaging.errors import (
 from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.tiering.damage_log import note_damage
 from hounsfield.oidc.errors import BearerError
+from hounsfield.runtime.worker_pool import NoProcessError
 from hounsfield.storage.blobs.blobs import BlobsUnreachableError
 from hounsfield.storage.db.errors import (
     CommitUnknownError,
@@ -82,6 +83,21 @@ _SHAPES: dict[type[Exception], type[AwsError]] = {
     MalformedPolicyError: MalformedPolicyDocumentException,
 }
 
+_KEY_SERVICE_DOWN = (
+    "key service down",
+    "The key of the data store cannot be had from the key service just now. Try again in a moment.",
+)
+_PASSING: dict[type[Exception], tuple[str, str]] = {
+    KeyServiceDownError: _KEY_SERVICE_DOWN,
+    # A key that has reached its age again and again before the work came to it, on a machine that is too busy.
+    KeyNotCachedError: _KEY_SERVICE_DOWN,
+    NoProcessError: (
+        "no process can be started",
+        "The service cannot start a process for this just now. Nothing was stored, try again in a moment.",
+    ),
+}
+"""What is over in a moment: the event in the log, and the message."""
+
 
 def translate_error(
     error: Exception,
@@ -115,12 +131,10 @@ def translate_error(
         return ThrottlingException(str(error), retry_after_headers(wait))
     if isinstance(error, BearerError):
         return bearer_error(error, request_id)
-    # The second: a key that has reached its age again and again before the work came to it, on a machine that is too busy.
-    if isinstance(error, KeyServiceDownError | KeyNotCachedError):
-        _log.error("key service down", request_id=request_id)
-        return ServiceUnavailableException(
-            "The key of the data store cannot be had from the key service just now. Try again in a moment."
-        )
+    for kind, (event, words) in _PASSING.items():
+        if isinstance(error, kind):
+            _log.error(event, request_id=request_id)
+            return ServiceUnavailableException(words, retry_after_headers(SOON_SECONDS))
     if isinstance(error, KeyUnavailableError):
         _log.error("key unavailable", request_id=request_id)
         return AccessDeniedException("The key of the data store is not available: it was disabled, or may not be used.")

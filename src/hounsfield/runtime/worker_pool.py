@@ -10,7 +10,6 @@ do with it.
 
 from __future__ import annotations
 
-import errno
 import multiprocessing
 import os
 import signal
@@ -26,6 +25,8 @@ from multiprocessing.util import get_temp_dir
 from pathlib import Path
 from typing import Final, ParamSpec, Protocol, TypeVar
 
+from hounsfield.runtime.picklable_error import PicklableError
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -34,7 +35,7 @@ _LONGEST_FOLDER: Final = 64
 """The kernel takes names of sockets of 107 bytes, of which multiprocessing's own parts are some 35."""
 _SHORT_FOLDER: Final = "/tmp"  # noqa: S108 - a folder of our own is made in it
 
-_NOT_STARTED: Final = (OSError, EOFError)
+NOT_STARTED: Final = (OSError, EOFError)
 """What starting a process raises where there is no memory for it, the second when the fork server met that."""
 
 PARENT = "HOUNSFIELD_PARENT"
@@ -169,6 +170,13 @@ class TaskPool(Protocol):
         ...
 
 
+class NoProcessError(PicklableError, OSError):
+    """No process can be started now: the machine has no room for one, or what forks them has just died."""
+
+    def __init__(self) -> None:
+        super().__init__("no process can be started now")
+
+
 class WorkerPool:
     """A process pool that can be renewed after a worker died.
 
@@ -202,7 +210,7 @@ class WorkerPool:
             initargs=(self._warm_up,),
         )
         # A process is started for each task that finds none idle, so this starts them all.
-        with suppress(*_NOT_STARTED):
+        with suppress(*NOT_STARTED):
             for _ in range(processes):
                 executor.submit(_ready)
         return executor
@@ -212,8 +220,8 @@ class WorkerPool:
 
         Raises
         ------
-        OSError
-            The machine has no room for a process now.
+        NoProcessError
+            No process can be started now.
         """
         while True:
             executor = self._executor
@@ -222,10 +230,10 @@ class WorkerPool:
             except BrokenProcessPool:
                 # A worker died while nobody waited for it.
                 self.renew(executor)
-            except _NOT_STARTED as error:
+            except NOT_STARTED as error:
                 # The task is among those of the executor, but nobody could tell what becomes of it.
                 self.renew(executor)
-                raise OSError(errno.EAGAIN, "no process can be started now") from error
+                raise NoProcessError from error
 
     @contextmanager
     def single(self) -> Iterator[Executor]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from hounsfield.runtime.worker_pool import NoProcessError
 from hounsfield.storage.blobs.blobs import BlobsUnreachableError
 from hounsfield.storage.db.errors import DatabaseBusyError, DatabaseDownError, DatabaseFullError
 from hounsfield.storage.durable_files import FULL_ERRNOS, REFUSING_ERRNOS
@@ -19,6 +20,7 @@ _OUTAGES: Final[Mapping[type[Exception], str]] = {
     DatabaseBusyError: "the database is busy",
     DatabaseDownError: "the database cannot be reached",
     KeyServiceDownError: "the key service does not answer",
+    NoProcessError: "no process can be started",
     BlobsUnreachableError: "the store of the images cannot be reached",
 }
 _REFUSED: Final = dict.fromkeys(REFUSING_ERRNOS, "the disk lets nothing be written or opened")

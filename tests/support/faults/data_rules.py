@@ -22,7 +22,7 @@ def check_data_rules(server: ServerProcess) -> None:
 
 
 def check_nothing_is_left(server: ServerProcess) -> None:
-    """Sweep a server that does not run, as if its grace times were over: no pack that no row names is left, nothing half written.
+    """Sweep a server that does not run, as if grace times were over: no pack that no row names is left, nothing half written.
 
     This is for packs in the data folder: those in a bucket cannot be made older.
     """

@@ -3,7 +3,7 @@
    LD_PRELOAD=failing_disk.so FAILING_DISK=<file of struct plan, mapped by all processes>
 
    A plan says what befalls each n-th call on files whose paths begin as it says and have a text in them. With a trace, each write
-   and each sync of such files is told in a file of its own, in the order in which they ended. */
+   and each sync of such files is told in a file of its own, with the number of the inode, in the order in which they ended. */
 
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -77,10 +77,11 @@ static int is_hit(int file, enum kind kind) {
 }
 
 static void tell(int file, char what, long long offset, long long length) {
-    char path[PATH_MAX], line[PATH_MAX + 64];
-    if (plan == NULL || plan->trace[0] == 0 || !path_of(file, path) || !is_concerned(path))
+    char path[PATH_MAX], line[96];
+    struct stat found;
+    if (plan == NULL || plan->trace[0] == 0 || !path_of(file, path) || !is_concerned(path) || fstat(file, &found) != 0)
         return;
-    int size = snprintf(line, sizeof line, "%c %lld %lld %s\n", what, offset, length, path);
+    int size = snprintf(line, sizeof line, "%c %lld %lld %llu\n", what, offset, length, (unsigned long long)found.st_ino);
     int saved = errno;
     long trace = syscall(SYS_openat, AT_FDCWD, plan->trace, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
     if (trace >= 0) {

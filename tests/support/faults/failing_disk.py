@@ -78,6 +78,36 @@ class FailingDisk:
         """Write down each write and each sync from now on."""
         self._plan.trace = str(self.trace_file).encode()
 
+    def lose_what_is_not_durable(self, data: Path) -> int:
+        """Overwrite what a loss of power takes, and return how many bytes that is; no process may run.
+
+        That is what was written since the last sync of its file, and what was written before a sync that failed and not written
+        again since: the kernel takes such pages for clean, so that no later sync brings them to the disk.
+        """
+        lost: dict[int, set[tuple[int, int]]] = {}
+        pending: dict[int, set[tuple[int, int]]] = {}
+        for line in self.trace_file.read_text().splitlines():
+            what, offset, length, inode = line[0], *(int(word) for word in line.split()[1:])
+            waiting, gone = pending.setdefault(inode, set()), lost.setdefault(inode, set())
+            if what == "W":
+                waiting.add((offset, offset + length))
+                lost[inode] = {part for one in gone for part in _without(one, (offset, offset + length))}
+                continue
+            if what == "F":
+                gone |= waiting
+            waiting.clear()
+        count = 0
+        for path in [path for path in data.rglob("*") if path.is_file() and not path.is_symlink()]:
+            found = path.stat()
+            for begin, end in lost.get(found.st_ino, set()) | pending.get(found.st_ino, set()):
+                size = min(end, found.st_size) - begin
+                if size > 0:
+                    with path.open("r+b") as file:
+                        file.seek(begin)
+                        file.write(bytes(size))
+                    count += size
+        return count
+
     @contextmanager
     def failing(self, kind: DiskFault, part: str = "", every: int = 1, milliseconds: int = 0) -> Iterator[None]:
         """Let each n-th call on files with a text in their paths fail."""
@@ -88,3 +118,9 @@ class FailingDisk:
             yield
         finally:
             plan.kind = DiskFault.NOTHING
+
+
+def _without(one: tuple[int, int], other: tuple[int, int]) -> list[tuple[int, int]]:
+    """Return what is left of a range without another."""
+    parts = [(one[0], min(one[1], other[0])), (max(one[0], other[1]), one[1])]
+    return [(begin, end) for begin, end in parts if begin < end]

@@ -10,7 +10,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -96,13 +95,23 @@ class Ward:
     def _going_on(self, job: Callable[[int], None]) -> None:
         turn = 0
         while not self.stop.is_set():
-            with suppress(*NOT_NOW):
+            try:
                 job(turn)
+            except ClientError as error:
+                self._note(error.response["ResponseMetadata"]["HTTPStatusCode"], str(error))
+            except NOT_NOW:
+                pass
             turn += 1
             self.stop.wait(0.02)
 
+    def _note(self, status: int, said: str) -> None:
+        """Note an answer that a client cannot do anything with: it is to be told that it may come again."""
+        if status >= 500 and status not in (503, 507):
+            self.wrong.append(f"{status}: {said}")
+
     def _store(self, number: int) -> None:
         answer = store(self.server, self.datastore, [part10(slice_of(1, number, pixels=_pixels(number)))])
+        self._note(answer.status_code, answer.text)
         if answer.status_code in (200, 202):
             sops = {value for item in values(answer.json(), "00081199") for value in values(item, "00081155")}
             if uid(1, 1, number) in sops:
@@ -179,7 +188,7 @@ def _pixels(number: int) -> NDArray[Any]:
 
 def check_ward(ward: Ward) -> None:
     """Hold what the clients were told against what is there, once nothing is wrong any more and all work has ended."""
-    assert ward.wrong == []
+    assert not ward.wrong, ward.wrong
     server, datastore = ward.server, ward.datastore
     wait_for(lambda: _answers(ward), "the server to answer", 120)
     for job in ward.told.jobs:

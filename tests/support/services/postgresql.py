@@ -70,10 +70,10 @@ class PostgresqlServer:
             return False
         return True
 
-    def stop(self) -> None:
-        """End it at once, whoever is connected (PostgreSQL's fast shutdown)."""
+    def stop(self, *, immediately: bool = False) -> None:
+        """End it whoever is connected: by a fast shutdown, or an immediate one, after which it recovers at the next start."""
         if self._server is not None:
-            self._server.send_signal(signal.SIGINT)
+            self._server.send_signal(signal.SIGQUIT if immediately else signal.SIGINT)
             self._server.wait(120)
             self._server = None
 

@@ -16,6 +16,7 @@ from hounsfield.imaging.ingest.context import IngestContext
 from hounsfield.imaging.ingest.files import FileResult, InputFile, Share
 from hounsfield.imaging.ingest.worker import ingest
 from hounsfield.imaging.ingest.workers import IngestWorkers
+from hounsfield.runtime.worker_pool import NOT_STARTED, NoProcessError
 from hounsfield.storage.blobs.spool import SpooledFile
 from hounsfield.storage.buckets.buckets import ObjectEntry
 
@@ -53,15 +54,22 @@ class IsolatedWorker:
         ------
         BrokenProcessPool
             The file ended the process.
+        NoProcessError
+            No process can be started now.
         OSError, InputUnreadableError
             A pack could not be written, or the object not be read. What else a worker meets is raised too.
         """
         if self._executor is None:
             self._single = self._workers.pool().single()
             self._executor = await asyncio.to_thread(self._single.__enter__)
+        share = Share((file,), study_uid)
         try:
-            share = Share((file,), study_uid)
-            (outcome,) = await asyncio.wrap_future(self._executor.submit(ingest, context, (share,)))
+            future = self._executor.submit(ingest, context, (share,))
+        except NOT_STARTED as error:
+            self._end()
+            raise NoProcessError from error
+        try:
+            (outcome,) = await asyncio.wrap_future(future)
         except BrokenProcessPool:
             self._end()
             raise

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
@@ -31,6 +32,9 @@ _MOST_OPEN_FILES = 1024
 _FULL_WORDS = ("507 Insufficient Storage", "XMinioStorageFull", "InsufficientStorage", "QuotaExceeded")
 """What object stores call it that they have no room left."""
 
+_ANSWER_TIME: Final = timedelta(seconds=30)
+"""How long one answer of an object store is waited for, and from when on nothing is tried again: a minute for both."""
+_RETRIES: Final = 6
 _OPEN_SECONDS = 60.0
 _BEGINNING_BYTES: Final = 64 * 1024
 """So much before the first mark is kept, so that an upload can be begun anew."""
@@ -102,6 +106,17 @@ class Blobs(Protocol):
         ...
 
 
+@contextmanager
+def _as_unreachable(path: Path) -> Iterator[None]:
+    """Turn an error of the disk itself into one of the place that it is; that it is full or read-only stays what it is."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        raise BlobsUnreachableError(f"blob {path.name} could not be written: {error.strerror}") from error
+
+
 class _FolderBlobWriter:
     def __init__(self, path: Path) -> None:
         make_shard_durably(path.parent)
@@ -111,7 +126,8 @@ class _FolderBlobWriter:
         self._mark: int | None = None
 
     def write(self, data: bytes) -> None:
-        self._file.write(data)
+        with _as_unreachable(self._path):
+            self._file.write(data)
 
     def mark(self) -> None:
         self._mark = self._file.tell()
@@ -123,11 +139,18 @@ class _FolderBlobWriter:
         self._file.truncate()
 
     def publish(self) -> None:
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
-        self._aside.rename(self._path)
-        sync_folder(self._path.parent)
+        with _as_unreachable(self._path):
+            self._file.flush()
+            # What was written before a sync that fails may be lost although a later one succeeds: there is none.
+            os.fsync(self._file.fileno())
+            self._file.close()
+            self._aside.rename(self._path)
+            try:
+                sync_folder(self._path.parent)
+            except OSError:
+                with suppress(OSError):
+                    self._path.unlink()
+                raise
 
     def abort(self) -> None:
         # It is closed also where a full disk refuses once more what waits to be written.
@@ -385,4 +408,9 @@ class BlobLocation:
         if self.url is None:
             raise ValueError("a blob place needs a folder or a URL")
         allow_http = self.options.get("endpoint", "").startswith("http://")
-        return from_url(self.url, config=self.options, client_options={"allow_http": allow_http})  # type: ignore[no-any-return, call-overload]
+        return from_url(  # type: ignore[no-any-return, call-overload]
+            self.url,
+            config=self.options,
+            client_options={"allow_http": allow_http, "timeout": _ANSWER_TIME},
+            retry_config={"max_retries": _RETRIES, "retry_timeout": _ANSWER_TIME},
+        )

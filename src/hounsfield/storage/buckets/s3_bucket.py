@@ -38,6 +38,9 @@ _SECONDS = 60
 _NOT_A_PATH: Final = re.compile(r"(?:^|/)\.{0,2}(?:/|$)|[\x00-\x1f\x7f]")
 """Keys that obstore refuses or changes: empty, ``.`` and ``..`` segments, also at the ends, and control characters."""
 
+_TRIES: Final = 3
+"""How often an object is asked for where the answer is that to another request, as proxies give that mix them up."""
+
 _PROBES: Final = ("111111111111", "222222222222")
 
 Options = tuple[tuple[str, str], ...]
@@ -157,23 +160,32 @@ class S3Bucket:
         if entry.etag is not None:
             options["if_match"] = entry.etag
         try:
-            return obstore.get(self._store, entry.key, options=options).bytes().to_bytes()
+            for _ in range(_TRIES):
+                answer = obstore.get(self._store, entry.key, options=options)
+                data = answer.bytes().to_bytes()
+                if len(data) == length and _is_of(entry, answer.meta["e_tag"]):
+                    return data
         except PreconditionError as error:
             raise ObjectChangedError from error
         except (StoreError, OSError, ValueError) as error:
             raise BucketError(f"object {entry.key} cannot be read") from error
+        raise BucketError(f"object {entry.key} was asked for, and another or a part of it came")
 
     def _get_by_key(self, entry: ObjectEntry, offset: int, length: int) -> bytes:
         options = {"Range": f"bytes={offset}-{offset + length - 1}"}
         if entry.etag is not None:
             options["IfMatch"] = entry.etag
         try:
-            answer = self._client.get_object(Bucket=self._name, Key=entry.key, **options)
-            return bytes(answer["Body"].read())
+            for _ in range(_TRIES):
+                answer = self._client.get_object(Bucket=self._name, Key=entry.key, **options)
+                data = bytes(answer["Body"].read())
+                if len(data) == length and _is_of(entry, answer.get("ETag")):
+                    return data
         except s3_errors() as error:
             if _status(error) == 412:
                 raise ObjectChangedError from error
             raise BucketError(f"object {entry.key} cannot be read") from error
+        raise BucketError(f"object {entry.key} was asked for, and another or a part of it came")
 
     def put(self, key: str, data: bytes) -> None:
         """Write one object with one PUT."""
@@ -217,6 +229,15 @@ class S3Bucket:
                 return False
             raise BucketError(f"bucket {self._name} cannot be reached") from error
         return True
+
+
+def _is_of(entry: ObjectEntry, etag: str | None) -> bool:
+    """Return whether an answer is of the object that was listed, as far as both say so."""
+    return entry.etag is None or etag is None or _bare(etag) == _bare(entry.etag)
+
+
+def _bare(etag: str) -> str:
+    return etag.removeprefix("W/").strip('"')
 
 
 @lru_cache(maxsize=64)
