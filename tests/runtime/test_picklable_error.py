@@ -19,6 +19,7 @@ from hounsfield.iam.throttling import Rate
 from hounsfield.pixels.errors import FrameProblem
 from hounsfield.runtime.picklable_error import make_picklable
 from hounsfield.storage.blobs.packs import Damage, PackDamagedError
+from hounsfield.storage.free_space import DiskTrouble
 from hounsfield.storage.keys.data_key import KeyUnavailableError
 from hounsfield.storage.keys.data_key_cache import KeyNotCachedError
 
@@ -27,6 +28,7 @@ SAMPLES: dict[Any, Any] = {
     int: 407,
     bool: True,
     Damage: Damage("0" * 32, "1" * 32, "frame 2 at byte 72 was changed", "2" * 24),
+    DiskTrouble: DiskTrouble.FULL,
     FrameProblem: FrameProblem.OFFSET_TABLE,
     Rate: Rate(5.0, 10),
     Response: Response("no", 403, {"allow": "GET"}),

@@ -6,7 +6,7 @@ import json
 import os
 import time
 
-from hounsfield.settings import Settings
+from hounsfield.settings import load_settings
 from support.identities.users import command
 from support.imaging.orphan_sweeps import swept
 from support.servers import ServerProcess
@@ -26,7 +26,8 @@ def check_nothing_is_left(server: ServerProcess) -> None:
 
     This is for packs in the data folder: those in a bucket cannot be made older.
     """
-    settings = Settings(data=server.data, database_url=server.environment.get("HOUNSFIELD_DATABASE_URL", ""))
+    own = {name: value for name, value in server.environment.items() if name.startswith("HOUNSFIELD_")}
+    settings = load_settings({**own, "HOUNSFIELD_DATA": str(server.data)})
     packs = server.data / "blobs" / "packs"
     days_ago = time.time() - 3 * 24 * 3600
     for path in packs.rglob("*"):

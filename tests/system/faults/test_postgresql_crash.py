@@ -1,4 +1,4 @@
-"""PostgreSQL that is stopped at once (``pg_ctl stop -m immediate``) in the middle of commits, and started again, under a load."""
+"""PostgreSQL that is stopped at once (``pg_ctl stop -m immediate``) in the middle of commits, and started again."""
 
 from __future__ import annotations
 

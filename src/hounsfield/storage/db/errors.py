@@ -121,7 +121,7 @@ def translate_error(error: BaseException) -> type[DatabaseTroubleError] | None:
     if isinstance(state, str):
         return _trouble_of_postgresql(state)
     # A driver that lost its connection, or got none, has no code from the server.
-    driver_error = type(cause).__name__ in {"OperationalError", "InterfaceError"}
+    driver_error = type(cause).__name__ in {"OperationalError", "InterfaceError", "DatabaseError"}
     return DatabaseDownError if lost or driver_error else None
 
 
