@@ -305,6 +305,21 @@ def restore_command(
     )
 
 
+@cli.command("rebuild")
+@data_option
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def rebuild_command(data: Path, as_json: bool) -> None:
+    """Make the database again of packs, journal and master keys, where it was lost.
+
+    Nothing that is there is written over: an existing database is refused, and servers must be stopped.
+    Exits with 0 when all was made again, 1 when something could not be, and 3 when nothing was rebuilt.
+    """
+    with defer_collection():
+        from hounsfield.cli import rebuild
+        from hounsfield.cli.output import Output
+    sys.exit(rebuild.rebuild(data, Output(as_json=as_json)))
+
+
 @cli.command("status")
 @data_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")

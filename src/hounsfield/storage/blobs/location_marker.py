@@ -98,6 +98,42 @@ def check_location(database: Database, wrapper: KeyWrapper, blobs: Blobs, instal
         raise BlobLocationError(_not_ours(found))
 
 
+def check_marker(blobs: Blobs, installation_secret: bytes, place: str) -> None:
+    """Make sure that a place is that of an installation whose database is lost; a mark that is lost too is written anew.
+
+    Parameters
+    ----------
+    blobs : Blobs
+        The place.
+    installation_secret : bytes
+        What tells the installation from all others.
+    place : str
+        The id of its place.
+
+    Raises
+    ------
+    BlobLocationError
+        It is the place of another installation.
+    """
+    wanted, found = _Marker(installation_id(installation_secret), place), _read(blobs)
+    if found is None:
+        _write(blobs, wanted)
+    elif found != wanted:
+        raise BlobLocationError(
+            f"{MARK} there names the installation {found.installation}, the secrets beside it are those of "
+            f"{wanted.installation}: they were copied from different places"
+        )
+
+
+def _write(blobs: Blobs, mark: _Marker) -> None:
+    writer = blobs.create(MARK)
+    try:
+        writer.write(orjson.dumps(asdict(mark)))
+        writer.publish()
+    finally:
+        writer.abort()
+
+
 def _claim(connection: Connection, wrapper: KeyWrapper, blobs: Blobs, installation: str) -> None:
     connection.execute(insert(secrets).values(name=_ROW, wrapped=b""))
     found = _read(blobs)
@@ -106,12 +142,7 @@ def _claim(connection: Connection, wrapper: KeyWrapper, blobs: Blobs, installati
     # A mark of our own without a row is what a process left that died right here.
     mark = found or _Marker(installation, new_id())
     if found is None:
-        writer = blobs.create(MARK)
-        try:
-            writer.write(orjson.dumps(asdict(mark)))
-            writer.publish()
-        finally:
-            writer.abort()
+        _write(blobs, mark)
     connection.execute(
         secrets.update().where(secrets.c.name == _ROW).values(wrapped=wrapper.wrap(mark.place.encode(), _ROW))
     )

@@ -99,6 +99,7 @@ INSTANCE_COLUMNS: Final = (
     "pixel_kind",
     "frame_count",
     "fragment_bytes",
+    "pixel_bytes",
     "instance_number",
     "instance_order",
     "pixel_rows",

@@ -94,7 +94,8 @@ def use_database(database: Path) -> IO[str]:
 
 
 @contextmanager
-def _alone(database: Path) -> Iterator[None]:
+def alone_with_database(database: Path) -> Iterator[None]:
+    """Keep all others from the database, as a block; raises `DatabaseInUseError` where a process uses it."""
     with Path(f"{database}.use").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -118,7 +119,7 @@ def change_database_key(path: Path, wrapper: KeyWrapper, database: Path) -> None
     OSError
         There is no room for the copy; nothing was changed.
     """
-    with _alone(database):
+    with alone_with_database(database):
         old = database_key(path, wrapper, database)
         new = secrets.token_bytes(KEY_BYTES)
         _fold_log(database, old)
