@@ -63,7 +63,8 @@ def check_first_start(settings: Settings, place: BlobLocation, blobs: Blobs) -> 
         if found is not None and not _holds_something(database_file(settings)):
             raise InstallationError(
                 f"{database_file(settings)} is missing, but {found} are those of an installation; "
-                f"put it back from its copy together with {database_key_file(settings)}, or use another data folder and place"
+                f"put it back from its copy together with {database_key_file(settings)}, "
+                "make it again with `hounsfield rebuild`, or use another data folder and place"
             )
 
 

@@ -158,7 +158,7 @@ def _note_archive(connection: Connection, far: Blobs) -> None:
 
 @contextmanager
 def _new_database(settings: Settings, keyring: LocalKeyring) -> Iterator[Database]:
-    """Give an empty database, which is the one of the installation when the block ends well."""
+    """Yield an empty database, which is the one of the installation when the block ends well."""
     if settings.database_url:
         with _new_postgresql(settings, keyring) as database:
             yield database

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from support.clients.dicomweb import part10, store
+from hounsfield.storage.keys.master_keys import LocalKeyring
+from support.clients.dicomweb import part10, store, updated
 from support.faults.data_rules import check_data_rules
 from support.files.synthetic import noise, slice_of
 from support.identities.users import command
 from support.imaging.api_answers import answers
 from support.imaging.import_folders import fill, start_job
-from support.imaging.imports import image_sets
+from support.imaging.imports import document, image_sets
 from support.imaging.lost_databases import all_image_sets, kill, lose_database
 from support.servers import ServerProcess, active_datastore, finished_job
 from support.state_machine.machine import ArchiveMachine
@@ -29,7 +33,7 @@ ENVIRONMENT = {
     "HOUNSFIELD_STORE_WORKERS": "1",
 }
 SHORT = settings(
-    max_examples=3,
+    max_examples=2,
     stateful_step_count=8,
     deadline=None,
     derandomize=True,
@@ -95,3 +99,156 @@ def test_every_answer_is_what_it_was(server: ServerProcess) -> None:
     after = answers(server, known)
     assert after == before
     check_data_rules(server)
+
+
+@pytest.fixture(scope="module")
+def lost(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder without its database: two image sets in packs of their own, one of them edited."""
+    process = ServerProcess(tmp_path_factory.mktemp("rebuild-lost") / "data", ENVIRONMENT).start()
+    client = process.client()
+    datastore = active_datastore(client)
+    for series in (1, 2):
+        files = [part10(slice_of(series, number, pixels=noise(8, 8, seed=number))) for number in (1, 2)]
+        assert store(process, datastore, files).status_code == 200
+    found = image_sets(client, datastore)
+    updated(client, datastore, found[0]["imageSetId"], {"Patient": {"DICOM": {"PatientName": "Somebody^Else"}}})
+    process.stop()
+    lose_database(process)
+    return process.data
+
+
+@pytest.fixture
+def copy(lost: Path, tmp_path: Path) -> Iterator[ServerProcess]:
+    """The same, for a test of its own; the server is not started."""
+    process = ServerProcess(Path(shutil.copytree(lost, tmp_path / "data", symlinks=True)), ENVIRONMENT)
+    yield process
+    if process.process is not None:
+        process.stop()
+
+
+def refused(server: ServerProcess, reason: str) -> None:
+    """Nothing is rebuilt, and nothing is left of the try."""
+    before = sorted(path for path in server.data.rglob("*") if ".use" not in path.name)
+    result = command(server, "rebuild")
+    assert (result.exit_code, reason in result.output) == (3, True), result.output
+    assert sorted(path for path in server.data.rglob("*") if ".use" not in path.name) == before
+
+
+def segments(server: ServerProcess) -> list[Path]:
+    """Segments of the journal, the longest first."""
+    found = [path for path in (server.data / "blobs" / "journal").rglob("*") if path.is_file()]
+    return sorted(found, key=lambda path: -path.stat().st_size)
+
+
+def test_a_database_is_never_replaced(copy: ServerProcess) -> None:
+    assert rebuilt(copy)["result"] == "rebuilt"
+    content = (copy.data / "hounsfield.db").read_bytes()
+    refused(copy, "never replaces a database")
+    assert (copy.data / "hounsfield.db").read_bytes() == content
+    copy.start()
+    refused(copy, "stop the server")
+
+
+def test_what_a_killed_rebuild_left_is_no_hindrance(copy: ServerProcess) -> None:
+    (copy.data / "hounsfield.db.rebuilt").write_bytes(b"half a database")
+    (copy.data / "hounsfield.db.rebuilt-wal").write_bytes(b"half a log")
+    assert rebuilt(copy)["result"] == "rebuilt"
+    assert not list(copy.data.glob("hounsfield.db.rebuilt*"))
+    check_data_rules(copy)
+
+
+def test_a_lost_database_key_is_made_anew(copy: ServerProcess) -> None:
+    (copy.data / "keys" / "database.key").unlink()
+    assert rebuilt(copy)["result"] == "rebuilt"
+    check_data_rules(copy)
+
+
+def test_another_master_key_is_refused(copy: ServerProcess, tmp_path: Path) -> None:
+    LocalKeyring(tmp_path / "other.json")
+    shutil.copy(tmp_path / "other.json", copy.data / "keys" / "master.json")
+    refused(copy, "is not the master key that wraps keys/secrets.json")
+    (copy.data / "keys" / "master.json").unlink()
+    refused(copy, "master.json is missing")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "has no keys/secrets.json"),
+        (b"", "keys/secrets.json is damaged"),
+        (b'{"format": "hounsfield secrets", "version": 2, "secrets": {}}', "is of version 2"),
+        (b'{"format": "hounsfield secrets", "version": 1, "secrets": {}}', "lacks blob-place, installation, journal"),
+    ],
+)
+def test_secrets_that_cannot_be_read_are_refused(copy: ServerProcess, content: bytes | None, reason: str) -> None:
+    file = copy.data / "blobs" / "keys" / "secrets.json"
+    file.unlink()
+    if content is not None:
+        file.write_bytes(content)
+    refused(copy, reason)
+
+
+def test_the_place_of_another_installation_is_refused(copy: ServerProcess) -> None:
+    mark = copy.data / "blobs" / "installation.json"
+    mark.write_text(json.dumps({**json.loads(mark.read_text()), "installation": "0" * 32}))
+    refused(copy, "copied from different places")
+
+
+def test_a_journal_that_does_not_open_is_refused(copy: ServerProcess) -> None:
+    for path in segments(copy):
+        # As a journal of another installation is: everything in it is sealed with another key.
+        path.write_bytes(path.read_bytes()[:48] + bytes(byte ^ 1 for byte in path.read_bytes()[48:]))
+    refused(copy, "the journal beside the packs has no record that can be read")
+
+
+def test_a_newer_journal_is_told(copy: ServerProcess) -> None:
+    path = segments(copy)[0]
+    path.write_bytes(path.read_bytes()[:7] + b"\x09" + path.read_bytes()[8:])
+    report = rebuilt(copy, code=1)
+    assert "it is of a newer version" in {damage["what"] for damage in report["journalDamage"]}
+
+
+def test_damage_of_the_journal_is_told_and_the_rest_rebuilt(copy: ServerProcess) -> None:
+    path = segments(copy)[0]
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(bytes(data))
+    report = rebuilt(copy, code=1)
+    assert report["result"] == "incomplete"
+    assert {damage["segment"] for damage in report["journalDamage"]} == {
+        str(path.relative_to(copy.data / "blobs")),
+        "",
+    }
+    copy.start()
+    assert copy.client().list_datastores()["datastoreSummaries"]
+
+
+def test_a_lost_segment_is_told(copy: ServerProcess) -> None:
+    segments(copy)[0].unlink()
+    report = rebuilt(copy, code=1)
+    assert any("are not there" in damage["what"] for damage in report["journalDamage"])
+
+
+def test_a_lost_pack_takes_only_its_own_image_set(copy: ServerProcess) -> None:
+    packs = [path for path in (copy.data / "blobs" / "packs").rglob("*") if path.is_file()]
+    pack = max(packs, key=lambda path: path.stat().st_size)
+    pack.unlink()
+    report = rebuilt(copy, code=1)
+    (named,) = {loss["imageSetId"] for loss in report["losses"]}
+    assert {loss["what"] for loss in report["losses"]} == {"no pack has its records"}
+    copy.start()
+    client = copy.client()
+    (datastore,) = (entry["datastoreId"] for entry in client.list_datastores()["datastoreSummaries"])
+    found = {entry["imageSetId"] for entry in image_sets(client, datastore)}
+    assert len(found) == 2
+    (whole,) = found - {named}
+    assert document(client, datastore, whole)["Study"]
+    with pytest.raises(ClientError):
+        document(client, datastore, named)
+
+
+def test_a_damaged_pack_is_named(copy: ServerProcess) -> None:
+    pack = min(path for path in (copy.data / "blobs" / "packs").rglob("*") if path.is_file())
+    pack.write_bytes(pack.read_bytes()[:-1])
+    report = rebuilt(copy, code=1)
+    assert pack.name in {loss["packId"] for loss in report["losses"]}

@@ -1,4 +1,4 @@
-"""Where the records of a data store are, as its packs tell.
+"""Places of the records of a data store, as its packs tell.
 
     each pack ─▶ its contents ─▶ by owner: kind, ordinal, pack, offset, length
 
