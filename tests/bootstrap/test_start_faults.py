@@ -117,7 +117,9 @@ def _newer(data: Path) -> None:
     image_store, _ = open_image_store(Settings(data=data))
     with image_store.database.write() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-        connection.execute(text("INSERT INTO schema_upgrades VALUES ('9999', '12.3', 0)"))
+        connection.execute(
+            text("INSERT INTO schema_upgrades (revision, version, upgraded_at) VALUES ('9999', '12.3', 0)")
+        )
     image_store.database.close()
 
 

@@ -10,12 +10,20 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, Text, create_engine, insert, inspect, select, text
+from sqlalchemy import Connection, Engine, MetaData, Text, create_engine, insert, inspect, select, text
 
 from hounsfield.storage.db.database import Database
 from hounsfield.storage.db.engines import open_embedded, open_postgresql
 from hounsfield.storage.db.image_set_tables import datastores, frame_runs, image_sets, instances, metadata, tags
-from hounsfield.storage.db.schema import bring_up_to_date, migrate, newest_revision
+from hounsfield.storage.db.schema import (
+    COMPATIBLE_SINCE,
+    NewerSchemaError,
+    bring_up_to_date,
+    is_up_to_date,
+    migrate,
+    newest_revision,
+)
+from hounsfield.storage.db.schema_table import schema_upgrades
 from hounsfield.storage.db.study_tables import studies
 from hounsfield.storage.db.tag_table import image_set_tags
 from support.services.postgresql import PostgresqlServer
@@ -218,3 +226,88 @@ def test_a_write_is_seen_by_the_next_reader_and_a_failed_one_by_nobody(tmp_path:
     with database.read() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM secrets").scalar_one() == 1
     database.close()
+
+
+def breaking(before: MetaData, after: MetaData) -> list[str]:
+    """Name what of some tables those who know only the earlier ones could not live with in the later ones."""
+    found = []
+    for table in before.tables.values():
+        later = after.tables.get(table.name)
+        if later is None:
+            found.append(f"{table.name} is gone")
+            continue
+        for column in table.columns:
+            kept = later.columns.get(column.name)
+            if kept is None or str(kept.type) != str(column.type):
+                found.append(f"{table.name}.{column.name} is gone or of another type")
+            elif column.nullable and not kept.nullable:
+                found.append(f"{table.name}.{column.name} must not be empty any more")
+        found += [
+            f"{table.name}.{column.name} must be given"
+            for column in later.columns
+            if column.name not in table.columns and not column.nullable and column.server_default is None
+        ]
+        unique = {tuple(index.columns.keys()) for index in table.indexes if index.unique}
+        found += [
+            f"{table.name} has another unique index {index.name}"
+            for index in later.indexes
+            if index.unique and tuple(index.columns.keys()) not in unique
+        ]
+    return found
+
+
+def reflected(engine: Engine) -> MetaData:
+    tables = MetaData()
+    tables.reflect(engine)
+    return tables
+
+
+def test_migrations_only_add_to_what_earlier_versions_may_work_with(tmp_path: Path) -> None:
+    """Where this fails, `COMPATIBLE_SINCE` must be raised to the new revision."""
+    engine = create_engine(f"sqlite:///{tmp_path / 'upgrade.db'}")
+    with engine.begin() as connection:
+        migrate(connection, COMPATIBLE_SINCE)
+    before = reflected(engine)
+    with engine.begin() as connection:
+        migrate(connection)
+    assert breaking(before, reflected(engine)) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("DROP TABLE tags", "tags is gone"),
+        ("ALTER TABLE tags RENAME COLUMN tag_value TO value", "tags.tag_value is gone or of another type"),
+        ("ALTER TABLE tags ADD COLUMN more TEXT", None),
+        ("ALTER TABLE tags ADD COLUMN more TEXT NOT NULL DEFAULT ''", None),
+        ("CREATE UNIQUE INDEX one_value ON tags (tag_value)", "tags has another unique index one_value"),
+        ("CREATE TABLE more (id TEXT)", None),
+    ],
+)
+def test_what_earlier_versions_cannot_live_with_is_found(tmp_path: Path, change: str, told: str | None) -> None:
+    engine = create_engine(f"sqlite:///{tmp_path / 'change.db'}")
+    with engine.begin() as connection:
+        bring_up_to_date(connection)
+    before = reflected(engine)
+    with engine.begin() as connection:
+        connection.execute(text(change))
+    after = breaking(before, reflected(engine))
+    assert after == ([] if told is None else [told, *after[1:]])
+
+
+@pytest.mark.parametrize(("since", "may"), [(None, False), ("0020", True), (newest_revision(), True), ("9999", False)])
+def test_a_newer_schema_is_used_where_it_says_so(tmp_path: Path, since: str | None, may: bool) -> None:
+    engine = create_engine(f"sqlite:///{tmp_path / 'newer.db'}")
+    with engine.begin() as connection:
+        bring_up_to_date(connection)
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        connection.execute(
+            insert(schema_upgrades).values(revision="9999", version="12.3", upgraded_at=1, compatible_since=since)
+        )
+    with engine.begin() as connection:
+        assert is_up_to_date(connection) == may
+        if may:
+            bring_up_to_date(connection)
+        else:
+            with pytest.raises(NewerSchemaError, match=r"12\.3"):
+                bring_up_to_date(connection)

@@ -2,7 +2,10 @@
 
 tables of today ─▶ nothing
 older tables    ─▶ migrations (Alembic), in one transaction
+newer tables    ─▶ nothing where they say that this version may work with them, else refused
 none            ─▶ create all, and note the newest revision
+
+So nodes can be upgraded one after another: those of the version before work on beside one that has migrated.
 """
 
 from __future__ import annotations
@@ -40,15 +43,25 @@ _VERSIONS: Final = Table(
 """Alembic's own table."""
 
 
+COMPATIBLE_SINCE: Final = "0020"
+"""Versions whose newest revision is this one or later may work with the newest schema, beside versions of today.
+
+A migration keeps it where it only adds what they need not know: tables, indexes, columns that may be empty or have a default.
+One that they cannot live with raises it to its own revision: it takes something away, or they would have to write something
+that they do not know of. All nodes are then stopped for the upgrade.
+"""
+
+
 class NewerSchemaError(Exception):
     """The tables are of a newer version than this one knows; the message names theirs."""
 
 
 def is_up_to_date(connection: Connection) -> bool:
-    """Return whether the tables are of the newest schema."""
+    """Return whether the tables are of the newest schema, or of a newer one that this version may work with."""
     if not inspect(connection).has_table(_VERSIONS.name):
         return False
-    return connection.execute(select(_VERSIONS.c.version_num)).scalar_one_or_none() == newest_revision()
+    found = connection.execute(select(_VERSIONS.c.version_num)).scalar_one_or_none()
+    return found == newest_revision() or (found is not None and _may_be_used(connection, found))
 
 
 def bring_up_to_date(connection: Connection) -> None:
@@ -62,7 +75,7 @@ def bring_up_to_date(connection: Connection) -> None:
     Raises
     ------
     NewerSchemaError
-        A newer version made the tables, or changed them.
+        A newer version made the tables, or changed them, and this one must not work with them.
     """
     if not inspect(connection).has_table(_VERSIONS.name):
         metadata.create_all(connection, checkfirst=False)
@@ -75,6 +88,8 @@ def bring_up_to_date(connection: Connection) -> None:
         return
     found = connection.execute(select(_VERSIONS.c.version_num)).scalar_one_or_none()
     if found is not None and found not in _revisions():
+        if _may_be_used(connection, found):
+            return
         maker = _maker(connection, found)
         raise NewerSchemaError(
             f"{'' if maker is None else f'version {maker} made it, '}its schema is {found}, this one knows {newest_revision()}"
@@ -91,8 +106,26 @@ def read_schema(connection: Connection) -> tuple[str, str | None]:
 
 def _note_upgrade(connection: Connection) -> None:
     connection.execute(
-        schema_upgrades.insert().values(revision=newest_revision(), version=version("hounsfield"), upgraded_at=now_ms())
+        schema_upgrades.insert().values(
+            revision=newest_revision(),
+            version=version("hounsfield"),
+            upgraded_at=now_ms(),
+            compatible_since=COMPATIBLE_SINCE,
+        )
     )
+
+
+def _may_be_used(connection: Connection, revision: str) -> bool:
+    """Return whether tables of a newer revision say that this version may work with them."""
+    columns = schema_upgrades.c
+    known = inspect(connection).has_table(schema_upgrades.name) and columns.compatible_since.name in {
+        column["name"] for column in inspect(connection).get_columns(schema_upgrades.name)
+    }
+    if revision in _revisions() or not known:
+        return False
+    query = select(columns.compatible_since).where(columns.revision == revision)
+    since = connection.execute(query).scalar_one_or_none()
+    return since is not None and since <= newest_revision()
 
 
 def _maker(connection: Connection, revision: str) -> str | None:
