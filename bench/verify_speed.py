@@ -25,9 +25,9 @@ from hounsfield.imaging.datastores import fetch_key, get_datastore
 from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.verify.check_processes import CheckProcesses, start
 from hounsfield.imaging.verify.passes import PassKind, begin_pass
-from hounsfield.imaging.verify.rate_limit import RateLimit
 from hounsfield.imaging.verify.scopes import Scope
 from hounsfield.imaging.verify.verifier import Verifier
+from hounsfield.runtime.rate_limit import RateLimit
 from hounsfield.runtime.worker_pool import WorkerPool
 from hounsfield.storage.blobs.packs import Label, RecordKind, pack_name, read_contents, read_records
 

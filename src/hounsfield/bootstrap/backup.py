@@ -43,7 +43,7 @@ from hounsfield.imaging.backup.wrapped_keys import KeyProtection
 from hounsfield.imaging.backup.writer import BackupWriter, Progress, SmallFiles
 from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.verify.findings import Severity
-from hounsfield.imaging.verify.rate_limit import RateLimit
+from hounsfield.runtime.rate_limit import RateLimit
 from hounsfield.settings import Settings
 from hounsfield.storage.blobs.blobs import BlobLocation, BlobMissingError, Blobs
 from hounsfield.storage.blobs.location_marker import MARK, check_location, installation_id

@@ -334,6 +334,24 @@ def status_command(data: Path, as_json: bool) -> None:
     sys.exit(status.show_status(data, Output(as_json=as_json)))
 
 
+@cli.command("compact")
+@data_option
+@click.option("--status", is_flag=True, help="Show how compaction stands, and do nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def compact_command(data: Path, status: bool, as_json: bool) -> None:
+    """Merge small packs and erase released bytes now, beside a running server too.
+
+    Exits with 0 when all is done, 1 when packs had to be left as they are, and 3 when it could not be carried out.
+    """
+    with defer_collection():
+        from hounsfield.cli import compact
+        from hounsfield.cli.output import Output
+    if status:
+        compact.show_status(data, Output(as_json=as_json))
+        return
+    sys.exit(compact.compact(data, Output(as_json=as_json)))
+
+
 @cli.command("demo")
 @click.option("--data", type=click.Path(file_okay=False, path_type=Path), default=Path("demo-data"), show_default=True)
 @click.option("--keep-serving/--stop", default=None, help="Serve on after the tour.  [default: when in a terminal]")

@@ -44,12 +44,12 @@ from hounsfield.imaging.verify.passes import (
     list_passes,
     save_pass,
 )
-from hounsfield.imaging.verify.rate_limit import RateLimit
 from hounsfield.imaging.verify.reports import report_json, report_lines, result_of, status_line
 from hounsfield.imaging.verify.scopes import Sample, Scope
 from hounsfield.imaging.verify.verifier import Verifier
 from hounsfield.jobs.runner import StoppedError
 from hounsfield.runtime.logs import configure_logs
+from hounsfield.runtime.rate_limit import RateLimit
 from hounsfield.settings import Settings, load_settings
 from hounsfield.storage.blobs.blobs import BlobsUnreachableError
 from hounsfield.storage.clock import now_ms

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 import orjson
 
@@ -34,6 +35,10 @@ class PixelKind(StrEnum):
     def in_frames(self) -> bool:
         """Whether the pixel data is stored frame by frame."""
         return self in (PixelKind.FRAMES, PixelKind.DAMAGED)
+
+
+RUN_LENGTH: Final = 1024
+"""Most frames of one run: what a reader scans to find a frame is at most 4 KiB."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
@@ -22,6 +22,7 @@ from sqlalchemy.exc import IntegrityError
 
 from hounsfield.jobs.wakeup import Wakeup
 from hounsfield.storage.db.database import Database
+from hounsfield.storage.db.errors import DatabaseTroubleError
 from hounsfield.storage.db.job_tables import work_items
 from hounsfield.storage.db.steady_clock import SteadyClock, steady_ms
 from hounsfield.storage.identifiers import new_id
@@ -117,6 +118,40 @@ class WorkQueue:
                 .returning(work_items)
             ).one()
         return WorkItem(taken.id, taken.kind, taken.subject_id, owner, taken.attempts, taken.since)
+
+    def take(self, kind: str, owner: str, subject_id: str = "all") -> WorkItem | None:
+        """Take the one item of work that comes again and again, also before its time; None while somebody has its lease."""
+        free = (work_items.c.lease_owner.is_(None)) | (work_items.c.available_at <= bindparam("now"))
+        with self._database.write() as connection:
+            now = self.clock.advance(connection)
+            taken = connection.execute(
+                update(work_items)
+                .where(work_items.c.kind == kind, work_items.c.subject_id == subject_id, free)
+                .values(lease_owner=owner, available_at=self._lease_end())
+                .returning(work_items),
+                {"now": now},
+            ).one_or_none()
+        if taken is None:
+            return None
+        return WorkItem(taken.id, taken.kind, taken.subject_id, owner, taken.attempts, taken.since)
+
+    @contextlib.contextmanager
+    def renewed(self, item: WorkItem) -> Iterator[None]:
+        """Keep the lease for the time of a block, outside of a runner, as far as the database can be reached."""
+        ended = threading.Event()
+
+        def renew() -> None:
+            while not ended.wait(self.lease_seconds / 3):
+                with contextlib.suppress(LeaseLostError, DatabaseTroubleError):
+                    self.renew(item)
+
+        thread = threading.Thread(target=renew, name="lease", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
 
     def renew(self, item: WorkItem) -> None:
         """Extend the lease; raises `LeaseLostError`."""

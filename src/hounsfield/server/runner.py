@@ -2,7 +2,7 @@
 
 imports  IMPORT                              slots of their own, and a pool of processes that transcode
 short    updates, copies, deletions, sweeps  never wait for imports, which may wait for them to unlock an image set
-long     moving packs, the index, verifying  takes long and never ends; nobody who waits for an update waits for it
+long     packs, the index, verifying         takes long and never ends; nobody who waits for an update waits for it
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from hounsfield.bootstrap.audit_tasks import (
     record_verifications,
 )
 from hounsfield.bootstrap.cluster import FALL_BACK_SECONDS, VERIFY_PRIORITY, open_cluster
+from hounsfield.bootstrap.compaction import open_rewriting_process, read_times
 from hounsfield.bootstrap.folder_claim import RUNNER, claim_folder
 from hounsfield.bootstrap.image_store import make_journal_flusher, open_image_store
 from hounsfield.bootstrap.installation import open_repository
@@ -45,9 +46,11 @@ from hounsfield.imaging.imports.runner import ImportRunner
 from hounsfield.imaging.ingest.worker import warm_up
 from hounsfield.imaging.ingest.workers import IngestWorkers
 from hounsfield.imaging.search.reindex import FILL_INDEX, Reindexer, schedule_indexing
+from hounsfield.imaging.tiering.compaction import COMPACT, CompactionHandler, schedule_compaction
 from hounsfield.imaging.tiering.damage_log import note_damage
 from hounsfield.imaging.tiering.orphan_packs import SWEEP_ORPHANS, OrphanSweeper, schedule_sweep
 from hounsfield.imaging.tiering.pack_key_sweep import KEEP_PACK_KEYS, PackKeySweeper, schedule_pack_keys
+from hounsfield.imaging.tiering.rewriting_process import RewritingProcess
 from hounsfield.imaging.tiering.tiers import SWEEP_TIERS, TierSweeper, schedule_tiers
 from hounsfield.jobs.runner import Runner, WakeupSignal, WorkHandler
 from hounsfield.runtime.logs import configure_logs
@@ -107,6 +110,7 @@ class _Work:
     def long(self) -> dict[str, WorkHandler]:
         return {
             **self._verification(),
+            COMPACT: CompactionHandler(self.image_store, read_times(self.settings), self._rewriting_process, self.stop),
             FILL_INDEX: Reindexer(self.image_store, self.stop),
             SWEEP_TIERS: TierSweeper(
                 self.image_store,
@@ -115,6 +119,9 @@ class _Work:
                 stop=self.stop,
             ),
         }
+
+    def _rewriting_process(self) -> RewritingProcess:
+        return open_rewriting_process(self.settings, self.image_store, self.stop)
 
     def _verification(self) -> dict[str, WorkHandler]:
         if self.settings.verify_days <= 0:
@@ -164,7 +171,14 @@ def run_runner(settings: Settings) -> None:
     workers = IngestWorkers(settings.import_processes, None if cluster is None else _pool(cluster), waits=True)
     workers.start()
     work = _Work(settings, image_store, keyring, directory, trail, workers, cluster, stop)
-    for schedule in (schedule_sweep, schedule_forgetting, schedule_tiers, schedule_indexing, schedule_pack_keys):
+    for schedule in (
+        schedule_sweep,
+        schedule_forgetting,
+        schedule_tiers,
+        schedule_indexing,
+        schedule_pack_keys,
+        schedule_compaction,
+    ):
         schedule(image_store)
     # A bucket that does not answer must not keep the process from ending; what is not delivered then is later.
     maintenance = AuditMaintenance.of(settings, image_store, keyring)
@@ -206,7 +220,7 @@ def _carry_out(work: _Work) -> None:
     failed = partial(note_damage, work.image_store)
     imports = Runner(queue, work.imports(), stop, slots=work.settings.import_slots, signal=signal, failed=failed)
     short = Runner(queue, work.short(), stop, signal=signal, failed=failed)
-    long = Runner(queue, work.long(), stop, slots=3, failed=failed)
+    long = Runner(queue, work.long(), stop, slots=4, failed=failed)
     threads = [
         SupervisedThread("listener", partial(queue.listen, signal.notify, stop), stop, daemon=False),
         SupervisedThread("imports", imports.run, stop, daemon=False),

@@ -132,6 +132,16 @@ class Fields:
         Bytes of the local disk for what API processes have read of packs in object stores, encrypted as there; 0 for none.
     release_after_seconds : float
         How long after its deletion the storage of an image set is released.
+    compaction_after_seconds : float
+        How long packs below 64 MiB are left alone before a runner merges them; 0 to merge none, nor to erase released records
+        from packs that others use.
+    compaction_grace_seconds : float
+        How long packs stay whose records were brought to others, for those who read them at the time, and for backups.
+    compaction_rate : float
+        Bytes a second that compaction reads at most; 0 for any number.
+    erase_after_seconds : float
+        How long released records in a pack that others use wait for more of them, before the pack is written anew without
+        them; a quarter of a pack does not wait.
     archive_after_days : float
         Days without access after which an image set moves to ARCHIVE_INSTANT_ACCESS; 0 for never, and what is there comes back.
     archive_blobs_url : str
@@ -320,6 +330,10 @@ class Fields:
     rendered_cache_bytes: int = 64 * 1024 * 1024
     free_space_floor_bytes: int = 1024 * 1024 * 1024
     release_after_seconds: float = 24 * 3600.0
+    compaction_after_seconds: float = 600.0
+    compaction_grace_seconds: float = 3600.0
+    compaction_rate: float = 50e6
+    erase_after_seconds: float = 24 * 3600.0
     archive_after_days: float = 30.0
     archive_blobs_url: str = ""
     archive_storage_class: str = ""

@@ -19,9 +19,9 @@ from hounsfield.bootstrap.image_store import open_image_store
 from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.verify.check_processes import CheckProcesses
 from hounsfield.imaging.verify.passes import PassKind, Step, begin_pass, find_unfinished, list_passes, save_pass
-from hounsfield.imaging.verify.rate_limit import RateLimit
 from hounsfield.imaging.verify.scopes import Scope
 from hounsfield.imaging.verify.verifier import Verifier
+from hounsfield.runtime.rate_limit import RateLimit
 from hounsfield.settings import load_settings
 from support.clients.dicomweb import part10, store
 from support.files.synthetic import noise, slice_of

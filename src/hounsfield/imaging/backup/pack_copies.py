@@ -15,8 +15,8 @@ from itertools import islice
 from typing import Final
 
 from hounsfield.imaging.backup.place import PIECE_BYTES, BackupPlace, ObjectDigest
-from hounsfield.imaging.verify.rate_limit import RateLimit
 from hounsfield.jobs.runner import StoppedError
+from hounsfield.runtime.rate_limit import RateLimit
 from hounsfield.storage.blobs.blobs import BlobMissingError, Blobs
 
 _FOLDER_THREADS: Final = 2

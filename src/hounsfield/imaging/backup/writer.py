@@ -43,8 +43,8 @@ from hounsfield.imaging.backup.sealed_objects import BackupKey
 from hounsfield.imaging.backup.tables import export_tables
 from hounsfield.imaging.backup.wrapped_keys import KeyProtection, keep_keys
 from hounsfield.imaging.image_store import ImageStore
-from hounsfield.imaging.verify.rate_limit import RateLimit
 from hounsfield.jobs.runner import StoppedError
+from hounsfield.runtime.rate_limit import RateLimit
 from hounsfield.storage.clock import now_ms
 from hounsfield.storage.db.database import lift_time_limits
 from hounsfield.storage.db.schema import newest_revision

@@ -21,7 +21,7 @@ from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.imagesets.get import version_row
 from hounsfield.imaging.imagesets.workflow import check_readable
 from hounsfield.imaging.levels import open_levels
-from hounsfield.storage.blobs.packs import Extent, Label, RecordKind, read_records
+from hounsfield.storage.blobs.packs import Extent, Label, PackMissingError, RecordKind, read_records
 from hounsfield.storage.db.image_set_tables import instances
 from hounsfield.storage.keys.data_key import DataKey
 from hounsfield.storage.lru_cache import SharedCache
@@ -64,6 +64,13 @@ class MetadataReader:
         ConflictError
             The version is still being made.
         """
+        try:
+            return self._read(datastore_id, image_set_id, version)
+        except PackMissingError:
+            # A pack may have gone while its fragments were read: they are in another one then.
+            return self._read(datastore_id, image_set_id, version)
+
+    def _read(self, datastore_id: str, image_set_id: str, version: int | None) -> bytes:
         with self._image_store.database.read() as connection:
             datastore = active_datastore(connection, self._image_store, datastore_id)
             row = version_row(connection, datastore_id, image_set_id, version)

@@ -32,7 +32,7 @@ from hounsfield.imaging.pixel_description import (
     pixel_format,
     pixel_frames,
 )
-from hounsfield.imaging.staged_instance import FrameRun, PixelKind
+from hounsfield.imaging.staged_instance import RUN_LENGTH, FrameRun, PixelKind
 from hounsfield.pixels.codecs.decode import check_frame, decode_samples, find_irregularity
 from hounsfield.pixels.codecs.jpeg_colour import interpretation_of_jpeg
 from hounsfield.pixels.codecs.transcode import StoredFrame, store_unchanged, transcode_frame
@@ -57,8 +57,6 @@ from hounsfield.storage.blobs.packs import Extent, Label, PackWriter, RecordKind
 from hounsfield.storage.identifiers import frame_id
 
 PIXEL_DATA = 0x7FE00010
-RUN_LENGTH = 1024
-"""Most frames of one run: what a reader scans to find a frame is at most 4 KiB."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,10 +26,9 @@ from hounsfield.imaging.imagesets.delete import DELETE_IMAGE_SET
 from hounsfield.imaging.imagesets.release_storage import RELEASE_IMAGE_SET
 from hounsfield.imaging.imagesets.update import UPDATE_IMAGE_SET
 from hounsfield.imaging.imports.jobs import IMPORT, JobStatus
-from hounsfield.imaging.ingest.pixel_writer import RUN_LENGTH
 from hounsfield.imaging.levels import IndexEntry, index_entry, open_levels
 from hounsfield.imaging.rebuild.pack_places import OwnedRecords, PackPlaces, frame_runs_of
-from hounsfield.imaging.staged_instance import PixelKind
+from hounsfield.imaging.staged_instance import RUN_LENGTH, PixelKind
 from hounsfield.imaging.states import StorageTier, WorkflowStatus
 from hounsfield.imaging.study_rows import SeriesDetails, read_series_details, refresh_studies
 from hounsfield.imaging.tag_index import index_tags

@@ -22,10 +22,10 @@ from hounsfield.dicom.values.decode import JsonValue, ValueDecoder
 from hounsfield.dicom.values.dictionary import tag_of
 from hounsfield.dicom.values.elements import Element
 from hounsfield.imaging.image_store import ImageStore
-from hounsfield.imaging.retrieve.instances import ReadableImageSet, StoredInstance
+from hounsfield.imaging.retrieve.instances import StoredInstance, find_moved_instances
 from hounsfield.imaging.retrieve.level_changes import LEVEL_TAGS, LevelChanges
 from hounsfield.imaging.retrieve.stored_data_set import as_little_endian
-from hounsfield.storage.blobs.packs import Extent, Label, RecordKind, read_records
+from hounsfield.storage.blobs.packs import Extent, Label, PackMissingError, RecordKind, read_records
 
 _GROUP = 256
 _WARNING_REASON = "WarningReason"
@@ -127,23 +127,36 @@ def read_stored_data_sets(image_store: ImageStore, instances: Sequence[StoredIns
 
 
 def _data_sets(image_store: ImageStore, instances: Sequence[StoredInstance]) -> list[bytes]:
-    wanted = [(instance.dataset, Label(RecordKind.DATASET, instance.source_key)) for instance in instances]
-    return _read(image_store, [instance.image_set for instance in instances], wanted)
+    return _read(image_store, instances, RecordKind.DATASET)
 
 
 def _fragments(image_store: ImageStore, instances: Sequence[StoredInstance]) -> dict[str, bytes]:
     """Read the fragments of edited instances, by their keys."""
     edited = [instance for instance in instances if instance.is_edited]
-    wanted = [(instance.fragment, Label(RecordKind.FRAGMENT, instance.source_key)) for instance in edited]
-    found = _read(image_store, [instance.image_set for instance in edited], wanted)
+    found = _read(image_store, edited, RecordKind.FRAGMENT)
     return {instance.key: data for instance, data in zip(edited, found, strict=True)}
 
 
-def _read(
-    image_store: ImageStore, image_sets: Sequence[ReadableImageSet], wanted: list[tuple[Extent, Label]]
-) -> list[bytes]:
-    """Read records of one data store, whose key is the same for all image sets."""
-    return read_records(image_store.blobs, image_sets[0].key, wanted) if wanted else []
+def _read(image_store: ImageStore, instances: Sequence[StoredInstance], kind: RecordKind) -> list[bytes]:
+    """Read a record of each instance; all are of one data store, whose key is the same for all image sets."""
+    if not instances:
+        return []
+    key, wanted = instances[0].image_set.key, _wanted(instances, kind)
+    try:
+        return read_records(image_store.blobs, key, wanted)
+    except PackMissingError:
+        # Whoever reads slowly may come after an old pack has gone.
+        again = _wanted(find_moved_instances(image_store, instances), kind)
+        if again == wanted:
+            raise
+        return read_records(image_store.blobs, key, again)
+
+
+def _wanted(instances: Sequence[StoredInstance], kind: RecordKind) -> list[tuple[Extent, Label]]:
+    return [
+        (instance.fragment if kind is RecordKind.FRAGMENT else instance.dataset, Label(kind, instance.source_key))
+        for instance in instances
+    ]
 
 
 def _current(instance: StoredInstance, data: bytes, fragment: bytes | None, levels: LevelChanges) -> CurrentDataSet:

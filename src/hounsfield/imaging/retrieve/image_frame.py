@@ -12,12 +12,19 @@ from hounsfield.imaging.datastores import active_datastore
 from hounsfield.imaging.errors import NotFoundError
 from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.imagesets.get import not_found
-from hounsfield.imaging.retrieve.stored_frames import StoredFrames, find_frame, find_frames_by_id, read_frame
+from hounsfield.imaging.retrieve.stored_frames import (
+    StoredFrames,
+    find_frame,
+    find_frames_by_id,
+    find_moved_frame,
+    read_frame,
+)
 from hounsfield.imaging.staged_instance import FrameRun, PixelKind
 from hounsfield.pixels.transfer_syntaxes import TABLE, TreatmentKind
-from hounsfield.storage.blobs.packs import SEAL_BYTES, Extent, Label, RecordKind, read_record
+from hounsfield.storage.blobs.packs import SEAL_BYTES, Extent, Label, PackMissingError, RecordKind, read_record
 from hounsfield.storage.db.image_set_tables import frame_runs, image_sets
 from hounsfield.storage.identifiers import split_frame_id
+from hounsfield.storage.keys.data_key import DataKey
 
 _FIND_RUNS = (
     select(frame_runs).where(frame_runs.c.source_key == bindparam("source_key")).order_by(frame_runs.c.first_ordinal)
@@ -117,8 +124,19 @@ def _whole_object(image_store: ImageStore, found: StoredFrames) -> StoredImageFr
         is_frame=TABLE.get(found.transfer_syntax) is TreatmentKind.KEEP_VIDEO,
         size=sum(extent.length - SEAL_BYTES for extent, _ in chunks),
         chunk_count=len(chunks),
-        chunks=(read_record(image_store.blobs, found.data_key, *wanted) for wanted in chunks),
+        chunks=(_read_chunk(image_store, found.data_key, *wanted) for wanted in chunks),
     )
+
+
+def _read_chunk(image_store: ImageStore, key: DataKey, extent: Extent, label: Label) -> bytes:
+    try:
+        return read_record(image_store.blobs, key, extent, label)
+    except PackMissingError:
+        # A client may take as long over the chunks before as an old pack stays.
+        moved = find_moved_frame(image_store, label.owner, label.ordinal, extent)
+        if moved is None:
+            raise
+        return read_record(image_store.blobs, key, moved, label)
 
 
 def read_frame_runs(image_store: ImageStore, source_key: str) -> list[FrameRun]:

@@ -244,6 +244,31 @@ def list_instances(image_store: ImageStore, image_set: ReadableImageSet) -> list
         return _instances(connection, image_set)
 
 
+def find_moved_instances(image_store: ImageStore, stored: Sequence[StoredInstance]) -> list[StoredInstance]:
+    """Find instances anew, in the order given, because a pack is missing: their records may be in other packs now.
+
+    Parameters
+    ----------
+    image_store : ImageStore
+        The image store.
+    stored : Sequence of StoredInstance
+        The instances as they were found; those that are not there any more come back as they are.
+    """
+    uids: dict[tuple[str, int], list[StoredInstance]] = {}
+    for instance in stored:
+        uids.setdefault((instance.image_set.image_set_id, instance.image_set.version), []).append(instance)
+    found: dict[tuple[str, int, str], StoredInstance] = {}
+    with image_store.database.read() as connection:
+        for place, some in uids.items():
+            for group in in_groups(some):
+                again = _instances(connection, group[0].image_set, [instance.sop_uid for instance in group])
+                found.update(((*place, instance.key), instance) for instance in again)
+    return [
+        found.get((instance.image_set.image_set_id, instance.image_set.version, instance.key), instance)
+        for instance in stored
+    ]
+
+
 def find_primary_image_sets(
     image_store: ImageStore, access: ImageSetAccess, datastore_id: str, study_uid: str
 ) -> list[ReadableImageSet]:

@@ -10,8 +10,9 @@ from typing import Final
 from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.retrieve.image_frame import read_frame_runs
 from hounsfield.imaging.retrieve.instances import StoredInstance
+from hounsfield.imaging.retrieve.stored_frames import find_moved_frame
 from hounsfield.imaging.staged_instance import FrameRun
-from hounsfield.storage.blobs.packs import SEAL_BYTES, Extent, Label, RecordKind, read_records
+from hounsfield.storage.blobs.packs import SEAL_BYTES, Extent, Label, PackMissingError, RecordKind, read_records
 
 _BATCH_BYTES: Final = 8 << 20
 _BATCH_RECORDS: Final = 64
@@ -77,9 +78,24 @@ def _read(image_store: ImageStore, instance: StoredInstance, places: Iterable[tu
     size = 0
     for ordinal, extent in places:
         if batch and (size + extent.length > _BATCH_BYTES or len(batch) == _BATCH_RECORDS):
-            yield from read_records(image_store.blobs, instance.image_set.key, batch)
+            yield from _read_batch(image_store, instance, batch)
             batch, size = [], 0
         batch.append((extent, Label(kind, instance.source_key, ordinal)))
         size += extent.length
     if batch:
-        yield from read_records(image_store.blobs, instance.image_set.key, batch)
+        yield from _read_batch(image_store, instance, batch)
+
+
+def _read_batch(image_store: ImageStore, instance: StoredInstance, batch: list[tuple[Extent, Label]]) -> list[bytes]:
+    try:
+        return read_records(image_store.blobs, instance.image_set.key, batch)
+    except PackMissingError:
+        # Whoever reads slowly may come after an old pack has gone.
+        again = [(_find_moved(image_store, label, extent), label) for extent, label in batch]
+        if again == batch:
+            raise
+        return read_records(image_store.blobs, instance.image_set.key, again)
+
+
+def _find_moved(image_store: ImageStore, label: Label, extent: Extent) -> Extent:
+    return find_moved_frame(image_store, label.owner, label.ordinal, extent) or extent

@@ -7,6 +7,7 @@ What this way does not find `hounsfield.imaging.retrieve.data_set` makes, whose 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -18,7 +19,7 @@ from hounsfield.dicom.io.part10 import Part10, read_part10
 from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.retrieve.stored_frames import StoredFrames
 from hounsfield.imaging.states import ImageSetState, WorkflowStatus
-from hounsfield.storage.blobs.packs import Extent, Label, RecordKind, read_record
+from hounsfield.storage.blobs.packs import Extent, Label, PackMissingError, RecordKind, read_record
 from hounsfield.storage.db.database import ONE
 from hounsfield.storage.db.image_set_tables import image_set_versions, image_sets, instances
 from hounsfield.storage.db.prepared import PreparedStatement
@@ -70,6 +71,14 @@ def read_unedited_data_set(image_store: ImageStore, found: StoredFrames) -> Uned
         Stored bytes were changed or are gone.
     """
     parameters = {"key": found.instance_key, "image_set_id": found.image_set_id, "version": found.version}
+    try:
+        return _look_up(image_store, found, parameters)
+    except PackMissingError:
+        # It may have been brought to another pack at this moment.
+        return _look_up(image_store, found, parameters)
+
+
+def _look_up(image_store: ImageStore, found: StoredFrames, parameters: Mapping[str, object]) -> UneditedDataSet | None:
     row = image_store.database.lookup(_FIND, parameters)
     if row is None:
         return None

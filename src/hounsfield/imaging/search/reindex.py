@@ -113,6 +113,7 @@ class Reindexer:
             if version is None:
                 return True
             query = select(*wanted, *extent).where(columns.image_set_id == image_set_id)
+            query = query.order_by(columns.key, columns.first_version)
             rows: Any = connection.execute(query).all()
         levels = open_levels(key, image_set_id, version.version, version.sealed_levels)
         indexes = self._indexes(key, rows)
@@ -121,6 +122,9 @@ class Reindexer:
             lock_datastore(connection, datastore_id)
             # Whatever changes instances seals the levels anew.
             if connection.execute(_latest(image_set_id)).first() != version:
+                return False
+            # Compaction may have brought fragments to other packs, and some may not have been found where they were.
+            if connection.execute(query).all() != rows:
                 return False
             values = {**asdict(index_entry(levels)), "index_version": INDEX_VERSION}
             connection.execute(update(image_sets).where(image_sets.c.id == image_set_id).values(**values))

@@ -1,1 +1,1 @@
-"""Storage tiers, pack moves and orphaned packs."""
+"""Storage tiers, pack moves, compaction and orphaned packs."""

@@ -2,7 +2,7 @@
 
 Packs become orphans when a process dies between writing a pack and the rows that name it, or between forgetting the rows of
 a deleted image set and deleting its packs. A pack is an orphan when it is older than a day and neither a row of the data
-store nor the result of an unfinished import job names it.
+store nor the result of an unfinished import job names it, nor compaction has it.
 
     old blobs ─▶ named by results of unfinished jobs? ─▶ named by rows? ─▶ noted ─▶ the same a day later? ─▶ delete
 
@@ -23,16 +23,18 @@ from pathlib import PurePosixPath
 from typing import Any, Final
 
 import structlog
-from sqlalchemy import Connection, Select, delete, insert, select
+from sqlalchemy import Connection, Select, delete, select
 
 from hounsfield.imaging.datastores import fetch_key, get_datastore
 from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.imports.files import read_file_records
+from hounsfield.imaging.tiering.noted_packs import list_noted_ids
 from hounsfield.jobs.queue import WorkItem
 from hounsfield.storage.blobs.open_uploads import abort_open_uploads
 from hounsfield.storage.clock import now_ms
 from hounsfield.storage.db.database import in_groups
 from hounsfield.storage.db.image_set_tables import datastores, frame_runs, instances
+from hounsfield.storage.db.insert_missing import insert_missing
 from hounsfield.storage.db.job_tables import import_files, import_jobs
 from hounsfield.storage.db.orphan_pack_table import orphan_packs
 from hounsfield.storage.keys.data_key import DataKey, KeyUnavailableError
@@ -108,7 +110,9 @@ class OrphanSweeper:
         old = list(self._image_store.blobs.names(f"packs/{datastore_id}/", before_ms=a_day_ago(self._image_store)))
         orphans: set[str] = set()
         if old:
-            named = list_packs_of_jobs(self._image_store, datastore_id)
+            named = list_packs_of_jobs(self._image_store, datastore_id) | list_noted_ids(
+                self._image_store, datastore_id
+            )
             with self._image_store.database.read() as connection:
                 named |= _named_by_rows(connection, datastore_id)
             orphans = {name for name in old if PurePosixPath(name).name not in named}
@@ -140,7 +144,8 @@ class OrphanSweeper:
                 connection.execute(delete(orphan_packs).where(own, columns.name.in_(some)))
             for some in in_groups(new):
                 rows = [{"datastore_id": datastore_id, "name": name, "first_seen_at": now} for name in some]
-                connection.execute(insert(orphan_packs), rows)
+                # On PostgreSQL a sweep of another process may be at it at the same time.
+                insert_missing(connection, orphan_packs, rows)
         return {**known, **dict.fromkeys(new, now)}
 
 

@@ -9,17 +9,21 @@ those keys can refer to it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from array import array
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, select
 
+from hounsfield.imaging.staged_instance import PixelKind
 from hounsfield.storage.blobs.blobs import Blobs
-from hounsfield.storage.blobs.packs import read_contents
+from hounsfield.storage.blobs.packs import Extent, Label, RecordKind, read_contents
 from hounsfield.storage.db.database import in_groups
 from hounsfield.storage.db.image_set_tables import frame_runs, instances
 from hounsfield.storage.keys.data_key import DataKey
+
+_IN_FRAMES: Final = frozenset(kind.value for kind in PixelKind if kind.in_frames)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,4 +104,67 @@ def read_references(connection: Connection, source_keys: Sequence[str]) -> list[
     originals = columns.key.in_(source_keys) & (columns.source_key == columns.key)
     copies = columns.source_key.in_(source_keys) & (columns.source_key != columns.key)
     query = select(columns.image_set_id, columns.source_key, columns.fragment_pack_id, columns.dataset_pack_id)
+    return [row for condition in (originals, copies) for row in connection.execute(query.where(condition))]
+
+
+def find_named_records(
+    connection: Connection, pack_ids: Collection[str], source_keys: Collection[str]
+) -> set[tuple[Label, Extent]]:
+    """Find the records of packs that rows of instances name.
+
+    Parameters
+    ----------
+    connection : Connection
+        The transaction to read in.
+    pack_ids : Collection[str]
+        The packs.
+    source_keys : Collection[str]
+        Only records that were written under these keys.
+    """
+    named: set[tuple[Label, Extent]] = set()
+    for some in in_groups(sorted(source_keys)):
+        kinds: dict[str, RecordKind] = {}
+        for row in read_places(connection, some):
+            kinds[row.source_key] = RecordKind.FRAME if row.pixel_kind in _IN_FRAMES else RecordKind.BLOB
+            for kind, extent in (
+                (RecordKind.FRAGMENT, Extent(row.fragment_pack_id, row.fragment_offset, row.fragment_length)),
+                (RecordKind.DATASET, Extent(row.dataset_pack_id, row.dataset_offset, row.dataset_length)),
+            ):
+                if extent.pack_id in pack_ids:
+                    named.add((Label(kind, row.source_key), extent))
+        for run in connection.execute(select(frame_runs).where(frame_runs.c.source_key.in_(sorted(kinds)))):
+            if run.pack_id in pack_ids:
+                label = kinds[run.source_key], run.source_key
+                named.update((Label(*label, ordinal), extent) for ordinal, extent in run_extents(run))
+    return named
+
+
+def run_extents(run: Any) -> Iterator[tuple[int, Extent]]:
+    """Yield the records of a row of ``frame_runs``: ordinal and place of each."""
+    offset = run.first_offset
+    lengths = array("I", run.lengths[: len(run.lengths) // 4 * 4])
+    for ordinal, length in enumerate(lengths, run.first_ordinal):
+        yield ordinal, Extent(run.pack_id, offset, length)
+        offset += length
+
+
+def read_places(connection: Connection, source_keys: Sequence[str]) -> list[Any]:
+    """Read where the records of instances, originals and copies, are whose records were written under these keys."""
+    columns = instances.c
+    query = select(
+        columns.key,
+        columns.first_version,
+        columns.image_set_id,
+        columns.source_key,
+        columns.instance_order,
+        columns.pixel_kind,
+        columns.fragment_pack_id,
+        columns.fragment_offset,
+        columns.fragment_length,
+        columns.dataset_pack_id,
+        columns.dataset_offset,
+        columns.dataset_length,
+    )
+    originals = columns.key.in_(source_keys) & (columns.source_key == columns.key)
+    copies = columns.source_key.in_(source_keys) & (columns.source_key != columns.key)
     return [row for condition in (originals, copies) for row in connection.execute(query.where(condition))]

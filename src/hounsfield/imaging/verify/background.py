@@ -29,12 +29,12 @@ from hounsfield.imaging.verify.passes import (
     list_passes,
     save_pass,
 )
-from hounsfield.imaging.verify.rate_limit import RateLimit
 from hounsfield.imaging.verify.reports import result_of
 from hounsfield.imaging.verify.scopes import Scope
 from hounsfield.imaging.verify.verifier import Unit, Verifier
 from hounsfield.jobs.queue import WorkItem
 from hounsfield.jobs.runner import StoppedError
+from hounsfield.runtime.rate_limit import RateLimit
 from hounsfield.storage.blobs.blobs import BlobsUnreachableError
 from hounsfield.storage.clock import now_ms
 

@@ -10,32 +10,30 @@ Records that rows name are checked with their image sets (`hounsfield.imaging.ve
 from __future__ import annotations
 
 import zlib
-from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import PurePosixPath
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import Connection, or_, select
+from sqlalchemy import or_, select
 
 from hounsfield.imaging.image_store import ImageStore
-from hounsfield.imaging.staged_instance import PixelKind
+from hounsfield.imaging.tiering.noted_packs import list_noted_ids
 from hounsfield.imaging.tiering.orphan_packs import a_day_ago, list_packs_of_jobs
+from hounsfield.imaging.tiering.pack_references import find_named_records
 from hounsfield.imaging.verify.findings import Finding, FindingKind
 from hounsfield.storage.blobs.blobs import BlobMissingError
 from hounsfield.storage.blobs.packs import (
     Extent,
     Label,
     PackDamagedError,
-    RecordKind,
     check_structure,
     pack_name,
     read_contents,
     read_records,
 )
-from hounsfield.storage.db.database import in_groups
 from hounsfield.storage.db.image_set_tables import frame_runs, instances
 from hounsfield.storage.keys.data_key import DataKey
 
@@ -43,7 +41,6 @@ SHARDS: Final = tuple(f"{number:02x}" for number in range(256))
 """Folders of the packs of a data store."""
 _FEW: Final = 1000
 _BATCH_BYTES: Final = 8 << 20
-_IN_FRAMES: Final = frozenset(kind.value for kind in PixelKind if kind.in_frames)
 
 
 @dataclass(slots=True)
@@ -114,7 +111,7 @@ class PackWalker:
             return [] if self._has_rows(pack_id) else [self._finding(pack_id, FindingKind.PACK_DAMAGED, what)]
         counts["packs"] += 1
         with self._image_store.database.read_snapshot() as connection:
-            named = _named_records(connection, pack_id, sorted({label.owner for label, _ in contents}))
+            named = find_named_records(connection, {pack_id}, {label.owner for label, _ in contents})
         unnamed = [(extent, label) for label, extent in contents if (label, extent) not in named]
         if not unnamed:
             return []
@@ -123,10 +120,15 @@ class PackWalker:
         found = self._read(pack_id, unnamed)
         if named:
             counts["unnamed_records"] += len(unnamed)
-        elif pack_id not in list_packs_of_jobs(self._image_store, self._datastore_id):
+        elif pack_id not in self._list_other_packs():
             what = f"no row names the pack, which has {len(contents)} records and is older than a day"
             found.append(self._finding(pack_id, FindingKind.ORPHANED_PACK, what))
         return found
+
+    def _list_other_packs(self) -> set[str]:
+        """Return the packs that no row of an instance names, but others: unfinished import jobs and compaction."""
+        of_jobs = list_packs_of_jobs(self._image_store, self._datastore_id)
+        return of_jobs | list_noted_ids(self._image_store, self._datastore_id)
 
     def _is_there(self, name: str) -> bool:
         try:
@@ -179,43 +181,3 @@ def _batches(records: Iterable[tuple[Extent, Label]]) -> Iterable[list[tuple[Ext
         size += record[0].length
     if batch:
         yield batch
-
-
-def _named_records(connection: Connection, pack_id: str, owners: Sequence[str]) -> set[tuple[Label, Extent]]:
-    """Return the records of a pack that rows of instances name."""
-    named: set[tuple[Label, Extent]] = set()
-    for some in in_groups(owners):
-        kinds: dict[str, RecordKind] = {}
-        for row in _rows_of(connection, some):
-            kinds[row.source_key] = RecordKind.FRAME if row.pixel_kind in _IN_FRAMES else RecordKind.BLOB
-            for kind, found in (
-                (RecordKind.FRAGMENT, Extent(row.fragment_pack_id, row.fragment_offset, row.fragment_length)),
-                (RecordKind.DATASET, Extent(row.dataset_pack_id, row.dataset_offset, row.dataset_length)),
-            ):
-                if found.pack_id == pack_id:
-                    named.add((Label(kind, row.source_key), found))
-        query = select(frame_runs).where(frame_runs.c.source_key.in_(sorted(kinds)), frame_runs.c.pack_id == pack_id)
-        for run in connection.execute(query):
-            offset = run.first_offset
-            for ordinal, length in enumerate(array("I", run.lengths[: len(run.lengths) // 4 * 4]), run.first_ordinal):
-                named.add((Label(kinds[run.source_key], run.source_key, ordinal), Extent(pack_id, offset, length)))
-                offset += length
-    return named
-
-
-def _rows_of(connection: Connection, source_keys: Sequence[str]) -> list[Any]:
-    """Read the rows of instances, originals and copies, whose records were written under some keys."""
-    columns = instances.c
-    query = select(
-        columns.source_key,
-        columns.pixel_kind,
-        columns.fragment_pack_id,
-        columns.fragment_offset,
-        columns.fragment_length,
-        columns.dataset_pack_id,
-        columns.dataset_offset,
-        columns.dataset_length,
-    )
-    originals = columns.key.in_(source_keys) & (columns.source_key == columns.key)
-    copies = columns.source_key.in_(source_keys) & (columns.source_key != columns.key)
-    return [row for condition in (originals, copies) for row in connection.execute(query.where(condition))]

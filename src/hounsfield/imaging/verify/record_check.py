@@ -30,7 +30,7 @@ from hounsfield.pixels.codecs.checksum import LevelChecksum
 from hounsfield.pixels.codecs.frame_check import find_wrong_resolutions, holds_unchanged
 from hounsfield.pixels.errors import PixelError
 from hounsfield.pixels.transfer_syntaxes import ChecksumType
-from hounsfield.storage.blobs.blobs import BlobLocation, BlobMissingError, Blobs
+from hounsfield.storage.blobs.blobs import BlobMissingError, Blobs
 from hounsfield.storage.blobs.packs import (
     Extent,
     Label,
@@ -41,7 +41,7 @@ from hounsfield.storage.blobs.packs import (
     read_contents,
     read_records,
 )
-from hounsfield.storage.blobs.tiered_blobs import TieredBlobs
+from hounsfield.storage.blobs.tiered_blobs import PackLocations
 from hounsfield.storage.identifiers import frame_id
 from hounsfield.storage.keys.data_key import DataKey
 
@@ -49,21 +49,6 @@ _BATCH_BYTES: Final = 8 << 20
 _BATCH_RECORDS: Final = 256
 _KEPT_PACKS: Final = 4
 _WARNING_REASON: Final = 0x00081196
-
-
-@dataclass(frozen=True, slots=True)
-class PackLocations:
-    """Where the packs are, in a form that can be sent to a worker process."""
-
-    frequent: BlobLocation
-    archived: BlobLocation | None
-
-    def open(self) -> Blobs:
-        """Connect to the places."""
-        first = self.frequent.open()
-        if self.archived is None:
-            return first
-        return TieredBlobs(first, self.archived.open(), far=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +136,7 @@ class RecordCheckResult:
 class _PackContents:
     """The records that a pack lists, or what is wrong with it."""
 
-    extents: Mapping[Label, Extent]
+    extents: Mapping[Label, Sequence[Extent]]
     problem: tuple[FindingKind, str] | None = None
 
 
@@ -248,14 +233,14 @@ class _Checker:
             if found not in self._result.findings:
                 self._result.findings.append(found)
             return
-        listed = pack.extents.get(label)
-        if listed == extent:
+        places = pack.extents.get(label, ())
+        if extent in places:
             return
         what = (
             f"the pack has no {label.kind} {label.ordinal} that is at byte {extent.offset} with {extent.length} bytes"
         )
-        if listed is not None:
-            what += f", but one at byte {listed.offset} with {listed.length} bytes"
+        if places:
+            what += f", but one at byte {places[0].offset} with {places[0].length} bytes"
         self._find(instance, FindingKind.RECORD_MISSING, what, frame=frame, pack_id=extent.pack_id)
 
     def _pack(self, pack_id: str) -> _PackContents:
@@ -485,4 +470,8 @@ def _read_pack(blobs: Blobs, key: DataKey, pack_id: str) -> _PackContents:
         if error.errno != errno.EIO:
             raise
         return _PackContents({}, (FindingKind.PACK_DAMAGED, "the disk does not give all of it"))
-    return _PackContents(dict(contents))
+    # Compaction brings edits of an instance together: the JSON of each has the same label.
+    extents: dict[Label, list[Extent]] = {}
+    for label, extent in contents:
+        extents.setdefault(label, []).append(extent)
+    return _PackContents(extents)

@@ -29,12 +29,13 @@ from hounsfield.imaging.verify.image_set_rules import PIXEL_KINDS, check_image_s
 from hounsfield.imaging.verify.index_check import check_studies, is_indexed, list_studies
 from hounsfield.imaging.verify.pack_walk import SHARDS, PackWalker
 from hounsfield.imaging.verify.passes import Pass, Position, Step
-from hounsfield.imaging.verify.record_check import InstanceRecords, PackLocations, RecordCheck, RecordCheckResult
+from hounsfield.imaging.verify.record_check import InstanceRecords, RecordCheck, RecordCheckResult
 from hounsfield.imaging.verify.scopes import Scope, draw
 from hounsfield.imaging.verify.snapshots import ImageSetSnapshot, read_snapshots
 from hounsfield.jobs.runner import StoppedError
 from hounsfield.storage.blobs.blobs import BlobMissingError, Blobs, BlobsUnreachableError
 from hounsfield.storage.blobs.packs import Extent
+from hounsfield.storage.blobs.tiered_blobs import PackLocations
 from hounsfield.storage.db.image_set_tables import datastores, image_sets
 from hounsfield.storage.keys.data_key import DataKey, KeyUnavailableError
 from hounsfield.storage.keys.kms import is_of_service

@@ -1,7 +1,8 @@
 """Frame index: instance key and ordinal ─▶ (pack, offset, length).
 
-A run of records never changes: it is written once, and goes only when no instance refers to it any more. So what was looked up
-once is kept, and the frames of a multi-frame instance cost one look-up together. Whether a frame may be seen is not asked here.
+What was looked up once is kept, and the frames of a multi-frame instance cost one look-up together. A run of records never
+changes, but compaction brings it to another pack, and deletes the one before after a grace time: who finds the pack missing
+looks it up anew. Whether a frame may be seen is not asked here.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ class FrameIndex:
 
     _kept: SharedCache[tuple[str, int], _Run] = field(default_factory=lambda: SharedCache(_KEPT_BYTES, _Run.size))
 
-    def find(self, database: Database, source_key: str, ordinal: int) -> Extent | None:
+    def find(self, database: Database, source_key: str, ordinal: int, *, anew: bool = False) -> Extent | None:
         """Find the place of a frame, None when the instance has no such frame.
 
         Parameters
@@ -68,9 +69,11 @@ class FrameIndex:
             The key that the records of the instance were written under.
         ordinal : int
             Which frame, from 0 on.
+        anew : bool
+            Ask the database, also where the place is kept.
         """
         near = (source_key, ordinal // _NEIGHBOURS)
-        run = self._kept.get(near)
+        run = None if anew else self._kept.get(near)
         extent = None if run is None else run.extent(ordinal)
         if extent is not None:
             return extent

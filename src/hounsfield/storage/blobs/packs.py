@@ -137,10 +137,12 @@ class PackWriter:
         Where the pack goes.
     key : DataKey
         The key of the data store that the pack belongs to.
+    pack_id : str
+        Its id, which no other pack has or had; a new one where it is empty.
     """
 
-    def __init__(self, blobs: Blobs, key: DataKey) -> None:
-        self.pack_id = new_id()
+    def __init__(self, blobs: Blobs, key: DataKey, pack_id: str = "") -> None:
+        self.pack_id = pack_id or new_id()
         self._cipher = key.for_pack(self.pack_id)
         self._writer = blobs.create(pack_name(key.datastore_id, self.pack_id))
         self._contents: list[tuple[str, str, int, int, int]] = []
@@ -152,13 +154,16 @@ class PackWriter:
 
     def add(self, label: Label, data: bytes) -> Extent:
         """Seal and append one record."""
+        return self.add_as_packed(label, zlib.compress(data, 1) if label.kind in _DEFLATED else data)
+
+    def add_as_packed(self, label: Label, packed: bytes) -> Extent:
+        """Seal and append one record that `read_as_packed` gave, and which is not to be deflated again."""
         while self.size in self._spent:
             # The offset is the nonce, and no two texts may be sealed with the same, also where one was taken back.
             self._writer.write(b"\0")
             self.size += 1
         offset = self.size
-        plain = zlib.compress(data, 1) if label.kind in _DEFLATED else data
-        sealed = self._cipher.encrypt(_nonce(offset), plain, label.to_bytes())
+        sealed = self._cipher.encrypt(_nonce(offset), packed, label.to_bytes())
         self._writer.write(sealed)
         self.size += len(sealed)
         self._contents.append((label.kind, label.owner, label.ordinal, offset, len(sealed)))
@@ -230,11 +235,15 @@ def open_record(sealed: bytes | memoryview, key: DataKey, extent: Extent, label:
     PackDamagedError
         The bytes were changed, or another record is at that place.
     """
+    plain = _decrypt(sealed, key, extent, label)
+    return zlib.decompress(plain) if label.kind in _DEFLATED else plain
+
+
+def _decrypt(sealed: bytes | memoryview, key: DataKey, extent: Extent, label: Label) -> bytes:
     try:
-        plain = _cipher(key, extent.pack_id).decrypt(_nonce(extent.offset), sealed, label.to_bytes())
+        return _cipher(key, extent.pack_id).decrypt(_nonce(extent.offset), sealed, label.to_bytes())
     except InvalidTag as error:
         raise _damaged(key, extent, label) from error
-    return zlib.decompress(plain) if label.kind in _DEFLATED else plain
 
 
 def read_record(blobs: Blobs, key: DataKey, extent: Extent, label: Label) -> bytes:
@@ -293,6 +302,20 @@ def read_record_within(
 
 def read_records(blobs: Blobs, key: DataKey, wanted: list[tuple[Extent, Label]]) -> list[bytes]:
     """Read many records, those that lie near each other in one range read; the answers are in the asked order."""
+    return _read_many(blobs, key, wanted, open_record)
+
+
+def read_as_packed(blobs: Blobs, key: DataKey, wanted: list[tuple[Extent, Label]]) -> list[bytes]:
+    """Read many records as `read_records` does, but leave deflated what was deflated to be sealed."""
+    return _read_many(blobs, key, wanted, _decrypt)
+
+
+def _read_many(
+    blobs: Blobs,
+    key: DataKey,
+    wanted: list[tuple[Extent, Label]],
+    opened: Callable[[memoryview, DataKey, Extent, Label], bytes],
+) -> list[bytes]:
     order = sorted(range(len(wanted)), key=lambda i: (wanted[i][0].pack_id, wanted[i][0].offset))
     answers: list[bytes] = [b""] * len(wanted)
     for group in _near(wanted, order):
@@ -304,7 +327,7 @@ def read_records(blobs: Blobs, key: DataKey, wanted: list[tuple[Extent, Label]])
         for index in group:
             extent, label = wanted[index]
             start = extent.offset - first.offset
-            answers[index] = open_record(data[start : start + extent.length], key, extent, label)
+            answers[index] = opened(data[start : start + extent.length], key, extent, label)
     return answers
 
 

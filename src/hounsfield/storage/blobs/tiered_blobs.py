@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import dataclass
 
-from hounsfield.storage.blobs.blobs import BlobMissingError, Blobs, BlobWriter
+from hounsfield.storage.blobs.blobs import BlobLocation, BlobMissingError, Blobs, BlobWriter
 
 _MOST_REMEMBERED = 10_000
 
@@ -102,3 +103,18 @@ class TieredBlobs:
         found = set(self.frequent.names(prefix, before_ms=before_ms))
         yield from found
         yield from (name for name in self.archived.names(prefix, before_ms=before_ms) if name not in found)
+
+
+@dataclass(frozen=True, slots=True)
+class PackLocations:
+    """Where the packs are, in a form that can be sent to a worker process."""
+
+    frequent: BlobLocation
+    archived: BlobLocation | None
+
+    def open(self) -> Blobs:
+        """Connect to the places."""
+        first = self.frequent.open()
+        if self.archived is None:
+            return first
+        return TieredBlobs(first, self.archived.open(), far=False)

@@ -20,6 +20,7 @@ from hounsfield.storage.clock import now_ms
 from hounsfield.storage.db import (  # noqa: F401 - parts of the metadata
     audit_tables,
     backup_table,
+    compaction_tables,
     console_tables,
     job_tables,
     journal_table,
@@ -43,7 +44,7 @@ _VERSIONS: Final = Table(
 """Alembic's own table."""
 
 
-COMPATIBLE_SINCE: Final = "0020"
+COMPATIBLE_SINCE: Final = "0021"
 """Versions whose newest revision is this one or later may work with the newest schema, beside versions of today.
 
 A migration keeps it where it only adds what they need not know: tables, indexes, columns that may be empty or have a default.

@@ -1,4 +1,4 @@
-"""Bound of the bytes a second that a verification, or a backup, reads."""
+"""Bound of the bytes a second that a verification, a backup, or compaction reads."""
 
 from __future__ import annotations
 
