@@ -98,6 +98,11 @@ def _mode(name: str, mode: int) -> Callable[[Path], object]:
     return lambda data: (data / name).chmod(mode)
 
 
+def _read_only(data: Path) -> None:
+    for path in (*data.rglob("*"), data):
+        path.chmod(path.stat().st_mode & ~0o222)
+
+
 def _half(name: str) -> Callable[[Path], object]:
     def make(data: Path) -> None:
         content = (data / name).read_bytes()
@@ -142,6 +147,13 @@ def _packs_cut_short(data: Path) -> None:
 def _blobs_of_another(data: Path) -> None:
     shutil.rmtree(data / "blobs")
     shutil.copytree(data.parent / "another" / "blobs", data / "blobs")
+
+
+def _without_log(data: Path) -> None:
+    """Leave the database as it was before the import, as a copy has it whose log was not copied."""
+    for name in ("hounsfield.db-wal", "hounsfield.db-shm"):
+        (data / name).unlink(missing_ok=True)
+    shutil.copy(data.parent / "before" / "hounsfield.db", data)
 
 
 def _of_another_user(data: Path) -> None:
@@ -234,6 +246,11 @@ FAULTS: dict[str, Fault] = {
         _packs_cut_short,
         commands=("runner", "serve", "api", "import"),
     ),
+    "database without its write-ahead log": Fault(
+        r"the database is older than the journal beside the packs in .*blobs: \d+ changes that were answered are missing",
+        _without_log,
+        commands=("serve", "api", "runner", "import"),
+    ),
     "folder of another user": Fault(
         r"master\.json belongs to the user 10001, .*run this as 10001, .*chown -R", _of_another_user
     ),
@@ -272,7 +289,7 @@ FAULTS: dict[str, Fault] = {
     ),
     "data folder that may not be written": Fault(
         r"(cannot be used|cannot be written to .*audit): (Permission denied|unable to open database file|attempt to write)",
-        _mode(".", 0o500),
+        _read_only,
         prepare=as_any_user,
         commands=("serve", "api", "runner", "import", "demo", "master-key export copy", "user list"),
     ),
@@ -314,6 +331,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
         image_store.database.close()
         root_key(credentials_file(folder / name))
         (folder / name / "audit").mkdir()
+    shutil.copytree(folder / "data", folder / "before")
     for number in range(3):
         save(slice_of(series=number + 1), folder / "files" / f"{number}.dcm")
     done = hounsfield("import", "--data", str(folder / "data"), str(folder / "files"))

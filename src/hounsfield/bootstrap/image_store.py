@@ -15,6 +15,7 @@ from obstore.exceptions import BaseError as StoreError
 from hounsfield.bootstrap.common_settings import check_common_settings
 from hounsfield.bootstrap.first_start import check_first_start
 from hounsfield.bootstrap.installation import open_database, open_keyring
+from hounsfield.bootstrap.journal_position import check_journal_position
 from hounsfield.bootstrap.start_faults import explain_start_faults
 from hounsfield.imaging.image_store import ImageStore, Quotas
 from hounsfield.imaging.tiering.pack_mover import needs_archive_location
@@ -235,6 +236,8 @@ def _opened(settings: Settings, *, cached: bool) -> tuple[ImageStore, LocalKeyri
         ),
         frame_cache=FrameCache(settings.frame_cache_bytes),
     )
+    # Before anything is written beside the packs.
+    check_journal_position(settings, image_store, keyring)
     database.recorder = _journal(image_store, keyring)
     return image_store, keyring
 

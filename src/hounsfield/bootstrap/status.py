@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPException
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, Final, TypeAlias
 from urllib.error import HTTPError
 from urllib.request import urlopen
@@ -30,8 +31,10 @@ from hounsfield.audit.chain_files import chain_files
 from hounsfield.audit.s3_delivery import DeliveryProgress
 from hounsfield.bootstrap.cluster import read_cluster_state
 from hounsfield.bootstrap.folder_claim import API, RUNNER, read_holder
+from hounsfield.bootstrap.image_store import written_folders
 from hounsfield.bootstrap.installation import audit_folder
 from hounsfield.bootstrap.start_faults import database_file, database_key_file
+from hounsfield.imaging.backup.runs import RunState, list_runs
 from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.imports.jobs import JobStatus
 from hounsfield.imaging.search.usage import UsageReader
@@ -41,8 +44,10 @@ from hounsfield.settings import Settings
 from hounsfield.storage.clock import now_ms, to_datetime
 from hounsfield.storage.db.image_set_tables import datastores
 from hounsfield.storage.db.job_tables import import_jobs, work_items
+from hounsfield.storage.db.journal_table import journal_outbox
 from hounsfield.storage.db.orphan_pack_table import orphan_packs
 from hounsfield.storage.db.schema import read_schema
+from hounsfield.storage.free_space import DiskTrouble, read_disk_states
 from hounsfield.storage.keys.master_keys import LocalKeyring
 from hounsfield.storage.keys.rotation import WrappedKeys
 
@@ -53,6 +58,10 @@ _OVERDUE_SECONDS: Final = 600.0
 _MANY_ATTEMPTS: Final = 5
 _LAST_FAILURES: Final = 5
 _CERTIFICATE_DAYS: Final = 14
+_BACKUP_DAYS: Final = 7
+"""How old the last complete backup may be, once there was one."""
+_JOURNAL_RECORDS: Final = 10_000
+"""Records of the journal that may be in the database only; they are written every second."""
 _DAY_MS: Final = 86_400_000
 _LATEST_DELIVERY: Final = 12
 """Deliveries of the audit trail that may fail in a row, and the least time for it, before somebody should look."""
@@ -232,6 +241,88 @@ def _work(opened: OpenInstallation, section: StatusSection) -> None:
                 f"{kind} has waited {_age(facts['longest_wait_seconds'])} for a runner: see that one runs, and what it does"
             )
     section.lines = section.lines or ["nothing waits"]
+
+
+def _disk(opened: OpenInstallation, section: StatusSection) -> None:
+    archive = opened.image_store.archive_location
+    folders = [*written_folders(opened.settings), *([Path(archive.folder)] if archive and archive.folder else [])]
+    floor = opened.settings.free_space_floor_bytes
+    states = read_disk_states(folders)
+    section.facts["floor_bytes"] = floor
+    section.facts["file_systems"] = [
+        {
+            "folder": str(state.folder),
+            "total_bytes": state.total_bytes,
+            "free_bytes": state.free_bytes,
+            "free_files": state.free_files,
+            "read_only": state.is_read_only,
+        }
+        for state in states
+    ]
+    for state in states:
+        section.lines.append(f"{state.folder}: {_bytes(state.free_bytes)} of {_bytes(state.total_bytes)} free")
+        trouble = state.trouble(floor)
+        if trouble is DiskTrouble.READ_ONLY:
+            section.problems.append(
+                f"{state.folder} is read-only, so nothing is stored: see the log of the system, then mount it anew"
+            )
+        elif trouble is DiskTrouble.FULL:
+            section.problems.append(
+                f"{state.folder} has {_bytes(state.free_bytes)} left, below HOUNSFIELD_FREE_SPACE_FLOOR_BYTES or without "
+                "room for files, so nothing is stored: make room outside the data folder, or enlarge the disk"
+            )
+
+
+def _journal(opened: OpenInstallation, section: StatusSection) -> None:
+    with opened.image_store.database.read() as connection:
+        count, last = connection.execute(select(func.count(), func.max(journal_outbox.c.sequence))).one()
+    # The newest row stays in the table, so that sequences go on.
+    behind = max(0, count - 1)
+    section.facts.update({"last_sequence": last, "records_behind": behind})
+    section.lines.append(f"{last or 0} records, {behind} of them in the database only")
+    if behind > _JOURNAL_RECORDS:
+        section.problems.append(
+            f"{behind} records of the journal are in the database only: see that a server or runner works, and if its log says "
+            "`the journal cannot be written`"
+        )
+
+
+def _backup(opened: OpenInstallation, section: StatusSection) -> None:
+    runs = list_runs(opened.image_store.database)
+    good = next((run for run in runs if run.state in {RunState.COMPLETE, RunState.LOST_PACKS}), None)
+    for name, run in (("last", runs[0] if runs else None), ("last_complete", good)):
+        section.facts[name] = (
+            None
+            if run is None
+            else {
+                "generation": run.id,
+                "target": run.target,
+                "state": run.state.value,
+                "began": _moment(run.began_at),
+                "updated": _moment(run.updated_at),
+                "packs": run.packs,
+                "bytes": run.bytes,
+                "message": run.message,
+            }
+        )
+    if not runs:
+        section.lines.append("never backed up by `hounsfield backup`")
+        return
+    last = runs[0]
+    section.lines.append(
+        f"last {last.id} to {last.target}: {last.state.value}, {last.packs} packs, {_bytes(last.bytes)}"
+    )
+    if last.state is RunState.FAILED:
+        section.problems.append(f"the last backup failed {_moment(last.updated_at)}: {last.message}")
+    elif last.state is RunState.LOST_PACKS:
+        section.problems.append(
+            "the last backup lacks packs that this installation has lost: `hounsfield verify` names them"
+        )
+    if good is None or now_ms() - good.began_at > _BACKUP_DAYS * _DAY_MS:
+        since = "ever" if good is None else f"since {_moment(good.began_at)}"
+        section.problems.append(
+            f"no backup was completed {since}: run `hounsfield backup`, or see why its timer does not"
+        )
 
 
 def _imports(opened: OpenInstallation, section: StatusSection) -> None:
@@ -422,6 +513,9 @@ _SECTIONS: Final[Mapping[str, Callable[[OpenInstallation, StatusSection], None]]
     "imports": _imports,
     "executor": _executor,
     "stored": _stored,
+    "disk": _disk,
+    "journal": _journal,
+    "backup": _backup,
     "verification": _verification,
     "keys": _keys,
     "audit": _audit,

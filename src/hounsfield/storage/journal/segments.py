@@ -16,6 +16,7 @@ from __future__ import annotations
 import mmap
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -238,6 +239,20 @@ def open_sealed(cipher: AESGCM, name: SegmentName, index: int, sealed: bytes) ->
     plain = cipher.decrypt(_nonce(index), sealed, _context(name, index))
     (sequence,) = _SEQUENCE.unpack_from(plain)
     return SealedRecord(sequence, plain[_SEQUENCE.size :], index)
+
+
+def find_last_sequence(secret: bytes, name: SegmentName, tail: bytes) -> int | None:
+    """Return the sequence of the last whole record in the last bytes of a segment; None where there is none in them."""
+    cipher = segment_cipher(secret, name)
+    at = tail.rfind(_MARK)
+    while at >= 0:
+        start = at + _FRAME.size
+        if start <= len(tail):
+            _, length, index = _FRAME.unpack_from(tail, at)
+            with suppress(InvalidTag):
+                return open_sealed(cipher, name, index, tail[start : start + length]).sequence
+        at = tail.rfind(_MARK, 0, at)
+    return None
 
 
 def segment_cipher(secret: bytes, name: SegmentName) -> AESGCM:
