@@ -16,7 +16,7 @@ from hounsfield.bootstrap.start_faults import database_file, database_key_file, 
 from hounsfield.iam.identities.repository import Repository
 from hounsfield.settings import InstallationError, Settings
 from hounsfield.storage.db.database import Database
-from hounsfield.storage.db.engines import open_embedded, open_postgresql
+from hounsfield.storage.db.engines import open_embedded, open_postgresql, use_replica
 from hounsfield.storage.durable_files import make_folder_durably
 from hounsfield.storage.keys.data_key import KeyWrapper
 from hounsfield.storage.keys.database_key import database_key, use_database
@@ -35,9 +35,13 @@ def open_database(settings: Settings, keyring: LocalKeyring) -> Database:
     """Open the database that the settings name, migrated to the newest schema; raises `InstallationError`."""
     with explain_start_faults(settings):
         if settings.database_url:
-            return open_postgresql(
+            database = open_postgresql(
                 settings.database_url, settings.database_wait_seconds, settings.database_statement_seconds
             )
+            if settings.database_replica_url:
+                replica, most = settings.database_replica_url, settings.database_replica_seconds
+                use_replica(database, replica, most, settings.database_statement_seconds)
+            return database
         path = database_file(settings)
         make_folder_durably(settings.data)
         # Before the key is read: from here on it stays what it is.

@@ -19,6 +19,7 @@ _S3_URI: Final = re.compile(r"s3://[^/]+(/.*)?")
 _LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 _MORE_THAN_NOTHING: Final = (
     "database_wait_seconds",
+    "database_replica_seconds",
     "max_connections",
     "max_header_bytes",
     "body_memory_bytes",
@@ -68,6 +69,14 @@ def _check_keys_and_certificates(settings: Fields) -> None:
         )
     if settings.read_cache_bytes < 0:
         raise SettingsError(f"{PREFIX}READ_CACHE_BYTES must be 0 for none, or more")
+    if settings.database_replica_url and not settings.database_replica_url.startswith(
+        ("postgresql://", "postgresql+psycopg://")
+    ):
+        raise SettingsError(
+            f"{PREFIX}DATABASE_REPLICA_URL must be the URL of a standby of the database: postgresql://user@host/name"
+        )
+    if settings.database_replica_url and not settings.database_url:
+        raise SettingsError(f"{PREFIX}DATABASE_REPLICA_URL needs {PREFIX}DATABASE_URL")
     if settings.database_statement_seconds < 0:
         raise SettingsError(f"{PREFIX}DATABASE_STATEMENT_SECONDS must be 0 for no limit, or more")
     if not 5 <= settings.kms_cache_seconds <= 3600:

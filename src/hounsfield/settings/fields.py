@@ -35,6 +35,10 @@ class Fields:
     database_wait_seconds : float
         How long a request or a piece of work waits for the database where others lock it, or use all connections to it; then
         it is answered 503, or tried again.
+    database_replica_url : str
+        PostgreSQL URL of a standby of the database, which answers searches; empty for none.
+    database_replica_seconds : float
+        How old what the standby answers may be; where it is further behind, the database itself is asked.
     database_statement_seconds : float
         How long a statement of PostgreSQL may take, and how long a transaction there may stand still; 0 for no
         limit.
@@ -286,6 +290,8 @@ class Fields:
     partition: str = "aws"
     database_url: str = ""
     database_wait_seconds: float = 20.0
+    database_replica_url: str = ""
+    database_replica_seconds: float = 5.0
     database_statement_seconds: float = 300.0
     blobs_url: str = ""
     s3_endpoint_url: str = ""

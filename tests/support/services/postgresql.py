@@ -31,9 +31,15 @@ def _postgres_tools() -> tuple[str, str] | None:
 
 
 class PostgresqlServer:
-    """A PostgreSQL server on a free loopback port, that can be stopped and started again."""
+    """A PostgreSQL server on a free loopback port, that can be stopped and started again.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    primary : PostgresqlServer or None
+        A server that is up, and that this one follows as its standby.
+    """
+
+    def __init__(self, primary: PostgresqlServer | None = None) -> None:
         tools = _postgres_tools()
         required_tool(tools is not None, "PostgreSQL's initdb and postgres are not installed")
         initdb, self._postgres = tools
@@ -47,6 +53,9 @@ class PostgresqlServer:
             user = pwd.getpwnam(self._account)
             os.chown(self._folder, user.pw_uid, user.pw_gid)
         command = [initdb, "-D", self._data, "-A", "trust", "-U", "tester", "--no-sync"]
+        if primary is not None:
+            command = [str(Path(initdb).resolve().with_name("pg_basebackup")), "-D", self._data, "-d", primary.url]
+            command += ["-R", "-X", "stream", "-c", "fast", "--no-sync"]
         subprocess.run(command, check=True, capture_output=True, **self._as_account())
         self.url = f"postgresql://tester@127.0.0.1:{self._port}"
         self._server: subprocess.Popen[bytes] | None = None

@@ -197,20 +197,24 @@ def find_results(image_store: ImageStore, access: ImageSetAccess, search: DicomS
     ConflictError
         The data store is not ACTIVE.
     """
-    with image_store.database.read() as connection:
-        active_datastore(connection, image_store, search.datastore_id)
-        visible = access.visible(connection, search.datastore_id)
-        plan = replace(_plan(search), visible=True if visible is None else visible)
-        if visible is not True:
-            plan = replace(plan, order=None)
-            hidden: _Hidden = partial(access.denied, connection, search.datastore_id)
-            if visible is not None:
-                hidden = partial(_not_visible, connection, visible)
-            seen = _allowed_results(connection, plan, hidden, search)
-            return replace(seen, is_ordered=search.order is None)
-        keys = plan.find(connection, search.offset, search.limit + 1)
-        # PostgreSQL may let something go between two statements.
-        found = _RESULTS[search.level](connection, search.datastore_id, keys[: search.limit])
+    return image_store.database.read_from_replica(partial(_find_results, image_store, access, search))
+
+
+def _find_results(
+    image_store: ImageStore, access: ImageSetAccess, search: DicomSearch, connection: Connection
+) -> Results:
+    active_datastore(connection, image_store, search.datastore_id)
+    visible = access.visible(connection, search.datastore_id)
+    plan = replace(_plan(search), visible=True if visible is None else visible)
+    if visible is not True:
+        plan = replace(plan, order=None)
+        hidden: _Hidden = partial(access.denied, connection, search.datastore_id)
+        if visible is not None:
+            hidden = partial(_not_visible, connection, visible)
+        seen = _allowed_results(connection, plan, hidden, search)
+        return replace(seen, is_ordered=search.order is None)
+    keys = plan.find(connection, search.offset, search.limit + 1)
+    found = _RESULTS[search.level](connection, search.datastore_id, keys[: search.limit])
     return Results(found, len(keys) > search.limit)
 
 

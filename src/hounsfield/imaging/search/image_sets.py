@@ -155,13 +155,16 @@ def search_image_sets(
     """
     _check(filters)
     plan = _plan(datastore_id, filters, sort, after)
-    with image_store.database.read() as connection:
+
+    def find(connection: Connection) -> Page[ImageSetSummary]:
         active_datastore(connection, image_store, datastore_id)
         visible = access.visible(connection, datastore_id)
         if visible is None:
             return _allowed_page(connection, access, plan, sort, limit, most_looked_at)
         rows = replace(plan, visible=visible).find(connection, limit + 1)
-    return page_of(rows, limit, _summary, lambda row: _position(row, sort))
+        return page_of(rows, limit, _summary, lambda row: _position(row, sort))
+
+    return image_store.database.read_from_replica(find)
 
 
 def _allowed_page(

@@ -48,6 +48,7 @@ from hounsfield.storage.db.errors import (
 )
 from hounsfield.storage.db.image_set_tables import metadata
 from hounsfield.storage.db.prepared import PreparedStatement
+from hounsfield.storage.db.read_replica import ReadReplica
 
 WAIT_SECONDS: Final = 20.0
 """How long a lock or a connection is waited for, unless the installation says otherwise."""
@@ -111,6 +112,7 @@ class Database:
         self._readers_change = threading.Lock()
         self._closed_with: list[IO[str]] = []
         self.recorder: CommitRecorder | None = None
+        self.replica: ReadReplica | None = None
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -139,6 +141,28 @@ class Database:
             if trouble is None:
                 raise
             raise trouble from error
+
+    def read_from_replica(self, work: Callable[[Connection], Value]) -> Value:
+        """Do some work that only reads, and may see what a replica saw a moment ago, on a connection as `read` gives it.
+
+        Where there is no replica, it is too far behind, or the work fails there for whatever reason, the database itself is
+        asked: what the replica does not have yet may be there.
+
+        Raises
+        ------
+        DatabaseTroubleError
+            As `read` does.
+        """
+        replica = self.replica
+        if replica is not None and replica.is_fresh():
+            try:
+                with replica.engine.connect() as connection:
+                    return work(connection)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the database itself knows better
+                if isinstance(error, DBAPIError | PoolTimeoutError):
+                    replica.leave()
+        with self.read() as connection:
+            return work(connection)
 
     @contextmanager
     def read_snapshot(self) -> Iterator[Connection]:
@@ -319,6 +343,8 @@ class Database:
             self.recorder.close()
         self.engine.dispose()
         self._writing.dispose()
+        if self.replica is not None:
+            self.replica.engine.dispose()
         while self._closed_with:
             self._closed_with.pop().close()
 

@@ -17,6 +17,7 @@ from sqlalchemy.pool import QueuePool
 from hounsfield.storage.db.commit_outcomes import remember_transactions
 from hounsfield.storage.db.database import STATEMENT_SECONDS, WAIT_SECONDS, Database
 from hounsfield.storage.db.errors import spoils_connection
+from hounsfield.storage.db.read_replica import ReadReplica
 from hounsfield.storage.db.schema import bring_up_to_date, is_up_to_date
 
 KEPT_LOG_BYTES: Final = 16 * 1024 * 1024
@@ -28,6 +29,7 @@ _EMBEDDED_READERS = 48
 POSTGRESQL_READERS: Final = 24
 POSTGRESQL_WRITERS: Final = 8
 """Connections of each process at most; threads that look frames up have one more each."""
+_REPLICA_WAIT_SECONDS: Final = 2.0
 _MIGRATION_LOCK = 0x48_6F_75_6E_73
 
 
@@ -155,6 +157,30 @@ def has_tables(url: str, wait_seconds: float = WAIT_SECONDS) -> bool:
 
 def _with_driver(url: str) -> str:
     return url.replace("postgresql://", "postgresql+psycopg://", 1) if url.startswith("postgresql://") else url
+
+
+def use_replica(
+    database: Database, url: str, most_seconds: float, statement_seconds: float = STATEMENT_SECONDS
+) -> None:
+    """Let what may be a moment old be read from a standby of a PostgreSQL database.
+
+    Parameters
+    ----------
+    database : Database
+        The database.
+    url : str
+        The URL of the standby; it need not answer yet.
+    most_seconds : float
+        How old what it answers may be.
+    statement_seconds : float
+        How long a statement may take.
+    """
+    # Nobody waits for long: there is the database itself.
+    wait_seconds = min(database.wait_seconds, _REPLICA_WAIT_SECONDS)
+    engine = _postgresql_engine(
+        _with_driver(url), POSTGRESQL_READERS, wait_seconds, statement_seconds, "REPEATABLE READ"
+    )
+    database.replica = ReadReplica(database.engine, engine, most_seconds)
 
 
 def _postgresql_engine(url: str, most: int, wait_seconds: float, statement_seconds: float, isolation: str) -> Engine:
