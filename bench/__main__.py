@@ -15,6 +15,7 @@ from bench import (
     access_speed,
     append_bytes,
     audit_speed,
+    backup_speed,
     console,
     dask_speed,
     dicomweb_speed,
@@ -54,6 +55,7 @@ BENCHMARKS: Mapping[str, Callable[[Run, Report], None]] = {
     "update_speed": update_speed.run,
     "verify_speed": verify_speed.run,
     "dask_speed": dask_speed.run,
+    "backup_speed": backup_speed.run,
     "access_speed": access_speed.run,
     "memory": memory.run,
 }

@@ -26,6 +26,7 @@ NAMES = {
     "update_speed",
     "verify_speed",
     "dask_speed",
+    "backup_speed",
     "access_speed",
     "fairness",
     "memory",

@@ -1,20 +1,20 @@
-"""Copies of packs in a place of backups: made once, checked by size and checksum, never changed.
+"""Copies of packs in a place of backups: made once, checked by size and code, never changed.
 
 packs that are needed ─┬─ in a list of packs, and there with that size ─▶ counted
-                       └─ else ─▶ threads: read, SHA-256, write ─▶ durable together ─▶ list of packs
+                       └─ else ─▶ threads: read, code, write ─▶ durable together ─▶ list of packs
 """
 
 from __future__ import annotations
 
 import errno
-import hashlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice
 from typing import Final
 
-from hounsfield.imaging.backup.place import PIECE_BYTES, BackupPlace, ObjectDigest
+from hounsfield.imaging.backup.place import BackupPlace, PackDigest
+from hounsfield.imaging.backup.sealed_objects import BackupKey
 from hounsfield.jobs.runner import StoppedError
 from hounsfield.runtime.rate_limit import RateLimit
 from hounsfield.storage.blobs.blobs import BlobMissingError, Blobs
@@ -30,23 +30,31 @@ class PackCopier:
     ----------
     source : Blobs
         Where packs are.
+    piece : int
+        Bytes that are read at once.
     place : BackupPlace
         Where they go.
+    key : BackupKey
+        Makes their codes.
     rate : RateLimit
         Bounds the bytes a second.
     stop : threading.Event
         Ends the work.
     """
 
-    def __init__(self, source: Blobs, place: BackupPlace, rate: RateLimit, stop: threading.Event) -> None:
+    def __init__(
+        self, source: Blobs, piece: int, place: BackupPlace, key: BackupKey, rate: RateLimit, stop: threading.Event
+    ) -> None:
         self._source = source
+        self._piece = piece
         self._place = place
+        self._key = key
         self._rate = rate
         self._stop = stop
         self.missing: set[str] = set()
         """Packs that the source does not have, or does not give."""
 
-    def copy(self, names: Sequence[str], copied: Callable[[str, ObjectDigest], None]) -> None:
+    def copy(self, names: Sequence[str], copied: Callable[[str, PackDigest], None]) -> None:
         """Copy packs, and tell of each, by one thread.
 
         Raises
@@ -70,37 +78,35 @@ class PackCopier:
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _tell(
-        self, name: str, future: Future[ObjectDigest | None], copied: Callable[[str, ObjectDigest], None]
-    ) -> None:
+    def _tell(self, name: str, future: Future[PackDigest | None], copied: Callable[[str, PackDigest], None]) -> None:
         written = future.result()
         if written is None:
             self.missing.add(name)
         else:
             copied(name, written)
 
-    def _copy(self, name: str) -> ObjectDigest | None:
+    def _copy(self, name: str) -> PackDigest | None:
         try:
             size = self._source.size(name)
         except BlobMissingError:
             return None
-        digest = hashlib.sha256()
+        code = self._key.begin_code()
         writer = self._place.create(name)
         try:
-            for offset in range(0, size, PIECE_BYTES):
+            for offset in range(0, size, self._piece):
                 if self._stop.is_set():
                     raise StoppedError
-                length = min(PIECE_BYTES, size - offset)
+                length = min(self._piece, size - offset)
                 self._rate.wait(length)
                 data = self._read(name, offset, length)
                 if data is None:
                     return None
-                digest.update(data)
+                code.update(data)
                 writer.write(data)
             writer.publish()
         finally:
             writer.abort()
-        return ObjectDigest(size, digest.hexdigest())
+        return PackDigest(size, code.text())
 
     def _read(self, name: str, offset: int, length: int) -> bytes | None:
         try:
@@ -114,8 +120,8 @@ class PackCopier:
 
 
 def split_known(
-    names: Sequence[str], known: Mapping[str, ObjectDigest], there: Mapping[str, int]
-) -> tuple[dict[str, ObjectDigest], list[str]]:
+    names: Sequence[str], known: Mapping[str, PackDigest], there: Mapping[str, int]
+) -> tuple[dict[str, PackDigest], list[str]]:
     """Return which of the packs are there as a list says, and which are to be copied."""
     kept = {name: known[name] for name in names if name in known and there.get(name) == known[name].size}
     return kept, [name for name in names if name not in kept]

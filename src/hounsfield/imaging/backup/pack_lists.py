@@ -1,4 +1,4 @@
-"""Lists of packs of a generation: name, size and checksum of each, in sealed objects."""
+"""Lists of packs of a generation: name, size and code of each, in sealed objects."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import orjson
 
 from hounsfield.imaging.backup.errors import BackupDamagedError
 from hounsfield.imaging.backup.manifests import GENERATIONS
-from hounsfield.imaging.backup.place import BackupPlace, ObjectDigest
+from hounsfield.imaging.backup.place import BackupPlace, ObjectDigest, PackDigest
 from hounsfield.imaging.backup.sealed_objects import BackupKey
 
 _FOLDER: Final = "packs"
@@ -20,18 +20,18 @@ def list_name(generation: str, number: int) -> str:
     return f"{GENERATIONS}/{generation}/{_FOLDER}/{number:06d}"
 
 
-def write_pack_list(place: BackupPlace, key: BackupKey, name: str, packs: Mapping[str, ObjectDigest]) -> ObjectDigest:
+def write_pack_list(place: BackupPlace, key: BackupKey, name: str, packs: Mapping[str, PackDigest]) -> ObjectDigest:
     """Write a list of packs."""
-    entries = [[pack, written.size, written.sha256] for pack, written in packs.items()]
+    entries = [[pack, written.size, written.code] for pack, written in packs.items()]
     return place.write(name, key.seal(orjson.dumps(entries), name))
 
 
-def read_pack_list(place: BackupPlace, key: BackupKey, name: str) -> Iterator[tuple[str, ObjectDigest]]:
+def read_pack_list(place: BackupPlace, key: BackupKey, name: str) -> Iterator[tuple[str, PackDigest]]:
     """Yield the packs of a list; raises `BackupDamagedError` and `BackupIncompleteError`."""
     text = key.open(place.read(name), name)
     try:
-        for pack, size, sha256 in orjson.loads(text):
-            yield pack, ObjectDigest(size, sha256)
+        for pack, size, code in orjson.loads(text):
+            yield pack, PackDigest(size, code)
     except (TypeError, ValueError) as error:
         raise BackupDamagedError(f"{name} of the backup is not of its form") from error
 

@@ -32,10 +32,19 @@ from hounsfield.imaging.backup.errors import BackupDamagedError, BackupError, Ba
 from hounsfield.storage.blobs.blobs import BlobLocation, BlobMissingError, Blobs, BlobWriter
 from hounsfield.storage.durable_files import FULL_ERRNOS, REFUSING_ERRNOS
 
-PIECE_BYTES: Final = 4 << 20
+_FILE_PIECE_BYTES: Final = 1 << 20
+_OBJECT_PIECE_BYTES: Final = 8 << 20
 _DELETED_AT_ONCE: Final = 1000
 _MOST_BYTES: Final = 1 << 30
 """More than any object that is read as a whole; what claims to be larger is none of ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class PackDigest:
+    """A pack as it was copied: its size, and its code (`hounsfield.imaging.backup.sealed_objects.StreamCode`)."""
+
+    size: int
+    code: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +113,11 @@ class BackupPlace:
         except (StoreError, ValueError) as error:
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise BackupError(f"{self.name} cannot be a place of backups: {reason}") from error
+
+    @property
+    def location(self) -> BlobLocation:
+        """Where it is."""
+        return self._location
 
     @property
     def is_folder(self) -> bool:
@@ -213,6 +227,11 @@ def list_sizes(place: BlobLocation, folder: str) -> Iterator[tuple[str, int]]:
                 found = Path(path) / file
                 with suppress(FileNotFoundError):
                     yield str(found.relative_to(root)), found.stat().st_size
+
+
+def piece_bytes(place: BlobLocation) -> int:
+    """Return how much is read at once: of files what stays near the processor, of objects what is worth a request."""
+    return _OBJECT_PIECE_BYTES if place.folder is None else _FILE_PIECE_BYTES
 
 
 def explain_trouble(name: str, error: OSError) -> str:

@@ -35,7 +35,7 @@ from hounsfield.imaging.backup.manifests import (
     read_mark,
 )
 from hounsfield.imaging.backup.pack_lists import read_pack_list
-from hounsfield.imaging.backup.place import PIECE_BYTES, BackupPlace, ObjectDigest
+from hounsfield.imaging.backup.place import BackupPlace, ObjectDigest, PackDigest, piece_bytes
 from hounsfield.imaging.backup.sealed_objects import BackupKey
 from hounsfield.imaging.backup.tables import count_rows, import_tables
 from hounsfield.imaging.backup.wrapped_keys import KeyProtection, open_keys
@@ -193,6 +193,7 @@ class Restorer:
         self._progress = progress
         self._stop = stop
         self.result = RestoreResult()
+        self._piece = piece_bytes(place.location)
         self._grown_reader = GrownFileReader(place, chosen.key)
 
     def restore_packs(self, target: Blobs) -> None:
@@ -209,7 +210,7 @@ class Restorer:
         rest = self._packs()
         pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="restore")
         try:
-            under_way: dict[Future[str | None], ObjectDigest] = {}
+            under_way: dict[Future[str | None], PackDigest] = {}
 
             def begin() -> None:
                 for name, written in islice(rest, 1):
@@ -236,25 +237,25 @@ class Restorer:
                 "`hounsfield verify` names their image sets"
             )
 
-    def _packs(self) -> Iterator[tuple[str, ObjectDigest]]:
+    def _packs(self) -> Iterator[tuple[str, PackDigest]]:
         for name, written in self._chosen.manifest.pack_lists.items():
             self._check(name, written)
             yield from read_pack_list(self._place, self._chosen.key, name)
 
-    def _restore_pack(self, target: Blobs, name: str, written: ObjectDigest) -> str | None:
+    def _restore_pack(self, target: Blobs, name: str, written: PackDigest) -> str | None:
         """Copy one pack; gives what is wrong with it."""
         if self._is_there(target, name, written):
             return None
-        digest = hashlib.sha256()
+        code = self._chosen.key.begin_code(written.code)
         writer = target.create(name)
         try:
-            for offset in range(0, written.size, PIECE_BYTES):
+            for offset in range(0, written.size, self._piece):
                 if self._stop.is_set():
                     raise StoppedError
-                data = self._place.blobs.read(name, offset, min(PIECE_BYTES, written.size - offset))
-                digest.update(data)
+                data = self._place.blobs.read(name, offset, min(self._piece, written.size - offset))
+                code.update(data)
                 writer.write(data)
-            if digest.hexdigest() != written.sha256:
+            if not secrets.compare_digest(code.text(), written.code):
                 return f"{name} of the backup is damaged, and was left out"
             writer.publish()
         except BlobMissingError:
@@ -263,16 +264,16 @@ class Restorer:
             writer.abort()
         return None
 
-    def _is_there(self, target: Blobs, name: str, written: ObjectDigest) -> bool:
+    def _is_there(self, target: Blobs, name: str, written: PackDigest) -> bool:
         try:
             if target.size(name) != written.size:
                 return False
-            digest = hashlib.sha256()
-            for offset in range(0, written.size, PIECE_BYTES):
-                digest.update(target.read(name, offset, min(PIECE_BYTES, written.size - offset)))
+            code = self._chosen.key.begin_code(written.code)
+            for offset in range(0, written.size, self._piece):
+                code.update(target.read(name, offset, min(self._piece, written.size - offset)))
         except BlobMissingError:
             return False
-        return digest.hexdigest() == written.sha256
+        return secrets.compare_digest(code.text(), written.code)
 
     def restore_tables(self, database: Database) -> None:
         """Put the rows into an empty database with tables of the newest schema, in one transaction.

@@ -15,7 +15,10 @@ import zlib
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import GCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
@@ -26,6 +29,31 @@ _MAGIC: Final = b"HFBACK\x00\x01"
 _SALT_BYTES: Final = 32
 _NONCE: Final = bytes(12)
 _HEAD_BYTES: Final = len(_MAGIC) + _SALT_BYTES
+
+
+class StreamCode:
+    """Code over the bytes of a pack: AES-256-GMAC, several times faster than a SHA-256, and nobody else can make one.
+
+    Parameters
+    ----------
+    key : bytes
+        32 bytes.
+    nonce : bytes
+        12 bytes, another one for each pack.
+    """
+
+    def __init__(self, key: bytes, nonce: bytes) -> None:
+        self._nonce = nonce
+        self._encryptor = Cipher(AES(key), GCM(nonce)).encryptor()
+
+    def update(self, data: bytes) -> None:
+        """Take in the next bytes."""
+        self._encryptor.authenticate_additional_data(data)
+
+    def text(self) -> str:
+        """Return nonce and code in hexadecimal digits; nothing can be taken in afterwards."""
+        self._encryptor.finalize()
+        return f"{self._nonce.hex()}{self._encryptor.tag.hex()}"
 
 
 class BackupKey:
@@ -39,6 +67,7 @@ class BackupKey:
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
+        self._packs = self._derive(b"packs", b"hounsfield backup packs")
 
     def __repr__(self) -> str:
         return "BackupKey()"
@@ -65,6 +94,20 @@ class BackupKey:
     def code(self, text: bytes) -> str:
         """Return the code that authenticates a text that stays readable (HMAC-SHA-256, hexadecimal)."""
         return hmac.new(self._derive(b"manifest", b"hounsfield backup manifest"), text, hashlib.sha256).hexdigest()
+
+    def begin_code(self, known: str | None = None) -> StreamCode:
+        """Return what makes the code of a pack; with the nonce of a known one, to be compared with it.
+
+        Raises
+        ------
+        BackupDamagedError
+            The known one is no code.
+        """
+        try:
+            nonce = secrets.token_bytes(len(_NONCE)) if known is None else bytes.fromhex(known)[: len(_NONCE)]
+            return StreamCode(self._packs, nonce)
+        except ValueError as error:
+            raise BackupDamagedError("a list of packs in the backup is not of its form") from error
 
     def _derive(self, salt: bytes, info: bytes) -> bytes:
         return HKDF(SHA256(), KEY_BYTES, salt, info).derive(self._secret)

@@ -37,7 +37,7 @@ from hounsfield.imaging.backup.manifests import (
 from hounsfield.imaging.backup.named_packs import find_named_packs
 from hounsfield.imaging.backup.pack_copies import PackCopier, split_known
 from hounsfield.imaging.backup.pack_lists import find_pack_lists, list_name, read_pack_list, write_pack_list
-from hounsfield.imaging.backup.place import BackupPlace, ObjectDigest
+from hounsfield.imaging.backup.place import BackupPlace, ObjectDigest, PackDigest, piece_bytes
 from hounsfield.imaging.backup.runs import BackupRun, RunState, begin_run, list_runs, save_run
 from hounsfield.imaging.backup.sealed_objects import BackupKey
 from hounsfield.imaging.backup.tables import export_tables
@@ -85,7 +85,7 @@ class _Known:
 
     complete: list[str] = field(default_factory=list)
     unfinished: list[str] = field(default_factory=list)
-    packs: dict[str, ObjectDigest] = field(default_factory=dict)
+    packs: dict[str, PackDigest] = field(default_factory=dict)
     parts: Mapping[str, Sequence[Part]] = field(default_factory=dict)
 
 
@@ -137,7 +137,7 @@ class BackupWriter:
         self.key = BackupKey(self._secret)
         """Seals what is written."""
         self._lists: dict[str, ObjectDigest] = {}
-        self._waiting: dict[str, ObjectDigest] = {}
+        self._waiting: dict[str, PackDigest] = {}
         self._copied_bytes = 0
 
     def run(self, protection: KeyProtection, files: Callable[[], SmallFiles], *, anew: bool) -> BackupRun:
@@ -304,14 +304,15 @@ class BackupWriter:
 
     def _copy_packs(
         self, key: BackupKey, named: Sequence[str], known: _Known
-    ) -> tuple[dict[str, ObjectDigest], set[str]]:
+    ) -> tuple[dict[str, PackDigest], set[str]]:
         """Copy the packs that are not there; gives all that the generation needs, and those that are nowhere."""
         packs, needed = split_known(named, known.packs, self._place.sizes("packs/"))
-        copier = PackCopier(self._image_store.blobs, self._place, self._rate, self._stop)
+        piece = piece_bytes(self._image_store.blob_location)
+        copier = PackCopier(self._image_store.blobs, piece, self._place, key, self._rate, self._stop)
         total, done = len(needed), 0
         listed = 0
 
-        def copied(name: str, written: ObjectDigest) -> None:
+        def copied(name: str, written: PackDigest) -> None:
             nonlocal done, listed
             packs[name] = self._waiting[name] = written
             self._copied_bytes += written.size
