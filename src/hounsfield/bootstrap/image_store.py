@@ -263,12 +263,15 @@ def make_journal_flusher(image_store: ImageStore) -> JournalFlusher:
     return JournalFlusher(database, partial(write_secrets, database, image_store.new_blobs))
 
 
+def read_cache_folder(settings: Settings) -> Path:
+    """Return the folder of what was read of packs in object stores."""
+    return settings.data.absolute() / "read-cache"
+
+
 def _read_cache(settings: Settings) -> ReadCache | None:
     if settings.read_cache_bytes == 0:
         return None
-    return ReadCache(
-        settings.data.absolute() / "read-cache", settings.read_cache_bytes, settings.free_space_floor_bytes
-    )
+    return ReadCache(read_cache_folder(settings), settings.read_cache_bytes, settings.free_space_floor_bytes)
 
 
 def _through_cache(blobs: Blobs, place: BlobLocation, cache: ReadCache | None) -> Blobs:

@@ -31,7 +31,7 @@ from hounsfield.audit.chain_files import chain_files
 from hounsfield.audit.s3_delivery import DeliveryProgress
 from hounsfield.bootstrap.cluster import read_cluster_state
 from hounsfield.bootstrap.folder_claim import API, RUNNER, read_holder
-from hounsfield.bootstrap.image_store import written_folders
+from hounsfield.bootstrap.image_store import read_cache_folder, written_folders
 from hounsfield.bootstrap.installation import audit_folder
 from hounsfield.bootstrap.start_faults import database_file, database_key_file
 from hounsfield.imaging.backup.runs import RunState, list_runs
@@ -41,6 +41,7 @@ from hounsfield.imaging.search.usage import UsageReader
 from hounsfield.imaging.verify.passes import Pass, PassKind, PassState, list_passes
 from hounsfield.imaging.verify.reports import result_of, status_line
 from hounsfield.settings import Settings
+from hounsfield.storage.blobs.read_cache import read_counts
 from hounsfield.storage.clock import now_ms, to_datetime
 from hounsfield.storage.db.image_set_tables import datastores
 from hounsfield.storage.db.job_tables import import_jobs, work_items
@@ -63,6 +64,9 @@ _BACKUP_DAYS: Final = 7
 _JOURNAL_RECORDS: Final = 10_000
 """Records of the journal that may be in the database only; they are written every second."""
 _DAY_MS: Final = 86_400_000
+_REPLICA_SECONDS: Final = 2.0
+"""How long the read replica is waited for to catch up."""
+_REPLICA_LOOK_SECONDS: Final = 0.05
 _LATEST_DELIVERY: Final = 12
 """Deliveries of the audit trail that may fail in a row, and the least time for it, before somebody should look."""
 _LEAST_DELIVERY_SECONDS: Final = 3600.0
@@ -206,6 +210,33 @@ def _database(opened: OpenInstallation, section: StatusSection) -> None:
         section.facts.update(sizes)
         kind = f"embedded, {_bytes(sizes['bytes'])}, write-ahead log {_bytes(sizes['log_bytes'])}"
     section.lines.append(f"{kind}; schema {revision}{'' if maker is None else f' made by version {maker}'}")
+    replica = opened.image_store.database.replica
+    if replica is not None:
+        until = time.monotonic() + min(settings.database_replica_seconds, _REPLICA_SECONDS)
+        while not (is_fresh := replica.is_fresh()) and time.monotonic() < until:
+            time.sleep(_REPLICA_LOOK_SECONDS)
+        section.facts["replica_is_used"] = is_fresh
+        section.lines.append(f"read replica {'answers searches' if is_fresh else 'is not used'}")
+        if not is_fresh:
+            section.problems.append(
+                f"the read replica of HOUNSFIELD_DATABASE_REPLICA_URL is not used ({replica.reason}), and searches ask the "
+                "database itself: mend the replication"
+            )
+
+
+def _cache(opened: OpenInstallation, section: StatusSection) -> None:
+    capacity = opened.settings.read_cache_bytes
+    kept, counts = read_counts(read_cache_folder(opened.settings))
+    reads = counts.hits + counts.misses
+    ratio = round(counts.hits / reads, 3) if reads else None
+    section.facts.update({"bytes": kept, "capacity_bytes": capacity, "hit_ratio": ratio, **dataclasses.asdict(counts)})
+    if not reads:
+        section.lines.append("nothing was read of packs in an object store")
+        return
+    section.lines.append(
+        f"{_bytes(kept)} of {_bytes(capacity)}; {counts.hits} of {reads} reads of packs were answered here "
+        f"({_bytes(counts.hit_bytes)}), the others by the object store ({_bytes(counts.missed_bytes)})"
+    )
 
 
 def _work(opened: OpenInstallation, section: StatusSection) -> None:
@@ -514,6 +545,7 @@ _SECTIONS: Final[Mapping[str, Callable[[OpenInstallation, StatusSection], None]]
     "executor": _executor,
     "stored": _stored,
     "disk": _disk,
+    "cache": _cache,
     "journal": _journal,
     "backup": _backup,
     "verification": _verification,

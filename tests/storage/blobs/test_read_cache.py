@@ -12,9 +12,10 @@ import pytest
 
 from hounsfield.storage.blobs.blobs import BlobMissingError, FolderBlobs
 from hounsfield.storage.blobs.packs import Extent, Label, PackWriter, RecordKind, pack_name, read_record
-from hounsfield.storage.blobs.read_cache import KEPT_UNREAD_SECONDS, CachedBlobs, ReadCache
+from hounsfield.storage.blobs.read_cache import KEPT_UNREAD_SECONDS, CachedBlobs, ReadCache, read_counts
 from hounsfield.storage.keys.data_key import DataKey
 from support.faults.small_disk import small_disk
+from support.servers import wait_for
 
 KEY = DataKey("d" * 32, bytes(32))
 SIZE = 10_000
@@ -39,7 +40,7 @@ class Place:
         return read_record(self.blobs, KEY, self.extents[number], self.labels[number])
 
     def files(self) -> list[Path]:
-        return sorted(path for path in self.folder.rglob("*") if path.is_file())
+        return sorted(path for path in self.folder.glob("*/*/*") if path.is_file())
 
     def counted(self) -> tuple[int, int]:
         return self.cache.counts.hits, self.cache.counts.misses
@@ -58,6 +59,21 @@ def test_what_was_read_once_is_read_here(place: Place) -> None:
     other = CachedBlobs(place.store, ReadCache(place.folder, 1_000_000))
     assert read_record(other, KEY, place.extents[3], place.labels[3]) == place.records[3]
     assert not any(place.records[n][:64] in path.read_bytes() for path in place.files() for n in (3, 4))
+
+
+def test_what_all_processes_read_is_told(place: Place) -> None:
+    place.read(1)
+    place.read(1)
+    other = CachedBlobs(place.store, ReadCache(place.folder, 1_000_000))
+    for number in (1, 2):
+        read_record(other, KEY, place.extents[number], place.labels[number])
+    told = wait_for(lambda: (found := read_counts(place.folder))[1].misses == 2 and found, "both to be counted")
+    size, counts = told
+    assert (counts.hits, counts.misses, counts.hit_bytes) == (2, 2, 2 * place.extents[1].length)
+    assert size > 2 * SIZE
+    for path in (place.folder / "counts").iterdir():
+        path.write_bytes(b'{"hits": "many", "else": 1}')
+    assert read_counts(place.folder)[1].hits == 0
 
 
 @pytest.mark.parametrize("damage", ["cut", "changed", "longer", "empty", "other"])

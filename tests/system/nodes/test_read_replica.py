@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from support.clients.dicomweb import get, part10, store
 from support.files.synthetic import slice_of, uid
 from support.imaging.imports import image_sets
 from support.imaging.stored_series import deleted
+from support.programs import hounsfield
 from support.servers import ServerProcess, active_datastore, wait_for
 from support.services.postgresql import PostgresqlServer
 
@@ -72,6 +74,12 @@ def studies_by_web(world: Replicated) -> set[str]:
     return {study["0020000D"]["Value"][0] for study in answer.json()} if answer.status_code == 200 else set()
 
 
+def status(world: Replicated) -> dict[str, Any]:
+    done = hounsfield("status", "--data", str(world.server.data), "--json", environment=world.server.environment)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
 def put(world: Replicated, study: int) -> None:
     assert store(world.server, world.datastore, [part10(slice_of(study=study))]).status_code == 200
 
@@ -83,6 +91,8 @@ def test_searches_ask_the_standby_and_the_database_where_it_is_behind_or_gone(re
     wait_for(lambda: "read replica is used" in world.server.log_text(), "the standby to be asked")
     before = scans(world.standby_url)
     wait_for(lambda: studies(world) and scans(world.standby_url) > before, "searches to be carried out there")
+
+    assert status(world)["database"]["replica_is_used"] is True
 
     # It stands still: what it has grows old, and nobody is answered with it for longer than the bound.
     with psycopg.connect(world.standby_url, autocommit=True) as connection:
@@ -100,6 +110,9 @@ def test_searches_ask_the_standby_and_the_database_where_it_is_behind_or_gone(re
         "the standby to be asked again",
     )
     world.standby.stop()
+    found = status(world)
+    assert found["database"]["replica_is_used"] is False
+    assert any("HOUNSFIELD_DATABASE_REPLICA_URL is not used (OperationalError)" in told for told in found["problems"])
     assert studies(world) == studies_by_web(world) == {uid(2)}
     put(world, 3)
     assert studies(world) == studies_by_web(world) == {uid(2), uid(3)}

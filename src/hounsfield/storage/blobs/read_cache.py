@@ -8,6 +8,7 @@ A file is written aside and renamed; one that a crash left broken is told by its
 Nothing here is needed: where the disk takes nothing, reads go to the store.
 
     DIR / data store / pack / OFFSET-LENGTH     the bytes, then their length and checksum
+    DIR / counts / PROCESS                      how often that process read here, and from the store
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ import time
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Final
 
+import orjson
 import structlog
 
 from hounsfield.runtime.supervised_threads import SupervisedThread
@@ -45,6 +47,8 @@ _TOUCHED_SECONDS: Final = 60.0
 _LEFT_SECONDS: Final = 3600.0
 _ASIDE: Final = ".aside-"
 _PAUSE_SECONDS: Final = 60.0
+_COUNTS: Final = "counts"
+_COUNTED_SECONDS: Final = 10.0
 
 _log = structlog.get_logger(__name__)
 
@@ -70,6 +74,21 @@ class ReadCounts:
     broken: int = 0
 
 
+def read_counts(folder: Path) -> tuple[int, ReadCounts]:
+    """Return how many bytes the folder of a cache has, and what all processes of the last days have read together."""
+    total = ReadCounts()
+    for path in (folder / _COUNTS).glob("*"):
+        # One that is being written, or was cut off, counts at the next look.
+        with suppress(OSError, ValueError, TypeError):
+            one = ReadCounts(**orjson.loads(path.read_bytes()))
+            total = ReadCounts(*(a + b for a, b in zip(astuple(total), astuple(one), strict=True)))
+    size = 0
+    for path in folder.glob("*/*/*"):
+        with suppress(OSError):
+            size += path.stat().st_size
+    return size, total
+
+
 class ReadCache:
     """The folder of the cache.
 
@@ -92,6 +111,7 @@ class ReadCache:
         self._writes_from = 0.0
         self._lock = threading.Lock()
         self._sweeping: SupervisedThread | None = None
+        self._process = f"{os.getpid()}-{secrets.token_hex(4)}"
 
     def get(self, name: str, offset: int, length: int) -> bytes | None:
         """Return a range of a pack; None when it is not here, or is broken."""
@@ -162,6 +182,10 @@ class ReadCache:
             kept -= size if read_at else 0
             with suppress(OSError):
                 path.unlink()
+        for counted in (self._folder / _COUNTS).glob("*"):
+            with suppress(OSError):
+                if now - counted.stat().st_mtime > KEPT_UNREAD_SECONDS:
+                    counted.unlink()
         for folder in (*self._folder.glob("*/*"), *self._folder.glob("*")):
             with suppress(OSError):
                 folder.rmdir()
@@ -180,8 +204,19 @@ class ReadCache:
                 self._written = 0
             counts = self.counts
             _log.info("read cache", bytes=kept, **asdict(counts))
+            counted_from = 0.0
             while time.monotonic() < until and self._written < self._capacity // _SWEPT_PART:
+                if time.monotonic() >= counted_from:
+                    self._write_counts()
+                    counted_from = time.monotonic() + _COUNTED_SECONDS
                 time.sleep(_LOOK_SECONDS)
+
+    def _write_counts(self) -> None:
+        """Write down for the status what this process has read; where the disk takes nothing, the status is older."""
+        path = self._folder / _COUNTS / self._process
+        with suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            path.write_bytes(orjson.dumps(asdict(self.counts)))
 
     def _pack(self, name: str) -> Path:
         _, datastore_id, *_, pack_id = name.split("/")

@@ -49,6 +49,11 @@ class ReadReplica:
         Gives connections to the replica.
     most_seconds : float
         How old what it answers may be.
+
+    Attributes
+    ----------
+    reason : str
+        Why it was not used when it was looked last; empty where it was.
     """
 
     def __init__(self, primary: Engine, engine: Engine, most_seconds: float) -> None:
@@ -60,6 +65,7 @@ class ReadReplica:
         self._complete_at = float("-inf")
         self._look_from = float("-inf")
         self._is_used: bool | None = None
+        self.reason = "it has not been asked"
 
     def is_fresh(self) -> bool:
         """Return whether the replica may be asked; now and then this asks it, and the primary, how far they are."""
@@ -98,6 +104,7 @@ class ReadReplica:
         self._tell(used=is_fresh, reason="" if is_fresh else "it is behind")
 
     def _tell(self, *, used: bool, reason: str) -> None:
+        self.reason = reason
         if used == self._is_used:
             return
         self._is_used = used
