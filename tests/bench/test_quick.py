@@ -25,6 +25,7 @@ NAMES = {
     "restricted_speed",
     "update_speed",
     "verify_speed",
+    "compaction_speed",
     "dask_speed",
     "backup_speed",
     "access_speed",
@@ -33,6 +34,7 @@ NAMES = {
     "console",
     "viewer",
 }
+NEED_WRK = {"audit_speed", "compaction_speed", "frame_speed", "encryption_speed", "rendered_speed"}
 
 
 @pytest.mark.slow
@@ -48,7 +50,10 @@ def test_quick_run_writes_a_json_file_for_each_benchmark(tmp_path: Path) -> None
         assert report["quick"] is True
         assert report["failed"] is None
         assert report["machine"]["processors"] >= 1
-        if name in {"audit_speed", "frame_speed", "encryption_speed", "rendered_speed"} and shutil.which("wrk") is None:
+        if (
+            name in {"audit_speed", "compaction_speed", "frame_speed", "encryption_speed", "rendered_speed"}
+            and shutil.which("wrk") is None
+        ):
             assert "wrk" in report["skipped"]
             continue
         if name in {"console", "viewer"} and shutil.which("chromium") is None:

@@ -498,7 +498,13 @@ class _DatastorePass:
             note_packs(connection, [new])
         try:
             rewritten = self._write_pack(PackRewrite(self._key, new.pack_id, plan.records))
-        except (PackDamagedError, PackMissingError) as error:
+        except PackMissingError as error:
+            # Its image sets were released since its contents were read.
+            with self._held() as connection:
+                set_again(connection, [error.damage.pack_id], self._now() + _AGAIN_MS)
+            self._settle()
+            return True
+        except PackDamagedError as error:
             self._leave_damaged(error)
             self._settle()
             return True
@@ -595,7 +601,7 @@ class _DatastorePass:
                 left.append(pack.pack_id)
         return left
 
-    def _leave_damaged(self, error: PackDamagedError | PackMissingError) -> None:
+    def _leave_damaged(self, error: PackDamagedError) -> None:
         """Name a damaged pack, and leave it alone for a day."""
         note_damage(self._image_store, error)
         self._unreadable.add(error.damage.pack_id)
