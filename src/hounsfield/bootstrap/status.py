@@ -38,6 +38,7 @@ from hounsfield.imaging.backup.runs import RunState, list_runs
 from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.imports.jobs import JobStatus
 from hounsfield.imaging.search.usage import UsageReader
+from hounsfield.imaging.tiering.compaction_status import read_compaction_status
 from hounsfield.imaging.verify.passes import Pass, PassKind, PassState, list_passes
 from hounsfield.imaging.verify.reports import result_of, status_line
 from hounsfield.settings import Settings
@@ -407,6 +408,27 @@ def _stored(opened: OpenInstallation, section: StatusSection) -> None:
         section.lines.append(f"{orphans} packs that no image set names")
 
 
+def _compaction(opened: OpenInstallation, section: StatusSection) -> None:
+    statuses = read_compaction_status(opened.image_store)
+    section.facts["data_stores"] = [dataclasses.asdict(one) for one in statuses]
+    section.facts["on"] = opened.settings.compaction_after_seconds > 0
+    small, dead, old = (
+        sum(getattr(one, name) for one in statuses) for name in ("small_packs", "dead_bytes", "waiting_packs")
+    )
+    section.lines.append(
+        f"{small} packs below 64 MiB, {_bytes(dead)} to erase from packs that others use, {old} old packs to be deleted"
+    )
+    written, taken_in = (sum(getattr(one, name) for one in statuses) for name in ("bytes_written", "bytes_taken_in"))
+    section.lines.append(f"{_bytes(written)} written so far for {_bytes(taken_in)} of small packs")
+    latest = opened.image_store.queue.clock.now() - int(opened.settings.erase_after_seconds * 1000) - _DAY_MS
+    late = sum(one.dead_since is not None and one.dead_since < latest for one in statuses)
+    if late and section.facts["on"]:
+        section.problems.append(
+            f"released records of {late} data stores should have been erased a day ago: the log says what keeps it, "
+            "such as a damaged pack, a key that is not there, or a full disk"
+        )
+
+
 def _verification(opened: OpenInstallation, section: StatusSection) -> None:
     passes = list_passes(opened.image_store)
     last: dict[PassKind, Pass] = {}
@@ -548,6 +570,7 @@ _SECTIONS: Final[Mapping[str, Callable[[OpenInstallation, StatusSection], None]]
     "cache": _cache,
     "journal": _journal,
     "backup": _backup,
+    "compaction": _compaction,
     "verification": _verification,
     "keys": _keys,
     "audit": _audit,

@@ -82,6 +82,8 @@ _DELETED_AT_ONCE: Final = 50
 _MOST_KNOWN: Final = 100_000
 _TRIES: Final = 20
 _TRY_SECONDS: Final = 0.25
+_BREATH_SECONDS: Final = 0.005
+"""Between two small steps of many, so that others come to the processor and the disk."""
 _SHORTEST_PAUSE_SECONDS: Final = 0.5
 _LONGEST_PAUSE_SECONDS: Final = 300.0
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -348,14 +350,17 @@ class _DatastorePass:
         old = [pack for pack in self._listed(NotedState.OLD) if pack.noted_at <= due and pack.again_at <= self._now()]
         for start in range(0, len(old), _DELETED_AT_ONCE):
             self._check_stop()
-            gone: list[NotedPack] = []
-            named: list[NotedPack] = []
-            unknown: list[NotedPack] = []
-            for pack in old[start : start + _DELETED_AT_ONCE]:
-                is_named = self._is_named(pack.pack_id)
-                (unknown if is_named is None else named if is_named else gone).append(pack)
+            some = old[start : start + _DELETED_AT_ONCE]
+            contents, unknown = self._read_old(some)
+            keys = {label.owner for found in contents.values() for label, _ in found}
+            with self._image_store.database.read_snapshot() as connection:
+                named_ids = {extent.pack_id for _, extent in find_named_records(connection, set(contents), keys)}
+            named = [pack for pack in some if pack.pack_id in named_ids]
+            gone = [pack for pack in some if pack not in named and pack not in unknown]
             for pack in gone:
                 self._blobs.delete(self._name(pack.pack_id))
+                # Each waits for the disk, which those wait for too who store images.
+                self._stop.wait(_BREATH_SECONDS)
             with self._held() as connection:
                 forget_packs(connection, [pack.pack_id for pack in gone])
                 # Nothing is known that leads here; but a pack that is named is not deleted, whatever else was wrong.
@@ -363,17 +368,19 @@ class _DatastorePass:
                 set_again(connection, [pack.pack_id for pack in unknown], self._now() + _DAY_MS)
                 self._count_in(connection, packs_deleted=len(gone), bytes_deleted=sum(pack.bytes for pack in gone))
 
-    def _is_named(self, pack_id: str) -> bool | None:
-        """Return whether any row names a pack; None where that cannot be said because it cannot be read."""
-        try:
-            contents = read_contents(self._blobs, self._key, pack_id)
-        except BlobMissingError:
-            return False
-        except PackDamagedError as error:
-            note_damage(self._image_store, error)
-            return None
-        with self._image_store.database.read_snapshot() as connection:
-            return bool(find_named_records(connection, {pack_id}, {label.owner for label, _ in contents}))
+    def _read_old(self, packs: Sequence[NotedPack]) -> tuple[dict[str, Contents], list[NotedPack]]:
+        """Read the contents of packs that are there, and tell which cannot be read."""
+        contents: dict[str, Contents] = {}
+        unknown = []
+        for pack in packs:
+            try:
+                contents[pack.pack_id] = read_contents(self._blobs, self._key, pack.pack_id)
+            except BlobMissingError:
+                continue
+            except PackDamagedError as error:
+                note_damage(self._image_store, error)
+                unknown.append(pack)
+        return contents, unknown
 
     def _forget_small(self) -> None:
         """Forget small packs, as nothing is merged; they are found anew when that changes."""
@@ -518,6 +525,7 @@ class _DatastorePass:
         contents: dict[str, Contents] = {}
         missing, left = [], []
         for pack in chosen:
+            self._stop.wait(_BREATH_SECONDS)
             try:
                 contents[pack.pack_id] = read_contents(self._blobs, self._key, pack.pack_id)
             except BlobMissingError:
@@ -627,6 +635,7 @@ class _DatastorePass:
                     # The new pack is in the first location, wherever the old ones were.
                     mark_misplaced(connection, done.image_set_ids)
                 left += sorted(done.left)
+                self._stop.wait(_BREATH_SECONDS)
             if not left or attempt + 1 == _TRIES:
                 return
             waiting = left
