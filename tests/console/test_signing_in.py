@@ -19,6 +19,7 @@ from hounsfield.console.pages import PAGES
 from support.audit_trail import record_of, records, verified
 from support.browser.pages import check_page, sign_in_by_form
 from support.browser.plain_session import PlainSession, csrf_token
+from support.clients.signed_http import send_signed
 from support.identities.users import answer
 from support.identities.users_and_roles import UsersAndRoles
 from support.servers import ServerProcess, active_datastore, wait_for
@@ -163,10 +164,18 @@ def test_no_client_can_name_its_caller(server: ServerProcess) -> None:
     assert answer.status_code == 403
 
 
+def is_refused(server: ServerProcess, key: tuple[str, str]) -> bool:
+    """Return whether a key opens nothing."""
+    return send_signed(server, "GET", "/datastore", key=key).code == "UnrecognizedClientException"
+
+
 def test_failures_make_one_wait_and_tell_nothing_of_the_key(proxied: ServerProcess) -> None:
     answer(proxied, "user", "create", "shut-out")
     disabled = answer(proxied, "access-key", "create", "shut-out")
+    disabled_key = (disabled["access_key_id"], disabled["secret_access_key"])
+    wait_for(lambda: send_signed(proxied, "GET", "/datastore", key=disabled_key).status == 403, "the key to be known")
     answer(proxied, "access-key", "disable", disabled["access_key_id"])
+    wait_for(lambda: is_refused(proxied, disabled_key), "the key to be refused")
     root, secret = proxied.key()
     right = {disabled["access_key_id"]: disabled["secret_access_key"]}
     told = []
