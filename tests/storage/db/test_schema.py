@@ -295,7 +295,9 @@ def test_what_earlier_versions_cannot_live_with_is_found(tmp_path: Path, change:
     assert after == ([] if told is None else [told, *after[1:]])
 
 
-@pytest.mark.parametrize(("since", "may"), [(None, False), ("0020", True), (newest_revision(), True), ("9999", False)])
+@pytest.mark.parametrize(
+    ("since", "may"), [(None, False), (COMPATIBLE_SINCE, True), (newest_revision(), True), ("9999", False)]
+)
 def test_a_newer_schema_is_used_where_it_says_so(tmp_path: Path, since: str | None, may: bool) -> None:
     engine = create_engine(f"sqlite:///{tmp_path / 'newer.db'}")
     with engine.begin() as connection:
