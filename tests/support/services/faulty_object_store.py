@@ -37,6 +37,8 @@ KINDS: Final = ("error", "late", "reset", "lost answer", "cut", "too short", "mi
 ``mixed up``     two requests that read get each other's answers
 ``twice``        it is carried out twice, and answered late
 """
+SILENT: Final = "silent"
+"""No request is answered, nor the connection closed, as long as faults are on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,8 @@ class _Handler(BaseHTTPRequestHandler):
         if kind == "error":
             self._send(_Answer(self.plan.dice.choice(ERRORS), {"Content-Length": "0"}, b""))
             return
+        while kind == SILENT and self.plan.on:
+            time.sleep(0.05)
         answer = None if kind == "reset" else self._forward(body)
         if kind in {"late", "twice"}:
             time.sleep(self.plan.dice.uniform(0.1, 1.0))

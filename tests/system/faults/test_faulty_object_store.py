@@ -10,6 +10,7 @@ import json
 import random
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,14 @@ import pydicom
 import pytest
 from botocore.exceptions import ClientError, HTTPClientError
 
+from support.clients.dicomweb import part10, store
 from support.faults.data_rules import check_data_rules
 from support.faults.ward import Ward, check_ward
-from support.imaging.imports import document, instances
+from support.files.synthetic import slice_of
+from support.imaging.imports import document, image_sets, instances
 from support.imaging.stored_frames import verify_frames
 from support.servers import ServerProcess, start_import, wait_for
-from support.services.faulty_object_store import Faults, faulty
+from support.services.faulty_object_store import SILENT, Faults, faulty
 from support.services.object_store import ObjectStore
 
 ENVIRONMENT = {
@@ -113,3 +116,32 @@ def _check_inputs(ward: BucketWard) -> None:
             source = pydicom.dcmread(io.BytesIO(ward.store.get(ward.bucket, key)), stop_before_pixels=True)
             there = dict(instances(document(ward.client, ward.datastore, told["importResponse"]["imageSetId"])))
             assert str(source.SOPInstanceUID) in there
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("faults_and_ward", [("packs", "silent")], indirect=True, ids=str)
+def test_a_store_that_does_not_answer_is_not_waited_for_forever(faults_and_ward: tuple[Faults, BucketWard]) -> None:
+    faults, ward = faults_and_ward
+    faults.kinds, faults.share = (SILENT,), 1.0
+    client = ward.server.client(read_timeout=200)
+    (found,) = dict(instances(document(client, ward.datastore, ward.updated))).values()
+    faults.on = True
+    with ThreadPoolExecutor(2) as threads:
+        stored = threads.submit(store, ward.server, ward.datastore, [part10(slice_of(study=7))])
+        read = threads.submit(verify_frames, client, ward.datastore, ward.updated, found)
+        # What is in the database, or in memory, is answered all the same.
+        while not (stored.done() and read.done()):
+            assert len(image_sets(client, ward.datastore)) == 2
+            assert client.get_image_set(datastoreId=ward.datastore, imageSetId=ward.updated)["versionId"] == "1"
+    faults.on = False
+    answer = stored.result()
+    assert (answer.status_code, int(answer.headers["Retry-After"]) > 0) == (503, True)
+    with pytest.raises(ClientError) as refused:
+        read.result()
+    assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 503
+    assert verify_frames(client, ward.datastore, ward.updated, found) == 1
+    assert wait_for(
+        lambda: store(ward.server, ward.datastore, [part10(slice_of(study=7))]).status_code == 200, "it to be stored"
+    )
+    check_data_rules(ward.server)

@@ -7,54 +7,22 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-import psutil
 import pytest
 from botocore.exceptions import BotoCoreError
 
 from support.faults.data_rules import check_data_rules
+from support.faults.kills import KILLS
 from support.files.synthetic import noise, slice_of, uid
 from support.imaging.import_folders import check_counters, fill, primaries_by_series, sop_instances, start_job
 from support.imaging.imports import Outcome, image_sets, outcome_of
 from support.imaging.stored_frames import verify_frames
-from support.processes import api_processes, runners, workers
 from support.servers import ServerProcess, active_datastore, wait_for
 
 FILES = 240
 ENVIRONMENT = {"HOUNSFIELD_LEASE_SECONDS": "1.5", "HOUNSFIELD_IMPORT_WORKERS": "2"}
-
-
-def _kill_any(found: list[psutil.Process], dice: random.Random) -> bool:
-    if not found:
-        return False
-    try:
-        dice.choice(found).kill()
-    except psutil.NoSuchProcess:
-        return False
-    return True
-
-
-def _kill_server(server: ServerProcess, _: random.Random) -> bool:
-    """Kill the first process; its children see that and end, and another server takes over the data folder."""
-    assert server.process is not None
-    family = psutil.Process(server.process.pid).children(recursive=True)
-    server.process.kill()
-    server.process.wait()
-    _, alive = psutil.wait_procs(family, timeout=120)
-    assert alive == [], "processes outlive the server"
-    server.log.close()
-    server.start()
-    return True
-
-
-KILLS: dict[str, Callable[[ServerProcess, random.Random], bool]] = {
-    "worker": lambda server, dice: _kill_any(workers(server), dice),
-    "runner": lambda server, dice: _kill_any(runners(server), dice),
-    "api": lambda server, dice: _kill_any(api_processes(server), dice),
-    "server": _kill_server,
-}
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +100,7 @@ def _slices() -> Iterator[Any]:
     [
         (["worker", "worker", "worker"], 1),
         (["runner", "runner"], 2),
-        (["api", "worker", "api"], 3),
+        pytest.param(["api", "worker", "api"], 3, marks=pytest.mark.slow),
         (["server", "runner", "server"], 4),
         pytest.param(["worker", "runner", "api", "server"] * 3, 5, marks=pytest.mark.slow),
         pytest.param(["server", "server", "runner", "runner", "worker"], 6, marks=pytest.mark.slow),

@@ -12,20 +12,19 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
 import pytest
 
 from support.faults.data_rules import check_data_rules
+from support.faults.kills import KILLS, kill_server
 from support.faults.locked_database import locked_for_writing
 from support.faults.shifted_clock import ShiftedClock
 from support.faults.small_disk import SmallDisk, small_disk
 from support.faults.standard_error import FAULTS
 from support.faults.ward import Ward, check_ward
-from support.processes import api_processes, runners, store_workers, workers
 from support.servers import ServerProcess
 
 ENVIRONMENT = {
@@ -39,11 +38,6 @@ WORK_SECONDS = 4.0
 HOUR, DAY = 3600, 86_400
 
 
-def _kill(found: list[psutil.Process], dice: random.Random) -> None:
-    with suppress(psutil.NoSuchProcess, IndexError):
-        dice.choice(found).kill()
-
-
 @dataclass
 class Trouble:
     """What can befall a server, one after another, as its seed has it."""
@@ -54,24 +48,16 @@ class Trouble:
     clock: ShiftedClock
 
     def worker(self) -> None:
-        _kill(workers(self.server) + store_workers(self.server), self.dice)
+        KILLS["worker"](self.server, self.dice)
 
     def runner(self) -> None:
-        _kill(runners(self.server), self.dice)
+        KILLS["runner"](self.server, self.dice)
 
     def api(self) -> None:
-        _kill(api_processes(self.server), self.dice)
+        KILLS["api"](self.server, self.dice)
 
     def server_itself(self) -> None:
-        process = self.server.process
-        assert process is not None
-        family = psutil.Process(process.pid).children(recursive=True)
-        process.kill()
-        process.wait()
-        _, alive = psutil.wait_procs(family, timeout=120)
-        assert alive == [], "processes outlive the server"
-        self.server.log.close()
-        self.server.start()
+        kill_server(self.server, self.dice)
 
     def lock(self) -> None:
         with locked_for_writing(self.server):
