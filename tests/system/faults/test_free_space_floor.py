@@ -31,17 +31,17 @@ PROCESSES = 2
 
 @pytest.fixture(scope="module")
 def disks_and_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[SmallDisk, SmallDisk, ServerProcess]]:
-    """A server with its data folder on one disk, and its packs on another."""
+    """A server with its data folder on one disk, and its spool on another."""
     settings = {
         "HOUNSFIELD_STORE_WORKERS": "1",
         "HOUNSFIELD_IMPORT_WORKERS": "1",
         "HOUNSFIELD_FREE_SPACE_FLOOR_BYTES": str(FLOOR),
     }
     folder = tmp_path_factory.mktemp("floor") / "data"
-    with small_disk(folder, 96 * MEBIBYTE) as data, small_disk(folder / "blobs", 64 * MEBIBYTE) as packs:
+    with small_disk(folder, 96 * MEBIBYTE) as data, small_disk(folder / "spool", 64 * MEBIBYTE) as spool:
         process = ServerProcess(folder, settings).start()
         try:
-            yield data, packs, process
+            yield data, spool, process
         finally:
             process.stop()
 
@@ -131,7 +131,7 @@ def test_a_disk_below_its_floor(disks_and_server: tuple[SmallDisk, SmallDisk, Se
     ward = Ward(server, "below")
     runner = suspended(server)
     job_id = ward.waiting_job()
-    data.fill_but(FLOOR - MEBIBYTE)
+    data.fill_but(FLOOR // 2)
     try:
         event = "disk nearly full, nothing more is stored"
         wait_for(lambda: len(_told(server, event)) == PROCESSES - 1, "it to be told")
@@ -165,13 +165,13 @@ def test_a_body_larger_than_the_room_above_the_floor(
     assert ward.store().status_code == 200
 
 
-def test_packs_on_a_disk_that_became_read_only(disks_and_server: tuple[SmallDisk, SmallDisk, ServerProcess]) -> None:
-    _, packs, server = disks_and_server
+def test_a_spool_on_a_disk_that_became_read_only(disks_and_server: tuple[SmallDisk, SmallDisk, ServerProcess]) -> None:
+    _, spool, server = disks_and_server
     ward = Ward(server, "read-only")
     event = "disk is read-only, nothing is stored"
     runner = suspended(server)
     job_id = ward.waiting_job()
-    with packs.read_only():
+    with spool.read_only():
         runner.resume()
         wait_for(lambda: len(_told(server, event)) == PROCESSES, "it to be told")
         answer = ward.store()
