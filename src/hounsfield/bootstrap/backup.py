@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Final
 
 import orjson
-from sqlalchemy import delete, select
+from sqlalchemy import Connection, delete, select
 
 from hounsfield.audit.anchors import make_anchor
 from hounsfield.audit.chain_files import INDEX, chain_files
@@ -27,7 +28,13 @@ from hounsfield.audit.file_locks import locked
 from hounsfield.bootstrap.audit_verification import verify_audit_trail
 from hounsfield.bootstrap.common_settings import forget_common_settings
 from hounsfield.bootstrap.first_start import RESTORING
-from hounsfield.bootstrap.image_store import archive_location, blob_location, open_location, store_options
+from hounsfield.bootstrap.image_store import (
+    archive_location,
+    blob_location,
+    make_key_service,
+    open_location,
+    store_options,
+)
 from hounsfield.bootstrap.installation import audit_folder, open_database
 from hounsfield.bootstrap.start_faults import database_file, database_key_file, explain_start_faults, master_key_file
 from hounsfield.iam.root_credentials import credentials_file
@@ -45,14 +52,15 @@ from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.verify.findings import Severity
 from hounsfield.runtime.rate_limit import RateLimit
 from hounsfield.settings import Settings
-from hounsfield.storage.blobs.blobs import BlobLocation, BlobMissingError, Blobs
+from hounsfield.storage.blobs.blobs import BlobLocation, BlobMissingError, Blobs, FolderBlobs
 from hounsfield.storage.blobs.location_marker import MARK, check_location, installation_id
 from hounsfield.storage.db.audit_tables import audit_indexes
 from hounsfield.storage.db.database import Database
 from hounsfield.storage.db.engines import has_tables
 from hounsfield.storage.db.image_set_tables import secrets
 from hounsfield.storage.durable_files import keep_private, make_folder_durably, sync_folder, write_file_durably
-from hounsfield.storage.keys.installation_secrets import installation_secret
+from hounsfield.storage.keys.data_key_cache import DataKeyCache
+from hounsfield.storage.keys.installation_secrets import installation_secret, secret_context
 from hounsfield.storage.keys.master_keys import LocalKeyring
 from hounsfield.storage.keys.secret_copies import JOURNAL, write_secrets
 
@@ -90,6 +98,22 @@ class BackupOrder:
     anew: bool
     rate: int
     retention: Retention
+
+
+@dataclass(frozen=True, slots=True)
+class BroughtForward:
+    """A moment to which a generation is brought forward, and the generation whose journal leads there.
+
+    Attributes
+    ----------
+    moment : int
+        In milliseconds since 1970-01-01 UTC.
+    later : ChosenGeneration
+        The generation.
+    """
+
+    moment: int
+    later: ChosenGeneration
 
 
 def back_up(
@@ -230,8 +254,10 @@ def restore(
     chosen: ChosenGeneration,
     progress: Progress,
     stop: threading.Event,
+    forward: BroughtForward | None = None,
+    to: str | None = None,
 ) -> RestoreResult:
-    """Restore a generation into a target that `check_target` let pass.
+    """Restore a generation, brought forward to a later moment where one is named, into a target that `check_target` let pass.
 
     Raises
     ------
@@ -248,8 +274,9 @@ def restore(
     keep_private(settings.data)
     note = settings.data / RESTORING
     if not note.exists():
-        write_file_durably(note, _note(settings, place.name, chosen.manifest.generation))
-    restorer = Restorer(place, chosen, progress, stop)
+        generation = chosen.manifest.generation
+        write_file_durably(note, _note(settings, place.name, generation if to is None else f"{generation} to {to}"))
+    restorer = Restorer(place, chosen, progress, stop, None if forward is None else forward.later)
     master = master_key_file(settings)
     aside = master.with_name("restored-master.json")
     with explain_start_faults(settings):
@@ -257,10 +284,18 @@ def restore(
         keyring = LocalKeyring(aside)
         blobs = open_location(blob_location(settings), "HOUNSFIELD_BLOBS_URL")
         restorer.restore_packs(blobs)
-        with _restored_database(settings, keyring, restorer, chosen) as database:
+        keys = DataKeyCache(keyring, make_key_service(settings), settings.kms_cache_seconds)
+        with (
+            tempfile.TemporaryDirectory(prefix="journal-", dir=settings.data) as scratch,
+            _restored_database(
+                settings, keyring, restorer, chosen, _forward(forward, restorer, Path(scratch), blobs, keyring, keys)
+            ) as database,
+        ):
             check_location(database, keyring, blobs, installation_secret(database, keyring, "installation"))
             restorer.write_pack_keys(database, blobs)
             write_secrets(database, blobs)
+            if forward is not None:
+                restorer.remove_unnamed_packs(database, blobs, keys)
             restorer.check_keys(database, keyring)
             restorer.restore_journal(database, blobs, installation_secret(database, keyring, JOURNAL))
             _restore_files(settings, restorer)
@@ -277,6 +312,27 @@ def restore(
     return restorer.result
 
 
+def _forward(
+    forward: BroughtForward | None,
+    restorer: Restorer,
+    scratch: Path,
+    packs: Blobs,
+    keyring: LocalKeyring,
+    keys: DataKeyCache,
+) -> Callable[[Connection], None] | None:
+    """Return what brings the rows of a generation forward, None where that is not asked for."""
+    if forward is None:
+        return None
+    moment = forward.moment
+
+    def run(connection: Connection) -> None:
+        wrapped = connection.execute(select(secrets.c.wrapped).where(secrets.c.name == JOURNAL)).scalar_one()
+        secret = keyring.unwrap(bytes(wrapped), secret_context(JOURNAL))
+        restorer.bring_forward(connection, FolderBlobs(scratch), packs, secret, keys, moment)
+
+    return run
+
+
 def _note(settings: Settings, source: str, generation: str) -> bytes:
     """Return the note of an unfinished restore: what goes where, without the passwords that URLs may have."""
     target = hashlib.sha256(f"{settings.database_url}\0{settings.blobs_url}".encode()).hexdigest()
@@ -285,7 +341,11 @@ def _note(settings: Settings, source: str, generation: str) -> bytes:
 
 @contextmanager
 def _restored_database(
-    settings: Settings, keyring: LocalKeyring, restorer: Restorer, chosen: ChosenGeneration
+    settings: Settings,
+    keyring: LocalKeyring,
+    restorer: Restorer,
+    chosen: ChosenGeneration,
+    then: Callable[[Connection], None] | None,
 ) -> Iterator[Database]:
     """Open the database with the rows of the generation, brought there where an earlier try did not."""
     if not settings.database_url:
@@ -298,7 +358,7 @@ def _restored_database(
         with database.read() as connection:
             is_there = connection.execute(select(secrets.c.name).limit(1)).first() is not None
         if not is_there:
-            restorer.restore_tables(database)
+            restorer.restore_tables(database, then)
         # All rows come in one transaction, so that they are there as a whole.
         elif installation_id(installation_secret(database, keyring, "installation")) != chosen.mark.installation:
             raise BackupError(

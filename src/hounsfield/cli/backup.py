@@ -14,7 +14,7 @@ from typing import BinaryIO, Final
 
 import click
 
-from hounsfield.bootstrap.backup import BackupOrder, back_up, backup_location, check_target, restore
+from hounsfield.bootstrap.backup import BackupOrder, BroughtForward, back_up, backup_location, check_target, restore
 from hounsfield.bootstrap.image_store import make_key_service, open_image_store
 from hounsfield.bootstrap.installation import open_database, open_keyring
 from hounsfield.cli.audit_record import record_command
@@ -25,6 +25,7 @@ from hounsfield.cli.passphrases import read_passphrase
 from hounsfield.imaging.backup.errors import BackupError
 from hounsfield.imaging.backup.manifests import list_generations, read_manifest
 from hounsfield.imaging.backup.place import BackupPlace, explain_trouble
+from hounsfield.imaging.backup.point_in_time import choose_for_moment
 from hounsfield.imaging.backup.pruning import Pruned, Retention
 from hounsfield.imaging.backup.restore import RestoreResult, choose_generation, open_generation
 from hounsfield.imaging.backup.runs import BackupRun, RunState
@@ -147,17 +148,28 @@ def restore_backup(
     until = None if to is None else _moment(to)
     settings = _settings(data)
 
+    given: list[str] = []
+
     def protection(document: bytes, name: str) -> KeyProtection:
-        passphrase = read_passphrase(passphrase_file, confirm=False) if needs_passphrase(document, name) else None
-        return KeyProtection(passphrase, make_key_service(settings))
+        # Asked for once, also where the keys of two generations are opened.
+        if needs_passphrase(document, name) and not given:
+            given.append(read_passphrase(passphrase_file, confirm=False))
+        return KeyProtection(given[0] if given else None, make_key_service(settings))
 
     with _explained(source), report_refusals(settings):
         place = BackupPlace(backup_location(settings, source), make=False)
-        name = choose_generation(place, generation, until)
-        check_target(settings, place.name, name)
+        name = choose_generation(place, generation)
+        point = None
+        if until is not None:
+            name, point = choose_for_moment(place, until)
+        check_target(settings, place.name, name if to is None else f"{name} to {to}")
         chosen = open_generation(place, name, protection)
+        forward = None
+        if point is not None:
+            later = chosen if point.journal_of == name else open_generation(place, point.journal_of, protection)
+            forward = BroughtForward(point.moment, later)
         with stopped_by_signals() as stop:
-            result = restore(settings, place, chosen, ProgressLines().tell, stop)
+            result = restore(settings, place, chosen, ProgressLines().tell, stop, forward, to)
         keyring = open_keyring(settings)
         database = open_database(settings, keyring)
         try:
@@ -234,6 +246,7 @@ def _result_json(generation: str, result: RestoreResult) -> dict[str, str | int 
         "packs": result.packs,
         "bytes": result.bytes,
         "rows": result.rows,
+        "journalRecords": result.records,
         "problems": result.problems,
     }
 
@@ -242,5 +255,6 @@ def _result_lines(settings: Settings, generation: str, result: RestoreResult) ->
     return [
         *(f"PROBLEM  {problem}" for problem in result.problems),
         f"generation {generation}: {result.packs} packs of {result.bytes} bytes and {result.rows} rows restored",
+        *([f"brought forward by {result.records} records of the journal"] if result.records else []),
         f"run `hounsfield verify --data {settings.data}`, then start the server",
     ]

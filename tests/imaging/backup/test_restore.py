@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from support.backup.installations import ENVIRONMENT, backed_up, fill, restored
+from support.backup.installations import ENVIRONMENT, backed_up, fill, restored, store_study
 from support.faults.data_rules import check_data_rules
 from support.identities.users import command
-from support.servers import ServerProcess
+from support.imaging.imports import image_sets
+from support.servers import ServerProcess, active_datastore, wait_for
 from support.services.key_service import key_service
 from support.services.object_store import ObjectStore
+from support.services.postgresql import PostgresqlServer
 from support.upgrade.answers import Answers, answers
 
 
@@ -74,3 +78,48 @@ def test_to_a_cluster_and_back(server: ServerProcess, tmp_path: Path, postgresql
         service.enable(arn)
         home = restored(tmp_path / "backup", tmp_path / "home", environment=service.environment())
         assert answered(home) == before
+
+
+@pytest.mark.slow
+def test_a_moment_between_two_backups(
+    server: ServerProcess, tmp_path: Path, postgresql_server: PostgresqlServer
+) -> None:
+    """The generation before it is brought forward by the journal; what happened after it did not happen."""
+    (tmp_path / "passphrase").write_text("backup of the ward")
+    options = ("--passphrase-file", str(tmp_path / "passphrase"))
+    client = server.client()
+    backed_up(server, tmp_path / "backup", *options)
+    later = active_datastore(client, datastoreName="later")
+    for study in (11, 12):
+        store_study(server, later, study)
+    (datastore,) = (
+        found["datastoreId"]
+        for found in client.list_datastores()["datastoreSummaries"]
+        if found["datastoreName"] == "backed-up"
+    )
+    store_study(server, datastore, 13)
+    deleted = image_sets(client, datastore)[0]["imageSetId"]
+    client.delete_image_set(datastoreId=datastore, imageSetId=deleted)
+    wait_for(
+        lambda: deleted not in {entry["imageSetId"] for entry in image_sets(client, datastore)}, "the deletion to end"
+    )
+    before = answers(server, {})
+    moment = datetime.now(UTC).isoformat()
+    time.sleep(0.01)
+    client.delete_image_set(datastoreId=later, imageSetId=image_sets(client, later)[0]["imageSetId"])
+    store_study(server, later, 14)
+    backed_up(server, tmp_path / "backup")
+    for name, environment in (
+        ("restored", {}),
+        ("on-postgresql", {"HOUNSFIELD_DATABASE_URL": postgresql_server.new_database()}),
+    ):
+        copy = restored(
+            tmp_path / "backup",
+            tmp_path / name,
+            "--to",
+            moment,
+            *options,
+            environment={**server.environment, **environment},
+        )
+        check_data_rules(copy)
+        assert answered(copy) == before

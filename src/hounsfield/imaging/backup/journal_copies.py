@@ -68,8 +68,8 @@ def read_records(grown: Parts, reader: GrownFileReader, secret: bytes, damage: l
         damage += (f"{name}: {what}" for what in opened.damage)
 
 
-def write_records(records: Iterator[SealedRecord], target: Blobs, secret: bytes, until: int) -> int:
-    """Write the records of a journal up to a sequence into segments of their own; gives how many there are.
+def write_records(records: Iterator[SealedRecord], target: Blobs, secret: bytes, until: int | None) -> int:
+    """Write the records of a journal, up to a sequence where one is named, into segments of their own; returns their count.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def write_records(records: Iterator[SealedRecord], target: Blobs, secret: bytes,
             blob.abort()
 
     for record in records:
-        if record.sequence > until:
+        if until is not None and record.sequence > until:
             continue
         if len(waiting) >= _SEGMENT_BYTES:
             write()

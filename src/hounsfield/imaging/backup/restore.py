@@ -16,7 +16,6 @@ from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from datetime import datetime
 from itertools import islice
 from typing import Final
 
@@ -29,13 +28,14 @@ from hounsfield.imaging.backup.journal_copies import read_records, write_records
 from hounsfield.imaging.backup.manifests import (
     BackupMark,
     Manifest,
-    generation_time,
     list_generations,
     read_manifest,
     read_mark,
 )
+from hounsfield.imaging.backup.named_packs import find_named_packs
 from hounsfield.imaging.backup.pack_lists import read_pack_list
 from hounsfield.imaging.backup.place import BackupPlace, ObjectDigest, PackDigest, piece_bytes
+from hounsfield.imaging.backup.point_in_time import bring_forward
 from hounsfield.imaging.backup.sealed_objects import BackupKey
 from hounsfield.imaging.backup.tables import count_rows, import_tables
 from hounsfield.imaging.backup.wrapped_keys import KeyProtection, open_keys
@@ -49,6 +49,7 @@ from hounsfield.storage.db.image_set_tables import blob_places, datastores, imag
 from hounsfield.storage.db.journal_table import journal_outbox
 from hounsfield.storage.db.schema import is_known, newest_revision
 from hounsfield.storage.keys.data_key import KeyUnavailableError
+from hounsfield.storage.keys.data_key_cache import DataKeyCache
 from hounsfield.storage.keys.kms import is_of_service
 from hounsfield.storage.keys.master_keys import KeyringContent, LocalKeyring
 from hounsfield.storage.keys.pack_keys import write_pack_key
@@ -78,8 +79,8 @@ class ChosenGeneration:
     key: BackupKey
 
 
-def choose_generation(place: BackupPlace, name: str | None, moment: datetime | None) -> str:
-    """Return the generation that is asked for: of a name, the newest up to a moment, or the newest.
+def choose_generation(place: BackupPlace, name: str | None) -> str:
+    """Return the generation of a name, or the newest.
 
     Raises
     ------
@@ -96,12 +97,10 @@ def choose_generation(place: BackupPlace, name: str | None, moment: datetime | N
             return name
         what = "was cut short, and cannot be restored" if name in begun else "is not there"
         raise BackupIncompleteError(f"generation {name} {what}; {_listed(complete)}")
-    chosen = [each for each in complete if moment is None or generation_time(each) <= moment]
-    if not chosen:
-        when = "" if moment is None else f" of {moment.isoformat()} or before"
+    if not complete:
         cut = f"; {len(begun)} were cut short" if begun else ""
-        raise BackupIncompleteError(f"{place.name} holds no complete generation{when}{cut}; {_listed(complete)}")
-    return chosen[-1]
+        raise BackupIncompleteError(f"{place.name} holds no complete generation{cut}; {_listed(complete)}")
+    return complete[-1]
 
 
 def _listed(complete: list[str]) -> str:
@@ -162,6 +161,8 @@ class RestoreResult:
         Packs, and their bytes.
     rows : int
         Rows of all tables.
+    records : int
+        Records of the journal by which they were brought forward.
     problems : list of str
         What is not as it should be, for people.
     """
@@ -169,6 +170,7 @@ class RestoreResult:
     packs: int = 0
     bytes: int = 0
     rows: int = 0
+    records: int = 0
     problems: list[str] = field(default_factory=list)
 
 
@@ -185,11 +187,21 @@ class Restorer:
         Is told how far it is.
     stop : threading.Event
         Ends the work.
+    later : ChosenGeneration or None
+        The generation whose packs, journal and audit trail are taken too; None for no other.
     """
 
-    def __init__(self, place: BackupPlace, chosen: ChosenGeneration, progress: Progress, stop: threading.Event) -> None:
+    def __init__(
+        self,
+        place: BackupPlace,
+        chosen: ChosenGeneration,
+        progress: Progress,
+        stop: threading.Event,
+        later: ChosenGeneration | None = None,
+    ) -> None:
         self._place = place
         self._chosen = chosen
+        self._later = later or chosen
         self._progress = progress
         self._stop = stop
         self.result = RestoreResult()
@@ -238,9 +250,14 @@ class Restorer:
             )
 
     def _packs(self) -> Iterator[tuple[str, PackDigest]]:
-        for name, written in self._chosen.manifest.pack_lists.items():
-            self._check(name, written)
-            yield from read_pack_list(self._place, self._chosen.key, name)
+        seen: set[str] = set()
+        for manifest in (self._chosen.manifest, self._later.manifest):
+            for name, written in manifest.pack_lists.items():
+                self._check(name, written)
+                for pack, digest in read_pack_list(self._place, self._chosen.key, name):
+                    if pack not in seen:
+                        seen.add(pack)
+                        yield pack, digest
 
     def _restore_pack(self, target: Blobs, name: str, written: PackDigest) -> str | None:
         """Copy one pack; gives what is wrong with it."""
@@ -275,8 +292,15 @@ class Restorer:
             return False
         return secrets.compare_digest(code.text(), written.code)
 
-    def restore_tables(self, database: Database) -> None:
+    def restore_tables(self, database: Database, then: Callable[[Connection], None] | None = None) -> None:
         """Put the rows into an empty database with tables of the newest schema, in one transaction.
+
+        Parameters
+        ----------
+        database : Database
+            The database.
+        then : callable or None
+            Does something more in the same transaction.
 
         Raises
         ------
@@ -304,6 +328,8 @@ class Restorer:
             if manifest.schema == newest_revision() and count_rows(connection) != dict(manifest.rows):
                 raise BackupDamagedError("the tables in the backup have other rows than their manifest says")
             _adapt_locations(connection)
+            if then is not None:
+                then(connection)
         self.result.rows = total
 
     def _chunks(self) -> Iterator[bytes]:
@@ -314,14 +340,14 @@ class Restorer:
         """Return the small files, by their paths in the data folder; raises `BackupDamagedError`."""
         return {
             path: b64decode(content)
-            for name, written in self._chosen.manifest.files.items()
+            for name, written in self._later.manifest.files.items()
             for path, content in orjson.loads(self._open(name, written)).items()
         }
 
     def grown_files(self) -> Mapping[str, list[Part]]:
         """Return the parts of the files that only grow, by their names in the backup; raises `BackupDamagedError`."""
         parts: dict[str, list[Part]] = {}
-        for name, written in self._chosen.manifest.grown.items():
+        for name, written in self._later.manifest.grown.items():
             parts.update(read_parts(self._open(name, written)))
         return parts
 
@@ -333,9 +359,57 @@ class Restorer:
         """Write the journal up to what the database has; raises OSError."""
         with database.read() as connection:
             until = connection.execute(select(func.max(journal_outbox.c.sequence))).scalar() or 0
+        self._write_journal(target, secret, until)
+
+    def _write_journal(self, target: Blobs, secret: bytes, until: int | None) -> None:
         damage: list[str] = []
         write_records(read_records(self.grown_files(), self._grown_reader, secret, damage), target, secret, until)
         self.result.problems += (f"the journal in the backup: {what}" for what in damage)
+
+    def bring_forward(
+        self, connection: Connection, scratch: Blobs, packs: Blobs, secret: bytes, keys: DataKeyCache, moment: int
+    ) -> None:
+        """Make the changes of the journal up to a moment, in the transaction of `restore_tables`.
+
+        Parameters
+        ----------
+        connection : Connection
+            The transaction.
+        scratch : Blobs
+            An empty place, for the journal.
+        packs : Blobs
+            Where the packs are.
+        secret : bytes
+            The journal key.
+        keys : DataKeyCache
+            Opens data keys.
+        moment : int
+            The moment, in milliseconds since 1970-01-01 UTC.
+        """
+        self._write_journal(scratch, secret, None)
+        wrapped = {**self._wrapped_keys(self._later), **self._wrapped_keys(self._chosen)}
+        done = bring_forward(connection, scratch, secret, packs, wrapped, keys, moment)
+        self.result.records = done.records
+        self.result.problems += (
+            f"not brought forward: {loss.what} ({' '.join(filter(None, (loss.datastore_id, loss.image_set_id)))})"
+            for loss in done.losses
+        )
+
+    def _wrapped_keys(self, of: ChosenGeneration) -> dict[str, bytes]:
+        """Return the wrapped data keys in the tables of a generation."""
+        for name, written in of.manifest.tables.items():
+            content = orjson.loads(self._open(name, written))
+            if content["table"] == datastores.name:
+                rows = (dict(zip(content["columns"], row, strict=True)) for row in content["rows"])
+                return {row["id"]: b64decode(row["wrapped_key"]) for row in rows}
+        return {}
+
+    def remove_unnamed_packs(self, database: Database, target: Blobs, keys: DataKeyCache) -> None:
+        """Remove packs that the moment has no use for; raises OSError."""
+        with database.read_snapshot() as connection:
+            named = set(find_named_packs(connection, keys.fetch))
+        for name in [name for name in target.names("packs/") if name not in named]:
+            target.delete(name)
 
     def write_pack_keys(self, database: Database, target: Blobs) -> None:
         """Write the wrapped data key of each data store beside the packs."""

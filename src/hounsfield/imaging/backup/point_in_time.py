@@ -1,0 +1,148 @@
+"""Point in time: a generation is brought forward to a later moment by the journal.
+
+    newest generation up to the moment ─▶ tables ─┐
+    the next one, or the newest ─▶ its journal ───┴─▶ changes up to the moment, in the same transaction ─▶ indexes
+                                └─▶ its packs beside those of the first; what no row names then is removed
+
+The journal has what image data is about. Users, roles, policies and keys are as the generation has them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from hounsfield.imaging.backup.errors import BackupError, BackupIncompleteError
+from hounsfield.imaging.backup.manifests import list_generations, read_manifest
+from hounsfield.imaging.backup.place import BackupPlace
+from hounsfield.imaging.rebuild.pack_places import PackPlaces
+from hounsfield.imaging.rebuild.rebuilder import begin_replay, end_replay
+from hounsfield.imaging.rebuild.replay import DatastoreSource, Loss, Replay
+from hounsfield.storage.blobs.blobs import Blobs
+from hounsfield.storage.clock import to_ms
+from hounsfield.storage.db.clock_table import steady_clock
+from hounsfield.storage.db.journal_table import continue_sequence, journal_outbox
+from hounsfield.storage.journal.changes import ChangeRecord, pack_changes
+from hounsfield.storage.journal.journal_reader import JournalReader
+from hounsfield.storage.keys.data_key import KeyUnavailableError
+from hounsfield.storage.keys.data_key_cache import DataKeyCache
+
+
+@dataclass(frozen=True, slots=True)
+class PointInTime:
+    """A moment, and the generation whose journal leads to it.
+
+    Attributes
+    ----------
+    moment : int
+        In milliseconds since 1970-01-01 UTC.
+    journal_of : str
+        The generation.
+    """
+
+    moment: int
+    journal_of: str
+
+
+def choose_for_moment(place: BackupPlace, moment: datetime) -> tuple[str, PointInTime]:
+    """Return the newest generation of a moment or before, and the one whose journal leads from there to the moment.
+
+    Raises
+    ------
+    BackupIncompleteError
+        There is no generation of that time or before.
+    BackupError
+        A manifest cannot be read.
+    """
+    until = to_ms(moment)
+    complete, _ = list_generations(place)
+    later = ""
+    for generation in reversed(complete):
+        try:
+            found = read_manifest(place, generation)
+        except BackupError:
+            # It leads nowhere; older ones may do.
+            continue
+        if found.moment <= until:
+            return generation, PointInTime(until, later or generation)
+        later = generation
+    raise BackupIncompleteError(
+        f"{place.name} holds no complete generation of {moment.isoformat()} or before; `hounsfield backup --list` lists them"
+    )
+
+
+@dataclass(slots=True)
+class Forwarded:
+    """What came of it: the sequence of the last change that was made, how many records were, and what could not be."""
+
+    sequence: int = 0
+    records: int = 0
+    losses: list[Loss] = field(default_factory=list)
+    damage: list[str] = field(default_factory=list)
+
+
+def bring_forward(
+    connection: Connection,
+    journal: Blobs,
+    secret: bytes,
+    packs: Blobs,
+    wrapped_keys: Mapping[str, bytes],
+    keys: DataKeyCache,
+    moment: int,
+) -> Forwarded:
+    """Make the changes of a journal up to a moment, in the transaction that put the rows of a generation there.
+
+    Parameters
+    ----------
+    connection : Connection
+        In that transaction.
+    journal : Blobs
+        Where the segments are.
+    secret : bytes
+        The journal key.
+    packs : Blobs
+        Where the packs are.
+    wrapped_keys : Mapping of str to bytes
+        The wrapped data key of each data store.
+    keys : DataKeyCache
+        Opens them.
+    moment : int
+        The moment, in milliseconds since 1970-01-01 UTC by the wall clock.
+    """
+
+    def source_of(datastore_id: str) -> DatastoreSource:
+        wrapped = wrapped_keys.get(datastore_id, b"")
+        places = PackPlaces()
+        try:
+            key = keys.fetch(datastore_id, wrapped) if wrapped else None
+        except KeyUnavailableError:
+            key = None
+        if key is not None:
+            places.read(packs, key)
+        return DatastoreSource(wrapped, key, places)
+
+    after = int(connection.execute(select(func.max(journal_outbox.c.sequence))).scalar() or 0)
+    done = Forwarded(after)
+    replay = Replay(packs, source_of, archived=False)
+    last: ChangeRecord | None = None
+    steady = 0
+    with JournalReader(journal, secret) as reader:
+        begin_replay(connection)
+        for record in reader.records(after, until_ms=moment):
+            replay.apply(connection, record)
+            last, steady = record, max(steady, record.steady_ms)
+            done.records += 1
+        connection.execute(update(steady_clock).where(steady_clock.c.ms < steady).values(ms=steady))
+        end_replay(connection, replay)
+        done.damage = [f"{found.segment}: {found.what}" for found in reader.damage]
+    if last is not None:
+        done.sequence = last.sequence
+        content = pack_changes(last.changes, last.wall_ms, last.steady_ms)
+        connection.execute(journal_outbox.delete())
+        connection.execute(insert(journal_outbox).values(sequence=last.sequence, content=content))
+        continue_sequence(connection)
+    done.losses = list(replay.losses)
+    return done
