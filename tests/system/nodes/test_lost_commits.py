@@ -91,7 +91,7 @@ def test_a_request_is_refused_where_its_outcome_is_unknown(client: Any, proxy: C
     assert [entry["datastoreName"] for entry in stores].count("cut-gone") == 1
 
 
-@pytest.mark.parametrize(("study", "cut"), [(4, Cut.AFTER), (5, Cut.BEFORE)])
+@pytest.mark.parametrize(("study", "cut"), [(4, Cut.AFTER), pytest.param(5, Cut.BEFORE, marks=pytest.mark.slow)])
 def test_an_import_goes_on(
     server: ServerProcess, client: Any, datastore: str, proxy: CutPostgresql, study: int, cut: Cut
 ) -> None:
@@ -108,6 +108,7 @@ def test_an_import_goes_on(
     assert len(verified(client, datastore, image_set)) == 6
 
 
+@pytest.mark.slow
 def test_the_data_is_whole(server: ServerProcess) -> None:
     check_data_rules(server)
 
