@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 TEST_PROCESSES ?= 4
 PYTEST := $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
-.PHONY: install demo serve test test-all test-newest-python test-lowest test-installed dist ohif fuzz soak screenshots check check-packaging docs audit-dependencies format bench clean
+.PHONY: install demo serve test test-all test-newest-python test-lowest test-installed dist ohif fuzz soak screenshots check check-packaging docs audit-dependencies format bench bench-growth clean
 
 install: $(VENV)/.installed
 
@@ -104,6 +104,9 @@ format: install
 
 bench: install
 	$(BIN)/python -m bench
+
+bench-growth: install  ## a store at 1, 10 and 100 times its size, on PostgreSQL too where BENCH_POSTGRESQL_URL names an empty database
+	$(BIN)/python -m bench growth_speed
 
 clean:
 	rm -rf dist distributions/ohif/src/hounsfield_ohif/app site screenshots $(VENV) .venv-newest $(LOWEST) demo-data .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -23,7 +23,9 @@ from bench import (
     encryption_speed,
     fairness,
     frame_speed,
+    growth_speed,
     import_speed,
+    long_series_speed,
     memory,
     metadata_speed,
     qido_speed,
@@ -54,13 +56,17 @@ BENCHMARKS: Mapping[str, Callable[[Run, Report], None]] = {
     "viewer": viewer.run,
     "restricted_speed": restricted_speed.run,
     "update_speed": update_speed.run,
+    "long_series_speed": long_series_speed.run,
     "verify_speed": verify_speed.run,
     "compaction_speed": compaction_speed.run,
     "dask_speed": dask_speed.run,
     "backup_speed": backup_speed.run,
     "access_speed": access_speed.run,
     "memory": memory.run,
+    "growth_speed": growth_speed.run,
 }
+_ON_REQUEST = frozenset({"growth_speed"})
+"""What takes so much of a machine that it is only run by its name, or quick."""
 _RESULTS = Path(__file__).with_name("results")
 
 
@@ -68,7 +74,10 @@ def main() -> None:
     """Run the benchmarks that the command line names."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument(
-        "names", nargs="*", metavar="NAME", help=f"which to run: {', '.join(BENCHMARKS)}; all by default"
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help=f"which to run: {', '.join(BENCHMARKS)}; by default all but {', '.join(_ON_REQUEST)}",
     )
     parser.add_argument("--quick", action="store_true", help="everything small: only shows that the benchmarks run")
     parser.add_argument("--results", type=Path, default=_RESULTS, metavar="DIR", help="where the JSON files go")
@@ -87,7 +96,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="hounsfield-bench-", dir=arguments.work) as folder:
         # As on a machine where the server ran before, code is compiled already: here from the second start on.
         os.environ["PYTHONPYCACHEPREFIX"] = str(Path(folder, "compiled").absolute())
-        for name in arguments.names or BENCHMARKS:
+        usual = [name for name in BENCHMARKS if scale.quick or name not in _ON_REQUEST]
+        for name in arguments.names or usual:
             report = _run(name, scale, Path(folder))
             print(f"  written to {report.write(arguments.results)}", flush=True)
 

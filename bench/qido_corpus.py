@@ -100,10 +100,10 @@ def all_studies(count: int) -> Iterator[Study]:
             number=number,
             uid=f"{_ROOT}.3.{number}",
             updated_at=created + (0 if chance.random() < 0.8 else int(chance.expovariate(1 / (30 * DAY_MS)))),
-            patient=_patient(patient),
+            patient=patient_values(patient),
             values={
                 "AccessionNumber": f"ACC{number:09d}",
-                "ReferringPhysicianName": f"{_surname(random.Random(number % 300))}^Doc",
+                "ReferringPhysicianName": f"{surname_of(random.Random(number % 300))}^Doc",
                 "StudyDate": f"{moment:%Y%m%d}",
                 "StudyDescription": ("CT Thorax", "MR Head", "US Abdomen")[number % 3],
                 "StudyID": f"S{number:07d}",
@@ -114,18 +114,19 @@ def all_studies(count: int) -> Iterator[Study]:
         )
 
 
-def _patient(number: int) -> dict[str, Any]:
+def patient_values(number: int) -> dict[str, Any]:
+    """Give the values of a patient."""
     own = random.Random(number)
     return {
         "PatientBirthDate": f"{1930 + number % 90}{number % 12 + 1:02d}{number % 28 + 1:02d}",
         "PatientID": f"PAT{number:08d}",
-        "PatientName": f"{_surname(own)}^{own.choice(_GIVEN)}",
+        "PatientName": f"{surname_of(own)}^{own.choice(_GIVEN)}",
         "PatientSex": "FMO"[number % 3],
     }
 
 
-def _surname(chance: random.Random) -> str:
-    """Give a name of two to four syllables, of which the first ones are commoner."""
+def surname_of(chance: random.Random) -> str:
+    """Give a surname of two to four syllables, of which the first ones are commoner."""
     picked = (_SYLLABLES[int(len(_SYLLABLES) * chance.random() ** 1.3)] for _ in range(chance.randrange(2, 5)))
     return "".join(picked).capitalize()
 

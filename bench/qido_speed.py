@@ -29,7 +29,7 @@ Make = Callable[[Study], Mapping[str, str]]
 
 
 @dataclass(frozen=True)
-class _Kind:
+class Kind:
     """A kind of search: where, how it is made so that it finds a study, and its limit in milliseconds."""
 
     name: str
@@ -54,11 +54,11 @@ def _measure(setting: Run, report: Report, server: Server, label: str) -> None:
         f"{label}: {setting.scale.indexed_studies} studies of 3 series, {len(chosen)} requests of a kind and limit"
     )
     with server:
-        measure_kinds(report, label, server, datastore_id, chosen, _kinds())
+        measure_kinds(report, label, server, datastore_id, chosen, study_search_kinds())
 
 
 def measure_kinds(
-    report: Report, label: str, server: Server, datastore_id: str, studies: Sequence[Study], kinds: Sequence[_Kind]
+    report: Report, label: str, server: Server, datastore_id: str, studies: Sequence[Study], kinds: Sequence[Kind]
 ) -> None:
     """Measure kinds of searches on a running server, each with every limit, for studies that it has.
 
@@ -67,13 +67,13 @@ def measure_kinds(
     """
     address = urlsplit(server.url)
     connection = http.client.HTTPConnection(address.hostname or "", address.port)
-    first = [_search(server, connection, datastore_id, kind, studies[0], 25) * 1000 for kind in kinds]
+    first = [search(server, connection, datastore_id, kind, studies[0], 25) * 1000 for kind in kinds]
     report.figure(f"{label}: first searches of each kind, slowest", max(first), "ms")
     for kind in kinds:
         for limit in _LIMITS:
             name = f"{label}: {kind.name}, {'default limit' if limit is None else f'{limit} results'}"
             used = processor_seconds(server.pid)
-            times = [_search(server, connection, datastore_id, kind, study, limit) * 1000 for study in studies]
+            times = [search(server, connection, datastore_id, kind, study, limit) * 1000 for study in studies]
             used = processor_seconds(server.pid) - used
             report.figure(f"{name}, p50", median(times), "ms")
             report.figure(f"{name}, p95", percentile(times, 95), "ms")
@@ -83,11 +83,11 @@ def measure_kinds(
     connection.close()
 
 
-def _search(
+def search(
     server: Server,
     connection: http.client.HTTPConnection,
     datastore_id: str,
-    kind: _Kind,
+    kind: Kind,
     study: Study,
     limit: int | None,
 ) -> float:
@@ -101,16 +101,16 @@ def _search(
     return seconds
 
 
-def _kinds() -> list[_Kind]:
-    kinds = [_Kind(f"{path}, no key", path, lambda _: {}) for path in ("studies", "series", "instances")]
+def study_search_kinds() -> list[Kind]:
+    kinds = [Kind(f"{path}, no key", path, lambda _: {}) for path in ("studies", "series", "instances")]
     for path in ("studies", "series", "instances"):
-        kinds += [_Kind(f"{path}, {name}", path, make, limit) for name, make, limit in _STUDY_KEYS]
-    kinds += [_Kind(f"series, {name}", "series", make) for name, make in _SERIES_KEYS]
-    kinds += [_Kind(f"instances, {name}", "instances", make) for name, make in _INSTANCE_KEYS]
+        kinds += [Kind(f"{path}, {name}", path, make, limit) for name, make, limit in _STUDY_KEYS]
+    kinds += [Kind(f"series, {name}", "series", make) for name, make in _SERIES_KEYS]
+    kinds += [Kind(f"instances, {name}", "instances", make) for name, make in _INSTANCE_KEYS]
     kinds += [
-        _Kind("series of a study", "studies/{study}/series", lambda _: {}),
-        _Kind("instances of a study", "studies/{study}/instances", lambda _: {}),
-        _Kind("instances of a series", "studies/{study}/series/{series}/instances", lambda _: {}),
+        Kind("series of a study", "studies/{study}/series", lambda _: {}),
+        Kind("instances of a study", "studies/{study}/instances", lambda _: {}),
+        Kind("instances of a series", "studies/{study}/series/{series}/instances", lambda _: {}),
     ]
     return kinds
 

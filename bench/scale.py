@@ -30,6 +30,9 @@ class Scale:
     page_visits: int
     uploads: int
     idle_seconds: float
+    grown_image_sets: tuple[int, ...]
+    grown_samples: int
+    long_series_instances: int
 
 
 REAL = Scale(
@@ -53,6 +56,9 @@ REAL = Scale(
     page_visits=5,
     uploads=3,
     idle_seconds=20,
+    grown_image_sets=(10_000, 100_000, 1_000_000),
+    grown_samples=200,
+    long_series_instances=10_000,
 )
 QUICK = Scale(
     quick=True,
@@ -75,6 +81,9 @@ QUICK = Scale(
     page_visits=1,
     uploads=1,
     idle_seconds=1,
+    grown_image_sets=(30, 60, 90),
+    grown_samples=6,
+    long_series_instances=20,
 )
 
 

@@ -25,10 +25,10 @@ from hounsfield.imaging.levels import index_entry
 
 LIMIT_MS = 20
 LATE_PAGE_LIMIT = 1.5
-_PAGE = 50
+PAGE = 50
 _PAGES = 1000
 _COMPARED_PAGES = 20
-_ORDERS = tuple(
+ORDERS = tuple(
     {"sortField": field, "sortOrder": order}
     for field in ("updatedAt", "createdAt", "DICOMStudyDateAndTime")
     for order in ("DESC", "ASC")
@@ -55,10 +55,10 @@ def _measure(setting: Run, report: Report, server: Server, label: str) -> None:
     image_store = server.image_store()
     series = fill(image_store, datastore_id, setting.scale.indexed_image_sets)
     image_store.database.close()
-    report.note(f"{label}: {setting.scale.indexed_image_sets} image sets, {_PAGE} answers a page, caches as they come")
+    report.note(f"{label}: {setting.scale.indexed_image_sets} image sets, {PAGE} answers a page, caches as they come")
     with server:
-        searcher = _Searcher(server, datastore_id)
-        for name, (make, limit) in _kinds().items():
+        searcher = Searcher(server, datastore_id)
+        for name, (make, limit) in search_kinds().items():
             _figures(report, f"{label}: {name}", searcher, _chosen(series, setting.scale.searches), make, limit)
         for name, filters, order in _walks():
             _late_pages(report, f"{label}: {name}", searcher, filters, order)
@@ -69,12 +69,12 @@ def _chosen(series: Sequence[Series], count: int) -> list[Series]:
     return random.Random(7).choices(series, k=count)
 
 
-class _Searcher:
+class Searcher:
     """Sends searches over one connection."""
 
-    def __init__(self, server: Server, datastore_id: str) -> None:
+    def __init__(self, server: Server, datastore_id: str, page: int = PAGE) -> None:
         self._server = server
-        self._path = f"/datastore/{datastore_id}/searchImageSets?maxResults={_PAGE}"
+        self._path = f"/datastore/{datastore_id}/searchImageSets?maxResults={page}"
         address = urlsplit(server.url)
         self._connection = http.client.HTTPConnection(address.hostname or "", address.port)
 
@@ -92,18 +92,18 @@ class _Searcher:
 def _figures(
     report: Report,
     name: str,
-    searcher: _Searcher,
+    searcher: Searcher,
     series: Sequence[Series],
     make: Callable[[Series], Filters],
     limit: float | None,
 ) -> None:
     by_order = {}
-    for order in _ORDERS:
+    for order in ORDERS:
         times = []
         for one in series:
             filters = make(one)
             answer = searcher.search(filters, order)
-            if not answer.entries or (len(answer.entries) < _PAGE and answer.token):
+            if not answer.entries or (len(answer.entries) < PAGE and answer.token):
                 raise BenchmarkError(f"{name}: a search for what is there found {len(answer.entries)} image sets")
             times.append(answer.milliseconds)
         by_order[" ".join(order.values())] = times
@@ -115,7 +115,7 @@ def _figures(
     report.details[name]["slowest order"] = slowest
 
 
-def _late_pages(report: Report, name: str, searcher: _Searcher, filters: Filters, order: Mapping[str, str]) -> None:
+def _late_pages(report: Report, name: str, searcher: Searcher, filters: Filters, order: Mapping[str, str]) -> None:
     times: list[float] = []
     seen: set[str] = set()
     token = None
@@ -126,7 +126,7 @@ def _late_pages(report: Report, name: str, searcher: _Searcher, filters: Filters
         token = answer.token
         if token is None:
             break
-    if len(seen) <= _PAGE * (len(times) - 1):
+    if len(seen) <= PAGE * (len(times) - 1):
         raise BenchmarkError(f"{name}: {len(times)} pages hold only {len(seen)} image sets")
     part = min(_COMPARED_PAGES, len(times) // 2)
     early, late = median(times[:part]), median(times[-part:])
@@ -135,7 +135,7 @@ def _late_pages(report: Report, name: str, searcher: _Searcher, filters: Filters
     report.figure(f"{name}, late pages / early pages", late / early, "×", LATE_PAGE_LIMIT)
 
 
-def _kinds() -> dict[str, tuple[Callable[[Series], Filters], float | None]]:
+def search_kinds() -> dict[str, tuple[Callable[[Series], Filters], float | None]]:
     """Give for each kind of filter how it is made so that it finds a series, and its limit."""
     kinds: dict[str, tuple[Callable[[Series], Filters], float | None]] = {
         "no filter": (lambda _: [], LIMIT_MS),
@@ -173,9 +173,9 @@ _ATTRIBUTES = {
 
 def _walks() -> list[tuple[str, Filters, Mapping[str, str]]]:
     return [
-        ("no filter, by updatedAt", [], _ORDERS[0]),
-        ("DICOMStudyId of every second study, by createdAt", [_equal("DICOMStudyId", COMMON_STUDY_ID)], _ORDERS[2]),
-        ("isPrimary true, by study date", [_equal("isPrimary", value=True)], _ORDERS[5]),
+        ("no filter, by updatedAt", [], ORDERS[0]),
+        ("DICOMStudyId of every second study, by createdAt", [_equal("DICOMStudyId", COMMON_STUDY_ID)], ORDERS[2]),
+        ("isPrimary true, by study date", [_equal("isPrimary", value=True)], ORDERS[5]),
     ]
 
 

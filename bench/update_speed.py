@@ -33,7 +33,7 @@ LEVELS = ("patient", "series", "instance")
 
 
 @dataclass(frozen=True)
-class _Series:
+class UpdatedSeries:
     """An image set, with what an edit has to name."""
 
     path: str
@@ -54,7 +54,7 @@ def run(setting: Run, report: Report) -> None:
             f"from the request to the first GetImageSet that says UPDATED, asked without pause; {instances} instances"
         )
         for level in LEVELS:
-            updates = _Updates(server, large, level)
+            updates = Updates(server, large, level)
             updates.make()
             times = [updates.make() for _ in range(setting.scale.updates)]
             report.figure(f"one attribute of a {level}, p50", median(times), "ms", LIMIT_MS)
@@ -65,20 +65,22 @@ def run(setting: Run, report: Report) -> None:
             _bytes(report, level, written, fewer, instances)
 
 
-def _imported(server: Server, prefix: str) -> _Series:
+def _imported(server: Server, prefix: str) -> UpdatedSeries:
     datastore_id = server.datastore()
     server.import_prefix(datastore_id, prefix)
     image_set_id = server.image_set(datastore_id)
     answer = server.client.get_image_set_metadata(datastoreId=datastore_id, imageSetId=image_set_id)
     document = orjson.loads(gzip.decompress(answer["imageSetMetadataBlob"].read()))
     series_uid, series = next(iter(document["Study"]["Series"].items()))
-    return _Series(f"/datastore/{datastore_id}/imageSet/{image_set_id}", series_uid, next(iter(series["Instances"])))
+    return UpdatedSeries(
+        f"/datastore/{datastore_id}/imageSet/{image_set_id}", series_uid, next(iter(series["Instances"]))
+    )
 
 
-class _Updates:
+class Updates:
     """Updates of one image set over one connection, a new value each."""
 
-    def __init__(self, server: Server, series: _Series, level: str) -> None:
+    def __init__(self, server: Server, series: UpdatedSeries, level: str) -> None:
         self._server = server
         self._series = series
         self._level = level
@@ -114,8 +116,8 @@ class _Updates:
         return {"SchemaVersion": "1.1", "Study": {"Series": {self._series.series_uid: series}}}
 
 
-def _written(server: Server, series: _Series, level: str) -> Written:
-    return written_by(server, _Updates(server, series, level).make)[0]
+def _written(server: Server, series: UpdatedSeries, level: str) -> Written:
+    return written_by(server, Updates(server, series, level).make)[0]
 
 
 def _bytes(report: Report, level: str, written: dict[str, Written], small: int, large: int) -> None:

@@ -30,6 +30,8 @@ NAMES = {
     "backup_speed",
     "access_speed",
     "fairness",
+    "growth_speed",
+    "long_series_speed",
     "memory",
     "console",
     "viewer",

@@ -37,6 +37,11 @@ class InstanceChanges:
     entering: tuple[Mapping[str, Any], ...] = ()
     fragments: tuple[object, ...] = ()
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether the version has the same instances as the one before, all unchanged."""
+        return not self.ended and not self.entering
+
 
 def edited_instances(
     image_store: ImageStore, key: DataKey, rows: Sequence[Row[Any]], edits: Edits

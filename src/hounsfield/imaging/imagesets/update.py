@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import structlog
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, select
 
 from hounsfield.dicom.healthimaging.document import Levels, document_size, document_size_of_totals
 from hounsfield.imaging.datastores import active_datastore, data_key, fetch_key, get_datastore
@@ -126,7 +126,8 @@ def _check(connection: Connection, request: UpdateRequest, found: LockedImageSet
 
 def _content(connection: Connection, found: LockedImageSet, edits: Edits) -> EditedContent:
     current = (instances.c.image_set_id == found.id, instances.c.last_version.is_(None))
-    count = connection.execute(select(func.count()).select_from(instances).where(*current)).scalar_one()
+    kept = select(image_sets.c.instance_count).where(image_sets.c.id == found.id)
+    count = connection.execute(kept).scalar_one()
     there: set[str] = set()
     for some in in_groups(sorted(edits.mentioned_instances)):
         query = select(instances.c.sop_uid).where(*current, instances.c.sop_uid.in_(some))
@@ -195,7 +196,7 @@ class ImageSetUpdater:
                 _fail_all(connection, key, begun, pending, message)
             else:
                 write_rows(connection, begun.version, changes)
-                succeed(connection, key, begun, Trigger.UPDATE, levels=levels)
+                succeed(connection, key, begun, Trigger.UPDATE, levels=levels, same_instances=changes.is_empty)
                 _update_siblings(connection, key, pending)
                 if begun.is_primary:
                     refresh_studies(connection, begun.datastore_id, {index_entry(levels).study_uid})
@@ -263,7 +264,7 @@ def _update_siblings(connection: Connection, key: DataKey, pending: PendingUpdat
     for name in sorted(pending.siblings):
         sibling = under_way(connection, key, name)
         levels = edited_levels(sibling.levels, edits, missing_allowed=True)
-        succeed(connection, key, sibling, Trigger.UPDATE_SIBLING, levels=levels)
+        succeed(connection, key, sibling, Trigger.UPDATE_SIBLING, levels=levels, same_instances=True)
 
 
 def _fail_all(

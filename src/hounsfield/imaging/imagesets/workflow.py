@@ -243,6 +243,7 @@ def succeed(
     trigger: Trigger,
     *,
     levels: Levels | None = None,
+    same_instances: bool = False,
 ) -> None:
     """Close the new version of an operation as a success; the rows of its instances are written already.
 
@@ -260,9 +261,13 @@ def succeed(
         Patient, study and series values of the version; None leaves them as they were. The search index follows, but for
         the study (`hounsfield.imaging.study_rows.refresh_studies`): the caller brings it up to date once for all its
         image sets.
+    same_instances : bool
+        Whether the instances are those of the version before, unchanged: what the row tells of them holds, and a large series
+        is not read.
     """
     now = now_ms()
     levels = begun.levels if levels is None else levels
+    totals = {} if same_instances else current_totals(connection, begun.id)
     _set_version(
         connection,
         begun,
@@ -279,10 +284,11 @@ def succeed(
         updated_at=now,
         last_accessed_at=now,
         storage_tier=StorageTier.FREQUENT_ACCESS,
-        **current_totals(connection, begun.id),
+        **totals,
         **asdict(index_entry(levels)),
     )
-    refresh_series(connection, [begun.id])
+    if not same_instances:
+        refresh_series(connection, [begun.id])
 
 
 def fail(connection: Connection, begun: LockedImageSet, trigger: Trigger, message: str) -> None:

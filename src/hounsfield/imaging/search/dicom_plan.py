@@ -4,9 +4,11 @@
               └─ none                              ─▶ walk the order of the results, leave out what does not match
     some may be seen only, by their tags  ─▶ for studies, walk the order of each tag instead
     studies in another order than by change ─▶ walk the index of that attribute instead
+    PostgreSQL: few studies match ─▶ their UIDs are looked up first, series and instances are searched by these
 
 Levels are linked one way or the other: down from what was found (``study_uid IN (…)``), or up from each row (``EXISTS (…)``).
-SQLite keeps no statistics here; PostgreSQL has them and chooses itself.
+SQLite keeps no statistics here; PostgreSQL has them and chooses itself. Its indexes of UIDs have one collation for studies
+and another for image sets, so that it cannot go down from a study by an index: it would read all image sets.
 """
 
 from __future__ import annotations
@@ -40,7 +42,7 @@ from hounsfield.imaging.search.attribute_matching import (
     WordMatch,
 )
 from hounsfield.imaging.search.image_sets_plan import MOST_STARTS
-from hounsfield.imaging.search.search_keys import SearchLevel
+from hounsfield.imaging.search.search_keys import SEARCH_KEYS, SearchLevel
 from hounsfield.imaging.search.sql_conditions import (
     condition,
     has_words,
@@ -63,6 +65,8 @@ FEW_ENTRIES: Final = 40_000
 FEW_BELOW: Final = 20_000
 """So many entries of the indexes that lead down from what was begun with."""
 
+FEW_STUDIES: Final = 1_000
+"""So many studies are named to PostgreSQL by their UIDs."""
 FIRST: Final = 400
 """So many of few are looked at first."""
 FEWEST: Final = 200
@@ -88,6 +92,7 @@ _INDEXES: Final = {
     "sop_class_uid": "ix_instances_by_sop_class_uid",
     "warning_reason": "ix_instances_by_warning_reason",
 }
+_STUDY_UID: Final = 0x0020000D
 _STUDY_UID_INDEX: Final = "ix_studies_by_study_uid"
 _SMALL: Final = ("sop_uid", "series_uid", "study_uid")
 """Of one value there are so few rows that they need not be counted."""
@@ -157,6 +162,8 @@ class DicomSearchPlan:
         What is looked up rather than walked past.
     first : int
         What is looked at before the rest of few.
+    few_studies : int
+        How many studies are named by their UIDs, on PostgreSQL.
     """
 
     datastore_id: str
@@ -170,11 +177,15 @@ class DicomSearchPlan:
     few_below: int = FEW_BELOW
     fewest: int = FEWEST
     first: int = FIRST
+    few_studies: int = FEW_STUDIES
 
     def find(self, connection: Connection, offset: int, limit: int) -> list[str]:
         """Return the keys of rows in order: Study Instance UIDs, ids of image sets, or keys of instances."""
         if self.visible is False:
             return []
+        by_few = self._by_few_studies(connection)
+        if by_few is not self:
+            return by_few.find(connection, offset, limit)
         start = self._start(connection)
         if start is not None and self._leads_down_alone(start):
             found = self._sorted_if_few(connection, start, offset, limit)
@@ -198,6 +209,19 @@ class DicomSearchPlan:
         dialect = connection.dialect.name
         query = self._rows(self.level, dialect, start, hints=dialect == "sqlite")
         return _page(query.order_by(*self._sorting()), offset, limit)
+
+    def _by_few_studies(self, connection: Connection) -> DicomSearchPlan:
+        """Return the search with UIDs in place of the criteria on studies, where few studies meet them; else as it is."""
+        of_studies = self._by_level[_STUDY]
+        if connection.dialect.name != "postgresql" or self.level is _STUDY or not of_studies:
+            return self
+        query = select(studies.c.study_uid).where(*self._own(_STUDY, "postgresql", None))
+        uids = connection.execute(_page(query, 0, self.few_studies + 1)).scalars().all()
+        if len(uids) > self.few_studies:
+            return self
+        named = Criterion(SEARCH_KEYS[_STUDY_UID], ValueMatch(tuple(uids)))
+        others = [criterion for criterion in self.criteria if criterion not in of_studies]
+        return replace(self, criteria=[*others, named])
 
     def _tags_to_begin_with(self, connection: Connection, start: _Start | None) -> list[Start] | None:
         """Return the tags whose order is walked instead of that of all studies; None where another way is better."""
