@@ -129,6 +129,10 @@ def test_without_workers_imports_wait_and_requests_are_answered(
     for reason in ("pydicom 1.0.0 is not", "--no-nanny"):
         wait_for(lambda reason=reason: reason in server.log_text(), f"a refusal: {reason}", SECONDS)
     assert in_progress(client, datastore, job_id)
+    # Nobody has to wait for a cluster to stop a server.
+    server.stop()
+    server.start()
+    assert in_progress(client, datastore, job_id)
     cluster.start_worker("fit")
     check_whole(server, client, datastore, job_id)
 
