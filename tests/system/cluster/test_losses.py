@@ -169,19 +169,6 @@ def test_by_tls_all_kinds_of_files_come_out_as_by_processes_of_this_machine(tmp_
             "HOUNSFIELD_EXECUTOR_CERTIFICATE": str(certificate),
             "HOUNSFIELD_EXECUTOR_KEY": str(key),
         }
-        other = tmp_path / "other"
-        other.mkdir()
-        strange, strange_key = Authority(other).sign("strange")
-        stranger = Settings(
-            data=tmp_path / "none",
-            executor=cluster.url,
-            executor_ca=str(authority.file),
-            executor_certificate=str(strange),
-            executor_key=str(strange_key),
-        )
-        state = read_cluster_state(stranger, seconds=15)
-        assert state is not None
-        assert (state.threads, state.fault) == (0, "the scheduler does not answer")
         found = {}
         for name, settings in (("cluster", environment), ("here", {"HOUNSFIELD_IMPORT_WORKERS": "1"})):
             server = ServerProcess(tmp_path / name / "data", settings).start()
@@ -193,6 +180,19 @@ def test_by_tls_all_kinds_of_files_come_out_as_by_processes_of_this_machine(tmp_
             finally:
                 server.stop()
         assert found["cluster"] == found["here"]
+        other = tmp_path / "other"
+        other.mkdir()
+        strange, strange_key = Authority(other).sign("strange")
+        stranger = Settings(
+            data=tmp_path / "cluster" / "data",
+            executor=cluster.url,
+            executor_ca=str(authority.file),
+            executor_certificate=str(strange),
+            executor_key=str(strange_key),
+        )
+        state = read_cluster_state(stranger, seconds=15)
+        assert state is not None
+        assert (state.threads, state.fault) == (0, "the scheduler does not answer")
 
 
 def _what_became_of_real_files(server: ServerProcess, client: Any, datastore: str) -> dict[str, Any]:
