@@ -9,7 +9,7 @@ import pytest
 
 from support.clients.dicomweb import part10, store
 from support.files.synthetic import noise, slice_of
-from support.identities.users import answer, command
+from support.identities.users import command
 from support.imaging.import_folders import check_counters, fill, import_folder
 from support.processes import store_workers, workers
 from support.servers import ServerProcess, active_datastore, wait_for
@@ -62,7 +62,7 @@ def test_they_verify_and_nothing_shows_names_or_keys(server: ServerProcess, clus
     result = command(server, "verify", "--json")
     assert (result.exit_code, json.loads(result.stdout)["findings"]) == (0, []), result.stderr
     assert "not used" not in result.stderr
-    status = answer(server, "status")["executor"]
+    status = json.loads(command(server, "status", "--json").stdout)["executor"]
     assert (status["kind"], status["threads"]) == ("dask", 2)
     assert sorted((worker["name"], worker["fault"]) for worker in status["workers"]) == [("first", ""), ("second", "")]
     told = server.log_text() + cluster.log_text()
