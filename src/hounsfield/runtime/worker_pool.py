@@ -176,6 +176,10 @@ class NoProcessError(PicklableError, OSError):
     def __init__(self) -> None:
         super().__init__("no process can be started now")
 
+    def __reduce__(self) -> tuple[type[NoProcessError], tuple[()]]:
+        """Be made anew: an `OSError` has no words that its constructor did not give it."""
+        return type(self), ()
+
 
 class WorkerPool:
     """A process pool that can be renewed after a worker died.
