@@ -21,7 +21,17 @@ def test_the_process_that_forks_has_no_thread_and_no_file_that_the_others_would_
     first = psutil.Process(server.process.pid)
     assert first.num_threads() == 1
     assert first.net_connections() == []
-    assert {Path(opened.path) for opened in first.open_files()} <= {Path(server.log.name)}
+    # Locks of the kernel that belong to a process are not shared with what it forks.
+    locks = {server.data / "api.lock", server.data / "runner.lock"}
+    assert {Path(opened.path) for opened in first.open_files()} <= {Path(server.log.name), *locks}
+
+
+def test_fork_servers_have_what_their_parents_imported_and_none_of_their_files(server: ServerProcess) -> None:
+    for parent in (runners(server)[0], api_processes(server)[-1]):
+        (forked,) = (child for child in parent.children() if "multiprocessing.forkserver" in " ".join(child.cmdline()))
+        assert " ".join(forked.cmdline()).strip() == "hounsfield multiprocessing.forkserver"
+        assert forked.net_connections() == []
+        assert {Path(opened.path) for opened in forked.open_files()} <= {Path(server.log.name)}
 
 
 def test_processes_are_named_for_what_they_do(server: ServerProcess) -> None:

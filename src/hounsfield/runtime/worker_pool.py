@@ -13,18 +13,20 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from multiprocessing import forkserver
 from multiprocessing.util import get_temp_dir
 from pathlib import Path
 from typing import Final, ParamSpec, Protocol, TypeVar
 
+from hounsfield.runtime.forked_programs import forked_programs, may_fork
 from hounsfield.runtime.picklable_error import PicklableError
 
 P = ParamSpec("P")
@@ -108,7 +110,9 @@ def start_fork_server(module: str) -> None:
     """
     _context.set_forkserver_preload(["hounsfield.runtime.fork_server", module])
     _have_room_for_sockets()
-    forkserver.ensure_running()
+    # What is not imported yet is better imported beside this process.
+    with forked_programs() if module in sys.modules and may_fork() else nullcontext():
+        forkserver.ensure_running()
 
 
 def _have_room_for_sockets() -> None:

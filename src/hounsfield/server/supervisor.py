@@ -32,7 +32,7 @@ from hounsfield.iam.root_credentials import credentials_file, root_key
 from hounsfield.runtime.gc_freeze import defer_collection
 from hounsfield.runtime.service_manager import READY, STOPPING, notify_service_manager
 from hounsfield.runtime.tls import CertificateWatch, reconnect_after_renewal
-from hounsfield.runtime.worker_pool import PARENT, REFUSAL, end_with_parent, notify_ready
+from hounsfield.runtime.worker_pool import PARENT, REFUSAL, end_with_parent, notify_ready, start_fork_server
 from hounsfield.server.child_process import ChildProcess, RefusedError
 from hounsfield.settings import PREFIX, InstallationError, Settings, SettingsError, load_settings
 from hounsfield.settings.tls import TlsFilesError
@@ -253,6 +253,10 @@ def create_app() -> ASGIApp:
         signal.signal(number, signal.SIG_DFL)
     with defer_collection():
         from hounsfield.bootstrap import api
+        from hounsfield.imaging.ingest.worker import warm_up
+    # Before there are threads; where the machine has no room for it now, whoever needs it tries again.
+    with suppress(OSError):
+        start_fork_server(warm_up.__module__)
 
     # The application begins a chain of the audit trail, which only an orderly end ends.
     asked: list[int] = []
