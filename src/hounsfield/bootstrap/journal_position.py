@@ -58,7 +58,7 @@ def check_journal_position(settings: Settings, image_store: ImageStore, wrapper:
         raise InstallationError(
             f"the database is older than the journal beside the packs in {folder}: {written - known} changes that were "
             "answered are missing in it, as when hounsfield.db was copied without hounsfield.db-wal; put back "
-            "the newest database with its hounsfield.db-wal, or restore database and packs together from a backup"
+            "the newest database with its hounsfield.db-wal, or move this one away and run `hounsfield rebuild`"
         )
 
 
