@@ -128,7 +128,8 @@ class Server(ProcessOnPort):
         super().__init__(
             ["-m", "hounsfield", "serve", "--data", str(data)],
             data.with_name(f"{data.name}.log"),
-            {"HOUNSFIELD_LOG_LEVEL": "warning", **environment},
+            # Some corpora are rows only.
+            {"HOUNSFIELD_LOG_LEVEL": "warning", "HOUNSFIELD_SERVE_WITHOUT_PACKS": "true", **environment},
         )
         self.settings = replace(Settings(data=data), **settings)  # type: ignore[arg-type]
         self._client: Any = None

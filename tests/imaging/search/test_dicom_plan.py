@@ -19,6 +19,7 @@ from hounsfield.dicom.values.dictionary import TAGS
 from hounsfield.imaging.levels import index_entry
 from hounsfield.imaging.search.attribute_matching import Criterion, WordMatch, parse_match
 from hounsfield.imaging.search.dicom_plan import DicomSearchPlan, StudyOrder
+from hounsfield.imaging.search.reindex import ONE_WAITING
 from hounsfield.imaging.search.search_keys import SEARCH_KEYS, SearchLevel
 from hounsfield.imaging.study_rows import refresh_studies
 from hounsfield.imaging.tag_index import index_tags
@@ -310,6 +311,13 @@ def test_studies_with_a_word_are_put_in_order_without_reading_their_rows(
         steps = [step for step in explained(connection, plan) if re.match(r"(SEARCH|SCAN) ", step)]
     assert steps
     assert all("COVERING INDEX" in step for step in steps), steps
+
+
+def test_a_runner_that_starts_does_not_look_at_every_image_set(embedded: Database) -> None:
+    with embedded.read() as connection:
+        statement = ONE_WAITING.compile(connection, compile_kwargs={"literal_binds": True})
+        (step,) = [row[-1] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}")]
+    assert "ix_image_sets_to_index (index_version<?)" in step
 
 
 def test_postgresql_looks_studies_up_rather_than_reading_all_of_them(postgresql_server: PostgresqlServer) -> None:

@@ -27,6 +27,7 @@ from hounsfield.jobs.queue import WorkItem
 from hounsfield.jobs.runner import StoppedError
 from hounsfield.storage.blobs.blobs import BlobMissingError
 from hounsfield.storage.blobs.packs import Extent, Label, PackDamagedError, RecordKind, read_records
+from hounsfield.storage.db.database import ONE
 from hounsfield.storage.db.image_set_tables import image_set_versions, image_sets, instances
 from hounsfield.storage.keys.data_key import DataKey, KeyUnavailableError
 
@@ -37,10 +38,19 @@ _AGAIN_SECONDS: Final = 30.0
 _log = structlog.get_logger(__name__)
 
 
+ONE_WAITING: Final = (
+    select(image_sets.c.id)
+    .where(image_sets.c.index_version < INDEX_VERSION, image_sets.c.deleted_at.is_(None))
+    .limit(ONE)
+    .with_hint(image_sets, "INDEXED BY ix_image_sets_to_index", "sqlite")
+)
+"""One of those that are not; without being told, SQLite would look at every image set before a runner begins to work."""
+
+
 def schedule_indexing(image_store: ImageStore) -> None:
     """Make sure that what is not indexed in the newest form will be."""
     with image_store.database.read() as connection:
-        if connection.execute(_waiting("").limit(1)).first() is None:
+        if connection.execute(ONE_WAITING).first() is None:
             return
     image_store.queue.schedule(FILL_INDEX)
 
