@@ -34,7 +34,8 @@ from hounsfield.storage.db.engines import open_embedded, open_postgresql
 from hounsfield.storage.db.image_set_tables import blob_places, secrets
 from hounsfield.storage.db.schema import bring_up_to_date, forget_tables
 from hounsfield.storage.durable_files import make_folder_durably, sync_folder
-from hounsfield.storage.journal.journal_reader import JournalReader
+from hounsfield.storage.journal.checkpoint_files import newest_checkpoint
+from hounsfield.storage.journal.journal_reader import JournalDamage, JournalReader
 from hounsfield.storage.keys.data_key import KEY_BYTES, DataKey, KeyUnavailableError
 from hounsfield.storage.keys.data_key_cache import DataKeyCache
 from hounsfield.storage.keys.database_key import DatabaseInUseError, alone_with_database, database_key
@@ -73,12 +74,14 @@ def _rebuild(settings: Settings) -> RebuildReport:
     journal_key = keyring.unwrap(wrapped[JOURNAL], secret_context(JOURNAL))
     sources = _Sources(settings, keyring, blobs, [first] if far is None else [first, far])
     with _new_database(settings, keyring) as database, JournalReader(first, journal_key) as reader:
-        if reader.last_sequence == 0:
+        checkpoint, wrong = newest_checkpoint(first, journal_key)
+        if reader.last_sequence == 0 and checkpoint is None:
             raise InstallationError(
                 "the journal beside the packs has no record that can be read: there is nothing to make a database of; "
                 "put back a copy of the database"
             )
-        report = rebuild(database, blobs, reader, sources.of, archived=far is not None)
+        report = rebuild(database, blobs, reader, checkpoint, sources.of, archived=far is not None)
+        report.damage += (JournalDamage(name, what) for name, what in wrong)
         with database.write() as connection:
             if far is not None:
                 _note_archive(connection, far)

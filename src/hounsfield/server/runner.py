@@ -45,6 +45,7 @@ from hounsfield.imaging.imports.retention import FORGET_IMPORT_JOBS, ImportJobFo
 from hounsfield.imaging.imports.runner import ImportRunner
 from hounsfield.imaging.ingest.worker import warm_up
 from hounsfield.imaging.ingest.workers import IngestWorkers
+from hounsfield.imaging.rebuild.checkpoints import WRITE_CHECKPOINT, CheckpointWriter, schedule_checkpoints
 from hounsfield.imaging.search.reindex import FILL_INDEX, Reindexer, schedule_indexing
 from hounsfield.imaging.tiering.compaction import COMPACT, CompactionHandler, schedule_compaction
 from hounsfield.imaging.tiering.damage_log import note_damage
@@ -60,7 +61,9 @@ from hounsfield.runtime.supervised_threads import SupervisedThread
 from hounsfield.runtime.worker_pool import end_with_parent, start_fork_server
 from hounsfield.settings import Settings
 from hounsfield.storage.db.write_ahead_log import LogCheckpointer
+from hounsfield.storage.keys.installation_secrets import installation_secret
 from hounsfield.storage.keys.master_keys import LocalKeyring
+from hounsfield.storage.keys.secret_copies import JOURNAL
 
 if TYPE_CHECKING:
     # What it needs is installed only where there is a cluster.
@@ -111,6 +114,7 @@ class _Work:
         return {
             **self._verification(),
             COMPACT: CompactionHandler(self.image_store, read_times(self.settings), self._rewriting_process, self.stop),
+            **self._checkpoints(),
             FILL_INDEX: Reindexer(self.image_store, self.stop),
             SWEEP_TIERS: TierSweeper(
                 self.image_store,
@@ -122,6 +126,10 @@ class _Work:
 
     def _rewriting_process(self) -> RewritingProcess:
         return open_rewriting_process(self.settings, self.image_store, self.stop)
+
+    def _checkpoints(self) -> dict[str, WorkHandler]:
+        secret = installation_secret(self.image_store.database, self.keyring, JOURNAL)
+        return {WRITE_CHECKPOINT: CheckpointWriter(self.image_store, secret)}
 
     def _verification(self) -> dict[str, WorkHandler]:
         if self.settings.verify_days <= 0:
@@ -178,6 +186,7 @@ def run_runner(settings: Settings) -> None:
         schedule_indexing,
         schedule_pack_keys,
         schedule_compaction,
+        schedule_checkpoints,
     ):
         schedule(image_store)
     # A bucket that does not answer must not keep the process from ending; what is not delivered then is later.

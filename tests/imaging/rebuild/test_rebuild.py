@@ -23,14 +23,19 @@ from support.imaging.api_answers import answers
 from support.imaging.import_folders import fill, start_job
 from support.imaging.imports import document, image_sets
 from support.imaging.lost_databases import all_image_sets, kill, lose_database
-from support.servers import ServerProcess, active_datastore, finished_job
+from support.servers import ServerProcess, active_datastore, finished_job, wait_for
+from support.services.object_store import ObjectStore
+from support.services.postgresql import PostgresqlServer
 from support.state_machine.machine import ArchiveMachine
 
+BUCKET = "rebuilt-packs"
 ENVIRONMENT = {
     "HOUNSFIELD_RELEASE_AFTER_SECONDS": "0",
     "HOUNSFIELD_METADATA_CACHE_BYTES": "0",
     "HOUNSFIELD_IMPORT_WORKERS": "1",
     "HOUNSFIELD_STORE_WORKERS": "1",
+    # What fails is tried again and again, each time in a data store of its own.
+    "HOUNSFIELD_QUOTA_DATASTORES": "0",
 }
 SHORT = settings(
     max_examples=2,
@@ -101,6 +106,76 @@ def test_every_answer_is_what_it_was(server: ServerProcess) -> None:
     check_data_rules(server)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_longer_histories(tmp_path: Path) -> None:
+    process = ServerProcess(tmp_path / "data", ENVIRONMENT).start()
+    try:
+        draw_history(process, LONG)
+        known = all_image_sets(process)
+        before = answers(process, known)
+        kill(process)
+        lose_database(process)
+        assert rebuilt(process)["result"] == "rebuilt"
+        process.start()
+        assert answers(process, known) == before
+        check_data_rules(process)
+    finally:
+        process.stop()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_postgresql_and_a_bucket(tmp_path: Path, postgresql_server: PostgresqlServer, s3: ObjectStore) -> None:
+    s3.client.create_bucket(Bucket=BUCKET)
+    environment = {**ENVIRONMENT, **s3.environment(), "HOUNSFIELD_BLOBS_URL": f"s3://{BUCKET}/there"}
+    process = ServerProcess(
+        tmp_path / "data", {**environment, "HOUNSFIELD_DATABASE_URL": postgresql_server.new_database()}
+    ).start()
+    try:
+        draw_history(process, SHORT)
+        write_history(process)
+        known = all_image_sets(process)
+        before = answers(process, known)
+        process.stop()
+        assert "never replaces one" in command(process, "rebuild").output
+        process.environment["HOUNSFIELD_DATABASE_URL"] = postgresql_server.new_database()
+        assert rebuilt(process)["losses"] == []
+        process.start()
+        assert answers(process, known) == before
+        check_data_rules(process)
+    finally:
+        process.stop()
+
+
+def test_an_installation_older_than_the_journal_has_a_checkpoint(server: ServerProcess) -> None:
+    """By what was rebuilt before: nothing is left of the journal of that time but the checkpoint of the first start since."""
+    journal = server.data / "blobs" / "journal"
+    wait_for(lambda: checkpoints(server), "a checkpoint")
+    server.stop()
+    for folder in journal.iterdir():
+        if folder.name != "checkpoints":
+            shutil.rmtree(folder)
+    for old in checkpoints(server)[:-1]:
+        old.unlink()
+    server.start()
+    write_history(server)
+    known = all_image_sets(server)
+    before = answers(server, known)
+    kill(server)
+    lose_database(server)
+    report = rebuilt(server)
+    assert (report["losses"], report["journalDamage"]) == ([], [])
+    server.start()
+    assert answers(server, known) == before
+    check_data_rules(server)
+
+
+def checkpoints(server: ServerProcess) -> list[Path]:
+    """Checkpoints of the journal, the newest last."""
+    return sorted((server.data / "blobs" / "journal" / "checkpoints").glob("*"))
+
+
 @pytest.fixture(scope="module")
 def lost(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder without its database: two image sets in packs of their own, one of them edited."""
@@ -137,6 +212,7 @@ def refused(server: ServerProcess, reason: str) -> None:
 def segments(server: ServerProcess) -> list[Path]:
     """Segments of the journal, the longest first."""
     found = [path for path in (server.data / "blobs" / "journal").rglob("*") if path.is_file()]
+    found = [path for path in found if path.parent.name != "checkpoints"]
     return sorted(found, key=lambda path: -path.stat().st_size)
 
 
@@ -157,8 +233,9 @@ def test_what_a_killed_rebuild_left_is_no_hindrance(copy: ServerProcess) -> None
     check_data_rules(copy)
 
 
-def test_a_lost_database_key_is_made_anew(copy: ServerProcess) -> None:
+def test_a_lost_database_key_is_made_anew_and_no_checkpoint_is_needed(copy: ServerProcess) -> None:
     (copy.data / "keys" / "database.key").unlink()
+    shutil.rmtree(copy.data / "blobs" / "journal" / "checkpoints")
     assert rebuilt(copy)["result"] == "rebuilt"
     check_data_rules(copy)
 
@@ -195,6 +272,7 @@ def test_the_place_of_another_installation_is_refused(copy: ServerProcess) -> No
 
 
 def test_a_journal_that_does_not_open_is_refused(copy: ServerProcess) -> None:
+    shutil.rmtree(copy.data / "blobs" / "journal" / "checkpoints")
     for path in segments(copy):
         # As a journal of another installation is: everything in it is sealed with another key.
         path.write_bytes(path.read_bytes()[:48] + bytes(byte ^ 1 for byte in path.read_bytes()[48:]))
@@ -221,6 +299,14 @@ def test_damage_of_the_journal_is_told_and_the_rest_rebuilt(copy: ServerProcess)
     }
     copy.start()
     assert copy.client().list_datastores()["datastoreSummaries"]
+
+
+def test_a_damaged_checkpoint_is_told_and_done_without(copy: ServerProcess) -> None:
+    path = checkpoints(copy)[-1]
+    path.write_bytes(path.read_bytes()[:-1])
+    report = rebuilt(copy, code=1)
+    assert [damage["what"] for damage in report["journalDamage"]] == ["it was changed, or is cut short"]
+    assert report["counts"]["image_sets"] == 2
 
 
 def test_a_lost_segment_is_told(copy: ServerProcess) -> None:

@@ -12,6 +12,7 @@ import struct
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from hounsfield.storage.blobs.blobs import BlobMissingError, Blobs
@@ -75,7 +76,7 @@ class PackPlaces:
         """Read the contents of all packs of a data store; raises OSError where the place cannot be reached."""
         names = iter(blobs.names(f"packs/{key.datastore_id}/"))
         with ThreadPoolExecutor(_THREADS) as pool:
-            while some := [name for name, _ in zip(names, range(_AT_ONCE), strict=False)]:
+            while some := list(islice(names, _AT_ONCE)):
                 ids = [name.rpartition("/")[2] for name in some]
                 for pack_id, found in zip(
                     ids, pool.map(_contents, [blobs] * len(ids), [key] * len(ids), ids), strict=True
@@ -111,10 +112,13 @@ class PackPlaces:
             elif (kind, ordinal) not in others or others[kind, ordinal][0] < found[0]:
                 others[kind, ordinal] = found
         dataset = others.pop((RecordKind.DATASET, 0), None)
+        pixels = [(ordinal, extent) for (_, ordinal), (_, extent) in others.items()]
+        if len(pixels) > 1:
+            pixels.sort(key=lambda one: one[0])
+        if len(fragments) > 1:
+            fragments.sort(key=lambda entry: -entry[0])
         return OwnedRecords(
-            tuple(extent for _, extent in sorted(fragments, key=lambda entry: -entry[0])),
-            None if dataset is None else dataset[1],
-            tuple(sorted(((ordinal, extent) for (_, ordinal), (_, extent) in others.items()), key=lambda one: one[0])),
+            tuple([extent for _, extent in fragments]), None if dataset is None else dataset[1], tuple(pixels)
         )
 
 

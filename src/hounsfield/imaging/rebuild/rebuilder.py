@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any, Final
 
 from sqlalchemy import Connection, func, insert, select, update
@@ -23,6 +25,7 @@ from hounsfield.storage.db.image_set_tables import (
 from hounsfield.storage.db.job_tables import import_jobs
 from hounsfield.storage.db.journal_table import continue_sequence, journal_outbox
 from hounsfield.storage.journal.changes import ChangeRecord, pack_changes
+from hounsfield.storage.journal.checkpoint_files import CheckpointReader
 from hounsfield.storage.journal.journal_reader import JournalDamage, JournalReader
 
 NOT_REBUILT: Final = (
@@ -98,15 +101,13 @@ class RebuildReport:
             f"from {counts['packs']} packs and {counts['records']} records of the journal in {self.seconds:.1f} s"
         )
         lines = [made]
-        for loss in self.losses:
-            named = (
-                ("data store", loss.datastore_id),
-                ("image set", loss.image_set_id),
-                ("instance", loss.instance_key),
-                ("pack", loss.pack_id),
-            )
+        # Of an image set there can be thousands; the document has each.
+        told = Counter(replace(loss, instance_key="") for loss in self.losses)
+        for loss, count in told.items():
+            named = (("data store", loss.datastore_id), ("image set", loss.image_set_id), ("pack", loss.pack_id))
             where = ", ".join(f"{what} {name}" for what, name in named if name)
-            lines.append(f"not rebuilt: {where + ': ' if where else ''}{loss.what}")
+            times = f" ({count} instances)" if count > 1 else ""
+            lines.append(f"not rebuilt: {where + ': ' if where else ''}{loss.what}{times}")
         lines += (f"journal: {damage.segment + ': ' if damage.segment else ''}{damage.what}" for damage in self.damage)
         lines.append(f"not in packs and journal: {'; '.join(NOT_REBUILT)}")
         return lines
@@ -116,6 +117,7 @@ def rebuild(
     database: Database,
     blobs: Blobs,
     reader: JournalReader,
+    checkpoint: CheckpointReader | None,
     source_of: Callable[[str], DatastoreSource],
     *,
     archived: bool,
@@ -130,6 +132,8 @@ def rebuild(
         The packs.
     reader : JournalReader
         The journal.
+    checkpoint : CheckpointReader or None
+        What to begin with; None where there is no checkpoint.
     source_of : callable
         Gives what a data store is made of.
     archived : bool
@@ -141,7 +145,9 @@ def rebuild(
     with database.write() as connection:
         begin_replay(connection)
     latest = 0
-    for some in _in_batches(reader.records()):
+    base = 0 if checkpoint is None else checkpoint.name.base
+    before = iter(()) if checkpoint is None else checkpoint.records()
+    for some in _in_batches(chain(before, reader.records(base))):
         with database.write() as connection:
             for record in some:
                 replay.apply(connection, record)
@@ -151,7 +157,7 @@ def rebuild(
     with database.write() as connection:
         connection.execute(update(steady_clock).where(steady_clock.c.ms < latest).values(ms=latest))
         end_replay(connection, replay)
-        _continue_journal(connection, reader)
+        _continue_journal(connection, reader, base)
         for name, table in _COUNTED.items():
             report.counts[name] = int(connection.execute(select(func.count()).select_from(table)).scalar_one())
     for datastore_id, source in replay.sources.items():
@@ -163,10 +169,10 @@ def rebuild(
     report.counts = {"records": 0, "packs": 0} | report.counts
     report.losses += replay.losses
     report.damage += reader.damage
-    if not reader.begins_with_database:
+    if checkpoint is None and not reader.begins_with_database:
         report.damage.append(JournalDamage("", "it does not go back to the beginning of the installation"))
     report.damage += (
-        JournalDamage("", f"records {first} to {last} are not there") for first, last in reader.missing(1)
+        JournalDamage("", f"records {first} to {last} are not there") for first, last in reader.missing(max(base, 1))
     )
     report.seconds = time.monotonic() - began
     return report
@@ -191,13 +197,15 @@ def _in_batches(records: Iterator[ChangeRecord]) -> Iterator[list[ChangeRecord]]
         yield some
 
 
-def _continue_journal(connection: Connection, reader: JournalReader) -> None:
+def _continue_journal(connection: Connection, reader: JournalReader, base: int) -> None:
     """Let the journal go on behind its last record."""
     connection.execute(journal_outbox.delete())
     last = next(iter(reader.records(reader.last_sequence - 1)), None)
-    if last is not None:
-        content = pack_changes(last.changes, last.wall_ms, last.steady_ms)
-        connection.execute(insert(journal_outbox).values(sequence=last.sequence, content=content))
+    if last is None or last.sequence < base:
+        # A checkpoint that is the last there is: a record of nothing keeps its place.
+        last = ChangeRecord(base, 0, 0, [])
+    content = pack_changes(last.changes, last.wall_ms, last.steady_ms)
+    connection.execute(insert(journal_outbox).values(sequence=last.sequence, content=content))
     continue_sequence(connection)
 
 

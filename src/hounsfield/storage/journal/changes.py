@@ -58,6 +58,8 @@ class ChangeKind:
     """Ids."""
     ACCESSED: Final = "accessed"
     """Time of the last access by image set."""
+    CHECKPOINT_END: Final = "checkpoint-end"
+    """Nothing: all before it is the whole checkpoint."""
     TIER: Final = "tier"
     """Storage tier, image sets."""
 

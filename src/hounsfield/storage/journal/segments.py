@@ -29,8 +29,6 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from hounsfield.storage.keys.data_key import KEY_BYTES
 
 FOLDER: Final = "journal"
-CHECKPOINTS: Final = "checkpoints"
-"""Folder of the checkpoints, in the place of a writer."""
 _MAGIC: Final = b"HFJRNL\x00\x01"
 _HEADER: Final = struct.Struct("<8s32sQ")
 _FRAME: Final = struct.Struct("<4sII")
