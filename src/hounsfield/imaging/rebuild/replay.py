@@ -187,6 +187,7 @@ class Replay:
         self._known_digests: defaultdict[str, set[str]] = defaultdict(set)
         self._incomplete: dict[tuple[str, int], Loss] = {}
         self._unknown: set[str] = set()
+        self._undecided: dict[tuple[str, int], Row] = {}
         self._released = False
         self._studies: defaultdict[str, set[str]] = defaultdict(set)
         self._begun: list[Row] = []
@@ -361,10 +362,32 @@ class Replay:
         found = [(extent, text) for extent, text in opened if text is not None]
         if digest is not None:
             return next((extent for extent, text in found if fragment_digest(text) == digest), None)
-        imported = [(extent, text) for extent, text in found if fragment_digest(text) not in others]
-        exact = [extent for extent, text in imported if len(text) == row["fragment_bytes"]]
-        beside = [extent for extent in exact if records.dataset and extent.pack_id == records.dataset.pack_id]
-        return next(iter(beside or exact or [extent for extent, _ in imported]), None)
+        # Edits that come later in the journal may have JSON of the same length: this is looked at again in the end.
+        self._undecided[row["key"], row["first_version"]] = row
+        sized = [(extent, text) for extent, text in found if len(text) == row["fragment_bytes"]]
+        # An edit may have brought back what was imported; then it does not matter which of the two it is.
+        imported = [extent for extent, text in sized if fragment_digest(text) not in others] or [
+            one for one, _ in sized
+        ]
+        beside = [extent for extent in imported if records.dataset and extent.pack_id == records.dataset.pack_id]
+        return next(iter(beside or imported), None)
+
+    def _decide(self, connection: Connection) -> None:
+        """Find the JSON of the import again, where there is also JSON of edits, all of which are known now."""
+        for (key, first), row in list(self._undecided.items()):
+            source = self._source(row["datastore_id"])
+            records = source.places.of(row["source_key"])
+            found = None if records is None else self._fragment(source, row, records, None)
+            if found is not None and found != Extent(
+                row["fragment_pack_id"], row["fragment_offset"], row["fragment_length"]
+            ):
+                places = {
+                    "fragment_pack_id": found.pack_id,
+                    "fragment_offset": found.offset,
+                    "fragment_length": found.length,
+                }
+                own = (instances.c.key == key, instances.c.first_version == first)
+                connection.execute(update(instances).where(*own).values(places))
 
     def _open(self, source: DatastoreSource, extent: Extent, owner: str) -> bytes | None:
         if source.key is None:
@@ -454,6 +477,7 @@ class Replay:
 
     def derive_image_sets(self, connection: Connection) -> None:
         """Make what rows of the image sets that were changed have of their levels and instances, whose indexes are there."""
+        self._decide(connection)
         if self._released:
             self._forget_runs(connection)
         for some in in_groups(sorted(self._touched)):
