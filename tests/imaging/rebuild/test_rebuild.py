@@ -84,7 +84,13 @@ def write_history(server: ServerProcess) -> None:
     # JSON of the same length as that of the import, and then the same again.
     for value in ("7", "1"):
         updated(client, datastore, image_set, instance(1, {"DICOM": {"InstanceNumber": value}}))
-    client.delete_datastore(datastoreId=active_datastore(client))
+    gone = active_datastore(client)
+    client.delete_datastore(datastoreId=gone)
+
+    def deleted() -> bool:
+        return bool(client.get_datastore(datastoreId=gone)["datastoreProperties"]["datastoreStatus"] == "DELETED")
+
+    wait_for(deleted, "the data store to go")
 
 
 def rebuilt(server: ServerProcess, *, code: int = 0) -> dict[str, Any]:
