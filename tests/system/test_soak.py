@@ -43,10 +43,13 @@ CLIENTS = 3
 SLICES = 6
 LONG_MINUTES = 10.0
 """From here on the second half of a run is long enough to tell growth from noise."""
-MOST_GROWTH_BYTES = 8 << 20
-"""What all processes together may grow in an hour, as the line through the second half has it."""
+MOST_GROWTH_BYTES = 40 << 20
+"""What all processes together may grow in an hour, as the line through the second half has it.
+
+Caches that go by image sets (places of frames, presentations, pages of the database) are far from their bounds after an hour.
+"""
 MOST_DESCRIPTORS = 20
-"""By how many the open descriptors of all processes may differ between the middle and the end."""
+"""By how many the most open descriptors of the last quarter may exceed those of the quarter before."""
 
 
 @dataclass
@@ -217,8 +220,9 @@ def test_nothing_fails_and_nothing_grows(server: ServerProcess) -> None:
     assert image_sets(server.client(), datastore) == []
     if MINUTES >= LONG_MINUTES:
         assert samples.bytes_an_hour() < MOST_GROWTH_BYTES
-        half = samples.descriptors[samples.second_half]
-        assert abs(half[-1] - half[0]) <= MOST_DESCRIPTORS
+        quarter = len(samples.descriptors) // 4
+        third, last = samples.descriptors[2 * quarter : 3 * quarter], samples.descriptors[3 * quarter :]
+        assert max(last) <= max(third) + MOST_DESCRIPTORS
     # Deleted bytes are gone once the grace time is over.
     packs = server.data / "blobs" / "packs" / datastore
     wait_for(lambda: not [path for path in packs.rglob("*") if path.is_file()], "all packs to be released")
