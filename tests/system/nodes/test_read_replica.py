@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,25 +36,22 @@ class Replicated:
 
 @pytest.fixture
 def replicated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replicated]:
-    primary = PostgresqlServer().start()
-    url = primary.new_database()
-    standby = PostgresqlServer(primary)
-    standby_url = url.replace(primary.url, standby.url)
-    environment = {
-        "HOUNSFIELD_DATABASE_URL": url,
-        "HOUNSFIELD_DATABASE_REPLICA_URL": standby_url,
-        "HOUNSFIELD_DATABASE_REPLICA_SECONDS": str(BOUND),
-    }
-    server = ServerProcess(tmp_path_factory.mktemp("replicated") / "data", environment)
-    try:
-        standby.start()
-        server.start()
+    with ExitStack() as ended:
+        primary = PostgresqlServer()
+        ended.callback(primary.remove)
+        url = primary.start().new_database()
+        standby = PostgresqlServer(primary)
+        ended.callback(standby.remove)
+        standby_url = url.replace(primary.url, standby.start().url)
+        environment = {
+            "HOUNSFIELD_DATABASE_URL": url,
+            "HOUNSFIELD_DATABASE_REPLICA_URL": standby_url,
+            "HOUNSFIELD_DATABASE_REPLICA_SECONDS": str(BOUND),
+        }
+        server = ServerProcess(tmp_path_factory.mktemp("replicated") / "data", environment).start()
+        ended.callback(server.stop)
         client = server.client()
         yield Replicated(server, client, active_datastore(client), standby, standby_url)
-    finally:
-        server.stop()
-        standby.remove()
-        primary.remove()
 
 
 def scans(url: str) -> int:
