@@ -22,7 +22,8 @@ from support.identities.users import command
 from support.imaging.api_answers import answers
 from support.imaging.import_folders import fill, start_job
 from support.imaging.imports import document, image_sets
-from support.imaging.lost_databases import all_image_sets, kill, lose_database
+from support.imaging.lost_databases import all_image_sets, is_quiet, kill, lose_database
+from support.imaging.steady_changes import SteadyChanges
 from support.imaging.updates import instance
 from support.servers import ServerProcess, active_datastore, finished_job, wait_for
 from support.services.object_store import ObjectStore
@@ -143,8 +144,10 @@ def test_postgresql_and_a_bucket(tmp_path: Path, postgresql_server: PostgresqlSe
         tmp_path / "data", {**environment, "HOUNSFIELD_DATABASE_URL": postgresql_server.new_database()}
     ).start()
     try:
-        draw_history(process, SHORT)
-        write_history(process)
+        work = SteadyChanges(process)
+        with work.going_on():
+            pass
+        wait_for(lambda: is_quiet(process), "the work to end")
         known = all_image_sets(process)
         before = answers(process, known)
         process.stop()

@@ -30,6 +30,18 @@ def all_image_sets(server: ServerProcess) -> dict[str, str]:
         database.close()
 
 
+def is_quiet(server: ServerProcess) -> bool:
+    """Return whether no change of an image set is under way."""
+    settings = settings_of(server)
+    database = open_database(settings, open_keyring(settings))
+    try:
+        with database.read() as connection:
+            locked = select(image_sets.c.id).where(image_sets.c.state == "LOCKED").limit(1)
+            return connection.execute(locked).first() is None
+    finally:
+        database.close()
+
+
 def kill(server: ServerProcess) -> None:
     """Kill all processes of a server at once, as nothing prepares them for."""
     assert server.process is not None
