@@ -149,7 +149,7 @@ class GrownFiles:
     def flush(self) -> None:
         """Write what was collected; raises OSError."""
         if self._waiting:
-            self._place.write(self._name, self._key.seal(bytes(self._waiting), self._name))
+            self._place.write(self._name, self._key.seal(bytes(self._waiting), self._name), durable=False)
             self._objects += 1
             self._waiting.clear()
 

@@ -23,7 +23,7 @@ def list_name(generation: str, number: int) -> str:
 def write_pack_list(place: BackupPlace, key: BackupKey, name: str, packs: Mapping[str, PackDigest]) -> ObjectDigest:
     """Write a list of packs."""
     entries = [[pack, written.size, written.code] for pack, written in packs.items()]
-    return place.write(name, key.seal(orjson.dumps(entries), name))
+    return place.write(name, key.seal(orjson.dumps(entries), name), durable=False)
 
 
 def read_pack_list(place: BackupPlace, key: BackupKey, name: str) -> Iterator[tuple[str, PackDigest]]:

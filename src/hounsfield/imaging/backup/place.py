@@ -158,9 +158,9 @@ class BackupPlace:
             return False
         return True
 
-    def write(self, name: str, data: bytes) -> ObjectDigest:
-        """Write an object, durable at once."""
-        writer = self.blobs.create(name)
+    def write(self, name: str, data: bytes, *, durable: bool = True) -> ObjectDigest:
+        """Write an object, durable at once or, where that is enough, after `settle`."""
+        writer = self.blobs.create(name) if durable else self.create(name)
         try:
             writer.write(data)
             writer.publish()

@@ -271,7 +271,7 @@ class BackupWriter:
                     raise StoppedError
                 rows[table] += count
                 name = f"{GENERATIONS}/{self._generation}/tables/{number:06d}"
-                written[name] = self._place.write(name, key.seal(text, name))
+                written[name] = self._place.write(name, key.seal(text, name), durable=False)
                 self._progress("rows", rows.total(), 0)
             try:
                 named = find_named_packs(connection, self._image_store.keys.fetch)
@@ -350,9 +350,9 @@ class BackupWriter:
         copier.flush()
         self._copied_bytes += copier.copied_bytes
         name = f"{GENERATIONS}/{self._generation}/grown"
-        return {name: self._place.write(name, key.seal(parts_text(copier.parts), name))}
+        return {name: self._place.write(name, key.seal(parts_text(copier.parts), name), durable=False)}
 
     def _write_small(self, key: BackupKey, small: Mapping[str, bytes]) -> dict[str, ObjectDigest]:
         name = f"{GENERATIONS}/{self._generation}/files"
         text = orjson.dumps({path: b64encode(content).decode() for path, content in small.items()})
-        return {name: self._place.write(name, key.seal(text, name))}
+        return {name: self._place.write(name, key.seal(text, name), durable=False)}
