@@ -67,6 +67,8 @@ FEW_BELOW: Final = 20_000
 
 FEW_STUDIES: Final = 1_000
 """So many studies are named to PostgreSQL by their UIDs."""
+FEW_STUDIES_BY_WORDS: Final = 100
+"""So many where words find them: to see that these find many would cost more."""
 FIRST: Final = 400
 """So many of few are looked at first."""
 FEWEST: Final = 200
@@ -215,9 +217,11 @@ class DicomSearchPlan:
         of_studies = self._by_level[_STUDY]
         if connection.dialect.name != "postgresql" or self.level is _STUDY or not of_studies:
             return self
+        by_words = any(isinstance(criterion.match, WordMatch) for criterion in of_studies)
+        most = min(self.few_studies, FEW_STUDIES_BY_WORDS) if by_words else self.few_studies
         query = select(studies.c.study_uid).where(*self._own(_STUDY, "postgresql", None))
-        uids = connection.execute(_page(query, 0, self.few_studies + 1)).scalars().all()
-        if len(uids) > self.few_studies:
+        uids = connection.execute(_page(query, 0, most + 1)).scalars().all()
+        if len(uids) > most:
             return self
         named = Criterion(SEARCH_KEYS[_STUDY_UID], ValueMatch(tuple(uids)))
         others = [criterion for criterion in self.criteria if criterion not in of_studies]
