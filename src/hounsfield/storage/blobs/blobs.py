@@ -119,10 +119,11 @@ def _as_unreachable(path: Path) -> Iterator[None]:
 
 class _FolderBlobWriter:
     def __init__(self, path: Path) -> None:
-        make_shard_durably(path.parent)
         self._path = path
         self._aside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-        self._file = self._aside.open("xb")
+        with _as_unreachable(path):
+            make_shard_durably(path.parent)
+            self._file = self._aside.open("xb")
         self._mark: int | None = None
 
     def write(self, data: bytes) -> None:
