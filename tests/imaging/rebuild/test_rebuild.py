@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
+import threading
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from botocore.exceptions import ClientError
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from hounsfield.storage.keys.master_keys import LocalKeyring
-from support.clients.dicomweb import part10, store, updated
+from support.clients.dicomweb import part10, root, session, store, updated
 from support.faults.data_rules import check_data_rules
 from support.files.synthetic import noise, slice_of
 from support.identities.users import command
@@ -115,6 +119,44 @@ def test_every_answer_is_what_it_was(server: ServerProcess) -> None:
     after = answers(server, known)
     assert after == before
     check_data_rules(server)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_what_was_answered_is_there_though_all_processes_were_killed_at_work(tmp_path: Path) -> None:
+    process = ServerProcess(tmp_path / "data", ENVIRONMENT).start()
+    datastore = active_datastore(process.client())
+    stored: list[str] = []
+    stop = threading.Event()
+
+    def store_again_and_again(first: int) -> None:
+        for number in itertools.count(first, 4):
+            dataset = slice_of(number % 7, number, study=number % 3, pixels=noise(8, 8, seed=number))
+            with suppress(requests.RequestException):
+                if not stop.is_set() and store(process, datastore, [part10(dataset)]).status_code == 200:
+                    stored.append(dataset.SOPInstanceUID)
+                    continue
+            return
+
+    threads = [threading.Thread(target=store_again_and_again, args=(first,)) for first in range(1, 5)]
+    try:
+        for thread in threads:
+            thread.start()
+        wait_for(lambda: len(stored) >= 60, "instances")
+        kill(process)
+        stop.set()
+        for thread in threads:
+            thread.join()
+        lose_database(process)
+        assert rebuilt(process)["result"] == "rebuilt"
+        process.start()
+        with session(process) as http:
+            found = http.get(f"{root(process, datastore)}/instances?limit=10000").json()
+        assert set(stored) <= {entry["00080018"]["Value"][0] for entry in found}
+        check_data_rules(process)
+    finally:
+        stop.set()
+        process.stop()
 
 
 @pytest.mark.slow
