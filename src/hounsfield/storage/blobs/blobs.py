@@ -180,6 +180,9 @@ class FolderBlobs:
 
     def create(self, name: str) -> BlobWriter:
         """Start a new file; it gets its name at commit."""
+        if not name.startswith("packs/"):
+            # What stands beside the packs is written again and again: the file that is open may be the former one.
+            self._open_file.cache_clear()
         return _FolderBlobWriter(self._root / name)
 
     def read(self, name: str, offset: int, length: int) -> bytes:

@@ -111,7 +111,7 @@ class WrappedKeys:
                     yield PACK_KEY
         for place in self.packs[:1]:
             if write_secrets(self.database, place):
-                yield from (COPIED for _ in read_secrets(place))
+                yield from (COPIED for _ in self._values(WRAPPED[1]))
 
     def uses(self) -> Mapping[bytes, Counter[str]]:
         """Count what each master key wraps, by its id and by what it is; raises OSError where packs cannot be reached."""
