@@ -23,6 +23,8 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from hounsfield.runtime.picklable_error import PicklableError
+
 _log = structlog.get_logger(__name__)
 _TOLD_SECONDS: Final = 60.0
 _told_at: Final[dict[tuple[str, ...], float]] = {}
@@ -73,7 +75,7 @@ class DatabaseDownError(DatabaseTroubleError):
     """The database is not reached, or its disk fails."""
 
 
-class TransactionLostError(DatabaseDownError):
+class TransactionLostError(PicklableError, DatabaseDownError):
     """The connection was lost within a transaction that writes, and nothing of it was carried out.
 
     Attributes
@@ -85,9 +87,6 @@ class TransactionLostError(DatabaseDownError):
     def __init__(self, message: str, *, is_first: bool = False) -> None:
         super().__init__(message)
         self.is_first = is_first
-
-    def __reduce__(self) -> tuple[type[TransactionLostError], tuple[str]]:
-        return TransactionLostError, (str(self),)
 
 
 class CommitUnknownError(DatabaseDownError):
