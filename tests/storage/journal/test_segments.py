@@ -9,7 +9,7 @@ import pytest
 from hounsfield.storage.journal.segments import Ending, SegmentError, SegmentName, SegmentReader, SegmentSealer
 
 SECRET = secrets.token_bytes(32)
-WRITER = secrets.token_hex(16)
+WRITER = "5eed" * 8
 
 
 def segment(count: int = 5, number: int = 1, previous: Ending | None = None) -> tuple[SegmentName, list[bytes]]:
