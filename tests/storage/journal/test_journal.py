@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, text
 
 from hounsfield.bootstrap.image_store import open_image_store
 from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.tags import TaggedResource, tag_resource, untag_resource
 from hounsfield.settings import load_settings
+from hounsfield.storage.db.database import Database
 from hounsfield.storage.db.journal_table import journal_outbox
+from hounsfield.storage.journal import journal_writer
 from hounsfield.storage.journal.changes import ChangeRecord, pack_changes
 from hounsfield.storage.journal.journal_reader import JournalReader
-from hounsfield.storage.journal.journal_writer import JournalWriter
+from hounsfield.storage.journal.journal_writer import JournalWriter, read_settled_snapshot
 from hounsfield.storage.keys.installation_secrets import secret_context
 from hounsfield.storage.keys.master_keys import LocalKeyring
 from hounsfield.storage.keys.secret_copies import JOURNAL, read_secrets, write_secrets
 from support.imaging.image_stores import new_datastore
+from support.servers import wait_for
 
 
 @pytest.fixture
@@ -155,3 +159,33 @@ def test_a_gap_in_the_records_is_told(store: ImageStore, tmp_path: Path) -> None
         last = list(reader.records())[-1]
         assert list(reader.records(until_ms=0)) == list(reader.records())[:1]
         assert list(reader.records(until_ms=last.wall_ms))[-1] == last
+
+
+def test_a_snapshot_of_a_backup_has_all_sequences_up_to_its_highest(postgresql_url: str, tmp_path: Path) -> None:
+    """A transaction that has its sequence and is not committed yet is waited for: a later one has a higher sequence."""
+    settings = load_settings({"HOUNSFIELD_DATA": str(tmp_path), "HOUNSFIELD_DATABASE_URL": postgresql_url})
+    image_store, _ = open_image_store(settings)
+    database, insert_record = image_store.database, journal_writer._insert
+    content = pack_changes([], 1, 1)
+
+    def sequences() -> set[int]:
+        with read_settled_snapshot(database) as connection:
+            return set(connection.execute(select(journal_outbox.c.sequence)).scalars())
+
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            with database.write() as slow:
+                first = insert_record(slow, content)
+                with database.write() as quick:
+                    second = insert_record(quick, content)
+                found = pool.submit(sequences)
+                wait_for(lambda: waits_for_lock(database), "the snapshot to wait")
+            assert {first, second} <= found.result(60)
+    finally:
+        database.close()
+
+
+def waits_for_lock(database: Database) -> bool:
+    with database.read() as connection:
+        query = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+        return bool(connection.execute(query).scalar())

@@ -21,6 +21,7 @@ from hounsfield.imaging.backup.place import BackupPlace
 from hounsfield.imaging.rebuild.pack_places import PackPlaces
 from hounsfield.imaging.rebuild.rebuilder import begin_replay, end_replay
 from hounsfield.imaging.rebuild.replay import DatastoreSource, Loss, Replay
+from hounsfield.imaging.rebuild.unnamed_records import note_unnamed_records
 from hounsfield.storage.blobs.blobs import Blobs
 from hounsfield.storage.clock import to_ms
 from hounsfield.storage.db.clock_table import steady_clock
@@ -137,6 +138,8 @@ def bring_forward(
             done.records += 1
         connection.execute(update(steady_clock).where(steady_clock.c.ms < steady).values(ms=steady))
         end_replay(connection, replay)
+        if not replay.losses and not reader.damage:
+            note_unnamed_records(connection, replay)
         done.damage = [f"{found.segment}: {found.what}" for found in reader.damage]
     if last is not None:
         done.sequence = last.sequence

@@ -20,7 +20,7 @@ from hounsfield.imaging.backup.errors import BackupDamagedError
 from hounsfield.storage.db.journal_table import continue_sequence
 from hounsfield.storage.db.schema import forget_tables, migrate, newest_revision, tables
 
-LEFT_OUT: Final = frozenset({"backup_runs", "console_links", "console_sessions", "noted_packs", "orphan_packs"})
+LEFT_OUT: Final = frozenset({"backup_runs", "console_links", "console_sessions", "orphan_packs"})
 """Tables that no backup holds."""
 _CHUNK_BYTES: Final = 4 << 20
 _ROWS_AT_ONCE: Final = 2000

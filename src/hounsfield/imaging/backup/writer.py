@@ -49,6 +49,7 @@ from hounsfield.storage.clock import now_ms
 from hounsfield.storage.db.database import lift_time_limits
 from hounsfield.storage.db.schema import newest_revision
 from hounsfield.storage.db.steady_clock import steady_ms
+from hounsfield.storage.journal.journal_writer import read_settled_snapshot
 from hounsfield.storage.keys.data_key import KeyUnavailableError
 from hounsfield.storage.keys.installation_secrets import installation_secret
 from hounsfield.storage.keys.master_keys import LocalKeyring
@@ -263,7 +264,7 @@ class BackupWriter:
         """Write the tables of one state of the database, and find the packs that it names."""
         rows: Counter[str] = Counter()
         written: dict[str, ObjectDigest] = {}
-        with self._image_store.database.read_snapshot() as connection:
+        with read_settled_snapshot(self._image_store.database) as connection:
             lift_time_limits(connection)
             steady, moment = steady_ms(connection), now_ms()
             for number, (table, count, text) in enumerate(export_tables(connection), start=1):

@@ -9,7 +9,7 @@ record, as while packs are being merged, that of the fuller pack is taken. An ow
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -71,6 +71,22 @@ class PackPlaces:
     def owners(self) -> Iterator[str]:
         """Yield the keys that records were written under."""
         return (owner.hex() for owner in self._by_owner)
+
+    def record_counts(self) -> dict[str, int]:
+        """Return how many records each pack has."""
+        return dict(zip(self._packs, self._counts, strict=True))
+
+    def contents_of(self, pack_ids: Collection[str]) -> dict[str, list[tuple[Label, Extent]]]:
+        """Return the records of some packs."""
+        numbers = {number: pack_id for number, pack_id in enumerate(self._packs) if pack_id in pack_ids}
+        found: dict[str, list[tuple[Label, Extent]]] = {pack_id: [] for pack_id in numbers.values()}
+        for owner, entries in self._by_owner.items():
+            for kind, ordinal, pack, offset, length in _ENTRY.iter_unpack(entries):
+                pack_id = numbers.get(pack)
+                if pack_id is not None:
+                    label = Label(_KINDS[kind], owner.hex(), ordinal)
+                    found[pack_id].append((label, Extent(pack_id, offset, length)))
+        return found
 
     def read(self, blobs: Blobs, key: DataKey) -> None:
         """Read the contents of all packs of a data store; raises OSError where the place cannot be reached."""

@@ -12,6 +12,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, func, insert, select, update
 
 from hounsfield.imaging.rebuild.replay import DatastoreSource, Loss, Replay
+from hounsfield.imaging.rebuild.unnamed_records import note_unnamed_records
 from hounsfield.storage.blobs.blobs import Blobs
 from hounsfield.storage.db.clock_table import steady_clock
 from hounsfield.storage.db.database import Database
@@ -174,6 +175,9 @@ def rebuild(
     report.damage += (
         JournalDamage("", f"records {first} to {last} are not there") for first, last in reader.missing(max(base, 1))
     )
+    if report.is_whole:
+        with database.write() as connection:
+            note_unnamed_records(connection, replay)
     report.seconds = time.monotonic() - began
     return report
 

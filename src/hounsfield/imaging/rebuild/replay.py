@@ -188,7 +188,7 @@ class Replay:
         self._incomplete: dict[tuple[str, int], Loss] = {}
         self._unknown: set[str] = set()
         self._undecided: dict[tuple[str, int], Row] = {}
-        self._released = False
+        self._released: set[bytes] = set()
         self._studies: defaultdict[str, set[str]] = defaultdict(set)
         self._begun: list[Row] = []
         self._runs: list[Row] = []
@@ -200,6 +200,10 @@ class Replay:
     def sources(self) -> Mapping[str, DatastoreSource]:
         """What was used, by data store."""
         return self._sources
+
+    def is_released(self, source_key: str) -> bool:
+        """Return whether an image set was released that had records under this key."""
+        return bytes.fromhex(source_key) in self._released
 
     def apply(self, connection: Connection, record: ChangeRecord) -> None:
         """Make the changes of a record."""
@@ -443,7 +447,11 @@ class Replay:
                 )
 
     def _release(self, connection: Connection, image_set_id: str) -> None:
-        self._released = True
+        keys = connection.execute(select(instances.c.source_key).where(instances.c.image_set_id == image_set_id))
+        self._released.update(bytes.fromhex(key) for key in keys.scalars())
+        if self._knows(connection, image_set_id):
+            # Its packs are looked at in the end.
+            self._source(self._datastore_of[image_set_id])
         connection.execute(delete(instances).where(instances.c.image_set_id == image_set_id))
 
     def _set_tags(self, connection: Connection, arn: str, wanted: dict[str, str]) -> None:

@@ -17,13 +17,14 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 import structlog
-from sqlalchemy import Connection, bindparam, delete, func, select
+from sqlalchemy import Connection, bindparam, delete, func, select, text
 
 from hounsfield.runtime.supervised_threads import SupervisedThread
 from hounsfield.storage.blobs.blobs import BlobLocation, Blobs
@@ -210,6 +211,22 @@ class JournalWriter:
             _log.warning("the end of the journal is in the database only", error=type(error).__name__)
         finally:
             self._segments.close()
+
+
+@contextmanager
+def read_settled_snapshot(database: Database) -> Iterator[Connection]:
+    """Open a snapshot of all that has a sequence up to the highest that it sees.
+
+    On PostgreSQL a transaction may have a sequence and not be committed yet, while one with a higher sequence is: a
+    snapshot of that moment would lack it, and so would all that is made of that snapshot and of the records behind it.
+    """
+    with database.read_snapshot() as connection:
+        if connection.dialect.name == "postgresql":
+            with database.write() as other:
+                other.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": RECORDING_LOCK})
+                # The first statement takes the snapshot.
+                connection.execute(select(func.max(journal_outbox.c.sequence)))
+        yield connection
 
 
 def _insert(connection: Connection, content: bytes) -> int:
