@@ -20,6 +20,7 @@ from hounsfield.storage.journal import journal_writer
 from hounsfield.storage.journal.changes import ChangeRecord, pack_changes
 from hounsfield.storage.journal.journal_reader import JournalReader
 from hounsfield.storage.journal.journal_writer import JournalWriter, read_settled_snapshot
+from hounsfield.storage.journal.segments import Ending, SegmentSealer
 from hounsfield.storage.keys.installation_secrets import secret_context
 from hounsfield.storage.keys.master_keys import LocalKeyring
 from hounsfield.storage.keys.secret_copies import JOURNAL, read_secrets, write_secrets
@@ -159,6 +160,24 @@ def test_a_gap_in_the_records_is_told(store: ImageStore, tmp_path: Path) -> None
         last = list(reader.records())[-1]
         assert list(reader.records(until_ms=0)) == list(reader.records())[:1]
         assert list(reader.records(until_ms=last.wall_ms))[-1] == last
+
+
+def test_two_records_of_one_sequence_are_told_where_they_differ(store: ImageStore, tmp_path: Path) -> None:
+    """As they are when a database that was put back from an older copy went on beside the journal of the newer one."""
+    new_datastore(store)
+    journal_of(store).look()
+    wrapped = read_secrets(store.new_blobs)[JOURNAL]
+    secret = LocalKeyring(tmp_path / "keys" / "master.json").unwrap(wrapped, secret_context(JOURNAL))
+    with JournalReader(store.new_blobs, secret) as reader:
+        last = list(reader.records())[-1]
+    for writer, changes, damaged in (("a" * 32, last.changes, False), ("b" * 32, [["tags", "arn", {}]], True)):
+        sealer = SegmentSealer(secret, writer, 1, Ending())
+        record = sealer.seal(last.sequence, pack_changes(changes, last.wall_ms, last.steady_ms))
+        blob = store.new_blobs.create(str(sealer.name))
+        blob.write(sealer.beginning + record)
+        blob.publish()
+        with JournalReader(store.new_blobs, secret) as reader:
+            assert any("is another one" in found.what for found in reader.damage) is damaged
 
 
 def test_a_snapshot_of_a_backup_has_all_sequences_up_to_its_highest(postgresql_url: str, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from hounsfield.storage.journal.changes import ChangeKind, ChangeRecord
 from hounsfield.storage.journal.segments import (
     FOLDER,
     Ending,
+    SealedRecord,
     SegmentError,
     SegmentName,
     SegmentReader,
@@ -135,12 +136,28 @@ class JournalReader:
         reader = SegmentReader(self._secret, name, data)
         start = self._copy.tell()
         for record in reader.records():
-            self._places.setdefault(
-                record.sequence, _Place(name, record.index, start + record.start, record.end - record.start)
-            )
+            place = _Place(name, record.index, start + record.start, record.end - record.start)
+            known = self._places.setdefault(record.sequence, place)
+            if known.segment != name and self._differs(record):
+                self.damage.append(
+                    JournalDamage(
+                        str(name),
+                        f"record {record.sequence} is another one in {known.segment}: the database was put back from "
+                        "an older copy, or lost what it had answered",
+                    )
+                )
         self._copy.write(data)
         self.damage += (JournalDamage(str(name), what) for what in reader.damage)
         return reader
+
+    def _differs(self, record: SealedRecord) -> bool:
+        """Return whether a record is another one than that which is known of its sequence."""
+        self._copy.flush()
+        known = self._open(record.sequence)
+        try:
+            return known is not None and known != ChangeRecord.unpack(record.sequence, record.content)
+        except ValueError:
+            return True
 
     def records(self, after: int = 0, *, until_ms: int | None = None) -> Iterator[ChangeRecord]:
         """Yield the records behind a sequence, in their order.
