@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import ssl
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +129,22 @@ def test_what_needs_a_person_is_named(data: Path, tmp_path: Path) -> None:
         "ends in 6 days",
     ):
         assert words in problems
+
+
+def test_a_server_whose_certificate_is_refused_is_not_called_silent(data: Path, tmp_path: Path) -> None:
+    """As when a certificate ended, or only half of a new pair was put there: the server that runs is not to be restarted."""
+    shown = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    shown.load_cert_chain(*Authority(tmp_path, "former").sign("former"))
+    certificate, key = Authority(tmp_path, "new").sign("new")
+    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+        server.socket = shown.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever).start()
+        (data / "server.json").write_text(json.dumps({"url": f"https://127.0.0.1:{server.server_port}", "pid": 1}))
+        try:
+            found = _status(data, 1, HOUNSFIELD_TLS_CERTIFICATE=str(certificate), HOUNSFIELD_TLS_KEY=str(key))
+        finally:
+            server.shutdown()
+    assert "runs, but the certificate that it shows is refused" in found["problems"][0]
 
 
 def test_a_section_that_cannot_be_read_hides_no_other(data: Path) -> None:

@@ -1,7 +1,7 @@
 """The check before a first start: a new master key or database is made only where nothing needs the old one.
 
 no keys/master.json  ─▶ database, its key, or packs there? ─▶ refused: the master key is to be put back
-no embedded database ─▶ packs there?                       ─▶ refused: the database is to be put back
+no database          ─▶ packs there?                       ─▶ refused: the database is to be put back
 a restore not ended  ─▶ refused: it is to be run again
 """
 
@@ -16,7 +16,7 @@ from hounsfield.bootstrap.start_faults import database_file, database_key_file, 
 from hounsfield.settings import InstallationError, Settings
 from hounsfield.storage.blobs.blobs import BlobLocation, BlobMissingError, Blobs
 from hounsfield.storage.blobs.location_marker import MARK
-from hounsfield.storage.db.engines import open_postgresql
+from hounsfield.storage.db.engines import has_tables, open_postgresql
 from hounsfield.storage.db.image_set_tables import secrets
 from hounsfield.storage.keys.pack_keys import FOLDER
 
@@ -40,7 +40,7 @@ def check_first_start(settings: Settings, place: BlobLocation, blobs: Blobs) -> 
     Raises
     ------
     InstallationError
-        The master key or the embedded database is missing, and there is something that cannot be read without it.
+        The master key or the database is missing, and there is something that cannot be read without it.
     OSError
         The place cannot be reached.
     """
@@ -58,7 +58,15 @@ def check_first_start(settings: Settings, place: BlobLocation, blobs: Blobs) -> 
                 "or import it with `hounsfield master-key import`; every node needs the same one, "
                 "and every installation a place of its own"
             )
-    elif not settings.database_url and not _holds_something(database_file(settings)):
+    elif settings.database_url:
+        found = _packs_in(place, blobs)
+        # Another node that starts for the first time makes its secrets before it marks the place.
+        if found is not None and not _has_secrets(settings):
+            raise InstallationError(
+                f"the database of HOUNSFIELD_DATABASE_URL is empty, but {found} are those of an installation; "
+                "name its database, make it again in this one with `hounsfield rebuild`, or use another place"
+            )
+    elif not _holds_something(database_file(settings)):
         found = _packs_in(place, blobs)
         if found is not None and not _holds_something(database_file(settings)):
             raise InstallationError(
@@ -90,6 +98,9 @@ def _packs_in(place: BlobLocation, blobs: Blobs) -> str | None:
 
 
 def _has_secrets(settings: Settings) -> bool:
+    if not has_tables(settings.database_url, settings.database_wait_seconds):
+        # It stays empty, as a rebuild and a restore need it.
+        return False
     database = open_postgresql(settings.database_url, settings.database_wait_seconds)
     try:
         with database.read() as connection:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import platform
+import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from http.client import HTTPException
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, TypeAlias
-from urllib.error import HTTPError
+from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
 from cryptography import x509
@@ -167,7 +168,15 @@ def _told_server(settings: Settings) -> str | None:
 
 
 def _describe_answer(settings: Settings, url: str, section: StatusSection, running: bool) -> None:
-    ready, reasons = _ask(settings, f"{url}/readyz")
+    try:
+        ready, reasons = _ask(settings, f"{url}/readyz")
+    except ssl.SSLCertVerificationError as error:
+        section.facts.update({"url": url, "running": True, "ready": None, "reasons": []})
+        section.problems.append(
+            f"{url} runs, but the certificate that it shows is refused: {error.verify_message}; put a valid certificate and "
+            "its key there, they are taken at once"
+        )
+        return
     section.facts.update({"url": url, "running": running, "ready": ready, "reasons": reasons})
     if ready:
         section.lines.append(f"{url} answers, and is ready")
@@ -192,6 +201,10 @@ def _ask(settings: Settings, url: str) -> tuple[bool, list[str]]:
             return False, [str(reason) for reason in json.loads(error.read(65_536))["reasons"]]
         except (ValueError, KeyError, TypeError, OSError):
             return False, [f"HTTP {error.code}"]
+    except URLError as error:
+        if isinstance(error.reason, ssl.SSLCertVerificationError):
+            raise error.reason from None
+        return False, []
     except (OSError, HTTPException):
         return False, []
 
@@ -303,6 +316,8 @@ def _disk(opened: OpenInstallation, section: StatusSection) -> None:
                 f"{state.folder} has {_bytes(state.free_bytes)} left, below HOUNSFIELD_FREE_SPACE_FLOOR_BYTES or without "
                 "room for files, so nothing is stored: make room outside the data folder, or enlarge the disk"
             )
+    if floor:
+        section.lines.append(f"nothing is stored where less than {_bytes(floor)} is free")
 
 
 def _journal(opened: OpenInstallation, section: StatusSection) -> None:

@@ -15,7 +15,8 @@ from sqlalchemy import delete, select
 
 from hounsfield.bootstrap.image_store import open_image_store
 from hounsfield.imaging.image_store import ImageStore
-from hounsfield.settings import Settings, SettingsError
+from hounsfield.settings import InstallationError, Settings, SettingsError
+from hounsfield.storage.db.engines import has_tables
 from hounsfield.storage.db.image_set_tables import secrets
 from hounsfield.storage.keys.installation_secrets import secret_context
 from hounsfield.storage.keys.master_keys import LocalKeyring
@@ -163,6 +164,19 @@ def test_a_place_without_its_mark_is_refused(tmp_path: Path, content: bytes | No
         mark.write_bytes(content)
     with pytest.raises(SettingsError, match="cannot be the place of the packs"), opened(settings):
         pass
+
+
+def test_an_empty_database_beside_packs_is_refused_and_stays_empty(
+    tmp_path: Path, database_url: str, postgresql_server: PostgresqlServer
+) -> None:
+    """The database of an installation was lost: ``rebuild`` and ``restore`` need the new one empty."""
+    settings = node(tmp_path / "data", database_url=database_url)
+    with opened(settings):
+        pass
+    empty = dataclasses.replace(settings, database_url=postgresql_server.new_database())
+    with pytest.raises(InstallationError, match=r"is empty, but the packs in .*hounsfield rebuild"), opened(empty):
+        pass
+    assert not has_tables(empty.database_url)
 
 
 def test_a_start_that_died_after_marking_is_gone_on_with(tmp_path: Path) -> None:
