@@ -76,6 +76,7 @@ def test_the_status_without_a_server(data: Path) -> None:
     assert found["work"] == {"kinds": {}}
     assert found["audit"]["delivery"] is None
     assert {*SECTIONS, "format", "version", "result", "problems"} == found.keys()
+    assert (found["journal"]["records_behind"], found["journal"]["checkpoint_sequence"]) == (0, None)
 
 
 def test_what_needs_a_person_is_named(data: Path, tmp_path: Path) -> None:

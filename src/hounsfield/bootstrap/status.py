@@ -51,6 +51,7 @@ from hounsfield.storage.db.journal_table import journal_outbox
 from hounsfield.storage.db.orphan_pack_table import orphan_packs
 from hounsfield.storage.db.schema import read_schema
 from hounsfield.storage.free_space import DiskTrouble, read_disk_states
+from hounsfield.storage.journal.checkpoint_files import checkpoint_names
 from hounsfield.storage.keys.master_keys import LocalKeyring
 from hounsfield.storage.keys.rotation import WrappedKeys
 
@@ -332,6 +333,9 @@ def _journal(opened: OpenInstallation, section: StatusSection) -> None:
             f"{behind} records of the journal are in the database only: see that a server or runner works, and if its log says "
             "`the journal cannot be written`"
         )
+    newest = next(iter(checkpoint_names(opened.image_store.new_blobs)), None)
+    section.facts["checkpoint_sequence"] = None if newest is None else newest.base
+    section.lines.append("no checkpoint" if newest is None else f"newest checkpoint at record {newest.base}")
 
 
 def _backup(opened: OpenInstallation, section: StatusSection) -> None:
