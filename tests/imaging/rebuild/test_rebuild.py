@@ -388,6 +388,15 @@ def test_a_lost_pack_takes_only_its_own_image_set(copy: ServerProcess) -> None:
         document(client, datastore, named)
 
 
+def test_a_data_store_whose_key_does_not_open_does_not_keep_others_from_being_rebuilt(copy: ServerProcess) -> None:
+    """Of its image sets no values can be read, so that they all seem to be of one series."""
+    (path,) = (copy.data / "blobs" / "keys").glob("[0-9a-f]*.json")
+    path.unlink()
+    report = rebuilt(copy, code=1)
+    assert "its data key beside the packs does not open" in {loss["what"] for loss in report["losses"]}
+    assert report["counts"]["image_sets"] == 2
+
+
 def test_a_damaged_pack_is_named(copy: ServerProcess) -> None:
     pack = min(path for path in (copy.data / "blobs" / "packs").rglob("*") if path.is_file())
     pack.write_bytes(pack.read_bytes()[:-1])

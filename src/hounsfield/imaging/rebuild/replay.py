@@ -490,6 +490,20 @@ class Replay:
             self._forget_runs(connection)
         for some in in_groups(sorted(self._touched)):
             self._derive_some(connection, some)
+        self._leave_one_primary(connection)
+
+    def _leave_one_primary(self, connection: Connection) -> None:
+        """Leave one primary image set of a series where values or changes are lost, so that there seem to be several."""
+        columns = image_sets.c
+        series = (columns.datastore_id, columns.study_uid, columns.series_uid)
+        primary = columns.is_primary & columns.deleted_at.is_(None)
+        several = select(*series).where(primary).group_by(*series).having(func.count() > 1)
+        for place in connection.execute(several).all():
+            own = [column == value for column, value in zip(series, place, strict=True)]
+            query = select(columns.id).where(primary, *own).order_by(columns.updated_at.desc(), columns.id)
+            for image_set_id in list(connection.execute(query).scalars())[1:]:
+                connection.execute(update(image_sets).where(columns.id == image_set_id).values(is_primary=False))
+                self._lose(image_set_id, place.datastore_id, "another image set is the primary one of its series")
 
     def derive_others(self, connection: Connection) -> None:
         """Make what follows from the rows of image sets, whose indexes are there, and find what is not whole."""
