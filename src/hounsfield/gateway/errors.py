@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 import structlog
 
 from hounsfield.aws.protocol.errors import (
@@ -173,8 +175,8 @@ def _trouble(error: Exception, request_id: str, no_room: type[AwsError]) -> AwsE
 
 
 def _disk_trouble(error: DatabaseFullError | OSError, request_id: str, no_room: type[AwsError]) -> AwsError | None:
-    """Return the error where a disk is full or lets nothing be written; None where it is something else."""
-    if isinstance(error, OSError) and error.errno in REFUSING_ERRNOS:
+    """Return the error where a disk is full, fails or lets nothing be written; None where it is something else."""
+    if isinstance(error, OSError) and error.errno in {*REFUSING_ERRNOS, errno.EIO}:
         _log.error("disk refuses", request_id=request_id, reason=error.strerror, path=str(error.filename))
         return _refused()
     if isinstance(error, OSError) and error.errno not in FULL_ERRNOS:

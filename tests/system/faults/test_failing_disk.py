@@ -17,7 +17,7 @@ from support.clients.dicomweb import part10, store
 from support.faults.data_rules import check_data_rules, check_nothing_is_left
 from support.faults.failing_disk import DiskFault, FailingDisk
 from support.faults.ward import Ward, check_ward
-from support.files.synthetic import slice_of
+from support.files.synthetic import noise, slice_of
 from support.imaging.stored_series import imported, verified
 from support.servers import ServerProcess, active_datastore, wait_for
 
@@ -53,6 +53,24 @@ def test_each_fault_in_turn(disk_and_server: tuple[FailingDisk, ServerProcess]) 
     ward.end()
     check_ward(ward)
     check_data_rules(server)
+
+
+def test_a_spool_that_fails(disk_and_server: tuple[FailingDisk, ServerProcess]) -> None:
+    disk, server = disk_and_server
+    datastore = active_datastore(server.client())
+    # It is too large to wait in memory.
+    large = [part10(slice_of(2, 1, pixels=noise(1024, 1280, 1)))]
+    for kind, status, name in (
+        (DiskFault.WRITE_ERROR, 503, "ServiceUnavailableException"),
+        (DiskFault.NO_ROOM, 507, "InsufficientStorageException"),
+    ):
+        with disk.failing(kind, "/spool/"):
+            refused = store(server, datastore, large)
+            assert disk.hits
+        assert (refused.status_code, refused.headers["x-amzn-errortype"]) == (status, name)
+        assert int(refused.headers["Retry-After"]) > 0
+        assert not list((server.data / "spool").iterdir())
+    assert store(server, datastore, large).status_code == 200
 
 
 @pytest.mark.slow
