@@ -42,6 +42,7 @@ def test_after_a_rebuild_and_after_a_restore(tmp_path: Path) -> None:
     (tmp_path / "passphrase").write_text("backup of the ward")
     options = ("--passphrase-file", str(tmp_path / "passphrase"))
     backed_up(server, tmp_path / "backup", *options)
+    assert (tmp_path / "backup").stat().st_mode & 0o077 == 0, "other users of the machine see it"
     copy = restored(tmp_path / "backup", tmp_path / "restored", *options, environment=QUIET)
     lose_database(server)
     result = command(server, "rebuild")

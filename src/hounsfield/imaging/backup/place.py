@@ -30,7 +30,7 @@ from obstore.exceptions import BaseError as StoreError
 
 from hounsfield.imaging.backup.errors import BackupDamagedError, BackupError, BackupIncompleteError
 from hounsfield.storage.blobs.blobs import BlobLocation, BlobMissingError, Blobs, BlobWriter
-from hounsfield.storage.durable_files import FULL_ERRNOS, REFUSING_ERRNOS
+from hounsfield.storage.durable_files import FULL_ERRNOS, REFUSING_ERRNOS, make_folder_durably
 
 _FILE_PIECE_BYTES: Final = 128 << 10
 """What stays near the processor between read, code and write; with twice as much, a write can take three times as long."""
@@ -105,6 +105,9 @@ class BackupPlace:
         self._location = location
         self._folder = None if location.folder is None else Path(location.folder)
         self._store: obstore.store.ObjectStore | None = None
+        if self._folder is not None and make and not self._folder.exists():
+            # Of this user alone, and with it all that is below; one that is there has the rights that it was given.
+            make_folder_durably(self._folder)
         if self._folder is not None and not make and not self._folder.is_dir():
             raise BackupError(f"{self.name} is no folder; name the folder of the backup, or the mount that it is on")
         try:
