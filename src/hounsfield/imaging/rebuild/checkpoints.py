@@ -9,6 +9,7 @@ database can be made again. Others follow, so that a rebuild has no years of cha
 
 from __future__ import annotations
 
+import errno
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
@@ -20,7 +21,7 @@ from hounsfield.imaging.datastores import fetch_key, get_datastore
 from hounsfield.imaging.errors import NotFoundError
 from hounsfield.imaging.image_store import ImageStore
 from hounsfield.jobs.queue import WorkItem
-from hounsfield.storage.blobs.blobs import BlobMissingError
+from hounsfield.storage.blobs.blobs import BlobMissingError, Blobs
 from hounsfield.storage.blobs.packs import Extent, Label, PackDamagedError, RecordKind, read_record
 from hounsfield.storage.clock import now_ms
 from hounsfield.storage.db.database import in_groups
@@ -40,15 +41,18 @@ from hounsfield.storage.journal.changes import (
     pack_changes,
     version_values,
 )
-from hounsfield.storage.journal.checkpoint_files import CheckpointName, checkpoint_names
+from hounsfield.storage.journal.checkpoint_files import CheckpointName, CheckpointReader, checkpoint_names
 from hounsfield.storage.journal.journal_writer import RECORDING_LOCK
-from hounsfield.storage.journal.segments import Ending, SegmentSealer
+from hounsfield.storage.journal.segments import Ending, SegmentError, SegmentSealer
 from hounsfield.storage.keys.data_key import DataKey, KeyUnavailableError
 
 WRITE_CHECKPOINT: Final = "journal-checkpoint"
 _EVERY_SECONDS: Final = 7 * 24 * 3600.0
 _AGAIN_SECONDS: Final = 60.0
+_WITHOUT_KEY_SECONDS: Final = 3600.0
 _AT_ONCE: Final = 100
+UNREADABLE: Final = "unreadable"
+"""Stands for the digest of JSON that could not be read when the checkpoint was written."""
 _log = structlog.get_logger(__name__)
 
 
@@ -78,9 +82,9 @@ class CheckpointWriter:
         try:
             name = self.write(item)
             _log.info("checkpoint of the journal written", name=str(name))
-        except OSError as error:
+        except (OSError, KeyUnavailableError) as error:
             _log.warning("no checkpoint of the journal could be written", error=type(error).__name__)
-            pause = _AGAIN_SECONDS
+            pause = _AGAIN_SECONDS if isinstance(error, OSError) else _WITHOUT_KEY_SECONDS
         self._image_store.queue.release_lease(item, pause, failed=False)
 
     def give_up(self, item: WorkItem) -> None:
@@ -88,12 +92,20 @@ class CheckpointWriter:
         self._image_store.queue.release_lease(item, _EVERY_SECONDS, failed=False)
 
     def write(self, item: WorkItem | None = None) -> CheckpointName:
-        """Write a checkpoint; raises OSError. Those before the one before it are removed.
+        """Write a checkpoint, and read it back. Those before the one before it are removed.
 
         Parameters
         ----------
         item : WorkItem or None
             Its lease is renewed meanwhile.
+
+        Raises
+        ------
+        OSError
+            The place cannot be reached, or what was written does not come back as it was; the older ones are all there.
+        KeyUnavailableError
+            The key of a data store is not to be had now, so that edits could not be told from imports, and an older
+            checkpoint is there.
         """
         base = _last_sequence(self._image_store)
         name = CheckpointName(base, new_id())
@@ -111,6 +123,9 @@ class CheckpointWriter:
             writer.publish()
         finally:
             writer.abort()
+        if not _comes_back(place, self._secret, name):
+            place.delete(str(name))
+            raise OSError(errno.EIO, "a checkpoint did not come back as it was written")
         for old in checkpoint_names(place)[2:]:
             place.delete(str(old))
         return name
@@ -138,7 +153,12 @@ class CheckpointWriter:
         key: DataKey | None
         try:
             key = fetch_key(self._image_store, get_datastore(self._image_store, datastore_id))
-        except (KeyUnavailableError, NotFoundError):
+        except NotFoundError:
+            key = None
+        except KeyUnavailableError:
+            # The first one is needed for all other data stores; what is edited in this one is lost until there is another.
+            if checkpoint_names(self._image_store.new_blobs):
+                raise
             key = None
         after = ""
         while True:
@@ -177,15 +197,43 @@ class CheckpointWriter:
         for place, values in groups.items():
             yield [ChangeKind.BEGUN, *place, values]
 
-    def _digest(self, key: DataKey | None, row: Any) -> str | None:
+    def _digest(self, key: DataKey | None, row: Any) -> str:
+        """Return the digest of the JSON of an instance; one that no JSON has where it cannot be read.
+
+        A rebuild then names the instance as lost, and does not take the JSON of its import for the edited one.
+        """
         if key is None:
-            return None
-        extent = Extent(row.fragment_pack_id, row.fragment_offset, row.fragment_length)
-        try:
-            fragment = read_record(self._image_store.blobs, key, extent, Label(RecordKind.FRAGMENT, row.source_key))
-        except (PackDamagedError, BlobMissingError):
-            return None
-        return fragment_digest(fragment)
+            return UNREADABLE
+        tried = None
+        while (extent := _fragment_extent(row)) != tried:
+            try:
+                label = Label(RecordKind.FRAGMENT, row.source_key)
+                return fragment_digest(read_record(self._image_store.blobs, key, extent, label))
+            except (PackDamagedError, BlobMissingError):
+                # Compaction may have brought it elsewhere since the row was read.
+                tried, row = extent, self._reread(row)
+        return UNREADABLE
+
+    def _reread(self, row: Any) -> Any:
+        columns = instances.c
+        same = (
+            columns.key == row.key,
+            columns.image_set_id == row.image_set_id,
+            columns.first_version == row.first_version,
+        )
+        with self._image_store.database.read() as connection:
+            return connection.execute(select(instances).where(*same)).first() or row
+
+
+def _fragment_extent(row: Any) -> Extent:
+    return Extent(row.fragment_pack_id, row.fragment_offset, row.fragment_length)
+
+
+def _comes_back(place: Blobs, secret: bytes, name: CheckpointName) -> bool:
+    try:
+        return CheckpointReader(place, secret, name).check()
+    except (SegmentError, BlobMissingError):
+        return False
 
 
 def _edited(connection: Connection, rows: Sequence[Any]) -> frozenset[tuple[str, int]]:
