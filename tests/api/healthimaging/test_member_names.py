@@ -32,7 +32,9 @@ OTHERS = {
     "gateway/audit_redaction.py": "it makes the parameters of such records",
     "imaging/imagesets/edit_document.py": "its messages, which a failed version keeps, name the blob that is wrong",
     "imaging/imports/output_files.py": "the manifest and the result files of an import job have AWS's format",
-    "imaging/verify/findings.py": "the report of a verification, which operators read, names things as the API does",
+    "imaging/backup/pack_repair.py": "the report of what was healed, which operators read, names things as the API does",
+    "imaging/rebuild/rebuilder.py": "so does the report of a rebuild",
+    "imaging/verify/findings.py": "so does the report of a verification",
     "imaging/verify/scopes.py": "so does what such a report was asked about",
     "oidc/http_authorizer.py": "AWS calls an authorizer with datastoreId",
 }
