@@ -378,6 +378,8 @@ class JournalFlusher:
             self._database.recorder.close()
 
     def _run(self) -> None:
+        # At once: what the first start has made is in the database only until then.
+        self._flush()
         while not self._stop.wait(FLUSH_SECONDS):
             self._flush()
 
