@@ -5,6 +5,7 @@ error ─▶ describe_outage ─▶ what is waited for, in words that name no fi
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping
 from typing import Final
 
@@ -23,7 +24,11 @@ _OUTAGES: Final[Mapping[type[Exception], str]] = {
     NoProcessError: "no process can be started",
     BlobsUnreachableError: "the store of the images cannot be reached",
 }
-_REFUSED: Final = dict.fromkeys(REFUSING_ERRNOS, "the disk lets nothing be written or opened")
+_REFUSED: Final = {
+    **dict.fromkeys(REFUSING_ERRNOS, "the disk lets nothing be written or opened"),
+    # What a disk does not give of a pack or an input is told as such, so this is about writing.
+    errno.EIO: "the disk reports errors",
+}
 
 
 def describe_outage(error: BaseException) -> str | None:
