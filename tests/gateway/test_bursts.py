@@ -88,6 +88,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, s3: ObjectStore) -> Iterator
             "HOUNSFIELD_API_WORKERS": "1",
             "HOUNSFIELD_STORE_WORKERS": "1",
             "HOUNSFIELD_FRAME_CACHE_BYTES": "0",
+            "HOUNSFIELD_READ_CACHE_BYTES": "0",
         }
         server = ServerProcess(tmp_path_factory.mktemp("fair") / "data", environment).start()
         stack.callback(server.stop)

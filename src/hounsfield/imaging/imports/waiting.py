@@ -55,7 +55,8 @@ class JobWait:
         StoppedError
             The runner ends.
         """
-        trouble = self.image_store.free_space.trouble
+        # What is known may be old: a process that was suspended has not looked since.
+        trouble = self.image_store.free_space.look()
         if trouble is None:
             return
         _log.warning("import waits", job=self.item.subject_id, reason=trouble.value)
