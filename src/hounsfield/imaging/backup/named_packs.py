@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
 
-from sqlalchemy import Connection, Select, select
+from sqlalchemy import Connection, select
 
 from hounsfield.imaging.tiering.orphan_packs import read_packs_of_jobs
+from hounsfield.imaging.tiering.pack_references import read_named_packs
 from hounsfield.storage.blobs.packs import pack_name
-from hounsfield.storage.db.image_set_tables import datastores, frame_runs, instances
+from hounsfield.storage.db.image_set_tables import datastores
 from hounsfield.storage.db.job_tables import import_files, import_jobs
 from hounsfield.storage.keys.data_key import DataKey
-
-_ROWS_AT_ONCE: Final = 10_000
 
 
 def find_named_packs(connection: Connection, open_key: Callable[[str, bytes], DataKey]) -> list[str]:
@@ -31,18 +29,7 @@ def find_named_packs(connection: Connection, open_key: Callable[[str, bytes], Da
     KeyUnavailableError
         Such a key cannot be had.
     """
-    columns = instances.c
-    queries: list[Select[Any]] = [
-        select(columns.datastore_id, columns.fragment_pack_id).distinct(),
-        select(columns.datastore_id, columns.dataset_pack_id).distinct(),
-        select(columns.datastore_id, frame_runs.c.pack_id)
-        .distinct()
-        .join(frame_runs, columns.source_key == frame_runs.c.source_key),
-    ]
-    named = set()
-    for query in queries:
-        for datastore_id, pack_id in connection.execute(query.execution_options(yield_per=_ROWS_AT_ONCE)):
-            named.add(pack_name(datastore_id, pack_id))
+    named = {pack_name(datastore_id, pack_id) for datastore_id, pack_id in read_named_packs(connection)}
     with_results = (
         select(datastores.c.id, datastores.c.wrapped_key)
         .distinct()

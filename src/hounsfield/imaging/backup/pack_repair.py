@@ -16,14 +16,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import or_, select
-
 from hounsfield.imaging.datastores import fetch_key, get_datastore
 from hounsfield.imaging.image_store import ImageStore
+from hounsfield.imaging.tiering.pack_references import is_named
 from hounsfield.imaging.verify.findings import Finding, FindingKind
 from hounsfield.storage.blobs.blobs import BlobMissingError, Blobs
 from hounsfield.storage.blobs.packs import PackDamagedError, check_pack, check_structure, pack_name, read_contents
-from hounsfield.storage.db.image_set_tables import frame_runs, instances
 from hounsfield.storage.keys.data_key import DataKey, KeyUnavailableError
 
 REPAIRABLE: Final = frozenset(
@@ -160,14 +158,8 @@ class PackRepairer:
         return source.name, ""
 
     def _is_named(self, datastore_id: str, pack_id: str) -> bool:
-        columns = instances.c
-        named = select(columns.key).where(
-            columns.datastore_id == datastore_id,
-            or_(columns.fragment_pack_id == pack_id, columns.dataset_pack_id == pack_id),
-        )
-        framed = select(frame_runs.c.source_key).where(frame_runs.c.pack_id == pack_id)
         with self._image_store.database.read() as connection:
-            return any(connection.execute(query.limit(1)).first() is not None for query in (named, framed))
+            return is_named(connection, datastore_id, pack_id)
 
 
 def _has(blobs: Blobs, name: str) -> bool:

@@ -12,16 +12,14 @@ import threading
 from typing import Final
 
 import structlog
-from sqlalchemy import Connection, or_, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from hounsfield.imaging.datastores import fetch_key, get_datastore
 from hounsfield.imaging.errors import ImagingError
 from hounsfield.imaging.image_store import ImageStore
-from hounsfield.imaging.tiering.pack_references import find_pack_use, read_owners
+from hounsfield.imaging.tiering.pack_references import find_pack_use, read_named_owners, read_owners
 from hounsfield.storage.blobs.blobs import BlobMissingError
 from hounsfield.storage.blobs.packs import Damage, PackDamagedError, PackMissingError
-from hounsfield.storage.db.image_set_tables import frame_runs, instances
 from hounsfield.storage.keys.data_key import KeyUnavailableError
 
 _log = structlog.get_logger(__name__)
@@ -86,17 +84,6 @@ def _image_sets(image_store: ImageStore, damage: Damage) -> frozenset[str]:
         owners = read_owners(image_store.blobs, key, damage.pack_id)
     except (PackDamagedError, BlobMissingError):
         with image_store.database.read() as connection:
-            owners = _owners_by_rows(connection, damage)
+            owners = read_named_owners(connection, damage.datastore_id, damage.pack_id)
     with image_store.database.read() as connection:
         return find_pack_use(connection, damage.pack_id, owners).image_set_ids
-
-
-def _owners_by_rows(connection: Connection, damage: Damage) -> frozenset[str]:
-    columns = instances.c
-    pack_id = damage.pack_id
-    named = select(columns.source_key).where(
-        columns.datastore_id == damage.datastore_id,
-        or_(columns.fragment_pack_id == pack_id, columns.dataset_pack_id == pack_id),
-    )
-    framed = select(frame_runs.c.source_key).where(frame_runs.c.pack_id == pack_id)
-    return frozenset(key for query in (named, framed) for key in connection.execute(query.distinct()).scalars())

@@ -20,20 +20,21 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from pathlib import PurePosixPath
-from typing import Any, Final
+from typing import Final
 
 import structlog
-from sqlalchemy import Connection, Select, delete, select
+from sqlalchemy import Connection, delete, select
 
 from hounsfield.imaging.datastores import fetch_key, get_datastore
 from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.imports.files import read_file_records
 from hounsfield.imaging.tiering.noted_packs import list_noted_ids
+from hounsfield.imaging.tiering.pack_references import read_named_packs
 from hounsfield.jobs.queue import WorkItem
 from hounsfield.storage.blobs.open_uploads import abort_open_uploads
 from hounsfield.storage.clock import now_ms
 from hounsfield.storage.db.database import in_groups
-from hounsfield.storage.db.image_set_tables import datastores, frame_runs, instances
+from hounsfield.storage.db.image_set_tables import datastores, instances
 from hounsfield.storage.db.insert_missing import insert_missing
 from hounsfield.storage.db.job_tables import import_files, import_jobs
 from hounsfield.storage.db.orphan_pack_table import orphan_packs
@@ -42,7 +43,6 @@ from hounsfield.storage.keys.data_key import DataKey, KeyUnavailableError
 SWEEP_ORPHANS: Final = "sweep-orphans"
 _DAY_SECONDS: Final = 24 * 3600
 _DAY_MS: Final = _DAY_SECONDS * 1000
-_ROWS_AT_ONCE = 10_000
 _log = structlog.get_logger(__name__)
 
 
@@ -114,7 +114,8 @@ class OrphanSweeper:
                 self._image_store, datastore_id
             )
             with self._image_store.database.read() as connection:
-                named |= _named_by_rows(connection, datastore_id)
+                of_datastore = instances.c.datastore_id == datastore_id
+                named.update(pack_id for _, pack_id in read_named_packs(connection, of_datastore))
             orphans = {name for name in old if PurePosixPath(name).name not in named}
         first_seen = self._noted(datastore_id, orphans, now)
         # What was noted in the millisecond in which the process began may have been noted by itself.
@@ -177,19 +178,3 @@ def _jobs_with_results(connection: Connection, datastore_id: str) -> Sequence[st
 def a_day_ago(image_store: ImageStore) -> int:
     """Return a time that was a day ago by the time of the installation and by the clock of this machine."""
     return min(image_store.queue.clock.now(), now_ms()) - _DAY_MS
-
-
-def _named_by_rows(connection: Connection, datastore_id: str) -> set[str]:
-    own = instances.c.datastore_id == datastore_id
-    queries: list[Select[Any]] = [
-        select(instances.c.fragment_pack_id).where(own).distinct(),
-        select(instances.c.dataset_pack_id).where(own).distinct(),
-        select(frame_runs.c.pack_id)
-        .distinct()
-        .join(instances, instances.c.source_key == frame_runs.c.source_key)
-        .where(own),
-    ]
-    named: set[str] = set()
-    for query in queries:
-        named.update(str(pack_id) for (pack_id,) in connection.execute(query).yield_per(_ROWS_AT_ONCE))
-    return named

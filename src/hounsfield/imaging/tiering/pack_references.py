@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, Select, or_, select
 
 from hounsfield.imaging.staged_instance import PixelKind
 from hounsfield.storage.blobs.blobs import Blobs
@@ -24,6 +24,7 @@ from hounsfield.storage.db.image_set_tables import frame_runs, instances
 from hounsfield.storage.keys.data_key import DataKey
 
 _IN_FRAMES: Final = frozenset(kind.value for kind in PixelKind if kind.in_frames)
+_ROWS_AT_ONCE: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,40 @@ def read_image_set_records(connection: Connection, image_set_id: str) -> ImageSe
 def read_owners(blobs: Blobs, key: DataKey, pack_id: str) -> frozenset[str]:
     """Ask a pack for the keys that its records were written under; raises `BlobMissingError` and `PackDamagedError`."""
     return frozenset(label.owner for label, _ in read_contents(blobs, key, pack_id))
+
+
+def read_named_packs(connection: Connection, *conditions: ColumnElement[bool]) -> Iterator[tuple[str, str]]:
+    """Yield data store and id of all packs that rows name, some more than once; with conditions, of these instances only."""
+    columns = instances.c
+    queries = (
+        select(columns.datastore_id, columns.fragment_pack_id),
+        select(columns.datastore_id, columns.dataset_pack_id),
+        select(columns.datastore_id, frame_runs.c.pack_id).join(
+            frame_runs, columns.source_key == frame_runs.c.source_key
+        ),
+    )
+    for query in queries:
+        yield from connection.execute(query.distinct().where(*conditions).execution_options(yield_per=_ROWS_AT_ONCE))
+
+
+def is_named(connection: Connection, datastore_id: str, pack_id: str) -> bool:
+    """Return whether any row names a pack; looks at all rows, for where the contents of the pack cannot be read."""
+    return any(connection.execute(query.limit(1)).first() is not None for query in _naming(datastore_id, pack_id))
+
+
+def read_named_owners(connection: Connection, datastore_id: str, pack_id: str) -> frozenset[str]:
+    """Return the keys that records of a pack were written under as rows have it, for where `read_owners` cannot ask it."""
+    queries = _naming(datastore_id, pack_id)
+    return frozenset(key for query in queries for key in connection.execute(query.distinct()).scalars())
+
+
+def _naming(datastore_id: str, pack_id: str) -> tuple[Select[Any], ...]:
+    columns = instances.c
+    by_instances = select(columns.source_key).where(
+        columns.datastore_id == datastore_id,
+        or_(columns.fragment_pack_id == pack_id, columns.dataset_pack_id == pack_id),
+    )
+    return by_instances, select(frame_runs.c.source_key).where(frame_runs.c.pack_id == pack_id)
 
 
 def find_pack_use(connection: Connection, pack_id: str, source_keys: Collection[str]) -> PackUse:

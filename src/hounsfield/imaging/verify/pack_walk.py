@@ -17,12 +17,10 @@ from itertools import islice
 from pathlib import PurePosixPath
 from typing import Final
 
-from sqlalchemy import or_, select
-
 from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.tiering.noted_packs import list_noted_ids
 from hounsfield.imaging.tiering.orphan_packs import a_day_ago, list_packs_of_jobs
-from hounsfield.imaging.tiering.pack_references import find_named_records
+from hounsfield.imaging.tiering.pack_references import find_named_records, is_named
 from hounsfield.imaging.verify.findings import Finding, FindingKind
 from hounsfield.storage.blobs.blobs import BlobMissingError
 from hounsfield.storage.blobs.packs import (
@@ -34,7 +32,6 @@ from hounsfield.storage.blobs.packs import (
     read_contents,
     read_records,
 )
-from hounsfield.storage.db.image_set_tables import frame_runs, instances
 from hounsfield.storage.keys.data_key import DataKey
 
 SHARDS: Final = tuple(f"{number:02x}" for number in range(256))
@@ -138,13 +135,7 @@ class PackWalker:
 
     def _has_rows(self, pack_id: str) -> bool:
         with self._image_store.database.read() as connection:
-            columns = instances.c
-            named = select(columns.key).where(
-                columns.datastore_id == self._datastore_id,
-                or_(columns.fragment_pack_id == pack_id, columns.dataset_pack_id == pack_id),
-            )
-            framed = select(frame_runs.c.source_key).where(frame_runs.c.pack_id == pack_id)
-            return any(connection.execute(query.limit(1)).first() is not None for query in (named, framed))
+            return is_named(connection, self._datastore_id, pack_id)
 
     def _read(self, pack_id: str, records: Sequence[tuple[Extent, Label]]) -> list[Finding]:
         """Decrypt records that no row names."""
