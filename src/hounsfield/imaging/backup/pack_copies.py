@@ -9,10 +9,9 @@ from __future__ import annotations
 import errno
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from itertools import islice
 from typing import Final
 
+from hounsfield.imaging.backup.copying_threads import copy_by_threads
 from hounsfield.imaging.backup.place import BackupPlace, PackDigest
 from hounsfield.imaging.backup.sealed_objects import BackupKey
 from hounsfield.jobs.runner import StoppedError
@@ -64,26 +63,14 @@ class PackCopier:
         StoppedError
             The work was ended.
         """
-        threads = _FOLDER_THREADS if self._place.is_folder else _BUCKET_THREADS
-        rest = iter(names)
-        pool = ThreadPoolExecutor(threads, thread_name_prefix="backup")
-        try:
-            under_way = {pool.submit(self._copy, name): name for name in islice(rest, threads * 2)}
-            while under_way:
-                done, _ = wait(under_way, return_when=FIRST_COMPLETED)
-                for future in done:
-                    self._tell(under_way.pop(future), future, copied)
-                    if (name := next(rest, None)) is not None:
-                        under_way[pool.submit(self._copy, name)] = name
-        finally:
-            pool.shutdown(cancel_futures=True)
 
-    def _tell(self, name: str, future: Future[PackDigest | None], copied: Callable[[str, PackDigest], None]) -> None:
-        written = future.result()
-        if written is None:
-            self.missing.add(name)
-        else:
-            copied(name, written)
+        def ended(name: str, written: PackDigest | None) -> None:
+            if written is None:
+                self.missing.add(name)
+            else:
+                copied(name, written)
+
+        copy_by_threads(iter(names), self._copy, _FOLDER_THREADS if self._place.is_folder else _BUCKET_THREADS, ended)
 
     def _copy(self, name: str) -> PackDigest | None:
         try:

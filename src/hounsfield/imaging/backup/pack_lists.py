@@ -28,7 +28,11 @@ def write_pack_list(place: BackupPlace, key: BackupKey, name: str, packs: Mappin
 
 def read_pack_list(place: BackupPlace, key: BackupKey, name: str) -> Iterator[tuple[str, PackDigest]]:
     """Yield the packs of a list; raises `BackupDamagedError` and `BackupIncompleteError`."""
-    text = key.open(place.read(name), name)
+    return parse_pack_list(key.open(place.read(name), name), name)
+
+
+def parse_pack_list(text: bytes, name: str) -> Iterator[tuple[str, PackDigest]]:
+    """Yield the packs of the list of a name, which was opened; raises `BackupDamagedError`."""
     try:
         for pack, size, code in orjson.loads(text):
             yield pack, PackDigest(size, code)

@@ -14,14 +14,13 @@ import secrets
 import threading
 from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Final
 
 import orjson
 from sqlalchemy import Connection, func, select, update
 
+from hounsfield.imaging.backup.copying_threads import copy_by_threads
 from hounsfield.imaging.backup.errors import BackupDamagedError, BackupError, BackupIncompleteError
 from hounsfield.imaging.backup.grown_files import GrownFileReader, Part, read_parts
 from hounsfield.imaging.backup.journal_copies import read_records, write_records
@@ -33,7 +32,7 @@ from hounsfield.imaging.backup.manifests import (
     read_mark,
 )
 from hounsfield.imaging.backup.named_packs import find_named_packs
-from hounsfield.imaging.backup.pack_lists import read_pack_list
+from hounsfield.imaging.backup.pack_lists import parse_pack_list
 from hounsfield.imaging.backup.place import BackupPlace, ObjectDigest, PackDigest, piece_bytes
 from hounsfield.imaging.backup.point_in_time import bring_forward
 from hounsfield.imaging.backup.sealed_objects import BackupKey
@@ -219,30 +218,16 @@ class Restorer:
             The place cannot be written, or the backup cannot be read.
         """
         manifest = self._chosen.manifest
-        rest = self._packs()
-        pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="restore")
-        try:
-            under_way: dict[Future[str | None], PackDigest] = {}
 
-            def begin() -> None:
-                for name, written in islice(rest, 1):
-                    under_way[pool.submit(self._restore_pack, target, name, written)] = written
+        def ended(pack: tuple[str, PackDigest], problem: str | None) -> None:
+            if problem is not None:
+                self.result.problems.append(problem)
+            else:
+                self.result.packs += 1
+                self.result.bytes += pack[1].size
+            self._progress("packs", self.result.packs, manifest.packs)
 
-            for _ in range(_THREADS * 2):
-                begin()
-            while under_way:
-                for future in wait(under_way, return_when=FIRST_COMPLETED).done:
-                    written = under_way.pop(future)
-                    problem = future.result()
-                    if problem is not None:
-                        self.result.problems.append(problem)
-                    else:
-                        self.result.packs += 1
-                        self.result.bytes += written.size
-                    self._progress("packs", self.result.packs, manifest.packs)
-                    begin()
-        finally:
-            pool.shutdown(cancel_futures=True)
+        copy_by_threads(self._packs(), lambda pack: self._restore_pack(target, *pack), _THREADS, ended)
         if manifest.lost:
             self.result.problems.append(
                 f"{manifest.lost} packs were lost already when the generation was made; "
@@ -251,13 +236,11 @@ class Restorer:
 
     def _packs(self) -> Iterator[tuple[str, PackDigest]]:
         seen: set[str] = set()
-        for manifest in (self._chosen.manifest, self._later.manifest):
-            for name, written in manifest.pack_lists.items():
-                self._check(name, written)
-                for pack, digest in read_pack_list(self._place, self._chosen.key, name):
-                    if pack not in seen:
-                        seen.add(pack)
-                        yield pack, digest
+        for name, written in {**self._chosen.manifest.pack_lists, **self._later.manifest.pack_lists}.items():
+            for pack, digest in parse_pack_list(self._open(name, written), name):
+                if pack not in seen:
+                    seen.add(pack)
+                    yield pack, digest
 
     def _restore_pack(self, target: Blobs, name: str, written: PackDigest) -> str | None:
         """Copy one pack; gives what is wrong with it."""
@@ -430,14 +413,11 @@ class Restorer:
                     self.result.problems.append(f"the key of data store {datastore_id} does not open: {error}")
 
     def _open(self, name: str, written: ObjectDigest) -> bytes:
-        return self._chosen.key.open(self._check(name, written), name)
-
-    def _check(self, name: str, written: ObjectDigest) -> bytes:
         sealed = self._place.read(name)
         found = hashlib.sha256(sealed).hexdigest()
         if len(sealed) != written.size or not secrets.compare_digest(found, written.sha256):
             raise BackupDamagedError(f"{name} of the backup is not as it was written; restore another generation")
-        return sealed
+        return self._chosen.key.open(sealed, name)
 
 
 def _adapt_locations(connection: Connection) -> None:
