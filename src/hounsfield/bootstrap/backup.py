@@ -208,8 +208,17 @@ def _read_at(path: Path, offset: int, length: int) -> bytes:
         return file.read(length)
 
 
-def check_target(settings: Settings, source: str, generation: str) -> None:
+def check_target(settings: Settings, source: str, what: str) -> None:
     """Make sure that a restore writes over nothing: folder, database and place of packs are empty, or its own.
+
+    Parameters
+    ----------
+    settings : Settings
+        The target.
+    source : str
+        Name of the place of the backup.
+    what : str
+        Which generation is restored, and to which moment.
 
     Raises
     ------
@@ -220,7 +229,7 @@ def check_target(settings: Settings, source: str, generation: str) -> None:
     """
     note = settings.data / RESTORING
     if note.exists():
-        if note.read_bytes() != _note(settings, source, generation):
+        if note.read_bytes() != _note(settings, source, what):
             raise BackupError(
                 f"a restore of something else into {settings.data}, or with other settings, has not ended; "
                 "run that one again, or remove the folder, and empty the database and the place of the packs"
@@ -252,12 +261,29 @@ def restore(
     settings: Settings,
     place: BackupPlace,
     chosen: ChosenGeneration,
+    what: str,
     progress: Progress,
     stop: threading.Event,
     forward: BroughtForward | None = None,
-    to: str | None = None,
 ) -> RestoreResult:
     """Restore a generation, brought forward to a later moment where one is named, into a target that `check_target` let pass.
+
+    Parameters
+    ----------
+    settings : Settings
+        The target.
+    place : BackupPlace
+        The backup.
+    chosen : ChosenGeneration
+        The generation.
+    what : str
+        The same words as for `check_target`, by which a restore that did not end is known again.
+    progress : callable
+        Is told how far it is.
+    stop : threading.Event
+        Ends the work.
+    forward : BroughtForward or None
+        The moment.
 
     Raises
     ------
@@ -274,8 +300,7 @@ def restore(
     keep_private(settings.data)
     note = settings.data / RESTORING
     if not note.exists():
-        generation = chosen.manifest.generation
-        write_file_durably(note, _note(settings, place.name, generation if to is None else f"{generation} to {to}"))
+        write_file_durably(note, _note(settings, place.name, what))
     restorer = Restorer(place, chosen, progress, stop, None if forward is None else forward.later)
     master = master_key_file(settings)
     aside = master.with_name("restored-master.json")
@@ -333,10 +358,10 @@ def _forward(
     return run
 
 
-def _note(settings: Settings, source: str, generation: str) -> bytes:
+def _note(settings: Settings, source: str, what: str) -> bytes:
     """Return the note of an unfinished restore: what goes where, without the passwords that URLs may have."""
     target = hashlib.sha256(f"{settings.database_url}\0{settings.blobs_url}".encode()).hexdigest()
-    return orjson.dumps({"source": source, "generation": generation, "target": target}, option=orjson.OPT_INDENT_2)
+    return orjson.dumps({"source": source, "generation": what, "target": target}, option=orjson.OPT_INDENT_2)
 
 
 @contextmanager

@@ -33,6 +33,7 @@ from hounsfield.imaging.backup.wrapped_keys import KeyProtection, needs_passphra
 from hounsfield.jobs.runner import StoppedError
 from hounsfield.runtime.logs import configure_logs
 from hounsfield.settings import Settings, load_settings
+from hounsfield.storage.clock import to_ms
 from hounsfield.storage.db.errors import DatabaseTroubleError
 from hounsfield.storage.keys.key_export import LEAST_PASSPHRASE
 
@@ -158,18 +159,18 @@ def restore_backup(
 
     with _explained(source), report_refusals(settings):
         place = BackupPlace(backup_location(settings, source), make=False)
-        name = choose_generation(place, generation)
-        point = None
+        what = name = journal_of = choose_generation(place, generation)
         if until is not None:
-            name, point = choose_for_moment(place, until)
-        check_target(settings, place.name, name if to is None else f"{name} to {to}")
+            name, journal_of = choose_for_moment(place, until)
+            what = f"{name} to {to}"
+        check_target(settings, place.name, what)
         chosen = open_generation(place, name, protection)
         forward = None
-        if point is not None:
-            later = chosen if point.journal_of == name else open_generation(place, point.journal_of, protection)
-            forward = BroughtForward(point.moment, later)
+        if until is not None:
+            later = chosen if journal_of == name else open_generation(place, journal_of, protection)
+            forward = BroughtForward(to_ms(until), later)
         with stopped_by_signals() as stop:
-            result = restore(settings, place, chosen, ProgressLines().tell, stop, forward, to)
+            result = restore(settings, place, chosen, what, ProgressLines().tell, stop, forward)
         keyring = open_keyring(settings)
         database = open_database(settings, keyring)
         try:

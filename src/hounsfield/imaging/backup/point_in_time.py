@@ -32,23 +32,7 @@ from hounsfield.storage.keys.data_key import KeyUnavailableError
 from hounsfield.storage.keys.data_key_cache import DataKeyCache
 
 
-@dataclass(frozen=True, slots=True)
-class PointInTime:
-    """A moment, and the generation whose journal leads to it.
-
-    Attributes
-    ----------
-    moment : int
-        In milliseconds since 1970-01-01 UTC.
-    journal_of : str
-        The generation.
-    """
-
-    moment: int
-    journal_of: str
-
-
-def choose_for_moment(place: BackupPlace, moment: datetime) -> tuple[str, PointInTime]:
+def choose_for_moment(place: BackupPlace, moment: datetime) -> tuple[str, str]:
     """Return the newest generation of a moment or before, and the one whose journal leads from there to the moment.
 
     Raises
@@ -68,7 +52,7 @@ def choose_for_moment(place: BackupPlace, moment: datetime) -> tuple[str, PointI
             # It leads nowhere; older ones may do.
             continue
         if found.moment <= until:
-            return generation, PointInTime(until, later or generation)
+            return generation, later or generation
         later = generation
     raise BackupIncompleteError(
         f"{place.name} holds no complete generation of {moment.isoformat()} or before; `hounsfield backup --list` lists them"
