@@ -77,6 +77,8 @@ def bring_forward(
     wrapped_keys: Mapping[str, bytes],
     keys: DataKeyCache,
     moment: int,
+    *,
+    is_whole: bool,
 ) -> Forwarded:
     """Make the changes of a journal up to a moment, in the transaction that put the rows of a generation there.
 
@@ -96,6 +98,9 @@ def bring_forward(
         Opens them.
     moment : int
         The moment, in milliseconds since 1970-01-01 UTC by the wall clock.
+    is_whole : bool
+        Whether the backup has all of the journal. Otherwise what no row names is not noted as to be erased: a record that is
+        lost may have named it.
     """
 
     def source_of(datastore_id: str) -> DatastoreSource:
@@ -122,7 +127,7 @@ def bring_forward(
             done.records += 1
         connection.execute(update(steady_clock).where(steady_clock.c.ms < steady).values(ms=steady))
         end_replay(connection, replay)
-        if not replay.losses and not reader.damage:
+        if is_whole and not replay.losses and not reader.damage:
             note_unnamed_records(connection, replay)
         done.damage = [f"{found.segment}: {found.what}" for found in reader.damage]
     if last is not None:

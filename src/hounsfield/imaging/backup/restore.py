@@ -344,10 +344,13 @@ class Restorer:
             until = connection.execute(select(func.max(journal_outbox.c.sequence))).scalar() or 0
         self._write_journal(target, secret, until)
 
-    def _write_journal(self, target: Blobs, secret: bytes, until: int | None) -> None:
+    def _write_journal(self, target: Blobs, secret: bytes, until: int | None) -> bool:
+        """Write the journal up to a sequence, and return whether nothing is wrong with it."""
         damage: list[str] = []
         write_records(read_records(self.grown_files(), self._grown_reader, secret, damage), target, secret, until)
-        self.result.problems += (f"the journal in the backup: {what}" for what in damage)
+        told = [f"the journal in the backup: {what}" for what in damage]
+        self.result.problems += [problem for problem in told if problem not in self.result.problems]
+        return not damage
 
     def bring_forward(
         self, connection: Connection, scratch: Blobs, packs: Blobs, secret: bytes, keys: DataKeyCache, moment: int
@@ -369,14 +372,15 @@ class Restorer:
         moment : int
             The moment, in milliseconds since 1970-01-01 UTC.
         """
-        self._write_journal(scratch, secret, None)
+        is_whole = self._write_journal(scratch, secret, None)
         wrapped = {**self._wrapped_keys(self._later), **self._wrapped_keys(self._chosen)}
-        done = bring_forward(connection, scratch, secret, packs, wrapped, keys, moment)
+        done = bring_forward(connection, scratch, secret, packs, wrapped, keys, moment, is_whole=is_whole)
         self.result.records = done.records
         self.result.problems += (
             f"not brought forward: {loss.what} ({' '.join(filter(None, (loss.datastore_id, loss.image_set_id)))})"
             for loss in done.losses
         )
+        self.result.problems += (f"not brought forward: {what}" for what in done.damage)
 
     def _wrapped_keys(self, of: ChosenGeneration) -> dict[str, bytes]:
         """Return the wrapped data keys in the tables of a generation."""
