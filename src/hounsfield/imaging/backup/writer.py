@@ -84,8 +84,6 @@ class SmallFiles:
 class _Known:
     """What the place has already."""
 
-    complete: list[str] = field(default_factory=list)
-    unfinished: list[str] = field(default_factory=list)
     packs: dict[str, PackDigest] = field(default_factory=dict)
     parts: Mapping[str, Sequence[Part]] = field(default_factory=dict)
 
@@ -165,13 +163,12 @@ class BackupWriter:
         database = self._image_store.database
         mark = self._check_place(anew=anew)
         self._place.delete_unfinished()
-        key = self.key
         # Before anything of patients is written, even sealed: without its keys a backup is worth nothing.
         keys = keep_keys(self._place, mark.backup, self._keyring.content, protection)
         run = begin_run(database, self._generation, self._place.name)
         try:
-            manifest = self._make(mark, keys, key, files)
-            write_manifest(self._place, manifest, key)
+            manifest = self._make(mark, keys, files)
+            write_manifest(self._place, manifest, self.key)
         except BaseException as error:
             reason = str(error) or type(error).__name__
             save_run(
@@ -208,13 +205,13 @@ class BackupWriter:
             raise BackupError(f"{self._place.name} holds something else than a backup; name an empty folder or prefix")
         return write_mark(self._place, self._installation)
 
-    def _make(self, mark: BackupMark, keys: str, key: BackupKey, files: Callable[[], SmallFiles]) -> Manifest:
-        known = self._read_known(key)
+    def _make(self, mark: BackupMark, keys: str, files: Callable[[], SmallFiles]) -> Manifest:
+        known = self._read_known()
         lost: set[str] = set()
         for _ in range(_TRIES):
             self._lists, self._waiting = {}, {}
-            manifest, named = self._snapshot(mark, keys, key)
-            packs, missing = self._copy_packs(key, named, known)
+            manifest, named = self._snapshot(mark, keys)
+            packs, missing = self._copy_packs(named, known)
             if missing <= lost:
                 break
             # Named once more and missing once more, it is lost; otherwise it is not needed any more.
@@ -223,8 +220,8 @@ class BackupWriter:
         else:
             raise BackupError("packs vanish faster than they are copied; run the command again when less is deleted")
         found = files()
-        grown = self._copy_grown(key, found.growing, known)
-        small = self._write_small(key, found.small)
+        grown = self._copy_grown(found.growing, known)
+        small = self._write_small(found.small)
         self._place.settle()
         return replace(
             manifest,
@@ -236,31 +233,31 @@ class BackupWriter:
             lost=len(missing),
         )
 
-    def _read_known(self, key: BackupKey) -> _Known:
+    def _read_known(self) -> _Known:
         """Read what the place has: the newest generation, and what was begun and not ended."""
         known = _Known()
-        known.complete, known.unfinished = list_generations(self._place)
-        for generation in reversed(known.complete):
+        complete, unfinished = list_generations(self._place)
+        for generation in reversed(complete):
             try:
-                manifest = read_manifest(self._place, generation, key)
+                manifest = read_manifest(self._place, generation, self.key)
                 for name in manifest.pack_lists:
-                    known.packs.update(read_pack_list(self._place, key, name))
+                    known.packs.update(read_pack_list(self._place, self.key, name))
                 for name in manifest.grown:
-                    known.parts = read_parts(key.open(self._place.read(name), name))
+                    known.parts = read_parts(self.key.open(self._place.read(name), name))
             except (BackupDamagedError, BackupIncompleteError):
                 # What it lists is copied again.
                 known.packs, known.parts = {}, {}
                 continue
             break
-        for generation in known.unfinished:
+        for generation in unfinished:
             for name in find_pack_lists(self._place, generation):
                 try:
-                    known.packs.update(read_pack_list(self._place, key, name))
+                    known.packs.update(read_pack_list(self._place, self.key, name))
                 except (BackupDamagedError, BackupIncompleteError):
                     continue
         return known
 
-    def _snapshot(self, mark: BackupMark, keys: str, key: BackupKey) -> tuple[Manifest, list[str]]:
+    def _snapshot(self, mark: BackupMark, keys: str) -> tuple[Manifest, list[str]]:
         """Write the tables of one state of the database, and find the packs that it names."""
         rows: Counter[str] = Counter()
         written: dict[str, ObjectDigest] = {}
@@ -272,7 +269,7 @@ class BackupWriter:
                     raise StoppedError
                 rows[table] += count
                 name = f"{GENERATIONS}/{self._generation}/tables/{number:06d}"
-                written[name] = self._place.write(name, key.seal(text, name), durable=False)
+                written[name] = self._write(name, text)
                 self._progress("rows", rows.total(), 0)
             try:
                 named = find_named_packs(connection, self._image_store.keys.fetch)
@@ -303,13 +300,11 @@ class BackupWriter:
         )
         return manifest, named
 
-    def _copy_packs(
-        self, key: BackupKey, named: Sequence[str], known: _Known
-    ) -> tuple[dict[str, PackDigest], set[str]]:
+    def _copy_packs(self, named: Sequence[str], known: _Known) -> tuple[dict[str, PackDigest], set[str]]:
         """Copy the packs that are not there; gives all that the generation needs, and those that are nowhere."""
         packs, needed = split_known(named, known.packs, self._place.sizes("packs/"))
         piece = piece_bytes(self._image_store.blob_location)
-        copier = PackCopier(self._image_store.blobs, piece, self._place, key, self._rate, self._stop)
+        copier = PackCopier(self._image_store.blobs, piece, self._place, self.key, self._rate, self._stop)
         total, done = len(needed), 0
         listed = 0
 
@@ -322,28 +317,28 @@ class BackupWriter:
             if listed >= _LIST_BYTES or len(self._waiting) >= _LIST_PACKS:
                 # What is listed is durable: should this run end here, the next one need not copy it.
                 self._place.settle()
-                self._write_list(key)
+                self._write_list()
                 listed = 0
 
         kept = dict(packs)
         copier.copy(needed, copied)
         self._place.settle()
-        self._write_list(key)
+        self._write_list()
         for name, written in kept.items():
             self._waiting[name] = written
             if len(self._waiting) >= _LIST_PACKS:
-                self._write_list(key)
-        self._write_list(key)
+                self._write_list()
+        self._write_list()
         return packs, copier.missing
 
-    def _write_list(self, key: BackupKey) -> None:
+    def _write_list(self) -> None:
         if self._waiting:
             name = list_name(self._generation, len(self._lists) + 1)
-            self._lists[name] = write_pack_list(self._place, key, name, self._waiting)
+            self._lists[name] = write_pack_list(self._place, self.key, name, self._waiting)
             self._waiting = {}
 
-    def _copy_grown(self, key: BackupKey, growing: Iterable[GrowingFile], known: _Known) -> dict[str, ObjectDigest]:
-        copier = GrownFiles(self._place, key, self._generation, known.parts)
+    def _copy_grown(self, growing: Iterable[GrowingFile], known: _Known) -> dict[str, ObjectDigest]:
+        copier = GrownFiles(self._place, self.key, self._generation, known.parts)
         for file in growing:
             if self._stop.is_set():
                 raise StoppedError
@@ -351,9 +346,12 @@ class BackupWriter:
         copier.flush()
         self._copied_bytes += copier.copied_bytes
         name = f"{GENERATIONS}/{self._generation}/grown"
-        return {name: self._place.write(name, key.seal(parts_text(copier.parts), name), durable=False)}
+        return {name: self._write(name, parts_text(copier.parts))}
 
-    def _write_small(self, key: BackupKey, small: Mapping[str, bytes]) -> dict[str, ObjectDigest]:
+    def _write_small(self, small: Mapping[str, bytes]) -> dict[str, ObjectDigest]:
         name = f"{GENERATIONS}/{self._generation}/files"
         text = orjson.dumps({path: b64encode(content).decode() for path, content in small.items()})
-        return {name: self._place.write(name, key.seal(text, name), durable=False)}
+        return {name: self._write(name, text)}
+
+    def _write(self, name: str, text: bytes) -> ObjectDigest:
+        return self._place.write(name, self.key.seal(text, name), durable=False)
