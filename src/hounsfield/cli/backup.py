@@ -5,7 +5,6 @@ options ─▶ generation made, or brought back ─▶ audit record ─▶ repor
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -15,11 +14,18 @@ from typing import BinaryIO, Final
 import click
 
 from hounsfield.bootstrap.backup import BackupOrder, BroughtForward, back_up, backup_location, check_target, restore
-from hounsfield.bootstrap.image_store import make_key_service, open_image_store
+from hounsfield.bootstrap.image_store import make_key_service
 from hounsfield.bootstrap.installation import open_database, open_keyring
 from hounsfield.cli.audit_record import record_command
-from hounsfield.cli.installation import InvalidError, RefusedError, check_installation_exists, report_refusals
-from hounsfield.cli.long_work import ProgressLines, parse_rate, stopped_by_signals
+from hounsfield.cli.installation import InvalidError, RefusedError, report_refusals
+from hounsfield.cli.long_work import (
+    NotCarriedOutError,
+    ProgressLines,
+    opened_installation,
+    parse_rate,
+    read_settings,
+    stopped_by_signals,
+)
 from hounsfield.cli.output import Output, moment
 from hounsfield.cli.passphrases import read_passphrase
 from hounsfield.imaging.backup.errors import BackupError
@@ -31,20 +37,13 @@ from hounsfield.imaging.backup.restore import RestoreResult, choose_generation, 
 from hounsfield.imaging.backup.runs import BackupRun, RunState
 from hounsfield.imaging.backup.wrapped_keys import KeyProtection, needs_passphrase
 from hounsfield.jobs.runner import StoppedError
-from hounsfield.runtime.logs import configure_logs
-from hounsfield.settings import Settings, load_settings
+from hounsfield.settings import Settings
 from hounsfield.storage.clock import to_ms
 from hounsfield.storage.db.errors import DatabaseTroubleError
 from hounsfield.storage.keys.key_export import LEAST_PASSPHRASE
 
 SOURCE: Final = "backup.amazonaws.com"
 """Service that backups and restores are recorded under."""
-
-
-class NotCarriedOutError(click.ClickException):
-    """There is no new generation, or nothing that was restored."""
-
-    exit_code = 3
 
 
 def make_backup(
@@ -73,27 +72,20 @@ def make_backup(
     passphrase = None if passphrase_file is None else read_passphrase(passphrase_file, confirm=False)
     if passphrase is not None and len(passphrase) < LEAST_PASSPHRASE:
         raise InvalidError(f"a passphrase must have at least {LEAST_PASSPHRASE} characters")
-    settings = _settings(data)
-    with _explained(target):
-        check_installation_exists(settings)
-        with report_refusals(settings):
-            image_store, keyring = open_image_store(settings)
-        try:
-            order = BackupOrder(KeyProtection(passphrase, make_key_service(settings), kms_key), anew, bound, retention)
-            with (
-                stopped_by_signals() as stop,
-                record_command(settings, image_store.database, keyring, click.get_current_context(), SOURCE),
-            ):
-                run, pruned = back_up(settings, image_store, keyring, target, order, ProgressLines().tell, stop)
-        finally:
-            image_store.database.close()
+    with _explained(target), opened_installation(data) as (settings, image_store, keyring):
+        order = BackupOrder(KeyProtection(passphrase, make_key_service(settings), kms_key), anew, bound, retention)
+        with (
+            stopped_by_signals() as stop,
+            record_command(settings, image_store.database, keyring, click.get_current_context(), SOURCE),
+        ):
+            run, pruned = back_up(settings, image_store, keyring, target, order, ProgressLines().tell, stop)
     output.say(_run_json(run, pruned), _run_lines(run, pruned))
     return 0 if run.state is RunState.COMPLETE else 1
 
 
 def list_backup(data: Path, target: str, output: Output) -> int:
     """Print the generations of a backup, the oldest first; raises `NotCarriedOutError`."""
-    settings = _settings(data)
+    settings = read_settings(data)
     documents: list[Mapping[str, str | int]] = []
     with _explained(target), report_refusals(settings):
         place = BackupPlace(backup_location(settings, target), make=False)
@@ -147,7 +139,7 @@ def restore_backup(
     if generation is not None and to is not None:
         raise InvalidError("--generation and --to exclude each other")
     until = None if to is None else _moment(to)
-    settings = _settings(data)
+    settings = read_settings(data)
 
     given: list[str] = []
 
@@ -180,11 +172,6 @@ def restore_backup(
             database.close()
     output.say(_result_json(name, result), _result_lines(settings, name, result))
     return 1 if result.problems else 0
-
-
-def _settings(data: Path) -> Settings:
-    configure_logs("warning")
-    return dataclasses.replace(load_settings(), data=data)
 
 
 @contextmanager

@@ -6,42 +6,28 @@ options ─▶ the work item of compaction, when no runner has it ─▶ one pas
 from __future__ import annotations
 
 import dataclasses
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-import click
-
 from hounsfield.bootstrap.compaction import open_rewriting_process, read_times
-from hounsfield.bootstrap.image_store import open_image_store
-from hounsfield.cli.installation import RefusedError, check_installation_exists, report_refusals
-from hounsfield.cli.output import Output
+from hounsfield.cli.long_work import NotCarriedOutError, opened_installation, stopped_by_signals
+from hounsfield.cli.output import Output, moment
 from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.tiering.compaction import COMPACT, Compactor, schedule_compaction
 from hounsfield.imaging.tiering.compaction_status import CompactionStatus, read_compaction_status
 from hounsfield.jobs.queue import LeaseLostError, WorkItem
-from hounsfield.runtime.logs import configure_logs
-from hounsfield.settings import Settings, load_settings
+from hounsfield.jobs.runner import StoppedError
+from hounsfield.storage.clock import to_datetime
 from hounsfield.storage.db.errors import DatabaseTroubleError
 from hounsfield.storage.identifiers import new_id
 
 EXIT_LEFT: Final = 1
 """Some packs could not be read, or there is no room."""
-
-
 _TRIES: Final = 8
 _TRY_SECONDS: Final = 0.25
-
-
-class NotCompactedError(click.ClickException):
-    """Nothing could be compacted, or not to the end."""
-
-    exit_code = 3
 
 
 def compact(data: Path, output: Output) -> int:
@@ -49,24 +35,25 @@ def compact(data: Path, output: Output) -> int:
 
     Raises
     ------
-    NotCompactedError
-        There is no installation, it cannot be opened, or a runner is compacting it.
+    NotCarriedOutError
+        There is no installation, it cannot be opened, or a runner is compacting it; or this was interrupted.
     """
-    with _opened(data) as (settings, image_store):
+    with opened_installation(data) as (settings, image_store, _), stopped_by_signals() as stop:
         schedule_compaction(image_store)
         item = _take(image_store)
         if item is None:
-            raise NotCompactedError("a runner is compacting packs just now; try again when it has ended its pass")
-        stop = threading.Event()
+            raise NotCarriedOutError("a runner is compacting packs just now; try again when it has ended its pass")
         writer = open_rewriting_process(settings, image_store, stop)
         compactor = Compactor(image_store, read_times(settings), writer.write, stop)
         try:
             with image_store.queue.renewed(item):
                 counts = compactor.run_pass(item, at_once=True)
+        except StoppedError as error:
+            raise NotCarriedOutError("interrupted; the same command goes on from what is there") from error
         except LeaseLostError as error:
-            raise NotCompactedError(f"{error}; a runner goes on with it") from error
+            raise NotCarriedOutError(f"{error}; a runner goes on with it") from error
         except (DatabaseTroubleError, OSError) as error:
-            raise NotCompactedError(str(error)) from error
+            raise NotCarriedOutError(str(error)) from error
         finally:
             writer.close()
             image_store.queue.release_lease(item, read_times(settings).pause, failed=False)
@@ -86,8 +73,8 @@ def _take(image_store: ImageStore) -> WorkItem | None:
 
 
 def show_status(data: Path, output: Output) -> None:
-    """Print how compaction stands in each data store; raises `NotCompactedError`."""
-    with _opened(data) as (_, image_store):
+    """Print how compaction stands in each data store; raises `NotCarriedOutError`."""
+    with opened_installation(data) as (_, image_store, _):
         found = read_compaction_status(image_store)
         output.say(
             [dataclasses.asdict(status) for status in found],
@@ -111,11 +98,7 @@ def _report_lines(counts: Counter[str]) -> Sequence[str]:
 
 
 def _status_lines(status: CompactionStatus) -> Iterator[str]:
-    ran = (
-        "never"
-        if status.ran_at is None
-        else datetime.fromtimestamp(status.ran_at / 1000, UTC).isoformat("T", "seconds")
-    )
+    ran = "never" if status.ran_at is None else moment(to_datetime(status.ran_at))
     yield f"data store {status.datastore_id}, last pass {ran}"
     yield f"  {status.small_packs} packs below 64 MiB, {status.small_bytes} bytes"
     yield f"  {status.packs_to_erase} packs with records to erase, {status.dead_bytes} bytes"
@@ -123,19 +106,3 @@ def _status_lines(status: CompactionStatus) -> Iterator[str]:
     if status.left_packs:
         yield f"  {status.left_packs} packs are left alone for now"
     yield f"  {status.bytes_written} bytes written for {status.bytes_taken_in} bytes of small packs, since the beginning"
-
-
-@contextmanager
-def _opened(data: Path) -> Iterator[tuple[Settings, ImageStore]]:
-    configure_logs("warning")
-    settings = dataclasses.replace(load_settings(), data=data)
-    try:
-        check_installation_exists(settings)
-        with report_refusals(settings):
-            image_store, _ = open_image_store(settings)
-    except RefusedError as error:
-        raise NotCompactedError(error.message) from error
-    try:
-        yield settings, image_store
-    finally:
-        image_store.database.close()

@@ -1,7 +1,11 @@
-"""Rate, signals and progress of commands that work for long: a bound, an end, and lines on how far they are."""
+"""Opening, rate, signals and progress of commands that work long on an installation: one way in, one bound, one end for all.
+
+--data ─▶ installation opened, or exit code 3 ─▶ work, at a rate, until a signal ─▶ lines on how far it is
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import signal
 import sys
@@ -9,16 +13,58 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 import click
 
-from hounsfield.cli.installation import InvalidError
+from hounsfield.bootstrap.image_store import open_image_store
+from hounsfield.cli.installation import InvalidError, RefusedError, check_installation_exists, report_refusals
+from hounsfield.imaging.image_store import ImageStore
+from hounsfield.runtime.logs import configure_logs
+from hounsfield.settings import Settings, load_settings
+from hounsfield.storage.keys.master_keys import LocalKeyring
 
 _RATE: Final = re.compile(r"(?P<number>[1-9][0-9]{0,14})(?P<unit>[kMG]?)")
 _UNITS: Final = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
 _TOLD_SECONDS: Final = 5.0
 _TOLD_LOG_SECONDS: Final = 60.0
+
+
+class NotCarriedOutError(click.ClickException):
+    """What a command is for was not done, or not to its end; 1 is for what was done and found something, 2 for options."""
+
+    exit_code = 3
+
+
+def read_settings(data: Path) -> Settings:
+    """Return the settings of the installation in a data folder; from now on the log has warnings only."""
+    configure_logs("warning")
+    return dataclasses.replace(load_settings(), data=data)
+
+
+@contextmanager
+def opened_installation(data: Path) -> Iterator[tuple[Settings, ImageStore, LocalKeyring]]:
+    """Yield the settings, the stores and the master keys of an installation.
+
+    Raises
+    ------
+    NotCarriedOutError
+        There is no installation, or it cannot be opened.
+    InvalidError
+        A setting cannot be.
+    """
+    settings = read_settings(data)
+    try:
+        check_installation_exists(settings)
+        with report_refusals(settings):
+            image_store, keyring = open_image_store(settings)
+    except RefusedError as error:
+        raise NotCarriedOutError(error.message) from error
+    try:
+        yield settings, image_store, keyring
+    finally:
+        image_store.database.close()
 
 
 def parse_rate(text: str | None) -> int:

@@ -5,21 +5,12 @@ checks ─▶ new database beside ─▶ in its place ─▶ report, exit code
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
-import click
-
 from hounsfield.bootstrap.rebuild import rebuild_installation
+from hounsfield.cli.long_work import NotCarriedOutError, read_settings
 from hounsfield.cli.output import Output
-from hounsfield.runtime.logs import configure_logs
-from hounsfield.settings import InstallationError, SettingsError, load_settings
-
-
-class NotRebuiltError(click.ClickException):
-    """There is no new database."""
-
-    exit_code = 3
+from hounsfield.settings import InstallationError, SettingsError
 
 
 def rebuild(data: Path, output: Output) -> int:
@@ -27,14 +18,13 @@ def rebuild(data: Path, output: Output) -> int:
 
     Raises
     ------
-    NotRebuiltError
+    NotCarriedOutError
         It cannot be rebuilt, or must not be; nothing was changed.
     """
-    configure_logs("warning")
-    settings = dataclasses.replace(load_settings(), data=data)
+    settings = read_settings(data)
     try:
         report = rebuild_installation(settings)
     except (InstallationError, SettingsError) as error:
-        raise NotRebuiltError(str(error)) from error
+        raise NotCarriedOutError(str(error)) from error
     output.say(report.document(), report.lines())
     return 0 if report.is_whole else 1

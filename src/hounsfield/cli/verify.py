@@ -11,8 +11,6 @@ import os
 import re
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -22,10 +20,9 @@ import click
 from hounsfield.bootstrap.audit_verification import verify_audit_trail
 from hounsfield.bootstrap.backup import backup_location
 from hounsfield.bootstrap.cluster import FALL_BACK_SECONDS, open_cluster
-from hounsfield.bootstrap.image_store import open_image_store
 from hounsfield.cli.audit_record import record_command
-from hounsfield.cli.installation import InvalidError, RefusedError, check_installation_exists, report_refusals
-from hounsfield.cli.long_work import stopped_by_signals
+from hounsfield.cli.installation import InvalidError
+from hounsfield.cli.long_work import NotCarriedOutError, opened_installation, stopped_by_signals
 from hounsfield.cli.output import Output
 from hounsfield.imaging.backup.errors import BackupError
 from hounsfield.imaging.backup.manifests import read_mark
@@ -48,9 +45,8 @@ from hounsfield.imaging.verify.reports import report_json, report_lines, result_
 from hounsfield.imaging.verify.scopes import Sample, Scope
 from hounsfield.imaging.verify.verifier import Verifier
 from hounsfield.jobs.runner import StoppedError
-from hounsfield.runtime.logs import configure_logs
 from hounsfield.runtime.rate_limit import RateLimit
-from hounsfield.settings import Settings, load_settings
+from hounsfield.settings import Settings
 from hounsfield.storage.blobs.blobs import BlobsUnreachableError
 from hounsfield.storage.clock import now_ms
 from hounsfield.storage.db.errors import DatabaseDamagedError, DatabaseTroubleError
@@ -61,19 +57,13 @@ if TYPE_CHECKING:
     # What it needs is installed only where there is a cluster.
     from hounsfield.runtime.cluster.remote_pool import RemotePool
 
-EXIT_CODES: Final = {"intact": 0, "damaged": 1, "incomplete": 3}
+EXIT_CODES: Final = {"intact": 0, "damaged": 1, "incomplete": NotCarriedOutError.exit_code}
 """Exit codes by results; 2 is for options that cannot be."""
 SOURCE: Final = "medical-imaging.amazonaws.com"
 """Service that repairs are recorded under."""
 REPAIRED: Final = "RepairPacks"
 _SAVE_SECONDS: Final = 2.0
 _ID: Final = re.compile(r"[0-9a-f]{32}")
-
-
-class NotVerifiedError(click.ClickException):
-    """Nothing could be verified, or not to the end."""
-
-    exit_code = EXIT_CODES["incomplete"]
 
 
 def parse_scope(datastore: str | None, image_set: str | None, sample: str | None) -> Scope:
@@ -126,10 +116,10 @@ def verify(
 
     Raises
     ------
-    NotVerifiedError
+    NotCarriedOutError
         There is no installation, or it cannot be opened; or what is to be verified is not there.
     """
-    with _opened(data) as (settings, image_store, keyring), stopped_by_signals() as stop:
+    with opened_installation(data) as (settings, image_store, keyring), stopped_by_signals() as stop:
         current = find_unfinished(image_store, PassKind.COMMAND, scope) if resume else None
         if current is None:
             current = begin_pass(image_store, PassKind.COMMAND, scope)
@@ -169,13 +159,13 @@ def _repair(
         if order.backup is not None:
             place = BackupPlace(backup_location(settings, order.backup), make=False)
             if read_mark(place) is None:
-                raise NotVerifiedError(f"{place.name} holds no backup of Hounsfield; nothing was repaired")
+                raise NotCarriedOutError(f"{place.name} holds no backup of Hounsfield; nothing was repaired")
             backups.append(RepairSource(place.name, place.blobs))
         repairs.extend(PackRepairer(image_store, backups).repair(current.findings))
     except BackupError as error:
-        raise NotVerifiedError(f"{error}; nothing was repaired") from error
+        raise NotCarriedOutError(f"{error}; nothing was repaired") from error
     except OSError as error:
-        raise NotVerifiedError(f"{error}; run the command again, what was healed stays") from error
+        raise NotCarriedOutError(f"{error}; run the command again, what was healed stays") from error
     healed = {(one.datastore_id, one.pack_id) for one in repairs if one.is_healed}
     left = {one for one in current.findings if (one.datastore_id, one.pack_id) not in healed}
     # Healed is what verifies now.
@@ -190,8 +180,8 @@ def _repair(
 
 
 def show_status(data: Path, output: Output) -> None:
-    """Print how the last passes stand; raises `NotVerifiedError`."""
-    with _opened(data) as (_, image_store, _):
+    """Print how the last passes stand; raises `NotCarriedOutError`."""
+    with opened_installation(data) as (_, image_store, _):
         passes = list_passes(image_store)
         output.say([report_json(one) for one in passes], [status_line(one) for one in passes] or ["no pass yet"])
 
@@ -214,15 +204,15 @@ def _run(settings: Settings, image_store: ImageStore, keyring: LocalKeyring, ver
     except StoppedError:
         pass
     except NotFoundError as error:
-        raise NotVerifiedError(str(error)) from error
+        raise NotCarriedOutError(str(error)) from error
     except DatabaseDamagedError as error:
         finding = Finding(kind=FindingKind.DATABASE_DAMAGED, what=str(error))
         return current.with_unit(current.position, Counter(), [finding])
     except BlobsUnreachableError as error:
         save_pass(image_store, current)
-        raise NotVerifiedError(f"{error}; `hounsfield verify --resume` goes on") from error
+        raise NotCarriedOutError(f"{error}; `hounsfield verify --resume` goes on") from error
     except DatabaseTroubleError as error:
-        raise NotVerifiedError(f"{error}; `hounsfield verify --resume` goes on") from error
+        raise NotCarriedOutError(f"{error}; `hounsfield verify --resume` goes on") from error
     save_pass(image_store, current)
     return current
 
@@ -237,19 +227,3 @@ def _joined_cluster(settings: Settings) -> RemotePool | None:
     if not cluster.wait_ready(FALL_BACK_SECONDS):
         click.echo(f"The cluster is not used, processes of this machine are: {cluster.state.fault}", err=True)
     return RemotePool(cluster, wait_seconds=FALL_BACK_SECONDS)
-
-
-@contextmanager
-def _opened(data: Path) -> Iterator[tuple[Settings, ImageStore, LocalKeyring]]:
-    configure_logs("warning")
-    settings = dataclasses.replace(load_settings(), data=data)
-    try:
-        check_installation_exists(settings)
-        with report_refusals(settings):
-            image_store, keyring = open_image_store(settings)
-    except RefusedError as error:
-        raise NotVerifiedError(error.message) from error
-    try:
-        yield settings, image_store, keyring
-    finally:
-        image_store.database.close()
