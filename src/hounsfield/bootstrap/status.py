@@ -34,6 +34,7 @@ from hounsfield.bootstrap.cluster import read_cluster_state
 from hounsfield.bootstrap.folder_claim import API, RUNNER, read_holder
 from hounsfield.bootstrap.image_store import read_cache_folder, written_folders
 from hounsfield.bootstrap.installation import audit_folder
+from hounsfield.bootstrap.server_file import read_server_url
 from hounsfield.bootstrap.start_faults import database_file, database_key_file
 from hounsfield.imaging.backup.runs import RunState, list_runs
 from hounsfield.imaging.image_store import ImageStore
@@ -131,7 +132,7 @@ def read_status(opened: OpenInstallation) -> Iterator[StatusSection]:
 
 def describe_server(settings: Settings, section: StatusSection) -> None:
     """Say which processes have the data folder, and what they answer; needs neither keys nor a database."""
-    told = _told_server(settings)
+    told = read_server_url(settings.data)
     holders = {part: read_holder(settings.data, part) for part in (API, RUNNER)}
     section.facts["version"] = version("hounsfield")
     section.facts["python"] = platform.python_version()
@@ -158,14 +159,6 @@ def describe_server(settings: Settings, section: StatusSection) -> None:
         section.problems.append(
             "no runner has the data folder, so import jobs and changes wait: start `hounsfield runner`"
         )
-
-
-def _told_server(settings: Settings) -> str | None:
-    """Return the URL that a server left in the folder; None where it left none."""
-    try:
-        return str(json.loads((settings.data / "server.json").read_text())["url"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
 
 
 def _describe_answer(settings: Settings, url: str, section: StatusSection, running: bool) -> None:
@@ -219,9 +212,9 @@ def _database(opened: OpenInstallation, section: StatusSection) -> None:
         url = make_url(settings.database_url)
         kind = f"PostgreSQL {url.database} on {url.host}"
     else:
-        file = database_file(settings)
-        log = file.with_name(f"{file.name}-wal")
-        sizes = {"bytes": file.stat().st_size, "log_bytes": log.stat().st_size if log.exists() else 0}
+        log = opened.image_store.database.log
+        log_bytes = log.stat().st_size if log is not None and log.exists() else 0
+        sizes = {"bytes": database_file(settings).stat().st_size, "log_bytes": log_bytes}
         section.facts.update(sizes)
         kind = f"embedded, {_bytes(sizes['bytes'])}, write-ahead log {_bytes(sizes['log_bytes'])}"
     section.lines.append(f"{kind}; schema {revision}{'' if maker is None else f' made by version {maker}'}")

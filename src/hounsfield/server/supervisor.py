@@ -11,7 +11,6 @@ watches its parent and ends with it, so that killing the first process leaves no
 from __future__ import annotations
 
 import errno
-import json
 import os
 import resource
 import signal
@@ -27,6 +26,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from hounsfield.bootstrap.server_file import read_server_url, server_file, write_server_url
 from hounsfield.bootstrap.start_reports import StartReports, has_worked, is_received
 from hounsfield.iam.root_credentials import credentials_file, root_key
 from hounsfield.runtime.gc_freeze import defer_collection
@@ -36,7 +36,7 @@ from hounsfield.runtime.worker_pool import PARENT, REFUSAL, end_with_parent, not
 from hounsfield.server.child_process import ChildProcess, RefusedError
 from hounsfield.settings import PREFIX, InstallationError, Settings, SettingsError, load_settings
 from hounsfield.settings.tls import TlsFilesError
-from hounsfield.storage.durable_files import make_folder_durably, write_file_durably
+from hounsfield.storage.durable_files import make_folder_durably
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -124,7 +124,7 @@ def _claim(settings: Settings, url: str) -> FolderClaim:
             # Before the runner begins to work, for which API processes that are refused would end it.
             root_key(credentials_file(settings.data))
         make_folder_durably(settings.data)
-        write_file_durably(server_file(settings.data), json.dumps({"url": url, "pid": os.getpid()}).encode())
+        write_server_url(settings.data, url)
     return claim
 
 
@@ -306,16 +306,11 @@ def free_port(host: str) -> int:
         return int(probe.getsockname()[1])
 
 
-def server_file(data: Path) -> Path:
-    """Return the path of the file that tells the URL of the running server."""
-    return data / "server.json"
-
-
 def running_url(data: Path) -> str | None:
     """Return the URL of the server of a data folder if one answers."""
-    with suppress(OSError, ValueError, KeyError):
-        url = str(json.loads(server_file(data).read_text())["url"])
-        if is_ready(url):
+    url = read_server_url(data)
+    with suppress(OSError, ValueError):
+        if url is not None and is_ready(url):
             return url
     return None
 
