@@ -21,13 +21,6 @@ from support.services.object_store import ObjectStore, proxy
 
 
 @pytest.fixture(scope="module")
-def passphrase(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
-    path = tmp_path_factory.mktemp("passphrase") / "passphrase"
-    path.write_text("backup of the ward")
-    return "--passphrase-file", str(path)
-
-
-@pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     environment = {**ENVIRONMENT, "HOUNSFIELD_RELEASE_AFTER_SECONDS": "0"}
     process = ServerProcess(tmp_path_factory.mktemp("faults") / "data", environment).start()

@@ -29,13 +29,6 @@ from support.servers import ServerProcess, active_datastore, wait_for
 
 
 @pytest.fixture(scope="module")
-def passphrase(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
-    path = tmp_path_factory.mktemp("passphrase") / "passphrase"
-    path.write_text("backup of the ward")
-    return "--passphrase-file", str(path)
-
-
-@pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     environment = {**ENVIRONMENT, "HOUNSFIELD_RELEASE_AFTER_SECONDS": "0"}
     process = ServerProcess(tmp_path_factory.mktemp("generations") / "data", environment).start()

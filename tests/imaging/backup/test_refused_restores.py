@@ -19,13 +19,6 @@ ENVIRONMENT = {"HOUNSFIELD_STORE_WORKERS": "1"}
 
 
 @pytest.fixture(scope="module")
-def passphrase(tmp_path_factory: pytest.TempPathFactory) -> str:
-    path = tmp_path_factory.mktemp("passphrase") / "passphrase"
-    path.write_text("backup of the ward")
-    return str(path)
-
-
-@pytest.fixture(scope="module")
 def stopped(tmp_path_factory: pytest.TempPathFactory) -> ServerProcess:
     """An installation with one image set, whose server is stopped."""
     server = ServerProcess(tmp_path_factory.mktemp("refused") / "data", ENVIRONMENT).start()
@@ -38,9 +31,9 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> ServerProcess:
 
 
 @pytest.fixture(scope="module")
-def backup(stopped: ServerProcess, passphrase: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def backup(stopped: ServerProcess, passphrase: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = tmp_path_factory.mktemp("backup") / "there"
-    result = command(stopped, "backup", str(target), "--passphrase-file", passphrase)
+    result = command(stopped, "backup", str(target), *passphrase)
     assert result.exit_code == 0, result.output
     return target
 
@@ -143,22 +136,22 @@ def remove_mark(backup: Path) -> None:
     ],
 )
 def test_what_is_not_whole_is_refused(
-    copy: Path, tmp_path: Path, passphrase: str, damage: Callable[[Path], None], said: str
+    copy: Path, tmp_path: Path, passphrase: tuple[str, str], damage: Callable[[Path], None], said: str
 ) -> None:
     damage(copy)
-    result = restored(copy, tmp_path / "data", "--passphrase-file", passphrase)
+    result = restored(copy, tmp_path / "data", *passphrase)
     assert (result.exit_code, said in result.output) == (3, True), result.output
     # No server starts with what may be there.
     assert not (tmp_path / "data/keys/master.json").exists()
 
 
 @pytest.mark.slow
-def test_a_damaged_pack_is_told_and_left_out(copy: Path, tmp_path: Path, passphrase: str) -> None:
+def test_a_damaged_pack_is_told_and_left_out(copy: Path, tmp_path: Path, passphrase: tuple[str, str]) -> None:
     (pack,) = (path for path in (copy / "packs").rglob("*") if path.is_file())
     data = bytearray(pack.read_bytes())
     data[100] ^= 1
     pack.write_bytes(data)
-    result = restored(copy, tmp_path / "data", "--passphrase-file", passphrase)
+    result = restored(copy, tmp_path / "data", *passphrase)
     assert result.exit_code == 1, result.output
     assert f"{pack.name} of the backup is damaged, and was left out" in result.output
 
@@ -173,35 +166,35 @@ def test_wrong_passphrase(backup: Path, stopped: ServerProcess, tmp_path: Path) 
     assert not (tmp_path / "data").exists()
 
 
-def test_nothing_is_written_over(backup: Path, stopped: ServerProcess, tmp_path: Path, passphrase: str) -> None:
+def test_nothing_is_written_over(
+    backup: Path, stopped: ServerProcess, tmp_path: Path, passphrase: tuple[str, str]
+) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "notes").write_text("mine")
     for data in (tmp_path / "data", stopped.data):
-        result = restored(backup, data, "--passphrase-file", passphrase)
+        result = restored(backup, data, *passphrase)
         assert (result.exit_code, "is not empty" in result.output) == (3, True), result.output
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["notes"]
 
 
-def test_a_restore_that_was_interrupted_goes_on(backup: Path, tmp_path: Path, passphrase: str) -> None:
+def test_a_restore_that_was_interrupted_goes_on(backup: Path, tmp_path: Path, passphrase: tuple[str, str]) -> None:
     broken = Path(shutil.copytree(backup, tmp_path / "broken"))
     table = sorted((generation(broken) / "tables").iterdir())[-1]
     content = table.read_bytes()
     table.unlink()
-    options = ("--passphrase-file", passphrase)
-    assert restored(broken, tmp_path / "data", *options).exit_code == 3
+    assert restored(broken, tmp_path / "data", *passphrase).exit_code == 3
     server = ServerProcess(tmp_path / "data")
     refused = command(server, "verify")
     assert (refused.exit_code, "a restore into" in refused.output) == (3, True), refused.output
-    other = restored(backup, tmp_path / "data", *options)
+    other = restored(backup, tmp_path / "data", *passphrase)
     assert (other.exit_code, "a restore of something else" in other.output) == (3, True), other.output
     table.write_bytes(content)
-    assert restored(broken, tmp_path / "data", *options).exit_code == 0
+    assert restored(broken, tmp_path / "data", *passphrase).exit_code == 0
     assert command(server, "verify", "--processes", "1").exit_code == 0
 
 
 @pytest.mark.slow
-def test_generations_are_chosen_by_name_and_by_time(backup: Path, tmp_path: Path, passphrase: str) -> None:
-    options = ("--passphrase-file", passphrase)
+def test_generations_are_chosen_by_name_and_by_time(backup: Path, tmp_path: Path, passphrase: tuple[str, str]) -> None:
     for choice, code in (
         (("--generation", "20200101T000000Z-00000000"), 3),
         (("--to", "2020-01-01T00:00:00Z"), 3),
@@ -209,45 +202,48 @@ def test_generations_are_chosen_by_name_and_by_time(backup: Path, tmp_path: Path
         (("--to", "2020-01-01T00:00:00"), 2),
         (("--to", "2020-01-01T00:00:00Z", "--generation", "x"), 2),
     ):
-        assert restored(backup, tmp_path / "data", *choice, *options).exit_code == code
+        assert restored(backup, tmp_path / "data", *choice, *passphrase).exit_code == code
     assert not (tmp_path / "data").exists()
-    assert restored(tmp_path / "nowhere", tmp_path / "data", *options).exit_code == 3
+    assert restored(tmp_path / "nowhere", tmp_path / "data", *passphrase).exit_code == 3
 
 
 @pytest.mark.slow
 def test_targets_that_cannot_be(
-    backup: Path, stopped: ServerProcess, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, passphrase: str
+    backup: Path,
+    stopped: ServerProcess,
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    passphrase: tuple[str, str],
 ) -> None:
     def made(server: ServerProcess, target: Path, *options: str) -> tuple[int, str]:
         result = command(server, "backup", str(target), *options)
         return result.exit_code, result.output
 
-    options = ("--passphrase-file", passphrase)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "notes").write_text("mine")
-    code, said = made(stopped, tmp_path / "full", *options)
+    code, said = made(stopped, tmp_path / "full", *passphrase)
     assert (code, "holds something else than a backup" in said) == (3, True), said
-    code, said = made(stopped, stopped.data / "backup", *options)
+    code, said = made(stopped, stopped.data / "backup", *passphrase)
     assert (code, "is to be backed up" in said) == (3, True), said
     code, said = made(stopped, tmp_path / "without-keys")
     assert (code, "give --passphrase-file or --kms-key" in said) == (3, True), said
-    code, said = made(stopped, tmp_path / "both", "--kms-key", "arn", *options)
+    code, said = made(stopped, tmp_path / "both", "--kms-key", "arn", *passphrase)
     assert code == 2
     code, said = made(stopped, tmp_path / "short", "--passphrase-file", _file(tmp_path / "short-one", "short"))
     assert (code, "at least 12 characters" in said) == (2, True), said
     other = ServerProcess(tmp_path / "other", ENVIRONMENT).start()
     other.stop()
-    code, said = made(other, backup, *options)
+    code, said = made(other, backup, *passphrase)
     assert (code, "holds the backup of another installation" in said) == (3, True), said
     # What was there and is gone may be a disk that is not mounted.
     (backup / "backup.json").rename(backup.parent / "away")
     try:
         shutil.copytree(backup, tmp_path / "kept")
-        code, said = made(stopped, backup, *options)
+        code, said = made(stopped, backup, *passphrase)
         assert (code, "is it mounted" in said) == (3, True), said
     finally:
         (backup.parent / "away").rename(backup / "backup.json")
-    assert made(ServerProcess(tmp_path / "none"), tmp_path / "backup", *options)[0] == 3
+    assert made(ServerProcess(tmp_path / "none"), tmp_path / "backup", *passphrase)[0] == 3
 
 
 def _file(path: Path, text: str) -> str:

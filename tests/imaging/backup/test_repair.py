@@ -30,16 +30,15 @@ def verified(server: ServerProcess, *options: str) -> tuple[int, dict[str, Any]]
     return result.exit_code, json.loads(result.stdout)
 
 
-def test_damaged_and_lost_packs_are_healed(server: ServerProcess, tmp_path: Path) -> None:
+def test_damaged_and_lost_packs_are_healed(server: ServerProcess, tmp_path: Path, passphrase: tuple[str, str]) -> None:
     datastore = active_datastore(server.client())
     for study in range(1, 7):
         store_study(server, datastore, study)
     packs = sorted(path for path in (server.data / "blobs/packs" / datastore).rglob("*") if path.is_file())
     assert len(packs) == 6
     whole = {path: path.read_bytes() for path in packs}
-    (tmp_path / "passphrase").write_text("backup of the ward")
     target = tmp_path / "backup"
-    backed_up(server, target, "--passphrase-file", str(tmp_path / "passphrase"))
+    backed_up(server, target, *passphrase)
     intact, lost, cut, flipped, elsewhere, hopeless = packs
     lost.unlink()
     os.truncate(cut, 100)

@@ -39,13 +39,11 @@ def answered(server: ServerProcess) -> Answers:
 
 
 @pytest.mark.slow
-def test_another_folder(server: ServerProcess, tmp_path: Path) -> None:
-    (tmp_path / "passphrase").write_text("backup of the ward")
-    options = ("--passphrase-file", str(tmp_path / "passphrase"))
-    made = backed_up(server, tmp_path / "backup", *options)
+def test_another_folder(server: ServerProcess, tmp_path: Path, passphrase: tuple[str, str]) -> None:
+    made = backed_up(server, tmp_path / "backup", *passphrase)
     assert made["packs"] > 0
     before = answers(server, {})
-    copy = restored(tmp_path / "backup", tmp_path / "restored", *options)
+    copy = restored(tmp_path / "backup", tmp_path / "restored", *passphrase)
     assert copy.key() == server.key()
     check_data_rules(copy)
     assert answered(copy) == before
@@ -82,13 +80,11 @@ def test_to_a_cluster_and_back(server: ServerProcess, tmp_path: Path, postgresql
 
 @pytest.mark.slow
 def test_a_moment_between_two_backups(
-    server: ServerProcess, tmp_path: Path, postgresql_server: PostgresqlServer
+    server: ServerProcess, tmp_path: Path, passphrase: tuple[str, str], postgresql_server: PostgresqlServer
 ) -> None:
     """The generation before it is brought forward by the journal; what happened after it did not happen."""
-    (tmp_path / "passphrase").write_text("backup of the ward")
-    options = ("--passphrase-file", str(tmp_path / "passphrase"))
     client = server.client()
-    backed_up(server, tmp_path / "backup", *options)
+    backed_up(server, tmp_path / "backup", *passphrase)
     later = active_datastore(client, datastoreName="later")
     for study in (11, 12):
         store_study(server, later, study)
@@ -118,7 +114,7 @@ def test_a_moment_between_two_backups(
             tmp_path / name,
             "--to",
             moment,
-            *options,
+            *passphrase,
             environment={**server.environment, **environment},
         )
         check_data_rules(copy)
