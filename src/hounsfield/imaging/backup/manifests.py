@@ -117,8 +117,9 @@ class Manifest:
 
 
 def new_generation() -> str:
-    """Make the name of a generation that begins now."""
-    return f"{datetime.now(UTC).strftime(_TIME)}-{secrets.token_hex(4)}"
+    """Return the name of a generation that begins now; names sort by time, within a second by its thousandths."""
+    now = datetime.now(UTC)
+    return f"{now.strftime(_TIME)}-{now.microsecond // 1000:03x}{secrets.randbits(20):05x}"
 
 
 def generation_time(generation: str) -> datetime:
