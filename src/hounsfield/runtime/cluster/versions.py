@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
@@ -33,6 +34,8 @@ def read_versions() -> Versions:
     return Versions((("python", f"{sys.version_info.major}.{sys.version_info.minor}"), *map(_read, _PACKAGES)))
 
 
+# It reads files, and a worker compares versions for each task; those of a process are what it began with.
+@cache
 def _read(package: str) -> tuple[str, str]:
     try:
         return package, version(package)
