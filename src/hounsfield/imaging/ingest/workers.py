@@ -123,7 +123,7 @@ class IngestWorkers:
         with self._lock:
             pool = self._spare if spare else self._pool
             if pool is None and not self._closed:
-                pool = WorkerPool(1 if spare else self.processes, warm_up)
+                pool = WorkerPool(1 if spare else self._processes, warm_up)
                 if spare:
                     self._spare = pool
                 else:
