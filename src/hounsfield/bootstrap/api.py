@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 import structlog
 from starlette.types import ASGIApp
@@ -35,7 +35,7 @@ from hounsfield.bootstrap.audit import (
     open_trail_folder,
 )
 from hounsfield.bootstrap.background_tasks import BackgroundTasks
-from hounsfield.bootstrap.cluster import FALL_BACK_SECONDS, STORE_PRIORITY, open_cluster
+from hounsfield.bootstrap.cluster import FALL_BACK_SECONDS, STORE_PRIORITY, open_cluster, pool_of
 from hounsfield.bootstrap.console import console_routes, make_console
 from hounsfield.bootstrap.image_store import make_journal_flusher, open_image_store
 from hounsfield.bootstrap.installation import open_repository
@@ -84,10 +84,6 @@ from hounsfield.settings.throttling import parse_rates
 from hounsfield.settings.trusted_proxies import behind_proxies, parse_proxies
 from hounsfield.storage.db.write_ahead_log import LogCheckpointer
 from hounsfield.storage.keys.installation_secrets import installation_secret
-
-if TYPE_CHECKING:
-    # What it needs is installed only where there is a cluster.
-    from hounsfield.runtime.cluster.remote_pool import RemotePool
 
 _log = structlog.get_logger(__name__)
 
@@ -165,7 +161,9 @@ def make_app(settings: Settings) -> Gateway:
     )
     issuer = None if settings.issuer is None else open_issuer(settings.issuer)
     token_authorizer = make_token_authorizer(settings, issuer)
-    receiver = Receiver(image_store, settings.store_processes, _store_pool(settings))
+    # Who stores does not wait long for the workers of a cluster.
+    cluster = pool_of(open_cluster(settings), STORE_PRIORITY, FALL_BACK_SECONDS)
+    receiver = Receiver(image_store, settings.store_processes, cluster)
     accesses = AccessWriter(
         image_store.database,
         image_store.accesses,
@@ -201,16 +199,6 @@ def make_app(settings: Settings) -> Gateway:
     )
     gateway, console.pipeline = _gateway(shared, table, tasks, console.bodies)
     return gateway
-
-
-def _store_pool(settings: Settings) -> RemotePool | None:
-    """Return the workers of the cluster for STOW-RS, which does not wait for them long; None without a cluster."""
-    cluster = open_cluster(settings)
-    if cluster is None:
-        return None
-    from hounsfield.runtime.cluster.remote_pool import RemotePool
-
-    return RemotePool(cluster, priority=STORE_PRIORITY, wait_seconds=FALL_BACK_SECONDS)
 
 
 def _authenticator(settings: Settings, holders: AccessKeyHolders, service: str) -> Authenticator:

@@ -1,6 +1,6 @@
 """The Dask cluster that the settings name.
 
-Settings ─▶ open_cluster ─▶ Cluster ─▶ a pool for imports, for STOW-RS, for verifying
+Settings ─▶ open_cluster ─▶ Cluster ─▶ pool_of ─▶ a pool for imports, for STOW-RS, for verifying
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from hounsfield.storage.shared_places import SharedPlaces, read_mark
 if TYPE_CHECKING:
     # What it needs is installed only where there is a cluster.
     from hounsfield.runtime.cluster.cluster import Cluster
+    from hounsfield.runtime.cluster.remote_pool import RemotePool
     from hounsfield.runtime.cluster.state import ClusterState
 
 TASKS: Final = "hounsfield.imaging.ingest.worker"
@@ -61,6 +62,15 @@ def open_cluster(settings: Settings) -> Cluster | None:
         return pickle.dumps(found.find_fault)
 
     return Cluster(place, Admission(TASKS, places))
+
+
+def pool_of(cluster: Cluster | None, priority: int = 0, wait_seconds: float | None = None) -> RemotePool | None:
+    """Return the workers of a cluster as a pool, see `RemotePool`; None without a cluster."""
+    if cluster is None:
+        return None
+    from hounsfield.runtime.cluster.remote_pool import RemotePool
+
+    return RemotePool(cluster, priority=priority, wait_seconds=wait_seconds)
 
 
 def read_cluster_state(settings: Settings, seconds: float = FALL_BACK_SECONDS) -> ClusterState | None:

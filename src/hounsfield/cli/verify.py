@@ -19,7 +19,7 @@ import click
 
 from hounsfield.bootstrap.audit_verification import verify_audit_trail
 from hounsfield.bootstrap.backup import backup_location
-from hounsfield.bootstrap.cluster import FALL_BACK_SECONDS, open_cluster
+from hounsfield.bootstrap.cluster import FALL_BACK_SECONDS, open_cluster, pool_of
 from hounsfield.cli.audit_record import record_command
 from hounsfield.cli.installation import InvalidError
 from hounsfield.cli.long_work import NotCarriedOutError, opened_installation, stopped_by_signals
@@ -220,10 +220,6 @@ def _run(settings: Settings, image_store: ImageStore, keyring: LocalKeyring, ver
 def _joined_cluster(settings: Settings) -> RemotePool | None:
     """Return the workers of the cluster that the settings name, where there are any."""
     cluster = open_cluster(settings)
-    if cluster is None:
-        return None
-    from hounsfield.runtime.cluster.remote_pool import RemotePool
-
-    if not cluster.wait_ready(FALL_BACK_SECONDS):
+    if cluster is not None and not cluster.wait_ready(FALL_BACK_SECONDS):
         click.echo(f"The cluster is not used, processes of this machine are: {cluster.state.fault}", err=True)
-    return RemotePool(cluster, wait_seconds=FALL_BACK_SECONDS)
+    return pool_of(cluster, wait_seconds=FALL_BACK_SECONDS)

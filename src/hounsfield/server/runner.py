@@ -23,7 +23,7 @@ from hounsfield.bootstrap.audit_tasks import (
     describe_released_storage,
     record_verifications,
 )
-from hounsfield.bootstrap.cluster import FALL_BACK_SECONDS, VERIFY_PRIORITY, open_cluster
+from hounsfield.bootstrap.cluster import FALL_BACK_SECONDS, VERIFY_PRIORITY, open_cluster, pool_of
 from hounsfield.bootstrap.compaction import open_rewriting_process, read_times
 from hounsfield.bootstrap.folder_claim import RUNNER, claim_folder
 from hounsfield.bootstrap.image_store import make_journal_flusher, open_image_store
@@ -68,7 +68,6 @@ from hounsfield.storage.keys.secret_copies import JOURNAL
 if TYPE_CHECKING:
     # What it needs is installed only where there is a cluster.
     from hounsfield.runtime.cluster.cluster import Cluster
-    from hounsfield.runtime.cluster.remote_pool import RemotePool
 
 _MAINTENANCE_SECONDS: Final = 5.0
 _LOOK_SECONDS: Final = 0.5
@@ -145,15 +144,9 @@ class _Work:
             stop=self.stop,
             check_audit=partial(verify_audit_trail, self.settings, self.image_store.database, self.keyring),
             ended=record_verifications(self.trail),
-            cluster=None if self.cluster is None else _pool(self.cluster, VERIFY_PRIORITY, FALL_BACK_SECONDS),
+            cluster=pool_of(self.cluster, VERIFY_PRIORITY, FALL_BACK_SECONDS),
         )
         return {VERIFY: handler}
-
-
-def _pool(cluster: Cluster, priority: int = 0, wait_seconds: float | None = None) -> RemotePool:
-    from hounsfield.runtime.cluster.remote_pool import RemotePool
-
-    return RemotePool(cluster, priority=priority, wait_seconds=wait_seconds)
 
 
 def run_runner(settings: Settings) -> None:
@@ -176,7 +169,7 @@ def run_runner(settings: Settings) -> None:
     _end_on_signals(stop)
     trail = open_trail(settings, image_store, keyring, "runner")
     cluster = open_cluster(settings)
-    workers = IngestWorkers(settings.import_processes, None if cluster is None else _pool(cluster), waits=True)
+    workers = IngestWorkers(settings.import_processes, pool_of(cluster), waits=True)
     workers.start()
     work = _Work(settings, image_store, keyring, directory, trail, workers, cluster, stop)
     for schedule in (

@@ -126,7 +126,7 @@ class _Session:
 
     @property
     def admitted(self) -> list[str]:
-        return sorted(address for address, worker in self.workers.items() if worker.fault == "")
+        return sorted(address for address, worker in self.workers.items() if worker.is_fit)
 
     async def notify(self) -> None:
         async with self.changed:
@@ -373,8 +373,7 @@ class Cluster:
 
     async def _noted(self, session: _Session) -> None:
         workers = tuple(session.workers[address] for address in sorted(session.workers))
-        ready = any(worker.fault == "" for worker in workers)
-        fault = "" if ready else "no worker that work can be given to"
+        fault = "" if session.admitted else "no worker that work can be given to"
         self._note(ClusterState(self._state.scheduler, session.dashboard, fault, workers))
         await session.notify()
 

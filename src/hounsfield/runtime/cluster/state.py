@@ -26,6 +26,11 @@ class ClusterWorker:
     threads: int
     fault: str | None = None
 
+    @property
+    def is_fit(self) -> bool:
+        """Whether it gets work."""
+        return self.fault == ""
+
 
 @dataclass(frozen=True, slots=True)
 class ClusterState:
@@ -56,4 +61,4 @@ class ClusterState:
     @property
     def threads(self) -> int:
         """Tasks that are worked on at a time by the workers that get work."""
-        return sum(worker.threads for worker in self.workers if worker.fault == "")
+        return sum(worker.threads for worker in self.workers if worker.is_fit)
