@@ -37,7 +37,7 @@ _LONGEST_FOLDER: Final = 64
 """The kernel takes names of sockets of 107 bytes, of which multiprocessing's own parts are some 35."""
 _SHORT_FOLDER: Final = "/tmp"  # noqa: S108 - a folder of our own is made in it
 
-NOT_STARTED: Final = (OSError, EOFError)
+_NOT_STARTED: Final = (OSError, EOFError)
 """What starting a process raises where there is no memory for it, the second when the fork server met that."""
 
 PARENT = "HOUNSFIELD_PARENT"
@@ -185,6 +185,16 @@ class NoProcessError(PicklableError, OSError):
         return type(self), ()
 
 
+class _Processes(ProcessPoolExecutor):
+    """A pool of the standard library that says by one error that no process can be started."""
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        try:
+            return super().submit(fn, *args, **kwargs)
+        except _NOT_STARTED as error:
+            raise NoProcessError from error
+
+
 class WorkerPool:
     """A process pool that can be renewed after a worker died.
 
@@ -211,14 +221,14 @@ class WorkerPool:
         return self._processes
 
     def _new(self, processes: int) -> Executor:
-        executor = ProcessPoolExecutor(
+        executor = _Processes(
             processes,
             mp_context=_context,
             initializer=_start_worker,
             initargs=(self._warm_up,),
         )
         # A process is started for each task that finds none idle, so this starts them all.
-        with suppress(*NOT_STARTED):
+        with suppress(NoProcessError):
             for _ in range(processes):
                 executor.submit(_ready)
         return executor
@@ -238,10 +248,10 @@ class WorkerPool:
             except BrokenProcessPool:
                 # A worker died while nobody waited for it.
                 self.renew(executor)
-            except NOT_STARTED as error:
+            except NoProcessError:
                 # The task is among those of the executor, but nobody could tell what becomes of it.
                 self.renew(executor)
-                raise NoProcessError from error
+                raise
 
     @contextmanager
     def single(self) -> Iterator[Executor]:

@@ -16,7 +16,7 @@ from hounsfield.imaging.ingest.context import IngestContext
 from hounsfield.imaging.ingest.files import FileResult, InputFile, Share
 from hounsfield.imaging.ingest.worker import ingest
 from hounsfield.imaging.ingest.workers import IngestWorkers
-from hounsfield.runtime.worker_pool import NOT_STARTED, NoProcessError
+from hounsfield.runtime.worker_pool import NoProcessError
 from hounsfield.storage.blobs.spool import SpooledFile
 from hounsfield.storage.buckets.buckets import ObjectEntry
 
@@ -64,13 +64,8 @@ class IsolatedWorker:
             self._executor = await asyncio.to_thread(self._single.__enter__)
         share = Share((file,), study_uid)
         try:
-            future = self._executor.submit(ingest, context, (share,))
-        except NOT_STARTED as error:
-            self._end()
-            raise NoProcessError from error
-        try:
-            (outcome,) = await asyncio.wrap_future(future)
-        except BrokenProcessPool:
+            (outcome,) = await asyncio.wrap_future(self._executor.submit(ingest, context, (share,)))
+        except (BrokenProcessPool, NoProcessError):
             self._end()
             raise
         if isinstance(outcome, Exception):

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from hounsfield.imaging.verify.findings import Finding, FindingKind
 from hounsfield.imaging.verify.record_check import RecordCheck, RecordCheckResult, check_records
-from hounsfield.runtime.worker_pool import NoWorkersError, TaskPool, WorkerPool
+from hounsfield.runtime.worker_pool import NoProcessError, NoWorkersError, TaskPool, WorkerPool
 from hounsfield.storage.blobs.blobs import BlobsUnreachableError
 
 if TYPE_CHECKING:
@@ -127,6 +127,8 @@ class CheckProcesses:
                     result = _result(one, FindingKind.RECORD_DAMAGED, what)
                 except BlobsUnreachableError:
                     raise
+                except NoProcessError as error:
+                    result = _result(one, FindingKind.NOT_CHECKED, str(error))
                 except OSError as error:
                     result = _unreadable(one, error)
             joined.findings += result.findings
