@@ -26,6 +26,7 @@ NAMES = {
     "update_speed",
     "verify_speed",
     "compaction_speed",
+    "rebuild_speed",
     "dask_speed",
     "backup_speed",
     "access_speed",
@@ -52,10 +53,7 @@ def test_quick_run_writes_a_json_file_for_each_benchmark(tmp_path: Path) -> None
         assert report["quick"] is True
         assert report["failed"] is None
         assert report["machine"]["processors"] >= 1
-        if (
-            name in {"audit_speed", "compaction_speed", "frame_speed", "encryption_speed", "rendered_speed"}
-            and shutil.which("wrk") is None
-        ):
+        if name in NEED_WRK and shutil.which("wrk") is None:
             assert "wrk" in report["skipped"]
             continue
         if name in {"console", "viewer"} and shutil.which("chromium") is None:
