@@ -6,21 +6,17 @@ the same packs        ─▶ backup, with its manifest ┴─ in turn, several r
 
 from __future__ import annotations
 
-import os
 import secrets
 import shutil
 import subprocess
 import threading
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import select, update
 
 from bench.corpus import write_ct_series
-from bench.processes import processor_seconds
-from bench.report import Report, median
+from bench.processes import cost_of
+from bench.report import Report, median, median_ratio
 from bench.scale import Run
 from bench.server import BenchmarkError, Server
 from hounsfield.bootstrap.backup import BackupOrder, back_up
@@ -36,14 +32,6 @@ from hounsfield.storage.identifiers import new_id
 
 LIMIT = 0.7
 _PACK_BYTES = 16 << 20
-
-
-@dataclass(frozen=True)
-class _Cost:
-    """Wall time, and processor time of this process and its children, in seconds."""
-
-    wall: float
-    processor: float
 
 
 def run(setting: Run, report: Report) -> None:
@@ -78,9 +66,9 @@ def run(setting: Run, report: Report) -> None:
         for _ in range(setting.scale.rounds + 1):
             for part in ("packs", "generations", "grown"):
                 shutil.rmtree(target / part)
-            copies.append(_measured(cp))
+            copies.append(cost_of(cp))
             shutil.rmtree(copy)
-            backups.append(_measured(backup))
+            backups.append(cost_of(backup))
         del copies[0], backups[0]
     finally:
         image_store.database.close()
@@ -89,14 +77,14 @@ def run(setting: Run, report: Report) -> None:
     report.figure("backup with all its parts", stored / 1e6 / median([cost.wall for cost in backups]), "MB/s")
     report.figure(
         "speed of a backup / of cp -r, by wall time",
-        median([plain.wall / whole.wall for plain, whole in zip(copies, backups, strict=True)]),
+        median_ratio([cost.wall for cost in copies], [cost.wall for cost in backups]),
         "×",
         LIMIT,
         at_most=False,
     )
     report.figure(
         "– by processor time",
-        median([plain.processor / whole.processor for plain, whole in zip(copies, backups, strict=True)]),
+        median_ratio([cost.processor for cost in copies], [cost.processor for cost in backups]),
         "×",
     )
     report.details.update(
@@ -118,14 +106,3 @@ def _add_packs(image_store: ImageStore, blobs: Path, count: int) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(secrets.token_bytes(_PACK_BYTES))
             connection.execute(update(instances).where(instances.c.key == key).values(dataset_pack_id=pack_id))
-
-
-def _measured(work: Callable[[], None]) -> _Cost:
-    began, before = time.perf_counter(), _processor()
-    work()
-    return _Cost(time.perf_counter() - began, _processor() - before)
-
-
-def _processor() -> float:
-    ended = os.times()
-    return processor_seconds(os.getpid()) + ended.children_user + ended.children_system

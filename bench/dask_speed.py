@@ -21,7 +21,7 @@ from pathlib import Path
 
 from bench.corpus import write_ct_series
 from bench.processes import processor_seconds
-from bench.report import Report, median
+from bench.report import Report, median, median_ratio
 from bench.scale import Run
 from bench.server import BenchmarkError, Server, free_port
 from hounsfield.bootstrap.cluster import read_cluster_state
@@ -100,18 +100,18 @@ def run(setting: Run, report: Report) -> None:
         f"{count} CT files of 512 × 512, {os.cpu_count()} processors for everything; rounds in turn, medians. "
         "Speed by processor time: that of one worker alone / that of the busier of two"
     )
-    ratios = [alone.busiest / both.busiest for alone, both in zip(one, two, strict=True)]
-    report.figure("speed of two workers / of one, by processor time", median(ratios), "×", LIMIT, at_most=False)
-    walls = [alone.wall / both.wall for alone, both in zip(one, two, strict=True)]
-    report.figure("– by wall time, on the same processors", median(walls), "×")
-    beside = [both.server / both.busiest for both in two]
-    report.figure("processor time of the server / of the busier of two workers", median(beside), "×")
+    ratio = median_ratio([alone.busiest for alone in one], [both.busiest for both in two])
+    report.figure("speed of two workers / of one, by processor time", ratio, "×", LIMIT, at_most=False)
+    ratio = median_ratio([alone.wall for alone in one], [both.wall for both in two])
+    report.figure("– by wall time, on the same processors", ratio, "×")
+    ratio = median_ratio([both.server for both in two], [both.busiest for both in two])
+    report.figure("processor time of the server / of the busier of two workers", ratio, "×")
     more = [
         (alone.server + alone.cluster - here.server) / batches * 1000 for alone, here in zip(one, local, strict=True)
     ]
     report.figure("processor time of a batch by a worker, beyond that here", median(more), "ms")
-    whole = [(alone.server + alone.cluster) / here.server for alone, here in zip(one, local, strict=True)]
-    report.figure("processor time of an import by a worker / by a process here", median(whole), "×")
+    ratio = median_ratio([alone.server + alone.cluster for alone in one], [here.server for here in local])
+    report.figure("processor time of an import by a worker / by a process here", ratio, "×")
     report.details.update(
         local=[vars(taken) for taken in local],
         one=[vars(taken) for taken in one],
@@ -135,15 +135,15 @@ def _serving(folder: Path, paths: Sequence[Path], workers: int | None) -> Iterat
                 _wait_for_workers(folder / "data", cluster)
             server.import_prefix(server.datastore(), "series")
 
+            def spent_there() -> list[float]:
+                return [] if cluster is None else cluster.processor_seconds()
+
             def measured() -> _Taken:
                 os.sync()
                 datastore_id = server.datastore()
-                here, there = processor_seconds(server.pid), cluster.processor_seconds() if cluster else [0.0]
+                here, there = processor_seconds(server.pid), spent_there()
                 job = server.import_prefix(datastore_id, "series")
-                used = [
-                    after - before
-                    for before, after in zip(there, cluster.processor_seconds() if cluster else [0.0], strict=True)
-                ]
+                used = [after - before for before, after in zip(there, spent_there(), strict=True)]
                 return _Taken(job.seconds, processor_seconds(server.pid) - here, sum(used), max([0.0, *used[1:]]))
 
             yield measured

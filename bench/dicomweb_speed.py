@@ -7,7 +7,6 @@ restart ─▶ metadata of the series, cold ─▶ warm
 
 from __future__ import annotations
 
-import http.client
 import os
 import time
 from collections.abc import Sequence
@@ -15,7 +14,6 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
 from multiprocessing import get_context
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import orjson
 from pydicom.uid import generate_uid
@@ -26,7 +24,7 @@ from bench.processes import processor_seconds
 from bench.report import Report, median, percentile
 from bench.scale import Run
 from bench.server import Server
-from bench.signing import fetch, get, signed_get
+from bench.signing import connect, fetch, get, signed_get
 from bench.stow import bodies_of, file_of_own, store
 
 COLD_LIMIT_MS = 80
@@ -86,12 +84,10 @@ def _metadata(setting: Run, report: Report, server: Server, path: str) -> None:
     cold: list[float] = []
     warm: list[float] = []
     for _ in range(setting.scale.restarts):
-        with server:
-            address = urlsplit(server.url)
-            with closing(http.client.HTTPConnection(address.hostname or "", address.port)) as connection:
-                request = signed_get(server, path)
-                cold.append(get(connection, request)[0] * 1000)
-                warm += [get(connection, request)[0] * 1000 for _ in range(setting.scale.metadata_requests)]
+        with server, closing(connect(server.url)) as connection:
+            request = signed_get(server, path)
+            cold.append(get(connection, request)[0] * 1000)
+            warm += [get(connection, request)[0] * 1000 for _ in range(setting.scale.metadata_requests)]
     report.figure("metadata of the series, warm, p50", median(warm), "ms", WARM_LIMIT_MS)
     report.figure("metadata of the series, warm, p99", percentile(warm, 99), "ms")
     report.figure("metadata of the series, first request after a restart, p50", median(cold), "ms", COLD_LIMIT_MS)

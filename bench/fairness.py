@@ -8,7 +8,6 @@ The burst comes from processes of its own, which share the processors with the s
 
 from __future__ import annotations
 
-import http.client
 import io
 import json
 import time
@@ -20,7 +19,6 @@ from multiprocessing import get_context
 from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 import orjson
 import pydicom
@@ -31,7 +29,8 @@ from bench.corpus import write_tiny_series
 from bench.report import Report, median, percentile
 from bench.scale import Run
 from bench.server import BenchmarkError, Server
-from bench.signing import SignedRequest, fetch, get, post, signed_get, signed_store
+from bench.signing import SignedRequest, connect, fetch, get, post, signed_get, signed_store
+from bench.stow import STORED_KIND, bodies_of
 from hounsfield.bootstrap.image_store import open_image_store
 from hounsfield.bootstrap.installation import open_repository
 from hounsfield.cli.import_command import client_for
@@ -47,8 +46,6 @@ PARALLEL: Final = 64
 BOMBS: Final = 24
 _BOMB_BYTES: Final = 400_000_000
 _QUICK_BOMB_BYTES: Final = 4_000_000
-_BOUNDARY: Final = "a-boundary-of-the-benchmark"
-_STORED_KIND: Final = f'multipart/related; type="application/dicom"; boundary={_BOUNDARY}'
 _FILES: Final = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 _PICTURES: Final = 'multipart/related; type="image/jpeg"'
 _WARM_UP: Final = 3
@@ -125,13 +122,13 @@ class _User:
         dataset = self._dataset
         dataset.StudyInstanceUID, dataset.SeriesInstanceUID = generate_uid(), generate_uid()
         dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = generate_uid()
-        return signed_store(self._server, f"{self._root}/studies", _STORED_KIND, _body(_written(dataset)), self._key)
+        (body,) = bodies_of([_written(dataset)], 1)
+        return signed_store(self._server, f"{self._root}/studies", STORED_KIND, body, self._key)
 
     def measured(self, rounds: int) -> dict[str, list[float]]:
         """Send requests of each kind in turn; gives their times in ms."""
         times: dict[str, list[float]] = {kind: [] for kind in self._kinds}
-        address = urlsplit(self._server.url)
-        with closing(http.client.HTTPConnection(address.hostname or "", address.port)) as connection:
+        with closing(connect(self._server.url)) as connection:
             for number in range(rounds + _WARM_UP):
                 for kind, make in self._kinds.items():
                     request = make()
@@ -147,22 +144,18 @@ def _written(dataset: Dataset) -> bytes:
     return buffer.getvalue()
 
 
-def _body(file: bytes) -> bytes:
-    return f"--{_BOUNDARY}\r\nContent-Type: application/dicom\r\n\r\n".encode() + file + f"\r\n--{_BOUNDARY}--".encode()
-
-
 def _bursts(server: Server, datastore_id: str, *, quick: bool) -> dict[str, list[SignedRequest]]:
     """Give the requests of each burst, one for each of those that send at once."""
     root = f"/datastore/{datastore_id}"
     (found,) = orjson.loads(fetch(server, signed_get(server, f"{root}/series?limit=1")))
     series = f"{root}/studies/{found['0020000D']['Value'][0]}/series/{found['0020000E']['Value'][0]}"
     study = f"{root}/studies/{found['0020000D']['Value'][0]}"
-    bomb = _body(_bomb(_QUICK_BOMB_BYTES if quick else _BOMB_BYTES))
+    (bomb,) = bodies_of([_bomb(_QUICK_BOMB_BYTES if quick else _BOMB_BYTES)], 1)
     whole = signed_get(server, series, _FILES)
     document, pictures = signed_get(server, f"{study}/metadata"), signed_get(server, f"{series}/rendered", _PICTURES)
     return {
         f"{PARALLEL} retrieve the series": [whole] * PARALLEL,
-        f"{BOMBS} deflate bombs stored": [signed_store(server, f"{root}/studies", _STORED_KIND, bomb)] * BOMBS,
+        f"{BOMBS} deflate bombs stored": [signed_store(server, f"{root}/studies", STORED_KIND, bomb)] * BOMBS,
         f"{PARALLEL} read metadata and pictures of the series": [document, pictures] * (PARALLEL // 2),
     }
 
@@ -206,9 +199,8 @@ def _send(url: str, requests: Sequence[SignedRequest], stop: Event) -> None:
 
 
 def _send_again(url: str, stop: Event, request: SignedRequest) -> None:
-    address = urlsplit(url)
     while not stop.is_set():
-        with closing(http.client.HTTPConnection(address.hostname or "", address.port)) as connection:
+        with closing(connect(url)) as connection:
             connection.request(request.method, request.path, request.body or None, dict(request.headers))
             answer = connection.getresponse()
             while answer.read(1 << 20) and not stop.is_set():

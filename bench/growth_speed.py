@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from bench.corpus import write_ct_series, write_tiny_series
 from bench.databases import on_each_database
@@ -30,8 +29,8 @@ from bench.scale import Run
 from bench.search_speed import LIMIT_MS as SEARCH_LIMIT_MS
 from bench.search_speed import ORDERS, Searcher, search_kinds
 from bench.server import BenchmarkError, Server
-from bench.signing import SignedRequest, post, signed_post, signed_store
-from bench.stow import bodies_of, file_of_own
+from bench.signing import SignedRequest, connect, post, signed_post, signed_store
+from bench.stow import STORED_KIND, bodies_of, file_of_own
 from bench.update_speed import UpdatedSeries, Updates
 from hounsfield.storage.identifiers import frame_id
 
@@ -141,8 +140,7 @@ def measure_size(setting: Run, server: Server, datastore_id: str, store: Growing
     # What is updated is not searched for, here or when the store has grown: it is not where it was.
     samples, updated = spread[::2], spread[1::2]
     store.forget(updated)
-    address = urlsplit(server.url)
-    with closing(http.client.HTTPConnection(address.hostname or "", address.port)) as connection:
+    with closing(connect(server.url)) as connection:
         _searches(measured, server, datastore_id, samples)
         _study_searches(measured, server, connection, datastore_id, samples)
         _reads(measured, server, connection, datastore_id, samples)
@@ -216,13 +214,12 @@ def _writes(
     setting: Run, measured: _Measurement, server: Server, connection: http.client.HTTPConnection, datastore_id: str
 ) -> None:
     path = write_tiny_series(setting.corpus / "growth-tiny", 1)[0]
-    kind = 'multipart/related; type="application/dicom"; boundary=a-boundary-of-the-benchmark'
     files = [file_of_own(path, _uid(number)) for number in range(setting.scale.grown_samples)]
     bodies = bodies_of(files, 1)
     store = f"/datastore/{datastore_id}/studies"
     measured.take(
         "STOW of one instance",
-        lambda: [_seconds(connection, signed_store(server, store, kind, body)) for body in bodies],
+        lambda: [_seconds(connection, signed_store(server, store, STORED_KIND, body)) for body in bodies],
     )
     prefixes = []
     for number in range(setting.scale.rounds):

@@ -10,7 +10,6 @@ import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -19,22 +18,14 @@ from sqlalchemy import select
 from bench import codec
 from bench.corpus import link_into, write_ct_series
 from bench.costs import CODEC, WHOLE, costs_per_file
-from bench.processes import processor_seconds
-from bench.report import Report, median
+from bench.processes import Cost, processor_seconds
+from bench.report import Report, median, median_ratio
 from bench.scale import Run
 from bench.server import Server
 from hounsfield.imaging.imports.batches import FILES_PER_SHARE
 from hounsfield.storage.db.job_tables import import_jobs
 
 LIMIT = 1.35
-
-
-@dataclass(frozen=True)
-class Taken:
-    """Seconds that something took: on the clock, and of the processors."""
-
-    wall: float
-    processor: float
 
 
 def run(setting: Run, report: Report) -> None:
@@ -62,7 +53,7 @@ def run(setting: Run, report: Report) -> None:
             datastore_id = server.datastore()
             before = processor_seconds(server.pid)
             job = server.import_prefix(datastore_id, "series")
-            imports.append(Taken(job.seconds, processor_seconds(server.pid) - before))
+            imports.append(Cost(job.seconds, processor_seconds(server.pid) - before))
             phases.append(_phases(server, datastore_id, job.job_id))
         _figures(report, alone, imports)
         costs = _costs(setting, pool, processes, paths, folder)
@@ -73,13 +64,13 @@ def run(setting: Run, report: Report) -> None:
     )
 
 
-def _codec_alone(pool: ProcessPoolExecutor, processes: int, frames: Path, count: int) -> Taken:
+def _codec_alone(pool: ProcessPoolExecutor, processes: int, frames: Path, count: int) -> Cost:
     step = max(1, min(FILES_PER_SHARE, count // (processes * 8)))
     firsts = range(0, count, step)
     lasts = [min(count, first + step) for first in firsts]
     begin = time.perf_counter()
     processor = sum(pool.map(codec.work, [frames] * len(firsts), firsts, lasts))
-    return Taken(time.perf_counter() - begin, processor)
+    return Cost(time.perf_counter() - begin, processor)
 
 
 def _phases(server: Server, datastore_id: str, job_id: str) -> dict[str, float]:
@@ -97,16 +88,14 @@ def _phases(server: Server, datastore_id: str, job_id: str) -> dict[str, float]:
     }
 
 
-def _figures(report: Report, alone: Sequence[Taken], imports: Sequence[Taken]) -> None:
-    pairs = list(zip(imports, alone, strict=True))
+def _figures(report: Report, alone: Sequence[Cost], imports: Sequence[Cost]) -> None:
     report.figure("codec alone, wall time", median([taken.wall for taken in alone]), "s")
     report.figure("import, submitted to COMPLETED, wall time", median([taken.wall for taken in imports]), "s")
-    report.figure(
-        "wall time, import / codec alone", median([ours.wall / codec_.wall for ours, codec_ in pairs]), "×", LIMIT
-    )
+    ratio = median_ratio([taken.wall for taken in imports], [taken.wall for taken in alone])
+    report.figure("wall time, import / codec alone", ratio, "×", LIMIT)
     report.figure("codec alone, processor time", median([taken.processor for taken in alone]), "s")
     report.figure("import, processor time of all processes", median([taken.processor for taken in imports]), "s")
-    ratio = median([ours.processor / codec_.processor for ours, codec_ in pairs])
+    ratio = median_ratio([taken.processor for taken in imports], [taken.processor for taken in alone])
     report.figure("processor time, import / codec alone", ratio, "×")
 
 

@@ -5,16 +5,14 @@ two import jobs, 5,000 files each ─▶ one image set ─▶ restart ─▶ Get
 
 from __future__ import annotations
 
-import http.client
 from contextlib import closing
-from urllib.parse import urlsplit
 
 from bench.corpus import write_tiny_series
 from bench.processes import processor_seconds
 from bench.report import Report, median, percentile
 from bench.scale import Run
 from bench.server import Server
-from bench.signing import post, signed_post
+from bench.signing import connect, post, signed_post
 from bench.update_speed import UpdatedSeries, Updates
 
 COLD_LIMIT_MS = 1000
@@ -38,14 +36,12 @@ def run(setting: Run, report: Report) -> None:
     path = f"/datastore/{datastore_id}/imageSet/{image_set_id}"
     cold, used = [], []
     for _ in range(setting.scale.restarts):
-        with server:
-            address = urlsplit(server.url)
-            with closing(http.client.HTTPConnection(address.hostname or "", address.port)) as connection:
-                request = signed_post(server, f"{path}/getImageSetMetadata")
-                before = processor_seconds(server.pid)
-                seconds, body = post(connection, request)
-                used.append((processor_seconds(server.pid) - before) * 1000)
-                cold.append(seconds * 1000)
+        with server, closing(connect(server.url)) as connection:
+            request = signed_post(server, f"{path}/getImageSetMetadata")
+            before = processor_seconds(server.pid)
+            seconds, body = post(connection, request)
+            used.append((processor_seconds(server.pid) - before) * 1000)
+            cold.append(seconds * 1000)
     report.note(f"{count} instances; a restart empties our caches, not those of the kernel")
     report.figure("metadata document, gzip", len(body) / 1000, "kB")
     report.figure("metadata document, first request after a restart, p50", median(cold), "ms", COLD_LIMIT_MS)

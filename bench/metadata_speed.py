@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import http.client
 import time
-from urllib.parse import urlsplit
 
 from bench.corpus import write_ct_series
 from bench.report import Report, median, percentile
 from bench.scale import Run
 from bench.server import Server
-from bench.signing import post, signed_post
+from bench.signing import connect, post, signed_post
 from hounsfield.imaging.imagesets.metadata_document import MetadataReader
 
 WARM_LIMIT_MS = 25
@@ -34,8 +32,7 @@ def run(setting: Run, report: Report) -> None:
     size = 0
     for _ in range(setting.scale.restarts):
         with server:
-            address = urlsplit(server.url)
-            connection = http.client.HTTPConnection(address.hostname or "", address.port)
+            connection = connect(server.url)
             request = signed_post(server, path)
             seconds, body = post(connection, request)
             first.append(seconds * 1000)

@@ -9,7 +9,7 @@ import http.client
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 import orjson
 
@@ -19,7 +19,7 @@ from bench.qido_corpus import Study, fill
 from bench.report import Report, median, percentile
 from bench.scale import Run
 from bench.server import BenchmarkError, Server
-from bench.signing import get, signed_get
+from bench.signing import connect, get, signed_get
 from hounsfield.imaging.search.dicom import MOST_RESULTS
 
 LIMIT_MS = 30
@@ -65,8 +65,7 @@ def measure_kinds(
     The first search of each kind, made before all others, is a figure of its own: what a new process has not read yet costs
     no more than that.
     """
-    address = urlsplit(server.url)
-    connection = http.client.HTTPConnection(address.hostname or "", address.port)
+    connection = connect(server.url)
     first = [search(server, connection, datastore_id, kind, studies[0], 25) * 1000 for kind in kinds]
     report.figure(f"{label}: first searches of each kind, slowest", max(first), "ms")
     for kind in kinds:

@@ -94,6 +94,11 @@ def median(values: Sequence[float]) -> float:
     return statistics.median(values)
 
 
+def median_ratio(ones: Sequence[float], others: Sequence[float]) -> float:
+    """Return the median of what each is of the other that was measured beside it."""
+    return median([one / other for one, other in zip(ones, others, strict=True)])
+
+
 def percentile(values: Sequence[float], percent: float) -> float:
     """Give the value that ``percent`` of the values do not exceed."""
     ordered = sorted(values)

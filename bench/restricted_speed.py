@@ -8,7 +8,6 @@ Some see one study of a hundred, some every second, some only the oldest tenth, 
 
 from __future__ import annotations
 
-import http.client
 import json
 import random
 import time
@@ -16,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 import orjson
 from sqlalchemy import insert, text
@@ -27,7 +26,7 @@ from bench.qido_corpus import SERIES, Study, all_studies, fill, image_set_id
 from bench.report import Report, median, percentile
 from bench.scale import Run
 from bench.server import BenchmarkError, Server
-from bench.signing import get, post, signed_get, signed_post
+from bench.signing import connect, get, post, signed_get, signed_post
 from hounsfield.bootstrap.installation import open_keyring, open_repository
 from hounsfield.iam.identities.access_keys import create_key
 from hounsfield.iam.identities.attachments import put_inline_policy
@@ -130,16 +129,14 @@ class _Searcher:
         self._hidden = hidden
         self._repository = repository
         self._datastore_id = datastore_id
-        address = urlsplit(server.url)
-        self._address = (address.hostname or "", address.port)
-        self._connection = http.client.HTTPConnection(*self._address)
+        self._connection = connect(server.url)
 
     def restrict(self, key: AccessKey, *, on: bool) -> None:
         """Change the setting, and wait until the server goes by it."""
         (restrict_datastore if on else unrestrict_datastore)(self._repository, self._datastore_id)
         # The server closes a connection on which nothing happened for long.
         self._connection.close()
-        self._connection = http.client.HTTPConnection(*self._address)
+        self._connection = connect(self._server.url)
         deadline = time.monotonic() + _KNOWN_SECONDS
         hidden = f"/datastore/{self._datastore_id}/studies?StudyInstanceUID={self._hidden.uid}"
         while True:

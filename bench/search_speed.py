@@ -5,13 +5,12 @@ search_corpus ─▶ tables ─▶ server ─▶ signed requests over one connec
 
 from __future__ import annotations
 
-import http.client
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import orjson
 
@@ -20,7 +19,7 @@ from bench.report import Report, median, percentile
 from bench.scale import Run
 from bench.search_corpus import COMMON_STUDY_ID, DAY_MS, Series, fill
 from bench.server import BenchmarkError, Server
-from bench.signing import post, signed_post
+from bench.signing import connect, post, signed_post
 from hounsfield.imaging.levels import index_entry
 
 LIMIT_MS = 20
@@ -75,8 +74,7 @@ class Searcher:
     def __init__(self, server: Server, datastore_id: str, page: int = PAGE) -> None:
         self._server = server
         self._path = f"/datastore/{datastore_id}/searchImageSets?maxResults={page}"
-        address = urlsplit(server.url)
-        self._connection = http.client.HTTPConnection(address.hostname or "", address.port)
+        self._connection = connect(server.url)
 
     def search(self, filters: Filters, order: Mapping[str, str], token: str | None = None) -> _Answer:
         path = self._path if token is None else f"{self._path}&nextToken={quote(token, safe='')}"

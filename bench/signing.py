@@ -88,8 +88,13 @@ def _send(connection: http.client.HTTPConnection, method: str, request: SignedRe
     return seconds, body
 
 
+def connect(url: str) -> http.client.HTTPConnection:
+    """Return a connection to the server at an address, made with the first request."""
+    address = urlsplit(url)
+    return http.client.HTTPConnection(address.hostname or "", address.port)
+
+
 def fetch(server: Server, request: SignedRequest) -> bytes:
     """Send a GET over a connection of its own and give the body; raises `BenchmarkError` when the answer is not 200."""
-    address = urlsplit(server.url)
-    with closing(http.client.HTTPConnection(address.hostname or "", address.port)) as connection:
+    with closing(connect(server.url)) as connection:
         return get(connection, request)[1]

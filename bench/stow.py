@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import http.client
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import orjson
 import pydicom
 from pydicom.uid import generate_uid
 
 from bench.server import BenchmarkError, Server
-from bench.signing import SignedRequest, post, signed_store
+from bench.signing import SignedRequest, connect, post, signed_store
 
 _FAILED = "00081198"
 _BOUNDARY = "a-boundary-of-the-benchmark"
+STORED_KIND = f'multipart/related; type="application/dicom"; boundary={_BOUNDARY}'
+"""Content-Type of the bodies."""
 
 
 def file_of_own(path: Path, series_uid: str) -> bytes:
@@ -41,15 +41,13 @@ def bodies_of(files: Sequence[bytes], batch: int) -> list[bytes]:
 def store(server: Server, datastore_id: str, files: Sequence[bytes], connections: int, *, whole: bool = False) -> None:
     """Store bodies, or files each in a body of its own, over some connections; raises `BenchmarkError`."""
     bodies = list(files) if whole else bodies_of(files, 1)
-    kind = f'multipart/related; type="application/dicom"; boundary={_BOUNDARY}'
-    requests = [signed_store(server, f"/datastore/{datastore_id}/studies", kind, body) for body in bodies]
+    requests = [signed_store(server, f"/datastore/{datastore_id}/studies", STORED_KIND, body) for body in bodies]
     with ThreadPoolExecutor(connections) as pool:
         list(pool.map(_send_all, [server.url] * connections, [requests[at::connections] for at in range(connections)]))
 
 
 def _send_all(url: str, requests: Sequence[SignedRequest]) -> None:
-    address = urlsplit(url)
-    with closing(http.client.HTTPConnection(address.hostname or "", address.port)) as connection:
+    with closing(connect(url)) as connection:
         for request in requests:
             _, body = post(connection, request)
             if _FAILED in orjson.loads(body):

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import base64
 import gzip
-import http.client
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
-from urllib.parse import urlsplit
 
 import orjson
 
@@ -22,7 +20,7 @@ from bench.corpus import write_tiny_series
 from bench.report import Report, median, percentile
 from bench.scale import Run
 from bench.server import BenchmarkError, Server
-from bench.signing import post, signed_post
+from bench.signing import connect, post, signed_post
 from bench.written import Written, written_by
 
 LIMIT_MS = 50
@@ -85,8 +83,7 @@ class Updates:
         self._series = series
         self._level = level
         self._values: Iterator[str] = (f"Value {number}" for number in count(1))
-        address = urlsplit(server.url)
-        self._connection = http.client.HTTPConnection(address.hostname or "", address.port)
+        self._connection = connect(server.url)
 
     def make(self) -> float:
         """Make one update; gives the milliseconds until it is there."""

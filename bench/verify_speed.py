@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import os
 import threading
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 import imagecodecs
 import orjson
 
 from bench.corpus import write_ct_series
-from bench.processes import processor_seconds
-from bench.report import Report, median
+from bench.processes import cost_of
+from bench.report import Report, median, median_ratio
 from bench.scale import Run
 from bench.server import BenchmarkError, Server
 from hounsfield.imaging.datastores import fetch_key, get_datastore
@@ -36,14 +34,6 @@ _FRAMES_AT_ONCE = 64
 
 Place = tuple[int, int, tuple[int, ...]]
 """Offset and length of a frame in the file, and the checksums of its resolutions, the whole image first."""
-
-
-@dataclass(frozen=True)
-class _Cost:
-    """Wall time and processor time, of this process and its workers, in seconds."""
-
-    wall: float
-    processor: float
 
 
 def run(setting: Run, report: Report) -> None:
@@ -66,8 +56,8 @@ def run(setting: Run, report: Report) -> None:
         try:
             # The first round waits for the processes to start.
             for _ in range(setting.scale.rounds + 1):
-                pure.append(_measured(lambda: _decode_all(pool, frames, places)))
-                passes.append(_measured(lambda: _verify_all(checkers, image_store)))
+                pure.append(cost_of(lambda: _decode_all(pool, frames, places)))
+                passes.append(cost_of(lambda: _verify_all(checkers, image_store)))
             del pure[0], passes[0]
         finally:
             pool.close()
@@ -83,14 +73,12 @@ def run(setting: Run, report: Report) -> None:
     report.figure("verify, frames a second", count / median([c.wall for c in passes]), "1/s")
     report.figure(
         "speed of verify / of decoding and CRC alone, by processor time",
-        median([alone.processor / whole.processor for alone, whole in zip(pure, passes, strict=True)]),
+        median_ratio([c.processor for c in pure], [c.processor for c in passes]),
         "×",
         LIMIT,
         at_most=False,
     )
-    report.figure(
-        "– by wall time", median([alone.wall / whole.wall for alone, whole in zip(pure, passes, strict=True)]), "×"
-    )
+    report.figure("– by wall time", median_ratio([c.wall for c in pure], [c.wall for c in passes]), "×")
     report.details.update(
         alone=[[c.wall, c.processor] for c in pure], verify=[[c.wall, c.processor] for c in passes], frames=count
     )
@@ -119,13 +107,6 @@ def _write_frames(image_store: ImageStore, datastore_id: str, path: Path) -> lis
                 places.append((file.tell(), len(data), wanted))
                 file.write(data)
     return places
-
-
-def _measured(work: Callable[[], None]) -> _Cost:
-    # The processes that work are there before and after.
-    began, before = time.perf_counter(), processor_seconds(os.getpid())
-    work()
-    return _Cost(time.perf_counter() - began, processor_seconds(os.getpid()) - before)
 
 
 def _decode_all(pool: WorkerPool, path: Path, places: Sequence[Place]) -> None:
