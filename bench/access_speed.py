@@ -110,7 +110,7 @@ def _measure(gate: Gate, scope: dict[str, object], name: str, rounds: int, repor
 
 
 def _times(call: Callable[[], None], rounds: int) -> list[float]:
-    """Give the µs of processor time of each round, after some that are not counted."""
+    """Return the µs of processor time of each round, after some that are not counted."""
     for _ in range(rounds // 10):
         call()
     found = []
@@ -172,7 +172,7 @@ def _crowded(image_store: ImageStore) -> Iterator[Statement]:
 
 
 def _wards(image_store: ImageStore) -> Iterator[Statement]:
-    """Give a statement for each of many wards; that of the user's comes last."""
+    """Yield a statement for each of many wards; that of the user's comes last."""
     for number in reversed(range(STATEMENTS)):
         tags = {"aws:PrincipalTag/ward": f"{number + 3}"}
         condition = {"StringEquals": tags, "IpAddress": {"aws:SourceIp": "127.0.0.0/8"}}
@@ -180,7 +180,7 @@ def _wards(image_store: ImageStore) -> Iterator[Statement]:
 
 
 def _patterns(image_store: ImageStore) -> Iterator[Statement]:
-    """Give statements with conditions that must all be asked; the last is met."""
+    """Yield statements with conditions that must all be asked; the last is met."""
     for number in range(STATEMENTS - 1):
         condition = {"StringLike": {"aws:username": f"writer-{number}*"}}
         yield {**_allow("medical-imaging:Get*", image_store.datastore_arn("*")), "Condition": condition}

@@ -37,7 +37,7 @@ class Visit:
 
 
 def chromium() -> str | None:
-    """Give the path of chromium, None where it is not installed."""
+    """Return the path of chromium, None where it is not installed."""
     return shutil.which("chromium")
 
 

@@ -75,7 +75,7 @@ def run(setting: Run, report: Report) -> None:
 
 
 def _newest(server: Server, datastore_id: str) -> Mapping[str, Any]:
-    """Give what a search tells of the image set that was made last, the only one that has pixels."""
+    """Return what a search tells of the image set that was made last, the only one that has pixels."""
     found = server.client.search_image_sets(datastoreId=datastore_id, searchCriteria={})["imageSetsMetadataSummaries"]
     newest: Mapping[str, Any] = found[0]
     return newest

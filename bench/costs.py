@@ -54,7 +54,7 @@ class Stopwatch:
 
 
 def costs_per_file(work: Path, folder: Path, names: Sequence[str]) -> dict[str, float]:
-    """Give the mean processor time a file of each step, and of the whole as the import does it, in seconds.
+    """Return the mean processor time a file of each step, and of the whole as the import does it, in seconds.
 
     Parameters
     ----------

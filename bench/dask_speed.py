@@ -65,7 +65,7 @@ class _Cluster:
             self._started.append(subprocess.Popen([program, *arguments], stdout=log, stderr=log))
 
     def processor_seconds(self) -> list[float]:
-        """Give the processor time of the scheduler, then of each worker with its processes."""
+        """Return the processor time of the scheduler, then of each worker with its processes."""
         return [processor_seconds(process.pid) for process in self._started]
 
     def stop(self) -> None:

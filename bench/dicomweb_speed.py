@@ -96,7 +96,7 @@ def _metadata(setting: Run, report: Report, server: Server, path: str) -> None:
 
 
 def _series(server: Server, datastore_id: str) -> str:
-    """Give the path of the metadata of the largest series there is."""
+    """Return the path of the metadata of the largest series there is."""
     found = orjson.loads(fetch(server, signed_get(server, f"/datastore/{datastore_id}/series?limit=1000")))
     largest = max(found, key=lambda item: item["00201209"]["Value"][0])
     study, series = largest["0020000D"]["Value"][0], largest["0020000E"]["Value"][0]

@@ -85,7 +85,7 @@ def _size_of_a_frame(client: Any, datastore_id: str, image_set_id: str, frame_id
 
 
 def _decryption_ms(size: int) -> float:
-    """Give the shortest processor time of decrypting so many bytes, in milliseconds."""
+    """Return the shortest processor time of decrypting so many bytes, in milliseconds."""
     cipher = AESGCM(bytes(32))
     sealed = cipher.encrypt(bytes(12), os.urandom(size), b"")
     times = []

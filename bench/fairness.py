@@ -145,7 +145,7 @@ def _written(dataset: Dataset) -> bytes:
 
 
 def _bursts(server: Server, datastore_id: str, *, quick: bool) -> dict[str, list[SignedRequest]]:
-    """Give the requests of each burst, one for each of those that send at once."""
+    """Return the requests of each burst, one for each of those that send at once."""
     root = f"/datastore/{datastore_id}"
     (found,) = orjson.loads(fetch(server, signed_get(server, f"{root}/series?limit=1")))
     series = f"{root}/studies/{found['0020000D']['Value'][0]}/series/{found['0020000E']['Value'][0]}"
@@ -161,7 +161,7 @@ def _bursts(server: Server, datastore_id: str, *, quick: bool) -> dict[str, list
 
 
 def _bomb(size: int) -> bytes:
-    """Give a file of some hundred kilobytes that inflates to so many bytes."""
+    """Return a file of some hundred kilobytes that inflates to so many bytes."""
     dataset = Dataset()
     dataset.PatientID = "bomb"
     dataset.SOPClassUID, dataset.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.2", generate_uid()

@@ -105,11 +105,11 @@ class GrownStudy(Study):
     """A study of one series."""
 
     def series_uid(self, ordinal: int) -> str:  # noqa: ARG002 - there is one
-        """Give the UID of the series."""
+        """Return the UID of the series."""
         return f"{_ROOT}.4.{self.number}"
 
     def sop_uid(self, ordinal: int) -> str:  # noqa: ARG002 - every series has the first
-        """Give the UID of the first instance."""
+        """Return the UID of the first instance."""
         return f"{_ROOT}.5.{self.number}.0"
 
 
@@ -169,7 +169,7 @@ class GrowingStore:
         self.samples: list[Sample] = []
 
     def spread(self) -> list[Sample]:
-        """Give as many samples as were asked for, spread over all studies."""
+        """Return as many samples as were asked for, spread over all studies."""
         return [sample for sample in self.samples if sample.study.number % self._every == 0]
 
     def forget(self, samples: Sequence[Sample]) -> None:
@@ -391,7 +391,7 @@ def _studies() -> Iterator[tuple[GrownStudy, int]]:
 
 
 def _named(study: GrownStudy, series: Series, count: int) -> dict[str, Any]:
-    """Give the row of a series that is never read, of which the database makes the rows of its instances."""
+    """Return the row of a series that is never read, of which the database makes the rows of its instances."""
     sop_class = next(one[2] for one in _EXAMINATIONS if one[0] == study.modalities[0])
     pack_id = f"{random.Random(study.number).getrandbits(128):032x}"
     return {
@@ -465,7 +465,7 @@ def _read_templates(image_store: ImageStore, datastore_id: str) -> tuple[Levels,
 
 
 def _prepare(connection: Connection) -> None:
-    """Give a connection what a large load needs."""
+    """Set on a connection what a large load needs."""
     if connection.dialect.name == "sqlite":
         # Keys are random, so that all pages of their indexes are wanted all the time.
         kilobytes = psutil.virtual_memory().available // _CACHE_SHARE // 1024

@@ -74,7 +74,7 @@ class _Measurement:
         self.times[name] = _Times(taken, used * 1000 / len(taken) / per)
 
     def of(self, group: str) -> dict[str, _Times]:
-        """Give what was measured of a group, by the names without it."""
+        """Return what was measured of a group, by the names without it."""
         return {name.removeprefix(group): times for name, times in self.times.items() if name.startswith(group)}
 
 
@@ -250,7 +250,7 @@ def _updates(measured: _Measurement, server: Server, datastore_id: str, samples:
 
 
 def _uid(number: int) -> str:
-    """Give a series UID that no other round makes, in a study of its own."""
+    """Return a series UID that no other round makes, in a study of its own."""
     return f"1.2.826.0.1.3680043.8.498.91.{time.time_ns() // 1_000_000}.{number}"
 
 
@@ -264,7 +264,7 @@ def _seconds(connection: http.client.HTTPConnection, request: SignedRequest) -> 
 
 
 def report_size(report: Report, name: str, measured: _Measurement, *, is_last: bool) -> None:
-    """Give the figures of one size; limits are held against the last."""
+    """Report the figures of one size; limits are held against the last."""
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     report.note(f"{name}: measured with {_RESULTS} results; load {load}")
     for title, group, limit, free in (

@@ -26,7 +26,7 @@ class Load:
 
 
 def wrk() -> str | None:
-    """Give the path of wrk, None where it is not installed."""
+    """Return the path of wrk, None where it is not installed."""
     return shutil.which("wrk")
 
 

@@ -20,14 +20,14 @@ class Cost:
 
 
 def tree(pid: int) -> Iterator[psutil.Process]:
-    """Give a process and all below it; any of them may end while it is looked at."""
+    """Yield a process and all below it; any of them may end while it is looked at."""
     first = psutil.Process(pid)
     yield first
     yield from first.children(recursive=True)
 
 
 def processor_seconds(pid: int) -> float:
-    """Give the processor time that the living processes of a tree have used, in seconds."""
+    """Return the processor time that the living processes of a tree have used, in seconds."""
     seconds = 0.0
     for process in tree(pid):
         with contextlib.suppress(psutil.NoSuchProcess):

@@ -52,11 +52,11 @@ class Study:
         return str(self.patient["PatientName"]).partition("^")[0]
 
     def series_uid(self, ordinal: int) -> str:
-        """Give the UID of a series."""
+        """Return the UID of a series."""
         return f"{_ROOT}.4.{self.number}.{ordinal}"
 
     def sop_uid(self, ordinal: int) -> str:
-        """Give the UID of the instance of a series."""
+        """Return the UID of the instance of a series."""
         return f"{_ROOT}.5.{self.number}.{ordinal}"
 
 
@@ -115,7 +115,7 @@ def all_studies(count: int) -> Iterator[Study]:
 
 
 def patient_values(number: int) -> dict[str, Any]:
-    """Give the values of a patient."""
+    """Return the values of a patient."""
     own = random.Random(number)
     return {
         "PatientBirthDate": f"{1930 + number % 90}{number % 12 + 1:02d}{number % 28 + 1:02d}",
@@ -126,7 +126,7 @@ def patient_values(number: int) -> dict[str, Any]:
 
 
 def surname_of(chance: random.Random) -> str:
-    """Give a surname of two to four syllables, of which the first ones are commoner."""
+    """Return a surname of two to four syllables, of which the first ones are commoner."""
     picked = (_SYLLABLES[int(len(_SYLLABLES) * chance.random() ** 1.3)] for _ in range(chance.randrange(2, 5)))
     return "".join(picked).capitalize()
 
@@ -188,5 +188,5 @@ def _instance_row(datastore_id: str, study: Study, ordinal: int) -> dict[str, An
 
 
 def image_set_id(study: Study, ordinal: int) -> str:
-    """Give the id of the image set of a series."""
+    """Return the id of the image set of a series."""
     return f"{random.Random(study.number * SERIES + ordinal).getrandbits(128):032x}"

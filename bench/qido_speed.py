@@ -115,7 +115,7 @@ def study_search_kinds() -> list[Kind]:
 
 
 def _dates(study: Study, days: int) -> str:
-    """Give a range that begins with the date of a study; months of 31 days will do."""
+    """Return a range that begins with the date of a study; months of 31 days will do."""
     date = str(study.values["StudyDate"])
     if days < 31:
         return date

@@ -65,7 +65,7 @@ def run(setting: Run, report: Report) -> None:
 
 
 def _instances(server: Server, datastore_id: str) -> list[str]:
-    """Give the paths of all instances."""
+    """Return the paths of all instances."""
     root = f"/datastore/{datastore_id}"
     found = orjson.loads(fetch(server, signed_get(server, f"{root}/instances?limit=1000", "application/dicom+json")))
     tags = ("0020000D", "0020000E", "00080018")

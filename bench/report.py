@@ -48,7 +48,7 @@ class Figure:
         return self.value <= self.limit if self.at_most else self.value >= self.limit
 
     def line(self) -> str:
-        """Give the figure as a line of text."""
+        """Return the figure as a line of text."""
         text = f"  {self.name:<66} {self.value:>10.4g} {self.unit:<6}"
         if self.limit is None:
             return text.rstrip()
@@ -90,7 +90,7 @@ class Report:
 
 
 def median(values: Sequence[float]) -> float:
-    """Give the median."""
+    """Return the median."""
     return statistics.median(values)
 
 
@@ -100,6 +100,6 @@ def median_ratio(ones: Sequence[float], others: Sequence[float]) -> float:
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """Give the value that ``percent`` of the values do not exceed."""
+    """Return the value that ``percent`` of the values do not exceed."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]

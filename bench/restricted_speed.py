@@ -224,7 +224,7 @@ def _web(
 
 
 def _tags_of(study: Study, count: int) -> dict[str, str]:
-    """Give the tags of the image sets of a study; those with the lowest numbers were stored first."""
+    """Return the tags of the image sets of a study; those with the lowest numbers were stored first."""
     return {
         "ward": str(study.number * 7919 % _WARDS),
         "half": str(study.number * 31 % 2),
@@ -233,7 +233,7 @@ def _tags_of(study: Study, count: int) -> dict[str, str]:
 
 
 def _hidden_study(count: int) -> Study:
-    """Give a study that none of the users sees."""
+    """Return a study that none of the users sees."""
     users = _USERS.values()
     return next(
         study for study in all_studies(count) if all(_tags_of(study, count)[key] != value for key, value in users)

@@ -106,7 +106,7 @@ class Run:
     work: Path
 
     def folder(self, name: str) -> Path:
-        """Give a new folder below the work folder."""
+        """Return a new folder below the work folder."""
         path = self.work / name
         path.mkdir(parents=True)
         return path

@@ -134,7 +134,7 @@ def _late_pages(report: Report, name: str, searcher: Searcher, filters: Filters,
 
 
 def search_kinds() -> dict[str, tuple[Callable[[Series], Filters], float | None]]:
-    """Give for each kind of filter how it is made so that it finds a series, and its limit."""
+    """Return for each kind of filter how it is made so that it finds a series, and its limit."""
     kinds: dict[str, tuple[Callable[[Series], Filters], float | None]] = {
         "no filter": (lambda _: [], LIMIT_MS),
         "isPrimary true": (lambda _: [_equal("isPrimary", value=True)], LIMIT_MS),
@@ -186,7 +186,7 @@ def _equal(member: str, value: object) -> dict[str, Any]:
 
 
 def _within(member: str, series: Series, days: int) -> dict[str, Any]:
-    """Give the range of so many days that begins shortly before a series."""
+    """Return the range of so many days that begins shortly before a series."""
     if member == "DICOMStudyDateAndTime":
         entry = index_entry(series.levels)
         begin = datetime.strptime(entry.study_date, "%Y%m%d").replace(tzinfo=UTC)

@@ -184,7 +184,7 @@ class Server(ProcessOnPort):
             raise BenchmarkError(f"not all files were imported: {summary}")
 
     def image_set(self, datastore_id: str) -> str:
-        """Give the id of the only image set of a data store."""
+        """Return the id of the only image set of a data store."""
         found = self.client.search_image_sets(datastoreId=datastore_id, searchCriteria={})["imageSetsMetadataSummaries"]
         if len(found) != 1:
             raise BenchmarkError(f"one image set was expected, there are {len(found)}")
@@ -192,7 +192,7 @@ class Server(ProcessOnPort):
 
 
 def free_port() -> int:
-    """Give a port of the loopback address that was free a moment ago."""
+    """Return a port of the loopback address that was free a moment ago."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

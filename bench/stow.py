@@ -21,7 +21,7 @@ STORED_KIND = f'multipart/related; type="application/dicom"; boundary={_BOUNDARY
 
 
 def file_of_own(path: Path, series_uid: str) -> bytes:
-    """Give a file of the corpus with UIDs of its own, in a study of its own."""
+    """Return a file of the corpus with UIDs of its own, in a study of its own."""
     dataset = pydicom.dcmread(path)
     dataset.StudyInstanceUID = series_uid[:60].rstrip(".")
     dataset.SeriesInstanceUID = series_uid
