@@ -29,6 +29,13 @@ _MORE_THAN_NOTHING: Final = (
     "answer_timeout_seconds",
     "least_bytes_per_second",
 )
+_NOTHING_OR_MORE: Final = {
+    "database_statement_seconds": "for no limit",
+    "free_space_floor_bytes": "to fill the disk",
+    "read_cache_bytes": "for none",
+}
+"""Settings that may be zero, and what zero is."""
+_POSTGRESQL: Final = ("postgresql://", "postgresql+psycopg://")
 
 
 def check(settings: Fields) -> None:
@@ -40,6 +47,7 @@ def check(settings: Fields) -> None:
         One cannot be, alone or beside another.
     """
     _check_numbers(settings)
+    _check_database(settings)
     _check_keys_and_certificates(settings)
     _check_callers(settings)
     _check_tokens(settings)
@@ -52,33 +60,29 @@ def check(settings: Fields) -> None:
 def _check_numbers(settings: Fields) -> None:
     if settings.log_level.lower() not in _LOG_LEVELS:
         raise SettingsError(f"{PREFIX}LOG_LEVEL is {settings.log_level!r}, it must be one of {', '.join(_LOG_LEVELS)}")
-    for field in fields(settings):
-        if field.name.startswith("quota_") and getattr(settings, field.name) < 0:
-            raise SettingsError(f"{PREFIX}{field.name.upper()} must be 0 for no limit, or more")
-    if settings.free_space_floor_bytes < 0:
-        raise SettingsError(f"{PREFIX}FREE_SPACE_FLOOR_BYTES must be 0 to fill the disk, or more")
+    quotas = {field.name: "for no limit" for field in fields(settings) if field.name.startswith("quota_")}
+    for name, zero in (quotas | _NOTHING_OR_MORE).items():
+        if getattr(settings, name) < 0:
+            raise SettingsError(f"{PREFIX}{name.upper()} must be 0 {zero}, or more")
     for name in _MORE_THAN_NOTHING:
         if not getattr(settings, name) > 0:
             raise SettingsError(f"{PREFIX}{name.upper()} must be more than 0")
 
 
-def _check_keys_and_certificates(settings: Fields) -> None:
-    if settings.database_url and not settings.database_url.startswith(("postgresql://", "postgresql+psycopg://")):
+def _check_database(settings: Fields) -> None:
+    if settings.database_url and not settings.database_url.startswith(_POSTGRESQL):
         raise SettingsError(
             f"{PREFIX}DATABASE_URL must be the URL of a PostgreSQL database: postgresql://user@host/name"
         )
-    if settings.read_cache_bytes < 0:
-        raise SettingsError(f"{PREFIX}READ_CACHE_BYTES must be 0 for none, or more")
-    if settings.database_replica_url and not settings.database_replica_url.startswith(
-        ("postgresql://", "postgresql+psycopg://")
-    ):
+    if settings.database_replica_url and not settings.database_replica_url.startswith(_POSTGRESQL):
         raise SettingsError(
             f"{PREFIX}DATABASE_REPLICA_URL must be the URL of a standby of the database: postgresql://user@host/name"
         )
     if settings.database_replica_url and not settings.database_url:
         raise SettingsError(f"{PREFIX}DATABASE_REPLICA_URL needs {PREFIX}DATABASE_URL")
-    if settings.database_statement_seconds < 0:
-        raise SettingsError(f"{PREFIX}DATABASE_STATEMENT_SECONDS must be 0 for no limit, or more")
+
+
+def _check_keys_and_certificates(settings: Fields) -> None:
     if not 5 <= settings.kms_cache_seconds <= 3600:
         raise SettingsError(f"{PREFIX}KMS_CACHE_SECONDS is {settings.kms_cache_seconds}, it must be 5 to 3600")
     if settings.kms not in {"", "aws"}:
