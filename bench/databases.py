@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
+from sqlalchemy import text
+
 from bench.report import Report
 from bench.scale import Run
 from bench.server import Server
+from hounsfield.storage.db.database import Database
 
 POSTGRESQL = "BENCH_POSTGRESQL_URL"
 
@@ -23,3 +26,10 @@ def on_each_database(
         measure(setting, report, Server(folder / "postgresql", database_url=url), "PostgreSQL")
     else:
         report.note(f"PostgreSQL was not measured: {POSTGRESQL} names no empty database")
+
+
+def gather_statistics(database: Database) -> None:
+    """Let PostgreSQL gather the statistics that its planner goes by; an embedded database has none."""
+    if database.engine.dialect.name == "postgresql":
+        with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text("VACUUM ANALYZE"))

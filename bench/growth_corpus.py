@@ -38,22 +38,22 @@ from sqlalchemy import (
     text,
 )
 
+from bench.databases import gather_statistics
 from bench.qido_corpus import Study, patient_values, surname_of
-from bench.search_corpus import COMMON_STUDY_ID, DAY_MS, Series
+from bench.search_corpus import COMMON_STUDY_ID, DAY_MS, Series, version_row
 from bench.server import BenchmarkError
 from hounsfield.dicom.healthimaging.document import Levels
 from hounsfield.imaging.datastores import fetch_key, get_datastore
 from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.instance_columns import read_columns
-from hounsfield.imaging.levels import IndexEntry, index_entry, open_levels, seal_levels
+from hounsfield.imaging.levels import IndexEntry, index_entry, open_levels
 from hounsfield.imaging.staged_instance import PixelKind
-from hounsfield.imaging.states import ImageSetState, StorageTier, WorkflowStatus
+from hounsfield.imaging.states import ImageSetState, StorageTier
 from hounsfield.imaging.study_rows import INDEX_VERSION, study_row, word_rows
 from hounsfield.storage.blobs.packs import Extent, Label, PackWriter, RecordKind, read_records
 from hounsfield.storage.clock import now_ms
 from hounsfield.storage.db.image_set_tables import frame_runs, image_set_versions, image_sets, instances
 from hounsfield.storage.db.study_tables import studies, study_words
-from hounsfield.storage.keys.data_key import DataKey
 
 SAMPLE_INSTANCES: Final = 10
 """Instances of a sample, and templates that they are made of."""
@@ -198,9 +198,7 @@ class GrowingStore:
                         self.count += len(some)
                 self._write_instances(connection)
         sizes = _measured(image_store, indexes)
-        if database.engine.dialect.name == "postgresql":
-            with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-                connection.execute(text("VACUUM ANALYZE"))
+        gather_statistics(database)
         return sizes
 
     def _write(self, image_store: ImageStore, connection: Connection, some: Sequence[tuple[GrownStudy, int]]) -> None:
@@ -214,7 +212,7 @@ class GrowingStore:
             else:
                 rows.append(self._image_set_row(one, SAMPLE_INSTANCES))
         _insert(connection, image_sets, rows)
-        _insert(connection, image_set_versions, (_version_row(self._key, one) for one in series))
+        _insert(connection, image_set_versions, (version_row(self._key, one) for one in series))
         for one, (study, _) in zip(series, some, strict=True):
             if study.number % self._every == 0:
                 members, runs = self._stored(image_store, study, one)
@@ -406,18 +404,6 @@ def _named(study: GrownStudy, series: Series, count: int) -> dict[str, Any]:
 @cache
 def _instance_columns(number: int) -> Mapping[str, Any]:
     return asdict(read_columns({"InstanceNumber": str(number), "Rows": 512, "Columns": 512, "BitsAllocated": 16}))
-
-
-def _version_row(key: DataKey, series: Series) -> dict[str, Any]:
-    return {
-        "image_set_id": series.id,
-        "version": 1,
-        "state": ImageSetState.ACTIVE.value,
-        "workflow_status": WorkflowStatus.CREATED.value,
-        "is_primary": True,
-        "created_at": series.created_at,
-        "sealed_levels": seal_levels(key, series.id, 1, series.levels),
-    }
 
 
 def _run(key: str, frame: Extent) -> dict[str, Any]:

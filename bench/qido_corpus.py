@@ -14,8 +14,9 @@ from itertools import islice
 from types import SimpleNamespace
 from typing import Any, Final
 
-from sqlalchemy import Connection, insert, text
+from sqlalchemy import Connection, insert
 
+from bench.databases import gather_statistics
 from bench.search_corpus import DAY_MS, FIRST_MS, LAST_MS
 from hounsfield.dicom.healthimaging.document import Levels
 from hounsfield.imaging.image_store import ImageStore
@@ -81,9 +82,7 @@ def fill(
             samples += some[::step]
         for index in indexes:
             index.create(connection)
-    if image_store.database.engine.dialect.name == "postgresql":
-        with image_store.database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.execute(text("VACUUM ANALYZE"))
+    gather_statistics(image_store.database)
     return samples
 
 

@@ -15,8 +15,9 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, Final
 
-from sqlalchemy import Connection, Index, insert, text
+from sqlalchemy import Connection, Index, insert
 
+from bench.databases import gather_statistics
 from hounsfield.dicom.healthimaging.document import Levels
 from hounsfield.imaging.datastores import data_key, get_datastore
 from hounsfield.imaging.image_store import ImageStore
@@ -63,13 +64,11 @@ def fill(image_store: ImageStore, datastore_id: str, count: int) -> list[Series]
         _without(connection, indexes)
         while some := list(islice(series, _ROWS_AT_ONCE)):
             connection.execute(insert(image_sets), [_image_set_row(datastore_id, entry) for entry in some])
-            connection.execute(insert(image_set_versions), [_version_row(key, entry) for entry in some])
+            connection.execute(insert(image_set_versions), [version_row(key, entry) for entry in some])
             samples += some[::step]
         for index in indexes:
             index.create(connection)
-    if image_store.database.engine.dialect.name == "postgresql":
-        with image_store.database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.execute(text("VACUUM ANALYZE"))
+    gather_statistics(image_store.database)
     return samples
 
 
@@ -149,7 +148,8 @@ def _image_set_row(datastore_id: str, series: Series) -> dict[str, Any]:
     }
 
 
-def _version_row(key: DataKey, series: Series) -> dict[str, Any]:
+def version_row(key: DataKey, series: Series) -> dict[str, Any]:
+    """Return the row of the only version of an image set."""
     return {
         "image_set_id": series.id,
         "version": 1,
