@@ -158,7 +158,6 @@ class Cluster:
         self._orders: set[asyncio.Task[None]] = set()
         self._state = ClusterState(str(place.scheduler))
         self._looked = threading.Event()
-        self._told: str | None = None
 
     @property
     def state(self) -> ClusterState:
@@ -262,7 +261,7 @@ class Cluster:
             try:
                 await self._connected()
             except Exception as error:  # noqa: BLE001 - whatever it is, the cluster may be there again in a moment
-                self._note(replace(ClusterState(self._state.scheduler), fault=_reason(error)))
+                self._note(ClusterState(self._state.scheduler, fault=_reason(error)))
             await asyncio.sleep(_AGAIN_SECONDS)
 
     async def _connected(self) -> None:
@@ -378,9 +377,8 @@ class Cluster:
         await session.notify()
 
     def _note(self, state: ClusterState) -> None:
-        self._state = state
-        if state.fault != self._told:
-            self._told = state.fault
+        before, self._state = self._state, state
+        if state.fault != before.fault:
             if state.fault:
                 _log.warning("cluster not ready, work waits", scheduler=state.scheduler, reason=state.fault)
             else:
