@@ -27,7 +27,7 @@ from hounsfield.audit.chain_index import ChainIndex
 from hounsfield.audit.file_locks import locked
 from hounsfield.bootstrap.audit_verification import verify_audit_trail
 from hounsfield.bootstrap.common_settings import forget_common_settings
-from hounsfield.bootstrap.first_start import RESTORING
+from hounsfield.bootstrap.first_start import RESTORING, is_used
 from hounsfield.bootstrap.image_store import (
     archive_location,
     blob_location,
@@ -52,8 +52,8 @@ from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.verify.findings import Severity
 from hounsfield.runtime.rate_limit import RateLimit
 from hounsfield.settings import Settings
-from hounsfield.storage.blobs.blobs import BlobLocation, BlobMissingError, Blobs, FolderBlobs
-from hounsfield.storage.blobs.location_marker import MARK, check_location, installation_id
+from hounsfield.storage.blobs.blobs import BlobLocation, Blobs, FolderBlobs
+from hounsfield.storage.blobs.location_marker import check_location, installation_id
 from hounsfield.storage.db.audit_tables import audit_indexes
 from hounsfield.storage.db.database import Database
 from hounsfield.storage.db.engines import has_tables
@@ -68,7 +68,7 @@ _CREDENTIALS: Final = "credentials"
 _AUDIT: Final = "audit"
 _HEADS: Final = "audit/"
 _AREA_DIGITS: Final = 32
-_BESIDE_PACKS: Final = ("packs/", "keys/", "places/", "journal/")
+_BESIDE_PACKS: Final = ("packs", "keys", "places", "journal")
 
 
 def backup_location(settings: Settings, target: str) -> BlobLocation:
@@ -175,7 +175,7 @@ def _check_apart(settings: Settings, location: BlobLocation) -> None:
             )
         if within:
             raise BackupError(
-                f"{location.folder or location.url} is, holds, or is in {place.folder or place.url}, which is to be backed up; "
+                f"{location.name} is, holds, or is in {place.name}, which is to be backed up; "
                 "name a place of its own, on another disk"
             )
 
@@ -243,18 +243,10 @@ def check_target(settings: Settings, source: str, what: str) -> None:
         if settings.database_url and has_tables(settings.database_url, settings.database_wait_seconds):
             raise BackupError("the database of HOUNSFIELD_DATABASE_URL is not empty; restore into a new one")
         place = blob_location(settings)
-        if place.folder is None and _holds_packs(open_location(place, "HOUNSFIELD_BLOBS_URL")):
+        if place.folder is None and is_used(open_location(place, "HOUNSFIELD_BLOBS_URL"), _BESIDE_PACKS):
             raise BackupError(
                 f"{place.url} is not empty; set HOUNSFIELD_BLOBS_URL to an empty folder, bucket or prefix"
             )
-
-
-def _holds_packs(blobs: Blobs) -> bool:
-    try:
-        blobs.size(MARK)
-    except BlobMissingError:
-        return any(next(blobs.names(folder), None) is not None for folder in _BESIDE_PACKS)
-    return True
 
 
 def restore(

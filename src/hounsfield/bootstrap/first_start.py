@@ -7,6 +7,7 @@ a restore not ended  ─▶ refused: it is to be run again
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +15,7 @@ from sqlalchemy import select
 
 from hounsfield.bootstrap.start_faults import database_file, database_key_file, master_key_file
 from hounsfield.settings import InstallationError, Settings
-from hounsfield.storage.blobs.blobs import BlobLocation, BlobMissingError, Blobs
+from hounsfield.storage.blobs.blobs import BlobLocation, Blobs, has_blob
 from hounsfield.storage.blobs.location_marker import MARK
 from hounsfield.storage.db.engines import has_tables, open_postgresql
 from hounsfield.storage.db.image_set_tables import secrets
@@ -89,12 +90,12 @@ def _needs_master_key(settings: Settings, place: BlobLocation, blobs: Blobs) -> 
 
 def _packs_in(place: BlobLocation, blobs: Blobs) -> str | None:
     """Name the packs of a place; None where an installation never began to use it."""
-    try:
-        blobs.size(MARK)
-    except BlobMissingError:
-        if all(next(blobs.names(f"{folder}/"), None) is None for folder in (_PACKS, FOLDER)):
-            return None
-    return f"the packs in {place.folder or place.url}"
+    return f"the packs in {place.name}" if is_used(blobs, (_PACKS, FOLDER)) else None
+
+
+def is_used(blobs: Blobs, folders: Iterable[str]) -> bool:
+    """Return whether an installation began to use a place: its mark is there, or something in one of the folders."""
+    return has_blob(blobs, MARK) or any(next(blobs.names(f"{folder}/"), None) is not None for folder in folders)
 
 
 def _has_secrets(settings: Settings) -> bool:

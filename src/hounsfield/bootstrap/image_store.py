@@ -208,7 +208,7 @@ def _opened(settings: Settings, *, cached: bool) -> tuple[ImageStore, LocalKeyri
     try:
         check_location(database, keyring, blobs, secret)
     except BlobLocationError as error:
-        raise InstallationError(f"{place.folder or place.url} cannot be the place of the packs: {error}") from error
+        raise InstallationError(f"{place.name} cannot be the place of the packs: {error}") from error
     check_common_settings(settings, database, keyring)
     far = None if second is None else open_location(second, "HOUNSFIELD_ARCHIVE_BLOBS_URL")
     if cached:

@@ -69,9 +69,8 @@ def check_packs_present(settings: Settings, image_store: ImageStore) -> None:
     if not lost:
         return
     if lost >= _LEAST_MISSING and 2 * lost > len(looked) and not settings.serve_without_packs:
-        place = image_store.blob_location
         raise InstallationError(
-            f"{lost} of {len(looked)} packs that were looked for are missing or cut short in {place.folder or place.url}: "
+            f"{lost} of {len(looked)} packs that were looked for are missing or cut short in {image_store.blob_location.name}: "
             "the copy of it is not whole, or the database is of another time; copy all packs, or put back a database and packs "
             "that belong together. HOUNSFIELD_SERVE_WITHOUT_PACKS=true serves what is left"
         )

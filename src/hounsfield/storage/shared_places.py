@@ -44,7 +44,7 @@ class SharedPlaces:
             if place is not None and place.folder is not None and not _is_usable(place.folder):
                 return f"the folder of the packs, {place.folder}, is not there or may not be written to; {_ADVICE}"
         if read_mark(self.packs.open(), self.marker) != self.mark:
-            return f"the place of the packs, {self.packs.folder or self.packs.url}, is another one there; {_ADVICE}"
+            return f"the place of the packs, {self.packs.name}, is another one there; {_ADVICE}"
         if self.buckets and not Path(self.buckets).is_dir():
             return f"the folder of the buckets, {self.buckets}, is not there; {_ADVICE}"
         return ""

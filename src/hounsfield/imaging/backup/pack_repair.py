@@ -20,7 +20,7 @@ from hounsfield.imaging.datastores import fetch_key, get_datastore
 from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.tiering.pack_references import is_named
 from hounsfield.imaging.verify.findings import Finding, FindingKind
-from hounsfield.storage.blobs.blobs import BlobMissingError, Blobs
+from hounsfield.storage.blobs.blobs import BlobMissingError, Blobs, has_blob
 from hounsfield.storage.blobs.packs import PackDamagedError, check_pack, check_structure, pack_name, read_contents
 from hounsfield.storage.keys.data_key import DataKey, KeyUnavailableError
 
@@ -98,9 +98,7 @@ class PackRepairer:
         self._image_store = image_store
         self._backups = backups
         # Opened anew: a reader that keeps files open would go on seeing what was replaced.
-        self._places = [
-            RepairSource(place.folder or place.url or "", place.open()) for place in image_store.blob_locations
-        ]
+        self._places = [RepairSource(place.name, place.open()) for place in image_store.blob_locations]
 
     def repair(self, findings: Iterable[Finding]) -> Iterator[Repair]:
         """Look at each pack that findings name, and heal it where that can be; yields what became of each.
@@ -126,7 +124,7 @@ class PackRepairer:
             return "", f"its key cannot be had: {error}"
         name = pack_name(datastore_id, pack_id)
         # What is read is the first place that has it, whole or not.
-        holder = next((place for place in self._places if _has(place.blobs, name)), self._places[0])
+        holder = next((place for place in self._places if has_blob(place.blobs, name)), self._places[0])
         if _is_intact(holder.blobs, key, pack_id):
             return "", "the pack is as it was written: the row that names a place in it is wrong"
         for source in (*self._places, *self._backups):
@@ -146,9 +144,7 @@ class PackRepairer:
             writer.publish()
         finally:
             writer.abort()
-        again = next(
-            place for place in self._image_store.blob_locations if (place.folder or place.url) == holder.name
-        ).open()
+        again = next(place for place in self._image_store.blob_locations if place.name == holder.name).open()
         if not _is_intact(again, key, pack_id):
             return "", f"{holder.name} does not give back what was written there from {source.name}"
         if was_named and not self._is_named(key.datastore_id, pack_id):
@@ -160,14 +156,6 @@ class PackRepairer:
     def _is_named(self, datastore_id: str, pack_id: str) -> bool:
         with self._image_store.database.read() as connection:
             return is_named(connection, datastore_id, pack_id)
-
-
-def _has(blobs: Blobs, name: str) -> bool:
-    try:
-        blobs.size(name)
-    except BlobMissingError:
-        return False
-    return True
 
 
 def _is_intact(blobs: Blobs, key: DataKey, pack_id: str) -> bool:

@@ -29,7 +29,7 @@ import obstore
 from obstore.exceptions import BaseError as StoreError
 
 from hounsfield.imaging.backup.errors import BackupDamagedError, BackupError, BackupIncompleteError
-from hounsfield.storage.blobs.blobs import BlobLocation, BlobMissingError, Blobs, BlobWriter
+from hounsfield.storage.blobs.blobs import BlobLocation, BlobMissingError, Blobs, BlobWriter, has_blob
 from hounsfield.storage.durable_files import FULL_ERRNOS, REFUSING_ERRNOS, make_folder_durably
 
 _FILE_PIECE_BYTES: Final = 128 << 10
@@ -101,7 +101,7 @@ class BackupPlace:
     """
 
     def __init__(self, location: BlobLocation, *, make: bool) -> None:
-        self.name = location.folder or location.url or ""
+        self.name = location.name
         self._location = location
         self._folder = None if location.folder is None else Path(location.folder)
         self._store: obstore.store.ObjectStore | None = None
@@ -156,11 +156,7 @@ class BackupPlace:
 
     def has(self, name: str) -> bool:
         """Return whether there is an object of a name."""
-        try:
-            self.blobs.size(name)
-        except BlobMissingError:
-            return False
-        return True
+        return has_blob(self.blobs, name)
 
     def write(self, name: str, data: bytes, *, durable: bool = True) -> ObjectDigest:
         """Write an object, durable at once or, where that is enough, after `settle`."""

@@ -28,7 +28,7 @@ from hounsfield.imaging.tiering.damage_log import note_damage
 from hounsfield.imaging.tiering.pack_references import PackUse, find_pack_use, read_image_set_records, read_owners
 from hounsfield.jobs.queue import WorkItem
 from hounsfield.jobs.runner import StoppedError
-from hounsfield.storage.blobs.blobs import BlobMissingError, Blobs
+from hounsfield.storage.blobs.blobs import BlobMissingError, Blobs, has_blob
 from hounsfield.storage.blobs.packs import PackDamagedError, copy_pack, pack_name
 from hounsfield.storage.blobs.tiered_blobs import TieredBlobs
 from hounsfield.storage.db.database import Database, in_groups, lock_row
@@ -219,7 +219,7 @@ class PackMover:
             if required is None:
                 return True
             source, target = self._source_and_target(required)
-            if not _has_blob(source, name):
+            if not has_blob(source, name):
                 return True
             if not self._announce(item, pack_id, owners, required):
                 return False
@@ -284,25 +284,17 @@ class PackMover:
             writer = self._tiers.archived.create(name)
             writer.write(b"packs of archived image sets\n")
             writer.publish()
-        if not _has_blob(self._tiers.archived, name):
+        if not has_blob(self._tiers.archived, name):
             raise ArchiveLocationError(
                 f"HOUNSFIELD_ARCHIVE_BLOBS_URL has no {name}: it is not the place that packs were moved to, or not mounted"
             )
-        if _has_blob(self._tiers.frequent, name):
+        if has_blob(self._tiers.frequent, name):
             if known is None:
                 self._tiers.archived.delete(name)
             raise ArchiveLocationError("HOUNSFIELD_ARCHIVE_BLOBS_URL is the place of all packs, it must be another one")
         if known is None:
             with self._image_store.database.write() as connection:
                 connection.execute(insert(blob_places).values(name=_ARCHIVE_LOCATION, marker=marker))
-
-
-def _has_blob(place: Blobs, name: str) -> bool:
-    try:
-        place.size(name)
-    except BlobMissingError:
-        return False
-    return True
 
 
 def _read_users(connection: Connection, use: PackUse, *, lock: bool = False) -> list[Any]:

@@ -22,7 +22,7 @@ from hounsfield.imaging.tiering.noted_packs import list_noted_ids
 from hounsfield.imaging.tiering.orphan_packs import a_day_ago, list_packs_of_jobs
 from hounsfield.imaging.tiering.pack_references import find_named_records, is_named
 from hounsfield.imaging.verify.findings import Finding, FindingKind
-from hounsfield.storage.blobs.blobs import BlobMissingError
+from hounsfield.storage.blobs.blobs import BlobMissingError, has_blob
 from hounsfield.storage.blobs.packs import (
     Extent,
     Label,
@@ -96,7 +96,8 @@ class PackWalker:
         pack_id = PurePosixPath(name).name
         if name != pack_name(self._datastore_id, pack_id) or pack_id.startswith("."):
             what = "a file among the packs that is none, left behind by a process that ended"
-            return [self._finding(pack_id, FindingKind.ORPHANED_PACK, what)] if self._is_there(name) else []
+            is_there = has_blob(self._image_store.blobs, name)
+            return [self._finding(pack_id, FindingKind.ORPHANED_PACK, what)] if is_there else []
         try:
             contents = read_contents(self._image_store.blobs, self._key, pack_id)
             check_structure(self._image_store.blobs, self._key, pack_id, contents)
@@ -126,12 +127,6 @@ class PackWalker:
         """Return the packs that no row of an instance names, but others: unfinished import jobs and compaction."""
         of_jobs = list_packs_of_jobs(self._image_store, self._datastore_id)
         return of_jobs | list_noted_ids(self._image_store, self._datastore_id)
-
-    def _is_there(self, name: str) -> bool:
-        try:
-            return self._image_store.blobs.size(name) >= 0
-        except BlobMissingError:
-            return False
 
     def _has_rows(self, pack_id: str) -> bool:
         with self._image_store.database.read() as connection:

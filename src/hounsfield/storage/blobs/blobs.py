@@ -229,6 +229,15 @@ class FolderBlobs:
                     yield str(path.relative_to(self._root))
 
 
+def has_blob(place: Blobs, name: str) -> bool:
+    """Return whether a place has a blob of a name; raises OSError where it does not answer."""
+    try:
+        place.size(name)
+    except BlobMissingError:
+        return False
+    return True
+
+
 def _written_before(path: Path, moment_ms: int) -> bool:
     try:
         return path.stat().st_mtime_ns // 1_000_000 < moment_ms
@@ -400,6 +409,11 @@ class BlobLocation:
     url: str | None = None
     options: dict[str, str] = field(default_factory=dict)
     storage_class: str = ""
+
+    @property
+    def name(self) -> str:
+        """Its folder, or its URL, for people."""
+        return self.folder or self.url or ""
 
     def open(self) -> Blobs:
         """Connect to the place."""
