@@ -69,7 +69,7 @@ class JsonTemplate:
 
         Returns
         -------
-        ObjectDigest or None
+        JsonParts or None
             None where the file is not like the template.
         """
         differing = self._file.differing(data)

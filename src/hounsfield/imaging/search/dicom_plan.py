@@ -577,7 +577,7 @@ def studies_with_tags(
 
 
 def _page(query: Select[Any], offset: int, limit: int) -> Select[Any]:
-    # ObjectDigest out, as SQLite would prepare the statement anew for a limit that is a parameter; there are few of them.
+    # Written out, as SQLite would prepare the statement anew for a limit that is a parameter; there are few of them.
     query = query.limit(literal_column(str(int(limit)), Integer))
     return query.offset(offset) if offset else query
 

@@ -2,7 +2,7 @@
 
     samples ─▶ (colour transform) ─▶ columns, then rows: low band ─▶ again … ─▶ (inverse colour transform) ─▶ limited
 
-ObjectDigest apart from any codec, so that what a codec decodes can be checked against it. The DC level shift of unsigned
+Written apart from any codec, so that what a codec decodes can be checked against it. The DC level shift of unsigned
 samples is left out: every step commutes with adding a constant.
 
 Each component is a plane of its own. Its even and odd lines are laid apart first, so that every step of the filter runs

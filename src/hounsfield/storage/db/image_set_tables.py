@@ -121,7 +121,7 @@ image_sets = Table(
 
 _LIVE = text("deleted_at IS NULL")
 IS_FREQUENT = text("storage_tier = 'FREQUENT_ACCESS' AND deleted_at IS NULL")
-"""Image sets that may come to be archived. ObjectDigest out, not as parameters, so that the planner knows its index fits."""
+"""Image sets that may come to be archived. Written out, not as parameters, so that the planner knows its index fits."""
 IS_MISPLACED = text("placed_tier <> storage_tier AND deleted_at IS NULL")
 """Image sets whose packs may not be where their tier has its place."""
 
