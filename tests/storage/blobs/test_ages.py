@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hounsfield.storage.blobs.blobs import BlobLocation
+from hounsfield.storage.blobs.blobs import BlobLocation, write_blob
 from hounsfield.storage.clock import now_ms
 
 HOUR_MS = 3600 * 1000
@@ -21,9 +21,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> BlobLocation:
 def test_only_blobs_written_before_the_moment_are_listed(place: BlobLocation, tmp_path: Path) -> None:
     blobs = BlobLocation(folder=str(tmp_path)).open()
     for name, hours in (("packs/a/11/old", 3), ("packs/a/22/young", 1), ("packs/b/11/other", 3), ("packs/ab/x", 3)):
-        writer = blobs.create(name)
-        writer.write(b"bytes")
-        writer.publish()
+        write_blob(blobs, name, b"bytes")
         written = (now_ms() - hours * HOUR_MS) / 1000
         os.utime(tmp_path / name, (written, written))
     moment = now_ms() - 2 * HOUR_MS

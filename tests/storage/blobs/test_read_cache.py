@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hounsfield.storage.blobs.blobs import BlobMissingError, FolderBlobs
+from hounsfield.storage.blobs.blobs import BlobMissingError, FolderBlobs, write_blob
 from hounsfield.storage.blobs.packs import Extent, Label, PackWriter, RecordKind, pack_name, read_record
 from hounsfield.storage.blobs.read_cache import KEPT_UNREAD_SECONDS, CachedBlobs, ReadCache, read_counts
 from hounsfield.storage.keys.data_key import DataKey
@@ -134,9 +134,7 @@ def test_what_nobody_reads_goes_and_so_does_what_a_killed_process_left(place: Pl
 def test_records_too_large_and_other_blobs_are_not_kept(tmp_path: Path) -> None:
     place = Place(tmp_path, capacity=4 * SIZE)
     place.read(1)
-    writer = place.blobs.create("keys/one")
-    writer.write(b"secret")
-    writer.publish()
+    write_blob(place.blobs, "keys/one", b"secret")
     assert place.blobs.read("keys/one", 0, 6) == b"secret"
     assert place.blobs.size("keys/one") == 6
     assert list(place.blobs.names("keys/")) == ["keys/one"]

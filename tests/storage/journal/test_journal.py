@@ -14,6 +14,7 @@ from hounsfield.bootstrap.image_store import open_image_store
 from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.tags import TaggedResource, tag_resource, untag_resource
 from hounsfield.settings import load_settings
+from hounsfield.storage.blobs.blobs import write_blob
 from hounsfield.storage.db.database import Database
 from hounsfield.storage.db.journal_table import journal_outbox
 from hounsfield.storage.journal import journal_writer
@@ -35,11 +36,14 @@ def store(tmp_path: Path) -> Iterator[ImageStore]:
     image_store.database.close()
 
 
+def journal_key(image_store: ImageStore, data: Path) -> bytes:
+    wrapped = read_secrets(image_store.new_blobs)[JOURNAL]
+    return LocalKeyring(data / "keys" / "master.json").unwrap(wrapped, secret_context(JOURNAL))
+
+
 def read_journal(image_store: ImageStore, data: Path) -> list[ChangeRecord]:
     """Read the journal by what stands beside the packs and the master key."""
-    wrapped = read_secrets(image_store.new_blobs)[JOURNAL]
-    secret = LocalKeyring(data / "keys" / "master.json").unwrap(wrapped, secret_context(JOURNAL))
-    with JournalReader(image_store.new_blobs, secret) as reader:
+    with JournalReader(image_store.new_blobs, journal_key(image_store, data)) as reader:
         records = list(reader.records())
         assert reader.damage == []
         assert [record.sequence for record in records] == sorted({record.sequence for record in records})
@@ -145,8 +149,7 @@ def test_secrets_of_a_newer_version_are_not_read(store: ImageStore, tmp_path: Pa
 def test_a_gap_in_the_records_is_told(store: ImageStore, tmp_path: Path) -> None:
     for _ in range(3):
         new_datastore(store)
-    wrapped = read_secrets(store.new_blobs)[JOURNAL]
-    secret = LocalKeyring(tmp_path / "keys" / "master.json").unwrap(wrapped, secret_context(JOURNAL))
+    secret = journal_key(store, tmp_path)
     with JournalReader(store.new_blobs, secret) as reader:
         # The origin waits for the first flush of a server.
         assert reader.missing() == [(1, 1)]
@@ -166,16 +169,13 @@ def test_two_records_of_one_sequence_are_told_where_they_differ(store: ImageStor
     """As they are when a database that was put back from an older copy went on beside the journal of the newer one."""
     new_datastore(store)
     journal_of(store).look()
-    wrapped = read_secrets(store.new_blobs)[JOURNAL]
-    secret = LocalKeyring(tmp_path / "keys" / "master.json").unwrap(wrapped, secret_context(JOURNAL))
+    secret = journal_key(store, tmp_path)
     with JournalReader(store.new_blobs, secret) as reader:
         last = list(reader.records())[-1]
     for writer, changes, damaged in (("a" * 32, last.changes, False), ("b" * 32, [["tags", "arn", {}]], True)):
         sealer = SegmentSealer(secret, writer, 1, Ending())
         record = sealer.seal(last.sequence, pack_changes(changes, last.wall_ms, last.steady_ms))
-        blob = store.new_blobs.create(str(sealer.name))
-        blob.write(sealer.beginning + record)
-        blob.publish()
+        write_blob(store.new_blobs, str(sealer.name), sealer.beginning + record)
         with JournalReader(store.new_blobs, secret) as reader:
             assert any("is another one" in found.what for found in reader.damage) is damaged
 

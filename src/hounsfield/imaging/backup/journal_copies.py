@@ -13,7 +13,7 @@ from typing import Final
 
 from hounsfield.imaging.backup.grown_files import GrowingFile, GrownFileReader, Parts
 from hounsfield.imaging.backup.place import list_sizes
-from hounsfield.storage.blobs.blobs import BlobLocation, Blobs
+from hounsfield.storage.blobs.blobs import BlobLocation, Blobs, write_blob
 from hounsfield.storage.journal.segments import (
     FOLDER,
     Ending,
@@ -81,12 +81,7 @@ def write_records(records: Iterator[SealedRecord], target: Blobs, secret: bytes,
     waiting = bytearray(sealer.beginning)
 
     def write() -> None:
-        blob = target.create(str(sealer.name))
-        try:
-            blob.write(bytes(waiting))
-            blob.publish()
-        finally:
-            blob.abort()
+        write_blob(target, str(sealer.name), bytes(waiting))
 
     for record in records:
         if until is not None and record.sequence > until:

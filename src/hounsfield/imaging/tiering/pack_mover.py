@@ -28,7 +28,7 @@ from hounsfield.imaging.tiering.damage_log import note_damage
 from hounsfield.imaging.tiering.pack_references import PackUse, find_pack_use, read_image_set_records, read_owners
 from hounsfield.jobs.queue import WorkItem
 from hounsfield.jobs.runner import StoppedError
-from hounsfield.storage.blobs.blobs import BlobMissingError, Blobs, has_blob
+from hounsfield.storage.blobs.blobs import BlobMissingError, Blobs, has_blob, write_blob
 from hounsfield.storage.blobs.packs import PackDamagedError, copy_pack, pack_name
 from hounsfield.storage.blobs.tiered_blobs import TieredBlobs
 from hounsfield.storage.db.database import Database, in_groups, lock_row
@@ -281,9 +281,7 @@ class PackMover:
         marker = known or new_id()
         name = f"places/{marker}"
         if known is None:
-            writer = self._tiers.archived.create(name)
-            writer.write(b"packs of archived image sets\n")
-            writer.publish()
+            write_blob(self._tiers.archived, name, b"packs of archived image sets\n")
         if not has_blob(self._tiers.archived, name):
             raise ArchiveLocationError(
                 f"HOUNSFIELD_ARCHIVE_BLOBS_URL has no {name}: it is not the place that packs were moved to, or not mounted"

@@ -106,6 +106,16 @@ class Blobs(Protocol):
         ...
 
 
+def write_blob(place: Blobs, name: str, data: bytes) -> None:
+    """Write a blob whose content is at hand; where that raises OSError, nothing is left of it."""
+    writer = place.create(name)
+    try:
+        writer.write(data)
+        writer.publish()
+    finally:
+        writer.abort()
+
+
 @contextmanager
 def _as_unreachable(path: Path) -> Iterator[None]:
     """Turn an error of the disk itself into one of the place that it is; that it is full or read-only stays what it is."""

@@ -20,7 +20,7 @@ import structlog
 from sqlalchemy import Connection, insert, select
 from sqlalchemy.exc import IntegrityError
 
-from hounsfield.storage.blobs.blobs import BlobMissingError, Blobs
+from hounsfield.storage.blobs.blobs import BlobMissingError, Blobs, write_blob
 from hounsfield.storage.db.database import Database
 from hounsfield.storage.db.image_set_tables import secrets
 from hounsfield.storage.identifiers import new_id
@@ -126,12 +126,7 @@ def check_marker(blobs: Blobs, installation_secret: bytes, place: str) -> None:
 
 
 def _write(blobs: Blobs, mark: _Marker) -> None:
-    writer = blobs.create(MARK)
-    try:
-        writer.write(orjson.dumps(asdict(mark)))
-        writer.publish()
-    finally:
-        writer.abort()
+    write_blob(blobs, MARK, orjson.dumps(asdict(mark)))
 
 
 def _claim(connection: Connection, wrapper: KeyWrapper, blobs: Blobs, installation: str) -> None:

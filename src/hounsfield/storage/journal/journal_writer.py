@@ -27,7 +27,7 @@ import structlog
 from sqlalchemy import Connection, bindparam, delete, func, select, text
 
 from hounsfield.runtime.supervised_threads import SupervisedThread
-from hounsfield.storage.blobs.blobs import BlobLocation, Blobs
+from hounsfield.storage.blobs.blobs import BlobLocation, Blobs, write_blob
 from hounsfield.storage.clock import now_ms
 from hounsfield.storage.db.database import NOTED_CHANGES, Database, after_commit, in_groups
 from hounsfield.storage.db.errors import DatabaseTroubleError
@@ -330,12 +330,7 @@ class _ObjectSegments:
         sealer = SegmentSealer(self._secret, self._writer, self._number, self._previous)
         data = b"".join([sealer.beginning, *(sealer.seal(*record) for record in kept)])
         try:
-            writer = self._blobs.create(str(sealer.name))
-            try:
-                writer.write(data)
-                writer.publish()
-            finally:
-                writer.abort()
+            write_blob(self._blobs, str(sealer.name), data)
         except OSError:
             with lock:
                 self._kept = kept + self._kept
