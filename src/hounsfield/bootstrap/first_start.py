@@ -19,7 +19,7 @@ from hounsfield.storage.blobs.blobs import BlobLocation, Blobs, has_blob
 from hounsfield.storage.blobs.location_marker import MARK
 from hounsfield.storage.db.engines import has_tables, open_postgresql
 from hounsfield.storage.db.image_set_tables import secrets
-from hounsfield.storage.keys.pack_keys import FOLDER
+from hounsfield.storage.keys.key_files import FOLDER
 
 RESTORING: Final = "restoring.json"
 """Note in a data folder into which a restore has not ended (`hounsfield.bootstrap.backup`)."""

@@ -40,9 +40,10 @@ from hounsfield.storage.keys.data_key import KEY_BYTES, DataKey, KeyUnavailableE
 from hounsfield.storage.keys.data_key_cache import DataKeyCache
 from hounsfield.storage.keys.database_key import DatabaseInUseError, alone_with_database, database_key
 from hounsfield.storage.keys.installation_secrets import PLACE_MARK, secret_context
+from hounsfield.storage.keys.key_files import KeyFileError
 from hounsfield.storage.keys.master_keys import LocalKeyring
-from hounsfield.storage.keys.pack_keys import PackKeyError, read_pack_key
-from hounsfield.storage.keys.secret_copies import JOURNAL, SecretCopyError, read_secrets
+from hounsfield.storage.keys.pack_keys import read_pack_key
+from hounsfield.storage.keys.secret_copies import JOURNAL, read_secrets
 
 _UNFINISHED: Final = "rebuild-under-way"
 
@@ -101,7 +102,7 @@ def _secrets(settings: Settings, place: Blobs, keyring: LocalKeyring) -> Mapping
             f"{named} has no keys/secrets.json: it is not the place of the packs, or no server that writes a journal "
             "ever ran here; put back a copy of the database"
         ) from error
-    except SecretCopyError as error:
+    except KeyFileError as error:
         raise InstallationError(f"{error}; put back the copy of it, or a copy of the database") from error
     missing = {"installation", JOURNAL, PLACE_MARK} - wrapped.keys()
     if missing:
@@ -147,7 +148,7 @@ class _Sources:
 
     def _wrapped(self, datastore_id: str) -> bytes | None:
         for place in self._places:
-            with suppress(BlobMissingError, PackKeyError):
+            with suppress(BlobMissingError, KeyFileError):
                 return read_pack_key(place, datastore_id)
         return None
 

@@ -38,8 +38,9 @@ from hounsfield.storage.blobs.packs import Extent
 from hounsfield.storage.blobs.tiered_blobs import PackLocations
 from hounsfield.storage.db.image_set_tables import datastores, image_sets
 from hounsfield.storage.keys.data_key import DataKey, KeyUnavailableError
+from hounsfield.storage.keys.key_files import KeyFileError
 from hounsfield.storage.keys.kms import is_of_service
-from hounsfield.storage.keys.pack_keys import PackKeyError, read_pack_key
+from hounsfield.storage.keys.pack_keys import read_pack_key
 
 _STEPS: Final = tuple(Step)
 _NOT_MADE: Final = (DatastoreStatus.CREATING.value, DatastoreStatus.CREATE_FAILED.value)
@@ -194,7 +195,7 @@ class Verifier:
             wrapped = read_pack_key(place, datastore.id)
         except BlobMissingError:
             return "is missing"
-        except PackKeyError:
+        except KeyFileError:
             return "is damaged"
         if wrapped == datastore.wrapped_key:
             return ""

@@ -14,45 +14,25 @@ written when a data store is made, before it takes packs; again when another mas
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
+from collections.abc import Mapping
+from functools import partial
 from typing import Final
 
-import orjson
 from sqlalchemy import select
 
-from hounsfield.storage.blobs.blobs import BlobMissingError, Blobs
+from hounsfield.storage.blobs.blobs import Blobs
 from hounsfield.storage.db.database import Database
 from hounsfield.storage.db.image_set_tables import datastores
+from hounsfield.storage.keys.key_files import FOLDER, VERSION, keep_key_file, read_key_file
 from hounsfield.storage.keys.kms import is_of_service, service_key_of
 from hounsfield.storage.keys.master_keys import wrapping_key
 
 FORMAT: Final = "hounsfield data key"
-VERSION: Final = 1
-FOLDER: Final = "keys"
 _LONGEST: Final = 64 * 1024
 
 
-class PackKeyError(ValueError):
-    """What stands beside the packs is not a data key that this version can read."""
-
-
-def pack_key_name(datastore_id: str) -> str:
-    """Return the blob name of the wrapped data key of a data store."""
+def _name(datastore_id: str) -> str:
     return f"{FOLDER}/{datastore_id}.json"
-
-
-def pack_key_content(datastore_id: str, wrapped: bytes) -> bytes:
-    """Return what stands in the object, for a wrapped data key as it is in the database."""
-    wrapped_by = (
-        {"kms_key": service_key_of(wrapped)} if is_of_service(wrapped) else {"master_key": wrapping_key(wrapped).hex()}
-    )
-    content = {
-        "format": FORMAT,
-        "version": VERSION,
-        "datastore": datastore_id,
-        "wrapped_by": wrapped_by,
-        "wrapped": b64encode(wrapped).decode(),
-    }
-    return orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 
 def read_pack_key(place: Blobs, datastore_id: str) -> bytes:
@@ -62,57 +42,49 @@ def read_pack_key(place: Blobs, datastore_id: str) -> bytes:
     ------
     BlobMissingError
         There is none.
-    PackKeyError
+    KeyFileError
         It is damaged, of another data store, or of a newer version.
     OSError
         The place cannot be reached.
     """
-    name = pack_key_name(datastore_id)
-    data = place.read(name, 0, min(place.size(name), _LONGEST))
-    try:
-        content = orjson.loads(data)
-        if content["format"] != FORMAT or content["datastore"] != datastore_id:
-            raise PackKeyError(f"{name} is not the data key of data store {datastore_id}")
-        if content["version"] != VERSION:
-            raise PackKeyError(f"{name} is of version {content['version']}, this Hounsfield reads {VERSION}")
-        return b64decode(content["wrapped"], validate=True)
-    except (KeyError, TypeError, orjson.JSONDecodeError) as error:
-        raise PackKeyError(f"{name} is damaged") from error
-    except ValueError as error:
-        raise error if isinstance(error, PackKeyError) else PackKeyError(f"{name} is damaged") from error
+    return read_key_file(
+        place,
+        _name(datastore_id),
+        _LONGEST,
+        {"format": FORMAT, "datastore": datastore_id},
+        f"is not the data key of data store {datastore_id}",
+        lambda content: b64decode(content["wrapped"], validate=True),
+    )
 
 
 def write_pack_key(database: Database, place: Blobs, datastore_id: str) -> bool:
-    """Make sure that a place has the wrapped data key as it is in the database; tells whether it was written.
+    """Make sure that a place has the wrapped data key as it is in the database; return whether it was written.
 
     Raises
     ------
     OSError
         The place cannot be reached.
     """
-    wrapped = _wrapped(database, datastore_id)
-    if wrapped is None or _is_there(place, datastore_id, wrapped):
-        return False
-    while wrapped is not None:
-        written = wrapped
-        writer = place.create(pack_key_name(datastore_id))
-        try:
-            writer.write(pack_key_content(datastore_id, written))
-            writer.publish()
-        finally:
-            writer.abort()
-        # Another process may have wrapped it anew meanwhile, and have written that before this was.
-        wrapped = _wrapped(database, datastore_id)
-        if wrapped == written:
-            break
-    return True
+    return keep_key_file(
+        place,
+        _name(datastore_id),
+        partial(_wrapped, database, datastore_id),
+        partial(read_pack_key, datastore_id=datastore_id),
+        partial(_content, datastore_id),
+    )
 
 
-def _is_there(place: Blobs, datastore_id: str, wrapped: bytes) -> bool:
-    try:
-        return read_pack_key(place, datastore_id) == wrapped
-    except (BlobMissingError, PackKeyError):
-        return False
+def _content(datastore_id: str, wrapped: bytes) -> Mapping[str, object]:
+    wrapped_by = (
+        {"kms_key": service_key_of(wrapped)} if is_of_service(wrapped) else {"master_key": wrapping_key(wrapped).hex()}
+    )
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "datastore": datastore_id,
+        "wrapped_by": wrapped_by,
+        "wrapped": b64encode(wrapped).decode(),
+    }
 
 
 def _wrapped(database: Database, datastore_id: str) -> bytes | None:

@@ -24,10 +24,11 @@ from hounsfield.storage.db.database import Database
 from hounsfield.storage.db.image_set_tables import datastores, secrets
 from hounsfield.storage.keys.database_key import rewrap_database_key
 from hounsfield.storage.keys.installation_secrets import secret_context
+from hounsfield.storage.keys.key_files import KeyFileError
 from hounsfield.storage.keys.kms import is_of_service, service_key_of
 from hounsfield.storage.keys.master_keys import LocalKeyring, wrapping_key
-from hounsfield.storage.keys.pack_keys import PackKeyError, read_pack_key, write_pack_key
-from hounsfield.storage.keys.secret_copies import SecretCopyError, read_secrets, write_secrets
+from hounsfield.storage.keys.pack_keys import read_pack_key, write_pack_key
+from hounsfield.storage.keys.secret_copies import read_secrets, write_secrets
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,12 +132,12 @@ class WrappedKeys:
         """List what the keyring wrapped beside the packs; what is missing or damaged is written anew by a server."""
         for datastore_id, _ in self._values(WRAPPED[0]):
             for place in self.packs:
-                with suppress(BlobMissingError, PackKeyError):
+                with suppress(BlobMissingError, KeyFileError):
                     wrapped = read_pack_key(place, datastore_id)
                     if not is_of_service(wrapped):
                         yield PACK_KEY, wrapped
         for place in self.packs[:1]:
-            with suppress(BlobMissingError, SecretCopyError):
+            with suppress(BlobMissingError, KeyFileError):
                 yield from ((COPIED, wrapped) for wrapped in read_secrets(place).values())
 
     def service_uses(self) -> Counter[str]:

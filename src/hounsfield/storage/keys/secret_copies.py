@@ -12,26 +12,22 @@ from __future__ import annotations
 
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
-import orjson
 from sqlalchemy import select
 
-from hounsfield.storage.blobs.blobs import BlobMissingError, Blobs
+from hounsfield.storage.blobs.blobs import Blobs
 from hounsfield.storage.db.database import Database
 from hounsfield.storage.db.image_set_tables import secrets
+from hounsfield.storage.keys.key_files import FOLDER, VERSION, keep_key_file, read_key_file
 
-NAME: Final = "keys/secrets.json"
+NAME: Final = f"{FOLDER}/secrets.json"
 """Name of the blob."""
 FORMAT: Final = "hounsfield secrets"
-VERSION: Final = 1
 JOURNAL: Final = "journal"
 """The secret that seals the journal."""
 _LONGEST: Final = 1 << 20
-
-
-class SecretCopyError(ValueError):
-    """What stands beside the packs cannot be read by this version; the message says why."""
 
 
 def read_secrets(place: Blobs) -> dict[str, bytes]:
@@ -41,60 +37,32 @@ def read_secrets(place: Blobs) -> dict[str, bytes]:
     ------
     BlobMissingError
         There are none.
-    SecretCopyError
+    KeyFileError
         They are damaged, or of a newer version.
     OSError
         The place cannot be reached.
     """
-    data = place.read(NAME, 0, min(place.size(NAME), _LONGEST))
-    try:
-        content = orjson.loads(data)
-        if content["format"] != FORMAT:
-            raise SecretCopyError(f"{NAME} holds no secrets of an installation")
-        if content["version"] != VERSION:
-            raise SecretCopyError(f"{NAME} is of version {content['version']}, this Hounsfield reads {VERSION}")
-        return {str(name): b64decode(wrapped, validate=True) for name, wrapped in content["secrets"].items()}
-    except (KeyError, TypeError, AttributeError, orjson.JSONDecodeError) as error:
-        raise SecretCopyError(f"{NAME} is damaged") from error
-    except ValueError as error:
-        raise error if isinstance(error, SecretCopyError) else SecretCopyError(f"{NAME} is damaged") from error
+    return read_key_file(place, NAME, _LONGEST, {"format": FORMAT}, "holds no secrets of an installation", _wrapped_in)
 
 
 def write_secrets(database: Database, place: Blobs) -> bool:
-    """Make sure that the secrets stand beside the packs as they are in the database; tells whether they were written.
+    """Make sure that the secrets stand beside the packs as they are in the database; return whether they were written.
 
     Raises
     ------
     OSError
         The place cannot be reached.
     """
-    wrapped = _wrapped(database)
-    if _are_there(place, wrapped):
-        return False
-    while True:
-        writer = place.create(NAME)
-        try:
-            writer.write(_content(wrapped))
-            writer.publish()
-        finally:
-            writer.abort()
-        # Another process may have made or wrapped one meanwhile, and have written that before this was.
-        written, wrapped = wrapped, _wrapped(database)
-        if wrapped == written:
-            return True
+    return keep_key_file(place, NAME, partial(_wrapped, database), read_secrets, _content)
 
 
-def _content(wrapped: Mapping[str, bytes]) -> bytes:
+def _wrapped_in(content: Mapping[str, Any]) -> dict[str, bytes]:
+    return {str(name): b64decode(wrapped, validate=True) for name, wrapped in content["secrets"].items()}
+
+
+def _content(wrapped: Mapping[str, bytes]) -> Mapping[str, object]:
     texts = {name: b64encode(value).decode() for name, value in wrapped.items()}
-    content = {"format": FORMAT, "version": VERSION, "secrets": texts}
-    return orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
-
-
-def _are_there(place: Blobs, wrapped: Mapping[str, bytes]) -> bool:
-    try:
-        return read_secrets(place) == wrapped
-    except (BlobMissingError, SecretCopyError):
-        return False
+    return {"format": FORMAT, "version": VERSION, "secrets": texts}
 
 
 def _wrapped(database: Database) -> dict[str, bytes]:
