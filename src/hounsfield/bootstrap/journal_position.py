@@ -14,11 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import func, select
-
 from hounsfield.imaging.image_store import ImageStore
 from hounsfield.settings import InstallationError, Settings
-from hounsfield.storage.db.journal_table import journal_outbox
+from hounsfield.storage.db.journal_table import highest_sequence
 from hounsfield.storage.journal.segments import FOLDER, SegmentName, find_last_sequence
 from hounsfield.storage.keys.data_key import KeyWrapper
 from hounsfield.storage.keys.installation_secrets import installation_secret
@@ -53,7 +51,7 @@ def check_journal_position(settings: Settings, image_store: ImageStore, wrapper:
     # The journal first: what is committed meanwhile is in the database before it is in the journal.
     written = max(_last_sequences(Path(folder), secret), default=0)
     with image_store.database.read() as connection:
-        known = connection.execute(select(func.max(journal_outbox.c.sequence))).scalar() or 0
+        known = highest_sequence(connection)
     if written > known:
         raise InstallationError(
             f"the database is older than the journal beside the packs in {folder}: {written - known} changes that were "

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, insert, update
 
 from hounsfield.imaging.backup.errors import BackupError, BackupIncompleteError
 from hounsfield.imaging.backup.manifests import list_generations, read_manifest
@@ -25,7 +25,7 @@ from hounsfield.imaging.rebuild.unnamed_records import note_unnamed_records
 from hounsfield.storage.blobs.blobs import Blobs
 from hounsfield.storage.clock import to_ms
 from hounsfield.storage.db.clock_table import steady_clock
-from hounsfield.storage.db.journal_table import continue_sequence, journal_outbox
+from hounsfield.storage.db.journal_table import continue_sequence, highest_sequence, journal_outbox
 from hounsfield.storage.journal.changes import ChangeRecord, pack_changes
 from hounsfield.storage.journal.journal_reader import JournalReader
 from hounsfield.storage.keys.data_key import KeyUnavailableError
@@ -114,7 +114,7 @@ def bring_forward(
             places.read(packs, key)
         return DatastoreSource(wrapped, key, places)
 
-    after = int(connection.execute(select(func.max(journal_outbox.c.sequence))).scalar() or 0)
+    after = highest_sequence(connection)
     done = Forwarded(after)
     replay = Replay(packs, source_of, archived=False)
     last: ChangeRecord | None = None

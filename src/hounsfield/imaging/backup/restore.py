@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import orjson
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, select, update
 
 from hounsfield.imaging.backup.copying_threads import copy_by_threads
 from hounsfield.imaging.backup.errors import BackupDamagedError, BackupError, BackupIncompleteError
@@ -45,7 +45,7 @@ from hounsfield.storage.blobs.blobs import BlobMissingError, Blobs
 from hounsfield.storage.blobs.location_marker import forget_location
 from hounsfield.storage.db.database import Database, lift_time_limits
 from hounsfield.storage.db.image_set_tables import blob_places, datastores, image_sets
-from hounsfield.storage.db.journal_table import journal_outbox
+from hounsfield.storage.db.journal_table import highest_sequence
 from hounsfield.storage.db.schema import is_known, newest_revision
 from hounsfield.storage.keys.data_key import KeyUnavailableError
 from hounsfield.storage.keys.data_key_cache import DataKeyCache
@@ -341,7 +341,7 @@ class Restorer:
     def restore_journal(self, database: Database, target: Blobs, secret: bytes) -> None:
         """Write the journal up to what the database has; raises OSError."""
         with database.read() as connection:
-            until = connection.execute(select(func.max(journal_outbox.c.sequence))).scalar() or 0
+            until = highest_sequence(connection)
         self._write_journal(target, secret, until)
 
     def _write_journal(self, target: Blobs, secret: bytes, until: int | None) -> bool:

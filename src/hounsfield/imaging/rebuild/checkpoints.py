@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import structlog
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import Connection, select
 
 from hounsfield.imaging.datastores import fetch_key, get_datastore
 from hounsfield.imaging.errors import NotFoundError
@@ -27,7 +27,6 @@ from hounsfield.storage.clock import now_ms
 from hounsfield.storage.db.database import in_groups
 from hounsfield.storage.db.image_set_tables import datastores, image_set_versions, image_sets, instances, tags
 from hounsfield.storage.db.job_tables import import_jobs
-from hounsfield.storage.db.journal_table import journal_outbox
 from hounsfield.storage.identifiers import new_id
 from hounsfield.storage.journal.changes import (
     DATASTORE_FACTS,
@@ -42,7 +41,7 @@ from hounsfield.storage.journal.changes import (
     version_values,
 )
 from hounsfield.storage.journal.checkpoint_files import CheckpointName, CheckpointReader, checkpoint_names
-from hounsfield.storage.journal.journal_writer import RECORDING_LOCK
+from hounsfield.storage.journal.journal_writer import settled_sequence
 from hounsfield.storage.journal.segments import Ending, SegmentError, SegmentSealer
 from hounsfield.storage.keys.data_key import DataKey, KeyUnavailableError
 
@@ -107,7 +106,7 @@ class CheckpointWriter:
             The key of a data store is not to be had now, so that edits could not be told from imports, and an older
             checkpoint is there.
         """
-        base = _last_sequence(self._image_store)
+        base = settled_sequence(self._image_store.database)
         name = CheckpointName(base, new_id())
         place = self._image_store.new_blobs
         sealer = SegmentSealer(self._secret, name.id, name.base, Ending())
@@ -255,11 +254,3 @@ def _edited(connection: Connection, rows: Sequence[Any]) -> frozenset[tuple[str,
         for row in rows
         if len(by_source[row.source_key]) > 1 or row.fragment_pack_id != row.dataset_pack_id
     )
-
-
-def _last_sequence(image_store: ImageStore) -> int:
-    """Return a sequence up to which all that was recorded is committed."""
-    with image_store.database.write() as connection:
-        if connection.dialect.name == "postgresql":
-            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": RECORDING_LOCK})
-        return int(connection.execute(select(func.max(journal_outbox.c.sequence))).scalar() or 0)

@@ -20,11 +20,16 @@ ORIGIN: Final = b'\x00{"w":0,"s":0,"c":[["origin"]]}'
 """The first record of a database that is made: all that happens in it is in the journal."""
 
 
+def highest_sequence(connection: Connection) -> int:
+    """Return the sequence of the last record that the transaction sees; 0 where there is none."""
+    return int(connection.execute(select(func.max(journal_outbox.c.sequence))).scalar() or 0)
+
+
 def continue_sequence(connection: Connection) -> None:
     """Let the next record be one higher than the highest, where rows were written with sequences of their own."""
     if connection.dialect.name == "postgresql":
-        highest = connection.execute(select(func.max(journal_outbox.c.sequence))).scalar()
-        if highest is not None:
+        highest = highest_sequence(connection)
+        if highest:
             connection.execute(
                 text("SELECT setval(pg_get_serial_sequence('journal_outbox', 'sequence'), :highest)"),
                 {"highest": highest},

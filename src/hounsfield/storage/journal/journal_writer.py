@@ -24,20 +24,20 @@ from pathlib import Path
 from typing import Final
 
 import structlog
-from sqlalchemy import Connection, bindparam, delete, func, select, text
+from sqlalchemy import Connection, bindparam, delete, select, text
 
 from hounsfield.runtime.supervised_threads import SupervisedThread
 from hounsfield.storage.blobs.blobs import BlobLocation, Blobs, write_blob
 from hounsfield.storage.clock import now_ms
 from hounsfield.storage.db.database import NOTED_CHANGES, Database, after_commit, in_groups
 from hounsfield.storage.db.errors import DatabaseTroubleError
-from hounsfield.storage.db.journal_table import journal_outbox
+from hounsfield.storage.db.journal_table import highest_sequence, journal_outbox
 from hounsfield.storage.db.prepared import PreparedStatement, run_text
 from hounsfield.storage.durable_files import make_folder_durably, sync_folder
 from hounsfield.storage.journal.changes import NotedChanges, pack_changes
 from hounsfield.storage.journal.segments import Ending, SegmentSealer
 
-RECORDING_LOCK: Final = 1_212_827_212
+_RECORDING_LOCK: Final = 1_212_827_212
 """Held shared by transactions that record on PostgreSQL: who takes it alone knows that all sequences so far are committed."""
 FLUSH_SECONDS: Final = 1.0
 """How often what was written is made durable; in an object store, how much of the journal the database alone has."""
@@ -153,7 +153,7 @@ class JournalWriter:
         remaining: list[int] = []
         for some in in_groups(self._durable):
             with self._database.write() as connection:
-                highest = connection.execute(select(func.max(journal_outbox.c.sequence))).scalar() or 0
+                highest = highest_sequence(connection)
                 connection.execute(
                     delete(journal_outbox).where(
                         journal_outbox.c.sequence.in_(some), journal_outbox.c.sequence < highest
@@ -223,10 +223,23 @@ def read_settled_snapshot(database: Database) -> Iterator[Connection]:
     with database.read_snapshot() as connection:
         if connection.dialect.name == "postgresql":
             with database.write() as other:
-                other.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": RECORDING_LOCK})
+                _wait_for_records(other)
                 # The first statement takes the snapshot.
-                connection.execute(select(func.max(journal_outbox.c.sequence)))
+                highest_sequence(connection)
         yield connection
+
+
+def settled_sequence(database: Database) -> int:
+    """Return the highest sequence; all that was recorded up to it is committed."""
+    with database.write() as connection:
+        _wait_for_records(connection)
+        return highest_sequence(connection)
+
+
+def _wait_for_records(connection: Connection) -> None:
+    """Wait until no transaction has a sequence that is not committed, and keep others from getting one until this one ends."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _RECORDING_LOCK})
 
 
 def _insert(connection: Connection, content: bytes) -> int:
