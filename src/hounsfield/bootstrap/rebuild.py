@@ -22,9 +22,8 @@ from hounsfield.bootstrap.start_faults import (
     explain_start_faults,
     master_key_file,
 )
-from hounsfield.imaging.rebuild.pack_places import PackPlaces
 from hounsfield.imaging.rebuild.rebuilder import RebuildReport, rebuild, write_installation_secrets
-from hounsfield.imaging.rebuild.replay import DatastoreSource
+from hounsfield.imaging.rebuild.replay import DatastoreSource, open_source
 from hounsfield.settings import InstallationError, Settings
 from hounsfield.storage.blobs.blobs import BlobMissingError, Blobs
 from hounsfield.storage.blobs.location_marker import BlobLocationError, check_marker
@@ -36,7 +35,7 @@ from hounsfield.storage.db.schema import bring_up_to_date, forget_tables
 from hounsfield.storage.durable_files import make_folder_durably, sync_folder
 from hounsfield.storage.journal.checkpoint_files import newest_checkpoint
 from hounsfield.storage.journal.journal_reader import JournalDamage, JournalReader
-from hounsfield.storage.keys.data_key import KEY_BYTES, DataKey, KeyUnavailableError
+from hounsfield.storage.keys.data_key import KEY_BYTES, KeyUnavailableError
 from hounsfield.storage.keys.data_key_cache import DataKeyCache
 from hounsfield.storage.keys.database_key import DatabaseInUseError, alone_with_database, database_key
 from hounsfield.storage.keys.installation_secrets import PLACE_MARK, secret_context
@@ -137,14 +136,7 @@ class _Sources:
         if wrapped is None:
             # It had no pack: a data store takes none before its key is beside them.
             return DatastoreSource(self._keyring.wrap(bytes(KEY_BYTES), datastore_id), None)
-        try:
-            key: DataKey | None = self._keys.fetch(datastore_id, wrapped)
-        except KeyUnavailableError:
-            key = None
-        places = PackPlaces()
-        if key is not None:
-            places.read(self._blobs, key)
-        return DatastoreSource(wrapped, key, places)
+        return open_source(datastore_id, wrapped, self._keys, self._blobs)
 
     def _wrapped(self, datastore_id: str) -> bytes | None:
         for place in self._places:

@@ -13,22 +13,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, update
+from sqlalchemy import Connection
 
 from hounsfield.imaging.backup.errors import BackupError, BackupIncompleteError
 from hounsfield.imaging.backup.manifests import list_generations, read_manifest
 from hounsfield.imaging.backup.place import BackupPlace
-from hounsfield.imaging.rebuild.pack_places import PackPlaces
-from hounsfield.imaging.rebuild.rebuilder import begin_replay, end_replay
-from hounsfield.imaging.rebuild.replay import DatastoreSource, Loss, Replay
+from hounsfield.imaging.rebuild.rebuilder import begin_replay, continue_journal, end_replay
+from hounsfield.imaging.rebuild.replay import DatastoreSource, Loss, Replay, open_source
 from hounsfield.imaging.rebuild.unnamed_records import note_unnamed_records
 from hounsfield.storage.blobs.blobs import Blobs
 from hounsfield.storage.clock import to_ms
-from hounsfield.storage.db.clock_table import steady_clock
-from hounsfield.storage.db.journal_table import continue_sequence, highest_sequence, journal_outbox
-from hounsfield.storage.journal.changes import ChangeRecord, pack_changes
+from hounsfield.storage.db.journal_table import highest_sequence
+from hounsfield.storage.journal.changes import ChangeRecord
 from hounsfield.storage.journal.journal_reader import JournalReader
-from hounsfield.storage.keys.data_key import KeyUnavailableError
 from hounsfield.storage.keys.data_key_cache import DataKeyCache
 
 
@@ -104,37 +101,24 @@ def bring_forward(
     """
 
     def source_of(datastore_id: str) -> DatastoreSource:
-        wrapped = wrapped_keys.get(datastore_id, b"")
-        places = PackPlaces()
-        try:
-            key = keys.fetch(datastore_id, wrapped) if wrapped else None
-        except KeyUnavailableError:
-            key = None
-        if key is not None:
-            places.read(packs, key)
-        return DatastoreSource(wrapped, key, places)
+        return open_source(datastore_id, wrapped_keys.get(datastore_id, b""), keys, packs)
 
     after = highest_sequence(connection)
     done = Forwarded(after)
     replay = Replay(packs, source_of, archived=False)
     last: ChangeRecord | None = None
-    steady = 0
     with JournalReader(journal, secret) as reader:
         begin_replay(connection)
         for record in reader.records(after, until_ms=moment):
             replay.apply(connection, record)
-            last, steady = record, max(steady, record.steady_ms)
+            last = record
             done.records += 1
-        connection.execute(update(steady_clock).where(steady_clock.c.ms < steady).values(ms=steady))
         end_replay(connection, replay)
         if is_whole and not replay.losses and not reader.damage:
             note_unnamed_records(connection, replay)
         done.damage = [f"{found.segment}: {found.what}" for found in reader.damage]
     if last is not None:
         done.sequence = last.sequence
-        content = pack_changes(last.changes, last.wall_ms, last.steady_ms)
-        connection.execute(journal_outbox.delete())
-        connection.execute(insert(journal_outbox).values(sequence=last.sequence, content=content))
-        continue_sequence(connection)
+        continue_journal(connection, last)
     done.losses = list(replay.losses)
     return done

@@ -25,7 +25,7 @@ from hounsfield.storage.db.image_set_tables import (
 )
 from hounsfield.storage.db.job_tables import import_jobs
 from hounsfield.storage.db.journal_table import continue_sequence, journal_outbox
-from hounsfield.storage.journal.changes import ChangeRecord, pack_changes
+from hounsfield.storage.journal.changes import ChangeKind, ChangeRecord, pack_changes
 from hounsfield.storage.journal.checkpoint_files import CheckpointReader
 from hounsfield.storage.journal.journal_reader import JournalDamage, JournalReader
 
@@ -145,20 +145,17 @@ def rebuild(
     report = RebuildReport()
     with database.write() as connection:
         begin_replay(connection)
-    latest = 0
     base = 0 if checkpoint is None else checkpoint.name.base
     before = iter(()) if checkpoint is None else checkpoint.records()
     for some in _in_batches(chain(before, reader.records(base))):
         with database.write() as connection:
             for record in some:
                 replay.apply(connection, record)
-                latest = max(latest, record.steady_ms)
             replay.write_waiting(connection)
         report.counts["records"] = report.counts.get("records", 0) + len(some)
     with database.write() as connection:
-        connection.execute(update(steady_clock).where(steady_clock.c.ms < latest).values(ms=latest))
         end_replay(connection, replay)
-        _continue_journal(connection, reader, base)
+        continue_journal(connection, _last_record(reader, base))
         for name, table in _COUNTED.items():
             report.counts[name] = int(connection.execute(select(func.count()).select_from(table)).scalar_one())
     for datastore_id, source in replay.sources.items():
@@ -193,7 +190,7 @@ def _in_batches(records: Iterator[ChangeRecord]) -> Iterator[list[ChangeRecord]]
     size = 0
     for record in records:
         some.append(record)
-        size += sum(len(change[-1]) if change[0] == "begun" else 1 for change in record.changes)
+        size += sum(len(change[-1]) if change[0] == ChangeKind.BEGUN else 1 for change in record.changes)
         if size >= _CHANGES_AT_ONCE:
             yield some
             some, size = [], 0
@@ -201,14 +198,18 @@ def _in_batches(records: Iterator[ChangeRecord]) -> Iterator[list[ChangeRecord]]
         yield some
 
 
-def _continue_journal(connection: Connection, reader: JournalReader, base: int) -> None:
-    """Let the journal go on behind its last record."""
-    connection.execute(journal_outbox.delete())
+def _last_record(reader: JournalReader, base: int) -> ChangeRecord:
     last = next(iter(reader.records(reader.last_sequence - 1)), None)
     if last is None or last.sequence < base:
         # A checkpoint that is the last there is: a record of nothing keeps its place.
-        last = ChangeRecord(base, 0, 0, [])
+        return ChangeRecord(base, 0, 0, [])
+    return last
+
+
+def continue_journal(connection: Connection, last: ChangeRecord) -> None:
+    """Let the journal go on behind a record: its row is the one that the sequence is counted from."""
     content = pack_changes(last.changes, last.wall_ms, last.steady_ms)
+    connection.execute(journal_outbox.delete())
     connection.execute(insert(journal_outbox).values(sequence=last.sequence, content=content))
     continue_sequence(connection)
 
@@ -229,6 +230,8 @@ def begin_replay(connection: Connection) -> None:
 def end_replay(connection: Connection, replay: Replay) -> None:
     """Make the indexes, and what follows from the changes that were made."""
     replay.write_waiting(connection)
+    # What is made of the changes tells when it was made.
+    connection.execute(update(steady_clock).where(steady_clock.c.ms < replay.latest_ms).values(ms=replay.latest_ms))
     for index in _indexes_of(instances):
         index.create(connection)
     replay.derive_image_sets(connection)

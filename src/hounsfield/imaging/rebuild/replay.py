@@ -60,6 +60,7 @@ from hounsfield.storage.journal.changes import (
     fragment_digest,
 )
 from hounsfield.storage.keys.data_key import DataKey, KeyUnavailableError
+from hounsfield.storage.keys.data_key_cache import DataKeyCache
 
 LOST_PACK: Final = "0" * 32
 """Pack that an instance names whose records no pack has."""
@@ -125,6 +126,30 @@ class DatastoreSource:
     places: PackPlaces = field(default_factory=PackPlaces)
 
 
+def open_source(datastore_id: str, wrapped: bytes, keys: DataKeyCache, packs: Blobs) -> DatastoreSource:
+    """Return what a data store is made of, by its wrapped data key, which may be empty; raises OSError.
+
+    Parameters
+    ----------
+    datastore_id : str
+        Which data store.
+    wrapped : bytes
+        Its data key.
+    keys : DataKeyCache
+        Opens the key.
+    packs : Blobs
+        Where its packs are.
+    """
+    places = PackPlaces()
+    try:
+        key = keys.fetch(datastore_id, wrapped) if wrapped else None
+    except KeyUnavailableError:
+        key = None
+    if key is not None:
+        places.read(packs, key)
+    return DatastoreSource(wrapped, key, places)
+
+
 def _upsert(table: Table, names: Sequence[str], keys: Sequence[str], constants: Mapping[str, Any]) -> Any:
     """Return what writes rows of a table, whether they are there or not, for each kind of database."""
     found = {}
@@ -171,8 +196,8 @@ class Replay:
     ----------
     losses : list of Loss
         What could not be made again so far.
-    changes : int
-        How many changes were made.
+    latest_ms : int
+        The latest time of the installation of the changes that were made.
     """
 
     def __init__(self, blobs: Blobs, source_of: Callable[[str], DatastoreSource], *, archived: bool) -> None:
@@ -194,7 +219,7 @@ class Replay:
         self._runs: list[Row] = []
         self._with_runs: set[bytes] = set()
         self.losses: list[Loss] = []
-        self.changes = 0
+        self.latest_ms = 0
 
     @property
     def sources(self) -> Mapping[str, DatastoreSource]:
@@ -209,7 +234,7 @@ class Replay:
         """Make the changes of a record."""
         for change in record.changes:
             self._make(connection, change)
-            self.changes += 1
+        self.latest_ms = max(self.latest_ms, record.steady_ms)
 
     def _make(self, connection: Connection, change: Change) -> None:
         kind, *rest = change
