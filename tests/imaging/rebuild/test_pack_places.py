@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from hounsfield.imaging.rebuild.pack_places import PackPlaces, frame_runs_of
+from hounsfield.imaging.rebuild.pack_places import PackPlaces
 from hounsfield.storage.blobs.blobs import BlobLocation, Blobs
-from hounsfield.storage.blobs.packs import Extent, Label, PackWriter, RecordKind
+from hounsfield.storage.blobs.packs import Label, PackWriter, RecordKind
 from hounsfield.storage.identifiers import new_id, new_instance_key
 from hounsfield.storage.keys.data_key import DataKey
 
@@ -53,11 +53,3 @@ def test_of_two_packs_with_a_record_the_fuller_is_taken(blobs: Blobs) -> None:
     assert [ordinal for ordinal, _ in found.pixels] == [0, 1, 2]
     assert found.fragments[0].pack_id == full
     assert places.of(new_instance_key()) is None
-
-
-def test_runs_follow_each_other_in_a_pack() -> None:
-    a, b, c, d = Extent("p", 0, 10), Extent("p", 10, 5), Extent("p", 20, 5), Extent("q", 25, 5)
-    pixels = [(0, a), (1, b), (2, c), (3, d)]
-    assert list(frame_runs_of(pixels, 1024)) == [(0, a, [10, 5]), (2, c, [5]), (3, d, [5])]
-    assert list(frame_runs_of(pixels[:2], 1)) == [(0, a, [10]), (1, b, [5])]
-    assert list(frame_runs_of([], 1024)) == []

@@ -14,11 +14,11 @@ from sqlalchemy import Connection, select
 
 from hounsfield.bootstrap.image_store import open_image_store
 from hounsfield.imaging.datastores import fetch_key, get_datastore
+from hounsfield.imaging.frame_runs import run_extents
 from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.tiering.compaction import COMPACT, CompactionTimes, Compactor
 from hounsfield.imaging.tiering.compaction_status import read_compaction_status
 from hounsfield.imaging.tiering.noted_packs import NotedPack, NotedState, list_noted
-from hounsfield.imaging.tiering.pack_references import run_extents
 from hounsfield.jobs.queue import WorkItem, WorkQueue
 from hounsfield.settings import load_settings
 from hounsfield.storage.blobs.pack_rewrite import PackRewrite, RewrittenPack, rewrite_pack

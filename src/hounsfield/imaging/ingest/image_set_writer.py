@@ -6,7 +6,6 @@ ExistingImageSets (read) ─▶ group_instances (pure) ─▶ PlannedVersion (id
 from __future__ import annotations
 
 import hashlib
-from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Final
@@ -15,6 +14,7 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 
 from hounsfield.dicom.healthimaging.document import Levels
 from hounsfield.dicom.healthimaging.record import Grouping
+from hounsfield.imaging.frame_runs import run_row
 from hounsfield.imaging.grouping_keys import SeriesKey, variant_of
 from hounsfield.imaging.image_set_access import ImageSetAccess
 from hounsfield.imaging.ingest.content import ImageSetContent, KnownSizes, compute_content
@@ -22,7 +22,7 @@ from hounsfield.imaging.ingest.grouping import Assignment, Destination, Existing
 from hounsfield.imaging.instance_columns import InstanceColumns, read_columns
 from hounsfield.imaging.levels import index_entry
 from hounsfield.imaging.quotas import exceeds
-from hounsfield.imaging.staged_instance import FrameRun, StagedInstance
+from hounsfield.imaging.staged_instance import StagedInstance
 from hounsfield.imaging.states import ImageSetState, StorageTier, WorkflowStatus
 from hounsfield.imaging.study_rows import INDEX_VERSION, refresh_series, refresh_studies
 from hounsfield.imaging.tag_index import follow_image_sets
@@ -342,7 +342,11 @@ def _insert_instances(
     ]
     _INSERT_INSTANCES.run_each(connection, rows)
     note_begun(connection, rows, destination.version, last_version)
-    runs = [_run_row(instance.key, run) for instance in entering for run in instance.runs]
+    runs = [
+        run_row(instance.key, run.first_ordinal, run.pack_id, run.first_offset, run.lengths)
+        for instance in entering
+        for run in instance.runs
+    ]
     if runs:
         _INSERT_RUNS.run_each(connection, runs)
 
@@ -353,16 +357,6 @@ def _index_columns(index: InstanceColumns) -> dict[str, object]:
 
 def _are_indexed(entering: Sequence[StagedInstance]) -> bool:
     return all(instance.index is not None for instance in entering)
-
-
-def _run_row(key: str, run: FrameRun) -> dict[str, object]:
-    return {
-        "source_key": key,
-        "first_ordinal": run.first_ordinal,
-        "pack_id": run.pack_id,
-        "first_offset": run.first_offset,
-        "lengths": array("I", run.lengths).tobytes(),
-    }
 
 
 def find_oversized(versions: Iterable[PlannedVersion], quota: int) -> dict[int, str]:

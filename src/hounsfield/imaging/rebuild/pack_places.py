@@ -9,7 +9,7 @@ record, as while packs are being merged, that of the fuller pack is taken. An ow
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -148,26 +148,3 @@ def _contents(blobs: Blobs, key: DataKey, pack_id: str) -> list[tuple[Label, Ext
         return None
     except ValueError:
         return "its contents are no list of records"
-
-
-def frame_runs_of(pixels: Iterable[tuple[int, Extent]], most: int) -> Iterator[tuple[int, Extent, list[int]]]:
-    """Yield the records of pixel data in runs that follow each other in a pack: first ordinal, first place, lengths.
-
-    Parameters
-    ----------
-    pixels : Iterable of (int, Extent)
-        By ordinal.
-    most : int
-        How many records a run has at most.
-    """
-    first, start, lengths, following = 0, Extent("", 0, 0), list[int](), (-1, "", -1)
-    for ordinal, extent in pixels:
-        if (ordinal, extent.pack_id, extent.offset) == following and len(lengths) < most:
-            lengths.append(extent.length)
-        else:
-            if lengths:
-                yield first, start, lengths
-            first, start, lengths = ordinal, extent, [extent.length]
-        following = (ordinal + 1, extent.pack_id, extent.offset + extent.length)
-    if lengths:
-        yield first, start, lengths

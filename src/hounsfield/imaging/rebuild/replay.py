@@ -9,7 +9,6 @@ rows may be those of a checkpoint, or of a database that was restored, and be yo
 
 from __future__ import annotations
 
-from array import array
 from base64 import b64decode
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -21,13 +20,14 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from hounsfield.dicom.healthimaging.document import Levels
 from hounsfield.imaging.datastores import SETTLE_DATASTORE, DatastoreStatus
+from hounsfield.imaging.frame_runs import frame_runs_of, run_row
 from hounsfield.imaging.imagesets.copy import COPY_IMAGE_SET
 from hounsfield.imaging.imagesets.delete import DELETE_IMAGE_SET
 from hounsfield.imaging.imagesets.release_storage import RELEASE_IMAGE_SET
 from hounsfield.imaging.imagesets.update import UPDATE_IMAGE_SET
 from hounsfield.imaging.imports.jobs import IMPORT, JobStatus
 from hounsfield.imaging.levels import IndexEntry, index_entry, open_levels
-from hounsfield.imaging.rebuild.pack_places import OwnedRecords, PackPlaces, frame_runs_of
+from hounsfield.imaging.rebuild.pack_places import OwnedRecords, PackPlaces
 from hounsfield.imaging.staged_instance import RUN_LENGTH, PixelKind
 from hounsfield.imaging.states import StorageTier, WorkflowStatus
 from hounsfield.imaging.study_rows import SeriesDetails, read_series_details, refresh_studies
@@ -432,15 +432,7 @@ class Replay:
             return
         self._with_runs.add(name)
         for first, start, lengths in frame_runs_of(records.pixels, RUN_LENGTH):
-            self._runs.append(
-                {
-                    "source_key": source_key,
-                    "first_ordinal": first,
-                    "pack_id": start.pack_id,
-                    "first_offset": start.offset,
-                    "lengths": array("I", lengths).tobytes(),
-                }
-            )
+            self._runs.append(run_row(source_key, first, start.pack_id, start.offset, lengths))
 
     def write_waiting(self, connection: Connection) -> None:
         """Write rows that are held to be written many at once; to be called before a transaction ends."""

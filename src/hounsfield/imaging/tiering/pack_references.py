@@ -9,13 +9,13 @@ those keys can refer to it.
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Select, or_, select
 
+from hounsfield.imaging.frame_runs import run_extents
 from hounsfield.imaging.staged_instance import PixelKind
 from hounsfield.storage.blobs.blobs import Blobs
 from hounsfield.storage.blobs.packs import Extent, Label, RecordKind, read_contents
@@ -172,15 +172,6 @@ def find_named_records(
                 label = kinds[run.source_key], run.source_key
                 named.update((Label(*label, ordinal), extent) for ordinal, extent in run_extents(run))
     return named
-
-
-def run_extents(run: Any) -> Iterator[tuple[int, Extent]]:
-    """Yield the records of a row of ``frame_runs``: ordinal and place of each."""
-    offset = run.first_offset
-    lengths = array("I", run.lengths[: len(run.lengths) // 4 * 4])
-    for ordinal, length in enumerate(lengths, run.first_ordinal):
-        yield ordinal, Extent(run.pack_id, offset, length)
-        offset += length
 
 
 def read_places(connection: Connection, source_keys: Sequence[str]) -> list[Any]:

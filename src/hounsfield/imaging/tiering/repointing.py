@@ -13,17 +13,17 @@ from two packs to one, or from one to two.
 
 from __future__ import annotations
 
-from array import array
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
+from hounsfield.imaging.frame_runs import frame_runs_of, run_extents, run_row
 from hounsfield.imaging.staged_instance import RUN_LENGTH
 from hounsfield.imaging.states import ImageSetState
-from hounsfield.imaging.tiering.pack_references import read_places, run_extents
+from hounsfield.imaging.tiering.pack_references import read_places
 from hounsfield.storage.blobs.packs import Extent
 from hounsfield.storage.db.database import in_groups
 from hounsfield.storage.db.image_set_tables import frame_runs, image_sets, instances
@@ -120,7 +120,10 @@ def _repoint_runs(connection: Connection, source_keys: Sequence[str], moves: Mov
         now = [(ordinal, moves.get(extent, extent)) for ordinal, extent in places]
         if now == places:
             continue
-        joined = [_run_row(source_key, some) for some in _join_runs(now)]
+        joined = [
+            run_row(source_key, first, start.pack_id, start.offset, lengths)
+            for first, start, lengths in frame_runs_of(now, RUN_LENGTH)
+        ]
         if [row["first_ordinal"] for row in joined] == [run.first_ordinal for run in before]:
             in_place += joined
         else:
@@ -144,33 +147,3 @@ def _repoint_runs(connection: Connection, source_keys: Sequence[str], moves: Mov
         connection.execute(delete(frame_runs).where(frame_runs.c.source_key.in_(some)))
     if entering:
         connection.execute(insert(frame_runs), entering)
-
-
-def _join_runs(places: Iterable[tuple[int, Extent]]) -> Iterator[list[tuple[int, Extent]]]:
-    """Join records that follow each other, in their instance and in a pack, into runs."""
-    run: list[tuple[int, Extent]] = []
-    for ordinal, extent in places:
-        if run:
-            last_ordinal, last = run[-1]
-            follows = (ordinal, extent.pack_id, extent.offset) == (
-                last_ordinal + 1,
-                last.pack_id,
-                last.offset + last.length,
-            )
-            if not follows or len(run) == RUN_LENGTH:
-                yield run
-                run = []
-        run.append((ordinal, extent))
-    if run:
-        yield run
-
-
-def _run_row(source_key: str, run: Sequence[tuple[int, Extent]]) -> dict[str, Any]:
-    first_ordinal, first = run[0]
-    return {
-        "source_key": source_key,
-        "first_ordinal": first_ordinal,
-        "pack_id": first.pack_id,
-        "first_offset": first.offset,
-        "lengths": array("I", [extent.length for _, extent in run]).tobytes(),
-    }
