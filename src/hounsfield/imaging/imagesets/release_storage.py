@@ -25,10 +25,8 @@ from hounsfield.imaging.states import StorageTier
 from hounsfield.imaging.study_rows import SeriesDetails
 from hounsfield.imaging.tiering.damage_log import note_damage
 from hounsfield.imaging.tiering.noted_packs import (
-    NotedPack,
-    NotedState,
     forget_packs,
-    note_dead_records,
+    note_dead_of_kept,
     note_unused,
 )
 from hounsfield.imaging.tiering.pack_mover import mark_misplaced
@@ -45,7 +43,6 @@ from hounsfield.storage.blobs.packs import (
     Extent,
     Label,
     PackDamagedError,
-    RecordKind,
     delete_packs,
     read_contents,
 )
@@ -150,12 +147,7 @@ def _note_dead(
     own = [record for record in records if record[0].owner in holding.source_keys]
     named = find_named_records(connection, {pack_id}, {label.owner for label, _ in own})
     dead = sum(extent.length for label, extent in own if (label, extent) not in named)
-    if dead:
-        only_edits = all(label.kind is RecordKind.FRAGMENT for label, _ in records)
-        size = max(extent.offset + extent.length for _, extent in records)
-        note_dead_records(
-            connection, NotedPack(pack_id, datastore_id, "", NotedState.KEPT, only_edits, size, dead, now, now)
-        )
+    note_dead_of_kept(connection, datastore_id, pack_id, records, dead, now)
 
 
 def _forget(connection: Connection, image_set_id: str, holding: ImageSetRecords) -> None:

@@ -17,9 +17,9 @@ from typing import Final
 from sqlalchemy import Connection, func, select
 
 from hounsfield.imaging.rebuild.replay import Replay
-from hounsfield.imaging.tiering.noted_packs import NotedPack, NotedState, note_dead_records, note_unused
+from hounsfield.imaging.tiering.noted_packs import note_dead_of_kept, note_unused
 from hounsfield.imaging.tiering.pack_references import find_named_records, read_references
-from hounsfield.storage.blobs.packs import Extent, Label, RecordKind
+from hounsfield.storage.blobs.packs import Extent, Label
 from hounsfield.storage.db.database import in_groups
 from hounsfield.storage.db.image_set_tables import frame_runs, instances
 from hounsfield.storage.db.steady_clock import steady_ms
@@ -73,8 +73,4 @@ def _note(
             note_unused(connection, datastore_id, {pack_id}, now)
         return
     dead = sum(extent.length for label, extent in records if (label, extent) not in named)
-    if dead:
-        only_edits = all(label.kind is RecordKind.FRAGMENT for label, _ in records)
-        size = max(extent.offset + extent.length for _, extent in records)
-        pack = NotedPack(pack_id, datastore_id, "", NotedState.KEPT, only_edits, size, dead, now, now)
-        note_dead_records(connection, pack)
+    note_dead_of_kept(connection, datastore_id, pack_id, records, dead, now)

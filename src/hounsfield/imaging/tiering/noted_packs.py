@@ -15,6 +15,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, delete, func, select, update
 
 from hounsfield.imaging.image_store import ImageStore
+from hounsfield.storage.blobs.packs import Extent, Label, RecordKind
 from hounsfield.storage.db.compaction_tables import noted_packs
 from hounsfield.storage.db.database import in_groups
 from hounsfield.storage.db.insert_missing import insert_missing
@@ -119,6 +120,37 @@ def note_dead_records(connection: Connection, pack: NotedPack) -> None:
             dead_since=func.coalesce(columns.dead_since, pack.dead_since),
         )
     )
+
+
+def note_dead_of_kept(
+    connection: Connection,
+    datastore_id: str,
+    pack_id: str,
+    contents: Sequence[tuple[Label, Extent]],
+    dead_bytes: int,
+    now: int,
+) -> None:
+    """Note what of a pack that rows name is to be erased.
+
+    Parameters
+    ----------
+    connection : Connection
+        A write transaction.
+    datastore_id, pack_id : str
+        The pack.
+    contents : Sequence of (Label, Extent)
+        All its records.
+    dead_bytes : int
+        How many bytes are to be erased; 0 leaves it as it is.
+    now : int
+        The time of the installation, in milliseconds.
+    """
+    if not dead_bytes:
+        return
+    only_edits = all(label.kind is RecordKind.FRAGMENT for label, _ in contents)
+    size = max(extent.offset + extent.length for _, extent in contents)
+    pack = NotedPack(pack_id, datastore_id, "", NotedState.KEPT, only_edits, size, dead_bytes, now, now)
+    note_dead_records(connection, pack)
 
 
 def note_begun(connection: Connection, pack_ids: Collection[str], now: int) -> None:
