@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, insert, update
 from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.imagesets.edits import EditedInstance, Edits, edited_instance
 from hounsfield.imaging.instance_columns import read_fragment_columns
+from hounsfield.imaging.tiering.pack_references import fragment_extent
 from hounsfield.storage.blobs.packs import Extent, Label, PackWriter, RecordKind, read_records
 from hounsfield.storage.db.image_set_tables import instances
 from hounsfield.storage.journal.changes import fragment_digest, note_begun, note_ended
@@ -57,7 +58,7 @@ def edited_instances(
     changed = [row for row in rows if row.sop_uid in changes]
     wanted = [
         (
-            Extent(row.fragment_pack_id, row.fragment_offset, row.fragment_length),
+            fragment_extent(row),
             Label(RecordKind.FRAGMENT, row.source_key),
         )
         for row in changed

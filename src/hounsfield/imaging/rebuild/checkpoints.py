@@ -20,9 +20,10 @@ from sqlalchemy import Connection, select
 from hounsfield.imaging.datastores import fetch_key, get_datastore
 from hounsfield.imaging.errors import NotFoundError
 from hounsfield.imaging.image_store import ImageStore
+from hounsfield.imaging.tiering.pack_references import fragment_extent
 from hounsfield.jobs.queue import WorkItem
 from hounsfield.storage.blobs.blobs import BlobMissingError, Blobs
-from hounsfield.storage.blobs.packs import Extent, Label, PackDamagedError, RecordKind, read_record
+from hounsfield.storage.blobs.packs import Label, PackDamagedError, RecordKind, read_record
 from hounsfield.storage.clock import now_ms
 from hounsfield.storage.db.database import in_groups
 from hounsfield.storage.db.image_set_tables import datastores, image_set_versions, image_sets, instances, tags
@@ -204,7 +205,7 @@ class CheckpointWriter:
         if key is None:
             return UNREADABLE
         tried = None
-        while (extent := _fragment_extent(row)) != tried:
+        while (extent := fragment_extent(row)) != tried:
             try:
                 label = Label(RecordKind.FRAGMENT, row.source_key)
                 return fragment_digest(read_record(self._image_store.blobs, key, extent, label))
@@ -222,10 +223,6 @@ class CheckpointWriter:
         )
         with self._image_store.database.read() as connection:
             return connection.execute(select(instances).where(*same)).first() or row
-
-
-def _fragment_extent(row: Any) -> Extent:
-    return Extent(row.fragment_pack_id, row.fragment_offset, row.fragment_length)
 
 
 def _comes_back(place: Blobs, secret: bytes, name: CheckpointName) -> bool:

@@ -373,10 +373,7 @@ class Replay:
             self._incomplete[name] = Loss(wrong, row["datastore_id"], row["image_set_id"], row["key"])
         else:
             self._incomplete.pop(name, None)
-        return {
-            "fragment_pack_id": fragment.pack_id,
-            "fragment_offset": fragment.offset,
-            "fragment_length": fragment.length,
+        return _fragment_columns(fragment) | {
             "dataset_pack_id": dataset.pack_id,
             "dataset_offset": dataset.offset,
             "dataset_length": dataset.length,
@@ -407,16 +404,12 @@ class Replay:
             source = self._source(row["datastore_id"])
             records = source.places.of(row["source_key"])
             found = None if records is None else self._fragment(source, row, records, None)
-            if found is not None and found != Extent(
-                row["fragment_pack_id"], row["fragment_offset"], row["fragment_length"]
-            ):
-                places = {
-                    "fragment_pack_id": found.pack_id,
-                    "fragment_offset": found.offset,
-                    "fragment_length": found.length,
-                }
+            if found is None:
+                continue
+            place = _fragment_columns(found)
+            if place != {name: row[name] for name in place}:
                 own = (instances.c.key == key, instances.c.first_version == first)
-                connection.execute(update(instances).where(*own).values(places))
+                connection.execute(update(instances).where(*own).values(place))
 
     def _open(self, source: DatastoreSource, extent: Extent, owner: str) -> bytes | None:
         if source.key is None:
@@ -650,6 +643,14 @@ class Replay:
             self._lose(
                 row.id, row.datastore_id, f"{row.present} of its {row.latest_version} versions are in the journal"
             )
+
+
+def _fragment_columns(place: Extent) -> Row:
+    return {
+        "fragment_pack_id": place.pack_id,
+        "fragment_offset": place.offset,
+        "fragment_length": place.length,
+    }
 
 
 def _wrong_records(row: Row, records: OwnedRecords, fragment: Extent, dataset: Extent) -> str:

@@ -23,10 +23,11 @@ from hounsfield.imaging.levels import index_entry, open_levels
 from hounsfield.imaging.study_rows import INDEX_VERSION, refresh_series, refresh_studies
 from hounsfield.imaging.tag_index import follow_image_sets
 from hounsfield.imaging.tiering.damage_log import note_damage
+from hounsfield.imaging.tiering.pack_references import fragment_extent
 from hounsfield.jobs.queue import WorkItem
 from hounsfield.jobs.runner import StoppedError
 from hounsfield.storage.blobs.blobs import BlobMissingError
-from hounsfield.storage.blobs.packs import Extent, Label, PackDamagedError, RecordKind, read_records
+from hounsfield.storage.blobs.packs import Label, PackDamagedError, RecordKind, read_records
 from hounsfield.storage.db.database import ONE
 from hounsfield.storage.db.image_set_tables import image_set_versions, image_sets, instances
 from hounsfield.storage.keys.data_key import DataKey, KeyUnavailableError
@@ -160,7 +161,7 @@ class Reindexer:
     def _fragments(self, key: DataKey, rows: Sequence[Row[Any]]) -> list[bytes]:
         wanted = [
             (
-                Extent(row.fragment_pack_id, row.fragment_offset, row.fragment_length),
+                fragment_extent(row),
                 Label(RecordKind.FRAGMENT, row.source_key),
             )
             for row in rows

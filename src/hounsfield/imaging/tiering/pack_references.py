@@ -162,8 +162,8 @@ def find_named_records(
         for row in read_places(connection, some):
             kinds[row.source_key] = RecordKind.FRAME if row.pixel_kind in _IN_FRAMES else RecordKind.BLOB
             for kind, extent in (
-                (RecordKind.FRAGMENT, Extent(row.fragment_pack_id, row.fragment_offset, row.fragment_length)),
-                (RecordKind.DATASET, Extent(row.dataset_pack_id, row.dataset_offset, row.dataset_length)),
+                (RecordKind.FRAGMENT, fragment_extent(row)),
+                (RecordKind.DATASET, dataset_extent(row)),
             ):
                 if extent.pack_id in pack_ids:
                     named.add((Label(kind, row.source_key), extent))
@@ -172,6 +172,16 @@ def find_named_records(
                 label = kinds[run.source_key], run.source_key
                 named.update((Label(*label, ordinal), extent) for ordinal, extent in run_extents(run))
     return named
+
+
+def fragment_extent(row: Any) -> Extent:
+    """Return where the JSON of a row of ``instances`` is."""
+    return Extent(row.fragment_pack_id, row.fragment_offset, row.fragment_length)
+
+
+def dataset_extent(row: Any) -> Extent:
+    """Return where the data set of a row of ``instances`` is."""
+    return Extent(row.dataset_pack_id, row.dataset_offset, row.dataset_length)
 
 
 def read_places(connection: Connection, source_keys: Sequence[str]) -> list[Any]:

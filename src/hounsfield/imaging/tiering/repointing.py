@@ -23,7 +23,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from hounsfield.imaging.frame_runs import frame_runs_of, run_extents, run_row
 from hounsfield.imaging.staged_instance import RUN_LENGTH
 from hounsfield.imaging.states import ImageSetState
-from hounsfield.imaging.tiering.pack_references import read_places
+from hounsfield.imaging.tiering.pack_references import dataset_extent, fragment_extent, read_places
 from hounsfield.storage.blobs.packs import Extent
 from hounsfield.storage.db.database import in_groups
 from hounsfield.storage.db.image_set_tables import frame_runs, image_sets, instances
@@ -88,8 +88,8 @@ def _find_locked(connection: Connection, image_set_ids: Iterable[str]) -> set[st
 def _repoint_rows(connection: Connection, rows: Sequence[Any], moves: Moves) -> None:
     values = []
     for row in rows:
-        fragment = Extent(row.fragment_pack_id, row.fragment_offset, row.fragment_length)
-        dataset = Extent(row.dataset_pack_id, row.dataset_offset, row.dataset_length)
+        fragment = fragment_extent(row)
+        dataset = dataset_extent(row)
         now = moves.get(fragment, fragment), moves.get(dataset, dataset)
         is_edited = fragment.pack_id != dataset.pack_id
         if now == (fragment, dataset) or is_edited is not (now[0].pack_id != now[1].pack_id):

@@ -23,6 +23,7 @@ from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.instance_columns import InstanceColumns
 from hounsfield.imaging.staged_instance import FrameRun, PixelKind
 from hounsfield.imaging.study_rows import INDEX_VERSION
+from hounsfield.imaging.tiering.pack_references import dataset_extent, fragment_extent
 from hounsfield.imaging.verify.check_processes import CheckProcesses, PendingCheck
 from hounsfield.imaging.verify.findings import Finding, FindingKind
 from hounsfield.imaging.verify.image_set_rules import PIXEL_KINDS, check_image_set
@@ -381,7 +382,7 @@ def _records_of(snapshot: ImageSetSnapshot) -> Iterator[InstanceRecords]:
     # A row with the JSON as it came before those that were edited; frames are the same.
     rows = sorted(snapshot.instances, key=lambda row: (row.dataset_pack_id, row.dataset_offset, row.first_version))
     for row in rows:
-        fragment = Extent(row.fragment_pack_id, row.fragment_offset, row.fragment_length)
+        fragment = fragment_extent(row)
         if (row.key, fragment) in seen or row.pixel_kind not in PIXEL_KINDS:
             continue
         seen.add((row.key, fragment))
@@ -399,7 +400,7 @@ def _records_of(snapshot: ImageSetSnapshot) -> Iterator[InstanceRecords]:
             pixel_kind=PixelKind(row.pixel_kind),
             frame_count=row.frame_count,
             fragment=fragment,
-            dataset=Extent(row.dataset_pack_id, row.dataset_offset, row.dataset_length),
+            dataset=dataset_extent(row),
             fragment_bytes=row.fragment_bytes,
             columns=InstanceColumns(**{name: getattr(row, name) for name in _COLUMNS}) if indexed else None,
             runs=runs,
