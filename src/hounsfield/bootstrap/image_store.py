@@ -236,16 +236,16 @@ def _opened(settings: Settings, *, cached: bool) -> tuple[ImageStore, LocalKeyri
         ),
         frame_cache=FrameCache(settings.frame_cache_bytes),
     )
+    journal_key = installation_secret(database, keyring, JOURNAL)
     # Before anything is written beside the packs.
-    check_journal_position(settings, image_store, keyring)
-    database.recorder = _journal(image_store, keyring)
+    check_journal_position(settings, image_store, journal_key)
+    database.recorder = _journal(image_store, journal_key)
     return image_store, keyring
 
 
-def _journal(image_store: ImageStore, keyring: LocalKeyring) -> JournalWriter:
+def _journal(image_store: ImageStore, secret: bytes) -> JournalWriter:
     """Return what records the changes of this process, with its key beside the packs."""
     database = image_store.database
-    secret = installation_secret(database, keyring, JOURNAL)
     place, clock = image_store.blob_location, image_store.queue.clock
     # Asked for within transactions: what the database has of it is known from now on.
     clock.now()

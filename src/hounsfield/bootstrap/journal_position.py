@@ -18,16 +18,13 @@ from hounsfield.imaging.image_store import ImageStore
 from hounsfield.settings import InstallationError, Settings
 from hounsfield.storage.db.journal_table import highest_sequence
 from hounsfield.storage.journal.segments import FOLDER, SegmentName, find_last_sequence
-from hounsfield.storage.keys.data_key import KeyWrapper
-from hounsfield.storage.keys.installation_secrets import installation_secret
-from hounsfield.storage.keys.secret_copies import JOURNAL
 
 _WRITERS: Final = 16
 """Writers that are looked at, those that began a segment last: a segment is begun at least every hour."""
 _TAIL_BYTES: Final = 1 << 20
 
 
-def check_journal_position(settings: Settings, image_store: ImageStore, wrapper: KeyWrapper) -> None:
+def check_journal_position(settings: Settings, image_store: ImageStore, secret: bytes) -> None:
     """Make sure that the embedded database has all that the journal has; in a bucket the journal is not looked at.
 
     Parameters
@@ -36,8 +33,8 @@ def check_journal_position(settings: Settings, image_store: ImageStore, wrapper:
         The installation.
     image_store : ImageStore
         Its stores, opened.
-    wrapper : KeyWrapper
-        Unwraps the journal key.
+    secret : bytes
+        The journal key.
 
     Raises
     ------
@@ -47,7 +44,6 @@ def check_journal_position(settings: Settings, image_store: ImageStore, wrapper:
     folder = image_store.blob_location.folder
     if folder is None or settings.database_url:
         return
-    secret = installation_secret(image_store.database, wrapper, JOURNAL)
     # The journal first: what is committed meanwhile is in the database before it is in the journal.
     written = max(_last_sequences(Path(folder), secret), default=0)
     with image_store.database.read() as connection:
