@@ -15,7 +15,7 @@ from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.pool import QueuePool
 
 from hounsfield.storage.db.commit_outcomes import remember_transactions
-from hounsfield.storage.db.database import STATEMENT_SECONDS, WAIT_SECONDS, Database
+from hounsfield.storage.db.database import STATEMENT_SECONDS, WAIT_SECONDS, Database, lift_time_limits
 from hounsfield.storage.db.errors import spoils_connection
 from hounsfield.storage.db.read_replica import ReadReplica
 from hounsfield.storage.db.schema import bring_up_to_date, is_up_to_date
@@ -135,8 +135,8 @@ def open_postgresql(
     database = Database(reading, writing, wait_seconds=wait_seconds)
     with database.engine.connect() as connection:
         # Another node may be migrating, for as long as that takes.
-        for bound in ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout"):
-            connection.execute(text(f"SET LOCAL {bound} = 0"))
+        lift_time_limits(connection)
+        connection.execute(text("SET LOCAL lock_timeout = 0"))
         connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": _MIGRATION_LOCK})
         try:
             _bring_up_to_date(database)
@@ -223,7 +223,6 @@ def _bring_up_to_date(database: Database) -> None:
         if is_up_to_date(connection):
             return
     with database.write() as connection:
-        if connection.dialect.name == "postgresql":
-            # It may have much to move; waiting for a lock is bounded all the same.
-            connection.execute(text("SET LOCAL statement_timeout = 0"))
+        # It may have much to move; waiting for a lock is bounded all the same.
+        lift_time_limits(connection)
         bring_up_to_date(connection)
