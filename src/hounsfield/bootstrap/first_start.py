@@ -11,13 +11,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import select
-
 from hounsfield.bootstrap.start_faults import database_file, database_key_file, master_key_file
 from hounsfield.settings import InstallationError, Settings
 from hounsfield.storage.blobs.blobs import BlobLocation, Blobs, has_blob
 from hounsfield.storage.blobs.location_marker import MARK
-from hounsfield.storage.db.engines import has_tables, open_postgresql
+from hounsfield.storage.db.engines import has_rows
 from hounsfield.storage.db.image_set_tables import secrets
 from hounsfield.storage.keys.key_files import FOLDER
 
@@ -99,15 +97,8 @@ def is_used(blobs: Blobs, folders: Iterable[str]) -> bool:
 
 
 def _has_secrets(settings: Settings) -> bool:
-    if not has_tables(settings.database_url, settings.database_wait_seconds):
-        # It stays empty, as a rebuild and a restore need it.
-        return False
-    database = open_postgresql(settings.database_url, settings.database_wait_seconds)
-    try:
-        with database.read() as connection:
-            return connection.execute(select(secrets.c.name).limit(1)).first() is not None
-    finally:
-        database.close()
+    # An empty one stays empty, as a rebuild and a restore need it.
+    return has_rows(settings.database_url, secrets, settings.database_wait_seconds)
 
 
 def _holds_something(file: Path) -> bool:

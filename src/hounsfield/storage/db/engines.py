@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import fcntl
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import sqlcipher3.dbapi2
-from sqlalchemy import Connection, Engine, FromClause, create_engine, event, inspect, make_url, text
+from sqlalchemy import Connection, Engine, FromClause, Table, create_engine, event, inspect, make_url, select, text
 from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.pool import QueuePool
 
 from hounsfield.storage.db.commit_outcomes import remember_transactions
-from hounsfield.storage.db.database import STATEMENT_SECONDS, WAIT_SECONDS, Database, lift_time_limits
+from hounsfield.storage.db.database import ONE, STATEMENT_SECONDS, WAIT_SECONDS, Database, lift_time_limits
 from hounsfield.storage.db.errors import spoils_connection
 from hounsfield.storage.db.read_replica import ReadReplica
 from hounsfield.storage.db.schema import bring_up_to_date, is_up_to_date
@@ -147,10 +148,26 @@ def open_postgresql(
 
 def has_tables(url: str, wait_seconds: float = WAIT_SECONDS) -> bool:
     """Return whether a PostgreSQL database has any tables, and make none."""
+    with _as_it_is(url, wait_seconds) as connection:
+        return bool(inspect(connection).get_table_names())
+
+
+def has_rows(url: str, table: Table, wait_seconds: float = WAIT_SECONDS) -> bool:
+    """Return whether a PostgreSQL database has a table with rows in it, and neither make nor migrate any."""
+    with _as_it_is(url, wait_seconds) as connection:
+        return (
+            inspect(connection).has_table(table.name)
+            and connection.execute(select(ONE).select_from(table).limit(1)).first() is not None
+        )
+
+
+@contextmanager
+def _as_it_is(url: str, wait_seconds: float) -> Iterator[Connection]:
+    """Open a connection to a PostgreSQL database, whatever is in it."""
     engine = _postgresql_engine(_with_driver(url), POSTGRESQL_READERS, wait_seconds, 0.0, "READ COMMITTED")
     try:
         with engine.connect() as connection:
-            return bool(inspect(connection).get_table_names())
+            yield connection
     finally:
         engine.dispose()
 
