@@ -10,27 +10,18 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import HealthCheck, settings
-from hypothesis.stateful import run_state_machine_as_test
 
 from support.faults.data_rules import check_data_rules
 from support.servers import ServerProcess
-from support.state_machine.machine import ArchiveMachine
+from support.state_machine.runs import others, run_machine, the_same
 
 ENVIRONMENT = {
     # Documents are made anew for every reader, so that a kept one never hides that a version changed.
     "HOUNSFIELD_METADATA_CACHE_BYTES": "0",
     "HOUNSFIELD_RELEASE_AFTER_SECONDS": "0",
 }
-SHORT = settings(
-    max_examples=6,
-    stateful_step_count=10,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=list(HealthCheck),
-)
-LONG = settings(SHORT, max_examples=60, stateful_step_count=30, derandomize=False, print_blob=True)
+SHORT = the_same(examples=6, steps=10)
+LONG = others(examples=60, steps=30)
 
 
 @pytest.fixture(scope="module")
@@ -51,18 +42,6 @@ def prompt_server_on_postgresql(
     process.stop()
 
 
-def run(server: ServerProcess, how: settings) -> Counter[str]:
-    """Run the machine; return how often each operation came to each end."""
-    counted: Counter[str] = Counter()
-
-    class OnServer(ArchiveMachine):
-        pass
-
-    OnServer.server, OnServer.client, OnServer.seen = server, server.client(), counted
-    run_state_machine_as_test(OnServer, settings=how)
-    return counted
-
-
 def check_variety(seen: Counter[str]) -> None:
     """Make sure that the drawing leaves out no kind of operation."""
     kinds = {key.rpartition(" ")[0] or key for key in seen}
@@ -70,7 +49,7 @@ def check_variety(seen: Counter[str]) -> None:
 
 
 def test_any_sequence_of_operations_keeps_to_the_model(prompt_server: ServerProcess) -> None:
-    check_variety(run(prompt_server, SHORT))
+    check_variety(run_machine(prompt_server, SHORT))
     check_data_rules(prompt_server)
 
 
@@ -79,7 +58,7 @@ def test_any_sequence_of_operations_keeps_to_the_model(prompt_server: ServerProc
 @pytest.mark.parametrize("fixture", ["prompt_server", "prompt_server_on_postgresql"])
 def test_longer_sequences_keep_to_the_model(request: pytest.FixtureRequest, fixture: str) -> None:
     server = request.getfixturevalue(fixture)
-    seen = run(server, LONG)
+    seen = run_machine(server, LONG)
     check_data_rules(server)
     check_variety(seen)
     for kind in ("update", "study update", "revert", "copy", "promotion"):

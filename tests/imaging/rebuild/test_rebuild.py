@@ -6,7 +6,6 @@ import itertools
 import json
 import shutil
 import threading
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -15,8 +14,6 @@ from typing import Any
 import pytest
 import requests
 from botocore.exceptions import ClientError
-from hypothesis import HealthCheck, settings
-from hypothesis.stateful import run_state_machine_as_test
 
 from hounsfield.storage.keys.master_keys import LocalKeyring
 from support.clients.dicomweb import part10, root, session, store, updated
@@ -32,7 +29,7 @@ from support.imaging.updates import instance
 from support.servers import ServerProcess, active_datastore, finished_job, wait_for
 from support.services.object_store import ObjectStore
 from support.services.postgresql import PostgresqlServer
-from support.state_machine.machine import ArchiveMachine
+from support.state_machine.runs import others, run_machine, the_same
 
 BUCKET = "rebuilt-packs"
 ENVIRONMENT = {
@@ -43,15 +40,8 @@ ENVIRONMENT = {
     # What fails is tried again and again, each time in a data store of its own.
     "HOUNSFIELD_QUOTA_DATASTORES": "0",
 }
-SHORT = settings(
-    max_examples=2,
-    stateful_step_count=8,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=list(HealthCheck),
-)
-LONG = settings(SHORT, max_examples=30, stateful_step_count=25, derandomize=False, print_blob=True)
+SHORT = the_same(examples=2, steps=8)
+LONG = others(examples=30, steps=25)
 
 
 @pytest.fixture(scope="module")
@@ -59,17 +49,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     process = ServerProcess(tmp_path_factory.mktemp("rebuild") / "data", ENVIRONMENT).start()
     yield process
     process.stop()
-
-
-def draw_history(server: ServerProcess, how: settings) -> None:
-    """Let a state machine work on data stores that stay."""
-
-    class Lasting(ArchiveMachine):
-        def teardown(self) -> None:
-            """Leave everything."""
-
-    Lasting.server, Lasting.client, Lasting.seen = server, server.client(), Counter()
-    run_state_machine_as_test(Lasting, settings=how)
 
 
 def write_history(server: ServerProcess) -> None:
@@ -106,7 +85,7 @@ def rebuilt(server: ServerProcess, *, code: int = 0) -> dict[str, Any]:
 
 
 def test_every_answer_is_what_it_was(server: ServerProcess) -> None:
-    draw_history(server, SHORT)
+    run_machine(server, SHORT, stays=True)
     write_history(server)
     known = all_image_sets(server)
     before = answers(server, known)
@@ -165,7 +144,7 @@ def test_what_was_answered_is_there_though_all_processes_were_killed_at_work(tmp
 def test_longer_histories(tmp_path: Path) -> None:
     process = ServerProcess(tmp_path / "data", ENVIRONMENT).start()
     try:
-        draw_history(process, LONG)
+        run_machine(process, LONG, stays=True)
         known = all_image_sets(process)
         before = answers(process, known)
         kill(process)
