@@ -206,7 +206,6 @@ class Replay:
         self._archived = archived
         self._sources: dict[str, DatastoreSource] = {}
         self._datastore_of: dict[str, str] = {}
-        self._touched: dict[str, None] = {}
         self._tagged: dict[str, dict[str, str]] = {}
         self._digests: dict[tuple[str, int], str] = {}
         self._known_digests: defaultdict[str, set[str]] = defaultdict(set)
@@ -269,7 +268,6 @@ class Replay:
             self._lose(row["id"], row["datastore_id"], "its data store is not known")
             return
         self._datastore_of[row["id"]] = row["datastore_id"]
-        self._touched[row["id"]] = None
         # Two primary image sets of a series may stand beside each other until the later changes are made.
         _put(connection, "image_sets", [row])
 
@@ -280,7 +278,6 @@ class Replay:
     def _knows(self, connection: Connection, image_set_id: str) -> bool:
         """Return whether an image set is there; one whose beginning was lost is told once."""
         if image_set_id in self._datastore_of:
-            self._touched[image_set_id] = None
             return True
         query = select(image_sets.c.datastore_id).where(image_sets.c.id == image_set_id)
         found = connection.execute(query).scalar()
@@ -288,7 +285,6 @@ class Replay:
             self._lose(image_set_id, "", "the journal does not have its beginning")
             return False
         self._datastore_of[image_set_id] = found
-        self._touched[image_set_id] = None
         return True
 
     def _lose(self, image_set_id: str, datastore_id: str, what: str) -> None:
@@ -498,7 +494,7 @@ class Replay:
         self._decide(connection)
         if self._released:
             self._forget_runs(connection)
-        for some in in_groups(sorted(self._touched)):
+        for some in in_groups(sorted(self._datastore_of)):
             self._derive_some(connection, some)
         self._leave_one_primary(connection)
 

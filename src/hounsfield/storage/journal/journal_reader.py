@@ -169,7 +169,7 @@ class JournalReader:
         until_ms : int or None
             Moment in milliseconds since 1970-01-01 UTC by the wall clock: the first record that is later ends it.
         """
-        for sequence in sorted(one for one in self._places if one > after):
+        for sequence in self._behind(after):
             record = self._open(sequence)
             if record is None:
                 continue
@@ -185,11 +185,14 @@ class JournalReader:
         """
         gaps = []
         expected = after + 1
-        for sequence in sorted(one for one in self._places if one > after):
+        for sequence in self._behind(after):
             if sequence > expected:
                 gaps.append((expected, sequence - 1))
             expected = sequence + 1
         return gaps
+
+    def _behind(self, after: int) -> list[int]:
+        return sorted(one for one in self._places if one > after)
 
     def _open(self, sequence: int) -> ChangeRecord | None:
         place = self._places[sequence]
