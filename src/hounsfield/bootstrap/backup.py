@@ -243,9 +243,9 @@ def check_target(settings: Settings, source: str, what: str) -> None:
         if settings.database_url and has_tables(settings.database_url, settings.database_wait_seconds):
             raise BackupError("the database of HOUNSFIELD_DATABASE_URL is not empty; restore into a new one")
         place = blob_location(settings)
-        if place.folder is None and is_used(open_location(place, "HOUNSFIELD_BLOBS_URL"), _BESIDE_PACKS):
+        if settings.blobs_url and is_used(open_location(place, "HOUNSFIELD_BLOBS_URL"), _BESIDE_PACKS):
             raise BackupError(
-                f"{place.url} is not empty; set HOUNSFIELD_BLOBS_URL to an empty folder, bucket or prefix"
+                f"{place.name} is not empty; set HOUNSFIELD_BLOBS_URL to an empty folder, bucket or prefix"
             )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 from typing import Final
+from urllib.parse import unquote
 
 import structlog
 from obstore.exceptions import BaseError as StoreError
@@ -52,6 +53,7 @@ READABLE_CLASSES: Final = frozenset(
 )
 """Storage classes of S3 and Google whose objects are read without being restored first."""
 
+_FOLDER_URL: Final = "file:///"
 _log = structlog.get_logger(__name__)
 
 
@@ -91,6 +93,9 @@ def blob_location(settings: Settings) -> BlobLocation:
     """Return the place of the packs; ``s3://`` means the same endpoint as for import jobs."""
     if not settings.blobs_url:
         return BlobLocation(folder=str((settings.data / "blobs").absolute()))
+    if settings.blobs_url.startswith(_FOLDER_URL):
+        # The object store library would make no file of it durable.
+        return BlobLocation(folder=unquote(settings.blobs_url.removeprefix("file://")))
     return BlobLocation(url=settings.blobs_url, options=store_options(settings, settings.blobs_url))
 
 
@@ -276,6 +281,6 @@ def _read_cache(settings: Settings) -> ReadCache | None:
 
 def _through_cache(blobs: Blobs, place: BlobLocation, cache: ReadCache | None) -> Blobs:
     """Read a place through a cache, where there is one and the place is no folder."""
-    if cache is None or place.url is None or place.url.startswith("file://"):
+    if cache is None or place.url is None:
         return blobs
     return CachedBlobs(blobs, cache)

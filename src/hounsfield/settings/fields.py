@@ -43,7 +43,8 @@ class Fields:
         How long a statement of PostgreSQL may take, and how long a transaction there may stand still; 0 for no
         limit.
     blobs_url : str
-        Object store for packs, such as ``s3://bucket/prefix``; empty for the data folder.
+        Object store for packs, such as ``s3://bucket/prefix``, or a folder on another disk, such as
+        ``file:///disk/packs``; empty for the data folder.
     s3_endpoint_url : str
         S3 endpoint that import jobs read from and write to; empty for the bucket folder.
     s3 : str

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import insert, select, text
 
-from hounsfield.bootstrap.image_store import open_image_store
+from hounsfield.bootstrap.image_store import open_image_store, written_folders
 from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.tags import TaggedResource, tag_resource, untag_resource
 from hounsfield.settings import load_settings
@@ -72,6 +72,19 @@ def test_a_change_is_in_the_folder_when_its_transaction_returns(store: ImageStor
     changes = [change for record in read_journal(store, tmp_path) for change in record.changes]
     assert [change[1][3] for change in changes if change[0] == "datastore"] == ["CREATING", "ACTIVE"]
     assert [change[2] for change in changes if change[0] == "tags"] == [{"ward": "7"}, {}]
+
+
+def test_a_folder_on_another_disk_is_one_like_that_in_the_data_folder(tmp_path: Path) -> None:
+    url = f"file://{tmp_path}/another%20disk"
+    settings = load_settings({"HOUNSFIELD_DATA": str(tmp_path / "data"), "HOUNSFIELD_BLOBS_URL": url})
+    image_store, _ = open_image_store(settings)
+    new_datastore(image_store)
+    disk = tmp_path / "another disk"
+    assert image_store.blob_location.folder == str(disk)
+    assert disk in written_folders(settings)
+    assert any(path.is_file() for path in (disk / "journal").rglob("*"))
+    assert not (tmp_path / "data" / "blobs").exists()
+    image_store.database.close()
 
 
 def test_nothing_of_it_can_be_read_without_the_key(store: ImageStore, tmp_path: Path) -> None:
