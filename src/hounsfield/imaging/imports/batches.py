@@ -33,6 +33,7 @@ from hounsfield.imaging.ingest.worker import InputUnreadableError
 from hounsfield.imaging.ingest.workers import IngestWorkers
 from hounsfield.jobs.queue import WorkItem
 from hounsfield.jobs.runner import StoppedError
+from hounsfield.runtime.batches import in_batches
 from hounsfield.storage.blobs.packs import delete_packs
 from hounsfield.storage.buckets.bucket_access import BucketAccess, BucketAction, BucketUse
 from hounsfield.storage.identifiers import new_instance_key
@@ -232,13 +233,4 @@ class BatchRun:
 def cut_shares(files: Sequence[JobFile], processes: int) -> Iterator[tuple[JobFile, ...]]:
     """Cut files into shares, small enough that all processes are busy to the end."""
     most = max(1, min(FILES_PER_SHARE, -(-len(files) // (processes * 8))))
-    share: list[JobFile] = []
-    size = 0
-    for file in files:
-        if share and (len(share) >= most or size + file.size > BYTES_PER_SHARE):
-            yield tuple(share)
-            share, size = [], 0
-        share.append(file)
-        size += file.size
-    if share:
-        yield tuple(share)
+    return map(tuple, in_batches(files, lambda file: file.size, BYTES_PER_SHARE, most))

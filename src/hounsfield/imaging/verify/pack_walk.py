@@ -22,6 +22,7 @@ from hounsfield.imaging.tiering.noted_packs import list_noted_ids
 from hounsfield.imaging.tiering.orphan_packs import a_day_ago, list_packs_of_jobs
 from hounsfield.imaging.tiering.pack_references import find_named_records, is_named
 from hounsfield.imaging.verify.findings import Finding, FindingKind
+from hounsfield.runtime.batches import in_batches
 from hounsfield.storage.blobs.blobs import BlobMissingError, has_blob
 from hounsfield.storage.blobs.packs import (
     Extent,
@@ -135,7 +136,7 @@ class PackWalker:
     def _read(self, pack_id: str, records: Sequence[tuple[Extent, Label]]) -> list[Finding]:
         """Decrypt records that no row names."""
         found = []
-        for batch in _batches(records):
+        for batch in in_batches(records, lambda record: record[0].length, _BATCH_BYTES):
             try:
                 read_records(self._image_store.blobs, self._key, batch)
             except BlobMissingError:
@@ -154,16 +155,3 @@ class PackWalker:
             what = f"{label.kind} {label.ordinal} at byte {extent.offset} was changed; no row names it"
             return [self._finding(pack_id, FindingKind.RECORD_DAMAGED, what)]
         return []
-
-
-def _batches(records: Iterable[tuple[Extent, Label]]) -> Iterable[list[tuple[Extent, Label]]]:
-    batch: list[tuple[Extent, Label]] = []
-    size = 0
-    for record in records:
-        if batch and size + record[0].length > _BATCH_BYTES:
-            yield batch
-            batch, size = [], 0
-        batch.append(record)
-        size += record[0].length
-    if batch:
-        yield batch

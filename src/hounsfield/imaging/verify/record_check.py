@@ -30,6 +30,7 @@ from hounsfield.pixels.codecs.checksum import LevelChecksum
 from hounsfield.pixels.codecs.frame_check import find_wrong_resolutions, holds_unchanged
 from hounsfield.pixels.errors import PixelError
 from hounsfield.pixels.transfer_syntaxes import ChecksumType
+from hounsfield.runtime.batches import in_batches
 from hounsfield.storage.blobs.blobs import BlobMissingError, Blobs
 from hounsfield.storage.blobs.packs import (
     Extent,
@@ -251,15 +252,8 @@ class _Checker:
 
     def _read(self, wanted: Iterable[_PixelRecord]) -> Iterator[tuple[_PixelRecord, bytes | None]]:
         """Read records, some at a time, near ones together; one that is damaged is a finding and comes as None."""
-        batch: list[_PixelRecord] = []
-        size = 0
-        for record in wanted:
-            if batch and (size + record.extent.length > _BATCH_BYTES or len(batch) == _BATCH_RECORDS):
-                yield from zip(batch, self._read_batch(batch), strict=True)
-                batch, size = [], 0
-            batch.append(record)
-            size += record.extent.length
-        yield from zip(batch, self._read_batch(batch), strict=True)
+        for batch in in_batches(wanted, lambda record: record.extent.length, _BATCH_BYTES, _BATCH_RECORDS):
+            yield from zip(batch, self._read_batch(batch), strict=True)
 
     def _read_batch(self, batch: Sequence[_PixelRecord]) -> Iterable[bytes | None]:
         wanted = [(record.extent, record.label) for record in batch]

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from hounsfield.runtime.batches import in_batches
 from hounsfield.storage.blobs.blobs import BlobMissingError, Blobs
 from hounsfield.storage.blobs.packs import (
     Extent,
@@ -115,13 +116,4 @@ def _holds(
 
 
 def _groups(records: Sequence[Record]) -> Iterator[list[Record]]:
-    group: list[Record] = []
-    size = 0
-    for record in records:
-        if group and size + record[0].length > _AT_ONCE_BYTES:
-            yield group
-            group, size = [], 0
-        group.append(record)
-        size += record[0].length
-    if group:
-        yield group
+    return in_batches(records, lambda record: record[0].length, _AT_ONCE_BYTES)
