@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import orjson
 
@@ -24,8 +25,9 @@ from hounsfield.dicom.values.elements import Element
 from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.retrieve.instances import StoredInstance, find_moved_instances
 from hounsfield.imaging.retrieve.level_changes import LEVEL_TAGS, LevelChanges
+from hounsfield.imaging.retrieve.moved_records import read_or_look_again
 from hounsfield.imaging.retrieve.stored_data_set import as_little_endian
-from hounsfield.storage.blobs.packs import Extent, Label, PackMissingError, RecordKind, read_records
+from hounsfield.storage.blobs.packs import Extent, Label, RecordKind, read_records
 
 _GROUP = 256
 _WARNING_REASON = "WarningReason"
@@ -141,15 +143,11 @@ def _read(image_store: ImageStore, instances: Sequence[StoredInstance], kind: Re
     """Read a record of each instance; all are of one data store, whose key is the same for all image sets."""
     if not instances:
         return []
-    key, wanted = instances[0].image_set.key, _wanted(instances, kind)
-    try:
-        return read_records(image_store.blobs, key, wanted)
-    except PackMissingError:
-        # Whoever reads slowly may come after an old pack has gone.
-        again = _wanted(find_moved_instances(image_store, instances), kind)
-        if again == wanted:
-            raise
-        return read_records(image_store.blobs, key, again)
+    return read_or_look_again(
+        partial(read_records, image_store.blobs, instances[0].image_set.key),
+        _wanted(instances, kind),
+        lambda: _wanted(find_moved_instances(image_store, instances), kind),
+    )
 
 
 def _wanted(instances: Sequence[StoredInstance], kind: RecordKind) -> list[tuple[Extent, Label]]:

@@ -12,16 +12,11 @@ from hounsfield.imaging.datastores import active_datastore
 from hounsfield.imaging.errors import NotFoundError
 from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.imagesets.get import not_found
-from hounsfield.imaging.retrieve.stored_frames import (
-    StoredFrames,
-    find_frame,
-    find_frames_by_id,
-    find_moved_frame,
-    read_frame,
-)
+from hounsfield.imaging.retrieve.moved_records import find_pixel_record, read_or_look_again
+from hounsfield.imaging.retrieve.stored_frames import StoredFrames, find_frame, find_frames_by_id, read_frame
 from hounsfield.imaging.staged_instance import FrameRun, PixelKind
 from hounsfield.pixels.transfer_syntaxes import TABLE, TreatmentKind
-from hounsfield.storage.blobs.packs import SEAL_BYTES, Extent, Label, PackMissingError, RecordKind, read_record
+from hounsfield.storage.blobs.packs import SEAL_BYTES, Extent, Label, RecordKind, read_record
 from hounsfield.storage.db.image_set_tables import frame_runs, image_sets
 from hounsfield.storage.identifiers import split_frame_id
 from hounsfield.storage.keys.data_key import DataKey
@@ -129,14 +124,12 @@ def _whole_object(image_store: ImageStore, found: StoredFrames) -> StoredImageFr
 
 
 def _read_chunk(image_store: ImageStore, key: DataKey, extent: Extent, label: Label) -> bytes:
-    try:
-        return read_record(image_store.blobs, key, extent, label)
-    except PackMissingError:
-        # A client may take as long over the chunks before as an old pack stays.
-        moved = find_moved_frame(image_store, label.owner, label.ordinal, extent)
-        if moved is None:
-            raise
-        return read_record(image_store.blobs, key, moved, label)
+    # A client may take as long over the chunks before as an old pack stays.
+    return read_or_look_again(
+        lambda place: read_record(image_store.blobs, key, place, label),
+        extent,
+        lambda: find_pixel_record(image_store, label, extent),
+    )
 
 
 def read_frame_runs(image_store: ImageStore, source_key: str) -> list[FrameRun]:

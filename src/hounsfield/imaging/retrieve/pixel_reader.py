@@ -5,14 +5,16 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.retrieve.image_frame import read_frame_runs
 from hounsfield.imaging.retrieve.instances import StoredInstance
-from hounsfield.imaging.retrieve.stored_frames import find_moved_frame
+from hounsfield.imaging.retrieve.moved_records import find_pixel_record, read_or_look_again
 from hounsfield.imaging.staged_instance import FrameRun
-from hounsfield.storage.blobs.packs import SEAL_BYTES, Extent, Label, PackMissingError, RecordKind, read_records
+from hounsfield.runtime.batches import in_batches
+from hounsfield.storage.blobs.packs import SEAL_BYTES, Extent, Label, RecordKind, read_records
 
 _BATCH_BYTES: Final = 8 << 20
 _BATCH_RECORDS: Final = 64
@@ -74,28 +76,14 @@ def _find_extent(image_store: ImageStore, instance: StoredInstance, ordinal: int
 
 def _read(image_store: ImageStore, instance: StoredInstance, places: Iterable[tuple[int, Extent]]) -> Iterator[bytes]:
     kind = RecordKind.FRAME if instance.pixel_kind.in_frames else RecordKind.BLOB
-    batch: list[tuple[Extent, Label]] = []
-    size = 0
-    for ordinal, extent in places:
-        if batch and (size + extent.length > _BATCH_BYTES or len(batch) == _BATCH_RECORDS):
-            yield from _read_batch(image_store, instance, batch)
-            batch, size = [], 0
-        batch.append((extent, Label(kind, instance.source_key, ordinal)))
-        size += extent.length
-    if batch:
+    records = ((extent, Label(kind, instance.source_key, ordinal)) for ordinal, extent in places)
+    for batch in in_batches(records, lambda record: record[0].length, _BATCH_BYTES, _BATCH_RECORDS):
         yield from _read_batch(image_store, instance, batch)
 
 
 def _read_batch(image_store: ImageStore, instance: StoredInstance, batch: list[tuple[Extent, Label]]) -> list[bytes]:
-    try:
-        return read_records(image_store.blobs, instance.image_set.key, batch)
-    except PackMissingError:
-        # Whoever reads slowly may come after an old pack has gone.
-        again = [(_find_moved(image_store, label, extent), label) for extent, label in batch]
-        if again == batch:
-            raise
-        return read_records(image_store.blobs, instance.image_set.key, again)
-
-
-def _find_moved(image_store: ImageStore, label: Label, extent: Extent) -> Extent:
-    return find_moved_frame(image_store, label.owner, label.ordinal, extent) or extent
+    return read_or_look_again(
+        partial(read_records, image_store.blobs, instance.image_set.key),
+        batch,
+        lambda: [(find_pixel_record(image_store, label, extent), label) for extent, label in batch],
+    )

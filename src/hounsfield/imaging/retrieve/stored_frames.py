@@ -17,10 +17,11 @@ from sqlalchemy import bindparam, or_, select
 from hounsfield.imaging.datastores import DatastoreStatus
 from hounsfield.imaging.image_set_access import ImageSetAccess
 from hounsfield.imaging.image_store import ImageStore
+from hounsfield.imaging.retrieve.moved_records import find_pixel_record, read_or_look_again
 from hounsfield.imaging.staged_instance import PixelKind
 from hounsfield.imaging.states import ImageSetState
 from hounsfield.storage.blobs.frame_cache import is_large
-from hounsfield.storage.blobs.packs import Extent, Label, PackMissingError, RecordKind
+from hounsfield.storage.blobs.packs import Extent, Label, RecordKind
 from hounsfield.storage.db.database import ONE
 from hounsfield.storage.db.image_set_tables import datastores, image_sets, instances
 from hounsfield.storage.db.prepared import PreparedStatement
@@ -185,28 +186,15 @@ def read_frame(
     PackDamagedError
         The stored bytes were changed.
     """
-    try:
-        data = _read(image_store, frame, frame.extent, before, after)
-    except PackMissingError:
-        moved = find_moved_frame(image_store, frame.frames.source_key, frame.ordinal, frame.extent)
-        if moved is None:
-            raise
-        data = _read(image_store, frame, moved, before, after)
-    image_store.accesses.touch(frame.frames.image_set_id)
+    frames, ordinal, found = frame
+    label = Label(RecordKind.FRAME, frames.source_key, ordinal)
+    cache, data_key = image_store.frame_cache, frames.data_key
+
+    def read(extent: Extent) -> bytes | bytearray:
+        if frame.is_large:
+            return cache.shared(image_store.blobs, data_key, extent, label)
+        return cache.read(image_store.blobs, data_key, extent, label, before, after)
+
+    data = read_or_look_again(read, found, lambda: find_pixel_record(image_store, label, found))
+    image_store.accesses.touch(frames.image_set_id)
     return data
-
-
-def _read(
-    image_store: ImageStore, frame: StoredFrame, extent: Extent, before: bytes, after: bytes
-) -> bytes | bytearray:
-    label = Label(RecordKind.FRAME, frame.frames.source_key, frame.ordinal)
-    cache, data_key = image_store.frame_cache, frame.frames.data_key
-    if frame.is_large:
-        return cache.shared(image_store.blobs, data_key, extent, label)
-    return cache.read(image_store.blobs, data_key, extent, label, before, after)
-
-
-def find_moved_frame(image_store: ImageStore, source_key: str, ordinal: int, missing: Extent) -> Extent | None:
-    """Find where a pixel record is now that is not where it was; None when it is nowhere else."""
-    found = image_store.frame_index.find(image_store.database, source_key, ordinal, anew=True)
-    return None if found == missing else found
