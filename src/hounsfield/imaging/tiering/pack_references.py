@@ -136,9 +136,15 @@ def find_pack_use(connection: Connection, pack_id: str, source_keys: Collection[
 def read_references(connection: Connection, source_keys: Sequence[str]) -> list[Any]:
     """Read the rows of instances, originals and copies, whose records were written under these keys."""
     columns = instances.c
+    query = select(columns.image_set_id, columns.source_key, columns.fragment_pack_id, columns.dataset_pack_id)
+    return _read_rows(connection, query, source_keys)
+
+
+def _read_rows(connection: Connection, query: Select[Any], source_keys: Sequence[str]) -> list[Any]:
+    """Read what a query asks for of originals and copies: each has an index of its own."""
+    columns = instances.c
     originals = columns.key.in_(source_keys) & (columns.source_key == columns.key)
     copies = columns.source_key.in_(source_keys) & (columns.source_key != columns.key)
-    query = select(columns.image_set_id, columns.source_key, columns.fragment_pack_id, columns.dataset_pack_id)
     return [row for condition in (originals, copies) for row in connection.execute(query.where(condition))]
 
 
@@ -201,6 +207,4 @@ def read_places(connection: Connection, source_keys: Sequence[str]) -> list[Any]
         columns.dataset_offset,
         columns.dataset_length,
     )
-    originals = columns.key.in_(source_keys) & (columns.source_key == columns.key)
-    copies = columns.source_key.in_(source_keys) & (columns.source_key != columns.key)
-    return [row for condition in (originals, copies) for row in connection.execute(query.where(condition))]
+    return _read_rows(connection, query, source_keys)
