@@ -16,7 +16,7 @@ from __future__ import annotations
 import errno
 import threading
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -27,7 +27,6 @@ from sqlalchemy import Connection, delete, select, update
 from hounsfield.imaging.datastores import fetch_key, get_datastore, lock_datastore
 from hounsfield.imaging.errors import NotFoundError
 from hounsfield.imaging.image_store import ImageStore
-from hounsfield.imaging.states import StorageTier
 from hounsfield.imaging.tiering.compaction_choice import choose_packs
 from hounsfield.imaging.tiering.damage_log import note_damage
 from hounsfield.imaging.tiering.noted_packs import (
@@ -46,15 +45,14 @@ from hounsfield.imaging.tiering.noted_packs import (
     set_state,
 )
 from hounsfield.imaging.tiering.pack_mover import mark_misplaced
-from hounsfield.imaging.tiering.pack_references import find_named_records, read_places
+from hounsfield.imaging.tiering.pack_references import find_named_records
 from hounsfield.imaging.tiering.repointing import repoint
+from hounsfield.imaging.tiering.rewrite_plan import Contents, RewritePlan, owners_of, plan_rewrite
 from hounsfield.jobs.queue import WorkItem
 from hounsfield.jobs.runner import StoppedError
 from hounsfield.storage.blobs.blobs import BlobMissingError
 from hounsfield.storage.blobs.pack_rewrite import PackRewrite, RewrittenPack
 from hounsfield.storage.blobs.packs import (
-    Extent,
-    Label,
     PackDamagedError,
     PackMissingError,
     RecordKind,
@@ -87,13 +85,10 @@ _BREATH_SECONDS: Final = 0.005
 _SHORTEST_PAUSE_SECONDS: Final = 0.5
 _LONGEST_PAUSE_SECONDS: Final = 300.0
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
-_ORDER: Final = {RecordKind.FRAME: 0, RecordKind.BLOB: 0, RecordKind.FRAGMENT: 1, RecordKind.DATASET: 2}
-_FREQUENT: Final = StorageTier.FREQUENT_ACCESS
 _log = structlog.get_logger(__name__)
 
 WritePack = Callable[[PackRewrite], RewrittenPack]
 """Writes a pack durably, such as `hounsfield.imaging.tiering.rewriting_process.RewritingProcess.write`."""
-Contents = Sequence[tuple[Label, Extent]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,32 +115,6 @@ class CompactionTimes:
         if self.after <= 0:
             return _LONGEST_PAUSE_SECONDS
         return min(max(self.after / 2, _SHORTEST_PAUSE_SECONDS), _LONGEST_PAUSE_SECONDS)
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """What is to be rewritten.
-
-    Attributes
-    ----------
-    contents : Mapping of str to Contents
-        The records of each pack.
-    records : tuple of (Extent, Label)
-        Those that rows name, in the order in which they are written.
-    """
-
-    contents: Mapping[str, Contents]
-    records: tuple[tuple[Extent, Label], ...]
-
-    @property
-    def source_keys(self) -> list[str]:
-        """The keys that the records were written under, those of an image set together."""
-        return list(dict.fromkeys(label.owner for _, label in self.records))
-
-    @property
-    def all_keys(self) -> set[str]:
-        """The keys of all records, also of those that no row names."""
-        return {label.owner for contents in self.contents.values() for label, _ in contents}
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,7 +258,7 @@ class _DatastorePass:
         self._unreadable: set[str] = set()
 
     def run(self) -> Counter[str]:
-        """Make the pass; give what was done."""
+        """Make the pass; return what was done."""
         self._settle()
         self._delete_old()
         if self._times.after <= 0 and not self._at_once:
@@ -352,9 +321,9 @@ class _DatastorePass:
             self._check_stop()
             some = old[start : start + _DELETED_AT_ONCE]
             contents, unknown = self._read_old(some)
-            keys = {label.owner for found in contents.values() for label, _ in found}
             with self._image_store.database.read_snapshot() as connection:
-                named_ids = {extent.pack_id for _, extent in find_named_records(connection, set(contents), keys)}
+                records = find_named_records(connection, set(contents), owners_of(contents))
+            named_ids = {extent.pack_id for _, extent in records}
             named = [pack for pack in some if pack.pack_id in named_ids]
             gone = [pack for pack in some if pack not in named and pack not in unknown]
             for pack in gone:
@@ -520,7 +489,7 @@ class _DatastorePass:
         self._end_written(new, contents, rewritten.size, plan.contents, chosen)
         return True
 
-    def _plan(self, chosen: Sequence[NotedPack]) -> _Plan | None:
+    def _plan(self, chosen: Sequence[NotedPack]) -> RewritePlan | None:
         """Read what lies in packs; None when some of them must be left alone for now."""
         contents: dict[str, Contents] = {}
         missing, left = [], []
@@ -540,74 +509,13 @@ class _DatastorePass:
         if missing:
             with self._held() as connection:
                 forget_packs(connection, missing)
-        plan = _Plan(contents, ())
-        with self._image_store.database.read_snapshot() as connection:
-            named = find_named_records(connection, set(contents), plan.all_keys)
-            places = self._places(connection, {label.owner for label, _ in named})
-            misplaced = self._misplaced(connection, chosen, named, places)
-        left += misplaced
+        plan = plan_rewrite(self._image_store, chosen, contents)
+        left += plan.left
         if missing or left:
             with self._held() as connection:
                 set_again(connection, left, self._now() + _DAY_MS)
             return None
-
-        def order(record: tuple[Label, Extent]) -> tuple[Any, ...]:
-            label, extent = record
-            return (
-                _ORDER[label.kind],
-                *places[label.owner][:2],
-                label.owner,
-                label.ordinal,
-                extent.pack_id,
-                extent.offset,
-            )
-
-        records = tuple((extent, label) for label, extent in sorted(named, key=order))
-        return replace(plan, records=records)
-
-    def _places(self, connection: Connection, source_keys: Collection[str]) -> dict[str, tuple[str, int, set[str]]]:
-        """Return for each instance key the image set it is written beside, its order there, and all its image sets."""
-        found: dict[str, tuple[str, int, set[str]]] = {}
-        for some in in_groups(sorted(source_keys)):
-            for row in read_places(connection, some):
-                image_set_id, instance_order, users = found.get(
-                    row.source_key, (row.image_set_id, row.instance_order, set())
-                )
-                users.add(row.image_set_id)
-                if row.key == row.source_key:
-                    image_set_id, instance_order = row.image_set_id, row.instance_order
-                found[row.source_key] = (image_set_id, instance_order, users)
-        return found
-
-    def _misplaced(
-        self,
-        connection: Connection,
-        chosen: Sequence[NotedPack],
-        named: Collection[tuple[Label, Extent]],
-        places: Mapping[str, tuple[str, int, set[str]]],
-    ) -> list[str]:
-        """Return the packs that must stay as they are because of where their image sets have their packs.
-
-        Packs in the archive location are not merged. What is erased of them is, when no pack of their image sets is under way:
-        the new pack begins in the first location, and the pack mover brings it after the others.
-        """
-        if self._image_store.tiers is None:
-            return []
-        tiers: dict[str, tuple[str, str]] = {}
-        for some in in_groups(sorted({user for _, _, users in places.values() for user in users})):
-            columns = image_sets.c
-            query = select(columns.id, columns.storage_tier, columns.placed_tier).where(columns.id.in_(some))
-            tiers.update((row.id, (row.storage_tier, row.placed_tier)) for row in connection.execute(query))
-        users: dict[str, set[str]] = {}
-        for label, extent in named:
-            users.setdefault(extent.pack_id, set()).update(places[label.owner][2])
-        left = []
-        for pack in chosen:
-            found = [tiers[user] for user in users.get(pack.pack_id, ()) if user in tiers]
-            settled = all(tier == placed for tier, placed in found)
-            if not settled or (pack.dead_since is None and any(tier != _FREQUENT for tier, _ in found)):
-                left.append(pack.pack_id)
-        return left
+        return plan
 
     def _leave_damaged(self, error: PackDamagedError) -> None:
         """Name a damaged pack, and leave it alone for a day."""
@@ -621,7 +529,7 @@ class _DatastorePass:
         self._image_store.free_space.look()
         self._image_store.free_space.require(size)
 
-    def _repoint(self, plan: _Plan, rewritten: RewrittenPack) -> None:
+    def _repoint(self, plan: RewritePlan, rewritten: RewrittenPack) -> None:
         """Re-point all rows, but for those of image sets that stay locked."""
         moves = {before: after for (before, _), after in zip(plan.records, rewritten.extents, strict=True)}
         waiting = plan.source_keys
@@ -654,9 +562,7 @@ class _DatastorePass:
         keys = {label.owner for label, _ in contents}
         with self._image_store.database.read_snapshot() as connection:
             named = find_named_records(connection, {new.pack_id}, keys)
-            in_sources = find_named_records(
-                connection, set(sources), {label.owner for some in sources.values() for label, _ in some}
-            )
+            in_sources = find_named_records(connection, set(sources), owners_of(sources))
         unnamed = sum(extent.length for label, extent in contents if (label, extent) not in named)
         still = {extent.pack_id for _, extent in in_sources}
         now = self._now()
