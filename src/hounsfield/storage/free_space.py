@@ -151,15 +151,22 @@ class FreeSpace:
             return DiskTrouble.STALLED
         return next(iter(self._troubles.values()), None)
 
-    def require(self, size: int = 0) -> None:
+    def require(self, size: int = 0, *, anew: bool = False) -> None:
         """Make sure that so many bytes more can be taken, and the floor stays.
+
+        Parameters
+        ----------
+        size : int
+            How many bytes.
+        anew : bool
+            Look at the file systems first, which waits for them.
 
         Raises
         ------
         DiskTroubleError
             They cannot.
         """
-        trouble = self.trouble
+        trouble = self.look() if anew else self.trouble
         if trouble is None and size and self._floor_bytes:
             lacking = any(state.free_bytes - size < self._floor_bytes for state in self._states or ())
             trouble = DiskTrouble.FULL if lacking else None

@@ -13,7 +13,6 @@ lease: a process that only seemed dead changes nothing.
 
 from __future__ import annotations
 
-import errno
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -64,6 +63,7 @@ from hounsfield.storage.db.compaction_tables import compactions, noted_packs
 from hounsfield.storage.db.database import in_groups
 from hounsfield.storage.db.image_set_tables import datastores, image_sets, instances
 from hounsfield.storage.db.insert_missing import insert_missing
+from hounsfield.storage.disk_reservation import is_full
 from hounsfield.storage.free_space import DiskTroubleError
 from hounsfield.storage.identifiers import new_id
 from hounsfield.storage.keys.data_key import DataKey, KeyUnavailableError
@@ -84,7 +84,6 @@ _BREATH_SECONDS: Final = 0.005
 """Between two small steps of many, so that others come to the processor and the disk."""
 _SHORTEST_PAUSE_SECONDS: Final = 0.5
 _LONGEST_PAUSE_SECONDS: Final = 300.0
-_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _log = structlog.get_logger(__name__)
 
 WritePack = Callable[[PackRewrite], RewrittenPack]
@@ -270,7 +269,7 @@ class _DatastorePass:
                 self._delete_old()
                 self._check_stop()
         except (OSError, DiskTroubleError) as error:
-            if isinstance(error, OSError) and error.errno not in _FULL:
+            if isinstance(error, OSError) and not is_full(error):
                 raise
             _log.warning("packs are not compacted: no room for a new one", datastore=self._datastore_id)
             self._counts["packs_left"] += 1
@@ -458,7 +457,8 @@ class _DatastorePass:
         if not plan.records:
             self._retire(chosen)
             return True
-        self._require_room(sum(extent.length for extent, _ in plan.records))
+        # The new pack is not to take the room that those need who store images.
+        self._image_store.free_space.require(sum(extent.length for extent, _ in plan.records), anew=True)
         new = NotedPack(
             new_id(),
             self._datastore_id,
@@ -523,11 +523,6 @@ class _DatastorePass:
         self._unreadable.add(error.damage.pack_id)
         with self._held() as connection:
             set_again(connection, [error.damage.pack_id], self._now() + _DAY_MS)
-
-    def _require_room(self, size: int) -> None:
-        """Raise `DiskTroubleError` where the new pack would take the room that those need who store images."""
-        self._image_store.free_space.look()
-        self._image_store.free_space.require(size)
 
     def _repoint(self, plan: RewritePlan, rewritten: RewrittenPack) -> None:
         """Re-point all rows, but for those of image sets that stay locked."""

@@ -176,8 +176,7 @@ class PackMover:
         """Leave the rest for later where the disk takes no more; raises `DiskTroubleError`."""
         image_store = self._image_store
         space = image_store.archive_free_space if tier is _ARCHIVED else image_store.free_space
-        space.look()
-        space.require()
+        space.require(anew=True)
 
     def _begin(self, item: WorkItem, image_set_id: str) -> _MovingImageSet | None:
         columns = image_sets.c
