@@ -159,33 +159,33 @@ class S3Bucket:
         options: GetOptions = {"range": (offset, offset + length)}
         if entry.etag is not None:
             options["if_match"] = entry.etag
+
+        def ask() -> tuple[bytes, str | None]:
+            answer = obstore.get(self._store, entry.key, options=options)
+            return answer.bytes().to_bytes(), answer.meta["e_tag"]
+
         try:
-            for _ in range(_TRIES):
-                answer = obstore.get(self._store, entry.key, options=options)
-                data = answer.bytes().to_bytes()
-                if len(data) == length and _is_of(entry, answer.meta["e_tag"]):
-                    return data
+            return _read_checked(entry, length, ask)
         except PreconditionError as error:
             raise ObjectChangedError from error
         except (StoreError, OSError, ValueError) as error:
             raise BucketError(f"object {entry.key} cannot be read") from error
-        raise BucketError(f"object {entry.key} was asked for, and another or a part of it came")
 
     def _get_by_key(self, entry: ObjectEntry, offset: int, length: int) -> bytes:
         options = {"Range": f"bytes={offset}-{offset + length - 1}"}
         if entry.etag is not None:
             options["IfMatch"] = entry.etag
+
+        def ask() -> tuple[bytes, str | None]:
+            answer = self._client.get_object(Bucket=self._name, Key=entry.key, **options)
+            return bytes(answer["Body"].read()), answer.get("ETag")
+
         try:
-            for _ in range(_TRIES):
-                answer = self._client.get_object(Bucket=self._name, Key=entry.key, **options)
-                data = bytes(answer["Body"].read())
-                if len(data) == length and _is_of(entry, answer.get("ETag")):
-                    return data
+            return _read_checked(entry, length, ask)
         except s3_errors() as error:
             if _status(error) == 412:
                 raise ObjectChangedError from error
             raise BucketError(f"object {entry.key} cannot be read") from error
-        raise BucketError(f"object {entry.key} was asked for, and another or a part of it came")
 
     def put(self, key: str, data: bytes) -> None:
         """Write one object with one PUT."""
@@ -229,6 +229,15 @@ class S3Bucket:
                 return False
             raise BucketError(f"bucket {self._name} cannot be reached") from error
         return True
+
+
+def _read_checked(entry: ObjectEntry, length: int, ask: Callable[[], tuple[bytes, str | None]]) -> bytes:
+    """Ask for bytes of an object until they are of that object and all of them came; raises `BucketError`."""
+    for _ in range(_TRIES):
+        data, etag = ask()
+        if len(data) == length and _is_of(entry, etag):
+            return data
+    raise BucketError(f"object {entry.key} was asked for, and another or a part of it came")
 
 
 def _is_of(entry: ObjectEntry, etag: str | None) -> bool:
