@@ -38,9 +38,9 @@ def choose_packs(packs: Sequence[NotedPack], *, now: int, after_ms: int, erase_a
     now : int
         The time of the installation, in milliseconds.
     after_ms : int
-        How long a small pack is left alone.
+        How long a small pack is left alone; 0 for not at all, also where who noted it had a clock that is ahead.
     erase_after_ms : int
-        How long records to erase wait for others in their pack.
+        How long records to erase wait for others in their pack; 0 as above.
 
     Returns
     -------
@@ -53,7 +53,7 @@ def choose_packs(packs: Sequence[NotedPack], *, now: int, after_ms: int, erase_a
         erased = [pack for pack in own if _is_erased(pack, now, erase_after_ms)]
         if erased:
             return _enough(erased)
-        small = [pack for pack in own if pack.live_bytes < SMALL_BYTES and pack.noted_at + after_ms <= now]
+        small = [pack for pack in own if pack.live_bytes < SMALL_BYTES and _is_over(pack.noted_at, after_ms, now)]
         merged = _mergeable(small)
         if merged:
             return _enough(merged)
@@ -63,7 +63,11 @@ def choose_packs(packs: Sequence[NotedPack], *, now: int, after_ms: int, erase_a
 def _is_erased(pack: NotedPack, now: int, erase_after_ms: int) -> bool:
     if pack.dead_since is None:
         return False
-    return pack.dead_since + erase_after_ms <= now or pack.dead_bytes * _MUCH >= pack.bytes
+    return _is_over(pack.dead_since, erase_after_ms, now) or pack.dead_bytes * _MUCH >= pack.bytes
+
+
+def _is_over(since: int, wait_ms: int, now: int) -> bool:
+    return wait_ms == 0 or since + wait_ms <= now
 
 
 def _mergeable(small: Sequence[NotedPack]) -> list[NotedPack]:
