@@ -27,7 +27,7 @@ from hounsfield.gateway.request_body import (
     ClientDisconnectedError,
     RequestBodyMemory,
     body_chunks,
-    header,
+    declared_length,
     may_have_body,
     whole_body,
 )
@@ -41,8 +41,8 @@ from hounsfield.storage.blobs.large_reads import RoomNeededError, within
 from hounsfield.storage.blobs.tiered_blobs import BlobArchivedError
 from hounsfield.storage.keys.data_key_cache import KeyNotCachedError
 
-_LONGEST_LENGTH: Final = 18
-"""Digits of a Content-Length that is looked at; a longer one is refused with the body."""
+_NO_LENGTH: Final = 10**18
+"""A Content-Length from which on there is no body so large: it is refused with the body."""
 _log = structlog.get_logger(__name__)
 
 
@@ -154,9 +154,8 @@ class Handlers:
     def require_room(self, exchange: Exchange) -> None:
         """Refuse a request that stores where the disk is to take no more, before its body is read."""
         if exchange.route.stores:
-            length = header(exchange.scope, b"content-length")
-            known = length is not None and length.isdigit() and len(length) <= _LONGEST_LENGTH
-            self.image_store.free_space.require(int(length) if known and length else 0)
+            length = declared_length(exchange.scope) or 0
+            self.image_store.free_space.require(length if length < _NO_LENGTH else 0)
 
     def read_body(self, exchange: Exchange) -> Awaitable[None] | None:
         """Read the body, now that the caller may send it; an operation that takes it as it arrives reads it itself."""
@@ -280,8 +279,7 @@ async def _authenticate_bearer(exchange: Exchange, authenticator: BearerAuthenti
 
 def _check_unproven(exchange: Exchange, most: int) -> None:
     """Refuse a body that cannot be held until it is certain who sends it."""
-    declared = header(exchange.scope, b"content-length")
-    if declared is not None and declared.isdigit() and int(declared) > most:
+    if (declared_length(exchange.scope) or 0) > most:
         raise ValidationException(
             f"A body of more than {most} bytes must state its SHA-256, or UNSIGNED-PAYLOAD, in the header "
             f"x-amz-content-sha256, so that the signature can be checked before the body arrives."

@@ -85,6 +85,12 @@ def header(scope: Scope, name: bytes) -> bytes | None:
     return None
 
 
+def declared_length(scope: Scope) -> int | None:
+    """Return the length that a request says its body has; None where it says none, or no number."""
+    declared = header(scope, b"content-length")
+    return int(declared) if declared is not None and declared.isdigit() else None
+
+
 def may_have_body(scope: Scope) -> bool:
     """Return whether a request can come with a body (RFC 9112 section 6.3); one of HTTP/2 need not say so."""
     if scope.get("http_version") not in _HTTP_1:
@@ -125,8 +131,7 @@ class _Arriving:
     __slots__ = ("_declared", "_most", "_receive", "_size", "complete")
 
     def __init__(self, scope: Scope, receive: Receive, most: int) -> None:
-        declared = header(scope, b"content-length")
-        self._declared = int(declared) if declared is not None and declared.isdigit() else None
+        self._declared = declared_length(scope)
         self._most = most
         self._receive = receive
         self._size = 0
