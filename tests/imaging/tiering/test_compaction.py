@@ -18,14 +18,15 @@ from hounsfield.imaging.frame_runs import run_extents
 from hounsfield.imaging.image_store import ImageStore
 from hounsfield.imaging.tiering.compaction import COMPACT, CompactionTimes, Compactor
 from hounsfield.imaging.tiering.compaction_status import read_compaction_status
-from hounsfield.imaging.tiering.noted_packs import NotedPack, NotedState, list_noted
+from hounsfield.imaging.tiering.noted_packs import NotedPack, NotedState, list_noted, note_packs
 from hounsfield.jobs.queue import WorkItem, WorkQueue
 from hounsfield.settings import load_settings
 from hounsfield.storage.blobs.pack_rewrite import PackRewrite, RewrittenPack, rewrite_pack
-from hounsfield.storage.blobs.packs import Extent, Label, RecordKind, read_records
+from hounsfield.storage.blobs.packs import Extent, Label, RecordKind, pack_name, read_records
 from hounsfield.storage.db.compaction_tables import noted_packs
 from hounsfield.storage.db.database import Database
 from hounsfield.storage.db.image_set_tables import frame_runs, instances
+from hounsfield.storage.identifiers import new_id
 from support.clients.dicomweb import part10, store
 from support.faults.data_rules import check_data_rules
 from support.faults.mortal_blobs import KilledError, MortalBlobs, Mortality
@@ -186,6 +187,23 @@ def test_a_damaged_pack_is_left_and_named_and_others_go_on(quiet: ServerProcess)
     assert compacted(quiet)["packs_written"] == 0
     status = command(quiet, "compact", "--status").stdout
     assert "2 packs are left alone for now" in status
+
+
+def test_a_damaged_pack_that_a_dead_process_was_writing_stops_nothing(quiet: ServerProcess) -> None:
+    own = Store(quiet, quiet.client())
+    stored(quiet, own.id, 1, 6)
+    written = NotedPack(
+        new_id(), own.id, "", NotedState.WRITTEN, only_edits=False, bytes=0, dead_bytes=0, dead_since=None, noted_at=0
+    )
+    with image_store_of(quiet) as image_store, image_store.database.write() as connection:
+        note_packs(connection, [written])
+    path = quiet.data / "blobs" / pack_name(own.id, written.pack_id)
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(min(pack_files(quiet, own.id)).read_bytes()[:-30])
+    done = compacted(quiet, exit_code=1)
+    assert (done["packs_rewritten"], done["packs_left"]) == (6, 1)
+    assert path.exists()
+    assert compacted(quiet)["packs_left"] == 0, "it is left alone for a day"
 
 
 def test_a_full_disk_ends_the_pass_and_loses_nothing(quiet: ServerProcess) -> None:

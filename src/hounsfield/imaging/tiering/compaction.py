@@ -304,11 +304,16 @@ class _DatastorePass:
     def _settle(self) -> None:
         """Deal with packs that a process was writing when it died."""
         for pack in self._listed(NotedState.WRITTEN):
+            if pack.again_at > self._now():
+                continue
             try:
                 contents = read_contents(self._blobs, self._key, pack.pack_id)
             except BlobMissingError:
                 with self._held() as connection:
                     forget_packs(connection, [pack.pack_id])
+                continue
+            except PackDamagedError as error:
+                self._leave_damaged(error)
                 continue
             self._end_written(pack, contents, self._blobs.size(self._name(pack.pack_id)), {}, ())
 
