@@ -36,8 +36,8 @@ def kill_server(server: ServerProcess, _: random.Random) -> bool:
     return True
 
 
-def kill_all(server: ServerProcess, _: random.Random) -> bool:
-    """Kill all processes at once, as the end of the machine does, and start another server."""
+def kill_processes(server: ServerProcess) -> None:
+    """Kill all processes at once, as the end of the machine does."""
     assert server.process is not None
     family = psutil.Process(server.process.pid).children(recursive=True)
     server.process.kill()
@@ -46,6 +46,11 @@ def kill_all(server: ServerProcess, _: random.Random) -> bool:
             process.kill()
     server.process.wait()
     psutil.wait_procs(family, timeout=120)
+
+
+def kill_all(server: ServerProcess, _: random.Random) -> bool:
+    """Kill all processes at once, and start another server."""
+    kill_processes(server)
     server.log.close()
     server.start()
     return True

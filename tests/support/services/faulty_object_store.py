@@ -8,21 +8,19 @@ What goes wrong is what HTTP lets a client see, or what it cannot see and the st
 
 from __future__ import annotations
 
-import http.client
 import random
 import socket
 import struct
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Final
-from urllib.parse import urlsplit
 
-from support.services.object_store import ObjectStore
+from support.services.object_store import Answer, ObjectStore, forward, serving
 
 ERRORS: Final = (500, 503, 429)
 KINDS: Final = ("error", "late", "reset", "lost answer", "cut", "too short", "mixed up", "twice")
@@ -39,13 +37,6 @@ KINDS: Final = ("error", "late", "reset", "lost answer", "cut", "too short", "mi
 """
 SILENT: Final = "silent"
 """No request is answered, nor the connection closed, as long as faults are on."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
 
 
 @dataclass
@@ -67,7 +58,7 @@ class Faults:
     share: float = 0.2
     on: bool = False
     hits: Counter[str] = field(default_factory=Counter)
-    waiting: list[tuple[threading.Event, list[_Answer]]] = field(default_factory=list)
+    waiting: list[tuple[threading.Event, list[Answer]]] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def draw(self) -> str | None:
@@ -79,7 +70,7 @@ class Faults:
             self.hits[kind] += 1
             return kind
 
-    def exchange(self, own: _Answer) -> _Answer:
+    def exchange(self, own: Answer) -> Answer:
         """Return the answer of another request that came at the same time, its own where none did."""
         with self.lock:
             if self.waiting:
@@ -99,22 +90,22 @@ class _Handler(BaseHTTPRequestHandler):
     """Passes a request on, or not, and its answer, or another."""
 
     protocol_version = "HTTP/1.1"
-    origin: str
+    origin: ObjectStore
     plan: Faults
 
     def _pass(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         kind = self.plan.draw()
         if kind == "error":
-            self._send(_Answer(self.plan.dice.choice(ERRORS), {"Content-Length": "0"}, b""))
+            self._send(Answer(self.plan.dice.choice(ERRORS), {"content-length": "0"}, b""))
             return
         while kind == SILENT and self.plan.on:
             time.sleep(0.05)
-        answer = None if kind == "reset" else self._forward(body)
+        answer = None if kind == "reset" else forward(self.origin, self, body)
         if kind in {"late", "twice"}:
             time.sleep(self.plan.dice.uniform(0.1, 1.0))
         if kind == "twice" and self.command != "POST":
-            answer = self._forward(body)
+            answer = forward(self.origin, self, body)
         if answer is None or kind == "lost answer":
             self._reset()
             return
@@ -122,31 +113,19 @@ class _Handler(BaseHTTPRequestHandler):
             answer = self._changed(answer, kind)
         self._send(answer, cut=kind == "cut" and bool(answer.body))
 
-    def _changed(self, answer: _Answer, kind: str | None) -> _Answer:
+    def _changed(self, answer: Answer, kind: str | None) -> Answer:
         """Return what is sent in the place of an answer to a GET."""
         if kind == "mixed up" and "Range" in self.headers:
             return self.plan.exchange(answer)
         if kind == "too short":
             half = answer.body[: len(answer.body) // 2]
-            return _Answer(answer.status, {**answer.headers, "content-length": str(len(half))}, half)
+            return Answer(answer.status, {**answer.headers, "content-length": str(len(half))}, half)
         return answer
 
-    def _forward(self, body: bytes) -> _Answer:
-        connection = http.client.HTTPConnection(self.origin, timeout=60)
-        connection.request(self.command, self.path, body, dict(self.headers))
-        found = connection.getresponse()
-        data = found.read()
-        dropped = {"transfer-encoding", "connection"}
-        headers = {name.lower(): value for name, value in found.getheaders() if name.lower() not in dropped}
-        if self.command != "HEAD":
-            headers["content-length"] = str(len(data))
-        connection.close()
-        return _Answer(found.status, headers, data)
-
-    def _send(self, answer: _Answer, *, cut: bool = False) -> None:
+    def _send(self, answer: Answer, *, cut: bool = False) -> None:
         with suppress(OSError):
             self.send_response(answer.status)
-            for name, value in {name.lower(): value for name, value in answer.headers.items()}.items():
+            for name, value in answer.headers.items():
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(answer.body[: len(answer.body) // 2] if cut else answer.body)
@@ -179,16 +158,8 @@ def faulty(store: ObjectStore, faults: Faults) -> Iterator[ObjectStore]:
     """Put the proxy before an object store."""
 
     class Handler(_Handler):
-        origin = urlsplit(store.url).netloc
+        origin = store
         plan = faults
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield ObjectStore(f"http://127.0.0.1:{server.server_port}")
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serving(Handler) as proxied:
+        yield proxied

@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -84,7 +85,6 @@ Watch = Callable[[str, str, Mapping[str, str]], int | None]
 @contextmanager
 def proxy(store: ObjectStore, watch: Watch) -> Iterator[ObjectStore]:
     """Put a proxy before an object store."""
-    target = urlsplit(store.url).netloc
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -92,29 +92,49 @@ def proxy(store: ObjectStore, watch: Watch) -> Iterator[ObjectStore]:
         def _pass(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             status = watch(self.command, unquote(self.path), self.headers)
-            headers, data = {"Content-Length": "0"}, b""
-            if status is None:
-                connection = http.client.HTTPConnection(target)
-                connection.request(self.command, self.path, body, dict(self.headers))
-                answer = connection.getresponse()
-                status, data = answer.status, answer.read()
-                dropped = {"transfer-encoding", "connection"}
-                headers = {name: value for name, value in answer.getheaders() if name.lower() not in dropped}
-                if self.command != "HEAD":
-                    headers["Content-Length"] = str(len(data))
-                connection.close()
-            self.send_response(status)
-            for name, value in headers.items():
+            answer = forward(store, self, body) if status is None else Answer(status, {"content-length": "0"}, b"")
+            self.send_response(answer.status)
+            for name, value in answer.headers.items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(data)
+            self.wfile.write(answer.body)
 
         do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _pass  # noqa: N815 - the names are those of http.server
 
         def log_message(self, *args: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    with serving(Handler) as proxied:
+        yield proxied
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is answered to a request; names of headers are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+def forward(store: ObjectStore, request: BaseHTTPRequestHandler, body: bytes) -> Answer:
+    """Pass a request on to an object store."""
+    connection = http.client.HTTPConnection(urlsplit(store.url).netloc, timeout=60)
+    connection.request(request.command, request.path, body, dict(request.headers))
+    found = connection.getresponse()
+    data = found.read()
+    dropped = {"transfer-encoding", "connection"}
+    headers = {name.lower(): value for name, value in found.getheaders() if name.lower() not in dropped}
+    if request.command != "HEAD":
+        headers["content-length"] = str(len(data))
+    connection.close()
+    return Answer(found.status, headers, data)
+
+
+@contextmanager
+def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[ObjectStore]:
+    """Serve a proxy in threads of this process."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever)
     thread.start()

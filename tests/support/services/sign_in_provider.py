@@ -101,7 +101,7 @@ class Provider:
         return code
 
     def token_for(self, paid: Mapping[str, str]) -> tuple[int, Any]:
-        """Give a token for a code, once and to whom it was given."""
+        """Return a token for a code, once and to whom it was given."""
         if paid.get("client_id") != CLIENT or paid.get("client_secret", "") != self.secret:
             return 401, {"error": "invalid_client"}
         code = self.codes.get(paid.get("code", ""))

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
-import psutil
 import pytest
 
 from support.clients.dicomweb import part10, store
 from support.faults.data_rules import check_data_rules, check_nothing_is_left
 from support.faults.failing_disk import DiskFault, FailingDisk
+from support.faults.kills import kill_processes
 from support.faults.ward import Ward, check_ward
 from support.files.synthetic import noise, slice_of
 from support.imaging.stored_series import imported, verified
@@ -108,13 +107,7 @@ def test_power_is_lost_after_a_fault(kind: DiskFault, every: int, tmp_path: Path
         with disk.failing(kind, "", every):
             time.sleep(2.0)
         time.sleep(0.5)
-        assert server.process is not None
-        family = psutil.Process(server.process.pid).children(recursive=True)
-        for process in (psutil.Process(server.process.pid), *family):
-            with suppress(psutil.NoSuchProcess):
-                process.kill()
-        server.process.wait()
-        psutil.wait_procs(family, timeout=60)
+        kill_processes(server)
         ward.end()
         print(f"{disk.lose_what_is_not_durable(data)} bytes lost")
         server.log.close()
