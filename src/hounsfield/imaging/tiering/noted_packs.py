@@ -83,7 +83,7 @@ def find_noted(connection: Connection, pack_ids: Collection[str]) -> set[str]:
 
 
 def note_packs(connection: Connection, packs: Sequence[NotedPack]) -> int:
-    """Note packs that are not noted yet; give how many there were."""
+    """Note packs that are not noted yet; return how many there were."""
     return insert_missing(connection, noted_packs, [_values(pack) for pack in packs])
 
 
