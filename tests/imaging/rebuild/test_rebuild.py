@@ -68,6 +68,10 @@ def write_history(server: ServerProcess) -> None:
     # JSON of the same length as that of the import, and then the same again.
     for value in ("7", "1"):
         updated(client, datastore, image_set, instance(1, {"DICOM": {"InstanceNumber": value}}))
+    # The study has the values of the image set that was changed last, also where the change failed.
+    other = part10(slice_of(2, 1, pixels=noise(8, 8), PatientSex="O"))
+    assert store(server, datastore, [other]).status_code == 200
+    failed(client, datastore, image_set)
     gone = active_datastore(client)
     client.delete_datastore(datastoreId=gone)
 
@@ -75,6 +79,20 @@ def write_history(server: ServerProcess) -> None:
         return bool(client.get_datastore(datastoreId=gone)["datastoreProperties"]["datastoreStatus"] == "DELETED")
 
     wait_for(deleted, "the data store to go")
+
+
+def failed(client: Any, datastore: str, image_set_id: str) -> None:
+    """Ask for an update that removes what is not there, and wait until it has failed."""
+    place = {"datastoreId": datastore, "imageSetId": image_set_id}
+    removed = instance(1, {"DICOM": {"AcquisitionNumber": None}})
+    client.update_image_set_metadata(
+        **place,
+        latestVersionId=client.get_image_set(**place)["versionId"],
+        updateImageSetMetadataUpdates={"DICOMUpdates": {"removableAttributes": json.dumps(removed).encode()}},
+    )
+    wait_for(
+        lambda: client.get_image_set(**place)["imageSetWorkflowStatus"] == "UPDATE_FAILED", "the update to have failed"
+    )
 
 
 def rebuilt(server: ServerProcess, *, code: int = 0) -> dict[str, Any]:

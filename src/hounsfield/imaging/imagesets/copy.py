@@ -270,6 +270,8 @@ class ImageSetCopier:
                 _succeed(connection, key, trigger, pending, source, into)
             else:
                 fail(connection, into, trigger, message)
+                if into.is_primary:
+                    refresh_studies(connection, into.datastore_id, {index_entry(into.levels).study_uid})
             unlock(connection, source, pending.source_status)
             self._image_store.queue.finish(connection, item)
         _log.info("copy ended", source=source.id, destination=into.id, copied=message is None)

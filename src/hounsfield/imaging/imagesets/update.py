@@ -273,6 +273,8 @@ def _fail_all(
     fail(connection, begun, Trigger.UPDATE, message)
     for name in sorted(pending.siblings):
         fail(connection, under_way(connection, key, name), Trigger.UPDATE_SIBLING, message)
+    if begun.is_primary:
+        refresh_studies(connection, begun.datastore_id, {index_entry(begun.levels).study_uid})
 
 
 def _collision(connection: Connection, begun: LockedImageSet, levels: Levels, changes: InstanceChanges) -> str | None:

@@ -294,7 +294,8 @@ def succeed(
 def fail(connection: Connection, begun: LockedImageSet, trigger: Trigger, message: str) -> None:
     """Close the new version of an operation as a failure that ``message`` explains; its content is that of the one before.
 
-    The caller must not have written rows of instances for the version.
+    The caller must not have written rows of instances for the version. As after `succeed` it brings the study up to date,
+    whose row has the values of the image set that was changed last: a failure changes which one that is.
     """
     now = now_ms()
     _set_version(
